@@ -1,0 +1,3 @@
+//! The paxosd command line client.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The paxosd daemon.
+
+fn main() {}

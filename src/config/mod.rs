@@ -1,0 +1,1 @@
+//! Configuration: as typed, and as checked.

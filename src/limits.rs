@@ -1,0 +1,85 @@
+//! Every bound in one place, related to each other at compile time.
+
+/// A log's name: 1 to this many bytes of UTF-8 without control characters.
+pub const NAME_BYTES_MAX: usize = 255;
+
+/// The largest `entry_bytes_max` a cluster can be configured with.
+pub const ENTRY_BYTES_CEILING: usize = 4 << 20;
+/// Default of `entry_bytes_max`: large enough for records, small enough not to hold up a pipeline.
+pub const ENTRY_BYTES_DEFAULT: usize = 1 << 20;
+/// Most entries of one append: bounds the work of applying one command.
+pub const APPEND_ENTRIES_MAX: usize = 16_384;
+/// Most bytes of one append's entries, their length prefixes included.
+pub const APPEND_BYTES_MAX: usize = 4 << 20;
+
+/// A leader closes a batch of commands when it reaches this size.
+pub const VALUE_BYTES_TARGET: usize = 512 << 10;
+/// Most bytes of a value: a full batch and one more append of the largest size.
+pub const VALUE_BYTES_MAX: usize = VALUE_BYTES_TARGET + APPEND_BYTES_MAX + 64 * 1024;
+/// Most commands in one value.
+pub const VALUE_COMMANDS_MAX: usize = 16_384;
+
+/// Most slots proposed beyond the contiguous chosen prefix (α).
+pub const WINDOW_SLOTS: u64 = 256;
+/// Most bytes of values in open slots.
+pub const WINDOW_BYTES_MAX: usize = 16 << 20;
+/// Most slot reports in one page of a promise.
+pub const PROMISE_PAGE_SLOTS: usize = 1024;
+
+/// Most bytes of one answer to a request for chosen values.
+pub const LEARN_BYTES_MAX: usize = 1 << 20;
+/// Most slots of one answer to a request for chosen values.
+pub const LEARN_SLOTS_MAX: u64 = 1024;
+
+/// Bytes of a frame's header on every connection.
+pub const FRAME_HEADER_BYTES: usize = 24;
+/// Largest body of a frame once a connection has said Hello.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+/// Largest body of a frame before Hello was accepted.
+pub const FRAME_BYTES_BEFORE_HELLO: usize = 4 << 10;
+
+/// Most bytes of entries in one answer to a read.
+pub const READ_BYTES_MAX: usize = 4 << 20;
+/// Most entries in one answer to a read.
+pub const READ_ENTRIES_MAX: usize = 65_536;
+/// Longest long poll at the tail.
+pub const READ_WAIT_MS_MAX: u32 = 60_000;
+/// Most names in one answer to a list.
+pub const LIST_NAMES_MAX: usize = 1024;
+
+/// Most requests of one connection that wait for their answers.
+pub const CONN_REQUESTS_MAX: usize = 1024;
+/// Most bytes of replies queued for one connection before it is no longer read from.
+pub const CONN_OUTPUT_BYTES_MAX: usize = 16 << 20;
+/// Most bytes queued for one peer; past it the connection is dropped and catch-up takes over.
+pub const PEER_OUTPUT_BYTES_MAX: usize = 64 << 20;
+/// Most bytes of client commands that wait in a shard to be proposed.
+pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Bytes of chosen values kept in memory for tail reads and for peers slightly behind.
+pub const CACHE_BYTES_MAX: usize = 32 << 20;
+
+/// Default size of a write-ahead log segment.
+pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+/// Smallest segment that can be configured; tests use it.
+pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// The unit of write placement: each batch starts on a fresh block.
+pub const BLOCK_BYTES: usize = 4096;
+/// The unit that a disk writes or loses as a whole.
+pub const SECTOR_BYTES: usize = 512;
+
+/// Most members of a cluster.
+pub const MEMBERS_MAX: usize = 15;
+/// Most shards of a cluster.
+pub const SHARDS_MAX: u16 = 256;
+
+// Whatever a leader accepts fits one frame to every peer, with room for the message around it.
+const _: () = assert!(VALUE_BYTES_MAX + 4096 <= FRAME_BYTES_MAX);
+// An answer to a read fits one frame, with the largest entry on top of a full answer.
+const _: () = assert!(READ_BYTES_MAX + 64 * 1024 <= FRAME_BYTES_MAX);
+// A single largest entry can always be read.
+const _: () = assert!(ENTRY_BYTES_CEILING + 64 <= FRAME_BYTES_MAX);
+const _: () = assert!(ENTRY_BYTES_DEFAULT <= ENTRY_BYTES_CEILING);
+// The largest value fits the window, or it could never be proposed.
+const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
+// One promise needs few pages: an acceptor holds at most 2α open slots (C4).
+const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);

@@ -1,0 +1,1 @@
+//! Classic Multi-Paxos, pure.

@@ -1,0 +1,87 @@
+//! The facts that a shard persists. Facts only grow: replaying them in any order gives the same state.
+
+use super::{Ballot, Incarnation, NodeId, Slot, Value};
+use std::collections::BTreeMap;
+
+/// One item of the write-ahead log. Kind numbers are part of the disk format ([`RecordKind`]).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// A new hard state. Written to both copies of the hard-state file first (C2), then as this
+    /// record, so that records keep dense LSNs and ballots rise with them (C5's `hi`).
+    HardState(HardState),
+    /// This acceptor accepted `value` for `slot` in `ballot`.
+    Accepted {
+        /// The slot.
+        slot: Slot,
+        /// The ballot in which it was accepted.
+        ballot: Ballot,
+        /// The leader's watermark in that same ballot, as it came with the accept (C4, C9).
+        chosen_upto: Slot,
+        /// The value.
+        value: Value,
+    },
+    /// `value` is known to be chosen for `slot`; learned from a peer (C9).
+    Learned {
+        /// The slot.
+        slot: Slot,
+        /// A ballot in which the value was chosen, as the peer said.
+        ballot: Ballot,
+        /// The value.
+        value: Value,
+    },
+    /// Every slot up to `slot` that this node accepted in exactly `ballot` is chosen (C9).
+    Chosen {
+        /// The ballot whose leader said so.
+        ballot: Ballot,
+        /// The watermark.
+        slot: Slot,
+    },
+}
+
+/// The kind number of a record on disk. Numbers are never used again for anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RecordKind {
+    /// [`Record::HardState`].
+    HardState = 1,
+    /// [`Record::Accepted`].
+    Accepted = 2,
+    /// [`Record::Learned`].
+    Learned = 3,
+    /// [`Record::Chosen`].
+    Chosen = 4,
+    /// Reserved: a trim point.
+    Trimmed = 5,
+    /// Reserved: a checkpoint's place.
+    Checkpoint = 6,
+}
+
+impl Record {
+    /// The record's kind.
+    #[must_use]
+    pub fn kind(&self) -> RecordKind {
+        match self {
+            Record::HardState(_) => RecordKind::HardState,
+            Record::Accepted { .. } => RecordKind::Accepted,
+            Record::Learned { .. } => RecordKind::Learned,
+            Record::Chosen { .. } => RecordKind::Chosen,
+        }
+    }
+}
+
+/// What an acceptor must never forget, beside what it accepted. Kept in two checksummed copies (C2).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct HardState {
+    /// The highest ballot promised.
+    pub promised: Ballot,
+    /// The longest lease ever granted, in microseconds (C15).
+    pub lease_longest_us: u64,
+    /// How often this shard was started on this directory.
+    pub boots: u64,
+    /// The incarnation of every member ever met, this node's own included (C13).
+    pub incarnations: BTreeMap<NodeId, Incarnation>,
+    /// Every initial member has made every incarnation durable: the cluster is formed (C13).
+    pub formed: bool,
+    /// Recovery number of every member that once lost its hard state (C12); empty until repair exists.
+    pub recoveries: BTreeMap<NodeId, u64>,
+}
