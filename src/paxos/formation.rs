@@ -36,10 +36,10 @@ impl Replica {
         }
         self.send_meet(node, fx);
         // What was in flight on the old connection is gone: send again from the durable mark (C3).
-        if let Role::Leader(leadership) = &mut self.role {
-            if let Some(follower) = leadership.followers.get_mut(&node) {
-                follower.sent = follower.upto;
-            }
+        if let Role::Leader(leadership) = &mut self.role
+            && let Some(follower) = leadership.followers.get_mut(&node)
+        {
+            follower.sent = follower.upto;
         }
     }
 
