@@ -18,5 +18,6 @@ pub mod journal;
 pub mod limits;
 pub mod machine;
 pub mod paxos;
+pub mod shard;
 pub mod types;
 pub mod wire;

@@ -26,6 +26,8 @@ pub enum Effect {
     Repaired {
         /// The slot.
         slot: Slot,
+        /// A ballot in which it was chosen.
+        ballot: Ballot,
         /// The value.
         value: Value,
     },

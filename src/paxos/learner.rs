@@ -195,7 +195,7 @@ impl Replica {
     fn learn_value(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) -> bool {
         if self.learner.holes.remove(&slot).is_some() {
             self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
-            fx.push(Effect::Repaired { slot, value });
+            fx.push(Effect::Repaired { slot, ballot, value });
             return true;
         }
         if slot != self.chosen_upto.next() || matches!(self.role, Role::Leader(_)) {
@@ -224,6 +224,16 @@ impl Replica {
         if self.config.others().all(|node| self.learner.refused(node)) {
             self.stop(Stop::Unsettled { slot }, fx);
         }
+    }
+
+    /// The value of a chosen slot turned out to be unreadable here: fetch it again from a peer.
+    pub fn report_lost(&mut self, now: Tick, slot: Slot, ballot: Ballot, effects: &mut Effects) {
+        assert!(slot <= self.chosen_upto, "lost {slot} above chosen_upto={}", self.chosen_upto);
+        if self.stopped || self.learner.holes.insert(slot, ballot).is_some() {
+            return;
+        }
+        self.check_memory(effects);
+        self.learn_more(now, effects);
     }
 
     pub(super) fn heard_chosen(&mut self, from: NodeId, chosen_upto: Slot) {

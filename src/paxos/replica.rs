@@ -307,7 +307,7 @@ impl Replica {
     }
 
     /// A replica with no peers has nobody to settle damage with.
-    fn check_memory(&mut self, effects: &mut Effects) {
+    pub(super) fn check_memory(&mut self, effects: &mut Effects) {
         if self.config.members.len() > 1 {
             return;
         }
