@@ -26,7 +26,7 @@ fn incarnation() -> impl Strategy<Value = Incarnation> {
 }
 
 fn value() -> impl Strategy<Value = Value> {
-    prop_oneof![Just(Value::noop()), vec(any::<u8>(), 1..200).prop_map(|bytes| Value::new(bytes))]
+    prop_oneof![Just(Value::noop()), vec(any::<u8>(), 1..200).prop_map(Value::new)]
 }
 
 fn report() -> impl Strategy<Value = Report> {
