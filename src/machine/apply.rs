@@ -98,7 +98,7 @@ impl Machine {
         match *command {
             Command::Create { name, created_ms } => match self.resolve(name) {
                 Some(id) => Outcome::Exists(id),
-                None => match self.create(name, created_ms) {
+                None => match self.create(name, created_ms, None) {
                     Ok(id) => Outcome::Created(id),
                     Err(refusal) => refusal,
                 },
@@ -111,7 +111,7 @@ impl Machine {
             Command::AppendCreate { name, created_ms, expect, entries } => {
                 let id = match self.resolve(name) {
                     Some(id) => id,
-                    None => match self.create_expecting(name, created_ms, expect) {
+                    None => match self.create(name, created_ms, expect) {
                         Ok(id) => id,
                         Err(refusal) => return refusal,
                     },
@@ -126,28 +126,24 @@ impl Machine {
         if log.shard() == self.shard { Outcome::UnknownLog } else { Outcome::WrongShard }
     }
 
-    /// Creates the log of a name that is free, if it can be one of this shard's.
-    fn create(&mut self, name: &str, created_ms: u64) -> Result<LogId, Outcome> {
-        let name = LogName::new(name).map_err(|_| Outcome::BadName)?;
-        if !self.owns(&name) {
-            return Err(Outcome::WrongShard);
-        }
-        Ok(self.insert(name, created_ms))
-    }
-
-    /// As [`Machine::create`], for an append that must find the log's next index at `expect`: where
-    /// it will be refused, nothing is created, so that a refused command leaves no trace.
-    fn create_expecting(
+    /// Creates the log of a name that is free, if it can be one of this shard's. Where `expect`
+    /// says that the append to follow will be refused, nothing is created: a refused command
+    /// leaves no trace.
+    fn create(
         &mut self,
         name: &str,
         created_ms: u64,
         expect: Option<Index>,
     ) -> Result<LogId, Outcome> {
+        let name = LogName::new(name).map_err(|_| Outcome::BadName)?;
+        if !self.owns(&name) {
+            return Err(Outcome::WrongShard);
+        }
         let next = Index(0);
-        if expect.is_some_and(|index| index != next) && self.owns(name) {
+        if expect.is_some_and(|index| index != next) {
             return Err(Outcome::ExpectMismatch { log: None, next });
         }
-        self.create(name, created_ms)
+        Ok(self.insert(name, created_ms))
     }
 
     /// Appends to a log; none when it does not exist.

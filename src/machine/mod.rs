@@ -19,6 +19,9 @@ pub mod extents;
 pub mod invariants;
 pub mod state;
 
+#[cfg(test)]
+mod tests;
+
 pub use apply::{MachineError, Outcome};
 pub use batch::{Commands, ValueBuilder};
 pub use command::{Command, CommandError};
