@@ -1,8 +1,8 @@
 //! Applying what is chosen, in order, as soon as its value is at hand (RULES R18).
 
 use super::Output;
+use super::core::Shard;
 use super::serve::Cold;
-use super::shard::Shard;
 use crate::journal::ReadResult;
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::machine::Outcome;

@@ -8,14 +8,14 @@
 mod apply;
 mod cache;
 mod conns;
+mod core;
 mod outbox;
 mod reads;
 mod serve;
-mod shard;
 mod status;
 mod writes;
 
-pub use shard::{Shard, ShardOptions};
+pub use self::core::{Shard, ShardOptions};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};

@@ -1,8 +1,8 @@
 //! Reads: linearizable under a lease or a quorum round, local, and waiting at the tail (C19).
 
 use super::Output;
+use super::core::Shard;
 use super::serve::Cold;
-use super::shard::Shard;
 use crate::journal::ReadResult;
 use crate::limits::{READ_BYTES_MAX, READ_WAIT_MS_MAX};
 use crate::machine::Reading;

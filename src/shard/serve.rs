@@ -1,8 +1,8 @@
 //! Reads of the journal: for peers that are behind, for applying, for old entries.
 
 use super::Output;
+use super::core::Shard;
 use super::reads::ReadTask;
-use super::shard::Shard;
 use crate::journal::{ReadDone, ReadResult};
 use crate::limits::LEARN_BYTES_MAX;
 use crate::types::{Ballot, NodeId, Slot, Tick};

@@ -1,6 +1,6 @@
 //! What a shard says of itself: status and cluster map.
 
-use super::shard::Shard;
+use super::core::Shard;
 use crate::paxos;
 use crate::types::Tick;
 use crate::wire::client::{

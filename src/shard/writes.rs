@@ -5,7 +5,7 @@
 //! that cannot succeed breaks its chain at once, and those behind it are refused without a round.
 
 use super::Output;
-use super::shard::Shard;
+use super::core::Shard;
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
