@@ -289,6 +289,9 @@ fn sleeping_tests_are_found() {
     expect(check_sleep, "src/client/a.rs", "#[test]\nfn f() { thread::sleep(d); }", &[2]);
     expect(check_sleep, "src/client/a.rs", "fn f() { thread::sleep(d); }", &[]);
     expect(check_sleep, "tests/process/poll.rs", "fn f() { thread::sleep(d); }", &[]);
+    let reasoned = "// Sleeps because the clock is what is tested.\nfn f() { thread::sleep(d); }\n\
+                    fn g() { thread::sleep(d); }";
+    expect(check_sleep, "tests/a.rs", reasoned, &[3]);
 }
 
 #[test]

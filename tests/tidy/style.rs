@@ -27,6 +27,9 @@ const FOREIGN: &[&str] = &["TERM_SIGNALS", "max_term_width", "term_width"];
 /// Where a test may sleep: the one place that polls for a fact with a deadline.
 const POLLING: &[&str] = &["tests/process/poll.rs"];
 
+/// How a test says that it must sleep.
+const REASON_TO_SLEEP: &str = "Sleeps because ";
+
 /// Files whose words are the banned ones, because they name them.
 const NAMES_THE_WORDS: &[&str] = &["tests/tidy.rs", "tests/tidy/style.rs"];
 
@@ -250,7 +253,8 @@ pub fn check_printing(source: &Source) -> Vec<Fault> {
     faults
 }
 
-/// Sleeping in a test is a guess at how long a fact takes.
+/// Sleeping in a test is a guess at how long a fact takes. Where the passing of time is itself the
+/// fact, a comment on that line or the one above says so: `Sleeps because …`.
 pub fn check_sleep(source: &Source) -> Vec<Fault> {
     if POLLING.contains(&source.path.as_str()) {
         return Vec::new();
@@ -260,9 +264,14 @@ pub fn check_sleep(source: &Source) -> Vec<Fault> {
         let token = &source.tokens[at];
         let own = matches!(source.text(at - 1), "." | "fn");
         let used = source.text(at - 1) == "::" || source.text(at + 1) == "(";
-        if token.test && token.text == "sleep" && used && !own {
+        let reasoned = source.comments.iter().any(|comment| {
+            comment.text.contains(REASON_TO_SLEEP)
+                && (comment.line == token.line || comment.line + 1 == token.line)
+        });
+        if token.test && token.text == "sleep" && used && !own && !reasoned {
             let what = "a test sleeps; wait for the fact itself: a channel with recv_timeout, \
-                        `paxosctl wait`, or the poll with a deadline in tests/process/poll.rs";
+                        `paxosctl wait`, or the poll with a deadline in tests/process/poll.rs; \
+                        where time itself is tested, `// Sleeps because …` says why";
             faults.push(source.fault(token.line, what));
         }
     }
