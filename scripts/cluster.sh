@@ -301,7 +301,9 @@ cmd_up() {
     launch "$i"
     started=$((started + 1))
   done
-  for i in "${!launched[@]}"; do await_listening "$i" || failed=1; done
+  for ((i = 1; i <= nodes; i++)); do
+    if [[ -n ${launched[$i]:-} ]]; then await_listening "$i" || failed=1; fi
+  done
   ((failed == 0)) || die "not all nodes started. The others keep running; 'cluster.sh down' stops them."
   await_quorum
   if ((started == 0)); then say "All $nodes nodes run already."; else say "Started $started of $nodes nodes."; fi
