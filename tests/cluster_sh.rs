@@ -147,7 +147,7 @@ fn a_process_that_is_not_the_node_is_left_alone() {
     let place = Place::new();
     place.pretend(1);
     let mut stranger = Command::new("sleep").arg("600").spawn().unwrap();
-    fs::write(place.node(1).join("paxosd.pid"), stranger.id().to_string()).unwrap();
+    fs::write(place.node(1).join("paxosd.pid"), format!("{}\n", stranger.id())).unwrap();
     assert!(place.expect(&["kill", "1"], 1).contains("node 1 does not run"));
     place.expect(&["down"], 0);
     let ended = stranger.try_wait().unwrap();
