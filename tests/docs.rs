@@ -1,6 +1,8 @@
 //! Documents do not rot: what they say of commands, flags, files, keys and exit codes is compared
 //! with the programs and the tree.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
 #[path = "docs/markdown.rs"]
 mod markdown;
 
