@@ -483,3 +483,23 @@ impl Node {
         self.chosen.clear();
     }
 }
+
+impl Cell {
+    /// One node's state in one line.
+    pub fn state(&self, id: NodeId) -> String {
+        let node = self.node(id);
+        let Some(replica) = &node.replica else { return format!("{id}: down") };
+        if let Some(stop) = &node.stopped {
+            return format!("{id}: stopped: {}", show::stop(stop));
+        }
+        let role = show::role(replica.role());
+        let mut text = format!("{id}: {role} promised={}", replica.promised());
+        if let Role::Leader(_) = replica.role() {
+            let lease = if replica.lease_valid(self.local(id)) { "lease" } else { "no lease" };
+            text += &format!(" {lease}");
+        }
+        let value = |entry: (&Slot, &(Ballot, Value))| format!("{}:{:?}", entry.0, entry.1.1);
+        let values: Vec<String> = node.chosen.iter().map(value).collect();
+        text + &format!(" chosen={} [{}]", replica.chosen_upto(), values.join(" "))
+    }
+}

@@ -10,6 +10,7 @@ mod disk;
 mod expect;
 mod inject;
 mod links;
+mod random;
 mod script;
 mod show;
 mod truth;

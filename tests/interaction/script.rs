@@ -25,7 +25,7 @@
 use crate::cell::{Cell, Plan};
 use crate::show;
 use crate::{craft, expect, inject};
-use paxosd::paxos::{Input, Quorums, Role};
+use paxosd::paxos::{Input, Quorums};
 use paxosd::types::{Lsn, NodeId, Value};
 use std::collections::BTreeSet;
 
@@ -223,7 +223,7 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         "expect" => expect::check(cell, rest),
         "show" => {
             for id in cell.ids() {
-                let line = state(cell, id);
+                let line = cell.state(id);
                 cell.say(|| line);
             }
         }
@@ -289,21 +289,4 @@ fn open(cell: &mut Cell) {
     for link in cell.links.values_mut() {
         link.blocked = false;
     }
-}
-
-/// One node's state in one line.
-fn state(cell: &Cell, id: NodeId) -> String {
-    let node = cell.node(id);
-    let Some(replica) = &node.replica else { return format!("{id}: down") };
-    if let Some(stop) = &node.stopped {
-        return format!("{id}: stopped: {}", show::stop(stop));
-    }
-    let role = show::role(replica.role());
-    let mut text = format!("{id}: {role} promised={}", replica.promised());
-    if let Role::Leader(_) = replica.role() {
-        let lease = if replica.lease_valid(cell.local(id)) { "lease" } else { "no lease" };
-        text += &format!(" {lease}");
-    }
-    let values: Vec<String> = node.chosen.iter().map(|(s, v)| format!("{s}:{:?}", v.1)).collect();
-    text + &format!(" chosen={} [{}]", replica.chosen_upto(), values.join(" "))
 }
