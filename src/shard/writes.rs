@@ -94,11 +94,11 @@ impl Shard {
         request: Request,
         out: &mut Vec<Output>,
     ) {
-        if let Request::Append(append) = &request {
-            if self.conns.has_failed(conn, &append.log, append.chain) {
-                let text = "an earlier append of this chain failed";
-                return self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
-            }
+        if let Request::Append(append) = &request
+            && self.conns.has_failed(conn, &append.log, append.chain)
+        {
+            let text = "an earlier append of this chain failed";
+            return self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
         }
         if let Err(error) = self.may_write(&request) {
             return self.refuse_write(now, conn, id, &request, error, out);
