@@ -284,7 +284,7 @@ fn c05_a_lost_record_bounds_what_it_may_have_held_by_its_neighbours() {
     }
     destroy(&rig, 3);
     let (_, recovered) = Rig::reopen(&rig.storage).unwrap();
-    let damage = recovered.damage.clone().unwrap();
+    let damage = recovered.damage.unwrap();
     assert_eq!(damage.hi, ballot(3), "the next record's ballot, not what is promised now");
     assert!(!damage.suspect && damage.upto >= Slot(3), "{damage:?}");
     // Slots 1 and 2 may have been accepted again in the lost record; 4 and 5 came later.
@@ -329,7 +329,7 @@ fn c11_what_was_suspect_once_stays_suspect() {
         let (_, mut recovered) = Rig::reopen(&rig.storage).unwrap();
         for life in 0..3 {
             if both_headers {
-                let damage = recovered.damage.clone().unwrap();
+                let damage = recovered.damage.unwrap();
                 assert!(damage.suspect && damage.hi == ballot(4), "life {life}: {damage:?}");
                 assert!(damage.upto >= Slot(2), "life {life}: {damage:?}");
             } else {
