@@ -185,7 +185,8 @@ impl Shard {
             self.journal.idle_mark();
         }
         if self.prepare_at.is_some_and(|at| now >= at) {
-            self.prepare_at = None;
+            // Once more after this, until there is room: only the first failure is an event.
+            self.prepare_at = (!self.journal.has_room()).then(|| now.after(PREPARE_RETRY_US));
             self.journal.retry_prepare();
         }
         self.cache.trim(limits::CACHE_BYTES_MAX, |slot| {
