@@ -13,7 +13,7 @@ const PROMISES_MAX: usize = 64;
 /// The claims of one node, over all its lives.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Every record up to here is durable, as the completions of the disk say.
+    /// No record behind this one can be durable, as the completions of the disk say.
     durable: Lsn,
     /// For each hard state of this life that promised another ballot: the ballot, and the least LSN
     /// that its record can have.

@@ -5,7 +5,7 @@ use super::disk::Disk;
 use super::ledger::Ledger;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
-use crate::types::{Ballot, ConnId, NodeId};
+use crate::types::{Ballot, ConnId, Lsn, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A machine, and the process on it.
@@ -16,6 +16,8 @@ pub(super) struct Node {
     pub(super) clock: Clock,
     pub(super) disk: Disk,
     pub(super) ledger: Ledger,
+    /// The last record that the batch under way can hold.
+    pub(super) batch_upto: Lsn,
     /// The process, while it runs.
     pub(super) shard: Option<Shard>,
     /// Counts starts and ends of the process: an event of another life is void.

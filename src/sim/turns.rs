@@ -5,7 +5,7 @@ use super::node::Node;
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
-use crate::journal::Done;
+use crate::journal::{Done, Job};
 use crate::paxos::invariants::{Summary, check_state, check_step};
 use crate::paxos::{Replica, Role};
 use crate::shard::{Input, Output};
@@ -123,6 +123,7 @@ impl World {
                     self.send_answer(node, conn, correlation, header, reply);
                 }
                 Output::Job(job) => {
+                    self.note_batch(node, &job);
                     let (dice, life) = (&mut self.dice, self.nodes[node].life);
                     if let Some((lane, time)) = self.nodes[node].disk.submit(job, dice) {
                         self.queue.push(self.now + time, Event::Disk { node, life, lane });
@@ -137,6 +138,14 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// A batch that is handed out now holds no record that is yet to come.
+    fn note_batch(&mut self, node: usize, job: &Job) {
+        let Job::Batch(_) = job else { return };
+        if let Some(shard) = &self.nodes[node].shard {
+            self.nodes[node].batch_upto = shard.replica().next_lsn().prev();
+        }
     }
 
     fn send_message(&mut self, from: usize, to: crate::types::NodeId, message: Message) -> Checked {
@@ -202,9 +211,10 @@ impl World {
         }
         match outcome {
             Ok(done) => {
-                if let Done::Batch(batch) = &done {
+                if let Done::Batch(_) = &done {
                     assert_eq!(lane, SYNCER, "batches are the syncer's");
-                    self.nodes[node].ledger.synced(batch.upto);
+                    let upto = self.nodes[node].batch_upto;
+                    self.nodes[node].ledger.synced(upto);
                 }
                 self.tell(node, Input::Disk(done));
                 Ok(())
@@ -281,7 +291,7 @@ fn check_campaign(node: &mut Node) -> Checked {
 fn describe_input(input: &Input) -> String {
     match input {
         Input::Tick => "tick".to_string(),
-        Input::Disk(Done::Batch(done)) => format!("durable up to LSN {}", done.upto),
+        Input::Disk(Done::Batch(_)) => "batch durable".to_string(),
         Input::Disk(Done::Prepare(done)) => format!("prepared segment {:?}", done.segment),
         Input::Disk(Done::Read(done)) => {
             format!("read #{}, {} slots", done.token, done.values.len())

@@ -16,7 +16,7 @@ use super::trace::Trace;
 use super::users::Client;
 use super::violation::{Checked, Violation};
 use crate::journal::{self, Identity, JournalOptions, MemStorage};
-use crate::types::{Ballot, ClusterId, Incarnation, NodeId, ShardId, Slot};
+use crate::types::{Ballot, ClusterId, Incarnation, Lsn, NodeId, ShardId, Slot};
 use std::collections::BTreeMap;
 
 /// The one shard of every node.
@@ -216,6 +216,7 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         clock: Clock::new(rate, dice.below(1 << 40)),
         disk: Disk::new(storage, plan.sync_us),
         ledger: Ledger::default(),
+        batch_upto: Lsn(0),
         shard: None,
         life: 0,
         paused: false,
