@@ -260,7 +260,7 @@ impl World {
             hashes.push(entry_hash(&data));
             entries.push(&data).expect("entries are far below 4 GiB");
         }
-        let what = What::Append { log: log.clone(), expect, chain, create, hashes };
+        let what = What::Append { log: log.clone(), expect, chain, hashes };
         (what, Request::Append(Append { log, expect, chain, create, entries }))
     }
 
