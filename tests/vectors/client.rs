@@ -186,8 +186,8 @@ fn stat_of_orders() -> LogStat {
     LogStat {
         name: name("orders"),
         id: LOG,
-        next_index: Index(3),
-        bytes: 15,
+        next_index: Index(4),
+        bytes: 16,
         created_ms: 1_700_000_000_000,
     }
 }
@@ -225,7 +225,7 @@ fn log_requests() -> Vec<Vector> {
         ),
         vector(
             "listed",
-            "Listed: \"orders\" (id 1, next index 3, 15 bytes, created at 1700000000000 ms), more.",
+            "Listed: \"orders\" (id 1, next index 4, 16 bytes, created at 1700000000000 ms), more.",
             reply(8, Reply::Listed(Listed { logs: vec![stat_of_orders()], more: true })),
         ),
         vector(
@@ -298,7 +298,7 @@ fn reads() -> Vec<Vector> {
     };
     let local = Read {
         log: LogRef::Id(LOG),
-        from: Index(4),
+        from: Index(5),
         max_entries: 0,
         max_bytes: 0,
         wait_ms: 0,
@@ -317,18 +317,18 @@ fn reads() -> Vec<Vector> {
         ),
         vector(
             "read-done",
-            "ReadDone: log id 1 from 0, next index 3, entries \"hello\", \"second\".",
-            reply(13, done(0, 3, &["hello", "second"])),
+            "ReadDone: log id 1 from 0, next index 4, entries \"hello\", \"second\".",
+            reply(13, done(0, 4, &["hello", "second"])),
         ),
         vector(
             "read-local",
-            "Read log id 1 from 4, correlation 14: as much as the node allows, no wait, local.",
+            "Read log id 1 from 5, correlation 14: as much as the node allows, no wait, local.",
             request(14, Request::Read(local)),
         ),
         vector(
             "read-empty",
-            "ReadDone past the end: log id 1 from 4, next index 3, no entries.",
-            reply(14, done(4, 3, &[])),
+            "ReadDone past the end: log id 1 from 5, next index 4, no entries.",
+            reply(14, done(5, 4, &[])),
         ),
     ]
 }
@@ -352,8 +352,8 @@ fn errors() -> Vec<Vector> {
         ),
         vector(
             "expect-mismatch",
-            "Error ExpectMismatch: log id 1 has next index 3.",
-            error(12, WireError::expect_mismatch(LOG, Index(1), Index(3))),
+            "Error ExpectMismatch: log id 1 has next index 4.",
+            error(12, WireError::expect_mismatch(LOG, Index(1), Index(4))),
         ),
         vector(
             "log-exists",
