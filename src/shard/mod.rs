@@ -19,6 +19,7 @@ pub use self::core::{Shard, ShardOptions};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};
+use crate::wire::Refusal;
 use crate::wire::client::{Reply, ReplyHeader, Request};
 use crate::wire::peer::Message;
 
@@ -54,6 +55,15 @@ pub enum Input {
         correlation: u64,
         /// The request.
         request: Request,
+    },
+    /// A client's request that cannot be taken as it is: answered, and its chain broken.
+    Refused {
+        /// Its connection.
+        conn: ConnId,
+        /// Its number.
+        correlation: u64,
+        /// The answer.
+        refusal: Refusal,
     },
     /// A client's connection is gone.
     ClientDown {

@@ -174,3 +174,17 @@ fn a_gone_connection_gets_no_answer() {
     assert!(node.take(9, id).is_none());
     assert_eq!(first(Some(node.ask(Request::Append(append("a", "y"))))), 1);
 }
+
+/// An append whose bytes are refused breaks its chain as any other failure does.
+#[test]
+fn a_refused_append_breaks_its_chain() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    let error = paxosd::wire::error::WireError::new(ErrorCode::TooLarge, "too large");
+    let chain = Some((crate::node::log("a"), 3));
+    let refusal = paxosd::wire::Refusal { error, close: false, chain };
+    node.input(Input::Refused { conn: ConnId(1), correlation: 999, refusal });
+    assert_eq!(code(&node.take(1, 999).expect("answered")), Some(ErrorCode::TooLarge));
+    let behind = Append { chain: 3, ..append("a", "behind") };
+    assert_eq!(code(&node.ask(Request::Append(behind))), Some(ErrorCode::PriorFailed));
+}
