@@ -10,8 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Room that a segment needs beside one largest value: its header, descriptors, batch headers.
 const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
-/// Length and CRC-32C before each entry.
-const ENTRY_PREFIX_BYTES: usize = 8;
 
 /// Checks a configuration as a whole.
 ///
@@ -413,11 +411,11 @@ impl Checker<'_> {
         let connections = self.whole("connections_max");
         let per_address = self.whole("connections_per_address_max");
         if let (Some(entry), Some(append)) = (&entry, &append) {
-            let room = append.value.saturating_sub(ENTRY_PREFIX_BYTES as u64);
+            let room = append.value.saturating_sub(limits::ENTRY_PREFIX_BYTES as u64);
             if entry.value > room {
                 let rule = format!(
-                    "an entry and its prefix of {ENTRY_PREFIX_BYTES} bytes must fit \
-                     append_bytes_max = {}",
+                    "an entry and its prefix of {} bytes must fit append_bytes_max = {}",
+                    limits::ENTRY_PREFIX_BYTES,
                     append.value
                 );
                 self.broken("entry_bytes_max", entry, rule);

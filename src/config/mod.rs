@@ -144,14 +144,6 @@ impl Config {
     pub fn value_bytes_max(&self) -> usize {
         value_bytes_max(self.bounds.append_bytes_max)
     }
-
-    /// Digest of who the members are, compared when peers meet (R38). Addresses are left out: two
-    /// nodes may rightly know a third by different ones.
-    #[must_use]
-    pub fn members_digest(&self) -> u64 {
-        let ids: Vec<u8> = self.members.keys().flat_map(|node| node.0.to_le_bytes()).collect();
-        xxhash_rust::xxh3::xxh3_64(&ids)
-    }
 }
 
 fn value_bytes_max(append_bytes_max: usize) -> usize {
