@@ -14,9 +14,11 @@
 //! ```
 
 pub mod config;
+pub mod daemon;
 pub mod journal;
 pub mod limits;
 pub mod machine;
 pub mod paxos;
+pub mod shard;
 pub mod types;
 pub mod wire;

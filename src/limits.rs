@@ -109,6 +109,8 @@ pub const SHARD_OUTPUT_BYTES_MAX: usize = 256 << 20;
 pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
 /// Reads and preparations of one shard that wait for the helper before clients are no longer read.
 pub const HELPER_JOBS_MAX: usize = 1024;
+/// Requests that a shard takes in before it proposes and answers: bounds what one turn can queue.
+pub const TURN_REQUESTS_MAX: usize = 4096;
 /// Longest wait for a clean stop, in milliseconds.
 pub const STOP_MS: u64 = 5_000;
 

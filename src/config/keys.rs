@@ -69,7 +69,7 @@ pub const KEYS: &[Key] = &[
     whole("lease_ms", 50, 60_000, 300),
     whole("lease_drift_percent", 0, 50, 10),
     whole("heartbeat_ms", 5, 20_000, 60),
-    whole("election_jitter_ms", 10, 60_000, 150),
+    whole("election_jitter_ms", 10, 60_000, 100),
     whole("window_slots", 1, limits::WINDOW_SLOTS, limits::WINDOW_SLOTS),
     whole("window_bytes", MIB, limits::WINDOW_BYTES_MAX as u64, limits::WINDOW_BYTES_MAX as u64),
     whole(

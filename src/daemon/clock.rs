@@ -12,6 +12,15 @@ pub fn now() -> Tick {
     Tick(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
+/// The time of day, in milliseconds since 1970: for people, never for a lease.
+#[must_use]
+pub fn wall_ms() -> u64 {
+    let time = clock_gettime(ClockId::RealtimeCoarse);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let millis = u64::try_from(time.tv_nsec).unwrap_or(0) / 1_000_000;
+    seconds.saturating_mul(1000).saturating_add(millis)
+}
+
 /// 64 bits from the system's generator.
 ///
 /// # Panics

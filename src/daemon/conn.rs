@@ -231,7 +231,10 @@ mod tests {
             wanted.extend_from_slice(&bytes);
             socket.room = (round as usize * 7) % 2300;
             let left = wanted.len() - socket.taken.len();
-            assert_eq!(output.flush(&mut socket).expect("no error"), left <= (round as usize * 7) % 2300);
+            assert_eq!(
+                output.flush(&mut socket).expect("no error"),
+                left <= (round as usize * 7) % 2300
+            );
             assert_eq!(output.len(), wanted.len() - socket.taken.len());
         }
         socket.room = usize::MAX;

@@ -4,16 +4,16 @@ use super::admission::Admission;
 use crate::config::Config;
 use crate::journal::Identity;
 use crate::limits;
-use crate::types::{NodeId, ShardId, Slot};
+use crate::types::{NodeId, ShardId};
 use crate::wire::hello::{HelloReply, Limits};
 use crate::wire::peer_hello::{
     Host, PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerWelcome, SharedLimits, members_digest,
 };
-use crate::wire::status::{ClusterMap, Member, Role, ShardLeader, ShardStatus, StatusReply};
+use crate::wire::status::ShardLeader;
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 /// The program's version, for people.
 pub const PROGRAM: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
@@ -33,7 +33,6 @@ pub struct Facts {
     pub admission: Arc<Admission>,
     /// The status board.
     pub board: Board,
-    started: Instant,
 }
 
 impl Facts {
@@ -62,10 +61,9 @@ impl Facts {
         };
         let members = config.members.keys().copied().collect();
         let host = Host { cluster: config.cluster, node: config.node, members, shared };
-        let admission =
-            Admission::new(bounds.connections_max, bounds.connections_per_address_max);
-        let board = Board::new(config.shards);
-        Facts { config, identity, host, limits, admission, board, started: Instant::now() }
+        let admission = Admission::new(bounds.connections_max, bounds.connections_per_address_max);
+        let board = Board::new();
+        Facts { config, identity, host, limits, admission, board }
     }
 
     /// The answer to a client's Hello.
@@ -104,40 +102,6 @@ impl Facts {
         let incarnation = self.identity.incarnation;
         PeerWelcome { version, node: self.config.node, incarnation, features: 0 }
     }
-
-    /// The answer to Status, with the answering shard's state.
-    #[must_use]
-    pub fn status(&self, shard: ShardStatus) -> StatusReply {
-        StatusReply {
-            node: self.config.node,
-            cluster: self.config.cluster,
-            version: PROGRAM.to_string(),
-            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            shard,
-        }
-    }
-
-    /// The answer to Map: `fresh` is what the answering shard knows now, the others are taken from
-    /// the board.
-    #[must_use]
-    pub fn map(&self, fresh: &ShardStatus) -> ClusterMap {
-        let members = self.config.members.values();
-        let leaders = (0..self.config.shards).map(ShardId).map(|shard| {
-            if shard == fresh.shard {
-                return ShardLeader { shard, epoch: fresh.epoch, node: fresh.leader };
-            }
-            let seen = self.board.shard(shard);
-            ShardLeader { shard, epoch: seen.epoch, node: seen.leader }
-        });
-        ClusterMap {
-            cluster: self.config.cluster,
-            shards: self.config.shards,
-            members: members
-                .map(|member| Member { node: member.id, address: member.client.to_string() })
-                .collect(),
-            leaders: leaders.collect(),
-        }
-    }
 }
 
 /// A bound of [`limits`] as it goes on the wire.
@@ -148,7 +112,7 @@ fn number(bound: usize) -> u32 {
 /// What the shards' threads tell the rest of the node. Nothing on the path of a request waits here.
 #[derive(Debug)]
 pub struct Board {
-    shards: Vec<Mutex<ShardStatus>>,
+    leaders: Mutex<BTreeMap<ShardId, ShardLeader>>,
     /// What went wrong at the ports, since the start.
     pub counters: Counters,
 }
@@ -174,45 +138,18 @@ pub fn count(counter: &AtomicU64) {
 }
 
 impl Board {
-    fn new(shards: u16) -> Board {
-        let shards = (0..shards).map(|shard| Mutex::new(unknown(ShardId(shard)))).collect();
-        Board { shards, counters: Counters::default() }
+    fn new() -> Board {
+        Board { leaders: Mutex::default(), counters: Counters::default() }
     }
 
-    /// The last state that a shard published.
-    ///
-    /// # Panics
-    /// When there is no such shard.
+    /// What each shard's thread published last, by rising shard.
     #[must_use]
-    pub fn shard(&self, shard: ShardId) -> ShardStatus {
-        self.shards[usize::from(shard.0)].lock().clone()
+    pub fn leaders(&self) -> Vec<ShardLeader> {
+        self.leaders.lock().values().copied().collect()
     }
 
-    /// Publishes a shard's state.
-    pub fn publish(&self, status: ShardStatus) {
-        let mut place = self.shards[usize::from(status.shard.0)].lock();
-        *place = status;
-    }
-}
-
-/// The state of a shard that has not said anything yet.
-fn unknown(shard: ShardId) -> ShardStatus {
-    ShardStatus {
-        shard,
-        role: Role::Follower,
-        leader: None,
-        epoch: crate::types::Ballot::ZERO,
-        promised: crate::types::Ballot::ZERO,
-        durable_upto: 0,
-        chosen_upto: Slot(0),
-        applied_upto: Slot(0),
-        trimmed_upto: Slot(0),
-        digest: 0,
-        logs: 0,
-        damaged_slots: 0,
-        segments: 0,
-        disk_bytes: 0,
-        has_room: true,
-        peers: Vec::new(),
+    /// Publishes what a shard knows of its leader.
+    pub fn publish(&self, leader: ShardLeader) {
+        self.leaders.lock().insert(leader.shard, leader);
     }
 }

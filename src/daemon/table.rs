@@ -44,6 +44,12 @@ pub struct ClientSide {
 }
 
 impl ClientSide {
+    /// A client that came in.
+    #[must_use]
+    pub fn new(permit: Option<Permit>, node_level: bool) -> ClientSide {
+        ClientSide { permit, node_level, ..ClientSide::default() }
+    }
+
     /// A request goes to the shard.
     pub fn asked(&mut self, correlation: u64, request: &Request) {
         self.waiting += 1;
@@ -93,6 +99,10 @@ pub struct Entry {
     pub ready: bool,
     /// It has an entry among the deadlines.
     pub watched: bool,
+    /// What it adds to the thread's count of bytes that arrived and are not a frame yet.
+    pub counted_in: usize,
+    /// What it adds to the thread's count of bytes that wait to leave for clients.
+    pub counted_out: usize,
 }
 
 /// All connections of a thread.
@@ -114,7 +124,7 @@ impl Table {
         assert!(index < 1 << INDEX_BITS, "more connections than the caps allow: {index}");
         self.serial += 1;
         let id = ConnId(self.serial << INDEX_BITS | index as u64);
-        let flags = Entry {
+        let entry = Entry {
             id,
             conn,
             role,
@@ -122,8 +132,10 @@ impl Table {
             dirty: false,
             ready: false,
             watched: false,
+            counted_in: 0,
+            counted_out: 0,
         };
-        self.entries[index] = Some(flags);
+        self.entries[index] = Some(entry);
         self.count += 1;
         index
     }
@@ -134,6 +146,12 @@ impl Table {
         self.free.push(index);
         self.count -= 1;
         Some(entry)
+    }
+
+    /// The connection at a place, to look at.
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<&Entry> {
+        self.entries.get(index)?.as_ref()
     }
 
     /// The connection at a place.

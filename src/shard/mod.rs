@@ -1,14 +1,12 @@
 //! A stand-in with the signatures of the shard, until the real one is merged: it answers nothing
 //! but that it is not ready.
 
-use crate::config::Config;
 use crate::journal::{Done, Job, Journal, Recovered};
-use crate::types::{ConnId, Incarnation, NodeId, ShardId, Tick};
+use crate::types::{ConnId, Incarnation, NodeId, ShardId, Slot, Tick};
 use crate::wire::client::{LogRef, Reply, ReplyHeader, Request};
 use crate::wire::error::{ErrorCode, WireError};
 use crate::wire::peer::Message;
-use crate::wire::peer_hello::PeerRefusal;
-use crate::wire::status::{Role, ShardStatus};
+use crate::wire::status::ShardLeader;
 
 /// What happens to a shard.
 #[derive(Debug)]
@@ -33,11 +31,6 @@ pub enum Input {
         node: NodeId,
         /// The message.
         message: Message,
-    },
-    /// A client connected.
-    ClientUp {
-        /// Its connection.
-        conn: ConnId,
     },
     /// A client's connection is gone.
     ClientDown {
@@ -106,39 +99,37 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Shard {
     header: ReplyHeader,
-    now: Tick,
+    leaders: Vec<ShardLeader>,
 }
 
 impl Shard {
     /// A shard as recovered.
     #[must_use]
-    pub fn new(
-        _config: &Config,
+    pub fn start(
         shard: ShardId,
-        _incarnation: Incarnation,
         _journal: Journal,
         _recovered: Recovered,
-        now: Tick,
-        _seed: u64,
+        _now: Tick,
+        _out: &mut Vec<Output>,
     ) -> Shard {
-        Shard { header: ReplyHeader { shard, ..ReplyHeader::NOBODY }, now }
+        Shard { header: ReplyHeader { shard, ..ReplyHeader::NOBODY }, leaders: Vec::new() }
     }
 
     /// Takes an input in.
-    pub fn step(&mut self, now: Tick, input: Input, out: &mut Vec<Output>) {
-        self.now = now;
+    pub fn step(&mut self, _now: Tick, input: Input, out: &mut Vec<Output>) {
         match input {
-            Input::Client { conn, correlation, .. } => {
-                let error = WireError::new(ErrorCode::NotReady, "a stand-in");
-                let (header, reply) = (self.header, Reply::Error(error));
-                out.push(Output::Client { conn, correlation, header, reply });
+            Input::Client { conn, correlation, request } => {
+                let reply = match request {
+                    Request::Ping => Reply::Pong,
+                    _ => Reply::Error(WireError::new(ErrorCode::NotReady, "a stand-in")),
+                };
+                out.push(Output::Client { conn, correlation, header: self.header, reply });
             }
             Input::HandOver => out.push(Output::Stopped),
             Input::Tick
             | Input::PeerUp { .. }
             | Input::PeerDown { .. }
             | Input::Peer { .. }
-            | Input::ClientUp { .. }
             | Input::ClientDown { .. }
             | Input::ChainFailed { .. }
             | Input::Disk(_) => {}
@@ -147,8 +138,8 @@ impl Shard {
 
     /// When it wants its next tick at the latest.
     #[must_use]
-    pub fn next_deadline(&self) -> Tick {
-        self.now.after(50_000)
+    pub fn next_deadline(&self, now: Tick) -> Tick {
+        now.after(50_000)
     }
 
     /// Clients are not to be read from.
@@ -157,38 +148,31 @@ impl Shard {
         false
     }
 
-    /// Its state.
+    /// The wall clock.
+    pub fn set_wall_ms(&mut self, _wall_ms: u64) {}
+
+    /// What other shards know of their leaders.
+    pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
+        self.leaders = leaders.into_iter().collect();
+    }
+
+    /// Slots applied.
     #[must_use]
-    pub fn status(&self) -> ShardStatus {
-        ShardStatus {
-            shard: self.header.shard,
-            role: Role::Follower,
-            leader: None,
-            epoch: self.header.epoch,
-            promised: self.header.epoch,
-            durable_upto: 0,
-            chosen_upto: self.header.applied_upto,
-            applied_upto: self.header.applied_upto,
-            trimmed_upto: self.header.applied_upto,
-            digest: 0,
-            logs: 0,
-            damaged_slots: 0,
-            segments: 0,
-            disk_bytes: 0,
-            has_room: true,
-            peers: Vec::new(),
-        }
+    pub fn applied_upto(&self) -> Slot {
+        self.header.applied_upto
+    }
+
+    /// Who leads.
+    #[must_use]
+    pub fn leader(&self) -> ShardLeader {
+        ShardLeader { shard: self.header.shard, epoch: self.header.epoch, node: None }
     }
 
     /// Whether this incarnation of a node may come in.
     ///
     /// # Errors
-    /// The refusal.
-    pub fn peer_hello(
-        &mut self,
-        _node: NodeId,
-        _incarnation: Incarnation,
-    ) -> Result<(), PeerRefusal> {
+    /// The incarnation known; none for no member.
+    pub fn admits(&self, _node: NodeId, _as_of: Incarnation) -> Result<(), Option<Incarnation>> {
         Ok(())
     }
 }

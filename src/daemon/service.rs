@@ -6,22 +6,24 @@ use super::table::ClientSide;
 use crate::shard::{Input, Output, Shard};
 use crate::types::{ConnId, ShardId, Tick};
 use crate::wire::client::{Reply, ReplyHeader, Request};
-use crate::wire::client_codec::read_request;
 use crate::wire::error::{ErrorCode, WireError};
 use crate::wire::frame::Frame;
-use crate::wire::reply_codec::write_reply;
-use crate::wire::status::ShardStatus;
+use crate::wire::read_request;
+use crate::wire::status::ShardLeader;
+use crate::wire::write_reply;
 use std::sync::Arc;
 
 /// A shard and its outputs that were not carried out yet.
 #[derive(Debug)]
-pub struct Core {
+pub struct Service {
     /// The shard.
     pub shard: Shard,
     /// Its id.
     pub id: ShardId,
     /// What it wants done, in order.
     pub outputs: Vec<Output>,
+    /// Requests handed to the shard in this turn of the loop.
+    pub asked: usize,
     facts: Arc<Facts>,
 }
 
@@ -34,11 +36,11 @@ pub enum Flow {
     Close(String),
 }
 
-impl Core {
+impl Service {
     /// A shard that was not stepped yet.
     #[must_use]
-    pub fn new(shard: Shard, id: ShardId, facts: Arc<Facts>) -> Core {
-        Core { shard, id, outputs: Vec::new(), facts }
+    pub fn new(shard: Shard, id: ShardId, facts: Arc<Facts>) -> Service {
+        Service { shard, id, outputs: Vec::new(), asked: 0, facts }
     }
 
     /// Hands the shard an input.
@@ -46,8 +48,7 @@ impl Core {
         self.shard.step(now, input, &mut self.outputs);
     }
 
-    /// Takes a client's frame in: answers what no shard needs to be asked for and what makes no
-    /// sense, and hands the rest to the shard. `now` was read after the frame arrived, so that a
+    /// Takes a client's frame in: answers what makes no sense, and hands the rest to the shard. `now` was read after the frame arrived, so that a
     /// lease is never judged by a time before the request (C19).
     pub fn client_frame(
         &mut self,
@@ -69,45 +70,26 @@ impl Core {
                 return if refusal.close { Flow::Close(text) } else { Flow::GoOn };
             }
         };
-        match request {
-            Request::Ping => self.answer(output, correlation, Reply::Pong),
-            Request::Status => {
-                let status = self.facts.status(self.shard.status());
-                self.answer(output, correlation, Reply::Status(status));
-            }
-            Request::Map => {
-                let map = self.facts.map(&self.shard.status());
-                self.answer(output, correlation, Reply::Map(map));
-            }
-            Request::Create(_)
-            | Request::Delete(_)
-            | Request::List(_)
-            | Request::Stat(_)
-            | Request::Append(_)
-            | Request::Read(_)
-                if side.node_level =>
-            {
-                let text = "this connection greeted no shard: it may ask for Status, Map and Ping";
-                let error = WireError::new(ErrorCode::WrongShard, text);
-                self.answer(output, correlation, Reply::Error(error));
-            }
-            Request::Create(_)
-            | Request::Delete(_)
-            | Request::List(_)
-            | Request::Stat(_)
-            | Request::Append(_)
-            | Request::Read(_) => {
-                side.asked(correlation, &request);
-                self.step(now, Input::Client { conn, correlation, request });
-            }
+        if side.node_level && !is_node_level(&request) {
+            let text = "this connection greeted no shard: it may ask for Status, Map and Ping";
+            let error = WireError::new(ErrorCode::WrongShard, text);
+            self.answer(output, correlation, Reply::Error(error));
+            return Flow::GoOn;
         }
+        if matches!(request, Request::Map) {
+            self.shard.note_leaders(self.facts.board.leaders());
+        }
+        side.asked(correlation, &request);
+        self.asked += 1;
+        self.step(now, Input::Client { conn, correlation, request });
         Flow::GoOn
     }
 
     /// The header of an answer that this thread gives itself.
     #[must_use]
     pub fn header(&self) -> ReplyHeader {
-        header_of(&self.shard.status())
+        let ShardLeader { shard, epoch, .. } = self.shard.leader();
+        ReplyHeader { shard, epoch, applied_upto: self.shard.applied_upto() }
     }
 
     fn answer(&self, output: &mut Outgoing, correlation: u64, reply: Reply) {
@@ -115,10 +97,15 @@ impl Core {
     }
 }
 
-fn header_of(status: &ShardStatus) -> ReplyHeader {
-    ReplyHeader {
-        shard: status.shard,
-        epoch: status.epoch,
-        applied_upto: status.applied_upto,
+/// What a connection that greeted no shard may ask.
+fn is_node_level(request: &Request) -> bool {
+    match request {
+        Request::Ping | Request::Status | Request::Map => true,
+        Request::Create(_)
+        | Request::Delete(_)
+        | Request::List(_)
+        | Request::Stat(_)
+        | Request::Append(_)
+        | Request::Read(_) => false,
     }
 }
