@@ -64,6 +64,18 @@ impl Journal {
     /// back-off.
     pub fn retry_prepare(&mut self) {}
 
+    /// Segment files.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of segment files on disk.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        0
+    }
+
     /// Bytes of records that wait for their batch, headers included.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
