@@ -68,6 +68,7 @@ mod tests {
     #[test]
     fn clock_goes_forward() {
         let before = now();
+        // Sleeps because the passing of time itself is what is tested.
         std::thread::sleep(std::time::Duration::from_millis(5));
         let passed = now().since(before);
         assert!((5_000..5_000_000).contains(&passed), "{passed} µs passed during 5 ms");

@@ -37,10 +37,10 @@ pub enum Flow {
 }
 
 impl Service {
-    /// A shard that was not stepped yet.
+    /// A shard that was not stepped yet, and what its start wants done.
     #[must_use]
-    pub fn new(shard: Shard, id: ShardId, facts: Arc<Facts>) -> Service {
-        Service { shard, id, outputs: Vec::new(), asked: 0, facts }
+    pub fn new(shard: Shard, id: ShardId, facts: Arc<Facts>, outputs: Vec<Output>) -> Service {
+        Service { shard, id, outputs, asked: 0, facts }
     }
 
     /// Hands the shard an input.

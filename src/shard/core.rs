@@ -143,6 +143,7 @@ impl Shard {
                 self.conns.begin(conn);
                 self.request(now, conn, correlation, request, out);
             }
+            Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
                 self.reads.drop_conn(conn);
