@@ -1,18 +1,30 @@
 //! The commands of `paxosd`.
 
-use crate::config::{Address, Bounds, Config, Member, Quorums, Timing};
+use crate::config::{Address, Config, Faults, RawConfig, check};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, install_panic_hook};
 use crate::daemon::logging;
 use crate::daemon::node::{self, Ports};
+use crate::daemon::sockets::Bound;
+use crate::journal::Identity;
 use crate::limits;
-use crate::types::{ClusterId, NodeId};
 use clap::{Args, Parser, Subcommand};
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// Every `paxosd dev` is of this cluster, which no node of a real one is: they refuse each other.
+const DEV_CLUSTER: &str = "7061786f736420646576000000000001";
+/// What the arguments of `paxosd dev` say, or what they leave no choice in.
+const DEV_FIXED: &[&str] = &[
+    "PAXOSD_CLUSTER_ID",
+    "PAXOSD_NODE_ID",
+    "PAXOSD_DATA_DIR",
+    "PAXOSD_SHARDS",
+    "PAXOSD_LISTEN",
+    "PAXOSD_LISTEN_PEER",
+];
 
 /// A node of a replicated log.
 #[derive(Debug, Parser)]
@@ -46,10 +58,10 @@ struct Dev {
     /// Where the data is kept
     #[arg(long, value_name = "DIR", default_value = "paxosd-dev")]
     dir: PathBuf,
-    /// Shards of a new directory
-    #[arg(long, value_name = "COUNT", default_value_t = 1,
+    /// Shards of a new directory, 1 where nothing is said
+    #[arg(long, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::SHARDS_MAX)))]
-    shards: u16,
+    shards: Option<u16>,
     /// Where to listen for clients, on loopback; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7420")]
     listen: SocketAddr,
@@ -70,12 +82,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Init(file) => init(&file),
         Command::Run(file) => run(&file),
         Command::CheckConfig(file) => check_config(&file),
-        Command::Dev(dev) => run_dev(&dev),
+        Command::Dev(arguments) => dev(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("paxosd: {failure}");
+            logging::complain(&failure.text);
             ExitCode::from(failure.exit.code())
         }
     }
@@ -83,17 +95,20 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Reads the configuration with what the environment overrides.
 fn load(file: &ConfigFile) -> Result<Config, Failure> {
-    let variables = std::env::vars_os()
-        .map(|(name, value)| {
-            (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
-        })
-        .filter(|(name, _)| name != "PAXOSD_CONFIG");
-    let (config, unknown) = Config::load(&file.config, variables)
+    let (config, unknown) = Config::load(&file.config, variables())
         .map_err(|error| Failure::new(Exit::Config, error))?;
     for variable in unknown {
-        eprintln!("paxosd: environment {variable} names no key of paxosd.toml; it is ignored");
+        logging::complain(&format!("environment {variable} names no key: it is ignored"));
     }
     Ok(config)
+}
+
+/// The environment, but for what clap has read already.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(move |(name, value)| (text(name), text(value)))
+        .filter(|(name, _)| name != "PAXOSD_CONFIG")
 }
 
 fn check_config(file: &ConfigFile) -> Result<(), Failure> {
@@ -129,54 +144,60 @@ fn run(file: &ConfigFile) -> Result<(), Failure> {
     logging::start(config.log_level);
     install_panic_hook();
     let ports = Ports::bind(&config)?;
-    node::run(config, ports)
+    node::run(config, ports, || {})
 }
 
-fn run_dev(dev: &Dev) -> Result<(), Failure> {
+fn dev(dev: &Dev) -> Result<(), Failure> {
     if !dev.listen.ip().is_loopback() {
         let text = format!("--listen {}: must be a loopback address", dev.listen);
         return Err(Failure::new(Exit::Usage, text));
     }
-    let mut config = dev_config(dev);
+    let wanted = Address { host: dev.listen.ip().to_string(), port: dev.listen.port() };
+    let bound = Bound::bind(&wanted, "--listen")?;
+    let address = bound
+        .address()
+        .map_err(|error| Failure::new(Exit::Temporary, format!("--listen: {error}")))?;
+    let config = dev_config(&dev.dir, shards_of(dev)?, address)?;
     logging::start(config.log_level);
     install_panic_hook();
-    let ports = Ports::bind(&config)?;
-    let address = ports
-        .client_address()
-        .map_err(|error| Failure::new(Exit::Temporary, format!("no address: {error}")))?;
-    config = dev_config(&Dev { listen: address, dir: dev.dir.clone(), shards: dev.shards });
-    let found = data_dir::contents(&config.data_dir)
-        .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dev.dir.display())))?;
-    if found.is_empty() {
+    if is_new(&dev.dir)? {
         data_dir::initialise(&config)?;
     }
-    println!("{address}");
-    node::run(config, ports)
+    node::run(config, Ports::of_single(bound), || println!("{address}"))
 }
 
-/// A cluster of one node, with the defaults of `paxosd.toml`.
-fn dev_config(dev: &Dev) -> Config {
-    let node = NodeId(1);
-    let listen = Address { host: dev.listen.ip().to_string(), port: dev.listen.port() };
-    // Never listened to: there are no peers.
-    let listen_peer = Address { host: listen.host.clone(), port: 0 };
-    let member = Member { id: node, client: listen.clone(), peer: listen_peer.clone() };
-    Config {
-        cluster: DEV_CLUSTER,
-        node,
-        data_dir: dev.dir.clone(),
-        shards: dev.shards,
-        members: BTreeMap::from([(node, member)]),
-        listen,
-        listen_peer,
-        quorums: Quorums { prepare: 1, accept: 1 },
-        timing: Timing::default(),
-        bounds: Bounds::default(),
-        pin: false,
-        sync_inline: false,
-        log_level: log::LevelFilter::Info,
+fn is_new(dir: &Path) -> Result<bool, Failure> {
+    let found = data_dir::contents(dir)
+        .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))?;
+    Ok(found.is_empty())
+}
+
+/// The shards asked for, or those that the directory has, or one.
+fn shards_of(dev: &Dev) -> Result<u16, Failure> {
+    match dev.shards {
+        Some(shards) => Ok(shards),
+        None if is_new(&dev.dir)? => Ok(1),
+        None => Ok(Identity::read(&dev.dir).map_or(1, |identity| identity.shards)),
     }
 }
 
-/// Every `paxosd dev` is a cluster of its own kind: nodes of real clusters refuse it.
-const DEV_CLUSTER: ClusterId = ClusterId(0x7061_786f_7364_2064_6576_0000_0000_0001);
+/// A cluster of one node, with the defaults of `paxosd.toml` and what the environment overrides
+/// beside where and who it is.
+fn dev_config(dir: &Path, shards: u16, address: SocketAddr) -> Result<Config, Failure> {
+    let Some(dir) = dir.to_str() else {
+        return Err(Failure::new(Exit::Usage, format!("--dir {}: is not UTF-8", dir.display())));
+    };
+    let dir = toml::Value::String(dir.to_string());
+    // There are no peers, and nobody listens there; but every member has an address.
+    let peer_port = if address.port() == u16::MAX { 1 } else { address.port() + 1 };
+    let peer = SocketAddr::new(address.ip(), peer_port);
+    let text = format!(
+        "cluster_id = \"{DEV_CLUSTER}\"\nnode_id = 1\ndata_dir = {dir}\nshards = {shards}\n\
+         [[member]]\nid = 1\nclient = \"{address}\"\npeer = \"{peer}\"\n"
+    );
+    let mut raw = RawConfig::parse(&text);
+    raw.override_from(variables().filter(|(name, _)| !DEV_FIXED.contains(&name.as_str())));
+    check(raw).map_err(|faults| {
+        Failure::new(Exit::Config, Faults { file: "paxosd dev".to_string(), faults })
+    })
+}

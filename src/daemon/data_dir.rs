@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::journal::{
     DirLock, FileStorage, FindingKind, Identity, IdentityError, Journal, JournalOptions, LockError,
-    OpenError, Recovered, format, read_identity, recover, write_identity,
+    OpenError, Recovered, format, recover,
 };
 use crate::types::{Incarnation, ShardId};
 use std::fs;
@@ -120,8 +120,7 @@ pub fn initialise(config: &Config) -> Result<Identity, Failure> {
         })?;
     }
     sync_dir(dir).map_err(failed)?;
-    write_identity(dir, &identity)
-        .map_err(|error| identity_failure(config, error))?;
+    identity.write(dir).map_err(identity_failure)?;
     if let Some(parent) = dir.parent() {
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
         sync_dir(parent).map_err(failed)?;
@@ -135,56 +134,18 @@ pub fn initialise(config: &Config) -> Result<Identity, Failure> {
 ///
 /// # Errors
 /// 65 where it is not this node's, with a sentence that says which and what to do; 74 where the
-/// disk fails; 75 where another process holds it.
+/// disk fails.
 pub fn open(config: &Config) -> Result<DataDir, Failure> {
     let dir = &config.data_dir;
-    let shown = dir.display();
     let found = contents(dir).map_err(|error| disk_failure(dir, "cannot be opened", &error))?;
-    if found.is_empty() {
-        let state = if dir.exists() { "is empty" } else { "does not exist" };
-        let text = format!(
-            "data directory {shown} {state}: `paxosd init` prepares the directory of a new node; \
-             for a node that had one, restore it or replace the node under a new id"
-        );
-        return Err(Failure::new(Exit::Data, text));
+    if found.is_empty() && dir.exists() {
+        return Err(identity_failure(IdentityError::Empty { path: dir.clone() }));
     }
-    let identity = read_identity(dir).map_err(|error| identity_failure(config, error))?;
-    check_identity(config, &identity)?;
+    let identity = Identity::read(dir).map_err(identity_failure)?;
+    identity.check(dir, config.cluster, config.node, config.shards).map_err(identity_failure)?;
     let lock = lock(dir)?;
     let shards = replay_all(config, &identity)?;
     Ok(DataDir { identity, shards, lock })
-}
-
-/// Compares whose the directory is with whose it should be.
-fn check_identity(config: &Config, identity: &Identity) -> Result<(), Failure> {
-    let shown = config.data_dir.display();
-    let mut differences = Vec::new();
-    if identity.cluster != config.cluster {
-        differences.push(format!(
-            "it belongs to cluster {}, the configuration says {}",
-            identity.cluster, config.cluster
-        ));
-    }
-    if identity.node != config.node {
-        differences.push(format!(
-            "it belongs to node {}, the configuration says {}",
-            identity.node, config.node
-        ));
-    }
-    if identity.shards != config.shards {
-        differences.push(format!(
-            "it has {} shards, the configuration says {}: shards are fixed for a cluster's life",
-            identity.shards, config.shards
-        ));
-    }
-    if differences.is_empty() {
-        return Ok(());
-    }
-    let text = format!(
-        "data directory {shown} is another's: {}; correct the configuration, or data_dir",
-        differences.join("; ")
-    );
-    Err(Failure::new(Exit::Data, text))
 }
 
 fn replay_all(config: &Config, identity: &Identity) -> Result<Vec<OpenShard>, Failure> {
@@ -247,19 +208,23 @@ fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
 }
 
 fn lock(dir: &Path) -> Result<DirLock, Failure> {
-    DirLock::acquire(dir).map_err(|error| match error {
-        LockError::Held { .. } => {
-            let text = format!("{error}; two processes must never share a data directory");
-            Failure::new(Exit::Temporary, text)
-        }
-        LockError::Io { .. } => Failure::new(Exit::Disk, error),
+    DirLock::acquire(dir).map_err(|error| match &error {
+        LockError::Held { .. } => Failure::new(Exit::Data, error),
+        LockError::Io { path, source } => disk_failure(path, "cannot be locked", source),
     })
 }
 
-fn identity_failure(config: &Config, error: IdentityError) -> Failure {
-    let dir = config.data_dir.display();
-    let exit = Exit::of_code(error.exit_code());
-    Failure::new(exit, format!("{dir}: {error}"))
+fn identity_failure(error: IdentityError) -> Failure {
+    match &error {
+        IdentityError::Io { path, source } => disk_failure(path, "cannot be used", source),
+        IdentityError::NoDirectory { .. }
+        | IdentityError::Empty { .. }
+        | IdentityError::NotPaxosd { .. }
+        | IdentityError::Damaged { .. }
+        | IdentityError::FutureVersion { .. }
+        | IdentityError::Other { .. }
+        | IdentityError::Exists { .. } => Failure::new(Exit::of_code(error.exit_code()), error),
+    }
 }
 
 /// What a failed call on a directory means for the process.

@@ -27,6 +27,18 @@ pub fn start(level: LevelFilter) {
     }
 }
 
+/// Says on standard error why a command failed, whether or not logging was started.
+pub fn complain(text: &str) {
+    let (level, thread) = (Level::Error, "paxosd".to_string());
+    let line = Line { level, thread, text: text.to_string() };
+    let line = match std::env::var_os("JOURNAL_STREAM") {
+        Some(_) => line.for_journal(),
+        None => format!("paxosd: {text}\n"),
+    };
+    // Nobody is left to tell when standard error is gone.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
 /// What one log call says.
 struct Line {
     level: Level,

@@ -23,7 +23,6 @@ use mio::Poll;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
@@ -49,20 +48,18 @@ impl Ports {
         Ok(Ports { client, peer })
     }
 
-    /// Where clients will find the node, with the port that the system chose for port 0.
-    ///
-    /// # Errors
-    /// Whatever the system says.
-    pub fn client_address(&self) -> io::Result<SocketAddr> {
-        self.client.address()
+    /// The port of a node without peers.
+    #[must_use]
+    pub fn of_single(client: Bound) -> Ports {
+        Ports { client, peer: None }
     }
 }
 
-/// Runs a node until it is told to stop.
+/// Runs a node until it is told to stop. Calls `ready` once it listens.
 ///
 /// # Errors
 /// Why it could not start, or ended.
-pub fn run(config: Config, ports: Ports) -> Result<(), Failure> {
+pub fn run(config: Config, ports: Ports, ready: impl FnOnce()) -> Result<(), Failure> {
     // First of all, so that a signal during the replay is not lost.
     let signals = signals().map_err(|error| start_failure("signals", &error))?;
     raise_descriptors(config.bounds.connections_max);
@@ -81,6 +78,7 @@ pub fn run(config: Config, ports: Ports) -> Result<(), Failure> {
         .map_err(|error| start_failure("threads and sockets", &error))?;
     log::info!("listening for clients at {}", facts.config.listen);
     front::notify(&[sd_notify::NotifyState::Ready]);
+    ready();
     let ended = front.run();
     // Held to the very end: no other process may open the directory before.
     drop(lock);
