@@ -143,13 +143,7 @@ impl Shard {
                 self.conns.begin(conn);
                 self.request(now, conn, correlation, request, out);
             }
-            Input::Refused { conn, correlation, refusal } => {
-                self.conns.begin(conn);
-                if let Some((log, chain)) = &refusal.chain {
-                    self.conns.fail_chain(conn, log, *chain);
-                }
-                self.refuse(conn, correlation, refusal.error, out);
-            }
+            Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
                 self.reads.drop_conn(conn);
