@@ -9,8 +9,11 @@ pub const ENTRY_BYTES_CEILING: usize = 4 << 20;
 pub const ENTRY_BYTES_DEFAULT: usize = 1 << 20;
 /// Most entries of one append: bounds the work of applying one command.
 pub const APPEND_ENTRIES_MAX: usize = 16_384;
-/// Most bytes of one append's entries, their length prefixes included.
-pub const APPEND_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of one append's entries, their prefixes included: 4 MiB of data, be it one entry or
+/// as many as one append can hold.
+pub const APPEND_BYTES_MAX: usize = (4 << 20) + ENTRY_PREFIX_BYTES * APPEND_ENTRIES_MAX;
+/// Bytes in front of every entry, on the wire and on disk: its length and its CRC-32C.
+pub const ENTRY_PREFIX_BYTES: usize = 8;
 
 /// A leader closes a batch of commands when it reaches this size.
 pub const VALUE_BYTES_TARGET: usize = 512 << 10;
@@ -79,6 +82,8 @@ const _: () = assert!(READ_BYTES_MAX + 64 * 1024 <= FRAME_BYTES_MAX);
 // A single largest entry can always be read.
 const _: () = assert!(ENTRY_BYTES_CEILING + 64 <= FRAME_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_DEFAULT <= ENTRY_BYTES_CEILING);
+// A single largest entry can always be appended.
+const _: () = assert!(ENTRY_BYTES_CEILING + ENTRY_PREFIX_BYTES <= APPEND_BYTES_MAX);
 // The largest value fits the window, or it could never be proposed.
 const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
 // One promise needs few pages: an acceptor holds at most 2α open slots (C4).
