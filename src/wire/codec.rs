@@ -34,6 +34,22 @@ pub enum DecodeError {
         /// The number found.
         found: u64,
     },
+    /// A field has a number that a later version may know.
+    #[error("`{field}` is {found}, which this version does not know")]
+    Unsupported {
+        /// The field.
+        field: &'static str,
+        /// The number found.
+        found: u64,
+    },
+    /// A greeting does not start as one.
+    #[error("the greeting starts with {found:02x?}, not with {wanted:02x?}")]
+    Magic {
+        /// The bytes found.
+        found: [u8; 4],
+        /// The bytes of a greeting on this port.
+        wanted: [u8; 4],
+    },
     /// A text is not UTF-8.
     #[error("`{field}` is not UTF-8")]
     NotUtf8 {
@@ -68,6 +84,15 @@ pub enum DecodeError {
     /// Entries are not what they should be.
     #[error(transparent)]
     Entries(#[from] EntriesError),
+}
+
+/// What a list may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListLimit {
+    /// Most items.
+    pub items_max: usize,
+    /// Bytes of the smallest item, so that memory is bounded by the bytes that did arrive.
+    pub item_bytes_min: usize,
 }
 
 /// Takes fields from a message's body, front to back.
@@ -147,6 +172,16 @@ impl<'a> Reader<'a> {
         Ok(LittleEndian::read_u64(self.take(field, 8)?))
     }
 
+    /// Checks the four bytes that a greeting starts with.
+    ///
+    /// # Errors
+    /// Also [`DecodeError::Magic`].
+    pub fn magic(&mut self, wanted: [u8; 4]) -> Result<(), DecodeError> {
+        let mut found = [0; 4];
+        found.copy_from_slice(self.take("magic", 4)?);
+        if found == wanted { Ok(()) } else { Err(DecodeError::Magic { found, wanted }) }
+    }
+
     /// A bool: 0 or 1.
     ///
     /// # Errors
@@ -211,18 +246,23 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes16(field)?).map_err(|_| DecodeError::NotUtf8 { field })
     }
 
-    /// A list: a `u32` count and so many items of at least `item_bytes_min` bytes each. The count
-    /// is held against the bytes that are left before anything is allocated.
+    /// A list: a `u32` count and so many items. The count is held against its limit and against
+    /// the bytes that are left before anything is allocated.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`] and what `item` returns.
+    /// [`DecodeError::TooLong`], [`DecodeError::Truncated`] and what `item` returns.
     pub fn list<T>(
         &mut self,
         field: &'static str,
-        item_bytes_min: usize,
+        limit: ListLimit,
         mut item: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
     ) -> Result<Vec<T>, DecodeError> {
+        let ListLimit { items_max, item_bytes_min } = limit;
         let count = usize::try_from(self.u32(field)?).unwrap_or(usize::MAX);
+        if count > items_max {
+            let (found, limit) = (count as u64, items_max as u64);
+            return Err(DecodeError::TooLong { field, found, limit });
+        }
         let needed = count.saturating_mul(item_bytes_min.max(1));
         if needed > self.left() {
             return Err(DecodeError::Truncated { field, needed, left: self.left() });

@@ -1,7 +1,6 @@
 //! Frames: a header of 24 bytes and a body. Lengths are held against a limit before anything is
 //! allocated for them (R37), and a frame is believed only when its CRC-32C fits.
 
-use super::kind::Kind;
 use crate::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_HEADER_BYTES};
 use byteorder::{ByteOrder, LittleEndian};
 use thiserror::Error;
@@ -18,7 +17,7 @@ pub const FLAGS_CRITICAL: u16 = 0x00FF;
 /// A whole frame whose checksum fits, still in the connection's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// What the body is; [`Kind::from_number`] knows the numbers.
+    /// What the body is; [`super::kind`] has the numbers.
     pub kind: u16,
     /// The flags; none exists in version 1.
     pub flags: u16,
@@ -177,13 +176,13 @@ fn open(frame: &[u8]) -> Result<Frame<'_>, FrameError> {
 /// behind it, so that many frames leave in one write.
 pub fn write_frame(
     out: &mut Vec<u8>,
-    kind: Kind,
+    kind: u16,
     correlation: u64,
     body: impl FnOnce(&mut Vec<u8>),
 ) {
     let start = out.len();
     let mut header = [0; FRAME_HEADER_BYTES];
-    LittleEndian::write_u16(&mut header[8..], kind.number());
+    LittleEndian::write_u16(&mut header[8..], kind);
     LittleEndian::write_u64(&mut header[16..], correlation);
     out.extend_from_slice(&header);
     body(out);

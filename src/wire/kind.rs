@@ -4,23 +4,29 @@
 pub const REPLY: u16 = 0x8000;
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
-        /// What a frame's body is. Numbers are never used again for anything else.
+    ($(#[$about:meta])* $kind:ident: $($(#[$doc:meta])* $name:ident = $number:literal;)*) => {
+        $(#[$about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[repr(u16)]
-        pub enum Kind {
+        pub enum $kind {
             $($(#[$doc])* $name = $number,)*
         }
 
-        impl Kind {
+        impl $kind {
             /// Every kind that this version knows.
-            pub const ALL: &'static [Kind] = &[$(Kind::$name,)*];
+            pub const ALL: &'static [$kind] = &[$($kind::$name,)*];
+
+            /// The number on the wire.
+            #[must_use]
+            pub fn number(self) -> u16 {
+                self as u16
+            }
 
             /// The kind of a number; none for one that this version does not know.
             #[must_use]
-            pub fn from_number(number: u16) -> Option<Kind> {
+            pub fn from_number(number: u16) -> Option<$kind> {
                 match number {
-                    $($number => Some(Kind::$name),)*
+                    $($number => Some($kind::$name),)*
                     _ => None,
                 }
             }
@@ -29,8 +35,21 @@ macro_rules! kinds {
 }
 
 kinds! {
+    /// How two sides meet. Numbers are never used again for anything else.
+    GreetingKind:
     /// A client's greeting.
     Hello = 0x0001;
+    /// A peer's greeting.
+    PeerHello = 0x1001;
+    /// Answers a Hello.
+    HelloReply = 0x8001;
+    /// Answers a PeerHello.
+    PeerHelloReply = 0x9001;
+}
+
+kinds! {
+    /// What a client asks. Numbers are never used again for anything else.
+    RequestKind:
     /// Are you there?
     Ping = 0x0002;
     /// The answering shard's state.
@@ -49,9 +68,36 @@ kinds! {
     Append = 0x0014;
     /// Read entries.
     Read = 0x0015;
+}
 
-    /// A peer's greeting.
-    PeerHello = 0x1001;
+kinds! {
+    /// What a node answers. Numbers are never used again for anything else.
+    ReplyKind:
+    /// Answers any request that was not done.
+    Error = 0x8000;
+    /// Answers a Ping.
+    Pong = 0x8002;
+    /// Answers a Status.
+    StatusReply = 0x8003;
+    /// Answers a Map.
+    MapReply = 0x8004;
+    /// Answers a Create.
+    Created = 0x8010;
+    /// Answers a Delete.
+    Deleted = 0x8011;
+    /// Answers a List.
+    Listed = 0x8012;
+    /// Answers a Stat.
+    Stated = 0x8013;
+    /// Answers an Append.
+    Appended = 0x8014;
+    /// Answers a Read.
+    ReadDone = 0x8015;
+}
+
+kinds! {
+    /// What replicas say to each other. Numbers are never used again for anything else.
+    PeerKind:
     /// `peer::Meet`.
     Meet = 0x1010;
     /// `peer::Canvass`.
@@ -86,37 +132,4 @@ kinds! {
     HandOver = 0x101F;
     /// `peer::Release`.
     Release = 0x1020;
-
-    /// Answers any request that was not done.
-    Error = 0x8000;
-    /// Answers a Hello.
-    HelloReply = 0x8001;
-    /// Answers a Ping.
-    Pong = 0x8002;
-    /// Answers a Status.
-    StatusReply = 0x8003;
-    /// Answers a Map.
-    MapReply = 0x8004;
-    /// Answers a Create.
-    Created = 0x8010;
-    /// Answers a Delete.
-    Deleted = 0x8011;
-    /// Answers a List.
-    Listed = 0x8012;
-    /// Answers a Stat.
-    Stated = 0x8013;
-    /// Answers an Append.
-    Appended = 0x8014;
-    /// Answers a Read.
-    ReadDone = 0x8015;
-    /// Answers a PeerHello.
-    PeerHelloReply = 0x9001;
-}
-
-impl Kind {
-    /// The number on the wire.
-    #[must_use]
-    pub fn number(self) -> u16 {
-        self as u16
-    }
 }

@@ -5,13 +5,22 @@
 //! panics on them.
 
 pub mod client;
+mod client_codec;
 pub mod codec;
 pub mod entries;
 pub mod error;
+mod error_codec;
 pub mod frame;
 pub mod hello;
 pub mod kind;
 pub mod name;
 pub mod peer;
 pub mod peer_hello;
+mod refusal;
+mod reply_codec;
 pub mod status;
+mod status_codec;
+
+pub use client_codec::{read_request, write_request};
+pub use refusal::Refusal;
+pub use reply_codec::{read_reply, write_reply};
