@@ -13,7 +13,9 @@
 //! types, limits, config
 //! ```
 
+pub mod client;
 pub mod config;
+pub mod ctl;
 pub mod journal;
 pub mod limits;
 pub mod machine;

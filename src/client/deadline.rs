@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// The first pause between two attempts; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause that a node can ask for.
+const PAUSE_ASKED_MAX: Duration = Duration::from_secs(1);
 /// The longest pause: short enough that a new leader is found soon after it was elected.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
@@ -76,7 +78,7 @@ impl Backoff {
     /// Sleeps for the next pause, or for what the peer asked for if that is longer, but never past
     /// the deadline. False when the deadline has passed.
     pub fn sleep(&mut self, asked: Duration, deadline: &Deadline) -> bool {
-        let pause = self.next_pause().max(asked.min(PAUSE_MAX));
+        let pause = self.next_pause().max(asked.min(PAUSE_ASKED_MAX));
         let Some(left) = deadline.remaining() else { return false };
         std::thread::sleep(pause.min(left));
         !deadline.has_passed()

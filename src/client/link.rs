@@ -4,7 +4,7 @@ use super::deadline::Deadline;
 use super::error::{Cause, ProtocolError, Stage};
 use super::session::{Answer, Session};
 use crate::types::ShardId;
-use crate::wire::client::Request;
+use crate::wire::client::{Reply, Request};
 use crate::wire::hello::{Hello, HelloReply};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -139,6 +139,28 @@ impl Link {
             }
             let Link { socket, session, buffer, armed, .. } = self;
             receive(socket, session, buffer, &mut armed.0, deadline)?;
+        }
+    }
+
+    /// Asks one thing of a node that does nothing else for this connection, and takes the answer;
+    /// an error is a fault too.
+    ///
+    /// # Errors
+    /// [`Fault`] at `stage` when no answer comes, else at that of the node's error.
+    pub fn call(
+        &mut self,
+        request: &Request,
+        deadline: &Deadline,
+        stage: Stage,
+    ) -> Result<Answer, Fault> {
+        self.ask(request);
+        let endpoint = self.endpoint.clone();
+        match self.wait(deadline) {
+            Ok(Answer { reply: Reply::Error(error), .. }) => {
+                Err(Fault { stage: Stage::of(error.code), endpoint, cause: Cause::Refused(error) })
+            }
+            Ok(answer) => Ok(answer),
+            Err(cause) => Err(Fault { stage, endpoint, cause }),
         }
     }
 

@@ -65,12 +65,6 @@ impl Routes {
         &self.members
     }
 
-    /// The configured endpoints.
-    #[must_use]
-    pub fn endpoints(&self) -> &[String] {
-        &self.endpoints
-    }
-
     /// Where the shard's leader is believed to be.
     #[must_use]
     pub fn leader(&self, shard: ShardId) -> Option<&str> {
@@ -122,15 +116,22 @@ impl Routes {
         }
     }
 
-    /// The next node to ask: all known ones in turn, those that failed last time only when the
-    /// others have failed too.
-    pub fn next_node(&mut self) -> String {
+    /// Every known node: the endpoints as given, then the members that are not among them.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<String> {
         let mut nodes = self.endpoints.clone();
         for member in &self.members {
             if !nodes.contains(&member.address) {
                 nodes.push(member.address.clone());
             }
         }
+        nodes
+    }
+
+    /// The next node to ask: all known ones in turn, those that failed last time only when the
+    /// others have failed too.
+    pub fn next_node(&mut self) -> String {
+        let mut nodes = self.nodes();
         if nodes.iter().all(|node| self.failed.contains(node)) {
             self.failed.clear();
         }

@@ -4,15 +4,13 @@
 use super::error::{Cause, ProtocolError};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::wire::client::{Reply, ReplyHeader, Request};
-use crate::wire::client_codec::write_request;
 use crate::wire::frame::{Frame, FrameBuffer};
-use crate::wire::hello::{Hello, HelloReply};
-use crate::wire::hello_codec::{read_hello_reply, write_hello};
-use crate::wire::kind::Kind;
-use crate::wire::reply_codec::read_reply;
+use crate::wire::hello::{Hello, HelloAnswer, HelloReply, read_hello_answer, write_hello};
+use crate::wire::kind::REPLY;
+use crate::wire::{read_reply, write_request};
 use std::collections::{BTreeMap, VecDeque};
 
-/// An answer to a request.
+/// An answer to a request: of the kind that the request has, or an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The number that [`Session::ask`] gave the request.
@@ -35,13 +33,22 @@ pub struct Session {
     /// Bytes that left this session's `out` for good, as a position in the connection's stream.
     left: u64,
     frames: FrameBuffer,
-    /// Requests without an answer, and where in the connection's stream each one ends.
-    waiting: BTreeMap<u64, u64>,
+    /// Requests without an answer, by correlation.
+    waiting: BTreeMap<u64, Waiting>,
     answers: VecDeque<Answer>,
 }
 
 /// Room that an idle session keeps for requests.
 const OUT_BYTES_KEPT: usize = 256 << 10;
+
+/// A request without an answer.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    /// Where in the connection's stream the request ends.
+    end: u64,
+    /// The kind of reply that it has, unless that is an error.
+    reply: u16,
+}
 
 /// How far the greeting came.
 #[derive(Debug, Default)]
@@ -65,7 +72,8 @@ impl Session {
     /// When the greeting was queued before.
     pub fn greet(&mut self, hello: &Hello) {
         assert!(matches!(self.greeting, Greeting::NotSent), "a connection is greeted once");
-        write_hello(&mut self.out, hello);
+        self.last_correlation += 1;
+        write_hello(&mut self.out, self.last_correlation, hello);
         self.greeting = Greeting::Sent;
     }
 
@@ -83,7 +91,8 @@ impl Session {
         self.last_correlation += 1;
         write_request(&mut self.out, self.last_correlation, request);
         let end = self.left + self.out.len() as u64;
-        self.waiting.insert(self.last_correlation, end);
+        let reply = request.kind().number() | REPLY;
+        self.waiting.insert(self.last_correlation, Waiting { end, reply });
         self.last_correlation
     }
 
@@ -113,7 +122,7 @@ impl Session {
     #[must_use]
     pub fn may_have_arrived(&self, correlation: u64) -> bool {
         let given = self.left + self.sent as u64;
-        self.waiting.get(&correlation).is_none_or(|end| *end <= given)
+        self.waiting.get(&correlation).is_none_or(|waiting| waiting.end <= given)
     }
 
     /// Requests without an answer.
@@ -127,18 +136,22 @@ impl Session {
     /// # Errors
     /// [`Cause::Protocol`] when the node breaks the protocol, [`Cause::Refused`] when it refuses
     /// the connection: it is of no more use then.
-    pub fn receive(&mut self, mut bytes: &[u8]) -> Result<(), Cause> {
+    pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Cause> {
         // The buffer is lent out with each frame, so it leaves its place for the while.
         let mut frames = std::mem::take(&mut self.frames);
+        let mut taken = 0;
         let received = loop {
-            match frames.next(&mut bytes) {
-                Ok(Some(frame)) => match self.frame(&frame) {
-                    Ok(None) => {}
-                    Ok(Some(limit)) => frames.set_limit(limit),
-                    Err(cause) => break Err(cause),
-                },
+            let mut rest = &bytes[taken..];
+            let limit = match frames.next(&mut rest) {
+                Ok(Some(frame)) => self.frame(&frame),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(ProtocolError::Frame(error).into()),
+            };
+            taken = bytes.len() - rest.len();
+            match limit {
+                Ok(None) => {}
+                Ok(Some(limit)) => frames.set_limit(limit),
+                Err(cause) => break Err(cause),
             }
         };
         self.frames = frames;
@@ -147,25 +160,31 @@ impl Session {
 
     /// Takes one frame; returns the new limit of frames when it settled one.
     fn frame(&mut self, frame: &Frame<'_>) -> Result<Option<usize>, Cause> {
-        if frame.kind == Kind::HelloReply.number() && matches!(self.greeting, Greeting::Sent) {
-            let reply = read_hello_reply(frame).map_err(ProtocolError::Message)?;
-            self.greeting = Greeting::Done(reply);
-            return Ok(Some(FRAME_BYTES_MAX));
+        if self.greeted().is_none() {
+            return match read_hello_answer(frame).map_err(ProtocolError::Message)? {
+                HelloAnswer::Welcome(_, reply) => {
+                    self.greeting = Greeting::Done(reply);
+                    Ok(Some(FRAME_BYTES_MAX))
+                }
+                HelloAnswer::Refused(_, error) => Err(Cause::Refused(error)),
+            };
         }
         let correlation = frame.correlation;
         let (header, reply) = read_reply(frame).map_err(ProtocolError::Message)?;
-        if correlation == 0 || self.greeted().is_none() {
-            // Not about a request: about the greeting, or the connection.
-            let Reply::Error(error) = reply else {
-                return Err(ProtocolError::Unasked { correlation }.into());
-            };
+        if let Some(waiting) = self.waiting.remove(&correlation) {
+            if !matches!(reply, Reply::Error(_)) && reply.kind().number() != waiting.reply {
+                return Err(ProtocolError::WrongReply.into());
+            }
+            self.answers.push_back(Answer { correlation, header, reply });
+            return Ok(None);
+        }
+        if let Reply::Error(error) = reply
+            && correlation == 0
+        {
+            // Not about a request, but about the connection.
             return Err(Cause::Refused(error));
         }
-        if self.waiting.remove(&correlation).is_none() {
-            return Err(ProtocolError::Unasked { correlation }.into());
-        }
-        self.answers.push_back(Answer { correlation, header, reply });
-        Ok(None)
+        Err(ProtocolError::Unasked { correlation }.into())
     }
 
     /// The next answer that is there.

@@ -1,0 +1,2 @@
+//! The commands of `paxosctl`.
+pub mod args; mod table;
