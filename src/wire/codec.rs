@@ -350,7 +350,10 @@ impl Writer for Vec<u8> {
     }
 
     fn put_text(&mut self, text: &str) {
-        let end = text.floor_char_boundary(usize::from(u16::MAX));
+        let mut end = text.len().min(usize::from(u16::MAX));
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
         self.put_bytes16(&text.as_bytes()[..end]);
     }
 

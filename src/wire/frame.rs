@@ -96,7 +96,10 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// [`FrameError`]: nothing behind it can be made sense of; the connection must be closed.
-    pub fn next<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Frame<'a>>, FrameError> {
+    pub fn next<'f, 'i: 'f>(
+        &'f mut self,
+        input: &mut &'i [u8],
+    ) -> Result<Option<Frame<'f>>, FrameError> {
         if self.spent {
             self.held.clear();
             self.spent = false;
@@ -126,6 +129,9 @@ impl FrameBuffer {
     fn fill(&mut self, input: &mut &[u8], target: usize) {
         let missing = target.saturating_sub(self.held.len());
         let (taken, rest) = input.split_at(missing.min(input.len()));
+        if taken.is_empty() {
+            return;
+        }
         let room = (self.held.len() * 2).max(FIRST_ROOM_BYTES).min(target);
         self.held.reserve_exact(room.max(self.held.len() + taken.len()) - self.held.len());
         self.held.extend_from_slice(taken);

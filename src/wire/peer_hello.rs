@@ -172,9 +172,10 @@ impl PeerHello {
             return refuse(PeerRefusalCode::WrongTarget, text);
         }
         if caller == called || !host.members.contains(&caller) {
-            let members = &host.members;
+            let members: Vec<String> = host.members.iter().map(NodeId::to_string).collect();
             let text = format!(
-                "node {caller} is not another member of the cluster: node {called} knows {members:?}"
+                "node {caller} is not another member of the cluster: node {called} knows members {}",
+                members.join(", ")
             );
             return refuse(PeerRefusalCode::NotAMember, text);
         }
