@@ -37,6 +37,8 @@ struct Enquiry {
     asking: Option<Asking>,
     /// Peers that did not serve in this round, by their answer or by silence.
     refused: BTreeSet<NodeId>,
+    /// Who served last: asked first, so that a silent peer slows down one request, not each.
+    served: Option<NodeId>,
     /// When all were asked in vain, the next round begins no sooner.
     rest_until: Tick,
 }
@@ -224,7 +226,7 @@ impl Replica {
         fx.send(peer, Plain::Learn(learn));
     }
 
-    /// The peer to learn from: the leader, or any other that is up, in turn.
+    /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
     fn teacher(&self, enquiry: &Enquiry) -> Option<NodeId> {
         let fit = |node: &NodeId| {
             self.peers.get(node).is_some_and(|peer| peer.up) && !enquiry.refused.contains(node)
@@ -232,8 +234,8 @@ impl Replica {
         let ahead = |node: &NodeId| {
             fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
         };
-        let leader = self.leader.filter(fit);
-        leader
+        let known = enquiry.served.filter(fit).or_else(|| self.leader.filter(fit));
+        known
             .or_else(|| self.config.others().find(ahead))
             .or_else(|| self.config.others().find(fit))
     }
@@ -257,7 +259,7 @@ impl Replica {
         let enquiry = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
         enquiry.asking = None;
         if progress {
-            enquiry.refused.clear();
+            enquiry.served = Some(from);
         } else {
             enquiry.refused.insert(from);
         }
