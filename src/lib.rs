@@ -16,9 +16,11 @@
 pub mod client;
 pub mod config;
 pub mod ctl;
+pub mod daemon;
 pub mod journal;
 pub mod limits;
 pub mod machine;
 pub mod paxos;
+pub mod shard;
 pub mod types;
 pub mod wire;

@@ -124,6 +124,10 @@ kinds! {
     Heartbeat = 0x101B;
     /// `peer::Grant`.
     Grant = 0x101C;
+    /// `peer::Mark`.
+    Mark = 0x1021;
+    /// `peer::Resend`.
+    Resend = 0x1022;
     /// `peer::Learn`.
     Learn = 0x101D;
     /// `peer::Learned`.

@@ -30,10 +30,14 @@ pub enum Message {
     Accept(Accept),
     /// Phase 2b, cumulative.
     Accepted(Accepted),
+    /// An accept arrived behind a gap.
+    Resend(Resend),
     /// The leader lives; asks for a lease grant.
     Heartbeat(Heartbeat),
     /// Answer to a heartbeat.
     Grant(Grant),
+    /// The leader's watermark, when no accept or heartbeat is about to carry it.
+    Mark(Mark),
     /// Asks for chosen values.
     Learn(Learn),
     /// Chosen values.
@@ -223,6 +227,17 @@ pub struct Accepted {
     pub durable: Lsn,
 }
 
+/// The sender misses the accepts of this ballot from `from` on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resend {
+    /// The leader's ballot.
+    pub ballot: Ballot,
+    /// First slot missed.
+    pub from: Slot,
+    /// The sender's chosen watermark.
+    pub chosen_upto: Slot,
+}
+
 /// The leader lives. Asks every member for a grant, tells the watermark, and carries witness.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Heartbeat {
@@ -250,12 +265,19 @@ pub struct Grant {
     pub sent_at: Tick,
     /// The lease granted, in microseconds; 0 confirms leadership only.
     pub lease_us: u64,
-    /// As in [`Accepted`]: from the ballot's first slot to here.
-    pub upto: Slot,
     /// The sender's chosen watermark.
     pub chosen_upto: Slot,
     /// Highest LSN that the sender has made durable.
     pub durable: Lsn,
+}
+
+/// The leader's watermark in its ballot (C9). Not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mark {
+    /// The leader's ballot.
+    pub ballot: Ballot,
+    /// Every slot up to here is chosen.
+    pub chosen_upto: Slot,
 }
 
 /// Asks for the chosen values of `from..=upto`, in bounded chunks.

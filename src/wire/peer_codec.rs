@@ -5,8 +5,8 @@ use super::codec::{DecodeError, ListLimit, Reader, Writer};
 use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use super::kind::PeerKind;
 use super::peer::{
-    Accepted, Canvass, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, LeaseRefusal, Meet,
-    Message, Nack, Prepare, Release,
+    Accepted, Canvass, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, LeaseRefusal, Mark,
+    Meet, Message, Nack, Prepare, Release, Resend,
 };
 use super::peer_pages::{
     accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
@@ -35,6 +35,8 @@ impl Message {
             Message::Accepted(_) => PeerKind::Accepted,
             Message::Heartbeat(_) => PeerKind::Heartbeat,
             Message::Grant(_) => PeerKind::Grant,
+            Message::Mark(_) => PeerKind::Mark,
+            Message::Resend(_) => PeerKind::Resend,
             Message::Learn(_) => PeerKind::Learn,
             Message::Learned(_) => PeerKind::Learned,
             Message::HandOver(_) => PeerKind::HandOver,
@@ -56,6 +58,15 @@ pub fn write_message(out: &mut Vec<u8>, message: &Message) {
             body.put_bool(answer.yes);
             body.put_ballot(answer.promised);
             body.put_u64(answer.chosen_upto.0);
+        }
+        Message::Mark(mark) => {
+            body.put_ballot(mark.ballot);
+            body.put_u64(mark.chosen_upto.0);
+        }
+        Message::Resend(resend) => {
+            body.put_ballot(resend.ballot);
+            body.put_u64(resend.from.0);
+            body.put_u64(resend.chosen_upto.0);
         }
         Message::Prepare(prepare) => {
             body.put_ballot(prepare.ballot);
@@ -128,7 +139,6 @@ fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
     body.put_ballot(grant.ballot);
     body.put_u64(grant.sent_at.0);
     body.put_u64(grant.lease_us);
-    body.put_u64(grant.upto.0);
     body.put_u64(grant.chosen_upto.0);
     body.put_u64(grant.durable.0);
 }
@@ -183,6 +193,12 @@ fn message(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError
         PeerKind::Accepted => Message::Accepted(accepted(body)?),
         PeerKind::Heartbeat => Message::Heartbeat(heartbeat(body)?),
         PeerKind::Grant => Message::Grant(grant(body)?),
+        PeerKind::Mark => Message::Mark(Mark { ballot: ballot(body)?, chosen_upto: chosen(body)? }),
+        PeerKind::Resend => Message::Resend(Resend {
+            ballot: ballot(body)?,
+            from: Slot(body.u64("from")?),
+            chosen_upto: chosen(body)?,
+        }),
         PeerKind::Learn => {
             Message::Learn(Learn { from: Slot(body.u64("from")?), upto: Slot(body.u64("upto")?) })
         }
@@ -241,7 +257,6 @@ fn grant(body: &mut Reader<'_>) -> Result<Grant, DecodeError> {
         ballot: ballot(body)?,
         sent_at: Tick(body.u64("sent_at")?),
         lease_us: body.u64("lease_us")?,
-        upto: Slot(body.u64("upto")?),
         chosen_upto: chosen(body)?,
         durable: Lsn(body.u64("durable")?),
     })

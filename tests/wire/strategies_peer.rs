@@ -150,12 +150,17 @@ fn leadership() -> impl Strategy<Value = Message> {
                 Message::Heartbeat(heartbeat)
             }
         ),
-        (ballot(), any::<(u64, u64)>(), slot(), slot(), lsn()).prop_map(
-            |(ballot, (sent_at, lease_us), upto, chosen_upto, durable)| {
+        (ballot(), any::<(u64, u64)>(), slot(), lsn()).prop_map(
+            |(ballot, (sent_at, lease_us), chosen_upto, durable)| {
                 let sent_at = Tick(sent_at);
-                Message::Grant(Grant { ballot, sent_at, lease_us, upto, chosen_upto, durable })
+                Message::Grant(Grant { ballot, sent_at, lease_us, chosen_upto, durable })
             }
         ),
+        (ballot(), slot())
+            .prop_map(|(ballot, chosen_upto)| Message::Mark(Mark { ballot, chosen_upto })),
+        (ballot(), slot(), slot()).prop_map(|(ballot, from, chosen_upto)| {
+            Message::Resend(Resend { ballot, from, chosen_upto })
+        }),
         (slot(), slot()).prop_map(|(from, upto)| Message::Learn(Learn { from, upto })),
         learned(),
         (ballot(), slot()).prop_map(|(ballot, chosen_upto)| {
