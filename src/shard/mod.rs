@@ -19,8 +19,7 @@ pub use self::core::{Shard, ShardOptions};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};
-use crate::wire::Refusal;
-use crate::wire::client::{Reply, ReplyHeader, Request};
+use crate::wire::client::{LogRef, Reply, ReplyHeader, Request};
 use crate::wire::peer::Message;
 
 /// What happens to a shard.
@@ -56,14 +55,15 @@ pub enum Input {
         /// The request.
         request: Request,
     },
-    /// A client's request that cannot be taken as it is: answered, and its chain broken.
-    Refused {
-        /// Its connection.
+    /// An append was refused by its bytes alone, before it became a request: later ones of its log
+    /// and chain on this connection are refused too.
+    ChainFailed {
+        /// The connection.
         conn: ConnId,
-        /// Its number.
-        correlation: u64,
-        /// The answer.
-        refusal: Refusal,
+        /// The log.
+        log: LogRef,
+        /// The chain, not 0.
+        chain: u32,
     },
     /// A client's connection is gone.
     ClientDown {

@@ -180,11 +180,7 @@ fn a_gone_connection_gets_no_answer() {
 fn a_refused_append_breaks_its_chain() {
     let mut node = Node::new();
     node.ask(create("a"));
-    let error = paxosd::wire::error::WireError::new(ErrorCode::TooLarge, "too large");
-    let chain = Some((crate::node::log("a"), 3));
-    let refusal = paxosd::wire::Refusal { error, close: false, chain };
-    node.input(Input::Refused { conn: ConnId(1), correlation: 999, refusal });
-    assert_eq!(code(&node.take(1, 999).expect("answered")), Some(ErrorCode::TooLarge));
+    node.input(Input::ChainFailed { conn: ConnId(1), log: crate::node::log("a"), chain: 3 });
     let behind = Append { chain: 3, ..append("a", "behind") };
     assert_eq!(code(&node.ask(Request::Append(behind))), Some(ErrorCode::PriorFailed));
 }
