@@ -13,7 +13,10 @@
 //! types, limits, config
 //! ```
 
+pub mod client;
 pub mod config;
+pub mod ctl;
+pub mod daemon;
 pub mod journal;
 pub mod limits;
 pub mod machine;

@@ -27,6 +27,9 @@ pub struct Learner {
     hopeless: BTreeSet<NodeId>,
     /// The next slot is chosen in this ballot, said a peer whose own copy is damaged (C7).
     identified: Option<(Slot, Ballot)>,
+    /// The highest slot that is known to be chosen from a mark or from acknowledgements: that it is
+    /// chosen has no record of its own, as what is learned has.
+    by_mark: Slot,
     /// The watermark that the last `Chosen` record told, and when.
     recorded: (Slot, Tick),
 }
@@ -37,6 +40,8 @@ struct Enquiry {
     asking: Option<Asking>,
     /// Peers that did not serve in this round, by their answer or by silence.
     refused: BTreeSet<NodeId>,
+    /// Who served last: asked first, so that a silent peer slows down one request, not each.
+    served: Option<NodeId>,
     /// When all were asked in vain, the next round begins no sooner.
     rest_until: Tick,
 }
@@ -113,6 +118,10 @@ impl Learner {
         self.repair.lost(node);
     }
 
+    pub(super) fn chosen_by_mark(&mut self, upto: Slot) {
+        self.by_mark = upto;
+    }
+
     pub(super) fn want(&mut self, upto: Slot) {
         self.target = self.target.max(upto);
     }
@@ -159,6 +168,7 @@ impl Replica {
                 Some((held, value)) if *held == ballot => {
                     let value = value.clone();
                     self.choose(slot, ballot, value, fx);
+                    self.learner.chosen_by_mark(slot);
                 }
                 Some(_) | None => break,
             }
@@ -224,7 +234,7 @@ impl Replica {
         fx.send(peer, Plain::Learn(learn));
     }
 
-    /// The peer to learn from: the leader, or any other that is up, in turn.
+    /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
     fn teacher(&self, enquiry: &Enquiry) -> Option<NodeId> {
         let fit = |node: &NodeId| {
             self.peers.get(node).is_some_and(|peer| peer.up) && !enquiry.refused.contains(node)
@@ -232,8 +242,8 @@ impl Replica {
         let ahead = |node: &NodeId| {
             fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
         };
-        let leader = self.leader.filter(fit);
-        leader
+        let known = enquiry.served.filter(fit).or_else(|| self.leader.filter(fit));
+        known
             .or_else(|| self.config.others().find(ahead))
             .or_else(|| self.config.others().find(fit))
     }
@@ -247,6 +257,10 @@ impl Replica {
         if !forward && !repair {
             return; // An answer that came too late: another was asked meanwhile.
         }
+        // What is learned is known after a restart only if all below it is.
+        if self.learner.by_mark > self.learner.recorded.0 && !l.values.is_empty() {
+            self.record_mark(now, fx);
+        }
         let mut progress = false;
         for (slot, ballot, value) in l.values {
             progress |= self.learn_value(slot, ballot, value, fx);
@@ -257,7 +271,7 @@ impl Replica {
         let enquiry = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
         enquiry.asking = None;
         if progress {
-            enquiry.refused.clear();
+            enquiry.served = Some(from);
         } else {
             enquiry.refused.insert(from);
         }

@@ -143,6 +143,7 @@ impl Shard {
                 self.conns.begin(conn);
                 self.request(now, conn, correlation, request, out);
             }
+            Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
                 self.reads.drop_conn(conn);
@@ -255,6 +256,8 @@ impl Shard {
             }
             Effect::Leading(None) => {
                 log::info!("shard {}: no longer leads", self.options.shard);
+                // What was chosen before is answered as such, not as unknown.
+                self.apply_cached(now, out);
                 self.void_writes(out);
                 self.void_reads(out);
             }
@@ -284,6 +287,10 @@ impl Shard {
     pub(super) fn fail(&mut self, exit: u8, text: String, out: &mut Vec<Output>) {
         self.failed = true;
         out.push(Output::Fatal { exit, text });
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     pub(super) fn token(&mut self) -> u64 {
