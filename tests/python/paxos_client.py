@@ -342,7 +342,7 @@ class Client:
                 reply = self.call(shard, "List", prefix=prefix, after=after, limit=page,
                                   consistency=consistency)
                 found += reply.logs
-                more, after = reply.more, reply.logs[-1].name if reply.logs else ""
+                more, after = reply.more and reply.logs, reply.logs[-1].name if reply.logs else ""
         return sorted(found, key=lambda log: log.name.encode())
 
     def append(self, log, entries, expect=None, chain=0, create=False):

@@ -197,6 +197,11 @@ class Offline(unittest.TestCase):
                 with self.assertRaises(ValueError):
                     paxos.decode(kind, body + b"\0")
         _, _, body, _ = paxos.take_frame(whole)
+        with self.assertRaises(ValueError):  # the length of all entries together, at 20 + 28
+            paxos.decode(0x8015, altered(body, 48, 1))
+        _, _, listed, _ = paxos.take_frame(self.vectors["listed"][1])
+        with self.assertRaises(ValueError):  # `more`, its last byte, is neither 0 nor 1
+            paxos.decode(0x8012, listed[:-1] + b"\2")
         with self.assertRaises(ValueError):  # the last byte of the last entry: its own checksum
             paxos.decode(0x8015, altered(body, len(body) - 1, 1))
 
