@@ -1,5 +1,7 @@
 //! The commands of `paxosd`.
 
+#![allow(clippy::print_stdout)] // What a command was asked for goes to standard output.
+
 use crate::config::{Address, Config, Faults, RawConfig, check};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, install_panic_hook};
@@ -26,9 +28,20 @@ const DEV_FIXED: &[&str] = &[
     "PAXOSD_LISTEN_PEER",
 ];
 
+/// The end of `--help`; the table of docs/OPERATIONS.md says what to do about each.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   stopped in order
+  64  wrong usage
+  65  damaged or foreign data
+  70  a broken invariant: a fault in paxosd
+  74  the disk failed a write or a sync
+  75  temporary, such as an address in use
+  78  wrong configuration";
+
 /// A node of a replicated log.
 #[derive(Debug, Parser)]
-#[command(name = "paxosd", version, about, disable_help_subcommand = true)]
+#[command(name = "paxosd", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -60,7 +60,13 @@ pub(crate) fn run_prepare(
     if free < bytes.saturating_add(min_free_bytes) {
         return no_space(free);
     }
-    match storage.create(&unfinished, bytes) {
+    let mut created = storage.create(&unfinished, bytes);
+    if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+        // What an attempt without space left behind. It never had its name: nothing is in it.
+        storage.remove(&unfinished).map_err(StorageError::at(StorageOp::Remove, &unfinished, 0))?;
+        created = storage.create(&unfinished, bytes);
+    }
+    match created {
         Ok(()) => {}
         Err(error) if is_no_space(&error) => return no_space(free),
         Err(error) => return Err(StorageError::at(StorageOp::Create, &unfinished, 0)(error)),
@@ -112,14 +118,17 @@ fn read_extent(
             let at = (wanted.location.offset - extent.offset) as usize;
             verify(&buffer[at..at + bytes], stamp, wanted, &extent.file)
         } else {
-            // One unreadable sector must not take its neighbours with it: each on its own.
+            // One unreadable sector must not take its neighbours with it: each on its own, and
+            // a header that is known to be lost not at all.
+            let skip = if wanted.headless.is_some() { ITEM_BYTES } else { 0 };
+            let offset = wanted.location.offset + skip as u64;
             buffer.resize(bytes.max(buffer.len()), 0);
             storage
-                .read_at(&extent.file, wanted.location.offset, &mut buffer[..bytes])
+                .read_at(&extent.file, offset, &mut buffer[skip..bytes])
                 .map_err(|error| ReadDamage::Unreadable {
                     slot: wanted.slot,
                     file: extent.file.to_string(),
-                    offset: wanted.location.offset,
+                    offset,
                     error: error.to_string(),
                 })
                 .and_then(|()| verify(&buffer[..bytes], stamp, wanted, &extent.file))

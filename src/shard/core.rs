@@ -11,7 +11,7 @@ use crate::journal::{Event, Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica, Stop};
-use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick};
+use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
 use crate::wire::client::{Reply, ReplyHeader, ShardLeader};
 use crate::wire::entries::EntriesLimit;
 use crate::wire::error::{ErrorCode, Leader, WireError};
@@ -165,7 +165,7 @@ impl Shard {
         self.replica.report_lost(now, slot, ballot, &mut self.effects);
     }
 
-    pub(super) fn propose(&mut self, now: Tick, value: crate::types::Value) -> Slot {
+    pub(super) fn propose(&mut self, now: Tick, value: Value) -> Slot {
         self.replica.propose(now, value, &mut self.effects)
     }
 
@@ -186,7 +186,8 @@ impl Shard {
             self.journal.idle_mark();
         }
         if self.prepare_at.is_some_and(|at| now >= at) {
-            self.prepare_at = None;
+            // Once more after this, until there is room: only the first failure is an event.
+            self.prepare_at = (!self.journal.has_room()).then(|| now.after(PREPARE_RETRY_US));
             self.journal.retry_prepare();
         }
         self.cache.trim(limits::CACHE_BYTES_MAX, |slot| {
@@ -401,6 +402,12 @@ impl Shard {
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// A chosen value that is still in memory, and a ballot in which it was chosen.
+    #[must_use]
+    pub fn recent(&self, slot: Slot) -> Option<&(Ballot, Value)> {
+        self.cache.get(slot)
     }
 
     /// Slots applied.

@@ -24,6 +24,8 @@ struct Waiter {
     conn: ConnId,
     correlation: u64,
     expect: Option<Index>,
+    /// The chain that breaks if the command fails or its outcome stays unknown.
+    chain: Option<(LogRef, u32)>,
 }
 
 /// The commands of one slot in flight.
@@ -68,6 +70,21 @@ impl Writes {
     pub(super) fn queued_bytes(&self) -> usize {
         let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
         building + self.backlog_bytes
+    }
+}
+
+fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
+    match request {
+        Request::Append(append) if append.chain != 0 => Some((append.log.clone(), append.chain)),
+        Request::Append(_)
+        | Request::Create(_)
+        | Request::Delete(_)
+        | Request::List(_)
+        | Request::Stat(_)
+        | Request::Read(_)
+        | Request::Status
+        | Request::Map
+        | Request::Ping => None,
     }
 }
 
@@ -183,7 +200,8 @@ impl Shard {
         };
         match claimed {
             Ok((claim, expect)) => {
-                self.writes.waiters.push(Waiter { conn, correlation: id, expect });
+                let chain = chain_of(&request);
+                self.writes.waiters.push(Waiter { conn, correlation: id, expect, chain });
                 if let Claim::Name(name) = &claim {
                     self.writes.names.insert(name.clone());
                 }
@@ -343,23 +361,36 @@ impl Shard {
     }
 
     /// Leadership is gone: what was not proposed was not executed, the rest is unknown (C8, R21).
+    /// Either way the chains that they belong to are broken: what follows must not slip through if
+    /// this node comes to lead again.
     pub(super) fn void_writes(&mut self, out: &mut Vec<Output>) {
         let writes = std::mem::take(&mut self.writes);
-        for flight in writes.in_flight.into_values() {
-            for waiter in flight.waiters {
-                let text = "leadership was lost while the request was under way";
-                let error = WireError::new(ErrorCode::LeadershipLost, text);
-                self.refuse(waiter.conn, waiter.correlation, error, out);
-            }
+        for waiter in writes.in_flight.into_values().flat_map(|flight| flight.waiters) {
+            let text = "leadership was lost while the request was under way";
+            let error = WireError::new(ErrorCode::LeadershipLost, text);
+            self.void(waiter.conn, waiter.correlation, waiter.chain, error, out);
         }
-        let unproposed = writes.waiters.into_iter().map(|w| (w.conn, w.correlation));
+        let unproposed = writes.waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain));
         let queued = writes.stalled.into_iter().chain(writes.backlog);
-        let queued: Vec<(ConnId, u64)> =
-            unproposed.chain(queued.map(|(conn, id, _)| (conn, id))).collect();
-        for (conn, id) in queued {
+        let queued = queued.map(|(conn, id, request)| (conn, id, chain_of(&request)));
+        for (conn, id, chain) in unproposed.chain(queued).collect::<Vec<_>>() {
             let error = self.serving().err().unwrap_or_else(|| self.not_leader());
-            self.refuse(conn, id, error, out);
+            self.void(conn, id, chain, error, out);
         }
+    }
+
+    fn void(
+        &mut self,
+        conn: ConnId,
+        id: u64,
+        chain: Option<(LogRef, u32)>,
+        error: WireError,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some((log, chain)) = chain {
+            self.conns.fail_chain(conn, &log, chain);
+        }
+        self.refuse(conn, id, error, out);
     }
 }
 
