@@ -10,6 +10,7 @@ use crate::daemon::node::{self, Ports};
 use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
 use crate::limits;
+use crate::sim::command::{SimulateArgs, simulate};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -57,6 +58,8 @@ enum Command {
     CheckConfig(ConfigFile),
     /// Run a single node for trying out; its directory is prepared where that is needed
     Dev(Dev),
+    /// Run whole clusters over simulated networks, disks and clocks, and check what they promise
+    Simulate(SimulateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +99,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(file) => run(&file),
         Command::CheckConfig(file) => check_config(&file),
         Command::Dev(arguments) => dev(&arguments),
+        Command::Simulate(arguments) => return ExitCode::from(simulate(&arguments)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
