@@ -50,6 +50,7 @@ pub struct Shard {
     pub(super) journal: Journal,
     pub(super) machine: Machine,
     pub(super) cache: Cache,
+    cache_bytes_max: usize,
     outbox: Outbox,
     pub(super) conns: Conns,
     pub(super) writes: Writes,
@@ -104,6 +105,7 @@ impl Shard {
             journal,
             machine,
             cache: Cache::default(),
+            cache_bytes_max: limits::CACHE_BYTES_MAX,
             outbox: Outbox::default(),
             conns: Conns::default(),
             writes: Writes::default(),
@@ -190,7 +192,7 @@ impl Shard {
             self.prepare_at = (!self.journal.has_room()).then(|| now.after(PREPARE_RETRY_US));
             self.journal.retry_prepare();
         }
-        self.cache.trim(limits::CACHE_BYTES_MAX, |slot| {
+        self.cache.trim(self.cache_bytes_max, |slot| {
             slot <= self.machine.applied_upto() && self.journal.locate(slot).is_some()
         });
         self.settle(now, out);
@@ -377,6 +379,11 @@ impl Shard {
     /// The wall clock, for the creation times of logs. Told by the driver from time to time.
     pub fn set_wall_ms(&mut self, wall_ms: u64) {
         self.wall_ms = wall_ms;
+    }
+
+    /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
+    pub fn set_cache_bytes(&mut self, bytes_max: usize) {
+        self.cache_bytes_max = bytes_max;
     }
 
     /// What other shards of this node know of their leaders, for the cluster map.

@@ -114,8 +114,7 @@ impl Shard {
         if let Request::Append(append) = &request
             && self.conns.has_failed(conn, &append.log, append.chain)
         {
-            let text = "an earlier append of this chain failed";
-            return self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
+            return self.refuse_prior(conn, id, out);
         }
         if let Err(error) = self.may_write(&request) {
             return self.refuse_write(now, conn, id, &request, error, out);
@@ -131,6 +130,11 @@ impl Shard {
             return self.writes.stalled.push_back((conn, id, request));
         }
         self.admit(now, conn, id, request, out);
+    }
+
+    fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
+        let text = "an earlier append of this chain failed";
+        self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
     }
 
     fn may_write(&self, request: &Request) -> Result<(), WireError> {
@@ -187,6 +191,12 @@ impl Shard {
 
     /// Adds the command of a request to the value being built.
     fn admit(&mut self, now: Tick, conn: ConnId, id: u64, request: Request, out: &mut Vec<Output>) {
+        // Looked at again: the request may have waited while an earlier one of its chain failed.
+        if let Request::Append(append) = &request
+            && self.conns.has_failed(conn, &append.log, append.chain)
+        {
+            return self.refuse_prior(conn, id, out);
+        }
         let claimed = match &request {
             Request::Create(create) => self.admit_create(&create.name),
             Request::Delete(delete) => self.admit_delete(&delete.log),

@@ -15,12 +15,22 @@ pub(super) const HELPER: usize = 1;
 /// More steps than any job has.
 const STEPS_MAX: u64 = 14;
 
+/// When a lane will have finished the job it works on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub(super) lane: usize,
+    pub(super) number: u64,
+    pub(super) after_us: u64,
+}
+
 /// One node's disk.
 #[derive(Debug)]
 pub(super) struct Disk {
     storage: MemStorage,
     /// The jobs of each lane; the first one is being worked on.
     lanes: [VecDeque<Job>; 2],
+    /// The number of each lane's planned completion: others are void.
+    planned: [u64; 2],
     sync_us: u64,
     /// How many times slower than usual the disk is.
     slowness: u64,
@@ -28,7 +38,7 @@ pub(super) struct Disk {
 
 impl Disk {
     pub(super) fn new(storage: MemStorage, sync_us: u64) -> Disk {
-        Disk { storage, lanes: Default::default(), sync_us, slowness: 1 }
+        Disk { storage, lanes: Default::default(), planned: [0; 2], sync_us, slowness: 1 }
     }
 
     pub(super) fn storage(&self) -> &MemStorage {
@@ -49,14 +59,26 @@ impl Disk {
         self.storage.fail_sync_at(u64::MAX);
     }
 
-    /// Takes a job in. Returns the lane, and how long the job takes if it is the only one there.
-    pub(super) fn submit(&mut self, job: Job, dice: &mut Dice) -> Option<(usize, u64)> {
+    /// Takes a job in. Returns its lane's completion, if the job is the only one there.
+    pub(super) fn submit(&mut self, job: Job, dice: &mut Dice) -> Option<Completion> {
         let lane = match &job {
             Job::Batch(_) => SYNCER,
             Job::Prepare(_) | Job::Read(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
-        (self.lanes[lane].len() == 1).then(|| (lane, self.time(lane, dice)))
+        if self.lanes[lane].len() == 1 { self.plan(lane, dice) } else { None }
+    }
+
+    /// The completion of the job that a lane works on, planned anew: the disk's speed changed.
+    pub(super) fn plan(&mut self, lane: usize, dice: &mut Dice) -> Option<Completion> {
+        self.lanes[lane].front()?;
+        self.planned[lane] += 1;
+        Some(Completion { lane, number: self.planned[lane], after_us: self.time(lane, dice) })
+    }
+
+    /// True when this is the completion planned last.
+    pub(super) fn is_planned(&self, lane: usize, number: u64) -> bool {
+        self.planned[lane] == number
     }
 
     fn time(&self, lane: usize, dice: &mut Dice) -> u64 {
@@ -68,16 +90,14 @@ impl Disk {
         dice.duration(typical * self.slowness)
     }
 
-    /// The lane's job is done. Returns its outcome, and how long the next one takes.
+    /// The lane's job is done. Returns its outcome, and the completion of the next one.
     pub(super) fn finish(
         &mut self,
         lane: usize,
         dice: &mut Dice,
-    ) -> (Result<Done, StorageError>, Option<u64>) {
+    ) -> (Result<Done, StorageError>, Option<Completion>) {
         let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
-        let outcome = execute(&self.storage, job);
-        let next = self.lanes[lane].front().is_some().then(|| self.time(lane, dice));
-        (outcome, next)
+        (execute(&self.storage, job), self.plan(lane, dice))
     }
 
     /// The process ends in the middle of its jobs; with `power`, what was not synced may be lost.

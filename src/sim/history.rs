@@ -26,7 +26,6 @@ pub(super) enum What {
         log: LogRef,
         expect: Option<Index>,
         chain: u32,
-        create: bool,
         hashes: Vec<u64>,
     },
     Read {

@@ -58,11 +58,11 @@ impl World {
         let starting = &mut self.nodes[node];
         starting.life += 1;
         starting.ledger.begin(&recovered);
-        starting.campaign = None;
         let now = starting.clock.local(self.now);
         let first = recovered.next_lsn;
         let mut out = Vec::new();
-        let shard = Shard::start(options, journal, recovered, now, &mut out);
+        let mut shard = Shard::start(options, journal, recovered, now, &mut out);
+        shard.set_cache_bytes(self.plan.cache_bytes);
         starting.ledger.changed(shard.replica().hard(), first);
         starting.shard = Some(shard);
         self.carry_out(node, out)?;

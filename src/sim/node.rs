@@ -6,7 +6,7 @@ use super::ledger::Ledger;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
 use crate::types::{Ballot, ConnId, Lsn, NodeId};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A machine, and the process on it.
 #[derive(Debug)]
@@ -34,10 +34,8 @@ pub(super) struct Node {
     pub(super) wake_at: Option<u64>,
     /// Client connections that the process knows of, and the client behind each.
     pub(super) conns: BTreeMap<ConnId, usize>,
-    /// Ballots in which the node campaigned, in any life (R15).
-    pub(super) campaigns: BTreeSet<Ballot>,
-    /// The ballot of the campaign under way.
-    pub(super) campaign: Option<Ballot>,
+    /// Ballots that the node issued, and the life in which it did (R15).
+    pub(super) issued: BTreeMap<Ballot, u64>,
     /// Space that a full disk lacks.
     pub(super) free_bytes: u64,
 }

@@ -208,13 +208,6 @@ impl Oracle {
         self.logs.iter().map(|(id, past)| (*id, past))
     }
 
-    /// The log of a name after `slot`.
-    pub(super) fn named(&self, name: &LogName, slot: Slot) -> Option<LogId> {
-        let changes = self.names.get(name)?;
-        let at = changes.partition_point(|change| change.0 <= slot);
-        changes.get(at.checked_sub(1)?)?.1
-    }
-
     /// A slot in or after which, from `floor` to `upto`, the name leads to `id`, or to nothing.
     /// Commands of one slot see each other, so that what holds inside a slot counts too.
     pub(super) fn name_was(
@@ -281,10 +274,6 @@ impl Past {
 
     pub(super) fn entry(&self, index: Index) -> Option<&Entry> {
         self.entries.get(index.0 as usize)
-    }
-
-    pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
     }
 
     /// What `Stat` says after `slot`.

@@ -3,6 +3,7 @@
 
 use super::plan::Fault;
 use super::queue::Event;
+use super::users::Client;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
 use crate::machine;
@@ -26,6 +27,8 @@ pub(super) enum Phase {
     Healed { since: u64, deadline: u64 },
     /// Nothing new is asked for; all nodes must agree by the deadline.
     Settling { deadline: u64 },
+    /// Every node is asked for every entry of every log.
+    Reading { deadline: u64 },
     /// The run has ended well.
     Over,
 }
@@ -59,10 +62,18 @@ impl World {
             }
             Phase::Settling { deadline } => {
                 if self.settled() {
-                    return self.finish();
+                    self.add_readers();
+                    self.phase = Phase::Reading { deadline: self.now + SETTLE_US };
                 }
                 let late = self.now > deadline;
                 ensure(!late, "a healed cluster agrees", || self.disagreement())?;
+            }
+            Phase::Reading { deadline } => {
+                if self.clients.iter().all(Client::is_idle) {
+                    return self.finish();
+                }
+                let late = self.now > deadline;
+                ensure(!late, "every node serves every entry", || self.disagreement())?;
             }
             Phase::Over => return Ok(()),
         }
@@ -93,7 +104,7 @@ impl World {
     /// quorums both ways.
     fn cripple(&mut self) -> Checked {
         for node in 0..self.nodes.len() {
-            self.nodes[node].disk.set_slowness(1);
+            self.speed_up(node);
             self.make_room(node);
             self.resume(node);
             self.nodes[node].disk.fail_nothing();
@@ -161,7 +172,7 @@ impl World {
     /// Nothing is under way, and every node has applied everything.
     fn settled(&self) -> bool {
         let last = self.oracle.last();
-        self.clients.iter().all(super::users::Client::is_idle)
+        self.clients.iter().all(Client::is_idle)
             && self
                 .nodes
                 .iter()

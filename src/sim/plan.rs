@@ -72,6 +72,8 @@ pub struct Plan {
     pub window_bytes: usize,
     /// Bytes of a segment.
     pub segment_bytes: u64,
+    /// Most bytes of chosen values that a node keeps in memory.
+    pub cache_bytes: usize,
     /// Clocks run at most this many millionths too slow or too fast.
     pub drift_ppm: u64,
     /// Typical one-way delay between nodes.
@@ -121,6 +123,7 @@ impl Plan {
             window_slots,
             window_bytes: *dice.pick(&[8 << 20, 16 << 20, 64 << 10]),
             segment_bytes: *dice.pick(&[64 << 10, 256 << 10, 256 << 10, 1 << 20]),
+            cache_bytes: *dice.pick(&[0, 20 << 10, 32 << 20]),
             // The bound of 10 % between two clocks is kept: 1.05 / 0.95 < 1 / 0.9.
             drift_ppm: *dice.pick(&[0, 200, 20_000, 50_000]),
             delay_us: *dice.pick(&[50, 150, 150, 1_000, 10_000]),

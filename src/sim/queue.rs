@@ -13,7 +13,7 @@ pub(super) enum Event {
     /// A node's deadline.
     Wake { node: usize, life: u64 },
     /// A node's disk finishes the job it works on.
-    Disk { node: usize, life: u64, lane: usize },
+    Disk { node: usize, life: u64, lane: usize, number: u64 },
     /// The oldest message of one direction of a connection arrives.
     Deliver { from: usize, to: usize, generation: u64 },
     /// Two nodes try to connect.

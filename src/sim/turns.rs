@@ -1,6 +1,6 @@
 //! A node's event loop: inputs gather, a turn takes them all in, then its outputs are carried out.
 
-use super::disk::SYNCER;
+use super::disk::{Completion, HELPER, SYNCER};
 use super::node::Node;
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
@@ -66,8 +66,7 @@ impl World {
         check_state(shard.replica());
         check_step(&before, &Summary::of(shard.replica()));
         stepping.ledger.changed(shard.replica().hard(), first);
-        self.check_chosen(node, chosen_upto)?;
-        check_campaign(&mut self.nodes[node])
+        self.check_chosen(node, chosen_upto)
     }
 
     /// What a step chose and applied agrees with what any node chose and applied.
@@ -124,10 +123,8 @@ impl World {
                 }
                 Output::Job(job) => {
                     self.note_batch(node, &job);
-                    let (dice, life) = (&mut self.dice, self.nodes[node].life);
-                    if let Some((lane, time)) = self.nodes[node].disk.submit(job, dice) {
-                        self.queue.push(self.now + time, Event::Disk { node, life, lane });
-                    }
+                    let completion = self.nodes[node].disk.submit(job, &mut self.dice);
+                    self.plan_completion(node, completion);
                 }
                 Output::Stopped => {
                     self.trace.line(self.now, || format!("n{} stopped cleanly", node + 1));
@@ -151,6 +148,7 @@ impl World {
     fn send_message(&mut self, from: usize, to: crate::types::NodeId, message: Message) -> Checked {
         self.trace.line(self.now, || format!("n{} > n{to}: {message:?}", from + 1));
         self.nodes[from].ledger.sent(&message)?;
+        check_issued(&mut self.nodes[from], &message)?;
         if let Message::Accept(accept) = &message {
             self.oracle.check_proposal(accept.slot, accept.ballot, &accept.value)?;
             let first = *self.firsts.entry(accept.ballot).or_insert(accept.first);
@@ -203,12 +201,13 @@ impl World {
     }
 
     /// The disk is done with a job, or the disk has failed.
-    pub(super) fn disk_done(&mut self, node: usize, lane: usize) -> Checked {
-        let (life, now) = (self.nodes[node].life, self.now);
-        let (outcome, next) = self.nodes[node].disk.finish(lane, &mut self.dice);
-        if let Some(time) = next {
-            self.queue.push(now + time, Event::Disk { node, life, lane });
+    pub(super) fn disk_done(&mut self, node: usize, lane: usize, number: u64) -> Checked {
+        let now = self.now;
+        if !self.nodes[node].disk.is_planned(lane, number) {
+            return Ok(());
         }
+        let (outcome, next) = self.nodes[node].disk.finish(lane, &mut self.dice);
+        self.plan_completion(node, next);
         match outcome {
             Ok(done) => {
                 if let Done::Batch(_) = &done {
@@ -224,6 +223,22 @@ impl World {
                 self.stop(node, false);
                 Ok(())
             }
+        }
+    }
+
+    fn plan_completion(&mut self, node: usize, completion: Option<Completion>) {
+        let life = self.nodes[node].life;
+        if let Some(Completion { lane, number, after_us }) = completion {
+            self.queue.push(self.now + after_us, Event::Disk { node, life, lane, number });
+        }
+    }
+
+    /// The disk is as fast as usual again, for what it works on, too.
+    pub(super) fn speed_up(&mut self, node: usize) {
+        self.nodes[node].disk.set_slowness(1);
+        for lane in [SYNCER, HELPER] {
+            let completion = self.nodes[node].disk.plan(lane, &mut self.dice);
+            self.plan_completion(node, completion);
         }
     }
 
@@ -271,20 +286,16 @@ impl World {
     }
 }
 
-/// A ballot belongs to one campaign, restarts included (R15).
-fn check_campaign(node: &mut Node) -> Checked {
-    let Some(shard) = &node.shard else { return Ok(()) };
-    let campaign = match shard.replica().role() {
-        Role::Candidate(_) | Role::Leader(_) => Some(shard.replica().promised()),
-        Role::Follower | Role::Canvassing(_) => None,
+/// A ballot belongs to one campaign of one life (R15). One that never left may be drawn again.
+fn check_issued(node: &mut Node, message: &Message) -> Checked {
+    let ballot = match message {
+        Message::Prepare(prepare) => prepare.ballot,
+        Message::Accept(accept) => accept.ballot,
+        _ => return Ok(()),
     };
-    if campaign == node.campaign {
-        return Ok(());
-    }
-    node.campaign = campaign;
-    let Some(ballot) = campaign else { return Ok(()) };
-    ensure(node.campaigns.insert(ballot), "a ballot is issued once (R15)", || {
-        format!("node {} campaigns in {ballot} again", node.id)
+    let life = *node.issued.entry(ballot).or_insert(node.life);
+    ensure(life == node.life && ballot.node == node.id, "a ballot is issued once (R15)", || {
+        format!("node {} issues {ballot} in life {}, and did in life {life}", node.id, node.life)
     })
 }
 

@@ -40,6 +40,8 @@ pub(super) struct Client {
     there_at: u64,
     back_at: u64,
     pub(super) retired: bool,
+    /// A reader's work: the logs that it reads to their ends, and how far it is.
+    unread: Option<Vec<(LogId, Index)>>,
 }
 
 impl Client {
@@ -50,7 +52,7 @@ impl Client {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.pending.is_empty()
+        self.pending.is_empty() && self.unread.as_ref().is_none_or(Vec::is_empty)
     }
 }
 
@@ -69,6 +71,7 @@ impl World {
             there_at: 0,
             back_at: 0,
             retired: false,
+            unread: None,
         });
     }
 
@@ -90,16 +93,23 @@ impl World {
             self.hang_up(client);
         }
         self.client_moves(client);
-        if !self.clients[client].retired && self.ensure_connected(client) {
+        self.client_asks(client);
+        self.queue.push(self.now + pause, Event::Client { client });
+    }
+
+    fn client_asks(&mut self, client: usize) {
+        let done = self.clients[client].unread.as_ref().is_some_and(Vec::is_empty);
+        if !self.clients[client].retired && !done && self.ensure_connected(client) {
+            let prober = self.clients[client].keeps_to.is_some();
             let limit = if prober { 1 } else { self.plan.pipeline };
             let burst = self.dice.range(1, limit);
             for _ in 0..burst {
                 if (self.clients[client].pending.len() as u64) < limit {
-                    self.ask(client, prober);
+                    let (what, request) = self.draw(client);
+                    self.ask(client, what, request);
                 }
             }
         }
-        self.queue.push(self.now + pause, Event::Client { client });
     }
 
     /// Opens a connection to the target, or looks elsewhere.
@@ -143,10 +153,8 @@ impl World {
 
     /// The client closes its connection; nobody knows what becomes of what is under way.
     fn hang_up(&mut self, client: usize) {
+        self.abandon(client);
         let leaving = &mut self.clients[client];
-        for (operation, _) in std::mem::take(&mut leaving.pending) {
-            self.history.give_up(operation);
-        }
         let Some(conn) = leaving.conn.take() else { return };
         let node = leaving.target;
         let at = leaving.there_at.max(self.now) + self.dice.duration(self.plan.client_delay_us);
@@ -155,20 +163,28 @@ impl World {
         self.queue.push(at, Event::Hangup { node, life, conn });
     }
 
+    fn abandon(&mut self, client: usize) {
+        for (number, _) in std::mem::take(&mut self.clients[client].pending) {
+            self.history.give_up(number);
+            let asked = &self.history.operation(number).what;
+            let unread = self.clients[client].unread.as_mut();
+            if let (Some(unread), What::Read { log: LogRef::Id(log), from, .. }) = (unread, asked) {
+                unread.push((*log, *from)); // Asked for again.
+            }
+        }
+    }
+
     pub(super) fn connection_lost(&mut self, client: usize, conn: ConnId) {
         if self.clients[client].conn != Some(conn) {
             return;
         }
         self.clients[client].conn = None;
-        for (operation, _) in std::mem::take(&mut self.clients[client].pending) {
-            self.history.give_up(operation);
-        }
+        self.abandon(client);
         self.move_on(client, None);
     }
 
     /// Sends one request.
-    fn ask(&mut self, client: usize, prober: bool) {
-        let (what, request) = if prober { self.probe(client) } else { self.draw(client) };
+    fn ask(&mut self, client: usize, what: What, request: Request) {
         let Some(conn) = self.clients[client].conn else { return };
         let number = self.history.begin(conn, self.now, what);
         self.trace.line(self.now, || {
@@ -186,13 +202,14 @@ impl World {
         self.queue.push(self.clients[client].there_at, event);
     }
 
-    fn probe(&mut self, client: usize) -> (What, Request) {
-        let log = LogRef::Name(name(0));
-        self.append(client, log, None, 0, true)
-    }
-
     /// Draws a request.
     fn draw(&mut self, client: usize) -> (What, Request) {
+        if let Some((log, from)) = self.clients[client].unread.as_mut().and_then(Vec::pop) {
+            return read_on(LogRef::Id(log), from);
+        }
+        if self.clients[client].keeps_to.is_some() {
+            return self.append(LogRef::Name(name(0)), None, 0, true);
+        }
         let name = name(self.dice.below(self.plan.names));
         let known = self.clients[client].known.get(&name).copied();
         let log = match known {
@@ -218,7 +235,7 @@ impl World {
                 let expect = known.filter(|_| self.dice.one_in(4)).map(|known| known.1);
                 let chain = if self.dice.one_in(3) { self.clients[client].chain } else { 0 };
                 let create = matches!(log, LogRef::Name(_)) && self.dice.percent(60);
-                self.append(client, log, expect, chain, create)
+                self.append(log, expect, chain, create)
             }
         }
     }
@@ -242,7 +259,6 @@ impl World {
 
     fn append(
         &mut self,
-        _client: usize,
         log: LogRef,
         expect: Option<Index>,
         chain: u32,
@@ -260,7 +276,7 @@ impl World {
             hashes.push(entry_hash(&data));
             entries.push(&data).expect("entries are far below 4 GiB");
         }
-        let what = What::Append { log: log.clone(), expect, chain, create, hashes };
+        let what = What::Append { log: log.clone(), expect, chain, hashes };
         (what, Request::Append(Append { log, expect, chain, create, entries }))
     }
 
@@ -284,6 +300,7 @@ impl World {
             self.clients[client].chain += 1;
         }
         self.take_in(client, number, reply);
+        self.read_further(client, number, reply);
         Ok(())
     }
 
@@ -337,10 +354,50 @@ impl World {
         }
     }
 
+    /// Every node is to serve every entry of every log, from its memory and from its disk.
+    pub(super) fn add_readers(&mut self) {
+        let last = self.oracle.last();
+        let logs = self.oracle.logs().filter(|(_, past)| past.exists(last));
+        let unread: Vec<(LogId, Index)> = logs.map(|(id, _)| (id, Index(0))).collect();
+        for node in 0..self.nodes.len() {
+            self.add_client(Some(node));
+            let client = self.clients.len() - 1;
+            self.clients[client].unread = Some(unread.clone());
+            self.queue.push(self.now, Event::Client { client });
+        }
+    }
+
+    /// A reader goes on where the answer ended, or, if there was none, where it was.
+    fn read_further(&mut self, client: usize, number: usize, reply: &Reply) {
+        let What::Read { log: LogRef::Id(log), from, .. } = self.history.operation(number).what
+        else {
+            return;
+        };
+        let Some(unread) = &mut self.clients[client].unread else { return };
+        match reply {
+            Reply::ReadDone(done) => {
+                let next = from.plus(u64::from(done.entries.count()));
+                if next < done.next {
+                    unread.push((log, next));
+                }
+            }
+            _ => unread.push((log, from)),
+        }
+        self.client_asks(client);
+    }
+
     /// No client asks for anything new.
     pub(super) fn retire_clients(&mut self) {
         self.clients.iter_mut().for_each(|client| client.retired = true);
     }
+}
+
+/// All that a node has from there on.
+fn read_on(log: LogRef, from: Index) -> (What, Request) {
+    let consistency = Consistency::Local;
+    let what = What::Read { log: log.clone(), from, consistency };
+    let (max_entries, max_bytes, wait_ms) = (0, 0, 0);
+    (what, Request::Read(Read { log, from, max_entries, max_bytes, wait_ms, consistency }))
 }
 
 fn name(number: u64) -> LogName {

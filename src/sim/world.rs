@@ -115,8 +115,8 @@ impl World {
                 self.wake(node);
                 Ok(())
             }
-            Event::Disk { node, life, lane } if self.lives(node, life) => {
-                self.disk_done(node, lane)
+            Event::Disk { node, life, lane, number } if self.lives(node, life) => {
+                self.disk_done(node, lane, number)
             }
             Event::Request { node, life, conn, correlation, request } if self.lives(node, life) => {
                 self.request_arrives(node, conn, correlation, *request);
@@ -187,7 +187,7 @@ impl World {
     fn fault_over(&mut self, over: Over) {
         match over {
             Over::Cuts(cuts) => self.mend(&cuts),
-            Over::Slow { node } => self.nodes[node].disk.set_slowness(1),
+            Over::Slow { node } => self.speed_up(node),
             Over::Full { node } => self.make_room(node),
         }
     }
@@ -225,8 +225,7 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         turn_due: false,
         wake_at: None,
         conns: BTreeMap::new(),
-        campaigns: std::collections::BTreeSet::new(),
-        campaign: None,
+        issued: BTreeMap::new(),
         free_bytes: 1 << 40,
     }
 }
