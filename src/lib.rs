@@ -14,6 +14,8 @@
 //! ```
 
 pub mod config;
+pub mod ctl;
+pub mod daemon;
 pub mod journal;
 pub mod limits;
 pub mod machine;

@@ -88,3 +88,35 @@ const _: () = assert!(ENTRY_BYTES_CEILING + ENTRY_PREFIX_BYTES <= APPEND_BYTES_M
 const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
 // One promise needs few pages: an acceptor holds at most 2α open slots (C4).
 const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);
+
+/// Time for a connection to send its whole Hello, in milliseconds (R39).
+pub const HANDSHAKE_MS: u64 = 5_000;
+/// Time for one frame to arrive as a whole once it has begun, in milliseconds (R39).
+pub const FRAME_MS: u64 = 20_000;
+/// Time that a refused connection has to read why, in milliseconds.
+pub const LINGER_MS: u64 = 1_000;
+/// Connections of one port that have not said Hello; past it the oldest is closed (R39).
+pub const GREETINGS_MAX: usize = 256;
+/// Bytes taken from one connection before the others have their turn.
+pub const READ_TURN_BYTES: usize = 256 << 10;
+/// Connections accepted from one port before other work has its turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Past this many bytes of answers that a client does not read, its connection is closed.
+pub const CONN_OUTPUT_BYTES_CEILING: usize = 64 << 20;
+/// Bytes of output queued by one shard for all its clients; past it no client is read from.
+pub const SHARD_OUTPUT_BYTES_MAX: usize = 256 << 20;
+/// Bytes of incomplete frames held by one shard; past it, connections that add to them are closed.
+pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
+/// Reads and preparations of one shard that wait for the helper before clients are no longer read.
+pub const HELPER_JOBS_MAX: usize = 1024;
+/// Requests that a shard takes in before it proposes and answers: bounds what one turn can queue.
+pub const TURN_REQUESTS_MAX: usize = 4096;
+/// Longest wait for a clean stop, in milliseconds.
+pub const STOP_MS: u64 = 5_000;
+
+// A client that reads its answers is paused long before its connection is closed.
+const _: () = assert!(CONN_OUTPUT_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING);
+// A single largest answer does not close its connection, nor silence a shard.
+const _: () = assert!(CONN_OUTPUT_BYTES_CEILING <= SHARD_OUTPUT_BYTES_MAX);
+// One frame of the largest size can be under way on several connections at once.
+const _: () = assert!(4 * FRAME_BYTES_MAX <= SHARD_INPUT_BYTES_MAX);

@@ -1,6 +1,6 @@
 //! What a journal asks of the threads that may block, and what they answer.
 
-use super::storage::{Storage, StorageError};
+use super::format::Stamp;
 use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
 use std::sync::Arc;
 
@@ -47,7 +47,6 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchJob {
     pub(crate) steps: Vec<Step>,
-    pub(crate) upto: Lsn,
 }
 
 /// One step of a batch; steps run strictly in order.
@@ -72,7 +71,6 @@ pub(crate) enum Step {
 /// A durable batch; carries its buffers back for the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchDone {
-    pub(crate) upto: Lsn,
     pub(crate) buffers: Vec<Vec<u8>>,
 }
 
@@ -113,6 +111,28 @@ pub struct Location {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadJob {
     pub(crate) token: u64,
+    pub(crate) stamp: Stamp,
+    pub(crate) extents: Vec<Extent>,
+    /// Slots that need no look at the disk to fail.
+    pub(crate) missing: Vec<(Slot, ReadDamage)>,
+}
+
+/// One contiguous read of one file, and the records wanted in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub file: Arc<str>,
+    pub offset: u64,
+    pub bytes: usize,
+    pub wanted: Vec<Wanted>,
+}
+
+/// One record wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub slot: Slot,
+    pub location: Location,
+    /// The body's checksum where the record's own header is lost.
+    pub headless: Option<u64>,
 }
 
 /// What a read found for one slot.
@@ -159,20 +179,4 @@ pub enum ReadDamage {
         /// What the system said.
         error: String,
     },
-}
-
-/// Runs a job. The syncer thread, the helper thread and the simulator all run this very function.
-///
-/// # Errors
-/// Fatal ones only (R01): the caller ends the process with exit 74.
-pub fn execute(_storage: &dyn Storage, job: Job) -> Result<Done, StorageError> {
-    match job {
-        Job::Batch(job) => Ok(Done::Batch(BatchDone { upto: job.upto, buffers: Vec::new() })),
-        Job::Prepare(job) => Ok(Done::Prepare(PrepareDone {
-            segment: job.segment,
-            bytes: job.bytes,
-            no_space: None,
-        })),
-        Job::Read(job) => Ok(Done::Read(ReadDone { token: job.token, values: Vec::new() })),
-    }
 }

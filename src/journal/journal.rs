@@ -1,8 +1,29 @@
 //! The journal of one shard: pure bookkeeping over jobs and their outcomes.
 
-use super::jobs::{Done, Event, Job, Location, ReadJob};
+use super::batch::{self, BatchPlan, Encoded};
+use super::format::{ITEM_BYTES, Previous, RecordHead, Stamp};
+use super::hard_state;
+use super::index::{Found, Index, KNOWN};
+use super::jobs::{
+    BatchDone, BatchJob, Done, Event, Extent, Job, Location, PrepareDone, PrepareJob, ReadDamage,
+    ReadJob, Step, Wanted,
+};
+use super::segment::{self, Writing, file_name, header_block};
 use crate::limits;
-use crate::types::{Lsn, Record, Slot};
+use crate::types::{HardState, Lsn, Record, RecordKind, SegmentId, Slot};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A batch is closed when its data reaches this size; a larger record is a batch of its own.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Buffers larger than this are not kept for the next batch.
+const KEPT_BUFFER_BYTES: usize = 1 << 20;
+/// Buffers kept for the next batch: data and descriptors, twice for a batch that seals a segment.
+const KEPT_BUFFERS: usize = 4;
+/// Records so close together are read in one go: reading a gap costs less than another read.
+const COALESCE_GAP_BYTES: u64 = 64 << 10;
+/// Most slots of one read job.
+const READ_SLOTS_MAX: u64 = 4096;
 
 /// Sizes that a journal works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,33 +40,137 @@ impl Default for JournalOptions {
     }
 }
 
+/// Where the next batch goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Tail {
+    /// Into this segment.
+    Open(Writing),
+    /// Into a new segment: the last one is sealed, or its tail was cut or is suspect.
+    Ended {
+        /// The last segment in use.
+        last: SegmentId,
+        /// How it ends.
+        previous: Previous,
+        /// The end is news: it becomes durable before the first record of the new segment (C11).
+        seal_first: bool,
+    },
+}
+
+/// What recovery hands to a journal.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub stamp: Stamp,
+    pub options: JournalOptions,
+    pub tail: Tail,
+    /// Segments prepared and not yet in use, and their sizes.
+    pub spares: VecDeque<(SegmentId, u64)>,
+    pub next_lsn: Lsn,
+    pub next_number: u64,
+    /// The last durability mark on disk.
+    pub marked: Lsn,
+    pub hard: HardState,
+    pub hard_sequence: u64,
+    /// The hard state knows more than its file does.
+    pub hard_changed: bool,
+    pub index: Index,
+}
+
+/// The batch that is being written.
+#[derive(Debug)]
+struct InFlight {
+    upto: Lsn,
+    mark: Lsn,
+    first_lsn_of_segment: Lsn,
+    heads: Vec<RecordHead>,
+}
+
 /// The write-ahead log of one shard, without its input and output.
 #[derive(Debug)]
 pub struct Journal {
+    stamp: Stamp,
+    options: JournalOptions,
+    /// Records that wait for a batch; their LSNs end right before `next_lsn`.
+    pending: VecDeque<Record>,
+    pending_bytes: usize,
+    next_lsn: Lsn,
     durable: Lsn,
+    /// The last durability mark that is itself durable.
+    marked: Lsn,
+    wants_mark: bool,
+    next_number: u64,
+    tail: Tail,
+    spares: VecDeque<(SegmentId, u64)>,
+    in_flight: Option<InFlight>,
+    preparing: bool,
+    room: bool,
+    /// A preparation failed for want of space and was not retried yet.
+    prepare_blocked: bool,
+    hard: HardState,
+    hard_sequence: u64,
+    hard_changed: bool,
+    hard_file: Arc<str>,
+    index: Index,
+    buffers: Vec<Vec<u8>>,
 }
 
 impl Journal {
+    pub(crate) fn new(restored: Restored) -> Journal {
+        Journal {
+            stamp: restored.stamp,
+            options: restored.options,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            next_lsn: restored.next_lsn,
+            durable: restored.next_lsn.prev(),
+            marked: restored.marked,
+            wants_mark: false,
+            next_number: restored.next_number,
+            tail: restored.tail,
+            spares: restored.spares,
+            in_flight: None,
+            preparing: false,
+            room: true,
+            prepare_blocked: false,
+            hard: restored.hard,
+            hard_sequence: restored.hard_sequence,
+            hard_changed: restored.hard_changed,
+            hard_file: hard_state::FILE.into(),
+            index: restored.index,
+            buffers: Vec::new(),
+        }
+    }
+
     /// Buffers a record for the next batch. LSNs are dense.
     ///
     /// # Panics
     /// When `lsn` is not the one after the last one pushed.
-    pub fn push(&mut self, _lsn: Lsn, _record: Record) {}
+    pub fn push(&mut self, lsn: Lsn, record: Record) {
+        assert!(lsn == self.next_lsn, "LSNs are dense: got {lsn}, expected {}", self.next_lsn);
+        self.next_lsn = lsn.next();
+        self.pending_bytes += batch::record_bytes(&record);
+        self.pending.push_back(record);
+    }
 
     /// The next job, if one can start now: call until it returns nothing, after every push and
     /// every [`done`](Journal::done). Batches are handed out one at a time (group commit).
     pub fn next_job(&mut self) -> Option<Job> {
-        None
+        self.next_prepare().map(Job::Prepare).or_else(|| self.next_batch().map(Job::Batch))
     }
 
     /// Takes in the outcome of a job.
-    pub fn done(&mut self, _done: Done) -> Option<Event> {
-        None
+    pub fn done(&mut self, done: Done) -> Option<Event> {
+        match done {
+            Done::Batch(done) => self.batch_done(done),
+            Done::Prepare(done) => self.prepare_done(&done),
+            Done::Read(done) => Some(Event::Read(done)),
+        }
     }
 
     /// Asks for a durability mark if records were synced since the last one (C11). The next
     /// [`next_job`](Journal::next_job) yields it unless records are waiting, which carry it.
-    pub fn idle_mark(&mut self) {}
+    pub fn idle_mark(&mut self) {
+        self.wants_mark = self.marked < self.durable;
+    }
 
     /// Every record up to here is durable.
     #[must_use]
@@ -57,12 +182,14 @@ impl Journal {
     /// appends; what is left is for campaigns and no-ops (R11).
     #[must_use]
     pub fn has_room(&self) -> bool {
-        true
+        self.room
     }
 
     /// Lets a preparation that failed for want of space be tried again; the caller drives the
     /// back-off.
-    pub fn retry_prepare(&mut self) {}
+    pub fn retry_prepare(&mut self) {
+        self.prepare_blocked = false;
+    }
 
     /// Segment files.
     #[must_use]
@@ -79,19 +206,290 @@ impl Journal {
     /// Bytes of records that wait for their batch, headers included.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {
-        0
+        self.pending_bytes
     }
 
-    /// Where the value of a chosen slot lies. Durable records only.
+    /// True when nothing waits and no batch is under way: everything pushed is durable.
     #[must_use]
-    pub fn locate(&self, _slot: Slot) -> Option<Location> {
-        None
+    pub fn is_settled(&self) -> bool {
+        self.pending.is_empty() && self.in_flight.is_none()
+    }
+
+    /// Where the value of a chosen slot lies. Durable records only; nothing where the value is
+    /// damaged.
+    #[must_use]
+    pub fn locate(&self, slot: Slot) -> Option<Location> {
+        let best = self.index.best(slot)?;
+        Index::damage_text(&best).is_none().then_some(best.location)
     }
 
     /// One read job for the values of consecutive slots `from..=upto`, as far as `bytes_max` goes
     /// and at least one slot. The answer is an [`Event::Read`] with the same token.
     #[must_use]
-    pub fn read(&mut self, token: u64, _from: Slot, _upto: Slot, _bytes_max: usize) -> Job {
-        Job::Read(ReadJob { token })
+    pub fn read(&mut self, token: u64, from: Slot, upto: Slot, bytes_max: usize) -> Job {
+        let mut job =
+            ReadJob { token, stamp: self.stamp, extents: Vec::new(), missing: Vec::new() };
+        let mut bytes = 0;
+        for slot in (from.0..=upto.0).take(READ_SLOTS_MAX as usize).map(Slot) {
+            let best = self.index.best(slot);
+            bytes += best.map_or(0, |found| found.location.bytes as usize);
+            if bytes > bytes_max && slot > from {
+                break;
+            }
+            match best {
+                None => job.missing.push((slot, ReadDamage::NotHeld { slot })),
+                Some(found) => match Index::damage_text(&found) {
+                    Some((file, offset)) => {
+                        job.missing.push((slot, ReadDamage::Damaged { slot, file, offset }));
+                    }
+                    None => self.plan_read(slot, found.location, &mut job.extents),
+                },
+            }
+        }
+        Job::Read(job)
     }
+
+    /// Adds a record to the last extent of a read where it lies close behind it.
+    fn plan_read(&self, slot: Slot, location: Location, extents: &mut Vec<Extent>) {
+        let file = file_name(location.segment);
+        let wanted = Wanted { slot, location, headless: self.index.headless(&location) };
+        let end = location.offset + (ITEM_BYTES + location.bytes as usize) as u64;
+        if let Some(last) = extents.last_mut()
+            && last.file == file
+            && location.offset >= last.offset
+            && location.offset <= last.offset + last.bytes as u64 + COALESCE_GAP_BYTES
+        {
+            last.bytes = last.bytes.max((end - last.offset) as usize);
+            last.wanted.push(wanted);
+            return;
+        }
+        let bytes = (end - location.offset) as usize;
+        extents.push(Extent { file, offset: location.offset, bytes, wanted: vec![wanted] });
+    }
+
+    // Segments.
+
+    fn last_segment(&self) -> SegmentId {
+        let in_use = match &self.tail {
+            Tail::Open(writing) => writing.segment,
+            Tail::Ended { last, .. } => *last,
+        };
+        self.spares.back().map_or(in_use, |(spare, _)| *spare)
+    }
+
+    fn next_prepare(&mut self) -> Option<PrepareJob> {
+        if self.preparing || self.prepare_blocked || !self.spares.is_empty() {
+            return None;
+        }
+        self.preparing = true;
+        let segment = self.last_segment().next();
+        let least = self.options.segment_bytes;
+        let bytes = match self.pending.front() {
+            Some(record) => {
+                let (data_bytes, items) = lone_record(record);
+                segment::segment_bytes_for(least, data_bytes, items)
+            }
+            None => segment::segment_bytes_for(least, ITEM_BYTES as u64, 1),
+        };
+        Some(PrepareJob {
+            segment,
+            bytes,
+            min_free_bytes: self.options.min_free_bytes,
+            header: header_block(&self.stamp, segment, bytes),
+        })
+    }
+
+    fn prepare_done(&mut self, done: &PrepareDone) -> Option<Event> {
+        assert!(self.preparing, "segment {} was not being prepared", done.segment);
+        self.preparing = false;
+        let had_room = self.room;
+        self.room = done.no_space.is_none();
+        match done.no_space {
+            Some(free_bytes) => {
+                self.prepare_blocked = true;
+                had_room.then_some(Event::NoRoom { free_bytes })
+            }
+            None => {
+                self.spares.push_back((done.segment, done.bytes));
+                (!had_room).then_some(Event::Room)
+            }
+        }
+    }
+
+    // Batches.
+
+    fn next_batch(&mut self) -> Option<BatchJob> {
+        if self.in_flight.is_some() || (self.pending.is_empty() && !self.wants_mark) {
+            return None;
+        }
+        let mut steps = Vec::new();
+        let mut records = self.fitting();
+        if records == 0 && !self.mark_fits() {
+            if self.pending.is_empty() {
+                // Not worth a new segment: the seal of this one will carry the mark.
+                self.wants_mark = false;
+                return None;
+            }
+            self.begin_segment(&mut steps)?;
+            records = self.fitting();
+        }
+        self.hard_state_steps(records, &mut steps);
+        let (segment_first, heads, mark) = self.write_batch(records, false, &mut steps);
+        let left = self.pending.len() as u64;
+        self.in_flight = Some(InFlight {
+            upto: Lsn(self.next_lsn.0 - 1 - left),
+            mark,
+            first_lsn_of_segment: segment_first,
+            heads,
+        });
+        self.wants_mark = false;
+        Some(BatchJob { steps })
+    }
+
+    /// How many of the waiting records go into the next batch at the place where the tail stands.
+    fn fitting(&self) -> usize {
+        let Tail::Open(writing) = &self.tail else { return 0 };
+        let mut data_bytes = ITEM_BYTES;
+        let mut count = 0;
+        for record in &self.pending {
+            let with = data_bytes + batch::record_bytes(record);
+            let items = batch::items_bound(count + 1, with) as u64;
+            if (with > BATCH_BYTES_MAX && count > 0) || !writing.fits(with as u64, items) {
+                break;
+            }
+            (data_bytes, count) = (with, count + 1);
+        }
+        count
+    }
+
+    fn mark_fits(&self) -> bool {
+        match &self.tail {
+            Tail::Open(writing) => self.pending.is_empty() && writing.fits(ITEM_BYTES as u64, 1),
+            Tail::Ended { .. } => false,
+        }
+    }
+
+    /// Moves the tail to the spare segment; nothing without one. An open segment is sealed first,
+    /// in itself; a cut is sealed by an empty batch in the new one, durable before any record.
+    fn begin_segment(&mut self, steps: &mut Vec<Step>) -> Option<()> {
+        let (segment, bytes) = self.spares.pop_front()?;
+        let next_lsn = Lsn(self.next_lsn.0 - self.pending.len() as u64);
+        let (previous, seal_first) = match &self.tail {
+            Tail::Open(writing) => {
+                let sealed = writing.segment;
+                self.write_batch(0, true, steps);
+                self.index.seal(sealed);
+                let Tail::Open(writing) = &self.tail else { unreachable!("it was open") };
+                (writing.ends(next_lsn), false)
+            }
+            Tail::Ended { previous, seal_first, .. } => (*previous, *seal_first),
+        };
+        self.tail = Tail::Open(Writing::fresh(segment, bytes, previous));
+        if seal_first {
+            self.write_batch(0, false, steps);
+        }
+        Some(())
+    }
+
+    /// Encodes the next batch with the first `records` waiting ones, and adds its writes and its
+    /// sync. Returns its segment's first LSN, its records and its mark.
+    fn write_batch(
+        &mut self,
+        records: usize,
+        seal: bool,
+        steps: &mut Vec<Step>,
+    ) -> (Lsn, Vec<RecordHead>, Lsn) {
+        let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
+        let plan = BatchPlan {
+            first_lsn: Lsn(self.next_lsn.0 - self.pending.len() as u64),
+            number: self.next_number,
+            mark: self.durable,
+            seal,
+        };
+        let mut encoded = Encoded {
+            data: self.buffers.pop().unwrap_or_default(),
+            descriptors: self.buffers.pop().unwrap_or_default(),
+            heads: Vec::with_capacity(records),
+        };
+        let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
+        let first = writing.previous.first_lsn;
+        batch::encode(&self.stamp, plan, self.pending.iter().take(records), writing, &mut encoded);
+        self.next_number += 1;
+        for record in self.pending.drain(..records) {
+            self.pending_bytes -= batch::record_bytes(&record);
+        }
+        let offset = desc - encoded.descriptors.len() as u64;
+        let write = |offset, bytes| Step::Write { file: Arc::clone(&file), offset, bytes };
+        steps.push(write(data, encoded.data));
+        steps.push(write(offset, encoded.descriptors));
+        steps.push(Step::Sync { file });
+        (first, encoded.heads, plan.mark)
+    }
+
+    /// C2: where the batch changes the hard state, both copies of it become durable first. An
+    /// accepted ballot above the promised one raises it, so that the promised ballot in the file
+    /// is never below an accepted ballot in the journal.
+    fn hard_state_steps(&mut self, records: usize, steps: &mut Vec<Step>) {
+        for record in self.pending.iter().take(records) {
+            let raised = batch::accepted_ballot(record).filter(|b| *b > self.hard.promised);
+            if let Record::HardState(hard) = record {
+                let promised = self.hard.promised.max(hard.promised);
+                self.hard = HardState { promised, ..hard.clone() };
+                self.hard_changed = true;
+            } else if let Some(ballot) = raised {
+                self.hard.promised = ballot;
+                self.hard_changed = true;
+            }
+        }
+        if self.hard_changed {
+            self.hard_changed = false;
+            self.hard_sequence += 1;
+            let (stamp, sequence) = (&self.stamp, self.hard_sequence);
+            steps.extend(hard_state::steps(stamp, sequence, &self.hard, &self.hard_file));
+        }
+    }
+
+    fn batch_done(&mut self, done: BatchDone) -> Option<Event> {
+        let batch = self.in_flight.take().expect("only a batch in flight can be done");
+        for head in &batch.heads {
+            if let Some(found) = indexed(head) {
+                self.index.insert(batch.first_lsn_of_segment, &found);
+            }
+        }
+        self.marked = self.marked.max(batch.mark);
+        for buffer in done.buffers {
+            if self.buffers.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BUFFER_BYTES {
+                self.buffers.push(buffer);
+            }
+        }
+        let news = batch.upto > self.durable;
+        self.durable = batch.upto;
+        news.then_some(Event::Durable(batch.upto))
+    }
+}
+
+/// Data bytes and items of a batch that holds this record alone.
+fn lone_record(record: &Record) -> (u64, u64) {
+    let data_bytes = ITEM_BYTES + batch::record_bytes(record);
+    (data_bytes as u64, batch::items_bound(1, data_bytes) as u64)
+}
+
+/// A record as the index holds it, if it has a value.
+pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
+    let flags = match head.kind {
+        RecordKind::Accepted => 0,
+        RecordKind::Learned => KNOWN,
+        RecordKind::HardState
+        | RecordKind::Chosen
+        | RecordKind::Trimmed
+        | RecordKind::Checkpoint => return None,
+    };
+    let location = Location {
+        segment: head.segment,
+        offset: head.offset,
+        bytes: head.body_bytes,
+        lsn: head.lsn,
+        ballot: head.ballot,
+    };
+    Some(Found { slot: head.slot, location, flags })
 }

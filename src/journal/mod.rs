@@ -5,22 +5,46 @@
 //! hands the [`Done`] back. [`recover`] reads a journal back after a stop and tells torn, suspect
 //! and damaged apart (C11). `docs/JOURNAL.md` is the specification of the format.
 
+mod batch;
+mod chain;
+mod execute;
+mod facts;
 mod file_storage;
+mod format;
+mod hard_state;
 mod identity;
+mod image;
+mod index;
 mod jobs;
 #[allow(clippy::module_inception)] // The file is named after the type it holds.
 mod journal;
+mod lock;
 mod mem_storage;
+mod opening;
+mod records;
+mod recovered;
 mod recovery;
+mod segment;
 mod storage;
+mod tail;
 
+pub use execute::execute;
 pub use file_storage::FileStorage;
-pub use identity::Identity;
+pub use identity::{Identity, IdentityError};
 pub use jobs::{
     BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, ReadDamage, ReadDone,
-    ReadJob, ReadResult, execute,
+    ReadJob, ReadResult,
 };
 pub use journal::{Journal, JournalOptions};
+pub use lock::{DirLock, LockError};
 pub use mem_storage::{MemStorage, Randomness};
-pub use recovery::{Finding, FindingKind, OpenError, Recovered, Stats, TornTail, format, recover};
+pub use opening::format;
+pub use recovered::{Finding, FindingKind, OpenError, Recovered, Stats, TornTail};
+pub use recovery::recover;
 pub use storage::{Storage, StorageError, StorageOp};
+
+/// True when all bytes are zero. Compares whole blocks, at the speed of memory.
+fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; crate::limits::BLOCK_BYTES] = [0; crate::limits::BLOCK_BYTES];
+    bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
+}

@@ -1,221 +1,408 @@
 //! Reading a journal back after a stop.
 
+use super::chain::{self, Chain, Limit, Part};
+use super::execute::read_one;
+use super::facts::{Facts, Place, Settled};
+use super::format::{Previous, Stamp};
+use super::hard_state::{self, Opened};
 use super::identity::Identity;
-use super::journal::{Journal, JournalOptions};
-use super::storage::{Storage, StorageError};
-use crate::types::{Ballot, HardState, Lsn, SegmentId, ShardId, Slot, Value};
-use crate::wire::peer;
-use std::collections::BTreeMap;
-use std::fmt;
-use std::io;
-
-/// Everything a shard needs to know to go on after a stop.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recovered {
-    /// The hard state; its promised ballot is at least every accepted ballot found (C2).
-    pub hard: HardState,
-    /// The LSN of the next record.
-    pub next_lsn: Lsn,
-    /// Every slot up to here is known to be chosen (C9).
-    pub chosen_upto: Slot,
-    /// What is accepted above `chosen_upto`: highest ballot per slot. Where a slot is in `reports`
-    /// as well, the report is what a promise says; the value is still held at its ballot (C6).
-    pub open: BTreeMap<Slot, (Ballot, Value)>,
-    /// Chosen slots up to `chosen_upto` whose value is damaged here, and the ballot of the damaged
-    /// record.
-    pub holes: BTreeMap<Slot, Ballot>,
-    /// Slots above `chosen_upto` whose record is damaged or suspect: what a promise says (C5).
-    pub reports: BTreeMap<Slot, peer::Report>,
-    /// Lost records whose slot is unknown (C5).
-    pub damage: Option<peer::Damage>,
-    /// A tail that was cut on C11's evidence. Its LSNs are given out again: a peer that has seen
-    /// one of them acknowledged refutes the cut.
-    pub torn: Option<TornTail>,
-    /// Every place that did not verify, for log lines and exit 65.
-    pub findings: Vec<Finding>,
-    /// How much was read.
-    pub stats: Stats,
-}
-
-/// A last batch that was cut: never known durable, and a sector of it shows its pre-image (C11).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// The file.
-    pub file: String,
-    /// Offset of the batch.
-    pub offset: u64,
-    /// The LSN of the first record cut.
-    pub first_lsn: Lsn,
-    /// Records cut, where the batch's header survived.
-    pub records: Option<u64>,
-    /// Bytes of the batch, where the batch's header survived; else bytes up to the last non-zero.
-    pub bytes: u64,
-}
-
-/// One place that did not verify.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The file.
-    pub file: String,
-    /// The offset.
-    pub offset: u64,
-    /// What kind of finding.
-    pub kind: FindingKind,
-    /// What exactly, as a sentence.
-    pub text: String,
-}
-
-/// Kinds of findings, by rising gravity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FindingKind {
-    /// One of two copies is lost, the other serves: nothing is missing.
-    OneCopy,
-    /// A tail was cut (C11).
-    Torn,
-    /// Never known durable, does not verify, shows no pre-image (C11).
-    Suspect,
-    /// Was durable, does not verify.
-    Damaged,
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            FindingKind::OneCopy => "one copy lost",
-            FindingKind::Torn => "torn",
-            FindingKind::Suspect => "suspect",
-            FindingKind::Damaged => "damaged",
-        };
-        write!(f, "{} at offset {}: {kind}: {}", self.file, self.offset, self.text)
-    }
-}
-
-/// How much a recovery read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Segment files.
-    pub segments: u64,
-    /// Batches.
-    pub batches: u64,
-    /// Records that verified.
-    pub records: u64,
-    /// Bytes of batches.
-    pub bytes: u64,
-}
-
-/// Why a journal could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Nothing is there.
-    #[error("the shard's directory holds no journal; initialise the node with `paxosd init`")]
-    NotFormatted,
-    /// A file that must be there is missing.
-    #[error("{file} is missing; restore it, or replace this node")]
-    Missing {
-        /// The file.
-        file: String,
-    },
-    /// A file is shorter (or longer) than it must be.
-    #[error("{file} has {found} bytes, it must have {expected}; restore it, or replace this node")]
-    Length {
-        /// The file.
-        file: String,
-        /// Its length.
-        found: u64,
-        /// What it must be.
-        expected: u64,
-    },
-    /// A file cannot be opened or read at all.
-    #[error("{file} cannot be opened: {source}")]
-    Unopenable {
-        /// The file.
-        file: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file was written by a newer program.
-    #[error(
-        "{file} has format version {found}, this program knows versions up to {known}; \
-             run the newer program"
-    )]
-    FutureVersion {
-        /// The file.
-        file: String,
-        /// Its version.
-        found: u16,
-        /// The newest version known here.
-        known: u16,
-    },
-    /// A file belongs to another cluster, node, incarnation, shard or segment.
-    #[error("{file} belongs to {found}, this is {expected}; it was copied from elsewhere")]
-    Foreign {
-        /// The file.
-        file: String,
-        /// Whose it is.
-        found: String,
-        /// Whose it should be.
-        expected: String,
-    },
-    /// Neither copy of the hard state verifies: what was promised is unknown (C12).
-    #[error(
-        "{file}: neither copy of the hard state verifies ({first}; {second}); \
-             this node must not vote: replace it"
-    )]
-    HardStateLost {
-        /// The file.
-        file: String,
-        /// What is wrong with the first copy.
-        first: String,
-        /// What is wrong with the second copy.
-        second: String,
-    },
-    /// A write or sync of recovery itself failed: exit 74.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl OpenError {
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            OpenError::Storage(_) => 74,
-            OpenError::NotFormatted
-            | OpenError::Missing { .. }
-            | OpenError::Length { .. }
-            | OpenError::Unopenable { .. }
-            | OpenError::FutureVersion { .. }
-            | OpenError::Foreign { .. }
-            | OpenError::HardStateLost { .. } => 65,
-        }
-    }
-}
-
-/// Creates the journal of a new shard: hard state in both copies and the first segment. The
-/// directory must be empty.
-///
-/// # Errors
-/// Any failure of the storage.
-pub fn format(
-    _storage: &dyn Storage,
-    _identity: &Identity,
-    _shard: ShardId,
-    _options: &JournalOptions,
-) -> Result<(), StorageError> {
-    Ok(())
-}
+use super::image::Image;
+use super::index::{DAMAGED, SUSPECT};
+use super::jobs::Wanted;
+use super::journal::{Journal, JournalOptions, Restored, Tail};
+use super::opening::{Segment, clean_directory, list_segments};
+use super::records::{Checked, check_batch, check_gap};
+use super::recovered::{FindingKind, OpenError, Recovered, TornTail};
+use super::segment::{BLOCK, DATA_START, Header, Writing, file_name, header_block};
+use super::storage::{Storage, StorageError, StorageOp};
+use super::tail::{self, Ending, Torn};
+use crate::limits::BLOCK_BYTES;
+use crate::types::{Ballot, Lsn, SegmentId, ShardId, Slot, Value};
+use crate::wire::peer::Report;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Reads a shard's journal back.
 ///
 /// # Errors
 /// When the journal must not be used as it is; damage of single records is not among it.
 pub fn recover(
-    _storage: &dyn Storage,
-    _identity: &Identity,
-    _shard: ShardId,
-    _options: &JournalOptions,
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
 ) -> Result<(Journal, Recovered), OpenError> {
-    let _ = SegmentId(1);
-    Err(OpenError::NotFormatted)
+    let stamp = Stamp::new(identity, shard);
+    let names = clean_directory(storage)?;
+    let opened = hard_state::open(storage, &stamp)?;
+    let mut recovery = Recovery {
+        storage,
+        stamp,
+        segments: list_segments(storage, &stamp, options, &names)?,
+        facts: Facts::new(),
+        torn: None,
+    };
+    recovery.note_hard_state(&opened);
+    let ended = recovery.find_end()?;
+    recovery.read_facts(&ended)?;
+    recovery.finish(ended, opened, options)
+}
+
+/// Where the journal ends.
+struct Ended {
+    last: SegmentId,
+    chain: Chain,
+    ending: Ending,
+}
+
+impl Ended {
+    fn next_lsn(&self) -> Lsn {
+        match self.ending {
+            Ending::Clean | Ending::Sealed => self.chain.next_lsn,
+            Ending::Torn(torn) => torn.first_lsn,
+            Ending::Suspect { next_lsn, .. } => next_lsn,
+        }
+    }
+}
+
+struct Recovery<'a> {
+    storage: &'a dyn Storage,
+    stamp: Stamp,
+    segments: Vec<Segment>,
+    facts: Facts,
+    torn: Option<TornTail>,
+}
+
+impl Recovery<'_> {
+    fn note_hard_state(&mut self, opened: &Opened) {
+        if let Some((offset, why)) = &opened.repaired {
+            let place = Place { file: hard_state::FILE, offset: *offset };
+            let text = format!("a copy of the hard state: {why}; written anew from the other one");
+            self.facts.find(place, FindingKind::OneCopy, text);
+        }
+    }
+
+    fn segment(&self, id: SegmentId) -> &Segment {
+        &self.segments[id.0 as usize - 1]
+    }
+
+    /// The first LSN of a segment, as its batches say; else the one that must come next.
+    fn first_lsn(&self, id: SegmentId, expected: Lsn) -> Lsn {
+        self.segment(id).any.map_or(expected, |link| link.head.previous.first_lsn)
+    }
+
+    /// Finds the last segment in use and judges its end. A segment whose very first batch is cut
+    /// holds nothing: it is made as new, and the one before it is the last.
+    fn find_end(&mut self) -> Result<Ended, OpenError> {
+        loop {
+            let used = self.segments.iter().rev().find(|segment| segment.any.is_some());
+            let last = used.map_or(SegmentId(1), |segment| segment.id);
+            let ended = self.end_of(last, Lsn(1))?;
+            if self.wiped(&ended)? {
+                continue;
+            }
+            // Behind it there can be the remains of one more batch, in the segment after it.
+            let remains = self.segments.iter().find(|s| s.id > last && s.dirty).map(|s| s.id);
+            let Some(remains) = remains else { return Ok(ended) };
+            let after = self.end_of(remains, ended.next_lsn())?;
+            if !self.wiped(&after)? {
+                return Ok(after);
+            }
+        }
+    }
+
+    fn end_of(&self, last: SegmentId, expected: Lsn) -> Result<Ended, OpenError> {
+        let mut image = Image::new(self.storage, last, self.segment(last).bytes);
+        let first = self.first_lsn(last, expected);
+        let chain = chain::walk(&mut image, &self.stamp, first, None)?;
+        let ending = tail::judge(&mut image, &self.stamp, &chain)?;
+        Ok(Ended { last, chain, ending })
+    }
+
+    /// Makes a segment as new if its very first batch is cut. Says whether it did.
+    fn wiped(&mut self, ended: &Ended) -> Result<bool, OpenError> {
+        let Ending::Torn(torn) = ended.ending else { return Ok(false) };
+        if torn.data_end != DATA_START {
+            return Ok(false);
+        }
+        self.note_torn(ended.last, &torn);
+        let name = file_name(ended.last);
+        let write = |at, bytes: &[u8]| {
+            self.storage.write_at(&name, at, bytes).map_err(StorageError::at(
+                StorageOp::Write,
+                &name,
+                at,
+            ))
+        };
+        let segment = &self.segments[ended.last.0 as usize - 1];
+        let mut image = Image::new(self.storage, ended.last, segment.bytes);
+        let mut from = DATA_START;
+        while let Some(at) = image.first_dirty_block(from..segment.bytes)? {
+            // Only ever adds zeros: a stop in between leaves a batch that is cut all the more.
+            write(at, &[0; BLOCK_BYTES])?;
+            from = at + BLOCK;
+        }
+        self.storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
+        let segment = &mut self.segments[ended.last.0 as usize - 1];
+        (segment.any, segment.dirty) = (None, false);
+        Ok(true)
+    }
+
+    fn note_torn(&mut self, segment: SegmentId, torn: &Torn) {
+        let file = file_name(segment).to_string();
+        let place = Place { file: &file, offset: torn.data_end };
+        let records = torn.records.map_or("an unknown number of".to_string(), |n| n.to_string());
+        let text = format!(
+            "the last batch was never completely written: {records} records from {} on, {} bytes, \
+             are cut off",
+            torn.first_lsn, torn.bytes
+        );
+        self.facts.find(place, FindingKind::Torn, text);
+        self.torn = Some(TornTail {
+            file: file.clone(),
+            offset: torn.data_end,
+            first_lsn: torn.first_lsn,
+            records: torn.records,
+            bytes: torn.bytes,
+        });
+    }
+
+    /// Feeds every record up to the end into the facts.
+    fn read_facts(&mut self, ended: &Ended) -> Result<(), OpenError> {
+        if let Ending::Torn(torn) = &ended.ending {
+            self.note_torn(ended.last, torn);
+        }
+        for number in 1..=ended.last.0 {
+            let id = SegmentId(number);
+            let mut image = Image::new(self.storage, id, self.segment(id).bytes);
+            let first_lsn = self.first_lsn(id, self.facts.expected());
+            if id == ended.last {
+                self.facts.suspect_from = match ended.ending {
+                    Ending::Suspect { from, .. } => from,
+                    Ending::Clean | Ending::Sealed | Ending::Torn(_) => Lsn(u64::MAX),
+                };
+                let kept = match ended.ending {
+                    Ending::Torn(torn) => torn.data_end,
+                    Ending::Clean | Ending::Sealed | Ending::Suspect { .. } => u64::MAX,
+                };
+                self.read_chain(&mut image, &ended.chain, first_lsn, kept)?;
+            } else {
+                let previous = self.segment(id.next()).any.map(|link| link.head.previous);
+                self.facts.suspect_from =
+                    previous.map_or(Lsn(u64::MAX), |p| Lsn(p.first_lsn.0 - u64::from(p.unsure)));
+                let limit = previous.as_ref().map(Limit::new);
+                let chain = chain::walk(&mut image, &self.stamp, first_lsn, limit)?;
+                self.read_chain(&mut image, &chain, first_lsn, u64::MAX)?;
+                if let Some(previous) = previous {
+                    let place = Place { file: &image.name, offset: chain.data };
+                    self.facts.expect(previous.first_lsn, place);
+                }
+            }
+            self.note_segment(&image);
+        }
+        Ok(())
+    }
+
+    fn read_chain(
+        &mut self,
+        image: &mut Image<'_>,
+        chain: &Chain,
+        segment_first: Lsn,
+        kept: u64,
+    ) -> Result<(), OpenError> {
+        for part in &chain.parts {
+            match part {
+                Part::Batch(link) if link.head.offset >= kept => {}
+                Part::Batch(link) => {
+                    let checked = check_batch(image, &self.stamp, link)?;
+                    let name = image.name.clone();
+                    let place = Place { file: &name, offset: link.head.offset };
+                    self.facts.stats.batches += 1;
+                    self.facts.stats.bytes += link.data_end() - link.head.offset;
+                    self.facts.stats.bytes += link.desc_top() - link.desc_start();
+                    if !checked.complete && checked.is_whole(link.head.records) {
+                        let text = format!(
+                            "of the batch from record {} on one copy of some header does not \
+                             verify; the other one serves",
+                            link.head.first_lsn
+                        );
+                        self.facts.find(place, FindingKind::OneCopy, text);
+                    }
+                    self.add(checked, segment_first, link.head.first_lsn, link.next_lsn(), place);
+                }
+                Part::Gap(gap) => {
+                    let checked = check_gap(image, &self.stamp, gap)?;
+                    let name = image.name.clone();
+                    let place = Place { file: &name, offset: gap.data };
+                    let text = "the headers of one batch or more do not verify".to_string();
+                    self.facts.find(place, FindingKind::OneCopy, text);
+                    self.add(checked, segment_first, gap.first_lsn, gap.next_lsn, place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        checked: Checked,
+        segment_first: Lsn,
+        first: Lsn,
+        next: Lsn,
+        place: Place<'_>,
+    ) {
+        self.facts.expect(first, place);
+        for seen in &checked.records {
+            self.facts.add(seen, segment_first, place);
+        }
+        self.facts.expect(next, place);
+    }
+
+    fn note_segment(&mut self, image: &Image<'_>) {
+        self.facts.stats.segments += 1;
+        let place = |offset| Place { file: &image.name, offset };
+        if !matches!(self.segment(image.segment).header, Header::Intact(_)) {
+            let text = "the segment's header does not verify; the batches say the same".to_string();
+            self.facts.find(place(0), FindingKind::OneCopy, text);
+        }
+        for range in &image.unreadable {
+            let text = format!("{} bytes cannot be read", range.end - range.start);
+            self.facts.find(place(range.start), FindingKind::OneCopy, text);
+        }
+    }
+
+    fn finish(
+        self,
+        ended: Ended,
+        opened: Opened,
+        options: &JournalOptions,
+    ) -> Result<(Journal, Recovered), OpenError> {
+        let next_lsn = ended.next_lsn();
+        let spares = self.spares(&ended)?;
+        let tail = self.new_tail(&ended, &spares)?;
+        let mut hard = opened.hard.clone();
+        hard_state::merge(&mut hard, &self.facts.hard);
+        let name = file_name(ended.last);
+        let place = Place { file: &name, offset: ended.chain.data };
+        let settled = self.facts.settle(hard.promised, next_lsn, place);
+        let (open, reports) = read_open(self.storage, &self.stamp, &settled);
+        let damage = settled.damage();
+        let Settled { facts, chosen_upto, holes } = settled;
+        let recovered = Recovered {
+            hard: hard.clone(),
+            next_lsn,
+            chosen_upto,
+            open,
+            holes,
+            reports,
+            damage,
+            torn: self.torn,
+            findings: facts.findings,
+            stats: facts.stats,
+        };
+        let journal = Journal::new(Restored {
+            stamp: self.stamp,
+            options: *options,
+            tail,
+            spares,
+            next_lsn,
+            // Past the number of a batch that was cut or cannot be read.
+            next_number: ended.chain.next_number + 2,
+            marked: ended.chain.mark,
+            hard_changed: hard != opened.hard,
+            hard,
+            hard_sequence: opened.sequence,
+            index: facts.index,
+        });
+        Ok((journal, recovered))
+    }
+
+    /// The segments behind the last one in use, all zero by now. A header that does not verify is
+    /// written anew.
+    fn spares(&self, ended: &Ended) -> Result<VecDeque<(SegmentId, u64)>, OpenError> {
+        let mut spares = VecDeque::new();
+        for segment in self.segments.iter().filter(|segment| segment.id > ended.last) {
+            if !matches!(segment.header, Header::Intact(_)) {
+                let name = file_name(segment.id);
+                let header = header_block(&self.stamp, segment.id, segment.bytes);
+                self.storage.write_at(&name, 0, &header).map_err(StorageError::at(
+                    StorageOp::Write,
+                    &name,
+                    0,
+                ))?;
+                self.storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
+            }
+            spares.push_back((segment.id, segment.bytes));
+        }
+        Ok(spares)
+    }
+
+    fn new_tail(
+        &self,
+        ended: &Ended,
+        spares: &VecDeque<(SegmentId, u64)>,
+    ) -> Result<Tail, OpenError> {
+        let Ended { last, chain, ending } = ended;
+        let next_lsn = ended.next_lsn();
+        let ends = |data_end: u64, desc_start: u64, unsure: u64| Previous {
+            first_lsn: next_lsn,
+            data_end: (data_end / BLOCK) as u32,
+            desc_start: (desc_start / BLOCK) as u32,
+            unsure: unsure as u32,
+        };
+        let (previous, seal_first) = match *ending {
+            Ending::Clean => {
+                let first = Previous { first_lsn: Lsn(1), ..Previous::default() };
+                return Ok(Tail::Open(Writing {
+                    segment: *last,
+                    name: file_name(*last),
+                    data: chain.data,
+                    desc: chain.desc,
+                    previous: chain.previous.unwrap_or(first),
+                }));
+            }
+            Ending::Sealed if spares.is_empty() => {
+                // A segment is sealed only when the next one is there.
+                return Err(OpenError::Missing { file: file_name(last.next()).to_string() });
+            }
+            Ending::Sealed => (ends(chain.data, chain.desc, 0), false),
+            Ending::Torn(torn) => (ends(torn.data_end, torn.desc_start, 0), true),
+            Ending::Suspect { from, next_lsn, data_end, desc_start } => {
+                (ends(data_end, desc_start, next_lsn.0 - from.0), true)
+            }
+        };
+        Ok(Tail::Ended { last: *last, previous, seal_first })
+    }
+}
+
+type Open = BTreeMap<Slot, (Ballot, Value)>;
+
+/// Reads the values accepted above the chosen prefix, and says what a promise must report of those
+/// that are not exact (C5).
+fn read_open(
+    storage: &dyn Storage,
+    stamp: &Stamp,
+    settled: &Settled,
+) -> (Open, BTreeMap<Slot, Report>) {
+    let (mut open, mut reports) = (Open::new(), BTreeMap::new());
+    let index = &settled.facts.index;
+    for slot in index.slots_above(settled.chosen_upto) {
+        let best = index.best(slot).expect("the slot was taken from the index");
+        let location = best.location;
+        let wanted = Wanted { slot, location, headless: index.headless(&location) };
+        let damaged = best.flags & DAMAGED != 0;
+        let value = if damaged { None } else { read_one(storage, stamp, &wanted).ok() };
+        let shadow = settled.shadow(slot, location.lsn, location.ballot);
+        let own = match (&value, best.flags & SUSPECT != 0) {
+            (Some(_), _) => None,
+            (None, true) => Some(Report::Suspect(location.ballot)),
+            (None, false) => Some(Report::ValueDamaged(location.ballot)),
+        };
+        if let Some(report) = shadow.or(own) {
+            reports.insert(slot, report);
+        }
+        if let Some((ballot, value)) = value {
+            open.insert(slot, (ballot, value));
+        }
+    }
+    (open, reports)
 }

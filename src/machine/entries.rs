@@ -9,7 +9,9 @@
 //! Nothing is believed of the value (C19): it must be the slot's that was asked for, its commands
 //! must append to this log and hold as many entries as the extent says, and every entry must fit
 //! its own checksum. What does not is [`Damaged`]: an error for the client that says "retry
-//! elsewhere", and never the end of the log.
+//! elsewhere", and never the end of the log. That the value's bytes as a whole are those written is
+//! for the record's own checksum to say, before it comes here: these checks find what is intact but
+//! in the wrong place, and entries that changed since the client computed their checksums.
 
 use super::batch::Walk;
 use super::command::{Command, CommandError};

@@ -56,6 +56,12 @@ impl Conns {
         }
     }
 
+    /// As [`Conns::fail_chain`], for an append that never became a request of the connection.
+    pub(super) fn refuse_chain(&mut self, conn: ConnId, log: &LogRef, chain: u32) {
+        self.conns.entry(conn).or_default();
+        self.fail_chain(conn, log, chain);
+    }
+
     pub(super) fn has_failed(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
         chain != 0
             && self.conns.get(&conn).is_some_and(|entry| {

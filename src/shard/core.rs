@@ -143,6 +143,7 @@ impl Shard {
                 self.conns.begin(conn);
                 self.request(now, conn, correlation, request, out);
             }
+            Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
                 self.reads.drop_conn(conn);
@@ -191,6 +192,11 @@ impl Shard {
         self.cache.trim(limits::CACHE_BYTES_MAX, |slot| {
             slot <= self.machine.applied_upto() && self.journal.locate(slot).is_some()
         });
+        self.settle(now, out);
+        // Only here, so that all that arrived in one burst shares one batch (group commit).
+        while let Some(job) = self.journal.next_job() {
+            out.push(Output::Job(job));
+        }
     }
 
     fn disk_event(&mut self, now: Tick, event: Event, out: &mut Vec<Output>) {
@@ -212,7 +218,7 @@ impl Shard {
         }
     }
 
-    /// Carries out effects until none are left, applies what can be applied, hands out jobs.
+    /// Carries out effects until none are left, and applies what can be applied.
     pub(super) fn settle(&mut self, now: Tick, out: &mut Vec<Output>) {
         loop {
             let effects: Vec<Effect> = self.effects.drain().collect();
@@ -228,9 +234,6 @@ impl Shard {
         }
         self.apply_ready(now, out);
         self.release_reads(now, out);
-        while let Some(job) = self.journal.next_job() {
-            out.push(Output::Job(job));
-        }
         let leads = matches!(self.replica.role(), paxos::Role::Leader(_));
         if self.leaving && !self.left && !leads {
             self.left = true;

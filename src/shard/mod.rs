@@ -19,7 +19,7 @@ pub use self::core::{Shard, ShardOptions};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};
-use crate::wire::client::{Reply, ReplyHeader, Request};
+use crate::wire::client::{LogRef, Reply, ReplyHeader, Request};
 use crate::wire::peer::Message;
 
 /// What happens to a shard.
@@ -54,6 +54,16 @@ pub enum Input {
         correlation: u64,
         /// The request.
         request: Request,
+    },
+    /// An append was refused by its bytes alone, before it became a request: later ones of its log
+    /// and chain on this connection are refused too.
+    ChainFailed {
+        /// The connection.
+        conn: ConnId,
+        /// The log.
+        log: LogRef,
+        /// The chain, not 0.
+        chain: u32,
     },
     /// A client's connection is gone.
     ClientDown {

@@ -161,7 +161,7 @@ codes! {
     /// The node is stopping.
     6 ShuttingDown NotExecuted Elsewhere 0;
     /// Leadership was lost while the request was under way.
-    7 LeadershipLost Unknown Elsewhere 0;
+    7 LeadershipLost Unknown No 0;
     /// The entries are damaged on this node; others hold them.
     8 Damaged NotExecuted Elsewhere 0;
     /// The node has as many connections as it takes.
@@ -229,7 +229,7 @@ impl WireError {
     pub fn not_leader(leader: Option<Leader>) -> WireError {
         let text = match &leader {
             Some(leader) => format!("node {} at {} leads the shard", leader.node, leader.address),
-            None => "another node leads the shard".to_string(),
+            None => "this node does not lead the shard and knows of no leader".to_string(),
         };
         WireError::new(ErrorCode::NotLeader, text).with_detail(Detail::Leader(leader))
     }

@@ -5,11 +5,17 @@ use crate::counting::peak_of;
 use crate::roundtrip::{LIMIT, frame};
 use crate::strategies::{header, reply, request};
 use crate::strategies_peer::message;
-use paxosd::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
+use paxosd::limits::{
+    FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
+    VALUE_BYTES_MAX,
+};
+use paxosd::types::{Ballot, NodeId, Slot, Value};
+use paxosd::wire::codec::DecodeError;
 use paxosd::wire::entries::EntriesRef;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
 use paxosd::wire::hello::{read_hello, read_hello_answer};
 use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
+use paxosd::wire::peer::{Accept, Message, Promise, Report};
 use paxosd::wire::peer_hello::{read_peer_hello, read_peer_hello_reply};
 use paxosd::wire::{
     read_message, read_reply, read_request, write_message, write_reply, write_request,
@@ -195,4 +201,48 @@ fn r37_an_announced_length_reserves_nothing() {
     let (result, peak) = peak_of(|| buffer.next(&mut &piece[..]).map(|frame| frame.is_some()));
     assert_eq!(result, Ok(false));
     assert!(peak <= 4096 + 2 * piece.len(), "peak={peak}");
+}
+
+// A promise page or a learner's answer with more items than its limit is refused, though every
+// byte is there: what a peer may make a node hold is bounded by count too (C4).
+#[test]
+fn lists_over_their_limit_are_refused() {
+    let ballot = Ballot::new(5, NodeId(2));
+    let promise = |slots: usize| {
+        Message::Promise(Promise {
+            ballot,
+            page: 0,
+            last: true,
+            chosen_upto: Slot(0),
+            trimmed_upto: Slot(0),
+            damage: None,
+            reports: (1..=slots as u64)
+                .map(|slot| (Slot(slot), Report::Accepted(ballot)))
+                .collect(),
+        })
+    };
+    let read = |message: &Message| {
+        let mut bytes = Vec::new();
+        write_message(&mut bytes, message);
+        read_message(&frame(&bytes))
+    };
+    let full = promise(PROMISE_PAGE_SLOTS);
+    assert_eq!(read(&full), Ok(full));
+    let refused = read(&promise(PROMISE_PAGE_SLOTS + 1));
+    assert!(matches!(refused, Err(DecodeError::TooLong { field: "reports", .. })), "{refused:?}");
+
+    let accept = |bytes: usize| {
+        let value = Value::new(vec![7; bytes]);
+        Message::Accept(Accept {
+            ballot,
+            slot: Slot(1),
+            first: Slot(1),
+            chosen_upto: Slot(0),
+            value,
+        })
+    };
+    let largest = accept(VALUE_BYTES_MAX);
+    assert_eq!(read(&largest), Ok(largest));
+    let refused = read(&accept(VALUE_BYTES_MAX + 1));
+    assert!(matches!(refused, Err(DecodeError::TooLong { field: "value", .. })), "{refused:?}");
 }

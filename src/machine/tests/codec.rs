@@ -2,10 +2,11 @@
 
 use super::{Rig, entries_of, value_of};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
-use crate::machine::{Command, CommandError, Commands, Machine, ValueBuilder};
-use crate::types::{Index, LogId, ShardId, Slot, Value};
+use crate::machine::invariants::check_state;
+use crate::machine::{Command, CommandError, Commands, ValueBuilder};
+use crate::types::{Index, LogId, Slot, Value};
 use crate::wire::codec::DecodeError;
-use crate::wire::entries::Entries;
+use crate::wire::entries::{Entries, EntriesError};
 use proptest::prelude::*;
 
 // The encoding is a disk format: these bytes, field by field, are what a value looks like.
@@ -159,9 +160,20 @@ fn a_false_length_is_an_error() {
     assert_eq!(error, CommandError::Count { stated: u32::MAX, found: 1 });
 }
 
+// An append has entries: one without any is no command, whoever encoded it.
+#[test]
+fn an_append_without_entries_is_malformed() {
+    let log = 1u64.to_le_bytes();
+    let bytes = [&b"PV\x01\x00\x01\x00\x00\x00"[..], &[3, 1, 13, 0, 0, 0], &log, &[0; 5]].concat();
+    let source = DecodeError::Entries(EntriesError::Empty);
+    let error = Commands::check(&Value::new(bytes)).unwrap_err();
+    assert_eq!(error, CommandError::Malformed { offset: 8, source });
+}
+
 /// Bytes that look like a value for longer than chance allows.
 fn nearly_a_value() -> impl Strategy<Value = Vec<u8>> {
-    let command = (0u8..6, 0u8..3, 0u32..40, prop::collection::vec(0u8..4, 0..40));
+    let byte = prop_oneof![4 => Just(0u8), 2 => 1u8..4, 1 => Just(b'a')];
+    let command = (0u8..6, 0u8..3, 0u32..40, prop::collection::vec(byte, 0..40));
     prop::collection::vec(command, 0..4).prop_map(|commands| {
         let mut bytes = b"PV\x01\x00".to_vec();
         bytes.extend((commands.len() as u32).to_le_bytes());
@@ -183,18 +195,17 @@ proptest! {
     fn r37_any_bytes_are_applied_or_refused(
         bytes in prop_oneof![prop::collection::vec(any::<u8>(), 0..80), nearly_a_value()],
     ) {
-        let mut machine = Machine::new(ShardId(0), 1);
+        let mut rig = Rig::new();
+        rig.create("a");
+        let mut machine = rig.machine.clone();
         let value = Value::new(bytes);
-        let result = machine.apply(Slot(1), &value);
-        match result {
+        match machine.apply(Slot(2), &value) {
             Ok(outcomes) => {
-                crate::machine::invariants::check_state(&machine);
-                prop_assert_eq!(outcomes.len() as u32, match value.is_noop() {
-                    true => 0,
-                    false => Commands::check(&value).unwrap(),
-                });
+                check_state(&machine);
+                let count = if value.is_noop() { 0 } else { Commands::check(&value).unwrap() };
+                prop_assert_eq!(outcomes.len(), count as usize);
             }
-            Err(_) => prop_assert_eq!(machine, Machine::new(ShardId(0), 1)),
+            Err(_) => prop_assert_eq!(machine, rig.machine),
         }
     }
 
@@ -204,7 +215,7 @@ proptest! {
         let mut rig = Rig::new();
         let log = rig.create("a");
         let (x, y) = (entries_of(&["xx", "yyy"]), entries_of(&["z"]));
-        let other = LogId(77);
+        let (mut machine, other) = (rig.machine.clone(), LogId(77));
         rig.apply(&[
             Command::Append { log, expect: None, entries: x.as_ref() },
             Command::Append { log: other, expect: None, entries: x.as_ref() },
@@ -214,9 +225,8 @@ proptest! {
         let at = at % bytes.len();
         bytes[at] = to;
         let changed = Value::new(bytes);
-        let mut machine = Machine::new(ShardId(0), 1);
-        if machine.apply(Slot(1), &changed).is_ok() {
-            crate::machine::invariants::check_state(&machine);
+        if machine.apply(Slot(2), &changed).is_ok() {
+            check_state(&machine);
         }
         let mut values = rig.values.clone();
         values.insert(Slot(2), changed);

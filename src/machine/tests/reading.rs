@@ -145,6 +145,7 @@ fn c19_a_read_verifies_slot_log_and_index() {
         let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
         let error = reading.take(&at_start, SLOT, &value).unwrap_err();
         assert_eq!(error.damage, Damage::Extent { found, expected: Index(3) });
+        assert_eq!(error.index, Index(2), "only the first command's entries were believed");
     }
 }
 

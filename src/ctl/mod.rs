@@ -1,0 +1,3 @@
+//! The commands of `paxosd` and `paxosctl`.
+
+pub mod node;

@@ -1,0 +1,253 @@
+//! The hard state: two copies far apart in one preallocated file, written one after the other, so
+//! that one of them is always whole and no vote needs new space (C2, R06).
+
+use super::format::{Fault, ITEM_BYTES, Item, Stamp, VERSION, body_checksum, kind};
+use super::jobs::Step;
+use super::recovered::OpenError;
+use super::storage::{Storage, StorageError, StorageOp};
+use crate::limits::BLOCK_BYTES;
+use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId};
+use byteorder::{LittleEndian, ReadBytesExt};
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+
+/// The file's name.
+pub(crate) const FILE: &str = "hard-state";
+/// Room of one copy; the second starts here.
+const COPY_BYTES: u64 = 64 << 10;
+/// Where the two copies start.
+const COPIES: [u64; 2] = [0, COPY_BYTES];
+/// Bytes of the file.
+pub(crate) const FILE_BYTES: u64 = 2 * COPY_BYTES;
+/// Most members that either table can name.
+const TABLE_MAX: usize = 1024;
+
+const FIXED_BYTES: usize = 8 + 2 + 8 + 8 + 1 + 2 + 2;
+const ROW_BYTES: usize = 2 + 8;
+const _: () = assert!(ITEM_BYTES + FIXED_BYTES + 2 * TABLE_MAX * ROW_BYTES <= COPY_BYTES as usize);
+
+/// Bytes of a hard state's encoding.
+pub(crate) fn body_bytes(hard: &HardState) -> usize {
+    FIXED_BYTES + (hard.incarnations.len() + hard.recoveries.len()) * ROW_BYTES
+}
+
+/// Appends a hard state's encoding.
+pub(crate) fn encode_body(hard: &HardState, out: &mut Vec<u8>) {
+    assert!(
+        hard.incarnations.len() <= TABLE_MAX && hard.recoveries.len() <= TABLE_MAX,
+        "hard state names too many members: {} and {}",
+        hard.incarnations.len(),
+        hard.recoveries.len(),
+    );
+    out.extend_from_slice(&hard.promised.round.to_le_bytes());
+    out.extend_from_slice(&hard.promised.node.0.to_le_bytes());
+    out.extend_from_slice(&hard.lease_longest_us.to_le_bytes());
+    out.extend_from_slice(&hard.boots.to_le_bytes());
+    out.push(u8::from(hard.formed));
+    out.extend_from_slice(&(hard.incarnations.len() as u16).to_le_bytes());
+    for (node, incarnation) in &hard.incarnations {
+        out.extend_from_slice(&node.0.to_le_bytes());
+        out.extend_from_slice(&incarnation.0.to_le_bytes());
+    }
+    out.extend_from_slice(&(hard.recoveries.len() as u16).to_le_bytes());
+    for (node, number) in &hard.recoveries {
+        out.extend_from_slice(&node.0.to_le_bytes());
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+/// Decodes what [`encode_body`] wrote; nothing when the bytes are anything else.
+pub(crate) fn decode_body(bytes: &[u8]) -> Option<HardState> {
+    read_body(&mut &*bytes).ok().flatten()
+}
+
+fn read_body(from: &mut &[u8]) -> io::Result<Option<HardState>> {
+    let round = from.read_u64::<LittleEndian>()?;
+    let node = NodeId(from.read_u16::<LittleEndian>()?);
+    let lease_longest_us = from.read_u64::<LittleEndian>()?;
+    let boots = from.read_u64::<LittleEndian>()?;
+    let formed = from.read_u8()?;
+    let incarnations = read_table(from)?;
+    let recoveries = read_table(from)?;
+    if formed > 1 || !from.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(HardState {
+        promised: Ballot::new(round, node),
+        lease_longest_us,
+        boots,
+        incarnations: incarnations.into_iter().map(|(n, i)| (n, Incarnation(i))).collect(),
+        formed: formed == 1,
+        recoveries,
+    }))
+}
+
+fn read_table(from: &mut &[u8]) -> io::Result<BTreeMap<NodeId, u64>> {
+    let rows = from.read_u16::<LittleEndian>()?;
+    let mut table = BTreeMap::new();
+    for _ in 0..rows {
+        let node = NodeId(from.read_u16::<LittleEndian>()?);
+        table.insert(node, from.read_u64::<LittleEndian>()?);
+    }
+    Ok(table)
+}
+
+/// Adds to `hard` what another hard state of the same shard knows: its facts only grow.
+pub(crate) fn merge(hard: &mut HardState, other: &HardState) {
+    hard.promised = hard.promised.max(other.promised);
+    hard.lease_longest_us = hard.lease_longest_us.max(other.lease_longest_us);
+    hard.boots = hard.boots.max(other.boots);
+    hard.formed |= other.formed;
+    for (node, incarnation) in &other.incarnations {
+        hard.incarnations.entry(*node).or_insert(*incarnation);
+    }
+    for (node, number) in &other.recoveries {
+        let known = hard.recoveries.entry(*node).or_insert(*number);
+        *known = (*known).max(*number);
+    }
+}
+
+/// One copy, encoded in whole blocks. The sequence number tells the newer of two whole copies.
+fn encode_copy(stamp: &Stamp, sequence: u64, copy: usize, hard: &HardState) -> Vec<u8> {
+    let mut out = vec![0; ITEM_BYTES];
+    encode_body(hard, &mut out);
+    let sequence = Lsn(sequence);
+    let item = Item {
+        bytes: (out.len() - ITEM_BYTES) as u32,
+        offset: COPIES[copy],
+        lsn: sequence,
+        words: [0, 0, 0, 0, body_checksum(&out[ITEM_BYTES..], sequence), 0],
+        ..Item::of_kind(kind::HARD_STATE)
+    };
+    out[..ITEM_BYTES].copy_from_slice(&item.encode(stamp));
+    out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
+    out
+}
+
+/// The steps that make a hard state durable in both copies, one after the other (C2).
+pub(crate) fn steps(stamp: &Stamp, sequence: u64, hard: &HardState, file: &Arc<str>) -> Vec<Step> {
+    let write = |copy: usize| Step::Write {
+        file: Arc::clone(file),
+        offset: COPIES[copy],
+        bytes: encode_copy(stamp, sequence, copy, hard),
+    };
+    let sync = || Step::Sync { file: Arc::clone(file) };
+    vec![write(0), sync(), write(1), sync()]
+}
+
+/// What was read of the hard state, and what had to be repaired.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    pub hard: HardState,
+    pub sequence: u64,
+    /// A copy that did not verify and was written anew: its number from 0, and why.
+    pub repaired: Option<(u64, String)>,
+}
+
+/// Reads the hard state; a copy that is damaged or older is written anew from the other one.
+pub(crate) fn open(storage: &dyn Storage, stamp: &Stamp) -> Result<Opened, OpenError> {
+    let found = storage.len(FILE).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => OpenError::Missing { file: FILE.to_string() },
+        _ => OpenError::Unopenable { file: FILE.to_string(), source },
+    })?;
+    if found != FILE_BYTES {
+        return Err(OpenError::Length { file: FILE.to_string(), found, expected: FILE_BYTES });
+    }
+    let [first, second] = COPIES.map(|offset| read_copy(storage, stamp, offset));
+    let alone = first.is_err() && second.is_err();
+    for bad in [&first, &second].into_iter().filter_map(|copy| copy.as_ref().err()) {
+        if let Some(refusal) = bad.refusal(alone) {
+            return Err(refusal);
+        }
+    }
+    let (hard, sequence, stale) = match (&first, &second) {
+        (Ok((a, hard)), Ok((b, _))) if a > b => (hard, *a, Some(1)),
+        (Ok((a, _)), Ok((b, hard))) if b > a => (hard, *b, Some(0)),
+        (Ok((a, hard)), Ok(_)) => (hard, *a, None),
+        (Ok((a, hard)), Err(_)) => (hard, *a, Some(1)),
+        (Err(_), Ok((b, hard))) => (hard, *b, Some(0)),
+        (Err(first), Err(second)) => {
+            return Err(OpenError::HardStateLost {
+                file: FILE.to_string(),
+                first: first.to_string(),
+                second: second.to_string(),
+            });
+        }
+    };
+    if let Some(copy) = stale {
+        let bytes = encode_copy(stamp, sequence, copy, hard);
+        let offset = COPIES[copy];
+        storage.write_at(FILE, offset, &bytes).map_err(StorageError::at(
+            StorageOp::Write,
+            FILE,
+            offset,
+        ))?;
+        storage.sync(FILE).map_err(StorageError::at(StorageOp::Sync, FILE, offset))?;
+    }
+    let repaired = match (&first, &second) {
+        (Err(bad), _) => Some((COPIES[0], bad.to_string())),
+        (_, Err(bad)) => Some((COPIES[1], bad.to_string())),
+        (Ok(_), Ok(_)) => None,
+    };
+    Ok(Opened { hard: hard.clone(), sequence, repaired })
+}
+
+/// Why a copy cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum BadCopy {
+    #[error("its header does not verify")]
+    Header,
+    #[error("its body does not verify")]
+    Body,
+    #[error("it cannot be read: {0}")]
+    Unreadable(String),
+    #[error("it has format version {found}")]
+    Version { found: u16, intact: bool },
+    #[error("it belongs to {found}, this is {expected}")]
+    Foreign { found: Stamp, expected: Stamp },
+}
+
+impl BadCopy {
+    /// The refusal that one such copy is enough for: it is whole, and not ours to write over.
+    /// Without a whole copy (`alone`), a claim of a newer version is taken at its word (R03).
+    fn refusal(&self, alone: bool) -> Option<OpenError> {
+        let file = FILE.to_string();
+        match self {
+            BadCopy::Version { found, intact } if *found > VERSION && (*intact || alone) => {
+                Some(OpenError::FutureVersion { file, found: *found, known: VERSION })
+            }
+            BadCopy::Foreign { found, expected } => {
+                let (found, expected) = (found.to_string(), expected.to_string());
+                Some(OpenError::Foreign { file, found, expected })
+            }
+            BadCopy::Version { .. } | BadCopy::Header | BadCopy::Body | BadCopy::Unreadable(_) => {
+                None
+            }
+        }
+    }
+}
+
+fn read_copy(
+    storage: &dyn Storage,
+    stamp: &Stamp,
+    offset: u64,
+) -> Result<(u64, HardState), BadCopy> {
+    let mut bytes = vec![0; COPY_BYTES as usize];
+    storage
+        .read_at(FILE, offset, &mut bytes)
+        .map_err(|error| BadCopy::Unreadable(error.to_string()))?;
+    let item = Item::decode_slice(&bytes, stamp).map_err(|fault| match fault {
+        Fault::Magic | Fault::Checksum => BadCopy::Header,
+        Fault::Version { found, intact } => BadCopy::Version { found, intact },
+        Fault::Foreign(found) => BadCopy::Foreign { found, expected: *stamp },
+    })?;
+    if item.kind != kind::HARD_STATE || item.offset != offset {
+        return Err(BadCopy::Header);
+    }
+    let body = bytes.get(ITEM_BYTES..ITEM_BYTES + item.bytes as usize).ok_or(BadCopy::Body)?;
+    if body_checksum(body, item.lsn) != item.words[4] {
+        return Err(BadCopy::Body);
+    }
+    decode_body(body).map(|hard| (item.lsn.0, hard)).ok_or(BadCopy::Body)
+}

@@ -1,0 +1,92 @@
+//! One process per data directory.
+
+use fs2::FileExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The lock's file in the data directory. Never removed: a removed lock file can be locked twice.
+const FILE: &str = "lock";
+
+/// Holds a data directory for as long as it lives, and for no longer than the process does.
+#[derive(Debug)]
+pub struct DirLock {
+    /// Closing it gives the lock back.
+    _file: File,
+}
+
+/// Why a data directory could not be locked.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("{path} is in use by another process ({by}); stop it first")]
+    Held {
+        /// The data directory.
+        path: PathBuf,
+        /// What the holder wrote about itself.
+        by: String,
+    },
+    /// The lock file cannot be opened or locked.
+    #[error("{path} cannot be locked: {source}")]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl DirLock {
+    /// Locks a data directory, which must exist.
+    ///
+    /// # Errors
+    /// When another process holds it, or the file system refuses.
+    pub fn acquire(dir: &Path) -> Result<DirLock, LockError> {
+        let path = dir.join(FILE);
+        let failed = |source| LockError::Io { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        if let Err(error) = FileExt::try_lock_exclusive(&file) {
+            if error.kind() != fs2::lock_contended_error().kind() {
+                return Err(failed(error));
+            }
+            let mut by = String::new();
+            // What the holder wrote is a courtesy; the refusal does not depend on it.
+            let _ = file.read_to_string(&mut by);
+            let by = match by.trim() {
+                "" => "it did not say which".to_string(),
+                text => text.to_string(),
+            };
+            return Err(LockError::Held { path: dir.to_path_buf(), by });
+        }
+        let text = format!("process {}\n", std::process::id());
+        file.set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(text.as_bytes()))
+            .map_err(failed)?;
+        Ok(DirLock { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// A second holder is refused and told who the first one is; after the first, it may.
+    #[test]
+    fn a_directory_has_one_holder_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirLock::acquire(dir.path()).unwrap();
+        let refused = DirLock::acquire(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        DirLock::acquire(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,140 @@
+//! A shard's directory: creating it, and taking stock of it before anything is believed.
+
+use super::chain::{self, Link};
+use super::execute::{run_prepare, run_steps};
+use super::format::Stamp;
+use super::hard_state;
+use super::identity::Identity;
+use super::image::Image;
+use super::jobs::PrepareJob;
+use super::journal::JournalOptions;
+use super::recovered::OpenError;
+use super::segment::{self, BLOCK, Header, UNFINISHED, file_name, header_block, parse_file_name};
+use super::storage::{Storage, StorageError, StorageOp};
+use crate::types::{HardState, SegmentId, ShardId};
+use std::io;
+
+/// Creates the journal of a new shard: hard state in both copies and the first segment. The
+/// directory must be empty.
+///
+/// # Errors
+/// Any failure of the storage, want of space included.
+pub fn format(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+) -> Result<(), StorageError> {
+    let stamp = Stamp::new(identity, shard);
+    let file = hard_state::FILE;
+    storage.create(file, hard_state::FILE_BYTES).map_err(StorageError::at(
+        StorageOp::Create,
+        file,
+        0,
+    ))?;
+    let hard = HardState::default();
+    run_steps(storage, &hard_state::steps(&stamp, 1, &hard, &file.into()))?;
+    let segment = SegmentId(1);
+    let bytes = segment::segment_bytes_for(options.segment_bytes, BLOCK, 1);
+    let header = header_block(&stamp, segment, bytes);
+    let min_free_bytes = options.min_free_bytes;
+    // Its last step makes both names durable.
+    let done = run_prepare(storage, PrepareJob { segment, bytes, min_free_bytes, header })?;
+    match done.no_space {
+        None => Ok(()),
+        Some(_) => Err(StorageError {
+            file: file_name(segment).to_string(),
+            offset: 0,
+            op: StorageOp::Create,
+            source: io::ErrorKind::StorageFull.into(),
+        }),
+    }
+}
+
+/// Everything in the directory that counts, from the medium itself: an earlier process may have
+/// left pages that were never written, or that the system takes for written (R01).
+pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, OpenError> {
+    let list = |storage: &dyn Storage| {
+        storage.list().map_err(StorageError::at(StorageOp::List, ".", 0)).map_err(OpenError::from)
+    };
+    let mut names = list(storage)?;
+    if !names.iter().any(|n| n == hard_state::FILE || parse_file_name(n).is_some()) {
+        return Err(OpenError::NotFormatted);
+    }
+    let unfinished: Vec<_> = names.iter().filter(|name| name.ends_with(UNFINISHED)).collect();
+    for name in &unfinished {
+        storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
+    }
+    if !unfinished.is_empty() {
+        storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+        names = list(storage)?;
+    }
+    names.retain(|name| name == hard_state::FILE || parse_file_name(name).is_some());
+    for name in &names {
+        storage.sync(name).map_err(StorageError::at(StorageOp::Sync, name, 0))?;
+        let file = name.clone();
+        storage.forget(name).map_err(|source| OpenError::Unopenable { file, source })?;
+    }
+    Ok(names)
+}
+
+/// One segment file, before its batches are looked at.
+pub(crate) struct Segment {
+    pub id: SegmentId,
+    pub bytes: u64,
+    pub header: Header,
+    /// Any batch in it.
+    pub any: Option<Link>,
+    /// Something but zeros lies behind its header.
+    pub dirty: bool,
+}
+
+pub(crate) fn list_segments(
+    storage: &dyn Storage,
+    stamp: &Stamp,
+    options: &JournalOptions,
+    names: &[String],
+) -> Result<Vec<Segment>, OpenError> {
+    let mut segments = Vec::new();
+    for id in names.iter().filter_map(|name| parse_file_name(name)) {
+        let due = SegmentId(segments.len() as u64 + 1);
+        if id != due {
+            return Err(OpenError::Missing { file: file_name(due).to_string() });
+        }
+        segments.push(look_at(storage, stamp, options, id)?);
+    }
+    if segments.is_empty() {
+        return Err(OpenError::Missing { file: file_name(SegmentId(1)).to_string() });
+    }
+    Ok(segments)
+}
+
+fn look_at(
+    storage: &dyn Storage,
+    stamp: &Stamp,
+    options: &JournalOptions,
+    id: SegmentId,
+) -> Result<Segment, OpenError> {
+    let name = file_name(id);
+    let file = || name.to_string();
+    let bytes =
+        storage.len(&name).map_err(|source| OpenError::Unopenable { file: file(), source })?;
+    let length = |expected| OpenError::Length { file: file(), found: bytes, expected };
+    if bytes < segment::segment_bytes_for(0, BLOCK, 1) || bytes % BLOCK != 0 {
+        return Err(length(options.segment_bytes));
+    }
+    let mut image = Image::new(storage, id, bytes);
+    let header = segment::read_header(image.read(0, BLOCK as usize)?, stamp, id)?;
+    if let Header::Intact(expected) = header
+        && expected != bytes
+    {
+        return Err(length(expected));
+    }
+    let (any, dirty) = chain::peek(&mut image, stamp)?;
+    match (&header, &any) {
+        // Every batch is of the version known here, so only the header's version field rotted.
+        (Header::Newer(found), None) if dirty => return Err(segment::future_version(id, *found)),
+        (Header::Newer(_) | Header::Damaged | Header::Intact(_), _) => {}
+    }
+    Ok(Segment { id, bytes, header, any, dirty })
+}

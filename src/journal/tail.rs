@@ -1,0 +1,106 @@
+//! How a journal ends: torn, suspect and whole told apart (C11).
+//!
+//! One batch is in flight at a time, so only the last one can be incomplete without damage. It is
+//! cut if it shows a pre-image; else what of it does not verify is suspect. Whatever lies before
+//! it was durable before it was written, and is damaged where it does not verify.
+
+use super::chain::{Chain, Link, Part};
+use super::format::{ITEM_BYTES, Stamp};
+use super::image::Image;
+use super::records::{check_batch, shows_pre_image};
+use super::recovered::OpenError;
+use super::segment::BLOCK;
+use crate::limits::SECTOR_BYTES;
+use crate::types::Lsn;
+
+/// How the last segment in use ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Behind its last batch all is zero: batches can be added.
+    Clean,
+    /// Its last batch is its seal.
+    Sealed,
+    /// The last batch is cut.
+    Torn(Torn),
+    /// What does not verify from `from` on is suspect. The segment's batches end here.
+    Suspect { from: Lsn, next_lsn: Lsn, data_end: u64, desc_start: u64 },
+}
+
+/// A cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Torn {
+    pub first_lsn: Lsn,
+    /// Where a header of the batch survived.
+    pub records: Option<u64>,
+    pub bytes: u64,
+    /// What is kept of the segment ends here.
+    pub data_end: u64,
+    pub desc_start: u64,
+}
+
+/// Judges the end of a chain that was walked without a limit.
+pub(crate) fn judge(
+    image: &mut Image<'_>,
+    stamp: &Stamp,
+    chain: &Chain,
+) -> Result<Ending, OpenError> {
+    if chain.dirty {
+        return judge_headless(image, chain);
+    }
+    if chain.sealed {
+        return Ok(Ending::Sealed);
+    }
+    let Some(Part::Batch(last)) = chain.parts.last() else { return Ok(Ending::Clean) };
+    let whole = check_batch(image, stamp, last)?.is_whole(last.head.records);
+    if whole {
+        Ok(Ending::Clean)
+    } else if shows_pre_image(image, stamp, last)? {
+        Ok(Ending::Torn(cut_before(last)))
+    } else {
+        Ok(Ending::Suspect {
+            from: last.head.first_lsn,
+            next_lsn: last.next_lsn(),
+            data_end: chain.data,
+            desc_start: chain.desc,
+        })
+    }
+}
+
+fn cut_before(last: &Link) -> Torn {
+    Torn {
+        first_lsn: last.head.first_lsn,
+        records: Some(u64::from(last.head.records)),
+        bytes: last.data_end() - last.head.offset + last.desc_top() - last.desc_start(),
+        data_end: last.head.offset,
+        desc_start: last.desc_top(),
+    }
+}
+
+/// Something lies behind the last batch, and neither header of it verifies. Both are the first
+/// thing in their area, and never zero when written.
+fn judge_headless(image: &mut Image<'_>, chain: &Chain) -> Result<Ending, OpenError> {
+    let (data, desc) = (chain.data, chain.desc);
+    let header = super::is_zero(image.read(data, SECTOR_BYTES)?);
+    let copy = super::is_zero(image.read(desc - SECTOR_BYTES as u64, SECTOR_BYTES)?);
+    if header || copy {
+        let mut bytes = 0;
+        for at in (data..desc).step_by(BLOCK as usize) {
+            bytes += if super::is_zero(image.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
+        }
+        return Ok(Ending::Torn(Torn {
+            first_lsn: chain.next_lsn,
+            records: None,
+            bytes,
+            data_end: data,
+            desc_start: desc,
+        }));
+    }
+    // It may have held as many records as there is room for; none of their LSNs is used again.
+    let records = (desc - data) / (2 * ITEM_BYTES as u64);
+    Ok(Ending::Suspect {
+        from: chain.next_lsn,
+        next_lsn: chain.next_lsn.plus(records),
+        data_end: desc,
+        desc_start: desc,
+    })
+}
