@@ -1,0 +1,277 @@
+//! The journal cut at every write and every sync: all that was reported durable is there, and
+//! nothing that was never written appears.
+
+#![allow(clippy::unwrap_used)]
+
+mod journal_rig;
+
+use journal_rig::{Expected, IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, add_up, read};
+use paxosd::journal::{FindingKind, Journal, MemStorage, Recovered, Storage, format};
+use paxosd::types::Lsn;
+
+/// A power cut without media damage: nothing is suspect, damaged or in doubt (C11).
+fn assert_undamaged(recovered: &Recovered, context: &str) {
+    let worst = recovered.findings.iter().map(|finding| finding.kind).max();
+    assert!(worst < Some(FindingKind::Suspect), "{context}: {:?}", recovered.findings);
+    assert!(recovered.holes.is_empty(), "{context}: {:?}", recovered.holes);
+    assert!(recovered.reports.is_empty(), "{context}: {:?}", recovered.reports);
+    assert_eq!(recovered.damage, None, "{context}");
+}
+
+/// Compares a recovery with what was written: it must be exactly the records up to its last LSN,
+/// which is at or above the last one reported durable.
+fn assert_kept(
+    rig: &Rig,
+    storage: &MemStorage,
+    journal: &mut Journal,
+    recovered: &Recovered,
+    context: &str,
+) -> Expected {
+    assert_undamaged(recovered, context);
+    let kept = recovered.next_lsn.0 as usize - 1;
+    assert!(kept >= rig.durable, "{context}: kept {kept}, durable were {}", rig.durable);
+    assert!(kept <= rig.records.len(), "{context}: kept {kept} of {}", rig.records.len());
+    assert_eq!(journal.durable_upto(), Lsn(kept as u64), "{context}");
+    let expected = add_up(&rig.records[..kept]);
+    let (promised_max, boots_max) = rig.hard_max;
+    assert!(recovered.hard.promised >= expected.promised, "{context}: {:?}", recovered.hard);
+    assert!(recovered.hard.promised <= promised_max, "{context}: {:?}", recovered.hard);
+    assert!(recovered.hard.boots >= expected.boots, "{context}: {:?}", recovered.hard);
+    assert!(recovered.hard.boots <= boots_max, "{context}: {:?}", recovered.hard);
+    assert_eq!(recovered.chosen_upto, expected.chosen_upto, "{context}");
+    assert_eq!(recovered.open, expected.open, "{context}");
+    let read = read(storage, journal, 1, expected.chosen_upto.0);
+    for (slot, value) in &expected.chosen {
+        let found = &read[slot].as_ref().unwrap_or_else(|e| panic!("{context}: {e}")).1;
+        assert_eq!(found, value, "{context}: slot {slot}");
+    }
+    expected
+}
+
+fn recover_and_check(rig: &Rig, storage: &MemStorage, context: &str) -> (Journal, Recovered) {
+    let (mut journal, recovered) =
+        Rig::reopen(storage).unwrap_or_else(|error| panic!("{context}: {error}"));
+    assert_kept(rig, storage, &mut journal, &recovered, context);
+    (journal, recovered)
+}
+
+/// Runs the workload of a seed up to the step at which the machine stops, if it gets there.
+fn run_until(seed: u64, bursts: u64, step: u64) -> (Rig, bool) {
+    let mut rig = Rig::new(MemStorage::new());
+    rig.storage.halt_at(step);
+    let mut workload = Workload::new(seed);
+    let stopped = rig.run(&mut workload, bursts, true).is_err();
+    (rig, stopped)
+}
+
+/// R02, R04, C11: cut at every step of a workload, with sampled subsets of unsynced sectors; what
+/// was reported durable is there, what was never written is not, and a second recovery agrees.
+#[test]
+fn r04_a_cut_at_every_write_and_every_sync_keeps_what_was_durable() {
+    for seed in 1..=2 {
+        let (whole, stopped) = run_until(seed, 50, u64::MAX);
+        assert!(!stopped);
+        let first = Rig::new(MemStorage::new()).storage.steps() + 1;
+        let mut torn = 0;
+        for step in first..=whole.storage.steps() {
+            let (rig, stopped) = run_until(seed, 50, step);
+            assert!(stopped, "seed {seed} step {step}");
+            for sample in 0..4 {
+                let context = format!("seed {seed} step {step} sample {sample}");
+                let storage = rig.storage.duplicate();
+                let mut rng = Rng(seed << 40 | step << 8 | sample);
+                storage.crash(&mut || rng.next());
+                let (_, first) = recover_and_check(&rig, &storage, &context);
+                torn += u64::from(first.torn.is_some());
+                // Power fails again right after: recovery relied on nothing that was not durable.
+                storage.crash(&mut || rng.next());
+                let (_, second) = recover_and_check(&rig, &storage, &context);
+                assert_eq!((second.next_lsn, second.hard), (first.next_lsn, first.hard), "{context}");
+            }
+        }
+        assert!(torn > 20, "the workload must be torn often, was {torn} times");
+    }
+}
+
+/// C11: *every* subset of the unsynced sectors of a small batch, at every step of it.
+#[test]
+fn c11_every_subset_of_unsynced_sectors_is_recovered() {
+    let mut cases = 0;
+    for seed in 1..=12 {
+        let mut rig = Rig::new(MemStorage::new());
+        let mut workload = Workload::new(seed);
+        workload.value_bytes_max = 2000;
+        rig.run(&mut workload, 6, false).unwrap();
+        let before = rig.storage.steps();
+        let records = (0..).find_map(|_| Some(workload.burst()).filter(|r| !r.is_empty())).unwrap();
+        rig.push(records);
+        let base = rig.storage.duplicate();
+        rig.settle().unwrap();
+        let steps = rig.storage.steps() - before;
+        for step in 1..=steps {
+            let storage = base.duplicate();
+            let journal = Rig::reopen(&storage).unwrap().0;
+            let mut rig = Rig::going_on(storage, journal, rig.records.clone(), rig.hard_max);
+            for at in rig.durable..rig.records.len() {
+                rig.journal.push(Lsn(at as u64 + 1), rig.records[at].clone());
+            }
+            rig.storage.halt_at(rig.storage.steps() + step);
+            let _ = rig.settle();
+            let (mut subset, mut draws) = (0u64, 0);
+            while draws < 12 && subset < 1 << draws {
+                let storage = rig.storage.duplicate();
+                draws = 0;
+                storage.crash(&mut || {
+                    draws += 1;
+                    subset >> (draws - 1)
+                });
+                let context = format!("seed {seed} step {step} subset {subset:b}");
+                recover_and_check(&rig, &storage, &context);
+                subset += 1;
+                cases += 1;
+            }
+        }
+    }
+    assert!(cases > 1000, "only {cases} cases");
+}
+
+/// R04, C11: a crash during recovery's own writes, at every step of them, and again at every step
+/// of the first batch after it (which seals a cut).
+#[test]
+fn c11_a_crash_during_recovery_and_while_its_cut_is_sealed_loses_nothing() {
+    let mut sealed = 0;
+    for seed in 1..=40 {
+        let mut rng = Rng(seed);
+        let (rig, stopped) = run_until(seed, 30, 40 + rng.below(60));
+        assert!(stopped);
+        rig.storage.crash(&mut || rng.next());
+
+        let quiet = rig.storage.duplicate();
+        let (_, recovered) = recover_and_check(&rig, &quiet, &format!("seed {seed}"));
+        for step in 1..=quiet.steps() {
+            let context = format!("seed {seed} recovery step {step}");
+            let storage = rig.storage.duplicate();
+            storage.halt_at(step);
+            assert!(Rig::reopen(&storage).is_err(), "{context}");
+            storage.crash(&mut || rng.next());
+            recover_and_check(&rig, &storage, &context);
+        }
+        if recovered.torn.is_none() {
+            continue;
+        }
+        sealed += 1;
+        for step in 1..=12 {
+            for sample in 0..4 {
+                let context = format!("seed {seed} first batch step {step} sample {sample}");
+                let storage = quiet.duplicate();
+                storage.restart_process();
+                let (journal, recovered) = recover_and_check(&rig, &storage, &context);
+                let kept = recovered.next_lsn.0 as usize - 1;
+                let records = rig.records[..kept].to_vec();
+                let mut next = Rig::going_on(storage, journal, records, rig.hard_max);
+                let mut workload = Workload::new(seed);
+                workload.resume(&next.expected());
+                let hard = workload.hard_state();
+                next.push(vec![hard]);
+                next.storage.halt_at(next.storage.steps() + step);
+                let _ = next.settle();
+                next.storage.crash(&mut || rng.next());
+                recover_and_check(&next, &next.storage, &context);
+            }
+        }
+    }
+    assert!(sealed > 10, "only {sealed} cuts");
+}
+
+/// R01, R02, R04: many lives in a row, each ended by a power cut or by a killed process at a
+/// random step; each goes on from what the one before left.
+#[test]
+fn r02_many_lives_in_a_row_keep_everything_that_was_ever_durable() {
+    for seed in 1..=60 {
+        let mut rng = Rng(seed << 20);
+        let mut rig = Rig::new(MemStorage::new());
+        let mut workload = Workload::new(seed);
+        for life in 0..12 {
+            let context = format!("seed {seed} life {life}");
+            rig.storage.halt_at(rig.storage.steps() + 1 + rng.below(80));
+            let _ = rig.run(&mut workload, 20, false);
+            let storage = rig.storage.clone();
+            match rng.below(4) {
+                0 => storage.restart_process(),
+                // The machine fails a little after the process: recovery must have made durable
+                // what it read from the cache.
+                1 => {
+                    storage.restart_process();
+                    let (_, first) = recover_and_check(&rig, &storage, &context);
+                    storage.crash(&mut || rng.next());
+                    let (_, second) = recover_and_check(&rig, &storage, &context);
+                    assert_eq!(first.next_lsn, second.next_lsn, "{context}");
+                }
+                _ => storage.crash(&mut || rng.next()),
+            }
+            let (journal, recovered) = recover_and_check(&rig, &storage, &context);
+            let kept = recovered.next_lsn.0 as usize - 1;
+            rig.records.truncate(kept);
+            rig.journal = journal;
+            rig.durable = kept;
+            workload.resume(&rig.expected());
+            let hard = workload.hard_state();
+            rig.push(vec![hard]);
+        }
+    }
+}
+
+/// C11: a cut goes to a new segment, and stays a cut: nothing of it comes back later, and it is
+/// reported once.
+#[test]
+fn c11_a_cut_is_sealed_in_a_new_segment_before_the_first_append() {
+    let mut seen = 0;
+    for seed in 1..=30 {
+        let mut rng = Rng(seed);
+        let (rig, _) = run_until(seed, 30, 60 + rng.below(60));
+        rig.storage.crash(&mut || rng.next());
+        let (journal, recovered) = recover_and_check(&rig, &rig.storage, "first");
+        let Some(torn) = recovered.torn else { continue };
+        let kept = recovered.next_lsn.0 as usize - 1;
+        assert_eq!(torn.first_lsn, recovered.next_lsn);
+        let segments = rig.storage.list().unwrap();
+        let records = rig.records[..kept].to_vec();
+        let mut rig = Rig::going_on(rig.storage, journal, records, rig.hard_max);
+        let mut workload = Workload::new(seed + 1000);
+        workload.resume(&rig.expected());
+        rig.push(vec![workload.hard_state()]);
+        rig.run(&mut workload, 3, true).unwrap();
+        let (_, again) = recover_and_check(&rig, &rig.storage, "second");
+        assert_eq!(again.torn, None, "seed {seed}: {:?}", again.findings);
+        assert_eq!(again.next_lsn.0 as usize, rig.records.len() + 1);
+        // Where the cut left nothing of its segment, that one was made as new instead.
+        if torn.offset > 4096 {
+            let used = |names: &[String]| names.iter().filter(|n| n.ends_with(".wal")).count();
+            assert!(used(&rig.storage.list().unwrap()) > used(&segments), "seed {seed}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 8, "only {seen} cuts");
+}
+
+/// R07: a crash at every step of creating a journal leaves something that is refused or complete.
+#[test]
+fn r07_a_crash_while_a_journal_is_created_leaves_it_refused_or_complete() {
+    let whole = Rig::new(MemStorage::new()).storage.steps();
+    for step in 1..=whole {
+        for sample in 0..20 {
+            let storage = MemStorage::new();
+            storage.halt_at(step);
+            let formatted = format(&storage, &IDENTITY, SHARD, &OPTIONS).is_ok();
+            let mut rng = Rng(step << 8 | sample);
+            storage.crash(&mut || rng.next());
+            match Rig::reopen(&storage) {
+                Ok((_, recovered)) => assert_eq!(recovered.next_lsn, Lsn(1)),
+                Err(error) => {
+                    assert!(!formatted, "step {step} sample {sample}: {error}");
+                    assert_eq!(error.exit_code(), 65, "{error}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! A journal under test: a storage in memory, a seeded workload that an acceptor could produce,
+//! and an oracle that says what must be there.
+
+#![allow(dead_code, clippy::unwrap_used)] // Each test file uses its part of the rig.
+
+use paxosd::journal::{
+    Done, Event, Identity, Journal, JournalOptions, MemStorage, OpenError, ReadResult, Recovered,
+    StorageError, execute, format, recover,
+};
+use paxosd::types::{
+    Ballot, ClusterId, HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value,
+};
+use std::collections::BTreeMap;
+
+pub const IDENTITY: Identity =
+    Identity { cluster: ClusterId(77), node: NodeId(2), incarnation: Incarnation(5), shards: 3 };
+pub const SHARD: ShardId = ShardId(1);
+pub const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 64 << 10, min_free_bytes: 0 };
+
+/// SplitMix64: the only source of chance.
+#[derive(Clone)]
+pub struct Rng(pub u64);
+
+impl Rng {
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    pub fn percent(&mut self, percent: u64) -> bool {
+        self.below(100) < percent
+    }
+}
+
+pub fn ballot(round: u64) -> Ballot {
+    Ballot::new(round, NodeId(round as u16 % 3 + 1))
+}
+
+/// What a list of records adds up to, worked out the simplest way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    pub promised: Ballot,
+    pub boots: u64,
+    pub chosen_upto: Slot,
+    /// Values of the slots up to `chosen_upto`.
+    pub chosen: BTreeMap<Slot, Value>,
+    pub open: BTreeMap<Slot, (Ballot, Value)>,
+}
+
+pub fn add_up(records: &[Record]) -> Expected {
+    let mut marks: BTreeMap<Ballot, Slot> = BTreeMap::new();
+    let mut held: BTreeMap<Slot, Vec<(Ballot, Value, bool)>> = BTreeMap::new();
+    let (mut promised, mut boots) = (Ballot::ZERO, 0);
+    for record in records {
+        match record {
+            Record::HardState(hard) => {
+                promised = promised.max(hard.promised);
+                boots = boots.max(hard.boots);
+            }
+            Record::Accepted { slot, ballot, chosen_upto, value } => {
+                promised = promised.max(*ballot);
+                let mark = marks.entry(*ballot).or_default();
+                *mark = (*mark).max(*chosen_upto);
+                held.entry(*slot).or_default().push((*ballot, value.clone(), false));
+            }
+            Record::Learned { slot, ballot, value } => {
+                held.entry(*slot).or_default().push((*ballot, value.clone(), true));
+            }
+            Record::Chosen { ballot, slot } => {
+                let mark = marks.entry(*ballot).or_default();
+                *mark = (*mark).max(*slot);
+            }
+        }
+    }
+    let known = |slot: Slot, b: &Ballot| marks.get(b).is_some_and(|mark| slot <= *mark);
+    let mut expected = Expected {
+        promised,
+        boots,
+        chosen_upto: Slot(0),
+        chosen: BTreeMap::new(),
+        open: BTreeMap::new(),
+    };
+    for (slot, held) in &held {
+        let chosen = held.iter().filter(|(b, _, learned)| *learned || known(*slot, b));
+        let chosen = chosen.max_by_key(|(ballot, _, _)| *ballot);
+        let best = chosen.or_else(|| held.iter().max_by_key(|(ballot, _, _)| *ballot));
+        let (ballot, value, _) = best.unwrap();
+        if chosen.is_some() && *slot == expected.chosen_upto.next() {
+            expected.chosen_upto = *slot;
+            expected.chosen.insert(*slot, value.clone());
+        } else {
+            expected.open.insert(*slot, (*ballot, value.clone()));
+        }
+    }
+    expected
+}
+
+/// Produces what an acceptor that obeys the rules would write.
+#[derive(Clone)]
+pub struct Workload {
+    pub rng: Rng,
+    round: u64,
+    boots: u64,
+    chosen: u64,
+    next: u64,
+    /// Accepted in the current ballot above `chosen`.
+    current: BTreeMap<u64, Value>,
+    /// Largest value.
+    pub value_bytes_max: usize,
+}
+
+impl Workload {
+    pub fn new(seed: u64) -> Workload {
+        Workload {
+            rng: Rng(seed),
+            round: 1,
+            boots: 0,
+            chosen: 0,
+            next: 1,
+            current: BTreeMap::new(),
+            value_bytes_max: 20_000,
+        }
+    }
+
+    /// Goes on after a recovery that kept this much.
+    pub fn resume(&mut self, kept: &Expected) {
+        self.chosen = kept.chosen_upto.0;
+        self.next = kept.open.keys().next_back().map_or(self.chosen, |slot| slot.0) + 1;
+        self.round = self.round.max(kept.promised.round) + 1;
+        self.current.clear();
+    }
+
+    fn value(&mut self) -> Value {
+        let max = self.value_bytes_max as u64;
+        let bytes = match self.rng.below(10) {
+            0 => 0,
+            1..=6 => self.rng.below(300.min(max)),
+            7 | 8 => self.rng.below(5000.min(max)),
+            _ => self.rng.below(max),
+        };
+        let tag = self.rng.next();
+        let mut bytes: Vec<u8> = (0..bytes).map(|at| (tag >> (at % 8 * 8)) as u8 | 1).collect();
+        if self.rng.percent(40) && !bytes.is_empty() {
+            // Stretches of zeros, so that a zero sector is not always a lost one.
+            let from = self.rng.below(bytes.len() as u64) as usize;
+            let upto = from + self.rng.below((bytes.len() - from) as u64 + 1) as usize;
+            bytes[from..upto].fill(0);
+        }
+        Value::new(bytes)
+    }
+
+    fn accept(&mut self, slot: u64, out: &mut Vec<Record>) {
+        let value = self.value();
+        self.current.insert(slot, value.clone());
+        let chosen_upto = self.chosen + self.rng.below(2) * self.rng.below(slot - self.chosen);
+        // A watermark may cover only what is accepted in this very ballot.
+        let mut upto = self.chosen;
+        while upto < chosen_upto && self.current.contains_key(&(upto + 1)) {
+            upto += 1;
+        }
+        out.push(Record::Accepted {
+            slot: Slot(slot),
+            ballot: ballot(self.round),
+            chosen_upto: Slot(upto),
+            value,
+        });
+        self.advance(upto);
+    }
+
+    fn advance(&mut self, upto: u64) {
+        self.chosen = upto;
+        self.current = self.current.split_off(&(upto + 1));
+    }
+
+    pub fn hard_state(&mut self) -> Record {
+        self.boots += 1;
+        let incarnations = (1..=3).map(|n| (NodeId(n), Incarnation(self.boots))).collect();
+        Record::HardState(HardState {
+            promised: ballot(self.round),
+            lease_longest_us: 7,
+            boots: self.boots,
+            incarnations,
+            formed: true,
+            recoveries: BTreeMap::new(),
+        })
+    }
+
+    /// The records of one burst; none asks for an idle mark.
+    pub fn burst(&mut self) -> Vec<Record> {
+        let mut out = Vec::new();
+        match self.rng.below(20) {
+            0..=10 => {
+                for _ in 0..1 + self.rng.below(4) {
+                    let slot = self.next;
+                    self.next += 1;
+                    self.accept(slot, &mut out);
+                }
+            }
+            11..=13 => {
+                let mut upto = self.chosen;
+                while self.current.contains_key(&(upto + 1)) {
+                    upto += 1;
+                }
+                out.push(Record::Chosen { ballot: ballot(self.round), slot: Slot(upto) });
+                self.advance(upto);
+            }
+            14 | 15 => {
+                self.round += 1;
+                self.current.clear();
+                if self.rng.percent(70) {
+                    out.push(self.hard_state());
+                }
+                for slot in self.chosen + 1..self.next {
+                    self.accept(slot, &mut out);
+                }
+            }
+            16 if self.next == self.chosen + 1 => {
+                for _ in 0..1 + self.rng.below(3) {
+                    let (slot, ballot) = (Slot(self.next), ballot(self.round));
+                    out.push(Record::Learned { slot, ballot, value: self.value() });
+                    self.next += 1;
+                    self.chosen += 1;
+                }
+            }
+            _ => {}
+        }
+        out
+    }
+}
+
+/// A journal over a storage, and everything that was ever pushed to it.
+pub struct Rig {
+    pub storage: MemStorage,
+    pub journal: Journal,
+    /// All records pushed; the record of LSN n is at n - 1.
+    pub records: Vec<Record>,
+    /// How many of them were reported durable.
+    pub durable: usize,
+    /// The highest promised ballot and count of boots ever pushed, kept or not: the hard-state
+    /// file is written ahead of the batch.
+    pub hard_max: (Ballot, u64),
+}
+
+impl Rig {
+    pub fn new(storage: MemStorage) -> Rig {
+        format(&storage, &IDENTITY, SHARD, &OPTIONS).unwrap();
+        let (journal, recovered) = recover(&storage, &IDENTITY, SHARD, &OPTIONS).unwrap();
+        assert_eq!(recovered.next_lsn, Lsn(1));
+        assert!(recovered.findings.is_empty(), "{:?}", recovered.findings);
+        Rig::going_on(storage, journal, Vec::new(), (Ballot::ZERO, 0))
+    }
+
+    /// Goes on with a recovered journal, which kept these records.
+    pub fn going_on(
+        storage: MemStorage,
+        journal: Journal,
+        records: Vec<Record>,
+        hard_max: (Ballot, u64),
+    ) -> Rig {
+        let durable = journal.durable_upto().0 as usize;
+        Rig { storage, journal, records, durable, hard_max }
+    }
+
+    pub fn push(&mut self, records: Vec<Record>) {
+        for record in records {
+            let one = add_up(std::slice::from_ref(&record));
+            self.hard_max.0 = self.hard_max.0.max(one.promised);
+            self.hard_max.1 = self.hard_max.1.max(one.boots);
+            self.records.push(record.clone());
+            self.journal.push(Lsn(self.records.len() as u64), record);
+        }
+    }
+
+    /// Runs jobs until there are none.
+    pub fn settle(&mut self) -> Result<(), StorageError> {
+        while let Some(job) = self.journal.next_job() {
+            let done = execute(&self.storage, job)?;
+            if let Some(Event::Durable(lsn)) = self.journal.done(done) {
+                self.durable = lsn.0 as usize;
+                assert_eq!(self.journal.durable_upto(), lsn);
+            }
+        }
+        Ok(())
+    }
+
+    /// So many bursts, group commit now and then, and a mark at the end if `close`.
+    pub fn run(
+        &mut self,
+        workload: &mut Workload,
+        bursts: u64,
+        close: bool,
+    ) -> Result<(), StorageError> {
+        for _ in 0..bursts {
+            let records = workload.burst();
+            if records.is_empty() {
+                self.journal.idle_mark();
+            }
+            self.push(records);
+            if workload.rng.percent(70) {
+                self.settle()?;
+            }
+        }
+        self.settle()?;
+        if close {
+            self.journal.idle_mark();
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    pub fn reopen(storage: &MemStorage) -> Result<(Journal, Recovered), OpenError> {
+        recover(storage, &IDENTITY, SHARD, &OPTIONS)
+    }
+
+    pub fn expected(&self) -> Expected {
+        add_up(&self.records)
+    }
+}
+
+/// Reads a range of slots through a read job.
+pub fn read(
+    storage: &MemStorage,
+    journal: &mut Journal,
+    from: u64,
+    upto: u64,
+) -> BTreeMap<Slot, ReadResult> {
+    let mut all = BTreeMap::new();
+    let mut from = from;
+    while from <= upto {
+        let job = journal.read(9, Slot(from), Slot(upto), 30_000);
+        let Done::Read(done) = execute(storage, job).unwrap() else { panic!("not a read") };
+        assert_eq!(done.token, 9);
+        let first = done.values.first().unwrap().0;
+        assert_eq!(first, Slot(from));
+        from += done.values.len() as u64;
+        all.extend(done.values);
+    }
+    all
+}
