@@ -13,6 +13,7 @@
 //! types, limits, config
 //! ```
 
+pub mod client;
 pub mod config;
 pub mod ctl;
 pub mod daemon;
