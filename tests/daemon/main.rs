@@ -1,0 +1,9 @@
+//! The daemon at its ports and at its end, as a process of its own: what it does with strangers,
+//! garbage and floods, and which exit code says what.
+
+mod config;
+mod exits;
+mod floods;
+mod peers;
+mod ports;
+mod rig;
