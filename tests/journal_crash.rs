@@ -86,7 +86,11 @@ fn r04_a_cut_at_every_write_and_every_sync_keeps_what_was_durable() {
                 // Power fails again right after: recovery relied on nothing that was not durable.
                 storage.crash(&mut || rng.next());
                 let (_, second) = recover_and_check(&rig, &storage, &context);
-                assert_eq!((second.next_lsn, second.hard), (first.next_lsn, first.hard), "{context}");
+                assert_eq!(
+                    (second.next_lsn, second.hard),
+                    (first.next_lsn, first.hard),
+                    "{context}"
+                );
             }
         }
         assert!(torn > 20, "the workload must be torn often, was {torn} times");

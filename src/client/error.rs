@@ -222,7 +222,9 @@ impl Stage {
             | ErrorCode::WrongCluster
             | ErrorCode::WrongPort => Stage::Hello,
             ErrorCode::NotLeader | ErrorCode::NotReady | ErrorCode::ShuttingDown => Stage::Leader,
-            ErrorCode::NoQuorum | ErrorCode::Overloaded | ErrorCode::LeadershipLost => Stage::Quorum,
+            ErrorCode::NoQuorum | ErrorCode::Overloaded | ErrorCode::LeadershipLost => {
+                Stage::Quorum
+            }
             ErrorCode::DiskFull | ErrorCode::Damaged => Stage::Disk,
             ErrorCode::WrongShard
             | ErrorCode::UnknownLog

@@ -221,7 +221,9 @@ fn send(
 ) -> Result<(), Cause> {
     while !session.output().is_empty() {
         if let Some(wait) = due(*armed, deadline)? {
-            socket.set_write_timeout(Some(wait)).map_err(|e| io_cause("cannot set a deadline", e))?;
+            socket
+                .set_write_timeout(Some(wait))
+                .map_err(|e| io_cause("cannot set a deadline", e))?;
             *armed = wait;
         }
         match socket.write(session.output()) {
@@ -244,7 +246,9 @@ fn receive(
 ) -> Result<(), Cause> {
     loop {
         if let Some(wait) = due(*armed, deadline)? {
-            socket.set_read_timeout(Some(wait)).map_err(|e| io_cause("cannot set a deadline", e))?;
+            socket
+                .set_read_timeout(Some(wait))
+                .map_err(|e| io_cause("cannot set a deadline", e))?;
             *armed = wait;
         }
         match socket.read(buffer) {

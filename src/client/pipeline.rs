@@ -80,8 +80,7 @@ impl Appender<'_> {
         I: IntoIterator,
         I::Item: AsRef<[u8]>,
     {
-        let oldest =
-            if self.window.len() >= self.options.window { self.wait() } else { None };
+        let oldest = if self.window.len() >= self.options.window { self.wait() } else { None };
         let encoded = Entries::from_slices(entries);
         let count = encoded.as_ref().map_or(0, Entries::count);
         let append = Append {
@@ -95,9 +94,8 @@ impl Appender<'_> {
         let mut request = Request::Append(append);
         let operation = Operation::of(&request);
         let tries = self.client.tries(operation.clone(), Duration::ZERO);
-        let checked = encoded
-            .map_err(|error| ClientError::invalid(operation, error))
-            .and_then(|entries| {
+        let checked =
+            encoded.map_err(|error| ClientError::invalid(operation, error)).and_then(|entries| {
                 if let Request::Append(append) = &mut request {
                     append.entries = entries;
                 }

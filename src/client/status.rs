@@ -68,8 +68,7 @@ impl Client {
 
     /// Asks one node; it has the time of one attempt for each shard.
     fn node_status(&mut self, address: &str) -> Result<NodeStatus, Fault> {
-        let mut status =
-            NodeStatus { version: String::new(), uptime_ms: 0, shards: Vec::new() };
+        let mut status = NodeStatus { version: String::new(), uptime_ms: 0, shards: Vec::new() };
         for shard in 0..self.shards() {
             let StatusReply { version, uptime_ms, shard, .. } =
                 self.shard_status(address, ShardId(shard))?;

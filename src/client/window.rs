@@ -262,9 +262,7 @@ impl Window {
                 (None, State::Queued | State::Refused(_) | State::Sent { .. }) => {
                     State::Failed(tries.fail(Outcome::NotExecuted, prior_failed()))
                 }
-                (None, State::Unknown(fault)) => {
-                    State::Failed(tries.fail(Outcome::Unknown, fault))
-                }
+                (None, State::Unknown(fault)) => State::Failed(tries.fail(Outcome::Unknown, fault)),
                 (None, settled @ (State::Done(_) | State::Failed(_))) => settled,
             };
             item.state = failed;

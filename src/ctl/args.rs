@@ -233,8 +233,9 @@ mod tests {
     #[test]
     fn command_lines_parse() {
         Cli::command().debug_assert();
-        let cli = Cli::try_parse_from(["paxosctl", "--endpoints", "a:1,b:2", "read", "x", "--follow"])
-            .expect("a command line of the manual");
+        let cli =
+            Cli::try_parse_from(["paxosctl", "--endpoints", "a:1,b:2", "read", "x", "--follow"])
+                .expect("a command line of the manual");
         assert_eq!(cli.global.endpoints, ["a:1", "b:2"]);
         let Command::Read(read) = cli.command else { panic!("read was asked for") };
         assert!(read.follow && read.from == 0 && read.count.is_none());

@@ -1,9 +1,9 @@
 //! The clients of a run: one append at a time and many, with and without conditions.
 
+use crate::rig::Cluster;
 use crate::rig::history::{History, Moment, Stopwatch, Told};
 use crate::rig::random::Random;
 use crate::rig::writer::{RunLog, Writer, told};
-use crate::rig::Cluster;
 use paxosd::client::{
     AppenderOptions, Cause, ClientError, ClientOptions, Completed, ErrorCode, Settlement,
 };
@@ -102,7 +102,8 @@ impl Start {
         // The answer is in the history, whatever it was.
         let result = writer.append(log, u32::try_from(count).unwrap(), None);
         if self.random.percent(10) {
-            let near = result.map_or(Index(0), |appended| Index(appended.first.0.saturating_sub(20)));
+            let near =
+                result.map_or(Index(0), |appended| Index(appended.first.0.saturating_sub(20)));
             writer.glimpse(log, near);
         }
     }

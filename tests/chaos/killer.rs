@@ -1,8 +1,8 @@
 //! What happens to the nodes: kills, pauses and orderly stops, by a seed. Everything comes back
 //! after a while; now and then a majority is gone for a moment, or all of them.
 
-use crate::rig::{Cluster, poll};
 use crate::rig::random::Random;
+use crate::rig::{Cluster, poll};
 use std::fmt;
 use std::time::{Duration, Instant};
 

@@ -104,13 +104,10 @@ fn make_logs(cluster: &Cluster) -> Vec<RunLog> {
     let mut client = cluster.client();
     let count = SHARED_LOGS + usize::from(CLIENTS);
     let mut names = (0..).map(|n| format!("log-{n}"));
-    let name_on = |names: &mut dyn Iterator<Item = String>, shard: usize| {
-        let wanted = ShardId(u16::try_from(shard).unwrap());
-        names.find(|name| ShardId::of_name(name, SHARDS) == wanted).expect("names do not end")
-    };
     let mut logs = Vec::new();
     for number in 0..count {
-        let name = name_on(&mut names, number % usize::from(SHARDS));
+        let wanted = ShardId(u16::try_from(number).unwrap() % SHARDS);
+        let name = names.find(|name| ShardId::of_name(name, SHARDS) == wanted).unwrap();
         client.create(&name).unwrap_or_else(|error| panic!("{error}"));
         logs.push(RunLog { number, name });
     }

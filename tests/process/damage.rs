@@ -83,7 +83,8 @@ fn a_damaged_follower_repairs_or_refuses() {
     let follower = cluster.follower(0);
     assert_eq!(cluster.node_mut(follower).stop().code(), Some(0));
     let journal = cluster.node(follower).journal(0);
-    let (early, late) = (find(&journal, b"w0-20;"), find(&journal, format!("w{last}-60;").as_bytes()));
+    let (early, late) =
+        (find(&journal, b"w0-20;"), find(&journal, format!("w{last}-60;").as_bytes()));
     let descriptor = Flip { offset: (1 << 20) - 4096 + 16, ..early.clone() };
     let hard = files(&journal, "hard-state");
     let hard = Flip { file: hard[0].clone(), offset: 24 };

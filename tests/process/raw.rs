@@ -4,12 +4,11 @@
 use paxosd::limits::FRAME_BYTES_MAX;
 use paxosd::types::{ClusterId, ShardId};
 use paxosd::wire::client::{Reply, ReplyHeader, Request};
-use paxosd::wire::client_codec::write_request;
 use paxosd::wire::frame::FrameBuffer;
 use paxosd::wire::hello::{
     Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
 };
-use paxosd::wire::reply_codec::read_reply;
+use paxosd::wire::{read_reply, write_request};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

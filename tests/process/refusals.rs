@@ -36,7 +36,9 @@ fn r27_a_wiped_node_is_refused() {
     });
     poll::until("the wiped node logs that it is refused", || {
         let log = cluster.node(wiped).log();
-        log.lines().any(|line| line.contains("incarnation") && line.contains("refuse")).then_some(())
+        log.lines()
+            .any(|line| line.contains("incarnation") && line.contains("refuse"))
+            .then_some(())
     });
     for index in 0..5 {
         let ran = cluster.ctl(["append", "orders", "without it"]).expect(0);

@@ -53,7 +53,8 @@ impl EntryId {
     /// The entry that has these bytes, all of them.
     pub fn of_bytes(bytes: &[u8]) -> Option<EntryId> {
         let name = bytes.split(|byte| *byte == b';').next()?;
-        let (writer, number) = std::str::from_utf8(name).ok()?.strip_prefix('w')?.split_once('-')?;
+        let (writer, number) =
+            std::str::from_utf8(name).ok()?.strip_prefix('w')?.split_once('-')?;
         let id = EntryId { writer: writer.parse().ok()?, number: number.parse().ok()? };
         (id.bytes() == bytes).then_some(id)
     }

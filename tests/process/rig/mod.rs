@@ -15,7 +15,7 @@ pub mod writer;
 
 use node::Node;
 use paxosd::client::{Client, ClientOptions, NodeStatus, Role, ShardStatus};
-use paxosd::types::{Ballot, ShardId};
+use paxosd::types::{Ballot, ShardId, Slot};
 use place::{PEER_PORT, Place};
 use std::fs;
 use std::path::Path;
@@ -202,13 +202,36 @@ impl Cluster {
     /// Waits until every shard has a leader that serves.
     #[track_caller]
     pub fn wait_quorum(&self) {
-        self.ctl(["wait", "--quorum", "--timeout", "30"]).expect(0);
+        let mut client = None;
+        poll::until("every shard has a leader that serves", || {
+            if client.is_none() {
+                client = Client::connect(self.options()).ok();
+            }
+            // A linearizable answer of every shard; what it says does not matter.
+            client.as_mut()?.list("none begins like this").ok()
+        });
     }
 
-    /// Waits until moreover every node answers and lags by nothing.
+    /// Waits until moreover every node runs and has applied all that was chosen before the call.
     #[track_caller]
     pub fn wait_ready(&self) {
-        self.ctl(["wait", "--ready", "--timeout", "30"]).expect(0);
+        self.wait_quorum();
+        let mut wanted = vec![Slot(0); usize::from(self.plan.shards)];
+        for (_, node) in self.states() {
+            for (shard, most) in node.shards.iter().zip(&mut wanted) {
+                *most = shard.chosen_upto.max(*most);
+            }
+        }
+        poll::until("every node runs and has applied what was chosen", || {
+            let states = self.states();
+            let caught_up = |node: &NodeStatus| {
+                let shards = node.shards.iter().zip(&wanted);
+                node.shards.len() == wanted.len()
+                    && shards.into_iter().all(|(shard, wanted)| shard.applied_upto >= *wanted)
+            };
+            let all = states.len() == usize::from(self.plan.nodes);
+            (all && states.iter().all(|(_, node)| caught_up(node))).then_some(())
+        });
     }
 
     /// What the nodes that answer say of themselves, by rising id.

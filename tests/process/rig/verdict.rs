@@ -149,7 +149,9 @@ fn order_of_writers(attempts: &[&Attempt]) -> Vec<String> {
         let before = last.insert(attempt.writer, number);
         if before.is_some_and(|before| before > number) {
             let writer = attempt.writer;
-            faults.push(format!("w{writer}-{number} at {index} stands behind a later one of w{writer}"));
+            faults.push(format!(
+                "w{writer}-{number} at {index} stands behind a later one of w{writer}"
+            ));
         }
     }
     faults
