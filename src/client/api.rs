@@ -101,6 +101,21 @@ impl Client {
         Ok(logs)
     }
 
+    /// Asks a shard's leader for something that only a leader with a quorum answers. It changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`] when no leader serves in time.
+    pub fn probe(&mut self, shard: ShardId) -> Result<(), ClientError> {
+        let request = Request::List(List {
+            prefix: String::new(),
+            after: String::new(),
+            limit: 1,
+            consistency: Consistency::Linearizable,
+        });
+        self.ask_leader(shard, &request).map(|_| ())
+    }
+
     /// One log's id, next index, bytes and time of creation.
     ///
     /// # Errors

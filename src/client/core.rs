@@ -91,6 +91,11 @@ impl Client {
         self.routes.shards()
     }
 
+    /// Sets how long operations from now on may take ([`ClientOptions::timeout`]).
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.options.timeout = timeout;
+    }
+
     /// What the nodes take: sizes of entries, appends and answers.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -238,6 +243,13 @@ impl Client {
         if target == Target::Any {
             self.local_turn += 1;
         }
+    }
+
+    /// The node at the other end of a shard's connection; empty when there is none.
+    pub(super) fn endpoint(&self, shard: ShardId, target: Target) -> String {
+        self.links
+            .get(&(shard, target))
+            .map_or_else(String::new, |link| link.endpoint().to_string())
     }
 
     /// Closes the connection for a shard.

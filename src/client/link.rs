@@ -39,6 +39,8 @@ pub struct Link {
     greeted: HelloReply,
     /// What the socket was last told to wait for in a read and in a write.
     armed: (Duration, Duration),
+    /// Why the connection is of no more use, until that was told.
+    broken: Option<Cause>,
 }
 
 impl Link {
@@ -92,7 +94,8 @@ impl Link {
         if !(hello.version_min..=hello.version_max).contains(&greeted.version) {
             return Err(ProtocolError::Version(greeted.version).into());
         }
-        Ok(Link { endpoint: endpoint.to_string(), socket, session, buffer, greeted, armed })
+        let endpoint = endpoint.to_string();
+        Ok(Link { endpoint, socket, session, buffer, greeted, armed, broken: None })
     }
 
     /// The node, as it was named.
@@ -118,12 +121,15 @@ impl Link {
         self.session.may_have_arrived(correlation)
     }
 
-    /// Gives all queued requests to the socket.
-    ///
-    /// # Errors
-    /// The link is of no more use then.
-    pub fn flush(&mut self, deadline: &Deadline) -> Result<(), Cause> {
-        send(&mut self.socket, &mut self.session, &mut self.armed.1, deadline)
+    /// Gives all queued requests to the socket. Should that fail, the next [`Link::wait`] says so,
+    /// after the answers that came before.
+    pub fn flush(&mut self, deadline: &Deadline) {
+        if self.broken.is_none()
+            && let Err(cause) =
+                send(&mut self.socket, &mut self.session, &mut self.armed.1, deadline)
+        {
+            self.broken = Some(cause);
+        }
     }
 
     /// The next answer, whichever request it belongs to.
@@ -132,13 +138,21 @@ impl Link {
     /// [`Cause::Silent`] when none came in time. The link is of no more use after any error: a late
     /// answer could not be told from one to a later question about the same thing.
     pub fn wait(&mut self, deadline: &Deadline) -> Result<Answer, Cause> {
-        self.flush(deadline)?;
+        self.flush(deadline);
         loop {
             if let Some(answer) = self.session.answer() {
                 return Ok(answer);
             }
+            if let Some(cause) = self.broken.take() {
+                // Answers that arrived before can still lie in the socket.
+                if !matches!(self.peek(), Ok(true)) {
+                    return Err(cause);
+                }
+                self.broken = Some(cause);
+                continue;
+            }
             let Link { socket, session, buffer, armed, .. } = self;
-            receive(socket, session, buffer, &mut armed.0, deadline)?;
+            self.broken = receive(socket, session, buffer, &mut armed.0, deadline).err();
         }
     }
 
@@ -169,29 +183,38 @@ impl Link {
     /// # Errors
     /// As [`Link::wait`], but never [`Cause::Silent`].
     pub fn poll(&mut self) -> Result<Option<Answer>, Cause> {
-        if let Some(answer) = self.session.answer() {
-            return Ok(Some(answer));
+        loop {
+            if let Some(answer) = self.session.answer() {
+                return Ok(Some(answer));
+            }
+            if !self.peek()? {
+                return self.broken.take().map_or(Ok(None), Err);
+            }
         }
-        self.peek()?;
-        Ok(self.session.answer())
+    }
+
+    /// True when the connection is of no more use, and [`Link::wait`] will say why.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// False when the node has closed the connection, or said something unasked, since it was last
     /// used. A request sent on such a connection would be lost with an unknown outcome.
     pub fn is_usable(&mut self) -> bool {
-        self.session.waiting() > 0 || self.peek().is_ok()
+        self.broken.is_none() && (self.session.waiting() > 0 || self.peek().is_ok())
     }
 
-    /// Takes what has arrived, without waiting.
-    fn peek(&mut self) -> Result<(), Cause> {
+    /// Takes what has arrived, without waiting; false when nothing has.
+    fn peek(&mut self) -> Result<bool, Cause> {
         let cause = |source| io_cause("cannot look at the connection", source);
         self.socket.set_nonblocking(true).map_err(cause)?;
         let read = self.socket.read(&mut self.buffer);
         self.socket.set_nonblocking(false).map_err(cause)?;
         match read {
             Ok(0) => Err(Cause::Closed),
-            Ok(bytes) => self.session.receive(&self.buffer[..bytes]),
-            Err(error) if is_pause(&error) => Ok(()),
+            Ok(bytes) => self.session.receive(&self.buffer[..bytes]).map(|()| true),
+            Err(error) if is_pause(&error) => Ok(false),
             Err(source) => Err(io_cause("cannot receive", source)),
         }
     }

@@ -23,6 +23,8 @@ mod status;
 mod tries;
 mod verdict;
 mod window;
+#[cfg(test)]
+mod window_tests;
 
 pub use self::api::{AppendOptions, ReadOptions};
 pub use self::core::Client;

@@ -192,28 +192,32 @@ impl Appender<'_> {
         if self.window.is_troubled() || !self.window.has_queued() {
             return Ok(());
         }
+        let under_way = self.window.is_under_way();
         let Some(tries) = self.window.oldest_tries() else { return Ok(()) };
-        tries.begin();
         let deadline = tries.deadline();
-        let link = self.client.link(self.shard, Target::Leader, &deadline)?;
+        let link = if under_way {
+            // Answers are still to come on this connection, even if it is broken: no other one.
+            match self.client.open_link(self.shard, Target::Leader) {
+                Some(link) if !link.is_broken() => link,
+                Some(_) | None => return Ok(()),
+            }
+        } else {
+            tries.begin();
+            self.client.link(self.shard, Target::Leader, &deadline)?
+        };
         // The request is encoded from the one in the window, which stays there for another time.
         self.window.send(self.chain, |request| link.ask(request));
-        if let Err(cause) = link.flush(&deadline) {
-            self.lose(cause);
-        }
+        link.flush(&deadline);
         Ok(())
     }
 
     /// Takes an answer from the connection.
     fn take(&mut self, answer: Answer) {
-        let endpoint = self
-            .client
-            .open_link(self.shard, Target::Leader)
-            .map_or_else(String::new, |link| link.endpoint().to_string());
         let Answer { correlation, header, reply } = answer;
         let result = match reply {
             Reply::Appended(appended) => Ok(appended),
             Reply::Error(error) => {
+                let endpoint = self.client.endpoint(self.shard, Target::Leader);
                 let outcome = error.outcome;
                 Err((refusal(&endpoint, header.epoch, error), outcome))
             }

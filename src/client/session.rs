@@ -36,6 +36,8 @@ pub struct Session {
     /// Requests without an answer, by correlation.
     waiting: BTreeMap<u64, Waiting>,
     answers: VecDeque<Answer>,
+    /// The node broke the protocol, or the connection off: nothing more is made sense of.
+    ended: bool,
 }
 
 /// Room that an idle session keeps for requests.
@@ -137,6 +139,9 @@ impl Session {
     /// [`Cause::Protocol`] when the node breaks the protocol, [`Cause::Refused`] when it refuses
     /// the connection: it is of no more use then.
     pub fn receive(&mut self, bytes: &[u8]) -> Result<(), Cause> {
+        if self.ended {
+            return Err(Cause::Closed);
+        }
         // The buffer is lent out with each frame, so it leaves its place for the while.
         let mut frames = std::mem::take(&mut self.frames);
         let mut taken = 0;
@@ -155,6 +160,7 @@ impl Session {
             }
         };
         self.frames = frames;
+        self.ended = received.is_err();
         received
     }
 

@@ -20,6 +20,18 @@ pub struct Window {
     next_ticket: u64,
     /// An append failed for good: those submitted from here on are not executed.
     broken: bool,
+    /// Resumed while appends of the old chain were under way: nothing is sent before they came
+    /// back, or one of them could still be refused and come behind what was sent later.
+    held: bool,
+    /// How many appends are queued, under way, and troubled: kept, as every step asks.
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    queued: usize,
+    sent: usize,
+    troubled: usize,
 }
 
 /// One append.
@@ -68,6 +80,31 @@ pub enum Trouble {
     Settled,
 }
 
+impl State {
+    /// The count to which an append in this state belongs, if to any.
+    fn count<'c>(&self, counts: &'c mut Counts) -> Option<&'c mut usize> {
+        match self {
+            State::Queued => Some(&mut counts.queued),
+            State::Sent { .. } => Some(&mut counts.sent),
+            State::Refused(_) | State::Unknown(_) => Some(&mut counts.troubled),
+            State::Done(_) | State::Failed(_) => None,
+        }
+    }
+}
+
+impl Item {
+    /// The one way in which an append changes its state; returns the old one.
+    fn set(&mut self, state: State, counts: &mut Counts) -> State {
+        if let Some(count) = self.state.count(counts) {
+            *count -= 1;
+        }
+        if let Some(count) = state.count(counts) {
+            *count += 1;
+        }
+        std::mem::replace(&mut self.state, state)
+    }
+}
+
 impl Window {
     /// Appends submitted and not handed back.
     #[must_use]
@@ -84,6 +121,7 @@ impl Window {
     /// Appends submitted from here on are executed again.
     pub fn resume(&mut self) {
         self.broken = false;
+        self.held = self.is_under_way();
     }
 
     /// Adds an append; behind a failed one it is not executed. Returns its ticket.
@@ -105,6 +143,9 @@ impl Window {
     fn add(&mut self, request: Request, tries: Tries, state: State) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
+        if let Some(count) = state.count(&mut self.counts) {
+            *count += 1;
+        }
         self.items.push_back(Item { ticket, request, tries, state });
         ticket
     }
@@ -112,14 +153,13 @@ impl Window {
     /// True while an append is on its way.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
-        self.items.iter().any(|item| matches!(item.state, State::Sent { .. }))
+        self.counts.sent > 0
     }
 
     /// True when an append failed and it is not settled yet what that means: nothing more is sent.
     #[must_use]
     pub fn is_troubled(&self) -> bool {
-        let troubled = |item: &Item| matches!(item.state, State::Refused(_) | State::Unknown(_));
-        self.items.iter().any(troubled)
+        self.counts.troubled > 0
     }
 
     /// Attempts and deadline of the oldest append that is not settled.
@@ -131,23 +171,36 @@ impl Window {
 
     /// Sends every queued append with `ask`, in order; nothing while there is trouble.
     pub fn send(&mut self, chain: u32, mut ask: impl FnMut(&Request) -> u64) {
-        if self.is_troubled() {
+        self.held &= self.is_under_way();
+        if self.is_troubled() || self.held {
             return;
         }
-        for item in &mut self.items {
+        let first = self.first_queued();
+        for item in self.items.iter_mut().skip(first) {
             if matches!(item.state, State::Queued) {
                 if let Request::Append(append) = &mut item.request {
                     append.chain = chain;
                 }
-                item.state = State::Sent { correlation: ask(&item.request) };
+                let correlation = ask(&item.request);
+                item.set(State::Sent { correlation }, &mut self.counts);
             }
         }
+    }
+
+    /// Where the oldest queued append stands, seen from the end: those under way stand before it.
+    fn first_queued(&self) -> usize {
+        let (mut first, mut missing) = (self.items.len(), self.counts.queued);
+        while missing > 0 {
+            first -= 1;
+            missing -= usize::from(matches!(self.items[first].state, State::Queued));
+        }
+        first
     }
 
     /// True when there is something to send.
     #[must_use]
     pub fn has_queued(&self) -> bool {
-        self.items.iter().any(|item| matches!(item.state, State::Queued))
+        self.counts.queued > 0
     }
 
     /// An append came back. False when no append under way has this number.
@@ -165,11 +218,12 @@ impl Window {
             | State::Failed(_) => false,
         };
         let Some(item) = self.items.iter_mut().find(mine) else { return false };
-        item.state = match result {
+        let state = match result {
             Ok(appended) => State::Done(appended),
             Err((refusal, Outcome::NotExecuted)) => State::Refused(refusal),
             Err((refusal, Outcome::Executed | Outcome::Unknown)) => State::Unknown(refusal.fault),
         };
+        item.set(state, &mut self.counts);
         true
     }
 
@@ -187,11 +241,12 @@ impl Window {
             match item.state {
                 State::Refused(_) => behind_refused = true,
                 State::Sent { correlation } => {
-                    item.state = if behind_refused || !arrived(correlation) {
+                    let state = if behind_refused || !arrived(correlation) {
                         State::Refused(Refusal { fault: fault(), epoch: Ballot::ZERO })
                     } else {
                         State::Unknown(fault())
                     };
+                    item.set(state, &mut self.counts);
                 }
                 State::Queued | State::Done(_) | State::Unknown(_) | State::Failed(_) => {}
             }
@@ -206,7 +261,7 @@ impl Window {
         assert!(!self.is_under_way(), "trouble is judged when nothing is under way");
         let troubled = |item: &Item| matches!(item.state, State::Refused(_) | State::Unknown(_));
         let first = self.items.iter().position(troubled).expect("the caller saw trouble");
-        match std::mem::replace(&mut self.items[first].state, State::Queued) {
+        match self.items[first].set(State::Queued, &mut self.counts) {
             // Something behind it that may be executed would be overtaken by sending it again; a
             // node that keeps order never lets that happen.
             State::Refused(refusal) if self.nothing_executed_behind(first) => {
@@ -237,7 +292,7 @@ impl Window {
     pub fn send_again(&mut self) {
         for item in &mut self.items {
             if matches!(item.state, State::Refused(_)) {
-                item.state = State::Queued;
+                item.set(State::Queued, &mut self.counts);
             }
         }
     }
@@ -256,8 +311,9 @@ impl Window {
         self.broken = true;
         let mut error = Some(error);
         for item in self.items.iter_mut().skip(first) {
+            let old = item.set(State::Queued, &mut self.counts);
             let tries = &item.tries;
-            let failed = match (error.take(), std::mem::replace(&mut item.state, State::Queued)) {
+            let state = match (error.take(), old) {
                 (Some(error), _) => State::Failed(error(tries)),
                 (None, State::Queued | State::Refused(_) | State::Sent { .. }) => {
                     State::Failed(tries.fail(Outcome::NotExecuted, prior_failed()))
@@ -265,7 +321,7 @@ impl Window {
                 (None, State::Unknown(fault)) => State::Failed(tries.fail(Outcome::Unknown, fault)),
                 (None, settled @ (State::Done(_) | State::Failed(_))) => settled,
             };
-            item.state = failed;
+            item.set(state, &mut self.counts);
         }
     }
 
