@@ -64,7 +64,7 @@ fn losses_are_found() {
     let (history, contents) = sound();
     let mut shortened = contents.clone();
     shortened.pop();
-    expect_fault(&history, &shortened, "w2-4, acknowledged at 11, was moved to 11");
+    expect_fault(&history, &shortened, "w2-4, acknowledged at 11, is there in part");
     shortened.truncate(9);
     expect_fault(&history, &shortened, "w2-4, acknowledged at 11, is lost");
     let mut closed_up = contents.clone();
@@ -82,14 +82,14 @@ fn surplus_is_found() {
     let (mut history, contents) = sound();
     let mut doubled = contents.clone();
     doubled.push(contents[0]);
-    expect_fault(&history, &doubled, "w1-0 stands at index 0 and again at 12");
+    expect_fault(&history, &doubled, "w1-0 stands at index 0 and again at 14");
     let mut foreign = contents.clone();
     foreign.push(Some(EntryId { writer: 9, number: 0 }));
-    expect_fault(&history, &foreign, "w9-0 at index 12 was never appended");
-    foreign[12] = None;
-    expect_fault(&history, &foreign, "index 12 holds bytes that nobody appended");
+    expect_fault(&history, &foreign, "w9-0 at index 14 was never appended");
+    foreign[14] = None;
+    expect_fault(&history, &foreign, "index 14 holds bytes that nobody appended");
     history.attempts[9].told = Told::NotExecuted;
-    expect_fault(&history, &contents, "w2-4, not executed as its writer was told, stands at 9");
+    expect_fault(&history, &contents, "w2-4, not executed as its writer was told, stands at 11");
 }
 
 /// A batch that is there in part, whatever its writer was told, is found.
@@ -99,7 +99,7 @@ fn broken_batches_are_found() {
     history.attempts[9].told = Told::Unknown;
     history.glimpses.clear();
     contents.pop();
-    expect_fault(&history, &contents, "w2-4, at 9, is there in part");
+    expect_fault(&history, &contents, "w2-4, at 11, is there in part");
 }
 
 /// An order that contradicts time, or one writer's own order, is found.
@@ -127,7 +127,7 @@ fn wrong_reads_are_found() {
     let (mut history, contents) = sound();
     history.glimpses[0].next = 8;
     history.glimpses[0].entries.truncate(4);
-    expect_fault(&history, &contents, "missed index 11, acknowledged before it began");
+    expect_fault(&history, &contents, "missed index 13, acknowledged before it began");
     let (mut history, contents) = sound();
     history.glimpses[0].entries[1] = contents[0];
     expect_fault(&history, &contents, "brought other entries than the log holds");
@@ -141,7 +141,7 @@ fn wrong_reads_are_found() {
     history.glimpses[0].next = 9;
     history.glimpses[0].entries.truncate(5);
     history.glimpses.push(earlier);
-    expect_fault(&history, &contents, "missed index 11, read before it began");
+    expect_fault(&history, &contents, "missed index 13, read before it began");
 }
 
 /// Replicas that differ, in length or content, are found.
@@ -154,7 +154,7 @@ fn diverged_replicas_are_found() {
     let local = BTreeMap::from([(1, contents.clone()), (2, other), (3, short)]);
     let found = judge(&history, &[Outcome { linearizable: contents, local }]).join("\n");
     assert!(found.contains("node 2 differs from the leader at index 7"), "{found}");
-    assert!(found.contains("node 3 has 10 entries, the leader 12"), "{found}");
+    assert!(found.contains("node 3 has 10 entries, the leader 14"), "{found}");
 }
 
 /// Entries are told by all of their bytes.

@@ -100,6 +100,9 @@ fn misplaced(
                 return None;
             }
             Some(match found() {
+                Some(at) if at == index => {
+                    format!("{first}, acknowledged at {index}, is there in part")
+                }
                 Some(at) => format!("{first}, acknowledged at {index}, was moved to {at}"),
                 None => format!("{first}, acknowledged at {index}, is lost"),
             })
