@@ -136,8 +136,8 @@ fn r32_an_unknown_outcome_is_never_sent_again() {
         });
         let act = way();
         let error = client.append("x", ["once"]).unwrap_err();
-        assert_eq!((error.outcome, error.stage), (Outcome::Unknown, Stage::Quorum), "{act:?}");
         assert_eq!(cluster.appends_seen(), ["once"], "{act:?}: sent again");
+        assert_eq!((error.outcome, error.stage), (Outcome::Unknown, Stage::Quorum), "{act:?}");
         let error = client.create("y").unwrap_err();
         assert_eq!(error.outcome, Outcome::Unknown, "{act:?}");
         let error = client.delete("x").unwrap_err();

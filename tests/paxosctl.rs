@@ -223,7 +223,7 @@ fn failures_name_endpoint_stage_and_next_step() {
         assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);
     }
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let ran = run_at(&[free.clone()], "list", b"");
+    let ran = run_at(std::slice::from_ref(&free), "list", b"");
     assert_eq!(ran.code, 6);
     for part in [&free, "not executed", "stage connect", "next: check the endpoints"] {
         assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);

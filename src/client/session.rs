@@ -198,3 +198,115 @@ impl Session {
         self.answers.pop_front()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{ClusterId, NodeId, ShardId};
+    use crate::wire::client::LogRef;
+    use crate::wire::error::{ErrorCode, WireError};
+    use crate::wire::hello::{Limits, write_hello_reply};
+    use crate::wire::write_reply;
+
+    /// A session that was greeted, with nothing left to send.
+    fn greeted() -> Session {
+        let mut session = Session::new();
+        session.greet(&crate::client::link::hello(ShardId(0), ClusterId(0), "test"));
+        session.wrote(session.output().len());
+        let mut bytes = Vec::new();
+        let limits = Limits {
+            frame_bytes_max: 1 << 20,
+            entry_bytes_max: 1 << 20,
+            append_bytes_max: 1 << 20,
+            append_entries_max: 10,
+            read_bytes_max: 1 << 20,
+            read_entries_max: 10,
+            requests_max: 10,
+            read_wait_ms_max: 10,
+        };
+        let reply = HelloReply {
+            version: 1,
+            cluster: ClusterId(1),
+            node: NodeId(1),
+            shards: 1,
+            features: 0,
+            limits,
+            server: String::new(),
+        };
+        write_hello_reply(&mut bytes, 1, &ReplyHeader::NOBODY, &reply);
+        session.receive(&bytes).expect("a welcome");
+        assert_eq!(session.greeted(), Some(&reply));
+        session
+    }
+
+    fn reply(correlation: u64, reply: &Reply) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        write_reply(&mut bytes, correlation, &ReplyHeader::NOBODY, reply);
+        bytes
+    }
+
+    /// Answers find their requests in whichever order and pieces they come.
+    #[test]
+    fn answers_find_their_requests() {
+        let mut session = greeted();
+        let (ping, delete) = (session.ask(&Request::Ping), session.ask(&delete()));
+        let bytes = [reply(delete, &Reply::Deleted), reply(ping, &Reply::Pong)].concat();
+        for byte in bytes {
+            session.receive(&[byte]).expect("a piece of a frame");
+        }
+        let answers = [session.answer(), session.answer()].map(|answer| answer.map(|a| a.reply));
+        assert_eq!(answers, [Some(Reply::Deleted), Some(Reply::Pong)]);
+        assert_eq!((session.answer(), session.waiting()), (None, 0));
+    }
+
+    fn delete() -> Request {
+        Request::Delete(crate::wire::client::Delete { log: LogRef::Id(crate::types::LogId(1)) })
+    }
+
+    /// A request can have arrived only when its last byte was given to the socket.
+    #[test]
+    fn a_request_arrives_with_its_last_byte() {
+        let mut session = greeted();
+        let first = session.ask(&Request::Ping);
+        let first_bytes = session.output().len();
+        let second = session.ask(&delete());
+        let arrived = |session: &Session| [first, second].map(|c| session.may_have_arrived(c));
+        assert_eq!(arrived(&session), [false, false]);
+        session.wrote(first_bytes - 1);
+        assert_eq!(arrived(&session), [false, false]);
+        session.wrote(1);
+        assert_eq!(arrived(&session), [true, false]);
+        session.wrote(session.output().len());
+        assert_eq!(arrived(&session), [true, true]);
+        // Positions go on counting after everything has left.
+        let third = session.ask(&Request::Ping);
+        assert!(!session.may_have_arrived(third) && session.may_have_arrived(second));
+    }
+
+    /// What was not asked, or is of another kind than asked, ends the session; answers that came
+    /// before stay.
+    #[test]
+    fn nonsense_ends_the_session() {
+        for nonsense in [reply(99, &Reply::Pong), reply(3, &Reply::Deleted), vec![0xAB; 64]] {
+            let mut session = greeted();
+            let (first, second) = (session.ask(&Request::Ping), session.ask(&Request::Ping));
+            assert_eq!((first, second), (2, 3));
+            let bytes = [reply(first, &Reply::Pong), nonsense].concat();
+            let error = session.receive(&bytes).expect_err("nonsense");
+            assert!(matches!(error, Cause::Protocol(_)), "{error}");
+            assert_eq!(session.answer().map(|answer| answer.correlation), Some(first));
+            let later = session.receive(&reply(second, &Reply::Pong));
+            assert!(matches!(later, Err(Cause::Closed)), "believed behind nonsense");
+        }
+    }
+
+    /// What a node says of the connection as a whole is the reason for its end.
+    #[test]
+    fn a_farewell_is_the_reason() {
+        let farewell = WireError::new(ErrorCode::ShuttingDown, "stopping");
+        let mut session = greeted();
+        session.ask(&Request::Ping);
+        let received = session.receive(&reply(0, &Reply::Error(farewell.clone())));
+        assert!(matches!(received, Err(Cause::Refused(error)) if error == farewell));
+    }
+}

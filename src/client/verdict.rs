@@ -55,16 +55,16 @@ pub enum Verdict {
 /// Judges a refusal.
 #[must_use]
 pub fn judge(error: &WireError, safety: Safety) -> Verdict {
-    let safe = match error.outcome {
-        Outcome::NotExecuted => true,
-        Outcome::Executed => false,
-        Outcome::Unknown => safety == Safety::Repeatable,
-    };
     let pause = Duration::from_millis(u64::from(error.retry_after_ms));
-    match error.retry {
-        Retry::Here if safe => Verdict::Here(pause),
-        Retry::Elsewhere if safe => Verdict::Elsewhere(pause),
-        Retry::No | Retry::Here | Retry::Elsewhere => Verdict::Final,
+    match (error.outcome, safety) {
+        (Outcome::NotExecuted, Safety::Once | Safety::Repeatable) => match error.retry {
+            Retry::No => Verdict::Final,
+            Retry::Here => Verdict::Here(pause),
+            Retry::Elsewhere => Verdict::Elsewhere(pause),
+        },
+        // The hint speaks of what changes something; this is no more than a missing answer.
+        (Outcome::Unknown, Safety::Repeatable) => Verdict::Elsewhere(pause),
+        (Outcome::Unknown, Safety::Once) | (Outcome::Executed, _) => Verdict::Final,
     }
 }
 

@@ -190,10 +190,7 @@ impl Model {
             return;
         }
         if let Trouble::NotExecuted(Refusal { fault, .. }) = self.window.trouble() {
-            let again = match &fault.cause {
-                Cause::Refused(error) => error.retry != Retry::No,
-                _ => true,
-            };
+            let again = !matches!(&fault.cause, Cause::Refused(error) if error.retry == Retry::No);
             if again {
                 self.window.send_again();
             } else {
@@ -259,6 +256,18 @@ fn what_is_sent_again_does_not_skip_over_a_failed_one() {
     for step in [Step::Push, Step::Push, Step::PushInvalid, Step::Send, refuse, Step::Deliver(0)] {
         model.step(step);
     }
+    model.finish();
+}
+
+/// Who resumes while appends of the old chain are under way cannot overtake them.
+#[test]
+fn resuming_early_overtakes_nothing() {
+    let mut model = Model::default();
+    for step in [Step::Push, Step::Send, Step::PushInvalid, Step::Resume, Step::Push, Step::Send] {
+        model.step(step);
+    }
+    assert_eq!(model.requests.len(), 1, "sent while the old chain was under way");
+    model.step(Step::Serve(Node::RefuseForNow));
     model.finish();
 }
 

@@ -15,7 +15,7 @@ Exit codes:
    3  the log was not found
    4  the precondition did not hold (--expect)
    5  the log exists already
-   6  not executed: no node, leader or quorum answered in time
+   6  not executed: no node, leader, quorum or disk space in time
    7  outcome unknown: it may or may not have been executed
    8  denied
   10  unhealthy (status, wait --ready)

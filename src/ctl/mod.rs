@@ -1,4 +1,5 @@
-//! The commands of `paxosctl`: arguments in, text and an exit code out.
+//! The commands of `paxosctl`, and those of `paxosd` in [`node`]: arguments in, text and an exit
+//! code out.
 
 mod append;
 mod args;

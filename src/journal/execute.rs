@@ -112,14 +112,17 @@ fn read_extent(
             let at = (wanted.location.offset - extent.offset) as usize;
             verify(&buffer[at..at + bytes], stamp, wanted, &extent.file)
         } else {
-            // One unreadable sector must not take its neighbours with it: each on its own.
+            // One unreadable sector must not take its neighbours with it: each on its own, and
+            // a header that is known to be lost not at all.
+            let skip = if wanted.headless.is_some() { ITEM_BYTES } else { 0 };
+            let offset = wanted.location.offset + skip as u64;
             buffer.resize(bytes.max(buffer.len()), 0);
             storage
-                .read_at(&extent.file, wanted.location.offset, &mut buffer[..bytes])
+                .read_at(&extent.file, offset, &mut buffer[skip..bytes])
                 .map_err(|error| ReadDamage::Unreadable {
                     slot: wanted.slot,
                     file: extent.file.to_string(),
-                    offset: wanted.location.offset,
+                    offset,
                     error: error.to_string(),
                 })
                 .and_then(|()| verify(&buffer[..bytes], stamp, wanted, &extent.file))

@@ -324,25 +324,23 @@ impl Journal {
         }
         let mut steps = Vec::new();
         let mut records = self.fitting();
-        if records == 0 && !self.mark_fits() {
-            if self.pending.is_empty() {
-                // Not worth a new segment: the seal of this one will carry the mark.
-                self.wants_mark = false;
-                return None;
-            }
-            self.begin_segment(&mut steps)?;
+        let batch = if records > 0 || self.mark_fits() {
+            self.hard_state_steps(records, &mut steps);
+            self.write_batch(records, false, &mut steps)
+        } else if self.spares.is_empty() {
+            return None;
+        } else if self.pending.is_empty() {
+            // No room but for the segment's seal, which carries the mark as well.
+            self.wants_mark = false;
+            self.seal(&mut steps)?
+        } else {
+            self.begin_segment(&mut steps);
             records = self.fitting();
-        }
-        self.hard_state_steps(records, &mut steps);
-        let (segment_first, heads, mark) = self.write_batch(records, false, &mut steps);
-        let left = self.pending.len() as u64;
-        self.in_flight = Some(InFlight {
-            upto: Lsn(self.next_lsn.0 - 1 - left),
-            mark,
-            first_lsn_of_segment: segment_first,
-            heads,
-        });
+            self.hard_state_steps(records, &mut steps);
+            self.write_batch(records, false, &mut steps)
+        };
         self.wants_mark = false;
+        self.in_flight = Some(batch);
         Some(BatchJob { steps })
     }
 
@@ -369,50 +367,52 @@ impl Journal {
         }
     }
 
-    /// Moves the tail to the spare segment; nothing without one. An open segment is sealed first,
-    /// in itself; a cut is sealed by an empty batch in the new one, durable before any record.
-    fn begin_segment(&mut self, steps: &mut Vec<Step>) -> Option<()> {
-        let (segment, bytes) = self.spares.pop_front()?;
-        let next_lsn = Lsn(self.next_lsn.0 - self.pending.len() as u64);
-        let (previous, seal_first) = match &self.tail {
-            Tail::Open(writing) => {
-                let sealed = writing.segment;
-                self.write_batch(0, true, steps);
-                self.index.seal(sealed);
-                let Tail::Open(writing) = &self.tail else { unreachable!("it was open") };
-                (writing.ends(next_lsn), false)
-            }
-            Tail::Ended { previous, seal_first, .. } => (*previous, *seal_first),
+    /// Seals the segment that is open, in the room kept back for that. Only while there is a next
+    /// one: recovery takes a seal without a next segment for a segment that is missing.
+    fn seal(&mut self, steps: &mut Vec<Step>) -> Option<InFlight> {
+        assert!(!self.spares.is_empty(), "a segment is sealed only when the next one is there");
+        let Tail::Open(_) = &self.tail else { return None };
+        let batch = self.write_batch(0, true, steps);
+        if let Tail::Open(writing) = &self.tail {
+            let previous = writing.ends(self.next_batch_lsn());
+            self.index.seal(writing.segment);
+            self.tail = Tail::Ended { last: writing.segment, previous, seal_first: false };
+        }
+        Some(batch)
+    }
+
+    /// Moves the tail to the spare segment. A cut is sealed there by an empty batch, durable
+    /// before any record (C11).
+    fn begin_segment(&mut self, steps: &mut Vec<Step>) {
+        self.seal(steps);
+        let (segment, bytes) = self.spares.pop_front().expect("the caller saw a spare segment");
+        let Tail::Ended { previous, seal_first, .. } = self.tail else {
+            unreachable!("an open segment was sealed above");
         };
         self.tail = Tail::Open(Writing::fresh(segment, bytes, previous));
         if seal_first {
             self.write_batch(0, false, steps);
         }
-        Some(())
+    }
+
+    /// The LSN of the first record that is in no batch yet.
+    fn next_batch_lsn(&self) -> Lsn {
+        Lsn(self.next_lsn.0 - self.pending.len() as u64)
     }
 
     /// Encodes the next batch with the first `records` waiting ones, and adds its writes and its
-    /// sync. Returns its segment's first LSN, its records and its mark.
-    fn write_batch(
-        &mut self,
-        records: usize,
-        seal: bool,
-        steps: &mut Vec<Step>,
-    ) -> (Lsn, Vec<RecordHead>, Lsn) {
+    /// sync.
+    fn write_batch(&mut self, records: usize, seal: bool, steps: &mut Vec<Step>) -> InFlight {
+        let first_lsn = self.next_batch_lsn();
         let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
-        let plan = BatchPlan {
-            first_lsn: Lsn(self.next_lsn.0 - self.pending.len() as u64),
-            number: self.next_number,
-            mark: self.durable,
-            seal,
-        };
+        let plan = BatchPlan { first_lsn, number: self.next_number, mark: self.durable, seal };
         let mut encoded = Encoded {
             data: self.buffers.pop().unwrap_or_default(),
             descriptors: self.buffers.pop().unwrap_or_default(),
             heads: Vec::with_capacity(records),
         };
         let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
-        let first = writing.previous.first_lsn;
+        let first_lsn_of_segment = writing.previous.first_lsn;
         batch::encode(&self.stamp, plan, self.pending.iter().take(records), writing, &mut encoded);
         self.next_number += 1;
         for record in self.pending.drain(..records) {
@@ -423,7 +423,12 @@ impl Journal {
         steps.push(write(data, encoded.data));
         steps.push(write(offset, encoded.descriptors));
         steps.push(Step::Sync { file });
-        (first, encoded.heads, plan.mark)
+        InFlight {
+            upto: self.next_batch_lsn().prev(),
+            mark: plan.mark,
+            first_lsn_of_segment,
+            heads: encoded.heads,
+        }
     }
 
     /// C2: where the batch changes the hard state, both copies of it become durable first. An

@@ -372,7 +372,7 @@ impl Storage for MemStorage {
         let mut disk = self.0.lock();
         let end = offset + buf.len() as u64;
         let hit = |(file, range): &(String, Range<u64>)| {
-            file == name && range.start < end && offset < range.end
+            file == name && range.start < end && offset < range.end && offset < end
         };
         if disk.script.unreadable.iter().any(hit) {
             return Err(io::Error::from_raw_os_error(5));

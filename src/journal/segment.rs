@@ -21,7 +21,7 @@ pub(crate) const EMPTY_BATCH_BYTES: u64 = 2 * BLOCK;
 pub(crate) const UNFINISHED: &str = ".new";
 
 // Positions are stored as 32-bit numbers of blocks; the smallest segment holds a few batches.
-const _: () = assert!(SEGMENT_BYTES_MIN >= 64 * BLOCK && SEGMENT_BYTES_MIN % BLOCK == 0);
+const _: () = assert!(SEGMENT_BYTES_MIN >= 64 * BLOCK && SEGMENT_BYTES_MIN.is_multiple_of(BLOCK));
 
 /// The file name of a segment.
 pub(crate) fn file_name(segment: SegmentId) -> Arc<str> {

@@ -110,6 +110,15 @@ impl Report {
             | Report::Suspect(ballot) => ballot,
         }
     }
+
+    /// The value, at least, does not verify.
+    #[must_use]
+    pub fn is_damage(self) -> bool {
+        match self {
+            Report::Accepted(_) => false,
+            Report::ValueDamaged(_) | Report::Damaged(_) | Report::Suspect(_) => true,
+        }
+    }
 }
 
 impl Replica {
@@ -202,7 +211,8 @@ impl Replica {
             return self.nack(from, a.ballot, fx);
         }
         self.follow(now, from, a.ballot, fx);
-        self.note_mark(a.ballot, a.chosen_upto);
+        self.note_mark(now, a.ballot, a.chosen_upto, fx);
+        self.advance_marked(fx);
         // Behind: learn first. The leader sends again what is refused here (C4).
         if a.slot > self.chosen_upto.plus(2 * self.config.window_slots) {
             return self.learn_more(now, fx);
@@ -267,7 +277,14 @@ impl Replica {
         upto
     }
 
-    fn ask_resend(&mut self, now: Tick, to: NodeId, ballot: Ballot, slot: Slot, fx: &mut Effects) {
+    pub(super) fn ask_resend(
+        &mut self,
+        now: Tick,
+        to: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        fx: &mut Effects,
+    ) {
         let (retry_us, chosen_upto) = (self.config.timing.retry_us, self.chosen_upto);
         let Some(stream) = &mut self.acceptor.stream else { return };
         if stream.resend_asked.is_some_and(|(at, when)| at == slot && now.since(when) < retry_us) {

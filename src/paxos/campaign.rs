@@ -34,8 +34,10 @@ pub struct Campaign {
     /// Values fetched, each under the exact ballot that was asked for (C6).
     pub(super) fetched: BTreeMap<Slot, (Ballot, Value)>,
     pub(super) fetching: BTreeMap<Slot, (Ballot, NodeId, Tick)>,
-    /// Who does not hold what.
+    /// Who said not to hold what.
     pub(super) fetch_failed: BTreeSet<(Slot, Ballot, NodeId)>,
+    /// Who did not answer in time: asked again when there is nobody else.
+    pub(super) fetch_late: BTreeSet<(Slot, Ballot, NodeId)>,
 }
 
 /// The pages of one member's promise.
@@ -137,6 +139,9 @@ impl Replica {
     ) {
         self.heard_chosen(from, answer.chosen_upto);
         self.round_seen = self.round_seen.max(answer.promised.round);
+        // Behind, perhaps because the leader cannot be heard here: whoever answers can teach.
+        self.learner.want(answer.chosen_upto);
+        self.learn_more(now, fx);
         let Role::Canvassing(canvassing) = &mut self.role else { return };
         if answer.attempt == canvassing.attempt && answer.yes {
             canvassing.yes.insert(from);
@@ -171,6 +176,7 @@ impl Replica {
             fetched: BTreeMap::new(),
             fetching: BTreeMap::new(),
             fetch_failed: BTreeSet::new(),
+            fetch_late: BTreeSet::new(),
         });
         self.send_prepares(fx);
     }
@@ -203,7 +209,7 @@ impl Replica {
                 .collect();
             for slot in late {
                 if let Some((of, node, _)) = campaign.fetching.remove(&slot) {
-                    campaign.fetch_failed.insert((slot, of, node));
+                    campaign.fetch_late.insert((slot, of, node));
                 }
             }
             self.send_prepares(fx);
@@ -270,6 +276,7 @@ impl Replica {
 
     /// The value for exactly (slot, ballot), or why not (C6).
     pub(super) fn on_fetched(&mut self, now: Tick, from: NodeId, f: Fetched, fx: &mut Effects) {
+        self.learn_copy(now, &f, fx);
         let Role::Candidate(campaign) = &mut self.role else { return };
         if f.ballot != campaign.ballot {
             return;
@@ -288,6 +295,7 @@ impl Replica {
             }
             FetchOutcome::Chosen => {
                 campaign.fetch_failed.insert((f.slot, f.of, from));
+                self.heard_chosen(from, f.slot);
                 self.learner.want(f.slot);
                 self.learn_more(now, fx);
             }
@@ -360,11 +368,11 @@ impl Replica {
         let counted = self.counted();
         let everyone = counted.len() == self.config.members.len();
         let Role::Candidate(campaign) = &self.role else { return Settled::Waiting };
-        let own_last = self.own_pages().last();
-        let last = counted.iter().filter_map(|node| campaign.promises.get(node)).map(Pages::last);
-        let last = last.max().unwrap_or_default().max(own_last);
         let own = self.own_pages();
+        let last = counted.iter().filter_map(|node| campaign.promises.get(node)).map(Pages::last);
+        let last = last.max().unwrap_or_default().max(own.last());
         let (mut values, mut missing, mut waiting) = (Vec::new(), Vec::new(), None);
+        let mut found = 0;
         let mut slot = self.chosen_upto.next();
         while slot <= last {
             let report =
@@ -374,17 +382,26 @@ impl Replica {
                 Resolution::Noop => values.push(Value::noop()),
                 Resolution::Wait => waiting = waiting.or(Some(slot)),
                 Resolution::Value(of, holders) => match self.value_at(slot, of) {
-                    Some(value) => values.push(value),
+                    Some(value) => {
+                        values.push(value);
+                        found = values.len();
+                    }
                     None => missing.push((slot, of, holders)),
                 },
             }
             slot = slot.next();
         }
         let hopeless = self.fetch_missing(now, &missing, fx);
+        // Only the node whose own record is damaged ends: it alone can name file and offset.
+        let own_damage = |slot: &Slot| self.acceptor.report(*slot).is_some_and(Report::is_damage);
         match waiting.or(hopeless) {
-            Some(slot) if everyone => Settled::Never(slot),
+            Some(slot) if everyone && own_damage(&slot) => Settled::Never(slot),
             Some(_) => Settled::Waiting,
-            None if missing.is_empty() => Settled::All(values),
+            None if missing.is_empty() => {
+                // Nobody accepted anything behind the last value: those slots stay free.
+                values.truncate(found);
+                Settled::All(values)
+            }
             None => Settled::Waiting,
         }
     }
@@ -408,22 +425,26 @@ impl Replica {
             .map(|held| held.1.clone())
     }
 
-    /// Asks a holder for each missing value; returns a slot that no counted holder can give.
+    /// Asks a holder for each missing value; returns a slot whose every holder said no.
     fn fetch_missing(
         &mut self,
         now: Tick,
         missing: &[(Slot, Ballot, Vec<NodeId>)],
         fx: &mut Effects,
     ) -> Option<Slot> {
+        let target = self.learner.target();
         let Role::Candidate(campaign) = &mut self.role else { return None };
         let mut hopeless = None;
         for (slot, of, holders) in missing {
             if campaign.fetching.get(slot).is_some_and(|asked| asked.0 == *of) {
                 continue;
             }
-            let untried = |node: &&NodeId| !campaign.fetch_failed.contains(&(*slot, *of, **node));
-            let Some(holder) = holders.iter().find(untried).copied() else {
-                hopeless = hopeless.or(Some(*slot));
+            let may = |node: &&NodeId| !campaign.fetch_failed.contains(&(*slot, *of, **node));
+            let silent = |node: &&NodeId| campaign.fetch_late.contains(&(*slot, *of, **node));
+            let holder = holders.iter().find(|node| may(node) && !silent(node));
+            let Some(holder) = holder.or_else(|| holders.iter().find(may)).copied() else {
+                // Somebody may know it as chosen: then it is learned, not fetched.
+                hopeless = hopeless.or(Some(*slot).filter(|slot| *slot > target));
                 continue;
             };
             if campaign.fetching.len() >= FETCHES_MAX {
@@ -436,9 +457,14 @@ impl Replica {
         hopeless
     }
 
-    /// Phase 1 is won: every value found is proposed again, whatever its old ballot (C8), and a
-    /// no-op of the leader's own behind them.
-    fn become_leader(&mut self, now: Tick, values: Vec<Value>, fx: &mut Effects) {
+    /// Phase 1 is won: every value found is proposed again, whatever its old ballot (C8). What is
+    /// proposed is of this ballot, so that it is served once all of it is chosen (R17, R19); a
+    /// leader that finds nothing proposes a no-op. One more behind the others would let the open
+    /// range grow with every failed leadership (C4).
+    fn become_leader(&mut self, now: Tick, mut values: Vec<Value>, fx: &mut Effects) {
+        if values.is_empty() {
+            values.push(Value::noop());
+        }
         let Role::Candidate(campaign) = &self.role else { panic!("only a candidate is elected") };
         let ballot = campaign.ballot;
         assert_eq!(ballot, self.hard.promised, "elected in a ballot that is no longer promised");
@@ -447,14 +473,14 @@ impl Replica {
         let follower = |node: NodeId| {
             let chosen_upto = self.peers.get(&node).map_or(Slot(0), |peer| peer.chosen_upto);
             let sent = first.prev();
-            (node, Follower { sent, chosen_upto, moved_at: now, ..Follower::default() })
+            (node, Follower { upto: sent, sent, chosen_upto, moved_at: now, ..Follower::default() })
         };
         let followers = self.config.others().map(follower).collect();
         self.role = Role::Leader(Leadership {
             ballot,
             first,
             next_slot: first,
-            serving_from: first.plus(values.len() as u64),
+            serving_from: first.plus(values.len() as u64 - 1),
             own_upto: first.prev(),
             own_pending: VecDeque::new(),
             open_bytes: 0,
@@ -471,7 +497,6 @@ impl Replica {
         for value in values {
             self.propose_next(now, value, fx);
         }
-        self.propose_next(now, Value::noop(), fx);
         self.heartbeat(now, fx);
         self.pump_all(now, fx);
     }

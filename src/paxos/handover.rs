@@ -55,7 +55,7 @@ impl Replica {
         }
         self.on_release(&Release { ballot: h.ballot });
         self.heard_chosen(from, h.chosen_upto);
-        self.note_mark(h.ballot, h.chosen_upto);
+        self.note_mark(now, h.ballot, h.chosen_upto, fx);
         self.advance_marked(fx);
         if self.may_campaign(now, h.ballot) {
             self.campaign(now, h.ballot, fx);

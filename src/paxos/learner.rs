@@ -4,7 +4,7 @@ use super::effects::{Effect, Effects, Plain, Stop, Vote};
 use super::replica::{Replica, Role};
 use crate::limits::LEARN_SLOTS_MAX;
 use crate::types::{Ballot, NodeId, Record, Slot, Tick, Value};
-use crate::wire::peer::{Learn, Learned, Mark};
+use crate::wire::peer::{Fetch, FetchOutcome, Fetched, Learn, Learned, Mark};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A fact that is not yet on disk goes there after this, so that a restart forgets little.
@@ -19,11 +19,28 @@ pub struct Learner {
     mark: (Ballot, Slot),
     /// Somebody knows that slots up to here are chosen.
     target: Slot,
-    asking: Option<Asking>,
-    /// Peers that could not serve the slot wanted next.
-    refused: BTreeSet<NodeId>,
+    /// After what comes next behind the watermark.
+    forward: Enquiry,
+    /// After the first hole.
+    repair: Enquiry,
+    /// Peers whose copy of the first hole is damaged too.
+    hopeless: BTreeSet<NodeId>,
+    /// The next slot is chosen in this ballot, said a peer whose own copy is damaged (C7).
+    identified: Option<(Slot, Ballot)>,
     /// The watermark that the last `Chosen` record told, and when.
     recorded: (Slot, Tick),
+}
+
+/// One line of enquiry: one peer after another is asked, until somebody can serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Enquiry {
+    asking: Option<Asking>,
+    /// Peers that did not serve in this round, by their answer or by silence.
+    refused: BTreeSet<NodeId>,
+    /// Who served last: asked first, so that a silent peer slows down one request, not each.
+    served: Option<NodeId>,
+    /// When all were asked in vain, the next round begins no sooner.
+    rest_until: Tick,
 }
 
 /// One request for chosen values under way.
@@ -32,6 +49,29 @@ struct Asking {
     peer: NodeId,
     from: Slot,
     until: Tick,
+}
+
+impl Enquiry {
+    fn asked(&self, peer: NodeId, from: Slot) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.peer == peer && asking.from == from)
+    }
+
+    fn lost(&mut self, node: NodeId) {
+        if self.asking.as_ref().is_some_and(|asking| asking.peer == node) {
+            self.asking = None;
+        }
+    }
+
+    /// What was asked is answered, or late.
+    fn over(&mut self, now: Tick) {
+        if self.asking.as_ref().is_some_and(|asking| now >= asking.until) {
+            self.refused.extend(self.asking.take().map(|asking| asking.peer));
+        }
+    }
+
+    fn retry_at(&self) -> Tick {
+        self.asking.as_ref().map_or(self.rest_until, |asking| asking.until)
+    }
 }
 
 impl Learner {
@@ -48,23 +88,31 @@ impl Learner {
         self.holes.first_key_value().map(|entry| *entry.0)
     }
 
-    pub(super) fn retry_at(&self) -> Option<Tick> {
-        self.asking.as_ref().map(|asking| asking.until)
+    /// When to look at the enquiries again.
+    pub(super) fn retry_at(&self, chosen_upto: Slot) -> Option<Tick> {
+        let forward = (self.target > chosen_upto).then(|| self.forward.retry_at());
+        let repair = (!self.holes.is_empty()).then(|| self.repair.retry_at());
+        forward.into_iter().chain(repair).min()
     }
 
+    /// Slots up to here are known to be chosen by somebody.
+    pub(super) fn target(&self) -> Slot {
+        self.target
+    }
+
+    /// The peer could not serve what comes next.
     pub(super) fn refused(&self, peer: NodeId) -> bool {
-        self.refused.contains(&peer)
+        self.forward.refused.contains(&peer)
     }
 
     pub(super) fn forgive(&mut self) {
-        self.refused.clear();
+        self.forward.refused.clear();
     }
 
     /// The connection to a peer is gone, and what was asked there with it.
     pub(super) fn lost(&mut self, node: NodeId) {
-        if self.asking.as_ref().is_some_and(|asking| asking.peer == node) {
-            self.asking = None;
-        }
+        self.forward.lost(node);
+        self.repair.lost(node);
     }
 
     pub(super) fn want(&mut self, upto: Slot) {
@@ -73,15 +121,25 @@ impl Learner {
 }
 
 impl Replica {
-    /// A leader of `ballot` said that everything up to `upto` is chosen.
-    pub(super) fn note_mark(&mut self, ballot: Ballot, upto: Slot) {
-        let learner = &mut self.learner;
-        if ballot > learner.mark.0 {
-            learner.mark = (ballot, upto);
-        } else if ballot == learner.mark.0 {
-            learner.mark.1 = learner.mark.1.max(upto);
+    /// A leader of `ballot` said that everything up to `upto` is chosen. What the ballot before said
+    /// goes to disk first: no accept of the new one will carry it, and a restart would find more
+    /// open slots than C4 allows.
+    pub(super) fn note_mark(&mut self, now: Tick, ballot: Ballot, upto: Slot, fx: &mut Effects) {
+        if ballot > self.learner.mark.0 {
+            self.record_mark(now, fx);
+            self.learner.mark = (ballot, upto);
+        } else if ballot == self.learner.mark.0 {
+            self.learner.mark.1 = self.learner.mark.1.max(upto);
         }
-        learner.want(upto);
+        self.learner.want(upto);
+    }
+
+    fn record_mark(&mut self, now: Tick, fx: &mut Effects) {
+        let (ballot, slot) = self.learner.mark;
+        if slot > self.learner.recorded.0 {
+            self.learner.recorded = (slot.min(self.chosen_upto), now);
+            self.persist(Record::Chosen { ballot, slot }, fx);
+        }
     }
 
     pub(super) fn on_mark(&mut self, now: Tick, from: NodeId, mark: &Mark, fx: &mut Effects) {
@@ -89,7 +147,7 @@ impl Replica {
         if mark.ballot.node != from || mark.ballot != self.hard.promised {
             return;
         }
-        self.note_mark(mark.ballot, mark.chosen_upto);
+        self.note_mark(now, mark.ballot, mark.chosen_upto, fx);
         self.advance_marked(fx);
         self.learn_more(now, fx);
     }
@@ -113,6 +171,7 @@ impl Replica {
     pub(super) fn choose(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) {
         assert_eq!(slot, self.chosen_upto.next(), "slots are chosen in order");
         self.chosen_upto = slot;
+        self.learner.identified = None;
         self.acceptor.accepted.remove(&slot);
         self.acceptor.settle(slot);
         fx.push(Effect::Chosen { slot, ballot, value });
@@ -125,42 +184,58 @@ impl Replica {
         fx.push(Effect::Serve { to: from, learn });
     }
 
-    /// Asks for what is missing, unless a request is under way. A leader learns nothing: what it
+    /// Asks for what is missing, unless a request is under way. A leader learns nothing new: what it
     /// knows as chosen in its ballot it decided itself (C9).
     pub(super) fn learn_more(&mut self, now: Tick, fx: &mut Effects) {
-        if let Some(asking) = &self.learner.asking {
-            if now < asking.until {
-                return;
-            }
-            self.learner.refused.insert(asking.peer);
-            self.learner.asking = None;
+        let (from, upto) = (self.chosen_upto.next(), self.learner.target);
+        if from <= upto && !matches!(self.role, Role::Leader(_)) {
+            // A candidate goes without what nobody serves, rather than ask in circles (C7).
+            let rounds = !matches!(self.role, Role::Candidate(_));
+            let mut enquiry = std::mem::take(&mut self.learner.forward);
+            self.enquire(now, &mut enquiry, Learn { from, upto }, rounds, fx);
+            self.learner.forward = enquiry;
         }
-        let (from, upto) = match (self.learner.first_hole(), &self.role) {
-            (Some(hole), _) => (hole, hole),
-            (None, Role::Leader(_)) => return,
-            (None, Role::Follower | Role::Canvassing(_) | Role::Candidate(_)) => {
-                (self.chosen_upto.next(), self.learner.target)
-            }
-        };
-        if from > upto {
-            return;
+        if let Some(hole) = self.learner.first_hole() {
+            let mut enquiry = std::mem::take(&mut self.learner.repair);
+            self.enquire(now, &mut enquiry, Learn { from: hole, upto: hole }, true, fx);
+            self.learner.repair = enquiry;
         }
-        let Some(peer) = self.teacher() else { return };
-        let until = now.after(self.config.timing.election_us);
-        self.learner.asking = Some(Asking { peer, from, until });
-        fx.send(peer, Plain::Learn(Learn { from, upto }));
     }
 
-    /// The peer to learn from: the leader, or any other that is up, in turn.
-    fn teacher(&self) -> Option<NodeId> {
+    fn enquire(
+        &self,
+        now: Tick,
+        enquiry: &mut Enquiry,
+        learn: Learn,
+        rounds: bool,
+        fx: &mut Effects,
+    ) {
+        enquiry.over(now);
+        if enquiry.asking.is_some() {
+            return;
+        }
+        let mut peer = self.teacher(enquiry);
+        if peer.is_none() && rounds && !enquiry.refused.is_empty() && now >= enquiry.rest_until {
+            enquiry.refused.clear();
+            enquiry.rest_until = now.after(self.config.timing.retry_us);
+            peer = self.teacher(enquiry);
+        }
+        let Some(peer) = peer else { return };
+        let until = now.after(self.config.timing.election_us);
+        enquiry.asking = Some(Asking { peer, from: learn.from, until });
+        fx.send(peer, Plain::Learn(learn));
+    }
+
+    /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
+    fn teacher(&self, enquiry: &Enquiry) -> Option<NodeId> {
         let fit = |node: &NodeId| {
-            self.peers.get(node).is_some_and(|peer| peer.up) && !self.learner.refused(*node)
+            self.peers.get(node).is_some_and(|peer| peer.up) && !enquiry.refused.contains(node)
         };
         let ahead = |node: &NodeId| {
             fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
         };
-        let leader = self.leader.filter(fit);
-        leader
+        let known = enquiry.served.filter(fit).or_else(|| self.leader.filter(fit));
+        known
             .or_else(|| self.config.others().find(ahead))
             .or_else(|| self.config.others().find(fit))
     }
@@ -168,32 +243,46 @@ impl Replica {
     /// Chosen values arrived. Each gets a record of its own before it counts as held (C9).
     pub(super) fn on_learned(&mut self, now: Tick, from: NodeId, l: Learned, fx: &mut Effects) {
         self.heard_chosen(from, l.chosen_upto);
-        let asked = self.learner.asking.as_ref();
-        if !asked.is_some_and(|asking| asking.peer == from && asking.from == l.from) {
+        let (slot, damaged) = (l.from, l.damaged);
+        let forward = self.learner.forward.asked(from, slot);
+        let repair = self.learner.repair.asked(from, slot);
+        if !forward && !repair {
             return; // An answer that came too late: another was asked meanwhile.
         }
-        self.learner.asking = None;
         let mut progress = false;
         for (slot, ballot, value) in l.values {
             progress |= self.learn_value(slot, ballot, value, fx);
         }
+        if let Some(ballot) = damaged.filter(|_| !progress && forward) {
+            progress = self.learn_identified(slot, ballot, fx);
+        }
+        let enquiry = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
+        enquiry.asking = None;
         if progress {
-            self.learner.forgive();
+            enquiry.served = Some(from);
         } else {
-            self.learner.refused.insert(from);
-            self.give_up_unsettled(fx);
+            enquiry.refused.insert(from);
+        }
+        if repair && !progress {
+            self.repair_refused(from, slot, damaged.is_some(), fx);
         }
         self.advance_marked(fx);
         self.learn_more(now, fx);
-        match &self.role {
-            Role::Candidate(_) => self.campaign_step(now, fx),
-            Role::Follower if progress => self.tell_progress(fx),
+        match &mut self.role {
+            Role::Candidate(campaign) => {
+                if progress {
+                    campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+                }
+                self.campaign_step(now, fx);
+            }
+            Role::Follower if progress => self.tell_progress(now, fx),
             Role::Follower | Role::Canvassing(_) | Role::Leader(_) => {}
         }
     }
 
     fn learn_value(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) -> bool {
         if self.learner.holes.remove(&slot).is_some() {
+            self.learner.hopeless.clear();
             self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
             fx.push(Effect::Repaired { slot, ballot, value });
             return true;
@@ -206,8 +295,53 @@ impl Replica {
         true
     }
 
-    /// Tells the leader how far this follower came, so that it sends what was held back.
-    fn tell_progress(&mut self, fx: &mut Effects) {
+    /// The next slot is chosen in exactly `ballot`, but damaged where it was asked for: a copy that
+    /// was accepted in that ballot is as good, here or elsewhere (C7).
+    fn learn_identified(&mut self, slot: Slot, ballot: Ballot, fx: &mut Effects) -> bool {
+        if slot != self.chosen_upto.next() || ballot.is_zero() {
+            return false;
+        }
+        let own = self.acceptor.accepted.get(&slot).filter(|held| held.0 == ballot);
+        if let Some(value) = own.map(|held| held.1.clone()) {
+            return self.learn_value(slot, ballot, value, fx);
+        }
+        self.learner.identified = Some((slot, ballot));
+        self.fetch_copy(slot, ballot, fx);
+        false
+    }
+
+    fn fetch_copy(&self, slot: Slot, of: Ballot, fx: &mut Effects) {
+        self.broadcast(&Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of }), fx);
+    }
+
+    /// A copy of a chosen slot, accepted in the very ballot in which it was chosen.
+    pub(super) fn learn_copy(&mut self, now: Tick, f: &Fetched, fx: &mut Effects) {
+        let FetchOutcome::Held(value) = &f.outcome else { return };
+        let identified = self.learner.identified == Some((f.slot, f.of));
+        let hole = self.learner.holes.get(&f.slot) == Some(&f.of);
+        if (identified || hole) && self.learn_value(f.slot, f.of, value.clone(), fx) {
+            self.advance_marked(fx);
+            self.learn_more(now, fx);
+        }
+    }
+
+    /// A peer cannot serve the first hole. One that does not know it as chosen may still hold a
+    /// copy; when it is damaged at every other member too, the node must end.
+    fn repair_refused(&mut self, from: NodeId, slot: Slot, damaged: bool, fx: &mut Effects) {
+        let Some(ballot) = self.learner.holes.get(&slot).copied() else { return };
+        if damaged {
+            self.learner.hopeless.insert(from);
+        } else if !ballot.is_zero() {
+            fx.send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
+        }
+        if self.config.others().all(|node| self.learner.hopeless.contains(&node)) {
+            self.stop(Stop::Unsettled { slot }, fx);
+        }
+    }
+
+    /// Tells the leader how far this follower came, so that it sends what was held back, or what
+    /// was refused here because it lay behind the gap that is closed now.
+    fn tell_progress(&mut self, now: Tick, fx: &mut Effects) {
         let Some(leader) = self.leader.filter(|leader| *leader == self.hard.promised.node) else {
             return;
         };
@@ -216,13 +350,9 @@ impl Replica {
         let upto = if streams { self.stream_upto() } else { Slot(0) };
         let accepted = self.accepted_upto(leader, upto);
         fx.send_after(self.last_lsn(), leader, Vote::Accepted(accepted));
-    }
-
-    /// A damaged chosen slot that every other member was asked for in vain ends the node.
-    fn give_up_unsettled(&mut self, fx: &mut Effects) {
-        let Some(slot) = self.learner.first_hole() else { return };
-        if self.config.others().all(|node| self.learner.refused(node)) {
-            self.stop(Stop::Unsettled { slot }, fx);
+        let missed = self.acceptor.stream.as_ref().is_some_and(|s| s.resend_asked.is_some());
+        if streams && missed && self.chosen_upto >= self.learner.target {
+            self.ask_resend(now, leader, promised, upto.next(), fx);
         }
     }
 
@@ -244,19 +374,10 @@ impl Replica {
 
     /// Repeats what went unanswered, and writes down what is known when no accept does.
     pub(super) fn learn_tick(&mut self, now: Tick, fx: &mut Effects) {
-        let idle = self.learner.asking.is_none();
-        let late = self.learner.asking.as_ref().is_some_and(|asking| now >= asking.until);
-        if late || (idle && self.learner.first_hole().is_some()) {
-            self.learn_more(now, fx);
-            if self.learner.asking.is_none() && !self.learner.refused.is_empty() {
-                self.learner.forgive(); // All were asked: begin anew.
-            }
-        }
-        let (recorded, at) = self.learner.recorded;
-        let (ballot, slot) = self.learner.mark;
-        if slot > recorded && self.chosen_upto >= slot && now.since(at) >= CHOSEN_RECORD_US {
-            self.learner.recorded = (slot, now);
-            self.persist(Record::Chosen { ballot, slot }, fx);
+        self.learn_more(now, fx);
+        let (_, at) = self.learner.recorded;
+        if self.chosen_upto >= self.learner.mark.1 && now.since(at) >= CHOSEN_RECORD_US {
+            self.record_mark(now, fx);
         }
     }
 }

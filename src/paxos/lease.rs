@@ -30,7 +30,7 @@ impl Replica {
         }
         self.follow(now, from, h.ballot, fx);
         self.heard_chosen(from, h.chosen_upto);
-        self.note_mark(h.ballot, h.chosen_upto);
+        self.note_mark(now, h.ballot, h.chosen_upto, fx);
         if h.lease_us > 0 {
             if h.lease_us > self.hard.lease_longest_us {
                 self.hard.lease_longest_us = h.lease_us;

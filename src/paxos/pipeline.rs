@@ -256,7 +256,7 @@ impl Replica {
         if before < leadership.serving_from && chosen_upto >= leadership.serving_from {
             fx.push(Effect::Leading(Some(ballot)));
         }
-        self.note_mark(ballot, chosen_upto);
+        self.note_mark(now, ballot, chosen_upto, fx);
         if mark_us == 0 {
             self.send_mark(fx);
         }

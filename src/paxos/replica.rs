@@ -404,7 +404,7 @@ impl Replica {
         if !self.hard.formed {
             at = at.min(self.meet_at);
         }
-        if let Some(retry_at) = self.learner.retry_at() {
+        if let Some(retry_at) = self.learner.retry_at(self.chosen_upto) {
             at = at.min(retry_at);
         }
         // A deadline in the past means "as soon as possible", never a busy loop.

@@ -15,14 +15,21 @@ impl Shard {
     /// Applies every chosen slot whose value is here. What is only in the journal, because this
     /// node was just started or was far behind, is read from there, chunk by chunk.
     pub(super) fn apply_ready(&mut self, now: Tick, out: &mut Vec<Output>) {
-        loop {
+        self.apply_cached(now, out);
+        let slot = self.machine.applied_upto().next();
+        if slot <= self.replica.chosen_upto() && !self.replaying && !self.has_failed() {
+            self.replay(slot, out);
+        }
+    }
+
+    /// Applies the chosen slots whose values are in memory.
+    pub(super) fn apply_cached(&mut self, now: Tick, out: &mut Vec<Output>) {
+        while !self.replaying {
             let slot = self.machine.applied_upto().next();
-            if slot > self.replica.chosen_upto() || self.replaying {
+            if slot > self.replica.chosen_upto() {
                 return;
             }
-            let Some((ballot, value)) = self.cache.get(slot).cloned() else {
-                return self.replay(slot, out);
-            };
+            let Some((ballot, value)) = self.cache.get(slot).cloned() else { return };
             if !self.apply(now, slot, ballot, &value, out) {
                 return;
             }

@@ -255,6 +255,8 @@ impl Shard {
             }
             Effect::Leading(None) => {
                 log::info!("shard {}: no longer leads", self.options.shard);
+                // What was chosen before is answered as such, not as unknown.
+                self.apply_cached(now, out);
                 self.void_writes(out);
                 self.void_reads(out);
             }
@@ -284,6 +286,10 @@ impl Shard {
     pub(super) fn fail(&mut self, exit: u8, text: String, out: &mut Vec<Output>) {
         self.failed = true;
         out.push(Output::Fatal { exit, text });
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
     }
 
     pub(super) fn token(&mut self) -> u64 {

@@ -243,6 +243,8 @@ pub struct Rig {
     pub records: Vec<Record>,
     /// How many of them were reported durable.
     pub durable: usize,
+    /// How many records were durable before the last batch that held any.
+    pub durable_before: usize,
     /// The highest promised ballot and count of boots ever pushed, kept or not: the hard-state
     /// file is written ahead of the batch.
     pub hard_max: (Ballot, u64),
@@ -265,7 +267,7 @@ impl Rig {
         hard_max: (Ballot, u64),
     ) -> Rig {
         let durable = journal.durable_upto().0 as usize;
-        Rig { storage, journal, records, durable, hard_max }
+        Rig { storage, journal, records, durable, durable_before: durable, hard_max }
     }
 
     pub fn push(&mut self, records: Vec<Record>) {
@@ -283,6 +285,7 @@ impl Rig {
         while let Some(job) = self.journal.next_job() {
             let done = execute(&self.storage, job)?;
             if let Some(Event::Durable(lsn)) = self.journal.done(done) {
+                self.durable_before = self.durable;
                 self.durable = lsn.0 as usize;
                 assert_eq!(self.journal.durable_upto(), lsn);
             }

@@ -174,3 +174,13 @@ fn a_gone_connection_gets_no_answer() {
     assert!(node.take(9, id).is_none());
     assert_eq!(first(Some(node.ask(Request::Append(append("a", "y"))))), 1);
 }
+
+/// An append whose bytes are refused breaks its chain as any other failure does.
+#[test]
+fn a_refused_append_breaks_its_chain() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    node.input(Input::ChainFailed { conn: ConnId(1), log: crate::node::log("a"), chain: 3 });
+    let behind = Append { chain: 3, ..append("a", "behind") };
+    assert_eq!(code(&node.ask(Request::Append(behind))), Some(ErrorCode::PriorFailed));
+}

@@ -5,8 +5,8 @@ use crate::model::{Message, Vector, vector};
 use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, ShardId, Slot, Tick, Value};
 use paxosd::wire::peer::{
     Accept, Accepted, Canvass, CanvassAnswer, Damage, Fetch, FetchOutcome, Fetched, Grant,
-    HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Meet, Message as Peer, Nack, Prepare,
-    Promise, Release, Report,
+    HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
+    Promise, Release, Report, Resend,
 };
 use paxosd::wire::peer_hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
@@ -187,7 +187,6 @@ fn leadership() -> Vec<Vector> {
                 ballot: BALLOT,
                 sent_at: Tick(7_000_000),
                 lease_us: 1_000_000,
-                upto: Slot(43),
                 chosen_upto,
                 durable: Lsn(91),
             }),
@@ -197,5 +196,7 @@ fn leadership() -> Vec<Vector> {
         peer("learned-damaged", learned(Vec::new(), Some(LOWER))),
         peer("hand-over", Peer::HandOver(HandOver { ballot: BALLOT, chosen_upto })),
         peer("release", Peer::Release(Release { ballot: BALLOT })),
+        peer("mark", Peer::Mark(Mark { ballot: BALLOT, chosen_upto })),
+        peer("resend", Peer::Resend(Resend { ballot: BALLOT, from: Slot(41), chosen_upto })),
     ]
 }
