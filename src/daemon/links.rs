@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn reasons_are_news_once() {
         let mut links = Links::new(NodeId(2), nodes(&[1, 2]), 7);
-        let mut fail = |links: &mut Links, reason: &str| {
+        let fail = |links: &mut Links, reason: &str| {
             links.due(Tick(u64::MAX / 2));
             links.failed(NodeId(1), Tick(0), reason)
         };

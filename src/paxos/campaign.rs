@@ -153,9 +153,11 @@ impl Replica {
 
     fn count_canvass(&mut self, now: Tick, fx: &mut Effects) {
         let Role::Canvassing(canvassing) = &self.role else { return };
-        if canvassing.yes.len() >= self.config.quorums.prepare
-            && self.may_campaign(now, Ballot::ZERO)
-        {
+        // Who wins a small prepare quorum but reaches no accept quorum would lead nothing, and keep
+        // those from leading that reach one (C18).
+        let quorums = self.config.quorums;
+        let needed = quorums.prepare.max(quorums.accept);
+        if canvassing.yes.len() >= needed && self.may_campaign(now, Ballot::ZERO) {
             self.campaign(now, Ballot::ZERO, fx);
         }
     }

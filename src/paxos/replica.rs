@@ -362,6 +362,12 @@ impl Replica {
         self.durable
     }
 
+    /// The LSN of the next record.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.next_lsn
+    }
+
     /// The other members.
     #[must_use]
     pub fn peers(&self) -> &BTreeMap<NodeId, Peer> {
