@@ -16,8 +16,9 @@ use std::sync::Arc;
 
 /// A batch is closed when its data reaches this size; a larger record is a batch of its own.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Buffers larger than this are not kept for the next batch.
-const KEPT_BUFFER_BYTES: usize = 1 << 20;
+/// Buffers are kept for the next batch up to this size in all: fresh memory for a batch of a
+/// megabyte costs more than copying the values into it.
+const KEPT_BYTES_MAX: usize = 8 << 20;
 /// Buffers kept for the next batch: data and descriptors, twice for a batch that seals a segment.
 const KEPT_BUFFERS: usize = 4;
 /// Records so close together are read in one go: reading a gap costs less than another read.
@@ -394,11 +395,13 @@ impl Journal {
         let first_lsn = self.next_batch_lsn();
         let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
         let plan = BatchPlan { first_lsn, number: self.next_number, mark: self.durable, seal };
-        let mut encoded = Encoded {
-            data: self.buffers.pop().unwrap_or_default(),
-            descriptors: self.buffers.pop().unwrap_or_default(),
-            heads: Vec::with_capacity(records),
-        };
+        // The largest buffer for the data, which are the larger part.
+        self.buffers.sort_by_key(Vec::capacity);
+        let largest = self.buffers.pop().unwrap_or_default();
+        let smallest = self.buffers.first_mut().map(std::mem::take).unwrap_or_default();
+        self.buffers.retain(|buffer| buffer.capacity() > 0);
+        let mut encoded =
+            Encoded { data: largest, descriptors: smallest, heads: Vec::with_capacity(records) };
         let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
         let first_lsn_of_segment = writing.previous.first_lsn;
         batch::encode(&self.stamp, plan, self.pending.iter().take(records), writing, &mut encoded);
@@ -451,7 +454,8 @@ impl Journal {
         }
         self.marked = self.marked.max(batch.mark);
         for buffer in done.buffers {
-            if self.buffers.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BUFFER_BYTES {
+            let kept: usize = self.buffers.iter().map(Vec::capacity).sum();
+            if self.buffers.len() < KEPT_BUFFERS && kept + buffer.capacity() <= KEPT_BYTES_MAX {
                 self.buffers.push(buffer);
             }
         }
