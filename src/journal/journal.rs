@@ -16,11 +16,9 @@ use std::sync::Arc;
 
 /// A batch is closed when its data reaches this size; a larger record is a batch of its own.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Buffers are kept for the next batch up to this size in all: fresh memory for a batch of a
-/// megabyte costs more than copying the values into it.
-const KEPT_BYTES_MAX: usize = 8 << 20;
-/// Buffers kept for the next batch: data and descriptors, twice for a batch that seals a segment.
-const KEPT_BUFFERS: usize = 4;
+/// The buffers of a batch are kept for the next one up to this size each: fresh memory for a batch
+/// of a megabyte costs more than copying the values into it.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// Records so close together are read in one go: reading a gap costs less than another read.
 const COALESCE_GAP_BYTES: u64 = 64 << 10;
 /// Most slots of one read job.
@@ -111,6 +109,7 @@ pub struct Journal {
     hard_changed: bool,
     hard_file: Arc<str>,
     index: Index,
+    /// Of the last batch, the larger one first: data, then descriptors.
     buffers: Vec<Vec<u8>>,
 }
 
@@ -395,13 +394,12 @@ impl Journal {
         let first_lsn = self.next_batch_lsn();
         let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
         let plan = BatchPlan { first_lsn, number: self.next_number, mark: self.durable, seal };
-        // The largest buffer for the data, which are the larger part.
-        self.buffers.sort_by_key(Vec::capacity);
-        let largest = self.buffers.pop().unwrap_or_default();
-        let smallest = self.buffers.first_mut().map(std::mem::take).unwrap_or_default();
-        self.buffers.retain(|buffer| buffer.capacity() > 0);
-        let mut encoded =
-            Encoded { data: largest, descriptors: smallest, heads: Vec::with_capacity(records) };
+        let mut buffers = std::mem::take(&mut self.buffers).into_iter();
+        let mut encoded = Encoded {
+            data: buffers.next().unwrap_or_default(),
+            descriptors: buffers.next().unwrap_or_default(),
+            heads: Vec::with_capacity(records),
+        };
         let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
         let first_lsn_of_segment = writing.previous.first_lsn;
         batch::encode(&self.stamp, plan, self.pending.iter().take(records), writing, &mut encoded);
@@ -453,12 +451,10 @@ impl Journal {
             }
         }
         self.marked = self.marked.max(batch.mark);
-        for buffer in done.buffers {
-            let kept: usize = self.buffers.iter().map(Vec::capacity).sum();
-            if self.buffers.len() < KEPT_BUFFERS && kept + buffer.capacity() <= KEPT_BYTES_MAX {
-                self.buffers.push(buffer);
-            }
-        }
+        self.buffers = done.buffers;
+        self.buffers.retain(|buffer| buffer.capacity() <= KEPT_BUFFER_BYTES);
+        self.buffers.sort_unstable_by_key(|buffer| std::cmp::Reverse(buffer.capacity()));
+        self.buffers.truncate(2);
         let news = batch.upto > self.durable;
         self.durable = batch.upto;
         news.then_some(Event::Durable(batch.upto))
