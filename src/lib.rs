@@ -22,5 +22,6 @@ pub mod limits;
 pub mod machine;
 pub mod paxos;
 pub mod shard;
+pub mod sim;
 pub mod types;
 pub mod wire;

@@ -235,9 +235,11 @@ fn c11_a_cut_is_sealed_in_a_new_segment_before_the_first_append() {
         let (rig, _) = run_until(seed, 30, 60 + rng.below(60));
         rig.storage.crash(&mut || rng.next());
         let (journal, recovered) = recover_and_check(&rig, &rig.storage, "first");
-        let Some(torn) = recovered.torn else { continue };
+        let Some(torn) = recovered.torn.clone() else { continue };
         let kept = recovered.next_lsn.0 as usize - 1;
         assert_eq!(torn.first_lsn, recovered.next_lsn);
+        assert!(recovered.is_refuted_by(torn.first_lsn), "a peer that saw it acknowledged");
+        assert!(!recovered.is_refuted_by(recovered.next_lsn.prev()));
         let segments = rig.storage.list().unwrap();
         let records = rig.records[..kept].to_vec();
         let mut rig = Rig::going_on(rig.storage, journal, records, rig.hard_max);

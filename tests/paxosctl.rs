@@ -149,6 +149,7 @@ fn follow_waits_for_more() {
     cluster.script(|seen, _| {
         // At the tail the mock answers at once, as a node does when the wait is over.
         if matches!(seen.request, Request::Read(_)) && seen.nth > 0 {
+            // Sleeps because the wait at a log's tail is what is played here.
             std::thread::sleep(Duration::from_millis(20));
         }
         Act::Usual

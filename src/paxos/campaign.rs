@@ -113,7 +113,8 @@ impl Replica {
         }
     }
 
-    /// Yes only if no leader is alive here, and nothing is missing to serve the candidate.
+    /// Yes only if no leader is alive here, and no value is missing that the candidate would have
+    /// to learn from here.
     pub(super) fn on_canvass(&mut self, now: Tick, from: NodeId, c: &Canvass, fx: &mut Effects) {
         let silent = match &self.role {
             Role::Follower => {
@@ -124,7 +125,8 @@ impl Replica {
             Role::Leader(_) => false,
         };
         let granted = self.promise_wait(now, from, Ballot::ZERO) > 0;
-        let yes = silent && !granted && self.may_vote(now);
+        let serves = self.holes().range(c.chosen_upto.next()..).next().is_none();
+        let yes = silent && !granted && serves && self.may_vote(now);
         let (promised, chosen_upto) = (self.hard.promised, self.chosen_upto);
         let answer = CanvassAnswer { attempt: c.attempt, yes, promised, chosen_upto };
         fx.send(from, Plain::CanvassAnswer(answer));
@@ -151,9 +153,11 @@ impl Replica {
 
     fn count_canvass(&mut self, now: Tick, fx: &mut Effects) {
         let Role::Canvassing(canvassing) = &self.role else { return };
-        if canvassing.yes.len() >= self.config.quorums.prepare
-            && self.may_campaign(now, Ballot::ZERO)
-        {
+        // Who wins a small prepare quorum but reaches no accept quorum would lead nothing, and keep
+        // those from leading that reach one (C18).
+        let quorums = self.config.quorums;
+        let needed = quorums.prepare.max(quorums.accept);
+        if canvassing.yes.len() >= needed && self.may_campaign(now, Ballot::ZERO) {
             self.campaign(now, Ballot::ZERO, fx);
         }
     }

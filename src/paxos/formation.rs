@@ -34,7 +34,11 @@ impl Replica {
             peer.up = true;
             peer.met = None;
         }
-        self.send_meet(node, fx);
+        if self.hard_lsn <= self.durable {
+            self.send_meet(node, fx);
+        } else {
+            self.meet_due = true;
+        }
         // What was in flight on the old connection is gone: send again from the durable mark (C3).
         if let Role::Leader(leadership) = &mut self.role
             && let Some(follower) = leadership.followers.get_mut(&node)
@@ -78,18 +82,20 @@ impl Replica {
         }
     }
 
-    /// Formed when every member has made every incarnation durable, the same ones everywhere.
+    /// Formed when every member has made every incarnation durable, the same ones everywhere; or
+    /// when one that is formed says so: it has seen just that, and a member may be gone since.
     fn form(&mut self, fx: &mut Effects) {
         if self.hard.formed || self.hard_lsn > self.durable {
             return;
         }
         let all: Vec<(NodeId, Incarnation)> = self.known();
         let everyone = all.len() == self.config.members.len();
-        let agree = |meet: &Meet| meet.known == all;
-        let others = self.config.others().all(|node| {
-            self.peers.get(&node).and_then(|peer| peer.met.as_ref()).is_some_and(agree)
-        });
-        if everyone && others {
+        let met = |node: NodeId| self.peers.get(&node).and_then(|peer| peer.met.as_ref());
+        let agrees = |meet: &Meet| meet.known == all;
+        let others = self.config.others().all(|node| met(node).is_some_and(agrees));
+        let told = |node| met(node).is_some_and(|meet| meet.formed && agrees(meet));
+        let told = self.config.others().any(told);
+        if everyone && (others || told) {
             self.hard.formed = true;
             self.persist_hard(fx);
             self.meet_due = true;

@@ -27,6 +27,9 @@ pub struct Learner {
     hopeless: BTreeSet<NodeId>,
     /// The next slot is chosen in this ballot, said a peer whose own copy is damaged (C7).
     identified: Option<(Slot, Ballot)>,
+    /// The highest slot that is known to be chosen from a mark or from acknowledgements: that it is
+    /// chosen has no record of its own, as what is learned has.
+    by_mark: Slot,
     /// The watermark that the last `Chosen` record told, and when.
     recorded: (Slot, Tick),
 }
@@ -115,6 +118,10 @@ impl Learner {
         self.repair.lost(node);
     }
 
+    pub(super) fn chosen_by_mark(&mut self, upto: Slot) {
+        self.by_mark = upto;
+    }
+
     pub(super) fn want(&mut self, upto: Slot) {
         self.target = self.target.max(upto);
     }
@@ -161,6 +168,7 @@ impl Replica {
                 Some((held, value)) if *held == ballot => {
                     let value = value.clone();
                     self.choose(slot, ballot, value, fx);
+                    self.learner.chosen_by_mark(slot);
                 }
                 Some(_) | None => break,
             }
@@ -248,6 +256,10 @@ impl Replica {
         let repair = self.learner.repair.asked(from, slot);
         if !forward && !repair {
             return; // An answer that came too late: another was asked meanwhile.
+        }
+        // What is learned is known after a restart only if all below it is.
+        if self.learner.by_mark > self.learner.recorded.0 && !l.values.is_empty() {
+            self.record_mark(now, fx);
         }
         let mut progress = false;
         for (slot, ballot, value) in l.values {

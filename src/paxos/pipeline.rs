@@ -257,6 +257,7 @@ impl Replica {
             fx.push(Effect::Leading(Some(ballot)));
         }
         self.note_mark(now, ballot, chosen_upto, fx);
+        self.learner.chosen_by_mark(chosen_upto);
         if mark_us == 0 {
             self.send_mark(fx);
         }

@@ -145,12 +145,13 @@ impl Replica {
         let first_wait =
             if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
         let peers = config.others().map(|node| (node, Peer::default())).collect();
-        let durable = memory.next_lsn.prev();
+        let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
+        let durable = next_lsn.prev();
         let mut replica = Replica {
             round_seen: hard.promised.round,
             hard,
             hard_lsn: durable,
-            next_lsn: memory.next_lsn,
+            next_lsn,
             durable,
             chosen_upto: memory.chosen_upto,
             acceptor: Acceptor::remember(memory.open, memory.reports, memory.damage),
@@ -353,6 +354,12 @@ impl Replica {
     #[must_use]
     pub fn durable(&self) -> Lsn {
         self.durable
+    }
+
+    /// The LSN of the next record.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.next_lsn
     }
 
     /// The other members.

@@ -11,7 +11,7 @@ use crate::journal::{Event, Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica, Stop};
-use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick};
+use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
 use crate::wire::client::{Reply, ReplyHeader, ShardLeader};
 use crate::wire::entries::EntriesLimit;
 use crate::wire::error::{ErrorCode, Leader, WireError};
@@ -50,6 +50,7 @@ pub struct Shard {
     pub(super) journal: Journal,
     pub(super) machine: Machine,
     pub(super) cache: Cache,
+    cache_bytes_max: usize,
     outbox: Outbox,
     pub(super) conns: Conns,
     pub(super) writes: Writes,
@@ -104,6 +105,7 @@ impl Shard {
             journal,
             machine,
             cache: Cache::default(),
+            cache_bytes_max: limits::CACHE_BYTES_MAX,
             outbox: Outbox::default(),
             conns: Conns::default(),
             writes: Writes::default(),
@@ -165,7 +167,7 @@ impl Shard {
         self.replica.report_lost(now, slot, ballot, &mut self.effects);
     }
 
-    pub(super) fn propose(&mut self, now: Tick, value: crate::types::Value) -> Slot {
+    pub(super) fn propose(&mut self, now: Tick, value: Value) -> Slot {
         self.replica.propose(now, value, &mut self.effects)
     }
 
@@ -186,10 +188,11 @@ impl Shard {
             self.journal.idle_mark();
         }
         if self.prepare_at.is_some_and(|at| now >= at) {
-            self.prepare_at = None;
+            // Once more after this, until there is room: only the first failure is an event.
+            self.prepare_at = (!self.journal.has_room()).then(|| now.after(PREPARE_RETRY_US));
             self.journal.retry_prepare();
         }
-        self.cache.trim(limits::CACHE_BYTES_MAX, |slot| {
+        self.cache.trim(self.cache_bytes_max, |slot| {
             slot <= self.machine.applied_upto() && self.journal.locate(slot).is_some()
         });
         self.settle(now, out);
@@ -378,6 +381,11 @@ impl Shard {
         self.wall_ms = wall_ms;
     }
 
+    /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
+    pub fn set_cache_bytes(&mut self, bytes_max: usize) {
+        self.cache_bytes_max = bytes_max;
+    }
+
     /// What other shards of this node know of their leaders, for the cluster map.
     pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
         self.leaders = leaders.into_iter().map(|leader| (leader.shard, leader)).collect();
@@ -401,6 +409,12 @@ impl Shard {
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.machine
+    }
+
+    /// A chosen value that is still in memory, and a ballot in which it was chosen.
+    #[must_use]
+    pub fn recent(&self, slot: Slot) -> Option<&(Ballot, Value)> {
+        self.cache.get(slot)
     }
 
     /// Slots applied.

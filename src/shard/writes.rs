@@ -24,6 +24,8 @@ struct Waiter {
     conn: ConnId,
     correlation: u64,
     expect: Option<Index>,
+    /// The chain that breaks if the command fails or its outcome stays unknown.
+    chain: Option<(LogRef, u32)>,
 }
 
 /// The commands of one slot in flight.
@@ -71,6 +73,21 @@ impl Writes {
     }
 }
 
+fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
+    match request {
+        Request::Append(append) if append.chain != 0 => Some((append.log.clone(), append.chain)),
+        Request::Append(_)
+        | Request::Create(_)
+        | Request::Delete(_)
+        | Request::List(_)
+        | Request::Stat(_)
+        | Request::Read(_)
+        | Request::Status
+        | Request::Map
+        | Request::Ping => None,
+    }
+}
+
 fn request_bytes(request: &Request) -> usize {
     match request {
         Request::Append(append) => append.entries.byte_len() + 128,
@@ -97,8 +114,7 @@ impl Shard {
         if let Request::Append(append) = &request
             && self.conns.has_failed(conn, &append.log, append.chain)
         {
-            let text = "an earlier append of this chain failed";
-            return self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
+            return self.refuse_prior(conn, id, out);
         }
         if let Err(error) = self.may_write(&request) {
             return self.refuse_write(now, conn, id, &request, error, out);
@@ -114,6 +130,11 @@ impl Shard {
             return self.writes.stalled.push_back((conn, id, request));
         }
         self.admit(now, conn, id, request, out);
+    }
+
+    fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
+        let text = "an earlier append of this chain failed";
+        self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
     }
 
     fn may_write(&self, request: &Request) -> Result<(), WireError> {
@@ -170,6 +191,12 @@ impl Shard {
 
     /// Adds the command of a request to the value being built.
     fn admit(&mut self, now: Tick, conn: ConnId, id: u64, request: Request, out: &mut Vec<Output>) {
+        // Looked at again: the request may have waited while an earlier one of its chain failed.
+        if let Request::Append(append) = &request
+            && self.conns.has_failed(conn, &append.log, append.chain)
+        {
+            return self.refuse_prior(conn, id, out);
+        }
         let claimed = match &request {
             Request::Create(create) => self.admit_create(&create.name),
             Request::Delete(delete) => self.admit_delete(&delete.log),
@@ -183,7 +210,8 @@ impl Shard {
         };
         match claimed {
             Ok((claim, expect)) => {
-                self.writes.waiters.push(Waiter { conn, correlation: id, expect });
+                let chain = chain_of(&request);
+                self.writes.waiters.push(Waiter { conn, correlation: id, expect, chain });
                 if let Claim::Name(name) = &claim {
                     self.writes.names.insert(name.clone());
                 }
@@ -343,23 +371,36 @@ impl Shard {
     }
 
     /// Leadership is gone: what was not proposed was not executed, the rest is unknown (C8, R21).
+    /// Either way the chains that they belong to are broken: what follows must not slip through if
+    /// this node comes to lead again.
     pub(super) fn void_writes(&mut self, out: &mut Vec<Output>) {
         let writes = std::mem::take(&mut self.writes);
-        for flight in writes.in_flight.into_values() {
-            for waiter in flight.waiters {
-                let text = "leadership was lost while the request was under way";
-                let error = WireError::new(ErrorCode::LeadershipLost, text);
-                self.refuse(waiter.conn, waiter.correlation, error, out);
-            }
+        for waiter in writes.in_flight.into_values().flat_map(|flight| flight.waiters) {
+            let text = "leadership was lost while the request was under way";
+            let error = WireError::new(ErrorCode::LeadershipLost, text);
+            self.void(waiter.conn, waiter.correlation, waiter.chain, error, out);
         }
-        let unproposed = writes.waiters.into_iter().map(|w| (w.conn, w.correlation));
+        let unproposed = writes.waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain));
         let queued = writes.stalled.into_iter().chain(writes.backlog);
-        let queued: Vec<(ConnId, u64)> =
-            unproposed.chain(queued.map(|(conn, id, _)| (conn, id))).collect();
-        for (conn, id) in queued {
+        let queued = queued.map(|(conn, id, request)| (conn, id, chain_of(&request)));
+        for (conn, id, chain) in unproposed.chain(queued).collect::<Vec<_>>() {
             let error = self.serving().err().unwrap_or_else(|| self.not_leader());
-            self.refuse(conn, id, error, out);
+            self.void(conn, id, chain, error, out);
         }
+    }
+
+    fn void(
+        &mut self,
+        conn: ConnId,
+        id: u64,
+        chain: Option<(LogRef, u32)>,
+        error: WireError,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some((log, chain)) = chain {
+            self.conns.fail_chain(conn, &log, chain);
+        }
+        self.refuse(conn, id, error, out);
     }
 }
 

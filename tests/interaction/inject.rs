@@ -4,8 +4,8 @@ use crate::expect::ballot;
 use crate::script::{number, value};
 use paxosd::types::{Ballot, Lsn, Slot, Tick};
 use paxosd::wire::peer::{
-    Accept, Accepted, Fetch, Grant, HandOver, Heartbeat, Learn, Mark, Message, Nack, Prepare,
-    Promise, Release,
+    Accept, Accepted, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark, Message, Nack,
+    Prepare, Promise, Release,
 };
 
 /// The words of a message: its kind, its ballot, its `key=value`s.
@@ -95,6 +95,12 @@ pub fn parse(text: &str) -> Message {
         }
         "mark" => Message::Mark(Mark { ballot: words.own_ballot(), chosen_upto }),
         "learn" => Message::Learn(Learn { from: words.slot("from"), upto: words.slot("upto") }),
+        "learned" => {
+            let of = words.ballot("of");
+            let values = words.text("value").map(|text| (slot, of, value(text)));
+            let (from, values) = (slot, values.into_iter().collect());
+            Message::Learned(Learned { from, chosen_upto, values, damaged: None })
+        }
         "hand-over" => Message::HandOver(HandOver { ballot: words.own_ballot(), chosen_upto }),
         "release" => Message::Release(Release { ballot: words.own_ballot() }),
         other => panic!("no message called {other:?}"),

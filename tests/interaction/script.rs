@@ -12,6 +12,8 @@
 //! wait MS [1 2]          let time pass; these nodes (all) look at their clocks
 //! pass MS                let time pass; nobody looks
 //! elect K                let time pass, only K looking, until it serves
+//! tick K                 K looks at its clock
+//! config lease=MS        for nodes that boot from now on
 //! hold K | sync K [LSN] | release K
 //! crash K | boot K | restart K
 //! hand-over K | confirm K
@@ -186,6 +188,10 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         "hand-over" => cell.step(node(rest), Input::HandOver),
         "confirm" => cell.step(node(rest), Input::Confirm),
         "tick" => cell.step(node(rest), Input::Tick),
+        "config" => {
+            let ms = rest.strip_prefix("lease=").expect("only the lease can be changed");
+            cell.plan.timing.lease_us = micros(ms);
+        }
         "hold" => cell.node_mut(node(rest)).hold = true,
         "release" => {
             let id = node(rest);
