@@ -77,7 +77,7 @@ fn a_tour_of_the_commands() {
     assert_eq!(run(&cluster, "read orders --from 5 --count 1", b"").out, "last\n");
     assert_eq!(run(&cluster, "read orders --from 99", b"").out, "");
     let local = run(&cluster, "read orders --from 6 --consistency local -o jsonl", b"");
-    assert_eq!(local.out, "{\"data\":\"x\",\"index\":6}\n");
+    assert_eq!(local.out, "{\"index\":6,\"data\":\"x\"}\n");
 
     assert_eq!(run(&cluster, "list -o raw", b"").out, "made\norders\n");
     assert_eq!(run(&cluster, "list or -o raw", b"").out, "orders\n");

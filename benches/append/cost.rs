@@ -74,8 +74,8 @@ pub fn processor_time(pid: u32) -> Duration {
     // The name in parentheses may hold anything; fields 14 and 15 are counted from behind it.
     let behind = stat.rsplit(')').next().unwrap_or_default();
     let ticks = behind.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok());
-    let per_second = rustix::param::clock_ticks_per_second();
-    Duration::from_micros(ticks.sum::<u64>() * 1_000_000 / per_second)
+    // USER_HZ: hundredths of a second, whatever the kernel's own tick is.
+    Duration::from_millis(ticks.sum::<u64>() * 10)
 }
 
 /// How busy this machine is otherwise: the load of the last minute.

@@ -31,6 +31,8 @@ struct Link {
     failures: u32,
     /// Why the last attempt failed, so that the same reason is logged once.
     reason: String,
+    /// Why one side refused the other last, likewise; empty once the peer spoke as a peer.
+    refusal: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,7 @@ impl Links {
             state: State::Down { at: Tick(0) },
             failures: 0,
             reason: String::new(),
+            refusal: String::new(),
         };
         let links = others.map(|node| (node, link(node))).collect();
         Links { links, jitter: Jitter::new(seed) }
@@ -104,6 +107,27 @@ impl Links {
         let news = link.reason != reason;
         link.reason = reason.to_string();
         news
+    }
+
+    /// The peer refused us, or we refused the peer, behind a greeting. True when the reason is news.
+    pub fn refused(&mut self, node: NodeId, reason: &str) -> bool {
+        let Some(link) = self.links.get_mut(&node) else { return true };
+        let news = link.refusal != reason;
+        link.refusal = reason.to_string();
+        news
+    }
+
+    /// True from a refusal until the peer speaks as a peer: links that come and go are no news.
+    #[must_use]
+    pub fn is_refused(&self, node: NodeId) -> bool {
+        self.links.get(&node).is_some_and(|link| !link.refusal.is_empty())
+    }
+
+    /// The peer spoke as a peer.
+    pub fn heard(&mut self, node: NodeId) {
+        if let Some(link) = self.links.get_mut(&node) {
+            link.refusal.clear();
+        }
     }
 
     /// A connection to a peer was greeted on both sides. Returns the one that it replaces: whoever
@@ -184,6 +208,21 @@ mod tests {
         links.up(NodeId(1), 9);
         links.down(NodeId(1), 9, Tick(0));
         assert!(fail(&mut links, "no route"));
+    }
+
+    /// A refusal is logged once, however often the link comes and goes, until the peer speaks.
+    #[test]
+    fn refusals_are_news_once() {
+        let mut links = Links::new(NodeId(1), nodes(&[1, 2]), 7);
+        for round in 0..3 {
+            links.up(NodeId(2), round);
+            assert_eq!(links.refused(NodeId(2), "another incarnation"), round == 0);
+            assert!(links.is_refused(NodeId(2)));
+            links.down(NodeId(2), round, Tick(0));
+        }
+        links.heard(NodeId(2));
+        assert!(!links.is_refused(NodeId(2)));
+        assert!(links.refused(NodeId(2), "another incarnation"));
     }
 
     /// A newer connection replaces the older one, whose end then changes nothing.

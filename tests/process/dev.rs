@@ -27,6 +27,19 @@ pub fn command(data: &Path) -> Command {
     command
 }
 
+/// Starts one that must not start; returns how it ended.
+#[track_caller]
+pub fn refused(data: &Path) -> Ran {
+    let mut command = command(data);
+    let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = poll::within(poll::PATIENCE, || process.try_wait().unwrap());
+    if ended.is_none() {
+        process.kill().unwrap();
+    }
+    let output = process.wait_with_output().unwrap();
+    Ran::new(format!("{command:?}"), &output)
+}
+
 impl Dev {
     /// Starts one, and waits until it says where it listens.
     #[track_caller]

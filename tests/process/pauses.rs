@@ -24,7 +24,6 @@ fn read_from(index: u64) -> Request {
 fn r21_a_frozen_leader_serves_nothing_stale() {
     let mut cluster = Cluster::up(Plan::small(3));
     cluster.ctl(["create", "orders"]).expect(0);
-    let mut client = cluster.client();
     for round in 0..3 {
         cluster.wait_ready();
         let old = cluster.leader(0);
@@ -32,6 +31,8 @@ fn r21_a_frozen_leader_serves_nothing_stale() {
         asked.send(&read_from(0));
         assert!(matches!(asked.answer().1, Reply::ReadDone(_)), "the leader reads");
         cluster.node_mut(old).pause();
+        let new = cluster.leader_other_than(0, Some(old));
+        let mut client = cluster.client_of(new);
         let appended = client.append("orders", [format!("behind its back, {round}")]).unwrap();
         // Acknowledged before the read begins, so the read must show it, or be refused.
         asked.send(&read_from(appended.first.0));

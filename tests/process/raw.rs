@@ -1,9 +1,11 @@
 //! A connection as the protocol has it, with nothing between test and node: no redirects, no
 //! retries.
 
+use paxosd::client::LogName;
 use paxosd::limits::FRAME_BYTES_MAX;
 use paxosd::types::{ClusterId, ShardId};
-use paxosd::wire::client::{Reply, ReplyHeader, Request};
+use paxosd::wire::client::{Append, LogRef, Reply, ReplyHeader, Request};
+use paxosd::wire::entries::Entries;
 use paxosd::wire::frame::FrameBuffer;
 use paxosd::wire::hello::{
     Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
@@ -12,6 +14,17 @@ use paxosd::wire::{read_reply, write_request};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+
+/// An append of one entry.
+pub fn append(log: &str, entry: &str) -> Request {
+    Request::Append(Append {
+        log: LogRef::Name(LogName::new(log).unwrap()),
+        expect: None,
+        chain: 0,
+        create: false,
+        entries: Entries::from_slices([entry]).unwrap(),
+    })
+}
 
 /// One connection to one shard of one node.
 #[derive(Debug)]

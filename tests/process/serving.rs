@@ -109,7 +109,7 @@ fn status_shows_a_dead_node() {
     cluster.ctl(["status"]).expect(0);
     let dead = cluster.follower(0);
     cluster.node_mut(dead).kill();
-    cluster.ctl(["status"]).expect(10).says("down");
+    cluster.ctl(["status"]).expect(10).says("DEAD");
     cluster.ctl(["wait", "--ready", "--timeout", "0.5"]).expect(10);
     cluster.ctl(["wait", "--quorum", "--timeout", "30"]).expect(0);
     cluster.node_mut(dead).start();

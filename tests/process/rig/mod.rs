@@ -27,7 +27,7 @@ use tempfile::TempDir;
 pub struct Plan {
     nodes: u16,
     shards: u16,
-    keys: Vec<(&'static str, String)>,
+    keys: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -51,9 +51,16 @@ impl Plan {
     }
 
     /// With a key of the configuration set: a number, or true or false.
-    pub fn key(mut self, key: &'static str, value: impl ToString) -> Plan {
-        self.keys.push((key, value.to_string()));
+    pub fn key(mut self, key: &str, value: impl ToString) -> Plan {
+        self.keys.retain(|(other, _)| other != key);
+        self.keys.push((key.to_string(), value.to_string()));
         self
+    }
+
+    /// With keys set, each as `key=value`.
+    pub fn keys(self, keys: &[String]) -> Plan {
+        let pairs = keys.iter().filter_map(|key| key.split_once('='));
+        pairs.fold(self, |plan, (key, value)| plan.key(key.trim(), value.trim()))
     }
 }
 
@@ -72,11 +79,15 @@ impl Cluster {
     #[track_caller]
     pub fn up(plan: Plan) -> Cluster {
         let mut cluster = Cluster::laid_out(plan);
-        for node in &mut cluster.nodes {
-            node.start();
-        }
-        cluster.wait_quorum();
+        cluster.start_all();
         cluster
+    }
+
+    /// Starts every node, and waits until there are leaders.
+    #[track_caller]
+    pub fn start_all(&mut self) {
+        self.nodes.iter_mut().for_each(Node::start);
+        self.wait_quorum();
     }
 
     /// A cluster whose nodes are initialised, none of them running.

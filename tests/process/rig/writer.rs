@@ -208,8 +208,10 @@ impl Load {
         let (told_to_stop, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));
         let thread = thread::spawn(move || {
             while !told_to_stop.load(Ordering::Relaxed) {
-                if writer.append(&log, 1, None).is_ok() {
-                    count.fetch_add(1, Ordering::Relaxed);
+                match writer.append(&log, 1, None) {
+                    Ok(_) => drop(count.fetch_add(1, Ordering::Relaxed)),
+                    // Shown when the test fails.
+                    Err(error) => println!("{error}"),
                 }
             }
             writer.history
