@@ -120,6 +120,7 @@ impl ShardLoop {
         if again {
             self.mark_ready(index);
         }
+        self.watch(index);
         self.account(index);
     }
 
@@ -158,7 +159,6 @@ impl ShardLoop {
                 self.linger(index, &reason);
                 return true;
             }
-            self.watch(index);
         }
     }
 
