@@ -148,6 +148,9 @@ impl ShardLoop {
                 let Some(entry) = self.table.get_mut(index) else { return false };
                 let reason = format!("{}: {reason}", entry.conn.address);
                 count(&self.facts.board.counters.refused);
+                if self.links.refused(node, clock::now(), &reason) {
+                    log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
+                }
                 self.close(index, &reason);
             }
         }
@@ -310,7 +313,6 @@ impl ShardLoop {
                 self.break_link(index, node, &broken);
                 return false;
             }
-            self.watch(index);
         }
     }
 
