@@ -102,11 +102,6 @@ impl Links {
         self.pause(node, now, doubled.min(PAUSE_LONGEST_US), reason)
     }
 
-    /// One side refused the other. True when the reason is news.
-    pub fn refused(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
-        self.pause(node, now, PAUSE_REFUSED_US, reason)
-    }
-
     fn pause(&mut self, node: NodeId, now: Tick, pause: u64, reason: &str) -> bool {
         let Some(link) = self.links.get_mut(&node) else { return false };
         if link.state != State::Dialling {
@@ -122,7 +117,9 @@ impl Links {
     }
 
     /// The peer refused us, or we refused the peer, behind a greeting. True when the reason is news.
-    pub fn refused(&mut self, node: NodeId, reason: &str) -> bool {
+    /// A refused dialler asks again rarely.
+    pub fn refused(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
+        self.pause(node, now, PAUSE_REFUSED_US, reason);
         let Some(link) = self.links.get_mut(&node) else { return true };
         let news = link.refusal != reason;
         link.refusal = reason.to_string();
@@ -239,13 +236,13 @@ mod tests {
         let mut links = Links::new(NodeId(1), nodes(&[1, 2]), 7);
         for round in 0..3 {
             links.up(NodeId(2), round);
-            assert_eq!(links.refused(NodeId(2), "another incarnation"), round == 0);
+            assert_eq!(links.refused(NodeId(2), Tick(0), "another incarnation"), round == 0);
             assert!(links.is_refused(NodeId(2)));
             links.down(NodeId(2), round, Tick(0));
         }
         links.heard(NodeId(2));
         assert!(!links.is_refused(NodeId(2)));
-        assert!(links.refused(NodeId(2), "another incarnation"));
+        assert!(links.refused(NodeId(2), Tick(0), "another incarnation"));
     }
 
     /// A newer connection replaces the older one, whose end then changes nothing.

@@ -232,7 +232,7 @@ impl ShardLoop {
                 let reason = format!("node {} refused: {refusal}", hello.node);
                 write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
                 count(&self.facts.board.counters.refused);
-                if self.links.refused(hello.node, &reason) {
+                if self.links.refused(hello.node, clock::now(), &reason) {
                     log::warn!("shard {}: {reason}", self.service.id);
                 }
                 self.linger(index, &reason);
@@ -321,7 +321,7 @@ impl ShardLoop {
         match broken {
             Broken::Refused(reason) => {
                 count(&self.facts.board.counters.refused);
-                if self.links.refused(node, reason) {
+                if self.links.refused(node, clock::now(), reason) {
                     log::error!(
                         "shard {}: node {node} refuses this node: {reason}",
                         self.service.id

@@ -4,7 +4,7 @@ use crate::disk::Disk;
 use crate::show;
 use crate::truth::Truth;
 use paxosd::limits::LEARN_SLOTS_MAX;
-use paxosd::paxos::invariants::{Summary, check_state, check_step};
+use paxosd::paxos::invariants::{Summary, check_step};
 use paxosd::paxos::{Config, Effect, Effects, Input, Quorums, Replica, Role, Stop, Timing, Vote};
 use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::peer::{Learn, Learned, Message};
