@@ -107,8 +107,8 @@ impl Conn {
     /// When the frame that is under way must be complete (R39).
     #[must_use]
     pub fn frame_deadline(&self) -> Option<Tick> {
-        // Bytes that this side left unread are not the other side's slowness.
-        if !self.unread.is_empty() {
+        // What this side has not read yet is not the other side's slowness.
+        if self.readable || !self.unread.is_empty() {
             return None;
         }
         self.begun.map(|begun| begun.after(FRAME_MS * 1000))
@@ -205,6 +205,7 @@ mod tests {
         let address = listener.local_addr().expect("address");
         let stream = std::net::TcpStream::connect(address).expect("connect");
         let mut conn = Conn::new(TcpStream::from_std(stream), address);
+        conn.readable = false;
         let mut frame = Vec::new();
         crate::wire::frame::write_frame(&mut frame, 1, 1, |body| body.extend([0; 100]));
         let feed = |conn: &mut Conn, now, mut bytes: &[u8]| {
@@ -222,6 +223,9 @@ mod tests {
         conn.unread = vec![1];
         assert_eq!(conn.frame_deadline(), None);
         conn.unread.clear();
+        conn.readable = true;
+        assert_eq!(conn.frame_deadline(), None);
+        conn.readable = false;
         assert_eq!(feed(&mut conn, 40, &frame[50..]), None);
     }
 

@@ -12,6 +12,9 @@ const PAUSE_FIRST_US: u64 = 20_000;
 /// Longest pause between two attempts. Short, because a node that comes back is needed at once.
 const PAUSE_LONGEST_US: u64 = 500_000;
 
+/// Pause after a refusal: it takes an operator to mend what it names.
+const PAUSE_REFUSED_US: u64 = 5_000_000;
+
 /// A connection's place in the table of connections.
 pub type Index = usize;
 
@@ -94,12 +97,16 @@ impl Links {
 
     /// An attempt failed. True when its reason is news, and worth a line in the log.
     pub fn failed(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
+        let failures = self.links.get(&node).map_or(0, |link| link.failures);
+        let doubled = PAUSE_FIRST_US << failures.min(16);
+        self.pause(node, now, doubled.min(PAUSE_LONGEST_US), reason)
+    }
+
+    fn pause(&mut self, node: NodeId, now: Tick, pause: u64, reason: &str) -> bool {
         let Some(link) = self.links.get_mut(&node) else { return false };
         if link.state != State::Dialling {
             return false;
         }
-        let doubled = PAUSE_FIRST_US << link.failures.min(16);
-        let pause = doubled.min(PAUSE_LONGEST_US);
         // Half of the pause is random, so that peers of a node that came back do not march in step.
         let pause = pause / 2 + self.jitter.upto(pause / 2);
         link.state = State::Down { at: now.after(pause) };
@@ -110,7 +117,9 @@ impl Links {
     }
 
     /// The peer refused us, or we refused the peer, behind a greeting. True when the reason is news.
-    pub fn refused(&mut self, node: NodeId, reason: &str) -> bool {
+    /// A refused dialler asks again rarely.
+    pub fn refused(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
+        self.pause(node, now, PAUSE_REFUSED_US, reason);
         let Some(link) = self.links.get_mut(&node) else { return true };
         let news = link.refusal != reason;
         link.refusal = reason.to_string();
@@ -194,6 +203,17 @@ mod tests {
         assert!(distinct.len() > 20, "pauses march in step: {pauses:?}");
     }
 
+    /// A refusal is not asked for again at once: the other side logs each.
+    #[test]
+    fn refusals_are_not_repeated_at_once() {
+        let mut links = Links::new(NodeId(2), nodes(&[1, 2]), 7);
+        links.due(Tick(0));
+        assert!(links.refused(NodeId(1), Tick(0), "wiped"));
+        assert!(!links.failed(NodeId(1), Tick(0), "closed"), "its connection's end is no news");
+        let at = links.next_deadline().expect("tries again");
+        assert!(at >= Tick(PAUSE_REFUSED_US / 2), "{at}");
+    }
+
     /// The same reason is logged once; a new one, and one after the link stood, again.
     #[test]
     fn reasons_are_news_once() {
@@ -216,13 +236,13 @@ mod tests {
         let mut links = Links::new(NodeId(1), nodes(&[1, 2]), 7);
         for round in 0..3 {
             links.up(NodeId(2), round);
-            assert_eq!(links.refused(NodeId(2), "another incarnation"), round == 0);
+            assert_eq!(links.refused(NodeId(2), Tick(0), "another incarnation"), round == 0);
             assert!(links.is_refused(NodeId(2)));
             links.down(NodeId(2), round, Tick(0));
         }
         links.heard(NodeId(2));
         assert!(!links.is_refused(NodeId(2)));
-        assert!(links.refused(NodeId(2), "another incarnation"));
+        assert!(links.refused(NodeId(2), Tick(0), "another incarnation"));
     }
 
     /// A newer connection replaces the older one, whose end then changes nothing.

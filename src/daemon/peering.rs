@@ -148,6 +148,9 @@ impl ShardLoop {
                 let Some(entry) = self.table.get_mut(index) else { return false };
                 let reason = format!("{}: {reason}", entry.conn.address);
                 count(&self.facts.board.counters.refused);
+                if self.links.refused(node, clock::now(), &reason) {
+                    log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
+                }
                 self.close(index, &reason);
             }
         }
@@ -229,7 +232,7 @@ impl ShardLoop {
                 let reason = format!("node {} refused: {refusal}", hello.node);
                 write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
                 count(&self.facts.board.counters.refused);
-                if self.links.refused(hello.node, &reason) {
+                if self.links.refused(hello.node, clock::now(), &reason) {
                     log::warn!("shard {}: {reason}", self.service.id);
                 }
                 self.linger(index, &reason);
@@ -310,7 +313,6 @@ impl ShardLoop {
                 self.break_link(index, node, &broken);
                 return false;
             }
-            self.watch(index);
         }
     }
 
@@ -319,7 +321,7 @@ impl ShardLoop {
         match broken {
             Broken::Refused(reason) => {
                 count(&self.facts.board.counters.refused);
-                if self.links.refused(node, reason) {
+                if self.links.refused(node, clock::now(), reason) {
                     log::error!(
                         "shard {}: node {node} refuses this node: {reason}",
                         self.service.id

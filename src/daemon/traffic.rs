@@ -120,6 +120,7 @@ impl ShardLoop {
         if again {
             self.mark_ready(index);
         }
+        self.watch(index);
         self.account(index);
     }
 
@@ -160,7 +161,6 @@ impl ShardLoop {
                 self.linger(index, &reason);
                 return true;
             }
-            self.watch(index);
         }
     }
 

@@ -66,6 +66,13 @@ impl Machine {
     /// command, in their order; none for a no-op. The watermark moves with the effects: either all
     /// of the value is applied or, in case of an error, nothing.
     ///
+    /// A leadership proposes its values for consecutive slots, and a later one may find some of
+    /// them and not others, because what it finds depends on whom it asks. So that nothing takes
+    /// effect without all that the same leadership proposed before, on whatever connection it was
+    /// sent, a value is *void*, with no outcomes, unless every slot from the first value of its
+    /// leadership up to it holds a value of that leadership. What a leader acknowledges is never
+    /// void: it was chosen in one ballot together with all of these.
+    ///
     /// # Errors
     /// When the value holds anything that this node does not understand.
     ///
@@ -75,6 +82,7 @@ impl Machine {
         let next = self.applied_upto.next();
         assert!(slot == next, "slots are applied in order: slot={slot} next={next}");
         let outcomes = if value.is_noop() {
+            self.run = None;
             Vec::new()
         } else {
             self.execute_all(slot, value).map_err(|source| MachineError { slot, source })?
@@ -86,8 +94,15 @@ impl Machine {
     fn execute_all(&mut self, slot: Slot, value: &Value) -> Result<Vec<Outcome>, CommandError> {
         // All of it is decoded before anything takes effect, so that an error leaves no half of it.
         let count = Commands::check(value)?;
+        let commands = Commands::new(value)?;
+        let leadership = Some(commands.leadership());
+        if !commands.is_first() && self.run != leadership {
+            self.run = None;
+            return Ok(Vec::new());
+        }
+        self.run = leadership;
         let mut outcomes = Vec::with_capacity(count as usize);
-        for item in Commands::new(value)? {
+        for item in commands {
             let (offset, command) = item.expect("the whole value was decoded just before");
             outcomes.push(self.execute(Place { slot, offset }, &command));
         }

@@ -1,6 +1,8 @@
 //! Values as batches of commands: built command by command, taken apart without copying.
 //!
-//! A value is `magic u16, format u16, count u32` and so many commands, one behind the other. A
+//! A value is `magic u16, format u16, count u32, round u64, node u16, flags u16` and so many
+//! commands, one behind the other. Round and node name the leadership that first proposed the
+//! value, whoever proposes it again; flag 1 says that it is the first one of that leadership. A
 //! no-op has no bytes at all, and never reaches this file. The journal's record around a value has
 //! the checksum.
 
@@ -8,15 +10,17 @@ use super::command::{COMMAND_FIXED_BYTES_MAX, Command, CommandError, RawCommand}
 use crate::limits::{
     APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX,
 };
-use crate::types::Value;
+use crate::types::{Ballot, NodeId, Value};
 use crate::wire::codec::{DecodeError, Reader, Writer};
 
 /// Bytes in front of a value's first command.
-pub const VALUE_HEADER_BYTES: usize = 8;
+pub const VALUE_HEADER_BYTES: usize = 20;
 /// What a value begins with: "PV" read as a little-endian number.
 pub const VALUE_MAGIC: u16 = 0x5650;
 /// The value format that this node writes, and the newest that it reads.
 pub const VALUE_VERSION: u16 = 1;
+/// Flag: the first value of its leadership.
+const FLAG_FIRST: u16 = 1;
 
 // A batch that is not full takes any command that keeps the limits.
 const _: () = assert!(
@@ -29,7 +33,7 @@ const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize);
 /// Builds values from commands.
 #[derive(Clone, Debug)]
 pub struct ValueBuilder {
-    /// The value so far, its header included, in which the count is still 0.
+    /// The value so far, with room for its header.
     bytes: Vec<u8>,
     count: u32,
 }
@@ -44,11 +48,7 @@ impl ValueBuilder {
     /// A builder without commands.
     #[must_use]
     pub fn new() -> ValueBuilder {
-        let mut bytes = Vec::new();
-        bytes.put_u16(VALUE_MAGIC);
-        bytes.put_u16(VALUE_VERSION);
-        bytes.put_u32(0);
-        ValueBuilder { bytes, count: 0 }
+        ValueBuilder { bytes: vec![0; VALUE_HEADER_BYTES], count: 0 }
     }
 
     /// Adds a command and returns its ordinal, from 0: the place of its outcome in what
@@ -93,13 +93,21 @@ impl ValueBuilder {
         self.bytes.len()
     }
 
-    /// The value of the commands so far. The builder is empty afterwards and can be used again.
+    /// The value of the commands so far, proposed by `leadership`, as its first one or behind
+    /// others. The builder is empty afterwards and can be used again.
     ///
     /// # Panics
     /// When there is no command: a leader with nothing to say proposes nothing.
-    pub fn build(&mut self) -> Value {
+    pub fn build(&mut self, leadership: Ballot, first: bool) -> Value {
         assert!(self.count > 0, "a value of no commands");
-        self.bytes[4..VALUE_HEADER_BYTES].copy_from_slice(&self.count.to_le_bytes());
+        let mut header = Vec::with_capacity(VALUE_HEADER_BYTES);
+        header.put_u16(VALUE_MAGIC);
+        header.put_u16(VALUE_VERSION);
+        header.put_u32(self.count);
+        header.put_u64(leadership.round);
+        header.put_u16(leadership.node.0);
+        header.put_u16(if first { FLAG_FIRST } else { 0 });
+        self.bytes[..VALUE_HEADER_BYTES].copy_from_slice(&header);
         let value = Value::new(self.bytes.as_slice());
         self.bytes.truncate(VALUE_HEADER_BYTES);
         self.bytes.shrink_to(2 * VALUE_BYTES_TARGET); // A rare large append is not kept for ever.
@@ -129,6 +137,8 @@ fn check_limits(command: &Command<'_>) {
 #[derive(Clone, Debug)]
 pub struct Commands<'a> {
     walk: Walk<'a>,
+    leadership: Ballot,
+    first: bool,
     stated: u32,
     found: u32,
 }
@@ -150,8 +160,27 @@ impl<'a> Commands<'a> {
             return Err(CommandError::ValueVersion { found: version, known: VALUE_VERSION });
         }
         let stated = reader.u32("count").map_err(malformed)?;
+        let round = reader.u64("round").map_err(malformed)?;
+        let node = NodeId(reader.u16("node").map_err(malformed)?);
+        let flags = reader.u16("flags").map_err(malformed)?;
+        if flags & !FLAG_FIRST != 0 {
+            return Err(CommandError::Flags { found: flags });
+        }
         let walk = Walk::new(value, VALUE_HEADER_BYTES as u32)?;
-        Ok(Commands { walk, stated, found: 0 })
+        let (leadership, first) = (Ballot { round, node }, flags & FLAG_FIRST != 0);
+        Ok(Commands { walk, leadership, first, stated, found: 0 })
+    }
+
+    /// The leadership that first proposed the value.
+    #[must_use]
+    pub fn leadership(&self) -> Ballot {
+        self.leadership
+    }
+
+    /// True for the first value of its leadership.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.first
     }
 
     /// Decodes every command of a value that is not a no-op, and returns how many there are.

@@ -99,6 +99,14 @@ pub enum CommandError {
         /// The newest that this node knows.
         known: u16,
     },
+    /// The value has a flag that this node does not know: made by a newer version of this program.
+    #[error(
+        "the value has flags {found:#06x}, of which this node knows 0x0001: it needs an upgrade"
+    )]
+    Flags {
+        /// The value's flags.
+        found: u16,
+    },
     /// A command that this node does not know: made by a newer version of this program.
     #[error("the command at byte {offset} has the unknown kind {kind}: this node needs an upgrade")]
     UnknownKind {

@@ -9,7 +9,7 @@
 //! The sum is no defence against someone who chooses entries to make states collide; it is there
 //! to find faults of memory, disk and code.
 
-use crate::types::{Index, LogId, ShardId, Slot};
+use crate::types::{Ballot, Index, LogId, ShardId, Slot};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// What the digest covers of one log.
@@ -79,9 +79,18 @@ impl LogSum {
 
     /// The digest: the logs, and what the machine knows beside them.
     #[must_use]
-    pub fn digest(&self, shard: ShardId, shards: u16, applied_upto: Slot, created: u64) -> u64 {
+    pub fn digest(
+        &self,
+        shard: ShardId,
+        shards: u16,
+        applied_upto: Slot,
+        run: Option<Ballot>,
+        created: u64,
+    ) -> u64 {
         let cluster = u64::from(shard.0) << 16 | u64::from(shards);
-        hash_words(&[cluster, applied_upto.0, created, self.count, self.sum])
+        let node = run.map_or(u64::MAX, |run| u64::from(run.node.0));
+        let round = run.map_or(0, |run| run.round);
+        hash_words(&[cluster, applied_upto.0, round, node, created, self.count, self.sum])
     }
 }
 

@@ -3,7 +3,7 @@
 use super::digest::{self, LogFacts, LogSum};
 use super::extents::{Extent, Extents};
 use crate::limits::LIST_NAMES_MAX;
-use crate::types::{Index, LogId, ShardId, Slot};
+use crate::types::{Ballot, Index, LogId, ShardId, Slot};
 use crate::wire::client::{LogRef, LogStat};
 use crate::wire::name::LogName;
 use std::collections::BTreeMap;
@@ -20,6 +20,9 @@ pub struct Machine {
     pub(super) shards: u16,
     /// The last slot applied.
     pub(super) applied_upto: Slot,
+    /// The leadership whose values take effect now: each slot from its first value to
+    /// `applied_upto` holds a value of its own. None after a no-op, or where one did not fit.
+    pub(super) run: Option<Ballot>,
     /// How many logs were ever created: the counter of the newest id. Never falls, so that no id is
     /// used again.
     pub(super) created: u64,
@@ -95,6 +98,7 @@ impl Machine {
             shard,
             shards,
             applied_upto: Slot(0),
+            run: None,
             created: 0,
             names: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -112,7 +116,7 @@ impl Machine {
     /// built them; where entries lie is no part of it, what they hold is (R23).
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.sum.digest(self.shard, self.shards, self.applied_upto, self.created)
+        self.sum.digest(self.shard, self.shards, self.applied_upto, self.run, self.created)
     }
 
     /// How many logs exist.

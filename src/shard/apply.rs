@@ -42,7 +42,7 @@ impl Shard {
         }
         let last = from.plus(LEARN_SLOTS_MAX * 8).min(self.replica.chosen_upto());
         let hole = self.replica.holes().range(from..).next().map(|hole| hole.0.prev());
-        let upto = hole.map_or(last, |before| before.min(last));
+        let upto = self.cache.gap(from, hole.map_or(last, |before| before.min(last)));
         let token = self.token();
         self.replaying = true;
         self.cold.insert(token, Cold::Replay);

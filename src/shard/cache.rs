@@ -43,12 +43,21 @@ impl Cache {
         found
     }
 
-    /// Drops the lowest slots beyond `bytes_max`, as far as `may_go` allows: what is not yet
-    /// applied, or not yet readable from the journal, stays.
-    pub(super) fn trim(&mut self, bytes_max: usize, may_go: impl Fn(Slot) -> bool) {
+    /// The last slot from `from` to `upto` before which nothing is here: as far as the journal has
+    /// to be read, and no farther, because what is here need not be durable yet, and the journal
+    /// may hold an older value of its slot.
+    pub(super) fn gap(&self, from: Slot, upto: Slot) -> Slot {
+        let first = self.values.range(from..=upto.max(from)).next();
+        first.map_or(upto, |(slot, _)| slot.prev())
+    }
+
+    /// Drops the lowest slots beyond `bytes_max`, as far as `may_go` allows, which is told the slot
+    /// and a ballot in which it was chosen: what is not yet applied, or not yet readable from the
+    /// journal in such a ballot, stays.
+    pub(super) fn trim(&mut self, bytes_max: usize, may_go: impl Fn(Slot, Ballot) -> bool) {
         while self.bytes > bytes_max {
             match self.values.first_key_value() {
-                Some((slot, _)) if may_go(*slot) => {}
+                Some((slot, (ballot, _))) if may_go(*slot, *ballot) => {}
                 Some(_) | None => return,
             }
             if let Some((_, (_, value))) = self.values.pop_first() {
@@ -69,10 +78,20 @@ mod tests {
         for slot in 1..=10 {
             cache.insert(Slot(slot), Ballot::ZERO, Value::new([0u8; 1000]));
         }
-        cache.trim(5_500, |slot| slot < Slot(4));
+        cache.trim(5_500, |slot, _| slot < Slot(4));
         assert!(cache.get(Slot(3)).is_none() && cache.get(Slot(4)).is_some());
-        cache.trim(5_500, |_| true);
+        cache.trim(5_500, |_, _| true);
         assert!(cache.get(Slot(5)).is_none() && cache.get(Slot(6)).is_some());
+    }
+
+    /// The journal is read up to the first slot that is here, not over it.
+    #[test]
+    fn a_gap_ends_before_what_is_here() {
+        let mut cache = Cache::default();
+        cache.insert(Slot(5), Ballot::ZERO, Value::new([0u8; 9]));
+        assert_eq!(cache.gap(Slot(2), Slot(9)), Slot(4));
+        assert_eq!(cache.gap(Slot(2), Slot(3)), Slot(3));
+        assert_eq!(cache.gap(Slot(6), Slot(9)), Slot(9));
     }
 
     /// A run ends at the first gap and at its bound, and holds one value whatever its size.

@@ -7,7 +7,7 @@ use super::reads::Reads;
 use super::serve::Cold;
 use super::writes::Writes;
 use super::{Input, Output};
-use crate::journal::{Event, Journal, Recovered};
+use crate::journal::{self, Event, Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica, Stop};
@@ -149,6 +149,7 @@ impl Shard {
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
                 self.reads.drop_conn(conn);
+                self.writes.drop_conn(conn);
             }
             Input::Disk(done) => {
                 if let Some(event) = self.journal.done(done) {
@@ -192,8 +193,10 @@ impl Shard {
             self.prepare_at = (!self.journal.has_room()).then(|| now.after(PREPARE_RETRY_US));
             self.journal.retry_prepare();
         }
-        self.cache.trim(self.cache_bytes_max, |slot| {
-            slot <= self.machine.applied_upto() && self.journal.locate(slot).is_some()
+        self.cache.trim(self.cache_bytes_max, |slot, ballot| {
+            // A record of a lower ballot may hold what was not chosen.
+            let durable = |at: journal::Location| at.ballot >= ballot;
+            slot <= self.machine.applied_upto() && self.journal.locate(slot).is_some_and(durable)
         });
         self.settle(now, out);
         // Only here, so that all that arrived in one burst shares one batch (group commit).

@@ -207,6 +207,7 @@ impl Shard {
             }
             upto = extent.slot;
         }
+        let upto = self.cache.gap(from, upto);
         let bytes = (task.read.max_bytes as usize).clamp(64 << 10, READ_BYTES_MAX);
         let bytes = if task.read.max_bytes == 0 { READ_BYTES_MAX } else { bytes };
         let token = self.token();

@@ -39,7 +39,8 @@ impl Shard {
             return self.send_learned(to, &learn, Vec::new(), Some(ballot), out);
         }
         let token = self.token();
-        let job = self.journal.read(token, learn.from, learn.upto, LEARN_BYTES_MAX);
+        let upto = self.cache.gap(learn.from, learn.upto);
+        let job = self.journal.read(token, learn.from, upto, LEARN_BYTES_MAX);
         self.cold.insert(token, Cold::Serve { to, learn });
         out.push(Output::Job(job));
     }

@@ -52,6 +52,8 @@ type Queued = (ConnId, u64, Request);
 #[derive(Debug, Default)]
 pub struct Writes {
     builder: ValueBuilder,
+    /// The leadership that has proposed values.
+    begun: Option<Ballot>,
     waiters: Vec<Waiter>,
     claims: Vec<Claim>,
     in_flight: BTreeMap<Slot, InFlight>,
@@ -67,6 +69,16 @@ pub struct Writes {
 }
 
 impl Writes {
+    /// The connection is gone, and with it the memory of its chains: what waits is not admitted.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        self.stalled.retain(|queued| queued.0 != conn);
+        let bytes = &mut self.backlog_bytes;
+        self.backlog.retain(|(of, _, request)| {
+            *bytes -= if *of == conn { request_bytes(request) } else { 0 };
+            *of != conn
+        });
+    }
+
     pub(super) fn queued_bytes(&self) -> usize {
         let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
         building + self.backlog_bytes
@@ -320,10 +332,11 @@ impl Shard {
         if !enough && self.replica.open_slots() >= PIPELINE_SLOTS {
             return; // What is in flight comes back soon: one larger value costs less than two.
         }
-        let value = self.writes.builder.build();
+        let ballot = self.replica.promised();
+        let first = self.writes.begun.replace(ballot) != Some(ballot);
+        let value = self.writes.builder.build(ballot, first);
         let waiters = std::mem::take(&mut self.writes.waiters);
         let claims = std::mem::take(&mut self.writes.claims);
-        let ballot = self.replica.promised();
         let slot = self.propose(now, value);
         self.writes.in_flight.insert(slot, InFlight { ballot, waiters, claims });
     }

@@ -34,6 +34,8 @@ pub(super) struct Node {
     pub(super) wake_at: Option<u64>,
     /// Client connections that the process knows of, and the client behind each.
     pub(super) conns: BTreeMap<ConnId, usize>,
+    /// The node has known the cluster to be formed (C13).
+    pub(super) formed: bool,
     /// Ballots that the node issued, and the life in which it did (R15).
     pub(super) issued: BTreeMap<Ballot, u64>,
     /// Space that a full disk lacks.

@@ -114,6 +114,10 @@ impl World {
         }
         let needed = self.plan.quorums.prepare.max(self.plan.quorums.accept);
         let spare = self.nodes.len() - needed;
+        // A cluster forms only with all of its members (C13).
+        if !self.nodes.iter().all(|node| node.formed) {
+            return Ok(());
+        }
         let faulty = self.dice.below(spare as u64 + 1) as usize;
         let mut kept = BTreeSet::new();
         while kept.len() < faulty {

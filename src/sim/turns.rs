@@ -274,6 +274,7 @@ impl World {
     fn remember(&mut self, node: usize) {
         let Some(shard) = &self.nodes[node].shard else { return };
         let replica: &Replica = shard.replica();
+        let formed = replica.hard().formed && replica.durable() >= replica.next_lsn().prev();
         let numbers = [
             self.now,
             node as u64,
@@ -283,6 +284,7 @@ impl World {
             shard.machine().digest(),
         ];
         self.trace.count(numbers);
+        self.nodes[node].formed |= formed;
     }
 }
 

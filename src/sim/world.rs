@@ -225,6 +225,7 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         turn_due: false,
         wake_at: None,
         conns: BTreeMap::new(),
+        formed: false,
         issued: BTreeMap::new(),
         free_bytes: 1 << 40,
     }

@@ -9,7 +9,7 @@ mod reading;
 mod stories;
 
 use super::{Command, Damaged, Machine, Outcome, ValueBuilder, invariants};
-use crate::types::{Index, LogId, ShardId, Slot, Value};
+use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
 use crate::wire::client::LogRef;
 use crate::wire::entries::Entries;
 use crate::wire::name::LogName;
@@ -94,7 +94,7 @@ fn value_of(commands: &[Command<'_>]) -> Value {
     for command in commands {
         builder.push(command);
     }
-    builder.build()
+    builder.build(Ballot::ZERO, true)
 }
 
 fn entries_of(entries: &[&str]) -> Entries {

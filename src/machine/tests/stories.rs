@@ -1,8 +1,8 @@
 //! What commands do, one story each.
 
 use super::{Rig, by_name, entries_of, value_of};
-use crate::machine::{Command, LookupError, Machine, Outcome};
-use crate::types::{Index, LogId, ShardId, Slot, Value};
+use crate::machine::{Command, LookupError, Machine, Outcome, ValueBuilder};
+use crate::types::{Ballot, Index, LogId, NodeId, ShardId, Slot, Value};
 use crate::wire::client::LogRef;
 use crate::wire::entries::Entries;
 
@@ -211,6 +211,35 @@ fn r18_a_value_is_applied_whole_or_not_at_all() {
         assert_eq!(error.slot, Slot(1));
         assert_eq!(machine, Machine::new(ShardId(0), 1), "cut at {end}");
     }
+}
+
+// C3: what a leadership proposed takes effect only behind all that it proposed before; else what was
+// sent later on a connection would without what was sent earlier. (Found by the simulator: a second
+// leader put its own values where a third found none of the first one's, but found those behind.)
+#[test]
+fn c03_a_leaderships_values_take_effect_in_an_unbroken_run_only() {
+    let (b1, b2) = (Ballot::new(1, NodeId(1)), Ballot::new(2, NodeId(2)));
+    let create = |name, leadership, first| {
+        let mut builder = ValueBuilder::new();
+        builder.push(&Command::Create { name, created_ms: 0 });
+        builder.build(leadership, first)
+    };
+    let names_after = |values: &[Value]| {
+        let mut machine = Machine::new(ShardId(0), 1);
+        for (slot, value) in (1..).map(Slot).zip(values) {
+            machine.apply(slot, value).unwrap();
+        }
+        let (logs, _) = machine.list("", "", 9);
+        logs.iter().map(|log| log.name.to_string()).collect::<String>()
+    };
+    let (a, b, c) = (create("a", b1, true), create("b", b1, false), create("c", b1, false));
+    let (x, noop) = (create("x", b2, true), Value::noop());
+    assert_eq!(names_after(&[a.clone(), b.clone(), c.clone()]), "abc");
+    assert_eq!(names_after(&[a.clone(), noop.clone(), c.clone()]), "a");
+    assert_eq!(names_after(&[noop, b.clone(), c.clone()]), "");
+    assert_eq!(names_after(&[a.clone(), b.clone(), x.clone()]), "abx");
+    assert_eq!(names_after(&[a.clone(), x.clone(), c.clone()]), "ax");
+    assert_eq!(names_after(&[a, x, c.clone(), create("y", b2, false), c]), "ax");
 }
 
 // R22, R23: replicas that applied the same values have equal states and digests, slot by slot.
