@@ -37,12 +37,12 @@ impl Killer {
         let end = Instant::now() + time;
         while Instant::now() < end {
             // Mostly long enough for a leader to come up and serve, sometimes in the middle of it.
-            self.wait(50, 1500);
+            self.wait(50, 1000);
             for id in self.victims(cluster.size()) {
                 check_alive(cluster, id);
                 self.strike(cluster, id);
             }
-            self.wait(20, 1500);
+            self.wait(20, 1000);
             restore(cluster);
         }
         for id in cluster.ids() {
