@@ -5,9 +5,9 @@
 
 mod journal_rig;
 
-use journal_rig::{Expected, IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, add_up, read};
+use journal_rig::{Expected, IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, add_up, ballot, read};
 use paxosd::journal::{FindingKind, Journal, MemStorage, Recovered, Storage, format};
-use paxosd::types::Lsn;
+use paxosd::types::{Ballot, Lsn, Record, Slot, Value};
 
 /// A power cut without media damage: nothing is suspect, damaged or in doubt (C11).
 fn assert_undamaged(recovered: &Recovered, context: &str) {
@@ -64,7 +64,17 @@ fn run_until(seed: u64, bursts: u64, step: u64) -> (Rig, bool) {
     (rig, stopped)
 }
 
-/// R02, R04, C11: cut at every step of a workload, with sampled subsets of unsynced sectors; what
+/// What the hard-state file alone knows: C2 wants it never below what the journal says.
+fn promised_in_file(storage: &MemStorage) -> Ballot {
+    let storage = storage.duplicate();
+    for name in storage.list().unwrap().iter().filter(|name| name.ends_with(".wal")) {
+        let bytes = storage.len(name).unwrap();
+        storage.rot(name, 4096..bytes, |bytes| bytes.fill(0));
+    }
+    Rig::reopen(&storage).unwrap().1.hard.promised
+}
+
+/// R02, R04, C2, C11: cut at every step of a workload, with sampled subsets of unsynced sectors; what
 /// was reported durable is there, what was never written is not, and a second recovery agrees.
 #[test]
 fn r04_a_cut_at_every_write_and_every_sync_keeps_what_was_durable() {
@@ -83,6 +93,7 @@ fn r04_a_cut_at_every_write_and_every_sync_keeps_what_was_durable() {
                 storage.crash(&mut || rng.next());
                 let (_, first) = recover_and_check(&rig, &storage, &context);
                 torn += u64::from(first.torn.is_some());
+                assert_eq!(promised_in_file(&storage), first.hard.promised, "{context}");
                 // Power fails again right after: recovery relied on nothing that was not durable.
                 storage.crash(&mut || rng.next());
                 let (_, second) = recover_and_check(&rig, &storage, &context);
@@ -235,9 +246,11 @@ fn c11_a_cut_is_sealed_in_a_new_segment_before_the_first_append() {
         let (rig, _) = run_until(seed, 30, 60 + rng.below(60));
         rig.storage.crash(&mut || rng.next());
         let (journal, recovered) = recover_and_check(&rig, &rig.storage, "first");
-        let Some(torn) = recovered.torn else { continue };
+        let Some(torn) = recovered.torn.clone() else { continue };
         let kept = recovered.next_lsn.0 as usize - 1;
         assert_eq!(torn.first_lsn, recovered.next_lsn);
+        assert!(recovered.is_refuted_by(torn.first_lsn), "a peer that saw it acknowledged");
+        assert!(!recovered.is_refuted_by(recovered.next_lsn.prev()));
         let segments = rig.storage.list().unwrap();
         let records = rig.records[..kept].to_vec();
         let mut rig = Rig::going_on(rig.storage, journal, records, rig.hard_max);
@@ -278,4 +291,63 @@ fn r07_a_crash_while_a_journal_is_created_leaves_it_refused_or_complete() {
             }
         }
     }
+}
+
+fn accepted(slot: u64, round: u64, chosen_upto: u64, bytes: usize) -> Record {
+    let (slot, chosen_upto) = (Slot(slot), Slot(chosen_upto));
+    let value = Value::new(vec![round as u8; bytes]);
+    Record::Accepted { slot, ballot: ballot(round), chosen_upto, value }
+}
+
+/// C9: a watermark of one ballot says nothing of what was accepted in another, whatever the order
+/// of the records; once the slot is learned, it counts, and its value is the one learned.
+#[test]
+fn c09_a_watermark_counts_only_for_what_was_accepted_in_its_very_ballot() {
+    let mut rig = Rig::new(MemStorage::new());
+    // (1, b1, X) is held; (1, b2, Y) was missed; then b2's leader says that slot 1 is chosen.
+    rig.push(vec![accepted(1, 1, 0, 10), accepted(2, 2, 1, 10)]);
+    rig.push(vec![Record::Chosen { ballot: ballot(2), slot: Slot(2) }]);
+    rig.settle().unwrap();
+    let (journal, recovered) = Rig::reopen(&rig.storage).unwrap();
+    assert_eq!(recovered.chosen_upto, Slot(0));
+    assert_eq!(recovered.open[&Slot(1)].0, ballot(1));
+
+    let value = Value::new(*b"Y");
+    rig.journal = journal;
+    rig.push(vec![Record::Learned { slot: Slot(1), ballot: ballot(2), value: value.clone() }]);
+    rig.settle().unwrap();
+    let (mut journal, recovered) = Rig::reopen(&rig.storage).unwrap();
+    assert_eq!(recovered.chosen_upto, Slot(2));
+    assert_eq!(read(&rig.storage, &mut journal, 1, 1)[&Slot(1)], Ok((ballot(2), value)));
+}
+
+/// R11: power cuts that hit the first batch of a segment, again and again, use up no segments:
+/// what holds nothing but a cut is made as new.
+#[test]
+fn r11_cuts_of_a_segments_first_batch_use_up_no_disk() {
+    let mut rig = Rig::new(MemStorage::new());
+    let mut slot = 0;
+    // Fills the first segment as far as such records go.
+    while rig.storage.list().unwrap().len() < 4 {
+        slot += 1;
+        rig.push(vec![accepted(slot, 1, 0, 20_000)]);
+        rig.settle().unwrap();
+    }
+    let mut rng = Rng(1);
+    let mut cuts = 0;
+    for life in 0..30 {
+        let records = rig.records.clone();
+        rig.push(vec![accepted(slot + 1, 1, 0, 40_000)]);
+        // Stopped in one of the three steps of the seal at first, later of the batch.
+        rig.storage.halt_at(rig.storage.steps() + if life == 0 { 4 } else { 1 + rng.below(3) });
+        rig.settle().unwrap_err();
+        rig.storage.crash(&mut || rng.next());
+        let (journal, recovered) = Rig::reopen(&rig.storage).unwrap();
+        assert_undamaged(&recovered, "cut");
+        assert_eq!(recovered.next_lsn.0 as usize, records.len() + 1, "life {life}");
+        cuts += u64::from(recovered.torn.is_some_and(|torn| torn.offset == 4096));
+        (rig.journal, rig.records) = (journal, records);
+    }
+    assert!(cuts > 10, "only {cuts} cuts of a first batch");
+    assert!(rig.storage.list().unwrap().len() <= 5, "{:?}", rig.storage.list());
 }

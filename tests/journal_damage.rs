@@ -154,7 +154,7 @@ fn r05_each_sector_of_a_closed_log_damaged_never_shortens_it() {
 /// R04, R05: each 4 KiB block of a closed log zeroed, flipped, inverted, garbled, unreadable.
 #[test]
 fn r05_each_block_of_a_closed_log_damaged_never_shortens_it() {
-    for seed in 2..=5 {
+    for seed in 2..=4 {
         let tally = each_block(4096, seed, 60);
         assert!(tally.flagged > 20 && tally.whole > tally.flagged, "{}", tally.flagged);
     }
@@ -165,7 +165,7 @@ fn r05_each_block_of_a_closed_log_damaged_never_shortens_it() {
 #[test]
 fn c11_only_the_last_batch_above_the_last_mark_may_be_cut_and_only_where_it_shows_zeros() {
     let (mut cuts, mut suspects) = (0, 0);
-    for seed in 1..=8 {
+    for seed in 1..=5 {
         let mut rig = log(seed, 25, true);
         let mut workload = Workload::new(seed + 500);
         workload.resume(&rig.expected());
@@ -233,9 +233,9 @@ fn r05_many_damaged_blocks_at_once_are_all_accounted_for() {
                 let name = &files[rng.below(files.len() as u64) as usize];
                 let bytes = [512, 4096, 16384][rng.below(3) as usize];
                 let start = rng.below(storage.len(name).unwrap() / bytes) * bytes;
-                // Zeros can pass for a pre-image where they hit the last mark and the last batch:
-                // the stated residue of C11. Everything else must be accounted for.
-                let way = 1 + rng.below(4);
+                // In the last segment zeros can hit the last mark and the last batch, and pass for
+                // a pre-image: the stated residue of C11. All else must be accounted for.
+                let way = if Some(name) == files.last() { 1 + rng.below(4) } else { rng.below(5) };
                 damage(&storage, name, start..start + bytes, way, &mut rng);
             }
             let (first, _) = account(&storage, &expected, &context, &mut tally);

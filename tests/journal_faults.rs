@@ -104,6 +104,16 @@ fn r11_min_free_bytes_is_respected() {
     }
 }
 
+/// R11: what an earlier attempt without space left behind is in nobody's way.
+#[test]
+fn r11_the_leftover_of_a_failed_preparation_is_replaced() {
+    let mut rig = Rig::new(MemStorage::new());
+    rig.storage.create(&format!("{SECOND}.new"), 4096).unwrap();
+    write(&mut rig, accepted(1, 1, 10));
+    assert_eq!(rig.storage.len(SECOND).unwrap(), OPTIONS.segment_bytes);
+    assert!(!rig.storage.list().unwrap().iter().any(|name| name.ends_with(".new")));
+}
+
 /// R01: a failed sync is a fatal error that names file and operation, and a recovery after it
 /// does not believe what only the page cache shows.
 #[test]
@@ -258,6 +268,13 @@ fn r08_missing_and_short_files_refuse_the_start_by_name() {
             );
         }
     }
+    // Short, and its header is gone as well: the first batch knows.
+    let storage = rig.storage.duplicate();
+    storage.rot(SECOND, 0..512, |bytes| bytes.fill(0));
+    storage.truncate(SECOND, OPTIONS.segment_bytes - 8192);
+    let error = Rig::reopen(&storage).unwrap_err();
+    assert!(matches!(&error, OpenError::Length { file, .. } if file == SECOND), "{error}");
+
     let empty = MemStorage::new();
     assert!(matches!(Rig::reopen(&empty), Err(OpenError::NotFormatted)));
     assert!(empty.list().unwrap().is_empty());

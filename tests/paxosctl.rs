@@ -77,7 +77,7 @@ fn a_tour_of_the_commands() {
     assert_eq!(run(&cluster, "read orders --from 5 --count 1", b"").out, "last\n");
     assert_eq!(run(&cluster, "read orders --from 99", b"").out, "");
     let local = run(&cluster, "read orders --from 6 --consistency local -o jsonl", b"");
-    assert_eq!(local.out, "{\"data\":\"x\",\"index\":6}\n");
+    assert_eq!(local.out, "{\"index\":6,\"data\":\"x\"}\n");
 
     assert_eq!(run(&cluster, "list -o raw", b"").out, "made\norders\n");
     assert_eq!(run(&cluster, "list or -o raw", b"").out, "orders\n");
@@ -149,6 +149,7 @@ fn follow_waits_for_more() {
     cluster.script(|seen, _| {
         // At the tail the mock answers at once, as a node does when the wait is over.
         if matches!(seen.request, Request::Read(_)) && seen.nth > 0 {
+            // Sleeps because the wait at a log's tail is what is played here.
             std::thread::sleep(Duration::from_millis(20));
         }
         Act::Usual

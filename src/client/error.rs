@@ -296,7 +296,15 @@ impl Failure {
                 "check that a majority of the nodes runs, then try again"
             }
             Stage::Disk => "free space, or look at the node's log; trying again is safe",
-            Stage::Request => "change the request",
+            Stage::Request => match self.code() {
+                Some(ErrorCode::UnknownLog) => "create the log first, or append with create",
+                Some(ErrorCode::LogExists) => "use the log as it is, or choose another name",
+                Some(ErrorCode::ExpectMismatch) => {
+                    "read what was appended since, then expect the actual next index"
+                }
+                Some(ErrorCode::TooLarge) => "send less at once",
+                Some(_) | None => "change the request",
+            },
         }
     }
 }

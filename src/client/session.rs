@@ -40,6 +40,8 @@ pub struct Session {
     ended: bool,
 }
 
+/// Set in the kind of what later versions may say without being asked: to be ignored.
+const NOTICE: u16 = 0x4000;
 /// Room that an idle session keeps for requests.
 const OUT_BYTES_KEPT: usize = 256 << 10;
 
@@ -176,6 +178,9 @@ impl Session {
             };
         }
         let correlation = frame.correlation;
+        if correlation == 0 && frame.kind & NOTICE != 0 {
+            return Ok(None);
+        }
         let (header, reply) = read_reply(frame).map_err(ProtocolError::Message)?;
         if let Some(waiting) = self.waiting.remove(&correlation) {
             if !matches!(reply, Reply::Error(_)) && reply.kind().number() != waiting.reply {
@@ -298,6 +303,18 @@ mod tests {
             let later = session.receive(&reply(second, &Reply::Pong));
             assert!(matches!(later, Err(Cause::Closed)), "believed behind nonsense");
         }
+    }
+
+    /// A notice of a later version is no answer, and does no harm.
+    #[test]
+    fn unknown_notices_are_ignored() {
+        let mut session = greeted();
+        let ping = session.ask(&Request::Ping);
+        let mut bytes = Vec::new();
+        crate::wire::frame::write_frame(&mut bytes, 0xC0FF, 0, |body| body.push(1));
+        bytes.extend(reply(ping, &Reply::Pong));
+        session.receive(&bytes).expect("a notice and an answer");
+        assert_eq!(session.answer().map(|answer| answer.reply), Some(Reply::Pong));
     }
 
     /// What a node says of the connection as a whole is the reason for its end.

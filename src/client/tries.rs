@@ -192,6 +192,7 @@ mod tests {
         let mut tries = tries(1);
         let hint = || fault(Stage::Leader, Cause::Closed);
         assert!(tries.again(hint(), Pause::Redirected, 3).is_ok());
+        // Sleeps because the passing of the deadline is what is tested.
         std::thread::sleep(Duration::from_millis(2));
         assert!(tries.again(hint(), Pause::Redirected, 3).is_err());
     }

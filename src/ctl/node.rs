@@ -1,5 +1,7 @@
 //! The commands of `paxosd`.
 
+#![allow(clippy::print_stdout)] // What a command was asked for goes to standard output.
+
 use crate::config::{Address, Config, Faults, RawConfig, check};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, install_panic_hook};
@@ -8,6 +10,7 @@ use crate::daemon::node::{self, Ports};
 use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
 use crate::limits;
+use crate::sim::command::{SimulateArgs, simulate};
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -26,9 +29,20 @@ const DEV_FIXED: &[&str] = &[
     "PAXOSD_LISTEN_PEER",
 ];
 
+/// The end of `--help`; the table of docs/OPERATIONS.md says what to do about each.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   stopped in order
+  64  wrong usage
+  65  damaged or foreign data
+  70  a broken invariant: a fault in paxosd
+  74  the disk failed a write or a sync
+  75  temporary, such as an address in use
+  78  wrong configuration";
+
 /// A node of a replicated log.
 #[derive(Debug, Parser)]
-#[command(name = "paxosd", version, about, disable_help_subcommand = true)]
+#[command(name = "paxosd", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -44,6 +58,8 @@ enum Command {
     CheckConfig(ConfigFile),
     /// Run a single node for trying out; its directory is prepared where that is needed
     Dev(Dev),
+    /// Run whole clusters over simulated networks, disks and clocks, and check what they promise
+    Simulate(SimulateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +99,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(file) => run(&file),
         Command::CheckConfig(file) => check_config(&file),
         Command::Dev(arguments) => dev(&arguments),
+        Command::Simulate(arguments) => return ExitCode::from(simulate(&arguments)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -6,7 +6,8 @@ use crate::client::{Client, Consistency, ReadOptions};
 use crate::types::Index;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde::Serialize;
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -83,10 +84,10 @@ impl Printer<'_> {
                 let index = index.0;
                 writeln!(self.out, "{index:>10}  {}", data.on_one_line())
             }
-            Format::Jsonl => writeln!(self.out, "{}", value(index, data)),
+            Format::Jsonl => writeln!(self.out, "{}", line(index, data)),
             Format::Json => {
                 let before = if self.printed == 1 { "[\n" } else { ",\n" };
-                write!(self.out, "{before}{}", value(index, data))
+                write!(self.out, "{before}{}", line(index, data))
             }
         }
     }
@@ -100,12 +101,22 @@ impl Printer<'_> {
     }
 }
 
-/// Index and data; where the data is not UTF-8 it is base64, and `base64` is true.
-fn value(index: Index, data: &[u8]) -> Value {
-    match std::str::from_utf8(data) {
-        Ok(text) => json!({ "index": index.0, "data": text }),
-        Err(_) => json!({ "index": index.0, "data": STANDARD.encode(data), "base64": true }),
-    }
+/// Index and data, in this order; where the data is not UTF-8 it is base64, and `base64` is true.
+#[derive(Serialize)]
+struct Line<'a> {
+    index: u64,
+    data: Cow<'a, str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    base64: bool,
+}
+
+fn line(index: Index, data: &[u8]) -> String {
+    let (data, base64) = match std::str::from_utf8(data) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(_) => (Cow::Owned(STANDARD.encode(data)), true),
+    };
+    serde_json::to_string(&Line { index: index.0, data, base64 })
+        .expect("numbers, text and flags are always JSON")
 }
 
 /// Data on one line of a terminal, whatever it holds.
@@ -136,6 +147,7 @@ impl OnOneLine for [u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     fn printed(format: Format, entries: &[&[u8]]) -> String {
         let mut out = Vec::new();
@@ -151,8 +163,8 @@ mod tests {
     #[test]
     fn json_holds_text_and_bytes() {
         let entries: [&[u8]; 2] = [b"a\"b\n", b"\xff\x00"];
-        let lines = "{\"data\":\"a\\\"b\\n\",\"index\":0}\n\
-                     {\"base64\":true,\"data\":\"/wA=\",\"index\":1}\n";
+        let lines = "{\"index\":0,\"data\":\"a\\\"b\\n\"}\n\
+                     {\"index\":1,\"data\":\"/wA=\",\"base64\":true}\n";
         assert_eq!(printed(Format::Jsonl, &entries), lines);
         let whole: Value =
             serde_json::from_str(&printed(Format::Json, &entries)).expect("one document");

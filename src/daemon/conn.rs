@@ -107,8 +107,8 @@ impl Conn {
     /// When the frame that is under way must be complete (R39).
     #[must_use]
     pub fn frame_deadline(&self) -> Option<Tick> {
-        // Bytes that this side left unread are not the other side's slowness.
-        if !self.unread.is_empty() {
+        // What this side has not read yet is not the other side's slowness.
+        if self.readable || !self.unread.is_empty() {
             return None;
         }
         self.begun.map(|begun| begun.after(FRAME_MS * 1000))
@@ -196,6 +196,38 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// R39: a frame has its time from its first byte on; each that is completed starts anew, and
+    /// bytes that this side left unread are not held against the other.
+    #[test]
+    fn r39_frames_have_a_deadline() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        let stream = std::net::TcpStream::connect(address).expect("connect");
+        let mut conn = Conn::new(TcpStream::from_std(stream), address);
+        conn.readable = false;
+        let mut frame = Vec::new();
+        crate::wire::frame::write_frame(&mut frame, 1, 1, |body| body.extend([0; 100]));
+        let feed = |conn: &mut Conn, now, mut bytes: &[u8]| {
+            let progress = conn.frames.next(&mut bytes).expect("sound").is_some();
+            while conn.frames.next(&mut bytes).expect("sound").is_some() {}
+            conn.note_frame(Tick(now), progress);
+            conn.frame_deadline()
+        };
+        let at = |began: u64| Some(Tick(began + FRAME_MS * 1000));
+        assert_eq!(feed(&mut conn, 5, &frame), None, "nothing is under way");
+        assert_eq!(feed(&mut conn, 10, &frame[..30]), at(10));
+        assert_eq!(feed(&mut conn, 20, &frame[30..40]), at(10), "a byte now and then buys no time");
+        let rest = [&frame[40..], &frame[..50]].concat();
+        assert_eq!(feed(&mut conn, 30, &rest), at(30), "the next frame began");
+        conn.unread = vec![1];
+        assert_eq!(conn.frame_deadline(), None);
+        conn.unread.clear();
+        conn.readable = true;
+        assert_eq!(conn.frame_deadline(), None);
+        conn.readable = false;
+        assert_eq!(feed(&mut conn, 40, &frame[50..]), None);
+    }
 
     /// Takes `room` bytes, then is full.
     struct Narrow {

@@ -150,9 +150,13 @@ pub fn open(config: &Config) -> Result<DataDir, Failure> {
 
 fn replay_all(config: &Config, identity: &Identity) -> Result<Vec<OpenShard>, Failure> {
     std::thread::scope(|scope| {
-        let replays: Vec<_> = (0..config.shards)
-            .map(|shard| scope.spawn(move || replay(config, identity, ShardId(shard))))
-            .collect();
+        let start = |shard: u16| {
+            let thread = std::thread::Builder::new().name(format!("replay-{shard}"));
+            thread.spawn_scoped(scope, move || replay(config, identity, ShardId(shard))).map_err(
+                |error| Failure::new(Exit::Temporary, format!("no thread to replay in: {error}")),
+            )
+        };
+        let replays: Vec<_> = (0..config.shards).map(start).collect::<Result<_, _>>()?;
         let joined = replays.into_iter().map(|replay| match replay.join() {
             Ok(outcome) => outcome,
             Err(panic) => std::panic::resume_unwind(panic),

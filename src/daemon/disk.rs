@@ -187,3 +187,100 @@ impl Disk {
         self.errands + self.waiting.len() >= HELPER_JOBS_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::exit::tests::{ALONE, alone};
+    use crate::journal::{Identity, Journal, JournalOptions, MemStorage, format, recover};
+    use crate::types::{ClusterId, Incarnation, Lsn, NodeId, Record, ShardId, Slot};
+    use mio::{Events, Poll, Token};
+    use std::time::Duration;
+
+    /// A shard's disk over memory, with its journal.
+    struct Rig {
+        poll: Poll,
+        storage: MemStorage,
+        journal: Journal,
+        disk: Disk,
+    }
+
+    fn rig() -> Rig {
+        let identity = Identity {
+            cluster: ClusterId(1),
+            node: NodeId(1),
+            incarnation: Incarnation(1),
+            shards: 1,
+        };
+        let options = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
+        let storage = MemStorage::new();
+        format(&storage, &identity, ShardId(0), &options).expect("formats");
+        let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
+        let poll = Poll::new().expect("poll");
+        let bell = Bell::new(poll.registry(), Token(0)).expect("bell");
+        let volume = Volume::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
+        let helper = Helper::start(1).expect("helper");
+        let disk = Disk::start("0", volume, helper, bell).expect("syncer");
+        Rig { poll, storage, journal, disk }
+    }
+
+    impl Rig {
+        /// Pushes a record, and hands those of the jobs that follow to the threads.
+        fn push(&mut self, wanted: impl Fn(&Job) -> bool) {
+            let ballot = crate::types::Ballot::new(1, NodeId(1));
+            self.journal.push(Lsn(1), Record::Chosen { ballot, slot: Slot(0) });
+            let jobs = std::iter::from_fn(|| self.journal.next_job());
+            jobs.filter(wanted).for_each(|job| self.disk.submit(job));
+        }
+
+        /// Waits for one outcome, as a loop does.
+        fn outcome(&mut self) -> Done {
+            let mut events = Events::with_capacity(8);
+            loop {
+                self.disk.back.bell.falls_asleep();
+                if let Some(done) = self.disk.outcome() {
+                    return done;
+                }
+                let timeout = Some(Duration::from_secs(30));
+                self.poll.poll(&mut events, timeout).expect("polls");
+                assert!(!events.is_empty(), "an outcome came and did not ring");
+            }
+        }
+    }
+
+    /// Jobs run elsewhere, and their outcomes wake the loop.
+    #[test]
+    fn outcomes_ring() {
+        let mut rig = rig();
+        rig.push(|_| true);
+        while rig.journal.durable_upto() < Lsn(1) || rig.disk.errands > 0 {
+            let done = rig.outcome();
+            rig.journal.done(done);
+        }
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn writes_in_vain() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        let mut rig = rig();
+        rig.storage.fail_write_at(rig.storage.steps() + 1);
+        // No preparation, whose steps would be counted too.
+        rig.push(|job| matches!(job, Job::Batch(_)));
+        let outcome = rig.outcome();
+        panic!("a failed write had an outcome: {outcome:?}");
+    }
+
+    /// R01: a failed write ends the process with exit 74, naming file and errno, and is
+    /// never retried.
+    #[test]
+    fn r01_a_failed_write_ends_the_process() {
+        let output = alone("daemon::disk::tests::writes_in_vain");
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("/data/shard-000: write of "), "{said}");
+        assert!(said.contains(".wal") && said.contains("errno 5"), "{said}");
+    }
+}

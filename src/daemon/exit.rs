@@ -69,7 +69,11 @@ pub fn silenced() -> bool {
 /// Ends the whole process at once, from any thread. Nothing leaves the node afterwards, no retry.
 pub fn die(failure: &Failure) -> ! {
     SILENCED.store(true, Ordering::Release);
-    log::error!("{failure} (exit {})", failure.exit.code());
+    if log::log_enabled!(log::Level::Error) {
+        log::error!("{failure} (exit {})", failure.exit.code());
+    } else {
+        super::logging::complain(&failure.text);
+    }
     std::process::exit(i32::from(failure.exit.code()))
 }
 
@@ -84,27 +88,64 @@ pub fn install_panic_hook() {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::daemon::conn::Outgoing;
     use std::process::Command;
 
-    /// Run only by the test below, in a process of its own.
+    /// Set for the processes of their own that some tests need: they end, or fall silent for good.
+    pub const ALONE: &str = "DAEMON_TEST_ALONE";
+
+    /// Runs one test of this binary in a process of its own.
+    pub fn alone(test: &str) -> std::process::Output {
+        Command::new(std::env::current_exe().expect("own path"))
+            .args(["--exact", test, "--nocapture"])
+            .env(ALONE, "1")
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .expect("runs")
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
     #[test]
-    #[ignore = "ends the process"]
     fn panics_in_a_thread() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
         install_panic_hook();
         let thread = std::thread::Builder::new().name("shard-0".into());
         let _ = thread.spawn(|| panic!("chosen=5 applied=6")).expect("spawned").join();
         std::process::exit(0);
     }
 
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn falls_silent() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        let mut output = Outgoing::default();
+        let mut wire = Vec::new();
+        output.buffer().extend_from_slice(b"before");
+        assert!(output.flush(&mut wire).expect("memory takes all"));
+        SILENCED.store(true, Ordering::Release);
+        output.buffer().extend_from_slice(b"a vote that rests on a failed write");
+        assert!(!output.flush(&mut wire).expect("no error"));
+        assert_eq!(wire, b"before");
+    }
+
+    /// R01: once a disk failed, no thread writes to a socket any more, whatever it has to say.
+    #[test]
+    fn r01_nothing_leaves_after_a_failure() {
+        let output = alone("daemon::exit::tests::falls_silent");
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    }
+
     /// R25: a panic in any thread ends the whole process with exit 70.
     #[test]
     fn r25_panic_in_a_thread_ends_the_process() {
-        let output = Command::new(std::env::current_exe().expect("own path"))
-            .args(["--ignored", "--exact", "daemon::exit::tests::panics_in_a_thread"])
-            .output()
-            .expect("runs");
+        let output = alone("daemon::exit::tests::panics_in_a_thread");
         assert_eq!(output.status.code(), Some(70), "{output:?}");
     }
 

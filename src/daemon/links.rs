@@ -12,6 +12,9 @@ const PAUSE_FIRST_US: u64 = 20_000;
 /// Longest pause between two attempts. Short, because a node that comes back is needed at once.
 const PAUSE_LONGEST_US: u64 = 500_000;
 
+/// Pause after a refusal: it takes an operator to mend what it names.
+const PAUSE_REFUSED_US: u64 = 5_000_000;
+
 /// A connection's place in the table of connections.
 pub type Index = usize;
 
@@ -31,6 +34,8 @@ struct Link {
     failures: u32,
     /// Why the last attempt failed, so that the same reason is logged once.
     reason: String,
+    /// Why one side refused the other last, likewise; empty once the peer spoke as a peer.
+    refusal: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +58,7 @@ impl Links {
             state: State::Down { at: Tick(0) },
             failures: 0,
             reason: String::new(),
+            refusal: String::new(),
         };
         let links = others.map(|node| (node, link(node))).collect();
         Links { links, jitter: Jitter::new(seed) }
@@ -91,12 +97,16 @@ impl Links {
 
     /// An attempt failed. True when its reason is news, and worth a line in the log.
     pub fn failed(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
+        let failures = self.links.get(&node).map_or(0, |link| link.failures);
+        let doubled = PAUSE_FIRST_US << failures.min(16);
+        self.pause(node, now, doubled.min(PAUSE_LONGEST_US), reason)
+    }
+
+    fn pause(&mut self, node: NodeId, now: Tick, pause: u64, reason: &str) -> bool {
         let Some(link) = self.links.get_mut(&node) else { return false };
         if link.state != State::Dialling {
             return false;
         }
-        let doubled = PAUSE_FIRST_US << link.failures.min(16);
-        let pause = doubled.min(PAUSE_LONGEST_US);
         // Half of the pause is random, so that peers of a node that came back do not march in step.
         let pause = pause / 2 + self.jitter.upto(pause / 2);
         link.state = State::Down { at: now.after(pause) };
@@ -104,6 +114,29 @@ impl Links {
         let news = link.reason != reason;
         link.reason = reason.to_string();
         news
+    }
+
+    /// The peer refused us, or we refused the peer, behind a greeting. True when the reason is news.
+    /// A refused dialler asks again rarely.
+    pub fn refused(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
+        self.pause(node, now, PAUSE_REFUSED_US, reason);
+        let Some(link) = self.links.get_mut(&node) else { return true };
+        let news = link.refusal != reason;
+        link.refusal = reason.to_string();
+        news
+    }
+
+    /// True from a refusal until the peer speaks as a peer: links that come and go are no news.
+    #[must_use]
+    pub fn is_refused(&self, node: NodeId) -> bool {
+        self.links.get(&node).is_some_and(|link| !link.refusal.is_empty())
+    }
+
+    /// The peer spoke as a peer.
+    pub fn heard(&mut self, node: NodeId) {
+        if let Some(link) = self.links.get_mut(&node) {
+            link.refusal.clear();
+        }
     }
 
     /// A connection to a peer was greeted on both sides. Returns the one that it replaces: whoever
@@ -170,11 +203,22 @@ mod tests {
         assert!(distinct.len() > 20, "pauses march in step: {pauses:?}");
     }
 
+    /// A refusal is not asked for again at once: the other side logs each.
+    #[test]
+    fn refusals_are_not_repeated_at_once() {
+        let mut links = Links::new(NodeId(2), nodes(&[1, 2]), 7);
+        links.due(Tick(0));
+        assert!(links.refused(NodeId(1), Tick(0), "wiped"));
+        assert!(!links.failed(NodeId(1), Tick(0), "closed"), "its connection's end is no news");
+        let at = links.next_deadline().expect("tries again");
+        assert!(at >= Tick(PAUSE_REFUSED_US / 2), "{at}");
+    }
+
     /// The same reason is logged once; a new one, and one after the link stood, again.
     #[test]
     fn reasons_are_news_once() {
         let mut links = Links::new(NodeId(2), nodes(&[1, 2]), 7);
-        let mut fail = |links: &mut Links, reason: &str| {
+        let fail = |links: &mut Links, reason: &str| {
             links.due(Tick(u64::MAX / 2));
             links.failed(NodeId(1), Tick(0), reason)
         };
@@ -184,6 +228,21 @@ mod tests {
         links.up(NodeId(1), 9);
         links.down(NodeId(1), 9, Tick(0));
         assert!(fail(&mut links, "no route"));
+    }
+
+    /// A refusal is logged once, however often the link comes and goes, until the peer speaks.
+    #[test]
+    fn refusals_are_news_once() {
+        let mut links = Links::new(NodeId(1), nodes(&[1, 2]), 7);
+        for round in 0..3 {
+            links.up(NodeId(2), round);
+            assert_eq!(links.refused(NodeId(2), Tick(0), "another incarnation"), round == 0);
+            assert!(links.is_refused(NodeId(2)));
+            links.down(NodeId(2), round, Tick(0));
+        }
+        links.heard(NodeId(2));
+        assert!(!links.is_refused(NodeId(2)));
+        assert!(links.refused(NodeId(2), Tick(0), "another incarnation"));
     }
 
     /// A newer connection replaces the older one, whose end then changes nothing.

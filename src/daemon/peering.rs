@@ -12,16 +12,38 @@ use super::table::{Entry, Role};
 use crate::limits::{HANDSHAKE_MS, PEER_OUTPUT_BYTES_MAX, READ_TURN_BYTES};
 use crate::shard::Input;
 use crate::types::{Incarnation, NodeId, Tick};
+use crate::wire::frame::Frame;
 use crate::wire::hello::common_version;
+use crate::wire::kind::GreetingKind;
 use crate::wire::peer::Message;
 use crate::wire::peer_hello::{
     PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHelloReply, PeerRefusal, PeerRefusalCode,
     read_peer_hello_reply, write_peer_hello, write_peer_hello_reply,
 };
 use crate::wire::{read_message, write_message};
+use log::Level;
 use mio::net::TcpStream;
 use std::io;
 use std::net::SocketAddr;
+
+/// Why a peer's connection cannot go on.
+enum Broken {
+    /// The peer, which called, does not take us after all.
+    Refused(String),
+    /// Its bytes make no sense.
+    Garbage(String),
+}
+
+impl Broken {
+    /// A reply to a greeting, long after the greeting: only a refusal makes sense there.
+    fn by_reply(frame: &Frame<'_>) -> Broken {
+        match read_peer_hello_reply(frame) {
+            Ok(PeerHelloReply::Refused(refusal)) => Broken::Refused(refusal.to_string()),
+            Ok(PeerHelloReply::Accepted(_)) => Broken::Garbage("a second welcome".to_string()),
+            Err(error) => Broken::Garbage(error.to_string()),
+        }
+    }
+}
 
 impl ShardLoop {
     /// Dials the peers whose turn it is.
@@ -118,15 +140,31 @@ impl ShardLoop {
         // Messages may follow the welcome right away.
         conn.unread = rest.to_vec();
         match reply.and_then(|reply| self.judge_welcome(node, reply)) {
-            Ok(incarnation) => self.peer_stands(index, node, incarnation),
+            Ok(incarnation) => match self.admits(node, incarnation) {
+                Ok(()) => self.peer_stands(index, node, incarnation),
+                Err(refusal) => self.refuse_called(index, refusal),
+            },
             Err(reason) => {
                 let Some(entry) = self.table.get_mut(index) else { return false };
                 let reason = format!("{}: {reason}", entry.conn.address);
                 count(&self.facts.board.counters.refused);
+                if self.links.refused(node, clock::now(), &reason) {
+                    log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
+                }
                 self.close(index, &reason);
             }
         }
         true
+    }
+
+    /// We called, and do not take who answered: it is told why, for its log.
+    fn refuse_called(&mut self, index: Index, refusal: PeerRefusal) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        let reason = format!("{}: refused by us: {refusal}", entry.conn.address);
+        let reply = PeerHelloReply::Refused(refusal);
+        write_peer_hello_reply(entry.conn.output.buffer(), &reply);
+        count(&self.facts.board.counters.refused);
+        self.linger(index, &reason);
     }
 
     fn judge_welcome(
@@ -145,10 +183,7 @@ impl ShardLoop {
         if common_version(ours, (welcome.version, welcome.version)).is_none() {
             return Err(format!("chose version {}, which we do not speak", welcome.version));
         }
-        match self.admits(node, welcome.incarnation) {
-            Ok(()) => Ok(welcome.incarnation),
-            Err(refusal) => Err(format!("refused by us: {refusal}")),
-        }
+        Ok(welcome.incarnation)
     }
 
     /// Whether a node of this incarnation may speak for the member: one whose disk was wiped may
@@ -197,6 +232,9 @@ impl ShardLoop {
                 let reason = format!("node {} refused: {refusal}", hello.node);
                 write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
                 count(&self.facts.board.counters.refused);
+                if self.links.refused(hello.node, clock::now(), &reason) {
+                    log::warn!("shard {}: {reason}", self.service.id);
+                }
                 self.linger(index, &reason);
             }
         }
@@ -215,7 +253,8 @@ impl ShardLoop {
             self.service.step(now, Input::PeerDown { node });
             self.close(replaced, "replaced by a newer connection");
         }
-        log::info!("shard {}: linked with node {node} at {address}", self.service.id);
+        let level = if self.links.is_refused(node) { Level::Debug } else { Level::Info };
+        log::log!(level, "shard {}: linked with node {node} at {address}", self.service.id);
         self.service.step(now, Input::PeerUp { node, incarnation });
     }
 
@@ -252,25 +291,49 @@ impl ShardLoop {
             let mut progress = false;
             let read = loop {
                 match conn.frames.next(&mut rest) {
+                    Ok(Some(frame)) if frame.kind == GreetingKind::PeerHelloReply.number() => {
+                        break Err(Broken::by_reply(&frame));
+                    }
                     Ok(Some(frame)) => match read_message(&frame) {
                         Ok(message) => {
                             progress = true;
                             self.service.step(now, Input::Peer { node, message });
                         }
-                        Err(error) => break Err(error.to_string()),
+                        Err(error) => break Err(Broken::Garbage(error.to_string())),
                     },
                     Ok(None) => break Ok(()),
-                    Err(error) => break Err(error.to_string()),
+                    Err(error) => break Err(Broken::Garbage(error.to_string())),
                 }
             };
             conn.note_frame(now, progress);
-            if let Err(reason) = read {
-                count(&self.facts.board.counters.garbage);
-                log::warn!("node {node} sent what makes no sense: {reason}");
-                self.close(index, &reason);
+            if progress {
+                self.links.heard(node);
+            }
+            if let Err(broken) = read {
+                self.break_link(index, node, &broken);
                 return false;
             }
-            self.watch(index);
+        }
+    }
+
+    /// A peer's connection cannot go on.
+    fn break_link(&mut self, index: Index, node: NodeId, broken: &Broken) {
+        match broken {
+            Broken::Refused(reason) => {
+                count(&self.facts.board.counters.refused);
+                if self.links.refused(node, clock::now(), reason) {
+                    log::error!(
+                        "shard {}: node {node} refuses this node: {reason}",
+                        self.service.id
+                    );
+                }
+                self.close(index, reason);
+            }
+            Broken::Garbage(reason) => {
+                count(&self.facts.board.counters.garbage);
+                log::warn!("node {node} sent what makes no sense: {reason}");
+                self.close(index, reason);
+            }
         }
     }
 
@@ -290,7 +353,8 @@ impl ShardLoop {
 
     pub(super) fn lost_peer(&mut self, node: NodeId, index: Index, reason: &str, now: Tick) {
         if self.links.down(node, index, now) {
-            log::warn!("shard {}: link with node {node} lost: {reason}", self.service.id);
+            let level = if self.links.is_refused(node) { Level::Debug } else { Level::Warn };
+            log::log!(level, "shard {}: link with node {node} lost: {reason}", self.service.id);
             self.service.step(now, Input::PeerDown { node });
         }
     }

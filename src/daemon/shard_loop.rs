@@ -30,7 +30,7 @@ pub const BELL: Token = Token(0);
 const EVENTS_MAX: usize = 1024;
 /// Batches that one turn may run itself, before it looks at its sockets again.
 const BATCHES_HERE_MAX: usize = 4;
-/// After the hand-over, answers have this long to leave, in microseconds.
+/// After the hand-over, answers have this long to leave and clients to go, in microseconds.
 const DRAIN_US: u64 = 250_000;
 
 /// One shard's thread.
@@ -261,7 +261,6 @@ impl ShardLoop {
         self.service.shard.congested()
             || self.disk.is_full()
             || self.output_bytes >= SHARD_OUTPUT_BYTES_MAX
-            || matches!(self.phase, Phase::Draining(_))
     }
 
     fn publish(&mut self) {
@@ -275,14 +274,19 @@ impl ShardLoop {
     fn is_done(&mut self, now: Tick) -> bool {
         match self.phase {
             Phase::Serving | Phase::HandingOver => false,
-            Phase::Draining(until) => now >= until || !self.has_output(),
+            Phase::Draining(until) => now >= until || !self.is_needed(),
         }
     }
 
-    fn has_output(&mut self) -> bool {
+    /// Something waits to leave, or a client is still here. A request that is already on its way
+    /// is refused as not executed, and its client goes elsewhere; a socket that was closed over it
+    /// would leave the client not knowing what became of it.
+    fn is_needed(&mut self) -> bool {
         let indexes: Vec<Index> = self.table.indexes().collect();
         indexes.into_iter().any(|index| {
-            self.table.get_mut(index).is_some_and(|entry| !entry.conn.output.is_empty())
+            self.table.get_mut(index).is_some_and(|entry| {
+                !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
+            })
         })
     }
 }

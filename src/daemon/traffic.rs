@@ -120,6 +120,7 @@ impl ShardLoop {
         if again {
             self.mark_ready(index);
         }
+        self.watch(index);
         self.account(index);
     }
 
@@ -150,15 +151,16 @@ impl ShardLoop {
             budget = budget.saturating_sub(bytes.len());
             let now = clock::now();
             let read = client_frames(&mut self.service, now, *id, conn, side, bytes);
+            let address = conn.address;
             if !conn.output.is_empty() {
                 self.mark_dirty(index);
             }
             if let Err(reason) = read {
+                log::warn!("connection from {address} closed: {reason}");
                 count(&self.facts.board.counters.garbage);
                 self.linger(index, &reason);
                 return true;
             }
-            self.watch(index);
         }
     }
 
@@ -257,13 +259,11 @@ impl ShardLoop {
     pub(super) fn linger(&mut self, index: Index, reason: &str) {
         let now = clock::now();
         let Some(entry) = self.table.get_mut(index) else { return };
-        let address = entry.conn.address;
         let role = std::mem::replace(&mut entry.role, Role::Lingering);
         entry.deadline = Some(now.after(LINGER_MS * 1000));
         let id = entry.id;
         self.deadlines.insert((now.after(LINGER_MS * 1000), id));
         self.leave(id, index, role, reason, now);
-        log::warn!("connection from {address} closed: {reason}");
         self.mark_dirty(index);
     }
 

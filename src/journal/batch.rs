@@ -49,12 +49,14 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
 pub(crate) fn encode<'a>(
     stamp: &Stamp,
     plan: BatchPlan,
-    records: impl Iterator<Item = &'a Record>,
+    records: impl Iterator<Item = &'a Record> + Clone,
     writing: &mut Writing,
     out: &mut Encoded,
 ) {
     let Encoded { data, descriptors, heads } = out;
     data.clear();
+    let bytes = ITEM_BYTES + records.clone().map(record_bytes).sum::<usize>();
+    data.reserve(bytes.next_multiple_of(BLOCK_BYTES));
     heads.clear();
     data.resize(ITEM_BYTES, 0);
     let mut lsn = plan.first_lsn;

@@ -118,6 +118,15 @@ fn batch_at(image: &mut Image<'_>, stamp: &Stamp, offset: u64) -> Result<Option<
     }))
 }
 
+/// The length of the file, as the header of its first batch tells: its descriptors end there.
+pub(crate) fn told_bytes(image: &mut Image<'_>, stamp: &Stamp) -> Result<Option<u64>, OpenError> {
+    let segment = image.segment;
+    let item = Item::decode_slice(image.read(DATA_START, ITEM_BYTES)?, stamp).ok();
+    let head = item.as_ref().and_then(BatchHead::from_item);
+    let first = head.filter(|head| head.segment == segment && head.offset == DATA_START);
+    Ok(first.map(|head| u64::from(head.desc_top) * BLOCK))
+}
+
 /// The batch that starts at `data` and whose descriptors end at `desc`, by either of its headers.
 pub(crate) fn link_at(
     image: &mut Image<'_>,

@@ -60,7 +60,13 @@ pub(crate) fn run_prepare(
     if free < bytes.saturating_add(min_free_bytes) {
         return no_space(free);
     }
-    match storage.create(&unfinished, bytes) {
+    let mut created = storage.create(&unfinished, bytes);
+    if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+        // What an attempt without space left behind. It never had its name: nothing is in it.
+        storage.remove(&unfinished).map_err(StorageError::at(StorageOp::Remove, &unfinished, 0))?;
+        created = storage.create(&unfinished, bytes);
+    }
+    match created {
         Ok(()) => {}
         Err(error) if is_no_space(&error) => return no_space(free),
         Err(error) => return Err(StorageError::at(StorageOp::Create, &unfinished, 0)(error)),

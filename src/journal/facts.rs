@@ -112,7 +112,7 @@ impl Facts {
     pub(crate) fn add(&mut self, seen: &Seen, segment_first: Lsn, place: Place<'_>) {
         let head = &seen.head;
         self.expect(head.lsn, place);
-        self.expected = head.lsn.next();
+        self.expected = self.expected.max(head.lsn.next());
         self.stats.records += 1;
         match head.kind {
             RecordKind::HardState => {

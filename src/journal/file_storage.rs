@@ -15,7 +15,7 @@ const OPEN_FILES_MAX: usize = 64;
 const FILL_CHUNK_BYTES: u64 = 1 << 20;
 /// A new file is synced each time so many bytes were written, so that its zeros never queue up in
 /// front of a batch's sync on the same disk.
-const FILL_SYNC_BYTES: u64 = 4 << 20;
+const FILL_SYNC_BYTES: u64 = 1 << 20;
 
 /// A directory of a real file system. Files stay open in a small cache; every read and write names
 /// its offset, so threads share the handles without a lock around the input and output itself.

@@ -16,10 +16,9 @@ use std::sync::Arc;
 
 /// A batch is closed when its data reaches this size; a larger record is a batch of its own.
 const BATCH_BYTES_MAX: usize = 8 << 20;
-/// Buffers larger than this are not kept for the next batch.
-const KEPT_BUFFER_BYTES: usize = 1 << 20;
-/// Buffers kept for the next batch: data and descriptors, twice for a batch that seals a segment.
-const KEPT_BUFFERS: usize = 4;
+/// The buffers of a batch are kept for the next one up to this size each: fresh memory for a batch
+/// of a megabyte costs more than copying the values into it.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// Records so close together are read in one go: reading a gap costs less than another read.
 const COALESCE_GAP_BYTES: u64 = 64 << 10;
 /// Most slots of one read job.
@@ -110,6 +109,7 @@ pub struct Journal {
     hard_changed: bool,
     hard_file: Arc<str>,
     index: Index,
+    /// Of the last batch, the larger one first: data, then descriptors.
     buffers: Vec<Vec<u8>>,
 }
 
@@ -406,9 +406,10 @@ impl Journal {
         let first_lsn = self.next_batch_lsn();
         let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
         let plan = BatchPlan { first_lsn, number: self.next_number, mark: self.durable, seal };
+        let mut buffers = std::mem::take(&mut self.buffers).into_iter();
         let mut encoded = Encoded {
-            data: self.buffers.pop().unwrap_or_default(),
-            descriptors: self.buffers.pop().unwrap_or_default(),
+            data: buffers.next().unwrap_or_default(),
+            descriptors: buffers.next().unwrap_or_default(),
             heads: Vec::with_capacity(records),
         };
         let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
@@ -462,11 +463,10 @@ impl Journal {
             }
         }
         self.marked = self.marked.max(batch.mark);
-        for buffer in done.buffers {
-            if self.buffers.len() < KEPT_BUFFERS && buffer.capacity() <= KEPT_BUFFER_BYTES {
-                self.buffers.push(buffer);
-            }
-        }
+        self.buffers = done.buffers;
+        self.buffers.retain(|buffer| buffer.capacity() <= KEPT_BUFFER_BYTES);
+        self.buffers.sort_unstable_by_key(|buffer| std::cmp::Reverse(buffer.capacity()));
+        self.buffers.truncate(2);
         let news = batch.upto > self.durable;
         self.durable = batch.upto;
         news.then_some(Event::Durable(batch.upto))

@@ -130,6 +130,12 @@ fn look_at(
     {
         return Err(length(expected));
     }
+    if let Some(expected) = chain::told_bytes(&mut image, stamp)?
+        && expected != bytes
+    {
+        // The header may be gone; the first batch knows the length as well.
+        return Err(length(expected));
+    }
     let (any, dirty) = chain::peek(&mut image, stamp)?;
     match (&header, &any) {
         // Every batch is of the version known here, so only the header's version field rotted.

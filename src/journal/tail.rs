@@ -82,11 +82,11 @@ fn judge_headless(image: &mut Image<'_>, chain: &Chain) -> Result<Ending, OpenEr
     let (data, desc) = (chain.data, chain.desc);
     let header = super::is_zero(image.read(data, SECTOR_BYTES)?);
     let copy = super::is_zero(image.read(desc - SECTOR_BYTES as u64, SECTOR_BYTES)?);
+    let mut bytes = 0;
+    for at in (data..desc).step_by(BLOCK as usize) {
+        bytes += if super::is_zero(image.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
+    }
     if header || copy {
-        let mut bytes = 0;
-        for at in (data..desc).step_by(BLOCK as usize) {
-            bytes += if super::is_zero(image.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
-        }
         return Ok(Ending::Torn(Torn {
             first_lsn: chain.next_lsn,
             records: None,
@@ -95,8 +95,9 @@ fn judge_headless(image: &mut Image<'_>, chain: &Chain) -> Result<Ending, OpenEr
             desc_start: desc,
         }));
     }
-    // It may have held as many records as there is room for; none of their LSNs is used again.
-    let records = (desc - data) / (2 * ITEM_BYTES as u64);
+    // It may have held as many records as there is room for a header and a descriptor each; none
+    // of their LSNs is used again.
+    let records = bytes / (2 * ITEM_BYTES as u64);
     Ok(Ending::Suspect {
         from: chain.next_lsn,
         next_lsn: chain.next_lsn.plus(records),

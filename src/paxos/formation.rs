@@ -3,7 +3,7 @@
 use super::effects::{Effects, Plain, Stop};
 use super::replica::{Replica, Role};
 use crate::types::{Incarnation, Lsn, NodeId, Tick};
-use crate::wire::peer::Meet;
+use crate::wire::peer::{Meet, Witness};
 
 impl Replica {
     /// Whether a node of this incarnation may speak for the member `node`.
@@ -59,11 +59,16 @@ impl Replica {
         if self.stopped {
             return;
         }
-        let held = self.last_seen_durable(from);
-        if meet.durable < held && self.hard.formed {
+        let held = self.seen_of(from);
+        if meet.durable.boots < held.boots {
             // The peer's disk is older than what it acknowledged: it must hear so from this node.
-            log::warn!("node {from} holds LSN {} but acknowledged {held}", meet.durable);
+            log::warn!(
+                "node {from} is in life {}, but was seen in {}",
+                meet.durable.boots,
+                held.boots
+            );
         }
+        self.witness_of(from, meet.durable);
         let known = meet.known.iter().find(|(node, _)| *node == self.config.me);
         if known.is_some_and(|(_, as_of)| *as_of != self.config.incarnation) {
             log::error!("node {from} knows this node by another incarnation");
@@ -116,8 +121,8 @@ impl Replica {
             incarnation: self.config.incarnation,
             known: self.known(),
             formed: self.hard.formed,
-            durable: self.durable,
-            witnessed: self.last_seen_durable(to),
+            durable: self.own_witness(),
+            witnessed: self.seen_of(to),
         };
         fx.send(to, Plain::Meet(meet));
     }
@@ -144,42 +149,59 @@ impl Replica {
         }
     }
 
-    /// `node` acknowledged this LSN.
+    /// `node` acknowledged this LSN, on its present connection.
     pub(super) fn witness(&mut self, node: NodeId, durable: Lsn) {
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.witnessed = peer.witnessed.max(durable);
+        let met = self.peers.get(&node).and_then(|peer| peer.met.as_ref());
+        if let Some(boots) = met.map(|meet| meet.durable.boots) {
+            self.witness_of(node, Witness { boots, durable });
         }
     }
 
-    fn last_seen_durable(&self, node: NodeId) -> Lsn {
-        self.peers.get(&node).map_or(Lsn(0), |peer| peer.witnessed)
+    fn witness_of(&mut self, node: NodeId, seen: Witness) {
+        if let Some(peer) = self.peers.get_mut(&node) {
+            peer.witnessed = peer.witnessed.max(seen);
+        }
     }
 
-    /// Each member's highest acknowledged LSN, this node's own included.
-    pub(super) fn witness_table(&self) -> Vec<(NodeId, Lsn)> {
-        let own = (self.config.me, self.durable);
+    fn seen_of(&self, node: NodeId) -> Witness {
+        self.peers.get(&node).map_or(Witness::default(), |peer| peer.witnessed)
+    }
+
+    fn own_witness(&self) -> Witness {
+        Witness { boots: self.hard.boots, durable: self.durable }
+    }
+
+    /// What each member acknowledged, this node's own included.
+    pub(super) fn witness_table(&self) -> Vec<(NodeId, Witness)> {
+        let own = (self.config.me, self.own_witness());
         let peers = self.peers.iter().map(|(node, peer)| (*node, peer.witnessed));
-        let mut table: Vec<(NodeId, Lsn)> = peers.chain([own]).collect();
+        let mut table: Vec<(NodeId, Witness)> = peers.chain([own]).collect();
         table.sort_unstable();
         table
     }
 
-    pub(super) fn hear_witness(&mut self, from: NodeId, table: &[(NodeId, Lsn)], fx: &mut Effects) {
-        for (node, durable) in table {
+    pub(super) fn hear_witness(
+        &mut self,
+        from: NodeId,
+        table: &[(NodeId, Witness)],
+        fx: &mut Effects,
+    ) {
+        for (node, seen) in table {
             if *node == self.config.me {
-                self.hear_own_witness(from, *durable, fx);
+                self.hear_own_witness(from, *seen, fx);
             } else {
-                self.witness(*node, *durable);
+                self.witness_of(*node, *seen);
             }
         }
     }
 
-    /// A peer saw this LSN of this node acknowledged. If the disk does not hold it, acknowledged
-    /// records are gone: the node must not vote (R13).
-    fn hear_own_witness(&mut self, witness: NodeId, seen: Lsn, fx: &mut Effects) {
-        let held = self.last_lsn();
-        if seen > held {
-            self.stop(Stop::RolledBack { witness, seen, held }, fx);
+    /// A peer saw this node acknowledge so much. If the disk does not hold it, acknowledged records
+    /// are gone: the node must not vote (R13). What an earlier life acknowledged must have been
+    /// there when this one began: what was written since would hide its loss.
+    fn hear_own_witness(&mut self, witness: NodeId, seen: Witness, fx: &mut Effects) {
+        let held = if seen.boots < self.hard.boots { self.booted_at } else { self.last_lsn() };
+        if seen.boots > self.hard.boots || seen.durable > held {
+            self.stop(Stop::RolledBack { witness, seen: seen.durable, held }, fx);
         }
     }
 }

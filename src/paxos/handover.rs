@@ -36,6 +36,7 @@ impl Replica {
             |(node, f): (&NodeId, &super::pipeline::Follower)| (f.upto, f.chosen_upto, *node);
         let successor = leadership.followers.iter().filter(|(node, _)| up(node)).map(reach).max();
         let successor = successor.map(|reached| reached.2);
+        self.become_follower(now, None, fx);
         for node in self.config.others() {
             if Some(node) == successor {
                 fx.send(node, Plain::HandOver(HandOver { ballot, chosen_upto }));
@@ -43,7 +44,6 @@ impl Replica {
                 fx.send(node, Plain::Release(Release { ballot }));
             }
         }
-        self.become_follower(now, None, fx);
         // The successor goes first.
         self.election_at = self.election_at.after(2 * self.config.timing.election_us);
     }

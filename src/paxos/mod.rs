@@ -17,6 +17,7 @@ mod pipeline;
 mod random;
 mod replica;
 mod resolve;
+mod settle;
 
 pub use campaign::{Campaign, Canvassing};
 pub use config::{Config, Quorums, Timing};

@@ -77,8 +77,8 @@ pub struct Peer {
     pub up: bool,
     /// What it said last when it met this replica in its present life.
     pub met: Option<peer::Meet>,
-    /// The highest LSN that it was seen to acknowledge.
-    pub witnessed: Lsn,
+    /// The most that it was seen to acknowledge.
+    pub witnessed: peer::Witness,
     /// Its chosen watermark, as last heard.
     pub chosen_upto: Slot,
 }
@@ -95,6 +95,8 @@ pub struct Replica {
     pub(super) next_lsn: Lsn,
     /// Everything up to here is durable.
     pub(super) durable: Lsn,
+    /// The last record that was on disk when this life began (C13).
+    pub(super) booted_at: Lsn,
     pub(super) acceptor: Acceptor,
     pub(super) learner: Learner,
     /// Every slot up to here is known to be chosen. Only rises.
@@ -153,6 +155,7 @@ impl Replica {
             hard_lsn: durable,
             next_lsn,
             durable,
+            booted_at: durable,
             chosen_upto: memory.chosen_upto,
             acceptor: Acceptor::remember(memory.open, memory.reports, memory.damage),
             learner: Learner::remember(memory.holes, memory.chosen_upto),
@@ -204,8 +207,11 @@ impl Replica {
     }
 
     fn on_message(&mut self, now: Tick, from: NodeId, message: Message, effects: &mut Effects) {
-        if !self.peers.get(&from).is_some_and(|peer| peer.up) {
+        let Some(peer) = self.peers.get(&from).filter(|peer| peer.up) else {
             return; // Not a member, or a message of a connection that is gone.
+        };
+        if peer.met.is_none() && !matches!(message, Message::Meet(_)) {
+            return; // Witness first: what it saw of this node may forbid every vote (R13).
         }
         match message {
             Message::Meet(meet) => self.on_meet(now, from, meet, effects),

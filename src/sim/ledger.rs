@@ -89,7 +89,7 @@ impl Ledger {
                 self.claimed.lease_us = self.claimed.lease_us.max(grant.lease_us);
                 Ok(())
             }
-            Message::Meet(meet) => self.claim_lsn("meet", meet.durable),
+            Message::Meet(meet) => self.claim_lsn("meet", meet.durable.durable),
             Message::Canvass(_)
             | Message::CanvassAnswer(_)
             | Message::LeaseRefusal(_)

@@ -58,10 +58,20 @@ pub struct Meet {
     pub known: Vec<(NodeId, Incarnation)>,
     /// The sender knows the cluster to be formed.
     pub formed: bool,
-    /// Highest LSN that the sender has made durable.
+    /// What the sender has made durable, in its present life.
+    pub durable: Witness,
+    /// The most of the *receiver* that the sender ever saw acknowledged; the default for nothing.
+    pub witnessed: Witness,
+}
+
+/// What a node was seen to acknowledge. LSNs of different lives do not compare: the records that a
+/// new life writes must not hide that some of an earlier one are gone (C13).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Witness {
+    /// The life: how often the shard had been started on that disk.
+    pub boots: u64,
+    /// Highest LSN made durable by then.
     pub durable: Lsn,
-    /// Highest LSN of the *receiver* that the sender ever saw acknowledged; 0 for none.
-    pub witnessed: Lsn,
 }
 
 /// May I campaign (C18)?
@@ -251,8 +261,8 @@ pub struct Heartbeat {
     pub first: Slot,
     /// The leader's watermark in this ballot (C9).
     pub chosen_upto: Slot,
-    /// Each member's highest acknowledged LSN, as far as the leader knows (C13).
-    pub witness: Vec<(NodeId, Lsn)>,
+    /// The most that each member acknowledged, as far as the leader knows (C13).
+    pub witness: Vec<(NodeId, Witness)>,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`

@@ -6,7 +6,7 @@ use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use super::kind::PeerKind;
 use super::peer::{
     Accepted, Canvass, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, LeaseRefusal, Mark,
-    Meet, Message, Nack, Prepare, Release, Resend,
+    Meet, Message, Nack, Prepare, Release, Resend, Witness,
 };
 use super::peer_pages::{
     accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
@@ -112,8 +112,13 @@ fn put_meet(body: &mut Vec<u8>, meet: &Meet) {
         body.put_u64(incarnation.0);
     });
     body.put_bool(meet.formed);
-    body.put_u64(meet.durable.0);
-    body.put_u64(meet.witnessed.0);
+    put_witness(body, meet.durable);
+    put_witness(body, meet.witnessed);
+}
+
+fn put_witness(body: &mut Vec<u8>, witness: Witness) {
+    body.put_u64(witness.boots);
+    body.put_u64(witness.durable.0);
 }
 
 fn put_accepted(body: &mut Vec<u8>, accepted: &Accepted) {
@@ -129,9 +134,9 @@ fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
     body.put_u64(heartbeat.lease_us);
     body.put_u64(heartbeat.first.0);
     body.put_u64(heartbeat.chosen_upto.0);
-    body.put_list(&heartbeat.witness, |body, (node, lsn)| {
+    body.put_list(&heartbeat.witness, |body, (node, witness)| {
         body.put_u16(node.0);
-        body.put_u64(lsn.0);
+        put_witness(body, *witness);
     });
 }
 
@@ -225,9 +230,13 @@ fn meet(body: &mut Reader<'_>) -> Result<Meet, DecodeError> {
             Ok((NodeId(body.u16("node")?), Incarnation(body.u64("incarnation")?)))
         })?,
         formed: body.bool("formed")?,
-        durable: Lsn(body.u64("durable")?),
-        witnessed: Lsn(body.u64("witnessed")?),
+        durable: witness(body)?,
+        witnessed: witness(body)?,
     })
+}
+
+fn witness(body: &mut Reader<'_>) -> Result<Witness, DecodeError> {
+    Ok(Witness { boots: body.u64("boots")?, durable: Lsn(body.u64("durable")?) })
 }
 
 fn accepted(body: &mut Reader<'_>) -> Result<Accepted, DecodeError> {
@@ -246,9 +255,8 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         lease_us: body.u64("lease_us")?,
         first: Slot(body.u64("first")?),
         chosen_upto: chosen(body)?,
-        witness: body.list("witness", NODES, |body| {
-            Ok((NodeId(body.u16("node")?), Lsn(body.u64("durable")?)))
-        })?,
+        witness: body
+            .list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))?,
     })
 }
 

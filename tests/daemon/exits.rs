@@ -2,7 +2,7 @@
 
 use crate::config::{Site, free_port};
 use crate::rig::{Daemon, Raw, paxosd, run, said};
-use rustix::process::Signal;
+use signal_hook::consts::{SIGCONT, SIGINT, SIGSTOP, SIGTERM};
 use std::fs;
 
 /// Usage errors exit 64; help and version are no errors.
@@ -136,7 +136,7 @@ fn a_taken_port_exits_75() {
 /// SIGTERM and SIGINT stop a node in order; a second signal stops it at once, with exit 75.
 #[test]
 fn signals_stop_a_node() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [SIGTERM, SIGINT] {
         let daemon = Daemon::start(&[]);
         let (mut client, _) = Raw::open(&daemon.address, 0);
         daemon.signal(signal);
@@ -146,10 +146,10 @@ fn signals_stop_a_node() {
     }
     let daemon = Daemon::start(&[]);
     // Both arrive while it stands still, so that the second is there before the first is done.
-    daemon.signal(Signal::STOP);
-    daemon.signal(Signal::TERM);
-    daemon.signal(Signal::INT);
-    daemon.signal(Signal::CONT);
+    daemon.signal(SIGSTOP);
+    daemon.signal(SIGTERM);
+    daemon.signal(SIGINT);
+    daemon.signal(SIGCONT);
     let (exit, log) = daemon.finish();
     assert_eq!(exit, Some(75), "{log}");
 }

@@ -25,12 +25,22 @@ fn refusal(answer: HelloAnswer) -> (ErrorCode, String) {
     }
 }
 
-/// An entry that was acknowledged is there after the node stopped in order and came back.
+/// Entries that were acknowledged are there after the node stopped in order and came back.
 #[test]
 fn appends_survive_a_stop() {
+    survive_a_stop(&[]);
+}
+
+/// The same where the shard's thread syncs by itself while nothing else waits, pinned to a core.
+#[test]
+fn appends_survive_a_stop_synced_inline() {
+    survive_a_stop(&[("PAXOSD_SYNC_INLINE", "true"), ("PAXOSD_PIN", "true")]);
+}
+
+fn survive_a_stop(environment: &[(&str, &str)]) {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    let daemon = Daemon::start_in(&data, &[]);
+    let daemon = Daemon::start_in(&data, environment);
     let (mut client, welcome) = Raw::open(&daemon.address, 0);
     assert_eq!((welcome.shards, welcome.node.0), (1, 1));
     for index in 0..20 {
@@ -41,16 +51,13 @@ fn appends_survive_a_stop() {
     }
     let (exit, log) = daemon.stop();
     assert_eq!(exit, Some(0), "{log}");
-    let daemon = Daemon::start_in(&data, &[]);
+    let daemon = Daemon::start_in(&data, environment);
     let (mut client, _) = Raw::open(&daemon.address, 0);
     match client.ask_leader(&read("log")) {
         Reply::ReadDone(done) => {
             assert_eq!(done.next, Index(20));
-            let entries: Vec<String> = done
-                .entries
-                .iter()
-                .map(|entry| String::from_utf8_lossy(entry.data).into_owned())
-                .collect();
+            let text = |data| String::from_utf8_lossy(data).into_owned();
+            let entries: Vec<String> = done.entries.iter().map(|entry| text(entry.data)).collect();
             let wanted: Vec<String> = (0..20).map(|index| format!("entry {index}")).collect();
             assert_eq!(entries, wanted);
         }

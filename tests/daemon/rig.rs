@@ -11,6 +11,7 @@ use paxosd::wire::hello::{
 use paxosd::wire::name::LogName;
 use paxosd::wire::{read_reply, write_request};
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::SIGTERM;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -78,7 +79,8 @@ impl Daemon {
     }
 
     /// Sends a signal.
-    pub fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: i32) {
+        let signal = Signal::from_named_raw(signal).unwrap();
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
@@ -91,7 +93,7 @@ impl Daemon {
 
     /// Stops it in order.
     pub fn stop(self) -> (Option<i32>, String) {
-        self.signal(Signal::TERM);
+        self.signal(SIGTERM);
         self.finish()
     }
 

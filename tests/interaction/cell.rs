@@ -4,7 +4,7 @@ use crate::disk::Disk;
 use crate::show;
 use crate::truth::Truth;
 use paxosd::limits::LEARN_SLOTS_MAX;
-use paxosd::paxos::invariants::{Summary, check_state, check_step};
+use paxosd::paxos::invariants::{Summary, check_step};
 use paxosd::paxos::{Config, Effect, Effects, Input, Quorums, Replica, Role, Stop, Timing, Vote};
 use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::peer::{Learn, Learned, Message};
@@ -339,7 +339,7 @@ impl Cell {
     fn leave(&mut self, from: NodeId, to: NodeId, message: Message) {
         let node = &self.nodes[&from];
         let boots = node.replica.as_ref().map_or(0, |replica| replica.hard().boots);
-        self.truth.leaves(from, boots, &message, &node.disk.view);
+        self.truth.leaves(from, boots, &message, &node.disk.picture);
         // The sender's side of the connection is what the opposite direction calls `up`.
         let open = self.links.get(&(to, from)).is_some_and(|back| back.up);
         let link = self.link_mut(from, to);
@@ -379,37 +379,6 @@ impl Cell {
             }
         }
         self.step(id, Input::Durable(durable));
-    }
-
-    /// Everything that must hold after a step of `id`.
-    fn check(&self, id: NodeId) {
-        let node = self.node(id);
-        let Some(replica) = &node.replica else { return };
-        check_state(replica);
-        for slot in [replica.chosen_upto()] {
-            let hole = replica.holes().contains_key(&slot);
-            let known = slot == Slot(0) || hole || node.chosen.contains_key(&slot);
-            assert!(known, "node {id} knows slot {slot} as chosen and never emitted it");
-        }
-        let mut holder: Option<(NodeId, Option<Ballot>)> = None;
-        for (other, node) in &self.nodes {
-            let Some(replica) = &node.replica else { continue };
-            if node.stopped.is_some() || !replica.lease_valid(self.local(*other)) {
-                continue;
-            }
-            assert!(
-                holder.is_none(),
-                "two valid leases: {holder:?} and {other} in {:?} (R20)",
-                replica.serving()
-            );
-            holder = Some((*other, replica.serving()));
-            assert!(
-                replica.chosen_upto() >= self.truth.acknowledged,
-                "a read at {other} under a lease misses slot {}: chosen_upto={} (R19)",
-                self.truth.acknowledged,
-                replica.chosen_upto()
-            );
-        }
     }
 
     pub fn deliverable(&self, from: NodeId, to: NodeId) -> bool {
@@ -481,25 +450,5 @@ impl Node {
         self.waiting.clear();
         self.serves.clear();
         self.chosen.clear();
-    }
-}
-
-impl Cell {
-    /// One node's state in one line.
-    pub fn state(&self, id: NodeId) -> String {
-        let node = self.node(id);
-        let Some(replica) = &node.replica else { return format!("{id}: down") };
-        if let Some(stop) = &node.stopped {
-            return format!("{id}: stopped: {}", show::stop(stop));
-        }
-        let role = show::role(replica.role());
-        let mut text = format!("{id}: {role} promised={}", replica.promised());
-        if let Role::Leader(_) = replica.role() {
-            let lease = if replica.lease_valid(self.local(id)) { "lease" } else { "no lease" };
-            text += &format!(" {lease}");
-        }
-        let value = |entry: (&Slot, &(Ballot, Value))| format!("{}:{:?}", entry.0, entry.1.1);
-        let values: Vec<String> = node.chosen.iter().map(value).collect();
-        text + &format!(" chosen={} [{}]", replica.chosen_upto(), values.join(" "))
     }
 }

@@ -5,6 +5,7 @@
 //! `expect` lines and the cell's own checks hold either way.
 
 mod cell;
+mod check;
 mod craft;
 mod disk;
 mod expect;

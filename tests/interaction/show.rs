@@ -2,7 +2,7 @@
 
 use paxosd::paxos::{Effect, Role, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Slot};
-use paxosd::wire::peer::{FetchOutcome, Message, Promise, Report};
+use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report, Witness};
 
 pub fn role(role: &Role) -> &'static str {
     match role {
@@ -41,6 +41,11 @@ fn promise(p: &Promise) -> String {
     text + &format!(" [{}]", reports.join(" "))
 }
 
+/// A life and an LSN of it; `-` for nothing seen.
+fn witness(seen: &Witness) -> String {
+    if seen.boots == 0 { "-".to_string() } else { format!("{}/{}", seen.durable, seen.boots) }
+}
+
 fn outcome(outcome: &FetchOutcome) -> String {
     match outcome {
         FetchOutcome::Held(value) => format!("{value:?}"),
@@ -50,14 +55,16 @@ fn outcome(outcome: &FetchOutcome) -> String {
     }
 }
 
+fn meet(m: &Meet) -> String {
+    let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
+    let formed = if m.formed { " formed" } else { "" };
+    let (known, durable, seen) = (known.join(" "), witness(&m.durable), witness(&m.witnessed));
+    format!("meet known=[{known}] durable={durable} witnessed={seen}{formed}")
+}
+
 pub fn message(message: &Message) -> String {
     match message {
-        Message::Meet(m) => {
-            let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
-            let formed = if m.formed { " formed" } else { "" };
-            let (known, durable, seen) = (known.join(" "), m.durable, m.witnessed);
-            format!("meet known=[{known}] durable={durable} witnessed={seen}{formed}")
-        }
+        Message::Meet(m) => meet(m),
         Message::Canvass(m) => format!("canvass #{} chosen={}", m.attempt, m.chosen_upto),
         Message::CanvassAnswer(m) => {
             let yes = if m.yes { "yes" } else { "no" };
@@ -95,7 +102,8 @@ pub fn message(message: &Message) -> String {
             format!("resend {} from={} chosen={}", m.ballot, m.from, m.chosen_upto)
         }
         Message::Heartbeat(m) => {
-            let seen: Vec<String> = m.witness.iter().map(|w| format!("{}:{}", w.0, w.1)).collect();
+            let seen: Vec<String> =
+                m.witness.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect();
             let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), seen.join(" "));
             let (first, chosen) = (m.first, m.chosen_upto);
             format!(

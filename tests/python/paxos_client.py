@@ -262,7 +262,7 @@ class Client:
     def connection(self, address, shard=NO_SHARD):
         link = self.links.get((address, shard))
         if link is None or link.closed:
-            link = Connection(address, shard, self.cluster, self.timeout)
+            link = Connection(address, shard, self.cluster, self.timeout / 3)
             self.links[address, shard] = link
         return link
 
@@ -284,16 +284,19 @@ class Client:
                 self.leaders[leader.shard] = (leader.epoch, members.get(leader.leader))
         return found
 
-    def call(self, shard, kind, wait=0.0, **values):
-        until, pause, hops = time.monotonic() + self.timeout + wait, 0.1, 0
+    def call(self, shard, kind, poll=0.0, **values):
+        until, pause, hops = time.monotonic() + self.timeout + poll, 0.1, 0
         changes = kind in ("Create", "Delete", "Append")
         while True:
             epoch, address = self.leaders.get(shard, ((0, 0), None))
             sent = False
             try:
                 link = self.connection(address or self.addresses[0], shard)
+                limit = max(0, until - time.monotonic())
+                if not changes:  # it may be asked again, of another node
+                    limit = min(limit, poll + self.timeout / 3)
                 sent = True
-                reply = link.call(kind, max(0, until - time.monotonic()), **values)
+                reply = link.call(kind, limit, **values)
                 self._check(shard, values.get("consistency") == LOCAL, reply.header)
                 return reply
             except OSError as error:
@@ -339,7 +342,7 @@ class Client:
                 reply = self.call(shard, "List", prefix=prefix, after=after, limit=page,
                                   consistency=consistency)
                 found += reply.logs
-                more, after = reply.more, reply.logs[-1].name if reply.logs else ""
+                more, after = reply.more and reply.logs, reply.logs[-1].name if reply.logs else ""
         return sorted(found, key=lambda log: log.name.encode())
 
     def append(self, log, entries, expect=None, chain=0, create=False):

@@ -197,6 +197,11 @@ class Offline(unittest.TestCase):
                 with self.assertRaises(ValueError):
                     paxos.decode(kind, body + b"\0")
         _, _, body, _ = paxos.take_frame(whole)
+        with self.assertRaises(ValueError):  # the length of all entries together, at 20 + 28
+            paxos.decode(0x8015, altered(body, 48, 1))
+        _, _, listed, _ = paxos.take_frame(self.vectors["listed"][1])
+        with self.assertRaises(ValueError):  # `more`, its last byte, is neither 0 nor 1
+            paxos.decode(0x8012, listed[:-1] + b"\2")
         with self.assertRaises(ValueError):  # the last byte of the last entry: its own checksum
             paxos.decode(0x8015, altered(body, len(body) - 1, 1))
 
@@ -241,7 +246,9 @@ class Node:
                         self.asked.append(kind)
                         reply = self.answer(len(self.asked))
                     if reply is None:
-                        return
+                        return  # hangs up
+                    if reply == "silence":
+                        continue
                     peer.sendall(paxos.frame(reply[0], correlation, self.HEADER + reply[1]))
 
     def close(self):
@@ -307,6 +314,27 @@ class Routing(unittest.TestCase):
         node = self.node(lambda n: [None, error_body(7, 2, 0), done][n - 1])
         self.assertEqual(self.client(node).read("a").entries, [])
         self.assertEqual(len(node.asked), 3)
+
+    def test_a_read_leaves_a_silent_node(self):
+        silent = self.node(lambda _: "silence")
+        other = self.node(lambda _: (0x8015, struct.pack("<QQQII", 1, 0, 0, 0, 0)))
+        client = Client([silent.address, other.address], timeout=3.0)
+        self.addCleanup(client.close)
+        self.assertEqual(client.read("a").next, 0)
+        self.assertEqual((len(silent.asked), len(other.asked)), (1, 1))
+
+    def test_no_quorum_is_waited_out(self):
+        node = self.node(lambda n: self.APPENDED if n > 2 else error_body(2, 0, 2))
+        self.assertEqual(self.client(node).append("a", [b"x"]).first, 0)
+        self.assertEqual(len(node.asked), 3)
+
+    def test_a_cluster_that_went_back_is_told(self):
+        node = self.node(lambda _: self.APPENDED)
+        client = self.client(node)
+        client.append("a", [b"x"])
+        node.HEADER = struct.pack("<HQHQ", 0, 5, 2, 40)
+        with self.assertWarnsRegex(UserWarning, "went back"):
+            client.append("a", [b"x"])
 
     def test_a_chain_is_never_sent_again(self):
         node = self.node(lambda _: error_body(4, 0, 1))
@@ -519,7 +547,7 @@ class Live(unittest.TestCase):
             self.assertEqual((status.shard, status.header.shard), (shard, shard))
             self.assertLessEqual(status.applied_upto, status.chosen_upto)
             self.assertLess(status.role, 3)
-            self.assertGreater(status.disk_bytes, 0)
+            self.assertGreater(status.durable_upto, 0)
         self.assertEqual(self.client.status(ENDPOINT).shard, 0)
         self.client.ping(ENDPOINT)
 

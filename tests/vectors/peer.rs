@@ -6,7 +6,7 @@ use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, ShardId, Slot, Tick, Value
 use paxosd::wire::peer::{
     Accept, Accepted, Canvass, CanvassAnswer, Damage, Fetch, FetchOutcome, Fetched, Grant,
     HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
-    Promise, Release, Report, Resend,
+    Promise, Release, Report, Resend, Witness,
 };
 use paxosd::wire::peer_hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
@@ -82,8 +82,8 @@ fn meeting() -> Vec<Vector> {
                 incarnation: Incarnation(0x11),
                 known: incarnations.to_vec(),
                 formed: true,
-                durable: Lsn(90),
-                witnessed: Lsn(80),
+                durable: Witness { boots: 2, durable: Lsn(90) },
+                witnessed: Witness { boots: 1, durable: Lsn(80) },
             }),
         ),
         peer("canvass", Peer::Canvass(Canvass { attempt: 6, chosen_upto: Slot(41) })),
@@ -178,7 +178,10 @@ fn leadership() -> Vec<Vector> {
                 lease_us: 1_000_000,
                 first,
                 chosen_upto,
-                witness: vec![(NodeId(1), Lsn(88)), (NodeId(3), Lsn(12))],
+                witness: vec![
+                    (NodeId(1), Witness { boots: 2, durable: Lsn(88) }),
+                    (NodeId(3), Witness { boots: 1, durable: Lsn(12) }),
+                ],
             }),
         ),
         peer(

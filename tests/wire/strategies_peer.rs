@@ -85,17 +85,20 @@ fn learned() -> impl Strategy<Value = Message> {
     )
 }
 
+fn witness() -> impl Strategy<Value = Witness> {
+    (any::<u64>(), lsn()).prop_map(|(boots, durable)| Witness { boots, durable })
+}
+
 fn meeting() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (incarnation(), vec((node(), incarnation()), 0..6), any::<bool>(), lsn(), lsn()).prop_map(
-            |(incarnation, known, formed, durable, witnessed)| Message::Meet(Meet {
+        (incarnation(), vec((node(), incarnation()), 0..6), any::<bool>(), witness(), witness())
+            .prop_map(|(incarnation, known, formed, durable, witnessed)| Message::Meet(Meet {
                 incarnation,
                 known,
                 formed,
                 durable,
                 witnessed
-            })
-        ),
+            })),
         (any::<u64>(), slot())
             .prop_map(|(attempt, chosen_upto)| Message::Canvass(Canvass { attempt, chosen_upto })),
         (any::<u64>(), any::<bool>(), ballot(), slot()).prop_map(
@@ -142,7 +145,7 @@ fn phases() -> impl Strategy<Value = Message> {
 
 fn leadership() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (ballot(), any::<(u64, u64)>(), slot(), slot(), vec((node(), lsn()), 0..6)).prop_map(
+        (ballot(), any::<(u64, u64)>(), slot(), slot(), vec((node(), witness()), 0..6)).prop_map(
             |(ballot, (sent_at, lease_us), first, chosen_upto, witness)| {
                 let sent_at = Tick(sent_at);
                 let heartbeat =
