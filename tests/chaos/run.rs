@@ -95,7 +95,14 @@ pub fn once(settings: &Settings, run: u64) {
     let read = watch.now();
     let faults = judge(&history, &outcomes);
     let seconds = |moment: u64| moment / 100_000_000;
-    println!("PHASES {} {} {} {} {}", seconds(raged), seconds(joined), seconds(ready), seconds(read), seconds(watch.now()));
+    println!(
+        "PHASES {} {} {} {} {}",
+        seconds(raged),
+        seconds(joined),
+        seconds(ready),
+        seconds(read),
+        seconds(watch.now())
+    );
     assert!(
         faults.is_empty(),
         "seed {seed}, {} nodes: {} faults, the first:\n{}",
