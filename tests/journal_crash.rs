@@ -243,7 +243,7 @@ fn r02_many_lives_in_a_row_keep_everything_that_was_ever_durable() {
 #[test]
 fn c11_a_cut_is_sealed_in_a_new_segment_before_the_first_append() {
     let mut seen = 0;
-    for seed in 1..=30 {
+    for seed in 1..=80 {
         let mut rng = Rng(seed);
         let (rig, _) = run_until(seed, 30, 60 + rng.below(60));
         rig.storage.crash(&mut || rng.next());
@@ -338,6 +338,7 @@ fn r11_cuts_of_a_segments_first_batch_use_up_no_disk() {
     let mut rng = Rng(1);
     let mut cuts = 0;
     for life in 0..30 {
+        rig.settle().unwrap(); // The next segment is prepared in peace.
         let records = rig.records.clone();
         rig.push(vec![accepted(slot + 1, 1, 0, 40_000)]);
         // Stopped in one of the three steps of the seal at first, later of the batch.
