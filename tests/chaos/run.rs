@@ -73,16 +73,14 @@ pub fn once(settings: &Settings, run: u64) {
     let mut killer = Killer::new(random.part(1 << 32));
     killer.rage(&mut cluster, Duration::from_secs(settings.seconds));
     stop.store(true, Ordering::Relaxed);
-    let raged = watch.now();
     let mut history = History::default();
     for client in clients {
         history.add(client.join().expect("a client's thread does not panic"));
     }
-    let joined = watch.now();
     cluster.wait_ready();
-    let ready = watch.now();
     (0..SHARDS).for_each(|shard| cluster.wait_same_digest(shard));
-    let outcomes: Vec<_> = logs.iter().map(|log| cluster.outcome(&log.name)).collect();
+    let names: Vec<&str> = logs.iter().map(|log| log.name.as_str()).collect();
+    let outcomes = cluster.outcomes(&names);
     let (acknowledged, unknown, refused) = history.outcomes();
     let entries: usize = outcomes.iter().map(|outcome| outcome.linearizable.len()).sum();
     println!(
@@ -92,11 +90,8 @@ pub fn once(settings: &Settings, run: u64) {
         logs.len()
     );
     assert!(acknowledged > 100, "too little was acknowledged for this run to show anything");
-    let read = watch.now();
     let faults = judge(&history, &outcomes);
-    let seconds = |moment: u64| moment / 100_000_000;
     println!(
-        "PHASES {} {} {} {} {}",
         seconds(raged),
         seconds(joined),
         seconds(ready),

@@ -151,20 +151,39 @@ pub fn contents(
 }
 
 impl Cluster {
-    /// What a log holds on every node, once every node has applied the same.
+    /// What a log holds, linearizably and on every node.
     #[track_caller]
     pub fn outcome(&self, log: &str) -> LogOutcome {
-        let mut client = self.client();
-        let whole = |client: &mut Client, consistency| {
-            contents(client, log, consistency).unwrap_or_else(|error| panic!("{log}: {error}"))
+        self.outcomes(&[log]).remove(0)
+    }
+
+    /// What logs hold, linearizably and on every node; all nodes are asked at once.
+    #[track_caller]
+    pub fn outcomes(&self, logs: &[&str]) -> Vec<LogOutcome> {
+        let read = |mut client: Client, consistency| -> Vec<Contents> {
+            let whole = |log: &&str| {
+                let read = contents(&mut client, log, consistency);
+                read.unwrap_or_else(|error| panic!("{log}: {error}"))
+            };
+            logs.iter().map(whole).collect()
         };
-        let linearizable = whole(&mut client, Consistency::Linearizable);
-        let mut outcome = LogOutcome { linearizable, ..LogOutcome::default() };
-        for id in self.ids() {
-            let local = whole(&mut self.client_of(id), Consistency::Local);
-            outcome.local.insert(id, local);
-        }
-        outcome
+        thread::scope(|scope| {
+            let leader = scope.spawn(|| read(self.client(), Consistency::Linearizable));
+            let nodes = self
+                .ids()
+                .map(|id| (id, scope.spawn(move || read(self.client_of(id), Consistency::Local))));
+            let nodes: Vec<_> = nodes.collect();
+            let outcome = |linearizable| LogOutcome { linearizable, ..LogOutcome::default() };
+            let read = leader.join().expect("the leader's logs are read");
+            let mut outcomes: Vec<LogOutcome> = read.into_iter().map(outcome).collect();
+            for (id, node) in nodes {
+                let read = node.join().expect("the node's logs are read");
+                for (outcome, local) in outcomes.iter_mut().zip(read) {
+                    outcome.local.insert(id, local);
+                }
+            }
+            outcomes
+        })
     }
 
     /// Waits until all nodes tell the same digest of a shard for the same slot.
