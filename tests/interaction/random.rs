@@ -119,10 +119,10 @@ impl Run {
         if self.chance(self.block_rate) {
             self.block();
         }
-        if self.chance(self.hand_over_rate) {
-            if let Some(id) = self.leader() {
-                self.cell.step(id, Input::HandOver);
-            }
+        if self.chance(self.hand_over_rate)
+            && let Some(id) = self.leader()
+        {
+            self.cell.step(id, Input::HandOver);
         }
         if self.chance(30) {
             self.repair_one();
