@@ -91,7 +91,6 @@ pub fn once(settings: &Settings, run: u64) {
     );
     assert!(acknowledged > 100, "too little was acknowledged for this run to show anything");
     let faults = judge(&history, &outcomes);
-    println!(seconds(raged), seconds(joined), seconds(ready), seconds(read), seconds(watch.now()));
     assert!(
         faults.is_empty(),
         "seed {seed}, {} nodes: {} faults, the first:\n{}",
