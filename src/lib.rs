@@ -13,10 +13,15 @@
 //! types, limits, config
 //! ```
 
+pub mod client;
 pub mod config;
+pub mod ctl;
+pub mod daemon;
 pub mod journal;
 pub mod limits;
 pub mod machine;
 pub mod paxos;
+pub mod shard;
+pub mod sim;
 pub mod types;
 pub mod wire;

@@ -9,8 +9,11 @@ pub const ENTRY_BYTES_CEILING: usize = 4 << 20;
 pub const ENTRY_BYTES_DEFAULT: usize = 1 << 20;
 /// Most entries of one append: bounds the work of applying one command.
 pub const APPEND_ENTRIES_MAX: usize = 16_384;
-/// Most bytes of one append's entries, their length prefixes included.
-pub const APPEND_BYTES_MAX: usize = 4 << 20;
+/// Most bytes of one append's entries, their prefixes included: 4 MiB of data, be it one entry or
+/// as many as one append can hold.
+pub const APPEND_BYTES_MAX: usize = (4 << 20) + ENTRY_PREFIX_BYTES * APPEND_ENTRIES_MAX;
+/// Bytes in front of every entry, on the wire and on disk: its length and its CRC-32C.
+pub const ENTRY_PREFIX_BYTES: usize = 8;
 
 /// A leader closes a batch of commands when it reaches this size.
 pub const VALUE_BYTES_TARGET: usize = 512 << 10;
@@ -79,7 +82,41 @@ const _: () = assert!(READ_BYTES_MAX + 64 * 1024 <= FRAME_BYTES_MAX);
 // A single largest entry can always be read.
 const _: () = assert!(ENTRY_BYTES_CEILING + 64 <= FRAME_BYTES_MAX);
 const _: () = assert!(ENTRY_BYTES_DEFAULT <= ENTRY_BYTES_CEILING);
+// A single largest entry can always be appended.
+const _: () = assert!(ENTRY_BYTES_CEILING + ENTRY_PREFIX_BYTES <= APPEND_BYTES_MAX);
 // The largest value fits the window, or it could never be proposed.
 const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
 // One promise needs few pages: an acceptor holds at most 2α open slots (C4).
 const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);
+
+/// Time for a connection to send its whole Hello, in milliseconds (R39).
+pub const HANDSHAKE_MS: u64 = 5_000;
+/// Time for one frame to arrive as a whole once it has begun, in milliseconds (R39).
+pub const FRAME_MS: u64 = 20_000;
+/// Time that a refused connection has to read why, in milliseconds.
+pub const LINGER_MS: u64 = 1_000;
+/// Connections of one port that have not said Hello; past it the oldest is closed (R39).
+pub const GREETINGS_MAX: usize = 256;
+/// Bytes taken from one connection before the others have their turn.
+pub const READ_TURN_BYTES: usize = 256 << 10;
+/// Connections accepted from one port before other work has its turn.
+pub const ACCEPTS_PER_TURN: usize = 64;
+/// Past this many bytes of answers that a client does not read, its connection is closed.
+pub const CONN_OUTPUT_BYTES_CEILING: usize = 64 << 20;
+/// Bytes of output queued by one shard for all its clients; past it no client is read from.
+pub const SHARD_OUTPUT_BYTES_MAX: usize = 256 << 20;
+/// Bytes of incomplete frames held by one shard; past it, connections that add to them are closed.
+pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
+/// Reads and preparations of one shard that wait for the helper before clients are no longer read.
+pub const HELPER_JOBS_MAX: usize = 1024;
+/// Requests that a shard takes in before it proposes and answers: bounds what one turn can queue.
+pub const TURN_REQUESTS_MAX: usize = 4096;
+/// Longest wait for a clean stop, in milliseconds.
+pub const STOP_MS: u64 = 5_000;
+
+// A client that reads its answers is paused long before its connection is closed.
+const _: () = assert!(CONN_OUTPUT_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING);
+// A single largest answer does not close its connection, nor silence a shard.
+const _: () = assert!(CONN_OUTPUT_BYTES_CEILING <= SHARD_OUTPUT_BYTES_MAX);
+// One frame of the largest size can be under way on several connections at once.
+const _: () = assert!(4 * FRAME_BYTES_MAX <= SHARD_INPUT_BYTES_MAX);

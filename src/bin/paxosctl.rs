@@ -1,3 +1,7 @@
-//! The paxosd command line client.
+//! The paxosd command line client. The commands live in `ctl/`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(paxosd::ctl::main(std::env::args_os()))
+}

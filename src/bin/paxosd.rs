@@ -1,3 +1,7 @@
 //! The paxosd daemon.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    paxosd::ctl::node::main(std::env::args_os())
+}

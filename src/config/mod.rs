@@ -1,1 +1,151 @@
-//! Configuration: as typed, and as checked.
+//! Configuration: [`RawConfig`] as typed, [`Config`] as checked.
+//!
+//! Every key has one line in the table of [`keys`]; `paxosd.toml` in the repository root documents
+//! each. All faults of a configuration are reported at once, with key, place, value and rule.
+
+mod address;
+mod check;
+mod fault;
+pub mod keys;
+mod raw;
+#[cfg(test)]
+mod tests;
+
+pub use address::{Address, CLIENT_PORT, PEER_PORT};
+pub use check::check;
+pub use fault::{ConfigError, Fault, Faults, Place};
+pub use raw::{Given, RawConfig, RawMember, Typed};
+
+use crate::limits;
+use crate::types::{ClusterId, NodeId};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A member of the cluster, with the addresses at which the others reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The member.
+    pub id: NodeId,
+    /// Where clients reach it; told to clients as typed, resolved by them.
+    pub client: Address,
+    /// Where peers reach it.
+    pub peer: Address,
+}
+
+/// Sizes of the two quorums; every prepare quorum meets every accept quorum (Flexible Paxos).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quorums {
+    /// Members that must promise.
+    pub prepare: u16,
+    /// Members that must accept.
+    pub accept: u16,
+}
+
+/// Lease and election times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Leaders hold leases. Without them a quorum round confirms every linearizable read (C19).
+    pub leases: bool,
+    /// Length of a lease, as granted.
+    pub lease_ms: u64,
+    /// By how much two clocks may differ in speed: the holder's lease is shorter by this.
+    pub lease_drift_percent: u64,
+    /// Time between two heartbeats of a leader.
+    pub heartbeat_ms: u64,
+    /// Longest random delay before a candidate canvasses.
+    pub election_jitter_ms: u64,
+}
+
+/// Bounds that an operator may set, within those of [`limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Slots proposed beyond the contiguous chosen prefix (α).
+    pub window_slots: u64,
+    /// Bytes of values in open slots.
+    pub window_bytes: usize,
+    /// Bytes of one entry; equal on all nodes (R38).
+    pub entry_bytes_max: usize,
+    /// Bytes of one append's entries with their prefixes; equal on all nodes (R38).
+    pub append_bytes_max: usize,
+    /// Bytes of one segment of the write-ahead log.
+    pub segment_bytes: u64,
+    /// Below this much free space appends are refused (R11).
+    pub min_free_bytes: u64,
+    /// Client connections in all.
+    pub connections_max: usize,
+    /// Client connections from one address.
+    pub connections_per_address_max: usize,
+}
+
+/// A configuration that was checked as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The cluster, equal on all nodes, never all zeros.
+    pub cluster: ClusterId,
+    /// This node, one of the members.
+    pub node: NodeId,
+    /// The data directory.
+    pub data_dir: PathBuf,
+    /// Shards of the cluster.
+    pub shards: u16,
+    /// Members by id, this node among them.
+    pub members: BTreeMap<NodeId, Member>,
+    /// Where this node listens for clients.
+    pub listen: Address,
+    /// Where this node listens for peers.
+    pub listen_peer: Address,
+    /// Quorum sizes.
+    pub quorums: Quorums,
+    /// Lease and election times.
+    pub timing: Timing,
+    /// Bounds.
+    pub bounds: Bounds,
+    /// Pin each shard's thread to a core of its own.
+    pub pin: bool,
+    /// Let a shard's thread do a sync itself while nothing else waits.
+    pub sync_inline: bool,
+    /// Most detailed level that is logged.
+    pub log_level: log::LevelFilter,
+}
+
+impl Config {
+    /// Reads, overrides and checks a configuration file. Also returns the `PAXOSD_…` variables
+    /// that name no key, for a warning.
+    ///
+    /// # Errors
+    /// The file cannot be read, or every rule that is broken.
+    pub fn load(
+        path: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(Config, Vec<String>), ConfigError> {
+        let file = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) => return Err(ConfigError::Unreadable { file, reason: e.to_string() }),
+        };
+        let mut raw = RawConfig::parse(&text);
+        raw.override_from(variables);
+        let unknown = std::mem::take(&mut raw.unknown_variables);
+        let config = check(raw).map_err(|faults| Faults { file, faults })?;
+        Ok((config, unknown))
+    }
+
+    /// This node's own entry among the members.
+    ///
+    /// # Panics
+    /// Never for a checked configuration.
+    #[must_use]
+    pub fn own(&self) -> &Member {
+        self.members.get(&self.node).expect("a checked configuration lists its own node")
+    }
+
+    /// Most bytes of a value: a full batch, one more append of the largest size, and headers.
+    #[must_use]
+    pub fn value_bytes_max(&self) -> usize {
+        value_bytes_max(self.bounds.append_bytes_max)
+    }
+}
+
+fn value_bytes_max(append_bytes_max: usize) -> usize {
+    limits::VALUE_BYTES_MAX - limits::APPEND_BYTES_MAX + append_bytes_max
+}

@@ -191,6 +191,18 @@ impl Journal {
         self.prepare_blocked = false;
     }
 
+    /// Segment files.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of segment files on disk.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        0
+    }
+
     /// Bytes of records that wait for their batch, headers included.
     #[must_use]
     pub fn pending_bytes(&self) -> usize {

@@ -276,6 +276,12 @@ impl MemStorage {
         self.0.lock().script.steps
     }
 
+    /// Syncs of files so far.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.0.lock().script.syncs
+    }
+
     /// Sectors that are not durable, in all files.
     #[must_use]
     pub fn unsynced_sectors(&self) -> usize {

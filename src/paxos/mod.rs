@@ -1,1 +1,28 @@
-//! Classic Multi-Paxos, pure.
+//! Classic Multi-Paxos, pure: (state, input, time) → (state, effects).
+//!
+//! [`Replica`] is one node's part in one shard. Votes leave it only as [`Effect::SendAfter`], behind
+//! the record they rest on. Sources: Paxos Made Simple, Paxos Made Moderately Complex, Flexible
+//! Paxos, Paxos Made Live.
+
+mod acceptor;
+mod campaign;
+mod config;
+mod effects;
+mod formation;
+mod handover;
+pub mod invariants;
+mod learner;
+mod lease;
+mod pipeline;
+mod random;
+mod replica;
+mod resolve;
+mod settle;
+
+pub use campaign::{Campaign, Canvassing};
+pub use config::{Config, Quorums, Timing};
+pub use effects::{Effect, Effects, Plain, Stop, Vote};
+pub use pipeline::{Follower, Leadership};
+pub use random::Random;
+pub use replica::{Input, Memory, Peer, Replica, Role};
+pub use resolve::{Resolution, resolve};

@@ -107,7 +107,7 @@ impl LogId {
     /// The log `counter` (from 1) of a shard.
     #[must_use]
     pub fn new(shard: ShardId, counter: u64) -> LogId {
-        debug_assert!(counter > 0 && counter < 1 << 48, "log counter out of range: {counter}");
+        assert!(counter > 0 && counter < 1 << 48, "log counter out of range: {counter}");
         LogId(u64::from(shard.0) << 48 | counter)
     }
 

@@ -30,10 +30,14 @@ pub enum Message {
     Accept(Accept),
     /// Phase 2b, cumulative.
     Accepted(Accepted),
+    /// An accept arrived behind a gap.
+    Resend(Resend),
     /// The leader lives; asks for a lease grant.
     Heartbeat(Heartbeat),
     /// Answer to a heartbeat.
     Grant(Grant),
+    /// The leader's watermark, when no accept or heartbeat is about to carry it.
+    Mark(Mark),
     /// Asks for chosen values.
     Learn(Learn),
     /// Chosen values.
@@ -54,10 +58,20 @@ pub struct Meet {
     pub known: Vec<(NodeId, Incarnation)>,
     /// The sender knows the cluster to be formed.
     pub formed: bool,
-    /// Highest LSN that the sender has made durable.
+    /// What the sender has made durable, in its present life.
+    pub durable: Witness,
+    /// The most of the *receiver* that the sender ever saw acknowledged; the default for nothing.
+    pub witnessed: Witness,
+}
+
+/// What a node was seen to acknowledge. LSNs of different lives do not compare: the records that a
+/// new life writes must not hide that some of an earlier one are gone (C13).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Witness {
+    /// The life: how often the shard had been started on that disk.
+    pub boots: u64,
+    /// Highest LSN made durable by then.
     pub durable: Lsn,
-    /// Highest LSN of the *receiver* that the sender ever saw acknowledged; 0 for none.
-    pub witnessed: Lsn,
 }
 
 /// May I campaign (C18)?
@@ -223,6 +237,17 @@ pub struct Accepted {
     pub durable: Lsn,
 }
 
+/// The sender misses the accepts of this ballot from `from` on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resend {
+    /// The leader's ballot.
+    pub ballot: Ballot,
+    /// First slot missed.
+    pub from: Slot,
+    /// The sender's chosen watermark.
+    pub chosen_upto: Slot,
+}
+
 /// The leader lives. Asks every member for a grant, tells the watermark, and carries witness.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Heartbeat {
@@ -236,8 +261,8 @@ pub struct Heartbeat {
     pub first: Slot,
     /// The leader's watermark in this ballot (C9).
     pub chosen_upto: Slot,
-    /// Each member's highest acknowledged LSN, as far as the leader knows (C13).
-    pub witness: Vec<(NodeId, Lsn)>,
+    /// The most that each member acknowledged, as far as the leader knows (C13).
+    pub witness: Vec<(NodeId, Witness)>,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`
@@ -250,12 +275,19 @@ pub struct Grant {
     pub sent_at: Tick,
     /// The lease granted, in microseconds; 0 confirms leadership only.
     pub lease_us: u64,
-    /// As in [`Accepted`]: from the ballot's first slot to here.
-    pub upto: Slot,
     /// The sender's chosen watermark.
     pub chosen_upto: Slot,
     /// Highest LSN that the sender has made durable.
     pub durable: Lsn,
+}
+
+/// The leader's watermark in its ballot (C9). Not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mark {
+    /// The leader's ballot.
+    pub ballot: Ballot,
+    /// Every slot up to here is chosen.
+    pub chosen_upto: Slot,
 }
 
 /// Asks for the chosen values of `from..=upto`, in bounded chunks.

@@ -1,0 +1,235 @@
+//! A closed loop of appends over many connections, driven by one thread: frames are encoded once
+//! and sent again and again, so that the load itself costs little beside the servers.
+
+use crate::cost;
+use hdrhistogram::Histogram;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token};
+use paxosd::limits::FRAME_BYTES_MAX;
+use paxosd::types::{ClusterId, LogId, ShardId};
+use paxosd::wire::client::{Append, LogRef, Reply, Request};
+use paxosd::wire::entries::Entries;
+use paxosd::wire::frame::FrameBuffer;
+use paxosd::wire::hello::{
+    Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
+};
+use paxosd::wire::kind::ReplyKind;
+use paxosd::wire::{read_reply, write_request};
+use std::io::{self, ErrorKind, Read, Write};
+use std::time::{Duration, Instant};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 << 10;
+/// Correlation of the Hello; those of the appends follow.
+const HELLO: u64 = 1;
+
+/// What one shard's connections do.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Its leader.
+    pub endpoint: String,
+    /// The shard.
+    pub shard: ShardId,
+    /// The log appended to.
+    pub log: LogId,
+}
+
+/// All connections.
+#[derive(Debug)]
+pub struct Generator {
+    poll: Poll,
+    events: Events,
+    connections: Vec<Connection>,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    frames: FrameBuffer,
+    /// One frame for each place of the window.
+    requests: Vec<Vec<u8>>,
+    /// When the append of each place was sent.
+    sent: Vec<Instant>,
+    /// Frames that the socket did not take yet.
+    unsent: Vec<u8>,
+    idle: bool,
+}
+
+impl Generator {
+    /// Connects and greets, round robin over the loads.
+    pub fn connect(
+        loads: &[Load],
+        connections: usize,
+        window: usize,
+        size: usize,
+    ) -> io::Result<Generator> {
+        let poll = Poll::new()?;
+        let mut all = Vec::new();
+        for number in 0..connections {
+            let mut connection = Connection::open(&loads[number % loads.len()], window, size)?;
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            poll.registry().register(&mut connection.stream, Token(number), interest)?;
+            all.push(connection);
+        }
+        let events = Events::with_capacity(connections.max(16));
+        Ok(Generator { poll, events, connections: all, scratch: vec![0; READ_BYTES] })
+    }
+
+    /// Keeps every window full for that long, then lets it run empty; returns the latencies of the
+    /// appends that were answered in time.
+    pub fn run(&mut self, time: Duration) -> io::Result<Histogram<u64>> {
+        let mut latencies = cost::latencies();
+        let end = Instant::now() + time;
+        for connection in &mut self.connections {
+            connection.start()?;
+        }
+        let mut under_way: usize = self.connections.iter().map(|c| c.requests.len()).sum();
+        while under_way > 0 {
+            self.poll.poll(&mut self.events, Some(Duration::from_secs(10)))?;
+            if self.events.is_empty() {
+                return Err(io::Error::new(ErrorKind::TimedOut, "no answer within 10 seconds"));
+            }
+            for event in &self.events {
+                let connection = &mut self.connections[event.token().0];
+                under_way -= connection.turn(&mut self.scratch, &mut latencies, end)?;
+            }
+        }
+        Ok(latencies)
+    }
+}
+
+impl Connection {
+    fn open(load: &Load, window: usize, size: usize) -> io::Result<Connection> {
+        let mut stream = std::net::TcpStream::connect(&load.endpoint)?;
+        stream.set_nodelay(true)?;
+        greet(&mut stream, load.shard)?;
+        stream.set_nonblocking(true)?;
+        let mut frames = FrameBuffer::new();
+        frames.set_limit(FRAME_BYTES_MAX);
+        let entries = Entries::from_slices([vec![7; size]]).map_err(io::Error::other)?;
+        let append = Request::Append(Append {
+            log: LogRef::Id(load.log),
+            expect: None,
+            chain: 0,
+            create: false,
+            entries,
+        });
+        let request = |place| {
+            let mut frame = Vec::new();
+            write_request(&mut frame, HELLO + 1 + place as u64, &append);
+            frame
+        };
+        Ok(Connection {
+            stream: TcpStream::from_std(stream),
+            frames,
+            requests: (0..window).map(request).collect(),
+            sent: vec![Instant::now(); window],
+            unsent: Vec::new(),
+            idle: true,
+        })
+    }
+
+    /// Fills the window.
+    fn start(&mut self) -> io::Result<()> {
+        assert!(self.idle, "the window ran empty before");
+        self.idle = false;
+        let now = Instant::now();
+        for (request, sent) in self.requests.iter().zip(&mut self.sent) {
+            self.unsent.extend_from_slice(request);
+            *sent = now;
+        }
+        self.flush()
+    }
+
+    /// Takes the answers that are there; each makes room for the next append until `end`. Returns
+    /// how many places ran empty.
+    fn turn(
+        &mut self,
+        scratch: &mut [u8],
+        latencies: &mut Histogram<u64>,
+        end: Instant,
+    ) -> io::Result<usize> {
+        let mut emptied = 0;
+        loop {
+            let count = match self.stream.read(scratch) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let now = Instant::now();
+            let mut input = &scratch[..count];
+            while let Some(frame) = self.frames.next(&mut input).map_err(io::Error::other)? {
+                if frame.kind != ReplyKind::Appended.number() {
+                    let reply = read_reply(&frame).map_err(io::Error::other)?.1;
+                    return Err(refused(reply));
+                }
+                let place = usize::try_from(frame.correlation - HELLO - 1)
+                    .expect("the server echoes what was sent");
+                if now >= end {
+                    emptied += 1;
+                    continue;
+                }
+                cost::record(latencies, now - self.sent[place]);
+                self.sent[place] = now;
+                self.unsent.extend_from_slice(&self.requests[place]);
+            }
+            if count < scratch.len() {
+                // The socket is empty: what comes next is another event.
+                break;
+            }
+        }
+        self.idle |= emptied > 0;
+        self.flush()?;
+        Ok(emptied)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn refused(reply: Reply) -> io::Error {
+    io::Error::other(format!("not appended: {reply:?}"))
+}
+
+/// Says Hello and takes the answer, before the socket stops blocking.
+fn greet(stream: &mut std::net::TcpStream, shard: ShardId) -> io::Result<()> {
+    let hello = Hello {
+        version_min: VERSION_MIN,
+        version_max: VERSION_MAX,
+        cluster: ClusterId(0),
+        shard,
+        features: 0,
+        credential_kind: 0,
+        credential: Vec::new(),
+        client: "benchmark".to_string(),
+    };
+    let mut bytes = Vec::new();
+    write_hello(&mut bytes, HELLO, &hello);
+    stream.write_all(&bytes)?;
+    let (mut frames, mut scratch) = (FrameBuffer::new(), [0; 4096]);
+    loop {
+        let count = stream.read(&mut scratch)?;
+        if count == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        let mut input = &scratch[..count];
+        if let Some(frame) = frames.next(&mut input).map_err(io::Error::other)? {
+            return match read_hello_answer(&frame).map_err(io::Error::other)? {
+                HelloAnswer::Welcome(..) => Ok(()),
+                HelloAnswer::Refused(_, error) => Err(io::Error::other(error)),
+            };
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! One operation from its first attempt to its answer: finding the node, asking it, and trying
+//! again where that is safe.
+
+use super::deadline::Deadline;
+use super::error::{Cause, ClientError, Invalid, Operation, ProtocolError, Stage};
+use super::link::{Fault, Link, hello};
+use super::options::{ClientOptions, ToLog};
+use super::routes::Routes;
+use super::session::Answer;
+use super::tries::{Pause, Setback, Tries};
+use super::verdict::{Safety, Verdict, judge};
+use crate::types::{Ballot, ClusterId, ShardId};
+use crate::wire::client::{LogRef, NO_SHARD, Reply, Request};
+use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
+use crate::wire::hello::Limits;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A blocking client of one cluster. It keeps one connection per shard it uses; a program that
+/// wants more connections makes more clients.
+#[derive(Debug)]
+pub struct Client {
+    pub(super) options: ClientOptions,
+    pub(super) routes: Routes,
+    pub(super) limits: Limits,
+    links: BTreeMap<(ShardId, Target), Link>,
+    /// Which of the known nodes answers local reads: the endpoints as given come first.
+    local_turn: usize,
+    /// Spreads the pauses of this client's operations.
+    seed: u64,
+    last_chain: u32,
+}
+
+/// Which node of a shard is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Target {
+    /// The leader.
+    Leader,
+    /// Any: the first of the given endpoints that answers.
+    Any,
+}
+
+/// A request and where it goes.
+#[derive(Debug)]
+pub(super) struct Errand<'a> {
+    pub shard: ShardId,
+    pub target: Target,
+    pub request: &'a Request,
+    /// How long the node was asked to wait before it answers.
+    pub wait: Duration,
+}
+
+impl Client {
+    /// Finds the cluster: asks the endpoints for the cluster map until one answers.
+    ///
+    /// # Errors
+    /// [`ClientError`] when none does within [`ClientOptions::timeout`], or when every one of them
+    /// is something else than a node of the cluster that is meant.
+    pub fn connect(options: ClientOptions) -> Result<Client, ClientError> {
+        let operation = Operation::of(&Request::Map);
+        options.check().map_err(|what| ClientError::invalid(operation.clone(), what))?;
+        let cluster = options.cluster.unwrap_or(ClusterId(0));
+        let mut client = Client {
+            routes: Routes::new(options.endpoints.clone(), cluster),
+            options,
+            limits: LIMITS_UNKNOWN,
+            links: BTreeMap::new(),
+            local_turn: 0,
+            seed: entropy(),
+            last_chain: 0,
+        };
+        let mut tries = client.tries(operation, Duration::ZERO);
+        loop {
+            tries.begin();
+            match client.refresh(&tries.deadline()) {
+                Ok(_) => return Ok(client),
+                Err(fault) => tries.again(fault, PAUSE, client.routes.nodes().len())?,
+            }
+        }
+    }
+
+    /// The cluster that was found.
+    #[must_use]
+    pub fn cluster(&self) -> ClusterId {
+        self.routes.cluster()
+    }
+
+    /// How many shards the cluster has.
+    #[must_use]
+    pub fn shards(&self) -> u16 {
+        self.routes.shards()
+    }
+
+    /// Sets how long operations from now on may take ([`ClientOptions::timeout`]).
+    pub fn set_timeout(&mut self, timeout: Duration) {
+        self.options.timeout = timeout;
+    }
+
+    /// What the nodes take: sizes of entries, appends and answers.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The attempts of a new operation, which may take the usual time and `wait`.
+    pub(super) fn tries(&mut self, operation: Operation, wait: Duration) -> Tries {
+        self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        Tries::new(operation, self.options.timeout.saturating_add(wait), self.seed)
+    }
+
+    /// A chain number that this client has not used lately.
+    pub(super) fn next_chain(&mut self) -> u32 {
+        self.last_chain = self.last_chain.wrapping_add(1).max(1);
+        self.last_chain
+    }
+
+    /// The log that the caller names, and its shard.
+    pub(super) fn place(
+        &self,
+        verb: &'static str,
+        log: &(impl ToLog + ?Sized),
+    ) -> Result<(LogRef, ShardId), ClientError> {
+        let invalid = |what: Invalid| ClientError::invalid(Operation::plain(verb), what);
+        let log = log.to_log().map_err(|error| invalid(error.into()))?;
+        let shards = self.routes.shards();
+        let shard = log.shard(shards);
+        if shard.0 >= shards {
+            return Err(invalid(Invalid::NoShard { shard, shards }));
+        }
+        Ok((log, shard))
+    }
+
+    /// Runs one errand to its answer, which is never [`Reply::Error`].
+    pub(super) fn run(&mut self, errand: &Errand<'_>) -> Result<Answer, ClientError> {
+        let mut tries = self.tries(Operation::of(errand.request), errand.wait);
+        loop {
+            tries.begin();
+            match self.attempt(errand, &tries.deadline()) {
+                Ok(answer) => return Ok(answer),
+                Err(Setback::Final(outcome, fault)) => return Err(tries.fail(outcome, fault)),
+                Err(Setback::Again(fault, pause)) => {
+                    tries.again(fault, pause, self.routes.nodes().len())?;
+                }
+            }
+        }
+    }
+
+    /// One attempt on one node.
+    fn attempt(&mut self, errand: &Errand<'_>, deadline: &Deadline) -> Result<Answer, Setback> {
+        let Errand { shard, target, request, wait } = *errand;
+        let safety = Safety::of(request);
+        // What must not be repeated gets all the time there is; the rest may ask another node.
+        let patience = match safety {
+            Safety::Once => *deadline,
+            Safety::Repeatable => deadline.attempt(self.options.attempt_timeout + wait),
+        };
+        let link =
+            self.link(shard, target, deadline).map_err(|fault| Setback::Again(fault, PAUSE))?;
+        let endpoint = link.endpoint().to_string();
+        let correlation = link.ask(request);
+        let answer = match link.wait(&patience) {
+            Ok(answer) => answer,
+            Err(cause) => {
+                let arrived = link.may_have_arrived(correlation);
+                let fault = Fault { stage: lost_stage(&cause), endpoint, cause };
+                self.lost(shard, target, &fault.endpoint);
+                return Err(match safety {
+                    Safety::Once if arrived => Setback::Final(safety.outcome_if_lost(), fault),
+                    Safety::Once | Safety::Repeatable => Setback::Again(fault, PAUSE),
+                });
+            }
+        };
+        match answer.reply {
+            Reply::Error(error) => {
+                Err(self.refused(shard, target, &endpoint, answer.header.epoch, error, safety))
+            }
+            reply => Ok(Answer { reply, ..answer }),
+        }
+    }
+
+    /// A node refused: what it said of leaders is learned, and what may be done now is decided.
+    fn refused(
+        &mut self,
+        shard: ShardId,
+        target: Target,
+        from: &str,
+        epoch: Ballot,
+        error: WireError,
+        safety: Safety,
+    ) -> Setback {
+        let pause = self.learn_refusal(shard, target, from, epoch, &error, safety);
+        let outcome = match (error.outcome, safety) {
+            // What changes nothing has no outcome to be unknown.
+            (Outcome::Unknown, Safety::Repeatable) => Outcome::NotExecuted,
+            (outcome, Safety::Once | Safety::Repeatable) => outcome,
+        };
+        let stage = Stage::of(error.code);
+        let fault = Fault { stage, endpoint: from.to_string(), cause: Cause::Refused(error) };
+        match pause {
+            Some(pause) => Setback::Again(fault, pause),
+            None => Setback::Final(outcome, fault),
+        }
+    }
+
+    /// Takes what a refusal says of who leads; returns the pause before another attempt, or none
+    /// when there must be none.
+    pub(super) fn learn_refusal(
+        &mut self,
+        shard: ShardId,
+        target: Target,
+        from: &str,
+        epoch: Ballot,
+        error: &WireError,
+        safety: Safety,
+    ) -> Option<Pause> {
+        let (elsewhere, pause) = match judge(error, safety) {
+            Verdict::Final => return None,
+            Verdict::Here(pause) => (false, pause),
+            Verdict::Elsewhere(pause) => (true, pause),
+        };
+        if elsewhere {
+            self.links.remove(&(shard, target));
+            match target {
+                Target::Any => self.local_turn += 1,
+                Target::Leader => self.routes.forget_leader(shard, from),
+            }
+        }
+        if error.code == ErrorCode::NotLeader
+            && let Detail::Leader(leader) = &error.detail
+        {
+            self.routes.not_leader(shard, from, epoch, leader.as_ref());
+            if leader.is_some() {
+                return Some(Pause::Redirected);
+            }
+        }
+        Some(Pause::AtLeast(pause))
+    }
+
+    /// The connection to the node at `from` is of no more use.
+    pub(super) fn lost(&mut self, shard: ShardId, target: Target, from: &str) {
+        self.links.remove(&(shard, target));
+        self.routes.failed(from);
+        if target == Target::Any {
+            self.local_turn += 1;
+        }
+    }
+
+    /// The node at the other end of a shard's connection; empty when there is none.
+    pub(super) fn endpoint(&self, shard: ShardId, target: Target) -> String {
+        self.links
+            .get(&(shard, target))
+            .map_or_else(String::new, |link| link.endpoint().to_string())
+    }
+
+    /// Closes the connection for a shard.
+    pub(super) fn drop_link(&mut self, shard: ShardId, target: Target) {
+        self.links.remove(&(shard, target));
+    }
+
+    /// The connection for a shard, if there is one.
+    pub(super) fn open_link(&mut self, shard: ShardId, target: Target) -> Option<&mut Link> {
+        self.links.get_mut(&(shard, target))
+    }
+
+    /// The connection for a shard; made if there is none, or none that still stands.
+    pub(super) fn link(
+        &mut self,
+        shard: ShardId,
+        target: Target,
+        deadline: &Deadline,
+    ) -> Result<&mut Link, Fault> {
+        let key = (shard, target);
+        if !self.links.get_mut(&key).is_some_and(Link::is_usable) {
+            self.links.remove(&key);
+            let address = match target {
+                Target::Leader => self.find_leader(shard, deadline)?,
+                Target::Any => {
+                    let nodes = self.routes.nodes();
+                    nodes[self.local_turn % nodes.len()].clone()
+                }
+            };
+            let link = self.connect_to(&address, shard, deadline).inspect_err(|_| {
+                if target == Target::Any {
+                    self.local_turn += 1;
+                }
+            })?;
+            self.links.insert(key, link);
+        }
+        Ok(self.links.get_mut(&key).expect("the link was found usable or made just now"))
+    }
+
+    /// Where the shard's leader is, asking the next node for it if that is not known.
+    fn find_leader(&mut self, shard: ShardId, deadline: &Deadline) -> Result<String, Fault> {
+        if let Some(address) = self.routes.leader(shard) {
+            return Ok(address.to_string());
+        }
+        let asked = self.refresh(deadline)?;
+        match self.routes.leader(shard) {
+            Some(address) => Ok(address.to_string()),
+            None => {
+                let cause = Cause::NoLeader { shard };
+                Err(Fault { stage: Stage::Leader, endpoint: asked, cause })
+            }
+        }
+    }
+
+    /// Connects to a node and remembers how that went.
+    pub(super) fn connect_to(
+        &mut self,
+        address: &str,
+        shard: ShardId,
+        deadline: &Deadline,
+    ) -> Result<Link, Fault> {
+        let hello = hello(shard, self.routes.cluster(), &self.options.name);
+        let link = Link::open(address, &hello, &deadline.attempt(self.options.attempt_timeout))
+            .inspect_err(|_| self.routes.failed(address))?;
+        self.routes.answered(address);
+        Ok(link)
+    }
+
+    /// Fetches the map from the next node; returns which one that was.
+    pub(super) fn refresh(&mut self, deadline: &Deadline) -> Result<String, Fault> {
+        let address = self.routes.next_node();
+        let mut link = self.connect_to(&address, NO_SHARD, deadline)?;
+        let limits = link.greeted().limits;
+        let patience = deadline.attempt(self.options.attempt_timeout);
+        let answer = link
+            .call(&Request::Map, &patience, Stage::Leader)
+            .inspect_err(|_| self.routes.failed(&address))?;
+        let Reply::Map(map) = answer.reply else {
+            unreachable!("a session gives no answer of another kind than the request's")
+        };
+        if map.shards == 0 || map.members.is_empty() {
+            let cause = ProtocolError::EmptyMap.into();
+            return Err(Fault { stage: Stage::Hello, endpoint: address, cause });
+        }
+        self.routes.learn_map(&map);
+        self.limits = limits;
+        Ok(address)
+    }
+}
+
+/// What an unknown node takes: nothing. A client that exists has its first node's limits.
+const LIMITS_UNKNOWN: Limits = Limits {
+    frame_bytes_max: 0,
+    entry_bytes_max: 0,
+    append_bytes_max: 0,
+    append_entries_max: 0,
+    read_bytes_max: 0,
+    read_entries_max: 0,
+    requests_max: 0,
+    read_wait_ms_max: 0,
+};
+
+/// The pause after which a node that did not answer is not missed.
+pub(super) const PAUSE: Pause = Pause::AtLeast(Duration::ZERO);
+
+/// The stage of a request that was given to a node and never answered.
+pub(super) fn lost_stage(cause: &Cause) -> Stage {
+    match cause {
+        Cause::Refused(error) => Stage::of(error.code),
+        Cause::Io { .. }
+        | Cause::NoAddress
+        | Cause::Closed
+        | Cause::Silent { .. }
+        | Cause::Protocol(_)
+        | Cause::NoLeader { .. }
+        | Cause::NoTime
+        | Cause::PriorFailed
+        | Cause::Invalid(_) => Stage::Quorum,
+    }
+}
+
+/// Something that differs between clients.
+fn entropy() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_nanos() as u64) ^ u64::from(std::process::id()).rotate_left(32)
+}

@@ -1,0 +1,117 @@
+//! Deadlines and back-off. Every wait of the client has both ends in sight.
+
+use std::time::{Duration, Instant};
+
+/// The first pause between two attempts; each further one is twice as long.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+/// The longest pause that a node can ask for.
+const PAUSE_ASKED_MAX: Duration = Duration::from_secs(1);
+/// The longest pause: short enough that a new leader is found soon after it was elected.
+const PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// When an operation ends at the latest, and how long it had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    start: Instant,
+    allowed: Duration,
+}
+
+impl Deadline {
+    /// A deadline `allowed` from now.
+    #[must_use]
+    pub fn after(allowed: Duration) -> Deadline {
+        Deadline { start: Instant::now(), allowed }
+    }
+
+    /// What is left, or `None` once the deadline has passed.
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.allowed.checked_sub(self.start.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// True once nothing is left.
+    #[must_use]
+    pub fn has_passed(&self) -> bool {
+        self.remaining().is_none()
+    }
+
+    /// Time since the operation began.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// A deadline for one attempt: `allowed` from now, but never later than this one.
+    #[must_use]
+    pub fn attempt(&self, allowed: Duration) -> Deadline {
+        Deadline::after(allowed.min(self.remaining().unwrap_or(Duration::ZERO)))
+    }
+}
+
+/// Pauses between attempts: doubling, bounded, with jitter so that many clients that lost the same
+/// leader do not come back as one.
+#[derive(Clone, Debug)]
+pub struct Backoff {
+    pause: Duration,
+    state: u64,
+}
+
+impl Backoff {
+    /// A back-off at its shortest pause. The seed only spreads clients; any number will do.
+    #[must_use]
+    pub fn new(seed: u64) -> Backoff {
+        Backoff { pause: PAUSE_MIN, state: seed | 1 }
+    }
+
+    /// The next pause: between half of the current bound and the whole of it; the bound doubles.
+    pub fn next_pause(&mut self) -> Duration {
+        // Xorshift: enough to spread clients, and no dependency.
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let half = self.pause / 2;
+        let jitter = half.mul_f64((self.state >> 11) as f64 / (1u64 << 53) as f64);
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        half + jitter
+    }
+
+    /// Sleeps for the next pause, or for what the peer asked for if that is longer, but never past
+    /// the deadline. False when the deadline has passed.
+    pub fn sleep(&mut self, asked: Duration, deadline: &Deadline) -> bool {
+        let pause = self.next_pause().max(asked.min(PAUSE_ASKED_MAX));
+        let Some(left) = deadline.remaining() else { return false };
+        std::thread::sleep(pause.min(left));
+        !deadline.has_passed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pauses grow, stay below their bound, and differ between two clients.
+    #[test]
+    fn pauses_double_up_to_their_bound_and_differ_between_clients() {
+        let (mut one, mut two) = (Backoff::new(11), Backoff::new(12_345));
+        let mut bound = PAUSE_MIN;
+        let mut differ = false;
+        for _ in 0..12 {
+            let (a, b) = (one.next_pause(), two.next_pause());
+            assert!(a >= bound / 2 && a <= bound, "pause {a:?} outside of {bound:?}");
+            differ |= a != b;
+            bound = (bound * 2).min(PAUSE_MAX);
+        }
+        assert!(differ, "two seeds gave the same pauses");
+    }
+
+    /// An attempt ends with its operation, however long it was given.
+    #[test]
+    fn an_attempt_never_outlives_its_operation() {
+        let whole = Deadline::after(Duration::from_millis(20));
+        let left = whole.attempt(Duration::from_secs(9)).remaining().unwrap_or_default();
+        assert!(left <= Duration::from_millis(20), "attempt was given {left:?}");
+        // Sleeps because the passing of time itself is what is tested.
+        std::thread::sleep(Duration::from_millis(25));
+        assert!(whole.has_passed() && whole.attempt(Duration::from_secs(9)).has_passed());
+    }
+}

@@ -1,0 +1,384 @@
+//! Failures, typed by what the caller must know: did it happen, where did it end, what now?
+
+use crate::types::ShardId;
+use crate::wire::client::{LogRef, Request};
+use crate::wire::codec::DecodeError;
+use crate::wire::entries::EntriesError;
+use crate::wire::error::{ErrorCode, Outcome, WireError};
+use crate::wire::frame::FrameError;
+use crate::wire::name::NameError;
+use std::fmt;
+use std::io;
+use std::ops::Deref;
+use std::time::Duration;
+use thiserror::Error;
+
+/// An operation did not succeed. [`Failure::outcome`] says whether it took effect all the same.
+#[derive(Debug)]
+pub struct ClientError(Box<Failure>);
+
+/// What is known about an operation that did not succeed.
+#[derive(Debug)]
+pub struct Failure {
+    /// What was asked.
+    pub operation: Operation,
+    /// Whether it took effect.
+    pub outcome: Outcome,
+    /// How far the last attempt came.
+    pub stage: Stage,
+    /// The node that the last attempt asked, as `host:port`; none when it ended before any.
+    pub endpoint: Option<String>,
+    /// Why the last attempt failed.
+    pub cause: Cause,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The time given, when running out of it ended the operation.
+    pub gave_up_after: Option<Duration>,
+}
+
+/// How far an attempt came, in the order of the way there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Stage {
+    /// Turning the endpoint's name into addresses.
+    Resolve,
+    /// Opening the connection.
+    Connect,
+    /// Greeting the node.
+    Hello,
+    /// Finding the node that leads the shard.
+    Leader,
+    /// The node has the request and waits for a quorum.
+    Quorum,
+    /// The node's disk has no room, or does not give back what it was given.
+    Disk,
+    /// The request itself was refused.
+    Request,
+}
+
+/// Why an attempt failed.
+#[derive(Debug, Error)]
+pub enum Cause {
+    /// The node answered with an error.
+    #[error("it answered {} ({})", .0.code, .0.text)]
+    Refused(WireError),
+    /// The operating system refused.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The operating system's error.
+        source: io::Error,
+    },
+    /// A name has no address.
+    #[error("the name has no address")]
+    NoAddress,
+    /// The connection ended.
+    #[error("it closed the connection before it answered")]
+    Closed,
+    /// No answer came.
+    #[error("no answer came within {}", Seconds(*.waited))]
+    Silent {
+        /// How long the client waited.
+        waited: Duration,
+    },
+    /// The node does not speak the protocol as it should.
+    #[error("it does not keep to the protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// The asked node knows of no leader.
+    #[error("it knows of no leader of shard {shard}")]
+    NoLeader {
+        /// The shard.
+        shard: ShardId,
+    },
+    /// No node was tried before the time was up.
+    #[error("the time was up before a node could be asked")]
+    NoTime,
+    /// An earlier append of the same pipeline failed; this one was not executed because of it.
+    #[error("an earlier append of the same pipeline failed")]
+    PriorFailed,
+    /// The request cannot be sent as it is.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+}
+
+/// Why a request cannot be sent as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Invalid {
+    /// The name breaks the rules for names.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The entries break a limit.
+    #[error(transparent)]
+    Entries(#[from] EntriesError),
+    /// No endpoint was given.
+    #[error("no endpoint was given")]
+    NoEndpoint,
+    /// An endpoint is not `host:port`.
+    #[error("the endpoint {0:?} is not host:port")]
+    Endpoint(String),
+    /// The log's id names a shard that the cluster does not have.
+    #[error("shard {shard} does not exist: the cluster has {shards}")]
+    NoShard {
+        /// The shard.
+        shard: ShardId,
+        /// How many there are.
+        shards: u16,
+    },
+}
+
+/// How a node breaks the protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProtocolError {
+    /// Its bytes are no frames.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    /// A frame is no message.
+    #[error(transparent)]
+    Message(#[from] DecodeError),
+    /// It answers what was not asked.
+    #[error("an answer with correlation {correlation}, which was not asked")]
+    Unasked {
+        /// The answer's correlation.
+        correlation: u64,
+    },
+    /// It answers with another kind of reply than the request has.
+    #[error("an answer of another kind than the request")]
+    WrongReply,
+    /// Its greeting chose a protocol version that was not offered.
+    #[error("it chose protocol version {0}, which was not offered")]
+    Version(u16),
+    /// Its map makes no sense.
+    #[error("its cluster map names no shard or no member")]
+    EmptyMap,
+}
+
+/// What was asked, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    verb: &'static str,
+    object: Option<LogRef>,
+    /// The index that an append expects, if it does: it can be settled.
+    expects: bool,
+}
+
+impl Operation {
+    /// An operation on nothing in particular.
+    #[must_use]
+    pub fn plain(verb: &'static str) -> Operation {
+        Operation { verb, object: None, expects: false }
+    }
+
+    /// The operation of a request.
+    #[must_use]
+    pub fn of(request: &Request) -> Operation {
+        let on = |verb, log: &LogRef| Operation { verb, object: Some(log.clone()), expects: false };
+        match request {
+            Request::Create(create) => on("create", &LogRef::Name(create.name.clone())),
+            Request::Delete(delete) => on("delete", &delete.log),
+            Request::List(_) => Operation::plain("list"),
+            Request::Stat(stat) => on("stat", &stat.log),
+            Request::Append(append) => {
+                Operation { expects: append.expect.is_some(), ..on("append to", &append.log) }
+            }
+            Request::Read(read) => on("read", &read.log),
+            Request::Status => Operation::plain("status"),
+            Request::Map => Operation::plain("fetch the cluster map"),
+            Request::Ping => Operation::plain("ping"),
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.object {
+            None => f.write_str(self.verb),
+            Some(LogRef::Name(name)) => write!(f, "{} log \"{name}\"", self.verb),
+            Some(LogRef::Id(id)) => write!(f, "{} log {id}", self.verb),
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Stage::Resolve => "resolve",
+            Stage::Connect => "connect",
+            Stage::Hello => "hello",
+            Stage::Leader => "leader",
+            Stage::Quorum => "quorum",
+            Stage::Disk => "disk",
+            Stage::Request => "request",
+        })
+    }
+}
+
+impl Stage {
+    /// The stage at which a node gives this error.
+    #[must_use]
+    pub fn of(code: ErrorCode) -> Stage {
+        match code {
+            ErrorCode::TooManyConnections
+            | ErrorCode::VersionMismatch
+            | ErrorCode::WrongCluster
+            | ErrorCode::WrongPort => Stage::Hello,
+            ErrorCode::NotLeader | ErrorCode::NotReady | ErrorCode::ShuttingDown => Stage::Leader,
+            ErrorCode::NoQuorum | ErrorCode::Overloaded | ErrorCode::LeadershipLost => {
+                Stage::Quorum
+            }
+            ErrorCode::DiskFull | ErrorCode::Damaged => Stage::Disk,
+            ErrorCode::WrongShard
+            | ErrorCode::UnknownLog
+            | ErrorCode::LogExists
+            | ErrorCode::ExpectMismatch
+            | ErrorCode::PriorFailed
+            | ErrorCode::TooLarge
+            | ErrorCode::BadName
+            | ErrorCode::BadChecksum
+            | ErrorCode::BadRequest
+            | ErrorCode::Unsupported
+            | ErrorCode::Denied
+            | ErrorCode::Trimmed
+            | ErrorCode::Internal
+            | ErrorCode::Unrecognised(_) => Stage::Request,
+        }
+    }
+}
+
+impl Failure {
+    /// The error that the node answered with, if it answered.
+    #[must_use]
+    pub fn wire(&self) -> Option<&WireError> {
+        match &self.cause {
+            Cause::Refused(error) => Some(error),
+            Cause::Io { .. }
+            | Cause::NoAddress
+            | Cause::Closed
+            | Cause::Silent { .. }
+            | Cause::Protocol(_)
+            | Cause::NoLeader { .. }
+            | Cause::NoTime
+            | Cause::PriorFailed
+            | Cause::Invalid(_) => None,
+        }
+    }
+
+    /// The code that the node answered with, if it answered.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.wire().map(|error| error.code)
+    }
+
+    /// What the caller can do now: a sentence.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Unknown if self.operation.expects => {
+                "settle it: read the log at the expected index and compare"
+            }
+            Outcome::Unknown => {
+                "look whether it took effect before doing it again: it may be executed, or still \
+                 become so"
+            }
+            Outcome::Executed => "do not do it again",
+            Outcome::NotExecuted => self.next_step_not_executed(),
+        }
+    }
+
+    fn next_step_not_executed(&self) -> &'static str {
+        if matches!(self.cause, Cause::PriorFailed) {
+            return "see the first failure, then resume from there";
+        }
+        match self.stage {
+            Stage::Resolve => "check the endpoint's host name",
+            Stage::Connect => "check the endpoints, and that paxosd runs there",
+            Stage::Hello => "check that the endpoint is the client port of a node of this cluster",
+            Stage::Leader | Stage::Quorum => {
+                "check that a majority of the nodes runs, then try again"
+            }
+            Stage::Disk => "free space, or look at the node's log; trying again is safe",
+            Stage::Request => match self.code() {
+                Some(ErrorCode::UnknownLog) => "create the log first, or append with create",
+                Some(ErrorCode::LogExists) => "use the log as it is, or choose another name",
+                Some(ErrorCode::ExpectMismatch) => {
+                    "read what was appended since, then expect the actual next index"
+                }
+                Some(ErrorCode::TooLarge) => "send less at once",
+                Some(_) | None => "change the request",
+            },
+        }
+    }
+}
+
+impl ClientError {
+    /// The error of a failure.
+    #[must_use]
+    pub fn new(failure: Failure) -> ClientError {
+        ClientError(Box::new(failure))
+    }
+
+    /// The request cannot be sent as it is: nothing was.
+    #[must_use]
+    pub fn invalid(operation: Operation, what: impl Into<Invalid>) -> ClientError {
+        ClientError::new(Failure {
+            operation,
+            outcome: Outcome::NotExecuted,
+            stage: Stage::Request,
+            endpoint: None,
+            cause: Cause::Invalid(what.into()),
+            attempts: 0,
+            gave_up_after: None,
+        })
+    }
+
+    /// What is known, for taking apart.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        *self.0
+    }
+}
+
+impl Deref for ClientError {
+    type Target = Failure;
+
+    fn deref(&self) -> &Failure {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failure = &self.0;
+        write!(f, "{}: {}: ", failure.operation, failure.outcome)?;
+        if let Some(endpoint) = &failure.endpoint {
+            write!(f, "{endpoint}: ")?;
+        }
+        write!(f, "{} (stage {}", failure.cause, failure.stage)?;
+        if let Some(given) = failure.gave_up_after {
+            write!(f, "; gave up after {} and {}", Seconds(given), Attempts(failure.attempts))?;
+        }
+        write!(f, "); next: {}", failure.next_step())
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0.cause)
+    }
+}
+
+/// A duration for people.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} s", self.0.as_secs_f64())
+    }
+}
+
+struct Attempts(u32);
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} attempt{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
+}

@@ -1,0 +1,306 @@
+//! A session on a socket. Every wait has a deadline; nothing here tries anything twice.
+
+use super::deadline::Deadline;
+use super::error::{Cause, ProtocolError, Stage};
+use super::session::{Answer, Session};
+use crate::types::ShardId;
+use crate::wire::client::{Reply, Request};
+use crate::wire::hello::{Hello, HelloReply};
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+/// Bytes read from the socket at once.
+const READ_BYTES: usize = 64 << 10;
+/// Addresses of one name that are tried.
+const ADDRESSES_MAX: usize = 8;
+/// A socket is told to wait for at most this long at a time, so that it need not be told anew for
+/// every request: the deadline is looked at in between.
+const SOCKET_WAIT: Duration = Duration::from_millis(500);
+
+/// Why an attempt on one node failed.
+#[derive(Debug)]
+pub struct Fault {
+    /// How far it came.
+    pub stage: Stage,
+    /// The node, as it was named.
+    pub endpoint: String,
+    /// Why.
+    pub cause: Cause,
+}
+
+/// A greeted connection to one node.
+#[derive(Debug)]
+pub struct Link {
+    endpoint: String,
+    socket: TcpStream,
+    session: Session,
+    buffer: Box<[u8]>,
+    greeted: HelloReply,
+    /// What the socket was last told to wait for in a read and in a write.
+    armed: (Duration, Duration),
+    /// Why the connection is of no more use, until that was told.
+    broken: Option<Cause>,
+}
+
+impl Link {
+    /// Connects to `endpoint` and greets it.
+    ///
+    /// # Errors
+    /// [`Fault`] at the stages resolve, connect and hello.
+    pub fn open(endpoint: &str, hello: &Hello, deadline: &Deadline) -> Result<Link, Fault> {
+        let fault = |stage, cause| Fault { stage, endpoint: endpoint.to_string(), cause };
+        let addresses: Vec<SocketAddr> = endpoint
+            .to_socket_addrs()
+            .map_err(|source| fault(Stage::Resolve, io_cause("cannot resolve the name", source)))?
+            .take(ADDRESSES_MAX)
+            .collect();
+        let mut last = fault(Stage::Resolve, Cause::NoAddress);
+        for address in addresses {
+            let Some(left) = deadline.remaining() else {
+                return Err(fault(Stage::Connect, Cause::NoTime));
+            };
+            let socket = match TcpStream::connect_timeout(&address, left) {
+                Ok(socket) => socket,
+                Err(source) => {
+                    last = fault(Stage::Connect, io_cause("cannot connect", source));
+                    continue;
+                }
+            };
+            return Link::greet(endpoint, socket, hello, deadline)
+                .map_err(|cause| fault(Stage::Hello, cause));
+        }
+        Err(last)
+    }
+
+    fn greet(
+        endpoint: &str,
+        mut socket: TcpStream,
+        hello: &Hello,
+        deadline: &Deadline,
+    ) -> Result<Link, Cause> {
+        socket.set_nodelay(true).map_err(|source| io_cause("cannot set TCP_NODELAY", source))?;
+        let mut session = Session::new();
+        session.greet(hello);
+        let mut armed = (Duration::ZERO, Duration::ZERO);
+        let mut buffer = vec![0; READ_BYTES].into_boxed_slice();
+        send(&mut socket, &mut session, &mut armed.1, deadline)?;
+        let greeted = loop {
+            if let Some(reply) = session.greeted() {
+                break reply.clone();
+            }
+            receive(&mut socket, &mut session, &mut buffer, &mut armed.0, deadline)?;
+        };
+        if !(hello.version_min..=hello.version_max).contains(&greeted.version) {
+            return Err(ProtocolError::Version(greeted.version).into());
+        }
+        let endpoint = endpoint.to_string();
+        Ok(Link { endpoint, socket, session, buffer, greeted, armed, broken: None })
+    }
+
+    /// The node, as it was named.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What the node said of itself.
+    #[must_use]
+    pub fn greeted(&self) -> &HelloReply {
+        &self.greeted
+    }
+
+    /// Queues a request; its answer will carry the number returned.
+    pub fn ask(&mut self, request: &Request) -> u64 {
+        self.session.ask(request)
+    }
+
+    /// Whether the node can have the request, answered ones included.
+    #[must_use]
+    pub fn may_have_arrived(&self, correlation: u64) -> bool {
+        self.session.may_have_arrived(correlation)
+    }
+
+    /// Gives all queued requests to the socket. Should that fail, the next [`Link::wait`] says so,
+    /// after the answers that came before.
+    pub fn flush(&mut self, deadline: &Deadline) {
+        if self.broken.is_none()
+            && let Err(cause) =
+                send(&mut self.socket, &mut self.session, &mut self.armed.1, deadline)
+        {
+            self.broken = Some(cause);
+        }
+    }
+
+    /// The next answer, whichever request it belongs to.
+    ///
+    /// # Errors
+    /// [`Cause::Silent`] when none came in time. The link is of no more use after any error: a late
+    /// answer could not be told from one to a later question about the same thing.
+    pub fn wait(&mut self, deadline: &Deadline) -> Result<Answer, Cause> {
+        self.flush(deadline);
+        loop {
+            if let Some(answer) = self.session.answer() {
+                return Ok(answer);
+            }
+            if let Some(cause) = self.broken.take() {
+                // Answers that arrived before can still lie in the socket.
+                if !matches!(self.peek(), Ok(true)) {
+                    return Err(cause);
+                }
+                self.broken = Some(cause);
+                continue;
+            }
+            let Link { socket, session, buffer, armed, .. } = self;
+            self.broken = receive(socket, session, buffer, &mut armed.0, deadline).err();
+        }
+    }
+
+    /// Asks one thing of a node that does nothing else for this connection, and takes the answer;
+    /// an error is a fault too.
+    ///
+    /// # Errors
+    /// [`Fault`] at `stage` when no answer comes, else at that of the node's error.
+    pub fn call(
+        &mut self,
+        request: &Request,
+        deadline: &Deadline,
+        stage: Stage,
+    ) -> Result<Answer, Fault> {
+        self.ask(request);
+        let endpoint = self.endpoint.clone();
+        match self.wait(deadline) {
+            Ok(Answer { reply: Reply::Error(error), .. }) => {
+                Err(Fault { stage: Stage::of(error.code), endpoint, cause: Cause::Refused(error) })
+            }
+            Ok(answer) => Ok(answer),
+            Err(cause) => Err(Fault { stage, endpoint, cause }),
+        }
+    }
+
+    /// The next answer if it is there already.
+    ///
+    /// # Errors
+    /// As [`Link::wait`], but never [`Cause::Silent`].
+    pub fn poll(&mut self) -> Result<Option<Answer>, Cause> {
+        loop {
+            if let Some(answer) = self.session.answer() {
+                return Ok(Some(answer));
+            }
+            if !self.peek()? {
+                return self.broken.take().map_or(Ok(None), Err);
+            }
+        }
+    }
+
+    /// True when the connection is of no more use, and [`Link::wait`] will say why.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    /// False when the node has closed the connection, or said something unasked, since it was last
+    /// used. A request sent on such a connection would be lost with an unknown outcome.
+    pub fn is_usable(&mut self) -> bool {
+        self.broken.is_none() && (self.session.waiting() > 0 || self.peek().is_ok())
+    }
+
+    /// Takes what has arrived, without waiting; false when nothing has.
+    fn peek(&mut self) -> Result<bool, Cause> {
+        let cause = |source| io_cause("cannot look at the connection", source);
+        self.socket.set_nonblocking(true).map_err(cause)?;
+        let read = self.socket.read(&mut self.buffer);
+        self.socket.set_nonblocking(false).map_err(cause)?;
+        match read {
+            Ok(0) => Err(Cause::Closed),
+            Ok(bytes) => self.session.receive(&self.buffer[..bytes]).map(|()| true),
+            Err(error) if is_pause(&error) => Ok(false),
+            Err(source) => Err(io_cause("cannot receive", source)),
+        }
+    }
+}
+
+/// The greeting of a connection for `shard`.
+#[must_use]
+pub fn hello(shard: ShardId, cluster: crate::types::ClusterId, name: &str) -> Hello {
+    Hello {
+        version_min: crate::wire::hello::VERSION_MIN,
+        version_max: crate::wire::hello::VERSION_MAX,
+        cluster,
+        shard,
+        features: 0,
+        credential_kind: 0,
+        credential: Vec::new(),
+        client: name.to_string(),
+    }
+}
+
+/// Gives all of the session's output to the socket.
+fn send(
+    socket: &mut TcpStream,
+    session: &mut Session,
+    armed: &mut Duration,
+    deadline: &Deadline,
+) -> Result<(), Cause> {
+    while !session.output().is_empty() {
+        if let Some(wait) = due(*armed, deadline)? {
+            socket
+                .set_write_timeout(Some(wait))
+                .map_err(|e| io_cause("cannot set a deadline", e))?;
+            *armed = wait;
+        }
+        match socket.write(session.output()) {
+            Ok(0) => return Err(Cause::Closed),
+            Ok(bytes) => session.wrote(bytes),
+            Err(error) if is_pause(&error) => {}
+            Err(source) => return Err(io_cause("cannot send", source)),
+        }
+    }
+    Ok(())
+}
+
+/// Waits for bytes from the socket and gives them to the session.
+fn receive(
+    socket: &mut TcpStream,
+    session: &mut Session,
+    buffer: &mut [u8],
+    armed: &mut Duration,
+    deadline: &Deadline,
+) -> Result<(), Cause> {
+    loop {
+        if let Some(wait) = due(*armed, deadline)? {
+            socket
+                .set_read_timeout(Some(wait))
+                .map_err(|e| io_cause("cannot set a deadline", e))?;
+            *armed = wait;
+        }
+        match socket.read(buffer) {
+            Ok(0) => return Err(Cause::Closed),
+            Ok(bytes) => return session.receive(&buffer[..bytes]),
+            Err(error) if is_pause(&error) => {}
+            Err(source) => return Err(io_cause("cannot receive", source)),
+        }
+    }
+}
+
+/// What the socket must be told to wait for, if it is to be told something new.
+fn due(armed: Duration, deadline: &Deadline) -> Result<Option<Duration>, Cause> {
+    let Some(left) = deadline.remaining() else {
+        return Err(Cause::Silent { waited: deadline.elapsed() });
+    };
+    let wait = left.min(SOCKET_WAIT);
+    let fits = armed == wait || (!armed.is_zero() && armed <= wait && armed >= wait / 2);
+    Ok((!fits).then_some(wait))
+}
+
+/// True when a socket only ran out of its own waiting time, or a signal came in between.
+fn is_pause(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
+    )
+}
+
+fn io_cause(doing: &'static str, source: io::Error) -> Cause {
+    Cause::Io { doing, source }
+}

@@ -1,0 +1,42 @@
+//! The blocking client library: `std::net`, no threads, every wait with a deadline.
+//!
+//! A [`Client`] finds the cluster through any node, keeps one connection per shard it uses, follows
+//! leaders, and tries again only what is safe: what certainly was not executed, and what changes
+//! nothing. Every failure says by its [`Outcome`] whether it took effect. An append whose outcome
+//! is unknown is never sent again behind the caller's back; [`Client::settle`] finds out about one
+//! that named the index it expected.
+//!
+//! Protocol and sockets are apart: `session`, `routes`, `verdict`, `window` hold the logic and
+//! touch no socket; `link` is the only place that does.
+
+mod api;
+mod core;
+mod deadline;
+mod error;
+mod link;
+mod options;
+mod pipeline;
+mod routes;
+mod session;
+mod settle;
+mod status;
+mod tries;
+mod verdict;
+mod window;
+#[cfg(test)]
+mod window_tests;
+
+pub use self::api::{AppendOptions, ReadOptions};
+pub use self::core::Client;
+pub use self::error::{Cause, ClientError, Failure, Invalid, Operation, ProtocolError, Stage};
+pub use self::options::{ClientOptions, ToLog};
+pub use self::pipeline::{Appender, AppenderOptions, Completed};
+pub use self::settle::Settlement;
+pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
+pub use crate::wire::client::{
+    Appended, ClusterMap, Consistency, LogRef, LogStat, Member, PeerStatus, ReadDone, Role,
+    ShardLeader, ShardStatus,
+};
+pub use crate::wire::entries::Entries;
+pub use crate::wire::error::{ErrorCode, Outcome, WireError};
+pub use crate::wire::name::{LogName, NameError};

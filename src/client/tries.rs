@@ -1,0 +1,199 @@
+//! The attempts of one operation: how many, until when, and what to say when they have failed.
+
+use super::deadline::{Backoff, Deadline};
+use super::error::{Cause, ClientError, Failure, Operation, Stage};
+use super::link::Fault;
+use crate::wire::error::{Outcome, Retry};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// Why an attempt did not bring an answer, and what may be done now.
+#[derive(Debug)]
+pub enum Setback {
+    /// It may be tried again: it is certain that nothing was executed, or nothing would change.
+    Again(Fault, Pause),
+    /// The caller must know.
+    Final(Outcome, Fault),
+}
+
+/// What comes before the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Nothing, the first time: the node has said where to go.
+    Redirected,
+    /// A pause of at least this length.
+    AtLeast(Duration),
+}
+
+/// The attempts of one operation.
+#[derive(Debug)]
+pub struct Tries {
+    operation: Operation,
+    allowed: Duration,
+    deadline: Deadline,
+    backoff: Backoff,
+    attempts: u32,
+    redirected: bool,
+    /// The failure that came furthest; of equals the last.
+    furthest: Option<Fault>,
+    /// Nodes that will refuse for ever: of another cluster or version, or no paxosd at all.
+    hopeless: BTreeSet<String>,
+}
+
+impl Tries {
+    /// No attempt yet; all must end within `allowed`.
+    #[must_use]
+    pub fn new(operation: Operation, allowed: Duration, seed: u64) -> Tries {
+        Tries {
+            operation,
+            allowed,
+            deadline: Deadline::after(allowed),
+            backoff: Backoff::new(seed),
+            attempts: 0,
+            redirected: false,
+            furthest: None,
+            hopeless: BTreeSet::new(),
+        }
+    }
+
+    /// When the last attempt ends.
+    #[must_use]
+    pub fn deadline(&self) -> Deadline {
+        self.deadline
+    }
+
+    /// An attempt begins.
+    pub fn begin(&mut self) {
+        self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// Waits until the next attempt may begin.
+    ///
+    /// # Errors
+    /// The operation's failure, not executed, when there is no time for another attempt, or when
+    /// each of the `nodes` known refuses for good.
+    pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
+        if refuses_for_good(&fault) {
+            self.hopeless.insert(fault.endpoint.clone());
+        }
+        if self.furthest.as_ref().is_none_or(|furthest| furthest.stage <= fault.stage) {
+            self.furthest = Some(fault);
+        }
+        if !self.hopeless.is_empty() && self.hopeless.len() >= nodes {
+            return Err(self.give_up(None));
+        }
+        let asked = match pause {
+            Pause::Redirected if !self.redirected => {
+                self.redirected = true;
+                return Ok(());
+            }
+            Pause::Redirected => Duration::ZERO,
+            Pause::AtLeast(asked) => asked,
+        };
+        if self.backoff.sleep(asked, &self.deadline) {
+            return Ok(());
+        }
+        Err(self.give_up(Some(self.allowed)))
+    }
+
+    /// The operation ends with this outcome.
+    #[must_use]
+    pub fn fail(&self, outcome: Outcome, fault: Fault) -> ClientError {
+        let silent = matches!(fault.cause, Cause::Silent { .. });
+        self.failure(outcome, fault, silent.then_some(self.allowed))
+    }
+
+    fn give_up(&mut self, gave_up_after: Option<Duration>) -> ClientError {
+        let none = Fault { stage: Stage::Connect, endpoint: String::new(), cause: Cause::NoTime };
+        let fault = self.furthest.take().unwrap_or(none);
+        self.failure(Outcome::NotExecuted, fault, gave_up_after)
+    }
+
+    fn failure(
+        &self,
+        outcome: Outcome,
+        fault: Fault,
+        gave_up_after: Option<Duration>,
+    ) -> ClientError {
+        ClientError::new(Failure {
+            operation: self.operation.clone(),
+            outcome,
+            stage: fault.stage,
+            endpoint: (!fault.endpoint.is_empty()).then_some(fault.endpoint),
+            cause: fault.cause,
+            attempts: self.attempts,
+            gave_up_after,
+        })
+    }
+}
+
+/// True when asking the same node again cannot help: it is not what the endpoint should be.
+fn refuses_for_good(fault: &Fault) -> bool {
+    fault.stage == Stage::Hello
+        && match &fault.cause {
+            Cause::Refused(error) => error.retry == Retry::No,
+            Cause::Protocol(_) => true,
+            Cause::Io { .. }
+            | Cause::NoAddress
+            | Cause::Closed
+            | Cause::Silent { .. }
+            | Cause::NoLeader { .. }
+            | Cause::NoTime
+            | Cause::PriorFailed
+            | Cause::Invalid(_) => false,
+        }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::error::{ErrorCode, WireError};
+
+    fn tries(allowed_ms: u64) -> Tries {
+        Tries::new(Operation::plain("list"), Duration::from_millis(allowed_ms), 1)
+    }
+
+    fn fault(stage: Stage, cause: Cause) -> Fault {
+        Fault { stage, endpoint: "n1:1".to_string(), cause }
+    }
+
+    /// Out of time, the text names the attempt that came furthest, not the last one.
+    #[test]
+    fn the_furthest_attempt_is_reported() {
+        let mut tries = tries(15);
+        let mut ended = Ok(());
+        for stage in [Stage::Connect, Stage::Leader].into_iter().chain([Stage::Connect; 9]) {
+            tries.begin();
+            ended = tries.again(fault(stage, Cause::Closed), Pause::AtLeast(Duration::ZERO), 3);
+            if ended.is_err() {
+                break;
+            }
+        }
+        let error = ended.expect_err("15 ms are over after ten pauses");
+        assert_eq!((error.stage, error.outcome), (Stage::Leader, Outcome::NotExecuted));
+        assert_eq!(error.gave_up_after, Some(Duration::from_millis(15)));
+    }
+
+    /// When every node refuses for good, nobody waits for the deadline.
+    #[test]
+    fn refusals_for_good_end_it_at_once() {
+        let mut tries = tries(60_000);
+        let wrong = Cause::Refused(WireError::new(ErrorCode::WrongCluster, "another cluster"));
+        let error = tries
+            .again(fault(Stage::Hello, wrong), Pause::AtLeast(Duration::ZERO), 1)
+            .expect_err("the only node belongs to another cluster");
+        assert_eq!(error.code(), Some(ErrorCode::WrongCluster));
+        assert_eq!(error.gave_up_after, None);
+    }
+
+    /// Only the first redirect is free: two nodes that name each other cannot spin the client.
+    #[test]
+    fn the_second_redirect_waits() {
+        let mut tries = tries(1);
+        let hint = || fault(Stage::Leader, Cause::Closed);
+        assert!(tries.again(hint(), Pause::Redirected, 3).is_ok());
+        // Sleeps because the passing of the deadline is what is tested.
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(tries.again(hint(), Pause::Redirected, 3).is_err());
+    }
+}

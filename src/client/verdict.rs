@@ -1,0 +1,103 @@
+//! What may be done after a node refused a request. The one place that decides what is safe to
+//! send again (R32).
+
+use crate::wire::client::Request;
+use crate::wire::error::{Outcome, Retry, WireError};
+use std::time::Duration;
+
+/// Whether doing a request twice is the same as doing it once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Safety {
+    /// It changes nothing: an unknown outcome is no more than a missing answer.
+    Repeatable,
+    /// It changes something: it is sent again only when it is certain that it was not executed.
+    Once,
+}
+
+impl Safety {
+    /// The safety of a request.
+    #[must_use]
+    pub fn of(request: &Request) -> Safety {
+        match request {
+            Request::List(_)
+            | Request::Stat(_)
+            | Request::Read(_)
+            | Request::Status
+            | Request::Map
+            | Request::Ping => Safety::Repeatable,
+            // A second create would find the first one's log, a second delete might find a newer
+            // log of the same name, and a second append would append a second time.
+            Request::Create(_) | Request::Delete(_) | Request::Append(_) => Safety::Once,
+        }
+    }
+
+    /// The outcome of a request of which nobody knows whether the node got it.
+    #[must_use]
+    pub fn outcome_if_lost(self) -> Outcome {
+        match self {
+            Safety::Repeatable => Outcome::NotExecuted,
+            Safety::Once => Outcome::Unknown,
+        }
+    }
+}
+
+/// What to do after a refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Tell the caller.
+    Final,
+    /// Ask the same node again, after a pause of at least this length.
+    Here(Duration),
+    /// Look for another node, after a pause of at least this length.
+    Elsewhere(Duration),
+}
+
+/// Judges a refusal.
+#[must_use]
+pub fn judge(error: &WireError, safety: Safety) -> Verdict {
+    let pause = Duration::from_millis(u64::from(error.retry_after_ms));
+    match (error.outcome, safety) {
+        (Outcome::NotExecuted, Safety::Once | Safety::Repeatable) => match error.retry {
+            Retry::No => Verdict::Final,
+            Retry::Here => Verdict::Here(pause),
+            Retry::Elsewhere => Verdict::Elsewhere(pause),
+        },
+        // The hint speaks of what changes something; this is no more than a missing answer.
+        (Outcome::Unknown, Safety::Repeatable) => Verdict::Elsewhere(pause),
+        (Outcome::Unknown, Safety::Once) | (Outcome::Executed, _) => Verdict::Final,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::error::ErrorCode;
+
+    /// R32: whatever a node answers, an append whose outcome is not "not executed" is never sent
+    /// again, and a hint to retry does not change that.
+    #[test]
+    fn r32_what_changes_something_is_repeated_only_when_not_executed() {
+        for code in ErrorCode::ALL {
+            for outcome in [Outcome::NotExecuted, Outcome::Executed, Outcome::Unknown] {
+                for retry in [Retry::No, Retry::Here, Retry::Elsewhere] {
+                    let error = WireError { outcome, retry, ..WireError::new(*code, "") };
+                    let again = judge(&error, Safety::Once) != Verdict::Final;
+                    let may = outcome == Outcome::NotExecuted && retry != Retry::No;
+                    assert_eq!(again, may, "{code} {outcome} {retry:?}");
+                }
+            }
+        }
+    }
+
+    /// A read that was under way when leadership was lost is asked again elsewhere.
+    #[test]
+    fn what_changes_nothing_is_repeated_when_the_node_says_it_helps() {
+        let lost = WireError::new(ErrorCode::LeadershipLost, "");
+        assert_eq!(judge(&lost, Safety::Repeatable), Verdict::Elsewhere(Duration::ZERO));
+        assert_eq!(judge(&lost, Safety::Once), Verdict::Final);
+        let full = WireError::new(ErrorCode::DiskFull, "");
+        assert_eq!(judge(&full, Safety::Once), Verdict::Here(Duration::from_secs(1)));
+        let unknown = WireError::new(ErrorCode::UnknownLog, "");
+        assert_eq!(judge(&unknown, Safety::Repeatable), Verdict::Final);
+    }
+}

@@ -1,0 +1,82 @@
+//! Faults of a configuration: each names its key, where it was set, what was found and the rule.
+
+use std::fmt;
+
+/// Where a value was set.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Place {
+    /// A line of the configuration file, counted from 1.
+    Line(u32),
+    /// An environment variable.
+    Env(String),
+    /// Nowhere: the key is missing, or the value is a default.
+    Absent,
+}
+
+/// One broken rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fault {
+    /// Where the value was set.
+    pub place: Place,
+    /// The key, as a path: `lease_ms`, `member[2].peer`.
+    pub key: String,
+    /// The value found, as typed; empty when there is none.
+    pub found: String,
+    /// The rule that it breaks, in words.
+    pub rule: String,
+}
+
+impl Fault {
+    /// The fault as one line, with the name of the file.
+    #[must_use]
+    pub fn line(&self, file: &str) -> String {
+        let found = match (self.key.is_empty(), self.found.is_empty()) {
+            (true, true) => String::new(),
+            (true, false) => format!("{}: ", self.found),
+            (false, true) => format!("{}: ", self.key),
+            (false, false) => format!("{} = {}: ", self.key, self.found),
+        };
+        match &self.place {
+            Place::Line(line) => format!("{file}:{line}: {found}{}", self.rule),
+            Place::Env(name) => format!("environment {name}: {found}{}", self.rule),
+            Place::Absent => format!("{file}: {found}{}", self.rule),
+        }
+    }
+}
+
+/// A configuration that cannot be used, with everything that is wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{file}: cannot be read: {reason}")]
+    Unreadable {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        reason: String,
+    },
+    /// Rules are broken.
+    #[error(transparent)]
+    Faults(#[from] Faults),
+}
+
+/// All faults of one configuration, in the order of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// The configuration file.
+    pub file: String,
+    /// At least one fault.
+    pub faults: Vec<Fault>,
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, fault) in self.faults.iter().enumerate() {
+            let end = if i + 1 == self.faults.len() { "" } else { "\n" };
+            write!(f, "{}{end}", fault.line(&self.file))?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Faults {}

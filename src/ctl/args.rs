@@ -1,0 +1,266 @@
+//! The arguments of `paxosctl`. Every flag is also a `PAXOSCTL_…` environment variable.
+
+use crate::limits;
+use clap::builder::FalseyValueParser;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::time::Duration;
+
+/// What `--help` says below the options of every command.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  failed for another reason
+   2  wrong usage
+   3  the log was not found
+   4  the precondition did not hold (--expect)
+   5  the log exists already
+   6  not executed: no node, leader, quorum or disk space in time
+   7  outcome unknown: it may or may not have been executed
+   8  denied
+  10  unhealthy (status, wait --ready)
+  11  damage found
+
+Every flag can also be given as PAXOSCTL_<FLAG>, PAXOSCTL_ENDPOINTS for --endpoints.";
+
+/// The command line of `paxosctl`.
+#[derive(Debug, Parser)]
+#[command(
+    name = "paxosctl",
+    version,
+    about = "Talks to a paxosd cluster: named, replicated, append-only logs",
+    after_help = EXIT_CODES,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// Flags that every command takes.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct Global {
+    /// Nodes to ask, host:port, separated by commas; one that answers is enough
+    #[arg(
+        long,
+        global = true,
+        env = "PAXOSCTL_ENDPOINTS",
+        value_name = "HOST:PORT,…",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:7420"
+    )]
+    pub endpoints: Vec<String>,
+
+    /// Form of the output [default: raw for append and read, table for the others]
+    #[arg(short, long, global = true, env = "PAXOSCTL_OUTPUT", value_name = "FORM")]
+    pub output: Option<Format>,
+
+    /// Seconds until an operation must be answered [default: 10; wait: 60]
+    #[arg(
+        long,
+        global = true,
+        env = "PAXOSCTL_TIMEOUT",
+        value_name = "SECONDS",
+        value_parser = parse_seconds
+    )]
+    pub timeout: Option<Duration>,
+}
+
+/// Form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Aligned columns for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object a line.
+    Jsonl,
+    /// The bare result, for scripts: names, indexes, entries.
+    Raw,
+}
+
+/// One command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create a log
+    Create {
+        /// The log's name: 1 to 255 bytes of UTF-8 without control characters
+        name: String,
+    },
+    /// Delete a log and all its entries, for good
+    Delete {
+        /// The log's name
+        name: String,
+    },
+    /// List the logs, sorted by name
+    List {
+        /// Only names that begin like this
+        #[arg(default_value = "")]
+        prefix: String,
+    },
+    /// Show a log's id, next index, bytes and time of creation
+    Stat {
+        /// The log's name
+        name: String,
+    },
+    /// Append DATA, or standard input whole, or each of its lines; print the index
+    Append(Append),
+    /// Print entries, each followed by a newline
+    Read(Read),
+    /// Show nodes, shards, leaders, watermarks and lag; exit 10 where something is missing
+    Status,
+    /// Wait until the cluster works
+    Wait(Wait),
+}
+
+/// `append`.
+#[derive(Debug, Args)]
+pub struct Append {
+    /// The log's name
+    pub name: String,
+    /// The entry; without it the whole of standard input is one entry
+    pub data: Option<OsString>,
+    /// Append each line of standard input as an entry of its own, in order, pipelined
+    #[arg(
+        long,
+        env = "PAXOSCTL_LINES",
+        conflicts_with = "data",
+        value_parser = FalseyValueParser::new()
+    )]
+    pub lines: bool,
+    /// Append only if the log's next index is N (with --lines: for the first line, and so on)
+    #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N")]
+    pub expect: Option<u64>,
+    /// Create the log if it does not exist
+    #[arg(long, env = "PAXOSCTL_CREATE", value_parser = FalseyValueParser::new())]
+    pub create: bool,
+    /// With --lines: how many appends may be under way at once
+    #[arg(
+        long,
+        env = "PAXOSCTL_WINDOW",
+        value_name = "N",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..=limits::CONN_REQUESTS_MAX as i64)
+    )]
+    pub window: u16,
+}
+
+/// `read`.
+#[derive(Debug, Args)]
+pub struct Read {
+    /// The log's name
+    pub name: String,
+    /// Index of the first entry
+    #[arg(long, env = "PAXOSCTL_FROM", value_name = "N", default_value_t = 0)]
+    pub from: u64,
+    /// Stop after so many entries
+    #[arg(long, env = "PAXOSCTL_COUNT", value_name = "N")]
+    pub count: Option<u64>,
+    /// At the log's end, wait for more entries
+    #[arg(long, env = "PAXOSCTL_FOLLOW", value_parser = FalseyValueParser::new())]
+    pub follow: bool,
+    /// What the answer may miss
+    #[arg(
+        long,
+        env = "PAXOSCTL_CONSISTENCY",
+        value_name = "LEVEL",
+        default_value = "linearizable"
+    )]
+    pub consistency: Consistency,
+}
+
+/// How fresh a read is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Consistency {
+    /// Everything acknowledged before the read began is seen; needs a leader.
+    Linearizable,
+    /// What the asked node has applied; may be old, works without a leader.
+    Local,
+}
+
+/// `wait`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("until").required(true).args(["quorum", "ready"]))]
+pub struct Wait {
+    /// Until every shard has a leader that serves (exit 6 if not in time)
+    #[arg(long, env = "PAXOSCTL_QUORUM", value_parser = FalseyValueParser::new())]
+    pub quorum: bool,
+    /// Until moreover every node answers, follows its leader and lags by nothing (exit 10)
+    #[arg(long, env = "PAXOSCTL_READY", value_parser = FalseyValueParser::new())]
+    pub ready: bool,
+}
+
+/// Reads a positive number of seconds, fractions allowed, at most a day.
+fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "is not a number of seconds".to_string())?;
+    if !(0.001..=86_400.0).contains(&seconds) {
+        return Err("must lie between 0.001 and 86400 seconds".to_string());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    /// Every flag of every command has its environment variable, named after the flag.
+    #[test]
+    fn every_flag_is_also_an_environment_variable() {
+        let mut root = Cli::command();
+        root.build();
+        let mut flags = 0;
+        for command in root.get_subcommands().chain([&root]) {
+            for arg in command.get_arguments() {
+                let Some(long) = arg.get_long() else { continue };
+                if long == "help" || long == "version" {
+                    continue;
+                }
+                let wanted = format!("PAXOSCTL_{}", long.to_uppercase().replace('-', "_"));
+                let found = arg.get_env().map(|env| env.to_string_lossy().into_owned());
+                assert_eq!(found, Some(wanted), "--{long} of {}", command.get_name());
+                flags += 1;
+            }
+        }
+        assert!(flags > 10, "the walk saw only {flags} flags");
+    }
+
+    /// The definitions hold together, and the command line of the manual parses as it should.
+    #[test]
+    fn command_lines_parse() {
+        Cli::command().debug_assert();
+        let cli =
+            Cli::try_parse_from(["paxosctl", "--endpoints", "a:1,b:2", "read", "x", "--follow"])
+                .expect("a command line of the manual");
+        assert_eq!(cli.global.endpoints, ["a:1", "b:2"]);
+        let Command::Read(read) = cli.command else { panic!("read was asked for") };
+        assert!(read.follow && read.from == 0 && read.count.is_none());
+        // Global flags stand before or after the command.
+        let cli = Cli::try_parse_from(["paxosctl", "list", "-o", "jsonl", "--timeout", "0.5"])
+            .expect("global flags behind the command");
+        assert_eq!(cli.global.output, Some(Format::Jsonl));
+        assert_eq!(cli.global.timeout, Some(Duration::from_millis(500)));
+    }
+
+    /// What contradicts itself is wrong usage: exit code 2, as clap gives it.
+    #[test]
+    fn contradictions_are_wrong_usage() {
+        for line in [
+            &["paxosctl"][..],
+            &["paxosctl", "append", "x", "data", "--lines"],
+            &["paxosctl", "wait"],
+            &["paxosctl", "wait", "--quorum", "--ready"],
+            &["paxosctl", "read", "x", "--from", "-1"],
+            &["paxosctl", "read", "x", "--consistency", "eventual"],
+            &["paxosctl", "list", "--timeout", "0"],
+            &["paxosctl", "append", "x", "--lines", "--window", "0"],
+        ] {
+            let error = Cli::try_parse_from(line).expect_err("a contradiction");
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! Exit codes: the one place that knows what a failure means to a script.
+
+use crate::client::{Cause, ClientError, ErrorCode, Invalid, Outcome, Stage};
+use std::fmt;
+use std::io;
+
+/// What `paxosctl` exits with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// Failed for another reason.
+    Other = 1,
+    /// Wrong usage.
+    Usage = 2,
+    /// The log was not found.
+    NotFound = 3,
+    /// The precondition did not hold.
+    Precondition = 4,
+    /// The log exists already.
+    Exists = 5,
+    /// Not executed: no node, leader, quorum or disk space in time. Trying again is safe.
+    NotExecuted = 6,
+    /// It may or may not have been executed.
+    Unknown = 7,
+    /// Denied.
+    Denied = 8,
+    /// Something of the cluster is missing.
+    Unhealthy = 10,
+    /// Damage was found.
+    Damage = 11,
+}
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The cluster did not do what was asked.
+    Client(ClientError),
+    /// The same, with what the command knows beside it.
+    Noted(ClientError, String),
+    /// Standard output did not take the result.
+    Output(io::Error),
+    /// Standard input did not give the data.
+    Input(io::Error),
+    /// The arguments do not go together.
+    Usage(String),
+    /// The log's index was taken by somebody else's entry.
+    Precondition(String),
+    /// Something of the cluster is missing.
+    Unhealthy(String),
+    /// Damage was found.
+    Damage(String),
+}
+
+impl Failure {
+    /// What the process exits with.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Client(error) | Failure::Noted(error, _) => Exit::of(error),
+            // The reader has seen enough: `paxosctl read … | head`.
+            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+            Failure::Output(_) | Failure::Input(_) => Exit::Other,
+            Failure::Usage(_) => Exit::Usage,
+            Failure::Precondition(_) => Exit::Precondition,
+            Failure::Unhealthy(_) => Exit::Unhealthy,
+            Failure::Damage(_) => Exit::Damage,
+        }
+    }
+}
+
+impl Exit {
+    /// The code of a failed operation: what is known of its outcome comes first.
+    #[must_use]
+    pub fn of(error: &ClientError) -> Exit {
+        match error.outcome {
+            Outcome::Unknown => return Exit::Unknown,
+            Outcome::Executed => return Exit::Other,
+            Outcome::NotExecuted => {}
+        }
+        match &error.cause {
+            Cause::Refused(refusal) => Exit::of_code(refusal.code),
+            Cause::Invalid(Invalid::Name(_) | Invalid::Endpoint(_) | Invalid::NoEndpoint) => {
+                Exit::Usage
+            }
+            // A name that has no address gets none by waiting for a quorum.
+            Cause::Io { .. } if error.stage == Stage::Resolve => Exit::Other,
+            Cause::Io { .. }
+            | Cause::Closed
+            | Cause::Silent { .. }
+            | Cause::NoLeader { .. }
+            | Cause::NoTime => Exit::NotExecuted,
+            Cause::NoAddress
+            | Cause::Protocol(_)
+            | Cause::PriorFailed
+            | Cause::Invalid(Invalid::Entries(_) | Invalid::NoShard { .. }) => Exit::Other,
+        }
+    }
+
+    /// The code of a node's refusal that was certainly not executed.
+    fn of_code(code: ErrorCode) -> Exit {
+        match code {
+            ErrorCode::UnknownLog => Exit::NotFound,
+            ErrorCode::ExpectMismatch => Exit::Precondition,
+            ErrorCode::LogExists => Exit::Exists,
+            ErrorCode::Denied => Exit::Denied,
+            ErrorCode::Damaged => Exit::Damage,
+            ErrorCode::BadName => Exit::Usage,
+            ErrorCode::NotLeader
+            | ErrorCode::NoQuorum
+            | ErrorCode::NotReady
+            | ErrorCode::Overloaded
+            | ErrorCode::DiskFull
+            | ErrorCode::ShuttingDown
+            | ErrorCode::LeadershipLost
+            | ErrorCode::TooManyConnections => Exit::NotExecuted,
+            ErrorCode::WrongShard
+            | ErrorCode::PriorFailed
+            | ErrorCode::TooLarge
+            | ErrorCode::BadChecksum
+            | ErrorCode::BadRequest
+            | ErrorCode::Unsupported
+            | ErrorCode::Trimmed
+            | ErrorCode::VersionMismatch
+            | ErrorCode::WrongCluster
+            | ErrorCode::WrongPort
+            | ErrorCode::Internal
+            | ErrorCode::Unrecognised(_) => Exit::Other,
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Failure {
+        Failure::Client(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Client(error) => write!(f, "{error}"),
+            Failure::Noted(error, note) => write!(f, "{error}\n{note}"),
+            Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
+            Failure::Usage(text) | Failure::Precondition(text) => f.write_str(text),
+            Failure::Unhealthy(text) => write!(f, "unhealthy: {text}"),
+            Failure::Damage(text) => write!(f, "damage found: {text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{NameError, Operation, WireError};
+    use crate::types::ShardId;
+    use std::time::Duration;
+
+    fn failed(outcome: Outcome, stage: Stage, cause: Cause) -> ClientError {
+        ClientError::new(crate::client::Failure {
+            operation: Operation::plain("append"),
+            outcome,
+            stage,
+            endpoint: Some("n1:7420".to_string()),
+            cause,
+            attempts: 1,
+            gave_up_after: None,
+        })
+    }
+
+    fn refused(code: ErrorCode) -> ClientError {
+        let error = WireError::new(code, "");
+        failed(error.outcome, Stage::of(code), Cause::Refused(error))
+    }
+
+    /// Each code of the manual is reached, by what the manual says.
+    #[test]
+    fn each_exit_code_is_reached_by_its_failure() {
+        for (code, exit) in [
+            (ErrorCode::Internal, 7),
+            (ErrorCode::TooLarge, 1),
+            (ErrorCode::WrongCluster, 1),
+            (ErrorCode::BadName, 2),
+            (ErrorCode::UnknownLog, 3),
+            (ErrorCode::ExpectMismatch, 4),
+            (ErrorCode::LogExists, 5),
+            (ErrorCode::NoQuorum, 6),
+            (ErrorCode::NotLeader, 6),
+            (ErrorCode::DiskFull, 6),
+            (ErrorCode::LeadershipLost, 7),
+            (ErrorCode::Denied, 8),
+            (ErrorCode::Damaged, 11),
+        ] {
+            assert_eq!(Exit::of(&refused(code)).number(), exit, "{code}");
+        }
+        let text = || "text".to_string();
+        let broken = |kind| Failure::Output(io::Error::from(kind));
+        for (failure, exit) in [
+            (Failure::Client(refused(ErrorCode::LogExists)), 5),
+            (Failure::Noted(refused(ErrorCode::UnknownLog), text()), 3),
+            (broken(io::ErrorKind::BrokenPipe), 0),
+            (broken(io::ErrorKind::StorageFull), 1),
+            (Failure::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
+            (Failure::Usage(text()), 2),
+            (Failure::Precondition(text()), 4),
+            (Failure::Unhealthy(text()), 10),
+            (Failure::Damage(text()), 11),
+        ] {
+            assert_eq!(failure.exit().number(), exit, "{failure}");
+        }
+    }
+
+    /// An unknown outcome is 7, whatever it came from: a script must never take it for "not done".
+    #[test]
+    fn an_unknown_outcome_is_never_taken_for_another() {
+        for code in ErrorCode::ALL {
+            let error = WireError { outcome: Outcome::Unknown, ..WireError::new(*code, "") };
+            let error = failed(Outcome::Unknown, Stage::Quorum, Cause::Refused(error));
+            assert_eq!(Exit::of(&error), Exit::Unknown, "{code}");
+        }
+        let silent = Cause::Silent { waited: Duration::from_secs(1) };
+        assert_eq!(Exit::of(&failed(Outcome::Unknown, Stage::Quorum, silent)), Exit::Unknown);
+    }
+
+    /// What nobody answered in time was not executed; what cannot work is something else.
+    #[test]
+    fn silence_is_told_from_nonsense() {
+        let io = || Cause::Io { doing: "cannot connect", source: io::ErrorKind::NotFound.into() };
+        let at = |stage, cause| Exit::of(&failed(Outcome::NotExecuted, stage, cause));
+        assert_eq!(at(Stage::Connect, io()), Exit::NotExecuted);
+        assert_eq!(at(Stage::Resolve, io()), Exit::Other);
+        let nobody = Cause::NoLeader { shard: ShardId(0) };
+        assert_eq!(at(Stage::Leader, nobody), Exit::NotExecuted);
+        let name = Cause::Invalid(Invalid::Name(NameError::Empty));
+        assert_eq!(at(Stage::Request, name), Exit::Usage);
+    }
+}

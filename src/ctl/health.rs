@@ -1,0 +1,245 @@
+//! What is wrong with a cluster, judged from what its nodes tell.
+
+use crate::client::{ClusterStatus, NodeReport, Role, ShardStatus};
+use crate::types::{NodeId, ShardId};
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// A node does not answer.
+    Dead {
+        /// The node.
+        node: NodeId,
+        /// Where it should be.
+        address: String,
+    },
+    /// No node that answers leads the shard.
+    NoLeader(ShardId),
+    /// The node refuses appends for want of disk space.
+    NoRoom(NodeId, ShardId),
+    /// Values are damaged on the node.
+    Damaged {
+        /// The node.
+        node: NodeId,
+        /// The shard.
+        shard: ShardId,
+        /// How many slots.
+        slots: u64,
+    },
+    /// The node does not follow the shard's leader.
+    Astray(NodeId, ShardId),
+    /// The node is behind.
+    Behind {
+        /// The node.
+        node: NodeId,
+        /// The shard.
+        shard: ShardId,
+        /// By how many slots.
+        slots: u64,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Problem::Dead { node, address } => {
+                write!(f, "node {node} at {address} does not answer")
+            }
+            Problem::NoLeader(shard) => write!(f, "shard {shard} has no leader"),
+            Problem::NoRoom(node, shard) => {
+                write!(f, "node {node} has no disk space for shard {shard}")
+            }
+            Problem::Damaged { node, shard, slots } => {
+                write!(f, "node {node} holds {slots} damaged slots of shard {shard}")
+            }
+            Problem::Astray(node, shard) => {
+                write!(f, "node {node} does not follow the leader of shard {shard}")
+            }
+            Problem::Behind { node, shard, slots } => {
+                write!(f, "node {node} is {slots} slots behind in shard {shard}")
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// True for what passes by itself while a cluster works: `status` shows it without alarm,
+    /// `wait --ready` waits for it.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        match self {
+            Problem::Astray(..) | Problem::Behind { .. } => true,
+            Problem::Dead { .. }
+            | Problem::NoLeader(_)
+            | Problem::NoRoom(..)
+            | Problem::Damaged { .. } => false,
+        }
+    }
+}
+
+/// The leader of a shard: of the nodes that say they lead it, the one of the highest ballot.
+#[must_use]
+pub fn leader(status: &ClusterStatus, shard: ShardId) -> Option<(NodeId, &ShardStatus)> {
+    let leads = |(_, state): &(NodeId, &ShardStatus)| state.role == Role::Leader;
+    shards(status, shard).filter(leads).max_by_key(|(_, state)| state.epoch)
+}
+
+/// A shard's state on every node that answers.
+pub fn shards(
+    status: &ClusterStatus,
+    shard: ShardId,
+) -> impl Iterator<Item = (NodeId, &ShardStatus)> {
+    status.nodes.iter().filter_map(move |NodeReport { member, state }| {
+        let found = state.as_ref().ok()?.shards.iter().find(|state| state.shard == shard)?;
+        Some((member.node, found))
+    })
+}
+
+/// Slots by which a node's applied prefix is behind what is known chosen anywhere.
+#[must_use]
+pub fn lag(status: &ClusterStatus, state: &ShardStatus) -> u64 {
+    let chosen = shards(status, state.shard).map(|(_, other)| other.chosen_upto.0).max();
+    chosen.unwrap_or(0).saturating_sub(state.applied_upto.0)
+}
+
+/// Everything that is wrong: nodes first, then shard by shard.
+#[must_use]
+pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
+    let dead = status.nodes.iter().filter(|report| report.state.is_err());
+    let mut problems: Vec<Problem> = dead
+        .map(|NodeReport { member, .. }| Problem::Dead {
+            node: member.node,
+            address: member.address.clone(),
+        })
+        .collect();
+    for shard in (0..status.shards).map(ShardId) {
+        let leader = leader(status, shard).map(|(node, _)| node);
+        if leader.is_none() {
+            problems.push(Problem::NoLeader(shard));
+        }
+        for (node, state) in shards(status, shard) {
+            if state.damaged_slots > 0 {
+                problems.push(Problem::Damaged { node, shard, slots: state.damaged_slots });
+            }
+            if !state.has_room {
+                problems.push(Problem::NoRoom(node, shard));
+            }
+            if leader.is_some() && state.leader != leader {
+                problems.push(Problem::Astray(node, shard));
+            }
+            let slots = lag(status, state);
+            if slots > 0 {
+                problems.push(Problem::Behind { node, shard, slots });
+            }
+        }
+    }
+    problems
+}
+
+/// The problems as one line.
+#[must_use]
+pub fn sentence(problems: &[&Problem]) -> String {
+    let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    texts.join("; ")
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::client::{
+        Cause, ClientError, Failure, Member, NodeStatus, Operation, Outcome, Stage,
+    };
+    use crate::types::{Ballot, Slot};
+
+    /// Three nodes and one shard, led by node 1; all have applied slot 10.
+    pub fn healthy() -> ClusterStatus {
+        let node = |node: u16| NodeReport {
+            member: Member { node: NodeId(node), address: format!("n{node}:7420") },
+            state: Ok(NodeStatus {
+                version: "0.1.0".to_string(),
+                uptime_ms: 65_000,
+                shards: vec![ShardStatus {
+                    shard: ShardId(0),
+                    role: if node == 1 { Role::Leader } else { Role::Follower },
+                    leader: Some(NodeId(1)),
+                    epoch: Ballot::new(3, NodeId(1)),
+                    promised: Ballot::new(3, NodeId(1)),
+                    durable_upto: 30,
+                    chosen_upto: Slot(10),
+                    applied_upto: Slot(10),
+                    trimmed_upto: Slot(0),
+                    digest: 7,
+                    logs: 2,
+                    damaged_slots: 0,
+                    segments: 1,
+                    disk_bytes: 64 << 20,
+                    has_room: true,
+                    peers: Vec::new(),
+                }],
+            }),
+        };
+        ClusterStatus { shards: 1, nodes: [1, 2, 3].map(node).into() }
+    }
+
+    /// The one shard on a node, counted from 0.
+    pub fn shard(status: &mut ClusterStatus, at: usize) -> &mut ShardStatus {
+        &mut status.nodes[at].state.as_mut().expect("the node answers").shards[0]
+    }
+
+    /// Makes a node dead, counted from 0.
+    pub fn kill(status: &mut ClusterStatus, at: usize) {
+        status.nodes[at].state = Err(ClientError::new(Failure {
+            operation: Operation::plain("status"),
+            outcome: Outcome::NotExecuted,
+            stage: Stage::Connect,
+            endpoint: Some(status.nodes[at].member.address.clone()),
+            cause: Cause::Closed,
+            attempts: 1,
+            gave_up_after: None,
+        }));
+    }
+
+    /// A healthy cluster has no problem.
+    #[test]
+    fn a_healthy_cluster_has_no_problem() {
+        assert_eq!(problems(&healthy()), []);
+    }
+
+    /// R30: a missing, lagging, damaged, full or leaderless part is named.
+    #[test]
+    fn r30_each_problem_is_named() {
+        let mut status = healthy();
+        kill(&mut status, 1);
+        let state = shard(&mut status, 2);
+        (state.applied_upto, state.damaged_slots, state.has_room) = (Slot(4), 2, false);
+        let texts: Vec<String> = problems(&status).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            texts,
+            [
+                "node 2 at n2:7420 does not answer",
+                "node 3 holds 2 damaged slots of shard 0",
+                "node 3 has no disk space for shard 0",
+                "node 3 is 6 slots behind in shard 0",
+            ]
+        );
+
+        let mut status = healthy();
+        kill(&mut status, 0);
+        assert_eq!(problems(&status)[1], Problem::NoLeader(ShardId(0)));
+    }
+
+    /// Of two nodes that say they lead, the one of the higher ballot does; who follows the other is
+    /// astray.
+    #[test]
+    fn the_highest_ballot_leads() {
+        let mut status = healthy();
+        let state = shard(&mut status, 2);
+        (state.role, state.leader, state.epoch) =
+            (Role::Leader, Some(NodeId(3)), Ballot::new(4, NodeId(3)));
+        assert_eq!(leader(&status, ShardId(0)).map(|(node, _)| node), Some(NodeId(3)));
+        let astray = [NodeId(1), NodeId(2)].map(|node| Problem::Astray(node, ShardId(0)));
+        assert_eq!(problems(&status), astray);
+        assert!(astray[0].is_passing());
+    }
+}

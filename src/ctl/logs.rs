@@ -1,0 +1,108 @@
+//! `create`, `delete`, `list`, `stat`.
+
+use super::args::Format;
+use super::calendar::utc;
+use super::exit::Failure;
+use super::table::{Align, Table};
+use super::write_json;
+use crate::client::{Client, LogStat};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Creates a log; raw: its id.
+pub fn create(
+    client: &mut Client,
+    name: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let id = client.create(name)?;
+    match format {
+        Format::Table => writeln!(out, "created {name} (id {id})").map_err(Failure::Output),
+        Format::Json | Format::Jsonl => {
+            write_json(out, &json!({ "name": name, "id": id.to_string() }))
+        }
+        Format::Raw => writeln!(out, "{id}").map_err(Failure::Output),
+    }
+}
+
+/// Deletes a log; raw: nothing.
+pub fn delete(
+    client: &mut Client,
+    name: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    client.delete(name)?;
+    match format {
+        Format::Table => writeln!(out, "deleted {name}").map_err(Failure::Output),
+        Format::Json | Format::Jsonl => write_json(out, &json!({ "name": name, "deleted": true })),
+        Format::Raw => Ok(()),
+    }
+}
+
+/// Lists logs; raw: their names.
+pub fn list(
+    client: &mut Client,
+    prefix: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let logs = client.list(prefix)?;
+    match format {
+        Format::Table => table(&logs, out).map_err(Failure::Output),
+        Format::Json => write_json(out, &logs.iter().map(value).collect()),
+        Format::Jsonl => logs.iter().try_for_each(|log| write_json(out, &value(log))),
+        Format::Raw => {
+            let mut names = logs.iter().map(|log| &log.name);
+            names.try_for_each(|name| writeln!(out, "{name}")).map_err(Failure::Output)
+        }
+    }
+}
+
+/// Shows a log; raw: its next index.
+pub fn stat(
+    client: &mut Client,
+    name: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let log = client.stat(name)?;
+    match format {
+        Format::Table => table(std::slice::from_ref(&log), out).map_err(Failure::Output),
+        Format::Json | Format::Jsonl => write_json(out, &value(&log)),
+        Format::Raw => writeln!(out, "{}", log.next_index).map_err(Failure::Output),
+    }
+}
+
+fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
+    let mut table = Table::new(&[
+        ("NAME", Align::Left),
+        ("ID", Align::Right),
+        ("NEXT INDEX", Align::Right),
+        ("BYTES", Align::Right),
+        ("CREATED", Align::Left),
+    ]);
+    for log in logs {
+        table.row(vec![
+            log.name.to_string(),
+            log.id.to_string(),
+            log.next_index.to_string(),
+            log.bytes.to_string(),
+            utc(log.created_ms),
+        ]);
+    }
+    table.write(out)
+}
+
+/// Ids are texts: many readers of JSON cannot hold 64-bit numbers.
+fn value(log: &LogStat) -> Value {
+    json!({
+        "name": log.name.as_str(),
+        "id": log.id.to_string(),
+        "next_index": log.next_index.0,
+        "bytes": log.bytes,
+        "created": utc(log.created_ms),
+        "created_ms": log.created_ms,
+    })
+}

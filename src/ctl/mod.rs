@@ -1,0 +1,112 @@
+//! The commands of `paxosctl`, and those of `paxosd` in [`node`]: arguments in, text and an exit
+//! code out.
+
+mod append;
+mod args;
+mod calendar;
+mod exit;
+mod health;
+mod logs;
+pub mod node;
+mod read;
+mod status;
+mod table;
+mod wait;
+
+pub use args::{Cli, Command, Consistency, Format, Global};
+pub use exit::{Exit, Failure};
+
+use crate::client::{Client, ClientOptions};
+use clap::Parser;
+use std::ffi::OsString;
+use std::io::{self, BufWriter, Read, Write};
+use std::time::Duration;
+
+/// Bytes of output collected before they are written.
+const OUT_BYTES: usize = 64 << 10;
+/// How long an operation may take unless `--timeout` says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long `wait` waits unless `--timeout` says otherwise.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where a command reads and writes.
+pub struct Streams<'a> {
+    /// Standard input.
+    pub input: &'a mut dyn Read,
+    /// Standard output, buffered: flushed at the end, and before a command waits for something.
+    pub out: &'a mut dyn Write,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+}
+
+/// Runs `paxosctl` with the process's streams; returns what it exits with.
+pub fn main<I>(arguments: I) -> u8
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors: clap knows, and prints to the right stream.
+            let _nobody_reads_it = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number());
+        }
+    };
+    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout().lock());
+    let mut err = io::stderr().lock();
+    let mut input = io::stdin().lock();
+    let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
+    run(&cli, &mut streams).number()
+}
+
+/// Runs one command and says on standard error why it failed, if it did.
+pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Exit {
+    let ran = command(cli, streams);
+    // What was acknowledged is printed even when something behind it failed.
+    let flushed = streams.out.flush().map_err(Failure::Output);
+    let Err(failure) = ran.and(flushed) else { return Exit::Ok };
+    let exit = failure.exit();
+    if exit != Exit::Ok {
+        let _nobody_reads_it = writeln!(streams.err, "paxosctl: {failure}");
+    }
+    exit
+}
+
+fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
+    let format = cli.global.output;
+    let connect = || connect(&cli.global, TIMEOUT);
+    let out = &mut *streams.out;
+    let table = format.unwrap_or(Format::Table);
+    match &cli.command {
+        Command::Create { name } => logs::create(&mut connect()?, name, table, out),
+        Command::Delete { name } => logs::delete(&mut connect()?, name, table, out),
+        Command::List { prefix } => logs::list(&mut connect()?, prefix, table, out),
+        Command::Stat { name } => logs::stat(&mut connect()?, name, table, out),
+        Command::Append(append) => {
+            let format = format.unwrap_or(Format::Raw);
+            append::append(&mut connect()?, append, format, streams)
+        }
+        Command::Read(read) => {
+            let format = format.unwrap_or(Format::Raw);
+            read::check(read, format)?;
+            read::read(&mut connect()?, read, format, out)
+        }
+        Command::Status => status::status(&mut connect()?, table, out),
+        Command::Wait(wait) => wait::wait(&cli.global, wait),
+    }
+}
+
+/// A client as the global flags want it.
+fn connect(global: &Global, timeout: Duration) -> Result<Client, Failure> {
+    let options = ClientOptions {
+        timeout: global.timeout.unwrap_or(timeout),
+        name: concat!("paxosctl/", env!("CARGO_PKG_VERSION")).to_string(),
+        ..ClientOptions::new(global.endpoints.iter().map(|endpoint| endpoint.trim()))
+    };
+    Ok(Client::connect(options)?)
+}
+
+/// Writes one JSON value as a line.
+fn write_json(out: &mut dyn Write, value: &serde_json::Value) -> Result<(), Failure> {
+    writeln!(out, "{value}").map_err(Failure::Output)
+}

@@ -1,0 +1,220 @@
+//! The commands of `paxosd`.
+
+#![allow(clippy::print_stdout)] // What a command was asked for goes to standard output.
+
+use crate::config::{Address, Config, Faults, RawConfig, check};
+use crate::daemon::data_dir;
+use crate::daemon::exit::{Exit, Failure, install_panic_hook};
+use crate::daemon::logging;
+use crate::daemon::node::{self, Ports};
+use crate::daemon::sockets::Bound;
+use crate::journal::Identity;
+use crate::limits;
+use crate::sim::command::{SimulateArgs, simulate};
+use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Every `paxosd dev` is of this cluster, which no node of a real one is: they refuse each other.
+const DEV_CLUSTER: &str = "7061786f736420646576000000000001";
+/// What the arguments of `paxosd dev` say, or what they leave no choice in.
+const DEV_FIXED: &[&str] = &[
+    "PAXOSD_CLUSTER_ID",
+    "PAXOSD_NODE_ID",
+    "PAXOSD_DATA_DIR",
+    "PAXOSD_SHARDS",
+    "PAXOSD_LISTEN",
+    "PAXOSD_LISTEN_PEER",
+];
+
+/// The end of `--help`; the table of docs/OPERATIONS.md says what to do about each.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   stopped in order
+  64  wrong usage
+  65  damaged or foreign data
+  70  a broken invariant: a fault in paxosd
+  74  the disk failed a write or a sync
+  75  temporary, such as an address in use
+  78  wrong configuration";
+
+/// A node of a replicated log.
+#[derive(Debug, Parser)]
+#[command(name = "paxosd", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Prepare the data directory of a new node, once in its life
+    Init(ConfigFile),
+    /// Run a node
+    Run(ConfigFile),
+    /// Name every fault of a configuration
+    CheckConfig(ConfigFile),
+    /// Run a single node for trying out; its directory is prepared where that is needed
+    Dev(Dev),
+    /// Run whole clusters over simulated networks, disks and clocks, and check what they promise
+    Simulate(SimulateArgs),
+}
+
+#[derive(Debug, Args)]
+struct ConfigFile {
+    /// The configuration; the sample paxosd.toml explains every key
+    #[arg(long, value_name = "FILE", env = "PAXOSD_CONFIG", default_value = "/etc/paxosd.toml")]
+    config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct Dev {
+    /// Where the data is kept
+    #[arg(long, value_name = "DIR", default_value = "paxosd-dev")]
+    dir: PathBuf,
+    /// Shards of a new directory, 1 where nothing is said
+    #[arg(long, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::SHARDS_MAX)))]
+    shards: Option<u16>,
+    /// Where to listen for clients, on loopback; port 0 takes one that is free
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7420")]
+    listen: SocketAddr,
+}
+
+/// Does what the arguments say.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are what was asked for; all else is a wrong use.
+            let code = if error.use_stderr() { Exit::Usage.code() } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let done = match arguments.command {
+        Command::Init(file) => init(&file),
+        Command::Run(file) => run(&file),
+        Command::CheckConfig(file) => check_config(&file),
+        Command::Dev(arguments) => dev(&arguments),
+        Command::Simulate(arguments) => return ExitCode::from(simulate(&arguments)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            logging::complain(&failure.text);
+            ExitCode::from(failure.exit.code())
+        }
+    }
+}
+
+/// Reads the configuration with what the environment overrides.
+fn load(file: &ConfigFile) -> Result<Config, Failure> {
+    let (config, unknown) = Config::load(&file.config, variables())
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    for variable in unknown {
+        logging::complain(&format!("environment {variable} names no key: it is ignored"));
+    }
+    Ok(config)
+}
+
+/// The environment, but for what clap has read already.
+fn variables() -> impl Iterator<Item = (String, String)> {
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os()
+        .map(move |(name, value)| (text(name), text(value)))
+        .filter(|(name, _)| name != "PAXOSD_CONFIG")
+}
+
+fn check_config(file: &ConfigFile) -> Result<(), Failure> {
+    let config = load(file)?;
+    println!(
+        "{}: good: node {} of cluster {}, {} members, {} shards",
+        file.config.display(),
+        config.node,
+        config.cluster,
+        config.members.len(),
+        config.shards
+    );
+    Ok(())
+}
+
+fn init(file: &ConfigFile) -> Result<(), Failure> {
+    let config = load(file)?;
+    logging::start(config.log_level);
+    let identity = data_dir::initialise(&config)?;
+    println!(
+        "{}: prepared for node {} of cluster {}, {} shards, incarnation {:016x}",
+        config.data_dir.display(),
+        identity.node,
+        identity.cluster,
+        identity.shards,
+        identity.incarnation.0
+    );
+    Ok(())
+}
+
+fn run(file: &ConfigFile) -> Result<(), Failure> {
+    let config = load(file)?;
+    logging::start(config.log_level);
+    install_panic_hook();
+    let ports = Ports::bind(&config)?;
+    node::run(config, ports, || {})
+}
+
+fn dev(dev: &Dev) -> Result<(), Failure> {
+    if !dev.listen.ip().is_loopback() {
+        let text = format!("--listen {}: must be a loopback address", dev.listen);
+        return Err(Failure::new(Exit::Usage, text));
+    }
+    let wanted = Address { host: dev.listen.ip().to_string(), port: dev.listen.port() };
+    let bound = Bound::bind(&wanted, "--listen")?;
+    let address = bound
+        .address()
+        .map_err(|error| Failure::new(Exit::Temporary, format!("--listen: {error}")))?;
+    let config = dev_config(&dev.dir, shards_of(dev)?, address)?;
+    logging::start(config.log_level);
+    install_panic_hook();
+    if is_new(&dev.dir)? {
+        data_dir::initialise(&config)?;
+    }
+    node::run(config, Ports::of_single(bound), || println!("{address}"))
+}
+
+fn is_new(dir: &Path) -> Result<bool, Failure> {
+    let found = data_dir::contents(dir)
+        .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))?;
+    Ok(found.is_empty())
+}
+
+/// The shards asked for, or those that the directory has, or one.
+fn shards_of(dev: &Dev) -> Result<u16, Failure> {
+    match dev.shards {
+        Some(shards) => Ok(shards),
+        None if is_new(&dev.dir)? => Ok(1),
+        None => Ok(Identity::read(&dev.dir).map_or(1, |identity| identity.shards)),
+    }
+}
+
+/// A cluster of one node, with the defaults of `paxosd.toml` and what the environment overrides
+/// beside where and who it is.
+fn dev_config(dir: &Path, shards: u16, address: SocketAddr) -> Result<Config, Failure> {
+    let Some(dir) = dir.to_str() else {
+        return Err(Failure::new(Exit::Usage, format!("--dir {}: is not UTF-8", dir.display())));
+    };
+    let dir = toml::Value::String(dir.to_string());
+    // There are no peers, and nobody listens there; but every member has an address.
+    let peer_port = if address.port() == u16::MAX { 1 } else { address.port() + 1 };
+    let peer = SocketAddr::new(address.ip(), peer_port);
+    let text = format!(
+        "cluster_id = \"{DEV_CLUSTER}\"\nnode_id = 1\ndata_dir = {dir}\nshards = {shards}\n\
+         [[member]]\nid = 1\nclient = \"{address}\"\npeer = \"{peer}\"\n"
+    );
+    let mut raw = RawConfig::parse(&text);
+    raw.override_from(variables().filter(|(name, _)| !DEV_FIXED.contains(&name.as_str())));
+    check(raw).map_err(|faults| {
+        Failure::new(Exit::Config, Faults { file: "paxosd dev".to_string(), faults })
+    })
+}

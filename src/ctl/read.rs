@@ -1,0 +1,188 @@
+//! `read`: entries to standard output, as they are or as JSON.
+
+use super::args::{self, Format};
+use super::exit::Failure;
+use crate::client::{Client, Consistency, ReadOptions};
+use crate::types::Index;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How long `--follow` lets a node wait for an entry before it asks again.
+const FOLLOW_WAIT: Duration = Duration::from_secs(10);
+
+/// Checks what clap cannot: whether the flags go together.
+///
+/// # Errors
+/// [`Failure::Usage`].
+pub fn check(read: &args::Read, format: Format) -> Result<(), Failure> {
+    if read.follow && format == Format::Json {
+        let text = "-o json is one document and never ends with --follow; use -o jsonl";
+        return Err(Failure::Usage(text.to_string()));
+    }
+    Ok(())
+}
+
+/// Prints entries until `--count` is reached or, without `--follow`, the log's end.
+pub fn read(
+    client: &mut Client,
+    read: &args::Read,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut printer = Printer { format, printed: 0, out };
+    let mut from = Index(read.from);
+    let mut left = read.count.unwrap_or(u64::MAX);
+    while left > 0 {
+        let options = ReadOptions {
+            max_entries: Some(u32::try_from(left).unwrap_or(u32::MAX)),
+            max_bytes: None,
+            wait: if read.follow { FOLLOW_WAIT } else { Duration::ZERO },
+            consistency: match read.consistency {
+                args::Consistency::Linearizable => Consistency::Linearizable,
+                args::Consistency::Local => Consistency::Local,
+            },
+        };
+        let answer = client.read(read.name.as_str(), from, options)?;
+        for entry in answer.entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
+            printer.entry(from, entry.data).map_err(Failure::Output)?;
+            from = from.next();
+            left -= 1;
+        }
+        if read.follow {
+            // The next answer may be long in coming.
+            printer.out.flush().map_err(Failure::Output)?;
+        } else if from >= answer.next || answer.entries.is_empty() {
+            break;
+        }
+    }
+    printer.end().map_err(Failure::Output)
+}
+
+/// Writes entries in one of the forms.
+struct Printer<'a> {
+    format: Format,
+    printed: u64,
+    out: &'a mut dyn Write,
+}
+
+impl Printer<'_> {
+    fn entry(&mut self, index: Index, data: &[u8]) -> io::Result<()> {
+        self.printed += 1;
+        match self.format {
+            Format::Raw => {
+                self.out.write_all(data)?;
+                self.out.write_all(b"\n")
+            }
+            Format::Table => {
+                if self.printed == 1 {
+                    writeln!(self.out, "{:>10}  DATA", "INDEX")?;
+                }
+                let index = index.0;
+                writeln!(self.out, "{index:>10}  {}", data.on_one_line())
+            }
+            Format::Jsonl => writeln!(self.out, "{}", line(index, data)),
+            Format::Json => {
+                let before = if self.printed == 1 { "[\n" } else { ",\n" };
+                write!(self.out, "{before}{}", line(index, data))
+            }
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match (self.format, self.printed) {
+            (Format::Json, 0) => writeln!(self.out, "[]"),
+            (Format::Json, _) => writeln!(self.out, "\n]"),
+            (Format::Table | Format::Jsonl | Format::Raw, _) => Ok(()),
+        }
+    }
+}
+
+/// Index and data, in this order; where the data is not UTF-8 it is base64, and `base64` is true.
+#[derive(Serialize)]
+struct Line<'a> {
+    index: u64,
+    data: Cow<'a, str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    base64: bool,
+}
+
+fn line(index: Index, data: &[u8]) -> String {
+    let (data, base64) = match std::str::from_utf8(data) {
+        Ok(text) => (Cow::Borrowed(text), false),
+        Err(_) => (Cow::Owned(STANDARD.encode(data)), true),
+    };
+    serde_json::to_string(&Line { index: index.0, data, base64 })
+        .expect("numbers, text and flags are always JSON")
+}
+
+/// Data on one line of a terminal, whatever it holds.
+trait OnOneLine {
+    /// Text as it is but for control characters; bytes that are no text, escaped.
+    fn on_one_line(&self) -> String;
+}
+
+impl OnOneLine for [u8] {
+    fn on_one_line(&self) -> String {
+        let mut line = String::new();
+        for chunk in self.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if character.is_control() {
+                    line.extend(character.escape_default());
+                } else {
+                    line.push(character);
+                }
+            }
+            for byte in chunk.invalid() {
+                line.push_str(&format!("\\x{byte:02x}"));
+            }
+        }
+        line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    fn printed(format: Format, entries: &[&[u8]]) -> String {
+        let mut out = Vec::new();
+        let mut printer = Printer { format, printed: 0, out: &mut out };
+        for (at, entry) in entries.iter().enumerate() {
+            printer.entry(Index(at as u64), entry).expect("a vector takes everything");
+        }
+        printer.end().expect("a vector takes everything");
+        String::from_utf8_lossy(&out).into_owned()
+    }
+
+    /// JSON holds every entry: as text, or in base64 and marked so.
+    #[test]
+    fn json_holds_text_and_bytes() {
+        let entries: [&[u8]; 2] = [b"a\"b\n", b"\xff\x00"];
+        let lines = "{\"index\":0,\"data\":\"a\\\"b\\n\"}\n\
+                     {\"index\":1,\"data\":\"/wA=\",\"base64\":true}\n";
+        assert_eq!(printed(Format::Jsonl, &entries), lines);
+        let whole: Value =
+            serde_json::from_str(&printed(Format::Json, &entries)).expect("one document");
+        assert_eq!(whole.as_array().map(Vec::len), Some(2));
+        assert_eq!(printed(Format::Json, &[]), "[]\n");
+    }
+
+    /// A table keeps each entry on one line, whatever it holds.
+    #[test]
+    fn a_table_keeps_entries_on_one_line() {
+        let table = printed(Format::Table, &[b"a\n\x1bb", b"\xffz", "é".as_bytes()]);
+        let lines: Vec<&str> = table.lines().map(str::trim).collect();
+        assert_eq!(lines, ["INDEX  DATA", "0  a\\n\\u{1b}b", "1  \\xffz", "2  é"]);
+    }
+
+    /// Raw output is the entries' bytes, each ended by a newline.
+    #[test]
+    fn raw_output_is_the_bytes() {
+        assert_eq!(printed(Format::Raw, &[b"a", b"", b"b"]), "a\n\nb\n");
+    }
+}

@@ -1,0 +1,293 @@
+//! `status`: nodes, shards, leaders, watermarks, lag.
+
+use super::args::Format;
+use super::calendar::duration;
+use super::exit::Failure;
+use super::health::{Problem, lag, leader, problems, sentence};
+use super::table::{Align, Table};
+use super::write_json;
+use crate::client::{Client, ClusterStatus, NodeReport, Role, ShardStatus};
+use crate::types::{NodeId, ShardId};
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Shows the cluster; fails as unhealthy when something is missing, as damaged when something is.
+pub fn status(client: &mut Client, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+    let cluster = client.cluster().to_string();
+    let status = client.status()?;
+    match format {
+        Format::Table => table(&status, out).map_err(Failure::Output)?,
+        Format::Json => write_json(out, &document(&cluster, &status))?,
+        Format::Jsonl => {
+            for (report, state) in rows(&status) {
+                write_json(out, &row_value(&status, report, state))?;
+            }
+        }
+        Format::Raw => raw(&status, out).map_err(Failure::Output)?,
+    }
+    verdict(&problems(&status))
+}
+
+/// What the exit code says of the problems.
+fn verdict(problems: &[Problem]) -> Result<(), Failure> {
+    let lasting: Vec<&Problem> = problems.iter().filter(|problem| !problem.is_passing()).collect();
+    if lasting.iter().any(|problem| matches!(problem, Problem::Damaged { .. })) {
+        return Err(Failure::Damage(sentence(&lasting)));
+    }
+    if lasting.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Unhealthy(sentence(&lasting)))
+}
+
+fn table(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
+    nodes(status).write(out)?;
+    writeln!(out)?;
+    shards(status).write(out)
+}
+
+fn nodes(status: &ClusterStatus) -> Table {
+    let mut nodes = Table::new(&[
+        ("NODE", Align::Right),
+        ("ADDRESS", Align::Left),
+        ("STATE", Align::Left),
+        ("VERSION", Align::Left),
+        ("UPTIME", Align::Right),
+        ("LEADS", Align::Left),
+        ("", Align::Left),
+    ]);
+    for NodeReport { member, state } in &status.nodes {
+        let (alive, version, uptime, why) = match state {
+            Ok(state) => ("up", state.version.clone(), duration(state.uptime_ms), String::new()),
+            Err(error) => {
+                let why = format!("{}: {}", error.stage, error.cause);
+                ("DEAD", "-".to_string(), "-".to_string(), why)
+            }
+        };
+        nodes.row(vec![
+            member.node.to_string(),
+            member.address.clone(),
+            alive.to_string(),
+            version,
+            uptime,
+            leads(status, member.node),
+            why,
+        ]);
+    }
+    nodes
+}
+
+/// The shards that a node leads, as `0 2 3`.
+fn leads(status: &ClusterStatus, node: NodeId) -> String {
+    let mine =
+        |shard: &u16| leader(status, ShardId(*shard)).is_some_and(|(leads, _)| leads == node);
+    let shards: Vec<String> =
+        (0..status.shards).filter(mine).map(|shard| shard.to_string()).collect();
+    if shards.is_empty() { "-".to_string() } else { shards.join(" ") }
+}
+
+fn shards(status: &ClusterStatus) -> Table {
+    let mut shards = Table::new(&[
+        ("SHARD", Align::Right),
+        ("NODE", Align::Right),
+        ("ROLE", Align::Left),
+        ("LEADER", Align::Right),
+        ("EPOCH", Align::Right),
+        ("DURABLE", Align::Right),
+        ("CHOSEN", Align::Right),
+        ("APPLIED", Align::Right),
+        ("LAG", Align::Right),
+        ("LOGS", Align::Right),
+        ("DISK", Align::Right),
+        ("", Align::Left),
+    ]);
+    for (report, state) in rows(status) {
+        let node = report.member.node.to_string();
+        let Some(state) = state else { continue };
+        shards.row(vec![
+            state.shard.to_string(),
+            node,
+            role(state.role).to_string(),
+            state.leader.map_or_else(|| "-".to_string(), |leader| leader.to_string()),
+            state.epoch.to_string(),
+            state.durable_upto.to_string(),
+            state.chosen_upto.to_string(),
+            state.applied_upto.to_string(),
+            lag(status, state).to_string(),
+            state.logs.to_string(),
+            format!("{} MiB", state.disk_bytes >> 20),
+            notes(state),
+        ]);
+    }
+    shards
+}
+
+/// Every shard on every node, shard by shard; a dead node's without a state.
+fn rows(status: &ClusterStatus) -> impl Iterator<Item = (&NodeReport, Option<&ShardStatus>)> {
+    (0..status.shards).flat_map(move |shard| {
+        status.nodes.iter().map(move |report| {
+            let shards = report.state.as_ref().map_or(&[][..], |state| &state.shards);
+            (report, shards.iter().find(|state| state.shard == ShardId(shard)))
+        })
+    })
+}
+
+fn notes(state: &ShardStatus) -> String {
+    let mut notes = Vec::new();
+    if state.damaged_slots > 0 {
+        notes.push(format!("{} DAMAGED slots", state.damaged_slots));
+    }
+    if !state.has_room {
+        notes.push("disk full".to_string());
+    }
+    notes.join(", ")
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Leader => "leader",
+    }
+}
+
+/// Tab-separated, without a head: node, address, `up` or `dead`, shard, role, leader, chosen,
+/// applied, lag; `-` for what is not known.
+fn raw(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
+    for (at, (report, state)) in rows(status).enumerate() {
+        let shard = at / status.nodes.len().max(1);
+        let alive = if state.is_some() { "up" } else { "dead" };
+        let fields = match state {
+            Some(state) => [
+                role(state.role).to_string(),
+                state.leader.map_or_else(|| "-".to_string(), |leader| leader.to_string()),
+                state.chosen_upto.to_string(),
+                state.applied_upto.to_string(),
+                lag(status, state).to_string(),
+            ],
+            None => [(); 5].map(|()| "-".to_string()),
+        };
+        let member = &report.member;
+        let fields = fields.join("\t");
+        writeln!(out, "{}\t{}\t{alive}\t{shard}\t{fields}", member.node, member.address)?;
+    }
+    Ok(())
+}
+
+fn document(cluster: &str, status: &ClusterStatus) -> Value {
+    let nodes = status.nodes.iter().map(|report| {
+        let shards: Vec<Value> = rows(status)
+            .filter(|(of, _)| of.member == report.member)
+            .filter_map(|(_, state)| state.map(|state| shard_value(status, state)))
+            .collect();
+        let mut node = node_value(report);
+        node["shards"] = Value::from(shards);
+        node
+    });
+    let leaders = (0..status.shards).map(|shard| {
+        let leader = leader(status, ShardId(shard)).map(|(node, _)| node.0);
+        json!({ "shard": shard, "leader": leader })
+    });
+    let problems: Vec<String> = problems(status).iter().map(ToString::to_string).collect();
+    json!({
+        "cluster": cluster,
+        "shards": leaders.collect::<Vec<Value>>(),
+        "nodes": nodes.collect::<Vec<Value>>(),
+        "problems": problems,
+    })
+}
+
+fn node_value(report: &NodeReport) -> Value {
+    let NodeReport { member, state } = report;
+    match state {
+        Ok(state) => json!({
+            "node": member.node.0,
+            "address": member.address,
+            "up": true,
+            "version": state.version,
+            "uptime_ms": state.uptime_ms,
+        }),
+        Err(error) => json!({
+            "node": member.node.0,
+            "address": member.address,
+            "up": false,
+            "error": error.to_string(),
+        }),
+    }
+}
+
+fn row_value(status: &ClusterStatus, report: &NodeReport, state: Option<&ShardStatus>) -> Value {
+    let mut value = state.map_or_else(|| json!({}), |state| shard_value(status, state));
+    value["node"] = json!(report.member.node.0);
+    value["address"] = json!(report.member.address);
+    value["up"] = json!(state.is_some());
+    value
+}
+
+/// Digests are texts: many readers of JSON cannot hold 64-bit numbers.
+fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
+    json!({
+        "shard": state.shard.0,
+        "role": role(state.role),
+        "leader": state.leader.map(|leader| leader.0),
+        "epoch": state.epoch.to_string(),
+        "promised": state.promised.to_string(),
+        "durable_upto": state.durable_upto,
+        "chosen_upto": state.chosen_upto.0,
+        "applied_upto": state.applied_upto.0,
+        "trimmed_upto": state.trimmed_upto.0,
+        "lag": lag(status, state),
+        "digest": format!("{:016x}", state.digest),
+        "logs": state.logs,
+        "damaged_slots": state.damaged_slots,
+        "segments": state.segments,
+        "disk_bytes": state.disk_bytes,
+        "has_room": state.has_room,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::health::tests::{healthy, kill, shard};
+    use super::*;
+
+    /// A dead node is shown as such, with the reason, beside the others.
+    #[test]
+    fn a_dead_node_is_shown_as_dead() {
+        let mut status = healthy();
+        kill(&mut status, 1);
+        let mut out = Vec::new();
+        table(&status, &mut out).expect("a vector takes everything");
+        let text = String::from_utf8(out).expect("text");
+        let dead: Vec<&str> = text.lines().filter(|line| line.contains("DEAD")).collect();
+        assert!(dead.len() == 1 && dead[0].contains("n2:7420  DEAD"), "{text}");
+        assert!(dead[0].contains("connect: it closed the connection"), "{text}");
+        assert_eq!(text.lines().filter(|line| line.contains("follower")).count(), 1, "{text}");
+
+        let mut out = Vec::new();
+        raw(&status, &mut out).expect("a vector takes everything");
+        let text = String::from_utf8(out).expect("text");
+        assert!(text.contains("2\tn2:7420\tdead\t0\t-\t-\t-\t-\t-\n"), "{text}");
+        let value = document("c", &status);
+        assert_eq!(
+            (&value["nodes"][1]["up"], &value["nodes"][0]["up"]),
+            (&json!(false), &json!(true))
+        );
+    }
+
+    /// Healthy is 0, something missing is 10, damage is 11 even beside it; lag alone is no alarm.
+    #[test]
+    fn the_verdict_follows_the_problems() {
+        let exit = |status: &ClusterStatus| {
+            verdict(&problems(status)).map_err(|failure| failure.exit().number())
+        };
+        let mut status = healthy();
+        assert_eq!(exit(&status), Ok(()));
+        shard(&mut status, 2).applied_upto = crate::types::Slot(3);
+        assert_eq!(exit(&status), Ok(()));
+        kill(&mut status, 1);
+        assert_eq!(exit(&status), Err(10));
+        shard(&mut status, 2).damaged_slots = 1;
+        assert_eq!(exit(&status), Err(11));
+    }
+}

@@ -1,0 +1,246 @@
+//! A node's data directory: initialised once, opened with care, never made anew (R08, R27).
+
+use super::clock;
+use super::disk::Volume;
+use super::exit::{Exit, Failure};
+use crate::config::Config;
+use crate::journal::{
+    DirLock, FileStorage, FindingKind, Identity, IdentityError, Journal, JournalOptions, LockError,
+    OpenError, Recovered, format, recover,
+};
+use crate::types::{Incarnation, ShardId};
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// File systems keep this in the root of a fresh volume.
+const LOST_AND_FOUND: &str = "lost+found";
+
+/// A data directory that is this node's own, locked and replayed.
+pub struct DataDir {
+    /// Whose it is.
+    pub identity: Identity,
+    /// Its shards, by their number.
+    pub shards: Vec<OpenShard>,
+    /// Held as long as the node runs.
+    pub lock: DirLock,
+}
+
+/// One shard's journal, replayed.
+pub struct OpenShard {
+    /// The shard.
+    pub shard: ShardId,
+    /// Where its jobs run.
+    pub volume: Volume,
+    /// Its journal.
+    pub journal: Journal,
+    /// What the journal held.
+    pub recovered: Recovered,
+}
+
+/// The directory of a shard.
+#[must_use]
+pub fn shard_dir(data_dir: &Path, shard: ShardId) -> PathBuf {
+    data_dir.join(format!("shard-{:03}", shard.0))
+}
+
+/// The sizes that the journals of a node work with.
+#[must_use]
+pub fn journal_options(config: &Config) -> JournalOptions {
+    JournalOptions {
+        segment_bytes: config.bounds.segment_bytes,
+        min_free_bytes: config.bounds.min_free_bytes,
+    }
+}
+
+/// What lies in a directory beside `lost+found`, in order; nothing for one that does not exist.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn contents(dir: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name != LOST_AND_FOUND {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Prepares a data directory: every shard's journal first, the identity last, so that a directory
+/// whose preparation was cut short is known as such.
+///
+/// # Errors
+/// 65 where the directory holds anything, 74 where the disk fails, 75 where there is no space.
+pub fn initialise(config: &Config) -> Result<Identity, Failure> {
+    let dir = &config.data_dir;
+    let shown = dir.display();
+    let failed = |error: io::Error| disk_failure(dir, "cannot be prepared", &error);
+    let found = contents(dir).map_err(failed)?;
+    if let Some(first) = found.first() {
+        let text = format!(
+            "{shown} is not empty: it holds {first}{}; a data directory is initialised once, and \
+             only an empty one",
+            if found.len() > 1 { format!(" and {} more", found.len() - 1) } else { String::new() }
+        );
+        return Err(Failure::new(Exit::Data, text));
+    }
+    let private = |dir: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    private(dir).map_err(failed)?;
+    let lock = lock(dir)?;
+    let identity = Identity {
+        cluster: config.cluster,
+        node: config.node,
+        incarnation: Incarnation(clock::entropy()),
+        shards: config.shards,
+    };
+    for shard in (0..config.shards).map(ShardId) {
+        let home = shard_dir(dir, shard);
+        private(&home).map_err(failed)?;
+        let storage = FileStorage::new(&home);
+        format(&storage, &identity, shard, &journal_options(config)).map_err(|error| {
+            let failure = Volume::new(Arc::new(FileStorage::new(&home)), &home).failure(&error);
+            match error.source.kind() {
+                io::ErrorKind::StorageFull => Failure::new(
+                    Exit::Temporary,
+                    format!("{failure}; make room, empty {shown}, and initialise again"),
+                ),
+                _ => failure,
+            }
+        })?;
+    }
+    sync_dir(dir).map_err(failed)?;
+    identity.write(dir).map_err(identity_failure)?;
+    if let Some(parent) = dir.parent() {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        sync_dir(parent).map_err(failed)?;
+    }
+    drop(lock);
+    Ok(identity)
+}
+
+/// Opens a data directory: locked, its identity compared with the configuration, every shard's
+/// journal replayed, all shards at once.
+///
+/// # Errors
+/// 65 where it is not this node's, with a sentence that says which and what to do; 74 where the
+/// disk fails.
+pub fn open(config: &Config) -> Result<DataDir, Failure> {
+    let dir = &config.data_dir;
+    let found = contents(dir).map_err(|error| disk_failure(dir, "cannot be opened", &error))?;
+    if found.is_empty() && dir.exists() {
+        return Err(identity_failure(IdentityError::Empty { path: dir.clone() }));
+    }
+    let identity = Identity::read(dir).map_err(identity_failure)?;
+    identity.check(dir, config.cluster, config.node, config.shards).map_err(identity_failure)?;
+    let lock = lock(dir)?;
+    let shards = replay_all(config, &identity)?;
+    Ok(DataDir { identity, shards, lock })
+}
+
+fn replay_all(config: &Config, identity: &Identity) -> Result<Vec<OpenShard>, Failure> {
+    std::thread::scope(|scope| {
+        let start = |shard: u16| {
+            let thread = std::thread::Builder::new().name(format!("replay-{shard}"));
+            thread.spawn_scoped(scope, move || replay(config, identity, ShardId(shard))).map_err(
+                |error| Failure::new(Exit::Temporary, format!("no thread to replay in: {error}")),
+            )
+        };
+        let replays: Vec<_> = (0..config.shards).map(start).collect::<Result<_, _>>()?;
+        let joined = replays.into_iter().map(|replay| match replay.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        joined.collect()
+    })
+}
+
+fn replay(config: &Config, identity: &Identity, shard: ShardId) -> Result<OpenShard, Failure> {
+    let started = Instant::now();
+    let dir = shard_dir(&config.data_dir, shard);
+    if !dir.is_dir() {
+        let text = format!(
+            "{} is missing; it is never made anew: restore it, or replace this node",
+            dir.display()
+        );
+        return Err(Failure::new(Exit::Data, text));
+    }
+    let storage = Arc::new(FileStorage::new(&dir));
+    let volume = Volume::new(storage, &dir);
+    let opened = recover(volume.storage(), identity, shard, &journal_options(config));
+    let (journal, recovered) = opened.map_err(|error| match error {
+        OpenError::Storage(error) => volume.failure(&error),
+        other => {
+            let exit = Exit::of_code(other.exit_code());
+            Failure::new(exit, format!("{}: {other}", dir.display()))
+        }
+    })?;
+    report(shard, &dir, &recovered, started);
+    Ok(OpenShard { shard, volume, journal, recovered })
+}
+
+/// Says what a start found.
+fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
+    let stats = &recovered.stats;
+    log::info!(
+        "shard {shard}: replayed {} records, {} bytes in {} segments, in {} ms; chosen up to {}",
+        stats.records,
+        stats.bytes,
+        stats.segments,
+        started.elapsed().as_millis(),
+        recovered.chosen_upto
+    );
+    for finding in &recovered.findings {
+        let dir = dir.display();
+        match finding.kind {
+            FindingKind::Torn => log::warn!("{dir}/{finding}"),
+            FindingKind::OneCopy | FindingKind::Suspect | FindingKind::Damaged => {
+                log::error!("{dir}/{finding}");
+            }
+        }
+    }
+}
+
+fn lock(dir: &Path) -> Result<DirLock, Failure> {
+    DirLock::acquire(dir).map_err(|error| match &error {
+        LockError::Held { .. } => Failure::new(Exit::Data, error),
+        LockError::Io { path, source } => disk_failure(path, "cannot be locked", source),
+    })
+}
+
+fn identity_failure(error: IdentityError) -> Failure {
+    match &error {
+        IdentityError::Io { path, source } => disk_failure(path, "cannot be used", source),
+        IdentityError::NoDirectory { .. }
+        | IdentityError::Empty { .. }
+        | IdentityError::NotPaxosd { .. }
+        | IdentityError::Damaged { .. }
+        | IdentityError::FutureVersion { .. }
+        | IdentityError::Other { .. }
+        | IdentityError::Exists { .. } => Failure::new(Exit::of_code(error.exit_code()), error),
+    }
+}
+
+/// What a failed call on a directory means for the process.
+fn disk_failure(dir: &Path, what: &str, error: &io::Error) -> Failure {
+    let exit = match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => Exit::Config,
+        io::ErrorKind::StorageFull => Exit::Temporary,
+        _ => Exit::Disk,
+    };
+    Failure::new(exit, format!("{} {what}: {error}", dir.display()))
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    fs::File::open(dir)?.sync_all()
+}

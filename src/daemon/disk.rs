@@ -1,0 +1,286 @@
+//! Where a shard's jobs are run: batches on its syncer, preparations and cold reads on the node's
+//! helper. A failure of any of them ends the process at once (R01).
+//!
+//! Hand-offs of an append: one to the syncer and one back, unless the batch is run on the event
+//! loop itself, which [`Disk::run_here`] allows while nothing else waits.
+
+use super::bell::Bell;
+use super::exit::{Exit, Failure, die};
+use crate::journal::{Done, Job, Storage, StorageError, execute};
+use crate::limits::HELPER_JOBS_MAX;
+use crossbeam::channel::{Receiver, Sender, bounded};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A shard's journal directory: where jobs run, and its name for messages.
+#[derive(Clone)]
+pub struct Volume {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+}
+
+/// A job for the helper: whose it is, and where the outcome goes.
+struct Errand {
+    volume: Volume,
+    job: Job,
+    back: Back,
+}
+
+/// Where outcomes go.
+#[derive(Clone)]
+struct Back {
+    outcomes: Sender<Done>,
+    bell: Bell,
+}
+
+/// The way to the helper.
+#[derive(Clone)]
+pub struct Helper(Sender<Errand>);
+
+/// A shard's way to the disk.
+pub struct Disk {
+    volume: Volume,
+    syncer: Sender<Job>,
+    helper: Helper,
+    back: Back,
+    outcomes: Receiver<Done>,
+    /// Jobs of this shard at the helper.
+    errands: usize,
+    /// Jobs that wait for their turn to go there.
+    waiting: VecDeque<Job>,
+}
+
+impl Volume {
+    /// The journal in a directory.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, dir: &Path) -> Volume {
+        Volume { storage, dir: dir.to_path_buf() }
+    }
+
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// Runs a job, or ends the process: after a failed write or sync nothing on the disk can be
+    /// relied on, and nothing may leave the node that does (R01).
+    fn run(&self, job: Job) -> Done {
+        match execute(self.storage(), job) {
+            Ok(done) => done,
+            Err(error) => die(&self.failure(&error)),
+        }
+    }
+
+    /// The end of the process that a failed operation means, with directory, file and errno.
+    #[must_use]
+    pub fn failure(&self, error: &StorageError) -> Failure {
+        let (dir, os) = (self.dir.display(), error.source.raw_os_error());
+        let os = os.map_or(String::new(), |number| format!(" [errno {number}]"));
+        Failure::new(Exit::Disk, format!("disk failure in {dir}: {error}{os}"))
+    }
+}
+
+impl Helper {
+    /// Starts the node's helper thread; it ends when every shard's [`Disk`] is gone.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start(shards: u16) -> io::Result<Helper> {
+        // Each shard sends at most HELPER_JOBS_MAX without an answer, so that sending never waits.
+        let (send, errands) = bounded::<Errand>(HELPER_JOBS_MAX * usize::from(shards));
+        std::thread::Builder::new().name("helper".to_string()).spawn(move || {
+            for Errand { volume, job, back } in errands {
+                back.give(volume.run(job));
+            }
+        })?;
+        Ok(Helper(send))
+    }
+}
+
+impl Back {
+    fn give(&self, done: Done) {
+        // A shard that is gone wants no outcomes any more.
+        if self.outcomes.send(done).is_ok() {
+            self.bell.ring();
+        }
+    }
+}
+
+impl Disk {
+    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start(name: &str, volume: Volume, helper: Helper, bell: Bell) -> io::Result<Disk> {
+        // A journal hands out one batch at a time (group commit); there is room for every outcome.
+        let (syncer, jobs) = bounded::<Job>(1);
+        let (send, outcomes) = bounded::<Done>(HELPER_JOBS_MAX + 2);
+        let back = Back { outcomes: send, bell };
+        let (its_volume, its_back) = (volume.clone(), back.clone());
+        std::thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
+            for job in jobs {
+                its_back.give(its_volume.run(job));
+            }
+        })?;
+        Ok(Disk { volume, syncer, helper, back, outcomes, errands: 0, waiting: VecDeque::new() })
+    }
+
+    /// Hands a job to the thread that runs jobs of its kind.
+    ///
+    /// # Panics
+    /// When a second batch comes before the first is done.
+    pub fn submit(&mut self, job: Job) {
+        match job {
+            job @ Job::Batch(_) => {
+                let sent = self.syncer.try_send(job).is_ok();
+                assert!(sent, "a journal hands out one batch at a time, and its syncer lives");
+            }
+            job @ (Job::Prepare(_) | Job::Read(_)) => {
+                self.waiting.push_back(job);
+                self.send_errands();
+            }
+        }
+    }
+
+    fn send_errands(&mut self) {
+        while self.errands < HELPER_JOBS_MAX
+            && let Some(job) = self.waiting.pop_front()
+        {
+            let (volume, back) = (self.volume.clone(), self.back.clone());
+            let sent = self.helper.0.try_send(Errand { volume, job, back }).is_ok();
+            assert!(sent, "the helper lives and has room for every shard's share");
+            self.errands += 1;
+        }
+    }
+
+    /// Runs a batch on the calling thread.
+    #[must_use]
+    pub fn run_here(&self, job: Job) -> Done {
+        self.volume.run(job)
+    }
+
+    /// The next outcome, if one is there.
+    pub fn outcome(&mut self) -> Option<Done> {
+        let done = self.outcomes.try_recv().ok()?;
+        match done {
+            Done::Batch(_) => {}
+            Done::Prepare(_) | Done::Read(_) => {
+                self.errands -= 1;
+                self.send_errands();
+            }
+        }
+        Some(done)
+    }
+
+    /// An outcome is there.
+    #[must_use]
+    pub fn has_outcome(&self) -> bool {
+        !self.outcomes.is_empty()
+    }
+
+    /// So many jobs wait for the helper that clients are not read from until some are done.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.errands + self.waiting.len() >= HELPER_JOBS_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::exit::tests::{ALONE, alone};
+    use crate::journal::{Identity, Journal, JournalOptions, MemStorage, format, recover};
+    use crate::types::{ClusterId, Incarnation, Lsn, NodeId, Record, ShardId, Slot};
+    use mio::{Events, Poll, Token};
+    use std::time::Duration;
+
+    /// A shard's disk over memory, with its journal.
+    struct Rig {
+        poll: Poll,
+        storage: MemStorage,
+        journal: Journal,
+        disk: Disk,
+    }
+
+    fn rig() -> Rig {
+        let identity = Identity {
+            cluster: ClusterId(1),
+            node: NodeId(1),
+            incarnation: Incarnation(1),
+            shards: 1,
+        };
+        let options = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
+        let storage = MemStorage::new();
+        format(&storage, &identity, ShardId(0), &options).expect("formats");
+        let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
+        let poll = Poll::new().expect("poll");
+        let bell = Bell::new(poll.registry(), Token(0)).expect("bell");
+        let volume = Volume::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
+        let helper = Helper::start(1).expect("helper");
+        let disk = Disk::start("0", volume, helper, bell).expect("syncer");
+        Rig { poll, storage, journal, disk }
+    }
+
+    impl Rig {
+        /// Pushes a record, and hands those of the jobs that follow to the threads.
+        fn push(&mut self, wanted: impl Fn(&Job) -> bool) {
+            let ballot = crate::types::Ballot::new(1, NodeId(1));
+            self.journal.push(Lsn(1), Record::Chosen { ballot, slot: Slot(0) });
+            let jobs = std::iter::from_fn(|| self.journal.next_job());
+            jobs.filter(wanted).for_each(|job| self.disk.submit(job));
+        }
+
+        /// Waits for one outcome, as a loop does.
+        fn outcome(&mut self) -> Done {
+            let mut events = Events::with_capacity(8);
+            loop {
+                self.disk.back.bell.falls_asleep();
+                if let Some(done) = self.disk.outcome() {
+                    return done;
+                }
+                let timeout = Some(Duration::from_secs(30));
+                self.poll.poll(&mut events, timeout).expect("polls");
+                assert!(!events.is_empty(), "an outcome came and did not ring");
+            }
+        }
+    }
+
+    /// Jobs run elsewhere, and their outcomes wake the loop.
+    #[test]
+    fn outcomes_ring() {
+        let mut rig = rig();
+        rig.push(|_| true);
+        while rig.journal.durable_upto() < Lsn(1) || rig.disk.errands > 0 {
+            let done = rig.outcome();
+            rig.journal.done(done);
+        }
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn writes_in_vain() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        let mut rig = rig();
+        rig.storage.fail_write_at(rig.storage.steps() + 1);
+        // No preparation, whose steps would be counted too.
+        rig.push(|job| matches!(job, Job::Batch(_)));
+        let outcome = rig.outcome();
+        panic!("a failed write had an outcome: {outcome:?}");
+    }
+
+    /// R01: a failed write ends the process with exit 74, naming file and errno, and is
+    /// never retried.
+    #[test]
+    fn r01_a_failed_write_ends_the_process() {
+        let output = alone("daemon::disk::tests::writes_in_vain");
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("/data/shard-000: write of "), "{said}");
+        assert!(said.contains(".wal") && said.contains("errno 5"), "{said}");
+    }
+}

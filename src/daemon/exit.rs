@@ -1,0 +1,160 @@
+//! How the process ends: exit codes, and the promise that nothing leaves the node after a failure.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Why the process ended, as systemd and scripts see it (the numbers of `sysexits.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    /// Wrong arguments.
+    Usage = 64,
+    /// Damaged or foreign data: a restart does not help.
+    Data = 65,
+    /// A broken invariant (R25).
+    Invariant = 70,
+    /// A disk failure (R01).
+    Disk = 74,
+    /// A failure that may pass: a restart may help.
+    Temporary = 75,
+    /// A faulty configuration.
+    Config = 78,
+}
+
+impl Exit {
+    /// The exit code.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The exit of a code that a lower layer named; one that is not in the table is a broken
+    /// invariant of ours.
+    #[must_use]
+    pub fn of_code(code: u8) -> Exit {
+        [Exit::Usage, Exit::Data, Exit::Disk, Exit::Temporary, Exit::Config]
+            .into_iter()
+            .find(|exit| exit.code() == code)
+            .unwrap_or(Exit::Invariant)
+    }
+}
+
+/// The end of the process, with a sentence that says what happened and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct Failure {
+    /// How the process ends.
+    pub exit: Exit,
+    /// What happened.
+    pub text: String,
+}
+
+impl Failure {
+    /// A failure.
+    #[must_use]
+    pub fn new(exit: Exit, text: impl fmt::Display) -> Failure {
+        Failure { exit, text: text.to_string() }
+    }
+}
+
+/// Set once, before the process ends on a failure: no thread writes to a socket afterwards (R01).
+static SILENCED: AtomicBool = AtomicBool::new(false);
+
+/// True once the process is about to end on a failure: nothing may leave the node any more.
+#[must_use]
+pub fn silenced() -> bool {
+    SILENCED.load(Ordering::Acquire)
+}
+
+/// Ends the whole process at once, from any thread. Nothing leaves the node afterwards, no retry.
+pub fn die(failure: &Failure) -> ! {
+    SILENCED.store(true, Ordering::Release);
+    if log::log_enabled!(log::Level::Error) {
+        log::error!("{failure} (exit {})", failure.exit.code());
+    } else {
+        super::logging::complain(&failure.text);
+    }
+    std::process::exit(i32::from(failure.exit.code()))
+}
+
+/// Makes a panic in any thread end the process with exit 70 (R25): a thread that is gone while
+/// the others go on would be a node that half lives.
+pub fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed");
+        die(&Failure::new(Exit::Invariant, format!("thread {name}: {panic}")));
+    }));
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::daemon::conn::Outgoing;
+    use std::process::Command;
+
+    /// Set for the processes of their own that some tests need: they end, or fall silent for good.
+    pub const ALONE: &str = "DAEMON_TEST_ALONE";
+
+    /// Runs one test of this binary in a process of its own.
+    pub fn alone(test: &str) -> std::process::Output {
+        Command::new(std::env::current_exe().expect("own path"))
+            .args(["--exact", test, "--nocapture"])
+            .env(ALONE, "1")
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .expect("runs")
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn panics_in_a_thread() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        install_panic_hook();
+        let thread = std::thread::Builder::new().name("shard-0".into());
+        let _ = thread.spawn(|| panic!("chosen=5 applied=6")).expect("spawned").join();
+        std::process::exit(0);
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn falls_silent() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        let mut output = Outgoing::default();
+        let mut wire = Vec::new();
+        output.buffer().extend_from_slice(b"before");
+        assert!(output.flush(&mut wire).expect("memory takes all"));
+        SILENCED.store(true, Ordering::Release);
+        output.buffer().extend_from_slice(b"a vote that rests on a failed write");
+        assert!(!output.flush(&mut wire).expect("no error"));
+        assert_eq!(wire, b"before");
+    }
+
+    /// R01: once a disk failed, no thread writes to a socket any more, whatever it has to say.
+    #[test]
+    fn r01_nothing_leaves_after_a_failure() {
+        let output = alone("daemon::exit::tests::falls_silent");
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+    }
+
+    /// R25: a panic in any thread ends the whole process with exit 70.
+    #[test]
+    fn r25_panic_in_a_thread_ends_the_process() {
+        let output = alone("daemon::exit::tests::panics_in_a_thread");
+        assert_eq!(output.status.code(), Some(70), "{output:?}");
+    }
+
+    /// A code of a lower layer keeps its meaning; an unknown one is a broken invariant.
+    #[test]
+    fn codes_are_mapped() {
+        for exit in [Exit::Usage, Exit::Data, Exit::Invariant, Exit::Disk, Exit::Temporary] {
+            assert_eq!(Exit::of_code(exit.code()), exit);
+        }
+        assert_eq!(Exit::of_code(3), Exit::Invariant);
+    }
+}

@@ -1,0 +1,155 @@
+//! What every thread of a node knows and none changes, and the status board that all share.
+
+use super::admission::Admission;
+use crate::config::Config;
+use crate::journal::Identity;
+use crate::limits;
+use crate::types::{NodeId, ShardId};
+use crate::wire::hello::{HelloReply, Limits};
+use crate::wire::peer_hello::{
+    Host, PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerWelcome, SharedLimits, members_digest,
+};
+use crate::wire::status::ShardLeader;
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The program's version, for people.
+pub const PROGRAM: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
+
+/// What every thread of a node knows.
+#[derive(Debug)]
+pub struct Facts {
+    /// The configuration.
+    pub config: Config,
+    /// Whose the data directory is.
+    pub identity: Identity,
+    /// What peers' greetings are judged by.
+    pub host: Host,
+    /// What clients may send.
+    pub limits: Limits,
+    /// Counts the clients.
+    pub admission: Arc<Admission>,
+    /// The status board.
+    pub board: Board,
+}
+
+impl Facts {
+    /// The facts of a node.
+    #[must_use]
+    pub fn new(config: Config, identity: Identity) -> Facts {
+        let bounds = &config.bounds;
+        let limits = Limits {
+            frame_bytes_max: number(limits::FRAME_BYTES_MAX),
+            entry_bytes_max: number(bounds.entry_bytes_max),
+            append_bytes_max: number(bounds.append_bytes_max),
+            append_entries_max: number(limits::APPEND_ENTRIES_MAX),
+            read_bytes_max: number(limits::READ_BYTES_MAX),
+            read_entries_max: number(limits::READ_ENTRIES_MAX),
+            requests_max: number(limits::CONN_REQUESTS_MAX),
+            read_wait_ms_max: limits::READ_WAIT_MS_MAX,
+        };
+        let shared = SharedLimits {
+            entry_bytes_max: limits.entry_bytes_max,
+            append_bytes_max: limits.append_bytes_max,
+            value_bytes_max: number(config.value_bytes_max()),
+            shards: config.shards,
+            prepare_quorum: config.quorums.prepare,
+            accept_quorum: config.quorums.accept,
+            members: members_digest(config.members.keys().copied()),
+        };
+        let members = config.members.keys().copied().collect();
+        let host = Host { cluster: config.cluster, node: config.node, members, shared };
+        let admission = Admission::new(bounds.connections_max, bounds.connections_per_address_max);
+        let board = Board::new();
+        Facts { config, identity, host, limits, admission, board }
+    }
+
+    /// The answer to a client's Hello.
+    #[must_use]
+    pub fn welcome(&self, version: u16) -> HelloReply {
+        HelloReply {
+            version,
+            cluster: self.config.cluster,
+            node: self.config.node,
+            shards: self.config.shards,
+            features: 0,
+            limits: self.limits,
+            server: PROGRAM.to_string(),
+        }
+    }
+
+    /// Our greeting of a peer.
+    #[must_use]
+    pub fn peer_hello(&self, target: NodeId, shard: ShardId) -> PeerHello {
+        PeerHello {
+            version_min: PEER_VERSION_MIN,
+            version_max: PEER_VERSION_MAX,
+            cluster: self.config.cluster,
+            node: self.config.node,
+            target,
+            incarnation: self.identity.incarnation,
+            shard,
+            features: 0,
+            shared: self.host.shared,
+        }
+    }
+
+    /// Our answer to a peer's greeting.
+    #[must_use]
+    pub fn peer_welcome(&self, version: u16) -> PeerWelcome {
+        let incarnation = self.identity.incarnation;
+        PeerWelcome { version, node: self.config.node, incarnation, features: 0 }
+    }
+}
+
+/// A bound of [`limits`] as it goes on the wire.
+fn number(bound: usize) -> u32 {
+    u32::try_from(bound).expect("every bound of limits.rs and of a checked configuration is small")
+}
+
+/// What the shards' threads tell the rest of the node. Nothing on the path of a request waits here.
+#[derive(Debug)]
+pub struct Board {
+    leaders: Mutex<BTreeMap<ShardId, ShardLeader>>,
+    /// What went wrong at the ports, since the start.
+    pub counters: Counters,
+}
+
+/// Counters of the node, since the start.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Connections turned away by a cap.
+    pub turned_away: AtomicU64,
+    /// Connections closed because they did not greet, or finish a frame, in time.
+    pub too_slow: AtomicU64,
+    /// Connections closed because of bytes that make no sense, clients' and peers'.
+    pub garbage: AtomicU64,
+    /// Connections closed because their output was over its bound.
+    pub overflowed: AtomicU64,
+    /// Greetings of clients and peers that were refused.
+    pub refused: AtomicU64,
+}
+
+/// Adds one to a counter.
+pub fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Board {
+    fn new() -> Board {
+        Board { leaders: Mutex::default(), counters: Counters::default() }
+    }
+
+    /// What each shard's thread published last, by rising shard.
+    #[must_use]
+    pub fn leaders(&self) -> Vec<ShardLeader> {
+        self.leaders.lock().values().copied().collect()
+    }
+
+    /// Publishes what a shard knows of its leader.
+    pub fn publish(&self, leader: ShardLeader) {
+        self.leaders.lock().insert(leader.shard, leader);
+    }
+}

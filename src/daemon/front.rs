@@ -1,0 +1,342 @@
+//! The main thread's event loop: listeners, greetings, signals, the end.
+
+use super::bell::Bell;
+use super::clock;
+use super::conn::{Conn, Taken};
+use super::exit::{Exit, Failure};
+use super::facts::{Facts, count};
+use super::greeting::{Admitted, Port, Verdict, greet};
+use super::mail::{Letter, Post};
+use super::shard_loop::BELL;
+use super::sockets;
+use crate::limits::{
+    ACCEPTS_PER_TURN, GREETINGS_MAX, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS,
+};
+use crate::types::{ShardId, Tick};
+use crossbeam::channel::Receiver;
+use mio::net::{TcpListener, TcpStream, UnixStream};
+use mio::{Events, Interest, Poll, Token};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The token of the signals' pipe.
+const SIGNALS: Token = Token(1);
+/// Listeners have the tokens from here.
+const FIRST_LISTENER: usize = 2;
+/// Greetings have the tokens from here, rising, so that the oldest has the lowest.
+const FIRST_GREETING: usize = 1 << 16;
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 512;
+/// Pause after the system refused to accept, in microseconds.
+const ACCEPT_PAUSE_US: u64 = 100_000;
+/// The same refusal is logged no more often than this, in microseconds.
+const ACCEPT_LOG_EVERY_US: u64 = 10_000_000;
+
+/// The main thread.
+pub struct Front {
+    poll: Poll,
+    /// Shards that ended.
+    finished: Receiver<ShardId>,
+    signals: UnixStream,
+    listeners: Vec<Listener>,
+    greetings: BTreeMap<usize, Greeting>,
+    next_token: usize,
+    posts: Vec<Post>,
+    facts: Arc<Facts>,
+    scratch: Vec<u8>,
+    accept_complained: Option<Tick>,
+    /// Shards that have not ended.
+    running: usize,
+    stop_by: Option<Tick>,
+    /// Rung by shards that end.
+    bell: Bell,
+}
+
+struct Listener {
+    socket: TcpListener,
+    port: Port,
+    /// More connections may wait.
+    ready: bool,
+    /// Not before then: the system had no descriptor left.
+    not_before: Tick,
+}
+
+/// A connection that has not said Hello, or that was refused and may read why.
+struct Greeting {
+    conn: Conn,
+    port: Port,
+    deadline: Tick,
+    refused: bool,
+}
+
+/// What the main thread's loop is made of.
+pub struct Parts {
+    /// The poll that the bell is registered with.
+    pub poll: Poll,
+    /// The loop's bell.
+    pub bell: Bell,
+    /// Where shards say that they ended.
+    pub finished: Receiver<ShardId>,
+    /// The read end of the signals' pipe: a byte for each.
+    pub signals: std::os::unix::net::UnixStream,
+    /// Listeners.
+    pub listeners: Vec<(Port, TcpListener)>,
+    /// The ways to the shards, by their number.
+    pub posts: Vec<Post>,
+    /// What every thread knows.
+    pub facts: Arc<Facts>,
+}
+
+impl Front {
+    /// The loop, with everything registered.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn new(parts: Parts) -> io::Result<Front> {
+        let registry = parts.poll.registry();
+        parts.signals.set_nonblocking(true)?;
+        let mut signals = UnixStream::from_std(parts.signals);
+        registry.register(&mut signals, SIGNALS, Interest::READABLE)?;
+        let mut listeners = Vec::new();
+        for (i, (port, mut socket)) in parts.listeners.into_iter().enumerate() {
+            registry.register(&mut socket, Token(FIRST_LISTENER + i), Interest::READABLE)?;
+            listeners.push(Listener { socket, port, ready: true, not_before: Tick(0) });
+        }
+        Ok(Front {
+            poll: parts.poll,
+            finished: parts.finished,
+            signals,
+            listeners,
+            greetings: BTreeMap::new(),
+            next_token: FIRST_GREETING,
+            running: parts.posts.len(),
+            posts: parts.posts,
+            facts: parts.facts,
+            scratch: vec![0; READ_TURN_BYTES],
+            accept_complained: None,
+            stop_by: None,
+            bell: parts.bell,
+        })
+    }
+
+    /// Turns until every shard has stopped.
+    ///
+    /// # Errors
+    /// The node was stopped before its shards had handed over, or the loop cannot wait.
+    pub fn run(mut self) -> Result<(), Failure> {
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        loop {
+            self.bell.falls_asleep();
+            let timeout = self.timeout(clock::now());
+            if let Err(error) = self.poll.poll(&mut events, timeout)
+                && error.kind() != io::ErrorKind::Interrupted
+            {
+                let text = format!("the main loop cannot wait: {error}");
+                return Err(Failure::new(Exit::Invariant, text));
+            }
+            self.bell.is_awake();
+            for event in &events {
+                match event.token() {
+                    BELL => {}
+                    SIGNALS => self.on_signals()?,
+                    Token(token) if token < FIRST_GREETING => {
+                        if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
+                            listener.ready = true;
+                        }
+                    }
+                    Token(token) => self.on_greeting(token, event.is_read_closed()),
+                }
+            }
+            self.running -= self.finished.try_iter().count();
+            let now = clock::now();
+            if self.running == 0 {
+                return Ok(());
+            }
+            if self.stop_by.is_some_and(|by| by <= now) {
+                log::warn!("{} shards have not handed over in time; stopping anyway", self.running);
+                return Ok(());
+            }
+            self.accept(now);
+            self.expire(now);
+        }
+    }
+
+    fn timeout(&self, now: Tick) -> Option<Duration> {
+        if !self.finished.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let accept = self.listeners.iter().filter(|l| l.ready).map(|l| l.not_before).min();
+        let greeting = self.greetings.values().map(|greeting| greeting.deadline).min();
+        let next = [accept, greeting, self.stop_by].into_iter().flatten().min()?;
+        Some(Duration::from_micros(next.since(now)))
+    }
+
+    /// The first signal asks for a clean stop, another one for the end.
+    fn on_signals(&mut self) -> Result<(), Failure> {
+        let mut bytes = [0; 64];
+        loop {
+            match self.signals.read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(count) => {
+                    for _ in 0..count {
+                        self.on_signal()?;
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn on_signal(&mut self) -> Result<(), Failure> {
+        if self.stop_by.is_some() {
+            let text = "stopped at once by a second signal, before the hand-over was done";
+            return Err(Failure::new(Exit::Temporary, text));
+        }
+        log::info!("stopping: leadership is handed over, a second signal stops at once");
+        notify(&[sd_notify::NotifyState::Stopping]);
+        self.stop_by = Some(clock::now().after(STOP_MS * 1000));
+        self.listeners.clear();
+        self.greetings.clear();
+        for post in &self.posts {
+            // A shard that cannot be told is stopped by the deadline.
+            let _ = post.send(Letter::HandOver);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, now: Tick) {
+        for i in 0..self.listeners.len() {
+            for _ in 0..ACCEPTS_PER_TURN {
+                let listener = &mut self.listeners[i];
+                if !listener.ready || listener.not_before > now {
+                    break;
+                }
+                let port = listener.port;
+                match listener.socket.accept() {
+                    Ok((stream, address)) => self.on_accepted(port, stream, address, now),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        listener.ready = false;
+                    }
+                    // The caller gave up while it waited.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        listener.not_before = now.after(ACCEPT_PAUSE_US);
+                        self.complain(&error, now);
+                    }
+                }
+            }
+        }
+    }
+
+    fn complain(&mut self, error: &io::Error, now: Tick) {
+        let lately = |at: Tick| now.since(at) < ACCEPT_LOG_EVERY_US;
+        if !self.accept_complained.is_some_and(lately) {
+            self.accept_complained = Some(now);
+            log::error!("no connection can be accepted: {error}");
+        }
+    }
+
+    fn on_accepted(&mut self, port: Port, stream: TcpStream, address: SocketAddr, now: Tick) {
+        let of_port = || self.greetings.iter().filter(|(_, g)| g.port == port);
+        if of_port().count() >= GREETINGS_MAX {
+            // Who has not greeted for longest makes room: callers that never greet cannot keep
+            // those out that do.
+            let oldest = of_port().map(|(token, _)| *token).next();
+            if let Some(oldest) = oldest {
+                self.greetings.remove(&oldest);
+            }
+            count(&self.facts.board.counters.turned_away);
+        }
+        let mut conn = Conn::new(stream, address);
+        let token = self.next_token;
+        self.next_token += 1;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = sockets::prepare(&conn.stream)
+            .and_then(|()| self.poll.registry().register(&mut conn.stream, Token(token), interest));
+        if let Err(error) = registered {
+            return log::debug!("connection from {address} is of no use: {error}");
+        }
+        let deadline = now.after(HANDSHAKE_MS * 1000);
+        self.greetings.insert(token, Greeting { conn, port, deadline, refused: false });
+    }
+
+    fn on_greeting(&mut self, token: usize, hung_up: bool) {
+        let Some(greeting) = self.greetings.get_mut(&token) else { return };
+        greeting.conn.readable = true;
+        greeting.conn.hung_up |= hung_up;
+        while greeting.conn.readable {
+            match greeting.conn.take(&mut self.scratch) {
+                Ok(Taken::Bytes(_)) if greeting.refused => {}
+                Ok(Taken::Bytes(taken)) => {
+                    let bytes = &self.scratch[..taken];
+                    let verdict = greet(&mut greeting.conn, greeting.port, bytes, &self.facts);
+                    match verdict {
+                        Verdict::Wait => {}
+                        Verdict::Admit(admitted) => return self.hand_over(token, admitted),
+                        Verdict::Refuse(reason) => {
+                            count(&self.facts.board.counters.refused);
+                            let (port, address) = (greeting.port, greeting.conn.address);
+                            log::warn!("{port} connection from {address} refused: {reason}");
+                            greeting.refused = true;
+                            greeting.deadline = clock::now().after(LINGER_MS * 1000);
+                        }
+                    }
+                }
+                Ok(Taken::Nothing) => {}
+                Ok(Taken::Closed) | Err(_) => {
+                    self.greetings.remove(&token);
+                    return;
+                }
+            }
+        }
+        if greeting.refused {
+            match greeting.conn.flush() {
+                Ok(true) => greeting.conn.finish_writing(),
+                Ok(false) => {}
+                Err(_) => {
+                    self.greetings.remove(&token);
+                }
+            }
+        }
+    }
+
+    /// Hands an admitted connection to its shard's thread.
+    fn hand_over(&mut self, token: usize, admitted: Admitted) {
+        let Some(Greeting { mut conn, .. }) = self.greetings.remove(&token) else { return };
+        let address = conn.address;
+        if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
+            return log::warn!("connection from {address} is of no use: {error}");
+        }
+        let (shard, letter) = admitted.into_letter(conn);
+        let sent = self.posts.get(usize::from(shard.0)).is_some_and(|post| post.send(letter));
+        if !sent {
+            count(&self.facts.board.counters.turned_away);
+            log::warn!("connection from {address} closed: shard {shard} has no time for it");
+        }
+    }
+
+    /// Closes what did not greet in time (R39).
+    fn expire(&mut self, now: Tick) {
+        let counters = &self.facts.board.counters;
+        self.greetings.retain(|_, greeting| {
+            let late = greeting.deadline <= now;
+            if late && !greeting.refused {
+                count(&counters.too_slow);
+                log::debug!("connection from {} said no Hello in time", greeting.conn.address);
+            }
+            !late
+        });
+    }
+}
+
+/// Tells the service manager, where there is one.
+pub fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::warn!("the service manager cannot be told: {error}");
+    }
+}

@@ -1,0 +1,89 @@
+//! What other threads send to a shard's thread.
+
+use super::admission::Permit;
+use super::bell::Bell;
+use super::conn::Conn;
+use super::resolve::Answer;
+use crate::types::NodeId;
+use crate::wire::peer_hello::PeerHello;
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+/// Letters that may wait for one shard.
+const LETTERS_MAX: usize = 1024;
+/// Places kept free for letters that must not be lost.
+const RESERVED: usize = 64;
+
+/// One letter.
+#[derive(Debug)]
+pub enum Letter {
+    /// A client whose Hello was accepted.
+    Client(Box<Visitor>),
+    /// A peer whose greeting fits this node, as far as the main thread can tell.
+    Peer(Box<Caller>),
+    /// The address of a peer.
+    Resolved {
+        /// The peer.
+        node: NodeId,
+        /// Its address, or why there is none.
+        answer: Answer,
+    },
+    /// Hand leadership over and stop.
+    HandOver,
+}
+
+/// A client that comes in.
+#[derive(Debug)]
+pub struct Visitor {
+    /// Its connection, with what it sent behind its Hello.
+    pub conn: Conn,
+    /// Of its Hello.
+    pub correlation: u64,
+    /// The protocol version that both speak.
+    pub version: u16,
+    /// It greeted no shard.
+    pub node_level: bool,
+    /// Keeps it counted.
+    pub permit: Permit,
+}
+
+/// A peer that comes in.
+#[derive(Debug)]
+pub struct Caller {
+    /// Its connection.
+    pub conn: Conn,
+    /// Its greeting.
+    pub hello: PeerHello,
+    /// The version that both speak.
+    pub version: u16,
+}
+
+/// The way to a shard's thread.
+#[derive(Clone, Debug)]
+pub struct Post {
+    letters: Sender<Letter>,
+    bell: Bell,
+}
+
+impl Post {
+    /// A way to the loop of `bell`, and its other end.
+    #[must_use]
+    pub fn new(bell: Bell) -> (Post, Receiver<Letter>) {
+        let (letters, receiver) = bounded(LETTERS_MAX);
+        (Post { letters, bell }, receiver)
+    }
+
+    /// Sends a letter. False when too many wait: the sender of a connection closes it.
+    #[must_use]
+    pub fn send(&self, letter: Letter) -> bool {
+        let must_arrive = match &letter {
+            Letter::Client(_) | Letter::Peer(_) => false,
+            Letter::Resolved { .. } | Letter::HandOver => true,
+        };
+        if !must_arrive && self.letters.len() + RESERVED >= LETTERS_MAX {
+            return false;
+        }
+        let sent = self.letters.try_send(letter).is_ok();
+        self.bell.ring();
+        sent
+    }
+}

@@ -1,0 +1,29 @@
+//! The daemon: threads, sockets, signals. It moves bytes between mio and [`crate::shard`]; what can
+//! be tested without a socket does not live here.
+//!
+//! Threads of a node: the main thread (listeners, greetings, signals), one for each shard
+//! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one more where names are
+//! resolved.
+
+pub mod admission;
+pub mod bell;
+pub mod clock;
+pub mod conn;
+pub mod data_dir;
+pub mod disk;
+pub mod exit;
+pub mod facts;
+pub mod front;
+pub mod greeting;
+pub mod links;
+pub mod logging;
+pub mod mail;
+pub mod node;
+mod peering;
+pub mod pin;
+pub mod resolve;
+pub mod service;
+pub mod shard_loop;
+pub mod sockets;
+pub mod table;
+mod traffic;

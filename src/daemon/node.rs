@@ -1,0 +1,216 @@
+//! A node from its start to its end: data directory, listeners, threads, the main loop.
+
+use super::bell::Bell;
+use super::clock;
+use super::data_dir::{self, DataDir, OpenShard};
+use super::disk::{Disk, Helper};
+use super::exit::{Exit, Failure};
+use super::facts::{Facts, PROGRAM};
+use super::front::{self, Front};
+use super::greeting::Port;
+use super::mail::Post;
+use super::resolve::Resolver;
+use super::service::Service;
+use super::shard_loop::{self, BELL, ShardLoop};
+use super::sockets::{Bound, raise_descriptors};
+use crate::config::Config;
+use crate::journal::Identity;
+use crate::paxos;
+use crate::shard::{Shard, ShardOptions};
+use crate::types::ShardId;
+use crossbeam::channel::{Sender, bounded};
+use mio::Poll;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::low_level::pipe;
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+/// A node's ports, taken and not listening yet.
+#[derive(Debug)]
+pub struct Ports {
+    client: Bound,
+    /// None where there are no peers.
+    peer: Option<Bound>,
+}
+
+impl Ports {
+    /// Takes the ports of a configuration.
+    ///
+    /// # Errors
+    /// 75 where one is taken, 78 where an address is not this machine's.
+    pub fn bind(config: &Config) -> Result<Ports, Failure> {
+        let client = Bound::bind(&config.listen, "listen")?;
+        let peer = match config.members.len() {
+            0 | 1 => None,
+            _ => Some(Bound::bind(&config.listen_peer, "listen_peer")?),
+        };
+        Ok(Ports { client, peer })
+    }
+
+    /// The port of a node without peers.
+    #[must_use]
+    pub fn of_single(client: Bound) -> Ports {
+        Ports { client, peer: None }
+    }
+}
+
+/// Runs a node until it is told to stop. Calls `ready` once it listens.
+///
+/// # Errors
+/// Why it could not start, or ended.
+pub fn run(config: Config, ports: Ports, ready: impl FnOnce()) -> Result<(), Failure> {
+    // First of all, so that a signal during the replay is not lost.
+    let signals = signals().map_err(|error| start_failure("signals", &error))?;
+    raise_descriptors(config.bounds.connections_max);
+    log::info!(
+        "{PROGRAM}: node {} of cluster {}, {} members, {} shards, data in {}",
+        config.node,
+        config.cluster,
+        config.members.len(),
+        config.shards,
+        config.data_dir.display()
+    );
+    warn_of_exposure(&config);
+    let DataDir { identity, shards, lock } = data_dir::open(&config)?;
+    let facts = Arc::new(Facts::new(config, identity));
+    let front = assemble(&facts, shards, ports, signals)
+        .map_err(|error| start_failure("threads and sockets", &error))?;
+    log::info!("listening for clients at {}", facts.config.listen);
+    front::notify(&[sd_notify::NotifyState::Ready]);
+    ready();
+    let ended = front.run();
+    // Held to the very end: no other process may open the directory before.
+    drop(lock);
+    ended
+}
+
+fn start_failure(what: &str, error: &io::Error) -> Failure {
+    Failure::new(Exit::Temporary, format!("{what} cannot be had from the system: {error}"))
+}
+
+fn warn_of_exposure(config: &Config) {
+    for (name, address) in [("listen", &config.listen), ("listen_peer", &config.listen_peer)] {
+        if !address.is_loopback() {
+            log::warn!(
+                "{name} = {address} is open to the network without authentication \
+                 (insecure_listen = true): whoever reaches it may read, write and delete"
+            );
+        }
+    }
+}
+
+/// The read end of a pipe that gets a byte for each SIGTERM and SIGINT.
+fn signals() -> io::Result<UnixStream> {
+    let (read, write) = UnixStream::pair()?;
+    for signal in [SIGTERM, SIGINT] {
+        pipe::register(signal, write.try_clone()?)?;
+    }
+    Ok(read)
+}
+
+/// Starts every thread but the main one, whose loop is returned.
+fn assemble(
+    facts: &Arc<Facts>,
+    shards: Vec<OpenShard>,
+    ports: Ports,
+    signals: UnixStream,
+) -> io::Result<Front> {
+    let poll = Poll::new()?;
+    let bell = Bell::new(poll.registry(), BELL)?;
+    let helper = Helper::start(facts.config.shards)?;
+    let resolver = Resolver::start(facts.config.members.values().map(|member| &member.peer))?;
+    let (ended, finished) = bounded(shards.len());
+    let mut posts = Vec::new();
+    for shard in shards {
+        let parts = Start { facts, helper: &helper, resolver: &resolver, bell: &bell };
+        posts.push(parts.start(shard, ended.clone())?);
+    }
+    let mut listeners = Vec::new();
+    for (port, bound) in [(Port::Client, Some(ports.client)), (Port::Peer, ports.peer)] {
+        for socket in bound.map(Bound::listen).transpose()?.into_iter().flatten() {
+            listeners.push((port, socket));
+        }
+    }
+    let facts = Arc::clone(facts);
+    Front::new(front::Parts { poll, bell, finished, signals, listeners, posts, facts })
+}
+
+/// What the threads of all shards share.
+struct Start<'a> {
+    facts: &'a Arc<Facts>,
+    helper: &'a Helper,
+    resolver: &'a Resolver,
+    /// The main thread's.
+    bell: &'a Bell,
+}
+
+impl Start<'_> {
+    /// Starts a shard's thread and its syncer.
+    fn start(&self, open: OpenShard, ended: Sender<ShardId>) -> io::Result<Post> {
+        let OpenShard { shard: id, volume, journal, recovered } = open;
+        let poll = Poll::new()?;
+        let bell = Bell::new(poll.registry(), BELL)?;
+        let (post, letters) = Post::new(bell.clone());
+        let disk = Disk::start(&id.to_string(), volume, self.helper.clone(), bell.clone())?;
+        let facts = Arc::clone(self.facts);
+        let (resolver, loop_post, main_bell) =
+            (self.resolver.clone(), post.clone(), self.bell.clone());
+        let options = shard_options(&facts, id, clock::entropy());
+        let run = move || {
+            let mut outputs = Vec::new();
+            let shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
+            let service = Service::new(shard, id, Arc::clone(&facts), outputs);
+            let post = loop_post;
+            let parts =
+                shard_loop::Parts { poll, bell, service, facts, disk, resolver, post, letters };
+            ShardLoop::new(parts).run();
+            // The main thread counts; one that is gone has no use for it.
+            let _ = ended.send(id);
+            main_bell.ring();
+        };
+        std::thread::Builder::new().name(format!("shard-{id}")).spawn(run)?;
+        Ok(post)
+    }
+}
+
+/// What a shard is told at its start.
+fn shard_options(facts: &Facts, shard: ShardId, seed: u64) -> ShardOptions {
+    let config = &facts.config;
+    let addresses =
+        config.members.values().map(|member| (member.id, member.client.to_string())).collect();
+    ShardOptions {
+        shard,
+        shards: config.shards,
+        cluster: config.cluster,
+        paxos: paxos_config(config, &facts.identity, seed),
+        addresses,
+        append: facts.limits.append(),
+        version: PROGRAM.to_string(),
+    }
+}
+
+fn paxos_config(config: &Config, identity: &Identity, seed: u64) -> paxos::Config {
+    let members = config.members.keys().copied().collect();
+    let timing = &config.timing;
+    let lease_us = timing.lease_ms * 1000;
+    paxos::Config {
+        quorums: paxos::Quorums {
+            prepare: usize::from(config.quorums.prepare),
+            accept: usize::from(config.quorums.accept),
+        },
+        timing: paxos::Timing {
+            lease_us: if timing.leases { lease_us } else { 0 },
+            drift_percent: timing.lease_drift_percent,
+            heartbeat_us: timing.heartbeat_ms * 1000,
+            // A follower stands when the grant of a silent leader has run out, and not before.
+            election_us: lease_us,
+            jitter_us: timing.election_jitter_ms * 1000,
+            ..paxos::Timing::default()
+        },
+        window_slots: config.bounds.window_slots,
+        window_bytes: config.bounds.window_bytes,
+        seed,
+        ..paxos::Config::new(config.node, identity.incarnation, members)
+    }
+}

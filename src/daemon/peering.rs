@@ -1,0 +1,367 @@
+//! The peers of a shard's loop: dialling, greeting, messages.
+
+use super::clock;
+use super::conn::{Conn, Taken};
+use super::facts::count;
+use super::links::Index;
+use super::mail::{Caller, Letter};
+use super::resolve::Answer;
+use super::shard_loop::ShardLoop;
+use super::sockets;
+use super::table::{Entry, Role};
+use crate::limits::{HANDSHAKE_MS, PEER_OUTPUT_BYTES_MAX, READ_TURN_BYTES};
+use crate::shard::Input;
+use crate::types::{Incarnation, NodeId, Tick};
+use crate::wire::frame::Frame;
+use crate::wire::hello::common_version;
+use crate::wire::kind::GreetingKind;
+use crate::wire::peer::Message;
+use crate::wire::peer_hello::{
+    PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHelloReply, PeerRefusal, PeerRefusalCode,
+    read_peer_hello_reply, write_peer_hello, write_peer_hello_reply,
+};
+use crate::wire::{read_message, write_message};
+use log::Level;
+use mio::net::TcpStream;
+use std::io;
+use std::net::SocketAddr;
+
+/// Why a peer's connection cannot go on.
+enum Broken {
+    /// The peer, which called, does not take us after all.
+    Refused(String),
+    /// Its bytes make no sense.
+    Garbage(String),
+}
+
+impl Broken {
+    /// A reply to a greeting, long after the greeting: only a refusal makes sense there.
+    fn by_reply(frame: &Frame<'_>) -> Broken {
+        match read_peer_hello_reply(frame) {
+            Ok(PeerHelloReply::Refused(refusal)) => Broken::Refused(refusal.to_string()),
+            Ok(PeerHelloReply::Accepted(_)) => Broken::Garbage("a second welcome".to_string()),
+            Err(error) => Broken::Garbage(error.to_string()),
+        }
+    }
+}
+
+impl ShardLoop {
+    /// Dials the peers whose turn it is.
+    pub(super) fn dial(&mut self) {
+        let now = clock::now();
+        for node in self.links.due(now) {
+            let Some(member) = self.facts.config.members.get(&node) else { continue };
+            let post = self.post.clone();
+            let reply = move |answer: Answer| {
+                // A loop that is gone needs no address.
+                let _ = post.send(Letter::Resolved { node, answer });
+            };
+            match self.resolver.ask(node, &member.peer, reply) {
+                Ok(Some(address)) => self.connect(node, address),
+                Ok(None) => {}
+                Err(reason) => self.dial_failed(node, &reason, now),
+            }
+        }
+    }
+
+    pub(super) fn on_resolved(&mut self, node: NodeId, answer: Answer) {
+        match answer {
+            Ok(address) => self.connect(node, address),
+            Err(reason) => self.dial_failed(node, &reason, clock::now()),
+        }
+    }
+
+    fn connect(&mut self, node: NodeId, address: SocketAddr) {
+        let now = clock::now();
+        let connected = TcpStream::connect(address).and_then(|stream| {
+            sockets::prepare_peer(&stream)?;
+            self.adopt(Conn::new(stream, address), Role::Connecting(node))
+        });
+        match connected {
+            Ok(index) => {
+                let Some(entry) = self.table.get_mut(index) else { return };
+                entry.deadline = Some(now.after(HANDSHAKE_MS * 1000));
+                self.watch(index);
+            }
+            Err(error) => self.dial_failed(node, &format!("{address}: {error}"), now),
+        }
+    }
+
+    /// Our call may have got through. Returns whether to look again at once.
+    pub(super) fn on_connecting(&mut self, index: Index, node: NodeId) -> bool {
+        let hello = self.facts.peer_hello(node, self.service.id);
+        let Some(entry) = self.table.get_mut(index) else { return false };
+        let conn = &mut entry.conn;
+        if let Ok(Some(error)) | Err(error) = conn.stream.take_error() {
+            let reason = format!("{}: {error}", conn.address);
+            self.close(index, &reason);
+            return false;
+        }
+        match conn.stream.peer_addr().and_then(|_| sockets::prepare(&conn.stream)) {
+            Ok(()) => {
+                write_peer_hello(conn.output.buffer(), &hello);
+                entry.role = Role::Calling(node);
+                self.mark_dirty(index);
+                false
+            }
+            // Still under way: the socket's next event tells.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => false,
+            Err(error) => {
+                self.close(index, &error.to_string());
+                false
+            }
+        }
+    }
+
+    /// Waits for the answer to our greeting.
+    pub(super) fn read_welcome(&mut self, index: Index, node: NodeId) -> bool {
+        let Some(entry) = self.table.get_mut(index) else { return false };
+        let conn = &mut entry.conn;
+        let bytes = match conn.take(&mut self.scratch) {
+            Ok(Taken::Bytes(bytes)) => bytes,
+            Ok(Taken::Nothing) => return false,
+            Ok(Taken::Closed) => {
+                let reason = format!("{}: closed by the peer before its welcome", conn.address);
+                self.close(index, &reason);
+                return false;
+            }
+            Err(error) => {
+                let reason = format!("{}: {error}", conn.address);
+                self.close(index, &reason);
+                return false;
+            }
+        };
+        let mut rest = &self.scratch[..bytes];
+        let reply = match conn.frames.next(&mut rest) {
+            Ok(None) => return conn.readable,
+            Ok(Some(frame)) => read_peer_hello_reply(&frame).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        // Messages may follow the welcome right away.
+        conn.unread = rest.to_vec();
+        match reply.and_then(|reply| self.judge_welcome(node, reply)) {
+            Ok(incarnation) => match self.admits(node, incarnation) {
+                Ok(()) => self.peer_stands(index, node, incarnation),
+                Err(refusal) => self.refuse_called(index, refusal),
+            },
+            Err(reason) => {
+                let Some(entry) = self.table.get_mut(index) else { return false };
+                let reason = format!("{}: {reason}", entry.conn.address);
+                count(&self.facts.board.counters.refused);
+                if self.links.refused(node, clock::now(), &reason) {
+                    log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
+                }
+                self.close(index, &reason);
+            }
+        }
+        true
+    }
+
+    /// We called, and do not take who answered: it is told why, for its log.
+    fn refuse_called(&mut self, index: Index, refusal: PeerRefusal) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        let reason = format!("{}: refused by us: {refusal}", entry.conn.address);
+        let reply = PeerHelloReply::Refused(refusal);
+        write_peer_hello_reply(entry.conn.output.buffer(), &reply);
+        count(&self.facts.board.counters.refused);
+        self.linger(index, &reason);
+    }
+
+    fn judge_welcome(
+        &mut self,
+        node: NodeId,
+        reply: PeerHelloReply,
+    ) -> Result<Incarnation, String> {
+        let welcome = match reply {
+            PeerHelloReply::Accepted(welcome) => welcome,
+            PeerHelloReply::Refused(refusal) => return Err(format!("refused us: {refusal}")),
+        };
+        if welcome.node != node {
+            return Err(format!("answers as node {}, not as node {node}", welcome.node));
+        }
+        let ours = (PEER_VERSION_MIN, PEER_VERSION_MAX);
+        if common_version(ours, (welcome.version, welcome.version)).is_none() {
+            return Err(format!("chose version {}, which we do not speak", welcome.version));
+        }
+        Ok(welcome.incarnation)
+    }
+
+    /// Whether a node of this incarnation may speak for the member: one whose disk was wiped may
+    /// not, for it has forgotten what it promised (C13, R27).
+    fn admits(&self, node: NodeId, incarnation: Incarnation) -> Result<(), PeerRefusal> {
+        let own = self.facts.config.node;
+        match self.service.shard.admits(node, incarnation) {
+            Ok(()) => Ok(()),
+            Err(Some(known)) => {
+                let text = format!(
+                    "node {own} knows node {node} by incarnation {:016x}, this one is {:016x}: \
+                     its data directory was wiped or replaced, and with it what it promised; \
+                     restore the directory, or replace the node under a new id",
+                    known.0, incarnation.0
+                );
+                Err(PeerRefusal::new(PeerRefusalCode::Incarnation, text))
+            }
+            Err(None) => {
+                let text = format!("node {node} is not another member, as node {own} knows");
+                Err(PeerRefusal::new(PeerRefusalCode::NotAMember, text))
+            }
+        }
+    }
+
+    /// A peer comes in from the main thread.
+    pub(super) fn welcome_peer(&mut self, caller: Caller) {
+        let Caller { conn, hello, version } = caller;
+        let judged = self.admits(hello.node, hello.incarnation);
+        if let Err(error) = sockets::prepare_peer(&conn.stream) {
+            log::debug!("a peer's connection has no silence bound: {error}");
+        }
+        let index = match self.adopt(conn, Role::Lingering) {
+            Ok(index) => index,
+            Err(error) => return log::warn!("a peer's connection cannot be polled: {error}"),
+        };
+        let Some(entry) = self.table.get_mut(index) else { return };
+        let output = entry.conn.output.buffer();
+        match judged {
+            Ok(()) => {
+                let welcome = self.facts.peer_welcome(version);
+                write_peer_hello_reply(output, &PeerHelloReply::Accepted(welcome));
+                self.mark_dirty(index);
+                self.peer_stands(index, hello.node, hello.incarnation);
+            }
+            Err(refusal) => {
+                let reason = format!("node {} refused: {refusal}", hello.node);
+                write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
+                count(&self.facts.board.counters.refused);
+                if self.links.refused(hello.node, clock::now(), &reason) {
+                    log::warn!("shard {}: {reason}", self.service.id);
+                }
+                self.linger(index, &reason);
+            }
+        }
+    }
+
+    /// Both sides greeted: the connection leads to the peer from here on.
+    fn peer_stands(&mut self, index: Index, node: NodeId, incarnation: Incarnation) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        entry.conn.greeted();
+        entry.role = Role::Peer(node);
+        entry.deadline = None;
+        let address = entry.conn.address;
+        let now = clock::now();
+        if let Some(replaced) = self.links.up(node, index) {
+            // No longer the link: its end is told here, in order, and not when it is closed.
+            self.service.step(now, Input::PeerDown { node });
+            self.close(replaced, "replaced by a newer connection");
+        }
+        let level = if self.links.is_refused(node) { Level::Debug } else { Level::Info };
+        log::log!(level, "shard {}: linked with node {node} at {address}", self.service.id);
+        self.service.step(now, Input::PeerUp { node, incarnation });
+    }
+
+    /// Reads a peer's messages. True when there may be more.
+    pub(super) fn read_peer(&mut self, index: Index, node: NodeId) -> bool {
+        let mut budget = READ_TURN_BYTES;
+        loop {
+            let Some(Entry { conn, .. }) = self.table.get_mut(index) else { return false };
+            let more = conn.readable || !conn.unread.is_empty();
+            if !more || budget == 0 {
+                return more;
+            }
+            let unread = std::mem::take(&mut conn.unread);
+            let taken = match unread.is_empty() {
+                true => conn.take(&mut self.scratch),
+                false => Ok(Taken::Bytes(unread.len())),
+            };
+            let bytes = match taken {
+                Ok(Taken::Bytes(count)) if unread.is_empty() => &self.scratch[..count],
+                Ok(Taken::Bytes(_)) => &unread[..],
+                Ok(Taken::Nothing) => return false,
+                Ok(Taken::Closed) => {
+                    self.close(index, "closed by the peer");
+                    return false;
+                }
+                Err(error) => {
+                    self.close(index, &error.to_string());
+                    return false;
+                }
+            };
+            budget = budget.saturating_sub(bytes.len());
+            let now = clock::now();
+            let mut rest = bytes;
+            let mut progress = false;
+            let read = loop {
+                match conn.frames.next(&mut rest) {
+                    Ok(Some(frame)) if frame.kind == GreetingKind::PeerHelloReply.number() => {
+                        break Err(Broken::by_reply(&frame));
+                    }
+                    Ok(Some(frame)) => match read_message(&frame) {
+                        Ok(message) => {
+                            progress = true;
+                            self.service.step(now, Input::Peer { node, message });
+                        }
+                        Err(error) => break Err(Broken::Garbage(error.to_string())),
+                    },
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(Broken::Garbage(error.to_string())),
+                }
+            };
+            conn.note_frame(now, progress);
+            if progress {
+                self.links.heard(node);
+            }
+            if let Err(broken) = read {
+                self.break_link(index, node, &broken);
+                return false;
+            }
+        }
+    }
+
+    /// A peer's connection cannot go on.
+    fn break_link(&mut self, index: Index, node: NodeId, broken: &Broken) {
+        match broken {
+            Broken::Refused(reason) => {
+                count(&self.facts.board.counters.refused);
+                if self.links.refused(node, clock::now(), reason) {
+                    log::error!(
+                        "shard {}: node {node} refuses this node: {reason}",
+                        self.service.id
+                    );
+                }
+                self.close(index, reason);
+            }
+            Broken::Garbage(reason) => {
+                count(&self.facts.board.counters.garbage);
+                log::warn!("node {node} sent what makes no sense: {reason}");
+                self.close(index, reason);
+            }
+        }
+    }
+
+    /// Sends a message to a peer, if a connection leads there: what is lost is repaired by the
+    /// protocol.
+    pub(super) fn send_peer(&mut self, node: NodeId, message: &Message) {
+        let Some(index) = self.links.index(node) else { return };
+        let Some(entry) = self.table.get_mut(index) else { return };
+        write_message(entry.conn.output.buffer(), message);
+        let bytes = entry.conn.output.len();
+        if bytes > PEER_OUTPUT_BYTES_MAX {
+            count(&self.facts.board.counters.overflowed);
+            return self.close(index, &format!("{bytes} bytes wait to leave"));
+        }
+        self.mark_dirty(index);
+    }
+
+    pub(super) fn lost_peer(&mut self, node: NodeId, index: Index, reason: &str, now: Tick) {
+        if self.links.down(node, index, now) {
+            let level = if self.links.is_refused(node) { Level::Debug } else { Level::Warn };
+            log::log!(level, "shard {}: link with node {node} lost: {reason}", self.service.id);
+            self.service.step(now, Input::PeerDown { node });
+        }
+    }
+
+    pub(super) fn dial_failed(&mut self, node: NodeId, reason: &str, now: Tick) {
+        if self.links.failed(node, now, reason) {
+            log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
+        }
+    }
+}

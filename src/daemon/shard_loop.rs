@@ -1,0 +1,292 @@
+//! The event loop of one shard's thread: sockets, letters and disk outcomes become inputs; outputs
+//! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
+
+use super::bell::Bell;
+use super::clock;
+use super::disk::Disk;
+use super::exit::{Exit, Failure, die};
+use super::facts::Facts;
+use super::links::{Index, Links};
+use super::mail::{Letter, Post};
+use super::pin;
+use super::resolve::Resolver;
+use super::service::Service;
+use super::table::{self, Table};
+use crate::journal::Job;
+use crate::limits::{READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
+use crate::shard::{Input, Output};
+use crate::types::{ConnId, Tick};
+use crate::wire::status::ShardLeader;
+use crossbeam::channel::Receiver;
+use mio::{Events, Poll, Token};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The token of a loop's bell.
+pub const BELL: Token = Token(0);
+/// Events taken from the system at once.
+const EVENTS_MAX: usize = 1024;
+/// Batches that one turn may run itself, before it looks at its sockets again.
+const BATCHES_HERE_MAX: usize = 4;
+/// After the hand-over, answers have this long to leave and clients to go, in microseconds.
+const DRAIN_US: u64 = 250_000;
+
+/// One shard's thread.
+pub struct ShardLoop {
+    pub(super) poll: Poll,
+    pub(super) service: Service,
+    pub(super) facts: Arc<Facts>,
+    pub(super) table: Table,
+    pub(super) links: Links,
+    pub(super) resolver: Resolver,
+    pub(super) post: Post,
+    /// Clients that may be read from; some of them are paused.
+    pub(super) ready_clients: Vec<Index>,
+    /// All other connections that may be read from.
+    pub(super) ready_others: Vec<Index>,
+    /// Connections with output that was not offered to their sockets yet.
+    pub(super) dirty: Vec<Index>,
+    /// When to look at a connection again; stale ones are skipped.
+    pub(super) deadlines: BTreeSet<(Tick, ConnId)>,
+    /// Where sockets are read into.
+    pub(super) scratch: Vec<u8>,
+    /// Bytes of incomplete frames of all connections.
+    pub(super) input_bytes: usize,
+    /// Bytes that wait to leave for clients.
+    pub(super) output_bytes: usize,
+    disk: Disk,
+    bell: Bell,
+    letters: Receiver<Letter>,
+    phase: Phase,
+    /// What the board was told last.
+    published: Option<ShardLeader>,
+}
+
+/// How far the loop is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It serves.
+    Serving,
+    /// The shard hands over.
+    HandingOver,
+    /// The shard is done; answers leave until then.
+    Draining(Tick),
+}
+
+/// What a shard's loop is made of.
+pub struct Parts {
+    /// The poll that the bell and the sockets are registered with.
+    pub poll: Poll,
+    /// The loop's bell.
+    pub bell: Bell,
+    /// The shard.
+    pub service: Service,
+    /// What every thread knows.
+    pub facts: Arc<Facts>,
+    /// The way to the disk.
+    pub disk: Disk,
+    /// The way to addresses.
+    pub resolver: Resolver,
+    /// The way to this loop.
+    pub post: Post,
+    /// What comes by it.
+    pub letters: Receiver<Letter>,
+}
+
+impl ShardLoop {
+    /// A loop that did not turn yet.
+    #[must_use]
+    pub fn new(parts: Parts) -> ShardLoop {
+        let config = &parts.facts.config;
+        let links = Links::new(config.node, config.members.keys().copied(), clock::entropy());
+        ShardLoop {
+            poll: parts.poll,
+            service: parts.service,
+            facts: parts.facts,
+            table: Table::default(),
+            links,
+            resolver: parts.resolver,
+            post: parts.post,
+            ready_clients: Vec::new(),
+            ready_others: Vec::new(),
+            dirty: Vec::new(),
+            deadlines: BTreeSet::new(),
+            scratch: vec![0; READ_TURN_BYTES],
+            input_bytes: 0,
+            output_bytes: 0,
+            disk: parts.disk,
+            bell: parts.bell,
+            letters: parts.letters,
+            phase: Phase::Serving,
+            published: None,
+        }
+    }
+
+    /// Turns until the shard has handed over.
+    pub fn run(mut self) {
+        if self.facts.config.pin {
+            pin::pin_current(self.service.id);
+        }
+        let mut events = Events::with_capacity(EVENTS_MAX);
+        while !self.is_done(clock::now()) {
+            self.sleep(&mut events);
+            self.turn(&events);
+        }
+        log::info!("shard {} stopped", self.service.id);
+    }
+
+    /// Waits for something to do.
+    fn sleep(&mut self, events: &mut Events) {
+        self.bell.falls_asleep();
+        let timeout = self.timeout(clock::now());
+        if let Err(error) = self.poll.poll(events, timeout)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            die(&Failure::new(Exit::Invariant, format!("the event loop cannot wait: {error}")));
+        }
+        self.bell.is_awake();
+    }
+
+    /// How long to sleep at most.
+    fn timeout(&self, now: Tick) -> Option<Duration> {
+        let waits = self.letters.is_empty() && !self.disk.has_outcome();
+        if !waits || !self.service.outputs.is_empty() || self.can_read() {
+            return Some(Duration::ZERO);
+        }
+        let draining = match self.phase {
+            Phase::Serving | Phase::HandingOver => None,
+            Phase::Draining(until) => Some(until),
+        };
+        let deadlines = [
+            Some(self.service.shard.next_deadline(now)),
+            self.links.next_deadline(),
+            self.deadlines.first().map(|(at, _)| *at),
+            draining,
+        ];
+        let next = deadlines.into_iter().flatten().min()?;
+        Some(Duration::from_micros(next.since(now)))
+    }
+
+    fn turn(&mut self, events: &Events) {
+        for event in events {
+            let Some(index) = table::index(event.token()) else { continue };
+            self.on_event(index, event.is_read_closed(), event.is_writable());
+        }
+        self.service.shard.set_wall_ms(clock::wall_ms());
+        while let Ok(letter) = self.letters.try_recv() {
+            self.on_letter(letter);
+        }
+        while let Some(done) = self.disk.outcome() {
+            self.service.step(clock::now(), Input::Disk(done));
+        }
+        self.dial();
+        self.read_ready();
+        self.expire(clock::now());
+        self.carry_out();
+        self.publish();
+    }
+
+    fn on_letter(&mut self, letter: Letter) {
+        match letter {
+            Letter::Client(visitor) => self.welcome_client(*visitor),
+            Letter::Peer(caller) => self.welcome_peer(*caller),
+            Letter::Resolved { node, answer } => self.on_resolved(node, answer),
+            Letter::HandOver => {
+                if self.phase == Phase::Serving {
+                    self.phase = Phase::HandingOver;
+                    self.service.step(clock::now(), Input::HandOver);
+                }
+            }
+        }
+    }
+
+    /// One tick, then everything that the shard wants done; again where a batch was run here.
+    fn carry_out(&mut self) {
+        for _ in 0..BATCHES_HERE_MAX {
+            self.service.step(clock::now(), Input::Tick);
+            let Some(batch) = self.take_outputs(true) else { return self.flush_dirty() };
+            // What need not wait for this disk leaves before it is waited for.
+            self.flush_dirty();
+            let done = self.disk.run_here(batch);
+            self.service.step(clock::now(), Input::Disk(done));
+        }
+        self.service.step(clock::now(), Input::Tick);
+        let none = self.take_outputs(false);
+        assert!(none.is_none(), "a batch was kept back though none may be run here");
+        self.flush_dirty();
+    }
+
+    /// Carries the outputs out, in order. Returns a batch that this thread should run itself.
+    fn take_outputs(&mut self, may_run_here: bool) -> Option<Job> {
+        let may_run_here = may_run_here && self.facts.config.sync_inline;
+        let mut here = None;
+        while !self.service.outputs.is_empty() {
+            let mut outputs = std::mem::take(&mut self.service.outputs);
+            for output in outputs.drain(..) {
+                match output {
+                    Output::Peer { node, message } => self.send_peer(node, &message),
+                    Output::Client { conn, correlation, header, reply } => {
+                        self.send_client(conn, correlation, &header, &reply);
+                    }
+                    Output::Job(job @ Job::Batch(_)) if may_run_here && self.nothing_waits() => {
+                        here = Some(job);
+                    }
+                    Output::Job(job) => self.disk.submit(job),
+                    Output::Stopped => {
+                        self.phase = Phase::Draining(clock::now().after(DRAIN_US));
+                    }
+                    Output::Fatal { exit, text } => {
+                        die(&Failure { exit: Exit::of_code(exit), text })
+                    }
+                }
+            }
+            if self.service.outputs.is_empty() {
+                // Its memory serves the next turn.
+                self.service.outputs = outputs;
+                break;
+            }
+        }
+        here
+    }
+
+    /// Nobody would be kept waiting by a sync on this thread, as far as it knows.
+    fn nothing_waits(&self) -> bool {
+        self.letters.is_empty() && !self.disk.has_outcome() && !self.can_read()
+    }
+
+    /// No client is read from while this holds (back-pressure; TCP pushes back).
+    pub(super) fn clients_paused(&self) -> bool {
+        self.service.shard.congested()
+            || self.disk.is_full()
+            || self.output_bytes >= SHARD_OUTPUT_BYTES_MAX
+    }
+
+    fn publish(&mut self) {
+        let leader = self.service.shard.leader();
+        if self.published != Some(leader) {
+            self.facts.board.publish(leader);
+            self.published = Some(leader);
+        }
+    }
+
+    fn is_done(&mut self, now: Tick) -> bool {
+        match self.phase {
+            Phase::Serving | Phase::HandingOver => false,
+            Phase::Draining(until) => now >= until || !self.is_needed(),
+        }
+    }
+
+    /// Something waits to leave, or a client is still here. A request that is already on its way
+    /// is refused as not executed, and its client goes elsewhere; a socket that was closed over it
+    /// would leave the client not knowing what became of it.
+    fn is_needed(&mut self) -> bool {
+        let indexes: Vec<Index> = self.table.indexes().collect();
+        indexes.into_iter().any(|index| {
+            self.table.get_mut(index).is_some_and(|entry| {
+                !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
+            })
+        })
+    }
+}

@@ -1,0 +1,123 @@
+//! Sockets as the daemon wants them, and the process's right to have many.
+
+use super::exit::{Exit, Failure};
+use super::resolve::resolve;
+use crate::config::Address;
+use mio::net::{TcpListener, TcpStream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Connections that the kernel holds while the main thread is busy.
+const BACKLOG: i32 = 1024;
+/// Silence after which the kernel asks whether the other side is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
+/// Time between two such questions.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+/// Unanswered bytes end a peer's connection after this long, so that a new one can be dialled.
+const PEER_SILENCE: Duration = Duration::from_secs(3);
+/// Descriptors beside those of clients: files, peers, listeners.
+const OWN_DESCRIPTORS: u64 = 512;
+
+/// Bound sockets that do not listen yet: a taken port is found before the journal is replayed, and
+/// nobody is kept waiting while it is.
+#[derive(Debug)]
+pub struct Bound(Vec<Socket>);
+
+impl Bound {
+    /// Binds every address of `address`.
+    ///
+    /// # Errors
+    /// 75 where a name does not resolve or the port is taken, 78 where the address is not ours.
+    pub fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
+        let addresses = resolve(address)
+            .map_err(|e| Failure::new(Exit::Temporary, format!("{key} = {address}: {e}")))?;
+        let sockets: io::Result<Vec<Socket>> = addresses.into_iter().map(bind_one).collect();
+        match sockets {
+            Ok(sockets) => Ok(Bound(sockets)),
+            Err(error) => {
+                let exit = match error.kind() {
+                    io::ErrorKind::AddrInUse => Exit::Temporary,
+                    _ => Exit::Config,
+                };
+                let text = format!("cannot listen at {key} = {address}: {error}");
+                Err(Failure::new(exit, text))
+            }
+        }
+    }
+
+    /// The address of the first socket, with the port that the system chose for port 0.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let address = self.0.first().map(Socket::local_addr).transpose()?;
+        address
+            .and_then(|address| address.as_socket())
+            .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
+    }
+
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn listen(self) -> io::Result<Vec<TcpListener>> {
+        let listen = |socket: Socket| {
+            socket.listen(BACKLOG)?;
+            Ok(TcpListener::from_std(socket.into()))
+        };
+        self.0.into_iter().map(listen).collect()
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && !address.ip().is_unspecified() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+/// Sets what every connection needs: no delay, and an end when the other side is gone.
+///
+/// # Errors
+/// Whatever the system says; the connection is of no use then.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(3))
+}
+
+/// Sets what a peer's connection needs beside that.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn prepare_peer(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_user_timeout(Some(PEER_SILENCE))
+}
+
+/// Raises the number of descriptors that the process may have to what the configuration needs.
+/// Says so where the system does not allow it.
+pub fn raise_descriptors(connections_max: usize) {
+    let wanted = connections_max as u64 + OWN_DESCRIPTORS;
+    let limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.unwrap_or(u64::MAX);
+    if limit.current.unwrap_or(u64::MAX) < wanted {
+        let current = Some(wanted.min(allowed));
+        let raised = Rlimit { current, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            log::warn!("the limit of open files stays at {:?}: {error}", limit.current);
+        }
+    }
+    if allowed < wanted {
+        log::warn!(
+            "the system allows {allowed} open files, connections_max = {connections_max} needs \
+             {wanted}: raise LimitNOFILE or lower connections_max"
+        );
+    }
+}

@@ -1,0 +1,260 @@
+//! The connections of one shard's thread, by their place in the poll.
+
+use super::admission::Permit;
+use super::conn::Conn;
+use super::links::Index;
+use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX, READ_BYTES_MAX};
+use crate::types::{ConnId, NodeId, Tick};
+use crate::wire::client::{Read, Request};
+use mio::Token;
+
+/// Tokens below this belong to the loop itself.
+const FIRST_TOKEN: usize = 16;
+/// Bits of a [`ConnId`] that hold the place in the table; the rest tells connections apart that had
+/// the same place one after the other.
+const INDEX_BITS: u32 = 24;
+
+/// What a connection is for.
+#[derive(Debug)]
+pub enum Role {
+    /// A client that was greeted.
+    Client(ClientSide),
+    /// A peer that was greeted, on either side.
+    Peer(NodeId),
+    /// Our call to a peer, not yet connected.
+    Connecting(NodeId),
+    /// Our call to a peer, connected; its welcome is awaited.
+    Calling(NodeId),
+    /// Refused: it may still read why, what it sends is thrown away.
+    Lingering,
+}
+
+/// The daemon's side of a client: what it owes and may still be sent.
+#[derive(Debug, Default)]
+pub struct ClientSide {
+    /// Keeps the connection counted.
+    pub permit: Option<Permit>,
+    /// For Status, Map and Ping only.
+    pub node_level: bool,
+    /// Requests that the shard has not answered.
+    pub waiting: usize,
+    /// Reads that are under way and answered at once, with the bytes that they may answer.
+    reads: Vec<(u64, usize)>,
+    reserved: usize,
+}
+
+impl ClientSide {
+    /// A client that came in.
+    #[must_use]
+    pub fn new(permit: Option<Permit>, node_level: bool) -> ClientSide {
+        ClientSide { permit, node_level, ..ClientSide::default() }
+    }
+
+    /// A request goes to the shard.
+    pub fn asked(&mut self, correlation: u64, request: &Request) {
+        self.waiting += 1;
+        // A long poll that waits for an entry that may never come reserves nothing: a few of them
+        // would hold up the connection for nothing.
+        if let Request::Read(Read { wait_ms: 0, max_bytes, .. }) = request {
+            let bytes = match *max_bytes as usize {
+                0 => READ_BYTES_MAX,
+                bytes => bytes.min(READ_BYTES_MAX),
+            };
+            self.reads.push((correlation, bytes));
+            self.reserved += bytes;
+        }
+    }
+
+    /// The shard answered.
+    pub fn answered(&mut self, correlation: u64) {
+        self.waiting = self.waiting.saturating_sub(1);
+        if let Some(at) = self.reads.iter().position(|(read, _)| *read == correlation) {
+            let (_, bytes) = self.reads.swap_remove(at);
+            self.reserved -= bytes;
+        }
+    }
+
+    /// No more requests are taken while this holds: too many unanswered, or too many bytes of
+    /// answers queued or to be expected.
+    #[must_use]
+    pub fn is_full(&self, output_bytes: usize) -> bool {
+        self.waiting >= CONN_REQUESTS_MAX || output_bytes + self.reserved >= CONN_OUTPUT_BYTES_MAX
+    }
+}
+
+/// A connection with its role.
+#[derive(Debug)]
+pub struct Entry {
+    /// Tells it from those that had its place before.
+    pub id: ConnId,
+    /// The connection.
+    pub conn: Conn,
+    /// What it is for.
+    pub role: Role,
+    /// It must be greeted, or have read why it is refused, by then.
+    pub deadline: Option<Tick>,
+    /// It stands in the list of those with output.
+    pub dirty: bool,
+    /// It stands in the list of those that may be read from.
+    pub ready: bool,
+    /// It has an entry among the deadlines.
+    pub watched: bool,
+    /// What it adds to the thread's count of bytes that arrived and are not a frame yet.
+    pub counted_in: usize,
+    /// What it adds to the thread's count of bytes that wait to leave for clients.
+    pub counted_out: usize,
+}
+
+/// All connections of a thread.
+#[derive(Debug, Default)]
+pub struct Table {
+    entries: Vec<Option<Entry>>,
+    free: Vec<Index>,
+    serial: u64,
+    count: usize,
+}
+
+impl Table {
+    /// Puts a connection in; its place stays the same until it is removed.
+    pub fn insert(&mut self, conn: Conn, role: Role) -> Index {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.entries.push(None);
+            self.entries.len() - 1
+        });
+        assert!(index < 1 << INDEX_BITS, "more connections than the caps allow: {index}");
+        self.serial += 1;
+        let id = ConnId(self.serial << INDEX_BITS | index as u64);
+        let entry = Entry {
+            id,
+            conn,
+            role,
+            deadline: None,
+            dirty: false,
+            ready: false,
+            watched: false,
+            counted_in: 0,
+            counted_out: 0,
+        };
+        self.entries[index] = Some(entry);
+        self.count += 1;
+        index
+    }
+
+    /// Takes a connection out.
+    pub fn remove(&mut self, index: Index) -> Option<Entry> {
+        let entry = self.entries.get_mut(index)?.take()?;
+        self.free.push(index);
+        self.count -= 1;
+        Some(entry)
+    }
+
+    /// The connection at a place, to look at.
+    #[must_use]
+    pub fn get(&self, index: Index) -> Option<&Entry> {
+        self.entries.get(index)?.as_ref()
+    }
+
+    /// The connection at a place.
+    pub fn get_mut(&mut self, index: Index) -> Option<&mut Entry> {
+        self.entries.get_mut(index)?.as_mut()
+    }
+
+    /// The place of a connection, if it is still there.
+    #[must_use]
+    pub fn find(&self, id: ConnId) -> Option<Index> {
+        let index = (id.0 & ((1 << INDEX_BITS) - 1)) as Index;
+        let entry = self.entries.get(index)?.as_ref()?;
+        (entry.id == id).then_some(index)
+    }
+
+    /// Places in use.
+    pub fn indexes(&self) -> impl Iterator<Item = Index> {
+        self.entries.iter().enumerate().filter(|(_, entry)| entry.is_some()).map(|(i, _)| i)
+    }
+
+    /// Connections.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// True without connections.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// The token of a place.
+#[must_use]
+pub fn token(index: Index) -> Token {
+    Token(FIRST_TOKEN + index)
+}
+
+/// The place of a token; none for the loop's own.
+#[must_use]
+pub fn index(token: Token) -> Option<Index> {
+    token.0.checked_sub(FIRST_TOKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Index as EntryIndex;
+    use crate::types::LogId;
+    use crate::wire::client::{Consistency, LogRef};
+
+    fn conn() -> Conn {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = listener.local_addr().expect("address");
+        let stream = std::net::TcpStream::connect(address).expect("connect");
+        Conn::new(mio::net::TcpStream::from_std(stream), address)
+    }
+
+    /// A place that is used again belongs to another connection: an old answer finds nobody.
+    #[test]
+    fn places_are_reused_identities_are_not() {
+        let mut table = Table::default();
+        let first = table.insert(conn(), Role::Lingering);
+        let id = table.get_mut(first).expect("there").id;
+        assert_eq!(table.find(id), Some(first));
+        table.remove(first).expect("there");
+        assert_eq!(table.find(id), None);
+        let second = table.insert(conn(), Role::Lingering);
+        assert_eq!(second, first);
+        assert_eq!(table.find(id), None, "the answer of a closed connection reached another one");
+        assert_eq!(table.len(), 1);
+        assert_eq!(index(token(second)), Some(second));
+        assert_eq!(index(Token(1)), None);
+    }
+
+    fn read(max_bytes: u32, wait_ms: u32) -> Request {
+        let (log, from) = (LogRef::Id(LogId(1)), EntryIndex(0));
+        let consistency = Consistency::Local;
+        Request::Read(Read { log, from, max_entries: 0, max_bytes, wait_ms, consistency })
+    }
+
+    /// R39: a client is paused before the answers that it asked for could pass their bound.
+    #[test]
+    fn r39_answers_are_reserved_for() {
+        let mut side = ClientSide::default();
+        let mut asked = 0;
+        while !side.is_full(0) {
+            side.asked(asked, &read(0, 0));
+            asked += 1;
+        }
+        assert_eq!(asked as usize, CONN_OUTPUT_BYTES_MAX / READ_BYTES_MAX);
+        side.answered(0);
+        assert!(!side.is_full(0));
+        assert!(side.is_full(READ_BYTES_MAX), "what is queued counts too");
+
+        let mut polls = ClientSide::default();
+        for correlation in 0..CONN_REQUESTS_MAX as u64 {
+            assert!(!polls.is_full(0), "long polls reserve nothing");
+            polls.asked(correlation, &read(0, 1000));
+        }
+        assert!(polls.is_full(0), "but there is a bound on how many");
+        polls.answered(77);
+        assert!(!polls.is_full(0));
+    }
+}

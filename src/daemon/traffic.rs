@@ -1,0 +1,377 @@
+//! The connections of a shard's loop: reading, answering, writing, closing.
+
+use super::clock;
+use super::conn::{Conn, Taken};
+use super::facts::count;
+use super::links::Index;
+use super::mail::Visitor;
+use super::service::{Flow, Service};
+use super::shard_loop::ShardLoop;
+use super::table::{ClientSide, Entry, Role, token};
+use crate::limits::{
+    CONN_OUTPUT_BYTES_CEILING, LINGER_MS, READ_TURN_BYTES, SHARD_INPUT_BYTES_MAX, TURN_REQUESTS_MAX,
+};
+use crate::shard::Input;
+use crate::types::{ConnId, Tick};
+use crate::wire::client::{Reply, ReplyHeader};
+use crate::wire::error::WireError;
+use crate::wire::hello::write_hello_reply;
+use crate::wire::write_reply;
+use mio::Interest;
+use std::io;
+
+impl ShardLoop {
+    /// Takes a connection into the loop: registered, in the table, to be read from.
+    pub(super) fn adopt(&mut self, mut conn: Conn, role: Role) -> io::Result<Index> {
+        conn.readable = true;
+        let index = self.table.insert(conn, role);
+        let entry = self.table.get_mut(index).expect("inserted right above");
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered =
+            self.poll.registry().register(&mut entry.conn.stream, token(index), interest);
+        match registered {
+            Ok(()) => {
+                self.mark_ready(index);
+                Ok(index)
+            }
+            Err(error) => {
+                self.table.remove(index);
+                Err(error)
+            }
+        }
+    }
+
+    /// A client comes in from the main thread.
+    pub(super) fn welcome_client(&mut self, visitor: Visitor) {
+        let Visitor { mut conn, correlation, version, node_level, permit } = visitor;
+        let (header, welcome) = (self.service.header(), self.facts.welcome(version));
+        conn.greeted();
+        write_hello_reply(conn.output.buffer(), correlation, &header, &welcome);
+        let side = ClientSide::new(Some(permit), node_level);
+        match self.adopt(conn, Role::Client(side)) {
+            Ok(index) => {
+                self.mark_dirty(index);
+            }
+            Err(error) => log::warn!("a client's connection cannot be polled: {error}"),
+        }
+    }
+
+    /// The system says that something may be done with a socket.
+    pub(super) fn on_event(&mut self, index: Index, hung_up: bool, writable: bool) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        entry.conn.readable = true;
+        entry.conn.hung_up |= hung_up;
+        let has_output = !entry.conn.output.is_empty();
+        self.mark_ready(index);
+        if writable && has_output {
+            self.mark_dirty(index);
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, index: Index) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        if !std::mem::replace(&mut entry.dirty, true) {
+            self.dirty.push(index);
+        }
+    }
+
+    fn mark_ready(&mut self, index: Index) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        if !std::mem::replace(&mut entry.ready, true) {
+            match entry.role {
+                Role::Client(_) => self.ready_clients.push(index),
+                Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) | Role::Lingering => {
+                    self.ready_others.push(index);
+                }
+            }
+        }
+    }
+
+    /// Something can be read right now, so that the loop must not sleep.
+    pub(super) fn can_read(&self) -> bool {
+        if !self.ready_others.is_empty() {
+            return true;
+        }
+        let open = |index: &Index| match self.table.get(*index) {
+            Some(Entry { role: Role::Client(side), conn, .. }) => !side.is_full(conn.output.len()),
+            Some(_) | None => true,
+        };
+        !self.clients_paused() && self.ready_clients.iter().any(open)
+    }
+
+    /// Reads from every connection that may have something, each up to its share of the turn.
+    pub(super) fn read_ready(&mut self) {
+        self.service.asked = 0;
+        for index in std::mem::take(&mut self.ready_others) {
+            let again = self.read_other(index);
+            self.read_again(index, again);
+        }
+        let clients = std::mem::take(&mut self.ready_clients);
+        for index in clients {
+            // Looked at for each: the shard may be full after the one before.
+            let again = self.clients_paused() || self.read_client(index);
+            self.read_again(index, again);
+        }
+    }
+
+    fn read_again(&mut self, index: Index, again: bool) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        entry.ready = false;
+        if again {
+            self.mark_ready(index);
+        }
+        self.watch(index);
+        self.account(index);
+    }
+
+    /// True when there may be more to read.
+    fn read_client(&mut self, index: Index) -> bool {
+        let mut budget = READ_TURN_BYTES;
+        loop {
+            let Some(entry) = self.table.get_mut(index) else { return false };
+            let Entry { id, conn, role: Role::Client(side), .. } = entry else { return true };
+            let more = conn.readable || !conn.unread.is_empty();
+            if !more || budget == 0 || is_paused(&self.service, conn, side) {
+                return more;
+            }
+            let unread = std::mem::take(&mut conn.unread);
+            let taken = match unread.is_empty() {
+                true => conn.take(&mut self.scratch),
+                false => Ok(Taken::Bytes(unread.len())),
+            };
+            let bytes = match taken {
+                Ok(Taken::Bytes(count)) if unread.is_empty() => &self.scratch[..count],
+                Ok(Taken::Bytes(_)) => &unread[..],
+                Ok(Taken::Nothing) => return false,
+                Ok(Taken::Closed) | Err(_) => {
+                    self.close(index, "closed by the client");
+                    return false;
+                }
+            };
+            budget = budget.saturating_sub(bytes.len());
+            let now = clock::now();
+            let read = client_frames(&mut self.service, now, *id, conn, side, bytes);
+            let address = conn.address;
+            if !conn.output.is_empty() {
+                self.mark_dirty(index);
+            }
+            if let Err(reason) = read {
+                log::warn!("connection from {address} closed: {reason}");
+                count(&self.facts.board.counters.garbage);
+                self.linger(index, &reason);
+                return true;
+            }
+        }
+    }
+
+    /// Reads from a connection that is no client's.
+    fn read_other(&mut self, index: Index) -> bool {
+        let Some(entry) = self.table.get_mut(index) else { return false };
+        match entry.role {
+            Role::Client(_) => true,
+            Role::Peer(node) => self.read_peer(index, node),
+            Role::Connecting(node) => self.on_connecting(index, node),
+            Role::Calling(node) => self.read_welcome(index, node),
+            Role::Lingering => self.read_lingering(index),
+        }
+    }
+
+    /// Throws away what a refused connection sends, so that closing it does not take the answer
+    /// away from the other side.
+    fn read_lingering(&mut self, index: Index) -> bool {
+        let Some(entry) = self.table.get_mut(index) else { return false };
+        entry.conn.unread = Vec::new();
+        if !entry.conn.readable {
+            return false;
+        }
+        match entry.conn.take(&mut self.scratch) {
+            Ok(Taken::Bytes(_)) => entry.conn.readable,
+            Ok(Taken::Nothing) => false,
+            Ok(Taken::Closed) | Err(_) => {
+                self.close(index, "closed after a refusal");
+                false
+            }
+        }
+    }
+
+    /// Counts a connection's bytes anew, and closes one that takes the thread past its bound.
+    fn account(&mut self, index: Index) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        let (held, before) = (entry.conn.held_bytes(), entry.counted_in);
+        self.input_bytes = self.input_bytes + held - before;
+        entry.counted_in = held;
+        let out = match entry.role {
+            Role::Client(_) | Role::Lingering => entry.conn.output.len(),
+            Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) => 0,
+        };
+        self.output_bytes = self.output_bytes + out - entry.counted_out;
+        entry.counted_out = out;
+        if held > before && self.input_bytes > SHARD_INPUT_BYTES_MAX {
+            count(&self.facts.board.counters.overflowed);
+            self.close(index, "too many bytes of incomplete frames are held already");
+        }
+    }
+
+    /// Answers a client.
+    pub(super) fn send_client(
+        &mut self,
+        conn: ConnId,
+        correlation: u64,
+        header: &ReplyHeader,
+        reply: &Reply,
+    ) {
+        let Some(index) = self.table.find(conn) else { return };
+        let Some(entry) = self.table.get_mut(index) else { return };
+        let Role::Client(side) = &mut entry.role else { return };
+        side.answered(correlation);
+        write_reply(entry.conn.output.buffer(), correlation, header, reply);
+        if entry.conn.output.len() > CONN_OUTPUT_BYTES_CEILING {
+            count(&self.facts.board.counters.overflowed);
+            return self.close(index, "the client does not read its answers");
+        }
+        self.mark_dirty(index);
+    }
+
+    /// Offers all output to the sockets, one write each.
+    pub(super) fn flush_dirty(&mut self) {
+        for index in std::mem::take(&mut self.dirty) {
+            let Some(entry) = self.table.get_mut(index) else { continue };
+            entry.dirty = false;
+            match entry.role {
+                // Not connected yet: nothing can be written.
+                Role::Connecting(_) => continue,
+                Role::Client(_) | Role::Peer(_) | Role::Calling(_) | Role::Lingering => {}
+            }
+            match entry.conn.flush() {
+                Ok(true) => {
+                    if matches!(entry.role, Role::Lingering) {
+                        entry.conn.finish_writing();
+                    }
+                    self.account(index);
+                }
+                Ok(false) => self.account(index),
+                Err(error) => self.close(index, &format!("cannot be written to: {error}")),
+            }
+        }
+    }
+
+    /// Refuses to go on with a connection: the other side may still read why, and then it is gone.
+    pub(super) fn linger(&mut self, index: Index, reason: &str) {
+        let now = clock::now();
+        let Some(entry) = self.table.get_mut(index) else { return };
+        let role = std::mem::replace(&mut entry.role, Role::Lingering);
+        entry.deadline = Some(now.after(LINGER_MS * 1000));
+        let id = entry.id;
+        self.deadlines.insert((now.after(LINGER_MS * 1000), id));
+        self.leave(id, index, role, reason, now);
+        self.mark_dirty(index);
+    }
+
+    /// Closes a connection.
+    pub(super) fn close(&mut self, index: Index, reason: &str) {
+        let Some(entry) = self.table.remove(index) else { return };
+        self.input_bytes -= entry.counted_in;
+        self.output_bytes -= entry.counted_out;
+        // Its place may be another connection's soon, which must not find itself listed twice.
+        if entry.ready {
+            self.ready_clients.retain(|listed| *listed != index);
+            self.ready_others.retain(|listed| *listed != index);
+        }
+        if entry.dirty {
+            self.dirty.retain(|listed| *listed != index);
+        }
+        log::debug!("connection {} closed: {reason}", entry.conn.address);
+        self.leave(entry.id, index, entry.role, reason, clock::now());
+    }
+
+    /// What follows for the shard when a connection stops being what it was.
+    fn leave(&mut self, conn: ConnId, index: Index, role: Role, reason: &str, now: Tick) {
+        match role {
+            Role::Client(_) => self.service.step(now, Input::ClientDown { conn }),
+            Role::Peer(node) => self.lost_peer(node, index, reason, now),
+            Role::Connecting(node) | Role::Calling(node) => self.dial_failed(node, reason, now),
+            Role::Lingering => {}
+        }
+    }
+
+    /// Puts a connection's deadline among those that are looked at.
+    pub(super) fn watch(&mut self, index: Index) {
+        let Some(entry) = self.table.get_mut(index) else { return };
+        if entry.watched {
+            return;
+        }
+        let Some(deadline) = deadline_of(entry) else { return };
+        entry.watched = true;
+        self.deadlines.insert((deadline, entry.id));
+    }
+
+    /// Closes what is too slow (R39).
+    pub(super) fn expire(&mut self, now: Tick) {
+        while let Some((at, id)) = self.deadlines.first().copied() {
+            if at > now {
+                return;
+            }
+            self.deadlines.pop_first();
+            let Some(index) = self.table.find(id) else { continue };
+            let Some(entry) = self.table.get_mut(index) else { continue };
+            entry.watched = false;
+            match deadline_of(entry) {
+                Some(deadline) if deadline <= now => {
+                    if !matches!(entry.role, Role::Lingering) {
+                        count(&self.facts.board.counters.too_slow);
+                    }
+                    self.close(index, "too slow");
+                }
+                Some(_) => self.watch(index),
+                None => {}
+            }
+        }
+    }
+}
+
+fn deadline_of(entry: &Entry) -> Option<Tick> {
+    match entry.deadline {
+        Some(deadline) => Some(deadline),
+        None => entry.conn.frame_deadline(),
+    }
+}
+
+/// This client is not read from for now.
+fn is_paused(service: &Service, conn: &Conn, side: &ClientSide) -> bool {
+    side.is_full(conn.output.len())
+        || service.asked >= TURN_REQUESTS_MAX
+        || service.shard.congested()
+}
+
+/// Takes the frames of `bytes` in, until the client is paused; what is left waits in `unread`.
+fn client_frames(
+    service: &mut Service,
+    now: Tick,
+    id: ConnId,
+    conn: &mut Conn,
+    side: &mut ClientSide,
+    bytes: &[u8],
+) -> Result<(), String> {
+    let mut rest = bytes;
+    let mut progress = false;
+    while !is_paused(service, conn, side) {
+        match conn.frames.next(&mut rest) {
+            Ok(Some(frame)) => {
+                progress = true;
+                match service.client_frame(now, id, side, &frame, &mut conn.output) {
+                    Flow::GoOn => {}
+                    Flow::Close(reason) => return Err(reason),
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                let reply = Reply::Error(WireError::from(&error));
+                write_reply(conn.output.buffer(), 0, &service.header(), &reply);
+                return Err(error.to_string());
+            }
+        }
+    }
+    conn.unread = rest.to_vec();
+    conn.note_frame(now, progress);
+    Ok(())
+}

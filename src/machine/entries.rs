@@ -1,0 +1,235 @@
+//! Reading: entries out of the values that hold them, verified.
+//!
+//! A [`Reading`] is an answer in the making. Whoever owns the journal asks it for the next index
+//! that it [wants](Reading::wants), finds the extent there ([`Machine::extents`]), fetches the
+//! value of the extent's slot from cache or disk, and hands both to [`Reading::take`]; until
+//! nothing more is wanted or the log ends. The machine may move on in between: what a reading
+//! needs of it, it took along at its start.
+//!
+//! Nothing is believed of the value (C19): it must be the slot's that was asked for, its commands
+//! must append to this log and hold as many entries as the extent says, and every entry must fit
+//! its own checksum. What does not is [`Damaged`]: an error for the client that says "retry
+//! elsewhere", and never the end of the log. That the value's bytes as a whole are those written is
+//! for the record's own checksum to say, before it comes here: these checks find what is intact but
+//! in the wrong place, and entries that changed since the client computed their checksums.
+
+use super::batch::Walk;
+use super::command::{Command, CommandError};
+use super::extents::Extent;
+use super::state::Machine;
+use crate::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX};
+use crate::types::{Index, LogId, Slot, Value};
+use crate::wire::entries::{Entries, EntriesRef, Entry};
+use crate::wire::name::LogName;
+use thiserror::Error;
+
+/// An answer to a read in the making.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    log: LogId,
+    /// The log's name: appends that may create address it so. A log keeps its name for life.
+    name: LogName,
+    from: Index,
+    entries_max: u32,
+    bytes_max: usize,
+    /// The entries from `from` on that were taken so far.
+    taken: Entries,
+    /// The next entry did not fit.
+    full: bool,
+}
+
+/// What was found where a log's entry should have been.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("log {log} is damaged here at index {index}, which lies in slot {slot}: {damage}")]
+pub struct Damaged {
+    /// The log.
+    pub log: LogId,
+    /// The first index that cannot be served.
+    pub index: Index,
+    /// The slot whose value should hold it.
+    pub slot: Slot,
+    /// What is wrong there.
+    pub damage: Damage,
+}
+
+/// What is wrong with a value that should hold an entry.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Damage {
+    /// The value is another slot's.
+    #[error("the value is that of slot {found}")]
+    Slot {
+        /// The slot it belongs to.
+        found: Slot,
+    },
+    /// The bytes are not commands.
+    #[error(transparent)]
+    Value(#[from] CommandError),
+    /// The command where the extent begins does not append to this log.
+    #[error("the command at byte {offset} does not append to this log")]
+    OtherLog {
+        /// Where the command begins.
+        offset: u32,
+    },
+    /// The value's appends to this log do not hold the entries that the extent says.
+    #[error("the value's appends to this log end at index {found}, not at {expected}")]
+    Extent {
+        /// Where they end.
+        found: Index,
+        /// Where the extent ends.
+        expected: Index,
+    },
+    /// The entry does not fit its checksum.
+    #[error("the entry has CRC-32C {computed:#010x}, but says {stated:#010x}")]
+    Checksum {
+        /// The checksum in front of it.
+        stated: u32,
+        /// The checksum of its bytes.
+        computed: u32,
+    },
+}
+
+impl Machine {
+    /// Begins to read a log's entries from `from` on, at most `max_entries` of them with at most
+    /// `max_bytes` bytes of encoded entries, but one entry whatever its size; 0 stands for as many
+    /// as may be, and what is more than that means the same. None when the log does not exist.
+    #[must_use]
+    pub fn reading(
+        &self,
+        log: LogId,
+        from: Index,
+        max_entries: u32,
+        max_bytes: u32,
+    ) -> Option<Reading> {
+        let capped = |max: u32, cap: usize| match max as usize {
+            0 => cap,
+            max => max.min(cap),
+        };
+        Some(Reading {
+            log,
+            name: self.name(log)?.clone(),
+            from,
+            entries_max: capped(max_entries, READ_ENTRIES_MAX) as u32,
+            bytes_max: capped(max_bytes, READ_BYTES_MAX),
+            taken: Entries::new(),
+            full: false,
+        })
+    }
+}
+
+impl Reading {
+    /// The next index to be taken, none when the answer is complete. At the log's end there is
+    /// nothing to take, and the answer is complete as it is.
+    #[must_use]
+    pub fn wants(&self) -> Option<Index> {
+        let full = self.full
+            || self.taken.count() >= self.entries_max
+            || self.taken.byte_len() >= self.bytes_max && !self.taken.is_empty();
+        (!full).then(|| self.next())
+    }
+
+    /// The log.
+    #[must_use]
+    pub fn log(&self) -> LogId {
+        self.log
+    }
+
+    /// The index asked for.
+    #[must_use]
+    pub fn from(&self) -> Index {
+        self.from
+    }
+
+    /// The index right after the last entry taken.
+    #[must_use]
+    pub fn next(&self) -> Index {
+        self.from.plus(u64::from(self.taken.count()))
+    }
+
+    /// The entries taken.
+    #[must_use]
+    pub fn finish(self) -> Entries {
+        self.taken
+    }
+
+    /// Takes what is wanted of `extent`, which holds the index that is [wanted](Reading::wants),
+    /// out of `value`, which was stored for `slot`.
+    ///
+    /// # Errors
+    /// [`Damaged`] when the value does not verify. What was taken before the damaged entry stays and
+    /// can be answered.
+    ///
+    /// # Panics
+    /// When the extent does not hold the next index.
+    pub fn take(&mut self, extent: &Extent, slot: Slot, value: &Value) -> Result<(), Damaged> {
+        let (first, next, end) = (extent.first, self.next(), extent.end());
+        assert!(first <= next && next < end, "extent {first}..{end} does not hold {next}");
+        self.take_verified(extent, slot, value).map_err(|damage| Damaged {
+            log: self.log,
+            index: self.next(),
+            slot: extent.slot,
+            damage,
+        })
+    }
+
+    fn take_verified(&mut self, extent: &Extent, slot: Slot, value: &Value) -> Result<(), Damage> {
+        if slot != extent.slot {
+            return Err(Damage::Slot { found: slot });
+        }
+        let expected = extent.end();
+        let mut at = extent.first;
+        for raw in Walk::new(value, extent.offset)? {
+            let raw = raw?;
+            if !raw.appends_to(self.log, &self.name) {
+                if raw.offset == extent.offset {
+                    return Err(Damage::OtherLog { offset: raw.offset });
+                }
+                continue;
+            }
+            let (Command::Append { entries, .. } | Command::AppendCreate { entries, .. }) =
+                raw.decode()?
+            else {
+                return Err(Damage::OtherLog { offset: raw.offset });
+            };
+            let behind = at.plus(u64::from(entries.count()));
+            if behind > expected {
+                return Err(Damage::Extent { found: behind, expected });
+            }
+            self.take_command(at, entries)?;
+            at = behind;
+            if at == expected || self.wants().is_none() {
+                return Ok(());
+            }
+        }
+        Err(Damage::Extent { found: at, expected })
+    }
+
+    /// Takes what is wanted of one command's entries, the first of which has index `at`.
+    fn take_command(&mut self, at: Index, entries: EntriesRef<'_>) -> Result<(), Damage> {
+        let skip = self.next().0 - at.0;
+        let Some(left) = u64::from(entries.count()).checked_sub(skip).filter(|left| *left > 0)
+        else {
+            return Ok(()); // All of them lie before what is wanted.
+        };
+        let skip = u32::try_from(skip).expect("fewer than the command's entries");
+        let entries_left = self.entries_max - self.taken.count();
+        let bytes_left = self.bytes_max.saturating_sub(self.taken.byte_len());
+        let window = entries.window(skip, entries_left, bytes_left);
+        if window.raw().len() > bytes_left && !self.taken.is_empty() {
+            self.full = true; // A window has one entry whatever its size; an answer has it first.
+            return Ok(());
+        }
+        self.full = u64::from(window.count()) < left;
+        let fits = |entry: &Entry<'_>| crc32c::crc32c(entry.data) == entry.crc;
+        let intact = window.iter().take_while(fits).count();
+        let intact = u32::try_from(intact).expect("at most the window's entries");
+        // What lies in front of a damaged entry is good, and is answered.
+        let good = window.window(0, intact, usize::MAX);
+        self.taken.extend(good).expect("READ_BYTES_MAX and one more entry are far below 4 GiB");
+        match window.iter().nth(intact as usize) {
+            None => Ok(()),
+            Some(Entry { crc, data }) => {
+                Err(Damage::Checksum { stated: crc, computed: crc32c::crc32c(data) })
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Where a log's entries lie: extents from an index to a command of a slot's value.
+//!
+//! An extent says that `count` entries from `first` on were appended by the commands of one slot,
+//! the first of which begins `offset` bytes into the slot's value. Appends to one log in one slot
+//! share an extent, whatever lies between them for other logs, so that a batch of a thousand small
+//! appends costs each log 24 bytes. Where a slot's value lies on disk is the journal's business.
+//!
+//! A reader finds the second and later commands of an extent by walking on from the first and
+//! taking every append to that log until the extent's entries are used up
+//! ([`entries`](super::entries)). That is only right when all of them took effect, hence
+//! [`Extents::interrupt`]: after an append that was refused the next one starts an extent of its own.
+//!
+//! # Memory
+//! Extents grow with the number of appends. They are kept in chunks of [`CHUNK_EXTENTS`]: all but
+//! the newest are sealed, that is never changed again, and sorted by slot as well as by index. That
+//! is the seam for moving them to disk: when the journal seals a segment, the chunks whose slots
+//! lie in it are written beside it and replaced here by their first index and their place;
+//! [`Extents::from`] is the only door through which they are looked at.
+
+use crate::types::{Index, Slot};
+
+/// Extents of one sealed chunk: 12 KiB, so that growing never copies a long log's whole index.
+pub const CHUNK_EXTENTS: usize = 512;
+
+/// A run of one log's entries in one slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Extent {
+    /// Index of the first entry.
+    pub first: Index,
+    /// The slot whose value holds the entries.
+    pub slot: Slot,
+    /// Where in the slot's value the first append begins, in bytes.
+    pub offset: u32,
+    /// How many entries; at least one.
+    pub count: u32,
+}
+
+// Memory per append is a promise: see the module's text.
+const _: () = assert!(size_of::<Extent>() == 24);
+
+impl Extent {
+    /// The index right after the last entry.
+    #[must_use]
+    pub fn end(&self) -> Index {
+        self.first.plus(u64::from(self.count))
+    }
+}
+
+/// All extents of one log, by rising index and rising slot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Extents {
+    /// Full chunks, never changed again. Each holds [`CHUNK_EXTENTS`] extents.
+    sealed: Vec<Box<[Extent]>>,
+    /// The newest extents, at most [`CHUNK_EXTENTS`]; not empty once anything was recorded.
+    open: Vec<Extent>,
+    /// No append to this log was refused since the last extent began.
+    joinable: bool,
+}
+
+impl Extents {
+    /// Notes that `count` entries from `first` on were appended by the command at `offset` of
+    /// `slot`'s value.
+    ///
+    /// # Panics
+    /// When the entries do not follow the last ones, or the slot or the offset moves backwards.
+    pub fn record(&mut self, first: Index, count: u32, slot: Slot, offset: u32) {
+        assert!(count > 0, "an extent without entries: slot={slot} offset={offset}");
+        if let Some(last) = self.open.last_mut() {
+            assert!(last.end() == first, "extents must be dense: end={} first={first}", last.end());
+            assert!(last.slot <= slot, "slots must rise: last={} slot={slot}", last.slot);
+            if last.slot == slot {
+                assert!(last.offset < offset, "offsets must rise: {} then {offset}", last.offset);
+                if let (true, Some(sum)) = (self.joinable, last.count.checked_add(count)) {
+                    last.count = sum;
+                    return;
+                }
+            }
+        } else {
+            assert!(first == Index(0), "a log's first entry has index 0, not {first}");
+            self.open.reserve_exact(1); // Most logs of a cluster with many are short.
+        }
+        if self.open.len() == CHUNK_EXTENTS {
+            self.sealed.push(std::mem::take(&mut self.open).into_boxed_slice());
+        }
+        self.open.push(Extent { first, slot, offset, count });
+        self.joinable = true;
+    }
+
+    /// Notes that an append to this log was refused: the next one must not share an extent with
+    /// those before it.
+    pub fn interrupt(&mut self) {
+        self.joinable = false;
+    }
+
+    /// The extents from the one that holds `index` on, by rising index. None when `index` is past
+    /// the end.
+    pub fn from(&self, index: Index) -> impl Iterator<Item = &Extent> {
+        let chunk = self.sealed.partition_point(|chunk| {
+            chunk.last().expect("a sealed chunk is full, so it has a last extent").end() <= index
+        });
+        self.sealed[chunk..]
+            .iter()
+            .map(|chunk| &**chunk)
+            .chain(std::iter::once(self.open.as_slice()))
+            .enumerate()
+            .flat_map(move |(nth, extents)| {
+                // Only the first chunk can begin below `index`; the others lie above it whole.
+                let skip = if nth == 0 { extents.partition_point(|e| e.end() <= index) } else { 0 };
+                &extents[skip..]
+            })
+    }
+
+    /// The extent that holds `index`, or none past the end.
+    #[must_use]
+    pub fn find(&self, index: Index) -> Option<Extent> {
+        self.from(index).next().copied()
+    }
+
+    /// The index right after the last entry.
+    #[must_use]
+    pub fn end(&self) -> Index {
+        self.open.last().map_or(Index(0), Extent::end)
+    }
+
+    /// How many extents are held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sealed.len() * CHUNK_EXTENTS + self.open.len()
+    }
+
+    /// True when nothing was recorded yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+}

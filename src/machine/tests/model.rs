@@ -1,0 +1,311 @@
+//! The machine against a naive model: logs as lists of entries, found by looking at every one.
+
+use super::{Rig, by_name, value_of};
+use crate::limits::ENTRY_PREFIX_BYTES;
+use crate::machine::{Command, LookupError, Machine, Outcome};
+use crate::types::{Index, LogId, ShardId, Slot};
+use crate::wire::client::{LogRef, LogStat};
+use crate::wire::entries::Entries;
+use crate::wire::name::LogName;
+use proptest::prelude::*;
+
+const SHARD: ShardId = ShardId(0);
+const SHARDS: u16 = 2;
+/// Names of both shards, prefixes of each other, and one that is none.
+const NAMES: [&str; 8] = ["a", "ab", "abc", "a/1", "a/2", "é", "è", "bad\u{1}"];
+
+/// A command that owns what it is made of.
+#[derive(Clone, Debug)]
+enum Op {
+    Create(&'static str, u64),
+    Delete(LogId),
+    Append(LogId, Option<Index>, Vec<Vec<u8>>),
+    AppendCreate(&'static str, u64, Option<Index>, Vec<Vec<u8>>),
+}
+
+impl Op {
+    fn entries(&self) -> Entries {
+        match self {
+            Op::Create(..) | Op::Delete(_) => Entries::new(),
+            Op::Append(_, _, entries) | Op::AppendCreate(_, _, _, entries) => {
+                Entries::from_slices(entries).unwrap()
+            }
+        }
+    }
+
+    fn command<'a>(&self, entries: &'a Entries) -> Command<'a> {
+        let entries = entries.as_ref();
+        match *self {
+            Op::Create(name, created_ms) => Command::Create { name, created_ms },
+            Op::Delete(log) => Command::Delete { log },
+            Op::Append(log, expect, _) => Command::Append { log, expect, entries },
+            Op::AppendCreate(name, created_ms, expect, _) => {
+                Command::AppendCreate { name, created_ms, expect, entries }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct ModelLog {
+    id: LogId,
+    name: &'static str,
+    created_ms: u64,
+    entries: Vec<Vec<u8>>,
+}
+
+impl ModelLog {
+    fn stat(&self) -> LogStat {
+        LogStat {
+            name: LogName::new(self.name).unwrap(),
+            id: self.id,
+            next_index: Index(self.entries.len() as u64),
+            bytes: self.entries.concat().len() as u64,
+            created_ms: self.created_ms,
+        }
+    }
+}
+
+/// Everything that a machine means, as plainly as can be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Model {
+    logs: Vec<ModelLog>,
+    created: u64,
+    slots: u64,
+    /// The last slot held commands, not a no-op.
+    run: bool,
+}
+
+impl Model {
+    fn apply(&mut self, ops: &[Op]) -> Vec<Outcome> {
+        self.slots += 1;
+        self.run = !ops.is_empty();
+        ops.iter().map(|op| self.execute(op)).collect()
+    }
+
+    fn execute(&mut self, op: &Op) -> Outcome {
+        match op {
+            Op::Create(name, created_ms) => match self.logs.iter().find(|log| log.name == *name) {
+                Some(log) => Outcome::Exists(log.id),
+                None => self.create(name, *created_ms),
+            },
+            Op::Delete(id) => match self.logs.iter().position(|log| log.id == *id) {
+                Some(at) => Outcome::Deleted(self.logs.remove(at).id),
+                None => self.missing(*id),
+            },
+            Op::Append(id, expect, entries) => match self.logs.iter().position(|l| l.id == *id) {
+                Some(at) => self.append(at, *expect, entries),
+                None => self.missing(*id),
+            },
+            Op::AppendCreate(name, created_ms, expect, entries) => {
+                if let Some(at) = self.logs.iter().position(|log| log.name == *name) {
+                    return self.append(at, *expect, entries);
+                }
+                let before = self.clone();
+                match self.create(name, *created_ms) {
+                    Outcome::Created(_) => {}
+                    refused => return refused,
+                }
+                let outcome = self.append(self.logs.len() - 1, *expect, entries);
+                if let Outcome::ExpectMismatch { next, .. } = outcome {
+                    *self = before;
+                    return Outcome::ExpectMismatch { log: None, next };
+                }
+                outcome
+            }
+        }
+    }
+
+    fn create(&mut self, name: &'static str, created_ms: u64) -> Outcome {
+        if name.contains(char::is_control) {
+            return Outcome::BadName;
+        }
+        if ShardId::of_name(name, SHARDS) != SHARD {
+            return Outcome::WrongShard;
+        }
+        self.created += 1;
+        let id = LogId::new(SHARD, self.created);
+        self.logs.push(ModelLog { id, name, created_ms, entries: Vec::new() });
+        Outcome::Created(id)
+    }
+
+    fn append(&mut self, at: usize, expect: Option<Index>, entries: &[Vec<u8>]) -> Outcome {
+        let log = &mut self.logs[at];
+        let next = Index(log.entries.len() as u64);
+        if expect.is_some_and(|expect| expect != next) {
+            return Outcome::ExpectMismatch { log: Some(log.id), next };
+        }
+        log.entries.extend_from_slice(entries);
+        Outcome::Appended { log: log.id, first: next, count: entries.len() as u32 }
+    }
+
+    fn missing(&self, id: LogId) -> Outcome {
+        if id.shard() == SHARD { Outcome::UnknownLog } else { Outcome::WrongShard }
+    }
+
+    fn list(&self, prefix: &str, after: &str, limit: usize) -> (Vec<LogStat>, bool) {
+        let mut stats: Vec<LogStat> = self
+            .logs
+            .iter()
+            .filter(|log| log.name.starts_with(prefix) && log.name > after)
+            .map(ModelLog::stat)
+            .collect();
+        stats.sort_by(|a, b| a.name.cmp(&b.name));
+        let more = stats.len() > limit;
+        stats.truncate(limit);
+        (stats, more)
+    }
+
+    /// The same state whichever order its logs were made in.
+    fn sorted(mut self) -> Model {
+        self.logs.sort_by_key(|log| log.id);
+        self
+    }
+}
+
+fn entries() -> impl Strategy<Value = Vec<Vec<u8>>> {
+    prop::collection::vec(prop::collection::vec(0u8..3, 0..4), 1..4)
+}
+
+fn log_id() -> impl Strategy<Value = LogId> {
+    prop_oneof![
+        9 => (1u64..5).prop_map(|counter| LogId::new(SHARD, counter)),
+        1 => (1u64..3).prop_map(|counter| LogId::new(ShardId(1), counter)),
+    ]
+}
+
+fn expect() -> impl Strategy<Value = Option<Index>> {
+    prop_oneof![3 => Just(None), 2 => (0u64..6).prop_map(|index| Some(Index(index)))]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let name = || prop::sample::select(&NAMES[..]);
+    prop_oneof![
+        2 => (name(), 0u64..3).prop_map(|(name, ms)| Op::Create(name, ms)),
+        1 => log_id().prop_map(Op::Delete),
+        6 => (log_id(), expect(), entries()).prop_map(|(id, at, data)| Op::Append(id, at, data)),
+        3 => (name(), 0u64..3, expect(), entries())
+            .prop_map(|(name, ms, at, data)| Op::AppendCreate(name, ms, at, data)),
+    ]
+}
+
+/// Values of a few commands each; one without commands is a no-op.
+fn values() -> impl Strategy<Value = Vec<Vec<Op>>> {
+    prop::collection::vec(prop::collection::vec(op(), 0..12), 1..12)
+}
+
+fn apply(rig: &mut Rig, ops: &[Op]) -> Vec<Outcome> {
+    let entries: Vec<Entries> = ops.iter().map(Op::entries).collect();
+    let commands: Vec<_> = ops.iter().zip(&entries).map(|(op, data)| op.command(data)).collect();
+    rig.apply(&commands)
+}
+
+/// The entries that a read must answer.
+fn window(entries: &[Vec<u8>], from: usize, max_entries: u32, max_bytes: u32) -> Vec<Vec<u8>> {
+    let (mut bytes, mut window) = (0, Vec::new());
+    for entry in entries.iter().skip(from) {
+        bytes += ENTRY_PREFIX_BYTES + entry.len();
+        let over = max_bytes > 0 && bytes > max_bytes as usize && !window.is_empty();
+        if over || max_entries > 0 && window.len() == max_entries as usize {
+            break;
+        }
+        window.push(entry.clone());
+    }
+    window
+}
+
+fn assert_same(rig: &Rig, model: &Model) {
+    assert_eq!(rig.machine.applied_upto(), Slot(model.slots));
+    assert_eq!(rig.machine.logs_count(), model.logs.len());
+    for log in &model.logs {
+        assert_eq!(rig.machine.stat(&LogRef::Id(log.id)), Ok(log.stat()));
+        assert_eq!(rig.machine.stat(&by_name(log.name)), Ok(log.stat()));
+        assert_eq!(rig.read(log.id, 0, 0, 0), log.entries);
+    }
+    for counter in 1..=model.created + 1 {
+        let id = LogId::new(SHARD, counter);
+        if model.logs.iter().all(|log| log.id != id) {
+            assert_eq!(rig.machine.stat(&LogRef::Id(id)), Err(LookupError::UnknownLog));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(super::generated(256))]
+
+    // R22: whatever is applied, outcomes, data, entries and lists are those of the naive model.
+    #[test]
+    fn r22_the_machine_is_the_naive_model(
+        values in values(),
+        reads in prop::collection::vec((0usize..24, 0u32..6, 0u32..60), 8),
+        lists in prop::collection::vec(
+            (prop::sample::select(&["", "a", "a/", "é", "z"][..]),
+             prop::sample::select(&["", "a", "a/1", "aa", "b", "é"][..]), 0usize..4), 4),
+    ) {
+        let (mut rig, mut model) = (Rig::of(SHARD, SHARDS), Model::default());
+        for ops in &values {
+            prop_assert_eq!(apply(&mut rig, ops), model.apply(ops));
+            assert_same(&rig, &model);
+        }
+        for log in &model.logs {
+            for &(from, entries, bytes) in &reads {
+                let found = rig.read(log.id, from as u64, entries, bytes);
+                prop_assert_eq!(found, window(&log.entries, from, entries, bytes));
+            }
+        }
+        for (prefix, after, limit) in lists {
+            prop_assert_eq!(rig.machine.list(prefix, after, limit), model.list(prefix, after, limit));
+        }
+    }
+
+    // R22, R23: a replica that replays the values later, in one go, arrives at the very same state.
+    #[test]
+    fn r23_a_replay_arrives_at_the_same_state(values in values()) {
+        let mut rig = Rig::of(SHARD, SHARDS);
+        values.iter().for_each(|ops| drop(apply(&mut rig, ops)));
+        let mut replica = Machine::new(SHARD, SHARDS);
+        for (slot, value) in &rig.values {
+            replica.apply(*slot, value).unwrap();
+        }
+        prop_assert_eq!(replica.digest(), rig.machine.digest());
+        prop_assert_eq!(replica, rig.machine);
+    }
+
+    // R23: two replicas that part anywhere differ in their digests exactly when their states do.
+    #[test]
+    fn r23_digests_agree_exactly_when_states_do(
+        values in values(),
+        at in any::<prop::sample::Index>(),
+        inside in any::<prop::sample::Index>(),
+        other in op(),
+        how in 0..4,
+    ) {
+        let mut parted = values.clone();
+        let ops = &mut parted[at.index(values.len())];
+        let inside = inside.index(ops.len() + 1);
+        match how {
+            0 => ops.insert(inside, other),
+            1 if inside < ops.len() => ops[inside] = other,
+            2 if inside < ops.len() => drop(ops.remove(inside)),
+            _ => ops.rotate_left(inside),
+        }
+        let (mut one, mut model) = (Rig::of(SHARD, SHARDS), Model::default());
+        let (mut two, mut parted_model) = (Rig::of(SHARD, SHARDS), Model::default());
+        for (ops, parted_ops) in values.iter().zip(&parted) {
+            apply(&mut one, ops);
+            apply(&mut two, parted_ops);
+            model.apply(ops);
+            parted_model.apply(parted_ops);
+            let same = model.clone().sorted() == parted_model.clone().sorted();
+            prop_assert_eq!(one.machine.digest() == two.machine.digest(), same);
+        }
+    }
+}
+
+// The names above are worth their place: both shards, and prefixes, occur among them.
+#[test]
+fn the_models_names_cover_both_shards() {
+    let ours = NAMES.iter().filter(|name| ShardId::of_name(name, SHARDS) == SHARD).count();
+    assert!((3..=6).contains(&ours), "{ours} of {} names are this shard's", NAMES.len());
+    assert!(value_of(&[]).is_noop());
+}

@@ -1,0 +1,313 @@
+//! The acceptor: what was promised, what was accepted (Paxos Made Simple, section 2.2).
+
+use super::effects::{Effects, Plain, Vote};
+use super::replica::{Replica, Role};
+use crate::limits::PROMISE_PAGE_SLOTS;
+use crate::types::{Ballot, NodeId, Record, Slot, Tick, Value};
+use crate::wire::peer::{
+    Accept, Accepted, Damage, Fetch, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise,
+    Report, Resend,
+};
+use std::collections::BTreeMap;
+
+/// What an acceptor holds above the chosen watermark.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Acceptor {
+    /// Accepted and not yet known chosen, at the highest ballot each. Bounded by C4.
+    pub(super) accepted: BTreeMap<Slot, (Ballot, Value)>,
+    /// What the disk lost of single slots (C5). A later accept repairs the slot.
+    pub(super) reports: BTreeMap<Slot, Report>,
+    /// What the disk lost of slots unknown.
+    pub(super) damage: Option<Damage>,
+    /// The run of slots accepted in one ballot, from that ballot's first slot on (C3).
+    pub(super) stream: Option<Stream>,
+}
+
+/// Every slot from `first` to `upto` is accepted in exactly `ballot`, or known chosen (C3).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Stream {
+    pub(super) ballot: Ballot,
+    pub(super) first: Slot,
+    pub(super) upto: Slot,
+    /// When the leader was last asked to send again what is missing behind `upto`.
+    pub(super) resend_asked: Option<(Slot, Tick)>,
+}
+
+impl Acceptor {
+    pub(super) fn remember(
+        accepted: BTreeMap<Slot, (Ballot, Value)>,
+        reports: BTreeMap<Slot, Report>,
+        damage: Option<Damage>,
+    ) -> Acceptor {
+        Acceptor { accepted, reports, damage, stream: None }
+    }
+
+    pub(super) fn damaged_slots(&self) -> usize {
+        self.reports.len() + usize::from(self.damage.is_some())
+    }
+
+    /// What this acceptor says of a slot above its chosen watermark (C5).
+    pub(super) fn report(&self, slot: Slot) -> Option<Report> {
+        let exact = self.accepted.get(&slot).map(|(ballot, _)| Report::Accepted(*ballot));
+        let lost = self.damage.filter(|damage| slot <= damage.upto).map(|damage| {
+            if damage.suspect { Report::Suspect(damage.hi) } else { Report::Damaged(damage.hi) }
+        });
+        let lost = worse(self.reports.get(&slot).copied(), lost);
+        match (exact, lost) {
+            (Some(Report::Accepted(ballot)), Some(lost)) if lost.ballot() > ballot => Some(lost),
+            (Some(exact), _) => Some(exact),
+            (None, lost) => lost,
+        }
+    }
+
+    /// The reports of every slot above `chosen_upto` that has one, by rising slot.
+    pub(super) fn reports_above(&self, chosen_upto: Slot) -> Vec<(Slot, Report)> {
+        let mut slots: Vec<Slot> =
+            self.accepted.range(chosen_upto.next()..).map(|e| *e.0).collect();
+        slots.extend(self.reports.range(chosen_upto.next()..).map(|entry| *entry.0));
+        slots.sort_unstable();
+        slots.dedup();
+        slots.into_iter().filter_map(|slot| Some((slot, self.report(slot)?))).collect()
+    }
+
+    /// Forgets what is settled up to `chosen_upto`.
+    pub(super) fn settle(&mut self, chosen_upto: Slot) {
+        while self.reports.first_key_value().is_some_and(|entry| *entry.0 <= chosen_upto) {
+            self.reports.pop_first();
+        }
+        if self.damage.is_some_and(|damage| damage.upto <= chosen_upto) {
+            self.damage = None;
+        }
+    }
+
+    /// The run of slots held in exactly `ballot` from its first slot on, counted from memory.
+    fn run(&self, ballot: Ballot, first: Slot, chosen_upto: Slot) -> Slot {
+        let mut upto = first.prev().max(chosen_upto);
+        while self.accepted.get(&upto.next()).is_some_and(|held| held.0 == ballot) {
+            upto = upto.next();
+        }
+        upto
+    }
+}
+
+/// Of two accounts of a loss, the one that admits more.
+fn worse(a: Option<Report>, b: Option<Report>) -> Option<Report> {
+    match (a, b) {
+        (Some(a), Some(b)) if b.ballot() > a.ballot() => Some(b),
+        (Some(a), _) => Some(a),
+        (None, b) => b,
+    }
+}
+
+impl Report {
+    /// The ballot that the report names, or its bound.
+    #[must_use]
+    pub fn ballot(self) -> Ballot {
+        match self {
+            Report::Accepted(ballot)
+            | Report::ValueDamaged(ballot)
+            | Report::Damaged(ballot)
+            | Report::Suspect(ballot) => ballot,
+        }
+    }
+
+    /// The value, at least, does not verify.
+    #[must_use]
+    pub fn is_damage(self) -> bool {
+        match self {
+            Report::Accepted(_) => false,
+            Report::ValueDamaged(_) | Report::Damaged(_) | Report::Suspect(_) => true,
+        }
+    }
+}
+
+impl Replica {
+    /// Phase 1b. Refuses by number (nack) or by time (a lease that runs, C16).
+    pub(super) fn on_prepare(&mut self, now: Tick, from: NodeId, p: &Prepare, fx: &mut Effects) {
+        self.round_seen = self.round_seen.max(p.ballot.round);
+        if !self.may_vote(now) || p.ballot.node != from {
+            return;
+        }
+        if p.ballot < self.hard.promised {
+            return self.nack(from, p.ballot, fx);
+        }
+        if p.ballot > self.hard.promised {
+            let wait_us = self.promise_wait(now, from, p.released);
+            if wait_us > 0 {
+                let refusal = LeaseRefusal { ballot: p.ballot, wait_us };
+                return fx.send(from, Plain::LeaseRefusal(refusal));
+            }
+            self.promise_ballot(p.ballot, fx);
+            self.become_follower(now, None, fx);
+        }
+        for page in self.promise_pages(p.ballot) {
+            fx.send_after(self.last_lsn(), from, Vote::Promise(page));
+        }
+    }
+
+    /// Microseconds until this acceptor may promise a ballot of `node`; 0 for at once.
+    pub(super) fn promise_wait(&self, now: Tick, node: NodeId, released: Ballot) -> u64 {
+        let boot = self.boot_wait_until.since(now);
+        let own = self.lease_end_as_leader().since(now);
+        let granted = match &self.grant {
+            Some(grant) if grant.ballot.node == node || grant.ballot == released => 0,
+            Some(grant) => grant.until.since(now),
+            None => 0,
+        };
+        boot.max(own).max(granted)
+    }
+
+    /// The promise for `ballot`, in bounded pages (C4).
+    pub(super) fn promise_pages(&self, ballot: Ballot) -> Vec<Promise> {
+        let reports = self.acceptor.reports_above(self.chosen_upto);
+        let mut chunks: Vec<&[(Slot, Report)]> = reports.chunks(PROMISE_PAGE_SLOTS).collect();
+        if chunks.is_empty() {
+            chunks.push(&[]);
+        }
+        let last = chunks.len() - 1;
+        let page = |(number, chunk): (usize, &&[(Slot, Report)])| Promise {
+            ballot,
+            page: number as u32,
+            last: number == last,
+            chosen_upto: self.chosen_upto,
+            trimmed_upto: Slot(0),
+            damage: self.acceptor.damage,
+            reports: chunk.to_vec(),
+        };
+        chunks.iter().enumerate().map(page).collect()
+    }
+
+    pub(super) fn nack(&self, to: NodeId, ballot: Ballot, fx: &mut Effects) {
+        let promised = self.hard.promised;
+        assert!(ballot < promised, "nack of a ballot not below: {ballot} promised={promised}");
+        fx.send(to, Plain::Nack(Nack { ballot, promised }));
+    }
+
+    /// A leader of `ballot` spoke: it has won phase 1, so its ballot may be promised without asking
+    /// whether a grant runs (R14, C16).
+    pub(super) fn follow(&mut self, now: Tick, leader: NodeId, ballot: Ballot, fx: &mut Effects) {
+        assert!(ballot >= self.hard.promised, "follow {ballot} below {}", self.hard.promised);
+        if ballot > self.hard.promised {
+            self.promise_ballot(ballot, fx);
+        }
+        match &self.role {
+            Role::Follower if self.leader == Some(leader) => {
+                self.heard_at = now;
+                self.wait_for_silence(now);
+            }
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) | Role::Leader(_) => {
+                self.become_follower(now, Some(leader), fx);
+            }
+        }
+    }
+
+    /// Phase 2b. Accepts in slot order only, so that what a ballot got accepted here is a run from
+    /// its first slot on, and the acknowledgement can be cumulative (C3).
+    pub(super) fn on_accept(&mut self, now: Tick, from: NodeId, a: Accept, fx: &mut Effects) {
+        if !self.may_vote(now) || a.ballot.node != from {
+            return;
+        }
+        if a.ballot < self.hard.promised {
+            return self.nack(from, a.ballot, fx);
+        }
+        self.follow(now, from, a.ballot, fx);
+        self.note_mark(now, a.ballot, a.chosen_upto, fx);
+        self.advance_marked(fx);
+        // Behind: learn first. The leader sends again what is refused here (C4).
+        if a.slot > self.chosen_upto.plus(2 * self.config.window_slots) {
+            return self.learn_more(now, fx);
+        }
+        let upto = self.stream(a.ballot, a.first);
+        if a.slot > upto.next() {
+            self.ask_resend(now, from, a.ballot, upto.next(), fx);
+        } else {
+            self.accept_next(a, upto, fx);
+            let upto = self.stream_upto();
+            let accepted = self.accepted_upto(from, upto);
+            fx.send_after(self.last_lsn(), from, Vote::Accepted(accepted));
+        }
+        self.advance_marked(fx);
+        self.learn_more(now, fx);
+    }
+
+    fn accept_next(&mut self, a: Accept, upto: Slot, fx: &mut Effects) {
+        if a.slot <= upto {
+            return; // Held already: the acknowledgement alone is repeated.
+        }
+        let (slot, ballot, chosen_upto) = (a.slot, a.ballot, a.chosen_upto);
+        let record = Record::Accepted { slot, ballot, chosen_upto, value: a.value.clone() };
+        self.persist(record, fx);
+        self.acceptor.accepted.insert(slot, (ballot, a.value));
+        self.acceptor.reports.remove(&slot);
+        if let Some(stream) = &mut self.acceptor.stream {
+            stream.upto = slot;
+            stream.resend_asked = None;
+        }
+    }
+
+    pub(super) fn accepted_upto(&self, leader: NodeId, upto: Slot) -> Accepted {
+        debug_assert_eq!(leader, self.hard.promised.node, "acknowledged to its ballot's leader");
+        let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
+        Accepted { ballot, upto, chosen_upto, durable: self.last_lsn() }
+    }
+
+    /// The run of `ballot`, begun if this is its first accept here in this life.
+    pub(super) fn stream(&mut self, ballot: Ballot, first: Slot) -> Slot {
+        let known = self.acceptor.stream.as_ref().map(|stream| (stream.ballot, stream.first));
+        if known != Some((ballot, first)) {
+            let upto = self.acceptor.run(ballot, first, self.chosen_upto);
+            self.acceptor.stream = Some(Stream { ballot, first, upto, resend_asked: None });
+        }
+        self.stream_upto()
+    }
+
+    /// The end of the run, which slots since known to be chosen carry forward.
+    pub(super) fn stream_upto(&mut self) -> Slot {
+        let (acceptor, chosen_upto) = (&mut self.acceptor, self.chosen_upto);
+        let Some((ballot, upto)) = acceptor.stream.as_ref().map(|s| (s.ballot, s.upto)) else {
+            return Slot(0);
+        };
+        if upto >= chosen_upto {
+            return upto;
+        }
+        let upto = acceptor.run(ballot, chosen_upto.next(), chosen_upto);
+        if let Some(stream) = &mut acceptor.stream {
+            stream.upto = upto;
+        }
+        upto
+    }
+
+    pub(super) fn ask_resend(
+        &mut self,
+        now: Tick,
+        to: NodeId,
+        ballot: Ballot,
+        slot: Slot,
+        fx: &mut Effects,
+    ) {
+        let (retry_us, chosen_upto) = (self.config.timing.retry_us, self.chosen_upto);
+        let Some(stream) = &mut self.acceptor.stream else { return };
+        if stream.resend_asked.is_some_and(|(at, when)| at == slot && now.since(when) < retry_us) {
+            return;
+        }
+        stream.resend_asked = Some((slot, now));
+        fx.send(to, Plain::Resend(Resend { ballot, from: slot, chosen_upto }));
+    }
+
+    /// Answers with exactly (slot, ballot), or says why not (C6).
+    pub(super) fn on_fetch(&self, from: NodeId, fetch: &Fetch, fx: &mut Effects) {
+        let Fetch { ballot, slot, of } = *fetch;
+        let outcome = if slot <= self.chosen_upto {
+            FetchOutcome::Chosen
+        } else {
+            match self.acceptor.accepted.get(&slot) {
+                Some((held, value)) if *held == of => FetchOutcome::Held(value.clone()),
+                Some(_) | None => match self.acceptor.reports.get(&slot) {
+                    Some(Report::ValueDamaged(held)) if *held == of => FetchOutcome::Damaged,
+                    Some(_) | None => FetchOutcome::NotHeld,
+                },
+            }
+        };
+        fx.send(from, Plain::Fetched(Fetched { ballot, slot, of, outcome }));
+    }
+}

@@ -1,0 +1,410 @@
+//! Canvass and campaign: how a follower comes to lead (Paxos Made Simple, section 2.2, phase 1;
+//! the scout of Paxos Made Moderately Complex; CONSENSUS C5 to C8, C18).
+
+use super::effects::{Effects, Plain, Stop, Vote};
+use super::pipeline::{Follower, Leadership};
+use super::replica::{Replica, Role};
+use super::settle::Settled;
+use crate::types::{Ballot, NodeId, Slot, Tick, Value};
+use crate::wire::peer::{
+    Canvass, CanvassAnswer, Damage, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise,
+    Report,
+};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Asking whether to campaign; changes no acceptor's state.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Canvassing {
+    pub(super) attempt: u64,
+    pub(super) until: Tick,
+    pub(super) yes: BTreeSet<NodeId>,
+}
+
+/// One attempt at phase 1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Campaign {
+    pub(super) ballot: Ballot,
+    pub(super) released: Ballot,
+    pub(super) retry_at: Tick,
+    /// Without progress until then the campaign is given up.
+    pub(super) give_up_at: Tick,
+    pub(super) promises: BTreeMap<NodeId, Pages>,
+    /// Promises that no longer count: the slots they report as chosen cannot be had (C7).
+    pub(super) dropped: BTreeSet<NodeId>,
+    /// Values fetched, each under the exact ballot that was asked for (C6).
+    pub(super) fetched: BTreeMap<Slot, (Ballot, Value)>,
+    pub(super) fetching: BTreeMap<Slot, (Ballot, NodeId, Tick)>,
+    /// Who said not to hold what.
+    pub(super) fetch_failed: BTreeSet<(Slot, Ballot, NodeId)>,
+    /// Who did not answer in time: asked again when there is nobody else.
+    pub(super) fetch_late: BTreeSet<(Slot, Ballot, NodeId)>,
+}
+
+/// The pages of one member's promise.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Pages {
+    pub(super) next: u32,
+    pub(super) complete: bool,
+    pub(super) chosen_upto: Slot,
+    pub(super) damage: Option<Damage>,
+    pub(super) reports: BTreeMap<Slot, Report>,
+}
+
+impl Pages {
+    pub(super) fn report(&self, slot: Slot) -> Option<Report> {
+        let lost = self.damage.filter(|damage| slot <= damage.upto);
+        let lost = lost.map(|damage| {
+            if damage.suspect { Report::Suspect(damage.hi) } else { Report::Damaged(damage.hi) }
+        });
+        self.reports.get(&slot).copied().or(lost)
+    }
+
+    /// The highest slot of which the promise says more than "nothing accepted".
+    pub(super) fn last(&self) -> Slot {
+        let reported = self.reports.last_key_value().map_or(Slot(0), |entry| *entry.0);
+        reported.max(self.damage.map_or(Slot(0), |damage| damage.upto))
+    }
+}
+
+impl Replica {
+    /// This replica could serve if it were elected.
+    pub(super) fn may_campaign(&self, now: Tick, released: Ballot) -> bool {
+        self.hard.formed
+            && self.hard_lsn <= self.durable
+            && self.holes().is_empty()
+            && self.may_vote(now)
+            && self.promise_wait(now, self.config.me, released) == 0
+    }
+
+    pub(super) fn follower_tick(&mut self, now: Tick, fx: &mut Effects) {
+        if now < self.election_at {
+            return;
+        }
+        if !self.may_campaign(now, Ballot::ZERO) {
+            let wait = self.promise_wait(now, self.config.me, Ballot::ZERO);
+            let jitter = self.random.below(self.config.timing.jitter_us + 1);
+            self.election_at =
+                now.after(wait.max(self.config.timing.heartbeat_us / 4) + jitter / 8);
+            return;
+        }
+        self.canvass(now, fx);
+    }
+
+    /// Asks first, changing no state (C18).
+    fn canvass(&mut self, now: Tick, fx: &mut Effects) {
+        self.attempt += 1;
+        self.leader = None;
+        let (attempt, chosen_upto) = (self.attempt, self.chosen_upto);
+        let until = now.after(self.config.timing.retry_us);
+        let yes = BTreeSet::from([self.config.me]);
+        self.role = Role::Canvassing(Canvassing { attempt, until, yes });
+        self.broadcast(&Plain::Canvass(Canvass { attempt, chosen_upto }), fx);
+        self.count_canvass(now, fx);
+    }
+
+    pub(super) fn canvass_tick(&mut self, now: Tick, _fx: &mut Effects) {
+        let Role::Canvassing(canvassing) = &self.role else { return };
+        if now >= canvassing.until {
+            self.role = Role::Follower;
+            self.election_at = now.after(self.random.below(self.config.timing.jitter_us + 1));
+        }
+    }
+
+    /// Yes only if no leader is alive here, and no value is missing that the candidate would have
+    /// to learn from here.
+    pub(super) fn on_canvass(&mut self, now: Tick, from: NodeId, c: &Canvass, fx: &mut Effects) {
+        let silent = match &self.role {
+            Role::Follower => {
+                self.leader.is_none() || now.since(self.heard_at) >= self.config.timing.election_us
+            }
+            Role::Canvassing(_) => true,
+            Role::Candidate(_) => true,
+            Role::Leader(_) => false,
+        };
+        let granted = self.promise_wait(now, from, Ballot::ZERO) > 0;
+        let serves = self.holes().range(c.chosen_upto.next()..).next().is_none();
+        let yes = silent && !granted && serves && self.may_vote(now);
+        let (promised, chosen_upto) = (self.hard.promised, self.chosen_upto);
+        let answer = CanvassAnswer { attempt: c.attempt, yes, promised, chosen_upto };
+        fx.send(from, Plain::CanvassAnswer(answer));
+    }
+
+    pub(super) fn on_canvass_answer(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        answer: &CanvassAnswer,
+        fx: &mut Effects,
+    ) {
+        self.heard_chosen(from, answer.chosen_upto);
+        self.round_seen = self.round_seen.max(answer.promised.round);
+        // Behind, perhaps because the leader cannot be heard here: whoever answers can teach.
+        self.learner.want(answer.chosen_upto);
+        self.learn_more(now, fx);
+        let Role::Canvassing(canvassing) = &mut self.role else { return };
+        if answer.attempt == canvassing.attempt && answer.yes {
+            canvassing.yes.insert(from);
+            self.count_canvass(now, fx);
+        }
+    }
+
+    fn count_canvass(&mut self, now: Tick, fx: &mut Effects) {
+        let Role::Canvassing(canvassing) = &self.role else { return };
+        // Who wins a small prepare quorum but reaches no accept quorum would lead nothing, and keep
+        // those from leading that reach one (C18).
+        let quorums = self.config.quorums;
+        let needed = quorums.prepare.max(quorums.accept);
+        if canvassing.yes.len() >= needed && self.may_campaign(now, Ballot::ZERO) {
+            self.campaign(now, Ballot::ZERO, fx);
+        }
+    }
+
+    /// Begins phase 1 in a ballot never used before: above every round seen, durable before the
+    /// first prepare leaves (C1, R15).
+    pub(super) fn campaign(&mut self, now: Tick, released: Ballot, fx: &mut Effects) {
+        let round = self.round_seen.max(self.hard.promised.round) + 1;
+        let ballot = Ballot::new(round, self.config.me);
+        self.become_follower(now, None, fx);
+        self.promise_ballot(ballot, fx);
+        self.learner.forgive();
+        self.role = Role::Candidate(Campaign {
+            ballot,
+            released,
+            retry_at: now.after(self.config.timing.retry_us),
+            give_up_at: now.after(4 * self.config.timing.election_us),
+            promises: BTreeMap::new(),
+            dropped: BTreeSet::new(),
+            fetched: BTreeMap::new(),
+            fetching: BTreeMap::new(),
+            fetch_failed: BTreeSet::new(),
+            fetch_late: BTreeSet::new(),
+        });
+        self.send_prepares(fx);
+    }
+
+    fn send_prepares(&mut self, fx: &mut Effects) {
+        let Role::Candidate(campaign) = &self.role else { return };
+        let (ballot, released) = (campaign.ballot, campaign.released);
+        let prepare = Prepare { ballot, chosen_upto: self.chosen_upto, released };
+        for node in self.config.others() {
+            if !campaign.promises.get(&node).is_some_and(|pages| pages.complete) {
+                fx.send_after(self.hard_lsn, node, Vote::Prepare(prepare.clone()));
+            }
+        }
+    }
+
+    pub(super) fn campaign_tick(&mut self, now: Tick, fx: &mut Effects) {
+        let retry_us = self.config.timing.retry_us;
+        let Role::Candidate(campaign) = &mut self.role else { return };
+        if now >= campaign.give_up_at {
+            self.become_follower(now, None, fx);
+            return;
+        }
+        if now >= campaign.retry_at {
+            campaign.retry_at = now.after(retry_us);
+            let late: Vec<Slot> = campaign
+                .fetching
+                .iter()
+                .filter(|(_, (_, _, at))| now.since(*at) >= retry_us)
+                .map(|(slot, _)| *slot)
+                .collect();
+            for slot in late {
+                if let Some((of, node, _)) = campaign.fetching.remove(&slot) {
+                    campaign.fetch_late.insert((slot, of, node));
+                }
+            }
+            self.send_prepares(fx);
+            self.campaign_step(now, fx);
+        }
+    }
+
+    /// Phase 1b arrived: one page. It counts when all pages are here, under this very ballot.
+    pub(super) fn on_promise(&mut self, now: Tick, from: NodeId, p: Promise, fx: &mut Effects) {
+        self.heard_chosen(from, p.chosen_upto);
+        let Role::Candidate(campaign) = &mut self.role else { return };
+        if p.ballot != campaign.ballot {
+            return;
+        }
+        let pages = campaign.promises.entry(from).or_default();
+        if pages.complete {
+            return;
+        }
+        if p.page == 0 {
+            *pages = Pages::default();
+        }
+        if p.page != pages.next {
+            return; // A page was lost: the repeated prepare begins anew.
+        }
+        pages.next += 1;
+        pages.complete = p.last;
+        pages.chosen_upto = p.chosen_upto;
+        pages.damage = p.damage;
+        pages.reports.extend(p.reports);
+        if pages.complete {
+            campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+            self.campaign_step(now, fx);
+        }
+    }
+
+    pub(super) fn on_lease_refusal(&mut self, now: Tick, _from: NodeId, refusal: &LeaseRefusal) {
+        let Role::Candidate(campaign) = &mut self.role else { return };
+        if refusal.ballot == campaign.ballot {
+            campaign.retry_at = campaign.retry_at.min(now.after(refusal.wait_us + 1_000));
+        }
+    }
+
+    /// A higher ballot was promised somewhere. A leader whose lease still runs has lost nobody but
+    /// the one locked out, and campaigns higher at once (C18).
+    pub(super) fn on_nack(&mut self, now: Tick, _from: NodeId, nack: &Nack, fx: &mut Effects) {
+        self.round_seen = self.round_seen.max(nack.promised.round);
+        match &self.role {
+            Role::Leader(leadership) if leadership.ballot == nack.ballot => {
+                let holds = self.lease_valid(now) && self.hard.promised == nack.ballot;
+                if holds && leadership.hand_over_by.is_none() {
+                    self.campaign(now, Ballot::ZERO, fx);
+                } else {
+                    self.become_follower(now, None, fx);
+                }
+            }
+            Role::Candidate(campaign) if campaign.ballot == nack.ballot => {
+                self.become_follower(now, None, fx);
+                let jitter = self.random.below(2 * self.config.timing.jitter_us + 1);
+                self.election_at = now.after(self.config.timing.heartbeat_us + jitter);
+            }
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) | Role::Leader(_) => {}
+        }
+    }
+
+    /// The value for exactly (slot, ballot), or why not (C6).
+    pub(super) fn on_fetched(&mut self, now: Tick, from: NodeId, f: Fetched, fx: &mut Effects) {
+        self.learn_copy(now, &f, fx);
+        let Role::Candidate(campaign) = &mut self.role else { return };
+        if f.ballot != campaign.ballot {
+            return;
+        }
+        let asked = campaign.fetching.get(&f.slot).is_some_and(|x| x.0 == f.of && x.1 == from);
+        if asked {
+            campaign.fetching.remove(&f.slot);
+        }
+        match f.outcome {
+            FetchOutcome::Held(value) => {
+                campaign.fetched.insert(f.slot, (f.of, value));
+                campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+            }
+            FetchOutcome::Damaged | FetchOutcome::NotHeld => {
+                campaign.fetch_failed.insert((f.slot, f.of, from));
+            }
+            FetchOutcome::Chosen => {
+                campaign.fetch_failed.insert((f.slot, f.of, from));
+                self.heard_chosen(from, f.slot);
+                self.learner.want(f.slot);
+                self.learn_more(now, fx);
+            }
+        }
+        self.campaign_step(now, fx);
+    }
+
+    /// Takes the campaign as far as what has arrived allows.
+    pub(super) fn campaign_step(&mut self, now: Tick, fx: &mut Effects) {
+        let Some(base) = self.campaign_base() else { return };
+        if self.chosen_upto < base {
+            return self.campaign_learn(now, base, fx);
+        }
+        match self.settle_open_slots(now, fx) {
+            Settled::All(values) => self.become_leader(now, values, fx),
+            Settled::Waiting => {}
+            Settled::Never(slot) => self.stop(Stop::Unsettled { slot }, fx),
+        }
+    }
+
+    /// The nodes whose promises count now, this one included once its own is durable.
+    pub(super) fn counted(&self) -> Vec<NodeId> {
+        let Role::Candidate(campaign) = &self.role else { return Vec::new() };
+        let complete = |(node, pages): (&NodeId, &Pages)| pages.complete.then_some(*node);
+        let mut counted: Vec<NodeId> = campaign.promises.iter().filter_map(complete).collect();
+        counted.retain(|node| !campaign.dropped.contains(node));
+        if self.hard_lsn <= self.durable {
+            counted.push(self.config.me);
+        }
+        counted.sort_unstable();
+        counted
+    }
+
+    /// The highest chosen watermark among the promises counted, once they are a prepare quorum.
+    fn campaign_base(&self) -> Option<Slot> {
+        let Role::Candidate(campaign) = &self.role else { return None };
+        let counted = self.counted();
+        if counted.len() < self.config.quorums.prepare {
+            return None;
+        }
+        let watermark = |node: &NodeId| {
+            campaign.promises.get(node).map_or(self.chosen_upto, |pages| pages.chosen_upto)
+        };
+        counted.iter().map(watermark).max()
+    }
+
+    /// Slots up to the base are learned, not proposed. If nobody can serve them, the promises that
+    /// speak of them are dropped, and the quorum is completed with others (C7).
+    fn campaign_learn(&mut self, now: Tick, base: Slot, fx: &mut Effects) {
+        self.learner.want(base);
+        self.learn_more(now, fx);
+        let able = |node: NodeId| {
+            self.peers.get(&node).is_some_and(|p| p.up && p.chosen_upto > self.chosen_upto)
+                && !self.learner.refused(node)
+        };
+        if self.config.others().any(able) {
+            return;
+        }
+        let chosen_upto = self.chosen_upto;
+        let Role::Candidate(campaign) = &mut self.role else { return };
+        let ahead = campaign.promises.iter().filter(|(_, pages)| pages.chosen_upto > chosen_upto);
+        let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
+        campaign.dropped.extend(ahead);
+        self.learner.forgive();
+        self.campaign_step(now, fx);
+    }
+
+    /// Phase 1 is won: every value found is proposed again, whatever its old ballot (C8). What is
+    /// proposed is of this ballot, so that it is served once all of it is chosen (R17, R19); a
+    /// leader that finds nothing proposes a no-op. One more behind the others would let the open
+    /// range grow with every failed leadership (C4).
+    fn become_leader(&mut self, now: Tick, mut values: Vec<Value>, fx: &mut Effects) {
+        if values.is_empty() {
+            values.push(Value::noop());
+        }
+        let Role::Candidate(campaign) = &self.role else { panic!("only a candidate is elected") };
+        let ballot = campaign.ballot;
+        assert_eq!(ballot, self.hard.promised, "elected in a ballot that is no longer promised");
+        assert!(self.counted().len() >= self.config.quorums.prepare, "elected without a quorum");
+        let first = self.chosen_upto.next();
+        let follower = |node: NodeId| {
+            let chosen_upto = self.peers.get(&node).map_or(Slot(0), |peer| peer.chosen_upto);
+            let sent = first.prev();
+            (node, Follower { upto: sent, sent, chosen_upto, moved_at: now, ..Follower::default() })
+        };
+        let followers = self.config.others().map(follower).collect();
+        self.role = Role::Leader(Leadership {
+            ballot,
+            first,
+            next_slot: first,
+            serving_from: first.plus(values.len() as u64 - 1),
+            own_upto: first.prev(),
+            own_pending: VecDeque::new(),
+            open_bytes: 0,
+            followers,
+            began_at: now,
+            heartbeat_at: now,
+            heartbeat_sent: Tick(0),
+            mark_at: None,
+            renounced: false,
+            hand_over_by: None,
+        });
+        self.acceptor.stream = None;
+        self.leader = Some(self.config.me);
+        for value in values {
+            self.propose_next(now, value, fx);
+        }
+        self.heartbeat(now, fx);
+        self.pump_all(now, fx);
+    }
+}

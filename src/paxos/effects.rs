@@ -1,0 +1,180 @@
+//! What a replica wants done. The order of durability is in the type: a vote has no way out but
+//! behind its own record (CONSENSUS C1).
+
+use crate::types::{Ballot, Lsn, NodeId, Record, Slot, Value};
+use crate::wire::peer;
+
+/// One thing a replica wants done. Effects are carried out in the order of their emission.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Append the record to the journal. LSNs are dense.
+    Persist(Lsn, Record),
+    /// May leave at once.
+    Send(NodeId, Plain),
+    /// Leaves only when everything up to the LSN is durable.
+    SendAfter(Lsn, NodeId, Vote),
+    /// The slot is chosen: apply it. Emitted once per slot, in slot order, without gaps.
+    Chosen {
+        /// The slot.
+        slot: Slot,
+        /// A ballot in which it was chosen.
+        ballot: Ballot,
+        /// The value.
+        value: Value,
+    },
+    /// The damaged value of an earlier chosen slot is there again, with a record of its own.
+    Repaired {
+        /// The slot.
+        slot: Slot,
+        /// A ballot in which it was chosen.
+        ballot: Ballot,
+        /// The value.
+        value: Value,
+    },
+    /// Answer a peer's request for chosen values, from memory or from the journal.
+    Serve {
+        /// Who asks.
+        to: NodeId,
+        /// What it asks for, clipped to what is chosen here.
+        learn: peer::Learn,
+    },
+    /// The replica began or ceased to lead; commands not yet proposed and pending reads are void.
+    Leading(Option<Ballot>),
+    /// The node must not go on: say why, and end.
+    Stop(Stop),
+}
+
+/// Why a node must not go on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// A peer saw a higher LSN of this node acknowledged than its disk holds (C13).
+    RolledBack {
+        /// The peer that says so.
+        witness: NodeId,
+        /// The LSN that it saw acknowledged.
+        seen: Lsn,
+        /// The highest LSN on this disk.
+        held: Lsn,
+    },
+    /// No good copy of a damaged slot exists where it could be asked for.
+    Unsettled {
+        /// The slot.
+        slot: Slot,
+    },
+}
+
+/// A message that binds its sender to nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Plain {
+    /// See [`peer::Meet`].
+    Meet(peer::Meet),
+    /// See [`peer::Canvass`].
+    Canvass(peer::Canvass),
+    /// See [`peer::CanvassAnswer`].
+    CanvassAnswer(peer::CanvassAnswer),
+    /// See [`peer::LeaseRefusal`].
+    LeaseRefusal(peer::LeaseRefusal),
+    /// See [`peer::Nack`].
+    Nack(peer::Nack),
+    /// See [`peer::Fetch`].
+    Fetch(peer::Fetch),
+    /// See [`peer::Fetched`].
+    Fetched(peer::Fetched),
+    /// See [`peer::Accept`]. Leaves before the leader's own write is durable: its ballot was
+    /// durable before the first prepare left.
+    Accept(peer::Accept),
+    /// See [`peer::Resend`].
+    Resend(peer::Resend),
+    /// See [`peer::Heartbeat`].
+    Heartbeat(peer::Heartbeat),
+    /// See [`peer::Mark`].
+    Mark(peer::Mark),
+    /// See [`peer::Learn`].
+    Learn(peer::Learn),
+    /// See [`peer::HandOver`].
+    HandOver(peer::HandOver),
+    /// See [`peer::Release`].
+    Release(peer::Release),
+}
+
+/// A message that binds its sender.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Vote {
+    /// See [`peer::Prepare`].
+    Prepare(peer::Prepare),
+    /// See [`peer::Promise`].
+    Promise(peer::Promise),
+    /// See [`peer::Accepted`].
+    Accepted(peer::Accepted),
+    /// See [`peer::Grant`].
+    Grant(peer::Grant),
+}
+
+impl From<Plain> for peer::Message {
+    fn from(plain: Plain) -> peer::Message {
+        match plain {
+            Plain::Meet(m) => peer::Message::Meet(m),
+            Plain::Canvass(m) => peer::Message::Canvass(m),
+            Plain::CanvassAnswer(m) => peer::Message::CanvassAnswer(m),
+            Plain::LeaseRefusal(m) => peer::Message::LeaseRefusal(m),
+            Plain::Nack(m) => peer::Message::Nack(m),
+            Plain::Fetch(m) => peer::Message::Fetch(m),
+            Plain::Fetched(m) => peer::Message::Fetched(m),
+            Plain::Accept(m) => peer::Message::Accept(m),
+            Plain::Resend(m) => peer::Message::Resend(m),
+            Plain::Heartbeat(m) => peer::Message::Heartbeat(m),
+            Plain::Mark(m) => peer::Message::Mark(m),
+            Plain::Learn(m) => peer::Message::Learn(m),
+            Plain::HandOver(m) => peer::Message::HandOver(m),
+            Plain::Release(m) => peer::Message::Release(m),
+        }
+    }
+}
+
+impl From<Vote> for peer::Message {
+    fn from(vote: Vote) -> peer::Message {
+        match vote {
+            Vote::Prepare(m) => peer::Message::Prepare(m),
+            Vote::Promise(m) => peer::Message::Promise(m),
+            Vote::Accepted(m) => peer::Message::Accepted(m),
+            Vote::Grant(m) => peer::Message::Grant(m),
+        }
+    }
+}
+
+/// The effects of one or more steps, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Effects {
+    items: Vec<Effect>,
+}
+
+impl Effects {
+    /// No effects yet.
+    #[must_use]
+    pub fn new() -> Effects {
+        Effects::default()
+    }
+
+    /// Takes the effects out, oldest first; the buffer stays for the next step.
+    pub fn drain(&mut self) -> std::vec::Drain<'_, Effect> {
+        self.items.drain(..)
+    }
+
+    /// The effects, oldest first.
+    #[must_use]
+    pub fn items(&self) -> &[Effect] {
+        &self.items
+    }
+
+    pub(super) fn push(&mut self, effect: Effect) {
+        self.items.push(effect);
+    }
+
+    pub(super) fn send(&mut self, to: NodeId, plain: Plain) {
+        self.items.push(Effect::Send(to, plain));
+    }
+
+    pub(super) fn send_after(&mut self, lsn: Lsn, to: NodeId, vote: Vote) {
+        self.items.push(Effect::SendAfter(lsn, to, vote));
+    }
+}

@@ -1,0 +1,395 @@
+//! The learner: what is known to be chosen, and how a replica that is behind catches up.
+
+use super::effects::{Effect, Effects, Plain, Stop, Vote};
+use super::replica::{Replica, Role};
+use crate::limits::LEARN_SLOTS_MAX;
+use crate::types::{Ballot, NodeId, Record, Slot, Tick, Value};
+use crate::wire::peer::{Fetch, FetchOutcome, Fetched, Learn, Learned, Mark};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A fact that is not yet on disk goes there after this, so that a restart forgets little.
+const CHOSEN_RECORD_US: u64 = 1_000_000;
+
+/// What a learner knows and what it has asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Learner {
+    /// Chosen slots whose value is damaged here, each with a ballot in which it was chosen.
+    holes: BTreeMap<Slot, Ballot>,
+    /// The highest ballot whose leader told a watermark, and that watermark (C9).
+    mark: (Ballot, Slot),
+    /// Somebody knows that slots up to here are chosen.
+    target: Slot,
+    /// After what comes next behind the watermark.
+    forward: Enquiry,
+    /// After the first hole.
+    repair: Enquiry,
+    /// Peers whose copy of the first hole is damaged too.
+    hopeless: BTreeSet<NodeId>,
+    /// The next slot is chosen in this ballot, said a peer whose own copy is damaged (C7).
+    identified: Option<(Slot, Ballot)>,
+    /// The highest slot that is known to be chosen from a mark or from acknowledgements: that it is
+    /// chosen has no record of its own, as what is learned has.
+    by_mark: Slot,
+    /// The watermark that the last `Chosen` record told, and when.
+    recorded: (Slot, Tick),
+}
+
+/// One line of enquiry: one peer after another is asked, until somebody can serve.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Enquiry {
+    asking: Option<Asking>,
+    /// Peers that did not serve in this round, by their answer or by silence.
+    refused: BTreeSet<NodeId>,
+    /// Who served last: asked first, so that a silent peer slows down one request, not each.
+    served: Option<NodeId>,
+    /// When all were asked in vain, the next round begins no sooner.
+    rest_until: Tick,
+}
+
+/// One request for chosen values under way.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Asking {
+    peer: NodeId,
+    from: Slot,
+    until: Tick,
+}
+
+impl Enquiry {
+    fn asked(&self, peer: NodeId, from: Slot) -> bool {
+        self.asking.as_ref().is_some_and(|asking| asking.peer == peer && asking.from == from)
+    }
+
+    fn lost(&mut self, node: NodeId) {
+        if self.asking.as_ref().is_some_and(|asking| asking.peer == node) {
+            self.asking = None;
+        }
+    }
+
+    /// What was asked is answered, or late.
+    fn over(&mut self, now: Tick) {
+        if self.asking.as_ref().is_some_and(|asking| now >= asking.until) {
+            self.refused.extend(self.asking.take().map(|asking| asking.peer));
+        }
+    }
+
+    fn retry_at(&self) -> Tick {
+        self.asking.as_ref().map_or(self.rest_until, |asking| asking.until)
+    }
+}
+
+impl Learner {
+    pub(super) fn remember(holes: BTreeMap<Slot, Ballot>, chosen_upto: Slot) -> Learner {
+        let recorded = (chosen_upto, Tick(0));
+        Learner { holes, target: chosen_upto, recorded, ..Learner::default() }
+    }
+
+    pub(super) fn holes(&self) -> &BTreeMap<Slot, Ballot> {
+        &self.holes
+    }
+
+    pub(super) fn first_hole(&self) -> Option<Slot> {
+        self.holes.first_key_value().map(|entry| *entry.0)
+    }
+
+    /// When to look at the enquiries again.
+    pub(super) fn retry_at(&self, chosen_upto: Slot) -> Option<Tick> {
+        let forward = (self.target > chosen_upto).then(|| self.forward.retry_at());
+        let repair = (!self.holes.is_empty()).then(|| self.repair.retry_at());
+        forward.into_iter().chain(repair).min()
+    }
+
+    /// Slots up to here are known to be chosen by somebody.
+    pub(super) fn target(&self) -> Slot {
+        self.target
+    }
+
+    /// The peer could not serve what comes next.
+    pub(super) fn refused(&self, peer: NodeId) -> bool {
+        self.forward.refused.contains(&peer)
+    }
+
+    pub(super) fn forgive(&mut self) {
+        self.forward.refused.clear();
+    }
+
+    /// The connection to a peer is gone, and what was asked there with it.
+    pub(super) fn lost(&mut self, node: NodeId) {
+        self.forward.lost(node);
+        self.repair.lost(node);
+    }
+
+    pub(super) fn chosen_by_mark(&mut self, upto: Slot) {
+        self.by_mark = upto;
+    }
+
+    pub(super) fn want(&mut self, upto: Slot) {
+        self.target = self.target.max(upto);
+    }
+}
+
+impl Replica {
+    /// A leader of `ballot` said that everything up to `upto` is chosen. What the ballot before said
+    /// goes to disk first: no accept of the new one will carry it, and a restart would find more
+    /// open slots than C4 allows.
+    pub(super) fn note_mark(&mut self, now: Tick, ballot: Ballot, upto: Slot, fx: &mut Effects) {
+        if ballot > self.learner.mark.0 {
+            self.record_mark(now, fx);
+            self.learner.mark = (ballot, upto);
+        } else if ballot == self.learner.mark.0 {
+            self.learner.mark.1 = self.learner.mark.1.max(upto);
+        }
+        self.learner.want(upto);
+    }
+
+    fn record_mark(&mut self, now: Tick, fx: &mut Effects) {
+        let (ballot, slot) = self.learner.mark;
+        if slot > self.learner.recorded.0 {
+            self.learner.recorded = (slot.min(self.chosen_upto), now);
+            self.persist(Record::Chosen { ballot, slot }, fx);
+        }
+    }
+
+    pub(super) fn on_mark(&mut self, now: Tick, from: NodeId, mark: &Mark, fx: &mut Effects) {
+        // A mark is no reason to promise: only accepts and heartbeats speak for a live leader.
+        if mark.ballot.node != from || mark.ballot != self.hard.promised {
+            return;
+        }
+        self.note_mark(now, mark.ballot, mark.chosen_upto, fx);
+        self.advance_marked(fx);
+        self.learn_more(now, fx);
+    }
+
+    /// Marks chosen what the mark covers and was accepted here in *exactly* its ballot (C9).
+    pub(super) fn advance_marked(&mut self, fx: &mut Effects) {
+        let (ballot, upto) = self.learner.mark;
+        while self.chosen_upto < upto {
+            let slot = self.chosen_upto.next();
+            match self.acceptor.accepted.get(&slot) {
+                Some((held, value)) if *held == ballot => {
+                    let value = value.clone();
+                    self.choose(slot, ballot, value, fx);
+                    self.learner.chosen_by_mark(slot);
+                }
+                Some(_) | None => break,
+            }
+        }
+    }
+
+    /// The slot is chosen: the one door through which the watermark rises.
+    pub(super) fn choose(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) {
+        assert_eq!(slot, self.chosen_upto.next(), "slots are chosen in order");
+        self.chosen_upto = slot;
+        self.learner.identified = None;
+        self.acceptor.accepted.remove(&slot);
+        self.acceptor.settle(slot);
+        fx.push(Effect::Chosen { slot, ballot, value });
+    }
+
+    /// Serves a peer's request, clipped to what is known here; the shard reads the values.
+    pub(super) fn on_learn(&mut self, from: NodeId, mut learn: Learn, fx: &mut Effects) {
+        let last = learn.from.plus(LEARN_SLOTS_MAX - 1);
+        learn.upto = learn.upto.min(last).min(self.chosen_upto);
+        fx.push(Effect::Serve { to: from, learn });
+    }
+
+    /// Asks for what is missing, unless a request is under way. A leader learns nothing new: what it
+    /// knows as chosen in its ballot it decided itself (C9).
+    pub(super) fn learn_more(&mut self, now: Tick, fx: &mut Effects) {
+        let (from, upto) = (self.chosen_upto.next(), self.learner.target);
+        if from <= upto && !matches!(self.role, Role::Leader(_)) {
+            // A candidate goes without what nobody serves, rather than ask in circles (C7).
+            let rounds = !matches!(self.role, Role::Candidate(_));
+            let mut enquiry = std::mem::take(&mut self.learner.forward);
+            self.enquire(now, &mut enquiry, Learn { from, upto }, rounds, fx);
+            self.learner.forward = enquiry;
+        }
+        if let Some(hole) = self.learner.first_hole() {
+            let mut enquiry = std::mem::take(&mut self.learner.repair);
+            self.enquire(now, &mut enquiry, Learn { from: hole, upto: hole }, true, fx);
+            self.learner.repair = enquiry;
+        }
+    }
+
+    fn enquire(
+        &self,
+        now: Tick,
+        enquiry: &mut Enquiry,
+        learn: Learn,
+        rounds: bool,
+        fx: &mut Effects,
+    ) {
+        enquiry.over(now);
+        if enquiry.asking.is_some() {
+            return;
+        }
+        let mut peer = self.teacher(enquiry);
+        if peer.is_none() && rounds && !enquiry.refused.is_empty() && now >= enquiry.rest_until {
+            enquiry.refused.clear();
+            enquiry.rest_until = now.after(self.config.timing.retry_us);
+            peer = self.teacher(enquiry);
+        }
+        let Some(peer) = peer else { return };
+        let until = now.after(self.config.timing.election_us);
+        enquiry.asking = Some(Asking { peer, from: learn.from, until });
+        fx.send(peer, Plain::Learn(learn));
+    }
+
+    /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
+    fn teacher(&self, enquiry: &Enquiry) -> Option<NodeId> {
+        let fit = |node: &NodeId| {
+            self.peers.get(node).is_some_and(|peer| peer.up) && !enquiry.refused.contains(node)
+        };
+        let ahead = |node: &NodeId| {
+            fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
+        };
+        let known = enquiry.served.filter(fit).or_else(|| self.leader.filter(fit));
+        known
+            .or_else(|| self.config.others().find(ahead))
+            .or_else(|| self.config.others().find(fit))
+    }
+
+    /// Chosen values arrived. Each gets a record of its own before it counts as held (C9).
+    pub(super) fn on_learned(&mut self, now: Tick, from: NodeId, l: Learned, fx: &mut Effects) {
+        self.heard_chosen(from, l.chosen_upto);
+        let (slot, damaged) = (l.from, l.damaged);
+        let forward = self.learner.forward.asked(from, slot);
+        let repair = self.learner.repair.asked(from, slot);
+        if !forward && !repair {
+            return; // An answer that came too late: another was asked meanwhile.
+        }
+        // What is learned is known after a restart only if all below it is.
+        if self.learner.by_mark > self.learner.recorded.0 && !l.values.is_empty() {
+            self.record_mark(now, fx);
+        }
+        let mut progress = false;
+        for (slot, ballot, value) in l.values {
+            progress |= self.learn_value(slot, ballot, value, fx);
+        }
+        if let Some(ballot) = damaged.filter(|_| !progress && forward) {
+            progress = self.learn_identified(slot, ballot, fx);
+        }
+        let enquiry = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
+        enquiry.asking = None;
+        if progress {
+            enquiry.served = Some(from);
+        } else {
+            enquiry.refused.insert(from);
+        }
+        if repair && !progress {
+            self.repair_refused(from, slot, damaged.is_some(), fx);
+        }
+        self.advance_marked(fx);
+        self.learn_more(now, fx);
+        match &mut self.role {
+            Role::Candidate(campaign) => {
+                if progress {
+                    campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+                }
+                self.campaign_step(now, fx);
+            }
+            Role::Follower if progress => self.tell_progress(now, fx),
+            Role::Follower | Role::Canvassing(_) | Role::Leader(_) => {}
+        }
+    }
+
+    fn learn_value(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) -> bool {
+        if self.learner.holes.remove(&slot).is_some() {
+            self.learner.hopeless.clear();
+            self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
+            fx.push(Effect::Repaired { slot, ballot, value });
+            return true;
+        }
+        if slot != self.chosen_upto.next() || matches!(self.role, Role::Leader(_)) {
+            return false;
+        }
+        self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
+        self.choose(slot, ballot, value, fx);
+        true
+    }
+
+    /// The next slot is chosen in exactly `ballot`, but damaged where it was asked for: a copy that
+    /// was accepted in that ballot is as good, here or elsewhere (C7).
+    fn learn_identified(&mut self, slot: Slot, ballot: Ballot, fx: &mut Effects) -> bool {
+        if slot != self.chosen_upto.next() || ballot.is_zero() {
+            return false;
+        }
+        let own = self.acceptor.accepted.get(&slot).filter(|held| held.0 == ballot);
+        if let Some(value) = own.map(|held| held.1.clone()) {
+            return self.learn_value(slot, ballot, value, fx);
+        }
+        self.learner.identified = Some((slot, ballot));
+        self.fetch_copy(slot, ballot, fx);
+        false
+    }
+
+    fn fetch_copy(&self, slot: Slot, of: Ballot, fx: &mut Effects) {
+        self.broadcast(&Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of }), fx);
+    }
+
+    /// A copy of a chosen slot, accepted in the very ballot in which it was chosen.
+    pub(super) fn learn_copy(&mut self, now: Tick, f: &Fetched, fx: &mut Effects) {
+        let FetchOutcome::Held(value) = &f.outcome else { return };
+        let identified = self.learner.identified == Some((f.slot, f.of));
+        let hole = self.learner.holes.get(&f.slot) == Some(&f.of);
+        if (identified || hole) && self.learn_value(f.slot, f.of, value.clone(), fx) {
+            self.advance_marked(fx);
+            self.learn_more(now, fx);
+        }
+    }
+
+    /// A peer cannot serve the first hole. One that does not know it as chosen may still hold a
+    /// copy; when it is damaged at every other member too, the node must end.
+    fn repair_refused(&mut self, from: NodeId, slot: Slot, damaged: bool, fx: &mut Effects) {
+        let Some(ballot) = self.learner.holes.get(&slot).copied() else { return };
+        if damaged {
+            self.learner.hopeless.insert(from);
+        } else if !ballot.is_zero() {
+            fx.send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
+        }
+        if self.config.others().all(|node| self.learner.hopeless.contains(&node)) {
+            self.stop(Stop::Unsettled { slot }, fx);
+        }
+    }
+
+    /// Tells the leader how far this follower came, so that it sends what was held back, or what
+    /// was refused here because it lay behind the gap that is closed now.
+    fn tell_progress(&mut self, now: Tick, fx: &mut Effects) {
+        let Some(leader) = self.leader.filter(|leader| *leader == self.hard.promised.node) else {
+            return;
+        };
+        let promised = self.hard.promised;
+        let streams = self.acceptor.stream.as_ref().is_some_and(|s| s.ballot == promised);
+        let upto = if streams { self.stream_upto() } else { Slot(0) };
+        let accepted = self.accepted_upto(leader, upto);
+        fx.send_after(self.last_lsn(), leader, Vote::Accepted(accepted));
+        let missed = self.acceptor.stream.as_ref().is_some_and(|s| s.resend_asked.is_some());
+        if streams && missed && self.chosen_upto >= self.learner.target {
+            self.ask_resend(now, leader, promised, upto.next(), fx);
+        }
+    }
+
+    /// The value of a chosen slot turned out to be unreadable here: fetch it again from a peer.
+    pub fn report_lost(&mut self, now: Tick, slot: Slot, ballot: Ballot, effects: &mut Effects) {
+        assert!(slot <= self.chosen_upto, "lost {slot} above chosen_upto={}", self.chosen_upto);
+        if self.stopped || self.learner.holes.insert(slot, ballot).is_some() {
+            return;
+        }
+        self.check_memory(effects);
+        self.learn_more(now, effects);
+    }
+
+    pub(super) fn heard_chosen(&mut self, from: NodeId, chosen_upto: Slot) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.chosen_upto = peer.chosen_upto.max(chosen_upto);
+        }
+    }
+
+    /// Repeats what went unanswered, and writes down what is known when no accept does.
+    pub(super) fn learn_tick(&mut self, now: Tick, fx: &mut Effects) {
+        self.learn_more(now, fx);
+        let (_, at) = self.learner.recorded;
+        if self.chosen_upto >= self.learner.mark.1 && now.since(at) >= CHOSEN_RECORD_US {
+            self.record_mark(now, fx);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Heartbeats, grants, leases (CONSENSUS C14 to C17, C19).
+
+use super::effects::{Effects, Plain, Vote};
+use super::replica::{Replica, Role};
+use crate::types::{Ballot, NodeId, Tick};
+use crate::wire::peer::{Grant, Heartbeat, Release};
+
+/// A grant given: until then nothing is promised to others.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GrantHeld {
+    pub(super) ballot: Ballot,
+    pub(super) until: Tick,
+}
+
+impl Replica {
+    /// A leader lives. Grants go only to the promised ballot, durably promised (C14).
+    pub(super) fn on_heartbeat(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        h: &Heartbeat,
+        fx: &mut Effects,
+    ) {
+        self.hear_witness(from, &h.witness, fx);
+        if self.stopped || !self.may_vote(now) || h.ballot.node != from {
+            return;
+        }
+        if h.ballot < self.hard.promised {
+            return self.nack(from, h.ballot, fx);
+        }
+        self.follow(now, from, h.ballot, fx);
+        self.heard_chosen(from, h.chosen_upto);
+        self.note_mark(now, h.ballot, h.chosen_upto, fx);
+        if h.lease_us > 0 {
+            if h.lease_us > self.hard.lease_longest_us {
+                self.hard.lease_longest_us = h.lease_us;
+                self.persist_hard(fx);
+            }
+            self.grant = Some(GrantHeld { ballot: h.ballot, until: now.after(h.lease_us) });
+        }
+        let grant = Grant {
+            ballot: h.ballot,
+            sent_at: h.sent_at,
+            lease_us: h.lease_us,
+            chosen_upto: self.chosen_upto,
+            durable: self.durable,
+        };
+        fx.send_after(self.hard_lsn, from, Vote::Grant(grant));
+        self.advance_marked(fx);
+        self.learn_more(now, fx);
+    }
+
+    /// The leader counts a grant from the moment the heartbeat left, by its own clock.
+    pub(super) fn on_grant(&mut self, now: Tick, from: NodeId, g: &Grant, fx: &mut Effects) {
+        self.heard_chosen(from, g.chosen_upto);
+        self.witness(from, g.durable);
+        let Role::Leader(leadership) = &mut self.role else { return };
+        if g.ballot != leadership.ballot {
+            return;
+        }
+        let Some(follower) = leadership.followers.get_mut(&from) else { return };
+        follower.chosen_upto = follower.chosen_upto.max(g.chosen_upto);
+        follower.confirmed_at = follower.confirmed_at.max(g.sent_at);
+        if g.lease_us > 0 && !leadership.renounced {
+            follower.granted_at = follower.granted_at.max(g.sent_at);
+        }
+        self.pump(now, from, fx);
+    }
+
+    /// The leader gave up its lease in this ballot for good: its grant here is void (C17).
+    pub(super) fn on_release(&mut self, release: &Release) {
+        if self.grant.as_ref().is_some_and(|grant| grant.ballot == release.ballot) {
+            self.grant = None;
+        }
+    }
+
+    /// Sends a heartbeat to every other member.
+    pub(super) fn heartbeat(&mut self, now: Tick, fx: &mut Effects) {
+        let witness = self.witness_table();
+        let heartbeat_us = self.config.timing.heartbeat_us;
+        let lease_us = self.config.timing.lease_us;
+        let chosen_upto = self.chosen_upto;
+        let Role::Leader(leadership) = &mut self.role else { return };
+        // Each heartbeat has a stamp of its own, so that a confirmation can be told to be younger
+        // than a read. The microsecond is far inside the drift bound.
+        let sent_at = now.max(leadership.heartbeat_sent.after(1));
+        leadership.heartbeat_sent = sent_at;
+        leadership.heartbeat_at = now.after(heartbeat_us);
+        leadership.mark_at = None;
+        let heartbeat = Heartbeat {
+            ballot: leadership.ballot,
+            sent_at,
+            lease_us: if leadership.renounced { 0 } else { lease_us },
+            first: leadership.first,
+            chosen_upto,
+            witness,
+        };
+        self.broadcast(&Plain::Heartbeat(heartbeat), fx);
+    }
+
+    /// A read waits for proof: ask now rather than at the next heartbeat.
+    pub(super) fn on_confirm(&mut self, now: Tick, fx: &mut Effects) {
+        self.heartbeat(now, fx);
+    }
+
+    /// The end of the lease this leader holds; the past when it holds none, or needs none because
+    /// it is alone.
+    pub(super) fn lease_end_as_leader(&self) -> Tick {
+        let Role::Leader(leadership) = &self.role else { return Tick(0) };
+        if leadership.renounced || self.config.timing.lease_us == 0 {
+            return Tick(0);
+        }
+        match leadership.quorum_of(self.config.quorums.accept, |follower| follower.granted_at) {
+            None => Tick(u64::MAX),
+            Some(Tick(0)) => Tick(0),
+            Some(granted_at) => granted_at.after(self.config.timing.holder_us()),
+        }
+    }
+}
+
+/// What a shard asks before it answers a linearizable read (C19).
+impl Replica {
+    /// The ballot in which this replica serves: it leads, and a slot of its own ballot is chosen
+    /// (R17, R19).
+    #[must_use]
+    pub fn serving(&self) -> Option<Ballot> {
+        match &self.role {
+            Role::Leader(leadership) if self.chosen_upto >= leadership.serving_from => {
+                Some(leadership.ballot)
+            }
+            Role::Leader(_) | Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// The lease is valid now. To be asked *after* the state was read.
+    #[must_use]
+    pub fn lease_valid(&self, now: Tick) -> bool {
+        self.serving().is_some() && now < self.lease_end_as_leader()
+    }
+
+    /// The stamp to remember when a read arrives; see [`Replica::confirmed_after`].
+    #[must_use]
+    pub fn read_stamp(&self) -> Tick {
+        match &self.role {
+            Role::Leader(leadership) => leadership.heartbeat_sent,
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => Tick(0),
+        }
+    }
+
+    /// A quorum confirmed this leadership in answer to a heartbeat that left after `stamp`.
+    #[must_use]
+    pub fn confirmed_after(&self, stamp: Tick) -> bool {
+        let Role::Leader(leadership) = &self.role else { return false };
+        leadership
+            .quorum_of(self.config.quorums.accept, |follower| follower.confirmed_at)
+            .is_none_or(|confirmed_at| confirmed_at > stamp)
+    }
+}

@@ -1,0 +1,320 @@
+//! Phase 2, pipelined (Paxos Made Simple, section 2.2; Paxos Made Moderately Complex, section 2.3).
+
+use super::effects::{Effect, Effects, Plain};
+use super::replica::{Replica, Role};
+use crate::types::{Ballot, Lsn, NodeId, Record, Slot, Tick, Value};
+use crate::wire::peer::{Accept, Accepted, Mark, Resend};
+use std::collections::{BTreeMap, VecDeque};
+
+/// A leader's state: one ballot, from its first slot to its last.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Leadership {
+    /// The ballot that was won.
+    pub ballot: Ballot,
+    /// The first slot that this ballot proposes.
+    pub(super) first: Slot,
+    /// The slot of the next proposal.
+    pub(super) next_slot: Slot,
+    /// Commands and linearizable reads are served once this slot, of the leader's own ballot, is
+    /// chosen (R17, R19).
+    pub(super) serving_from: Slot,
+    /// Every slot from `first` to here is durable on the leader's own disk.
+    pub(super) own_upto: Slot,
+    /// Own records that are not yet durable: LSN, slot, and when it was proposed.
+    pub(super) own_pending: VecDeque<(Lsn, Slot, Tick)>,
+    /// Bytes of values proposed and not yet chosen.
+    pub(super) open_bytes: usize,
+    pub(super) followers: BTreeMap<NodeId, Follower>,
+    pub(super) began_at: Tick,
+    pub(super) heartbeat_at: Tick,
+    /// The stamp of the last heartbeat.
+    pub(super) heartbeat_sent: Tick,
+    /// The watermark is to be told by then, if nothing else carries it.
+    pub(super) mark_at: Option<Tick>,
+    /// The lease is given up for good (C17).
+    pub(super) renounced: bool,
+    /// Hand over when the pipeline is empty, or at this time.
+    pub(super) hand_over_by: Option<Tick>,
+}
+
+/// What a leader knows of one other member, in its own ballot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Follower {
+    /// Acknowledged: every slot from `first` to here is durable there, or known chosen (C3).
+    pub upto: Slot,
+    /// The last slot sent on the present connection.
+    pub(super) sent: Slot,
+    /// Its chosen watermark.
+    pub chosen_upto: Slot,
+    /// The stamp of the last heartbeat that it answered with a grant.
+    pub(super) granted_at: Tick,
+    /// The stamp of the last heartbeat that it answered.
+    pub(super) confirmed_at: Tick,
+    /// When `upto` last rose, or the sending last began anew.
+    pub(super) moved_at: Tick,
+}
+
+impl Leadership {
+    /// The value that an accept quorum has reached, the leader itself counted as always ahead;
+    /// `None` when the leader alone is a quorum.
+    pub(super) fn quorum_of<T: Ord + Copy>(
+        &self,
+        accept: usize,
+        of: impl Fn(&Follower) -> T,
+    ) -> Option<T> {
+        let mut reached: Vec<T> = self.followers.values().map(of).collect();
+        reached.sort_unstable_by(|a, b| b.cmp(a));
+        let others = accept.checked_sub(2)?;
+        reached.get(others).copied()
+    }
+
+    /// Highest slot that an accept quorum holds in this ballot; the leader counts itself only for
+    /// what is durable on its own disk.
+    fn accepted_by_quorum(&self, accept: usize) -> Slot {
+        let mut upto: Vec<Slot> = self.followers.values().map(|follower| follower.upto).collect();
+        upto.push(self.own_upto);
+        upto.sort_unstable_by(|a, b| b.cmp(a));
+        upto.get(accept - 1).copied().unwrap_or_default()
+    }
+
+    /// What the leader knows of its followers.
+    #[must_use]
+    pub fn followers(&self) -> &BTreeMap<NodeId, Follower> {
+        &self.followers
+    }
+}
+
+impl Replica {
+    /// True when a value of this many bytes may be proposed now: the window has room in slots and
+    /// bytes, and no hand-over has begun.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        let Role::Leader(leadership) = &self.role else { return false };
+        let open = leadership.next_slot.prev().0.saturating_sub(self.chosen_upto.0);
+        self.serving().is_some()
+            && leadership.hand_over_by.is_none()
+            && open < self.config.window_slots
+            && (leadership.open_bytes == 0
+                || leadership.open_bytes + bytes <= self.config.window_bytes)
+    }
+
+    /// How many slots are proposed and not yet chosen.
+    #[must_use]
+    pub fn open_slots(&self) -> u64 {
+        match &self.role {
+            Role::Leader(l) => l.next_slot.prev().0.saturating_sub(self.chosen_upto.0),
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => 0,
+        }
+    }
+
+    /// Proposes a value for the next slot, and says which.
+    ///
+    /// # Panics
+    /// When [`Replica::has_room`] is false for it.
+    pub fn propose(&mut self, now: Tick, value: Value, effects: &mut Effects) -> Slot {
+        assert!(self.has_room(value.len()), "proposed without room");
+        let slot = self.propose_next(now, value, effects);
+        self.pump_all(now, effects);
+        slot
+    }
+
+    /// Gives the value the next slot: the leader's own accept, and the place in the pipeline.
+    pub(super) fn propose_next(&mut self, now: Tick, value: Value, fx: &mut Effects) -> Slot {
+        let Role::Leader(leadership) = &mut self.role else { panic!("only a leader proposes") };
+        let (slot, ballot) = (leadership.next_slot, leadership.ballot);
+        leadership.next_slot = slot.next();
+        leadership.open_bytes += value.len();
+        let chosen_upto = self.chosen_upto;
+        let record = Record::Accepted { slot, ballot, chosen_upto, value: value.clone() };
+        let lsn = self.persist(record, fx);
+        self.acceptor.accepted.insert(slot, (ballot, value));
+        self.acceptor.reports.remove(&slot);
+        if let Role::Leader(leadership) = &mut self.role {
+            leadership.own_pending.push_back((lsn, slot, now));
+        }
+        slot
+    }
+
+    pub(super) fn pump_all(&mut self, now: Tick, fx: &mut Effects) {
+        let Role::Leader(leadership) = &self.role else { return };
+        let nodes: Vec<NodeId> = leadership.followers.keys().copied().collect();
+        for node in nodes {
+            self.pump(now, node, fx);
+        }
+    }
+
+    /// Sends a follower every open slot that it may take and was not sent: accepts leave before the
+    /// leader's own write is durable, so that all disks work at the same time.
+    pub(super) fn pump(&mut self, now: Tick, node: NodeId, fx: &mut Effects) {
+        if !self.peers.get(&node).is_some_and(|peer| peer.up) {
+            return;
+        }
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let Some(follower) = leadership.followers.get_mut(&node) else { return };
+        // What is chosen already is learned, not accepted: the follower asks for it (C9).
+        follower.sent = follower.sent.max(self.chosen_upto);
+        // Beyond this the follower would refuse (C4).
+        let room = follower.chosen_upto.plus(2 * self.config.window_slots);
+        let last = leadership.next_slot.prev().min(room);
+        if follower.sent < last && follower.upto >= follower.sent {
+            follower.moved_at = now; // The pipeline to this follower was empty until now.
+        }
+        while follower.sent < last {
+            let slot = follower.sent.next();
+            let Some((ballot, value)) = self.acceptor.accepted.get(&slot) else {
+                panic!("an open slot of a leader has its value: slot={slot}");
+            };
+            assert_eq!(*ballot, leadership.ballot, "a leader proposes in its own ballot only");
+            let accept = Accept {
+                ballot: leadership.ballot,
+                slot,
+                first: leadership.first,
+                chosen_upto: self.chosen_upto,
+                value: value.clone(),
+            };
+            fx.send(node, Plain::Accept(accept));
+            follower.sent = slot;
+        }
+    }
+
+    /// Phase 2b arrived: cumulative, for exactly this ballot (C3, R15).
+    pub(super) fn on_accepted(&mut self, now: Tick, from: NodeId, a: &Accepted, fx: &mut Effects) {
+        self.heard_chosen(from, a.chosen_upto);
+        self.witness(from, a.durable);
+        let Role::Leader(leadership) = &mut self.role else { return };
+        if a.ballot != leadership.ballot {
+            return;
+        }
+        let proposed = leadership.next_slot.prev();
+        let Some(follower) = leadership.followers.get_mut(&from) else { return };
+        follower.chosen_upto = follower.chosen_upto.max(a.chosen_upto);
+        // Slots that the follower knows as chosen beyond this leader's proposals were proposed in
+        // a higher ballot; they say nothing of this one.
+        let upto = a.upto.min(proposed);
+        if upto > follower.upto {
+            follower.upto = upto;
+            follower.moved_at = now;
+        }
+        self.advance_leader(now, fx);
+        self.pump(now, from, fx);
+    }
+
+    /// A follower misses accepts: send again from there.
+    pub(super) fn on_resend(&mut self, now: Tick, from: NodeId, r: &Resend, fx: &mut Effects) {
+        self.heard_chosen(from, r.chosen_upto);
+        let Role::Leader(leadership) = &mut self.role else { return };
+        if r.ballot != leadership.ballot {
+            return;
+        }
+        let Some(follower) = leadership.followers.get_mut(&from) else { return };
+        follower.chosen_upto = follower.chosen_upto.max(r.chosen_upto);
+        follower.sent = follower.sent.min(r.from.prev());
+        follower.moved_at = now;
+        self.pump(now, from, fx);
+    }
+
+    /// The leader's own records became durable.
+    pub(super) fn own_durable(&mut self, now: Tick, fx: &mut Effects) {
+        let durable = self.durable;
+        let Role::Leader(leadership) = &mut self.role else { return };
+        while leadership.own_pending.front().is_some_and(|(lsn, ..)| *lsn <= durable) {
+            if let Some((_, slot, _)) = leadership.own_pending.pop_front() {
+                leadership.own_upto = slot;
+            }
+        }
+        self.advance_leader(now, fx);
+    }
+
+    /// Marks chosen what an accept quorum of this very ballot holds (C9).
+    pub(super) fn advance_leader(&mut self, now: Tick, fx: &mut Effects) {
+        let Role::Leader(leadership) = &self.role else { return };
+        let upto = leadership.accepted_by_quorum(self.config.quorums.accept);
+        let (ballot, before) = (leadership.ballot, self.chosen_upto);
+        while self.chosen_upto < upto {
+            let slot = self.chosen_upto.next();
+            let Some((held, value)) = self.acceptor.accepted.get(&slot).cloned() else {
+                panic!("an open slot of a leader has its value: slot={slot}");
+            };
+            assert_eq!(held, ballot, "a leader proposes in its own ballot only: slot={slot}");
+            if let Role::Leader(leadership) = &mut self.role {
+                leadership.open_bytes -= value.len();
+            }
+            self.choose(slot, ballot, value, fx);
+        }
+        if self.chosen_upto > before {
+            self.after_advance(now, before, fx);
+        }
+    }
+
+    fn after_advance(&mut self, now: Tick, before: Slot, fx: &mut Effects) {
+        let (chosen_upto, mark_us) = (self.chosen_upto, self.config.timing.mark_us);
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let ballot = leadership.ballot;
+        if leadership.next_slot == chosen_upto.next() {
+            leadership.mark_at.get_or_insert(now.after(mark_us));
+        }
+        if before < leadership.serving_from && chosen_upto >= leadership.serving_from {
+            fx.push(Effect::Leading(Some(ballot)));
+        }
+        self.note_mark(now, ballot, chosen_upto, fx);
+        self.learner.chosen_by_mark(chosen_upto);
+        if mark_us == 0 {
+            self.send_mark(fx);
+        }
+        self.hand_over_when_drained(now, fx);
+    }
+
+    fn send_mark(&mut self, fx: &mut Effects) {
+        let chosen_upto = self.chosen_upto;
+        let Role::Leader(leadership) = &mut self.role else { return };
+        if leadership.mark_at.take().is_some() {
+            let mark = Mark { ballot: leadership.ballot, chosen_upto };
+            self.broadcast(&Plain::Mark(mark), fx);
+        }
+    }
+
+    /// Heartbeats, repeats, and the reasons for which a leader gives up.
+    pub(super) fn leader_tick(&mut self, now: Tick, fx: &mut Effects) {
+        let timing = self.config.timing;
+        let Role::Leader(leadership) = &self.role else { return };
+        let quorum = self.config.quorums.accept;
+        let confirmed = leadership.quorum_of(quorum, |f| f.confirmed_at);
+        let heard = confirmed.unwrap_or(now).max(leadership.began_at);
+        if now.since(heard) > 2 * timing.election_us {
+            // Nobody answers: heartbeats without grants would only keep others from electing (C18).
+            return self.become_follower(now, None, fx);
+        }
+        let stalled = leadership.own_pending.front().map(|pending| pending.2);
+        let stalled = stalled.is_some_and(|since| now.since(since) > timing.stall_us);
+        let mark_due = leadership.mark_at.is_some_and(|at| now >= at);
+        let heartbeat_due = now >= leadership.heartbeat_at;
+        if stalled && leadership.hand_over_by.is_none() && self.config.members.len() > 1 {
+            self.on_hand_over_wanted(now, fx);
+        }
+        if heartbeat_due {
+            self.heartbeat(now, fx);
+            self.resend_stalled(now, fx);
+        } else if mark_due {
+            self.send_mark(fx);
+        }
+        self.hand_over_when_drained(now, fx);
+    }
+
+    /// What was sent and not acknowledged for long goes out again: its connection may have eaten it.
+    fn resend_stalled(&mut self, now: Tick, fx: &mut Effects) {
+        // Patient: a follower whose disk is slow has them all, and needs no second copy.
+        let retry_us = 4 * self.config.timing.retry_us;
+        let Role::Leader(leadership) = &mut self.role else { return };
+        let mut stalled = Vec::new();
+        for (node, follower) in &mut leadership.followers {
+            if follower.upto < follower.sent && now.since(follower.moved_at) >= retry_us {
+                follower.sent = follower.upto;
+                follower.moved_at = now;
+                stalled.push(*node);
+            }
+        }
+        for node in stalled {
+            self.pump(now, node, fx);
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The replica: one node's part in one shard's sequence of decisions.
+//!
+//! A value of (state, input, time) → (state, effects): no clock, no socket, no disk. One replica
+//! plays proposer, acceptor and learner; leader, candidate and follower are its states. The rules
+//! are those of Paxos Made Simple (section 2) and Paxos Made Moderately Complex (sections 2 to 4),
+//! with the additions numbered C1 to C19 in the project's rules.
+
+use super::acceptor::Acceptor;
+use super::campaign::{Campaign, Canvassing};
+use super::config::Config;
+use super::effects::{Effect, Effects, Plain, Stop};
+use super::learner::Learner;
+use super::lease::GrantHeld;
+use super::pipeline::Leadership;
+use super::random::Random;
+use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId, Record, Slot, Tick, Value};
+use crate::wire::peer::{self, Message};
+use std::collections::BTreeMap;
+
+/// What happens to a replica.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// A connection to a peer of this incarnation is open.
+    PeerUp(NodeId, Incarnation),
+    /// The connection is gone, and with it whatever was in flight.
+    PeerDown(NodeId),
+    /// A message arrived.
+    Message(NodeId, Message),
+    /// Every record up to this LSN is durable.
+    Durable(Lsn),
+    /// A read waits for proof of leadership: start a quorum round now.
+    Confirm,
+    /// Hand leadership over, if it is held here.
+    HandOver,
+}
+
+/// What an acceptor remembers from its disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Memory {
+    /// The hard state.
+    pub hard: HardState,
+    /// The LSN after the last one on disk.
+    pub next_lsn: Lsn,
+    /// Every slot up to here is known to be chosen.
+    pub chosen_upto: Slot,
+    /// Accepted above `chosen_upto`, at the highest ballot each.
+    pub open: BTreeMap<Slot, (Ballot, Value)>,
+    /// Chosen slots whose value is damaged here.
+    pub holes: BTreeMap<Slot, Ballot>,
+    /// Slots above `chosen_upto` whose record is damaged here.
+    pub reports: BTreeMap<Slot, peer::Report>,
+    /// Damage of unknown slot.
+    pub damage: Option<peer::Damage>,
+    /// A torn tail was cut: the node asks its peers for witness before it votes (C11).
+    pub cut: bool,
+}
+
+/// The states of a replica.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Follows the leader of `promised`, if it has one.
+    Follower,
+    /// Asks whether it may campaign.
+    Canvassing(Canvassing),
+    /// In phase 1.
+    Candidate(Campaign),
+    /// In phase 2.
+    Leader(Leadership),
+}
+
+/// What a replica knows of another member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Peer {
+    /// A connection is open.
+    pub up: bool,
+    /// What it said last when it met this replica in its present life.
+    pub met: Option<peer::Meet>,
+    /// The most that it was seen to acknowledge.
+    pub witnessed: peer::Witness,
+    /// Its chosen watermark, as last heard.
+    pub chosen_upto: Slot,
+}
+
+/// One node's part in one shard. See the module's documentation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Replica {
+    pub(super) config: Config,
+    pub(super) random: Random,
+    pub(super) hard: HardState,
+    /// The record that made `hard` what it is: votes that rest on it leave after it.
+    pub(super) hard_lsn: Lsn,
+    /// LSN of the next record.
+    pub(super) next_lsn: Lsn,
+    /// Everything up to here is durable.
+    pub(super) durable: Lsn,
+    /// The last record that was on disk when this life began (C13).
+    pub(super) booted_at: Lsn,
+    pub(super) acceptor: Acceptor,
+    pub(super) learner: Learner,
+    /// Every slot up to here is known to be chosen. Only rises.
+    pub(super) chosen_upto: Slot,
+    pub(super) role: Role,
+    /// The leader followed, and when it was last heard.
+    pub(super) leader: Option<NodeId>,
+    pub(super) heard_at: Tick,
+    /// The grant that this acceptor gave last, running or not (C14).
+    pub(super) grant: Option<GrantHeld>,
+    /// No promise to others before this: the longest lease granted in an earlier life (C15).
+    pub(super) boot_wait_until: Tick,
+    /// No votes before this, unless every member has been met: a tail was cut (C11).
+    pub(super) witness_wait_until: Tick,
+    pub(super) election_at: Tick,
+    pub(super) round_seen: u64,
+    pub(super) attempt: u64,
+    pub(super) peers: BTreeMap<NodeId, Peer>,
+    /// Peers are to be told of incarnations or formation as soon as they are durable.
+    pub(super) meet_due: bool,
+    pub(super) meet_at: Tick,
+    pub(super) stopped: bool,
+}
+
+impl Replica {
+    /// A replica over what its disk remembers. Emits the record of this boot.
+    ///
+    /// # Panics
+    /// When the quorums do not suit the members: configurations are checked before.
+    #[must_use]
+    pub fn start(config: Config, memory: Memory, now: Tick, effects: &mut Effects) -> Replica {
+        if let Err(fault) = config.quorums.check(config.members.len()) {
+            panic!("a checked configuration has quorums that suit its members: {fault}");
+        }
+        let alone = config.members.len() == 1;
+        let mut hard = memory.hard;
+        hard.boots += 1;
+        let known = hard.incarnations.insert(config.me, config.incarnation);
+        assert!(
+            known.is_none_or(|known| known == config.incarnation),
+            "the hard state belongs to incarnation {known:?}, not to {}",
+            config.incarnation
+        );
+        hard.formed |= alone;
+        let boot_wait = if alone { 0 } else { hard.lease_longest_us };
+        let witness_wait = if memory.cut && !alone { config.timing.election_us * 4 } else { 0 };
+        let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
+        let first_wait =
+            if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
+        let peers = config.others().map(|node| (node, Peer::default())).collect();
+        let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
+        let durable = next_lsn.prev();
+        let mut replica = Replica {
+            round_seen: hard.promised.round,
+            hard,
+            hard_lsn: durable,
+            next_lsn,
+            durable,
+            booted_at: durable,
+            chosen_upto: memory.chosen_upto,
+            acceptor: Acceptor::remember(memory.open, memory.reports, memory.damage),
+            learner: Learner::remember(memory.holes, memory.chosen_upto),
+            role: Role::Follower,
+            leader: None,
+            heard_at: now,
+            grant: None,
+            boot_wait_until: now.after(boot_wait),
+            witness_wait_until: now.after(witness_wait),
+            election_at: now.after(first_wait),
+            attempt: 0,
+            peers,
+            meet_due: true,
+            meet_at: now,
+            stopped: false,
+            random,
+            config,
+        };
+        replica.persist_hard(effects);
+        replica.check_memory(effects);
+        replica
+    }
+
+    /// Advances the replica by one input at `now`, which never goes back.
+    pub fn step(&mut self, now: Tick, input: Input, effects: &mut Effects) {
+        if self.stopped {
+            return;
+        }
+        match input {
+            Input::Tick => self.on_tick(now, effects),
+            Input::PeerUp(node, incarnation) => self.on_peer_up(node, incarnation, effects),
+            Input::PeerDown(node) => self.on_peer_down(now, node, effects),
+            Input::Message(from, message) => self.on_message(now, from, message, effects),
+            Input::Durable(lsn) => self.on_durable(now, lsn, effects),
+            Input::Confirm => self.on_confirm(now, effects),
+            Input::HandOver => self.on_hand_over_wanted(now, effects),
+        }
+    }
+
+    fn on_tick(&mut self, now: Tick, effects: &mut Effects) {
+        self.meet_tick(now, effects);
+        self.learn_tick(now, effects);
+        match &self.role {
+            Role::Follower => self.follower_tick(now, effects),
+            Role::Canvassing(_) => self.canvass_tick(now, effects),
+            Role::Candidate(_) => self.campaign_tick(now, effects),
+            Role::Leader(_) => self.leader_tick(now, effects),
+        }
+    }
+
+    fn on_message(&mut self, now: Tick, from: NodeId, message: Message, effects: &mut Effects) {
+        let Some(peer) = self.peers.get(&from).filter(|peer| peer.up) else {
+            return; // Not a member, or a message of a connection that is gone.
+        };
+        if peer.met.is_none() && !matches!(message, Message::Meet(_)) {
+            return; // Witness first: what it saw of this node may forbid every vote (R13).
+        }
+        match message {
+            Message::Meet(meet) => self.on_meet(now, from, meet, effects),
+            Message::Canvass(canvass) => self.on_canvass(now, from, &canvass, effects),
+            Message::CanvassAnswer(answer) => self.on_canvass_answer(now, from, &answer, effects),
+            Message::Prepare(prepare) => self.on_prepare(now, from, &prepare, effects),
+            Message::Promise(promise) => self.on_promise(now, from, promise, effects),
+            Message::LeaseRefusal(refusal) => self.on_lease_refusal(now, from, &refusal),
+            Message::Nack(nack) => self.on_nack(now, from, &nack, effects),
+            Message::Fetch(fetch) => self.on_fetch(from, &fetch, effects),
+            Message::Fetched(fetched) => self.on_fetched(now, from, fetched, effects),
+            Message::Accept(accept) => self.on_accept(now, from, accept, effects),
+            Message::Accepted(accepted) => self.on_accepted(now, from, &accepted, effects),
+            Message::Resend(resend) => self.on_resend(now, from, &resend, effects),
+            Message::Heartbeat(heartbeat) => self.on_heartbeat(now, from, &heartbeat, effects),
+            Message::Grant(grant) => self.on_grant(now, from, &grant, effects),
+            Message::Mark(mark) => self.on_mark(now, from, &mark, effects),
+            Message::Learn(learn) => self.on_learn(from, learn, effects),
+            Message::Learned(learned) => self.on_learned(now, from, learned, effects),
+            Message::HandOver(hand_over) => self.on_hand_over(now, from, &hand_over, effects),
+            Message::Release(release) => self.on_release(&release),
+        }
+    }
+
+    fn on_durable(&mut self, now: Tick, lsn: Lsn, effects: &mut Effects) {
+        assert!(
+            lsn < self.next_lsn,
+            "durable past what was persisted: lsn={lsn} next={}",
+            self.next_lsn
+        );
+        self.durable = self.durable.max(lsn);
+        self.meet_durable(effects);
+        match &mut self.role {
+            Role::Leader(_) => self.own_durable(now, effects),
+            Role::Candidate(_) => self.campaign_step(now, effects),
+            Role::Follower | Role::Canvassing(_) => {}
+        }
+    }
+
+    /// The role changes through this door: whoever led or campaigned does so no more.
+    pub(super) fn become_follower(&mut self, now: Tick, leader: Option<NodeId>, fx: &mut Effects) {
+        let was = std::mem::replace(&mut self.role, Role::Follower);
+        if let Role::Leader(_) = was {
+            fx.push(Effect::Leading(None));
+        }
+        self.leader = leader;
+        self.heard_at = now;
+        self.wait_for_silence(now);
+    }
+
+    /// Sets the time of the next canvass: a silence from now, randomised.
+    pub(super) fn wait_for_silence(&mut self, now: Tick) {
+        let jitter = self.random.below(self.config.timing.jitter_us + 1);
+        self.election_at = now.after(self.config.timing.election_us + jitter);
+    }
+
+    /// Raises `promised`, durably before anything that rests on it leaves (C1, C2).
+    pub(super) fn promise_ballot(&mut self, ballot: Ballot, effects: &mut Effects) {
+        assert!(
+            ballot > self.hard.promised,
+            "promise below promised: ballot={ballot} promised={}",
+            self.hard.promised
+        );
+        self.hard.promised = ballot;
+        self.round_seen = self.round_seen.max(ballot.round);
+        self.persist_hard(effects);
+    }
+
+    pub(super) fn persist_hard(&mut self, effects: &mut Effects) {
+        let hard = self.hard.clone();
+        self.hard_lsn = self.persist(Record::HardState(hard), effects);
+    }
+
+    pub(super) fn persist(&mut self, record: Record, effects: &mut Effects) -> Lsn {
+        let lsn = self.next_lsn;
+        self.next_lsn = lsn.next();
+        effects.push(Effect::Persist(lsn, record));
+        lsn
+    }
+
+    /// The last record persisted: a vote behind it claims only what is durable by then.
+    pub(super) fn last_lsn(&self) -> Lsn {
+        self.next_lsn.prev()
+    }
+
+    pub(super) fn broadcast(&self, plain: &Plain, effects: &mut Effects) {
+        for node in self.config.others() {
+            effects.send(node, plain.clone());
+        }
+    }
+
+    pub(super) fn stop(&mut self, stop: Stop, effects: &mut Effects) {
+        self.stopped = true;
+        effects.push(Effect::Stop(stop));
+    }
+
+    /// This replica may send votes: its memory is whole, or every member has been heard on it (C11).
+    pub(super) fn may_vote(&self, now: Tick) -> bool {
+        now >= self.witness_wait_until || self.peers.values().all(|peer| peer.met.is_some())
+    }
+
+    /// A replica with no peers has nobody to settle damage with.
+    pub(super) fn check_memory(&mut self, effects: &mut Effects) {
+        if self.config.members.len() > 1 {
+            return;
+        }
+        if let Some(slot) = self.learner.first_hole() {
+            self.stop(Stop::Unsettled { slot }, effects);
+        }
+    }
+}
+
+/// What a shard may ask of its replica.
+impl Replica {
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The role, for status.
+    #[must_use]
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// The highest ballot promised.
+    #[must_use]
+    pub fn promised(&self) -> Ballot {
+        self.hard.promised
+    }
+
+    /// The hard state as last persisted.
+    #[must_use]
+    pub fn hard(&self) -> &HardState {
+        &self.hard
+    }
+
+    /// Every slot up to here is known to be chosen.
+    #[must_use]
+    pub fn chosen_upto(&self) -> Slot {
+        self.chosen_upto
+    }
+
+    /// Everything up to here is durable.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        self.durable
+    }
+
+    /// The LSN of the next record.
+    #[must_use]
+    pub fn next_lsn(&self) -> Lsn {
+        self.next_lsn
+    }
+
+    /// The other members.
+    #[must_use]
+    pub fn peers(&self) -> &BTreeMap<NodeId, Peer> {
+        &self.peers
+    }
+
+    /// The node thought to lead, this one included.
+    #[must_use]
+    pub fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Leader(leadership) if !leadership.renounced => Some(self.config.me),
+            Role::Leader(_) | Role::Candidate(_) | Role::Canvassing(_) => None,
+            Role::Follower => self.leader,
+        }
+    }
+
+    /// Slots that this replica knows to be damaged on its own disk.
+    #[must_use]
+    pub fn damaged_slots(&self) -> usize {
+        self.learner.holes().len() + self.acceptor.damaged_slots()
+    }
+
+    /// Chosen slots whose value is not readable here yet.
+    #[must_use]
+    pub fn holes(&self) -> &BTreeMap<Slot, Ballot> {
+        self.learner.holes()
+    }
+
+    /// The incarnation by which a member is known, if it was ever met.
+    #[must_use]
+    pub fn incarnation_of(&self, node: NodeId) -> Option<Incarnation> {
+        self.hard.incarnations.get(&node).copied()
+    }
+
+    /// The next time at which a tick may do something.
+    #[must_use]
+    pub fn next_deadline(&self, now: Tick) -> Tick {
+        let mut at = match &self.role {
+            Role::Follower => self.election_at,
+            Role::Canvassing(canvassing) => canvassing.until,
+            Role::Candidate(campaign) => campaign.retry_at,
+            Role::Leader(leadership) => {
+                let mark_at = leadership.mark_at.unwrap_or(leadership.heartbeat_at);
+                leadership.heartbeat_at.min(mark_at)
+            }
+        };
+        if !self.hard.formed {
+            at = at.min(self.meet_at);
+        }
+        if let Some(retry_at) = self.learner.retry_at(self.chosen_upto) {
+            at = at.min(retry_at);
+        }
+        // A deadline in the past means "as soon as possible", never a busy loop.
+        at.max(now.after(1_000))
+    }
+}

@@ -1,0 +1,131 @@
+//! What a campaign may propose for a slot (CONSENSUS C5; Paxos Made Simple, section 2.2, P2c).
+
+use crate::types::{Ballot, NodeId};
+use crate::wire::peer::Report;
+
+/// What the promises of a campaign say of one slot, taken together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Resolution {
+    /// Propose the value accepted in this ballot; these nodes hold it.
+    Value(Ballot, Vec<NodeId>),
+    /// Nothing can have been chosen: propose a no-op.
+    Noop,
+    /// Too few exact reports: wait for more promises.
+    Wait,
+}
+
+/// Resolves one slot from the reports of every complete promise. `None` is the exact report
+/// "nothing accepted". `everyone` says that every member has promised.
+///
+/// A prepare quorum of *exact* reports is needed. A report of unknown ballot joins it only beside
+/// an exact report of a ballot at least as high as its bound: whatever was lost there is then not
+/// above the value picked. A suspect (never known durable) may become a no-op once every member
+/// has answered and none holds a value (C11).
+#[must_use]
+pub fn resolve(
+    reports: &[(NodeId, Option<Report>)],
+    prepare_quorum: usize,
+    everyone: bool,
+) -> Resolution {
+    let mut exact = 0;
+    let mut highest = Ballot::ZERO;
+    for (_, report) in reports {
+        match report {
+            None => exact += 1,
+            Some(Report::Accepted(ballot) | Report::ValueDamaged(ballot)) => {
+                exact += 1;
+                highest = highest.max(*ballot);
+            }
+            Some(Report::Damaged(_) | Report::Suspect(_)) => {}
+        }
+    }
+    let bounded = |report: &Option<Report>| matches!(report, Some(Report::Damaged(hi) | Report::Suspect(hi)) if *hi <= highest);
+    let joined = if highest.is_zero() {
+        0
+    } else {
+        reports.iter().filter(|(_, report)| bounded(report)).count()
+    };
+    if exact + joined >= prepare_quorum {
+        if highest.is_zero() {
+            return Resolution::Noop;
+        }
+        return Resolution::Value(highest, holders(reports, highest));
+    }
+    let nobody_holds = highest.is_zero()
+        && !reports.iter().any(|(_, report)| matches!(report, Some(Report::Damaged(_))));
+    if everyone && nobody_holds {
+        return Resolution::Noop;
+    }
+    Resolution::Wait
+}
+
+fn holders(reports: &[(NodeId, Option<Report>)], ballot: Ballot) -> Vec<NodeId> {
+    reports
+        .iter()
+        .filter(|(_, report)| *report == Some(Report::Accepted(ballot)))
+        .map(|(node, _)| *node)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot::new(round, NodeId(1))
+    }
+
+    fn reports(list: &[Option<Report>]) -> Vec<(NodeId, Option<Report>)> {
+        list.iter().enumerate().map(|(i, r)| (NodeId(i as u16 + 1), *r)).collect()
+    }
+
+    /// R16: the value of the highest ballot among a prepare quorum of exact reports.
+    #[test]
+    fn r16_highest_ballot_wins() {
+        let r = reports(&[Some(Report::Accepted(ballot(1))), Some(Report::Accepted(ballot(3)))]);
+        assert_eq!(resolve(&r, 2, false), Resolution::Value(ballot(3), vec![NodeId(2)]));
+    }
+
+    /// R16: a no-op only if all of the quorum report nothing.
+    #[test]
+    fn r16_noop_needs_a_quorum_of_nothing() {
+        assert_eq!(resolve(&reports(&[None, None]), 2, false), Resolution::Noop);
+        assert_eq!(resolve(&reports(&[None]), 2, false), Resolution::Wait);
+    }
+
+    /// C5, the broken schedule: A's record is damaged, C is dead, B holds an older value.
+    #[test]
+    fn c05_damaged_report_above_completes_no_quorum() {
+        let r = reports(&[Some(Report::Damaged(ballot(2))), Some(Report::Accepted(ballot(1)))]);
+        assert_eq!(resolve(&r, 2, false), Resolution::Wait);
+        assert_eq!(resolve(&r, 2, true), Resolution::Wait);
+    }
+
+    /// C5: a damaged report bounded by an exact ballot joins the quorum beside it.
+    #[test]
+    fn c05_damaged_report_joins_beside_a_ballot_as_high() {
+        let r = reports(&[Some(Report::Damaged(ballot(2))), Some(Report::Accepted(ballot(2)))]);
+        assert_eq!(resolve(&r, 2, false), Resolution::Value(ballot(2), vec![NodeId(2)]));
+        let r = reports(&[Some(Report::Damaged(ballot(2))), None]);
+        assert_eq!(resolve(&r, 2, false), Resolution::Wait);
+    }
+
+    /// C5: a known ballot with a damaged value is exact, but holds nothing to fetch.
+    #[test]
+    fn c05_value_damaged_is_exact() {
+        let r = reports(&[Some(Report::ValueDamaged(ballot(2))), None]);
+        assert_eq!(resolve(&r, 2, false), Resolution::Value(ballot(2), vec![]));
+    }
+
+    /// C11: a suspect becomes a no-op only when every member answered and none holds a value.
+    #[test]
+    fn c11_suspect_settles_when_everyone_answered() {
+        let r =
+            reports(&[Some(Report::Suspect(ballot(2))), Some(Report::Suspect(ballot(2))), None]);
+        assert_eq!(resolve(&r, 2, false), Resolution::Wait);
+        assert_eq!(resolve(&r, 2, true), Resolution::Noop);
+        let r =
+            reports(&[Some(Report::Suspect(ballot(2))), Some(Report::Damaged(ballot(1))), None]);
+        assert_eq!(resolve(&r, 2, true), Resolution::Wait);
+    }
+}

@@ -1,0 +1,118 @@
+//! Settling what phase 1 found: the value of every open slot, fetched where it is not held
+//! (Paxos Made Simple, section 2.2, P2c; CONSENSUS C5, C6).
+
+use super::campaign::Pages;
+use super::effects::{Effects, Plain};
+use super::replica::{Replica, Role};
+use super::resolve::{Resolution, resolve};
+use crate::types::{Ballot, NodeId, Slot, Tick, Value};
+use crate::wire::peer::{Fetch, Report};
+
+/// Most values a campaign asks for at once.
+const FETCHES_MAX: usize = 64;
+
+/// How far phase 1 is.
+pub(super) enum Settled {
+    /// Every open slot has its value, by rising slot from the watermark on.
+    All(Vec<Value>),
+    /// More promises or values are needed.
+    Waiting,
+    /// Every member answered, and this slot cannot be settled.
+    Never(Slot),
+}
+
+impl Replica {
+    /// Picks the value of every open slot, and fetches those that are not held here.
+    pub(super) fn settle_open_slots(&mut self, now: Tick, fx: &mut Effects) -> Settled {
+        let counted = self.counted();
+        let everyone = counted.len() == self.config.members.len();
+        let Role::Candidate(campaign) = &self.role else { return Settled::Waiting };
+        let own = self.own_pages();
+        let last = counted.iter().filter_map(|node| campaign.promises.get(node)).map(Pages::last);
+        let last = last.max().unwrap_or_default().max(own.last());
+        let (mut values, mut missing, mut waiting) = (Vec::new(), Vec::new(), None);
+        let mut found = 0;
+        let mut slot = self.chosen_upto.next();
+        while slot <= last {
+            let report =
+                |node: &NodeId| (*node, campaign.promises.get(node).unwrap_or(&own).report(slot));
+            let reports: Vec<(NodeId, Option<Report>)> = counted.iter().map(report).collect();
+            match resolve(&reports, self.config.quorums.prepare, everyone) {
+                Resolution::Noop => values.push(Value::noop()),
+                Resolution::Wait => waiting = waiting.or(Some(slot)),
+                Resolution::Value(of, holders) => match self.value_at(slot, of) {
+                    Some(value) => {
+                        values.push(value);
+                        found = values.len();
+                    }
+                    None => missing.push((slot, of, holders)),
+                },
+            }
+            slot = slot.next();
+        }
+        let hopeless = self.fetch_missing(now, &missing, fx);
+        // Only the node whose own record is damaged ends: it alone can name file and offset.
+        let own_damage = |slot: &Slot| self.acceptor.report(*slot).is_some_and(Report::is_damage);
+        match waiting.or(hopeless) {
+            Some(slot) if everyone && own_damage(&slot) => Settled::Never(slot),
+            Some(_) => Settled::Waiting,
+            None if missing.is_empty() => {
+                // Nobody accepted anything behind the last value: those slots stay free.
+                values.truncate(found);
+                Settled::All(values)
+            }
+            None => Settled::Waiting,
+        }
+    }
+
+    /// This candidate's own promise, as it stands now.
+    fn own_pages(&self) -> Pages {
+        Pages {
+            next: 0,
+            complete: true,
+            chosen_upto: self.chosen_upto,
+            damage: self.acceptor.damage,
+            reports: self.acceptor.reports_above(self.chosen_upto).into_iter().collect(),
+        }
+    }
+
+    /// The value accepted at exactly (slot, of), if it is here: own or fetched (C6).
+    fn value_at(&self, slot: Slot, of: Ballot) -> Option<Value> {
+        let Role::Candidate(campaign) = &self.role else { return None };
+        let own = self.acceptor.accepted.get(&slot).filter(|held| held.0 == of);
+        own.or_else(|| campaign.fetched.get(&slot).filter(|held| held.0 == of))
+            .map(|held| held.1.clone())
+    }
+
+    /// Asks a holder for each missing value; returns a slot whose every holder said no.
+    fn fetch_missing(
+        &mut self,
+        now: Tick,
+        missing: &[(Slot, Ballot, Vec<NodeId>)],
+        fx: &mut Effects,
+    ) -> Option<Slot> {
+        let target = self.learner.target();
+        let Role::Candidate(campaign) = &mut self.role else { return None };
+        let mut hopeless = None;
+        for (slot, of, holders) in missing {
+            if campaign.fetching.get(slot).is_some_and(|asked| asked.0 == *of) {
+                continue;
+            }
+            let may = |node: &&NodeId| !campaign.fetch_failed.contains(&(*slot, *of, **node));
+            let silent = |node: &&NodeId| campaign.fetch_late.contains(&(*slot, *of, **node));
+            let holder = holders.iter().find(|node| may(node) && !silent(node));
+            let Some(holder) = holder.or_else(|| holders.iter().find(may)).copied() else {
+                // Somebody may know it as chosen: then it is learned, not fetched.
+                hopeless = hopeless.or(Some(*slot).filter(|slot| *slot > target));
+                continue;
+            };
+            if campaign.fetching.len() >= FETCHES_MAX {
+                continue;
+            }
+            campaign.fetching.insert(*slot, (*of, holder, now));
+            let ballot = campaign.ballot;
+            fx.send(holder, Plain::Fetch(Fetch { ballot, slot: *slot, of: *of }));
+        }
+        hopeless
+    }
+}

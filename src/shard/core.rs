@@ -1,0 +1,428 @@
+//! The shard itself: what happened in, what is to be done out.
+
+use super::cache::Cache;
+use super::conns::Conns;
+use super::outbox::Outbox;
+use super::reads::Reads;
+use super::serve::Cold;
+use super::writes::Writes;
+use super::{Input, Output};
+use crate::journal::{self, Event, Journal, Recovered};
+use crate::limits;
+use crate::machine::Machine;
+use crate::paxos::{self, Effect, Effects, Memory, Replica, Stop};
+use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
+use crate::wire::client::{Reply, ReplyHeader, ShardLeader};
+use crate::wire::entries::EntriesLimit;
+use crate::wire::error::{ErrorCode, Leader, WireError};
+use std::collections::BTreeMap;
+
+/// An idle journal writes a durability mark after this (C11).
+const MARK_IDLE_US: u64 = 50_000;
+/// A segment that could not be prepared for want of space is tried again after this.
+const PREPARE_RETRY_US: u64 = 1_000_000;
+
+/// What a shard is told at its start.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// The shard.
+    pub shard: ShardId,
+    /// Shards of the cluster.
+    pub shards: u16,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The replica's configuration.
+    pub paxos: paxos::Config,
+    /// Where each member listens for clients, as it advertises it.
+    pub addresses: BTreeMap<NodeId, String>,
+    /// What one append may hold.
+    pub append: EntriesLimit,
+    /// The program's version, for status.
+    pub version: String,
+}
+
+/// One shard on one node. See the module's documentation.
+#[derive(Debug)]
+pub struct Shard {
+    pub(super) options: ShardOptions,
+    pub(super) replica: Replica,
+    effects: Effects,
+    pub(super) journal: Journal,
+    pub(super) machine: Machine,
+    pub(super) cache: Cache,
+    cache_bytes_max: usize,
+    outbox: Outbox,
+    pub(super) conns: Conns,
+    pub(super) writes: Writes,
+    pub(super) reads: Reads,
+    /// Reads of the journal under way, by token.
+    pub(super) cold: BTreeMap<u64, Cold>,
+    pub(super) next_token: u64,
+    /// A read of the journal for applying is under way.
+    pub(super) replaying: bool,
+    /// A read waits for proof of leadership.
+    pub(super) confirm_wanted: bool,
+    /// Damaged places found at the start, for the message with which the node may have to end.
+    findings: Vec<String>,
+    pub(super) leaders: BTreeMap<ShardId, ShardLeader>,
+    pub(super) wall_ms: u64,
+    pub(super) started: Tick,
+    /// The leadership as clients see it, and when it was last looked at.
+    leaving: bool,
+    left: bool,
+    failed: bool,
+    mark_at: Option<Tick>,
+    prepare_at: Option<Tick>,
+}
+
+impl Shard {
+    /// A shard over what its journal recovered.
+    #[must_use]
+    pub fn start(
+        options: ShardOptions,
+        journal: Journal,
+        recovered: Recovered,
+        now: Tick,
+        out: &mut Vec<Output>,
+    ) -> Shard {
+        let mut effects = Effects::new();
+        let findings = recovered.findings.iter().map(ToString::to_string).collect();
+        let memory = Memory {
+            hard: recovered.hard,
+            next_lsn: recovered.next_lsn,
+            chosen_upto: recovered.chosen_upto,
+            open: recovered.open,
+            holes: recovered.holes,
+            reports: recovered.reports,
+            damage: recovered.damage,
+            cut: recovered.torn.is_some(),
+        };
+        let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
+        let machine = Machine::new(options.shard, options.shards);
+        let mut shard = Shard {
+            replica,
+            effects,
+            journal,
+            machine,
+            cache: Cache::default(),
+            cache_bytes_max: limits::CACHE_BYTES_MAX,
+            outbox: Outbox::default(),
+            conns: Conns::default(),
+            writes: Writes::default(),
+            reads: Reads::default(),
+            cold: BTreeMap::new(),
+            next_token: 1,
+            replaying: false,
+            confirm_wanted: false,
+            findings,
+            leaders: BTreeMap::new(),
+            wall_ms: 0,
+            started: now,
+            leaving: false,
+            left: false,
+            failed: false,
+            mark_at: None,
+            prepare_at: None,
+            options,
+        };
+        shard.settle(now, out);
+        shard
+    }
+
+    /// Advances the shard by one input at `now`, which never goes back.
+    pub fn step(&mut self, now: Tick, input: Input, out: &mut Vec<Output>) {
+        if self.failed {
+            return;
+        }
+        match input {
+            Input::Tick => self.tick(now, out),
+            Input::PeerUp { node, incarnation } => {
+                self.feed(now, paxos::Input::PeerUp(node, incarnation));
+            }
+            Input::PeerDown { node } => self.feed(now, paxos::Input::PeerDown(node)),
+            Input::Peer { node, message } => self.feed(now, paxos::Input::Message(node, message)),
+            Input::Client { conn, correlation, request } => {
+                self.conns.begin(conn);
+                self.request(now, conn, correlation, request, out);
+            }
+            Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
+            Input::ClientDown { conn } => {
+                self.conns.drop_conn(conn);
+                self.reads.drop_conn(conn);
+                self.writes.drop_conn(conn);
+            }
+            Input::Disk(done) => {
+                if let Some(event) = self.journal.done(done) {
+                    self.disk_event(now, event, out);
+                }
+            }
+            Input::HandOver => {
+                self.leaving = true;
+                self.feed(now, paxos::Input::HandOver);
+            }
+        }
+        self.settle(now, out);
+    }
+
+    pub(super) fn report_lost(&mut self, now: Tick, slot: Slot, ballot: Ballot) {
+        self.replica.report_lost(now, slot, ballot, &mut self.effects);
+    }
+
+    pub(super) fn propose(&mut self, now: Tick, value: Value) -> Slot {
+        self.replica.propose(now, value, &mut self.effects)
+    }
+
+    fn feed(&mut self, now: Tick, input: paxos::Input) {
+        self.replica.step(now, input, &mut self.effects);
+    }
+
+    fn tick(&mut self, now: Tick, out: &mut Vec<Output>) {
+        self.feed(now, paxos::Input::Tick);
+        self.settle(now, out);
+        self.flush_writes(now, out);
+        self.expire_reads(now, out);
+        if std::mem::take(&mut self.confirm_wanted) {
+            self.feed(now, paxos::Input::Confirm);
+        }
+        if self.mark_at.is_some_and(|at| now >= at) {
+            self.mark_at = None;
+            self.journal.idle_mark();
+        }
+        if self.prepare_at.is_some_and(|at| now >= at) {
+            // Once more after this, until there is room: only the first failure is an event.
+            self.prepare_at = (!self.journal.has_room()).then(|| now.after(PREPARE_RETRY_US));
+            self.journal.retry_prepare();
+        }
+        self.cache.trim(self.cache_bytes_max, |slot, ballot| {
+            // A record of a lower ballot may hold what was not chosen.
+            let durable = |at: journal::Location| at.ballot >= ballot;
+            slot <= self.machine.applied_upto() && self.journal.locate(slot).is_some_and(durable)
+        });
+        self.settle(now, out);
+        // Only here, so that all that arrived in one burst shares one batch (group commit).
+        while let Some(job) = self.journal.next_job() {
+            out.push(Output::Job(job));
+        }
+    }
+
+    fn disk_event(&mut self, now: Tick, event: Event, out: &mut Vec<Output>) {
+        match event {
+            Event::Durable(lsn) => {
+                self.feed(now, paxos::Input::Durable(lsn));
+                self.mark_at = Some(now.after(MARK_IDLE_US));
+            }
+            Event::NoRoom { free_bytes } => {
+                log::warn!(
+                    "shard {}: no space for another segment ({free_bytes} bytes free): appends are \
+                     refused until there is",
+                    self.options.shard
+                );
+                self.prepare_at = Some(now.after(PREPARE_RETRY_US));
+            }
+            Event::Room => log::info!("shard {}: space is back", self.options.shard),
+            Event::Read(done) => self.cold_done(now, done, out),
+        }
+    }
+
+    /// Carries out effects until none are left, and applies what can be applied.
+    pub(super) fn settle(&mut self, now: Tick, out: &mut Vec<Output>) {
+        loop {
+            let effects: Vec<Effect> = self.effects.drain().collect();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.effect(now, effect, out);
+            }
+        }
+        for (node, vote) in self.outbox.release(self.journal.durable_upto()) {
+            out.push(Output::Peer { node, message: vote.into() });
+        }
+        self.apply_ready(now, out);
+        self.release_reads(now, out);
+        let leads = matches!(self.replica.role(), paxos::Role::Leader(_));
+        if self.leaving && !self.left && !leads {
+            self.left = true;
+            out.push(Output::Stopped);
+        }
+    }
+
+    fn effect(&mut self, now: Tick, effect: Effect, out: &mut Vec<Output>) {
+        match effect {
+            Effect::Persist(lsn, record) => self.journal.push(lsn, record),
+            Effect::Send(node, plain) => out.push(Output::Peer { node, message: plain.into() }),
+            Effect::SendAfter(lsn, node, vote) => self.outbox.hold(lsn, node, vote),
+            Effect::Chosen { slot, ballot, value } | Effect::Repaired { slot, ballot, value } => {
+                self.cache.insert(slot, ballot, value);
+            }
+            Effect::Serve { to, learn } => self.serve(now, to, learn, out),
+            Effect::Leading(Some(ballot)) => {
+                log::info!("shard {}: leads in ballot {ballot}", self.options.shard);
+            }
+            Effect::Leading(None) => {
+                log::info!("shard {}: no longer leads", self.options.shard);
+                // What was chosen before is answered as such, not as unknown.
+                self.apply_cached(now, out);
+                self.void_writes(out);
+                self.void_reads(out);
+            }
+            Effect::Stop(stop) => self.stop(&stop, out),
+        }
+    }
+
+    fn stop(&mut self, stop: &Stop, out: &mut Vec<Output>) {
+        let shard = self.options.shard;
+        let mut text = match stop {
+            Stop::RolledBack { witness, seen, held } => format!(
+                "shard {shard}: this disk is older than what it acknowledged: node {witness} saw \
+                 LSN {seen}, the disk holds {held}; replace this node"
+            ),
+            Stop::Unsettled { slot } => format!(
+                "shard {shard}: slot {slot} is damaged here and no peer has a good copy; restore \
+                 the file, or replace this node"
+            ),
+        };
+        for finding in &self.findings {
+            text.push_str("\n  ");
+            text.push_str(finding);
+        }
+        self.fail(65, text, out);
+    }
+
+    pub(super) fn fail(&mut self, exit: u8, text: String, out: &mut Vec<Output>) {
+        self.failed = true;
+        out.push(Output::Fatal { exit, text });
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+
+    /// Answers a request, if its connection is still there.
+    pub(super) fn reply(&mut self, conn: ConnId, id: u64, reply: Reply, out: &mut Vec<Output>) {
+        if self.conns.end(conn) {
+            let header = self.header();
+            out.push(Output::Client { conn, correlation: id, header, reply });
+        }
+    }
+
+    pub(super) fn refuse(&mut self, conn: ConnId, id: u64, e: WireError, out: &mut Vec<Output>) {
+        self.reply(conn, id, Reply::Error(e), out);
+    }
+
+    pub(super) fn header(&self) -> ReplyHeader {
+        ReplyHeader {
+            shard: self.options.shard,
+            epoch: self.replica.promised(),
+            applied_upto: self.machine.applied_upto(),
+        }
+    }
+
+    /// The ballot in which requests are served, or why they are not.
+    pub(super) fn serving(&self) -> Result<Ballot, WireError> {
+        if self.leaving {
+            return Err(WireError::new(ErrorCode::ShuttingDown, "the node is stopping"));
+        }
+        let Some(ballot) = self.replica.serving() else { return Err(self.not_leader()) };
+        if self.machine.applied_upto() < self.replica.chosen_upto() {
+            let text = format!(
+                "applied up to slot {} of {}",
+                self.machine.applied_upto(),
+                self.replica.chosen_upto()
+            );
+            return Err(WireError::new(ErrorCode::NotReady, text));
+        }
+        Ok(ballot)
+    }
+
+    pub(super) fn not_leader(&self) -> WireError {
+        match self.replica.leader() {
+            Some(node) if node == self.options.paxos.me => {
+                WireError::new(ErrorCode::NotReady, "elected, and settling what was open before")
+            }
+            Some(node) => {
+                let address = self.options.addresses.get(&node).cloned().unwrap_or_default();
+                WireError::not_leader(Some(Leader { node, address }))
+            }
+            None => WireError::new(ErrorCode::NoQuorum, "nobody is known to lead the shard"),
+        }
+    }
+}
+
+/// What a driver may ask of its shard.
+impl Shard {
+    /// The time of the next [`Input::Tick`], unless something happens before.
+    #[must_use]
+    pub fn next_deadline(&self, now: Tick) -> Tick {
+        let mut at = self.replica.next_deadline(now);
+        let others = [self.mark_at, self.prepare_at, self.reads.next_deadline()];
+        for other in others.into_iter().flatten() {
+            at = at.min(other);
+        }
+        at
+    }
+
+    /// True while no more requests should be read from clients: the window and the queue are full.
+    #[must_use]
+    pub fn congested(&self) -> bool {
+        self.writes.queued_bytes() >= limits::QUEUE_BYTES_MAX
+    }
+
+    /// True while no more requests should be read from this connection.
+    #[must_use]
+    pub fn is_busy(&self, conn: ConnId) -> bool {
+        self.conns.is_busy(conn)
+    }
+
+    /// The wall clock, for the creation times of logs. Told by the driver from time to time.
+    pub fn set_wall_ms(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
+    }
+
+    /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
+    pub fn set_cache_bytes(&mut self, bytes_max: usize) {
+        self.cache_bytes_max = bytes_max;
+    }
+
+    /// What other shards of this node know of their leaders, for the cluster map.
+    pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
+        self.leaders = leaders.into_iter().map(|leader| (leader.shard, leader)).collect();
+    }
+
+    /// Whether a node of this incarnation may speak for the member `node` (C13).
+    ///
+    /// # Errors
+    /// The incarnation by which the member is known; `None` when it is no other member.
+    pub fn admits(&self, node: NodeId, as_of: Incarnation) -> Result<(), Option<Incarnation>> {
+        self.replica.admits(node, as_of)
+    }
+
+    /// The replica, for status and for the simulator's checks.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// The machine, for status and for the simulator's checks.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// A chosen value that is still in memory, and a ballot in which it was chosen.
+    #[must_use]
+    pub fn recent(&self, slot: Slot) -> Option<&(Ballot, Value)> {
+        self.cache.get(slot)
+    }
+
+    /// Slots applied.
+    #[must_use]
+    pub fn applied_upto(&self) -> Slot {
+        self.machine.applied_upto()
+    }
+}

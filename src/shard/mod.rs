@@ -1,0 +1,111 @@
+//! One shard, sans-IO: replica, machine, journal, and the requests of its connections.
+//!
+//! [`Shard::step`] takes what happened and returns what is to be done; sockets, threads, files and
+//! clocks are its driver's. The daemon drives a shard with mio, the simulator with a seed. After
+//! every burst of inputs the driver gives one [`Input::Tick`]: it closes the batch of commands that
+//! arrived together and proposes it.
+
+mod apply;
+mod cache;
+mod conns;
+mod core;
+mod outbox;
+mod reads;
+mod serve;
+mod status;
+mod writes;
+
+pub use self::core::{Shard, ShardOptions};
+
+use crate::journal::{Done, Job};
+use crate::types::{ConnId, Incarnation, NodeId};
+use crate::wire::client::{LogRef, Reply, ReplyHeader, Request};
+use crate::wire::peer::Message;
+
+/// What happens to a shard.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed, or a burst of inputs is over.
+    Tick,
+    /// A connection to a peer is open, greeted and admitted.
+    PeerUp {
+        /// The peer.
+        node: NodeId,
+        /// Its incarnation.
+        incarnation: Incarnation,
+    },
+    /// The connection to a peer is gone.
+    PeerDown {
+        /// The peer.
+        node: NodeId,
+    },
+    /// A message of a peer.
+    Peer {
+        /// The peer.
+        node: NodeId,
+        /// The message.
+        message: Message,
+    },
+    /// A client's request.
+    Client {
+        /// Its connection.
+        conn: ConnId,
+        /// Its number, echoed in the reply.
+        correlation: u64,
+        /// The request.
+        request: Request,
+    },
+    /// An append was refused by its bytes alone, before it became a request: later ones of its log
+    /// and chain on this connection are refused too.
+    ChainFailed {
+        /// The connection.
+        conn: ConnId,
+        /// The log.
+        log: LogRef,
+        /// The chain, not 0.
+        chain: u32,
+    },
+    /// A client's connection is gone.
+    ClientDown {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A job of the journal is done.
+    Disk(Done),
+    /// Hand leadership over, if it is held here, and take no more writes: the node stops.
+    HandOver,
+}
+
+/// What a shard wants done, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send to a peer; drop it when there is no connection.
+    Peer {
+        /// The peer.
+        node: NodeId,
+        /// The message.
+        message: Message,
+    },
+    /// Answer a client; drop it when the connection is gone.
+    Client {
+        /// The connection.
+        conn: ConnId,
+        /// The request's number.
+        correlation: u64,
+        /// Stands in front of every reply.
+        header: ReplyHeader,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Run a job of the journal on a thread that may block.
+    Job(Job),
+    /// The hand-over asked for is finished: this shard leads nothing and has nothing in flight.
+    Stopped,
+    /// The process must end with this exit code.
+    Fatal {
+        /// The exit code.
+        exit: u8,
+        /// Why, for people.
+        text: String,
+    },
+}

@@ -1,0 +1,403 @@
+//! Reads: linearizable under a lease or a quorum round, local, and waiting at the tail (C19).
+
+use super::Output;
+use super::core::Shard;
+use super::serve::Cold;
+use crate::journal::ReadResult;
+use crate::limits::{READ_BYTES_MAX, READ_WAIT_MS_MAX};
+use crate::machine::Reading;
+use crate::types::{Ballot, ConnId, LogId, Slot, Tick, Value};
+use crate::wire::client::{Consistency, List, Listed, Read, ReadDone, Reply, Request, Stat};
+use crate::wire::error::{ErrorCode, WireError};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Reads of old entries under way at once.
+const COLD_READS_MAX: usize = 256;
+
+/// What makes an answer linearizable: the ballot in which it was computed, and the stamp after which
+/// that leadership must be confirmed unless a lease is valid when the answer leaves.
+#[derive(Clone, Copy, Debug)]
+pub struct Guard {
+    ballot: Ballot,
+    stamp: Tick,
+}
+
+/// A read of entries under way.
+#[derive(Debug)]
+pub struct ReadTask {
+    conn: ConnId,
+    correlation: u64,
+    read: Read,
+    reading: Reading,
+    guard: Option<Guard>,
+    deadline: Tick,
+}
+
+/// An answer that waits for proof of leadership.
+#[derive(Debug)]
+struct Held {
+    conn: ConnId,
+    correlation: u64,
+    guard: Guard,
+    reply: Reply,
+}
+
+/// The read side of a shard.
+#[derive(Debug, Default)]
+pub struct Reads {
+    held: VecDeque<Held>,
+    /// Reads at the tail that wait for an entry.
+    parked: BTreeMap<LogId, Vec<ReadTask>>,
+    /// The deadlines of the parked ones.
+    deadlines: BTreeMap<(Tick, ConnId, u64), LogId>,
+}
+
+impl Reads {
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.deadlines.first_key_value().map(|entry| entry.0.0)
+    }
+
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        self.held.retain(|held| held.conn != conn);
+        self.deadlines.retain(|key, _| key.1 != conn);
+        self.parked.retain(|_, tasks| {
+            tasks.retain(|task| task.conn != conn);
+            !tasks.is_empty()
+        });
+    }
+
+    fn park(&mut self, task: ReadTask) {
+        let log = task.reading.log();
+        self.deadlines.insert((task.deadline, task.conn, task.correlation), log);
+        self.parked.entry(log).or_default().push(task);
+    }
+
+    fn unpark(&mut self, log: LogId) -> Vec<ReadTask> {
+        let tasks = self.parked.remove(&log).unwrap_or_default();
+        for task in &tasks {
+            self.deadlines.remove(&(task.deadline, task.conn, task.correlation));
+        }
+        tasks
+    }
+}
+
+impl Shard {
+    /// Any request.
+    pub(super) fn request(
+        &mut self,
+        now: Tick,
+        conn: ConnId,
+        id: u64,
+        request: Request,
+        out: &mut Vec<Output>,
+    ) {
+        match request {
+            Request::Create(_) | Request::Delete(_) | Request::Append(_) => {
+                self.write(now, conn, id, request, out);
+            }
+            Request::Read(read) => self.read(now, conn, id, read, out),
+            Request::Stat(stat) => self.stat(now, conn, id, &stat, out),
+            Request::List(list) => self.list(now, conn, id, &list, out),
+            Request::Status => {
+                let status = self.status(now);
+                self.reply(conn, id, Reply::Status(status), out);
+            }
+            Request::Map => {
+                let map = self.map();
+                self.reply(conn, id, Reply::Map(map), out);
+            }
+            Request::Ping => self.reply(conn, id, Reply::Pong, out),
+        }
+    }
+
+    /// What makes an answer computed now as fresh as asked for.
+    fn guard(&self, consistency: Consistency) -> Result<Option<Guard>, WireError> {
+        match consistency {
+            Consistency::Local => Ok(None),
+            Consistency::Linearizable => {
+                let ballot = self.serving()?;
+                Ok(Some(Guard { ballot, stamp: self.replica.read_stamp() }))
+            }
+        }
+    }
+
+    fn stat(&mut self, now: Tick, conn: ConnId, id: u64, stat: &Stat, out: &mut Vec<Output>) {
+        let guard = match self.guard(stat.consistency) {
+            Ok(guard) => guard,
+            Err(error) => return self.refuse(conn, id, error, out),
+        };
+        let found = self
+            .find(&stat.log)
+            .map(|log| self.machine.stat(&crate::wire::client::LogRef::Id(log)));
+        let reply = match found {
+            Ok(Ok(stat)) => Reply::Stated(stat),
+            Ok(Err(lookup)) => {
+                Reply::Error(WireError::new(ErrorCode::UnknownLog, lookup.to_string()))
+            }
+            Err(error) => Reply::Error(error),
+        };
+        self.answer(now, conn, id, guard, reply, out);
+    }
+
+    fn list(&mut self, now: Tick, conn: ConnId, id: u64, list: &List, out: &mut Vec<Output>) {
+        let guard = match self.guard(list.consistency) {
+            Ok(guard) => guard,
+            Err(error) => return self.refuse(conn, id, error, out),
+        };
+        let limit = if list.limit == 0 { usize::MAX } else { list.limit as usize };
+        let (logs, more) = self.machine.list(&list.prefix, &list.after, limit);
+        self.answer(now, conn, id, guard, Reply::Listed(Listed { logs, more }), out);
+    }
+
+    fn read(&mut self, now: Tick, conn: ConnId, id: u64, read: Read, out: &mut Vec<Output>) {
+        let guard = match self.guard(read.consistency) {
+            Ok(guard) => guard,
+            Err(error) => return self.refuse(conn, id, error, out),
+        };
+        let reading = self
+            .find(&read.log)
+            .map(|log| self.machine.reading(log, read.from, read.max_entries, read.max_bytes));
+        match reading {
+            Ok(Some(reading)) => {
+                let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
+                let deadline = now.after(wait_us);
+                let task = ReadTask { conn, correlation: id, read, reading, guard, deadline };
+                self.advance_read(now, task, out);
+            }
+            Ok(None) => {
+                let error = WireError::new(ErrorCode::UnknownLog, "there is no such log");
+                self.answer(now, conn, id, guard, Reply::Error(error), out);
+            }
+            Err(error) => self.answer(now, conn, id, guard, Reply::Error(error), out),
+        }
+    }
+
+    /// Takes entries out of values in memory, and asks the journal for what is not there.
+    fn advance_read(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
+        while let Some(want) = task.reading.wants() {
+            let Some(extent) = self.machine.extents(task.reading.log(), want).next().copied()
+            else {
+                break;
+            };
+            let Some((_, value)) = self.cache.get(extent.slot) else {
+                return self.read_cold(now, task, extent.slot, out);
+            };
+            let value = value.clone();
+            if let Err(damaged) = task.reading.take(&extent, extent.slot, &value) {
+                return self.read_damaged(now, task, extent.slot, &damaged.to_string(), out);
+            }
+        }
+        self.finish_read(now, task, out);
+    }
+
+    fn read_cold(&mut self, now: Tick, task: ReadTask, from: Slot, out: &mut Vec<Output>) {
+        if self.replica.holes().contains_key(&from) {
+            return self.read_damaged(now, task, from, "the slot is damaged here", out);
+        }
+        if self.cold.len() >= COLD_READS_MAX {
+            let error = WireError::new(ErrorCode::Overloaded, "too many reads of old entries");
+            return self.refuse(task.conn, task.correlation, error, out);
+        }
+        // The slots of the extents to come, as far as they follow each other closely.
+        let want = task.reading.next();
+        let mut upto = from;
+        for extent in self.machine.extents(task.reading.log(), want).take(1024) {
+            if extent.slot.0 > upto.0 + 2 {
+                break;
+            }
+            upto = extent.slot;
+        }
+        let upto = self.cache.gap(from, upto);
+        let bytes = (task.read.max_bytes as usize).clamp(64 << 10, READ_BYTES_MAX);
+        let bytes = if task.read.max_bytes == 0 { READ_BYTES_MAX } else { bytes };
+        let token = self.token();
+        self.cold.insert(token, Cold::Read(Box::new(task)));
+        out.push(Output::Job(self.journal.read(token, from, upto, bytes)));
+    }
+
+    /// The journal delivered values for a read.
+    pub(super) fn cold_read_done(
+        &mut self,
+        now: Tick,
+        mut task: ReadTask,
+        results: Vec<(Slot, ReadResult)>,
+        out: &mut Vec<Output>,
+    ) {
+        let mut values: BTreeMap<Slot, Value> = BTreeMap::new();
+        for (slot, result) in results {
+            match result {
+                Ok((_, value)) => {
+                    values.insert(slot, value);
+                }
+                Err(damage) => {
+                    self.lost(now, slot, &damage.to_string());
+                    break;
+                }
+            }
+        }
+        let mut progress = false;
+        while let Some(want) = task.reading.wants() {
+            let Some(extent) = self.machine.extents(task.reading.log(), want).next().copied()
+            else {
+                break;
+            };
+            let Some(value) = values.get(&extent.slot) else { break };
+            if let Err(damaged) = task.reading.take(&extent, extent.slot, value) {
+                return self.read_damaged(now, task, extent.slot, &damaged.to_string(), out);
+            }
+            progress = true;
+        }
+        if progress {
+            return self.finish_read(now, task, out); // A part is an answer: the client asks on.
+        }
+        if self.machine.next_index(task.reading.log()).is_none() {
+            return self.finish_read(now, task, out);
+        }
+        self.read_damaged(now, task, Slot(0), "the slot cannot be read here", out);
+    }
+
+    /// Damage is "retry elsewhere", never "end of log" (C19); what came before it is an answer.
+    fn read_damaged(
+        &mut self,
+        now: Tick,
+        task: ReadTask,
+        slot: Slot,
+        why: &str,
+        out: &mut Vec<Output>,
+    ) {
+        if slot > Slot(0) && !self.replica.holes().contains_key(&slot) {
+            self.lost(now, slot, why);
+        }
+        if task.reading.next() > task.reading.from() {
+            return self.finish_read(now, task, out);
+        }
+        let error = WireError::new(ErrorCode::Damaged, why);
+        self.refuse(task.conn, task.correlation, error, out);
+    }
+
+    fn finish_read(&mut self, now: Tick, task: ReadTask, out: &mut Vec<Output>) {
+        let log = task.reading.log();
+        let Some(next) = self.machine.next_index(log) else {
+            let error = WireError::new(ErrorCode::UnknownLog, "the log was deleted");
+            let reply = Reply::Error(error);
+            return self.answer(now, task.conn, task.correlation, task.guard, reply, out);
+        };
+        let from = task.reading.from();
+        if task.reading.next() == from && next <= from && now < task.deadline {
+            return self.reads.park(task);
+        }
+        let (conn, id, guard) = (task.conn, task.correlation, task.guard);
+        let entries = task.reading.finish();
+        let reply = Reply::ReadDone(ReadDone { id: log, from, next, entries });
+        self.answer(now, conn, id, guard, reply, out);
+    }
+
+    /// An answer was computed: it leaves if it is proven to be as fresh as asked for.
+    fn answer(
+        &mut self,
+        now: Tick,
+        conn: ConnId,
+        correlation: u64,
+        guard: Option<Guard>,
+        reply: Reply,
+        out: &mut Vec<Output>,
+    ) {
+        let Some(guard) = guard else { return self.reply(conn, correlation, reply, out) };
+        match self.proven(now, guard) {
+            Some(true) => self.reply(conn, correlation, reply, out),
+            Some(false) => {
+                self.reads.held.push_back(Held { conn, correlation, guard, reply });
+                self.confirm_wanted = true;
+            }
+            None => {
+                let error = self.not_leader();
+                self.refuse(conn, correlation, error, out);
+            }
+        }
+    }
+
+    /// An answer about what exists, computed outside a read: as fresh as a linearizable one.
+    pub(super) fn answer_linearizable(
+        &mut self,
+        now: Tick,
+        conn: ConnId,
+        id: u64,
+        reply: Reply,
+        out: &mut Vec<Output>,
+    ) {
+        match self.guard(Consistency::Linearizable) {
+            Ok(guard) => self.answer(now, conn, id, guard, reply, out),
+            Err(error) => self.refuse(conn, id, error, out),
+        }
+    }
+
+    /// True: it may leave. False: proof is still to come. None: the leadership is gone.
+    fn proven(&self, now: Tick, guard: Guard) -> Option<bool> {
+        if self.replica.serving() != Some(guard.ballot) {
+            return None;
+        }
+        Some(self.replica.lease_valid(now) || self.replica.confirmed_after(guard.stamp))
+    }
+
+    /// Lets go the answers whose proof has come.
+    pub(super) fn release_reads(&mut self, now: Tick, out: &mut Vec<Output>) {
+        while let Some(held) = self.reads.held.pop_front() {
+            match self.proven(now, held.guard) {
+                Some(true) => self.reply(held.conn, held.correlation, held.reply, out),
+                Some(false) => return self.reads.held.push_front(held), // Those behind are younger.
+                None => {
+                    let error = self.not_leader();
+                    self.refuse(held.conn, held.correlation, error, out);
+                }
+            }
+        }
+    }
+
+    /// Something happened to a log: those who wait at its tail look again.
+    pub(super) fn wake_reads(&mut self, now: Tick, log: LogId, out: &mut Vec<Output>) {
+        for task in self.reads.unpark(log) {
+            self.read_again(now, task, out);
+        }
+    }
+
+    fn read_again(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
+        // The answer is computed anew, so it is proven anew.
+        if let Some(guard) = &mut task.guard {
+            guard.stamp = self.replica.read_stamp();
+        }
+        self.advance_read(now, task, out);
+    }
+
+    /// Answers those whose wait is over.
+    pub(super) fn expire_reads(&mut self, now: Tick, out: &mut Vec<Output>) {
+        while let Some((key, log)) = self.reads.deadlines.first_key_value() {
+            let ((deadline, ..), log) = (*key, *log);
+            if deadline > now {
+                return;
+            }
+            for task in self.reads.unpark(log) {
+                self.read_again(now, task, out);
+            }
+        }
+    }
+
+    /// Leadership is gone: linearizable reads are void (R19); they were not executed.
+    pub(super) fn void_reads(&mut self, out: &mut Vec<Output>) {
+        let mut void: Vec<(ConnId, u64)> = Vec::new();
+        void.extend(self.reads.held.drain(..).map(|held| (held.conn, held.correlation)));
+        let logs: Vec<LogId> = self.reads.parked.keys().copied().collect();
+        for log in logs {
+            for task in self.reads.unpark(log) {
+                if task.guard.is_some() {
+                    void.push((task.conn, task.correlation));
+                } else {
+                    self.reads.park(task);
+                }
+            }
+        }
+        for (conn, id) in void {
+            let error = self.not_leader();
+            self.refuse(conn, id, error, out);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What a shard says of itself: status and cluster map.
+
+use super::core::Shard;
+use crate::paxos;
+use crate::types::Tick;
+use crate::wire::client::{
+    ClusterMap, Member, PeerStatus, Role, ShardLeader, ShardStatus, StatusReply,
+};
+
+impl Shard {
+    /// The state of this shard on this node.
+    #[must_use]
+    pub fn status(&self, now: Tick) -> StatusReply {
+        let replica = &self.replica;
+        let chosen_upto = replica.chosen_upto();
+        let peer = |(node, peer): (&crate::types::NodeId, &paxos::Peer)| PeerStatus {
+            node: *node,
+            connected: peer.up,
+            chosen_upto: peer.chosen_upto,
+            lag: chosen_upto.0.saturating_sub(peer.chosen_upto.0),
+        };
+        let shard = ShardStatus {
+            shard: self.options.shard,
+            role: match replica.role() {
+                paxos::Role::Follower => Role::Follower,
+                paxos::Role::Canvassing(_) | paxos::Role::Candidate(_) => Role::Candidate,
+                paxos::Role::Leader(_) => Role::Leader,
+            },
+            leader: replica.leader(),
+            epoch: replica.promised(),
+            promised: replica.promised(),
+            durable_upto: self.journal.durable_upto().0,
+            chosen_upto,
+            applied_upto: self.machine.applied_upto(),
+            trimmed_upto: crate::types::Slot(0),
+            digest: self.machine.digest(),
+            logs: self.machine.logs_count() as u64,
+            damaged_slots: replica.damaged_slots() as u64,
+            segments: self.journal.segments(),
+            disk_bytes: self.journal.disk_bytes(),
+            has_room: self.journal.has_room(),
+            peers: replica.peers().iter().map(peer).collect(),
+        };
+        StatusReply {
+            node: self.options.paxos.me,
+            cluster: self.options.cluster,
+            version: self.options.version.clone(),
+            uptime_ms: now.since(self.started) / 1_000,
+            shard,
+        }
+    }
+
+    /// Who leads this shard, as this node knows.
+    #[must_use]
+    pub fn leader(&self) -> ShardLeader {
+        ShardLeader {
+            shard: self.options.shard,
+            epoch: self.replica.promised(),
+            node: self.replica.leader(),
+        }
+    }
+
+    /// Members, shards, leaders, as far as this node knows.
+    #[must_use]
+    pub fn map(&self) -> ClusterMap {
+        let member = |(node, address): (&crate::types::NodeId, &String)| Member {
+            node: *node,
+            address: address.clone(),
+        };
+        let leader = |shard: u16| {
+            let shard = crate::types::ShardId(shard);
+            if shard == self.options.shard {
+                return self.leader();
+            }
+            let unknown = ShardLeader { shard, epoch: crate::types::Ballot::ZERO, node: None };
+            self.leaders.get(&shard).copied().unwrap_or(unknown)
+        };
+        ClusterMap {
+            cluster: self.options.cluster,
+            shards: self.options.shards,
+            members: self.options.addresses.iter().map(member).collect(),
+            leaders: (0..self.options.shards).map(leader).collect(),
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! Commands: admitted in order, batched, proposed, answered when applied.
+//!
+//! A leader knows the next index of every log once what is in flight is applied, because in one
+//! leadership nothing in flight is dropped without all that came behind it. So a conditional append
+//! that cannot succeed breaks its chain at once, and those behind it are refused without a round.
+
+use super::Output;
+use super::core::Shard;
+use crate::limits::VALUE_BYTES_TARGET;
+use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
+use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
+use crate::wire::client::{Append, Appended, Created, LogRef, Reply, Request};
+use crate::wire::entries::EntriesError;
+use crate::wire::error::{Detail, ErrorCode, WireError};
+use crate::wire::name::LogName;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Slots in flight beyond which commands gather for a larger value instead of one of their own.
+const PIPELINE_SLOTS: u64 = 4;
+
+/// A client that waits for one command's outcome.
+#[derive(Debug)]
+struct Waiter {
+    conn: ConnId,
+    correlation: u64,
+    expect: Option<Index>,
+    /// The chain that breaks if the command fails or its outcome stays unknown.
+    chain: Option<(LogRef, u32)>,
+}
+
+/// The commands of one slot in flight.
+#[derive(Debug)]
+struct InFlight {
+    ballot: Ballot,
+    waiters: Vec<Waiter>,
+    claims: Vec<Claim>,
+}
+
+/// What a command in flight means for those behind it.
+#[derive(Debug, Clone)]
+enum Claim {
+    /// This many entries are on their way to the log.
+    Entries(LogId),
+    /// The name is being taken or freed: others must wait.
+    Name(LogName),
+}
+
+/// A request that waits: for room, or for a name.
+type Queued = (ConnId, u64, Request);
+
+/// The write side of a shard.
+#[derive(Debug, Default)]
+pub struct Writes {
+    builder: ValueBuilder,
+    /// The leadership that has proposed values.
+    begun: Option<Ballot>,
+    waiters: Vec<Waiter>,
+    claims: Vec<Claim>,
+    in_flight: BTreeMap<Slot, InFlight>,
+    /// Next index of each log with appends on their way, and how many commands these are.
+    ahead: BTreeMap<LogId, (Index, u32)>,
+    /// Names that a command on its way takes or frees.
+    names: BTreeSet<LogName>,
+    /// Requests for such names.
+    stalled: VecDeque<Queued>,
+    /// Requests for which the window has no room.
+    backlog: VecDeque<Queued>,
+    backlog_bytes: usize,
+}
+
+impl Writes {
+    /// The connection is gone, and with it the memory of its chains: what waits is not admitted.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        self.stalled.retain(|queued| queued.0 != conn);
+        let bytes = &mut self.backlog_bytes;
+        self.backlog.retain(|(of, _, request)| {
+            *bytes -= if *of == conn { request_bytes(request) } else { 0 };
+            *of != conn
+        });
+    }
+
+    pub(super) fn queued_bytes(&self) -> usize {
+        let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
+        building + self.backlog_bytes
+    }
+}
+
+fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
+    match request {
+        Request::Append(append) if append.chain != 0 => Some((append.log.clone(), append.chain)),
+        Request::Append(_)
+        | Request::Create(_)
+        | Request::Delete(_)
+        | Request::List(_)
+        | Request::Stat(_)
+        | Request::Read(_)
+        | Request::Status
+        | Request::Map
+        | Request::Ping => None,
+    }
+}
+
+fn request_bytes(request: &Request) -> usize {
+    match request {
+        Request::Append(append) => append.entries.byte_len() + 128,
+        Request::Create(_) | Request::Delete(_) => 512,
+        Request::List(_)
+        | Request::Stat(_)
+        | Request::Read(_)
+        | Request::Status
+        | Request::Map
+        | Request::Ping => 0,
+    }
+}
+
+impl Shard {
+    /// Takes in a write, or says at once why not.
+    pub(super) fn write(
+        &mut self,
+        now: Tick,
+        conn: ConnId,
+        id: u64,
+        request: Request,
+        out: &mut Vec<Output>,
+    ) {
+        if let Request::Append(append) = &request
+            && self.conns.has_failed(conn, &append.log, append.chain)
+        {
+            return self.refuse_prior(conn, id, out);
+        }
+        if let Err(error) = self.may_write(&request) {
+            return self.refuse_write(now, conn, id, &request, error, out);
+        }
+        if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
+            self.flush_builder(now);
+        }
+        if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
+            self.writes.backlog_bytes += request_bytes(&request);
+            return self.writes.backlog.push_back((conn, id, request));
+        }
+        if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
+            return self.writes.stalled.push_back((conn, id, request));
+        }
+        self.admit(now, conn, id, request, out);
+    }
+
+    fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
+        let text = "an earlier append of this chain failed";
+        self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
+    }
+
+    fn may_write(&self, request: &Request) -> Result<(), WireError> {
+        self.serving()?;
+        if !self.journal.has_room() {
+            let text = "the disk has no room for another segment";
+            return Err(WireError::new(ErrorCode::DiskFull, text));
+        }
+        if let Request::Append(append) = request {
+            append.entries.validate(&self.options.append).map_err(|error| bad_entries(&error))?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a write, and with it what its connection sends behind it in the same chain.
+    fn refuse_write(
+        &mut self,
+        now: Tick,
+        conn: ConnId,
+        id: u64,
+        request: &Request,
+        error: WireError,
+        out: &mut Vec<Output>,
+    ) {
+        if let Request::Append(append) = request {
+            self.conns.fail_chain(conn, &append.log, append.chain);
+        }
+        match error.code {
+            // What a log is or is not must be as fresh as any linearizable read.
+            ErrorCode::UnknownLog | ErrorCode::LogExists => {
+                self.answer_linearizable(now, conn, id, Reply::Error(error), out);
+            }
+            _ => self.refuse(conn, id, error, out),
+        }
+    }
+
+    fn name_of<'a>(&'a self, request: &'a Request) -> Option<&'a LogName> {
+        let log = match request {
+            Request::Create(create) => return Some(&create.name),
+            Request::Delete(delete) => &delete.log,
+            Request::Append(append) => &append.log,
+            Request::List(_)
+            | Request::Stat(_)
+            | Request::Read(_)
+            | Request::Status
+            | Request::Map
+            | Request::Ping => return None,
+        };
+        match log {
+            LogRef::Name(name) => Some(name),
+            LogRef::Id(id) => self.machine.name(*id),
+        }
+    }
+
+    /// Adds the command of a request to the value being built.
+    fn admit(&mut self, now: Tick, conn: ConnId, id: u64, request: Request, out: &mut Vec<Output>) {
+        // Looked at again: the request may have waited while an earlier one of its chain failed.
+        if let Request::Append(append) = &request
+            && self.conns.has_failed(conn, &append.log, append.chain)
+        {
+            return self.refuse_prior(conn, id, out);
+        }
+        let claimed = match &request {
+            Request::Create(create) => self.admit_create(&create.name),
+            Request::Delete(delete) => self.admit_delete(&delete.log),
+            Request::Append(append) => self.admit_append(conn, append),
+            Request::List(_)
+            | Request::Stat(_)
+            | Request::Read(_)
+            | Request::Status
+            | Request::Map
+            | Request::Ping => return,
+        };
+        match claimed {
+            Ok((claim, expect)) => {
+                let chain = chain_of(&request);
+                self.writes.waiters.push(Waiter { conn, correlation: id, expect, chain });
+                if let Claim::Name(name) = &claim {
+                    self.writes.names.insert(name.clone());
+                }
+                self.writes.claims.push(claim);
+            }
+            Err(error) => self.refuse_write(now, conn, id, &request, error, out),
+        }
+    }
+
+    fn admit_create(&mut self, name: &LogName) -> Result<(Claim, Option<Index>), WireError> {
+        self.check_owner(name)?;
+        if let Some(id) = self.machine.resolve(name.as_str()) {
+            return Err(WireError::log_exists(id));
+        }
+        let command = Command::Create { name: name.as_str(), created_ms: self.wall_ms };
+        self.writes.builder.push(&command);
+        Ok((Claim::Name(name.clone()), None))
+    }
+
+    fn admit_delete(&mut self, log: &LogRef) -> Result<(Claim, Option<Index>), WireError> {
+        let id = self.find(log)?;
+        let name = self.machine.name(id).cloned().ok_or_else(|| unknown_log(log))?;
+        self.writes.builder.push(&Command::Delete { log: id });
+        Ok((Claim::Name(name), None))
+    }
+
+    fn admit_append(
+        &mut self,
+        conn: ConnId,
+        append: &Append,
+    ) -> Result<(Claim, Option<Index>), WireError> {
+        let (expect, entries) = (append.expect, append.entries.as_ref());
+        let id = match (self.find(&append.log), &append.log) {
+            (Ok(id), _) => id,
+            (Err(error), LogRef::Name(name))
+                if append.create && error.code == ErrorCode::UnknownLog =>
+            {
+                let created_ms = self.wall_ms;
+                let name_text = name.as_str();
+                let command =
+                    Command::AppendCreate { name: name_text, created_ms, expect, entries };
+                self.writes.builder.push(&command);
+                if expect.is_some_and(|index| index != Index(0)) {
+                    self.conns.fail_chain(conn, &append.log, append.chain);
+                }
+                return Ok((Claim::Name(name.clone()), expect));
+            }
+            (Err(error), _) => return Err(error),
+        };
+        self.writes.builder.push(&Command::Append { log: id, expect, entries });
+        let count = u64::from(entries.count());
+        let start = self.machine.next_index(id).unwrap_or_default();
+        let ahead = self.writes.ahead.entry(id).or_insert((start, 0));
+        ahead.1 += 1;
+        if expect.is_none_or(|index| index == ahead.0) {
+            ahead.0 = ahead.0.plus(count);
+        } else {
+            // It will be refused when it is applied; what comes behind it must not slip through.
+            self.conns.fail_chain(conn, &append.log, append.chain);
+        }
+        Ok((Claim::Entries(id), expect))
+    }
+
+    pub(super) fn find(&self, log: &LogRef) -> Result<LogId, WireError> {
+        self.machine.lookup(log).map_err(|error| match error {
+            LookupError::UnknownLog => unknown_log(log),
+            LookupError::WrongShard => WireError::wrong_shard(log.shard(self.options.shards)),
+        })
+    }
+
+    fn check_owner(&self, name: &LogName) -> Result<(), WireError> {
+        if self.machine.owns(name.as_str()) {
+            return Ok(());
+        }
+        Err(WireError::wrong_shard(ShardId::of_name(name.as_str(), self.options.shards)))
+    }
+
+    /// Proposes what was gathered, as far as the window has room.
+    pub(super) fn flush_writes(&mut self, now: Tick, out: &mut Vec<Output>) {
+        loop {
+            self.flush_builder(now);
+            if self.writes.builder.is_full() || self.writes.backlog.is_empty() {
+                break;
+            }
+            while let Some((conn, id, request)) = self.writes.backlog.pop_front() {
+                self.writes.backlog_bytes -= request_bytes(&request);
+                if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
+                    self.writes.stalled.push_back((conn, id, request));
+                } else {
+                    self.admit(now, conn, id, request, out);
+                }
+                if self.writes.builder.is_full() {
+                    break;
+                }
+            }
+        }
+        self.settle(now, out);
+    }
+
+    fn flush_builder(&mut self, now: Tick) {
+        let writes = &mut self.writes;
+        if writes.builder.is_empty() || !self.replica.has_room(writes.builder.byte_len()) {
+            return;
+        }
+        let enough = writes.builder.byte_len() >= VALUE_BYTES_TARGET || writes.builder.is_full();
+        if !enough && self.replica.open_slots() >= PIPELINE_SLOTS {
+            return; // What is in flight comes back soon: one larger value costs less than two.
+        }
+        let ballot = self.replica.promised();
+        let first = self.writes.begun.replace(ballot) != Some(ballot);
+        let value = self.writes.builder.build(ballot, first);
+        let waiters = std::mem::take(&mut self.writes.waiters);
+        let claims = std::mem::take(&mut self.writes.claims);
+        let slot = self.propose(now, value);
+        self.writes.in_flight.insert(slot, InFlight { ballot, waiters, claims });
+    }
+
+    /// A slot was applied: answers those who wait for its commands.
+    pub(super) fn answer_writes(
+        &mut self,
+        slot: Slot,
+        ballot: Ballot,
+        outcomes: &[Outcome],
+        out: &mut Vec<Output>,
+    ) {
+        let Some(flight) = self.writes.in_flight.remove(&slot) else { return };
+        assert_eq!(flight.ballot, ballot, "slot {slot} was proposed in this leadership only");
+        assert_eq!(flight.waiters.len(), outcomes.len(), "one outcome per command of slot {slot}");
+        let mut freed = false;
+        for claim in flight.claims {
+            match claim {
+                Claim::Entries(log) => {
+                    let done = self.writes.ahead.get_mut(&log).is_none_or(|ahead| {
+                        ahead.1 -= 1;
+                        ahead.1 == 0
+                    });
+                    if done {
+                        self.writes.ahead.remove(&log);
+                    }
+                }
+                Claim::Name(name) => {
+                    self.writes.names.remove(&name);
+                    freed = true;
+                }
+            }
+        }
+        for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
+            let reply = reply_of(&waiter, outcome, self.options.shards);
+            self.reply(waiter.conn, waiter.correlation, reply, out);
+        }
+        if freed {
+            let stalled = std::mem::take(&mut self.writes.stalled);
+            for queued in stalled.into_iter().rev() {
+                self.writes.backlog_bytes += request_bytes(&queued.2);
+                self.writes.backlog.push_front(queued);
+            }
+        }
+    }
+
+    /// Leadership is gone: what was not proposed was not executed, the rest is unknown (C8, R21).
+    /// Either way the chains that they belong to are broken: what follows must not slip through if
+    /// this node comes to lead again.
+    pub(super) fn void_writes(&mut self, out: &mut Vec<Output>) {
+        let writes = std::mem::take(&mut self.writes);
+        for waiter in writes.in_flight.into_values().flat_map(|flight| flight.waiters) {
+            let text = "leadership was lost while the request was under way";
+            let error = WireError::new(ErrorCode::LeadershipLost, text);
+            self.void(waiter.conn, waiter.correlation, waiter.chain, error, out);
+        }
+        let unproposed = writes.waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain));
+        let queued = writes.stalled.into_iter().chain(writes.backlog);
+        let queued = queued.map(|(conn, id, request)| (conn, id, chain_of(&request)));
+        for (conn, id, chain) in unproposed.chain(queued).collect::<Vec<_>>() {
+            let error = self.serving().err().unwrap_or_else(|| self.not_leader());
+            self.void(conn, id, chain, error, out);
+        }
+    }
+
+    fn void(
+        &mut self,
+        conn: ConnId,
+        id: u64,
+        chain: Option<(LogRef, u32)>,
+        error: WireError,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some((log, chain)) = chain {
+            self.conns.fail_chain(conn, &log, chain);
+        }
+        self.refuse(conn, id, error, out);
+    }
+}
+
+fn unknown_log(log: &LogRef) -> WireError {
+    let text = match log {
+        LogRef::Name(name) => format!("there is no log {:?}", name.as_str()),
+        LogRef::Id(id) => format!("there is no log of id {id}, or no longer"),
+    };
+    WireError::new(ErrorCode::UnknownLog, text)
+}
+
+fn bad_entries(error: &EntriesError) -> WireError {
+    let (code, detail) = match error {
+        EntriesError::EntryTooLarge { limit, .. }
+        | EntriesError::TooMany { limit, .. }
+        | EntriesError::TooLarge { limit, .. } => {
+            (ErrorCode::TooLarge, Detail::Limit(u64::from(*limit)))
+        }
+        EntriesError::Checksum { .. } => (ErrorCode::BadChecksum, Detail::None),
+        EntriesError::Empty | EntriesError::Truncated { .. } | EntriesError::Trailing { .. } => {
+            (ErrorCode::BadRequest, Detail::None)
+        }
+    };
+    WireError::new(code, error.to_string()).with_detail(detail)
+}
+
+fn reply_of(waiter: &Waiter, outcome: &Outcome, shards: u16) -> Reply {
+    match *outcome {
+        Outcome::Created(id) => Reply::Created(Created { id }),
+        Outcome::Exists(id) => Reply::Error(WireError::log_exists(id)),
+        Outcome::Deleted(_) => Reply::Deleted,
+        Outcome::Appended { log, first, count } => {
+            Reply::Appended(Appended { id: log, first, count })
+        }
+        Outcome::ExpectMismatch { log, next } => Reply::Error(WireError::expect_mismatch(
+            log.unwrap_or_default(),
+            waiter.expect.unwrap_or_default(),
+            next,
+        )),
+        Outcome::UnknownLog => {
+            Reply::Error(WireError::new(ErrorCode::UnknownLog, "the log was deleted"))
+        }
+        Outcome::WrongShard => Reply::Error(WireError::new(
+            ErrorCode::WrongShard,
+            format!("the log lives in another of the {shards} shards"),
+        )),
+        Outcome::BadName => {
+            Reply::Error(WireError::new(ErrorCode::BadName, "no log can have that name"))
+        }
+    }
+}

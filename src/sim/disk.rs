@@ -1,0 +1,122 @@
+//! A node's disk: jobs take time, and a crash meets them half done.
+//!
+//! Two lanes, as in the daemon: the syncer writes batches, the helper prepares segments and reads.
+//! A job reaches storage when it finishes; one that a crash interrupts has run up to an arbitrary
+//! step, and what it did not sync survives or not, sector by sector.
+
+use super::dice::Dice;
+use crate::journal::{Done, Job, MemStorage, StorageError, execute};
+use std::collections::VecDeque;
+
+/// The lane of batches.
+pub(super) const SYNCER: usize = 0;
+/// The lane of preparations and reads.
+pub(super) const HELPER: usize = 1;
+/// More steps than any job has.
+const STEPS_MAX: u64 = 14;
+
+/// When a lane will have finished the job it works on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Completion {
+    pub(super) lane: usize,
+    pub(super) number: u64,
+    pub(super) after_us: u64,
+}
+
+/// One node's disk.
+#[derive(Debug)]
+pub(super) struct Disk {
+    storage: MemStorage,
+    /// The jobs of each lane; the first one is being worked on.
+    lanes: [VecDeque<Job>; 2],
+    /// The number of each lane's planned completion: others are void.
+    planned: [u64; 2],
+    sync_us: u64,
+    /// How many times slower than usual the disk is.
+    slowness: u64,
+}
+
+impl Disk {
+    pub(super) fn new(storage: MemStorage, sync_us: u64) -> Disk {
+        Disk { storage, lanes: Default::default(), planned: [0; 2], sync_us, slowness: 1 }
+    }
+
+    pub(super) fn storage(&self) -> &MemStorage {
+        &self.storage
+    }
+
+    pub(super) fn set_slowness(&mut self, slowness: u64) {
+        self.slowness = slowness;
+    }
+
+    /// The next sync of a file fails.
+    pub(super) fn fail_next_sync(&mut self) {
+        self.storage.fail_sync_at(self.storage.syncs() + 1);
+    }
+
+    /// No sync fails any more.
+    pub(super) fn fail_nothing(&mut self) {
+        self.storage.fail_sync_at(u64::MAX);
+    }
+
+    /// Takes a job in. Returns its lane's completion, if the job is the only one there.
+    pub(super) fn submit(&mut self, job: Job, dice: &mut Dice) -> Option<Completion> {
+        let lane = match &job {
+            Job::Batch(_) => SYNCER,
+            Job::Prepare(_) | Job::Read(_) => HELPER,
+        };
+        self.lanes[lane].push_back(job);
+        if self.lanes[lane].len() == 1 { self.plan(lane, dice) } else { None }
+    }
+
+    /// The completion of the job that a lane works on, planned anew: the disk's speed changed.
+    pub(super) fn plan(&mut self, lane: usize, dice: &mut Dice) -> Option<Completion> {
+        self.lanes[lane].front()?;
+        self.planned[lane] += 1;
+        Some(Completion { lane, number: self.planned[lane], after_us: self.time(lane, dice) })
+    }
+
+    /// True when this is the completion planned last.
+    pub(super) fn is_planned(&self, lane: usize, number: u64) -> bool {
+        self.planned[lane] == number
+    }
+
+    fn time(&self, lane: usize, dice: &mut Dice) -> u64 {
+        let typical = match self.lanes[lane].front() {
+            Some(Job::Batch(_)) | None => self.sync_us,
+            Some(Job::Prepare(_)) => self.sync_us * 10,
+            Some(Job::Read(_)) => 1 + self.sync_us / 4,
+        };
+        dice.duration(typical * self.slowness)
+    }
+
+    /// The lane's job is done. Returns its outcome, and the completion of the next one.
+    pub(super) fn finish(
+        &mut self,
+        lane: usize,
+        dice: &mut Dice,
+    ) -> (Result<Done, StorageError>, Option<Completion>) {
+        let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
+        (execute(&self.storage, job), self.plan(lane, dice))
+    }
+
+    /// The process ends in the middle of its jobs; with `power`, what was not synced may be lost.
+    pub(super) fn crash(&mut self, power: bool, dice: &mut Dice) {
+        let mut order = [SYNCER, HELPER];
+        if dice.one_in(2) {
+            order.reverse();
+        }
+        for lane in order {
+            let Some(job) = self.lanes[lane].drain(..).next() else { continue };
+            self.storage.restart_process();
+            self.storage.halt_at(self.storage.steps() + dice.range(1, STEPS_MAX));
+            // An error is what a job that is cut short ends in.
+            drop(execute(&self.storage, job));
+        }
+        if power {
+            self.storage.crash(&mut || dice.bits());
+        } else {
+            self.storage.restart_process();
+        }
+    }
+}

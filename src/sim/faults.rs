@@ -1,0 +1,128 @@
+//! What goes wrong, and where.
+
+use super::plan::Fault;
+use super::queue::{Event, Over};
+use super::violation::Checked;
+use super::world::World;
+use crate::shard::Input;
+
+/// A disk with this much space left can prepare no segment.
+const FULL_BYTES: u64 = 1 << 20;
+
+impl World {
+    /// One more thing goes wrong, and the next one is planned.
+    pub(super) fn fault(&mut self) -> Checked {
+        if !self.is_chaos() {
+            return Ok(());
+        }
+        let next = self.now + self.dice.duration(self.plan.fault_us);
+        self.queue.push(next, Event::Fault);
+        let fault = *self.dice.pick(&self.plan.faults);
+        let node = self.victim();
+        let all = 0..self.nodes.len();
+        match fault {
+            Fault::Kill => self.end(node, false)?,
+            Fault::PowerCut => self.end(node, true)?,
+            Fault::KillAll | Fault::PowerCutAll => {
+                let power = fault == Fault::PowerCutAll;
+                if self.dice.one_in(3) {
+                    all.into_iter().try_for_each(|node| self.end(node, power))?;
+                }
+            }
+            Fault::Pause => {
+                let time = *self.dice.pick(&[5_000, 100_000, 400_000, 1_500_000]);
+                let time = self.dice.duration(time);
+                self.pause(node, time);
+            }
+            Fault::Break => {
+                if let Some(peer) = self.other(node) {
+                    self.break_link(node, peer);
+                }
+            }
+            Fault::OneWay => {
+                if let Some(peer) = self.other(node) {
+                    let cut = if self.dice.one_in(2) { (node, peer) } else { (peer, node) };
+                    self.cut_for_a_while(vec![cut]);
+                }
+            }
+            Fault::Partition | Fault::Isolate | Fault::Tangle => {
+                let cuts = self.draw_cuts(fault, node);
+                self.cut_for_a_while(cuts);
+            }
+            Fault::SlowDisk => {
+                let slowness = *self.dice.pick(&[10, 100, 1_000]);
+                self.trace.line(self.now, || format!("n{} disk slow x{slowness}", node + 1));
+                self.nodes[node].disk.set_slowness(slowness);
+                let until = self.now + self.dice.duration(500_000);
+                self.queue.push(until, Event::Over(Over::Slow { node }));
+            }
+            Fault::FullDisk => {
+                self.trace.line(self.now, || format!("n{} disk full", node + 1));
+                self.nodes[node].disk.storage().set_free_bytes(FULL_BYTES);
+                let until = self.now + self.dice.duration(2_000_000);
+                self.queue.push(until, Event::Over(Over::Full { node }));
+            }
+            Fault::FailSync => {
+                self.trace.line(self.now, || format!("n{} next sync fails", node + 1));
+                self.nodes[node].disk.fail_next_sync();
+            }
+            Fault::HandOver => self.tell(node, Input::HandOver),
+        }
+        Ok(())
+    }
+
+    /// Half of all faults strike a leader.
+    fn victim(&mut self) -> usize {
+        let leader = self.nodes.iter().position(super::node::Node::leads);
+        match leader {
+            Some(leader) if self.dice.one_in(2) => leader,
+            Some(_) | None => self.dice.below(self.nodes.len() as u64) as usize,
+        }
+    }
+
+    fn other(&mut self, node: usize) -> Option<usize> {
+        let others = self.nodes.len() as u64 - 1;
+        (others > 0).then(|| (node + 1 + self.dice.below(others) as usize) % self.nodes.len())
+    }
+
+    fn end(&mut self, node: usize, power: bool) -> Checked {
+        if self.nodes[node].shard.is_some() || power { self.crash(node, power) } else { Ok(()) }
+    }
+
+    /// The directed links that a partition, an isolation or a tangle cuts.
+    pub(super) fn draw_cuts(&mut self, fault: Fault, victim: usize) -> Vec<(usize, usize)> {
+        let nodes = self.nodes.len();
+        let sides: Vec<bool> = (0..nodes)
+            .map(|node| if fault == Fault::Isolate { node == victim } else { self.dice.one_in(2) })
+            .collect();
+        let (there, back) = match self.dice.below(3) {
+            0 => (true, false),
+            1 => (false, true),
+            _ => (true, true),
+        };
+        let both = fault == Fault::Partition;
+        let mut cuts = Vec::new();
+        for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
+            let across =
+                sides[from] != sides[to] && (both || if sides[from] { there } else { back });
+            let tangled = fault == Fault::Tangle && self.dice.percent(35);
+            if from != to && (tangled || (fault != Fault::Tangle && across)) {
+                cuts.push((from, to));
+            }
+        }
+        cuts
+    }
+
+    fn cut_for_a_while(&mut self, cuts: Vec<(usize, usize)>) {
+        self.cut(&cuts);
+        let time = *self.dice.pick(&[100_000, 600_000, 2_000_000]);
+        let until = self.now + self.dice.duration(time);
+        self.queue.push(until, Event::Over(Over::Cuts(cuts)));
+    }
+
+    /// The disk has space again.
+    pub(super) fn make_room(&mut self, node: usize) {
+        let free_bytes = self.nodes[node].free_bytes;
+        self.nodes[node].disk.storage().set_free_bytes(free_bytes);
+    }
+}

@@ -1,0 +1,186 @@
+//! Processes start over what their disks hold, stand still, and end.
+
+use super::clock::Clock;
+use super::queue::Event;
+use super::violation::{Checked, Violation, ensure};
+use super::world::{SHARD, World};
+use crate::journal::{self, OpenError};
+use crate::paxos;
+use crate::shard::{Shard, ShardOptions};
+use crate::types::NodeId;
+use crate::wire::entries::EntriesLimit;
+use std::collections::BTreeMap;
+
+/// A start is cut short, by power or by a kill, once in so many starts.
+const RECOVERY_CRASH: u64 = 12;
+/// More steps than most recoveries have.
+const RECOVERY_STEPS_MAX: u64 = 8;
+
+impl World {
+    /// A node's process starts: it reads its journal back, and begins a new life.
+    pub(super) fn start(&mut self, node: usize) -> Checked {
+        if self.nodes[node].shard.is_some() {
+            return Ok(());
+        }
+        let chaos = self.is_chaos();
+        let storage = self.nodes[node].disk.storage().clone();
+        if chaos && self.dice.one_in(RECOVERY_CRASH) {
+            storage.halt_at(storage.steps() + self.dice.range(1, RECOVERY_STEPS_MAX));
+        }
+        let identity = self.nodes[node].identity;
+        let options = self.journal_options();
+        let (journal, recovered) = match journal::recover(&storage, &identity, SHARD, &options) {
+            Ok(recovered) => recovered,
+            Err(OpenError::Storage(error)) if chaos => {
+                self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
+                let power = self.dice.one_in(2);
+                return self.crash(node, power);
+            }
+            Err(error) => {
+                let text = format!("node {}: {error}", node + 1);
+                return Err(Violation::new("no crash makes a disk unusable", text));
+            }
+        };
+        storage.halt_at(u64::MAX);
+        self.trace.line(self.now, || {
+            let torn = &recovered.torn;
+            let (next, chosen_upto) = (recovered.next_lsn, recovered.chosen_upto);
+            let findings: Vec<String> = recovered.findings.iter().map(ToString::to_string).collect();
+            format!(
+                "n{} starts: {:?}, next LSN {next}, chosen {chosen_upto}, open {:?}, torn {torn:?}, {findings:?}",
+                node + 1,
+                recovered.hard,
+                recovered.open
+            )
+        });
+        self.check_recovered(node, &recovered)?;
+        let options = self.shard_options(node);
+        let starting = &mut self.nodes[node];
+        starting.life += 1;
+        starting.ledger.begin(&recovered);
+        let now = starting.clock.local(self.now);
+        let first = recovered.next_lsn;
+        let mut out = Vec::new();
+        let mut shard = Shard::start(options, journal, recovered, now, &mut out);
+        shard.set_cache_bytes(self.plan.cache_bytes);
+        starting.ledger.changed(shard.replica().hard(), first);
+        starting.shard = Some(shard);
+        self.carry_out(node, out)?;
+        self.plan_turn(node, self.plan.turn_us);
+        Ok(())
+    }
+
+    fn check_recovered(&self, node: usize, recovered: &journal::Recovered) -> Checked {
+        self.nodes[node].ledger.check_recovered(recovered, &self.firsts)?;
+        let last = self.oracle.last();
+        ensure(recovered.chosen_upto <= last, "chosen facts name a ballot (C9)", || {
+            format!("recovered chosen {}, decided {last}", recovered.chosen_upto)
+        })?;
+        ensure(
+            recovered.holes.is_empty() && recovered.reports.is_empty(),
+            "no false damage",
+            || format!("{:?} {:?} {:?}", recovered.holes, recovered.reports, recovered.findings),
+        )?;
+        for (slot, (ballot, value)) in &recovered.open {
+            self.oracle.check_proposal(*slot, *ballot, value)?;
+        }
+        Ok(())
+    }
+
+    fn shard_options(&mut self, node: usize) -> ShardOptions {
+        let members = (1..=self.plan.nodes as u16).map(NodeId).collect();
+        let identity = self.nodes[node].identity;
+        let mut paxos = paxos::Config::new(identity.node, identity.incarnation, members);
+        paxos.quorums = self.plan.quorums;
+        paxos.timing = self.plan.timing;
+        if self.plan.lease_varies {
+            paxos.timing.lease_us = *self.dice.pick(&[100_000, 300_000, 600_000]);
+            paxos.timing.election_us = paxos.timing.election_us.max(paxos.timing.lease_us);
+        }
+        paxos.window_slots = self.plan.window_slots;
+        paxos.window_bytes = self.plan.window_bytes;
+        paxos.seed = self.dice.bits();
+        ShardOptions {
+            shard: SHARD,
+            shards: 1,
+            cluster: identity.cluster,
+            paxos,
+            addresses: (1..=self.plan.nodes as u16)
+                .map(|node| (NodeId(node), format!("node-{node}")))
+                .collect::<BTreeMap<_, _>>(),
+            append: EntriesLimit {
+                entries_max: 1_000,
+                entry_bytes_max: 1 << 20,
+                bytes_max: 4 << 20,
+            },
+            version: "simulated".to_string(),
+        }
+    }
+
+    /// The process ends between two steps; it starts again after a while.
+    pub(super) fn stop(&mut self, node: usize, power: bool) {
+        let (now, ending) = (self.now, &mut self.nodes[node]);
+        ending.life += 1;
+        ending.shard = None;
+        ending.paused = false;
+        ending.inbox.clear();
+        ending.turn_due = false;
+        ending.wake_at = None;
+        ending.disk.crash(power, &mut self.dice);
+        if power {
+            // The clock begins anew with the machine.
+            let rate = self.plan.drift_ppm;
+            let rate = 1_000_000 - rate + self.dice.below(2 * rate + 1);
+            self.nodes[node].clock = Clock::new(rate, self.dice.below(1 << 40));
+        }
+        let ending = &mut self.nodes[node];
+        for (conn, client) in std::mem::take(&mut ending.conns) {
+            let at = self.clients[client].arrival(now, self.plan.client_delay_us, &mut self.dice);
+            self.queue.push(at, Event::Lost { client, conn });
+        }
+        self.network.forget(now, node, &mut self.dice, &mut self.queue);
+        if !self.nodes[node].kept {
+            let pause = if self.dice.one_in(2) { 20_000 } else { 1_500_000 };
+            let at = now + self.dice.range(1_000, pause);
+            self.queue.push(at, Event::Start { node, life: self.nodes[node].life });
+        }
+    }
+
+    /// The process is killed, or its machine loses power.
+    pub(super) fn crash(&mut self, node: usize, power: bool) -> Checked {
+        self.trace.line(self.now, || {
+            format!("n{} {}", node + 1, if power { "loses power" } else { "is killed" })
+        });
+        self.stop(node, power);
+        Ok(())
+    }
+
+    /// The process stands still for a while.
+    pub(super) fn pause(&mut self, node: usize, time: u64) {
+        let pausing = &mut self.nodes[node];
+        if pausing.shard.is_none() || pausing.paused {
+            return;
+        }
+        self.trace.line(self.now, || format!("n{} pauses for {time} us", node + 1));
+        pausing.paused = true;
+        let at = self.now + time;
+        self.queue.push(at, Event::Resume { node, life: pausing.life });
+    }
+
+    pub(super) fn resume(&mut self, node: usize) {
+        if self.nodes[node].kept || !self.nodes[node].paused {
+            return;
+        }
+        self.trace.line(self.now, || format!("n{} goes on", node + 1));
+        self.nodes[node].paused = false;
+        self.nodes[node].turn_due = false;
+        self.nodes[node].wake_at = None;
+        self.plan_turn(node, self.plan.turn_us);
+    }
+
+    /// The process says that it must not go on.
+    pub(super) fn fatal(&mut self, node: usize, exit: u8, text: &str) -> Checked {
+        let text = format!("node {} exits with {exit}: {text}", node + 1);
+        Err(Violation::new("no healthy node gives up", text))
+    }
+}

@@ -1,0 +1,57 @@
+//! One node of a simulated cluster: a machine with a clock and a disk, and at times a process.
+
+use super::clock::Clock;
+use super::disk::Disk;
+use super::ledger::Ledger;
+use crate::journal::Identity;
+use crate::shard::{Input, Shard};
+use crate::types::{Ballot, ConnId, Lsn, NodeId};
+use std::collections::BTreeMap;
+
+/// A machine, and the process on it.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) id: NodeId,
+    pub(super) identity: Identity,
+    pub(super) clock: Clock,
+    pub(super) disk: Disk,
+    pub(super) ledger: Ledger,
+    /// The last record that the batch under way can hold.
+    pub(super) batch_upto: Lsn,
+    /// The process, while it runs.
+    pub(super) shard: Option<Shard>,
+    /// Counts starts and ends of the process: an event of another life is void.
+    pub(super) life: u64,
+    /// The process stands still.
+    pub(super) paused: bool,
+    /// The node is to stay down, or paused, until everything is healed.
+    pub(super) kept: bool,
+    /// What has happened since the last turn of the event loop.
+    pub(super) inbox: Vec<Input>,
+    /// A turn is planned.
+    pub(super) turn_due: bool,
+    /// When the planned wake-up comes.
+    pub(super) wake_at: Option<u64>,
+    /// Client connections that the process knows of, and the client behind each.
+    pub(super) conns: BTreeMap<ConnId, usize>,
+    /// The node has known the cluster to be formed (C13).
+    pub(super) formed: bool,
+    /// Ballots that the node issued, and the life in which it did (R15).
+    pub(super) issued: BTreeMap<Ballot, u64>,
+    /// Space that a full disk lacks.
+    pub(super) free_bytes: u64,
+}
+
+impl Node {
+    /// The process runs, and is not paused.
+    pub(super) fn is_up(&self) -> bool {
+        self.shard.is_some() && !self.paused
+    }
+
+    /// The process leads, or believes so.
+    pub(super) fn leads(&self) -> bool {
+        self.shard
+            .as_ref()
+            .is_some_and(|shard| matches!(shard.replica().role(), crate::paxos::Role::Leader(_)))
+    }
+}

@@ -1,0 +1,285 @@
+//! What the cluster decided, slot by slot, and what follows from it for every log at every slot.
+//!
+//! The oracle is told of every slot that any node takes for chosen. The first one to say so fixes
+//! the value; whoever says otherwise later breaks agreement. It applies the values to a state
+//! machine of its own, so that the state at any slot of the past can be asked for.
+
+use super::violation::{Checked, Violation, ensure};
+use crate::machine::{Command, Commands, Machine, Outcome};
+use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
+use crate::wire::client::LogStat;
+use crate::wire::entries::EntriesRef;
+use crate::wire::name::LogName;
+use std::collections::BTreeMap;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// The decisions, and the history that they make.
+#[derive(Debug)]
+pub(super) struct Oracle {
+    machine: Machine,
+    slots: Vec<Decision>,
+    names: BTreeMap<LogName, Vec<(Slot, Option<LogId>)>>,
+    logs: BTreeMap<LogId, Past>,
+}
+
+#[derive(Debug)]
+struct Decision {
+    /// The lowest ballot in which a node said the slot was chosen.
+    ballot: Ballot,
+    value: Value,
+    /// Of the state after the slot.
+    digest: u64,
+}
+
+/// One log's history.
+#[derive(Debug)]
+pub(super) struct Past {
+    name: LogName,
+    created: Slot,
+    created_ms: u64,
+    deleted: Option<Slot>,
+    /// After each slot that changed it: the next index, and the bytes of all entries.
+    tails: Vec<(Slot, Index, u64)>,
+    entries: Vec<Entry>,
+}
+
+/// One entry, by the slot that brought it and the hash of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) slot: Slot,
+    pub(super) hash: u64,
+}
+
+/// An append that took effect.
+#[derive(Debug)]
+pub(super) struct Applied {
+    pub(super) slot: Slot,
+    pub(super) log: LogId,
+    pub(super) first: Index,
+    /// The bytes of each entry that say which operation it belongs to.
+    pub(super) marks: Vec<u64>,
+}
+
+/// The hash by which an entry's bytes are compared.
+pub(super) fn entry_hash(data: &[u8]) -> u64 {
+    xxh3_64(data)
+}
+
+impl Oracle {
+    pub(super) fn new() -> Oracle {
+        let machine = Machine::new(ShardId(0), 1);
+        Oracle { machine, slots: Vec::new(), names: BTreeMap::new(), logs: BTreeMap::new() }
+    }
+
+    /// The highest slot decided.
+    pub(super) fn last(&self) -> Slot {
+        Slot(self.slots.len() as u64)
+    }
+
+    fn decision(&self, slot: Slot) -> Option<&Decision> {
+        self.slots.get(slot.0.checked_sub(1)? as usize)
+    }
+
+    /// The digest of the state after `slot`.
+    pub(super) fn digest(&self, slot: Slot) -> Option<u64> {
+        match slot {
+            Slot(0) => Some(Machine::new(ShardId(0), 1).digest()),
+            slot => self.decision(slot).map(|decision| decision.digest),
+        }
+    }
+
+    /// A node takes `value` for chosen in `slot`. Returns the appends that this decides.
+    ///
+    /// # Errors
+    /// When another value was decided there before: two values for one slot.
+    pub(super) fn chosen(
+        &mut self,
+        slot: Slot,
+        ballot: Ballot,
+        value: &Value,
+    ) -> Result<Vec<Applied>, Violation> {
+        let next = self.last().next();
+        if slot > next {
+            let text = format!("slot {slot} is chosen somewhere, {next} nowhere yet");
+            return Err(Violation::new("slots are chosen in order", text));
+        }
+        if slot < next {
+            let decision = &mut self.slots[slot.0 as usize - 1];
+            decision.ballot = decision.ballot.min(ballot);
+            let (ours, digest) = (&decision.value, decision.ballot);
+            ensure(ours == value, "one value per slot", || {
+                format!("slot {slot}: {ours:?} (ballot {digest}) and {value:?} (ballot {ballot})")
+            })?;
+            return Ok(Vec::new());
+        }
+        let outcomes = self.machine.apply(slot, value).map_err(|error| {
+            Violation::new("chosen values can be applied", format!("slot {slot}: {error}"))
+        })?;
+        let digest = self.machine.digest();
+        self.slots.push(Decision { ballot, value: value.clone(), digest });
+        Ok(self.record(slot, value, &outcomes))
+    }
+
+    fn record(&mut self, slot: Slot, value: &Value, outcomes: &[Outcome]) -> Vec<Applied> {
+        let mut applied = Vec::new();
+        if value.is_noop() {
+            return applied;
+        }
+        let commands = Commands::new(value).expect("the machine decoded the value just before");
+        for (item, outcome) in commands.zip(outcomes) {
+            let (_, command) = item.expect("the machine decoded the value just before");
+            match (&command, *outcome) {
+                (Command::Create { name, created_ms }, Outcome::Created(id)) => {
+                    self.created(slot, name, *created_ms, id);
+                }
+                (_, Outcome::Deleted(id)) => self.deleted(slot, id),
+                (Command::Append { entries, .. }, Outcome::Appended { log, first, .. }) => {
+                    applied.push(self.appended(slot, log, first, *entries));
+                }
+                (
+                    Command::AppendCreate { entries, name, created_ms, .. },
+                    Outcome::Appended { log, first, .. },
+                ) => {
+                    if !self.logs.contains_key(&log) {
+                        self.created(slot, name, *created_ms, log);
+                    }
+                    applied.push(self.appended(slot, log, first, *entries));
+                }
+                (
+                    Command::Create { .. }
+                    | Command::Delete { .. }
+                    | Command::Append { .. }
+                    | Command::AppendCreate { .. },
+                    _,
+                ) => {}
+            }
+        }
+        applied
+    }
+
+    fn created(&mut self, slot: Slot, name: &str, created_ms: u64, id: LogId) {
+        let name = LogName::new(name).expect("the machine created a log of this name");
+        self.names.entry(name.clone()).or_default().push((slot, Some(id)));
+        let tails = vec![(slot, Index(0), 0)];
+        let past =
+            Past { name, created: slot, created_ms, deleted: None, tails, entries: Vec::new() };
+        self.logs.insert(id, past);
+    }
+
+    fn deleted(&mut self, slot: Slot, id: LogId) {
+        let past = self.logs.get_mut(&id).expect("a log was created before it was deleted");
+        past.deleted = Some(slot);
+        self.names.entry(past.name.clone()).or_default().push((slot, None));
+    }
+
+    fn appended(&mut self, slot: Slot, id: LogId, first: Index, all: EntriesRef<'_>) -> Applied {
+        let past = self.logs.get_mut(&id).expect("a log was created before it was appended to");
+        assert_eq!(first.0, past.entries.len() as u64, "indexes are dense");
+        let mut marks = Vec::with_capacity(all.count() as usize);
+        for entry in all.iter() {
+            past.entries.push(Entry { slot, hash: entry_hash(entry.data) });
+            let mark = entry.data.first_chunk().map_or(u64::MAX, |mark| u64::from_le_bytes(*mark));
+            marks.push(mark);
+        }
+        let bytes = past.tails.last().map_or(0, |tail| tail.2) + all.data_len();
+        past.tails.push((slot, Index(past.entries.len() as u64), bytes));
+        Applied { slot, log: id, first, marks }
+    }
+
+    /// A proposal of `value` for `slot` in `ballot`: if the slot was chosen in a ballot not above,
+    /// it must be the value chosen (P2b of Paxos Made Simple).
+    pub(super) fn check_proposal(&self, slot: Slot, ballot: Ballot, value: &Value) -> Checked {
+        let Some(decision) = self.decision(slot) else { return Ok(()) };
+        ensure(ballot < decision.ballot || *value == decision.value, "P2b", || {
+            format!(
+                "slot {slot} was chosen in ballot {} with {:?}, and ballot {ballot} has {value:?}",
+                decision.ballot, decision.value
+            )
+        })
+    }
+
+    /// A log's history.
+    pub(super) fn past(&self, log: LogId) -> Option<&Past> {
+        self.logs.get(&log)
+    }
+
+    /// Every log ever created.
+    pub(super) fn logs(&self) -> impl Iterator<Item = (LogId, &Past)> {
+        self.logs.iter().map(|(id, past)| (*id, past))
+    }
+
+    /// A slot in or after which, from `floor` to `upto`, the name leads to `id`, or to nothing.
+    /// Commands of one slot see each other, so that what holds inside a slot counts too.
+    pub(super) fn name_was(
+        &self,
+        name: &LogName,
+        id: Option<LogId>,
+        floor: Slot,
+        upto: Slot,
+    ) -> Option<Slot> {
+        let none = Vec::new();
+        let changes = self.names.get(name).unwrap_or(&none);
+        let begins = std::iter::once((Slot(0), None)).chain(changes.iter().copied());
+        let ends = changes.iter().map(|change| change.0).chain([Slot(u64::MAX)]);
+        begins
+            .zip(ends)
+            .find(|((begin, to), end)| *to == id && *begin <= upto && *end > floor)
+            .map(|((begin, _), _)| begin.max(floor))
+    }
+}
+
+impl Past {
+    pub(super) fn name(&self) -> &LogName {
+        &self.name
+    }
+
+    pub(super) fn created(&self) -> Slot {
+        self.created
+    }
+
+    pub(super) fn deleted(&self) -> Option<Slot> {
+        self.deleted
+    }
+
+    /// True when the log exists after `slot`.
+    pub(super) fn exists(&self, slot: Slot) -> bool {
+        self.created <= slot && self.deleted.is_none_or(|deleted| slot < deleted)
+    }
+
+    /// The log's next index and bytes after `slot`.
+    pub(super) fn tail(&self, slot: Slot) -> Option<(Index, u64)> {
+        if !self.exists(slot) {
+            return None;
+        }
+        let at = self.tails.partition_point(|tail| tail.0 <= slot);
+        self.tails.get(at.checked_sub(1)?).map(|tail| (tail.1, tail.2))
+    }
+
+    /// The first slot from `from` to `upto` after which the next index is `next`.
+    pub(super) fn when(&self, next: Index, from: Slot, upto: Slot) -> Option<Slot> {
+        // Several appends of one slot: only what holds after the whole slot counts.
+        let at = self.tails.partition_point(|tail| tail.1 < next);
+        let begins = self.tails.get(at).filter(|tail| tail.1 == next)?.0;
+        let slot = begins.max(from);
+        (slot <= upto && self.tail(slot).is_some_and(|tail| tail.0 == next)).then_some(slot)
+    }
+
+    /// As [`Past::when`], but what holds inside a slot, between two commands, counts too.
+    pub(super) fn next_was(&self, next: Index, floor: Slot, upto: Slot) -> Option<Slot> {
+        let at = self.tails.partition_point(|tail| tail.1 < next);
+        let begin = self.tails.get(at).filter(|tail| tail.1 == next)?.0;
+        let end = self.tails.get(at + 1).map(|tail| tail.0).or(self.deleted);
+        (begin <= upto && end.is_none_or(|end| end > floor)).then(|| begin.max(floor))
+    }
+
+    pub(super) fn entry(&self, index: Index) -> Option<&Entry> {
+        self.entries.get(index.0 as usize)
+    }
+
+    /// What `Stat` says after `slot`.
+    pub(super) fn stat(&self, id: LogId, slot: Slot) -> Option<LogStat> {
+        let (next_index, bytes) = self.tail(slot)?;
+        let (name, created_ms) = (self.name.clone(), self.created_ms);
+        Some(LogStat { name, id, next_index, bytes, created_ms })
+    }
+}

@@ -1,0 +1,215 @@
+//! The parts of a run: things go wrong; some stay wrong, and progress returns all the same; all is
+//! healed, and everybody agrees.
+
+use super::plan::Fault;
+use super::queue::Event;
+use super::users::Client;
+use super::violation::{Checked, Violation, ensure};
+use super::world::World;
+use crate::machine;
+use std::collections::BTreeSet;
+
+/// Progress returns within so many election timeouts of the last change (R24).
+const ELECTIONS: u64 = 10;
+/// A healed cluster agrees within this.
+const SETTLE_US: u64 = 12_000_000;
+/// How often it is looked at.
+const LOOK_US: u64 = 50_000;
+
+/// Where in its run a world is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Things go wrong.
+    Chaos,
+    /// Some things stay wrong since then; an append must be acknowledged by the deadline.
+    Crippled { since: u64, deadline: u64 },
+    /// Everything is healed since then; an append must be acknowledged by the deadline.
+    Healed { since: u64, deadline: u64 },
+    /// Nothing new is asked for; all nodes must agree by the deadline.
+    Settling { deadline: u64 },
+    /// Every node is asked for every entry of every log.
+    Reading { deadline: u64 },
+    /// The run has ended well.
+    Over,
+}
+
+impl World {
+    pub(super) fn is_chaos(&self) -> bool {
+        self.phase == Phase::Chaos
+    }
+
+    /// Looks whether the next part may begin.
+    pub(super) fn next_phase(&mut self) -> Checked {
+        match self.phase {
+            Phase::Chaos => {
+                self.mend_all()?;
+                self.cripple()?;
+                let deadline = self.progress_deadline();
+                self.phase = Phase::Crippled { since: self.now, deadline };
+            }
+            Phase::Crippled { since, deadline } => {
+                if self.progressed(since, deadline)? {
+                    self.heal()?;
+                    let deadline = self.progress_deadline();
+                    self.phase = Phase::Healed { since: self.now, deadline };
+                }
+            }
+            Phase::Healed { since, deadline } => {
+                if self.progressed(since, deadline)? {
+                    self.retire_clients();
+                    self.phase = Phase::Settling { deadline: self.now + SETTLE_US };
+                }
+            }
+            Phase::Settling { deadline } => {
+                if self.settled() {
+                    self.add_readers();
+                    self.phase = Phase::Reading { deadline: self.now + SETTLE_US };
+                }
+                let late = self.now > deadline;
+                ensure(!late, "a healed cluster agrees", || self.disagreement())?;
+            }
+            Phase::Reading { deadline } => {
+                if self.clients.iter().all(Client::is_idle) {
+                    return self.finish();
+                }
+                let late = self.now > deadline;
+                ensure(!late, "every node serves every entry", || self.disagreement())?;
+            }
+            Phase::Over => return Ok(()),
+        }
+        self.queue.push(self.now + LOOK_US, Event::Phase);
+        Ok(())
+    }
+
+    fn progress_deadline(&self) -> u64 {
+        let timing = &self.plan.timing;
+        let election_us = timing.election_us + timing.jitter_us;
+        // Clocks may be slow, and a slow disk or network is slow for elections, too.
+        let slow = 40 * (self.plan.sync_us + self.plan.delay_us + self.plan.turn_us);
+        self.now + ELECTIONS * election_us * 106 / 100 + ELECTIONS * slow
+    }
+
+    fn progressed(&self, since: u64, deadline: u64) -> Result<bool, Violation> {
+        if self.history.acknowledged_since > since {
+            return Ok(true);
+        }
+        let late = self.now > deadline;
+        ensure(!late, "progress returns (R24)", || {
+            format!("no append was acknowledged since {since} us: {}", self.disagreement())
+        })?;
+        Ok(false)
+    }
+
+    /// Chaos ends, but a minority stays faulty, and links stay cut, as long as one node reaches
+    /// quorums both ways.
+    fn cripple(&mut self) -> Checked {
+        for node in 0..self.nodes.len() {
+            self.speed_up(node);
+            self.make_room(node);
+            self.resume(node);
+            self.nodes[node].disk.fail_nothing();
+            self.add_client(Some(node));
+            let client = self.clients.len() - 1;
+            self.queue.push(self.now, Event::Client { client });
+        }
+        let needed = self.plan.quorums.prepare.max(self.plan.quorums.accept);
+        let spare = self.nodes.len() - needed;
+        // A cluster forms only with all of its members (C13).
+        if !self.nodes.iter().all(|node| node.formed) {
+            return Ok(());
+        }
+        let faulty = self.dice.below(spare as u64 + 1) as usize;
+        let mut kept = BTreeSet::new();
+        while kept.len() < faulty {
+            kept.insert(self.dice.below(self.nodes.len() as u64) as usize);
+        }
+        for node in kept.iter().copied() {
+            self.nodes[node].kept = true;
+            match self.dice.below(3) {
+                0 => self.crash(node, false)?,
+                1 => self.crash(node, true)?,
+                _ => self.pause(node, 1),
+            }
+        }
+        if self.dice.one_in(2) {
+            let victim = self.dice.below(self.nodes.len() as u64) as usize;
+            let fault = *self.dice.pick(&[Fault::Isolate, Fault::Tangle, Fault::OneWay]);
+            let cuts = match fault {
+                Fault::OneWay => vec![(victim, (victim + 1) % self.nodes.len())],
+                fault => self.draw_cuts(fault, victim),
+            };
+            if self.reaches_quorum(&cuts, &kept, needed) {
+                self.cut(&cuts);
+            }
+        }
+        Ok(())
+    }
+
+    /// Some node that runs reaches enough others both ways.
+    fn reaches_quorum(
+        &self,
+        cuts: &[(usize, usize)],
+        kept: &BTreeSet<usize>,
+        needed: usize,
+    ) -> bool {
+        let running = |node: &usize| !kept.contains(node);
+        let joined = |a: usize, b: usize| !cuts.contains(&(a, b)) && !cuts.contains(&(b, a));
+        let reached = |node: usize| {
+            (0..self.nodes.len()).filter(running).filter(|peer| joined(node, *peer)).count()
+        };
+        (0..self.nodes.len()).filter(running).any(|node| reached(node) >= needed)
+    }
+
+    fn heal(&mut self) -> Checked {
+        self.trace.line(self.now, || "everything is healed".to_string());
+        self.mend_all()?;
+        for node in 0..self.nodes.len() {
+            if std::mem::take(&mut self.nodes[node].kept) {
+                self.resume(node);
+                let life = self.nodes[node].life;
+                self.queue.push(self.now, Event::Start { node, life });
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is under way, and every node has applied everything.
+    fn settled(&self) -> bool {
+        let last = self.oracle.last();
+        self.clients.iter().all(Client::is_idle)
+            && self
+                .nodes
+                .iter()
+                .all(|node| node.shard.as_ref().is_some_and(|shard| shard.applied_upto() == last))
+    }
+
+    fn disagreement(&self) -> String {
+        let mut text = format!("decided {}", self.oracle.last());
+        for node in &self.nodes {
+            text += &match &node.shard {
+                None => format!("; node {} is down", node.id),
+                Some(shard) => format!(
+                    "; node {}{} {}, promised {}, chosen {}, applied {}",
+                    node.id,
+                    if node.paused { " (paused)" } else { "" },
+                    super::report::role(shard),
+                    shard.replica().promised(),
+                    shard.replica().chosen_upto(),
+                    shard.applied_upto()
+                ),
+            };
+        }
+        text
+    }
+
+    /// Everybody agrees: what is left are the checks of the whole.
+    fn finish(&mut self) -> Checked {
+        for shard in self.nodes.iter().filter_map(|node| node.shard.as_ref()) {
+            machine::invariants::check_state(shard.machine());
+        }
+        self.history.check_order()?;
+        self.trace.count([self.now, self.oracle.last().0, self.events]);
+        self.phase = Phase::Over;
+        Ok(())
+    }
+}

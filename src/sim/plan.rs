@@ -1,0 +1,194 @@
+//! What a seed decides beforehand: the cluster, its hardware, its users, and what will go wrong.
+
+use super::dice::Dice;
+use crate::paxos::{Quorums, Timing};
+
+/// Something that goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// A process is killed; its machine runs on.
+    Kill,
+    /// A machine loses power, and what it had not synced.
+    PowerCut,
+    /// All processes are killed.
+    KillAll,
+    /// All machines lose power.
+    PowerCutAll,
+    /// A process stands still for a while.
+    Pause,
+    /// A connection breaks, with what is in flight.
+    Break,
+    /// A link loses one direction.
+    OneWay,
+    /// The cluster falls into two parts.
+    Partition,
+    /// The leader is cut off, in one direction or both.
+    Isolate,
+    /// Some links are cut, at random.
+    Tangle,
+    /// A disk is slow for a while.
+    SlowDisk,
+    /// A disk is full for a while.
+    FullDisk,
+    /// A sync fails.
+    FailSync,
+    /// A node is stopped cleanly.
+    HandOver,
+}
+
+const FAULTS: [Fault; 14] = [
+    Fault::Kill,
+    Fault::PowerCut,
+    Fault::KillAll,
+    Fault::PowerCutAll,
+    Fault::Pause,
+    Fault::Break,
+    Fault::OneWay,
+    Fault::Partition,
+    Fault::Isolate,
+    Fault::Tangle,
+    Fault::SlowDisk,
+    Fault::FullDisk,
+    Fault::FailSync,
+    Fault::HandOver,
+];
+
+/// What a seed decides beforehand. Times are in real microseconds.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Members.
+    pub nodes: usize,
+    /// Quorums.
+    pub quorums: Quorums,
+    /// The replicas' times.
+    pub timing: Timing,
+    /// Every start of a node draws its lease anew (C15).
+    pub lease_varies: bool,
+    /// α.
+    pub window_slots: u64,
+    /// Most bytes in open slots.
+    pub window_bytes: usize,
+    /// Bytes of a segment.
+    pub segment_bytes: u64,
+    /// Most bytes of chosen values that a node keeps in memory.
+    pub cache_bytes: usize,
+    /// Clocks run at most this many millionths too slow or too fast.
+    pub drift_ppm: u64,
+    /// Typical one-way delay between nodes.
+    pub delay_us: u64,
+    /// Typical one-way delay between clients and nodes.
+    pub client_delay_us: u64,
+    /// Typical time of a sync.
+    pub sync_us: u64,
+    /// Typical time from an input to the turn that takes it in.
+    pub turn_us: u64,
+    /// Clients.
+    pub clients: usize,
+    /// Typical pause of a client between two bursts.
+    pub think_us: u64,
+    /// Most requests of a client under way.
+    pub pipeline: u64,
+    /// Most bytes of an entry.
+    pub entry_bytes: u64,
+    /// Names of logs.
+    pub names: u64,
+    /// How long things go wrong.
+    pub chaos_us: u64,
+    /// Typical time between two faults.
+    pub fault_us: u64,
+    /// What may go wrong.
+    pub faults: Vec<Fault>,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Plan {
+        let mut dice = Dice::new(seed);
+        let nodes = *dice.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]);
+        let quorums = quorums(nodes, &mut dice);
+        let lease_us = *dice.pick(&[0, 300_000, 300_000, 300_000, 200_000, 300_000]);
+        let timing =
+            Timing { lease_us, mark_us: *dice.pick(&[0, 1_000, 1_000]), ..Timing::default() };
+        let window_slots = *dice.pick(&[2, 8, 32, 256, 256, 256]);
+        let faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(45)).collect();
+        Plan {
+            seed,
+            nodes,
+            quorums,
+            timing,
+            lease_varies: lease_us > 0 && dice.percent(20),
+            window_slots,
+            window_bytes: *dice.pick(&[8 << 20, 16 << 20, 64 << 10]),
+            segment_bytes: *dice.pick(&[64 << 10, 256 << 10, 256 << 10, 1 << 20]),
+            cache_bytes: *dice.pick(&[0, 20 << 10, 32 << 20]),
+            // The bound of 10 % between two clocks is kept: 1.05 / 0.95 < 1 / 0.9.
+            drift_ppm: *dice.pick(&[0, 200, 20_000, 50_000]),
+            delay_us: *dice.pick(&[50, 150, 150, 1_000, 10_000]),
+            client_delay_us: *dice.pick(&[50, 150, 2_000]),
+            sync_us: *dice.pick(&[100, 400, 400, 2_000, 10_000]),
+            turn_us: *dice.pick(&[1, 10, 10, 200]),
+            clients: dice.range(2, 5) as usize,
+            think_us: *dice.pick(&[60_000, 150_000, 300_000]),
+            pipeline: *dice.pick(&[1, 3, 8]),
+            entry_bytes: *dice.pick(&[16, 200, 200, 3_000]),
+            names: dice.range(1, 4),
+            chaos_us: *dice.pick(&[4_000_000, 8_000_000, 14_000_000]),
+            fault_us: *dice.pick(&[100_000, 300_000, 700_000, 1_500_000]),
+            faults,
+        }
+    }
+
+    /// The plan in one line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        format!(
+            "{} nodes, quorums {}/{}, lease {} ms{}, window {}, segments {} KiB, drift {} ppm, \
+             delay {} us, sync {} us, {} clients x {}, faults {:?} every {} ms for {} s",
+            self.nodes,
+            self.quorums.prepare,
+            self.quorums.accept,
+            self.timing.lease_us / 1_000,
+            if self.lease_varies { " (varies)" } else { "" },
+            self.window_slots,
+            self.segment_bytes >> 10,
+            self.drift_ppm,
+            self.delay_us,
+            self.sync_us,
+            self.clients,
+            self.pipeline,
+            self.faults,
+            self.fault_us / 1_000,
+            self.chaos_us / 1_000_000
+        )
+    }
+}
+
+/// Majorities mostly; else any pair that intersects (Flexible Paxos).
+fn quorums(nodes: usize, dice: &mut Dice) -> Quorums {
+    if dice.percent(70) {
+        return Quorums::majority(nodes);
+    }
+    let accept = dice.range(1, nodes as u64) as usize;
+    Quorums { prepare: nodes + 1 - accept, accept }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every plan is one that a configuration check would let pass.
+    #[test]
+    fn plans_are_lawful() {
+        for seed in 0..2_000 {
+            let plan = Plan::of(seed);
+            assert!(plan.quorums.check(plan.nodes).is_ok(), "{plan:?}");
+            let (slow, fast) = (1_000_000 - plan.drift_ppm, 1_000_000 + plan.drift_ppm);
+            let held = plan.timing.lease_us * (100 - plan.timing.drift_percent) / 100;
+            // The holder's share on the slowest clock ends before the grantor's on the fastest.
+            assert!(held * fast <= plan.timing.lease_us * slow, "{plan:?}");
+        }
+    }
+}

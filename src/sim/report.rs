@@ -1,0 +1,128 @@
+//! Running a seed, and telling what came of it.
+
+use super::plan::Plan;
+use super::trace::{Trace, Verbosity};
+use super::violation::Violation;
+use super::world::World;
+use crate::paxos::Role;
+use crate::shard::Shard;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::Once;
+
+/// A run that ended well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The hash of everything that happened: the same for the same seed.
+    pub hash: u64,
+    /// Events.
+    pub events: u64,
+    /// Simulated time.
+    pub simulated_us: u64,
+    /// Slots decided.
+    pub slots: u64,
+    /// Appends acknowledged.
+    pub acknowledged: u64,
+    /// Other requests that were answered without an error.
+    pub answered: u64,
+}
+
+/// A run that did not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The event at which the check failed, counted from 1.
+    pub step: u64,
+    /// Simulated time.
+    pub at_us: u64,
+    /// What failed.
+    pub violation: Violation,
+    /// What was planned.
+    pub plan: String,
+    /// The last lines of the trace, if they were asked for.
+    pub tail: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.tail {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {} failed at step {}, {} us", self.seed, self.step, self.at_us)?;
+        writeln!(f, "check: {}", self.violation.check)?;
+        writeln!(f, "found: {}", self.violation.text)?;
+        writeln!(f, "plan: {}", self.plan)?;
+        write!(f, "repeat: paxosd simulate --seed {} --trace", self.seed)
+    }
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// The first check that failed, be it one of the simulator or an assertion of what it drives.
+pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<Summary, Box<Failure>> {
+    let plan = Plan::of(seed);
+    let text = plan.summary();
+    let mut world = World::new(plan, Trace::new(verbosity));
+    let caught = quietly(|| catch_unwind(AssertUnwindSafe(|| world.run())));
+    let violation = match caught {
+        Ok(Ok(())) => {
+            return Ok(Summary {
+                hash: world.trace.hash(),
+                events: world.events,
+                simulated_us: world.now,
+                slots: world.oracle.last().0,
+                acknowledged: world.history.acknowledged,
+                answered: world.history.reads,
+            });
+        }
+        Ok(Err(violation)) => violation,
+        Err(_) => Violation::new("assertions hold", PANIC.take()),
+    };
+    Err(Box::new(Failure {
+        seed,
+        step: world.events,
+        at_us: world.now,
+        violation,
+        plan: text,
+        tail: world.trace.tail(),
+    }))
+}
+
+thread_local! {
+    /// This thread runs a world: a panic is a finding, not an accident.
+    static RUNS: Cell<bool> = const { Cell::new(false) };
+    /// What the last panic of a world said, and where.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `world` with its panics kept for the report instead of printed.
+fn quietly<T>(world: impl FnOnce() -> T) -> T {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
+            if RUNS.get() {
+                PANIC.set(info.to_string());
+            } else {
+                before(info);
+            }
+        }));
+    });
+    RUNS.set(true);
+    let result = world();
+    RUNS.set(false);
+    result
+}
+
+/// A shard's role in a word.
+pub(super) fn role(shard: &Shard) -> &'static str {
+    match shard.replica().role() {
+        Role::Follower => "follows",
+        Role::Canvassing(_) => "canvasses",
+        Role::Candidate(_) => "campaigns",
+        Role::Leader(_) => "leads",
+    }
+}

@@ -1,0 +1,314 @@
+//! A node's event loop: inputs gather, a turn takes them all in, then its outputs are carried out.
+
+use super::disk::{Completion, HELPER, SYNCER};
+use super::node::Node;
+use super::queue::Event;
+use super::violation::{Checked, Violation, ensure};
+use super::world::World;
+use crate::journal::{Done, Job};
+use crate::paxos::invariants::{Summary, check_state, check_step};
+use crate::paxos::{Replica, Role};
+use crate::shard::{Input, Output};
+use crate::types::{ConnId, Tick};
+use crate::wire::client::{Reply, ReplyHeader, Request};
+use crate::wire::peer::Message;
+
+impl World {
+    /// Something happened to a node: its loop will turn soon.
+    pub(super) fn tell(&mut self, node: usize, input: Input) {
+        let turn_us = self.plan.turn_us;
+        let to = &mut self.nodes[node];
+        if to.shard.is_none() {
+            return;
+        }
+        to.inbox.push(input);
+        self.plan_turn(node, turn_us);
+    }
+
+    pub(super) fn plan_turn(&mut self, node: usize, turn_us: u64) {
+        let to = &mut self.nodes[node];
+        if to.turn_due || to.paused {
+            return;
+        }
+        to.turn_due = true;
+        let at = self.now + self.dice.below(2 * turn_us + 1);
+        self.queue.push(at, Event::Turn { node, life: to.life });
+    }
+
+    /// One turn of a node's event loop.
+    pub(super) fn turn(&mut self, node: usize) -> Checked {
+        let turning = &mut self.nodes[node];
+        turning.turn_due = false;
+        if turning.paused {
+            return Ok(());
+        }
+        let now = turning.clock.local(self.now);
+        let mut out = Vec::new();
+        let inbox = std::mem::take(&mut turning.inbox);
+        for input in inbox.into_iter().chain([Input::Tick]) {
+            self.step(node, now, input, &mut out)?;
+        }
+        self.carry_out(node, out)?;
+        self.check_leases(node)?;
+        self.arm(node);
+        self.remember(node);
+        Ok(())
+    }
+
+    /// One step of a node's shard, and the checks that follow every step.
+    fn step(&mut self, node: usize, now: Tick, input: Input, out: &mut Vec<Output>) -> Checked {
+        let (at, stepping) = (self.now, &mut self.nodes[node]);
+        let Some(shard) = &mut stepping.shard else { return Ok(()) };
+        self.trace.line(at, || format!("n{} < {}", stepping.id, describe_input(&input)));
+        let before = Summary::of(shard.replica());
+        let (first, chosen_upto) = (shard.replica().next_lsn(), shard.replica().chosen_upto());
+        shard.step(now, input, out);
+        check_state(shard.replica());
+        check_step(&before, &Summary::of(shard.replica()));
+        stepping.ledger.changed(shard.replica().hard(), first);
+        self.check_chosen(node, chosen_upto)
+    }
+
+    /// What a step chose and applied agrees with what any node chose and applied.
+    pub(super) fn check_chosen(&mut self, node: usize, before: crate::types::Slot) -> Checked {
+        let Some(shard) = &self.nodes[node].shard else { return Ok(()) };
+        let mut slot = before.next();
+        while slot <= shard.replica().chosen_upto() {
+            let Some((ballot, value)) = shard.recent(slot) else {
+                let text = format!("node {} chose slot {slot} without its value", node + 1);
+                return Err(Violation::new("what is chosen is at hand", text));
+            };
+            for applied in self.oracle.chosen(slot, *ballot, value)? {
+                self.history.applied(&applied, &self.oracle)?;
+            }
+            slot = slot.next();
+        }
+        let applied_upto = shard.applied_upto();
+        let digest = shard.machine().digest();
+        let expected = self.oracle.digest(applied_upto);
+        ensure(expected == Some(digest), "equal digests (R23)", || {
+            format!("node {} at slot {applied_upto}: {digest:#x}, not {expected:#x?}", node + 1)
+        })
+    }
+
+    /// At most one node holds a lease that it believes to be valid (C14 to C17).
+    fn check_leases(&self, node: usize) -> Checked {
+        let holds = |node: &Node| {
+            let replica = node.shard.as_ref().map(crate::shard::Shard::replica);
+            replica.is_some_and(|replica| {
+                matches!(replica.role(), Role::Leader(_))
+                    && replica.lease_valid(node.clock.local(self.now))
+            })
+        };
+        if !holds(&self.nodes[node]) {
+            return Ok(());
+        }
+        let others = self.nodes.iter().filter(|other| other.id != self.nodes[node].id);
+        match others.into_iter().find(|other| holds(other)) {
+            None => Ok(()),
+            Some(other) => Err(Violation::new(
+                "at most one valid lease",
+                format!("nodes {} and {} hold one", self.nodes[node].id, other.id),
+            )),
+        }
+    }
+
+    /// Carries out what a turn wants done.
+    pub(super) fn carry_out(&mut self, node: usize, out: Vec<Output>) -> Checked {
+        for output in out {
+            match output {
+                Output::Peer { node: to, message } => self.send_message(node, to, message)?,
+                Output::Client { conn, correlation, header, reply } => {
+                    self.send_answer(node, conn, correlation, header, reply);
+                }
+                Output::Job(job) => {
+                    self.note_batch(node, &job);
+                    let completion = self.nodes[node].disk.submit(job, &mut self.dice);
+                    self.plan_completion(node, completion);
+                }
+                Output::Stopped => {
+                    self.trace.line(self.now, || format!("n{} stopped cleanly", node + 1));
+                    self.stop(node, false);
+                    return Ok(());
+                }
+                Output::Fatal { exit, text } => return self.fatal(node, exit, &text),
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch that is handed out now holds no record that is yet to come.
+    fn note_batch(&mut self, node: usize, job: &Job) {
+        let Job::Batch(_) = job else { return };
+        if let Some(shard) = &self.nodes[node].shard {
+            self.nodes[node].batch_upto = shard.replica().next_lsn().prev();
+        }
+    }
+
+    fn send_message(&mut self, from: usize, to: crate::types::NodeId, message: Message) -> Checked {
+        self.trace.line(self.now, || format!("n{} > n{to}: {message:?}", from + 1));
+        self.nodes[from].ledger.sent(&message)?;
+        check_issued(&mut self.nodes[from], &message)?;
+        if let Message::Accept(accept) = &message {
+            self.oracle.check_proposal(accept.slot, accept.ballot, &accept.value)?;
+            let first = *self.firsts.entry(accept.ballot).or_insert(accept.first);
+            ensure(first == accept.first, "one first slot per ballot", || {
+                format!("ballot {} has {first} and {}", accept.ballot, accept.first)
+            })?;
+        }
+        let to = usize::from(to.0) - 1;
+        self.network.send(self.now, from, to, message, &mut self.dice, &mut self.queue);
+        Ok(())
+    }
+
+    fn send_answer(
+        &mut self,
+        node: usize,
+        conn: ConnId,
+        correlation: u64,
+        header: ReplyHeader,
+        reply: Reply,
+    ) {
+        let Some(client) = self.nodes[node].conns.get(&conn).copied() else { return };
+        self.trace.line(self.now, || {
+            format!(
+                "n{} > c{client}: #{correlation} at {}: {reply:?}",
+                node + 1,
+                header.applied_upto
+            )
+        });
+        let at = self.clients[client].arrival(self.now, self.plan.client_delay_us, &mut self.dice);
+        let answer = Box::new((header, reply));
+        self.queue.push(at, Event::Answer { client, conn, correlation, answer });
+    }
+
+    pub(super) fn request_arrives(
+        &mut self,
+        node: usize,
+        conn: ConnId,
+        correlation: u64,
+        request: Request,
+    ) {
+        if self.nodes[node].conns.contains_key(&conn) {
+            self.tell(node, Input::Client { conn, correlation, request });
+        }
+    }
+
+    pub(super) fn hangup_arrives(&mut self, node: usize, conn: ConnId) {
+        if self.nodes[node].conns.remove(&conn).is_some() {
+            self.tell(node, Input::ClientDown { conn });
+        }
+    }
+
+    /// The disk is done with a job, or the disk has failed.
+    pub(super) fn disk_done(&mut self, node: usize, lane: usize, number: u64) -> Checked {
+        let now = self.now;
+        if !self.nodes[node].disk.is_planned(lane, number) {
+            return Ok(());
+        }
+        let (outcome, next) = self.nodes[node].disk.finish(lane, &mut self.dice);
+        self.plan_completion(node, next);
+        match outcome {
+            Ok(done) => {
+                if let Done::Batch(_) = &done {
+                    assert_eq!(lane, SYNCER, "batches are the syncer's");
+                    let upto = self.nodes[node].batch_upto;
+                    self.nodes[node].ledger.synced(upto);
+                }
+                self.tell(node, Input::Disk(done));
+                Ok(())
+            }
+            Err(error) => {
+                self.trace.line(now, || format!("n{} exit 74: {error}", node + 1));
+                self.stop(node, false);
+                Ok(())
+            }
+        }
+    }
+
+    fn plan_completion(&mut self, node: usize, completion: Option<Completion>) {
+        let life = self.nodes[node].life;
+        if let Some(Completion { lane, number, after_us }) = completion {
+            self.queue.push(self.now + after_us, Event::Disk { node, life, lane, number });
+        }
+    }
+
+    /// The disk is as fast as usual again, for what it works on, too.
+    pub(super) fn speed_up(&mut self, node: usize) {
+        self.nodes[node].disk.set_slowness(1);
+        for lane in [SYNCER, HELPER] {
+            let completion = self.nodes[node].disk.plan(lane, &mut self.dice);
+            self.plan_completion(node, completion);
+        }
+    }
+
+    /// Plans the wake-up for the shard's next deadline. One that is planned for earlier serves too.
+    pub(super) fn arm(&mut self, node: usize) {
+        let arming = &mut self.nodes[node];
+        let Some(shard) = &arming.shard else { return };
+        let deadline = shard.next_deadline(arming.clock.local(self.now));
+        let at = arming.clock.real(deadline).max(self.now + 1);
+        if arming.wake_at.is_none_or(|planned| at < planned || planned <= self.now) {
+            arming.wake_at = Some(at);
+            self.queue.push(at, Event::Wake { node, life: arming.life });
+        }
+    }
+
+    /// The wake-up comes: for nothing, if the deadline has moved on in the meantime.
+    pub(super) fn wake(&mut self, node: usize) {
+        let waking = &mut self.nodes[node];
+        if waking.wake_at != Some(self.now) || waking.paused {
+            return;
+        }
+        waking.wake_at = None;
+        let now = waking.clock.local(self.now);
+        let due =
+            waking.shard.as_ref().is_some_and(|shard| shard.next_deadline(now) <= now.after(1_000));
+        if due {
+            self.plan_turn(node, self.plan.turn_us);
+        } else {
+            self.arm(node);
+        }
+    }
+
+    fn remember(&mut self, node: usize) {
+        let Some(shard) = &self.nodes[node].shard else { return };
+        let replica: &Replica = shard.replica();
+        let formed = replica.hard().formed && replica.durable() >= replica.next_lsn().prev();
+        let numbers = [
+            self.now,
+            node as u64,
+            replica.promised().round,
+            replica.chosen_upto().0,
+            replica.next_lsn().0,
+            shard.machine().digest(),
+        ];
+        self.trace.count(numbers);
+        self.nodes[node].formed |= formed;
+    }
+}
+
+/// A ballot belongs to one campaign of one life (R15). One that never left may be drawn again.
+fn check_issued(node: &mut Node, message: &Message) -> Checked {
+    let ballot = match message {
+        Message::Prepare(prepare) => prepare.ballot,
+        Message::Accept(accept) => accept.ballot,
+        _ => return Ok(()),
+    };
+    let life = *node.issued.entry(ballot).or_insert(node.life);
+    ensure(life == node.life && ballot.node == node.id, "a ballot is issued once (R15)", || {
+        format!("node {} issues {ballot} in life {}, and did in life {life}", node.id, node.life)
+    })
+}
+
+fn describe_input(input: &Input) -> String {
+    match input {
+        Input::Tick => "tick".to_string(),
+        Input::Disk(Done::Batch(_)) => "batch durable".to_string(),
+        Input::Disk(Done::Prepare(done)) => format!("prepared segment {:?}", done.segment),
+        Input::Disk(Done::Read(done)) => {
+            format!("read #{}, {} slots", done.token, done.values.len())
+        }
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,404 @@
+//! Simulated clients: they append, read, look for the leader, lose patience.
+
+use super::dice::Dice;
+use super::history::{State, What, mark};
+use super::oracle::entry_hash;
+use super::queue::Event;
+use super::violation::Checked;
+use super::world::World;
+use crate::types::{ConnId, Index, LogId};
+use crate::wire::client::{
+    Append, Consistency, Create, Delete, List, LogRef, Read, Reply, ReplyHeader, Request, Stat,
+};
+use crate::wire::entries::Entries;
+use crate::wire::error::{Detail, WireError};
+use crate::wire::name::LogName;
+use std::collections::BTreeMap;
+
+/// A client loses patience after this.
+const TIMEOUT_US: u64 = 1_500_000;
+/// A prober tries again after this, and loses patience after twice that.
+const PROBE_US: u64 = 60_000;
+/// Most bytes of a large entry, which few are.
+const LARGE_BYTES: u64 = 60_000;
+
+/// One client: at most one connection at a time.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// The node it keeps to, whoever leads.
+    keeps_to: Option<usize>,
+    target: usize,
+    conn: Option<ConnId>,
+    /// Answers that wait, by correlation number, which is the operation's.
+    pending: BTreeMap<usize, u64>,
+    /// Where to go when nothing is pending any more.
+    moves_to: Option<usize>,
+    chain: u32,
+    /// What it believes each name to be: the log, and its next index.
+    known: BTreeMap<LogName, (LogId, Index)>,
+    /// Nothing overtakes, neither on the way there nor on the way back.
+    there_at: u64,
+    back_at: u64,
+    pub(super) retired: bool,
+    /// A reader's work: the logs that it reads to their ends, and how far it is.
+    unread: Option<Vec<(LogId, Index)>>,
+}
+
+impl Client {
+    /// When something sent to the client now arrives.
+    pub(super) fn arrival(&mut self, now: u64, delay_us: u64, dice: &mut Dice) -> u64 {
+        self.back_at = self.back_at.max(now + dice.duration(delay_us));
+        self.back_at
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.unread.as_ref().is_none_or(Vec::is_empty)
+    }
+}
+
+impl World {
+    /// One more client; a prober, if it keeps to a node.
+    pub(super) fn add_client(&mut self, keeps_to: Option<usize>) {
+        let target = keeps_to.unwrap_or_else(|| self.dice.below(self.nodes.len() as u64) as usize);
+        self.clients.push(Client {
+            keeps_to,
+            target,
+            conn: None,
+            pending: BTreeMap::new(),
+            moves_to: None,
+            chain: 1,
+            known: BTreeMap::new(),
+            there_at: 0,
+            back_at: 0,
+            retired: false,
+            unread: None,
+        });
+    }
+
+    /// A client looks around: gives up what takes too long, and asks for more.
+    pub(super) fn client_acts(&mut self, client: usize) {
+        let prober = self.clients[client].keeps_to.is_some();
+        let pause = if prober { PROBE_US } else { self.dice.duration(self.plan.think_us) };
+        let patience =
+            if prober { 2 * PROBE_US + 20 * self.plan.client_delay_us } else { TIMEOUT_US };
+        let acting = &self.clients[client];
+        if acting.retired && acting.is_idle() {
+            return;
+        }
+        let oldest = acting.pending.values().next().copied();
+        if oldest.is_some_and(|sent_at| self.now - sent_at > patience) {
+            self.hang_up(client);
+            self.move_on(client, None);
+        } else if acting.conn.is_some() && !prober && self.dice.one_in(60) {
+            self.hang_up(client);
+        }
+        self.client_moves(client);
+        self.client_asks(client);
+        self.queue.push(self.now + pause, Event::Client { client });
+    }
+
+    fn client_asks(&mut self, client: usize) {
+        let done = self.clients[client].unread.as_ref().is_some_and(Vec::is_empty);
+        if !self.clients[client].retired && !done && self.ensure_connected(client) {
+            let prober = self.clients[client].keeps_to.is_some();
+            let limit = if prober { 1 } else { self.plan.pipeline };
+            let burst = self.dice.range(1, limit);
+            for _ in 0..burst {
+                if (self.clients[client].pending.len() as u64) < limit {
+                    let (what, request) = self.draw(client);
+                    self.ask(client, what, request);
+                }
+            }
+        }
+    }
+
+    /// Opens a connection to the target, or looks elsewhere.
+    fn ensure_connected(&mut self, client: usize) -> bool {
+        if self.clients[client].conn.is_some() {
+            return true;
+        }
+        let target = self.clients[client].target;
+        if self.nodes[target].shard.is_none() {
+            self.move_on(client, None);
+            return false;
+        }
+        self.next_conn += 1;
+        let conn = ConnId(self.next_conn);
+        self.clients[client].conn = Some(conn);
+        self.clients[client].chain = 1;
+        self.nodes[target].conns.insert(conn, client);
+        true
+    }
+
+    /// Chooses another node, the one recommended if there is one.
+    fn move_on(&mut self, client: usize, to: Option<usize>) {
+        if self.clients[client].keeps_to.is_some() {
+            return;
+        }
+        let anywhere = self.dice.below(self.nodes.len() as u64) as usize;
+        self.clients[client].moves_to = Some(to.unwrap_or(anywhere));
+    }
+
+    fn client_moves(&mut self, client: usize) {
+        if !self.clients[client].is_idle() {
+            return;
+        }
+        if let Some(to) = self.clients[client].moves_to.take() {
+            if to != self.clients[client].target {
+                self.hang_up(client);
+            }
+            self.clients[client].target = to;
+        }
+    }
+
+    /// The client closes its connection; nobody knows what becomes of what is under way.
+    fn hang_up(&mut self, client: usize) {
+        self.abandon(client);
+        let leaving = &mut self.clients[client];
+        let Some(conn) = leaving.conn.take() else { return };
+        let node = leaving.target;
+        let at = leaving.there_at.max(self.now) + self.dice.duration(self.plan.client_delay_us);
+        leaving.there_at = at;
+        let life = self.nodes[node].life;
+        self.queue.push(at, Event::Hangup { node, life, conn });
+    }
+
+    fn abandon(&mut self, client: usize) {
+        for (number, _) in std::mem::take(&mut self.clients[client].pending) {
+            self.history.give_up(number);
+            let asked = &self.history.operation(number).what;
+            let unread = self.clients[client].unread.as_mut();
+            if let (Some(unread), What::Read { log: LogRef::Id(log), from, .. }) = (unread, asked) {
+                unread.push((*log, *from)); // Asked for again.
+            }
+        }
+    }
+
+    pub(super) fn connection_lost(&mut self, client: usize, conn: ConnId) {
+        if self.clients[client].conn != Some(conn) {
+            return;
+        }
+        self.clients[client].conn = None;
+        self.abandon(client);
+        self.move_on(client, None);
+    }
+
+    /// Sends one request.
+    fn ask(&mut self, client: usize, what: What, request: Request) {
+        let Some(conn) = self.clients[client].conn else { return };
+        let number = self.history.begin(conn, self.now, what);
+        self.trace.line(self.now, || {
+            let node = self.clients[client].target + 1;
+            format!("c{client} > n{node}: #{number} {request:?}")
+        });
+        let asking = &mut self.clients[client];
+        asking.pending.insert(number, self.now);
+        let node = asking.target;
+        asking.there_at =
+            asking.there_at.max(self.now + self.dice.duration(self.plan.client_delay_us));
+        let (life, request) = (self.nodes[node].life, Box::new(request));
+        let correlation = number as u64;
+        let event = Event::Request { node, life, conn, correlation, request };
+        self.queue.push(self.clients[client].there_at, event);
+    }
+
+    /// Draws a request.
+    fn draw(&mut self, client: usize) -> (What, Request) {
+        if let Some((log, from)) = self.clients[client].unread.as_mut().and_then(Vec::pop) {
+            return read_on(LogRef::Id(log), from);
+        }
+        if self.clients[client].keeps_to.is_some() {
+            return self.append(LogRef::Name(name(0)), None, 0, true);
+        }
+        let name = name(self.dice.below(self.plan.names));
+        let known = self.clients[client].known.get(&name).copied();
+        let log = match known {
+            Some((id, _)) if self.dice.one_in(3) => LogRef::Id(id),
+            Some(_) | None => LogRef::Name(name.clone()),
+        };
+        let linearizable = self.dice.percent(75);
+        let consistency = if linearizable { Consistency::Linearizable } else { Consistency::Local };
+        match self.dice.below(100) {
+            0..=2 => (What::Create(name.clone()), Request::Create(Create { name })),
+            3 => (What::Delete(log.clone()), Request::Delete(Delete { log })),
+            4..=5 => {
+                let (prefix, after) = (String::new(), String::new());
+                let list = List { prefix, after, limit: 0, consistency };
+                (What::List(consistency), Request::List(list))
+            }
+            6..=14 => {
+                let what = What::Stat { log: log.clone(), consistency };
+                (what, Request::Stat(Stat { log, consistency }))
+            }
+            15..=39 => self.draw_read(log, known, consistency),
+            _ => {
+                let expect = known.filter(|_| self.dice.one_in(4)).map(|known| known.1);
+                let chain = if self.dice.one_in(3) { self.clients[client].chain } else { 0 };
+                let create = matches!(log, LogRef::Name(_)) && self.dice.percent(60);
+                self.append(log, expect, chain, create)
+            }
+        }
+    }
+
+    fn draw_read(
+        &mut self,
+        log: LogRef,
+        known: Option<(LogId, Index)>,
+        consistency: Consistency,
+    ) -> (What, Request) {
+        let next = known.map_or(0, |known| known.1.0);
+        let back = *self.dice.pick(&[0, 1, 10, 1_000]);
+        let from = Index(next.saturating_sub(self.dice.below(back + 1)));
+        let wait_ms = if self.dice.one_in(3) { self.dice.below(800) as u32 } else { 0 };
+        let (max_entries, max_bytes) =
+            (*self.dice.pick(&[0, 0, 3]), *self.dice.pick(&[0, 0, 1_000]));
+        let what = What::Read { log: log.clone(), from, consistency };
+        let read = Read { log, from, max_entries, max_bytes, wait_ms, consistency };
+        (what, Request::Read(read))
+    }
+
+    fn append(
+        &mut self,
+        log: LogRef,
+        expect: Option<Index>,
+        chain: u32,
+        create: bool,
+    ) -> (What, Request) {
+        let number = self.history.next();
+        let count = if self.dice.one_in(4) { self.dice.range(2, 6) } else { 1 };
+        let mut entries = Entries::new();
+        let mut hashes = Vec::with_capacity(count as usize);
+        for at in 0..count {
+            let large = self.dice.one_in(200);
+            let more = self.dice.below(if large { LARGE_BYTES } else { self.plan.entry_bytes });
+            let mut data = mark(number, at).to_vec();
+            data.resize(8 + more as usize, number as u8);
+            hashes.push(entry_hash(&data));
+            entries.push(&data).expect("entries are far below 4 GiB");
+        }
+        let what = What::Append { log: log.clone(), expect, chain, hashes };
+        (what, Request::Append(Append { log, expect, chain, create, entries }))
+    }
+
+    /// An answer arrives.
+    pub(super) fn answer_arrives(
+        &mut self,
+        client: usize,
+        conn: ConnId,
+        correlation: u64,
+        header: &ReplyHeader,
+        reply: &Reply,
+    ) -> Checked {
+        let number = correlation as usize;
+        let asked = &mut self.clients[client];
+        if asked.conn != Some(conn) || asked.pending.remove(&number).is_none() {
+            return Ok(());
+        }
+        self.trace.count([self.now, correlation, header.applied_upto.0]);
+        self.history.answer(number, header, reply, &self.oracle)?;
+        if self.history.operation(number).state != State::Done {
+            self.clients[client].chain += 1;
+        }
+        self.take_in(client, number, reply);
+        self.read_further(client, number, reply);
+        Ok(())
+    }
+
+    /// What an answer teaches its client.
+    fn take_in(&mut self, client: usize, number: usize, reply: &Reply) {
+        let (id, next) = match reply {
+            Reply::Appended(done) => (done.id, done.first.plus(u64::from(done.count))),
+            Reply::ReadDone(done) => (done.id, done.next),
+            Reply::Stated(stat) => (stat.id, stat.next_index),
+            Reply::Created(done) => (done.id, Index(0)),
+            Reply::Error(error) => return self.take_in_error(client, error),
+            Reply::Deleted | Reply::Listed(_) | Reply::Status(_) | Reply::Map(_) | Reply::Pong => {
+                return;
+            }
+        };
+        let name = match &self.history.operation(number).what {
+            What::Create(name) => Some(name.clone()),
+            What::Append { log: LogRef::Name(name), .. }
+            | What::Read { log: LogRef::Name(name), .. }
+            | What::Stat { log: LogRef::Name(name), .. } => Some(name.clone()),
+            What::Append { .. }
+            | What::Read { .. }
+            | What::Stat { .. }
+            | What::Delete(_)
+            | What::List(_) => None,
+        };
+        let known = &mut self.clients[client].known;
+        match name {
+            Some(name) => {
+                known.insert(name, (id, next));
+            }
+            None => known.values_mut().filter(|(log, _)| *log == id).for_each(|log| log.1 = next),
+        }
+    }
+
+    fn take_in_error(&mut self, client: usize, error: &WireError) {
+        use crate::wire::error::ErrorCode::{LeadershipLost, NoQuorum, NotLeader, ShuttingDown};
+        let target = match (error.code, &error.detail) {
+            // Some clients do not listen, so that followers have something to do.
+            (NotLeader, Detail::Leader(Some(leader))) => {
+                (!self.dice.one_in(5)).then(|| Some(usize::from(leader.node.0) - 1))
+            }
+            (NotLeader | NoQuorum | ShuttingDown | LeadershipLost, _) => {
+                self.dice.one_in(2).then_some(None)
+            }
+            _ => None,
+        };
+        if let Some(target) = target {
+            self.move_on(client, target);
+        }
+    }
+
+    /// Every node is to serve every entry of every log, from its memory and from its disk.
+    pub(super) fn add_readers(&mut self) {
+        let last = self.oracle.last();
+        let logs = self.oracle.logs().filter(|(_, past)| past.exists(last));
+        let unread: Vec<(LogId, Index)> = logs.map(|(id, _)| (id, Index(0))).collect();
+        for node in 0..self.nodes.len() {
+            self.add_client(Some(node));
+            let client = self.clients.len() - 1;
+            self.clients[client].unread = Some(unread.clone());
+            self.queue.push(self.now, Event::Client { client });
+        }
+    }
+
+    /// A reader goes on where the answer ended, or, if there was none, where it was.
+    fn read_further(&mut self, client: usize, number: usize, reply: &Reply) {
+        let What::Read { log: LogRef::Id(log), from, .. } = self.history.operation(number).what
+        else {
+            return;
+        };
+        let Some(unread) = &mut self.clients[client].unread else { return };
+        match reply {
+            Reply::ReadDone(done) => {
+                let next = from.plus(u64::from(done.entries.count()));
+                if next < done.next {
+                    unread.push((log, next));
+                }
+            }
+            _ => unread.push((log, from)),
+        }
+        self.client_asks(client);
+    }
+
+    /// No client asks for anything new.
+    pub(super) fn retire_clients(&mut self) {
+        self.clients.iter_mut().for_each(|client| client.retired = true);
+    }
+}
+
+/// All that a node has from there on.
+fn read_on(log: LogRef, from: Index) -> (What, Request) {
+    let consistency = Consistency::Local;
+    let what = What::Read { log: log.clone(), from, consistency };
+    let (max_entries, max_bytes, wait_ms) = (0, 0, 0);
+    (what, Request::Read(Read { log, from, max_entries, max_bytes, wait_ms, consistency }))
+}
+
+fn name(number: u64) -> LogName {
+    LogName::new(&format!("log-{number}")).expect("a short name without control characters")
+}

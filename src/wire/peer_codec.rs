@@ -1,0 +1,271 @@
+//! What replicas say to each other, as bytes. Small messages here, pages and values in
+//! [`super::peer_pages`].
+
+use super::codec::{DecodeError, ListLimit, Reader, Writer};
+use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
+use super::kind::PeerKind;
+use super::peer::{
+    Accepted, Canvass, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, LeaseRefusal, Mark,
+    Meet, Message, Nack, Prepare, Release, Resend, Witness,
+};
+use super::peer_pages::{
+    accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
+};
+use crate::limits::MEMBERS_MAX;
+use crate::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick};
+
+/// Members come and go, but few of them are known at any time.
+const NODES: ListLimit = ListLimit { items_max: 16 * MEMBERS_MAX, item_bytes_min: 10 };
+
+impl Message {
+    /// The message's kind.
+    #[must_use]
+    pub fn kind(&self) -> PeerKind {
+        match self {
+            Message::Meet(_) => PeerKind::Meet,
+            Message::Canvass(_) => PeerKind::Canvass,
+            Message::CanvassAnswer(_) => PeerKind::CanvassAnswer,
+            Message::Prepare(_) => PeerKind::Prepare,
+            Message::Promise(_) => PeerKind::Promise,
+            Message::LeaseRefusal(_) => PeerKind::LeaseRefusal,
+            Message::Nack(_) => PeerKind::Nack,
+            Message::Fetch(_) => PeerKind::Fetch,
+            Message::Fetched(_) => PeerKind::Fetched,
+            Message::Accept(_) => PeerKind::Accept,
+            Message::Accepted(_) => PeerKind::Accepted,
+            Message::Heartbeat(_) => PeerKind::Heartbeat,
+            Message::Grant(_) => PeerKind::Grant,
+            Message::Mark(_) => PeerKind::Mark,
+            Message::Resend(_) => PeerKind::Resend,
+            Message::Learn(_) => PeerKind::Learn,
+            Message::Learned(_) => PeerKind::Learned,
+            Message::HandOver(_) => PeerKind::HandOver,
+            Message::Release(_) => PeerKind::Release,
+        }
+    }
+}
+
+/// Appends one message's frame to `out`. Order on the connection pairs nothing: correlation is 0.
+pub fn write_message(out: &mut Vec<u8>, message: &Message) {
+    write_frame(out, message.kind().number(), 0, |body| match message {
+        Message::Meet(meet) => put_meet(body, meet),
+        Message::Canvass(canvass) => {
+            body.put_u64(canvass.attempt);
+            body.put_u64(canvass.chosen_upto.0);
+        }
+        Message::CanvassAnswer(answer) => {
+            body.put_u64(answer.attempt);
+            body.put_bool(answer.yes);
+            body.put_ballot(answer.promised);
+            body.put_u64(answer.chosen_upto.0);
+        }
+        Message::Mark(mark) => {
+            body.put_ballot(mark.ballot);
+            body.put_u64(mark.chosen_upto.0);
+        }
+        Message::Resend(resend) => {
+            body.put_ballot(resend.ballot);
+            body.put_u64(resend.from.0);
+            body.put_u64(resend.chosen_upto.0);
+        }
+        Message::Prepare(prepare) => {
+            body.put_ballot(prepare.ballot);
+            body.put_u64(prepare.chosen_upto.0);
+            body.put_ballot(prepare.released);
+        }
+        Message::Promise(promise) => put_promise(body, promise),
+        Message::LeaseRefusal(refusal) => {
+            body.put_ballot(refusal.ballot);
+            body.put_u64(refusal.wait_us);
+        }
+        Message::Nack(nack) => {
+            body.put_ballot(nack.ballot);
+            body.put_ballot(nack.promised);
+        }
+        Message::Fetch(fetch) => {
+            body.put_ballot(fetch.ballot);
+            body.put_u64(fetch.slot.0);
+            body.put_ballot(fetch.of);
+        }
+        Message::Fetched(fetched) => put_fetched(body, fetched),
+        Message::Accept(accept) => put_accept(body, accept),
+        Message::Accepted(accepted) => put_accepted(body, accepted),
+        Message::Heartbeat(heartbeat) => put_heartbeat(body, heartbeat),
+        Message::Grant(grant) => put_grant(body, grant),
+        Message::Learn(learn) => {
+            body.put_u64(learn.from.0);
+            body.put_u64(learn.upto.0);
+        }
+        Message::Learned(learned) => put_learned(body, learned),
+        Message::HandOver(hand_over) => {
+            body.put_ballot(hand_over.ballot);
+            body.put_u64(hand_over.chosen_upto.0);
+        }
+        Message::Release(Release { ballot }) => body.put_ballot(*ballot),
+    });
+}
+
+fn put_meet(body: &mut Vec<u8>, meet: &Meet) {
+    body.put_u64(meet.incarnation.0);
+    body.put_list(&meet.known, |body, (node, incarnation)| {
+        body.put_u16(node.0);
+        body.put_u64(incarnation.0);
+    });
+    body.put_bool(meet.formed);
+    put_witness(body, meet.durable);
+    put_witness(body, meet.witnessed);
+}
+
+fn put_witness(body: &mut Vec<u8>, witness: Witness) {
+    body.put_u64(witness.boots);
+    body.put_u64(witness.durable.0);
+}
+
+fn put_accepted(body: &mut Vec<u8>, accepted: &Accepted) {
+    body.put_ballot(accepted.ballot);
+    body.put_u64(accepted.upto.0);
+    body.put_u64(accepted.chosen_upto.0);
+    body.put_u64(accepted.durable.0);
+}
+
+fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
+    body.put_ballot(heartbeat.ballot);
+    body.put_u64(heartbeat.sent_at.0);
+    body.put_u64(heartbeat.lease_us);
+    body.put_u64(heartbeat.first.0);
+    body.put_u64(heartbeat.chosen_upto.0);
+    body.put_list(&heartbeat.witness, |body, (node, witness)| {
+        body.put_u16(node.0);
+        put_witness(body, *witness);
+    });
+}
+
+fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
+    body.put_ballot(grant.ballot);
+    body.put_u64(grant.sent_at.0);
+    body.put_u64(grant.lease_us);
+    body.put_u64(grant.chosen_upto.0);
+    body.put_u64(grant.durable.0);
+}
+
+/// Reads a peer's message.
+///
+/// # Errors
+/// [`DecodeError`]: the connection cannot be trusted any further.
+pub fn read_message(frame: &Frame<'_>) -> Result<Message, DecodeError> {
+    if frame.flags & FLAGS_CRITICAL != 0 {
+        return Err(DecodeError::Flags { flags: frame.flags });
+    }
+    let kind = PeerKind::from_number(frame.kind).ok_or(DecodeError::Kind { kind: frame.kind })?;
+    let mut body = Reader::new(frame.body);
+    let message = message(kind, &mut body)?;
+    body.finish()?;
+    Ok(message)
+}
+
+fn message(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError> {
+    Ok(match kind {
+        PeerKind::Meet => Message::Meet(meet(body)?),
+        PeerKind::Canvass => {
+            Message::Canvass(Canvass { attempt: body.u64("attempt")?, chosen_upto: chosen(body)? })
+        }
+        PeerKind::CanvassAnswer => Message::CanvassAnswer(CanvassAnswer {
+            attempt: body.u64("attempt")?,
+            yes: body.bool("yes")?,
+            promised: body.ballot("promised")?,
+            chosen_upto: chosen(body)?,
+        }),
+        PeerKind::Prepare => Message::Prepare(Prepare {
+            ballot: ballot(body)?,
+            chosen_upto: chosen(body)?,
+            released: body.ballot("released")?,
+        }),
+        PeerKind::Promise => Message::Promise(promise(body)?),
+        PeerKind::LeaseRefusal => Message::LeaseRefusal(LeaseRefusal {
+            ballot: ballot(body)?,
+            wait_us: body.u64("wait_us")?,
+        }),
+        PeerKind::Nack => {
+            Message::Nack(Nack { ballot: ballot(body)?, promised: body.ballot("promised")? })
+        }
+        PeerKind::Fetch => Message::Fetch(Fetch {
+            ballot: ballot(body)?,
+            slot: Slot(body.u64("slot")?),
+            of: body.ballot("of")?,
+        }),
+        PeerKind::Fetched => Message::Fetched(fetched(body)?),
+        PeerKind::Accept => Message::Accept(accept(body)?),
+        PeerKind::Accepted => Message::Accepted(accepted(body)?),
+        PeerKind::Heartbeat => Message::Heartbeat(heartbeat(body)?),
+        PeerKind::Grant => Message::Grant(grant(body)?),
+        PeerKind::Mark => Message::Mark(Mark { ballot: ballot(body)?, chosen_upto: chosen(body)? }),
+        PeerKind::Resend => Message::Resend(Resend {
+            ballot: ballot(body)?,
+            from: Slot(body.u64("from")?),
+            chosen_upto: chosen(body)?,
+        }),
+        PeerKind::Learn => {
+            Message::Learn(Learn { from: Slot(body.u64("from")?), upto: Slot(body.u64("upto")?) })
+        }
+        PeerKind::Learned => Message::Learned(learned(body)?),
+        PeerKind::HandOver => {
+            Message::HandOver(HandOver { ballot: ballot(body)?, chosen_upto: chosen(body)? })
+        }
+        PeerKind::Release => Message::Release(Release { ballot: ballot(body)? }),
+    })
+}
+
+pub(super) fn ballot(body: &mut Reader<'_>) -> Result<Ballot, DecodeError> {
+    body.ballot("ballot")
+}
+
+pub(super) fn chosen(body: &mut Reader<'_>) -> Result<Slot, DecodeError> {
+    Ok(Slot(body.u64("chosen_upto")?))
+}
+
+fn meet(body: &mut Reader<'_>) -> Result<Meet, DecodeError> {
+    Ok(Meet {
+        incarnation: Incarnation(body.u64("incarnation")?),
+        known: body.list("known", NODES, |body| {
+            Ok((NodeId(body.u16("node")?), Incarnation(body.u64("incarnation")?)))
+        })?,
+        formed: body.bool("formed")?,
+        durable: witness(body)?,
+        witnessed: witness(body)?,
+    })
+}
+
+fn witness(body: &mut Reader<'_>) -> Result<Witness, DecodeError> {
+    Ok(Witness { boots: body.u64("boots")?, durable: Lsn(body.u64("durable")?) })
+}
+
+fn accepted(body: &mut Reader<'_>) -> Result<Accepted, DecodeError> {
+    Ok(Accepted {
+        ballot: ballot(body)?,
+        upto: Slot(body.u64("upto")?),
+        chosen_upto: chosen(body)?,
+        durable: Lsn(body.u64("durable")?),
+    })
+}
+
+fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
+    Ok(Heartbeat {
+        ballot: ballot(body)?,
+        sent_at: Tick(body.u64("sent_at")?),
+        lease_us: body.u64("lease_us")?,
+        first: Slot(body.u64("first")?),
+        chosen_upto: chosen(body)?,
+        witness: body
+            .list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))?,
+    })
+}
+
+fn grant(body: &mut Reader<'_>) -> Result<Grant, DecodeError> {
+    Ok(Grant {
+        ballot: ballot(body)?,
+        sent_at: Tick(body.u64("sent_at")?),
+        lease_us: body.u64("lease_us")?,
+        chosen_upto: chosen(body)?,
+        durable: Lsn(body.u64("durable")?),
+    })
+}

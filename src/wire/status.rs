@@ -1,0 +1,113 @@
+//! What a node tells about itself and its cluster.
+
+use crate::types::{Ballot, ClusterId, NodeId, ShardId, Slot};
+
+/// A node's state, as the shard of the answering thread sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusReply {
+    /// The answering node.
+    pub node: NodeId,
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// The program's version, for people.
+    pub version: String,
+    /// Milliseconds since the process started.
+    pub uptime_ms: u64,
+    /// The answering shard.
+    pub shard: ShardStatus,
+}
+
+/// One shard on one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// The shard.
+    pub shard: ShardId,
+    /// What its replica is now.
+    pub role: Role,
+    /// The leader it knows, if any.
+    pub leader: Option<NodeId>,
+    /// The leadership it knows.
+    pub epoch: Ballot,
+    /// The highest ballot promised.
+    pub promised: Ballot,
+    /// The journal is durable up to this LSN.
+    pub durable_upto: u64,
+    /// Slots up to here are known chosen.
+    pub chosen_upto: Slot,
+    /// Slots up to here are applied.
+    pub applied_upto: Slot,
+    /// Slots up to here are gone from the disk; 0 for none.
+    pub trimmed_upto: Slot,
+    /// Digest of the state machine at `applied_upto`; equal on all replicas at equal slots.
+    pub digest: u64,
+    /// Logs in the shard.
+    pub logs: u64,
+    /// Slots whose value is damaged here and not repaired yet.
+    pub damaged_slots: u64,
+    /// Segments of the write-ahead log.
+    pub segments: u64,
+    /// Bytes of the write-ahead log on disk.
+    pub disk_bytes: u64,
+    /// False while appends are refused for want of disk space.
+    pub has_room: bool,
+    /// The other members.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// What a replica is now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Role {
+    /// Accepts and learns.
+    Follower = 0,
+    /// Tries to lead.
+    Candidate = 1,
+    /// Leads.
+    Leader = 2,
+}
+
+/// Another member, as the answering replica sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PeerStatus {
+    /// The member.
+    pub node: NodeId,
+    /// A connection to it stands.
+    pub connected: bool,
+    /// The highest chosen watermark heard from it.
+    pub chosen_upto: Slot,
+    /// Slots by which it is behind the answering node.
+    pub lag: u64,
+}
+
+/// Members, shards, leaders, as far as the answering node knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterMap {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// How many shards it has.
+    pub shards: u16,
+    /// The members, by rising id.
+    pub members: Vec<Member>,
+    /// The leaders, by rising shard; every shard is named.
+    pub leaders: Vec<ShardLeader>,
+}
+
+/// A member of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// Its id.
+    pub node: NodeId,
+    /// Where it listens for clients, as it advertises it: `host:port`.
+    pub address: String,
+}
+
+/// Who leads a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ShardLeader {
+    /// The shard.
+    pub shard: ShardId,
+    /// The leadership, or the last one known.
+    pub epoch: Ballot,
+    /// The leader; none while nobody leads as far as the answering node knows.
+    pub node: Option<NodeId>,
+}

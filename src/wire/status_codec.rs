@@ -1,0 +1,124 @@
+//! Status and cluster map as bytes.
+
+use super::codec::{DecodeError, ListLimit, Reader, Writer};
+use super::status::{ClusterMap, Member, PeerStatus, Role, ShardLeader, ShardStatus, StatusReply};
+use crate::types::{NodeId, ShardId, Slot};
+
+const PEERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 19 };
+const MEMBERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 4 };
+const LEADERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 14 };
+
+pub(super) fn put_status(body: &mut Vec<u8>, status: &StatusReply) {
+    body.put_u16(status.node.0);
+    body.put_cluster(status.cluster);
+    body.put_text(&status.version);
+    body.put_u64(status.uptime_ms);
+    put_shard(body, &status.shard);
+}
+
+fn put_shard(body: &mut Vec<u8>, shard: &ShardStatus) {
+    body.put_u16(shard.shard.0);
+    body.put_u8(shard.role as u8);
+    body.put_node_or_none(shard.leader);
+    body.put_ballot(shard.epoch);
+    body.put_ballot(shard.promised);
+    body.put_u64(shard.durable_upto);
+    body.put_u64(shard.chosen_upto.0);
+    body.put_u64(shard.applied_upto.0);
+    body.put_u64(shard.trimmed_upto.0);
+    body.put_u64(shard.digest);
+    body.put_u64(shard.logs);
+    body.put_u64(shard.damaged_slots);
+    body.put_u64(shard.segments);
+    body.put_u64(shard.disk_bytes);
+    body.put_bool(shard.has_room);
+    body.put_list(&shard.peers, |body, peer| {
+        body.put_u16(peer.node.0);
+        body.put_bool(peer.connected);
+        body.put_u64(peer.chosen_upto.0);
+        body.put_u64(peer.lag);
+    });
+}
+
+pub(super) fn status(body: &mut Reader<'_>) -> Result<StatusReply, DecodeError> {
+    Ok(StatusReply {
+        node: NodeId(body.u16("node")?),
+        cluster: body.cluster("cluster")?,
+        version: body.text("version")?.to_string(),
+        uptime_ms: body.u64("uptime_ms")?,
+        shard: shard(body)?,
+    })
+}
+
+fn shard(body: &mut Reader<'_>) -> Result<ShardStatus, DecodeError> {
+    Ok(ShardStatus {
+        shard: ShardId(body.u16("shard")?),
+        role: role(body)?,
+        leader: body.node_or_none("leader")?,
+        epoch: body.ballot("epoch")?,
+        promised: body.ballot("promised")?,
+        durable_upto: body.u64("durable_upto")?,
+        chosen_upto: Slot(body.u64("chosen_upto")?),
+        applied_upto: Slot(body.u64("applied_upto")?),
+        trimmed_upto: Slot(body.u64("trimmed_upto")?),
+        digest: body.u64("digest")?,
+        logs: body.u64("logs")?,
+        damaged_slots: body.u64("damaged_slots")?,
+        segments: body.u64("segments")?,
+        disk_bytes: body.u64("disk_bytes")?,
+        has_room: body.bool("has_room")?,
+        peers: body.list("peers", PEERS, peer)?,
+    })
+}
+
+fn role(body: &mut Reader<'_>) -> Result<Role, DecodeError> {
+    match body.u8("role")? {
+        0 => Ok(Role::Follower),
+        1 => Ok(Role::Candidate),
+        2 => Ok(Role::Leader),
+        found => Err(DecodeError::Number { field: "role", found: u64::from(found) }),
+    }
+}
+
+fn peer(body: &mut Reader<'_>) -> Result<PeerStatus, DecodeError> {
+    Ok(PeerStatus {
+        node: NodeId(body.u16("node")?),
+        connected: body.bool("connected")?,
+        chosen_upto: Slot(body.u64("chosen_upto")?),
+        lag: body.u64("lag")?,
+    })
+}
+
+pub(super) fn put_map(body: &mut Vec<u8>, map: &ClusterMap) {
+    body.put_cluster(map.cluster);
+    body.put_u16(map.shards);
+    body.put_list(&map.members, |body, member| {
+        body.put_u16(member.node.0);
+        body.put_text(&member.address);
+    });
+    body.put_list(&map.leaders, |body, leader| {
+        body.put_u16(leader.shard.0);
+        body.put_ballot(leader.epoch);
+        body.put_node_or_none(leader.node);
+    });
+}
+
+pub(super) fn map(body: &mut Reader<'_>) -> Result<ClusterMap, DecodeError> {
+    Ok(ClusterMap {
+        cluster: body.cluster("cluster")?,
+        shards: body.u16("shards")?,
+        members: body.list("members", MEMBERS, |body| {
+            Ok(Member {
+                node: NodeId(body.u16("node")?),
+                address: body.text("address")?.to_string(),
+            })
+        })?,
+        leaders: body.list("leaders", LEADERS, |body| {
+            Ok(ShardLeader {
+                shard: ShardId(body.u16("shard")?),
+                epoch: body.ballot("epoch")?,
+                node: body.node_or_none("leader")?,
+            })
+        })?,
+    })
+}

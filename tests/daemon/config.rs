@@ -1,0 +1,65 @@
+//! A configuration file in a directory of its own.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// One node's place: configuration and data.
+pub struct Site {
+    dir: TempDir,
+    file: String,
+    text: String,
+    /// Where the node listens for clients.
+    pub client: String,
+    /// Where the node listens for peers.
+    pub peer: String,
+}
+
+impl Site {
+    /// The first node of a cluster of so many; the others are never there.
+    pub fn new(members: u16) -> Site {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let mut text = format!(
+            "cluster_id = \"5ca1ab1e0ddba115ea5eca5e0b5e55ed\"\nnode_id = 1\ndata_dir = {:?}\n\
+             segment_bytes = 8388608\nmin_free_bytes = 0\n",
+            data
+        );
+        let mut addresses = Vec::new();
+        for id in 1..=members {
+            let (client, peer) = (free_address(), free_address());
+            write!(text, "[[member]]\nid = {id}\nclient = \"{client}\"\npeer = \"{peer}\"\n")
+                .unwrap();
+            addresses.push((client, peer));
+        }
+        let file = dir.path().join("paxosd.toml");
+        std::fs::write(&file, &text).unwrap();
+        let file = file.to_str().unwrap().to_string();
+        let (client, peer) = addresses.swap_remove(0);
+        Site { dir, file, text, client, peer }
+    }
+
+    /// The configuration file.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Its text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The data directory.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+}
+
+fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}

@@ -1,0 +1,193 @@
+//! The commands of `paxosd`, and which exit code says what.
+
+use crate::config::{Site, free_port};
+use crate::rig::{Daemon, Raw, paxosd, run, said};
+use signal_hook::consts::{SIGCONT, SIGINT, SIGSTOP, SIGTERM};
+use std::fs;
+
+/// Usage errors exit 64; help and version are no errors.
+#[test]
+fn usage_errors_exit_64() {
+    for arguments in [&["unknown"][..], &[], &["run", "--nope"], &["dev", "--shards", "0"]] {
+        let output = run(arguments, &[]);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}: {output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+    }
+    for arguments in [["--version"], ["--help"]] {
+        let output = run(&arguments, &[]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(!output.stdout.is_empty());
+    }
+    let exposed = run(&["dev", "--listen", "0.0.0.0:0"], &[]);
+    assert_eq!(exposed.status.code(), Some(64), "{exposed:?}");
+}
+
+/// A faulty configuration exits 78 from every command, with every fault, and nothing is touched.
+#[test]
+fn faulty_configurations_exit_78() {
+    let site = Site::new(1);
+    let text = site.text().replace("node_id = 1", "node_id = 9\nlease_ms = \"x\"\nspeed = 1");
+    fs::write(site.file(), text).unwrap();
+    for command in ["check-config", "init", "run"] {
+        let output = run(&[command, "--config", site.file()], &[]);
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        let said = said(&output);
+        for fault in [":2: node_id = 9", ":3: lease_ms = \"x\"", ":4: speed"] {
+            assert!(said.contains(fault), "{command} does not name {fault}: {said}");
+        }
+        assert!(!site.data().exists(), "{command} touched the data directory");
+    }
+    let missing = run(&["run", "--config", "/nonexistent/paxosd.toml"], &[]);
+    assert_eq!(missing.status.code(), Some(78), "{missing:?}");
+    assert!(said(&missing).contains("/nonexistent/paxosd.toml"));
+}
+
+/// `check-config` says that a good configuration is good; the environment counts.
+#[test]
+fn good_configurations_are_called_good() {
+    let site = Site::new(1);
+    let good = run(&["check-config", "--config", site.file()], &[]);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let environment = [("PAXOSD_LEASE_MS", "1"), ("PAXOSD_WHATEVER", "1")];
+    let wrong = run(&["check-config", "--config", site.file()], &environment);
+    assert_eq!(wrong.status.code(), Some(78));
+    assert!(said(&wrong).contains("environment PAXOSD_LEASE_MS"), "{}", said(&wrong));
+    let by_environment = run(&["check-config"], &[("PAXOSD_CONFIG", site.file())]);
+    assert_eq!(by_environment.status.code(), Some(0), "{by_environment:?}");
+}
+
+/// R27: `init` prepares an empty directory once; anything but lost+found in it is refused.
+#[test]
+fn r27_init_takes_only_an_empty_directory() {
+    let site = Site::new(1);
+    fs::create_dir(site.data()).unwrap();
+    fs::create_dir(site.data().join("lost+found")).unwrap();
+    let first = run(&["init", "--config", site.file()], &[]);
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    let identity = fs::read(site.data().join("identity")).unwrap();
+    let second = run(&["init", "--config", site.file()], &[]);
+    assert_eq!(second.status.code(), Some(65), "{second:?}");
+    assert!(said(&second).contains("not empty"), "{}", said(&second));
+    assert_eq!(fs::read(site.data().join("identity")).unwrap(), identity, "and changes nothing");
+
+    let other = Site::new(1);
+    fs::create_dir(other.data()).unwrap();
+    fs::write(other.data().join("letter"), "dear").unwrap();
+    let refused = run(&["init", "--config", other.file()], &[]);
+    assert_eq!(refused.status.code(), Some(65));
+    assert!(said(&refused).contains("letter"), "{}", said(&refused));
+    assert_eq!(fs::read_dir(other.data()).unwrap().count(), 1);
+}
+
+/// R27, R08: `run` never makes a data directory anew, and says what is wrong with one that is not
+/// its own.
+#[test]
+fn r27_run_refuses_what_is_not_its_own() {
+    let site = Site::new(1);
+    let refused = |site: &Site, environment: &[(&str, &str)], holds: &str| {
+        let output = run(&["run", "--config", site.file()], environment);
+        assert_eq!(output.status.code(), Some(65), "{holds}: {output:?}");
+        assert!(said(&output).contains(holds), "should say {holds}: {}", said(&output));
+    };
+    refused(&site, &[], "does not exist");
+    assert!(!site.data().exists());
+    fs::create_dir(site.data()).unwrap();
+    refused(&site, &[], "is empty");
+    fs::create_dir(site.data().join("lost+found")).unwrap();
+    refused(&site, &[], "is empty");
+    fs::write(site.data().join("letter"), "dear").unwrap();
+    refused(&site, &[], "no identity");
+    fs::remove_file(site.data().join("letter")).unwrap();
+    assert_eq!(run(&["init", "--config", site.file()], &[]).status.code(), Some(0));
+    let cluster = [("PAXOSD_CLUSTER_ID", "00000000000000000000000000000001")];
+    refused(&site, &cluster, "cluster");
+    refused(&site, &[("PAXOSD_SHARDS", "2")], "shards");
+    fs::rename(site.data().join("shard-000"), site.data().join("elsewhere")).unwrap();
+    refused(&site, &[], "shard-000 is missing");
+    assert!(!site.data().join("shard-000").exists());
+}
+
+/// Two processes never share a data directory.
+#[test]
+fn a_directory_in_use_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let daemon = Daemon::start_in(&data, &[]);
+    let data = data.to_str().unwrap();
+    let second = run(&["dev", "--dir", data, "--listen", "127.0.0.1:0"], &[]);
+    assert_eq!(second.status.code(), Some(65), "{second:?}");
+    assert!(said(&second).contains("in use"), "{}", said(&second));
+    assert_eq!(daemon.stop().0, Some(0));
+}
+
+/// A port that is taken exits 75, before the journal is replayed: it may be free soon.
+#[test]
+fn a_taken_port_exits_75() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let output = run(&["dev", "--dir", data.to_str().unwrap(), "--listen", &address], &[]);
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
+    assert!(said(&output).contains(&address), "{}", said(&output));
+    assert!(!data.exists());
+}
+
+/// SIGTERM and SIGINT stop a node in order; a second signal stops it at once, with exit 75.
+#[test]
+fn signals_stop_a_node() {
+    for signal in [SIGTERM, SIGINT] {
+        let daemon = Daemon::start(&[]);
+        let (mut client, _) = Raw::open(&daemon.address, 0);
+        daemon.signal(signal);
+        client.expect_closed();
+        let (exit, log) = daemon.finish();
+        assert_eq!(exit, Some(0), "{log}");
+    }
+    let daemon = Daemon::start(&[]);
+    // Both arrive while it stands still, so that the second is there before the first is done.
+    daemon.signal(SIGSTOP);
+    daemon.signal(SIGTERM);
+    daemon.signal(SIGINT);
+    daemon.signal(SIGCONT);
+    let (exit, log) = daemon.finish();
+    assert_eq!(exit, Some(75), "{log}");
+}
+
+/// Under journald every line on standard error has a priority, the last words of a failure too.
+#[test]
+fn journald_gets_priorities() {
+    let daemon = Daemon::start(&[("JOURNAL_STREAM", "8:1")]);
+    let (exit, log) = daemon.stop();
+    assert_eq!(exit, Some(0));
+    assert!(!log.is_empty());
+    assert!(log.lines().all(|line| line.starts_with("<6>")), "{log}");
+    let site = Site::new(1);
+    let failed = paxosd()
+        .args(["run", "--config", site.file()])
+        .env("JOURNAL_STREAM", "8:1")
+        .output()
+        .unwrap();
+    let said = said(&failed);
+    assert!(said.lines().last().is_some_and(|line| line.starts_with("<3>")), "{said}");
+}
+
+/// A node tells the service manager when it listens, and when it stops.
+#[test]
+fn the_service_manager_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(crate::rig::PATIENCE)).unwrap();
+    let mut buffer = [0; 256];
+    let mut next = || {
+        let count = socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..count]).trim().to_string()
+    };
+    let daemon = Daemon::start(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
+    assert_eq!(next(), "READY=1");
+    Raw::open(&daemon.address, 0);
+    assert_eq!(daemon.stop().0, Some(0));
+    assert_eq!(next(), "STOPPING=1");
+    assert!(free_port() > 0);
+}

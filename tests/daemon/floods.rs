@@ -1,0 +1,94 @@
+//! Floods: connections that never greet, answers that nobody reads, requests without end.
+
+use crate::rig::{Daemon, Raw, append, read};
+use paxosd::limits::{
+    CONN_OUTPUT_BYTES_CEILING, CONN_OUTPUT_BYTES_MAX, GREETINGS_MAX, READ_BYTES_MAX,
+};
+use paxosd::wire::client::{Reply, Request};
+use paxosd::wire::write_request;
+use std::io::Write;
+use std::net::TcpStream;
+
+/// R39: 2,000 connections that never greet neither keep a good client out nor cost memory.
+#[test]
+fn r39_idle_strangers_keep_nobody_out() {
+    let daemon = Daemon::start(&[]);
+    let (mut before, _) = Raw::open(&daemon.address, 0);
+    let (memory, descriptors) = (daemon.memory(), daemon.descriptors());
+    let strangers: Vec<TcpStream> =
+        (0..2000).map(|_| TcpStream::connect(&daemon.address).unwrap()).collect();
+    let (mut during, _) = Raw::open(&daemon.address, 0);
+    assert_eq!(during.ask(2, &Request::Ping), Reply::Pong);
+    assert_eq!(before.ask(2, &Request::Ping), Reply::Pong);
+    assert!(
+        daemon.descriptors() <= descriptors + GREETINGS_MAX + 2,
+        "{} descriptors are open",
+        daemon.descriptors()
+    );
+    let grown = daemon.memory().saturating_sub(memory);
+    assert!(grown < 8 << 20, "{grown} bytes for strangers");
+    drop(strangers);
+}
+
+/// R39: a client that asks for more than it reads is paused: its answers are bounded, other
+/// clients are served, and once it reads, every answer comes.
+#[test]
+fn r39_unread_answers_are_bounded() {
+    let daemon = Daemon::start(&[]);
+    let (mut client, _) = Raw::open(&daemon.address, 0);
+    let entry = vec![7; 1 << 20];
+    for _ in 0..5 {
+        assert!(matches!(client.ask_leader(&append("log", &entry)), Reply::Appended(_)));
+    }
+    let memory = daemon.memory();
+    let count = 100;
+    let mut bytes = Vec::new();
+    for correlation in 2..2 + count {
+        write_request(&mut bytes, correlation, &read("log"));
+    }
+    client.send(&bytes);
+    let (mut other, _) = Raw::open(&daemon.address, 0);
+    let mut peak = 0;
+    for correlation in 2..200 {
+        assert_eq!(other.ask(correlation, &Request::Ping), Reply::Pong);
+        peak = peak.max(daemon.memory());
+    }
+    let bound = 2 * (CONN_OUTPUT_BYTES_MAX + READ_BYTES_MAX) + (16 << 20);
+    assert!(peak - memory.min(peak) < bound, "grew from {memory} to {peak}");
+    for _ in 0..count {
+        match client.reply() {
+            Some((_, Reply::ReadDone(done))) => assert!(!done.entries.is_empty()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// R39: a client that pipelines far more appends than are taken at once is paused, not dropped:
+/// all are answered, in order, and memory stays within the bounds of the queue.
+#[test]
+fn r39_pipelined_appends_are_paused_not_dropped() {
+    let daemon = Daemon::start(&[]);
+    let (mut client, _) = Raw::open(&daemon.address, 0);
+    assert!(matches!(client.ask_leader(&append("log", b"first")), Reply::Appended(_)));
+    let mut writer = client.stream.try_clone().unwrap();
+    let count = 20_000;
+    let sender = std::thread::spawn(move || {
+        let entry = vec![3; 2048];
+        for correlation in 2..2 + count {
+            let mut bytes = Vec::new();
+            write_request(&mut bytes, correlation, &append("log", &entry));
+            writer.write_all(&bytes).unwrap();
+        }
+    });
+    for wanted in 2..2 + count {
+        match client.reply() {
+            Some((correlation, Reply::Appended(appended))) => {
+                assert_eq!(correlation, wanted);
+                assert_eq!(appended.first.0, wanted - 1);
+            }
+            other => panic!("append {wanted}: {other:?}"),
+        }
+    }
+    sender.join().unwrap();
+    assert!(daemon.memory() < CONN_OUTPUT_BYTES_CEILING + (128 << 20), "{}", daemon.memory());
+}

@@ -1,0 +1,242 @@
+//! Documents do not rot: what they say of commands, flags, files, keys and exit codes is compared
+//! with the programs and the tree.
+
+#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+
+#[path = "docs/markdown.rs"]
+mod markdown;
+
+use markdown::{Command, broken_links, commands, headings, spans, table};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+
+const PROGRAMS: &[&str] = &["paxosd", "paxosctl", "cluster.sh"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The documents by path: those of the root, and `docs/`.
+fn documents() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for folder in ["", "docs/"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            if name.ends_with(".md") {
+                let path = format!("{folder}{name}");
+                found.insert(path.clone(), read(&path));
+            }
+        }
+    }
+    assert!(found.contains_key("README.md") && found.contains_key("docs/OPERATIONS.md"));
+    found
+}
+
+/// What a program prints when asked for help.
+fn help(program: &str, arguments: &[&str]) -> String {
+    let mut command = match program {
+        "paxosd" => process::Command::new(env!("CARGO_BIN_EXE_paxosd")),
+        "paxosctl" => process::Command::new(env!("CARGO_BIN_EXE_paxosctl")),
+        _ => process::Command::new(root().join("scripts/cluster.sh")),
+    };
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The commands of a program, each with the flags that it takes.
+fn surface(program: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let flags = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | '=' | '`' | '['));
+        words.filter(|word| word.starts_with('-')).map(str::to_string).collect()
+    };
+    let mut found = BTreeMap::new();
+    if program == "cluster.sh" {
+        let text = help(program, &["help"]);
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("  cluster.sh ") {
+                let name = rest.split_whitespace().next().unwrap().to_string();
+                found.insert(name, flags(&text));
+            }
+        }
+        return found;
+    }
+    let text = help(program, &["--help"]);
+    let list = text.split("\nCommands:\n").nth(1).expect("--help lists the commands");
+    for line in list.lines().take_while(|line| !line.is_empty()) {
+        // A line with a name starts two columns in; a wrapped description starts further right.
+        if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
+            let name = name.split_whitespace().next().unwrap();
+            let own = if name == "help" { text.clone() } else { help(program, &[name, "--help"]) };
+            found.insert(name.to_string(), flags(&own));
+        }
+    }
+    found
+}
+
+/// What is wrong with a command of a document.
+fn fault_of(
+    command: &Command,
+    known: &BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
+) -> Option<String> {
+    let program = &known[&command.program];
+    let Some(name) = &command.name else { return None };
+    let Some(flags) = program.get(name) else {
+        return Some(format!("`{} {name}` is no command of it", command.program));
+    };
+    let unknown = command.flags.iter().find(|flag| !flags.contains(*flag))?;
+    Some(format!("`{} {name}` does not take {unknown}", command.program))
+}
+
+#[test]
+fn commands_in_documents_exist() {
+    // Every command and flag that a document shows is one that the program has.
+    let known: BTreeMap<_, _> =
+        PROGRAMS.iter().map(|program| (program.to_string(), surface(program))).collect();
+    let mut faults = Vec::new();
+    let mut seen = BTreeSet::new();
+    for (path, text) in documents() {
+        for command in commands(&text, PROGRAMS) {
+            seen.insert((command.program.clone(), command.name.clone()));
+            if let Some(fault) = fault_of(&command, &known) {
+                faults.push(format!("{path}:{}: {fault}", command.line));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    for wanted in [("paxosd", "init"), ("paxosctl", "append"), ("cluster.sh", "up")] {
+        let wanted = (wanted.0.to_string(), Some(wanted.1.to_string()));
+        assert!(seen.contains(&wanted), "no document shows {wanted:?}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    // A link to a file or to a heading resolves.
+    let documents = documents();
+    let mut faults = Vec::new();
+    for (path, text) in &documents {
+        let folder = PathBuf::from(path).parent().unwrap().to_path_buf();
+        let broken = broken_links(text, |target, anchor| {
+            let file = if target.is_empty() { PathBuf::from(path) } else { folder.join(target) };
+            let full = root().join(file);
+            let anchored = |anchor| headings(&fs::read_to_string(&full).unwrap()).contains(anchor);
+            full.exists() && (anchor.is_empty() || anchored(&anchor.to_string()))
+        });
+        faults.extend(broken.into_iter().map(|fault| format!("{path}, {fault}")));
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn names_in_documents_exist() {
+    // A `snake_case` name in a document is a name of the configuration, the code or a script.
+    let mut sources = read("paxosd.toml") + &read("scripts/cluster.sh");
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let words: BTreeSet<&str> =
+        sources.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let mut faults = Vec::new();
+    for (path, text) in documents() {
+        for (line, span) in spans(&text) {
+            for word in span.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+                let is_name = word.contains('_') && !word.ends_with('_');
+                let key = word.strip_prefix("PAXOSD_").map(str::to_lowercase);
+                let known = match &key {
+                    Some(key) => words.contains(key.as_str()),
+                    None => words.contains(word),
+                };
+                if is_name && !known {
+                    faults
+                        .push(format!("{path}:{line}: `{word}` is nowhere in src/ or paxosd.toml"));
+                }
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn layers_in_documents_exist() {
+    // The code map of ARCHITECTURE.md names every top-level module of src/, and no other.
+    let map = table(&read("docs/ARCHITECTURE.md"), "Code map");
+    let cells = map.iter().map(|row| row[1].as_str()).collect::<Vec<_>>().join(" ");
+    let named: BTreeSet<String> =
+        spans(&cells).into_iter().map(|(_, name)| name.trim_end_matches('/').to_string()).collect();
+    let present: BTreeSet<String> = fs::read_dir(root().join("src"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .map(|name| name.trim_end_matches(".rs").to_string())
+        .filter(|name| name != "lib")
+        .collect();
+    assert_eq!(named, present);
+}
+
+#[test]
+fn exit_codes_are_as_written() {
+    // The tables of OPERATIONS.md say what the programs' own help says.
+    let text = read("docs/OPERATIONS.md");
+    for program in ["paxosd", "paxosctl"] {
+        let written: Vec<(String, String)> = table(&text, &format!("Exit codes of {program}"))
+            .iter()
+            .map(|row| (row[0].clone(), row[1].replace('`', "")))
+            .collect();
+        let help = help(program, &["--help"]);
+        let list = help.split("Exit codes:\n").nth(1).expect("--help lists the exit codes");
+        let told: Vec<(String, String)> = list
+            .lines()
+            .map_while(|line| line.trim().split_once("  "))
+            .map(|(code, meaning)| (code.to_string(), meaning.trim().to_string()))
+            .collect();
+        assert!(told.len() > 4, "{program} --help tells only {told:?}");
+        assert_eq!(written, told, "{program}");
+    }
+}
+
+#[test]
+fn a_rotten_document_is_found() {
+    // Each check above is shown a document that it must not accept.
+    let surface = BTreeMap::from([("up".to_string(), BTreeSet::from(["--wipe".to_string()]))]);
+    let known = BTreeMap::from([("cluster.sh".to_string(), surface)]);
+    let text = "Use `cluster.sh up` or `cluster.sh explode`.\n\
+                ```sh\n\
+                eval \"$(scripts/cluster.sh up --wipe)\" && A=1 scripts/cluster.sh up --now # No.\n\
+                ```\n\
+                `cluster.sh` alone, and cluster.sh in prose are nobody's commands.";
+    let found: Vec<(usize, Option<String>)> = commands(text, &["cluster.sh"])
+        .iter()
+        .map(|command| (command.line, fault_of(command, &known)))
+        .collect();
+    let expected = [
+        (1, None),
+        (1, Some("`cluster.sh explode` is no command of it".to_string())),
+        (3, None),
+        (3, Some("`cluster.sh up` does not take --now".to_string())),
+        (5, None),
+    ];
+    assert_eq!(found, expected);
+
+    let links = "[a](there.md) [b](gone.md)\n```\n[c](gone.md)\n```\n[d](https://x.org/)\n[e](#f)";
+    let faults = broken_links(links, |target, _| target == "there.md");
+    assert_eq!(faults, ["line 1: gone.md leads nowhere", "line 6: #f leads nowhere"]);
+    assert_eq!(headings("# A b, C!\n```\n# no\n```\n## `d` e"), ["a-b-c", "d-e"]);
+
+    let tables = "## One\n\n| a | b |\n| --- | --- |\n| 1 | x |\n\n## Two\n\n| c |\n|---|\n| 2 |\n";
+    assert_eq!(table(tables, "One"), [["1", "x"]]);
+    assert_eq!(table(tables, "Two"), [["2"]]);
+}

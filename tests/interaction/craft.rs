@@ -1,0 +1,98 @@
+//! Disks made by hand, for nodes that are down.
+//!
+//! ```text
+//! disk 1 promised 2.1                 a hard state of a formed cluster, with this promise
+//! disk 1 lease 10000                  … with this longest lease granted, in milliseconds
+//! disk 1 accepted 5 2.1 "x" [chosen=4]
+//! disk 1 learned 5 2.1 "x"
+//! disk 1 damaged 5 hi=2.1             the slot's records no longer verify, their ballot is lost
+//! disk 1 suspect 5 hi=2.1             … and were never known durable
+//! disk 1 value-damaged 5              … but the ballot is known
+//! disk 1 lost hi=2.1 upto=9           a record of unknown slot is damaged
+//! disk 1 cut                          a torn tail was cut
+//! disk 1 back 3                       the last 3 records are gone: the disk is older than its node
+//! disk 1 wiped                        a new, empty disk of another incarnation
+//! ```
+
+use crate::cell::Cell;
+use crate::disk::Disk;
+use crate::expect::ballot;
+use crate::script::{number, value};
+use paxosd::types::{HardState, Incarnation, NodeId, Record, Slot};
+use paxosd::wire::peer::{Damage, Report};
+
+fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
+    words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+}
+
+pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
+    assert!(cell.replica(id).is_none(), "node {id} runs: its disk cannot be crafted");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let slot = || Slot(number(words[1]));
+    let hi = || ballot(option(&words, "hi").expect("damage has a bound"));
+    match words[0] {
+        "promised" | "lease" => {
+            let mut hard = cell.node(id).disk.recover().0.hard;
+            hard.formed = true;
+            hard.incarnations =
+                cell.ids().iter().map(|n| (*n, cell.node(*n).incarnation)).collect();
+            if words[0] == "promised" {
+                hard.promised = ballot(words[1]);
+            } else {
+                hard.lease_longest_us = number(words[1]) * 1000;
+            }
+            add(cell, id, Record::HardState(hard));
+        }
+        "accepted" => {
+            let of = ballot(words[2]);
+            raise(cell, id, of);
+            let chosen_upto = Slot(option(&words, "chosen").map_or(0, number));
+            let record =
+                Record::Accepted { slot: slot(), ballot: of, chosen_upto, value: value(words[3]) };
+            add(cell, id, record);
+        }
+        "learned" => {
+            let record =
+                Record::Learned { slot: slot(), ballot: ballot(words[2]), value: value(words[3]) };
+            add(cell, id, record);
+        }
+        "damaged" => cell.node_mut(id).disk.lose(slot(), Report::Damaged(hi())),
+        "suspect" => cell.node_mut(id).disk.lose(slot(), Report::Suspect(hi())),
+        "value-damaged" => {
+            let of = cell.node(id).disk.ballot_of(slot()).expect("the slot has a record");
+            cell.node_mut(id).disk.lose(slot(), Report::ValueDamaged(of));
+        }
+        "lost" => {
+            let upto = Slot(number(option(&words, "upto").expect("damage has an end")));
+            cell.node_mut(id).disk.damage = Some(Damage { hi: hi(), upto, suspect: false });
+        }
+        "cut" => cell.node_mut(id).disk.cut = true,
+        "back" => cell.node_mut(id).disk.roll_back(number(words[1]) as usize),
+        "wiped" => {
+            let node = cell.node_mut(id);
+            node.disk = Disk::default();
+            node.incarnation = Incarnation(node.incarnation.0 + 100);
+        }
+        other => panic!("a disk has no {other:?}"),
+    }
+}
+
+/// The promised ballot is never below an accepted one (C2).
+fn raise(cell: &mut Cell, id: NodeId, of: paxosd::types::Ballot) {
+    let hard = cell.node(id).disk.recover().0.hard;
+    if hard.promised < of {
+        disk(cell, id, &format!("promised {of}"));
+    }
+}
+
+fn add(cell: &mut Cell, id: NodeId, record: Record) {
+    let hard = matches!(&record, Record::HardState(HardState { .. }));
+    let disk = &mut cell.node_mut(id).disk;
+    let lsn = disk.last().next();
+    disk.append(lsn, record.clone());
+    disk.sync(lsn);
+    if !hard {
+        cell.truth.persisted(id, &record);
+        cell.truth.durable(id, &record);
+    }
+}

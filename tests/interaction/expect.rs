@@ -1,0 +1,73 @@
+//! What a scenario claims, whatever its trace looks like.
+//!
+//! ```text
+//! expect slot 5 "x" on 1 2 3       chosen there
+//! expect slot 5 unknown on 1       not known as chosen there
+//! expect leader 2 | expect leader none
+//! expect lease 2  | expect lease none
+//! expect chosen 7 on 1 2           the watermark
+//! expect promised 3.2 on 1
+//! expect open 5 "x" on 1           accepted, not known chosen: as a promise would report it
+//! expect stopped 1 | expect runs 1
+//! expect formed 1 2 | expect unformed 3
+//! ```
+
+use crate::cell::Cell;
+use crate::script::{node, number, value};
+use paxosd::paxos::Role;
+use paxosd::types::{Ballot, NodeId, Slot};
+
+pub fn ballot(text: &str) -> Ballot {
+    let (round, of) = text.split_once('.').unwrap_or_else(|| panic!("not a ballot: {text:?}"));
+    Ballot::new(number(round), node(of))
+}
+
+pub fn check(cell: &Cell, text: &str) {
+    let (claim, on) = text.split_once(" on ").unwrap_or((text, ""));
+    let words: Vec<&str> = claim.splitn(3, ' ').collect();
+    let on: Vec<NodeId> = on.split_whitespace().map(node).collect();
+    match words[..] {
+        ["slot", slot, what] => on.iter().for_each(|id| chosen(cell, *id, slot, what)),
+        ["chosen", upto] => on.iter().for_each(|id| {
+            let known = cell.replica(*id).expect("it runs").chosen_upto();
+            assert_eq!(known, Slot(number(upto)), "expect {text}: node {id}");
+        }),
+        ["promised", of] => on.iter().for_each(|id| {
+            let promised = cell.replica(*id).expect("it runs").promised();
+            assert_eq!(promised, ballot(of), "expect {text}: node {id}");
+        }),
+        ["leader", who] => {
+            let leads = |id: &NodeId| {
+                cell.replica(*id).is_some_and(|replica| matches!(replica.role(), Role::Leader(_)))
+            };
+            let leaders: Vec<String> =
+                cell.ids().into_iter().filter(leads).map(|id| id.to_string()).collect();
+            let found = if leaders.is_empty() { "none".to_string() } else { leaders.join(" ") };
+            assert_eq!(found, who, "expect {text}");
+        }
+        ["lease", who] => {
+            let holds = |id: &NodeId| {
+                cell.replica(*id).is_some_and(|replica| replica.lease_valid(cell.local(*id)))
+            };
+            let holders: Vec<String> =
+                cell.ids().into_iter().filter(holds).map(|id| id.to_string()).collect();
+            let found = if holders.is_empty() { "none".to_string() } else { holders.join(" ") };
+            assert_eq!(found, who, "expect {text}");
+        }
+        ["stopped", who] => assert!(cell.node(node(who)).stopped.is_some(), "expect {text}"),
+        ["runs", who] => assert!(cell.node(node(who)).stopped.is_none(), "expect {text}"),
+        ["formed" | "unformed", ..] => {
+            for id in claim.split_whitespace().skip(1) {
+                let formed = cell.replica(node(id)).expect("it runs").hard().formed;
+                assert_eq!(formed, words[0] == "formed", "expect {text}");
+            }
+        }
+        _ => panic!("no such claim: {text:?}"),
+    }
+}
+
+fn chosen(cell: &Cell, id: NodeId, slot: &str, what: &str) {
+    let found = cell.node(id).chosen.get(&Slot(number(slot))).map(|held| held.1.clone());
+    let wanted = (what != "unknown").then(|| value(what));
+    assert_eq!(found, wanted, "expect slot {slot} {what} on node {id}");
+}

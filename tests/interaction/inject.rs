@@ -1,0 +1,108 @@
+//! Raw messages of a script, in the words of the trace.
+
+use crate::expect::ballot;
+use crate::script::{number, value};
+use paxosd::types::{Ballot, Lsn, Slot, Tick};
+use paxosd::wire::peer::{
+    Accept, Accepted, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark, Message, Nack,
+    Prepare, Promise, Release,
+};
+
+/// The words of a message: its kind, its ballot, its `key=value`s.
+struct Words<'a>(Vec<&'a str>);
+
+impl Words<'_> {
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    fn number(&self, key: &str) -> u64 {
+        self.text(key).map_or(0, number)
+    }
+
+    fn slot(&self, key: &str) -> Slot {
+        Slot(self.number(key))
+    }
+
+    fn micros(&self, key: &str) -> u64 {
+        self.text(key).map_or(0, |text| {
+            let ms: f64 = text.parse().unwrap_or_else(|_| panic!("not milliseconds: {text:?}"));
+            (ms * 1000.0).round() as u64
+        })
+    }
+
+    fn ballot(&self, key: &str) -> Ballot {
+        self.text(key).map_or(Ballot::ZERO, ballot)
+    }
+
+    fn own_ballot(&self) -> Ballot {
+        ballot(self.0.get(1).expect("the message names its ballot"))
+    }
+}
+
+pub fn parse(text: &str) -> Message {
+    let words = Words(text.split_whitespace().collect());
+    let (slot, chosen_upto, durable) =
+        (words.slot("slot"), words.slot("chosen"), Lsn(words.number("durable")));
+    match words.0[0] {
+        "prepare" => Message::Prepare(Prepare {
+            ballot: words.own_ballot(),
+            chosen_upto,
+            released: words.ballot("released"),
+        }),
+        "promise" => Message::Promise(Promise {
+            ballot: words.own_ballot(),
+            page: words.number("page") as u32,
+            last: words.text("more").is_none(),
+            chosen_upto,
+            trimmed_upto: Slot(0),
+            damage: None,
+            reports: Vec::new(),
+        }),
+        "accept" => Message::Accept(Accept {
+            ballot: words.own_ballot(),
+            slot,
+            first: words.slot("first"),
+            chosen_upto,
+            value: value(words.text("value").expect("an accept has a value")),
+        }),
+        "accepted" => {
+            let (ballot, upto) = (words.own_ballot(), words.slot("upto"));
+            Message::Accepted(Accepted { ballot, upto, chosen_upto, durable })
+        }
+        "heartbeat" => Message::Heartbeat(Heartbeat {
+            ballot: words.own_ballot(),
+            sent_at: Tick(words.micros("at")),
+            lease_us: words.micros("lease"),
+            first: words.slot("first"),
+            chosen_upto,
+            witness: Vec::new(),
+        }),
+        "grant" => Message::Grant(Grant {
+            ballot: words.own_ballot(),
+            sent_at: Tick(words.micros("at")),
+            lease_us: words.micros("lease"),
+            chosen_upto,
+            durable,
+        }),
+        "nack" => {
+            let promised = words.ballot("promised");
+            Message::Nack(Nack { ballot: words.own_ballot(), promised })
+        }
+        "fetch" => {
+            let (ballot, of) = (words.own_ballot(), words.ballot("of"));
+            Message::Fetch(Fetch { ballot, slot, of })
+        }
+        "mark" => Message::Mark(Mark { ballot: words.own_ballot(), chosen_upto }),
+        "learn" => Message::Learn(Learn { from: words.slot("from"), upto: words.slot("upto") }),
+        "learned" => {
+            let of = words.ballot("of");
+            let values = words.text("value").map(|text| (slot, of, value(text)));
+            let (from, values) = (slot, values.into_iter().collect());
+            Message::Learned(Learned { from, chosen_upto, values, damaged: None })
+        }
+        "hand-over" => Message::HandOver(HandOver { ballot: words.own_ballot(), chosen_upto }),
+        "release" => Message::Release(Release { ballot: words.own_ballot() }),
+        other => panic!("no message called {other:?}"),
+    }
+}

@@ -1,0 +1,188 @@
+//! Messages, records and effects as compact lines of a trace.
+
+use paxosd::paxos::{Effect, Role, Stop};
+use paxosd::types::{Lsn, NodeId, Record, Slot};
+use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report, Witness};
+
+pub fn role(role: &Role) -> &'static str {
+    match role {
+        Role::Follower => "follower",
+        Role::Canvassing(_) => "canvassing",
+        Role::Candidate(_) => "candidate",
+        Role::Leader(_) => "leader",
+    }
+}
+
+/// Microseconds as milliseconds.
+pub fn ms(micros: u64) -> String {
+    let text = format!("{}.{:03}", micros / 1000, micros % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+fn report(slot: Slot, report: &Report) -> String {
+    match report {
+        Report::Accepted(ballot) => format!("{slot}:{ballot}"),
+        Report::ValueDamaged(ballot) => format!("{slot}:{ballot}/value-damaged"),
+        Report::Damaged(hi) => format!("{slot}:damaged<={hi}"),
+        Report::Suspect(hi) => format!("{slot}:suspect<={hi}"),
+    }
+}
+
+fn promise(p: &Promise) -> String {
+    let reports: Vec<String> = p.reports.iter().map(|(slot, r)| report(*slot, r)).collect();
+    let mut text = format!("promise {} chosen={}", p.ballot, p.chosen_upto);
+    if p.page > 0 || !p.last {
+        text += &format!(" page={}{}", p.page, if p.last { " last" } else { "" });
+    }
+    if let Some(damage) = &p.damage {
+        let kind = if damage.suspect { "suspect" } else { "damaged" };
+        text += &format!(" {kind}<={} upto={}", damage.hi, damage.upto);
+    }
+    text + &format!(" [{}]", reports.join(" "))
+}
+
+/// A life and an LSN of it; `-` for nothing seen.
+fn witness(seen: &Witness) -> String {
+    if seen.boots == 0 { "-".to_string() } else { format!("{}/{}", seen.durable, seen.boots) }
+}
+
+fn outcome(outcome: &FetchOutcome) -> String {
+    match outcome {
+        FetchOutcome::Held(value) => format!("{value:?}"),
+        FetchOutcome::Damaged => "damaged".to_string(),
+        FetchOutcome::NotHeld => "not held".to_string(),
+        FetchOutcome::Chosen => "chosen".to_string(),
+    }
+}
+
+fn meet(m: &Meet) -> String {
+    let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
+    let formed = if m.formed { " formed" } else { "" };
+    let (known, durable, seen) = (known.join(" "), witness(&m.durable), witness(&m.witnessed));
+    format!("meet known=[{known}] durable={durable} witnessed={seen}{formed}")
+}
+
+pub fn message(message: &Message) -> String {
+    match message {
+        Message::Meet(m) => meet(m),
+        Message::Canvass(m) => format!("canvass #{} chosen={}", m.attempt, m.chosen_upto),
+        Message::CanvassAnswer(m) => {
+            let yes = if m.yes { "yes" } else { "no" };
+            let (attempt, promised, chosen) = (m.attempt, m.promised, m.chosen_upto);
+            format!("canvass-answer #{attempt} {yes} promised={promised} chosen={chosen}")
+        }
+        Message::Prepare(m) => {
+            let released = if m.released.is_zero() {
+                String::new()
+            } else {
+                format!(" released={}", m.released)
+            };
+            format!("prepare {} chosen={}{released}", m.ballot, m.chosen_upto)
+        }
+        Message::Promise(m) => promise(m),
+        Message::LeaseRefusal(m) => format!("lease-refusal {} wait={}", m.ballot, ms(m.wait_us)),
+        Message::Nack(m) => format!("nack {} promised={}", m.ballot, m.promised),
+        Message::Fetch(m) => format!("fetch {} slot={} of={}", m.ballot, m.slot, m.of),
+        Message::Fetched(m) => {
+            let (ballot, slot, of) = (m.ballot, m.slot, m.of);
+            format!("fetched {ballot} slot={slot} of={of} {}", outcome(&m.outcome))
+        }
+        Message::Accept(m) => {
+            let (first, chosen) = (m.first, m.chosen_upto);
+            format!(
+                "accept {} slot={} {:?} first={first} chosen={chosen}",
+                m.ballot, m.slot, m.value
+            )
+        }
+        Message::Accepted(m) => {
+            let (upto, chosen, durable) = (m.upto, m.chosen_upto, m.durable);
+            format!("accepted {} upto={upto} chosen={chosen} durable={durable}", m.ballot)
+        }
+        Message::Resend(m) => {
+            format!("resend {} from={} chosen={}", m.ballot, m.from, m.chosen_upto)
+        }
+        Message::Heartbeat(m) => {
+            let seen: Vec<String> =
+                m.witness.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect();
+            let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), seen.join(" "));
+            let (first, chosen) = (m.first, m.chosen_upto);
+            format!(
+                "heartbeat {} at={at} lease={lease} first={first} chosen={chosen} seen=[{seen}]",
+                m.ballot
+            )
+        }
+        Message::Grant(m) => {
+            let (at, lease) = (ms(m.sent_at.0), ms(m.lease_us));
+            let (chosen, durable) = (m.chosen_upto, m.durable);
+            format!("grant {} at={at} lease={lease} chosen={chosen} durable={durable}", m.ballot)
+        }
+        Message::Mark(m) => format!("mark {} chosen={}", m.ballot, m.chosen_upto),
+        Message::Learn(m) => format!("learn {}..{}", m.from, m.upto),
+        Message::Learned(m) => {
+            let one = |v: &(Slot, _, _)| format!("{}:{}:{:?}", v.0, v.1, v.2);
+            let values: Vec<String> = m.values.iter().map(one).collect();
+            let damaged = m.damaged.map(|b| format!(" damaged in {b}")).unwrap_or_default();
+            let (from, chosen) = (m.from, m.chosen_upto);
+            format!("learned from={from} chosen={chosen} [{}]{damaged}", values.join(" "))
+        }
+        Message::HandOver(m) => format!("hand-over {} chosen={}", m.ballot, m.chosen_upto),
+        Message::Release(m) => format!("release {}", m.ballot),
+    }
+}
+
+fn record(record: &Record) -> String {
+    match record {
+        Record::HardState(h) => {
+            let known: Vec<String> =
+                h.incarnations.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
+            let formed = if h.formed { " formed" } else { "" };
+            format!(
+                "hard promised={} lease={} boots={} known=[{}]{formed}",
+                h.promised,
+                ms(h.lease_longest_us),
+                h.boots,
+                known.join(" ")
+            )
+        }
+        Record::Accepted { slot, ballot, chosen_upto, value } => {
+            format!("accepted {ballot} slot={slot} {value:?} chosen={chosen_upto}")
+        }
+        Record::Learned { slot, ballot, value } => {
+            format!("learned {ballot} slot={slot} {value:?}")
+        }
+        Record::Chosen { ballot, slot } => format!("chosen {ballot} upto={slot}"),
+    }
+}
+
+pub fn stop(stop: &Stop) -> String {
+    match stop {
+        Stop::RolledBack { witness, seen, held } => {
+            format!("rolled back: {witness} saw {seen}, held {held}")
+        }
+        Stop::Unsettled { slot } => format!("unsettled slot {slot}"),
+    }
+}
+
+/// One effect; `durable` tells whether a vote leaves at once.
+pub fn effect(effect: &Effect, durable: Lsn) -> String {
+    match effect {
+        Effect::Persist(lsn, r) => format!("persist {lsn} {}", record(r)),
+        Effect::Send(to, plain) => leaving(*to, &plain.clone().into()),
+        Effect::SendAfter(lsn, to, vote) => {
+            let text = leaving(*to, &vote.clone().into());
+            if *lsn <= durable { text } else { format!("after {lsn} {text}") }
+        }
+        Effect::Chosen { slot, ballot, value } => format!("CHOSEN {slot} {value:?} in {ballot}"),
+        Effect::Repaired { slot, ballot, value } => {
+            format!("REPAIRED {slot} {value:?} in {ballot}")
+        }
+        Effect::Serve { to, learn } => format!("serve {to} {}..{}", learn.from, learn.upto),
+        Effect::Leading(Some(ballot)) => format!("LEADING {ballot}"),
+        Effect::Leading(None) => "LEADING no more".to_string(),
+        Effect::Stop(why) => format!("STOP {}", stop(why)),
+    }
+}
+
+pub fn leaving(to: NodeId, m: &Message) -> String {
+    format!("-> {to} {}", message(m))
+}

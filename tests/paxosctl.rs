@@ -1,0 +1,274 @@
+//! `paxosctl` itself, as a process, against a scripted cluster: what it prints and what it exits
+//! with.
+
+#![allow(clippy::unwrap_used, reason = "a test says by failing what went wrong")]
+
+mod mock_cluster;
+
+use mock_cluster::{Act, MockCluster};
+use paxosd::client::{ErrorCode, WireError};
+use paxosd::wire::client::{Reply, Request};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a run of `paxosctl` gave.
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+/// `paxosctl` with the arguments in `line`, separated by spaces.
+fn command(endpoints: &[String], line: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paxosctl"));
+    command.env("PAXOSCTL_ENDPOINTS", endpoints.join(",")).env("PAXOSCTL_TIMEOUT", "1");
+    command.args(line.split(' ').filter(|word| !word.is_empty()));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(cluster: &MockCluster, line: &str, input: &[u8]) -> Ran {
+    run_at(&cluster.endpoints(), line, input)
+}
+
+fn run_at(endpoints: &[String], line: &str, input: &[u8]) -> Ran {
+    let mut child = command(endpoints, line).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // It may end without reading all of it.
+    let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    feeder.join().unwrap();
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let code = output.status.code().unwrap();
+    Ran { code, out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// The answer to every request that `wanted` picks is this error.
+fn refuse(cluster: &MockCluster, code: ErrorCode, wanted: fn(&Request) -> bool) {
+    cluster.script(move |seen, _| {
+        if wanted(&seen.request) {
+            return Act::Reply(Reply::Error(WireError::new(code, "as the test wants it")));
+        }
+        Act::Usual
+    });
+}
+
+/// A tour of the manual: each command prints what it should and exits with 0.
+#[test]
+fn a_tour_of_the_commands() {
+    let cluster = MockCluster::start(3, 2);
+    let ran = run(&cluster, "create orders", b"");
+    assert!(ran.code == 0 && ran.out.starts_with("created orders (id "), "{ran:?}");
+    assert_eq!(run(&cluster, "append orders first", b"").out, "0\n");
+    assert_eq!(run(&cluster, "append orders", b"two\nlines\n").out, "1\n");
+    assert_eq!(run(&cluster, "append orders --lines", b"a\n\nb\nlast").out, "2\n3\n4\n5\n");
+    assert_eq!(run(&cluster, "append orders x --expect 6", b"").out, "6\n");
+    assert_eq!(
+        run(&cluster, "append made --create x -o jsonl", b"").out.matches("index").count(),
+        1
+    );
+
+    let whole = "first\ntwo\nlines\n\na\n\nb\nlast\nx\n";
+    assert_eq!(run(&cluster, "read orders", b"").out, whole);
+    assert_eq!(run(&cluster, "read orders --from 5 --count 1", b"").out, "last\n");
+    assert_eq!(run(&cluster, "read orders --from 99", b"").out, "");
+    let local = run(&cluster, "read orders --from 6 --consistency local -o jsonl", b"");
+    assert_eq!(local.out, "{\"index\":6,\"data\":\"x\"}\n");
+
+    assert_eq!(run(&cluster, "list -o raw", b"").out, "made\norders\n");
+    assert_eq!(run(&cluster, "list or -o raw", b"").out, "orders\n");
+    let table = run(&cluster, "list", b"").out;
+    assert!(table.starts_with("NAME") && table.contains("2023-11-14T22:13:20Z"), "{table}");
+    assert_eq!(run(&cluster, "stat orders -o raw", b"").out, "7\n");
+    let json: serde_json::Value =
+        serde_json::from_str(&run(&cluster, "stat orders -o json", b"").out).unwrap();
+    assert_eq!((&json["name"], &json["next_index"]), (&"orders".into(), &7.into()));
+    assert_eq!(run(&cluster, "delete made", b"").out, "deleted made\n");
+
+    let status = run(&cluster, "status", b"");
+    assert!(status.code == 0 && status.out.matches("follower").count() == 4, "{status:?}");
+    assert_eq!(run(&cluster, "wait --quorum", b"").code, 0);
+    assert_eq!(run(&cluster, "wait --ready", b"").code, 0);
+    assert_eq!(run(&cluster, "--version", b"").code, 0);
+}
+
+/// Lines go in order, many at once, and more than one window of them.
+#[test]
+fn many_lines_are_pipelined_in_order() {
+    let cluster = MockCluster::start(1, 1);
+    let lines: String = (0..5000).map(|at| format!("line {at}\n")).collect();
+    let ran = run(&cluster, "append x --create --lines", lines.as_bytes());
+    let indexes: String = (0..5000).map(|at| format!("{at}\n")).collect();
+    assert_eq!((ran.code, ran.out, ran.err), (0, indexes, String::new()));
+    assert_eq!(run(&cluster, "read x", b"").out, lines);
+}
+
+/// A line that comes slowly is acknowledged before the next one is waited for.
+#[test]
+fn slow_lines_are_acknowledged_one_by_one() {
+    let cluster = MockCluster::start(1, 1);
+    let mut child = command(&cluster.endpoints(), "append x --create --lines").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    for at in 0..3 {
+        writeln!(stdin, "line {at}").unwrap();
+        let mut index = String::new();
+        out.read_line(&mut index).unwrap();
+        assert_eq!(index, format!("{at}\n"));
+    }
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+/// A failure in the middle: what was acknowledged is printed, the rest is summed up.
+#[test]
+fn a_failed_line_is_named() {
+    let cluster = MockCluster::start(1, 1);
+    run(&cluster, "create x", b"");
+    cluster.script(|seen, _| match (&seen.request, seen.nth) {
+        (Request::Append(_), 2) => {
+            Act::Reply(Reply::Error(WireError::new(ErrorCode::UnknownLog, "deleted just now")))
+        }
+        _ => Act::Usual,
+    });
+    let ran = run(&cluster, "append x --lines", b"a\nb\nc\nd\ne\n");
+    assert_eq!((ran.code, ran.out.as_str()), (3, "0\n1\n"), "{}", ran.err);
+    assert!(ran.err.contains("line 3") && ran.err.contains("2 were not executed"), "{}", ran.err);
+    assert_eq!(cluster.log("x"), ["a", "b"]);
+}
+
+/// Following prints what is there, then waits for more.
+#[test]
+fn follow_waits_for_more() {
+    let cluster = MockCluster::start(1, 1);
+    run(&cluster, "append x a --create", b"");
+    cluster.script(|seen, _| {
+        // At the tail the mock answers at once, as a node does when the wait is over.
+        if matches!(seen.request, Request::Read(_)) && seen.nth > 0 {
+            // Sleeps because the wait at a log's tail is what is played here.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Act::Usual
+    });
+    let mut child = command(&cluster.endpoints(), "read x --follow --count 2").spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "a\n");
+    run(&cluster, "append x b", b"");
+    out.read_to_string(&mut line).unwrap();
+    assert_eq!((line.as_str(), child.wait().unwrap().code()), ("a\nb\n", Some(0)));
+}
+
+/// Every exit code of the manual, from the failure that it stands for.
+#[test]
+fn every_exit_code_is_reached() {
+    let cluster = MockCluster::start(3, 1);
+    let code = |line: &str| {
+        let ran = run(&cluster, line, b"");
+        assert_eq!(ran.code == 0, ran.err.is_empty(), "{line}: {ran:?}");
+        ran.code
+    };
+    assert_eq!(code("create x"), 0);
+    assert_eq!(code("wrong"), 2);
+    assert_eq!(code("read x --follow -o json"), 2);
+    assert_eq!(code("create x\ny"), 2);
+    assert_eq!(code("read nothing"), 3);
+    assert_eq!(code("append nothing data"), 3);
+    assert_eq!(code("append x data --expect 5"), 4);
+    assert_eq!(code("create x"), 5);
+
+    let appends: fn(&Request) -> bool = |request| matches!(request, Request::Append(_));
+    for (error, wanted) in [
+        (ErrorCode::BadRequest, 1),
+        (ErrorCode::NoQuorum, 6),
+        (ErrorCode::DiskFull, 6),
+        (ErrorCode::LeadershipLost, 7),
+        (ErrorCode::Denied, 8),
+    ] {
+        refuse(&cluster, error, appends);
+        assert_eq!(code("append x data"), wanted, "{error}");
+    }
+    refuse(&cluster, ErrorCode::Damaged, |request| matches!(request, Request::Read(_)));
+    assert_eq!(code("read x"), 11);
+
+    cluster.script(|_, _| Act::Usual);
+    cluster.state().damaged_slots = 1;
+    assert_eq!(code("status"), 11);
+    cluster.state().damaged_slots = 0;
+    cluster.kill(3);
+    assert_eq!(code("status"), 10);
+    assert_eq!(code("wait --quorum"), 0);
+    assert_eq!(code("wait --ready"), 10);
+    cluster.lead(0);
+    assert_eq!(code("wait --quorum"), 6);
+}
+
+/// Want of a quorum, and unknown outcomes, end within the timeout, and say where.
+#[test]
+fn failures_name_endpoint_stage_and_next_step() {
+    let cluster = MockCluster::start(1, 1);
+    run(&cluster, "create x", b"");
+    cluster.script(|seen, _| match seen.request {
+        Request::Append(_) => Act::Silence,
+        _ => Act::Usual,
+    });
+    let started = Instant::now();
+    let ran = run(&cluster, "append x data", b"");
+    assert!(ran.code == 7 && started.elapsed() < Duration::from_secs(3), "{ran:?}");
+    for part in [&cluster.endpoints()[0], "outcome unknown", "stage quorum", "next: look whether"] {
+        assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let ran = run_at(std::slice::from_ref(&free), "list", b"");
+    assert_eq!(ran.code, 6);
+    for part in [&free, "not executed", "stage connect", "next: check the endpoints"] {
+        assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);
+    }
+}
+
+/// An append with `--expect` whose answer is lost is looked up: certain is only that it was not
+/// executed.
+#[test]
+fn a_lost_answer_with_expect_is_looked_up() {
+    let cluster = MockCluster::start(1, 1);
+    run(&cluster, "create x", b"");
+    cluster.script(|seen, state| match (&seen.request, seen.nth) {
+        (Request::Append(_), 0) => Act::UsualThenClose,
+        (Request::Append(_), 1) => Act::Close,
+        (Request::Append(_), 2) => {
+            // Somebody else takes the index while the answer is lost.
+            state.logs.get_mut("x").unwrap().1.push(b"theirs".to_vec());
+            Act::Close
+        }
+        _ => Act::Usual,
+    });
+    let ran = run(&cluster, "append x a --expect 0", b"");
+    assert!(ran.code == 7 && ran.err.contains("index 0 holds exactly these bytes"), "{ran:?}");
+    let ran = run(&cluster, "append x b --expect 1", b"");
+    assert!(ran.code == 7 && ran.err.contains("nothing is there yet"), "{ran:?}");
+    let ran = run(&cluster, "append x b --expect 1", b"");
+    assert!(ran.code == 4 && ran.err.contains("index 1 holds another entry"), "{ran:?}");
+    assert_eq!(cluster.appends_seen(), ["a", "b", "b"], "nothing was sent twice");
+}
+
+/// A reader that has seen enough ends it quietly.
+#[test]
+fn a_broken_pipe_ends_quietly() {
+    let cluster = MockCluster::start(1, 1);
+    let lines: String = (0..20_000).map(|at| format!("{at} is a line of some length\n")).collect();
+    run(&cluster, "append x --create --lines", lines.as_bytes());
+    cluster.script(|_, _| Act::Usual);
+    let mut child = command(&cluster.endpoints(), "read x").spawn().unwrap();
+    let mut out = BufReader::with_capacity(16, child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    drop(out);
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}

@@ -1,0 +1,73 @@
+//! Nodes that are frozen for a while: what they knew is old when they go on.
+
+use crate::raw::Raw;
+use crate::rig::{Cluster, Plan, poll};
+use paxosd::client::{Consistency, LogName, LogRef};
+use paxosd::types::Index;
+use paxosd::wire::client::{Read, Reply, Request};
+use std::time::Duration;
+
+fn read_from(index: u64) -> Request {
+    Request::Read(Read {
+        log: LogRef::Name(LogName::new("orders").unwrap()),
+        from: Index(index),
+        max_entries: 0,
+        max_bytes: 0,
+        wait_ms: 0,
+        consistency: Consistency::Linearizable,
+    })
+}
+
+/// R21: a leader that was frozen while another took over answers no linearizable read from what it
+/// knew, not even one that lay in its socket when it went on.
+#[test]
+fn r21_a_frozen_leader_serves_nothing_stale() {
+    let mut cluster = Cluster::up(Plan::small(3));
+    cluster.ctl(["create", "orders"]).expect(0);
+    for round in 0..3 {
+        cluster.wait_ready();
+        let old = cluster.leader(0);
+        let mut asked = Raw::open(&cluster.endpoint(old), 0);
+        asked.send(&read_from(0));
+        assert!(matches!(asked.answer().1, Reply::ReadDone(_)), "the leader reads");
+        cluster.node_mut(old).pause();
+        let new = cluster.leader_other_than(0, Some(old));
+        let mut client = cluster.client_of(new);
+        let appended = client.append("orders", [format!("behind its back, {round}")]).unwrap();
+        // Acknowledged before the read begins, so the read must show it, or be refused.
+        asked.send(&read_from(appended.first.0));
+        cluster.node_mut(old).resume();
+        match asked.answer().1 {
+            Reply::Error(_) => {}
+            Reply::ReadDone(read) => {
+                assert!(read.next > appended.first, "round {round}: a stale read: {read:?}");
+            }
+            other => panic!("no answer to a read: {other:?}"),
+        }
+    }
+}
+
+/// A follower frozen past many elections' time comes back without disturbing the leader, and
+/// catches up.
+#[test]
+fn a_frozen_follower_does_not_disturb() {
+    let mut cluster = Cluster::up(Plan::small(3));
+    cluster.ctl(["create", "orders"]).expect(0);
+    cluster.wait_ready();
+    let leader = cluster.leader(0);
+    let frozen = cluster.follower(0);
+    let epoch = |cluster: &Cluster| {
+        let states = cluster.shard_states(0);
+        states.iter().find(|(id, _)| *id == leader).map(|(_, state)| state.epoch)
+    };
+    let before = epoch(&cluster).unwrap();
+    cluster.node_mut(frozen).pause();
+    for index in 0..20 {
+        cluster.ctl(["append", "orders", &index.to_string()]).expect(0);
+    }
+    poll::pass(Duration::from_secs(2));
+    cluster.node_mut(frozen).resume();
+    cluster.wait_ready();
+    assert_eq!(epoch(&cluster), Some(before), "an election that nothing called for");
+    cluster.wait_same_digest(0);
+}

@@ -1,0 +1,650 @@
+"""Holds paxos_client.py against docs/protocol-vectors.txt and, with PAXOS_ENDPOINT, a live node."""
+
+import os
+import pathlib
+import select
+import socket
+import struct
+import threading
+import time
+import unittest
+import uuid
+
+import paxos_client as paxos
+from paxos_client import LINEARIZABLE, LOCAL, Client, Connection, PaxosError
+
+VECTORS = pathlib.Path(__file__).parents[2] / "docs" / "protocol-vectors.txt"
+ENDPOINT = os.environ.get("PAXOS_ENDPOINT", "")
+CLUSTER = bytes.fromhex("00112233445566778899aabbccddeeff")
+
+
+def read_vectors():
+    """Name to (what is said of it, bytes), without what nodes say to each other."""
+    vectors, name = {}, None
+    for line in VECTORS.read_text("utf-8").splitlines():
+        if line == "# What nodes say to each other":
+            break
+        if line.startswith("== "):
+            name = line[3:]
+            vectors[name] = ([], bytearray())
+        elif line.startswith("-- "):
+            vectors[name][0].append(line[3:])
+        elif line and not line.startswith("#"):
+            vectors[name][1].extend(bytes.fromhex(line))
+    return {name: (said, bytes(data)) for name, (said, data) in vectors.items()}
+
+
+def append(correlation, log="orders", chain=0, options=0, expect=0, entries=(b"hello",)):
+    return paxos.request("Append", correlation, log=log, chain=chain, options=options,
+                         expect=expect, entries=entries)
+
+
+def altered(data, at, xor):
+    return data[:at] + bytes([data[at] ^ xor]) + data[at + 1:]
+
+
+def bad_entry():
+    body = altered(append(10)[24:], len(append(10)) - 25, 1)
+    return paxos.frame(0x14, 10, body)
+
+
+REQUESTS = {
+    "hello": lambda: paxos.hello(1, 0, client="example 1.0"),
+    "hello-any-shard": lambda: paxos.hello(1, 0xFFFF, CLUSTER, ""),
+    "ping": lambda: paxos.request("Ping", 2),
+    "status": lambda: paxos.request("Status", 3),
+    "map": lambda: paxos.request("Map", 4),
+    "create": lambda: paxos.request("Create", 5, name="orders"),
+    "create-unicode": lambda: paxos.request("Create", 6, name="größe/✓"),
+    "delete": lambda: paxos.request("Delete", 7, log=1),
+    "list": lambda: paxos.request("List", 8, prefix="or", after="oranges", limit=100,
+                                  consistency=LOCAL),
+    "stat": lambda: paxos.request("Stat", 9, log="orders", consistency=LINEARIZABLE),
+    "append": lambda: append(10),
+    "append-create": lambda: append(11, options=1),
+    "append-chain": lambda: append(12, 1, 7, 2, 1, (b"second", b"", b"third")),
+    "read": lambda: paxos.request("Read", 13, log="orders", from_index=0, max_entries=10,
+                                  max_bytes=65536, wait_ms=1500, consistency=LINEARIZABLE),
+    "read-local": lambda: paxos.request("Read", 14, log=1, from_index=5, max_entries=0,
+                                        max_bytes=0, wait_ms=0, consistency=LOCAL),
+}
+REFUSED = {
+    "bad-frame-checksum": lambda: altered(paxos.request("Ping", 2), 16, 1),
+    "frame-too-large": lambda: struct.pack("<I", 8_388_609) + paxos.request("Ping", 2)[4:],
+    "trailing-byte": lambda: paxos.frame(2, 2, b"\0"),
+    "cut-body": lambda: paxos.frame(0x11, 7, paxos.request("Delete", 7, log=1)[24:-1]),
+    "correlation-zero": lambda: paxos.request("Ping", 0),
+    "unknown-kind": lambda: paxos.frame(0x0777, 2),
+    "critical-flag": lambda: paxos.frame(2, 2, flags=0x80),
+    "unknown-option": lambda: append(10, options=4),
+    "bad-name": lambda: paxos.request("Create", 5, name="\trders"),
+    "bad-entry-checksum": bad_entry,
+    "no-entries": lambda: append(10, entries=()),
+}
+ORDERS = {"name": "orders", "id": 1, "next_index": 4, "bytes": 16, "created_ms": 1_700_000_000_000}
+REPLIES = {
+    "hello-reply": (1, {
+        "version": 1, "cluster": CLUSTER, "node": 2, "shards": 2, "features": 0,
+        "frame_bytes_max": 8388608, "entry_bytes_max": 1048576, "append_bytes_max": 4325376,
+        "append_entries_max": 16384, "read_bytes_max": 4194304, "read_entries_max": 65536,
+        "requests_max": 1024, "read_wait_ms_max": 60000, "server": "paxosd 0.1.0"}),
+    "pong": (2, {}),
+    "status-reply": (3, {
+        "node": 2, "cluster": CLUSTER, "version": "0.1.0", "uptime_ms": 60000, "shard": 0,
+        "role": 2, "leader": 2, "epoch": (5, 2), "promised": (5, 2), "durable_upto": 90,
+        "chosen_upto": 41, "applied_upto": 41, "trimmed_upto": 0, "digest": 0x0123456789ABCDEF,
+        "logs": 1, "damaged_slots": 0, "segments": 2, "disk_bytes": 134217728, "has_room": True,
+        "peers": [{"node": 1, "connected": True, "chosen_upto": 40, "lag": 1},
+                  {"node": 3, "connected": False, "chosen_upto": 7, "lag": 34}]}),
+    "map-reply": (4, {
+        "cluster": CLUSTER, "shards": 2,
+        "members": [{"node": 1, "address": "10.0.0.1:7420"}, {"node": 2, "address": "10.0.0.2:7420"},
+                    {"node": 3, "address": "node3.example:7420"}],
+        "leaders": [{"shard": 0, "epoch": (5, 2), "leader": 2},
+                    {"shard": 1, "epoch": (4, 3), "leader": 0}]}),
+    "created": (5, {"id": 1}),
+    "deleted": (7, {}),
+    "listed": (8, {"logs": [ORDERS], "more": True}),
+    "stated": (9, {"log": ORDERS}),
+    "appended-first": (10, {"id": 1, "first": 0, "count": 1}),
+    "appended": (12, {"id": 1, "first": 1, "count": 3}),
+    "read-done": (13, {"id": 1, "from_index": 0, "next": 4, "entries": [b"hello", b"second"]}),
+    "read-empty": (14, {"id": 1, "from_index": 5, "next": 4, "entries": []}),
+}
+ERRORS = {  # correlation; name, outcome, retry, detail, text
+    "hello-refused": (1, "VersionMismatch", 0, 0, {"min": 1, "max": 1},
+                      "the client speaks versions 2 to 3, this node 1 to 1"),
+    "not-leader": (10, "NotLeader", 0, 2, {"leader": 2, "address": "10.0.0.2:7420"},
+                   "node 2 at 10.0.0.2:7420 leads the shard"),
+    "not-leader-unknown": (10, "NotLeader", 0, 2, {"leader": 0, "address": ""},
+                           "this node does not lead the shard and knows of no leader"),
+    "expect-mismatch": (12, "ExpectMismatch", 0, 0, {"log": 1, "next": 4},
+                        "expected next index 1, but it is 4"),
+    "log-exists": (5, "LogExists", 0, 0, {"log": 1}, "the name belongs to log 1"),
+    "wrong-shard": (9, "WrongShard", 0, 0, {"shard": 1}, "the log lives in shard 1"),
+    "leadership-lost": (10, "LeadershipLost", 2, 0, None, "leadership was lost"),
+    "unrecognised-error": (10, "error 9999", 2, 0, None, "an error of a later version"),
+}
+
+
+def plain(value):
+    """Decoded fields as dictionaries, to compare whole replies at once."""
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return {n: plain(v) for n, v in vars(value).items()} if hasattr(value, "__dict__") else value
+
+
+class Offline(unittest.TestCase):
+    def setUp(self):
+        self.vectors = read_vectors()
+
+    def test_every_vector_has_its_test(self):
+        told = [REQUESTS, REFUSED, REPLIES, ERRORS]
+        self.assertEqual(sorted(self.vectors), sorted(name for table in told for name in table))
+
+    def test_requests_byte_for_byte(self):
+        for name, encode in (REQUESTS | REFUSED).items():
+            with self.subTest(name):
+                self.assertEqual(encode().hex(" "), self.vectors[name][1].hex(" "))
+
+    def test_replies(self):
+        for name, (correlation, told) in REPLIES.items():
+            with self.subTest(name):
+                kind, got, body, size = paxos.take_frame(self.vectors[name][1])
+                reply = plain(paxos.decode(kind, body))
+                header = reply.pop("header")
+                self.assertEqual((got, size), (correlation, len(self.vectors[name][1])))
+                self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": 41})
+                self.assertEqual(reply, told)
+
+    def test_errors(self):
+        for name, (correlation, *told) in ERRORS.items():
+            with self.subTest(name):
+                kind, got, body, _ = paxos.take_frame(self.vectors[name][1])
+                with self.assertRaises(PaxosError) as caught:
+                    paxos.decode(kind, body)
+                error = caught.exception
+                self.assertEqual(got, correlation)
+                self.assertEqual(told, [error.name, error.outcome, error.retry,
+                                        error.detail and plain(error.detail), error.text])
+
+    def test_checksums_and_shards_of_the_page(self):
+        self.assertEqual((paxos.crc32c(b""), paxos.crc32c(b"123456789")), (0, 0xE3069283))
+        shards = {"orders": (0, 2, 3), "123456789": (1, 3, 2), "größe/✓": (0, 0, 0)}
+        for name, told in shards.items():
+            crc = paxos.crc32c(name.encode())
+            self.assertEqual((crc % 2, crc % 4, crc % 7), told)
+
+    def test_what_a_client_refuses(self):
+        whole = self.vectors["read-done"][1]
+        for at in range(4, len(whole)):  # the checksum covers every byte behind the length
+            with self.subTest(at), self.assertRaises(ValueError):
+                paxos.take_frame(altered(whole, at, 1))
+        self.assertIsNone(paxos.take_frame(whole[:-1]))
+        with self.assertRaises(ValueError):
+            paxos.take_frame(struct.pack("<I", paxos.BODY_MAX + 1) + whole[4:])
+        with self.assertRaises(ValueError):
+            paxos.take_frame(paxos.frame(0x8002, 1, flags=1))
+        self.assertIsNotNone(paxos.take_frame(paxos.frame(0x8002, 1, flags=0x100)))
+        for name in REPLIES:
+            kind, _, body, _ = paxos.take_frame(self.vectors[name][1])
+            for cut in range(len(body)):
+                with self.subTest(name, cut=cut), self.assertRaises(ValueError):
+                    paxos.decode(kind, body[:cut])
+            if name == "hello-reply":
+                paxos.decode(kind, body + b"\0")  # section 13: ignored here and in an Error alone
+            else:
+                with self.assertRaises(ValueError):
+                    paxos.decode(kind, body + b"\0")
+        _, _, body, _ = paxos.take_frame(whole)
+        with self.assertRaises(ValueError):  # the length of all entries together, at 20 + 28
+            paxos.decode(0x8015, altered(body, 48, 1))
+        _, _, listed, _ = paxos.take_frame(self.vectors["listed"][1])
+        with self.assertRaises(ValueError):  # `more`, its last byte, is neither 0 nor 1
+            paxos.decode(0x8012, listed[:-1] + b"\2")
+        with self.assertRaises(ValueError):  # the last byte of the last entry: its own checksum
+            paxos.decode(0x8015, altered(body, len(body) - 1, 1))
+
+    def test_error_with_bytes_behind_its_end(self):
+        kind, _, body, _ = paxos.take_frame(self.vectors["log-exists"][1])
+        with self.assertRaisesRegex(PaxosError, "LogExists"):
+            paxos.decode(kind, body + b"\1\2\3")
+
+
+class Node:
+    """Just enough of a node, on a port of its own, to lead a client about: offline tests only."""
+
+    HEADER = struct.pack("<HQHQ", 0, 5, 2, 41)
+
+    def __init__(self, answer):
+        self.answer, self.asked = answer, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                peer, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer):
+        data = b""
+        with peer:
+            while chunk := peer.recv(65536):
+                data += chunk
+                while found := paxos.take_frame(data):
+                    kind, correlation, body, size = found
+                    data = data[size:]
+                    if kind == 1:
+                        reply = (0x8001, struct.pack("<H16sHHQ8IH", 1, CLUSTER, 1, 1, 0, *[1] * 8, 0))
+                    elif kind == 4:
+                        reply = (0x8004, CLUSTER + struct.pack("<HIIHQHH", 1, 0, 1, 0, 5, 2, 0))
+                    else:
+                        self.asked.append(kind)
+                        reply = self.answer(len(self.asked))
+                    if reply is None:
+                        return  # hangs up
+                    if reply == "silence":
+                        continue
+                    peer.sendall(paxos.frame(reply[0], correlation, self.HEADER + reply[1]))
+
+    def close(self):
+        self.listener.close()
+
+
+def error_body(code, outcome, retry, detail_kind=0, detail=b""):
+    return (0x8000, struct.pack("<HBBIBH", code, outcome, retry, 0, detail_kind, len(detail))
+            + detail + struct.pack("<H", 0))
+
+
+class Routing(unittest.TestCase):
+    """What a client does about leaders, against nodes that the test plays."""
+
+    APPENDED = (0x8014, struct.pack("<QQI", 1, 0, 1))
+
+    def node(self, answer):
+        node = Node(answer)
+        self.addCleanup(node.close)
+        return node
+
+    def client(self, node, timeout=5.0):
+        client = Client([node.address], timeout=timeout)
+        self.addCleanup(client.close)
+        return client
+
+    def test_not_leader_is_followed(self):
+        leader = self.node(lambda _: self.APPENDED)
+        detail = struct.pack("<H", 2) + paxos.pack("text", leader.address)
+        other = self.node(lambda _: error_body(1, 0, 2, 1, detail))
+        self.assertEqual(self.client(other).append("a", [b"x"]).count, 1)
+        self.assertEqual((len(other.asked), len(leader.asked)), (1, 1))
+
+    def test_a_circle_ends_at_the_deadline(self):
+        nodes = []
+
+        def answer(_):
+            detail = struct.pack("<H", 2) + paxos.pack("text", nodes[0].address)
+            return error_body(1, 0, 2, 1, detail)
+        nodes.append(self.node(answer))
+        with self.assertRaisesRegex(PaxosError, "NotLeader"):
+            self.client(nodes[0], 1.0).append("a", [b"x"])
+        self.assertLess(len(nodes[0].asked), 30)  # it pauses after every few
+
+    def test_no_leader_is_waited_for(self):
+        detail = struct.pack("<HH", 0, 0)
+        node = self.node(lambda n: self.APPENDED if n > 2 else error_body(1, 0, 2, 1, detail))
+        self.assertEqual(self.client(node).append("a", [b"x"]).first, 0)
+        self.assertEqual(len(node.asked), 3)
+
+    def test_an_unknown_append_is_not_sent_again(self):
+        node = self.node(lambda _: None)  # hangs up
+        with self.assertRaises(PaxosError) as caught:
+            self.client(node).append("a", [b"x"])
+        self.assertEqual((caught.exception.outcome, len(node.asked)), (2, 1))
+        node = self.node(lambda _: error_body(7, 2, 0))
+        with self.assertRaisesRegex(PaxosError, "LeadershipLost"):
+            self.client(node).append("a", [b"x"])
+        self.assertEqual(len(node.asked), 1)
+
+    def test_an_unknown_read_is_sent_again(self):
+        done = (0x8015, struct.pack("<QQQII", 1, 0, 0, 0, 0))
+        node = self.node(lambda n: [None, error_body(7, 2, 0), done][n - 1])
+        self.assertEqual(self.client(node).read("a").entries, [])
+        self.assertEqual(len(node.asked), 3)
+
+    def test_a_read_leaves_a_silent_node(self):
+        silent = self.node(lambda _: "silence")
+        other = self.node(lambda _: (0x8015, struct.pack("<QQQII", 1, 0, 0, 0, 0)))
+        client = Client([silent.address, other.address], timeout=3.0)
+        self.addCleanup(client.close)
+        self.assertEqual(client.read("a").next, 0)
+        self.assertEqual((len(silent.asked), len(other.asked)), (1, 1))
+
+    def test_no_quorum_is_waited_out(self):
+        node = self.node(lambda n: self.APPENDED if n > 2 else error_body(2, 0, 2))
+        self.assertEqual(self.client(node).append("a", [b"x"]).first, 0)
+        self.assertEqual(len(node.asked), 3)
+
+    def test_a_cluster_that_went_back_is_told(self):
+        node = self.node(lambda _: self.APPENDED)
+        client = self.client(node)
+        client.append("a", [b"x"])
+        node.HEADER = struct.pack("<HQHQ", 0, 5, 2, 40)
+        with self.assertWarnsRegex(UserWarning, "went back"):
+            client.append("a", [b"x"])
+
+    def test_a_chain_is_never_sent_again(self):
+        node = self.node(lambda _: error_body(4, 0, 1))
+        with self.assertRaisesRegex(PaxosError, "Overloaded"):
+            self.client(node).append("a", [b"x"], chain=1)
+        self.assertEqual(len(node.asked), 1)
+
+
+@unittest.skipUnless(ENDPOINT, "PAXOS_ENDPOINT names no live node")
+class Live(unittest.TestCase):
+    def setUp(self):
+        self.client = Client([ENDPOINT])
+        self.addCleanup(self.client.close)
+        self.name = f"python/{uuid.uuid4()}"
+
+    def connection(self, log):
+        """A connection of its own to the leader of the log's shard."""
+        shard = self.client.shard_of(log)
+        until = time.monotonic() + 10
+        while True:
+            leaders = {leader.shard: leader.leader for leader in self.client.map().leaders}
+            if leaders[shard] or time.monotonic() > until:
+                break
+            time.sleep(0.05)
+        members = {member.node: member.address for member in self.client.map().members}
+        connection = Connection(members[leaders[shard]], shard)
+        self.addCleanup(connection.close)
+        return connection
+
+    def append(self, connection, log, entries, chain=0, expect=None, create=False):
+        return connection.send("Append", log=log, chain=chain, entries=entries, expect=expect or 0,
+                               options=int(create) | (expect is not None) << 1)
+
+    def refused(self, name, call, *args, **values):
+        with self.assertRaises(PaxosError) as caught:
+            call(*args, **values)
+        self.assertEqual(caught.exception.name, name)
+        return caught.exception
+
+    def test_create_append_read(self):
+        log = self.client.create(self.name)
+        self.assertEqual(log >> 48, self.client.shard_of(self.name))
+        error = self.refused("LogExists", self.client.create, self.name)
+        self.assertEqual((error.outcome, error.retry, error.detail.log), (0, 0, log))
+        entries = [b"first", b"", bytes(range(256)), "größe ✓".encode()]
+        done = self.client.append(self.name, entries)
+        self.assertEqual((done.id, done.first, done.count), (log, 0, 4))
+        self.assertEqual(self.client.append(log, [b"by id"]).first, 4)
+        for which in (self.name, log):
+            read = self.client.read(which)
+            self.assertEqual((read.id, read.from_index, read.next), (log, 0, 5))
+            self.assertEqual(read.entries, [*entries, b"by id"])
+        self.assertEqual(self.client.read(log, 1, max_entries=2).entries, entries[1:3])
+        self.assertEqual(self.client.read(log, 2, max_bytes=1).entries, entries[2:3])
+        self.assertEqual(self.client.read(log, 0, max_bytes=13 + 8).entries, entries[:2])
+        past = self.client.read(log, 99)
+        self.assertEqual((past.from_index, past.next, past.entries), (99, 5, []))
+        stat = self.client.stat(log)
+        self.assertEqual((stat.name, stat.id, stat.next_index), (self.name, log, 5))
+        self.assertEqual(stat.bytes, sum(map(len, entries)) + 5)
+        self.assertLess(abs(stat.created_ms / 1000 - time.time()), 300)
+
+    def test_expect(self):
+        error = self.refused("UnknownLog", self.client.append, self.name, [b"x"], expect=0)
+        self.assertEqual((error.outcome, error.retry), (0, 0))
+        done = self.client.append(self.name, [b"a", b"b"], expect=0, create=True)
+        error = self.refused("ExpectMismatch", self.client.append, self.name, [b"c"], expect=1)
+        self.assertEqual((error.detail.log, error.detail.next, error.outcome), (done.id, 2, 0))
+        self.assertEqual(self.client.append(self.name, [b"c"], expect=error.detail.next).first, 2)
+        fresh = self.name + "/fresh"
+        error = self.refused("ExpectMismatch", self.client.append, fresh, [b"x"], expect=3, create=True)
+        self.assertEqual(error.detail.next, 0)
+        self.refused("UnknownLog", self.client.stat, fresh)  # a refused append creates nothing
+
+    def test_unknown_log(self):
+        shard = self.client.shard_of(self.name)
+        for log in (self.name, shard << 48 | 0xFFFF_FFFF_FFFF):
+            for call in (self.client.stat, self.client.read, self.client.delete):
+                error = self.refused("UnknownLog", call, log)
+                self.assertEqual((error.code, error.outcome, error.retry), (21, 0, 0))
+            self.refused("UnknownLog", self.client.append, log, [b"x"])
+
+    def test_chain_failure(self):
+        log = self.client.create(self.name)
+        link = self.connection(self.name)
+        sent = [self.append(link, log, [b"0"], 5, 0), self.append(link, log, [b"no"], 5, 9),
+                self.append(link, log, [b"no"], 5), self.append(link, log, [b"no"], 5, 1),
+                self.append(link, self.name, [b"1"], 5),  # by name: another chain
+                self.append(link, log, [b"2"], 6), self.append(link, log, [b"3"])]
+        self.assertEqual(link.receive(sent[0]).first, 0)
+        error = self.refused("ExpectMismatch", link.receive, sent[1])
+        self.assertEqual(error.detail.next, 1)
+        for prior in sent[2:4]:
+            error = self.refused("PriorFailed", link.receive, prior)
+            self.assertEqual((error.code, error.outcome, error.retry), (24, 0, 0))
+        self.assertEqual([link.receive(each).first for each in sent[4:]], [1, 2, 3])
+        self.refused("PriorFailed", link.receive, self.append(link, log, [b"no"], 5))
+        again = self.connection(self.name)  # the chain failed on the other connection alone
+        self.assertEqual(again.receive(self.append(again, log, [b"4"], 5)).first, 4)
+        self.assertEqual(self.client.read(log).entries, [b"0", b"1", b"2", b"3", b"4"])
+
+    def test_refused_appends_break_their_chain(self):
+        log = self.client.create(self.name)
+        link = self.connection(self.name)
+        limit = link.hello.entry_bytes_max
+        refusals = {"BadRequest": [], "TooLarge": [bytes(limit + 1)]}
+        for chain, (name, entries) in enumerate(refusals.items(), 1):
+            with self.subTest(name):
+                first = self.append(link, log, entries, chain)
+                second = self.append(link, log, [b"no"], chain)
+                error = self.refused(name, link.receive, first)
+                if name == "TooLarge":
+                    self.assertEqual(error.detail.limit, limit)
+                self.refused("PriorFailed", link.receive, second)
+        self.assertEqual(self.client.stat(log).next_index, 0)
+
+    def test_pipelined_appends(self):
+        log = self.client.create(self.name)
+        link = self.connection(self.name)
+        sent = [self.append(link, log, [b"%d" % n, b"+"], 1) for n in range(500)]
+        for n, correlation in enumerate(sent):
+            self.assertEqual(link.receive(correlation).first, 2 * n)
+        entries, at = [], 0
+        while at < 1000:
+            entries += self.client.read(log, at, max_entries=300).entries
+            at = len(entries)
+        self.assertEqual(entries[::2], [b"%d" % n for n in range(500)])
+
+    def test_more_under_way_than_the_node_takes(self):
+        log = self.client.append(self.name, [b"x" * 100_000], create=True).id
+        link = self.connection(self.name)
+        count = link.hello.requests_max + 100
+        sent = [link.send("Ping") for _ in range(count)]
+        reads = [link.send("Read", log=log, from_index=0, max_entries=0, max_bytes=0, wait_ms=0,
+                           consistency=LOCAL) for _ in range(100)]
+        for correlation in sent:
+            link.receive(correlation, 30)
+        for correlation in reads:
+            self.assertEqual(link.receive(correlation, 30).next, 1)
+
+    def test_long_poll(self):
+        log = self.client.create(self.name)
+        reader, writer = self.connection(self.name), self.connection(self.name)
+        started = time.monotonic()
+        values = {"log": log, "max_entries": 0, "max_bytes": 0}
+        woken = reader.send("Read", from_index=0, wait_ms=20_000, consistency=LINEARIZABLE, **values)
+        local = reader.send("Read", from_index=1, wait_ms=20_000, consistency=LOCAL, **values)
+        empty = reader.send("Read", from_index=7, wait_ms=300, consistency=LINEARIZABLE, **values)
+        reader.call("Ping")  # nothing else on the connection waits
+        self.assertEqual(reader.receive(empty).entries, [])
+        waited = time.monotonic() - started
+        self.assertGreaterEqual(waited, 0.3)
+        self.assertEqual({woken, local} & set(reader.replies), set())
+        self.assertEqual(writer.receive(self.append(writer, log, [b"wake"])).first, 0)
+        self.assertEqual(reader.receive(woken).entries, [b"wake"])
+        self.assertNotIn(local, reader.replies)
+        writer.receive(self.append(writer, log, [b"up"]))
+        self.assertEqual(reader.receive(local).entries, [b"up"])
+        self.assertLess(time.monotonic() - started, 10)
+        gone = reader.send("Read", from_index=2, wait_ms=20_000, consistency=LINEARIZABLE, **values)
+        reader.call("Ping")
+        self.client.delete(log)
+        self.refused("UnknownLog", reader.receive, gone)
+
+    def test_list_and_delete(self):
+        names = [f"{self.name}/{n}" for n in ("a", "b", "ä", "✓")]
+        ids = {name: self.client.create(name) for name in names}
+        self.client.create(self.name + "-not")
+        found = self.client.list(self.name + "/")
+        self.assertEqual([log.name for log in found], sorted(names, key=str.encode))
+        self.assertEqual({log.name: log.id for log in found}, ids)
+        paged = self.client.list(self.name + "/", page=1)
+        self.assertEqual([log.name for log in paged], [log.name for log in found])
+        self.assertEqual(self.client.list(self.name + "/none"), [])
+        self.client.append(names[0], [b"x"])
+        self.client.delete(names[0])
+        self.refused("UnknownLog", self.client.read, ids[names[0]])
+        self.refused("UnknownLog", self.client.delete, names[0])
+        self.assertEqual(len(self.client.list(self.name + "/")), 3)
+        anew = self.client.create(names[0])
+        self.assertGreater(anew, ids[names[0]])
+        self.assertEqual(self.client.read(names[0]).entries, [])
+        self.client.delete(anew)
+
+    def test_local(self):
+        done = self.client.append(self.name, [b"a", b"b"], create=True)
+        until = time.monotonic() + 10
+        while True:  # local answers may lag
+            try:
+                entries = self.client.read(self.name, consistency=LOCAL).entries
+            except PaxosError as error:
+                self.assertEqual(error.name, "UnknownLog")
+                entries = []
+            if len(entries) == 2 or time.monotonic() > until:
+                break
+            time.sleep(0.01)
+        self.assertEqual(entries, [b"a", b"b"])
+        self.assertEqual(self.client.stat(done.id, LOCAL).next_index, 2)
+        self.assertIn(self.name, [log.name for log in self.client.list(self.name, LOCAL)])
+
+    def test_map_status_ping(self):
+        map_, hello = self.client.map(), self.client.connection(ENDPOINT).hello
+        self.assertEqual((map_.cluster, map_.shards), (hello.cluster, hello.shards))
+        self.assertIn(hello.node, [member.node for member in map_.members])
+        self.assertEqual([leader.shard for leader in map_.leaders], list(range(map_.shards)))
+        for shard in range(map_.shards):
+            self.client.append(self.in_shard(shard), [b"x"], create=True)
+            status = self.client.status(ENDPOINT, shard)
+            self.assertEqual((status.node, status.cluster), (hello.node, hello.cluster))
+            self.assertEqual((status.shard, status.header.shard), (shard, shard))
+            self.assertLessEqual(status.applied_upto, status.chosen_upto)
+            self.assertLess(status.role, 3)
+            self.assertGreater(status.durable_upto, 0)
+        self.assertEqual(self.client.status(ENDPOINT).shard, 0)
+        self.client.ping(ENDPOINT)
+
+    def in_shard(self, shard):
+        names = (f"{self.name}/{n}" for n in range(10_000))
+        return next(name for name in names if self.client.shard_of(name) == shard)
+
+    def test_refused_hellos(self):
+        for name, cluster, shard in (("WrongCluster", bytes(15) + b"\1", 0),
+                                     ("WrongShard", bytes(16), self.client.shards)):
+            with self.subTest(name):
+                self.refused(name, Connection, ENDPOINT, shard, cluster)
+        good = paxos.hello(1, 0)
+        later = {"VersionMismatch": good[:28] + b"\2\0\3\0" + good[32:],
+                 "Unsupported": altered(good, 24 + 4 + 4 + 16 + 2 + 8, 1),
+                 "BadRequest": altered(good, 24, 1)}
+        for name, told in later.items():
+            with self.subTest(name):
+                peer, code, _ = self.talk(paxos.frame(1, 1, told[24:]))
+                self.assertEqual(paxos.ERRORS[code], name)
+                self.assertEqual(peer.recv(1), b"")
+
+    def test_a_hello_with_more_behind_it(self):
+        peer, code, _ = self.talk(paxos.frame(1, 1, paxos.hello(1, 0xFFFF)[24:] + b"later"))
+        self.assertIsNone(code)
+        peer.sendall(paxos.request("Ping", 2))
+        self.assertEqual(self.next_frame(peer)[0], 0x8002)
+
+    def test_what_a_node_refuses(self):
+        """The vectors, with the code and the close that they tell, each on a connection of its own."""
+        shard = self.client.shard_of("orders")
+        address = self.connection("orders").socket.getpeername()
+        for name, encode in REFUSED.items():
+            with self.subTest(name):
+                told = read_vectors()[name][0][-1]
+                peer, code, _ = self.talk(paxos.hello(1, shard), address)
+                self.assertIsNone(code)
+                peer.sendall(encode())
+                kind, _, body, _ = self.next_frame(peer)
+                with self.assertRaises(PaxosError) as caught:
+                    paxos.decode(kind, body)
+                error = caught.exception
+                outcome = ["not executed", "executed", "unknown"][error.outcome]
+                answer = f"{error.code} {error.name}, {outcome}; the connection "
+                if "goes on" in told:
+                    peer.sendall(paxos.request("Ping", 99))
+                    self.assertEqual(self.next_frame(peer)[:2], (0x8002, 99))
+                    answer += "goes on"
+                else:
+                    self.assertEqual(peer.recv(1), b"")
+                    answer += "is closed"
+                self.assertEqual(answer, told)
+
+    def test_garbage_closes_the_connection_alone(self):
+        for garbage in (b"GET / HTTP/1.1\r\nHost: paxosd\r\n\r\n", b"\xff" * 64, bytes(64)):
+            with self.subTest(garbage):
+                for greeted in (False, True):
+                    peer = self.talk(paxos.hello(1, 0xFFFF))[0] if greeted else self.dial()
+                    peer.sendall(garbage)
+                    while self.receive(peer):
+                        pass  # an Error first, perhaps
+        self.assertEqual(self.client.append(self.name, [b"alive"], create=True).first, 0)
+
+    def dial(self, address=None):
+        host, _, port = ENDPOINT.rpartition(":")
+        peer = socket.create_connection(address or (host.strip("[]"), int(port)), 10)
+        self.addCleanup(peer.close)
+        return peer
+
+    def receive(self, peer):
+        """What comes next; nothing at the end, or where the node cut the line with bytes unread."""
+        try:
+            self.assertTrue(select.select([peer], [], [], 10)[0], "the node neither speaks nor closes")
+            return peer.recv(65536)
+        except ConnectionResetError:
+            return b""
+
+    def next_frame(self, peer):
+        data = b""
+        while (found := paxos.take_frame(data)) is None:
+            more = self.receive(peer)
+            self.assertTrue(more, "the node closed the connection without an answer")
+            data += more
+        self.assertEqual(found[3], len(data))
+        return found
+
+    def talk(self, first, address=None):
+        """Sends the first frame; the socket, the code if the answer is an Error, its correlation."""
+        peer = self.dial(address)
+        peer.sendall(first)
+        kind, correlation, body, _ = self.next_frame(peer)
+        try:
+            paxos.decode(kind, body)
+        except PaxosError as error:
+            return peer, error.code, correlation
+        return peer, None, correlation
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,5 @@
+//! One shard alone, driven step by step: what its clients are promised.
+
+mod node;
+mod reads;
+mod writes;

@@ -1,0 +1,206 @@
+//! A node of a one-member cluster, whose jobs run at once unless a test holds them back.
+
+use paxosd::journal::{Identity, Job, JournalOptions, MemStorage, execute, format, recover};
+use paxosd::limits;
+use paxosd::paxos::Config;
+use paxosd::shard::{Input, Output, Shard, ShardOptions};
+use paxosd::types::{ClusterId, ConnId, Incarnation, Index, NodeId, ShardId, Tick};
+use paxosd::wire::client::{Append, Consistency, LogRef, Read, Reply, Request};
+use paxosd::wire::entries::{Entries, EntriesLimit};
+use paxosd::wire::error::ErrorCode;
+use paxosd::wire::name::LogName;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub struct Node {
+    pub shard: Shard,
+    pub storage: MemStorage,
+    pub now: Tick,
+    /// While true, jobs gather in `held`.
+    pub hold: bool,
+    held: Vec<Job>,
+    replies: BTreeMap<(u64, u64), Reply>,
+    pub fatal: Option<(u8, String)>,
+    next: u64,
+}
+
+pub const SEGMENT: JournalOptions = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
+
+fn identity() -> Identity {
+    Identity { cluster: ClusterId(7), node: NodeId(1), incarnation: Incarnation(11), shards: 1 }
+}
+
+fn options() -> ShardOptions {
+    let paxos = Config::new(NodeId(1), Incarnation(11), BTreeSet::from([NodeId(1)]));
+    ShardOptions {
+        shard: ShardId(0),
+        shards: 1,
+        cluster: ClusterId(7),
+        paxos,
+        addresses: BTreeMap::from([(NodeId(1), "127.0.0.1:7420".to_string())]),
+        append: EntriesLimit {
+            entries_max: limits::APPEND_ENTRIES_MAX as u32,
+            entry_bytes_max: 4096,
+            bytes_max: 65_536,
+        },
+        version: "test".to_string(),
+    }
+}
+
+impl Node {
+    /// A fresh node that leads.
+    pub fn new() -> Node {
+        let storage = MemStorage::new();
+        format(&storage, &identity(), ShardId(0), &SEGMENT).expect("a fresh disk takes a journal");
+        Node::open(storage)
+    }
+
+    /// A node over what the disk holds, given time to lead.
+    pub fn open(storage: MemStorage) -> Node {
+        let (journal, recovered) =
+            recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
+        let (now, mut out) = (Tick(1_000_000), Vec::new());
+        let shard = Shard::start(options(), journal, recovered, now, &mut out);
+        let mut node = Node {
+            shard,
+            storage,
+            now,
+            hold: false,
+            held: Vec::new(),
+            replies: BTreeMap::new(),
+            fatal: None,
+            next: 1,
+        };
+        node.run(out);
+        node.pass(1_000_000);
+        node
+    }
+
+    /// Lets time pass, with everything that falls due in it.
+    pub fn pass(&mut self, micros: u64) {
+        let until = self.now.after(micros);
+        while self.now < until {
+            self.tick();
+            self.now = self.shard.next_deadline(self.now).min(until).max(self.now.after(1));
+        }
+        self.tick();
+    }
+
+    pub fn tick(&mut self) {
+        let mut out = Vec::new();
+        self.shard.step(self.now, Input::Tick, &mut out);
+        self.run(out);
+    }
+
+    fn run(&mut self, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Client { conn, correlation, reply, .. } => {
+                    let old = self.replies.insert((conn.0, correlation), reply);
+                    assert!(old.is_none(), "answered twice: {conn} {correlation}");
+                }
+                Output::Job(job) if self.hold => self.held.push(job),
+                Output::Job(job) => self.execute(job),
+                Output::Peer { .. } | Output::Stopped => {}
+                Output::Fatal { exit, text } => self.fatal = Some((exit, text)),
+            }
+        }
+    }
+
+    fn execute(&mut self, job: Job) {
+        let done = execute(&self.storage, job).expect("the disk does not fail here");
+        let mut out = Vec::new();
+        self.shard.step(self.now, Input::Disk(done), &mut out);
+        self.shard.step(self.now, Input::Tick, &mut out);
+        self.run(out);
+    }
+
+    /// Runs what was held back.
+    pub fn release(&mut self) {
+        self.hold = false;
+        while !self.held.is_empty() {
+            let job = self.held.remove(0);
+            self.execute(job);
+        }
+        self.tick();
+    }
+
+    /// Sends a request without a turn's end; returns its number.
+    pub fn send(&mut self, conn: u64, request: Request) -> u64 {
+        self.next += 1;
+        let (correlation, mut out) = (self.next, Vec::new());
+        let input = Input::Client { conn: ConnId(conn), correlation, request };
+        self.shard.step(self.now, input, &mut out);
+        self.run(out);
+        correlation
+    }
+
+    pub fn take(&mut self, conn: u64, correlation: u64) -> Option<Reply> {
+        self.replies.remove(&(conn, correlation))
+    }
+
+    /// Sends a request, ends the turn, returns the answer.
+    pub fn ask(&mut self, request: Request) -> Reply {
+        let correlation = self.send(1, request);
+        self.tick();
+        self.take(1, correlation).expect("answered at once")
+    }
+
+    pub fn input(&mut self, input: Input) {
+        let mut out = Vec::new();
+        self.shard.step(self.now, input, &mut out);
+        self.run(out);
+    }
+}
+
+pub fn name(text: &str) -> LogName {
+    LogName::new(text).expect("a good name")
+}
+
+pub fn log(text: &str) -> LogRef {
+    LogRef::Name(name(text))
+}
+
+pub fn create(text: &str) -> Request {
+    Request::Create(paxosd::wire::client::Create { name: name(text) })
+}
+
+pub fn append(text: &str, entry: &str) -> Append {
+    let entries = Entries::from_slices([entry]).expect("a small entry");
+    Append { log: log(text), expect: None, chain: 0, create: false, entries }
+}
+
+pub fn read(text: &str, from: u64, wait_ms: u32) -> Request {
+    Request::Read(Read {
+        log: log(text),
+        from: Index(from),
+        max_entries: 0,
+        max_bytes: 0,
+        wait_ms,
+        consistency: Consistency::Linearizable,
+    })
+}
+
+pub fn code(reply: &Reply) -> Option<ErrorCode> {
+    match reply {
+        Reply::Error(error) => Some(error.code),
+        _ => None,
+    }
+}
+
+/// The index of an acknowledged append.
+pub fn first(reply: Option<Reply>) -> u64 {
+    match reply {
+        Some(Reply::Appended(appended)) => appended.first.0,
+        other => panic!("not an acknowledgement: {other:?}"),
+    }
+}
+
+/// The entries of an answered read, as text.
+pub fn texts(reply: Option<Reply>) -> Vec<String> {
+    match reply {
+        Some(Reply::ReadDone(done)) => {
+            done.entries.iter().map(|e| String::from_utf8_lossy(e.data).into_owned()).collect()
+        }
+        other => panic!("not an answer to a read: {other:?}"),
+    }
+}

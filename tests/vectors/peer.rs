@@ -1,0 +1,205 @@
+//! The vectors of the peer protocol: one of every message.
+
+use crate::client::CLUSTER;
+use crate::model::{Message, Vector, vector};
+use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, ShardId, Slot, Tick, Value};
+use paxosd::wire::peer::{
+    Accept, Accepted, Canvass, CanvassAnswer, Damage, Fetch, FetchOutcome, Fetched, Grant,
+    HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
+    Promise, Release, Report, Resend, Witness,
+};
+use paxosd::wire::peer_hello::{
+    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
+    members_digest,
+};
+
+const BALLOT: Ballot = Ballot { round: 5, node: NodeId(2) };
+const LOWER: Ballot = Ballot { round: 3, node: NodeId(1) };
+
+pub fn vectors() -> Vec<Vector> {
+    [greetings(), meeting(), phase_1(), phase_2(), leadership()].into_iter().flatten().collect()
+}
+
+fn greetings() -> Vec<Vector> {
+    let hello = PeerHello {
+        version_min: 1,
+        version_max: 1,
+        cluster: CLUSTER,
+        node: NodeId(2),
+        target: NodeId(1),
+        incarnation: Incarnation(0x1111_2222_3333_4444),
+        shard: ShardId(0),
+        features: 0,
+        shared: SharedLimits {
+            entry_bytes_max: 1 << 20,
+            append_bytes_max: 4 << 20,
+            value_bytes_max: 5 << 20,
+            shards: 2,
+            prepare_quorum: 2,
+            accept_quorum: 2,
+            members: members_digest([NodeId(1), NodeId(2), NodeId(3)]),
+        },
+    };
+    let welcome = PeerWelcome {
+        version: 1,
+        node: NodeId(1),
+        incarnation: Incarnation(0x5555_6666_7777_8888),
+        features: 0,
+    };
+    let text = "shards is 2 on node 2 and 4 on node 1";
+    vec![
+        vector(
+            "peer-hello",
+            "PeerHello of node 2 to node 1 for shard 0.",
+            Message::PeerHello(hello),
+        ),
+        vector(
+            "peer-hello-accepted",
+            "PeerHelloReply: welcome, version 1.",
+            Message::PeerHelloReply(PeerHelloReply::Accepted(welcome)),
+        ),
+        vector(
+            "peer-hello-refused",
+            "PeerHelloReply: the limits differ.",
+            Message::PeerHelloReply(PeerHelloReply::Refused(PeerRefusal::new(
+                PeerRefusalCode::Limits,
+                text,
+            ))),
+        ),
+    ]
+}
+
+fn peer(name: &'static str, message: Peer) -> Vector {
+    vector(name, "", Message::Peer(message))
+}
+
+fn meeting() -> Vec<Vector> {
+    let incarnations = [(NodeId(1), Incarnation(0x55)), (NodeId(2), Incarnation(0x11))];
+    vec![
+        peer(
+            "meet",
+            Peer::Meet(Meet {
+                incarnation: Incarnation(0x11),
+                known: incarnations.to_vec(),
+                formed: true,
+                durable: Witness { boots: 2, durable: Lsn(90) },
+                witnessed: Witness { boots: 1, durable: Lsn(80) },
+            }),
+        ),
+        peer("canvass", Peer::Canvass(Canvass { attempt: 6, chosen_upto: Slot(41) })),
+        peer(
+            "canvass-answer",
+            Peer::CanvassAnswer(CanvassAnswer {
+                attempt: 6,
+                yes: true,
+                promised: LOWER,
+                chosen_upto: Slot(40),
+            }),
+        ),
+    ]
+}
+
+fn phase_1() -> Vec<Vector> {
+    let reports = vec![
+        (Slot(42), Report::Accepted(LOWER)),
+        (Slot(43), Report::ValueDamaged(LOWER)),
+        (Slot(44), Report::Damaged(BALLOT)),
+        (Slot(45), Report::Suspect(BALLOT)),
+    ];
+    let damage = Some(Damage { hi: BALLOT, upto: Slot(600), suspect: false });
+    let held = FetchOutcome::Held(Value::new(*b"value"));
+    let fetched =
+        |outcome| Peer::Fetched(Fetched { ballot: BALLOT, slot: Slot(42), of: LOWER, outcome });
+    vec![
+        peer(
+            "prepare",
+            Peer::Prepare(Prepare { ballot: BALLOT, chosen_upto: Slot(41), released: LOWER }),
+        ),
+        peer(
+            "promise",
+            Peer::Promise(Promise {
+                ballot: BALLOT,
+                page: 0,
+                last: true,
+                chosen_upto: Slot(41),
+                trimmed_upto: Slot(7),
+                damage,
+                reports,
+            }),
+        ),
+        peer(
+            "promise-of-nothing",
+            Peer::Promise(Promise {
+                ballot: BALLOT,
+                page: 3,
+                last: false,
+                chosen_upto: Slot(41),
+                trimmed_upto: Slot(0),
+                damage: None,
+                reports: Vec::new(),
+            }),
+        ),
+        peer(
+            "lease-refusal",
+            Peer::LeaseRefusal(LeaseRefusal { ballot: BALLOT, wait_us: 250_000 }),
+        ),
+        peer("nack", Peer::Nack(Nack { ballot: LOWER, promised: BALLOT })),
+        peer("fetch", Peer::Fetch(Fetch { ballot: BALLOT, slot: Slot(42), of: LOWER })),
+        peer("fetched", fetched(held)),
+        peer("fetched-damaged", fetched(FetchOutcome::Damaged)),
+        peer("fetched-not-held", fetched(FetchOutcome::NotHeld)),
+        peer("fetched-chosen", fetched(FetchOutcome::Chosen)),
+    ]
+}
+
+fn phase_2() -> Vec<Vector> {
+    let (slot, first, chosen_upto) = (Slot(43), Slot(42), Slot(41));
+    let accept = |value| Peer::Accept(Accept { ballot: BALLOT, slot, first, chosen_upto, value });
+    vec![
+        peer("accept", accept(Value::new(*b"value"))),
+        peer("accept-noop", accept(Value::noop())),
+        peer(
+            "accepted",
+            Peer::Accepted(Accepted { ballot: BALLOT, upto: slot, chosen_upto, durable: Lsn(91) }),
+        ),
+    ]
+}
+
+fn leadership() -> Vec<Vector> {
+    let (first, chosen_upto) = (Slot(42), Slot(41));
+    let learned =
+        |values, damaged| Peer::Learned(Learned { from: Slot(40), chosen_upto, values, damaged });
+    vec![
+        peer(
+            "heartbeat",
+            Peer::Heartbeat(Heartbeat {
+                ballot: BALLOT,
+                sent_at: Tick(7_000_000),
+                lease_us: 1_000_000,
+                first,
+                chosen_upto,
+                witness: vec![
+                    (NodeId(1), Witness { boots: 2, durable: Lsn(88) }),
+                    (NodeId(3), Witness { boots: 1, durable: Lsn(12) }),
+                ],
+            }),
+        ),
+        peer(
+            "grant",
+            Peer::Grant(Grant {
+                ballot: BALLOT,
+                sent_at: Tick(7_000_000),
+                lease_us: 1_000_000,
+                chosen_upto,
+                durable: Lsn(91),
+            }),
+        ),
+        peer("learn", Peer::Learn(Learn { from: Slot(40), upto: Slot(41) })),
+        peer("learned", learned(vec![(Slot(40), LOWER, Value::new(*b"value"))], None)),
+        peer("learned-damaged", learned(Vec::new(), Some(LOWER))),
+        peer("hand-over", Peer::HandOver(HandOver { ballot: BALLOT, chosen_upto })),
+        peer("release", Peer::Release(Release { ballot: BALLOT })),
+        peer("mark", Peer::Mark(Mark { ballot: BALLOT, chosen_upto })),
+        peer("resend", Peer::Resend(Resend { ballot: BALLOT, from: Slot(41), chosen_upto })),
+    ]
+}

@@ -1,0 +1,229 @@
+//! Every message between replicas, at random.
+
+use crate::strategies::{ballot, text};
+use paxosd::types::{ClusterId, Incarnation, Lsn, NodeId, ShardId, Slot, Tick, Value};
+use paxosd::wire::peer::*;
+use paxosd::wire::peer_hello::{
+    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn slot() -> impl Strategy<Value = Slot> {
+    any::<u64>().prop_map(Slot)
+}
+
+fn lsn() -> impl Strategy<Value = Lsn> {
+    any::<u64>().prop_map(Lsn)
+}
+
+fn node() -> impl Strategy<Value = NodeId> {
+    any::<u16>().prop_map(NodeId)
+}
+
+fn incarnation() -> impl Strategy<Value = Incarnation> {
+    any::<u64>().prop_map(Incarnation)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    prop_oneof![Just(Value::noop()), vec(any::<u8>(), 1..200).prop_map(Value::new)]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    prop_oneof![
+        ballot().prop_map(Report::Accepted),
+        ballot().prop_map(Report::ValueDamaged),
+        ballot().prop_map(Report::Damaged),
+        ballot().prop_map(Report::Suspect),
+    ]
+}
+
+fn damage() -> impl Strategy<Value = Option<Damage>> {
+    let damage = (ballot(), slot(), any::<bool>()).prop_map(|(hi, upto, suspect)| Damage {
+        hi,
+        upto,
+        suspect,
+    });
+    prop_oneof![Just(None), damage.prop_map(Some)]
+}
+
+fn promise() -> impl Strategy<Value = Message> {
+    let head = (ballot(), any::<u32>(), any::<bool>(), slot(), slot());
+    (head, damage(), vec((slot(), report()), 0..6)).prop_map(
+        |((ballot, page, last, chosen_upto, trimmed_upto), damage, reports)| {
+            Message::Promise(Promise {
+                ballot,
+                page,
+                last,
+                chosen_upto,
+                trimmed_upto,
+                damage,
+                reports,
+            })
+        },
+    )
+}
+
+fn fetched() -> impl Strategy<Value = Message> {
+    let outcome = prop_oneof![
+        value().prop_map(FetchOutcome::Held),
+        Just(FetchOutcome::Damaged),
+        Just(FetchOutcome::NotHeld),
+        Just(FetchOutcome::Chosen),
+    ];
+    (ballot(), slot(), ballot(), outcome).prop_map(|(ballot, slot, of, outcome)| {
+        Message::Fetched(Fetched { ballot, slot, of, outcome })
+    })
+}
+
+fn learned() -> impl Strategy<Value = Message> {
+    let damaged = prop_oneof![Just(None), ballot().prop_map(Some)];
+    (slot(), slot(), vec((slot(), ballot(), value()), 0..5), damaged).prop_map(
+        |(from, chosen_upto, values, damaged)| {
+            Message::Learned(Learned { from, chosen_upto, values, damaged })
+        },
+    )
+}
+
+fn witness() -> impl Strategy<Value = Witness> {
+    (any::<u64>(), lsn()).prop_map(|(boots, durable)| Witness { boots, durable })
+}
+
+fn meeting() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        (incarnation(), vec((node(), incarnation()), 0..6), any::<bool>(), witness(), witness())
+            .prop_map(|(incarnation, known, formed, durable, witnessed)| Message::Meet(Meet {
+                incarnation,
+                known,
+                formed,
+                durable,
+                witnessed
+            })),
+        (any::<u64>(), slot())
+            .prop_map(|(attempt, chosen_upto)| Message::Canvass(Canvass { attempt, chosen_upto })),
+        (any::<u64>(), any::<bool>(), ballot(), slot()).prop_map(
+            |(attempt, yes, promised, chosen_upto)| Message::CanvassAnswer(CanvassAnswer {
+                attempt,
+                yes,
+                promised,
+                chosen_upto
+            })
+        ),
+    ]
+}
+
+fn phases() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        (ballot(), slot(), ballot()).prop_map(|(ballot, chosen_upto, released)| {
+            Message::Prepare(Prepare { ballot, chosen_upto, released })
+        }),
+        promise(),
+        (ballot(), any::<u64>())
+            .prop_map(|(ballot, wait_us)| Message::LeaseRefusal(LeaseRefusal { ballot, wait_us })),
+        (ballot(), ballot())
+            .prop_map(|(ballot, promised)| Message::Nack(Nack { ballot, promised })),
+        (ballot(), slot(), ballot()).prop_map(|(ballot, slot, of)| Message::Fetch(Fetch {
+            ballot,
+            slot,
+            of
+        })),
+        fetched(),
+        (ballot(), slot(), slot(), slot(), value()).prop_map(
+            |(ballot, slot, first, chosen_upto, value)| Message::Accept(Accept {
+                ballot,
+                slot,
+                first,
+                chosen_upto,
+                value
+            })
+        ),
+        (ballot(), slot(), slot(), lsn()).prop_map(|(ballot, upto, chosen_upto, durable)| {
+            Message::Accepted(Accepted { ballot, upto, chosen_upto, durable })
+        }),
+    ]
+}
+
+fn leadership() -> impl Strategy<Value = Message> {
+    prop_oneof![
+        (ballot(), any::<(u64, u64)>(), slot(), slot(), vec((node(), witness()), 0..6)).prop_map(
+            |(ballot, (sent_at, lease_us), first, chosen_upto, witness)| {
+                let sent_at = Tick(sent_at);
+                let heartbeat =
+                    Heartbeat { ballot, sent_at, lease_us, first, chosen_upto, witness };
+                Message::Heartbeat(heartbeat)
+            }
+        ),
+        (ballot(), any::<(u64, u64)>(), slot(), lsn()).prop_map(
+            |(ballot, (sent_at, lease_us), chosen_upto, durable)| {
+                let sent_at = Tick(sent_at);
+                Message::Grant(Grant { ballot, sent_at, lease_us, chosen_upto, durable })
+            }
+        ),
+        (ballot(), slot())
+            .prop_map(|(ballot, chosen_upto)| Message::Mark(Mark { ballot, chosen_upto })),
+        (ballot(), slot(), slot()).prop_map(|(ballot, from, chosen_upto)| {
+            Message::Resend(Resend { ballot, from, chosen_upto })
+        }),
+        (slot(), slot()).prop_map(|(from, upto)| Message::Learn(Learn { from, upto })),
+        learned(),
+        (ballot(), slot()).prop_map(|(ballot, chosen_upto)| {
+            Message::HandOver(HandOver { ballot, chosen_upto })
+        }),
+        ballot().prop_map(|ballot| Message::Release(Release { ballot })),
+    ]
+}
+
+pub fn message() -> impl Strategy<Value = Message> {
+    prop_oneof![meeting(), phases(), leadership()]
+}
+
+pub fn peer_hello() -> impl Strategy<Value = PeerHello> {
+    let head = (any::<(u16, u16)>(), any::<u128>(), node(), node(), incarnation());
+    (head, any::<u16>(), any::<u64>(), any::<([u32; 3], [u16; 3], u64)>()).prop_map(
+        |((versions, cluster, node, target, incarnation), shard, features, (n, m, members))| {
+            PeerHello {
+                version_min: versions.0,
+                version_max: versions.1,
+                cluster: ClusterId(cluster),
+                node,
+                target,
+                incarnation,
+                shard: ShardId(shard),
+                features,
+                shared: SharedLimits {
+                    entry_bytes_max: n[0],
+                    append_bytes_max: n[1],
+                    value_bytes_max: n[2],
+                    shards: m[0],
+                    prepare_quorum: m[1],
+                    accept_quorum: m[2],
+                    members,
+                },
+            }
+        },
+    )
+}
+
+pub fn peer_hello_reply() -> impl Strategy<Value = PeerHelloReply> {
+    let code = proptest::sample::select(vec![
+        PeerRefusalCode::Version,
+        PeerRefusalCode::Cluster,
+        PeerRefusalCode::NotAMember,
+        PeerRefusalCode::WrongTarget,
+        PeerRefusalCode::Incarnation,
+        PeerRefusalCode::Limits,
+        PeerRefusalCode::Shard,
+        PeerRefusalCode::NotNow,
+    ]);
+    prop_oneof![
+        (any::<u16>(), node(), incarnation(), any::<u64>()).prop_map(
+            |(version, node, incarnation, features)| PeerHelloReply::Accepted(PeerWelcome {
+                version,
+                node,
+                incarnation,
+                features
+            })
+        ),
+        (code, text()).prop_map(|(code, text)| PeerHelloReply::Refused(PeerRefusal { code, text })),
+    ]
+}
