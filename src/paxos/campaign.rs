@@ -396,7 +396,6 @@ impl Replica {
             heartbeat_at: now,
             heartbeat_sent: Tick(0),
             mark_at: None,
-            renounced: false,
             hand_over_by: None,
         });
         self.acceptor.stream = None;

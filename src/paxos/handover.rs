@@ -24,12 +24,12 @@ impl Replica {
         }
     }
 
-    /// Renounces first: the lease is given up for good, late grants are ignored, and only then are
-    /// the grantors released and the successor called.
+    /// Renounces first: with the leadership goes its lease, for good, since no ballot is led twice;
+    /// grants that arrive late find no leader. Only then are the grantors released and the successor
+    /// called.
     fn hand_over(&mut self, now: Tick, fx: &mut Effects) {
         let chosen_upto = self.chosen_upto;
-        let Role::Leader(leadership) = &mut self.role else { return };
-        leadership.renounced = true;
+        let Role::Leader(leadership) = &self.role else { return };
         let ballot = leadership.ballot;
         let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
         let reach =

@@ -61,7 +61,7 @@ impl Replica {
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.chosen_upto = follower.chosen_upto.max(g.chosen_upto);
         follower.confirmed_at = follower.confirmed_at.max(g.sent_at);
-        if g.lease_us > 0 && !leadership.renounced {
+        if g.lease_us > 0 {
             follower.granted_at = follower.granted_at.max(g.sent_at);
         }
         self.pump(now, from, fx);
@@ -90,7 +90,7 @@ impl Replica {
         let heartbeat = Heartbeat {
             ballot: leadership.ballot,
             sent_at,
-            lease_us: if leadership.renounced { 0 } else { lease_us },
+            lease_us,
             first: leadership.first,
             chosen_upto,
             witness,
@@ -107,7 +107,7 @@ impl Replica {
     /// it is alone.
     pub(super) fn lease_end_as_leader(&self) -> Tick {
         let Role::Leader(leadership) = &self.role else { return Tick(0) };
-        if leadership.renounced || self.config.timing.lease_us == 0 {
+        if self.config.timing.lease_us == 0 {
             return Tick(0);
         }
         match leadership.quorum_of(self.config.quorums.accept, |follower| follower.granted_at) {

@@ -31,8 +31,6 @@ pub struct Leadership {
     pub(super) heartbeat_sent: Tick,
     /// The watermark is to be told by then, if nothing else carries it.
     pub(super) mark_at: Option<Tick>,
-    /// The lease is given up for good (C17).
-    pub(super) renounced: bool,
     /// Hand over when the pipeline is empty, or at this time.
     pub(super) hand_over_by: Option<Tick>,
 }

@@ -378,8 +378,8 @@ impl Replica {
     #[must_use]
     pub fn leader(&self) -> Option<NodeId> {
         match &self.role {
-            Role::Leader(leadership) if !leadership.renounced => Some(self.config.me),
-            Role::Leader(_) | Role::Candidate(_) | Role::Canvassing(_) => None,
+            Role::Leader(_) => Some(self.config.me),
+            Role::Candidate(_) | Role::Canvassing(_) => None,
             Role::Follower => self.leader,
         }
     }

@@ -1,6 +1,7 @@
 //! A cell: a few replicas, their disks, clocks and connections, all in one value and all by hand.
 
 use crate::disk::Disk;
+use crate::reads::Read;
 use crate::show;
 use crate::truth::Truth;
 use paxosd::limits::LEARN_SLOTS_MAX;
@@ -89,6 +90,8 @@ pub struct Cell {
     pub nodes: BTreeMap<NodeId, Node>,
     pub links: BTreeMap<(NodeId, NodeId), Link>,
     pub truth: Truth,
+    /// The read of a script, and where it stands.
+    pub read: Option<Read>,
     pub trace: Vec<String>,
     pub quiet: bool,
     shown_at: u64,
@@ -130,6 +133,7 @@ impl Cell {
             plan,
             now: 0,
             links,
+            read: None,
             trace: Vec::new(),
             quiet: false,
             shown_at: 0,

@@ -8,6 +8,7 @@
 //! expect chosen 7 on 1 2           the watermark
 //! expect promised 3.2 on 1
 //! expect open 5 "x" on 1           accepted, not known chosen: as a promise would report it
+//! expect read waits | expect read answered | expect read void
 //! expect stopped 1 | expect runs 1
 //! expect formed 1 2 | expect unformed 3
 //! ```
@@ -53,6 +54,10 @@ pub fn check(cell: &Cell, text: &str) {
                 cell.ids().into_iter().filter(holds).map(|id| id.to_string()).collect();
             let found = if holders.is_empty() { "none".to_string() } else { holders.join(" ") };
             assert_eq!(found, who, "expect {text}");
+        }
+        ["read", fate] => {
+            let found = cell.read.as_ref().expect("a read has arrived").fate(cell);
+            assert_eq!(format!("{found:?}").to_lowercase(), fate, "expect {text}");
         }
         ["stopped", who] => assert!(cell.node(node(who)).stopped.is_some(), "expect {text}"),
         ["runs", who] => assert!(cell.node(node(who)).stopped.is_none(), "expect {text}"),

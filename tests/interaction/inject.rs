@@ -4,8 +4,8 @@ use crate::expect::ballot;
 use crate::script::{number, value};
 use paxosd::types::{Ballot, Lsn, Slot, Tick};
 use paxosd::wire::peer::{
-    Accept, Accepted, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark, Message, Nack,
-    Prepare, Promise, Release,
+    Accept, Accepted, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark,
+    Message, Nack, Prepare, Promise, Release,
 };
 
 /// The words of a message: its kind, its ballot, its `key=value`s.
@@ -95,6 +95,11 @@ pub fn parse(text: &str) -> Message {
         }
         "mark" => Message::Mark(Mark { ballot: words.own_ballot(), chosen_upto }),
         "learn" => Message::Learn(Learn { from: words.slot("from"), upto: words.slot("upto") }),
+        "canvass-answer" => {
+            let (attempt, promised) = (words.number("attempt"), words.ballot("promised"));
+            let yes = words.text("yes").is_some();
+            Message::CanvassAnswer(CanvassAnswer { attempt, yes, promised, chosen_upto })
+        }
         "learned" => {
             let of = words.ballot("of");
             let values = words.text("value").map(|text| (slot, of, value(text)));

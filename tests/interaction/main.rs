@@ -12,6 +12,7 @@ mod expect;
 mod inject;
 mod links;
 mod random;
+mod reads;
 mod script;
 mod show;
 mod truth;

@@ -5,8 +5,9 @@
 //! seed, which fails again alone. `RANDOM_TRACE=1` prints the trace of a single seed.
 
 use crate::cell::{Cell, Plan};
+use crate::reads::{Fate, Read};
 use paxosd::paxos::{Input, Quorums, Random, Role};
-use paxosd::types::{Ballot, Lsn, NodeId, Slot, Tick, Value};
+use paxosd::types::{Lsn, NodeId, Slot, Value};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -19,15 +20,6 @@ const FAULTS_MAX: usize = 20;
 /// R24: progress within this many election timeouts of the last change.
 const ELECTIONS_MAX: u64 = 10;
 
-/// A read that waits for its leadership to be confirmed.
-struct Read {
-    at: NodeId,
-    ballot: Ballot,
-    stamp: Tick,
-    sees: Slot,
-    must_see: Slot,
-}
-
 /// One schedule.
 struct Run {
     cell: Cell,
@@ -39,6 +31,9 @@ struct Run {
     break_rate: u64,
     block_rate: u64,
     hand_over_rate: u64,
+    isolate_rate: u64,
+    /// Whom nobody reaches, or who reaches nobody, for a while.
+    isolated: Option<NodeId>,
     /// Per cent of the steps that deliver, and that let time pass.
     deliveries: u64,
     pauses: u64,
@@ -93,6 +88,8 @@ impl Run {
             break_rate: often(&mut random, 20),
             block_rate: often(&mut random, 10),
             hand_over_rate: often(&mut random, 6),
+            isolate_rate: often(&mut random, 8),
+            isolated: None,
             deliveries: 30 + random.below(30),
             pauses: 10 + random.below(15),
             pause_us: [50_000, 250_000, 700_000][random.below(3) as usize],
@@ -136,6 +133,12 @@ impl Run {
             && let Some(id) = self.leader()
         {
             self.cell.step(id, Input::HandOver);
+        }
+        if self.chance(self.isolate_rate) {
+            self.isolate();
+        }
+        if self.chance(8) {
+            self.join();
         }
         if self.chance(30) {
             self.repair_one();
@@ -225,38 +228,15 @@ impl Run {
     /// A linearizable read arrives where somebody believes to lead.
     fn read(&mut self) {
         let Some(at) = self.leader() else { return };
-        let Some(replica) = self.cell.replica(at) else { return };
-        let Some(ballot) = replica.serving() else { return };
-        let (stamp, sees) = (replica.read_stamp(), replica.chosen_upto());
-        let must_see = self.cell.truth.acknowledged;
-        self.reads.push(Read { at, ballot, stamp, sees, must_see });
-        self.cell.step(at, Input::Confirm);
+        self.reads.extend(Read::arrive(&mut self.cell, at));
     }
 
-    /// Answers the reads whose leadership is confirmed; those of an ended leadership are void.
+    /// Answers the reads whose leadership is proven; those of an ended leadership are void.
     fn finish_reads(&mut self) {
-        let mut waiting = Vec::new();
-        for read in std::mem::take(&mut self.reads) {
-            let Some(replica) = self.cell.replica(read.at) else { continue };
-            if replica.serving() != Some(read.ballot) {
-                continue;
-            }
-            let leased = replica.lease_valid(self.cell.local(read.at));
-            if !leased && !replica.confirmed_after(read.stamp) {
-                waiting.push(read);
-                continue;
-            }
-            self.done_reads += 1;
-            assert!(
-                read.sees >= read.must_see,
-                "a read at {} in {} sees up to {}, acknowledged before it: {} (R19)",
-                read.at,
-                read.ballot,
-                read.sees,
-                read.must_see
-            );
-        }
-        self.reads = waiting;
+        self.reads.retain(|read| read.fate(&self.cell) != Fate::Void);
+        let before = self.reads.len();
+        self.reads.retain(|read| read.fate(&self.cell) == Fate::Waits);
+        self.done_reads += (before - self.reads.len()) as u64;
     }
 
     fn crash(&mut self) {
@@ -293,6 +273,31 @@ impl Run {
         }
     }
 
+    /// A leader, mostly, is cut off without a connection breaking: what was under way to and from it
+    /// waits, grants and acknowledgements too.
+    fn isolate(&mut self) {
+        self.join();
+        let Some(id) = self.leader() else { return };
+        self.isolated = Some(id);
+        let kind = self.random.below(4);
+        for other in self.cell.ids().into_iter().filter(|other| *other != id) {
+            if kind != 1 {
+                self.cell.link_mut(other, id).blocked = true;
+            }
+            if kind != 2 {
+                self.cell.link_mut(id, other).blocked = true;
+            }
+        }
+    }
+
+    fn join(&mut self) {
+        let Some(id) = self.isolated.take() else { return };
+        for other in self.cell.ids().into_iter().filter(|other| *other != id) {
+            self.cell.link_mut(other, id).blocked = false;
+            self.cell.link_mut(id, other).blocked = false;
+        }
+    }
+
     /// Something that is down comes up again.
     fn repair_one(&mut self) {
         let (a, b) = (self.any_node(), self.any_node());
@@ -303,7 +308,7 @@ impl Run {
                 self.cell.lower(a, b);
                 self.cell.lower(b, a);
                 self.cell.connect(a, b);
-            } else {
+            } else if self.isolated != Some(a) && self.isolated != Some(b) {
                 self.cell.link_mut(a, b).blocked = false;
             }
         }

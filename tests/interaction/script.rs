@@ -16,7 +16,7 @@
 //! config lease=MS        for nodes that boot from now on
 //! hold K | sync K [LSN] | release K
 //! crash K | boot K | restart K
-//! hand-over K | confirm K
+//! hand-over K | confirm K | read K
 //! inject 2>1 MESSAGE     see `inject.rs`
 //! disk K …               see `craft.rs`
 //! quiet COMMAND          without a trace
@@ -25,6 +25,7 @@
 //! ```
 
 use crate::cell::{Cell, Plan};
+use crate::reads::Read;
 use crate::show;
 use crate::{craft, expect, inject};
 use paxosd::paxos::{Input, Quorums};
@@ -184,6 +185,12 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         "propose" => {
             let (who, text) = split(rest);
             cell.propose(node(who), value(text));
+        }
+        "read" => {
+            let read = Read::arrive(cell, node(rest)).expect("a read arrives where one serves");
+            let fate = read.fate(cell);
+            cell.say(|| format!("a read arrives at {rest}: {fate:?}"));
+            cell.read = Some(read);
         }
         "hand-over" => cell.step(node(rest), Input::HandOver),
         "confirm" => cell.step(node(rest), Input::Confirm),
