@@ -8,6 +8,8 @@
 //! cargo bench --bench append -- floor
 //! ```
 
+#![allow(clippy::print_stdout)] // Figures are what a benchmark is for.
+
 mod cells;
 mod cost;
 mod failover;

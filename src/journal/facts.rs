@@ -268,13 +268,11 @@ impl Runs {
         let mut missing = Vec::new();
         let mut slot = from;
         while slot <= upto {
-            match self.end_of_run_from(slot) {
-                end if end >= slot => slot = end + 1,
-                _ => {
-                    missing.push(slot);
-                    slot += 1;
-                }
+            let end = self.end_of_run_from(slot);
+            if end < slot {
+                missing.push(slot);
             }
+            slot = end.max(slot) + 1;
         }
         missing
     }

@@ -406,7 +406,7 @@ mod tests {
     proptest! {
         /// A record's header reads back as written, and any flipped bit is noticed.
         #[test]
-        fn r03_record_heads_read_back_and_notice_every_flip(head in any_record(), bit in 0..1024usize) {
+        fn r03_record_heads_notice_every_flip(head in any_record(), bit in 0..1024usize) {
             let mut bytes = head.item().encode(&STAMP);
             let item = Item::decode(&bytes, &STAMP).unwrap();
             prop_assert_eq!(RecordHead::from_item(&item), Some(head));

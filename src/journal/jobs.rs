@@ -4,7 +4,7 @@ use super::format::Stamp;
 use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
 use std::sync::Arc;
 
-/// Work for a thread that may block. Run by [`execute`].
+/// Work for a thread that may block. Run by [`super::execute`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
     /// Writes and syncs of one batch, for the syncer thread. One at a time per journal.

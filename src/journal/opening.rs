@@ -54,22 +54,19 @@ pub fn format(
 /// Everything in the directory that counts, from the medium itself: an earlier process may have
 /// left pages that were never written, or that the system takes for written (R01).
 pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, OpenError> {
-    let list = |storage: &dyn Storage| {
-        storage.list().map_err(StorageError::at(StorageOp::List, ".", 0)).map_err(OpenError::from)
-    };
-    let mut names = list(storage)?;
-    if !names.iter().any(|n| n == hard_state::FILE || parse_file_name(n).is_some()) {
+    let mut names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
+    let is_ours = |name: &str| name == hard_state::FILE || parse_file_name(name).is_some();
+    if !names.iter().any(|name| is_ours(name)) {
         return Err(OpenError::NotFormatted);
     }
-    let unfinished: Vec<_> = names.iter().filter(|name| name.ends_with(UNFINISHED)).collect();
-    for name in &unfinished {
-        storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
+    for name in &names {
+        if name.strip_suffix(UNFINISHED).and_then(parse_file_name).is_some() {
+            storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
+        }
     }
-    if !unfinished.is_empty() {
-        storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
-        names = list(storage)?;
-    }
-    names.retain(|name| name == hard_state::FILE || parse_file_name(name).is_some());
+    // Names that a killed process gave and did not sync are not durable yet, though they are seen.
+    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+    names.retain(|name| is_ours(name));
     for name in &names {
         storage.sync(name).map_err(StorageError::at(StorageOp::Sync, name, 0))?;
         let file = name.clone();

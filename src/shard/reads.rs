@@ -241,8 +241,10 @@ impl Shard {
             else {
                 break;
             };
-            let Some(value) = values.get(&extent.slot) else { break };
-            if let Err(damaged) = task.reading.take(&extent, extent.slot, value) {
+            // Behind what the journal held, the newest values are in memory.
+            let cached = || self.cache.get(extent.slot).map(|held| &held.1);
+            let Some(value) = values.get(&extent.slot).or_else(cached).cloned() else { break };
+            if let Err(damaged) = task.reading.take(&extent, extent.slot, &value) {
                 return self.read_damaged(now, task, extent.slot, &damaged.to_string(), out);
             }
             progress = true;

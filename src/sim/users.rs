@@ -338,19 +338,18 @@ impl World {
 
     fn take_in_error(&mut self, client: usize, error: &WireError) {
         use crate::wire::error::ErrorCode::{LeadershipLost, NoQuorum, NotLeader, ShuttingDown};
-        match (error.code, &error.detail) {
+        let target = match (error.code, &error.detail) {
+            // Some clients do not listen, so that followers have something to do.
             (NotLeader, Detail::Leader(Some(leader))) => {
-                // Some clients do not listen, so that followers have something to do.
-                if !self.dice.one_in(5) {
-                    self.move_on(client, Some(usize::from(leader.node.0) - 1));
-                }
+                (!self.dice.one_in(5)).then(|| Some(usize::from(leader.node.0) - 1))
             }
             (NotLeader | NoQuorum | ShuttingDown | LeadershipLost, _) => {
-                if self.dice.one_in(2) {
-                    self.move_on(client, None);
-                }
+                self.dice.one_in(2).then_some(None)
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(target) = target {
+            self.move_on(client, target);
         }
     }
 

@@ -155,9 +155,7 @@ impl World {
                 Ok(())
             }
             Event::Break { a, b, generation } => {
-                if self.network.hangs(a, b, generation) {
-                    self.network.break_off(self.now, a, b, &mut self.dice, &mut self.queue);
-                }
+                self.break_hanging(a, b, generation);
                 Ok(())
             }
             Event::Answer { client, conn, correlation, answer } => {
@@ -177,6 +175,12 @@ impl World {
                 Ok(())
             }
             Event::Phase => self.next_phase(),
+        }
+    }
+
+    fn break_hanging(&mut self, a: usize, b: usize, generation: u64) {
+        if self.network.hangs(a, b, generation) {
+            self.network.break_off(self.now, a, b, &mut self.dice, &mut self.queue);
         }
     }
 

@@ -2,7 +2,7 @@
 //! restarted; afterwards nothing that was acknowledged may be lost, moved or doubled, and every
 //! replica must hold the same. `scripts/chaos.sh` runs it for longer.
 
-#![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A test that cannot go on has failed, and says so.
 
 mod clients;
 mod killer;

@@ -339,7 +339,7 @@ impl Cell {
     fn leave(&mut self, from: NodeId, to: NodeId, message: Message) {
         let node = &self.nodes[&from];
         let boots = node.replica.as_ref().map_or(0, |replica| replica.hard().boots);
-        self.truth.leaves(from, boots, &message, &node.disk.view);
+        self.truth.leaves(from, boots, &message, &node.disk.picture);
         // The sender's side of the connection is what the opposite direction calls `up`.
         let open = self.links.get(&(to, from)).is_some_and(|back| back.up);
         let link = self.link_mut(from, to);

@@ -12,7 +12,7 @@ pub struct Disk {
     records: Vec<Record>,
     durable: usize,
     /// What the durable records say, for checks of votes that leave.
-    pub view: View,
+    pub picture: Picture,
     /// Records that no longer verify: of this slot, up to this LSN, reported so.
     lost: BTreeMap<Slot, (Lsn, Report)>,
     pub damage: Option<Damage>,
@@ -21,12 +21,12 @@ pub struct Disk {
 
 /// What durable records claim, whatever became of them since.
 #[derive(Clone, Debug, Default)]
-pub struct View {
+pub struct Picture {
     pub hard: HardState,
     pub accepted: BTreeMap<Slot, BTreeSet<Ballot>>,
 }
 
-impl View {
+impl Picture {
     fn add(&mut self, record: &Record) {
         match record {
             Record::HardState(hard) => merge(&mut self.hard, hard),
@@ -67,7 +67,7 @@ impl Disk {
         let fresh: Vec<Record> = self.records[self.durable.min(upto)..upto].to_vec();
         self.durable = self.durable.max(upto);
         for record in &fresh {
-            self.view.add(record);
+            self.picture.add(record);
         }
         fresh
     }

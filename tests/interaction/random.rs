@@ -39,6 +39,11 @@ struct Run {
     break_rate: u64,
     block_rate: u64,
     hand_over_rate: u64,
+    /// Per cent of the steps that deliver, and that let time pass.
+    deliveries: u64,
+    pauses: u64,
+    /// The longest pause.
+    pause_us: u64,
     pub done_reads: u64,
 }
 
@@ -51,9 +56,12 @@ fn plan(seed: u64, random: &mut Random) -> Plan {
         let prepare = least + random.below((usize::from(nodes) - least + 1) as u64) as usize;
         plan.quorums = Quorums { prepare, accept };
     }
-    if random.below(3) == 0 {
-        plan.timing.lease_us = 0;
-    }
+    // Elections may be faster than leases: then only grants and waits keep rivals apart.
+    plan.timing.lease_us = [0, 0, 100_000, 300_000, 300_000, 1_000_000][random.below(6) as usize];
+    plan.timing.election_us = [50_000, 100_000, 300_000][random.below(3) as usize];
+    plan.timing.jitter_us = plan.timing.election_us / 3;
+    plan.timing.heartbeat_us = plan.timing.election_us / 5;
+    plan.timing.retry_us = plan.timing.election_us / 2;
     if random.below(4) == 0 {
         plan.timing.mark_us = 0;
     }
@@ -72,7 +80,9 @@ impl Run {
         cell.quiet = true;
         let hold = random.below(4) > 0;
         for id in cell.ids() {
-            let (offset, rate) = (random.below(10_000_000), 950_000 + random.below(100_001));
+            // Two clocks drift apart by at most the bound of 10 %.
+            let rate = [950_000, 1_000_000, 1_050_000][random.below(3) as usize];
+            let offset = random.below(10_000_000);
             let node = cell.node_mut(id);
             (node.offset, node.rate, node.hold) = (offset, rate, hold);
         }
@@ -83,6 +93,9 @@ impl Run {
             break_rate: often(&mut random, 20),
             block_rate: often(&mut random, 10),
             hand_over_rate: often(&mut random, 6),
+            deliveries: 30 + random.below(30),
+            pauses: 10 + random.below(15),
+            pause_us: [50_000, 250_000, 700_000][random.below(3) as usize],
             cell,
             random,
             reads: Vec::new(),
@@ -119,29 +132,38 @@ impl Run {
         if self.chance(self.block_rate) {
             self.block();
         }
-        if self.chance(self.hand_over_rate) {
-            if let Some(id) = self.leader() {
-                self.cell.step(id, Input::HandOver);
-            }
+        if self.chance(self.hand_over_rate)
+            && let Some(id) = self.leader()
+        {
+            self.cell.step(id, Input::HandOver);
         }
         if self.chance(30) {
             self.repair_one();
         }
-        match self.random.below(100) {
-            0..55 => self.deliver(),
-            55..70 => self.pass_time(),
-            70..85 => self.sync(),
-            85..93 => self.propose(),
-            93..96 => self.read(),
-            _ => {
-                let id = self.any_node();
-                self.cell.serve(id);
-            }
+        let what = self.random.below(100);
+        if what < self.deliveries {
+            self.deliver();
+        } else if what < self.deliveries + self.pauses {
+            self.pass_time();
+        } else {
+            self.act();
         }
         self.finish_reads();
         for id in self.cell.ids() {
             let stopped = &self.cell.node(id).stopped;
             assert!(stopped.is_none(), "node {id} stopped for no reason: {stopped:?}");
+        }
+    }
+
+    fn act(&mut self) {
+        match self.random.below(10) {
+            0..5 => self.sync(),
+            5..7 => self.propose(),
+            7..9 => self.read(),
+            _ => {
+                let id = self.any_node();
+                self.cell.serve(id);
+            }
         }
     }
 
@@ -161,7 +183,7 @@ impl Run {
         let micros = match self.random.below(100) {
             0..70 => self.random.below(500),
             70..95 => self.random.below(20_000),
-            _ => self.random.below(250_000),
+            _ => self.random.below(self.pause_us),
         };
         self.cell.now += micros;
         // A node now and then looks at its clock late.
@@ -355,7 +377,9 @@ impl Run {
     fn progress(&mut self, healthy: &BTreeSet<NodeId>) {
         let timing = self.cell.plan.timing;
         let all: BTreeSet<NodeId> = self.running().into_iter().collect();
-        let end = self.cell.now + ELECTIONS_MAX * (timing.election_us + timing.jitter_us);
+        let elections = ELECTIONS_MAX * (timing.election_us + timing.jitter_us);
+        // A restarted node waits its longest lease, a grantor its grant.
+        let end = self.cell.now + elections + 2 * timing.lease_us;
         let mut asked = None;
         while self.cell.now < end {
             self.cell.wait(10_000, &all);
@@ -410,7 +434,10 @@ fn play(seed: u64, steps: u64, trace: bool) -> Result<(Slot, u64), String> {
     }
     match played {
         Ok(()) => Ok((run.cell.truth.acknowledged, run.done_reads)),
-        Err(why) => Err(why.downcast_ref::<String>().cloned().unwrap_or_default()),
+        Err(why) => {
+            let text = why.downcast_ref::<&str>().map(ToString::to_string);
+            Err(why.downcast_ref::<String>().cloned().or(text).unwrap_or_default())
+        }
     }
 }
 

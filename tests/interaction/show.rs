@@ -2,7 +2,7 @@
 
 use paxosd::paxos::{Effect, Role, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Slot};
-use paxosd::wire::peer::{FetchOutcome, Message, Promise, Report, Witness};
+use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report, Witness};
 
 pub fn role(role: &Role) -> &'static str {
     match role {
@@ -55,15 +55,16 @@ fn outcome(outcome: &FetchOutcome) -> String {
     }
 }
 
+fn meet(m: &Meet) -> String {
+    let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
+    let formed = if m.formed { " formed" } else { "" };
+    let (known, durable, seen) = (known.join(" "), witness(&m.durable), witness(&m.witnessed));
+    format!("meet known=[{known}] durable={durable} witnessed={seen}{formed}")
+}
+
 pub fn message(message: &Message) -> String {
     match message {
-        Message::Meet(m) => {
-            let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
-            let formed = if m.formed { " formed" } else { "" };
-            let (known, durable, seen) =
-                (known.join(" "), witness(&m.durable), witness(&m.witnessed));
-            format!("meet known=[{known}] durable={durable} witnessed={seen}{formed}")
-        }
+        Message::Meet(m) => meet(m),
         Message::Canvass(m) => format!("canvass #{} chosen={}", m.attempt, m.chosen_upto),
         Message::CanvassAnswer(m) => {
             let yes = if m.yes { "yes" } else { "no" };

@@ -4,7 +4,7 @@
 //! per slot across nodes and time, votes that leave only behind durable records that bear them out,
 //! ballots of one leadership each, one valid lease at a time, reads that see what was acknowledged.
 
-use crate::disk::View;
+use crate::disk::Picture;
 use paxosd::types::{Ballot, NodeId, Record, Slot, Value};
 use paxosd::wire::peer::{Accepted, Grant, Message, Prepare, Promise, Report};
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,20 +83,20 @@ impl Truth {
         self.acknowledged = self.acknowledged.max(slot);
     }
 
-    /// A message leaves a node whose durable records say `view` (C1, R02).
-    pub fn leaves(&mut self, node: NodeId, boots: u64, message: &Message, view: &View) {
+    /// A message leaves a node whose durable records say `picture` (C1, R02).
+    pub fn leaves(&mut self, node: NodeId, boots: u64, message: &Message, picture: &Picture) {
         match message {
-            Message::Prepare(prepare) => self.prepare_leaves(node, boots, prepare, view),
-            Message::Promise(promise) => self.promise_leaves(node, promise, view),
-            Message::Accepted(accepted) => self.accepted_leaves(node, accepted, view),
-            Message::Grant(grant) => grant_leaves(node, grant, view),
+            Message::Prepare(prepare) => self.prepare_leaves(node, boots, prepare, picture),
+            Message::Promise(promise) => self.promise_leaves(node, promise, picture),
+            Message::Accepted(accepted) => self.accepted_leaves(node, accepted, picture),
+            Message::Grant(grant) => grant_leaves(node, grant, picture),
             Message::Accept(accept) => {
                 self.proposed(accept.slot, accept.ballot, &accept.value);
-                self.leads(node, boots, accept.ballot, accept.first, view);
+                self.leads(node, boots, accept.ballot, accept.first, picture);
                 self.assert_all_chosen(node, accept.chosen_upto);
             }
             Message::Heartbeat(heartbeat) => {
-                self.leads(node, boots, heartbeat.ballot, heartbeat.first, view);
+                self.leads(node, boots, heartbeat.ballot, heartbeat.first, picture);
                 self.assert_all_chosen(node, heartbeat.chosen_upto);
             }
             Message::Mark(mark) => self.assert_all_chosen(node, mark.chosen_upto),
@@ -131,25 +131,25 @@ impl Truth {
         assert_eq!(ballot.node, node, "a ballot names its leader");
     }
 
-    fn leads(&mut self, node: NodeId, boots: u64, ballot: Ballot, first: Slot, view: &View) {
+    fn leads(&mut self, node: NodeId, boots: u64, ballot: Ballot, first: Slot, picture: &Picture) {
         self.issues(node, boots, ballot);
         let known = *self.firsts.entry(ballot).or_insert(first);
         assert_eq!(known, first, "ballot {ballot} has two first slots (C3)");
-        assert_durable(node, "leads in", ballot, view);
+        assert_durable(node, "leads in", ballot, picture);
     }
 
-    fn prepare_leaves(&mut self, node: NodeId, boots: u64, prepare: &Prepare, view: &View) {
+    fn prepare_leaves(&mut self, node: NodeId, boots: u64, prepare: &Prepare, picture: &Picture) {
         self.issues(node, boots, prepare.ballot);
-        assert_durable(node, "prepares", prepare.ballot, view);
+        assert_durable(node, "prepares", prepare.ballot, picture);
     }
 
-    fn promise_leaves(&mut self, node: NodeId, promise: &Promise, view: &View) {
-        assert_durable(node, "promises", promise.ballot, view);
+    fn promise_leaves(&mut self, node: NodeId, promise: &Promise, picture: &Picture) {
+        assert_durable(node, "promises", promise.ballot, picture);
         self.assert_all_chosen(node, promise.chosen_upto);
         let promised = self.promised.entry(node).or_default();
         *promised = promise.ballot.max(*promised);
         let reports: BTreeMap<Slot, Report> = promise.reports.iter().copied().collect();
-        for (slot, held) in view.accepted.range(promise.chosen_upto.next()..) {
+        for (slot, held) in picture.accepted.range(promise.chosen_upto.next()..) {
             let below = |b: &&Ballot| **b < promise.ballot;
             let Some(highest) = held.iter().filter(below).max() else { continue };
             let damage = promise.damage.filter(|damage| *slot <= damage.upto);
@@ -163,23 +163,23 @@ impl Truth {
         }
         for (slot, report) in &reports {
             if let Report::Accepted(ballot) = report {
-                let held = view.accepted.get(slot).is_some_and(|held| held.contains(ballot));
+                let held = picture.accepted.get(slot).is_some_and(|held| held.contains(ballot));
                 assert!(held, "node {node} reports slot {slot} in {ballot} before it is durable");
             }
         }
     }
 
     /// C3: the claim is cumulative, from the ballot's first slot on.
-    fn accepted_leaves(&mut self, node: NodeId, accepted: &Accepted, view: &View) {
+    fn accepted_leaves(&mut self, node: NodeId, accepted: &Accepted, picture: &Picture) {
         let ballot = accepted.ballot;
-        assert_durable(node, "accepts in", ballot, view);
+        assert_durable(node, "accepts in", ballot, picture);
         let promised = self.promised.get(&node).copied().unwrap_or_default();
         assert!(ballot >= promised, "node {node} acknowledges {ballot}, promised {promised}");
         self.assert_all_chosen(node, accepted.chosen_upto);
         let Some(first) = self.firsts.get(&ballot).copied() else { return };
         let mut slot = first;
         while slot <= accepted.upto {
-            let held = view.accepted.get(&slot).is_some_and(|held| held.contains(&ballot));
+            let held = picture.accepted.get(&slot).is_some_and(|held| held.contains(&ballot));
             assert!(
                 held || self.chosen.contains_key(&slot),
                 "node {node} acknowledges {ballot} up to {}: slot {slot} is not durable (C3)",
@@ -190,9 +190,9 @@ impl Truth {
     }
 }
 
-fn grant_leaves(node: NodeId, grant: &Grant, view: &View) {
-    assert_durable(node, "grants", grant.ballot, view);
-    let longest = view.hard.lease_longest_us;
+fn grant_leaves(node: NodeId, grant: &Grant, picture: &Picture) {
+    assert_durable(node, "grants", grant.ballot, picture);
+    let longest = picture.hard.lease_longest_us;
     assert!(
         longest >= grant.lease_us,
         "node {node} grants {} us, durable is {longest} (C15)",
@@ -200,8 +200,8 @@ fn grant_leaves(node: NodeId, grant: &Grant, view: &View) {
     );
 }
 
-fn assert_durable(node: NodeId, what: &str, ballot: Ballot, view: &View) {
-    let promised = view.hard.promised;
+fn assert_durable(node: NodeId, what: &str, ballot: Ballot, picture: &Picture) {
+    let promised = picture.hard.promised;
     assert!(
         promised >= ballot,
         "node {node} {what} {ballot} before it is durable: promised={promised} (C1)"

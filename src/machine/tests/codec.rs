@@ -4,7 +4,7 @@ use super::{Rig, entries_of, value_of};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::machine::invariants::check_state;
 use crate::machine::{Command, CommandError, Commands, ValueBuilder};
-use crate::types::{Ballot, Index, LogId, Slot, Value};
+use crate::types::{Ballot, Index, LogId, NodeId, Slot, Value};
 use crate::wire::codec::DecodeError;
 use crate::wire::entries::{Entries, EntriesError};
 use proptest::prelude::*;
@@ -14,17 +14,23 @@ use proptest::prelude::*;
 fn the_encoding_is_fixed() {
     let entries = entries_of(&["hi"]);
     let entries = entries.as_ref();
-    let value = value_of(&[
+    let mut builder = ValueBuilder::new();
+    for command in [
         Command::Create { name: "ab", created_ms: 0x0102 },
         Command::Delete { log: LogId(9) },
         Command::Append { log: LogId(9), expect: Some(Index(5)), entries },
         Command::AppendCreate { name: "ab", created_ms: 3, expect: None, entries },
-    ]);
+    ] {
+        builder.push(&command);
+    }
+    let value = builder.build(Ballot::new(0x0304, NodeId(7)), true);
     let crc = crc32c::crc32c(b"hi").to_le_bytes();
     let number = |number: u64| number.to_le_bytes();
     let entry = [&[2, 0, 0, 0][..], &crc, b"hi"].concat();
     let expected: Vec<u8> = [
         &b"PV\x01\x00\x04\x00\x00\x00"[..],
+        &number(0x0304),
+        &[7, 0, 1, 0],
         &[1, 1, 12, 0, 0, 0, 2, 0, b'a', b'b'],
         &number(0x0102),
         &[2, 1, 8, 0, 0, 0],

@@ -72,11 +72,14 @@ struct Model {
     logs: Vec<ModelLog>,
     created: u64,
     slots: u64,
+    /// The last slot held commands, not a no-op.
+    run: bool,
 }
 
 impl Model {
     fn apply(&mut self, ops: &[Op]) -> Vec<Outcome> {
         self.slots += 1;
+        self.run = !ops.is_empty();
         ops.iter().map(|op| self.execute(op)).collect()
     }
 

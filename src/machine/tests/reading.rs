@@ -133,11 +133,11 @@ fn c19_a_read_verifies_slot_log_and_index() {
     // The same shape with the logs exchanged: bytes and checksums are fine, the log is not.
     let exchanged = value_of(&[append(B), append(B)]);
     let first = rig.machine.extents(B, Index(0)).next().unwrap().offset;
-    assert_eq!(first, 8);
+    assert_eq!(first, 20);
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
-    let at_start = crate::machine::Extent { offset: 8, ..extent };
+    let at_start = crate::machine::Extent { offset: 20, ..extent };
     let error = reading.take(&at_start, SLOT, &exchanged).unwrap_err();
-    assert_eq!(error.damage, Damage::OtherLog { offset: 8 });
+    assert_eq!(error.damage, Damage::OtherLog { offset: 20 });
 
     // Fewer entries of this log than the extent says, and more.
     for (commands, found) in [(1, Index(2)), (2, Index(4))] {

@@ -114,8 +114,8 @@ fn a_refused_append_create_leaves_no_trace() {
     assert_eq!(rig.apply(&[put]), [refused]);
     assert_eq!(rig.machine.resolve("a"), None);
     let mut other = Rig::new();
-    other.apply(&[]);
-    assert_eq!(rig.machine, other.machine, "as if a no-op had been applied");
+    other.apply(&[Command::Delete { log: LogId(77) }]);
+    assert_eq!(rig.machine, other.machine, "as if another command had been refused");
 }
 
 // C22: a shard checks that a name hashes to it, and an id of another shard is told apart from an
@@ -318,5 +318,5 @@ fn r23_the_digest_of_a_known_state_is_fixed() {
     let mut rig = Rig::new();
     rig.create("a");
     rig.append(LOG_1, None, &["x", "y"]);
-    assert_eq!(rig.machine.digest(), 0xc9bc_f8db_b362_6531);
+    assert_eq!(rig.machine.digest(), 0x68db_682d_cf82_58d2);
 }
