@@ -76,7 +76,7 @@ impl Raw {
         let mut bytes = Vec::new();
         write_hello(&mut bytes, 1, &hello);
         raw.stream.write_all(&bytes)?;
-        let answer = raw.next(PATIENCE, |frame| read_hello_answer(frame))?;
+        let answer = raw.next(PATIENCE, read_hello_answer)?;
         match answer.map_err(io::Error::other)? {
             HelloAnswer::Welcome(..) => {}
             HelloAnswer::Refused(_, error) => return Err(io::Error::other(error)),
