@@ -10,6 +10,7 @@ mod planted;
 #[path = "../process/rig/mod.rs"]
 mod rig;
 mod run;
+mod watchers;
 
 use run::Settings;
 

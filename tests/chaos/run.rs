@@ -7,10 +7,11 @@ use crate::rig::random::Random;
 use crate::rig::verdict::judge;
 use crate::rig::writer::RunLog;
 use crate::rig::{Cluster, Plan};
+use crate::watchers::Watcher;
 use paxosd::types::ShardId;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const SHARDS: u16 = 2;
@@ -57,28 +58,16 @@ pub fn once(settings: &Settings, run: u64) {
     let mut cluster = Cluster::up(plan);
     let logs = make_logs(&cluster);
     let random = Random::new(seed);
-    let (watch, stop) = (Stopwatch::start(), Arc::new(AtomicBool::new(false)));
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|id| {
-            let own = SHARED_LOGS + usize::from(id);
-            let logs = match Mode::of(id) {
-                Mode::Private => logs[own..=own].to_vec(),
-                Mode::Single | Mode::Pipelined | Mode::Conditional => logs[..SHARED_LOGS].to_vec(),
-            };
-            let client = clients::Start { id, watch, random: random.part(u64::from(id)), logs };
-            let (options, stop) = (clients::options(&cluster), Arc::clone(&stop));
-            thread::spawn(move || client.run(options, &stop))
-        })
-        .collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let threads = start(&cluster, &logs, &random, &stop);
     let mut killer = Killer::new(random.part(1 << 32));
     killer.rage(&mut cluster, Duration::from_secs(settings.seconds));
     stop.store(true, Ordering::Relaxed);
     let mut history = History::default();
-    for client in clients {
-        history.add(client.join().expect("a client's thread does not panic"));
+    for thread in threads {
+        history.add(thread.join().expect("a client's thread does not panic"));
     }
     cluster.wait_ready();
-    (0..SHARDS).for_each(|shard| cluster.wait_same_digest(shard));
     let names: Vec<&str> = logs.iter().map(|log| log.name.as_str()).collect();
     let outcomes = cluster.outcomes(&names);
     let (acknowledged, unknown, refused) = history.outcomes();
@@ -98,6 +87,38 @@ pub fn once(settings: &Settings, run: u64) {
         faults.len(),
         faults[..faults.len().min(FAULTS_SHOWN)].join("\n")
     );
+    (0..SHARDS).for_each(|shard| cluster.wait_same_digest(shard));
+}
+
+/// Starts the clients, and for each node and shard a watcher.
+fn start(
+    cluster: &Cluster,
+    logs: &[RunLog],
+    random: &Random,
+    stop: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<History>> {
+    let watch = Stopwatch::start();
+    let mut threads = Vec::new();
+    for id in 0..CLIENTS {
+        let own = SHARED_LOGS + usize::from(id);
+        let logs = match Mode::of(id) {
+            Mode::Private => logs[own..=own].to_vec(),
+            Mode::Single | Mode::Pipelined | Mode::Conditional => logs[..SHARED_LOGS].to_vec(),
+        };
+        let client = clients::Start { id, watch, random: random.part(u64::from(id)), logs };
+        let (options, stop) = (clients::options(cluster), Arc::clone(stop));
+        threads.push(thread::spawn(move || client.run(options, &stop)));
+    }
+    for node in cluster.ids() {
+        for shard in 0..SHARDS {
+            // The first logs are on the shards in turn.
+            let log = &logs[usize::from(shard)];
+            let (watcher, stop) =
+                (Watcher::new(cluster, node, shard, log, watch), Arc::clone(stop));
+            threads.push(thread::spawn(move || watcher.run(&stop)));
+        }
+    }
+    threads
 }
 
 /// Creates the logs: shared ones and one for each client, about as many on each shard.

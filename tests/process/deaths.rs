@@ -1,8 +1,8 @@
 //! Nodes that die, in order and out of it, while clients append.
 
-use crate::raw::{Raw, append};
 use crate::rig::history::{History, Stopwatch};
 use crate::rig::node::files;
+use crate::rig::raw::{Raw, append};
 use crate::rig::verdict::judge;
 use crate::rig::writer::{Load, RunLog, longest_gap};
 use crate::rig::{Cluster, Plan, poll};
@@ -72,7 +72,7 @@ fn a_second_signal_stops_at_once() {
     let mut asked = Raw::open(&cluster.endpoint(leader), 0);
     let others: Vec<u16> = cluster.ids().filter(|id| *id != leader).collect();
     others.iter().for_each(|id| cluster.node_mut(*id).pause());
-    asked.send(&append("orders", "in flight"));
+    asked.send(&append("orders", "in flight")).unwrap();
     poll::pass(Duration::from_millis(100));
     let node = cluster.node_mut(leader);
     node.signal(Signal::TERM);

@@ -7,7 +7,6 @@ mod damage;
 mod deaths;
 mod dev;
 mod pauses;
-mod raw;
 mod refusals;
 mod rig;
 mod serving;

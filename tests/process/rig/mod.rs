@@ -10,6 +10,7 @@ pub mod place;
 #[path = "../poll.rs"]
 pub mod poll;
 pub mod random;
+pub mod raw;
 pub mod verdict;
 pub mod writer;
 
