@@ -85,10 +85,29 @@ impl Content {
         newest.or_else(|| self.phantom.get(&sector)).copied().unwrap_or_else(|| self.medium(sector))
     }
 
+    /// The medium page by page, because recovery reads much, and over it what is not durable.
     fn read(&self, offset: u64, buf: &mut [u8]) {
-        each_sector(offset, buf.len(), |sector, within, part| {
-            buf[part].copy_from_slice(&self.cached(sector)[within]);
-        });
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            let within = (at % PAGE_BYTES as u64) as usize;
+            let part = (PAGE_BYTES - within).min(buf.len() - done);
+            match self.pages.get(&(at / PAGE_BYTES as u64)) {
+                Some(page) => buf[done..done + part].copy_from_slice(&page[within..within + part]),
+                None => buf[done..done + part].fill(0),
+            }
+            done += part;
+        }
+        let sector = SECTOR_BYTES as u64;
+        let range = offset / sector..(offset + buf.len() as u64).div_ceil(sector);
+        let newest = |entry: (&u64, &Vec<Sector>)| entry.1.last().map(|bytes| (*entry.0, *bytes));
+        let phantom = self.phantom.range(range.clone()).map(|entry| (*entry.0, *entry.1));
+        for (number, bytes) in phantom.chain(self.unsynced.range(range).filter_map(newest)) {
+            let (start, end) = (number * sector, (number + 1) * sector);
+            let (from, upto) = (start.max(offset), end.min(offset + buf.len() as u64));
+            buf[(from - offset) as usize..(upto - offset) as usize]
+                .copy_from_slice(&bytes[(from - start) as usize..(upto - start) as usize]);
+        }
     }
 
     fn write(&mut self, offset: u64, bytes: &[u8]) {

@@ -1,10 +1,13 @@
 //! What goes wrong, and where.
 
+use super::disk::Disk;
+use super::ledger::Ledger;
 use super::plan::Fault;
 use super::queue::{Event, Over};
 use super::violation::Checked;
-use super::world::World;
+use super::world::{World, fresh_disk};
 use crate::shard::Input;
+use crate::types::Incarnation;
 
 /// A disk with this much space left can prepare no segment.
 const FULL_BYTES: u64 = 1 << 20;
@@ -67,6 +70,8 @@ impl World {
                 self.nodes[node].disk.fail_next_sync();
             }
             Fault::HandOver => self.tell(node, Input::HandOver),
+            Fault::Rot => self.rot(self.plan.unlucky)?,
+            Fault::Wipe => self.wipe(self.plan.unlucky)?,
         }
         Ok(())
     }
@@ -87,6 +92,35 @@ impl World {
 
     fn end(&mut self, node: usize, power: bool) -> Checked {
         if self.nodes[node].shard.is_some() || power { self.crash(node, power) } else { Ok(()) }
+    }
+
+    /// The machine loses power, and some of what its disk holds.
+    fn rot(&mut self, node: usize) -> Checked {
+        // One copy of the hard state at a time: a running node has made both of them good.
+        let ran = self.nodes[node].shard.is_some();
+        self.end(node, true)?;
+        self.nodes[node].rotten = true;
+        let what = self.nodes[node].disk.rot(ran, &mut self.dice);
+        self.trace.line(self.now, || format!("n{} rots: {what}", node + 1));
+        Ok(())
+    }
+
+    /// The machine gets a new disk under its old id.
+    fn wipe(&mut self, node: usize) -> Checked {
+        let formed = self.nodes.iter().all(|node| node.formed);
+        if self.nodes[node].wiped || !formed {
+            return Ok(()); // Before, nobody knows it by its old incarnation.
+        }
+        self.end(node, true)?;
+        self.trace.line(self.now, || format!("n{} is wiped", node + 1));
+        let options = self.journal_options();
+        let wiped = &mut self.nodes[node];
+        wiped.identity.incarnation = Incarnation(self.dice.bits() | 1);
+        wiped.disk = Disk::new(fresh_disk(&wiped.identity, &options), self.plan.sync_us);
+        wiped.ledger = Ledger::default();
+        wiped.issued.clear();
+        wiped.wiped = true;
+        Ok(())
     }
 
     /// The directed links that a partition, an isolation or a tangle cuts.

@@ -72,6 +72,8 @@ pub(super) struct History {
     pub(super) acknowledged_since: u64,
     pub(super) acknowledged: u64,
     pub(super) reads: u64,
+    /// Disks rot: an answer may be that an entry is damaged.
+    damage_expected: bool,
 }
 
 /// What marks an entry as the `entry`-th of an operation: its first eight bytes.
@@ -81,6 +83,10 @@ pub(super) fn mark(operation: usize, entry: u64) -> [u8; 8] {
 }
 
 impl History {
+    pub(super) fn new(damage_expected: bool) -> History {
+        History { damage_expected, ..History::default() }
+    }
+
     /// The number of the next operation.
     pub(super) fn next(&self) -> usize {
         self.operations.len()
@@ -149,6 +155,10 @@ impl History {
             Reply::Error(error) if error.outcome == Outcome::NotExecuted => State::Refused,
             _ => State::Done,
         };
+        let damaged = |error: &WireError| error.code == ErrorCode::Damaged;
+        if self.damage_expected && matches!(reply, Reply::Error(error) if damaged(error)) {
+            return Ok(());
+        }
         let place = place_of(operation, upto, reply, oracle).map_err(|mut violation| {
             violation.text += &format!("\n  operation {number}: {operation:?}");
             violation.text += &format!("\n  answered at {upto}: {reply:?}");

@@ -129,6 +129,7 @@ impl Ledger {
         &self,
         recovered: &Recovered,
         firsts: &BTreeMap<Ballot, Slot>,
+        rotten: bool,
     ) -> Checked {
         let check = "claims outlive a crash";
         let (hard, claimed) = (&recovered.hard, &self.claimed);
@@ -143,7 +144,10 @@ impl Ledger {
         let mut slot = recovered.chosen_upto.next().max(*first);
         while slot <= upto {
             let held = recovered.open.get(&slot).map(|held| held.0);
-            ensure(held.is_some_and(|held| held >= ballot), check, || {
+            let report = recovered.reports.get(&slot).map(|report| report.ballot());
+            let damage = recovered.damage.filter(|damage| slot <= damage.upto).map(|d| d.hi);
+            let known_lost = rotten && report.max(damage).is_some_and(|hi| hi >= ballot);
+            ensure(known_lost || held.is_some_and(|held| held >= ballot), check, || {
                 format!("accepted slot {slot} in {ballot} (up to {upto}), the disk has {held:?}")
             })?;
             slot = slot.next();

@@ -71,16 +71,16 @@ impl World {
     }
 
     fn check_recovered(&self, node: usize, recovered: &journal::Recovered) -> Checked {
-        self.nodes[node].ledger.check_recovered(recovered, &self.firsts)?;
+        let rotten = self.nodes[node].rotten;
+        self.nodes[node].ledger.check_recovered(recovered, &self.firsts, rotten)?;
         let last = self.oracle.last();
         ensure(recovered.chosen_upto <= last, "chosen facts name a ballot (C9)", || {
             format!("recovered chosen {}, decided {last}", recovered.chosen_upto)
         })?;
-        ensure(
-            recovered.holes.is_empty() && recovered.reports.is_empty(),
-            "no false damage",
-            || format!("{:?} {:?} {:?}", recovered.holes, recovered.reports, recovered.findings),
-        )?;
+        let whole = recovered.holes.is_empty() && recovered.reports.is_empty();
+        ensure((whole && recovered.damage.is_none()) || rotten, "no false damage", || {
+            format!("{:?} {:?} {:?}", recovered.holes, recovered.reports, recovered.findings)
+        })?;
         for (slot, (ballot, value)) in &recovered.open {
             self.oracle.check_proposal(*slot, *ballot, value)?;
         }

@@ -34,6 +34,10 @@ pub(super) struct Node {
     pub(super) wake_at: Option<u64>,
     /// Client connections that the process knows of, and the client behind each.
     pub(super) conns: BTreeMap<ConnId, usize>,
+    /// The disk has rotted: damage is no surprise.
+    pub(super) rotten: bool,
+    /// The disk was lost and initialised anew: the node is no member any more.
+    pub(super) wiped: bool,
     /// The node has known the cluster to be formed (C13).
     pub(super) formed: bool,
     /// Ballots that the node issued, and the life in which it did (R15).

@@ -1,12 +1,14 @@
 //! The parts of a run: things go wrong; some stay wrong, and progress returns all the same; all is
 //! healed, and everybody agrees.
 
+use super::node::Node;
 use super::plan::Fault;
 use super::queue::Event;
 use super::users::Client;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
 use crate::machine;
+use crate::shard::Shard;
 use std::collections::BTreeSet;
 
 /// Progress returns within so many election timeouts of the last change (R24).
@@ -115,15 +117,16 @@ impl World {
         let needed = self.plan.quorums.prepare.max(self.plan.quorums.accept);
         let spare = self.nodes.len() - needed;
         // A cluster forms only with all of its members (C13).
-        if !self.nodes.iter().all(|node| node.formed) {
-            return Ok(());
+        if !self.nodes.iter().all(|node| node.formed) || self.plan.rots() {
+            return Ok(()); // What is damaged on one may be needed from any other.
         }
-        let faulty = self.dice.below(spare as u64 + 1) as usize;
-        let mut kept = BTreeSet::new();
+        let mut kept: BTreeSet<usize> = self.wiped().collect();
+        let faulty = kept.len() + self.dice.below((spare - kept.len()) as u64 + 1) as usize;
         while kept.len() < faulty {
             kept.insert(self.dice.below(self.nodes.len() as u64) as usize);
         }
-        for node in kept.iter().copied() {
+        let members = kept.iter().copied().filter(|node| !self.nodes[*node].wiped);
+        for node in members.collect::<Vec<_>>() {
             self.nodes[node].kept = true;
             match self.dice.below(3) {
                 0 => self.crash(node, false)?,
@@ -160,6 +163,11 @@ impl World {
         (0..self.nodes.len()).filter(running).any(|node| reached(node) >= needed)
     }
 
+    fn wiped(&self) -> impl Iterator<Item = usize> {
+        let wiped = |(at, node): (usize, &Node)| node.wiped.then_some(at);
+        self.nodes.iter().enumerate().filter_map(wiped)
+    }
+
     fn heal(&mut self) -> Checked {
         self.trace.line(self.now, || "everything is healed".to_string());
         self.mend_all()?;
@@ -176,11 +184,10 @@ impl World {
     /// Nothing is under way, and every node has applied everything.
     fn settled(&self) -> bool {
         let last = self.oracle.last();
-        self.clients.iter().all(Client::is_idle)
-            && self
-                .nodes
-                .iter()
-                .all(|node| node.shard.as_ref().is_some_and(|shard| shard.applied_upto() == last))
+        let whole =
+            |shard: &Shard| shard.applied_upto() == last && shard.replica().holes().is_empty();
+        let agrees = |node: &Node| node.wiped || node.shard.as_ref().is_some_and(whole);
+        self.clients.iter().all(Client::is_idle) && self.nodes.iter().all(agrees)
     }
 
     fn disagreement(&self) -> String {
@@ -206,6 +213,12 @@ impl World {
     fn finish(&mut self) -> Checked {
         for shard in self.nodes.iter().filter_map(|node| node.shard.as_ref()) {
             machine::invariants::check_state(shard.machine());
+        }
+        for node in self.nodes.iter().filter(|node| node.wiped) {
+            let outside = |shard: &Shard| !shard.replica().hard().formed;
+            ensure(node.shard.as_ref().is_none_or(outside), "wiped nodes stay out (R27)", || {
+                format!("node {} came back", node.id)
+            })?;
         }
         self.history.check_order()?;
         self.trace.count([self.now, self.oracle.last().0, self.events]);

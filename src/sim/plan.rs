@@ -34,6 +34,10 @@ pub enum Fault {
     FailSync,
     /// A node is stopped cleanly.
     HandOver,
+    /// A machine loses power, and its disk rots in a place.
+    Rot,
+    /// A node loses its disk and is initialised anew: its peers must refuse it (R27).
+    Wipe,
 }
 
 const FAULTS: [Fault; 14] = [
@@ -100,6 +104,8 @@ pub struct Plan {
     pub fault_us: u64,
     /// What may go wrong.
     pub faults: Vec<Fault>,
+    /// The one node whose disk may rot or be lost: of what was acknowledged, others hold copies.
+    pub unlucky: usize,
 }
 
 impl Plan {
@@ -113,7 +119,15 @@ impl Plan {
         let timing =
             Timing { lease_us, mark_us: *dice.pick(&[0, 1_000, 1_000]), ..Timing::default() };
         let window_slots = *dice.pick(&[2, 8, 32, 256, 256, 256]);
-        let faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(45)).collect();
+        let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(45)).collect();
+        if nodes >= 3 && quorums == Quorums::majority(nodes) {
+            match dice.below(100) {
+                0..=11 => faults.push(Fault::Rot),
+                12..=16 => faults.push(Fault::Wipe),
+                _ => {}
+            }
+        }
+        let unlucky = dice.below(nodes as u64) as usize;
         Plan {
             seed,
             nodes,
@@ -138,7 +152,14 @@ impl Plan {
             chaos_us: *dice.pick(&[4_000_000, 8_000_000, 14_000_000]),
             fault_us: *dice.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
+            unlucky,
         }
+    }
+
+    /// True when the seed's disks rot.
+    #[must_use]
+    pub fn rots(&self) -> bool {
+        self.faults.contains(&Fault::Rot)
     }
 
     /// The plan in one line.

@@ -359,6 +359,9 @@ impl World {
         let logs = self.oracle.logs().filter(|(_, past)| past.exists(last));
         let unread: Vec<(LogId, Index)> = logs.map(|(id, _)| (id, Index(0))).collect();
         for node in 0..self.nodes.len() {
+            if self.nodes[node].wiped {
+                continue;
+            }
             self.add_client(Some(node));
             let client = self.clients.len() - 1;
             self.clients[client].unread = Some(unread.clone());

@@ -56,7 +56,7 @@ impl World {
             clients: Vec::new(),
             next_conn: 0,
             oracle: Oracle::new(),
-            history: History::default(),
+            history: History::new(plan.rots()),
             firsts: BTreeMap::new(),
             trace,
             phase: Phase::Chaos,
@@ -202,6 +202,13 @@ impl World {
     }
 }
 
+/// A disk as `paxosd init` leaves it.
+pub(super) fn fresh_disk(identity: &Identity, options: &JournalOptions) -> MemStorage {
+    let storage = MemStorage::new();
+    journal::format(&storage, identity, SHARD, options).expect("nothing is scripted to fail yet");
+    storage
+}
+
 fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
     let id = NodeId(at as u16 + 1);
     let identity = Identity {
@@ -210,9 +217,8 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         incarnation: Incarnation(dice.bits() | 1),
         shards: 1,
     };
-    let storage = MemStorage::new();
     let options = JournalOptions { segment_bytes: plan.segment_bytes, min_free_bytes: 1 << 20 };
-    journal::format(&storage, &identity, SHARD, &options).expect("nothing is scripted to fail yet");
+    let storage = fresh_disk(&identity, &options);
     let rate = 1_000_000 - plan.drift_ppm + dice.below(2 * plan.drift_ppm + 1);
     Node {
         id,
@@ -229,6 +235,8 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         turn_due: false,
         wake_at: None,
         conns: BTreeMap::new(),
+        rotten: false,
+        wiped: false,
         formed: false,
         issued: BTreeMap::new(),
         free_bytes: 1 << 40,
