@@ -117,6 +117,17 @@ mod tests {
         assert_eq!(resolve(&r, 2, false), Resolution::Value(ballot(2), vec![]));
     }
 
+    /// C5, "use another quorum": what only a lost record says binds nobody, when a prepare quorum
+    /// never accepted it.
+    #[test]
+    fn c05_the_rest_decides_without_the_node_that_lost_a_value() {
+        let r = reports(&[Some(Report::ValueDamaged(ballot(2))), None, None]);
+        assert_eq!(resolve(&r, 2, true), Resolution::Value(ballot(2), vec![]));
+        assert_eq!(resolve(&r[1..], 2, false), Resolution::Noop);
+        let r = reports(&[Some(Report::ValueDamaged(ballot(2))), Some(Report::Damaged(ballot(2)))]);
+        assert_eq!(resolve(&r[1..], 2, false), Resolution::Wait);
+    }
+
     /// C11: a suspect becomes a no-op only when every member answered and none holds a value.
     #[test]
     fn c11_suspect_settles_when_everyone_answered() {

@@ -37,7 +37,7 @@ impl Replica {
             let report =
                 |node: &NodeId| (*node, campaign.promises.get(node).unwrap_or(&own).report(slot));
             let reports: Vec<(NodeId, Option<Report>)> = counted.iter().map(report).collect();
-            match resolve(&reports, self.config.quorums.prepare, everyone) {
+            match self.resolve_slot(slot, reports, everyone) {
                 Resolution::Noop => values.push(Value::noop()),
                 Resolution::Wait => waiting = waiting.or(Some(slot)),
                 Resolution::Value(of, holders) => match self.value_at(slot, of) {
@@ -63,6 +63,37 @@ impl Replica {
             }
             None => Settled::Waiting,
         }
+    }
+
+    /// What may be proposed for a slot. A value that every holder has lost is gone without, where the
+    /// promises of nodes that never accepted it are a prepare quorum by themselves (C5).
+    fn resolve_slot(
+        &self,
+        slot: Slot,
+        mut reports: Vec<(NodeId, Option<Report>)>,
+        everyone: bool,
+    ) -> Resolution {
+        let quorum = self.config.quorums.prepare;
+        let resolution = resolve(&reports, quorum, everyone);
+        let mut others = resolution.clone();
+        while let Resolution::Value(of, holders) = &others {
+            if !self.is_lost(slot, *of, holders) {
+                return others;
+            }
+            let below = |report: &Option<Report>| report.is_none_or(|report| report.ballot() < *of);
+            reports.retain(|(_, report)| below(report));
+            others = resolve(&reports, quorum, false);
+        }
+        if others == Resolution::Wait { resolution } else { others }
+    }
+
+    /// No holder could serve this value, and nobody knows the slot as chosen.
+    fn is_lost(&self, slot: Slot, of: Ballot, holders: &[NodeId]) -> bool {
+        let Role::Candidate(campaign) = &self.role else { return false };
+        let failed = |node: &NodeId| campaign.fetch_failed.contains(&(slot, of, *node));
+        slot > self.learner.target()
+            && self.value_at(slot, of).is_none()
+            && holders.iter().all(failed)
     }
 
     /// This candidate's own promise, as it stands now.

@@ -2,6 +2,7 @@
 
 use super::disk::Disk;
 use super::ledger::Ledger;
+use super::node::Medium;
 use super::plan::Fault;
 use super::queue::{Event, Over};
 use super::violation::Checked;
@@ -98,8 +99,12 @@ impl World {
     fn rot(&mut self, node: usize) -> Checked {
         // One copy of the hard state at a time: a running node has made both of them good.
         let ran = self.nodes[node].shard.is_some();
+        let formed = self.nodes.iter().all(|node| node.formed);
+        if self.nodes[node].is_out() || !formed {
+            return Ok(()); // A cluster forms with all of its members, or not at all (C13).
+        }
         self.end(node, true)?;
-        self.nodes[node].rotten = true;
+        self.nodes[node].medium = Medium::Rotten;
         let what = self.nodes[node].disk.rot(ran, &mut self.dice);
         self.trace.line(self.now, || format!("n{} rots: {what}", node + 1));
         Ok(())
@@ -108,7 +113,7 @@ impl World {
     /// The machine gets a new disk under its old id.
     fn wipe(&mut self, node: usize) -> Checked {
         let formed = self.nodes.iter().all(|node| node.formed);
-        if self.nodes[node].wiped || !formed {
+        if self.nodes[node].is_out() || !formed {
             return Ok(()); // Before, nobody knows it by its old incarnation.
         }
         self.end(node, true)?;
@@ -119,7 +124,7 @@ impl World {
         wiped.disk = Disk::new(fresh_disk(&wiped.identity, &options), self.plan.sync_us);
         wiped.ledger = Ledger::default();
         wiped.issued.clear();
-        wiped.wiped = true;
+        wiped.medium = Medium::Wiped;
         Ok(())
     }
 

@@ -123,6 +123,15 @@ impl Ledger {
         })
     }
 
+    /// True when the last batch was cut, and held what was claimed.
+    pub(super) fn is_cut_short(
+        &self,
+        recovered: &Recovered,
+        firsts: &BTreeMap<Ballot, Slot>,
+    ) -> bool {
+        recovered.torn.is_some() && self.check_recovered(recovered, firsts, true).is_err()
+    }
+
     /// A disk was read back: it holds everything that was claimed. `firsts` has the first slot of
     /// each ballot that proposed.
     pub(super) fn check_recovered(

@@ -1,6 +1,7 @@
 //! Processes start over what their disks hold, stand still, and end.
 
 use super::clock::Clock;
+use super::node::Medium;
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
 use super::world::{SHARD, World};
@@ -19,7 +20,9 @@ const RECOVERY_STEPS_MAX: u64 = 8;
 impl World {
     /// A node's process starts: it reads its journal back, and begins a new life.
     pub(super) fn start(&mut self, node: usize) -> Checked {
-        if self.nodes[node].shard.is_some() {
+        let (running, rotten) =
+            (self.nodes[node].shard.is_some(), self.nodes[node].medium == Medium::Rotten);
+        if running || self.nodes[node].medium == Medium::Lost {
             return Ok(());
         }
         let chaos = self.is_chaos();
@@ -35,6 +38,10 @@ impl World {
                 self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
                 let power = self.dice.one_in(2);
                 return self.crash(node, power);
+            }
+            Err(error @ OpenError::HardStateLost { .. }) if rotten => {
+                self.lose(node, &error.to_string());
+                return Ok(());
             }
             Err(error) => {
                 let text = format!("node {}: {error}", node + 1);
@@ -53,7 +60,13 @@ impl World {
                 recovered.open
             )
         });
-        self.check_recovered(node, &recovered)?;
+        if rotten && self.nodes[node].ledger.is_cut_short(&recovered, &self.firsts) {
+            // The residue of C11: zeros in the last batch are what a power cut leaves, too. Only a
+            // peer that saw it acknowledged could tell, and it may be down.
+            self.lose(node, "its last batch turned to zeros");
+            return Ok(());
+        }
+        self.check_recovered(node, &recovered, rotten)?;
         let options = self.shard_options(node);
         let starting = &mut self.nodes[node];
         starting.life += 1;
@@ -70,8 +83,18 @@ impl World {
         Ok(())
     }
 
-    fn check_recovered(&self, node: usize, recovered: &journal::Recovered) -> Checked {
-        let rotten = self.nodes[node].rotten;
+    /// The disk has lost what no rule of one node can bring back: it does not start any more.
+    fn lose(&mut self, node: usize, why: &str) {
+        self.trace.line(self.now, || format!("n{} is lost: {why}", node + 1));
+        self.nodes[node].medium = Medium::Lost;
+    }
+
+    fn check_recovered(
+        &self,
+        node: usize,
+        recovered: &journal::Recovered,
+        rotten: bool,
+    ) -> Checked {
         self.nodes[node].ledger.check_recovered(recovered, &self.firsts, rotten)?;
         let last = self.oracle.last();
         ensure(recovered.chosen_upto <= last, "chosen facts name a ballot (C9)", || {

@@ -8,6 +8,19 @@ use crate::shard::{Input, Shard};
 use crate::types::{Ballot, ConnId, Lsn, NodeId};
 use std::collections::BTreeMap;
 
+/// What has become of a node's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Medium {
+    /// It holds what was written.
+    Sound,
+    /// It has rotted: damage is no surprise.
+    Rotten,
+    /// It has rotted so far that only an operator can help: the node does not start any more.
+    Lost,
+    /// It was lost and initialised anew: the node is no member any more.
+    Wiped,
+}
+
 /// A machine, and the process on it.
 #[derive(Debug)]
 pub(super) struct Node {
@@ -34,10 +47,7 @@ pub(super) struct Node {
     pub(super) wake_at: Option<u64>,
     /// Client connections that the process knows of, and the client behind each.
     pub(super) conns: BTreeMap<ConnId, usize>,
-    /// The disk has rotted: damage is no surprise.
-    pub(super) rotten: bool,
-    /// The disk was lost and initialised anew: the node is no member any more.
-    pub(super) wiped: bool,
+    pub(super) medium: Medium,
     /// The node has known the cluster to be formed (C13).
     pub(super) formed: bool,
     /// Ballots that the node issued, and the life in which it did (R15).
@@ -50,6 +60,11 @@ impl Node {
     /// The process runs, and is not paused.
     pub(super) fn is_up(&self) -> bool {
         self.shard.is_some() && !self.paused
+    }
+
+    /// The node takes no part any more, for good.
+    pub(super) fn is_out(&self) -> bool {
+        matches!(self.medium, Medium::Lost | Medium::Wiped)
     }
 
     /// The process leads, or believes so.

@@ -1,7 +1,7 @@
 //! The parts of a run: things go wrong; some stay wrong, and progress returns all the same; all is
 //! healed, and everybody agrees.
 
-use super::node::Node;
+use super::node::{Medium, Node};
 use super::plan::Fault;
 use super::queue::Event;
 use super::users::Client;
@@ -120,12 +120,12 @@ impl World {
         if !self.nodes.iter().all(|node| node.formed) || self.plan.rots() {
             return Ok(()); // What is damaged on one may be needed from any other.
         }
-        let mut kept: BTreeSet<usize> = self.wiped().collect();
+        let mut kept: BTreeSet<usize> = self.out().collect();
         let faulty = kept.len() + self.dice.below((spare - kept.len()) as u64 + 1) as usize;
         while kept.len() < faulty {
             kept.insert(self.dice.below(self.nodes.len() as u64) as usize);
         }
-        let members = kept.iter().copied().filter(|node| !self.nodes[*node].wiped);
+        let members = kept.iter().copied().filter(|node| !self.nodes[*node].is_out());
         for node in members.collect::<Vec<_>>() {
             self.nodes[node].kept = true;
             match self.dice.below(3) {
@@ -163,9 +163,10 @@ impl World {
         (0..self.nodes.len()).filter(running).any(|node| reached(node) >= needed)
     }
 
-    fn wiped(&self) -> impl Iterator<Item = usize> {
-        let wiped = |(at, node): (usize, &Node)| node.wiped.then_some(at);
-        self.nodes.iter().enumerate().filter_map(wiped)
+    /// Nodes that take no part any more.
+    fn out(&self) -> impl Iterator<Item = usize> {
+        let out = |(at, node): (usize, &Node)| node.is_out().then_some(at);
+        self.nodes.iter().enumerate().filter_map(out)
     }
 
     fn heal(&mut self) -> Checked {
@@ -186,7 +187,7 @@ impl World {
         let last = self.oracle.last();
         let whole =
             |shard: &Shard| shard.applied_upto() == last && shard.replica().holes().is_empty();
-        let agrees = |node: &Node| node.wiped || node.shard.as_ref().is_some_and(whole);
+        let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
         self.clients.iter().all(Client::is_idle) && self.nodes.iter().all(agrees)
     }
 
@@ -214,7 +215,7 @@ impl World {
         for shard in self.nodes.iter().filter_map(|node| node.shard.as_ref()) {
             machine::invariants::check_state(shard.machine());
         }
-        for node in self.nodes.iter().filter(|node| node.wiped) {
+        for node in self.nodes.iter().filter(|node| node.medium == Medium::Wiped) {
             let outside = |shard: &Shard| !shard.replica().hard().formed;
             ensure(node.shard.as_ref().is_none_or(outside), "wiped nodes stay out (R27)", || {
                 format!("node {} came back", node.id)

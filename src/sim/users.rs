@@ -359,7 +359,7 @@ impl World {
         let logs = self.oracle.logs().filter(|(_, past)| past.exists(last));
         let unread: Vec<(LogId, Index)> = logs.map(|(id, _)| (id, Index(0))).collect();
         for node in 0..self.nodes.len() {
-            if self.nodes[node].wiped {
+            if self.nodes[node].is_out() {
                 continue;
             }
             self.add_client(Some(node));

@@ -7,7 +7,7 @@ use super::disk::Disk;
 use super::history::History;
 use super::ledger::Ledger;
 use super::network::Network;
-use super::node::Node;
+use super::node::{Medium, Node};
 use super::oracle::Oracle;
 use super::phase::Phase;
 use super::plan::Plan;
@@ -235,8 +235,7 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         turn_due: false,
         wake_at: None,
         conns: BTreeMap::new(),
-        rotten: false,
-        wiped: false,
+        medium: Medium::Sound,
         formed: false,
         issued: BTreeMap::new(),
         free_bytes: 1 << 40,

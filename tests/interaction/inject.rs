@@ -100,14 +100,16 @@ pub fn parse(text: &str) -> Message {
             let yes = words.text("yes").is_some();
             Message::CanvassAnswer(CanvassAnswer { attempt, yes, promised, chosen_upto })
         }
-        "learned" => {
-            let of = words.ballot("of");
-            let values = words.text("value").map(|text| (slot, of, value(text)));
-            let (from, values) = (slot, values.into_iter().collect());
-            Message::Learned(Learned { from, chosen_upto, values, damaged: None })
-        }
+        "learned" => learned(&words, slot, chosen_upto),
         "hand-over" => Message::HandOver(HandOver { ballot: words.own_ballot(), chosen_upto }),
         "release" => Message::Release(Release { ballot: words.own_ballot() }),
         other => panic!("no message called {other:?}"),
     }
+}
+
+fn learned(words: &Words<'_>, slot: Slot, chosen_upto: Slot) -> Message {
+    let of = words.ballot("of");
+    let values = words.text("value").map(|text| (slot, of, value(text)));
+    let (from, values) = (slot, values.into_iter().collect());
+    Message::Learned(Learned { from, chosen_upto, values, damaged: None })
 }

@@ -199,19 +199,7 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             let ms = rest.strip_prefix("lease=").expect("only the lease can be changed");
             cell.plan.timing.lease_us = micros(ms);
         }
-        "hold" => cell.node_mut(node(rest)).hold = true,
-        "release" => {
-            let id = node(rest);
-            let last = cell.node(id).disk.last();
-            cell.sync(id, last);
-            cell.node_mut(id).hold = false;
-            cell.auto_sync(id);
-        }
-        "sync" => {
-            let (who, upto) = split(rest);
-            let last = cell.node(node(who)).disk.last();
-            cell.sync(node(who), if upto.is_empty() { last } else { Lsn(number(upto)) });
-        }
+        "hold" | "release" | "sync" => syncs(cell, word, rest),
         "crash" => crash(cell, node(rest)),
         "boot" => {
             for id in nodes(cell, rest) {
@@ -241,6 +229,22 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             }
         }
         other => panic!("no such command: {other:?}"),
+    }
+}
+
+/// What becomes durable, and when.
+fn syncs(cell: &mut Cell, word: &str, rest: &str) {
+    let (who, upto) = split(rest);
+    let id = node(who);
+    let last = cell.node(id).disk.last();
+    match word {
+        "hold" => cell.node_mut(id).hold = true,
+        "release" => {
+            cell.sync(id, last);
+            cell.node_mut(id).hold = false;
+            cell.auto_sync(id);
+        }
+        _ => cell.sync(id, if upto.is_empty() { last } else { Lsn(number(upto)) }),
     }
 }
 
