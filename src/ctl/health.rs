@@ -2,6 +2,7 @@
 
 use crate::client::{ClusterStatus, NodeReport, Role, ShardStatus};
 use crate::types::{NodeId, ShardId};
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// One thing that is wrong.
@@ -27,6 +28,8 @@ pub enum Problem {
         /// How many slots.
         slots: u64,
     },
+    /// Two nodes applied the same slots and came to another state: one of them is wrong (R23).
+    Diverged(ShardId, NodeId, NodeId),
     /// The node does not follow the shard's leader.
     Astray(NodeId, ShardId),
     /// The node is behind.
@@ -53,6 +56,9 @@ impl fmt::Display for Problem {
             Problem::Damaged { node, shard, slots } => {
                 write!(f, "node {node} holds {slots} damaged slots of shard {shard}")
             }
+            Problem::Diverged(shard, a, b) => {
+                write!(f, "nodes {a} and {b} applied the same slots of shard {shard} and differ")
+            }
             Problem::Astray(node, shard) => {
                 write!(f, "node {node} does not follow the leader of shard {shard}")
             }
@@ -73,6 +79,7 @@ impl Problem {
             Problem::Dead { .. }
             | Problem::NoLeader(_)
             | Problem::NoRoom(..)
+            | Problem::Diverged(..)
             | Problem::Damaged { .. } => false,
         }
     }
@@ -118,6 +125,7 @@ pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
         if leader.is_none() {
             problems.push(Problem::NoLeader(shard));
         }
+        problems.extend(diverged(status, shard));
         for (node, state) in shards(status, shard) {
             if state.damaged_slots > 0 {
                 problems.push(Problem::Damaged { node, shard, slots: state.damaged_slots });
@@ -132,6 +140,19 @@ pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
             if slots > 0 {
                 problems.push(Problem::Behind { node, shard, slots });
             }
+        }
+    }
+    problems
+}
+
+/// Nodes that applied as much as another one and whose state differs from it.
+fn diverged(status: &ClusterStatus, shard: ShardId) -> Vec<Problem> {
+    let mut first = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (node, state) in shards(status, shard) {
+        let (like, digest) = *first.entry(state.applied_upto).or_insert((node, state.digest));
+        if digest != state.digest {
+            problems.push(Problem::Diverged(shard, like, node));
         }
     }
     problems
@@ -227,6 +248,17 @@ pub(super) mod tests {
         let mut status = healthy();
         kill(&mut status, 0);
         assert_eq!(problems(&status)[1], Problem::NoLeader(ShardId(0)));
+    }
+
+    /// R23: replicas that applied the same slots must have the same state; others cannot be compared.
+    #[test]
+    fn r23_a_diverged_replica_is_named() {
+        let mut status = healthy();
+        shard(&mut status, 2).digest = 8;
+        assert_eq!(problems(&status), [Problem::Diverged(ShardId(0), NodeId(1), NodeId(3))]);
+        shard(&mut status, 2).applied_upto = Slot(9);
+        let behind = Problem::Behind { node: NodeId(3), shard: ShardId(0), slots: 1 };
+        assert_eq!(problems(&status), [behind]);
     }
 
     /// Of two nodes that say they lead, the one of the higher ballot does; who follows the other is

@@ -61,6 +61,8 @@ pub(crate) struct Restored {
     pub stamp: Stamp,
     pub options: JournalOptions,
     pub tail: Tail,
+    /// How many segment files there are, and their bytes.
+    pub files: (u64, u64),
     /// Segments prepared and not yet in use, and their sizes.
     pub spares: VecDeque<(SegmentId, u64)>,
     pub next_lsn: Lsn,
@@ -98,6 +100,8 @@ pub struct Journal {
     wants_mark: bool,
     next_number: u64,
     tail: Tail,
+    /// How many segment files there are, and their bytes.
+    files: (u64, u64),
     spares: VecDeque<(SegmentId, u64)>,
     in_flight: Option<InFlight>,
     preparing: bool,
@@ -126,6 +130,7 @@ impl Journal {
             wants_mark: false,
             next_number: restored.next_number,
             tail: restored.tail,
+            files: restored.files,
             spares: restored.spares,
             in_flight: None,
             preparing: false,
@@ -191,16 +196,16 @@ impl Journal {
         self.prepare_blocked = false;
     }
 
-    /// Segment files.
+    /// Segment files, the prepared ones included.
     #[must_use]
     pub fn segments(&self) -> u64 {
-        0
+        self.files.0
     }
 
     /// Bytes of segment files on disk.
     #[must_use]
     pub fn disk_bytes(&self) -> u64 {
-        0
+        self.files.1
     }
 
     /// Bytes of records that wait for their batch, headers included.
@@ -310,6 +315,7 @@ impl Journal {
                 had_room.then_some(Event::NoRoom { free_bytes })
             }
             None => {
+                self.files = (self.files.0 + 1, self.files.1 + done.bytes);
                 self.spares.push_back((done.segment, done.bytes));
                 (!had_room).then_some(Event::Room)
             }

@@ -35,16 +35,6 @@ pub struct Recovered {
     pub stats: Stats,
 }
 
-impl Recovered {
-    /// True when a peer that saw this LSN of this node acknowledged before the restart proves that
-    /// more was durable here than was found: a cut that should not have been (C11), or an older
-    /// disk (C13). The node must not vote then.
-    #[must_use]
-    pub fn is_refuted_by(&self, witnessed: Lsn) -> bool {
-        witnessed >= self.next_lsn
-    }
-}
-
 /// A last batch that was cut: never known durable, and a sector of it shows its pre-image (C11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {

@@ -279,6 +279,7 @@ impl Recovery<'_> {
         let next_lsn = ended.next_lsn();
         let spares = self.spares(&ended)?;
         let tail = self.new_tail(&ended, &spares)?;
+        let files = (self.segments.len() as u64, self.segments.iter().map(|s| s.bytes).sum());
         let mut hard = opened.hard.clone();
         hard_state::merge(&mut hard, &self.facts.hard);
         let name = file_name(ended.last);
@@ -303,6 +304,7 @@ impl Recovery<'_> {
             stamp: self.stamp,
             options: *options,
             tail,
+            files,
             spares,
             next_lsn,
             // Past the number of a batch that was cut or cannot be read.

@@ -5,7 +5,7 @@
 
 use paxosd::journal::{
     Done, Event, Identity, Journal, JournalOptions, MemStorage, OpenError, ReadResult, Recovered,
-    StorageError, execute, format, recover,
+    Storage, StorageError, execute, format, recover,
 };
 use paxosd::types::{
     Ballot, ClusterId, HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value,
@@ -315,6 +315,7 @@ impl Rig {
             self.journal.idle_mark();
             self.settle()?;
         }
+        assert_sizes(&self.storage, &self.journal);
         Ok(())
     }
 
@@ -325,6 +326,14 @@ impl Rig {
     pub fn expected(&self) -> Expected {
         add_up(&self.records)
     }
+}
+
+/// What the journal says that it takes on disk is what is there.
+pub fn assert_sizes(storage: &MemStorage, journal: &Journal) {
+    let mut names = storage.list().unwrap();
+    names.retain(|name| name.starts_with("segment-"));
+    let bytes: u64 = names.iter().map(|name| storage.len(name).unwrap()).sum();
+    assert_eq!((journal.segments(), journal.disk_bytes()), (names.len() as u64, bytes));
 }
 
 /// Reads a range of slots through a read job.
