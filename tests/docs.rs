@@ -3,16 +3,39 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+#[path = "docs/logs.rs"]
+mod logs;
 #[path = "docs/markdown.rs"]
 mod markdown;
+#[allow(dead_code)] // The style checker needs more of it.
+#[path = "tidy/source.rs"]
+mod source;
 
-use markdown::{Command, broken_links, commands, headings, spans, table};
+use logs::{Message, messages};
+use markdown::{Command, broken_links, commands, headings, sh_lines, spans, table};
+use source::{Source, files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 
-const PROGRAMS: &[&str] = &["paxosd", "paxosctl", "cluster.sh"];
+const PROGRAMS: &[&str] = &["paxosd", "paxosctl", "cluster.sh", "install.sh", "bootstrap.sh"];
+
+/// Scripts that have flags but no commands.
+const FLAGS_ONLY: &[&str] = &["install.sh", "bootstrap.sh"];
+
+/// What else may begin a line of a ```sh block in OPERATIONS.md, with words that must then follow:
+/// services have one name, and a command is typed as the reader will type it.
+const FOREIGN: &[(&str, &[&str])] = &[
+    ("systemctl", &["paxosd", "daemon-reload"]),
+    ("journalctl", &["-u paxosd"]),
+    ("runuser", &["-u paxosd -- paxosd "]),
+    ("curl", &["http://127.0.0.1:7422/"]),
+    ("cargo", &["build --release"]),
+    ("sudo", &["scripts/install.sh"]),
+    ("install", &["-d -m 0700 -o paxosd -g paxosd "]),
+    ("cp", &["-a "]),
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -43,7 +66,7 @@ fn help(program: &str, arguments: &[&str]) -> String {
     let mut command = match program {
         "paxosd" => process::Command::new(env!("CARGO_BIN_EXE_paxosd")),
         "paxosctl" => process::Command::new(env!("CARGO_BIN_EXE_paxosctl")),
-        _ => process::Command::new(root().join("scripts/cluster.sh")),
+        script => process::Command::new(root().join("scripts").join(script)),
     };
     let output = command.args(arguments).output().unwrap();
     assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
@@ -57,6 +80,10 @@ fn surface(program: &str) -> BTreeMap<String, BTreeSet<String>> {
         words.filter(|word| word.starts_with('-')).map(str::to_string).collect()
     };
     let mut found = BTreeMap::new();
+    if FLAGS_ONLY.contains(&program) {
+        found.insert(String::new(), flags(&help(program, &["--help"])));
+        return found;
+    }
     if program == "cluster.sh" {
         let text = help(program, &["help"]);
         for line in text.lines() {
@@ -86,7 +113,11 @@ fn fault_of(
     known: &BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 ) -> Option<String> {
     let program = &known[&command.program];
-    let Some(name) = &command.name else { return None };
+    let none = String::new();
+    let name = match FLAGS_ONLY.contains(&command.program.as_str()) {
+        true => &none,
+        false => command.name.as_ref()?,
+    };
     let Some(flags) = program.get(name) else {
         return Some(format!("`{} {name}` is no command of it", command.program));
     };
@@ -110,8 +141,14 @@ fn commands_in_documents_exist() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    for wanted in [("paxosd", "init"), ("paxosctl", "append"), ("cluster.sh", "up")] {
-        let wanted = (wanted.0.to_string(), Some(wanted.1.to_string()));
+    for wanted in [
+        ("paxosd", Some("init")),
+        ("paxosctl", Some("append")),
+        ("cluster.sh", Some("up")),
+        ("install.sh", None),
+        ("bootstrap.sh", None),
+    ] {
+        let wanted = (wanted.0.to_string(), wanted.1.map(str::to_string));
         assert!(seen.contains(&wanted), "no document shows {wanted:?}");
     }
 }
@@ -137,7 +174,7 @@ fn links_lead_somewhere() {
 #[test]
 fn names_in_documents_exist() {
     // A `snake_case` name in a document is a name of the configuration, the code or a script.
-    let mut sources = read("paxosd.toml") + &read("scripts/cluster.sh");
+    let mut sources = read("paxosd.toml") + &read("scripts/cluster.sh") + &read(".ci/tour.py");
     let mut folders = vec![root().join("src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
@@ -208,6 +245,67 @@ fn exit_codes_are_as_written() {
     }
 }
 
+/// What the whole source logs as warnings and errors.
+fn logged() -> BTreeSet<Message> {
+    let sources = files(root(), "src", &[".rs"]);
+    let parse = |path: &String| Source::parse(path, &read(path)).unwrap();
+    sources.iter().flat_map(|path| messages(&parse(path))).collect()
+}
+
+#[test]
+fn every_warning_is_explained() {
+    // The table of OPERATIONS.md has every warning and error of the log, and no other.
+    let rows = table(&read("docs/OPERATIONS.md"), "Warnings and errors of the log");
+    let written: BTreeSet<Message> =
+        rows.iter().map(|row| (row[0].clone(), row[1].trim_matches('`').to_string())).collect();
+    assert_eq!(written.len(), rows.len(), "a message stands there twice");
+    assert!(rows.iter().all(|row| row[2].len() > 20), "a message is not explained");
+    let logged = logged();
+    assert!(logged.len() > 20, "the source logs only {logged:?}");
+    let row = |(level, text): &Message| format!("| {level} | `{text}` | … |");
+    let missing: Vec<String> = logged.difference(&written).map(row).collect();
+    let stale: Vec<String> = written.difference(&logged).map(row).collect();
+    assert!(
+        missing.is_empty() && stale.is_empty(),
+        "docs/OPERATIONS.md, \"Warnings and errors of the log\":\n\
+         logged, and not explained:\n{}\nexplained, and logged nowhere:\n{}",
+        missing.join("\n"),
+        stale.join("\n")
+    );
+}
+
+/// What is wrong with a line that an operator is to type.
+fn fault_of_line(line: &str) -> Option<String> {
+    let first = line.split_whitespace().next()?;
+    let program = first.rsplit('/').next().unwrap_or(first);
+    if PROGRAMS.contains(&program) {
+        return None;
+    }
+    match FOREIGN.iter().find(|(name, _)| *name == first) {
+        None => Some(format!("`{first}` is no program that an operator is known to have")),
+        Some((_, follow)) if follow.iter().any(|words| line.contains(words)) => None,
+        Some((_, follow)) => Some(format!("`{line}` says none of {follow:?}")),
+    }
+}
+
+#[test]
+fn operators_type_what_is_known() {
+    // Each line of a ```sh block in OPERATIONS.md is a command of ours, or of the system for us;
+    // what it can run here stands in ```console blocks, which .ci/tour.py runs.
+    let text = read("docs/OPERATIONS.md");
+    let lines = sh_lines(&text);
+    assert!(lines.len() > 10, "OPERATIONS.md has only {} commands", lines.len());
+    let faults: Vec<String> = lines
+        .iter()
+        .filter_map(|(at, line)| Some(format!("{at}: {}", fault_of_line(line)?)))
+        .collect();
+    assert!(faults.is_empty(), "docs/OPERATIONS.md:{}", faults.join("\ndocs/OPERATIONS.md:"));
+    let commands = text.matches("\n$ ").count();
+    assert!(commands > 20, "only {commands} commands of OPERATIONS.md are run");
+    let run = read(".ci/run");
+    assert!(run.contains("tour.py README.md") && run.contains("tour.py docs/OPERATIONS.md"));
+}
+
 #[test]
 fn a_rotten_document_is_found() {
     // Each check above is shown a document that it must not accept.
@@ -230,6 +328,14 @@ fn a_rotten_document_is_found() {
         (5, None),
     ];
     assert_eq!(found, expected);
+
+    let sample = "fn f() { log::warn!(\"a {b} {{c}} \\\n   d\"); log::info!(\"e\"); }\n\
+                  #[test]\nfn g() { log::error!(\"h\"); }";
+    let found = messages(&Source::parse("src/a.rs", sample).unwrap());
+    assert_eq!(found, [("warn".to_string(), "a … {c} d".to_string())]);
+    for line in ["systemctl restart paxos", "rm -rf /", "runuser -u root -- paxosd init"] {
+        assert!(fault_of_line(line).is_some(), "{line}");
+    }
 
     let links = "[a](there.md) [b](gone.md)\n```\n[c](gone.md)\n```\n[d](https://x.org/)\n[e](#f)";
     let faults = broken_links(links, |target, _| target == "there.md");

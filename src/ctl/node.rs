@@ -65,7 +65,12 @@ enum Command {
 #[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration; the sample paxosd.toml explains every key
-    #[arg(long, value_name = "FILE", env = "PAXOSD_CONFIG", default_value = "/etc/paxosd.toml")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PAXOSD_CONFIG",
+        default_value = "/etc/paxosd/paxosd.toml"
+    )]
     config: PathBuf,
 }
 
@@ -138,6 +143,12 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
         config.members.len(),
         config.shards
     );
+    if !(config.listen.is_loopback() && config.listen_peer.is_loopback()) {
+        logging::complain(
+            "warning: insecure_listen = true: whoever reaches its ports may read, write and \
+             delete; let a firewall keep them for hosts that are trusted",
+        );
+    }
     Ok(())
 }
 

@@ -39,6 +39,15 @@ pub fn spans(text: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// The lines of shell blocks, comments left out.
+pub fn sh_lines(text: &str) -> Vec<(usize, String)> {
+    let typed = lines(text).into_iter().filter(|(_, _, block)| *block == Some("sh"));
+    let typed =
+        typed.map(|(at, line, _)| (at, line.split(" # ").next().unwrap_or_default().trim()));
+    let typed = typed.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    typed.map(|(at, line)| (at, line.to_string())).collect()
+}
+
 /// Commands of the named programs, in shell blocks and in code spans.
 pub fn commands(text: &str, programs: &[&str]) -> Vec<Command> {
     let mut found = Vec::new();
@@ -61,7 +70,13 @@ pub fn commands(text: &str, programs: &[&str]) -> Vec<Command> {
 fn commands_of_line(line: usize, text: &str, programs: &[&str]) -> Vec<Command> {
     let mut found = Vec::new();
     for simple in text.split(['|', ';', '&', '(', ')']) {
-        let mut words = simple.split_whitespace().skip_while(|word| word.contains('='));
+        // What stands behind `runuser … --` is the command that it runs.
+        let simple = simple.trim();
+        let own = match simple.strip_prefix("runuser ").and_then(|rest| rest.split_once(" -- ")) {
+            Some((_, own)) => own,
+            None => simple.strip_prefix("sudo ").unwrap_or(simple),
+        };
+        let mut words = own.split_whitespace().skip_while(|word| word.contains('='));
         let Some(first) = words.next() else { continue };
         let program = first.rsplit('/').next().unwrap_or(first);
         if !programs.contains(&program) {
