@@ -62,7 +62,7 @@ add_node() {
     misuse "--node $spec: the id must be a number from 1 to 65535."
   fi
   [[ -z ${host[$id]:-} ]] || misuse "--node $spec: id $id is ${host[$id]} already; each node needs its own."
-  if [[ $rest =~ ^(\[[0-9A-Fa-f:.]+\])(:(.*))?$ || $rest =~ ^([A-Za-z0-9._-]+)(:(.*))?$ ]]; then
+  if [[ $rest =~ ^(\[[0-9A-Fa-f:.]+\])(:([^:]*))?$ || $rest =~ ^([A-Za-z0-9._-]+)(:([^:]*))?$ ]]; then
     name=${BASH_REMATCH[1]}
     if [[ -n ${BASH_REMATCH[2]} ]]; then at=${BASH_REMATCH[3]}; fi
   else

@@ -5,6 +5,9 @@ use crate::source::{Kind, Source};
 /// A message that the log may show: its level, and its text with `…` for what differs.
 pub type Message = (String, String);
 
+/// How many tokens above a call the choice of its level may stand.
+const LOOK_BACK: usize = 40;
+
 /// Every warning and error of a file outside its tests.
 ///
 /// # Panics
@@ -12,21 +15,38 @@ pub type Message = (String, String);
 pub fn messages(source: &Source) -> Vec<Message> {
     let mut found = Vec::new();
     for at in 0..source.tokens.len() {
-        let level = match source.text(at) {
-            "warn" | "error" if is_of_log(source, at) => source.text(at).to_string(),
-            // Its level is found out while it runs, and it may be a warning.
-            "log" if is_of_log(source, at) => "warn".to_string(),
-            _ => continue,
-        };
-        let arguments = at + 3..source.tokens[at + 2].close;
+        let Some((level, open)) = level_of(source, at) else { continue };
+        let arguments = open + 1..source.tokens[open].close;
         let literal = arguments.clone().find(|at| source.tokens[*at].kind == Kind::Literal);
         let line = source.tokens[at].line;
         let literal = literal.unwrap_or_else(|| {
             panic!("{}:{line}: log a literal text, for the documents", source.path)
         });
-        found.push((level, template(source.text(literal))));
+        found.push((level.to_string(), template(source.text(literal))));
     }
     found
+}
+
+/// The level of the call at a token, and where its arguments open; nothing where none is called.
+fn level_of(source: &Source, at: usize) -> Option<(&'static str, usize)> {
+    match source.text(at) {
+        "warn" if is_of_log(source, at) => Some(("warn", at + 2)),
+        "error" if is_of_log(source, at) => Some(("error", at + 2)),
+        // Its level is found out while it runs, from levels named a little above.
+        "log" if is_of_log(source, at) => {
+            let named = |level| (at.saturating_sub(LOOK_BACK)..at).any(|t| source.text(t) == level);
+            match (named("Warn"), named("Error")) {
+                (_, true) => Some(("error", at + 2)),
+                (true, false) => Some(("warn", at + 2)),
+                (false, false) => None,
+            }
+        }
+        // What the node says at its end, whatever becomes of the logger.
+        "last_words" if source.text(at + 1) == "(" && source.text(at.checked_sub(1)?) != "fn" => {
+            (!source.tokens[at].test).then_some(("error", at + 1))
+        }
+        _ => None,
+    }
 }
 
 /// True at the name of a macro of `log` that is called outside tests.
