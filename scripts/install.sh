@@ -345,7 +345,7 @@ cmd_uninstall() {
   if [[ -d $root$prefix/share/doc/paxosd ]]; then
     act "remove $root$prefix/share/doc/paxosd" rm -rf "$root$prefix/share/doc/paxosd"
   fi
-  for file in "$root$prefix"/share/man/man?/paxos{d,ctl}{,.*}.? \
+  for file in "$root$prefix"/share/man/man?/paxos{d,ctl}{,.*,-*}.? \
     "$root$prefix"/share/{bash-completion/completions/,zsh/site-functions/_,fish/vendor_completions.d/}paxos{d,ctl}{,.fish}; do
     take_away "${file#"$root"}"
   done
