@@ -231,6 +231,55 @@ fn failures_name_endpoint_stage_and_next_step() {
     }
 }
 
+/// Each way to miss a node names the stage, for every endpoint that was tried, and what to do.
+#[test]
+fn every_endpoint_is_named_with_its_stage() {
+    let says = |ran: &Ran, parts: &[&str]| {
+        for part in parts {
+            assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);
+        }
+    };
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = deaf.local_addr().unwrap().to_string();
+    let ran = run_at(&[free.clone(), silent.clone()], "list", b"");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    let refused = format!("; {free}: cannot connect");
+    says(&ran, &["reach the cluster: not executed", &silent, "stage hello", &refused]);
+    says(&ran, &["stage connect", "next: its host takes connections, but the node is silent"]);
+
+    for wrong in ["127.0.0.1", "127.0.0.1:99999"] {
+        let ran = run_at(&[wrong.to_string()], "list", b"");
+        assert_eq!(ran.code, 2, "{ran:?}");
+        says(&ran, &[wrong, "host:port", "stage resolve", "next: give --endpoints"]);
+    }
+    let ran = run_at(&["no-such-host.invalid:7420".to_string()], "list", b"");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    says(&ran, &["no-such-host.invalid:7420", "stage resolve", "next: check the endpoint's host"]);
+}
+
+/// A port that speaks HTTP, as the admin port does, is said to be one.
+#[test]
+fn an_http_port_is_said_to_be_one() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = server.local_addr().unwrap().to_string();
+    // Ends with the test's process.
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        for mut socket in server.incoming().map_while(Result::ok) {
+            let _any_part_of_it = socket.read(&mut [0; 4096]);
+            let answer = "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\nnot a request\n";
+            let _the_client_may_be_gone = socket.write_all(answer.as_bytes());
+            kept.push(socket);
+        }
+    });
+    let ran = run_at(&[endpoint.clone()], "list", b"");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    for part in [endpoint.as_str(), "it speaks HTTP", "stage hello", "next: name the client port"] {
+        assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);
+    }
+}
+
 /// An append with `--expect` whose answer is lost is looked up: certain is only that it was not
 /// executed.
 #[test]

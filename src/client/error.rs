@@ -34,6 +34,19 @@ pub struct Failure {
     pub attempts: u32,
     /// The time given, when running out of it ended the operation.
     pub gave_up_after: Option<Duration>,
+    /// How the last attempts on other nodes ended, where others were tried in vain.
+    pub elsewhere: Vec<Elsewhere>,
+}
+
+/// How the last attempt on another node ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The node, as `host:port`.
+    pub endpoint: String,
+    /// How far the attempt came.
+    pub stage: Stage,
+    /// Why it failed.
+    pub why: String,
 }
 
 /// How far an attempt came, in the order of the way there.
@@ -114,7 +127,7 @@ pub enum Invalid {
     #[error("no endpoint was given")]
     NoEndpoint,
     /// An endpoint is not `host:port`.
-    #[error("the endpoint {0:?} is not host:port")]
+    #[error("the endpoint {0:?} is not host:port with a port of 1 to 65535")]
     Endpoint(String),
     /// The log's id names a shard that the cluster does not have.
     #[error("shard {shard} does not exist: the cluster has {shards}")]
@@ -129,9 +142,12 @@ pub enum Invalid {
 /// How a node breaks the protocol.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ProtocolError {
+    /// It speaks HTTP: an admin port, a web server, a proxy.
+    #[error("it speaks HTTP")]
+    Http,
     /// Its bytes are no frames.
     #[error(transparent)]
-    Frame(#[from] FrameError),
+    Frame(FrameError),
     /// A frame is no message.
     #[error(transparent)]
     Message(#[from] DecodeError),
@@ -152,13 +168,27 @@ pub enum ProtocolError {
     EmptyMap,
 }
 
+impl From<FrameError> for ProtocolError {
+    fn from(error: FrameError) -> ProtocolError {
+        match error {
+            // The first word of an HTTP answer stands where a frame has its length.
+            FrameError::TooLarge { bytes, .. } if bytes.to_le_bytes() == *b"HTTP" => {
+                ProtocolError::Http
+            }
+            FrameError::TooLarge { .. } | FrameError::Checksum { .. } => {
+                ProtocolError::Frame(error)
+            }
+        }
+    }
+}
+
 /// What was asked, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     verb: &'static str,
     object: Option<LogRef>,
     /// The index that an append expects, if it does: it can be settled.
-    expects: bool,
+    pub(super) expects: bool,
 }
 
 impl Operation {
@@ -182,7 +212,7 @@ impl Operation {
             }
             Request::Read(read) => on("read", &read.log),
             Request::Status => Operation::plain("status"),
-            Request::Map => Operation::plain("fetch the cluster map"),
+            Request::Map => Operation::plain("reach the cluster"),
             Request::Ping => Operation::plain("ping"),
         }
     }
@@ -267,46 +297,6 @@ impl Failure {
     pub fn code(&self) -> Option<ErrorCode> {
         self.wire().map(|error| error.code)
     }
-
-    /// What the caller can do now: a sentence.
-    #[must_use]
-    pub fn next_step(&self) -> &'static str {
-        match self.outcome {
-            Outcome::Unknown if self.operation.expects => {
-                "settle it: read the log at the expected index and compare"
-            }
-            Outcome::Unknown => {
-                "look whether it took effect before doing it again: it may be executed, or still \
-                 become so"
-            }
-            Outcome::Executed => "do not do it again",
-            Outcome::NotExecuted => self.next_step_not_executed(),
-        }
-    }
-
-    fn next_step_not_executed(&self) -> &'static str {
-        if matches!(self.cause, Cause::PriorFailed) {
-            return "see the first failure, then resume from there";
-        }
-        match self.stage {
-            Stage::Resolve => "check the endpoint's host name",
-            Stage::Connect => "check the endpoints, and that paxosd runs there",
-            Stage::Hello => "check that the endpoint is the client port of a node of this cluster",
-            Stage::Leader | Stage::Quorum => {
-                "check that a majority of the nodes runs, then try again"
-            }
-            Stage::Disk => "free space, or look at the node's log; trying again is safe",
-            Stage::Request => match self.code() {
-                Some(ErrorCode::UnknownLog) => "create the log first, or append with create",
-                Some(ErrorCode::LogExists) => "use the log as it is, or choose another name",
-                Some(ErrorCode::ExpectMismatch) => {
-                    "read what was appended since, then expect the actual next index"
-                }
-                Some(ErrorCode::TooLarge) => "send less at once",
-                Some(_) | None => "change the request",
-            },
-        }
-    }
 }
 
 impl ClientError {
@@ -319,14 +309,20 @@ impl ClientError {
     /// The request cannot be sent as it is: nothing was.
     #[must_use]
     pub fn invalid(operation: Operation, what: impl Into<Invalid>) -> ClientError {
+        let what = what.into();
+        let stage = match &what {
+            Invalid::Endpoint(_) | Invalid::NoEndpoint => Stage::Resolve,
+            Invalid::Name(_) | Invalid::Entries(_) | Invalid::NoShard { .. } => Stage::Request,
+        };
         ClientError::new(Failure {
             operation,
             outcome: Outcome::NotExecuted,
-            stage: Stage::Request,
+            stage,
             endpoint: None,
-            cause: Cause::Invalid(what.into()),
+            cause: Cause::Invalid(what),
             attempts: 0,
             gave_up_after: None,
+            elsewhere: Vec::new(),
         })
     }
 
@@ -356,7 +352,11 @@ impl fmt::Display for ClientError {
         if let Some(given) = failure.gave_up_after {
             write!(f, "; gave up after {} and {}", Seconds(given), Attempts(failure.attempts))?;
         }
-        write!(f, "); next: {}", failure.next_step())
+        f.write_str(")")?;
+        for Elsewhere { endpoint, stage, why } in &failure.elsewhere {
+            write!(f, "; {endpoint}: {why} (stage {stage})")?;
+        }
+        write!(f, "; next: {}", failure.next_step())
     }
 }
 

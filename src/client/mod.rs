@@ -9,6 +9,7 @@
 //! Protocol and sockets are apart: `session`, `routes`, `verdict`, `window` hold the logic and
 //! touch no socket; `link` is the only place that does.
 
+mod advice;
 mod api;
 mod core;
 mod deadline;
@@ -28,7 +29,9 @@ mod window_tests;
 
 pub use self::api::{AppendOptions, ReadOptions};
 pub use self::core::Client;
-pub use self::error::{Cause, ClientError, Failure, Invalid, Operation, ProtocolError, Stage};
+pub use self::error::{
+    Cause, ClientError, Elsewhere, Failure, Invalid, Operation, ProtocolError, Stage,
+};
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::settle::Settlement;

@@ -152,7 +152,7 @@ impl Session {
             let limit = match frames.next(&mut rest) {
                 Ok(Some(frame)) => self.frame(&frame),
                 Ok(None) => break Ok(()),
-                Err(error) => break Err(ProtocolError::Frame(error).into()),
+                Err(error) => break Err(ProtocolError::from(error).into()),
             };
             taken = bytes.len() - rest.len();
             match limit {

@@ -1,10 +1,10 @@
 //! The attempts of one operation: how many, until when, and what to say when they have failed.
 
 use super::deadline::{Backoff, Deadline};
-use super::error::{Cause, ClientError, Failure, Operation, Stage};
+use super::error::{Cause, ClientError, Elsewhere, Failure, Operation, Stage};
 use super::link::Fault;
 use crate::wire::error::{Outcome, Retry};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Why an attempt did not bring an answer, and what may be done now.
@@ -36,6 +36,8 @@ pub struct Tries {
     redirected: bool,
     /// The failure that came furthest; of equals the last.
     furthest: Option<Fault>,
+    /// How the last attempt on each node ended.
+    ends: BTreeMap<String, (Stage, String)>,
     /// Nodes that will refuse for ever: of another cluster or version, or no paxosd at all.
     hopeless: BTreeSet<String>,
 }
@@ -52,6 +54,7 @@ impl Tries {
             attempts: 0,
             redirected: false,
             furthest: None,
+            ends: BTreeMap::new(),
             hopeless: BTreeSet::new(),
         }
     }
@@ -75,6 +78,9 @@ impl Tries {
     pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
         if refuses_for_good(&fault) {
             self.hopeless.insert(fault.endpoint.clone());
+        }
+        if !fault.endpoint.is_empty() {
+            self.ends.insert(fault.endpoint.clone(), (fault.stage, fault.cause.to_string()));
         }
         if self.furthest.as_ref().is_none_or(|furthest| furthest.stage <= fault.stage) {
             self.furthest = Some(fault);
@@ -100,13 +106,21 @@ impl Tries {
     #[must_use]
     pub fn fail(&self, outcome: Outcome, fault: Fault) -> ClientError {
         let silent = matches!(fault.cause, Cause::Silent { .. });
-        self.failure(outcome, fault, silent.then_some(self.allowed))
+        // What other nodes said before is no part of an answer.
+        self.failure(outcome, fault, silent.then_some(self.allowed), Vec::new())
     }
 
     fn give_up(&mut self, gave_up_after: Option<Duration>) -> ClientError {
         let none = Fault { stage: Stage::Connect, endpoint: String::new(), cause: Cause::NoTime };
         let fault = self.furthest.take().unwrap_or(none);
-        self.failure(Outcome::NotExecuted, fault, gave_up_after)
+        let tried = self.ends.iter().filter(|(endpoint, _)| **endpoint != fault.endpoint);
+        let elsewhere = tried.map(|(endpoint, (stage, why))| Elsewhere {
+            endpoint: endpoint.clone(),
+            stage: *stage,
+            why: why.clone(),
+        });
+        let elsewhere = elsewhere.collect();
+        self.failure(Outcome::NotExecuted, fault, gave_up_after, elsewhere)
     }
 
     fn failure(
@@ -114,6 +128,7 @@ impl Tries {
         outcome: Outcome,
         fault: Fault,
         gave_up_after: Option<Duration>,
+        elsewhere: Vec<Elsewhere>,
     ) -> ClientError {
         ClientError::new(Failure {
             operation: self.operation.clone(),
@@ -123,6 +138,7 @@ impl Tries {
             cause: fault.cause,
             attempts: self.attempts,
             gave_up_after,
+            elsewhere,
         })
     }
 }
@@ -172,6 +188,23 @@ mod tests {
         let error = ended.expect_err("15 ms are over after ten pauses");
         assert_eq!((error.stage, error.outcome), (Stage::Leader, Outcome::NotExecuted));
         assert_eq!(error.gave_up_after, Some(Duration::from_millis(15)));
+        assert_eq!(error.elsewhere, [], "there was only one node");
+    }
+
+    /// The last word of each other node is told as well.
+    #[test]
+    fn every_node_that_was_tried_is_reported() {
+        let mut tries = tries(60_000);
+        let mut ended = Ok(());
+        for endpoint in ["n1:1", "n2:1", "n1:1", "n3:1"] {
+            let wrong = Cause::Refused(WireError::new(ErrorCode::WrongCluster, "another cluster"));
+            let fault = Fault { stage: Stage::Hello, endpoint: endpoint.to_string(), cause: wrong };
+            ended = tries.again(fault, Pause::AtLeast(Duration::ZERO), 3);
+        }
+        let error = ended.expect_err("all three nodes refuse for good");
+        assert_eq!(error.endpoint.as_deref(), Some("n3:1"));
+        let others: Vec<&str> = error.elsewhere.iter().map(|at| at.endpoint.as_str()).collect();
+        assert_eq!(others, ["n1:1", "n2:1"]);
     }
 
     /// When every node refuses for good, nobody waits for the deadline.

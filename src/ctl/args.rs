@@ -3,7 +3,9 @@
 use crate::limits;
 use clap::builder::FalseyValueParser;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// What `--help` says below the options of every command.
@@ -115,6 +117,21 @@ pub enum Command {
     Status,
     /// Wait until the cluster works
     Wait(Wait),
+    /// Check a stopped node's data, changing nothing; exit 11 on damage
+    Verify(Verify),
+    /// Measure how fast a directory's disk syncs, and warn where a sync means nothing
+    DiskCheck(DiskCheck),
+    /// Print the script that completes paxosctl's commands and flags in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of paxosctl, or write the pages of both programs
+    Man {
+        /// Write all pages below DIR, into man1, man5 and man8, such as /usr/share/man
+        #[arg(long, env = "PAXOSCTL_DIR", value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
 }
 
 /// `append`.
@@ -194,6 +211,57 @@ pub struct Wait {
     pub ready: bool,
 }
 
+/// `verify`.
+#[derive(Debug, Args)]
+pub struct Verify {
+    /// A node's data directory, or one shard-… directory in it
+    pub dir: PathBuf,
+}
+
+/// `disk-check`.
+#[derive(Debug, Args)]
+pub struct DiskCheck {
+    /// The directory whose disk is measured; a file is written there and removed again
+    pub dir: PathBuf,
+    /// How long to measure
+    #[arg(
+        long,
+        env = "PAXOSCTL_SECONDS",
+        value_name = "SECONDS",
+        default_value = "5",
+        value_parser = parse_seconds
+    )]
+    pub seconds: Duration,
+    /// Size of the file: a number of bytes, KiB, MiB or GiB, from 1MiB to 1024GiB
+    #[arg(
+        long,
+        env = "PAXOSCTL_BYTES",
+        value_name = "SIZE",
+        default_value = "64MiB",
+        value_parser = parse_size
+    )]
+    pub bytes: u64,
+}
+
+/// Reads a number of bytes with a unit, and rounds it up to whole blocks.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| "is not a number of bytes".to_string())?;
+    let scale: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
+    };
+    let bytes = number.saturating_mul(scale);
+    if !(1 << 20..=1 << 40).contains(&bytes) {
+        return Err("must lie between 1MiB and 1024GiB".to_string());
+    }
+    Ok(bytes.next_multiple_of(limits::BLOCK_BYTES as u64))
+}
+
 /// Reads a positive number of seconds, fractions allowed, at most a day.
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "is not a number of seconds".to_string())?;
@@ -246,6 +314,18 @@ mod tests {
         assert_eq!(cli.global.timeout, Some(Duration::from_millis(500)));
     }
 
+    /// Sizes come with and without a unit, and are whole blocks.
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        let sizes = [("1048576", 1 << 20), ("1MiB", 1 << 20), ("64MiB", 64 << 20)];
+        for (text, bytes) in sizes.into_iter().chain([("2GiB", 2 << 30), ("1048577", 0x10_1000)]) {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1023KiB", "2048GiB", "1.5GiB", "-1", "99999999999999999999"] {
+            assert!(parse_size(text).is_err(), "{text:?} passes for a size");
+        }
+    }
+
     /// What contradicts itself is wrong usage: exit code 2, as clap gives it.
     #[test]
     fn contradictions_are_wrong_usage() {
@@ -258,6 +338,11 @@ mod tests {
             &["paxosctl", "read", "x", "--consistency", "eventual"],
             &["paxosctl", "list", "--timeout", "0"],
             &["paxosctl", "append", "x", "--lines", "--window", "0"],
+            &["paxosctl", "verify"],
+            &["paxosctl", "disk-check", ".", "--seconds", "0"],
+            &["paxosctl", "disk-check", ".", "--bytes", "12"],
+            &["paxosctl", "disk-check", ".", "--bytes", "1MB"],
+            &["paxosctl", "completions", "cmd.exe"],
         ] {
             let error = Cli::try_parse_from(line).expect_err("a contradiction");
             assert_eq!(error.exit_code(), 2, "{line:?}");

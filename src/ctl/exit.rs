@@ -51,6 +51,12 @@ pub enum Failure {
     Unhealthy(String),
     /// Damage was found.
     Damage(String),
+    /// What was to be looked at is not there.
+    NotFound(String),
+    /// It cannot be done now; later it may.
+    NotExecuted(String),
+    /// Something else is in the way.
+    Other(String),
 }
 
 impl Failure {
@@ -61,7 +67,9 @@ impl Failure {
             Failure::Client(error) | Failure::Noted(error, _) => Exit::of(error),
             // The reader has seen enough: `paxosctl read … | head`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-            Failure::Output(_) | Failure::Input(_) => Exit::Other,
+            Failure::Output(_) | Failure::Input(_) | Failure::Other(_) => Exit::Other,
+            Failure::NotFound(_) => Exit::NotFound,
+            Failure::NotExecuted(_) => Exit::NotExecuted,
             Failure::Usage(_) => Exit::Usage,
             Failure::Precondition(_) => Exit::Precondition,
             Failure::Unhealthy(_) => Exit::Unhealthy,
@@ -150,7 +158,11 @@ impl fmt::Display for Failure {
             Failure::Noted(error, note) => write!(f, "{error}\n{note}"),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
-            Failure::Usage(text) | Failure::Precondition(text) => f.write_str(text),
+            Failure::Usage(text)
+            | Failure::Precondition(text)
+            | Failure::NotFound(text)
+            | Failure::NotExecuted(text)
+            | Failure::Other(text) => f.write_str(text),
             Failure::Unhealthy(text) => write!(f, "unhealthy: {text}"),
             Failure::Damage(text) => write!(f, "damage found: {text}"),
         }
@@ -173,6 +185,7 @@ mod tests {
             cause,
             attempts: 1,
             gave_up_after: None,
+            elsewhere: Vec::new(),
         })
     }
 
@@ -213,6 +226,9 @@ mod tests {
             (Failure::Precondition(text()), 4),
             (Failure::Unhealthy(text()), 10),
             (Failure::Damage(text()), 11),
+            (Failure::NotFound(text()), 3),
+            (Failure::NotExecuted(text()), 6),
+            (Failure::Other(text()), 1),
         ] {
             assert_eq!(failure.exit().number(), exit, "{failure}");
         }

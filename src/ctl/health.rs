@@ -218,6 +218,7 @@ pub(super) mod tests {
             cause: Cause::Closed,
             attempts: 1,
             gave_up_after: None,
+            elsewhere: Vec::new(),
         }));
     }
 

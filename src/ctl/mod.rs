@@ -4,20 +4,25 @@
 mod append;
 mod args;
 mod calendar;
+mod completions;
+mod disk_check;
 mod exit;
 mod health;
 mod logs;
+mod man;
 pub mod node;
+mod progress;
 mod read;
 mod status;
 mod table;
+mod verify;
 mod wait;
 
 pub use args::{Cli, Command, Consistency, Format, Global};
 pub use exit::{Exit, Failure};
 
 use crate::client::{Client, ClientOptions};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::time::Duration;
@@ -93,6 +98,13 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
         }
         Command::Status => status::status(&mut connect()?, table, out),
         Command::Wait(wait) => wait::wait(&cli.global, wait),
+        Command::Verify(verify) => verify::verify(verify, table, out),
+        Command::DiskCheck(check) => disk_check::disk_check(check, table, out),
+        Command::Completions { shell } => {
+            let script = completions::script(*shell, Cli::command());
+            out.write_all(&script).map_err(Failure::Output)
+        }
+        Command::Man { dir } => man::man(dir.as_deref(), out),
     }
 }
 

@@ -11,8 +11,10 @@ use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
 use crate::limits;
 use crate::sim::command::{SimulateArgs, simulate};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 use std::ffi::OsString;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -60,6 +62,11 @@ enum Command {
     Dev(Dev),
     /// Run whole clusters over simulated networks, disks and clocks, and check what they promise
     Simulate(SimulateArgs),
+    /// Print the script that completes paxosd's commands and flags in a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +95,12 @@ struct Dev {
     listen: SocketAddr,
 }
 
+/// The definitions of the arguments, for completions and manual pages.
+#[must_use]
+pub fn program() -> clap::Command {
+    Arguments::command()
+}
+
 /// Does what the arguments say.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments = match Arguments::try_parse_from(arguments) {
@@ -105,6 +118,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::CheckConfig(file) => check_config(&file),
         Command::Dev(arguments) => dev(&arguments),
         Command::Simulate(arguments) => return ExitCode::from(simulate(&arguments)),
+        Command::Completions { shell } => completions(shell),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -150,6 +164,13 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
         );
     }
     Ok(())
+}
+
+fn completions(shell: Shell) -> Result<(), Failure> {
+    let script = super::completions::script(shell, program());
+    std::io::stdout()
+        .write_all(&script)
+        .map_err(|error| Failure::new(Exit::Temporary, format!("standard output: {error}")))
 }
 
 fn init(file: &ConfigFile) -> Result<(), Failure> {

@@ -33,6 +33,14 @@ pub(crate) struct Place<'a> {
     pub offset: u64,
 }
 
+/// What a finding is about, as far as that is known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct About {
+    /// Records, first and last.
+    pub lsns: Option<(Lsn, Lsn)>,
+    pub slot: Option<Slot>,
+}
+
 /// The facts so far, fed in LSN order.
 #[derive(Debug)]
 pub(crate) struct Facts {
@@ -70,9 +78,20 @@ impl Facts {
     }
 
     pub(crate) fn find(&mut self, place: Place<'_>, kind: FindingKind, text: String) {
+        self.find_about(place, kind, About::default(), text);
+    }
+
+    pub(crate) fn find_about(
+        &mut self,
+        place: Place<'_>,
+        kind: FindingKind,
+        about: About,
+        text: String,
+    ) {
         if self.findings.len() < FINDINGS_MAX {
-            let Place { file, offset } = place;
-            self.findings.push(Finding { file: file.to_string(), offset, kind, text });
+            let file = place.file.to_string();
+            let About { lsns, slot } = about;
+            self.findings.push(Finding { file, offset: place.offset, kind, lsns, slot, text });
         }
     }
 
@@ -98,7 +117,8 @@ impl Facts {
             }
             let kind = self.gravity(first);
             let last = after.prev();
-            self.find(place, kind, format!("records {first} to {last} are lost"));
+            let about = About { lsns: Some((first, last)), slot: None };
+            self.find_about(place, kind, about, format!("records {first} to {last} are lost"));
             // The first of them lay at most 2α above what was chosen by then (C4), which lies at
             // or below the highest slot seen; each further one can have moved that by one.
             let upto = self.slot_max.plus(2 * WINDOW_SLOTS).plus(after.0 - first.0);
@@ -143,7 +163,9 @@ impl Facts {
                 "record {} ({:?} of slot {} in ballot {}): its content does not verify",
                 head.lsn, head.kind, head.slot, head.ballot
             );
-            self.find(Place { file, offset: head.offset }, gravity, text);
+            let slot = (head.slot != Slot(0)).then_some(head.slot);
+            let about = About { lsns: Some((head.lsn, head.lsn)), slot };
+            self.find_about(Place { file, offset: head.offset }, gravity, about, text);
         }
         let Some(mut found) = indexed(head) else { return };
         if !seen.intact {

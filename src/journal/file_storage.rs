@@ -22,6 +22,8 @@ const FILL_SYNC_BYTES: u64 = 1 << 20;
 #[derive(Debug)]
 pub struct FileStorage {
     dir: PathBuf,
+    /// Files are opened for writing too.
+    writable: bool,
     open: Mutex<OpenFiles>,
 }
 
@@ -36,7 +38,14 @@ impl FileStorage {
     /// The journal in this directory, which must exist.
     #[must_use]
     pub fn new(dir: &Path) -> FileStorage {
-        FileStorage { dir: dir.to_path_buf(), open: Mutex::new(OpenFiles::default()) }
+        FileStorage { dir: dir.to_path_buf(), writable: true, open: Mutex::default() }
+    }
+
+    /// The same for reading alone: files need not be writable, and the system refuses all writes.
+    /// For [`super::inspect`].
+    #[must_use]
+    pub fn read_only(dir: &Path) -> FileStorage {
+        FileStorage { writable: false, ..FileStorage::new(dir) }
     }
 
     /// The directory.
@@ -57,7 +66,9 @@ impl FileStorage {
             *used = clock;
             return Ok(Arc::clone(file));
         }
-        let file = Arc::new(OpenOptions::new().read(true).write(true).open(self.path(name))?);
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(self.writable);
+        let file = Arc::new(options.open(self.path(name))?);
         if open.files.len() >= OPEN_FILES_MAX {
             let oldest = open.files.iter().min_by_key(|(_, (used, _))| *used);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {

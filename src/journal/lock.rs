@@ -1,4 +1,4 @@
-//! One process per data directory.
+//! One process per data directory; or several, if all of them only read.
 
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
@@ -53,17 +53,7 @@ impl DirLock {
             .open(&path)
             .map_err(failed)?;
         if let Err(error) = FileExt::try_lock_exclusive(&file) {
-            if error.kind() != fs2::lock_contended_error().kind() {
-                return Err(failed(error));
-            }
-            let mut by = String::new();
-            // What the holder wrote is a courtesy; the refusal does not depend on it.
-            let _ = file.read_to_string(&mut by);
-            let by = match by.trim() {
-                "" => "it did not say which".to_string(),
-                text => text.to_string(),
-            };
-            return Err(LockError::Held { path: dir.to_path_buf(), by });
+            return Err(refusal(dir, &path, file, error));
         }
         let text = format!("process {}\n", std::process::id());
         file.set_len(0)
@@ -72,6 +62,45 @@ impl DirLock {
             .map_err(failed)?;
         Ok(DirLock { _file: file })
     }
+
+    /// Keeps nodes away from a data directory while it is read, beside other readers. Writes
+    /// nothing: a directory without a lock file is a copy that no node ever ran on, and gives
+    /// nothing to hold.
+    ///
+    /// # Errors
+    /// When a node holds it, or the file system refuses.
+    pub fn acquire_shared(dir: &Path) -> Result<Option<DirLock>, LockError> {
+        let path = dir.join(FILE);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(LockError::Io { path, source }),
+        };
+        match FileExt::try_lock_shared(&file) {
+            Ok(()) => Ok(Some(DirLock { _file: file })),
+            Err(error) => Err(refusal(dir, &path, file, error)),
+        }
+    }
+}
+
+/// Why the lock cannot be had, and by whom it is held if it is.
+fn refusal(dir: &Path, path: &Path, mut file: File, error: io::Error) -> LockError {
+    if error.kind() != fs2::lock_contended_error().kind() {
+        return LockError::Io { path: path.to_path_buf(), source: error };
+    }
+    // Readers write nothing into the file: what stands there is of the last node.
+    let by = if FileExt::try_lock_shared(&file).is_ok() {
+        "it only reads, as `paxosctl verify` does".to_string()
+    } else {
+        let mut by = String::new();
+        // What the holder wrote is a courtesy; the refusal does not depend on it.
+        let _ = file.read_to_string(&mut by);
+        match by.trim() {
+            "" => "it did not say which".to_string(),
+            text => text.to_string(),
+        }
+    };
+    LockError::Held { path: dir.to_path_buf(), by }
 }
 
 #[cfg(test)]
@@ -87,6 +116,25 @@ mod tests {
         let refused = DirLock::acquire(dir.path()).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(first);
+        DirLock::acquire(dir.path()).unwrap();
+    }
+
+    /// Readers do not mind each other; a node and a reader do, and each is told who is there.
+    #[test]
+    fn readers_and_a_node_keep_each_other_out() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(DirLock::acquire_shared(dir.path()).unwrap().is_none(), "nothing to hold yet");
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none(), "a reader wrote");
+        let node = DirLock::acquire(dir.path()).unwrap();
+        let refused = DirLock::acquire_shared(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(node);
+        let first = DirLock::acquire_shared(dir.path()).unwrap();
+        let second = DirLock::acquire_shared(dir.path()).unwrap();
+        assert!(first.is_some() && second.is_some());
+        let refused = DirLock::acquire(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("paxosctl verify"), "{refused}");
+        drop((first, second));
         DirLock::acquire(dir.path()).unwrap();
     }
 }

@@ -15,6 +15,7 @@ mod hard_state;
 mod identity;
 mod image;
 mod index;
+mod inspect;
 mod jobs;
 #[allow(clippy::module_inception)] // The file is named after the type it holds.
 mod journal;
@@ -31,6 +32,7 @@ mod tail;
 pub use execute::execute;
 pub use file_storage::FileStorage;
 pub use identity::{Identity, IdentityError};
+pub use inspect::{Overlay, inspect};
 pub use jobs::{
     BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, ReadDamage, ReadDone,
     ReadJob, ReadResult,

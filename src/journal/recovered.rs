@@ -59,6 +59,10 @@ pub struct Finding {
     pub offset: u64,
     /// What kind of finding.
     pub kind: FindingKind,
+    /// The records it is about, first and last, where it is about some that are known.
+    pub lsns: Option<(Lsn, Lsn)>,
+    /// The slot it is about, where it is about one that is known.
+    pub slot: Option<Slot>,
     /// What exactly, as a sentence.
     pub text: String,
 }
@@ -76,15 +80,20 @@ pub enum FindingKind {
     Damaged,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
+        f.write_str(match self {
             FindingKind::OneCopy => "one copy lost",
             FindingKind::Torn => "torn",
             FindingKind::Suspect => "suspect",
             FindingKind::Damaged => "damaged",
-        };
-        write!(f, "{} at offset {}: {kind}: {}", self.file, self.offset, self.text)
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at offset {}: {}: {}", self.file, self.offset, self.kind, self.text)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::chain::{self, Chain, Limit, Part};
 use super::execute::read_one;
-use super::facts::{Facts, Place, Settled};
+use super::facts::{About, Facts, Place, Settled};
 use super::format::{Previous, Stamp};
 use super::hard_state::{self, Opened};
 use super::identity::Identity;
@@ -156,7 +156,9 @@ impl Recovery<'_> {
              are cut off",
             torn.first_lsn, torn.bytes
         );
-        self.facts.find(place, FindingKind::Torn, text);
+        let last = torn.records.filter(|n| *n > 0).map(|n| Lsn(torn.first_lsn.0 + n - 1));
+        let about = About { lsns: last.map(|last| (torn.first_lsn, last)), slot: None };
+        self.facts.find_about(place, FindingKind::Torn, about, text);
         self.torn = Some(TornTail {
             file: file.clone(),
             offset: torn.data_end,

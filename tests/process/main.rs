@@ -6,8 +6,11 @@
 mod damage;
 mod deaths;
 mod dev;
+mod disk_check;
+mod pages;
 mod pauses;
 mod refusals;
 mod rig;
 mod serving;
 mod shell;
+mod verify;

@@ -65,6 +65,19 @@ where
     Ran::new(format!("{command:?}"), &output)
 }
 
+/// `paxosctl` with these arguments and no cluster, to its end.
+#[track_caller]
+pub fn paxosctl<I>(arguments: I) -> Ran
+where
+    I: IntoIterator,
+    I::Item: AsRef<OsStr>,
+{
+    let mut command = clean_command(env!("CARGO_BIN_EXE_paxosctl"));
+    command.args(arguments);
+    let output = command.output().expect("paxosctl was built and can be started");
+    Ran::new(format!("{command:?}"), &output)
+}
+
 impl Cluster {
     /// `paxosctl` with these arguments, all nodes being its endpoints.
     #[track_caller]

@@ -1,0 +1,182 @@
+//! What the caller of a failed operation can do now.
+
+use super::error::{Cause, Failure, Invalid, ProtocolError, Stage};
+use crate::wire::error::{ErrorCode, Outcome};
+
+impl Failure {
+    /// What the caller can do now: a sentence.
+    #[must_use]
+    pub fn next_step(&self) -> &'static str {
+        match self.outcome {
+            Outcome::Unknown if self.operation.expects => {
+                "settle it: read the log at the expected index and compare"
+            }
+            Outcome::Unknown => {
+                "look whether it took effect before doing it again: it may be executed, or still \
+                 become so"
+            }
+            Outcome::Executed => "do not do it again",
+            Outcome::NotExecuted => self.next_step_not_executed(),
+        }
+    }
+
+    fn next_step_not_executed(&self) -> &'static str {
+        match &self.cause {
+            Cause::Refused(error) => after_refusal(error.code),
+            Cause::Invalid(what) => after_invalid(what),
+            Cause::PriorFailed => "see the first failure, then resume from there",
+            Cause::NoTime => "give it more time (--timeout)",
+            Cause::Protocol(ProtocolError::Http) => {
+                "name the client port, 7420 unless configured otherwise: the admin port (7422) \
+                 speaks HTTP"
+            }
+            Cause::Io { .. }
+            | Cause::NoAddress
+            | Cause::Closed
+            | Cause::Silent { .. }
+            | Cause::Protocol(_)
+            | Cause::NoLeader { .. } => self.next_step_after_loss(),
+        }
+    }
+
+    /// No node gave an answer: the stage says what is missing.
+    fn next_step_after_loss(&self) -> &'static str {
+        match self.stage {
+            Stage::Resolve => "check the endpoint's host name, and DNS or /etc/hosts",
+            Stage::Connect => {
+                "check the endpoints, that paxosd runs there, and that no firewall lies between"
+            }
+            Stage::Hello if matches!(self.cause, Cause::Silent { .. }) => {
+                "its host takes connections, but the node is silent: look whether it is stopped or \
+                 overloaded, or name other nodes (--endpoints)"
+            }
+            Stage::Hello => "check that the endpoint is the client port of a node of this cluster",
+            Stage::Leader | Stage::Quorum => {
+                "check that a majority of the nodes runs, then try again"
+            }
+            Stage::Disk => "look at the node's log; trying again is safe",
+            Stage::Request => "look whether the node is stopped or overloaded, then try again",
+        }
+    }
+}
+
+/// A node said no, and nothing was executed.
+fn after_refusal(code: ErrorCode) -> &'static str {
+    match code {
+        ErrorCode::NotLeader | ErrorCode::NoQuorum | ErrorCode::NotReady => {
+            "check that a majority of the nodes runs, then try again"
+        }
+        ErrorCode::LeadershipLost | ErrorCode::ShuttingDown => "try again: another node takes over",
+        ErrorCode::Overloaded => "try again later, or with less at once",
+        ErrorCode::TooManyConnections => {
+            "try again later, close other connections, or raise connections_max"
+        }
+        ErrorCode::DiskFull => {
+            "free space on the nodes' disks; trying again is safe, and no restart is needed"
+        }
+        ErrorCode::Damaged => {
+            "look at the node's log and its disk: stop it, and run paxosctl verify on its data_dir"
+        }
+        ErrorCode::UnknownLog => "create the log first, or append with create",
+        ErrorCode::LogExists => "use the log as it is, or choose another name",
+        ErrorCode::ExpectMismatch => {
+            "read what was appended since, then expect the actual next index"
+        }
+        ErrorCode::TooLarge => "send less at once",
+        ErrorCode::BadName => "choose another name",
+        ErrorCode::PriorFailed => "see the first failure, then resume from there",
+        ErrorCode::Denied => "ask for the right, or use another credential",
+        ErrorCode::Trimmed => "read from a later index",
+        ErrorCode::WrongPort => "name the client port, 7420 unless configured otherwise",
+        ErrorCode::WrongCluster => "name endpoints of the cluster that is meant",
+        ErrorCode::VersionMismatch | ErrorCode::Unsupported | ErrorCode::Unrecognised(_) => {
+            "use a client of the same version as the nodes"
+        }
+        ErrorCode::BadChecksum => "try again; if it comes again, memory or network alters bytes",
+        ErrorCode::Internal => "look at the node's log, and report what it says",
+        ErrorCode::WrongShard | ErrorCode::BadRequest => "change the request",
+    }
+}
+
+/// Nothing was sent.
+fn after_invalid(what: &Invalid) -> &'static str {
+    match what {
+        Invalid::Endpoint(_) | Invalid::NoEndpoint => {
+            "give --endpoints or PAXOSCTL_ENDPOINTS as host:port, such as 127.0.0.1:7420"
+        }
+        Invalid::Name(_) => "choose another name",
+        Invalid::Entries(_) => {
+            "send less: entry_bytes_max and append_bytes_max of the nodes are the limits"
+        }
+        Invalid::NoShard { .. } => "look up the log's id: paxosctl list",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::error::{ClientError, Elsewhere, Operation};
+    use super::*;
+    use crate::types::ShardId;
+    use crate::wire::error::WireError;
+    use std::time::Duration;
+
+    fn failure(stage: Stage, cause: Cause) -> Failure {
+        Failure {
+            operation: Operation::plain("list"),
+            outcome: Outcome::NotExecuted,
+            stage,
+            endpoint: Some("n1:7420".to_string()),
+            cause,
+            attempts: 3,
+            gave_up_after: Some(Duration::from_secs(2)),
+            elsewhere: Vec::new(),
+        }
+    }
+
+    /// Whatever a node refuses with, the text names endpoint, stage, outcome and a next step.
+    #[test]
+    fn every_refusal_says_where_how_far_and_what_now() {
+        for code in ErrorCode::ALL {
+            let cause = Cause::Refused(WireError::new(*code, "as the test wants it"));
+            let text = ClientError::new(failure(Stage::of(*code), cause)).to_string();
+            let stage = format!("stage {}", Stage::of(*code));
+            for part in ["list: not executed", "n1:7420: ", &stage, "; next: ", "as the test"] {
+                assert!(text.contains(part), "{code}: no {part:?} in {text}");
+            }
+        }
+    }
+
+    /// At each stage a loss has advice of its own; a silent node is not taken for a wrong port.
+    #[test]
+    fn each_stage_has_advice_of_its_own() {
+        let silent = || Cause::Silent { waited: Duration::from_secs(1) };
+        let step = |stage, cause| failure(stage, cause).next_step();
+        assert!(step(Stage::Resolve, Cause::NoAddress).contains("DNS"));
+        assert!(step(Stage::Connect, silent()).contains("firewall"));
+        assert!(step(Stage::Hello, silent()).contains("stopped or overloaded"));
+        assert!(step(Stage::Hello, Cause::Closed).contains("client port"));
+        assert!(step(Stage::Hello, ProtocolError::Http.into()).contains("7422"));
+        let nobody = Cause::NoLeader { shard: ShardId(0) };
+        assert!(step(Stage::Leader, nobody).contains("majority"));
+        assert!(step(Stage::Quorum, silent()).contains("majority"));
+    }
+
+    /// Other nodes that were tried in vain are named beside the one that came furthest.
+    #[test]
+    fn other_nodes_are_named_too() {
+        let mut failed = failure(Stage::Leader, Cause::NoLeader { shard: ShardId(0) });
+        failed.elsewhere = vec![Elsewhere {
+            endpoint: "n2:7420".to_string(),
+            stage: Stage::Connect,
+            why: "cannot connect: refused".to_string(),
+        }];
+        let text = ClientError::new(failed).to_string();
+        assert!(
+            text.contains(
+                "(stage leader; gave up after 2.0 s and 3 attempts); n2:7420: cannot \
+                               connect: refused (stage connect); next: "
+            ),
+            "{text}"
+        );
+    }
+}

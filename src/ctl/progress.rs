@@ -1,0 +1,50 @@
+//! Bars on standard error for long work, where that is a terminal; nothing anywhere else.
+
+use indicatif::{ProgressBar, ProgressStyle};
+use std::time::Duration;
+
+/// A bar that goes away when dropped. Drawn by the caller's thread alone, and only where standard
+/// error is a terminal.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// For so many bytes to read.
+    #[must_use]
+    pub fn of_bytes(what: &str, bytes: u64) -> Progress {
+        let shape = "{msg} [{wide_bar}] {bytes} of {total_bytes}, {eta} left";
+        Progress::new(what, bytes, shape)
+    }
+
+    /// For so much time to pass.
+    #[must_use]
+    pub fn of_time(what: &str, duration: Duration) -> Progress {
+        Progress::new(what, whole_ms(duration), "{msg} [{wide_bar}] {percent} %, {eta} left")
+    }
+
+    fn new(what: &str, total: u64, shape: &str) -> Progress {
+        let style =
+            ProgressStyle::with_template(shape).expect("the template is one of the two above");
+        Progress(ProgressBar::new(total).with_message(what.to_string()).with_style(style))
+    }
+
+    /// So many bytes more are done; what goes beyond the total counts as the total.
+    pub fn add_bytes(&self, bytes: u64) {
+        let room = self.0.length().unwrap_or(0).saturating_sub(self.0.position());
+        self.0.inc(bytes.min(room));
+    }
+
+    /// So much time has passed since the start.
+    pub fn at_time(&self, passed: Duration) {
+        self.0.set_position(whole_ms(passed).min(self.0.length().unwrap_or(0)));
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
