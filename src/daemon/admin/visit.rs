@@ -142,7 +142,8 @@ impl Visit {
     /// The deadline has passed. True where the visitor is still told why.
     pub fn expire(&mut self, now: Tick, host: &mut impl Host) -> bool {
         let reading = !self.lingering && self.conn.output.is_empty();
-        if !self.lingering && !(reading && self.answered && self.head.is_empty()) {
+        let idle = reading && self.answered && self.head.is_empty();
+        if !self.lingering && !idle {
             let reason = "the head of a request did not arrive in time, or an answer was not read";
             host.refused(Status::Timeout, reason);
         }

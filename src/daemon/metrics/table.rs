@@ -8,6 +8,9 @@ use crate::wire::status::PeerStatus;
 /// A metric and where its value comes from.
 type Of<T, V> = (Metric, fn(&T) -> V);
 
+/// A metric of the whole node.
+type OfNode = (Metric, fn(&Moment<'_>) -> f64);
+
 const fn counter<T, V>(
     name: &'static str,
     help: &'static str,
@@ -62,7 +65,7 @@ pub const SYNC_SECONDS: Metric = Metric::histogram(
 );
 
 /// The node and its process.
-pub const NODE: &[(Metric, fn(&Moment<'_>) -> f64)] = &[
+pub const NODE: &[OfNode] = &[
     (Metric::gauge("paxosd_live", "1 while every event loop turns, as /livez says."), |m| {
         f64::from(u8::from(m.live))
     }),
