@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 /// The longest pause that a node can ask for.
 const PAUSE_ASKED_MAX: Duration = Duration::from_secs(1);
-/// The longest pause: short enough that a new leader is found soon after it was elected.
+/// The longest pause while an election may be under way: whoever sleeps longer misses its end.
+const PAUSE_ELECTION: Duration = Duration::from_millis(40);
+/// How much was slept when an election must long be over, and something else be wrong.
+const ELECTION: Duration = Duration::from_secs(1);
+/// The longest pause after that.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// When an operation ends at the latest, and how long it had.
@@ -48,11 +52,13 @@ impl Deadline {
     }
 }
 
-/// Pauses between attempts: doubling, bounded, with jitter so that many clients that lost the same
+/// Pauses between attempts: doubling, bounded, shorter while a leader is being elected, with jitter so that many clients that lost the same
 /// leader do not come back as one.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     pause: Duration,
+    /// The sum of the pauses so far.
+    slept: Duration,
     state: u64,
 }
 
@@ -60,7 +66,7 @@ impl Backoff {
     /// A back-off at its shortest pause. The seed only spreads clients; any number will do.
     #[must_use]
     pub fn new(seed: u64) -> Backoff {
-        Backoff { pause: PAUSE_MIN, state: seed | 1 }
+        Backoff { pause: PAUSE_MIN, slept: Duration::ZERO, state: seed | 1 }
     }
 
     /// The next pause: between half of the current bound and the whole of it; the bound doubles.
@@ -71,8 +77,11 @@ impl Backoff {
         self.state ^= self.state << 17;
         let half = self.pause / 2;
         let jitter = half.mul_f64((self.state >> 11) as f64 / (1u64 << 53) as f64);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
-        half + jitter
+        let pause = half + jitter;
+        self.slept += pause;
+        let bound = if self.slept < ELECTION { PAUSE_ELECTION } else { PAUSE_MAX };
+        self.pause = (self.pause * 2).min(bound);
+        pause
     }
 
     /// Sleeps for the next pause, or for what the peer asked for if that is longer, but never past
@@ -89,19 +98,23 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// Pauses grow, stay below their bound, and differ between two clients.
+    /// Pauses grow to a bound that is short for as long as an election takes and longer afterwards,
+    /// and differ between two clients.
     #[test]
     fn pauses_double_up_to_their_bound_and_differ_between_clients() {
         let (mut one, mut two) = (Backoff::new(11), Backoff::new(12_345));
-        let mut bound = PAUSE_MIN;
         let mut differ = false;
-        for _ in 0..12 {
+        let mut slept = Duration::ZERO;
+        while slept < ELECTION {
             let (a, b) = (one.next_pause(), two.next_pause());
-            assert!(a >= bound / 2 && a <= bound, "pause {a:?} outside of {bound:?}");
+            assert!(a <= PAUSE_ELECTION, "a pause of {a:?} after {slept:?}");
             differ |= a != b;
-            bound = (bound * 2).min(PAUSE_MAX);
+            slept += a;
         }
         assert!(differ, "two seeds gave the same pauses");
+        let late: Vec<Duration> = (0..8).map(|_| one.next_pause()).collect();
+        let longest = late.iter().max().expect("eight pauses");
+        assert!(*longest > PAUSE_MAX / 2 - PAUSE_MIN && *longest <= PAUSE_MAX, "{late:?}");
     }
 
     /// An attempt ends with its operation, however long it was given.

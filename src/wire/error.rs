@@ -151,7 +151,7 @@ codes! {
     /// This node does not lead the shard; the detail says who does.
     1 NotLeader NotExecuted Elsewhere 0;
     /// Nobody is known to lead the shard, or its leader reaches no quorum.
-    2 NoQuorum NotExecuted Elsewhere 100;
+    2 NoQuorum NotExecuted Elsewhere 20;
     /// The node leads, or follows, but has not caught up enough to serve yet.
     3 NotReady NotExecuted Here 50;
     /// A bound of this node is reached; it goes on when its queue is shorter.
