@@ -7,6 +7,8 @@
 mod logs;
 #[path = "docs/markdown.rs"]
 mod markdown;
+#[path = "docs/metrics.rs"]
+mod metrics;
 #[allow(dead_code)] // The style checker needs more of it.
 #[path = "tidy/source.rs"]
 mod source;

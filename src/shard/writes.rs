@@ -11,7 +11,7 @@ use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
 use crate::wire::client::{Append, Appended, Created, LogRef, Reply, Request};
 use crate::wire::entries::EntriesError;
-use crate::wire::error::{Detail, ErrorCode, WireError};
+use crate::wire::error::{Detail, ErrorCode, Retry, WireError};
 use crate::wire::name::LogName;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,6 +24,8 @@ struct Waiter {
     conn: ConnId,
     correlation: u64,
     expect: Option<Index>,
+    /// Bytes of the entries to append.
+    entry_bytes: u64,
     /// The chain that breaks if the command fails or its outcome stays unknown.
     chain: Option<(LogRef, u32)>,
 }
@@ -63,6 +65,7 @@ pub struct Writes {
     names: BTreeSet<LogName>,
     /// Requests for such names.
     stalled: VecDeque<Queued>,
+    stalled_bytes: usize,
     /// Requests for which the window has no room.
     backlog: VecDeque<Queued>,
     backlog_bytes: usize,
@@ -71,18 +74,27 @@ pub struct Writes {
 impl Writes {
     /// The connection is gone, and with it the memory of its chains: what waits is not admitted.
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
-        self.stalled.retain(|queued| queued.0 != conn);
-        let bytes = &mut self.backlog_bytes;
-        self.backlog.retain(|(of, _, request)| {
-            *bytes -= if *of == conn { request_bytes(request) } else { 0 };
-            *of != conn
-        });
+        drop_queued(&mut self.stalled, &mut self.stalled_bytes, conn);
+        drop_queued(&mut self.backlog, &mut self.backlog_bytes, conn);
     }
 
     pub(super) fn queued_bytes(&self) -> usize {
         let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
-        building + self.backlog_bytes
+        building + self.backlog_bytes + self.stalled_bytes
     }
+
+    /// The request waits for a name.
+    fn stall(&mut self, queued: Queued) {
+        self.stalled_bytes += request_bytes(&queued.2);
+        self.stalled.push_back(queued);
+    }
+}
+
+fn drop_queued(queue: &mut VecDeque<Queued>, bytes: &mut usize, conn: ConnId) {
+    queue.retain(|(of, _, request)| {
+        *bytes -= if *of == conn { request_bytes(request) } else { 0 };
+        *of != conn
+    });
 }
 
 fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
@@ -97,6 +109,20 @@ fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
         | Request::Status
         | Request::Map
         | Request::Ping => None,
+    }
+}
+
+fn entry_bytes(request: &Request) -> u64 {
+    match request {
+        Request::Append(append) => append.entries.as_ref().data_len(),
+        Request::Create(_)
+        | Request::Delete(_)
+        | Request::List(_)
+        | Request::Stat(_)
+        | Request::Read(_)
+        | Request::Status
+        | Request::Map
+        | Request::Ping => 0,
     }
 }
 
@@ -139,14 +165,22 @@ impl Shard {
             return self.writes.backlog.push_back((conn, id, request));
         }
         if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
-            return self.writes.stalled.push_back((conn, id, request));
+            return self.writes.stall((conn, id, request));
         }
         self.admit(now, conn, id, request, out);
     }
 
     fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
         let text = "an earlier append of this chain failed";
-        self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
+        let error = WireError::new(ErrorCode::PriorFailed, text);
+        let error = if self.conns.is_worn_out(conn) {
+            let text = "so many chains have failed on this connection that it takes no appends in \
+                        chains any more; open a new one";
+            WireError { retry: Retry::Elsewhere, text: text.to_string(), ..error }
+        } else {
+            error
+        };
+        self.refuse(conn, id, error, out);
     }
 
     fn may_write(&self, request: &Request) -> Result<(), WireError> {
@@ -223,7 +257,9 @@ impl Shard {
         match claimed {
             Ok((claim, expect)) => {
                 let chain = chain_of(&request);
-                self.writes.waiters.push(Waiter { conn, correlation: id, expect, chain });
+                let entry_bytes = entry_bytes(&request);
+                let waiter = Waiter { conn, correlation: id, expect, entry_bytes, chain };
+                self.writes.waiters.push(waiter);
                 if let Claim::Name(name) = &claim {
                     self.writes.names.insert(name.clone());
                 }
@@ -311,7 +347,7 @@ impl Shard {
             while let Some((conn, id, request)) = self.writes.backlog.pop_front() {
                 self.writes.backlog_bytes -= request_bytes(&request);
                 if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
-                    self.writes.stalled.push_back((conn, id, request));
+                    self.writes.stall((conn, id, request));
                 } else {
                     self.admit(now, conn, id, request, out);
                 }
@@ -371,13 +407,18 @@ impl Shard {
             }
         }
         for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
+            if let Outcome::Appended { count, .. } = outcome {
+                self.tally.appends += 1;
+                self.tally.entries += u64::from(*count);
+                self.tally.entry_bytes += waiter.entry_bytes;
+            }
             let reply = reply_of(&waiter, outcome, self.options.shards);
             self.reply(waiter.conn, waiter.correlation, reply, out);
         }
         if freed {
             let stalled = std::mem::take(&mut self.writes.stalled);
+            self.writes.backlog_bytes += std::mem::take(&mut self.writes.stalled_bytes);
             for queued in stalled.into_iter().rev() {
-                self.writes.backlog_bytes += request_bytes(&queued.2);
                 self.writes.backlog.push_front(queued);
             }
         }
