@@ -68,7 +68,8 @@ fn template(literal: &str) -> String {
                     rest.next();
                 }
             }
-            '\\' => text.extend(rest.next()),
+            // A row of the table is one line.
+            '\\' => text.extend(rest.next().map(|c| if c == 'n' { ' ' } else { c })),
             '{' | '}' if rest.peek() == Some(&next) => text.extend(rest.next()),
             '{' => {
                 rest.by_ref().find(|c| *c == '}');
