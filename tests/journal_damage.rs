@@ -349,3 +349,48 @@ fn c11_what_was_suspect_once_stays_suspect() {
         }
     }
 }
+
+/// C7: where the record of the ballot in which a slot was chosen is lost, header and descriptor, the
+/// damaged record of a lower ballot does not identify its value.
+#[test]
+fn c07_a_hole_is_not_identified_by_a_ballot_that_was_not_chosen() {
+    let mut rig = Rig::new(MemStorage::new());
+    let accepted = |slot: u64, round: u64, text: &str| Record::Accepted {
+        slot: Slot(slot),
+        ballot: ballot(round),
+        chosen_upto: Slot(slot - 1),
+        value: Value::new(text.as_bytes().to_vec()),
+    };
+    for slot in 1..=4 {
+        rig.push(vec![accepted(slot, 1, "early")]);
+    }
+    // Slot 5: X was accepted in ballot 1 and not chosen, Y in ballot 2 was.
+    let places = [(1, "X"), (2, "Y")].map(|(round, text)| {
+        rig.push(vec![accepted(5, round, &text.repeat(3000))]);
+        rig.settle().unwrap();
+        rig.journal.locate(Slot(5)).unwrap()
+    });
+    for slot in 6..=600 {
+        rig.push(vec![accepted(slot, 2, "late")]);
+    }
+    rig.settle().unwrap();
+    rig.journal.idle_mark();
+    rig.settle().unwrap();
+    let name = segment_name(places[0].segment);
+    assert_eq!(name, segment_name(places[1].segment));
+    let end = rig.storage.len(&name).unwrap();
+    let flip = |bytes: &mut [u8]| bytes.iter_mut().for_each(|byte| *byte ^= 0xff);
+    rig.storage.rot(&name, places[0].offset + 1024..places[0].offset + 1536, flip);
+    rig.storage.rot(&name, places[1].offset - 128..places[1].offset + 2048, flip);
+    let mut holes = 0;
+    for block in 1..8 {
+        let storage = rig.storage.duplicate();
+        storage.rot(&name, end - block * 4096..end - (block - 1) * 4096, flip);
+        let Ok((_, recovered)) = Rig::reopen(&storage) else { continue };
+        if let Some(named) = recovered.holes.get(&Slot(5)) {
+            holes += 1;
+            assert!(*named == Ballot::ZERO || *named == ballot(2), "slot 5 of {named}");
+        }
+    }
+    assert!(holes > 0, "no block held the descriptor of slot 5");
+}

@@ -121,7 +121,9 @@ impl Facts {
             self.find_about(place, kind, about, format!("records {first} to {last} are lost"));
             // The first of them lay at most 2α above what was chosen by then (C4), which lies at
             // or below the highest slot seen; each further one can have moved that by one.
-            let upto = self.slot_max.plus(2 * WINDOW_SLOTS).plus(after.0 - first.0);
+            // What an earlier loss held can have moved it, too.
+            let before = self.lost.last().map_or(Slot(0), |lost| lost.upto).max(self.slot_max);
+            let upto = before.plus(2 * WINDOW_SLOTS).plus(after.0 - first.0);
             let suspect = kind == FindingKind::Suspect;
             self.lost.push(Lost { first, last, hi: None, upto, suspect });
         }
@@ -218,8 +220,12 @@ impl Facts {
         }
         for found in self.index.damaged() {
             let best = self.index.best(found.slot);
-            if found.slot <= chosen_upto && best.is_some_and(|best| best.flags & DAMAGED != 0) {
-                holes.insert(found.slot, found.location.ballot);
+            // The best record's ballot is at or above the one in which the slot was chosen, so that a
+            // copy of exactly that ballot is as good. Of a distrusted slot no ballot is known.
+            if let Some(best) = best.filter(|best| best.flags & DAMAGED != 0)
+                && found.slot <= chosen_upto
+            {
+                holes.entry(found.slot).or_insert(best.location.ballot);
             }
         }
         Settled { facts: self, chosen_upto, holes }

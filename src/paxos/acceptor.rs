@@ -21,6 +21,8 @@ pub struct Acceptor {
     pub(super) damage: Option<Damage>,
     /// The run of slots accepted in one ballot, from that ballot's first slot on (C3).
     pub(super) stream: Option<Stream>,
+    /// Accepts were refused because too much waits for the disk.
+    pub(super) refused: bool,
 }
 
 /// Every slot from `first` to `upto` is accepted in exactly `ballot`, or known chosen (C3).
@@ -39,7 +41,7 @@ impl Acceptor {
         reports: BTreeMap<Slot, Report>,
         damage: Option<Damage>,
     ) -> Acceptor {
-        Acceptor { accepted, reports, damage, stream: None }
+        Acceptor { accepted, reports, damage, ..Acceptor::default() }
     }
 
     pub(super) fn damaged_slots(&self) -> usize {
@@ -93,9 +95,15 @@ impl Acceptor {
 /// Of two accounts of a loss, the one that admits more.
 fn worse(a: Option<Report>, b: Option<Report>) -> Option<Report> {
     match (a, b) {
-        (Some(a), Some(b)) if b.ballot() > a.ballot() => Some(b),
-        (Some(a), _) => Some(a),
-        (None, b) => b,
+        (Some(a), Some(b)) => {
+            let (higher, lower) = if b.ballot() > a.ballot() { (b, a) } else { (a, b) };
+            match (higher, lower) {
+                // What was durable may have been chosen: a suspect beside it does not excuse it.
+                (Report::Suspect(hi), Report::Damaged(_)) => Some(Report::Damaged(hi)),
+                (higher, _) => Some(higher),
+            }
+        }
+        (a, b) => a.or(b),
     }
 }
 
@@ -218,7 +226,9 @@ impl Replica {
             return self.learn_more(now, fx);
         }
         let upto = self.stream(a.ballot, a.first);
-        if a.slot > upto.next() {
+        if self.is_flooded() {
+            self.acceptor.refused = true;
+        } else if a.slot > upto.next() {
             self.ask_resend(now, from, a.ballot, upto.next(), fx);
         } else {
             self.accept_next(a, upto, fx);
@@ -294,6 +304,22 @@ impl Replica {
         fx.send(to, Plain::Resend(Resend { ballot, from: slot, chosen_upto }));
     }
 
+    /// The disk has caught up: asks for what was refused until then.
+    pub(super) fn make_up(&mut self, now: Tick, fx: &mut Effects) {
+        if self.is_flooded() {
+            return;
+        }
+        let promised = self.hard.promised;
+        let leads = |leader: &NodeId| *leader == promised.node;
+        if std::mem::take(&mut self.acceptor.refused)
+            && let Some(leader) = self.leader.filter(leads)
+        {
+            let upto = self.stream_upto();
+            self.ask_resend(now, leader, promised, upto.next(), fx);
+        }
+        self.learn_more(now, fx);
+    }
+
     /// Answers with exactly (slot, ballot), or says why not (C6).
     pub(super) fn on_fetch(&self, from: NodeId, fetch: &Fetch, fx: &mut Effects) {
         let Fetch { ballot, slot, of } = *fetch;
@@ -309,5 +335,45 @@ impl Replica {
             }
         };
         fx.send(from, Plain::Fetched(Fetched { ballot, slot, of, outcome }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ballot(round: u64) -> Ballot {
+        Ballot::new(round, NodeId(1))
+    }
+
+    fn acceptor(held: u64, damage: Option<Damage>) -> Acceptor {
+        let accepted = BTreeMap::from([(Slot(1), (ballot(held), Value::noop()))]);
+        Acceptor::remember(accepted, BTreeMap::new(), damage)
+    }
+
+    /// C5: a lost record that may have held a higher ballot makes the one that is left inexact; one
+    /// that cannot have does not, and slots beyond its reach are not touched.
+    #[test]
+    fn c05_damage_above_an_accepted_ballot_is_reported() {
+        let damage = |hi, upto| Some(Damage { hi: ballot(hi), upto: Slot(upto), suspect: false });
+        let report = |held, damage| acceptor(held, damage).report(Slot(1));
+        assert_eq!(report(2, damage(3, 5)), Some(Report::Damaged(ballot(3))));
+        assert_eq!(report(3, damage(3, 5)), Some(Report::Accepted(ballot(3))));
+        assert_eq!(report(2, damage(3, 0)), Some(Report::Accepted(ballot(2))));
+        let suspect = Some(Damage { suspect: true, ..damage(3, 5).expect("some") });
+        assert_eq!(report(2, suspect), Some(Report::Suspect(ballot(3))));
+        assert_eq!(acceptor(2, damage(3, 5)).report(Slot(2)), Some(Report::Damaged(ballot(3))));
+    }
+
+    /// C11: what was durable may have been chosen, whatever suspect lies above it.
+    #[test]
+    fn c11_a_suspect_does_not_excuse_damage() {
+        let (damaged, suspect) = (Report::Damaged(ballot(2)), Report::Suspect(ballot(3)));
+        for (a, b) in [(damaged, suspect), (suspect, damaged)] {
+            assert_eq!(worse(Some(a), Some(b)), Some(Report::Damaged(ballot(3))));
+        }
+        let same = Report::Suspect(ballot(2));
+        assert_eq!(worse(Some(same), Some(damaged)), Some(damaged));
+        assert_eq!(worse(Some(same), None), Some(same));
     }
 }

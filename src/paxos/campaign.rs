@@ -12,6 +12,10 @@ use crate::wire::peer::{
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+/// No acceptor has accepted so far beyond what it knows as chosen (C4): a promise that says so is no
+/// promise, and walking its slots would take for ever (R37).
+const REPORTED_SLOTS_MAX: u64 = 1 << 16;
+
 /// Asking whether to campaign; changes no acceptor's state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Canvassing {
@@ -222,7 +226,8 @@ impl Replica {
     pub(super) fn on_promise(&mut self, now: Tick, from: NodeId, p: Promise, fx: &mut Effects) {
         self.heard_chosen(from, p.chosen_upto);
         let Role::Candidate(campaign) = &mut self.role else { return };
-        if p.ballot != campaign.ballot {
+        let last = p.reports.last().map_or(Slot(0), |report| report.0);
+        if p.ballot != campaign.ballot || last > p.chosen_upto.plus(REPORTED_SLOTS_MAX) {
             return;
         }
         let pages = campaign.promises.entry(from).or_default();
@@ -291,9 +296,12 @@ impl Replica {
                 campaign.fetched.insert(f.slot, (f.of, value));
                 campaign.give_up_at = now.after(4 * self.config.timing.election_us);
             }
-            FetchOutcome::Damaged | FetchOutcome::NotHeld => {
+            FetchOutcome::Damaged => {
                 campaign.fetch_failed.insert((f.slot, f.of, from));
             }
+            // It promised this very value: it has accepted another since, in a higher ballot.
+            FetchOutcome::NotHeld if asked => return self.become_follower(now, None, fx),
+            FetchOutcome::NotHeld => {}
             FetchOutcome::Chosen => {
                 campaign.fetch_failed.insert((f.slot, f.of, from));
                 self.heard_chosen(from, f.slot);

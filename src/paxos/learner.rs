@@ -195,6 +195,9 @@ impl Replica {
     /// Asks for what is missing, unless a request is under way. A leader learns nothing new: what it
     /// knows as chosen in its ballot it decided itself (C9).
     pub(super) fn learn_more(&mut self, now: Tick, fx: &mut Effects) {
+        if self.is_flooded() {
+            return; // The disk first: `make_up` goes on.
+        }
         let (from, upto) = (self.chosen_upto.next(), self.learner.target);
         if from <= upto && !matches!(self.role, Role::Leader(_)) {
             // A candidate goes without what nobody serves, rather than ask in circles (C7).
@@ -373,6 +376,9 @@ impl Replica {
         assert!(slot <= self.chosen_upto, "lost {slot} above chosen_upto={}", self.chosen_upto);
         if self.stopped || self.learner.holes.insert(slot, ballot).is_some() {
             return;
+        }
+        if self.learner.first_hole() == Some(slot) {
+            self.learner.hopeless.clear(); // What peers said was of another one.
         }
         self.check_memory(effects);
         self.learn_more(now, effects);

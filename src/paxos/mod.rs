@@ -18,6 +18,7 @@ mod random;
 mod replica;
 mod resolve;
 mod settle;
+mod unsynced;
 
 pub use campaign::{Campaign, Canvassing};
 pub use config::{Config, Quorums, Timing};

@@ -84,12 +84,13 @@ impl Leadership {
 
 impl Replica {
     /// True when a value of this many bytes may be proposed now: the window has room in slots and
-    /// bytes, and no hand-over has begun.
+    /// bytes, this node's own disk is not too far behind, and no hand-over has begun.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
         let open = leadership.next_slot.prev().0.saturating_sub(self.chosen_upto.0);
         self.serving().is_some()
+            && !self.is_flooded()
             && leadership.hand_over_by.is_none()
             && open < self.config.window_slots
             && (leadership.open_bytes == 0

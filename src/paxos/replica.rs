@@ -13,6 +13,7 @@ use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
 use super::random::Random;
+use super::unsynced::Unsynced;
 use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId, Record, Slot, Tick, Value};
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
@@ -97,6 +98,8 @@ pub struct Replica {
     pub(super) durable: Lsn,
     /// The last record that was on disk when this life began (C13).
     pub(super) booted_at: Lsn,
+    /// Values that are not durable yet.
+    pub(super) unsynced: Unsynced,
     pub(super) acceptor: Acceptor,
     pub(super) learner: Learner,
     /// Every slot up to here is known to be chosen. Only rises.
@@ -156,6 +159,7 @@ impl Replica {
             next_lsn,
             durable,
             booted_at: durable,
+            unsynced: Unsynced::default(),
             chosen_upto: memory.chosen_upto,
             acceptor: Acceptor::remember(memory.open, memory.reports, memory.damage),
             learner: Learner::remember(memory.holes, memory.chosen_upto),
@@ -243,6 +247,11 @@ impl Replica {
             self.next_lsn
         );
         self.durable = self.durable.max(lsn);
+        let flooded = self.is_flooded();
+        self.unsynced.synced(self.durable);
+        if flooded {
+            self.make_up(now, effects);
+        }
         self.meet_durable(effects);
         match &mut self.role {
             Role::Leader(_) => self.own_durable(now, effects),
@@ -288,6 +297,9 @@ impl Replica {
     pub(super) fn persist(&mut self, record: Record, effects: &mut Effects) -> Lsn {
         let lsn = self.next_lsn;
         self.next_lsn = lsn.next();
+        if let Record::Accepted { value, .. } | Record::Learned { value, .. } = &record {
+            self.unsynced.push(lsn, value.len());
+        }
         effects.push(Effect::Persist(lsn, record));
         lsn
     }
@@ -295,6 +307,13 @@ impl Replica {
     /// The last record persisted: a vote behind it claims only what is durable by then.
     pub(super) fn last_lsn(&self) -> Lsn {
         self.next_lsn.prev()
+    }
+
+    /// So much waits for the disk that nothing more may be taken in: a disk that is slow or full must
+    /// not fill the memory, though the others have long chosen what waits (C4, R11).
+    pub(super) fn is_flooded(&self) -> bool {
+        let Config { window_slots, window_bytes, .. } = self.config;
+        self.unsynced.values() >= 2 * window_slots || self.unsynced.bytes() >= 2 * window_bytes
     }
 
     pub(super) fn broadcast(&self, plain: &Plain, effects: &mut Effects) {
@@ -417,7 +436,9 @@ impl Replica {
         if !self.hard.formed {
             at = at.min(self.meet_at);
         }
-        if let Some(retry_at) = self.learner.retry_at(self.chosen_upto) {
+        if let Some(retry_at) =
+            self.learner.retry_at(self.chosen_upto).filter(|_| !self.is_flooded())
+        {
             at = at.min(retry_at);
         }
         // A deadline in the past means "as soon as possible", never a busy loop.

@@ -3,11 +3,11 @@
 use crate::limits::CONN_REQUESTS_MAX;
 use crate::types::ConnId;
 use crate::wire::client::LogRef;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Failed chains remembered per connection; a client gives up a chain when it learns of its
-/// failure, so that few are of interest at any time.
-const FAILED_CHAINS_MAX: usize = 64;
+/// Failed chains remembered per connection: each may have requests under way behind the one that
+/// failed, and these must be refused. A connection with more takes no chains at all any more.
+const FAILED_CHAINS_MAX: usize = CONN_REQUESTS_MAX;
 
 /// All connections that have requests under way or failed chains.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ pub struct Conns {
 #[derive(Debug, Default)]
 struct Conn {
     requests: usize,
-    failed: VecDeque<(LogRef, u32)>,
+    failed: BTreeSet<(u32, LogRef)>,
 }
 
 impl Conns {
@@ -49,10 +49,7 @@ impl Conns {
             return;
         }
         if let Some(entry) = self.conns.get_mut(&conn) {
-            if entry.failed.len() == FAILED_CHAINS_MAX {
-                entry.failed.pop_front();
-            }
-            entry.failed.push_back((log.clone(), chain));
+            entry.failed.insert((chain, log.clone()));
         }
     }
 
@@ -63,9 +60,14 @@ impl Conns {
     }
 
     pub(super) fn has_failed(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
+        let Some(Conn { failed, .. }) = self.conns.get(&conn) else { return false };
         chain != 0
-            && self.conns.get(&conn).is_some_and(|entry| {
-                entry.failed.iter().any(|(failed, number)| *number == chain && failed == log)
-            })
+            && !failed.is_empty()
+            && (failed.len() >= FAILED_CHAINS_MAX || failed.contains(&(chain, log.clone())))
+    }
+
+    /// So many chains have failed that no more can be told apart.
+    pub(super) fn is_worn_out(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|entry| entry.failed.len() >= FAILED_CHAINS_MAX)
     }
 }

@@ -11,7 +11,7 @@ use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
 use crate::wire::client::{Append, Appended, Created, LogRef, Reply, Request};
 use crate::wire::entries::EntriesError;
-use crate::wire::error::{Detail, ErrorCode, WireError};
+use crate::wire::error::{Detail, ErrorCode, Retry, WireError};
 use crate::wire::name::LogName;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -63,6 +63,7 @@ pub struct Writes {
     names: BTreeSet<LogName>,
     /// Requests for such names.
     stalled: VecDeque<Queued>,
+    stalled_bytes: usize,
     /// Requests for which the window has no room.
     backlog: VecDeque<Queued>,
     backlog_bytes: usize,
@@ -71,18 +72,27 @@ pub struct Writes {
 impl Writes {
     /// The connection is gone, and with it the memory of its chains: what waits is not admitted.
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
-        self.stalled.retain(|queued| queued.0 != conn);
-        let bytes = &mut self.backlog_bytes;
-        self.backlog.retain(|(of, _, request)| {
-            *bytes -= if *of == conn { request_bytes(request) } else { 0 };
-            *of != conn
-        });
+        drop_queued(&mut self.stalled, &mut self.stalled_bytes, conn);
+        drop_queued(&mut self.backlog, &mut self.backlog_bytes, conn);
     }
 
     pub(super) fn queued_bytes(&self) -> usize {
         let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
-        building + self.backlog_bytes
+        building + self.backlog_bytes + self.stalled_bytes
     }
+
+    /// The request waits for a name.
+    fn stall(&mut self, queued: Queued) {
+        self.stalled_bytes += request_bytes(&queued.2);
+        self.stalled.push_back(queued);
+    }
+}
+
+fn drop_queued(queue: &mut VecDeque<Queued>, bytes: &mut usize, conn: ConnId) {
+    queue.retain(|(of, _, request)| {
+        *bytes -= if *of == conn { request_bytes(request) } else { 0 };
+        *of != conn
+    });
 }
 
 fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
@@ -139,14 +149,22 @@ impl Shard {
             return self.writes.backlog.push_back((conn, id, request));
         }
         if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
-            return self.writes.stalled.push_back((conn, id, request));
+            return self.writes.stall((conn, id, request));
         }
         self.admit(now, conn, id, request, out);
     }
 
     fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
         let text = "an earlier append of this chain failed";
-        self.refuse(conn, id, WireError::new(ErrorCode::PriorFailed, text), out);
+        let error = WireError::new(ErrorCode::PriorFailed, text);
+        let error = if self.conns.is_worn_out(conn) {
+            let text = "so many chains have failed on this connection that it takes no appends in \
+                        chains any more; open a new one";
+            WireError { retry: Retry::Elsewhere, text: text.to_string(), ..error }
+        } else {
+            error
+        };
+        self.refuse(conn, id, error, out);
     }
 
     fn may_write(&self, request: &Request) -> Result<(), WireError> {
@@ -311,7 +329,7 @@ impl Shard {
             while let Some((conn, id, request)) = self.writes.backlog.pop_front() {
                 self.writes.backlog_bytes -= request_bytes(&request);
                 if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
-                    self.writes.stalled.push_back((conn, id, request));
+                    self.writes.stall((conn, id, request));
                 } else {
                     self.admit(now, conn, id, request, out);
                 }
@@ -376,8 +394,8 @@ impl Shard {
         }
         if freed {
             let stalled = std::mem::take(&mut self.writes.stalled);
+            self.writes.backlog_bytes += std::mem::take(&mut self.writes.stalled_bytes);
             for queued in stalled.into_iter().rev() {
-                self.writes.backlog_bytes += request_bytes(&queued.2);
                 self.writes.backlog.push_front(queued);
             }
         }

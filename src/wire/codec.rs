@@ -3,9 +3,12 @@
 
 use super::entries::EntriesError;
 use super::name::NameError;
-use crate::types::{Ballot, ClusterId, NodeId};
+use crate::types::{Ballot, ClusterId, NodeId, Slot};
 use byteorder::{ByteOrder, LittleEndian};
 use thiserror::Error;
+
+/// The highest round or slot that is believed: nobody counts that far in a thousand years.
+const COUNTED_MAX: u64 = 1 << 62;
 
 /// Why bytes are not the message that they should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -197,9 +200,25 @@ impl<'a> Reader<'a> {
     /// A ballot: round `u64`, node `u16`.
     ///
     /// # Errors
-    /// [`DecodeError::Truncated`].
+    /// [`DecodeError::Truncated`]; [`DecodeError::Number`] for a round that counting cannot reach.
     pub fn ballot(&mut self, field: &'static str) -> Result<Ballot, DecodeError> {
-        Ok(Ballot { round: self.u64(field)?, node: NodeId(self.u16(field)?) })
+        Ok(Ballot { round: self.countable(field)?, node: NodeId(self.u16(field)?) })
+    }
+
+    /// A slot.
+    ///
+    /// # Errors
+    /// [`DecodeError::Truncated`]; [`DecodeError::Number`] for one that counting cannot reach.
+    pub fn slot(&mut self, field: &'static str) -> Result<Slot, DecodeError> {
+        self.countable(field).map(Slot)
+    }
+
+    /// A number that was counted up from 0: one more, or a few thousand, never overflows (R37).
+    fn countable(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        match self.u64(field)? {
+            found if found <= COUNTED_MAX => Ok(found),
+            found => Err(DecodeError::Number { field, found }),
+        }
     }
 
     /// A node, or nobody.

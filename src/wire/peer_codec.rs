@@ -190,7 +190,7 @@ fn message(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError
         }
         PeerKind::Fetch => Message::Fetch(Fetch {
             ballot: ballot(body)?,
-            slot: Slot(body.u64("slot")?),
+            slot: body.slot("slot")?,
             of: body.ballot("of")?,
         }),
         PeerKind::Fetched => Message::Fetched(fetched(body)?),
@@ -201,11 +201,11 @@ fn message(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError
         PeerKind::Mark => Message::Mark(Mark { ballot: ballot(body)?, chosen_upto: chosen(body)? }),
         PeerKind::Resend => Message::Resend(Resend {
             ballot: ballot(body)?,
-            from: Slot(body.u64("from")?),
+            from: body.slot("from")?,
             chosen_upto: chosen(body)?,
         }),
         PeerKind::Learn => {
-            Message::Learn(Learn { from: Slot(body.u64("from")?), upto: Slot(body.u64("upto")?) })
+            Message::Learn(Learn { from: body.slot("from")?, upto: body.slot("upto")? })
         }
         PeerKind::Learned => Message::Learned(learned(body)?),
         PeerKind::HandOver => {
@@ -220,7 +220,7 @@ pub(super) fn ballot(body: &mut Reader<'_>) -> Result<Ballot, DecodeError> {
 }
 
 pub(super) fn chosen(body: &mut Reader<'_>) -> Result<Slot, DecodeError> {
-    Ok(Slot(body.u64("chosen_upto")?))
+    body.slot("chosen_upto")
 }
 
 fn meet(body: &mut Reader<'_>) -> Result<Meet, DecodeError> {
@@ -242,7 +242,7 @@ fn witness(body: &mut Reader<'_>) -> Result<Witness, DecodeError> {
 fn accepted(body: &mut Reader<'_>) -> Result<Accepted, DecodeError> {
     Ok(Accepted {
         ballot: ballot(body)?,
-        upto: Slot(body.u64("upto")?),
+        upto: body.slot("upto")?,
         chosen_upto: chosen(body)?,
         durable: Lsn(body.u64("durable")?),
     })
@@ -253,7 +253,7 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         ballot: ballot(body)?,
         sent_at: Tick(body.u64("sent_at")?),
         lease_us: body.u64("lease_us")?,
-        first: Slot(body.u64("first")?),
+        first: body.slot("first")?,
         chosen_upto: chosen(body)?,
         witness: body
             .list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))?,

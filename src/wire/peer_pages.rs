@@ -56,22 +56,18 @@ pub(super) fn promise(body: &mut Reader<'_>) -> Result<Promise, DecodeError> {
         page: body.u32("page")?,
         last: body.bool("last")?,
         chosen_upto: chosen(body)?,
-        trimmed_upto: Slot(body.u64("trimmed_upto")?),
+        trimmed_upto: body.slot("trimmed_upto")?,
         damage: if body.bool("damage")? { Some(damage(body)?) } else { None },
         reports: body.list("reports", REPORTS, report)?,
     })
 }
 
 fn damage(body: &mut Reader<'_>) -> Result<Damage, DecodeError> {
-    Ok(Damage {
-        hi: body.ballot("hi")?,
-        upto: Slot(body.u64("upto")?),
-        suspect: body.bool("suspect")?,
-    })
+    Ok(Damage { hi: body.ballot("hi")?, upto: body.slot("upto")?, suspect: body.bool("suspect")? })
 }
 
 fn report(body: &mut Reader<'_>) -> Result<(Slot, Report), DecodeError> {
-    let slot = Slot(body.u64("slot")?);
+    let slot = body.slot("slot")?;
     let number = body.u8("report")?;
     let ballot = body.ballot("report")?;
     let report = match number {
@@ -102,7 +98,7 @@ pub(super) fn put_fetched(body: &mut Vec<u8>, fetched: &Fetched) {
 pub(super) fn fetched(body: &mut Reader<'_>) -> Result<Fetched, DecodeError> {
     Ok(Fetched {
         ballot: ballot(body)?,
-        slot: Slot(body.u64("slot")?),
+        slot: body.slot("slot")?,
         of: body.ballot("of")?,
         outcome: match body.u8("outcome")? {
             0 => FetchOutcome::Held(value(body)?),
@@ -127,8 +123,8 @@ pub(super) fn put_accept(body: &mut Vec<u8>, accept: &Accept) {
 pub(super) fn accept(body: &mut Reader<'_>) -> Result<Accept, DecodeError> {
     Ok(Accept {
         ballot: ballot(body)?,
-        slot: Slot(body.u64("slot")?),
-        first: Slot(body.u64("first")?),
+        slot: body.slot("slot")?,
+        first: body.slot("first")?,
         chosen_upto: chosen(body)?,
         value: value(body)?,
     })
@@ -148,10 +144,10 @@ pub(super) fn put_learned(body: &mut Vec<u8>, learned: &Learned) {
 
 pub(super) fn learned(body: &mut Reader<'_>) -> Result<Learned, DecodeError> {
     Ok(Learned {
-        from: Slot(body.u64("from")?),
+        from: body.slot("from")?,
         chosen_upto: chosen(body)?,
         values: body.list("values", CHOSEN, |body| {
-            Ok((Slot(body.u64("slot")?), body.ballot("ballot")?, value(body)?))
+            Ok((body.slot("slot")?, body.ballot("ballot")?, value(body)?))
         })?,
         damaged: {
             let is_damaged = body.bool("damaged")?;

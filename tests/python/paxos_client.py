@@ -1,373 +1,196 @@
 """A client of a paxosd cluster in plain Python 3, written from docs/PROTOCOL.md alone."""
 
-import select
+import io
+import re
 import socket
 import struct
 import time
-import warnings
 from types import SimpleNamespace
 
-LINEARIZABLE, LOCAL = 0, 1
-NO_SHARD, BODY_MAX = 0xFFFF, 8_388_608
-KINDS = {"Hello": 1, "Ping": 2, "Status": 3, "Map": 4, "Create": 0x10, "Delete": 0x11, "List": 0x12,
-         "Stat": 0x13, "Append": 0x14, "Read": 0x15, "Error": 0x8000}
-NAMES = {0x8001: "HelloReply", 0x8002: "Pong", 0x8003: "StatusReply", 0x8004: "MapReply",
-         0x8010: "Created", 0x8011: "Deleted", 0x8012: "Listed", 0x8013: "Stated",
-         0x8014: "Appended", 0x8015: "ReadDone", 0x8000: "Error"}
-ERRORS = {1: "NotLeader", 2: "NoQuorum", 3: "NotReady", 4: "Overloaded", 5: "DiskFull",
-          6: "ShuttingDown", 7: "LeadershipLost", 8: "Damaged", 9: "TooManyConnections",
-          20: "WrongShard", 21: "UnknownLog", 22: "LogExists", 23: "ExpectMismatch",
-          24: "PriorFailed", 25: "TooLarge", 26: "BadName", 27: "BadChecksum", 28: "BadRequest",
-          29: "Unsupported", 30: "Denied", 31: "Trimmed", 40: "VersionMismatch",
-          41: "WrongCluster", 42: "WrongPort", 60: "Internal"}
-FIXED = {"u8": "<B", "u16": "<H", "u32": "<I", "u64": "<Q", "bool": "<?", "magic": "<4s",
-         "cluster": "<16s", "epoch": "<QH"}
-LAYOUTS = {  # sections 5 to 8: the fields in their order; [x] is a list of x
-    "Hello": "magic:magic version_min:u16 version_max:u16 cluster:cluster shard:u16 features:u64"
-             " credential_kind:u8 credential:bytes16 client:text",
-    "Ping": "", "Status": "", "Map": "", "Create": "name:text", "Delete": "log:ref",
-    "List": "prefix:text after:text limit:u32 consistency:u8", "Stat": "log:ref consistency:u8",
-    "Append": "log:ref chain:u32 options:u16 expect:u64 entries:entries",
-    "Read": "log:ref from_index:u64 max_entries:u32 max_bytes:u32 wait_ms:u32 consistency:u8",
-    "header": "shard:u16 epoch:epoch applied_upto:u64",
-    "HelloReply": "version:u16 cluster:cluster node:u16 shards:u16 features:u64"
-                  " frame_bytes_max:u32 entry_bytes_max:u32 append_bytes_max:u32"
-                  " append_entries_max:u32 read_bytes_max:u32 read_entries_max:u32"
-                  " requests_max:u32 read_wait_ms_max:u32 server:text",
-    "Pong": "", "Deleted": "", "Created": "id:u64", "Listed": "logs:[stat] more:bool",
-    "StatusReply": "node:u16 cluster:cluster version:text uptime_ms:u64 shard:u16 role:u8"
-                   " leader:u16 epoch:epoch promised:epoch durable_upto:u64 chosen_upto:u64"
-                   " applied_upto:u64 trimmed_upto:u64 digest:u64 logs:u64 damaged_slots:u64"
-                   " segments:u64 disk_bytes:u64 has_room:bool peers:[peer]",
-    "peer": "node:u16 connected:bool chosen_upto:u64 lag:u64",
-    "MapReply": "cluster:cluster shards:u16 members:[member] leaders:[leader]",
-    "member": "node:u16 address:text", "leader": "shard:u16 epoch:epoch leader:u16",
-    "stat": "name:text id:u64 next_index:u64 bytes:u64 created_ms:u64",
-    "Stated": "log:stat", "Appended": "id:u64 first:u64 count:u32",
-    "ReadDone": "id:u64 from_index:u64 next:u64 entries:entries",
-    "Error": "code:u16 outcome:u8 retry:u8 retry_after_ms:u32 detail_kind:u8 detail:bytes16"
-             " text:text",
-    1: "leader:u16 address:text", 2: "log:u64 next:u64", 3: "log:u64", 4: "shard:u16",
-    5: "limit:u64", 6: "min:u16 max:u16"}
-TABLE = list(range(256))
+LINEARIZABLE, LOCAL, CREATE, EXPECT = 0, 1, 1, 2  # consistency; options of an Append
+ANY_CLUSTER, NO_SHARD, BODY_MAX = bytes(16), 0xFFFF, 8_388_608
+CHANGES = ("Create", "Delete", "Append")
+FIELDS = re.compile(r"(\w+):(\S+)").findall
+MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters of Python's `struct`
+    "Error": (0x00, "", "code:H outcome:B retry:B retry_after_ms:I detail_kind:B detail:bytes"
+              " text:text"),
+    "Hello": (0x01, "magic:4s version_min:H version_max:H cluster:16s shard:H features:Q"
+              " credential_kind:B credential:bytes client:text",
+              "version:H cluster:16s node:H shards:H features:Q frame_bytes_max:I entry_bytes_max:I"
+              " append_bytes_max:I append_entries_max:I read_bytes_max:I read_entries_max:I"
+              " requests_max:I read_wait_ms_max:I server:text"),
+    "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q shard:H role:B leader:H"
+               " epoch:QH promised:QH durable_upto:Q chosen_upto:Q applied_upto:Q trimmed_upto:Q"
+               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:? peers:[peer]"),
+    "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
+    "Ping": (0x02, "", ""), "Create": (0x10, "name:text", "id:Q"), "Delete": (0x11, "log:ref", ""),
+    "List": (0x12, "prefix:text after:text limit:I consistency:B", "logs:[stat] more:?"),
+    "Stat": (0x13, "log:ref consistency:B", "log:stat"),
+    "Append": (0x14, "log:ref chain:I options:H expect:Q entries:entries", "id:Q first:Q count:I"),
+    "Read": (0x15, "log:ref from_:Q max_entries:I max_bytes:I wait_ms:I consistency:B",
+             "id:Q from_:Q next:Q entries:entries")}
+RECORDS = {  # what messages are made of, and by their numbers the details of an Error
+    "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
+    "member": "node:H address:text", "peer": "node:H connected:? chosen_upto:Q lag:Q",
+    "stat": "name:text id:Q next_index:Q bytes:Q created_ms:Q", 1: "leader:H address:text",
+    2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H"}
+CRC_TABLE = list(range(256))
 for _ in range(8):
-    TABLE = [(c >> 1) ^ (0x82F63B78 if c & 1 else 0) for c in TABLE]
+    CRC_TABLE = [(c >> 1) ^ (0x82F63B78 if c & 1 else 0) for c in CRC_TABLE]
 
 
 class PaxosError(Exception):
-    """An Error from the node, or (code 0) the end of a connection that left a request open."""
+    """An Error from a node; with code 0, a connection that failed or ended."""
 
-    def __init__(self, text, code=0, outcome=2, retry=0, retry_after_ms=0, detail=None):
-        self.code, self.name = code, ERRORS.get(code, f"error {code}") if code else "Disconnected"
-        super().__init__(f"{self.name}: {text}")
-        self.outcome = outcome if outcome in (0, 1) else 2  # not executed, executed, unknown
-        self.retry = retry if retry in (1, 2) else 0  # no, here, elsewhere
-        self.retry_after_ms, self.detail, self.text = retry_after_ms, detail, text
+    def __init__(self, text, code=0, outcome=0, retry=2, retry_after_ms=0, detail=None, **_):
+        super().__init__(f"error {code}: {text}")
+        self.code, self.text, self.detail, self.retry_after_ms = code, text, detail, retry_after_ms
+        self.outcome = min(outcome, 2)  # 0 not executed, 1 executed, 2 unknown
+        self.retry = retry if retry <= 2 else 0  # 0 no, 1 here, 2 elsewhere
+
+
+def check(holds, otherwise):
+    if not holds:
+        raise ValueError(otherwise)
 
 
 def crc32c(data):
     crc = 0xFFFFFFFF
     for byte in data:
-        crc = TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        crc = CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
 
 
-def pack(kind, value):
-    if kind in FIXED:
-        return struct.pack(FIXED[kind], *(value if isinstance(value, tuple) else (value,)))
-    if kind == "ref":
-        return b"\1" + pack("u64", value) if isinstance(value, int) else b"\0" + pack("text", value)
-    if kind == "entries":
-        each = [pack("u32", len(e)) + pack("u32", crc32c(e)) + e for e in value]
-        return struct.pack("<II", len(each), sum(map(len, each))) + b"".join(each)
-    raw = value.encode() if isinstance(value, str) else value  # text, bytes16
-    return pack("u16", len(raw)) + raw
+def pack(type_, value):
+    if type_ in ("text", "bytes"):
+        raw = value.encode() if type_ == "text" else value
+        return struct.pack("<H", len(raw)) + raw
+    if type_ == "ref":
+        return b"\1" + pack("Q", value) if isinstance(value, int) else b"\0" + pack("text", value)
+    if type_ == "entries":
+        packed = b"".join(struct.pack("<II", len(e), crc32c(e)) + e for e in value)
+        return struct.pack("<II", len(value), len(packed)) + packed
+    return struct.pack("<" + type_, value)
 
 
-def unpack(kind, data, at):
-    """The value of this kind at `at`, and where it ends. Raises ValueError if there is none."""
-    if kind in FIXED:
-        end = at + struct.calcsize(FIXED[kind])
-        if end > len(data) or kind == "bool" and data[at] > 1:
-            raise ValueError(f"no {kind} at byte {at}")
-        values = struct.unpack_from(FIXED[kind], data, at)
-        return (values if len(values) > 1 else values[0]), end
-    if kind in ("text", "bytes16", "entry"):
-        size, at = unpack("u32" if kind == "entry" else "u16", data, at)
-        crc, at = unpack("u32", data, at) if kind == "entry" else (None, at)
-        raw = bytes(data[at:at + size])
-        if len(raw) < size or crc is not None and crc != crc32c(raw):
-            raise ValueError(f"the {kind} at byte {at} is cut or fails its checksum")
-        return (raw.decode() if kind == "text" else raw), at + size
-    if kind == "entries" or kind[0] == "[":
-        count, at = unpack("u32", data, at)
-        size, at = unpack("u32", data, at) if kind == "entries" else (None, at)
-        values, start = [], at
+def unpack(type_, stream):
+    """The next value of a stream, or the fields of a whole layout."""
+    layout = RECORDS.get(type_, type_)
+    if ":" in layout:
+        return SimpleNamespace(**{name: unpack(each, stream) for name, each in FIELDS(layout)})
+    if type_[0] == "[":
+        return [unpack(type_[1:-1], stream) for _ in range(unpack("I", stream))]
+    if type_ in ("text", "bytes"):
+        data = unpack(f"{unpack('H', stream)}s", stream)
+        return data.decode() if type_ == "text" else data
+    if type_ == "entries":
+        (count, size), entries = unpack("II", stream), []
         for _ in range(count):
-            value, at = unpack("entry" if kind == "entries" else kind[1:-1], data, at)
-            values.append(value)
-        if size is not None and size != at - start:
-            raise ValueError("the entries are not as long as they say")
-        return values, at
-    return fields(kind, data, at)
+            length, crc = unpack("II", stream)
+            entries.append(unpack(f"{length}s", stream))
+            check(crc32c(entries[-1]) == crc, "an entry does not fit its checksum")
+        check(sum(8 + len(entry) for entry in entries) == size, "entries of another size")
+        return entries
+    data = stream.read(struct.calcsize("<" + type_))
+    check(len(data) == struct.calcsize("<" + type_), "it ends too soon")
+    check(type_ != "?" or data[0] <= 1, "a bool is neither 0 nor 1")
+    values = struct.unpack("<" + type_, data)
+    return values if len(values) > 1 else values[0]
 
 
-def fields(layout, data, at=0):
-    found = SimpleNamespace()
-    for name, kind in (field.split(":") for field in LAYOUTS[layout].split()):
-        value, at = unpack(kind, data, at)
-        setattr(found, name, value)
-    return found, at
-
-
-def frame(kind, correlation, body=b"", flags=0):
-    covered = struct.pack("<HHIQ", kind, flags, 0, correlation) + body
+def request(name, correlation, /, **values):
+    """The frame of a request. Numbers that are not given are 0."""
+    kind, layout, _ = MESSAGES[name]
+    body = b"".join(pack(type_, values.get(field, 0)) for field, type_ in FIELDS(layout))
+    covered = struct.pack("<HHIQ", kind, 0, 0, correlation) + body
     return struct.pack("<II", len(body), crc32c(covered)) + covered
 
 
-def request(kind, correlation, **values):
-    parts = (field.split(":") for field in LAYOUTS[kind].split())
-    return frame(KINDS[kind], correlation, b"".join(pack(type_, values[n]) for n, type_ in parts))
+def read_frame(stream):
+    """The kind, the correlation and the body of the next frame."""
+    length, crc = unpack("II", stream)
+    check(length <= BODY_MAX, f"a body of {length} bytes")
+    covered = unpack(f"{16 + length}s", stream)
+    kind, flags, _, correlation = struct.unpack_from("<HHIQ", covered)
+    check(crc32c(covered) == crc and not flags & 0xFF, "a bad checksum or an unknown flag")
+    return kind, correlation, covered[16:]
 
 
-def hello(correlation, shard, cluster=bytes(16), client="paxos_client.py 1"):
-    return request("Hello", correlation, magic=b"PAXC", version_min=1, version_max=1, shard=shard,
-                   cluster=cluster, features=0, credential_kind=0, credential=b"", client=client)
-
-
-def take_frame(data):
-    """The first frame of `data`: its kind, correlation, body and size; None if it is not whole."""
-    if len(data) < 24:
-        return None
-    length, crc, kind, flags, _, correlation = struct.unpack_from("<IIHHIQ", data)
-    if length > BODY_MAX:
-        raise ValueError(f"a body of {length} bytes")
-    if len(data) < 24 + length:
-        return None
-    if crc32c(memoryview(data)[8:24 + length]) != crc or flags & 0xFF:
-        raise ValueError("a frame with a bad checksum or an unknown flag")
-    return kind, correlation, bytes(data[24:24 + length]), 24 + length
-
-
-def decode(kind, body):
-    """A reply as its fields and its `header`; an Error is raised as a PaxosError."""
-    if kind not in NAMES:
-        raise ValueError(f"unknown kind {kind:#06x}")
-    header, at = fields("header", body)
-    reply, end = fields(NAMES[kind], body, at)
-    if end != len(body) and NAMES[kind] not in ("HelloReply", "Error"):
-        raise ValueError(f"{len(body) - end} bytes behind the end of {NAMES[kind]}")
-    reply.header = header
-    if NAMES[kind] != "Error":
-        return reply
-    known = reply.detail_kind in range(1, 7)
-    detail = fields(reply.detail_kind, reply.detail)[0] if known else None
-    raise PaxosError(reply.text, reply.code, reply.outcome, reply.retry, reply.retry_after_ms, detail)
+def decode(name, body):
+    """The reply to a request, with its `header`. An Error is raised as a PaxosError."""
+    stream = io.BytesIO(body)
+    reply = unpack("header:header " + MESSAGES[name][2], stream)
+    check(name in ("Hello", "Error") or not stream.read(), "bytes behind the last field")
+    if name == "Error":
+        known = RECORDS.get(reply.detail_kind)
+        reply.detail = unpack(known, io.BytesIO(reply.detail)) if known else None
+        raise PaxosError(**vars(reply))
+    return reply
 
 
 class Connection:
-    """One connection to one shard of one node. Pipeline with `send` and `receive`."""
+    """A connection to one shard of one node, for one request at a time."""
 
-    def __init__(self, address, shard=NO_SHARD, cluster=bytes(16), timeout=10.0):
+    def __init__(self, address, shard=NO_SHARD, cluster=ANY_CLUSTER, timeout=5.0):
         host, _, port = address.rpartition(":")
-        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket.setblocking(False)
-        self.input, self.open, self.replies = bytearray(), {}, {}
-        self.last, self.closed, self.timeout = 1, False, timeout
-        self.open[1] = "Hello"
-        self._write(hello(1, shard, cluster))
-        self.hello = self.receive(1)
-        if self.hello.version != 1:
-            raise self._fail(f"version {self.hello.version} was not offered")
+        with socket.create_connection((host.strip("[]"), int(port)), timeout) as self.socket:
+            self.stream = self.socket.makefile("rb")  # this keeps the connection open
+        self.timeout, self.last = timeout, 0
+        self.hello = self.call("Hello", magic=b"PAXC", version_min=1, version_max=1, shard=shard,
+                               cluster=cluster, credential=b"", client="paxos_client.py")
+        check(self.hello.version == 1, f"version {self.hello.version} was not offered")
 
-    def send(self, kind, **values):
+    def call(self, name, /, **values):
+        """Sends a request and waits for its reply. A later version's notices are passed over."""
         self.last += 1
-        self.open[self.last] = kind
-        self._write(request(kind, self.last, **values))
-        return self.last
-
-    def receive(self, correlation, timeout=None):
-        until = time.monotonic() + (self.timeout if timeout is None else timeout)
-        while correlation not in self.replies:
-            self._turn(b"", until)
-        try:
-            return decode(*self.replies.pop(correlation))
-        except ValueError as error:  # it covers UnicodeDecodeError
-            raise self._fail(str(error)) from error
-
-    def call(self, kind, timeout=None, **values):
-        return self.receive(self.send(kind, **values), timeout)
-
-    def close(self):
-        self.closed = True
-        self.socket.close()
-
-    def _fail(self, text):
-        self.close()
-        return PaxosError(text)
-
-    def _write(self, data):
-        until = time.monotonic() + self.timeout
-        while data:
-            data = data[self._turn(data, until):]
-
-    def _turn(self, output, until):
-        """Waits once: reads what there is, so that the node never waits for us, and writes."""
-        if self.closed:
-            raise PaxosError("the connection is closed")
-        try:
-            readable, writable, _ = select.select(
-                [self.socket], [self.socket] if output else [], [], max(0, until - time.monotonic()))
-            if not readable and not writable:
-                raise self._fail("no answer in time")
-            data = self.socket.recv(1 << 18) if readable else b""
-            if readable and not data:
-                raise self._fail("the node closed the connection")
-            self.input += data
-            while (found := take_frame(self.input)) is not None:
-                kind, correlation, body, size = found
-                del self.input[:size]
-                self._sort(kind, correlation, body)
-            return self.socket.send(output) if writable else 0
-        except (OSError, ValueError) as error:
-            raise self._fail(str(error)) from error
-
-    def _sort(self, kind, correlation, body):
-        if correlation in self.open:
-            if kind not in (KINDS["Error"], KINDS[self.open.pop(correlation)] | 0x8000):
-                raise ValueError(f"kind {kind:#06x} does not answer request {correlation}")
-            self.replies[correlation] = (kind, body)
-        elif correlation == 0 and kind == KINDS["Error"]:
-            try:
-                decode(kind, body)
-            except PaxosError as error:  # about the connection: what is open stays unknown
-                raise self._fail(str(error)) from error
-        elif correlation != 0 or not kind & 0x4000:
-            raise ValueError(f"a frame for request {correlation}, which is not open")
+        self.socket.settimeout(self.timeout + values.get("wait_ms", 0) / 1000)
+        self.socket.sendall(request(name, self.last, **values))
+        kind, correlation = 0x4000, 0
+        while correlation == 0 and kind & 0x4000:
+            kind, correlation, body = read_frame(self.stream)
+        answer = {0x8000: "Error", MESSAGES[name][0] | 0x8000: name}.get(kind)
+        check(answer and correlation == self.last, f"kind {kind:#06x} answers no request")
+        return decode(answer, body)
 
 
 class Client:
-    """Routes by shard, follows leaders, and repeats what may be repeated until its deadline."""
+    """Asks the leaders of shards, and asks again where section 8 allows it."""
 
-    def __init__(self, addresses, cluster=bytes(16), timeout=10.0):
+    def __init__(self, addresses, cluster=ANY_CLUSTER, timeout=5.0):
         self.addresses, self.cluster, self.timeout = list(addresses), cluster, timeout
-        self.leaders, self.links, self.seen = {}, {}, {}
-        self.shards = self.map().shards
-
-    def close(self):
-        for link in self.links.values():
-            link.close()
-
-    def connection(self, address, shard=NO_SHARD):
-        link = self.links.get((address, shard))
-        if link is None or link.closed:
-            link = Connection(address, shard, self.cluster, self.timeout / 3)
-            self.links[address, shard] = link
-        return link
-
-    def map(self):
-        failure = None
-        for address in list(self.addresses):
-            try:
-                found = self.connection(address).call("Map")
-                break
-            except (OSError, PaxosError) as error:
-                failure = error
-                self._rotate()
-        else:
-            raise PaxosError(f"no node answers: {failure}", outcome=0, retry=2) from failure
-        members = {member.node: member.address for member in found.members}
-        self.addresses += [a for a in members.values() if a not in self.addresses]
-        for leader in found.leaders:
-            if leader.epoch >= self.leaders.get(leader.shard, ((0, 0), None))[0]:
-                self.leaders[leader.shard] = (leader.epoch, members.get(leader.leader))
-        return found
-
-    def call(self, shard, kind, poll=0.0, **values):
-        until, pause, hops = time.monotonic() + self.timeout + poll, 0.1, 0
-        changes = kind in ("Create", "Delete", "Append")
-        while True:
-            epoch, address = self.leaders.get(shard, ((0, 0), None))
-            sent = False
-            try:
-                link = self.connection(address or self.addresses[0], shard)
-                limit = max(0, until - time.monotonic())
-                if not changes:  # it may be asked again, of another node
-                    limit = min(limit, poll + self.timeout / 3)
-                sent = True
-                reply = link.call(kind, limit, **values)
-                self._check(shard, values.get("consistency") == LOCAL, reply.header)
-                return reply
-            except OSError as error:
-                failure = PaxosError(str(error), outcome=0, retry=2)
-            except PaxosError as error:
-                failure = error
-            again = (failure.retry and not failure.outcome
-                     or failure.outcome == 2 and not (sent and changes) and failure.code in (0, 7))
-            leader = getattr(failure.detail, "address", "")
-            if failure.code == 1 and leader and hops < 3:
-                self.leaders[shard], hops, wait = (epoch, leader), hops + 1, 0.0
-            else:
-                wait, hops = max(pause, failure.retry_after_ms / 1000), 0
-                pause = min(2 * pause, 1.0)
-            if not again or sent and values.get("chain") or time.monotonic() + wait >= until:
-                raise failure
-            time.sleep(wait)
-            if hops == 0 and failure.retry != 1:
-                self.leaders[shard] = (epoch, None)
-                self._rotate()
-                try:
-                    self.map()
-                except PaxosError:
-                    pass  # it is tried again after the next pause
+        self.links, self.leaders = {}, {}
+        found = self.call("Map", NO_SHARD)
+        self.shards = found.shards
+        self.addresses += [m.address for m in found.members if m.address not in self.addresses]
 
     def shard_of(self, log):
         return log >> 48 if isinstance(log, int) else crc32c(log.encode()) % self.shards
 
-    def create(self, name):
-        return self.call(self.shard_of(name), "Create", name=name).id
+    def ask(self, address, shard, name, /, **values):
+        """Asks one node once. The connection is kept, unless the answer is an Error."""
+        link = self.links.pop((address, shard), None)
+        try:
+            link = link or Connection(address, shard, self.cluster, self.timeout)
+            reply = link.call(name, **values)
+        except (OSError, ValueError) as error:
+            unknown = link and name in CHANGES
+            raise PaxosError(f"{address}: {error}", outcome=2 if unknown else 0) from error
+        self.links[address, shard] = link
+        return reply
 
-    def delete(self, log):
-        self.call(self.shard_of(log), "Delete", log=log)
-
-    def stat(self, log, consistency=LINEARIZABLE):
-        return self.call(self.shard_of(log), "Stat", log=log, consistency=consistency).log
-
-    def list(self, prefix="", consistency=LINEARIZABLE, page=0):
-        found = []
-        for shard in range(self.shards):
-            after, more = "", True
-            while more:
-                reply = self.call(shard, "List", prefix=prefix, after=after, limit=page,
-                                  consistency=consistency)
-                found += reply.logs
-                more, after = reply.more and reply.logs, reply.logs[-1].name if reply.logs else ""
-        return sorted(found, key=lambda log: log.name.encode())
-
-    def append(self, log, entries, expect=None, chain=0, create=False):
-        return self.call(self.shard_of(log), "Append", log=log, chain=chain, entries=entries,
-                         options=int(create) | (expect is not None) << 1, expect=expect or 0)
-
-    def read(self, log, from_index=0, max_entries=0, max_bytes=0, wait_ms=0,
-             consistency=LINEARIZABLE):
-        return self.call(self.shard_of(log), "Read", wait_ms / 1000, log=log, wait_ms=wait_ms,
-                         from_index=from_index, max_entries=max_entries, max_bytes=max_bytes,
-                         consistency=consistency)
-
-    def status(self, address=None, shard=NO_SHARD):
-        return self.connection(address or self.addresses[0], shard).call("Status")
-
-    def ping(self, address=None):
-        return self.connection(address or self.addresses[0]).call("Ping")
-
-    def _rotate(self):
-        self.addresses.append(self.addresses.pop(0))
-
-    def _check(self, shard, local, header):
-        now = (header.epoch, header.applied_upto)
-        then = self.seen.get(shard, now)
-        if not local and (now[0] < then[0] or now[1] < then[1]):
-            warnings.warn(f"shard {shard} went back from {then} to {now}: an older state?")
-        if not local:
-            self.seen[shard] = now
+    def call(self, name, shard=None, /, **values):
+        """Asks a shard's leader, or each node in turn, for up to three timeouts."""
+        shard = self.shard_of(values.get("log", values.get("name"))) if shard is None else shard
+        until, pause = time.monotonic() + 3 * self.timeout + values.get("wait_ms", 0) / 1000, 0
+        while True:
+            try:
+                return self.ask(self.leaders.get(shard) or self.addresses[0], shard, name, **values)
+            except PaxosError as error:
+                again = error.retry if error.outcome == 0 else name not in CHANGES
+                if not again or values.get("chain") or time.monotonic() >= until:
+                    raise
+                if error.retry != 1:
+                    self.addresses.append(self.addresses.pop(0))
+                    self.leaders[shard] = getattr(error.detail, "address", "")
+                time.sleep(max(pause, error.retry_after_ms / 1000))
+            pause = min(pause + 0.1, 1)

@@ -1,5 +1,6 @@
 """Holds paxos_client.py against docs/protocol-vectors.txt and, with PAXOS_ENDPOINT, a live node."""
 
+import io
 import os
 import pathlib
 import select
@@ -9,13 +10,21 @@ import threading
 import time
 import unittest
 import uuid
+import warnings
 
 import paxos_client as paxos
-from paxos_client import LINEARIZABLE, LOCAL, Client, Connection, PaxosError
+from paxos_client import ANY_CLUSTER, LINEARIZABLE, LOCAL, NO_SHARD, Client, Connection, PaxosError
 
 VECTORS = pathlib.Path(__file__).parents[2] / "docs" / "protocol-vectors.txt"
 ENDPOINT = os.environ.get("PAXOS_ENDPOINT", "")
 CLUSTER = bytes.fromhex("00112233445566778899aabbccddeeff")
+CODES = {1: "NotLeader", 2: "NoQuorum", 3: "NotReady", 4: "Overloaded", 5: "DiskFull",
+         6: "ShuttingDown", 7: "LeadershipLost", 8: "Damaged", 9: "TooManyConnections",
+         20: "WrongShard", 21: "UnknownLog", 22: "LogExists", 23: "ExpectMismatch",
+         24: "PriorFailed", 25: "TooLarge", 26: "BadName", 27: "BadChecksum", 28: "BadRequest",
+         29: "Unsupported", 30: "Denied", 31: "Trimmed", 40: "VersionMismatch",
+         41: "WrongCluster", 42: "WrongPort", 60: "Internal"}
+REPLIES_TO = {kind | 0x8000: name for name, (kind, _, _) in paxos.MESSAGES.items()}
 
 
 def read_vectors():
@@ -34,6 +43,30 @@ def read_vectors():
     return {name: (said, bytes(data)) for name, (said, data) in vectors.items()}
 
 
+def frame(kind, correlation, body=b"", flags=0):
+    covered = struct.pack("<HHIQ", kind, flags, 0, correlation) + body
+    return struct.pack("<II", len(body), paxos.crc32c(covered)) + covered
+
+
+def take_frame(data):
+    """The first frame of `data`: its kind, correlation, body and size; None if it is not whole."""
+    if len(data) < 24 or len(data) < 24 + struct.unpack_from("<I", data)[0] <= 24 + paxos.BODY_MAX:
+        return None
+    kind, correlation, body = paxos.read_frame(io.BytesIO(data))
+    return kind, correlation, body, 24 + len(body)
+
+
+def decode(kind, body):
+    if kind not in REPLIES_TO:
+        raise ValueError(f"unknown kind {kind:#06x}")
+    return paxos.decode(REPLIES_TO[kind], body)
+
+
+def hello(correlation, shard, cluster=ANY_CLUSTER, client="test_client.py"):
+    return paxos.request("Hello", correlation, magic=b"PAXC", version_min=1, version_max=1,
+                         shard=shard, cluster=cluster, credential=b"", client=client)
+
+
 def append(correlation, log="orders", chain=0, options=0, expect=0, entries=(b"hello",)):
     return paxos.request("Append", correlation, log=log, chain=chain, options=options,
                          expect=expect, entries=entries)
@@ -45,12 +78,12 @@ def altered(data, at, xor):
 
 def bad_entry():
     body = altered(append(10)[24:], len(append(10)) - 25, 1)
-    return paxos.frame(0x14, 10, body)
+    return frame(0x14, 10, body)
 
 
 REQUESTS = {
-    "hello": lambda: paxos.hello(1, 0, client="example 1.0"),
-    "hello-any-shard": lambda: paxos.hello(1, 0xFFFF, CLUSTER, ""),
+    "hello": lambda: hello(1, 0, client="example 1.0"),
+    "hello-any-shard": lambda: hello(1, 0xFFFF, CLUSTER, ""),
     "ping": lambda: paxos.request("Ping", 2),
     "status": lambda: paxos.request("Status", 3),
     "map": lambda: paxos.request("Map", 4),
@@ -63,19 +96,19 @@ REQUESTS = {
     "append": lambda: append(10),
     "append-create": lambda: append(11, options=1),
     "append-chain": lambda: append(12, 1, 7, 2, 1, (b"second", b"", b"third")),
-    "read": lambda: paxos.request("Read", 13, log="orders", from_index=0, max_entries=10,
+    "read": lambda: paxos.request("Read", 13, log="orders", from_=0, max_entries=10,
                                   max_bytes=65536, wait_ms=1500, consistency=LINEARIZABLE),
-    "read-local": lambda: paxos.request("Read", 14, log=1, from_index=5, max_entries=0,
+    "read-local": lambda: paxos.request("Read", 14, log=1, from_=5, max_entries=0,
                                         max_bytes=0, wait_ms=0, consistency=LOCAL),
 }
 REFUSED = {
     "bad-frame-checksum": lambda: altered(paxos.request("Ping", 2), 16, 1),
     "frame-too-large": lambda: struct.pack("<I", 8_388_609) + paxos.request("Ping", 2)[4:],
-    "trailing-byte": lambda: paxos.frame(2, 2, b"\0"),
-    "cut-body": lambda: paxos.frame(0x11, 7, paxos.request("Delete", 7, log=1)[24:-1]),
+    "trailing-byte": lambda: frame(2, 2, b"\0"),
+    "cut-body": lambda: frame(0x11, 7, paxos.request("Delete", 7, log=1)[24:-1]),
     "correlation-zero": lambda: paxos.request("Ping", 0),
-    "unknown-kind": lambda: paxos.frame(0x0777, 2),
-    "critical-flag": lambda: paxos.frame(2, 2, flags=0x80),
+    "unknown-kind": lambda: frame(0x0777, 2),
+    "critical-flag": lambda: frame(2, 2, flags=0x80),
     "unknown-option": lambda: append(10, options=4),
     "bad-name": lambda: paxos.request("Create", 5, name="\trders"),
     "bad-entry-checksum": bad_entry,
@@ -98,7 +131,8 @@ REPLIES = {
                   {"node": 3, "connected": False, "chosen_upto": 7, "lag": 34}]}),
     "map-reply": (4, {
         "cluster": CLUSTER, "shards": 2,
-        "members": [{"node": 1, "address": "10.0.0.1:7420"}, {"node": 2, "address": "10.0.0.2:7420"},
+        "members": [{"node": 1, "address": "10.0.0.1:7420"},
+                    {"node": 2, "address": "10.0.0.2:7420"},
                     {"node": 3, "address": "node3.example:7420"}],
         "leaders": [{"shard": 0, "epoch": (5, 2), "leader": 2},
                     {"shard": 1, "epoch": (4, 3), "leader": 0}]}),
@@ -108,8 +142,8 @@ REPLIES = {
     "stated": (9, {"log": ORDERS}),
     "appended-first": (10, {"id": 1, "first": 0, "count": 1}),
     "appended": (12, {"id": 1, "first": 1, "count": 3}),
-    "read-done": (13, {"id": 1, "from_index": 0, "next": 4, "entries": [b"hello", b"second"]}),
-    "read-empty": (14, {"id": 1, "from_index": 5, "next": 4, "entries": []}),
+    "read-done": (13, {"id": 1, "from_": 0, "next": 4, "entries": [b"hello", b"second"]}),
+    "read-empty": (14, {"id": 1, "from_": 5, "next": 4, "entries": []}),
 }
 ERRORS = {  # correlation; name, outcome, retry, detail, text
     "hello-refused": (1, "VersionMismatch", 0, 0, {"min": 1, "max": 1},
@@ -127,6 +161,94 @@ ERRORS = {  # correlation; name, outcome, retry, detail, text
 }
 
 
+class Pipeline(Connection):
+    """A connection with any number of requests under way; their replies come in any order."""
+
+    def __init__(self, *args, **values):
+        self.open, self.replies = {}, {}
+        super().__init__(*args, **values)
+
+    def send(self, name, /, **values):
+        self.last += 1
+        self.open[self.last] = name
+        self.socket.settimeout(30)
+        self.socket.sendall(paxos.request(name, self.last, **values))
+        return self.last
+
+    def receive(self, correlation, timeout=10):
+        self.socket.settimeout(timeout)
+        while correlation not in self.replies:
+            kind, answered, body = paxos.read_frame(self.stream)
+            name = self.open.pop(answered, None)
+            if name is None or REPLIES_TO.get(kind) not in ("Error", name):
+                raise ValueError(f"kind {kind:#06x} does not answer request {answered}, {name}")
+            self.replies[answered] = kind, body
+        return decode(*self.replies.pop(correlation))
+
+    def call(self, name, /, **values):
+        return self.receive(self.send(name, **values))
+
+
+class Cluster(Client):
+    """A client with a method for each request, which says so loudly when a shard goes back."""
+
+    def __init__(self, *args, **values):
+        self.seen = {}
+        super().__init__(*args, **values)
+
+    def close(self):
+        for link in self.links.values():
+            link.stream.close()
+
+    def ask(self, address, shard, name, /, **values):
+        reply = super().ask(address, shard, name, **values)
+        if shard != NO_SHARD and values.get("consistency") != LOCAL:
+            now = (reply.header.epoch, reply.header.applied_upto)
+            then = self.seen.get(shard, now)
+            if now[0] < then[0] or now[1] < then[1]:
+                warnings.warn(f"shard {shard} went back from {then} to {now}: an older state?")
+            self.seen[shard] = now
+        return reply
+
+    def map(self):
+        return self.call("Map", NO_SHARD)
+
+    def create(self, name):
+        return self.call("Create", name=name).id
+
+    def delete(self, log):
+        self.call("Delete", log=log)
+
+    def stat(self, log, consistency=LINEARIZABLE):
+        return self.call("Stat", log=log, consistency=consistency).log
+
+    def list(self, prefix="", consistency=LINEARIZABLE, page=0):
+        found = []
+        for shard in range(self.shards):
+            after = ""
+            while after is not None:
+                reply = self.call("List", shard, prefix=prefix, after=after, limit=page,
+                                  consistency=consistency)
+                found += reply.logs
+                after = reply.logs[-1].name if reply.more else None
+        return sorted(found, key=lambda log: log.name.encode())
+
+    def append(self, log, entries, **values):
+        return self.call("Append", log=log, **append_fields(entries, **values))
+
+    def read(self, log, from_=0, **values):
+        return self.call("Read", log=log, from_=from_, **values)
+
+
+def append_fields(entries, expect=None, chain=0, create=False):
+    options = paxos.CREATE * create | paxos.EXPECT * (expect is not None)
+    return {"entries": entries, "chain": chain, "options": options, "expect": expect or 0}
+
+
+def name_of(code):
+    return CODES.get(code, f"error {code}")
+
+
 def plain(value):
     """Decoded fields as dictionaries, to compare whole replies at once."""
     if isinstance(value, list):
@@ -134,7 +256,15 @@ def plain(value):
     return {n: plain(v) for n, v in vars(value).items()} if hasattr(value, "__dict__") else value
 
 
-class Offline(unittest.TestCase):
+class Refusals(unittest.TestCase):
+    def refused(self, name, call, *args, **values):
+        with self.assertRaises(PaxosError) as caught:
+            call(*args, **values)
+        self.assertEqual(name_of(caught.exception.code), name)
+        return caught.exception
+
+
+class Offline(Refusals):
     def setUp(self):
         self.vectors = read_vectors()
 
@@ -150,8 +280,8 @@ class Offline(unittest.TestCase):
     def test_replies(self):
         for name, (correlation, told) in REPLIES.items():
             with self.subTest(name):
-                kind, got, body, size = paxos.take_frame(self.vectors[name][1])
-                reply = plain(paxos.decode(kind, body))
+                kind, got, body, size = take_frame(self.vectors[name][1])
+                reply = plain(decode(kind, body))
                 header = reply.pop("header")
                 self.assertEqual((got, size), (correlation, len(self.vectors[name][1])))
                 self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": 41})
@@ -160,12 +290,12 @@ class Offline(unittest.TestCase):
     def test_errors(self):
         for name, (correlation, *told) in ERRORS.items():
             with self.subTest(name):
-                kind, got, body, _ = paxos.take_frame(self.vectors[name][1])
+                kind, got, body, _ = take_frame(self.vectors[name][1])
                 with self.assertRaises(PaxosError) as caught:
-                    paxos.decode(kind, body)
+                    decode(kind, body)
                 error = caught.exception
                 self.assertEqual(got, correlation)
-                self.assertEqual(told, [error.name, error.outcome, error.retry,
+                self.assertEqual(told, [name_of(error.code), error.outcome, error.retry,
                                         error.detail and plain(error.detail), error.text])
 
     def test_checksums_and_shards_of_the_page(self):
@@ -179,36 +309,38 @@ class Offline(unittest.TestCase):
         whole = self.vectors["read-done"][1]
         for at in range(4, len(whole)):  # the checksum covers every byte behind the length
             with self.subTest(at), self.assertRaises(ValueError):
-                paxos.take_frame(altered(whole, at, 1))
-        self.assertIsNone(paxos.take_frame(whole[:-1]))
+                take_frame(altered(whole, at, 1))
+        for cut in range(len(whole)):
+            with self.subTest(cut=cut), self.assertRaises(ValueError):
+                paxos.read_frame(io.BytesIO(whole[:cut]))
+        with self.assertRaisesRegex(ValueError, "8388609"):  # before it reads so far
+            take_frame(struct.pack("<I", paxos.BODY_MAX + 1) + whole[4:])
         with self.assertRaises(ValueError):
-            paxos.take_frame(struct.pack("<I", paxos.BODY_MAX + 1) + whole[4:])
-        with self.assertRaises(ValueError):
-            paxos.take_frame(paxos.frame(0x8002, 1, flags=1))
-        self.assertIsNotNone(paxos.take_frame(paxos.frame(0x8002, 1, flags=0x100)))
+            take_frame(frame(0x8002, 1, flags=1))
+        self.assertIsNotNone(take_frame(frame(0x8002, 1, flags=0x100)))
         for name in REPLIES:
-            kind, _, body, _ = paxos.take_frame(self.vectors[name][1])
+            kind, _, body, _ = take_frame(self.vectors[name][1])
             for cut in range(len(body)):
                 with self.subTest(name, cut=cut), self.assertRaises(ValueError):
-                    paxos.decode(kind, body[:cut])
+                    decode(kind, body[:cut])
             if name == "hello-reply":
-                paxos.decode(kind, body + b"\0")  # section 13: ignored here and in an Error alone
+                decode(kind, body + b"\0")  # section 13: ignored here and in an Error alone
             else:
                 with self.assertRaises(ValueError):
-                    paxos.decode(kind, body + b"\0")
-        _, _, body, _ = paxos.take_frame(whole)
+                    decode(kind, body + b"\0")
+        _, _, body, _ = take_frame(whole)
         with self.assertRaises(ValueError):  # the length of all entries together, at 20 + 28
-            paxos.decode(0x8015, altered(body, 48, 1))
-        _, _, listed, _ = paxos.take_frame(self.vectors["listed"][1])
+            decode(0x8015, altered(body, 48, 1))
+        _, _, listed, _ = take_frame(self.vectors["listed"][1])
         with self.assertRaises(ValueError):  # `more`, its last byte, is neither 0 nor 1
-            paxos.decode(0x8012, listed[:-1] + b"\2")
+            decode(0x8012, listed[:-1] + b"\2")
         with self.assertRaises(ValueError):  # the last byte of the last entry: its own checksum
-            paxos.decode(0x8015, altered(body, len(body) - 1, 1))
+            decode(0x8015, altered(body, len(body) - 1, 1))
 
     def test_error_with_bytes_behind_its_end(self):
-        kind, _, body, _ = paxos.take_frame(self.vectors["log-exists"][1])
-        with self.assertRaisesRegex(PaxosError, "LogExists"):
-            paxos.decode(kind, body + b"\1\2\3")
+        kind, _, body, _ = take_frame(self.vectors["log-exists"][1])
+        error = self.refused("LogExists", decode, kind, body + b"\1\2\3")
+        self.assertEqual((error.detail.log, error.text), (1, "the name belongs to log 1"))
 
 
 class Node:
@@ -235,11 +367,12 @@ class Node:
         with peer:
             while chunk := peer.recv(65536):
                 data += chunk
-                while found := paxos.take_frame(data):
+                while found := take_frame(data):
                     kind, correlation, body, size = found
                     data = data[size:]
                     if kind == 1:
-                        reply = (0x8001, struct.pack("<H16sHHQ8IH", 1, CLUSTER, 1, 1, 0, *[1] * 8, 0))
+                        fields = (1, CLUSTER, 1, 1, 0, *[1] * 8, 0)
+                        reply = (0x8001, struct.pack("<H16sHHQ8IH", *fields))
                     elif kind == 4:
                         reply = (0x8004, CLUSTER + struct.pack("<HIIHQHH", 1, 0, 1, 0, 5, 2, 0))
                     else:
@@ -249,7 +382,9 @@ class Node:
                         return  # hangs up
                     if reply == "silence":
                         continue
-                    peer.sendall(paxos.frame(reply[0], correlation, self.HEADER + reply[1]))
+                    if isinstance(reply, tuple):
+                        reply = [(reply[0], correlation, self.HEADER + reply[1])]
+                    peer.sendall(b"".join(frame(*each) for each in reply))
 
     def close(self):
         self.listener.close()
@@ -260,7 +395,7 @@ def error_body(code, outcome, retry, detail_kind=0, detail=b""):
             + detail + struct.pack("<H", 0))
 
 
-class Routing(unittest.TestCase):
+class Routing(Refusals):
     """What a client does about leaders, against nodes that the test plays."""
 
     APPENDED = (0x8014, struct.pack("<QQI", 1, 0, 1))
@@ -271,7 +406,7 @@ class Routing(unittest.TestCase):
         return node
 
     def client(self, node, timeout=5.0):
-        client = Client([node.address], timeout=timeout)
+        client = Cluster([node.address], timeout=timeout)
         self.addCleanup(client.close)
         return client
 
@@ -289,8 +424,7 @@ class Routing(unittest.TestCase):
             detail = struct.pack("<H", 2) + paxos.pack("text", nodes[0].address)
             return error_body(1, 0, 2, 1, detail)
         nodes.append(self.node(answer))
-        with self.assertRaisesRegex(PaxosError, "NotLeader"):
-            self.client(nodes[0], 1.0).append("a", [b"x"])
+        self.refused("NotLeader", self.client(nodes[0], 0.3).append, "a", [b"x"])
         self.assertLess(len(nodes[0].asked), 30)  # it pauses after every few
 
     def test_no_leader_is_waited_for(self):
@@ -305,8 +439,7 @@ class Routing(unittest.TestCase):
             self.client(node).append("a", [b"x"])
         self.assertEqual((caught.exception.outcome, len(node.asked)), (2, 1))
         node = self.node(lambda _: error_body(7, 2, 0))
-        with self.assertRaisesRegex(PaxosError, "LeadershipLost"):
-            self.client(node).append("a", [b"x"])
+        self.refused("LeadershipLost", self.client(node).append, "a", [b"x"])
         self.assertEqual(len(node.asked), 1)
 
     def test_an_unknown_read_is_sent_again(self):
@@ -318,10 +451,25 @@ class Routing(unittest.TestCase):
     def test_a_read_leaves_a_silent_node(self):
         silent = self.node(lambda _: "silence")
         other = self.node(lambda _: (0x8015, struct.pack("<QQQII", 1, 0, 0, 0, 0)))
-        client = Client([silent.address, other.address], timeout=3.0)
+        client = Cluster([silent.address, other.address], timeout=1.0)
         self.addCleanup(client.close)
         self.assertEqual(client.read("a").next, 0)
         self.assertEqual((len(silent.asked), len(other.asked)), (1, 1))
+
+    def test_a_notice_is_passed_over(self):
+        """It has correlation 0 and bit 0x4000, and comes from a version to come."""
+        kind, body = self.APPENDED
+        reply = [(0x4001, 0, b"later"), (0x4FFF, 0, b""), (kind, 2, Node.HEADER + body)]
+        self.assertEqual(self.client(self.node(lambda _: reply)).append("a", [b"x"]).count, 1)
+
+    def test_a_frame_that_answers_nothing_ends_the_connection(self):
+        kind, body = self.APPENDED
+        body = Node.HEADER + body
+        for stray in ((kind, 3, body), (kind, 0, body), (0x8010, 2, body), (0x8777, 2, body)):
+            with self.subTest(stray[:2]):
+                node = self.node(lambda _: [stray, (kind, 2, body)])
+                error = self.refused("error 0", self.client(node).append, "a", [b"x"])
+                self.assertEqual((error.outcome, len(node.asked)), (2, 1))
 
     def test_no_quorum_is_waited_out(self):
         node = self.node(lambda n: self.APPENDED if n > 2 else error_body(2, 0, 2))
@@ -336,17 +484,26 @@ class Routing(unittest.TestCase):
         with self.assertWarnsRegex(UserWarning, "went back"):
             client.append("a", [b"x"])
 
+    def test_a_final_refusal_is_not_repeated(self):
+        node = self.node(lambda _: error_body(23, 0, 0))
+        self.refused("ExpectMismatch", self.client(node).append, "a", [b"x"], expect=1)
+        self.assertEqual(len(node.asked), 1)
+
+    def test_unknown_hints_are_read_as_section_8_says(self):
+        node = self.node(lambda _: error_body(9999, 7, 9))
+        error = self.refused("error 9999", self.client(node).append, "a", [b"x"])
+        self.assertEqual((error.outcome, error.retry, len(node.asked)), (2, 0, 1))
+
     def test_a_chain_is_never_sent_again(self):
         node = self.node(lambda _: error_body(4, 0, 1))
-        with self.assertRaisesRegex(PaxosError, "Overloaded"):
-            self.client(node).append("a", [b"x"], chain=1)
+        self.refused("Overloaded", self.client(node).append, "a", [b"x"], chain=1)
         self.assertEqual(len(node.asked), 1)
 
 
 @unittest.skipUnless(ENDPOINT, "PAXOS_ENDPOINT names no live node")
-class Live(unittest.TestCase):
+class Live(Refusals):
     def setUp(self):
-        self.client = Client([ENDPOINT])
+        self.client = Cluster([ENDPOINT])
         self.addCleanup(self.client.close)
         self.name = f"python/{uuid.uuid4()}"
 
@@ -360,19 +517,13 @@ class Live(unittest.TestCase):
                 break
             time.sleep(0.05)
         members = {member.node: member.address for member in self.client.map().members}
-        connection = Connection(members[leaders[shard]], shard)
-        self.addCleanup(connection.close)
+        connection = Pipeline(members[leaders[shard]], shard)
+        self.addCleanup(connection.stream.close)
         return connection
 
     def append(self, connection, log, entries, chain=0, expect=None, create=False):
-        return connection.send("Append", log=log, chain=chain, entries=entries, expect=expect or 0,
-                               options=int(create) | (expect is not None) << 1)
-
-    def refused(self, name, call, *args, **values):
-        with self.assertRaises(PaxosError) as caught:
-            call(*args, **values)
-        self.assertEqual(caught.exception.name, name)
-        return caught.exception
+        fields = append_fields(entries, expect, chain, create)
+        return connection.send("Append", log=log, **fields)
 
     def test_create_append_read(self):
         log = self.client.create(self.name)
@@ -385,13 +536,13 @@ class Live(unittest.TestCase):
         self.assertEqual(self.client.append(log, [b"by id"]).first, 4)
         for which in (self.name, log):
             read = self.client.read(which)
-            self.assertEqual((read.id, read.from_index, read.next), (log, 0, 5))
+            self.assertEqual((read.id, read.from_, read.next), (log, 0, 5))
             self.assertEqual(read.entries, [*entries, b"by id"])
         self.assertEqual(self.client.read(log, 1, max_entries=2).entries, entries[1:3])
         self.assertEqual(self.client.read(log, 2, max_bytes=1).entries, entries[2:3])
         self.assertEqual(self.client.read(log, 0, max_bytes=13 + 8).entries, entries[:2])
         past = self.client.read(log, 99)
-        self.assertEqual((past.from_index, past.next, past.entries), (99, 5, []))
+        self.assertEqual((past.from_, past.next, past.entries), (99, 5, []))
         stat = self.client.stat(log)
         self.assertEqual((stat.name, stat.id, stat.next_index), (self.name, log, 5))
         self.assertEqual(stat.bytes, sum(map(len, entries)) + 5)
@@ -405,7 +556,8 @@ class Live(unittest.TestCase):
         self.assertEqual((error.detail.log, error.detail.next, error.outcome), (done.id, 2, 0))
         self.assertEqual(self.client.append(self.name, [b"c"], expect=error.detail.next).first, 2)
         fresh = self.name + "/fresh"
-        error = self.refused("ExpectMismatch", self.client.append, fresh, [b"x"], expect=3, create=True)
+        error = self.refused("ExpectMismatch", self.client.append, fresh, [b"x"], expect=3,
+                             create=True)
         self.assertEqual(error.detail.next, 0)
         self.refused("UnknownLog", self.client.stat, fresh)  # a refused append creates nothing
 
@@ -468,7 +620,7 @@ class Live(unittest.TestCase):
         link = self.connection(self.name)
         count = link.hello.requests_max + 100
         sent = [link.send("Ping") for _ in range(count)]
-        reads = [link.send("Read", log=log, from_index=0, max_entries=0, max_bytes=0, wait_ms=0,
+        reads = [link.send("Read", log=log, from_=0, max_entries=0, max_bytes=0, wait_ms=0,
                            consistency=LOCAL) for _ in range(100)]
         for correlation in sent:
             link.receive(correlation, 30)
@@ -480,9 +632,9 @@ class Live(unittest.TestCase):
         reader, writer = self.connection(self.name), self.connection(self.name)
         started = time.monotonic()
         values = {"log": log, "max_entries": 0, "max_bytes": 0}
-        woken = reader.send("Read", from_index=0, wait_ms=20_000, consistency=LINEARIZABLE, **values)
-        local = reader.send("Read", from_index=1, wait_ms=20_000, consistency=LOCAL, **values)
-        empty = reader.send("Read", from_index=7, wait_ms=300, consistency=LINEARIZABLE, **values)
+        woken = reader.send("Read", from_=0, wait_ms=20_000, consistency=LINEARIZABLE, **values)
+        local = reader.send("Read", from_=1, wait_ms=20_000, consistency=LOCAL, **values)
+        empty = reader.send("Read", from_=7, wait_ms=300, consistency=LINEARIZABLE, **values)
         reader.call("Ping")  # nothing else on the connection waits
         self.assertEqual(reader.receive(empty).entries, [])
         waited = time.monotonic() - started
@@ -494,7 +646,7 @@ class Live(unittest.TestCase):
         writer.receive(self.append(writer, log, [b"up"]))
         self.assertEqual(reader.receive(local).entries, [b"up"])
         self.assertLess(time.monotonic() - started, 10)
-        gone = reader.send("Read", from_index=2, wait_ms=20_000, consistency=LINEARIZABLE, **values)
+        gone = reader.send("Read", from_=2, wait_ms=20_000, consistency=LINEARIZABLE, **values)
         reader.call("Ping")
         self.client.delete(log)
         self.refused("UnknownLog", reader.receive, gone)
@@ -526,7 +678,7 @@ class Live(unittest.TestCase):
             try:
                 entries = self.client.read(self.name, consistency=LOCAL).entries
             except PaxosError as error:
-                self.assertEqual(error.name, "UnknownLog")
+                self.assertEqual(error.code, 21)  # UnknownLog
                 entries = []
             if len(entries) == 2 or time.monotonic() > until:
                 break
@@ -536,20 +688,21 @@ class Live(unittest.TestCase):
         self.assertIn(self.name, [log.name for log in self.client.list(self.name, LOCAL)])
 
     def test_map_status_ping(self):
-        map_, hello = self.client.map(), self.client.connection(ENDPOINT).hello
+        node = Connection(ENDPOINT)
+        map_, hello = self.client.map(), node.hello
         self.assertEqual((map_.cluster, map_.shards), (hello.cluster, hello.shards))
         self.assertIn(hello.node, [member.node for member in map_.members])
         self.assertEqual([leader.shard for leader in map_.leaders], list(range(map_.shards)))
         for shard in range(map_.shards):
             self.client.append(self.in_shard(shard), [b"x"], create=True)
-            status = self.client.status(ENDPOINT, shard)
+            status = Connection(ENDPOINT, shard).call("Status")
             self.assertEqual((status.node, status.cluster), (hello.node, hello.cluster))
             self.assertEqual((status.shard, status.header.shard), (shard, shard))
             self.assertLessEqual(status.applied_upto, status.chosen_upto)
             self.assertLess(status.role, 3)
             self.assertGreater(status.durable_upto, 0)
-        self.assertEqual(self.client.status(ENDPOINT).shard, 0)
-        self.client.ping(ENDPOINT)
+        self.assertEqual(node.call("Status").shard, 0)
+        node.call("Ping")
 
     def in_shard(self, shard):
         names = (f"{self.name}/{n}" for n in range(10_000))
@@ -560,38 +713,38 @@ class Live(unittest.TestCase):
                                      ("WrongShard", bytes(16), self.client.shards)):
             with self.subTest(name):
                 self.refused(name, Connection, ENDPOINT, shard, cluster)
-        good = paxos.hello(1, 0)
+        good = hello(1, 0)
         later = {"VersionMismatch": good[:28] + b"\2\0\3\0" + good[32:],
                  "Unsupported": altered(good, 24 + 4 + 4 + 16 + 2 + 8, 1),
                  "BadRequest": altered(good, 24, 1)}
         for name, told in later.items():
             with self.subTest(name):
-                peer, code, _ = self.talk(paxos.frame(1, 1, told[24:]))
-                self.assertEqual(paxos.ERRORS[code], name)
+                peer, code, _ = self.talk(frame(1, 1, told[24:]))
+                self.assertEqual(CODES[code], name)
                 self.assertEqual(peer.recv(1), b"")
 
     def test_a_hello_with_more_behind_it(self):
-        peer, code, _ = self.talk(paxos.frame(1, 1, paxos.hello(1, 0xFFFF)[24:] + b"later"))
+        peer, code, _ = self.talk(frame(1, 1, hello(1, 0xFFFF)[24:] + b"later"))
         self.assertIsNone(code)
         peer.sendall(paxos.request("Ping", 2))
         self.assertEqual(self.next_frame(peer)[0], 0x8002)
 
     def test_what_a_node_refuses(self):
-        """The vectors, with the code and the close that they tell, each on a connection of its own."""
+        """The vectors, with the code and the close that they tell, each on its own connection."""
         shard = self.client.shard_of("orders")
         address = self.connection("orders").socket.getpeername()
         for name, encode in REFUSED.items():
             with self.subTest(name):
                 told = read_vectors()[name][0][-1]
-                peer, code, _ = self.talk(paxos.hello(1, shard), address)
+                peer, code, _ = self.talk(hello(1, shard), address)
                 self.assertIsNone(code)
                 peer.sendall(encode())
                 kind, _, body, _ = self.next_frame(peer)
                 with self.assertRaises(PaxosError) as caught:
-                    paxos.decode(kind, body)
+                    decode(kind, body)
                 error = caught.exception
                 outcome = ["not executed", "executed", "unknown"][error.outcome]
-                answer = f"{error.code} {error.name}, {outcome}; the connection "
+                answer = f"{error.code} {name_of(error.code)}, {outcome}; the connection "
                 if "goes on" in told:
                     peer.sendall(paxos.request("Ping", 99))
                     self.assertEqual(self.next_frame(peer)[:2], (0x8002, 99))
@@ -605,7 +758,7 @@ class Live(unittest.TestCase):
         for garbage in (b"GET / HTTP/1.1\r\nHost: paxosd\r\n\r\n", b"\xff" * 64, bytes(64)):
             with self.subTest(garbage):
                 for greeted in (False, True):
-                    peer = self.talk(paxos.hello(1, 0xFFFF))[0] if greeted else self.dial()
+                    peer = self.talk(hello(1, 0xFFFF))[0] if greeted else self.dial()
                     peer.sendall(garbage)
                     while self.receive(peer):
                         pass  # an Error first, perhaps
@@ -620,14 +773,15 @@ class Live(unittest.TestCase):
     def receive(self, peer):
         """What comes next; nothing at the end, or where the node cut the line with bytes unread."""
         try:
-            self.assertTrue(select.select([peer], [], [], 10)[0], "the node neither speaks nor closes")
+            speaks = select.select([peer], [], [], 10)[0]
+            self.assertTrue(speaks, "the node neither speaks nor closes")
             return peer.recv(65536)
         except ConnectionResetError:
             return b""
 
     def next_frame(self, peer):
         data = b""
-        while (found := paxos.take_frame(data)) is None:
+        while (found := take_frame(data)) is None:
             more = self.receive(peer)
             self.assertTrue(more, "the node closed the connection without an answer")
             data += more
@@ -635,12 +789,12 @@ class Live(unittest.TestCase):
         return found
 
     def talk(self, first, address=None):
-        """Sends the first frame; the socket, the code if the answer is an Error, its correlation."""
+        """Sends a first frame. The socket, the code if the answer is an Error, the correlation."""
         peer = self.dial(address)
         peer.sendall(first)
         kind, correlation, body, _ = self.next_frame(peer)
         try:
-            paxos.decode(kind, body)
+            decode(kind, body)
         except PaxosError as error:
             return peer, error.code, correlation
         return peer, None, correlation

@@ -4,6 +4,7 @@ use crate::node::{Node, append, code, create, first, read, texts};
 use paxosd::shard::Input;
 use paxosd::types::{ConnId, Index};
 use paxosd::wire::client::{Append, Delete, LogRef, Reply, Request};
+use paxosd::wire::entries::Entries;
 use paxosd::wire::error::ErrorCode;
 
 /// Entries get dense indexes in the order in which they were sent, however they are batched.
@@ -183,4 +184,47 @@ fn a_refused_append_breaks_its_chain() {
     node.input(Input::ChainFailed { conn: ConnId(1), log: crate::node::log("a"), chain: 3 });
     let behind = Append { chain: 3, ..append("a", "behind") };
     assert_eq!(code(&node.ask(Request::Append(behind))), Some(ErrorCode::PriorFailed));
+}
+
+/// R37: what waits for a name to be created counts as queued, so that its connection is not read on.
+#[test]
+fn r37_appends_that_wait_for_a_name_are_bounded() {
+    let mut node = Node::new();
+    node.hold = true;
+    node.send(1, create("a"));
+    node.tick();
+    let text = "x".repeat(4000);
+    for _ in 0..1000 {
+        let entries = Entries::from_slices(vec![text.as_str(); 15]).expect("within the limits");
+        node.send(1, Request::Append(Append { entries, ..append("a", "x") }));
+    }
+    assert!(node.shard.congested(), "60 MB wait, and the shard would take more");
+}
+
+/// A chain that failed stays failed, however many others fail on its connection; one with too many
+/// takes no chains any more.
+#[test]
+fn failed_chains_are_not_forgotten() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    let of = |chain, expect: Option<u64>| {
+        Request::Append(Append { chain, expect: expect.map(Index), ..append("a", "text") })
+    };
+    let mut fail = |chain| {
+        let bad = node.send(1, of(chain, Some(7)));
+        node.tick();
+        code(&node.take(1, bad).expect("answered"))
+    };
+    for chain in 1..=1024 {
+        assert_eq!(fail(chain), Some(ErrorCode::ExpectMismatch), "chain {chain}");
+    }
+    for chain in [1, 2, 1024, 1025] {
+        let behind = node.send(1, of(chain, None));
+        node.tick();
+        let answer = node.take(1, behind).expect("answered");
+        assert_eq!(code(&answer), Some(ErrorCode::PriorFailed), "chain {chain}");
+    }
+    let free = node.send(1, of(0, None));
+    node.tick();
+    assert_eq!(code(&node.take(1, free).expect("answered")), None);
 }

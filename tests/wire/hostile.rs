@@ -15,7 +15,7 @@ use paxosd::wire::entries::EntriesRef;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
 use paxosd::wire::hello::{read_hello, read_hello_answer};
 use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
-use paxosd::wire::peer::{Accept, Message, Promise, Report};
+use paxosd::wire::peer::{Accept, Message, Promise, Report, Resend};
 use paxosd::wire::peer_hello::{read_peer_hello, read_peer_hello_reply};
 use paxosd::wire::{
     read_message, read_reply, read_request, write_message, write_reply, write_request,
@@ -245,4 +245,18 @@ fn lists_over_their_limit_are_refused() {
     assert_eq!(read(&largest), Ok(largest));
     let refused = read(&accept(VALUE_BYTES_MAX + 1));
     assert!(matches!(refused, Err(DecodeError::TooLong { field: "value", .. })), "{refused:?}");
+}
+
+/// R37: a round or a slot that counting cannot reach is malformed; one more than it would overflow.
+#[test]
+fn r37_numbers_that_nobody_can_have_counted_are_malformed() {
+    for (slot, round, fits) in
+        [(1 << 62, 1 << 62, true), ((1 << 62) + 1, 1, false), (1, u64::MAX, false)]
+    {
+        let ballot = Ballot::new(round, NodeId(2));
+        let message = Message::Resend(Resend { ballot, from: Slot(slot), chosen_upto: Slot(0) });
+        let mut bytes = Vec::new();
+        write_message(&mut bytes, &message);
+        assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "slot {slot}, round {round}");
+    }
 }

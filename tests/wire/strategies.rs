@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 pub fn ballot() -> impl Strategy<Value = Ballot> {
-    (any::<u64>(), any::<u16>()).prop_map(|(round, node)| Ballot::new(round, NodeId(node)))
+    (0..=1u64 << 62, any::<u16>()).prop_map(|(round, node)| Ballot::new(round, NodeId(node)))
 }
 
 pub fn text() -> impl Strategy<Value = String> {

@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn slot() -> impl Strategy<Value = Slot> {
-    any::<u64>().prop_map(Slot)
+    (0..=1u64 << 62).prop_map(Slot)
 }
 
 fn lsn() -> impl Strategy<Value = Lsn> {
