@@ -11,7 +11,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, CLIENT_PORT, PEER_PORT};
+pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use check::check;
 pub use fault::{ConfigError, Fault, Faults, Place};
 pub use raw::{Given, RawConfig, RawMember, Typed};
@@ -94,6 +94,8 @@ pub struct Config {
     pub listen: Address,
     /// Where this node listens for peers.
     pub listen_peer: Address,
+    /// Where this node listens for those who watch it; nothing where that is turned off.
+    pub listen_admin: Option<Address>,
     /// Quorum sizes.
     pub quorums: Quorums,
     /// Lease and election times.

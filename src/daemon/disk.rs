@@ -6,6 +6,7 @@
 
 use super::bell::Bell;
 use super::exit::{Exit, Failure, die};
+use super::metrics::histogram::Syncs;
 use crate::journal::{Done, Job, Storage, StorageError, execute};
 use crate::limits::HELPER_JOBS_MAX;
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A shard's journal directory: where jobs run, and its name for messages.
 #[derive(Clone)]
@@ -44,6 +46,7 @@ pub struct Disk {
     volume: Volume,
     syncer: Sender<Job>,
     helper: Helper,
+    syncs: Arc<Syncs>,
     back: Back,
     outcomes: Receiver<Done>,
     /// Jobs of this shard at the helper.
@@ -63,6 +66,18 @@ impl Volume {
     #[must_use]
     pub fn storage(&self) -> &dyn Storage {
         &*self.storage
+    }
+
+    /// Runs a batch, or ends the process, and measures how long the disk took over it.
+    fn run_batch(&self, job: Job, syncs: &Syncs) -> Done {
+        let bytes = match &job {
+            Job::Batch(batch) => batch.bytes(),
+            Job::Prepare(_) | Job::Read(_) => 0,
+        };
+        let began = Instant::now();
+        let done = self.run(job);
+        syncs.record(bytes, began.elapsed());
+        done
     }
 
     /// Runs a job, or ends the process: after a failed write or sync nothing on the disk can be
@@ -110,22 +125,30 @@ impl Back {
 }
 
 impl Disk {
-    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`.
+    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`; how long the
+    /// batches took goes to `syncs`.
     ///
     /// # Errors
     /// The system gives no more threads.
-    pub fn start(name: &str, volume: Volume, helper: Helper, bell: Bell) -> io::Result<Disk> {
+    pub fn start(
+        name: &str,
+        volume: Volume,
+        helper: Helper,
+        bell: Bell,
+        syncs: Arc<Syncs>,
+    ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
         let (syncer, jobs) = bounded::<Job>(1);
         let (send, outcomes) = bounded::<Done>(HELPER_JOBS_MAX + 2);
         let back = Back { outcomes: send, bell };
-        let (its_volume, its_back) = (volume.clone(), back.clone());
+        let (its_volume, its_back, its_syncs) = (volume.clone(), back.clone(), Arc::clone(&syncs));
         std::thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
             for job in jobs {
-                its_back.give(its_volume.run(job));
+                its_back.give(its_volume.run_batch(job, &its_syncs));
             }
         })?;
-        Ok(Disk { volume, syncer, helper, back, outcomes, errands: 0, waiting: VecDeque::new() })
+        let waiting = VecDeque::new();
+        Ok(Disk { volume, syncer, helper, syncs, back, outcomes, errands: 0, waiting })
     }
 
     /// Hands a job to the thread that runs jobs of its kind.
@@ -159,7 +182,7 @@ impl Disk {
     /// Runs a batch on the calling thread.
     #[must_use]
     pub fn run_here(&self, job: Job) -> Done {
-        self.volume.run(job)
+        self.volume.run_batch(job, &self.syncs)
     }
 
     /// The next outcome, if one is there.
@@ -220,7 +243,7 @@ mod tests {
         let bell = Bell::new(poll.registry(), Token(0)).expect("bell");
         let volume = Volume::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
         let helper = Helper::start(1).expect("helper");
-        let disk = Disk::start("0", volume, helper, bell).expect("syncer");
+        let disk = Disk::start("0", volume, helper, bell, Arc::default()).expect("syncer");
         Rig { poll, storage, journal, disk }
     }
 

@@ -5,8 +5,10 @@
 //! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one more where names are
 //! resolved.
 
+pub mod admin;
 pub mod admission;
 pub mod bell;
+pub mod board;
 pub mod clock;
 pub mod conn;
 pub mod data_dir;
@@ -18,6 +20,7 @@ pub mod greeting;
 pub mod links;
 pub mod logging;
 pub mod mail;
+pub mod metrics;
 pub mod node;
 mod peering;
 pub mod pin;

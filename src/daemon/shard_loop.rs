@@ -2,6 +2,7 @@
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
 use super::bell::Bell;
+use super::board::{Served, ShardNumbers};
 use super::clock;
 use super::disk::Disk;
 use super::exit::{Exit, Failure, die};
@@ -13,9 +14,9 @@ use super::resolve::Resolver;
 use super::service::Service;
 use super::table::{self, Table};
 use crate::journal::Job;
-use crate::limits::{READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
+use crate::limits::{BOARD_MS, LOOP_WAKE_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
 use crate::shard::{Input, Output};
-use crate::types::{ConnId, Tick};
+use crate::types::{Ballot, ConnId, Tick};
 use crate::wire::status::ShardLeader;
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
@@ -60,8 +61,14 @@ pub struct ShardLoop {
     bell: Bell,
     letters: Receiver<Letter>,
     phase: Phase,
-    /// What the board was told last.
+    /// What this thread has done for clients.
+    pub(super) served: Served,
+    /// The leader that the board was told last.
     published: Option<ShardLeader>,
+    /// The last leadership that was counted.
+    led: Option<Ballot>,
+    /// The board is told the numbers again after this.
+    tell_at: Tick,
 }
 
 /// How far the loop is on its way to its end.
@@ -120,7 +127,10 @@ impl ShardLoop {
             bell: parts.bell,
             letters: parts.letters,
             phase: Phase::Serving,
+            served: Served::default(),
             published: None,
+            led: None,
+            tell_at: Tick(0),
         }
     }
 
@@ -134,6 +144,7 @@ impl ShardLoop {
             self.sleep(&mut events);
             self.turn(&events);
         }
+        self.facts.board.shard(self.service.id).ended();
         log::info!("shard {} stopped", self.service.id);
     }
 
@@ -164,6 +175,8 @@ impl ShardLoop {
             self.links.next_deadline(),
             self.deadlines.first().map(|(at, _)| *at),
             draining,
+            // So that a loop that hangs is told from one that waits.
+            Some(now.after(LOOP_WAKE_MS * 1000)),
         ];
         let next = deadlines.into_iter().flatten().min()?;
         Some(Duration::from_micros(next.since(now)))
@@ -263,11 +276,36 @@ impl ShardLoop {
             || self.output_bytes >= SHARD_OUTPUT_BYTES_MAX
     }
 
+    /// Tells the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
-        let leader = self.service.shard.leader();
+        let now = clock::now();
+        let shard = &self.service.shard;
+        let own = self.facts.board.shard(self.service.id);
+        own.turned(now, shard.replica().assured_until());
+        let leader = shard.leader();
         if self.published != Some(leader) {
+            if leader.node.is_some() && self.led != Some(leader.epoch) {
+                self.served.leader_changes += 1;
+                self.led = Some(leader.epoch);
+            }
             self.facts.board.publish(leader);
             self.published = Some(leader);
+            self.tell_at = now;
+        }
+        if now < self.tell_at {
+            return;
+        }
+        let numbers = ShardNumbers {
+            status: shard.shard_status(),
+            tally: shard.tally(),
+            backlog: shard.backlog(),
+            served: self.served.clone(),
+            connections: self.table.len() as u64,
+            input_bytes: self.input_bytes as u64,
+            output_bytes: self.output_bytes as u64,
+        };
+        if own.tell(Arc::new(numbers)) {
+            self.tell_at = now.after(BOARD_MS * 1000);
         }
     }
 

@@ -3,10 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A test that cannot go on has failed, and says so.
 
+mod admin;
 mod damage;
 mod deaths;
 mod dev;
 mod disk_check;
+#[path = "../docs/markdown.rs"]
+#[allow(dead_code)] // The documents' own tests use more of it.
+mod markdown;
 mod pages;
 mod pauses;
 mod refusals;
@@ -14,3 +18,5 @@ mod rig;
 mod serving;
 mod shell;
 mod verify;
+#[path = "../daemon/web.rs"]
+mod web;
