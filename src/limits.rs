@@ -111,9 +111,27 @@ pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
 pub const HELPER_JOBS_MAX: usize = 1024;
 /// Requests that a shard takes in before it proposes and answers: bounds what one turn can queue.
 pub const TURN_REQUESTS_MAX: usize = 4096;
+/// An event loop turns at least this often, in milliseconds, though nothing happens.
+pub const LOOP_WAKE_MS: u64 = 1_000;
+/// An event loop that has not turned for this long, in milliseconds, is stuck.
+pub const LOOP_STUCK_MS: u64 = 10_000;
+/// Log lines that wait to be written; what comes on top is dropped and counted.
+pub const LOG_LINES_MAX: usize = 1024;
+/// Longest log line, in bytes; what is longer is cut.
+pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
+/// Longest wait, in milliseconds, for the last log lines of a process that ends.
+pub const LOG_EXIT_MS: u64 = 2_000;
+/// Warnings of one kind, of one shard, come no more often than this, in milliseconds.
+pub const SLOW_LINE_MS: u64 = 1_000;
+/// A sync that goes on is told of after this, and every so often, in milliseconds.
+pub const SYNC_TOLD_MS: u64 = 10_000;
 /// Longest wait for a clean stop, in milliseconds.
 pub const STOP_MS: u64 = 5_000;
 
+// A loop that sleeps as long as it may is not taken for stuck.
+const _: () = assert!(5 * LOOP_WAKE_MS <= LOOP_STUCK_MS);
+// A process that has a failure to tell of does not take longer to end than a clean stop.
+const _: () = assert!(LOG_EXIT_MS < STOP_MS);
 // A client that reads its answers is paused long before its connection is closed.
 const _: () = assert!(CONN_OUTPUT_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING);
 // A single largest answer does not close its connection, nor silence a shard.

@@ -6,7 +6,9 @@ use super::conn::{Conn, Taken};
 use super::exit::{Exit, Failure};
 use super::facts::{Facts, count};
 use super::greeting::{Admitted, Port, Verdict, greet};
+use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
+use super::notify;
 use super::shard_loop::BELL;
 use super::sockets;
 use crate::limits::{
@@ -131,7 +133,7 @@ impl Front {
         loop {
             self.bell.falls_asleep();
             let timeout = self.timeout(clock::now());
-            if let Err(error) = self.poll.poll(&mut events, timeout)
+            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 let text = format!("the main loop cannot wait: {error}");
@@ -152,6 +154,7 @@ impl Front {
             }
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
+            self.facts.loops.turned(Loop::Main, now);
             if self.running == 0 {
                 return Ok(());
             }
@@ -164,14 +167,14 @@ impl Front {
         }
     }
 
-    fn timeout(&self, now: Tick) -> Option<Duration> {
+    fn timeout(&self, now: Tick) -> Duration {
         if !self.finished.is_empty() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         let accept = self.listeners.iter().filter(|l| l.ready).map(|l| l.not_before).min();
         let greeting = self.greetings.values().map(|greeting| greeting.deadline).min();
-        let next = [accept, greeting, self.stop_by].into_iter().flatten().min()?;
-        Some(Duration::from_micros(next.since(now)))
+        let next = [accept, greeting, self.stop_by].into_iter().flatten().min();
+        next.map_or(SLEEP_MAX, |next| Duration::from_micros(next.since(now)).min(SLEEP_MAX))
     }
 
     /// The first signal asks for a clean stop, another one for the end.
@@ -197,7 +200,7 @@ impl Front {
             return Err(Failure::new(Exit::Temporary, text));
         }
         log::info!("stopping: leadership is handed over, a second signal stops at once");
-        notify(&[sd_notify::NotifyState::Stopping]);
+        notify::stopping();
         self.stop_by = Some(clock::now().after(STOP_MS * 1000));
         self.listeners.clear();
         self.greetings.clear();
@@ -331,12 +334,5 @@ impl Front {
             }
             !late
         });
-    }
-}
-
-/// Tells the service manager, where there is one.
-pub fn notify(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        log::warn!("the service manager cannot be told: {error}");
     }
 }

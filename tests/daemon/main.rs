@@ -9,3 +9,7 @@ mod floods;
 mod peers;
 mod ports;
 mod rig;
+mod runtime;
+mod service;
+#[path = "../process/rig/stalled.rs"]
+mod stalled;

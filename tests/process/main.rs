@@ -11,3 +11,4 @@ mod refusals;
 mod rig;
 mod serving;
 mod shell;
+mod stalls;
