@@ -8,7 +8,7 @@ bin=${PAXOS_BIN_DIR:-}
 nodes_max=15
 # What differs between the nodes comes from their own files, whatever the caller's environment says.
 own_env=(env -u PAXOSD_NODE_ID -u PAXOSD_CLUSTER_ID -u PAXOSD_DATA_DIR -u PAXOSD_SHARDS
-  -u PAXOSD_LISTEN -u PAXOSD_LISTEN_PEER)
+  -u PAXOSD_LISTEN -u PAXOSD_LISTEN_PEER -u PAXOSD_LISTEN_ADMIN)
 
 usage() {
   cat <<'TEXT'
@@ -29,7 +29,8 @@ cluster.sh: a paxosd cluster on this machine
 Environment:
   PAXOS_CLUSTER_DIR   where the cluster lives (default ./cluster)
   PAXOS_BASE_PORT     first port of a new cluster (default 7420): node I listens on this + 10(I-1) for
-                      clients and on the port after it for peers
+                      clients, on the port after it for peers, and on the next one for the
+                      admin pages (/livez, /readyz, /status, /metrics)
   PAXOS_SHARDS        shards of a new cluster (default 2)
   PAXOS_BIN_DIR       where paxosd and paxosctl are, if they are not to be built here
   PAXOSD_<KEY>        overrides a key of paxosd.toml in all nodes started, such as PAXOSD_LOG_LEVEL=debug
@@ -52,6 +53,7 @@ node_dir() { printf '%s/node-%s' "$dir" "$1"; }
 node_config() { printf '%s/paxosd.toml' "$(node_dir "$1")"; }
 node_log() { printf '%s/paxosd.log' "$(node_dir "$1")"; }
 client_port() { printf '%s' $((base_port + 10 * ($1 - 1))); }
+admin_port() { printf '%s' $((base_port + 10 * ($1 - 1) + 2)); }
 peer_port() { printf '%s' $((base_port + 10 * ($1 - 1) + 1)); }
 
 endpoints() {
@@ -128,7 +130,7 @@ is_listening() {
 
 check_ports() {
   local port
-  for port in "$(client_port "$1")" "$(peer_port "$1")"; do
+  for port in "$(client_port "$1")" "$(peer_port "$1")" "$(admin_port "$1")"; do
     if is_listening "$port"; then
       die "node $1 needs port $port of 127.0.0.1, and something else listens there. Stop that, or make a \
 cluster on other ports: PAXOS_CLUSTER_DIR=... PAXOS_BASE_PORT=... cluster.sh up"
@@ -219,6 +221,7 @@ write_config() {
     say "node_id = $1"
     say "data_dir = \"$here/data\""
     say "shards = $3"
+    say "listen_admin = \"127.0.0.1:$(admin_port "$1")\""
     for ((i = 1; i <= nodes; i++)); do
       printf '\n[[member]]\nid = %s\nclient = "127.0.0.1:%s"\npeer = "127.0.0.1:%s"\n' \
         "$i" "$(client_port "$i")" "$(peer_port "$i")"

@@ -111,6 +111,21 @@ pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
 pub const HELPER_JOBS_MAX: usize = 1024;
 /// Requests that a shard takes in before it proposes and answers: bounds what one turn can queue.
 pub const TURN_REQUESTS_MAX: usize = 4096;
+/// Most bytes of the head of a request to the admin port (R37).
+pub const ADMIN_HEAD_BYTES_MAX: usize = 8 << 10;
+/// Most header lines of a request to the admin port.
+pub const ADMIN_HEADERS_MAX: usize = 64;
+/// Connections to the admin port; past it the one that was idle for longest is closed (R39).
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+/// Requests of one admin connection that are answered before other work has its turn.
+pub const ADMIN_REQUESTS_PER_TURN: usize = 8;
+/// Time between two requests of one admin connection, in milliseconds: longer than the minute that
+/// many scrapers leave between two.
+pub const ADMIN_IDLE_MS: u64 = 75_000;
+/// Time for an answer of the admin port to be read, in milliseconds.
+pub const ADMIN_WRITE_MS: u64 = 10_000;
+/// Bytes of answers that wait on all admin connections; past it requests are turned away.
+pub const ADMIN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 /// An event loop turns at least this often, in milliseconds, though nothing happens.
 pub const LOOP_WAKE_MS: u64 = 1_000;
 /// An event loop that has not turned for this long, in milliseconds, is stuck.
@@ -125,6 +140,8 @@ pub const LOG_EXIT_MS: u64 = 2_000;
 pub const SLOW_LINE_MS: u64 = 1_000;
 /// A sync that goes on is told of after this, and every so often, in milliseconds.
 pub const SYNC_TOLD_MS: u64 = 10_000;
+/// A shard's thread tells the status board its numbers no more often than this, in milliseconds.
+pub const BOARD_MS: u64 = 100;
 /// Longest wait for a clean stop, in milliseconds.
 pub const STOP_MS: u64 = 5_000;
 

@@ -5,6 +5,8 @@
 
 #[path = "docs/markdown.rs"]
 mod markdown;
+#[path = "docs/metrics.rs"]
+mod metrics;
 
 use markdown::{Command, broken_links, commands, headings, spans, table};
 use std::collections::{BTreeMap, BTreeSet};

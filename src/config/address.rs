@@ -8,6 +8,9 @@ pub const CLIENT_PORT: u16 = 7420;
 /// Port of peers where none is written.
 pub const PEER_PORT: u16 = 7421;
 
+/// Port of the admin pages where none is written.
+pub const ADMIN_PORT: u16 = 7422;
+
 /// A host (name, IPv4 or IPv6 address) and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {

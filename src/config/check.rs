@@ -3,13 +3,25 @@
 use super::fault::{Fault, Place};
 use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
 use super::raw::{Given, RawConfig, RawMember, Typed};
-use super::{Address, Bounds, CLIENT_PORT, Config, Member, PEER_PORT, Quorums, Timing};
+use super::{ADMIN_PORT, Address, Bounds, CLIENT_PORT, Config, Member, PEER_PORT, Quorums, Timing};
 use crate::limits;
 use crate::types::{ClusterId, NodeId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Room that a segment needs beside one largest value: its header, descriptors, batch headers.
 const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
+
+/// The value of `listen_admin` that turns the admin pages off.
+const OFF: &str = "off";
+/// Ports between a member's client port and the default of its admin port.
+const ADMIN_PORT_AFTER_CLIENT: u16 = ADMIN_PORT - CLIENT_PORT;
+
+/// Where a node listens.
+struct Listeners {
+    client: Address,
+    peer: Address,
+    admin: Option<Address>,
+}
 
 /// Checks a configuration as a whole.
 ///
@@ -64,15 +76,16 @@ impl Checker<'_> {
         let slow_sync = self.whole("slow_sync_ms");
         let slow_request = self.whole("slow_request_ms");
         let log_level = self.log_level();
-        let (listen, listen_peer) = listeners?;
+        let listeners = listeners?;
         Some(Config {
             cluster: cluster?,
             node: node?,
             data_dir: data_dir?,
             shards: u16::try_from(shards?.value).ok()?,
             members,
-            listen,
-            listen_peer,
+            listen: listeners.client,
+            listen_peer: listeners.peer,
+            listen_admin: listeners.admin,
             quorums: quorums?,
             timing: timing?,
             bounds: bounds?,
@@ -299,18 +312,69 @@ impl Checker<'_> {
         &mut self,
         members: &BTreeMap<NodeId, Member>,
         node: Option<NodeId>,
-    ) -> Option<(Address, Address)> {
+    ) -> Option<Listeners> {
         let own = node.and_then(|node| members.get(&node));
         let place = self.own_place(node);
         let client = self.listener("listen", CLIENT_PORT, own.map(|own| &own.client), &place);
         let peer = self.listener("listen_peer", PEER_PORT, own.map(|own| &own.peer), &place);
+        let admin = self.admin_listener(members, own, &place);
         let (client, peer) = (client?, peer?);
         if client.1.overlaps(&peer.1) {
             let rule =
                 format!("overlaps listen = {}; clients and peers need a port each", client.1);
             self.broken("listen_peer", &peer.0, rule);
         }
-        Some((client.1, peer.1))
+        let admin = admin?;
+        for (name, other) in [("listen", &client.1), ("listen_peer", &peer.1)] {
+            if let Some((text, _)) = admin.as_ref().filter(|admin| admin.1.overlaps(other)) {
+                let rule =
+                    format!("overlaps {name} = {other}; the admin pages need a port of their own");
+                self.broken("listen_admin", text, rule);
+            }
+        }
+        let admin = admin.map(|(_, address)| address);
+        Some(Listeners { client: client.1, peer: peer.1, admin })
+    }
+
+    /// Where the admin pages are: as given, or on loopback two ports above the clients' one. The
+    /// inner nothing means that they are turned off.
+    fn admin_listener(
+        &mut self,
+        members: &BTreeMap<NodeId, Member>,
+        own: Option<&Member>,
+        own_place: &Place,
+    ) -> Option<Option<(Sourced<String>, Address)>> {
+        if self.text("listen_admin").is_some_and(|text| text.value == OFF) {
+            return Some(None);
+        }
+        if self.given("listen_admin").is_some() {
+            return self.listener("listen_admin", ADMIN_PORT, None, own_place).map(Some);
+        }
+        let client = &own?.client;
+        let host = if client.is_loopback() { client.host.clone() } else { "127.0.0.1".to_string() };
+        let found =
+            Sourced { value: String::new(), place: own_place.clone(), found: String::new() };
+        let Some(port) = client.port.checked_add(ADMIN_PORT_AFTER_CLIENT) else {
+            let rule = format!(
+                "has no default two ports above the clients' port {}; set it, or turn it off: \
+                 listen_admin = \"{OFF}\"",
+                client.port
+            );
+            self.broken("listen_admin", &found, rule);
+            return None;
+        };
+        let address = Address { host, port };
+        let taken = members.values().find(|other| other.client == address || other.peer == address);
+        if let Some(taken) = taken {
+            let rule = format!(
+                "would be {address} by default, which is an address of member {}; set it to a port \
+                 of its own, or turn it off: listen_admin = \"{OFF}\"",
+                taken.id
+            );
+            self.broken("listen_admin", &found, rule);
+            return None;
+        }
+        Some(Some((Sourced { found: format!("\"{address}\""), ..found }, address)))
     }
 
     fn listener(

@@ -62,6 +62,7 @@ pub const KEYS: &[Key] = &[
     whole("shards", 1, limits::SHARDS_MAX as u64, 1),
     text("listen"),
     text("listen_peer"),
+    text("listen_admin"),
     flag("insecure_listen", false),
     number("quorum_prepare", 1, limits::MEMBERS_MAX as u64),
     number("quorum_accept", 1, limits::MEMBERS_MAX as u64),

@@ -12,7 +12,7 @@ mod raw;
 #[cfg(test)]
 mod tests;
 
-pub use address::{Address, CLIENT_PORT, PEER_PORT};
+pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;
 pub use check::check;
 pub use fault::{ConfigError, Fault, Faults, Place};
@@ -98,6 +98,8 @@ pub struct Config {
     pub listen: Address,
     /// Where this node listens for peers.
     pub listen_peer: Address,
+    /// Where this node listens for those who watch it; nothing where that is turned off.
+    pub listen_admin: Option<Address>,
     /// Quorum sizes.
     pub quorums: Quorums,
     /// Lease and election times.

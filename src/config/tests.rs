@@ -125,6 +125,9 @@ fn each_key_fault_is_named() {
         ("listen = \"a b:7420\"", "f:5: listen = ", "name or an IP address"),
         ("listen = \"300.1.1.1:7420\"", "f:5: listen = ", "neither"),
         ("listen = \"[127.0.0.1]:7420\"", "f:5: listen = ", "in brackets"),
+        ("listen_admin = 7422", "f:5: listen_admin = 7422: ", "text in quotes"),
+        ("listen_admin = \"127.0.0.1:0\"", "f:5: listen_admin = ", "port must be"),
+        ("listen_admin = \"0.0.0.0\"", "f:5: listen_admin = ", "not a loopback"),
         ("log_level = \"loud\"", "f:5: log_level = \"loud\": ", "error, warn, info"),
         ("pin = \"yes\"", "f:5: pin = \"yes\": ", "true or false"),
         ("connections_max = 1", "f:5: connections_max = 1: ", "from 16"),
@@ -143,6 +146,12 @@ fn rules_between_keys() {
         ("quorum_prepare = 4", "f:5: quorum_prepare = 4: ", "at most the number of members, 3"),
         ("heartbeat_ms = 101", "f:5: heartbeat_ms = 101: ", "a third of lease_ms = 300"),
         ("listen_peer = \"127.0.0.1:7420\"", "f:5: listen_peer = ", "overlaps listen"),
+        ("listen_admin = \"127.0.0.1:7421\"", "f:5: listen_admin = ", "overlaps listen_peer"),
+        (
+            "listen = \"127.0.0.1:7422\"",
+            "f:6: listen_admin = \"127.0.0.1:7422\"",
+            "overlaps listen ",
+        ),
         ("listen = \"0.0.0.0:7420\"", "f:5: listen = ", "insecure_listen = true"),
         ("listen = \"db1.example.com\"", "f:5: listen = ", "insecure_listen = true"),
         (
@@ -335,4 +344,21 @@ fn r37_no_text_panics_the_checker() {
             let _ = checked(text);
         }
     }
+}
+
+/// The admin pages are on loopback two ports above the clients' one unless it is said where else,
+/// or nowhere; where others of the cluster are there, somebody must choose.
+#[test]
+fn admin_pages_have_a_default() {
+    let admin = |text: &str| good(text).listen_admin.map(|address| address.to_string());
+    assert_eq!(admin(&shortest(3)).as_deref(), Some("127.0.0.1:7422"));
+    assert_eq!(admin(&with("listen_admin = \"off\"", 3)), None);
+    assert_eq!(admin(&with("listen_admin = \"localhost\"", 3)).as_deref(), Some("localhost:7422"));
+    let open = shortest(3).replace("127.0.0.1:7420", "10.0.0.1:9000");
+    let open = open.replace("node_id", "insecure_listen = true\nnode_id");
+    assert_eq!(admin(&open).as_deref(), Some("127.0.0.1:9002"));
+    let high = shortest(1).replace("7420", "65535");
+    one_fault(&high, "f:5: listen_admin", "listen_admin = \"off\"");
+    let crowded = shortest(2).replace("127.0.0.2:7420", "127.0.0.1:7422");
+    one_fault(&crowded, "f:5: listen_admin", "an address of member 2");
 }

@@ -28,6 +28,7 @@ const DEV_FIXED: &[&str] = &[
     "PAXOSD_SHARDS",
     "PAXOSD_LISTEN",
     "PAXOSD_LISTEN_PEER",
+    "PAXOSD_LISTEN_ADMIN",
 ];
 
 /// The end of `--help`; the table of docs/OPERATIONS.md says what to do about each.
@@ -82,6 +83,10 @@ struct Dev {
     /// Where to listen for clients, on loopback; port 0 takes one that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7420")]
     listen: SocketAddr,
+    /// Where the admin pages are, on loopback, or "off"; two ports above --listen where nothing is
+    /// said and that is free, and at a free one otherwise
+    #[arg(long, value_name = "ADDRESS")]
+    admin: Option<String>,
 }
 
 /// Does what the arguments say.
@@ -186,13 +191,41 @@ fn dev(dev: &Dev) -> Result<(), Failure> {
     let address = bound
         .address()
         .map_err(|error| Failure::new(Exit::Temporary, format!("--listen: {error}")))?;
-    let config = dev_config(&dev.dir, shards_of(dev)?, address)?;
+    let (admin, admin_address) = dev_admin(dev, address)?;
+    let config = dev_config(&dev.dir, shards_of(dev)?, address, &admin_address)?;
     logging::start(config.log_level);
     install_panic_hook();
     if is_new(&dev.dir)? {
         data_dir::initialise(&config)?;
     }
-    node::run(config, None, Ports::of_single(bound), || println!("{address}"))
+    node::run(config, None, Ports::of_single(bound, admin), || println!("{address}"))
+}
+
+/// The port of the admin pages, taken, and its address as the configuration says it.
+fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), Failure> {
+    let at = |ip: std::net::IpAddr, port| Address { host: ip.to_string(), port };
+    let bound = match dev.admin.as_deref() {
+        Some("off") => return Ok((None, "off".to_string())),
+        Some(typed) => match typed.parse::<SocketAddr>() {
+            Ok(address) if address.ip().is_loopback() => {
+                Bound::bind(&at(address.ip(), address.port()), "--admin")?
+            }
+            Ok(_) | Err(_) => {
+                let text = format!("--admin {typed}: must be a loopback address and port, or off");
+                return Err(Failure::new(Exit::Usage, text));
+            }
+        },
+        None => {
+            // A second node beside this one must not be in its way: any free port will do.
+            let wanted = if dev.listen.port() == 0 { None } else { client.port().checked_add(2) };
+            let near = wanted.and_then(|port| Bound::bind(&at(client.ip(), port), "--admin").ok());
+            near.map_or_else(|| Bound::bind(&at(client.ip(), 0), "--admin"), Ok)?
+        }
+    };
+    let address = bound
+        .address()
+        .map_err(|error| Failure::new(Exit::Temporary, format!("--admin: {error}")))?;
+    Ok((Some(bound), address.to_string()))
 }
 
 fn is_new(dir: &Path) -> Result<bool, Failure> {
@@ -210,18 +243,31 @@ fn shards_of(dev: &Dev) -> Result<u16, Failure> {
     }
 }
 
+/// A port beside the clients' one that is not the admin pages' either.
+fn free_beside(client: u16, admin: &str) -> u16 {
+    let taken = |port: &u16| *port == client || admin.ends_with(&format!(":{port}"));
+    let mut ports = (client..=u16::MAX).chain(1..client).filter(|port| !taken(port));
+    ports.next().unwrap_or(1)
+}
+
 /// A cluster of one node, with the defaults of `paxosd.toml` and what the environment overrides
 /// beside where and who it is.
-fn dev_config(dir: &Path, shards: u16, address: SocketAddr) -> Result<Config, Failure> {
+fn dev_config(
+    dir: &Path,
+    shards: u16,
+    address: SocketAddr,
+    admin: &str,
+) -> Result<Config, Failure> {
     let Some(dir) = dir.to_str() else {
         return Err(Failure::new(Exit::Usage, format!("--dir {}: is not UTF-8", dir.display())));
     };
     let dir = toml::Value::String(dir.to_string());
     // There are no peers, and nobody listens there; but every member has an address.
-    let peer_port = if address.port() == u16::MAX { 1 } else { address.port() + 1 };
+    let peer_port = free_beside(address.port(), admin);
     let peer = SocketAddr::new(address.ip(), peer_port);
     let text = format!(
         "cluster_id = \"{DEV_CLUSTER}\"\nnode_id = 1\ndata_dir = {dir}\nshards = {shards}\n\
+         listen_admin = \"{admin}\"\n\
          [[member]]\nid = 1\nclient = \"{address}\"\npeer = \"{peer}\"\n"
     );
     let mut raw = RawConfig::parse(&text);

@@ -7,6 +7,7 @@
 use super::bell::Bell;
 use super::clock;
 use super::exit::{Exit, Failure, die};
+use super::metrics::histogram::Syncs;
 use super::slow::SlowLines;
 use crate::journal::{Done, Job, Storage, StorageError, execute};
 use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_TOLD_MS};
@@ -16,7 +17,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A shard's journal directory: where jobs run, and its name for messages.
 #[derive(Clone)]
@@ -26,8 +27,10 @@ pub struct Volume {
 }
 
 /// Runs a shard's batches, and tells of those that take too long.
+#[derive(Clone)]
 struct Syncer {
     volume: Volume,
+    syncs: Arc<Syncs>,
     slow: SlowLines,
 }
 
@@ -79,6 +82,18 @@ impl Volume {
         &*self.storage
     }
 
+    /// Runs a batch, or ends the process, and measures how long the disk took over it.
+    fn run_batch(&self, job: Job, syncs: &Syncs) -> Done {
+        let bytes = match &job {
+            Job::Batch(batch) => batch.bytes(),
+            Job::Prepare(_) | Job::Read(_) => 0,
+        };
+        let began = Instant::now();
+        let done = self.run(job);
+        syncs.record(bytes, began.elapsed());
+        done
+    }
+
     /// Runs a job, or ends the process: after a failed write or sync nothing on the disk can be
     /// relied on, and nothing may leave the node that does (R01).
     fn run(&self, job: Job) -> Done {
@@ -116,7 +131,7 @@ impl Syncer {
 
     fn run(&mut self, job: Job) -> Done {
         let started = clock::now();
-        let done = self.volume.run(job);
+        let done = self.volume.run_batch(job, &self.syncs);
         let now = clock::now();
         let what = || format!("a write and sync in {} (slow_sync_ms)", self.volume.dir.display());
         if let Some(line) = self.slow.note(now, now.since(started), what) {
@@ -153,8 +168,8 @@ impl Back {
 }
 
 impl Disk {
-    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`; syncs that take
-    /// `slow_sync_ms` are told of.
+    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`; how long the
+    /// batches took goes to `syncs`, and those that take `slow_sync_ms` are told of.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -163,6 +178,7 @@ impl Disk {
         volume: Volume,
         helper: Helper,
         bell: Bell,
+        syncs: Arc<Syncs>,
         slow_sync_ms: u64,
     ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
@@ -170,8 +186,8 @@ impl Disk {
         let (send, outcomes) = bounded::<Done>(HELPER_JOBS_MAX + 2);
         let back = Back { outcomes: send, bell };
         let slow = SlowLines::new(slow_sync_ms);
-        let here = Syncer { volume: volume.clone(), slow: slow.clone() };
-        let (mut its, its_back) = (Syncer { volume: volume.clone(), slow }, back.clone());
+        let here = Syncer { volume: volume.clone(), syncs, slow };
+        let (mut its, its_back) = (here.clone(), back.clone());
         std::thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
             while let Some(job) = its.next(&jobs) {
                 its_back.give(its.run(job));
@@ -297,7 +313,7 @@ mod tests {
         let bell = Bell::new(poll.registry(), Token(0)).expect("bell");
         let volume = Volume::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
         let helper = Helper::start(1).expect("helper");
-        let disk = Disk::start("0", volume, helper, bell, 0).expect("syncer");
+        let disk = Disk::start("0", volume, helper, bell, Arc::default(), 0).expect("syncer");
         Rig { poll, storage, journal, disk }
     }
 

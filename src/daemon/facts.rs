@@ -1,6 +1,8 @@
-//! What every thread of a node knows and none changes, and the status board that all share.
+//! What every thread of a node knows and none changes.
 
 use super::admission::Admission;
+use super::board::Board;
+use super::clock;
 use super::loops::Loops;
 use crate::config::Config;
 use crate::journal::Identity;
@@ -10,11 +12,9 @@ use crate::wire::hello::{HelloReply, Limits};
 use crate::wire::peer_hello::{
     Host, PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerWelcome, SharedLimits, members_digest,
 };
-use crate::wire::status::ShardLeader;
-use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+
+pub use super::board::count;
 
 /// The program's version, for people.
 pub const PROGRAM: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
@@ -65,7 +65,7 @@ impl Facts {
         let members = config.members.keys().copied().collect();
         let host = Host { cluster: config.cluster, node: config.node, members, shared };
         let admission = Admission::new(bounds.connections_max, bounds.connections_per_address_max);
-        let board = Board::new();
+        let board = Board::new(config.shards, clock::now());
         let loops = Loops::new(config.shards);
         Facts { config, identity, host, limits, admission, board, loops }
     }
@@ -111,49 +111,4 @@ impl Facts {
 /// A bound of [`limits`] as it goes on the wire.
 fn number(bound: usize) -> u32 {
     u32::try_from(bound).expect("every bound of limits.rs and of a checked configuration is small")
-}
-
-/// What the shards' threads tell the rest of the node. Nothing on the path of a request waits here.
-#[derive(Debug)]
-pub struct Board {
-    leaders: Mutex<BTreeMap<ShardId, ShardLeader>>,
-    /// What went wrong at the ports, since the start.
-    pub counters: Counters,
-}
-
-/// Counters of the node, since the start.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Connections turned away by a cap.
-    pub turned_away: AtomicU64,
-    /// Connections closed because they did not greet, or finish a frame, in time.
-    pub too_slow: AtomicU64,
-    /// Connections closed because of bytes that make no sense, clients' and peers'.
-    pub garbage: AtomicU64,
-    /// Connections closed because their output was over its bound.
-    pub overflowed: AtomicU64,
-    /// Greetings of clients and peers that were refused.
-    pub refused: AtomicU64,
-}
-
-/// Adds one to a counter.
-pub fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-impl Board {
-    fn new() -> Board {
-        Board { leaders: Mutex::default(), counters: Counters::default() }
-    }
-
-    /// What each shard's thread published last, by rising shard.
-    #[must_use]
-    pub fn leaders(&self) -> Vec<ShardLeader> {
-        self.leaders.lock().values().copied().collect()
-    }
-
-    /// Publishes what a shard knows of its leader.
-    pub fn publish(&self, leader: ShardLeader) {
-        self.leaders.lock().insert(leader.shard, leader);
-    }
 }

@@ -1,5 +1,6 @@
 //! The main thread's event loop: listeners, greetings, signals, the end.
 
+use super::admin::{self, Admin};
 use super::bell::Bell;
 use super::clock;
 use super::conn::{Conn, Taken};
@@ -44,6 +45,7 @@ pub struct Front {
     finished: Receiver<ShardId>,
     signals: UnixStream,
     listeners: Vec<Listener>,
+    admin: Admin,
     greetings: BTreeMap<usize, Greeting>,
     next_token: usize,
     posts: Vec<Post>,
@@ -86,6 +88,8 @@ pub struct Parts {
     pub signals: std::os::unix::net::UnixStream,
     /// Listeners.
     pub listeners: Vec<(Port, TcpListener)>,
+    /// Listeners of the admin pages.
+    pub admin: Vec<TcpListener>,
     /// The ways to the shards, by their number.
     pub posts: Vec<Post>,
     /// What every thread knows.
@@ -107,11 +111,13 @@ impl Front {
             registry.register(&mut socket, Token(FIRST_LISTENER + i), Interest::READABLE)?;
             listeners.push(Listener { socket, port, ready: true, not_before: Tick(0) });
         }
+        let admin = Admin::new(parts.admin, registry, Arc::clone(&parts.facts))?;
         Ok(Front {
             poll: parts.poll,
             finished: parts.finished,
             signals,
             listeners,
+            admin,
             greetings: BTreeMap::new(),
             next_token: FIRST_GREETING,
             running: parts.posts.len(),
@@ -144,6 +150,9 @@ impl Front {
                 match event.token() {
                     BELL => {}
                     SIGNALS => self.on_signals()?,
+                    token if admin::owns(token) => {
+                        self.admin.on_event(token, event.is_read_closed());
+                    }
                     Token(token) if token < FIRST_GREETING => {
                         if let Some(listener) = self.listeners.get_mut(token - FIRST_LISTENER) {
                             listener.ready = true;
@@ -155,6 +164,7 @@ impl Front {
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
             self.facts.loops.turned(Loop::Main, now);
+            self.facts.board.main_turned(now);
             if self.running == 0 {
                 return Ok(());
             }
@@ -164,6 +174,7 @@ impl Front {
             }
             self.accept(now);
             self.expire(now);
+            self.admin.turn(now, self.poll.registry());
         }
     }
 
@@ -173,7 +184,9 @@ impl Front {
         }
         let accept = self.listeners.iter().filter(|l| l.ready).map(|l| l.not_before).min();
         let greeting = self.greetings.values().map(|greeting| greeting.deadline).min();
-        let next = [accept, greeting, self.stop_by].into_iter().flatten().min();
+        let admin = self.admin.next_deadline();
+        let next = [accept, greeting, admin, self.stop_by].into_iter().flatten().min();
+        // At least once a second, so that a loop that hangs is told from one that waits.
         next.map_or(SLEEP_MAX, |next| Duration::from_micros(next.since(now)).min(SLEEP_MAX))
     }
 
@@ -201,6 +214,7 @@ impl Front {
         }
         log::info!("stopping: leadership is handed over, a second signal stops at once");
         notify::stopping();
+        self.facts.board.stops();
         self.stop_by = Some(clock::now().after(STOP_MS * 1000));
         self.listeners.clear();
         self.greetings.clear();
@@ -253,7 +267,7 @@ impl Front {
             if let Some(oldest) = oldest {
                 self.greetings.remove(&oldest);
             }
-            count(&self.facts.board.counters.turned_away);
+            count(&self.facts.board.counters.of(port).turned_away);
         }
         let mut conn = Conn::new(stream, address);
         let token = self.next_token;
@@ -282,8 +296,9 @@ impl Front {
                         Verdict::Wait => {}
                         Verdict::Admit(admitted) => return self.hand_over(token, admitted),
                         Verdict::Refuse(reason) => {
-                            count(&self.facts.board.counters.refused);
-                            let (port, address) = (greeting.port, greeting.conn.address);
+                            let port = greeting.port;
+                            count(&self.facts.board.counters.of(port).refused);
+                            let address = greeting.conn.address;
                             log::warn!("{port} connection from {address} refused: {reason}");
                             greeting.refused = true;
                             greeting.deadline = clock::now().after(LINGER_MS * 1000);
@@ -310,7 +325,7 @@ impl Front {
 
     /// Hands an admitted connection to its shard's thread.
     fn hand_over(&mut self, token: usize, admitted: Admitted) {
-        let Some(Greeting { mut conn, .. }) = self.greetings.remove(&token) else { return };
+        let Some(Greeting { mut conn, port, .. }) = self.greetings.remove(&token) else { return };
         let address = conn.address;
         if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
             return log::warn!("connection from {address} is of no use: {error}");
@@ -318,7 +333,7 @@ impl Front {
         let (shard, letter) = admitted.into_letter(conn);
         let sent = self.posts.get(usize::from(shard.0)).is_some_and(|post| post.send(letter));
         if !sent {
-            count(&self.facts.board.counters.turned_away);
+            count(&self.facts.board.counters.of(port).turned_away);
             log::warn!("connection from {address} closed: shard {shard} has no time for it");
         }
     }
@@ -329,7 +344,7 @@ impl Front {
         self.greetings.retain(|_, greeting| {
             let late = greeting.deadline <= now;
             if late && !greeting.refused {
-                count(&counters.too_slow);
+                count(&counters.of(greeting.port).too_slow);
                 log::debug!("connection from {} said no Hello in time", greeting.conn.address);
             }
             !late

@@ -114,7 +114,7 @@ fn greet_client(
     let hello = match read_hello(frame) {
         Ok(hello) => hello,
         Err(refusal) => {
-            count(&facts.board.counters.garbage);
+            count(&facts.board.counters.client.garbage);
             return refuse(refusal.error);
         }
     };
@@ -125,7 +125,7 @@ fn greet_client(
     let permit = match facts.admission.admit(address) {
         Ok(permit) => permit,
         Err(full) => {
-            count(&facts.board.counters.turned_away);
+            count(&facts.board.counters.client.turned_away);
             return refuse(WireError::new(ErrorCode::TooManyConnections, full.to_string()));
         }
     };
@@ -139,7 +139,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &Facts, output: &mut Vec<u8>) -> Verdict
     let hello = match read_peer_hello(frame) {
         Ok(hello) => hello,
         Err(error) => {
-            count(&facts.board.counters.garbage);
+            count(&facts.board.counters.peer.garbage);
             if frame.kind == GreetingKind::Hello.number() {
                 let text = "this port is for peers; clients have a port of their own";
                 let reply = Reply::Error(WireError::new(ErrorCode::WrongPort, text));
@@ -160,7 +160,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &Facts, output: &mut Vec<u8>) -> Verdict
 
 /// Bytes that are no frame: a client is told, a peer is not.
 fn garbage(error: &FrameError, port: Port, facts: &Facts, output: &mut Vec<u8>) -> Verdict {
-    count(&facts.board.counters.garbage);
+    count(&facts.board.counters.of(port).garbage);
     if port == Port::Client {
         let reply = Reply::Error(WireError::from(error));
         write_reply(output, 0, &ReplyHeader::NOBODY, &reply);

@@ -7,8 +7,10 @@
 //! one that waits for SIGHUP ([`reload`]), and one that talks to a service manager where there is
 //! one ([`notify`]).
 
+pub mod admin;
 pub mod admission;
 pub mod bell;
+pub mod board;
 pub mod clock;
 pub mod conn;
 pub mod data_dir;
@@ -22,6 +24,7 @@ pub mod log_queue;
 pub mod logging;
 pub mod loops;
 pub mod mail;
+pub mod metrics;
 pub mod node;
 pub mod notify;
 mod peering;

@@ -34,6 +34,8 @@ pub struct Ports {
     client: Bound,
     /// None where there are no peers.
     peer: Option<Bound>,
+    /// None where the admin pages are turned off.
+    admin: Option<Bound>,
 }
 
 impl Ports {
@@ -47,13 +49,15 @@ impl Ports {
             0 | 1 => None,
             _ => Some(Bound::bind(&config.listen_peer, "listen_peer")?),
         };
-        Ok(Ports { client, peer })
+        let admin = config.listen_admin.as_ref();
+        let admin = admin.map(|address| Bound::bind(address, "listen_admin")).transpose()?;
+        Ok(Ports { client, peer, admin })
     }
 
     /// The port of a node without peers.
     #[must_use]
-    pub fn of_single(client: Bound) -> Ports {
-        Ports { client, peer: None }
+    pub fn of_single(client: Bound, admin: Option<Bound>) -> Ports {
+        Ports { client, peer: None, admin }
     }
 }
 
@@ -89,6 +93,9 @@ pub fn run(
     let front = assemble(&facts, shards, ports, signals)
         .map_err(|error| start_failure("threads and sockets", &error))?;
     log::info!("listening for clients at {}", facts.config.listen);
+    if let Some(address) = &facts.config.listen_admin {
+        log::info!("admin pages at http://{address}/");
+    }
     manager.ready(&facts);
     ready();
     let ended = front.run();
@@ -102,6 +109,12 @@ fn start_failure(what: &str, error: &io::Error) -> Failure {
 }
 
 fn warn_of_exposure(config: &Config) {
+    if let Some(address) = config.listen_admin.as_ref().filter(|admin| !admin.is_loopback()) {
+        log::warn!(
+            "listen_admin = {address} is open to the network without authentication \
+             (insecure_listen = true): whoever reaches it may read metrics and status"
+        );
+    }
     for (name, address) in [("listen", &config.listen), ("listen_peer", &config.listen_peer)] {
         if !address.is_loopback() {
             log::warn!(
@@ -144,8 +157,9 @@ fn assemble(
             listeners.push((port, socket));
         }
     }
+    let admin = ports.admin.map(Bound::listen).transpose()?.unwrap_or_default();
     let facts = Arc::clone(facts);
-    Front::new(front::Parts { poll, bell, finished, signals, listeners, posts, facts })
+    Front::new(front::Parts { poll, bell, finished, signals, listeners, admin, posts, facts })
 }
 
 /// What the threads of all shards share.
@@ -164,14 +178,11 @@ impl Start<'_> {
         let poll = Poll::new()?;
         let bell = Bell::new(poll.registry(), BELL)?;
         let (post, letters) = Post::new(bell.clone());
-        let disk = Disk::start(
-            &id.to_string(),
-            volume,
-            self.helper.clone(),
-            bell.clone(),
-            self.facts.config.slow_sync_ms,
-        )?;
         let facts = Arc::clone(self.facts);
+        let syncs = Arc::clone(&facts.board.shard(id).syncs);
+        let (name, helper) = (id.to_string(), self.helper.clone());
+        let disk =
+            Disk::start(&name, volume, helper, bell.clone(), syncs, facts.config.slow_sync_ms)?;
         let (resolver, loop_post, main_bell) =
             (self.resolver.clone(), post.clone(), self.bell.clone());
         let options = shard_options(&facts, id, clock::entropy());

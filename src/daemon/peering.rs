@@ -147,7 +147,7 @@ impl ShardLoop {
             Err(reason) => {
                 let Some(entry) = self.table.get_mut(index) else { return false };
                 let reason = format!("{}: {reason}", entry.conn.address);
-                count(&self.facts.board.counters.refused);
+                count(&self.facts.board.counters.peer.refused);
                 if self.links.refused(node, clock::now(), &reason) {
                     log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
                 }
@@ -163,7 +163,7 @@ impl ShardLoop {
         let reason = format!("{}: refused by us: {refusal}", entry.conn.address);
         let reply = PeerHelloReply::Refused(refusal);
         write_peer_hello_reply(entry.conn.output.buffer(), &reply);
-        count(&self.facts.board.counters.refused);
+        count(&self.facts.board.counters.peer.refused);
         self.linger(index, &reason);
     }
 
@@ -231,7 +231,7 @@ impl ShardLoop {
             Err(refusal) => {
                 let reason = format!("node {} refused: {refusal}", hello.node);
                 write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
-                count(&self.facts.board.counters.refused);
+                count(&self.facts.board.counters.peer.refused);
                 if self.links.refused(hello.node, clock::now(), &reason) {
                     log::warn!("shard {}: {reason}", self.service.id);
                 }
@@ -320,7 +320,7 @@ impl ShardLoop {
     fn break_link(&mut self, index: Index, node: NodeId, broken: &Broken) {
         match broken {
             Broken::Refused(reason) => {
-                count(&self.facts.board.counters.refused);
+                count(&self.facts.board.counters.peer.refused);
                 if self.links.refused(node, clock::now(), reason) {
                     log::error!(
                         "shard {}: node {node} refuses this node: {reason}",
@@ -330,7 +330,7 @@ impl ShardLoop {
                 self.close(index, reason);
             }
             Broken::Garbage(reason) => {
-                count(&self.facts.board.counters.garbage);
+                count(&self.facts.board.counters.peer.garbage);
                 log::warn!("node {node} sent what makes no sense: {reason}");
                 self.close(index, reason);
             }
@@ -345,7 +345,7 @@ impl ShardLoop {
         write_message(entry.conn.output.buffer(), message);
         let bytes = entry.conn.output.len();
         if bytes > PEER_OUTPUT_BYTES_MAX {
-            count(&self.facts.board.counters.overflowed);
+            count(&self.facts.board.counters.peer.overflowed);
             return self.close(index, &format!("{bytes} bytes wait to leave"));
         }
         self.mark_dirty(index);

@@ -2,6 +2,7 @@
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
 use super::bell::Bell;
+use super::board::{Served, ShardNumbers};
 use super::clock;
 use super::disk::Disk;
 use super::exit::{Exit, Failure, die};
@@ -15,9 +16,9 @@ use super::service::Service;
 use super::slow::SlowLines;
 use super::table::{self, Table};
 use crate::journal::Job;
-use crate::limits::{READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
+use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
 use crate::shard::{Input, Output};
-use crate::types::{ConnId, Tick};
+use crate::types::{Ballot, ConnId, Tick};
 use crate::wire::status::ShardLeader;
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
@@ -64,8 +65,14 @@ pub struct ShardLoop {
     bell: Bell,
     letters: Receiver<Letter>,
     phase: Phase,
-    /// What the board was told last.
+    /// What this thread has done for clients.
+    pub(super) served: Served,
+    /// The leader that the board was told last.
     published: Option<ShardLeader>,
+    /// The last leadership that was counted.
+    led: Option<Ballot>,
+    /// The board is told the numbers again after this.
+    tell_at: Tick,
 }
 
 /// How far the loop is on its way to its end.
@@ -126,7 +133,10 @@ impl ShardLoop {
             bell: parts.bell,
             letters: parts.letters,
             phase: Phase::Serving,
+            served: Served::default(),
             published: None,
+            led: None,
+            tell_at: Tick(0),
         }
     }
 
@@ -141,6 +151,7 @@ impl ShardLoop {
             self.turn(&events);
         }
         self.facts.loops.excused(Loop::Shard(self.service.id));
+        self.facts.board.shard(self.service.id).ended();
         log::info!("shard {} stopped", self.service.id);
     }
 
@@ -289,11 +300,36 @@ impl ShardLoop {
             || self.output_bytes >= SHARD_OUTPUT_BYTES_MAX
     }
 
+    /// Tells the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
-        let leader = self.service.shard.leader();
+        let now = clock::now();
+        let shard = &self.service.shard;
+        let own = self.facts.board.shard(self.service.id);
+        own.turned(now, shard.replica().assured_until());
+        let leader = shard.leader();
         if self.published != Some(leader) {
+            if leader.node.is_some() && self.led != Some(leader.epoch) {
+                self.served.leader_changes += 1;
+                self.led = Some(leader.epoch);
+            }
             self.facts.board.publish(leader);
             self.published = Some(leader);
+            self.tell_at = now;
+        }
+        if now < self.tell_at {
+            return;
+        }
+        let numbers = ShardNumbers {
+            status: shard.shard_status(),
+            tally: shard.tally(),
+            backlog: shard.backlog(),
+            served: self.served.clone(),
+            connections: self.table.len() as u64,
+            input_bytes: self.input_bytes as u64,
+            output_bytes: self.output_bytes as u64,
+        };
+        if own.tell(Arc::new(numbers)) {
+            self.tell_at = now.after(BOARD_MS * 1000);
         }
     }
 

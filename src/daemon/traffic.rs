@@ -1,5 +1,6 @@
 //! The connections of a shard's loop: reading, answering, writing, closing.
 
+use super::board::PortCounters;
 use super::clock;
 use super::conn::{Conn, Taken};
 use super::facts::count;
@@ -157,7 +158,7 @@ impl ShardLoop {
             }
             if let Err(reason) = read {
                 log::warn!("connection from {address} closed: {reason}");
-                count(&self.facts.board.counters.garbage);
+                count(&self.facts.board.counters.client.garbage);
                 self.linger(index, &reason);
                 return true;
             }
@@ -207,8 +208,17 @@ impl ShardLoop {
         self.output_bytes = self.output_bytes + out - entry.counted_out;
         entry.counted_out = out;
         if held > before && self.input_bytes > SHARD_INPUT_BYTES_MAX {
-            count(&self.facts.board.counters.overflowed);
+            count(&self.counters_of(index).overflowed);
             self.close(index, "too many bytes of incomplete frames are held already");
+        }
+    }
+
+    /// The counters of the port that a connection belongs to.
+    fn counters_of(&self, index: Index) -> &PortCounters {
+        let counters = &self.facts.board.counters;
+        match self.table.get(index).map(|entry| &entry.role) {
+            Some(Role::Peer(_) | Role::Connecting(_) | Role::Calling(_)) => &counters.peer,
+            Some(Role::Client(_) | Role::Lingering) | None => &counters.client,
         }
     }
 
@@ -224,6 +234,7 @@ impl ShardLoop {
         let Some(entry) = self.table.get_mut(index) else { return };
         let Role::Client(side) = &mut entry.role else { return };
         let asked = side.answered(correlation);
+        self.served.note(reply);
         if let Some((since, name)) = asked.filter(|_| self.slow_requests.is_on()) {
             let (now, shard, address) = (clock::now(), self.service.id, entry.conn.address);
             let what = || format!("shard {shard}: {name} of {address} (slow_request_ms)");
@@ -233,7 +244,7 @@ impl ShardLoop {
         }
         write_reply(entry.conn.output.buffer(), correlation, header, reply);
         if entry.conn.output.len() > CONN_OUTPUT_BYTES_CEILING {
-            count(&self.facts.board.counters.overflowed);
+            count(&self.facts.board.counters.client.overflowed);
             return self.close(index, "the client does not read its answers");
         }
         self.mark_dirty(index);
@@ -325,7 +336,7 @@ impl ShardLoop {
             match deadline_of(entry) {
                 Some(deadline) if deadline <= now => {
                     if !matches!(entry.role, Role::Lingering) {
-                        count(&self.facts.board.counters.too_slow);
+                        count(&self.counters_of(index).too_slow);
                     }
                     self.close(index, "too slow");
                 }

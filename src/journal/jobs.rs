@@ -49,6 +49,18 @@ pub struct BatchJob {
     pub(crate) steps: Vec<Step>,
 }
 
+impl BatchJob {
+    /// Bytes that it writes, those that fill up blocks included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let written = |step: &Step| match step {
+            Step::Write { bytes, .. } => bytes.len() as u64,
+            Step::Sync { .. } => 0,
+        };
+        self.steps.iter().map(written).sum()
+    }
+}
+
 /// One step of a batch; steps run strictly in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {

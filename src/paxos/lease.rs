@@ -138,6 +138,21 @@ impl Replica {
         self.serving().is_some() && now < self.lease_end_as_leader()
     }
 
+    /// Until when this replica takes it that its shard has a leader by which writes come to be
+    /// chosen: following, a lease after it last heard its leader; serving, a lease after it sent
+    /// the last heartbeat that an accept quorum has answered. In the past where there is none.
+    #[must_use]
+    pub fn assured_until(&self) -> Tick {
+        let lease_us = self.config.timing.election_us;
+        match &self.role {
+            Role::Leader(leadership) if self.serving().is_some() => leadership
+                .quorum_of(self.config.quorums.accept, |follower| follower.confirmed_at)
+                .map_or(Tick(u64::MAX), |confirmed_at| confirmed_at.after(lease_us)),
+            Role::Follower if self.leader.is_some() => self.heard_at.after(lease_us),
+            Role::Leader(_) | Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => Tick(0),
+        }
+    }
+
     /// The stamp to remember when a read arrives; see [`Replica::confirmed_after`].
     #[must_use]
     pub fn read_stamp(&self) -> Tick {

@@ -403,6 +403,12 @@ impl Replica {
         }
     }
 
+    /// Slots that somebody knows to be chosen and this replica does not yet: it catches up.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.learner.target().0.saturating_sub(self.chosen_upto.0)
+    }
+
     /// Slots that this replica knows to be damaged on its own disk.
     #[must_use]
     pub fn damaged_slots(&self) -> usize {

@@ -5,6 +5,7 @@ use super::conns::Conns;
 use super::outbox::Outbox;
 use super::reads::Reads;
 use super::serve::Cold;
+use super::tally::Tally;
 use super::writes::Writes;
 use super::{Input, Output};
 use crate::journal::{self, Event, Journal, Recovered};
@@ -65,6 +66,7 @@ pub struct Shard {
     /// Damaged places found at the start, for the message with which the node may have to end.
     findings: Vec<String>,
     pub(super) leaders: BTreeMap<ShardId, ShardLeader>,
+    pub(super) tally: Tally,
     pub(super) wall_ms: u64,
     pub(super) started: Tick,
     /// The leadership as clients see it, and when it was last looked at.
@@ -116,6 +118,7 @@ impl Shard {
             confirm_wanted: false,
             findings,
             leaders: BTreeMap::new(),
+            tally: Tally::default(),
             wall_ms: 0,
             started: now,
             leaving: false,
@@ -257,6 +260,7 @@ impl Shard {
             }
             Effect::Serve { to, learn } => self.serve(now, to, learn, out),
             Effect::Leading(Some(ballot)) => {
+                self.tally.elections += 1;
                 log::info!("shard {}: leads in ballot {ballot}", self.options.shard);
             }
             Effect::Leading(None) => {

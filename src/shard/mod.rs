@@ -13,9 +13,11 @@ mod outbox;
 mod reads;
 mod serve;
 mod status;
+mod tally;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};
+pub use self::tally::{Backlog, Tally};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};

@@ -11,6 +11,18 @@ impl Shard {
     /// The state of this shard on this node.
     #[must_use]
     pub fn status(&self, now: Tick) -> StatusReply {
+        StatusReply {
+            node: self.options.paxos.me,
+            cluster: self.options.cluster,
+            version: self.options.version.clone(),
+            uptime_ms: now.since(self.started) / 1_000,
+            shard: self.shard_status(),
+        }
+    }
+
+    /// The shard's part of it.
+    #[must_use]
+    pub fn shard_status(&self) -> ShardStatus {
         let replica = &self.replica;
         let chosen_upto = replica.chosen_upto();
         let peer = |(node, peer): (&crate::types::NodeId, &paxos::Peer)| PeerStatus {
@@ -19,7 +31,7 @@ impl Shard {
             chosen_upto: peer.chosen_upto,
             lag: chosen_upto.0.saturating_sub(peer.chosen_upto.0),
         };
-        let shard = ShardStatus {
+        ShardStatus {
             shard: self.options.shard,
             role: match replica.role() {
                 paxos::Role::Follower => Role::Follower,
@@ -40,13 +52,6 @@ impl Shard {
             disk_bytes: self.journal.disk_bytes(),
             has_room: self.journal.has_room(),
             peers: replica.peers().iter().map(peer).collect(),
-        };
-        StatusReply {
-            node: self.options.paxos.me,
-            cluster: self.options.cluster,
-            version: self.options.version.clone(),
-            uptime_ms: now.since(self.started) / 1_000,
-            shard,
         }
     }
 

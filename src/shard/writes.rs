@@ -24,6 +24,8 @@ struct Waiter {
     conn: ConnId,
     correlation: u64,
     expect: Option<Index>,
+    /// Bytes of the entries to append.
+    entry_bytes: u64,
     /// The chain that breaks if the command fails or its outcome stays unknown.
     chain: Option<(LogRef, u32)>,
 }
@@ -107,6 +109,20 @@ fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
         | Request::Status
         | Request::Map
         | Request::Ping => None,
+    }
+}
+
+fn entry_bytes(request: &Request) -> u64 {
+    match request {
+        Request::Append(append) => append.entries.as_ref().data_len(),
+        Request::Create(_)
+        | Request::Delete(_)
+        | Request::List(_)
+        | Request::Stat(_)
+        | Request::Read(_)
+        | Request::Status
+        | Request::Map
+        | Request::Ping => 0,
     }
 }
 
@@ -241,7 +257,9 @@ impl Shard {
         match claimed {
             Ok((claim, expect)) => {
                 let chain = chain_of(&request);
-                self.writes.waiters.push(Waiter { conn, correlation: id, expect, chain });
+                let entry_bytes = entry_bytes(&request);
+                let waiter = Waiter { conn, correlation: id, expect, entry_bytes, chain };
+                self.writes.waiters.push(waiter);
                 if let Claim::Name(name) = &claim {
                     self.writes.names.insert(name.clone());
                 }
@@ -389,6 +407,11 @@ impl Shard {
             }
         }
         for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
+            if let Outcome::Appended { count, .. } = outcome {
+                self.tally.appends += 1;
+                self.tally.entries += u64::from(*count);
+                self.tally.entry_bytes += waiter.entry_bytes;
+            }
             let reply = reply_of(&waiter, outcome, self.options.shards);
             self.reply(waiter.conn, waiter.correlation, reply, out);
         }

@@ -22,7 +22,7 @@ impl Site {
         let data = dir.path().join("data");
         let mut text = format!(
             "cluster_id = \"5ca1ab1e0ddba115ea5eca5e0b5e55ed\"\nnode_id = 1\ndata_dir = {:?}\n\
-             segment_bytes = 8388608\nmin_free_bytes = 0\n",
+             segment_bytes = 8388608\nmin_free_bytes = 0\nlisten_admin = \"off\"\n",
             data
         );
         let mut addresses = Vec::new();

@@ -3,13 +3,21 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod admin;
 mod config;
 mod exits;
 mod floods;
 mod peers;
+#[path = "../process/rig/place.rs"]
+#[allow(dead_code)] // Clusters use more of it.
+mod place;
+#[path = "../process/poll.rs"]
+#[allow(dead_code)] // Clusters use more of it.
+mod poll;
 mod ports;
 mod rig;
 mod runtime;
 mod service;
 #[path = "../process/rig/stalled.rs"]
 mod stalled;
+mod web;

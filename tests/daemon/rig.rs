@@ -63,9 +63,15 @@ impl Daemon {
 
     /// A daemon in a directory that outlives it.
     pub fn start_in(dir: &Path, environment: &[(&str, &str)]) -> Daemon {
+        Daemon::start_at(dir, &["--listen", "127.0.0.1:0"], environment)
+    }
+
+    /// Likewise, with these arguments.
+    pub fn start_at(dir: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Daemon {
         let mut child = paxosd()
-            .args(["dev", "--listen", "127.0.0.1:0", "--dir"])
+            .args(["dev", "--dir"])
             .arg(dir)
+            .args(arguments)
             .env("PAXOSD_SEGMENT_BYTES", "8388608")
             .env("PAXOSD_MIN_FREE_BYTES", "0")
             .envs(environment.iter().copied())

@@ -3,12 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // A test that cannot go on has failed, and says so.
 
+mod admin;
 mod damage;
 mod deaths;
 mod dev;
+#[path = "../docs/markdown.rs"]
+#[allow(dead_code)] // The documents' own tests use more of it.
+mod markdown;
 mod pauses;
 mod refusals;
 mod rig;
 mod serving;
 mod shell;
 mod stalls;
+#[path = "../daemon/web.rs"]
+mod web;

@@ -1,0 +1,235 @@
+//! The admin port: pages for those who watch a node, on its main thread. Nothing can be changed
+//! there, and no visitor can make the node wait: heads, times, connections and bytes are bounded
+//! (R37, R39).
+
+mod http;
+mod pages;
+mod visit;
+
+use super::board::count;
+use super::clock;
+use super::conn::Conn;
+use super::facts::Facts;
+use super::sockets;
+use crate::limits::{
+    ACCEPTS_PER_TURN, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_OUTPUT_BYTES_MAX,
+};
+use crate::types::Tick;
+use http::{Answer, Request, Status};
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use pages::Pages;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use visit::{Host, Next, Visit};
+
+/// The admin port's listeners and visitors have the tokens from here.
+const FIRST_TOKEN: usize = 1 << 12;
+/// Its visitors have the tokens from here, up to [`END_TOKEN`].
+const FIRST_VISIT: usize = FIRST_TOKEN + (1 << 10);
+/// Tokens from here are not the admin port's.
+const END_TOKEN: usize = 1 << 16;
+/// Pause after the system refused to accept, in microseconds.
+const ACCEPT_PAUSE_US: u64 = 100_000;
+
+// Every visitor has a token.
+const _: () = assert!(FIRST_VISIT + ADMIN_CONNECTIONS_MAX <= END_TOKEN);
+
+/// The token belongs to the admin port.
+#[must_use]
+pub fn owns(token: Token) -> bool {
+    (FIRST_TOKEN..END_TOKEN).contains(&token.0)
+}
+
+/// The admin port of a node.
+#[derive(Debug)]
+pub struct Admin {
+    listeners: Vec<TcpListener>,
+    /// Connections may wait to be accepted.
+    ready: bool,
+    /// Not before then: the system had no descriptor left.
+    accept_after: Tick,
+    visits: BTreeMap<usize, Visit>,
+    /// Visits that have more to do.
+    again: Vec<usize>,
+    scratch: Vec<u8>,
+    desk: Desk,
+}
+
+/// What answers requests.
+#[derive(Debug)]
+struct Desk {
+    facts: Arc<Facts>,
+    pages: Pages,
+    /// Visits now.
+    visitors: usize,
+    /// Bytes that wait to leave for all of them.
+    output_bytes: usize,
+}
+
+impl Host for Desk {
+    fn answer(&mut self, request: &Request) -> Answer {
+        if self.output_bytes >= ADMIN_OUTPUT_BYTES_MAX {
+            count(&self.facts.board.counters.admin.overflowed);
+            let text = "too many answers wait to be read by others; ask again later";
+            return Answer::text(Status::Unavailable, text);
+        }
+        // Read for each: the request arrived before.
+        let now = clock::now();
+        let answer = self.pages.answer(&request.path, &self.facts, self.visitors, now);
+        self.output_bytes += answer.body.len();
+        answer
+    }
+
+    fn refused(&mut self, status: Status, reason: &str) {
+        let counters = &self.facts.board.counters.admin;
+        count(match status {
+            Status::Timeout => &counters.too_slow,
+            Status::BadRequest | Status::HeadTooLarge | Status::VersionNotSupported => {
+                &counters.garbage
+            }
+            Status::MethodNotAllowed
+            | Status::ContentTooLarge
+            | Status::NotFound
+            | Status::Unavailable
+            | Status::Ok => &counters.refused,
+        });
+        log::debug!("admin connection refused with {}: {reason}", status.code());
+    }
+}
+
+impl Admin {
+    /// The port of these listeners; none of them turns it off.
+    ///
+    /// # Errors
+    /// Whatever the system says.
+    pub fn new(
+        mut listeners: Vec<TcpListener>,
+        registry: &Registry,
+        facts: Arc<Facts>,
+    ) -> io::Result<Admin> {
+        for (at, listener) in listeners.iter_mut().enumerate() {
+            assert!(FIRST_TOKEN + at < FIRST_VISIT, "more listeners than tokens: {at}");
+            registry.register(listener, Token(FIRST_TOKEN + at), Interest::READABLE)?;
+        }
+        let desk = Desk { facts, pages: Pages::default(), visitors: 0, output_bytes: 0 };
+        Ok(Admin {
+            listeners,
+            ready: true,
+            accept_after: Tick(0),
+            visits: BTreeMap::new(),
+            again: Vec::new(),
+            scratch: vec![0; ADMIN_HEAD_BYTES_MAX],
+            desk,
+        })
+    }
+
+    /// The system says that something may be done with a socket of this port.
+    pub fn on_event(&mut self, token: Token, hung_up: bool) {
+        if token.0 < FIRST_VISIT {
+            self.ready = true;
+        } else if let Some(visit) = self.visits.get_mut(&token.0) {
+            visit.conn.readable = true;
+            visit.conn.hung_up |= hung_up;
+            self.again.push(token.0);
+        }
+    }
+
+    /// When to turn again though nothing happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Tick> {
+        if !self.again.is_empty() {
+            return Some(Tick(0));
+        }
+        let accept = (self.ready && !self.listeners.is_empty()).then_some(self.accept_after);
+        let visits = self.visits.values().map(|visit| visit.deadline).min();
+        accept.into_iter().chain(visits).min()
+    }
+
+    /// Accepts, answers, and closes what is too slow.
+    pub fn turn(&mut self, now: Tick, registry: &Registry) {
+        self.accept(now, registry);
+        let mut again = std::mem::take(&mut self.again);
+        again.sort_unstable();
+        again.dedup();
+        for token in again {
+            self.step(token, now);
+        }
+        self.expire(now);
+    }
+
+    fn accept(&mut self, now: Tick, registry: &Registry) {
+        if !self.ready || self.accept_after > now {
+            return;
+        }
+        let mut accepted = 0;
+        for at in 0..self.listeners.len() {
+            loop {
+                if accepted == ACCEPTS_PER_TURN {
+                    return; // Still ready: the rest comes in the next turn.
+                }
+                match self.listeners[at].accept() {
+                    Ok((stream, address)) => {
+                        accepted += 1;
+                        self.welcome(stream, address, now, registry);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        self.accept_after = now.after(ACCEPT_PAUSE_US);
+                        return log::debug!("no admin connection can be accepted: {error}");
+                    }
+                }
+            }
+        }
+        self.ready = false;
+    }
+
+    fn welcome(&mut self, stream: TcpStream, address: SocketAddr, now: Tick, registry: &Registry) {
+        if self.visits.len() >= ADMIN_CONNECTIONS_MAX {
+            // Who was idle for longest makes room, so that idlers cannot keep probes out.
+            let idlest = self.visits.iter().min_by_key(|(_, visit)| visit.idle_since);
+            if let Some(token) = idlest.map(|(token, _)| *token) {
+                self.visits.remove(&token);
+            }
+            count(&self.desk.facts.board.counters.admin.turned_away);
+        }
+        let free = (FIRST_VISIT..END_TOKEN).find(|token| !self.visits.contains_key(token));
+        let Some(token) = free else { return };
+        let mut conn = Conn::new(stream, address);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        let registered = sockets::prepare(&conn.stream)
+            .and_then(|()| registry.register(&mut conn.stream, Token(token), interest));
+        match registered {
+            Ok(()) => {
+                self.visits.insert(token, Visit::new(conn, now));
+            }
+            Err(error) => log::debug!("admin connection from {address} is of no use: {error}"),
+        }
+    }
+
+    fn step(&mut self, token: usize, now: Tick) {
+        self.count_output();
+        let Some(visit) = self.visits.get_mut(&token) else { return };
+        match visit.step(now, &mut self.scratch, &mut self.desk) {
+            Next::Wait => {}
+            Next::Again => self.again.push(token),
+            Next::Over => {
+                self.visits.remove(&token);
+            }
+        }
+    }
+
+    fn count_output(&mut self) {
+        self.desk.visitors = self.visits.len();
+        self.desk.output_bytes = self.visits.values().map(|visit| visit.conn.output.len()).sum();
+    }
+
+    fn expire(&mut self, now: Tick) {
+        let Admin { visits, desk, .. } = self;
+        visits.retain(|_, visit| visit.deadline > now || visit.expire(now, desk));
+    }
+}

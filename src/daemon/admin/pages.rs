@@ -1,0 +1,168 @@
+//! The pages: `/livez`, `/readyz`, `/status`, `/metrics`.
+
+use super::http::{Answer, Status};
+use crate::daemon::board::ShardNumbers;
+use crate::daemon::facts::{Facts, PROGRAM};
+use crate::daemon::metrics::process::Sampler;
+use crate::daemon::metrics::{Moment, role_name};
+use crate::types::{Ballot, ShardId, Tick};
+use crate::wire::status::{PeerStatus, Role};
+use serde_json::{Value, json};
+
+/// What the pages are made from.
+#[derive(Debug, Default)]
+pub struct Pages {
+    sampler: Sampler,
+}
+
+impl Pages {
+    /// The answer to a request for a path.
+    pub fn answer(&mut self, path: &str, facts: &Facts, admin: usize, now: Tick) -> Answer {
+        match path {
+            "/livez" => health("live", facts.board.loops_turn(now).err().into_iter().collect()),
+            "/readyz" => health("ready", unready(facts, now)),
+            "/status" => {
+                let moment = self.moment(facts, admin, now);
+                let body = format!("{:#}\n", status(&moment));
+                Answer { status: Status::Ok, content_type: "application/json", body }
+            }
+            "/metrics" => {
+                let body = self.moment(facts, admin, now).metrics();
+                let content_type = "text/plain; version=0.0.4; charset=utf-8";
+                Answer { status: Status::Ok, content_type, body }
+            }
+            _ => {
+                let text = "there is no such page; there are /livez, /readyz, /status and /metrics";
+                Answer::text(Status::NotFound, text)
+            }
+        }
+    }
+
+    fn moment<'a>(&mut self, facts: &'a Facts, admin_connections: usize, now: Tick) -> Moment<'a> {
+        let process = self.sampler.numbers(now, &facts.config.data_dir);
+        let live = facts.board.loops_turn(now).is_ok();
+        let ready = unready(facts, now).is_empty();
+        Moment { facts, process, admin_connections, live, ready, now }
+    }
+}
+
+fn health(word: &str, reasons: Vec<String>) -> Answer {
+    if reasons.is_empty() {
+        return Answer::text(Status::Ok, word);
+    }
+    Answer::text(Status::Unavailable, &format!("not {word}\n{}", reasons.join("\n")))
+}
+
+/// Why a write that comes now might not be chosen; nothing where it would be.
+fn unready(facts: &Facts, now: Tick) -> Vec<String> {
+    let mut reasons = Vec::new();
+    if facts.board.is_stopping() {
+        reasons.push("the node is stopping".to_string());
+    }
+    reasons.extend(facts.board.loops_turn(now).err());
+    for (shard, board) in facts.board.shards() {
+        let Some(numbers) = board.numbers() else {
+            reasons.push(format!("shard {shard} has just been started"));
+            continue;
+        };
+        if board.assured_until() <= now {
+            reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));
+        } else if numbers.status.role == Role::Leader && !numbers.status.has_room {
+            reasons.push(format!("shard {shard}: its disk has no room, appends are refused"));
+        }
+    }
+    reasons
+}
+
+fn no_leader(shard: ShardId, numbers: &ShardNumbers, lease_ms: u64) -> String {
+    match (numbers.status.role, numbers.status.leader) {
+        (Role::Leader, _) => {
+            format!(
+                "shard {shard}: this node leads, and no quorum confirmed it within {lease_ms} ms"
+            )
+        }
+        (_, Some(leader)) => {
+            format!(
+                "shard {shard}: nothing was heard of its leader, node {leader}, for {lease_ms} ms"
+            )
+        }
+        (_, None) => format!("shard {shard}: no leader is known"),
+    }
+}
+
+/// The page of `/status`; docs/METRICS.md explains every field.
+fn status(moment: &Moment<'_>) -> Value {
+    let (facts, now) = (moment.facts, moment.now);
+    let config = &facts.config;
+    let member = |member: &crate::config::Member| {
+        json!({
+            "node": member.id.0,
+            "client": member.client.to_string(),
+            "peer": member.peer.to_string(),
+        })
+    };
+    let shards: Vec<Value> = facts
+        .board
+        .shards()
+        .filter_map(|(_, board)| {
+            let heard = board.assured_until() > now;
+            board.numbers().map(|numbers| shard_status(&numbers, heard))
+        })
+        .collect();
+    json!({
+        "node": config.node.0,
+        "cluster": config.cluster.to_string(),
+        "incarnation": format!("{:016x}", facts.identity.incarnation.0),
+        "version": PROGRAM,
+        "uptime_ms": now.since(facts.board.started) / 1000,
+        "live": moment.live,
+        "ready": moment.ready,
+        "stopping": facts.board.is_stopping(),
+        "reasons": unready(facts, now),
+        "members": config.members.values().map(member).collect::<Vec<_>>(),
+        "quorum_prepare": config.quorums.prepare,
+        "quorum_accept": config.quorums.accept,
+        "client_connections": facts.admission.in_all(),
+        "memory_bytes": moment.process.resident_bytes,
+        "threads": moment.process.threads,
+        "disk_free_bytes": moment.process.disk_free_bytes,
+        "disk_total_bytes": moment.process.disk_total_bytes,
+        "shards": shards,
+    })
+}
+
+fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
+    let ballot = |ballot: Ballot| json!({ "round": ballot.round, "node": ballot.node.0 });
+    let peer = |peer: &PeerStatus| {
+        json!({
+            "node": peer.node.0,
+            "connected": peer.connected,
+            "chosen_upto": peer.chosen_upto.0,
+            "lag": peer.lag,
+        })
+    };
+    let status = &numbers.status;
+    json!({
+        "shard": status.shard.0,
+        "role": role_name(status.role),
+        "leader": status.leader.map(|node| node.0),
+        "leader_heard": leader_heard,
+        "epoch": ballot(status.epoch),
+        "promised": ballot(status.promised),
+        "durable_upto": status.durable_upto,
+        "chosen_upto": status.chosen_upto.0,
+        "applied_upto": status.applied_upto.0,
+        "trimmed_upto": status.trimmed_upto.0,
+        "catch_up_slots": numbers.backlog.catch_up_slots,
+        "digest": format!("{:016x}", status.digest),
+        "logs": status.logs,
+        "damaged_slots": status.damaged_slots,
+        "segments": status.segments,
+        "journal_bytes": status.disk_bytes,
+        "has_room": status.has_room,
+        "slots_in_flight": numbers.backlog.slots_in_flight,
+        "queue_bytes": numbers.backlog.queue_bytes,
+        "connections": numbers.connections,
+        "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
+    })
+}

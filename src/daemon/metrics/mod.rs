@@ -1,0 +1,178 @@
+//! The node in numbers, as `/metrics` serves them. docs/METRICS.md lists every name; a test compares
+//! it with what a node serves.
+
+pub mod histogram;
+pub mod page;
+pub mod process;
+mod table;
+
+use super::board::{PortCounters, ShardBoard, ShardNumbers};
+use super::facts::{Facts, PROGRAM};
+use crate::types::{ShardId, Tick};
+use crate::wire::status::Role;
+use histogram::BOUNDS_US;
+use page::Page;
+use process::ProcessNumbers;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The whole node at one moment.
+#[derive(Debug)]
+pub struct Moment<'a> {
+    /// What every thread knows.
+    pub facts: &'a Facts,
+    /// What the system says.
+    pub process: ProcessNumbers,
+    /// Connections to the admin port.
+    pub admin_connections: usize,
+    /// Every event loop turns.
+    pub live: bool,
+    /// Every shard has a leader, and a write would be chosen.
+    pub ready: bool,
+    /// The moment.
+    pub now: Tick,
+}
+
+/// A shard and what it published; nothing right after the start.
+type Shard<'a> = (ShardId, &'a ShardBoard, Option<Arc<ShardNumbers>>);
+
+impl Moment<'_> {
+    /// The page of `/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> String {
+        let mut page = Page::default();
+        self.node(&mut page);
+        self.ports(&mut page);
+        let board = &self.facts.board;
+        let shards: Vec<Shard<'_>> =
+            board.shards().map(|(id, board)| (id, board, board.numbers())).collect();
+        for (metric, value) in table::SHARD {
+            page.family(metric);
+            for (id, _, numbers) in &shards {
+                if let Some(numbers) = numbers {
+                    page.sample(metric, "", &[("shard", id)], value(numbers));
+                }
+            }
+        }
+        self.leaderships(&mut page, &shards);
+        errors(&mut page, &shards);
+        peers(&mut page, &shards);
+        syncs(&mut page, &shards);
+        page.into_text()
+    }
+
+    fn node(&self, page: &mut Page) {
+        let config = &self.facts.config;
+        page.family(&table::INFO);
+        let version = PROGRAM.trim_start_matches("paxosd ");
+        let labels = [("version", &version as _), ("cluster", &config.cluster as _)];
+        page.sample(&table::INFO, "", &[labels[0], labels[1], ("node", &config.node)], 1);
+        for (metric, value) in table::NODE {
+            page.family(metric);
+            page.sample(metric, "", &[], value(self));
+        }
+        page.family(&table::LOOP_SILENCE);
+        for (name, silence_us) in self.facts.board.silences(self.now) {
+            let seconds = silence_us as f64 / 1e6;
+            page.sample(&table::LOOP_SILENCE, "", &[("loop", &name)], seconds);
+        }
+    }
+
+    fn ports(&self, page: &mut Page) {
+        page.family(&table::CONNECTIONS);
+        let clients = self.facts.admission.in_all();
+        for (port, connections) in [("client", clients), ("admin", self.admin_connections)] {
+            page.sample(&table::CONNECTIONS, "", &[("port", &port)], connections);
+        }
+        let counters = &self.facts.board.counters;
+        page.family(&table::REFUSED);
+        let ports =
+            [("client", &counters.client), ("peer", &counters.peer), ("admin", &counters.admin)];
+        for (port, counters) in ports {
+            for (reason, counter) in reasons(counters) {
+                let value = counter.load(Ordering::Relaxed);
+                page.sample(&table::REFUSED, "", &[("port", &port), ("reason", &reason)], value);
+            }
+        }
+    }
+
+    fn leaderships(&self, page: &mut Page, shards: &[Shard<'_>]) {
+        page.family(&table::LEADER_HEARD);
+        for (id, board, _) in shards {
+            let heard = u8::from(board.assured_until() > self.now);
+            page.sample(&table::LEADER_HEARD, "", &[("shard", id)], heard);
+        }
+        page.family(&table::ROLE);
+        for (id, _, numbers) in shards {
+            let Some(numbers) = numbers else { continue };
+            for role in [Role::Follower, Role::Candidate, Role::Leader] {
+                let is = u8::from(numbers.status.role == role);
+                let labels = [("shard", id as _), ("role", &role_name(role) as _)];
+                page.sample(&table::ROLE, "", &labels, is);
+            }
+        }
+    }
+}
+
+/// The name of a role, as metrics and `/status` say it.
+#[must_use]
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Follower => "follower",
+        Role::Candidate => "candidate",
+        Role::Leader => "leader",
+    }
+}
+
+fn reasons(counters: &PortCounters) -> [(&'static str, &AtomicU64); 5] {
+    [
+        ("refused", &counters.refused),
+        ("garbage", &counters.garbage),
+        ("slow", &counters.too_slow),
+        ("turned_away", &counters.turned_away),
+        ("overflowed", &counters.overflowed),
+    ]
+}
+
+fn errors(page: &mut Page, shards: &[Shard<'_>]) {
+    page.family(&table::ERRORS);
+    for (id, _, numbers) in shards {
+        for (code, count) in numbers.iter().flat_map(|numbers| &numbers.served.errors) {
+            let code = code.name();
+            page.sample(&table::ERRORS, "", &[("shard", id), ("code", &code)], count);
+        }
+    }
+}
+
+fn peers(page: &mut Page, shards: &[Shard<'_>]) {
+    for (metric, value) in table::PEER {
+        page.family(metric);
+        for (id, _, numbers) in shards {
+            for peer in numbers.iter().flat_map(|numbers| &numbers.status.peers) {
+                page.sample(metric, "", &[("shard", id), ("peer", &peer.node)], value(peer));
+            }
+        }
+    }
+}
+
+fn syncs(page: &mut Page, shards: &[Shard<'_>]) {
+    page.family(&table::SYNCED_BYTES);
+    for (id, board, _) in shards {
+        let bytes = board.syncs.bytes.load(Ordering::Relaxed);
+        page.sample(&table::SYNCED_BYTES, "", &[("shard", id)], bytes);
+    }
+    page.family(&table::SYNC_SECONDS);
+    for (id, board, _) in shards {
+        let counts = board.syncs.took.counts();
+        for (bound_us, count) in BOUNDS_US.iter().zip(&counts.upto) {
+            let bound = *bound_us as f64 / 1e6;
+            let labels = [("shard", id as _), ("le", &bound as _)];
+            page.sample(&table::SYNC_SECONDS, "_bucket", &labels, count);
+        }
+        let labels = [("shard", id as _), ("le", &"+Inf" as _)];
+        page.sample(&table::SYNC_SECONDS, "_bucket", &labels, counts.count);
+        let labels = [("shard", id as _)];
+        page.sample(&table::SYNC_SECONDS, "_sum", &labels, counts.sum_us as f64 / 1e6);
+        page.sample(&table::SYNC_SECONDS, "_count", &labels, counts.count);
+    }
+}

@@ -1,0 +1,203 @@
+//! Every metric by name. A name that was released never means anything else.
+
+use super::Moment;
+use super::page::Metric;
+use crate::daemon::board::ShardNumbers;
+use crate::wire::status::PeerStatus;
+
+/// A metric and where its value comes from.
+type Of<T, V> = (Metric, fn(&T) -> V);
+
+/// A metric of the whole node.
+type OfNode = (Metric, fn(&Moment<'_>) -> f64);
+
+const fn counter<T, V>(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&T) -> V,
+) -> (Metric, fn(&T) -> V) {
+    (Metric::counter(name, help), value)
+}
+
+const fn gauge<T, V>(
+    name: &'static str,
+    help: &'static str,
+    value: fn(&T) -> V,
+) -> (Metric, fn(&T) -> V) {
+    (Metric::gauge(name, help), value)
+}
+
+/// Who the node is.
+pub const INFO: Metric = Metric::gauge("paxosd_info", "Version, cluster and id of the node; 1.");
+/// How long each loop has not turned.
+pub const LOOP_SILENCE: Metric =
+    Metric::gauge("paxosd_loop_silence_seconds", "Time since the event loop turned last.");
+/// Connections now.
+pub const CONNECTIONS: Metric =
+    Metric::gauge("paxosd_connections", "Connections that stand, by port.");
+/// Connections that are no more.
+pub const REFUSED: Metric = Metric::counter(
+    "paxosd_connections_refused_total",
+    "Connections turned away or closed by this node, by port and reason.",
+);
+/// Whether there is a leader.
+pub const LEADER_HEARD: Metric = Metric::gauge(
+    "paxosd_leader_heard",
+    "1 while a leader is known that was heard, or was confirmed by a quorum, within a lease.",
+);
+/// The states of a replica.
+pub const ROLE: Metric =
+    Metric::gauge("paxosd_role", "1 for the role that the replica has now, 0 for the others.");
+/// Requests that failed.
+pub const ERRORS: Metric = Metric::counter(
+    "paxosd_request_errors_total",
+    "Requests answered with an error, by the name of its code.",
+);
+/// Bytes of batches.
+pub const SYNCED_BYTES: Metric = Metric::counter(
+    "paxosd_synced_bytes_total",
+    "Bytes written to the write-ahead log and synced, filled blocks included.",
+);
+/// Time of batches.
+pub const SYNC_SECONDS: Metric = Metric::histogram(
+    "paxosd_sync_seconds",
+    "Time to write and sync one batch of the write-ahead log.",
+);
+
+/// The node and its process.
+pub const NODE: &[OfNode] = &[
+    (Metric::gauge("paxosd_live", "1 while every event loop turns, as /livez says."), |m| {
+        f64::from(u8::from(m.live))
+    }),
+    (
+        Metric::gauge(
+            "paxosd_ready",
+            "1 while every shard has a leader and a write would be chosen, as /readyz says.",
+        ),
+        |m| f64::from(u8::from(m.ready)),
+    ),
+    (Metric::gauge("paxosd_uptime_seconds", "Time since the node began to serve."), |m| {
+        m.now.since(m.facts.board.started) as f64 / 1e6
+    }),
+    (Metric::gauge("paxosd_disk_free_bytes", "Free space on the file system of data_dir."), |m| {
+        m.process.disk_free_bytes as f64
+    }),
+    (Metric::gauge("paxosd_disk_total_bytes", "Size of the file system of data_dir."), |m| {
+        m.process.disk_total_bytes as f64
+    }),
+    (
+        Metric::gauge(
+            "paxosd_disk_min_free_bytes",
+            "Free space below which no segment is prepared: min_free_bytes.",
+        ),
+        |m| m.facts.config.bounds.min_free_bytes as f64,
+    ),
+    (Metric::gauge("process_resident_memory_bytes", "Memory that the process holds."), |m| {
+        m.process.resident_bytes as f64
+    }),
+    (Metric::gauge("process_virtual_memory_bytes", "Address space of the process."), |m| {
+        m.process.virtual_bytes as f64
+    }),
+    (Metric::gauge("process_threads", "Threads of the process."), |m| m.process.threads as f64),
+    (Metric::gauge("process_open_fds", "Descriptors that the process has open."), |m| {
+        m.process.open_fds as f64
+    }),
+    (Metric::gauge("process_max_fds", "Descriptors that the process may have open."), |m| {
+        m.process.max_fds as f64
+    }),
+    (
+        Metric::counter(
+            "process_cpu_seconds_total",
+            "Time that the process has used on all cores.",
+        ),
+        |m| m.process.cpu_seconds,
+    ),
+];
+
+/// Another member, as a shard sees it.
+pub const PEER: &[Of<PeerStatus, u64>] = &[
+    gauge("paxosd_peer_connected", "1 while a connection to the peer stands.", |p| {
+        u64::from(p.connected)
+    }),
+    gauge(
+        "paxosd_peer_lag_slots",
+        "Slots by which the peer's chosen watermark, as last heard, is behind this node's.",
+        |p| p.lag,
+    ),
+];
+
+/// A shard.
+pub const SHARD: &[Of<ShardNumbers, u64>] = &[
+    gauge("paxosd_leader", "The leader that the replica knows, by its id; 0 for none.", |s| {
+        s.status.leader.map_or(0, |node| u64::from(node.0))
+    }),
+    gauge("paxosd_epoch_round", "Round of the ballot of the leadership known last.", |s| {
+        s.status.epoch.round
+    }),
+    gauge("paxosd_epoch_node", "Node of the ballot of the leadership known last.", |s| {
+        u64::from(s.status.epoch.node.0)
+    }),
+    counter("paxosd_elections_won_total", "Campaigns that this node has won.", |s| {
+        s.tally.elections
+    }),
+    counter("paxosd_leader_changes_total", "Leaderships that this node has seen begin.", |s| {
+        s.served.leader_changes
+    }),
+    gauge("paxosd_durable_upto", "Records of the journal up to this LSN are durable.", |s| {
+        s.status.durable_upto
+    }),
+    gauge("paxosd_chosen_upto", "Slots up to this one are known to be chosen.", |s| {
+        s.status.chosen_upto.0
+    }),
+    gauge("paxosd_applied_upto", "Slots up to this one are applied.", |s| s.status.applied_upto.0),
+    gauge("paxosd_trimmed_upto", "Slots up to this one are gone from the disk.", |s| {
+        s.status.trimmed_upto.0
+    }),
+    gauge(
+        "paxosd_catch_up_slots",
+        "Slots that a peer knows to be chosen and this replica does not yet.",
+        |s| s.backlog.catch_up_slots,
+    ),
+    gauge(
+        "paxosd_slots_in_flight",
+        "Slots that the leader has proposed and not seen chosen.",
+        |s| s.backlog.slots_in_flight,
+    ),
+    gauge("paxosd_queue_bytes", "Clients' commands that wait to be proposed.", |s| {
+        s.backlog.queue_bytes
+    }),
+    gauge("paxosd_journal_queue_bytes", "Records that wait for the next batch.", |s| {
+        s.backlog.journal_bytes
+    }),
+    gauge("paxosd_cold_reads", "Reads of the journal that are under way.", |s| {
+        s.backlog.cold_reads
+    }),
+    gauge("paxosd_input_bytes", "Incomplete frames of all connections.", |s| s.input_bytes),
+    gauge("paxosd_output_bytes", "Answers that wait to leave for clients.", |s| s.output_bytes),
+    gauge("paxosd_shard_connections", "Connections of the shard's thread, peers' included.", |s| {
+        s.connections
+    }),
+    counter("paxosd_appends_total", "Appends that this node, leading, has acknowledged.", |s| {
+        s.tally.appends
+    }),
+    counter("paxosd_appended_entries_total", "Entries of the appends acknowledged.", |s| {
+        s.tally.entries
+    }),
+    counter("paxosd_appended_bytes_total", "Bytes of the entries of these appends.", |s| {
+        s.tally.entry_bytes
+    }),
+    counter("paxosd_reads_total", "Reads that this node has answered.", |s| s.served.reads),
+    counter("paxosd_read_entries_total", "Entries in the answers to reads.", |s| s.served.entries),
+    counter("paxosd_read_bytes_total", "Bytes of the entries in these answers.", |s| {
+        s.served.entry_bytes
+    }),
+    gauge("paxosd_logs", "Logs in the shard.", |s| s.status.logs),
+    gauge("paxosd_damaged_slots", "Slots whose value is damaged here and not repaired.", |s| {
+        s.status.damaged_slots
+    }),
+    gauge("paxosd_segments", "Segments of the write-ahead log.", |s| s.status.segments),
+    gauge("paxosd_journal_bytes", "Bytes of the write-ahead log on disk.", |s| s.status.disk_bytes),
+    gauge("paxosd_has_room", "0 while appends are refused for want of disk space.", |s| {
+        u64::from(s.status.has_room)
+    }),
+];
