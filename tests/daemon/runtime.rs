@@ -153,7 +153,6 @@ fn an_unread_log_holds_nothing_up() {
     let lost = lost.unwrap_or_else(|| panic!("no line tells what is lost:\n{log}"));
     let count = lost.split(' ').find_map(|word| word.parse::<usize>().ok());
     assert!(count.is_some_and(|count| count > 0 && count < REFUSED), "{lost}");
-    assert!(log.contains("shard 0 stopped"), "the last lines come out:\n{log}");
 }
 
 /// A process whose log nobody reads still ends when it is told to.
