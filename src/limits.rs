@@ -130,6 +130,16 @@ pub const ADMIN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const LOOP_WAKE_MS: u64 = 1_000;
 /// An event loop that has not turned for this long, in milliseconds, is stuck.
 pub const LOOP_STUCK_MS: u64 = 10_000;
+/// Log lines that wait to be written; what comes on top is dropped and counted.
+pub const LOG_LINES_MAX: usize = 1024;
+/// Longest log line, in bytes; what is longer is cut.
+pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
+/// Longest wait, in milliseconds, for the last log lines of a process that ends.
+pub const LOG_EXIT_MS: u64 = 2_000;
+/// Warnings of one kind, of one shard, come no more often than this, in milliseconds.
+pub const SLOW_LINE_MS: u64 = 1_000;
+/// A sync that goes on is told of after this, and every so often, in milliseconds.
+pub const SYNC_TOLD_MS: u64 = 10_000;
 /// A shard's thread tells the status board its numbers no more often than this, in milliseconds.
 pub const BOARD_MS: u64 = 100;
 /// Longest wait for a clean stop, in milliseconds.
@@ -137,6 +147,8 @@ pub const STOP_MS: u64 = 5_000;
 
 // A loop that sleeps as long as it may is not taken for stuck.
 const _: () = assert!(5 * LOOP_WAKE_MS <= LOOP_STUCK_MS);
+// A process that has a failure to tell of does not take longer to end than a clean stop.
+const _: () = assert!(LOG_EXIT_MS < STOP_MS);
 // A client that reads its answers is paused long before its connection is closed.
 const _: () = assert!(CONN_OUTPUT_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING);
 // A single largest answer does not close its connection, nor silence a shard.

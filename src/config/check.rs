@@ -73,6 +73,8 @@ impl Checker<'_> {
         let bounds = self.bounds();
         let pin = self.flag("pin");
         let sync_inline = self.flag("sync_inline");
+        let slow_sync = self.whole("slow_sync_ms");
+        let slow_request = self.whole("slow_request_ms");
         let log_level = self.log_level();
         let listeners = listeners?;
         Some(Config {
@@ -89,6 +91,8 @@ impl Checker<'_> {
             bounds: bounds?,
             pin: pin?,
             sync_inline: sync_inline?,
+            slow_sync_ms: slow_sync?.value,
+            slow_request_ms: slow_request?.value,
             log_level: log_level?,
         })
     }
@@ -448,6 +452,7 @@ impl Checker<'_> {
         let drift = self.whole("lease_drift_percent");
         let heartbeat = self.whole("heartbeat_ms");
         let jitter = self.whole("election_jitter_ms");
+        let stall = self.whole("disk_stall_ms");
         let (lease, heartbeat) = (lease?, heartbeat?);
         if heartbeat.value * 3 > lease.value {
             let rule = format!(
@@ -462,6 +467,7 @@ impl Checker<'_> {
             lease_drift_percent: drift?.value,
             heartbeat_ms: heartbeat.value,
             election_jitter_ms: jitter?.value,
+            disk_stall_ms: stall?.value,
         })
     }
 

@@ -71,6 +71,7 @@ pub const KEYS: &[Key] = &[
     whole("lease_drift_percent", 0, 50, 10),
     whole("heartbeat_ms", 5, 20_000, 60),
     whole("election_jitter_ms", 10, 60_000, 100),
+    whole("disk_stall_ms", 0, 600_000, 2_000),
     whole("window_slots", 1, limits::WINDOW_SLOTS, limits::WINDOW_SLOTS),
     whole("window_bytes", MIB, limits::WINDOW_BYTES_MAX as u64, limits::WINDOW_BYTES_MAX as u64),
     whole(
@@ -91,6 +92,8 @@ pub const KEYS: &[Key] = &[
     flag("sync_inline", false),
     whole("connections_max", 16, 1_000_000, 10_000),
     whole("connections_per_address_max", 1, 1_000_000, 4096),
+    whole("slow_sync_ms", 0, 600_000, 500),
+    whole("slow_request_ms", 0, 600_000, 1_000),
     Key { name: "log_level", kind: Kind::Text { default: Some("info") } },
 ];
 

@@ -4,6 +4,7 @@
 //! each. All faults of a configuration are reported at once, with key, place, value and rule.
 
 mod address;
+mod changes;
 mod check;
 mod fault;
 pub mod keys;
@@ -12,6 +13,7 @@ mod raw;
 mod tests;
 
 pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
+pub use changes::changes;
 pub use check::check;
 pub use fault::{ConfigError, Fault, Faults, Place};
 pub use raw::{Given, RawConfig, RawMember, Typed};
@@ -54,6 +56,8 @@ pub struct Timing {
     pub heartbeat_ms: u64,
     /// Longest random delay before a candidate canvasses.
     pub election_jitter_ms: u64,
+    /// A leader whose disk makes nothing durable for this long hands over; 0 for never.
+    pub disk_stall_ms: u64,
 }
 
 /// Bounds that an operator may set, within those of [`limits`].
@@ -106,6 +110,10 @@ pub struct Config {
     pub pin: bool,
     /// Let a shard's thread do a sync itself while nothing else waits.
     pub sync_inline: bool,
+    /// A sync that takes this long is told of; 0 for none.
+    pub slow_sync_ms: u64,
+    /// A request that is answered after this long is told of; 0 for none.
+    pub slow_request_ms: u64,
     /// Most detailed level that is logged.
     pub log_level: log::LevelFilter,
 }
@@ -120,14 +128,9 @@ impl Config {
         path: &Path,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<(Config, Vec<String>), ConfigError> {
-        let file = path.display().to_string();
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(e) => return Err(ConfigError::Unreadable { file, reason: e.to_string() }),
-        };
-        let mut raw = RawConfig::parse(&text);
-        raw.override_from(variables);
+        let mut raw = RawConfig::from_file(path, variables)?;
         let unknown = std::mem::take(&mut raw.unknown_variables);
+        let file = path.display().to_string();
         let config = check(raw).map_err(|faults| Faults { file, faults })?;
         Ok((config, unknown))
     }

@@ -1,8 +1,9 @@
 //! The configuration as typed: every value with the line or the environment variable it came from.
 
-use super::fault::{Fault, Place};
+use super::fault::{ConfigError, Fault, Place};
 use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
 use std::collections::BTreeMap;
+use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
@@ -56,6 +57,23 @@ pub struct RawConfig {
 }
 
 impl RawConfig {
+    /// Reads a configuration file and what the environment overrides.
+    ///
+    /// # Errors
+    /// The file cannot be read. What is wrong in it stands in `faults`.
+    pub fn from_file(
+        path: &Path,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<RawConfig, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+            file: path.display().to_string(),
+            reason: error.to_string(),
+        })?;
+        let mut raw = RawConfig::parse(&text);
+        raw.override_from(variables);
+        Ok(raw)
+    }
+
     /// Reads the text of a configuration file, to its end whatever is wrong with it.
     #[must_use]
     pub fn parse(text: &str) -> RawConfig {

@@ -7,6 +7,7 @@ use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, install_panic_hook};
 use crate::daemon::logging;
 use crate::daemon::node::{self, Ports};
+use crate::daemon::reload::Source;
 use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
 use crate::limits;
@@ -125,23 +126,34 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Simulate(arguments) => return ExitCode::from(simulate(&arguments)),
         Command::Completions { shell } => completions(shell),
     };
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             logging::complain(&failure.text);
             ExitCode::from(failure.exit.code())
         }
-    }
+    };
+    logging::finish();
+    code
 }
 
 /// Reads the configuration with what the environment overrides.
 fn load(file: &ConfigFile) -> Result<Config, Failure> {
-    let (config, unknown) = Config::load(&file.config, variables())
+    Ok(load_with_source(file)?.0)
+}
+
+/// Likewise, with what it takes to read it again.
+fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
+    let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
+    let running = RawConfig::from_file(&path, variables.iter().cloned())
         .map_err(|error| Failure::new(Exit::Config, error))?;
-    for variable in unknown {
+    let config = check(running.clone()).map_err(|faults| {
+        Failure::new(Exit::Config, Faults { file: path.display().to_string(), faults })
+    })?;
+    for variable in &running.unknown_variables {
         logging::complain(&format!("environment {variable} names no key: it is ignored"));
     }
-    Ok(config)
+    Ok((config, Source { path, variables, running }))
 }
 
 /// The environment, but for what clap has read already.
@@ -194,11 +206,11 @@ fn init(file: &ConfigFile) -> Result<(), Failure> {
 }
 
 fn run(file: &ConfigFile) -> Result<(), Failure> {
-    let config = load(file)?;
+    let (config, source) = load_with_source(file)?;
     logging::start(config.log_level);
     install_panic_hook();
     let ports = Ports::bind(&config)?;
-    node::run(config, ports, || {})
+    node::run(config, Some(source), ports, || {})
 }
 
 fn dev(dev: &Dev) -> Result<(), Failure> {
@@ -218,7 +230,7 @@ fn dev(dev: &Dev) -> Result<(), Failure> {
     if is_new(&dev.dir)? {
         data_dir::initialise(&config)?;
     }
-    node::run(config, Ports::of_single(bound, admin), || println!("{address}"))
+    node::run(config, None, Ports::of_single(bound, admin), || println!("{address}"))
 }
 
 /// The port of the admin pages, taken, and its address as the configuration says it.

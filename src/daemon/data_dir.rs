@@ -5,8 +5,8 @@ use super::disk::Volume;
 use super::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::journal::{
-    DirLock, FileStorage, FindingKind, Identity, IdentityError, Journal, JournalOptions, LockError,
-    OpenError, Recovered, format, recover,
+    DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, JournalOptions,
+    LockError, OpenError, Recovered, format, recover,
 };
 use crate::types::{Incarnation, ShardId};
 use std::fs;
@@ -193,12 +193,13 @@ fn replay(config: &Config, identity: &Identity, shard: ShardId) -> Result<OpenSh
 fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
     let stats = &recovered.stats;
     log::info!(
-        "shard {shard}: replayed {} records, {} bytes in {} segments, in {} ms; chosen up to {}",
+        "shard {shard}: replayed {} records, {} bytes in {} segments, in {} ms; chosen up to {}; {}",
         stats.records,
         stats.bytes,
         stats.segments,
         started.elapsed().as_millis(),
-        recovered.chosen_upto
+        recovered.chosen_upto,
+        tally(&recovered.findings)
     );
     for finding in &recovered.findings {
         let dir = dir.display();
@@ -209,6 +210,18 @@ fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
             }
         }
     }
+}
+
+/// How many places of each kind did not verify; each has a line of its own besides.
+fn tally(findings: &[Finding]) -> String {
+    let count = |kind| findings.iter().filter(|finding| finding.kind == kind).count();
+    format!(
+        "torn {}, suspect {}, damaged {}, one copy lost {}",
+        count(FindingKind::Torn),
+        count(FindingKind::Suspect),
+        count(FindingKind::Damaged),
+        count(FindingKind::OneCopy)
+    )
 }
 
 fn lock(dir: &Path) -> Result<DirLock, Failure> {

@@ -5,22 +5,33 @@
 //! loop itself, which [`Disk::run_here`] allows while nothing else waits.
 
 use super::bell::Bell;
+use super::clock;
 use super::exit::{Exit, Failure, die};
 use super::metrics::histogram::Syncs;
+use super::slow::SlowLines;
 use crate::journal::{Done, Job, Storage, StorageError, execute};
-use crate::limits::HELPER_JOBS_MAX;
-use crossbeam::channel::{Receiver, Sender, bounded};
+use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_TOLD_MS};
+use crate::types::Tick;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A shard's journal directory: where jobs run, and its name for messages.
 #[derive(Clone)]
 pub struct Volume {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
+}
+
+/// Runs a shard's batches, and tells of those that take too long.
+#[derive(Clone)]
+struct Syncer {
+    volume: Volume,
+    syncs: Arc<Syncs>,
+    slow: SlowLines,
 }
 
 /// A job for the helper: whose it is, and where the outcome goes.
@@ -44,9 +55,12 @@ pub struct Helper(Sender<Errand>);
 /// A shard's way to the disk.
 pub struct Disk {
     volume: Volume,
+    /// For batches on the loop's own thread.
+    here: Syncer,
+    /// When the batch that is under way was handed out, and when it was told of last.
+    under_way: Option<(Tick, Tick)>,
     syncer: Sender<Job>,
     helper: Helper,
-    syncs: Arc<Syncs>,
     back: Back,
     outcomes: Receiver<Done>,
     /// Jobs of this shard at the helper.
@@ -98,6 +112,35 @@ impl Volume {
     }
 }
 
+impl Syncer {
+    /// The next batch. While warnings are held back, it looks up in time to give their count.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        while self.slow.is_pending() {
+            match jobs.recv_timeout(Duration::from_millis(SLOW_LINE_MS)) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let what = format!("writes and syncs in {} (slow_sync_ms)", self.volume.dir.display());
+            if let Some(line) = self.slow.due(clock::now(), &what) {
+                log::warn!("{line}");
+            }
+        }
+        jobs.recv().ok()
+    }
+
+    fn run(&mut self, job: Job) -> Done {
+        let started = clock::now();
+        let done = self.volume.run_batch(job, &self.syncs);
+        let now = clock::now();
+        let what = || format!("a write and sync in {} (slow_sync_ms)", self.volume.dir.display());
+        if let Some(line) = self.slow.note(now, now.since(started), what) {
+            log::warn!("{line}");
+        }
+        done
+    }
+}
+
 impl Helper {
     /// Starts the node's helper thread; it ends when every shard's [`Disk`] is gone.
     ///
@@ -126,7 +169,7 @@ impl Back {
 
 impl Disk {
     /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`; how long the
-    /// batches took goes to `syncs`.
+    /// batches took goes to `syncs`, and those that take `slow_sync_ms` are told of.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -136,19 +179,31 @@ impl Disk {
         helper: Helper,
         bell: Bell,
         syncs: Arc<Syncs>,
+        slow_sync_ms: u64,
     ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
         let (syncer, jobs) = bounded::<Job>(1);
         let (send, outcomes) = bounded::<Done>(HELPER_JOBS_MAX + 2);
         let back = Back { outcomes: send, bell };
-        let (its_volume, its_back, its_syncs) = (volume.clone(), back.clone(), Arc::clone(&syncs));
+        let slow = SlowLines::new(slow_sync_ms);
+        let here = Syncer { volume: volume.clone(), syncs, slow };
+        let (mut its, its_back) = (here.clone(), back.clone());
         std::thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
-            for job in jobs {
-                its_back.give(its_volume.run_batch(job, &its_syncs));
+            while let Some(job) = its.next(&jobs) {
+                its_back.give(its.run(job));
             }
         })?;
-        let waiting = VecDeque::new();
-        Ok(Disk { volume, syncer, helper, syncs, back, outcomes, errands: 0, waiting })
+        Ok(Disk {
+            volume,
+            here,
+            under_way: None,
+            syncer,
+            helper,
+            back,
+            outcomes,
+            errands: 0,
+            waiting: VecDeque::new(),
+        })
     }
 
     /// Hands a job to the thread that runs jobs of its kind.
@@ -159,6 +214,8 @@ impl Disk {
         match job {
             job @ Job::Batch(_) => {
                 let sent = self.syncer.try_send(job).is_ok();
+                let now = clock::now();
+                self.under_way = Some((now, now));
                 assert!(sent, "a journal hands out one batch at a time, and its syncer lives");
             }
             job @ (Job::Prepare(_) | Job::Read(_)) => {
@@ -181,15 +238,29 @@ impl Disk {
 
     /// Runs a batch on the calling thread.
     #[must_use]
-    pub fn run_here(&self, job: Job) -> Done {
-        self.volume.run_batch(job, &self.syncs)
+    pub fn run_here(&mut self, job: Job) -> Done {
+        self.here.run(job)
+    }
+
+    /// What to say of a sync that does not come to its end, from time to time while it goes on.
+    pub fn overdue(&mut self, now: Tick) -> Option<String> {
+        let (since, told) = self.under_way.as_mut()?;
+        if !self.here.slow.is_on() || now.since(*told) < SYNC_TOLD_MS * 1000 {
+            return None;
+        }
+        *told = now;
+        Some(format!(
+            "a write and sync in {} has been under way for {} ms: the disk stalls",
+            self.volume.dir.display(),
+            now.since(*since) / 1000
+        ))
     }
 
     /// The next outcome, if one is there.
     pub fn outcome(&mut self) -> Option<Done> {
         let done = self.outcomes.try_recv().ok()?;
         match done {
-            Done::Batch(_) => {}
+            Done::Batch(_) => self.under_way = None,
             Done::Prepare(_) | Done::Read(_) => {
                 self.errands -= 1;
                 self.send_errands();
@@ -218,7 +289,6 @@ mod tests {
     use crate::journal::{Identity, Journal, JournalOptions, MemStorage, format, recover};
     use crate::types::{ClusterId, Incarnation, Lsn, NodeId, Record, ShardId, Slot};
     use mio::{Events, Poll, Token};
-    use std::time::Duration;
 
     /// A shard's disk over memory, with its journal.
     struct Rig {
@@ -243,7 +313,7 @@ mod tests {
         let bell = Bell::new(poll.registry(), Token(0)).expect("bell");
         let volume = Volume::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
         let helper = Helper::start(1).expect("helper");
-        let disk = Disk::start("0", volume, helper, bell, Arc::default()).expect("syncer");
+        let disk = Disk::start("0", volume, helper, bell, Arc::default(), 0).expect("syncer");
         Rig { poll, storage, journal, disk }
     }
 

@@ -70,7 +70,8 @@ pub fn silenced() -> bool {
 pub fn die(failure: &Failure) -> ! {
     SILENCED.store(true, Ordering::Release);
     if log::log_enabled!(log::Level::Error) {
-        log::error!("{failure} (exit {})", failure.exit.code());
+        // Not a log line: it must not be dropped, and must be out before the process ends.
+        super::logging::last_words(&format!("{failure} (exit {})", failure.exit.code()));
     } else {
         super::logging::complain(&failure.text);
     }

@@ -7,12 +7,13 @@ use super::conn::{Conn, Taken};
 use super::exit::{Exit, Failure};
 use super::facts::{Facts, count};
 use super::greeting::{Admitted, Port, Verdict, greet};
+use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
+use super::notify;
 use super::shard_loop::BELL;
 use super::sockets;
 use crate::limits::{
-    ACCEPTS_PER_TURN, GREETINGS_MAX, HANDSHAKE_MS, LINGER_MS, LOOP_WAKE_MS, READ_TURN_BYTES,
-    STOP_MS,
+    ACCEPTS_PER_TURN, GREETINGS_MAX, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS,
 };
 use crate::types::{ShardId, Tick};
 use crossbeam::channel::Receiver;
@@ -138,7 +139,7 @@ impl Front {
         loop {
             self.bell.falls_asleep();
             let timeout = self.timeout(clock::now());
-            if let Err(error) = self.poll.poll(&mut events, timeout)
+            if let Err(error) = self.poll.poll(&mut events, Some(timeout))
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 let text = format!("the main loop cannot wait: {error}");
@@ -162,6 +163,7 @@ impl Front {
             }
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
+            self.facts.loops.turned(Loop::Main, now);
             self.facts.board.main_turned(now);
             if self.running == 0 {
                 return Ok(());
@@ -176,17 +178,16 @@ impl Front {
         }
     }
 
-    fn timeout(&self, now: Tick) -> Option<Duration> {
+    fn timeout(&self, now: Tick) -> Duration {
         if !self.finished.is_empty() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         let accept = self.listeners.iter().filter(|l| l.ready).map(|l| l.not_before).min();
         let greeting = self.greetings.values().map(|greeting| greeting.deadline).min();
-        // At least once a second, so that a loop that hangs is told from one that waits.
-        let wake = Some(now.after(LOOP_WAKE_MS * 1000));
         let admin = self.admin.next_deadline();
-        let next = [accept, greeting, admin, self.stop_by, wake].into_iter().flatten().min()?;
-        Some(Duration::from_micros(next.since(now)))
+        let next = [accept, greeting, admin, self.stop_by].into_iter().flatten().min();
+        // At least once a second, so that a loop that hangs is told from one that waits.
+        next.map_or(SLEEP_MAX, |next| Duration::from_micros(next.since(now)).min(SLEEP_MAX))
     }
 
     /// The first signal asks for a clean stop, another one for the end.
@@ -212,7 +213,7 @@ impl Front {
             return Err(Failure::new(Exit::Temporary, text));
         }
         log::info!("stopping: leadership is handed over, a second signal stops at once");
-        notify(&[sd_notify::NotifyState::Stopping]);
+        notify::stopping();
         self.facts.board.stops();
         self.stop_by = Some(clock::now().after(STOP_MS * 1000));
         self.listeners.clear();
@@ -348,12 +349,5 @@ impl Front {
             }
             !late
         });
-    }
-}
-
-/// Tells the service manager, where there is one.
-pub fn notify(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        log::warn!("the service manager cannot be told: {error}");
     }
 }

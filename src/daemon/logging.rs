@@ -1,42 +1,91 @@
-//! Log lines on standard error; with journald's priority prefixes where it reads them.
+//! Log lines on standard error, by way of a queue that never makes a caller wait; with journald's
+//! priority prefixes where it reads them.
 
+use super::log_queue::LogQueue;
+use crate::limits::LOG_EXIT_MS;
+use env_logger::Target;
 use log::{Level, LevelFilter};
 use std::io::Write;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// The way out, once logging was started.
+static QUEUE: OnceLock<LogQueue> = OnceLock::new();
 
 /// Starts logging. Later calls change the level only, so that commands may be run one after the
 /// other in one process.
 pub fn start(level: LevelFilter) {
-    let to_journal = std::env::var_os("JOURNAL_STREAM").is_some();
-    let logger = env_logger::Builder::new()
-        .filter_level(level)
-        .format(move |out, record| {
-            let line = Line {
-                level: record.level(),
-                thread: std::thread::current().name().unwrap_or("-").to_string(),
-                text: record.args().to_string(),
-            };
-            match to_journal {
-                true => write!(out, "{}", line.for_journal()),
-                false => write!(out, "{}", line.for_people(SystemTime::now())),
-            }
-        })
-        .try_init();
-    if logger.is_err() {
-        log::set_max_level(level);
+    if QUEUE.get().is_none() {
+        start_once();
+    }
+    set_level(level);
+}
+
+/// Changes how much is logged, from now on and for all threads.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
+}
+
+fn start_once() {
+    let to_journal = to_journal();
+    let lost = move |count: u64| {
+        let text = format!("{count} log lines were dropped: standard error takes them too slowly");
+        Line { level: Level::Warn, thread: "log".to_string(), text }.shown(to_journal).into_bytes()
+    };
+    let mut builder = env_logger::Builder::new();
+    // The swappable level is that of the `log` crate; the logger itself takes everything.
+    builder.filter_level(LevelFilter::Trace).format(move |out, record| {
+        let text = record.args().to_string();
+        write!(out, "{}", Line::of_this_thread(record.level(), text).shown(to_journal))
+    });
+    // Without a thread lines still come out, though they may make their callers wait.
+    if let Ok(queue) = LogQueue::start(std::io::stderr(), lost)
+        && QUEUE.set(queue.clone()).is_ok()
+    {
+        builder.target(Target::Pipe(Box::new(queue)));
+    }
+    // Another logger is there only in a process that is not ours alone.
+    let _ = builder.try_init();
+}
+
+fn to_journal() -> bool {
+    std::env::var_os("JOURNAL_STREAM").is_some()
+}
+
+/// Says on standard error why a command failed, whether or not logging was started, and returns
+/// when it is written, or when standard error took nothing for [`LOG_EXIT_MS`].
+pub fn complain(text: &str) {
+    let line = Line { level: Level::Error, thread: "paxosd".to_string(), text: text.to_string() };
+    say_last(&match to_journal() {
+        true => line.for_journal(),
+        false => format!("paxosd: {text}\n"),
+    });
+}
+
+/// An error that ends the process, said before the call returns, like [`complain`], with time and
+/// thread.
+pub fn last_words(text: &str) {
+    say_last(&Line::of_this_thread(Level::Error, text.to_string()).shown(to_journal()));
+}
+
+fn say_last(line: &str) {
+    match QUEUE.get() {
+        // Behind the lines that led to it. Where nobody reads them, the end must not wait for ever.
+        Some(queue) => {
+            let _ = queue.insist(line.as_bytes(), Duration::from_millis(LOG_EXIT_MS));
+        }
+        None => {
+            // Nobody is left to tell when standard error is gone.
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        }
     }
 }
 
-/// Says on standard error why a command failed, whether or not logging was started.
-pub fn complain(text: &str) {
-    let (level, thread) = (Level::Error, "paxosd".to_string());
-    let line = Line { level, thread, text: text.to_string() };
-    let line = match std::env::var_os("JOURNAL_STREAM") {
-        Some(_) => line.for_journal(),
-        None => format!("paxosd: {text}\n"),
-    };
-    // Nobody is left to tell when standard error is gone.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+/// Waits until every line is written, at the end of a process, but not for ever.
+pub fn finish() {
+    if let Some(queue) = QUEUE.get() {
+        let _ = queue.flush(Duration::from_millis(LOG_EXIT_MS));
+    }
 }
 
 /// What one log call says.
@@ -47,6 +96,18 @@ struct Line {
 }
 
 impl Line {
+    fn of_this_thread(level: Level, text: String) -> Line {
+        let thread = std::thread::current().name().unwrap_or("-").to_string();
+        Line { level, thread, text }
+    }
+
+    fn shown(&self, to_journal: bool) -> String {
+        match to_journal {
+            true => self.for_journal(),
+            false => self.for_people(SystemTime::now()),
+        }
+    }
+
     /// journald adds the time itself and takes each line apart: every line has its priority.
     fn for_journal(&self) -> String {
         let priority = priority(self.level);

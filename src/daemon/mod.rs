@@ -3,7 +3,9 @@
 //!
 //! Threads of a node: the main thread (listeners, greetings, signals), one for each shard
 //! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one more where names are
-//! resolved.
+//! resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
+//! one that waits for SIGHUP ([`reload`]), and one that talks to a service manager where there is
+//! one ([`notify`]).
 
 pub mod admin;
 pub mod admission;
@@ -18,15 +20,20 @@ pub mod facts;
 pub mod front;
 pub mod greeting;
 pub mod links;
+pub mod log_queue;
 pub mod logging;
+pub mod loops;
 pub mod mail;
 pub mod metrics;
 pub mod node;
+pub mod notify;
 mod peering;
 pub mod pin;
+pub mod reload;
 pub mod resolve;
 pub mod service;
 pub mod shard_loop;
+pub mod slow;
 pub mod sockets;
 pub mod table;
 mod traffic;

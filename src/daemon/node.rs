@@ -9,6 +9,8 @@ use super::facts::{Facts, PROGRAM};
 use super::front::{self, Front};
 use super::greeting::Port;
 use super::mail::Post;
+use super::notify::Manager;
+use super::reload::{self, Source};
 use super::resolve::Resolver;
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
@@ -59,13 +61,23 @@ impl Ports {
     }
 }
 
-/// Runs a node until it is told to stop. Calls `ready` once it listens.
+/// Runs a node until it is told to stop. Calls `ready` once it listens. On SIGHUP `source` is read
+/// again.
 ///
 /// # Errors
 /// Why it could not start, or ended.
-pub fn run(config: Config, ports: Ports, ready: impl FnOnce()) -> Result<(), Failure> {
+pub fn run(
+    config: Config,
+    source: Option<Source>,
+    ports: Ports,
+    ready: impl FnOnce(),
+) -> Result<(), Failure> {
     // First of all, so that a signal during the replay is not lost.
     let signals = signals().map_err(|error| start_failure("signals", &error))?;
+    let manager = Manager::start().map_err(|error| start_failure("a thread", &error))?;
+    reload::catch()
+        .and_then(|hangups| reload::start(hangups, source, manager.clone()))
+        .map_err(|error| start_failure("SIGHUP", &error))?;
     raise_descriptors(config.bounds.connections_max);
     log::info!(
         "{PROGRAM}: node {} of cluster {}, {} members, {} shards, data in {}",
@@ -84,7 +96,7 @@ pub fn run(config: Config, ports: Ports, ready: impl FnOnce()) -> Result<(), Fai
     if let Some(address) = &facts.config.listen_admin {
         log::info!("admin pages at http://{address}/");
     }
-    front::notify(&[sd_notify::NotifyState::Ready]);
+    manager.ready(&facts);
     ready();
     let ended = front.run();
     // Held to the very end: no other process may open the directory before.
@@ -169,7 +181,8 @@ impl Start<'_> {
         let facts = Arc::clone(self.facts);
         let syncs = Arc::clone(&facts.board.shard(id).syncs);
         let (name, helper) = (id.to_string(), self.helper.clone());
-        let disk = Disk::start(&name, volume, helper, bell.clone(), syncs)?;
+        let disk =
+            Disk::start(&name, volume, helper, bell.clone(), syncs, facts.config.slow_sync_ms)?;
         let (resolver, loop_post, main_bell) =
             (self.resolver.clone(), post.clone(), self.bell.clone());
         let options = shard_options(&facts, id, clock::entropy());
@@ -222,6 +235,7 @@ fn paxos_config(config: &Config, identity: &Identity, seed: u64) -> paxos::Confi
             // A follower stands when the grant of a silent leader has run out, and not before.
             election_us: lease_us,
             jitter_us: timing.election_jitter_ms * 1000,
+            stall_us: timing.disk_stall_ms * 1000,
             ..paxos::Timing::default()
         },
         window_slots: config.bounds.window_slots,

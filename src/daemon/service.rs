@@ -79,7 +79,7 @@ impl Service {
         if matches!(request, Request::Map) {
             self.shard.note_leaders(self.facts.board.leaders());
         }
-        side.asked(correlation, &request);
+        side.asked(now, correlation, &request);
         self.asked += 1;
         self.step(now, Input::Client { conn, correlation, request });
         Flow::GoOn

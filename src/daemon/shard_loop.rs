@@ -8,13 +8,15 @@ use super::disk::Disk;
 use super::exit::{Exit, Failure, die};
 use super::facts::Facts;
 use super::links::{Index, Links};
+use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
 use super::pin;
 use super::resolve::Resolver;
 use super::service::Service;
+use super::slow::SlowLines;
 use super::table::{self, Table};
 use crate::journal::Job;
-use crate::limits::{BOARD_MS, LOOP_WAKE_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
+use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
 use crate::shard::{Input, Output};
 use crate::types::{Ballot, ConnId, Tick};
 use crate::wire::status::ShardLeader;
@@ -57,6 +59,8 @@ pub struct ShardLoop {
     pub(super) input_bytes: usize,
     /// Bytes that wait to leave for clients.
     pub(super) output_bytes: usize,
+    /// Requests that took too long.
+    pub(super) slow_requests: SlowLines,
     disk: Disk,
     bell: Bell,
     letters: Receiver<Letter>,
@@ -107,6 +111,7 @@ impl ShardLoop {
     #[must_use]
     pub fn new(parts: Parts) -> ShardLoop {
         let config = &parts.facts.config;
+        let slow_requests = SlowLines::new(config.slow_request_ms);
         let links = Links::new(config.node, config.members.keys().copied(), clock::entropy());
         ShardLoop {
             poll: parts.poll,
@@ -123,6 +128,7 @@ impl ShardLoop {
             scratch: vec![0; READ_TURN_BYTES],
             input_bytes: 0,
             output_bytes: 0,
+            slow_requests,
             disk: parts.disk,
             bell: parts.bell,
             letters: parts.letters,
@@ -144,6 +150,7 @@ impl ShardLoop {
             self.sleep(&mut events);
             self.turn(&events);
         }
+        self.facts.loops.excused(Loop::Shard(self.service.id));
         self.facts.board.shard(self.service.id).ended();
         log::info!("shard {} stopped", self.service.id);
     }
@@ -152,7 +159,7 @@ impl ShardLoop {
     fn sleep(&mut self, events: &mut Events) {
         self.bell.falls_asleep();
         let timeout = self.timeout(clock::now());
-        if let Err(error) = self.poll.poll(events, timeout)
+        if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
             die(&Failure::new(Exit::Invariant, format!("the event loop cannot wait: {error}")));
@@ -161,10 +168,10 @@ impl ShardLoop {
     }
 
     /// How long to sleep at most.
-    fn timeout(&self, now: Tick) -> Option<Duration> {
+    fn timeout(&self, now: Tick) -> Duration {
         let waits = self.letters.is_empty() && !self.disk.has_outcome();
         if !waits || !self.service.outputs.is_empty() || self.can_read() {
-            return Some(Duration::ZERO);
+            return Duration::ZERO;
         }
         let draining = match self.phase {
             Phase::Serving | Phase::HandingOver => None,
@@ -175,11 +182,9 @@ impl ShardLoop {
             self.links.next_deadline(),
             self.deadlines.first().map(|(at, _)| *at),
             draining,
-            // So that a loop that hangs is told from one that waits.
-            Some(now.after(LOOP_WAKE_MS * 1000)),
         ];
-        let next = deadlines.into_iter().flatten().min()?;
-        Some(Duration::from_micros(next.since(now)))
+        let next = deadlines.into_iter().flatten().min();
+        next.map_or(SLEEP_MAX, |next| Duration::from_micros(next.since(now)).min(SLEEP_MAX))
     }
 
     fn turn(&mut self, events: &Events) {
@@ -196,9 +201,25 @@ impl ShardLoop {
         }
         self.dial();
         self.read_ready();
-        self.expire(clock::now());
+        let now = clock::now();
+        self.expire(now);
         self.carry_out();
         self.publish();
+        self.facts.loops.turned(Loop::Shard(self.service.id), now);
+        self.tell_slow(now);
+    }
+
+    /// What took too long and has no line of its own.
+    fn tell_slow(&mut self, now: Tick) {
+        if self.slow_requests.is_pending() {
+            let what = format!("shard {}: requests (slow_request_ms)", self.service.id);
+            if let Some(line) = self.slow_requests.due(now, &what) {
+                log::warn!("{line}");
+            }
+        }
+        if let Some(line) = self.disk.overdue(now) {
+            log::warn!("{line}");
+        }
     }
 
     fn on_letter(&mut self, letter: Letter) {
@@ -222,7 +243,10 @@ impl ShardLoop {
             let Some(batch) = self.take_outputs(true) else { return self.flush_dirty() };
             // What need not wait for this disk leaves before it is waited for.
             self.flush_dirty();
+            // Whether the disk answers is not for the watchdog to judge.
+            self.facts.loops.excused(Loop::Shard(self.service.id));
             let done = self.disk.run_here(batch);
+            self.facts.loops.turned(Loop::Shard(self.service.id), clock::now());
             self.service.step(clock::now(), Input::Disk(done));
         }
         self.service.step(clock::now(), Input::Tick);

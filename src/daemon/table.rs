@@ -7,6 +7,7 @@ use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX, READ_BYTES_MAX};
 use crate::types::{ConnId, NodeId, Tick};
 use crate::wire::client::{Read, Request};
 use mio::Token;
+use std::collections::VecDeque;
 
 /// Tokens below this belong to the loop itself.
 const FIRST_TOKEN: usize = 16;
@@ -38,6 +39,8 @@ pub struct ClientSide {
     pub node_level: bool,
     /// Requests that the shard has not answered.
     pub waiting: usize,
+    /// Requests that are answered as soon as can be: when they came in, and what they are.
+    asked: VecDeque<(u64, Tick, &'static str)>,
     /// Reads that are under way and answered at once, with the bytes that they may answer.
     reads: Vec<(u64, usize)>,
     reserved: usize,
@@ -51,8 +54,11 @@ impl ClientSide {
     }
 
     /// A request goes to the shard.
-    pub fn asked(&mut self, correlation: u64, request: &Request) {
+    pub fn asked(&mut self, now: Tick, correlation: u64, request: &Request) {
         self.waiting += 1;
+        if let Some(name) = name_of(request) {
+            self.asked.push_back((correlation, now, name));
+        }
         // A long poll that waits for an entry that may never come reserves nothing: a few of them
         // would hold up the connection for nothing.
         if let Request::Read(Read { wait_ms: 0, max_bytes, .. }) = request {
@@ -65,13 +71,16 @@ impl ClientSide {
         }
     }
 
-    /// The shard answered.
-    pub fn answered(&mut self, correlation: u64) {
+    /// The shard answered: what was asked, and when, unless it waited on purpose.
+    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, &'static str)> {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(at) = self.reads.iter().position(|(read, _)| *read == correlation) {
             let (_, bytes) = self.reads.swap_remove(at);
             self.reserved -= bytes;
         }
+        // The first in nearly all cases: answers come in the order of the requests.
+        let at = self.asked.iter().position(|(asked, ..)| *asked == correlation)?;
+        self.asked.remove(at).map(|(_, since, name)| (since, name))
     }
 
     /// No more requests are taken while this holds: too many unanswered, or too many bytes of
@@ -80,6 +89,22 @@ impl ClientSide {
     pub fn is_full(&self, output_bytes: usize) -> bool {
         self.waiting >= CONN_REQUESTS_MAX || output_bytes + self.reserved >= CONN_OUTPUT_BYTES_MAX
     }
+}
+
+/// What a request is called in a warning; nothing for a read that waits for new entries.
+fn name_of(request: &Request) -> Option<&'static str> {
+    Some(match request {
+        Request::Read(Read { wait_ms: 1.., .. }) => return None,
+        Request::Read(_) => "a read",
+        Request::Append(_) => "an append",
+        Request::Create(_) => "a create",
+        Request::Delete(_) => "a delete",
+        Request::List(_) => "a list",
+        Request::Stat(_) => "a stat",
+        Request::Ping => "a ping",
+        Request::Status => "a status",
+        Request::Map => "a map",
+    })
 }
 
 /// A connection with its role.
@@ -240,21 +265,21 @@ mod tests {
         let mut side = ClientSide::default();
         let mut asked = 0;
         while !side.is_full(0) {
-            side.asked(asked, &read(0, 0));
+            side.asked(Tick(asked), asked, &read(0, 0));
             asked += 1;
         }
         assert_eq!(asked as usize, CONN_OUTPUT_BYTES_MAX / READ_BYTES_MAX);
-        side.answered(0);
+        assert_eq!(side.answered(0), Some((Tick(0), "a read")));
         assert!(!side.is_full(0));
         assert!(side.is_full(READ_BYTES_MAX), "what is queued counts too");
 
         let mut polls = ClientSide::default();
         for correlation in 0..CONN_REQUESTS_MAX as u64 {
             assert!(!polls.is_full(0), "long polls reserve nothing");
-            polls.asked(correlation, &read(0, 1000));
+            polls.asked(Tick(0), correlation, &read(0, 1000));
         }
         assert!(polls.is_full(0), "but there is a bound on how many");
-        polls.answered(77);
+        assert_eq!(polls.answered(77), None, "a read that waits is not slow");
         assert!(!polls.is_full(0));
     }
 }

@@ -233,8 +233,15 @@ impl ShardLoop {
         let Some(index) = self.table.find(conn) else { return };
         let Some(entry) = self.table.get_mut(index) else { return };
         let Role::Client(side) = &mut entry.role else { return };
-        side.answered(correlation);
+        let asked = side.answered(correlation);
         self.served.note(reply);
+        if let Some((since, name)) = asked.filter(|_| self.slow_requests.is_on()) {
+            let (now, shard, address) = (clock::now(), self.service.id, entry.conn.address);
+            let what = || format!("shard {shard}: {name} of {address} (slow_request_ms)");
+            if let Some(line) = self.slow_requests.note(now, now.since(since), what) {
+                log::warn!("{line}");
+            }
+        }
         write_reply(entry.conn.output.buffer(), correlation, header, reply);
         if entry.conn.output.len() > CONN_OUTPUT_BYTES_CEILING {
             count(&self.facts.board.counters.client.overflowed);

@@ -61,7 +61,7 @@ pub struct Timing {
     pub mark_us: u64,
     /// After this an unanswered request is sent again, or elsewhere.
     pub retry_us: u64,
-    /// A leader whose journal makes nothing durable for this long hands over.
+    /// A leader whose journal makes nothing durable for this long hands over; 0 for never.
     pub stall_us: u64,
 }
 

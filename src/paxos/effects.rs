@@ -40,6 +40,8 @@ pub enum Effect {
     },
     /// The replica began or ceased to lead; commands not yet proposed and pending reads are void.
     Leading(Option<Ballot>),
+    /// A leader's journal has made nothing durable for so many microseconds: it hands over.
+    Stalled(u64),
     /// The node must not go on: say why, and end.
     Stop(Stop),
 }

@@ -283,11 +283,12 @@ impl Replica {
             // Nobody answers: heartbeats without grants would only keep others from electing (C18).
             return self.become_follower(now, None, fx);
         }
-        let stalled = leadership.own_pending.front().map(|pending| pending.2);
-        let stalled = stalled.is_some_and(|since| now.since(since) > timing.stall_us);
+        let stalled_us = leadership.own_pending.front().map_or(0, |pending| now.since(pending.2));
+        let stalled = timing.stall_us > 0 && stalled_us > timing.stall_us;
         let mark_due = leadership.mark_at.is_some_and(|at| now >= at);
         let heartbeat_due = now >= leadership.heartbeat_at;
         if stalled && leadership.hand_over_by.is_none() && self.config.members.len() > 1 {
+            fx.push(Effect::Stalled(stalled_us));
             self.on_hand_over_wanted(now, fx);
         }
         if heartbeat_due {

@@ -270,6 +270,11 @@ impl Shard {
                 self.void_writes(out);
                 self.void_reads(out);
             }
+            Effect::Stalled(micros) => log::warn!(
+                "shard {}: the disk has made nothing durable for {} ms: leadership is handed over",
+                self.options.shard,
+                micros / 1000
+            ),
             Effect::Stop(stop) => self.stop(&stop, out),
         }
     }

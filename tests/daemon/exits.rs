@@ -1,6 +1,6 @@
 //! The commands of `paxosd`, and which exit code says what.
 
-use crate::config::{Site, free_port};
+use crate::config::Site;
 use crate::rig::{Daemon, Raw, paxosd, run, said};
 use signal_hook::consts::{SIGCONT, SIGINT, SIGSTOP, SIGTERM};
 use std::fs;
@@ -170,24 +170,4 @@ fn journald_gets_priorities() {
         .unwrap();
     let said = said(&failed);
     assert!(said.lines().last().is_some_and(|line| line.starts_with("<3>")), "{said}");
-}
-
-/// A node tells the service manager when it listens, and when it stops.
-#[test]
-fn the_service_manager_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("notify");
-    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    socket.set_read_timeout(Some(crate::rig::PATIENCE)).unwrap();
-    let mut buffer = [0; 256];
-    let mut next = || {
-        let count = socket.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..count]).trim().to_string()
-    };
-    let daemon = Daemon::start(&[("NOTIFY_SOCKET", path.to_str().unwrap())]);
-    assert_eq!(next(), "READY=1");
-    Raw::open(&daemon.address, 0);
-    assert_eq!(daemon.stop().0, Some(0));
-    assert_eq!(next(), "STOPPING=1");
-    assert!(free_port() > 0);
 }

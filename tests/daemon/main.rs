@@ -16,4 +16,8 @@ mod place;
 mod poll;
 mod ports;
 mod rig;
+mod runtime;
+mod service;
+#[path = "../process/rig/stalled.rs"]
+mod stalled;
 mod web;

@@ -97,6 +97,11 @@ impl Daemon {
         (self.child.wait().unwrap().code(), log)
     }
 
+    /// Its exit code, without anybody reading what it logged.
+    pub fn ended_unread(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
     /// Stops it in order.
     pub fn stop(self) -> (Option<i32>, String) {
         self.signal(SIGTERM);

@@ -313,6 +313,7 @@ impl Cell {
                     }
                 }
                 Effect::Leading(ballot) => self.node_mut(id).leading = ballot,
+                Effect::Stalled(_) => {}
                 Effect::Stop(stop) => self.node_mut(id).stopped = Some(stop),
             }
         }

@@ -179,6 +179,7 @@ pub fn effect(effect: &Effect, durable: Lsn) -> String {
         Effect::Serve { to, learn } => format!("serve {to} {}..{}", learn.from, learn.upto),
         Effect::Leading(Some(ballot)) => format!("LEADING {ballot}"),
         Effect::Leading(None) => "LEADING no more".to_string(),
+        Effect::Stalled(micros) => format!("stalled for {} ms", micros / 1000),
         Effect::Stop(why) => format!("STOP {}", stop(why)),
     }
 }

@@ -17,6 +17,7 @@ mod refusals;
 mod rig;
 mod serving;
 mod shell;
+mod stalls;
 mod verify;
 #[path = "../daemon/web.rs"]
 mod web;

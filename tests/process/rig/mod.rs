@@ -11,6 +11,7 @@ pub mod place;
 pub mod poll;
 pub mod random;
 pub mod raw;
+pub mod stalled;
 pub mod verdict;
 pub mod writer;
 

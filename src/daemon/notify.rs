@@ -1,0 +1,266 @@
+//! The service manager (`sd_notify(3)`): what it is told, and the watchdog that it keeps. A thread
+//! of its own, so that no loop waits for the manager, and so that the watchdog can judge the loops.
+//!
+//! Started means: the journal is replayed and the node listens. It does not mean a quorum, which a
+//! node that starts first cannot have.
+
+use super::clock;
+use super::facts::Facts;
+use super::loops::Loops;
+use crate::limits::{LOOP_STUCK_MS, LOOP_WAKE_MS};
+use crate::types::{NodeId, ShardId, Tick};
+use crate::wire::status::ShardLeader;
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use sd_notify::NotifyState;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// The status line is looked at no more often than this.
+const STATUS_EVERY_MS: u64 = 2_000;
+/// While the journal is replayed, the manager is asked for that much more time, three times in it.
+const EXTENSION: Duration = Duration::from_secs(30);
+/// Shards that the status line names.
+const SHARDS_NAMED: usize = 8;
+
+/// The way to the service manager; leads nowhere where there is none.
+#[derive(Clone, Debug)]
+pub struct Manager {
+    serving: Option<Sender<Arc<Facts>>>,
+    ready: Arc<AtomicBool>,
+}
+
+impl Manager {
+    /// Starts the thread, where there is a service manager, and asks for time to replay.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start() -> io::Result<Manager> {
+        let ready = Arc::new(AtomicBool::new(false));
+        if std::env::var_os("NOTIFY_SOCKET").is_none() {
+            return Ok(Manager { serving: None, ready });
+        }
+        let (serving, facts) = bounded(1);
+        let watchdog = sd_notify::watchdog_enabled();
+        std::thread::Builder::new()
+            .name("notify".to_string())
+            .spawn(move || Teller::new(watchdog).run(&facts))?;
+        Ok(Manager { serving: Some(serving), ready })
+    }
+
+    /// The journal is replayed and the node listens.
+    pub fn ready(&self, facts: &Arc<Facts>) {
+        // First, for the manager may ask for a reload as soon as it is told.
+        self.ready.store(true, Ordering::Release);
+        tell(&[NotifyState::Ready]);
+        if let Some(serving) = &self.serving {
+            // Once in a process, and there is room for one.
+            let _ = serving.try_send(Arc::clone(facts));
+        }
+    }
+
+    /// The configuration is about to be read again.
+    pub fn reloading(&self) {
+        // Before it is ready the manager waits for that, and must not take the end of this for it.
+        if self.is_ready()
+            && let Ok(now) = NotifyState::monotonic_usec_now()
+        {
+            tell(&[NotifyState::Reloading, now]);
+        }
+    }
+
+    /// The configuration was read again, whatever came of it.
+    pub fn reloaded(&self) {
+        if self.is_ready() {
+            tell(&[NotifyState::Ready]);
+        }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.serving.is_some() && self.ready.load(Ordering::Acquire)
+    }
+}
+
+/// The node begins to stop.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("handing leadership over")]);
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::warn!("the service manager cannot be told: {error}");
+    }
+}
+
+/// The thread's side.
+struct Teller {
+    watchdog: Option<Watchdog>,
+    status: String,
+    /// The last attempt failed, and was complained of.
+    failing: bool,
+}
+
+impl Teller {
+    fn new(watchdog: Option<Duration>) -> Teller {
+        let watchdog = watchdog.map(Watchdog::new);
+        Teller { watchdog, status: String::new(), failing: false }
+    }
+
+    fn run(mut self, serving: &Receiver<Arc<Facts>>) {
+        let facts = loop {
+            let micros = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+            let status = NotifyState::Status("replaying the journal");
+            self.tell(&[NotifyState::ExtendTimeoutUsec(micros), status]);
+            match serving.recv_timeout(EXTENSION / 3) {
+                Ok(facts) => break facts,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        };
+        let status_every = Duration::from_millis(STATUS_EVERY_MS);
+        let wait = self.watchdog.as_ref().map_or(status_every, |dog| dog.every.min(status_every));
+        let mut status_at = Tick(0);
+        loop {
+            let now = clock::now();
+            if self.watchdog.as_mut().is_some_and(|dog| dog.may_feed(&facts.loops, now)) {
+                self.tell(&[NotifyState::Watchdog]);
+            }
+            if now >= status_at {
+                status_at = now.after(STATUS_EVERY_MS * 1000);
+                self.tell_status(&facts);
+            }
+            match serving.recv_timeout(wait) {
+                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn tell_status(&mut self, facts: &Facts) {
+        let config = &facts.config;
+        let status = status_line(config.node, config.shards, &facts.board.leaders());
+        if status != self.status && self.tell(&[NotifyState::Status(&status)]) {
+            self.status = status;
+        }
+    }
+
+    /// A manager that is away for long is complained of once.
+    fn tell(&mut self, state: &[NotifyState<'_>]) -> bool {
+        let told = sd_notify::notify(state);
+        if let Err(error) = &told
+            && !self.failing
+        {
+            log::warn!("the service manager cannot be told: {error}");
+        }
+        self.failing = told.is_err();
+        !self.failing
+    }
+}
+
+/// Feeds the manager's watchdog while every loop turns.
+struct Watchdog {
+    every: Duration,
+    /// A loop that has not turned for so long is stuck.
+    longest: Duration,
+    starving: bool,
+}
+
+impl Watchdog {
+    /// For a manager that ends a process which is silent for `limit`.
+    fn new(limit: Duration) -> Watchdog {
+        let (least, most) = (3 * LOOP_WAKE_MS, LOOP_STUCK_MS);
+        let longest = (limit / 2).clamp(Duration::from_millis(least), Duration::from_millis(most));
+        Watchdog { every: limit / 4, longest, starving: false }
+    }
+
+    fn may_feed(&mut self, loops: &Loops, now: Tick) -> bool {
+        match loops.stuck(now, self.longest) {
+            None => {
+                if std::mem::take(&mut self.starving) {
+                    log::warn!("every event loop turns again: the watchdog is fed");
+                }
+                true
+            }
+            Some((stuck, idle_us)) => {
+                if !std::mem::replace(&mut self.starving, true) {
+                    log::error!(
+                        "{stuck} has not turned for {} ms: the watchdog is not fed until it does",
+                        idle_us / 1000
+                    );
+                }
+                false
+            }
+        }
+    }
+}
+
+/// What a node does, in a line for people. A shard without a leader has no quorum that this node
+/// knows of: a leader that loses its quorum stops leading.
+fn status_line(me: NodeId, shards: u16, leaders: &[ShardLeader]) -> String {
+    let of = |shard: ShardId| leaders.iter().find(|leader| leader.shard == shard);
+    let node = |shard: u16| of(ShardId(shard)).and_then(|leader| leader.node);
+    let leads = (0..shards).filter(|shard| node(*shard) == Some(me)).count();
+    let lost: Vec<String> =
+        (0..shards).filter(|shard| node(*shard).is_none()).map(|shard| shard.to_string()).collect();
+    let follows = usize::from(shards) - leads - lost.len();
+    let mut line = format!("leads {leads} of {shards} shards, follows in {follows}; ");
+    if lost.is_empty() {
+        line.push_str("every shard has a leader");
+        return line;
+    }
+    let named = lost.len().min(SHARDS_NAMED);
+    line.push_str(&format!("no quorum known for shard {}", lost[..named].join(", ")));
+    if lost.len() > named {
+        line.push_str(&format!(" and {} more", lost.len() - named));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::loops::Loop;
+    use crate::types::Ballot;
+
+    fn leader(shard: u16, node: Option<u16>) -> ShardLeader {
+        ShardLeader { shard: ShardId(shard), epoch: Ballot::ZERO, node: node.map(NodeId) }
+    }
+
+    /// The status line counts what is led and followed, and names what has no leader.
+    #[test]
+    fn status_lines() {
+        let me = NodeId(2);
+        let all = [leader(0, Some(2)), leader(1, Some(1)), leader(2, Some(3))];
+        let wanted = "leads 1 of 3 shards, follows in 2; every shard has a leader";
+        assert_eq!(status_line(me, 3, &all), wanted);
+        let wanted = "leads 0 of 2 shards, follows in 1; no quorum known for shard 1";
+        assert_eq!(status_line(me, 2, &[leader(0, Some(1)), leader(1, None)]), wanted);
+        let wanted = "leads 0 of 10 shards, follows in 0; no quorum known for shard \
+                      0, 1, 2, 3, 4, 5, 6, 7 and 2 more";
+        assert_eq!(status_line(me, 10, &[]), wanted);
+    }
+
+    /// A loop that hangs starves the watchdog; it is fed again when the loop turns.
+    #[test]
+    fn a_stuck_loop_starves_the_watchdog() {
+        let loops = Loops::new(1);
+        let start = clock::now();
+        let later = |seconds: u64| start.after(seconds * 1_000_000);
+        let mut dog = Watchdog::new(Duration::from_secs(30));
+        assert_eq!(dog.every, Duration::from_millis(7500));
+        assert!(dog.may_feed(&loops, later(9)));
+        loops.turned(Loop::Main, later(11));
+        assert!(!dog.may_feed(&loops, later(12)), "shard 0 did not turn for 12 s");
+        loops.turned(Loop::Shard(ShardId(0)), later(13));
+        assert!(dog.may_feed(&loops, later(13)));
+    }
+
+    /// A short watchdog does not take a loop that has nothing to do for one that hangs.
+    #[test]
+    fn sleeping_is_not_stuck() {
+        let loops = Loops::new(1);
+        let mut dog = Watchdog::new(Duration::from_millis(200));
+        assert!(dog.may_feed(&loops, clock::now().after(2 * LOOP_WAKE_MS * 1000)));
+    }
+}

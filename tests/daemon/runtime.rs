@@ -1,0 +1,184 @@
+//! A daemon among its keepers: the service manager, the one who edits its configuration, and whoever
+//! should read its log.
+
+use crate::config::Site;
+use crate::rig::{Daemon, PATIENCE, Raw, append, said};
+use crate::service::Service;
+use crate::stalled::Stalled;
+use paxosd::wire::client::Reply;
+use rustix::process::Signal;
+use signal_hook::consts::SIGTERM;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Garbage connections, each of which gets a line: more than a pipe and the queue before it hold.
+const REFUSED: usize = 4000;
+
+/// Started means replayed and listening, though none of its peers is there; stopping is told too.
+#[test]
+fn started_means_replayed_and_listening() {
+    let mut service = Service::start(Site::new(3), &[]);
+    let first = service.told();
+    assert!(first.starts_with("EXTEND_TIMEOUT_USEC="), "{first}");
+    assert!(first.contains("STATUS=replaying the journal"), "{first}");
+    service.told_of("READY=1");
+    TcpStream::connect(&service.site.client).unwrap();
+    let status = service.told_of("STATUS=leads");
+    let wanted = "leads 0 of 1 shards, follows in 0; no quorum known for shard 0";
+    assert!(status.contains(wanted), "{status}");
+    service.signal(Signal::TERM);
+    service.told_of("STOPPING=1");
+    assert_eq!(service.ended(), Some(0));
+    let log = service.log();
+    let replayed = log.lines().filter(|line| line.contains("shard 0: replayed ")).count();
+    assert_eq!(replayed, 1, "{log}");
+    assert!(log.contains("torn 0, suspect 0, damaged 0, one copy lost 0"), "{log}");
+}
+
+/// The status follows what the node does.
+#[test]
+fn the_status_tells_who_leads() {
+    let service = Service::start(Site::new(1), &[]);
+    let status = service.told_of("STATUS=leads 1");
+    assert!(status.contains("every shard has a leader"), "{status}");
+}
+
+/// SIGHUP takes the log level over; other keys are named, a broken file is refused, and the node
+/// goes on with what it has.
+#[test]
+fn sighup_takes_over_the_log_level_only() {
+    let mut service = Service::start(Site::new(1), &[]);
+    service.told_of("READY=1");
+    let text = service.site.text().to_string();
+    let hang_up = |text: &str| {
+        fs::write(service.site.file(), text).unwrap();
+        service.signal(Signal::HUP);
+        let begun = service.told_of("RELOADING=1");
+        assert!(begun.contains("MONOTONIC_USEC="), "{begun}");
+        service.told_of("READY=1");
+        service.log()
+    };
+
+    let log = hang_up(&format!("log_level = \"debug\"\n{text}"));
+    assert!(log.contains("log_level was info and is debug now"), "{log}");
+    assert!(!log.contains("only a restart takes it over"), "{log}");
+
+    let log = hang_up(&format!("log_level = \"warn\"\nlease_ms = 700\npin = true\n{text}"));
+    assert!(log.contains("log_level was debug and is warn now"), "{log}");
+    assert!(log.contains("lease_ms, pin changed and only a restart takes it over"), "{log}");
+
+    let log = hang_up(&format!("log_level = \"loud\"\nlease_ms = true\n{text}"));
+    assert!(log.contains("cannot be used, nothing changes, log_level stays at warn"), "{log}");
+    assert!(log.contains(":1: log_level") && log.contains(":2: lease_ms"), "{log}");
+
+    let (mut raw, _) = Raw::open(&service.site.client, 0);
+    let reply = raw.ask_leader(&append("orders", b"still here"));
+    assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
+    service.signal(Signal::TERM);
+    assert_eq!(service.ended(), Some(0));
+}
+
+/// What the environment says is stronger than the file, and SIGHUP says so.
+#[test]
+fn sighup_does_not_override_the_environment() {
+    let service = Service::start(Site::new(1), &[("PAXOSD_LOG_LEVEL", "info")]);
+    service.told_of("READY=1");
+    let text = format!("log_level = \"debug\"\n{}", service.site.text());
+    fs::write(service.site.file(), text).unwrap();
+    service.signal(Signal::HUP);
+    service.told_of("RELOADING=1");
+    service.told_of("READY=1");
+    let log = service.log();
+    assert!(log.contains("log_level stays at info: PAXOSD_LOG_LEVEL in the environment"), "{log}");
+}
+
+/// The watchdog is fed again and again while the loops turn.
+#[test]
+fn the_watchdog_is_fed() {
+    let service = Service::start(Site::new(1), &[("WATCHDOG_USEC", "400000")]);
+    service.told_of("READY=1");
+    for _ in 0..10 {
+        service.told_of("WATCHDOG=1");
+    }
+}
+
+/// A stalled disk does not stop the feeding: a restart would not make the disk any faster. What it
+/// made wait is told of.
+#[test]
+#[ignore = "needs root: strace stalls the syncs of a running process"]
+fn the_watchdog_is_fed_while_the_disk_stalls() {
+    let mut service = Service::start(Site::new(1), &[("WATCHDOG_USEC", "400000")]);
+    service.told_of("STATUS=leads 1");
+    let (mut raw, _) = Raw::open(&service.site.client, 0);
+    let reply = raw.ask_leader(&append("orders", b"before"));
+    assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
+    let stalled = Stalled::of(service.pid());
+    let mut bytes = Vec::new();
+    paxosd::wire::write_request(&mut bytes, 7, &append("orders", b"into the stall"));
+    raw.send(&bytes);
+    for _ in 0..100 {
+        service.told_of("WATCHDOG=1");
+    }
+    raw.stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let waiting = raw.stream.peek(&mut [0; 1]).map_err(|error| error.kind());
+    assert_eq!(waiting, Err(ErrorKind::WouldBlock), "answered, so that the disk did not stall");
+    drop(stalled);
+    raw.stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (_, reply) = raw.reply().expect("an answer");
+    assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
+    service.signal(Signal::TERM);
+    assert_eq!(service.ended(), Some(0));
+    let log = service.log();
+    let told = |what: &str, key: &str| {
+        log.lines().any(|line| line.contains(what) && line.contains(key) && line.contains(" took "))
+    };
+    assert!(told("a write and sync in", "slow_sync_ms"), "{log}");
+    assert!(told("shard 0: an append of", "slow_request_ms"), "{log}");
+}
+
+/// Log lines that nobody reads hold nothing up: the node serves, and says later how many are lost.
+#[test]
+fn an_unread_log_holds_nothing_up() {
+    let daemon = Daemon::start(&[]);
+    refuse_many(&daemon);
+    let (mut raw, _) = Raw::open(&daemon.address, 0);
+    let reply = raw.ask_leader(&append("orders", b"served all the same"));
+    assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
+    drop(raw);
+    let (code, log) = daemon.stop();
+    assert_eq!(code, Some(0));
+    let lost = log.lines().find(|line| line.contains("log lines were dropped"));
+    let lost = lost.unwrap_or_else(|| panic!("no line tells what is lost:\n{log}"));
+    let count = lost.split(' ').find_map(|word| word.parse::<usize>().ok());
+    assert!(count.is_some_and(|count| count > 0 && count < REFUSED), "{lost}");
+}
+
+/// A process whose log nobody reads still ends when it is told to.
+#[test]
+fn an_unread_log_does_not_keep_a_process() {
+    let daemon = Daemon::start(&[]);
+    refuse_many(&daemon);
+    daemon.signal(SIGTERM);
+    assert_eq!(daemon.ended_unread(), Some(0));
+}
+
+/// A failure is out on standard error before the process is gone, whatever the log level.
+#[test]
+fn the_last_words_come_out() {
+    let site = Site::new(1);
+    let environment = [("PAXOSD_LOG_LEVEL", "error")];
+    let output = crate::rig::run(&["run", "--config", site.file()], &environment);
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(said(&output).contains("paxosd init"), "{output:?}");
+}
+
+/// Connections that are refused, each with a line in the log.
+fn refuse_many(daemon: &Daemon) {
+    for _ in 0..REFUSED {
+        let mut stream = TcpStream::connect(&daemon.address).unwrap();
+        // The node may have closed it already.
+        let _ = stream.write_all(&[b'?'; 64]);
+    }
+}
