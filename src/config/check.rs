@@ -314,12 +314,13 @@ impl Checker<'_> {
         let client = self.listener("listen", CLIENT_PORT, own.map(|own| &own.client), &place);
         let peer = self.listener("listen_peer", PEER_PORT, own.map(|own| &own.peer), &place);
         let admin = self.admin_listener(members, own, &place);
-        let (client, peer, admin) = (client?, peer?, admin?);
+        let (client, peer) = (client?, peer?);
         if client.1.overlaps(&peer.1) {
             let rule =
                 format!("overlaps listen = {}; clients and peers need a port each", client.1);
             self.broken("listen_peer", &peer.0, rule);
         }
+        let admin = admin?;
         for (name, other) in [("listen", &client.1), ("listen_peer", &peer.1)] {
             if let Some((text, _)) = admin.as_ref().filter(|admin| admin.1.overlaps(other)) {
                 let rule =

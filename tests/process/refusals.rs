@@ -74,7 +74,11 @@ fn foreign_directories_are_not_run() {
         cluster.node(1).log().contains("listening for clients").then_some(())
     });
     let (client, peer) = (cluster.endpoint(14), cluster.endpoint(15));
-    let keys = [("PAXOSD_LISTEN", client.as_str()), ("PAXOSD_LISTEN_PEER", peer.as_str())];
+    let keys = [
+        ("PAXOSD_LISTEN", client.as_str()),
+        ("PAXOSD_LISTEN_PEER", peer.as_str()),
+        ("PAXOSD_LISTEN_ADMIN", "off"),
+    ];
     run(&cluster, 1, "run", &keys).expect(65).says("in use");
 }
 
