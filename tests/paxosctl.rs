@@ -273,7 +273,7 @@ fn an_http_port_is_said_to_be_one() {
             kept.push(socket);
         }
     });
-    let ran = run_at(&[endpoint.clone()], "list", b"");
+    let ran = run_at(std::slice::from_ref(&endpoint), "list", b"");
     assert_eq!(ran.code, 1, "{ran:?}");
     for part in [endpoint.as_str(), "it speaks HTTP", "stage hello", "next: name the client port"] {
         assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);

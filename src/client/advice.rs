@@ -52,7 +52,7 @@ impl Failure {
             }
             Stage::Hello => "check that the endpoint is the client port of a node of this cluster",
             Stage::Leader | Stage::Quorum => {
-                "check that a majority of the nodes runs, then try again"
+                "check that a majority of the nodes runs (paxosctl status), then try again"
             }
             Stage::Disk => "look at the node's log; trying again is safe",
             Stage::Request => "look whether the node is stopped or overloaded, then try again",
@@ -64,7 +64,7 @@ impl Failure {
 fn after_refusal(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::NotLeader | ErrorCode::NoQuorum | ErrorCode::NotReady => {
-            "check that a majority of the nodes runs, then try again"
+            "check that a majority of the nodes runs (paxosctl status), then try again"
         }
         ErrorCode::LeadershipLost | ErrorCode::ShuttingDown => "try again: another node takes over",
         ErrorCode::Overloaded => "try again later, or with less at once",

@@ -118,8 +118,18 @@ pub enum Command {
     /// Wait until the cluster works
     Wait(Wait),
     /// Check a stopped node's data, changing nothing; exit 11 on damage
+    ///
+    /// Runs the node's own recovery over the files, and keeps in memory what recovery would write.
+    /// Tells per shard how far the data is durable and chosen, and each place that does not verify:
+    /// torn (never acknowledged, would be cut off) and one copy lost are notes; suspect (may have
+    /// been acknowledged) and damaged (was durable) exit with 11. Exits with 3 where there is no
+    /// data, and with 6 while a node runs on it.
     Verify(Verify),
     /// Measure how fast a directory's disk syncs, and warn where a sync means nothing
+    ///
+    /// Writes as the journal does: a file filled with zeros ahead, then batches of 4 to 64 KiB and a
+    /// block of descriptors each, with one sync a batch. The file is removed at the end, and when a
+    /// signal ends the check.
     DiskCheck(DiskCheck),
     /// Print the script that completes paxosctl's commands and flags in a shell
     Completions {

@@ -42,7 +42,7 @@ impl FileStorage {
     }
 
     /// The same for reading alone: files need not be writable, and the system refuses all writes.
-    /// For [`super::inspect`].
+    /// For [`super::inspect()`].
     #[must_use]
     pub fn read_only(dir: &Path) -> FileStorage {
         FileStorage { writable: false, ..FileStorage::new(dir) }

@@ -30,7 +30,7 @@ fn a_disk_is_measured_and_left_as_it_was() {
     let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     let sync = |name: &str| told["sync_us"][name].as_u64().unwrap();
     let order = ["min", "p50", "p90", "p99", "p99_9", "max"].map(sync);
-    assert!(order.is_sorted() && order[5] > 0, "{told}");
+    assert!(order.is_sorted(), "{told}");
     // Each batch has at least a block of data and one of descriptors.
     let (syncs, bytes) = (told["syncs"].as_u64().unwrap(), told["bytes"].as_u64().unwrap());
     assert!(syncs > 0 && bytes >= syncs * 8192 && told["file_bytes"] == 1 << 20, "{told}");

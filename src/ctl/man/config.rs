@@ -100,7 +100,8 @@ pub fn page() -> io::Result<Vec<u8>> {
     roff.control("SH", ["FILES"]).text([roman("/etc/paxosd.toml")]);
     let mut text = Vec::new();
     roff.to_writer(&mut text)?;
-    see_also(&["paxosctl(1)", "paxosd(8)"].map(str::to_string)).to_writer(&mut text)?;
+    let related = ["paxosctl(1)", "paxosd(8)"].map(str::to_string);
+    text.extend(see_also(&related).to_roff().into_bytes());
     Ok(text)
 }
 

@@ -98,7 +98,7 @@ fn page(command: &clap::Command, section: u8, others: &[String]) -> io::Result<P
     let mut related: Vec<String> = both.into_iter().chain(others).filter(|at| *at != own).collect();
     related.sort();
     related.dedup();
-    see_also(&related).to_writer(&mut text)?;
+    text.extend(see_also(&related).to_roff().into_bytes());
     Ok(Page { name, section, text })
 }
 
