@@ -93,8 +93,8 @@ find_programs() {
   fi
   command -v cargo >/dev/null || die "paxosd is not built yet, and cargo is not on the PATH. Install Rust \
 (https://rustup.rs), or set PAXOS_BIN_DIR to where paxosd and paxosctl are."
-  printf 'Building paxosd; the first time this takes a few minutes.\n' >&2
-  (cd "$root" && cargo build --release --quiet) || die "the build failed; the messages above say why."
+  printf 'Building paxosd; from nothing this takes a few minutes.\n' >&2
+  (cd "$root" && cargo build --release --bins) || die "the build failed; the messages above say why."
 }
 
 newer_sources() {

@@ -23,7 +23,12 @@ trap 'exit 130' INT TERM
 tell() { printf '\n%s\n' "$*"; }
 # Shows a command as one would type it, and runs it.
 run() {
-  printf '  $ %s\n' "${*//"$cluster"/cluster.sh}"
+  local shown='' word
+  for word in "$@"; do
+    [[ $word != *[^[:alnum:]./_=:-]* ]] || word="'$word'"
+    shown+=" $word"
+  done
+  printf '  $%s\n' "${shown//"$cluster"/scripts/cluster.sh}"
   "$@" | sed 's/^/  /'
 }
 die() {
