@@ -16,6 +16,7 @@ mod error;
 mod link;
 mod options;
 mod pipeline;
+mod reader;
 mod routes;
 mod session;
 mod settle;
@@ -31,6 +32,7 @@ pub use self::core::Client;
 pub use self::error::{Cause, ClientError, Failure, Invalid, Operation, ProtocolError, Stage};
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};
+pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
 pub use crate::wire::client::{

@@ -51,6 +51,12 @@ pub enum Failure {
     Unhealthy(String),
     /// Damage was found.
     Damage(String),
+    /// It cannot be done now; later it may.
+    NotExecuted(String),
+    /// It may or may not have been executed.
+    Unknown(String),
+    /// Something else is in the way.
+    Other(String),
 }
 
 impl Failure {
@@ -61,7 +67,9 @@ impl Failure {
             Failure::Client(error) | Failure::Noted(error, _) => Exit::of(error),
             // The reader has seen enough: `paxosctl read … | head`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-            Failure::Output(_) | Failure::Input(_) => Exit::Other,
+            Failure::Output(_) | Failure::Input(_) | Failure::Other(_) => Exit::Other,
+            Failure::NotExecuted(_) => Exit::NotExecuted,
+            Failure::Unknown(_) => Exit::Unknown,
             Failure::Usage(_) => Exit::Usage,
             Failure::Precondition(_) => Exit::Precondition,
             Failure::Unhealthy(_) => Exit::Unhealthy,
@@ -150,7 +158,11 @@ impl fmt::Display for Failure {
             Failure::Noted(error, note) => write!(f, "{error}\n{note}"),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
-            Failure::Usage(text) | Failure::Precondition(text) => f.write_str(text),
+            Failure::Usage(text)
+            | Failure::Precondition(text)
+            | Failure::NotExecuted(text)
+            | Failure::Unknown(text)
+            | Failure::Other(text) => f.write_str(text),
             Failure::Unhealthy(text) => write!(f, "unhealthy: {text}"),
             Failure::Damage(text) => write!(f, "damage found: {text}"),
         }
@@ -213,6 +225,9 @@ mod tests {
             (Failure::Precondition(text()), 4),
             (Failure::Unhealthy(text()), 10),
             (Failure::Damage(text()), 11),
+            (Failure::NotExecuted(text()), 6),
+            (Failure::Unknown(text()), 7),
+            (Failure::Other(text()), 1),
         ] {
             assert_eq!(failure.exit().number(), exit, "{failure}");
         }

@@ -3,6 +3,7 @@
 
 mod append;
 mod args;
+mod bench;
 mod calendar;
 mod exit;
 mod health;
@@ -11,6 +12,7 @@ pub mod node;
 mod read;
 mod status;
 mod table;
+mod top;
 mod wait;
 
 pub use args::{Cli, Command, Consistency, Format, Global};
@@ -52,8 +54,9 @@ where
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number());
         }
     };
-    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout().lock());
-    let mut err = io::stderr().lock();
+    // Not locked: a thread that panics must get its message out, and the terminal back.
+    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout());
+    let mut err = io::stderr();
     let mut input = io::stdin().lock();
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
     run(&cli, &mut streams).number()
@@ -93,6 +96,8 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
         }
         Command::Status => status::status(&mut connect()?, table, out),
         Command::Wait(wait) => wait::wait(&cli.global, wait),
+        Command::Bench(bench) => bench::bench(connect, bench, table, streams),
+        Command::Top(top) => top::top(&cli.global, top, table, out),
     }
 }
 

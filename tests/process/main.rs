@@ -6,6 +6,7 @@
 mod damage;
 mod deaths;
 mod dev;
+mod load;
 mod pauses;
 mod refusals;
 mod rig;
