@@ -5,12 +5,12 @@ use super::error::{Cause, ClientError, Operation};
 use super::link::Fault;
 use super::options::ToLog;
 use super::session::Answer;
-use super::tries::{Pause, Tries};
-use super::verdict::Safety;
+use super::tries::Tries;
+use super::verdict::{Safety, Verdict, judge};
 use super::window::refusal;
-use crate::types::{Index, ShardId};
+use crate::types::{Ballot, Index, ShardId};
 use crate::wire::client::{Consistency, LogRef, Read, ReadDone, Reply, Request};
-use crate::wire::error::Outcome;
+use crate::wire::error::{Outcome, WireError};
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -50,9 +50,19 @@ pub struct Reader<'c> {
     items: VecDeque<Item>,
     /// Answered, and not handed back.
     done: VecDeque<Fetched>,
-    /// Why reads must be asked again, and what comes before that.
-    trouble: Option<(Fault, Pause)>,
+    /// Why reads must be asked again, once nothing is under way.
+    trouble: Option<Trouble>,
     next_ticket: u64,
+}
+
+/// Why reads must be asked again. Nothing is sent before it is settled, and it is settled only when
+/// nothing is under way: what one read is refused for takes no answer from the others.
+#[derive(Debug)]
+enum Trouble {
+    /// There is no connection.
+    Lost(Fault),
+    /// The node refused a read that may be asked again.
+    Refused { from: String, epoch: Ballot, error: WireError },
 }
 
 #[derive(Debug)]
@@ -169,7 +179,11 @@ impl Reader<'_> {
     /// [`Reader::wait`] gets further, by connecting, trying again, or giving up.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
-        !self.items.is_empty() && self.items.iter().all(|item| item.sent.is_none())
+        !self.items.is_empty() && !self.is_under_way()
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.items.iter().any(|item| item.sent.is_some())
     }
 
     /// The connection's socket, for a caller that waits for several pipelines at once: once it is
@@ -181,16 +195,19 @@ impl Reader<'_> {
 
     /// Goes one step toward an answer.
     fn advance(&mut self) {
-        if let Some((fault, pause)) = self.trouble.take() {
-            let nodes = self.client.routes.nodes().len();
-            let Some(oldest) = self.items.front_mut() else { return };
-            if let Err(error) = oldest.tries.again(fault, pause, nodes) {
+        if !self.is_under_way() {
+            if let Some(trouble) = self.trouble.take()
+                && let Err(error) = self.settle(trouble)
+            {
                 return self.fail_oldest(error);
             }
-        }
-        if let Err(fault) = self.send() {
-            self.trouble = Some((fault, PAUSE));
-            return;
+            if let Err(fault) = self.send() {
+                self.trouble = Some(Trouble::Lost(fault));
+                return;
+            }
+        } else if self.trouble.is_none() {
+            // With answers on their way a missing connection is found out by waiting for them.
+            let _found_out_below = self.send();
         }
         let patience = self.client.options.attempt_timeout;
         let Some(oldest) = self.items.front() else { return };
@@ -214,8 +231,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let deadline = oldest.tries.deadline();
-        let under_way = self.items.iter().any(|item| item.sent.is_some());
-        let link = if under_way {
+        let link = if self.is_under_way() {
             // Answers are still to come on this connection, even if it is broken: no other one.
             match self.client.open_link(self.shard, self.target) {
                 Some(link) if !link.is_broken() => link,
@@ -253,27 +269,38 @@ impl Reader<'_> {
             | Reply::Map(_)
             | Reply::Pong => unreachable!("a session matches an answer's kind to its request's"),
         };
-        self.items[place].sent = None;
         let from = self.client.endpoint(self.shard, self.target);
-        let pause = self.client.learn_refusal(
-            self.shard,
-            self.target,
-            &from,
-            header.epoch,
-            &error,
-            Safety::Repeatable,
-        );
-        let fault = refusal(&from, header.epoch, error).fault;
-        match pause {
-            Some(pause) => self.trouble = Some((fault, pause)),
-            None => {
-                let item = self.items.remove(place).expect("it was found there just now");
-                let error = item.tries.fail(Outcome::NotExecuted, fault);
-                self.done.push_back(Fetched { ticket: item.ticket, result: Err(error) });
-            }
+        if matches!(judge(&error, Safety::Repeatable), Verdict::Final) {
+            let item = self.items.remove(place).expect("it was found there just now");
+            let fault = refusal(&from, header.epoch, error).fault;
+            let error = item.tries.fail(Outcome::NotExecuted, fault);
+            self.done.push_back(Fetched { ticket: item.ticket, result: Err(error) });
+            return;
         }
-        if self.socket().is_none() {
-            self.ask_again();
+        self.items[place].sent = None;
+        if self.trouble.is_none() {
+            self.trouble = Some(Trouble::Refused { from, epoch: header.epoch, error });
+        }
+    }
+
+    /// Learns from what went wrong, and waits before the next attempt.
+    ///
+    /// # Errors
+    /// That of the oldest read when it has no time for another attempt.
+    fn settle(&mut self, trouble: Trouble) -> Result<(), ClientError> {
+        let (fault, pause) = match trouble {
+            Trouble::Lost(fault) => (fault, PAUSE),
+            Trouble::Refused { from, epoch, error } => {
+                let (shard, target) = (self.shard, self.target);
+                let safety = Safety::Repeatable;
+                let pause = self.client.learn_refusal(shard, target, &from, epoch, &error, safety);
+                (refusal(&from, epoch, error).fault, pause.unwrap_or(PAUSE))
+            }
+        };
+        let nodes = self.client.routes.nodes().len();
+        match self.items.front_mut() {
+            Some(oldest) => oldest.tries.again(fault, pause, nodes),
+            None => Ok(()),
         }
     }
 
@@ -281,12 +308,8 @@ impl Reader<'_> {
     fn lose(&mut self, cause: Cause) {
         let endpoint = self.client.endpoint(self.shard, self.target);
         self.client.lost(self.shard, self.target, &endpoint);
-        self.trouble = Some((Fault { stage: lost_stage(&cause), endpoint, cause }, PAUSE));
-        self.ask_again();
-    }
-
-    /// What was under way will not be answered any more.
-    fn ask_again(&mut self) {
+        self.trouble = Some(Trouble::Lost(Fault { stage: lost_stage(&cause), endpoint, cause }));
+        // What was under way will not be answered any more.
         self.items.iter_mut().for_each(|item| item.sent = None);
     }
 
@@ -300,7 +323,7 @@ impl Reader<'_> {
 impl Drop for Reader<'_> {
     /// Nobody waits for what is still under way: its answers must not meet later requests.
     fn drop(&mut self) {
-        if self.items.iter().any(|item| item.sent.is_some()) {
+        if self.is_under_way() {
             self.client.drop_link(self.shard, self.target);
         }
     }

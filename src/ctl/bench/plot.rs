@@ -97,7 +97,8 @@ fn draw(report: &Report<'_>, out: &mut String) -> fmt::Result {
 
 fn throughput(out: &mut String, time: &Axis, points: &[Point], unit: &str) -> fmt::Result {
     let most = points.iter().map(|point| point.rate).fold(1.0, f64::max);
-    let top = round_step(most / MARKS_MAX) * MARKS_MAX;
+    let step = round_step(most / MARKS_MAX);
+    let top = (most / step).ceil() * step;
     let places = (THROUGHPUT.1, THROUGHPUT.0);
     let axis = Axis { values: (0.0, top), places, logarithmic: false };
     panel(out, time, &axis, &format!("throughput ({unit})"))?;
@@ -270,7 +271,7 @@ mod tests {
             "max",
             "failed",
             "rate",
-            "0.5",
+            "0.2",
             "10",
         ] {
             assert!(texts.contains(&label), "no {label:?} in {texts:?}");

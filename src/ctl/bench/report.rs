@@ -349,7 +349,8 @@ pub mod tests {
             ("/failed/while_warming_up", 0.0),
             ("/unsent", 0.0),
             ("/failed/reasons/0/count", 3.0),
-            ("/over_time/0/operations_per_second", 480.0),
+            // 23 of the first ones came back within the first 50 ms.
+            ("/over_time/0/operations_per_second", 460.0),
             ("/over_time/0/failed", 0.0),
         ] {
             let found = number(path).unwrap_or_else(|| panic!("{path} is no number: {document}"));
