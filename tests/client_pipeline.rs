@@ -8,6 +8,8 @@ use mock_cluster::{Act, MockCluster};
 use paxosd::client::*;
 use paxosd::types::Index;
 use paxosd::wire::client::{Reply, Request};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
 use std::time::Duration;
 
 const WINDOW: AppenderOptions = AppenderOptions { window: 8, expect: None, create: false };
@@ -210,4 +212,107 @@ fn without_a_leader_nothing_is_executed() {
     assert_eq!((first.outcome, first.stage), (Outcome::NotExecuted, Stage::Leader), "{first}");
     assert_eq!(outcomes(&completed)[1..], [Err((Outcome::NotExecuted, true)); 3]);
     assert_eq!(cluster.log("x"), [""; 0]);
+}
+
+/// What is queued leaves with the flush, all at once; with the socket a caller can wait for it
+/// beside others, and never has to wait inside the library.
+#[test]
+fn a_caller_can_wait_by_itself() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    let mut appender = client.appender("x", WINDOW).unwrap();
+    (0..8).for_each(|at| appender.queue([at.to_string()]));
+    assert!(!appender.has_room() && cluster.appends_seen().is_empty(), "nothing is sent yet");
+    appender.flush();
+    let mut completed = Vec::new();
+    while completed.len() < 8 {
+        let socket = appender.socket().expect("the client has created a log on this connection");
+        let mut sockets = [PollFd::new(&socket, PollFlags::IN)];
+        let patience = Timespec { tv_sec: 10, tv_nsec: 0 };
+        assert_eq!(poll(&mut sockets, Some(&patience)).unwrap(), 1, "no answer in time");
+        completed.extend(std::iter::from_fn(|| appender.poll()));
+    }
+    assert_eq!(outcomes(&completed), (0..8).map(Ok).collect::<Vec<_>>());
+    // Without a connection only `wait` gets further, and makes one.
+    let mut fresh = Client::connect(ClientOptions::new(cluster.endpoints())).unwrap();
+    let mut appender = fresh.appender("x", WINDOW).unwrap();
+    appender.queue(["8"]);
+    appender.flush();
+    assert!(appender.socket().is_none() && appender.is_stuck() && appender.poll().is_none());
+    assert_eq!(appender.wait().unwrap().result.unwrap().first, Index(8));
+    assert!(appender.socket().is_some() && !appender.is_stuck());
+}
+
+const READS: ReaderOptions =
+    ReaderOptions { window: 8, max_entries: Some(1), consistency: Consistency::Linearizable };
+
+/// Submits reads at these indexes and returns what came back, by ticket.
+fn read_all(reader: &mut Reader<'_>, indexes: &[u64]) -> Vec<Result<String, ClientError>> {
+    let mut found: Vec<_> = indexes.iter().map(|_| None).collect();
+    let mut wanted = indexes.iter();
+    loop {
+        while reader.has_room()
+            && let Some(index) = wanted.next()
+        {
+            reader.queue(Index(*index));
+        }
+        reader.flush();
+        let Some(Fetched { ticket, result }) = reader.wait() else { break };
+        let text = |done: ReadDone| {
+            let entry = done.entries.iter().next().expect("an entry, as the log has it");
+            String::from_utf8(entry.data.to_vec()).unwrap()
+        };
+        let place = &mut found[usize::try_from(ticket).unwrap()];
+        assert!(place.replace(result.map(text)).is_none(), "read {ticket} came back twice");
+    }
+    found.into_iter().map(|result| result.expect("each read comes back")).collect()
+}
+
+/// Reads are asked again when the leader changes or a connection ends: each comes back once, with
+/// the entry that it asked for.
+#[test]
+fn reads_are_pipelined_and_asked_again() {
+    let cluster = MockCluster::start(3, 1);
+    let mut client = client(&cluster);
+    push_all(&mut client.appender("x", WINDOW).unwrap(), 100);
+    let mut reads = 0;
+    cluster.script(move |seen, state| {
+        if !matches!(seen.request, Request::Read(_)) {
+            return Act::Usual;
+        }
+        reads += 1;
+        if reads == 20 || reads == 60 {
+            state.leader = 1 + state.leader % 3;
+            state.epoch += 1;
+        }
+        if reads == 40 { Act::Close } else { Act::Usual }
+    });
+    let mut reader = client.reader("x", READS).unwrap();
+    let indexes: Vec<u64> = (0..200).map(|n| n * 37 % 100).collect();
+    let found = read_all(&mut reader, &indexes);
+    for (index, found) in indexes.iter().zip(found) {
+        assert_eq!(found.unwrap(), index.to_string());
+    }
+}
+
+/// A read that cannot succeed fails with its own error, and takes none of the others along.
+#[test]
+fn a_failed_read_stands_for_itself() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    push_all(&mut client.appender("x", WINDOW).unwrap(), 10);
+    cluster.script(|seen, _| match &seen.request {
+        Request::Read(read) if read.from == Index(3) => {
+            Act::Reply(Reply::Error(WireError::new(ErrorCode::Damaged, "as the test wants it")))
+        }
+        _ => Act::Usual,
+    });
+    let mut reader = client.reader("x", READS).unwrap();
+    let found = read_all(&mut reader, &(0..10).collect::<Vec<u64>>());
+    for (index, found) in found.into_iter().enumerate() {
+        match found {
+            Ok(text) => assert!(index != 3 && text == index.to_string(), "{index}: {text}"),
+            Err(error) => assert_eq!((index, error.code()), (3, Some(ErrorCode::Damaged))),
+        }
+    }
 }

@@ -103,10 +103,24 @@ fn surface(program: &str) -> BTreeMap<String, BTreeSet<String>> {
         if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
             let name = name.split_whitespace().next().unwrap();
             let own = if name == "help" { text.clone() } else { help(program, &[name, "--help"]) };
-            found.insert(name.to_string(), flags(&own));
+            let mut known = flags(&own);
+            // The flags of a command's own commands, such as `bench append`, are its flags too.
+            for below in nested(&own) {
+                known.extend(flags(&help(program, &[name, &below, "--help"])));
+            }
+            found.insert(name.to_string(), known);
         }
     }
     found
+}
+
+/// The commands below a command, as its help lists them.
+fn nested(text: &str) -> Vec<String> {
+    let list = text.split("\nCommands:\n").nth(1).unwrap_or_default();
+    let lines = list.lines().take_while(|line| !line.is_empty());
+    let starts = lines.filter_map(|line| line.strip_prefix("  ").filter(|l| !l.starts_with(' ')));
+    let names = starts.filter_map(|line| line.split_whitespace().next().map(str::to_string));
+    names.filter(|name| name != "help").collect()
 }
 
 /// What is wrong with a command of a document.

@@ -80,25 +80,37 @@ impl Client {
     pub fn list(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
         let mut logs = Vec::new();
         for shard in 0..self.shards() {
-            let mut after = String::new();
-            loop {
-                let request = Request::List(List {
-                    prefix: prefix.to_string(),
-                    after,
-                    limit: 0,
-                    consistency: Consistency::Linearizable,
-                });
-                let answer = self.ask_leader(ShardId(shard), &request)?;
-                let page = expect_reply!(answer, Reply::Listed(page) => page);
-                after = page.logs.last().map(|log| log.name.to_string()).unwrap_or_default();
-                logs.extend(page.logs);
-                if !page.more || after.is_empty() {
-                    break;
-                }
-            }
+            logs.extend(self.list_shard(ShardId(shard), prefix)?);
         }
         logs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(logs)
+    }
+
+    /// The logs of one shard whose names begin with `prefix`, ordered by the bytes of their names.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the shard's leader does not answer.
+    pub fn list_shard(
+        &mut self,
+        shard: ShardId,
+        prefix: &str,
+    ) -> Result<Vec<LogStat>, ClientError> {
+        let (mut logs, mut after) = (Vec::new(), String::new());
+        loop {
+            let request = Request::List(List {
+                prefix: prefix.to_string(),
+                after,
+                limit: 0,
+                consistency: Consistency::Linearizable,
+            });
+            let answer = self.ask_leader(shard, &request)?;
+            let page = expect_reply!(answer, Reply::Listed(page) => page);
+            after = page.logs.last().map(|log| log.name.to_string()).unwrap_or_default();
+            logs.extend(page.logs);
+            if !page.more || after.is_empty() {
+                return Ok(logs);
+            }
+        }
     }
 
     /// Asks a shard's leader for something that only a leader with a quorum answers. It changes

@@ -14,6 +14,7 @@ use crate::wire::client::{LogRef, NO_SHARD, Reply, Request};
 use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
 use crate::wire::hello::Limits;
 use std::collections::BTreeMap;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A blocking client of one cluster. It keeps one connection per shard it uses; a program that
@@ -94,6 +95,12 @@ impl Client {
     /// Sets how long operations from now on may take ([`ClientOptions::timeout`]).
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.options.timeout = timeout;
+    }
+
+    /// How long operations may take.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.options.timeout
     }
 
     /// What the nodes take: sizes of entries, appends and answers.
@@ -260,6 +267,11 @@ impl Client {
     /// The connection for a shard, if there is one.
     pub(super) fn open_link(&mut self, shard: ShardId, target: Target) -> Option<&mut Link> {
         self.links.get_mut(&(shard, target))
+    }
+
+    /// The socket of a shard's connection, if there is one.
+    pub(super) fn socket(&self, shard: ShardId, target: Target) -> Option<BorrowedFd<'_>> {
+        self.links.get(&(shard, target)).map(Link::socket)
     }
 
     /// The connection for a shard; made if there is none, or none that still stands.

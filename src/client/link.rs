@@ -6,8 +6,10 @@ use super::session::{Answer, Session};
 use crate::types::ShardId;
 use crate::wire::client::{Reply, Request};
 use crate::wire::hello::{Hello, HelloReply};
+use rustix::net::{RecvFlags, recv};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Bytes read from the socket at once.
@@ -102,6 +104,12 @@ impl Link {
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The socket, to be waited for.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// What the node said of itself.
@@ -207,11 +215,8 @@ impl Link {
 
     /// Takes what has arrived, without waiting; false when nothing has.
     fn peek(&mut self) -> Result<bool, Cause> {
-        let cause = |source| io_cause("cannot look at the connection", source);
-        self.socket.set_nonblocking(true).map_err(cause)?;
-        let read = self.socket.read(&mut self.buffer);
-        self.socket.set_nonblocking(false).map_err(cause)?;
-        match read {
+        let read = recv(&self.socket, &mut *self.buffer, RecvFlags::DONTWAIT);
+        match read.map(|(_, bytes)| bytes).map_err(io::Error::from) {
             Ok(0) => Err(Cause::Closed),
             Ok(bytes) => self.session.receive(&self.buffer[..bytes]).map(|()| true),
             Err(error) if is_pause(&error) => Ok(false),

@@ -17,6 +17,7 @@ mod error;
 mod link;
 mod options;
 mod pipeline;
+mod reader;
 mod routes;
 mod session;
 mod settle;
@@ -34,6 +35,7 @@ pub use self::error::{
 };
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};
+pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
 pub use crate::wire::client::{

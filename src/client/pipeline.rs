@@ -11,6 +11,7 @@ use super::window::{Refusal, Trouble, Window, refusal};
 use crate::types::{Index, ShardId};
 use crate::wire::client::{Append, Appended, LogRef, Reply, Request};
 use crate::wire::entries::Entries;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// How a pipeline appends.
@@ -80,7 +81,33 @@ impl Appender<'_> {
         I: IntoIterator,
         I::Item: AsRef<[u8]>,
     {
-        let oldest = if self.window.len() >= self.options.window { self.wait() } else { None };
+        let oldest = if self.has_room() { None } else { self.wait() };
+        self.queue(entries);
+        // Where no connection stands, making one is left to `wait`, which can also wait between
+        // two attempts; only the first append makes one at once.
+        if self.window.len() == 1 || self.client.open_link(self.shard, Target::Leader).is_some() {
+            let _left_to_wait = self.send();
+        }
+        oldest
+    }
+
+    /// Submits one append as [`Appender::push`] does, but sends nothing: the next
+    /// [`Appender::flush`] or [`Appender::wait`] sends all that is queued at once, which costs one
+    /// call of the operating system instead of one for each.
+    ///
+    /// # Panics
+    /// When the window is full ([`Appender::has_room`]).
+    pub fn queue<I>(&mut self, entries: I)
+    where
+        I: IntoIterator,
+        I::Item: AsRef<[u8]>,
+    {
+        assert!(
+            self.has_room(),
+            "an append more than the window takes: outstanding={} window={}",
+            self.window.len(),
+            self.options.window
+        );
         let encoded = Entries::from_slices(entries);
         let count = encoded.as_ref().map_or(0, Entries::count);
         let append = Append {
@@ -105,12 +132,33 @@ impl Appender<'_> {
             Ok(()) => self.window.push(request, tries),
             Err(error) => self.window.push_failed(request, tries, error),
         };
-        // Where no connection stands, making one is left to `wait`, which can also wait between
-        // two attempts; only the first append makes one at once.
-        if self.window.len() == 1 || self.client.open_link(self.shard, Target::Leader).is_some() {
+    }
+
+    /// Sends what is queued, if a connection stands. Making one is left to [`Appender::wait`].
+    pub fn flush(&mut self) {
+        if self.window.has_queued() && self.socket().is_some() {
             let _left_to_wait = self.send();
         }
-        oldest
+    }
+
+    /// True when another append may be submitted without waiting for one to come back.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.window.len() < self.options.window
+    }
+
+    /// True when appends are outstanding and no answer to any of them is on its way: only
+    /// [`Appender::wait`] gets further, by connecting, trying again, or giving up.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.window.len() > 0 && !self.window.is_under_way()
+    }
+
+    /// The connection's socket, for a caller that waits for several pipelines at once: once it is
+    /// readable, [`Appender::poll`] gets further. None while no connection stands.
+    #[must_use]
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.client.socket(self.shard, Target::Leader)
     }
 
     /// Waits for the oldest append; none when none is left.
@@ -128,6 +176,9 @@ impl Appender<'_> {
 
     /// The oldest append if it has come back already, without waiting.
     pub fn poll(&mut self) -> Option<Completed> {
+        if let Some((ticket, result)) = self.window.take_oldest() {
+            return Some(Completed { ticket, result });
+        }
         while let Some(link) = self.client.open_link(self.shard, Target::Leader) {
             match link.poll() {
                 Ok(Some(answer)) => self.take(answer),

@@ -1,5 +1,7 @@
 //! The arguments of `paxosctl`. Every flag is also a `PAXOSCTL_…` environment variable.
 
+use super::bench::args::Bench;
+use super::top::args::Top;
 use crate::limits;
 use clap::builder::FalseyValueParser;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
@@ -142,6 +144,10 @@ pub enum Command {
         #[arg(long, env = "PAXOSCTL_DIR", value_name = "DIR")]
         dir: Option<PathBuf>,
     },
+    /// Measure how much the cluster does, how fast; it writes to logs of its own
+    Bench(Bench),
+    /// Show nodes, shards, leaders, rates and lag, live; q quits
+    Top(Top),
 }
 
 /// `append`.
@@ -273,7 +279,7 @@ fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a positive number of seconds, fractions allowed, at most a day.
-fn parse_seconds(text: &str) -> Result<Duration, String> {
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "is not a number of seconds".to_string())?;
     if !(0.001..=86_400.0).contains(&seconds) {
         return Err("must lie between 0.001 and 86400 seconds".to_string());
@@ -292,7 +298,8 @@ mod tests {
         let mut root = Cli::command();
         root.build();
         let mut flags = 0;
-        for command in root.get_subcommands().chain([&root]) {
+        let below = root.get_subcommands().flat_map(clap::Command::get_subcommands);
+        for command in below.chain(root.get_subcommands()).chain([&root]) {
             for arg in command.get_arguments() {
                 let Some(long) = arg.get_long() else { continue };
                 if long == "help" || long == "version" {

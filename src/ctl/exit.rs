@@ -55,6 +55,8 @@ pub enum Failure {
     NotFound(String),
     /// It cannot be done now; later it may.
     NotExecuted(String),
+    /// It may or may not have been executed.
+    Unknown(String),
     /// Something else is in the way.
     Other(String),
 }
@@ -70,6 +72,7 @@ impl Failure {
             Failure::Output(_) | Failure::Input(_) | Failure::Other(_) => Exit::Other,
             Failure::NotFound(_) => Exit::NotFound,
             Failure::NotExecuted(_) => Exit::NotExecuted,
+            Failure::Unknown(_) => Exit::Unknown,
             Failure::Usage(_) => Exit::Usage,
             Failure::Precondition(_) => Exit::Precondition,
             Failure::Unhealthy(_) => Exit::Unhealthy,
@@ -162,6 +165,7 @@ impl fmt::Display for Failure {
             | Failure::Precondition(text)
             | Failure::NotFound(text)
             | Failure::NotExecuted(text)
+            | Failure::Unknown(text)
             | Failure::Other(text) => f.write_str(text),
             Failure::Unhealthy(text) => write!(f, "unhealthy: {text}"),
             Failure::Damage(text) => write!(f, "damage found: {text}"),
@@ -228,6 +232,7 @@ mod tests {
             (Failure::Damage(text()), 11),
             (Failure::NotFound(text()), 3),
             (Failure::NotExecuted(text()), 6),
+            (Failure::Unknown(text()), 7),
             (Failure::Other(text()), 1),
         ] {
             assert_eq!(failure.exit().number(), exit, "{failure}");

@@ -3,6 +3,7 @@
 
 mod append;
 mod args;
+mod bench;
 mod calendar;
 mod completions;
 mod disk_check;
@@ -15,6 +16,7 @@ mod progress;
 mod read;
 mod status;
 mod table;
+mod top;
 mod verify;
 mod wait;
 
@@ -57,8 +59,9 @@ where
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number());
         }
     };
-    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout().lock());
-    let mut err = io::stderr().lock();
+    // Not locked: a thread that panics must get its message out, and the terminal back.
+    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout());
+    let mut err = io::stderr();
     let mut input = io::stdin().lock();
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
     run(&cli, &mut streams).number()
@@ -105,6 +108,8 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
             out.write_all(&script).map_err(Failure::Output)
         }
         Command::Man { dir } => man::man(dir.as_deref(), out),
+        Command::Bench(bench) => bench::bench(connect, bench, table, streams),
+        Command::Top(top) => top::top(&cli.global, top, table, out),
     }
 }
 
