@@ -90,6 +90,9 @@ pub enum Cause {
         /// The shard.
         shard: ShardId,
     },
+    /// None of several endpoints answered.
+    #[error("none of {} endpoints answered: {}", .0.len(), .0.join("; "))]
+    NoneAnswered(Vec<String>),
     /// No node was tried before the time was up.
     #[error("the time was up before a node could be asked")]
     NoTime,
@@ -256,6 +259,7 @@ impl Failure {
             | Cause::Silent { .. }
             | Cause::Protocol(_)
             | Cause::NoLeader { .. }
+            | Cause::NoneAnswered(_)
             | Cause::NoTime
             | Cause::PriorFailed
             | Cause::Invalid(_) => None,
@@ -288,6 +292,9 @@ impl Failure {
         if matches!(self.cause, Cause::PriorFailed) {
             return "see the first failure, then resume from there";
         }
+        if matches!(self.cause, Cause::Invalid(Invalid::Endpoint(_) | Invalid::NoEndpoint)) {
+            return "correct --endpoints (or PAXOSCTL_ENDPOINTS)";
+        }
         match self.stage {
             Stage::Resolve => "check the endpoint's host name",
             Stage::Connect => "check the endpoints, and that paxosd runs there",
@@ -297,7 +304,7 @@ impl Failure {
             }
             Stage::Disk => "free space, or look at the node's log; trying again is safe",
             Stage::Request => match self.code() {
-                Some(ErrorCode::UnknownLog) => "create the log first, or append with create",
+                Some(ErrorCode::UnknownLog) => "create the log first, or use append --create",
                 Some(ErrorCode::LogExists) => "use the log as it is, or choose another name",
                 Some(ErrorCode::ExpectMismatch) => {
                     "read what was appended since, then expect the actual next index"
@@ -352,11 +359,20 @@ impl fmt::Display for ClientError {
         if let Some(endpoint) = &failure.endpoint {
             write!(f, "{endpoint}: ")?;
         }
-        write!(f, "{} (stage {}", failure.cause, failure.stage)?;
-        if let Some(given) = failure.gave_up_after {
-            write!(f, "; gave up after {} and {}", Seconds(given), Attempts(failure.attempts))?;
+        write!(f, "{}", failure.cause)?;
+        // That a request was refused as a request says nothing new.
+        let mut notes = Vec::new();
+        if failure.stage != Stage::Request {
+            notes.push(format!("stage {}", failure.stage));
         }
-        write!(f, "); next: {}", failure.next_step())
+        if let Some(given) = failure.gave_up_after {
+            let attempts = Attempts(failure.attempts);
+            notes.push(format!("gave up after {} and {attempts}", Seconds(given)));
+        }
+        if !notes.is_empty() {
+            write!(f, " ({})", notes.join("; "))?;
+        }
+        write!(f, "; next: {}", failure.next_step())
     }
 }
 

@@ -266,6 +266,7 @@ impl Appender<'_> {
             | Cause::Silent { .. }
             | Cause::Protocol(_)
             | Cause::NoLeader { .. }
+            | Cause::NoneAnswered(_)
             | Cause::NoTime
             | Cause::PriorFailed
             | Cause::Invalid(_) => Some(PAUSE),

@@ -4,7 +4,7 @@ use super::deadline::{Backoff, Deadline};
 use super::error::{Cause, ClientError, Failure, Operation, Stage};
 use super::link::Fault;
 use crate::wire::error::{Outcome, Retry};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Why an attempt did not bring an answer, and what may be done now.
@@ -34,8 +34,11 @@ pub struct Tries {
     backoff: Backoff,
     attempts: u32,
     redirected: bool,
+    restarted: bool,
     /// The failure that came furthest; of equals the last.
     furthest: Option<Fault>,
+    /// What each endpoint that could not even be greeted said last.
+    unreached: BTreeMap<String, String>,
     /// Nodes that will refuse for ever: of another cluster or version, or no paxosd at all.
     hopeless: BTreeSet<String>,
 }
@@ -51,7 +54,9 @@ impl Tries {
             backoff: Backoff::new(seed),
             attempts: 0,
             redirected: false,
+            restarted: false,
             furthest: None,
+            unreached: BTreeMap::new(),
             hopeless: BTreeSet::new(),
         }
     }
@@ -67,6 +72,13 @@ impl Tries {
         self.attempts = self.attempts.saturating_add(1);
     }
 
+    /// The time begins anew, unless it did so before.
+    pub fn restart_once(&mut self, allowed: Duration) {
+        if !std::mem::replace(&mut self.restarted, true) {
+            (self.allowed, self.deadline) = (allowed, Deadline::after(allowed));
+        }
+    }
+
     /// Waits until the next attempt may begin.
     ///
     /// # Errors
@@ -75,6 +87,10 @@ impl Tries {
     pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
         if refuses_for_good(&fault) {
             self.hopeless.insert(fault.endpoint.clone());
+        }
+        if fault.stage <= Stage::Hello {
+            let why = format!("{}: {}: {}", fault.endpoint, fault.stage, fault.cause);
+            self.unreached.insert(fault.endpoint.clone(), why);
         }
         if self.furthest.as_ref().is_none_or(|furthest| furthest.stage <= fault.stage) {
             self.furthest = Some(fault);
@@ -105,7 +121,12 @@ impl Tries {
 
     fn give_up(&mut self, gave_up_after: Option<Duration>) -> ClientError {
         let none = Fault { stage: Stage::Connect, endpoint: String::new(), cause: Cause::NoTime };
-        let fault = self.furthest.take().unwrap_or(none);
+        let mut fault = self.furthest.take().unwrap_or(none);
+        // One of several would stand for all of them, and hide what is wrong with the others.
+        if fault.stage < Stage::Hello && self.unreached.len() > 1 {
+            let all = std::mem::take(&mut self.unreached).into_values().collect();
+            (fault.cause, fault.endpoint) = (Cause::NoneAnswered(all), String::new());
+        }
         self.failure(Outcome::NotExecuted, fault, gave_up_after)
     }
 
@@ -138,6 +159,7 @@ fn refuses_for_good(fault: &Fault) -> bool {
             | Cause::Closed
             | Cause::Silent { .. }
             | Cause::NoLeader { .. }
+            | Cause::NoneAnswered(_)
             | Cause::NoTime
             | Cause::PriorFailed
             | Cause::Invalid(_) => false,
@@ -174,6 +196,25 @@ mod tests {
         assert_eq!(error.gave_up_after, Some(Duration::from_millis(15)));
     }
 
+    /// Where none of several endpoints answers, each is named with its own reason.
+    #[test]
+    fn each_endpoint_that_fails_is_named() {
+        let mut tries = tries(0);
+        let mut ended = Ok(());
+        for endpoint in ["n1:1", "n2:2"] {
+            let fault = Fault {
+                stage: Stage::Connect,
+                endpoint: endpoint.to_string(),
+                cause: Cause::Closed,
+            };
+            ended = tries.again(fault, Pause::Redirected, 2);
+        }
+        let text = ended.expect_err("no time is left").to_string();
+        for part in ["none of 2 endpoints answered", "n1:1: connect", "n2:2: connect"] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+    }
+
     /// When every node refuses for good, nobody waits for the deadline.
     #[test]
     fn refusals_for_good_end_it_at_once() {
@@ -184,6 +225,17 @@ mod tests {
             .expect_err("the only node belongs to another cluster");
         assert_eq!(error.code(), Some(ErrorCode::WrongCluster));
         assert_eq!(error.gave_up_after, None);
+    }
+
+    /// Time given anew is given once: many lost waits cannot keep an operation for ever.
+    #[test]
+    fn the_time_restarts_once() {
+        let mut tries = tries(1);
+        tries.restart_once(Duration::from_secs(60));
+        let deadline = tries.deadline();
+        assert!(deadline.remaining() > Some(Duration::from_secs(1)));
+        tries.restart_once(Duration::from_secs(600));
+        assert_eq!(tries.deadline(), deadline);
     }
 
     /// Only the first redirect is free: two nodes that name each other cannot spin the client.

@@ -13,6 +13,8 @@ const FILE: &str = "lock";
 pub struct DirLock {
     /// Closing it gives the lock back.
     _file: File,
+    /// Locked as well: the file can be removed while a node runs, the directory cannot.
+    _dir: File,
 }
 
 /// Why a data directory could not be locked.
@@ -52,7 +54,10 @@ impl DirLock {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        if let Err(error) = FileExt::try_lock_exclusive(&file) {
+        let held = File::open(dir).map_err(failed)?;
+        let locked =
+            FileExt::try_lock_exclusive(&held).and_then(|()| FileExt::try_lock_exclusive(&file));
+        if let Err(error) = locked {
             if error.kind() != fs2::lock_contended_error().kind() {
                 return Err(failed(error));
             }
@@ -70,7 +75,7 @@ impl DirLock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()))
             .map_err(failed)?;
-        Ok(DirLock { _file: file })
+        Ok(DirLock { _file: file, _dir: held })
     }
 }
 
@@ -86,6 +91,18 @@ mod tests {
         let first = DirLock::acquire(dir.path()).unwrap();
         let refused = DirLock::acquire(dir.path()).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        DirLock::acquire(dir.path()).unwrap();
+    }
+
+    /// A lock file that somebody removed, to get rid of a refusal, frees nothing.
+    #[test]
+    fn a_removed_lock_file_frees_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirLock::acquire(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        let refused = DirLock::acquire(dir.path()).unwrap_err();
+        assert!(matches!(refused, LockError::Held { .. }), "{refused}");
         drop(first);
         DirLock::acquire(dir.path()).unwrap();
     }
