@@ -31,13 +31,12 @@ const DEV_FIXED: &[&str] = &[
 /// The end of `--help`; the table of docs/OPERATIONS.md says what to do about each.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0   stopped in order (or the command has done what it should)
+  0   stopped in order
   64  wrong usage
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
-  74  the disk failed a write or a sync
-  75  temporary, such as an address or a data directory in use; or a second signal
-      that came before the hand-over was done
+  74  the disk failed a write or a sync, or standard output took nothing
+  75  temporary: an address or the data directory is in use, or a second signal came
   78  wrong configuration";
 
 /// A node of a replicated log.
