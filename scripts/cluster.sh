@@ -185,9 +185,36 @@ await_listening() {
   done
 }
 
+# Says of each launched node that has ended since which, how, and why; false when none has.
+report_ended() {
+  local i status ended=1
+  for ((i = 1; i <= nodes; i++)); do
+    if [[ -n ${launched[$i]:-} ]] && ! kill -0 "${launched[$i]}" 2>/dev/null; then
+      status=0
+      wait "${launched[$i]}" || status=$?
+      rm -f "$(node_dir "$i")/paxosd.pid"
+      report_failure "$i" "with exit code $status"
+      unset "launched[$i]"
+      ended=0
+    fi
+  done
+  return "$ended"
+}
+
+# Waits for leaders, a second at a time: a node that ends meanwhile is told of at once.
 await_quorum() {
-  ctl wait --quorum --timeout 60 >/dev/null || die "the nodes run, but no quorum of them agreed on leaders \
-within a minute. See 'cluster.sh status' and the logs $dir/node-*/paxosd.log."
+  local seconds said
+  for ((seconds = 0; seconds < 60; seconds++)); do
+    if said=$(ctl wait --quorum --timeout 1 2>&1 >/dev/null); then
+      if report_ended; then die "not all nodes run. 'cluster.sh start I' starts node I again."; fi
+      return
+    fi
+    if report_ended; then
+      die "not all nodes run, and there is no quorum. The others keep running; 'cluster.sh down' stops them."
+    fi
+  done
+  die "no quorum of the nodes agreed on leaders within a minute. See 'cluster.sh status' and the logs \
+$dir/node-*/paxosd.log. paxosctl said: $said"
 }
 
 # Ends node I in order; a paused one is woken first, or it would not hear the signal.
@@ -274,6 +301,12 @@ check_unchanged() {
   if [[ -n $1 && $1 != "$nodes" ]]; then
     die "the cluster in $dir has $nodes nodes, and keeps them. For one of $1, remove it with 'cluster.sh down \
 --wipe', or set PAXOS_CLUSTER_DIR to another directory."
+  fi
+  local shards
+  shards=$(sed -n 's/^shards = \([0-9][0-9]*\)$/\1/p' "$(node_config 1)" 2>/dev/null) || shards=''
+  if [[ -n $shards && ${PAXOS_SHARDS:-$shards} != "$shards" ]]; then
+    die "the cluster in $dir has $shards shards, and keeps them; PAXOS_SHARDS=$PAXOS_SHARDS is for new clusters. \
+Unset it, remove the cluster with 'cluster.sh down --wipe', or set PAXOS_CLUSTER_DIR to another directory."
   fi
   if [[ ${PAXOS_BASE_PORT:-$base_port} != "$base_port" ]]; then
     printf 'cluster.sh: PAXOS_BASE_PORT is for new clusters; this one stays on port %s.\n' "$base_port" >&2

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -179,4 +180,59 @@ fn what_is_not_the_cluster_is_never_removed() {
     assert!(place.expect(&["up"], 1).contains("cluster.conf is missing"));
     assert!(place.node(1).join("paxosd.log").exists(), "`up` removed a node that had run");
     fs::remove_dir_all(place.cluster()).unwrap();
+}
+
+#[test]
+fn nodes_that_end_later_are_told_at_once() {
+    // A node that ends when it listens already is told of with its exit code and its last words.
+    let place = Place::new();
+    let programs = place.folder.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let real = Path::new(env!("CARGO_BIN_EXE_paxosd")).parent().unwrap();
+    std::os::unix::fs::symlink(real.join("paxosctl"), programs.join("paxosctl")).unwrap();
+    // Listens as a node would, and ends as soon as a client comes.
+    let text = format!(
+        r#"#!/usr/bin/env python3
+import os, re, socket, sys
+real = {real:?}
+if sys.argv[1] != "run":
+    os.execv(real, [real] + sys.argv[1:])
+text = open(sys.argv[3]).read()
+node = re.search(r"node_id = (\d+)", text).group(1)
+port = re.search(r'id = ' + node + r'\nclient = "127.0.0.1:(\d+)"', text).group(1)
+listener = socket.create_server(("127.0.0.1", int(port)))
+listener.accept()
+print("the disk is on fire", flush=True)
+os._exit(74)
+"#,
+        real = real.join("paxosd")
+    );
+    let fake = programs.join("paxosd");
+    fs::write(&fake, text).unwrap();
+    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cluster.sh");
+    let output = place
+        .command(script)
+        .env("PAXOS_BIN_DIR", &programs)
+        .env("PAXOS_BASE_PORT", (BASE_PORT + 200).to_string())
+        .arg("up")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for part in ["ended with exit code 74", "the disk is on fire", "not all nodes run"] {
+        assert!(said.contains(part), "no {part:?} in:\n{said}");
+    }
+}
+
+#[test]
+fn another_number_of_shards_is_answered() {
+    // PAXOS_SHARDS is for new clusters; an existing one says what it has.
+    let place = Place::new();
+    place.pretend(1);
+    fs::write(place.node(1).join("paxosd.toml"), "shards = 2\n").unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cluster.sh");
+    let output = place.command(script).env("PAXOS_SHARDS", "4").arg("up").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("has 2 shards"), "{said}");
 }

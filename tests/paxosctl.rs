@@ -205,7 +205,9 @@ fn every_exit_code_is_reached() {
     assert_eq!(code("wait --quorum"), 0);
     assert_eq!(code("wait --ready"), 10);
     cluster.lead(0);
-    assert_eq!(code("wait --quorum"), 6);
+    let waited = run(&cluster, "wait --quorum", b"");
+    assert_eq!(waited.code, 10, "{waited:?}");
+    assert!(waited.err.contains("no leader serves shard 0"), "{waited:?}");
 }
 
 /// Want of a quorum, and unknown outcomes, end within the timeout, and say where.
@@ -320,4 +322,130 @@ fn a_broken_pipe_ends_quietly() {
     let mut err = String::new();
     child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
+}
+
+/// Whoever stops reading indexes does not stop the appends: all lines are appended, and the end says
+/// so.
+#[test]
+fn lines_go_on_without_a_reader() {
+    let cluster = MockCluster::start(1, 1);
+    let mut child = command(&cluster.endpoints(), "append x --create --lines").spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut out = BufReader::with_capacity(16, child.stdout.take().unwrap());
+    let mut line = String::new();
+    writeln!(stdin, "line 0").unwrap();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "0\n");
+    drop(out);
+    for at in 1..1000 {
+        writeln!(stdin, "line {at}").unwrap();
+    }
+    drop(stdin);
+    let mut err = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{err}");
+    assert!(err.contains("1000 were executed, up to index 999"), "{err}");
+    assert_eq!(cluster.log("x").len(), 1000);
+}
+
+/// An index that cannot be printed is told on standard error: nobody should append once more.
+#[test]
+fn an_append_that_cannot_be_printed_is_told() {
+    let cluster = MockCluster::start(1, 1);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = command(&cluster.endpoints(), "append x data --create")
+        .stdout(full)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("1 was executed, at index 0"), "{err}");
+    assert_eq!(cluster.log("x"), ["data"]);
+}
+
+/// An entry over the limit is named by its line, and by nothing where there is only one.
+#[test]
+fn entries_over_the_limit_are_named() {
+    let cluster = MockCluster::start(1, 1);
+    run(&cluster, "create x", b"");
+    let large = vec![b'x'; 9 << 20];
+    let ran = run(&cluster, "append x", &large);
+    assert!(ran.code == 1 && ran.err.contains("the entry has more than"), "{ran:?}");
+    let lines = [&b"a\nb\n"[..], &large[..]].concat();
+    let ran = run(&cluster, "append x --lines", &lines);
+    assert!(ran.code == 1 && ran.err.contains("line 3 has more than"), "{ran:?}");
+    assert!(ran.err.contains("2 were executed, up to index 1"), "{ran:?}");
+}
+
+/// A poll that is lost while it waits is repeated within the time there is: the node is not asked
+/// to wait longer than that.
+#[test]
+fn follow_survives_a_lost_poll() {
+    let cluster = MockCluster::start(1, 1);
+    run(&cluster, "append x a --create", b"");
+    let waits = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen_waits = std::sync::Arc::clone(&waits);
+    cluster.script(move |seen, state| {
+        let Request::Read(read) = &seen.request else { return Act::Usual };
+        seen_waits.lock().unwrap().push(read.wait_ms);
+        match seen.nth {
+            // The leader goes away while the reader waits for an entry.
+            1 => Act::Close,
+            2 => {
+                state.logs.get_mut("x").unwrap().1.push(b"b".to_vec());
+                Act::Usual
+            }
+            _ => Act::Usual,
+        }
+    });
+    let ran = run(&cluster, "read x --follow --count 2", b"");
+    assert_eq!((ran.code, ran.out.as_str()), (0, "a\nb\n"), "{ran:?}");
+    let waits = waits.lock().unwrap();
+    assert!(waits[1] > 1000 && waits[2] <= 1000, "asked to wait {waits:?} ms");
+}
+
+/// All nodes down: `status` shows each endpoint as dead and exits 10, without waiting for them.
+#[test]
+fn dead_endpoints_are_shown() {
+    let dead: Vec<String> = (0..2)
+        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string())
+        .collect();
+    let mut status = command(&dead, "status");
+    // Should it wait all the same, the test fails by its output, not by the clock.
+    let output = status.env("PAXOSCTL_TIMEOUT", "600").output().unwrap();
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(10), "{output:?}");
+    assert_eq!(out.matches("DEAD").count(), 2, "{out}");
+    let ran = run_at(&dead, "list", b"");
+    assert_eq!(ran.code, 6);
+    assert!(ran.err.contains("none of 2 endpoints answered"), "{ran:?}");
+    let ran = run_at(&["no-such-host.invalid:1".to_string()], "list", b"");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    let ran = run_at(&["nonsense:x".to_string()], "list", b"");
+    assert!(ran.code == 2 && ran.err.contains("next: correct --endpoints"), "{ran:?}");
+}
+
+/// Flags in the environment are true, false, 1 or 0; the command line wins over them.
+#[test]
+fn flags_in_the_environment() {
+    let cluster = MockCluster::start(1, 1);
+    let with = |name: &str, value: &str, line: &str| {
+        let output = command(&cluster.endpoints(), line)
+            .env(name, value)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(with("PAXOSCTL_CREATE", "1", "append x data").0, Some(0));
+    assert_eq!(with("PAXOSCTL_CREATE", "false", "append y data").0, Some(3));
+    assert_eq!(with("PAXOSCTL_READY", "1", "wait").0, Some(0));
+    assert_eq!(with("PAXOSCTL_READY", "1", "wait --quorum").0, Some(0));
+    assert_eq!(with("PAXOSCTL_READY", "0", "wait --quorum").0, Some(0));
+    assert_eq!(with("PAXOSCTL_READY", "0", "wait").0, Some(2));
+    assert_eq!(with("PAXOSCTL_LINES", "1", "append x data").0, Some(0));
+    assert_eq!(cluster.log("x"), ["data", "data"]);
+    let (code, err) = with("PAXOSCTL_CREATE", "maybe", "append x data");
+    assert!(code == Some(2) && err.contains("PAXOSCTL_CREATE"), "{err}");
 }

@@ -77,7 +77,7 @@ fn after_refusal(code: ErrorCode) -> &'static str {
         ErrorCode::Damaged => {
             "look at the node's log and its disk: stop it, and run paxosctl verify on its data_dir"
         }
-        ErrorCode::UnknownLog => "create the log first, or append with create",
+        ErrorCode::UnknownLog => "create the log first, or use append --create",
         ErrorCode::LogExists => "use the log as it is, or choose another name",
         ErrorCode::ExpectMismatch => {
             "read what was appended since, then expect the actual next index"

@@ -10,7 +10,7 @@ use super::session::Answer;
 use super::tries::{Pause, Setback, Tries};
 use super::verdict::{Safety, Verdict, judge};
 use crate::types::{Ballot, ClusterId, ShardId};
-use crate::wire::client::{LogRef, NO_SHARD, Reply, Request};
+use crate::wire::client::{LogRef, NO_SHARD, Read, Reply, Request};
 use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
 use crate::wire::hello::Limits;
 use std::collections::BTreeMap;
@@ -58,19 +58,8 @@ impl Client {
     /// [`ClientError`] when none does within [`ClientOptions::timeout`], or when every one of them
     /// is something else than a node of the cluster that is meant.
     pub fn connect(options: ClientOptions) -> Result<Client, ClientError> {
-        let operation = Operation::of(&Request::Map);
-        options.check().map_err(|what| ClientError::invalid(operation.clone(), what))?;
-        let cluster = options.cluster.unwrap_or(ClusterId(0));
-        let mut client = Client {
-            routes: Routes::new(options.endpoints.clone(), cluster),
-            options,
-            limits: LIMITS_UNKNOWN,
-            links: BTreeMap::new(),
-            local_turn: 0,
-            seed: entropy(),
-            last_chain: 0,
-        };
-        let mut tries = client.tries(operation, Duration::ZERO);
+        let mut client = Client::unconnected(options)?;
+        let mut tries = client.tries(Operation::of(&Request::Map), Duration::ZERO);
         loop {
             tries.begin();
             match client.refresh(&tries.deadline()) {
@@ -78,6 +67,45 @@ impl Client {
                 Err(fault) => tries.again(fault, PAUSE, client.routes.nodes().len())?,
             }
         }
+    }
+
+    /// As [`Client::connect`], but asks each endpoint only once: for who wants to know at once that
+    /// nobody is there. The inner error is each endpoint's own.
+    ///
+    /// # Errors
+    /// [`ClientError`] when the options cannot be used.
+    pub fn connect_once(
+        options: ClientOptions,
+    ) -> Result<Result<Client, Vec<(String, ClientError)>>, ClientError> {
+        let mut client = Client::unconnected(options)?;
+        let mut failed = Vec::new();
+        for _ in 0..client.options.endpoints.len() {
+            let tries = client.tries(Operation::of(&Request::Map), Duration::ZERO);
+            match client.refresh(&tries.deadline()) {
+                Ok(_) => return Ok(Ok(client)),
+                Err(fault) => {
+                    let endpoint = fault.endpoint.clone();
+                    failed.push((endpoint, tries.fail(Outcome::NotExecuted, fault)));
+                }
+            }
+        }
+        Ok(Err(failed))
+    }
+
+    /// A client that knows no more than its options.
+    fn unconnected(options: ClientOptions) -> Result<Client, ClientError> {
+        let operation = Operation::of(&Request::Map);
+        options.check().map_err(|what| ClientError::invalid(operation, what))?;
+        let cluster = options.cluster.unwrap_or(ClusterId(0));
+        Ok(Client {
+            routes: Routes::new(options.endpoints.clone(), cluster),
+            options,
+            limits: LIMITS_UNKNOWN,
+            links: BTreeMap::new(),
+            local_turn: 0,
+            seed: entropy(),
+            last_chain: 0,
+        })
     }
 
     /// The cluster that was found.
@@ -142,10 +170,20 @@ impl Client {
         let mut tries = self.tries(Operation::of(errand.request), errand.wait);
         loop {
             tries.begin();
-            match self.attempt(errand, &tries.deadline()) {
+            let attempted = match shortened(errand, &tries.deadline(), self.options.timeout) {
+                Some((request, wait)) => {
+                    self.attempt(&Errand { request: &request, wait, ..*errand }, &tries.deadline())
+                }
+                None => self.attempt(errand, &tries.deadline()),
+            };
+            match attempted {
                 Ok(answer) => return Ok(answer),
                 Err(Setback::Final(outcome, fault)) => return Err(tries.fail(outcome, fault)),
                 Err(Setback::Again(fault, pause)) => {
+                    if !errand.wait.is_zero() {
+                        // Waiting for an entry was no failure: what follows has the usual time.
+                        tries.restart_once(self.options.timeout);
+                    }
                     tries.again(fault, pause, self.routes.nodes().len())?;
                 }
             }
@@ -363,6 +401,23 @@ const LIMITS_UNKNOWN: Limits = Limits {
     requests_max: 0,
     read_wait_ms_max: 0,
 };
+
+/// The request with a shorter wait, where the node would else answer after the deadline: half of
+/// what is left, so that the rest is left for the way there and back.
+fn shortened(
+    errand: &Errand<'_>,
+    deadline: &Deadline,
+    timeout: Duration,
+) -> Option<(Request, Duration)> {
+    let Request::Read(read) = errand.request else { return None };
+    let left = deadline.remaining().unwrap_or_default();
+    if errand.wait.is_zero() || left >= errand.wait.saturating_add(timeout / 2) {
+        return None;
+    }
+    let wait = errand.wait.min(left / 2);
+    let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+    Some((Request::Read(Read { wait_ms, ..read.clone() }), wait))
+}
 
 /// The pause after which a node that did not answer is not missed.
 pub(super) const PAUSE: Pause = Pause::AtLeast(Duration::ZERO);

@@ -348,11 +348,19 @@ impl fmt::Display for ClientError {
         if let Some(endpoint) = &failure.endpoint {
             write!(f, "{endpoint}: ")?;
         }
-        write!(f, "{} (stage {}", failure.cause, failure.stage)?;
-        if let Some(given) = failure.gave_up_after {
-            write!(f, "; gave up after {} and {}", Seconds(given), Attempts(failure.attempts))?;
+        write!(f, "{}", failure.cause)?;
+        // That a request was refused as a request says nothing new.
+        let mut notes = Vec::new();
+        if failure.stage != Stage::Request {
+            notes.push(format!("stage {}", failure.stage));
         }
-        f.write_str(")")?;
+        if let Some(given) = failure.gave_up_after {
+            let attempts = Attempts(failure.attempts);
+            notes.push(format!("gave up after {} and {attempts}", Seconds(given)));
+        }
+        if !notes.is_empty() {
+            write!(f, " ({})", notes.join("; "))?;
+        }
         for Elsewhere { endpoint, stage, why } in &failure.elsewhere {
             write!(f, "; {endpoint}: {why} (stage {stage})")?;
         }

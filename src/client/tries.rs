@@ -34,6 +34,7 @@ pub struct Tries {
     backoff: Backoff,
     attempts: u32,
     redirected: bool,
+    restarted: bool,
     /// The failure that came furthest; of equals the last.
     furthest: Option<Fault>,
     /// How the last attempt on each node ended.
@@ -53,6 +54,7 @@ impl Tries {
             backoff: Backoff::new(seed),
             attempts: 0,
             redirected: false,
+            restarted: false,
             furthest: None,
             ends: BTreeMap::new(),
             hopeless: BTreeSet::new(),
@@ -68,6 +70,13 @@ impl Tries {
     /// An attempt begins.
     pub fn begin(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
+    }
+
+    /// The time begins anew, unless it did so before.
+    pub fn restart_once(&mut self, allowed: Duration) {
+        if !std::mem::replace(&mut self.restarted, true) {
+            (self.allowed, self.deadline) = (allowed, Deadline::after(allowed));
+        }
     }
 
     /// Waits until the next attempt may begin.
@@ -217,6 +226,17 @@ mod tests {
             .expect_err("the only node belongs to another cluster");
         assert_eq!(error.code(), Some(ErrorCode::WrongCluster));
         assert_eq!(error.gave_up_after, None);
+    }
+
+    /// Time given anew is given once: many lost waits cannot keep an operation for ever.
+    #[test]
+    fn the_time_restarts_once() {
+        let mut tries = tries(1);
+        tries.restart_once(Duration::from_secs(60));
+        let deadline = tries.deadline();
+        assert!(deadline.remaining() > Some(Duration::from_secs(1)));
+        tries.restart_once(Duration::from_secs(600));
+        assert_eq!(tries.deadline(), deadline);
     }
 
     /// Only the first redirect is free: two nodes that name each other cannot spin the client.

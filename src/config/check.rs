@@ -68,7 +68,9 @@ impl Checker<'_> {
         let data_dir = self.data_dir();
         let shards = self.whole("shards");
         let listeners = self.listeners(&members, node);
-        let quorums = self.quorums(self.raw.members.len());
+        // With a broken line nobody knows how many members there are.
+        let members_known = if self.raw.broken_syntax { 0 } else { self.raw.members.len() };
+        let quorums = self.quorums(members_known);
         let timing = self.timing();
         let bounds = self.bounds();
         let pin = self.flag("pin");
@@ -230,7 +232,7 @@ impl Checker<'_> {
     }
 
     fn member_given(&mut self, member: &RawMember, path: &str, name: &str) -> Option<Given> {
-        if !member.keys.contains_key(name) {
+        if !member.keys.contains_key(name) && !self.raw.broken_syntax {
             self.fault(member.place.clone(), &format!("{path}.{name}"), "", "is missing");
         }
         member.keys.get(name).cloned()
@@ -300,7 +302,8 @@ impl Checker<'_> {
         let id = self.whole("node_id")?;
         let node = NodeId(u16::try_from(id.value).ok()?);
         let listed: BTreeSet<u64> = self.raw.members.iter().filter_map(listed_id).collect();
-        if !listed.contains(&id.value) {
+        // The member may stand behind the broken line.
+        if !listed.contains(&id.value) && !self.raw.broken_syntax {
             let rule = "is not the id of any [[member]]";
             self.broken("node_id", &id, rule);
         }
@@ -437,6 +440,7 @@ impl Checker<'_> {
                 prepare.value, accept.value
             );
             let (name, blamed) = match prepare.place {
+                Place::Line(_) if overrides(&accept, &prepare) => ("quorum_accept", &accept),
                 Place::Absent => ("quorum_accept", &accept),
                 Place::Line(_) | Place::Env(_) => ("quorum_prepare", &prepare),
             };
@@ -459,7 +463,12 @@ impl Checker<'_> {
                 "must be at most a third of lease_ms = {}, or one lost heartbeat ends a lease",
                 lease.value
             );
-            self.broken("heartbeat_ms", &heartbeat, rule);
+            if overrides(&lease, &heartbeat) {
+                let rule = format!("must be at least 3 times heartbeat_ms = {}", heartbeat.value);
+                self.broken("lease_ms", &lease, rule);
+            } else {
+                self.broken("heartbeat_ms", &heartbeat, rule);
+            }
         }
         Some(Timing {
             leases: leases?,
@@ -488,7 +497,12 @@ impl Checker<'_> {
                     limits::ENTRY_PREFIX_BYTES,
                     append.value
                 );
-                self.broken("entry_bytes_max", entry, rule);
+                if overrides(append, entry) {
+                    let rule = format!("must hold an entry of entry_bytes_max = {}", entry.value);
+                    self.broken("append_bytes_max", append, rule);
+                } else {
+                    self.broken("entry_bytes_max", entry, rule);
+                }
             }
         }
         if let Some(append) = &append {
@@ -536,6 +550,12 @@ impl Checker<'_> {
             self.broken("segment_bytes", segment, rule);
         }
     }
+}
+
+/// A variable that overrides the file is to blame before what the file says.
+fn overrides(one: &Sourced<u64>, other: &Sourced<u64>) -> bool {
+    let by_variable = |value: &Sourced<u64>| matches!(value.place, Place::Env(_));
+    by_variable(one) && !by_variable(other)
 }
 
 fn sourced_text(given: &Given) -> Option<Sourced<String>> {

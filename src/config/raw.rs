@@ -172,11 +172,13 @@ impl RawConfig {
     }
 
     fn wrong_type(&mut self, key: &Key, path: String, given: &Given) {
+        // Quotes are of the file; a variable has none.
+        let quotes = if matches!(given.place, Place::Env(_)) { "" } else { ", without quotes" };
         let rule = match key.kind {
             Kind::Whole { min, max, .. } => {
-                format!("must be a whole number from {min} to {max}, without quotes")
+                format!("must be a whole number from {min} to {max}{quotes}")
             }
-            Kind::Flag { .. } => "must be true or false, without quotes".to_string(),
+            Kind::Flag { .. } => format!("must be true or false{quotes}"),
             Kind::Text { .. } => "must be a text in quotes".to_string(),
         };
         let found = given.found.clone();

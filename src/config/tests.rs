@@ -362,3 +362,32 @@ fn admin_pages_have_a_default() {
     let crowded = shortest(2).replace("127.0.0.2:7420", "127.0.0.1:7422");
     one_fault(&crowded, "f:5: listen_admin", "an address of member 2");
 }
+
+/// A variable at fault is named itself, without the file's quotes, also where it breaks a rule
+/// together with the file.
+#[test]
+fn variables_at_fault_are_named() {
+    let fault = |variable: &str, value: &str| {
+        let mut raw = RawConfig::parse(&shortest(3));
+        raw.override_from([(variable.to_string(), value.to_string())]);
+        let faults = check(raw).expect_err("a fault");
+        let lines: Vec<String> = faults.iter().map(|fault| fault.line("f")).collect();
+        lines.join("\n")
+    };
+    let text = fault("PAXOSD_LEASE_MS", "fast");
+    assert!(text.starts_with("environment PAXOSD_LEASE_MS") && !text.contains("quotes"), "{text}");
+    let text = fault("PAXOSD_LEASE_MS", "60");
+    assert!(text.starts_with("environment PAXOSD_LEASE_MS"), "{text}");
+    let text = fault("PAXOSD_QUORUM_ACCEPT", "1");
+    assert!(text.starts_with("environment PAXOSD_QUORUM_ACCEPT"), "{text}");
+}
+
+/// What cannot be read as TOML is one fault: what stands behind it is not missed.
+#[test]
+fn broken_syntax_has_no_consequences() {
+    let text = shortest(3).replacen("\nid = 1", "\nid = = 1", 1);
+    for fault in faults(&text) {
+        assert!(fault.contains("is not valid TOML"), "{fault}");
+    }
+    assert!(!faults(&text).is_empty());
+}

@@ -36,11 +36,16 @@ pub fn append(
         }
     };
     let options = AppendOptions { expect: append.expect.map(Index), create: append.create };
-    let mut printer = Printer { format, printed: 0 };
+    let most = client.limits().entry_bytes_max;
+    if data.len() as u64 > u64::from(most) {
+        let text = format!("the entry has more than {most} bytes, which is the cluster's limit");
+        return Err(Failure::TooLarge(format!("append to log \"{}\": {text}", append.name)));
+    }
+    let mut printer = Printer::new(format, streams.out);
     match client.append_with(append.name.as_str(), [data], options) {
         Ok(appended) => {
-            printer.appended(&appended, streams.out).map_err(Failure::Output)?;
-            printer.end(streams.out).map_err(Failure::Output)
+            printer.appended(&appended);
+            printer.end()
         }
         Err(error) => Err(look(client, append, data, error)),
     }
@@ -83,7 +88,7 @@ fn lines(
     format: Format,
     streams: &mut Streams<'_>,
 ) -> Result<(), Failure> {
-    let most = u64::from(client.limits().entry_bytes_max) + 2;
+    let limit = client.limits().entry_bytes_max;
     let options = AppenderOptions {
         window: usize::from(append.window),
         expect: append.expect.map(Index),
@@ -91,37 +96,64 @@ fn lines(
     };
     let mut appender = client.appender(append.name.as_str(), options)?;
     let mut input = BufReader::with_capacity(INPUT_BYTES, &mut *streams.input);
-    let mut printer = Printer { format, printed: 0 };
-    let out = &mut *streams.out;
+    let mut printer = Printer::new(format, &mut *streams.out);
+    let done = feed(&mut appender, &mut input, &mut printer, limit);
+    // Whatever came in between: what is under way has an end, and is counted.
+    let done = done.and(drain(&mut appender, &mut printer));
+    let told = printer.end();
+    match (done, told) {
+        (Ok(()), told) => told,
+        (Err(Failure::Noted(error, note)), Err(Failure::Unprinted { note: executed, .. })) => {
+            Err(Failure::Noted(error, format!("{note}\n{executed}")))
+        }
+        (failed, _) => failed,
+    }
+}
+
+/// Appends line by line until the input ends, or until one fails.
+fn feed<R: Read>(
+    appender: &mut Appender<'_>,
+    input: &mut BufReader<R>,
+    printer: &mut Printer<'_>,
+    limit: u32,
+) -> Result<(), Failure> {
     let mut line = Vec::new();
-    while !appender.is_broken() {
+    for number in 1u64.. {
+        if appender.is_broken() {
+            break;
+        }
         if !input.buffer().contains(&b'\n') {
             // The next line may be long in coming: what is known is said before.
-            drain(&mut appender, &mut printer, out)?;
-            out.flush().map_err(Failure::Output)?;
+            drain(appender, printer)?;
+            printer.flush();
         }
         line.clear();
+        // One byte over the limit, and the line's end.
+        let most = u64::from(limit) + 2;
         input.by_ref().take(most).read_until(b'\n', &mut line).map_err(Failure::Input)?;
         if line.is_empty() {
             break;
         }
         let entry = line.strip_suffix(b"\n").unwrap_or(&line);
+        if entry.len() as u64 > u64::from(limit) {
+            drain(appender, printer)?;
+            return Err(Failure::TooLarge(format!(
+                "line {number} has more than {limit} bytes, which is the cluster's limit; of the \
+                 lines before it {}; from it on none was",
+                printer.executed()
+            )));
+        }
         if let Some(oldest) = appender.push([entry]) {
-            take(oldest, &mut appender, &mut printer, out)?;
+            take(oldest, appender, printer)?;
         }
     }
-    drain(&mut appender, &mut printer, out)?;
-    printer.end(out).map_err(Failure::Output)
+    Ok(())
 }
 
 /// Waits for everything that is under way.
-fn drain(
-    appender: &mut Appender<'_>,
-    printer: &mut Printer,
-    out: &mut dyn Write,
-) -> Result<(), Failure> {
+fn drain(appender: &mut Appender<'_>, printer: &mut Printer<'_>) -> Result<(), Failure> {
     while let Some(completed) = appender.wait() {
-        take(completed, appender, printer, out)?;
+        take(completed, appender, printer)?;
     }
     Ok(())
 }
@@ -130,11 +162,13 @@ fn drain(
 fn take(
     completed: Completed,
     appender: &mut Appender<'_>,
-    printer: &mut Printer,
-    out: &mut dyn Write,
+    printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let error = match completed.result {
-        Ok(appended) => return printer.appended(&appended, out).map_err(Failure::Output),
+        Ok(appended) => {
+            printer.appended(&appended);
+            return Ok(());
+        }
         Err(error) => error,
     };
     let (mut not_executed, mut unknown, mut executed) = (0u64, 0u64, 0u64);
@@ -165,32 +199,72 @@ fn is_prior(error: &ClientError) -> bool {
     matches!(error.cause, Cause::PriorFailed) || error.code() == Some(ErrorCode::PriorFailed)
 }
 
-/// Writes indexes in one of the forms.
-struct Printer {
+/// Writes indexes in one of the forms, for as long as somebody takes them: what was appended stays
+/// appended when standard output is gone, so appending goes on and the end says how far it came.
+struct Printer<'a> {
     format: Format,
-    printed: u64,
+    out: &'a mut dyn Write,
+    /// Entries known to be executed, printed or not.
+    executed: u64,
+    /// The index of the last of them.
+    last: Index,
+    /// Why nothing is printed any more.
+    broken: Option<io::Error>,
 }
 
-impl Printer {
-    fn appended(&mut self, appended: &Appended, out: &mut dyn Write) -> io::Result<()> {
-        self.printed += 1;
+impl<'a> Printer<'a> {
+    fn new(format: Format, out: &'a mut dyn Write) -> Printer<'a> {
+        Printer { format, out, executed: 0, last: Index(0), broken: None }
+    }
+
+    fn appended(&mut self, appended: &Appended) {
+        self.executed += 1;
         let Appended { id, first, .. } = appended;
+        self.last = *first;
         let value = || -> Value { json!({ "index": first.0, "id": id.to_string() }) };
-        match self.format {
-            Format::Table | Format::Raw => writeln!(out, "{first}"),
-            Format::Jsonl => writeln!(out, "{}", value()),
-            Format::Json => {
-                let before = if self.printed == 1 { "[\n" } else { ",\n" };
-                write!(out, "{before}{}", value())
-            }
+        let text = match self.format {
+            Format::Table | Format::Raw => format!("{first}\n"),
+            Format::Jsonl => format!("{}\n", value()),
+            Format::Json if self.executed == 1 => format!("[\n{}", value()),
+            Format::Json => format!(",\n{}", value()),
+        };
+        self.write(&text);
+    }
+
+    fn write(&mut self, text: &str) {
+        if self.broken.is_none() {
+            self.broken = self.out.write_all(text.as_bytes()).err();
         }
     }
 
-    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        match (self.format, self.printed) {
-            (Format::Json, 0) => writeln!(out, "[]"),
-            (Format::Json, _) => writeln!(out, "\n]"),
-            (Format::Table | Format::Jsonl | Format::Raw, _) => Ok(()),
+    fn flush(&mut self) {
+        if self.broken.is_none() {
+            self.broken = self.out.flush().err();
         }
+    }
+
+    /// How many entries are executed, and up to which index.
+    fn executed(&self) -> String {
+        match self.executed {
+            0 => "none was executed".to_string(),
+            1 => format!("1 was executed, at index {}", self.last),
+            many => format!("{many} were executed, up to index {}", self.last),
+        }
+    }
+
+    /// Ends the output; a failure if not all of it was taken.
+    fn end(&mut self) -> Result<(), Failure> {
+        match (self.format, self.executed) {
+            (Format::Json, 0) => self.write("[]\n"),
+            (Format::Json, _) => self.write("\n]\n"),
+            (Format::Table | Format::Jsonl | Format::Raw, _) => {}
+        }
+        self.flush();
+        let Some(source) = self.broken.take() else { return Ok(()) };
+        let note = format!(
+            "of the entries {}; appending them again would append them twice",
+            self.executed()
+        );
+        Err(Failure::Unprinted { source, note })
     }
 }

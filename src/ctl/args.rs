@@ -3,10 +3,12 @@
 use super::bench::args::Bench;
 use super::top::args::Top;
 use crate::limits;
-use clap::builder::FalseyValueParser;
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -22,7 +24,7 @@ Exit codes:
    6  not executed: no node, leader, quorum or disk space in time
    7  outcome unknown: it may or may not have been executed
    8  denied
-  10  unhealthy (status, wait --ready)
+  10  unhealthy (status), or not ready in time (wait)
   11  damage found
 
 Every flag can also be given as PAXOSCTL_<FLAG>, PAXOSCTL_ENDPOINTS for --endpoints.";
@@ -161,15 +163,14 @@ pub struct Append {
     #[arg(
         long,
         env = "PAXOSCTL_LINES",
-        conflicts_with = "data",
-        value_parser = FalseyValueParser::new()
+        value_parser = Flag
     )]
     pub lines: bool,
     /// Append only if the log's next index is N (with --lines: for the first line, and so on)
     #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N")]
     pub expect: Option<u64>,
     /// Create the log if it does not exist
-    #[arg(long, env = "PAXOSCTL_CREATE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PAXOSCTL_CREATE", value_parser = Flag)]
     pub create: bool,
     /// With --lines: how many appends may be under way at once
     #[arg(
@@ -194,7 +195,7 @@ pub struct Read {
     #[arg(long, env = "PAXOSCTL_COUNT", value_name = "N")]
     pub count: Option<u64>,
     /// At the log's end, wait for more entries
-    #[arg(long, env = "PAXOSCTL_FOLLOW", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PAXOSCTL_FOLLOW", value_parser = Flag)]
     pub follow: bool,
     /// What the answer may miss
     #[arg(
@@ -217,13 +218,12 @@ pub enum Consistency {
 
 /// `wait`.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("until").required(true).args(["quorum", "ready"]))]
 pub struct Wait {
-    /// Until every shard has a leader that serves (exit 6 if not in time)
-    #[arg(long, env = "PAXOSCTL_QUORUM", value_parser = FalseyValueParser::new())]
+    /// Until every shard has a leader that serves (exit 10 if not in time)
+    #[arg(long, env = "PAXOSCTL_QUORUM", value_parser = Flag)]
     pub quorum: bool,
-    /// Until moreover every node answers, follows its leader and lags by nothing (exit 10)
-    #[arg(long, env = "PAXOSCTL_READY", value_parser = FalseyValueParser::new())]
+    /// Until moreover every node answers, follows its leader and lags by nothing (exit 10 if not in time)
+    #[arg(long, env = "PAXOSCTL_READY", value_parser = Flag)]
     pub ready: bool,
 }
 
@@ -276,6 +276,77 @@ fn parse_size(text: &str) -> Result<u64, String> {
         return Err("must lie between 1MiB and 1024GiB".to_string());
     }
     Ok(bytes.next_multiple_of(limits::BLOCK_BYTES as u64))
+}
+
+/// Reads the command line. What stands on it wins over the environment, also where the two say
+/// things that do not go together.
+///
+/// # Errors
+/// Wrong usage; help and version, which were asked for.
+pub fn parse<I>(arguments: I) -> Result<Cli, clap::Error>
+where
+    I: IntoIterator<Item = OsString>,
+{
+    let matches = Cli::command().try_get_matches_from(arguments)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let typed = |flag: &str| {
+        let of_command = matches.subcommand().map(|(_, of_command)| of_command);
+        of_command.and_then(|found| found.value_source(flag)) == Some(ValueSource::CommandLine)
+    };
+    let wrong = |kind, text: &str| Err(Cli::command().error(kind, text));
+    if let Command::Append(append) = &mut cli.command
+        && append.lines
+        && append.data.is_some()
+    {
+        if typed("lines") {
+            let text = "DATA and --lines do not go together: an entry, or the lines of the input";
+            return wrong(ErrorKind::ArgumentConflict, text);
+        }
+        append.lines = false;
+    }
+    if let Command::Wait(wait) = &mut cli.command {
+        match (typed("quorum"), typed("ready")) {
+            (true, true) => {
+                return wrong(ErrorKind::ArgumentConflict, "give one of --quorum and --ready");
+            }
+            (true, false) => wait.ready = false,
+            (false, true) => wait.quorum = false,
+            (false, false) if wait.quorum == wait.ready => {
+                let text = "say what to wait for: --quorum or --ready";
+                return wrong(ErrorKind::MissingRequiredArgument, text);
+            }
+            (false, false) => {}
+        }
+    }
+    Ok(cli)
+}
+
+/// A flag: true where it is given, and true, false, 1 or 0 in the environment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flag;
+
+impl TypedValueParser for Flag {
+    type Value = bool;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<bool, clap::Error> {
+        match value.to_str() {
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(_) | None => {
+                let name = arg.and_then(Arg::get_env).unwrap_or(OsStr::new("the flag"));
+                let text = format!(
+                    "environment {} = {value:?}: must be true, false, 1 or 0",
+                    name.to_string_lossy()
+                );
+                Err(command.clone().error(ErrorKind::InvalidValue, text))
+            }
+        }
+    }
 }
 
 /// Reads a positive number of seconds, fractions allowed, at most a day.
@@ -361,7 +432,7 @@ mod tests {
             &["paxosctl", "disk-check", ".", "--bytes", "1MB"],
             &["paxosctl", "completions", "cmd.exe"],
         ] {
-            let error = Cli::try_parse_from(line).expect_err("a contradiction");
+            let error = parse(line.iter().map(OsString::from)).expect_err("a contradiction");
             assert_eq!(error.exit_code(), 2, "{line:?}");
         }
     }

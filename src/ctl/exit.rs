@@ -1,6 +1,6 @@
 //! Exit codes: the one place that knows what a failure means to a script.
 
-use crate::client::{Cause, ClientError, ErrorCode, Invalid, Outcome, Stage};
+use crate::client::{Cause, ClientError, ErrorCode, Invalid, Outcome};
 use std::fmt;
 use std::io;
 
@@ -41,6 +41,15 @@ pub enum Failure {
     Noted(ClientError, String),
     /// Standard output did not take the result.
     Output(io::Error),
+    /// Standard output did not take all of the result of something that changed the cluster.
+    Unprinted {
+        /// The operating system's error.
+        source: io::Error,
+        /// What was executed all the same.
+        note: String,
+    },
+    /// An entry is over the cluster's limit: it was not sent.
+    TooLarge(String),
     /// Standard input did not give the data.
     Input(io::Error),
     /// The arguments do not go together.
@@ -70,6 +79,8 @@ impl Failure {
             // The reader has seen enough: `paxosctl read … | head`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Failure::Output(_) | Failure::Input(_) | Failure::Other(_) => Exit::Other,
+            // Even of a reader that has seen enough: not everything was said that was done.
+            Failure::Unprinted { .. } | Failure::TooLarge(_) => Exit::Other,
             Failure::NotFound(_) => Exit::NotFound,
             Failure::NotExecuted(_) => Exit::NotExecuted,
             Failure::Unknown(_) => Exit::Unknown,
@@ -95,15 +106,13 @@ impl Exit {
             Cause::Invalid(Invalid::Name(_) | Invalid::Endpoint(_) | Invalid::NoEndpoint) => {
                 Exit::Usage
             }
-            // A name that has no address gets none by waiting for a quorum.
-            Cause::Io { .. } if error.stage == Stage::Resolve => Exit::Other,
             Cause::Io { .. }
+            | Cause::NoAddress
             | Cause::Closed
             | Cause::Silent { .. }
             | Cause::NoLeader { .. }
             | Cause::NoTime => Exit::NotExecuted,
-            Cause::NoAddress
-            | Cause::Protocol(_)
+            Cause::Protocol(_)
             | Cause::PriorFailed
             | Cause::Invalid(Invalid::Entries(_) | Invalid::NoShard { .. }) => Exit::Other,
         }
@@ -160,9 +169,13 @@ impl fmt::Display for Failure {
             Failure::Client(error) => write!(f, "{error}"),
             Failure::Noted(error, note) => write!(f, "{error}\n{note}"),
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            Failure::Unprinted { source, note } => {
+                write!(f, "cannot write to standard output: {source}\n{note}")
+            }
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
             Failure::Usage(text)
             | Failure::Precondition(text)
+            | Failure::TooLarge(text)
             | Failure::NotFound(text)
             | Failure::NotExecuted(text)
             | Failure::Unknown(text)
@@ -176,7 +189,7 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{NameError, Operation, WireError};
+    use crate::client::{NameError, Operation, Stage, WireError};
     use crate::types::ShardId;
     use std::time::Duration;
 
@@ -226,6 +239,8 @@ mod tests {
             (broken(io::ErrorKind::BrokenPipe), 0),
             (broken(io::ErrorKind::StorageFull), 1),
             (Failure::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
+            (Failure::Unprinted { source: io::ErrorKind::BrokenPipe.into(), note: text() }, 1),
+            (Failure::TooLarge(text()), 1),
             (Failure::Usage(text()), 2),
             (Failure::Precondition(text()), 4),
             (Failure::Unhealthy(text()), 10),
@@ -257,7 +272,7 @@ mod tests {
         let io = || Cause::Io { doing: "cannot connect", source: io::ErrorKind::NotFound.into() };
         let at = |stage, cause| Exit::of(&failed(Outcome::NotExecuted, stage, cause));
         assert_eq!(at(Stage::Connect, io()), Exit::NotExecuted);
-        assert_eq!(at(Stage::Resolve, io()), Exit::Other);
+        assert_eq!(at(Stage::Resolve, io()), Exit::NotExecuted);
         let nobody = Cause::NoLeader { shard: ShardId(0) };
         assert_eq!(at(Stage::Leader, nobody), Exit::NotExecuted);
         let name = Cause::Invalid(Invalid::Name(NameError::Empty));

@@ -30,8 +30,10 @@ pub enum Problem {
     },
     /// Two nodes applied the same slots and came to another state: one of them is wrong (R23).
     Diverged(ShardId, NodeId, NodeId),
-    /// The node does not follow the shard's leader.
+    /// The node follows another leader than the shard's.
     Astray(NodeId, ShardId),
+    /// The node knows no leader of the shard, while others have one: its peers may refuse it.
+    Outside(NodeId, ShardId),
     /// The node is behind.
     Behind {
         /// The node.
@@ -62,6 +64,11 @@ impl fmt::Display for Problem {
             Problem::Astray(node, shard) => {
                 write!(f, "node {node} does not follow the leader of shard {shard}")
             }
+            Problem::Outside(node, shard) => write!(
+                f,
+                "node {node} knows no leader of shard {shard} while others do: look in its log \
+                 whether its peers refuse it"
+            ),
             Problem::Behind { node, shard, slots } => {
                 write!(f, "node {node} is {slots} slots behind in shard {shard}")
             }
@@ -78,6 +85,21 @@ impl Problem {
             Problem::Astray(..) | Problem::Behind { .. } => true,
             Problem::Dead { .. }
             | Problem::NoLeader(_)
+            | Problem::Outside(..)
+            | Problem::NoRoom(..)
+            | Problem::Diverged(..)
+            | Problem::Damaged { .. } => false,
+        }
+    }
+
+    /// True for what an election brings with it, and takes away again within a second or two.
+    #[must_use]
+    pub fn may_be_an_election(&self) -> bool {
+        match self {
+            Problem::NoLeader(_) | Problem::Outside(..) => true,
+            Problem::Astray(..)
+            | Problem::Behind { .. }
+            | Problem::Dead { .. }
             | Problem::NoRoom(..)
             | Problem::Diverged(..)
             | Problem::Damaged { .. } => false,
@@ -134,7 +156,10 @@ pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
                 problems.push(Problem::NoRoom(node, shard));
             }
             if leader.is_some() && state.leader != leader {
-                problems.push(Problem::Astray(node, shard));
+                problems.push(match state.leader {
+                    Some(_) => Problem::Astray(node, shard),
+                    None => Problem::Outside(node, shard),
+                });
             }
             let slots = lag(status, state);
             if slots > 0 {
@@ -260,6 +285,19 @@ pub(super) mod tests {
         shard(&mut status, 2).applied_upto = Slot(9);
         let behind = Problem::Behind { node: NodeId(3), shard: ShardId(0), slots: 1 };
         assert_eq!(problems(&status), [behind]);
+    }
+
+    /// R30: a node that knows no leader while others do, as one that its peers refuse for good, is
+    /// a problem that does not pass by itself.
+    #[test]
+    fn r30_a_node_without_a_leader_is_named() {
+        let mut status = healthy();
+        shard(&mut status, 2).leader = None;
+        let outside = Problem::Outside(NodeId(3), ShardId(0));
+        assert_eq!(problems(&status), [outside.clone()]);
+        assert!(!outside.is_passing() && outside.may_be_an_election());
+        let text = outside.to_string();
+        assert!(text.starts_with("node 3 knows no leader of shard 0 while others do"), "{text}");
     }
 
     /// Of two nodes that say they lead, the one of the higher ballot does; who follows the other is

@@ -24,7 +24,7 @@ pub use args::{Cli, Command, Consistency, Format, Global};
 pub use exit::{Exit, Failure};
 
 use crate::client::{Client, ClientOptions};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::time::Duration;
@@ -51,7 +51,7 @@ pub fn main<I>(arguments: I) -> u8
 where
     I: IntoIterator<Item = OsString>,
 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let cli = match args::parse(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors: clap knows, and prints to the right stream.
@@ -99,7 +99,10 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
             read::check(read, format)?;
             read::read(&mut connect()?, read, format, out)
         }
-        Command::Status => status::status(&mut connect()?, table, out),
+        Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
+            Ok(mut client) => status::status(&mut client, table, out),
+            Err(failed) => status::nobody(&failed, table, out),
+        },
         Command::Wait(wait) => wait::wait(&cli.global, wait),
         Command::Verify(verify) => verify::verify(verify, table, out),
         Command::DiskCheck(check) => disk_check::disk_check(check, table, out),
@@ -115,12 +118,16 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
 
 /// A client as the global flags want it.
 fn connect(global: &Global, timeout: Duration) -> Result<Client, Failure> {
-    let options = ClientOptions {
+    Ok(Client::connect(options(global, timeout))?)
+}
+
+/// How the global flags want a client.
+fn options(global: &Global, timeout: Duration) -> ClientOptions {
+    ClientOptions {
         timeout: global.timeout.unwrap_or(timeout),
         name: concat!("paxosctl/", env!("CARGO_PKG_VERSION")).to_string(),
         ..ClientOptions::new(global.endpoints.iter().map(|endpoint| endpoint.trim()))
-    };
-    Ok(Client::connect(options)?)
+    }
 }
 
 /// Writes one JSON value as a line.

@@ -1,10 +1,8 @@
 //! The commands of `paxosd`.
 
-#![allow(clippy::print_stdout)] // What a command was asked for goes to standard output.
-
 use crate::config::{Address, Config, Faults, RawConfig, check};
 use crate::daemon::data_dir;
-use crate::daemon::exit::{Exit, Failure, install_panic_hook};
+use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
 use crate::daemon::logging;
 use crate::daemon::node::{self, Ports};
 use crate::daemon::reload::Source;
@@ -15,7 +13,7 @@ use crate::sim::command::{SimulateArgs, simulate};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -40,13 +38,13 @@ Exit codes:
   64  wrong usage
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
-  74  the disk failed a write or a sync
-  75  temporary, such as an address in use
+  74  the disk failed a write or a sync, or standard output took nothing
+  75  temporary: an address or the data directory is in use, or a second signal came
   78  wrong configuration";
 
 /// A node of a replicated log.
 #[derive(Debug, Parser)]
-#[command(name = "paxosd", version, about, after_help = EXIT_CODES, disable_help_subcommand = true)]
+#[command(name = "paxosd", version, about, after_help = EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -166,14 +164,14 @@ fn variables() -> impl Iterator<Item = (String, String)> {
 
 fn check_config(file: &ConfigFile) -> Result<(), Failure> {
     let config = load(file)?;
-    println!(
+    say(&format!(
         "{}: good: node {} of cluster {}, {} members, {} shards",
         file.config.display(),
         config.node,
         config.cluster,
         config.members.len(),
         config.shards
-    );
+    ))?;
     if !(config.listen.is_loopback() && config.listen_peer.is_loopback()) {
         logging::complain(
             "warning: insecure_listen = true: whoever reaches its ports may read, write and \
@@ -194,7 +192,7 @@ fn init(file: &ConfigFile) -> Result<(), Failure> {
     let config = load(file)?;
     logging::start(config.log_level);
     let identity = data_dir::initialise(&config)?;
-    println!(
+    let text = format!(
         "{}: prepared for node {} of cluster {}, {} shards, incarnation {:016x}",
         config.data_dir.display(),
         identity.node,
@@ -202,7 +200,22 @@ fn init(file: &ConfigFile) -> Result<(), Failure> {
         identity.shards,
         identity.incarnation.0
     );
-    Ok(())
+    say(&text).map_err(|failure| Failure::new(failure.exit, format!("{failure}\n{text}")))
+}
+
+/// Says on standard output what a command was asked for. A reader that went away has what it
+/// wanted.
+///
+/// # Errors
+/// 74 where standard output takes nothing.
+fn say(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Disk, format!("cannot write to standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn run(file: &ConfigFile) -> Result<(), Failure> {
@@ -230,7 +243,9 @@ fn dev(dev: &Dev) -> Result<(), Failure> {
     if is_new(&dev.dir)? {
         data_dir::initialise(&config)?;
     }
-    node::run(config, None, Ports::of_single(bound, admin), || println!("{address}"))
+    // Whoever started it waits for the address, which nobody else tells.
+    let tell = || say(&address.to_string()).unwrap_or_else(|failure| die(&failure));
+    node::run(config, None, Ports::of_single(bound, admin), tell)
 }
 
 /// The port of the admin pages, taken, and its address as the configuration says it.

@@ -6,15 +6,21 @@ use super::exit::Failure;
 use super::health::{Problem, lag, leader, problems, sentence};
 use super::table::{Align, Table};
 use super::write_json;
-use crate::client::{Client, ClusterStatus, NodeReport, Role, ShardStatus};
+use crate::client::{Client, ClientError, ClusterStatus, NodeReport, Role, ShardStatus};
 use crate::types::{NodeId, ShardId};
 use serde_json::{Value, json};
 use std::io::{self, Write};
+use std::time::Duration;
+
+/// How often a cluster is looked at again that may be electing.
+const LOOKS: usize = 4;
+/// The pause before each of these looks.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Shows the cluster; fails as unhealthy when something is missing, as damaged when something is.
 pub fn status(client: &mut Client, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
     let cluster = client.cluster().to_string();
-    let status = client.status()?;
+    let status = settled(client)?;
     match format {
         Format::Table => table(&status, out).map_err(Failure::Output)?,
         Format::Json => write_json(out, &document(&cluster, &status))?,
@@ -26,6 +32,61 @@ pub fn status(client: &mut Client, format: Format, out: &mut dyn Write) -> Resul
         Format::Raw => raw(&status, out).map_err(Failure::Output)?,
     }
     verdict(&problems(&status))
+}
+
+/// The state of the cluster; looked at again while all that is wrong may be an election under way,
+/// so that a short one is no alarm and a node that nobody lets in is one.
+fn settled(client: &mut Client) -> Result<ClusterStatus, Failure> {
+    let mut status = client.status()?;
+    for _ in 0..LOOKS {
+        let problems = problems(&status);
+        let mut lasting = problems.iter().filter(|problem| !problem.is_passing()).peekable();
+        if lasting.peek().is_none() || !lasting.all(Problem::may_be_an_election) {
+            break;
+        }
+        std::thread::sleep(PAUSE);
+        status = client.status()?;
+    }
+    Ok(status)
+}
+
+/// `status` where no endpoint answers: each is shown as dead, with the reason.
+pub fn nobody(
+    failed: &[(String, ClientError)],
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let why = |error: &ClientError| format!("{}: {}", error.stage, error.cause);
+    match format {
+        Format::Table => {
+            let mut table =
+                Table::new(&[("ENDPOINT", Align::Left), ("STATE", Align::Left), ("", Align::Left)]);
+            for (endpoint, error) in failed {
+                table.row(vec![endpoint.clone(), "DEAD".to_string(), why(error)]);
+            }
+            table.write(out).map_err(Failure::Output)?;
+        }
+        Format::Json | Format::Jsonl => {
+            let node = |(endpoint, error): &(String, ClientError)| json!({ "address": endpoint, "up": false, "error": why(error) });
+            let nodes: Vec<Value> = failed.iter().map(node).collect();
+            if format == Format::Json {
+                let problem = "no endpoint answers";
+                write_json(out, &json!({ "nodes": nodes, "problems": [problem] }))?;
+            } else {
+                nodes.iter().try_for_each(|node| write_json(out, node))?;
+            }
+        }
+        Format::Raw => {
+            for (endpoint, _) in failed {
+                let dashes = ["-"; 6].join("\t");
+                writeln!(out, "-\t{endpoint}\tdead\t{dashes}").map_err(Failure::Output)?;
+            }
+        }
+    }
+    let count = failed.len();
+    let text =
+        format!("none of {count} endpoints answers; check --endpoints, and that paxosd runs");
+    Err(Failure::Unhealthy(text))
 }
 
 /// What the exit code says of the problems.

@@ -3,42 +3,93 @@
 use super::args::{self, Global};
 use super::exit::Failure;
 use super::health::{Problem, problems, sentence};
-use super::{WAIT_TIMEOUT, connect};
+use super::{WAIT_TIMEOUT, options};
+use crate::client::{Client, ClientError, ClientOptions};
+use crate::types::ShardId;
 use std::time::{Duration, Instant};
 
 /// How long to wait before looking at a cluster again that is not ready.
 const PAUSE: Duration = Duration::from_millis(100);
+/// The longest that one look at a part of the cluster may take.
+const LOOK: Duration = Duration::from_secs(2);
+/// No look begins with less time than this: it would only learn that the time is up.
+const LOOK_MIN: Duration = Duration::from_millis(50);
 
-/// Waits until every shard's leader serves; with `--ready`, until nothing is missing.
+/// Waits until every shard's leader serves; with `--ready`, until nothing is missing. When the time
+/// is up it fails as unhealthy, with what was last seen to be wrong.
 pub fn wait(global: &Global, wait: &args::Wait) -> Result<(), Failure> {
     let allowed = global.timeout.unwrap_or(WAIT_TIMEOUT);
     let started = Instant::now();
-    let mut client = connect(global, WAIT_TIMEOUT)?;
-    for shard in 0..client.shards() {
-        client.set_timeout(left(started, allowed));
-        client.probe(crate::types::ShardId(shard))?;
-    }
-    if !wait.ready {
-        return Ok(());
-    }
+    let mut client = None;
+    let mut wrong = "the time was too short to look".to_string();
     loop {
-        client.set_timeout(left(started, allowed));
-        let status = client.status()?;
-        let problems = problems(&status);
-        if problems.is_empty() {
-            return Ok(());
+        let left = allowed.saturating_sub(started.elapsed());
+        // The first look is taken however short the time is.
+        if left < LOOK_MIN && client.is_some() {
+            break;
         }
-        if started.elapsed() + PAUSE >= allowed {
-            let all: Vec<&Problem> = problems.iter().collect();
-            let text =
-                format!("not ready after {:.1} s: {}", allowed.as_secs_f64(), sentence(&all));
-            return Err(Failure::Unhealthy(text));
+        match look(&mut client, global, wait.ready, left.clamp(LOOK_MIN, LOOK))? {
+            None => return Ok(()),
+            Some(found) => wrong = found,
+        }
+        if allowed.saturating_sub(started.elapsed()) < PAUSE + LOOK_MIN {
+            break;
         }
         std::thread::sleep(PAUSE);
     }
+    let seconds = allowed.as_secs_f64();
+    Err(Failure::Unhealthy(format!("not ready after {seconds:.1} s: {wrong}")))
 }
 
-/// What is left of the time; a little in any case, so that the last attempt can say what is wrong.
-fn left(started: Instant, allowed: Duration) -> Duration {
-    allowed.saturating_sub(started.elapsed()).max(Duration::from_millis(1))
+/// Looks once: what is wrong, or nothing. Fails only where waiting cannot help.
+fn look(
+    client: &mut Option<Client>,
+    global: &Global,
+    ready: bool,
+    allowed: Duration,
+) -> Result<Option<String>, Failure> {
+    let mut found = match client.take() {
+        Some(found) => found,
+        None => {
+            let options = ClientOptions { timeout: allowed, ..options(global, WAIT_TIMEOUT) };
+            match Client::connect_once(options)? {
+                Ok(found) => found,
+                Err(failed) => return Ok(Some(none_answers(&failed))),
+            }
+        }
+    };
+    found.set_timeout(allowed);
+    let wrong = judge(&mut found, ready);
+    *client = Some(found);
+    Ok(wrong)
+}
+
+fn none_answers(failed: &[(String, ClientError)]) -> String {
+    let each: Vec<String> = failed
+        .iter()
+        .map(|(endpoint, error)| format!("{endpoint}: {}: {}", error.stage, error.cause))
+        .collect();
+    format!("no endpoint answers: {}", each.join("; "))
+}
+
+fn judge(client: &mut Client, ready: bool) -> Option<String> {
+    for shard in (0..client.shards()).map(ShardId) {
+        if let Err(error) = client.probe(shard) {
+            return Some(format!(
+                "no leader serves shard {shard} ({}: {})",
+                error.stage, error.cause
+            ));
+        }
+    }
+    if !ready {
+        return None;
+    }
+    match client.status() {
+        Ok(status) => {
+            let problems = problems(&status);
+            let all: Vec<&Problem> = problems.iter().collect();
+            (!all.is_empty()).then(|| sentence(&all))
+        }
+        Err(error) => Some(error.to_string()),
+    }
 }

@@ -85,7 +85,14 @@ pub fn contents(dir: &Path) -> io::Result<Vec<String>> {
 pub fn initialise(config: &Config) -> Result<Identity, Failure> {
     let dir = &config.data_dir;
     let shown = dir.display();
-    let failed = |error: io::Error| disk_failure(dir, "cannot be prepared", &error);
+    let failed = |error: io::Error| {
+        let failure = disk_failure(dir, "cannot be prepared", &error);
+        match error.kind() {
+            // Nothing was there before: the path is wrong, no disk has failed.
+            io::ErrorKind::ReadOnlyFilesystem => Failure { exit: Exit::Config, ..failure },
+            _ => failure,
+        }
+    };
     let found = contents(dir).map_err(failed)?;
     if let Some(first) = found.first() {
         let text = format!(
@@ -170,7 +177,8 @@ fn replay(config: &Config, identity: &Identity, shard: ShardId) -> Result<OpenSh
     let dir = shard_dir(&config.data_dir, shard);
     if !dir.is_dir() {
         let text = format!(
-            "{} is missing; it is never made anew: restore it, or replace this node",
+            "{} is missing. Is its disk mounted? It is never made anew: restore it from a copy, and \
+             keep the rest of the directory; see docs/OPERATIONS.md, \"Data is damaged\"",
             dir.display()
         );
         return Err(Failure::new(Exit::Data, text));
@@ -226,6 +234,7 @@ fn tally(findings: &[Finding]) -> String {
 
 fn lock(dir: &Path) -> Result<DirLock, Failure> {
     DirLock::acquire(dir).map_err(|error| match &error {
+        // Nothing to repeat in the hope that it passes: two nodes were given one directory.
         LockError::Held { .. } => Failure::new(Exit::Data, error),
         LockError::Io { path, source } => disk_failure(path, "cannot be locked", source),
     })
@@ -237,6 +246,8 @@ fn identity_failure(error: IdentityError) -> Failure {
         IdentityError::NoDirectory { .. }
         | IdentityError::Empty { .. }
         | IdentityError::NotPaxosd { .. }
+        | IdentityError::NoIdentity { .. }
+        | IdentityError::Shards { .. }
         | IdentityError::Damaged { .. }
         | IdentityError::FutureVersion { .. }
         | IdentityError::Other { .. }
@@ -247,7 +258,12 @@ fn identity_failure(error: IdentityError) -> Failure {
 /// What a failed call on a directory means for the process.
 fn disk_failure(dir: &Path, what: &str, error: &io::Error) -> Failure {
     let exit = match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory => Exit::Config,
+        // The path is at fault, not what lies on the disk.
+        io::ErrorKind::PermissionDenied
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::NotFound
+        | io::ErrorKind::AlreadyExists
+        | io::ErrorKind::InvalidFilename => Exit::Config,
         io::ErrorKind::StorageFull => Exit::Temporary,
         _ => Exit::Disk,
     };

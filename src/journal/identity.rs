@@ -2,6 +2,7 @@
 
 use crate::types::{ClusterId, Incarnation, NodeId};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,15 +33,18 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// There is no such directory.
-    #[error("the data directory {path} does not exist; create it with `paxosd init`")]
+    #[error(
+        "the data directory {path} does not exist. Is the disk mounted? `paxosd init` is for a \
+         node that never ran"
+    )]
     NoDirectory {
         /// The directory.
         path: PathBuf,
     },
     /// The directory is empty.
     #[error(
-        "the data directory {path} is empty; a new node is initialised with `paxosd init`, a \
-         node whose data is gone must be replaced"
+        "the data directory {path} is empty. Is the disk mounted? `paxosd init` is for a node that \
+         never ran; a node whose data is gone must be replaced"
     )]
     Empty {
         /// The directory.
@@ -48,15 +52,28 @@ pub enum IdentityError {
     },
     /// The directory holds something, but no identity.
     #[error(
-        "the data directory {path} holds files but no identity: it is not a paxosd data \
-         directory, or its initialisation was interrupted; empty it and run `paxosd init`"
+        "the data directory {path} holds files but no identity: it is not a paxosd data directory; \
+         correct data_dir"
     )]
     NotPaxosd {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory holds a shard's data, but no identity.
+    #[error(
+        "the data directory {path} holds shard data but no identity. Do not empty it: restore \
+         {path}/identity from a copy. Only a node that never ran (its `paxosd init` was \
+         interrupted) may be emptied and initialised again"
+    )]
+    NoIdentity {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The file does not verify.
-    #[error("{path} is damaged: {why}; restore it from a backup, or replace this node")]
+    #[error(
+        "{path} is damaged: {why}; keep the directory, and restore this one file from a copy; see \
+         docs/OPERATIONS.md, \"Data is damaged\""
+    )]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -91,6 +108,19 @@ pub enum IdentityError {
         /// As configured.
         expected: String,
     },
+    /// The cluster has another number of shards than the configuration says.
+    #[error(
+        "the data directory {path} is of a cluster with {found} shards, the configuration says \
+         {expected}; the number never changes: set shards = {found}"
+    )]
+    Shards {
+        /// The directory.
+        path: PathBuf,
+        /// As found.
+        found: u16,
+        /// As configured.
+        expected: u16,
+    },
     /// An identity is there already.
     #[error("{path} exists already; this directory is initialised")]
     Exists {
@@ -117,6 +147,8 @@ impl IdentityError {
             IdentityError::NoDirectory { .. }
             | IdentityError::Empty { .. }
             | IdentityError::NotPaxosd { .. }
+            | IdentityError::NoIdentity { .. }
+            | IdentityError::Shards { .. }
             | IdentityError::Damaged { .. }
             | IdentityError::FutureVersion { .. }
             | IdentityError::Other { .. }
@@ -205,9 +237,13 @@ impl Identity {
         let pairs = [
             ("cluster", self.cluster.to_string(), cluster.to_string()),
             ("node", self.node.to_string(), node.to_string()),
-            ("a cluster with this many shards:", self.shards.to_string(), shards.to_string()),
         ];
         match pairs.into_iter().find(|(_, found, expected)| found != expected) {
+            None if self.shards != shards => Err(IdentityError::Shards {
+                path: dir.to_path_buf(),
+                found: self.shards,
+                expected: shards,
+            }),
             None => Ok(()),
             Some((what, found, expected)) => {
                 Err(IdentityError::Other { path: dir.to_path_buf(), what, found, expected })
@@ -229,10 +265,15 @@ impl Identity {
 fn missing(dir: &Path) -> IdentityError {
     let path = dir.to_path_buf();
     match std::fs::read_dir(dir) {
-        Ok(mut entries) => match entries.next() {
-            None => IdentityError::Empty { path },
-            Some(_) => IdentityError::NotPaxosd { path },
-        },
+        Ok(entries) => {
+            let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            let of_shard = |name: &OsString| name.to_string_lossy().starts_with("shard-");
+            match names.iter().any(of_shard) {
+                true => IdentityError::NoIdentity { path },
+                false if names.is_empty() => IdentityError::Empty { path },
+                false => IdentityError::NotPaxosd { path },
+            }
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             IdentityError::NoDirectory { path }
         }
@@ -279,6 +320,10 @@ mod tests {
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::Empty { .. })));
         std::fs::write(dir.path().join("x"), "y").unwrap();
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::NotPaxosd { .. })));
+        std::fs::create_dir(dir.path().join("shard-000")).unwrap();
+        let orphaned = Identity::read(dir.path()).unwrap_err();
+        assert!(matches!(orphaned, IdentityError::NoIdentity { .. }), "{orphaned}");
+        assert!(orphaned.to_string().contains("Do not empty it"), "{orphaned}");
 
         let newer = IDENTITY.text().replace("version = 1", "version = 2");
         std::fs::write(dir.path().join(FILE), newer).unwrap();
@@ -290,7 +335,7 @@ mod tests {
         assert!(check(cluster, node, shards).is_ok());
         assert!(check(ClusterId(1), node, shards).unwrap_err().to_string().contains("cluster"));
         assert!(check(cluster, NodeId(4), shards).unwrap_err().to_string().contains("node 3"));
-        assert!(check(cluster, node, 5).unwrap_err().to_string().contains("shards"));
+        assert!(check(cluster, node, 5).unwrap_err().to_string().contains("set shards = 4"));
     }
 
     /// Every flipped bit of the file is noticed.

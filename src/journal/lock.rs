@@ -13,6 +13,8 @@ const FILE: &str = "lock";
 pub struct DirLock {
     /// Closing it gives the lock back.
     _file: File,
+    /// Locked as well: the file can be removed while a node runs, the directory cannot.
+    _dir: File,
 }
 
 /// Why a data directory could not be locked.
@@ -52,7 +54,10 @@ impl DirLock {
             .truncate(false)
             .open(&path)
             .map_err(failed)?;
-        if let Err(error) = FileExt::try_lock_exclusive(&file) {
+        let held = File::open(dir).map_err(failed)?;
+        if let Err(error) =
+            FileExt::try_lock_exclusive(&held).and_then(|()| FileExt::try_lock_exclusive(&file))
+        {
             return Err(refusal(dir, &path, file, error));
         }
         let text = format!("process {}\n", std::process::id());
@@ -60,7 +65,7 @@ impl DirLock {
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()))
             .map_err(failed)?;
-        Ok(DirLock { _file: file })
+        Ok(DirLock { _file: file, _dir: held })
     }
 
     /// Keeps nodes away from a data directory while it is read, beside other readers. Writes
@@ -76,8 +81,10 @@ impl DirLock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(LockError::Io { path, source }),
         };
-        match FileExt::try_lock_shared(&file) {
-            Ok(()) => Ok(Some(DirLock { _file: file })),
+        let held = File::open(dir).map_err(|source| LockError::Io { path: dir.into(), source })?;
+        let locked = FileExt::try_lock_shared(&held).and_then(|()| FileExt::try_lock_shared(&file));
+        match locked {
+            Ok(()) => Ok(Some(DirLock { _file: file, _dir: held })),
             Err(error) => Err(refusal(dir, &path, file, error)),
         }
     }
@@ -135,6 +142,18 @@ mod tests {
         let refused = DirLock::acquire(dir.path()).unwrap_err().to_string();
         assert!(refused.contains("paxosctl verify"), "{refused}");
         drop((first, second));
+        DirLock::acquire(dir.path()).unwrap();
+    }
+
+    /// A lock file that somebody removed, to get rid of a refusal, frees nothing.
+    #[test]
+    fn a_removed_lock_file_frees_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = DirLock::acquire(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        let refused = DirLock::acquire(dir.path()).unwrap_err();
+        assert!(matches!(refused, LockError::Held { .. }), "{refused}");
+        drop(first);
         DirLock::acquire(dir.path()).unwrap();
     }
 }

@@ -117,13 +117,16 @@ pub enum OpenError {
     #[error("the shard's directory holds no journal; initialise the node with `paxosd init`")]
     NotFormatted,
     /// A file that must be there is missing.
-    #[error("{file} is missing; restore it, or replace this node")]
+    #[error("{file} is missing; keep the directory; see docs/OPERATIONS.md, \"Data is damaged\"")]
     Missing {
         /// The file.
         file: String,
     },
     /// A file is shorter (or longer) than it must be.
-    #[error("{file} has {found} bytes, it must have {expected}; restore it, or replace this node")]
+    #[error(
+        "{file} has {found} bytes, it must have {expected}; keep the directory; see \
+         docs/OPERATIONS.md, \"Data is damaged\""
+    )]
     Length {
         /// The file.
         file: String,

@@ -2,6 +2,7 @@
 
 use super::cache::Cache;
 use super::conns::Conns;
+use super::mending::Mending;
 use super::outbox::Outbox;
 use super::reads::Reads;
 use super::serve::Cold;
@@ -73,6 +74,7 @@ pub struct Shard {
     leaving: bool,
     left: bool,
     failed: bool,
+    mending: Mending,
     mark_at: Option<Tick>,
     prepare_at: Option<Tick>,
 }
@@ -124,6 +126,7 @@ impl Shard {
             leaving: false,
             left: false,
             failed: false,
+            mending: Mending::default(),
             mark_at: None,
             prepare_at: None,
             options,
@@ -143,7 +146,15 @@ impl Shard {
                 self.feed(now, paxos::Input::PeerUp(node, incarnation));
             }
             Input::PeerDown { node } => self.feed(now, paxos::Input::PeerDown(node)),
-            Input::Peer { node, message } => self.feed(now, paxos::Input::Message(node, message)),
+            Input::Peer { node, message } => {
+                let before = self.replica.damaged_slots();
+                self.feed(now, paxos::Input::Message(node, message));
+                self.settle(now, out);
+                let left = self.replica.damaged_slots();
+                if let Some(text) = self.mending.settled(before, left, node) {
+                    log::info!("shard {}: {text}", self.options.shard);
+                }
+            }
             Input::Client { conn, correlation, request } => {
                 self.conns.begin(conn);
                 self.request(now, conn, correlation, request, out);
@@ -255,7 +266,9 @@ impl Shard {
             Effect::Persist(lsn, record) => self.journal.push(lsn, record),
             Effect::Send(node, plain) => out.push(Output::Peer { node, message: plain.into() }),
             Effect::SendAfter(lsn, node, vote) => self.outbox.hold(lsn, node, vote),
-            Effect::Chosen { slot, ballot, value } | Effect::Repaired { slot, ballot, value } => {
+            Effect::Chosen { slot, ballot, value } => self.cache.insert(slot, ballot, value),
+            Effect::Repaired { slot, ballot, value } => {
+                self.mending.repaired(slot);
                 self.cache.insert(slot, ballot, value);
             }
             Effect::Serve { to, learn } => self.serve(now, to, learn, out),
@@ -287,8 +300,8 @@ impl Shard {
                  LSN {seen}, the disk holds {held}; replace this node"
             ),
             Stop::Unsettled { slot } => format!(
-                "shard {shard}: slot {slot} is damaged here and no peer has a good copy; restore \
-                 the file, or replace this node"
+                "shard {shard}: slot {slot} is damaged here and no peer has a good copy; keep the \
+                 directory; see docs/OPERATIONS.md, \"Data is damaged\""
             ),
         };
         for finding in &self.findings {

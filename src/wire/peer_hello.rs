@@ -192,7 +192,7 @@ impl PeerHello {
 }
 
 impl SharedLimits {
-    /// Every limit that differs, with both values; none when all agree.
+    /// Every limit that differs, by its key in paxosd.toml, with both values; none when all agree.
     #[must_use]
     pub fn differences(
         &self,
@@ -200,6 +200,7 @@ impl SharedLimits {
         caller: NodeId,
         called: NodeId,
     ) -> Option<String> {
+        let same_append = self.append_bytes_max == host.append_bytes_max;
         let fields = [
             ("shards", u64::from(self.shards), u64::from(host.shards)),
             ("entry_bytes_max", u64::from(self.entry_bytes_max), u64::from(host.entry_bytes_max)),
@@ -208,10 +209,15 @@ impl SharedLimits {
                 u64::from(self.append_bytes_max),
                 u64::from(host.append_bytes_max),
             ),
-            ("value_bytes_max", u64::from(self.value_bytes_max), u64::from(host.value_bytes_max)),
-            ("prepare_quorum", u64::from(self.prepare_quorum), u64::from(host.prepare_quorum)),
-            ("accept_quorum", u64::from(self.accept_quorum), u64::from(host.accept_quorum)),
-            ("digest of the members' ids", self.members, host.members),
+            ("quorum_prepare", u64::from(self.prepare_quorum), u64::from(host.prepare_quorum)),
+            ("quorum_accept", u64::from(self.accept_quorum), u64::from(host.accept_quorum)),
+            ("a digest of the [[member]] ids", self.members, host.members),
+            // No key of its own: it follows from append_bytes_max, unless the programs differ.
+            (
+                "the largest value of the program",
+                u64::from(if same_append { self.value_bytes_max } else { host.value_bytes_max }),
+                u64::from(host.value_bytes_max),
+            ),
         ];
         let differences: Vec<String> = fields
             .into_iter()
@@ -220,7 +226,13 @@ impl SharedLimits {
                 format!("{name} is {theirs} on node {caller} and {ours} on node {called}")
             })
             .collect();
-        (!differences.is_empty()).then(|| differences.join("; "))
+        let must = match differences.len() {
+            0 => return None,
+            1 => "it must be",
+            _ => "they must be",
+        };
+        let all = differences.join("; ");
+        Some(format!("{all}; {must} the same on all nodes: correct paxosd.toml and restart"))
     }
 }
 

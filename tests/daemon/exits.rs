@@ -13,7 +13,7 @@ fn usage_errors_exit_64() {
         assert_eq!(output.status.code(), Some(64), "{arguments:?}: {output:?}");
         assert!(output.stdout.is_empty(), "{output:?}");
     }
-    for arguments in [["--version"], ["--help"]] {
+    for arguments in [["--version"], ["--help"], ["help"]] {
         let output = run(&arguments, &[]);
         assert_eq!(output.status.code(), Some(0));
         assert!(!output.stdout.is_empty());
@@ -101,7 +101,10 @@ fn r27_run_refuses_what_is_not_its_own() {
     assert_eq!(run(&["init", "--config", site.file()], &[]).status.code(), Some(0));
     let cluster = [("PAXOSD_CLUSTER_ID", "00000000000000000000000000000001")];
     refused(&site, &cluster, "cluster");
-    refused(&site, &[("PAXOSD_SHARDS", "2")], "shards");
+    refused(&site, &[("PAXOSD_SHARDS", "2")], "set shards = 1");
+    fs::rename(site.data().join("identity"), site.data().join("kept")).unwrap();
+    refused(&site, &[], "Do not empty it: restore");
+    fs::rename(site.data().join("kept"), site.data().join("identity")).unwrap();
     fs::rename(site.data().join("shard-000"), site.data().join("elsewhere")).unwrap();
     refused(&site, &[], "shard-000 is missing");
     assert!(!site.data().join("shard-000").exists());
@@ -118,6 +121,77 @@ fn a_directory_in_use_is_refused() {
     assert_eq!(second.status.code(), Some(65), "{second:?}");
     assert!(said(&second).contains("in use"), "{}", said(&second));
     assert_eq!(daemon.stop().0, Some(0));
+}
+
+/// A lock file that was removed while a node runs lets no second one in.
+#[test]
+fn a_removed_lock_lets_nobody_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let daemon = Daemon::start_in(&data, &[]);
+    fs::remove_file(data.join("lock")).unwrap();
+    let second = run(&["dev", "--dir", data.to_str().unwrap(), "--listen", "127.0.0.1:0"], &[]);
+    assert_eq!(second.status.code(), Some(65), "{second:?}");
+    assert_eq!(daemon.stop().0, Some(0));
+}
+
+/// A path at which there can be no directory is a fault of the configuration, not of the disk.
+#[test]
+fn an_impossible_path_exits_78() {
+    for path in ["/proc/nowhere", "/dev/null/data"] {
+        let site = Site::new(1);
+        let output = run(&["init", "--config", site.file()], &[("PAXOSD_DATA_DIR", path)]);
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        assert!(said(&output).contains(path), "{output:?}");
+    }
+}
+
+/// Standard output that takes nothing is answered with a sentence, and never with a panic.
+#[test]
+fn a_full_standard_output_is_no_panic() {
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let site = Site::new(1);
+    for command in ["check-config", "init"] {
+        let output =
+            paxosd().args([command, "--config", site.file()]).stdout(full()).output().unwrap();
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        let said = said(&output);
+        assert!(said.contains("cannot write to standard output"), "{said}");
+        assert!(!said.contains("panic"), "{said}");
+    }
+    assert!(site.data().join("identity").exists(), "init did what it should all the same");
+}
+
+/// `dev` goes on when nobody reads the address that it prints.
+#[test]
+fn dev_goes_on_without_a_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("127.0.0.1:{}", crate::config::free_port());
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = paxosd()
+        .args(["dev", "--listen", &address, "--dir"])
+        .arg(dir.path().join("data"))
+        .env("PAXOSD_MIN_FREE_BYTES", "0")
+        .stdout(writer)
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let until = std::time::Instant::now() + crate::rig::PATIENCE;
+    let answers = loop {
+        if std::net::TcpStream::connect(&address).is_ok() {
+            // It listens before it prints: greeted, it has outlived that.
+            Raw::open(&address, 0);
+            break child.try_wait().unwrap().is_none();
+        }
+        if std::time::Instant::now() > until || child.try_wait().unwrap().is_some() {
+            break false;
+        }
+        std::thread::yield_now();
+    };
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert!(answers, "it ended because nobody read its address");
 }
 
 /// A port that is taken exits 75, before the journal is replayed: it may be free soon.

@@ -115,7 +115,7 @@ fn r38_strangers_are_refused_with_both_values() {
     let mut limits = greeting();
     limits.shared.entry_bytes_max = 999;
     limits.shared.accept_quorum = 3;
-    let holds = ["entry_bytes_max is 999", "1048576", "accept_quorum is 3"];
+    let holds = ["entry_bytes_max is 999", "1048576", "quorum_accept is 3", "correct paxosd.toml"];
     host.refused(&limits, PeerRefusalCode::Limits, &holds);
     let stranger = PeerHello { node: NodeId(9), ..greeting() };
     host.refused(&stranger, PeerRefusalCode::NotAMember, &["node 9"]);

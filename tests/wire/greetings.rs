@@ -182,7 +182,8 @@ fn r38_differing_limits_are_refused_with_both_values() {
     assert_eq!(
         refusal.text,
         "entry_bytes_max is 4096 on node 2 and 1048576 on node 1; \
-         accept_quorum is 3 on node 2 and 2 on node 1"
+         quorum_accept is 3 on node 2 and 2 on node 1; they must be the same on all nodes: correct \
+         paxosd.toml and restart"
     );
     let every = [
         SharedLimits { append_bytes_max: 0, ..shared() },

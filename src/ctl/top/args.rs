@@ -1,8 +1,7 @@
 //! The arguments of `top`.
 
-use super::super::args::parse_seconds;
+use super::super::args::{Flag, parse_seconds};
 use clap::Args;
-use clap::builder::FalseyValueParser;
 use std::time::Duration;
 
 /// `top`.
@@ -19,7 +18,7 @@ pub struct Top {
     )]
     pub interval: Duration,
     /// Look twice, print once, and end; needs no terminal
-    #[arg(long, env = "PAXOSCTL_ONCE", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "PAXOSCTL_ONCE", value_parser = Flag)]
     pub once: bool,
 }
 

@@ -217,11 +217,12 @@ fn identity(dir: &Path) -> Result<Identity, Failure> {
             Failure::Other(format!("{error}; {WHO}"))
         }
         // What the medium does not give back is damaged (R08).
-        IdentityError::Io { .. } | IdentityError::Damaged { .. } => {
-            Failure::Damage(error.to_string())
-        }
+        IdentityError::Io { .. }
+        | IdentityError::Damaged { .. }
+        | IdentityError::NoIdentity { .. } => Failure::Damage(error.to_string()),
         IdentityError::FutureVersion { .. }
         | IdentityError::Other { .. }
+        | IdentityError::Shards { .. }
         | IdentityError::Exists { .. } => Failure::Other(error.to_string()),
     })
 }

@@ -1,0 +1,71 @@
+//! What is said of damage that the other nodes settled: each slot of a few, a summary of many.
+
+use crate::types::{NodeId, Slot};
+
+/// So many slots are told of one by one.
+const SINGLE_MAX: usize = 8;
+/// Of more than those there is a line for each so many, and one at the end.
+const SUMMARY_EVERY: usize = 256;
+
+/// Counts the slots that were damaged at the start and are settled.
+#[derive(Debug, Default)]
+pub struct Mending {
+    /// Settled since the start.
+    settled: usize,
+    /// The last slot whose value is there again, until it is told of.
+    slot: Option<Slot>,
+}
+
+impl Mending {
+    /// The value of a damaged slot is there again.
+    pub fn repaired(&mut self, slot: Slot) {
+        self.slot = Some(slot);
+    }
+
+    /// A message of `node` came where `before` slots were damaged, and `left` are now: what is to be
+    /// said of it, if anything.
+    pub fn settled(&mut self, before: usize, left: usize, node: NodeId) -> Option<String> {
+        let slot = self.slot.take();
+        let count = before.checked_sub(left).filter(|count| *count > 0)?;
+        let told = self.settled / SUMMARY_EVERY;
+        self.settled += count;
+        if self.settled <= SINGLE_MAX {
+            let what = match slot.filter(|_| count == 1) {
+                Some(slot) => format!("slot {slot}"),
+                None => format!("damage of {count} slots"),
+            };
+            return Some(format!("{what} settled with node {node}; {left} damaged slots left"));
+        }
+        let due = left == 0 || self.settled / SUMMARY_EVERY > told;
+        due.then(|| {
+            let settled = self.settled;
+            format!(
+                "{settled} damaged slots settled so far, the last with node {node}; {left} left"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of a few settled slots is named; of many there are some lines, the last of them always.
+    #[test]
+    fn many_settled_slots_are_summed_up() {
+        let mut mending = Mending::default();
+        assert_eq!(mending.settled(5, 5, NodeId(1)), None, "nothing was settled");
+        mending.repaired(Slot(3159));
+        let text = mending.settled(1000, 999, NodeId(1)).expect("the first is told of");
+        assert!(text.starts_with("slot 3159 settled with node 1"), "{text}");
+        let mut lines = 0;
+        let mut last = None;
+        for left in (0..999).rev() {
+            last = mending.settled(left + 1, left, NodeId(2));
+            lines += usize::from(last.is_some());
+        }
+        assert!(lines < 20, "{lines} lines for 1000 slots");
+        let last = last.expect("the end is told of");
+        assert!(last.starts_with("1000 damaged slots settled"), "{last}");
+    }
+}
