@@ -102,7 +102,11 @@ fn surface(program: &str) -> BTreeMap<String, BTreeSet<String>> {
         // A line with a name starts two columns in; a wrapped description starts further right.
         if let Some(name) = line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')) {
             let name = name.split_whitespace().next().unwrap();
-            let own = if name == "help" { text.clone() } else { help(program, &[name, "--help"]) };
+            if name == "help" {
+                found.insert(name.to_string(), flags(&text));
+                continue;
+            }
+            let own = help(program, &[name, "--help"]);
             let mut known = flags(&own);
             // The flags of a command's own commands, such as `bench append`, are its flags too.
             for below in nested(&own) {
@@ -191,6 +195,9 @@ fn links_lead_somewhere() {
 fn names_in_documents_exist() {
     // A `snake_case` name in a document is a name of the configuration, the code or a script.
     let mut sources = read("paxosd.toml") + &read("scripts/cluster.sh") + &read(".ci/tour.py");
+    for entry in fs::read_dir(root().join("examples")).unwrap() {
+        sources += &format!(" {} ", entry.unwrap().path().file_stem().unwrap().display());
+    }
     let mut folders = vec![root().join("src")];
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {

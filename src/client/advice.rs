@@ -102,7 +102,7 @@ fn after_refusal(code: ErrorCode) -> &'static str {
 fn after_invalid(what: &Invalid) -> &'static str {
     match what {
         Invalid::Endpoint(_) | Invalid::NoEndpoint => {
-            "give --endpoints or PAXOSCTL_ENDPOINTS as host:port, such as 127.0.0.1:7420"
+            "correct --endpoints (or PAXOSCTL_ENDPOINTS): host:port, such as 127.0.0.1:7420"
         }
         Invalid::Name(_) => "choose another name",
         Invalid::Entries(_) => {
@@ -139,7 +139,10 @@ mod tests {
         for code in ErrorCode::ALL {
             let cause = Cause::Refused(WireError::new(*code, "as the test wants it"));
             let text = ClientError::new(failure(Stage::of(*code), cause)).to_string();
-            let stage = format!("stage {}", Stage::of(*code));
+            let stage = match Stage::of(*code) {
+                Stage::Request => String::new(), // That a request is refused as one says it all.
+                stage => format!("stage {stage}"),
+            };
             for part in ["list: not executed", "n1:7420: ", &stage, "; next: ", "as the test"] {
                 assert!(text.contains(part), "{code}: no {part:?} in {text}");
             }

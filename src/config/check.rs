@@ -33,7 +33,7 @@ pub fn check(raw: RawConfig) -> Result<Config, Vec<Fault>> {
     let mut faults = checker.faults;
     if raw.broken_syntax {
         // What seems missing may stand behind the broken line.
-        faults.retain(|fault| !(fault.place == Place::Absent && fault.found.is_empty()));
+        faults.retain(|fault| fault.key.is_empty() || !fault.found.is_empty());
     }
     faults.sort();
     faults.dedup();

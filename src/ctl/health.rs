@@ -294,7 +294,7 @@ pub(super) mod tests {
         let mut status = healthy();
         shard(&mut status, 2).leader = None;
         let outside = Problem::Outside(NodeId(3), ShardId(0));
-        assert_eq!(problems(&status), [outside.clone()]);
+        assert_eq!(problems(&status), std::slice::from_ref(&outside));
         assert!(!outside.is_passing() && outside.may_be_an_election());
         let text = outside.to_string();
         assert!(text.starts_with("node 3 knows no leader of shard 0 while others do"), "{text}");

@@ -39,7 +39,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address or the data directory is in use, or a second signal came
+  75  temporary: an address is in use, or a second signal came
   78  wrong configuration";
 
 /// A node of a replicated log.

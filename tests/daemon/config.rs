@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// One node's place: configuration and data.
@@ -55,8 +56,14 @@ impl Site {
     }
 }
 
+/// An address that no other test of this machine uses: two that ask for a free port may get the same.
 fn free_address() -> String {
-    format!("127.0.0.1:{}", free_port())
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    assert!(count < 64 * 250, "more addresses than one process may have");
+    let process = std::process::id();
+    let (b, c) = (process % 250 + 1, process / 250 % 4 * 64 + count / 250);
+    format!("127.{b}.{c}.{}:7420", count % 250 + 1)
 }
 
 /// A port that was free a moment ago.
