@@ -149,10 +149,12 @@ impl Shard {
             Input::Peer { node, message } => {
                 let before = self.replica.damaged_slots();
                 self.feed(now, paxos::Input::Message(node, message));
-                self.settle(now, out);
-                let left = self.replica.damaged_slots();
-                if let Some(text) = self.mending.settled(before, left, node) {
-                    log::info!("shard {}: {text}", self.options.shard);
+                if before > 0 {
+                    self.settle(now, out);
+                    let left = self.replica.damaged_slots();
+                    if let Some(text) = self.mending.settled(before, left, node) {
+                        log::info!("shard {}: {text}", self.options.shard);
+                    }
                 }
             }
             Input::Client { conn, correlation, request } => {
