@@ -3,6 +3,7 @@
 //! which it keeps for its next turn where somebody is just reading.
 
 use super::greeting::Port;
+use super::loops::{Loop, Loops};
 use super::metrics::histogram::Syncs;
 use crate::limits::LOOP_STUCK_MS;
 use crate::shard::{Backlog, Tally};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What the threads of a node tell each other about themselves.
 #[derive(Debug)]
@@ -23,7 +25,8 @@ pub struct Board {
     pub counters: Counters,
     /// When the node began to assemble its threads.
     pub started: Tick,
-    main: Pulse,
+    /// When each event loop turned last.
+    pub loops: Loops,
     shards: Vec<ShardBoard>,
     stopping: AtomicBool,
 }
@@ -31,7 +34,6 @@ pub struct Board {
 /// One shard's part of the board.
 #[derive(Debug)]
 pub struct ShardBoard {
-    pulse: Pulse,
     /// See [`crate::paxos::Replica::assured_until`].
     assured_until: AtomicU64,
     /// Measured by whoever syncs.
@@ -95,20 +97,6 @@ impl Served {
     }
 }
 
-/// When a loop turned last; its end counts as turning for ever.
-#[derive(Debug)]
-struct Pulse(AtomicU64);
-
-impl Pulse {
-    fn beat(&self, now: Tick) {
-        self.0.store(now.0, Ordering::Relaxed);
-    }
-
-    fn silence_us(&self, now: Tick) -> u64 {
-        now.since(Tick(self.0.load(Ordering::Relaxed)))
-    }
-}
-
 /// Counters of the ports, since the start.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -156,7 +144,6 @@ impl Board {
     #[must_use]
     pub fn new(shards: u16, now: Tick) -> Board {
         let shard = |_| ShardBoard {
-            pulse: Pulse(AtomicU64::new(now.0)),
             assured_until: AtomicU64::new(0),
             syncs: Arc::default(),
             numbers: Mutex::default(),
@@ -165,7 +152,7 @@ impl Board {
             leaders: Mutex::default(),
             counters: Counters::default(),
             started: now,
-            main: Pulse(AtomicU64::new(now.0)),
+            loops: Loops::new(shards, now),
             shards: (0..shards).map(shard).collect(),
             stopping: AtomicBool::new(false),
         }
@@ -196,11 +183,6 @@ impl Board {
         (0..).map(ShardId).zip(&self.shards)
     }
 
-    /// The main loop turned.
-    pub fn main_turned(&self, now: Tick) {
-        self.main.beat(now);
-    }
-
     /// The node was told to stop.
     pub fn stops(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -212,42 +194,25 @@ impl Board {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// How long each loop has not turned, in microseconds, by its name: `main`, `shard-0` …
-    #[must_use]
-    pub fn silences(&self, now: Tick) -> Vec<(String, u64)> {
-        let shards = self
-            .shards()
-            .map(|(shard, board)| (format!("shard-{shard}"), board.pulse.silence_us(now)));
-        std::iter::once(("main".to_string(), self.main.silence_us(now))).chain(shards).collect()
-    }
-
     /// Whether every event loop turns: each turns once a second though nothing happens, and one
-    /// that has not for [`LOOP_STUCK_MS`] is stuck. Says nothing of disks, whose syncs are run by
-    /// threads of their own.
+    /// that has not for longer than [`LOOP_STUCK_MS`] is stuck. Says nothing of disks: a loop that
+    /// waits for a sync of its own is excused.
     ///
     /// # Errors
     /// Which loops are stuck, and for how long.
     pub fn loops_turn(&self, now: Tick) -> Result<(), String> {
-        let stuck = |(name, silence): (String, u64)| {
-            (silence >= LOOP_STUCK_MS * 1000)
-                .then(|| format!("the loop of {name} has not turned for {} ms", silence / 1000))
-        };
-        let stuck: Vec<String> = self.silences(now).into_iter().filter_map(stuck).collect();
+        let told =
+            |(of, silence): (Loop, u64)| format!("{of} has not turned for {} ms", silence / 1000);
+        let longest = Duration::from_millis(LOOP_STUCK_MS);
+        let stuck: Vec<String> = self.loops.stuck(now, longest).map(told).collect();
         if stuck.is_empty() { Ok(()) } else { Err(stuck.join("; ")) }
     }
 }
 
 impl ShardBoard {
-    /// The shard's loop turned, and takes it that there is a leader until then.
-    pub fn turned(&self, now: Tick, assured_until: Tick) {
-        self.assured_until.store(assured_until.0, Ordering::Relaxed);
-        self.pulse.beat(now);
-    }
-
-    /// The shard's loop ended, in order.
-    pub fn ended(&self) {
-        self.assured_until.store(0, Ordering::Relaxed);
-        self.pulse.beat(Tick(u64::MAX));
+    /// The shard's loop takes it that there is a leader until then.
+    pub fn assure(&self, until: Tick) {
+        self.assured_until.store(until.0, Ordering::Relaxed);
     }
 
     /// Until when the shard's loop takes it that there is a leader.
@@ -278,17 +243,21 @@ impl ShardBoard {
 mod tests {
     use super::*;
 
-    /// A loop that has not turned for as long as is allowed is named, one that ended is not.
+    /// A loop that has not turned for longer than is allowed is named, one that is excused is not.
     #[test]
     fn stuck_loops_are_named() {
         let board = Board::new(2, Tick(1_000));
         let late = Tick(1_000 + LOOP_STUCK_MS * 1000);
-        assert_eq!(board.loops_turn(Tick(late.0 - 1)), Ok(()));
-        board.main_turned(late);
-        board.shard(ShardId(0)).turned(late, Tick(0));
+        assert_eq!(board.loops_turn(late), Ok(()));
+        let late = late.after(1_000);
+        board.loops.turned(Loop::Main, late);
+        board.loops.turned(Loop::Shard(ShardId(0)), late);
         let said = board.loops_turn(late).expect_err("shard 1 has not turned");
-        assert_eq!(said, format!("the loop of shard-1 has not turned for {LOOP_STUCK_MS} ms"));
-        board.shard(ShardId(1)).ended();
+        assert_eq!(
+            said,
+            format!("the loop of shard 1 has not turned for {} ms", LOOP_STUCK_MS + 1)
+        );
+        board.loops.excused(Loop::Shard(ShardId(1)));
         assert_eq!(board.loops_turn(late), Ok(()));
     }
 }

@@ -3,7 +3,6 @@
 use super::admission::Admission;
 use super::board::Board;
 use super::clock;
-use super::loops::Loops;
 use crate::config::Config;
 use crate::journal::Identity;
 use crate::limits;
@@ -34,8 +33,6 @@ pub struct Facts {
     pub admission: Arc<Admission>,
     /// The status board.
     pub board: Board,
-    /// When each event loop turned last.
-    pub loops: Loops,
 }
 
 impl Facts {
@@ -66,8 +63,7 @@ impl Facts {
         let host = Host { cluster: config.cluster, node: config.node, members, shared };
         let admission = Admission::new(bounds.connections_max, bounds.connections_per_address_max);
         let board = Board::new(config.shards, clock::now());
-        let loops = Loops::new(config.shards);
-        Facts { config, identity, host, limits, admission, board, loops }
+        Facts { config, identity, host, limits, admission, board }
     }
 
     /// The answer to a client's Hello.

@@ -163,8 +163,7 @@ impl Front {
             }
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
-            self.facts.loops.turned(Loop::Main, now);
-            self.facts.board.main_turned(now);
+            self.facts.board.loops.turned(Loop::Main, now);
             if self.running == 0 {
                 return Ok(());
             }

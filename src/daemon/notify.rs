@@ -123,7 +123,7 @@ impl Teller {
         let mut status_at = Tick(0);
         loop {
             let now = clock::now();
-            if self.watchdog.as_mut().is_some_and(|dog| dog.may_feed(&facts.loops, now)) {
+            if self.watchdog.as_mut().is_some_and(|dog| dog.may_feed(&facts.board.loops, now)) {
                 self.tell(&[NotifyState::Watchdog]);
             }
             if now >= status_at {
@@ -175,7 +175,7 @@ impl Watchdog {
     }
 
     fn may_feed(&mut self, loops: &Loops, now: Tick) -> bool {
-        match loops.stuck(now, self.longest) {
+        match loops.stuck(now, self.longest).next() {
             None => {
                 if std::mem::take(&mut self.starving) {
                     log::warn!("every event loop turns again: the watchdog is fed");
@@ -244,7 +244,7 @@ mod tests {
     /// A loop that hangs starves the watchdog; it is fed again when the loop turns.
     #[test]
     fn a_stuck_loop_starves_the_watchdog() {
-        let loops = Loops::new(1);
+        let loops = Loops::new(1, clock::now());
         let start = clock::now();
         let later = |seconds: u64| start.after(seconds * 1_000_000);
         let mut dog = Watchdog::new(Duration::from_secs(30));
@@ -259,7 +259,7 @@ mod tests {
     /// A short watchdog does not take a loop that has nothing to do for one that hangs.
     #[test]
     fn sleeping_is_not_stuck() {
-        let loops = Loops::new(1);
+        let loops = Loops::new(1, clock::now());
         let mut dog = Watchdog::new(Duration::from_millis(200));
         assert!(dog.may_feed(&loops, clock::now().after(2 * LOOP_WAKE_MS * 1000)));
     }

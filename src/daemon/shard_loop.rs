@@ -150,8 +150,8 @@ impl ShardLoop {
             self.sleep(&mut events);
             self.turn(&events);
         }
-        self.facts.loops.excused(Loop::Shard(self.service.id));
-        self.facts.board.shard(self.service.id).ended();
+        self.facts.board.loops.excused(Loop::Shard(self.service.id));
+        self.facts.board.shard(self.service.id).assure(Tick(0));
         log::info!("shard {} stopped", self.service.id);
     }
 
@@ -205,7 +205,7 @@ impl ShardLoop {
         self.expire(now);
         self.carry_out();
         self.publish();
-        self.facts.loops.turned(Loop::Shard(self.service.id), now);
+        self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
         self.tell_slow(now);
     }
 
@@ -244,9 +244,9 @@ impl ShardLoop {
             // What need not wait for this disk leaves before it is waited for.
             self.flush_dirty();
             // Whether the disk answers is not for the watchdog to judge.
-            self.facts.loops.excused(Loop::Shard(self.service.id));
+            self.facts.board.loops.excused(Loop::Shard(self.service.id));
             let done = self.disk.run_here(batch);
-            self.facts.loops.turned(Loop::Shard(self.service.id), clock::now());
+            self.facts.board.loops.turned(Loop::Shard(self.service.id), clock::now());
             self.service.step(clock::now(), Input::Disk(done));
         }
         self.service.step(clock::now(), Input::Tick);
@@ -305,7 +305,7 @@ impl ShardLoop {
         let now = clock::now();
         let shard = &self.service.shard;
         let own = self.facts.board.shard(self.service.id);
-        own.turned(now, shard.replica().assured_until());
+        own.assure(shard.replica().assured_until());
         let leader = shard.leader();
         if self.published != Some(leader) {
             if leader.node.is_some() && self.led != Some(leader.epoch) {

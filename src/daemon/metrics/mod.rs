@@ -8,6 +8,7 @@ mod table;
 
 use super::board::{PortCounters, ShardBoard, ShardNumbers};
 use super::facts::{Facts, PROGRAM};
+use super::loops::Loop;
 use crate::types::{ShardId, Tick};
 use crate::wire::status::Role;
 use histogram::BOUNDS_US;
@@ -72,7 +73,11 @@ impl Moment<'_> {
             page.sample(metric, "", &[], value(self));
         }
         page.family(&table::LOOP_SILENCE);
-        for (name, silence_us) in self.facts.board.silences(self.now) {
+        for (of, silence_us) in self.facts.board.loops.silences(self.now) {
+            let name = match of {
+                Loop::Main => "main".to_string(),
+                Loop::Shard(shard) => format!("shard-{shard}"),
+            };
             let seconds = silence_us as f64 / 1e6;
             page.sample(&table::LOOP_SILENCE, "", &[("loop", &name)], seconds);
         }
