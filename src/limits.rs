@@ -70,6 +70,13 @@ pub const BLOCK_BYTES: usize = 4096;
 /// The unit that a disk writes or loses as a whole.
 pub const SECTOR_BYTES: usize = 512;
 
+/// Space that a record with a value of so many bytes takes in a segment, at most: the value, its
+/// descriptors, and what is left of its blocks where it is alone in its batch.
+#[must_use]
+pub const fn value_room_bytes(bytes: usize) -> u64 {
+    (bytes + bytes / 32 + 3 * BLOCK_BYTES) as u64
+}
+
 /// Most members of a cluster.
 pub const MEMBERS_MAX: usize = 15;
 /// Most shards of a cluster.

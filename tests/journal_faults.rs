@@ -7,8 +7,10 @@ mod journal_rig;
 use journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, ballot, read};
 use paxosd::journal::{
     DirLock, Done, Event, FileStorage, FindingKind, Identity, Job, Journal, JournalOptions,
-    MemStorage, OpenError, ReadDamage, Recovered, Storage, StorageOp, execute, format, recover,
+    MemStorage, OpenError, ReadDamage, Recovered, Storage, StorageOp, ValueRoom, execute, format,
+    recover,
 };
+use paxosd::limits::value_room_bytes;
 use paxosd::types::{HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value};
 use std::collections::BTreeMap;
 
@@ -452,4 +454,41 @@ fn r07_r08_real_files_hold_what_was_written() {
     let third = FileStorage::new(dir.path());
     let error = recover(&third, &IDENTITY, SHARD, &OPTIONS).unwrap_err();
     assert!(matches!(&error, OpenError::Length { file, .. } if file == FIRST), "{error}");
+}
+
+/// R11: values that keep to the room that the journal tells leave a full disk's reserve to elections:
+/// what those must settle, and behind it votes, still become durable, each as soon as it is pushed.
+#[test]
+fn r11_a_full_disk_keeps_a_reserve_for_elections() {
+    let mut rig = Rig::new(MemStorage::new());
+    write(&mut rig, accepted(1, 1, 10));
+    rig.storage.set_free_bytes(0);
+    let (bytes, mut slot) = (2000, 1);
+    let fits = |rig: &Rig, room: fn(ValueRoom) -> u64| {
+        value_room_bytes(bytes) <= room(rig.journal.value_room())
+    };
+    let mut push = |rig: &mut Rig, record: fn(u64) -> Record| {
+        slot += 1;
+        write(rig, record(slot));
+    };
+    let value = |slot| accepted(slot, 1, 2000);
+    let segments = rig.journal.segments();
+    while fits(&rig, |room| room.values) {
+        push(&mut rig, value);
+    }
+    assert!(!rig.journal.has_room());
+    // The first segment holds seven of these, each in a batch of its own.
+    assert!(rig.records.len() > 8, "{} records", rig.records.len());
+    let mut settled = 0;
+    while fits(&rig, |room| room.settling) {
+        push(&mut rig, value);
+        settled += 1;
+    }
+    assert!(settled > 1, "an election could settle {settled} values");
+    push(&mut rig, |round| hard(round, 1));
+    assert_eq!(rig.journal.segments(), segments, "nothing was prepared without space");
+    rig.storage.set_free_bytes(10 * OPTIONS.segment_bytes);
+    rig.journal.retry_prepare();
+    rig.settle().unwrap();
+    assert!(rig.journal.has_room() && fits(&rig, |room| room.values));
 }

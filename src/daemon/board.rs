@@ -50,6 +50,8 @@ pub struct ShardNumbers {
     pub tally: Tally,
     /// What it has on its hands.
     pub backlog: Backlog,
+    /// Why it takes no appends for want of space, on full disks.
+    pub want_of_room: Option<String>,
     /// What its thread has done for clients.
     pub served: Served,
     /// Connections of its thread, peers' included.

@@ -323,6 +323,7 @@ impl ShardLoop {
             status: shard.shard_status(),
             tally: shard.tally(),
             backlog: shard.backlog(),
+            want_of_room: shard.want_of_room(),
             served: self.served.clone(),
             connections: self.table.len() as u64,
             input_bytes: self.input_bytes as u64,

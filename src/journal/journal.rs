@@ -21,6 +21,15 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// Records so close together are read in one go: reading a gap costs less than another read.
 const COALESCE_GAP_BYTES: u64 = 64 << 10;
+/// Segments kept ready: the one that values go to next, and one in reserve. On a full disk the last
+/// one belongs to votes, and to what an election must settle (R11).
+const SPARES: usize = 2;
+/// Of the last segment's bytes, one in so many is for votes alone.
+const VOTES_SHARE: u64 = 8;
+/// Likewise for elections: votes, and what must be settled.
+const ELECTIONS_SHARE: u64 = 2;
+/// Space that a record without a value takes at most: it is alone in its batch.
+const SMALL_ROOM_BYTES: u64 = 2 * limits::BLOCK_BYTES as u64;
 /// Most slots of one read job.
 const READ_SLOTS_MAX: u64 = 4096;
 
@@ -37,6 +46,18 @@ impl Default for JournalOptions {
     fn default() -> JournalOptions {
         JournalOptions { segment_bytes: limits::SEGMENT_BYTES_DEFAULT, min_free_bytes: 0 }
     }
+}
+
+/// Bytes for values that may be pushed, as [`limits::value_room_bytes`] counts them; no bound while
+/// more than the reserve is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueRoom {
+    /// For new values: the reserve stays untouched.
+    pub values: u64,
+    /// For chosen values that are learned: what elections need stays untouched.
+    pub learning: u64,
+    /// For what an election must settle: what votes need stays untouched.
+    pub settling: u64,
 }
 
 /// Where the next batch goes.
@@ -93,6 +114,8 @@ pub struct Journal {
     /// Records that wait for a batch; their LSNs end right before `next_lsn`.
     pending: VecDeque<Record>,
     pending_bytes: usize,
+    /// Space that they take at most.
+    pending_room: u64,
     next_lsn: Lsn,
     durable: Lsn,
     /// The last durability mark that is itself durable.
@@ -124,6 +147,7 @@ impl Journal {
             options: restored.options,
             pending: VecDeque::new(),
             pending_bytes: 0,
+            pending_room: 0,
             next_lsn: restored.next_lsn,
             durable: restored.next_lsn.prev(),
             marked: restored.marked,
@@ -153,6 +177,7 @@ impl Journal {
         assert!(lsn == self.next_lsn, "LSNs are dense: got {lsn}, expected {}", self.next_lsn);
         self.next_lsn = lsn.next();
         self.pending_bytes += batch::record_bytes(&record);
+        self.pending_room += room_bytes(&record);
         self.pending.push_back(record);
     }
 
@@ -183,11 +208,37 @@ impl Journal {
         self.durable
     }
 
-    /// False when the next segment could not be prepared for want of space: the shard then refuses
-    /// appends; what is left is for campaigns and no-ops (R11).
+    /// False when no further segment could be prepared for want of space: the shard then refuses
+    /// appends; what is left is for elections (R11).
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.room
+    }
+
+    /// Space for values that may be pushed now (R11).
+    #[must_use]
+    pub fn value_room(&self) -> ValueRoom {
+        let share = |part: u64| self.options.segment_bytes / part;
+        let open = match &self.tail {
+            Tail::Open(writing) => writing.room(),
+            Tail::Ended { .. } => 0,
+        };
+        let ready: u64 = self.spares.iter().map(|(_, bytes)| *bytes).sum();
+        let left = |bytes: u64, kept: u64| bytes.saturating_sub(kept + self.pending_room);
+        if self.spares.len() >= SPARES {
+            return ValueRoom { values: u64::MAX, learning: u64::MAX, settling: u64::MAX };
+        }
+        let values = match (self.spares.len(), self.room) {
+            // Only the reserve is left, and the tail stands in it.
+            (0, false) => 0,
+            (0, true) => left(open, share(ELECTIONS_SHARE)),
+            _ => left(open, 0),
+        };
+        ValueRoom {
+            values,
+            learning: left(open + ready, share(ELECTIONS_SHARE)),
+            settling: left(open + ready, share(VOTES_SHARE)),
+        }
     }
 
     /// Lets a preparation that failed for want of space be tried again; the caller drives the
@@ -283,7 +334,7 @@ impl Journal {
     }
 
     fn next_prepare(&mut self) -> Option<PrepareJob> {
-        if self.preparing || self.prepare_blocked || !self.spares.is_empty() {
+        if self.preparing || self.prepare_blocked || self.spares.len() >= SPARES {
             return None;
         }
         self.preparing = true;
@@ -424,6 +475,7 @@ impl Journal {
         self.next_number += 1;
         for record in self.pending.drain(..records) {
             self.pending_bytes -= batch::record_bytes(&record);
+            self.pending_room -= room_bytes(&record);
         }
         let offset = desc - encoded.descriptors.len() as u64;
         let write = |offset, bytes| Step::Write { file: Arc::clone(&file), offset, bytes };
@@ -485,6 +537,16 @@ fn lone_record(record: &Record) -> (u64, u64) {
     (data_bytes as u64, batch::items_bound(1, data_bytes) as u64)
 }
 
+/// Space that a record takes at most.
+fn room_bytes(record: &Record) -> u64 {
+    match record {
+        Record::Accepted { value, .. } | Record::Learned { value, .. } => {
+            limits::value_room_bytes(value.len())
+        }
+        Record::HardState(_) | Record::Chosen { .. } => SMALL_ROOM_BYTES,
+    }
+}
+
 /// A record as the index holds it, if it has a value.
 pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
     let flags = match head.kind {
@@ -503,4 +565,24 @@ pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
         ballot: head.ballot,
     };
     Some(Found { slot: head.slot, location, flags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Ballot, NodeId, Value};
+
+    /// R11: no record takes more of a segment than is counted for it, however small its batch.
+    #[test]
+    fn r11_the_room_of_a_record_is_enough() {
+        for bytes in [0, 1, 4000, 4096, 70_000, 1 << 20, limits::VALUE_BYTES_MAX] {
+            let (slot, ballot) = (Slot(1), Ballot::new(1, NodeId(1)));
+            let record = Record::Learned { slot, ballot, value: Value::new(vec![1; bytes]) };
+            let (data_bytes, items) = lone_record(&record);
+            let taken = segment::batch_bytes(data_bytes, items);
+            assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
+        }
+        let (data_bytes, items) = lone_record(&Record::HardState(HardState::default()));
+        assert!(segment::batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
+    }
 }

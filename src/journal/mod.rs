@@ -37,7 +37,7 @@ pub use jobs::{
     BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, ReadDamage, ReadDone,
     ReadJob, ReadResult,
 };
-pub use journal::{Journal, JournalOptions};
+pub use journal::{Journal, JournalOptions, ValueRoom};
 pub use lock::{DirLock, LockError};
 pub use mem_storage::{MemStorage, Randomness};
 pub use opening::format;

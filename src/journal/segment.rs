@@ -109,7 +109,12 @@ impl Writing {
     /// True when a batch of so many bytes of data and so many descriptors fits, and after it the
     /// segment's seal.
     pub(crate) fn fits(&self, data_bytes: u64, items: u64) -> bool {
-        batch_bytes(data_bytes, items) + EMPTY_BATCH_BYTES <= self.desc - self.data
+        batch_bytes(data_bytes, items) <= self.room()
+    }
+
+    /// Bytes that batches may still take, the seal kept back.
+    pub(crate) fn room(&self) -> u64 {
+        (self.desc - self.data).saturating_sub(EMPTY_BATCH_BYTES)
     }
 
     /// How this segment ends if nothing is added to it, seen from one that starts at `first_lsn`.

@@ -21,7 +21,7 @@ pub struct Acceptor {
     pub(super) damage: Option<Damage>,
     /// The run of slots accepted in one ballot, from that ballot's first slot on (C3).
     pub(super) stream: Option<Stream>,
-    /// Accepts were refused because too much waits for the disk.
+    /// Accepts were refused because too much waits for the disk, or because it is full.
     pub(super) refused: bool,
 }
 
@@ -226,8 +226,14 @@ impl Replica {
             return self.learn_more(now, fx);
         }
         let upto = self.stream(a.ballot, a.first);
-        if self.is_flooded() {
-            self.acceptor.refused = true;
+        let held = a.slot <= upto;
+        let fits = self.has_room_to_accept(a.value.len(), a.slot <= a.serving_from);
+        if !held && (self.is_flooded() || !fits) {
+            // The leader is to know at once that it cannot count on this disk.
+            if !std::mem::replace(&mut self.acceptor.refused, true) && !fits {
+                let accepted = self.accepted_upto(from, upto);
+                fx.send_after(self.last_lsn(), from, Vote::Accepted(accepted));
+            }
         } else if a.slot > upto.next() {
             self.ask_resend(now, from, a.ballot, upto.next(), fx);
         } else {
@@ -258,7 +264,8 @@ impl Replica {
     pub(super) fn accepted_upto(&self, leader: NodeId, upto: Slot) -> Accepted {
         debug_assert_eq!(leader, self.hard.promised.node, "acknowledged to its ballot's leader");
         let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
-        Accepted { ballot, upto, chosen_upto, durable: self.last_lsn() }
+        let has_room = !self.room.short;
+        Accepted { ballot, upto, chosen_upto, durable: self.last_lsn(), has_room }
     }
 
     /// The run of `ballot`, begun if this is its first accept here in this life.

@@ -171,6 +171,7 @@ impl Replica {
         self.become_follower(now, None, fx);
         self.promise_ballot(ballot, fx);
         self.learner.forgive();
+        self.feed_learner();
         self.role = Role::Candidate(Campaign {
             ballot,
             released,

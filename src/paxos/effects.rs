@@ -42,6 +42,8 @@ pub enum Effect {
     Leading(Option<Ballot>),
     /// A leader's journal has made nothing durable for so many microseconds: it hands over.
     Stalled(u64),
+    /// A leader's disk is full and others' are not: it hands over.
+    Yields,
     /// The node must not go on: say why, and end.
     Stop(Stop),
 }

@@ -1,6 +1,7 @@
 //! Handing leadership over without a gap (CONSENSUS C17).
 
 use super::effects::{Effects, Plain};
+use super::pipeline::Follower;
 use super::replica::{Replica, Role};
 use crate::types::{NodeId, Tick};
 use crate::wire::peer::{HandOver, Release};
@@ -32,10 +33,10 @@ impl Replica {
         let Role::Leader(leadership) = &self.role else { return };
         let ballot = leadership.ballot;
         let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
-        let reach =
-            |(node, f): (&NodeId, &super::pipeline::Follower)| (f.upto, f.chosen_upto, *node);
+        // One whose disk is full could take no appends.
+        let reach = |(node, f): (&NodeId, &Follower)| (!f.is_full(), f.upto, f.chosen_upto, *node);
         let successor = leadership.followers.iter().filter(|(node, _)| up(node)).map(reach).max();
-        let successor = successor.map(|reached| reached.2);
+        let successor = successor.map(|reached| reached.3);
         self.become_follower(now, None, fx);
         for node in self.config.others() {
             if Some(node) == successor {

@@ -32,6 +32,8 @@ pub struct Learner {
     by_mark: Slot,
     /// The watermark that the last `Chosen` record told, and when.
     recorded: (Slot, Tick),
+    /// The journal had no room for what was to be learned: nothing is asked until it has more.
+    starved: bool,
 }
 
 /// One line of enquiry: one peer after another is asked, until somebody can serve.
@@ -195,7 +197,7 @@ impl Replica {
     /// Asks for what is missing, unless a request is under way. A leader learns nothing new: what it
     /// knows as chosen in its ballot it decided itself (C9).
     pub(super) fn learn_more(&mut self, now: Tick, fx: &mut Effects) {
-        if self.is_flooded() {
+        if self.learns_nothing() {
             return; // The disk first: `make_up` goes on.
         }
         let (from, upto) = (self.chosen_upto.next(), self.learner.target);
@@ -267,6 +269,9 @@ impl Replica {
         let mut progress = false;
         for (slot, ballot, value) in l.values {
             progress |= self.learn_value(slot, ballot, value, fx);
+            if self.learner.starved {
+                break; // Not this one, and so none behind it.
+            }
         }
         if let Some(ballot) = damaged.filter(|_| !progress && forward) {
             progress = self.learn_identified(slot, ballot, fx);
@@ -275,10 +280,10 @@ impl Replica {
         enquiry.asking = None;
         if progress {
             enquiry.served = Some(from);
-        } else {
+        } else if !self.learner.starved {
             enquiry.refused.insert(from);
         }
-        if repair && !progress {
+        if repair && !progress && !self.learner.starved {
             self.repair_refused(from, slot, damaged.is_some(), fx);
         }
         self.advance_marked(fx);
@@ -296,7 +301,11 @@ impl Replica {
     }
 
     fn learn_value(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) -> bool {
-        if self.learner.holes.remove(&slot).is_some() {
+        if self.learner.holes.contains_key(&slot) {
+            if self.starves(&value) {
+                return false;
+            }
+            self.learner.holes.remove(&slot);
             self.learner.hopeless.clear();
             self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
             fx.push(Effect::Repaired { slot, ballot, value });
@@ -305,9 +314,28 @@ impl Replica {
         if slot != self.chosen_upto.next() || matches!(self.role, Role::Leader(_)) {
             return false;
         }
+        if self.starves(&value) {
+            return false;
+        }
         self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
         self.choose(slot, ballot, value, fx);
         true
+    }
+
+    /// The journal has no room for the value (R11).
+    fn starves(&mut self, value: &Value) -> bool {
+        self.learner.starved = !self.has_room_to_learn(value.len());
+        self.learner.starved
+    }
+
+    /// The disk is behind, or full: what is learned now would only wait for it.
+    pub(super) fn learns_nothing(&self) -> bool {
+        self.is_flooded() || self.learner.starved
+    }
+
+    /// The journal has more room than before, or it is taken from the reserve.
+    pub(super) fn feed_learner(&mut self) {
+        self.learner.starved = false;
     }
 
     /// The next slot is chosen in exactly `ballot`, but damaged where it was asked for: a copy that

@@ -29,6 +29,7 @@ impl Replica {
             return self.nack(from, h.ballot, fx);
         }
         self.follow(now, from, h.ballot, fx);
+        self.leader_full = !h.has_room;
         self.heard_chosen(from, h.chosen_upto);
         self.note_mark(now, h.ballot, h.chosen_upto, fx);
         if h.lease_us > 0 {
@@ -44,6 +45,7 @@ impl Replica {
             lease_us: h.lease_us,
             chosen_upto: self.chosen_upto,
             durable: self.durable,
+            has_room: !self.room.short,
         };
         fx.send_after(self.hard_lsn, from, Vote::Grant(grant));
         self.advance_marked(fx);
@@ -61,6 +63,7 @@ impl Replica {
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.chosen_upto = follower.chosen_upto.max(g.chosen_upto);
         follower.confirmed_at = follower.confirmed_at.max(g.sent_at);
+        follower.has_room = Some(g.has_room);
         if g.lease_us > 0 {
             follower.granted_at = follower.granted_at.max(g.sent_at);
         }
@@ -80,6 +83,7 @@ impl Replica {
         let heartbeat_us = self.config.timing.heartbeat_us;
         let lease_us = self.config.timing.lease_us;
         let chosen_upto = self.chosen_upto;
+        let has_room = !self.room.short && self.full_nodes().is_none();
         let Role::Leader(leadership) = &mut self.role else { return };
         // Each heartbeat has a stamp of its own, so that a confirmation can be told to be younger
         // than a read. The microsecond is far inside the drift bound.
@@ -93,6 +97,7 @@ impl Replica {
             lease_us,
             first: leadership.first,
             chosen_upto,
+            has_room,
             witness,
         };
         self.broadcast(&Plain::Heartbeat(heartbeat), fx);

@@ -17,6 +17,7 @@ mod pipeline;
 mod random;
 mod replica;
 mod resolve;
+mod room;
 mod settle;
 mod unsynced;
 
@@ -27,3 +28,4 @@ pub use pipeline::{Follower, Leadership};
 pub use random::Random;
 pub use replica::{Input, Memory, Peer, Replica, Role};
 pub use resolve::{Resolution, resolve};
+pub use room::Room;

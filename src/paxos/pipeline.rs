@@ -48,8 +48,17 @@ pub struct Follower {
     pub(super) granted_at: Tick,
     /// The stamp of the last heartbeat that it answered.
     pub(super) confirmed_at: Tick,
+    /// Whether its disk has room, once it has said so in this ballot.
+    pub(super) has_room: Option<bool>,
     /// When `upto` last rose, or the sending last began anew.
     pub(super) moved_at: Tick,
+}
+
+impl Follower {
+    /// It said that its disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        self.has_room == Some(false)
+    }
 }
 
 impl Leadership {
@@ -84,13 +93,14 @@ impl Leadership {
 
 impl Replica {
     /// True when a value of this many bytes may be proposed now: the window has room in slots and
-    /// bytes, this node's own disk is not too far behind, and no hand-over has begun.
+    /// bytes, this node's own disk has room and is not too far behind, and no hand-over has begun.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
         let open = leadership.next_slot.prev().0.saturating_sub(self.chosen_upto.0);
         self.serving().is_some()
             && !self.is_flooded()
+            && self.has_room_to_accept(bytes, false)
             && leadership.hand_over_by.is_none()
             && open < self.config.window_slots
             && (leadership.open_bytes == 0
@@ -168,6 +178,7 @@ impl Replica {
                 ballot: leadership.ballot,
                 slot,
                 first: leadership.first,
+                serving_from: leadership.serving_from,
                 chosen_upto: self.chosen_upto,
                 value: value.clone(),
             };
@@ -187,6 +198,7 @@ impl Replica {
         let proposed = leadership.next_slot.prev();
         let Some(follower) = leadership.followers.get_mut(&from) else { return };
         follower.chosen_upto = follower.chosen_upto.max(a.chosen_upto);
+        follower.has_room = Some(a.has_room);
         // Slots that the follower knows as chosen beyond this leader's proposals were proposed in
         // a higher ballot; they say nothing of this one.
         let upto = a.upto.min(proposed);
@@ -287,8 +299,12 @@ impl Replica {
         let stalled = timing.stall_us > 0 && stalled_us > timing.stall_us;
         let mark_due = leadership.mark_at.is_some_and(|at| now >= at);
         let heartbeat_due = now >= leadership.heartbeat_at;
-        if stalled && leadership.hand_over_by.is_none() && self.config.members.len() > 1 {
+        let stays = leadership.hand_over_by.is_none() && self.config.members.len() > 1;
+        if stalled && stays {
             fx.push(Effect::Stalled(stalled_us));
+            self.on_hand_over_wanted(now, fx);
+        } else if stays && self.should_yield() {
+            fx.push(Effect::Yields);
             self.on_hand_over_wanted(now, fx);
         }
         if heartbeat_due {
@@ -307,7 +323,9 @@ impl Replica {
         let Role::Leader(leadership) = &mut self.role else { return };
         let mut stalled = Vec::new();
         for (node, follower) in &mut leadership.followers {
-            if follower.upto < follower.sent && now.since(follower.moved_at) >= retry_us {
+            // A full disk asks by itself when it has room again.
+            let stalls = follower.upto < follower.sent && !follower.is_full();
+            if stalls && now.since(follower.moved_at) >= retry_us {
                 follower.sent = follower.upto;
                 follower.moved_at = now;
                 stalled.push(*node);

@@ -13,7 +13,9 @@ use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
 use super::random::Random;
+use super::room::Room;
 use super::unsynced::Unsynced;
+use crate::limits::value_room_bytes;
 use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId, Record, Slot, Tick, Value};
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
@@ -35,6 +37,8 @@ pub enum Input {
     Confirm,
     /// Hand leadership over, if it is held here.
     HandOver,
+    /// The journal can take in so much.
+    Room(Room),
 }
 
 /// What an acceptor remembers from its disk.
@@ -100,6 +104,8 @@ pub struct Replica {
     pub(super) booted_at: Lsn,
     /// Values that are not durable yet.
     pub(super) unsynced: Unsynced,
+    /// What the journal still takes in.
+    pub(super) room: Room,
     pub(super) acceptor: Acceptor,
     pub(super) learner: Learner,
     /// Every slot up to here is known to be chosen. Only rises.
@@ -108,6 +114,8 @@ pub struct Replica {
     /// The leader followed, and when it was last heard.
     pub(super) leader: Option<NodeId>,
     pub(super) heard_at: Tick,
+    /// It takes no appends for want of space.
+    pub(super) leader_full: bool,
     /// The grant that this acceptor gave last, running or not (C14).
     pub(super) grant: Option<GrantHeld>,
     /// No promise to others before this: the longest lease granted in an earlier life (C15).
@@ -160,12 +168,14 @@ impl Replica {
             durable,
             booted_at: durable,
             unsynced: Unsynced::default(),
+            room: Room::default(),
             chosen_upto: memory.chosen_upto,
             acceptor: Acceptor::remember(memory.open, memory.reports, memory.damage),
             learner: Learner::remember(memory.holes, memory.chosen_upto),
             role: Role::Follower,
             leader: None,
             heard_at: now,
+            leader_full: false,
             grant: None,
             boot_wait_until: now.after(boot_wait),
             witness_wait_until: now.after(witness_wait),
@@ -196,6 +206,7 @@ impl Replica {
             Input::Durable(lsn) => self.on_durable(now, lsn, effects),
             Input::Confirm => self.on_confirm(now, effects),
             Input::HandOver => self.on_hand_over_wanted(now, effects),
+            Input::Room(room) => self.on_room(now, room, effects),
         }
     }
 
@@ -267,6 +278,7 @@ impl Replica {
             fx.push(Effect::Leading(None));
         }
         self.leader = leader;
+        self.leader_full = false;
         self.heard_at = now;
         self.wait_for_silence(now);
     }
@@ -299,6 +311,7 @@ impl Replica {
         self.next_lsn = lsn.next();
         if let Record::Accepted { value, .. } | Record::Learned { value, .. } = &record {
             self.unsynced.push(lsn, value.len());
+            self.room.take(value_room_bytes(value.len()));
         }
         effects.push(Effect::Persist(lsn, record));
         lsn
@@ -443,7 +456,7 @@ impl Replica {
             at = at.min(self.meet_at);
         }
         if let Some(retry_at) =
-            self.learner.retry_at(self.chosen_upto).filter(|_| !self.is_flooded())
+            self.learner.retry_at(self.chosen_upto).filter(|_| !self.learns_nothing())
         {
             at = at.min(retry_at);
         }

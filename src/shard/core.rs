@@ -5,6 +5,7 @@ use super::conns::Conns;
 use super::mending::Mending;
 use super::outbox::Outbox;
 use super::reads::Reads;
+use super::room::Rooms;
 use super::serve::Cold;
 use super::tally::Tally;
 use super::writes::Writes;
@@ -77,6 +78,7 @@ pub struct Shard {
     mending: Mending,
     mark_at: Option<Tick>,
     prepare_at: Option<Tick>,
+    pub(super) rooms: Rooms,
 }
 
 impl Shard {
@@ -129,6 +131,7 @@ impl Shard {
             mending: Mending::default(),
             mark_at: None,
             prepare_at: None,
+            rooms: Rooms::default(),
             options,
         };
         shard.settle(now, out);
@@ -140,6 +143,7 @@ impl Shard {
         if self.failed {
             return;
         }
+        self.tell_room(now);
         match input {
             Input::Tick => self.tick(now, out),
             Input::PeerUp { node, incarnation } => {
@@ -188,13 +192,14 @@ impl Shard {
         self.replica.propose(now, value, &mut self.effects)
     }
 
-    fn feed(&mut self, now: Tick, input: paxos::Input) {
+    pub(super) fn feed(&mut self, now: Tick, input: paxos::Input) {
         self.replica.step(now, input, &mut self.effects);
     }
 
     fn tick(&mut self, now: Tick, out: &mut Vec<Output>) {
         self.feed(now, paxos::Input::Tick);
         self.settle(now, out);
+        self.look_for_room(out);
         self.flush_writes(now, out);
         self.expire_reads(now, out);
         if std::mem::take(&mut self.confirm_wanted) {
@@ -289,6 +294,10 @@ impl Shard {
                 "shard {}: the disk has made nothing durable for {} ms: leadership is handed over",
                 self.options.shard,
                 micros / 1000
+            ),
+            Effect::Yields => log::warn!(
+                "shard {}: this disk is full and others are not: leadership is handed over",
+                self.options.shard
             ),
             Effect::Stop(stop) => self.stop(&stop, out),
         }

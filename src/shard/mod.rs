@@ -12,6 +12,7 @@ mod core;
 mod mending;
 mod outbox;
 mod reads;
+mod room;
 mod serve;
 mod status;
 mod tally;

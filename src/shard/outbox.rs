@@ -52,7 +52,13 @@ mod tests {
 
     fn accepted(upto: u64) -> Vote {
         let ballot = Ballot::new(1, NodeId(1));
-        Vote::Accepted(Accepted { ballot, upto: Slot(upto), chosen_upto: Slot(0), durable: Lsn(0) })
+        Vote::Accepted(Accepted {
+            ballot,
+            upto: Slot(upto),
+            chosen_upto: Slot(0),
+            durable: Lsn(0),
+            has_room: true,
+        })
     }
 
     /// R02: no acknowledgement leaves before its record is durable; of those that may, the last.

@@ -41,14 +41,17 @@ struct InFlight {
 /// What a command in flight means for those behind it.
 #[derive(Debug, Clone)]
 enum Claim {
-    /// This many entries are on their way to the log.
-    Entries(LogId),
+    /// Entries are on their way to the log; so many will move its next index.
+    Entries(LogId, u64),
     /// The name is being taken or freed: others must wait.
     Name(LogName),
 }
 
 /// A request that waits: for room, or for a name.
 type Queued = (ConnId, u64, Request);
+
+/// Somebody to be told that a request was not executed, and the chain that breaks with it.
+type Unproposed = (ConnId, u64, Option<(LogRef, u32)>);
 
 /// The write side of a shard.
 #[derive(Debug, Default)]
@@ -81,6 +84,33 @@ impl Writes {
     pub(super) fn queued_bytes(&self) -> usize {
         let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
         building + self.backlog_bytes + self.stalled_bytes
+    }
+
+    /// One command less is on its way to the log; it will not move the next index by `back`.
+    fn arrived(&mut self, log: LogId, back: u64) {
+        let Some(ahead) = self.ahead.get_mut(&log) else { return };
+        ahead.0 = Index(ahead.0.0 - back);
+        ahead.1 -= 1;
+        if ahead.1 == 0 {
+            self.ahead.remove(&log);
+        }
+    }
+
+    /// Takes out what is not proposed, as if it had never come in.
+    fn withdraw(&mut self) -> Vec<Unproposed> {
+        self.builder = ValueBuilder::default();
+        for claim in std::mem::take(&mut self.claims) {
+            match claim {
+                Claim::Entries(log, moves) => self.arrived(log, moves),
+                Claim::Name(name) => drop(self.names.remove(&name)),
+            }
+        }
+        let waiters = std::mem::take(&mut self.waiters);
+        let queued = std::mem::take(&mut self.stalled).into_iter();
+        let queued = queued.chain(std::mem::take(&mut self.backlog));
+        (self.stalled_bytes, self.backlog_bytes) = (0, 0);
+        let queued = queued.map(|(conn, id, request)| (conn, id, chain_of(&request)));
+        waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain)).chain(queued).collect()
     }
 
     /// The request waits for a name.
@@ -185,10 +215,7 @@ impl Shard {
 
     fn may_write(&self, request: &Request) -> Result<(), WireError> {
         self.serving()?;
-        if !self.journal.has_room() {
-            let text = "the disk has no room for another segment";
-            return Err(WireError::new(ErrorCode::DiskFull, text));
-        }
+        self.no_room().map_or(Ok(()), Err)?;
         if let Request::Append(append) = request {
             append.entries.validate(&self.options.append).map_err(|error| bad_entries(&error))?;
         }
@@ -314,13 +341,13 @@ impl Shard {
         let start = self.machine.next_index(id).unwrap_or_default();
         let ahead = self.writes.ahead.entry(id).or_insert((start, 0));
         ahead.1 += 1;
-        if expect.is_none_or(|index| index == ahead.0) {
-            ahead.0 = ahead.0.plus(count);
-        } else {
+        let moves = if expect.is_none_or(|index| index == ahead.0) { count } else { 0 };
+        ahead.0 = ahead.0.plus(moves);
+        if moves == 0 {
             // It will be refused when it is applied; what comes behind it must not slip through.
             self.conns.fail_chain(conn, &append.log, append.chain);
         }
-        Ok((Claim::Entries(id), expect))
+        Ok((Claim::Entries(id, moves), expect))
     }
 
     pub(super) fn find(&self, log: &LogRef) -> Result<LogId, WireError> {
@@ -391,15 +418,7 @@ impl Shard {
         let mut freed = false;
         for claim in flight.claims {
             match claim {
-                Claim::Entries(log) => {
-                    let done = self.writes.ahead.get_mut(&log).is_none_or(|ahead| {
-                        ahead.1 -= 1;
-                        ahead.1 == 0
-                    });
-                    if done {
-                        self.writes.ahead.remove(&log);
-                    }
-                }
+                Claim::Entries(log, _) => self.writes.arrived(log, 0),
                 Claim::Name(name) => {
                     self.writes.names.remove(&name);
                     freed = true;
@@ -428,18 +447,23 @@ impl Shard {
     /// Either way the chains that they belong to are broken: what follows must not slip through if
     /// this node comes to lead again.
     pub(super) fn void_writes(&mut self, out: &mut Vec<Output>) {
-        let writes = std::mem::take(&mut self.writes);
+        let mut writes = std::mem::take(&mut self.writes);
+        let unproposed = writes.withdraw();
         for waiter in writes.in_flight.into_values().flat_map(|flight| flight.waiters) {
             let text = "leadership was lost while the request was under way";
             let error = WireError::new(ErrorCode::LeadershipLost, text);
             self.void(waiter.conn, waiter.correlation, waiter.chain, error, out);
         }
-        let unproposed = writes.waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain));
-        let queued = writes.stalled.into_iter().chain(writes.backlog);
-        let queued = queued.map(|(conn, id, request)| (conn, id, chain_of(&request)));
-        for (conn, id, chain) in unproposed.chain(queued).collect::<Vec<_>>() {
+        for (conn, id, chain) in unproposed {
             let error = self.serving().err().unwrap_or_else(|| self.not_leader());
             self.void(conn, id, chain, error, out);
+        }
+    }
+
+    /// Refuses all that waits to be proposed: it was not executed.
+    pub(super) fn refuse_waiting(&mut self, error: &WireError, out: &mut Vec<Output>) {
+        for (conn, id, chain) in self.writes.withdraw() {
+            self.void(conn, id, chain, error.clone(), out);
         }
     }
 

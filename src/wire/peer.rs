@@ -217,6 +217,9 @@ pub struct Accept {
     pub slot: Slot,
     /// The first slot that this ballot proposes (`first_b`, C3).
     pub first: Slot,
+    /// What phase 1 found ends here: up to this slot the value is taken in from the reserve of a full
+    /// disk, so that an election can be settled (R11).
+    pub serving_from: Slot,
     /// The leader's watermark in this ballot (C9).
     pub chosen_upto: Slot,
     /// The value.
@@ -235,6 +238,8 @@ pub struct Accepted {
     pub chosen_upto: Slot,
     /// Highest LSN that the sender has made durable.
     pub durable: Lsn,
+    /// False while the sender's disk is full (R11).
+    pub has_room: bool,
 }
 
 /// The sender misses the accepts of this ballot from `from` on.
@@ -261,6 +266,8 @@ pub struct Heartbeat {
     pub first: Slot,
     /// The leader's watermark in this ballot (C9).
     pub chosen_upto: Slot,
+    /// False while the leader refuses appends because disks are full (R11).
+    pub has_room: bool,
     /// The most that each member acknowledged, as far as the leader knows (C13).
     pub witness: Vec<(NodeId, Witness)>,
 }
@@ -279,6 +286,8 @@ pub struct Grant {
     pub chosen_upto: Slot,
     /// Highest LSN that the sender has made durable.
     pub durable: Lsn,
+    /// False while the sender's disk is full (R11).
+    pub has_room: bool,
 }
 
 /// The leader's watermark in its ballot (C9). Not answered.

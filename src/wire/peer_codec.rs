@@ -126,6 +126,7 @@ fn put_accepted(body: &mut Vec<u8>, accepted: &Accepted) {
     body.put_u64(accepted.upto.0);
     body.put_u64(accepted.chosen_upto.0);
     body.put_u64(accepted.durable.0);
+    body.put_bool(accepted.has_room);
 }
 
 fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
@@ -134,6 +135,7 @@ fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
     body.put_u64(heartbeat.lease_us);
     body.put_u64(heartbeat.first.0);
     body.put_u64(heartbeat.chosen_upto.0);
+    body.put_bool(heartbeat.has_room);
     body.put_list(&heartbeat.witness, |body, (node, witness)| {
         body.put_u16(node.0);
         put_witness(body, *witness);
@@ -146,6 +148,7 @@ fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
     body.put_u64(grant.lease_us);
     body.put_u64(grant.chosen_upto.0);
     body.put_u64(grant.durable.0);
+    body.put_bool(grant.has_room);
 }
 
 /// Reads a peer's message.
@@ -245,6 +248,7 @@ fn accepted(body: &mut Reader<'_>) -> Result<Accepted, DecodeError> {
         upto: body.slot("upto")?,
         chosen_upto: chosen(body)?,
         durable: Lsn(body.u64("durable")?),
+        has_room: body.bool("has_room")?,
     })
 }
 
@@ -255,6 +259,7 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         lease_us: body.u64("lease_us")?,
         first: body.slot("first")?,
         chosen_upto: chosen(body)?,
+        has_room: body.bool("has_room")?,
         witness: body
             .list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))?,
     })
@@ -267,5 +272,6 @@ fn grant(body: &mut Reader<'_>) -> Result<Grant, DecodeError> {
         lease_us: body.u64("lease_us")?,
         chosen_upto: chosen(body)?,
         durable: Lsn(body.u64("durable")?),
+        has_room: body.bool("has_room")?,
     })
 }

@@ -116,6 +116,7 @@ pub(super) fn put_accept(body: &mut Vec<u8>, accept: &Accept) {
     body.put_ballot(accept.ballot);
     body.put_u64(accept.slot.0);
     body.put_u64(accept.first.0);
+    body.put_u64(accept.serving_from.0);
     body.put_u64(accept.chosen_upto.0);
     body.put_bytes32(accept.value.bytes());
 }
@@ -125,6 +126,7 @@ pub(super) fn accept(body: &mut Reader<'_>) -> Result<Accept, DecodeError> {
         ballot: ballot(body)?,
         slot: body.slot("slot")?,
         first: body.slot("first")?,
+        serving_from: body.slot("serving_from")?,
         chosen_upto: chosen(body)?,
         value: value(body)?,
     })

@@ -218,6 +218,7 @@ impl Cell {
             Input::Durable(lsn) => format!("{id} durable {lsn}"),
             Input::Confirm => format!("{id} confirm"),
             Input::HandOver => format!("{id} hand over"),
+            Input::Room(room) => format!("{id} {}", show::room(room)),
         };
         let (ticked, loud) = match &input {
             Input::Tick => (true, false),
@@ -226,7 +227,8 @@ impl Cell {
             | Input::PeerDown(_)
             | Input::Message(..)
             | Input::Confirm
-            | Input::HandOver => (false, true),
+            | Input::HandOver
+            | Input::Room(_) => (false, true),
         };
         self.act(id, ticked, loud, &what, |replica, now, fx| replica.step(now, input, fx));
     }
@@ -313,7 +315,7 @@ impl Cell {
                     }
                 }
                 Effect::Leading(ballot) => self.node_mut(id).leading = ballot,
-                Effect::Stalled(_) => {}
+                Effect::Stalled(_) | Effect::Yields => {}
                 Effect::Stop(stop) => self.node_mut(id).stopped = Some(stop),
             }
         }

@@ -63,12 +63,14 @@ pub fn parse(text: &str) -> Message {
             ballot: words.own_ballot(),
             slot,
             first: words.slot("first"),
+            serving_from: Slot(0),
             chosen_upto,
             value: value(words.text("value").expect("an accept has a value")),
         }),
         "accepted" => {
             let (ballot, upto) = (words.own_ballot(), words.slot("upto"));
-            Message::Accepted(Accepted { ballot, upto, chosen_upto, durable })
+            let has_room = words.text("full").is_none();
+            Message::Accepted(Accepted { ballot, upto, chosen_upto, durable, has_room })
         }
         "heartbeat" => Message::Heartbeat(Heartbeat {
             ballot: words.own_ballot(),
@@ -76,6 +78,7 @@ pub fn parse(text: &str) -> Message {
             lease_us: words.micros("lease"),
             first: words.slot("first"),
             chosen_upto,
+            has_room: true,
             witness: Vec::new(),
         }),
         "grant" => Message::Grant(Grant {
@@ -84,6 +87,7 @@ pub fn parse(text: &str) -> Message {
             lease_us: words.micros("lease"),
             chosen_upto,
             durable,
+            has_room: words.text("full").is_none(),
         }),
         "nack" => {
             let promised = words.ballot("promised");

@@ -15,6 +15,7 @@
 //! tick K                 K looks at its clock
 //! config lease=MS        for nodes that boot from now on
 //! hold K | sync K [LSN] | release K
+//! room K full|none|ample the disk is full and has its reserve, not even that, or has space
 //! crash K | boot K | restart K
 //! hand-over K | confirm K | read K
 //! inject 2>1 MESSAGE     see `inject.rs`
@@ -28,7 +29,7 @@ use crate::cell::{Cell, Plan};
 use crate::reads::Read;
 use crate::show;
 use crate::{craft, expect, inject};
-use paxosd::paxos::{Input, Quorums};
+use paxosd::paxos::{Input, Quorums, Room};
 use paxosd::types::{Lsn, NodeId, Value};
 use std::collections::BTreeSet;
 
@@ -193,6 +194,10 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             cell.read = Some(read);
         }
         "hand-over" => cell.step(node(rest), Input::HandOver),
+        "room" => {
+            let (who, what) = split(rest);
+            cell.step(node(who), Input::Room(room(what)));
+        }
         "confirm" => cell.step(node(rest), Input::Confirm),
         "tick" => cell.step(node(rest), Input::Tick),
         "config" => {
@@ -229,6 +234,16 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             }
         }
         other => panic!("no such command: {other:?}"),
+    }
+}
+
+/// What a disk still takes.
+fn room(what: &str) -> Room {
+    match what {
+        "full" => Room { values: 0, learning: 0, short: true, ..Room::default() },
+        "none" => Room { values: 0, learning: 0, settling: 0, short: true },
+        "ample" => Room::default(),
+        other => panic!("a disk is not {other:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Messages, records and effects as compact lines of a trace.
 
-use paxosd::paxos::{Effect, Role, Stop};
+use paxosd::paxos::{Effect, Role, Room, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Slot};
 use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report, Witness};
 
@@ -11,6 +11,19 @@ pub fn role(role: &Role) -> &'static str {
         Role::Candidate(_) => "candidate",
         Role::Leader(_) => "leader",
     }
+}
+
+/// What a disk still takes.
+pub fn room(room: &Room) -> &'static str {
+    match room {
+        Room { settling: 0, .. } => "has no room, not even for elections",
+        Room { values: 0, .. } => "is full but for its reserve",
+        Room { .. } => "has room",
+    }
+}
+
+fn full(has_room: bool) -> &'static str {
+    if has_room { "" } else { " full" }
 }
 
 /// Microseconds as milliseconds.
@@ -96,7 +109,8 @@ pub fn message(message: &Message) -> String {
         }
         Message::Accepted(m) => {
             let (upto, chosen, durable) = (m.upto, m.chosen_upto, m.durable);
-            format!("accepted {} upto={upto} chosen={chosen} durable={durable}", m.ballot)
+            let (ballot, full) = (m.ballot, full(m.has_room));
+            format!("accepted {ballot} upto={upto} chosen={chosen} durable={durable}{full}")
         }
         Message::Resend(m) => {
             format!("resend {} from={} chosen={}", m.ballot, m.from, m.chosen_upto)
@@ -106,15 +120,17 @@ pub fn message(message: &Message) -> String {
                 m.witness.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect();
             let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), seen.join(" "));
             let (first, chosen) = (m.first, m.chosen_upto);
+            let (ballot, full) = (m.ballot, full(m.has_room));
             format!(
-                "heartbeat {} at={at} lease={lease} first={first} chosen={chosen} seen=[{seen}]",
-                m.ballot
+                "heartbeat {ballot} at={at} lease={lease} first={first} chosen={chosen} \
+                 seen=[{seen}]{full}"
             )
         }
         Message::Grant(m) => {
             let (at, lease) = (ms(m.sent_at.0), ms(m.lease_us));
             let (chosen, durable) = (m.chosen_upto, m.durable);
-            format!("grant {} at={at} lease={lease} chosen={chosen} durable={durable}", m.ballot)
+            let (ballot, full) = (m.ballot, full(m.has_room));
+            format!("grant {ballot} at={at} lease={lease} chosen={chosen} durable={durable}{full}")
         }
         Message::Mark(m) => format!("mark {} chosen={}", m.ballot, m.chosen_upto),
         Message::Learn(m) => format!("learn {}..{}", m.from, m.upto),
@@ -180,6 +196,7 @@ pub fn effect(effect: &Effect, durable: Lsn) -> String {
         Effect::Leading(Some(ballot)) => format!("LEADING {ballot}"),
         Effect::Leading(None) => "LEADING no more".to_string(),
         Effect::Stalled(micros) => format!("stalled for {} ms", micros / 1000),
+        Effect::Yields => "yields: its disk is full".to_string(),
         Effect::Stop(why) => format!("STOP {}", stop(why)),
     }
 }

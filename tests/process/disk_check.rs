@@ -2,13 +2,14 @@
 //! however it ends.
 
 use crate::rig::ctl::{Ran, paxosctl};
+use crate::rig::mounted::Mounted;
 use crate::rig::node::clean_command;
 use crate::rig::poll;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use tempfile::TempDir;
 
 /// A short check of a directory, as JSON.
@@ -71,32 +72,13 @@ fn what_cannot_be_measured_says_why() {
     paxosctl(["disk-check", folder.path().to_str().unwrap(), "--bytes", "7"]).expect(2);
 }
 
-/// A directory on which something is mounted for as long as it lives.
-struct Mounted(TempDir);
-
-impl Mounted {
-    #[track_caller]
-    fn new(arguments: &[&str]) -> Mounted {
-        let folder = TempDir::new().unwrap();
-        let done = Command::new("mount").args(arguments).arg(folder.path()).status();
-        assert!(done.unwrap().success(), "mount {arguments:?}");
-        Mounted(folder)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _a_leak_at_worst = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 /// Memory is warned of, with advice; a file that does not fit is not begun; and what is mounted
 /// read-only is said to be so.
 #[test]
 #[ignore = "needs root: mounts tmpfs"]
 fn memory_small_and_read_only_file_systems_are_told() {
     let memory = Mounted::new(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
-    let dir = memory.0.path();
+    let dir = memory.path();
     let ran = check(dir, &["-o", "json"]).expect(0);
     let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!(told["file_system"]["kind"], "tmpfs");
@@ -107,5 +89,5 @@ fn memory_small_and_read_only_file_systems_are_told() {
     let text = dir.to_str().unwrap();
     paxosctl(["disk-check", text, "--bytes", "64MiB"]).expect(6).says("4 MiB free");
     let locked = Mounted::new(&["-t", "tmpfs", "-o", "ro", "tmpfs"]);
-    check(locked.0.path(), &[]).expect(1).says("mounted read-only").says("remount");
+    check(locked.path(), &[]).expect(1).says("mounted read-only").says("remount");
 }

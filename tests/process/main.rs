@@ -8,6 +8,7 @@ mod damage;
 mod deaths;
 mod dev;
 mod disk_check;
+mod full;
 mod load;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.

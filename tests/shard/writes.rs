@@ -228,3 +228,45 @@ fn failed_chains_are_not_forgotten() {
     node.tick();
     assert_eq!(code(&node.take(1, free).expect("answered")), None);
 }
+
+/// R11: when the disk turns out to be full, what is under way is done, and what waits is refused and
+/// not executed. When there is space again, appends get the indexes that follow on.
+#[test]
+fn r11_a_full_disk_refuses_what_waits() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    node.storage.set_free_bytes(0);
+    let entry = "x".repeat(4096);
+    let (mut done, mut refused) = (0, Vec::new());
+    while refused.is_empty() {
+        node.hold = true;
+        let mut sent = Vec::new();
+        for _ in 0..12 {
+            sent.push(node.send(1, Request::Append(append("a", &entry))));
+            node.tick(); // A value of its own for each of the first; the others gather.
+        }
+        node.release();
+        for id in sent {
+            match node.take(1, id).expect("nothing is left waiting") {
+                Reply::Appended(appended) => {
+                    assert!(refused.is_empty(), "appended behind one that was refused");
+                    assert_eq!(appended.first, Index(done));
+                    done += 1;
+                }
+                reply => refused.push(code(&reply)),
+            }
+        }
+    }
+    assert!(refused.iter().all(|code| *code == Some(ErrorCode::DiskFull)), "{refused:?}");
+    assert!(done > 50, "{done} entries of 4 KiB");
+    let id = node.send(1, read("a", 0, 0));
+    assert!(!texts(node.take(1, id)).is_empty(), "reads go on");
+    node.storage.set_free_bytes(1 << 30);
+    node.pass(2_000_000);
+    let of = |expect| Request::Append(Append { chain: 9, expect, ..append("a", "more") });
+    let next = node.send(2, of(Some(Index(done))));
+    let behind = node.send(2, of(Some(Index(done + 1))));
+    node.tick();
+    assert_eq!(first(node.take(2, next)), done);
+    assert_eq!(first(node.take(2, behind)), done + 1);
+}

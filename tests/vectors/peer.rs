@@ -154,13 +154,22 @@ fn phase_1() -> Vec<Vector> {
 
 fn phase_2() -> Vec<Vector> {
     let (slot, first, chosen_upto) = (Slot(43), Slot(42), Slot(41));
-    let accept = |value| Peer::Accept(Accept { ballot: BALLOT, slot, first, chosen_upto, value });
+    let serving_from = Slot(42);
+    let accept = |value| {
+        Peer::Accept(Accept { ballot: BALLOT, slot, first, serving_from, chosen_upto, value })
+    };
     vec![
         peer("accept", accept(Value::new(*b"value"))),
         peer("accept-noop", accept(Value::noop())),
         peer(
             "accepted",
-            Peer::Accepted(Accepted { ballot: BALLOT, upto: slot, chosen_upto, durable: Lsn(91) }),
+            Peer::Accepted(Accepted {
+                ballot: BALLOT,
+                upto: slot,
+                chosen_upto,
+                durable: Lsn(91),
+                has_room: true,
+            }),
         ),
     ]
 }
@@ -178,6 +187,7 @@ fn leadership() -> Vec<Vector> {
                 lease_us: 1_000_000,
                 first,
                 chosen_upto,
+                has_room: true,
                 witness: vec![
                     (NodeId(1), Witness { boots: 2, durable: Lsn(88) }),
                     (NodeId(3), Witness { boots: 1, durable: Lsn(12) }),
@@ -192,6 +202,7 @@ fn leadership() -> Vec<Vector> {
                 lease_us: 1_000_000,
                 chosen_upto,
                 durable: Lsn(91),
+                has_room: false,
             }),
         ),
         peer("learn", Peer::Learn(Learn { from: Slot(40), upto: Slot(41) })),

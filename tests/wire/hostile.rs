@@ -237,6 +237,7 @@ fn lists_over_their_limit_are_refused() {
             ballot,
             slot: Slot(1),
             first: Slot(1),
+            serving_from: Slot(1),
             chosen_upto: Slot(0),
             value,
         })

@@ -128,35 +128,37 @@ fn phases() -> impl Strategy<Value = Message> {
             of
         })),
         fetched(),
-        (ballot(), slot(), slot(), slot(), value()).prop_map(
-            |(ballot, slot, first, chosen_upto, value)| Message::Accept(Accept {
+        (ballot(), slot(), slot(), slot(), slot(), value()).prop_map(
+            |(ballot, slot, first, serving_from, chosen_upto, value)| Message::Accept(Accept {
                 ballot,
                 slot,
                 first,
+                serving_from,
                 chosen_upto,
                 value
             })
         ),
-        (ballot(), slot(), slot(), lsn()).prop_map(|(ballot, upto, chosen_upto, durable)| {
-            Message::Accepted(Accepted { ballot, upto, chosen_upto, durable })
-        }),
+        (ballot(), slot(), slot(), lsn(), any::<bool>()).prop_map(
+            |(ballot, upto, chosen_upto, durable, has_room)| {
+                Message::Accepted(Accepted { ballot, upto, chosen_upto, durable, has_room })
+            }
+        ),
     ]
 }
 
 fn leadership() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (ballot(), any::<(u64, u64)>(), slot(), slot(), vec((node(), witness()), 0..6)).prop_map(
-            |(ballot, (sent_at, lease_us), first, chosen_upto, witness)| {
+        (ballot(), any::<(u64, u64, bool)>(), slot(), slot(), vec((node(), witness()), 0..6))
+            .prop_map(|(ballot, (sent_at, lease_us, has_room), first, chosen_upto, witness)| {
                 let sent_at = Tick(sent_at);
                 let heartbeat =
-                    Heartbeat { ballot, sent_at, lease_us, first, chosen_upto, witness };
+                    Heartbeat { ballot, sent_at, lease_us, first, chosen_upto, has_room, witness };
                 Message::Heartbeat(heartbeat)
-            }
-        ),
-        (ballot(), any::<(u64, u64)>(), slot(), lsn()).prop_map(
-            |(ballot, (sent_at, lease_us), chosen_upto, durable)| {
+            }),
+        (ballot(), any::<(u64, u64, bool)>(), slot(), lsn()).prop_map(
+            |(ballot, (sent_at, lease_us, has_room), chosen_upto, durable)| {
                 let sent_at = Tick(sent_at);
-                Message::Grant(Grant { ballot, sent_at, lease_us, chosen_upto, durable })
+                Message::Grant(Grant { ballot, sent_at, lease_us, chosen_upto, durable, has_room })
             }
         ),
         (ballot(), slot())

@@ -67,8 +67,8 @@ fn unready(facts: &Facts, now: Tick) -> Vec<String> {
         };
         if board.assured_until() <= now {
             reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));
-        } else if numbers.status.role == Role::Leader && !numbers.status.has_room {
-            reasons.push(format!("shard {shard}: its disk has no room, appends are refused"));
+        } else if let Some(reason) = &numbers.want_of_room {
+            reasons.push(format!("shard {shard}: {reason}"));
         }
     }
     reasons

@@ -197,7 +197,7 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     }),
     gauge("paxosd_segments", "Segments of the write-ahead log.", |s| s.status.segments),
     gauge("paxosd_journal_bytes", "Bytes of the write-ahead log on disk.", |s| s.status.disk_bytes),
-    gauge("paxosd_has_room", "0 while appends are refused for want of disk space.", |s| {
+    gauge("paxosd_has_room", "0 while this node's disk has no space for another segment.", |s| {
         u64::from(s.status.has_room)
     }),
 ];

@@ -5,6 +5,7 @@
 
 pub mod ctl;
 pub mod history;
+pub mod mounted;
 pub mod node;
 pub mod place;
 #[path = "../poll.rs"]

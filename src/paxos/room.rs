@@ -1,0 +1,96 @@
+//! Space for values on a node's own disk (R11): what is left when the disk is full belongs to votes
+//! and to what an election must settle, so that elections go on.
+
+use super::effects::Effects;
+use super::replica::{Replica, Role};
+use crate::limits::value_room_bytes;
+use crate::types::{NodeId, Tick};
+
+/// What the journal still takes in, as its shard told last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Room {
+    /// Bytes for new values, as [`value_room_bytes`] counts them, without touching the reserve.
+    pub values: u64,
+    /// Bytes for chosen values that a follower learns, without touching what elections need.
+    pub learning: u64,
+    /// Bytes for values that an election must settle, without touching what votes need.
+    pub settling: u64,
+    /// The disk is full: there was no space for another segment.
+    pub short: bool,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { values: u64::MAX, learning: u64::MAX, settling: u64::MAX, short: false }
+    }
+}
+
+impl Room {
+    /// Bytes were used up since.
+    pub(super) fn take(&mut self, bytes: u64) {
+        self.values = self.values.saturating_sub(bytes);
+        self.learning = self.learning.saturating_sub(bytes);
+        self.settling = self.settling.saturating_sub(bytes);
+    }
+}
+
+impl Replica {
+    /// The journal can take in more, or less, than before.
+    pub(super) fn on_room(&mut self, now: Tick, room: Room, fx: &mut Effects) {
+        let more = |of: fn(&Room) -> u64| of(&room) > of(&self.room);
+        let more = more(|r| r.values) || more(|r| r.learning) || more(|r| r.settling);
+        self.room = room;
+        if more {
+            self.feed_learner();
+            self.make_up(now, fx);
+        }
+    }
+
+    /// A value of so many bytes can be accepted; from the reserve where an election waits for it.
+    pub(super) fn has_room_to_accept(&self, bytes: usize, settling: bool) -> bool {
+        let room = if settling { self.room.settling } else { self.room.values };
+        value_room_bytes(bytes) <= room
+    }
+
+    /// A chosen value of so many bytes can be learned.
+    pub(super) fn has_room_to_learn(&self, bytes: usize) -> bool {
+        let settles = matches!(self.role, Role::Candidate(_));
+        let room = if settles { self.room.settling } else { self.room.learning };
+        value_room_bytes(bytes) <= room
+    }
+
+    /// Where this replica leads and full disks leave no accept quorum of the nodes that it reaches:
+    /// those nodes. What is proposed now would wait for space.
+    #[must_use]
+    pub fn full_nodes(&self) -> Option<Vec<NodeId>> {
+        let Role::Leader(leadership) = &self.role else { return None };
+        let mut full: Vec<NodeId> = self.room.short.then_some(self.config.me).into_iter().collect();
+        let mut able = usize::from(!self.room.short);
+        for (node, follower) in &leadership.followers {
+            if self.peers.get(node).is_some_and(|peer| peer.up) {
+                able += usize::from(!follower.is_full());
+                full.extend(follower.is_full().then_some(*node));
+            }
+        }
+        full.sort_unstable();
+        let quorum = self.config.quorums.accept;
+        // Where too few are reached at all, want of space is not what is wrong.
+        (able < quorum && able + full.len() >= quorum).then_some(full)
+    }
+
+    /// The leader that this replica follows said that it takes no appends for want of space.
+    #[must_use]
+    pub fn leader_is_full(&self) -> bool {
+        matches!(self.role, Role::Follower) && self.leader_full
+    }
+
+    /// A leader whose disk is full, while followers that said to have space are enough to go on
+    /// without it. What they have not said does not count: leadership would go round in circles.
+    pub(super) fn should_yield(&self) -> bool {
+        let Role::Leader(leadership) = &self.role else { return false };
+        let able = leadership.followers.iter().filter(|(node, follower)| {
+            follower.has_room == Some(true) && self.peers.get(*node).is_some_and(|peer| peer.up)
+        });
+        self.room.short && able.count() >= self.config.quorums.accept
+    }
+}

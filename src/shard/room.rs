@@ -1,0 +1,84 @@
+//! Full disks, as a shard sees them (R11): appends are refused, all else goes on.
+
+use super::Output;
+use super::core::Shard;
+use crate::journal::ValueRoom;
+use crate::paxos::{self, Room};
+use crate::types::{NodeId, Tick};
+use crate::wire::error::{ErrorCode, WireError};
+
+/// What a shard knows of room, here and at the others.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    /// What the replica was told last of the journal's room.
+    told: Room,
+    /// Nodes whose disks are full, so that no quorum can take an append in.
+    full: Option<Vec<NodeId>>,
+}
+
+impl Shard {
+    /// Tells the replica what its disk still takes, where that has changed.
+    pub(super) fn tell_room(&mut self, now: Tick) {
+        let short = !self.journal.has_room();
+        let ValueRoom { values, learning, settling } = self.journal.value_room();
+        let room = Room { values, learning, settling, short };
+        if room != self.rooms.told {
+            self.rooms.told = room;
+            self.feed(now, paxos::Input::Room(room));
+        }
+    }
+
+    /// Looks at what the others say of their disks, and refuses what waits if it has to.
+    pub(super) fn look_for_room(&mut self, out: &mut Vec<Output>) {
+        let full = self.replica.full_nodes();
+        if full != self.rooms.full {
+            let me = self.options.paxos.me;
+            match &full {
+                Some(nodes) if nodes.iter().any(|node| *node != me) => log::warn!(
+                    "shard {}: full disks leave no quorum ({}): appends are refused until there is \
+                     space",
+                    self.options.shard,
+                    names(nodes)
+                ),
+                // Its own journal has told of the disk already.
+                Some(_) => {}
+                None if matches!(self.replica.role(), paxos::Role::Leader(_)) => {
+                    log::info!("shard {}: a quorum has space again", self.options.shard);
+                }
+                // No longer this node's to tell.
+                None => {}
+            }
+            self.rooms.full = full;
+        }
+        if let Some(error) = self.no_room() {
+            self.refuse_waiting(&error, out);
+        }
+    }
+
+    /// Why no append is taken in; nothing while disks have room.
+    pub(super) fn no_room(&self) -> Option<WireError> {
+        let text = match &self.rooms.full {
+            _ if !self.journal.has_room() => {
+                let me = self.options.paxos.me;
+                format!("the disk of node {me} has no room for another segment")
+            }
+            Some(nodes) => format!("the disks of too many nodes are full: {}", names(nodes)),
+            None => return None,
+        };
+        Some(WireError::new(ErrorCode::DiskFull, text))
+    }
+
+    /// Where this node leads, or follows: why the shard takes no appends for want of space.
+    #[must_use]
+    pub fn want_of_room(&self) -> Option<String> {
+        if matches!(self.replica.role(), paxos::Role::Leader(_)) {
+            return self.no_room().map(|error| error.text);
+        }
+        self.replica.leader_is_full().then(|| "its leader refuses appends: disks are full".into())
+    }
+}
+
+fn names(nodes: &[NodeId]) -> String {
+    let names: Vec<String> = nodes.iter().map(|node| format!("node {node}")).collect();
+    names.join(", ")
+}
