@@ -7,6 +7,9 @@ mod admin;
 mod config;
 mod exits;
 mod floods;
+#[path = "../process/rig/injected.rs"]
+#[allow(dead_code)] // Clusters use more of it.
+mod injected;
 mod peers;
 #[path = "../process/rig/place.rs"]
 #[allow(dead_code)] // Clusters use more of it.
@@ -18,6 +21,4 @@ mod ports;
 mod rig;
 mod runtime;
 mod service;
-#[path = "../process/rig/stalled.rs"]
-mod stalled;
 mod web;

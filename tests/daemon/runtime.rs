@@ -2,9 +2,9 @@
 //! should read its log.
 
 use crate::config::Site;
+use crate::injected::Injected;
 use crate::rig::{Daemon, PATIENCE, Raw, append, said};
 use crate::service::Service;
-use crate::stalled::Stalled;
 use paxosd::wire::client::Reply;
 use rustix::process::Signal;
 use signal_hook::consts::SIGTERM;
@@ -114,7 +114,7 @@ fn the_watchdog_is_fed_while_the_disk_stalls() {
     let (mut raw, _) = Raw::open(&service.site.client, 0);
     let reply = raw.ask_leader(&append("orders", b"before"));
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
-    let stalled = Stalled::of(service.pid());
+    let stalled = Injected::stalled(service.pid());
     let mut bytes = Vec::new();
     paxosd::wire::write_request(&mut bytes, 7, &append("orders", b"into the stall"));
     raw.send(&bytes);

@@ -8,6 +8,7 @@ mod damage;
 mod deaths;
 mod dev;
 mod disk_check;
+mod failing;
 mod full;
 mod load;
 #[path = "../docs/markdown.rs"]

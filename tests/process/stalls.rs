@@ -1,6 +1,6 @@
 //! Disks that stall: a sync that neither fails nor ends.
 
-use crate::rig::stalled::Stalled;
+use crate::rig::injected::Injected;
 use crate::rig::{Cluster, Plan, poll};
 
 /// R21: a leader whose disk stalls hands over and stays alive; the cluster goes on without it, and
@@ -12,7 +12,7 @@ fn r21_a_leader_whose_disk_stalls_hands_over() {
     cluster.ctl(["create", "orders"]).expect(0);
     cluster.wait_ready();
     let old = cluster.leader(0);
-    let stalled = Stalled::of(cluster.node(old).pid());
+    let stalled = Injected::stalled(cluster.node(old).pid());
     // Its followers choose it without the leader's own disk.
     cluster.ctl(["append", "orders", "into the stall"]).expect(0);
     let new = cluster.leader_other_than(0, Some(old));

@@ -5,6 +5,7 @@
 
 pub mod ctl;
 pub mod history;
+pub mod injected;
 pub mod mounted;
 pub mod node;
 pub mod place;
@@ -12,7 +13,6 @@ pub mod place;
 pub mod poll;
 pub mod random;
 pub mod raw;
-pub mod stalled;
 pub mod verdict;
 pub mod writer;
 

@@ -72,19 +72,31 @@ impl Node {
 
     /// `paxosd WORD --config …`, its output in the node's log.
     pub fn command(&self, word: &str) -> Command {
+        self.command_under(&[], word)
+    }
+
+    /// Likewise, as the arguments of another program.
+    fn command_under(&self, other: &[&str], word: &str) -> Command {
         let log = OpenOptions::new().create(true).append(true).open(self.log_path());
         let log = log.expect("the test's own folder takes a file");
         let errors = log.try_clone().expect("a file just opened can be shared");
-        let mut command = clean_command(env!("CARGO_BIN_EXE_paxosd"));
-        command.arg(word).arg("--config").arg(self.config()).stdout(log).stderr(errors);
+        let words = [other, &[env!("CARGO_BIN_EXE_paxosd"), word]].concat();
+        let mut command = clean_command(words[0]);
+        command.args(&words[1..]).arg("--config").arg(self.config()).stdout(log).stderr(errors);
         command
     }
 
     /// Starts it; it need not be ready when this returns.
     #[track_caller]
     pub fn start(&mut self) {
+        self.start_under(&[]);
+    }
+
+    /// Likewise, by a program that becomes it.
+    #[track_caller]
+    pub fn start_under(&mut self, other: &[&str]) {
         assert!(self.process.is_none(), "node {} runs already", self.id);
-        let process = self.command("run").spawn();
+        let process = self.command_under(other, "run").spawn();
         self.process = Some(process.expect("paxosd was built and can be started"));
         self.paused = false;
     }

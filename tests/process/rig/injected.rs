@@ -1,17 +1,26 @@
-//! A disk that stalls: syncs that neither fail nor end.
+//! Disks that stall or fail, by what is put between a process and the system.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
-/// Every sync of a process takes for ever, until this is dropped.
+/// A process whose syncs are tampered with, until this is dropped.
 #[derive(Debug)]
-pub struct Stalled(Child);
+pub struct Injected(Child);
 
-impl Stalled {
-    /// Stalls the syncs of a process from now on.
-    pub fn of(pid: u32) -> Stalled {
+impl Injected {
+    /// Its syncs take for ever.
+    pub fn stalled(pid: u32) -> Injected {
+        Injected::attach(pid, "delay_enter=600000000")
+    }
+
+    /// In each of its threads, the sync of this number from now on fails, and so does what follows.
+    pub fn failing(pid: u32, number: u32) -> Injected {
+        Injected::attach(pid, &format!("error=EIO:when={number}+"))
+    }
+
+    fn attach(pid: u32, how: &str) -> Injected {
         let mut strace = Command::new("strace")
-            .args(["-f", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=600000000"])
+            .args(["-f", "-e", "trace=fdatasync", "-e", &format!("inject=fdatasync:{how}")])
             .args(["-p", &pid.to_string()])
             .stderr(Stdio::piped())
             .spawn()
@@ -22,11 +31,11 @@ impl Stalled {
         assert!(first.contains("attached"), "{first}");
         // Read to the end, or it would stall itself.
         std::thread::spawn(move || said.count());
-        Stalled(strace)
+        Injected(strace)
     }
 }
 
-impl Drop for Stalled {
+impl Drop for Injected {
     fn drop(&mut self) {
         // The process goes on without its tracer.
         let _ = self.0.kill();
