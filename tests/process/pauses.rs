@@ -1,6 +1,9 @@
 //! Nodes that are frozen for a while: what they knew is old when they go on.
 
+use crate::rig::history::{History, Stopwatch};
 use crate::rig::raw::{Raw, append, read};
+use crate::rig::verdict::judge;
+use crate::rig::writer::{Load, RunLog, Writer};
 use crate::rig::{Cluster, Plan, poll};
 use paxosd::wire::client::Reply;
 use std::time::Duration;
@@ -66,4 +69,55 @@ fn a_frozen_follower_does_not_disturb() {
     cluster.wait_ready();
     assert_eq!(epoch(&cluster), Some(before), "an election that nothing called for");
     cluster.wait_same_digest(0);
+}
+
+/// A leader and a follower that stood still for 30 seconds come back: a read that waited in the
+/// leader's socket shows what was acknowledged meanwhile or is refused, nobody is elected because of
+/// them, appends go on without a failure, and both catch up.
+#[test]
+fn r21_half_a_minute_of_standstill_does_no_harm() {
+    let mut cluster = Cluster::up(Plan::small(5));
+    cluster.wait_ready();
+    let log = RunLog { number: 0, name: "orders".to_string() };
+    let mut history = History::default();
+    let watch = Stopwatch::start();
+    let load = Load::start(&cluster, 0, log.clone(), watch);
+    load.wait_more(20);
+    let old = cluster.leader(0);
+    let follower = cluster.follower(0);
+    let mut asked = Raw::open(&cluster.endpoint(old), 0);
+    asked.send(&read("orders", 0, 1)).unwrap();
+    assert!(matches!(asked.answer(), Reply::ReadDone(_)), "the leader reads");
+    cluster.node_mut(follower).pause();
+    cluster.node_mut(old).pause();
+    let new = cluster.leader_other_than(0, Some(old));
+    load.wait_more(20);
+    history.add(load.finish());
+    poll::pass(Duration::from_secs(30));
+    let epoch = |cluster: &Cluster| {
+        let states = cluster.shard_states(0);
+        states.iter().find(|(id, _)| *id == new).map(|(_, state)| state.epoch)
+    };
+    let before = epoch(&cluster).unwrap();
+    let mut writer = Writer::new(1, watch, cluster.patient()).unwrap();
+    let last = writer.append(&log, 1, None).unwrap();
+    asked.send(&read("orders", last.first.0, 0)).unwrap();
+    let load = Load::start(&cluster, 2, log.clone(), watch);
+    cluster.node_mut(old).resume();
+    cluster.node_mut(follower).resume();
+    match asked.answer() {
+        Reply::Error(_) => {}
+        Reply::ReadDone(read) => assert!(read.next > last.first, "a stale read: {read:?}"),
+        other => panic!("no answer to a read: {other:?}"),
+    }
+    load.wait_more(200);
+    cluster.wait_ready();
+    assert_eq!(epoch(&cluster), Some(before), "an election that nothing called for");
+    history.add(load.finish());
+    history.add(writer.history);
+    let refused = history.outcomes().2;
+    assert_eq!(refused, 0, "a pause is no reason to refuse anything");
+    cluster.wait_same_digest(0);
+    let faults = judge(&history, &[cluster.outcome("orders")]);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
