@@ -112,6 +112,16 @@ pub const ACCEPTS_PER_TURN: usize = 64;
 pub const CONN_OUTPUT_BYTES_CEILING: usize = 64 << 20;
 /// Bytes of output queued by one shard for all its clients; past it no client is read from.
 pub const SHARD_OUTPUT_BYTES_MAX: usize = 256 << 20;
+/// Past this many of them, clients that owe are not read from, and those that take nothing are closed.
+pub const SHARD_OUTPUT_BYTES_TIGHT: usize = 128 << 20;
+/// Time for a client to take [`UNREAD_BYTES_MIN`] of its answers, or all of them, in milliseconds (R39).
+pub const UNREAD_MS: u64 = 20_000;
+/// Least bytes of answers that a client takes in that time; slower ones are closed.
+pub const UNREAD_BYTES_MIN: u64 = 256 << 10;
+/// Longest time, in milliseconds, in which a client takes nothing, where answers of others wait too.
+pub const UNREAD_TIGHT_MS: u64 = 1_000;
+/// Likewise where no client can be read from before there is room.
+pub const UNREAD_FULL_MS: u64 = 100;
 /// Bytes of incomplete frames held by one shard; past it, connections that add to them are closed.
 pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
 /// Reads and preparations of one shard that wait for the helper before clients are no longer read.
@@ -159,6 +169,7 @@ const _: () = assert!(LOG_EXIT_MS < STOP_MS);
 // A client that reads its answers is paused long before its connection is closed.
 const _: () = assert!(CONN_OUTPUT_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING);
 // A single largest answer does not close its connection, nor silence a shard.
-const _: () = assert!(CONN_OUTPUT_BYTES_CEILING <= SHARD_OUTPUT_BYTES_MAX);
+const _: () = assert!(CONN_OUTPUT_BYTES_CEILING <= SHARD_OUTPUT_BYTES_TIGHT);
+const _: () = assert!(SHARD_OUTPUT_BYTES_TIGHT < SHARD_OUTPUT_BYTES_MAX);
 // One frame of the largest size can be under way on several connections at once.
 const _: () = assert!(4 * FRAME_BYTES_MAX <= SHARD_INPUT_BYTES_MAX);

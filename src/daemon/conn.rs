@@ -1,7 +1,7 @@
 //! One connection: a socket, the frame that is arriving, the bytes that wait to leave.
 
 use super::exit;
-use crate::limits::{FRAME_BYTES_MAX, FRAME_MS, READ_TURN_BYTES};
+use crate::limits::{FRAME_BYTES_MAX, FRAME_MS, READ_TURN_BYTES, UNREAD_BYTES_MIN, UNREAD_MS};
 use crate::types::Tick;
 use crate::wire::frame::FrameBuffer;
 use mio::net::TcpStream;
@@ -30,6 +30,19 @@ pub struct Conn {
     pub hung_up: bool,
     /// When the frame that is still incomplete began to arrive.
     begun: Option<Tick>,
+    /// How the other side takes what waits for it; nothing while nothing waits.
+    owed: Option<Owed>,
+}
+
+/// Output that waits to be taken.
+#[derive(Clone, Copy, Debug)]
+struct Owed {
+    /// When the present measure began, and what had been taken in all by then.
+    since: Tick,
+    taken_by_then: u64,
+    /// When something was taken last, and what had been taken in all by then.
+    moved_at: Tick,
+    taken: u64,
 }
 
 /// What one read from a socket gave.
@@ -56,6 +69,7 @@ impl Conn {
             readable: true,
             hung_up: false,
             begun: None,
+            owed: None,
         }
     }
 
@@ -114,6 +128,35 @@ impl Conn {
         self.begun.map(|begun| begun.after(FRAME_MS * 1000))
     }
 
+    /// Notes how the other side takes its output, after it was offered to the socket.
+    pub fn note_output(&mut self, now: Tick) {
+        let taken = self.output.taken;
+        if self.output.is_empty() {
+            self.owed = None;
+            return;
+        }
+        let fresh = Owed { since: now, taken_by_then: taken, moved_at: now, taken };
+        let owed = self.owed.get_or_insert(fresh);
+        if taken - owed.taken_by_then >= UNREAD_BYTES_MIN {
+            *owed = fresh;
+        } else if taken > owed.taken {
+            (owed.moved_at, owed.taken) = (now, taken);
+        }
+    }
+
+    /// Since when nothing was taken of what waits.
+    #[must_use]
+    pub fn stands_still_since(&self) -> Option<Tick> {
+        self.owed.map(|owed| owed.moved_at)
+    }
+
+    /// When the other side must have sent or taken more (R39).
+    #[must_use]
+    pub fn deadline(&self) -> Option<Tick> {
+        let unread = self.owed.map(|owed| owed.since.after(UNREAD_MS * 1000));
+        self.frame_deadline().into_iter().chain(unread).min()
+    }
+
     /// Writes as much of the output as the socket takes. True when nothing is left.
     ///
     /// # Errors
@@ -135,6 +178,8 @@ impl Conn {
 pub struct Outgoing {
     bytes: Vec<u8>,
     sent: usize,
+    /// Bytes that the socket ever took.
+    taken: u64,
 }
 
 impl Outgoing {
@@ -169,7 +214,10 @@ impl Outgoing {
             }
             match socket.write(&self.bytes[self.sent..]) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent += count,
+                Ok(count) => {
+                    self.sent += count;
+                    self.taken += count as u64;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.compact();
@@ -179,7 +227,7 @@ impl Outgoing {
             }
         }
         // An idle connection holds no buffer.
-        *self = Outgoing::default();
+        *self = Outgoing { taken: self.taken, ..Outgoing::default() };
         Ok(true)
     }
 

@@ -11,6 +11,7 @@ use super::links::{Index, Links};
 use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
 use super::pin;
+use super::rare::RareLines;
 use super::resolve::Resolver;
 use super::service::Service;
 use super::slow::SlowLines;
@@ -61,6 +62,10 @@ pub struct ShardLoop {
     pub(super) output_bytes: usize,
     /// Requests that took too long.
     pub(super) slow_requests: SlowLines,
+    /// Connections that are closed for what they do.
+    pub(super) closings: RareLines,
+    /// Who takes no answers is looked for no sooner.
+    pub(super) relief_at: Tick,
     disk: Disk,
     bell: Bell,
     letters: Receiver<Letter>,
@@ -129,6 +134,8 @@ impl ShardLoop {
             input_bytes: 0,
             output_bytes: 0,
             slow_requests,
+            closings: RareLines::default(),
+            relief_at: Tick(0),
             disk: parts.disk,
             bell: parts.bell,
             letters: parts.letters,
@@ -181,6 +188,7 @@ impl ShardLoop {
             Some(self.service.shard.next_deadline(now)),
             self.links.next_deadline(),
             self.deadlines.first().map(|(at, _)| *at),
+            self.next_relief(),
             draining,
         ];
         let next = deadlines.into_iter().flatten().min();
@@ -200,6 +208,7 @@ impl ShardLoop {
             self.service.step(clock::now(), Input::Disk(done));
         }
         self.dial();
+        self.relieve(clock::now());
         self.read_ready();
         let now = clock::now();
         self.expire(now);

@@ -94,7 +94,10 @@ impl ShardLoop {
             return true;
         }
         let open = |index: &Index| match self.table.get(*index) {
-            Some(Entry { role: Role::Client(side), conn, .. }) => !side.is_full(conn.output.len()),
+            Some(Entry { role: Role::Client(side), conn, .. }) => {
+                let tight = self.is_tight() && !conn.output.is_empty();
+                !tight && !side.is_full(conn.output.len())
+            }
             Some(_) | None => true,
         };
         !self.clients_paused() && self.ready_clients.iter().any(open)
@@ -129,10 +132,12 @@ impl ShardLoop {
     fn read_client(&mut self, index: Index) -> bool {
         let mut budget = READ_TURN_BYTES;
         loop {
+            let tight = self.is_tight();
             let Some(entry) = self.table.get_mut(index) else { return false };
             let Entry { id, conn, role: Role::Client(side), .. } = entry else { return true };
             let more = conn.readable || !conn.unread.is_empty();
-            if !more || budget == 0 || is_paused(&self.service, conn, side) {
+            let owes = tight && !conn.output.is_empty();
+            if !more || budget == 0 || owes || is_paused(&self.service, conn, side) {
                 return more;
             }
             let unread = std::mem::take(&mut conn.unread);
@@ -157,7 +162,9 @@ impl ShardLoop {
                 self.mark_dirty(index);
             }
             if let Err(reason) = read {
-                log::warn!("connection from {address} closed: {reason}");
+                if let Some(untold) = self.closings.note(now) {
+                    log::warn!("connection from {address} closed: {reason}{untold}");
+                }
                 count(&self.facts.board.counters.client.garbage);
                 self.linger(index, &reason);
                 return true;
@@ -252,6 +259,10 @@ impl ShardLoop {
 
     /// Offers all output to the sockets, one write each.
     pub(super) fn flush_dirty(&mut self) {
+        if self.dirty.is_empty() {
+            return;
+        }
+        let now = clock::now();
         for index in std::mem::take(&mut self.dirty) {
             let Some(entry) = self.table.get_mut(index) else { continue };
             entry.dirty = false;
@@ -260,14 +271,19 @@ impl ShardLoop {
                 Role::Connecting(_) => continue,
                 Role::Client(_) | Role::Peer(_) | Role::Calling(_) | Role::Lingering => {}
             }
-            match entry.conn.flush() {
+            let flushed = entry.conn.flush();
+            entry.conn.note_output(now);
+            match flushed {
                 Ok(true) => {
                     if matches!(entry.role, Role::Lingering) {
                         entry.conn.finish_writing();
                     }
                     self.account(index);
                 }
-                Ok(false) => self.account(index),
+                Ok(false) => {
+                    self.account(index);
+                    self.watch(index);
+                }
                 Err(error) => self.close(index, &format!("cannot be written to: {error}")),
             }
         }
@@ -350,6 +366,8 @@ impl ShardLoop {
 fn deadline_of(entry: &Entry) -> Option<Tick> {
     match entry.deadline {
         Some(deadline) => Some(deadline),
+        // Peers have a bound in bytes instead: a node that stands still for a while keeps its links.
+        None if matches!(entry.role, Role::Client(_)) => entry.conn.deadline(),
         None => entry.conn.frame_deadline(),
     }
 }

@@ -21,4 +21,5 @@ mod ports;
 mod rig;
 mod runtime;
 mod service;
+mod unread;
 mod web;

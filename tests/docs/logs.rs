@@ -73,7 +73,9 @@ fn template(literal: &str) -> String {
             '{' | '}' if rest.peek() == Some(&next) => text.extend(rest.next()),
             '{' => {
                 rest.by_ref().find(|c| *c == '}');
-                text.push('…');
+                if !text.ends_with('…') {
+                    text.push('…');
+                }
             }
             _ => text.push(next),
         }

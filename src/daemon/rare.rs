@@ -1,0 +1,55 @@
+//! Lines that strangers can cause: at most one a second of each kind, with a count of what is left
+//! out, so that nobody fills the log by knocking.
+
+use crate::limits::SLOW_LINE_MS;
+use crate::types::Tick;
+use std::fmt;
+
+/// Decides which of many like lines are said.
+#[derive(Clone, Debug, Default)]
+pub struct RareLines {
+    said_at: Option<Tick>,
+    untold: u64,
+}
+
+impl RareLines {
+    /// Whether a line is to be said now; and what to say at its end of those that were not.
+    pub fn note(&mut self, now: Tick) -> Option<Untold> {
+        if self.said_at.is_some_and(|at| now.since(at) < SLOW_LINE_MS * 1000) {
+            self.untold += 1;
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(Untold(std::mem::take(&mut self.untold)))
+    }
+}
+
+/// How many lines were left out since the last one that was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Untold(u64);
+
+impl fmt::Display for Untold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            untold => write!(f, "; before it {untold} more like it"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One line a second is said, and the next one tells how many were not.
+    #[test]
+    fn lines_are_counted_when_they_come_too_fast() {
+        let mut lines = RareLines::default();
+        let mut said = Vec::new();
+        for ms in [0, 1, 2, 900, 1000, 2500, 2501] {
+            said.extend(lines.note(Tick(ms * 1000)).map(|untold| format!("at {ms}{untold}")));
+        }
+        assert_eq!(said, ["at 0", "at 1000; before it 3 more like it", "at 2500"]);
+        assert_eq!(lines.untold, 1);
+    }
+}

@@ -1,0 +1,67 @@
+//! Answers that clients do not take (R39): each client has a deadline, and all of them together may
+//! not keep the shard from the others.
+
+use super::facts::count;
+use super::links::Index;
+use super::shard_loop::ShardLoop;
+use super::table::{Entry, Role};
+use crate::limits::{
+    SHARD_OUTPUT_BYTES_MAX, SHARD_OUTPUT_BYTES_TIGHT, UNREAD_FULL_MS, UNREAD_TIGHT_MS,
+};
+use crate::types::Tick;
+
+impl ShardLoop {
+    /// So much waits to be taken that who owes is given no more, while the others are served.
+    pub(super) fn is_tight(&self) -> bool {
+        self.output_bytes >= SHARD_OUTPUT_BYTES_TIGHT
+    }
+
+    /// How long a client may take nothing now; as long as its own deadline where nothing is tight.
+    fn patience_ms(&self) -> Option<u64> {
+        match self.output_bytes {
+            SHARD_OUTPUT_BYTES_MAX.. => Some(UNREAD_FULL_MS),
+            SHARD_OUTPUT_BYTES_TIGHT.. => Some(UNREAD_TIGHT_MS),
+            _ => None,
+        }
+    }
+
+    /// When to look again at who takes nothing.
+    pub(super) fn next_relief(&self) -> Option<Tick> {
+        self.is_tight().then_some(self.relief_at)
+    }
+
+    /// Closes clients that take nothing, who owe most first, until there is room for the others.
+    pub(super) fn relieve(&mut self, now: Tick) {
+        let Some(patience_ms) = self.patience_ms().filter(|_| now >= self.relief_at) else {
+            return;
+        };
+        self.relief_at = now.after(UNREAD_FULL_MS * 1000);
+        let stands_still = |index: Index| match self.table.get(index) {
+            Some(Entry { role: Role::Client(_), conn, .. }) => {
+                let still_us = conn.stands_still_since().map_or(0, |since| now.since(since));
+                (still_us >= patience_ms * 1000).then(|| (conn.output.len(), index))
+            }
+            Some(_) | None => None,
+        };
+        let mut still: Vec<(usize, Index)> =
+            self.table.indexes().filter_map(stands_still).collect();
+        still.sort_unstable_by(|a, b| b.cmp(a));
+        for (bytes, index) in still {
+            if !self.is_tight() {
+                break;
+            }
+            let Some(address) = self.table.get(index).map(|entry| entry.conn.address) else {
+                break;
+            };
+            count(&self.facts.board.counters.client.overflowed);
+            let shard = self.service.id;
+            if let Some(untold) = self.closings.note(now) {
+                log::warn!(
+                    "connection from {address} closed: it takes none of the {bytes} bytes that wait \
+                     for it, and shard {shard} has no more room for answers{untold}"
+                );
+            }
+            self.close(index, "its answers are not taken");
+        }
+    }
+}
