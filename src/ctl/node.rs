@@ -116,6 +116,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(code);
         }
     };
+    let runs = matches!(arguments.command, Command::Run(_) | Command::Dev(_));
     let done = match arguments.command {
         Command::Init(file) => init(&file),
         Command::Run(file) => run(&file),
@@ -127,7 +128,12 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            logging::complain(&failure.text);
+            match failure.exit {
+                // What a person typed, or what came of it before there was a node.
+                Exit::Usage | Exit::Config => logging::complain(&failure.text),
+                _ if !runs => logging::complain(&failure.text),
+                Exit::Data | Exit::Invariant | Exit::Disk | Exit::Temporary => failure.say(),
+            }
             ExitCode::from(failure.exit.code())
         }
     };

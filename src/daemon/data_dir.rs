@@ -14,6 +14,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 /// File systems keep this in the root of a fresh volume.
@@ -120,7 +121,11 @@ pub fn initialise(config: &Config) -> Result<Identity, Failure> {
             match error.source.kind() {
                 io::ErrorKind::StorageFull => Failure::new(
                     Exit::Temporary,
-                    format!("{failure}; make room, empty {shown}, and initialise again"),
+                    format!(
+                        "{failure}; {} shards need {} bytes each to begin with, beside the {} bytes \
+                         that min_free_bytes leaves alone: make room, empty {shown}, and initialise again",
+                        config.shards, config.bounds.segment_bytes, config.bounds.min_free_bytes
+                    ),
                 ),
                 _ => failure,
             }
@@ -137,31 +142,37 @@ pub fn initialise(config: &Config) -> Result<Identity, Failure> {
 }
 
 /// Opens a data directory: locked, its identity compared with the configuration, every shard's
-/// journal replayed, all shards at once.
+/// journal replayed, all shards at once. `read_bytes` grows as they get on.
 ///
 /// # Errors
 /// 65 where it is not this node's, with a sentence that says which and what to do; 74 where the
 /// disk fails.
-pub fn open(config: &Config) -> Result<DataDir, Failure> {
+pub fn open(config: &Config, read_bytes: &Arc<AtomicU64>) -> Result<DataDir, Failure> {
     let dir = &config.data_dir;
-    let found = contents(dir).map_err(|error| disk_failure(dir, "cannot be opened", &error))?;
+    let found = contents(dir).map_err(|error| unusable(dir, "cannot be opened", &error))?;
     if found.is_empty() && dir.exists() {
         return Err(identity_failure(IdentityError::Empty { path: dir.clone() }));
     }
     let identity = Identity::read(dir).map_err(identity_failure)?;
     identity.check(dir, config.cluster, config.node, config.shards).map_err(identity_failure)?;
     let lock = lock(dir)?;
-    let shards = replay_all(config, &identity)?;
+    let shards = replay_all(config, &identity, read_bytes)?;
     Ok(DataDir { identity, shards, lock })
 }
 
-fn replay_all(config: &Config, identity: &Identity) -> Result<Vec<OpenShard>, Failure> {
+fn replay_all(
+    config: &Config,
+    identity: &Identity,
+    read_bytes: &Arc<AtomicU64>,
+) -> Result<Vec<OpenShard>, Failure> {
     std::thread::scope(|scope| {
         let start = |shard: u16| {
             let thread = std::thread::Builder::new().name(format!("replay-{shard}"));
-            thread.spawn_scoped(scope, move || replay(config, identity, ShardId(shard))).map_err(
-                |error| Failure::new(Exit::Temporary, format!("no thread to replay in: {error}")),
-            )
+            let read_bytes = Arc::clone(read_bytes);
+            let replay = move || replay(config, identity, ShardId(shard), read_bytes);
+            thread.spawn_scoped(scope, replay).map_err(|error| {
+                Failure::new(Exit::Temporary, format!("no thread to replay in: {error}"))
+            })
         };
         let replays: Vec<_> = (0..config.shards).map(start).collect::<Result<_, _>>()?;
         let joined = replays.into_iter().map(|replay| match replay.join() {
@@ -172,9 +183,19 @@ fn replay_all(config: &Config, identity: &Identity) -> Result<Vec<OpenShard>, Fa
     })
 }
 
-fn replay(config: &Config, identity: &Identity, shard: ShardId) -> Result<OpenShard, Failure> {
+fn replay(
+    config: &Config,
+    identity: &Identity,
+    shard: ShardId,
+    read_bytes: Arc<AtomicU64>,
+) -> Result<OpenShard, Failure> {
     let started = Instant::now();
     let dir = shard_dir(&config.data_dir, shard);
+    if let Err(error) = fs::read_dir(&dir)
+        && is_denied(&error)
+    {
+        return Err(unusable(&dir, "cannot be opened", &error));
+    }
     if !dir.is_dir() {
         let text = format!(
             "{} is missing. Is its disk mounted? It is never made anew: restore it from a copy, and \
@@ -183,10 +204,16 @@ fn replay(config: &Config, identity: &Identity, shard: ShardId) -> Result<OpenSh
         );
         return Err(Failure::new(Exit::Data, text));
     }
-    let storage = Arc::new(FileStorage::new(&dir));
+    let storage = Arc::new(FileStorage::counting(&dir, read_bytes));
     let volume = Volume::new(storage, &dir);
     let opened = recover(volume.storage(), identity, shard, &journal_options(config));
     let (journal, recovered) = opened.map_err(|error| match error {
+        OpenError::Storage(error) if is_denied(&error.source) => {
+            unusable(&dir.join(&error.file), "cannot be used", &error.source)
+        }
+        OpenError::Unopenable { file, source } if is_denied(&source) => {
+            unusable(&dir.join(file), "cannot be opened", &source)
+        }
         OpenError::Storage(error) => volume.failure(&error),
         other => {
             let exit = Exit::of_code(other.exit_code());
@@ -212,7 +239,7 @@ fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
     for finding in &recovered.findings {
         let dir = dir.display();
         match finding.kind {
-            FindingKind::Torn => log::warn!("{dir}/{finding}"),
+            FindingKind::Torn | FindingKind::Mended => log::warn!("{dir}/{finding}"),
             FindingKind::OneCopy | FindingKind::Suspect | FindingKind::Damaged => {
                 log::error!("{dir}/{finding}");
             }
@@ -224,11 +251,12 @@ fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
 fn tally(findings: &[Finding]) -> String {
     let count = |kind| findings.iter().filter(|finding| finding.kind == kind).count();
     format!(
-        "torn {}, suspect {}, damaged {}, one copy lost {}",
+        "torn {}, suspect {}, damaged {}, one copy lost {}, mended {}",
         count(FindingKind::Torn),
         count(FindingKind::Suspect),
         count(FindingKind::Damaged),
-        count(FindingKind::OneCopy)
+        count(FindingKind::OneCopy),
+        count(FindingKind::Mended)
     )
 }
 
@@ -236,13 +264,13 @@ fn lock(dir: &Path) -> Result<DirLock, Failure> {
     DirLock::acquire(dir).map_err(|error| match &error {
         // Nothing to repeat in the hope that it passes: two nodes were given one directory.
         LockError::Held { .. } => Failure::new(Exit::Data, error),
-        LockError::Io { path, source } => disk_failure(path, "cannot be locked", source),
+        LockError::Io { path, source } => unusable(path, "cannot be locked", source),
     })
 }
 
 fn identity_failure(error: IdentityError) -> Failure {
     match &error {
-        IdentityError::Io { path, source } => disk_failure(path, "cannot be used", source),
+        IdentityError::Io { path, source } => unusable(path, "cannot be used", source),
         IdentityError::NoDirectory { .. }
         | IdentityError::Empty { .. }
         | IdentityError::NotPaxosd { .. }
@@ -253,6 +281,24 @@ fn identity_failure(error: IdentityError) -> Failure {
         | IdentityError::Other { .. }
         | IdentityError::Exists { .. } => Failure::new(Exit::of_code(error.exit_code()), error),
     }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+/// What a failed call on something in a data directory that exists means for the process.
+fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
+    if is_denied(error) {
+        let (path, user) = (path.display(), rustix::process::geteuid().as_raw());
+        let text = format!(
+            "{path} {what}: {error}. This process runs as user {user}, to whom all of the data directory \
+             must belong: was the node once initialised or started as another user, such as root? Then \
+             chown -R the data directory"
+        );
+        return Failure::new(Exit::Data, text);
+    }
+    disk_failure(path, what, error)
 }
 
 /// What a failed call on a directory means for the process.

@@ -55,6 +55,16 @@ impl Failure {
     pub fn new(exit: Exit, text: impl fmt::Display) -> Failure {
         Failure { exit, text: text.to_string() }
     }
+
+    /// The last words of a node, where logging has begun; they are out when this returns.
+    pub fn say(&self) {
+        if log::log_enabled!(log::Level::Error) {
+            // Not a log line: it must not be dropped, and must be out before the process ends.
+            super::logging::last_words(&format!("{self} (exit {})", self.exit.code()));
+        } else {
+            super::logging::complain(&self.text);
+        }
+    }
 }
 
 /// Set once, before the process ends on a failure: no thread writes to a socket afterwards (R01).
@@ -69,12 +79,7 @@ pub fn silenced() -> bool {
 /// Ends the whole process at once, from any thread. Nothing leaves the node afterwards, no retry.
 pub fn die(failure: &Failure) -> ! {
     SILENCED.store(true, Ordering::Release);
-    if log::log_enabled!(log::Level::Error) {
-        // Not a log line: it must not be dropped, and must be out before the process ends.
-        super::logging::last_words(&format!("{failure} (exit {})", failure.exit.code()));
-    } else {
-        super::logging::complain(&failure.text);
-    }
+    failure.say();
     std::process::exit(i32::from(failure.exit.code()))
 }
 

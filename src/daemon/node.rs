@@ -88,7 +88,7 @@ pub fn run(
         config.data_dir.display()
     );
     warn_of_exposure(&config);
-    let DataDir { identity, shards, lock } = data_dir::open(&config)?;
+    let DataDir { identity, shards, lock } = data_dir::open(&config, manager.replayed())?;
     let facts = Arc::new(Facts::new(config, identity));
     let front = assemble(&facts, shards, ports, signals)
         .map_err(|error| start_failure("threads and sockets", &error))?;

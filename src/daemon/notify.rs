@@ -14,7 +14,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sd_notify::NotifyState;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The status line is looked at no more often than this.
@@ -29,6 +29,8 @@ const SHARDS_NAMED: usize = 8;
 pub struct Manager {
     serving: Option<Sender<Arc<Facts>>>,
     ready: Arc<AtomicBool>,
+    /// Bytes of the journal that are read.
+    replayed: Arc<AtomicU64>,
 }
 
 impl Manager {
@@ -37,16 +39,23 @@ impl Manager {
     /// # Errors
     /// The system gives no more threads.
     pub fn start() -> io::Result<Manager> {
-        let ready = Arc::new(AtomicBool::new(false));
+        let (ready, replayed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
-            return Ok(Manager { serving: None, ready });
+            return Ok(Manager { serving: None, ready, replayed });
         }
         let (serving, facts) = bounded(1);
         let watchdog = sd_notify::watchdog_enabled();
+        let (teller, read) = (Teller::new(watchdog), Arc::clone(&replayed));
         std::thread::Builder::new()
             .name("notify".to_string())
-            .spawn(move || Teller::new(watchdog).run(&facts))?;
-        Ok(Manager { serving: Some(serving), ready })
+            .spawn(move || teller.run(&facts, &read))?;
+        Ok(Manager { serving: Some(serving), ready, replayed })
+    }
+
+    /// The count of bytes that a replay has read: while it grows, the manager is asked for more time.
+    #[must_use]
+    pub fn replayed(&self) -> &Arc<AtomicU64> {
+        &self.replayed
     }
 
     /// The journal is replayed and the node listens.
@@ -107,11 +116,14 @@ impl Teller {
         Teller { watchdog, status: String::new(), failing: false }
     }
 
-    fn run(mut self, serving: &Receiver<Arc<Facts>>) {
+    fn run(mut self, serving: &Receiver<Arc<Facts>>, replayed: &AtomicU64) {
+        let mut replay = Replay::default();
         let facts = loop {
-            let micros = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
-            let status = NotifyState::Status("replaying the journal");
-            self.tell(&[NotifyState::ExtendTimeoutUsec(micros), status]);
+            let status = replay.status(replayed.load(Ordering::Relaxed));
+            match replay.extension() {
+                Some(more) => self.tell(&[more, NotifyState::Status(&status)]),
+                None => self.tell(&[NotifyState::Status(&status)]),
+            };
             match serving.recv_timeout(EXTENSION / 3) {
                 Ok(facts) => break facts,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -155,6 +167,31 @@ impl Teller {
         }
         self.failing = told.is_err();
         !self.failing
+    }
+}
+
+/// How a replay gets on, as the manager is told of it.
+#[derive(Debug, Default)]
+struct Replay {
+    /// Bytes read when it was looked at last; nothing before that.
+    seen: Option<u64>,
+    /// It stood still since.
+    still: bool,
+}
+
+impl Replay {
+    /// The line for people. A disk that gives nothing shows in it.
+    fn status(&mut self, read_bytes: u64) -> String {
+        self.still = self.seen == Some(read_bytes);
+        self.seen = Some(read_bytes);
+        let stands = if self.still { "; the disk gives nothing more for now" } else { "" };
+        format!("replaying the journal: {} MiB read{stands}", read_bytes >> 20)
+    }
+
+    /// More time, unless it stood still: a start that hangs is the manager's to end.
+    fn extension(&self) -> Option<NotifyState<'static>> {
+        let micros = u32::try_from(EXTENSION.as_micros()).unwrap_or(u32::MAX);
+        (!self.still).then_some(NotifyState::ExtendTimeoutUsec(micros))
     }
 }
 
@@ -239,6 +276,20 @@ mod tests {
         let wanted = "leads 0 of 10 shards, follows in 0; no quorum known for shard \
                       0, 1, 2, 3, 4, 5, 6, 7 and 2 more";
         assert_eq!(status_line(me, 10, &[]), wanted);
+    }
+
+    /// A replay that reads on gets more time each time it is looked at; one that stands still gets
+    /// none until it goes on.
+    #[test]
+    fn a_replay_that_stands_still_gets_no_time() {
+        let mut replay = Replay::default();
+        let mut told = Vec::new();
+        for read in [0, 5 << 20, 5 << 20, 5 << 20, 9 << 20] {
+            let status = replay.status(read);
+            told.push((replay.extension().is_some(), status.contains("nothing more")));
+        }
+        let (on, still) = ((true, false), (false, true));
+        assert_eq!(told, [on, on, still, still, on]);
     }
 
     /// A loop that hangs starves the watchdog; it is fed again when the loop turns.

@@ -161,6 +161,9 @@ impl Facts {
         let head = &seen.head;
         let gravity = self.gravity(head.lsn);
         if !seen.intact {
+            // The file of the hard state says no less than any record of it (C2).
+            let hard = head.kind == RecordKind::HardState;
+            let gravity = if hard { FindingKind::OneCopy } else { gravity };
             let text = format!(
                 "record {} ({:?} of slot {} in ballot {}): its content does not verify",
                 head.lsn, head.kind, head.slot, head.ballot
@@ -228,7 +231,33 @@ impl Facts {
                 holes.entry(found.slot).or_insert(best.location.ballot);
             }
         }
+        self.mend(chosen_upto, &holes);
         Settled { facts: self, chosen_upto, holes }
+    }
+
+    /// What does not verify and was written again since is no damage any more.
+    fn mend(&mut self, chosen_upto: Slot, holes: &BTreeMap<Slot, Ballot>) {
+        let intact = |slot: &Slot| {
+            let best = self.index.best(*slot);
+            !holes.contains_key(slot) && best.is_some_and(|best| best.flags & DAMAGED == 0)
+        };
+        let passed = |first: Lsn| {
+            let lost = self.lost.iter().find(|lost| lost.first == first);
+            holes.is_empty() && lost.is_some_and(|lost| lost.upto <= chosen_upto)
+        };
+        for finding in &mut self.findings {
+            let mended = match (finding.kind, finding.slot, finding.lsns) {
+                (FindingKind::Damaged | FindingKind::Suspect, Some(slot), _) => intact(&slot),
+                (FindingKind::Damaged | FindingKind::Suspect, None, Some((first, _))) => {
+                    passed(first)
+                }
+                (FindingKind::Damaged | FindingKind::Suspect, None, None)
+                | (FindingKind::Mended | FindingKind::OneCopy | FindingKind::Torn, ..) => false,
+            };
+            if mended {
+                finding.kind = FindingKind::Mended;
+            }
+        }
     }
 }
 

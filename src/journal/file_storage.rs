@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Most files kept open: the segments in use and those that readers walk through.
 const OPEN_FILES_MAX: usize = 64;
@@ -24,6 +25,8 @@ pub struct FileStorage {
     dir: PathBuf,
     /// Files are opened for writing too.
     writable: bool,
+    /// Grows with every byte that is read.
+    read_bytes: Arc<AtomicU64>,
     open: Mutex<OpenFiles>,
 }
 
@@ -38,7 +41,13 @@ impl FileStorage {
     /// The journal in this directory, which must exist.
     #[must_use]
     pub fn new(dir: &Path) -> FileStorage {
-        FileStorage { dir: dir.to_path_buf(), writable: true, open: Mutex::default() }
+        FileStorage::counting(dir, Arc::default())
+    }
+
+    /// Likewise, adding the bytes that are read to a count.
+    #[must_use]
+    pub fn counting(dir: &Path, read_bytes: Arc<AtomicU64>) -> FileStorage {
+        FileStorage { dir: dir.to_path_buf(), writable: true, read_bytes, open: Mutex::default() }
     }
 
     /// The same for reading alone: files need not be writable, and the system refuses all writes.
@@ -120,6 +129,7 @@ impl Storage for FileStorage {
     }
 
     fn read_at(&self, name: &str, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_bytes.fetch_add(buf.len() as u64, Ordering::Relaxed);
         self.file(name)?.read_exact_at(buf, offset)
     }
 

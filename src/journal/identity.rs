@@ -44,7 +44,7 @@ pub enum IdentityError {
     /// The directory is empty.
     #[error(
         "the data directory {path} is empty. Is the disk mounted? `paxosd init` is for a node that \
-         never ran; a node whose data is gone must be replaced"
+         never ran. A node whose data is gone stays down: its peers would refuse a new one in its place"
     )]
     Empty {
         /// The directory.
@@ -95,15 +95,13 @@ pub enum IdentityError {
     },
     /// The directory belongs to another cluster, node or number of shards.
     #[error(
-        "the data directory {path} belongs to {what} {found}, the configuration says {expected}; \
+        "the data directory {path} belongs to {found}, the configuration says {expected}; \
          point the configuration at this node's own directory"
     )]
     Other {
         /// The directory.
         path: PathBuf,
-        /// What differs.
-        what: &'static str,
-        /// As found.
+        /// What differs, as found.
         found: String,
         /// As configured.
         expected: String,
@@ -226,7 +224,7 @@ impl Identity {
     /// Compares the identity found in `dir` with the configuration.
     ///
     /// # Errors
-    /// Names the first thing that differs.
+    /// Names all that differs.
     pub fn check(
         &self,
         dir: &Path,
@@ -238,16 +236,23 @@ impl Identity {
             ("cluster", self.cluster.to_string(), cluster.to_string()),
             ("node", self.node.to_string(), node.to_string()),
         ];
-        match pairs.into_iter().find(|(_, found, expected)| found != expected) {
-            None if self.shards != shards => Err(IdentityError::Shards {
+        let differ: Vec<_> =
+            pairs.iter().filter(|(_, found, expected)| found != expected).collect();
+        let all = |of: fn(&(&str, String, String)) -> String| {
+            differ.iter().map(|pair| of(pair)).collect::<Vec<_>>().join(", ")
+        };
+        match differ.len() {
+            0 if self.shards != shards => Err(IdentityError::Shards {
                 path: dir.to_path_buf(),
                 found: self.shards,
                 expected: shards,
             }),
-            None => Ok(()),
-            Some((what, found, expected)) => {
-                Err(IdentityError::Other { path: dir.to_path_buf(), what, found, expected })
-            }
+            0 => Ok(()),
+            _ => Err(IdentityError::Other {
+                path: dir.to_path_buf(),
+                found: all(|(what, found, _)| format!("{what} {found}")),
+                expected: all(|(what, _, expected)| format!("{what} {expected}")),
+            }),
         }
     }
 

@@ -70,6 +70,8 @@ pub struct Finding {
 /// Kinds of findings, by rising gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
+    /// Does not verify, and what it held was written again since: nothing is missing.
+    Mended,
     /// One of two copies is lost, the other serves: nothing is missing.
     OneCopy,
     /// A tail was cut (C11).
@@ -83,6 +85,7 @@ pub enum FindingKind {
 impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            FindingKind::Mended => "mended",
             FindingKind::OneCopy => "one copy lost",
             FindingKind::Torn => "torn",
             FindingKind::Suspect => "suspect",
@@ -114,7 +117,11 @@ pub struct Stats {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Nothing is there.
-    #[error("the shard's directory holds no journal; initialise the node with `paxosd init`")]
+    #[error(
+        "the shard's directory holds no journal. Is its disk mounted? It is never made anew: restore it \
+         from a copy, and keep the rest of the data directory; see docs/OPERATIONS.md, \"Data is \
+         damaged\""
+    )]
     NotFormatted,
     /// A file that must be there is missing.
     #[error("{file} is missing; keep the directory; see docs/OPERATIONS.md, \"Data is damaged\"")]
@@ -158,7 +165,10 @@ pub enum OpenError {
         known: u16,
     },
     /// A file belongs to another cluster, node, incarnation, shard or segment.
-    #[error("{file} belongs to {found}, this is {expected}; it was copied from elsewhere")]
+    #[error(
+        "{file} belongs to {found}, this is {expected}; it was copied from elsewhere: put this node's \
+         own file back"
+    )]
     Foreign {
         /// The file.
         file: String,
@@ -170,7 +180,8 @@ pub enum OpenError {
     /// Neither copy of the hard state verifies: what was promised is unknown (C12).
     #[error(
         "{file}: neither copy of the hard state verifies ({first}; {second}); \
-             this node must not vote: replace it"
+             without what it promised the node must not vote: leave it stopped and keep the directory; \
+             see docs/OPERATIONS.md, \"Data is damaged\""
     )]
     HardStateLost {
         /// The file.

@@ -308,14 +308,16 @@ impl Shard {
         let mut text = match stop {
             Stop::RolledBack { witness, seen, held } => format!(
                 "shard {shard}: this disk is older than what it acknowledged: node {witness} saw \
-                 LSN {seen}, the disk holds {held}; replace this node"
+                 LSN {seen}, the disk holds {held}. Give it back its newest state, or leave it stopped; \
+                 see docs/OPERATIONS.md, \"Backup\""
             ),
             Stop::Unsettled { slot } => format!(
                 "shard {shard}: slot {slot} is damaged here and no peer has a good copy; keep the \
                  directory; see docs/OPERATIONS.md, \"Data is damaged\""
             ),
         };
-        for finding in &self.findings {
+        let damaged = matches!(stop, Stop::Unsettled { .. });
+        for finding in self.findings.iter().filter(|_| damaged) {
             text.push_str("\n  ");
             text.push_str(finding);
         }

@@ -46,7 +46,11 @@ pub enum DecodeError {
         found: u64,
     },
     /// A greeting does not start as one.
-    #[error("the greeting starts with {found:02x?}, not with {wanted:02x?}")]
+    #[error(
+        "the greeting starts with \"{}\", not with \"{}\"",
+        found.escape_ascii(),
+        wanted.escape_ascii()
+    )]
     Magic {
         /// The bytes found.
         found: [u8; 4],

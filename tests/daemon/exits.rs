@@ -4,6 +4,8 @@ use crate::config::Site;
 use crate::rig::{Daemon, Raw, paxosd, run, said};
 use signal_hook::consts::{SIGCONT, SIGINT, SIGSTOP, SIGTERM};
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 
 /// Usage errors exit 64; help and version are no errors.
 #[test]
@@ -108,6 +110,62 @@ fn r27_run_refuses_what_is_not_its_own() {
     fs::rename(site.data().join("shard-000"), site.data().join("elsewhere")).unwrap();
     refused(&site, &[], "shard-000 is missing");
     assert!(!site.data().join("shard-000").exists());
+}
+
+/// A data directory that was once used as another user is refused with the file's name and what to
+/// do; it is neither the disk's failure nor worth a restart.
+#[test]
+#[ignore = "needs root: runs a node as another user"]
+fn files_of_another_user_exit_65() {
+    const NOBODY: u32 = 65_534;
+    let site = Site::new(1);
+    assert_eq!(run(&["init", "--config", site.file()], &[]).status.code(), Some(0));
+    let data = site.data();
+    let home = data.parent().unwrap();
+    fs::set_permissions(home, fs::Permissions::from_mode(0o755)).unwrap();
+    let shard = data.join("shard-000");
+    let segment = shard.join("segment-00000000000000000001.wal");
+    let mut all = vec![data.clone(), data.join("identity"), data.join("lock"), shard.clone()];
+    all.extend([shard.join("hard-state"), segment]);
+    let give = |to: u32, path: &std::path::Path| chown(path, Some(to), Some(to)).unwrap();
+    for kept in &all {
+        all.iter().for_each(|path| give(NOBODY, path));
+        give(0, kept);
+        let mode = fs::metadata(kept).unwrap().permissions().mode();
+        fs::set_permissions(kept, fs::Permissions::from_mode(mode & 0o700)).unwrap();
+        let mut command = paxosd();
+        command.args(["run", "--config", site.file()]).uid(NOBODY).gid(NOBODY);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(65), "{kept:?}: {output:?}");
+        let said = said(&output);
+        assert!(said.contains(kept.to_str().unwrap()), "{kept:?} is not named: {said}");
+        assert!(said.contains("chown -R") && said.contains("user 65534"), "{said}");
+    }
+}
+
+/// R27: a directory of another cluster and another node is said to be both; an empty directory in
+/// place of a shard's is taken for a disk that is not mounted, not for one to be initialised.
+#[test]
+fn r27_all_that_differs_is_said() {
+    let site = Site::new(1);
+    assert_eq!(run(&["init", "--config", site.file()], &[]).status.code(), Some(0));
+    let text = site.text().replace("node_id = 1", "node_id = 2").replace("id = 1", "id = 2");
+    fs::write(site.file(), &text).unwrap();
+    let cluster = [("PAXOSD_CLUSTER_ID", "00000000000000000000000000000001")];
+    let output = run(&["run", "--config", site.file()], &cluster);
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    let said_so = said(&output);
+    for part in ["node 1", "node 2", "cluster 5ca1ab1e", "cluster 00000000"] {
+        assert!(said_so.contains(part), "{part}: {said_so}");
+    }
+    fs::write(site.file(), site.text()).unwrap();
+    fs::rename(site.data().join("shard-000"), site.data().join("elsewhere")).unwrap();
+    fs::create_dir(site.data().join("shard-000")).unwrap();
+    let output = run(&["run", "--config", site.file()], &[]);
+    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert!(said(&output).contains("Is its disk mounted?"), "{output:?}");
+    assert!(said(&output).contains("(exit 65)"), "{output:?}");
+    assert!(!said(&output).contains("paxosd init"), "{output:?}");
 }
 
 /// Two processes never share a data directory.

@@ -34,7 +34,7 @@ fn started_means_replayed_and_listening() {
     let log = service.log();
     let replayed = log.lines().filter(|line| line.contains("shard 0: replayed ")).count();
     assert_eq!(replayed, 1, "{log}");
-    assert!(log.contains("torn 0, suspect 0, damaged 0, one copy lost 0"), "{log}");
+    assert!(log.contains("torn 0, suspect 0, damaged 0, one copy lost 0, mended 0"), "{log}");
 }
 
 /// The status follows what the node does.

@@ -110,6 +110,33 @@ fn a_damaged_follower_repairs_or_refuses() {
     assert_eq!(judge(&history, &[cluster.outcome("orders")]), Vec::<String>::new());
 }
 
+/// What a follower fetched again from its peers is no damage any more: its later starts and `verify`
+/// say that it is mended, which is a note.
+#[test]
+fn what_was_fetched_again_is_mended() {
+    let mut cluster = Cluster::up(Plan::small(3));
+    cluster.ctl(["append", "orders", "an entry of some length", "--create"]).expect(0);
+    cluster.ctl(["append", "orders", "another"]).expect(0);
+    cluster.wait_ready();
+    let follower = cluster.follower(0);
+    cluster.node_mut(follower).stop();
+    let data = cluster.node(follower).data();
+    find(&cluster.node(follower).journal(0), b"an entry of some length").turn();
+    let verify = || crate::rig::ctl::paxosctl(["verify", data.to_str().unwrap()]);
+    verify().expect(11).says("damaged");
+    cluster.node_mut(follower).start();
+    poll::until("the damaged slot is settled", || {
+        cluster.node(follower).log().contains("0 damaged slots left").then_some(())
+    });
+    cluster.node_mut(follower).stop();
+    verify().expect(0).says("mended");
+    cluster.node_mut(follower).start();
+    cluster.wait_ready();
+    let log = cluster.node(follower).log();
+    let last = log.lines().rfind(|line| line.contains("replayed ")).unwrap();
+    assert!(last.contains("damaged 0") && last.contains("mended 1"), "{last}");
+}
+
 /// A node without peers has nobody to mend it: a value that does not verify ends its start with 65,
 /// file and offset, and nothing in its directory is changed. Of a header there is a second copy.
 #[test]

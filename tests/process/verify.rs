@@ -116,7 +116,7 @@ fn r04_damaged_torn_and_one_copy_are_told_apart() {
 
     let value = find(&file, b"day 3: nothing");
     flip(&file, value);
-    verify(&data, &[]).expect(11).says(&name).says("damaged").says("good copies");
+    verify(&data, &[]).expect(11).says(&name).says("damaged").says("keep the directory");
     let found = json(verify(&data, &["-o", "json"]).expect(11));
     let finding = &found["checked"][0]["findings"][0];
     assert_eq!((&finding["kind"], &finding["file"]), (&"damaged".into(), &name.as_str().into()));

@@ -45,6 +45,8 @@ struct Checked {
 enum State {
     /// Every copy of everything verifies.
     Clean,
+    /// What does not verify was written again since; nothing is missing.
+    Mended,
     /// Of something one copy is lost; nothing is missing.
     OneCopy,
     /// The end of a batch that was never acknowledged would be cut off.
@@ -61,6 +63,7 @@ impl State {
     fn word(self) -> &'static str {
         match self {
             State::Clean => "clean",
+            State::Mended => "mended",
             State::OneCopy => "one copy lost",
             State::Torn => "torn",
             State::Refused => "refused",
@@ -79,11 +82,14 @@ impl Checked {
                 match worst {
                     Some(FindingKind::Damaged) => State::Damaged,
                     Some(FindingKind::Suspect) => State::Suspect,
-                    Some(FindingKind::Torn | FindingKind::OneCopy) | None if missing => {
+                    Some(FindingKind::Torn | FindingKind::OneCopy | FindingKind::Mended) | None
+                        if missing =>
+                    {
                         State::Damaged
                     }
                     Some(FindingKind::Torn) => State::Torn,
                     Some(FindingKind::OneCopy) => State::OneCopy,
+                    Some(FindingKind::Mended) => State::Mended,
                     None => State::Clean,
                 }
             }
@@ -253,8 +259,8 @@ fn verdict(checked: &[Checked]) -> Result<(), Failure> {
     let mut texts = Vec::new();
     if let Some(shards) = of(State::Damaged) {
         texts.push(format!(
-            "{shards}: what was durable does not verify; keep the directory as it is: good copies \
-             are on the other nodes"
+            "{shards}: what was durable does not verify or is gone; keep the directory as it is, and \
+             see docs/OPERATIONS.md, \"Data is damaged\""
         ));
     }
     if let Some(shards) = of(State::Suspect) {

@@ -139,6 +139,7 @@ fn shard_value(shard: &Checked) -> Value {
         "suspect": shard.count(FindingKind::Suspect),
         "torn": shard.count(FindingKind::Torn),
         "one_copy": shard.count(FindingKind::OneCopy),
+        "mended": shard.count(FindingKind::Mended),
         "segments": shard.segments,
         "file_bytes": shard.file_bytes,
         "error": shard.found.as_ref().err().map(ToString::to_string),
