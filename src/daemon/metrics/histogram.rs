@@ -5,9 +5,9 @@ use std::time::Duration;
 
 /// Upper bounds of the buckets, in microseconds, each included: from a fast device without a
 /// barrier to one that is about to be given up. What is longer has a bucket of its own.
-pub const BOUNDS_US: [u64; 16] = [
-    100, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 50_000, 100_000, 500_000,
-    1_000_000, 10_000_000,
+pub const BOUNDS_US: [u64; 19] = [
+    100, 200, 300, 500, 750, 1_000, 2_000, 3_000, 5_000, 10_000, 20_000, 50_000, 100_000, 250_000,
+    500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000,
 ];
 
 /// How long something took, in fixed buckets.
