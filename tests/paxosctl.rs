@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test says by failing what went wrong")]
 
 mod mock_cluster;
+#[path = "paxosctl/silence.rs"]
+mod silence;
 
 use mock_cluster::{Act, MockCluster};
 use paxosd::client::{ErrorCode, WireError};

@@ -48,6 +48,7 @@ fn look(
     ready: bool,
     allowed: Duration,
 ) -> Result<Option<String>, Failure> {
+    let since = Instant::now();
     let mut found = match client.take() {
         Some(found) => found,
         None => {
@@ -58,7 +59,7 @@ fn look(
             }
         }
     };
-    found.set_timeout(allowed);
+    found.end_all_within(since, allowed);
     let wrong = judge(&mut found, ready);
     *client = Some(found);
     Ok(wrong)
