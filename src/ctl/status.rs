@@ -313,6 +313,8 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "segments": state.segments,
         "disk_bytes": state.disk_bytes,
         "has_room": state.has_room,
+        "syncs": state.syncs,
+        "sync_us": state.sync_us,
     })
 }
 
