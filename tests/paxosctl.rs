@@ -6,6 +6,8 @@
 mod mock_cluster;
 #[path = "paxosctl/silence.rs"]
 mod silence;
+#[path = "paxosctl/terminal.rs"]
+mod terminal;
 
 use mock_cluster::{Act, MockCluster};
 use paxosd::client::{ErrorCode, WireError};
