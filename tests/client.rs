@@ -7,7 +7,7 @@ mod mock_cluster;
 use mock_cluster::{Act, MockCluster};
 use paxosd::client::*;
 use paxosd::types::Index;
-use paxosd::wire::client::{Reply, Request};
+use paxosd::wire::client::Request;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -124,7 +124,7 @@ fn a_new_leader_is_discovered() {
 /// its answer was lost; nor is a create or a delete.
 #[test]
 fn r32_an_unknown_outcome_is_never_sent_again() {
-    let lost = || Act::Reply(Reply::Error(WireError::new(ErrorCode::LeadershipLost, "deposed")));
+    let lost = || Act::Refuse(WireError::new(ErrorCode::LeadershipLost, "deposed"));
     let ways: [fn() -> Act; 4] =
         [|| Act::Close, || Act::UsualThenClose, || Act::Silence, || Act::Garbage];
     for way in ways.into_iter().chain([lost as fn() -> Act]) {
@@ -162,9 +162,7 @@ fn reads_are_asked_again() {
     cluster.script(|seen, _| match (&seen.request, seen.nth) {
         (Request::Read(_), 0) => Act::Close,
         (Request::Read(_), 1) => Act::Silence,
-        (Request::Read(_), 2) => {
-            Act::Reply(Reply::Error(WireError::new(ErrorCode::LeadershipLost, "deposed")))
-        }
+        (Request::Read(_), 2) => Act::Refuse(WireError::new(ErrorCode::LeadershipLost, "deposed")),
         _ => Act::Usual,
     });
     let read = client.read("x", Index(0), ReadOptions::default()).unwrap();
@@ -179,9 +177,7 @@ fn refusals_that_may_be_retried_are() {
     client.create("x").unwrap();
     let codes = [ErrorCode::NoQuorum, ErrorCode::NotReady, ErrorCode::Overloaded];
     cluster.script(move |seen, _| match (&seen.request, codes.get(seen.nth)) {
-        (Request::Append(_), Some(code)) => {
-            Act::Reply(Reply::Error(WireError::new(*code, "later")))
-        }
+        (Request::Append(_), Some(code)) => Act::Refuse(WireError::new(*code, "later")),
         _ => Act::Usual,
     });
     client.append("x", ["hello"]).unwrap();

@@ -7,7 +7,7 @@ mod mock_cluster;
 use mock_cluster::{Act, MockCluster};
 use paxosd::client::*;
 use paxosd::types::Index;
-use paxosd::wire::client::{Reply, Request};
+use paxosd::wire::client::Request;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use std::time::Duration;
@@ -116,9 +116,7 @@ fn those_behind_a_failure_are_not_executed() {
     let cluster = MockCluster::start(1, 1);
     let mut client = client(&cluster);
     cluster.script(|seen, _| match (&seen.request, seen.nth) {
-        (Request::Append(_), 3) => {
-            Act::Reply(Reply::Error(WireError::new(ErrorCode::TooLarge, "too large")))
-        }
+        (Request::Append(_), 3) => Act::Refuse(WireError::new(ErrorCode::TooLarge, "too large")),
         _ => Act::Usual,
     });
     let mut appender = client.appender("x", WINDOW).unwrap();
@@ -303,7 +301,7 @@ fn a_failed_read_stands_for_itself() {
     push_all(&mut client.appender("x", WINDOW).unwrap(), 10);
     cluster.script(|seen, _| match &seen.request {
         Request::Read(read) if read.from == Index(3) => {
-            Act::Reply(Reply::Error(WireError::new(ErrorCode::Damaged, "as the test wants it")))
+            Act::Refuse(WireError::new(ErrorCode::Damaged, "as the test wants it"))
         }
         _ => Act::Usual,
     });

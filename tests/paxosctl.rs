@@ -4,10 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test says by failing what went wrong")]
 
 mod mock_cluster;
+#[path = "paxosctl/silence.rs"]
+mod silence;
+#[path = "paxosctl/terminal.rs"]
+mod terminal;
 
 use mock_cluster::{Act, MockCluster};
 use paxosd::client::{ErrorCode, WireError};
-use paxosd::wire::client::{Reply, Request};
+use paxosd::wire::client::Request;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -51,7 +55,7 @@ fn run_at(endpoints: &[String], line: &str, input: &[u8]) -> Ran {
 fn refuse(cluster: &MockCluster, code: ErrorCode, wanted: fn(&Request) -> bool) {
     cluster.script(move |seen, _| {
         if wanted(&seen.request) {
-            return Act::Reply(Reply::Error(WireError::new(code, "as the test wants it")));
+            return Act::Refuse(WireError::new(code, "as the test wants it"));
         }
         Act::Usual
     });
@@ -131,7 +135,7 @@ fn a_failed_line_is_named() {
     run(&cluster, "create x", b"");
     cluster.script(|seen, _| match (&seen.request, seen.nth) {
         (Request::Append(_), 2) => {
-            Act::Reply(Reply::Error(WireError::new(ErrorCode::UnknownLog, "deleted just now")))
+            Act::Refuse(WireError::new(ErrorCode::UnknownLog, "deleted just now"))
         }
         _ => Act::Usual,
     });

@@ -15,7 +15,7 @@ use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
 use crate::wire::hello::Limits;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A blocking client of one cluster. It keeps one connection per shard it uses; a program that
 /// wants more connections makes more clients.
@@ -24,6 +24,10 @@ pub struct Client {
     pub(super) options: ClientOptions,
     pub(super) routes: Routes,
     pub(super) limits: Limits,
+    /// When all operations together must have ended; none when each has its own time.
+    whole: Option<Deadline>,
+    /// Nobody has looked at the members since the last map came.
+    pub(super) map_is_new: bool,
     links: BTreeMap<(ShardId, Target), Link>,
     /// Which of the known nodes answers local reads: the endpoints as given come first.
     local_turn: usize,
@@ -79,8 +83,8 @@ impl Client {
     ) -> Result<Result<Client, Vec<(String, ClientError)>>, ClientError> {
         let mut client = Client::unconnected(options)?;
         let mut failed = Vec::new();
+        let tries = client.tries(Operation::of(&Request::Map), Duration::ZERO);
         for _ in 0..client.options.endpoints.len() {
-            let tries = client.tries(Operation::of(&Request::Map), Duration::ZERO);
             match client.refresh(&tries.deadline()) {
                 Ok(_) => return Ok(Ok(client)),
                 Err(fault) => {
@@ -101,6 +105,8 @@ impl Client {
             routes: Routes::new(options.endpoints.clone(), cluster),
             options,
             limits: LIMITS_UNKNOWN,
+            whole: None,
+            map_is_new: false,
             links: BTreeMap::new(),
             local_turn: 0,
             seed: entropy(),
@@ -120,9 +126,23 @@ impl Client {
         self.routes.shards()
     }
 
-    /// Sets how long operations from now on may take ([`ClientOptions::timeout`]).
+    /// Sets how long each operation from now on may take ([`ClientOptions::timeout`]).
     pub fn set_timeout(&mut self, timeout: Duration) {
         self.options.timeout = timeout;
+        self.whole = None;
+    }
+
+    /// All operations from now on end together, `timeout` after `since`, until
+    /// [`Client::set_timeout`] gives each its own time again.
+    pub fn end_all_within(&mut self, since: Instant, timeout: Duration) {
+        self.options.timeout = timeout;
+        self.whole = Some(Deadline::since(since, timeout));
+    }
+
+    /// How long an operation that begins now may take.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.whole.map_or(self.options.timeout, |whole| whole.remaining().unwrap_or_default())
     }
 
     /// How long operations may take.
@@ -140,7 +160,8 @@ impl Client {
     /// The attempts of a new operation, which may take the usual time and `wait`.
     pub(super) fn tries(&mut self, operation: Operation, wait: Duration) -> Tries {
         self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
-        Tries::new(operation, self.options.timeout.saturating_add(wait), self.seed)
+        let own = || Deadline::after(self.options.timeout.saturating_add(wait));
+        Tries::new(operation, self.whole.unwrap_or_else(own), self.seed)
     }
 
     /// A chain number that this client has not used lately.
@@ -180,7 +201,7 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(Setback::Final(outcome, fault)) => return Err(tries.fail(outcome, fault)),
                 Err(Setback::Again(fault, pause)) => {
-                    if !errand.wait.is_zero() {
+                    if !errand.wait.is_zero() && self.whole.is_none() {
                         // Waiting for an entry was no failure: what follows has the usual time.
                         tries.restart_once(self.options.timeout);
                     }
@@ -329,7 +350,8 @@ impl Client {
                     nodes[self.local_turn % nodes.len()].clone()
                 }
             };
-            let link = self.connect_to(&address, shard, deadline).inspect_err(|_| {
+            let attempt = self.share(&address, deadline);
+            let link = self.connect_to(&address, shard, &attempt).inspect_err(|_| {
                 if target == Target::Any {
                     self.local_turn += 1;
                 }
@@ -354,16 +376,21 @@ impl Client {
         }
     }
 
+    /// The time that the attempt on a node may take.
+    fn share(&self, address: &str, deadline: &Deadline) -> Deadline {
+        deadline.share(self.options.attempt_timeout, self.routes.to_ask(address))
+    }
+
     /// Connects to a node and remembers how that went.
     pub(super) fn connect_to(
         &mut self,
         address: &str,
         shard: ShardId,
-        deadline: &Deadline,
+        attempt: &Deadline,
     ) -> Result<Link, Fault> {
         let hello = hello(shard, self.routes.cluster(), &self.options.name);
-        let link = Link::open(address, &hello, &deadline.attempt(self.options.attempt_timeout))
-            .inspect_err(|_| self.routes.failed(address))?;
+        let link =
+            Link::open(address, &hello, attempt).inspect_err(|_| self.routes.failed(address))?;
         self.routes.answered(address);
         Ok(link)
     }
@@ -371,11 +398,11 @@ impl Client {
     /// Fetches the map from the next node; returns which one that was.
     pub(super) fn refresh(&mut self, deadline: &Deadline) -> Result<String, Fault> {
         let address = self.routes.next_node();
-        let mut link = self.connect_to(&address, NO_SHARD, deadline)?;
+        let attempt = self.share(&address, deadline);
+        let mut link = self.connect_to(&address, NO_SHARD, &attempt)?;
         let limits = link.greeted().limits;
-        let patience = deadline.attempt(self.options.attempt_timeout);
         let answer = link
-            .call(&Request::Map, &patience, Stage::Leader)
+            .call(&Request::Map, &attempt, Stage::Leader)
             .inspect_err(|_| self.routes.failed(&address))?;
         let Reply::Map(map) = answer.reply else {
             unreachable!("a session gives no answer of another kind than the request's")
@@ -386,6 +413,7 @@ impl Client {
         }
         self.routes.learn_map(&map);
         self.limits = limits;
+        self.map_is_new = true;
         Ok(address)
     }
 }

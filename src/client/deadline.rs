@@ -27,6 +27,18 @@ impl Deadline {
         Deadline { start: Instant::now(), allowed }
     }
 
+    /// A deadline `allowed` from `start`.
+    #[must_use]
+    pub fn since(start: Instant, allowed: Duration) -> Deadline {
+        Deadline { start, allowed }
+    }
+
+    /// How long the operation had in all.
+    #[must_use]
+    pub fn allowed(&self) -> Duration {
+        self.allowed
+    }
+
     /// What is left, or `None` once the deadline has passed.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
@@ -49,6 +61,15 @@ impl Deadline {
     #[must_use]
     pub fn attempt(&self, allowed: Duration) -> Deadline {
         Deadline::after(allowed.min(self.remaining().unwrap_or(Duration::ZERO)))
+    }
+
+    /// A deadline for the attempt on one of so many nodes that are still to be asked: as
+    /// [`Deadline::attempt`], but no more than its share of what is left, so that those that are
+    /// silent leave time for the others.
+    #[must_use]
+    pub fn share(&self, allowed: Duration, nodes: usize) -> Deadline {
+        let nodes = u32::try_from(nodes).unwrap_or(u32::MAX).max(1);
+        self.attempt(allowed.min(self.remaining().unwrap_or(Duration::ZERO) / nodes))
     }
 }
 
@@ -126,5 +147,19 @@ mod tests {
         // Sleeps because the passing of time itself is what is tested.
         std::thread::sleep(Duration::from_millis(25));
         assert!(whole.has_passed() && whole.attempt(Duration::from_secs(9)).has_passed());
+        assert!(whole.share(Duration::from_secs(9), 1).has_passed());
+    }
+
+    /// Nodes that are all silent have equal shares of the time, none more than one attempt may take.
+    #[test]
+    fn each_node_has_its_share() {
+        let hour = Duration::from_secs(3600);
+        let whole = Deadline::after(hour);
+        for nodes in [0, 1, 2, 3, 15] {
+            let share = whole.share(hour, nodes).allowed();
+            let wanted = hour / u32::try_from(nodes.max(1)).expect("a small number");
+            assert!(share <= wanted && share > wanted * 9 / 10, "{share:?} for 1 of {nodes}");
+        }
+        assert_eq!(whole.share(Duration::from_secs(1), 3).allowed(), Duration::from_secs(1));
     }
 }

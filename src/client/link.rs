@@ -2,20 +2,19 @@
 
 use super::deadline::Deadline;
 use super::error::{Cause, ProtocolError, Stage};
+use super::resolve::resolve;
 use super::session::{Answer, Session};
 use crate::types::ShardId;
 use crate::wire::client::{Reply, Request};
 use crate::wire::hello::{Hello, HelloReply};
 use rustix::net::{RecvFlags, recv};
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 64 << 10;
-/// Addresses of one name that are tried.
-const ADDRESSES_MAX: usize = 8;
 /// A socket is told to wait for at most this long at a time, so that it need not be told anew for
 /// every request: the deadline is looked at in between.
 const SOCKET_WAIT: Duration = Duration::from_millis(500);
@@ -52,11 +51,8 @@ impl Link {
     /// [`Fault`] at the stages resolve, connect and hello.
     pub fn open(endpoint: &str, hello: &Hello, deadline: &Deadline) -> Result<Link, Fault> {
         let fault = |stage, cause| Fault { stage, endpoint: endpoint.to_string(), cause };
-        let addresses: Vec<SocketAddr> = endpoint
-            .to_socket_addrs()
-            .map_err(|source| fault(Stage::Resolve, io_cause("cannot resolve the name", source)))?
-            .take(ADDRESSES_MAX)
-            .collect();
+        let addresses =
+            resolve(endpoint, deadline).map_err(|cause| fault(Stage::Resolve, cause))?;
         let mut last = fault(Stage::Resolve, Cause::NoAddress);
         for address in addresses {
             let Some(left) = deadline.remaining() else {
@@ -306,6 +302,7 @@ fn is_pause(error: &io::Error) -> bool {
     )
 }
 
-fn io_cause(doing: &'static str, source: io::Error) -> Cause {
+/// What the operating system refused.
+pub(super) fn io_cause(doing: &'static str, source: io::Error) -> Cause {
     Cause::Io { doing, source }
 }

@@ -1,4 +1,6 @@
-//! The blocking client library: `std::net`, no threads, every wait with a deadline.
+//! The blocking client library: `std::net`, every wait with a deadline. It starts threads only
+//! where it would else have to wait for one thing after the other, or without end: to ask all nodes
+//! for their state at once, and to resolve names.
 //!
 //! A [`Client`] finds the cluster through any node, keeps one connection per shard it uses, follows
 //! leaders, and tries again only what is safe: what certainly was not executed, and what changes
@@ -18,6 +20,7 @@ mod link;
 mod options;
 mod pipeline;
 mod reader;
+mod resolve;
 mod routes;
 mod session;
 mod settle;

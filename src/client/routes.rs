@@ -142,6 +142,14 @@ impl Routes {
         nodes.swap_remove(skipped)
     }
 
+    /// How many nodes are still to be asked before those that failed last time, the one at
+    /// `address` among them.
+    #[must_use]
+    pub fn to_ask(&self, address: &str) -> usize {
+        let others = |node: &&String| **node != address && !self.failed.contains(*node);
+        1 + self.nodes().iter().filter(others).count()
+    }
+
     fn address(&self, node: NodeId) -> Option<String> {
         let member = self.members.iter().find(|member| member.node == node)?;
         Some(member.address.clone())
@@ -217,7 +225,9 @@ mod tests {
         routes.learn_map(&map(1, None));
         let round: BTreeSet<String> = (0..3).map(|_| routes.next_node()).collect();
         assert_eq!(round, BTreeSet::from([at(1), at(2), at(3)]));
+        assert_eq!(routes.to_ask(&at(2)), 3);
         routes.failed(&at(2));
+        assert_eq!([1, 2].map(|node| routes.to_ask(&at(node))), [2, 3]);
         let round: Vec<String> = (0..4).map(|_| routes.next_node()).collect();
         assert!(!round.contains(&at(2)), "asked the failed node: {round:?}");
         routes.failed(&at(1));

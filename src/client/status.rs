@@ -3,10 +3,11 @@
 use super::core::Client;
 use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage};
-use super::link::Fault;
+use super::link::{Fault, Link, hello, io_cause};
 use crate::types::ShardId;
 use crate::wire::client::{Member, Reply, Request, ShardStatus, StatusReply};
 use crate::wire::error::Outcome;
+use std::thread;
 use std::time::Duration;
 
 /// The state of a cluster.
@@ -39,52 +40,76 @@ pub struct NodeStatus {
 }
 
 impl Client {
-    /// Asks every member for the state of each of its shards, one after the other; a member that
-    /// does not answer is reported as such.
+    /// Asks every member for the state of each of its shards, all members at once; one that does
+    /// not answer is reported as such, and costs no more than its own time.
     ///
     /// # Errors
-    /// [`ClientError`] when no node gives the cluster map.
+    /// [`ClientError`] when nobody answers, neither a member nor an endpoint.
     pub fn status(&mut self) -> Result<ClusterStatus, ClientError> {
         let mut tries = self.tries(Operation::of(&Request::Status), Duration::ZERO);
-        loop {
-            tries.begin();
-            match self.refresh(&tries.deadline()) {
-                Ok(_) => break,
-                Err(fault) => {
-                    tries.again(fault, super::core::PAUSE, self.routes.nodes().len())?;
-                }
+        tries.begin();
+        let deadline = tries.deadline();
+        let members = self.routes.members().to_vec();
+        let states = self.ask_all(&members, &deadline);
+        for (member, state) in members.iter().zip(&states) {
+            match state {
+                Ok(_) => self.routes.answered(&member.address),
+                Err(_) => self.routes.failed(&member.address),
             }
         }
-        let members = self.routes.members().to_vec();
-        let nodes = members.into_iter().map(|member| {
-            let state = self
-                .node_status(&member.address)
-                .map_err(|fault| tries.fail(Outcome::NotExecuted, fault));
-            NodeReport { member, state }
+        // Members may move: whoever looks again and again sees it the next time.
+        let is_new = std::mem::take(&mut self.map_is_new);
+        let lost = if is_new { None } else { self.refresh(&deadline).err() };
+        self.map_is_new = false;
+        if let Some(fault) = lost
+            && states.iter().all(Result::is_err)
+        {
+            let faults = states.into_iter().filter_map(Result::err).chain([fault]);
+            return Err(tries.fail_all(faults));
+        }
+        let nodes = members.into_iter().zip(states).map(|(member, state)| NodeReport {
+            member,
+            state: state.map_err(|fault| tries.fail(Outcome::NotExecuted, fault)),
         });
         let nodes = nodes.collect();
         Ok(ClusterStatus { shards: self.shards(), nodes })
     }
 
-    /// Asks one node; it has the time of one attempt for each shard.
-    fn node_status(&mut self, address: &str) -> Result<NodeStatus, Fault> {
+    /// Asks these nodes, each on a thread of its own.
+    fn ask_all(&self, members: &[Member], deadline: &Deadline) -> Vec<Result<NodeStatus, Fault>> {
+        thread::scope(|scope| {
+            let asked: Vec<_> = members
+                .iter()
+                .map(|Member { address, .. }| {
+                    let ask = || self.ask_node(address, deadline);
+                    thread::Builder::new().spawn_scoped(scope, ask).map_err(|source| Fault {
+                        stage: Stage::Connect,
+                        endpoint: address.clone(),
+                        cause: io_cause("cannot start a thread", source),
+                    })
+                })
+                .collect();
+            let end = |thread: thread::ScopedJoinHandle<'_, _>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            asked.into_iter().map(|thread| thread.and_then(end)).collect()
+        })
+    }
+
+    /// Asks one node for each of its shards; it has the time of one attempt for each.
+    fn ask_node(&self, address: &str, deadline: &Deadline) -> Result<NodeStatus, Fault> {
         let mut status = NodeStatus { version: String::new(), uptime_ms: 0, shards: Vec::new() };
         for shard in 0..self.shards() {
-            let StatusReply { version, uptime_ms, shard, .. } =
-                self.shard_status(address, ShardId(shard))?;
+            let attempt = deadline.attempt(self.options.attempt_timeout);
+            let hello = hello(ShardId(shard), self.cluster(), &self.options.name);
+            let mut link = Link::open(address, &hello, &attempt)?;
+            let answer = link.call(&Request::Status, &attempt, Stage::Request)?;
+            let Reply::Status(StatusReply { version, uptime_ms, shard, .. }) = answer.reply else {
+                unreachable!("a session gives no answer of another kind than the request's")
+            };
             (status.version, status.uptime_ms) = (version, uptime_ms);
             status.shards.push(shard);
         }
-        Ok(status)
-    }
-
-    fn shard_status(&mut self, address: &str, shard: ShardId) -> Result<StatusReply, Fault> {
-        let deadline = Deadline::after(self.options.attempt_timeout);
-        let mut link = self.connect_to(address, shard, &deadline)?;
-        let answer = link.call(&Request::Status, &deadline, Stage::Request)?;
-        let Reply::Status(status) = answer.reply else {
-            unreachable!("a session gives no answer of another kind than the request's")
-        };
         Ok(status)
     }
 }

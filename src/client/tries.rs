@@ -29,7 +29,6 @@ pub enum Pause {
 #[derive(Debug)]
 pub struct Tries {
     operation: Operation,
-    allowed: Duration,
     deadline: Deadline,
     backoff: Backoff,
     attempts: u32,
@@ -44,13 +43,12 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// No attempt yet; all must end within `allowed`.
+    /// No attempt yet; all must end by then.
     #[must_use]
-    pub fn new(operation: Operation, allowed: Duration, seed: u64) -> Tries {
+    pub fn new(operation: Operation, deadline: Deadline, seed: u64) -> Tries {
         Tries {
             operation,
-            allowed,
-            deadline: Deadline::after(allowed),
+            deadline,
             backoff: Backoff::new(seed),
             attempts: 0,
             redirected: false,
@@ -75,7 +73,7 @@ impl Tries {
     /// The time begins anew, unless it did so before.
     pub fn restart_once(&mut self, allowed: Duration) {
         if !std::mem::replace(&mut self.restarted, true) {
-            (self.allowed, self.deadline) = (allowed, Deadline::after(allowed));
+            self.deadline = Deadline::after(allowed);
         }
     }
 
@@ -85,15 +83,7 @@ impl Tries {
     /// The operation's failure, not executed, when there is no time for another attempt, or when
     /// each of the `nodes` known refuses for good.
     pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
-        if refuses_for_good(&fault) {
-            self.hopeless.insert(fault.endpoint.clone());
-        }
-        if !fault.endpoint.is_empty() {
-            self.ends.insert(fault.endpoint.clone(), (fault.stage, fault.cause.to_string()));
-        }
-        if self.furthest.as_ref().is_none_or(|furthest| furthest.stage <= fault.stage) {
-            self.furthest = Some(fault);
-        }
+        self.note(fault);
         if !self.hopeless.is_empty() && self.hopeless.len() >= nodes {
             return Err(self.give_up(None));
         }
@@ -108,7 +98,27 @@ impl Tries {
         if self.backoff.sleep(asked, &self.deadline) {
             return Ok(());
         }
-        Err(self.give_up(Some(self.allowed)))
+        Err(self.give_up(Some(self.deadline.allowed())))
+    }
+
+    /// Remembers how an attempt ended.
+    fn note(&mut self, fault: Fault) {
+        if refuses_for_good(&fault) {
+            self.hopeless.insert(fault.endpoint.clone());
+        }
+        if !fault.endpoint.is_empty() {
+            self.ends.insert(fault.endpoint.clone(), (fault.stage, fault.cause.to_string()));
+        }
+        if self.furthest.as_ref().is_none_or(|furthest| furthest.stage <= fault.stage) {
+            self.furthest = Some(fault);
+        }
+    }
+
+    /// The operation ends, not executed, as all of these attempts failed and none is to follow.
+    #[must_use]
+    pub fn fail_all(&mut self, faults: impl IntoIterator<Item = Fault>) -> ClientError {
+        faults.into_iter().for_each(|fault| self.note(fault));
+        self.give_up(None)
     }
 
     /// The operation ends with this outcome.
@@ -116,7 +126,7 @@ impl Tries {
     pub fn fail(&self, outcome: Outcome, fault: Fault) -> ClientError {
         let silent = matches!(fault.cause, Cause::Silent { .. });
         // What other nodes said before is no part of an answer.
-        self.failure(outcome, fault, silent.then_some(self.allowed), Vec::new())
+        self.failure(outcome, fault, silent.then_some(self.deadline.allowed()), Vec::new())
     }
 
     fn give_up(&mut self, gave_up_after: Option<Duration>) -> ClientError {
@@ -175,7 +185,8 @@ mod tests {
     use crate::wire::error::{ErrorCode, WireError};
 
     fn tries(allowed_ms: u64) -> Tries {
-        Tries::new(Operation::plain("list"), Duration::from_millis(allowed_ms), 1)
+        let deadline = Deadline::after(Duration::from_millis(allowed_ms));
+        Tries::new(Operation::plain("list"), deadline, 1)
     }
 
     fn fault(stage: Stage, cause: Cause) -> Fault {

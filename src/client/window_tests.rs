@@ -1,5 +1,6 @@
 //! The window against a model of a node: random refusals, lost answers and lost connections.
 
+use super::deadline::Deadline;
 use super::error::{Cause, ClientError, Operation, Stage};
 use super::link::Fault;
 use super::tries::Tries;
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 fn tries() -> Tries {
-    Tries::new(Operation::plain("append"), Duration::from_secs(60), 1)
+    Tries::new(Operation::plain("append"), Deadline::after(Duration::from_secs(60)), 1)
 }
 
 fn append(id: u64) -> Request {

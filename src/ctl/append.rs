@@ -3,13 +3,14 @@
 use super::Streams;
 use super::args::{self, Format};
 use super::exit::Failure;
+use super::progress::Line;
 use crate::client::{
     AppendOptions, Appended, Appender, AppenderOptions, Cause, Client, ClientError, Completed,
     ErrorCode, Outcome, Settlement,
 };
 use crate::types::Index;
 use serde_json::{Value, json};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 
 /// Bytes of input read at once: enough lines to keep a pipeline full.
@@ -97,6 +98,9 @@ fn lines(
     let mut appender = client.appender(append.name.as_str(), options)?;
     let mut input = BufReader::with_capacity(INPUT_BYTES, &mut *streams.input);
     let mut printer = Printer::new(format, &mut *streams.out);
+    // Where a terminal shows the indexes, or the lines as they are typed, it shows enough.
+    let shown = io::stdout().is_terminal() || io::stdin().is_terminal();
+    printer.progress = (!shown).then(Line::new);
     let done = feed(&mut appender, &mut input, &mut printer, limit);
     // Whatever came in between: what is under way has an end, and is counted.
     let done = done.and(drain(&mut appender, &mut printer));
@@ -143,7 +147,9 @@ fn feed<R: Read>(
                 printer.executed()
             )));
         }
-        if let Some(oldest) = appender.push([entry]) {
+        let oldest = appender.push([entry]);
+        printer.sent(number);
+        if let Some(oldest) = oldest {
             take(oldest, appender, printer)?;
         }
     }
@@ -210,11 +216,29 @@ struct Printer<'a> {
     last: Index,
     /// Why nothing is printed any more.
     broken: Option<io::Error>,
+    /// Entries sent, executed or not.
+    sent: u64,
+    /// Where it is told how far that is.
+    progress: Option<Line>,
 }
 
 impl<'a> Printer<'a> {
     fn new(format: Format, out: &'a mut dyn Write) -> Printer<'a> {
-        Printer { format, out, executed: 0, last: Index(0), broken: None }
+        let last = Index(0);
+        Printer { format, out, executed: 0, last, broken: None, sent: 0, progress: None }
+    }
+
+    /// So many entries have been sent.
+    fn sent(&mut self, sent: u64) {
+        self.sent = sent;
+        self.tell();
+    }
+
+    fn tell(&mut self) {
+        let (sent, executed) = (self.sent, self.executed);
+        if let Some(line) = &mut self.progress {
+            line.say(|| format!("{sent} lines sent, {executed} acknowledged"));
+        }
     }
 
     fn appended(&mut self, appended: &Appended) {
@@ -229,6 +253,7 @@ impl<'a> Printer<'a> {
             Format::Json => format!(",\n{}", value()),
         };
         self.write(&text);
+        self.tell();
     }
 
     fn write(&mut self, text: &str) {
@@ -254,6 +279,7 @@ impl<'a> Printer<'a> {
 
     /// Ends the output; a failure if not all of it was taken.
     fn end(&mut self) -> Result<(), Failure> {
+        self.progress = None;
         match (self.format, self.executed) {
             (Format::Json, 0) => self.write("[]\n"),
             (Format::Json, _) => self.write("\n]\n"),

@@ -65,7 +65,8 @@ pub struct Global {
     #[arg(short, long, global = true, env = "PAXOSCTL_OUTPUT", value_name = "FORM")]
     pub output: Option<Format>,
 
-    /// Seconds until an operation must be answered [default: 10; wait: 60]
+    /// Seconds that the command may take; with read, append --lines, bench and top, that one
+    /// answer may take [default: 10; wait: 60]
     #[arg(
         long,
         global = true,

@@ -221,6 +221,8 @@ pub(super) mod tests {
                     segments: 1,
                     disk_bytes: 64 << 20,
                     has_room: true,
+                    syncs: 100,
+                    sync_us: 25_000,
                     peers: Vec::new(),
                 }],
             }),

@@ -27,7 +27,7 @@ use crate::client::{Client, ClientOptions};
 use clap::CommandFactory;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of output collected before they are written.
 const OUT_BYTES: usize = 64 << 10;
@@ -83,24 +83,38 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Exit {
 fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
     let format = cli.global.output;
     let connect = || connect(&cli.global, TIMEOUT);
+    let since = Instant::now();
+    let within = cli.global.timeout.unwrap_or(TIMEOUT);
+    // For commands whose time bounds all of what they do.
+    let bounded = || {
+        let mut client = connect()?;
+        client.end_all_within(since, within);
+        Ok::<Client, Failure>(client)
+    };
     let out = &mut *streams.out;
     let table = format.unwrap_or(Format::Table);
     match &cli.command {
-        Command::Create { name } => logs::create(&mut connect()?, name, table, out),
-        Command::Delete { name } => logs::delete(&mut connect()?, name, table, out),
-        Command::List { prefix } => logs::list(&mut connect()?, prefix, table, out),
-        Command::Stat { name } => logs::stat(&mut connect()?, name, table, out),
+        Command::Create { name } => logs::create(&mut bounded()?, name, table, out),
+        Command::Delete { name } => logs::delete(&mut bounded()?, name, table, out),
+        Command::List { prefix } => logs::list(&mut bounded()?, prefix, table, out),
+        Command::Stat { name } => logs::stat(&mut bounded()?, name, table, out),
         Command::Append(append) => {
             let format = format.unwrap_or(Format::Raw);
-            append::append(&mut connect()?, append, format, streams)
+            // Lines come and go for as long as there are some: each has its own time.
+            let mut client = if append.lines { connect()? } else { bounded()? };
+            append::append(&mut client, append, format, streams)
         }
         Command::Read(read) => {
             let format = format.unwrap_or(Format::Raw);
             read::check(read, format)?;
-            read::read(&mut connect()?, read, format, out)
+            let mut client = if read.follow { connect()? } else { bounded()? };
+            read::read(&mut client, read, format, out)
         }
         Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
-            Ok(mut client) => status::status(&mut client, table, out),
+            Ok(mut client) => {
+                client.end_all_within(since, within);
+                status::status(&mut client, table, out)
+            }
             Err(failed) => status::nobody(&failed, table, out),
         },
         Command::Wait(wait) => wait::wait(&cli.global, wait),

@@ -1,7 +1,10 @@
 //! Bars on standard error for long work, where that is a terminal; nothing anywhere else.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// The shortest time between two texts of a line.
+const LINE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bar that goes away when dropped. Drawn by the caller's thread alone, and only where standard
 /// error is a terminal.
@@ -42,6 +45,39 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// A line for work whose end is not known: it says how far the work is, and goes away when dropped.
+/// Drawn by the caller's thread alone, and only where standard error is a terminal.
+pub struct Line {
+    bar: ProgressBar,
+    told_at: Option<Instant>,
+}
+
+impl Line {
+    /// A line that says nothing yet.
+    #[must_use]
+    pub fn new() -> Line {
+        let style = ProgressStyle::with_template("{wide_msg}")
+            .expect("the template is the one that stands here");
+        Line { bar: ProgressBar::no_length().with_style(style), told_at: None }
+    }
+
+    /// Says `text`, which is asked for only now and then, and only where somebody sees it.
+    pub fn say(&mut self, text: impl FnOnce() -> String) {
+        if self.bar.is_hidden() || self.told_at.is_some_and(|at| at.elapsed() < LINE_PAUSE) {
+            return;
+        }
+        self.bar.set_message(text());
+        self.bar.tick();
+        self.told_at = Some(Instant::now());
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
     }
 }
 

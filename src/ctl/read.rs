@@ -47,6 +47,8 @@ pub fn read(
             },
         };
         let answer = client.read(read.name.as_str(), from, options)?;
+        // A long log takes long to read: each further answer has its own time.
+        client.set_timeout(client.timeout());
         for entry in answer.entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
             printer.entry(from, entry.data).map_err(Failure::Output)?;
             from = from.next();

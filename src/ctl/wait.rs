@@ -3,6 +3,7 @@
 use super::args::{self, Global};
 use super::exit::Failure;
 use super::health::{Problem, problems, sentence};
+use super::progress::Line;
 use super::{WAIT_TIMEOUT, options};
 use crate::client::{Client, ClientError, ClientOptions};
 use crate::types::ShardId;
@@ -15,14 +16,22 @@ const LOOK: Duration = Duration::from_secs(2);
 /// No look begins with less time than this: it would only learn that the time is up.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
+/// What is wrong before the first look.
+const NOT_LOOKED: &str = "not looked at yet";
+
 /// Waits until every shard's leader serves; with `--ready`, until nothing is missing. When the time
 /// is up it fails as unhealthy, with what was last seen to be wrong.
 pub fn wait(global: &Global, wait: &args::Wait) -> Result<(), Failure> {
     let allowed = global.timeout.unwrap_or(WAIT_TIMEOUT);
     let started = Instant::now();
     let mut client = None;
-    let mut wrong = "the time was too short to look".to_string();
+    let mut wrong = NOT_LOOKED.to_string();
+    let mut progress = Line::new();
+    let what = if wait.ready { "every node" } else { "a leader of every shard" };
+    let seconds = allowed.as_secs_f64();
     loop {
+        let passed = started.elapsed().as_secs_f64();
+        progress.say(|| format!("waiting for {what}, {passed:.1} of {seconds:.1} s: {wrong}"));
         let left = allowed.saturating_sub(started.elapsed());
         // The first look is taken however short the time is.
         if left < LOOK_MIN && client.is_some() {
@@ -37,7 +46,6 @@ pub fn wait(global: &Global, wait: &args::Wait) -> Result<(), Failure> {
         }
         std::thread::sleep(PAUSE);
     }
-    let seconds = allowed.as_secs_f64();
     Err(Failure::Unhealthy(format!("not ready after {seconds:.1} s: {wrong}")))
 }
 
@@ -48,6 +56,7 @@ fn look(
     ready: bool,
     allowed: Duration,
 ) -> Result<Option<String>, Failure> {
+    let since = Instant::now();
     let mut found = match client.take() {
         Some(found) => found,
         None => {
@@ -58,7 +67,7 @@ fn look(
             }
         }
     };
-    found.set_timeout(allowed);
+    found.end_all_within(since, allowed);
     let wrong = judge(&mut found, ready);
     *client = Some(found);
     Ok(wrong)

@@ -6,7 +6,7 @@ use super::greeting::Port;
 use super::loops::{Loop, Loops};
 use super::metrics::histogram::Syncs;
 use crate::limits::LOOP_STUCK_MS;
-use crate::shard::{Backlog, Tally};
+use crate::shard::{Backlog, SyncTally, Tally};
 use crate::types::{ShardId, Tick};
 use crate::wire::client::Reply;
 use crate::wire::error::ErrorCode;
@@ -221,6 +221,13 @@ impl ShardBoard {
     #[must_use]
     pub fn assured_until(&self) -> Tick {
         Tick(self.assured_until.load(Ordering::Relaxed))
+    }
+
+    /// What the batches of the shard's journal have cost so far.
+    #[must_use]
+    pub fn sync_tally(&self) -> SyncTally {
+        let counts = self.syncs.took.counts();
+        SyncTally { count: counts.count, took_us: counts.sum_us }
     }
 
     /// Hands over the shard's numbers; false, without waiting, where somebody is just reading.

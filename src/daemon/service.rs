@@ -76,8 +76,16 @@ impl Service {
             self.answer(output, correlation, Reply::Error(error));
             return Flow::GoOn;
         }
-        if matches!(request, Request::Map) {
-            self.shard.note_leaders(self.facts.board.leaders());
+        match request {
+            Request::Map => self.shard.note_leaders(self.facts.board.leaders()),
+            Request::Status => self.shard.note_syncs(self.facts.board.shard(self.id).sync_tally()),
+            Request::Create(_)
+            | Request::Delete(_)
+            | Request::List(_)
+            | Request::Stat(_)
+            | Request::Append(_)
+            | Request::Read(_)
+            | Request::Ping => {}
         }
         side.asked(now, correlation, &request);
         self.asked += 1;

@@ -328,6 +328,8 @@ impl ShardLoop {
         if now < self.tell_at {
             return;
         }
+        self.service.shard.note_syncs(own.sync_tally());
+        let shard = &self.service.shard;
         let numbers = ShardNumbers {
             status: shard.shard_status(),
             tally: shard.tally(),

@@ -7,7 +7,7 @@ use super::outbox::Outbox;
 use super::reads::Reads;
 use super::room::Rooms;
 use super::serve::Cold;
-use super::tally::Tally;
+use super::tally::{SyncTally, Tally};
 use super::writes::Writes;
 use super::{Input, Output};
 use crate::journal::{self, Event, Journal, Recovered};
@@ -69,6 +69,7 @@ pub struct Shard {
     findings: Vec<String>,
     pub(super) leaders: BTreeMap<ShardId, ShardLeader>,
     pub(super) tally: Tally,
+    pub(super) syncs: SyncTally,
     pub(super) wall_ms: u64,
     pub(super) started: Tick,
     /// The leadership as clients see it, and when it was last looked at.
@@ -123,6 +124,7 @@ impl Shard {
             findings,
             leaders: BTreeMap::new(),
             tally: Tally::default(),
+            syncs: SyncTally::default(),
             wall_ms: 0,
             started: now,
             leaving: false,
@@ -427,6 +429,12 @@ impl Shard {
     /// What other shards of this node know of their leaders, for the cluster map.
     pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
         self.leaders = leaders.into_iter().map(|leader| (leader.shard, leader)).collect();
+    }
+
+    /// What the batches of this shard's journal have cost so far, for its status: only the driver
+    /// has a clock to measure it with.
+    pub fn note_syncs(&mut self, syncs: SyncTally) {
+        self.syncs = syncs;
     }
 
     /// Whether a node of this incarnation may speak for the member `node` (C13).

@@ -19,7 +19,7 @@ mod tally;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};
-pub use self::tally::{Backlog, Tally};
+pub use self::tally::{Backlog, SyncTally, Tally};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};

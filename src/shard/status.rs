@@ -51,6 +51,8 @@ impl Shard {
             segments: self.journal.segments(),
             disk_bytes: self.journal.disk_bytes(),
             has_room: self.journal.has_room(),
+            syncs: self.syncs.count,
+            sync_us: self.syncs.took_us,
             peers: replica.peers().iter().map(peer).collect(),
         }
     }

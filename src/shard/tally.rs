@@ -15,6 +15,15 @@ pub struct Tally {
     pub elections: u64,
 }
 
+/// What the batches of a shard's journal have cost since its start. Only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyncTally {
+    /// How many there were.
+    pub count: u64,
+    /// How long their writes and syncs took together, in microseconds.
+    pub took_us: u64,
+}
+
 /// How much a shard has on its hands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {

@@ -50,6 +50,10 @@ pub struct ShardStatus {
     pub disk_bytes: u64,
     /// False while appends are refused for want of disk space.
     pub has_room: bool,
+    /// Batches written to the write-ahead log and synced since the process started.
+    pub syncs: u64,
+    /// How long these took together, in microseconds.
+    pub sync_us: u64,
     /// The other members.
     pub peers: Vec<PeerStatus>,
 }

@@ -40,8 +40,8 @@ pub enum Act {
     Usual,
     /// What nodes do, but the answer is lost with the connection.
     UsualThenClose,
-    /// Answers this.
-    Reply(Reply),
+    /// Answers with this error.
+    Refuse(WireError),
     /// Closes the connection.
     Close,
     /// Never answers.
@@ -294,7 +294,7 @@ impl Conn {
                 self.usual(&seen, &mut state);
                 return None;
             }
-            Act::Reply(reply) => reply,
+            Act::Refuse(error) => Reply::Error(error),
             Act::Close => return None,
             Act::Silence => return Some(()),
             Act::Garbage => {
@@ -388,6 +388,8 @@ impl State {
                 segments: 1,
                 disk_bytes: 64 << 20,
                 has_room: true,
+                syncs: self.seen.len() as u64,
+                sync_us: self.seen.len() as u64 * 2_500,
                 peers: Vec::new(),
             },
         }

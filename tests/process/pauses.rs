@@ -6,7 +6,7 @@ use crate::rig::verdict::judge;
 use crate::rig::writer::{Load, RunLog, Writer};
 use crate::rig::{Cluster, Plan, poll};
 use paxosd::wire::client::Reply;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// R21: a leader that was frozen while another took over answers no linearizable read from what it
 /// knew, not even one that lay in its socket when it went on.
@@ -120,4 +120,34 @@ fn r21_half_a_minute_of_standstill_does_no_harm() {
     cluster.wait_same_digest(0);
     let faults = judge(&history, &[cluster.outcome("orders")]);
     assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+/// Two of three nodes are frozen: the third is asked in time, whatever the order, and what it has
+/// can be read; no command takes longer than it was given.
+#[test]
+fn frozen_nodes_leave_time_for_the_others() {
+    let mut cluster = Cluster::up(Plan::small(3));
+    cluster.ctl(["create", "orders"]).expect(0);
+    cluster.ctl(["append", "orders", "three apples"]).expect(0);
+    cluster.wait_ready();
+    let frozen: Vec<u16> = cluster.ids().filter(|id| *id != cluster.follower(0)).collect();
+    frozen.iter().for_each(|id| cluster.node_mut(*id).pause());
+    for (words, code) in [
+        (&["status"][..], 10),
+        (&["read", "orders", "--consistency", "local"], 0),
+        (&["top", "--once", "--interval", "0.1"], 0),
+        (&["wait", "--quorum"], 10),
+        (&["append", "orders", "a pear"], 6),
+    ] {
+        let started = Instant::now();
+        let ran = cluster.ctl([words, &["--timeout", "1.5"]].concat()).expect(code);
+        let took = started.elapsed();
+        let allowed = if words[0] == "top" { 5000 } else { 2500 };
+        assert!(took < Duration::from_millis(allowed), "{words:?} took {took:?}");
+        if words[0] == "status" {
+            assert_eq!(ran.out.matches("DEAD").count(), 2, "{}", ran.out);
+        }
+    }
+    frozen.iter().for_each(|id| cluster.node_mut(*id).resume());
+    cluster.wait_ready();
 }

@@ -61,3 +61,31 @@ fn any_node_is_endpoint_enough() {
         ctl(&["status"]).expect(0);
     }
 }
+
+/// How long a sync takes on each node is counted in its status, and `top` shows the mean of what was
+/// synced while it looked.
+#[test]
+fn top_shows_how_long_a_sync_takes() {
+    let cluster = Cluster::up(Plan::small(3));
+    cluster.ctl(["create", "orders"]).expect(0);
+    cluster.wait_ready();
+    for (id, state) in cluster.shard_states(0) {
+        assert!(state.syncs > 0 && state.sync_us >= state.syncs, "node {id}: {state:?}");
+    }
+    let lines: String = (0..2000).map(|line| format!("line {line}\n")).collect();
+    let words = ["append", "orders", "--lines", "--window", "1"];
+    let shown = std::thread::scope(|scope| {
+        let load = scope.spawn(|| cluster.ctl_fed(&words, lines.as_bytes()).expect(0));
+        let shown = cluster.ctl(["top", "--once", "--interval", "0.2"]).expect(0);
+        load.join().unwrap();
+        shown
+    });
+    let mut rows = shown.out.lines().skip_while(|line| !line.contains("SYNC"));
+    let head = rows.next().unwrap();
+    let end = head.find("SYNC").unwrap() + "SYNC".len();
+    for row in rows.take(3) {
+        let number = row[..end].strip_suffix(" ms").and_then(|cells| cells.split(' ').next_back());
+        let ms = number.and_then(|number| number.parse::<f64>().ok());
+        assert!(ms.is_some_and(|ms| ms > 0.0), "no time of a sync in {row:?}:\n{}", shown.out);
+    }
+}

@@ -21,7 +21,8 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
               " requests_max:I read_wait_ms_max:I server:text"),
     "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q shard:H role:B leader:H"
                " epoch:QH promised:QH durable_upto:Q chosen_upto:Q applied_upto:Q trimmed_upto:Q"
-               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:? peers:[peer]"),
+               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:? syncs:Q"
+               " sync_us:Q peers:[peer]"),
     "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
     "Ping": (0x02, "", ""), "Create": (0x10, "name:text", "id:Q"), "Delete": (0x11, "log:ref", ""),
     "List": (0x12, "prefix:text after:text limit:I consistency:B", "logs:[stat] more:?"),

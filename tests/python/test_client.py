@@ -127,6 +127,7 @@ REPLIES = {
         "role": 2, "leader": 2, "epoch": (5, 2), "promised": (5, 2), "durable_upto": 90,
         "chosen_upto": 41, "applied_upto": 41, "trimmed_upto": 0, "digest": 0x0123456789ABCDEF,
         "logs": 1, "damaged_slots": 0, "segments": 2, "disk_bytes": 134217728, "has_room": True,
+        "syncs": 50, "sync_us": 12500,
         "peers": [{"node": 1, "connected": True, "chosen_upto": 40, "lag": 1},
                   {"node": 3, "connected": False, "chosen_upto": 7, "lag": 34}]}),
     "map-reply": (4, {
@@ -701,6 +702,8 @@ class Live(Refusals):
             self.assertLessEqual(status.applied_upto, status.chosen_upto)
             self.assertLess(status.role, 3)
             self.assertGreater(status.durable_upto, 0)
+            self.assertGreater(status.syncs, 0)
+            self.assertGreaterEqual(status.sync_us, status.syncs)
         self.assertEqual(node.call("Status").shard, 0)
         node.call("Ping")
 

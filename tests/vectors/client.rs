@@ -135,6 +135,8 @@ fn status() -> StatusReply {
             segments: 2,
             disk_bytes: 128 << 20,
             has_room: true,
+            syncs: 50,
+            sync_us: 12_500,
             peers: vec![
                 PeerStatus { node: NodeId(1), connected: true, chosen_upto: Slot(40), lag: 1 },
                 PeerStatus { node: NodeId(3), connected: false, chosen_upto: Slot(7), lag: 34 },
@@ -169,7 +171,8 @@ fn node_requests() -> Vec<Vector> {
             "status-reply",
             "StatusReply: node 2, version \"0.1.0\", up 60000 ms, shard 0, leader itself in epoch 5.2,\n\
              durable 90, chosen and applied 41, trimmed 0, digest 0123456789abcdef, 1 log, nothing damaged,\n\
-             2 segments of 134217728 bytes in all, room, peer 1 connected at 40 (lag 1), peer 3 gone at 7.",
+             2 segments of 134217728 bytes in all, room, 50 syncs in 12500 us, peer 1 connected at 40 (lag 1),\n\
+             peer 3 gone at 7.",
             reply(3, Reply::Status(status())),
         ),
         vector("map", "Map, correlation 4.", request(4, Request::Map)),

@@ -122,7 +122,7 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
     let role = prop_oneof![Just(Role::Follower), Just(Role::Candidate), Just(Role::Leader)];
     (
         (any::<u16>(), role, node_or_none(), ballot(), ballot()),
-        any::<[u64; 9]>(),
+        any::<[u64; 11]>(),
         any::<bool>(),
         vec(peer_status(), 0..5),
     )
@@ -142,6 +142,8 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
             segments: n[7],
             disk_bytes: n[8],
             has_room,
+            syncs: n[9],
+            sync_us: n[10],
             peers,
         })
 }

@@ -8,7 +8,7 @@ use super::exit::Failure;
 use super::node;
 use clap::CommandFactory;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,6 +17,9 @@ use std::path::Path;
 const SOURCE: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
 /// The line at the head of each page.
 const MANUAL: &str = "paxosd manual";
+
+/// What stands above the exit codes in `--help`.
+const EXIT_CODES_HEAD: &str = "Exit codes:";
 
 /// One page.
 #[derive(Clone, Debug)]
@@ -71,15 +74,28 @@ pub fn pages() -> io::Result<Vec<Page>> {
     for (mut program, section) in [(Cli::command(), 1), (node::program(), 8)] {
         program = program.disable_help_subcommand(true);
         program.build();
-        let names: Vec<String> = program.get_subcommands().map(page_name).collect();
-        pages.push(page(&program, section, &names)?);
-        for command in program.get_subcommands() {
-            pages.push(page(command, section, &[page_name(&program)])?);
-        }
+        pages_of(&program, section, None, &mut pages)?;
     }
     pages.push(Page { name: "paxosd.toml".to_string(), section: 5, text: config::page()? });
     pages.sort_by(|a, b| (a.section, &a.name).cmp(&(b.section, &b.name)));
     Ok(pages)
+}
+
+/// The page of a command, and those of its own commands, on all levels.
+fn pages_of(
+    command: &clap::Command,
+    section: u8,
+    above: Option<&str>,
+    pages: &mut Vec<Page>,
+) -> io::Result<()> {
+    let name = page_name(command);
+    let below = command.get_subcommands().map(page_name);
+    let others: Vec<String> = above.map(str::to_string).into_iter().chain(below).collect();
+    pages.push(page(command, section, &others)?);
+    for inner in command.get_subcommands() {
+        pages_of(inner, section, Some(&name), pages)?;
+    }
+    Ok(())
 }
 
 fn page_name(command: &clap::Command) -> String {
@@ -90,7 +106,12 @@ fn page_name(command: &clap::Command) -> String {
 fn page(command: &clap::Command, section: u8, others: &[String]) -> io::Result<Page> {
     let mut text = Vec::new();
     let number = section.to_string();
-    Man::new(command.clone()).section(&number).source(SOURCE).manual(MANUAL).render(&mut text)?;
+    // What stands below the options has headings of its own here.
+    let above = command.clone().after_help(None::<&str>);
+    Man::new(above).section(&number).source(SOURCE).manual(MANUAL).render(&mut text)?;
+    if let Some(below) = command.get_after_help() {
+        text.extend(exit_status(&below.to_string()).to_roff().into_bytes());
+    }
     let others = others.iter().map(|name| format!("{name}({section})"));
     let both = ["paxosctl(1)", "paxosd(8)", "paxosd.toml(5)"].map(str::to_string);
     let name = page_name(command);
@@ -100,6 +121,27 @@ fn page(command: &clap::Command, section: u8, others: &[String]) -> io::Result<P
     related.dedup();
     text.extend(see_also(&related).to_roff().into_bytes());
     Ok(Page { name, section, text })
+}
+
+/// The exit codes, each with its meaning indented; what else stands there is about the environment.
+fn exit_status(below: &str) -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EXIT STATUS"]);
+    let mut rest = Vec::new();
+    for line in below.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        let code = line.split_once("  ").filter(|(code, _)| code.parse::<u8>().is_ok());
+        match code {
+            Some((code, meaning)) => {
+                roff.control("TP", []).text([bold(code)]).text([roman(meaning.trim())]);
+            }
+            None if line == EXIT_CODES_HEAD => {}
+            None => rest.push(line),
+        }
+    }
+    if !rest.is_empty() {
+        roff.control("SH", ["ENVIRONMENT"]).text([roman(rest.join(" "))]);
+    }
+    roff
 }
 
 fn see_also(pages: &[String]) -> Roff {
@@ -122,6 +164,53 @@ mod tests {
         String::from_utf8(page.text.clone()).expect("UTF-8").replace("\\-", "-")
     }
 
+    /// A command and all below it.
+    fn with_inner(command: &clap::Command) -> Vec<&clap::Command> {
+        let inner = command.get_subcommands().flat_map(with_inner);
+        std::iter::once(command).chain(inner).collect()
+    }
+
+    /// Every page that another one names exists, on whatever level.
+    #[test]
+    fn every_page_referred_to_exists() {
+        let pages = all();
+        let exist: Vec<String> =
+            pages.iter().map(|page| format!("{}({})", page.name, page.section)).collect();
+        let mut references = 0;
+        for page in &pages {
+            let text = text_of(page);
+            let words = text.split(|c: char| c.is_whitespace() || c == ',');
+            let names = |word: &&str| {
+                let section = word.strip_suffix(')').and_then(|word| word.rsplit_once('('));
+                section.is_some_and(|(_, section)| section.parse::<u8>().is_ok())
+            };
+            for word in words.filter(names) {
+                assert!(exist.iter().any(|page| page == word), "{} refers to {word}", page.name);
+                references += 1;
+            }
+        }
+        assert!(references > 50, "only {references} references were found");
+        for page in ["paxosctl-bench(1)", "paxosctl-bench-append(1)", "paxosctl-bench-read(1)"] {
+            assert!(exist.iter().any(|exists| exists == page), "{page} is missing");
+        }
+    }
+
+    /// Exit codes stand under the heading that people look for, each as an item of its own.
+    #[test]
+    fn exit_codes_have_their_heading() {
+        let pages = all();
+        for (name, codes) in [("paxosctl", 11), ("paxosd", 7)] {
+            let page = pages.iter().find(|page| page.name == name).expect("the program has a page");
+            let text = text_of(page);
+            let (_, below) = text.split_once(".SH \"EXIT STATUS\"\n").expect("a heading");
+            let section = below.split(".SH ").next().unwrap_or_default();
+            assert_eq!(section.matches(".TP\n\\fB").count(), codes, "{name}:\n{section}");
+            assert!(!section.contains("Exit codes") && !text.contains("EXTRA"), "{name}:\n{text}");
+        }
+        let first = pages.iter().find(|page| page.name == "paxosctl").expect("its page");
+        assert!(text_of(first).contains(".SH ENVIRONMENT\nEvery flag can also"));
+    }
+
     /// Every command has a page, and each flag, default and variable of it stands there.
     #[test]
     fn every_flag_has_its_place_on_a_page() {
@@ -130,7 +219,7 @@ mod tests {
         for (program, section) in [(Cli::command(), 1), (node::program(), 8)] {
             let mut program = program.disable_help_subcommand(true);
             program.build();
-            for command in program.get_subcommands().chain([&program]) {
+            for command in with_inner(&program) {
                 let name = page_name(command);
                 let page = pages.iter().find(|page| page.name == name && page.section == section);
                 let text = text_of(page.unwrap_or_else(|| panic!("{name} has no page")));

@@ -3,9 +3,10 @@
 use super::super::calendar::duration;
 use super::super::health;
 use super::sample::{Extent, Sample};
-use crate::client::{ClusterStatus, NodeReport};
+use crate::client::{ClusterStatus, NodeReport, ShardStatus};
 use crate::types::{LogId, NodeId, ShardId};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 /// Rates that are remembered for the curve: as many as a wide screen has columns.
 const HISTORY_MAX: usize = 400;
@@ -53,6 +54,9 @@ pub struct NodeState {
     pub lag: u64,
     /// Slots that it applied a second, all shards together.
     pub applied: Option<f64>,
+    /// How long a batch's write and sync took, in the mean since the look before; none where there
+    /// was no batch.
+    pub sync: Option<Duration>,
     /// Bytes of its write-ahead logs.
     pub disk_bytes: u64,
     /// False when it refuses appends for want of space.
@@ -151,6 +155,7 @@ fn node_row(before: Option<&Sample>, now: &Sample, report: &NodeReport) -> NodeR
             let then = applied(&before.status, node)?;
             rate(then, applied(status, node)?, seconds(before, now))
         }),
+        sync: before.and_then(|before| mean_sync(&before.status, status, node)),
         disk_bytes: state.shards.iter().map(|shard| shard.disk_bytes).sum(),
         has_room: state.shards.iter().all(|shard| shard.has_room),
         damaged: state.shards.iter().map(|shard| shard.damaged_slots).sum(),
@@ -166,11 +171,28 @@ fn node_row(before: Option<&Sample>, now: &Sample, report: &NodeReport) -> NodeR
     }
 }
 
+/// A node's shards, if it answers.
+fn shards_of(status: &ClusterStatus, node: NodeId) -> Option<&[ShardStatus]> {
+    let report = status.nodes.iter().find(|report| report.member.node == node)?;
+    Some(&report.state.as_ref().ok()?.shards)
+}
+
 /// Slots that a node has applied, all shards together.
 fn applied(status: &ClusterStatus, node: NodeId) -> Option<u64> {
-    let report = status.nodes.iter().find(|report| report.member.node == node)?;
-    let state = report.state.as_ref().ok()?;
-    Some(state.shards.iter().map(|shard| shard.applied_upto.0).sum())
+    Some(shards_of(status, node)?.iter().map(|shard| shard.applied_upto.0).sum())
+}
+
+/// The mean of a node's syncs between two looks. A node that has started anew in between counts from
+/// nothing, and what it counted before is not known any more.
+fn mean_sync(before: &ClusterStatus, now: &ClusterStatus, node: NodeId) -> Option<Duration> {
+    let sums = |status| {
+        let shards = shards_of(status, node)?.iter();
+        Some(shards.fold((0, 0), |(syncs, us), at| (syncs + at.syncs, us + at.sync_us)))
+    };
+    let ((syncs_before, us_before), (syncs, us)) = (sums(before)?, sums(now)?);
+    let took_us = us.checked_sub(us_before)?;
+    let mean_us = took_us.checked_div(syncs.checked_sub(syncs_before)?)?;
+    Some(Duration::from_micros(mean_us))
 }
 
 fn shard_row(before: Option<&Sample>, now: &Sample, shard: u16) -> ShardRow {
@@ -224,7 +246,6 @@ pub mod tests {
     use super::super::super::health::tests::{healthy, kill, shard};
     use super::*;
     use crate::types::Slot;
-    use std::time::Duration;
 
     /// The healthy cluster of `health` at a moment, with one log of so many entries of 10 bytes,
     /// one a slot.
@@ -233,6 +254,7 @@ pub mod tests {
         for node in 0..status.nodes.len() {
             let state = shard(&mut status, node);
             (state.chosen_upto, state.applied_upto) = (Slot(entries), Slot(entries));
+            (state.syncs, state.sync_us) = (entries, entries * 250 * (node as u64 + 1));
         }
         let extent = Extent { entries, bytes: entries * 10 };
         let id = LogId::new(ShardId(0), 1);
@@ -261,6 +283,25 @@ pub mod tests {
         let total = board.total;
         assert_eq!((total.slots, total.entries, total.bytes), (Some(1000.0), None, None));
         assert_eq!(board.history, [1500, 1000]);
+    }
+
+    /// The time of a sync is the mean of those between two looks, and no number where there were
+    /// none or where the node has started anew.
+    #[test]
+    fn syncs_are_means_between_two_looks() {
+        let syncs = |first: &Sample, second: &Sample| {
+            let mut board = Board::new("c".to_string());
+            board.update(Some(first), second);
+            let sync = |row: &NodeRow| row.state.as_ref().ok().and_then(|state| state.sync);
+            board.nodes.iter().map(sync).collect::<Vec<_>>()
+        };
+        let us = |us| Some(Duration::from_micros(us));
+        assert_eq!(syncs(&sample(0, 1000), &sample(2000, 4000)), [us(250), us(500), us(750)]);
+        assert_eq!(syncs(&sample(0, 1000), &sample(2000, 1000)), [None; 3]);
+        assert_eq!(syncs(&sample(0, 4000), &sample(2000, 1000)), [None; 3]);
+        let mut second = sample(2000, 4000);
+        kill(&mut second.status, 1);
+        assert_eq!(syncs(&sample(0, 1000), &second), [us(250), None, us(750)]);
     }
 
     /// A node that dies is shown with the reason, and takes nothing of the others' rows away.

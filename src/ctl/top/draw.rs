@@ -97,6 +97,12 @@ const NODES: &[Column<NodeRow>] = &[
         text: |row| of_state(row, |state| count(state.applied)),
     },
     Column {
+        head: "SYNC",
+        rank: 2,
+        right: true,
+        text: |row| of_state(row, |state| latency(state.sync)),
+    },
+    Column {
         head: "DISK",
         rank: 3,
         right: true,
@@ -289,6 +295,14 @@ fn count(rate: Option<f64>) -> String {
     }
 }
 
+/// A latency as people read it.
+fn latency(took: Option<Duration>) -> String {
+    let Some(took) = took else { return "-".to_string() };
+    let ms = took.as_secs_f64() * 1e3;
+    let decimals = if ms < 10.0 { 2 } else { usize::from(ms < 100.0) };
+    format!("{ms:.decimals$} ms")
+}
+
 /// Bytes as people read them.
 fn bytes(bytes: f64) -> String {
     let units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -345,6 +359,9 @@ mod tests {
             lines[nodes + 1].contains("64.0 MiB") && lines[nodes + 1].contains("1m 5s"),
             "{text}"
         );
+        for (line, sync) in lines[nodes + 1..].iter().zip(["0.25 ms", "0.50 ms", "0.75 ms"]) {
+            assert!(line.contains(sync), "{text}");
+        }
         let row = &lines[find("SHARD") + 1];
         let cells: Vec<&str> = row.split_whitespace().collect();
         assert_eq!(cells[..5], ["0", "1", "1500", "14.6", "KiB"], "{text}");

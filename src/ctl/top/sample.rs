@@ -32,8 +32,9 @@ pub struct Sample {
     pub logs: BTreeMap<ShardId, BTreeMap<LogId, Extent>>,
 }
 
-/// Looks once.
+/// Looks once, for no longer than the client's timeout.
 pub fn look(client: &mut Client, start: Instant) -> Result<Sample, ClientError> {
+    client.end_all_within(Instant::now(), client.timeout());
     let status = client.status()?;
     let at = start.elapsed();
     let mut logs = BTreeMap::new();

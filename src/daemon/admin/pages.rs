@@ -160,6 +160,8 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         "segments": status.segments,
         "journal_bytes": status.disk_bytes,
         "has_room": status.has_room,
+        "syncs": status.syncs,
+        "sync_us": status.sync_us,
         "slots_in_flight": numbers.backlog.slots_in_flight,
         "queue_bytes": numbers.backlog.queue_bytes,
         "connections": numbers.connections,
