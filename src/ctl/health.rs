@@ -1,7 +1,7 @@
 //! What is wrong with a cluster, judged from what its nodes tell.
 
 use crate::client::{ClusterStatus, NodeReport, Role, ShardStatus};
-use crate::types::{NodeId, ShardId};
+use crate::types::{NodeId, ShardId, Slot};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -34,6 +34,15 @@ pub enum Problem {
     Astray(NodeId, ShardId),
     /// The node knows no leader of the shard, while others have one: its peers may refuse it.
     Outside(NodeId, ShardId),
+    /// Two nodes that answer have no link with each other, and why.
+    NoLink {
+        /// The node that says so.
+        node: NodeId,
+        /// The other one.
+        peer: NodeId,
+        /// Why.
+        trouble: String,
+    },
     /// The node is behind.
     Behind {
         /// The node.
@@ -69,6 +78,9 @@ impl fmt::Display for Problem {
                 "node {node} knows no leader of shard {shard} while others do: look in its log \
                  whether its peers refuse it"
             ),
+            Problem::NoLink { node, peer, trouble } => {
+                write!(f, "node {node} has no link with node {peer}: {trouble}")
+            }
             Problem::Behind { node, shard, slots } => {
                 write!(f, "node {node} is {slots} slots behind in shard {shard}")
             }
@@ -86,17 +98,19 @@ impl Problem {
             Problem::Dead { .. }
             | Problem::NoLeader(_)
             | Problem::Outside(..)
+            | Problem::NoLink { .. }
             | Problem::NoRoom(..)
             | Problem::Diverged(..)
             | Problem::Damaged { .. } => false,
         }
     }
 
-    /// True for what an election brings with it, and takes away again within a second or two.
+    /// True for what an election, or a node that is just starting, brings with it, and takes away
+    /// again within a second or two.
     #[must_use]
     pub fn may_be_an_election(&self) -> bool {
         match self {
-            Problem::NoLeader(_) | Problem::Outside(..) => true,
+            Problem::NoLeader(_) | Problem::Outside(..) | Problem::NoLink { .. } => true,
             Problem::Astray(..)
             | Problem::Behind { .. }
             | Problem::Dead { .. }
@@ -142,6 +156,7 @@ pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
             address: member.address.clone(),
         })
         .collect();
+    problems.extend(cut(status));
     for shard in (0..status.shards).map(ShardId) {
         let leader = leader(status, shard).map(|(node, _)| node);
         if leader.is_none() {
@@ -170,11 +185,33 @@ pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
     problems
 }
 
+/// Links that do not stand though both nodes answer.
+fn cut(status: &ClusterStatus) -> Vec<Problem> {
+    let answers = |node: NodeId| {
+        status.nodes.iter().any(|report| report.member.node == node && report.state.is_ok())
+    };
+    let mut found = Vec::new();
+    for NodeReport { member, state } in &status.nodes {
+        let shards = state.as_ref().map_or(&[][..], |state| &state.shards);
+        for peer in shards.iter().flat_map(|shard| &shard.peers) {
+            let (node, trouble) = (member.node, peer.trouble.clone());
+            let link = Problem::NoLink { node, peer: peer.node, trouble };
+            // Once, though each shard has links of its own.
+            if !peer.trouble.is_empty() && answers(peer.node) && !found.contains(&link) {
+                found.push(link);
+            }
+        }
+    }
+    found
+}
+
 /// Nodes that applied as much as another one and whose state differs from it.
 fn diverged(status: &ClusterStatus, shard: ShardId) -> Vec<Problem> {
     let mut first = BTreeMap::new();
     let mut problems = Vec::new();
-    for (node, state) in shards(status, shard) {
+    // Nothing applied is nothing to differ in.
+    let applied = shards(status, shard).filter(|(_, state)| state.applied_upto > Slot(0));
+    for (node, state) in applied {
         let (like, digest) = *first.entry(state.applied_upto).or_insert((node, state.digest));
         if digest != state.digest {
             problems.push(Problem::Diverged(shard, like, node));
@@ -194,9 +231,9 @@ pub fn sentence(problems: &[&Problem]) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::client::{
-        Cause, ClientError, Failure, Member, NodeStatus, Operation, Outcome, Stage,
+        Cause, ClientError, Failure, Member, NodeStatus, Operation, Outcome, PeerStatus, Stage,
     };
-    use crate::types::{Ballot, Slot};
+    use crate::types::Ballot;
 
     /// Three nodes and one shard, led by node 1; all have applied slot 10.
     pub fn healthy() -> ClusterStatus {
@@ -300,6 +337,25 @@ pub(super) mod tests {
         assert!(!outside.is_passing() && outside.may_be_an_election());
         let text = outside.to_string();
         assert!(text.starts_with("node 3 knows no leader of shard 0 while others do"), "{text}");
+    }
+
+    /// R30: a link that does not stand between two nodes that answer is named once, with its reason;
+    /// one to a dead node is not, for that node is named already.
+    #[test]
+    fn r30_a_missing_link_is_named_with_its_reason() {
+        let mut status = healthy();
+        let trouble = |node: u16| PeerStatus {
+            node: NodeId(node),
+            connected: false,
+            chosen_upto: Slot(0),
+            lag: 0,
+            trouble: "refused us: entry_bytes_max is 1 there, 2 here".to_string(),
+        };
+        shard(&mut status, 2).peers = vec![trouble(1), trouble(2)];
+        kill(&mut status, 1);
+        let texts: Vec<String> = problems(&status).iter().map(ToString::to_string).collect();
+        let link = "node 3 has no link with node 1: refused us: entry_bytes_max is 1 there, 2 here";
+        assert_eq!(texts, ["node 2 at n2:7420 does not answer", link]);
     }
 
     /// Of two nodes that say they lead, the one of the higher ballot does; who follows the other is

@@ -132,6 +132,18 @@ impl Links {
         self.links.get(&node).is_some_and(|link| !link.refusal.is_empty())
     }
 
+    /// Why there is no link with a peer, or why one side keeps refusing the other.
+    #[must_use]
+    pub fn trouble(&self, node: NodeId) -> String {
+        let Some(link) = self.links.get(&node) else { return String::new() };
+        let up = matches!(link.state, State::Up { .. });
+        match (link.refusal.as_str(), up) {
+            ("", true) => String::new(),
+            ("", false) => link.reason.clone(),
+            (refusal, _) => refusal.to_string(),
+        }
+    }
+
     /// The peer spoke as a peer.
     pub fn heard(&mut self, node: NodeId) {
         if let Some(link) = self.links.get_mut(&node) {

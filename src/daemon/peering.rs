@@ -151,6 +151,7 @@ impl ShardLoop {
                 if self.links.refused(node, clock::now(), &reason) {
                     log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
                 }
+                self.note_trouble(node);
                 self.close(index, &reason);
             }
         }
@@ -235,6 +236,7 @@ impl ShardLoop {
                 if self.links.refused(hello.node, clock::now(), &reason) {
                     log::warn!("shard {}: {reason}", self.service.id);
                 }
+                self.note_trouble(hello.node);
                 self.linger(index, &reason);
             }
         }
@@ -253,6 +255,7 @@ impl ShardLoop {
             self.service.step(now, Input::PeerDown { node });
             self.close(replaced, "replaced by a newer connection");
         }
+        self.note_trouble(node);
         let level = if self.links.is_refused(node) { Level::Debug } else { Level::Info };
         log::log!(level, "shard {}: linked with node {node} at {address}", self.service.id);
         self.service.step(now, Input::PeerUp { node, incarnation });
@@ -307,7 +310,11 @@ impl ShardLoop {
             };
             conn.note_frame(now, progress);
             if progress {
+                let refused = self.links.is_refused(node);
                 self.links.heard(node);
+                if refused {
+                    self.note_trouble(node);
+                }
             }
             if let Err(broken) = read {
                 self.break_link(index, node, &broken);
@@ -327,6 +334,7 @@ impl ShardLoop {
                         self.service.id
                     );
                 }
+                self.note_trouble(node);
                 self.close(index, reason);
             }
             Broken::Garbage(reason) => {
@@ -356,12 +364,19 @@ impl ShardLoop {
             let level = if self.links.is_refused(node) { Level::Debug } else { Level::Warn };
             log::log!(level, "shard {}: link with node {node} lost: {reason}", self.service.id);
             self.service.step(now, Input::PeerDown { node });
+            self.note_trouble(node);
         }
+    }
+
+    /// For status: what is wrong with the link, in words.
+    fn note_trouble(&mut self, node: NodeId) {
+        self.service.shard.note_trouble(node, self.links.trouble(node));
     }
 
     pub(super) fn dial_failed(&mut self, node: NodeId, reason: &str, now: Tick) {
         if self.links.failed(node, now, reason) {
             log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
         }
+        self.note_trouble(node);
     }
 }

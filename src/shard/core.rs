@@ -80,6 +80,8 @@ pub struct Shard {
     mark_at: Option<Tick>,
     prepare_at: Option<Tick>,
     pub(super) rooms: Rooms,
+    /// Why there is no link with a peer, as the driver told.
+    pub(super) troubles: BTreeMap<NodeId, String>,
 }
 
 impl Shard {
@@ -134,6 +136,7 @@ impl Shard {
             mark_at: None,
             prepare_at: None,
             rooms: Rooms::default(),
+            troubles: BTreeMap::new(),
             options,
         };
         shard.settle(now, out);

@@ -30,6 +30,7 @@ impl Shard {
             connected: peer.up,
             chosen_upto: peer.chosen_upto,
             lag: chosen_upto.0.saturating_sub(peer.chosen_upto.0),
+            trouble: self.troubles.get(node).cloned().unwrap_or_default(),
         };
         ShardStatus {
             shard: self.options.shard,
@@ -55,6 +56,11 @@ impl Shard {
             sync_us: self.syncs.took_us,
             peers: replica.peers().iter().map(peer).collect(),
         }
+    }
+
+    /// Why there is no link with a peer, for status; empty where nothing is wrong.
+    pub fn note_trouble(&mut self, node: crate::types::NodeId, text: String) {
+        self.troubles.insert(node, text);
     }
 
     /// Who leads this shard, as this node knows.

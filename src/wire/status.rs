@@ -71,7 +71,7 @@ pub enum Role {
 }
 
 /// Another member, as the answering replica sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerStatus {
     /// The member.
     pub node: NodeId,
@@ -81,6 +81,9 @@ pub struct PeerStatus {
     pub chosen_upto: Slot,
     /// Slots by which it is behind the answering node.
     pub lag: u64,
+    /// Why there is no link with it, in words: who refused whom, and for what; or why it cannot be
+    /// reached. Empty where nothing is wrong or nothing was tried yet.
+    pub trouble: String,
 }
 
 /// Members, shards, leaders, as far as the answering node knows.

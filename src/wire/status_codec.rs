@@ -39,6 +39,7 @@ fn put_shard(body: &mut Vec<u8>, shard: &ShardStatus) {
         body.put_bool(peer.connected);
         body.put_u64(peer.chosen_upto.0);
         body.put_u64(peer.lag);
+        body.put_text(&peer.trouble);
     });
 }
 
@@ -90,6 +91,7 @@ fn peer(body: &mut Reader<'_>) -> Result<PeerStatus, DecodeError> {
         connected: body.bool("connected")?,
         chosen_upto: Slot(body.u64("chosen_upto")?),
         lag: body.u64("lag")?,
+        trouble: body.text("trouble")?.to_string(),
     })
 }
 

@@ -8,12 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const DOCUMENT: &str = include_str!("../../docs/METRICS.md");
 
-fn admin(cluster: &Cluster, id: u16) -> String {
-    cluster.endpoint(id).replace(":7420", ":7422")
-}
-
 fn page(cluster: &Cluster, id: u16, path: &str) -> String {
-    let answer = get(&admin(cluster, id), path);
+    let answer = get(&cluster.admin(id), path);
     assert_eq!(answer.code, 200, "{answer:?}");
     answer.body
 }
@@ -21,7 +17,7 @@ fn page(cluster: &Cluster, id: u16, path: &str) -> String {
 #[track_caller]
 fn wait_for(cluster: &Cluster, id: u16, code: u16) -> String {
     poll::until(&format!("/readyz of node {id} answers {code}"), || {
-        let answer = get(&admin(cluster, id), "/readyz");
+        let answer = get(&cluster.admin(id), "/readyz");
         (answer.code == code).then_some(answer.body)
     })
 }
@@ -39,7 +35,7 @@ fn readiness_follows_the_quorum() {
     let said = wait_for(&cluster, 1, 503);
     assert!(said.starts_with("not ready\nshard "), "{said}");
     let said = poll::until("both shards are named", || {
-        let said = get(&admin(&cluster, 1), "/readyz").body;
+        let said = get(&cluster.admin(1), "/readyz").body;
         (said.contains("shard 0: ") && said.contains("shard 1: ")).then_some(said)
     });
     assert!(said.contains("leader") || said.contains("leads"), "{said}");

@@ -2,6 +2,7 @@
 
 use crate::rig::ctl::{Ran, paxosd};
 use crate::rig::{Cluster, Plan, poll};
+use crate::web::get;
 use std::fs;
 
 /// `paxosd WORD` for a node, to its end, with keys of its configuration overridden.
@@ -40,6 +41,9 @@ fn r27_a_wiped_node_is_refused() {
             .any(|line| line.contains("incarnation") && line.contains("refuse"))
             .then_some(())
     });
+    cluster.ctl(["status"]).expect(10).says("was wiped or replaced");
+    let ready = get(&cluster.admin(wiped), "/readyz");
+    assert!(ready.code == 503 && ready.body.contains("was wiped or replaced"), "{ready:?}");
     for index in 0..5 {
         let ran = cluster.ctl(["append", "orders", "without it"]).expect(0);
         assert_eq!(ran.out.trim(), index.to_string());
@@ -48,6 +52,22 @@ fn r27_a_wiped_node_is_refused() {
     let told = local.nodes.iter().find(|node| node.member.node.0 == wiped).unwrap();
     let applied = told.state.as_ref().map(|state| state.shards[0].applied_upto.0);
     assert_eq!(applied.ok(), Some(0), "the wiped node learned from those who refuse it");
+}
+
+/// R38: a node whose limits differ from the others' is refused, and not only its log says so, with
+/// both values: status and readiness do.
+#[test]
+fn r38_differing_limits_are_seen_from_outside() {
+    let mut cluster = Cluster::laid_out(Plan::small(3));
+    let text = cluster.config_text(3).replace("entry_bytes_max = 32768", "entry_bytes_max = 9999");
+    fs::write(cluster.node(3).config(), text).unwrap();
+    cluster.ids().for_each(|id| cluster.node_mut(id).start());
+    poll::until("status says what differs, with both values", || {
+        let ran = cluster.ctl(["status", "--timeout", "2"]);
+        ["entry_bytes_max", "9999", "32768"].iter().all(|part| ran.err.contains(part)).then_some(())
+    });
+    let ready = get(&cluster.admin(3), "/readyz");
+    assert!(ready.code == 503 && ready.body.contains("32768"), "{ready:?}");
 }
 
 /// `run` on a directory that is missing, empty, of another node or cluster, or in use ends with 65

@@ -32,7 +32,7 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
              "id:Q from_:Q next:Q entries:entries")}
 RECORDS = {  # what messages are made of, and by their numbers the details of an Error
     "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
-    "member": "node:H address:text", "peer": "node:H connected:? chosen_upto:Q lag:Q",
+    "member": "node:H address:text", "peer": "node:H connected:? chosen_upto:Q lag:Q trouble:text",
     "stat": "name:text id:Q next_index:Q bytes:Q created_ms:Q", 1: "leader:H address:text",
     2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H"}
 CRC_TABLE = list(range(256))

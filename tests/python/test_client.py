@@ -128,8 +128,9 @@ REPLIES = {
         "chosen_upto": 41, "applied_upto": 41, "trimmed_upto": 0, "digest": 0x0123456789ABCDEF,
         "logs": 1, "damaged_slots": 0, "segments": 2, "disk_bytes": 134217728, "has_room": True,
         "syncs": 50, "sync_us": 12500,
-        "peers": [{"node": 1, "connected": True, "chosen_upto": 40, "lag": 1},
-                  {"node": 3, "connected": False, "chosen_upto": 7, "lag": 34}]}),
+        "peers": [{"node": 1, "connected": True, "chosen_upto": 40, "lag": 1, "trouble": ""},
+                  {"node": 3, "connected": False, "chosen_upto": 7, "lag": 34,
+                   "trouble": "127.0.0.3:7421: Connection refused"}]}),
     "map-reply": (4, {
         "cluster": CLUSTER, "shards": 2,
         "members": [{"node": 1, "address": "10.0.0.1:7420"},

@@ -138,11 +138,16 @@ fn status() -> StatusReply {
             syncs: 50,
             sync_us: 12_500,
             peers: vec![
-                PeerStatus { node: NodeId(1), connected: true, chosen_upto: Slot(40), lag: 1 },
-                PeerStatus { node: NodeId(3), connected: false, chosen_upto: Slot(7), lag: 34 },
+                peer(1, true, 40, 1, ""),
+                peer(3, false, 7, 34, "127.0.0.3:7421: Connection refused"),
             ],
         },
     }
+}
+
+fn peer(node: u16, connected: bool, chosen_upto: u64, lag: u64, trouble: &str) -> PeerStatus {
+    let (node, chosen_upto, trouble) = (NodeId(node), Slot(chosen_upto), trouble.to_string());
+    PeerStatus { node, connected, chosen_upto, lag, trouble }
 }
 
 fn map() -> ClusterMap {

@@ -108,8 +108,9 @@ fn node_or_none() -> impl Strategy<Value = Option<NodeId>> {
 }
 
 fn peer_status() -> impl Strategy<Value = PeerStatus> {
-    (any::<u16>(), any::<bool>(), any::<u64>(), any::<u64>()).prop_map(
-        |(node, connected, chosen_upto, lag)| PeerStatus {
+    (any::<u16>(), any::<bool>(), any::<u64>(), any::<u64>(), any::<String>()).prop_map(
+        |(node, connected, chosen_upto, lag, trouble)| PeerStatus {
+            trouble,
             node: NodeId(node),
             connected,
             chosen_upto: Slot(chosen_upto),

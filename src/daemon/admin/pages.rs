@@ -67,11 +67,20 @@ fn unready(facts: &Facts, now: Tick) -> Vec<String> {
         };
         if board.assured_until() <= now {
             reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));
+            reasons.extend(troubles(shard, &numbers));
         } else if let Some(reason) = &numbers.want_of_room {
             reasons.push(format!("shard {shard}: {reason}"));
         }
     }
     reasons
+}
+
+/// What keeps a shard from its peers.
+fn troubles(shard: ShardId, numbers: &ShardNumbers) -> impl Iterator<Item = String> {
+    let troubled = numbers.status.peers.iter().filter(|peer| !peer.trouble.is_empty());
+    troubled.map(move |peer| {
+        format!("shard {shard}: no link with node {}: {}", peer.node, peer.trouble)
+    })
 }
 
 fn no_leader(shard: ShardId, numbers: &ShardNumbers, lease_ms: u64) -> String {
@@ -139,6 +148,7 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
             "connected": peer.connected,
             "chosen_upto": peer.chosen_upto.0,
             "lag": peer.lag,
+            "trouble": peer.trouble,
         })
     };
     let status = &numbers.status;

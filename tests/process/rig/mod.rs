@@ -181,6 +181,11 @@ impl Cluster {
         self.place.endpoint(id)
     }
 
+    /// Where a node has its admin pages.
+    pub fn admin(&self, id: u16) -> String {
+        format!("{}:7422", self.place.address(id))
+    }
+
     /// Where all of them listen for clients.
     pub fn endpoints(&self) -> Vec<String> {
         self.ids().map(|id| self.endpoint(id)).collect()
