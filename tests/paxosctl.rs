@@ -6,6 +6,8 @@
 mod mock_cluster;
 #[path = "paxosctl/silence.rs"]
 mod silence;
+#[path = "paxosctl/strangers.rs"]
+mod strangers;
 #[path = "paxosctl/terminal.rs"]
 mod terminal;
 

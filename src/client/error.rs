@@ -1,5 +1,6 @@
 //! Failures, typed by what the caller must know: did it happen, where did it end, what now?
 
+use super::tries::refuses_for_good;
 use crate::types::ShardId;
 use crate::wire::client::{LogRef, Request};
 use crate::wire::codec::DecodeError;
@@ -275,6 +276,13 @@ impl Stage {
 }
 
 impl Failure {
+    /// True when asking again cannot help: what was asked is no node of the cluster that is meant,
+    /// or speaks another version.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        refuses_for_good(self.stage, &self.cause)
+    }
+
     /// The error that the node answered with, if it answered.
     #[must_use]
     pub fn wire(&self) -> Option<&WireError> {
