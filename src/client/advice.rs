@@ -30,6 +30,10 @@ impl Failure {
                 "name the client port, 7420 unless configured otherwise: the admin port (7422) \
                  speaks HTTP"
             }
+            Cause::Protocol(ProtocolError::Foreign { .. }) => {
+                "name the client port of a node, 7420 unless configured otherwise: what listens \
+                 there is no paxosd"
+            }
             Cause::Io { .. }
             | Cause::NoAddress
             | Cause::Closed

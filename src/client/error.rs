@@ -146,6 +146,12 @@ pub enum ProtocolError {
     /// It speaks HTTP: an admin port, a web server, a proxy.
     #[error("it speaks HTTP")]
     Http,
+    /// Its first bytes are no frame's: another kind of server.
+    #[error("it says \"{said}\", which no paxosd does")]
+    Foreign {
+        /// These bytes, made printable.
+        said: String,
+    },
     /// Its bytes are no frames.
     #[error(transparent)]
     Frame(FrameError),

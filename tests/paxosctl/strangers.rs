@@ -110,3 +110,20 @@ fn wait_says_what_to_do_next() {
     assert_eq!(ran.code, 10, "{ran:?}");
     says(&ran, &["no leader serves shard 0", "; next: check that a majority of the nodes runs"]);
 }
+
+/// A server that greets first, with fewer bytes than a frame's header has, is told by what it says.
+#[test]
+fn a_server_with_a_banner_is_no_silent_node() {
+    let advice = "next: name the client port of a node, 7420 unless configured otherwise";
+    let ssh = Stranger::start(b"SSH-2.0-OpenSSH_9.2p1\r\n", false);
+    let ran = ssh.run("list");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    says(&ran, &[&ssh.endpoint, "it says \"SSH-2.0-OpenSSH_9.2p1\\r\\n\"", "stage hello", advice]);
+    let ran = ssh.run("status");
+    assert_eq!((ran.code, ran.out.matches("SSH-2.0").count()), (10, 1), "{ran:?}");
+    // What might still become a frame is waited for.
+    let short = Stranger::start(b"hi\n", false);
+    let ran = short.run("list");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    says(&ran, &["it says \"hi\\n\"", "stage hello", advice]);
+}
