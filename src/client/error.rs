@@ -194,7 +194,9 @@ impl From<FrameError> for ProtocolError {
 pub struct Operation {
     verb: &'static str,
     object: Option<LogRef>,
-    /// The index that an append expects, if it does: it can be settled.
+    /// It appends, and could create its log.
+    pub(super) appends: bool,
+    /// It is an append that expects an index: it can be settled.
     pub(super) expects: bool,
 }
 
@@ -202,21 +204,24 @@ impl Operation {
     /// An operation on nothing in particular.
     #[must_use]
     pub fn plain(verb: &'static str) -> Operation {
-        Operation { verb, object: None, expects: false }
+        Operation { verb, object: None, appends: false, expects: false }
     }
 
     /// The operation of a request.
     #[must_use]
     pub fn of(request: &Request) -> Operation {
-        let on = |verb, log: &LogRef| Operation { verb, object: Some(log.clone()), expects: false };
+        let on =
+            |verb, log: &LogRef| Operation { object: Some(log.clone()), ..Operation::plain(verb) };
         match request {
             Request::Create(create) => on("create", &LogRef::Name(create.name.clone())),
             Request::Delete(delete) => on("delete", &delete.log),
             Request::List(_) => Operation::plain("list"),
             Request::Stat(stat) => on("stat", &stat.log),
-            Request::Append(append) => {
-                Operation { expects: append.expect.is_some(), ..on("append to", &append.log) }
-            }
+            Request::Append(append) => Operation {
+                appends: true,
+                expects: append.expect.is_some(),
+                ..on("append to", &append.log)
+            },
             Request::Read(read) => on("read", &read.log),
             Request::Status => Operation::plain("status"),
             Request::Map => Operation::plain("reach the cluster"),
