@@ -6,6 +6,8 @@
 mod mock_cluster;
 #[path = "paxosctl/silence.rs"]
 mod silence;
+#[path = "paxosctl/strangers.rs"]
+mod strangers;
 #[path = "paxosctl/terminal.rs"]
 mod terminal;
 
@@ -212,6 +214,21 @@ fn every_exit_code_is_reached() {
     let waited = run(&cluster, "wait --quorum", b"");
     assert_eq!(waited.code, 10, "{waited:?}");
     assert!(waited.err.contains("no leader serves shard 0"), "{waited:?}");
+}
+
+/// A log that is not there is missed for different reasons: only what appends is told to create it.
+#[test]
+fn a_missing_log_is_missed_by_each_command_in_its_way() {
+    let cluster = MockCluster::start(1, 1);
+    let create = "next: create the log first, or use append --create";
+    let lines = run(&cluster, "append nosuch --lines", b"a\n");
+    for ran in [run(&cluster, "append nosuch data", b""), lines] {
+        assert!(ran.code == 3 && ran.err.contains(create), "{ran:?}");
+    }
+    for line in ["delete nosuch", "stat nosuch", "read nosuch"] {
+        let ran = run(&cluster, line, b"");
+        assert!(ran.code == 3 && ran.err.contains("next: look for its name"), "{line}: {ran:?}");
+    }
 }
 
 /// Want of a quorum, and unknown outcomes, end within the timeout, and say where.

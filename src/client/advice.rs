@@ -22,13 +22,17 @@ impl Failure {
 
     fn next_step_not_executed(&self) -> &'static str {
         match &self.cause {
-            Cause::Refused(error) => after_refusal(error.code),
+            Cause::Refused(error) => after_refusal(error.code, self.operation.appends),
             Cause::Invalid(what) => after_invalid(what),
             Cause::PriorFailed => "see the first failure, then resume from there",
             Cause::NoTime => "give it more time (--timeout)",
             Cause::Protocol(ProtocolError::Http) => {
                 "name the client port, 7420 unless configured otherwise: the admin port (7422) \
                  speaks HTTP"
+            }
+            Cause::Protocol(ProtocolError::Foreign { .. }) => {
+                "name the client port of a node, 7420 unless configured otherwise: what listens \
+                 there is no paxosd"
             }
             Cause::Io { .. }
             | Cause::NoAddress
@@ -60,8 +64,8 @@ impl Failure {
     }
 }
 
-/// A node said no, and nothing was executed.
-fn after_refusal(code: ErrorCode) -> &'static str {
+/// A node said no, perhaps to an append, and nothing was executed.
+fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
     match code {
         ErrorCode::NotLeader | ErrorCode::NoQuorum | ErrorCode::NotReady => {
             "check that a majority of the nodes runs (paxosctl status), then try again"
@@ -77,7 +81,8 @@ fn after_refusal(code: ErrorCode) -> &'static str {
         ErrorCode::Damaged => {
             "look at the node's log and its disk: stop it, and run paxosctl verify on its data_dir"
         }
-        ErrorCode::UnknownLog => "create the log first, or use append --create",
+        ErrorCode::UnknownLog if appends => "create the log first, or use append --create",
+        ErrorCode::UnknownLog => "look for its name among those that there are: paxosctl list",
         ErrorCode::LogExists => "use the log as it is, or choose another name",
         ErrorCode::ExpectMismatch => {
             "read what was appended since, then expect the actual next index"

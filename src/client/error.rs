@@ -1,5 +1,6 @@
 //! Failures, typed by what the caller must know: did it happen, where did it end, what now?
 
+use super::tries::refuses_for_good;
 use crate::types::ShardId;
 use crate::wire::client::{LogRef, Request};
 use crate::wire::codec::DecodeError;
@@ -145,6 +146,12 @@ pub enum ProtocolError {
     /// It speaks HTTP: an admin port, a web server, a proxy.
     #[error("it speaks HTTP")]
     Http,
+    /// Its first bytes are no frame's: another kind of server.
+    #[error("it says \"{said}\", which no paxosd does")]
+    Foreign {
+        /// These bytes, made printable.
+        said: String,
+    },
     /// Its bytes are no frames.
     #[error(transparent)]
     Frame(FrameError),
@@ -187,7 +194,9 @@ impl From<FrameError> for ProtocolError {
 pub struct Operation {
     verb: &'static str,
     object: Option<LogRef>,
-    /// The index that an append expects, if it does: it can be settled.
+    /// It appends, and could create its log.
+    pub(super) appends: bool,
+    /// It is an append that expects an index: it can be settled.
     pub(super) expects: bool,
 }
 
@@ -195,21 +204,24 @@ impl Operation {
     /// An operation on nothing in particular.
     #[must_use]
     pub fn plain(verb: &'static str) -> Operation {
-        Operation { verb, object: None, expects: false }
+        Operation { verb, object: None, appends: false, expects: false }
     }
 
     /// The operation of a request.
     #[must_use]
     pub fn of(request: &Request) -> Operation {
-        let on = |verb, log: &LogRef| Operation { verb, object: Some(log.clone()), expects: false };
+        let on =
+            |verb, log: &LogRef| Operation { object: Some(log.clone()), ..Operation::plain(verb) };
         match request {
             Request::Create(create) => on("create", &LogRef::Name(create.name.clone())),
             Request::Delete(delete) => on("delete", &delete.log),
             Request::List(_) => Operation::plain("list"),
             Request::Stat(stat) => on("stat", &stat.log),
-            Request::Append(append) => {
-                Operation { expects: append.expect.is_some(), ..on("append to", &append.log) }
-            }
+            Request::Append(append) => Operation {
+                appends: true,
+                expects: append.expect.is_some(),
+                ..on("append to", &append.log)
+            },
             Request::Read(read) => on("read", &read.log),
             Request::Status => Operation::plain("status"),
             Request::Map => Operation::plain("reach the cluster"),
@@ -275,6 +287,13 @@ impl Stage {
 }
 
 impl Failure {
+    /// True when asking again cannot help: what was asked is no node of the cluster that is meant,
+    /// or speaks another version.
+    #[must_use]
+    pub fn is_for_good(&self) -> bool {
+        refuses_for_good(self.stage, &self.cause)
+    }
+
     /// The error that the node answered with, if it answered.
     #[must_use]
     pub fn wire(&self) -> Option<&WireError> {

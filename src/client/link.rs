@@ -87,7 +87,8 @@ impl Link {
             if let Some(reply) = session.greeted() {
                 break reply.clone();
             }
-            receive(&mut socket, &mut session, &mut buffer, &mut armed.0, deadline)?;
+            receive(&mut socket, &mut session, &mut buffer, &mut armed.0, deadline)
+                .map_err(|cause| session.unanswered(cause))?;
         };
         if !(hello.version_min..=hello.version_max).contains(&greeted.version) {
             return Err(ProtocolError::Version(greeted.version).into());

@@ -2,11 +2,11 @@
 //! which requests cannot have reached the node.
 
 use super::error::{Cause, ProtocolError};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX};
 use crate::wire::client::{Reply, ReplyHeader, Request};
 use crate::wire::frame::{Frame, FrameBuffer};
 use crate::wire::hello::{Hello, HelloAnswer, HelloReply, read_hello_answer, write_hello};
-use crate::wire::kind::REPLY;
+use crate::wire::kind::{GreetingKind, REPLY, ReplyKind};
 use crate::wire::{read_reply, write_request};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -33,6 +33,8 @@ pub struct Session {
     /// Bytes that left this session's `out` for good, as a position in the connection's stream.
     left: u64,
     frames: FrameBuffer,
+    /// The first bytes that came, until the greeting is answered.
+    first: Vec<u8>,
     /// Requests without an answer, by correlation.
     waiting: BTreeMap<u64, Waiting>,
     answers: VecDeque<Answer>,
@@ -42,6 +44,10 @@ pub struct Session {
 
 /// Set in the kind of what later versions may say without being asked: to be ignored.
 const NOTICE: u16 = 0x4000;
+/// First bytes of a node that are kept until it is known for one: enough to see what it is.
+const FIRST_BYTES_KEPT: usize = 48;
+/// Where the kind stands in a frame.
+const KIND_AT: usize = 8;
 /// Room that an idle session keeps for requests.
 const OUT_BYTES_KEPT: usize = 256 << 10;
 
@@ -144,6 +150,16 @@ impl Session {
         if self.ended {
             return Err(Cause::Closed);
         }
+        if self.greeted().is_none() {
+            let room = FIRST_BYTES_KEPT - self.first.len();
+            self.first.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if let Some(length) = self.first.first_chunk()
+                && u32::from_le_bytes(*length) as usize > FRAME_BYTES_BEFORE_HELLO
+            {
+                self.ended = true;
+                return Err(self.stranger().into());
+            }
+        }
         // The buffer is lent out with each frame, so it leaves its place for the while.
         let mut frames = std::mem::take(&mut self.frames);
         let mut taken = 0;
@@ -166,12 +182,47 @@ impl Session {
         received
     }
 
+    /// What the node's silence, or the connection's end, is to be taken for: it may have begun to
+    /// say something that is no beginning of an answer to a greeting.
+    #[must_use]
+    pub fn unanswered(&self, cause: Cause) -> Cause {
+        let begun = self.greeted().is_none() && !self.first.is_empty();
+        let lost = match cause {
+            Cause::Silent { .. } | Cause::Closed | Cause::Io { .. } => true,
+            Cause::Refused(_)
+            | Cause::NoAddress
+            | Cause::Protocol(_)
+            | Cause::NoLeader { .. }
+            | Cause::NoTime
+            | Cause::PriorFailed
+            | Cause::Invalid(_) => false,
+        };
+        if begun && lost && !self.may_be_an_answer() { self.stranger().into() } else { cause }
+    }
+
+    /// Whether the first bytes can be those of an answer to a greeting. What is too short to tell is
+    /// taken for something else: nodes write an answer in one piece.
+    fn may_be_an_answer(&self) -> bool {
+        let Some(kind) = self.first.get(KIND_AT..KIND_AT + 2) else { return false };
+        let kind = u16::from_le_bytes([kind[0], kind[1]]);
+        [GreetingKind::HelloReply.number(), ReplyKind::Error.number()].contains(&kind)
+    }
+
+    /// What the first bytes say of whoever sent them.
+    fn stranger(&self) -> ProtocolError {
+        if self.first.starts_with(b"HTTP") {
+            return ProtocolError::Http;
+        }
+        ProtocolError::Foreign { said: self.first.escape_ascii().to_string() }
+    }
+
     /// Takes one frame; returns the new limit of frames when it settled one.
     fn frame(&mut self, frame: &Frame<'_>) -> Result<Option<usize>, Cause> {
         if self.greeted().is_none() {
             return match read_hello_answer(frame).map_err(ProtocolError::Message)? {
                 HelloAnswer::Welcome(_, reply) => {
                     self.greeting = Greeting::Done(reply);
+                    self.first = Vec::new();
                     Ok(Some(FRAME_BYTES_MAX))
                 }
                 HelloAnswer::Refused(_, error) => Err(Cause::Refused(error)),
@@ -218,6 +269,13 @@ mod tests {
         let mut session = Session::new();
         session.greet(&crate::client::link::hello(ShardId(0), ClusterId(0), "test"));
         session.wrote(session.output().len());
+        session.receive(&welcome()).expect("a welcome");
+        assert!(session.greeted().is_some());
+        session
+    }
+
+    /// A node's answer to the greeting.
+    fn welcome() -> Vec<u8> {
         let mut bytes = Vec::new();
         let limits = Limits {
             frame_bytes_max: 1 << 20,
@@ -239,9 +297,7 @@ mod tests {
             server: String::new(),
         };
         write_hello_reply(&mut bytes, 1, &ReplyHeader::NOBODY, &reply);
-        session.receive(&bytes).expect("a welcome");
-        assert_eq!(session.greeted(), Some(&reply));
-        session
+        bytes
     }
 
     fn reply(correlation: u64, reply: &Reply) -> Vec<u8> {
@@ -315,6 +371,42 @@ mod tests {
         bytes.extend(reply(ping, &Reply::Pong));
         session.receive(&bytes).expect("a notice and an answer");
         assert_eq!(session.answer().map(|answer| answer.reply), Some(Reply::Pong));
+    }
+
+    /// A server of another kind is recognised by its first bytes: at once where these cannot begin a
+    /// frame, else when it says nothing more. A node's answer is not, however few of its bytes came.
+    #[test]
+    fn strangers_are_recognised_by_their_first_bytes() {
+        let silent = || Cause::Silent { waited: std::time::Duration::from_secs(1) };
+        let ungreeted = || {
+            let mut session = Session::new();
+            session.greet(&crate::client::link::hello(ShardId(0), ClusterId(0), "test"));
+            session
+        };
+        for (bytes, said) in [
+            (&b"SSH-2.0-OpenSSH_9.2p1\r\n"[..], "it says \"SSH-2.0-OpenSSH_9.2p1\\r\\n\""),
+            (b"\x15\x03\x01\x00\x02\x02F", "it says \"\\x15\\x03\\x01\\x00\\x02\\x02F\""),
+            (b"HTTP/1.0 400 Bad Request\r\n", "it speaks HTTP"),
+        ] {
+            let error = ungreeted().receive(bytes).expect_err("no frame begins so");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        for bytes in [&b"hi\n"[..], b"J\0\0\0\n8.0.36\0\x08\0\0\0"] {
+            let mut session = ungreeted();
+            session.receive(bytes).expect("a frame might begin so");
+            let error = session.unanswered(silent()).to_string();
+            assert!(error.contains(&bytes.escape_ascii().to_string()), "{error}");
+        }
+        let mut session = ungreeted();
+        assert!(matches!(session.unanswered(silent()), Cause::Silent { .. }));
+        for byte in &welcome()[..20] {
+            session.receive(&[*byte]).expect("a piece of an answer");
+        }
+        assert!(matches!(session.unanswered(silent()), Cause::Silent { .. }));
+        for byte in &welcome()[20..] {
+            session.receive(&[*byte]).expect("a piece of an answer");
+        }
+        assert!(session.greeted().is_some());
     }
 
     /// What a node says of the connection as a whole is the reason for its end.

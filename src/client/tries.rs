@@ -103,7 +103,7 @@ impl Tries {
 
     /// Remembers how an attempt ended.
     fn note(&mut self, fault: Fault) {
-        if refuses_for_good(&fault) {
+        if refuses_for_good(fault.stage, &fault.cause) {
             self.hopeless.insert(fault.endpoint.clone());
         }
         if !fault.endpoint.is_empty() {
@@ -163,9 +163,9 @@ impl Tries {
 }
 
 /// True when asking the same node again cannot help: it is not what the endpoint should be.
-fn refuses_for_good(fault: &Fault) -> bool {
-    fault.stage == Stage::Hello
-        && match &fault.cause {
+pub(super) fn refuses_for_good(stage: Stage, cause: &Cause) -> bool {
+    stage == Stage::Hello
+        && match cause {
             Cause::Refused(error) => error.retry == Retry::No,
             Cause::Protocol(_) => true,
             Cause::Io { .. }

@@ -7,6 +7,7 @@ mod bench;
 mod calendar;
 mod completions;
 mod disk_check;
+mod endpoints;
 mod exit;
 mod health;
 mod logs;

@@ -2,6 +2,7 @@
 
 use super::args::Format;
 use super::calendar::duration;
+use super::endpoints::{self, why};
 use super::exit::Failure;
 use super::health::{Problem, lag, leader, problems, sentence};
 use super::table::{Align, Table};
@@ -65,7 +66,6 @@ pub fn nobody(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let why = |error: &ClientError| format!("{}: {}", error.stage, error.cause);
     match format {
         Format::Table => {
             let mut table =
@@ -93,8 +93,8 @@ pub fn nobody(
         }
     }
     let count = failed.len();
-    let text =
-        format!("none of {count} endpoints answers; check --endpoints, and that paxosd runs");
+    let advice = endpoints::advice(failed);
+    let text = format!("none of {count} endpoints is a node that answers; next: {advice}");
     Err(Failure::Unhealthy(text))
 }
 
@@ -129,10 +129,7 @@ fn nodes(status: &ClusterStatus) -> Table {
     for NodeReport { member, state } in &status.nodes {
         let (alive, version, uptime, why) = match state {
             Ok(state) => ("up", state.version.clone(), duration(state.uptime_ms), String::new()),
-            Err(error) => {
-                let why = format!("{}: {}", error.stage, error.cause);
-                ("DEAD", "-".to_string(), "-".to_string(), why)
-            }
+            Err(error) => ("DEAD", "-".to_string(), "-".to_string(), why(error)),
         };
         nodes.row(vec![
             member.node.to_string(),

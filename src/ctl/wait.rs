@@ -4,8 +4,8 @@ use super::args::{self, Global};
 use super::exit::Failure;
 use super::health::{Problem, problems, sentence};
 use super::progress::Line;
-use super::{WAIT_TIMEOUT, options};
-use crate::client::{Client, ClientError, ClientOptions};
+use super::{WAIT_TIMEOUT, endpoints, options};
+use crate::client::{Client, ClientOptions};
 use crate::types::ShardId;
 use std::time::{Duration, Instant};
 
@@ -15,23 +15,38 @@ const PAUSE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(2);
 /// No look begins with less time than this: it would only learn that the time is up.
 const LOOK_MIN: Duration = Duration::from_millis(50);
+/// What to do where there was no time to see more.
+const MORE_TIME: &str = "give it more time (--timeout)";
+/// What to do where parts of a cluster are missing that answers.
+const LOOK_THERE: &str =
+    "look in the logs of the nodes that are named, or give it more time (--timeout)";
 
-/// What is wrong before the first look.
-const NOT_LOOKED: &str = "not looked at yet";
+/// What is wrong, and what can be done about it.
+struct Wrong {
+    what: String,
+    next: String,
+}
+
+impl Wrong {
+    fn new(what: impl Into<String>, next: impl Into<String>) -> Wrong {
+        Wrong { what: what.into(), next: next.into() }
+    }
+}
 
 /// Waits until every shard's leader serves; with `--ready`, until nothing is missing. When the time
-/// is up it fails as unhealthy, with what was last seen to be wrong.
+/// is up it fails as unhealthy, with what was last seen to be wrong; at once where time changes
+/// nothing.
 pub fn wait(global: &Global, wait: &args::Wait) -> Result<(), Failure> {
     let allowed = global.timeout.unwrap_or(WAIT_TIMEOUT);
     let started = Instant::now();
     let mut client = None;
-    let mut wrong = NOT_LOOKED.to_string();
+    let mut wrong = Wrong::new("not looked at yet", MORE_TIME);
     let mut progress = Line::new();
-    let what = if wait.ready { "every node" } else { "a leader of every shard" };
+    let whom = if wait.ready { "every node" } else { "a leader of every shard" };
     let seconds = allowed.as_secs_f64();
     loop {
-        let passed = started.elapsed().as_secs_f64();
-        progress.say(|| format!("waiting for {what}, {passed:.1} of {seconds:.1} s: {wrong}"));
+        let (passed, what) = (started.elapsed().as_secs_f64(), &wrong.what);
+        progress.say(|| format!("waiting for {whom}, {passed:.1} of {seconds:.1} s: {what}"));
         let left = allowed.saturating_sub(started.elapsed());
         // The first look is taken however short the time is.
         if left < LOOK_MIN && client.is_some() {
@@ -46,7 +61,8 @@ pub fn wait(global: &Global, wait: &args::Wait) -> Result<(), Failure> {
         }
         std::thread::sleep(PAUSE);
     }
-    Err(Failure::Unhealthy(format!("not ready after {seconds:.1} s: {wrong}")))
+    let Wrong { what, next } = wrong;
+    Err(Failure::Unhealthy(format!("not ready after {seconds:.1} s: {what}; next: {next}")))
 }
 
 /// Looks once: what is wrong, or nothing. Fails only where waiting cannot help.
@@ -55,7 +71,7 @@ fn look(
     global: &Global,
     ready: bool,
     allowed: Duration,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Wrong>, Failure> {
     let since = Instant::now();
     let mut found = match client.take() {
         Some(found) => found,
@@ -63,42 +79,42 @@ fn look(
             let options = ClientOptions { timeout: allowed, ..options(global, WAIT_TIMEOUT) };
             match Client::connect_once(options)? {
                 Ok(found) => found,
-                Err(failed) => return Ok(Some(none_answers(&failed))),
+                Err(failed) => {
+                    let what = format!("no endpoint answers: {}", endpoints::whys(&failed));
+                    let wrong = Wrong::new(what, endpoints::advice(&failed));
+                    return match endpoints::for_good(failed) {
+                        Some(error) => Err(error.into()),
+                        None => Ok(Some(wrong)),
+                    };
+                }
             }
         }
     };
     found.end_all_within(since, allowed);
-    let wrong = judge(&mut found, ready);
+    let wrong = judge(&mut found, ready)?;
     *client = Some(found);
     Ok(wrong)
 }
 
-fn none_answers(failed: &[(String, ClientError)]) -> String {
-    let each: Vec<String> = failed
-        .iter()
-        .map(|(endpoint, error)| format!("{endpoint}: {}: {}", error.stage, error.cause))
-        .collect();
-    format!("no endpoint answers: {}", each.join("; "))
-}
-
-fn judge(client: &mut Client, ready: bool) -> Option<String> {
+fn judge(client: &mut Client, ready: bool) -> Result<Option<Wrong>, Failure> {
     for shard in (0..client.shards()).map(ShardId) {
         if let Err(error) = client.probe(shard) {
-            return Some(format!(
-                "no leader serves shard {shard} ({}: {})",
-                error.stage, error.cause
-            ));
+            if error.is_for_good() {
+                return Err(error.into());
+            }
+            let what = format!("no leader serves shard {shard} ({})", endpoints::why(&error));
+            return Ok(Some(Wrong::new(what, error.next_step())));
         }
     }
     if !ready {
-        return None;
+        return Ok(None);
     }
-    match client.status() {
+    Ok(match client.status() {
         Ok(status) => {
             let problems = problems(&status);
             let all: Vec<&Problem> = problems.iter().collect();
-            (!all.is_empty()).then(|| sentence(&all))
+            (!all.is_empty()).then(|| Wrong::new(sentence(&all), LOOK_THERE))
         }
-        Err(error) => Some(error.to_string()),
-    }
+        Err(error) => Some(Wrong::new(endpoints::why(&error), error.next_step())),
+    })
 }

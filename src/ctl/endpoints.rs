@@ -1,0 +1,53 @@
+//! What is said where none of the endpoints is a node that answers.
+
+use crate::client::{ClientError, Elsewhere};
+use std::collections::BTreeMap;
+
+/// Each endpoint with its own failure, as [`crate::client::Client::connect_once`] gives them.
+pub type Failed = [(String, ClientError)];
+
+/// How far an endpoint came, and why no further.
+#[must_use]
+pub fn why(error: &ClientError) -> String {
+    format!("{}: {}", error.stage, error.cause)
+}
+
+/// Likewise for each of them.
+#[must_use]
+pub fn whys(failed: &Failed) -> String {
+    let each = failed.iter().map(|(endpoint, error)| format!("{endpoint}: {}", why(error)));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// What can be done now: one thing, or one for each kind of failure.
+#[must_use]
+pub fn advice(failed: &Failed) -> String {
+    let mut steps: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (endpoint, error) in failed {
+        steps.entry(error.next_step()).or_default().push(endpoint);
+    }
+    if steps.len() == 1 {
+        return steps.into_keys().collect();
+    }
+    let each = steps.into_iter().map(|(step, of)| format!("{}: {step}", of.join(", ")));
+    each.collect::<Vec<_>>().join("; ")
+}
+
+/// The failure of all of them, where each refuses for good: asking again cannot help.
+#[must_use]
+pub fn for_good(mut failed: Vec<(String, ClientError)>) -> Option<ClientError> {
+    if !failed.iter().all(|(_, error)| error.is_for_good()) {
+        return None;
+    }
+    let (_, last) = failed.pop()?;
+    let mut failure = last.into_failure();
+    failure.elsewhere = failed
+        .into_iter()
+        .map(|(endpoint, error)| Elsewhere {
+            endpoint,
+            stage: error.stage,
+            why: error.cause.to_string(),
+        })
+        .collect();
+    Some(ClientError::new(failure))
+}
