@@ -231,6 +231,18 @@ fn a_missing_log_is_missed_by_each_command_in_its_way() {
     }
 }
 
+/// What fails under load is told with the log's name, as it was typed, not with its id.
+#[test]
+fn bench_names_logs_by_their_names() {
+    let cluster = MockCluster::start(1, 1);
+    refuse(&cluster, ErrorCode::DiskFull, |request| matches!(request, Request::Append(_)));
+    let load = "--connections 1 --seconds 0.3 --warmup 0.01 --timeout 0.2";
+    let ran = run(&cluster, &format!("bench append {load}"), b"");
+    assert!(ran.code == 6 && ran.out.contains("append to log \"bench-0\": "), "{ran:?}");
+    let ran = run(&cluster, &format!("bench read {load}"), b"");
+    assert!(ran.code == 6 && ran.err.contains("append to log \"bench-0\": "), "{ran:?}");
+}
+
 /// Want of a quorum, and unknown outcomes, end within the timeout, and say where.
 #[test]
 fn failures_name_endpoint_stage_and_next_step() {
