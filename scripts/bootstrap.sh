@@ -201,10 +201,14 @@ config_of() {
   done
 }
 
+# Quoted where there are brackets, which some shells take for a pattern.
 endpoints() {
-  local id list=''
-  for id in "${ids[@]}"; do list+=",${host[$id]}:${port[$id]}"; done
-  printf '%s' "${list#,}"
+  local id list='' quote=''
+  for id in "${ids[@]}"; do
+    list+=",${host[$id]}:${port[$id]}"
+    if [[ ${host[$id]} == '['* ]]; then quote="'"; fi
+  done
+  printf '%s' "$quote${list#,}$quote"
 }
 
 # The commands of node $1 on a host of its own, for a root shell.

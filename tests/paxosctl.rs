@@ -231,6 +231,18 @@ fn a_missing_log_is_missed_by_each_command_in_its_way() {
     }
 }
 
+/// What fails under load is told with the log's name, as it was typed, not with its id.
+#[test]
+fn bench_names_logs_by_their_names() {
+    let cluster = MockCluster::start(1, 1);
+    refuse(&cluster, ErrorCode::DiskFull, |request| matches!(request, Request::Append(_)));
+    let load = "--connections 1 --seconds 0.3 --warmup 0.01 --timeout 0.2";
+    let ran = run(&cluster, &format!("bench append {load}"), b"");
+    assert!(ran.code == 6 && ran.out.contains("append to log \"bench-0\": "), "{ran:?}");
+    let ran = run(&cluster, &format!("bench read {load}"), b"");
+    assert!(ran.code == 6 && ran.err.contains("append to log \"bench-0\": "), "{ran:?}");
+}
+
 /// Want of a quorum, and unknown outcomes, end within the timeout, and say where.
 #[test]
 fn failures_name_endpoint_stage_and_next_step() {
@@ -271,11 +283,17 @@ fn every_endpoint_is_named_with_its_stage() {
     says(&ran, &["reach the cluster: not executed", &silent, "stage hello", &refused]);
     says(&ran, &["stage connect", "next: its host takes connections, but the node is silent"]);
 
-    for wrong in ["127.0.0.1", "127.0.0.1:99999"] {
+    for wrong in ["127.0.0.1:99999", "http://127.0.0.1:7420"] {
         let ran = run_at(&[wrong.to_string()], "list", b"");
         assert_eq!(ran.code, 2, "{ran:?}");
         says(&ran, &[wrong, "host:port", "stage resolve", "next: correct --endpoints"]);
     }
+    let scheme = run_at(&["http://127.0.0.1:7420".to_string()], "list", b"");
+    says(&scheme, &["it has a scheme; an endpoint is host:port without one"]);
+    // Where no port is written it is the clients' one.
+    let ran = run_at(&["127.0.9.77".to_string(), "no-such-host.invalid".to_string()], "list", b"");
+    assert_eq!(ran.code, 6, "{ran:?}");
+    says(&ran, &["127.0.9.77:7420", "no-such-host.invalid:7420"]);
     let ran = run_at(&["no-such-host.invalid:7420".to_string()], "list", b"");
     assert_eq!(ran.code, 6, "{ran:?}");
     says(&ran, &["no-such-host.invalid:7420", "stage resolve", "next: check the endpoint's host"]);

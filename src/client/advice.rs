@@ -106,8 +106,8 @@ fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
 /// Nothing was sent.
 fn after_invalid(what: &Invalid) -> &'static str {
     match what {
-        Invalid::Endpoint(_) | Invalid::NoEndpoint => {
-            "correct --endpoints (or PAXOSCTL_ENDPOINTS): host:port, such as 127.0.0.1:7420"
+        Invalid::Endpoint { .. } | Invalid::NoEndpoint => {
+            "correct --endpoints (or PAXOSCTL_ENDPOINTS): host or host:port, such as 127.0.0.1:7420"
         }
         Invalid::Name(_) => "choose another name",
         Invalid::Entries(_) => {

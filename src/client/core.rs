@@ -97,9 +97,10 @@ impl Client {
     }
 
     /// A client that knows no more than its options.
-    fn unconnected(options: ClientOptions) -> Result<Client, ClientError> {
+    fn unconnected(mut options: ClientOptions) -> Result<Client, ClientError> {
         let operation = Operation::of(&Request::Map);
-        options.check().map_err(|what| ClientError::invalid(operation, what))?;
+        options.endpoints =
+            options.check().map_err(|what| ClientError::invalid(operation, what))?;
         let cluster = options.cluster.unwrap_or(ClusterId(0));
         Ok(Client {
             routes: Routes::new(options.endpoints.clone(), cluster),

@@ -127,9 +127,14 @@ pub enum Invalid {
     /// No endpoint was given.
     #[error("no endpoint was given")]
     NoEndpoint,
-    /// An endpoint is not `host:port`.
-    #[error("the endpoint {0:?} is not host:port with a port of 1 to 65535")]
-    Endpoint(String),
+    /// An endpoint is neither `host` nor `host:port`.
+    #[error("the endpoint {endpoint:?} cannot be one: {rule}")]
+    Endpoint {
+        /// The endpoint.
+        endpoint: String,
+        /// The rule that it breaks.
+        rule: &'static str,
+    },
     /// The log's id names a shard that the cluster does not have.
     #[error("shard {shard} does not exist: the cluster has {shards}")]
     NoShard {
@@ -330,7 +335,7 @@ impl ClientError {
     pub fn invalid(operation: Operation, what: impl Into<Invalid>) -> ClientError {
         let what = what.into();
         let stage = match &what {
-            Invalid::Endpoint(_) | Invalid::NoEndpoint => Stage::Resolve,
+            Invalid::Endpoint { .. } | Invalid::NoEndpoint => Stage::Resolve,
             Invalid::Name(_) | Invalid::Entries(_) | Invalid::NoShard { .. } => Stage::Request,
         };
         ClientError::new(Failure {

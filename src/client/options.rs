@@ -1,15 +1,18 @@
 //! How a client is set up, and how callers name logs.
 
 use super::error::Invalid;
+use crate::config::{Address, CLIENT_PORT};
 use crate::types::{ClusterId, LogId};
 use crate::wire::client::LogRef;
 use crate::wire::name::{LogName, NameError};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// How a client is set up.
 #[derive(Clone, Debug)]
 pub struct ClientOptions {
-    /// Nodes to ask first, as `host:port`; one that answers is enough to find the others.
+    /// Nodes to ask first, as `host:port`, or `host` for port 7420; one that answers is enough to
+    /// find the others. An IPv6 address with a port stands in brackets.
     pub endpoints: Vec<String>,
     /// How long an operation may take, its retries included.
     pub timeout: Duration,
@@ -43,21 +46,29 @@ impl ClientOptions {
         }
     }
 
-    /// Checks the endpoints' form; names are resolved when they are connected to.
+    /// Checks the endpoints' form, and returns each with its port; names are resolved when they are
+    /// connected to.
     ///
     /// # Errors
     /// [`Invalid::NoEndpoint`] and [`Invalid::Endpoint`].
-    pub fn check(&self) -> Result<(), Invalid> {
+    pub fn check(&self) -> Result<Vec<String>, Invalid> {
         if self.endpoints.is_empty() {
             return Err(Invalid::NoEndpoint);
         }
-        for endpoint in &self.endpoints {
-            let port = endpoint.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-            if !port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0)) {
-                return Err(Invalid::Endpoint(endpoint.clone()));
+        let whole = |endpoint: &String| {
+            // With the zone of a link-local address, too, which an address of a member has not.
+            if endpoint.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0) {
+                return Ok(endpoint.clone());
             }
-        }
-        Ok(())
+            let address = if endpoint.contains("://") {
+                Err("it has a scheme; an endpoint is host:port without one")
+            } else {
+                Address::parse(endpoint, CLIENT_PORT)
+            };
+            let wrong = |rule| Invalid::Endpoint { endpoint: endpoint.clone(), rule };
+            address.map(|address| address.to_string()).map_err(wrong)
+        };
+        self.endpoints.iter().map(whole).collect()
     }
 }
 
@@ -108,12 +119,46 @@ mod tests {
     /// An endpoint that cannot be one is named before anything is sent.
     #[test]
     fn endpoints_are_checked_by_form() {
-        assert_eq!(ClientOptions::new(["127.0.0.1:7420", "[::1]:7420"]).check(), Ok(()));
         assert_eq!(ClientOptions::new(Vec::<String>::new()).check(), Err(Invalid::NoEndpoint));
-        for wrong in ["localhost", ":7420", "host:", "host:0", "host:70000", ""] {
-            let wrong = wrong.to_string();
-            let checked = ClientOptions::new([wrong.clone()]).check();
-            assert_eq!(checked, Err(Invalid::Endpoint(wrong)));
+        let check = |endpoint: &str| ClientOptions::new([endpoint]).check();
+        for wrong in [
+            ":7420",
+            "host:",
+            "host:0",
+            "host:70000",
+            "",
+            "http://127.0.0.1:7420",
+            "https://host",
+            "2001:db8::3:x",
+            "[2001:db8::3",
+            "[127.0.0.1]:7420",
+            "a b",
+        ] {
+            let checked = check(wrong);
+            let told =
+                matches!(&checked, Err(Invalid::Endpoint { endpoint, .. }) if endpoint == wrong);
+            assert!(told, "{wrong:?}: {checked:?}");
+        }
+        let scheme = check("http://127.0.0.1:7420").expect_err("no scheme is an endpoint's");
+        assert!(scheme.to_string().contains("host:port without"), "{scheme}");
+    }
+
+    /// Where no port is written it is the clients' one, whichever way the host is.
+    #[test]
+    fn the_port_has_a_default() {
+        for (typed, whole) in [
+            ("127.0.0.1:9000", "127.0.0.1:9000"),
+            ("127.0.0.1", "127.0.0.1:7420"),
+            ("db1.example.com", "db1.example.com:7420"),
+            ("db1.example.com:9000", "db1.example.com:9000"),
+            ("localhost", "localhost:7420"),
+            ("::1", "[::1]:7420"),
+            ("[::1]", "[::1]:7420"),
+            ("[::1]:9000", "[::1]:9000"),
+            ("[fe80::1%2]:9000", "[fe80::1%2]:9000"),
+            ("2001:db8::3", "[2001:db8::3]:7420"),
+        ] {
+            assert_eq!(ClientOptions::new([typed]).check(), Ok(vec![whole.to_string()]), "{typed}");
         }
     }
 }

@@ -21,7 +21,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// Reads `host`, `host:port`, `::1` or `[::1]:port`.
+    /// Reads `host`, `host:port`, `::1`, `[::1]` or `[::1]:port`.
     ///
     /// # Errors
     /// The rule that the text breaks.
@@ -30,8 +30,8 @@ impl Address {
             return Ok(Address { host: ip.to_string(), port: default_port });
         }
         let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
+            Some((host, port)) if !text.ends_with(']') => (host, Some(port)),
+            Some(_) | None => (text, None),
         };
         let port = match port {
             None => default_port,

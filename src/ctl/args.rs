@@ -50,12 +50,12 @@ pub struct Cli {
 /// Flags that every command takes.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// Nodes to ask, host:port, separated by commas; one that answers is enough
+    /// Nodes to ask, host or host:port (7420), separated by commas; one that answers is enough
     #[arg(
         long,
         global = true,
         env = "PAXOSCTL_ENDPOINTS",
-        value_name = "HOST:PORT,…",
+        value_name = "HOST[:PORT],…",
         value_delimiter = ',',
         default_value = "127.0.0.1:7420"
     )]

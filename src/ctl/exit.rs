@@ -103,7 +103,7 @@ impl Exit {
         }
         match &error.cause {
             Cause::Refused(refusal) => Exit::of_code(refusal.code),
-            Cause::Invalid(Invalid::Name(_) | Invalid::Endpoint(_) | Invalid::NoEndpoint) => {
+            Cause::Invalid(Invalid::Name(_) | Invalid::Endpoint { .. } | Invalid::NoEndpoint) => {
                 Exit::Usage
             }
             Cause::Io { .. }

@@ -102,6 +102,19 @@ fn every_file_passes_check_config() {
     assert_eq!(ids.len(), 2, "two clusters have the same id: {ids:?}");
 }
 
+/// Brackets are a pattern to some shells: endpoints that have some are quoted, others are not.
+#[test]
+fn endpoints_are_quoted_where_they_need_it() {
+    let nodes = ["--node=1=192.0.2.1", "--node=2=[2001:db8::2]", "--node=3=[2001:db8::3]:8000"];
+    let printed = bootstrap(&nodes).expect(0);
+    let quoted =
+        "\npaxosctl --endpoints '192.0.2.1:7420,[2001:db8::2]:7420,[2001:db8::3]:8000' wait";
+    assert!(printed.out.contains(quoted), "{}", printed.out);
+    let printed = bootstrap(&["--node=1=192.0.2.1", "--node=2=db2.example.com"]).expect(0);
+    let plain = "\npaxosctl --endpoints 192.0.2.1:7420,db2.example.com:7420 wait";
+    assert!(printed.out.contains(plain), "{}", printed.out);
+}
+
 /// Data on another disk: the service is told that it may write there.
 #[test]
 fn another_data_dir_is_opened_to_the_service() {

@@ -2,20 +2,18 @@
 
 use super::super::exit::Failure;
 use crate::client::{Client, ErrorCode};
-use crate::types::{LogId, ShardId};
+use crate::types::ShardId;
 
 /// Entries of one append while a log is filled.
 const FILL_ENTRIES: u64 = 256;
 /// Bytes of one append while a log is filled, unless a single entry is larger.
 const FILL_BYTES: u64 = 64 << 10;
 
-/// One of the logs.
+/// One of the logs. It is asked for by its name, as a failure names what was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BenchLog {
     /// Its name.
     pub name: String,
-    /// Its identity.
-    pub id: LogId,
     /// Its shard.
     pub shard: ShardId,
     /// How many entries it holds.
@@ -49,15 +47,16 @@ pub fn prepare(
 ) -> Result<(Vec<BenchLog>, Vec<String>), Failure> {
     let (mut logs, mut created) = (Vec::new(), Vec::new());
     for (name, shard) in names(prefix, count, client.shards()) {
-        let (id, entries) = match client.stat(name.as_str()) {
-            Ok(stat) => (stat.id, stat.next_index.0),
+        let entries = match client.stat(name.as_str()) {
+            Ok(stat) => stat.next_index.0,
             Err(error) if error.code() == Some(ErrorCode::UnknownLog) => {
+                client.create(&name)?;
                 created.push(name.clone());
-                (client.create(&name)?, 0)
+                0
             }
             Err(error) => return Err(error.into()),
         };
-        logs.push(BenchLog { name, id, shard, entries });
+        logs.push(BenchLog { name, shard, entries });
     }
     Ok((logs, created))
 }
@@ -76,7 +75,7 @@ pub fn fill(
         let most = u64::from(client.limits().append_entries_max).min(FILL_ENTRIES);
         let count = (wanted - log.entries).min(fit).min(most).max(1);
         let entries = std::iter::once(first).chain((1..count).map(|_| entry()));
-        let appended = client.append(&log.id, entries)?;
+        let appended = client.append(&log.name, entries)?;
         log.entries = appended.first.0 + u64::from(appended.count);
     }
     Ok(log.entries - before)

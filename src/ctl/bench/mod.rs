@@ -161,7 +161,7 @@ fn appends(
         client.probe(log.shard)?;
         let options = AppenderOptions { window, expect: None, create: false };
         let noise = noise.for_connection(load.seed, number as u64);
-        let appender = client.appender(&log.id, options)?;
+        let appender = client.appender(&log.name, options)?;
         pipes.push((log.shard.0, Appends { appender, noise }));
     }
     Ok(run(pipes, load, (timeout, timeout), streams))
@@ -185,10 +185,10 @@ fn reads(
         let log = &logs[number % logs.len()];
         // Connections are made before the clock runs.
         let once = ReadOptions { max_entries: Some(1), consistency, ..ReadOptions::default() };
-        client.read(&log.id, Index(0), once)?;
+        client.read(&log.name, Index(0), once)?;
         let options = ReaderOptions { window, max_entries, consistency };
         let random = Random::new(load.seed, number as u64);
-        let reader = client.reader(&log.id, options)?;
+        let reader = client.reader(&log.name, options)?;
         pipes.push((log.shard.0, Reads { reader, random, below: log.entries }));
     }
     Ok(run(pipes, load, (timeout.min(ClientOptions::ATTEMPT_TIMEOUT), timeout), streams))
