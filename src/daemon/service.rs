@@ -1,5 +1,6 @@
 //! One shard with what its thread adds to it and no socket: frames in, outputs out.
 
+use super::board::Served;
 use super::conn::Outgoing;
 use super::facts::Facts;
 use super::table::ClientSide;
@@ -24,6 +25,8 @@ pub struct Service {
     pub outputs: Vec<Output>,
     /// Requests handed to the shard in this turn of the loop.
     pub asked: usize,
+    /// What was answered since the start.
+    pub served: Served,
     facts: Arc<Facts>,
 }
 
@@ -40,7 +43,7 @@ impl Service {
     /// A shard that was not stepped yet, and what its start wants done.
     #[must_use]
     pub fn new(shard: Shard, id: ShardId, facts: Arc<Facts>, outputs: Vec<Output>) -> Service {
-        Service { shard, id, outputs, asked: 0, facts }
+        Service { shard, id, outputs, asked: 0, served: Served::default(), facts }
     }
 
     /// Hands the shard an input.
@@ -48,8 +51,9 @@ impl Service {
         self.shard.step(now, input, &mut self.outputs);
     }
 
-    /// Takes a client's frame in: answers what makes no sense, and hands the rest to the shard. `now` was read after the frame arrived, so that a
-    /// lease is never judged by a time before the request (C19).
+    /// Takes a client's frame in: answers what makes no sense, and hands the rest to the shard. `now`
+    /// was read after the frame arrived, so that a lease is never judged by a time before the request
+    /// (C19).
     pub fn client_frame(
         &mut self,
         now: Tick,
@@ -100,7 +104,9 @@ impl Service {
         ReplyHeader { shard, epoch, applied_upto: self.shard.applied_upto() }
     }
 
-    fn answer(&self, output: &mut Outgoing, correlation: u64, reply: Reply) {
+    /// An answer that this thread gives itself.
+    pub fn answer(&mut self, output: &mut Outgoing, correlation: u64, reply: Reply) {
+        self.served.note(&reply);
         write_reply(output.buffer(), correlation, &self.header(), &reply);
     }
 }

@@ -2,7 +2,7 @@
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
 use super::bell::Bell;
-use super::board::{Served, ShardNumbers};
+use super::board::ShardNumbers;
 use super::clock;
 use super::disk::Disk;
 use super::exit::{Exit, Failure, die};
@@ -70,8 +70,6 @@ pub struct ShardLoop {
     bell: Bell,
     letters: Receiver<Letter>,
     phase: Phase,
-    /// What this thread has done for clients.
-    pub(super) served: Served,
     /// The leader that the board was told last.
     published: Option<ShardLeader>,
     /// The last leadership that was counted.
@@ -140,7 +138,6 @@ impl ShardLoop {
             bell: parts.bell,
             letters: parts.letters,
             phase: Phase::Serving,
-            served: Served::default(),
             published: None,
             led: None,
             tell_at: Tick(0),
@@ -318,7 +315,7 @@ impl ShardLoop {
         let leader = shard.leader();
         if self.published != Some(leader) {
             if leader.node.is_some() && self.led != Some(leader.epoch) {
-                self.served.leader_changes += 1;
+                self.service.served.leader_changes += 1;
                 self.led = Some(leader.epoch);
             }
             self.facts.board.publish(leader);
@@ -335,7 +332,7 @@ impl ShardLoop {
             tally: shard.tally(),
             backlog: shard.backlog(),
             want_of_room: shard.want_of_room(),
-            served: self.served.clone(),
+            served: self.service.served.clone(),
             connections: self.table.len() as u64,
             input_bytes: self.input_bytes as u64,
             output_bytes: self.output_bytes as u64,

@@ -241,7 +241,7 @@ impl ShardLoop {
         let Some(entry) = self.table.get_mut(index) else { return };
         let Role::Client(side) = &mut entry.role else { return };
         let asked = side.answered(correlation);
-        self.served.note(reply);
+        self.service.served.note(reply);
         if let Some((since, name)) = asked.filter(|_| self.slow_requests.is_on()) {
             let (now, shard, address) = (clock::now(), self.service.id, entry.conn.address);
             let what = || format!("shard {shard}: {name} of {address} (slow_request_ms)");
@@ -402,7 +402,7 @@ fn client_frames(
             Ok(None) => break,
             Err(error) => {
                 let reply = Reply::Error(WireError::from(&error));
-                write_reply(conn.output.buffer(), 0, &service.header(), &reply);
+                service.answer(&mut conn.output, 0, reply);
                 return Err(error.to_string());
             }
         }
