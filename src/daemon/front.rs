@@ -74,6 +74,9 @@ struct Greeting {
     port: Port,
     deadline: Tick,
     refused: bool,
+    /// The refusal has left. A second end of writing would be an event of its own, and its handling
+    /// another, for as long as the caller stays.
+    told: bool,
 }
 
 /// What the main thread's loop is made of.
@@ -278,7 +281,8 @@ impl Front {
             return log::debug!("connection from {address} is of no use: {error}");
         }
         let deadline = now.after(HANDSHAKE_MS * 1000);
-        self.greetings.insert(token, Greeting { conn, port, deadline, refused: false });
+        self.greetings
+            .insert(token, Greeting { conn, port, deadline, refused: false, told: false });
     }
 
     fn on_greeting(&mut self, token: usize, hung_up: bool) {
@@ -311,9 +315,12 @@ impl Front {
                 }
             }
         }
-        if greeting.refused {
+        if greeting.refused && !greeting.told {
             match greeting.conn.flush() {
-                Ok(true) => greeting.conn.finish_writing(),
+                Ok(true) => {
+                    greeting.conn.finish_writing();
+                    greeting.told = true;
+                }
                 Ok(false) => {}
                 Err(_) => {
                     self.greetings.remove(&token);

@@ -115,6 +115,16 @@ impl Daemon {
         statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
     }
 
+    /// Time that it has spent on processors.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name before is in brackets, and may hold blanks.
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let ticks = |at: usize| rest.split(' ').nth(at).unwrap().parse::<u64>().unwrap();
+        // A tick of /proc is a hundredth of a second, whatever the kernel's own is.
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
+    }
+
     /// Descriptors that it has open.
     pub fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
