@@ -96,7 +96,10 @@ pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &Facts) -> Verdic
         },
         Err(error) => garbage(&error, port, facts, output),
     };
-    conn.unread = rest.to_vec();
+    if let Verdict::Admit(_) = verdict {
+        // Nobody reads what a refused one sent: it is not kept either.
+        conn.unread = rest.to_vec();
+    }
     verdict
 }
 
