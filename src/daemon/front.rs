@@ -310,6 +310,10 @@ impl Front {
                 }
                 Ok(Taken::Nothing) => {}
                 Ok(Taken::Closed) | Err(_) => {
+                    if greeting.refused {
+                        // Who says no more may still listen; an error means that nobody does.
+                        let _ = greeting.conn.flush();
+                    }
                     self.greetings.remove(&token);
                     return;
                 }
