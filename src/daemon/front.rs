@@ -300,7 +300,6 @@ impl Front {
                         Verdict::Admit(admitted) => return self.hand_over(token, admitted),
                         Verdict::Refuse(reason) => {
                             let port = greeting.port;
-                            count(&self.facts.board.counters.of(port).refused);
                             let address = greeting.conn.address;
                             log::warn!("{port} connection from {address} refused: {reason}");
                             greeting.refused = true;
