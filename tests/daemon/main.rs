@@ -7,6 +7,12 @@ mod admin;
 mod config;
 mod exits;
 mod floods;
+mod good;
+mod host;
+mod mutant_heads;
+mod mutants;
+mod mutator;
+mod oracle;
 mod peers;
 #[path = "../process/rig/place.rs"]
 #[allow(dead_code)] // Clusters use more of it.
@@ -15,9 +21,14 @@ mod place;
 #[allow(dead_code)] // Clusters use more of it.
 mod poll;
 mod ports;
+#[path = "../process/rig/random.rs"]
+#[allow(dead_code)] // Clusters use more of it.
+mod random;
 mod rig;
 mod runtime;
 mod service;
 #[path = "../process/rig/stalled.rs"]
 mod stalled;
+mod strangers;
+mod watched;
 mod web;
