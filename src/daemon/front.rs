@@ -74,6 +74,9 @@ struct Greeting {
     port: Port,
     deadline: Tick,
     refused: bool,
+    /// The refusal has left. A second end of writing would be an event of its own, and its handling
+    /// another, for as long as the caller stays.
+    told: bool,
 }
 
 /// What the main thread's loop is made of.
@@ -278,7 +281,8 @@ impl Front {
             return log::debug!("connection from {address} is of no use: {error}");
         }
         let deadline = now.after(HANDSHAKE_MS * 1000);
-        self.greetings.insert(token, Greeting { conn, port, deadline, refused: false });
+        self.greetings
+            .insert(token, Greeting { conn, port, deadline, refused: false, told: false });
     }
 
     fn on_greeting(&mut self, token: usize, hung_up: bool) {
@@ -296,7 +300,6 @@ impl Front {
                         Verdict::Admit(admitted) => return self.hand_over(token, admitted),
                         Verdict::Refuse(reason) => {
                             let port = greeting.port;
-                            count(&self.facts.board.counters.of(port).refused);
                             let address = greeting.conn.address;
                             log::warn!("{port} connection from {address} refused: {reason}");
                             greeting.refused = true;
@@ -306,14 +309,21 @@ impl Front {
                 }
                 Ok(Taken::Nothing) => {}
                 Ok(Taken::Closed) | Err(_) => {
+                    if greeting.refused {
+                        // Who says no more may still listen; an error means that nobody does.
+                        let _ = greeting.conn.flush();
+                    }
                     self.greetings.remove(&token);
                     return;
                 }
             }
         }
-        if greeting.refused {
+        if greeting.refused && !greeting.told {
             match greeting.conn.flush() {
-                Ok(true) => greeting.conn.finish_writing(),
+                Ok(true) => {
+                    greeting.conn.finish_writing();
+                    greeting.told = true;
+                }
                 Ok(false) => {}
                 Err(_) => {
                     self.greetings.remove(&token);

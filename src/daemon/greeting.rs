@@ -13,6 +13,7 @@ use crate::wire::kind::GreetingKind;
 use crate::wire::peer_hello::{PeerHello, PeerHelloReply, read_peer_hello, write_peer_hello_reply};
 use crate::wire::write_reply;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 
 /// Whom a port is for (R40).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +81,7 @@ pub enum Verdict {
     Wait,
     /// It comes in. What followed the greeting stands in `conn.unread`.
     Admit(Admitted),
-    /// It does not, for this reason; the answer stands in `conn.output`.
+    /// It does not, for this reason, which is counted; the answer stands in `conn.output`.
     Refuse(String),
 }
 
@@ -96,7 +97,10 @@ pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &Facts) -> Verdic
         },
         Err(error) => garbage(&error, port, facts, output),
     };
-    conn.unread = rest.to_vec();
+    if let Verdict::Admit(_) = verdict {
+        // Nobody reads what a refused one sent: it is not kept either.
+        conn.unread = rest.to_vec();
+    }
     verdict
 }
 
@@ -106,7 +110,9 @@ fn greet_client(
     facts: &Facts,
     output: &mut Vec<u8>,
 ) -> Verdict {
-    let mut refuse = |error: WireError| {
+    let counters = &facts.board.counters.client;
+    let mut refuse = |counter: &AtomicU64, error: WireError| {
+        count(counter);
         let text = error.to_string();
         write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &Reply::Error(error));
         Verdict::Refuse(text)
@@ -114,19 +120,21 @@ fn greet_client(
     let hello = match read_hello(frame) {
         Ok(hello) => hello,
         Err(refusal) => {
-            count(&facts.board.counters.client.garbage);
-            return refuse(refusal.error);
+            // Who takes this port for the other one is understood.
+            let understood = refusal.error.code == ErrorCode::WrongPort;
+            let counter = if understood { &counters.refused } else { &counters.garbage };
+            return refuse(counter, refusal.error);
         }
     };
     let version = match hello.check(facts.config.cluster, facts.config.shards) {
         Ok(version) => version,
-        Err(error) => return refuse(error),
+        Err(error) => return refuse(&counters.refused, error),
     };
     let permit = match facts.admission.admit(address) {
         Ok(permit) => permit,
         Err(full) => {
-            count(&facts.board.counters.client.turned_away);
-            return refuse(WireError::new(ErrorCode::TooManyConnections, full.to_string()));
+            let error = WireError::new(ErrorCode::TooManyConnections, full.to_string());
+            return refuse(&counters.turned_away, error);
         }
     };
     let node_level = hello.shard == NO_SHARD;
@@ -136,14 +144,17 @@ fn greet_client(
 }
 
 fn greet_peer(frame: &Frame<'_>, facts: &Facts, output: &mut Vec<u8>) -> Verdict {
+    let counters = &facts.board.counters.peer;
     let hello = match read_peer_hello(frame) {
         Ok(hello) => hello,
         Err(error) => {
-            count(&facts.board.counters.peer.garbage);
             if frame.kind == GreetingKind::Hello.number() {
+                count(&counters.refused);
                 let text = "this port is for peers; clients have a port of their own";
                 let reply = Reply::Error(WireError::new(ErrorCode::WrongPort, text));
                 write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &reply);
+            } else {
+                count(&counters.garbage);
             }
             return Verdict::Refuse(error.to_string());
         }
@@ -151,6 +162,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &Facts, output: &mut Vec<u8>) -> Verdict
     match hello.check(&facts.host) {
         Ok(version) => Verdict::Admit(Admitted::Peer { hello, version }),
         Err(refusal) => {
+            count(&counters.refused);
             let text = refusal.to_string();
             write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
             Verdict::Refuse(text)

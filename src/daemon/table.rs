@@ -15,6 +15,10 @@ const FIRST_TOKEN: usize = 16;
 /// the same place one after the other.
 const INDEX_BITS: u32 = 24;
 
+/// Requests under way for which an idle client keeps room, so that one that asks for little at a
+/// time costs no allocation, and one that once asked for a lot no memory.
+const ROOM_KEPT: usize = 16;
+
 /// What a connection is for.
 #[derive(Debug)]
 pub enum Role {
@@ -80,7 +84,12 @@ impl ClientSide {
         }
         // The first in nearly all cases: answers come in the order of the requests.
         let at = self.asked.iter().position(|(asked, ..)| *asked == correlation)?;
-        self.asked.remove(at).map(|(_, since, name)| (since, name))
+        let asked = self.asked.remove(at).map(|(_, since, name)| (since, name));
+        if self.asked.is_empty() {
+            self.asked.shrink_to(ROOM_KEPT);
+            self.reads.shrink_to(ROOM_KEPT);
+        }
+        asked
     }
 
     /// No more requests are taken while this holds: too many unanswered, or too many bytes of

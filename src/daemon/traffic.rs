@@ -196,6 +196,8 @@ impl ShardLoop {
             Ok(Taken::Bytes(_)) => entry.conn.readable,
             Ok(Taken::Nothing) => false,
             Ok(Taken::Closed) | Err(_) => {
+                // Who says no more may still listen; an error means that nobody does.
+                let _ = entry.conn.flush();
                 self.close(index, "closed after a refusal");
                 false
             }

@@ -1,70 +1,13 @@
 //! What comes to the admin port: probes, scrapers, and those who are neither.
 
 use crate::place::Place;
-use crate::poll;
-use crate::rig::{Daemon, Raw, append};
-use crate::web::{Answer, Web, get, sample};
+use crate::rig::{Daemon, Raw};
+use crate::watched::Watched;
+use crate::web::{Web, sample};
 use paxosd::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, HANDSHAKE_MS};
 use paxosd::wire::client::{Reply, Request};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-
-/// A node of its own with admin pages.
-struct Watched {
-    daemon: Daemon,
-    admin: String,
-    _place: Place,
-    _dir: TempDir,
-}
-
-impl Watched {
-    /// One that is ready.
-    #[track_caller]
-    fn start() -> Watched {
-        let (place, dir) = (Place::claim(), tempfile::tempdir().unwrap());
-        let (listen, admin) = (place.endpoint(1), format!("{}:7422", place.address(1)));
-        let arguments = ["--listen", &listen, "--admin", &admin];
-        let daemon = Daemon::start_at(&dir.path().join("data"), &arguments, &[]);
-        let watched = Watched { daemon, admin, _place: place, _dir: dir };
-        poll::until("the node is ready", || (watched.get("/readyz").code == 200).then_some(()));
-        watched
-    }
-
-    #[track_caller]
-    fn get(&self, path: &str) -> Answer {
-        get(&self.admin, path)
-    }
-
-    /// A counter of the admin port.
-    #[track_caller]
-    fn refused(&self, reason: &str) -> f64 {
-        let name =
-            format!("paxosd_connections_refused_total{{port=\"admin\",reason=\"{reason}\"}}");
-        sample(&self.get("/metrics").body, &name)
-    }
-
-    /// Clients are served, and so are probes.
-    #[track_caller]
-    fn assert_well(&self) {
-        let (mut client, _) = Raw::open(&self.daemon.address, 0);
-        assert!(matches!(client.ask_leader(&append("log", b"x")), Reply::Appended(_)));
-        assert_eq!(self.get("/livez").body, "live\n");
-        assert_eq!(self.get("/readyz").body, "ready\n");
-    }
-
-    /// Sends bytes that are no good request, and expects that answer and the end.
-    #[track_caller]
-    fn expect(&self, bytes: &[u8], code: u16) -> Answer {
-        let mut web = Web::connect(&self.admin);
-        web.send(bytes);
-        let answer = web.answer(true);
-        assert_eq!(answer.code, code, "{answer:?}");
-        assert_eq!(answer.header("Connection"), "close");
-        assert_eq!(web.rest(), 0, "more than the answer came");
-        answer
-    }
-}
 
 /// Every page answers; a connection serves many requests, pipelined ones too, and HEAD tells what
 /// GET would without its body.
@@ -102,7 +45,7 @@ fn r37_strangers_are_refused() {
     let post = b"POST /metrics HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc";
     assert_eq!(node.expect(post, 405).header("Allow"), "GET, HEAD");
     node.expect(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc", 413);
-    assert_eq!(node.refused("refused"), 2.0);
+    assert_eq!(node.refusals("admin").refused, 2);
     node.expect(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505);
     node.expect(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400);
     node.expect(&[0; 64], 400);
@@ -112,7 +55,7 @@ fn r37_strangers_are_refused() {
     let long = "a".repeat(2 * ADMIN_HEAD_BYTES_MAX);
     node.expect(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(), 431);
     node.expect(format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}").as_bytes(), 431);
-    assert_eq!(node.refused("garbage"), 6.0);
+    assert_eq!(node.refusals("admin").garbage, 6);
     node.assert_well();
 }
 
@@ -130,7 +73,7 @@ fn r39_slow_heads_are_refused() {
     assert_eq!(half.rest(), 0);
     assert_eq!(silent.rest(), 0, "a silent connection is closed without a word");
     assert!(began.elapsed() >= Duration::from_millis(HANDSHAKE_MS), "{:?}", began.elapsed());
-    assert_eq!(node.refused("slow"), 2.0);
+    assert_eq!(node.refusals("admin").slow, 2);
     node.assert_well();
 }
 
@@ -153,7 +96,7 @@ fn r39_idlers_keep_nobody_out() {
     assert_eq!(client.ask(2, &Request::Ping), Reply::Pong);
     let held = node.daemon.descriptors().saturating_sub(descriptors);
     assert!(held <= ADMIN_CONNECTIONS_MAX + 2, "{held} descriptors for idlers");
-    assert!(node.refused("turned_away") >= (200 - ADMIN_CONNECTIONS_MAX) as f64);
+    assert!(node.refusals("admin").turned_away >= 200 - ADMIN_CONNECTIONS_MAX as u64);
     drop(idlers);
     node.assert_well();
 }

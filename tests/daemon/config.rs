@@ -14,6 +14,8 @@ pub struct Site {
     pub client: String,
     /// Where the node listens for peers.
     pub peer: String,
+    /// Where the nodes listen for clients, by rising id.
+    pub clients: Vec<String>,
 }
 
 impl Site {
@@ -36,8 +38,9 @@ impl Site {
         let file = dir.path().join("paxosd.toml");
         std::fs::write(&file, &text).unwrap();
         let file = file.to_str().unwrap().to_string();
+        let clients = addresses.iter().map(|(client, _)| client.clone()).collect();
         let (client, peer) = addresses.swap_remove(0);
-        Site { dir, file, text, client, peer }
+        Site { dir, file, text, client, peer, clients }
     }
 
     /// The configuration file.
@@ -48,6 +51,12 @@ impl Site {
     /// Its text.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Where the node `id` has its admin pages, once the environment says so.
+    pub fn admin(&self, id: usize) -> String {
+        let (host, _) = self.clients[id - 1].split_once(':').unwrap();
+        format!("{host}:7422")
     }
 
     /// The data directory.

@@ -1,13 +1,18 @@
 //! Floods: connections that never greet, answers that nobody reads, requests without end.
 
+use crate::poll;
 use crate::rig::{Daemon, Raw, append, read};
 use paxosd::limits::{
-    CONN_OUTPUT_BYTES_CEILING, CONN_OUTPUT_BYTES_MAX, GREETINGS_MAX, READ_BYTES_MAX,
+    CONN_OUTPUT_BYTES_CEILING, CONN_OUTPUT_BYTES_MAX, GREETINGS_MAX, LINGER_MS, READ_BYTES_MAX,
 };
 use paxosd::wire::client::{Reply, Request};
 use paxosd::wire::write_request;
 use std::io::Write;
 use std::net::TcpStream;
+use std::time::Duration;
+
+/// Strangers at a time: as many as a port holds on to.
+const STRANGERS: usize = GREETINGS_MAX;
 
 /// R39: 2,000 connections that never greet neither keep a good client out nor cost memory.
 #[test]
@@ -28,6 +33,41 @@ fn r39_idle_strangers_keep_nobody_out() {
     let grown = daemon.memory().saturating_sub(memory);
     assert!(grown < 8 << 20, "{grown} bytes for strangers");
     drop(strangers);
+}
+
+/// R37: what a stranger sends behind garbage is thrown away, and not kept until it is gone.
+#[test]
+fn r37_what_strangers_send_is_not_kept() {
+    let daemon = Daemon::start(&[]);
+    let (mut good, _) = Raw::open(&daemon.address, 0);
+    let memory = daemon.memory();
+    let much = vec![0xFF; 120 << 10];
+    let mut strangers: Vec<Raw> = (0..STRANGERS).map(|_| Raw::connect(&daemon.address)).collect();
+    for stranger in &mut strangers {
+        // One whose time to read why is over takes no more.
+        let _ = stranger.stream.write_all(&much);
+    }
+    strangers.iter_mut().for_each(|stranger| stranger.expect_closed());
+    assert_eq!(good.ask(2, &Request::Ping), Reply::Pong);
+    let grown = daemon.memory().saturating_sub(memory);
+    assert!(grown < STRANGERS * (16 << 10), "{grown} bytes for {STRANGERS} strangers");
+}
+
+/// R39: strangers that were refused, before their greeting or behind it, and stay to the end of their
+/// time keep no thread busy with it.
+#[test]
+fn r39_refused_strangers_cost_no_time() {
+    let daemon = Daemon::start(&[]);
+    let (mut good, _) = Raw::open(&daemon.address, 0);
+    let (before, descriptors) = (daemon.processor_time(), daemon.descriptors());
+    let mut strangers: Vec<Raw> = (0..10).map(|_| Raw::connect(&daemon.address)).collect();
+    strangers.extend((0..10).map(|_| Raw::open(&daemon.address, 0).0));
+    strangers.iter_mut().for_each(|stranger| stranger.send(&[0xFF; 100]));
+    strangers.iter_mut().for_each(|stranger| stranger.expect_closed());
+    poll::until("the strangers are gone", || (daemon.descriptors() <= descriptors).then_some(()));
+    assert_eq!(good.ask(2, &Request::Ping), Reply::Pong);
+    let spent = daemon.processor_time() - before;
+    assert!(spent < Duration::from_millis(LINGER_MS / 4), "{spent:?} for strangers that linger");
 }
 
 /// R39: a client that asks for more than it reads is paused: its answers are bounded, other

@@ -7,9 +7,15 @@ mod admin;
 mod config;
 mod exits;
 mod floods;
+mod good;
+mod host;
 #[path = "../process/rig/injected.rs"]
 #[allow(dead_code)] // Clusters use more of it.
 mod injected;
+mod mutant_heads;
+mod mutants;
+mod mutator;
+mod oracle;
 mod peers;
 #[path = "../process/rig/place.rs"]
 #[allow(dead_code)] // Clusters use more of it.
@@ -18,8 +24,13 @@ mod place;
 #[allow(dead_code)] // Clusters use more of it.
 mod poll;
 mod ports;
+#[path = "../process/rig/random.rs"]
+#[allow(dead_code)] // Clusters use more of it.
+mod random;
 mod rig;
 mod runtime;
 mod service;
+mod strangers;
 mod unread;
+mod watched;
 mod web;

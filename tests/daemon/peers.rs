@@ -1,96 +1,14 @@
 //! What comes to the peers' port: peers that may come in, and those that may not.
 
-use crate::config::Site;
-use crate::rig::{PATIENCE, Raw, hello, paxosd, run};
+use crate::host::{Host, greeting};
+use crate::rig::{Raw, hello};
 use paxosd::types::{ClusterId, Incarnation, NodeId, ShardId};
 use paxosd::wire::client::Reply;
 use paxosd::wire::error::ErrorCode;
 use paxosd::wire::hello::write_hello;
 use paxosd::wire::peer::Message;
-use paxosd::wire::peer_hello::{
-    PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerHelloReply, PeerRefusalCode, SharedLimits,
-    members_digest, read_peer_hello_reply, write_peer_hello,
-};
+use paxosd::wire::peer_hello::{PeerHello, PeerHelloReply, PeerRefusalCode, write_peer_hello};
 use paxosd::wire::{read_message, read_reply};
-use std::process::{Child, Stdio};
-use std::time::Instant;
-
-/// Node 1 of three, alone: nodes 2 and 3 dial it, and here the tests do.
-struct Host {
-    site: Site,
-    child: Child,
-}
-
-impl Host {
-    fn start() -> Host {
-        let site = Site::new(3);
-        let prepared = run(&["init", "--config", site.file()], &[]);
-        assert_eq!(prepared.status.code(), Some(0), "{prepared:?}");
-        let child =
-            paxosd().args(["run", "--config", site.file()]).stderr(Stdio::null()).spawn().unwrap();
-        let started = Instant::now();
-        while std::net::TcpStream::connect(&site.peer).is_err() {
-            assert!(started.elapsed() < PATIENCE, "the node does not listen");
-            std::thread::yield_now();
-        }
-        Host { site, child }
-    }
-
-    #[track_caller]
-    fn call(&self, hello: &PeerHello) -> (Raw, PeerHelloReply) {
-        let mut raw = Raw::connect(&self.site.peer);
-        let mut bytes = Vec::new();
-        write_peer_hello(&mut bytes, hello);
-        raw.send(&bytes);
-        let reply = raw.next(|frame| read_peer_hello_reply(frame).unwrap()).expect("an answer");
-        (raw, reply)
-    }
-
-    #[track_caller]
-    fn refused(&self, hello: &PeerHello, code: PeerRefusalCode, holds: &[&str]) {
-        let (mut raw, reply) = self.call(hello);
-        match reply {
-            PeerHelloReply::Refused(refusal) => {
-                assert_eq!(refusal.code, code, "{refusal}");
-                for text in holds {
-                    assert!(refusal.text.contains(text), "should say {text}: {refusal}");
-                }
-            }
-            PeerHelloReply::Accepted(welcome) => panic!("welcome: {welcome:?}"),
-        }
-        raw.expect_closed();
-    }
-}
-
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Node 2 as it should greet.
-fn greeting() -> PeerHello {
-    PeerHello {
-        version_min: PEER_VERSION_MIN,
-        version_max: PEER_VERSION_MAX,
-        cluster: "5ca1ab1e0ddba115ea5eca5e0b5e55ed".parse().unwrap(),
-        node: NodeId(2),
-        target: NodeId(1),
-        incarnation: Incarnation(22),
-        shard: ShardId(0),
-        features: 0,
-        shared: SharedLimits {
-            entry_bytes_max: 1 << 20,
-            append_bytes_max: 4_325_376,
-            value_bytes_max: 4_325_376 + 589_824,
-            shards: 1,
-            prepare_quorum: 2,
-            accept_quorum: 2,
-            members: members_digest([1, 2, 3].map(NodeId)),
-        },
-    }
-}
 
 /// A peer that greets as it should is welcome, and the replicas talk at once.
 #[test]

@@ -16,6 +16,7 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -44,11 +45,13 @@ pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A running `paxosd dev`.
+/// A running node.
 pub struct Daemon {
     child: Child,
     /// Where it listens for clients.
     pub address: String,
+    /// Reads what it logs, where a test asked for that.
+    reader: Option<JoinHandle<String>>,
     _dir: Option<TempDir>,
 }
 
@@ -81,7 +84,25 @@ impl Daemon {
             .unwrap();
         let mut address = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Daemon { child, address: address.trim().to_string(), _dir: None }
+        Daemon { child, address: address.trim().to_string(), reader: None, _dir: None }
+    }
+
+    /// A node of a cluster, started with `paxosd run`; where it listens for clients is known.
+    pub fn run(file: &str, client: &str, environment: &[(&str, &str)]) -> Daemon {
+        let mut command = paxosd();
+        command.args(["run", "--config", file]).envs(environment.iter().copied());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        Daemon { child, address: client.to_string(), reader: None, _dir: None }
+    }
+
+    /// Reads its log from here on, so that no line of it is dropped because nobody does.
+    pub fn read_log(&mut self) {
+        let mut errors = self.child.stderr.take().unwrap();
+        self.reader = Some(std::thread::spawn(move || {
+            let mut log = String::new();
+            errors.read_to_string(&mut log).unwrap();
+            log
+        }));
     }
 
     /// Sends a signal.
@@ -92,8 +113,10 @@ impl Daemon {
 
     /// Its exit code and all that it logged. Ends it first if it was told to by nobody.
     pub fn finish(mut self) -> (Option<i32>, String) {
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        if self.reader.is_none() {
+            self.read_log();
+        }
+        let log = self.reader.take().unwrap().join().unwrap();
         (self.child.wait().unwrap().code(), log)
     }
 
@@ -113,6 +136,16 @@ impl Daemon {
         let path = format!("/proc/{}/statm", self.child.id());
         let statm = std::fs::read_to_string(path).unwrap();
         statm.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
+    }
+
+    /// Time that it has spent on processors.
+    pub fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name before is in brackets, and may hold blanks.
+        let (_, rest) = stat.rsplit_once(") ").unwrap();
+        let ticks = |at: usize| rest.split(' ').nth(at).unwrap().parse::<u64>().unwrap();
+        // A tick of /proc is a hundredth of a second, whatever the kernel's own is.
+        Duration::from_millis((ticks(11) + ticks(12)) * 10)
     }
 
     /// Descriptors that it has open.
@@ -154,7 +187,12 @@ impl Raw {
     /// Connects and says nothing.
     #[track_caller]
     pub fn connect(address: &str) -> Raw {
-        let stream = TcpStream::connect(address).unwrap();
+        Raw::over(TcpStream::connect(address).unwrap())
+    }
+
+    /// Over a connection that was made already.
+    #[track_caller]
+    pub fn over(stream: TcpStream) -> Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut frames = FrameBuffer::new();
         frames.set_limit(FRAME_BYTES_MAX);

@@ -190,12 +190,7 @@ impl Admin {
 
     fn welcome(&mut self, stream: TcpStream, address: SocketAddr, now: Tick, registry: &Registry) {
         if self.visits.len() >= ADMIN_CONNECTIONS_MAX {
-            // Who was idle for longest makes room, so that idlers cannot keep probes out.
-            let idlest = self.visits.iter().min_by_key(|(_, visit)| visit.idle_since);
-            if let Some(token) = idlest.map(|(token, _)| *token) {
-                self.visits.remove(&token);
-            }
-            count(&self.desk.facts.board.counters.admin.turned_away);
+            self.make_room(now);
         }
         let free = (FIRST_VISIT..END_TOKEN).find(|token| !self.visits.contains_key(token));
         let Some(token) = free else { return };
@@ -209,6 +204,19 @@ impl Admin {
             }
             Err(error) => log::debug!("admin connection from {address} is of no use: {error}"),
         }
+    }
+
+    /// Who was idle for longest makes room, so that idlers cannot keep probes out. What it has asked
+    /// for is answered first: in a crowd, a probe may be pushed out before its turn to be read.
+    fn make_room(&mut self, now: Tick) {
+        let idlest = self.visits.iter().min_by_key(|(_, visit)| visit.idle_since);
+        let Some(token) = idlest.map(|(token, _)| *token) else { return };
+        if let Some(visit) = self.visits.get_mut(&token) {
+            visit.conn.readable = true;
+            visit.step(now, &mut self.scratch, &mut self.desk);
+        }
+        self.visits.remove(&token);
+        count(&self.desk.facts.board.counters.admin.turned_away);
     }
 
     fn step(&mut self, token: usize, now: Tick) {
