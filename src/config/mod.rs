@@ -6,6 +6,7 @@
 mod address;
 mod changes;
 mod check;
+mod collisions;
 mod fault;
 pub mod keys;
 mod raw;
@@ -14,7 +15,8 @@ mod tests;
 
 pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;
-pub use check::check;
+pub use check::{Known, check};
+pub use collisions::{Listener, Port};
 pub use fault::{ConfigError, Fault, Faults, Place};
 pub use raw::{Given, RawConfig, RawMember, Typed};
 

@@ -1,0 +1,153 @@
+//! Rules between keys: quorums that intersect, heartbeats within leases, values that fit.
+
+use super::{Checker, Sourced};
+use crate::config::fault::Place;
+use crate::config::{Bounds, Quorums, Timing, value_bytes_max};
+use crate::limits;
+
+/// Room that a segment needs beside one largest value: its header, descriptors, batch headers.
+const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
+
+impl Checker<'_> {
+    pub(super) fn quorums(&mut self, members: usize) -> Option<Quorums> {
+        let members = members as u64;
+        let majority = members / 2 + 1;
+        let mut sizes = Vec::new();
+        for name in ["quorum_prepare", "quorum_accept"] {
+            let found = majority.to_string();
+            let size = match self.given(name) {
+                Some(_) => self.whole(name)?,
+                None => Sourced { value: majority, place: Place::Absent, found },
+            };
+            if size.value > members && members > 0 {
+                let rule = format!("must be at most the number of members, {members}");
+                self.broken(name, &size, rule);
+                return None;
+            }
+            sizes.push(size);
+        }
+        let (accept, prepare) = (sizes.pop()?, sizes.pop()?);
+        if members > 0 && prepare.value + accept.value <= members {
+            let rule = format!(
+                "quorums do not intersect: prepare {} + accept {} must be more than {members} \
+                 members",
+                prepare.value, accept.value
+            );
+            let (name, blamed) = match prepare.place {
+                Place::Line(_) if overrides(&accept, &prepare) => ("quorum_accept", &accept),
+                Place::Absent => ("quorum_accept", &accept),
+                Place::Line(_) | Place::Env(_) => ("quorum_prepare", &prepare),
+            };
+            self.broken(name, blamed, rule);
+        }
+        let size = |size: &Sourced<u64>| u16::try_from(size.value).ok();
+        Some(Quorums { prepare: size(&prepare)?, accept: size(&accept)? })
+    }
+
+    pub(super) fn timing(&mut self) -> Option<Timing> {
+        let leases = self.flag("leases");
+        let lease = self.whole("lease_ms");
+        let drift = self.whole("lease_drift_percent");
+        let heartbeat = self.whole("heartbeat_ms");
+        let jitter = self.whole("election_jitter_ms");
+        let stall = self.whole("disk_stall_ms");
+        let (lease, heartbeat) = (lease?, heartbeat?);
+        if heartbeat.value * 3 > lease.value {
+            let rule = format!(
+                "must be at most a third of lease_ms = {}, or one lost heartbeat ends a lease",
+                lease.value
+            );
+            if overrides(&lease, &heartbeat) {
+                let rule = format!("must be at least 3 times heartbeat_ms = {}", heartbeat.value);
+                self.broken("lease_ms", &lease, rule);
+            } else {
+                self.broken("heartbeat_ms", &heartbeat, rule);
+            }
+        }
+        Some(Timing {
+            leases: leases?,
+            lease_ms: lease.value,
+            lease_drift_percent: drift?.value,
+            heartbeat_ms: heartbeat.value,
+            election_jitter_ms: jitter?.value,
+            disk_stall_ms: stall?.value,
+        })
+    }
+
+    pub(super) fn bounds(&mut self) -> Option<Bounds> {
+        let window_slots = self.whole("window_slots");
+        let window = self.whole("window_bytes");
+        let entry = self.whole("entry_bytes_max");
+        let append = self.whole("append_bytes_max");
+        let segment = self.whole("segment_bytes");
+        let min_free = self.whole("min_free_bytes");
+        let connections = self.whole("connections_max");
+        let per_address = self.whole("connections_per_address_max");
+        if let (Some(entry), Some(append)) = (&entry, &append) {
+            let room = append.value.saturating_sub(limits::ENTRY_PREFIX_BYTES as u64);
+            if entry.value > room {
+                let rule = format!(
+                    "an entry and its prefix of {} bytes must fit append_bytes_max = {}",
+                    limits::ENTRY_PREFIX_BYTES,
+                    append.value
+                );
+                if overrides(append, entry) {
+                    let rule = format!("must hold an entry of entry_bytes_max = {}", entry.value);
+                    self.broken("append_bytes_max", append, rule);
+                } else {
+                    self.broken("entry_bytes_max", entry, rule);
+                }
+            }
+        }
+        if let Some(append) = &append {
+            self.value_fits(append.value, window.as_ref(), segment.as_ref());
+        }
+        let bytes = |value: Option<Sourced<u64>>| usize::try_from(value?.value).ok();
+        Some(Bounds {
+            window_slots: window_slots?.value,
+            window_bytes: bytes(window)?,
+            entry_bytes_max: bytes(entry)?,
+            append_bytes_max: bytes(append)?,
+            segment_bytes: segment?.value,
+            min_free_bytes: min_free?.value,
+            connections_max: bytes(connections)?,
+            connections_per_address_max: bytes(per_address)?,
+        })
+    }
+
+    /// The largest value fits the window, or it could never be proposed, and a segment, or it
+    /// could never be written.
+    fn value_fits(
+        &mut self,
+        append: u64,
+        window: Option<&Sourced<u64>>,
+        segment: Option<&Sourced<u64>>,
+    ) {
+        let value = value_bytes_max(usize::try_from(append).unwrap_or(usize::MAX)) as u64;
+        if let Some(window) = window.filter(|window| window.value < value) {
+            let rule = format!(
+                "must hold the largest value, {value} bytes with append_bytes_max = {append}"
+            );
+            self.broken("window_bytes", window, rule);
+        }
+        let Some(segment) = segment else { return };
+        if segment.value % limits::BLOCK_BYTES as u64 != 0 {
+            let rule = format!("must be a multiple of {}", limits::BLOCK_BYTES);
+            self.broken("segment_bytes", segment, rule);
+        }
+        let least = value + SEGMENT_OVERHEAD_BYTES;
+        if segment.value < least {
+            let rule = format!(
+                "must hold the largest value, {value} bytes with append_bytes_max = {append}, and \
+                 its overhead: at least {least}"
+            );
+            self.broken("segment_bytes", segment, rule);
+        }
+    }
+}
+
+/// A variable that overrides the file is to blame before what the file says.
+fn overrides(one: &Sourced<u64>, other: &Sourced<u64>) -> bool {
+    let by_variable = |value: &Sourced<u64>| matches!(value.place, Place::Env(_));
+    by_variable(one) && !by_variable(other)
+}
