@@ -114,7 +114,7 @@ pub fn nearest(keys: &'static [Key], typed: &str) -> Option<&'static str> {
 }
 
 /// Edits (insert, delete, replace a letter) that turn one text into the other.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {

@@ -9,15 +9,19 @@ mod check;
 mod collisions;
 mod fault;
 pub mod keys;
+mod lost;
 mod raw;
+mod recover;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;
 pub use check::{Known, check};
 pub use collisions::{Listener, Port};
 pub use fault::{ConfigError, Fault, Faults, Place};
+pub use lost::{Lost, LostKeys};
 pub use raw::{Given, RawConfig, RawMember, Typed};
 
 use crate::limits;

@@ -9,24 +9,13 @@ use crate::limits;
 const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
 
 impl Checker<'_> {
-    pub(super) fn quorums(&mut self, members: usize) -> Option<Quorums> {
-        let members = members as u64;
+    pub(super) fn quorums(&mut self) -> Option<Quorums> {
+        // Nothing is said about a number of members that nobody knows.
+        let members = if self.raw.lost.list { 0 } else { self.raw.members.len() as u64 };
         let majority = members / 2 + 1;
-        let mut sizes = Vec::new();
-        for name in ["quorum_prepare", "quorum_accept"] {
-            let found = majority.to_string();
-            let size = match self.given(name) {
-                Some(_) => self.whole(name)?,
-                None => Sourced { value: majority, place: Place::Absent, found },
-            };
-            if size.value > members && members > 0 {
-                let rule = format!("must be at most the number of members, {members}");
-                self.broken(name, &size, rule);
-                return None;
-            }
-            sizes.push(size);
-        }
-        let (accept, prepare) = (sizes.pop()?, sizes.pop()?);
+        let prepare = self.quorum("quorum_prepare", majority, members);
+        let accept = self.quorum("quorum_accept", majority, members);
+        let (prepare, accept) = (prepare?, accept?);
         if members > 0 && prepare.value + accept.value <= members {
             let rule = format!(
                 "quorums do not intersect: prepare {} + accept {} must be more than {members} \
@@ -42,6 +31,21 @@ impl Checker<'_> {
         }
         let size = |size: &Sourced<u64>| u16::try_from(size.value).ok();
         Some(Quorums { prepare: size(&prepare)?, accept: size(&accept)? })
+    }
+
+    /// One quorum's size, which is at most that of the cluster.
+    fn quorum(&mut self, name: &'static str, majority: u64, members: u64) -> Option<Sourced<u64>> {
+        if self.is_absent(name) {
+            let found = majority.to_string();
+            return Some(Sourced { value: majority, place: Place::Absent, found });
+        }
+        let size = self.whole(name)?;
+        if size.value > members && members > 0 {
+            let rule = format!("must be at most the number of members, {members}");
+            self.broken(name, &size, rule);
+            return None;
+        }
+        Some(size)
     }
 
     pub(super) fn timing(&mut self) -> Option<Timing> {

@@ -87,7 +87,7 @@ impl Checker<'_> {
         if self.given("listen_admin").is_some() {
             return self.listener("listen_admin", ADMIN_PORT, None, own_place).map(Some);
         }
-        let client = own_client?;
+        let client = own_client.filter(|_| self.is_absent("listen_admin"))?;
         let host = if client.is_loopback() { client.host.clone() } else { "127.0.0.1".to_string() };
         let found =
             Sourced { value: String::new(), place: own_place.clone(), found: String::new() };
@@ -126,7 +126,7 @@ impl Checker<'_> {
                 (text, address)
             }
             None => {
-                let own = own?;
+                let own = own.filter(|_| self.is_absent(name))?;
                 let (found, place) = (format!("\"{own}\""), own_place.clone());
                 (Sourced { value: String::new(), place, found }, own.clone())
             }

@@ -3,11 +3,11 @@
 use super::{Checker, sourced_text};
 use crate::config::fault::Place;
 use crate::config::keys::{self, MEMBER_KEYS};
-use crate::config::raw::{Given, RawMember, Typed};
+use crate::config::raw::{RawMember, Typed};
 use crate::config::{Address, CLIENT_PORT, Member, PEER_PORT};
 use crate::limits;
 use crate::types::NodeId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What is known of a member: what has a fault is left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Checker<'_> {
     /// What is known of the members; the rules between them.
     pub(super) fn members(&mut self) -> Vec<Known> {
         let raw = self.raw;
-        if raw.members.is_empty() {
+        if raw.members.is_empty() && !raw.lost.list {
             let rule = "is missing; each member of the cluster needs a [[member]] with id, client \
                         and peer";
             self.fault(Place::Absent, "member", "", rule);
@@ -56,6 +56,12 @@ impl Checker<'_> {
         let mut taken: BTreeMap<Address, String> = BTreeMap::new();
         for (i, member) in raw.members.iter().enumerate() {
             let path = format!("member[{}]", i + 1);
+            for name in MEMBER_KEYS.iter().map(|key| key.name) {
+                if !member.keys.contains_key(name) && !raw.lost.of_member(i, name) {
+                    let path = format!("{path}.{name}");
+                    self.fault(member.place.clone(), &path, "", "is missing");
+                }
+            }
             let id = self.member_id(member, &path, &mut seen);
             let client = self.member_address(member, &path, "client", CLIENT_PORT, &mut taken);
             let peer = self.member_address(member, &path, "peer", PEER_PORT, &mut taken);
@@ -64,23 +70,16 @@ impl Checker<'_> {
         members
     }
 
-    fn member_given(&mut self, member: &RawMember, path: &str, name: &str) -> Option<Given> {
-        if !member.keys.contains_key(name) && !self.raw.broken_syntax {
-            self.fault(member.place.clone(), &format!("{path}.{name}"), "", "is missing");
-        }
-        member.keys.get(name).cloned()
-    }
-
     fn member_id(
         &mut self,
         member: &RawMember,
         path: &str,
         seen: &mut BTreeMap<u64, String>,
     ) -> Option<NodeId> {
-        let given = self.member_given(member, path, "id")?;
+        let given = member.keys.get("id")?;
         let key = keys::find(MEMBER_KEYS, "id").expect("id is a key of a member");
         let path = format!("{path}.id");
-        let id = self.in_bounds(key, &path, &given)?;
+        let id = self.in_bounds(key, &path, given)?;
         if let Some(first) = seen.get(&id.value) {
             let rule = format!("is the id of {first} already; each member needs its own");
             self.broken(&path, &id, rule);
@@ -98,8 +97,8 @@ impl Checker<'_> {
         default_port: u16,
         taken: &mut BTreeMap<Address, String>,
     ) -> Option<Address> {
-        let given = self.member_given(member, path, name)?;
-        let text = sourced_text(&given)?;
+        let given = member.keys.get(name)?;
+        let text = sourced_text(given)?;
         let path = format!("{path}.{name}");
         let address = self.address(&path, &text, default_port)?;
         if address.ip().is_some_and(|ip| ip.is_unspecified()) {
@@ -119,16 +118,16 @@ impl Checker<'_> {
 
     /// Which member this node is.
     pub(super) fn node(&mut self) -> Option<NodeId> {
-        if self.given("node_id").is_none() {
+        if self.is_absent("node_id") {
             let rule = "is missing; it says which [[member]] this node is";
             self.fault(Place::Absent, "node_id", "", rule);
         }
         let id = self.whole("node_id")?;
-        let listed: BTreeSet<u64> = self.raw.members.iter().filter_map(listed_id).collect();
-        // The member may stand behind the broken line.
-        if !listed.contains(&id.value) && !self.raw.broken_syntax {
-            let rule = "is not the id of any [[member]]";
-            self.broken("node_id", &id, rule);
+        // One whose id cannot be read may be this node.
+        let listed: Option<Vec<u64>> = self.raw.members.iter().map(listed_id).collect();
+        let known = !self.raw.members.is_empty() && !self.raw.lost.list;
+        if listed.is_some_and(|listed| known && !listed.contains(&id.value)) {
+            self.broken("node_id", &id, "is not the id of any [[member]]");
         }
         u16::try_from(id.value).ok().map(NodeId)
     }
@@ -136,8 +135,6 @@ impl Checker<'_> {
 
 /// The id that a member was given, whether or not the rest of it is right.
 fn listed_id(member: &RawMember) -> Option<u64> {
-    match member.keys.get("id")?.value {
-        Some(Typed::Whole(id)) => Some(id),
-        Some(Typed::Flag(_) | Typed::Text(_)) | None => None,
-    }
+    let Some(Typed::Whole(id)) = member.keys.get("id")?.value else { return None };
+    (1..=u64::from(u16::MAX)).contains(&id).then_some(id)
 }

@@ -17,13 +17,10 @@ use crate::types::ClusterId;
 /// # Errors
 /// Every broken rule, in the order of the file, what is missing last.
 pub fn check(raw: RawConfig) -> Result<Config, Vec<Fault>> {
-    let mut checker = Checker { faults: raw.faults.clone(), raw: &raw };
+    let mut checker =
+        Checker { faults: [raw.syntax.clone(), raw.faults.clone()].concat(), raw: &raw };
     let config = checker.config();
     let mut faults = checker.faults;
-    if raw.broken_syntax {
-        // What seems missing may stand behind the broken line.
-        faults.retain(|fault| fault.key.is_empty() || !fault.found.is_empty());
-    }
     faults.sort();
     faults.dedup();
     match config {
@@ -58,9 +55,7 @@ impl Checker<'_> {
         let data_dir = self.data_dir();
         let shards = self.whole("shards");
         let listeners = self.listeners(&known, own);
-        // With a broken line nobody knows how many members there are.
-        let members_known = if self.raw.broken_syntax { 0 } else { self.raw.members.len() };
-        let quorums = self.quorums(members_known);
+        let quorums = self.quorums();
         let timing = self.timing();
         let bounds = self.bounds();
         let pin = self.flag("pin");
@@ -104,14 +99,19 @@ impl Checker<'_> {
         self.raw.keys.get(name)
     }
 
+    /// True when a key is not set, and not on a line that cannot be read either.
+    fn is_absent(&self, name: &str) -> bool {
+        self.given(name).is_none() && !self.raw.lost.top.has(name)
+    }
+
     /// A number within its bounds: as given, or its default. Nothing where it is absent without a
-    /// default, or faulty.
+    /// default, faulty, or lost.
     fn whole(&mut self, name: &'static str) -> Option<Sourced<u64>> {
         let key = keys::find(KEYS, name).expect("the checker asks for keys of the table");
         match (self.given(name).cloned(), key.kind) {
             (Some(given), _) => self.in_bounds(key, name, &given),
             (None, Kind::Whole { default, .. }) => {
-                let value = default?;
+                let value = default.filter(|_| self.is_absent(name))?;
                 Some(Sourced { value, place: Place::Absent, found: value.to_string() })
             }
             (None, Kind::Flag { .. } | Kind::Text { .. }) => None,
@@ -136,7 +136,7 @@ impl Checker<'_> {
         match (self.given(name), key.kind) {
             (Some(Given { value: Some(Typed::Flag(flag)), .. }), _) => Some(*flag),
             (Some(_), _) => None,
-            (None, Kind::Flag { default }) => Some(default),
+            (None, Kind::Flag { default }) => self.is_absent(name).then_some(default),
             (None, Kind::Whole { .. } | Kind::Text { .. }) => None,
         }
     }
@@ -147,7 +147,7 @@ impl Checker<'_> {
 
     /// A text that must be there: a fault where it is absent.
     fn required(&mut self, name: &'static str, rule: &str) -> Option<Sourced<String>> {
-        if self.given(name).is_none() {
+        if self.is_absent(name) {
             self.fault(Place::Absent, name, "", format!("is missing; {rule}"));
         }
         self.text(name)
