@@ -35,6 +35,8 @@ pub struct Listener {
     pub port: Port,
     /// As typed.
     pub typed: Address,
+    /// Nobody said where.
+    pub is_default: bool,
     /// What it takes: as typed, or what the name became.
     pub addresses: Vec<Address>,
 }
@@ -43,7 +45,12 @@ impl Listener {
     /// A listener at an address as typed.
     #[must_use]
     pub fn at(port: Port, address: &Address) -> Listener {
-        Listener { port, typed: address.clone(), addresses: vec![address.clone()] }
+        Listener {
+            port,
+            typed: address.clone(),
+            is_default: false,
+            addresses: vec![address.clone()],
+        }
     }
 
     /// The rule that this listener breaks where it wants the port of another one.
@@ -59,7 +66,8 @@ impl Listener {
                 "clients and peers need a port each"
             }
         };
-        shared.then(|| format!("overlaps {} = {}; {why}", other.port.key(), other.typed))
+        let default = if other.is_default { ", the default" } else { "" };
+        shared.then(|| format!("overlaps {} = {}{default}; {why}", other.port.key(), other.typed))
     }
 
     /// The rule that this listener breaks where it wants an address at which the cluster looks for

@@ -3,6 +3,7 @@ use std::fmt::Write as _;
 
 mod listeners;
 mod syntax;
+mod told;
 
 /// The shortest configuration: what has no default, and nothing else.
 const SHORTEST: &str = r#"
@@ -152,8 +153,8 @@ fn rules_between_keys() {
         ("listen_admin = \"127.0.0.1:7421\"", "f:5: listen_admin = ", "overlaps listen_peer"),
         (
             "listen = \"127.0.0.1:7422\"",
-            "f:6: listen_admin = \"127.0.0.1:7422\"",
-            "overlaps listen ",
+            "f:5: listen = \"127.0.0.1:7422\"",
+            "overlaps listen_admin = 127.0.0.1:7422, the default",
         ),
         ("listen = \"db1.example.com\"", "f:5: listen = ", "insecure_listen = true"),
         (

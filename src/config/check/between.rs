@@ -20,12 +20,12 @@ impl Checker<'_> {
             let rule = format!(
                 "quorums do not intersect: prepare {} + accept {} must be more than {members} \
                  members",
-                prepare.value, accept.value
+                told(&prepare),
+                told(&accept)
             );
-            let (name, blamed) = match prepare.place {
-                Place::Line(_) if overrides(&accept, &prepare) => ("quorum_accept", &accept),
-                Place::Absent => ("quorum_accept", &accept),
-                Place::Line(_) | Place::Env(_) => ("quorum_prepare", &prepare),
+            let (name, blamed) = match accept.place.is_nearer(&prepare.place) {
+                true => ("quorum_accept", &accept),
+                false => ("quorum_prepare", &prepare),
             };
             self.broken(name, blamed, rule);
         }
@@ -57,14 +57,17 @@ impl Checker<'_> {
         let stall = self.whole("disk_stall_ms");
         let (lease, heartbeat) = (lease?, heartbeat?);
         if heartbeat.value * 3 > lease.value {
-            let rule = format!(
-                "must be at most a third of lease_ms = {}, or one lost heartbeat ends a lease",
-                lease.value
-            );
-            if overrides(&lease, &heartbeat) {
-                let rule = format!("must be at least 3 times heartbeat_ms = {}", heartbeat.value);
+            if lease.place.is_nearer(&heartbeat.place) {
+                let rule = format!(
+                    "must be at least 3 times heartbeat_ms = {}, or one lost heartbeat ends a lease",
+                    told(&heartbeat)
+                );
                 self.broken("lease_ms", &lease, rule);
             } else {
+                let rule = format!(
+                    "must be at most a third of lease_ms = {}, or one lost heartbeat ends a lease",
+                    told(&lease)
+                );
                 self.broken("heartbeat_ms", &heartbeat, rule);
             }
         }
@@ -90,21 +93,24 @@ impl Checker<'_> {
         if let (Some(entry), Some(append)) = (&entry, &append) {
             let room = append.value.saturating_sub(limits::ENTRY_PREFIX_BYTES as u64);
             if entry.value > room {
-                let rule = format!(
-                    "an entry and its prefix of {} bytes must fit append_bytes_max = {}",
-                    limits::ENTRY_PREFIX_BYTES,
-                    append.value
-                );
-                if overrides(append, entry) {
-                    let rule = format!("must hold an entry of entry_bytes_max = {}", entry.value);
+                let prefix = limits::ENTRY_PREFIX_BYTES;
+                if append.place.is_nearer(&entry.place) {
+                    let rule = format!(
+                        "must hold an entry and its prefix of {prefix} bytes: entry_bytes_max = {}",
+                        told(entry)
+                    );
                     self.broken("append_bytes_max", append, rule);
                 } else {
+                    let rule = format!(
+                        "an entry and its prefix of {prefix} bytes must fit append_bytes_max = {}",
+                        told(append)
+                    );
                     self.broken("entry_bytes_max", entry, rule);
                 }
             }
         }
         if let Some(append) = &append {
-            self.value_fits(append.value, window.as_ref(), segment.as_ref());
+            self.value_fits(append, window.as_ref(), segment.as_ref());
         }
         let bytes = |value: Option<Sourced<u64>>| usize::try_from(value?.value).ok();
         Some(Bounds {
@@ -123,35 +129,60 @@ impl Checker<'_> {
     /// could never be written.
     fn value_fits(
         &mut self,
-        append: u64,
+        append: &Sourced<u64>,
         window: Option<&Sourced<u64>>,
         segment: Option<&Sourced<u64>>,
     ) {
-        let value = value_bytes_max(usize::try_from(append).unwrap_or(usize::MAX)) as u64;
-        if let Some(window) = window.filter(|window| window.value < value) {
-            let rule = format!(
-                "must hold the largest value, {value} bytes with append_bytes_max = {append}"
-            );
-            self.broken("window_bytes", window, rule);
+        let most = usize::try_from(append.value).unwrap_or(usize::MAX);
+        let value = value_bytes_max(most) as u64;
+        if let Some(window) = window {
+            self.holds("window_bytes", window, value, append, value);
         }
         let Some(segment) = segment else { return };
         if segment.value % limits::BLOCK_BYTES as u64 != 0 {
             let rule = format!("must be a multiple of {}", limits::BLOCK_BYTES);
             self.broken("segment_bytes", segment, rule);
         }
-        let least = value + SEGMENT_OVERHEAD_BYTES;
-        if segment.value < least {
+        self.holds("segment_bytes", segment, value + SEGMENT_OVERHEAD_BYTES, append, value);
+    }
+
+    /// One of the two keys is to blame where the largest value and its overhead do not fit.
+    fn holds(
+        &mut self,
+        name: &str,
+        room: &Sourced<u64>,
+        least: u64,
+        append: &Sourced<u64>,
+        value: u64,
+    ) {
+        if room.value >= least {
+            return;
+        }
+        let overhead = match least > value {
+            true => format!(", and its overhead: at least {least}"),
+            false => String::new(),
+        };
+        if append.place.is_nearer(&room.place) {
             let rule = format!(
-                "must hold the largest value, {value} bytes with append_bytes_max = {append}, and \
-                 its overhead: at least {least}"
+                "makes the largest value {value} bytes, and {name} = {} must hold it{overhead}",
+                told(room)
             );
-            self.broken("segment_bytes", segment, rule);
+            self.broken("append_bytes_max", append, rule);
+        } else {
+            let rule = format!(
+                "must hold the largest value, {value} bytes with append_bytes_max = \
+                 {}{overhead}",
+                told(append)
+            );
+            self.broken(name, room, rule);
         }
     }
 }
 
-/// A variable that overrides the file is to blame before what the file says.
-fn overrides(one: &Sourced<u64>, other: &Sourced<u64>) -> bool {
-    let by_variable = |value: &Sourced<u64>| matches!(value.place, Place::Env(_));
-    by_variable(one) && !by_variable(other)
+/// A value as the rule of another key tells it.
+fn told(value: &Sourced<u64>) -> String {
+    match value.place {
+        Place::Absent => format!("{}, the default", value.value),
+        Place::Line(_) | Place::Env(_) => value.value.to_string(),
+    }
 }

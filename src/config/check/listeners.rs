@@ -54,21 +54,30 @@ impl Checker<'_> {
                 .into_iter()
                 .filter_map(|(port, placed)| Some((port, placed?)))
                 .collect();
-        let listeners: Vec<Listener> =
-            placed.iter().map(|(port, placed)| Listener::at(*port, &placed.1)).collect();
+        // What is there by default has the member's line for its place, and was set by nobody.
+        let set =
+            |port: Port| self.given(port.key()).map_or(Place::Absent, |given| given.place.clone());
+        let places: Vec<Place> = placed.iter().map(|(port, _)| set(*port)).collect();
+        let at = |(placed, set): (&(Port, &Placed), &Place)| Listener {
+            is_default: *set == Place::Absent,
+            ..Listener::at(placed.0, &placed.1.1)
+        };
+        let listeners: Vec<Listener> = placed.iter().zip(&places).map(at).collect();
         for (i, listener) in listeners.iter().enumerate() {
-            let text = &placed[i].1.0;
-            for other in &listeners[..i] {
-                if let Some(rule) = listener.overlap(other) {
-                    self.broken(listener.port.key(), text, rule);
+            for (j, other) in listeners[..i].iter().enumerate() {
+                let to_blame = places[j].is_nearer(&places[i]);
+                let (blamed, at, other) =
+                    if to_blame { (other, j, listener) } else { (listener, i, other) };
+                if let Some(rule) = blamed.overlap(other) {
+                    self.broken(blamed.port.key(), &placed[at].1.0, rule);
                 }
             }
-            // What is there by default is where it should be, or a fault already.
-            if !self.raw.keys.contains_key(listener.port.key()) {
+            // A default is where it should be, or a fault already.
+            if listener.is_default {
                 continue;
             }
             if let Some(rule) = own.and_then(|own| listener.taken(&listeners, members, own)) {
-                self.broken(listener.port.key(), text, rule);
+                self.broken(listener.port.key(), &placed[i].1.0, rule);
             }
         }
     }
