@@ -8,6 +8,7 @@ mod changes;
 mod check;
 mod collisions;
 mod fault;
+mod file;
 pub mod keys;
 mod lost;
 mod raw;

@@ -1,6 +1,7 @@
 //! The configuration as typed: every value with the line or the environment variable it came from.
 
 use super::fault::{ConfigError, Fault, Place};
+use super::file;
 use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
 use super::lost::Lost;
 use super::recover::{not_toml, recover, typed};
@@ -67,11 +68,11 @@ impl RawConfig {
         path: &Path,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<RawConfig, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        let bytes = file::read(path).map_err(|reason| ConfigError::Unreadable {
             file: path.display().to_string(),
-            reason: error.to_string(),
+            reason,
         })?;
-        let mut raw = RawConfig::parse(&text);
+        let mut raw = RawConfig::parse_bytes(&bytes);
         raw.override_from(variables);
         Ok(raw)
     }
@@ -79,15 +80,32 @@ impl RawConfig {
     /// Reads the text of a configuration file, to its end whatever is wrong with it.
     #[must_use]
     pub fn parse(text: &str) -> RawConfig {
+        RawConfig::parse_lines(text, &BTreeMap::new())
+    }
+
+    /// Likewise, of a file that may not be text.
+    #[must_use]
+    pub fn parse_bytes(bytes: &[u8]) -> RawConfig {
+        let decoded = file::decode(bytes);
+        let mut raw = RawConfig::parse_lines(&decoded.text, &decoded.broken);
+        if let Some(rule) = decoded.rule {
+            let (place, rule) = (Place::Line(1), rule.to_string());
+            raw.syntax.push(Fault { place, key: String::new(), found: String::new(), rule });
+        }
+        raw
+    }
+
+    /// Reads a text of which some lines are broken, by their index, and why.
+    fn parse_lines(text: &str, broken: &BTreeMap<usize, String>) -> RawConfig {
         let (document, errors) = DeTable::parse_recoverable(text);
         // One in single brackets is read as it is meant, too.
         let single = matches!(member_of(&document), Some(DeValue::Table(_)));
-        if errors.is_empty() && !single {
+        if errors.is_empty() && broken.is_empty() && !single {
             let mut raw = RawConfig::default();
             raw.walk(&Text::new(text), &document);
             return raw;
         }
-        let recovered = recover(text);
+        let recovered = recover(text, broken);
         let (document, errors) = DeTable::parse_recoverable(&recovered.text);
         let (syntax, lost) = (recovered.faults, recovered.lost);
         let mut raw = RawConfig { syntax, lost, ..RawConfig::default() };

@@ -26,12 +26,13 @@ pub(super) struct Recovered {
     pub(super) lost: Lost,
 }
 
-/// Reads a text to its end, whatever is wrong with it.
-pub(super) fn recover(text: &str) -> Recovered {
+/// Reads a text to its end, whatever is wrong with it. Lines that are known to be broken are given by
+/// their index, with the rule that each breaks.
+pub(super) fn recover(text: &str, broken: &BTreeMap<usize, String>) -> Recovered {
     let lines = text.split_inclusive('\n').collect();
     let read = Recovered { text: String::new(), faults: Vec::new(), lost: Lost::default() };
     let (section, seen) = (Section::Top, BTreeMap::new());
-    let mut reader = Reader { lines, read, section, members: 0, seen, again: 0 };
+    let mut reader = Reader { lines, known: broken, read, section, members: 0, seen, again: 0 };
     let mut at = 0;
     while at < reader.lines.len() {
         at = reader.statement(at);
@@ -79,6 +80,8 @@ struct Statement {
 
 struct Reader<'a> {
     lines: Vec<&'a str>,
+    /// Lines that are broken whatever they look like, and the rule of each.
+    known: &'a BTreeMap<usize, String>,
     read: Recovered,
     section: Section,
     members: usize,
@@ -91,6 +94,10 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Reads the statement that begins on a line, and says where the next one begins.
     fn statement(&mut self, at: usize) -> usize {
+        if let Some(rule) = self.known.get(&at) {
+            self.broken(at, rule.clone());
+            return at + 1;
+        }
         let first = self.lines[at];
         let (_, found) = DeTable::parse_recoverable(first);
         let found = errors(found);
@@ -106,7 +113,7 @@ impl Reader<'_> {
             self.good(at, statement);
             return end;
         }
-        self.broken(at, message);
+        self.broken(at, not_toml(message));
         let mut end = at + 1;
         if found.iter().any(is_open) {
             // Its other lines: no statement begins so.
@@ -124,6 +131,11 @@ impl Reader<'_> {
         let (mut text, mut broken) = (first.to_string(), Vec::new());
         let behind = self.lines.len().min(at + STATEMENT_LINES_MAX);
         for next in at + 1..behind {
+            if let Some(rule) = self.known.get(&next) {
+                text.push('\n');
+                broken.push((next, rule.clone()));
+                continue;
+            }
             let before = text.len();
             text.push_str(self.lines[next]);
             self.again += text.len();
@@ -143,7 +155,7 @@ impl Reader<'_> {
             }
             text.truncate(before);
             text.push('\n');
-            broken.push((next, message.clone()));
+            broken.push((next, not_toml(message)));
         }
         None
     }
@@ -152,8 +164,8 @@ impl Reader<'_> {
     fn good(&mut self, at: usize, statement: Statement) {
         let (table, _) = DeTable::parse_recoverable(&statement.text);
         let head = statement.text.trim_start_matches('\u{feff}').trim_start().starts_with('[');
-        for (line, message) in &statement.broken {
-            self.inner(*line, message, table.get_ref().contains_key("member"));
+        for (line, rule) in &statement.broken {
+            self.inner(*line, rule, table.get_ref().contains_key("member"));
         }
         let entry = table.get_ref().iter().next();
         let taken_over = match (head, entry) {
@@ -212,18 +224,21 @@ impl Reader<'_> {
     }
 
     /// A line that cannot be read.
-    fn broken(&mut self, at: usize, message: &str) {
+    fn broken(&mut self, at: usize, rule: String) {
         let line = self.lines[at].trim_start_matches('\u{feff}').trim();
         if line.starts_with('[') {
-            self.fault(at, "", shortened(line), not_toml(message));
+            self.fault(at, "", shortened(line), rule);
             return self.broken_head(at, line);
         }
         let (key, found) = typed(line);
-        self.fault(at, &key, found, not_toml(message));
+        self.fault(at, &key, found, rule);
+        self.read.text.push('\n');
+        if line.starts_with('#') {
+            return;
+        }
         let word = line.trim_start_matches(['"', '\'']);
         let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
         self.read.lost.note(self.section, &word[..end.unwrap_or(word.len())]);
-        self.read.text.push('\n');
     }
 
     fn broken_head(&mut self, at: usize, line: &str) {
@@ -238,10 +253,10 @@ impl Reader<'_> {
     }
 
     /// A line within a value that cannot be read.
-    fn inner(&mut self, at: usize, message: &str, of_members: bool) {
+    fn inner(&mut self, at: usize, rule: &str, of_members: bool) {
         let found = shortened(self.lines[at].trim());
         self.read.lost.list |= of_members;
-        let (key, rule) = (String::new(), not_toml(message));
+        let (key, rule) = (String::new(), rule.to_string());
         self.read.faults.push(Fault { place: line(at), key, found, rule });
     }
 

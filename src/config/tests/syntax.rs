@@ -169,3 +169,35 @@ fn hostile_texts_are_read_in_no_time() {
         assert!(took.as_secs() < 20, "{line:?} took {took:?}");
     }
 }
+
+/// Bytes that are no text are a fault of their line, with their column, and of no other.
+#[test]
+fn bytes_that_are_no_text_are_named() {
+    let told = |bytes: &[u8]| {
+        let faults = check(RawConfig::parse_bytes(bytes)).expect_err("no text");
+        faults.iter().map(|fault| fault.line("f")).collect::<Vec<String>>()
+    };
+    let text = with("# gr\u{fc}\u{df}e\nlisten = \"b\u{fc}ro\"\nshards = 0\npin = 1", 3);
+    let latin: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).expect("Latin")).collect();
+    let wanted = [
+        "f:5: # gr\\xfc\\xdfe: is not UTF-8: byte 0xfc in column 5",
+        "f:6: listen = \"b\\xfcro\": is not UTF-8: byte 0xfc in column 12",
+        "f:7: shards = 0: ",
+        "f:8: pin = 1: ",
+    ];
+    let found = told(&latin);
+    assert_eq!(found.len(), wanted.len(), "{found:#?}");
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert!(found.starts_with(wanted), "{found:?} should begin with {wanted:?}");
+    }
+    let wide: Vec<u16> = format!("\u{feff}{}", with("shards = 0", 3)).encode_utf16().collect();
+    let little: Vec<u8> = wide.iter().copied().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = wide.iter().copied().flat_map(u16::to_be_bytes).collect();
+    for bytes in [little, big] {
+        let found = told(&bytes);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(found[0].starts_with("f:1: the file is UTF-16"), "{found:#?}");
+        assert!(found[1].starts_with("f:5: shards = 0"), "{found:#?}");
+    }
+    assert!(told(b"\xff\xfe").iter().any(|fault| fault.contains("UTF-16")));
+}
