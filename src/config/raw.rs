@@ -5,11 +5,11 @@ use super::file;
 use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
 use super::lost::Lost;
 use super::recover::{not_toml, recover, typed};
-use super::text::{Text, shortened};
+use super::text::{self, Text, shortened};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
 /// A value, of the type that its key takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ impl RawConfig {
                 let given = self.read(text, key, key.name.to_string(), value);
                 self.keys.insert(key.name, given);
             } else {
-                self.unknown_key(text, KEYS, name_text.to_string(), name);
+                self.unknown_key(text, KEYS, "", name, value);
             }
         }
     }
@@ -141,7 +141,7 @@ impl RawConfig {
         for (variable, value) in variables {
             let Some(suffix) = variable.strip_prefix("PAXOSD_") else { continue };
             let Some(key) = keys::find(KEYS, &suffix.to_ascii_lowercase()) else {
-                self.unknown_variables.push(variable);
+                self.unknown_variables.push(text::visible(&variable));
                 continue;
             };
             let typed = match key.kind {
@@ -184,14 +184,13 @@ impl RawConfig {
             };
             let mut member = RawMember { place, keys: BTreeMap::new() };
             for (name, value) in table.iter() {
-                let name_text = name.get_ref().as_ref();
-                let path = format!("{path}.{name_text}");
-                match keys::find(MEMBER_KEYS, name_text) {
+                let path = format!("{path}.");
+                match keys::find(MEMBER_KEYS, name.get_ref()) {
                     Some(key) => {
-                        let given = self.read(text, key, path, value);
+                        let given = self.read(text, key, path + key.name, value);
                         member.keys.insert(key.name, given);
                     }
-                    None => self.unknown_key(text, MEMBER_KEYS, path, name),
+                    None => self.unknown_key(text, MEMBER_KEYS, &path, name, value),
                 }
             }
             self.members.push(member);
@@ -244,15 +243,32 @@ impl RawConfig {
         &mut self,
         text: &Text<'_>,
         known: &'static [Key],
-        path: String,
-        name: &Spanned<toml::de::DeString<'_>>,
+        path: &str,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
     ) {
-        let rule = match keys::nearest(known, name.get_ref()) {
-            Some(near) => format!("is not a key; did you mean {near}?"),
-            None => "is not a key".to_string(),
+        let typed = name.get_ref();
+        let in_member = std::ptr::eq(known, MEMBER_KEYS);
+        let other = if in_member { KEYS } else { MEMBER_KEYS };
+        let rule = match (keys::find(other, typed), keys::nearest(known, typed)) {
+            (Some(_), _) if in_member => {
+                "is not a key of a member: it belongs above the first [[member]]".to_string()
+            }
+            (Some(_), _) => "is not a key here: it belongs below a [[member]]".to_string(),
+            (None, Some(near)) => format!("is not a key; did you mean {near}?"),
+            (None, None) => match keys::nearest(KEYS, typed).filter(|_| in_member) {
+                Some(near) => format!(
+                    "is not a key; did you mean {near}, which belongs above the first [[member]]?"
+                ),
+                None => "is not a key".to_string(),
+            },
         };
-        let place = text.place(name.span().start);
-        self.faults.push(Fault { place, key: path, found: String::new(), rule });
+        // The head of a table, or a dotted key, has no value of its own.
+        let (at, span) = (name.span(), value.span());
+        let is_head = span.contains(&at.start);
+        let found = if is_head { String::new() } else { text.found(span) };
+        let (place, key) = (text.place(at.start), format!("{path}{}", text::key(typed)));
+        self.faults.push(Fault { place, key, found, rule });
     }
 }
 

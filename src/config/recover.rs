@@ -3,7 +3,7 @@
 
 use super::fault::{Fault, Place};
 use super::lost::{Lost, Section};
-use super::text::{line, shortened};
+use super::text::{self, line, shortened};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
@@ -191,7 +191,7 @@ impl Reader<'_> {
         let first = *self.seen.entry((self.section, name.to_string())).or_insert(at);
         if first != at {
             let rule = format!("is a duplicate key: line {} sets it already", first + 1);
-            self.fault(at, name, found, rule);
+            self.fault(at, &text::key(name), found, rule);
         }
         first == at
     }

@@ -112,8 +112,8 @@ fn sample_documents_every_key() {
 #[test]
 fn each_key_fault_is_named() {
     let cases: &[(&str, &str, &str)] = &[
-        ("lease_mss = 300", "f:5: lease_mss: ", "did you mean lease_ms?"),
-        ("entirely_else = 300", "f:5: entirely_else: ", "is not a key"),
+        ("lease_mss = 300", "f:5: lease_mss = 300: ", "did you mean lease_ms?"),
+        ("entirely_else = 300", "f:5: entirely_else = 300: ", "is not a key"),
         ("lease_ms = \"300\"", "f:5: lease_ms = \"300\": ", "whole number from 50 to 60000"),
         ("lease_ms = 300.5", "f:5: lease_ms = 300.5: ", "whole number"),
         ("lease_ms = -1", "f:5: lease_ms = -1: ", "whole number"),
@@ -213,7 +213,7 @@ fn member_faults_are_named() {
         "address of member[2].client already",
     );
     one_fault(&three.replace("127.0.0.3:7421", "0.0.0.0:1"), "f:16: member[3].peer = ", "listen");
-    one_fault(&format!("{three}pear = 1"), "f:17: member[3].pear: ", "did you mean peer?");
+    one_fault(&format!("{three}pear = 1"), "f:17: member[3].pear = 1: ", "did you mean peer?");
     one_fault(&three.replace("node_id = 1", "node_id = 9"), "f:3: node_id = 9: ", "any [[member]]");
     let single = format!("{SHORTEST}[member]\nid = 1");
     assert!(faults(&single).iter().any(|f| f.contains("double brackets")), "{single}");

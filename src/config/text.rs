@@ -43,12 +43,36 @@ pub(super) fn line(index: usize) -> Place {
     Place::Line(u32::try_from(index + 1).unwrap_or(u32::MAX))
 }
 
-/// One line of at most [`FOUND_CHARS_MAX`] characters, so that a report stays readable.
+/// One line of at most [`FOUND_CHARS_MAX`] characters, so that a report stays readable, and none that
+/// a terminal would obey.
 pub(super) fn shortened(found: &str) -> String {
     let line = found.lines().next().unwrap_or_default();
     if line.chars().count() <= FOUND_CHARS_MAX && line.len() == found.len() {
-        return line.to_string();
+        return visible(line);
     }
     let head: String = line.chars().take(FOUND_CHARS_MAX).collect();
-    format!("{head} …")
+    format!("{} …", visible(&head))
+}
+
+/// A key as it would be typed: in quotes where it needs them.
+pub(super) fn key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !name.is_empty() && name.chars().all(bare) {
+        return shortened(name);
+    }
+    format!("\"{}\"", shortened(&name.replace('\\', "\\\\").replace('"', "\\\"")))
+}
+
+/// A text with its control and invisible characters written out, as TOML writes them.
+pub(super) fn visible(text: &str) -> String {
+    let mut shown = String::new();
+    for c in text.chars() {
+        let hidden = c.is_control() || c.escape_debug().to_string().starts_with("\\u");
+        match u32::from(c) {
+            _ if !hidden => shown.push(c),
+            code @ ..=0xffff => shown.push_str(&format!("\\u{code:04x}")),
+            code => shown.push_str(&format!("\\U{code:08x}")),
+        }
+    }
+    shown
 }

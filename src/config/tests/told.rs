@@ -1,6 +1,58 @@
-//! How faults are told: which key is to blame, and how its value is shown.
+//! How faults are told: which key is to blame, and how it and its value are shown.
 
 use super::*;
+
+/// An unknown key shows its value, and says what was meant or where it belongs.
+#[test]
+fn unknown_keys_are_told_with_what_was_meant() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("lease_msec = 300", "f:5: lease_msec = 300: ", "did you mean lease_ms?"),
+        ("LEASE_MS = 300", "f:5: LEASE_MS = 300: ", "did you mean lease_ms?"),
+        ("lease-ms = 300", "f:5: lease-ms = 300: ", "did you mean lease_ms?"),
+        ("speed = \"fast\"", "f:5: speed = \"fast\": ", "is not a key"),
+        ("client = \"127.0.0.9\"", "f:5: client = ", "belongs below a [[member]]"),
+        ("tls = { cert = \"a\" }", "f:5: tls = { cert = \"a\" }: ", "is not a key"),
+        ("tls.cert = \"a\"", "f:5: tls: ", "is not a key"),
+        ("\"\\u001b[31mred\" = 1", "f:5: \"\\u001b[31mred\" = 1: ", "is not a key"),
+        ("\"a b\" = 1", "f:5: \"a b\" = 1: ", "is not a key"),
+        ("\"\" = 1", "f:5: \"\" = 1: ", "is not a key"),
+        ("\"x\\u202ey\" = 1", "f:5: \"x\\u202ey\" = 1: ", "is not a key"),
+    ];
+    for (line, begins, holds) in cases {
+        one_fault(&with(line, 3), begins, holds);
+    }
+    let far = "x".repeat(400);
+    let found = faults(&with(&format!("{far} = 1"), 3));
+    assert!(!found[0].contains("did you mean") && found[0].len() < 200, "{found:#?}");
+    let below = |line: &str| format!("{}{line}\n", shortest(3));
+    let above = "belongs above the first [[member]]";
+    one_fault(&below("log_level = \"info\""), "f:17: member[3].log_level = \"info\": ", above);
+    one_fault(&below("log_levle = 1"), "f:17: member[3].log_levle = 1: ", "log_level");
+    one_fault(&below("\"\\u0007\" = 1"), "f:17: member[3].\"\\u0007\" = 1: ", "is not a key");
+    one_fault(&below("[tls]\ncert = 1"), "f:17: tls: ", "is not a key");
+}
+
+/// Nothing of what was typed can write to the terminal of whoever reads the fault.
+#[test]
+fn control_characters_are_shown_as_text() {
+    let texts = [
+        with("\"\\u001b[31mred\" = 1", 1),
+        with("pin = \"\u{1b}[31m\"", 1),
+        with("pin \u{7}\u{1b}[2J", 1),
+        with("pin = \"\"\"\n\u{9b}31m\"\"\"", 1),
+        with("# \u{8}\u{202e}", 1),
+        format!("{}\"\\u001b\" = 1\n", shortest(1)),
+    ];
+    for text in texts {
+        for fault in faults(&text) {
+            assert!(!fault.contains(char::is_control), "{fault:?}");
+            assert!(!fault.contains('\u{202e}'), "{fault:?}");
+        }
+    }
+    let (_, config) = overridden(&shortest(1), &[("PAXOSD_LOG_LEVEL", "\u{1b}[31m\nred")]);
+    let line = config.expect_err("no level")[0].line("f");
+    assert!(!line.contains(char::is_control) && line.contains("\\u001b[31m"), "{line:?}");
+}
 
 /// Between two keys of which one has its default, the one that was written is named.
 #[test]
