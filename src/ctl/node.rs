@@ -177,6 +177,11 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
             "warning: insecure_listen = true: whoever reaches its ports may read, write and \
              delete; let a firewall keep them for hosts that are trusted",
         );
+    } else if config.listen_admin.is_some_and(|admin| !admin.is_loopback()) {
+        logging::complain(
+            "warning: insecure_listen = true: whoever reaches its admin port may read metrics and \
+             status; let a firewall keep it for hosts that are trusted",
+        );
     }
     Ok(())
 }

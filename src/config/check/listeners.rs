@@ -131,6 +131,14 @@ impl Checker<'_> {
         let (text, address) = match self.given(name) {
             Some(given) => {
                 let text = sourced_text(given)?;
+                if text.value.eq_ignore_ascii_case(OFF) {
+                    let rule = match name == Port::Admin.key() {
+                        true => "is no host; \"off\" in lower case turns the admin pages off",
+                        false => "is no host; only listen_admin can be turned off",
+                    };
+                    self.broken(name, &text, rule);
+                    return None;
+                }
                 let address = self.address(name, &text, port)?;
                 (text, address)
             }
@@ -141,9 +149,14 @@ impl Checker<'_> {
             }
         };
         if self.flag("insecure_listen") == Some(false) && !address.is_loopback() {
-            let rule = "is not a loopback address, and there is no authentication yet: whoever \
-                        reaches it may read and write; listen on loopback, or set \
-                        insecure_listen = true";
+            let may = match name == Port::Admin.key() {
+                true => "read metrics and status",
+                false => "read, write and delete",
+            };
+            let rule = format!(
+                "is not a loopback address, and there is no authentication yet: whoever reaches it \
+                 may {may}; listen on loopback, or set insecure_listen = true"
+            );
             self.broken(name, &text, rule);
         }
         Some((text, address))

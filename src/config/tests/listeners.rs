@@ -82,3 +82,51 @@ fn listeners_are_looked_at_beside_faulty_members() {
     assert!(found[0].contains("the client address of member 2"), "{found:#?}");
     assert!(found[1].contains("member[1].peer"), "{found:#?}");
 }
+
+/// What was meant is said where "off" is not spelt so, and where an IPv6 address has no brackets.
+#[test]
+fn misspelt_listeners_are_explained() {
+    let cases: &[(&str, &str, &str)] = &[
+        ("listen_admin = \"OFF\"", "f:5: listen_admin = \"OFF\": ", "lower case"),
+        (
+            "insecure_listen = true\nlisten_admin = \"Off\"",
+            "f:6: listen_admin = \"Off\": ",
+            "lower case",
+        ),
+        ("listen = \"off\"", "f:5: listen = \"off\": ", "only listen_admin"),
+        ("listen = \"::1:7421\"", "f:5: listen = \"::1:7421\": ", "[::1]:7421"),
+        ("listen = \"::1:7421\"", "f:5: listen = \"::1:7421\": ", "brackets"),
+        ("listen = \"::1:17421\"", "f:5: listen = \"::1:17421\": ", "brackets"),
+        (
+            "listen = \"[::ffff:127.77.1.1]:7421\"",
+            "f:5: listen = \"[::ffff:127.77.1.1]:7421\": ",
+            "127.77.1.1:7421",
+        ),
+        ("listen = \"[fe80::1]:7420\"", "f:5: listen = ", "link-local"),
+        ("listen = \"127.0.0.1:+7430\"", "f:5: listen = ", "port must be"),
+        ("listen = \"127.0.0.1:07430\"", "f:5: listen = ", "port must be"),
+    ];
+    for (line, begins, holds) in cases {
+        one_fault(&with(line, 3), begins, holds);
+    }
+    assert_eq!(good(&with("listen = \"[::1]\"", 3)).listen.to_string(), "[::1]:7420");
+    assert_eq!(
+        good(
+            &with("listen = \"[::1:7421]:9\"", 3)
+                .replace("node_id", "insecure_listen = true\nnode_id")
+        )
+        .listen
+        .port,
+        9
+    );
+}
+
+/// Who reaches the admin pages may read, and nothing else.
+#[test]
+fn exposure_is_told_as_it_is() {
+    let admin = &faults(&with("listen_admin = \"0.0.0.0\"", 3))[0];
+    assert!(admin.contains("insecure_listen = true") && admin.contains("read metrics"), "{admin}");
+    assert!(!admin.contains("write"), "{admin}");
+    let listen = &faults(&with("listen = \"10.0.0.1\"", 3))[0];
+    assert!(listen.contains("read, write and delete"), "{listen}");
+}
