@@ -67,7 +67,23 @@ impl Listener {
             }
         };
         let default = if other.is_default { ", the default" } else { "" };
-        shared.then(|| format!("overlaps {} = {}{default}; {why}", other.port.key(), other.typed))
+        shared.then(|| {
+            format!(
+                "overlaps {} = {}{default}{}; {why}",
+                other.port.key(),
+                other.typed,
+                self.resolved(other)
+            )
+        })
+    }
+
+    /// What two listeners turned out to share, where a name hides it.
+    fn resolved(&self, other: &Listener) -> String {
+        let shared = self.addresses.iter().find(|one| other.addresses.contains(one));
+        match shared.filter(|shared| **shared != self.typed || **shared != other.typed) {
+            Some(shared) => format!(" at {shared}"),
+            None => String::new(),
+        }
     }
 
     /// The rule that this listener breaks where it wants an address at which the cluster looks for

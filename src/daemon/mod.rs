@@ -29,6 +29,7 @@ pub mod node;
 pub mod notify;
 mod peering;
 pub mod pin;
+pub mod ports;
 pub mod reload;
 pub mod resolve;
 pub mod service;

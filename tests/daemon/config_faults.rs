@@ -64,3 +64,63 @@ fn a_file_that_is_not_text_is_told_with_its_line() {
     assert!(said.contains(":1: shards = 0"), "{said}");
     assert!(said.contains(":2: # \\xe9t\\xe9: is not UTF-8: byte 0xe9 in column 3"), "{said}");
 }
+
+/// Names that turn out to be addresses in each other's way are a fault of the configuration, told
+/// with key and address; so is a name that is nobody's, which may be somebody's soon.
+#[test]
+fn names_are_compared_when_they_are_addresses() {
+    let site = Site::new(3);
+    let at = |address: &str| format!("127.0.0.1:{}", address.rsplit_once(':').unwrap().1);
+    let port = crate::config::free_port();
+    let (name, ip) = (format!("localhost:{port}"), at(&format!("localhost:{port}")));
+    let ran = |environment: &[(&str, &str)], exit: i32, holds: &[&str]| {
+        let output = run(&["check-config", "--config", site.file()], environment);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let output = run(&["run", "--config", site.file()], environment);
+        assert_eq!(output.status.code(), Some(exit), "{output:?}");
+        let said = said(&output);
+        for holds in holds {
+            assert!(said.contains(holds), "should say {holds}: {said}");
+        }
+    };
+    let overlaps = format!("listen_peer = {ip}: overlaps listen = {name} at {ip}");
+    ran(&[("PAXOSD_LISTEN", &name), ("PAXOSD_LISTEN_PEER", &ip)], 78, &[&overlaps]);
+    let overlaps = format!("listen_admin = {name}: overlaps listen = {ip} at {ip}");
+    ran(&[("PAXOSD_LISTEN", &ip), ("PAXOSD_LISTEN_ADMIN", &name)], 78, &[&overlaps]);
+    let nowhere = [
+        ("PAXOSD_INSECURE_LISTEN", "true"),
+        ("PAXOSD_LISTEN", "one.invalid:7420"),
+        ("PAXOSD_LISTEN_PEER", "two.invalid"),
+    ];
+    let holds = ["listen = one.invalid:7420: ", "listen_peer = two.invalid:7421: "];
+    ran(&nowhere, 75, &holds);
+    let far = [
+        ("PAXOSD_INSECURE_LISTEN", "true"),
+        ("PAXOSD_LISTEN", "203.0.113.1:7420"),
+        ("PAXOSD_LISTEN_ADMIN", "203.0.113.2:7422"),
+    ];
+    ran(&far, 78, &["listen = 203.0.113.1:7420: ", "listen_admin = 203.0.113.2:7422: "]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let holds = format!("cannot listen at listen_admin = {address}: ");
+    ran(&[("PAXOSD_LISTEN_ADMIN", &address)], 75, &[&holds]);
+}
+
+/// A name that is a member's address is told when it is one.
+#[test]
+fn names_of_members_addresses_are_told() {
+    let site = Site::new(3);
+    let (name, ip) = ("localhost:7420", "127.0.0.1:7420");
+    let text = site.text().replacen(&site.client, ip, 1);
+    fs::write(site.file(), text).unwrap();
+    let environment = [("PAXOSD_LISTEN", "127.0.0.1:9"), ("PAXOSD_LISTEN_ADMIN", name)];
+    let good = run(&["check-config", "--config", site.file()], &environment);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let output = run(&["run", "--config", site.file()], &environment);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let said = said(&output);
+    assert!(
+        said.contains("listen_admin = localhost:7420: takes 127.0.0.1:7420, the client"),
+        "{said}"
+    );
+}
