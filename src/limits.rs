@@ -143,6 +143,8 @@ pub const ADMIN_IDLE_MS: u64 = 75_000;
 pub const ADMIN_WRITE_MS: u64 = 10_000;
 /// Bytes of answers that wait on all admin connections; past it requests are turned away.
 pub const ADMIN_OUTPUT_BYTES_MAX: usize = 16 << 20;
+/// Largest configuration file: a hundred times the sample, which explains every key.
+pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// An event loop turns at least this often, in milliseconds, though nothing happens.
 pub const LOOP_WAKE_MS: u64 = 1_000;
 /// An event loop that has not turned for this long, in milliseconds, is stuck.

@@ -133,7 +133,7 @@ pub enum Invalid {
         /// The endpoint.
         endpoint: String,
         /// The rule that it breaks.
-        rule: &'static str,
+        rule: String,
     },
     /// The log's id names a shard that the cluster does not have.
     #[error("shard {shard} does not exist: the cluster has {shards}")]

@@ -61,7 +61,7 @@ impl ClientOptions {
                 return Ok(endpoint.clone());
             }
             let address = if endpoint.contains("://") {
-                Err("it has a scheme; an endpoint is host:port without one")
+                Err("it has a scheme; an endpoint is host:port without one".to_string())
             } else {
                 Address::parse(endpoint, CLIENT_PORT)
             };

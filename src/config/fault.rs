@@ -13,6 +13,20 @@ pub enum Place {
     Absent,
 }
 
+impl Place {
+    /// True when a value that was set here is to blame before one that was set there: a variable
+    /// before the file, and either before a default.
+    #[must_use]
+    pub fn is_nearer(&self, other: &Place) -> bool {
+        let rank = |place: &Place| match place {
+            Place::Absent => 0,
+            Place::Line(_) => 1,
+            Place::Env(_) => 2,
+        };
+        rank(self) > rank(other)
+    }
+}
+
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault {

@@ -100,21 +100,26 @@ pub const KEYS: &[Key] = &[
 /// The keys of a `[[member]]`.
 pub const MEMBER_KEYS: &[Key] = &[number("id", 1, 65_535), text("client"), text("peer")];
 
+/// A name that is longer than this is no mistyped key.
+const TYPED_CHARS_MAX: usize = 40;
+
 /// The key of that name.
 #[must_use]
 pub fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
     keys.iter().find(|key| key.name == name)
 }
 
-/// The name most like a mistyped one, where one is close.
+/// The name most like a mistyped one, where one is close. Case is no difference.
 #[must_use]
 pub fn nearest(keys: &'static [Key], typed: &str) -> Option<&'static str> {
-    let best = keys.iter().map(|key| (distance(key.name, typed), key.name)).min()?;
-    (best.0 <= 1 + typed.len() / 5).then_some(best.1)
+    let typed = typed.to_ascii_lowercase();
+    let best = keys.iter().map(|key| (distance(key.name, &typed), key.name)).min()?;
+    let close = typed.chars().count() <= TYPED_CHARS_MAX && best.0 <= 1 + typed.len() / 5;
+    close.then_some(best.1)
 }
 
 /// Edits (insert, delete, replace a letter) that turn one text into the other.
-fn distance(a: &str, b: &str) -> usize {
+pub(super) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {

@@ -6,16 +6,23 @@
 mod address;
 mod changes;
 mod check;
+mod collisions;
 mod fault;
+mod file;
 pub mod keys;
+mod lost;
 mod raw;
+mod recover;
 #[cfg(test)]
 mod tests;
+mod text;
 
 pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;
-pub use check::check;
+pub use check::{Known, check};
+pub use collisions::{Listener, Port};
 pub use fault::{ConfigError, Fault, Faults, Place};
+pub use lost::{Lost, LostKeys};
 pub use raw::{Given, RawConfig, RawMember, Typed};
 
 use crate::limits;

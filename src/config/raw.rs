@@ -1,14 +1,15 @@
 //! The configuration as typed: every value with the line or the environment variable it came from.
 
 use super::fault::{ConfigError, Fault, Place};
+use super::file;
 use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
+use super::lost::Lost;
+use super::recover::{not_toml, recover, typed};
+use super::text::{self, Text, shortened};
 use std::collections::BTreeMap;
 use std::path::Path;
 use toml::Spanned;
-use toml::de::{DeInteger, DeTable, DeValue};
-
-/// Longest value that a fault repeats in full.
-const FOUND_CHARS_MAX: usize = 80;
+use toml::de::{DeInteger, DeString, DeTable, DeValue};
 
 /// A value, of the type that its key takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,10 +49,12 @@ pub struct RawConfig {
     pub keys: BTreeMap<&'static str, Given>,
     /// Members, in the order of the file.
     pub members: Vec<RawMember>,
-    /// What was found wrong so far: syntax, unknown keys, wrong types.
+    /// What was found wrong so far: unknown keys, wrong types.
     pub faults: Vec<Fault>,
-    /// The text is not TOML, so that keys may be missing for that reason alone.
-    pub broken_syntax: bool,
+    /// What is not TOML, whatever overrides it.
+    pub syntax: Vec<Fault>,
+    /// What may have stood where the text cannot be read.
+    pub lost: Lost,
     /// `PAXOSD_…` variables that name no key.
     pub unknown_variables: Vec<String>,
 }
@@ -65,11 +68,11 @@ impl RawConfig {
         path: &Path,
         variables: impl IntoIterator<Item = (String, String)>,
     ) -> Result<RawConfig, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
+        let bytes = file::read(path).map_err(|reason| ConfigError::Unreadable {
             file: path.display().to_string(),
-            reason: error.to_string(),
+            reason,
         })?;
-        let mut raw = RawConfig::parse(&text);
+        let mut raw = RawConfig::parse_bytes(&bytes);
         raw.override_from(variables);
         Ok(raw)
     }
@@ -77,25 +80,59 @@ impl RawConfig {
     /// Reads the text of a configuration file, to its end whatever is wrong with it.
     #[must_use]
     pub fn parse(text: &str) -> RawConfig {
-        let (document, errors) = DeTable::parse_recoverable(text);
-        let mut raw = RawConfig { broken_syntax: !errors.is_empty(), ..RawConfig::default() };
-        for error in errors {
-            let place = error.span().map_or(Place::Absent, |span| place_of(text, span.start));
-            let rule = format!("is not valid TOML: {}", error.message().trim());
-            raw.faults.push(Fault { place, key: String::new(), found: String::new(), rule });
+        RawConfig::parse_lines(text, &BTreeMap::new())
+    }
+
+    /// Likewise, of a file that may not be text.
+    #[must_use]
+    pub fn parse_bytes(bytes: &[u8]) -> RawConfig {
+        let decoded = file::decode(bytes);
+        let mut raw = RawConfig::parse_lines(&decoded.text, &decoded.broken);
+        if let Some(rule) = decoded.rule {
+            let (place, rule) = (Place::Line(1), rule.to_string());
+            raw.syntax.push(Fault { place, key: String::new(), found: String::new(), rule });
         }
+        raw
+    }
+
+    /// Reads a text of which some lines are broken, by their index, and why.
+    fn parse_lines(text: &str, broken: &BTreeMap<usize, String>) -> RawConfig {
+        let (document, errors) = DeTable::parse_recoverable(text);
+        // One in single brackets is read as it is meant, too.
+        let single = matches!(member_of(&document), Some(DeValue::Table(_)));
+        if errors.is_empty() && broken.is_empty() && !single {
+            let mut raw = RawConfig::default();
+            raw.walk(&Text::new(text), &document);
+            return raw;
+        }
+        let recovered = recover(text, broken);
+        let (document, errors) = DeTable::parse_recoverable(&recovered.text);
+        let (syntax, lost) = (recovered.faults, recovered.lost);
+        let mut raw = RawConfig { syntax, lost, ..RawConfig::default() };
+        let text = Text::new(&recovered.text);
+        for error in errors {
+            // Each statement is good by itself, and does not go with another one.
+            let offset = error.span().map_or(0, |span| span.start);
+            let (key, found) = typed(text.line(offset));
+            let (place, rule) = (text.place(offset), not_toml(error.message()));
+            raw.syntax.push(Fault { place, key, found, rule });
+        }
+        raw.walk(&text, &document);
+        raw
+    }
+
+    fn walk(&mut self, text: &Text<'_>, document: &Spanned<DeTable<'_>>) {
         for (name, value) in document.get_ref().iter() {
             let name_text = name.get_ref().as_ref();
             if name_text == "member" {
-                raw.parse_members(text, value);
+                self.parse_members(text, value);
             } else if let Some(key) = keys::find(KEYS, name_text) {
-                let given = raw.read(text, key, key.name.to_string(), value);
-                raw.keys.insert(key.name, given);
+                let given = self.read(text, key, key.name.to_string(), value);
+                self.keys.insert(key.name, given);
             } else {
-                raw.unknown_key(text, KEYS, name_text.to_string(), name_text, name);
+                self.unknown_key(text, KEYS, "", name, value);
             }
         }
-        raw
     }
 
     /// Lets `PAXOSD_<KEY>` override keys. A variable of that form that names no key is kept apart
@@ -104,7 +141,7 @@ impl RawConfig {
         for (variable, value) in variables {
             let Some(suffix) = variable.strip_prefix("PAXOSD_") else { continue };
             let Some(key) = keys::find(KEYS, &suffix.to_ascii_lowercase()) else {
-                self.unknown_variables.push(variable);
+                self.unknown_variables.push(text::visible(&variable));
                 continue;
             };
             let typed = match key.kind {
@@ -123,41 +160,58 @@ impl RawConfig {
         }
     }
 
-    fn parse_members(&mut self, text: &str, value: &Spanned<DeValue<'_>>) {
+    fn parse_members(&mut self, text: &Text<'_>, value: &Spanned<DeValue<'_>>) {
         let DeValue::Array(array) = value.get_ref() else {
             let rule = "must be a list of tables: write [[member]] in double brackets".to_string();
-            let place = place_of(text, value.span().start);
-            let key = "member".to_string();
-            return self.faults.push(Fault { place, key, found: String::new(), rule });
+            self.lost.list = true;
+            return self.member_list(text, value, rule);
         };
+        if array.is_empty() && !self.lost.list {
+            self.lost.list = true;
+            let rule = "must list each member of the cluster".to_string();
+            self.member_list(text, value, rule);
+        }
         for (i, item) in array.iter().enumerate() {
             let path = format!("member[{}]", i + 1);
-            let place = place_of(text, item.span().start);
+            let place = text.place(item.span().start);
             let DeValue::Table(table) = item.get_ref() else {
                 let rule = "must be a table with id, client and peer".to_string();
-                let found = shortened(text.get(item.span()).unwrap_or_default());
-                self.faults.push(Fault { place, key: path, found, rule });
+                let found = text.found(item.span());
+                self.faults.push(Fault { place: place.clone(), key: path, found, rule });
+                self.lost.whole_member(i);
+                self.members.push(RawMember { place, keys: BTreeMap::new() });
                 continue;
             };
             let mut member = RawMember { place, keys: BTreeMap::new() };
             for (name, value) in table.iter() {
-                let name_text = name.get_ref().as_ref();
-                let path = format!("{path}.{name_text}");
-                match keys::find(MEMBER_KEYS, name_text) {
+                let path = format!("{path}.");
+                match keys::find(MEMBER_KEYS, name.get_ref()) {
                     Some(key) => {
-                        let given = self.read(text, key, path, value);
+                        let given = self.read(text, key, path + key.name, value);
                         member.keys.insert(key.name, given);
                     }
-                    None => self.unknown_key(text, MEMBER_KEYS, path, name_text, name),
+                    None => self.unknown_key(text, MEMBER_KEYS, &path, name, value),
                 }
             }
             self.members.push(member);
         }
     }
 
-    fn read(&mut self, text: &str, key: &Key, path: String, value: &Spanned<DeValue<'_>>) -> Given {
-        let place = place_of(text, value.span().start);
-        let found = shortened(text.get(value.span()).unwrap_or_default());
+    /// A fault of the members as a whole.
+    fn member_list(&mut self, text: &Text<'_>, value: &Spanned<DeValue<'_>>, rule: String) {
+        let (place, key) = (text.place(value.span().start), "member".to_string());
+        self.faults.push(Fault { place, key, found: text.found(value.span()), rule });
+    }
+
+    fn read(
+        &mut self,
+        text: &Text<'_>,
+        key: &Key,
+        path: String,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Given {
+        let place = text.place(value.span().start);
+        let found = text.found(value.span());
         let typed = match (key.kind, value.get_ref()) {
             (Kind::Whole { .. }, DeValue::Integer(number)) => whole(number).map(Typed::Whole),
             (Kind::Flag { .. }, DeValue::Boolean(flag)) => Some(Typed::Flag(*flag)),
@@ -187,18 +241,34 @@ impl RawConfig {
 
     fn unknown_key(
         &mut self,
-        text: &str,
+        text: &Text<'_>,
         known: &'static [Key],
-        path: String,
-        typed: &str,
-        name: &Spanned<toml::de::DeString<'_>>,
+        path: &str,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
     ) {
-        let rule = match keys::nearest(known, typed) {
-            Some(near) => format!("is not a key; did you mean {near}?"),
-            None => "is not a key".to_string(),
+        let typed = name.get_ref();
+        let in_member = std::ptr::eq(known, MEMBER_KEYS);
+        let other = if in_member { KEYS } else { MEMBER_KEYS };
+        let rule = match (keys::find(other, typed), keys::nearest(known, typed)) {
+            (Some(_), _) if in_member => {
+                "is not a key of a member: it belongs above the first [[member]]".to_string()
+            }
+            (Some(_), _) => "is not a key here: it belongs below a [[member]]".to_string(),
+            (None, Some(near)) => format!("is not a key; did you mean {near}?"),
+            (None, None) => match keys::nearest(KEYS, typed).filter(|_| in_member) {
+                Some(near) => format!(
+                    "is not a key; did you mean {near}, which belongs above the first [[member]]?"
+                ),
+                None => "is not a key".to_string(),
+            },
         };
-        let place = place_of(text, name.span().start);
-        self.faults.push(Fault { place, key: path, found: String::new(), rule });
+        // The head of a table, or a dotted key, has no value of its own.
+        let (at, span) = (name.span(), value.span());
+        let is_head = span.contains(&at.start);
+        let found = if is_head { String::new() } else { text.found(span) };
+        let (place, key) = (text.place(at.start), format!("{path}{}", text::key(typed)));
+        self.faults.push(Fault { place, key, found, rule });
     }
 }
 
@@ -206,18 +276,6 @@ fn whole(number: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
 }
 
-fn place_of(text: &str, offset: usize) -> Place {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    Place::Line(u32::try_from(lines + 1).unwrap_or(u32::MAX))
-}
-
-/// One line of at most [`FOUND_CHARS_MAX`] characters, so that a report stays readable.
-fn shortened(found: &str) -> String {
-    let line = found.lines().next().unwrap_or_default();
-    if line.chars().count() <= FOUND_CHARS_MAX && line.len() == found.len() {
-        return line.to_string();
-    }
-    let head: String = line.chars().take(FOUND_CHARS_MAX).collect();
-    format!("{head} …")
+fn member_of<'a>(document: &'a Spanned<DeTable<'_>>) -> Option<&'a DeValue<'a>> {
+    document.get_ref().get("member").map(Spanned::get_ref)
 }

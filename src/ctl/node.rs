@@ -4,7 +4,8 @@ use crate::config::{Address, Config, Faults, RawConfig, check};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
 use crate::daemon::logging;
-use crate::daemon::node::{self, Ports};
+use crate::daemon::node;
+use crate::daemon::ports::Ports;
 use crate::daemon::reload::Source;
 use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
@@ -39,7 +40,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address is in use, or a second signal came
+  75  temporary: an address is in use, a name does not resolve, or a second signal came
   78  wrong configuration";
 
 /// A node of a replicated log.
@@ -182,6 +183,11 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
         logging::complain(
             "warning: insecure_listen = true: whoever reaches its ports may read, write and \
              delete; let a firewall keep them for hosts that are trusted",
+        );
+    } else if config.listen_admin.is_some_and(|admin| !admin.is_loopback()) {
+        logging::complain(
+            "warning: insecure_listen = true: whoever reaches its admin port may read metrics and \
+             status; let a firewall keep it for hosts that are trusted",
         );
     }
     Ok(())

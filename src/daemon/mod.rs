@@ -29,6 +29,8 @@ pub mod node;
 pub mod notify;
 mod peering;
 pub mod pin;
+
+pub mod ports;
 mod rare;
 pub mod reload;
 pub mod resolve;

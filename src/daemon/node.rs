@@ -10,6 +10,7 @@ use super::front::{self, Front};
 use super::greeting::Port;
 use super::mail::Post;
 use super::notify::Manager;
+use super::ports::Ports;
 use super::reload::{self, Source};
 use super::resolve::Resolver;
 use super::service::Service;
@@ -27,39 +28,6 @@ use signal_hook::low_level::pipe;
 use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-
-/// A node's ports, taken and not listening yet.
-#[derive(Debug)]
-pub struct Ports {
-    client: Bound,
-    /// None where there are no peers.
-    peer: Option<Bound>,
-    /// None where the admin pages are turned off.
-    admin: Option<Bound>,
-}
-
-impl Ports {
-    /// Takes the ports of a configuration.
-    ///
-    /// # Errors
-    /// 75 where one is taken, 78 where an address is not this machine's.
-    pub fn bind(config: &Config) -> Result<Ports, Failure> {
-        let client = Bound::bind(&config.listen, "listen")?;
-        let peer = match config.members.len() {
-            0 | 1 => None,
-            _ => Some(Bound::bind(&config.listen_peer, "listen_peer")?),
-        };
-        let admin = config.listen_admin.as_ref();
-        let admin = admin.map(|address| Bound::bind(address, "listen_admin")).transpose()?;
-        Ok(Ports { client, peer, admin })
-    }
-
-    /// The port of a node without peers.
-    #[must_use]
-    pub fn of_single(client: Bound, admin: Option<Bound>) -> Ports {
-        Ports { client, peer: None, admin }
-    }
-}
 
 /// Runs a node until it is told to stop. Calls `ready` once it listens. On SIGHUP `source` is read
 /// again.
@@ -90,8 +58,7 @@ pub fn run(
     warn_of_exposure(&config);
     let DataDir { identity, shards, lock } = data_dir::open(&config, manager.replayed())?;
     let facts = Arc::new(Facts::new(config, identity));
-    let front = assemble(&facts, shards, ports, signals)
-        .map_err(|error| start_failure("threads and sockets", &error))?;
+    let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {
         log::info!("admin pages at http://{address}/");
@@ -140,17 +107,12 @@ fn assemble(
     shards: Vec<OpenShard>,
     ports: Ports,
     signals: UnixStream,
-) -> io::Result<Front> {
-    let poll = Poll::new()?;
-    let bell = Bell::new(poll.registry(), BELL)?;
-    let helper = Helper::start(facts.config.shards)?;
-    let resolver = Resolver::start(facts.config.members.values().map(|member| &member.peer))?;
+) -> Result<Front, Failure> {
+    let threads = |error: io::Error| start_failure("threads", &error);
+    let poll = Poll::new().map_err(threads)?;
+    let bell = Bell::new(poll.registry(), BELL).map_err(threads)?;
     let (ended, finished) = bounded(shards.len());
-    let mut posts = Vec::new();
-    for shard in shards {
-        let parts = Start { facts, helper: &helper, resolver: &resolver, bell: &bell };
-        posts.push(parts.start(shard, ended.clone())?);
-    }
+    let posts = start_shards(facts, shards, &bell, &ended).map_err(threads)?;
     let mut listeners = Vec::new();
     for (port, bound) in [(Port::Client, Some(ports.client)), (Port::Peer, ports.peer)] {
         for socket in bound.map(Bound::listen).transpose()?.into_iter().flatten() {
@@ -160,6 +122,20 @@ fn assemble(
     let admin = ports.admin.map(Bound::listen).transpose()?.unwrap_or_default();
     let facts = Arc::clone(facts);
     Front::new(front::Parts { poll, bell, finished, signals, listeners, admin, posts, facts })
+        .map_err(|error| start_failure("the main loop", &error))
+}
+
+/// Starts the threads of all shards, and those that they share.
+fn start_shards(
+    facts: &Arc<Facts>,
+    shards: Vec<OpenShard>,
+    bell: &Bell,
+    ended: &Sender<ShardId>,
+) -> io::Result<Vec<Post>> {
+    let helper = Helper::start(facts.config.shards)?;
+    let resolver = Resolver::start(facts.config.members.values().map(|member| &member.peer))?;
+    let parts = Start { facts, helper: &helper, resolver: &resolver, bell };
+    shards.into_iter().map(|shard| parts.start(shard, ended.clone())).collect()
 }
 
 /// What the threads of all shards share.

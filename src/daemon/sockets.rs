@@ -24,7 +24,11 @@ const OWN_DESCRIPTORS: u64 = 512;
 /// Bound sockets that do not listen yet: a taken port is found before the journal is replayed, and
 /// nobody is kept waiting while it is.
 #[derive(Debug)]
-pub struct Bound(Vec<Socket>);
+pub struct Bound {
+    sockets: Vec<Socket>,
+    /// Key and address as typed, for failures.
+    named: String,
+}
 
 impl Bound {
     /// Binds every address of `address`.
@@ -34,18 +38,19 @@ impl Bound {
     pub fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
         let addresses = resolve(address)
             .map_err(|e| Failure::new(Exit::Temporary, format!("{key} = {address}: {e}")))?;
-        let sockets: io::Result<Vec<Socket>> = addresses.into_iter().map(bind_one).collect();
-        match sockets {
-            Ok(sockets) => Ok(Bound(sockets)),
-            Err(error) => {
-                let exit = match error.kind() {
-                    io::ErrorKind::AddrInUse => Exit::Temporary,
-                    _ => Exit::Config,
-                };
-                let text = format!("cannot listen at {key} = {address}: {error}");
-                Err(Failure::new(exit, text))
-            }
-        }
+        Bound::at(address, key, &addresses)
+    }
+
+    /// Binds every address that `address` was resolved to.
+    ///
+    /// # Errors
+    /// 75 where the port is taken, 78 where the address is not ours.
+    pub fn at(address: &Address, key: &str, addresses: &[SocketAddr]) -> Result<Bound, Failure> {
+        let named = format!("{key} = {address}");
+        let bind =
+            |at: &SocketAddr| bind_one(*at).map_err(|error| failed(&named, Some(*at), &error));
+        let sockets = addresses.iter().map(bind).collect::<Result<Vec<Socket>, Failure>>()?;
+        Ok(Bound { sockets, named })
     }
 
     /// The address of the first socket, with the port that the system chose for port 0.
@@ -53,7 +58,7 @@ impl Bound {
     /// # Errors
     /// Whatever the system says.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        let address = self.0.first().map(Socket::local_addr).transpose()?;
+        let address = self.sockets.first().map(Socket::local_addr).transpose()?;
         address
             .and_then(|address| address.as_socket())
             .ok_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable))
@@ -62,14 +67,28 @@ impl Bound {
     /// Starts to listen.
     ///
     /// # Errors
-    /// Whatever the system says.
-    pub fn listen(self) -> io::Result<Vec<TcpListener>> {
+    /// 75 where another socket, bound at the same time, listens there by now.
+    pub fn listen(self) -> Result<Vec<TcpListener>, Failure> {
         let listen = |socket: Socket| {
-            socket.listen(BACKLOG)?;
+            socket.listen(BACKLOG).map_err(|error| {
+                let at = socket.local_addr().ok().and_then(|at| at.as_socket());
+                failed(&self.named, at, &error)
+            })?;
             Ok(TcpListener::from_std(socket.into()))
         };
-        self.0.into_iter().map(listen).collect()
+        self.sockets.into_iter().map(listen).collect()
     }
+}
+
+/// Why there is no listener: at which key and address, and which of those that a name has.
+fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
+    let exit = match error.kind() {
+        io::ErrorKind::AddrInUse => Exit::Temporary,
+        _ => Exit::Config,
+    };
+    let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
+    let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
+    Failure::new(exit, format!("cannot listen at {named}{at}: {error}"))
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Socket> {
@@ -119,5 +138,27 @@ pub fn raise_descriptors(connections_max: usize) {
             "the system allows {allowed} open files, connections_max = {connections_max} needs \
              {wanted}: raise LimitNOFILE or lower connections_max"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sockets can be bound to one address until one of them listens: the other one says then
+    /// which key and address it had.
+    #[test]
+    fn a_port_lost_to_another_is_named() {
+        let first = Bound::bind(&Address { host: "127.0.0.1".into(), port: 0 }, "listen");
+        let first = first.expect("a free port");
+        let port = first.address().expect("bound").port();
+        let name = Address { host: "127.0.0.1".into(), port };
+        let second = Bound::bind(&name, "listen_peer").expect("nobody listens yet");
+        let listening = first.listen().expect("listens");
+        let failure = second.listen().expect_err("taken by now");
+        assert_eq!(failure.exit, Exit::Temporary);
+        let begins = format!("cannot listen at listen_peer = 127.0.0.1:{port}: ");
+        assert!(failure.text.starts_with(&begins), "{failure}");
+        drop(listening);
     }
 }

@@ -5,6 +5,7 @@
 
 mod admin;
 mod config;
+mod config_faults;
 mod exits;
 mod floods;
 mod good;

@@ -1,0 +1,211 @@
+//! From what was typed to what may be used: every rule, all faults at once.
+
+mod between;
+mod listeners;
+mod members;
+
+pub use members::Known;
+
+use super::fault::{Fault, Place};
+use super::keys::{self, KEYS, Key, Kind};
+use super::raw::{Given, RawConfig, Typed};
+use super::{Address, Config, Member};
+use crate::types::ClusterId;
+
+/// Checks a configuration as a whole.
+///
+/// # Errors
+/// Every broken rule, in the order of the file, what is missing last.
+pub fn check(raw: RawConfig) -> Result<Config, Vec<Fault>> {
+    let mut checker =
+        Checker { faults: [raw.syntax.clone(), raw.faults.clone()].concat(), raw: &raw };
+    let config = checker.config();
+    let mut faults = checker.faults;
+    faults.sort();
+    faults.dedup();
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        Some(_) | None => {
+            assert!(!faults.is_empty(), "a configuration without faults was not built");
+            Err(faults)
+        }
+    }
+}
+
+/// A checked value and where it came from, for the rules between keys.
+#[derive(Clone, Debug)]
+struct Sourced<T> {
+    value: T,
+    place: Place,
+    found: String,
+}
+
+struct Checker<'a> {
+    raw: &'a RawConfig,
+    faults: Vec<Fault>,
+}
+
+impl Checker<'_> {
+    /// Looks at everything; nothing where a fault stands in the way.
+    fn config(&mut self) -> Option<Config> {
+        let cluster = self.cluster();
+        let known = self.members();
+        let node = self.node();
+        let own = node.and_then(|node| known.iter().find(|member| member.id == Some(node)));
+        let data_dir = self.data_dir();
+        let shards = self.whole("shards");
+        let listeners = self.listeners(&known, own);
+        let quorums = self.quorums();
+        let timing = self.timing();
+        let bounds = self.bounds();
+        let pin = self.flag("pin");
+        let sync_inline = self.flag("sync_inline");
+        let slow_sync = self.whole("slow_sync_ms");
+        let slow_request = self.whole("slow_request_ms");
+        let log_level = self.log_level();
+        let listeners = listeners?;
+        let members: Option<Vec<Member>> = known.iter().map(Known::whole).collect();
+        let members = members?.into_iter().map(|member| (member.id, member)).collect();
+        Some(Config {
+            cluster: cluster?,
+            node: node?,
+            data_dir: data_dir?,
+            shards: u16::try_from(shards?.value).ok()?,
+            members,
+            listen: listeners.client,
+            listen_peer: listeners.peer,
+            listen_admin: listeners.admin,
+            quorums: quorums?,
+            timing: timing?,
+            bounds: bounds?,
+            pin: pin?,
+            sync_inline: sync_inline?,
+            slow_sync_ms: slow_sync?.value,
+            slow_request_ms: slow_request?.value,
+            log_level: log_level?,
+        })
+    }
+
+    fn fault(&mut self, place: Place, key: &str, found: &str, rule: impl Into<String>) {
+        let (key, found, rule) = (key.to_string(), found.to_string(), rule.into());
+        self.faults.push(Fault { place, key, found, rule });
+    }
+
+    fn broken<T>(&mut self, key: &str, value: &Sourced<T>, rule: impl Into<String>) {
+        self.fault(value.place.clone(), key, &value.found, rule);
+    }
+
+    fn given(&self, name: &str) -> Option<&Given> {
+        self.raw.keys.get(name)
+    }
+
+    /// True when a key is not set, and not on a line that cannot be read either.
+    fn is_absent(&self, name: &str) -> bool {
+        self.given(name).is_none() && !self.raw.lost.top.has(name)
+    }
+
+    /// A number within its bounds: as given, or its default. Nothing where it is absent without a
+    /// default, faulty, or lost.
+    fn whole(&mut self, name: &'static str) -> Option<Sourced<u64>> {
+        let key = keys::find(KEYS, name).expect("the checker asks for keys of the table");
+        match (self.given(name).cloned(), key.kind) {
+            (Some(given), _) => self.in_bounds(key, name, &given),
+            (None, Kind::Whole { default, .. }) => {
+                let value = default.filter(|_| self.is_absent(name))?;
+                Some(Sourced { value, place: Place::Absent, found: value.to_string() })
+            }
+            (None, Kind::Flag { .. } | Kind::Text { .. }) => None,
+        }
+    }
+
+    fn in_bounds(&mut self, key: &Key, path: &str, given: &Given) -> Option<Sourced<u64>> {
+        let (Some(Typed::Whole(value)), Kind::Whole { min, max, .. }) = (&given.value, key.kind)
+        else {
+            return None;
+        };
+        if *value < min || *value > max {
+            let rule = format!("must be from {min} to {max}");
+            self.fault(given.place.clone(), path, &given.found, rule);
+            return None;
+        }
+        Some(Sourced { value: *value, place: given.place.clone(), found: given.found.clone() })
+    }
+
+    fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let key = keys::find(KEYS, name).expect("the checker asks for keys of the table");
+        match (self.given(name), key.kind) {
+            (Some(Given { value: Some(Typed::Flag(flag)), .. }), _) => Some(*flag),
+            (Some(_), _) => None,
+            (None, Kind::Flag { default }) => self.is_absent(name).then_some(default),
+            (None, Kind::Whole { .. } | Kind::Text { .. }) => None,
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<Sourced<String>> {
+        sourced_text(self.given(name)?)
+    }
+
+    /// A text that must be there: a fault where it is absent.
+    fn required(&mut self, name: &'static str, rule: &str) -> Option<Sourced<String>> {
+        if self.is_absent(name) {
+            self.fault(Place::Absent, name, "", format!("is missing; {rule}"));
+        }
+        self.text(name)
+    }
+
+    fn cluster(&mut self) -> Option<ClusterId> {
+        let rule = "must be 32 hexadecimal digits, the same on all nodes of the cluster and on no \
+                    other; `openssl rand -hex 16` draws one";
+        let text = self.required("cluster_id", rule)?;
+        match text.value.parse::<ClusterId>() {
+            Ok(ClusterId(0)) => {
+                self.broken("cluster_id", &text, "must not be all zeros, which means any cluster");
+                None
+            }
+            Ok(cluster) => Some(cluster),
+            Err(reason) => {
+                self.broken("cluster_id", &text, format!("{reason}; {rule}"));
+                None
+            }
+        }
+    }
+
+    fn data_dir(&mut self) -> Option<std::path::PathBuf> {
+        let text = self.required("data_dir", "names the directory that holds the node's data")?;
+        if text.value.is_empty() || text.value.contains('\0') {
+            self.broken("data_dir", &text, "must name a directory");
+            return None;
+        }
+        Some(text.value.into())
+    }
+
+    fn log_level(&mut self) -> Option<log::LevelFilter> {
+        let Some(given) = self.given("log_level") else { return Some(log::LevelFilter::Info) };
+        let text = sourced_text(given)?;
+        match text.value.as_str() {
+            "error" => Some(log::LevelFilter::Error),
+            "warn" => Some(log::LevelFilter::Warn),
+            "info" => Some(log::LevelFilter::Info),
+            "debug" => Some(log::LevelFilter::Debug),
+            "trace" => Some(log::LevelFilter::Trace),
+            _ => {
+                self.broken("log_level", &text, "must be error, warn, info, debug or trace");
+                None
+            }
+        }
+    }
+    fn address(&mut self, key: &str, text: &Sourced<String>, port: u16) -> Option<Address> {
+        match Address::parse(&text.value, port) {
+            Ok(address) => Some(address),
+            Err(rule) => {
+                self.broken(key, text, rule);
+                None
+            }
+        }
+    }
+}
+
+fn sourced_text(given: &Given) -> Option<Sourced<String>> {
+    let Some(Typed::Text(value)) = &given.value else { return None };
+    Some(Sourced { value: value.clone(), place: given.place.clone(), found: given.found.clone() })
+}

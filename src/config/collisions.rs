@@ -1,0 +1,163 @@
+//! Listeners that are in each other's way, or in a member's: looked for when a configuration is
+//! checked, and again when the names in it have become addresses.
+
+use super::Address;
+use super::check::Known;
+use std::net::IpAddr;
+
+/// Which of a node's ports a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// The clients'.
+    Client,
+    /// The peers'.
+    Peer,
+    /// The admin pages'.
+    Admin,
+}
+
+impl Port {
+    /// The key that says where it is.
+    #[must_use]
+    pub fn key(self) -> &'static str {
+        match self {
+            Port::Client => "listen",
+            Port::Peer => "listen_peer",
+            Port::Admin => "listen_admin",
+        }
+    }
+}
+
+/// One of a node's ports, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Which.
+    pub port: Port,
+    /// As typed.
+    pub typed: Address,
+    /// Nobody said where.
+    pub is_default: bool,
+    /// What it takes: as typed, or what the name became.
+    pub addresses: Vec<Address>,
+}
+
+impl Listener {
+    /// A listener at an address as typed.
+    #[must_use]
+    pub fn at(port: Port, address: &Address) -> Listener {
+        Listener {
+            port,
+            typed: address.clone(),
+            is_default: false,
+            addresses: vec![address.clone()],
+        }
+    }
+
+    /// The rule that this listener breaks where it wants the port of another one.
+    #[must_use]
+    pub fn overlap(&self, other: &Listener) -> Option<String> {
+        let shared = self
+            .addresses
+            .iter()
+            .any(|address| other.addresses.iter().any(|other| address.overlaps(other)));
+        let why = match (self.port, other.port) {
+            (Port::Admin, _) | (_, Port::Admin) => "the admin pages need a port of their own",
+            (Port::Client | Port::Peer, Port::Client | Port::Peer) => {
+                "clients and peers need a port each"
+            }
+        };
+        let default = if other.is_default { ", the default" } else { "" };
+        shared.then(|| {
+            format!(
+                "overlaps {} = {}{default}{}; {why}",
+                other.port.key(),
+                other.typed,
+                self.resolved(other)
+            )
+        })
+    }
+
+    /// What two listeners turned out to share, where a name hides it.
+    fn resolved(&self, other: &Listener) -> String {
+        let shared = self.addresses.iter().find(|one| other.addresses.contains(one));
+        match shared.filter(|shared| **shared != self.typed || **shared != other.typed) {
+            Some(shared) => format!(" at {shared}"),
+            None => String::new(),
+        }
+    }
+
+    /// The rule that this listener breaks where it wants an address at which the cluster looks for
+    /// another port of this node, or for another member. An interface that is named by a wildcard
+    /// is this node's own: members on other hosts are not in its way.
+    #[must_use]
+    pub fn taken(&self, all: &[Listener], members: &[Known], own: &Known) -> Option<String> {
+        let mut taken = Vec::new();
+        for member in members {
+            let is_own = member.id.is_some() && member.id == own.id;
+            let places = [(Port::Client, &member.client), (Port::Peer, &member.peer)];
+            for (port, address) in places {
+                let Some(address) = address else { continue };
+                if is_own && (port == self.port || self.overlaps_at(port, all)) {
+                    continue;
+                }
+                let here = is_own || is_here(address, own);
+                if self.addresses.iter().any(|listened| takes(listened, address, here)) {
+                    taken.push(described(port, address, member, is_own));
+                }
+            }
+        }
+        if taken.is_empty() {
+            return None;
+        }
+        let taken = taken.join(" and ");
+        Some(format!("takes {taken}; listen where the cluster expects nothing else"))
+    }
+
+    /// True when the listener at that port of this node is told to be in the way already.
+    fn overlaps_at(&self, port: Port, all: &[Listener]) -> bool {
+        all.iter().any(|other| other.port == port && self.overlap(other).is_some())
+    }
+}
+
+/// The member that has this very address.
+#[must_use]
+pub fn at(address: &Address, members: &[Known]) -> Option<String> {
+    let has = |member: &&Known| {
+        [&member.client, &member.peer].into_iter().flatten().any(|other| other == address)
+    };
+    members.iter().find(has).map(named)
+}
+
+fn named(member: &Known) -> String {
+    member.id.map_or_else(|| "another member".to_string(), |id| format!("member {id}"))
+}
+
+fn described(port: Port, address: &Address, member: &Known, is_own: bool) -> String {
+    let kind = match port {
+        Port::Client => "client",
+        Port::Peer | Port::Admin => "peer",
+    };
+    let whose = if is_own { ", which is this node" } else { "" };
+    format!("{address}, the {kind} address of {}{whose}", named(member))
+}
+
+/// True when a listener there would be at the address of a member; `here` says that the member is
+/// on this host.
+fn takes(listened: &Address, address: &Address, here: bool) -> bool {
+    let wildcard = match (listened.ip(), address.ip()) {
+        (Some(IpAddr::V4(any)), Some(IpAddr::V4(_)) | None) => any.is_unspecified(),
+        (Some(IpAddr::V6(any)), _) => any.is_unspecified(),
+        (Some(IpAddr::V4(_)), Some(IpAddr::V6(_))) | (None, _) => false,
+    };
+    listened.port == address.port && (same_host(listened, address) || (wildcard && here))
+}
+
+/// True when the address is on this host by what the configuration says.
+fn is_here(address: &Address, own: &Known) -> bool {
+    let own = [&own.client, &own.peer];
+    address.is_loopback() || own.into_iter().flatten().any(|own| same_host(own, address))
+}
+
+fn same_host(one: &Address, other: &Address) -> bool {
+    one.host.eq_ignore_ascii_case(&other.host)
+}

@@ -1,0 +1,84 @@
+//! A configuration file as it lies on the disk: which files are read, and bytes that are no text.
+
+use crate::limits::CONFIG_BYTES_MAX;
+use rustix::fs::{Mode, OFlags};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs::{File, FileType};
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+
+/// Reads a regular file of a bounded size, and waits for no other.
+///
+/// # Errors
+/// Why it is not read.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+    // Without this flag a named pipe would keep the node waiting for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|error| io::Error::from(error).to_string())?;
+    let file = File::from(file);
+    let kind = file.metadata().map_err(|error| error.to_string())?.file_type();
+    if !kind.is_file() {
+        return Err(format!("it is {}, not a regular file", named(kind)));
+    }
+    let mut bytes = Vec::new();
+    let most = CONFIG_BYTES_MAX as u64 + 1;
+    file.take(most).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() > CONFIG_BYTES_MAX {
+        return Err(format!(
+            "it has more than {CONFIG_BYTES_MAX} bytes: no configuration needs them"
+        ));
+    }
+    Ok(bytes)
+}
+
+fn named(kind: FileType) -> &'static str {
+    match kind {
+        kind if kind.is_dir() => "a directory",
+        kind if kind.is_fifo() => "a pipe",
+        kind if kind.is_char_device() || kind.is_block_device() => "a device",
+        _ => "something else",
+    }
+}
+
+/// Bytes as text, and the rule that each line breaks which is none, by its index.
+pub(super) struct Decoded {
+    pub(super) text: String,
+    pub(super) broken: BTreeMap<usize, String>,
+    /// The rule that the file breaks as a whole.
+    pub(super) rule: Option<&'static str>,
+}
+
+/// Reads bytes as what they are, with the bytes that are no text shown as `\xff`.
+pub(super) fn decode(bytes: &[u8]) -> Decoded {
+    let order = match bytes {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return decode_utf8(bytes),
+    };
+    let units = bytes.chunks_exact(2).skip(1).map(|pair| order([pair[0], pair[1]]));
+    let text = char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER));
+    let rule = Some("the file is UTF-16, by its byte order mark: save it as UTF-8");
+    Decoded { text: text.collect(), broken: BTreeMap::new(), rule }
+}
+
+fn decode_utf8(bytes: &[u8]) -> Decoded {
+    let mut decoded = Decoded { text: String::new(), broken: BTreeMap::new(), rule: None };
+    for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let mut column = 1;
+        for chunk in line.utf8_chunks() {
+            decoded.text.push_str(chunk.valid());
+            column += chunk.valid().chars().count();
+            let Some(first) = chunk.invalid().first() else { continue };
+            let rule = || format!("is not UTF-8: byte 0x{first:02x} in column {column}");
+            decoded.broken.entry(index).or_insert_with(rule);
+            for byte in chunk.invalid() {
+                // A String takes all that is written to it.
+                let _ = write!(decoded.text, "\\x{byte:02x}");
+            }
+        }
+    }
+    decoded
+}

@@ -1,0 +1,126 @@
+//! Faults of a configuration as `paxosd` tells them: of the file, the environment, the addresses.
+
+use crate::config::Site;
+use crate::rig::{PATIENCE, paxosd, run, said};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Output, Stdio};
+
+/// `paxosd` to its end, which must come soon.
+#[track_caller]
+fn ends(arguments: &[&str]) -> Output {
+    let mut command = paxosd();
+    let mut child =
+        command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = crate::poll::within(PATIENCE, || child.try_wait().unwrap()).is_some();
+    if !ended {
+        child.kill().unwrap();
+    }
+    let output = child.wait_with_output().unwrap();
+    assert!(ended, "{arguments:?} did not end");
+    output
+}
+
+/// Only a regular file of a sane size is read: a pipe is not waited for, a device not swallowed.
+#[test]
+fn only_regular_files_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_string();
+    let pipe = path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    fs::write(path("large"), vec![b'\n'; (1 << 20) + 1]).unwrap();
+    symlink("/dev/zero", path("zero")).unwrap();
+    for (file, holds) in [
+        (pipe, "a pipe"),
+        (path("large"), "1048576 bytes"),
+        (path("zero"), "a device"),
+        ("/dev/zero".to_string(), "a device"),
+        (path(""), "a directory"),
+    ] {
+        for command in ["check-config", "run", "init"] {
+            let output = ends(&[command, "--config", &file]);
+            assert_eq!(output.status.code(), Some(78), "{file}: {output:?}");
+            let said = said(&output);
+            assert!(said.contains(&file) && said.contains(holds), "{file}: {said}");
+        }
+    }
+    let site = Site::new(1);
+    let link = path("link");
+    symlink(site.file(), &link).unwrap();
+    assert_eq!(run(&["check-config", "--config", &link], &[]).status.code(), Some(0));
+}
+
+/// A file that is not UTF-8 is told with line and column, beside its other faults.
+#[test]
+fn a_file_that_is_not_text_is_told_with_its_line() {
+    let site = Site::new(1);
+    let mut bytes = b"shards = 0\n# \xe9t\xe9\n".to_vec();
+    bytes.extend_from_slice(site.text().as_bytes());
+    fs::write(site.file(), bytes).unwrap();
+    let output = run(&["check-config", "--config", site.file()], &[]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let said = said(&output);
+    assert!(said.contains(":1: shards = 0"), "{said}");
+    assert!(said.contains(":2: # \\xe9t\\xe9: is not UTF-8: byte 0xe9 in column 3"), "{said}");
+}
+
+/// Names that turn out to be addresses in each other's way are a fault of the configuration, told
+/// with key and address; so is a name that is nobody's, which may be somebody's soon.
+#[test]
+fn names_are_compared_when_they_are_addresses() {
+    let site = Site::new(3);
+    let at = |address: &str| format!("127.0.0.1:{}", address.rsplit_once(':').unwrap().1);
+    let port = crate::config::free_port();
+    let (name, ip) = (format!("localhost:{port}"), at(&format!("localhost:{port}")));
+    let ran = |environment: &[(&str, &str)], exit: i32, holds: &[&str]| {
+        let output = run(&["check-config", "--config", site.file()], environment);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let output = run(&["run", "--config", site.file()], environment);
+        assert_eq!(output.status.code(), Some(exit), "{output:?}");
+        let said = said(&output);
+        for holds in holds {
+            assert!(said.contains(holds), "should say {holds}: {said}");
+        }
+    };
+    let overlaps = format!("listen_peer = {ip}: overlaps listen = {name} at {ip}");
+    ran(&[("PAXOSD_LISTEN", &name), ("PAXOSD_LISTEN_PEER", &ip)], 78, &[&overlaps]);
+    let overlaps = format!("listen_admin = {name}: overlaps listen = {ip} at {ip}");
+    ran(&[("PAXOSD_LISTEN", &ip), ("PAXOSD_LISTEN_ADMIN", &name)], 78, &[&overlaps]);
+    let nowhere = [
+        ("PAXOSD_INSECURE_LISTEN", "true"),
+        ("PAXOSD_LISTEN", "one.invalid:7420"),
+        ("PAXOSD_LISTEN_PEER", "two.invalid"),
+    ];
+    let holds = ["listen = one.invalid:7420: ", "listen_peer = two.invalid:7421: "];
+    ran(&nowhere, 75, &holds);
+    let far = [
+        ("PAXOSD_INSECURE_LISTEN", "true"),
+        ("PAXOSD_LISTEN", "203.0.113.1:7420"),
+        ("PAXOSD_LISTEN_ADMIN", "203.0.113.2:7422"),
+    ];
+    ran(&far, 78, &["listen = 203.0.113.1:7420: ", "listen_admin = 203.0.113.2:7422: "]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let holds = format!("cannot listen at listen_admin = {address}: ");
+    ran(&[("PAXOSD_LISTEN_ADMIN", &address)], 75, &[&holds]);
+}
+
+/// A name that is a member's address is told when it is one.
+#[test]
+fn names_of_members_addresses_are_told() {
+    let site = Site::new(3);
+    let (name, ip) = ("localhost:7420", "127.0.0.1:7420");
+    let text = site.text().replacen(&site.client, ip, 1);
+    fs::write(site.file(), text).unwrap();
+    let environment = [("PAXOSD_LISTEN", "127.0.0.1:9"), ("PAXOSD_LISTEN_ADMIN", name)];
+    let good = run(&["check-config", "--config", site.file()], &environment);
+    assert_eq!(good.status.code(), Some(0), "{good:?}");
+    let output = run(&["run", "--config", site.file()], &environment);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let said = said(&output);
+    assert!(
+        said.contains("listen_admin = localhost:7420: takes 127.0.0.1:7420, the client"),
+        "{said}"
+    );
+}
