@@ -151,6 +151,14 @@ impl Config {
         self.members.get(&self.node).expect("a checked configuration lists its own node")
     }
 
+    /// Most bytes of values in open slots: so many that a successor can settle them twice over from the
+    /// segment that a full disk keeps in reserve (R11).
+    #[must_use]
+    pub fn window_bytes(&self) -> usize {
+        let reserve = usize::try_from(self.bounds.segment_bytes).unwrap_or(usize::MAX);
+        self.bounds.window_bytes.min(reserve / 8 * 3)
+    }
+
     /// Most bytes of a value: a full batch, one more append of the largest size, and headers.
     #[must_use]
     pub fn value_bytes_max(&self) -> usize {

@@ -215,7 +215,7 @@ fn paxos_config(config: &Config, identity: &Identity, seed: u64) -> paxos::Confi
             ..paxos::Timing::default()
         },
         window_slots: config.bounds.window_slots,
-        window_bytes: config.bounds.window_bytes,
+        window_bytes: config.window_bytes(),
         seed,
         ..paxos::Config::new(config.node, identity.incarnation, members)
     }

@@ -370,6 +370,9 @@ impl ShardLoop {
 
     /// For status: what is wrong with the link, in words.
     fn note_trouble(&mut self, node: NodeId) {
+        if !self.facts.config.members.contains_key(&node) {
+            return; // A stranger: there is nothing to show it with.
+        }
         self.service.shard.note_trouble(node, self.links.trouble(node));
     }
 

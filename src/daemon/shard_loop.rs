@@ -197,6 +197,8 @@ impl ShardLoop {
             let Some(index) = table::index(event.token()) else { continue };
             self.on_event(index, event.is_read_closed(), event.is_writable());
         }
+        // Before anybody is judged by what was not taken: this thread may have stood still itself.
+        self.flush_dirty();
         self.service.shard.set_wall_ms(clock::wall_ms());
         while let Ok(letter) = self.letters.try_recv() {
             self.on_letter(letter);

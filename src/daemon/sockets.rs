@@ -18,6 +18,9 @@ const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 /// Unanswered bytes end a peer's connection after this long, so that a new one can be dialled.
 const PEER_SILENCE: Duration = Duration::from_secs(3);
+/// Bytes that wait in the system for a client before no more are taken: half of them are reported as
+/// progress, which is well inside of what a client has to take in its time (R39).
+const UNSENT_BYTES: u32 = 128 << 10;
 /// Descriptors beside those of clients: files, peers, listeners.
 const OWN_DESCRIPTORS: u64 = 512;
 
@@ -118,6 +121,15 @@ pub fn prepare(stream: &TcpStream) -> io::Result<()> {
 /// Whatever the system says.
 pub fn prepare_peer(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_user_timeout(Some(PEER_SILENCE))
+}
+
+/// Sets what a client's connection needs beside that: the system says soon that more can be written,
+/// so that what a slow client takes is seen as it takes it.
+///
+/// # Errors
+/// Whatever the system says.
+pub fn prepare_client(stream: &TcpStream) -> io::Result<()> {
+    SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)
 }
 
 /// Raises the number of descriptors that the process may have to what the configuration needs.

@@ -8,6 +8,7 @@ use super::links::Index;
 use super::mail::Visitor;
 use super::service::{Flow, Service};
 use super::shard_loop::ShardLoop;
+use super::sockets;
 use super::table::{ClientSide, Entry, Role, token};
 use crate::limits::{
     CONN_OUTPUT_BYTES_CEILING, LINGER_MS, READ_TURN_BYTES, SHARD_INPUT_BYTES_MAX, TURN_REQUESTS_MAX,
@@ -47,6 +48,9 @@ impl ShardLoop {
         let Visitor { mut conn, correlation, version, node_level, permit } = visitor;
         let (header, welcome) = (self.service.header(), self.facts.welcome(version));
         conn.greeted();
+        if let Err(error) = sockets::prepare_client(&conn.stream) {
+            log::debug!("a client's connection has no bound of unsent bytes: {error}");
+        }
         write_hello_reply(conn.output.buffer(), correlation, &header, &welcome);
         let side = ClientSide::new(Some(permit), node_level);
         match self.adopt(conn, Role::Client(side)) {

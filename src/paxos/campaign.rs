@@ -320,7 +320,11 @@ impl Replica {
             return self.campaign_learn(now, base, fx);
         }
         match self.settle_open_slots(now, fx) {
-            Settled::All(values) => self.become_leader(now, values, fx),
+            Settled::All(values) if self.can_settle(&values) => {
+                self.become_leader(now, values, fx);
+            }
+            // Another may have the space that this disk lacks (R11).
+            Settled::All(_) => self.become_follower(now, None, fx),
             Settled::Waiting => {}
             Settled::Never(slot) => self.stop(Stop::Unsettled { slot }, fx),
         }

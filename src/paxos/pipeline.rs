@@ -323,8 +323,9 @@ impl Replica {
         let Role::Leader(leadership) = &mut self.role else { return };
         let mut stalled = Vec::new();
         for (node, follower) in &mut leadership.followers {
-            // A full disk asks by itself when it has room again.
-            let stalls = follower.upto < follower.sent && !follower.is_full();
+            // A full disk asks by itself when it has room again, but for what settles an election.
+            let stalls = follower.upto < follower.sent
+                && (!follower.is_full() || follower.upto < leadership.serving_from);
             if stalls && now.since(follower.moved_at) >= retry_us {
                 follower.sent = follower.upto;
                 follower.moved_at = now;

@@ -4,7 +4,7 @@
 use super::effects::Effects;
 use super::replica::{Replica, Role};
 use crate::limits::value_room_bytes;
-use crate::types::{NodeId, Tick};
+use crate::types::{NodeId, Tick, Value};
 
 /// What the journal still takes in, as its shard told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,12 +85,23 @@ impl Replica {
     }
 
     /// A leader whose disk is full, while followers that said to have space are enough to go on
-    /// without it. What they have not said does not count: leadership would go round in circles.
+    /// without it, and enough are reached, this one included, to elect one of them. What they have not
+    /// said does not count: leadership would go round in circles.
     pub(super) fn should_yield(&self) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
-        let able = leadership.followers.iter().filter(|(node, follower)| {
-            follower.has_room == Some(true) && self.peers.get(*node).is_some_and(|peer| peer.up)
-        });
-        self.room.short && able.count() >= self.config.quorums.accept
+        let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
+        let followers = || leadership.followers.iter().filter(|(node, _)| up(node));
+        let able = followers().filter(|(_, follower)| follower.has_room == Some(true)).count();
+        let quorums = self.config.quorums;
+        // A full disk still promises.
+        let elect = followers().count() + 1 >= quorums.prepare.max(quorums.accept);
+        self.room.short && able >= quorums.accept && elect
+    }
+
+    /// The reserve takes in what this candidate would have to settle. Otherwise its own journal would
+    /// be stuck behind it, votes included.
+    pub(super) fn can_settle(&self, values: &[Value]) -> bool {
+        let bytes = values.iter().map(|value| value_room_bytes(value.len()));
+        bytes.fold(0, u64::saturating_add) <= self.room.settling
     }
 }

@@ -30,6 +30,11 @@ impl Replica {
         let own = self.own_pages();
         let last = counted.iter().filter_map(|node| campaign.promises.get(node)).map(Pages::last);
         let last = last.max().unwrap_or_default().max(own.last());
+        // Every prepare quorum reports what is chosen. One that does not has lost a vote that was
+        // counted: what somebody knows to be chosen there is waited for, not written over.
+        if last.max(self.chosen_upto) < self.learner.target() {
+            return Settled::Waiting;
+        }
         let (mut values, mut missing, mut waiting) = (Vec::new(), Vec::new(), None);
         let mut found = 0;
         let mut slot = self.chosen_upto.next();
