@@ -9,6 +9,7 @@ mod exits;
 mod floods;
 mod good;
 mod host;
+mod idlers;
 mod mutant_heads;
 mod mutants;
 mod mutator;
