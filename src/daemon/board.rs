@@ -121,6 +121,8 @@ pub struct PortCounters {
     pub garbage: AtomicU64,
     /// Connections closed because their output was over its bound.
     pub overflowed: AtomicU64,
+    /// The other side closed in the middle of a greeting, a frame or a head.
+    pub cut_short: AtomicU64,
     /// Greetings and requests that were understood and refused.
     pub refused: AtomicU64,
 }

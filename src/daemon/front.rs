@@ -10,6 +10,7 @@ use super::greeting::{Admitted, Port, Verdict, greet};
 use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
 use super::notify;
+use super::rare::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
 use crate::limits::{
@@ -52,6 +53,8 @@ pub struct Front {
     facts: Arc<Facts>,
     scratch: Vec<u8>,
     accept_complained: Option<Tick>,
+    /// Lines of refused connections, of clients and of peers.
+    refusals: [RareLines; 2],
     /// Shards that have not ended.
     running: usize,
     stop_by: Option<Tick>,
@@ -128,6 +131,7 @@ impl Front {
             facts: parts.facts,
             scratch: vec![0; READ_TURN_BYTES],
             accept_complained: None,
+            refusals: Default::default(),
             stop_by: None,
             bell: parts.bell,
         })
@@ -167,6 +171,7 @@ impl Front {
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
             self.facts.board.loops.turned(Loop::Main, now);
+            self.tell_rest(now, self.running == 0);
             if self.running == 0 {
                 return Ok(());
             }
@@ -252,6 +257,15 @@ impl Front {
         }
     }
 
+    /// Says how many refused connections had no line.
+    fn tell_rest(&mut self, now: Tick, end: bool) {
+        for (port, lines) in [Port::Client, Port::Peer].into_iter().zip(&mut self.refusals) {
+            if let Some(rest) = lines.rest(now, end) {
+                log::warn!("{port} connections refused: {rest} more");
+            }
+        }
+    }
+
     fn complain(&mut self, error: &io::Error, now: Tick) {
         let lately = |at: Tick| now.since(at) < ACCEPT_LOG_EVERY_US;
         if !self.accept_complained.is_some_and(lately) {
@@ -301,7 +315,13 @@ impl Front {
                         Verdict::Refuse(reason) => {
                             let port = greeting.port;
                             let address = greeting.conn.address;
-                            log::warn!("{port} connection from {address} refused: {reason}");
+                            let now = clock::now();
+                            let lines = &mut self.refusals[usize::from(port == Port::Peer)];
+                            if let Some(untold) = lines.note(now) {
+                                log::warn!(
+                                    "{port} connection from {address} refused: {reason}{untold}"
+                                );
+                            }
                             greeting.refused = true;
                             greeting.deadline = clock::now().after(LINGER_MS * 1000);
                         }
@@ -309,6 +329,9 @@ impl Front {
                 }
                 Ok(Taken::Nothing) => {}
                 Ok(Taken::Closed) | Err(_) => {
+                    if !greeting.refused && greeting.conn.held_bytes() > 0 {
+                        count(&self.facts.board.counters.of(greeting.port).cut_short);
+                    }
                     if greeting.refused {
                         // Who says no more may still listen; an error means that nobody does.
                         let _ = greeting.conn.flush();

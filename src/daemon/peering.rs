@@ -280,6 +280,7 @@ impl ShardLoop {
                 Ok(Taken::Bytes(_)) => &unread[..],
                 Ok(Taken::Nothing) => return false,
                 Ok(Taken::Closed) => {
+                    self.note_cut(index);
                     self.close(index, "closed by the peer");
                     return false;
                 }

@@ -22,6 +22,17 @@ impl RareLines {
         self.said_at = Some(now);
         Some(Untold(std::mem::take(&mut self.untold)))
     }
+
+    /// How many lines were left out, where it is time to say so: nothing came for a second, or nothing
+    /// more will, at the `end`.
+    pub fn rest(&mut self, now: Tick, end: bool) -> Option<u64> {
+        let due = end || self.said_at.is_none_or(|at| now.since(at) >= SLOW_LINE_MS * 1000);
+        if self.untold == 0 || !due {
+            return None;
+        }
+        self.said_at = Some(now);
+        Some(std::mem::take(&mut self.untold))
+    }
 }
 
 /// How many lines were left out since the last one that was said.
@@ -50,6 +61,8 @@ mod tests {
             said.extend(lines.note(Tick(ms * 1000)).map(|untold| format!("at {ms}{untold}")));
         }
         assert_eq!(said, ["at 0", "at 1000; before it 3 more like it", "at 2500"]);
-        assert_eq!(lines.untold, 1);
+        assert_eq!(lines.rest(Tick(2_600_000), false), None, "too early");
+        assert_eq!(lines.rest(Tick(3_500_000), false), Some(1));
+        assert_eq!(lines.rest(Tick(9_500_000), true), None, "all is told");
     }
 }

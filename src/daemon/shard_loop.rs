@@ -154,6 +154,7 @@ impl ShardLoop {
             self.sleep(&mut events);
             self.turn(&events);
         }
+        self.tell_closings(clock::now(), true);
         self.facts.board.loops.excused(Loop::Shard(self.service.id));
         self.facts.board.shard(self.service.id).assure(Tick(0));
         log::info!("shard {} stopped", self.service.id);
@@ -225,8 +226,16 @@ impl ShardLoop {
                 log::warn!("{line}");
             }
         }
+        self.tell_closings(now, false);
         if let Some(line) = self.disk.overdue(now) {
             log::warn!("{line}");
+        }
+    }
+
+    /// Says how many closed connections had no line.
+    fn tell_closings(&mut self, now: Tick, end: bool) {
+        if let Some(rest) = self.closings.rest(now, end) {
+            log::warn!("shard {}: connections closed: {rest} more", self.service.id);
         }
     }
 

@@ -154,6 +154,7 @@ impl ShardLoop {
                 Ok(Taken::Bytes(_)) => &unread[..],
                 Ok(Taken::Nothing) => return false,
                 Ok(Taken::Closed) | Err(_) => {
+                    self.note_cut(index);
                     self.close(index, "closed by the client");
                     return false;
                 }
@@ -223,6 +224,13 @@ impl ShardLoop {
         if held > before && self.input_bytes > SHARD_INPUT_BYTES_MAX {
             count(&self.counters_of(index).overflowed);
             self.close(index, "too many bytes of incomplete frames are held already");
+        }
+    }
+
+    /// The other side closed: counts it where a frame was under way.
+    pub(super) fn note_cut(&self, index: Index) {
+        if self.table.get(index).is_some_and(|entry| entry.conn.held_bytes() > 0) {
+            count(&self.counters_of(index).cut_short);
         }
     }
 

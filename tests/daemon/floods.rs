@@ -1,4 +1,4 @@
-//! Floods: connections that never greet, answers that nobody reads, requests without end.
+//! Floods: bytes of strangers, answers that nobody reads, requests without end.
 
 use crate::poll;
 use crate::rig::{Daemon, Raw, append, read};
@@ -8,32 +8,10 @@ use paxosd::limits::{
 use paxosd::wire::client::{Reply, Request};
 use paxosd::wire::write_request;
 use std::io::Write;
-use std::net::TcpStream;
 use std::time::Duration;
 
 /// Strangers at a time: as many as a port holds on to.
 const STRANGERS: usize = GREETINGS_MAX;
-
-/// R39: 2,000 connections that never greet neither keep a good client out nor cost memory.
-#[test]
-fn r39_idle_strangers_keep_nobody_out() {
-    let daemon = Daemon::start(&[]);
-    let (mut before, _) = Raw::open(&daemon.address, 0);
-    let (memory, descriptors) = (daemon.memory(), daemon.descriptors());
-    let strangers: Vec<TcpStream> =
-        (0..2000).map(|_| TcpStream::connect(&daemon.address).unwrap()).collect();
-    let (mut during, _) = Raw::open(&daemon.address, 0);
-    assert_eq!(during.ask(2, &Request::Ping), Reply::Pong);
-    assert_eq!(before.ask(2, &Request::Ping), Reply::Pong);
-    assert!(
-        daemon.descriptors() <= descriptors + GREETINGS_MAX + 2,
-        "{} descriptors are open",
-        daemon.descriptors()
-    );
-    let grown = daemon.memory().saturating_sub(memory);
-    assert!(grown < 8 << 20, "{grown} bytes for strangers");
-    drop(strangers);
-}
 
 /// R37: what a stranger sends behind garbage is thrown away, and not kept until it is gone.
 #[test]

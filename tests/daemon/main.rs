@@ -10,6 +10,7 @@ mod exits;
 mod floods;
 mod good;
 mod host;
+mod idlers;
 #[path = "../process/rig/injected.rs"]
 #[allow(dead_code)] // Clusters use more of it.
 mod injected;

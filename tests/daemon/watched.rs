@@ -15,6 +15,7 @@ pub struct Refusals {
     pub slow: u64,
     pub turned_away: u64,
     pub overflowed: u64,
+    pub cut_short: u64,
 }
 
 impl Refusals {
@@ -32,6 +33,7 @@ impl Refusals {
             slow: of("slow"),
             turned_away: of("turned_away"),
             overflowed: of("overflowed"),
+            cut_short: of("cut_short"),
         }
     }
 }

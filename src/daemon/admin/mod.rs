@@ -83,6 +83,10 @@ impl Host for Desk {
         answer
     }
 
+    fn cut_short(&mut self) {
+        count(&self.facts.board.counters.admin.cut_short);
+    }
+
     fn refused(&mut self, status: Status, reason: &str) {
         let counters = &self.facts.board.counters.admin;
         count(match status {

@@ -30,6 +30,8 @@ pub struct Visit {
 pub trait Host {
     /// The answer to a request.
     fn answer(&mut self, request: &Request) -> Answer;
+    /// The visitor closed in the middle of a head.
+    fn cut_short(&mut self);
     /// A request was refused.
     fn refused(&mut self, status: Status, reason: &str);
 }
@@ -80,7 +82,12 @@ impl Visit {
                 Ok(Taken::Bytes(_)) if self.lingering => {}
                 Ok(Taken::Bytes(count)) => self.take(now, &scratch[..count]),
                 Ok(Taken::Nothing) => {}
-                Ok(Taken::Closed) | Err(_) => return Next::Over,
+                Ok(Taken::Closed) | Err(_) => {
+                    if !self.lingering && !self.head.is_empty() {
+                        host.cut_short();
+                    }
+                    return Next::Over;
+                }
             }
         }
         Next::Again

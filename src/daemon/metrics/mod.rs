@@ -129,13 +129,14 @@ pub fn role_name(role: Role) -> &'static str {
     }
 }
 
-fn reasons(counters: &PortCounters) -> [(&'static str, &AtomicU64); 5] {
+fn reasons(counters: &PortCounters) -> [(&'static str, &AtomicU64); 6] {
     [
         ("refused", &counters.refused),
         ("garbage", &counters.garbage),
         ("slow", &counters.too_slow),
         ("turned_away", &counters.turned_away),
         ("overflowed", &counters.overflowed),
+        ("cut_short", &counters.cut_short),
     ]
 }
 
