@@ -127,7 +127,7 @@ impl RawConfig {
         for (name, value) in document.get_ref().iter() {
             let name_text = name.get_ref().as_ref();
             if name_text == "member" {
-                self.parse_members(text, value);
+                self.parse_members(text, name, value);
             } else if let Some(key) = keys::find(KEYS, name_text) {
                 let given = self.read(text, key, key.name.to_string(), value);
                 self.keys.insert(key.name, given);
@@ -175,16 +175,21 @@ impl RawConfig {
         given
     }
 
-    fn parse_members(&mut self, text: &Text<'_>, value: &Spanned<DeValue<'_>>) {
+    fn parse_members(
+        &mut self,
+        text: &Text<'_>,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
         let DeValue::Array(array) = value.get_ref() else {
             let rule = "must be a list of tables: write [[member]] in double brackets".to_string();
             self.lost.list = true;
-            return self.member_list(text, value, rule);
+            return self.member_list(text, name, value, rule);
         };
         if array.is_empty() && !self.lost.list {
             self.lost.list = true;
             let rule = "must list each member of the cluster".to_string();
-            self.member_list(text, value, rule);
+            self.member_list(text, name, value, rule);
         }
         for (i, item) in array.iter().enumerate() {
             let path = format!("member[{}]", i + 1);
@@ -213,9 +218,15 @@ impl RawConfig {
     }
 
     /// A fault of the members as a whole.
-    fn member_list(&mut self, text: &Text<'_>, value: &Spanned<DeValue<'_>>, rule: String) {
-        let (place, key) = (text.place(value.span().start), "member".to_string());
-        self.faults.push(Fault { place, key, found: text.found(value.span()), rule });
+    fn member_list(
+        &mut self,
+        text: &Text<'_>,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+        rule: String,
+    ) {
+        let (place, key) = (text.place(name.span().start), "member".to_string());
+        self.faults.push(Fault { place, key, found: value_of(text, name, value), rule });
     }
 
     fn read(
@@ -281,12 +292,17 @@ impl RawConfig {
                 None => "is not a key".to_string(),
             },
         };
-        // The head of a table, or a dotted key, has no value of its own.
-        let (at, span) = (name.span(), value.span());
-        let is_head = span.contains(&at.start);
-        let found = if is_head { String::new() } else { text.found(span) };
-        let (place, key) = (text.place(at.start), format!("{path}{}", text::key(typed)));
+        let found = value_of(text, name, value);
+        let (place, key) = (text.place(name.span().start), format!("{path}{}", text::key(typed)));
         self.faults.push(Fault { place, key, found, rule });
+    }
+}
+
+/// The value of a key as typed. The head of a table, or a dotted key, has none of its own.
+fn value_of(text: &Text<'_>, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) -> String {
+    match value.span().contains(&name.span().start) {
+        true => String::new(),
+        false => text.found(value.span()),
     }
 }
 
