@@ -64,7 +64,8 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
     Decoded { text: text.collect(), broken: BTreeMap::new(), rule }
 }
 
-fn decode_utf8(bytes: &[u8]) -> Decoded {
+/// Bytes as UTF-8, as far as they are.
+pub(super) fn decode_utf8(bytes: &[u8]) -> Decoded {
     let mut decoded = Decoded { text: String::new(), broken: BTreeMap::new(), rule: None };
     for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
         let mut column = 1;

@@ -28,6 +28,7 @@ pub use raw::{Given, RawConfig, RawMember, Typed};
 use crate::limits;
 use crate::types::{ClusterId, NodeId};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// A member of the cluster, with the addresses at which the others reach it.
@@ -133,7 +134,7 @@ impl Config {
     /// The file cannot be read, or every rule that is broken.
     pub fn load(
         path: &Path,
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<(Config, Vec<String>), ConfigError> {
         let mut raw = RawConfig::from_file(path, variables)?;
         let unknown = std::mem::take(&mut raw.unknown_variables);

@@ -7,6 +7,8 @@ use super::lost::Lost;
 use super::recover::{not_toml, recover, typed};
 use super::text::{self, Text, shortened};
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeInteger, DeString, DeTable, DeValue};
@@ -66,7 +68,7 @@ impl RawConfig {
     /// The file cannot be read. What is wrong in it stands in `faults`.
     pub fn from_file(
         path: &Path,
-        variables: impl IntoIterator<Item = (String, String)>,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<RawConfig, ConfigError> {
         let bytes = file::read(path).map_err(|reason| ConfigError::Unreadable {
             file: path.display().to_string(),
@@ -125,7 +127,7 @@ impl RawConfig {
         for (name, value) in document.get_ref().iter() {
             let name_text = name.get_ref().as_ref();
             if name_text == "member" {
-                self.parse_members(text, value);
+                self.parse_members(text, name, value);
             } else if let Some(key) = keys::find(KEYS, name_text) {
                 let given = self.read(text, key, key.name.to_string(), value);
                 self.keys.insert(key.name, given);
@@ -137,39 +139,57 @@ impl RawConfig {
 
     /// Lets `PAXOSD_<KEY>` override keys. A variable of that form that names no key is kept apart
     /// and does not fail the start: an orchestrator may set variables of its own by that prefix.
-    pub fn override_from(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
+    pub fn override_from(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
         for (variable, value) in variables {
+            let variable = variable.to_string_lossy().into_owned();
             let Some(suffix) = variable.strip_prefix("PAXOSD_") else { continue };
             let Some(key) = keys::find(KEYS, &suffix.to_ascii_lowercase()) else {
                 self.unknown_variables.push(text::visible(&variable));
                 continue;
             };
-            let typed = match key.kind {
-                Kind::Whole { .. } => value.replace('_', "").parse().ok().map(Typed::Whole),
-                Kind::Flag { .. } => value.parse().ok().map(Typed::Flag),
-                Kind::Text { .. } => Some(Typed::Text(value.clone())),
-            };
-            let place = Place::Env(variable);
-            let given = Given { place, found: shortened(&value), value: typed };
-            if given.value.is_none() {
-                self.wrong_type(key, key.name.to_string(), &given);
-            }
+            let given = self.read_variable(key, variable, &value);
             // What the file says about an overridden key is of no consequence, right or wrong.
             self.faults.retain(|f| f.key != key.name || matches!(f.place, Place::Env(_)));
             self.keys.insert(key.name, given);
         }
     }
 
-    fn parse_members(&mut self, text: &Text<'_>, value: &Spanned<DeValue<'_>>) {
+    fn read_variable(&mut self, key: &Key, variable: String, value: &OsStr) -> Given {
+        let place = Place::Env(variable);
+        let Some(value) = value.to_str() else {
+            let found = shortened(&file::decode_utf8(value.as_bytes()).text);
+            let rule = "is not UTF-8".to_string();
+            let (at, name) = (place.clone(), key.name.to_string());
+            self.faults.push(Fault { place: at, key: name, found: found.clone(), rule });
+            return Given { place, found, value: None };
+        };
+        let typed = match key.kind {
+            Kind::Whole { .. } => digits(value).map(Typed::Whole),
+            Kind::Flag { .. } => value.parse().ok().map(Typed::Flag),
+            Kind::Text { .. } => Some(Typed::Text(value.to_string())),
+        };
+        let given = Given { place, found: shortened(value), value: typed };
+        if given.value.is_none() {
+            self.wrong_type(key, key.name.to_string(), &given);
+        }
+        given
+    }
+
+    fn parse_members(
+        &mut self,
+        text: &Text<'_>,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+    ) {
         let DeValue::Array(array) = value.get_ref() else {
             let rule = "must be a list of tables: write [[member]] in double brackets".to_string();
             self.lost.list = true;
-            return self.member_list(text, value, rule);
+            return self.member_list(text, name, value, rule);
         };
         if array.is_empty() && !self.lost.list {
             self.lost.list = true;
             let rule = "must list each member of the cluster".to_string();
-            self.member_list(text, value, rule);
+            self.member_list(text, name, value, rule);
         }
         for (i, item) in array.iter().enumerate() {
             let path = format!("member[{}]", i + 1);
@@ -198,9 +218,15 @@ impl RawConfig {
     }
 
     /// A fault of the members as a whole.
-    fn member_list(&mut self, text: &Text<'_>, value: &Spanned<DeValue<'_>>, rule: String) {
-        let (place, key) = (text.place(value.span().start), "member".to_string());
-        self.faults.push(Fault { place, key, found: text.found(value.span()), rule });
+    fn member_list(
+        &mut self,
+        text: &Text<'_>,
+        name: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+        rule: String,
+    ) {
+        let (place, key) = (text.place(name.span().start), "member".to_string());
+        self.faults.push(Fault { place, key, found: value_of(text, name, value), rule });
     }
 
     fn read(
@@ -227,10 +253,13 @@ impl RawConfig {
 
     fn wrong_type(&mut self, key: &Key, path: String, given: &Given) {
         // Quotes are of the file; a variable has none.
-        let quotes = if matches!(given.place, Place::Env(_)) { "" } else { ", without quotes" };
+        let (quotes, plain) = match given.place {
+            Place::Env(_) => ("", ", in digits alone"),
+            Place::Line(_) | Place::Absent => (", without quotes", ", without quotes"),
+        };
         let rule = match key.kind {
             Kind::Whole { min, max, .. } => {
-                format!("must be a whole number from {min} to {max}{quotes}")
+                format!("must be a whole number from {min} to {max}{plain}")
             }
             Kind::Flag { .. } => format!("must be true or false{quotes}"),
             Kind::Text { .. } => "must be a text in quotes".to_string(),
@@ -263,17 +292,28 @@ impl RawConfig {
                 None => "is not a key".to_string(),
             },
         };
-        // The head of a table, or a dotted key, has no value of its own.
-        let (at, span) = (name.span(), value.span());
-        let is_head = span.contains(&at.start);
-        let found = if is_head { String::new() } else { text.found(span) };
-        let (place, key) = (text.place(at.start), format!("{path}{}", text::key(typed)));
+        let found = value_of(text, name, value);
+        let (place, key) = (text.place(name.span().start), format!("{path}{}", text::key(typed)));
         self.faults.push(Fault { place, key, found, rule });
+    }
+}
+
+/// The value of a key as typed. The head of a table, or a dotted key, has none of its own.
+fn value_of(text: &Text<'_>, name: &Spanned<DeString<'_>>, value: &Spanned<DeValue<'_>>) -> String {
+    match value.span().contains(&name.span().start) {
+        true => String::new(),
+        false => text.found(value.span()),
     }
 }
 
 fn whole(number: &DeInteger<'_>) -> Option<u64> {
     u64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+/// A number of the environment, as the file would have it: without a sign or a leading zero.
+fn digits(value: &str) -> Option<u64> {
+    let plain = value.bytes().all(|byte| byte.is_ascii_digit());
+    value.parse().ok().filter(|_| plain && (value == "0" || !value.starts_with('0')))
 }
 
 fn member_of<'a>(document: &'a Spanned<DeTable<'_>>) -> Option<&'a DeValue<'a>> {

@@ -274,7 +274,7 @@ fn broken_toml_is_a_fault_among_others() {
 
 fn overridden(text: &str, variables: &[(&str, &str)]) -> (RawConfig, Result<Config, Vec<Fault>>) {
     let mut raw = RawConfig::parse(text);
-    raw.override_from(variables.iter().map(|(k, v)| (k.to_string(), v.to_string())));
+    raw.override_from(variables.iter().map(|(k, v)| (k.into(), v.into())));
     (raw.clone(), check(raw))
 }
 
@@ -373,7 +373,7 @@ fn admin_pages_have_a_default() {
 fn variables_at_fault_are_named() {
     let fault = |variable: &str, value: &str| {
         let mut raw = RawConfig::parse(&shortest(3));
-        raw.override_from([(variable.to_string(), value.to_string())]);
+        raw.override_from([(variable.into(), value.into())]);
         let faults = check(raw).expect_err("a fault");
         let lines: Vec<String> = faults.iter().map(|fault| fault.line("f")).collect();
         lines.join("\n")

@@ -152,21 +152,23 @@ fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
     let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
     let running = RawConfig::from_file(&path, variables.iter().cloned())
         .map_err(|error| Failure::new(Exit::Config, error))?;
+    tell_unknown(&running);
     let config = check(running.clone()).map_err(|faults| {
         Failure::new(Exit::Config, Faults { file: path.display().to_string(), faults })
     })?;
-    for variable in &running.unknown_variables {
-        logging::complain(&format!("environment {variable} names no key: it is ignored"));
-    }
     Ok((config, Source { path, variables, running }))
 }
 
+/// Says which variables are ignored, whatever else is wrong.
+fn tell_unknown(raw: &RawConfig) {
+    for variable in &raw.unknown_variables {
+        logging::complain(&format!("environment {variable} names no key: it is ignored"));
+    }
+}
+
 /// The environment, but for what clap has read already.
-fn variables() -> impl Iterator<Item = (String, String)> {
-    let text = |text: OsString| text.to_string_lossy().into_owned();
-    std::env::vars_os()
-        .map(move |(name, value)| (text(name), text(value)))
-        .filter(|(name, _)| name != "PAXOSD_CONFIG")
+fn variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name != "PAXOSD_CONFIG")
 }
 
 fn check_config(file: &ConfigFile) -> Result<(), Failure> {
@@ -330,7 +332,9 @@ fn dev_config(
          [[member]]\nid = 1\nclient = \"{address}\"\npeer = \"{peer}\"\n"
     );
     let mut raw = RawConfig::parse(&text);
-    raw.override_from(variables().filter(|(name, _)| !DEV_FIXED.contains(&name.as_str())));
+    let is_fixed = |name: &OsString| DEV_FIXED.iter().any(|fixed| name == fixed);
+    raw.override_from(variables().filter(|(name, _)| !is_fixed(name)));
+    tell_unknown(&raw);
     check(raw).map_err(|faults| {
         Failure::new(Exit::Config, Faults { file: "paxosd dev".to_string(), faults })
     })

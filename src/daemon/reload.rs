@@ -7,6 +7,7 @@ use crate::config::{ConfigError, Faults, Place, RawConfig, changes, check};
 use log::LevelFilter;
 use signal_hook::consts::SIGHUP;
 use signal_hook::low_level::pipe;
+use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -20,7 +21,7 @@ pub struct Source {
     /// The file.
     pub path: PathBuf,
     /// The environment, which overrides the file.
-    pub variables: Vec<(String, String)>,
+    pub variables: Vec<(OsString, OsString)>,
     /// What the node runs with.
     pub running: RawConfig,
 }

@@ -152,8 +152,12 @@ impl std::str::FromStr for ClusterId {
         if digits.len() != 32 {
             return Err(format!("has {} hexadecimal digits, needs 32", digits.len()));
         }
+        // The parser alone would take a sign for one of them.
+        let plain = digits.chars().all(|c| c.is_ascii_hexdigit());
         u128::from_str_radix(&digits, 16)
+            .ok()
+            .filter(|_| plain)
             .map(ClusterId)
-            .map_err(|_| "holds a character that is not a hexadecimal digit".to_string())
+            .ok_or_else(|| "holds a character that is not a hexadecimal digit".to_string())
     }
 }

@@ -2,7 +2,9 @@
 
 use crate::config::Site;
 use crate::rig::{PATIENCE, paxosd, run, said};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::{Output, Stdio};
 
@@ -123,4 +125,33 @@ fn names_of_members_addresses_are_told() {
         said.contains("listen_admin = localhost:7420: takes 127.0.0.1:7420, the client"),
         "{said}"
     );
+}
+
+/// A variable that is not UTF-8 is refused by its name rather than changed; variables that name no
+/// key are told beside faults as well.
+#[test]
+fn variables_are_taken_as_they_are_or_refused() {
+    let site = Site::new(1);
+    let with = |name: &str, value: &[u8]| {
+        let mut command = paxosd();
+        command.args(["check-config", "--config", site.file()]);
+        command.env(name, OsStr::from_bytes(value)).env("PAXOSD_WHAT\u{1b}EVER", "1");
+        let output = command.output().unwrap();
+        assert!(!said(&output).contains('\u{1b}'), "{output:?}");
+        assert!(said(&output).contains("environment PAXOSD_WHAT\\u001bEVER names no key"));
+        output
+    };
+    let output = with("PAXOSD_DATA_DIR", b"/tmp/d\xe9");
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let holds = "environment PAXOSD_DATA_DIR: data_dir = /tmp/d\\xe9: is not UTF-8";
+    assert!(said(&output).contains(holds), "{}", said(&output));
+    let output = with("PAXOSD_SHARDS", b"\xff");
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert!(said(&output).contains("environment PAXOSD_SHARDS: "), "{}", said(&output));
+    let output = with("PAXOSD_LEASE_MS", b"+300");
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    assert!(said(&output).contains("environment PAXOSD_LEASE_MS: lease_ms = +300: must be a"));
+    // What is not ours may be what it likes.
+    let output = with("OTHER", b"\xff");
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

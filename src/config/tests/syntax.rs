@@ -135,6 +135,7 @@ fn members_of_another_type_are_one_fault() {
         ("member = \"one\"", "f:5: member = \"one\": must be a list"),
         ("member = [5]", "f:5: member[1] = 5: must be a table"),
         ("member = []", "f:5: member = []: "),
+        ("member.id = 1", "f:5: member: must be a list"),
         ("quorum_prepare = 1\nquorum_accept = 1\nmember = true", "f:7: member = true: "),
     ] {
         one_fault(&format!("{SHORTEST}{line}\n"), begins, "");

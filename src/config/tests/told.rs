@@ -104,3 +104,25 @@ fn variables_are_blamed_before_the_file() {
     blamed(&with("listen_peer = \"127.0.0.1:9\"", 3), "PAXOSD_LISTEN", "127.0.0.1:9");
     blamed(&with("listen_admin = \"127.0.0.1:9\"", 3), "PAXOSD_LISTEN", "127.0.0.1:9");
 }
+
+/// Numbers of the environment are digits and nothing else.
+#[test]
+fn sloppy_numbers_are_refused() {
+    for (variable, value) in [
+        ("PAXOSD_NODE_ID", "+1"),
+        ("PAXOSD_NODE_ID", "01"),
+        ("PAXOSD_SHARDS", "1_0"),
+        ("PAXOSD_SHARDS", " 1"),
+        ("PAXOSD_LISTEN", "127.0.0.1:+7422"),
+        ("PAXOSD_LISTEN", "127.0.0.1:07422"),
+        ("PAXOSD_LISTEN", "127.0.0.1:"),
+        ("PAXOSD_CLUSTER_ID", "+ca1ab1e0ddba115ea5eca5e0b5e55ed"),
+    ] {
+        let (_, config) = overridden(&with("listen_admin = \"off\"", 3), &[(variable, value)]);
+        let found = config.expect_err(value);
+        assert_eq!(found.len(), 1, "{value}: {found:#?}");
+        let line = found[0].line("f");
+        assert!(line.starts_with(&format!("environment {variable}: ")), "{line}");
+        assert!(line.contains(value), "{line}");
+    }
+}
