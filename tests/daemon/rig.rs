@@ -263,6 +263,8 @@ impl Raw {
                 Ok(0) => return,
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return,
+                // A child of the test stopped or went on meanwhile.
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("the connection is still open: {error}"),
             }
         }
@@ -284,6 +286,7 @@ impl Raw {
                 Ok(0) => return None,
                 Ok(count) => self.pending = chunk[..count].to_vec(),
                 Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => panic!("no answer: {error}"),
             }
         }
