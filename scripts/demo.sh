@@ -3,6 +3,30 @@
 # nothing behind. $PAXOS_BASE_PORT (default 7520) is the first of its ports.
 set -euo pipefail
 
+usage() {
+  cat <<'TEXT'
+demo.sh: shows what paxosd does, in plain words: three nodes, a few entries, a leader that dies
+
+It takes no arguments, builds paxosd where cluster.sh would, and leaves nothing behind.
+
+Environment:
+  PAXOS_BASE_PORT   first of the ports of its nodes (default 7520)
+  PAXOS_BIN_DIR     where paxosd and paxosctl are, if they are not to be built here
+TEXT
+}
+
+case ${1:-} in
+  '') ;;
+  --help | -h | help)
+    usage
+    exit 0
+    ;;
+  *)
+    printf 'demo.sh: what is %s?\nTry: demo.sh --help\n' "$1" >&2
+    exit 2
+    ;;
+esac
+
 cluster=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/cluster.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/paxosd-demo.XXXXXX")
 export PAXOS_CLUSTER_DIR=$work/cluster PAXOS_BASE_PORT=${PAXOS_BASE_PORT:-7520} PAXOS_SHARDS=1
