@@ -77,6 +77,14 @@ pub const fn value_room_bytes(bytes: usize) -> u64 {
     (bytes + bytes / 32 + 3 * BLOCK_BYTES) as u64
 }
 
+/// Starts of a shard that its hard state remembers, so that peers can hold what they saw against
+/// it (C13). Testimony of a life older than these is judged by the oldest of them.
+pub const LIVES_MAX: usize = 256;
+/// Tails that were cut and that no peer has spoken of yet, as the hard state remembers them (C11).
+pub const CUTS_MAX: usize = 8;
+/// State digests of the last slots that a replica keeps to compare with its peers' (R23).
+pub const DIGESTS_KEPT: usize = 4096;
+
 /// Most members of a cluster.
 pub const MEMBERS_MAX: usize = 15;
 /// Most shards of a cluster.

@@ -3,6 +3,7 @@
 use super::clock;
 use super::disk::Volume;
 use super::exit::{Exit, Failure};
+use super::replica_config::paxos_config;
 use crate::config::Config;
 use crate::journal::{
     DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, JournalOptions,
@@ -221,6 +222,9 @@ fn replay(
         }
     })?;
     report(shard, &dir, &recovered, started);
+    paxos_config(config, identity, 0)
+        .check(&recovered.hard)
+        .map_err(|refused| Failure::new(Exit::Data, format!("{}: {refused}", dir.display())))?;
     Ok(OpenShard { shard, volume, journal, recovered })
 }
 

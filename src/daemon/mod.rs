@@ -33,6 +33,7 @@ pub mod pin;
 pub mod ports;
 mod rare;
 pub mod reload;
+mod replica_config;
 pub mod resolve;
 pub mod service;
 pub mod shard_loop;
