@@ -14,11 +14,13 @@ mod load;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.
 mod markdown;
+mod members_fixed;
 mod pages;
 mod pauses;
 mod refusals;
 mod rig;
 mod serving;
+mod set_back;
 mod shell;
 mod stalls;
 mod verify;
