@@ -16,6 +16,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod variables;
 
 pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;

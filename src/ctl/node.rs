@@ -1,6 +1,6 @@
 //! The commands of `paxosd`.
 
-use crate::config::{Address, Config, Faults, RawConfig, check};
+use crate::config::{Address, Config, Faults, RawConfig, check, variables};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
 use crate::daemon::logging;
@@ -161,8 +161,8 @@ fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
 
 /// Says which variables are ignored, whatever else is wrong.
 fn tell_unknown(raw: &RawConfig) {
-    for variable in &raw.unknown_variables {
-        logging::complain(&format!("environment {variable} names no key: it is ignored"));
+    for line in variables::told(&raw.unknown_variables) {
+        logging::complain(&line);
     }
 }
 
