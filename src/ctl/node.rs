@@ -40,7 +40,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address is in use, a name does not resolve, or a second signal came
+  75  temporary: an address, a name or the data is not there yet or in use, or a second signal came
   78  wrong configuration";
 
 /// A node of a replicated log.
