@@ -2,6 +2,7 @@
 
 mod ballot;
 mod ids;
+mod race;
 mod record;
 mod value;
 
@@ -9,5 +10,6 @@ pub use ballot::Ballot;
 pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
 };
+pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
 pub use value::Value;
