@@ -14,7 +14,9 @@ mod load;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.
 mod markdown;
+mod names;
 mod pages;
+mod partitions;
 mod pauses;
 mod refusals;
 mod rig;
