@@ -13,7 +13,7 @@ use super::notify::Manager;
 use super::ports::Ports;
 use super::reload::{self, Source};
 use super::replica_config::paxos_config;
-use super::resolve::Resolver;
+use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
 use super::sockets::{Bound, raise_descriptors};
@@ -132,7 +132,8 @@ fn start_shards(
     ended: &Sender<ShardId>,
 ) -> io::Result<Vec<Post>> {
     let helper = Helper::start(facts.config.shards)?;
-    let resolver = Resolver::start(facts.config.members.values().map(|member| &member.peer))?;
+    let peers = facts.config.members.values().filter(|member| member.id != facts.config.node);
+    let resolver = Resolver::start(peers.map(|member| &member.peer), Arc::new(system_lookup))?;
     let parts = Start { facts, helper: &helper, resolver: &resolver, bell };
     shards.into_iter().map(|shard| parts.start(shard, ended.clone())).collect()
 }

@@ -203,13 +203,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign.
+    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, and
+    /// 75 for a disk that may only be mounted late.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             OpenError::Storage(_) => 74,
-            OpenError::NotFormatted
-            | OpenError::Missing { .. }
+            OpenError::NotFormatted => 75,
+            OpenError::Missing { .. }
             | OpenError::Length { .. }
             | OpenError::Unopenable { .. }
             | OpenError::FutureVersion { .. }

@@ -5,6 +5,7 @@ mod configuration;
 mod damage;
 mod ids;
 mod life;
+mod race;
 mod record;
 mod value;
 
@@ -15,5 +16,6 @@ pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
 };
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
+pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
 pub use value::Value;

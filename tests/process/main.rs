@@ -15,7 +15,9 @@ mod load;
 #[allow(dead_code)] // The documents' own tests use more of it.
 mod markdown;
 mod members_fixed;
+mod names;
 mod pages;
+mod partitions;
 mod pauses;
 mod refusals;
 mod rig;
