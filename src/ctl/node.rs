@@ -42,8 +42,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address is in use, a name does not resolve, no space for init, no
-      descriptors or memory, or a second signal came
+  75  temporary: address in use, no such name, too little of something, or a second signal
   78  wrong configuration";
 
 /// A node of a replicated log.

@@ -67,7 +67,8 @@ impl Descriptors {
             );
             return Err(Failure::new(Exit::Config, text));
         }
-        let read_files = (allowed / 8 / shards).clamp(READ_FILES_MIN, READ_FILES_MAX);
+        let read_files = READ_FILES_MIN + (allowed - least) / 8 / shards;
+        let read_files = read_files.min(READ_FILES_MAX);
         let spare = allowed - least - shards * (read_files - READ_FILES_MIN);
         let greetings = (GREETINGS_MIN + spare / 8).min(GREETINGS_MAX as u64);
         let admin = (ADMIN_MIN + spare / 16).min(ADMIN_CONNECTIONS_MAX as u64);

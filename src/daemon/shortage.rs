@@ -18,43 +18,34 @@ pub struct Shortage {
 impl Shortage {
     /// Says what the system is short of, if that is due.
     pub fn tell(&mut self, now: Instant, dir: &str, error: &StorageError) {
-        if let Some(line) = self.line(now, dir, error) {
-            log::warn!("{line}");
+        if self.is_due(now) {
+            log::warn!(
+                "the system is short of something, nothing is lost, and it is tried again: {dir}: \
+                 {error}"
+            );
         }
     }
 
-    fn line(&mut self, now: Instant, dir: &str, error: &StorageError) -> Option<String> {
-        if self.told.is_some_and(|told| now.duration_since(told) < TOLD_EVERY) {
-            return None;
+    fn is_due(&mut self, now: Instant) -> bool {
+        let lately = |told| now.duration_since(told) < TOLD_EVERY;
+        let due = !self.told.is_some_and(lately);
+        if due {
+            self.told = Some(now);
         }
-        self.told = Some(now);
-        Some(format!(
-            "the system is short of something, nothing is lost, and it is tried again: {dir}: {error}"
-        ))
+        due
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::StorageOp;
-    use std::io;
 
-    /// A shortage that lasts is told of once in ten seconds, with directory and reason.
+    /// A shortage that lasts is told of once in ten seconds.
     #[test]
     fn a_shortage_is_told_of_now_and_then() {
-        let error = StorageError {
-            file: "hard-state".to_string(),
-            offset: 0,
-            op: StorageOp::Write,
-            source: io::Error::from_raw_os_error(24),
-        };
         let (mut shortage, start) = (Shortage::default(), Instant::now());
-        let mut line = |after| shortage.line(start + Duration::from_secs(after), "/data", &error);
-        let first = line(0).expect("the first is told of");
-        assert!(first.contains("/data: write of hard-state") && first.contains("open files"));
-        assert_eq!(line(1), None);
-        assert_eq!(line(9), None);
-        assert!(line(10).is_some());
+        let mut due = |after| shortage.is_due(start + Duration::from_secs(after));
+        let told: Vec<bool> = [0, 1, 9, 10, 11].map(&mut due).to_vec();
+        assert_eq!(told, [true, false, false, true, false]);
     }
 }

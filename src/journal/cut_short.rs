@@ -57,13 +57,16 @@ impl CutShort {
         self.error
     }
 
-    /// Whether the journal can do without it, now that the end of the segment before is known: a
-    /// segment is begun only behind one that is sealed, or whose torn end it names itself.
+    /// Whether the journal can do without it, now that its end is known, and whether an empty segment
+    /// lies before this one: a segment is begun only behind one that is sealed, or whose torn end it
+    /// names itself.
     pub(crate) fn spared(
         self,
         ending: &Ending,
+        behind_a_spare: bool,
     ) -> Result<(String, FindingKind, String), OpenError> {
         let spared = match ending {
+            _ if behind_a_spare => true,
             Ending::Clean => true,
             Ending::Sealed => false,
             Ending::Torn(_) | Ending::Suspect { .. } => self.never_used,

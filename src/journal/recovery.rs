@@ -41,7 +41,8 @@ pub fn recover(
     let ended = recovery.find_end()?;
     recovery.read_facts(&ended)?;
     if let Some(cut_short) = cut_short {
-        let (file, kind, text) = cut_short.spared(&ended.ending)?;
+        let behind_a_spare = recovery.segments.len() as u64 > ended.last.0;
+        let (file, kind, text) = cut_short.spared(&ended.ending, behind_a_spare)?;
         recovery.facts.find(cut_short::place(&file), kind, text);
     }
     recovery.finish(ended, opened, options)
