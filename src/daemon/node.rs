@@ -3,11 +3,13 @@
 use super::bell::Bell;
 use super::clock;
 use super::data_dir::{self, DataDir, OpenShard};
+use super::descriptors::Descriptors;
 use super::disk::{Disk, Helper};
 use super::exit::{Exit, Failure};
 use super::facts::{Facts, PROGRAM};
 use super::front::{self, Front};
 use super::greeting::Port;
+use super::inherited;
 use super::mail::Post;
 use super::notify::Manager;
 use super::ports::Ports;
@@ -16,7 +18,7 @@ use super::replica_config::paxos_config;
 use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
-use super::sockets::{Bound, raise_descriptors};
+use super::sockets::Bound;
 use crate::config::Config;
 use crate::shard::{Shard, ShardOptions};
 use crate::types::ShardId;
@@ -45,7 +47,8 @@ pub fn run(
     reload::catch()
         .and_then(|hangups| reload::start(hangups, source, manager.clone()))
         .map_err(|error| start_failure("SIGHUP", &error))?;
-    raise_descriptors(config.bounds.connections_max);
+    let descriptors = Descriptors::of_process(&config)?;
+    inherited::check_file_size(config.bounds.segment_bytes)?;
     log::info!(
         "{PROGRAM}: node {} of cluster {}, {} members, {} shards, data in {}",
         config.node,
@@ -54,9 +57,11 @@ pub fn run(
         config.shards,
         config.data_dir.display()
     );
+    descriptors.warn(config.bounds.connections_max);
     warn_of_exposure(&config);
-    let DataDir { identity, shards, lock } = data_dir::open(&config, manager.replayed())?;
-    let facts = Arc::new(Facts::new(config, identity));
+    let DataDir { identity, shards, lock } =
+        data_dir::open(&config, descriptors.read_files, manager.replayed())?;
+    let facts = Arc::new(Facts::new(config, identity, descriptors));
     let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {

@@ -219,6 +219,7 @@ fn lists_over_their_limit_are_refused() {
             reports: (1..=slots as u64)
                 .map(|slot| (Slot(slot), Report::Accepted(ballot)))
                 .collect(),
+            durable: Lsn(0),
         })
     };
     let read = |message: &Message| {
