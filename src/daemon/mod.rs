@@ -38,6 +38,7 @@ pub mod path_failure;
 mod peering;
 pub mod pin;
 
+mod port_owner;
 pub mod ports;
 mod rare;
 pub mod reload;

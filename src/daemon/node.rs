@@ -21,7 +21,7 @@ use super::shard_loop::{self, BELL, ShardLoop};
 use super::sockets::Bound;
 use crate::config::Config;
 use crate::shard::{Shard, ShardOptions};
-use crate::types::ShardId;
+use crate::types::{Count, ShardId};
 use crossbeam::channel::{Sender, bounded};
 use mio::Poll;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -50,11 +50,11 @@ pub fn run(
     let descriptors = Descriptors::of_process(&config)?;
     inherited::check_file_size(config.bounds.segment_bytes)?;
     log::info!(
-        "{PROGRAM}: node {} of cluster {}, {} members, {} shards, data in {}",
+        "{PROGRAM}: node {} of cluster {}, {}, {}, data in {}",
         config.node,
         config.cluster,
-        config.members.len(),
-        config.shards,
+        Count(config.members.len() as u64, "member"),
+        Count(u64::from(config.shards), "shard"),
         config.data_dir.display()
     );
     descriptors.warn(config.bounds.connections_max);

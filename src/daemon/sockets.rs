@@ -1,6 +1,7 @@
 //! Sockets as the daemon wants them.
 
 use super::exit::{Exit, Failure};
+use super::port_owner;
 use super::resolve::{resolve_all, system_lookup};
 use crate::config::Address;
 use crate::limits::ADDRESSES_MAX;
@@ -118,9 +119,11 @@ fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
         Some(Errno::ACCESS) => "; ports below 1024 are for root: take a higher one",
         Some(_) | None => "",
     };
+    let taken = at.filter(|_| exit == Exit::Temporary).and_then(port_owner::owner);
+    let taken = taken.map(|owner| format!("; {owner} listens there")).unwrap_or_default();
     let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{advice}"))
+    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{taken}{advice}"))
 }
 
 fn errno(error: &io::Error) -> Option<Errno> {

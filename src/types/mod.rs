@@ -2,6 +2,7 @@
 
 mod ballot;
 mod configuration;
+mod count;
 mod damage;
 mod ids;
 mod life;
@@ -12,6 +13,7 @@ mod value;
 
 pub use ballot::Ballot;
 pub use configuration::Configuration;
+pub use count::Count;
 pub use damage::Damage;
 pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
