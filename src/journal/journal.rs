@@ -202,6 +202,12 @@ impl Journal {
         self.wants_mark = self.marked < self.durable;
     }
 
+    /// The durability mark that the last batch carried.
+    #[must_use]
+    pub fn marked_upto(&self) -> Lsn {
+        self.marked
+    }
+
     /// Every record up to here is durable.
     #[must_use]
     pub fn durable_upto(&self) -> Lsn {
@@ -543,7 +549,10 @@ fn room_bytes(record: &Record) -> u64 {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => {
             limits::value_room_bytes(value.len())
         }
-        Record::HardState(_) | Record::Chosen { .. } | Record::Witnessed(_) => SMALL_ROOM_BYTES,
+        Record::HardState(_) | Record::Witnessed(_) => {
+            limits::value_room_bytes(batch::record_bytes(record)).max(SMALL_ROOM_BYTES)
+        }
+        Record::Chosen { .. } => SMALL_ROOM_BYTES,
     }
 }
 
@@ -571,7 +580,7 @@ pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Ballot, NodeId, Value};
+    use crate::types::{Ballot, Life, LifeId, NodeId, Value};
 
     /// R11: no record takes more of a segment than is counted for it, however small its batch.
     #[test]
@@ -585,5 +594,11 @@ mod tests {
         }
         let (data_bytes, items) = lone_record(&Record::HardState(Box::default()));
         assert!(segment::batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
+        let id = LifeId { boots: 1, nonce: 1 };
+        let life = Life { id, start: Lsn(1), accounted: Lsn(1) };
+        let hard = HardState { lives: vec![life; limits::LIVES_MAX], ..HardState::default() };
+        let record = Record::HardState(Box::new(hard));
+        let (data_bytes, items) = lone_record(&record);
+        assert!(segment::batch_bytes(data_bytes, items) <= room_bytes(&record));
     }
 }

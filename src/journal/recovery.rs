@@ -162,13 +162,16 @@ impl Recovery<'_> {
         self.facts.find_about(place, FindingKind::Torn, about, text);
         // Each record takes a header and a descriptor.
         let most = torn.records.unwrap_or(torn.bytes / (2 * ITEM_BYTES as u64)).max(1);
+        // Remains of one more batch may have been cut before: no record of either is forgotten.
+        let last = torn.first_lsn.plus(most - 1);
+        let last = self.torn.as_ref().map_or(last, |before| before.last_lsn.max(last));
         self.torn = Some(TornTail {
             file: file.clone(),
             offset: torn.data_end,
             first_lsn: torn.first_lsn,
             records: torn.records,
             bytes: torn.bytes,
-            last_lsn: torn.first_lsn.plus(most - 1),
+            last_lsn: last,
             // Known once all is read.
             damage: Damage { hi: Ballot::ZERO, upto: Slot(0), suspect: false },
         });

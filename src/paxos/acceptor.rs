@@ -224,7 +224,7 @@ impl Replica {
         if a.ballot < self.hard.promised {
             return self.nack(from, a.ballot, fx);
         }
-        if self.is_contradicted(from, a.slot, &a.value, fx) {
+        if self.is_contradicted(from, a.slot, a.ballot, &a.value, fx) {
             return;
         }
         self.follow(now, from, a.ballot, fx);

@@ -3,7 +3,7 @@
 use super::effects::{Effects, Stop};
 use super::replica::Replica;
 use crate::limits::DIGESTS_KEPT;
-use crate::types::{NodeId, Slot, Value};
+use crate::types::{Ballot, NodeId, Slot, Value};
 use std::collections::VecDeque;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,27 +11,29 @@ use xxhash_rust::xxh3::xxh3_64;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ChosenSums {
     upto: Slot,
-    sums: VecDeque<u64>,
+    sums: VecDeque<(u64, Ballot)>,
 }
 
 impl ChosenSums {
-    /// The next slot is chosen.
-    pub(super) fn push(&mut self, slot: Slot, value: &Value) {
+    /// The next slot is chosen, in that ballot.
+    pub(super) fn push(&mut self, slot: Slot, ballot: Ballot, value: &Value) {
         if slot != self.upto.next() {
             self.sums.clear();
         }
         if self.sums.len() == DIGESTS_KEPT {
             self.sums.pop_front();
         }
-        self.sums.push_back(xxh3_64(value.bytes()));
+        self.sums.push_back((xxh3_64(value.bytes()), ballot));
         self.upto = slot;
     }
 
-    /// The slot is remembered, with another value.
-    fn contradicts(&self, slot: Slot, value: &Value) -> bool {
+    /// The slot is remembered, with another value. Below the ballot in which it was chosen another
+    /// value may well have been proposed.
+    fn contradicts(&self, slot: Slot, ballot: Ballot, value: &Value) -> bool {
         let back = self.upto.0.checked_sub(slot.0);
         let at = back.and_then(|back| self.sums.len().checked_sub(1 + back as usize));
-        at.and_then(|at| self.sums.get(at)).is_some_and(|sum| *sum != xxh3_64(value.bytes()))
+        let known = at.and_then(|at| self.sums.get(at));
+        known.is_some_and(|(sum, of)| ballot >= *of && *sum != xxh3_64(value.bytes()))
     }
 }
 
@@ -42,10 +44,12 @@ impl Replica {
         &mut self,
         from: NodeId,
         slot: Slot,
+        ballot: Ballot,
         value: &Value,
         fx: &mut Effects,
     ) -> bool {
-        let contradicted = slot <= self.chosen_upto && self.chosen_sums.contradicts(slot, value);
+        let sums = &self.chosen_sums;
+        let contradicted = slot <= self.chosen_upto && sums.contradicts(slot, ballot, value);
         if contradicted {
             self.stop(Stop::Contradicted { slot, peer: from }, fx);
         }
@@ -61,17 +65,19 @@ mod tests {
         Value::new(text.as_bytes())
     }
 
-    /// R23: another value for a remembered slot is noticed; slots that are not remembered say nothing.
+    /// R23: another value for a remembered slot is noticed; slots that are not remembered say nothing,
+    /// nor does what a leader proposed before the slot was chosen in a higher ballot.
     #[test]
     fn r23_another_value_for_a_chosen_slot_is_noticed() {
+        let ballot = |round| Ballot::new(round, NodeId(1));
         let mut sums = ChosenSums::default();
         for slot in 5..=9 {
-            sums.push(Slot(slot), &value(&slot.to_string()));
+            sums.push(Slot(slot), ballot(3), &value(&slot.to_string()));
         }
-        assert!(!sums.contradicts(Slot(9), &value("9")) && sums.contradicts(Slot(9), &value("x")));
-        assert!(!sums.contradicts(Slot(5), &value("5")) && sums.contradicts(Slot(5), &value("x")));
-        assert!(
-            !sums.contradicts(Slot(4), &value("x")) && !sums.contradicts(Slot(10), &value("x"))
-        );
+        let says = |slot, round, text| sums.contradicts(Slot(slot), ballot(round), &value(text));
+        assert!(!says(9, 3, "9") && says(9, 3, "x") && says(9, 4, "x"));
+        assert!(!says(5, 3, "5") && says(5, 3, "x"));
+        assert!(!says(9, 2, "x"), "an accept of a lower ballot that came late");
+        assert!(!says(4, 9, "x") && !says(10, 9, "x"));
     }
 }

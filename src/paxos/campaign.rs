@@ -335,7 +335,8 @@ impl Replica {
         let Role::Candidate(campaign) = &self.role else { return Vec::new() };
         let complete = |(node, pages): (&NodeId, &Pages)| pages.complete.then_some(*node);
         let mut counted: Vec<NodeId> = campaign.promises.iter().filter_map(complete).collect();
-        counted.retain(|node| !campaign.dropped.contains(node));
+        let refuted = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.refuted);
+        counted.retain(|node| !campaign.dropped.contains(node) && !refuted(node));
         if self.hard_lsn <= self.durable {
             counted.push(self.config.me);
         }

@@ -24,6 +24,7 @@ pub struct Digests {
 /// Two replicas' digests after the same slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Compared {
+    /// The last slot at which they were the same, or the first one since at which they were not.
     slot: Slot,
     same: bool,
     /// Members that share the peer's state, itself included, as far as the peer knows.
@@ -63,9 +64,29 @@ impl Digests {
         self.kept.push_back(digest);
     }
 
-    /// Members that were last seen with this replica's state, itself included.
-    pub(super) fn agreeing(&self) -> usize {
-        1 + self.compared.values().filter(|compared| compared.same).count()
+    /// Members that were seen with this replica's state at that slot or later, itself included: that
+    /// they had the same before says nothing of what came since.
+    fn agreeing(&self, since: Slot) -> usize {
+        let same = |compared: &&Compared| compared.same && compared.slot >= since;
+        1 + self.compared.values().filter(same).count()
+    }
+
+    /// The digest that a majority is known to share, of the highest such slot, and how many share
+    /// it. Where there is none, the last one, which this replica alone speaks for.
+    pub(super) fn spoken_for(&self, majority: usize) -> (Option<Digest>, usize) {
+        let same = self.compared.values().filter(|compared| compared.same);
+        let mut slots: Vec<Slot> = same.map(|compared| compared.slot).collect();
+        slots.sort_unstable_by(|a, b| b.cmp(a));
+        let shared = majority.checked_sub(2).and_then(|others| slots.get(others).copied());
+        match shared.and_then(|slot| self.at(slot)) {
+            Some(digest) => (Some(digest), self.agreeing(digest.slot)),
+            None => (self.last(), 1),
+        }
+    }
+
+    /// The first slot by which all differences had been seen.
+    fn parted_at(&self) -> Slot {
+        self.differing().map(|(_, slot)| slot).max().unwrap_or_default()
     }
 
     /// Members that are known to differ from this replica: by comparison, or because one that
@@ -129,7 +150,10 @@ impl Replica {
         fx: &mut Effects,
     ) {
         let (slot, same) = (own.slot, theirs.state == own.state);
-        let before = self.digests.compared.insert(with, Compared { slot, same, backed });
+        let before = self.digests.compared.get(&with).copied();
+        let first =
+            before.filter(|before| !same && !before.same).map_or(slot, |before| before.slot);
+        self.digests.compared.insert(with, Compared { slot: first, same, backed });
         if same {
             return;
         }
@@ -163,7 +187,7 @@ impl Replica {
             return Some(Doubt::Fenced);
         }
         let majority = self.config.members.len() / 2 + 1;
-        match (self.digests.against(), self.digests.agreeing()) {
+        match (self.digests.against(), self.digests.agreeing(self.digests.parted_at())) {
             (0, _) => None,
             (against, _) if against >= majority => Some(Doubt::Fenced),
             (_, agree) if agree >= majority => Some(Doubt::Others),

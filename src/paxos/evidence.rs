@@ -6,9 +6,8 @@
 //! refuted writes that down, and does not vote any more.
 
 use super::effects::{Effects, Stop};
-use super::replica::Replica;
-use crate::limits::CUTS_MAX;
-use crate::types::{Cut, Lsn, NodeId, Record, Refuted, Tick, Witness, refutes};
+use super::replica::{Peer, Replica, Role};
+use crate::types::{Lsn, NodeId, Record, Refuted, Tick, Witness, refutes};
 use crate::wire::peer::Meet;
 
 /// Evidence that rises all the time is written down this often.
@@ -42,19 +41,17 @@ impl Replica {
         peer.witnessed = peer.witnessed.max(Witness { life, durable });
     }
 
-    pub(super) fn seen_of(&self, node: NodeId) -> Witness {
-        self.peers.get(&node).map_or(Witness::default(), |peer| peer.witnessed)
-    }
-
     /// The most that this node acknowledged: the last durable record that a vote may rest on.
     pub(super) fn own_witness(&self) -> Witness {
         let life = self.hard.lives.last().map_or_else(Default::default, |life| life.id);
         Witness { life, durable: self.durable.min(self.binding) }
     }
 
-    /// What each other member acknowledged, as far as it is known.
-    fn evidence_table(&self) -> Vec<(NodeId, Witness)> {
-        let seen = self.peers.iter().map(|(node, peer)| (*node, peer.witnessed));
+    /// What other members acknowledged, as far as it is known.
+    pub(super) fn evidence_table(&self) -> Vec<(NodeId, Witness)> {
+        let rows =
+            |(node, peer): (&NodeId, &Peer)| [(*node, peer.witnessed), (*node, peer.hearsay)];
+        let seen = self.peers.iter().flat_map(rows);
         seen.filter(|(_, seen)| *seen != Witness::default()).collect()
     }
 
@@ -69,18 +66,34 @@ impl Replica {
     /// Takes in the account that a peer gives of itself, if it accounts for all that was seen of it.
     pub(super) fn judge(&mut self, node: NodeId, meet: &Meet) -> bool {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
-        peer.refuted = refutes(&meet.lives, peer.witnessed).is_some();
-        if peer.refuted {
+        let against = [peer.witnessed, peer.hearsay];
+        let against = against.into_iter().find(|seen| refutes(&meet.lives, *seen).is_some());
+        peer.refuted = against.is_some();
+        if let Some(seen) = against {
             log::error!(
-                "node {node} lacks records that it acknowledged ({}): its votes do not count",
-                peer.witnessed
+                "node {node} lacks records that it acknowledged ({seen}): its votes do not count"
             );
-        } else if peer.witnessed.life == meet.durable.life {
-            peer.witnessed = peer.witnessed.max(meet.durable);
-        } else {
-            peer.witnessed = meet.durable;
+            self.void_votes(node);
+            return true;
         }
-        peer.refuted
+        peer.hearsay = Witness::default();
+        let same = peer.witnessed.life == meet.durable.life;
+        peer.witnessed = if same { peer.witnessed.max(meet.durable) } else { meet.durable };
+        false
+    }
+
+    /// What the node voted is void: it has forgotten some of what it voted before.
+    fn void_votes(&mut self, node: NodeId) {
+        match &mut self.role {
+            Role::Follower => {}
+            Role::Canvassing(canvassing) => {
+                canvassing.yes.remove(&node);
+            }
+            Role::Candidate(campaign) => {
+                campaign.promises.remove(&node);
+            }
+            Role::Leader(leadership) => leadership.forget(node),
+        }
     }
 
     /// What a leader says that it saw of every member.
@@ -99,25 +112,30 @@ impl Replica {
         }
     }
 
-    /// A third member saw `node` acknowledge so much. What speaks against the node's own account
-    /// is kept before all else.
+    /// A third member saw `node` acknowledge so much. Of another life than the one known here, it
+    /// replaces nothing: only the node's own account can tell which of them came first.
     fn hear_witness_of(&mut self, node: NodeId, seen: Witness, fx: &mut Effects) {
         let Some(peer) = self.peers.get_mut(&node).filter(|peer| !peer.refuted) else { return };
-        let present = peer.met.as_ref().map(|meet| (meet.durable.life, meet.lives.as_slice()));
-        let (mut refuted, mut newer) = (false, false);
-        if let Some((life, lives)) = present {
-            // A life that began since is no contradiction: it will meet this replica, too. But one
-            // that did not know of it is asked: only it can say.
-            newer = seen.life.boots > life.boots;
-            refuted = !newer && refutes(lives, seen).is_some();
+        let known = [peer.witnessed, peer.hearsay]
+            .into_iter()
+            .any(|known| known.life == seen.life && known.durable >= seen.durable);
+        if known {
+            return;
         }
-        if refuted {
-            (peer.refuted, peer.witnessed) = (true, seen);
+        if peer.witnessed == Witness::default() || peer.witnessed.life == seen.life {
+            peer.witnessed = seen;
         } else {
-            newer &= seen > peer.witnessed;
-            peer.witnessed = peer.witnessed.max(seen);
+            peer.hearsay = peer.hearsay.max(seen);
         }
-        if refuted || newer {
+        let Some(meet) = &peer.met else { return };
+        // A life that began since is no contradiction: it will meet this replica, too. But one that
+        // does not know of it is asked: only it can say.
+        let newer = seen.life.boots > meet.durable.life.boots;
+        peer.refuted = !newer && refutes(&meet.lives, seen).is_some();
+        if peer.refuted {
+            self.void_votes(node);
+        }
+        if newer || self.peers.get(&node).is_some_and(|peer| peer.refuted) {
             self.send_meet(node, fx);
         }
     }
@@ -157,6 +175,8 @@ impl Replica {
         self.hard.cut_damage = Some(merged);
         self.acceptor.add_damage(cut.damage);
         self.persist_hard(fx);
+        // Peers that have judged by the account of before take this node in again.
+        self.meet_due = true;
         true
     }
 
@@ -178,12 +198,13 @@ impl Replica {
         self.hear_own_witness(self.config.me, seen, fx);
     }
 
-    /// A cut of this start: a peer may yet testify against it.
-    pub(super) fn note_cut(&mut self, cut: Cut) {
-        if self.hard.cuts.len() == CUTS_MAX {
-            self.hard.cuts.remove(0);
+    /// Every member has been heard on the cuts of this disk: nobody can testify against them later.
+    pub(super) fn forget_heard_cuts(&mut self, fx: &mut Effects) {
+        let heard = self.peers.values().all(|peer| peer.met.is_some());
+        if heard && !self.hard.cuts.is_empty() && !self.is_ending() {
+            self.hard.cuts.clear();
+            self.persist_hard(fx);
         }
-        self.hard.cuts.push(cut);
     }
 
     /// Writes down what was seen, if it has risen and other records wait for the disk anyway.

@@ -73,7 +73,7 @@ impl Replica {
             );
             return;
         }
-        self.hear_own_witness(from, meet.witnessed, fx);
+        self.hear_witness(from, &meet.witness, fx);
         if self.is_ending() {
             return;
         }
@@ -91,6 +91,7 @@ impl Replica {
         if answers {
             self.send_meet(from, fx);
         }
+        self.forget_heard_cuts(fx);
         self.form(fx);
         if let Role::Leader(_) = &self.role {
             self.pump(now, from, fx);
@@ -134,7 +135,7 @@ impl Replica {
             configuration: self.config.configuration(),
             lives: self.hard.lives.clone(),
             durable: self.own_witness(),
-            witnessed: self.seen_of(to),
+            witness: self.evidence_table(),
             digest: self.digests.last(),
         };
         fx.send(to, Plain::Meet(meet));

@@ -82,8 +82,10 @@ impl Replica {
 
     /// Sends a heartbeat to every other member.
     pub(super) fn heartbeat(&mut self, now: Tick, fx: &mut Effects) {
-        let (witness, digest) = (self.witness_table(), self.digests.last());
-        let agreeing = self.digests.agreeing() as u16;
+        let witness = self.witness_table();
+        let majority = self.config.members.len() / 2 + 1;
+        let (digest, agreeing) = self.digests.spoken_for(majority);
+        let agreeing = agreeing as u16;
         let heartbeat_us = self.config.timing.heartbeat_us;
         let lease_us = self.config.timing.lease_us;
         let chosen_upto = self.chosen_upto;
@@ -136,7 +138,10 @@ impl Replica {
     #[must_use]
     pub fn serving(&self) -> Option<Ballot> {
         match &self.role {
-            Role::Leader(leadership) if self.chosen_upto >= leadership.serving_from => {
+            // Nothing is served from a state that others do not share (R23).
+            Role::Leader(leadership)
+                if self.chosen_upto >= leadership.serving_from && !self.is_doubtful() =>
+            {
                 Some(leadership.ballot)
             }
             Role::Leader(_) | Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => None,

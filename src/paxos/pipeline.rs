@@ -84,6 +84,15 @@ impl Leadership {
         upto.get(accept - 1).copied().unwrap_or_default()
     }
 
+    /// What the follower acknowledged and granted counts no more.
+    pub(super) fn forget(&mut self, node: NodeId) {
+        let nothing = self.first.prev();
+        if let Some(follower) = self.followers.get_mut(&node) {
+            (follower.upto, follower.sent) = (nothing, nothing);
+            (follower.granted_at, follower.confirmed_at) = (Tick(0), Tick(0));
+        }
+    }
+
     /// What the leader knows of its followers.
     #[must_use]
     pub fn followers(&self) -> &BTreeMap<NodeId, Follower> {

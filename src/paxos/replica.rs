@@ -94,6 +94,8 @@ pub struct Peer {
     pub met: Option<peer::Meet>,
     /// The most that it was seen to acknowledge.
     pub witnessed: Witness,
+    /// What others saw it acknowledge in another life, which it has not accounted for here yet.
+    pub hearsay: Witness,
     /// It lacks some of that: its votes do not count.
     pub refuted: bool,
     /// Its chosen watermark, as last heard.
@@ -320,7 +322,8 @@ impl Replica {
     }
 
     /// The replica must not go on, and ends once that is durable.
-    pub(super) fn is_ending(&self) -> bool {
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
         self.ending.is_some() || self.stopped
     }
 

@@ -11,8 +11,8 @@ use super::random::Random;
 use super::replica::{Memory, Peer, Replica, Role};
 use super::room::Room;
 use super::unsynced::Unsynced;
-use crate::limits::LIVES_MAX;
-use crate::types::{Configuration, Cut, HardState, Life, LifeId, Lsn, Refuted, Tick};
+use crate::limits::{CUTS_MAX, LIVES_MAX};
+use crate::types::{Configuration, Cut, HardState, Life, LifeId, Lsn, Refuted, Tick, Witness};
 
 /// Why a node must not start over what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,7 +86,6 @@ impl Replica {
         );
         hard.formed |= alone;
         let boot_wait = if alone { 0 } else { hard.lease_longest_us };
-        let witness_wait = if cut.is_some() && !alone { config.timing.election_us * 4 } else { 0 };
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
         let first_wait =
             if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
@@ -94,6 +93,12 @@ impl Replica {
         let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
         let durable = next_lsn.prev();
         let life = begin_life(&mut hard, durable, config.nonce);
+        if let Some((upto, damage)) = cut {
+            note_cut(&mut hard, Cut { life, upto, damage });
+        }
+        // A cut that not every member has been heard on, be it of an earlier start (C11).
+        let unheard = !alone && !hard.cuts.is_empty();
+        let witness_wait = if unheard { config.timing.election_us * 4 } else { 0 };
         let mut acceptor = Acceptor::remember(memory.open, memory.reports, memory.damage);
         hard.cut_damage = hard.cut_damage.filter(|damage| damage.upto > memory.chosen_upto);
         if let Some(damage) = hard.cut_damage {
@@ -135,9 +140,6 @@ impl Replica {
             replica.stop(Stop::RolledBack(refuted), effects);
             return replica;
         }
-        if let Some((upto, damage)) = cut {
-            replica.note_cut(Cut { life, upto, damage });
-        }
         replica.begin(effects);
         replica
     }
@@ -146,7 +148,8 @@ impl Replica {
     fn begin(&mut self, effects: &mut Effects) {
         for (node, seen) in self.evidence.recorded().to_vec() {
             if let Some(peer) = self.peers.get_mut(&node) {
-                peer.witnessed = seen;
+                let first = peer.witnessed == Witness::default();
+                *(if first { &mut peer.witnessed } else { &mut peer.hearsay }) = seen;
             }
         }
         self.fix_configuration();
@@ -164,6 +167,14 @@ fn assert_checked(config: &Config, hard: &HardState) {
     if let Err(refused @ StartRefused::Configuration { .. }) = config.check(hard) {
         panic!("a checked configuration is the one that the hard state names: {refused}");
     }
+}
+
+/// A cut of this start: a peer may yet testify against it.
+fn note_cut(hard: &mut HardState, cut: Cut) {
+    if hard.cuts.len() == CUTS_MAX {
+        hard.cuts.remove(0);
+    }
+    hard.cuts.push(cut);
 }
 
 /// One more life of this disk, by a name of its own.

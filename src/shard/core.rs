@@ -242,7 +242,7 @@ impl Shard {
             Event::Durable(lsn) => {
                 self.feed(now, paxos::Input::Durable(lsn));
                 // What no vote rests on may be lost without a mark.
-                if lsn <= self.replica.binding() {
+                if self.journal.marked_upto() < lsn.min(self.replica.binding()) {
                     self.mark_at = Some(now.after(MARK_IDLE_US));
                 }
             }
@@ -270,8 +270,11 @@ impl Shard {
                 self.effect(now, effect, out);
             }
         }
-        for (node, vote) in self.outbox.release(self.journal.durable_upto()) {
-            out.push(Output::Peer { node, message: vote.into() });
+        // A replica that must not vote any more sends nothing that it held back, either.
+        if !self.replica.is_ending() {
+            for (node, vote) in self.outbox.release(self.journal.durable_upto()) {
+                out.push(Output::Peer { node, message: vote.into() });
+            }
         }
         self.apply_ready(now, out);
         self.release_reads(now, out);

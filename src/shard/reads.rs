@@ -113,6 +113,9 @@ impl Shard {
     /// What makes an answer computed now as fresh as asked for.
     fn guard(&self, consistency: Consistency) -> Result<Option<Guard>, WireError> {
         match consistency {
+            Consistency::Local if self.replica.is_doubtful() => {
+                Err(WireError::new(ErrorCode::NotReady, self.doubt_text()))
+            }
             Consistency::Local => Ok(None),
             Consistency::Linearizable => {
                 let ballot = self.serving()?;

@@ -388,7 +388,8 @@ impl Shard {
 
     fn flush_builder(&mut self, now: Tick) {
         let writes = &mut self.writes;
-        if writes.builder.is_empty() || !self.replica.has_room(writes.builder.byte_len()) {
+        let takes = !self.replica.is_doubtful() && self.replica.has_room(writes.builder.byte_len());
+        if writes.builder.is_empty() || !takes {
             return;
         }
         let enough = writes.builder.byte_len() >= VALUE_BYTES_TARGET || writes.builder.is_full();

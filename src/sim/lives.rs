@@ -73,6 +73,7 @@ impl World {
         } else {
             self.check_recovered(node, &recovered, rotten)?;
         }
+        self.note_restart(node, &recovered.witnessed);
         let options = self.shard_options(node);
         let starting = &mut self.nodes[node];
         starting.life += 1;

@@ -9,8 +9,9 @@ use super::node::Medium;
 use super::violation::Checked;
 use super::world::World;
 use crate::journal::MemStorage;
-use crate::types::refutes;
+use crate::types::{NodeId, Witness, refutes};
 use crate::wire::peer::Message;
+use std::collections::BTreeMap;
 
 /// The one disk of a run that is set back.
 #[derive(Debug, Default)]
@@ -25,6 +26,9 @@ pub(super) struct SetBack {
     pub(super) refuted: bool,
     /// Somebody who had seen nothing took in a message of the node.
     pub(super) undetectable: bool,
+    /// What each node saw of the unlucky one before, as the messages that reached it said; after a
+    /// restart, what its disk says. Kept apart from what the nodes make of it.
+    seen: BTreeMap<usize, Vec<Witness>>,
 }
 
 impl World {
@@ -53,6 +57,9 @@ impl World {
     /// A message of a node that was set back arrives: whoever has evidence against the node must
     /// not count it, which the checks of the whole show; who has none cannot know.
     pub(super) fn note_arrival(&mut self, from: usize, to: usize, message: &Message) {
+        if from == self.plan.unlucky && !self.set_back.done {
+            self.note_claim(from, to, message);
+        }
         if self.nodes[from].medium != Medium::SetBack || !self.set_back.claims_broken {
             return;
         }
@@ -66,17 +73,41 @@ impl World {
                 | Message::Grant(_)
                 | Message::CanvassAnswer(_)
         );
-        let (from_id, sender) = (self.nodes[from].id, &self.nodes[from].shard);
-        let Some(sender) = sender.as_ref().map(|shard| shard.replica()) else { return };
-        let Some(receiver) = self.nodes[to].shard.as_ref().map(|shard| shard.replica()) else {
+        let Some(sender) = self.nodes[from].shard.as_ref().map(|shard| shard.replica()) else {
             return;
         };
-        let seen = receiver.peers().get(&from_id).map(|peer| peer.witnessed).unwrap_or_default();
-        if binds && refutes(&sender.hard().lives, seen).is_none() {
+        let lives = &sender.hard().lives;
+        let knows = |seen: &Vec<Witness>| seen.iter().any(|seen| refutes(lives, *seen).is_some());
+        if binds && !self.set_back.seen.get(&to).is_some_and(knows) {
             self.trace.line(self.now, || {
                 format!("n{} cannot know that n{} was set back", to + 1, from + 1)
             });
             self.set_back.undetectable = true;
         }
+    }
+
+    /// The unlucky node says on what its message rests.
+    fn note_claim(&mut self, from: usize, to: usize, message: &Message) {
+        let durable = match message {
+            Message::Accepted(accepted) => accepted.durable,
+            Message::Grant(grant) => grant.durable,
+            Message::Meet(meet) => meet.durable.durable,
+            _ => return,
+        };
+        let Some(shard) = &self.nodes[from].shard else { return };
+        let Some(life) = shard.replica().hard().lives.last() else { return };
+        let (seen, claim) =
+            (self.set_back.seen.entry(to).or_default(), Witness { life: life.id, durable });
+        match seen.iter_mut().find(|seen| seen.life == claim.life) {
+            Some(seen) => seen.durable = seen.durable.max(durable),
+            None => seen.push(claim),
+        }
+    }
+
+    /// A node starts: what it saw is what its disk says.
+    pub(super) fn note_restart(&mut self, node: usize, witnessed: &[(NodeId, Witness)]) {
+        let unlucky = self.nodes[self.plan.unlucky].id;
+        let rows = witnessed.iter().filter(|row| row.0 == unlucky).map(|row| row.1).collect();
+        self.set_back.seen.insert(node, rows);
     }
 }

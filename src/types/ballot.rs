@@ -17,6 +17,9 @@ impl Ballot {
     /// Below every ballot ever issued.
     pub const ZERO: Ballot = Ballot { round: 0, node: NodeId(0) };
 
+    /// Above every ballot ever issued.
+    pub const MAX: Ballot = Ballot { round: u64::MAX, node: NodeId(u16::MAX) };
+
     /// The ballot `(round, node)`.
     #[must_use]
     pub fn new(round: u64, node: NodeId) -> Ballot {

@@ -66,8 +66,9 @@ pub struct Meet {
     pub lives: Vec<Life>,
     /// What the sender has made durable, in its present life.
     pub durable: Witness,
-    /// The most of the *receiver* that the sender ever saw acknowledged; the default for nothing.
-    pub witnessed: Witness,
+    /// What the sender saw other members acknowledge, the receiver among them. A member stands
+    /// there twice where the sender heard of two of its lives, and has not met it since.
+    pub witness: Vec<(NodeId, Witness)>,
     /// The sender's state, where it has applied anything.
     pub digest: Option<Digest>,
 }
@@ -269,9 +270,10 @@ pub struct Heartbeat {
     pub has_room: bool,
     /// The most that each member acknowledged, as far as the leader knows (C13).
     pub witness: Vec<(NodeId, Witness)>,
-    /// The leader's state (R23).
+    /// The leader's state at the last slot at which a majority shares it; or the last one that it
+    /// has, if none does (R23).
     pub digest: Option<Digest>,
-    /// Members that were last seen with the leader's state, itself included.
+    /// Members that are known to have this very state, the leader included.
     pub agreeing: u16,
 }
 

@@ -123,7 +123,7 @@ fn put_meet(body: &mut Vec<u8>, meet: &Meet) {
         body.put_u64(life.accounted.0);
     });
     put_witness(body, meet.durable);
-    put_witness(body, meet.witnessed);
+    put_table(body, &meet.witness);
     put_digest(body, meet.digest);
 }
 
@@ -143,6 +143,13 @@ fn put_life_id(body: &mut Vec<u8>, life: LifeId) {
 fn put_witness(body: &mut Vec<u8>, witness: Witness) {
     put_life_id(body, witness.life);
     body.put_u64(witness.durable.0);
+}
+
+fn put_table(body: &mut Vec<u8>, table: &[(NodeId, Witness)]) {
+    body.put_list(table, |body, (node, witness)| {
+        body.put_u16(node.0);
+        put_witness(body, *witness);
+    });
 }
 
 /// Slot 0 stands for "nothing applied": a digest is of the state after a slot.
@@ -166,10 +173,7 @@ fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
     body.put_u64(heartbeat.first.0);
     body.put_u64(heartbeat.chosen_upto.0);
     body.put_bool(heartbeat.has_room);
-    body.put_list(&heartbeat.witness, |body, (node, witness)| {
-        body.put_u16(node.0);
-        put_witness(body, *witness);
-    });
+    put_table(body, &heartbeat.witness);
     put_digest(body, heartbeat.digest);
     body.put_u16(heartbeat.agreeing);
 }
@@ -275,7 +279,7 @@ fn meet(body: &mut Reader<'_>) -> Result<Meet, DecodeError> {
             })
         })?,
         durable: witness(body)?,
-        witnessed: witness(body)?,
+        witness: table(body)?,
         digest: digest(body)?,
     })
 }
@@ -296,6 +300,10 @@ fn life_id(body: &mut Reader<'_>) -> Result<LifeId, DecodeError> {
 
 fn witness(body: &mut Reader<'_>) -> Result<Witness, DecodeError> {
     Ok(Witness { life: life_id(body)?, durable: Lsn(body.u64("durable")?) })
+}
+
+fn table(body: &mut Reader<'_>) -> Result<Vec<(NodeId, Witness)>, DecodeError> {
+    body.list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))
 }
 
 fn digest(body: &mut Reader<'_>) -> Result<Option<Digest>, DecodeError> {
@@ -321,8 +329,7 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         first: body.slot("first")?,
         chosen_upto: chosen(body)?,
         has_room: body.bool("has_room")?,
-        witness: body
-            .list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))?,
+        witness: table(body)?,
         digest: digest(body)?,
         agreeing: body.u16("agreeing")?,
     })

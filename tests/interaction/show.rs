@@ -60,6 +60,10 @@ fn witness(seen: &Witness) -> String {
     if life == 0 { "-".to_string() } else { format!("{}/{life}", seen.durable) }
 }
 
+fn table(seen: &[(NodeId, Witness)]) -> String {
+    seen.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect::<Vec<_>>().join(" ")
+}
+
 fn outcome(outcome: &FetchOutcome) -> String {
     match outcome {
         FetchOutcome::Held(value) => format!("{value:?}"),
@@ -72,8 +76,8 @@ fn outcome(outcome: &FetchOutcome) -> String {
 fn meet(m: &Meet) -> String {
     let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
     let formed = if m.formed { " formed" } else { "" };
-    let (known, durable, seen) = (known.join(" "), witness(&m.durable), witness(&m.witnessed));
-    format!("meet known=[{known}] durable={durable} witnessed={seen}{formed}")
+    let (known, durable) = (known.join(" "), witness(&m.durable));
+    format!("meet known=[{known}] durable={durable} seen=[{}]{formed}", table(&m.witness))
 }
 
 pub fn message(message: &Message) -> String {
@@ -117,9 +121,7 @@ pub fn message(message: &Message) -> String {
             format!("resend {} from={} chosen={}", m.ballot, m.from, m.chosen_upto)
         }
         Message::Heartbeat(m) => {
-            let seen: Vec<String> =
-                m.witness.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect();
-            let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), seen.join(" "));
+            let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), table(&m.witness));
             let (first, chosen) = (m.first, m.chosen_upto);
             let (ballot, full) = (m.ballot, full(m.has_room));
             format!(
@@ -168,11 +170,7 @@ fn record(record: &Record) -> String {
             format!("learned {ballot} slot={slot} {value:?}")
         }
         Record::Chosen { ballot, slot } => format!("chosen {ballot} upto={slot}"),
-        Record::Witnessed(table) => {
-            let seen: Vec<String> =
-                table.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect();
-            format!("witnessed [{}]", seen.join(" "))
-        }
+        Record::Witnessed(seen) => format!("witnessed [{}]", table(seen)),
     }
 }
 

@@ -101,7 +101,10 @@ fn meeting() -> Vec<Vector> {
                     Life { id: LATER, start: Lsn(80), accounted: Lsn(84) },
                 ],
                 durable: Witness { life: LATER, durable: Lsn(90) },
-                witnessed: Witness { life: LIFE, durable: Lsn(80) },
+                witness: vec![
+                    (NodeId(1), Witness { life: LIFE, durable: Lsn(80) }),
+                    (NodeId(3), Witness { life: LATER, durable: Lsn(7) }),
+                ],
                 digest: Some(DIGEST),
             }),
         ),

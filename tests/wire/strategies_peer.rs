@@ -124,7 +124,7 @@ fn meeting() -> impl Strategy<Value = Message> {
             (incarnation(), vec((node(), incarnation()), 0..6), any::<bool>()),
             configuration(),
             vec(life(), 0..6),
-            (witness(), witness()),
+            (witness(), vec((node(), witness()), 0..6)),
             digest()
         )
             .prop_map(
@@ -136,7 +136,7 @@ fn meeting() -> impl Strategy<Value = Message> {
                         configuration,
                         lives,
                         durable: seen.0,
-                        witnessed: seen.1,
+                        witness: seen.1,
                         digest,
                     })
                 }
