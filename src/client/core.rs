@@ -370,10 +370,7 @@ impl Client {
         let asked = self.refresh(deadline)?;
         match self.routes.leader(shard) {
             Some(address) => Ok(address.to_string()),
-            None => {
-                let cause = Cause::NoLeader { shard };
-                Err(Fault { stage: Stage::Leader, endpoint: asked, cause })
-            }
+            None => Err(self.why_nobody_leads(shard, asked, deadline)),
         }
     }
 

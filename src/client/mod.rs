@@ -16,6 +16,7 @@ mod api;
 mod core;
 mod deadline;
 mod error;
+mod leaderless;
 mod link;
 mod options;
 mod pipeline;
@@ -42,8 +43,8 @@ pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
 pub use crate::wire::client::{
-    Appended, ClusterMap, Consistency, LogRef, LogStat, Member, PeerStatus, ReadDone, Role,
-    ShardLeader, ShardStatus,
+    Appended, ClusterMap, Consistency, DiskSpace, LogRef, LogStat, Member, PeerStatus, Progress,
+    ReadDone, Role, ShardLeader, ShardStatus,
 };
 pub use crate::wire::entries::Entries;
 pub use crate::wire::error::{ErrorCode, Outcome, WireError};

@@ -78,6 +78,7 @@ pub fn stat(
 fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(&[
         ("NAME", Align::Left),
+        ("SHARD", Align::Right),
         ("ID", Align::Right),
         ("NEXT INDEX", Align::Right),
         ("BYTES", Align::Right),
@@ -86,6 +87,7 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
     for log in logs {
         table.row(vec![
             log.name.to_string(),
+            log.id.shard().to_string(),
             log.id.to_string(),
             log.next_index.to_string(),
             log.bytes.to_string(),
@@ -99,6 +101,7 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
 fn value(log: &LogStat) -> Value {
     json!({
         "name": log.name.as_str(),
+        "shard": log.id.shard().0,
         "id": log.id.to_string(),
         "next_index": log.next_index.0,
         "bytes": log.bytes,

@@ -18,6 +18,7 @@ mod read;
 mod status;
 mod table;
 mod top;
+mod units;
 mod verify;
 mod wait;
 

@@ -13,6 +13,7 @@ use super::notify;
 use super::rare::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
+use super::unformed::UnformedLines;
 use crate::limits::{
     ACCEPTS_PER_TURN, GREETINGS_MAX, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS,
 };
@@ -55,6 +56,8 @@ pub struct Front {
     accept_complained: Option<Tick>,
     /// Lines of refused connections, of clients and of peers.
     refusals: [RareLines; 2],
+    /// Lines of a cluster that has not formed.
+    unformed: UnformedLines,
     /// Shards that have not ended.
     running: usize,
     stop_by: Option<Tick>,
@@ -118,6 +121,7 @@ impl Front {
             listeners.push(Listener { socket, port, ready: true, not_before: Tick(0) });
         }
         let admin = Admin::new(parts.admin, registry, Arc::clone(&parts.facts))?;
+        parts.facts.board.space.refresh(clock::now(), &parts.facts.config.data_dir);
         Ok(Front {
             poll: parts.poll,
             finished: parts.finished,
@@ -132,6 +136,7 @@ impl Front {
             scratch: vec![0; READ_TURN_BYTES],
             accept_complained: None,
             refusals: Default::default(),
+            unformed: UnformedLines::new(clock::now()),
             stop_by: None,
             bell: parts.bell,
         })
@@ -171,7 +176,9 @@ impl Front {
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
             self.facts.board.loops.turned(Loop::Main, now);
+            self.facts.board.space.refresh(now, &self.facts.config.data_dir);
             self.tell_rest(now, self.running == 0);
+            self.unformed.tell(now, &self.facts.board);
             if self.running == 0 {
                 return Ok(());
             }

@@ -9,6 +9,8 @@
 
 pub mod admin;
 pub mod admission;
+pub mod asked;
+mod awaited;
 pub mod bell;
 pub mod board;
 pub mod clock;
@@ -38,6 +40,8 @@ pub mod service;
 pub mod shard_loop;
 pub mod slow;
 pub mod sockets;
+pub mod space;
 pub mod table;
 mod traffic;
+mod unformed;
 mod unread;

@@ -82,7 +82,11 @@ impl Service {
         }
         match request {
             Request::Map => self.shard.note_leaders(self.facts.board.leaders()),
-            Request::Status => self.shard.note_syncs(self.facts.board.shard(self.id).sync_tally()),
+            Request::Status => {
+                let board = &self.facts.board;
+                self.shard.note_syncs(board.shard(self.id).sync_tally());
+                self.shard.note_disk(board.space.seen(self.facts.config.bounds.min_free_bytes));
+            }
             Request::Create(_)
             | Request::Delete(_)
             | Request::List(_)

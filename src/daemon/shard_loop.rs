@@ -1,6 +1,7 @@
 //! The event loop of one shard's thread: sockets, letters and disk outcomes become inputs; outputs
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
+use super::awaited::Awaited;
 use super::bell::Bell;
 use super::board::ShardNumbers;
 use super::clock;
@@ -64,6 +65,8 @@ pub struct ShardLoop {
     pub(super) slow_requests: SlowLines,
     /// Connections that are closed for what they do.
     pub(super) closings: RareLines,
+    /// Peers that do not call.
+    pub(super) awaited: Awaited,
     /// Who takes no answers is looked for no sooner.
     pub(super) relief_at: Tick,
     disk: Disk,
@@ -133,6 +136,7 @@ impl ShardLoop {
             output_bytes: 0,
             slow_requests,
             closings: RareLines::default(),
+            awaited: Awaited::default(),
             relief_at: Tick(0),
             disk: parts.disk,
             bell: parts.bell,
@@ -227,6 +231,7 @@ impl ShardLoop {
             }
         }
         self.tell_closings(now, false);
+        self.tell_awaited(now);
         if let Some(line) = self.disk.overdue(now) {
             log::warn!("{line}");
         }
@@ -339,7 +344,7 @@ impl ShardLoop {
         self.service.shard.note_syncs(own.sync_tally());
         let shard = &self.service.shard;
         let numbers = ShardNumbers {
-            status: shard.shard_status(),
+            status: shard.shard_status(now),
             tally: shard.tally(),
             backlog: shard.backlog(),
             want_of_room: shard.want_of_room(),

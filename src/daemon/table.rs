@@ -1,6 +1,7 @@
 //! The connections of one shard's thread, by their place in the poll.
 
 use super::admission::Permit;
+use super::asked::Asked;
 use super::conn::Conn;
 use super::links::Index;
 use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX, READ_BYTES_MAX};
@@ -44,7 +45,7 @@ pub struct ClientSide {
     /// Requests that the shard has not answered.
     pub waiting: usize,
     /// Requests that are answered as soon as can be: when they came in, and what they are.
-    asked: VecDeque<(u64, Tick, &'static str)>,
+    asked: VecDeque<(u64, Tick, Asked)>,
     /// Reads that are under way and answered at once, with the bytes that they may answer.
     reads: Vec<(u64, usize)>,
     reserved: usize,
@@ -60,8 +61,8 @@ impl ClientSide {
     /// A request goes to the shard.
     pub fn asked(&mut self, now: Tick, correlation: u64, request: &Request) {
         self.waiting += 1;
-        if let Some(name) = name_of(request) {
-            self.asked.push_back((correlation, now, name));
+        if let Some(asked) = Asked::of(request) {
+            self.asked.push_back((correlation, now, asked));
         }
         // A long poll that waits for an entry that may never come reserves nothing: a few of them
         // would hold up the connection for nothing.
@@ -76,7 +77,7 @@ impl ClientSide {
     }
 
     /// The shard answered: what was asked, and when, unless it waited on purpose.
-    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, &'static str)> {
+    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, Asked)> {
         self.waiting = self.waiting.saturating_sub(1);
         if let Some(at) = self.reads.iter().position(|(read, _)| *read == correlation) {
             let (_, bytes) = self.reads.swap_remove(at);
@@ -84,7 +85,7 @@ impl ClientSide {
         }
         // The first in nearly all cases: answers come in the order of the requests.
         let at = self.asked.iter().position(|(asked, ..)| *asked == correlation)?;
-        let asked = self.asked.remove(at).map(|(_, since, name)| (since, name));
+        let asked = self.asked.remove(at).map(|(_, since, asked)| (since, asked));
         if self.asked.is_empty() {
             self.asked.shrink_to(ROOM_KEPT);
             self.reads.shrink_to(ROOM_KEPT);
@@ -98,22 +99,6 @@ impl ClientSide {
     pub fn is_full(&self, output_bytes: usize) -> bool {
         self.waiting >= CONN_REQUESTS_MAX || output_bytes + self.reserved >= CONN_OUTPUT_BYTES_MAX
     }
-}
-
-/// What a request is called in a warning; nothing for a read that waits for new entries.
-fn name_of(request: &Request) -> Option<&'static str> {
-    Some(match request {
-        Request::Read(Read { wait_ms: 1.., .. }) => return None,
-        Request::Read(_) => "a read",
-        Request::Append(_) => "an append",
-        Request::Create(_) => "a create",
-        Request::Delete(_) => "a delete",
-        Request::List(_) => "a list",
-        Request::Stat(_) => "a stat",
-        Request::Ping => "a ping",
-        Request::Status => "a status",
-        Request::Map => "a map",
-    })
 }
 
 /// A connection with its role.
@@ -278,7 +263,7 @@ mod tests {
             asked += 1;
         }
         assert_eq!(asked as usize, CONN_OUTPUT_BYTES_MAX / READ_BYTES_MAX);
-        assert_eq!(side.answered(0), Some((Tick(0), "a read")));
+        assert_eq!(side.answered(0), Some((Tick(0), Asked::Read)));
         assert!(!side.is_full(0));
         assert!(side.is_full(READ_BYTES_MAX), "what is queued counts too");
 

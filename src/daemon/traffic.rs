@@ -1,5 +1,6 @@
 //! The connections of a shard's loop: reading, answering, writing, closing.
 
+use super::asked::Became;
 use super::board::PortCounters;
 use super::clock;
 use super::conn::{Conn, Taken};
@@ -21,6 +22,7 @@ use crate::wire::hello::write_hello_reply;
 use crate::wire::write_reply;
 use mio::Interest;
 use std::io;
+use std::time::Duration;
 
 impl ShardLoop {
     /// Takes a connection into the loop: registered, in the table, to be read from.
@@ -256,10 +258,13 @@ impl ShardLoop {
         let Role::Client(side) = &mut entry.role else { return };
         let asked = side.answered(correlation);
         self.service.served.note(reply);
-        if let Some((since, name)) = asked.filter(|_| self.slow_requests.is_on()) {
+        if let Some((since, asked)) = asked {
             let (now, shard, address) = (clock::now(), self.service.id, entry.conn.address);
-            let what = || format!("shard {shard}: {name} of {address} (slow_request_ms)");
-            if let Some(line) = self.slow_requests.note(now, now.since(since), what) {
+            let took_us = now.since(since);
+            let requests = &self.facts.board.shard(shard).requests;
+            requests.record(asked, Became::of(reply), Duration::from_micros(took_us));
+            let what = || format!("shard {shard}: {} of {address} (slow_request_ms)", asked.name());
+            if let Some(line) = self.slow_requests.note(now, took_us, what) {
                 log::warn!("{line}");
             }
         }

@@ -15,7 +15,7 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica, Stop};
 use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
-use crate::wire::client::{Reply, ReplyHeader, ShardLeader};
+use crate::wire::client::{DiskSpace, Reply, ReplyHeader, ShardLeader};
 use crate::wire::entries::EntriesLimit;
 use crate::wire::error::{ErrorCode, Leader, WireError};
 use std::collections::BTreeMap;
@@ -82,6 +82,8 @@ pub struct Shard {
     pub(super) rooms: Rooms,
     /// Why there is no link with a peer, as the driver told.
     pub(super) troubles: BTreeMap<NodeId, String>,
+    /// The disk of the data, as the driver told.
+    pub(super) disk: DiskSpace,
 }
 
 impl Shard {
@@ -137,6 +139,7 @@ impl Shard {
             prepare_at: None,
             rooms: Rooms::default(),
             troubles: BTreeMap::new(),
+            disk: DiskSpace::default(),
             options,
         };
         shard.settle(now, out);
@@ -389,7 +392,10 @@ impl Shard {
                 let address = self.options.addresses.get(&node).cloned().unwrap_or_default();
                 WireError::not_leader(Some(Leader { node, address }))
             }
-            None => WireError::new(ErrorCode::NoQuorum, "nobody is known to lead the shard"),
+            None => {
+                let nobody = || "nobody is known to lead the shard".to_string();
+                WireError::new(ErrorCode::NoQuorum, self.unformed().unwrap_or_else(nobody))
+            }
         }
     }
 }

@@ -19,6 +19,7 @@ mod tally;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};
+pub use self::status::unformed;
 pub use self::tally::{Backlog, SyncTally, Tally};
 
 use crate::journal::{Done, Job};

@@ -3,6 +3,7 @@
 mod ballot;
 mod ids;
 mod record;
+mod shards;
 mod value;
 
 pub use ballot::Ballot;
@@ -10,4 +11,5 @@ pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
 };
 pub use record::{HardState, Record, RecordKind};
+pub use shards::Shards;
 pub use value::Value;

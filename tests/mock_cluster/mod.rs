@@ -372,6 +372,7 @@ impl State {
             cluster: CLUSTER,
             version: "0.0.0-mock".to_string(),
             uptime_ms: 1234,
+            disk: DiskSpace::default(),
             shard: ShardStatus {
                 shard: seen.shard,
                 role: if follows { Role::Follower } else { Role::Leader },
@@ -390,6 +391,8 @@ impl State {
                 has_room: true,
                 syncs: self.seen.len() as u64,
                 sync_us: self.seen.len() as u64 * 2_500,
+                formed: true,
+                unmet: Vec::new(),
                 peers: Vec::new(),
             },
         }

@@ -22,5 +22,6 @@ mod serving;
 mod shell;
 mod stalls;
 mod verify;
+mod watching;
 #[path = "../daemon/web.rs"]
 mod web;

@@ -19,10 +19,11 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
               "version:H cluster:16s node:H shards:H features:Q frame_bytes_max:I entry_bytes_max:I"
               " append_bytes_max:I append_entries_max:I read_bytes_max:I read_entries_max:I"
               " requests_max:I read_wait_ms_max:I server:text"),
-    "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q shard:H role:B leader:H"
+    "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q disk_free_bytes:Q"
+               " disk_total_bytes:Q disk_min_free_bytes:Q shard:H role:B leader:H"
                " epoch:QH promised:QH durable_upto:Q chosen_upto:Q applied_upto:Q trimmed_upto:Q"
                " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:? syncs:Q"
-               " sync_us:Q peers:[peer]"),
+               " sync_us:Q formed:? unmet:[unmet] peers:[peer]"),
     "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
     "Ping": (0x02, "", ""), "Create": (0x10, "name:text", "id:Q"), "Delete": (0x11, "log:ref", ""),
     "List": (0x12, "prefix:text after:text limit:I consistency:B", "logs:[stat] more:?"),
@@ -32,7 +33,8 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
              "id:Q from_:Q next:Q entries:entries")}
 RECORDS = {  # what messages are made of, and by their numbers the details of an Error
     "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
-    "member": "node:H address:text", "peer": "node:H connected:? chosen_upto:Q lag:Q trouble:text",
+    "member": "node:H address:text", "peer": "node:H connected:? known:? chosen_upto:Q lag:Q trouble:text",
+    "unmet": "node:H",
     "stat": "name:text id:Q next_index:Q bytes:Q created_ms:Q", 1: "leader:H address:text",
     2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H"}
 CRC_TABLE = list(range(256))

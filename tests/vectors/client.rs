@@ -119,6 +119,7 @@ fn status() -> StatusReply {
         cluster: CLUSTER,
         version: "0.1.0".to_string(),
         uptime_ms: 60_000,
+        disk: DiskSpace { free_bytes: 40 << 30, total_bytes: 100 << 30, min_free_bytes: 256 << 20 },
         shard: ShardStatus {
             shard: ShardId(0),
             role: Role::Leader,
@@ -137,17 +138,20 @@ fn status() -> StatusReply {
             has_room: true,
             syncs: 50,
             sync_us: 12_500,
+            formed: true,
+            unmet: Vec::new(),
             peers: vec![
-                peer(1, true, 40, 1, ""),
-                peer(3, false, 7, 34, "127.0.0.3:7421: Connection refused"),
+                peer(1, true, Some((40, 1)), ""),
+                peer(3, false, None, "127.0.0.3:7421: Connection refused"),
             ],
         },
     }
 }
 
-fn peer(node: u16, connected: bool, chosen_upto: u64, lag: u64, trouble: &str) -> PeerStatus {
-    let (node, chosen_upto, trouble) = (NodeId(node), Slot(chosen_upto), trouble.to_string());
-    PeerStatus { node, connected, chosen_upto, lag, trouble }
+fn peer(node: u16, connected: bool, progress: Option<(u64, u64)>, trouble: &str) -> PeerStatus {
+    let (node, trouble) = (NodeId(node), trouble.to_string());
+    let progress = progress.map(|(upto, lag)| Progress { chosen_upto: Slot(upto), lag });
+    PeerStatus { node, connected, progress, trouble }
 }
 
 fn map() -> ClusterMap {
@@ -176,8 +180,8 @@ fn node_requests() -> Vec<Vector> {
             "status-reply",
             "StatusReply: node 2, version \"0.1.0\", up 60000 ms, shard 0, leader itself in epoch 5.2,\n\
              durable 90, chosen and applied 41, trimmed 0, digest 0123456789abcdef, 1 log, nothing damaged,\n\
-             2 segments of 134217728 bytes in all, room, 50 syncs in 12500 us, peer 1 connected at 40 (lag 1),\n\
-             peer 3 gone at 7.",
+             2 segments of 134217728 bytes in all, room, 50 syncs in 12500 us, formed, peer 1 connected at 40\n\
+             (lag 1), peer 3 gone and how far it is not known. 40 GiB of 100 are free, 256 MiB are the least.",
             reply(3, Reply::Status(status())),
         ),
         vector("map", "Map, correlation 4.", request(4, Request::Map)),

@@ -64,6 +64,12 @@ pub const SYNC_SECONDS: Metric = Metric::histogram(
     "Time to write and sync one batch of the write-ahead log.",
 );
 
+/// Time of requests.
+pub const REQUEST_SECONDS: Metric = Metric::histogram(
+    "paxosd_request_seconds",
+    "Time from a request's arrival to its answer, by operation and outcome.",
+);
+
 /// The node and its process.
 pub const NODE: &[OfNode] = &[
     (Metric::gauge("paxosd_live", "1 while every event loop turns, as /livez says."), |m| {
@@ -115,16 +121,17 @@ pub const NODE: &[OfNode] = &[
 ];
 
 /// Another member, as a shard sees it.
-pub const PEER: &[Of<PeerStatus, u64>] = &[
-    gauge("paxosd_peer_connected", "1 while a connection to the peer stands.", |p| {
+pub const PEER: &[Of<PeerStatus, u64>] =
+    &[gauge("paxosd_peer_connected", "1 while a connection to the peer stands.", |p| {
         u64::from(p.connected)
-    }),
-    gauge(
-        "paxosd_peer_lag_slots",
-        "Slots by which the peer's chosen watermark, as last heard, is behind this node's.",
-        |p| p.lag,
-    ),
-];
+    })];
+
+/// How far a peer is behind. Told by the leader alone, and only of peers that answer it: a value that
+/// nobody refreshes would stay for ever.
+pub const PEER_LAG: Metric = Metric::gauge(
+    "paxosd_peer_lag_slots",
+    "Slots by which a peer that answers is behind this node, which leads; no other node tells it.",
+);
 
 /// A shard.
 pub const SHARD: &[Of<ShardNumbers, u64>] = &[
@@ -197,6 +204,11 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     }),
     gauge("paxosd_segments", "Segments of the write-ahead log.", |s| s.status.segments),
     gauge("paxosd_journal_bytes", "Bytes of the write-ahead log on disk.", |s| s.status.disk_bytes),
+    gauge(
+        "paxosd_formed",
+        "0 while the shard of a new cluster waits for members that it has not met yet.",
+        |s| u64::from(s.status.formed),
+    ),
     gauge("paxosd_has_room", "0 while this node's disk has no space for another segment.", |s| {
         u64::from(s.status.has_room)
     }),
