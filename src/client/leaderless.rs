@@ -7,6 +7,7 @@ use super::error::{Cause, Stage};
 use super::link::Fault;
 use crate::types::ShardId;
 use crate::wire::client::{Consistency, List, Request};
+use crate::wire::error::ErrorCode;
 
 impl Client {
     /// What the node at `asked` says of a shard of which its map named no leader: its refusal of a
@@ -28,11 +29,16 @@ impl Client {
             .connect_to(&asked, shard, &attempt)
             .and_then(|mut link| link.call(&question, &attempt, Stage::Leader));
         match told {
-            Err(fault @ Fault { cause: Cause::Refused(_), .. }) => fault,
-            // It leads by now, or says nothing: the map's word stands until the next attempt.
+            Err(fault) if says_why(&fault.cause) => fault,
+            // It leads by now, or says no more: the map's word stands until the next attempt.
             Ok(_) | Err(_) => {
                 Fault { stage: Stage::Leader, endpoint: asked, cause: Cause::NoLeader { shard } }
             }
         }
     }
+}
+
+/// A refusal says why; that the node does not lead was known before.
+fn says_why(cause: &Cause) -> bool {
+    matches!(cause, Cause::Refused(error) if error.code != ErrorCode::NotLeader)
 }
