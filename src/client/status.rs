@@ -111,10 +111,10 @@ impl Client {
             let hello = hello(ShardId(shard), self.cluster(), &self.options.name);
             let mut link = Link::open(address, &hello, &attempt)?;
             let answer = link.call(&Request::Status, &attempt, Stage::Request)?;
-            let Reply::Status(StatusReply { version, uptime_ms, disk, shard, .. }) = answer.reply
-            else {
+            let Reply::Status(answer) = answer.reply else {
                 unreachable!("a session gives no answer of another kind than the request's")
             };
+            let StatusReply { version, uptime_ms, disk, shard, .. } = *answer;
             (status.version, status.uptime_ms, status.disk) = (version, uptime_ms, disk);
             status.shards.push(shard);
         }

@@ -100,7 +100,7 @@ impl Shard {
             Request::List(list) => self.list(now, conn, id, &list, out),
             Request::Status => {
                 let status = self.status(now);
-                self.reply(conn, id, Reply::Status(status), out);
+                self.reply(conn, id, Reply::Status(Box::new(status)), out);
             }
             Request::Map => {
                 let map = self.map();

@@ -173,7 +173,7 @@ pub enum Reply {
     /// To [`Read`].
     ReadDone(ReadDone),
     /// To [`Request::Status`].
-    Status(StatusReply),
+    Status(Box<StatusReply>),
     /// To [`Request::Map`].
     Map(ClusterMap),
     /// To [`Request::Ping`].

@@ -321,7 +321,7 @@ impl Conn {
         match &seen.request {
             Request::Ping => return Reply::Pong,
             Request::Map => return Reply::Map(state.map()),
-            Request::Status => return Reply::Status(state.status(seen)),
+            Request::Status => return Reply::Status(Box::new(state.status(seen))),
             _ => {}
         }
         if let Request::Append(append) = &seen.request

@@ -182,7 +182,7 @@ fn node_requests() -> Vec<Vector> {
              durable 90, chosen and applied 41, trimmed 0, digest 0123456789abcdef, 1 log, nothing damaged,\n\
              2 segments of 134217728 bytes in all, room, 50 syncs in 12500 us, formed, peer 1 connected at 40\n\
              (lag 1), peer 3 gone and how far it is not known. 40 GiB of 100 are free, 256 MiB are the least.",
-            reply(3, Reply::Status(status())),
+            reply(3, Reply::Status(Box::new(status()))),
         ),
         vector("map", "Map, correlation 4.", request(4, Request::Map)),
         vector(

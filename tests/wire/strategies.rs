@@ -237,7 +237,7 @@ pub fn reply() -> impl Strategy<Value = Reply> {
         (id(), index(), index(), entries(0)).prop_map(|(id, from, next, entries)| {
             Reply::ReadDone(ReadDone { id, from, next, entries })
         }),
-        status().prop_map(Reply::Status),
+        status().prop_map(|status| Reply::Status(Box::new(status))),
         map().prop_map(Reply::Map),
         Just(Reply::Pong),
         error().prop_map(Reply::Error),
