@@ -26,7 +26,7 @@ pub fn problems(status: &ClusterStatus) -> Vec<Problem> {
         unmet: unmet.iter().copied().collect(),
     }));
     // That nobody leads what has not formed goes without saying.
-    let formed = |shard: &ShardId| shards(status, *shard).all(|(_, state)| state.formed);
+    let formed = |shard: &ShardId| is_formed(status, *shard);
     let headless = |shard: &ShardId| leader(status, *shard).is_none() && formed(shard);
     let headless: Shards = (0..status.shards).map(ShardId).filter(headless).collect();
     if !headless.is_empty() {
@@ -90,12 +90,19 @@ fn by_node(
     found.into_iter().map(|(node, (shards, sum))| problem(node, shards, sum)).collect()
 }
 
+/// Whether a shard has formed as far as anybody who answers knows: a node that was wiped knows of
+/// nobody, and is not to be believed.
+fn is_formed(status: &ClusterStatus, shard: ShardId) -> bool {
+    let mut all = shards(status, shard).peekable();
+    all.peek().is_none() || all.any(|(_, state)| state.formed)
+}
+
 /// Shards that have not formed, by whom they wait for: all that any node that answers waits for.
 fn unformed(status: &ClusterStatus) -> BTreeMap<BTreeSet<NodeId>, Shards> {
     let mut found: BTreeMap<BTreeSet<NodeId>, Shards> = BTreeMap::new();
     for shard in (0..status.shards).map(ShardId) {
-        let mut waiting = shards(status, shard).filter(|(_, state)| !state.formed).peekable();
-        if waiting.peek().is_some() {
+        if !is_formed(status, shard) {
+            let waiting = shards(status, shard);
             let unmet = waiting.flat_map(|(_, state)| state.unmet.iter().copied()).collect();
             found.entry(unmet).or_default().push(shard);
         }

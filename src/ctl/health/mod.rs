@@ -465,6 +465,10 @@ pub(super) mod tests {
         assert_eq!(found[0], "node 3 at n3:7420 does not answer");
         let wanted = "the cluster has not formed in shard 0: it waits for node 3;";
         assert!(found[1].starts_with(wanted), "{found:?}");
+        // One that was wiped, beside others that know the cluster, does not speak for it.
+        let mut status = healthy();
+        shard(&mut status, 2).formed = false;
+        assert_eq!(texts(&status), Vec::<String>::new());
     }
 
     /// Of two nodes that say they lead, the one of the higher ballot does; who follows the other is
