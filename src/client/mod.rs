@@ -17,6 +17,7 @@ mod core;
 mod deadline;
 mod dial;
 mod error;
+mod foreign;
 mod leaderless;
 mod link;
 mod options;
@@ -29,6 +30,7 @@ mod settle;
 mod status;
 mod tries;
 mod verdict;
+mod waiting;
 mod window;
 #[cfg(test)]
 mod window_tests;
@@ -43,6 +45,7 @@ pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
+pub use self::waiting::{OnWait, Waiting};
 pub use crate::wire::client::{
     Appended, ClusterMap, Consistency, DiskSpace, LogRef, LogStat, Member, PeerStatus, Progress,
     ReadDone, Role, ShardLeader, ShardStatus,
