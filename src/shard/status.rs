@@ -16,13 +16,13 @@ impl Shard {
             cluster: self.options.cluster,
             version: self.options.version.clone(),
             uptime_ms: now.since(self.started) / 1_000,
-            shard: self.shard_status(),
+            shard: self.shard_status(now),
         }
     }
 
     /// The shard's part of it.
     #[must_use]
-    pub fn shard_status(&self) -> ShardStatus {
+    pub fn shard_status(&self, now: Tick) -> ShardStatus {
         let replica = &self.replica;
         let chosen_upto = replica.chosen_upto();
         let peer = |(node, peer): (&crate::types::NodeId, &paxos::Peer)| PeerStatus {
@@ -52,10 +52,20 @@ impl Shard {
             segments: self.journal.segments(),
             disk_bytes: self.journal.disk_bytes(),
             has_room: self.journal.has_room(),
+            caught_up: self.is_caught_up(now),
             syncs: self.syncs.count,
             sync_us: self.syncs.took_us,
             peers: replica.peers().iter().map(peer).collect(),
         }
+    }
+
+    /// Whether everything that anybody is known to hold as chosen is applied here, and the leader,
+    /// or leading a quorum, was heard within the last lease. Without that nobody knows how much is
+    /// missing.
+    fn is_caught_up(&self, now: Tick) -> bool {
+        now < self.replica.assured_until()
+            && self.replica.behind() == 0
+            && self.machine.applied_upto() >= self.replica.chosen_upto()
     }
 
     /// Why there is no link with a peer, for status; empty where nothing is wrong.
