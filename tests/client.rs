@@ -196,6 +196,56 @@ fn a_connection_that_ended_while_idle_is_not_used() {
     assert_eq!(cluster.appends_seen(), [""; 0]);
 }
 
+/// The connections on which appends were seen.
+fn append_connections(cluster: &MockCluster) -> Vec<u64> {
+    let seen = cluster.state().seen.clone();
+    let appends = seen.iter().filter(|seen| matches!(seen.request, Request::Append(_)));
+    appends.map(|seen| seen.conn).collect()
+}
+
+/// An append that was given up keeps its connection while the node lives: its answer, which comes
+/// late, is dropped, and not taken for that of the next append.
+#[test]
+fn a_late_answer_is_dropped_and_its_connection_kept() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    client.create("x").unwrap();
+    cluster.script(|seen, _| match (&seen.request, seen.nth) {
+        (Request::Append(_), 0) => Act::UsualLate,
+        _ => Act::Usual,
+    });
+    client.set_timeout(Duration::from_millis(300));
+    assert_eq!(client.append("x", ["slow"]).unwrap_err().outcome, Outcome::Unknown);
+    client.set_timeout(Duration::from_secs(10));
+    assert_eq!(client.append("x", ["next"]).unwrap().first, Index(1));
+    assert_eq!(client.append("x", ["last"]).unwrap().first, Index(2));
+    let on = append_connections(&cluster);
+    assert!(on.iter().all(|conn| *conn == on[0]), "appends on connections {on:?}");
+}
+
+/// A connection on which a request was given up and that does not even answer a Ping is not used
+/// again: what is sent there would be of unknown outcome.
+#[test]
+fn a_dead_connection_is_not_used_after_a_request_was_given_up() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    client.create("x").unwrap();
+    let mut dead = None;
+    cluster.script(move |seen, _| {
+        if matches!(seen.request, Request::Append(_)) && dead.is_none() {
+            dead = Some(seen.conn);
+        }
+        if dead == Some(seen.conn) { Act::Silence } else { Act::Usual }
+    });
+    client.set_timeout(Duration::from_millis(300));
+    assert_eq!(client.append("x", ["lost"]).unwrap_err().outcome, Outcome::Unknown);
+    client.set_timeout(Duration::from_secs(10));
+    assert_eq!(client.append("x", ["next"]).unwrap().first, Index(0));
+    let on = append_connections(&cluster);
+    assert_eq!(on.len(), 2, "appends on connections {on:?}");
+    assert_ne!(on[0], on[1]);
+}
+
 /// A condition that does not hold is an error of its own, with the actual next index.
 #[test]
 fn a_mismatch_carries_the_next_index() {
@@ -289,8 +339,8 @@ fn failures_name_where_they_ended() {
 
     let mut client = Client::connect(here(cluster.endpoints()[0].clone())).unwrap();
     client.create("x").unwrap();
-    cluster.script(|seen, _| match seen.request {
-        Request::Append(_) => Act::Silence,
+    cluster.script(|seen, _| match (&seen.request, seen.nth) {
+        (Request::Append(_), 0) => Act::Silence,
         _ => Act::Usual,
     });
     let text = client.append("x", ["a"]).unwrap_err().to_string();
