@@ -124,10 +124,10 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
     (
         (any::<u16>(), role, node_or_none(), ballot(), ballot()),
         any::<[u64; 11]>(),
-        any::<bool>(),
+        any::<(bool, bool)>(),
         vec(peer_status(), 0..5),
     )
-        .prop_map(|((shard, role, leader, epoch, promised), n, has_room, peers)| ShardStatus {
+        .prop_map(|((shard, role, leader, epoch, promised), n, flags, peers)| ShardStatus {
             shard: ShardId(shard),
             role,
             leader,
@@ -142,7 +142,8 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
             damaged_slots: n[6],
             segments: n[7],
             disk_bytes: n[8],
-            has_room,
+            has_room: flags.0,
+            caught_up: flags.1,
             syncs: n[9],
             sync_us: n[10],
             peers,
