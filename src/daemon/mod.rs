@@ -20,6 +20,7 @@ pub mod facts;
 pub mod front;
 pub mod greeting;
 pub mod links;
+pub mod live;
 pub mod log_queue;
 pub mod logging;
 pub mod loops;

@@ -5,9 +5,10 @@ use super::clock;
 use super::data_dir::{self, DataDir, OpenShard};
 use super::disk::{Disk, Helper};
 use super::exit::{Exit, Failure};
-use super::facts::{Facts, PROGRAM};
+use super::facts::{Facts, PROGRAM, VERSION};
 use super::front::{self, Front};
 use super::greeting::Port;
+use super::live::Live;
 use super::mail::Post;
 use super::notify::Manager;
 use super::ports::Ports;
@@ -43,8 +44,9 @@ pub fn run(
     // First of all, so that a signal during the replay is not lost.
     let signals = signals().map_err(|error| start_failure("signals", &error))?;
     let manager = Manager::start().map_err(|error| start_failure("a thread", &error))?;
+    let live = Arc::new(Live::new(&config));
     reload::catch()
-        .and_then(|hangups| reload::start(hangups, source, manager.clone()))
+        .and_then(|hangups| reload::start(hangups, source, Arc::clone(&live), manager.clone()))
         .map_err(|error| start_failure("SIGHUP", &error))?;
     raise_descriptors(config.bounds.connections_max);
     log::info!(
@@ -57,7 +59,7 @@ pub fn run(
     );
     warn_of_exposure(&config);
     let DataDir { identity, shards, lock } = data_dir::open(&config, manager.replayed())?;
-    let facts = Arc::new(Facts::new(config, identity));
+    let facts = Arc::new(Facts::new(config, identity, live));
     let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {
@@ -191,7 +193,7 @@ fn shard_options(facts: &Facts, shard: ShardId, seed: u64) -> ShardOptions {
         paxos: paxos_config(config, &facts.identity, seed),
         addresses,
         append: facts.limits.append(),
-        version: PROGRAM.to_string(),
+        version: VERSION.to_string(),
     }
 }
 

@@ -320,6 +320,7 @@ impl ShardLoop {
     /// Tells the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
         let now = clock::now();
+        self.service.shard.set_min_free_bytes(self.facts.live.min_free_bytes());
         let shard = &self.service.shard;
         let own = self.facts.board.shard(self.service.id);
         own.assure(shard.replica().assured_until());
@@ -339,7 +340,7 @@ impl ShardLoop {
         self.service.shard.note_syncs(own.sync_tally());
         let shard = &self.service.shard;
         let numbers = ShardNumbers {
-            status: shard.shard_status(),
+            status: shard.shard_status(now),
             tally: shard.tally(),
             backlog: shard.backlog(),
             want_of_room: shard.want_of_room(),
