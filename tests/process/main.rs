@@ -16,6 +16,7 @@ mod load;
 mod markdown;
 mod pages;
 mod pauses;
+mod protocol;
 mod refusals;
 mod rig;
 mod serving;
