@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+#[path = "docs/drills.rs"]
+mod drills;
 #[path = "docs/logs.rs"]
 mod logs;
 #[path = "docs/markdown.rs"]
@@ -13,6 +15,7 @@ mod metrics;
 #[path = "tidy/source.rs"]
 mod source;
 
+use drills::{drills, leans};
 use logs::{Message, messages};
 use markdown::{Command, broken_links, commands, headings, sh_lines, spans, table};
 use source::{Source, files};
@@ -327,6 +330,36 @@ fn operators_type_what_is_known() {
     assert!(commands > 20, "only {commands} commands of OPERATIONS.md are run");
     let run = read(".ci/run");
     assert!(run.contains("tour.py README.md") && run.contains("tour.py docs/OPERATIONS.md"));
+}
+
+#[test]
+fn drills_stand_alone() {
+    // Whoever pastes one section's commands, in a fresh shell and as root, runs what CI runs: nothing
+    // was set in another section, and nothing is written where a variable is not set.
+    for (path, least) in [("README.md", 1), ("docs/OPERATIONS.md", 9)] {
+        let found = drills(&read(path));
+        assert!(found.len() >= least, "{path} has only {} drills", found.len());
+        let faults: Vec<String> = found
+            .iter()
+            .flat_map(|drill| leans(drill).into_iter().map(|fault| (&drill.heading, fault)))
+            .map(|(heading, fault)| format!("{path}:{fault} (\"{heading}\")"))
+            .collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+    let tour = read(".ci/tour.py");
+    assert!(tour.contains("for heading, drill in drills(document)") && tour.contains("\"-u\""));
+}
+
+#[test]
+fn a_drill_that_leans_on_another_is_found() {
+    let text = "## One\n```console\n$ try=$(mktemp -d)\n$ eval \"$(scripts/cluster.sh env)\"\n\
+                $ paxosctl read orders >\"${try:?}/orders\"\n```\n\
+                ## Two\n```console\n$ paxosctl read orders >\"$try/orders\"\n```\n\
+                ## Three\n```console\n$ a=1; for b in 1 2; do rm -r \"/x/$a/$b\"; done\n```\n";
+    let faults: Vec<Vec<String>> = drills(text).iter().map(leans).collect();
+    assert_eq!(faults[0], [""; 0]);
+    assert_eq!(faults[1].len(), 3, "{faults:?}");
+    assert_eq!(faults[2], ["12: it writes though $a be unset: say ${a:?}"]);
 }
 
 #[test]
