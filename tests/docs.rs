@@ -18,6 +18,7 @@ mod source;
 use drills::{drills, leans};
 use logs::{Message, messages};
 use markdown::{Command, broken_links, commands, headings, sh_lines, spans, table};
+use paxosd::limits;
 use source::{Source, files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -268,6 +269,30 @@ fn exit_codes_are_as_written() {
             .collect();
         assert!(told.len() > 4, "{program} --help tells only {told:?}");
         assert_eq!(written, told, "{program}");
+    }
+}
+
+#[test]
+fn numbers_of_the_protocol_are_the_limits() {
+    // What PROTOCOL.md tells of bounds that no HelloReply carries is what limits.rs has.
+    let text = read("docs/PROTOCOL.md");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mib = |bytes: usize| bytes >> 20;
+    let told = [
+        format!("its body has at most {} bytes", limits::FRAME_BYTES_BEFORE_HELLO),
+        format!("no whole Hello arrives within {} seconds", limits::HANDSHAKE_MS / 1000),
+        format!("The youngest {} MiB of a shard's slots", mib(limits::CACHE_BYTES_MAX)),
+        format!("and {} MiB at most", mib(limits::VALUE_BYTES_MAX) + 1),
+        format!("takes less than {} KiB of what waits", limits::UNREAD_BYTES_MIN >> 10),
+        format!(
+            "in {} seconds, and, while more than {} MiB",
+            limits::UNREAD_MS / 1000,
+            mib(limits::SHARD_OUTPUT_BYTES_TIGHT)
+        ),
+        format!("at most {} even where `limit` is higher", limits::LIST_NAMES_MAX),
+    ];
+    for words in told {
+        assert!(text.contains(&words), "docs/PROTOCOL.md does not say: {words}");
     }
 }
 

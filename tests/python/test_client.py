@@ -641,20 +641,6 @@ class Live(Refusals):
         read = link.call("Read", wait_ms=0, **values)
         self.assertEqual((read.entries, link.replies), ([b"wake"], {}))
 
-    def test_reads_with_much_set_aside_hold_up_the_connection(self):
-        """Section 7: four reads of all bytes are under way at once, not more; smaller ones are."""
-        log = self.client.append(self.name, [bytes(1 << 20)] * 4, create=True).id
-        link = self.connection(self.name)
-        values = {"log": log, "from_": 0, "max_entries": 0, "wait_ms": 0, "consistency": LOCAL}
-        for max_bytes in (0, 1000):
-            sent = [link.send("Read", max_bytes=max_bytes, **values) for _ in range(8)]
-            ping = link.send("Ping")
-            link.receive(ping, 30)
-            before = sum(each in link.replies for each in sent)
-            self.assertGreaterEqual(before, 5 if max_bytes == 0 else 0)
-            for each in sent:
-                link.receive(each, 30)
-
     def test_a_node_says_whether_it_is_caught_up(self):
         until = time.monotonic() + 10
         for shard in range(self.client.shards):
