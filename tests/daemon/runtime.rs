@@ -3,6 +3,7 @@
 
 use crate::config::Site;
 use crate::injected::Injected;
+use crate::poll;
 use crate::rig::{Daemon, PATIENCE, Raw, append, said};
 use crate::service::Service;
 use paxosd::wire::client::Reply;
@@ -12,7 +13,7 @@ use signal_hook::consts::SIGTERM;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Connections that come and go, each of which gets a line: more than a pipe and the queue before it
 /// hold.
@@ -110,11 +111,9 @@ fn r11_sighup_takes_over_min_free_bytes() {
 
     let log = hang_up(&service, &text);
     assert!(log.contains("min_free_bytes was 1125899906842624 and is 0 now"), "{log}");
-    let until = Instant::now() + PATIENCE;
-    while !matches!(raw.ask(100, &mebibyte), Reply::Appended(_)) {
-        assert!(Instant::now() < until, "appends are still refused: {}", service.log());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    poll::until("appends are taken again", || {
+        matches!(raw.ask(100, &mebibyte), Reply::Appended(_)).then_some(())
+    });
     service.signal(Signal::TERM);
     assert_eq!(service.ended(), Some(0));
 }

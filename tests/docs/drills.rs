@@ -55,16 +55,32 @@ fn used(command: &str) -> Vec<(String, bool)> {
     found
 }
 
+/// Variables that a command walks through, each of them set in its turn.
+fn walked(command: &str) -> Vec<String> {
+    let words = command.split_whitespace();
+    let pairs = words.clone().zip(words.skip(1)).filter(|(word, _)| *word == "for");
+    pairs.map(|(_, name)| name.to_string()).collect()
+}
+
 /// Variables that a command sets.
 fn set(command: &str) -> Vec<String> {
     let words = command.split(|c: char| c.is_whitespace() || c == ';');
     let is_name = |name: &&str| {
         !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
     };
-    let assigned = words.clone().filter_map(|word| word.split_once('=').map(|(name, _)| name));
-    let walked = words.clone().zip(words.skip(1)).filter(|(word, _)| *word == "for");
-    let walked = walked.map(|(_, name)| name);
-    assigned.filter(is_name).chain(walked).map(str::to_string).collect()
+    let assigned = words.filter_map(|word| word.split_once('=').map(|(name, _)| name));
+    let assigned = assigned.filter(is_name).map(str::to_string);
+    assigned.chain(walked(command)).collect()
+}
+
+/// What of a command names files that it writes or removes.
+fn targets(command: &str) -> String {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    if words.iter().any(|word| ["rm", "cp", "mv", "sed"].contains(word)) {
+        return command.to_string();
+    }
+    let into = words.iter().filter(|word| word.contains('>'));
+    into.copied().collect::<Vec<_>>().join(" ")
 }
 
 /// What keeps a drill from standing alone, each with its line.
@@ -87,13 +103,9 @@ pub fn leans(drill: &Drill) -> Vec<String> {
         if asks && !offline.contains(&true) && !known.contains("PAXOSCTL_ENDPOINTS") {
             faults.push(format!("{line}: paxosctl knows no cluster in this section"));
         }
-        let writes = [">", "rm ", "cp ", "mv ", "sed -i"].map(|word| command.contains(word));
-        let own = |name: &String| name.starts_with(char::is_lowercase);
-        let guarded: BTreeSet<&String> =
-            uses.iter().filter(|(_, guarded)| *guarded).map(|(name, _)| name).collect();
-        let walked = set(command);
-        for name in uses.iter().map(|(name, _)| name).filter(|name| own(name)) {
-            if writes.contains(&true) && !guarded.contains(name) && !walked.contains(name) {
+        let (own, walked) = (|name: &str| name.starts_with(char::is_lowercase), walked(command));
+        for (name, guarded) in used(&targets(command)) {
+            if own(&name) && !guarded && !walked.contains(&name) {
                 faults
                     .push(format!("{line}: it writes though ${name} be unset: say ${{{name}:?}}"));
             }

@@ -87,11 +87,7 @@ pub fn vectors() -> Vec<Refused> {
                 bytes[16] = 0;
             }),
         ),
-        refused(
-            "create-by-id",
-            "An Append by log id with the option to create the log.",
-            by_id_created(),
-        ),
+        refused("create-by-id", "An Append by log id, with bit 0 set.", by_id_created()),
         refused(
             "unknown-kind",
             "A request of kind 0x0777.",
