@@ -95,15 +95,33 @@ impl Client {
         shard: ShardId,
         prefix: &str,
     ) -> Result<Vec<LogStat>, ClientError> {
+        self.list_pages(shard, prefix, Consistency::Linearizable)
+    }
+
+    /// As [`Client::list`], from what one node has applied: it may be old, and needs no leader.
+    ///
+    /// # Errors
+    /// [`ClientError`] of the first shard of which no node answers.
+    pub fn list_local(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
+        let mut logs = Vec::new();
+        for shard in 0..self.shards() {
+            logs.extend(self.list_pages(ShardId(shard), prefix, Consistency::Local)?);
+        }
+        logs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(logs)
+    }
+
+    fn list_pages(
+        &mut self,
+        shard: ShardId,
+        prefix: &str,
+        consistency: Consistency,
+    ) -> Result<Vec<LogStat>, ClientError> {
         let (mut logs, mut after) = (Vec::new(), String::new());
         loop {
-            let request = Request::List(List {
-                prefix: prefix.to_string(),
-                after,
-                limit: 0,
-                consistency: Consistency::Linearizable,
-            });
-            let answer = self.ask_leader(shard, &request)?;
+            let request =
+                Request::List(List { prefix: prefix.to_string(), after, limit: 0, consistency });
+            let answer = self.ask(shard, consistency, &request)?;
             let page = expect_reply!(answer, Reply::Listed(page) => page);
             after = page.logs.last().map(|log| log.name.to_string()).unwrap_or_default();
             logs.extend(page.logs);
@@ -136,6 +154,17 @@ impl Client {
         let (log, shard) = self.place("stat log", log)?;
         let request = Request::Stat(Stat { log, consistency: Consistency::Linearizable });
         let answer = self.ask_leader(shard, &request)?;
+        Ok(expect_reply!(answer, Reply::Stated(stat) => stat))
+    }
+
+    /// As [`Client::stat`], from what one node has applied: it may be old, and needs no leader.
+    ///
+    /// # Errors
+    /// [`ClientError`] with the code `UnknownLog` when that node knows of none.
+    pub fn stat_local(&mut self, log: &(impl ToLog + ?Sized)) -> Result<LogStat, ClientError> {
+        let (log, shard) = self.place("stat log", log)?;
+        let request = Request::Stat(Stat { log, consistency: Consistency::Local });
+        let answer = self.ask(shard, Consistency::Local, &request)?;
         Ok(expect_reply!(answer, Reply::Stated(stat) => stat))
     }
 
@@ -253,6 +282,20 @@ impl Client {
             .entries
             .validate(&self.limits.append())
             .map_err(|error| ClientError::invalid(Operation::of(request), error))
+    }
+
+    /// Asks whoever answers with so much consistency.
+    fn ask(
+        &mut self,
+        shard: ShardId,
+        consistency: Consistency,
+        request: &Request,
+    ) -> Result<Answer, ClientError> {
+        let target = match consistency {
+            Consistency::Linearizable => Target::Leader,
+            Consistency::Local => Target::Any,
+        };
+        self.run(&Errand { shard, target, request, wait: Duration::ZERO })
     }
 
     fn ask_leader(&mut self, shard: ShardId, request: &Request) -> Result<Answer, ClientError> {

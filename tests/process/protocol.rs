@@ -73,6 +73,10 @@ fn a_node_that_says_so_is_caught_up() {
         status(&cluster, late).filter(|status| !status.caught_up)
     });
     assert_eq!(read(&cluster, late), Index(200));
+    let mut alone = cluster.client_of(late);
+    let logs = alone.list_local("").unwrap();
+    assert_eq!(logs.iter().map(|log| log.name.as_str()).collect::<Vec<_>>(), ["orders"]);
+    assert_eq!(alone.stat_local("orders").unwrap().next_index, Index(200));
     for node in others {
         cluster.node_mut(node).start();
     }
