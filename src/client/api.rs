@@ -79,8 +79,10 @@ impl Client {
     /// [`ClientError`] of the first shard that does not answer.
     pub fn list(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
         let mut logs = Vec::new();
-        for shard in 0..self.shards() {
-            logs.extend(self.list_shard(ShardId(shard), prefix)?);
+        for shard in (0..self.shards()).map(ShardId) {
+            let listed =
+                self.briefly((shard, Target::Leader), |client| client.list_shard(shard, prefix))?;
+            logs.extend(listed);
         }
         logs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(logs)
@@ -104,8 +106,9 @@ impl Client {
     /// [`ClientError`] of the first shard of which no node answers.
     pub fn list_local(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
         let mut logs = Vec::new();
-        for shard in 0..self.shards() {
-            logs.extend(self.list_pages(ShardId(shard), prefix, Consistency::Local)?);
+        for shard in (0..self.shards()).map(ShardId) {
+            let pages = |client: &mut Client| client.list_pages(shard, prefix, Consistency::Local);
+            logs.extend(self.briefly((shard, Target::Any), pages)?);
         }
         logs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(logs)
@@ -143,7 +146,8 @@ impl Client {
             limit: 1,
             consistency: Consistency::Linearizable,
         });
-        self.ask_leader(shard, &request).map(|_| ())
+        self.briefly((shard, Target::Leader), |client| client.ask_leader(shard, &request))
+            .map(|_| ())
     }
 
     /// One log's id, next index, bytes and time of creation.
@@ -296,6 +300,21 @@ impl Client {
             Consistency::Local => Target::Any,
         };
         self.run(&Errand { shard, target, request, wait: Duration::ZERO })
+    }
+
+    /// Asks a shard, and keeps no connection to it that was not there before: whoever goes over all
+    /// shards would else hold as many connections, perhaps all of them on one node.
+    fn briefly<T>(
+        &mut self,
+        (shard, target): (ShardId, Target),
+        ask: impl FnOnce(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let stood = self.open_link(shard, target).is_some();
+        let answer = ask(self);
+        if !stood {
+            self.drop_link(shard, target);
+        }
+        answer
     }
 
     fn ask_leader(&mut self, shard: ShardId, request: &Request) -> Result<Answer, ClientError> {

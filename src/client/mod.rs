@@ -16,6 +16,7 @@ mod api;
 mod core;
 mod deadline;
 mod error;
+mod foreign;
 mod link;
 mod options;
 mod pipeline;
@@ -27,6 +28,7 @@ mod settle;
 mod status;
 mod tries;
 mod verdict;
+mod waiting;
 mod window;
 #[cfg(test)]
 mod window_tests;
@@ -41,6 +43,7 @@ pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
+pub use self::waiting::{OnWait, Waiting};
 pub use crate::wire::client::{
     Appended, ClusterMap, Consistency, LogRef, LogStat, Member, PeerStatus, ReadDone, Role,
     ShardLeader, ShardStatus,

@@ -11,6 +11,7 @@ use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
 use crate::limits;
 use crate::sim::command::{SimulateArgs, simulate};
+use crate::types::Count;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -174,12 +175,12 @@ fn variables() -> impl Iterator<Item = (OsString, OsString)> {
 fn check_config(file: &ConfigFile) -> Result<(), Failure> {
     let config = load(file)?;
     say(&format!(
-        "{}: good: node {} of cluster {}, {} members, {} shards",
+        "{}: good: node {} of cluster {}, {}, {}",
         file.config.display(),
         config.node,
         config.cluster,
-        config.members.len(),
-        config.shards
+        Count(config.members.len() as u64, "member"),
+        Count(u64::from(config.shards), "shard")
     ))?;
     if !(config.listen.is_loopback() && config.listen_peer.is_loopback()) {
         logging::complain(
@@ -207,11 +208,11 @@ fn init(file: &ConfigFile) -> Result<(), Failure> {
     logging::start(config.log_level);
     let identity = data_dir::initialise(&config)?;
     let text = format!(
-        "{}: prepared for node {} of cluster {}, {} shards, incarnation {:016x}",
+        "{}: prepared for node {} of cluster {}, {}, incarnation {:016x}",
         config.data_dir.display(),
         identity.node,
         identity.cluster,
-        identity.shards,
+        Count(u64::from(identity.shards), "shard"),
         identity.incarnation.0
     );
     say(&text).map_err(|failure| Failure::new(failure.exit, format!("{failure}\n{text}")))

@@ -16,7 +16,7 @@ use super::sockets;
 use crate::limits::{
     ACCEPTS_PER_TURN, GREETINGS_MAX, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS,
 };
-use crate::types::{ShardId, Tick};
+use crate::types::{Count, ShardId, Tick};
 use crossbeam::channel::Receiver;
 use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token};
@@ -176,7 +176,8 @@ impl Front {
                 return Ok(());
             }
             if self.stop_by.is_some_and(|by| by <= now) {
-                log::warn!("{} shards have not handed over in time; stopping anyway", self.running);
+                let left = Count(self.running as u64, "shard");
+                log::warn!("stopping anyway: {left} did not hand over in time");
                 return Ok(());
             }
             self.accept(now);

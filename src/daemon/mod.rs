@@ -31,6 +31,7 @@ pub mod notify;
 mod peering;
 pub mod pin;
 
+mod port_owner;
 pub mod ports;
 mod rare;
 pub mod reload;

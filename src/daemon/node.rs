@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::journal::Identity;
 use crate::paxos;
 use crate::shard::{Shard, ShardOptions};
-use crate::types::ShardId;
+use crate::types::{Count, ShardId};
 use crossbeam::channel::{Sender, bounded};
 use mio::Poll;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -50,11 +50,11 @@ pub fn run(
         .map_err(|error| start_failure("SIGHUP", &error))?;
     raise_descriptors(config.bounds.connections_max);
     log::info!(
-        "{PROGRAM}: node {} of cluster {}, {} members, {} shards, data in {}",
+        "{PROGRAM}: node {} of cluster {}, {}, {}, data in {}",
         config.node,
         config.cluster,
-        config.members.len(),
-        config.shards,
+        Count(config.members.len() as u64, "member"),
+        Count(u64::from(config.shards), "shard"),
         config.data_dir.display()
     );
     warn_of_exposure(&config);

@@ -197,7 +197,8 @@ impl ShardLoop {
                 let text = format!(
                     "node {own} knows node {node} by incarnation {:016x}, this one is {:016x}: \
                      its data directory was wiped or replaced, and with it what it promised; \
-                     restore the directory, or replace the node under a new id",
+                     give it back its own directory, or leave the node \
+                     stopped",
                     known.0, incarnation.0
                 );
                 Err(PeerRefusal::new(PeerRefusalCode::Incarnation, text))

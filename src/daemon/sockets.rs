@@ -1,6 +1,7 @@
 //! Sockets as the daemon wants them, and the process's right to have many.
 
 use super::exit::{Exit, Failure};
+use super::port_owner;
 use super::resolve::resolve;
 use crate::config::Address;
 use mio::net::{TcpListener, TcpStream};
@@ -89,9 +90,11 @@ fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
         io::ErrorKind::AddrInUse => Exit::Temporary,
         _ => Exit::Config,
     };
+    let taken = at.filter(|_| exit == Exit::Temporary).and_then(port_owner::owner);
+    let taken = taken.map(|owner| format!("; {owner} listens there")).unwrap_or_default();
     let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-    Failure::new(exit, format!("cannot listen at {named}{at}: {error}"))
+    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{taken}"))
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Socket> {

@@ -108,7 +108,7 @@ pub enum IdentityError {
     },
     /// The cluster has another number of shards than the configuration says.
     #[error(
-        "the data directory {path} is of a cluster with {found} shards, the configuration says \
+        "the data directory {path} is of a cluster with shards = {found}, the configuration says \
          {expected}; the number never changes: set shards = {found}"
     )]
     Shards {

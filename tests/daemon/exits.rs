@@ -262,6 +262,8 @@ fn a_taken_port_exits_75() {
     let output = run(&["dev", "--dir", data.to_str().unwrap(), "--listen", &address], &[]);
     assert_eq!(output.status.code(), Some(75), "{output:?}");
     assert!(said(&output).contains(&address), "{}", said(&output));
+    let owner = format!("; process {} (", std::process::id());
+    assert!(said(&output).contains(&owner), "no {owner:?} in {}", said(&output));
     assert!(!data.exists());
 }
 
