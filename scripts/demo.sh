@@ -74,7 +74,7 @@ tell 'A log, and three entries. Each append prints the index of its entry, once 
 have the entry on disk:'
 run 'paxosctl create orders'
 run "paxosctl append orders 'three apples'"
-run "printf 'a pear\\na plum\\n' | paxosctl append orders --lines"
+run "printf 'a pear\na plum\n' | paxosctl append orders --lines"
 run 'paxosctl read orders'
 run 'paxosctl read orders --from 1 --count 1 -o jsonl'
 

@@ -94,7 +94,7 @@ mod tests {
             (r#"{"data":"a","data":"b"}"#, "duplicate field"),
             (r#"{"data":"a"} {"data":"b"}"#, "trailing characters"),
             (r#"{"data":"cut sho"#, "EOF"),
-            (r#"{"data":"\ud800"}"#, "surrogate"),
+            (r#"{"data":"\ud800"}"#, "hex escape"),
             (r#"{"data":"/w=","base64":true}"#, "no base64"),
         ] {
             let told = from_line(line.as_bytes()).expect_err(line);

@@ -12,12 +12,12 @@ struct Said {
 
 /// Words that follow a program's name in a sentence, where no command is meant.
 const PROSE: &[&str] = &[
-    "at", "cluster", "command", "daemon", "data", "does", "identity", "is", "manual", "prepared",
-    "runs", "takes", "would",
+    "a", "and", "are", "at", "cluster", "command", "daemon", "data", "does", "from", "identity",
+    "is", "manual", "needs", "on", "prepared", "runs", "takes", "would",
 ];
 
 /// Flags of other programs that are advised.
-const FOREIGN_FLAGS: &[&str] = &["--release", "--bench", "--version", "--help"];
+const FOREIGN_FLAGS: &[&str] = &["--release", "--bench", "--version", "--help", "--target"];
 
 /// Acts that need a command of ours, and how texts advise them: until the command is there, no text
 /// may. Whoever adds the command finds its words here.
@@ -72,6 +72,12 @@ impl World {
 
     fn has_command(&self, name: &str) -> bool {
         self.surfaces.values().any(|commands| commands.contains_key(name))
+    }
+
+    /// True for a heading as it stands there, or without what is in parentheses at its end.
+    fn has_heading(&self, heading: &str) -> bool {
+        let short = |whole: &String| whole.split(" (").next() == Some(heading);
+        self.headings.contains(heading) || self.headings.iter().any(short)
     }
 
     /// What a text advises that is not there.
@@ -137,7 +143,7 @@ impl World {
                 // `see docs/OPERATIONS.md, "Backup"`.
                 let behind = &text[at + path.len()..];
                 let heading = behind.strip_prefix(", \"").and_then(|rest| rest.split('"').next());
-                if let Some(heading) = heading.filter(|at| !self.headings.contains(*at)) {
+                if let Some(heading) = heading.filter(|at| !self.has_heading(at)) {
                     faults.push(format!("{path} has no heading \"{heading}\""));
                 }
             }
@@ -152,7 +158,7 @@ impl World {
         let keys = pairs.filter_map(|pair| {
             let is_letter = |c: char| c.is_ascii_lowercase() || c == '_';
             let key = pair[1].trim_matches(|c: char| !is_letter(c));
-            (key.contains('_') && key.chars().all(is_letter)).then_some(key)
+            (key.trim_matches('_').contains('_') && key.chars().all(is_letter)).then_some(key)
         });
         let unknown = keys.filter(|key| !self.keys.contains(*key));
         unknown.map(|key| format!("{key} is no key of the configuration")).collect()
