@@ -10,6 +10,7 @@ mod cache;
 mod chains;
 mod conns;
 mod core;
+mod doubt;
 mod mending;
 mod outbox;
 mod reads;
