@@ -72,6 +72,8 @@ pub enum ConfigError {
         file: String,
         /// The system's reason.
         reason: String,
+        /// The system was only short of something: the same file may be read later.
+        may_pass: bool,
     },
     /// Rules are broken.
     #[error(transparent)]

@@ -3,11 +3,13 @@
 use super::bell::Bell;
 use super::clock;
 use super::data_dir::{self, DataDir, OpenShard};
+use super::descriptors::Descriptors;
 use super::disk::{Disk, Helper};
 use super::exit::{Exit, Failure};
 use super::facts::{Facts, PROGRAM, VERSION};
 use super::front::{self, Front};
 use super::greeting::Port;
+use super::inherited;
 use super::live::Live;
 use super::mail::Post;
 use super::notify::Manager;
@@ -17,7 +19,7 @@ use super::replica_config::paxos_config;
 use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
-use super::sockets::{Bound, raise_descriptors};
+use super::sockets::Bound;
 use crate::config::Config;
 use crate::shard::{Shard, ShardOptions};
 use crate::types::{Count, ShardId};
@@ -47,7 +49,8 @@ pub fn run(
     reload::catch()
         .and_then(|hangups| reload::start(hangups, source, Arc::clone(&live), manager.clone()))
         .map_err(|error| start_failure("SIGHUP", &error))?;
-    raise_descriptors(config.bounds.connections_max);
+    let descriptors = Descriptors::of_process(&config)?;
+    inherited::check_file_size(config.bounds.segment_bytes)?;
     log::info!(
         "{PROGRAM}: node {} of cluster {}, {}, {}, data in {}",
         config.node,
@@ -56,9 +59,11 @@ pub fn run(
         Count(u64::from(config.shards), "shard"),
         config.data_dir.display()
     );
+    descriptors.warn(config.bounds.connections_max);
     warn_of_exposure(&config);
-    let DataDir { identity, shards, lock } = data_dir::open(&config, manager.replayed())?;
-    let facts = Arc::new(Facts::new(config, identity, live));
+    let DataDir { identity, shards, lock } =
+        data_dir::open(&config, descriptors.read_files, manager.replayed())?;
+    let facts = Arc::new(Facts::new(config, identity, descriptors, live));
     let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {

@@ -8,6 +8,7 @@ mod ids;
 mod life;
 mod race;
 mod record;
+mod trouble;
 mod value;
 
 pub use ballot::Ballot;
@@ -20,4 +21,5 @@ pub use ids::{
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
 pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
+pub use trouble::Trouble;
 pub use value::Value;

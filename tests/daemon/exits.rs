@@ -99,9 +99,9 @@ fn r27_run_refuses_what_is_not_its_own() {
     waits("does not exist");
     assert!(!site.data().exists());
     fs::create_dir(site.data()).unwrap();
-    waits("is empty");
+    waits("holds nothing");
     fs::create_dir(site.data().join("lost+found")).unwrap();
-    waits("is empty");
+    waits("holds nothing");
     fs::write(site.data().join("letter"), "dear").unwrap();
     refused(&site, &[], "no identity");
     fs::remove_file(site.data().join("letter")).unwrap();
