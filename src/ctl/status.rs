@@ -329,6 +329,7 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "segments": state.segments,
         "disk_bytes": state.disk_bytes,
         "has_room": state.has_room,
+        "caught_up": state.caught_up,
         "syncs": state.syncs,
         "sync_us": state.sync_us,
         "formed": state.formed,

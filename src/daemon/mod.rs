@@ -29,6 +29,7 @@ pub mod initialise;
 pub mod links;
 #[cfg(test)]
 mod links_tests;
+pub mod live;
 pub mod log_queue;
 pub mod logging;
 pub mod loops;

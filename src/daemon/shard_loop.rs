@@ -325,6 +325,7 @@ impl ShardLoop {
     /// Tells the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
         let now = clock::now();
+        self.service.shard.set_min_free_bytes(self.facts.live.min_free_bytes());
         let shard = &self.service.shard;
         let own = self.facts.board.shard(self.service.id);
         own.assure(shard.replica().assured_until());

@@ -325,6 +325,11 @@ impl Journal {
 
     // Segments.
 
+    /// Free space that is left alone when a segment is prepared from now on.
+    pub fn set_min_free_bytes(&mut self, bytes: u64) {
+        self.options.min_free_bytes = bytes;
+    }
+
     fn last_segment(&self) -> SegmentId {
         let in_use = match &self.tail {
             Tail::Open(writing) => writing.segment,

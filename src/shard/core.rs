@@ -364,6 +364,9 @@ impl Shard {
         if self.conns.end(conn) {
             let header = self.header();
             out.push(Output::Client { conn, correlation: id, header, reply });
+            for behind in self.conns.answered(conn, id) {
+                self.refuse_prior(conn, behind, out);
+            }
         }
     }
 
@@ -449,6 +452,12 @@ impl Shard {
     /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
     pub fn set_cache_bytes(&mut self, bytes_max: usize) {
         self.cache_bytes_max = bytes_max;
+    }
+
+    /// Free space that the journal leaves alone from now on; looked at when it next wants a segment,
+    /// and within a second where it waits for space.
+    pub fn set_min_free_bytes(&mut self, bytes: u64) {
+        self.journal.set_min_free_bytes(bytes);
     }
 
     /// What other shards of this node know of their leaders, for the cluster map.

@@ -7,6 +7,7 @@
 
 mod apply;
 mod cache;
+mod chains;
 mod conns;
 mod core;
 mod doubt;

@@ -56,6 +56,7 @@ impl Shard {
             segments: self.journal.segments(),
             disk_bytes: self.journal.disk_bytes(),
             has_room: self.journal.has_room(),
+            caught_up: self.is_caught_up(now),
             syncs: self.syncs.count,
             sync_us: self.syncs.took_us,
             formed: replica.is_formed(),
@@ -73,6 +74,15 @@ impl Shard {
     #[must_use]
     pub fn unformed(&self) -> Option<String> {
         (!self.replica.is_formed()).then(|| unformed(&self.replica.unmet()))
+    }
+
+    /// Whether everything that anybody is known to hold as chosen is applied here, and the leader,
+    /// or leading a quorum, was heard within the last lease. Without that nobody knows how much is
+    /// missing.
+    fn is_caught_up(&self, now: Tick) -> bool {
+        now < self.replica.assured_until()
+            && self.replica.behind() == 0
+            && self.machine.applied_upto() >= self.replica.chosen_upto()
     }
 
     /// Why there is no link with a peer, for status; empty where nothing is wrong.

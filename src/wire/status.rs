@@ -63,6 +63,9 @@ pub struct ShardStatus {
     pub disk_bytes: u64,
     /// False while appends are refused for want of disk space.
     pub has_room: bool,
+    /// Everything that the node knows to be chosen is applied, and it is in touch with its leader,
+    /// or leading with a quorum, within the last lease.
+    pub caught_up: bool,
     /// Batches written to the write-ahead log and synced since the process started.
     pub syncs: u64,
     /// How long these took together, in microseconds.

@@ -39,6 +39,7 @@ fn put_shard(body: &mut Vec<u8>, shard: &ShardStatus) {
     body.put_u64(shard.segments);
     body.put_u64(shard.disk_bytes);
     body.put_bool(shard.has_room);
+    body.put_bool(shard.caught_up);
     body.put_u64(shard.syncs);
     body.put_u64(shard.sync_us);
     body.put_bool(shard.formed);
@@ -85,6 +86,7 @@ fn shard(body: &mut Reader<'_>) -> Result<ShardStatus, DecodeError> {
         segments: body.u64("segments")?,
         disk_bytes: body.u64("disk_bytes")?,
         has_room: body.bool("has_room")?,
+        caught_up: body.bool("caught_up")?,
         syncs: body.u64("syncs")?,
         sync_us: body.u64("sync_us")?,
         formed: body.bool("formed")?,

@@ -20,6 +20,7 @@ mod names;
 mod pages;
 mod partitions;
 mod pauses;
+mod protocol;
 mod refusals;
 mod rig;
 mod serving;

@@ -17,8 +17,12 @@ pub struct Node {
     pub now: Tick,
     /// While true, jobs gather in `held`.
     pub hold: bool,
+    /// While true, reads of the journal gather there, and all else is done at once.
+    pub hold_reads: bool,
     held: Vec<Job>,
     replies: BTreeMap<(u64, u64), Reply>,
+    /// Correlations in the order in which they were answered.
+    pub answered: Vec<u64>,
     pub fatal: Option<(u8, String)>,
     next: u64,
 }
@@ -56,6 +60,15 @@ impl Node {
 
     /// A node over what the disk holds, given time to lead.
     pub fn open(storage: MemStorage) -> Node {
+        Node::open_with(storage, false)
+    }
+
+    /// Likewise, but reads of the journal are held back from the start.
+    pub fn open_without_reads(storage: MemStorage) -> Node {
+        Node::open_with(storage, true)
+    }
+
+    fn open_with(storage: MemStorage, hold_reads: bool) -> Node {
         let (journal, recovered) =
             recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
@@ -65,8 +78,10 @@ impl Node {
             storage,
             now,
             hold: false,
+            hold_reads,
             held: Vec::new(),
             replies: BTreeMap::new(),
+            answered: Vec::new(),
             fatal: None,
             next: 1,
         };
@@ -95,10 +110,12 @@ impl Node {
         for output in out {
             match output {
                 Output::Client { conn, correlation, reply, .. } => {
+                    self.answered.push(correlation);
                     let old = self.replies.insert((conn.0, correlation), reply);
                     assert!(old.is_none(), "answered twice: {conn} {correlation}");
                 }
                 Output::Job(job) if self.hold => self.held.push(job),
+                Output::Job(job @ Job::Read(_)) if self.hold_reads => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
                 Output::Fatal { exit, text } => self.fatal = Some((exit, text)),
@@ -116,7 +133,7 @@ impl Node {
 
     /// Runs what was held back.
     pub fn release(&mut self) {
-        self.hold = false;
+        (self.hold, self.hold_reads) = (false, false);
         while !self.held.is_empty() {
             let job = self.held.remove(0);
             self.execute(job);

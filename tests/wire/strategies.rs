@@ -126,11 +126,11 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
     (
         (any::<u16>(), role, node_or_none(), ballot(), ballot()),
         any::<[u64; 11]>(),
-        any::<bool>(),
+        any::<(bool, bool)>(),
         (any::<bool>(), vec(any::<u16>().prop_map(NodeId), 0..5)),
         vec(peer_status(), 0..5),
     )
-        .prop_map(|((shard, role, leader, epoch, promised), n, has_room, met, peers)| {
+        .prop_map(|((shard, role, leader, epoch, promised), n, flags, met, peers)| {
             ShardStatus {
                 shard: ShardId(shard),
                 role,
@@ -146,7 +146,8 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
                 damaged_slots: n[6],
                 segments: n[7],
                 disk_bytes: n[8],
-                has_room,
+                has_room: flags.0,
+                caught_up: flags.1,
                 syncs: n[9],
                 sync_us: n[10],
                 formed: met.0,

@@ -122,11 +122,27 @@ pub enum Command {
         /// Only names that begin like this
         #[arg(default_value = "")]
         prefix: String,
+        /// What the answer may miss
+        #[arg(
+            long,
+            env = "PAXOSCTL_CONSISTENCY",
+            value_name = "LEVEL",
+            default_value = "linearizable"
+        )]
+        consistency: Consistency,
     },
     /// Show a log's shard, id, next index, bytes and time of creation
     Stat {
         /// The log's name
         name: String,
+        /// What the answer may miss
+        #[arg(
+            long,
+            env = "PAXOSCTL_CONSISTENCY",
+            value_name = "LEVEL",
+            default_value = "linearizable"
+        )]
+        consistency: Consistency,
     },
     /// Append DATA, or standard input whole, or each of its lines; print the index
     Append(Append),

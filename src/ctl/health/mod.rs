@@ -279,6 +279,7 @@ pub(super) mod tests {
                     segments: 1,
                     disk_bytes: 64 << 20,
                     has_room: true,
+                    caught_up: true,
                     syncs: 100,
                     sync_us: 25_000,
                     formed: true,

@@ -2,7 +2,7 @@
 
 use super::http::{Answer, Status};
 use crate::daemon::board::ShardNumbers;
-use crate::daemon::facts::{Facts, PROGRAM};
+use crate::daemon::facts::{Facts, VERSION};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
 use crate::daemon::unformed;
@@ -126,7 +126,7 @@ fn status(moment: &Moment<'_>) -> Value {
         "node": config.node.0,
         "cluster": config.cluster.to_string(),
         "incarnation": format!("{:016x}", facts.identity.incarnation.0),
-        "version": PROGRAM,
+        "version": VERSION,
         "uptime_ms": now.since(facts.board.started) / 1000,
         "live": moment.live,
         "ready": moment.ready,
@@ -174,6 +174,7 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         "segments": status.segments,
         "journal_bytes": status.disk_bytes,
         "has_room": status.has_room,
+        "caught_up": status.caught_up && leader_heard,
         "syncs": status.syncs,
         "sync_us": status.sync_us,
         "slots_in_flight": numbers.backlog.slots_in_flight,

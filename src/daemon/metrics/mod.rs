@@ -8,7 +8,7 @@ pub mod requests;
 mod table;
 
 use super::board::{PortCounters, ShardBoard, ShardNumbers};
-use super::facts::{Facts, PROGRAM};
+use super::facts::{Facts, VERSION};
 use super::loops::Loop;
 use crate::types::{ShardId, Tick};
 use crate::wire::status::Role;
@@ -68,8 +68,7 @@ impl Moment<'_> {
     fn node(&self, page: &mut Page) {
         let config = &self.facts.config;
         page.family(&table::INFO);
-        let version = PROGRAM.trim_start_matches("paxosd ");
-        let labels = [("version", &version as _), ("cluster", &config.cluster as _)];
+        let labels = [("version", &VERSION as _), ("cluster", &config.cluster as _)];
         page.sample(&table::INFO, "", &[labels[0], labels[1], ("node", &config.node)], 1);
         for (metric, value) in table::NODE {
             page.family(metric);

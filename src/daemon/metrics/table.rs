@@ -96,7 +96,7 @@ pub const NODE: &[OfNode] = &[
             "paxosd_disk_min_free_bytes",
             "Free space below which no segment is prepared: min_free_bytes.",
         ),
-        |m| m.facts.config.bounds.min_free_bytes as f64,
+        |m| m.facts.live.min_free_bytes() as f64,
     ),
     (Metric::gauge("process_resident_memory_bytes", "Memory that the process holds."), |m| {
         m.process.resident_bytes as f64
