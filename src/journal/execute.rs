@@ -10,7 +10,7 @@ use super::storage::{Storage, StorageError, StorageOp};
 use crate::types::{RecordKind, Value};
 use std::io;
 
-/// Runs a job. The syncer thread, the helper thread and the simulator all run this very function.
+/// Runs a job. The syncer thread, the helper threads and the simulator all run this very function.
 ///
 /// # Errors
 /// Fatal ones only (R01): the caller ends the process with exit 74. A value that cannot be read

@@ -22,6 +22,7 @@ mod journal;
 mod lock;
 mod mem_storage;
 mod opening;
+mod planning;
 mod records;
 mod recovered;
 mod recovery;
