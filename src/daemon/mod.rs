@@ -2,8 +2,8 @@
 //! be tested without a socket does not live here.
 //!
 //! Threads of a node: the main thread (listeners, greetings, signals), one for each shard
-//! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one more where names are
-//! resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
+//! ([`shard_loop`]), one syncer for each shard, some that read from disk and one that prepares
+//! segments ([`disk`]); one more where names are resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
 //! one that waits for SIGHUP ([`reload`]), and one that talks to a service manager where there is
 //! one ([`notify`]).
 
@@ -27,6 +27,7 @@ pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod notify;
+pub mod outgoing;
 mod peering;
 pub mod pin;
 
@@ -41,3 +42,4 @@ pub mod sockets;
 pub mod table;
 mod traffic;
 mod unread;
+pub mod writing;

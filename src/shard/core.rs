@@ -1,5 +1,6 @@
 //! The shard itself: what happened in, what is to be done out.
 
+use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
 use super::mending::Mending;
@@ -58,6 +59,7 @@ pub struct Shard {
     pub(super) conns: Conns,
     pub(super) writes: Writes,
     pub(super) reads: Reads,
+    pub(super) budget: Budget,
     /// Reads of the journal under way, by token.
     pub(super) cold: BTreeMap<u64, Cold>,
     pub(super) next_token: u64,
@@ -119,6 +121,7 @@ impl Shard {
             conns: Conns::default(),
             writes: Writes::default(),
             reads: Reads::default(),
+            budget: Budget::default(),
             cold: BTreeMap::new(),
             next_token: 1,
             replaying: false,
@@ -173,7 +176,7 @@ impl Shard {
             Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
-                self.reads.drop_conn(conn);
+                self.drop_reads(conn);
                 self.writes.drop_conn(conn);
             }
             Input::Disk(done) => {
@@ -207,6 +210,7 @@ impl Shard {
         self.look_for_room(out);
         self.flush_writes(now, out);
         self.expire_reads(now, out);
+        self.admit_reads(now, out);
         if std::mem::take(&mut self.confirm_wanted) {
             self.feed(now, paxos::Input::Confirm);
         }
@@ -347,6 +351,7 @@ impl Shard {
     pub(super) fn reply(&mut self, conn: ConnId, id: u64, reply: Reply, out: &mut Vec<Output>) {
         if self.conns.end(conn) {
             let header = self.header();
+            self.budget.hand(&reply);
             out.push(Output::Client { conn, correlation: id, header, reply });
         }
     }
@@ -411,12 +416,6 @@ impl Shard {
     #[must_use]
     pub fn congested(&self) -> bool {
         self.writes.queued_bytes() >= limits::QUEUE_BYTES_MAX
-    }
-
-    /// True while no more requests should be read from this connection.
-    #[must_use]
-    pub fn is_busy(&self, conn: ConnId) -> bool {
-        self.conns.is_busy(conn)
     }
 
     /// The wall clock, for the creation times of logs. Told by the driver from time to time.

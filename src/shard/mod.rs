@@ -5,8 +5,11 @@
 //! every burst of inputs the driver gives one [`Input::Tick`]: it closes the batch of commands that
 //! arrived together and proposes it.
 
+mod admission;
 mod apply;
+mod budget;
 mod cache;
+mod cold_reads;
 mod conns;
 mod core;
 mod mending;
@@ -16,6 +19,7 @@ mod room;
 mod serve;
 mod status;
 mod tally;
+mod waiting;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};

@@ -1,5 +1,7 @@
 //! One shard alone, driven step by step: what its clients are promised.
 
+mod cold_reads;
 mod node;
 mod reads;
+mod waiting;
 mod writes;
