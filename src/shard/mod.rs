@@ -12,6 +12,7 @@ mod cache;
 mod cold_reads;
 mod conns;
 mod core;
+mod doubt;
 mod mending;
 mod outbox;
 mod reads;
