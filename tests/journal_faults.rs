@@ -434,7 +434,7 @@ fn r07_r08_real_files_hold_what_was_written() {
         std::fs::write(dir.path().join("segment-00000000000000000099.wal.new"), "half").unwrap();
     }
     let other = FileStorage::new(dir.path());
-    let (mut journal, recovered) = on_disk(&other);
+    let (journal, recovered) = on_disk(&other);
     let expected = journal_rig::add_up(&records);
     assert_eq!(recovered.chosen_upto, expected.chosen_upto);
     assert_eq!(recovered.open, expected.open);

@@ -2,8 +2,9 @@
 //! be tested without a socket does not live here.
 //!
 //! Threads of a node: the main thread (listeners, greetings, signals), one for each shard
-//! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one for each name
-//! that has to be resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
+//! ([`shard_loop`]), one syncer for each shard, some that read from disk and one that prepares
+//! segments ([`disk`]); one for each name that has to be resolved. Beside them, so that nobody
+//! waits for them: one that writes log lines ([`log_queue`]),
 //! one that waits for SIGHUP ([`reload`]), and one that talks to a service manager where there is
 //! one ([`notify`]).
 
@@ -37,6 +38,7 @@ pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod notify;
+pub mod outgoing;
 pub mod path_failure;
 mod peering;
 pub mod pin;
@@ -57,3 +59,4 @@ pub mod table;
 mod traffic;
 mod unformed;
 mod unread;
+pub mod writing;

@@ -1,8 +1,8 @@
 //! One shard with what its thread adds to it and no socket: frames in, outputs out.
 
 use super::board::Served;
-use super::conn::Outgoing;
 use super::facts::Facts;
+use super::outgoing::Outgoing;
 use super::table::ClientSide;
 use crate::shard::{Input, Output, Shard};
 use crate::types::{ConnId, ShardId, Tick};

@@ -24,7 +24,7 @@ use crate::types::{Ballot, ConnId, Tick};
 use crate::wire::status::ShardLeader;
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,15 +51,19 @@ pub struct ShardLoop {
     pub(super) ready_clients: Vec<Index>,
     /// All other connections that may be read from.
     pub(super) ready_others: Vec<Index>,
-    /// Connections with output that was not offered to their sockets yet.
-    pub(super) dirty: Vec<Index>,
+    /// Peers with output that was not offered to their sockets yet.
+    pub(super) dirty_peers: Vec<Index>,
+    /// Likewise clients, in the order of their turns.
+    pub(super) dirty_clients: VecDeque<Index>,
+    /// Bytes given to the sockets of clients in this turn.
+    pub(super) given: usize,
     /// When to look at a connection again; stale ones are skipped.
     pub(super) deadlines: BTreeSet<(Tick, ConnId)>,
     /// Where sockets are read into.
     pub(super) scratch: Vec<u8>,
     /// Bytes of incomplete frames of all connections.
     pub(super) input_bytes: usize,
-    /// Bytes that wait to leave for clients.
+    /// Memory for what waits to leave for clients.
     pub(super) output_bytes: usize,
     /// Requests that took too long.
     pub(super) slow_requests: SlowLines,
@@ -129,7 +133,9 @@ impl ShardLoop {
             post: parts.post,
             ready_clients: Vec::new(),
             ready_others: Vec::new(),
-            dirty: Vec::new(),
+            dirty_peers: Vec::new(),
+            dirty_clients: VecDeque::new(),
+            given: 0,
             deadlines: BTreeSet::new(),
             scratch: vec![0; READ_TURN_BYTES],
             input_bytes: 0,
@@ -179,7 +185,8 @@ impl ShardLoop {
     /// How long to sleep at most.
     fn timeout(&self, now: Tick) -> Duration {
         let waits = self.letters.is_empty() && !self.disk.has_outcome();
-        if !waits || !self.service.outputs.is_empty() || self.can_read() {
+        let more = self.can_read() || self.can_write() || self.service.shard.can_answer_more();
+        if !waits || !self.service.outputs.is_empty() || more {
             return Duration::ZERO;
         }
         let draining = match self.phase {
@@ -203,7 +210,9 @@ impl ShardLoop {
             self.on_event(index, event.is_read_closed(), event.is_writable());
         }
         // Before anybody is judged by what was not taken: this thread may have stood still itself.
+        self.given = 0;
         self.flush_dirty();
+        self.service.shard.begin_turn(self.output_bytes);
         self.service.shard.set_wall_ms(clock::wall_ms());
         while let Ok(letter) = self.letters.try_recv() {
             self.on_letter(letter);
@@ -212,11 +221,20 @@ impl ShardLoop {
             self.service.step(clock::now(), Input::Disk(done));
         }
         self.dial();
+        self.read_others();
+        // What was read from disk becomes answers, as far as this turn goes.
+        while !self.service.shard.turn_is_spent()
+            && let Some(done) = self.disk.read_outcome()
+        {
+            self.service.step(clock::now(), Input::Disk(done));
+        }
         self.relieve(clock::now());
-        self.read_ready();
+        self.read_clients();
         let now = clock::now();
         self.expire(now);
         self.carry_out();
+        // Whether more answers fit is looked at before the loop sleeps.
+        self.service.shard.begin_turn(self.output_bytes);
         self.publish();
         self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
         self.tell_slow(now);

@@ -1,10 +1,9 @@
 //! What a shard remembers of its client connections: requests under way, and chains that failed.
 
 use super::chains::{Chains, Failure};
-use crate::limits::CONN_REQUESTS_MAX;
 use crate::types::ConnId;
 use crate::wire::client::LogRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All connections that have requests under way or failed chains.
 #[derive(Debug, Default)]
@@ -12,11 +11,15 @@ pub struct Conns {
     conns: BTreeMap<ConnId, Conn>,
     /// Writes that arrived so far, on all connections.
     arrived: u64,
+    /// Those that do not take their answers for now.
+    choked: BTreeSet<ConnId>,
 }
 
 #[derive(Debug, Default)]
 struct Conn {
     requests: usize,
+    /// Memory that its reads wait for or use.
+    owed: usize,
     chains: Chains,
 }
 
@@ -41,11 +44,39 @@ impl Conns {
 
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.choked.remove(&conn);
     }
 
-    /// True while the connection has as many requests under way as it may.
-    pub(super) fn is_busy(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn).is_some_and(|entry| entry.requests >= CONN_REQUESTS_MAX)
+    /// One of its reads waits for so much memory, or uses it.
+    pub(super) fn owe(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.owed += bytes;
+        }
+    }
+
+    /// It no longer does.
+    pub(super) fn paid(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.owed = entry.owed.saturating_sub(bytes);
+        }
+    }
+
+    /// Memory that its reads wait for or use.
+    pub(super) fn owed(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |entry| entry.owed)
+    }
+
+    /// Whether so many answers wait for the connection to take them that it gets no more.
+    pub(super) fn set_choked(&mut self, conn: ConnId, choked: bool) {
+        if choked {
+            self.choked.insert(conn);
+        } else {
+            self.choked.remove(&conn);
+        }
+    }
+
+    pub(super) fn is_choked(&self, conn: ConnId) -> bool {
+        self.choked.contains(&conn)
     }
 
     /// Later appends of this log and chain are refused.

@@ -1,5 +1,6 @@
 //! The shard itself: what happened in, what is to be done out.
 
+use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
 use super::mending::Mending;
@@ -53,11 +54,12 @@ pub struct Shard {
     pub(super) journal: Journal,
     pub(super) machine: Machine,
     pub(super) cache: Cache,
-    cache_bytes_max: usize,
+    pub(super) cache_bytes_max: usize,
     outbox: Outbox,
     pub(super) conns: Conns,
     pub(super) writes: Writes,
     pub(super) reads: Reads,
+    pub(super) budget: Budget,
     /// Reads of the journal under way, by token.
     pub(super) cold: BTreeMap<u64, Cold>,
     pub(super) next_token: u64,
@@ -122,6 +124,7 @@ impl Shard {
             conns: Conns::default(),
             writes: Writes::default(),
             reads: Reads::default(),
+            budget: Budget::default(),
             cold: BTreeMap::new(),
             next_token: 1,
             replaying: false,
@@ -177,7 +180,7 @@ impl Shard {
             Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
-                self.reads.drop_conn(conn);
+                self.drop_reads(conn);
                 self.writes.drop_conn(conn);
             }
             Input::Disk(done) => {
@@ -212,6 +215,7 @@ impl Shard {
         self.look_for_room(out);
         self.flush_writes(now, out);
         self.expire_reads(now, out);
+        self.admit_reads(now, out);
         if std::mem::take(&mut self.confirm_wanted) {
             self.feed(now, paxos::Input::Confirm);
         }
@@ -363,6 +367,7 @@ impl Shard {
     pub(super) fn reply(&mut self, conn: ConnId, id: u64, reply: Reply, out: &mut Vec<Output>) {
         if self.conns.end(conn) {
             let header = self.header();
+            self.budget.hand(&reply);
             out.push(Output::Client { conn, correlation: id, header, reply });
             for behind in self.conns.answered(conn, id) {
                 self.refuse_prior(conn, behind, out);
@@ -436,39 +441,6 @@ impl Shard {
     #[must_use]
     pub fn congested(&self) -> bool {
         self.writes.queued_bytes() >= limits::QUEUE_BYTES_MAX
-    }
-
-    /// True while no more requests should be read from this connection.
-    #[must_use]
-    pub fn is_busy(&self, conn: ConnId) -> bool {
-        self.conns.is_busy(conn)
-    }
-
-    /// The wall clock, for the creation times of logs. Told by the driver from time to time.
-    pub fn set_wall_ms(&mut self, wall_ms: u64) {
-        self.wall_ms = wall_ms;
-    }
-
-    /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
-    pub fn set_cache_bytes(&mut self, bytes_max: usize) {
-        self.cache_bytes_max = bytes_max;
-    }
-
-    /// Free space that the journal leaves alone from now on; looked at when it next wants a segment,
-    /// and within a second where it waits for space.
-    pub fn set_min_free_bytes(&mut self, bytes: u64) {
-        self.journal.set_min_free_bytes(bytes);
-    }
-
-    /// What other shards of this node know of their leaders, for the cluster map.
-    pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
-        self.leaders = leaders.into_iter().map(|leader| (leader.shard, leader)).collect();
-    }
-
-    /// What the batches of this shard's journal have cost so far, for its status: only the driver
-    /// has a clock to measure it with.
-    pub fn note_syncs(&mut self, syncs: SyncTally) {
-        self.syncs = syncs;
     }
 
     /// Whether a node of this incarnation may speak for the member `node` (C13).

@@ -5,9 +5,12 @@
 //! every burst of inputs the driver gives one [`Input::Tick`]: it closes the batch of commands that
 //! arrived together and proposes it.
 
+mod admission;
 mod apply;
+mod budget;
 mod cache;
 mod chains;
+mod cold_reads;
 mod conns;
 mod core;
 mod doubt;
@@ -16,8 +19,10 @@ mod outbox;
 mod reads;
 mod room;
 mod serve;
+mod settings;
 mod status;
 mod tally;
+mod waiting;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};

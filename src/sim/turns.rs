@@ -45,6 +45,9 @@ impl World {
         let now = turning.clock.local(self.now);
         let mut out = Vec::new();
         let inbox = std::mem::take(&mut turning.inbox);
+        if let Some(shard) = &mut turning.shard {
+            shard.begin_turn(0); // Its clients take their answers at once.
+        }
         for input in inbox.into_iter().chain([Input::Tick]) {
             self.step(node, now, input, &mut out)?;
         }

@@ -11,6 +11,7 @@ mod dev;
 mod disk_check;
 mod failing;
 mod full;
+mod large_reads;
 mod load;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.

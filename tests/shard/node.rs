@@ -24,6 +24,11 @@ pub struct Node {
     /// Correlations in the order in which they were answered.
     pub answered: Vec<u64>,
     pub fatal: Option<(u8, String)>,
+    /// Bytes of answers that its clients do not take.
+    pub unsent: usize,
+    /// Reads of the journal that it asked for, and the bytes of files that they read.
+    pub journal_reads: usize,
+    pub journal_bytes: usize,
     next: u64,
 }
 
@@ -83,6 +88,9 @@ impl Node {
             replies: BTreeMap::new(),
             answered: Vec::new(),
             fatal: None,
+            unsent: 0,
+            journal_reads: 0,
+            journal_bytes: 0,
             next: 1,
         };
         node.run(out);
@@ -102,6 +110,7 @@ impl Node {
 
     pub fn tick(&mut self) {
         let mut out = Vec::new();
+        self.shard.begin_turn(self.unsent);
         self.shard.step(self.now, Input::Tick, &mut out);
         self.run(out);
     }
@@ -124,6 +133,10 @@ impl Node {
     }
 
     fn execute(&mut self, job: Job) {
+        if let Job::Read(read) = &job {
+            self.journal_reads += 1;
+            self.journal_bytes += read.file_bytes();
+        }
         let done = execute(&self.storage, job).expect("the disk does not fail here");
         let mut out = Vec::new();
         self.shard.step(self.now, Input::Disk(done), &mut out);

@@ -179,8 +179,18 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     gauge("paxosd_cold_reads", "Reads of the journal that are under way.", |s| {
         s.backlog.cold_reads
     }),
+    gauge("paxosd_waiting_reads", "Reads that wait for memory or for the disk.", |s| {
+        s.backlog.waiting_reads
+    }),
+    gauge(
+        "paxosd_answer_bytes",
+        "Memory for answers: those that wait to leave, and reads that are under way.",
+        |s| s.backlog.answer_bytes,
+    ),
     gauge("paxosd_input_bytes", "Incomplete frames of all connections.", |s| s.input_bytes),
-    gauge("paxosd_output_bytes", "Answers that wait to leave for clients.", |s| s.output_bytes),
+    gauge("paxosd_output_bytes", "Memory for answers that wait to leave for clients.", |s| {
+        s.output_bytes
+    }),
     gauge("paxosd_shard_connections", "Connections of the shard's thread, peers' included.", |s| {
         s.connections
     }),
