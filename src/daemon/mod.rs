@@ -27,6 +27,7 @@ pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod notify;
+mod pauses;
 mod peering;
 pub mod pin;
 

@@ -33,6 +33,7 @@ impl Replica {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = true;
             peer.met = None;
+            (peer.standing, peer.told) = Default::default();
         }
         if self.hard_lsn <= self.durable {
             self.send_meet(node, fx);
@@ -47,11 +48,12 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_peer_down(&mut self, _now: Tick, node: NodeId, _fx: &mut Effects) {
+    pub(super) fn on_peer_down(&mut self, _now: Tick, node: NodeId, fx: &mut Effects) {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = false;
         }
         self.learner.lost(node);
+        self.call_another(node, fx);
     }
 
     pub(super) fn on_meet(&mut self, now: Tick, from: NodeId, meet: Meet, fx: &mut Effects) {

@@ -19,6 +19,7 @@ mod replica;
 mod resolve;
 mod room;
 mod settle;
+mod standing;
 mod unsynced;
 
 pub use campaign::{Campaign, Canvassing};

@@ -87,6 +87,7 @@ impl Shard {
             }
         };
         self.answer_writes(slot, ballot, &outcomes, out);
+        self.answer_fates(slot, value, &outcomes, out);
         for outcome in &outcomes {
             match outcome {
                 Outcome::Appended { log, .. } | Outcome::Deleted(log) => {

@@ -38,6 +38,11 @@ impl Conns {
         self.conns.remove(&conn);
     }
 
+    /// A request of some connection has no answer yet.
+    pub(super) fn has_requests(&self) -> bool {
+        self.conns.values().any(|entry| entry.requests > 0)
+    }
+
     /// True while the connection has as many requests under way as it may.
     pub(super) fn is_busy(&self, conn: ConnId) -> bool {
         self.conns.get(&conn).is_some_and(|entry| entry.requests >= CONN_REQUESTS_MAX)

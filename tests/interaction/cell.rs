@@ -218,6 +218,8 @@ impl Cell {
             Input::Durable(lsn) => format!("{id} durable {lsn}"),
             Input::Confirm => format!("{id} confirm"),
             Input::HandOver => format!("{id} hand over"),
+            Input::Leave => format!("{id} leaves"),
+            Input::Resumed => format!("{id} runs again"),
             Input::Room(room) => format!("{id} {}", show::room(room)),
         };
         let (ticked, loud) = match &input {
@@ -228,6 +230,8 @@ impl Cell {
             | Input::Message(..)
             | Input::Confirm
             | Input::HandOver
+            | Input::Leave
+            | Input::Resumed
             | Input::Room(_) => (false, true),
         };
         self.act(id, ticked, loud, &what, |replica, now, fx| replica.step(now, input, fx));
@@ -315,7 +319,7 @@ impl Cell {
                     }
                 }
                 Effect::Leading(ballot) => self.node_mut(id).leading = ballot,
-                Effect::Stalled(_) | Effect::Yields => {}
+                Effect::Stalled(_) | Effect::Yields | Effect::HandedOver(_) => {}
                 Effect::Stop(stop) => self.node_mut(id).stopped = Some(stop),
             }
         }

@@ -17,7 +17,8 @@
 //! hold K | sync K [LSN] | release K
 //! room K full|none|ample the disk is full and has its reserve, not even that, or has space
 //! crash K | boot K | restart K
-//! hand-over K | confirm K | read K
+//! hand-over K | leave K | confirm K | read K
+//! resumed K              the process of K stood still until now
 //! inject 2>1 MESSAGE     see `inject.rs`
 //! disk K …               see `craft.rs`
 //! quiet COMMAND          without a trace
@@ -194,6 +195,8 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             cell.read = Some(read);
         }
         "hand-over" => cell.step(node(rest), Input::HandOver),
+        "leave" => cell.step(node(rest), Input::Leave),
+        "resumed" => cell.step(node(rest), Input::Resumed),
         "room" => {
             let (who, what) = split(rest);
             cell.step(node(who), Input::Room(room(what)));

@@ -21,6 +21,7 @@ mod rig;
 mod serving;
 mod shell;
 mod stalls;
+mod stops;
 mod verify;
 #[path = "../daemon/web.rs"]
 mod web;
