@@ -175,7 +175,7 @@ impl Replica {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::peer::Damage;
+    use crate::types::Damage;
 
     fn pages(reports: &[u64], lost_upto: u64) -> Pages {
         let ballot = Ballot::new(1, NodeId(1));

@@ -37,6 +37,7 @@ impl Shard {
         self.leaving.by.get_or_insert(by);
         self.fates.end_by(by);
         self.end_waits(now, out);
+        self.record_evidence();
         self.feed(now, paxos::Input::Leave);
     }
 

@@ -9,6 +9,7 @@ mod apply;
 mod cache;
 mod conns;
 mod core;
+mod doubt;
 mod fates;
 mod leaving;
 mod mending;

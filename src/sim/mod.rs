@@ -26,6 +26,7 @@ mod phase;
 mod plan;
 mod queue;
 mod report;
+mod set_back;
 mod trace;
 mod turns;
 mod users;
@@ -34,6 +35,6 @@ mod world;
 
 pub use dice::Dice;
 pub use plan::{Fault, Plan};
-pub use report::{Failure, Summary, run_seed};
+pub use report::{Failure, Summary, run_plan, run_seed};
 pub use trace::Verbosity;
 pub use violation::Violation;
