@@ -79,11 +79,7 @@ impl Replica {
         let mut hard = memory.hard;
         hard.boots += 1;
         let known = hard.incarnations.insert(config.me, config.incarnation);
-        assert!(
-            known.is_none_or(|known| known == config.incarnation),
-            "the hard state belongs to incarnation {known:?}, not to {}",
-            config.incarnation
-        );
+        assert_own(known, config.incarnation);
         hard.formed |= alone;
         let boot_wait = if alone { 0 } else { hard.lease_longest_us };
         let witness_wait = if cut.is_some() && !alone { config.timing.election_us * 4 } else { 0 };
@@ -158,6 +154,14 @@ impl Replica {
         self.check_own_account(effects);
         self.check_memory(effects);
     }
+}
+
+/// The hard state is of this very disk.
+fn assert_own(known: Option<Incarnation>, own: Incarnation) {
+    assert!(
+        known.is_none_or(|known| known == own),
+        "the hard state belongs to incarnation {known:?}, not to {own}"
+    );
 }
 
 /// What the caller had to check before.

@@ -197,12 +197,7 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             let (who, text) = split(rest);
             cell.propose(node(who), value(text));
         }
-        "read" => {
-            let read = Read::arrive(cell, node(rest)).expect("a read arrives where one serves");
-            let fate = read.fate(cell);
-            cell.say(|| format!("a read arrives at {rest}: {fate:?}"));
-            cell.read = Some(read);
-        }
+        "read" => read_arrives(cell, rest),
         "hand-over" => cell.step(node(rest), Input::HandOver),
         "leave" => cell.step(node(rest), Input::Leave),
         "resumed" => cell.step(node(rest), Input::Resumed),
@@ -249,6 +244,14 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         }
         other => panic!("no such command: {other:?}"),
     }
+}
+
+/// A linearizable read arrives at a node.
+fn read_arrives(cell: &mut Cell, at: &str) {
+    let read = Read::arrive(cell, node(at)).expect("a read arrives where one serves");
+    let fate = read.fate(cell);
+    cell.say(|| format!("a read arrives at {at}: {fate:?}"));
+    cell.read = Some(read);
 }
 
 /// What a disk still takes.
