@@ -12,7 +12,7 @@ use super::replica::{Memory, Peer, Replica, Role};
 use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::LIVES_MAX;
-use crate::types::{Configuration, Cut, HardState, Life, LifeId, Lsn, Refuted, Tick};
+use crate::types::{Configuration, Cut, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Tick};
 
 /// Why a node must not start over what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

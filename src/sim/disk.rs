@@ -5,7 +5,7 @@
 //! step, and what it did not sync survives or not, sector by sector.
 
 use super::dice::Dice;
-use crate::journal::{Done, Job, MemStorage, Storage, StorageError, execute};
+use crate::journal::{Done, Job, JobError, MemStorage, Storage, execute};
 use crate::limits::SECTOR_BYTES;
 use std::collections::VecDeque;
 
@@ -101,7 +101,7 @@ impl Disk {
         &mut self,
         lane: usize,
         dice: &mut Dice,
-    ) -> (Result<Done, StorageError>, Option<Completion>) {
+    ) -> (Result<Done, JobError>, Option<Completion>) {
         let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
         (execute(&self.storage, job), self.plan(lane, dice))
     }

@@ -4,8 +4,8 @@
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses its part of the rig.
 
 use paxosd::journal::{
-    Done, Event, Identity, Journal, JournalOptions, MemStorage, OpenError, ReadResult, Recovered,
-    Storage, StorageError, execute, format, recover,
+    Done, Event, Identity, JobError, Journal, JournalOptions, MemStorage, OpenError, ReadResult,
+    Recovered, Storage, StorageError, execute, format, recover,
 };
 use paxosd::types::{
     Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Record, ShardId, Slot,
@@ -188,7 +188,7 @@ impl Workload {
     pub fn hard_state(&mut self) -> Record {
         self.boots += 1;
         let incarnations = (1..=3).map(|n| (NodeId(n), Incarnation(self.boots))).collect();
-        Record::HardState(HardState {
+        Record::HardState(Box::new(HardState {
             promised: ballot(self.round),
             lease_longest_us: 7,
             boots: self.boots,
@@ -196,7 +196,7 @@ impl Workload {
             formed: true,
             lives: vec![self.life()],
             ..HardState::default()
-        })
+        }))
     }
 
     fn life(&self) -> Life {
@@ -301,7 +301,9 @@ impl Rig {
     /// Runs jobs until there are none.
     pub fn settle(&mut self) -> Result<(), StorageError> {
         while let Some(job) = self.journal.next_job() {
-            let done = execute(&self.storage, job)?;
+            let done = execute(&self.storage, job).map_err(|error| match error {
+                JobError::Fatal(error) | JobError::Short { error, .. } => error,
+            })?;
             if let Some(Event::Durable(lsn)) = self.journal.done(done) {
                 self.durable_before = self.durable;
                 self.durable = lsn.0 as usize;
