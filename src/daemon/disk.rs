@@ -338,6 +338,13 @@ impl Disk {
         ))
     }
 
+    /// The process did not run until now: what is under way has taken no longer than since then.
+    pub fn resumed(&mut self, now: Tick) {
+        if let Some(since) = &mut self.under_way {
+            *since = (now, now);
+        }
+    }
+
     /// The next outcome of a batch or a preparation, if one is there.
     pub fn outcome(&mut self) -> Option<Done> {
         let done = self.outcomes.try_recv().ok()?;

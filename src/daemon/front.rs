@@ -10,6 +10,7 @@ use super::greeting::{Admitted, Port, Verdict, greet};
 use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
 use super::notify;
+use super::pauses::Pauses;
 use super::rare::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
@@ -146,6 +147,7 @@ impl Front {
     /// The node was stopped before its shards had handed over, or the loop cannot wait.
     pub fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut pauses = Pauses::new(clock::now());
         loop {
             self.bell.falls_asleep();
             let timeout = self.timeout(clock::now());
@@ -156,6 +158,9 @@ impl Front {
                 return Err(Failure::new(Exit::Invariant, text));
             }
             self.bell.is_awake();
+            if let Some(micros) = pauses.runs(clock::now(), timeout) {
+                tell_pause(micros);
+            }
             for event in &events {
                 match event.token() {
                     BELL => {}
@@ -225,7 +230,9 @@ impl Front {
             let text = "stopped at once by a second signal, before the hand-over was done";
             return Err(Failure::new(Exit::Temporary, text));
         }
-        log::info!("stopping: leadership is handed over, a second signal stops at once");
+        log::info!(
+            "stopping: leadership is handed over and none is taken, a second signal stops at once"
+        );
         notify::stopping();
         self.facts.board.stops();
         self.stop_by = Some(clock::now().after(STOP_MS * 1000));
@@ -388,4 +395,13 @@ impl Front {
             !late
         });
     }
+}
+
+/// Says that the process did not run: what is late after that is late for no other reason.
+fn tell_pause(micros: u64) {
+    log::warn!(
+        "this process did not run for {} ms: it was stopped, or the machine was suspended or gave it no \
+         processor",
+        micros / 1000
+    );
 }

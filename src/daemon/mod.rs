@@ -40,6 +40,7 @@ pub mod node;
 pub mod notify;
 pub mod outgoing;
 pub mod path_failure;
+mod pauses;
 mod peering;
 pub mod pin;
 

@@ -11,6 +11,7 @@ use super::facts::Facts;
 use super::links::{Index, Links};
 use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
+use super::pauses::Pauses;
 use super::pin;
 use super::rare::RareLines;
 use super::resolve::Resolver;
@@ -18,7 +19,7 @@ use super::service::Service;
 use super::slow::SlowLines;
 use super::table::{self, Table};
 use crate::journal::Job;
-use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
+use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX, STOP_DRAIN_MS};
 use crate::shard::{Input, Output};
 use crate::types::{Ballot, ConnId, Tick};
 use crate::wire::status::ShardLeader;
@@ -35,7 +36,7 @@ pub const BELL: Token = Token(0);
 const EVENTS_MAX: usize = 1024;
 /// Batches that one turn may run itself, before it looks at its sockets again.
 const BATCHES_HERE_MAX: usize = 4;
-/// After the hand-over, answers have this long to leave and clients to go, in microseconds.
+/// After the hand-over, clients with nothing under way have this long to go, in microseconds.
 const DRAIN_US: u64 = 250_000;
 
 /// One shard's thread.
@@ -77,6 +78,7 @@ pub struct ShardLoop {
     bell: Bell,
     letters: Receiver<Letter>,
     phase: Phase,
+    pauses: Pauses,
     /// The leader that the board was told last.
     published: Option<ShardLeader>,
     /// The last leadership that was counted.
@@ -90,10 +92,11 @@ pub struct ShardLoop {
 enum Phase {
     /// It serves.
     Serving,
-    /// The shard hands over.
-    HandingOver,
-    /// The shard is done; answers leave until then.
-    Draining(Tick),
+    /// The shard hands over; nothing is waited for after this.
+    HandingOver(Tick),
+    /// The shard is done. Clients that ask for nothing more are waited for until the first time, and
+    /// answers to those that did until the second one.
+    Draining(Tick, Tick),
 }
 
 /// What a shard's loop is made of.
@@ -148,6 +151,7 @@ impl ShardLoop {
             bell: parts.bell,
             letters: parts.letters,
             phase: Phase::Serving,
+            pauses: Pauses::new(clock::now()),
             published: None,
             led: None,
             tell_at: Tick(0),
@@ -180,6 +184,16 @@ impl ShardLoop {
             die(&Failure::new(Exit::Invariant, format!("the event loop cannot wait: {error}")));
         }
         self.bell.is_awake();
+        self.note_pause(timeout);
+    }
+
+    /// The loop runs, after it wanted to sleep for at most `asleep`.
+    fn note_pause(&mut self, asleep: Duration) {
+        let now = clock::now();
+        if self.pauses.runs(now, asleep).is_some() {
+            self.disk.resumed(now);
+            self.service.step(now, Input::Resumed);
+        }
     }
 
     /// How long to sleep at most.
@@ -190,8 +204,10 @@ impl ShardLoop {
             return Duration::ZERO;
         }
         let draining = match self.phase {
-            Phase::Serving | Phase::HandingOver => None,
-            Phase::Draining(until) => Some(until),
+            Phase::Serving | Phase::HandingOver(_) => None,
+            Phase::Draining(clients, answers) => {
+                Some(if now < clients { clients } else { answers })
+            }
         };
         let deadlines = [
             Some(self.service.shard.next_deadline(now)),
@@ -269,8 +285,9 @@ impl ShardLoop {
             Letter::Resolved { node, answer } => self.on_resolved(node, answer),
             Letter::HandOver => {
                 if self.phase == Phase::Serving {
-                    self.phase = Phase::HandingOver;
-                    self.service.step(clock::now(), Input::HandOver);
+                    let now = clock::now();
+                    self.phase = Phase::HandingOver(now.after(STOP_DRAIN_MS * 1000));
+                    self.service.step(now, Input::HandOver);
                 }
             }
         }
@@ -279,6 +296,7 @@ impl ShardLoop {
     /// One tick, then everything that the shard wants done; again where a batch was run here.
     fn carry_out(&mut self) {
         for _ in 0..BATCHES_HERE_MAX {
+            self.note_pause(Duration::ZERO);
             self.service.step(clock::now(), Input::Tick);
             let Some(batch) = self.take_outputs(true) else { return self.flush_dirty() };
             // What need not wait for this disk leaves before it is waited for.
@@ -286,8 +304,10 @@ impl ShardLoop {
             // Whether the disk answers is not for the watchdog to judge.
             self.facts.board.loops.excused(Loop::Shard(self.service.id));
             let done = self.disk.run_here(batch);
-            self.facts.board.loops.turned(Loop::Shard(self.service.id), clock::now());
-            self.service.step(clock::now(), Input::Disk(done));
+            let now = clock::now();
+            self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
+            self.pauses.excused(now);
+            self.service.step(now, Input::Disk(done));
         }
         self.service.step(clock::now(), Input::Tick);
         let none = self.take_outputs(false);
@@ -312,7 +332,12 @@ impl ShardLoop {
                     }
                     Output::Job(job) => self.disk.submit(job),
                     Output::Stopped => {
-                        self.phase = Phase::Draining(clock::now().after(DRAIN_US));
+                        let clients = clock::now().after(DRAIN_US);
+                        let answers = match self.phase {
+                            Phase::HandingOver(by) | Phase::Draining(_, by) => by,
+                            Phase::Serving => clients,
+                        };
+                        self.phase = Phase::Draining(clients, answers);
                     }
                     Output::Fatal { exit, text } => {
                         die(&Failure { exit: Exit::of_code(exit), text })
@@ -379,8 +404,10 @@ impl ShardLoop {
 
     fn is_done(&mut self, now: Tick) -> bool {
         match self.phase {
-            Phase::Serving | Phase::HandingOver => false,
-            Phase::Draining(until) => now >= until || !self.is_needed(),
+            Phase::Serving | Phase::HandingOver(_) => false,
+            Phase::Draining(_, answers) if now >= answers => true,
+            Phase::Draining(clients, _) if now >= clients => !self.is_under_way(),
+            Phase::Draining(..) => !self.is_needed(),
         }
     }
 
@@ -388,11 +415,22 @@ impl ShardLoop {
     /// is refused as not executed, and its client goes elsewhere; a socket that was closed over it
     /// would leave the client not knowing what became of it.
     fn is_needed(&mut self) -> bool {
-        let indexes: Vec<Index> = self.table.indexes().collect();
-        indexes.into_iter().any(|index| {
-            self.table.get_mut(index).is_some_and(|entry| {
-                !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
-            })
+        self.is_any_conn(|entry| {
+            !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
         })
+    }
+
+    /// A client's request has no answer, has not come in whole, or its answer has not left.
+    fn is_under_way(&mut self) -> bool {
+        self.service.shard.has_requests()
+            || self.is_any_conn(|entry| {
+                let client = matches!(entry.role, table::Role::Client(_));
+                client && (!entry.conn.output.is_empty() || entry.conn.held_bytes() > 0)
+            })
+    }
+
+    fn is_any_conn(&mut self, fits: impl Fn(&table::Entry) -> bool) -> bool {
+        let indexes: Vec<Index> = self.table.indexes().collect();
+        indexes.into_iter().any(|index| self.table.get_mut(index).is_some_and(|entry| fits(entry)))
     }
 }

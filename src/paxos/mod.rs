@@ -17,6 +17,7 @@ pub mod invariants;
 mod learner;
 mod lease;
 mod pipeline;
+mod progress;
 mod random;
 mod replica;
 mod resolve;

@@ -12,7 +12,7 @@ use super::replica::{Memory, Peer, Replica, Role};
 use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::LIVES_MAX;
-use crate::types::{Configuration, Cut, HardState, Life, LifeId, Lsn, Refuted, Tick};
+use crate::types::{Configuration, Cut, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Tick};
 
 /// Why a node must not start over what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,11 +79,7 @@ impl Replica {
         let mut hard = memory.hard;
         hard.boots += 1;
         let known = hard.incarnations.insert(config.me, config.incarnation);
-        assert!(
-            known.is_none_or(|known| known == config.incarnation),
-            "the hard state belongs to incarnation {known:?}, not to {}",
-            config.incarnation
-        );
+        assert_own(known, config.incarnation);
         hard.formed |= alone;
         let boot_wait = if alone { 0 } else { hard.lease_longest_us };
         let witness_wait = if cut.is_some() && !alone { config.timing.election_us * 4 } else { 0 };
@@ -120,6 +116,10 @@ impl Replica {
             boot_wait_until: now.after(boot_wait),
             witness_wait_until: now.after(witness_wait),
             election_at: now.after(first_wait),
+            leaving: false,
+            given_up: None,
+            call: None,
+            resumed_at: now,
             attempt: 0,
             peers,
             meet_due: true,
@@ -154,6 +154,14 @@ impl Replica {
         self.check_own_account(effects);
         self.check_memory(effects);
     }
+}
+
+/// The hard state is of this very disk.
+fn assert_own(known: Option<Incarnation>, own: Incarnation) {
+    assert!(
+        known.is_none_or(|known| known == own),
+        "the hard state belongs to incarnation {known:?}, not to {own}"
+    );
 }
 
 /// What the caller had to check before.

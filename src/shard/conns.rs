@@ -47,6 +47,11 @@ impl Conns {
         self.choked.remove(&conn);
     }
 
+    /// A request of some connection has no answer yet.
+    pub(super) fn has_requests(&self) -> bool {
+        self.conns.values().any(|entry| entry.requests > 0)
+    }
+
     /// One of its reads waits for so much memory, or uses it.
     pub(super) fn owe(&mut self, conn: ConnId, bytes: usize) {
         if let Some(entry) = self.conns.get_mut(&conn) {

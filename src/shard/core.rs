@@ -3,6 +3,8 @@
 use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
+use super::fates::Fates;
+use super::leaving::Leaving;
 use super::mending::Mending;
 use super::outbox::Outbox;
 use super::reads::Reads;
@@ -58,6 +60,8 @@ pub struct Shard {
     outbox: Outbox,
     pub(super) conns: Conns,
     pub(super) writes: Writes,
+    /// Commands of lost leaderships.
+    pub(super) fates: Fates,
     pub(super) reads: Reads,
     pub(super) budget: Budget,
     /// Reads of the journal under way, by token.
@@ -74,9 +78,8 @@ pub struct Shard {
     pub(super) syncs: SyncTally,
     pub(super) wall_ms: u64,
     pub(super) started: Tick,
-    /// The leadership as clients see it, and when it was last looked at.
-    leaving: bool,
-    left: bool,
+    /// The node's stop, as far as it is.
+    pub(super) leaving: Leaving,
     failed: bool,
     mending: Mending,
     mark_at: Option<Tick>,
@@ -123,6 +126,7 @@ impl Shard {
             outbox: Outbox::default(),
             conns: Conns::default(),
             writes: Writes::default(),
+            fates: Fates::default(),
             reads: Reads::default(),
             budget: Budget::default(),
             cold: BTreeMap::new(),
@@ -135,8 +139,7 @@ impl Shard {
             syncs: SyncTally::default(),
             wall_ms: 0,
             started: now,
-            leaving: false,
-            left: false,
+            leaving: Leaving::default(),
             failed: false,
             mending: Mending::default(),
             mark_at: None,
@@ -163,6 +166,7 @@ impl Shard {
             }
             Input::PeerDown { node } => self.feed(now, paxos::Input::PeerDown(node)),
             Input::Peer { node, message } => {
+                self.say_who_leaves(node, &message);
                 let before = self.replica.damaged_slots();
                 self.feed(now, paxos::Input::Message(node, message));
                 if before > 0 {
@@ -188,13 +192,15 @@ impl Shard {
                     self.disk_event(now, event, out);
                 }
             }
-            Input::HandOver => {
-                self.leaving = true;
-                self.replica.record_evidence(&mut self.effects);
-                self.feed(now, paxos::Input::HandOver);
-            }
+            Input::HandOver => self.leave(now, out),
+            Input::Resumed => self.feed(now, paxos::Input::Resumed),
         }
         self.settle(now, out);
+    }
+
+    /// What this node saw others acknowledge is written down, where that is news.
+    pub(super) fn record_evidence(&mut self) {
+        self.replica.record_evidence(&mut self.effects);
     }
 
     pub(super) fn report_lost(&mut self, now: Tick, slot: Slot, ballot: Ballot) {
@@ -215,6 +221,7 @@ impl Shard {
         self.look_for_room(out);
         self.flush_writes(now, out);
         self.expire_reads(now, out);
+        self.expire_fates(now, out);
         self.admit_reads(now, out);
         if std::mem::take(&mut self.confirm_wanted) {
             self.feed(now, paxos::Input::Confirm);
@@ -282,11 +289,7 @@ impl Shard {
         }
         self.apply_ready(now, out);
         self.release_reads(now, out);
-        let leads = matches!(self.replica.role(), paxos::Role::Leader(_));
-        if self.leaving && !self.left && !leads {
-            self.left = true;
-            out.push(Output::Stopped);
-        }
+        self.end_if_done(now, out);
     }
 
     fn effect(&mut self, now: Tick, effect: Effect, out: &mut Vec<Output>) {
@@ -308,7 +311,7 @@ impl Shard {
                 log::info!("shard {}: no longer leads", self.options.shard);
                 // What was chosen before is answered as such, not as unknown.
                 self.apply_cached(now, out);
-                self.void_writes(out);
+                self.void_writes(now, out);
                 self.void_reads(out);
             }
             Effect::Stalled(micros) => log::warn!(
@@ -316,6 +319,7 @@ impl Shard {
                 self.options.shard,
                 micros / 1000
             ),
+            Effect::HandedOver(called) => self.handed_over(now, called),
             Effect::Yields => log::warn!(
                 "shard {}: this disk is full and others are not: leadership is handed over",
                 self.options.shard
@@ -389,7 +393,7 @@ impl Shard {
 
     /// The ballot in which requests are served, or why they are not.
     pub(super) fn serving(&self) -> Result<Ballot, WireError> {
-        if self.leaving {
+        if self.is_leaving() {
             return Err(WireError::new(ErrorCode::ShuttingDown, "the node is stopping"));
         }
         if self.replica.is_doubtful() {
@@ -430,7 +434,13 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self, now: Tick) -> Tick {
         let mut at = self.replica.next_deadline(now);
-        let others = [self.mark_at, self.prepare_at, self.reads.next_deadline()];
+        let others = [
+            self.mark_at,
+            self.prepare_at,
+            self.reads.next_deadline(),
+            self.fates.next_deadline(),
+            self.leaving.next_deadline(),
+        ];
         for other in others.into_iter().flatten() {
             at = at.min(other);
         }

@@ -14,6 +14,8 @@ mod cold_reads;
 mod conns;
 mod core;
 mod doubt;
+mod fates;
+mod leaving;
 mod mending;
 mod outbox;
 mod reads;
@@ -84,8 +86,11 @@ pub enum Input {
     },
     /// A job of the journal is done.
     Disk(Done),
-    /// Hand leadership over, if it is held here, and take no more writes: the node stops.
+    /// The node stops: hand leadership over, if it is held here, take none and no more writes, and
+    /// answer what is under way.
     HandOver,
+    /// The process did not run until now, or not to speak of.
+    Resumed,
 }
 
 /// What a shard wants done, in order.
@@ -111,7 +116,8 @@ pub enum Output {
     },
     /// Run a job of the journal on a thread that may block.
     Job(Job),
-    /// The hand-over asked for is finished: this shard leads nothing and has nothing in flight.
+    /// The hand-over asked for is finished: this shard leads nothing, another does where there is one
+    /// to do so, and what was in flight is answered.
     Stopped,
     /// The process must end with this exit code.
     Fatal {

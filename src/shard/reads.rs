@@ -229,7 +229,8 @@ impl Shard {
             return self.answer(now, task.conn, task.correlation, task.guard, reply, out);
         };
         let from = task.reading.from();
-        if task.reading.next() == from && next <= from && now < task.deadline {
+        let waits = now < task.deadline && !self.is_leaving();
+        if task.reading.next() == from && next <= from && waits {
             return self.reads.park(task);
         }
         let (conn, id, guard) = (task.conn, task.correlation, task.guard);
@@ -340,6 +341,15 @@ impl Shard {
             if deadline > now {
                 return;
             }
+            for task in self.reads.unpark(log) {
+                self.read_again(now, task, out);
+            }
+        }
+    }
+
+    /// The node stops: those who wait at a tail are answered with what is there.
+    pub(super) fn end_waits(&mut self, now: Tick, out: &mut Vec<Output>) {
+        while let Some((_, log)) = self.reads.deadlines.pop_first() {
             for task in self.reads.unpark(log) {
                 self.read_again(now, task, out);
             }

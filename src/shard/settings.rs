@@ -2,7 +2,6 @@
 
 use super::core::Shard;
 use super::tally::SyncTally;
-use crate::limits;
 use crate::wire::client::ShardLeader;
 
 impl Shard {
@@ -11,7 +10,7 @@ impl Shard {
         self.wall_ms = wall_ms;
     }
 
-    /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
+    /// Bounds the chosen values kept in memory; [`CACHE_BYTES_MAX`](crate::limits::CACHE_BYTES_MAX) unless told otherwise.
     pub fn set_cache_bytes(&mut self, bytes_max: usize) {
         self.cache_bytes_max = bytes_max;
     }

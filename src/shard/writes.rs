@@ -21,7 +21,7 @@ const PIPELINE_SLOTS: u64 = 4;
 
 /// A client that waits for one command's outcome.
 #[derive(Debug)]
-struct Waiter {
+pub struct Waiter {
     conn: ConnId,
     correlation: u64,
     expect: Option<Index>,
@@ -29,6 +29,14 @@ struct Waiter {
     entry_bytes: u64,
     /// The chain that breaks if the command fails or its outcome stays unknown.
     chain: Option<(LogRef, u32)>,
+}
+
+impl Waiter {
+    /// It waits for an append of this chain.
+    pub(super) fn is_of(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
+        let mine = |own: &(LogRef, u32)| own.1 == chain && own.0 == *log;
+        self.conn == conn && self.chain.as_ref().is_some_and(mine)
+    }
 }
 
 /// The commands of one slot in flight.
@@ -192,6 +200,14 @@ impl Shard {
             return self.refuse_behind(&queued, out);
         }
         if let Err(error) = self.may_write(&queued.request) {
+            return self.refuse_write(now, &queued, error, out);
+        }
+        if let Request::Append(append) = &queued.request
+            && self.fates.holds_chain(conn, &append.log, append.chain)
+        {
+            let text = "leadership was lost and regained, and it is not known yet what became of an \
+                        earlier append of this chain";
+            let error = WireError::new(ErrorCode::NotReady, text);
             return self.refuse_write(now, &queued, error, out);
         }
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
@@ -442,13 +458,7 @@ impl Shard {
             }
         }
         for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
-            if let Outcome::Appended { count, .. } = outcome {
-                self.tally.appends += 1;
-                self.tally.entries += u64::from(*count);
-                self.tally.entry_bytes += waiter.entry_bytes;
-            }
-            let reply = reply_of(&waiter, outcome, self.options.shards);
-            self.reply(waiter.conn, waiter.correlation, reply, out);
+            self.answer_write(&waiter, outcome, out);
         }
         if freed {
             let stalled = std::mem::take(&mut self.writes.stalled);
@@ -459,16 +469,30 @@ impl Shard {
         }
     }
 
-    /// Leadership is gone: what was not proposed was not executed, the rest is unknown (C8, R21).
-    /// Either way the chains that they belong to are broken: what follows must not slip through if
-    /// this node comes to lead again.
-    pub(super) fn void_writes(&mut self, out: &mut Vec<Output>) {
+    /// A command took effect, or was refused as it was applied.
+    pub(super) fn answer_write(
+        &mut self,
+        waiter: &Waiter,
+        outcome: &Outcome,
+        out: &mut Vec<Output>,
+    ) {
+        if let Outcome::Appended { count, .. } = outcome {
+            self.tally.appends += 1;
+            self.tally.entries += u64::from(*count);
+            self.tally.entry_bytes += waiter.entry_bytes;
+        }
+        let reply = reply_of(waiter, outcome, self.options.shards);
+        self.reply(waiter.conn, waiter.correlation, reply, out);
+    }
+
+    /// Leadership is gone: what was not proposed was not executed, the rest waits for its fate (C8,
+    /// R21). Either way the chains that they belong to are broken: what follows must not slip through
+    /// if this node comes to lead again.
+    pub(super) fn void_writes(&mut self, now: Tick, out: &mut Vec<Output>) {
         let mut writes = std::mem::take(&mut self.writes);
         let unproposed = writes.withdraw();
-        for waiter in writes.in_flight.into_values().flat_map(|flight| flight.waiters) {
-            let text = "leadership was lost while the request was under way";
-            let error = WireError::new(ErrorCode::LeadershipLost, text);
-            self.void(waiter.conn, waiter.correlation, waiter.chain, error, out);
+        for (slot, flight) in writes.in_flight {
+            self.await_fate(now, slot, flight.ballot, flight.waiters);
         }
         for (conn, id, chain) in unproposed {
             let error = self.serving().err().unwrap_or_else(|| self.not_leader());
@@ -481,6 +505,11 @@ impl Shard {
         for (conn, id, chain) in self.writes.withdraw() {
             self.void(conn, id, chain, error.clone(), out);
         }
+    }
+
+    /// A command was not executed, or nobody knows.
+    pub(super) fn void_waiter(&mut self, waiter: Waiter, e: WireError, out: &mut Vec<Output>) {
+        self.void(waiter.conn, waiter.correlation, waiter.chain, e, out);
     }
 
     fn void(

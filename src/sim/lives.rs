@@ -7,7 +7,7 @@ use super::violation::{Checked, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::journal::{self, OpenError};
 use crate::paxos;
-use crate::shard::{Shard, ShardOptions};
+use crate::shard::{Input, Shard, ShardOptions};
 use crate::types::NodeId;
 use crate::wire::entries::EntriesLimit;
 use std::collections::BTreeMap;
@@ -205,6 +205,7 @@ impl World {
         self.nodes[node].paused = false;
         self.nodes[node].turn_due = false;
         self.nodes[node].wake_at = None;
+        self.nodes[node].inbox.insert(0, Input::Resumed);
         self.plan_turn(node, self.plan.turn_us);
     }
 

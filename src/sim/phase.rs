@@ -185,8 +185,11 @@ impl World {
     /// Nothing is under way, and every node has applied everything.
     fn settled(&self) -> bool {
         let last = self.oracle.last();
-        let whole =
-            |shard: &Shard| shard.applied_upto() == last && shard.replica().holes().is_empty();
+        let whole = |shard: &Shard| {
+            let replica = shard.replica();
+            // What a client gave up waiting for can still be on its way to be chosen.
+            shard.applied_upto() == last && replica.holes().is_empty() && replica.open_slots() == 0
+        };
         let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
         self.clients.iter().all(Client::is_idle) && self.nodes.iter().all(agrees)
     }

@@ -115,7 +115,8 @@ impl Truth {
             | Message::Resend(_)
             | Message::Learn(_)
             | Message::HandOver(_)
-            | Message::Release(_) => {}
+            | Message::Release(_)
+            | Message::Standing(_) => {}
         }
     }
 

@@ -28,6 +28,7 @@ mod serving;
 mod set_back;
 mod shell;
 mod stalls;
+mod stops;
 mod verify;
 mod watching;
 #[path = "../daemon/web.rs"]

@@ -2,7 +2,9 @@
 
 mod chains;
 mod cold_reads;
+mod fates;
 mod node;
 mod reads;
+mod trio;
 mod waiting;
 mod writes;

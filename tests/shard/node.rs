@@ -35,17 +35,29 @@ pub struct Node {
 pub const SEGMENT: JournalOptions = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
 
 fn identity() -> Identity {
-    Identity { cluster: ClusterId(7), node: NodeId(1), incarnation: Incarnation(11), shards: 1 }
+    identity_of(1)
+}
+
+pub fn identity_of(node: u16) -> Identity {
+    let incarnation = Incarnation(10 + u64::from(node));
+    Identity { cluster: ClusterId(7), node: NodeId(node), incarnation, shards: 1 }
 }
 
 fn options() -> ShardOptions {
-    let paxos = Config::new(NodeId(1), Incarnation(11), BTreeSet::from([NodeId(1)]));
+    options_of(1, &[1])
+}
+
+pub fn options_of(node: u16, members: &[u16]) -> ShardOptions {
+    let members: BTreeSet<NodeId> = members.iter().copied().map(NodeId).collect();
+    let address = |node: &NodeId| (*node, format!("127.0.0.1:{}", 7420 + node.0));
+    let addresses = members.iter().map(address).collect();
+    let paxos = Config::new(NodeId(node), identity_of(node).incarnation, members);
     ShardOptions {
         shard: ShardId(0),
         shards: 1,
         cluster: ClusterId(7),
         paxos,
-        addresses: BTreeMap::from([(NodeId(1), "127.0.0.1:7420".to_string())]),
+        addresses,
         append: EntriesLimit {
             entries_max: limits::APPEND_ENTRIES_MAX as u32,
             entry_bytes_max: 4096,

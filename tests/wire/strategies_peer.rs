@@ -203,6 +203,9 @@ fn leadership() -> impl Strategy<Value = Message> {
             Message::HandOver(HandOver { ballot, chosen_upto })
         }),
         ballot().prop_map(|ballot| Message::Release(Release { ballot })),
+        (any::<bool>(), any::<bool>(), any::<u16>()).prop_map(|(leaving, ready, linked)| {
+            Message::Standing(Standing { leaving, ready, linked })
+        }),
     ]
 }
 
