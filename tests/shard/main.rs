@@ -2,4 +2,7 @@
 
 mod node;
 mod reads;
+mod rules;
+mod trio;
+mod trio_rig;
 mod writes;

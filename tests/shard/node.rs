@@ -17,6 +17,8 @@ pub struct Node {
     pub now: Tick,
     /// While true, jobs gather in `held`.
     pub hold: bool,
+    /// While true, reads of the journal do.
+    pub hold_reads: bool,
     held: Vec<Job>,
     replies: BTreeMap<(u64, u64), Reply>,
     pub fatal: Option<(u8, String)>,
@@ -56,6 +58,15 @@ impl Node {
 
     /// A node over what the disk holds, given time to lead.
     pub fn open(storage: MemStorage) -> Node {
+        Node::start(storage, false)
+    }
+
+    /// As [`Node::open`], but what it reads of its journal is held back.
+    pub fn open_slowly(storage: MemStorage) -> Node {
+        Node::start(storage, true)
+    }
+
+    fn start(storage: MemStorage, hold_reads: bool) -> Node {
         let (journal, recovered) =
             recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
@@ -65,6 +76,7 @@ impl Node {
             storage,
             now,
             hold: false,
+            hold_reads,
             held: Vec::new(),
             replies: BTreeMap::new(),
             fatal: None,
@@ -98,6 +110,7 @@ impl Node {
                     let old = self.replies.insert((conn.0, correlation), reply);
                     assert!(old.is_none(), "answered twice: {conn} {correlation}");
                 }
+                Output::Job(job @ Job::Read(_)) if self.hold_reads => self.held.push(job),
                 Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
@@ -116,12 +129,19 @@ impl Node {
 
     /// Runs what was held back.
     pub fn release(&mut self) {
-        self.hold = false;
+        (self.hold, self.hold_reads) = (false, false);
         while !self.held.is_empty() {
             let job = self.held.remove(0);
             self.execute(job);
         }
         self.tick();
+    }
+
+    /// Runs the first batch that was held back, and nothing else.
+    pub fn finish_a_batch(&mut self) {
+        let first = self.held.iter().position(|job| matches!(job, Job::Batch(_)));
+        let job = self.held.remove(first.expect("a batch was held back"));
+        self.execute(job);
     }
 
     /// Sends a request without a turn's end; returns its number.
