@@ -77,6 +77,14 @@ pub const fn value_room_bytes(bytes: usize) -> u64 {
     (bytes + bytes / 32 + 3 * BLOCK_BYTES) as u64
 }
 
+/// Starts of a shard that its hard state remembers, so that peers can hold what they saw against
+/// it (C13). Testimony of a life older than these is judged by the oldest of them.
+pub const LIVES_MAX: usize = 256;
+/// Tails that were cut and that no peer has spoken of yet, as the hard state remembers them (C11).
+pub const CUTS_MAX: usize = 8;
+/// State digests of the last slots that a replica keeps to compare with its peers' (R23).
+pub const DIGESTS_KEPT: usize = 4096;
+
 /// Most members of a cluster.
 pub const MEMBERS_MAX: usize = 15;
 /// Most shards of a cluster.
@@ -98,6 +106,17 @@ const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);
 
 /// Time for a connection to send its whole Hello, in milliseconds (R39).
 pub const HANDSHAKE_MS: u64 = 5_000;
+/// Addresses of one name that are tried, or listened at.
+pub const ADDRESSES_MAX: usize = 8;
+/// An address of a name that has not answered for this long, in milliseconds, is no longer waited
+/// for alone: the next one is tried beside it (RFC 8305, section 5).
+pub const RACE_STAGGER_MS: u64 = 250;
+/// Bounds of the time, in milliseconds, after which a link between nodes that carries nothing is
+/// dialled anew, and of one attempt at that: two leases, but no shorter than two retransmissions
+/// take, and no longer than this.
+pub const LINK_SILENCE_MS_MIN: u64 = 500;
+/// The upper one of them.
+pub const LINK_SILENCE_MS_MAX: u64 = 3_000;
 /// Time for one frame to arrive as a whole once it has begun, in milliseconds (R39).
 pub const FRAME_MS: u64 = 20_000;
 /// Time that a refused connection has to read why, in milliseconds.

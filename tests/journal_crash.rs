@@ -44,6 +44,7 @@ fn assert_kept(
     assert!(recovered.hard.boots <= boots_max, "{context}: {:?}", recovered.hard);
     assert_eq!(recovered.chosen_upto, expected.chosen_upto, "{context}");
     assert_eq!(recovered.open, expected.open, "{context}");
+    assert_eq!(recovered.witnessed, expected.witnessed, "{context}");
     let read = read(storage, journal, 1, expected.chosen_upto.0);
     for (slot, value) in &expected.chosen {
         let found = &read[slot].as_ref().unwrap_or_else(|e| panic!("{context}: {e}")).1;

@@ -1,8 +1,8 @@
 //! Whole clusters in the simulator: seeds that must stay clean, and the promise that a seed repeats
 //! itself.
 
-use paxosd::sim::command::run_seeds;
-use paxosd::sim::{Verbosity, run_seed};
+use paxosd::sim::command::{run_plans, run_seeds};
+use paxosd::sim::{Fault, Plan, Verbosity, run_seed};
 
 /// A few dozen seeds, every run the same ones.
 #[test]
@@ -10,6 +10,20 @@ fn seeds_stay_clean() {
     if let Err(failure) = run_seeds(0..48, 2, Verbosity::Hash) {
         panic!("{failure}");
     }
+}
+
+/// C13, R13: a disk that is set back, before any of several starts, with any restarts of those who saw what
+/// it held: nothing acknowledged is lost and no slot gets a second value while one of them can know. That
+/// most of these runs end in a refutation shows that the evidence is durable.
+#[test]
+fn r13_disks_that_are_set_back_are_refuted() {
+    let plan = |seed| Plan::with(seed, Fault::SetBack);
+    let total = match run_plans(0..150, 2, Verbosity::Hash, plan) {
+        Ok(total) => total,
+        Err(failure) => panic!("{failure}\nwith: --with set-back"),
+    };
+    assert!(total.refuted >= 25, "{} refuted", total.refuted);
+    assert!(total.undetectable * 10 <= total.refuted, "{} undetectable", total.undetectable);
 }
 
 /// Same seed, same trace.

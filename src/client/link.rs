@@ -1,6 +1,7 @@
 //! A session on a socket. Every wait has a deadline; nothing here tries anything twice.
 
 use super::deadline::Deadline;
+use super::dial;
 use super::error::{Cause, ProtocolError, Stage};
 use super::resolve::resolve;
 use super::session::{Answer, Session};
@@ -53,22 +54,28 @@ impl Link {
         let fault = |stage, cause| Fault { stage, endpoint: endpoint.to_string(), cause };
         let addresses =
             resolve(endpoint, deadline).map_err(|cause| fault(Stage::Resolve, cause))?;
-        let mut last = fault(Stage::Resolve, Cause::NoAddress);
-        for address in addresses {
-            let Some(left) = deadline.remaining() else {
-                return Err(fault(Stage::Connect, Cause::NoTime));
-            };
-            let socket = match TcpStream::connect_timeout(&address, left) {
-                Ok(socket) => socket,
-                Err(source) => {
-                    last = fault(Stage::Connect, io_cause("cannot connect", source));
-                    continue;
-                }
-            };
-            return Link::greet(endpoint, socket, hello, deadline)
-                .map_err(|cause| fault(Stage::Hello, cause));
+        if addresses.is_empty() {
+            return Err(fault(Stage::Resolve, Cause::NoAddress));
         }
-        Err(last)
+        let mut race = dial::race(&addresses, deadline);
+        let mut greeting = None;
+        loop {
+            let (address, socket) = match dial::connect(&mut race, deadline) {
+                Ok(connected) => connected,
+                // Who was reached and did not greet says more than who could not be reached.
+                Err(cause) => return Err(greeting.unwrap_or(fault(Stage::Connect, cause))),
+            };
+            // A stranger at one address of a name leaves time for the others.
+            let patience = match race.has_more() {
+                true => deadline.share(deadline.allowed(), 2),
+                false => *deadline,
+            };
+            match Link::greet(endpoint, socket, hello, &patience) {
+                Ok(link) => return Ok(link),
+                Err(cause) => greeting = Some(fault(Stage::Hello, cause)),
+            }
+            dial::failed(&mut race, address, deadline);
+        }
     }
 
     fn greet(

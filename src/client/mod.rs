@@ -15,6 +15,7 @@ mod advice;
 mod api;
 mod core;
 mod deadline;
+mod dial;
 mod error;
 mod link;
 mod options;

@@ -119,15 +119,6 @@ impl Listener {
     }
 }
 
-/// The member that has this very address.
-#[must_use]
-pub fn at(address: &Address, members: &[Known]) -> Option<String> {
-    let has = |member: &&Known| {
-        [&member.client, &member.peer].into_iter().flatten().any(|other| other == address)
-    };
-    members.iter().find(has).map(named)
-}
-
 fn named(member: &Known) -> String {
     member.id.map_or_else(|| "another member".to_string(), |id| format!("member {id}"))
 }

@@ -16,6 +16,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod variables;
 
 pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;
@@ -30,6 +31,7 @@ use crate::types::{ClusterId, NodeId};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A member of the cluster, with the addresses at which the others reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +152,16 @@ impl Config {
     #[must_use]
     pub fn own(&self) -> &Member {
         self.members.get(&self.node).expect("a checked configuration lists its own node")
+    }
+
+    /// A link with a peer on which nothing arrives for this long is dead: two leases, within bounds.
+    /// An attempt to make one has as much time. Both are over soon after a network that was cut is
+    /// whole again, so that no outage is longer than it takes to elect a leader.
+    #[must_use]
+    pub fn link_silence(&self) -> Duration {
+        let leases = 2 * self.timing.lease_ms;
+        let bounds = (limits::LINK_SILENCE_MS_MIN, limits::LINK_SILENCE_MS_MAX);
+        Duration::from_millis(leases.clamp(bounds.0, bounds.1))
     }
 
     /// Most bytes of values in open slots: so many that a successor can settle them twice over from the

@@ -6,6 +6,7 @@ use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
 use super::lost::Lost;
 use super::recover::{not_toml, recover, typed};
 use super::text::{self, Text, shortened};
+use super::variables::PREFIX;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -142,7 +143,7 @@ impl RawConfig {
     pub fn override_from(&mut self, variables: impl IntoIterator<Item = (OsString, OsString)>) {
         for (variable, value) in variables {
             let variable = variable.to_string_lossy().into_owned();
-            let Some(suffix) = variable.strip_prefix("PAXOSD_") else { continue };
+            let Some(suffix) = variable.strip_prefix(PREFIX) else { continue };
             let Some(key) = keys::find(KEYS, &suffix.to_ascii_lowercase()) else {
                 self.unknown_variables.push(text::visible(&variable));
                 continue;

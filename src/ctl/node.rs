@@ -1,6 +1,6 @@
 //! The commands of `paxosd`.
 
-use crate::config::{Address, Config, Faults, RawConfig, check};
+use crate::config::{Address, Config, Faults, RawConfig, check, variables};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
 use crate::daemon::logging;
@@ -40,7 +40,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address is in use, a name does not resolve, or a second signal came
+  75  temporary: an address, a name or the data is not there yet or in use, or a second signal came
   78  wrong configuration";
 
 /// A node of a replicated log.
@@ -161,8 +161,8 @@ fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
 
 /// Says which variables are ignored, whatever else is wrong.
 fn tell_unknown(raw: &RawConfig) {
-    for variable in &raw.unknown_variables {
-        logging::complain(&format!("environment {variable} names no key: it is ignored"));
+    for line in variables::told(&raw.unknown_variables) {
+        logging::complain(&line);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::clock;
 use super::disk::Volume;
 use super::exit::{Exit, Failure};
+use super::replica_config::paxos_config;
 use crate::config::Config;
 use crate::journal::{
     DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, JournalOptions,
@@ -82,7 +83,8 @@ pub fn contents(dir: &Path) -> io::Result<Vec<String>> {
 /// whose preparation was cut short is known as such.
 ///
 /// # Errors
-/// 65 where the directory holds anything, 74 where the disk fails, 75 where there is no space.
+/// 65 where the directory holds anything, 74 where the disk fails, 75 where there is no space or
+/// somebody else uses it.
 pub fn initialise(config: &Config) -> Result<Identity, Failure> {
     let dir = &config.data_dir;
     let shown = dir.display();
@@ -146,7 +148,7 @@ pub fn initialise(config: &Config) -> Result<Identity, Failure> {
 ///
 /// # Errors
 /// 65 where it is not this node's, with a sentence that says which and what to do; 74 where the
-/// disk fails.
+/// disk fails; 75 where it is not there, or somebody else uses it.
 pub fn open(config: &Config, read_bytes: &Arc<AtomicU64>) -> Result<DataDir, Failure> {
     let dir = &config.data_dir;
     let found = contents(dir).map_err(|error| unusable(dir, "cannot be opened", &error))?;
@@ -202,7 +204,8 @@ fn replay(
              keep the rest of the directory; see docs/OPERATIONS.md, \"Data is damaged\"",
             dir.display()
         );
-        return Err(Failure::new(Exit::Data, text));
+        // A disk that is mounted late is there at the next start.
+        return Err(Failure::new(Exit::Temporary, text));
     }
     let storage = Arc::new(FileStorage::counting(&dir, read_bytes));
     let volume = Volume::new(storage, &dir);
@@ -221,6 +224,9 @@ fn replay(
         }
     })?;
     report(shard, &dir, &recovered, started);
+    paxos_config(config, identity, 0)
+        .check(&recovered.hard)
+        .map_err(|refused| Failure::new(Exit::Data, format!("{}: {refused}", dir.display())))?;
     Ok(OpenShard { shard, volume, journal, recovered })
 }
 
@@ -262,8 +268,9 @@ fn tally(findings: &[Finding]) -> String {
 
 fn lock(dir: &Path) -> Result<DirLock, Failure> {
     DirLock::acquire(dir).map_err(|error| match &error {
-        // Nothing to repeat in the hope that it passes: two nodes were given one directory.
-        LockError::Held { .. } => Failure::new(Exit::Data, error),
+        // A process that is ending, or `paxosctl verify`, gives it back; and a second node that was
+        // given the same directory never gets further than this.
+        LockError::Held { .. } => Failure::new(Exit::Temporary, error),
         LockError::Io { path, source } => unusable(path, "cannot be locked", source),
     })
 }
@@ -298,7 +305,12 @@ fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
         );
         return Failure::new(Exit::Data, text);
     }
-    disk_failure(path, what, error)
+    let failure = disk_failure(path, what, error);
+    match error.kind() {
+        // It was there a moment ago: a disk that is being unmounted, or mounted.
+        io::ErrorKind::NotFound => Failure { exit: Exit::Temporary, ..failure },
+        _ => failure,
+    }
 }
 
 /// What a failed call on a directory means for the process.

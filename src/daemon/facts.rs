@@ -57,6 +57,7 @@ impl Facts {
             shards: config.shards,
             prepare_quorum: config.quorums.prepare,
             accept_quorum: config.quorums.accept,
+            window_slots: u32::try_from(bounds.window_slots).unwrap_or(u32::MAX),
             members: members_digest(config.members.keys().copied()),
         };
         let members = config.members.keys().copied().collect();

@@ -4,8 +4,11 @@
 //! each side would close in favour of the other.
 
 use super::clock::Jitter;
-use crate::types::{NodeId, Tick};
+use super::resolve::Found;
+use crate::limits::RACE_STAGGER_MS;
+use crate::types::{NodeId, Race, Tick};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// First pause after a failed attempt, in microseconds.
 const PAUSE_FIRST_US: u64 = 20_000;
@@ -30,22 +33,55 @@ struct Link {
     /// This side dials.
     dials: bool,
     state: State,
-    /// Attempts that failed since the link last stood.
+    /// Calls that failed since the link last stood.
     failures: u32,
-    /// Why the last attempt failed, so that the same reason is logged once.
+    /// Why the last call failed, so that the same reason is logged once.
     reason: String,
     /// Why one side refused the other last, likewise; empty once the peer spoke as a peer.
     refusal: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing is under way; `at` is when to dial, where this side dials.
     Down { at: Tick },
-    /// An attempt is under way.
-    Dialling,
+    /// The peer's name is being looked up.
+    Resolving { begun: Tick, meanwhile: Option<Meanwhile> },
+    /// Its addresses are being tried.
+    Dialling { begun: Tick, race: Race<SocketAddr>, trouble: Trouble },
     /// The link stands.
     Up { index: Index },
+}
+
+/// What is dialled should the name not be looked up by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Meanwhile {
+    at: Tick,
+    addresses: Vec<SocketAddr>,
+}
+
+/// What went wrong in one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Trouble {
+    /// With the name.
+    name: String,
+    /// With each address.
+    attempts: Vec<String>,
+}
+
+impl Trouble {
+    /// All of it, in an order that does not depend on which attempt failed first: the same failure
+    /// must not look like news.
+    fn told(&self) -> String {
+        let mut attempts = self.attempts.clone();
+        attempts.sort();
+        attempts.dedup();
+        let name = match self.name.as_str() {
+            "" => String::new(),
+            trouble => format!(" (the last known address: {trouble})"),
+        };
+        attempts.join("; ") + &name
+    }
 }
 
 impl Links {
@@ -64,24 +100,68 @@ impl Links {
         Links { links, jitter: Jitter::new(seed) }
     }
 
-    /// The peers to dial now; each counts as dialled from here on.
+    /// The peers to call now: their addresses are to be found, and [`call`](Links::call)ed.
     pub fn due(&mut self, now: Tick) -> Vec<NodeId> {
         let mut due = Vec::new();
         for (node, link) in &mut self.links {
             if link.dials && matches!(link.state, State::Down { at } if at <= now) {
-                link.state = State::Dialling;
+                link.state = State::Resolving { begun: now, meanwhile: None };
                 due.push(*node);
             }
         }
         due
     }
 
-    /// When [`due`](Links::due) next has something to say.
+    /// What a peer's name was last known to be: called if the lookup takes long.
+    pub fn meanwhile(&mut self, node: NodeId, addresses: Vec<SocketAddr>, now: Tick) {
+        let Some(link) = self.links.get_mut(&node) else { return };
+        if let State::Resolving { meanwhile, .. } = &mut link.state
+            && !addresses.is_empty()
+        {
+            *meanwhile = Some(Meanwhile { at: now.after(RACE_STAGGER_MS * 1000), addresses });
+        }
+    }
+
+    /// Where the peer is: its addresses are tried from now on. An answer that comes too late
+    /// changes nothing; the next call goes by it.
+    pub fn call(&mut self, node: NodeId, found: Found, now: Tick) {
+        let Some(link) = self.links.get_mut(&node) else { return };
+        if let State::Resolving { begun, .. } = link.state {
+            let race = Race::new(&found.addresses, SocketAddr::is_ipv6, now);
+            let trouble = Trouble { name: found.trouble, attempts: Vec::new() };
+            link.state = State::Dialling { begun, race, trouble };
+        }
+    }
+
+    /// The next address to try now.
+    pub fn attempt(&mut self, now: Tick) -> Option<(NodeId, SocketAddr)> {
+        let mut overdue = Vec::new();
+        for (node, link) in &self.links {
+            if let State::Resolving { meanwhile: Some(Meanwhile { at, addresses }), .. } =
+                &link.state
+                && *at <= now
+            {
+                overdue.push((*node, addresses.clone()));
+            }
+        }
+        for (node, addresses) in overdue {
+            let trouble = "its name takes long to resolve".to_string();
+            self.call(node, Found { addresses, trouble }, now);
+        }
+        self.links.iter_mut().find_map(|(node, link)| match &mut link.state {
+            State::Dialling { race, .. } => Some((*node, race.due(now)?)),
+            State::Down { .. } | State::Resolving { .. } | State::Up { .. } => None,
+        })
+    }
+
+    /// When [`due`](Links::due) or [`attempt`](Links::attempt) next has something to say.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
-        let at = |link: &Link| match link.state {
-            State::Down { at } if link.dials => Some(at),
-            State::Down { .. } | State::Dialling | State::Up { .. } => None,
+        let at = |link: &Link| match &link.state {
+            State::Down { at } if link.dials => Some(*at),
+            State::Resolving { meanwhile: Some(meanwhile), .. } => Some(meanwhile.at),
+            State::Dialling { race, .. } => race.next_deadline(),
+            State::Down { .. } | State::Resolving { .. } | State::Up { .. } => None,
         };
         self.links.values().filter_map(at).min()
     }
@@ -91,11 +171,51 @@ impl Links {
     pub fn index(&self, node: NodeId) -> Option<Index> {
         match self.links.get(&node)?.state {
             State::Up { index } => Some(index),
-            State::Down { .. } | State::Dialling => None,
+            State::Down { .. } | State::Resolving { .. } | State::Dialling { .. } => None,
         }
     }
 
-    /// An attempt failed. True when its reason is news, and worth a line in the log.
+    /// An attempt got through to an address: it is the one that greets. The attempts on the
+    /// addresses returned are to be given up.
+    pub fn got_through(&mut self, node: NodeId, address: SocketAddr) -> Vec<SocketAddr> {
+        match self.links.get_mut(&node).map(|link| &mut link.state) {
+            Some(State::Dialling { race, .. }) => race.take(address),
+            Some(State::Down { .. } | State::Resolving { .. } | State::Up { .. }) | None => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// True when other addresses are left to be tried should the one that got through not answer.
+    #[must_use]
+    pub fn has_more(&self, node: NodeId) -> bool {
+        match self.links.get(&node).map(|link| &link.state) {
+            Some(State::Dialling { race, .. }) => race.has_more(),
+            Some(State::Down { .. } | State::Resolving { .. } | State::Up { .. }) | None => false,
+        }
+    }
+
+    /// An attempt on an address came to nothing. True when it was the last one of the call, and
+    /// the reason is news, and worth a line in the log.
+    pub fn attempt_failed(
+        &mut self,
+        node: NodeId,
+        address: SocketAddr,
+        now: Tick,
+        reason: &str,
+    ) -> bool {
+        let Some(link) = self.links.get_mut(&node) else { return false };
+        let State::Dialling { race, trouble, .. } = &mut link.state else { return false };
+        race.failed(address, now);
+        trouble.attempts.push(reason.to_string());
+        if !race.is_lost() {
+            return false;
+        }
+        let reason = trouble.told();
+        self.failed(node, now, &reason)
+    }
+
+    /// A call failed as a whole. True when its reason is news, and worth a line in the log.
     pub fn failed(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
         let failures = self.links.get(&node).map_or(0, |link| link.failures);
         let doubled = PAUSE_FIRST_US << failures.min(16);
@@ -104,12 +224,15 @@ impl Links {
 
     fn pause(&mut self, node: NodeId, now: Tick, pause: u64, reason: &str) -> bool {
         let Some(link) = self.links.get_mut(&node) else { return false };
-        if link.state != State::Dialling {
+        let (State::Resolving { begun, .. } | State::Dialling { begun, .. }) = link.state else {
             return false;
-        }
+        };
         // Half of the pause is random, so that peers of a node that came back do not march in step.
         let pause = pause / 2 + self.jitter.upto(pause / 2);
-        link.state = State::Down { at: now.after(pause) };
+        // Counted from the call's begin: one that waited in vain has paused for that time already,
+        // and a network that heals must not be waited for twice.
+        let soon = now.after(PAUSE_FIRST_US / 2 + self.jitter.upto(PAUSE_FIRST_US / 2));
+        link.state = State::Down { at: begun.after(pause).max(soon) };
         link.failures = link.failures.saturating_add(1);
         let news = link.reason != reason;
         link.reason = reason.to_string();
@@ -117,9 +240,11 @@ impl Links {
     }
 
     /// The peer refused us, or we refused the peer, behind a greeting. True when the reason is news.
-    /// A refused dialler asks again rarely.
+    /// A refused dialler asks again rarely, once it has asked at each address of the peer's name.
     pub fn refused(&mut self, node: NodeId, now: Tick, reason: &str) -> bool {
-        self.pause(node, now, PAUSE_REFUSED_US, reason);
+        if !self.has_more(node) {
+            self.pause(node, now, PAUSE_REFUSED_US, reason);
+        }
         let Some(link) = self.links.get_mut(&node) else { return true };
         let news = link.refusal != reason;
         link.refusal = reason.to_string();
@@ -157,7 +282,7 @@ impl Links {
         let link = self.links.get_mut(&node)?;
         let replaced = match link.state {
             State::Up { index } => Some(index),
-            State::Down { .. } | State::Dialling => None,
+            State::Down { .. } | State::Resolving { .. } | State::Dialling { .. } => None,
         };
         link.state = State::Up { index };
         link.failures = 0;
@@ -230,9 +355,11 @@ mod tests {
     #[test]
     fn reasons_are_news_once() {
         let mut links = Links::new(NodeId(2), nodes(&[1, 2]), 7);
-        let fail = |links: &mut Links, reason: &str| {
-            links.due(Tick(u64::MAX / 2));
-            links.failed(NodeId(1), Tick(0), reason)
+        let mut now = Tick(0);
+        let mut fail = |links: &mut Links, reason: &str| {
+            now = now.after(PAUSE_REFUSED_US);
+            assert_eq!(links.due(now), nodes(&[1]));
+            links.failed(NodeId(1), now, reason)
         };
         assert!(fail(&mut links, "refused"));
         assert!(!fail(&mut links, "refused"));
@@ -276,14 +403,15 @@ mod tests {
     #[test]
     fn lost_link_is_dialled_soon() {
         let mut links = Links::new(NodeId(2), nodes(&[1, 2]), 7);
-        links.due(Tick(0));
+        let mut now = Tick(0);
         for _ in 0..9 {
-            links.failed(NodeId(1), Tick(0), "refused");
-            links.due(Tick(u64::MAX / 2));
+            now = now.after(PAUSE_LONGEST_US);
+            assert_eq!(links.due(now), nodes(&[1]));
+            links.failed(NodeId(1), now, "refused");
         }
         links.up(NodeId(1), 3);
-        links.down(NodeId(1), 3, Tick(1_000_000));
+        links.down(NodeId(1), 3, now);
         let at = links.next_deadline().expect("dials again");
-        assert!(at.since(Tick(1_000_000)) <= PAUSE_FIRST_US);
+        assert!(at.since(now) <= PAUSE_FIRST_US);
     }
 }

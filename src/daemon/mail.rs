@@ -20,11 +20,11 @@ pub enum Letter {
     Client(Box<Visitor>),
     /// A peer whose greeting fits this node, as far as the main thread can tell.
     Peer(Box<Caller>),
-    /// The address of a peer.
+    /// Where a peer is.
     Resolved {
         /// The peer.
         node: NodeId,
-        /// Its address, or why there is none.
+        /// Its addresses, or why they are not known.
         answer: Answer,
     },
     /// Hand leadership over and stop.

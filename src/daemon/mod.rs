@@ -2,8 +2,8 @@
 //! be tested without a socket does not live here.
 //!
 //! Threads of a node: the main thread (listeners, greetings, signals), one for each shard
-//! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one more where names are
-//! resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
+//! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one for each name
+//! that has to be resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
 //! one that waits for SIGHUP ([`reload`]), and one that talks to a service manager where there is
 //! one ([`notify`]).
 
@@ -14,12 +14,15 @@ pub mod board;
 pub mod clock;
 pub mod conn;
 pub mod data_dir;
+mod dialling;
 pub mod disk;
 pub mod exit;
 pub mod facts;
 pub mod front;
 pub mod greeting;
 pub mod links;
+#[cfg(test)]
+mod links_tests;
 pub mod log_queue;
 pub mod logging;
 pub mod loops;
@@ -33,6 +36,7 @@ pub mod pin;
 pub mod ports;
 mod rare;
 pub mod reload;
+mod replica_config;
 pub mod resolve;
 pub mod service;
 pub mod shard_loop;

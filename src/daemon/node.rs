@@ -12,13 +12,12 @@ use super::mail::Post;
 use super::notify::Manager;
 use super::ports::Ports;
 use super::reload::{self, Source};
-use super::resolve::Resolver;
+use super::replica_config::paxos_config;
+use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
 use super::sockets::{Bound, raise_descriptors};
 use crate::config::Config;
-use crate::journal::Identity;
-use crate::paxos;
 use crate::shard::{Shard, ShardOptions};
 use crate::types::ShardId;
 use crossbeam::channel::{Sender, bounded};
@@ -133,7 +132,8 @@ fn start_shards(
     ended: &Sender<ShardId>,
 ) -> io::Result<Vec<Post>> {
     let helper = Helper::start(facts.config.shards)?;
-    let resolver = Resolver::start(facts.config.members.values().map(|member| &member.peer))?;
+    let peers = facts.config.members.values().filter(|member| member.id != facts.config.node);
+    let resolver = Resolver::start(peers.map(|member| &member.peer), Arc::new(system_lookup))?;
     let parts = Start { facts, helper: &helper, resolver: &resolver, bell };
     shards.into_iter().map(|shard| parts.start(shard, ended.clone())).collect()
 }
@@ -192,31 +192,5 @@ fn shard_options(facts: &Facts, shard: ShardId, seed: u64) -> ShardOptions {
         addresses,
         append: facts.limits.append(),
         version: PROGRAM.to_string(),
-    }
-}
-
-fn paxos_config(config: &Config, identity: &Identity, seed: u64) -> paxos::Config {
-    let members = config.members.keys().copied().collect();
-    let timing = &config.timing;
-    let lease_us = timing.lease_ms * 1000;
-    paxos::Config {
-        quorums: paxos::Quorums {
-            prepare: usize::from(config.quorums.prepare),
-            accept: usize::from(config.quorums.accept),
-        },
-        timing: paxos::Timing {
-            lease_us: if timing.leases { lease_us } else { 0 },
-            drift_percent: timing.lease_drift_percent,
-            heartbeat_us: timing.heartbeat_ms * 1000,
-            // A follower stands when the grant of a silent leader has run out, and not before.
-            election_us: lease_us,
-            jitter_us: timing.election_jitter_ms * 1000,
-            stall_us: timing.disk_stall_ms * 1000,
-            ..paxos::Timing::default()
-        },
-        window_slots: config.bounds.window_slots,
-        window_bytes: config.window_bytes(),
-        seed,
-        ..paxos::Config::new(config.node, identity.incarnation, members)
     }
 }

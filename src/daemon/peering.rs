@@ -1,15 +1,14 @@
-//! The peers of a shard's loop: dialling, greeting, messages.
+//! The peers of a shard's loop: greetings and messages.
 
 use super::clock;
-use super::conn::{Conn, Taken};
+use super::conn::Taken;
 use super::facts::count;
 use super::links::Index;
-use super::mail::{Caller, Letter};
-use super::resolve::Answer;
+use super::mail::Caller;
 use super::shard_loop::ShardLoop;
 use super::sockets;
 use super::table::{Entry, Role};
-use crate::limits::{HANDSHAKE_MS, PEER_OUTPUT_BYTES_MAX, READ_TURN_BYTES};
+use crate::limits::{PEER_OUTPUT_BYTES_MAX, READ_TURN_BYTES};
 use crate::shard::Input;
 use crate::types::{Incarnation, NodeId, Tick};
 use crate::wire::frame::Frame;
@@ -18,13 +17,10 @@ use crate::wire::kind::GreetingKind;
 use crate::wire::peer::Message;
 use crate::wire::peer_hello::{
     PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHelloReply, PeerRefusal, PeerRefusalCode,
-    read_peer_hello_reply, write_peer_hello, write_peer_hello_reply,
+    read_peer_hello_reply, write_peer_hello_reply,
 };
 use crate::wire::{read_message, write_message};
 use log::Level;
-use mio::net::TcpStream;
-use std::io;
-use std::net::SocketAddr;
 
 /// Why a peer's connection cannot go on.
 enum Broken {
@@ -46,73 +42,6 @@ impl Broken {
 }
 
 impl ShardLoop {
-    /// Dials the peers whose turn it is.
-    pub(super) fn dial(&mut self) {
-        let now = clock::now();
-        for node in self.links.due(now) {
-            let Some(member) = self.facts.config.members.get(&node) else { continue };
-            let post = self.post.clone();
-            let reply = move |answer: Answer| {
-                // A loop that is gone needs no address.
-                let _ = post.send(Letter::Resolved { node, answer });
-            };
-            match self.resolver.ask(node, &member.peer, reply) {
-                Ok(Some(address)) => self.connect(node, address),
-                Ok(None) => {}
-                Err(reason) => self.dial_failed(node, &reason, now),
-            }
-        }
-    }
-
-    pub(super) fn on_resolved(&mut self, node: NodeId, answer: Answer) {
-        match answer {
-            Ok(address) => self.connect(node, address),
-            Err(reason) => self.dial_failed(node, &reason, clock::now()),
-        }
-    }
-
-    fn connect(&mut self, node: NodeId, address: SocketAddr) {
-        let now = clock::now();
-        let connected = TcpStream::connect(address).and_then(|stream| {
-            sockets::prepare_peer(&stream)?;
-            self.adopt(Conn::new(stream, address), Role::Connecting(node))
-        });
-        match connected {
-            Ok(index) => {
-                let Some(entry) = self.table.get_mut(index) else { return };
-                entry.deadline = Some(now.after(HANDSHAKE_MS * 1000));
-                self.watch(index);
-            }
-            Err(error) => self.dial_failed(node, &format!("{address}: {error}"), now),
-        }
-    }
-
-    /// Our call may have got through. Returns whether to look again at once.
-    pub(super) fn on_connecting(&mut self, index: Index, node: NodeId) -> bool {
-        let hello = self.facts.peer_hello(node, self.service.id);
-        let Some(entry) = self.table.get_mut(index) else { return false };
-        let conn = &mut entry.conn;
-        if let Ok(Some(error)) | Err(error) = conn.stream.take_error() {
-            let reason = format!("{}: {error}", conn.address);
-            self.close(index, &reason);
-            return false;
-        }
-        match conn.stream.peer_addr().and_then(|_| sockets::prepare(&conn.stream)) {
-            Ok(()) => {
-                write_peer_hello(conn.output.buffer(), &hello);
-                entry.role = Role::Calling(node);
-                self.mark_dirty(index);
-                false
-            }
-            // Still under way: the socket's next event tells.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => false,
-            Err(error) => {
-                self.close(index, &error.to_string());
-                false
-            }
-        }
-    }
-
     /// Waits for the answer to our greeting.
     pub(super) fn read_welcome(&mut self, index: Index, node: NodeId) -> bool {
         let Some(entry) = self.table.get_mut(index) else { return false };
@@ -213,7 +142,7 @@ impl ShardLoop {
     pub(super) fn welcome_peer(&mut self, caller: Caller) {
         let Caller { conn, hello, version } = caller;
         let judged = self.admits(hello.node, hello.incarnation);
-        if let Err(error) = sockets::prepare_peer(&conn.stream) {
+        if let Err(error) = sockets::prepare_peer(&conn.stream, self.facts.config.link_silence()) {
             log::debug!("a peer's connection has no silence bound: {error}");
         }
         let index = match self.adopt(conn, Role::Lingering) {
@@ -370,17 +299,10 @@ impl ShardLoop {
     }
 
     /// For status: what is wrong with the link, in words.
-    fn note_trouble(&mut self, node: NodeId) {
+    pub(super) fn note_trouble(&mut self, node: NodeId) {
         if !self.facts.config.members.contains_key(&node) {
             return; // A stranger: there is nothing to show it with.
         }
         self.service.shard.note_trouble(node, self.links.trouble(node));
-    }
-
-    pub(super) fn dial_failed(&mut self, node: NodeId, reason: &str, now: Tick) {
-        if self.links.failed(node, now, reason) {
-            log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
-        }
-        self.note_trouble(node);
     }
 }

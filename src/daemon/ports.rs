@@ -2,8 +2,8 @@
 //! its key and its address, all at once.
 
 use super::exit::{Exit, Failure};
-use super::resolve::resolve;
-use super::sockets::Bound;
+use super::resolve::{resolve_all, system_lookup};
+use super::sockets::{Bound, all_well};
 use crate::config::{Address, Config, Known, Listener, Port};
 use std::net::SocketAddr;
 
@@ -22,8 +22,9 @@ impl Ports {
     /// Takes the ports of a configuration.
     ///
     /// # Errors
-    /// 75 where one is taken or a name does not resolve, 78 where an address is not this machine's
-    /// or names turn out to be addresses in each other's way; all of that at once.
+    /// 75 where one is taken, an address is not this host's at present, a name does not resolve, or
+    /// names turn out to be addresses in each other's way, which may be other ones tomorrow; 78
+    /// where no waiting helps. All of that at once.
     pub fn bind(config: &Config) -> Result<Ports, Failure> {
         let peer = (config.members.len() > 1).then_some(&config.listen_peer);
         let typed = [
@@ -32,9 +33,12 @@ impl Ports {
             (Port::Admin, config.listen_admin.as_ref()),
         ];
         let (mut resolved, mut failures) = (Vec::new(), Vec::new());
-        for (port, address) in typed {
-            let Some(address) = address else { continue };
-            match resolve(address) {
+        let typed: Vec<(Port, &Address)> =
+            typed.into_iter().filter_map(|(port, address)| Some((port, address?))).collect();
+        let addresses: Vec<&Address> = typed.iter().map(|(_, address)| *address).collect();
+        let found = resolve_all(&addresses, &system_lookup);
+        for ((port, address), found) in typed.into_iter().zip(found) {
+            match found {
                 Ok(sockets) => resolved.push((listener(port, address, &sockets), sockets)),
                 Err(error) => {
                     let text = format!("{} = {address}: {error}", port.key());
@@ -51,6 +55,13 @@ impl Ports {
         for (listener, sockets) in &resolved {
             match Bound::at(&listener.typed, listener.port.key(), sockets) {
                 Ok(taken) => bound.push((listener.port, taken)),
+                Err(failure) if listener.port == Port::Admin => {
+                    let text = format!(
+                        "{failure}; the admin pages need a port of their own: set listen_admin, or \
+                         turn them off: listen_admin = \"off\""
+                    );
+                    failures.push(Failure { text, ..failure });
+                }
                 Err(failure) => failures.push(failure),
             }
         }
@@ -86,21 +97,9 @@ fn collisions(config: &Config, listeners: &[Listener]) -> Vec<Failure> {
         let taken = named.then(|| listener.taken(listeners, &members, &own)).flatten();
         for rule in overlaps.chain(taken) {
             let text = format!("{} = {}: {rule}", listener.port.key(), listener.typed);
-            failures.push(Failure::new(Exit::Config, text));
+            // Found here, it is of what a name resolves to, and not of what was typed.
+            failures.push(Failure::new(Exit::Temporary, text));
         }
     }
     failures
-}
-
-/// All failures as one: a faulty configuration is one whatever else may pass.
-fn all_well(failures: Vec<Failure>) -> Result<(), Failure> {
-    let exit = match failures.iter().any(|failure| failure.exit == Exit::Config) {
-        true => Exit::Config,
-        false => Exit::Temporary,
-    };
-    let texts: Vec<String> = failures.into_iter().map(|failure| failure.text).collect();
-    match texts.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::new(exit, texts.join("\n"))),
-    }
 }

@@ -1,9 +1,11 @@
 //! Sockets as the daemon wants them, and the process's right to have many.
 
 use super::exit::{Exit, Failure};
-use super::resolve::resolve;
+use super::resolve::{resolve_all, system_lookup};
 use crate::config::Address;
+use crate::limits::ADDRESSES_MAX;
 use mio::net::{TcpListener, TcpStream};
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
@@ -16,8 +18,10 @@ const BACKLOG: i32 = 1024;
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
 /// Time between two such questions.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
-/// Unanswered bytes end a peer's connection after this long, so that a new one can be dialled.
-const PEER_SILENCE: Duration = Duration::from_secs(3);
+/// Silence after which the kernel asks a peer whether it is still there, and time between two such
+/// questions: the shortest that it knows. An idle link must not turn out to be dead only when it is
+/// needed.
+const PEER_KEEPALIVE: Duration = Duration::from_secs(1);
 /// Bytes that wait in the system for a client before no more are taken: half of them are reported as
 /// progress, which is well inside of what a client has to take in its time (R39).
 const UNSENT_BYTES: u32 = 128 << 10;
@@ -37,22 +41,38 @@ impl Bound {
     /// Binds every address of `address`.
     ///
     /// # Errors
-    /// 75 where a name does not resolve or the port is taken, 78 where the address is not ours.
+    /// As of [`Bound::at`], and 75 where a name does not resolve.
     pub fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
-        let addresses = resolve(address)
+        let mut found = resolve_all(&[address], &system_lookup);
+        let addresses = found
+            .remove(0)
             .map_err(|e| Failure::new(Exit::Temporary, format!("{key} = {address}: {e}")))?;
         Bound::at(address, key, &addresses)
     }
 
-    /// Binds every address that `address` was resolved to.
+    /// Binds every address that `address` was resolved to. One that this host does not have is left
+    /// out where it has another: a name often has an IPv6 address beside its IPv4 one.
     ///
     /// # Errors
-    /// 75 where the port is taken, 78 where the address is not ours.
+    /// 75 where a port is taken, or this host has none of the addresses at present; 78 where no
+    /// waiting helps.
     pub fn at(address: &Address, key: &str, addresses: &[SocketAddr]) -> Result<Bound, Failure> {
         let named = format!("{key} = {address}");
-        let bind =
-            |at: &SocketAddr| bind_one(*at).map_err(|error| failed(&named, Some(*at), &error));
-        let sockets = addresses.iter().map(bind).collect::<Result<Vec<Socket>, Failure>>()?;
+        let (mut sockets, mut missing) = (Vec::new(), Vec::new());
+        for at in addresses.iter().take(ADDRESSES_MAX) {
+            match bind_one(*at) {
+                Ok(socket) => sockets.push(socket),
+                Err(error) if is_missing(&error) => missing.push((*at, error)),
+                Err(error) => return Err(failed(&named, Some(*at), &error)),
+            }
+        }
+        if sockets.is_empty() {
+            let failures = missing.iter().map(|(at, error)| failed(&named, Some(*at), error));
+            return all_well(failures.collect()).map(|()| Bound { sockets, named });
+        }
+        for (at, error) in missing {
+            log::warn!("{named}: nothing listens at {at} until a restart: {error}");
+        }
         Ok(Bound { sockets, named })
     }
 
@@ -85,13 +105,50 @@ impl Bound {
 
 /// Why there is no listener: at which key and address, and which of those that a name has.
 fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
-    let exit = match error.kind() {
-        io::ErrorKind::AddrInUse => Exit::Temporary,
-        _ => Exit::Config,
+    let exit = match errno(error) {
+        // A privileged port, a family that the kernel was built or booted without, an address at
+        // which nobody can listen: they are so until a person changes something.
+        Some(Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT | Errno::INVAL) => Exit::Config,
+        // Addresses come late (DHCP, a floating address), ports are given back, and want of memory
+        // or descriptors passes.
+        Some(_) | None => Exit::Temporary,
+    };
+    let advice = match errno(error) {
+        Some(Errno::ADDRNOTAVAIL) => {
+            "; this host does not have that address, or not yet: correct it, or bring it up"
+        }
+        Some(Errno::AFNOSUPPORT) => "; this kernel has no IPv6, or it was turned off",
+        Some(Errno::ACCESS) => "; ports below 1024 are for root: take a higher one",
+        Some(_) | None => "",
     };
     let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-    Failure::new(exit, format!("cannot listen at {named}{at}: {error}"))
+    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{advice}"))
+}
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    Errno::from_io_error(error)
+}
+
+/// True where this host does not have the address now, or not its whole family.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(errno(error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+}
+
+/// All failures as one: what a person has to change is so whatever else may pass.
+///
+/// # Errors
+/// Where there is a failure.
+pub fn all_well(failures: Vec<Failure>) -> Result<(), Failure> {
+    let exit = match failures.iter().any(|failure| failure.exit == Exit::Config) {
+        true => Exit::Config,
+        false => Exit::Temporary,
+    };
+    let texts: Vec<String> = failures.into_iter().map(|failure| failure.text).collect();
+    match texts.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(exit, texts.join("\n"))),
+    }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Socket> {
@@ -105,22 +162,38 @@ fn bind_one(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sets what every connection needs: no delay, and an end when the other side is gone.
+/// Sets what every connection from outside needs: no delay, and an end when the other side is gone.
 ///
 /// # Errors
 /// Whatever the system says; the connection is of no use then.
 pub fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    prepare_nodelay(stream)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
     SockRef::from(stream).set_tcp_keepalive(&keepalive.with_retries(3))
 }
 
-/// Sets what a peer's connection needs beside that.
+/// Lets small messages leave at once.
+///
+/// # Errors
+/// Whatever the system says; the connection is of no use then.
+pub fn prepare_nodelay(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)
+}
+
+/// Sets what a peer's connection needs: it ends when the other side's system has been silent for
+/// that long, though bytes or questions went there, so that a new one is dialled. While a network
+/// is cut, TCP waits twice as long before each further attempt, and would go on waiting after the
+/// network is whole again.
 ///
 /// # Errors
 /// Whatever the system says.
-pub fn prepare_peer(stream: &TcpStream) -> io::Result<()> {
-    SockRef::from(stream).set_tcp_user_timeout(Some(PEER_SILENCE))
+pub fn prepare_peer(stream: &TcpStream, silence: Duration) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_user_timeout(Some(silence))?;
+    let keepalive = TcpKeepalive::new().with_time(PEER_KEEPALIVE).with_interval(PEER_KEEPALIVE);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // Few small packets in flight, as of heartbeats: the first attempts are not further apart.
+    socket.set_tcp_thin_linear_timeouts(true)
 }
 
 /// Sets what a client's connection needs beside that: the system says soon that more can be written,
@@ -172,5 +245,56 @@ mod tests {
         let begins = format!("cannot listen at listen_peer = 127.0.0.1:{port}: ");
         assert!(failure.text.starts_with(&begins), "{failure}");
         drop(listening);
+    }
+
+    /// An address that this host does not have is left out where the name has another; where it has
+    /// none, the node is started again, for addresses come late.
+    #[test]
+    fn an_address_that_is_missing_is_left_out() {
+        let name = Address { host: "n1".into(), port: 0 };
+        let here: SocketAddr = "127.0.0.1:0".parse().expect("an address");
+        let [far, further] = ["203.0.113.1:0", "[2001:db8::1]:0"].map(|a| a.parse().expect("one"));
+        let bound = Bound::at(&name, "listen", &[further, far, here]).expect("one is there");
+        assert_eq!(bound.sockets.len(), 1);
+        assert_eq!(bound.address().expect("bound").ip(), here.ip());
+        let failure = Bound::at(&name, "listen", &[far]).expect_err("none is there");
+        assert_eq!(failure.exit, Exit::Temporary, "{failure}");
+        assert!(failure.text.contains("203.0.113.1:0") && failure.text.contains("not yet"));
+    }
+
+    /// Which failures end with 78, and are never tried again: those that no waiting cures.
+    #[test]
+    fn only_what_waiting_cannot_cure_is_a_fault_of_the_configuration() {
+        let exit = |errno: Errno| failed("listen = a:1", None, &errno.into()).exit;
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::AFNOSUPPORT, Errno::INVAL] {
+            assert_eq!(exit(errno), Exit::Config, "{errno}");
+        }
+        for errno in [
+            Errno::ADDRNOTAVAIL,
+            Errno::ADDRINUSE,
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::NOBUFS,
+        ] {
+            assert_eq!(exit(errno), Exit::Temporary, "{errno}");
+        }
+    }
+
+    /// A peer's link ends when its system is silent, whether bytes wait for it or not, and its first
+    /// repetitions do not become rarer.
+    #[test]
+    fn a_peers_silence_ends_its_link() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream = std::net::TcpStream::connect(listener.local_addr().expect("bound"));
+        let stream = TcpStream::from_std(stream.expect("connects"));
+        let silence = Duration::from_millis(600);
+        prepare_peer(&stream, silence).expect("Linux has all of these");
+        let socket = SockRef::from(&stream);
+        assert_eq!(socket.tcp_user_timeout().expect("set"), Some(silence));
+        assert_eq!(socket.tcp_keepalive_time().expect("set"), PEER_KEEPALIVE);
+        assert_eq!(socket.tcp_keepalive_interval().expect("set"), PEER_KEEPALIVE);
+        assert!(socket.keepalive().expect("set"));
+        assert!(socket.tcp_thin_linear_timeouts().expect("set"));
     }
 }

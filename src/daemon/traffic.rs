@@ -21,6 +21,7 @@ use crate::wire::hello::write_hello_reply;
 use crate::wire::write_reply;
 use mio::Interest;
 use std::io;
+use std::net::SocketAddr;
 
 impl ShardLoop {
     /// Takes a connection into the loop: registered, in the table, to be read from.
@@ -309,9 +310,9 @@ impl ShardLoop {
         let Some(entry) = self.table.get_mut(index) else { return };
         let role = std::mem::replace(&mut entry.role, Role::Lingering);
         entry.deadline = Some(now.after(LINGER_MS * 1000));
-        let id = entry.id;
+        let (id, address) = (entry.id, entry.conn.address);
         self.deadlines.insert((now.after(LINGER_MS * 1000), id));
-        self.leave(id, index, role, reason, now);
+        self.leave(id, index, role, address, reason, now);
         self.mark_dirty(index);
     }
 
@@ -329,15 +330,26 @@ impl ShardLoop {
             self.dirty.retain(|listed| *listed != index);
         }
         log::debug!("connection {} closed: {reason}", entry.conn.address);
-        self.leave(entry.id, index, entry.role, reason, clock::now());
+        let address = entry.conn.address;
+        self.leave(entry.id, index, entry.role, address, reason, clock::now());
     }
 
     /// What follows for the shard when a connection stops being what it was.
-    fn leave(&mut self, conn: ConnId, index: Index, role: Role, reason: &str, now: Tick) {
+    fn leave(
+        &mut self,
+        conn: ConnId,
+        index: Index,
+        role: Role,
+        address: SocketAddr,
+        reason: &str,
+        now: Tick,
+    ) {
         match role {
             Role::Client(_) => self.service.step(now, Input::ClientDown { conn }),
             Role::Peer(node) => self.lost_peer(node, index, reason, now),
-            Role::Connecting(node) | Role::Calling(node) => self.dial_failed(node, reason, now),
+            Role::Connecting(node) | Role::Calling(node) => {
+                self.dial_failed(node, address, reason, now);
+            }
             Role::Lingering => {}
         }
     }
@@ -365,10 +377,17 @@ impl ShardLoop {
             entry.watched = false;
             match deadline_of(entry) {
                 Some(deadline) if deadline <= now => {
-                    if !matches!(entry.role, Role::Lingering) {
+                    let reason = match entry.role {
+                        Role::Connecting(_) | Role::Calling(_) => {
+                            format!("{}: no answer in time", entry.conn.address)
+                        }
+                        Role::Client(_) | Role::Peer(_) | Role::Lingering => "too slow".to_string(),
+                    };
+                    // Who was called and is not there is no connection that is too slow.
+                    if !matches!(entry.role, Role::Lingering | Role::Connecting(_)) {
                         count(&self.counters_of(index).too_slow);
                     }
-                    self.close(index, "too slow");
+                    self.close(index, &reason);
                 }
                 Some(_) => self.watch(index),
                 None => {}

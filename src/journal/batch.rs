@@ -3,8 +3,9 @@
 use super::format::{
     self, BatchHead, ITEM_BYTES, RUNS_PER_ITEM, RecordHead, Stamp, body_checksum, record_span,
 };
-use super::hard_state;
+use super::hard_state_body;
 use super::segment::{BLOCK, Writing};
+use super::witnessed;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{Ballot, Lsn, Record, Slot};
 
@@ -38,9 +39,10 @@ pub(crate) fn items_bound(records: usize, data_bytes: usize) -> usize {
 /// Bytes that a record takes in a batch's data.
 pub(crate) fn record_bytes(record: &Record) -> usize {
     record_span(match record {
-        Record::HardState(hard) => hard_state::body_bytes(hard),
+        Record::HardState(hard) => hard_state_body::body_bytes(hard),
         Record::Accepted { value, .. } | Record::Learned { value, .. } => value.len(),
         Record::Chosen { .. } => 0,
+        Record::Witnessed(table) => witnessed::body_bytes(table),
     })
 }
 
@@ -114,7 +116,7 @@ fn push_record(
     data.resize(body_at, 0);
     let (slot, ballot, chosen_upto) = match record {
         Record::HardState(hard) => {
-            hard_state::encode_body(hard, data);
+            hard_state_body::encode_body(hard, data);
             (Slot(0), hard.promised, Slot(0))
         }
         Record::Accepted { slot, ballot, chosen_upto, value } => {
@@ -126,6 +128,10 @@ fn push_record(
             (*slot, *ballot, Slot(0))
         }
         Record::Chosen { ballot, slot } => (*slot, *ballot, Slot(0)),
+        Record::Witnessed(table) => {
+            witnessed::encode_body(table, data);
+            (Slot(0), Ballot::ZERO, Slot(0))
+        }
     };
     let head = RecordHead {
         kind: record.kind(),
@@ -164,6 +170,9 @@ fn find_zero_runs(data: &[u8]) -> Vec<(u32, u32)> {
 pub(crate) fn accepted_ballot(record: &Record) -> Option<Ballot> {
     match record {
         Record::Accepted { ballot, .. } => Some(*ballot),
-        Record::HardState(_) | Record::Learned { .. } | Record::Chosen { .. } => None,
+        Record::HardState(_)
+        | Record::Learned { .. }
+        | Record::Chosen { .. }
+        | Record::Witnessed(_) => None,
     }
 }

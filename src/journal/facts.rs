@@ -7,8 +7,8 @@ use super::journal::indexed;
 use super::records::Seen;
 use super::recovered::{Finding, FindingKind, Stats};
 use crate::limits::WINDOW_SLOTS;
-use crate::types::{Ballot, HardState, Lsn, RecordKind, Slot};
-use crate::wire::peer::{Damage, Report};
+use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, RecordKind, Slot, Witness};
+use crate::wire::peer::Report;
 use std::collections::BTreeMap;
 
 /// Findings kept: enough to see the pattern of a dying disk.
@@ -47,6 +47,8 @@ pub(crate) struct Facts {
     pub index: Index,
     /// What the records say; the hard-state file is added at the end.
     pub hard: HardState,
+    /// What the last record of it says that other members were seen to acknowledge (C13).
+    pub witnessed: Vec<(NodeId, Witness)>,
     /// Per ballot, the highest slot that its leader said is chosen (C9).
     watermarks: BTreeMap<Ballot, Slot>,
     slot_max: Slot,
@@ -66,6 +68,7 @@ impl Facts {
         Facts {
             index: Index::default(),
             hard: HardState::default(),
+            witnessed: Vec::new(),
             watermarks: BTreeMap::new(),
             slot_max: Slot(0),
             accepted_slot_max: Slot(0),
@@ -119,15 +122,19 @@ impl Facts {
             let last = after.prev();
             let about = About { lsns: Some((first, last)), slot: None };
             self.find_about(place, kind, about, format!("records {first} to {last} are lost"));
-            // The first of them lay at most 2α above what was chosen by then (C4), which lies at
-            // or below the highest slot seen; each further one can have moved that by one.
-            // What an earlier loss held can have moved it, too.
-            let before = self.lost.last().map_or(Slot(0), |lost| lost.upto).max(self.slot_max);
-            let upto = before.plus(2 * WINDOW_SLOTS).plus(after.0 - first.0);
+            let upto = self.reach(after.0 - first.0);
             let suspect = kind == FindingKind::Suspect;
             self.lost.push(Lost { first, last, hi: None, upto, suspect });
         }
         self.expected = next;
+    }
+
+    /// No slot of so many records behind all that was fed is higher. The first of them lay at most
+    /// 2α above what was chosen by then (C4), which lies at or below the highest slot seen; each
+    /// further one can have moved that by one. What an earlier loss held can have moved it, too.
+    pub(crate) fn reach(&self, records: u64) -> Slot {
+        let before = self.lost.last().map_or(Slot(0), |lost| lost.upto).max(self.slot_max);
+        before.plus(2 * WINDOW_SLOTS).plus(records)
     }
 
     /// Takes in one record of the segment whose first LSN is `segment_first`.
@@ -152,6 +159,11 @@ impl Facts {
             }
             RecordKind::Learned | RecordKind::Trimmed | RecordKind::Checkpoint => {}
             RecordKind::Chosen => self.raise_watermark(head.ballot, head.slot),
+            RecordKind::Witnessed => {
+                if let Some(table) = &seen.witnessed {
+                    self.witnessed.clone_from(table);
+                }
+            }
         }
         self.slot_max = self.slot_max.max(head.slot).max(head.chosen_upto);
         self.add_value(seen, segment_first, place.file);
@@ -275,10 +287,8 @@ impl Settled {
         let open = self.facts.lost.iter().filter(|lost| lost.upto > self.chosen_upto);
         open.fold(None, |sum: Option<Damage>, lost| {
             let hi = lost.hi.expect("settling bounds every loss");
-            let (all_hi, all_upto, all_suspect) = sum.map_or((hi, lost.upto, true), |d| {
-                (d.hi.max(hi), d.upto.max(lost.upto), d.suspect)
-            });
-            Some(Damage { hi: all_hi, upto: all_upto, suspect: all_suspect && lost.suspect })
+            let one = Damage { hi, upto: lost.upto, suspect: lost.suspect };
+            Some(sum.map_or(one, |sum| sum.and(one)))
         })
     }
 

@@ -240,6 +240,7 @@ impl RecordHead {
             2 => RecordKind::Accepted,
             3 => RecordKind::Learned,
             4 => RecordKind::Chosen,
+            7 => RecordKind::Witnessed,
             _ => return None,
         };
         Some(RecordHead {

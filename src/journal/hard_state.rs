@@ -2,13 +2,12 @@
 //! that one of them is always whole and no vote needs new space (C2, R06).
 
 use super::format::{Fault, ITEM_BYTES, Item, Stamp, VERSION, body_checksum, kind};
+use super::hard_state_body::{BODY_BYTES_MAX, decode_body, encode_body};
 use super::jobs::Step;
 use super::recovered::OpenError;
 use super::storage::{Storage, StorageError, StorageOp};
 use crate::limits::BLOCK_BYTES;
-use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId};
-use byteorder::{LittleEndian, ReadBytesExt};
-use std::collections::BTreeMap;
+use crate::types::{HardState, Lsn};
 use std::io;
 use std::sync::Arc;
 
@@ -20,85 +19,30 @@ const COPY_BYTES: u64 = 64 << 10;
 const COPIES: [u64; 2] = [0, COPY_BYTES];
 /// Bytes of the file.
 pub(crate) const FILE_BYTES: u64 = 2 * COPY_BYTES;
-/// Most members that either table can name.
-const TABLE_MAX: usize = 1024;
-
-const FIXED_BYTES: usize = 8 + 2 + 8 + 8 + 1 + 2 + 2;
-const ROW_BYTES: usize = 2 + 8;
-const _: () = assert!(ITEM_BYTES + FIXED_BYTES + 2 * TABLE_MAX * ROW_BYTES <= COPY_BYTES as usize);
-
-/// Bytes of a hard state's encoding.
-pub(crate) fn body_bytes(hard: &HardState) -> usize {
-    FIXED_BYTES + (hard.incarnations.len() + hard.recoveries.len()) * ROW_BYTES
-}
-
-/// Appends a hard state's encoding.
-pub(crate) fn encode_body(hard: &HardState, out: &mut Vec<u8>) {
-    assert!(
-        hard.incarnations.len() <= TABLE_MAX && hard.recoveries.len() <= TABLE_MAX,
-        "hard state names too many members: {} and {}",
-        hard.incarnations.len(),
-        hard.recoveries.len(),
-    );
-    out.extend_from_slice(&hard.promised.round.to_le_bytes());
-    out.extend_from_slice(&hard.promised.node.0.to_le_bytes());
-    out.extend_from_slice(&hard.lease_longest_us.to_le_bytes());
-    out.extend_from_slice(&hard.boots.to_le_bytes());
-    out.push(u8::from(hard.formed));
-    out.extend_from_slice(&(hard.incarnations.len() as u16).to_le_bytes());
-    for (node, incarnation) in &hard.incarnations {
-        out.extend_from_slice(&node.0.to_le_bytes());
-        out.extend_from_slice(&incarnation.0.to_le_bytes());
-    }
-    out.extend_from_slice(&(hard.recoveries.len() as u16).to_le_bytes());
-    for (node, number) in &hard.recoveries {
-        out.extend_from_slice(&node.0.to_le_bytes());
-        out.extend_from_slice(&number.to_le_bytes());
-    }
-}
-
-/// Decodes what [`encode_body`] wrote; nothing when the bytes are anything else.
-pub(crate) fn decode_body(bytes: &[u8]) -> Option<HardState> {
-    read_body(&mut &*bytes).ok().flatten()
-}
-
-fn read_body(from: &mut &[u8]) -> io::Result<Option<HardState>> {
-    let round = from.read_u64::<LittleEndian>()?;
-    let node = NodeId(from.read_u16::<LittleEndian>()?);
-    let lease_longest_us = from.read_u64::<LittleEndian>()?;
-    let boots = from.read_u64::<LittleEndian>()?;
-    let formed = from.read_u8()?;
-    let incarnations = read_table(from)?;
-    let recoveries = read_table(from)?;
-    if formed > 1 || !from.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(HardState {
-        promised: Ballot::new(round, node),
-        lease_longest_us,
-        boots,
-        incarnations: incarnations.into_iter().map(|(n, i)| (n, Incarnation(i))).collect(),
-        formed: formed == 1,
-        recoveries,
-    }))
-}
-
-fn read_table(from: &mut &[u8]) -> io::Result<BTreeMap<NodeId, u64>> {
-    let rows = from.read_u16::<LittleEndian>()?;
-    let mut table = BTreeMap::new();
-    for _ in 0..rows {
-        let node = NodeId(from.read_u16::<LittleEndian>()?);
-        table.insert(node, from.read_u64::<LittleEndian>()?);
-    }
-    Ok(table)
-}
+const _: () = assert!(ITEM_BYTES + BODY_BYTES_MAX <= COPY_BYTES as usize);
 
 /// Adds to `hard` what another hard state of the same shard knows: its facts only grow.
 pub(crate) fn merge(hard: &mut HardState, other: &HardState) {
     hard.promised = hard.promised.max(other.promised);
     hard.lease_longest_us = hard.lease_longest_us.max(other.lease_longest_us);
-    hard.boots = hard.boots.max(other.boots);
+    if other.boots > hard.boots {
+        // Lives follow each other on one disk: the longer account holds the shorter one.
+        (hard.boots, hard.lives) = (other.boots, other.lives.clone());
+        hard.cuts = other.cuts.clone();
+    } else if other.boots == hard.boots {
+        // Of the same life: what is accounted for only rises, and cuts only go.
+        for (life, other) in hard.lives.iter_mut().zip(&other.lives) {
+            life.accounted = life.accounted.max(other.accounted);
+        }
+        hard.cuts.retain(|cut| other.cuts.contains(cut));
+    }
     hard.formed |= other.formed;
+    hard.configuration = hard.configuration.take().or_else(|| other.configuration.clone());
+    hard.refuted = hard.refuted.or(other.refuted);
+    hard.cut_damage = match (hard.cut_damage, other.cut_damage) {
+        (Some(a), Some(b)) => Some(a.and(b)),
+        (a, b) => a.or(b),
+    };
     for (node, incarnation) in &other.incarnations {
         hard.incarnations.entry(*node).or_insert(*incarnation);
     }

@@ -137,14 +137,14 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign.
+    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, and
+    /// 75 for a disk that may only be mounted late.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             IdentityError::Io { .. } => 74,
-            IdentityError::NoDirectory { .. }
-            | IdentityError::Empty { .. }
-            | IdentityError::NotPaxosd { .. }
+            IdentityError::NoDirectory { .. } | IdentityError::Empty { .. } => 75,
+            IdentityError::NotPaxosd { .. }
             | IdentityError::NoIdentity { .. }
             | IdentityError::Shards { .. }
             | IdentityError::Damaged { .. }

@@ -543,7 +543,7 @@ fn room_bytes(record: &Record) -> u64 {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => {
             limits::value_room_bytes(value.len())
         }
-        Record::HardState(_) | Record::Chosen { .. } => SMALL_ROOM_BYTES,
+        Record::HardState(_) | Record::Chosen { .. } | Record::Witnessed(_) => SMALL_ROOM_BYTES,
     }
 }
 
@@ -555,7 +555,8 @@ pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
         RecordKind::HardState
         | RecordKind::Chosen
         | RecordKind::Trimmed
-        | RecordKind::Checkpoint => return None,
+        | RecordKind::Checkpoint
+        | RecordKind::Witnessed => return None,
     };
     let location = Location {
         segment: head.segment,

@@ -12,6 +12,7 @@ mod facts;
 mod file_storage;
 mod format;
 mod hard_state;
+mod hard_state_body;
 mod identity;
 mod image;
 mod index;
@@ -28,6 +29,7 @@ mod recovery;
 mod segment;
 mod storage;
 mod tail;
+mod witnessed;
 
 pub use execute::execute;
 pub use file_storage::FileStorage;

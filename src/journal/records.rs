@@ -5,11 +5,12 @@ use super::chain::{Gap, Link};
 use super::format::{
     ITEM_BYTES, Item, RecordHead, Stamp, body_checksum, kind, record_span, zero_runs,
 };
-use super::hard_state;
+use super::hard_state_body;
 use super::image::Image;
 use super::recovered::OpenError;
+use super::witnessed;
 use crate::limits::SECTOR_BYTES;
-use crate::types::{HardState, Lsn, RecordKind};
+use crate::types::{HardState, Lsn, NodeId, RecordKind, Witness};
 use std::collections::BTreeMap;
 
 /// One record whose identity verifies.
@@ -22,6 +23,8 @@ pub(crate) struct Seen {
     pub headless: bool,
     /// The content of a hard-state record.
     pub hard: Option<HardState>,
+    /// The content of a record of what was witnessed.
+    pub witnessed: Option<Vec<(NodeId, Witness)>>,
 }
 
 /// What was found of a batch.
@@ -147,17 +150,20 @@ fn check(
         let body = image.read(head.offset + ITEM_BYTES as u64, head.body_bytes as usize)?;
         let intact = body_checksum(body, lsn) == head.body_checksum;
         let hard = match head.kind {
-            RecordKind::HardState if intact => hard_state::decode_body(body),
+            RecordKind::HardState if intact => hard_state_body::decode_body(body),
             RecordKind::HardState
             | RecordKind::Accepted
             | RecordKind::Learned
             | RecordKind::Chosen
             | RecordKind::Trimmed
-            | RecordKind::Checkpoint => None,
+            | RecordKind::Checkpoint
+            | RecordKind::Witnessed => None,
         };
+        let is_table = intact && head.kind == RecordKind::Witnessed;
+        let witnessed = if is_table { witnessed::decode_body(body) } else { None };
         let headless = header.is_none();
         checked.complete &= intact && !headless && descriptor.is_some() && descriptor == header;
-        checked.records.push(Seen { head, intact, headless, hard });
+        checked.records.push(Seen { head, intact, headless, hard, witnessed });
         home = Some(head.offset + record_span(head.body_bytes as usize) as u64);
         lsn = lsn.next();
     }

@@ -1,7 +1,7 @@
 //! What a recovery yields, and why one is refused.
 
 use super::storage::StorageError;
-use crate::types::{Ballot, HardState, Lsn, Slot, Value};
+use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, Slot, Value, Witness};
 use crate::wire::peer;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,7 +25,9 @@ pub struct Recovered {
     /// Slots above `chosen_upto` whose record is damaged or suspect: what a promise says (C5).
     pub reports: BTreeMap<Slot, peer::Report>,
     /// Lost records whose slot is unknown (C5).
-    pub damage: Option<peer::Damage>,
+    pub damage: Option<Damage>,
+    /// What other members were seen to acknowledge (C13).
+    pub witnessed: Vec<(NodeId, Witness)>,
     /// A tail that was cut on C11's evidence. Its LSNs are given out again: a peer that has seen
     /// one of them acknowledged refutes the cut.
     pub torn: Option<TornTail>,
@@ -48,6 +50,10 @@ pub struct TornTail {
     pub records: Option<u64>,
     /// Bytes of the batch, where the batch's header survived; else bytes up to the last non-zero.
     pub bytes: u64,
+    /// No record of it had a higher LSN.
+    pub last_lsn: Lsn,
+    /// What the cut is if a peer saw a record of it acknowledged: not torn, but damaged.
+    pub damage: Damage,
 }
 
 /// One place that did not verify.
@@ -197,13 +203,14 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign.
+    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, and
+    /// 75 for a disk that may only be mounted late.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             OpenError::Storage(_) => 74,
-            OpenError::NotFormatted
-            | OpenError::Missing { .. }
+            OpenError::NotFormatted => 75,
+            OpenError::Missing { .. }
             | OpenError::Length { .. }
             | OpenError::Unopenable { .. }
             | OpenError::FutureVersion { .. }

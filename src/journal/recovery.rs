@@ -3,7 +3,7 @@
 use super::chain::{self, Chain, Limit, Part};
 use super::execute::read_one;
 use super::facts::{About, Facts, Place, Settled};
-use super::format::{Previous, Stamp};
+use super::format::{ITEM_BYTES, Previous, Stamp};
 use super::hard_state::{self, Opened};
 use super::identity::Identity;
 use super::image::Image;
@@ -17,7 +17,7 @@ use super::segment::{BLOCK, DATA_START, Header, Writing, file_name, header_block
 use super::storage::{Storage, StorageError, StorageOp};
 use super::tail::{self, Ending, Torn};
 use crate::limits::BLOCK_BYTES;
-use crate::types::{Ballot, Lsn, SegmentId, ShardId, Slot, Value};
+use crate::types::{Ballot, Damage, Lsn, SegmentId, ShardId, Slot, Value};
 use crate::wire::peer::Report;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -159,12 +159,17 @@ impl Recovery<'_> {
         let last = torn.records.filter(|n| *n > 0).map(|n| Lsn(torn.first_lsn.0 + n - 1));
         let about = About { lsns: last.map(|last| (torn.first_lsn, last)), slot: None };
         self.facts.find_about(place, FindingKind::Torn, about, text);
+        // Each record takes a header and a descriptor.
+        let most = torn.records.unwrap_or(torn.bytes / (2 * ITEM_BYTES as u64)).max(1);
         self.torn = Some(TornTail {
             file: file.clone(),
             offset: torn.data_end,
             first_lsn: torn.first_lsn,
             records: torn.records,
             bytes: torn.bytes,
+            last_lsn: torn.first_lsn.plus(most - 1),
+            // Known once all is read.
+            damage: Damage { hi: Ballot::ZERO, upto: Slot(0), suspect: false },
         });
     }
 
@@ -273,7 +278,7 @@ impl Recovery<'_> {
     }
 
     fn finish(
-        self,
+        mut self,
         ended: Ended,
         opened: Opened,
         options: &JournalOptions,
@@ -284,6 +289,12 @@ impl Recovery<'_> {
         let files = (self.segments.len() as u64, self.segments.iter().map(|s| s.bytes).sum());
         let mut hard = opened.hard.clone();
         hard_state::merge(&mut hard, &self.facts.hard);
+        if let Some(torn) = &mut self.torn {
+            // The file of the hard state was written before any record that rests on it (C2).
+            let upto = self.facts.reach(torn.last_lsn.0 - torn.first_lsn.0 + 1);
+            torn.damage = Damage { hi: hard.promised, upto, suspect: false };
+        }
+        let witnessed = std::mem::take(&mut self.facts.witnessed);
         let name = file_name(ended.last);
         let place = Place { file: &name, offset: ended.chain.data };
         let settled = self.facts.settle(hard.promised, next_lsn, place);
@@ -298,6 +309,7 @@ impl Recovery<'_> {
             holes,
             reports,
             damage,
+            witnessed,
             torn: self.torn,
             findings: facts.findings,
             stats: facts.stats,

@@ -3,10 +3,10 @@
 use super::effects::{Effects, Plain, Vote};
 use super::replica::{Replica, Role};
 use crate::limits::PROMISE_PAGE_SLOTS;
-use crate::types::{Ballot, NodeId, Record, Slot, Tick, Value};
+use crate::types::{Ballot, Damage, NodeId, Record, Slot, Tick, Value};
 use crate::wire::peer::{
-    Accept, Accepted, Damage, Fetch, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise,
-    Report, Resend,
+    Accept, Accepted, Fetch, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise, Report,
+    Resend,
 };
 use std::collections::BTreeMap;
 
@@ -42,6 +42,11 @@ impl Acceptor {
         damage: Option<Damage>,
     ) -> Acceptor {
         Acceptor { accepted, reports, damage, ..Acceptor::default() }
+    }
+
+    /// Records turned out to be lost whose slots are unknown.
+    pub(super) fn add_damage(&mut self, lost: Damage) {
+        self.damage = Some(self.damage.map_or(lost, |damage| damage.and(lost)));
     }
 
     pub(super) fn damaged_slots(&self) -> usize {
@@ -181,6 +186,7 @@ impl Replica {
             trimmed_upto: Slot(0),
             damage: self.acceptor.damage,
             reports: chunk.to_vec(),
+            durable: self.binding,
         };
         chunks.iter().enumerate().map(page).collect()
     }
@@ -217,6 +223,9 @@ impl Replica {
         }
         if a.ballot < self.hard.promised {
             return self.nack(from, a.ballot, fx);
+        }
+        if self.is_contradicted(from, a.slot, &a.value, fx) {
+            return;
         }
         self.follow(now, from, a.ballot, fx);
         self.note_mark(now, a.ballot, a.chosen_upto, fx);
@@ -265,7 +274,7 @@ impl Replica {
         debug_assert_eq!(leader, self.hard.promised.node, "acknowledged to its ballot's leader");
         let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
         let has_room = !self.room.short;
-        Accepted { ballot, upto, chosen_upto, durable: self.last_lsn(), has_room }
+        Accepted { ballot, upto, chosen_upto, durable: self.binding, has_room }
     }
 
     /// The run of `ballot`, begun if this is its first accept here in this life.

@@ -5,10 +5,9 @@ use super::effects::{Effects, Plain, Stop, Vote};
 use super::pipeline::{Follower, Leadership};
 use super::replica::{Replica, Role};
 use super::settle::Settled;
-use crate::types::{Ballot, NodeId, Slot, Tick, Value};
+use crate::types::{Ballot, Damage, NodeId, Slot, Tick, Value};
 use crate::wire::peer::{
-    Canvass, CanvassAnswer, Damage, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise,
-    Report,
+    Canvass, CanvassAnswer, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise, Report,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -226,6 +225,7 @@ impl Replica {
     /// Phase 1b arrived: one page. It counts when all pages are here, under this very ballot.
     pub(super) fn on_promise(&mut self, now: Tick, from: NodeId, p: Promise, fx: &mut Effects) {
         self.heard_chosen(from, p.chosen_upto);
+        self.witness(from, p.durable);
         let Role::Candidate(campaign) = &mut self.role else { return };
         let last = p.reports.last().map_or(Slot(0), |report| report.0);
         if p.ballot != campaign.ballot || last > p.chosen_upto.plus(REPORTED_SLOTS_MAX) {

@@ -107,6 +107,8 @@ pub struct Config {
     pub window_bytes: usize,
     /// Seed of the election's randomness.
     pub seed: u64,
+    /// Names this life, beside its number: drawn anew at every start (C13).
+    pub nonce: u64,
 }
 
 impl Config {
@@ -126,6 +128,7 @@ impl Config {
             window_slots: limits::WINDOW_SLOTS,
             window_bytes: limits::WINDOW_BYTES_MAX,
             seed: u64::from(me.0),
+            nonce: u64::from(me.0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a replica wants done. The order of durability is in the type: a vote has no way out but
 //! behind its own record (CONSENSUS C1).
 
-use crate::types::{Ballot, Lsn, NodeId, Record, Slot, Value};
+use crate::types::{Ballot, Lsn, NodeId, Record, Refuted, Slot, Value};
 use crate::wire::peer;
 
 /// One thing a replica wants done. Effects are carried out in the order of their emission.
@@ -51,14 +51,15 @@ pub enum Effect {
 /// Why a node must not go on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Stop {
-    /// A peer saw a higher LSN of this node acknowledged than its disk holds (C13).
-    RolledBack {
-        /// The peer that says so.
-        witness: NodeId,
-        /// The LSN that it saw acknowledged.
-        seen: Lsn,
-        /// The highest LSN on this disk.
-        held: Lsn,
+    /// A peer saw records of this node acknowledged that its disk does not hold (C13).
+    RolledBack(Refuted),
+    /// A peer has another value for a slot that this replica knows to be chosen: acknowledged
+    /// entries are lost somewhere.
+    Contradicted {
+        /// The slot.
+        slot: Slot,
+        /// The peer.
+        peer: NodeId,
     },
     /// No good copy of a damaged slot exists where it could be asked for.
     Unsettled {

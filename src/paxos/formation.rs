@@ -1,9 +1,9 @@
-//! Formation and witness: a cluster forms once, and members testify for each other (C13, R13).
+//! Formation: a cluster forms once, with all of its members (C13). Before that nobody votes.
 
-use super::effects::{Effects, Plain, Stop};
+use super::effects::{Effects, Plain};
 use super::replica::{Replica, Role};
-use crate::types::{Incarnation, Lsn, NodeId, Tick};
-use crate::wire::peer::{Meet, Witness};
+use crate::types::{Incarnation, NodeId, Tick};
+use crate::wire::peer::Meet;
 
 impl Replica {
     /// Whether a node of this incarnation may speak for the member `node`.
@@ -27,12 +27,14 @@ impl Replica {
         }
         if self.incarnation_of(node).is_none() {
             self.hard.incarnations.insert(node, as_of);
+            self.fix_configuration();
             self.persist_hard(fx);
             self.meet_due = true;
         }
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = true;
             peer.met = None;
+            peer.refuted = false;
         }
         if self.hard_lsn <= self.durable {
             self.send_meet(node, fx);
@@ -54,27 +56,35 @@ impl Replica {
         self.learner.lost(node);
     }
 
+    /// Once every member's incarnation is known, others may take the cluster for formed and vote:
+    /// what the votes rest on is fixed from here on, in the same record (R26, R28).
+    pub(super) fn fix_configuration(&mut self) {
+        if self.known().len() == self.config.members.len() {
+            self.hard.configuration.get_or_insert_with(|| self.config.configuration());
+        }
+    }
+
     pub(super) fn on_meet(&mut self, now: Tick, from: NodeId, meet: Meet, fx: &mut Effects) {
-        self.hear_own_witness(from, meet.witnessed, fx);
-        if self.stopped {
+        let own = self.config.configuration();
+        if meet.configuration != own {
+            log::error!(
+                "node {from} has another configuration: {}; this node has {own}",
+                meet.configuration
+            );
             return;
         }
-        let held = self.seen_of(from);
-        if meet.durable.boots < held.boots {
-            // The peer's disk is older than what it acknowledged: it must hear so from this node.
-            log::warn!(
-                "node {from} is in life {}, but was seen in {}",
-                meet.durable.boots,
-                held.boots
-            );
+        self.hear_own_witness(from, meet.witnessed, fx);
+        if self.is_ending() {
+            return;
         }
-        self.witness_of(from, meet.durable);
         let known = meet.known.iter().find(|(node, _)| *node == self.config.me);
         if known.is_some_and(|(_, as_of)| *as_of != self.config.incarnation) {
             log::error!("node {from} knows this node by another incarnation");
             return;
         }
-        let answers = !meet.formed && self.hard.formed;
+        let refuted = self.judge(from, &meet);
+        self.hear_digest(now, from, meet.digest, 1, fx);
+        let answers = refuted || (!meet.formed && self.hard.formed);
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.met = Some(meet);
         }
@@ -112,7 +122,7 @@ impl Replica {
         self.hard.incarnations.iter().filter(member).map(|(node, as_of)| (*node, *as_of)).collect()
     }
 
-    /// Tells what is durable; says nothing while the last change is not.
+    /// Sends what is durable; nothing while the last change is not.
     pub(super) fn send_meet(&self, to: NodeId, fx: &mut Effects) {
         if self.hard_lsn > self.durable {
             return;
@@ -121,8 +131,11 @@ impl Replica {
             incarnation: self.config.incarnation,
             known: self.known(),
             formed: self.hard.formed,
+            configuration: self.config.configuration(),
+            lives: self.hard.lives.clone(),
             durable: self.own_witness(),
             witnessed: self.seen_of(to),
+            digest: self.digests.last(),
         };
         fx.send(to, Plain::Meet(meet));
     }
@@ -146,62 +159,6 @@ impl Replica {
         self.meet_at = now.after(self.config.timing.heartbeat_us);
         for node in self.config.others().collect::<Vec<_>>() {
             self.send_meet(node, fx);
-        }
-    }
-
-    /// `node` acknowledged this LSN, on its present connection.
-    pub(super) fn witness(&mut self, node: NodeId, durable: Lsn) {
-        let met = self.peers.get(&node).and_then(|peer| peer.met.as_ref());
-        if let Some(boots) = met.map(|meet| meet.durable.boots) {
-            self.witness_of(node, Witness { boots, durable });
-        }
-    }
-
-    fn witness_of(&mut self, node: NodeId, seen: Witness) {
-        if let Some(peer) = self.peers.get_mut(&node) {
-            peer.witnessed = peer.witnessed.max(seen);
-        }
-    }
-
-    fn seen_of(&self, node: NodeId) -> Witness {
-        self.peers.get(&node).map_or(Witness::default(), |peer| peer.witnessed)
-    }
-
-    fn own_witness(&self) -> Witness {
-        Witness { boots: self.hard.boots, durable: self.durable }
-    }
-
-    /// What each member acknowledged, this node's own included.
-    pub(super) fn witness_table(&self) -> Vec<(NodeId, Witness)> {
-        let own = (self.config.me, self.own_witness());
-        let peers = self.peers.iter().map(|(node, peer)| (*node, peer.witnessed));
-        let mut table: Vec<(NodeId, Witness)> = peers.chain([own]).collect();
-        table.sort_unstable();
-        table
-    }
-
-    pub(super) fn hear_witness(
-        &mut self,
-        from: NodeId,
-        table: &[(NodeId, Witness)],
-        fx: &mut Effects,
-    ) {
-        for (node, seen) in table {
-            if *node == self.config.me {
-                self.hear_own_witness(from, *seen, fx);
-            } else {
-                self.witness_of(*node, *seen);
-            }
-        }
-    }
-
-    /// A peer saw this node acknowledge so much. If the disk does not hold it, acknowledged records
-    /// are gone: the node must not vote (R13). What an earlier life acknowledged must have been
-    /// there when this one began: what was written since would hide its loss.
-    fn hear_own_witness(&mut self, witness: NodeId, seen: Witness, fx: &mut Effects) {
-        let held = if seen.boots < self.hard.boots { self.booted_at } else { self.last_lsn() };
-        if seen.boots > self.hard.boots || seen.durable > held {
-            self.stop(Stop::RolledBack { witness, seen: seen.durable, held }, fx);
         }
     }
 }

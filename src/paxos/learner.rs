@@ -181,6 +181,7 @@ impl Replica {
     pub(super) fn choose(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) {
         assert_eq!(slot, self.chosen_upto.next(), "slots are chosen in order");
         self.chosen_upto = slot;
+        self.chosen_sums.push(slot, &value);
         self.learner.identified = None;
         self.acceptor.accepted.remove(&slot);
         self.acceptor.settle(slot);
@@ -268,6 +269,9 @@ impl Replica {
         }
         let mut progress = false;
         for (slot, ballot, value) in l.values {
+            if self.is_contradicted(from, slot, &value, fx) {
+                return;
+            }
             progress |= self.learn_value(slot, ballot, value, fx);
             if self.learner.starved {
                 break; // Not this one, and so none behind it.

@@ -22,7 +22,8 @@ impl Replica {
         fx: &mut Effects,
     ) {
         self.hear_witness(from, &h.witness, fx);
-        if self.stopped || !self.may_vote(now) || h.ballot.node != from {
+        self.hear_digest(now, from, h.digest, usize::from(h.agreeing), fx);
+        if !self.may_vote(now) || h.ballot.node != from {
             return;
         }
         if h.ballot < self.hard.promised {
@@ -44,8 +45,9 @@ impl Replica {
             sent_at: h.sent_at,
             lease_us: h.lease_us,
             chosen_upto: self.chosen_upto,
-            durable: self.durable,
+            durable: self.own_witness().durable,
             has_room: !self.room.short,
+            digest: self.digests.last(),
         };
         fx.send_after(self.hard_lsn, from, Vote::Grant(grant));
         self.advance_marked(fx);
@@ -56,6 +58,7 @@ impl Replica {
     pub(super) fn on_grant(&mut self, now: Tick, from: NodeId, g: &Grant, fx: &mut Effects) {
         self.heard_chosen(from, g.chosen_upto);
         self.witness(from, g.durable);
+        self.hear_digest(now, from, g.digest, 1, fx);
         let Role::Leader(leadership) = &mut self.role else { return };
         if g.ballot != leadership.ballot {
             return;
@@ -79,7 +82,8 @@ impl Replica {
 
     /// Sends a heartbeat to every other member.
     pub(super) fn heartbeat(&mut self, now: Tick, fx: &mut Effects) {
-        let witness = self.witness_table();
+        let (witness, digest) = (self.witness_table(), self.digests.last());
+        let agreeing = self.digests.agreeing() as u16;
         let heartbeat_us = self.config.timing.heartbeat_us;
         let lease_us = self.config.timing.lease_us;
         let chosen_upto = self.chosen_upto;
@@ -99,6 +103,8 @@ impl Replica {
             chosen_upto,
             has_room,
             witness,
+            digest,
+            agreeing,
         };
         self.broadcast(&Plain::Heartbeat(heartbeat), fx);
     }

@@ -5,9 +5,12 @@
 //! Paxos, Paxos Made Live.
 
 mod acceptor;
+mod agreement;
 mod campaign;
 mod config;
+mod digests;
 mod effects;
+mod evidence;
 mod formation;
 mod handover;
 pub mod invariants;
@@ -19,13 +22,16 @@ mod replica;
 mod resolve;
 mod room;
 mod settle;
+mod start;
 mod unsynced;
 
 pub use campaign::{Campaign, Canvassing};
 pub use config::{Config, Quorums, Timing};
+pub use digests::{Digests, Doubt};
 pub use effects::{Effect, Effects, Plain, Stop, Vote};
 pub use pipeline::{Follower, Leadership};
 pub use random::Random;
 pub use replica::{Input, Memory, Peer, Replica, Role};
 pub use resolve::{Resolution, resolve};
 pub use room::Room;
+pub use start::StartRefused;

@@ -6,9 +6,12 @@
 //! with the additions numbered C1 to C19 in the project's rules.
 
 use super::acceptor::Acceptor;
+use super::agreement::ChosenSums;
 use super::campaign::{Campaign, Canvassing};
 use super::config::Config;
+use super::digests::{Digests, Doubt};
 use super::effects::{Effect, Effects, Plain, Stop};
+use super::evidence::Evidence;
 use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
@@ -16,7 +19,9 @@ use super::random::Random;
 use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::value_room_bytes;
-use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId, Record, Slot, Tick, Value};
+use crate::types::{
+    Ballot, Damage, HardState, Incarnation, Lsn, NodeId, Record, Slot, Tick, Value, Witness,
+};
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
 
@@ -39,6 +44,8 @@ pub enum Input {
     HandOver,
     /// The journal can take in so much.
     Room(Room),
+    /// The state machine applied a slot, and has this digest since (R23).
+    Applied(peer::Digest),
 }
 
 /// What an acceptor remembers from its disk.
@@ -57,9 +64,12 @@ pub struct Memory {
     /// Slots above `chosen_upto` whose record is damaged here.
     pub reports: BTreeMap<Slot, peer::Report>,
     /// Damage of unknown slot.
-    pub damage: Option<peer::Damage>,
-    /// A torn tail was cut: the node asks its peers for witness before it votes (C11).
-    pub cut: bool,
+    pub damage: Option<Damage>,
+    /// What other members were seen to acknowledge (C13).
+    pub witnessed: Vec<(NodeId, Witness)>,
+    /// A torn tail was cut: the node asks its peers for witness before it votes (C11). No record
+    /// of it had a higher LSN than this; what it is if a peer saw it acknowledged.
+    pub cut: Option<(Lsn, Damage)>,
 }
 
 /// The states of a replica.
@@ -83,7 +93,9 @@ pub struct Peer {
     /// What it said last when it met this replica in its present life.
     pub met: Option<peer::Meet>,
     /// The most that it was seen to acknowledge.
-    pub witnessed: peer::Witness,
+    pub witnessed: Witness,
+    /// It lacks some of that: its votes do not count.
+    pub refuted: bool,
     /// Its chosen watermark, as last heard.
     pub chosen_upto: Slot,
 }
@@ -100,8 +112,8 @@ pub struct Replica {
     pub(super) next_lsn: Lsn,
     /// Everything up to here is durable.
     pub(super) durable: Lsn,
-    /// The last record that was on disk when this life began (C13).
-    pub(super) booted_at: Lsn,
+    /// The last record that a vote may rest on.
+    pub(super) binding: Lsn,
     /// Values that are not durable yet.
     pub(super) unsynced: Unsynced,
     /// What the journal still takes in.
@@ -110,6 +122,7 @@ pub struct Replica {
     pub(super) learner: Learner,
     /// Every slot up to here is known to be chosen. Only rises.
     pub(super) chosen_upto: Slot,
+    pub(super) chosen_sums: ChosenSums,
     pub(super) role: Role,
     /// The leader followed, and when it was last heard.
     pub(super) leader: Option<NodeId>,
@@ -129,73 +142,17 @@ pub struct Replica {
     /// Peers are to be told of incarnations or formation as soon as they are durable.
     pub(super) meet_due: bool,
     pub(super) meet_at: Tick,
+    pub(super) evidence: Evidence,
+    pub(super) digests: Digests,
+    /// The replica ends as soon as its hard state is durable: it takes part in nothing more.
+    pub(super) ending: Option<Stop>,
     pub(super) stopped: bool,
 }
 
 impl Replica {
-    /// A replica over what its disk remembers. Emits the record of this boot.
-    ///
-    /// # Panics
-    /// When the quorums do not suit the members: configurations are checked before.
-    #[must_use]
-    pub fn start(config: Config, memory: Memory, now: Tick, effects: &mut Effects) -> Replica {
-        if let Err(fault) = config.quorums.check(config.members.len()) {
-            panic!("a checked configuration has quorums that suit its members: {fault}");
-        }
-        let alone = config.members.len() == 1;
-        let mut hard = memory.hard;
-        hard.boots += 1;
-        let known = hard.incarnations.insert(config.me, config.incarnation);
-        assert!(
-            known.is_none_or(|known| known == config.incarnation),
-            "the hard state belongs to incarnation {known:?}, not to {}",
-            config.incarnation
-        );
-        hard.formed |= alone;
-        let boot_wait = if alone { 0 } else { hard.lease_longest_us };
-        let witness_wait = if memory.cut && !alone { config.timing.election_us * 4 } else { 0 };
-        let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
-        let first_wait =
-            if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
-        let peers = config.others().map(|node| (node, Peer::default())).collect();
-        let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
-        let durable = next_lsn.prev();
-        let mut replica = Replica {
-            round_seen: hard.promised.round,
-            hard,
-            hard_lsn: durable,
-            next_lsn,
-            durable,
-            booted_at: durable,
-            unsynced: Unsynced::default(),
-            room: Room::default(),
-            chosen_upto: memory.chosen_upto,
-            acceptor: Acceptor::remember(memory.open, memory.reports, memory.damage),
-            learner: Learner::remember(memory.holes, memory.chosen_upto),
-            role: Role::Follower,
-            leader: None,
-            heard_at: now,
-            leader_full: false,
-            grant: None,
-            boot_wait_until: now.after(boot_wait),
-            witness_wait_until: now.after(witness_wait),
-            election_at: now.after(first_wait),
-            attempt: 0,
-            peers,
-            meet_due: true,
-            meet_at: now,
-            stopped: false,
-            random,
-            config,
-        };
-        replica.persist_hard(effects);
-        replica.check_memory(effects);
-        replica
-    }
-
     /// Advances the replica by one input at `now`, which never goes back.
     pub fn step(&mut self, now: Tick, input: Input, effects: &mut Effects) {
-        if self.stopped {
+        if self.stopped || (self.is_ending() && !matches!(input, Input::Durable(_))) {
             return;
         }
         match input {
@@ -207,11 +164,13 @@ impl Replica {
             Input::Confirm => self.on_confirm(now, effects),
             Input::HandOver => self.on_hand_over_wanted(now, effects),
             Input::Room(room) => self.on_room(now, room, effects),
+            Input::Applied(digest) => self.on_applied(now, digest, effects),
         }
     }
 
     fn on_tick(&mut self, now: Tick, effects: &mut Effects) {
         self.meet_tick(now, effects);
+        self.evidence_tick(now, effects);
         self.learn_tick(now, effects);
         match &self.role {
             Role::Follower => self.follower_tick(now, effects),
@@ -225,8 +184,10 @@ impl Replica {
         let Some(peer) = self.peers.get(&from).filter(|peer| peer.up) else {
             return; // Not a member, or a message of a connection that is gone.
         };
-        if peer.met.is_none() && !matches!(message, Message::Meet(_)) {
-            return; // Witness first: what it saw of this node may forbid every vote (R13).
+        if (peer.met.is_none() || peer.refuted) && !matches!(message, Message::Meet(_)) {
+            // Witness first: what it saw of this node may forbid every vote, and what this node
+            // saw of it may void its own (R13).
+            return;
         }
         match message {
             Message::Meet(meet) => self.on_meet(now, from, meet, effects),
@@ -258,6 +219,9 @@ impl Replica {
             self.next_lsn
         );
         self.durable = self.durable.max(lsn);
+        if let Some(stop) = self.ending.take_if(|_| self.hard_lsn <= self.durable) {
+            return self.stop(stop, effects);
+        }
         let flooded = self.is_flooded();
         self.unsynced.synced(self.durable);
         if flooded {
@@ -309,9 +273,14 @@ impl Replica {
     pub(super) fn persist(&mut self, record: Record, effects: &mut Effects) -> Lsn {
         let lsn = self.next_lsn;
         self.next_lsn = lsn.next();
-        if let Record::Accepted { value, .. } | Record::Learned { value, .. } = &record {
-            self.unsynced.push(lsn, value.len());
-            self.room.take(value_room_bytes(value.len()));
+        match &record {
+            Record::Accepted { value, .. } | Record::Learned { value, .. } => {
+                self.unsynced.push(lsn, value.len());
+                self.room.take(value_room_bytes(value.len()));
+                self.binding = lsn;
+            }
+            Record::HardState(_) | Record::Chosen { .. } => self.binding = lsn,
+            Record::Witnessed(_) => {}
         }
         effects.push(Effect::Persist(lsn, record));
         lsn
@@ -340,9 +309,19 @@ impl Replica {
         effects.push(Effect::Stop(stop));
     }
 
-    /// This replica may send votes: its memory is whole, or every member has been heard on it (C11).
+    /// This replica may send votes: the cluster is formed (C13), its state is not another than the
+    /// others' (R23), and its memory is whole, or every member has been heard on it (C11).
     pub(super) fn may_vote(&self, now: Tick) -> bool {
-        now >= self.witness_wait_until || self.peers.values().all(|peer| peer.met.is_some())
+        let heard = self.peers.values().all(|peer| peer.met.is_some());
+        self.hard.formed
+            && !self.is_ending()
+            && self.doubt() != Some(Doubt::Fenced)
+            && (heard || now >= self.witness_wait_until)
+    }
+
+    /// The replica must not go on, and ends once that is durable.
+    pub(super) fn is_ending(&self) -> bool {
+        self.ending.is_some() || self.stopped
     }
 
     /// A replica with no peers has nobody to settle damage with.
@@ -438,6 +417,12 @@ impl Replica {
     #[must_use]
     pub fn incarnation_of(&self, node: NodeId) -> Option<Incarnation> {
         self.hard.incarnations.get(&node).copied()
+    }
+
+    /// The last record that a vote may rest on; what is behind it needs no durability mark.
+    #[must_use]
+    pub fn binding(&self) -> Lsn {
+        self.binding
     }
 
     /// The next time at which a tick may do something.

@@ -6,7 +6,9 @@ use super::serve::Cold;
 use crate::journal::ReadResult;
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::machine::Outcome;
+use crate::paxos;
 use crate::types::{Ballot, Slot, Tick, Value};
+use crate::wire::peer::Digest;
 
 /// Bytes that one read of the journal brings for applying, at a start or behind a repair.
 const REPLAY_BYTES: usize = CACHE_BYTES_MAX / 8;
@@ -86,6 +88,8 @@ impl Shard {
                 return false;
             }
         };
+        let digest = Digest { slot, state: self.machine.digest() };
+        self.feed(now, paxos::Input::Applied(digest));
         self.answer_writes(slot, ballot, &outcomes, out);
         for outcome in &outcomes {
             match outcome {

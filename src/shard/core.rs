@@ -13,7 +13,7 @@ use super::{Input, Output};
 use crate::journal::{self, Event, Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
-use crate::paxos::{self, Effect, Effects, Memory, Replica, Stop};
+use crate::paxos::{self, Effect, Effects, Memory, Replica, StartRefused, Stop};
 use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
 use crate::wire::client::{Reply, ReplyHeader, ShardLeader};
 use crate::wire::entries::EntriesLimit;
@@ -104,7 +104,8 @@ impl Shard {
             holes: recovered.holes,
             reports: recovered.reports,
             damage: recovered.damage,
-            cut: recovered.torn.is_some(),
+            witnessed: recovered.witnessed,
+            cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
         };
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
         let machine = Machine::new(options.shard, options.shards);
@@ -183,6 +184,7 @@ impl Shard {
             }
             Input::HandOver => {
                 self.leaving = true;
+                self.replica.record_evidence(&mut self.effects);
                 self.feed(now, paxos::Input::HandOver);
             }
         }
@@ -212,7 +214,11 @@ impl Shard {
         }
         if self.mark_at.is_some_and(|at| now >= at) {
             self.mark_at = None;
-            self.journal.idle_mark();
+            // A record of what was witnessed carries the mark, too.
+            if !self.replica.record_evidence(&mut self.effects) {
+                self.journal.idle_mark();
+            }
+            self.settle(now, out);
         }
         if self.prepare_at.is_some_and(|at| now >= at) {
             // Once more after this, until there is room: only the first failure is an event.
@@ -235,7 +241,10 @@ impl Shard {
         match event {
             Event::Durable(lsn) => {
                 self.feed(now, paxos::Input::Durable(lsn));
-                self.mark_at = Some(now.after(MARK_IDLE_US));
+                // What no vote rests on may be lost without a mark.
+                if lsn <= self.replica.binding() {
+                    self.mark_at = Some(now.after(MARK_IDLE_US));
+                }
             }
             Event::NoRoom { free_bytes } => {
                 log::warn!(
@@ -311,10 +320,13 @@ impl Shard {
     fn stop(&mut self, stop: &Stop, out: &mut Vec<Output>) {
         let shard = self.options.shard;
         let mut text = match stop {
-            Stop::RolledBack { witness, seen, held } => format!(
-                "shard {shard}: this disk is older than what it acknowledged: node {witness} saw \
-                 LSN {seen}, the disk holds {held}. Give it back its newest state, or leave it stopped; \
-                 see docs/OPERATIONS.md, \"Backup\""
+            Stop::RolledBack(refuted) => {
+                format!("shard {shard}: {}", StartRefused::RolledBack(*refuted))
+            }
+            Stop::Contradicted { slot, peer } => format!(
+                "shard {shard}: node {peer} has another value for slot {slot}, which this node \
+                 knows to be chosen: an acknowledged entry is lost on one of them. Keep all data \
+                 directories; see docs/OPERATIONS.md, \"Replicas differ\""
             ),
             Stop::Unsettled { slot } => format!(
                 "shard {shard}: slot {slot} is damaged here and no peer has a good copy; keep the \
@@ -326,7 +338,8 @@ impl Shard {
             text.push_str("\n  ");
             text.push_str(finding);
         }
-        self.fail(65, text, out);
+        let exit = if matches!(stop, Stop::Contradicted { .. }) { 70 } else { 65 };
+        self.fail(exit, text, out);
     }
 
     pub(super) fn fail(&mut self, exit: u8, text: String, out: &mut Vec<Output>) {
@@ -367,6 +380,9 @@ impl Shard {
     pub(super) fn serving(&self) -> Result<Ballot, WireError> {
         if self.leaving {
             return Err(WireError::new(ErrorCode::ShuttingDown, "the node is stopping"));
+        }
+        if self.replica.is_doubtful() {
+            return Err(WireError::new(ErrorCode::NotReady, self.doubt_text()));
         }
         let Some(ballot) = self.replica.serving() else { return Err(self.not_leader()) };
         if self.machine.applied_upto() < self.replica.chosen_upto() {

@@ -9,6 +9,7 @@ mod apply;
 mod cache;
 mod conns;
 mod core;
+mod doubt;
 mod mending;
 mod outbox;
 mod reads;

@@ -1,6 +1,7 @@
 //! `paxosd simulate`: runs seeds, and says how to repeat the one that fails.
 
-use super::report::{Failure, Summary, run_seed};
+use super::plan::{Fault, Plan};
+use super::report::{Failure, Summary, run_plan};
 use super::trace::Verbosity;
 use std::io::Write;
 use std::ops::Range;
@@ -20,6 +21,9 @@ pub struct SimulateArgs {
     /// Runs the seeds from A up to, not including, B.
     #[arg(long, value_name = "A..B", value_parser = parse_seeds, default_value = "0..200")]
     pub seeds: Range<u64>,
+    /// Every seed gets this fault beside its own, in a cluster of at least three.
+    #[arg(long, value_name = "FAULT")]
+    pub with: Option<Fault>,
     /// Prints everything that happens.
     #[arg(long, requires = "seed")]
     pub trace: bool,
@@ -42,19 +46,22 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
     let seeds = args.seed.map_or(args.seeds.clone(), |seed| seed..seed + 1);
     let verbosity = if args.trace { Verbosity::Print } else { Verbosity::Hash };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let outcome = run_seeds(seeds.clone(), args.jobs.unwrap_or(cores), verbosity);
+    let plan = |seed| args.with.map_or(Plan::of(seed), |fault| Plan::with(seed, fault));
+    let outcome = run_plans(seeds.clone(), args.jobs.unwrap_or(cores), verbosity, plan);
     match outcome {
         Ok(total) => {
             let seconds = begun.elapsed().as_secs_f64().max(1e-9);
             let count = seeds.end - seeds.start;
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
-                 {} events; {:.1} seeds/s",
+                 {} events, {} disks set back and refuted, {} undetectable; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
                 total.acknowledged,
                 total.answered,
                 total.events,
+                total.refuted,
+                total.undetectable,
                 count as f64 / seconds
             ));
             if args.seed.is_some() {
@@ -64,9 +71,12 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
         }
         Err(failure) => {
             // Once more, for the trace's last lines: the same seed fails in the same way.
-            let again = run_seed(failure.seed, Verbosity::Tail);
+            let again = run_plan(plan(failure.seed), Verbosity::Tail);
             let failure = if args.trace { failure } else { again.err().unwrap_or(failure) };
             print_line(&failure.to_string());
+            if let Some(fault) = args.with {
+                print_line(&format!("with: --with {}", fault.name()));
+            }
             EXIT_BROKEN
         }
     }
@@ -81,6 +91,19 @@ pub fn run_seeds(
     threads: usize,
     verbosity: Verbosity,
 ) -> Result<Summary, Box<Failure>> {
+    run_plans(seeds, threads, verbosity, Plan::of)
+}
+
+/// Likewise, with the plan that each seed is to have.
+///
+/// # Errors
+/// Likewise.
+pub fn run_plans(
+    seeds: Range<u64>,
+    threads: usize,
+    verbosity: Verbosity,
+    plan: impl Fn(u64) -> Plan + Sync,
+) -> Result<Summary, Box<Failure>> {
     let next = AtomicU64::new(seeds.start);
     let end = AtomicU64::new(seeds.end);
     let outcome: Mutex<(Summary, Option<Box<Failure>>)> = Mutex::default();
@@ -92,7 +115,7 @@ pub fn run_seeds(
                     if seed >= end.load(Ordering::Relaxed) {
                         return;
                     }
-                    let result = run_seed(seed, verbosity);
+                    let result = run_plan(plan(seed), verbosity);
                     let mut outcome = outcome.lock().expect("no thread panics with the lock held");
                     match result {
                         Ok(summary) => outcome.0.add(&summary),
@@ -120,6 +143,8 @@ impl Summary {
         self.slots += other.slots;
         self.acknowledged += other.acknowledged;
         self.answered += other.answered;
+        self.refuted += other.refuted;
+        self.undetectable += other.undetectable;
     }
 }
 

@@ -45,6 +45,11 @@ impl Disk {
         &self.storage
     }
 
+    /// The machine has this disk from now on; no job is under way.
+    pub(super) fn replace(&mut self, storage: MemStorage) {
+        self.storage = storage;
+    }
+
     pub(super) fn set_slowness(&mut self, slowness: u64) {
         self.slowness = slowness;
     }

@@ -74,6 +74,7 @@ impl World {
             Fault::HandOver => self.tell(node, Input::HandOver),
             Fault::Rot => self.rot(self.plan.unlucky)?,
             Fault::Wipe => self.wipe(self.plan.unlucky)?,
+            Fault::SetBack => self.set_back(self.plan.unlucky)?,
         }
         Ok(())
     }
@@ -92,7 +93,7 @@ impl World {
         (others > 0).then(|| (node + 1 + self.dice.below(others) as usize) % self.nodes.len())
     }
 
-    fn end(&mut self, node: usize, power: bool) -> Checked {
+    pub(super) fn end(&mut self, node: usize, power: bool) -> Checked {
         if self.nodes[node].shard.is_some() || power { self.crash(node, power) } else { Ok(()) }
     }
 

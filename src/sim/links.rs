@@ -7,6 +7,7 @@ use crate::shard::Input;
 impl World {
     pub(super) fn message_arrives(&mut self, from: usize, to: usize, generation: u64) {
         if let Some(message) = self.network.deliver(from, to, generation) {
+            self.note_arrival(from, to, &message);
             let node = self.nodes[from].id;
             self.tell(to, Input::Peer { node, message });
         }

@@ -66,7 +66,13 @@ impl World {
             self.lose(node, "its last batch turned to zeros");
             return Ok(());
         }
-        self.check_recovered(node, &recovered, rotten)?;
+        if self.nodes[node].medium == Medium::SetBack {
+            let ledger = &self.nodes[node].ledger;
+            self.set_back.claims_broken |=
+                ledger.check_recovered(&recovered, &self.firsts, rotten).is_err();
+        } else {
+            self.check_recovered(node, &recovered, rotten)?;
+        }
         let options = self.shard_options(node);
         let starting = &mut self.nodes[node];
         starting.life += 1;
@@ -123,6 +129,7 @@ impl World {
         paxos.window_slots = self.plan.window_slots;
         paxos.window_bytes = self.plan.window_bytes;
         paxos.seed = self.dice.bits();
+        paxos.nonce = paxos.seed.rotate_left(17) ^ 0x11fe;
         ShardOptions {
             shard: SHARD,
             shards: 1,
@@ -203,6 +210,17 @@ impl World {
 
     /// The process says that it must not go on.
     pub(super) fn fatal(&mut self, node: usize, exit: u8, text: &str) -> Checked {
+        let refuted = self.nodes[node]
+            .shard
+            .as_ref()
+            .is_some_and(|shard| shard.replica().hard().refuted.is_some());
+        if self.nodes[node].medium == Medium::SetBack && refuted {
+            self.trace.line(self.now, || format!("n{} exits with {exit}: {text}", node + 1));
+            self.stop(node, false);
+            self.nodes[node].medium = Medium::Lost;
+            self.set_back.refuted = true;
+            return Ok(());
+        }
         let text = format!("node {} exits with {exit}: {text}", node + 1);
         Err(Violation::new("no healthy node gives up", text))
     }

@@ -28,6 +28,7 @@ mod queue;
 mod report;
 mod rot;
 mod scenes;
+mod set_back;
 mod trace;
 mod turns;
 mod users;
@@ -36,6 +37,6 @@ mod world;
 
 pub use dice::Dice;
 pub use plan::{Fault, Plan};
-pub use report::{Failure, Summary, run_seed};
+pub use report::{Failure, Summary, run_plan, run_seed};
 pub use trace::Verbosity;
 pub use violation::Violation;

@@ -15,6 +15,8 @@ pub(super) enum Medium {
     Sound,
     /// It has rotted: damage is no surprise.
     Rotten,
+    /// It was set back to what it held earlier: peers that saw what it held since must notice.
+    SetBack,
     /// It has rotted so far that only an operator can help: the node does not start any more.
     Lost,
     /// It was lost and initialised anew: the node is no member any more.

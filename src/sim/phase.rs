@@ -120,7 +120,7 @@ impl World {
         let needed = self.plan.quorums.prepare.max(self.plan.quorums.accept);
         let spare = self.nodes.len() - needed;
         // A cluster forms only with all of its members (C13).
-        if !self.nodes.iter().all(|node| node.formed) || self.plan.rots() {
+        if !self.nodes.iter().all(|node| node.formed) || self.plan.loses_node() {
             return Ok(()); // What is damaged on one may be needed from any other.
         }
         let mut kept: BTreeSet<usize> = self.out().collect();

@@ -4,7 +4,7 @@ use super::dice::Dice;
 use crate::paxos::{Quorums, Timing};
 
 /// Something that goes wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Fault {
     /// A process is killed; its machine runs on.
     Kill,
@@ -40,6 +40,8 @@ pub enum Fault {
     Rot,
     /// A node loses its disk and is initialised anew: its peers must refuse it (R27).
     Wipe,
+    /// A disk is set back to what it held earlier (R13).
+    SetBack,
 }
 
 const FAULTS: [Fault; 15] = [
@@ -109,8 +111,17 @@ pub struct Plan {
     pub fault_us: u64,
     /// What may go wrong.
     pub faults: Vec<Fault>,
-    /// The one node whose disk may rot or be lost: of what was acknowledged, others hold copies.
+    /// The one node whose disk may rot, be lost or be set back: of what was acknowledged, others hold copies.
     pub unlucky: usize,
+}
+
+impl Fault {
+    /// As it is written on the command line.
+    #[must_use]
+    pub fn name(self) -> String {
+        use clap::ValueEnum;
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_string())
+    }
 }
 
 impl Plan {
@@ -136,8 +147,9 @@ impl Plan {
         let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(45)).collect();
         if nodes >= 3 && quorums == Quorums::majority(nodes) {
             match dice.below(100) {
-                0..=19 => faults.push(Fault::Rot),
-                20..=24 => faults.push(Fault::Wipe),
+                0..=16 => faults.push(Fault::Rot),
+                17..=21 => faults.push(Fault::Wipe),
+                22..=33 => faults.extend([Fault::SetBack, Fault::Kill, Fault::PowerCut]),
                 _ => {}
             }
         }
@@ -171,10 +183,29 @@ impl Plan {
         }
     }
 
+    /// The plan of a seed, with a fault that it may not have had: in a cluster of at least three with
+    /// majorities, so that one node's disk can be missed.
+    #[must_use]
+    pub fn with(seed: u64, fault: Fault) -> Plan {
+        let mut plan = Plan::of(seed);
+        plan.nodes = plan.nodes.max(3);
+        plan.quorums = Quorums::majority(plan.nodes);
+        plan.unlucky %= plan.nodes;
+        plan.faults.retain(|other| !matches!(other, Fault::Rot | Fault::Wipe | Fault::SetBack));
+        plan.faults.extend([fault, Fault::Kill, Fault::PowerCut]);
+        plan
+    }
+
     /// True when the seed's disks rot.
     #[must_use]
     pub fn rots(&self) -> bool {
         self.faults.contains(&Fault::Rot)
+    }
+
+    /// True when a node may be out for good before the end, for what its disk lost.
+    #[must_use]
+    pub fn loses_node(&self) -> bool {
+        self.rots() || self.faults.contains(&Fault::SetBack)
     }
 
     /// The plan in one line.

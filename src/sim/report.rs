@@ -26,6 +26,10 @@ pub struct Summary {
     pub acknowledged: u64,
     /// Other requests that were answered without an error.
     pub answered: u64,
+    /// Disks that were set back, and refuted by a peer.
+    pub refuted: u64,
+    /// Runs that ended because nobody who could know of a disk that was set back was there.
+    pub undetectable: u64,
 }
 
 /// A run that did not.
@@ -63,7 +67,15 @@ impl fmt::Display for Failure {
 /// # Errors
 /// The first check that failed, be it one of the simulator or an assertion of what it drives.
 pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<Summary, Box<Failure>> {
-    let plan = Plan::of(seed);
+    run_plan(Plan::of(seed), verbosity)
+}
+
+/// Runs one plan.
+///
+/// # Errors
+/// Likewise.
+pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<Summary, Box<Failure>> {
+    let seed = plan.seed;
     let text = plan.summary();
     let mut world = World::new(plan, Trace::new(verbosity));
     let caught = quietly(|| catch_unwind(AssertUnwindSafe(|| world.run())));
@@ -76,6 +88,8 @@ pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<Summary, Box<Failure>
                 slots: world.oracle.last().0,
                 acknowledged: world.history.acknowledged,
                 answered: world.history.reads,
+                refuted: u64::from(world.set_back.refuted),
+                undetectable: u64::from(world.set_back.undetectable),
             });
         }
         Ok(Err(violation)) => violation,

@@ -1,7 +1,7 @@
 //! A node's event loop: inputs gather, a turn takes them all in, then its outputs are carried out.
 
 use super::disk::{Completion, HELPER, SYNCER};
-use super::node::Node;
+use super::node::{Medium, Node};
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
@@ -295,6 +295,9 @@ impl World {
 
 /// A ballot belongs to one campaign of one life (R15). One that never left may be drawn again.
 fn check_issued(node: &mut Node, message: &Message) -> Checked {
+    if node.medium == Medium::SetBack {
+        return Ok(()); // It cannot know what it issued; nobody who has seen it counts it.
+    }
     let ballot = match message {
         Message::Prepare(prepare) => prepare.ballot,
         Message::Accept(accept) => accept.ballot,

@@ -12,6 +12,7 @@ use super::oracle::Oracle;
 use super::phase::Phase;
 use super::plan::Plan;
 use super::queue::{Event, Over, Queue};
+use super::set_back::SetBack;
 use super::trace::Trace;
 use super::users::Client;
 use super::violation::{Checked, Violation};
@@ -37,6 +38,7 @@ pub(super) struct World {
     pub(super) history: History,
     /// The first slot that each ballot proposes, as its accepts say.
     pub(super) firsts: BTreeMap<Ballot, Slot>,
+    pub(super) set_back: SetBack,
     pub(super) trace: Trace,
     pub(super) phase: Phase,
     pub(super) now: u64,
@@ -58,6 +60,7 @@ impl World {
             oracle: Oracle::new(),
             history: History::new(plan.rots()),
             firsts: BTreeMap::new(),
+            set_back: SetBack::default(),
             trace,
             phase: Phase::Chaos,
             now: 0,
@@ -95,7 +98,7 @@ impl World {
     /// # Errors
     /// The first check that failed.
     pub(super) fn run(&mut self) -> Checked {
-        while self.phase != Phase::Over {
+        while self.phase != Phase::Over && !self.set_back.undetectable {
             let Some((at, event)) = self.queue.pop() else {
                 return Err(Violation::new("the world goes on", "nothing is left to happen"));
             };

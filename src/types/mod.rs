@@ -1,13 +1,21 @@
 //! The project's vocabulary as types: newtypes that keep slots, indexes and the rest apart.
 
 mod ballot;
+mod configuration;
+mod damage;
 mod ids;
+mod life;
+mod race;
 mod record;
 mod value;
 
 pub use ballot::Ballot;
+pub use configuration::Configuration;
+pub use damage::Damage;
 pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
 };
+pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
+pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
 pub use value::Value;

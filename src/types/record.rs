@@ -1,6 +1,8 @@
 //! The facts that a shard persists. Facts only grow: replaying them in any order gives the same state.
 
-use super::{Ballot, Incarnation, NodeId, Slot, Value};
+use super::{
+    Ballot, Configuration, Cut, Damage, Incarnation, Life, NodeId, Refuted, Slot, Value, Witness,
+};
 use std::collections::BTreeMap;
 
 /// One item of the write-ahead log. Kind numbers are part of the disk format ([`RecordKind`]).
@@ -36,6 +38,9 @@ pub enum Record {
         /// The watermark.
         slot: Slot,
     },
+    /// What other members were seen to acknowledge, by node: evidence against disks that are set
+    /// back (C13). The last such record counts. No vote rests on it.
+    Witnessed(Vec<(NodeId, Witness)>),
 }
 
 /// The kind number of a record on disk. Numbers are never used again for anything else.
@@ -54,6 +59,8 @@ pub enum RecordKind {
     Trimmed = 5,
     /// Reserved: a checkpoint's place.
     Checkpoint = 6,
+    /// [`Record::Witnessed`].
+    Witnessed = 7,
 }
 
 impl Record {
@@ -65,6 +72,7 @@ impl Record {
             Record::Accepted { .. } => RecordKind::Accepted,
             Record::Learned { .. } => RecordKind::Learned,
             Record::Chosen { .. } => RecordKind::Chosen,
+            Record::Witnessed(_) => RecordKind::Witnessed,
         }
     }
 }
@@ -78,6 +86,19 @@ pub struct HardState {
     pub lease_longest_us: u64,
     /// How often this shard was started on this directory.
     pub boots: u64,
+    /// The last of these starts, in order, the present one last (C13). Bounded: see `LIVES_MAX`.
+    pub lives: Vec<Life>,
+    /// Tails that were cut off as torn, each by the life that began with the cut: a peer may yet
+    /// testify that they were acknowledged. Bounded: see `CUTS_MAX`.
+    pub cuts: Vec<Cut>,
+    /// What the votes of this node rest on. Fixed once it has met every member, before its first
+    /// vote; another one in the configuration file refuses the start (R26, R28).
+    pub configuration: Option<Configuration>,
+    /// A peer refuted this disk: the node does not vote any more (R13).
+    pub refuted: Option<Refuted>,
+    /// Records that were cut off as torn, and acknowledged as a peer testified: damage (C11). In
+    /// force until the chosen prefix has passed it.
+    pub cut_damage: Option<Damage>,
     /// The incarnation of every member ever met, this node's own included (C13).
     pub incarnations: BTreeMap<NodeId, Incarnation>,
     /// Every initial member has made every incarnation durable: the cluster is formed (C13).

@@ -3,7 +3,9 @@
 //! Messages that bind their sender (prepare, promise, accepted, grant) leave a node only after the
 //! record that they imply is durable there; see `paxos::Effect::SendAfter`.
 
-use crate::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Value};
+use crate::types::{
+    Ballot, Configuration, Damage, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value, Witness,
+};
 
 /// A message between two replicas of one shard.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -58,20 +60,26 @@ pub struct Meet {
     pub known: Vec<(NodeId, Incarnation)>,
     /// The sender knows the cluster to be formed.
     pub formed: bool,
+    /// What the sender's votes rest on; peers of another configuration do not meet.
+    pub configuration: Configuration,
+    /// The sender's lives that it remembers, the present one last.
+    pub lives: Vec<Life>,
     /// What the sender has made durable, in its present life.
     pub durable: Witness,
     /// The most of the *receiver* that the sender ever saw acknowledged; the default for nothing.
     pub witnessed: Witness,
+    /// The sender's state, where it has applied anything.
+    pub digest: Option<Digest>,
 }
 
-/// What a node was seen to acknowledge. LSNs of different lives do not compare: the records that a
-/// new life writes must not hide that some of an earlier one are gone (C13).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Witness {
-    /// The life: how often the shard had been started on that disk.
-    pub boots: u64,
-    /// Highest LSN made durable by then.
-    pub durable: Lsn,
+/// The digest of a replica's state after a slot: replicas that applied the same slots have the same
+/// one (R23).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Digest {
+    /// The last slot applied.
+    pub slot: Slot,
+    /// The digest of the state machine after it.
+    pub state: u64,
 }
 
 /// May I campaign (C18)?
@@ -126,6 +134,8 @@ pub struct Promise {
     /// What the acceptor holds above its watermark, by rising slot; a slot that is not named has
     /// nothing accepted.
     pub reports: Vec<(Slot, Report)>,
+    /// Highest LSN that the sender has made durable (C13).
+    pub durable: Lsn,
 }
 
 /// What an acceptor says of one slot (C5).
@@ -140,17 +150,6 @@ pub enum Report {
     /// *Suspect* (C11): never known durable, does not verify; damaged with this bound, but may
     /// become a no-op when every member answered and none holds a value.
     Suspect(Ballot),
-}
-
-/// Damage whose slot is unknown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Damage {
-    /// The lost record's ballot is at most this.
-    pub hi: Ballot,
-    /// The lost record's slot is at most this.
-    pub upto: Slot,
-    /// Never known durable (C11).
-    pub suspect: bool,
 }
 
 /// A grant to another leader still runs (C16). The sender's promised ballot is unchanged.
@@ -270,6 +269,10 @@ pub struct Heartbeat {
     pub has_room: bool,
     /// The most that each member acknowledged, as far as the leader knows (C13).
     pub witness: Vec<(NodeId, Witness)>,
+    /// The leader's state (R23).
+    pub digest: Option<Digest>,
+    /// Members that were last seen with the leader's state, itself included.
+    pub agreeing: u16,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`
@@ -288,6 +291,8 @@ pub struct Grant {
     pub durable: Lsn,
     /// False while the sender's disk is full (R11).
     pub has_room: bool,
+    /// The sender's state (R23).
+    pub digest: Option<Digest>,
 }
 
 /// The leader's watermark in its ballot (C9). Not answered.

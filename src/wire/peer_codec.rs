@@ -5,17 +5,21 @@ use super::codec::{DecodeError, ListLimit, Reader, Writer};
 use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use super::kind::PeerKind;
 use super::peer::{
-    Accepted, Canvass, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, LeaseRefusal, Mark,
-    Meet, Message, Nack, Prepare, Release, Resend, Witness,
+    Accepted, Canvass, CanvassAnswer, Digest, Fetch, Grant, HandOver, Heartbeat, Learn,
+    LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Release, Resend,
 };
 use super::peer_pages::{
     accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
 };
-use crate::limits::MEMBERS_MAX;
-use crate::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick};
+use crate::limits::{LIVES_MAX, MEMBERS_MAX};
+use crate::types::{
+    Ballot, Configuration, Incarnation, Life, LifeId, Lsn, NodeId, Slot, Tick, Witness,
+};
 
 /// Members come and go, but few of them are known at any time.
 const NODES: ListLimit = ListLimit { items_max: 16 * MEMBERS_MAX, item_bytes_min: 10 };
+const MEMBERS: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
+const LIVES: ListLimit = ListLimit { items_max: LIVES_MAX, item_bytes_min: 32 };
 
 impl Message {
     /// The message's kind.
@@ -112,13 +116,39 @@ fn put_meet(body: &mut Vec<u8>, meet: &Meet) {
         body.put_u64(incarnation.0);
     });
     body.put_bool(meet.formed);
+    put_configuration(body, &meet.configuration);
+    body.put_list(&meet.lives, |body, life| {
+        put_life_id(body, life.id);
+        body.put_u64(life.start.0);
+        body.put_u64(life.accounted.0);
+    });
     put_witness(body, meet.durable);
     put_witness(body, meet.witnessed);
+    put_digest(body, meet.digest);
+}
+
+fn put_configuration(body: &mut Vec<u8>, configuration: &Configuration) {
+    let members: Vec<NodeId> = configuration.members.iter().copied().collect();
+    body.put_list(&members, |body, node| body.put_u16(node.0));
+    body.put_u16(configuration.prepare);
+    body.put_u16(configuration.accept);
+    body.put_u64(configuration.window_slots);
+}
+
+fn put_life_id(body: &mut Vec<u8>, life: LifeId) {
+    body.put_u64(life.boots);
+    body.put_u64(life.nonce);
 }
 
 fn put_witness(body: &mut Vec<u8>, witness: Witness) {
-    body.put_u64(witness.boots);
+    put_life_id(body, witness.life);
     body.put_u64(witness.durable.0);
+}
+
+/// Slot 0 stands for "nothing applied": a digest is of the state after a slot.
+fn put_digest(body: &mut Vec<u8>, digest: Option<Digest>) {
+    body.put_u64(digest.map_or(0, |digest| digest.slot.0));
+    body.put_u64(digest.map_or(0, |digest| digest.state));
 }
 
 fn put_accepted(body: &mut Vec<u8>, accepted: &Accepted) {
@@ -140,6 +170,8 @@ fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
         body.put_u16(node.0);
         put_witness(body, *witness);
     });
+    put_digest(body, heartbeat.digest);
+    body.put_u16(heartbeat.agreeing);
 }
 
 fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
@@ -149,6 +181,7 @@ fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
     body.put_u64(grant.chosen_upto.0);
     body.put_u64(grant.durable.0);
     body.put_bool(grant.has_room);
+    put_digest(body, grant.digest);
 }
 
 /// Reads a peer's message.
@@ -233,13 +266,41 @@ fn meet(body: &mut Reader<'_>) -> Result<Meet, DecodeError> {
             Ok((NodeId(body.u16("node")?), Incarnation(body.u64("incarnation")?)))
         })?,
         formed: body.bool("formed")?,
+        configuration: configuration(body)?,
+        lives: body.list("lives", LIVES, |body| {
+            Ok(Life {
+                id: life_id(body)?,
+                start: Lsn(body.u64("start")?),
+                accounted: Lsn(body.u64("accounted")?),
+            })
+        })?,
         durable: witness(body)?,
         witnessed: witness(body)?,
+        digest: digest(body)?,
     })
 }
 
+fn configuration(body: &mut Reader<'_>) -> Result<Configuration, DecodeError> {
+    let members = body.list("members", MEMBERS, |body| Ok(NodeId(body.u16("node")?)))?;
+    Ok(Configuration {
+        members: members.into_iter().collect(),
+        prepare: body.u16("prepare")?,
+        accept: body.u16("accept")?,
+        window_slots: body.u64("window_slots")?,
+    })
+}
+
+fn life_id(body: &mut Reader<'_>) -> Result<LifeId, DecodeError> {
+    Ok(LifeId { boots: body.u64("boots")?, nonce: body.u64("nonce")? })
+}
+
 fn witness(body: &mut Reader<'_>) -> Result<Witness, DecodeError> {
-    Ok(Witness { boots: body.u64("boots")?, durable: Lsn(body.u64("durable")?) })
+    Ok(Witness { life: life_id(body)?, durable: Lsn(body.u64("durable")?) })
+}
+
+fn digest(body: &mut Reader<'_>) -> Result<Option<Digest>, DecodeError> {
+    let (slot, state) = (body.slot("digest slot")?, body.u64("digest state")?);
+    Ok((slot != Slot(0)).then_some(Digest { slot, state }))
 }
 
 fn accepted(body: &mut Reader<'_>) -> Result<Accepted, DecodeError> {
@@ -262,6 +323,8 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         has_room: body.bool("has_room")?,
         witness: body
             .list("witness", NODES, |body| Ok((NodeId(body.u16("node")?), witness(body)?)))?,
+        digest: digest(body)?,
+        agreeing: body.u16("agreeing")?,
     })
 }
 
@@ -273,5 +336,6 @@ fn grant(body: &mut Reader<'_>) -> Result<Grant, DecodeError> {
         chosen_upto: chosen(body)?,
         durable: Lsn(body.u64("durable")?),
         has_room: body.bool("has_room")?,
+        digest: digest(body)?,
     })
 }

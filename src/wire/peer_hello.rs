@@ -52,6 +52,9 @@ pub struct SharedLimits {
     pub prepare_quorum: u16,
     /// Accepteds that make a value chosen (q2).
     pub accept_quorum: u16,
+    /// Most slots proposed beyond the contiguous chosen prefix (α): an acceptor bounds by it what a
+    /// leader may have left open (C4).
+    pub window_slots: u32,
     /// Digest of the members' ids ([`members_digest`]).
     pub members: u64,
 }
@@ -211,6 +214,7 @@ impl SharedLimits {
             ),
             ("quorum_prepare", u64::from(self.prepare_quorum), u64::from(host.prepare_quorum)),
             ("quorum_accept", u64::from(self.accept_quorum), u64::from(host.accept_quorum)),
+            ("window_slots", u64::from(self.window_slots), u64::from(host.window_slots)),
             ("a digest of the [[member]] ids", self.members, host.members),
             // No key of its own: it follows from append_bytes_max, unless the programs differ.
             (
@@ -254,6 +258,7 @@ pub fn write_peer_hello(out: &mut Vec<u8>, hello: &PeerHello) {
         body.put_u16(hello.shared.shards);
         body.put_u16(hello.shared.prepare_quorum);
         body.put_u16(hello.shared.accept_quorum);
+        body.put_u32(hello.shared.window_slots);
         body.put_u64(hello.shared.members);
     });
 }
@@ -292,6 +297,7 @@ pub fn read_peer_hello(frame: &Frame<'_>) -> Result<PeerHello, DecodeError> {
             shards: body.u16("shards")?,
             prepare_quorum: body.u16("prepare_quorum")?,
             accept_quorum: body.u16("accept_quorum")?,
+            window_slots: body.u32("window_slots")?,
             members: body.u64("members")?,
         },
     })

@@ -1,12 +1,12 @@
 //! The peer messages that grow: promises, values, chosen values. Each fits one frame.
 
 use super::codec::{DecodeError, ListLimit, Reader, Writer};
-use super::peer::{Accept, Damage, FetchOutcome, Fetched, Learned, Promise, Report};
+use super::peer::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
 use super::peer_codec::{ballot, chosen};
 use crate::limits::{
     FRAME_BYTES_MAX, LEARN_BYTES_MAX, LEARN_SLOTS_MAX, PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
-use crate::types::{Ballot, Slot, Value};
+use crate::types::{Ballot, Damage, Lsn, Slot, Value};
 
 /// Bytes of one slot's report: slot, number, ballot.
 const REPORT_BYTES: usize = 8 + 1 + 10;
@@ -48,6 +48,7 @@ pub(super) fn put_promise(body: &mut Vec<u8>, promise: &Promise) {
         body.put_u8(number);
         body.put_ballot(*ballot);
     });
+    body.put_u64(promise.durable.0);
 }
 
 pub(super) fn promise(body: &mut Reader<'_>) -> Result<Promise, DecodeError> {
@@ -59,6 +60,7 @@ pub(super) fn promise(body: &mut Reader<'_>) -> Result<Promise, DecodeError> {
         trimmed_upto: body.slot("trimmed_upto")?,
         damage: if body.bool("damage")? { Some(damage(body)?) } else { None },
         reports: body.list("reports", REPORTS, report)?,
+        durable: Lsn(body.u64("durable")?),
     })
 }
 

@@ -131,6 +131,7 @@ pub fn greeting() -> PeerHello {
             shards: 1,
             prepare_quorum: 2,
             accept_quorum: 2,
+            window_slots: 256,
             members: members_digest([1, 2, 3].map(NodeId)),
         },
     }

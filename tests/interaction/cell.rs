@@ -38,12 +38,13 @@ impl Plan {
         }
     }
 
-    fn config(&self, me: NodeId, incarnation: Incarnation) -> Config {
+    fn config(&self, me: NodeId, incarnation: Incarnation, starts: u64) -> Config {
         let mut config = Config::new(me, incarnation, (1..=self.nodes).map(NodeId).collect());
         config.quorums = self.quorums;
         config.timing = self.timing;
         config.window_slots = self.window_slots;
         config.seed = self.seed.wrapping_mul(31).wrapping_add(u64::from(me.0));
+        config.nonce = starts;
         config
     }
 }
@@ -55,6 +56,8 @@ pub struct Node {
     pub replica: Option<Replica>,
     pub disk: Disk,
     pub incarnation: Incarnation,
+    /// Starts of the process so far, on whatever disk.
+    starts: u64,
     /// Records become durable on command only.
     pub hold: bool,
     /// This node's clock: an offset, and a rate in millionths of the true one.
@@ -109,6 +112,7 @@ impl Cell {
                 replica: None,
                 disk: Disk::default(),
                 incarnation: Incarnation(100 + u64::from(id.0)),
+                starts: 0,
                 hold: false,
                 offset: 0,
                 rate: 1_000_000,
@@ -195,8 +199,9 @@ impl Cell {
         let holes = memory.holes.clone();
         let upto = memory.chosen_upto;
         node.chosen = chosen;
-        node.disk.cut = false;
-        let config = plan.config(id, node.incarnation);
+        node.disk.cut = None;
+        node.starts += 1;
+        let config = plan.config(id, node.incarnation, node.starts);
         let mut effects = Effects::new();
         let replica = Replica::start(config, memory, now, &mut effects);
         assert_eq!(replica.holes(), &holes, "a boot forgets no hole");
@@ -219,6 +224,7 @@ impl Cell {
             Input::Confirm => format!("{id} confirm"),
             Input::HandOver => format!("{id} hand over"),
             Input::Room(room) => format!("{id} {}", show::room(room)),
+            Input::Applied(digest) => format!("{id} applied {} {:#x}", digest.slot, digest.state),
         };
         let (ticked, loud) = match &input {
             Input::Tick => (true, false),
@@ -228,9 +234,17 @@ impl Cell {
             | Input::Message(..)
             | Input::Confirm
             | Input::HandOver
-            | Input::Room(_) => (false, true),
+            | Input::Room(_)
+            | Input::Applied(_) => (false, true),
         };
         self.act(id, ticked, loud, &what, |replica, now, fx| replica.step(now, input, fx));
+    }
+
+    /// A replica's journal idles.
+    pub fn idle(&mut self, id: NodeId) {
+        self.act(id, false, true, &format!("{id} idles"), |replica, _, fx| {
+            replica.record_evidence(fx);
+        });
     }
 
     /// A leader proposes a value.

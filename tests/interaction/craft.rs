@@ -9,7 +9,7 @@
 //! disk 1 suspect 5 hi=2.1             … and were never known durable
 //! disk 1 value-damaged 5              … but the ballot is known
 //! disk 1 lost hi=2.1 upto=9           a record of unknown slot is damaged
-//! disk 1 cut                          a torn tail was cut
+//! disk 1 cut [2]                      a torn tail was cut, of so many records
 //! disk 1 back 3                       the last 3 records are gone: the disk is older than its node
 //! disk 1 wiped                        a new, empty disk of another incarnation
 //! ```
@@ -18,8 +18,8 @@ use crate::cell::Cell;
 use crate::disk::Disk;
 use crate::expect::ballot;
 use crate::script::{number, value};
-use paxosd::types::{HardState, Incarnation, NodeId, Record, Slot};
-use paxosd::wire::peer::{Damage, Report};
+use paxosd::types::{Damage, HardState, Incarnation, NodeId, Record, Slot};
+use paxosd::wire::peer::Report;
 
 fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
@@ -66,7 +66,10 @@ pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
             let upto = Slot(number(option(&words, "upto").expect("damage has an end")));
             cell.node_mut(id).disk.damage = Some(Damage { hi: hi(), upto, suspect: false });
         }
-        "cut" => cell.node_mut(id).disk.cut = true,
+        "cut" => {
+            let lost = words.get(1).map_or(1, |word| number(word));
+            cell.node_mut(id).disk.cut_tail(lost);
+        }
         "back" => cell.node_mut(id).disk.roll_back(number(words[1]) as usize),
         "wiped" => {
             let node = cell.node_mut(id);

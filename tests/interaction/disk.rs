@@ -2,8 +2,8 @@
 //! and the replica's memory is rebuilt from durable records alone, in any order (C9).
 
 use paxosd::paxos::Memory;
-use paxosd::types::{Ballot, HardState, Lsn, Record, Slot, Value};
-use paxosd::wire::peer::{Damage, Report};
+use paxosd::types::{Ballot, Damage, HardState, Lsn, Record, Slot, Value};
+use paxosd::wire::peer::Report;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One node's disk.
@@ -16,7 +16,8 @@ pub struct Disk {
     /// Records that no longer verify: of this slot, up to this LSN, reported so.
     lost: BTreeMap<Slot, (Lsn, Report)>,
     pub damage: Option<Damage>,
-    pub cut: bool,
+    /// The LSN up to which a tail was cut, and what it is if it was no torn one.
+    pub cut: Option<(Lsn, Damage)>,
 }
 
 /// What durable records claim, whatever became of them since.
@@ -33,17 +34,23 @@ impl Picture {
             Record::Accepted { slot, ballot, .. } => {
                 self.accepted.entry(*slot).or_default().insert(*ballot);
             }
-            Record::Learned { .. } | Record::Chosen { .. } => {}
+            Record::Learned { .. } | Record::Chosen { .. } | Record::Witnessed(_) => {}
         }
     }
 }
 
-/// Hard states only grow within the records of one disk, so their order does not matter.
+/// Hard states only grow within the records of one disk.
 fn merge(into: &mut HardState, hard: &HardState) {
     into.promised = into.promised.max(hard.promised);
     into.lease_longest_us = into.lease_longest_us.max(hard.lease_longest_us);
-    into.boots = into.boots.max(hard.boots);
+    if hard.boots >= into.boots {
+        // The file of the hard state, of which these records are copies, holds the last of them.
+        (into.boots, into.lives) = (hard.boots, hard.lives.clone());
+        (into.cuts, into.cut_damage) = (hard.cuts.clone(), hard.cut_damage);
+    }
     into.formed |= hard.formed;
+    into.configuration = into.configuration.take().or_else(|| hard.configuration.clone());
+    into.refuted = into.refuted.or(hard.refuted);
     into.incarnations.extend(hard.incarnations.iter().map(|(k, v)| (*k, *v)));
 }
 
@@ -87,6 +94,13 @@ impl Disk {
         self.durable = keep;
     }
 
+    /// The next start cuts off a tail of so many records, which looks torn.
+    pub fn cut_tail(&mut self, records: u64) {
+        let hi = self.recover().0.hard.promised;
+        let damage = Damage { hi, upto: Slot(600), suspect: false };
+        self.cut = Some((self.last().plus(records), damage));
+    }
+
     /// The records of a slot no longer verify, and this is what the journal says of them.
     pub fn lose(&mut self, slot: Slot, report: Report) {
         self.lost.insert(slot, (self.last(), report));
@@ -99,7 +113,8 @@ impl Disk {
             Record::Accepted { .. }
             | Record::HardState(_)
             | Record::Learned { .. }
-            | Record::Chosen { .. } => None,
+            | Record::Chosen { .. }
+            | Record::Witnessed(_) => None,
         };
         self.records.iter().filter_map(of).max()
     }
@@ -128,6 +143,7 @@ impl Disk {
                     chosen.insert(*slot, (*ballot, lsn, value.clone()));
                 }
                 Record::Chosen { ballot, slot } => mark(*ballot, *slot),
+                Record::Witnessed(table) => memory.witnessed.clone_from(table),
             }
         }
         for (slot, held) in &accepted {

@@ -11,6 +11,7 @@
 //! expect read waits | expect read answered | expect read void
 //! expect stopped 1 | expect runs 1
 //! expect formed 1 2 | expect unformed 3
+//! expect doubt fenced|disputed|others|none on 1
 //! ```
 
 use crate::cell::Cell;
@@ -60,6 +61,11 @@ pub fn check(cell: &Cell, text: &str) {
             assert_eq!(format!("{found:?}").to_lowercase(), fate, "expect {text}");
         }
         ["stopped", who] => assert!(cell.node(node(who)).stopped.is_some(), "expect {text}"),
+        ["doubt", what] => on.iter().for_each(|id| {
+            let doubt = cell.replica(*id).expect("it runs").doubt();
+            let found = doubt.map_or("none".to_string(), |doubt| format!("{doubt:?}"));
+            assert_eq!(found.to_lowercase(), *what, "expect {text}");
+        }),
         ["runs", who] => assert!(cell.node(node(who)).stopped.is_none(), "expect {text}"),
         ["formed" | "unformed", ..] => {
             for id in claim.split_whitespace().skip(1) {

@@ -58,6 +58,7 @@ pub fn parse(text: &str) -> Message {
             trimmed_upto: Slot(0),
             damage: None,
             reports: Vec::new(),
+            durable,
         }),
         "accept" => Message::Accept(Accept {
             ballot: words.own_ballot(),
@@ -72,15 +73,7 @@ pub fn parse(text: &str) -> Message {
             let has_room = words.text("full").is_none();
             Message::Accepted(Accepted { ballot, upto, chosen_upto, durable, has_room })
         }
-        "heartbeat" => Message::Heartbeat(Heartbeat {
-            ballot: words.own_ballot(),
-            sent_at: Tick(words.micros("at")),
-            lease_us: words.micros("lease"),
-            first: words.slot("first"),
-            chosen_upto,
-            has_room: true,
-            witness: Vec::new(),
-        }),
+        "heartbeat" => heartbeat(&words, chosen_upto),
         "grant" => Message::Grant(Grant {
             ballot: words.own_ballot(),
             sent_at: Tick(words.micros("at")),
@@ -88,6 +81,7 @@ pub fn parse(text: &str) -> Message {
             chosen_upto,
             durable,
             has_room: words.text("full").is_none(),
+            digest: None,
         }),
         "nack" => {
             let promised = words.ballot("promised");
@@ -109,6 +103,20 @@ pub fn parse(text: &str) -> Message {
         "release" => Message::Release(Release { ballot: words.own_ballot() }),
         other => panic!("no message called {other:?}"),
     }
+}
+
+fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {
+    Message::Heartbeat(Heartbeat {
+        ballot: words.own_ballot(),
+        sent_at: Tick(words.micros("at")),
+        lease_us: words.micros("lease"),
+        first: words.slot("first"),
+        chosen_upto,
+        has_room: true,
+        witness: Vec::new(),
+        digest: None,
+        agreeing: 1,
+    })
 }
 
 fn learned(words: &Words<'_>, slot: Slot, chosen_upto: Slot) -> Message {

@@ -246,8 +246,9 @@ impl Run {
             let unsynced = disk.last().0 - disk.durable().0;
             let kept = self.random.below(unsynced + 1) as usize;
             self.cell.crash(id, kept);
-            let cut = self.random.below(2) == 0;
-            self.cell.node_mut(id).disk.cut = cut;
+            if self.random.below(2) == 0 {
+                self.cell.node_mut(id).disk.cut_tail(unsynced);
+            }
         }
     }
 

@@ -18,6 +18,8 @@
 //! room K full|none|ample the disk is full and has its reserve, not even that, or has space
 //! crash K | boot K | restart K
 //! hand-over K | confirm K | read K
+//! idle K                 K's journal idles: it writes down what K saw others acknowledge
+//! applied K SLOT STATE   K's state machine applied a slot, and has this digest
 //! inject 2>1 MESSAGE     see `inject.rs`
 //! disk K …               see `craft.rs`
 //! quiet COMMAND          without a trace
@@ -30,7 +32,8 @@ use crate::reads::Read;
 use crate::show;
 use crate::{craft, expect, inject};
 use paxosd::paxos::{Input, Quorums, Room};
-use paxosd::types::{Lsn, NodeId, Value};
+use paxosd::types::{Lsn, NodeId, Slot, Value};
+use paxosd::wire::peer::Digest;
 use std::collections::BTreeSet;
 
 /// Runs the script of one file and returns it with its trace.
@@ -169,6 +172,12 @@ fn elect(cell: &mut Cell, id: NodeId) {
     panic!("node {id} cannot be elected");
 }
 
+fn applied(cell: &mut Cell, rest: &str) {
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let (slot, state) = (Slot(number(words[1])), number(words[2]));
+    cell.step(node(words[0]), Input::Applied(Digest { slot, state }));
+}
+
 fn run_command(cell: &mut Cell, word: &str, rest: &str) {
     match word {
         "cut" | "heal" | "block" | "open" | "deliver" | "drop" | "settle" => {
@@ -199,6 +208,8 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             cell.step(node(who), Input::Room(room(what)));
         }
         "confirm" => cell.step(node(rest), Input::Confirm),
+        "idle" => cell.idle(node(rest)),
+        "applied" => applied(cell, rest),
         "tick" => cell.step(node(rest), Input::Tick),
         "config" => {
             let ms = rest.strip_prefix("lease=").expect("only the lease can be changed");

@@ -1,8 +1,8 @@
 //! Messages, records and effects as compact lines of a trace.
 
 use paxosd::paxos::{Effect, Role, Room, Stop};
-use paxosd::types::{Lsn, NodeId, Record, Slot};
-use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report, Witness};
+use paxosd::types::{Lsn, NodeId, Record, Refuted, Slot, Witness};
+use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report};
 
 pub fn role(role: &Role) -> &'static str {
     match role {
@@ -56,7 +56,8 @@ fn promise(p: &Promise) -> String {
 
 /// A life and an LSN of it; `-` for nothing seen.
 fn witness(seen: &Witness) -> String {
-    if seen.boots == 0 { "-".to_string() } else { format!("{}/{}", seen.durable, seen.boots) }
+    let life = seen.life.boots;
+    if life == 0 { "-".to_string() } else { format!("{}/{life}", seen.durable) }
 }
 
 fn outcome(outcome: &FetchOutcome) -> String {
@@ -167,14 +168,20 @@ fn record(record: &Record) -> String {
             format!("learned {ballot} slot={slot} {value:?}")
         }
         Record::Chosen { ballot, slot } => format!("chosen {ballot} upto={slot}"),
+        Record::Witnessed(table) => {
+            let seen: Vec<String> =
+                table.iter().map(|w| format!("{}:{}", w.0, witness(&w.1))).collect();
+            format!("witnessed [{}]", seen.join(" "))
+        }
     }
 }
 
 pub fn stop(stop: &Stop) -> String {
     match stop {
-        Stop::RolledBack { witness, seen, held } => {
-            format!("rolled back: {witness} saw {seen}, held {held}")
+        Stop::RolledBack(Refuted { witness: by, seen, held }) => {
+            format!("rolled back: {by} saw {}, held {held}", witness(seen))
         }
+        Stop::Contradicted { slot, peer } => format!("contradicted by {peer} at slot {slot}"),
         Stop::Unsettled { slot } => format!("unsettled slot {slot}"),
     }
 }

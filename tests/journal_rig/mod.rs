@@ -8,7 +8,8 @@ use paxosd::journal::{
     Storage, StorageError, execute, format, recover,
 };
 use paxosd::types::{
-    Ballot, ClusterId, HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value,
+    Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Record, ShardId, Slot,
+    Value, Witness,
 };
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ pub fn ballot(round: u64) -> Ballot {
 pub struct Expected {
     pub promised: Ballot,
     pub boots: u64,
+    /// What the last record of it says that others were seen to acknowledge.
+    pub witnessed: Vec<(NodeId, Witness)>,
     pub chosen_upto: Slot,
     /// Values of the slots up to `chosen_upto`.
     pub chosen: BTreeMap<Slot, Value>,
@@ -58,6 +61,7 @@ pub fn add_up(records: &[Record]) -> Expected {
     let mut marks: BTreeMap<Ballot, Slot> = BTreeMap::new();
     let mut held: BTreeMap<Slot, Vec<(Ballot, Value, bool)>> = BTreeMap::new();
     let (mut promised, mut boots) = (Ballot::ZERO, 0);
+    let mut witnessed = Vec::new();
     for record in records {
         match record {
             Record::HardState(hard) => {
@@ -77,12 +81,14 @@ pub fn add_up(records: &[Record]) -> Expected {
                 let mark = marks.entry(*ballot).or_default();
                 *mark = (*mark).max(*slot);
             }
+            Record::Witnessed(table) => witnessed.clone_from(table),
         }
     }
     let known = |slot: Slot, b: &Ballot| marks.get(b).is_some_and(|mark| slot <= *mark);
     let mut expected = Expected {
         promised,
         boots,
+        witnessed,
         chosen_upto: Slot(0),
         chosen: BTreeMap::new(),
         open: BTreeMap::new(),
@@ -188,8 +194,19 @@ impl Workload {
             boots: self.boots,
             incarnations,
             formed: true,
-            recoveries: BTreeMap::new(),
+            lives: vec![self.life()],
+            ..HardState::default()
         })
+    }
+
+    fn life(&self) -> Life {
+        let id = LifeId { boots: self.boots, nonce: self.boots.rotate_left(40) };
+        Life { id, start: Lsn(self.next), accounted: Lsn(self.next) }
+    }
+
+    fn witnessed(&mut self) -> Record {
+        let seen = Witness { life: self.life().id, durable: Lsn(self.rng.below(1 << 40)) };
+        Record::Witnessed(vec![(NodeId(2), seen), (NodeId(3), Witness::default())])
     }
 
     /// The records of one burst; none asks for an idle mark.
@@ -203,7 +220,8 @@ impl Workload {
                     self.accept(slot, &mut out);
                 }
             }
-            11..=13 => {
+            11 => out.push(self.witnessed()),
+            12 | 13 => {
                 let mut upto = self.chosen;
                 while self.current.contains_key(&(upto + 1)) {
                     upto += 1;

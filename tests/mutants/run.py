@@ -68,7 +68,7 @@ def load():
         for killer in mutant["killed_by"]:
             kind, _, what = killer.partition(" ")
             if kind == "sim":
-                if not re.fullmatch(r"\d+\.\.\d+", what):
+                if not re.fullmatch(r"\d+\.\.\d+( with [a-z-]+)?", what):
                     raise Bad(f"mutant {name}: {killer!r} names no range of seeds A..B")
             elif kind not in TESTS or not what:
                 raise Bad(f"mutant {name}: {killer!r} names no test")
@@ -179,7 +179,8 @@ def run(programs, killer, mutant=""):
     kind, _, what = killer.partition(" ")
     environment = dict(os.environ, MUTANT=mutant)
     if kind == "sim":
-        command = [programs["sim"], "simulate", "--seeds", what]
+        seeds, _, fault = what.partition(" with ")
+        command = [programs["sim"], "simulate", "--seeds", seeds] + (["--with", fault] if fault else [])
     elif kind == "interaction" and what.endswith(".txt"):
         if not (ROOT / "tests/interaction" / what).is_file():
             raise Bad(f"there is no story {what}")
@@ -208,8 +209,10 @@ def check_all(mutants, names, recorded, programs):
     wrong = []
     checks = [(name, killer) for name in names for killer in mutants[name]["killed_by"]]
     checks += [(name, f"sim {seed}..{seed + 1}") for seed, name in recorded if name in names]
-    seeds_upto = max((int(k.split("..")[1]) for _, k in checks if k.startswith("sim 0..")), default=0)
-    sound = {killer for _, killer in checks if not killer.startswith("sim 0..")}
+    # Of ranges that begin alike the longest serves all.
+    from_zero = re.compile(r"sim 0\.\.(\d+)$")
+    seeds_upto = max((int(m[1]) for m in map(from_zero.match, [k for _, k in checks]) if m), default=0)
+    sound = {killer for _, killer in checks if not from_zero.match(killer)}
     sound |= {f"sim 0..{seeds_upto}"} if seeds_upto else set()
     for killer in sorted(sound):
         passes, output = run(programs, killer)

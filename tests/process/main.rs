@@ -14,11 +14,15 @@ mod load;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.
 mod markdown;
+mod members_fixed;
+mod names;
 mod pages;
+mod partitions;
 mod pauses;
 mod refusals;
 mod rig;
 mod serving;
+mod set_back;
 mod shell;
 mod stalls;
 mod verify;

@@ -70,16 +70,16 @@ fn r38_differing_limits_are_seen_from_outside() {
     assert!(ready.code == 503 && ready.body.contains("32768"), "{ready:?}");
 }
 
-/// `run` on a directory that is missing, empty, of another node or cluster, or in use ends with 65
-/// and a sentence that says which.
+/// `run` on a directory of another node or cluster ends with 65, on one that is missing, empty or in
+/// use with 75, for its disk may be mounted late and a process may end; a sentence says which.
 #[test]
 fn foreign_directories_are_not_run() {
     let mut cluster = Cluster::laid_out(Plan::small(3));
     let elsewhere = cluster.folder().join("elsewhere");
     let text = elsewhere.to_str().unwrap();
-    run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(65).says("does not exist");
+    run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(75).says("does not exist");
     fs::create_dir(&elsewhere).unwrap();
-    run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(65).says("is empty");
+    run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(75).says("is empty");
     fs::write(elsewhere.join("letter"), "dear node").unwrap();
     run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(65).says("no identity");
     assert_eq!(fs::read_to_string(elsewhere.join("letter")).unwrap(), "dear node");
@@ -99,7 +99,7 @@ fn foreign_directories_are_not_run() {
         ("PAXOSD_LISTEN_PEER", peer.as_str()),
         ("PAXOSD_LISTEN_ADMIN", "off"),
     ];
-    run(&cluster, 1, "run", &keys).expect(65).says("in use");
+    run(&cluster, 1, "run", &keys).expect(75).says("in use");
 }
 
 /// R08: a shard's directory or segment that is gone is not made anew.
@@ -111,7 +111,7 @@ fn r08_missing_files_are_not_made_anew() {
     let shard = cluster.node(2).journal(1);
     let kept = cluster.folder().join("kept");
     fs::rename(&shard, &kept).unwrap();
-    run(&cluster, 2, "run", &[]).expect(65).says("shard-001").says("missing");
+    run(&cluster, 2, "run", &[]).expect(75).says("shard-001").says("missing");
     assert!(!shard.exists(), "a shard's directory was made anew");
     fs::rename(&kept, &shard).unwrap();
     let segments = crate::rig::node::files(&shard, "segment-");

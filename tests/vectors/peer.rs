@@ -2,11 +2,14 @@
 
 use crate::client::CLUSTER;
 use crate::model::{Message, Vector, vector};
-use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, ShardId, Slot, Tick, Value};
+use paxosd::types::{
+    Ballot, Configuration, Damage, Incarnation, Life, LifeId, Lsn, NodeId, ShardId, Slot, Tick,
+    Value, Witness,
+};
 use paxosd::wire::peer::{
-    Accept, Accepted, Canvass, CanvassAnswer, Damage, Fetch, FetchOutcome, Fetched, Grant,
+    Accept, Accepted, Canvass, CanvassAnswer, Digest, Fetch, FetchOutcome, Fetched, Grant,
     HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
-    Promise, Release, Report, Resend, Witness,
+    Promise, Release, Report, Resend,
 };
 use paxosd::wire::peer_hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
@@ -37,6 +40,7 @@ fn greetings() -> Vec<Vector> {
             shards: 2,
             prepare_quorum: 2,
             accept_quorum: 2,
+            window_slots: 256,
             members: members_digest([NodeId(1), NodeId(2), NodeId(3)]),
         },
     };
@@ -73,6 +77,10 @@ fn peer(name: &'static str, message: Peer) -> Vector {
     vector(name, "", Message::Peer(message))
 }
 
+const LIFE: LifeId = LifeId { boots: 1, nonce: 0x1234 };
+const LATER: LifeId = LifeId { boots: 2, nonce: 0xabcd };
+const DIGEST: Digest = Digest { slot: Slot(41), state: 0xdead_beef };
+
 fn meeting() -> Vec<Vector> {
     let incarnations = [(NodeId(1), Incarnation(0x55)), (NodeId(2), Incarnation(0x11))];
     vec![
@@ -82,8 +90,19 @@ fn meeting() -> Vec<Vector> {
                 incarnation: Incarnation(0x11),
                 known: incarnations.to_vec(),
                 formed: true,
-                durable: Witness { boots: 2, durable: Lsn(90) },
-                witnessed: Witness { boots: 1, durable: Lsn(80) },
+                configuration: Configuration {
+                    members: [NodeId(1), NodeId(2)].into(),
+                    prepare: 2,
+                    accept: 1,
+                    window_slots: 256,
+                },
+                lives: vec![
+                    Life { id: LIFE, start: Lsn(0), accounted: Lsn(0) },
+                    Life { id: LATER, start: Lsn(80), accounted: Lsn(84) },
+                ],
+                durable: Witness { life: LATER, durable: Lsn(90) },
+                witnessed: Witness { life: LIFE, durable: Lsn(80) },
+                digest: Some(DIGEST),
             }),
         ),
         peer("canvass", Peer::Canvass(Canvass { attempt: 6, chosen_upto: Slot(41) })),
@@ -125,6 +144,7 @@ fn phase_1() -> Vec<Vector> {
                 trimmed_upto: Slot(7),
                 damage,
                 reports,
+                durable: Lsn(90),
             }),
         ),
         peer(
@@ -137,6 +157,7 @@ fn phase_1() -> Vec<Vector> {
                 trimmed_upto: Slot(0),
                 damage: None,
                 reports: Vec::new(),
+                durable: Lsn(0),
             }),
         ),
         peer(
@@ -189,9 +210,11 @@ fn leadership() -> Vec<Vector> {
                 chosen_upto,
                 has_room: true,
                 witness: vec![
-                    (NodeId(1), Witness { boots: 2, durable: Lsn(88) }),
-                    (NodeId(3), Witness { boots: 1, durable: Lsn(12) }),
+                    (NodeId(1), Witness { life: LATER, durable: Lsn(88) }),
+                    (NodeId(3), Witness { life: LIFE, durable: Lsn(12) }),
                 ],
+                digest: None,
+                agreeing: 2,
             }),
         ),
         peer(
@@ -203,6 +226,7 @@ fn leadership() -> Vec<Vector> {
                 chosen_upto,
                 durable: Lsn(91),
                 has_room: false,
+                digest: Some(DIGEST),
             }),
         ),
         peer("learn", Peer::Learn(Learn { from: Slot(40), upto: Slot(41) })),

@@ -51,6 +51,7 @@ fn shared() -> SharedLimits {
         shards: 2,
         prepare_quorum: 2,
         accept_quorum: 2,
+        window_slots: 256,
         members: members_digest([NodeId(1), NodeId(2), NodeId(3)]),
     }
 }
@@ -190,6 +191,7 @@ fn r38_differing_limits_are_refused_with_both_values() {
         SharedLimits { value_bytes_max: 0, ..shared() },
         SharedLimits { shards: 0, ..shared() },
         SharedLimits { prepare_quorum: 0, ..shared() },
+        SharedLimits { window_slots: 1, ..shared() },
         SharedLimits { members: 0, ..shared() },
     ];
     for limits in every {

@@ -1,12 +1,15 @@
 //! Every message between replicas, at random.
 
 use crate::strategies::{ballot, text};
-use paxosd::types::{ClusterId, Incarnation, Lsn, NodeId, ShardId, Slot, Tick, Value};
+use paxosd::types::{
+    ClusterId, Configuration, Damage, Incarnation, Life, LifeId, Lsn, NodeId, ShardId, Slot, Tick,
+    Value, Witness,
+};
 use paxosd::wire::peer::*;
 use paxosd::wire::peer_hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
 };
-use proptest::collection::vec;
+use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 fn slot() -> impl Strategy<Value = Slot> {
@@ -49,8 +52,8 @@ fn damage() -> impl Strategy<Value = Option<Damage>> {
 
 fn promise() -> impl Strategy<Value = Message> {
     let head = (ballot(), any::<u32>(), any::<bool>(), slot(), slot());
-    (head, damage(), vec((slot(), report()), 0..6)).prop_map(
-        |((ballot, page, last, chosen_upto, trimmed_upto), damage, reports)| {
+    (head, damage(), vec((slot(), report()), 0..6), lsn()).prop_map(
+        |((ballot, page, last, chosen_upto, trimmed_upto), damage, reports, durable)| {
             Message::Promise(Promise {
                 ballot,
                 page,
@@ -59,6 +62,7 @@ fn promise() -> impl Strategy<Value = Message> {
                 trimmed_upto,
                 damage,
                 reports,
+                durable,
             })
         },
     )
@@ -86,19 +90,57 @@ fn learned() -> impl Strategy<Value = Message> {
 }
 
 fn witness() -> impl Strategy<Value = Witness> {
-    (any::<u64>(), lsn()).prop_map(|(boots, durable)| Witness { boots, durable })
+    (life_id(), lsn()).prop_map(|(life, durable)| Witness { life, durable })
+}
+
+fn life_id() -> impl Strategy<Value = LifeId> {
+    (any::<u64>(), any::<u64>()).prop_map(|(boots, nonce)| LifeId { boots, nonce })
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    (life_id(), lsn(), lsn()).prop_map(|(id, start, accounted)| Life { id, start, accounted })
+}
+
+/// Slot 0 on the wire says that there is none.
+fn digest() -> impl Strategy<Value = Option<Digest>> {
+    (any::<u64>(), any::<u64>())
+        .prop_map(|(slot, state)| (slot > 0).then_some(Digest { slot: Slot(slot), state }))
+}
+
+fn configuration() -> impl Strategy<Value = Configuration> {
+    (btree_set(node(), 0..6), any::<u16>(), any::<u16>(), any::<u64>()).prop_map(
+        |(members, prepare, accept, window_slots)| Configuration {
+            members,
+            prepare,
+            accept,
+            window_slots,
+        },
+    )
 }
 
 fn meeting() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (incarnation(), vec((node(), incarnation()), 0..6), any::<bool>(), witness(), witness())
-            .prop_map(|(incarnation, known, formed, durable, witnessed)| Message::Meet(Meet {
-                incarnation,
-                known,
-                formed,
-                durable,
-                witnessed
-            })),
+        (
+            (incarnation(), vec((node(), incarnation()), 0..6), any::<bool>()),
+            configuration(),
+            vec(life(), 0..6),
+            (witness(), witness()),
+            digest()
+        )
+            .prop_map(
+                |((incarnation, known, formed), configuration, lives, seen, digest)| {
+                    Message::Meet(Meet {
+                        incarnation,
+                        known,
+                        formed,
+                        configuration,
+                        lives,
+                        durable: seen.0,
+                        witnessed: seen.1,
+                        digest,
+                    })
+                }
+            ),
         (any::<u64>(), slot())
             .prop_map(|(attempt, chosen_upto)| Message::Canvass(Canvass { attempt, chosen_upto })),
         (any::<u64>(), any::<bool>(), ballot(), slot()).prop_map(
@@ -148,19 +190,8 @@ fn phases() -> impl Strategy<Value = Message> {
 
 fn leadership() -> impl Strategy<Value = Message> {
     prop_oneof![
-        (ballot(), any::<(u64, u64, bool)>(), slot(), slot(), vec((node(), witness()), 0..6))
-            .prop_map(|(ballot, (sent_at, lease_us, has_room), first, chosen_upto, witness)| {
-                let sent_at = Tick(sent_at);
-                let heartbeat =
-                    Heartbeat { ballot, sent_at, lease_us, first, chosen_upto, has_room, witness };
-                Message::Heartbeat(heartbeat)
-            }),
-        (ballot(), any::<(u64, u64, bool)>(), slot(), lsn()).prop_map(
-            |(ballot, (sent_at, lease_us, has_room), chosen_upto, durable)| {
-                let sent_at = Tick(sent_at);
-                Message::Grant(Grant { ballot, sent_at, lease_us, chosen_upto, durable, has_room })
-            }
-        ),
+        heartbeat(),
+        grant(),
         (ballot(), slot())
             .prop_map(|(ballot, chosen_upto)| Message::Mark(Mark { ballot, chosen_upto })),
         (ballot(), slot(), slot()).prop_map(|(ballot, from, chosen_upto)| {
@@ -173,6 +204,41 @@ fn leadership() -> impl Strategy<Value = Message> {
         }),
         ballot().prop_map(|ballot| Message::Release(Release { ballot })),
     ]
+}
+
+fn heartbeat() -> impl Strategy<Value = Message> {
+    let witness = vec((node(), witness()), 0..6);
+    (ballot(), any::<(u64, u64, bool)>(), (slot(), slot()), witness, digest()).prop_map(
+        |(ballot, (sent_at, lease_us, has_room), (first, chosen_upto), witness, digest)| {
+            Message::Heartbeat(Heartbeat {
+                ballot,
+                sent_at: Tick(sent_at),
+                lease_us,
+                first,
+                chosen_upto,
+                has_room,
+                agreeing: witness.len() as u16,
+                witness,
+                digest,
+            })
+        },
+    )
+}
+
+fn grant() -> impl Strategy<Value = Message> {
+    (ballot(), any::<(u64, u64, bool)>(), slot(), lsn(), digest()).prop_map(
+        |(ballot, (sent_at, lease_us, has_room), chosen_upto, durable, digest)| {
+            Message::Grant(Grant {
+                ballot,
+                sent_at: Tick(sent_at),
+                lease_us,
+                chosen_upto,
+                durable,
+                has_room,
+                digest,
+            })
+        },
+    )
 }
 
 pub fn message() -> impl Strategy<Value = Message> {
@@ -196,6 +262,7 @@ pub fn peer_hello() -> impl Strategy<Value = PeerHello> {
                     entry_bytes_max: n[0],
                     append_bytes_max: n[1],
                     value_bytes_max: n[2],
+                    window_slots: n[0] ^ n[1],
                     shards: m[0],
                     prepare_quorum: m[1],
                     accept_quorum: m[2],

@@ -1,15 +1,14 @@
 //! Where this node listens: as given, or where its own member is; and nowhere that is taken.
 
+use super::admin_default::admin_default;
 use super::members::Known;
 use super::{Checker, Sourced, sourced_text};
-use crate::config::collisions::{self, Listener, Port};
+use crate::config::collisions::{Listener, Port};
 use crate::config::fault::Place;
 use crate::config::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 
 /// The value of `listen_admin` that turns the admin pages off.
 const OFF: &str = "off";
-/// Ports between a member's client port and the default of its admin port.
-const ADMIN_PORT_AFTER_CLIENT: u16 = ADMIN_PORT - CLIENT_PORT;
 
 /// Where a node listens.
 pub(super) struct Listeners {
@@ -33,7 +32,9 @@ impl Checker<'_> {
         let own_peer = own.and_then(|own| own.peer.as_ref());
         let client = self.listener("listen", CLIENT_PORT, own_client, &place);
         let peer = self.listener("listen_peer", PEER_PORT, own_peer, &place);
-        let admin = self.admin_listener(members, own_client, &place);
+        let listened: Vec<u16> =
+            [&client, &peer].into_iter().flatten().map(|(_, address)| address.port).collect();
+        let admin = self.admin_listener(members, own, &listened, &place);
         self.collisions(client.as_ref(), peer.as_ref(), admin.as_ref(), members, own);
         let (client, peer, admin) = (client?.1, peer?.1, admin?.map(|(_, address)| address));
         Some(Listeners { client, peer, admin })
@@ -82,12 +83,13 @@ impl Checker<'_> {
         }
     }
 
-    /// Where the admin pages are: as given, or on loopback two ports above the clients' one. The
-    /// inner nothing means that they are turned off.
+    /// Where the admin pages are: as given, or where they are by default. The inner nothing means
+    /// that they are turned off.
     fn admin_listener(
         &mut self,
         members: &[Known],
-        own_client: Option<&Address>,
+        own: Option<&Known>,
+        listened: &[u16],
         own_place: &Place,
     ) -> Option<Option<Placed>> {
         if self.text("listen_admin").is_some_and(|text| text.value == OFF) {
@@ -96,28 +98,19 @@ impl Checker<'_> {
         if self.given("listen_admin").is_some() {
             return self.listener("listen_admin", ADMIN_PORT, None, own_place).map(Some);
         }
-        let client = own_client.filter(|_| self.is_absent("listen_admin"))?;
-        let host = if client.is_loopback() { client.host.clone() } else { "127.0.0.1".to_string() };
+        let own = own.filter(|_| self.is_absent("listen_admin"))?;
+        let client = own.client.as_ref()?;
         let found =
             Sourced { value: String::new(), place: own_place.clone(), found: String::new() };
-        let Some(port) = client.port.checked_add(ADMIN_PORT_AFTER_CLIENT) else {
+        let Some(address) = admin_default(own, client, listened, members) else {
             let rule = format!(
-                "has no default two ports above the clients' port {}; set it, or turn it off: \
-                 listen_admin = \"{OFF}\"",
+                "has no default: there is no free port above the clients' port {}; set it, or turn \
+                 it off: listen_admin = \"{OFF}\"",
                 client.port
             );
             self.broken("listen_admin", &found, rule);
             return None;
         };
-        let address = Address { host, port };
-        if let Some(taken) = collisions::at(&address, members) {
-            let rule = format!(
-                "would be {address} by default, which is an address of {taken}; set it to a port \
-                 of its own, or turn it off: listen_admin = \"{OFF}\""
-            );
-            self.broken("listen_admin", &found, rule);
-            return None;
-        }
         Some(Some((Sourced { found: format!("\"{address}\""), ..found }, address)))
     }
 

@@ -1,5 +1,6 @@
 //! From what was typed to what may be used: every rule, all faults at once.
 
+mod admin_default;
 mod between;
 mod listeners;
 mod members;

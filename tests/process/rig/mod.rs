@@ -7,6 +7,7 @@ pub mod ctl;
 pub mod history;
 pub mod injected;
 pub mod mounted;
+pub mod network;
 pub mod node;
 pub mod place;
 #[path = "../poll.rs"]

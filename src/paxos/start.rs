@@ -1,0 +1,179 @@
+//! How a replica begins a life, and why one is refused.
+
+use super::acceptor::Acceptor;
+use super::agreement::ChosenSums;
+use super::config::Config;
+use super::digests::Digests;
+use super::effects::{Effects, Stop};
+use super::evidence::Evidence;
+use super::learner::Learner;
+use super::random::Random;
+use super::replica::{Memory, Peer, Replica, Role};
+use super::room::Room;
+use super::unsynced::Unsynced;
+use crate::limits::LIVES_MAX;
+use crate::types::{Configuration, Cut, HardState, Life, LifeId, Lsn, Refuted, Tick};
+
+/// Why a node must not start over what its disk remembers. Exit 65.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StartRefused {
+    /// Its votes rest on another configuration than the one given (R26, R28).
+    #[error(
+        "the votes of this node rest on {kept}; the configuration now says {given}. Entries that \
+         were acknowledged could be lost: put back what it was in paxosd.toml, on every node; see \
+         docs/OPERATIONS.md, \"Members and quorums are fixed\""
+    )]
+    Configuration {
+        /// What its hard state holds.
+        kept: Configuration,
+        /// What it was given.
+        given: Configuration,
+    },
+    /// A peer refuted its disk in an earlier life (R13).
+    #[error(
+        "this disk is older than what it acknowledged: node {} saw {}, the disk accounts for \
+         records up to LSN {}. It does not vote any more. Give it back its newest state, or leave \
+         it stopped; see docs/OPERATIONS.md, \"Backup\"",
+        .0.witness, .0.seen, .0.held
+    )]
+    RolledBack(Refuted),
+}
+
+impl Config {
+    /// What the votes of a replica rest on.
+    #[must_use]
+    pub fn configuration(&self) -> Configuration {
+        Configuration {
+            members: self.members.clone(),
+            prepare: self.quorums.prepare as u16,
+            accept: self.quorums.accept as u16,
+            window_slots: self.window_slots,
+        }
+    }
+
+    /// Whether a replica may start over this hard state.
+    ///
+    /// # Errors
+    /// [`StartRefused`], with both sides.
+    pub fn check(&self, hard: &HardState) -> Result<(), StartRefused> {
+        let given = self.configuration();
+        if let Some(kept) = hard.configuration.as_ref().filter(|kept| **kept != given) {
+            return Err(StartRefused::Configuration { kept: kept.clone(), given });
+        }
+        hard.refuted.map_or(Ok(()), |refuted| Err(StartRefused::RolledBack(refuted)))
+    }
+}
+
+impl Replica {
+    /// A replica over what its disk remembers. Emits the record of this boot; or the stop of a
+    /// replica that a peer refuted in an earlier life.
+    ///
+    /// # Panics
+    /// When the quorums do not suit the members, or the configuration is not the one that the hard
+    /// state names: both are checked before.
+    #[must_use]
+    pub fn start(config: Config, memory: Memory, now: Tick, effects: &mut Effects) -> Replica {
+        assert_checked(&config, &memory.hard);
+        let alone = config.members.len() == 1;
+        let cut = memory.cut;
+        let mut hard = memory.hard;
+        hard.boots += 1;
+        let known = hard.incarnations.insert(config.me, config.incarnation);
+        assert!(
+            known.is_none_or(|known| known == config.incarnation),
+            "the hard state belongs to incarnation {known:?}, not to {}",
+            config.incarnation
+        );
+        hard.formed |= alone;
+        let boot_wait = if alone { 0 } else { hard.lease_longest_us };
+        let witness_wait = if cut.is_some() && !alone { config.timing.election_us * 4 } else { 0 };
+        let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
+        let first_wait =
+            if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
+        let peers = config.others().map(|node| (node, Peer::default())).collect();
+        let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
+        let durable = next_lsn.prev();
+        let life = begin_life(&mut hard, durable, config.nonce);
+        let mut acceptor = Acceptor::remember(memory.open, memory.reports, memory.damage);
+        hard.cut_damage = hard.cut_damage.filter(|damage| damage.upto > memory.chosen_upto);
+        if let Some(damage) = hard.cut_damage {
+            acceptor.add_damage(damage);
+        }
+        let mut replica = Replica {
+            round_seen: hard.promised.round,
+            hard,
+            hard_lsn: durable,
+            next_lsn,
+            durable,
+            binding: durable,
+            unsynced: Unsynced::default(),
+            room: Room::default(),
+            chosen_upto: memory.chosen_upto,
+            chosen_sums: ChosenSums::default(),
+            acceptor,
+            learner: Learner::remember(memory.holes, memory.chosen_upto),
+            role: Role::Follower,
+            leader: None,
+            heard_at: now,
+            leader_full: false,
+            grant: None,
+            boot_wait_until: now.after(boot_wait),
+            witness_wait_until: now.after(witness_wait),
+            election_at: now.after(first_wait),
+            attempt: 0,
+            peers,
+            meet_due: true,
+            meet_at: now,
+            evidence: Evidence::remember(memory.witnessed),
+            digests: Digests::default(),
+            ending: None,
+            stopped: false,
+            random,
+            config,
+        };
+        if let Some(refuted) = replica.hard.refuted {
+            replica.stop(Stop::RolledBack(refuted), effects);
+            return replica;
+        }
+        if let Some((upto, damage)) = cut {
+            replica.note_cut(Cut { life, upto, damage });
+        }
+        replica.begin(effects);
+        replica
+    }
+
+    /// The first records of a life, and what its disk says against itself.
+    fn begin(&mut self, effects: &mut Effects) {
+        for (node, seen) in self.evidence.recorded().to_vec() {
+            if let Some(peer) = self.peers.get_mut(&node) {
+                peer.witnessed = seen;
+            }
+        }
+        self.fix_configuration();
+        self.persist_hard(effects);
+        self.check_own_account(effects);
+        self.check_memory(effects);
+    }
+}
+
+/// What the caller had to check before.
+fn assert_checked(config: &Config, hard: &HardState) {
+    if let Err(fault) = config.quorums.check(config.members.len()) {
+        panic!("a checked configuration has quorums that suit its members: {fault}");
+    }
+    if let Err(refused @ StartRefused::Configuration { .. }) = config.check(hard) {
+        panic!("a checked configuration is the one that the hard state names: {refused}");
+    }
+}
+
+/// One more life of this disk, by a name of its own.
+fn begin_life(hard: &mut HardState, start: Lsn, nonce: u64) -> LifeId {
+    let id = LifeId { boots: hard.boots, nonce };
+    if hard.lives.len() == LIVES_MAX {
+        hard.lives.remove(0);
+    }
+    hard.lives.push(Life { id, start, accounted: start });
+    let lives = &hard.lives;
+    hard.cuts.retain(|cut| lives.iter().any(|life| life.id == cut.life));
+    id
+}

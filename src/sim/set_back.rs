@@ -1,0 +1,82 @@
+//! A disk is set back to what it held earlier, once in a run: with the same file names, the same
+//! identity, and everything consistent in itself. Only what peers saw can tell (C13, R13).
+//!
+//! What no receiver of the node's votes has seen cannot be detected: from the moment on that such a
+//! receiver takes in a message which rests on what was lost, the run is *undetectable*, and ends.
+//! Until then everything is checked as ever, and a node that is refuted must stay out.
+
+use super::node::Medium;
+use super::violation::Checked;
+use super::world::World;
+use crate::journal::MemStorage;
+use crate::types::refutes;
+use crate::wire::peer::Message;
+
+/// The one disk of a run that is set back.
+#[derive(Debug, Default)]
+pub(super) struct SetBack {
+    /// What the disk held at some time.
+    image: Option<MemStorage>,
+    /// It was put back.
+    done: bool,
+    /// Something that the node had claimed is gone with it.
+    pub(super) claims_broken: bool,
+    /// The node was refuted, and ended.
+    pub(super) refuted: bool,
+    /// Somebody who had seen nothing took in a message of the node.
+    pub(super) undetectable: bool,
+}
+
+impl World {
+    /// Takes an image of the unlucky node's disk; later, puts it back under the next start. Other
+    /// faults restart the node and its witnesses before, between and after.
+    pub(super) fn set_back(&mut self, node: usize) -> Checked {
+        let formed = self.nodes.iter().all(|node| node.formed);
+        if self.nodes[node].is_out() || !formed || self.set_back.done {
+            return Ok(());
+        }
+        let Some(image) = self.set_back.image.take() else {
+            self.trace.line(self.now, || format!("n{}'s disk is copied", node + 1));
+            let image = self.nodes[node].disk.storage().duplicate();
+            image.crash(&mut || self.dice.bits());
+            self.set_back.image = Some(image);
+            return Ok(());
+        };
+        self.end(node, true)?;
+        self.trace.line(self.now, || format!("n{}'s disk is set back", node + 1));
+        self.nodes[node].disk.replace(image);
+        self.nodes[node].medium = Medium::SetBack;
+        self.set_back.done = true;
+        Ok(())
+    }
+
+    /// A message of a node that was set back arrives: whoever has evidence against the node must
+    /// not count it, which the checks of the whole show; who has none cannot know.
+    pub(super) fn note_arrival(&mut self, from: usize, to: usize, message: &Message) {
+        if self.nodes[from].medium != Medium::SetBack || !self.set_back.claims_broken {
+            return;
+        }
+        let binds = matches!(
+            message,
+            Message::Prepare(_)
+                | Message::Promise(_)
+                | Message::Accept(_)
+                | Message::Accepted(_)
+                | Message::Heartbeat(_)
+                | Message::Grant(_)
+                | Message::CanvassAnswer(_)
+        );
+        let (from_id, sender) = (self.nodes[from].id, &self.nodes[from].shard);
+        let Some(sender) = sender.as_ref().map(|shard| shard.replica()) else { return };
+        let Some(receiver) = self.nodes[to].shard.as_ref().map(|shard| shard.replica()) else {
+            return;
+        };
+        let seen = receiver.peers().get(&from_id).map(|peer| peer.witnessed).unwrap_or_default();
+        if binds && refutes(&sender.hard().lives, seen).is_none() {
+            self.trace.line(self.now, || {
+                format!("n{} cannot know that n{} was set back", to + 1, from + 1)
+            });
+            self.set_back.undetectable = true;
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What the votes of a shard's members rest on, and what its members must share for them.
+
+use super::NodeId;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// The members of a cluster, its quorums and its window. A vote counts only among members that
+/// share all of it, so each of them keeps it in its hard state from before its first vote on
+/// (Flexible Paxos, section 4; rules R06, R26, R28).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Configuration {
+    /// All members.
+    pub members: BTreeSet<NodeId>,
+    /// Promises that a campaign needs (q1).
+    pub prepare: u16,
+    /// Accepteds that make a value chosen (q2).
+    pub accept: u16,
+    /// Most slots proposed beyond the contiguous chosen prefix (α).
+    pub window_slots: u64,
+}
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let members: Vec<String> = self.members.iter().map(NodeId::to_string).collect();
+        write!(
+            f,
+            "members {}, quorum_prepare {}, quorum_accept {}, window_slots {}",
+            members.join(" "),
+            self.prepare,
+            self.accept,
+            self.window_slots
+        )
+    }
+}
