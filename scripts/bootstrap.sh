@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Draws up a new paxosd cluster: every host's paxosd.toml, and the commands that start it there.
 # `scripts/bootstrap.sh --help` explains.
+# Started by another shell, as in `sh bootstrap.sh`, it goes on in bash.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
+set +o posix
 set -euo pipefail
 
 shards=1

@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # Real nodes, killed, paused and restarted at random while 32 clients append; afterwards every
 # acknowledged entry must be where it was said to be, on every node. `scripts/chaos.sh --help` explains.
+# Started by another shell, as in `sh chaos.sh`, it goes on in bash.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
+set +o posix
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # A paxosd cluster on this machine, from a shell. `scripts/cluster.sh help` explains.
+# Started by another shell, as in `sh cluster.sh`, it goes on in bash.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
+set +o posix
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
 # Installs paxosd on this machine, upgrades it in place, or takes it away. `scripts/install.sh --help`.
+# Started by another shell, as in `sh install.sh`, it goes on in bash.
+if [ -z "${BASH_VERSION:-}" ]; then exec bash "$0" "$@"; fi
+set +o posix
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -236,3 +236,23 @@ fn another_number_of_shards_is_answered() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("has 2 shards"), "{said}");
 }
+
+/// Whichever shell a script is handed to, it runs in bash: `sh scripts/cluster.sh` is typed often.
+#[test]
+fn every_script_starts_in_any_shell() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let script = entry.unwrap().path();
+        if script.extension().is_none_or(|end| end != "sh") {
+            continue;
+        }
+        for shell in [&["sh"][..], &["bash", "--posix"]] {
+            let mut command = Command::new(shell[0]);
+            let output = command.args(&shell[1..]).arg(&script).arg("--help").output().unwrap();
+            assert!(output.status.success(), "{shell:?} {}: {output:?}", script.display());
+        }
+        seen += 1;
+    }
+    assert!(seen > 3, "only {seen} scripts were found");
+}

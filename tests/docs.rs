@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
+#[path = "docs/advice.rs"]
+mod advice;
 #[path = "docs/logs.rs"]
 mod logs;
 #[path = "docs/markdown.rs"]
@@ -327,6 +329,32 @@ fn operators_type_what_is_known() {
     assert!(commands > 20, "only {commands} commands of OPERATIONS.md are run");
     let run = read(".ci/run");
     assert!(run.contains("tour.py README.md") && run.contains("tour.py docs/OPERATIONS.md"));
+}
+
+#[test]
+fn the_changelog_has_the_version() {
+    // The newest release of the changelog is the version of the programs, with its day.
+    let changelog = read("CHANGELOG.md");
+    let mut heads = changelog.lines().filter_map(|line| line.strip_prefix("## ["));
+    assert_eq!(heads.next(), Some("Unreleased]"), "what is to come stands first");
+    let (version, day) = heads.next().and_then(|head| head.split_once("] - ")).expect("a release");
+    assert_eq!(version, env!("CARGO_PKG_VERSION"));
+    let digits: Vec<usize> = day.split('-').map(str::len).collect();
+    assert_eq!(digits, [4, 2, 2], "{day:?} is no day");
+}
+
+#[test]
+fn the_demo_shows_the_tour() {
+    // Each command of the README's tour stands in demo.sh, which claims to show it.
+    let readme = read("README.md");
+    let tour = readme.split("\n## A tour of five minutes\n").nth(1).expect("the README has a tour");
+    let tour = tour.split("\n## ").next().unwrap_or_default();
+    let typed = tour.lines().filter_map(|line| line.strip_prefix("$ "));
+    let typed: Vec<&str> = typed.map(|line| line.split("  # ").next().unwrap().trim()).collect();
+    assert!(typed.len() > 12, "the tour has only {typed:?}");
+    let demo = read("scripts/demo.sh");
+    let missing: Vec<&&str> = typed.iter().filter(|line| !demo.contains(**line)).collect();
+    assert!(missing.is_empty(), "scripts/demo.sh does not show {missing:#?}");
 }
 
 #[test]

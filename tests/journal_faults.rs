@@ -7,8 +7,8 @@ mod journal_rig;
 use journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, ballot, read};
 use paxosd::journal::{
     DirLock, Done, Event, FileStorage, FindingKind, Identity, Job, Journal, JournalOptions,
-    MemStorage, OpenError, ReadDamage, Recovered, Storage, StorageOp, ValueRoom, execute, format,
-    recover,
+    MemStorage, NoRoom, OpenError, ReadDamage, Recovered, Storage, StorageOp, ValueRoom, execute,
+    format, recover,
 };
 use paxosd::limits::value_room_bytes;
 use paxosd::types::{HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value};
@@ -61,12 +61,13 @@ fn r11_a_full_disk_is_not_an_error_and_room_comes_back() {
         slot += 1;
         rig.push(vec![accepted(slot, 1, 9000)]);
         let events = drain(&mut rig);
-        if let Some(full) = events.iter().find(|event| matches!(event, Event::NoRoom { .. })) {
+        if let Some(full) = events.iter().find(|event| matches!(event, Event::NoRoom(_))) {
             break full.clone();
         }
         assert!(rig.journal.has_room());
     };
-    assert_eq!(no_room, Event::NoRoom { free_bytes: OPTIONS.segment_bytes - 1 });
+    let free_bytes = OPTIONS.segment_bytes - 1;
+    assert_eq!(no_room, Event::NoRoom(NoRoom { free_bytes, why: None }));
     assert!(!rig.journal.has_room());
     // Campaigns and no-ops still have a segment, and nothing is tried without being asked.
     for round in 2..5 {
@@ -257,7 +258,7 @@ fn r08_missing_and_short_files_refuse_the_start_by_name() {
         assert_eq!(error.exit_code(), 65);
         assert!(!storage.list().unwrap().contains(name), "{name} was created anew");
     }
-    for name in &files {
+    for name in &files[..files.len() - 1] {
         for cut in [1, 512, 4096, 40_000] {
             let storage = rig.storage.duplicate();
             let bytes = storage.len(name).unwrap();

@@ -73,7 +73,8 @@ fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
         ErrorCode::LeadershipLost | ErrorCode::ShuttingDown => "try again: another node takes over",
         ErrorCode::Overloaded => "try again later, or with less at once",
         ErrorCode::TooManyConnections => {
-            "try again later, close other connections, or raise connections_max"
+            "try again later, close other connections, or raise connections_max: a client takes one for \
+             each shard that it uses"
         }
         ErrorCode::DiskFull => {
             "free space on the nodes' disks; trying again is safe, and no restart is needed"
@@ -90,7 +91,7 @@ fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
         ErrorCode::TooLarge => "send less at once",
         ErrorCode::BadName => "choose another name",
         ErrorCode::PriorFailed => "see the first failure, then resume from there",
-        ErrorCode::Denied => "ask for the right, or use another credential",
+        ErrorCode::Denied => "ask whoever runs the cluster whether this is allowed",
         ErrorCode::Trimmed => "read from a later index",
         ErrorCode::WrongPort => "name the client port, 7420 unless configured otherwise",
         ErrorCode::WrongCluster => "name endpoints of the cluster that is meant",

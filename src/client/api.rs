@@ -79,8 +79,9 @@ impl Client {
     /// [`ClientError`] of the first shard that does not answer.
     pub fn list(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
         let mut logs = Vec::new();
-        for shard in 0..self.shards() {
-            logs.extend(self.list_shard(ShardId(shard), prefix)?);
+        for shard in (0..self.shards()).map(ShardId) {
+            let listed = self.briefly(shard, |client| client.list_shard(shard, prefix))?;
+            logs.extend(listed);
         }
         logs.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(logs)
@@ -125,7 +126,7 @@ impl Client {
             limit: 1,
             consistency: Consistency::Linearizable,
         });
-        self.ask_leader(shard, &request).map(|_| ())
+        self.briefly(shard, |client| client.ask_leader(shard, &request)).map(|_| ())
     }
 
     /// One log's id, next index, bytes and time of creation.
@@ -253,6 +254,21 @@ impl Client {
             .entries
             .validate(&self.limits.append())
             .map_err(|error| ClientError::invalid(Operation::of(request), error))
+    }
+
+    /// Asks a shard, and keeps no connection to it that was not there before: whoever goes over all
+    /// shards would else hold as many connections, perhaps all of them on one node.
+    fn briefly<T>(
+        &mut self,
+        shard: ShardId,
+        ask: impl FnOnce(&mut Client) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
+        let stood = self.open_link(shard, Target::Leader).is_some();
+        let answer = ask(self);
+        if !stood {
+            self.drop_link(shard, Target::Leader);
+        }
+        answer
     }
 
     fn ask_leader(&mut self, shard: ShardId, request: &Request) -> Result<Answer, ClientError> {

@@ -162,7 +162,8 @@ impl Client {
     pub(super) fn tries(&mut self, operation: Operation, wait: Duration) -> Tries {
         self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
         let own = || Deadline::after(self.options.timeout.saturating_add(wait));
-        Tries::new(operation, self.whole.unwrap_or_else(own), self.seed)
+        let deadline = self.whole.unwrap_or_else(own);
+        Tries::new(operation, deadline, self.seed, self.options.on_wait.clone())
     }
 
     /// A chain number that this client has not used lately.

@@ -17,6 +17,7 @@ mod core;
 mod deadline;
 mod dial;
 mod error;
+mod foreign;
 mod link;
 mod options;
 mod pipeline;
@@ -28,6 +29,7 @@ mod settle;
 mod status;
 mod tries;
 mod verdict;
+mod waiting;
 mod window;
 #[cfg(test)]
 mod window_tests;
@@ -42,6 +44,7 @@ pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
+pub use self::waiting::{OnWait, Waiting};
 pub use crate::wire::client::{
     Appended, ClusterMap, Consistency, LogRef, LogStat, Member, PeerStatus, ReadDone, Role,
     ShardLeader, ShardStatus,

@@ -1,6 +1,7 @@
 //! How a client is set up, and how callers name logs.
 
 use super::error::Invalid;
+use super::waiting::OnWait;
 use crate::config::{Address, CLIENT_PORT};
 use crate::types::{ClusterId, LogId};
 use crate::wire::client::LogRef;
@@ -23,6 +24,8 @@ pub struct ClientOptions {
     pub cluster: Option<ClusterId>,
     /// The program's name, for the nodes' logs.
     pub name: String,
+    /// Called while an operation that failed so far tries again; none to wait in silence.
+    pub on_wait: Option<OnWait>,
 }
 
 impl ClientOptions {
@@ -43,6 +46,7 @@ impl ClientOptions {
             attempt_timeout: ClientOptions::ATTEMPT_TIMEOUT,
             cluster: None,
             name: concat!("paxosd-client/", env!("CARGO_PKG_VERSION")).to_string(),
+            on_wait: None,
         }
     }
 
@@ -60,16 +64,29 @@ impl ClientOptions {
             if endpoint.parse::<SocketAddr>().is_ok_and(|address| address.port() > 0) {
                 return Ok(endpoint.clone());
             }
-            let address = if endpoint.contains("://") {
-                Err("it has a scheme; an endpoint is host:port without one".to_string())
-            } else {
-                Address::parse(endpoint, CLIENT_PORT)
+            let address = match misunderstood(endpoint) {
+                Some(rule) => Err(rule.to_string()),
+                None => Address::parse(endpoint, CLIENT_PORT),
             };
             let wrong = |rule| Invalid::Endpoint { endpoint: endpoint.clone(), rule };
             address.map(|address| address.to_string()).map_err(wrong)
         };
         self.endpoints.iter().map(whole).collect()
     }
+}
+
+/// What is wrong with an endpoint that was written as something else is.
+fn misunderstood(endpoint: &str) -> Option<&'static str> {
+    if endpoint.is_empty() {
+        return Some("it is empty: there is a comma too many, or a variable that is not set");
+    }
+    if endpoint.contains("://") {
+        return Some("it has a scheme; an endpoint is host:port without one");
+    }
+    if endpoint.contains(char::is_whitespace) {
+        return Some("it has a blank; endpoints are separated by commas, without blanks");
+    }
+    endpoint.contains('/').then_some("it has a path; an endpoint is host:port and no more")
 }
 
 /// What names a log: its name, or its identity, which is never used again. By name, a log that was
@@ -141,6 +158,15 @@ mod tests {
         }
         let scheme = check("http://127.0.0.1:7420").expect_err("no scheme is an endpoint's");
         assert!(scheme.to_string().contains("host:port without"), "{scheme}");
+        for (wrong, part) in [
+            ("a:1 b:2", "separated by commas"),
+            ("a:1\tb:2", "separated by commas"),
+            ("", "a comma too many"),
+            ("a:7420/", "has a path"),
+        ] {
+            let told = check(wrong).expect_err("no endpoint").to_string();
+            assert!(told.contains(part), "{wrong:?}: {told}");
+        }
     }
 
     /// Where no port is written it is the clients' one, whichever way the host is.

@@ -3,6 +3,7 @@
 use super::deadline::{Backoff, Deadline};
 use super::error::{Cause, ClientError, Elsewhere, Failure, Operation, Stage};
 use super::link::Fault;
+use super::waiting::OnWait;
 use crate::wire::error::{Outcome, Retry};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,12 +41,18 @@ pub struct Tries {
     ends: BTreeMap<String, (Stage, String)>,
     /// Nodes that will refuse for ever: of another cluster or version, or no paxosd at all.
     hopeless: BTreeSet<String>,
+    on_wait: Option<OnWait>,
 }
 
 impl Tries {
     /// No attempt yet; all must end by then.
     #[must_use]
-    pub fn new(operation: Operation, deadline: Deadline, seed: u64) -> Tries {
+    pub fn new(
+        operation: Operation,
+        deadline: Deadline,
+        seed: u64,
+        on_wait: Option<OnWait>,
+    ) -> Tries {
         Tries {
             operation,
             deadline,
@@ -56,6 +63,7 @@ impl Tries {
             furthest: None,
             ends: BTreeMap::new(),
             hopeless: BTreeSet::new(),
+            on_wait,
         }
     }
 
@@ -83,6 +91,7 @@ impl Tries {
     /// The operation's failure, not executed, when there is no time for another attempt, or when
     /// each of the `nodes` known refuses for good.
     pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
+        self.report(&fault);
         self.note(fault);
         if !self.hopeless.is_empty() && self.hopeless.len() >= nodes {
             return Err(self.give_up(None));
@@ -99,6 +108,14 @@ impl Tries {
             return Ok(());
         }
         Err(self.give_up(Some(self.deadline.allowed())))
+    }
+
+    /// Says that another attempt follows, if somebody wants to know.
+    fn report(&self, fault: &Fault) {
+        let Some(on_wait) = &self.on_wait else { return };
+        if let Some(left) = self.deadline.remaining() {
+            on_wait.report(&self.operation, fault, self.deadline.elapsed(), left);
+        }
     }
 
     /// Remembers how an attempt ended.
@@ -186,7 +203,7 @@ mod tests {
 
     fn tries(allowed_ms: u64) -> Tries {
         let deadline = Deadline::after(Duration::from_millis(allowed_ms));
-        Tries::new(Operation::plain("list"), deadline, 1)
+        Tries::new(Operation::plain("list"), deadline, 1, None)
     }
 
     fn fault(stage: Stage, cause: Cause) -> Fault {

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 fn tries() -> Tries {
-    Tries::new(Operation::plain("append"), Deadline::after(Duration::from_secs(60)), 1)
+    Tries::new(Operation::plain("append"), Deadline::after(Duration::from_secs(60)), 1, None)
 }
 
 fn append(id: u64) -> Request {

@@ -59,7 +59,8 @@ impl Address {
             Err(_) if host.chars().all(|c| c.is_ascii_digit() || c == '.') => {
                 Err("is neither an IP address nor a host name".into())
             }
-            Err(_) => Ok(Address { host: host.to_string(), port }),
+            // To the resolver case makes no difference: two spellings are one address.
+            Err(_) => Ok(Address { host: host.to_ascii_lowercase(), port }),
         }
     }
 

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+/// Most faults that are shown: whoever has more gave another file than a configuration, and a
+/// screen full of them hides that.
+const FAULTS_SHOWN_MAX: usize = 20;
+
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
@@ -68,6 +72,8 @@ pub enum ConfigError {
         file: String,
         /// The system's reason.
         reason: String,
+        /// The system was only short of something: the same file may be read later.
+        may_pass: bool,
     },
     /// Rules are broken.
     #[error(transparent)]
@@ -85,11 +91,17 @@ pub struct Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, fault) in self.faults.iter().enumerate() {
+        let shown = self.faults.iter().take(FAULTS_SHOWN_MAX);
+        for (i, fault) in shown.enumerate() {
             let end = if i + 1 == self.faults.len() { "" } else { "\n" };
             write!(f, "{}{end}", fault.line(&self.file))?;
         }
-        Ok(())
+        match self.faults.len().saturating_sub(FAULTS_SHOWN_MAX) {
+            0 => Ok(()),
+            more => {
+                write!(f, "{}: and {more} more; is this the configuration of a node?", self.file)
+            }
+        }
     }
 }
 

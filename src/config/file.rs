@@ -1,6 +1,7 @@
 //! A configuration file as it lies on the disk: which files are read, and bytes that are no text.
 
 use crate::limits::CONFIG_BYTES_MAX;
+use crate::types::Trouble;
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,27 +10,47 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+/// Why a file was not read.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub(super) reason: String,
+    /// The system was only short of something.
+    pub(super) may_pass: bool,
+}
+
+impl Unread {
+    fn of_kind(reason: String) -> Unread {
+        Unread { reason, may_pass: false }
+    }
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Unread {
+        Unread { reason: error.to_string(), may_pass: Trouble::is_shortage(&error) }
+    }
+}
+
 /// Reads a regular file of a bounded size, and waits for no other.
 ///
 /// # Errors
 /// Why it is not read.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unread> {
     // Without this flag a named pipe would keep the node waiting for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|error| io::Error::from(error).to_string())?;
+        .map_err(|error| Unread::from(io::Error::from(error)))?;
     let file = File::from(file);
-    let kind = file.metadata().map_err(|error| error.to_string())?.file_type();
+    let kind = file.metadata()?.file_type();
     if !kind.is_file() {
-        return Err(format!("it is {}, not a regular file", named(kind)));
+        return Err(Unread::of_kind(format!("it is {}, not a regular file", named(kind))));
     }
     let mut bytes = Vec::new();
     let most = CONFIG_BYTES_MAX as u64 + 1;
-    file.take(most).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(most).read_to_end(&mut bytes)?;
     if bytes.len() > CONFIG_BYTES_MAX {
-        return Err(format!(
+        return Err(Unread::of_kind(format!(
             "it has more than {CONFIG_BYTES_MAX} bytes: no configuration needs them"
-        ));
+        )));
     }
     Ok(bytes)
 }

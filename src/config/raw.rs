@@ -71,9 +71,10 @@ impl RawConfig {
         path: &Path,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<RawConfig, ConfigError> {
-        let bytes = file::read(path).map_err(|reason| ConfigError::Unreadable {
+        let bytes = file::read(path).map_err(|unread| ConfigError::Unreadable {
             file: path.display().to_string(),
-            reason,
+            reason: unread.reason,
+            may_pass: unread.may_pass,
         })?;
         let mut raw = RawConfig::parse_bytes(&bytes);
         raw.override_from(variables);

@@ -421,3 +421,44 @@ fn broken_syntax_has_no_consequences() {
     }
     assert!(!faults(&text).is_empty());
 }
+
+/// What a shell would have replaced is no path that anybody means.
+#[test]
+fn a_path_that_no_shell_expanded_is_a_fault() {
+    for (path, holds) in [
+        ("~/paxosd", "~ is not a home directory"),
+        ("~paxosd/data", "~ is not a home directory"),
+        ("$HOME/paxosd", "$… stands for nothing"),
+        ("/srv/${NODE}/data", "$… stands for nothing"),
+    ] {
+        let text = shortest(1).replace("/var/lib/paxosd", path);
+        one_fault(&text, &format!("f:4: data_dir = \"{path}\""), holds);
+    }
+    for path in ["./~/paxosd", "/srv/a~b", "/srv/us$", "/srv/$1"] {
+        let config = good(&shortest(1).replace("/var/lib/paxosd", path));
+        assert_eq!(config.data_dir, std::path::PathBuf::from(path));
+    }
+}
+
+/// Names that differ in case alone are one name, for members and for listeners.
+#[test]
+fn names_that_differ_in_case_are_one() {
+    let text = shortest(2)
+        .replace("127.0.0.1:7420", "Node.Example:7420")
+        .replace("127.0.0.2:7420", "nODE.example:7420");
+    let found = faults(&text);
+    assert!(
+        found.iter().any(|fault| fault.contains("member[2].client")
+            && fault.contains("nODE.example")
+            && fault.contains("is the address of member[1].client already")),
+        "{found:#?}"
+    );
+}
+
+/// A client has a connection to each shard: fewer than two clients' worth serves nobody.
+#[test]
+fn connections_are_enough_for_the_shards() {
+    let text = with("shards = 16\nconnections_max = 31", 1);
+    one_fault(&text, "f:6: connections_max = 31", "at least twice shards = 16, 32");
+    good(&with("shards = 16\nconnections_max = 32", 1));
+}

@@ -1,6 +1,8 @@
 //! Exit codes: the one place that knows what a failure means to a script.
 
 use crate::client::{Cause, ClientError, ErrorCode, Invalid, Outcome};
+use signal_hook::consts::{SIGHUP, SIGTERM};
+use std::ffi::c_int;
 use std::fmt;
 use std::io;
 
@@ -30,6 +32,14 @@ pub enum Exit {
     Unhealthy = 10,
     /// Damage was found.
     Damage = 11,
+    /// SIGHUP ended it, in order.
+    HungUp = 129,
+    /// SIGINT ended it, in order.
+    Interrupted = 130,
+    /// Nobody read its output any more.
+    PipeClosed = 141,
+    /// SIGTERM ended it, in order.
+    Terminated = 143,
 }
 
 /// Why a command did not succeed.
@@ -48,8 +58,15 @@ pub enum Failure {
         /// What was executed all the same.
         note: String,
     },
-    /// An entry is over the cluster's limit: it was not sent.
-    TooLarge(String),
+    /// A signal ended it in order; the note says how far it came.
+    Signalled {
+        /// Which signal.
+        signal: c_int,
+        /// What was executed until then.
+        note: String,
+    },
+    /// An entry of the input cannot be appended: it was not sent.
+    BadInput(String),
     /// Standard input did not give the data.
     Input(io::Error),
     /// The arguments do not go together.
@@ -79,8 +96,13 @@ impl Failure {
             // The reader has seen enough: `paxosctl read … | head`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
             Failure::Output(_) | Failure::Input(_) | Failure::Other(_) => Exit::Other,
-            // Even of a reader that has seen enough: not everything was said that was done.
-            Failure::Unprinted { .. } | Failure::TooLarge(_) => Exit::Other,
+            // A reader that has seen enough did not see all that was done: as other programs that
+            // change something, it ends by the signal of a closed pipe.
+            Failure::Unprinted { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+                Exit::PipeClosed
+            }
+            Failure::Unprinted { .. } | Failure::BadInput(_) => Exit::Other,
+            Failure::Signalled { signal, .. } => Exit::of_signal(*signal),
             Failure::NotFound(_) => Exit::NotFound,
             Failure::NotExecuted(_) => Exit::NotExecuted,
             Failure::Unknown(_) => Exit::Unknown,
@@ -150,6 +172,23 @@ impl Exit {
         }
     }
 
+    /// The code of a command that a signal ended in order.
+    fn of_signal(signal: c_int) -> Exit {
+        match signal {
+            SIGHUP => Exit::HungUp,
+            SIGTERM => Exit::Terminated,
+            _ => Exit::Interrupted,
+        }
+    }
+
+    /// The signal that the process ends by, so that a shell sees what it expects: a loop that was
+    /// interrupted ends with the command in it.
+    #[must_use]
+    pub fn signal(self) -> Option<c_int> {
+        let number = c_int::from(self.number());
+        (number > 128).then_some(number - 128)
+    }
+
     /// The number.
     #[must_use]
     pub fn number(self) -> u8 {
@@ -175,7 +214,8 @@ impl fmt::Display for Failure {
             Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
             Failure::Usage(text)
             | Failure::Precondition(text)
-            | Failure::TooLarge(text)
+            | Failure::BadInput(text)
+            | Failure::Signalled { note: text, .. }
             | Failure::NotFound(text)
             | Failure::NotExecuted(text)
             | Failure::Unknown(text)
@@ -239,8 +279,12 @@ mod tests {
             (broken(io::ErrorKind::BrokenPipe), 0),
             (broken(io::ErrorKind::StorageFull), 1),
             (Failure::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
-            (Failure::Unprinted { source: io::ErrorKind::BrokenPipe.into(), note: text() }, 1),
-            (Failure::TooLarge(text()), 1),
+            (Failure::Unprinted { source: io::ErrorKind::BrokenPipe.into(), note: text() }, 141),
+            (Failure::Unprinted { source: io::ErrorKind::StorageFull.into(), note: text() }, 1),
+            (Failure::Signalled { signal: 2, note: text() }, 130),
+            (Failure::Signalled { signal: 15, note: text() }, 143),
+            (Failure::Signalled { signal: 1, note: text() }, 129),
+            (Failure::BadInput(text()), 1),
             (Failure::Usage(text()), 2),
             (Failure::Precondition(text()), 4),
             (Failure::Unhealthy(text()), 10),

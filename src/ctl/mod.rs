@@ -6,8 +6,11 @@ mod args;
 mod bench;
 mod calendar;
 mod completions;
+mod connect;
 mod disk_check;
 mod endpoints;
+mod entry;
+mod environment;
 mod exit;
 mod health;
 mod logs;
@@ -16,6 +19,7 @@ pub mod node;
 mod progress;
 mod read;
 mod status;
+mod stop;
 mod table;
 mod top;
 mod verify;
@@ -24,8 +28,10 @@ mod wait;
 pub use args::{Cli, Command, Consistency, Format, Global};
 pub use exit::{Exit, Failure};
 
-use crate::client::{Client, ClientOptions};
+use crate::client::Client;
 use clap::CommandFactory;
+use connect::{connect, one_cluster, options};
+use signal_hook::low_level::emulate_default_handler;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
 use std::time::{Duration, Instant};
@@ -60,12 +66,21 @@ where
             return u8::try_from(error.exit_code()).unwrap_or(Exit::Usage.number());
         }
     };
+    // A parent that blocked SIGINT must not keep a person from stopping this.
+    let _it_goes_on_without = crate::daemon::inherited::unblock_signals();
     // Not locked: a thread that panics must get its message out, and the terminal back.
     let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout());
     let mut err = io::stderr();
+    for what in environment::unknown(Cli::command(), std::env::vars_os().map(|(name, _)| name)) {
+        let _nobody_reads_it = writeln!(err, "paxosctl: warning: {what}");
+    }
     let mut input = io::stdin().lock();
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
-    run(&cli, &mut streams).number()
+    let exit = run(&cli, &mut streams);
+    if let Some(signal) = exit.signal() {
+        let _ends_the_process = emulate_default_handler(signal);
+    }
+    exit.number()
 }
 
 /// Runs one command and says on standard error why it failed, if it did.
@@ -102,7 +117,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
         Command::Append(append) => {
             let format = format.unwrap_or(Format::Raw);
             // Lines come and go for as long as there are some: each has its own time.
-            let mut client = if append.lines { connect()? } else { bounded()? };
+            let mut client = if append.lines || append.jsonl { connect()? } else { bounded()? };
             append::append(&mut client, append, format, streams)
         }
         Command::Read(read) => {
@@ -113,12 +128,13 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
         }
         Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
             Ok(mut client) => {
+                one_cluster(&client, &cli.global)?;
                 client.end_all_within(since, within);
                 status::status(&mut client, table, out)
             }
             Err(failed) => status::nobody(&failed, table, out),
         },
-        Command::Wait(wait) => wait::wait(&cli.global, wait),
+        Command::Wait(wait) => wait::wait(&cli.global, wait, table, out),
         Command::Verify(verify) => verify::verify(verify, table, out),
         Command::DiskCheck(check) => disk_check::disk_check(check, table, out),
         Command::Completions { shell } => {
@@ -126,22 +142,12 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
             out.write_all(&script).map_err(Failure::Output)
         }
         Command::Man { dir } => man::man(dir.as_deref(), out),
-        Command::Bench(bench) => bench::bench(connect, bench, table, streams),
+        Command::Bench(bench) => {
+            // Many clients, and a report of its own.
+            let connect = || Ok(Client::connect(options(&cli.global, TIMEOUT))?);
+            bench::bench(connect, bench, table, streams)
+        }
         Command::Top(top) => top::top(&cli.global, top, table, out),
-    }
-}
-
-/// A client as the global flags want it.
-fn connect(global: &Global, timeout: Duration) -> Result<Client, Failure> {
-    Ok(Client::connect(options(global, timeout))?)
-}
-
-/// How the global flags want a client.
-fn options(global: &Global, timeout: Duration) -> ClientOptions {
-    ClientOptions {
-        timeout: global.timeout.unwrap_or(timeout),
-        name: concat!("paxosctl/", env!("CARGO_PKG_VERSION")).to_string(),
-        ..ClientOptions::new(global.endpoints.iter().map(|endpoint| endpoint.trim()))
     }
 }
 

@@ -1,8 +1,10 @@
 //! The commands of `paxosd`.
 
-use crate::config::{Address, Config, Faults, RawConfig, check, variables};
+use crate::config::{Address, Config, ConfigError, Faults, RawConfig, check, variables};
 use crate::daemon::data_dir;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
+use crate::daemon::inherited;
+use crate::daemon::initialise::initialise;
 use crate::daemon::logging;
 use crate::daemon::node;
 use crate::daemon::ports::Ports;
@@ -11,6 +13,7 @@ use crate::daemon::sockets::Bound;
 use crate::journal::Identity;
 use crate::limits;
 use crate::sim::command::{SimulateArgs, simulate};
+use crate::types::Count;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -40,7 +43,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address, a name or the data is not there yet or in use, or a second signal came
+  75  temporary: an address, a name or the data is not there yet or in use, too little of something, or a second signal
   78  wrong configuration";
 
 /// A node of a replicated log.
@@ -118,16 +121,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let runs = matches!(arguments.command, Command::Run(_) | Command::Dev(_));
-    let done = match arguments.command {
-        Command::Init(file) => init(&file),
-        Command::Run(file) => run(&file),
-        Command::CheckConfig(file) => check_config(&file),
-        Command::Dev(arguments) => dev(&arguments),
-        Command::Simulate(arguments) => return ExitCode::from(simulate(&arguments)),
-        Command::Completions { shell } => completions(shell),
-    };
-    let code = match done {
-        Ok(()) => ExitCode::SUCCESS,
+    // First of all: a thread that was started before would keep what the parent left behind.
+    let settled = inherited::settle();
+    let done = |()| ExitCode::SUCCESS;
+    let outcome = settled.and_then(|()| match arguments.command {
+        Command::Init(file) => init(&file).map(done),
+        Command::Run(file) => run(&file).map(done),
+        Command::CheckConfig(file) => check_config(&file).map(done),
+        Command::Dev(arguments) => dev(&arguments).map(done),
+        Command::Simulate(arguments) => Ok(ExitCode::from(simulate(&arguments))),
+        Command::Completions { shell } => completions(shell).map(done),
+    });
+    let code = match outcome {
+        Ok(code) => code,
         Err(failure) => {
             match failure.exit {
                 // What a person typed, or what came of it before there was a node.
@@ -151,12 +157,35 @@ fn load(file: &ConfigFile) -> Result<Config, Failure> {
 fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
     let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
     let running = RawConfig::from_file(&path, variables.iter().cloned())
-        .map_err(|error| Failure::new(Exit::Config, error))?;
+        .map_err(|error| Failure::new(exit_of(&error), error))?;
     tell_unknown(&running);
-    let config = check(running.clone()).map_err(|faults| {
+    let mut config = check(running.clone()).map_err(|faults| {
         Failure::new(Exit::Config, Faults { file: path.display().to_string(), faults })
     })?;
+    // Nothing depends on the working directory later, and messages say where a path leads.
+    config.data_dir = absolute("data_dir", &config.data_dir)?;
+    let path = absolute("--config", &path)?;
     Ok((config, Source { path, variables, running }))
+}
+
+/// A file for which the system was only short of something may be read later.
+fn exit_of(error: &ConfigError) -> Exit {
+    match error {
+        ConfigError::Unreadable { may_pass: true, .. } => Exit::Temporary,
+        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => Exit::Config,
+    }
+}
+
+/// A path as it is seen from anywhere.
+fn absolute(key: &str, path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| {
+        let text = format!(
+            "{key} = {}: is relative, and the working directory cannot be told: {error}; write it from \
+             the root on",
+            path.display()
+        );
+        Failure::new(Exit::Config, text)
+    })
 }
 
 /// Says which variables are ignored, whatever else is wrong.
@@ -174,12 +203,12 @@ fn variables() -> impl Iterator<Item = (OsString, OsString)> {
 fn check_config(file: &ConfigFile) -> Result<(), Failure> {
     let config = load(file)?;
     say(&format!(
-        "{}: good: node {} of cluster {}, {} members, {} shards",
+        "{}: good: node {} of cluster {}, {}, {}",
         file.config.display(),
         config.node,
         config.cluster,
-        config.members.len(),
-        config.shards
+        Count(config.members.len() as u64, "member"),
+        Count(u64::from(config.shards), "shard")
     ))?;
     if !(config.listen.is_loopback() && config.listen_peer.is_loopback()) {
         logging::complain(
@@ -205,13 +234,13 @@ fn completions(shell: Shell) -> Result<(), Failure> {
 fn init(file: &ConfigFile) -> Result<(), Failure> {
     let config = load(file)?;
     logging::start(config.log_level);
-    let identity = data_dir::initialise(&config)?;
+    let identity = initialise(&config)?;
     let text = format!(
-        "{}: prepared for node {} of cluster {}, {} shards, incarnation {:016x}",
+        "{}: prepared for node {} of cluster {}, {}, incarnation {:016x}",
         config.data_dir.display(),
         identity.node,
         identity.cluster,
-        identity.shards,
+        Count(u64::from(identity.shards), "shard"),
         identity.incarnation.0
     );
     say(&text).map_err(|failure| Failure::new(failure.exit, format!("{failure}\n{text}")))
@@ -251,11 +280,12 @@ fn dev(dev: &Dev) -> Result<(), Failure> {
         .address()
         .map_err(|error| Failure::new(Exit::Temporary, format!("--listen: {error}")))?;
     let (admin, admin_address) = dev_admin(dev, address)?;
-    let config = dev_config(&dev.dir, shards_of(dev)?, address, &admin_address)?;
+    let dir = absolute("--dir", &dev.dir)?;
+    let config = dev_config(&dir, shards_of(dev)?, address, &admin_address)?;
     logging::start(config.log_level);
     install_panic_hook();
     if is_new(&dev.dir)? {
-        data_dir::initialise(&config)?;
+        initialise(&config)?;
     }
     // Whoever started it waits for the address, which nobody else tells.
     let tell = || say(&address.to_string()).unwrap_or_else(|failure| die(&failure));
@@ -290,9 +320,8 @@ fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), F
 }
 
 fn is_new(dir: &Path) -> Result<bool, Failure> {
-    let found = data_dir::contents(dir)
-        .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))?;
-    Ok(found.is_empty())
+    data_dir::is_new(dir)
+        .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))
 }
 
 /// The shards asked for, or those that the directory has, or one.

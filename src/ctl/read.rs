@@ -1,18 +1,16 @@
 //! `read`: entries to standard output, as they are or as JSON.
 
 use super::args::{self, Format};
+use super::entry::to_line;
 use super::exit::Failure;
 use crate::client::{Client, Consistency, ReadOptions};
 use crate::types::Index;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// How long `--follow` lets a node wait for an entry before it asks again.
-const FOLLOW_WAIT: Duration = Duration::from_secs(10);
+/// How long `--follow` lets a node wait for an entry before it asks again. A node that died without
+/// a word is missed only when this is over, so it is short: another one is asked soon after.
+const FOLLOW_WAIT: Duration = Duration::from_secs(1);
 
 /// Checks what clap cannot: whether the flags go together.
 ///
@@ -23,28 +21,31 @@ pub fn check(read: &args::Read, format: Format) -> Result<(), Failure> {
         let text = "-o json is one document and never ends with --follow; use -o jsonl";
         return Err(Failure::Usage(text.to_string()));
     }
+    if read.exact && format != Format::Raw {
+        let text = "--exact prints bytes as they are, which only -o raw does";
+        return Err(Failure::Usage(text.to_string()));
+    }
     Ok(())
 }
 
 /// Prints entries until `--count` is reached or, without `--follow`, the log's end.
+///
+/// # Errors
+/// [`Failure`]; what came before it is printed.
 pub fn read(
     client: &mut Client,
     read: &args::Read,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut printer = Printer { format, printed: 0, out };
-    let mut from = Index(read.from);
-    let mut left = read.count.unwrap_or(u64::MAX);
+    let mut printer = Printer { format, exact: read.exact, printed: 0, out };
+    let (mut from, mut left) = range(client, read)?;
     while left > 0 {
         let options = ReadOptions {
             max_entries: Some(u32::try_from(left).unwrap_or(u32::MAX)),
             max_bytes: None,
             wait: if read.follow { FOLLOW_WAIT } else { Duration::ZERO },
-            consistency: match read.consistency {
-                args::Consistency::Linearizable => Consistency::Linearizable,
-                args::Consistency::Local => Consistency::Local,
-            },
+            consistency: consistency(read),
         };
         let answer = client.read(read.name.as_str(), from, options)?;
         // A long log takes long to read: each further answer has its own time.
@@ -64,9 +65,35 @@ pub fn read(
     printer.end().map_err(Failure::Output)
 }
 
+/// The index to begin at, and how many entries to print at most.
+fn range(client: &mut Client, read: &args::Read) -> Result<(Index, u64), Failure> {
+    let count = read.count.unwrap_or(u64::MAX);
+    let Some(last) = read.last else { return Ok((Index(read.from.unwrap_or(0)), count)) };
+    // Past the end there is no entry, and the answer says where the end is.
+    let options = ReadOptions {
+        max_entries: Some(1),
+        max_bytes: None,
+        wait: Duration::ZERO,
+        consistency: consistency(read),
+    };
+    let next = client.read(read.name.as_str(), Index(u64::MAX), options)?.next;
+    // What is appended from now on is not among the last ones, unless it is waited for.
+    let count = if read.follow { count } else { count.min(last) };
+    Ok((Index(next.0.saturating_sub(last)), count))
+}
+
+fn consistency(read: &args::Read) -> Consistency {
+    match read.consistency {
+        args::Consistency::Linearizable => Consistency::Linearizable,
+        args::Consistency::Local => Consistency::Local,
+    }
+}
+
 /// Writes entries in one of the forms.
 struct Printer<'a> {
     format: Format,
+    /// Raw output is the data alone.
+    exact: bool,
     printed: u64,
     out: &'a mut dyn Write,
 }
@@ -77,7 +104,7 @@ impl Printer<'_> {
         match self.format {
             Format::Raw => {
                 self.out.write_all(data)?;
-                self.out.write_all(b"\n")
+                if self.exact { Ok(()) } else { self.out.write_all(b"\n") }
             }
             Format::Table => {
                 if self.printed == 1 {
@@ -86,10 +113,10 @@ impl Printer<'_> {
                 let index = index.0;
                 writeln!(self.out, "{index:>10}  {}", data.on_one_line())
             }
-            Format::Jsonl => writeln!(self.out, "{}", line(index, data)),
+            Format::Jsonl => writeln!(self.out, "{}", to_line(index, data)),
             Format::Json => {
                 let before = if self.printed == 1 { "[\n" } else { ",\n" };
-                write!(self.out, "{before}{}", line(index, data))
+                write!(self.out, "{before}{}", to_line(index, data))
             }
         }
     }
@@ -101,24 +128,6 @@ impl Printer<'_> {
             (Format::Table | Format::Jsonl | Format::Raw, _) => Ok(()),
         }
     }
-}
-
-/// Index and data, in this order; where the data is not UTF-8 it is base64, and `base64` is true.
-#[derive(Serialize)]
-struct Line<'a> {
-    index: u64,
-    data: Cow<'a, str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    base64: bool,
-}
-
-fn line(index: Index, data: &[u8]) -> String {
-    let (data, base64) = match std::str::from_utf8(data) {
-        Ok(text) => (Cow::Borrowed(text), false),
-        Err(_) => (Cow::Owned(STANDARD.encode(data)), true),
-    };
-    serde_json::to_string(&Line { index: index.0, data, base64 })
-        .expect("numbers, text and flags are always JSON")
 }
 
 /// Data on one line of a terminal, whatever it holds.
@@ -153,7 +162,7 @@ mod tests {
 
     fn printed(format: Format, entries: &[&[u8]]) -> String {
         let mut out = Vec::new();
-        let mut printer = Printer { format, printed: 0, out: &mut out };
+        let mut printer = Printer { format, exact: false, printed: 0, out: &mut out };
         for (at, entry) in entries.iter().enumerate() {
             printer.entry(Index(at as u64), entry).expect("a vector takes everything");
         }
@@ -182,9 +191,15 @@ mod tests {
         assert_eq!(lines, ["INDEX  DATA", "0  a\\n\\u{1b}b", "1  \\xffz", "2  é"]);
     }
 
-    /// Raw output is the entries' bytes, each ended by a newline.
+    /// Raw output is the entries' bytes, each ended by a newline, or alone where that is asked for.
     #[test]
     fn raw_output_is_the_bytes() {
         assert_eq!(printed(Format::Raw, &[b"a", b"", b"b"]), "a\n\nb\n");
+        let mut out = Vec::new();
+        let mut printer = Printer { format: Format::Raw, exact: true, printed: 0, out: &mut out };
+        for entry in [&b"\xff\n"[..], b"", b"b"] {
+            printer.entry(Index(0), entry).expect("a vector takes everything");
+        }
+        assert_eq!(out, b"\xff\nb");
     }
 }

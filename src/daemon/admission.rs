@@ -30,7 +30,10 @@ pub struct Permit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Full {
     /// Too many in all.
-    #[error("this node has {0} client connections, as many as it takes (connections_max)")]
+    #[error(
+        "this node has {0} client connections, as many as it takes (connections_max, or what its \
+         limit of open files allows for)"
+    )]
     InAll(usize),
     /// Too many from one address.
     #[error(

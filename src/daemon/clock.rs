@@ -29,7 +29,8 @@ pub fn wall_ms() -> u64 {
 pub fn entropy() -> u64 {
     let mut bytes = [0; 8];
     let flags = rustix::rand::GetRandomFlags::empty();
-    let got = rustix::rand::getrandom(&mut bytes, flags).expect("the kernel gives random bytes");
+    let got = rustix::io::retry_on_intr(|| rustix::rand::getrandom(&mut bytes, flags));
+    let got = got.expect("the kernel gives random bytes");
     assert_eq!(got, bytes.len(), "the kernel gave {got} random bytes of {}", bytes.len());
     u64::from_le_bytes(bytes)
 }

@@ -1,18 +1,19 @@
 //! A node's data directory: initialised once, opened with care, never made anew (R08, R27).
 
-use super::clock;
+use super::cow::{self, Cow};
 use super::disk::Volume;
 use super::exit::{Exit, Failure};
+use super::initialise;
+use super::path_failure::{identity_failure, lock_failure, unusable};
 use super::replica_config::paxos_config;
 use crate::config::Config;
 use crate::journal::{
     DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, JournalOptions,
-    LockError, OpenError, Recovered, format, recover,
+    OpenError, Recovered, recover,
 };
-use crate::types::{Incarnation, ShardId};
+use crate::types::{ShardId, Trouble};
 use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -20,6 +21,10 @@ use std::time::Instant;
 
 /// File systems keep this in the root of a fresh volume.
 const LOST_AND_FOUND: &str = "lost+found";
+/// The mark of a directory whose preparation has not come to its end.
+pub(super) const UNFINISHED: &str = "init-unfinished";
+/// What a start makes and removes in each directory, to see whether it may.
+const PROBE: &str = "probe.new";
 
 /// A data directory that is this node's own, locked and replayed.
 pub struct DataDir {
@@ -58,7 +63,18 @@ pub fn journal_options(config: &Config) -> JournalOptions {
     }
 }
 
-/// What lies in a directory beside `lost+found`, in order; nothing for one that does not exist.
+/// True when nothing lies in the directory that a node may have written: `init` makes it anew.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn is_new(dir: &Path) -> io::Result<bool> {
+    let found = contents(dir)?;
+    let of_node = found.iter().any(|name| name == "identity");
+    Ok(found.is_empty() || (!of_node && found.iter().any(|name| name == UNFINISHED)))
+}
+
+/// What lies in a directory beside `lost+found` and the lock, which hold nothing, in order; nothing
+/// for one that does not exist.
 ///
 /// # Errors
 /// Whatever the file system says.
@@ -71,7 +87,7 @@ pub fn contents(dir: &Path) -> io::Result<Vec<String>> {
     };
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != LOST_AND_FOUND {
+        if name != LOST_AND_FOUND && name != DirLock::FILE {
             names.push(name);
         }
     }
@@ -79,99 +95,58 @@ pub fn contents(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Prepares a data directory: every shard's journal first, the identity last, so that a directory
-/// whose preparation was cut short is known as such.
-///
-/// # Errors
-/// 65 where the directory holds anything, 74 where the disk fails, 75 where there is no space or
-/// somebody else uses it.
-pub fn initialise(config: &Config) -> Result<Identity, Failure> {
-    let dir = &config.data_dir;
-    let shown = dir.display();
-    let failed = |error: io::Error| {
-        let failure = disk_failure(dir, "cannot be prepared", &error);
-        match error.kind() {
-            // Nothing was there before: the path is wrong, no disk has failed.
-            io::ErrorKind::ReadOnlyFilesystem => Failure { exit: Exit::Config, ..failure },
-            _ => failure,
-        }
-    };
-    let found = contents(dir).map_err(failed)?;
-    if let Some(first) = found.first() {
-        let text = format!(
-            "{shown} is not empty: it holds {first}{}; a data directory is initialised once, and \
-             only an empty one",
-            if found.len() > 1 { format!(" and {} more", found.len() - 1) } else { String::new() }
-        );
-        return Err(Failure::new(Exit::Data, text));
-    }
-    let private = |dir: &Path| fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    private(dir).map_err(failed)?;
-    let lock = lock(dir)?;
-    let identity = Identity {
-        cluster: config.cluster,
-        node: config.node,
-        incarnation: Incarnation(clock::entropy()),
-        shards: config.shards,
-    };
-    for shard in (0..config.shards).map(ShardId) {
-        let home = shard_dir(dir, shard);
-        private(&home).map_err(failed)?;
-        let storage = FileStorage::new(&home);
-        format(&storage, &identity, shard, &journal_options(config)).map_err(|error| {
-            let failure = Volume::new(Arc::new(FileStorage::new(&home)), &home).failure(&error);
-            match error.source.kind() {
-                io::ErrorKind::StorageFull => Failure::new(
-                    Exit::Temporary,
-                    format!(
-                        "{failure}; {} shards need {} bytes each to begin with, beside the {} bytes \
-                         that min_free_bytes leaves alone: make room, empty {shown}, and initialise again",
-                        config.shards, config.bounds.segment_bytes, config.bounds.min_free_bytes
-                    ),
-                ),
-                _ => failure,
-            }
-        })?;
-    }
-    sync_dir(dir).map_err(failed)?;
-    identity.write(dir).map_err(identity_failure)?;
-    if let Some(parent) = dir.parent() {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        sync_dir(parent).map_err(failed)?;
-    }
-    drop(lock);
-    Ok(identity)
-}
-
 /// Opens a data directory: locked, its identity compared with the configuration, every shard's
-/// journal replayed, all shards at once. `read_bytes` grows as they get on.
+/// journal replayed, all shards at once. Each keeps `read_files` files open that are only read.
+/// `read_bytes` grows as they get on.
 ///
 /// # Errors
 /// 65 where it is not this node's, with a sentence that says which and what to do; 74 where the
 /// disk fails; 75 where it is not there, or somebody else uses it.
-pub fn open(config: &Config, read_bytes: &Arc<AtomicU64>) -> Result<DataDir, Failure> {
+pub fn open(
+    config: &Config,
+    read_files: usize,
+    read_bytes: &Arc<AtomicU64>,
+) -> Result<DataDir, Failure> {
     let dir = &config.data_dir;
     let found = contents(dir).map_err(|error| unusable(dir, "cannot be opened", &error))?;
     if found.is_empty() && dir.exists() {
         return Err(identity_failure(IdentityError::Empty { path: dir.clone() }));
     }
-    let identity = Identity::read(dir).map_err(identity_failure)?;
+    let unfinished = found.iter().any(|name| name == UNFINISHED);
+    let identity = match Identity::read(dir) {
+        Err(IdentityError::NotPaxosd { .. } | IdentityError::NoIdentity { .. }) if unfinished => {
+            let text = format!(
+                "the preparation of {} was interrupted: run `paxosd init` again, with the same \
+                 configuration; nothing is lost, for no node ever ran on it",
+                dir.display()
+            );
+            return Err(Failure::new(Exit::Data, text));
+        }
+        read => read.map_err(identity_failure)?,
+    };
     identity.check(dir, config.cluster, config.node, config.shards).map_err(identity_failure)?;
-    let lock = lock(dir)?;
-    let shards = replay_all(config, &identity, read_bytes)?;
+    let lock = DirLock::acquire(dir).map_err(|error| lock_failure(&error))?;
+    if unfinished {
+        // It was whole, but for that: from now on the node has run.
+        initialise::end(dir).map_err(|error| unusable(dir, "cannot be written to", &error))?;
+    }
+    let shards = replay_all(config, &identity, read_files, read_bytes)?;
     Ok(DataDir { identity, shards, lock })
 }
 
 fn replay_all(
     config: &Config,
     identity: &Identity,
+    read_files: usize,
     read_bytes: &Arc<AtomicU64>,
 ) -> Result<Vec<OpenShard>, Failure> {
     std::thread::scope(|scope| {
         let start = |shard: u16| {
             let thread = std::thread::Builder::new().name(format!("replay-{shard}"));
             let read_bytes = Arc::clone(read_bytes);
-            let replay = move || replay(config, identity, ShardId(shard), read_bytes);
+            let home = shard_dir(&config.data_dir, ShardId(shard));
+            let storage = FileStorage::bounded(&home, read_files, read_bytes);
+            let replay = move || replay(config, identity, ShardId(shard), storage);
             thread.spawn_scoped(scope, replay).map_err(|error| {
                 Failure::new(Exit::Temporary, format!("no thread to replay in: {error}"))
             })
@@ -189,12 +164,12 @@ fn replay(
     config: &Config,
     identity: &Identity,
     shard: ShardId,
-    read_bytes: Arc<AtomicU64>,
+    storage: FileStorage,
 ) -> Result<OpenShard, Failure> {
     let started = Instant::now();
-    let dir = shard_dir(&config.data_dir, shard);
+    let dir = storage.dir().to_path_buf();
     if let Err(error) = fs::read_dir(&dir)
-        && is_denied(&error)
+        && Trouble::is_denied(&error)
     {
         return Err(unusable(&dir, "cannot be opened", &error));
     }
@@ -207,14 +182,15 @@ fn replay(
         // A disk that is mounted late is there at the next start.
         return Err(Failure::new(Exit::Temporary, text));
     }
-    let storage = Arc::new(FileStorage::counting(&dir, read_bytes));
-    let volume = Volume::new(storage, &dir);
+    check_writable(&dir)?;
+    warn_of_copying(shard, &dir);
+    let volume = Volume::new(Arc::new(storage), &dir);
     let opened = recover(volume.storage(), identity, shard, &journal_options(config));
     let (journal, recovered) = opened.map_err(|error| match error {
-        OpenError::Storage(error) if is_denied(&error.source) => {
+        OpenError::Storage(error) if Trouble::is_denied(&error.source) => {
             unusable(&dir.join(&error.file), "cannot be used", &error.source)
         }
-        OpenError::Unopenable { file, source } if is_denied(&source) => {
+        OpenError::Unopenable { file, source } if Trouble::is_denied(&source) => {
             unusable(&dir.join(file), "cannot be opened", &source)
         }
         OpenError::Storage(error) => volume.failure(&error),
@@ -228,6 +204,35 @@ fn replay(
         .check(&recovered.hard)
         .map_err(|refused| Failure::new(Exit::Data, format!("{}: {refused}", dir.display())))?;
     Ok(OpenShard { shard, volume, journal, recovered })
+}
+
+/// Makes a file in the directory, as each new segment will need it hours later. A full disk is none of
+/// its business: it has room for votes, and for appends again some day.
+fn check_writable(dir: &Path) -> Result<(), Failure> {
+    let path = dir.join(PROBE);
+    let made = fs::File::create(&path).and_then(|_| fs::remove_file(&path));
+    match made {
+        Err(error) if !Trouble::is_no_space(&error) => {
+            Err(unusable(dir, "takes no new file", &error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Says so where a full disk would end the node.
+fn warn_of_copying(shard: ShardId, dir: &Path) {
+    let copies = match Cow::under(dir) {
+        Ok(Some(Cow::Btrfs)) => !cow::writes_in_place(dir).unwrap_or(false),
+        Ok(Some(Cow::Always(_))) => true,
+        Ok(None) | Err(_) => false,
+    };
+    if copies {
+        log::warn!(
+            "shard {shard}: {} is not written in place: when its disk is full, the node ends, and does \
+             not start before there is room; move data_dir to ext4 or XFS",
+            dir.display()
+        );
+    }
 }
 
 /// Says what a start found.
@@ -266,68 +271,10 @@ fn tally(findings: &[Finding]) -> String {
     )
 }
 
-fn lock(dir: &Path) -> Result<DirLock, Failure> {
-    DirLock::acquire(dir).map_err(|error| match &error {
-        // A process that is ending, or `paxosctl verify`, gives it back; and a second node that was
-        // given the same directory never gets further than this.
-        LockError::Held { .. } => Failure::new(Exit::Temporary, error),
-        LockError::Io { path, source } => unusable(path, "cannot be locked", source),
-    })
-}
-
-fn identity_failure(error: IdentityError) -> Failure {
-    match &error {
-        IdentityError::Io { path, source } => unusable(path, "cannot be used", source),
-        IdentityError::NoDirectory { .. }
-        | IdentityError::Empty { .. }
-        | IdentityError::NotPaxosd { .. }
-        | IdentityError::NoIdentity { .. }
-        | IdentityError::Shards { .. }
-        | IdentityError::Damaged { .. }
-        | IdentityError::FutureVersion { .. }
-        | IdentityError::Other { .. }
-        | IdentityError::Exists { .. } => Failure::new(Exit::of_code(error.exit_code()), error),
-    }
-}
-
-fn is_denied(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::PermissionDenied
-}
-
-/// What a failed call on something in a data directory that exists means for the process.
-fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
-    if is_denied(error) {
-        let (path, user) = (path.display(), rustix::process::geteuid().as_raw());
-        let text = format!(
-            "{path} {what}: {error}. This process runs as user {user}, to whom all of the data directory \
-             must belong: was the node once initialised or started as another user, such as root? Then \
-             chown -R the data directory"
-        );
-        return Failure::new(Exit::Data, text);
-    }
-    let failure = disk_failure(path, what, error);
-    match error.kind() {
-        // It was there a moment ago: a disk that is being unmounted, or mounted.
-        io::ErrorKind::NotFound => Failure { exit: Exit::Temporary, ..failure },
-        _ => failure,
-    }
-}
-
-/// What a failed call on a directory means for the process.
-fn disk_failure(dir: &Path, what: &str, error: &io::Error) -> Failure {
-    let exit = match error.kind() {
-        // The path is at fault, not what lies on the disk.
-        io::ErrorKind::PermissionDenied
-        | io::ErrorKind::NotADirectory
-        | io::ErrorKind::NotFound
-        | io::ErrorKind::AlreadyExists
-        | io::ErrorKind::InvalidFilename => Exit::Config,
-        io::ErrorKind::StorageFull => Exit::Temporary,
-        _ => Exit::Disk,
-    };
-    Failure::new(exit, format!("{} {what}: {error}", dir.display()))
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
+/// Makes creations, renames and removals in a directory durable.
+///
+/// # Errors
+/// Whatever the system says.
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }

@@ -1,5 +1,6 @@
 //! Where a shard's jobs are run: batches on its syncer, preparations and cold reads on the node's
-//! helper. A failure of any of them ends the process at once (R01).
+//! helper. A failure of any of them ends the process at once (R01); a shortage of descriptors or memory
+//! is none, and is waited for.
 //!
 //! Hand-offs of an append: one to the syncer and one back, unless the batch is run on the event
 //! loop itself, which [`Disk::run_here`] allows while nothing else waits.
@@ -8,10 +9,11 @@ use super::bell::Bell;
 use super::clock;
 use super::exit::{Exit, Failure, die};
 use super::metrics::histogram::Syncs;
+use super::shortage::{PAUSE, Shortage};
 use super::slow::SlowLines;
-use crate::journal::{Done, Job, Storage, StorageError, execute};
+use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
 use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_TOLD_MS};
-use crate::types::Tick;
+use crate::types::{Tick, Trouble};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
 use std::io;
@@ -89,26 +91,48 @@ impl Volume {
             Job::Prepare(_) | Job::Read(_) => 0,
         };
         let began = Instant::now();
-        let done = self.run(job);
+        let mut shortage = Shortage::default();
+        let mut left = job;
+        let done = loop {
+            match self.run(left, &mut shortage) {
+                Ok(done) => break done,
+                // To those who wait this is a disk that stalls: a leader hands over in time.
+                Err(rest) => {
+                    left = rest;
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        };
         syncs.record(bytes, began.elapsed());
         done
     }
 
     /// Runs a job, or ends the process: after a failed write or sync nothing on the disk can be
-    /// relied on, and nothing may leave the node that does (R01).
-    fn run(&self, job: Job) -> Done {
+    /// relied on, and nothing may leave the node that does (R01). What is left of a job for which the
+    /// system was short of something comes back.
+    fn run(&self, job: Job, shortage: &mut Shortage) -> Result<Done, Job> {
         match execute(self.storage(), job) {
-            Ok(done) => done,
-            Err(error) => die(&self.failure(&error)),
+            Ok(done) => Ok(done),
+            Err(JobError::Short { error, rest }) => {
+                shortage.tell(Instant::now(), &self.dir.display().to_string(), &error);
+                Err(*rest)
+            }
+            Err(JobError::Fatal(error)) => die(&self.failure(&error)),
         }
     }
 
-    /// The end of the process that a failed operation means, with directory, file and errno.
+    /// The end of the process that a failed operation means, with directory, file and errno. A
+    /// shortage and a full disk, which only a start and `init` end on, may pass.
     #[must_use]
     pub fn failure(&self, error: &StorageError) -> Failure {
         let (dir, os) = (self.dir.display(), error.source.raw_os_error());
         let os = os.map_or(String::new(), |number| format!(" [errno {number}]"));
-        Failure::new(Exit::Disk, format!("disk failure in {dir}: {error}{os}"))
+        let (exit, what) = match Trouble::of(&error.source) {
+            Trouble::Shortage => (Exit::Temporary, "the system is short of something"),
+            Trouble::NoSpace => (Exit::Temporary, "no space"),
+            Trouble::Denied | Trouble::Fault => (Exit::Disk, "disk failure"),
+        };
+        Failure::new(exit, format!("{what} in {dir}: {error}{os}"))
     }
 }
 
@@ -150,11 +174,37 @@ impl Helper {
         // Each shard sends at most HELPER_JOBS_MAX without an answer, so that sending never waits.
         let (send, errands) = bounded::<Errand>(HELPER_JOBS_MAX * usize::from(shards));
         std::thread::Builder::new().name("helper".to_string()).spawn(move || {
-            for Errand { volume, job, back } in errands {
-                back.give(volume.run(job));
+            let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
+            while let Some(Errand { volume, job, back }) = next_errand(&errands, &mut short) {
+                match volume.run(job, &mut shortage) {
+                    Ok(done) => back.give(done),
+                    Err(job) => {
+                        let again = Instant::now() + PAUSE;
+                        short.push_back((again, Errand { volume, job, back }));
+                    }
+                }
             }
         })?;
         Ok(Helper(send))
+    }
+}
+
+/// The next errand: a new one, or one for which the system was short of something a while ago.
+fn next_errand(
+    errands: &Receiver<Errand>,
+    short: &mut VecDeque<(Instant, Errand)>,
+) -> Option<Errand> {
+    let Some((again, _)) = short.front() else { return errands.recv().ok() };
+    match errands.recv_deadline(*again) {
+        Ok(errand) if Instant::now() < *again => Some(errand),
+        Ok(errand) => {
+            // Both are due: the one that has waited goes first.
+            short.push_back((Instant::now(), errand));
+            short.pop_front().map(|(_, errand)| errand)
+        }
+        // Nobody sends any more: what is left is nobody's either.
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => short.pop_front().map(|(_, errand)| errand),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::admission::Admission;
 use super::board::Board;
 use super::clock;
+use super::descriptors::Descriptors;
 use crate::config::Config;
 use crate::journal::Identity;
 use crate::limits;
@@ -29,6 +30,8 @@ pub struct Facts {
     pub host: Host,
     /// What clients may send.
     pub limits: Limits,
+    /// How the process's descriptors are shared out.
+    pub descriptors: Descriptors,
     /// Counts the clients.
     pub admission: Arc<Admission>,
     /// The status board.
@@ -38,7 +41,7 @@ pub struct Facts {
 impl Facts {
     /// The facts of a node.
     #[must_use]
-    pub fn new(config: Config, identity: Identity) -> Facts {
+    pub fn new(config: Config, identity: Identity, descriptors: Descriptors) -> Facts {
         let bounds = &config.bounds;
         let limits = Limits {
             frame_bytes_max: number(limits::FRAME_BYTES_MAX),
@@ -62,9 +65,10 @@ impl Facts {
         };
         let members = config.members.keys().copied().collect();
         let host = Host { cluster: config.cluster, node: config.node, members, shared };
-        let admission = Admission::new(bounds.connections_max, bounds.connections_per_address_max);
+        let clients_max = bounds.connections_max.min(descriptors.clients_max);
+        let admission = Admission::new(clients_max, bounds.connections_per_address_max);
         let board = Board::new(config.shards, clock::now());
-        Facts { config, identity, host, limits, admission, board }
+        Facts { config, identity, host, limits, descriptors, admission, board }
     }
 
     /// The answer to a client's Hello.

@@ -13,10 +13,8 @@ use super::notify;
 use super::rare::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
-use crate::limits::{
-    ACCEPTS_PER_TURN, GREETINGS_MAX, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS,
-};
-use crate::types::{ShardId, Tick};
+use crate::limits::{ACCEPTS_PER_TURN, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS};
+use crate::types::{Count, ShardId, Tick};
 use crossbeam::channel::Receiver;
 use mio::net::{TcpListener, TcpStream, UnixStream};
 use mio::{Events, Interest, Poll, Token};
@@ -176,7 +174,8 @@ impl Front {
                 return Ok(());
             }
             if self.stop_by.is_some_and(|by| by <= now) {
-                log::warn!("{} shards have not handed over in time; stopping anyway", self.running);
+                let left = Count(self.running as u64, "shard");
+                log::warn!("stopping anyway: {left} did not hand over in time");
                 return Ok(());
             }
             self.accept(now);
@@ -276,7 +275,7 @@ impl Front {
 
     fn on_accepted(&mut self, port: Port, stream: TcpStream, address: SocketAddr, now: Tick) {
         let of_port = || self.greetings.iter().filter(|(_, g)| g.port == port);
-        if of_port().count() >= GREETINGS_MAX {
+        if of_port().count() >= self.facts.descriptors.greetings_max {
             // Who has not greeted for longest makes room: callers that never greet cannot keep
             // those out that do.
             let oldest = of_port().map(|(token, _)| *token).next();

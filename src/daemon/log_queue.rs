@@ -2,11 +2,15 @@
 //! that nobody empties never holds up a shard. What finds no room is dropped and counted.
 
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
+use crate::types::Trouble;
 use crossbeam::channel::{Receiver, Sender, bounded};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// Between two attempts to write where nothing is taken for now.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes lines to the thread that writes them.
 #[derive(Clone, Debug)]
@@ -101,7 +105,7 @@ fn write_all(
 ) {
     let mut put = |bytes: &[u8]| {
         // Nobody is left to tell when standard error is gone.
-        let _ = out.write_all(bytes);
+        let _ = put_all(out, bytes);
     };
     let tell_lost = |put: &mut dyn FnMut(&[u8])| match dropped.swap(0, Ordering::Relaxed) {
         0 => {}
@@ -121,6 +125,20 @@ fn write_all(
             tell_lost(&mut put);
         }
     }
+}
+
+/// Writes all of it. Who shares standard error may have set it so that it takes no more for now: that
+/// is waited for, as a full pipe is.
+fn put_all(out: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => bytes = &bytes[count..],
+            Err(error) if Trouble::is_shortage(&error) => std::thread::sleep(FULL_PAUSE),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -180,6 +198,36 @@ mod tests {
         }
         assert_eq!(told.len(), LOG_LINES_MAX);
         assert_eq!(last, "500 lost\n");
+    }
+
+    /// Takes a few bytes now and then, as a pipe that a parent has set to non-blocking.
+    struct Hesitant(Vec<u8>, usize);
+
+    impl Write for Hesitant {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.1 += 1;
+            match self.1 % 3 {
+                0 => Err(io::ErrorKind::WouldBlock.into()),
+                1 => Err(io::ErrorKind::Interrupted.into()),
+                _ => {
+                    let count = bytes.len().min(4);
+                    self.0.extend_from_slice(&bytes[..count]);
+                    Ok(count)
+                }
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A line that is not taken at once is taken as a whole later.
+    #[test]
+    fn a_pipe_that_does_not_block_loses_nothing() {
+        let mut pipe = Hesitant(Vec::new(), 0);
+        put_all(&mut pipe, b"a line of some length\n").expect("taken in the end");
+        assert_eq!(pipe.0, b"a line of some length\n");
     }
 
     /// What must be said is written before the call returns.

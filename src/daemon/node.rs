@@ -3,11 +3,13 @@
 use super::bell::Bell;
 use super::clock;
 use super::data_dir::{self, DataDir, OpenShard};
+use super::descriptors::Descriptors;
 use super::disk::{Disk, Helper};
 use super::exit::{Exit, Failure};
 use super::facts::{Facts, PROGRAM};
 use super::front::{self, Front};
 use super::greeting::Port;
+use super::inherited;
 use super::mail::Post;
 use super::notify::Manager;
 use super::ports::Ports;
@@ -16,10 +18,10 @@ use super::replica_config::paxos_config;
 use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
-use super::sockets::{Bound, raise_descriptors};
+use super::sockets::Bound;
 use crate::config::Config;
 use crate::shard::{Shard, ShardOptions};
-use crate::types::ShardId;
+use crate::types::{Count, ShardId};
 use crossbeam::channel::{Sender, bounded};
 use mio::Poll;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -45,18 +47,21 @@ pub fn run(
     reload::catch()
         .and_then(|hangups| reload::start(hangups, source, manager.clone()))
         .map_err(|error| start_failure("SIGHUP", &error))?;
-    raise_descriptors(config.bounds.connections_max);
+    let descriptors = Descriptors::of_process(&config)?;
+    inherited::check_file_size(config.bounds.segment_bytes)?;
     log::info!(
-        "{PROGRAM}: node {} of cluster {}, {} members, {} shards, data in {}",
+        "{PROGRAM}: node {} of cluster {}, {}, {}, data in {}",
         config.node,
         config.cluster,
-        config.members.len(),
-        config.shards,
+        Count(config.members.len() as u64, "member"),
+        Count(u64::from(config.shards), "shard"),
         config.data_dir.display()
     );
+    descriptors.warn(config.bounds.connections_max);
     warn_of_exposure(&config);
-    let DataDir { identity, shards, lock } = data_dir::open(&config, manager.replayed())?;
-    let facts = Arc::new(Facts::new(config, identity));
+    let DataDir { identity, shards, lock } =
+        data_dir::open(&config, descriptors.read_files, manager.replayed())?;
+    let facts = Arc::new(Facts::new(config, identity, descriptors));
     let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {

@@ -8,7 +8,7 @@ use super::clock;
 use super::facts::Facts;
 use super::loops::Loops;
 use crate::limits::{LOOP_STUCK_MS, LOOP_WAKE_MS};
-use crate::types::{NodeId, ShardId, Tick};
+use crate::types::{Count, NodeId, ShardId, Tick};
 use crate::wire::status::ShardLeader;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sd_notify::NotifyState;
@@ -241,7 +241,8 @@ fn status_line(me: NodeId, shards: u16, leaders: &[ShardLeader]) -> String {
     let lost: Vec<String> =
         (0..shards).filter(|shard| node(*shard).is_none()).map(|shard| shard.to_string()).collect();
     let follows = usize::from(shards) - leads - lost.len();
-    let mut line = format!("leads {leads} of {shards} shards, follows in {follows}; ");
+    let all = Count(u64::from(shards), "shard");
+    let mut line = format!("leads {leads} of {all}, follows in {follows}; ");
     if lost.is_empty() {
         line.push_str("every shard has a leader");
         return line;

@@ -21,6 +21,7 @@ use crate::wire::peer_hello::{
 };
 use crate::wire::{read_message, write_message};
 use log::Level;
+use std::net::SocketAddr;
 
 /// Why a peer's connection cannot go on.
 enum Broken {
@@ -68,8 +69,9 @@ impl ShardLoop {
         };
         // Messages may follow the welcome right away.
         conn.unread = rest.to_vec();
+        let address = conn.address;
         match reply.and_then(|reply| self.judge_welcome(node, reply)) {
-            Ok(incarnation) => match self.admits(node, incarnation) {
+            Ok(incarnation) => match self.admits(node, incarnation, address) {
                 Ok(()) => self.peer_stands(index, node, incarnation),
                 Err(refusal) => self.refuse_called(index, refusal),
             },
@@ -118,17 +120,36 @@ impl ShardLoop {
 
     /// Whether a node of this incarnation may speak for the member: one whose disk was wiped may
     /// not, for it has forgotten what it promised (C13, R27).
-    fn admits(&self, node: NodeId, incarnation: Incarnation) -> Result<(), PeerRefusal> {
+    fn admits(
+        &self,
+        node: NodeId,
+        incarnation: Incarnation,
+        address: SocketAddr,
+    ) -> Result<(), PeerRefusal> {
         let own = self.facts.config.node;
         match self.service.shard.admits(node, incarnation) {
             Ok(()) => Ok(()),
             Err(Some(known)) => {
-                let text = format!(
-                    "node {own} knows node {node} by incarnation {:016x}, this one is {:016x}: \
-                     its data directory was wiped or replaced, and with it what it promised; \
-                     restore the directory, or replace the node under a new id",
-                    known.0, incarnation.0
-                );
+                let other = self.links.index(node).and_then(|index| self.table.get(index));
+                let text = match other.map(|entry| entry.conn.address.ip()) {
+                    // The one that is known runs: nothing was wiped.
+                    Some(linked) => format!(
+                        "two nodes call themselves node {node}, and each member needs a node_id of its \
+                         own: one is linked from {linked} with incarnation {:016x}, this one is at {} \
+                         with incarnation {:016x}; correct the configuration of the wrong one (or, if \
+                         node {node} was wiped or replaced just now, restore its data directory)",
+                        known.0,
+                        address.ip(),
+                        incarnation.0
+                    ),
+                    None => format!(
+                        "node {own} knows node {node} by incarnation {:016x}, this one is {:016x}: \
+                         its data directory was wiped or replaced, and with it what it promised, or \
+                         two nodes have the same node_id; correct the node_id, or restore the \
+                         directory, or leave the node stopped",
+                        known.0, incarnation.0
+                    ),
+                };
                 Err(PeerRefusal::new(PeerRefusalCode::Incarnation, text))
             }
             Err(None) => {
@@ -141,7 +162,7 @@ impl ShardLoop {
     /// A peer comes in from the main thread.
     pub(super) fn welcome_peer(&mut self, caller: Caller) {
         let Caller { conn, hello, version } = caller;
-        let judged = self.admits(hello.node, hello.incarnation);
+        let judged = self.admits(hello.node, hello.incarnation, conn.address);
         if let Err(error) = sockets::prepare_peer(&conn.stream, self.facts.config.link_silence()) {
             log::debug!("a peer's connection has no silence bound: {error}");
         }

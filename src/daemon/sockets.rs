@@ -1,12 +1,12 @@
-//! Sockets as the daemon wants them, and the process's right to have many.
+//! Sockets as the daemon wants them.
 
 use super::exit::{Exit, Failure};
+use super::port_owner;
 use super::resolve::{resolve_all, system_lookup};
 use crate::config::Address;
 use crate::limits::ADDRESSES_MAX;
 use mio::net::{TcpListener, TcpStream};
 use rustix::io::Errno;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::SocketAddr;
@@ -25,8 +25,6 @@ const PEER_KEEPALIVE: Duration = Duration::from_secs(1);
 /// Bytes that wait in the system for a client before no more are taken: half of them are reported as
 /// progress, which is well inside of what a client has to take in its time (R39).
 const UNSENT_BYTES: u32 = 128 << 10;
-/// Descriptors beside those of clients: files, peers, listeners.
-const OWN_DESCRIPTORS: u64 = 512;
 
 /// Bound sockets that do not listen yet: a taken port is found before the journal is replayed, and
 /// nobody is kept waiting while it is.
@@ -121,9 +119,11 @@ fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
         Some(Errno::ACCESS) => "; ports below 1024 are for root: take a higher one",
         Some(_) | None => "",
     };
+    let taken = at.filter(|_| exit == Exit::Temporary).and_then(port_owner::owner);
+    let taken = taken.map(|owner| format!("; {owner} listens there")).unwrap_or_default();
     let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{advice}"))
+    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{taken}{advice}"))
 }
 
 fn errno(error: &io::Error) -> Option<Errno> {
@@ -203,27 +203,6 @@ pub fn prepare_peer(stream: &TcpStream, silence: Duration) -> io::Result<()> {
 /// Whatever the system says.
 pub fn prepare_client(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_notsent_lowat(UNSENT_BYTES)
-}
-
-/// Raises the number of descriptors that the process may have to what the configuration needs.
-/// Says so where the system does not allow it.
-pub fn raise_descriptors(connections_max: usize) {
-    let wanted = connections_max as u64 + OWN_DESCRIPTORS;
-    let limit = getrlimit(Resource::Nofile);
-    let allowed = limit.maximum.unwrap_or(u64::MAX);
-    if limit.current.unwrap_or(u64::MAX) < wanted {
-        let current = Some(wanted.min(allowed));
-        let raised = Rlimit { current, maximum: limit.maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            log::warn!("the limit of open files stays at {:?}: {error}", limit.current);
-        }
-    }
-    if allowed < wanted {
-        log::warn!(
-            "the system allows {allowed} open files, connections_max = {connections_max} needs \
-             {wanted}: raise LimitNOFILE or lower connections_max"
-        );
-    }
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Files in a real directory.
 
+use super::open_files::{OpenFiles, WRITTEN_MAX};
 use super::storage::Storage;
+use crate::types::Trouble;
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -10,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most files kept open: the segments in use and those that readers walk through.
-const OPEN_FILES_MAX: usize = 64;
+/// Most files kept open for readers alone, where nobody says how many may be.
+const READ_FILES_MAX: usize = 64;
 /// A new file is written in chunks of this size.
 const FILL_CHUNK_BYTES: u64 = 1 << 20;
 /// A new file is synced each time so many bytes were written, so that its zeros never queue up in
@@ -30,25 +31,24 @@ pub struct FileStorage {
     open: Mutex<OpenFiles>,
 }
 
-#[derive(Debug, Default)]
-struct OpenFiles {
-    /// By name: when last used, and the handle.
-    files: BTreeMap<String, (u64, Arc<File>)>,
-    clock: u64,
-}
-
 impl FileStorage {
     /// The journal in this directory, which must exist.
     #[must_use]
     pub fn new(dir: &Path) -> FileStorage {
-        FileStorage::counting(dir, Arc::default())
+        FileStorage::bounded(dir, READ_FILES_MAX, Arc::default())
     }
 
-    /// Likewise, adding the bytes that are read to a count.
+    /// Likewise, with at most so many files kept open that are only read, and adding the bytes that
+    /// are read to a count.
     #[must_use]
-    pub fn counting(dir: &Path, read_bytes: Arc<AtomicU64>) -> FileStorage {
-        FileStorage { dir: dir.to_path_buf(), writable: true, read_bytes, open: Mutex::default() }
+    pub fn bounded(dir: &Path, read_max: usize, read_bytes: Arc<AtomicU64>) -> FileStorage {
+        let open = Mutex::new(OpenFiles::new(read_max));
+        FileStorage { dir: dir.to_path_buf(), writable: true, read_bytes, open }
     }
+
+    /// Descriptors that one journal takes beside the files that are only read: those that it writes
+    /// to, its directory, and one for each of two threads that have just opened a file.
+    pub const DESCRIPTORS: usize = WRITTEN_MAX + 3;
 
     /// The same for reading alone: files need not be writable, and the system refuses all writes.
     /// For [`super::inspect()`].
@@ -69,29 +69,39 @@ impl FileStorage {
 
     fn file(&self, name: &str) -> io::Result<Arc<File>> {
         let mut open = self.open.lock();
-        open.clock += 1;
-        let clock = open.clock;
-        if let Some((used, file)) = open.files.get_mut(name) {
-            *used = clock;
-            return Ok(Arc::clone(file));
+        if let Some(file) = open.get(name) {
+            return Ok(file);
         }
         let mut options = OpenOptions::new();
         let options = options.read(true).write(self.writable);
-        let file = Arc::new(options.open(self.path(name))?);
-        if open.files.len() >= OPEN_FILES_MAX {
-            let oldest = open.files.iter().min_by_key(|(_, (used, _))| *used);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
-                open.files.remove(&oldest);
-            }
-        }
-        open.files.insert(name.to_string(), (clock, Arc::clone(&file)));
+        let file = Arc::new(opened(&mut open, || options.open(self.path(name)))?);
+        open.insert(name, &file);
         Ok(file)
     }
 
-    fn fill(&self, name: &str, bytes: u64) -> io::Result<()> {
-        let file = OpenOptions::new().write(true).create_new(true).open(self.path(name))?;
+    /// The directory, opened once, so that no later sync of it needs a descriptor.
+    fn directory(&self) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock();
+        if let Some(dir) = &open.dir {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = Arc::new(opened(&mut open, || File::open(&self.dir))?);
+        open.dir = Some(Arc::clone(&dir));
+        Ok(dir)
+    }
+
+    /// A new file, open and empty.
+    fn new_file(&self, name: &str) -> io::Result<Arc<File>> {
+        self.directory()?;
+        let mut open = self.open.lock();
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create_new(true);
+        Ok(Arc::new(opened(&mut open, || options.open(self.path(name)))?))
+    }
+
+    fn fill(file: &File, bytes: u64) -> io::Result<()> {
         // Early notice of a full disk and fewer extents; file systems without it need neither.
-        match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
             Err(error) => return Err(error.into()),
         }
@@ -134,11 +144,15 @@ impl Storage for FileStorage {
     }
 
     fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file(name)?.write_all_at(bytes, offset)
+        let file = self.file(name)?;
+        self.open.lock().written(name);
+        file.write_all_at(bytes, offset)
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
-        self.file(name)?.sync_data()
+        self.file(name)?.sync_data()?;
+        self.open.lock().synced(name);
+        Ok(())
     }
 
     fn forget(&self, name: &str) -> io::Result<()> {
@@ -149,34 +163,47 @@ impl Storage for FileStorage {
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
-        let filled = self.fill(name, bytes);
-        if let Err(error) = &filled
-            && error.kind() != io::ErrorKind::AlreadyExists
-        {
+        let file = self.new_file(name)?;
+        let filled = FileStorage::fill(&file, bytes);
+        match &filled {
+            Ok(()) => {
+                let mut open = self.open.lock();
+                open.insert(name, &file);
+                open.written(name);
+                open.synced(name);
+            }
             // Best effort: it would only take up space; recovery removes what stays behind.
-            let _ = std::fs::remove_file(self.path(name));
+            Err(_) => drop(std::fs::remove_file(self.path(name))),
         }
         filled
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut open = self.open.lock();
-        open.files.remove(from);
-        open.files.remove(to);
-        std::fs::rename(self.path(from), self.path(to))
+        std::fs::rename(self.path(from), self.path(to))?;
+        open.rename(from, to);
+        Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.open.lock().files.remove(name);
+        self.open.lock().remove(name);
         std::fs::remove_file(self.path(name))
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.dir)?.sync_all()
+        self.directory()?.sync_all()
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
         let stat = rustix::fs::statvfs(&self.dir)?;
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Opens something; where descriptors are short, once more without the files that are only read.
+fn opened(files: &mut OpenFiles, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
+    match open() {
+        Err(error) if Trouble::is_shortage(&error) && files.make_room() => open(),
+        done => done,
     }
 }

@@ -1,6 +1,7 @@
 //! The hard state: two copies far apart in one preallocated file, written one after the other, so
 //! that one of them is always whole and no vote needs new space (C2, R06).
 
+use super::execute::read_some;
 use super::format::{Fault, ITEM_BYTES, Item, Stamp, VERSION, body_checksum, kind};
 use super::hard_state_body::{BODY_BYTES_MAX, decode_body, encode_body};
 use super::jobs::Step;
@@ -93,12 +94,13 @@ pub(crate) struct Opened {
 pub(crate) fn open(storage: &dyn Storage, stamp: &Stamp) -> Result<Opened, OpenError> {
     let found = storage.len(FILE).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => OpenError::Missing { file: FILE.to_string() },
-        _ => OpenError::Unopenable { file: FILE.to_string(), source },
+        _ => OpenError::unopenable(FILE, source),
     })?;
     if found != FILE_BYTES {
         return Err(OpenError::Length { file: FILE.to_string(), found, expected: FILE_BYTES });
     }
-    let [first, second] = COPIES.map(|offset| read_copy(storage, stamp, offset));
+    let first = read_copy(storage, stamp, COPIES[0])?;
+    let second = read_copy(storage, stamp, COPIES[1])?;
     let alone = first.is_err() && second.is_err();
     for bad in [&first, &second].into_iter().filter_map(|copy| copy.as_ref().err()) {
         if let Some(refusal) = bad.refusal(alone) {
@@ -176,12 +178,16 @@ fn read_copy(
     storage: &dyn Storage,
     stamp: &Stamp,
     offset: u64,
-) -> Result<(u64, HardState), BadCopy> {
+) -> Result<Result<(u64, HardState), BadCopy>, StorageError> {
     let mut bytes = vec![0; COPY_BYTES as usize];
-    storage
-        .read_at(FILE, offset, &mut bytes)
-        .map_err(|error| BadCopy::Unreadable(error.to_string()))?;
-    let item = Item::decode_slice(&bytes, stamp).map_err(|fault| match fault {
+    let read = read_some(storage, FILE, offset, &mut bytes)?;
+    Ok(read
+        .map_err(|error| BadCopy::Unreadable(error.to_string()))
+        .and_then(|()| decode_copy(&bytes, stamp, offset)))
+}
+
+fn decode_copy(bytes: &[u8], stamp: &Stamp, offset: u64) -> Result<(u64, HardState), BadCopy> {
+    let item = Item::decode_slice(bytes, stamp).map_err(|fault| match fault {
         Fault::Magic | Fault::Checksum => BadCopy::Header,
         Fault::Version { found, intact } => BadCopy::Version { found, intact },
         Fault::Foreign(found) => BadCopy::Foreign { found, expected: *stamp },

@@ -1,6 +1,7 @@
 //! Who a data directory belongs to: one small checksummed text file, written once.
 
-use crate::types::{ClusterId, Incarnation, NodeId};
+use super::lock::DirLock;
+use crate::types::{ClusterId, Incarnation, NodeId, Trouble};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -43,7 +44,7 @@ pub enum IdentityError {
     },
     /// The directory is empty.
     #[error(
-        "the data directory {path} is empty. Is the disk mounted? `paxosd init` is for a node that \
+        "the data directory {path} holds nothing. Is the disk mounted? `paxosd init` is for a node that \
          never ran. A node whose data is gone stays down: its peers would refuse a new one in its place"
     )]
     Empty {
@@ -108,7 +109,7 @@ pub enum IdentityError {
     },
     /// The cluster has another number of shards than the configuration says.
     #[error(
-        "the data directory {path} is of a cluster with {found} shards, the configuration says \
+        "the data directory {path} is of a cluster with shards = {found}, the configuration says \
          {expected}; the number never changes: set shards = {found}"
     )]
     Shards {
@@ -137,12 +138,16 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, and
-    /// 75 for a disk that may only be mounted late.
+    /// The process's exit code: 74 for a failing disk; 75 where the system was only short of
+    /// something, there is no space, or a disk may only be mounted late; 65 for data that is damaged
+    /// or foreign.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            IdentityError::Io { .. } => 74,
+            IdentityError::Io { source, .. } => match Trouble::of(source) {
+                Trouble::Shortage | Trouble::NoSpace => 75,
+                Trouble::Denied | Trouble::Fault => 74,
+            },
             IdentityError::NoDirectory { .. } | IdentityError::Empty { .. } => 75,
             IdentityError::NotPaxosd { .. }
             | IdentityError::NoIdentity { .. }
@@ -271,7 +276,9 @@ fn missing(dir: &Path) -> IdentityError {
     let path = dir.to_path_buf();
     match std::fs::read_dir(dir) {
         Ok(entries) => {
-            let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            // What every start makes, before there is anything to lock.
+            names.retain(|name| name != DirLock::FILE);
             let of_shard = |name: &OsString| name.to_string_lossy().starts_with("shard-");
             match names.iter().any(of_shard) {
                 true => IdentityError::NoIdentity { path },
@@ -322,6 +329,8 @@ mod tests {
         let gone = dir.path().join("gone");
         assert!(matches!(Identity::read(&gone), Err(IdentityError::NoDirectory { .. })));
         assert!(!gone.exists());
+        assert!(matches!(Identity::read(dir.path()), Err(IdentityError::Empty { .. })));
+        std::fs::write(dir.path().join(DirLock::FILE), "process 1").unwrap();
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::Empty { .. })));
         std::fs::write(dir.path().join("x"), "y").unwrap();
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::NotPaxosd { .. })));

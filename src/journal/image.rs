@@ -1,5 +1,6 @@
 //! Reading a segment piece by piece, with what the medium cannot deliver marked as such.
 
+use super::execute::read_some;
 use super::recovered::OpenError;
 use super::segment::{BLOCK, file_name};
 use super::storage::Storage;
@@ -77,16 +78,15 @@ impl<'a> Image<'a> {
         window.start = range.start;
         window.bytes.clear();
         window.bytes.resize((range.end - range.start) as usize, 0);
-        let Err(source) = self.storage.read_at(&self.name, range.start, &mut window.bytes) else {
-            return Ok(());
-        };
+        let read = read_some(self.storage, &self.name, range.start, &mut window.bytes)?;
+        let Err(source) = read else { return Ok(()) };
         if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) {
             return Err(OpenError::Unopenable { file: self.name.to_string(), source });
         }
         for (sector, at) in
             window.bytes.chunks_mut(SECTOR_BYTES).zip((range.start..).step_by(SECTOR_BYTES))
         {
-            if self.storage.read_at(&self.name, at, sector).is_ok() {
+            if read_some(self.storage, &self.name, at, sector)?.is_ok() {
                 continue;
             }
             sector.fill(UNREADABLE);

@@ -2,6 +2,7 @@
 
 use super::format::Stamp;
 use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
+use std::fmt;
 use std::sync::Arc;
 
 /// Work for a thread that may block. Run by [`super::execute`].
@@ -33,10 +34,7 @@ pub enum Event {
     Durable(Lsn),
     /// A segment could not be prepared: [`super::Journal::has_room`] is false from now on, until a
     /// preparation after [`super::Journal::retry_prepare`] succeeds (R11).
-    NoRoom {
-        /// Bytes that were free.
-        free_bytes: u64,
-    },
+    NoRoom(NoRoom),
     /// Room came back.
     Room,
     /// A read finished.
@@ -100,8 +98,30 @@ pub struct PrepareJob {
 pub struct PrepareDone {
     pub(crate) segment: SegmentId,
     pub(crate) bytes: u64,
-    /// Free bytes when there was no space for the segment.
-    pub(crate) no_space: Option<u64>,
+    /// Why there was no space for the segment.
+    pub(crate) no_space: Option<NoRoom>,
+}
+
+/// Why there is no space for a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// Bytes that were free.
+    pub free_bytes: u64,
+    /// What the system said where those bytes would have done: inodes or a quota ran out.
+    pub why: Option<String>,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NoRoom { free_bytes, why } = self;
+        match why {
+            None => write!(f, "{free_bytes} bytes free"),
+            Some(why) => write!(
+                f,
+                "{why}, with {free_bytes} bytes free: inodes (df -i) or a quota may have run out"
+            ),
+        }
+    }
 }
 
 /// Where the record of a slot lies.

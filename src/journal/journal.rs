@@ -360,10 +360,10 @@ impl Journal {
         self.preparing = false;
         let had_room = self.room;
         self.room = done.no_space.is_none();
-        match done.no_space {
-            Some(free_bytes) => {
+        match &done.no_space {
+            Some(why) => {
                 self.prepare_blocked = true;
-                had_room.then_some(Event::NoRoom { free_bytes })
+                had_room.then(|| Event::NoRoom(why.clone()))
             }
             None => {
                 self.files = (self.files.0 + 1, self.files.1 + done.bytes);

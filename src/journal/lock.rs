@@ -1,12 +1,10 @@
 //! One process per data directory; or several, if all of them only read.
 
+use crate::types::Trouble;
 use fs2::FileExt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-
-/// The lock's file in the data directory. Never removed: a removed lock file can be locked twice.
-const FILE: &str = "lock";
 
 /// Holds a data directory for as long as it lives, and for no longer than the process does.
 #[derive(Debug)]
@@ -40,12 +38,15 @@ pub enum LockError {
 }
 
 impl DirLock {
+    /// The lock's file in the data directory. Never removed: a removed lock file can be locked twice.
+    pub const FILE: &str = "lock";
+
     /// Locks a data directory, which must exist.
     ///
     /// # Errors
     /// When another process holds it, or the file system refuses.
     pub fn acquire(dir: &Path) -> Result<DirLock, LockError> {
-        let path = dir.join(FILE);
+        let path = dir.join(DirLock::FILE);
         let failed = |source| LockError::Io { path: path.clone(), source };
         let mut file = OpenOptions::new()
             .read(true)
@@ -58,13 +59,18 @@ impl DirLock {
         if let Err(error) =
             FileExt::try_lock_exclusive(&held).and_then(|()| FileExt::try_lock_exclusive(&file))
         {
-            return Err(refusal(dir, &path, file, error));
+            return Err(refusal(dir, &path, &held, file, error));
         }
         let text = format!("process {}\n", std::process::id());
-        file.set_len(0)
+        let told = file
+            .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
-            .and_then(|_| file.write_all(text.as_bytes()))
-            .map_err(failed)?;
+            .and_then(|_| file.write_all(text.as_bytes()));
+        match told {
+            // The lock holds without it, and a full disk keeps no node from its votes (R11).
+            Err(error) if !Trouble::is_no_space(&error) => return Err(failed(error)),
+            Ok(()) | Err(_) => {}
+        }
         Ok(DirLock { _file: file, _dir: held })
     }
 
@@ -75,7 +81,7 @@ impl DirLock {
     /// # Errors
     /// When a node holds it, or the file system refuses.
     pub fn acquire_shared(dir: &Path) -> Result<Option<DirLock>, LockError> {
-        let path = dir.join(FILE);
+        let path = dir.join(DirLock::FILE);
         let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -85,25 +91,29 @@ impl DirLock {
         let locked = FileExt::try_lock_shared(&held).and_then(|()| FileExt::try_lock_shared(&file));
         match locked {
             Ok(()) => Ok(Some(DirLock { _file: file, _dir: held })),
-            Err(error) => Err(refusal(dir, &path, file, error)),
+            Err(error) => Err(refusal(dir, &path, &held, file, error)),
         }
     }
 }
 
 /// Why the lock cannot be had, and by whom it is held if it is.
-fn refusal(dir: &Path, path: &Path, mut file: File, error: io::Error) -> LockError {
+fn refusal(dir: &Path, path: &Path, held: &File, mut file: File, error: io::Error) -> LockError {
     if error.kind() != fs2::lock_contended_error().kind() {
         return LockError::Io { path: path.to_path_buf(), source: error };
     }
-    // Readers write nothing into the file: what stands there is of the last node.
-    let by = if FileExt::try_lock_shared(&file).is_ok() {
+    // Readers share the directory as well as the file. The file alone proves nothing: it may have
+    // been removed under a node that runs, and made anew.
+    let shared = FileExt::try_lock_shared(held).is_ok() && FileExt::try_lock_shared(&file).is_ok();
+    let by = if shared {
         "it only reads, as `paxosctl verify` does".to_string()
     } else {
         let mut by = String::new();
         // What the holder wrote is a courtesy; the refusal does not depend on it.
         let _ = file.read_to_string(&mut by);
         match by.trim() {
-            "" => "it did not say which".to_string(),
+            "" => "the lock file does not say which, for it was removed or emptied: `fuser -v` of the \
+                   directory's files does"
+                .to_string(),
             text => text.to_string(),
         }
     };
@@ -150,9 +160,12 @@ mod tests {
     fn a_removed_lock_file_frees_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let first = DirLock::acquire(dir.path()).unwrap();
-        std::fs::remove_file(dir.path().join(FILE)).unwrap();
+        std::fs::remove_file(dir.path().join(DirLock::FILE)).unwrap();
         let refused = DirLock::acquire(dir.path()).unwrap_err();
         assert!(matches!(refused, LockError::Held { .. }), "{refused}");
+        // No command is blamed that does not run: a reader would have let a reader in.
+        let said = refused.to_string();
+        assert!(said.contains("was removed") && !said.contains("verify"), "{said}");
         drop(first);
         DirLock::acquire(dir.path()).unwrap();
     }

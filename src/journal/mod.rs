@@ -7,6 +7,7 @@
 
 mod batch;
 mod chain;
+mod cut_short;
 mod execute;
 mod facts;
 mod file_storage;
@@ -22,6 +23,7 @@ mod jobs;
 mod journal;
 mod lock;
 mod mem_storage;
+mod open_files;
 mod opening;
 mod records;
 mod recovered;
@@ -31,13 +33,13 @@ mod storage;
 mod tail;
 mod witnessed;
 
-pub use execute::execute;
+pub use execute::{JobError, execute};
 pub use file_storage::FileStorage;
 pub use identity::{Identity, IdentityError};
 pub use inspect::{Overlay, inspect};
 pub use jobs::{
-    BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, ReadDamage, ReadDone,
-    ReadJob, ReadResult,
+    BatchDone, BatchJob, Done, Event, Job, Location, NoRoom, PrepareDone, PrepareJob, ReadDamage,
+    ReadDone, ReadJob, ReadResult,
 };
 pub use journal::{Journal, JournalOptions, ValueRoom};
 pub use lock::{DirLock, LockError};

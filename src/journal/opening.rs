@@ -1,6 +1,7 @@
 //! A shard's directory: creating it, and taking stock of it before anything is believed.
 
 use super::chain::{self, Link};
+use super::cut_short::CutShort;
 use super::execute::{run_prepare, run_steps};
 use super::format::Stamp;
 use super::hard_state;
@@ -33,20 +34,20 @@ pub fn format(
         0,
     ))?;
     let hard = HardState::default();
-    run_steps(storage, &hard_state::steps(&stamp, 1, &hard, &file.into()))?;
+    run_steps(storage, &hard_state::steps(&stamp, 1, &hard, &file.into()), &mut 0)?;
     let segment = SegmentId(1);
     let bytes = segment::segment_bytes_for(options.segment_bytes, BLOCK, 1);
     let header = header_block(&stamp, segment, bytes);
     let min_free_bytes = options.min_free_bytes;
     // Its last step makes both names durable.
-    let done = run_prepare(storage, PrepareJob { segment, bytes, min_free_bytes, header })?;
+    let done = run_prepare(storage, &PrepareJob { segment, bytes, min_free_bytes, header })?;
     match done.no_space {
         None => Ok(()),
-        Some(_) => Err(StorageError {
+        Some(why) => Err(StorageError {
             file: file_name(segment).to_string(),
             offset: 0,
             op: StorageOp::Create,
-            source: io::ErrorKind::StorageFull.into(),
+            source: io::Error::new(io::ErrorKind::StorageFull, format!("no space ({why})")),
         }),
     }
 }
@@ -69,8 +70,7 @@ pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, Open
     names.retain(|name| is_ours(name));
     for name in &names {
         storage.sync(name).map_err(StorageError::at(StorageOp::Sync, name, 0))?;
-        let file = name.clone();
-        storage.forget(name).map_err(|source| OpenError::Unopenable { file, source })?;
+        storage.forget(name).map_err(|source| OpenError::unopenable(name, source))?;
     }
     Ok(names)
 }
@@ -91,19 +91,29 @@ pub(crate) fn list_segments(
     stamp: &Stamp,
     options: &JournalOptions,
     names: &[String],
-) -> Result<Vec<Segment>, OpenError> {
+) -> Result<(Vec<Segment>, Option<CutShort>), OpenError> {
     let mut segments = Vec::new();
-    for id in names.iter().filter_map(|name| parse_file_name(name)) {
-        let due = SegmentId(segments.len() as u64 + 1);
+    let mut cut: Option<CutShort> = None;
+    let ids = names.iter().filter_map(|name| parse_file_name(name));
+    for (id, due) in ids.zip((1..).map(SegmentId)) {
         if id != due {
             return Err(OpenError::Missing { file: file_name(due).to_string() });
         }
-        segments.push(look_at(storage, stamp, options, id)?);
+        match (look_at(storage, stamp, options, id), cut.take()) {
+            (Ok(segment), None) => segments.push(segment),
+            (Ok(segment), Some(before)) => cut = Some(before.before(&segment)?),
+            (Err(error @ OpenError::Length { found, .. }), before) => {
+                let this = CutShort::judge(storage, id, found, error)?;
+                cut = Some(before.unwrap_or(this));
+            }
+            (Err(error), _) => return Err(error),
+        }
     }
-    if segments.is_empty() {
-        return Err(OpenError::Missing { file: file_name(SegmentId(1)).to_string() });
+    match (segments.is_empty(), cut) {
+        (true, Some(cut)) => Err(cut.refuse()),
+        (true, None) => Err(OpenError::Missing { file: file_name(SegmentId(1)).to_string() }),
+        (false, cut) => Ok((segments, cut)),
     }
-    Ok(segments)
 }
 
 fn look_at(
@@ -114,8 +124,7 @@ fn look_at(
 ) -> Result<Segment, OpenError> {
     let name = file_name(id);
     let file = || name.to_string();
-    let bytes =
-        storage.len(&name).map_err(|source| OpenError::Unopenable { file: file(), source })?;
+    let bytes = storage.len(&name).map_err(|source| OpenError::unopenable(&name, source))?;
     let length = |expected| OpenError::Length { file: file(), found: bytes, expected };
     if bytes < segment::segment_bytes_for(0, BLOCK, 1) || bytes % BLOCK != 0 {
         return Err(length(options.segment_bytes));

@@ -1,7 +1,7 @@
 //! What a recovery yields, and why one is refused.
 
-use super::storage::StorageError;
-use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, Slot, Value, Witness};
+use super::storage::{StorageError, StorageOp};
+use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, Slot, Trouble, Value, Witness};
 use crate::wire::peer;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -203,12 +203,26 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, and
-    /// 75 for a disk that may only be mounted late.
+    /// A file that cannot be opened; where the system was only short of something, that is no word
+    /// about the file.
+    pub(crate) fn unopenable(file: &str, source: io::Error) -> OpenError {
+        match Trouble::of(&source) {
+            Trouble::Shortage => StorageError::at(StorageOp::Read, file, 0)(source).into(),
+            Trouble::NoSpace | Trouble::Denied | Trouble::Fault => {
+                OpenError::Unopenable { file: file.to_string(), source }
+            }
+        }
+    }
+
+    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, 75
+    /// where the system was only short of something, the disk is full, or may only be mounted late.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            OpenError::Storage(_) => 74,
+            OpenError::Storage(error) => match Trouble::of(&error.source) {
+                Trouble::Shortage | Trouble::NoSpace => 75,
+                Trouble::Denied | Trouble::Fault => 74,
+            },
             OpenError::NotFormatted => 75,
             OpenError::Missing { .. }
             | OpenError::Length { .. }

@@ -1,6 +1,7 @@
 //! Reading a journal back after a stop.
 
 use super::chain::{self, Chain, Limit, Part};
+use super::cut_short;
 use super::execute::read_one;
 use super::facts::{About, Facts, Place, Settled};
 use super::format::{ITEM_BYTES, Previous, Stamp};
@@ -34,16 +35,16 @@ pub fn recover(
     let stamp = Stamp::new(identity, shard);
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &stamp)?;
-    let mut recovery = Recovery {
-        storage,
-        stamp,
-        segments: list_segments(storage, &stamp, options, &names)?,
-        facts: Facts::new(),
-        torn: None,
-    };
+    let (segments, cut_short) = list_segments(storage, &stamp, options, &names)?;
+    let mut recovery = Recovery { storage, stamp, segments, facts: Facts::new(), torn: None };
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.read_facts(&ended)?;
+    if let Some(cut_short) = cut_short {
+        let behind_a_spare = recovery.segments.len() as u64 > ended.last.0;
+        let (file, kind, text) = cut_short.spared(&ended.ending, behind_a_spare)?;
+        recovery.facts.find(cut_short::place(&file), kind, text);
+    }
     recovery.finish(ended, opened, options)
 }
 
@@ -298,7 +299,7 @@ impl Recovery<'_> {
         let name = file_name(ended.last);
         let place = Place { file: &name, offset: ended.chain.data };
         let settled = self.facts.settle(hard.promised, next_lsn, place);
-        let (open, reports) = read_open(self.storage, &self.stamp, &settled);
+        let (open, reports) = read_open(self.storage, &self.stamp, &settled)?;
         let damage = settled.damage();
         let Settled { facts, chosen_upto, holes } = settled;
         let recovered = Recovered {
@@ -398,7 +399,7 @@ fn read_open(
     storage: &dyn Storage,
     stamp: &Stamp,
     settled: &Settled,
-) -> (Open, BTreeMap<Slot, Report>) {
+) -> Result<(Open, BTreeMap<Slot, Report>), StorageError> {
     let (mut open, mut reports) = (Open::new(), BTreeMap::new());
     let index = &settled.facts.index;
     for slot in index.slots_above(settled.chosen_upto) {
@@ -406,7 +407,7 @@ fn read_open(
         let location = best.location;
         let wanted = Wanted { slot, location, headless: index.headless(&location) };
         let damaged = best.flags & DAMAGED != 0;
-        let value = if damaged { None } else { read_one(storage, stamp, &wanted).ok() };
+        let value = if damaged { None } else { read_one(storage, stamp, &wanted)?.ok() };
         let shadow = settled.shadow(slot, location.lsn, location.ballot);
         let own = match (&value, best.flags & SUSPECT != 0) {
             (Some(_), _) => None,
@@ -420,5 +421,5 @@ fn read_open(
             open.insert(slot, (ballot, value));
         }
     }
-    (open, reports)
+    Ok((open, reports))
 }

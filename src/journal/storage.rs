@@ -1,5 +1,6 @@
 //! The seam between the journal and files: one directory, a handful of blocking operations.
 
+use crate::types::Trouble;
 use std::fmt;
 use std::io;
 
@@ -117,8 +118,9 @@ impl fmt::Display for StorageOp {
     }
 }
 
-/// A failure on durable state. Fatal: the process ends with exit 74 and nothing leaves the node
-/// afterwards; never retried, because the page cache can no longer be trusted (R01).
+/// A failure on durable state. Fatal unless it [may pass](StorageError::may_pass): the process ends
+/// with exit 74 and nothing leaves the node afterwards; never retried, because the page cache can no
+/// longer be trusted (R01).
 #[derive(Debug, thiserror::Error)]
 #[error("{op} of {file} at offset {offset} failed: {source}")]
 pub struct StorageError {
@@ -134,6 +136,14 @@ pub struct StorageError {
 }
 
 impl StorageError {
+    /// True when the system was short of something for now, and nothing that is stored depends on
+    /// it. A sync that failed is never of that kind: no later success of it means anything (R01).
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let syncs = matches!(self.op, StorageOp::Sync | StorageOp::SyncDir);
+        !syncs && Trouble::is_shortage(&self.source)
+    }
+
     /// Names the place of an error; meant for `map_err`.
     pub(crate) fn at(op: StorageOp, file: &str, offset: u64) -> impl FnOnce(io::Error) -> Self {
         let file = file.to_string();

@@ -246,10 +246,10 @@ impl Shard {
                     self.mark_at = Some(now.after(MARK_IDLE_US));
                 }
             }
-            Event::NoRoom { free_bytes } => {
+            Event::NoRoom(why) => {
                 log::warn!(
-                    "shard {}: no space for another segment ({free_bytes} bytes free): appends are \
-                     refused until there is",
+                    "shard {}: no space for another segment ({why}): appends are refused until \
+                     there is",
                     self.options.shard
                 );
                 self.prepare_at = Some(now.after(PREPARE_RETRY_US));

@@ -5,7 +5,7 @@
 //! step, and what it did not sync survives or not, sector by sector.
 
 use super::dice::Dice;
-use crate::journal::{Done, Job, MemStorage, StorageError, execute};
+use crate::journal::{Done, Job, JobError, MemStorage, execute};
 use std::collections::VecDeque;
 
 /// The lane of batches.
@@ -100,7 +100,7 @@ impl Disk {
         &mut self,
         lane: usize,
         dice: &mut Dice,
-    ) -> (Result<Done, StorageError>, Option<Completion>) {
+    ) -> (Result<Done, JobError>, Option<Completion>) {
         let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
         (execute(&self.storage, job), self.plan(lane, dice))
     }

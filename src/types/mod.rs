@@ -2,15 +2,18 @@
 
 mod ballot;
 mod configuration;
+mod count;
 mod damage;
 mod ids;
 mod life;
 mod race;
 mod record;
+mod trouble;
 mod value;
 
 pub use ballot::Ballot;
 pub use configuration::Configuration;
+pub use count::Count;
 pub use damage::Damage;
 pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
@@ -18,4 +21,5 @@ pub use ids::{
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
 pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
+pub use trouble::Trouble;
 pub use value::Value;

@@ -67,6 +67,20 @@ fn a_file_that_is_not_text_is_told_with_its_line() {
     assert!(said.contains(":2: # \\xe9t\\xe9: is not UTF-8: byte 0xe9 in column 3"), "{said}");
 }
 
+/// Another kind of file than a configuration is not told line by line: a score of faults, and how
+/// many more there are.
+#[test]
+fn a_program_is_no_configuration() {
+    let site = Site::new(1);
+    let program = fs::read(env!("CARGO_BIN_EXE_paxosd")).unwrap();
+    fs::write(site.file(), &program[..200 << 10]).unwrap();
+    let output = run(&["check-config", "--config", site.file()], &[]);
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let said = said(&output);
+    assert!(said.lines().count() <= 22, "{} lines:\n{said}", said.lines().count());
+    assert!(said.contains("more; is this the configuration of a node?"), "{said}");
+}
+
 /// Names that turn out to be addresses in each other's way are told with key and address; so is a
 /// name that is nobody's, and an address that this host does not have. All of them may be otherwise
 /// soon, so that the node is started again.

@@ -99,9 +99,9 @@ fn r27_run_refuses_what_is_not_its_own() {
     waits("does not exist");
     assert!(!site.data().exists());
     fs::create_dir(site.data()).unwrap();
-    waits("is empty");
+    waits("holds nothing");
     fs::create_dir(site.data().join("lost+found")).unwrap();
-    waits("is empty");
+    waits("holds nothing");
     fs::write(site.data().join("letter"), "dear").unwrap();
     refused(&site, &[], "no identity");
     fs::remove_file(site.data().join("letter")).unwrap();
@@ -267,6 +267,8 @@ fn a_taken_port_exits_75() {
     let output = run(&["dev", "--dir", data.to_str().unwrap(), "--listen", &address], &[]);
     assert_eq!(output.status.code(), Some(75), "{output:?}");
     assert!(said(&output).contains(&address), "{}", said(&output));
+    let owner = format!("; process {} (", std::process::id());
+    assert!(said(&output).contains(&owner), "no {owner:?} in {}", said(&output));
     assert!(!data.exists());
 }
 

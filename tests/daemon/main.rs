@@ -32,6 +32,7 @@ mod random;
 mod rig;
 mod runtime;
 mod service;
+mod starts;
 mod strangers;
 mod unread;
 mod watched;

@@ -58,6 +58,17 @@ fn r27_a_wiped_node_is_refused() {
     assert!(matches!(reply, PeerHelloReply::Accepted(_)), "the known one may come: {reply:?}");
 }
 
+/// Two nodes that were given one id are said to be two, with both addresses: nothing was wiped.
+#[test]
+fn a_node_id_that_two_nodes_have_is_named() {
+    let host = Host::start();
+    let (_raw, reply) = host.call(&greeting());
+    assert!(matches!(reply, PeerHelloReply::Accepted(_)), "{reply:?}");
+    let second = PeerHello { incarnation: Incarnation(23), ..greeting() };
+    let holds = ["two nodes call themselves node 2", "node_id", "linked from 127.", "is at 127."];
+    host.refused(&second, PeerRefusalCode::Incarnation, &holds);
+}
+
 /// R40: a client on the peers' port is told that it is the wrong one, and a peer on the clients'.
 #[test]
 fn r40_ports_are_apart() {

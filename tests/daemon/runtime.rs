@@ -29,7 +29,7 @@ fn started_means_replayed_and_listening() {
     service.told_of("READY=1");
     TcpStream::connect(&service.site.client).unwrap();
     let status = service.told_of("STATUS=leads");
-    let wanted = "leads 0 of 1 shards, follows in 0; no quorum known for shard 0";
+    let wanted = "leads 0 of 1 shard, follows in 0; no quorum known for shard 0";
     assert!(status.contains(wanted), "{status}");
     service.signal(Signal::TERM);
     service.told_of("STOPPING=1");

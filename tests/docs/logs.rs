@@ -57,7 +57,7 @@ fn is_of_log(source: &Source, at: usize) -> bool {
 }
 
 /// The text of a literal with `…` for each placeholder.
-fn template(literal: &str) -> String {
+pub fn template(literal: &str) -> String {
     let inside = literal.trim_start_matches('r').trim_matches('#').trim_matches('"');
     let mut text = String::new();
     let mut rest = inside.chars().peekable();

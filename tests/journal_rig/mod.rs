@@ -4,8 +4,8 @@
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses its part of the rig.
 
 use paxosd::journal::{
-    Done, Event, Identity, Journal, JournalOptions, MemStorage, OpenError, ReadResult, Recovered,
-    Storage, StorageError, execute, format, recover,
+    Done, Event, Identity, JobError, Journal, JournalOptions, MemStorage, OpenError, ReadResult,
+    Recovered, Storage, StorageError, execute, format, recover,
 };
 use paxosd::types::{
     Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Record, ShardId, Slot,
@@ -301,7 +301,9 @@ impl Rig {
     /// Runs jobs until there are none.
     pub fn settle(&mut self) -> Result<(), StorageError> {
         while let Some(job) = self.journal.next_job() {
-            let done = execute(&self.storage, job)?;
+            let done = execute(&self.storage, job).map_err(|error| match error {
+                JobError::Fatal(error) | JobError::Short { error, .. } => error,
+            })?;
             if let Some(Event::Durable(lsn)) = self.journal.done(done) {
                 self.durable_before = self.durable;
                 self.durable = lsn.0 as usize;

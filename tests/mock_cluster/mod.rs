@@ -67,6 +67,11 @@ pub struct State {
     pub refuse_hello: Option<WireError>,
     pub damaged_slots: u64,
     pub lag: u64,
+    /// The cluster that the nodes are of; they refuse those who ask for another one.
+    pub cluster: ClusterId,
+    /// Connections that stand, and the most that stood at once.
+    open: usize,
+    pub most_open: usize,
     sockets: Vec<(u16, TcpStream)>,
     down: BTreeSet<u16>,
 }
@@ -95,6 +100,9 @@ impl MockCluster {
             refuse_hello: None,
             damaged_slots: 0,
             lag: 0,
+            cluster: CLUSTER,
+            open: 0,
+            most_open: 0,
             sockets: Vec::new(),
             down: BTreeSet::new(),
         }));
@@ -193,12 +201,16 @@ fn accept(
         }
         shared.sockets.push((node, socket.try_clone().unwrap()));
         let conn = shared.sockets.len() as u64 + shared.seen.len() as u64 * 1000;
+        shared.open += 1;
+        shared.most_open = shared.most_open.max(shared.open);
         drop(shared);
         let (state, script) = (Arc::clone(state), Arc::clone(script));
         std::thread::spawn(move || {
             let mut shutdown = socket.try_clone().unwrap();
+            let count = Arc::clone(&state);
             let _ended =
                 Conn { node, conn, socket, state, script, broken: BTreeSet::new() }.serve();
+            count.lock().unwrap().open -= 1;
             let _flushed = shutdown.flush();
             let _closed = shutdown.shutdown(Shutdown::Both);
         });
@@ -249,9 +261,11 @@ impl Conn {
 
     fn welcome(&mut self, correlation: u64, hello: Hello) -> Option<()> {
         let mut state = self.state.lock().unwrap();
-        state.hellos.push((self.node, hello));
+        state.hellos.push((self.node, hello.clone()));
         let mut out = Vec::new();
-        if let Some(error) = state.refuse_hello.clone() {
+        let other = hello.cluster != ClusterId(0) && hello.cluster != state.cluster;
+        let wrong = other.then(|| WireError::new(ErrorCode::WrongCluster, "of another cluster"));
+        if let Some(error) = state.refuse_hello.clone().or(wrong) {
             write_reply(&mut out, correlation, &ReplyHeader::NOBODY, &Reply::Error(error));
             drop(state);
             self.socket.write_all(&out).ok()?;
@@ -259,7 +273,7 @@ impl Conn {
         }
         let reply = HelloReply {
             version: 1,
-            cluster: CLUSTER,
+            cluster: state.cluster,
             node: NodeId(self.node),
             shards: state.shards,
             features: 0,
@@ -358,7 +372,7 @@ impl State {
             node: (named != 0).then_some(NodeId(named)),
         });
         ClusterMap {
-            cluster: CLUSTER,
+            cluster: self.cluster,
             shards: self.shards,
             members: members.collect(),
             leaders: leaders.collect(),
@@ -369,7 +383,7 @@ impl State {
         let follows = seen.node != self.leader;
         StatusReply {
             node: NodeId(seen.node),
-            cluster: CLUSTER,
+            cluster: self.cluster,
             version: "0.0.0-mock".to_string(),
             uptime_ms: 1234,
             shard: ShardStatus {

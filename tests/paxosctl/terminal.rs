@@ -69,3 +69,25 @@ fn wait_tells_what_it_waits_for() {
     assert!(seen.contains("of 3.0 s: no leader serves shard 0"), "{seen:?}");
     assert!(seen.contains("paxosctl: unhealthy: not ready after 3.0 s"), "{seen:?}");
 }
+
+/// Whoever sits at a terminal and gave no data is told that the command reads what they type.
+#[test]
+fn append_says_that_it_reads_the_terminal() {
+    let cluster = MockCluster::start(1, 1);
+    for (words, what) in [
+        ("append x --create", "all of it is one entry"),
+        ("append x --create --lines", "each line is an entry"),
+    ] {
+        let (stdin, mut typed) = terminal();
+        let mut command = command(&cluster.endpoints(), words);
+        let mut child = command.stdin(stdin).spawn().unwrap();
+        drop(command);
+        let mut err = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        err.read_line(&mut line).unwrap();
+        assert!(line.contains("reading standard input") && line.contains(what), "{line}");
+        typed.write_all(b"hello\n\x04").unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{words}");
+    }
+    assert_eq!(cluster.log("x"), ["hello\n", "hello"]);
+}

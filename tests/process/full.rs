@@ -135,6 +135,13 @@ fn r11_a_full_xfs_is_survived() {
     a_full_disk_is_survived("xfs");
 }
 
+/// btrfs is told to write in place, and then keeps what was prepared as the others do.
+#[test]
+#[ignore = "needs root: mounts btrfs on a loop device"]
+fn r11_a_full_btrfs_is_survived() {
+    a_full_disk_is_survived("btrfs");
+}
+
 /// Puts a node's data on a disk of its own.
 fn moved(node: &Node) -> Mounted {
     let disk = Mounted::image("ext4", DISK_BYTES);

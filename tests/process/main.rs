@@ -6,6 +6,7 @@
 mod admin;
 mod damage;
 mod deaths;
+mod descriptors;
 mod dev;
 mod disk_check;
 mod failing;

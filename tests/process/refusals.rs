@@ -79,7 +79,7 @@ fn foreign_directories_are_not_run() {
     let text = elsewhere.to_str().unwrap();
     run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(75).says("does not exist");
     fs::create_dir(&elsewhere).unwrap();
-    run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(75).says("is empty");
+    run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(75).says("holds nothing");
     fs::write(elsewhere.join("letter"), "dear node").unwrap();
     run(&cluster, 1, "run", &[("PAXOSD_DATA_DIR", text)]).expect(65).says("no identity");
     assert_eq!(fs::read_to_string(elsewhere.join("letter")).unwrap(), "dear node");

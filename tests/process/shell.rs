@@ -44,6 +44,15 @@ fn lines_come_out_as_they_went_in() {
     assert_eq!(cluster.ctl_fed(["append", "poem"], b"\xFF\x00").expect(0).out, "500\n");
     let json = cluster.ctl(["read", "poem", "--from", "500", "-o", "jsonl"]).expect(0);
     assert!(json.out.contains("/wA="), "base64 where it is not UTF-8: {}", json.out);
+    // As JSON they can be copied, whatever they hold.
+    cluster.ctl_fed(["append", "poem"], b"two\nlines\n").expect(0);
+    cluster.ctl(["append", "poem", ""]).expect(0);
+    let json = cluster.ctl(["read", "poem", "-o", "jsonl"]).expect(0).out;
+    cluster.ctl_fed(["append", "copy", "--create", "--jsonl"], json.as_bytes()).expect(0);
+    assert_eq!(cluster.ctl(["read", "copy", "-o", "jsonl"]).expect(0).out, json);
+    let last = cluster.ctl(["read", "copy", "--last", "2"]).expect(0);
+    assert_eq!(last.out, "two\nlines\n\n\n");
+    cluster.ctl(["rm", "copy"]).expect(0);
     let list = cluster.ctl(["list", "po", "-o", "raw"]).expect(0);
     assert_eq!(list.out, "poem\n");
 }

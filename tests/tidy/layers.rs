@@ -20,8 +20,12 @@ const LAYERS: &[&[&str]] = &[
 const PURE: &[&str] = &["types", "limits", "wire", "paxos", "machine", "journal", "shard"];
 
 /// The files of a pure layer whose purpose is to touch the machine: the other side of a seam.
-const IMPURE_FILES: &[&str] =
-    &["src/journal/file_storage.rs", "src/journal/lock.rs", "src/journal/identity.rs"];
+const IMPURE_FILES: &[&str] = &[
+    "src/journal/file_storage.rs",
+    "src/journal/identity.rs",
+    "src/journal/lock.rs",
+    "src/journal/open_files.rs",
+];
 
 /// What a pure layer must not name, and what it does instead.
 const OUTSIDE: &[(&[&str], &str)] = &[

@@ -9,7 +9,7 @@ use paxosd::limits::{
     FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
     VALUE_BYTES_MAX,
 };
-use paxosd::types::{Ballot, NodeId, Slot, Value};
+use paxosd::types::{Ballot, Lsn, NodeId, Slot, Value};
 use paxosd::wire::codec::DecodeError;
 use paxosd::wire::entries::EntriesRef;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
@@ -219,6 +219,7 @@ fn lists_over_their_limit_are_refused() {
             reports: (1..=slots as u64)
                 .map(|slot| (Slot(slot), Report::Accepted(ballot)))
                 .collect(),
+            durable: Lsn(0),
         })
     };
     let read = |message: &Message| {

@@ -112,6 +112,9 @@ impl Checker<'_> {
         if let Some(append) = &append {
             self.value_fits(append, window.as_ref(), segment.as_ref());
         }
+        if let (Some(connections), Some(shards)) = (&connections, &self.whole("shards")) {
+            self.clients_fit(connections, shards);
+        }
         let bytes = |value: Option<Sourced<u64>>| usize::try_from(value?.value).ok();
         Some(Bounds {
             window_slots: window_slots?.value,
@@ -123,6 +126,19 @@ impl Checker<'_> {
             connections_max: bytes(connections)?,
             connections_per_address_max: bytes(per_address)?,
         })
+    }
+
+    /// Two clients fit, each with a connection to every shard: with less, not even a command that
+    /// looks at all of them gets through beside another.
+    fn clients_fit(&mut self, connections: &Sourced<u64>, shards: &Sourced<u64>) {
+        let least = 2 * shards.value;
+        if connections.value < least {
+            let rule = format!(
+                "must be at least twice shards = {}, {least}: a client has a connection to each shard",
+                told(shards)
+            );
+            self.broken("connections_max", connections, rule);
+        }
     }
 
     /// The largest value fits the window, or it could never be proposed, and a segment, or it

@@ -177,6 +177,10 @@ impl Checker<'_> {
             self.broken("data_dir", &text, "must name a directory");
             return None;
         }
+        if let Some(rule) = unexpanded(&text.value) {
+            self.broken("data_dir", &text, rule);
+            return None;
+        }
         Some(text.value.into())
     }
 
@@ -204,6 +208,23 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Why a path is none that anybody means: a shell would have put something else in place of a part.
+fn unexpanded(path: &str) -> Option<&'static str> {
+    if path.starts_with('~') {
+        return Some(
+            "no shell reads this file, so that ~ is not a home directory: write the path out (or ./~… \
+             where the name does begin with ~)",
+        );
+    }
+    let variable = path.split('$').skip(1).any(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{' | '('))
+    });
+    variable.then_some(
+        "no shell reads this file, so that $… stands for nothing: write the path out, or set \
+         PAXOSD_DATA_DIR in the environment",
+    )
 }
 
 fn sourced_text(given: &Given) -> Option<Sourced<String>> {

@@ -1,6 +1,6 @@
 //! The arguments of `bench`.
 
-use super::super::args::{Consistency, parse_seconds};
+use super::super::args::{Consistency, parse_time};
 use crate::limits;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -100,20 +100,20 @@ pub struct Load {
     /// What the logs' names begin with; they are created where they are missing, and stay
     #[arg(long, env = "PAXOSCTL_PREFIX", value_name = "NAME", default_value = "bench")]
     pub prefix: String,
-    /// Seconds that are measured
+    /// How long to measure: seconds, or with a unit, such as 500ms, 5s, 2m
     #[arg(
         long,
         env = "PAXOSCTL_SECONDS",
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "10",
-        value_parser = parse_seconds
+        value_parser = parse_time
     )]
     pub seconds: Duration,
-    /// Seconds of the same load before anything is measured
+    /// How long the same load runs before anything is measured
     #[arg(
         long,
         env = "PAXOSCTL_WARMUP",
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "1",
         value_parser = parse_warmup
     )]
@@ -132,7 +132,7 @@ pub struct Load {
 
 /// Reads a number of seconds, none included.
 fn parse_warmup(text: &str) -> Result<Duration, String> {
-    if text.trim().parse() == Ok(0.0) { Ok(Duration::ZERO) } else { parse_seconds(text) }
+    if text.trim().parse() == Ok(0.0) { Ok(Duration::ZERO) } else { parse_time(text) }
 }
 
 /// Reads a positive number of operations a second.

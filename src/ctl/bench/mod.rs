@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, ScopedJoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tally::{Period, Tally};
 
 /// How often the threads are looked after, and a terminal is told how far the run is.
@@ -79,6 +79,7 @@ where
         elapsed: ran.elapsed,
         processor: ran.processor,
         interrupted: ran.interrupted,
+        began_ms: unix_ms(SystemTime::now()).saturating_sub(ran.elapsed.as_millis() as u64),
         tally: ran.tally,
     };
     match format {
@@ -269,6 +270,12 @@ fn groups<P>(lanes: Vec<(u16, Lane<P>)>, processors: usize) -> Vec<Vec<Lane<P>>>
 
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Milliseconds since 1970.
+fn unix_ms(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The first SIGINT or SIGTERM ends the run, with a report; the second ends the process.

@@ -1,6 +1,7 @@
 //! A run over time as SVG: throughput above, latency on a logarithmic scale below. Written out by
 //! hand, as it is two polylines and their axes.
 
+use super::super::calendar::utc;
 use super::report::{Point, Report};
 use std::fmt::{self, Write};
 
@@ -20,7 +21,7 @@ text{font-family:sans-serif;font-size:12px;fill:#333}\
 .title{font-size:16px}.name{font-size:13px}\
 .grid{stroke:#ddd;stroke-width:1}.frame{stroke:#333;stroke-width:1;fill:none}\
 .line{fill:none;stroke-width:1.6;stroke-linejoin:round}\
-.rate{stroke:#1f6fb4}.p50{stroke:#2a8f3c}.p99{stroke:#d97b0f}.max{stroke:#b3261e}\
+.target{stroke:#777;stroke-dasharray:6 4}.rate{stroke:#1f6fb4}.p50{stroke:#2a8f3c}.p99{stroke:#d97b0f}.max{stroke:#b3261e}\
 .failed{stroke:#b3261e;stroke-width:2}";
 
 /// One axis: which values it shows, and where they lie.
@@ -90,19 +91,39 @@ fn draw(report: &Report<'_>, out: &mut String) -> fmt::Result {
     text(out, (LEFT, 48.0), "", &summary)?;
     let end = report.elapsed.as_secs_f64().max(0.001);
     let time = Axis { values: (0.0, end), places: (LEFT, RIGHT), logarithmic: false };
-    throughput(out, &time, &points, &unit)?;
+    throughput(out, &time, &points, &unit, report.load.rate)?;
     latency(out, &time, &points)?;
+    let made = format!("paxosctl {}, {}", env!("CARGO_PKG_VERSION"), utc(report.began_ms));
+    text(out, (RIGHT, HEIGHT - 18.0), "text-anchor=\"end\"", &made)?;
     writeln!(out, "</svg>")
 }
 
-fn throughput(out: &mut String, time: &Axis, points: &[Point], unit: &str) -> fmt::Result {
-    let most = points.iter().map(|point| point.rate).fold(1.0, f64::max);
+/// A point's value, where enough of it was measured to mean something.
+fn whole<T>(point: &Point, value: T) -> Option<T> {
+    (!point.partial).then_some(value)
+}
+
+/// The upper panel; with the rate that was asked for, if one was.
+fn throughput(
+    out: &mut String,
+    time: &Axis,
+    points: &[Point],
+    unit: &str,
+    target: Option<f64>,
+) -> fmt::Result {
+    let rates = points.iter().filter_map(|point| whole(point, point.rate)).chain(target);
+    let most = rates.fold(1.0, f64::max);
     let step = round_step(most / MARKS_MAX);
     let top = (most / step).ceil() * step;
     let places = (THROUGHPUT.1, THROUGHPUT.0);
     let axis = Axis { values: (0.0, top), places, logarithmic: false };
     panel(out, time, &axis, &format!("throughput ({unit})"))?;
-    line(out, "rate", time, &axis, points.iter().map(|point| (point.at_s, Some(point.rate))))?;
+    if let Some(target) = target {
+        let y = axis.place(target);
+        writeln!(out, "<path class=\"line target\" d=\"M{LEFT} {y:.1}H{RIGHT}\"/>")?;
+    }
+    let rates = points.iter().map(|point| (point.at_s, whole(point, point.rate)));
+    line(out, "rate", time, &axis, rates)?;
     for point in points.iter().filter(|point| point.failed > 0) {
         let x = time.place(point.at_s);
         writeln!(
@@ -113,8 +134,10 @@ fn throughput(out: &mut String, time: &Axis, points: &[Point], unit: &str) -> fm
         )?;
     }
     let failures = points.iter().any(|point| point.failed > 0);
-    let names = if failures { &["rate", "failed"][..] } else { &["rate"][..] };
-    legend(out, THROUGHPUT.0, names)
+    let names = [(true, "rate"), (target.is_some(), "target"), (failures, "failed")];
+    let names: Vec<&str> =
+        names.iter().filter(|(shown, _)| *shown).map(|(_, name)| *name).collect();
+    legend(out, THROUGHPUT.0, &names)
 }
 
 fn latency(out: &mut String, time: &Axis, points: &[Point]) -> fmt::Result {
@@ -130,9 +153,16 @@ fn latency(out: &mut String, time: &Axis, points: &[Point]) -> fmt::Result {
     let places = (LATENCY.1, LATENCY.0);
     let axis = Axis { values: (low, high), places, logarithmic: true };
     panel(out, time, &axis, "latency (ms, logarithmic)")?;
-    line(out, "max", time, &axis, points.iter().map(|point| (point.at_s, point.max_ms)))?;
-    line(out, "p99", time, &axis, points.iter().map(|point| (point.at_s, point.p99_ms)))?;
-    line(out, "p50", time, &axis, points.iter().map(|point| (point.at_s, point.p50_ms)))?;
+    type Value = fn(&Point) -> Option<f64>;
+    let lines: [(&str, Value); 3] = [
+        ("max", |point| point.max_ms),
+        ("p99", |point| point.p99_ms),
+        ("p50", |point| point.p50_ms),
+    ];
+    for (class, value) in lines {
+        let values = points.iter().map(|point| (point.at_s, whole(point, value(point)).flatten()));
+        line(out, class, time, &axis, values)?;
+    }
     legend(out, LATENCY.0, &["p50", "p99", "max"])?;
     text(out, ((LEFT + RIGHT) / 2.0, HEIGHT - 18.0), MIDDLE, "time since measuring began (s)")
 }
@@ -241,7 +271,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::{load, report};
-    use super::super::tally::{Period, Tally};
+    use super::super::tally::{Period, Tally, Work};
     use super::*;
     use roxmltree::Document;
     use std::time::Duration;
@@ -271,6 +301,8 @@ mod tests {
             "max",
             "failed",
             "rate",
+            "target",
+            concat!("paxosctl ", env!("CARGO_PKG_VERSION"), ", 2023-11-14T22:13:20Z"),
             "0.2",
             "10",
         ] {
@@ -281,7 +313,7 @@ mod tests {
             let path = |node: &roxmltree::Node<'_, '_>| node.attribute("class") == Some(class);
             document.descendants().filter(path).count()
         };
-        for class in ["line rate", "line p50", "line p99", "line max"] {
+        for class in ["line rate", "line target", "line p50", "line p99", "line max"] {
             assert_eq!(lines(class), 2, "{class}: the line, and its place in the legend");
         }
         assert_eq!(lines("failed"), 1);
@@ -304,6 +336,28 @@ mod tests {
             let head = texts(&document, "text")[0].to_string();
             assert!(head.contains(report.operation), "{head}");
         }
+    }
+
+    /// The end of a run, of which only the last answers were measured, makes no spike.
+    #[test]
+    fn a_partial_bucket_is_not_drawn() {
+        let load = load(None);
+        let mut report = report(&load);
+        let whole = report.points();
+        let last = whole.last().expect("a run of two seconds has points");
+        assert!(!last.partial, "{last:?}");
+        report.tally.succeeded(load.seconds, load.seconds, Work { entries: 1, bytes: 1 });
+        report.elapsed = load.seconds + Duration::from_millis(1);
+        let points = report.points();
+        assert!(points.len() == whole.len() + 1 && points[whole.len()].partial, "{points:?}");
+        assert!(points[whole.len()].rate > 10.0, "{points:?}");
+        let path = |drawing: &str| -> usize {
+            let document = Document::parse(drawing).expect("well-formed XML");
+            let of = |node: &roxmltree::Node<'_, '_>| node.attribute("class") == Some("line rate");
+            let node = document.descendants().find(of).expect("a line");
+            node.attribute("d").unwrap_or_default().matches(['L', 'M']).count()
+        };
+        assert_eq!(path(&svg(&report)), whole.len());
     }
 
     /// Marks are round numbers, from end to end.

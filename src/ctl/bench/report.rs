@@ -1,8 +1,10 @@
 //! What a run found, as a table for people and as one JSON document.
 
+use super::super::calendar::utc;
 use super::super::exit::Failure;
 use super::args::Load;
 use super::tally::{Bucket, Tally};
+use crate::types::Count;
 use hdrhistogram::{Counter, Histogram};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -30,6 +32,8 @@ pub struct Report<'a> {
     pub processor: Duration,
     /// It was ended before its time.
     pub interrupted: bool,
+    /// When the measuring began, in milliseconds since 1970.
+    pub began_ms: u64,
 }
 
 /// A stretch of time, for drawing and for JSON.
@@ -49,6 +53,9 @@ pub struct Point {
     pub max_ms: Option<f64>,
     /// Operations that failed.
     pub failed: u64,
+    /// Less than half of it was measured: the end of a run, where the last answers come in. Its
+    /// rate says little.
+    pub partial: bool,
 }
 
 impl Report<'_> {
@@ -197,6 +204,8 @@ impl Report<'_> {
         let load = self.load;
         json!({
             "operation": self.operation,
+            "version": env!("CARGO_PKG_VERSION"),
+            "began": utc(self.began_ms),
             "loop": if load.rate.is_some() { "open" } else { "closed" },
             "rate": load.rate,
             "connections": load.connections,
@@ -250,6 +259,7 @@ fn point(from: Duration, width: Duration, elapsed: Duration, bucket: &Bucket) ->
         p99_ms: quantile_ms(&bucket.latencies, 0.99),
         max_ms: quantile_ms(&bucket.latencies, 1.0),
         failed: bucket.failed,
+        partial: !from.is_zero() && covered < width / 2,
     }
 }
 
@@ -274,7 +284,7 @@ fn shown(ms: Option<f64>) -> String {
 
 /// `1 log`, `2 logs`.
 pub fn plural(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    Count(count, what).to_string()
 }
 
 #[cfg(test)]
@@ -322,6 +332,7 @@ pub mod tests {
             elapsed: load.seconds,
             processor: Duration::from_millis(5),
             interrupted: false,
+            began_ms: 1_700_000_000_000,
         }
     }
 

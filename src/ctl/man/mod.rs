@@ -2,6 +2,8 @@
 //! configuration from its sample.
 
 mod config;
+mod examples;
+mod synopsis;
 
 use super::args::Cli;
 use super::exit::Failure;
@@ -74,26 +76,29 @@ pub fn pages() -> io::Result<Vec<Page>> {
     for (mut program, section) in [(Cli::command(), 1), (node::program(), 8)] {
         program = program.disable_help_subcommand(true);
         program.build();
-        pages_of(&program, section, None, &mut pages)?;
+        let ends = program.get_after_help().map(ToString::to_string).unwrap_or_default();
+        pages_of(&program, section, None, &ends, &mut pages)?;
     }
     pages.push(Page { name: "paxosd.toml".to_string(), section: 5, text: config::page()? });
     pages.sort_by(|a, b| (a.section, &a.name).cmp(&(b.section, &b.name)));
     Ok(pages)
 }
 
-/// The page of a command, and those of its own commands, on all levels.
+/// The page of a command, and those of its own commands, on all levels. `ends` says how the program
+/// ends, which its commands have in common.
 fn pages_of(
     command: &clap::Command,
     section: u8,
     above: Option<&str>,
+    ends: &str,
     pages: &mut Vec<Page>,
 ) -> io::Result<()> {
     let name = page_name(command);
     let below = command.get_subcommands().map(page_name);
     let others: Vec<String> = above.map(str::to_string).into_iter().chain(below).collect();
-    pages.push(page(command, section, &others)?);
+    pages.push(page(command, section, &others, ends)?);
     for inner in command.get_subcommands() {
-        pages_of(inner, section, Some(&name), pages)?;
+        pages_of(inner, section, Some(&name), ends, pages)?;
     }
     Ok(())
 }
@@ -103,15 +108,20 @@ fn page_name(command: &clap::Command) -> String {
 }
 
 /// The page of a program or of one of its commands. `others` are pages of the same section.
-fn page(command: &clap::Command, section: u8, others: &[String]) -> io::Result<Page> {
+fn page(command: &clap::Command, section: u8, others: &[String], ends: &str) -> io::Result<Page> {
     let mut text = Vec::new();
     let number = section.to_string();
-    // What stands below the options has headings of its own here.
-    let above = command.clone().after_help(None::<&str>);
-    Man::new(above).section(&number).source(SOURCE).manual(MANUAL).render(&mut text)?;
-    if let Some(below) = command.get_after_help() {
-        text.extend(exit_status(&below.to_string()).to_roff().into_bytes());
+    let man = Man::new(command.clone()).section(&number).source(SOURCE).manual(MANUAL);
+    man.render_title(&mut text)?;
+    man.render_name_section(&mut text)?;
+    text.extend(synopsis::section(command).to_roff().into_bytes());
+    man.render_description_section(&mut text)?;
+    man.render_options_section(&mut text)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut text)?;
     }
+    text.extend(exit_status(ends).to_roff().into_bytes());
+    text.extend(examples(&page_name(command)).to_roff().into_bytes());
     let others = others.iter().map(|name| format!("{name}({section})"));
     let both = ["paxosctl(1)", "paxosd(8)", "paxosd.toml(5)"].map(str::to_string);
     let name = page_name(command);
@@ -129,7 +139,8 @@ fn exit_status(below: &str) -> Roff {
     roff.control("SH", ["EXIT STATUS"]);
     let mut rest = Vec::new();
     for line in below.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let code = line.split_once("  ").filter(|(code, _)| code.parse::<u8>().is_ok());
+        let is_code = |code: &str| code.trim_end_matches("+N").parse::<u8>().is_ok();
+        let code = line.split_once("  ").filter(|(code, _)| is_code(code));
         match code {
             Some((code, meaning)) => {
                 roff.control("TP", []).text([bold(code)]).text([roman(meaning.trim())]);
@@ -140,6 +151,23 @@ fn exit_status(below: &str) -> Roff {
     }
     if !rest.is_empty() {
         roff.control("SH", ["ENVIRONMENT"]).text([roman(rest.join(" "))]);
+    }
+    roff
+}
+
+/// What can be typed, each with what it does.
+fn examples(page: &str) -> Roff {
+    let mut roff = Roff::new();
+    let examples = examples::of(page);
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+    }
+    for (what, line) in examples {
+        if !what.is_empty() {
+            roff.control("PP", []).text([roman(*what)]);
+        }
+        roff.control("RS", ["4"]).control("nf", []).text([bold(*line)]).control("fi", []);
+        roff.control("RE", []);
     }
     roff
 }
@@ -199,7 +227,7 @@ mod tests {
     #[test]
     fn exit_codes_have_their_heading() {
         let pages = all();
-        for (name, codes) in [("paxosctl", 11), ("paxosd", 7)] {
+        for (name, codes) in [("paxosctl", 12), ("paxosd", 7), ("paxosctl-bench-read", 12)] {
             let page = pages.iter().find(|page| page.name == name).expect("the program has a page");
             let text = text_of(page);
             let (_, below) = text.split_once(".SH \"EXIT STATUS\"\n").expect("a heading");
@@ -209,6 +237,43 @@ mod tests {
         }
         let first = pages.iter().find(|page| page.name == "paxosctl").expect("its page");
         assert!(text_of(first).contains(".SH ENVIRONMENT\nEvery flag can also"));
+    }
+
+    /// Each page of a command has the sections that people look for, in the usual order, and a
+    /// synopsis that can be typed.
+    #[test]
+    fn pages_have_the_usual_sections() {
+        for page in all().iter().filter(|page| page.section != 5) {
+            let text = text_of(page);
+            let heads = text.lines().filter_map(|line| line.strip_prefix(".SH "));
+            let heads: Vec<&str> = heads.map(|head| head.trim_matches('"')).collect();
+            let wanted = [
+                "NAME",
+                "SYNOPSIS",
+                "DESCRIPTION",
+                "OPTIONS",
+                "EXIT STATUS",
+                "EXAMPLES",
+                "SEE ALSO",
+            ];
+            let found: Vec<&str> =
+                heads.iter().copied().filter(|head| wanted.contains(head)).collect();
+            assert_eq!(found, wanted, "{} has {heads:?}", page.name);
+        }
+        let synopsis = |name: &str| {
+            let page = all().into_iter().find(|page| page.name == name).expect("it has a page");
+            let text = text_of(&page).replace("\\fB", "").replace("\\fI", "").replace("\\fR", "");
+            let line = text.split(".SH SYNOPSIS\n").nth(1).and_then(|rest| rest.lines().next());
+            line.expect("a synopsis").to_string()
+        };
+        let append = synopsis("paxosctl-append");
+        assert!(
+            append.starts_with("paxosctl append [--lines] [--jsonl] [--expect N] [--create]"),
+            "{append}"
+        );
+        assert!(append.contains(" NAME [DATA] [--endpoints HOST[:PORT],…]"), "{append}");
+        assert!(synopsis("paxosctl").starts_with("paxosctl COMMAND … [--endpoints "));
+        assert!(synopsis("paxosd-init").starts_with("paxosd init [--config FILE]"));
     }
 
     /// Every command has a page, and each flag, default and variable of it stands there.

@@ -1,18 +1,18 @@
 //! The arguments of `top`.
 
-use super::super::args::{Flag, parse_seconds};
+use super::super::args::{Flag, parse_time};
 use clap::Args;
 use std::time::Duration;
 
 /// `top`.
 #[derive(Debug, Args)]
 pub struct Top {
-    /// Seconds between two looks at the cluster; rates are means over that time
+    /// Time between two looks at the cluster; rates are means over it
     #[arg(
         short,
         long,
         env = "PAXOSCTL_INTERVAL",
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "2",
         value_parser = parse_interval
     )]
@@ -25,6 +25,6 @@ pub struct Top {
 /// Reads a number of seconds that does not ask the nodes without pause.
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let least = Duration::from_millis(100);
-    let interval = parse_seconds(text)?;
+    let interval = parse_time(text)?;
     if interval < least { Err("must be at least 0.1 seconds".to_string()) } else { Ok(interval) }
 }

@@ -7,7 +7,7 @@ mod sample;
 
 use super::TIMEOUT;
 use super::args::{Format, Global};
-use super::connect;
+use super::connect::connect_silently;
 use super::exit::Failure;
 use crate::client::{Client, ClientError};
 use args::Top;
@@ -43,7 +43,7 @@ pub fn top(global: &Global, top: &Top, format: Format, out: &mut dyn Write) -> R
                     look, or paxosctl status";
         return Err(Failure::Usage(text.to_string()));
     }
-    let mut client = connect(global, TIMEOUT)?;
+    let mut client = connect_silently(global, TIMEOUT)?;
     client.set_timeout(global.timeout.unwrap_or(LOOK_TIMEOUT));
     let board = Board::new(client.cluster().to_string());
     if top.once { once(&mut client, board, top, out) } else { live(client, board, top) }

@@ -12,7 +12,7 @@ use crate::journal::{
     DirLock, FileStorage, FindingKind, Identity, IdentityError, LockError, OpenError, Recovered,
     inspect,
 };
-use crate::types::ShardId;
+use crate::types::{ShardId, Trouble};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -107,7 +107,12 @@ fn state_of(error: &OpenError) -> State {
     match error {
         OpenError::FutureVersion { .. } | OpenError::Foreign { .. } => State::Refused,
         OpenError::Unopenable { source, .. } if is_denied(source) => State::Refused,
-        OpenError::Storage(error) if is_denied(&error.source) => State::Refused,
+        // What the system is short of says nothing about the data.
+        OpenError::Storage(error)
+            if is_denied(&error.source) || Trouble::is_shortage(&error.source) =>
+        {
+            State::Refused
+        }
         OpenError::NotFormatted
         | OpenError::Missing { .. }
         | OpenError::Length { .. }
@@ -221,6 +226,9 @@ fn identity(dir: &Path) -> Result<Identity, Failure> {
         )),
         IdentityError::Io { source, .. } if is_denied(source) => {
             Failure::Other(format!("{error}; {WHO}"))
+        }
+        IdentityError::Io { source, .. } if Trouble::is_shortage(source) => {
+            Failure::NotExecuted(format!("{error}; try again when the system has more of it"))
         }
         // What the medium does not give back is damaged (R08).
         IdentityError::Io { .. }

@@ -193,7 +193,7 @@ impl Admin {
     }
 
     fn welcome(&mut self, stream: TcpStream, address: SocketAddr, now: Tick, registry: &Registry) {
-        if self.visits.len() >= ADMIN_CONNECTIONS_MAX {
+        if self.visits.len() >= self.desk.facts.descriptors.admin_max {
             self.make_room(now);
         }
         let free = (FIRST_VISIT..END_TOKEN).find(|token| !self.visits.contains_key(token));

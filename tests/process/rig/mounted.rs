@@ -77,9 +77,12 @@ impl Ballast {
         // The file system's own book-keeping takes up space too, so look after every chunk.
         while disk.free_bytes() > bytes {
             let more = CHUNK_BYTES.min((disk.free_bytes() - bytes) as usize);
-            file.write_all_at(&vec![b'x'; more], at).unwrap();
-            at += more as u64;
-            file.sync_data().unwrap();
+            match file.write_all_at(&vec![b'x'; more], at).and_then(|()| file.sync_data()) {
+                Ok(()) => at += more as u64,
+                // Some file systems cannot use up what they call free.
+                Err(error) if error.kind() == std::io::ErrorKind::StorageFull => break,
+                Err(error) => panic!("{error}"),
+            }
         }
         Ballast(path)
     }

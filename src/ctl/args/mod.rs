@@ -1,14 +1,20 @@
 //! The arguments of `paxosctl`. Every flag is also a `PAXOSCTL_…` environment variable.
 
+mod parse;
+mod values;
+
+pub use parse::parse;
+pub(super) use values::Flag;
+use values::parse_size;
+pub use values::parse_time;
+
 use super::bench::args::Bench;
 use super::top::args::Top;
 use crate::limits;
-use clap::builder::TypedValueParser;
-use clap::error::ErrorKind;
-use clap::parser::ValueSource;
-use clap::{Arg, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use crate::types::ClusterId;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,6 +32,7 @@ Exit codes:
    8  denied
   10  unhealthy (status), or not ready in time (wait)
   11  damage found
+ 128+N  ended by signal N: 141 when nobody reads the indexes of append any more, 130 by Ctrl-C
 
 Every flag can also be given as PAXOSCTL_<FLAG>, PAXOSCTL_ENDPOINTS for --endpoints.";
 
@@ -65,14 +72,19 @@ pub struct Global {
     #[arg(short, long, global = true, env = "PAXOSCTL_OUTPUT", value_name = "FORM")]
     pub output: Option<Format>,
 
-    /// Seconds that the command may take; with read, append --lines, bench and top, that one
-    /// answer may take [default: 10; wait: 60]
+    /// Cluster that is meant, 32 hexadecimal digits; nodes of another one are not used [default: the
+    /// cluster of the endpoints]
+    #[arg(long, global = true, env = "PAXOSCTL_CLUSTER", value_name = "ID")]
+    pub cluster: Option<ClusterId>,
+
+    /// Time that the command may take; with read, append --lines, bench and top, that one answer
+    /// may take: seconds, or with a unit, such as 500ms, 5s, 2m [default: 10s; wait: 60s]
     #[arg(
         long,
         global = true,
         env = "PAXOSCTL_TIMEOUT",
-        value_name = "SECONDS",
-        value_parser = parse_seconds
+        value_name = "TIME",
+        value_parser = parse_time
     )]
     pub timeout: Option<Duration>,
 }
@@ -99,11 +111,13 @@ pub enum Command {
         name: String,
     },
     /// Delete a log and all its entries, for good
+    #[command(visible_alias = "rm")]
     Delete {
         /// The log's name
         name: String,
     },
     /// List the logs, sorted by name
+    #[command(visible_alias = "ls")]
     List {
         /// Only names that begin like this
         #[arg(default_value = "")]
@@ -116,7 +130,7 @@ pub enum Command {
     },
     /// Append DATA, or standard input whole, or each of its lines; print the index
     Append(Append),
-    /// Print entries, each followed by a newline
+    /// Print entries, each followed by a newline unless --exact
     Read(Read),
     /// Show nodes, shards, leaders, watermarks and lag; exit 10 where something is missing
     Status,
@@ -167,13 +181,18 @@ pub struct Append {
         value_parser = Flag
     )]
     pub lines: bool,
-    /// Append only if the log's next index is N (with --lines: for the first line, and so on)
+    /// Append each line of standard input as an entry of its own, in order, pipelined; each line is
+    /// an entry as read -o jsonl prints it, so that any bytes are copied exactly
+    #[arg(long, env = "PAXOSCTL_JSONL", value_parser = Flag)]
+    pub jsonl: bool,
+    /// Append only if the log's next index is N (with --lines or --jsonl: for the first line, and so
+    /// on)
     #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N")]
     pub expect: Option<u64>,
     /// Create the log if it does not exist
     #[arg(long, env = "PAXOSCTL_CREATE", value_parser = Flag)]
     pub create: bool,
-    /// With --lines: how many appends may be under way at once
+    /// With --lines or --jsonl: how many appends may be under way at once
     #[arg(
         long,
         env = "PAXOSCTL_WINDOW",
@@ -189,15 +208,21 @@ pub struct Append {
 pub struct Read {
     /// The log's name
     pub name: String,
-    /// Index of the first entry
-    #[arg(long, env = "PAXOSCTL_FROM", value_name = "N", default_value_t = 0)]
-    pub from: u64,
+    /// Index of the first entry [default: 0]
+    #[arg(long, env = "PAXOSCTL_FROM", value_name = "N")]
+    pub from: Option<u64>,
+    /// Only the last N entries; with --follow, and what comes after them
+    #[arg(long, env = "PAXOSCTL_LAST", value_name = "N")]
+    pub last: Option<u64>,
     /// Stop after so many entries
     #[arg(long, env = "PAXOSCTL_COUNT", value_name = "N")]
     pub count: Option<u64>,
     /// At the log's end, wait for more entries
     #[arg(long, env = "PAXOSCTL_FOLLOW", value_parser = Flag)]
     pub follow: bool,
+    /// Print the entries' bytes and nothing else: no newline behind each (only with -o raw)
+    #[arg(long, env = "PAXOSCTL_EXACT", value_parser = Flag)]
+    pub exact: bool,
     /// What the answer may miss
     #[arg(
         long,
@@ -240,13 +265,13 @@ pub struct Verify {
 pub struct DiskCheck {
     /// The directory whose disk is measured; a file is written there and removed again
     pub dir: PathBuf,
-    /// How long to measure
+    /// How long to measure: seconds, or with a unit, such as 500ms, 5s, 2m
     #[arg(
         long,
         env = "PAXOSCTL_SECONDS",
-        value_name = "SECONDS",
+        value_name = "TIME",
         default_value = "5",
-        value_parser = parse_seconds
+        value_parser = parse_time
     )]
     pub seconds: Duration,
     /// Size of the file: a number of bytes, KiB, MiB or GiB, from 1MiB to 1024GiB
@@ -258,105 +283,6 @@ pub struct DiskCheck {
         value_parser = parse_size
     )]
     pub bytes: u64,
-}
-
-/// Reads a number of bytes with a unit, and rounds it up to whole blocks.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: u64 = number.parse().map_err(|_| "is not a number of bytes".to_string())?;
-    let scale: u64 = match unit.trim() {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
-    };
-    let bytes = number.saturating_mul(scale);
-    if !(1 << 20..=1 << 40).contains(&bytes) {
-        return Err("must lie between 1MiB and 1024GiB".to_string());
-    }
-    Ok(bytes.next_multiple_of(limits::BLOCK_BYTES as u64))
-}
-
-/// Reads the command line. What stands on it wins over the environment, also where the two say
-/// things that do not go together.
-///
-/// # Errors
-/// Wrong usage; help and version, which were asked for.
-pub fn parse<I>(arguments: I) -> Result<Cli, clap::Error>
-where
-    I: IntoIterator<Item = OsString>,
-{
-    let matches = Cli::command().try_get_matches_from(arguments)?;
-    let mut cli = Cli::from_arg_matches(&matches)?;
-    let typed = |flag: &str| {
-        let of_command = matches.subcommand().map(|(_, of_command)| of_command);
-        of_command.and_then(|found| found.value_source(flag)) == Some(ValueSource::CommandLine)
-    };
-    let wrong = |kind, text: &str| Err(Cli::command().error(kind, text));
-    if let Command::Append(append) = &mut cli.command
-        && append.lines
-        && append.data.is_some()
-    {
-        if typed("lines") {
-            let text = "DATA and --lines do not go together: an entry, or the lines of the input";
-            return wrong(ErrorKind::ArgumentConflict, text);
-        }
-        append.lines = false;
-    }
-    if let Command::Wait(wait) = &mut cli.command {
-        match (typed("quorum"), typed("ready")) {
-            (true, true) => {
-                return wrong(ErrorKind::ArgumentConflict, "give one of --quorum and --ready");
-            }
-            (true, false) => wait.ready = false,
-            (false, true) => wait.quorum = false,
-            (false, false) if wait.quorum == wait.ready => {
-                let text = "say what to wait for: --quorum or --ready";
-                return wrong(ErrorKind::MissingRequiredArgument, text);
-            }
-            (false, false) => {}
-        }
-    }
-    Ok(cli)
-}
-
-/// A flag: true where it is given, and true, false, 1 or 0 in the environment.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Flag;
-
-impl TypedValueParser for Flag {
-    type Value = bool;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        arg: Option<&Arg>,
-        value: &OsStr,
-    ) -> Result<bool, clap::Error> {
-        match value.to_str() {
-            Some("true" | "1") => Ok(true),
-            Some("false" | "0") => Ok(false),
-            Some(_) | None => {
-                let name = arg.and_then(Arg::get_env).unwrap_or(OsStr::new("the flag"));
-                let text = format!(
-                    "environment {} = {value:?}: must be true, false, 1 or 0",
-                    name.to_string_lossy()
-                );
-                Err(command.clone().error(ErrorKind::InvalidValue, text))
-            }
-        }
-    }
-}
-
-/// Reads a positive number of seconds, fractions allowed, at most a day.
-pub fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "is not a number of seconds".to_string())?;
-    if !(0.001..=86_400.0).contains(&seconds) {
-        return Err("must lie between 0.001 and 86400 seconds".to_string());
-    }
-    Ok(Duration::from_secs_f64(seconds))
 }
 
 #[cfg(test)]
@@ -395,46 +321,11 @@ mod tests {
                 .expect("a command line of the manual");
         assert_eq!(cli.global.endpoints, ["a:1", "b:2"]);
         let Command::Read(read) = cli.command else { panic!("read was asked for") };
-        assert!(read.follow && read.from == 0 && read.count.is_none());
+        assert!(read.follow && read.from.is_none() && read.count.is_none());
         // Global flags stand before or after the command.
         let cli = Cli::try_parse_from(["paxosctl", "list", "-o", "jsonl", "--timeout", "0.5"])
             .expect("global flags behind the command");
         assert_eq!(cli.global.output, Some(Format::Jsonl));
         assert_eq!(cli.global.timeout, Some(Duration::from_millis(500)));
-    }
-
-    /// Sizes come with and without a unit, and are whole blocks.
-    #[test]
-    fn sizes_are_read_with_their_units() {
-        let sizes = [("1048576", 1 << 20), ("1MiB", 1 << 20), ("64MiB", 64 << 20)];
-        for (text, bytes) in sizes.into_iter().chain([("2GiB", 2 << 30), ("1048577", 0x10_1000)]) {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "MiB", "1023KiB", "2048GiB", "1.5GiB", "-1", "99999999999999999999"] {
-            assert!(parse_size(text).is_err(), "{text:?} passes for a size");
-        }
-    }
-
-    /// What contradicts itself is wrong usage: exit code 2, as clap gives it.
-    #[test]
-    fn contradictions_are_wrong_usage() {
-        for line in [
-            &["paxosctl"][..],
-            &["paxosctl", "append", "x", "data", "--lines"],
-            &["paxosctl", "wait"],
-            &["paxosctl", "wait", "--quorum", "--ready"],
-            &["paxosctl", "read", "x", "--from", "-1"],
-            &["paxosctl", "read", "x", "--consistency", "eventual"],
-            &["paxosctl", "list", "--timeout", "0"],
-            &["paxosctl", "append", "x", "--lines", "--window", "0"],
-            &["paxosctl", "verify"],
-            &["paxosctl", "disk-check", ".", "--seconds", "0"],
-            &["paxosctl", "disk-check", ".", "--bytes", "12"],
-            &["paxosctl", "disk-check", ".", "--bytes", "1MB"],
-            &["paxosctl", "completions", "cmd.exe"],
-        ] {
-            let error = parse(line.iter().map(OsString::from)).expect_err("a contradiction");
-            assert_eq!(error.exit_code(), 2, "{line:?}");
-        }
     }
 }

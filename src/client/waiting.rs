@@ -1,0 +1,61 @@
+//! What an operation waits for, reported while it does: ten seconds of silence look like a hang.
+
+use super::error::{Cause, Operation};
+use super::link::Fault;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An operation that failed so far and is about to try again.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    /// What was asked.
+    pub operation: &'a Operation,
+    /// The node that the last attempt asked, as `host:port`; empty when it ended before any.
+    pub endpoint: &'a str,
+    /// Why the last attempt failed.
+    pub cause: &'a Cause,
+    /// Time since the operation began.
+    pub waited: Duration,
+    /// Time until it gives up.
+    pub left: Duration,
+}
+
+impl fmt::Display for Waiting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.operation)?;
+        if !self.endpoint.is_empty() {
+            write!(f, "{}: ", self.endpoint)?;
+        }
+        write!(f, "{}; trying for another {:.1} s", self.cause, self.left.as_secs_f64())
+    }
+}
+
+/// Is called before each further attempt of an operation, on the thread that waits for it.
+#[derive(Clone)]
+pub struct OnWait(Arc<dyn Fn(&Waiting<'_>) + Send + Sync>);
+
+impl OnWait {
+    /// Calls `report`.
+    pub fn new(report: impl Fn(&Waiting<'_>) + Send + Sync + 'static) -> OnWait {
+        OnWait(Arc::new(report))
+    }
+
+    /// The operation failed with this fault, and goes on trying.
+    pub(super) fn report(
+        &self,
+        operation: &Operation,
+        fault: &Fault,
+        waited: Duration,
+        left: Duration,
+    ) {
+        let Fault { endpoint, cause, .. } = fault;
+        (self.0)(&Waiting { operation, endpoint, cause, waited, left });
+    }
+}
+
+impl fmt::Debug for OnWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OnWait(…)")
+    }
+}

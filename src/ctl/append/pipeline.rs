@@ -1,0 +1,162 @@
+//! Appends of many entries from standard input, pipelined, and what is said when they end early.
+
+use super::super::args;
+use super::super::exit::Failure;
+use super::super::stop::{Halt, Stoppable, signal_name};
+use super::printer::Printer;
+use super::source::{Form, Next, Source};
+use crate::client::{
+    Appender, AppenderOptions, Cause, Client, ClientError, Completed, ErrorCode, Outcome,
+};
+use crate::types::Index;
+
+/// Appends each line of the input as an entry, and prints their indexes.
+///
+/// # Errors
+/// [`Failure`] of the first entry that was not appended, of the input, or of the output. What was
+/// under way has been waited for then, and is counted.
+pub fn append_all(
+    client: &mut Client,
+    append: &args::Append,
+    input: Stoppable<'_>,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let form = if append.jsonl { Form::Jsonl } else { Form::Plain };
+    let limit = client.limits().entry_bytes_max;
+    let options = AppenderOptions {
+        window: usize::from(append.window),
+        expect: append.expect.map(Index),
+        create: append.create,
+    };
+    let mut appender = client.appender(append.name.as_str(), options)?;
+    let mut source = Source::new(input, form, limit);
+    let done = feed(&mut appender, &mut source, printer);
+    // Whatever came in between: what is under way has an end, and is counted.
+    let done = done.and_then(|halt| drain(&mut appender, printer).map(|()| halt));
+    let printed = printer.end();
+    match (done, printed) {
+        (Ok(None), printed) => printed,
+        (Ok(Some(halt)), printed) => Err(halted(halt, printer, printed)),
+        (Err(Failure::Noted(error, note)), Err(Failure::Unprinted { note: executed, .. })) => {
+            Err(Failure::Noted(error, format!("{note}\n{executed}")))
+        }
+        (Err(failed), _) => Err(failed),
+    }
+}
+
+/// Appends line by line until the input ends, or until one fails; returns why it ended early if
+/// none did.
+fn feed(
+    appender: &mut Appender<'_>,
+    source: &mut Source<Stoppable<'_>>,
+    printer: &mut Printer<'_>,
+) -> Result<Option<Halt>, Failure> {
+    while !appender.is_broken() {
+        if !source.has_line() {
+            // The next line may be long in coming: what is known is printed before.
+            drain(appender, printer)?;
+            printer.flush();
+        }
+        if let Some(halt) = halt(source, printer) {
+            return Ok(Some(halt));
+        }
+        let next = source.next().map_err(Failure::Input)?;
+        if let Some(halt) = source.input().halt() {
+            // What was read last may be a part of a line.
+            return Ok(Some(halt));
+        }
+        match next {
+            Next::End => break,
+            Next::Fault(what) => {
+                drain(appender, printer)?;
+                return Err(Failure::BadInput(format!(
+                    "{what}; of the lines before it {}; from it on none was",
+                    printer.executed()
+                )));
+            }
+            Next::Entry(entry) => {
+                let oldest = appender.push([entry]);
+                printer.sent(source.number());
+                if let Some(oldest) = oldest {
+                    take(oldest, appender, printer)?;
+                }
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Why no further line is to be sent.
+fn halt(source: &Source<Stoppable<'_>>, printer: &Printer<'_>) -> Option<Halt> {
+    source.input().halt().or_else(|| printer.is_broken().then_some(Halt::OutputClosed))
+}
+
+/// The failure of an input that was not read to its end.
+fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), Failure>) -> Failure {
+    let note = format!(
+        "of the lines read {}; what follows them was not sent: go on from there, as appending \
+         them again would append them twice",
+        printer.executed()
+    );
+    match (halt, printed) {
+        (Halt::Signal(signal), _) => {
+            let name = signal_name(signal);
+            Failure::Signalled { signal, note: format!("stopped by {name}: {note}") }
+        }
+        (Halt::OutputClosed, Err(Failure::Unprinted { source, .. })) => {
+            Failure::Unprinted { source, note }
+        }
+        (Halt::OutputClosed, Ok(()) | Err(_)) => {
+            Failure::Unprinted { source: std::io::ErrorKind::BrokenPipe.into(), note }
+        }
+    }
+}
+
+/// Waits for everything that is under way.
+fn drain(appender: &mut Appender<'_>, printer: &mut Printer<'_>) -> Result<(), Failure> {
+    while let Some(completed) = appender.wait() {
+        take(completed, appender, printer)?;
+    }
+    Ok(())
+}
+
+/// Prints an index; at the first failure waits for all that was under way, and sums up.
+fn take(
+    completed: Completed,
+    appender: &mut Appender<'_>,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
+    let error = match completed.result {
+        Ok(appended) => {
+            printer.appended(&appended);
+            return Ok(());
+        }
+        Err(error) => error,
+    };
+    let (mut not_executed, mut unknown, mut executed) = (0u64, 0u64, 0u64);
+    while let Some(behind) = appender.wait() {
+        match behind.result {
+            Ok(_) => executed += 1,
+            Err(error) => match error.outcome {
+                Outcome::NotExecuted => not_executed += 1,
+                Outcome::Unknown => unknown += 1,
+                Outcome::Executed => executed += 1,
+            },
+        }
+    }
+    let line = completed.ticket + 1;
+    let mut note = format!(
+        "this was line {line}; of the lines read behind it {not_executed} were not executed"
+    );
+    for (count, what) in [(unknown, "are of unknown outcome"), (executed, "were executed")] {
+        if count > 0 {
+            note.push_str(&format!(", {count} {what}"));
+        }
+    }
+    debug_assert!(!is_prior(&error), "the first failure is no consequence of another");
+    Err(Failure::Noted(error, note))
+}
+
+fn is_prior(error: &ClientError) -> bool {
+    matches!(error.cause, Cause::PriorFailed) || error.code() == Some(ErrorCode::PriorFailed)
+}

@@ -1,0 +1,118 @@
+//! Values of arguments: times, sizes, and flags that the environment can set.
+
+use crate::limits;
+use clap::Arg;
+use clap::builder::TypedValueParser;
+use clap::error::ErrorKind;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+/// Reads a number of bytes with a unit, and rounds it up to whole blocks.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: u64 = number.parse().map_err(|_| "is not a number of bytes".to_string())?;
+    let scale: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
+    };
+    let bytes = number.saturating_mul(scale);
+    if !(1 << 20..=1 << 40).contains(&bytes) {
+        return Err("must lie between 1MiB and 1024GiB".to_string());
+    }
+    Ok(bytes.next_multiple_of(limits::BLOCK_BYTES as u64))
+}
+
+/// Reads a time from a millisecond to a day: a number of seconds, fractions allowed, or one with
+/// the unit ms, s, m or h.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit {
+        "" | "s" => 1.0,
+        "ms" => 0.001,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(format!("has the unit {unit:?}; use ms, s, m or h")),
+    };
+    let wrong = "is not a number of seconds, or a number with the unit ms, s, m or h";
+    let number: f64 = number.parse().map_err(|_| wrong.to_string())?;
+    let seconds = number * scale;
+    if !(0.001..=86_400.0).contains(&seconds) {
+        return Err("must lie between 1ms and 24h".to_string());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+/// A flag: true where it is given, and true, false, 1 or 0 in the environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Flag;
+
+impl TypedValueParser for Flag {
+    type Value = bool;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<bool, clap::Error> {
+        match value.to_str() {
+            Some("true" | "1") => Ok(true),
+            Some("false" | "0") => Ok(false),
+            Some(_) | None => {
+                let name = arg.and_then(Arg::get_env).unwrap_or(OsStr::new("the flag"));
+                let text = format!(
+                    "environment {} = {value:?}: must be true, false, 1 or 0",
+                    name.to_string_lossy()
+                );
+                Err(command.clone().error(ErrorKind::InvalidValue, text))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sizes come with and without a unit, and are whole blocks.
+    #[test]
+    fn sizes_are_read_with_their_units() {
+        let sizes = [("1048576", 1 << 20), ("1MiB", 1 << 20), ("64MiB", 64 << 20)];
+        for (text, bytes) in sizes.into_iter().chain([("2GiB", 2 << 30), ("1048577", 0x10_1000)]) {
+            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "MiB", "1023KiB", "2048GiB", "1.5GiB", "-1", "99999999999999999999"] {
+            assert!(parse_size(text).is_err(), "{text:?} passes for a size");
+        }
+    }
+
+    /// Times are seconds, or have a unit.
+    #[test]
+    fn times_are_read_with_their_units() {
+        for (text, ms) in [
+            ("5", 5000),
+            ("0.5", 500),
+            ("5s", 5000),
+            ("500ms", 500),
+            ("2m", 120_000),
+            ("1.5m", 90_000),
+            ("24h", 86_400_000),
+            ("1ms", 1),
+        ] {
+            assert_eq!(parse_time(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in
+            ["", "s", "0", "0s", "25h", "-1s", "5 s", "5S", "5sec", "1d", "inf", "nan", "1e9"]
+        {
+            assert!(parse_time(text).is_err(), "{text:?} passes for a time");
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Who holds a port that a node cannot have, where the system lets it be known.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::net::SocketAddr;
+
+/// The state of a listening socket in `/proc/net/tcp`.
+const LISTENING: &str = "0A";
+/// Most processes that are looked at.
+const PROCESSES_MAX: usize = 65_536;
+
+/// The process that listens at an address, as `process 17 (nginx)`; none where there is none, or
+/// where it belongs to another user and this process is not root.
+#[must_use]
+pub fn owner(address: SocketAddr) -> Option<String> {
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let tables = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
+    let inodes: BTreeSet<String> =
+        tables.flat_map(|table| listeners(&table, address.port())).collect();
+    if inodes.is_empty() {
+        return None;
+    }
+    let processes = fs::read_dir("/proc").ok()?.filter_map(Result::ok).take(PROCESSES_MAX);
+    let names = processes.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut pids = names.filter(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
+    let pid = pids.find(|pid| holds(pid, &inodes))?;
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    Some(format!("process {pid} ({})", name.trim()))
+}
+
+/// The inodes of sockets that listen at a port, of any address: a table of the kernel has one line a
+/// socket, with its local address second, its state fourth and its inode tenth.
+fn listeners(table: &str, port: u16) -> Vec<String> {
+    let wanted = format!(":{port:04X}");
+    let of = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+        (local.ends_with(&wanted) && *state == LISTENING).then(|| (*inode).to_string())
+    };
+    table.lines().skip(1).filter_map(of).collect()
+}
+
+/// True when a process has one of these sockets open.
+fn holds(pid: &str, inodes: &BTreeSet<String>) -> bool {
+    let Ok(files) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    files.filter_map(Result::ok).any(|file| {
+        let target = fs::read_link(file.path()).ok();
+        let target = target.and_then(|path| path.into_os_string().into_string().ok());
+        let inode = target.as_deref().and_then(|name| name.strip_prefix("socket:["));
+        inode.and_then(|rest| rest.strip_suffix(']')).is_some_and(|inode| inodes.contains(inode))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// A port that this very process listens at is its own; one that nobody has is nobody's.
+    #[test]
+    fn the_owner_of_a_port_is_found() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(taken) = TcpListener::bind(address) else { continue };
+            let at = taken.local_addr().expect("a listener has an address");
+            let told = owner(at).expect("this process holds it");
+            assert!(told.starts_with(&format!("process {} (", std::process::id())), "{told}");
+            drop(taken);
+        }
+        assert_eq!(owner(SocketAddr::from(([127, 0, 0, 1], 1))), None);
+    }
+
+    /// Only listening sockets of that port count.
+    #[test]
+    fn tables_of_the_kernel_are_read() {
+        let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
+            \x20  0: 0100007F:1CFC 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0\n\
+            \x20  1: 0100007F:1CFC 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0\n\
+            \x20  2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0\n";
+        assert_eq!(listeners(table, 7420), ["4711"]);
+        assert_eq!(listeners(table, 22), ["4713"]);
+        assert_eq!(listeners(table, 23), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,167 @@
+//! The files of one journal that stay open: those that are written to always, those that are only
+//! read as far as descriptors go.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::Arc;
+
+/// Files that were written to and stay open: the hard state, the segment in use, the one that is
+/// begun in the same batch, two spares, and one in preparation. A batch needs no descriptor for
+/// them, and what was not synced is synced by the descriptor that wrote it (R01).
+pub(crate) const WRITTEN_MAX: usize = 6;
+
+/// A small cache of handles. The oldest of those that are only read makes room.
+#[derive(Debug)]
+pub(crate) struct OpenFiles {
+    files: BTreeMap<String, Open>,
+    /// The directory itself, once it was needed.
+    pub(crate) dir: Option<Arc<File>>,
+    /// Most files kept open that are only read.
+    read_max: usize,
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: Arc<File>,
+    used: u64,
+    written: bool,
+    unsynced: bool,
+}
+
+impl OpenFiles {
+    pub(crate) fn new(read_max: usize) -> OpenFiles {
+        OpenFiles { files: BTreeMap::new(), dir: None, read_max, clock: 0 }
+    }
+
+    /// The handle of a file, if it is open.
+    pub(crate) fn get(&mut self, name: &str) -> Option<Arc<File>> {
+        self.clock += 1;
+        let open = self.files.get_mut(name)?;
+        open.used = self.clock;
+        Some(Arc::clone(&open.file))
+    }
+
+    /// Keeps a handle.
+    pub(crate) fn insert(&mut self, name: &str, file: &Arc<File>) {
+        self.clock += 1;
+        let (file, used) = (Arc::clone(file), self.clock);
+        let open = Open { file, used, written: false, unsynced: false };
+        self.files.insert(name.to_string(), open);
+        self.evict();
+    }
+
+    /// The file is about to be written to.
+    pub(crate) fn written(&mut self, name: &str) {
+        if let Some(open) = self.files.get_mut(name) {
+            (open.written, open.unsynced) = (true, true);
+        }
+        self.evict();
+    }
+
+    /// What was written is durable.
+    pub(crate) fn synced(&mut self, name: &str) {
+        if let Some(open) = self.files.get_mut(name) {
+            open.unsynced = false;
+        }
+    }
+
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        self.files.remove(to);
+        if let Some(open) = self.files.remove(from) {
+            self.files.insert(to.to_string(), open);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.files.remove(name);
+    }
+
+    /// Closes all files that are only read. Says whether there were any.
+    pub(crate) fn make_room(&mut self) -> bool {
+        let before = self.files.len();
+        self.files.retain(|_, open| open.written);
+        self.files.len() < before
+    }
+
+    fn evict(&mut self) {
+        let written = self.files.values().filter(|open| open.written).count();
+        if written > WRITTEN_MAX {
+            let clean = |open: &Open| open.written && !open.unsynced;
+            if let Some(open) = self.oldest(clean).and_then(|name| self.files.get_mut(&name)) {
+                open.written = false;
+            }
+        }
+        while self.files.values().filter(|open| !open.written).count() > self.read_max.max(1) {
+            let Some(oldest) = self.oldest(|open| !open.written) else { return };
+            self.files.remove(&oldest);
+        }
+    }
+
+    fn oldest(&self, of: impl Fn(&Open) -> bool) -> Option<String> {
+        let found = self.files.iter().filter(|(_, open)| of(open));
+        found.min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn opened(files: &mut OpenFiles, name: &str) {
+        files.insert(name, &Arc::new(File::open("/dev/null").unwrap()));
+    }
+
+    fn names(files: &OpenFiles) -> Vec<&str> {
+        files.files.keys().map(String::as_str).collect()
+    }
+
+    /// However many files are read, those that are written to stay open, and the others are few.
+    #[test]
+    fn readers_never_close_what_is_written() {
+        let mut files = OpenFiles::new(3);
+        for name in ["hard-state", "tail", "spare"] {
+            opened(&mut files, name);
+            files.written(name);
+            files.synced(name);
+        }
+        for number in 0..500 {
+            opened(&mut files, &format!("old-{number}"));
+            assert!(files.files.len() <= 6, "{:?}", names(&files));
+        }
+        for name in ["hard-state", "tail", "spare", "old-499", "old-498", "old-497"] {
+            assert!(files.get(name).is_some(), "{name}: {:?}", names(&files));
+        }
+        assert!(files.make_room());
+        assert_eq!(names(&files), ["hard-state", "spare", "tail"]);
+        assert!(!files.make_room());
+    }
+
+    /// A file that is no longer written to makes room for the next one, but never before its sync.
+    #[test]
+    fn what_is_not_synced_stays_open() {
+        let mut files = OpenFiles::new(1);
+        for number in 0..40 {
+            let name = format!("segment-{number:02}");
+            opened(&mut files, &name);
+            files.written(&name);
+            if number != 3 {
+                files.synced(&name);
+            }
+            assert!(files.files.len() <= WRITTEN_MAX + 1, "{:?}", names(&files));
+        }
+        assert!(files.get("segment-03").is_some(), "{:?}", names(&files));
+        assert!(files.get("segment-02").is_none(), "{:?}", names(&files));
+    }
+
+    /// A prepared file keeps its handle when it gets its name.
+    #[test]
+    fn a_renamed_file_stays_open() {
+        let mut files = OpenFiles::new(1);
+        opened(&mut files, "a.new");
+        files.written("a.new");
+        files.rename("a.new", "a");
+        assert_eq!(names(&files), ["a"]);
+    }
+}
