@@ -111,13 +111,16 @@ def place(mutant, text):
 def plant(mutants):
     """The text of each file with all of its mutants in it, each behind its switch."""
     planted = {}
-    for file in sorted({mutant["file"] for mutant in mutants.values()}):
+    parts = [(m["name"], m["file"], m["before"], m["after"]) for m in mutants.values()]
+    parts += [(m["name"], *more) for m in mutants.values() for more in m.get("also", [])]
+    parts = [dict(zip(("name", "file", "before", "after"), part)) for part in parts]
+    for file in sorted({part["file"] for part in parts}):
         path = ROOT / file
         if not path.is_file():
             raise Bad(f"there is no {file}")
         text = path.read_text()
         places = {}
-        for mutant in mutants.values():
+        for mutant in parts:
             if mutant["file"] == file:
                 places.setdefault(place(mutant, text), []).append(mutant)
         spans = sorted(places)

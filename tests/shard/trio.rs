@@ -39,6 +39,22 @@ fn r02_no_vote_before_its_record() {
     assert_eq!(first(trio.take(leader, id)), 0);
 }
 
+/// R02: nor does a leader count its own record before it is durable.
+#[test]
+fn r02_a_leader_counts_itself_when_it_is_durable() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    for holds in [leader, (leader + 1) % 3] {
+        trio.members[holds].hold = true;
+    }
+    let id = trio.send(leader, Request::Append(append("a", "x")));
+    trio.pass(100_000);
+    assert!(trio.take(leader, id).is_none(), "acknowledged with one durable record of three");
+    trio.release(leader);
+    assert_eq!(first(trio.take(leader, id)), 0);
+}
+
 /// C19: a read that waits for the disk is answered under the lease that is valid when it comes back, not
 /// under the one that was valid when it arrived.
 #[test]
