@@ -2,7 +2,7 @@
 
 use crate::node::{Node, append, code, create, first, read, texts};
 use paxosd::machine::{Command, Machine, Outcome, ValueBuilder};
-use paxosd::types::{Ballot, NodeId, ShardId, Slot, Value};
+use paxosd::types::{Ballot, Index, NodeId, ShardId, Slot, Value};
 use paxosd::wire::client::{Append, Reply, Request};
 use paxosd::wire::entries::Entries;
 use paxosd::wire::error::ErrorCode;
@@ -59,6 +59,24 @@ fn r38_appends_beyond_the_limits_are_refused() {
         Reply::Appended(appended) => assert_eq!(appended.first.0, 0, "nothing was taken in before"),
         other => panic!("{other:?}"),
     }
+}
+
+/// What is sent behind the append that creates a log waits until the log is there: its condition is compared
+/// with what the log then holds, and its chain does not break.
+#[test]
+fn what_comes_behind_a_creation_waits_for_it() {
+    let mut node = Node::new();
+    node.hold = true;
+    let of = |expect: Option<u64>, text| {
+        let expect = expect.map(Index);
+        Request::Append(Append { chain: 4, create: true, expect, ..append("new", text) })
+    };
+    let sent = [of(Some(0), "x"), of(Some(1), "y"), of(None, "z")];
+    let sent = sent.map(|request| node.send(1, request));
+    node.tick();
+    node.release();
+    node.pass(10_000);
+    assert_eq!(sent.map(|id| first(node.take(1, id))), [0, 1, 2]);
 }
 
 /// R21: a later leader finds what a lost leadership proposed second, and not what it proposed first, where it
