@@ -25,12 +25,12 @@ fn accepted(slot: u64, round: u64, bytes: usize) -> Record {
 fn hard(round: u64, boots: u64) -> Record {
     // Large enough for a few sectors, so that a copy can be torn.
     let incarnations = (1..=150).map(|node| (NodeId(node), Incarnation(boots))).collect();
-    Record::HardState(HardState {
+    Record::HardState(Box::new(HardState {
         promised: ballot(round),
         boots,
         incarnations,
         ..HardState::default()
-    })
+    }))
 }
 
 fn write(rig: &mut Rig, record: Record) {

@@ -498,7 +498,7 @@ impl Journal {
             let raised = batch::accepted_ballot(record).filter(|b| *b > self.hard.promised);
             if let Record::HardState(hard) = record {
                 let promised = self.hard.promised.max(hard.promised);
-                self.hard = HardState { promised, ..hard.clone() };
+                self.hard = HardState { promised, ..HardState::clone(hard) };
                 self.hard_changed = true;
             } else if let Some(ballot) = raised {
                 self.hard.promised = ballot;
@@ -583,7 +583,7 @@ mod tests {
             let taken = segment::batch_bytes(data_bytes, items);
             assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
         }
-        let (data_bytes, items) = lone_record(&Record::HardState(HardState::default()));
+        let (data_bytes, items) = lone_record(&Record::HardState(Box::default()));
         assert!(segment::batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
     }
 }

@@ -267,7 +267,7 @@ impl Replica {
 
     pub(super) fn persist_hard(&mut self, effects: &mut Effects) {
         let hard = self.hard.clone();
-        self.hard_lsn = self.persist(Record::HardState(hard), effects);
+        self.hard_lsn = self.persist(Record::HardState(Box::new(hard)), effects);
     }
 
     pub(super) fn persist(&mut self, record: Record, effects: &mut Effects) -> Lsn {

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub enum Record {
     /// A new hard state. Written to both copies of the hard-state file first (C2), then as this
     /// record, so that records keep dense LSNs and ballots rise with them (C5's `hi`).
-    HardState(HardState),
+    HardState(Box<HardState>),
     /// This acceptor accepted `value` for `slot` in `ballot`.
     Accepted {
         /// The slot.

@@ -18,7 +18,7 @@ use crate::cell::Cell;
 use crate::disk::Disk;
 use crate::expect::ballot;
 use crate::script::{number, value};
-use paxosd::types::{Damage, HardState, Incarnation, NodeId, Record, Slot};
+use paxosd::types::{Damage, Incarnation, NodeId, Record, Slot};
 use paxosd::wire::peer::Report;
 
 fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
@@ -41,7 +41,7 @@ pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
             } else {
                 hard.lease_longest_us = number(words[1]) * 1000;
             }
-            add(cell, id, Record::HardState(hard));
+            add(cell, id, Record::HardState(Box::new(hard)));
         }
         "accepted" => {
             let of = ballot(words[2]);
@@ -89,7 +89,7 @@ fn raise(cell: &mut Cell, id: NodeId, of: paxosd::types::Ballot) {
 }
 
 fn add(cell: &mut Cell, id: NodeId, record: Record) {
-    let hard = matches!(&record, Record::HardState(HardState { .. }));
+    let hard = matches!(&record, Record::HardState(_));
     let disk = &mut cell.node_mut(id).disk;
     let lsn = disk.last().next();
     disk.append(lsn, record.clone());

@@ -188,7 +188,7 @@ impl Workload {
     pub fn hard_state(&mut self) -> Record {
         self.boots += 1;
         let incarnations = (1..=3).map(|n| (NodeId(n), Incarnation(self.boots))).collect();
-        Record::HardState(HardState {
+        Record::HardState(Box::new(HardState {
             promised: ballot(self.round),
             lease_longest_us: 7,
             boots: self.boots,
@@ -196,7 +196,7 @@ impl Workload {
             formed: true,
             lives: vec![self.life()],
             ..HardState::default()
-        })
+        }))
     }
 
     fn life(&self) -> Life {
