@@ -136,10 +136,7 @@ impl World {
                 self.resume(node);
                 Ok(())
             }
-            Event::End { node, life } if self.lives(node, life) => {
-                self.stop(node, false);
-                Ok(())
-            }
+            Event::End { node, life } if self.lives(node, life) => self.leave(node),
             Event::Start { node, life } if self.nodes[node].life == life => self.start(node),
             Event::Turn { .. }
             | Event::Wake { .. }
