@@ -176,6 +176,12 @@ impl World {
         }
     }
 
+    /// The process, which has stopped in order, ends.
+    pub(super) fn leave(&mut self, node: usize) -> Checked {
+        self.stop(node, false);
+        Ok(())
+    }
+
     /// The process is killed, or its machine loses power.
     pub(super) fn crash(&mut self, node: usize, power: bool) -> Checked {
         self.trace.line(self.now, || {

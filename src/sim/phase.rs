@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// Progress returns within so many election timeouts of the last change (R24).
 const ELECTIONS: u64 = 10;
+/// No lease lasts longer, so that no election can be faster than this where one must run out.
+const ELECTION_US: u64 = 300_000;
 /// A healed cluster agrees within this.
 const SETTLE_US: u64 = 12_000_000;
 /// How often it is looked at.
@@ -85,7 +87,8 @@ impl World {
 
     fn progress_deadline(&self) -> u64 {
         let timing = &self.plan.timing;
-        let election_us = timing.election_us + timing.jitter_us;
+        // However hasty: whoever stands in a quorum may be down for a while when chaos ends.
+        let election_us = timing.election_us.max(ELECTION_US) + timing.jitter_us;
         // Clocks may be slow, and a slow disk or network is slow for elections, too.
         let slow = 40 * (self.plan.sync_us + self.plan.delay_us + self.plan.turn_us);
         self.now + ELECTIONS * election_us * 106 / 100 + ELECTIONS * slow

@@ -1,8 +1,8 @@
 //! Commands whose leadership is lost while they are under way: answered when it is known what became
 //! of them.
 
+use crate::fates_rig::Trio;
 use crate::node::{append, code, create, first, read, texts};
-use crate::trio::Trio;
 use paxosd::shard::Input;
 use paxosd::types::Index;
 use paxosd::wire::client::{Append, Reply, Request};

@@ -135,8 +135,8 @@ impl Node {
                     let old = self.replies.insert((conn.0, correlation), reply);
                     assert!(old.is_none(), "answered twice: {conn} {correlation}");
                 }
-                Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job @ Job::Read(_)) if self.hold_reads => self.held.push(job),
+                Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
                 Output::Fatal { exit, text } => self.fatal = Some((exit, text)),
@@ -164,6 +164,13 @@ impl Node {
             self.execute(job);
         }
         self.tick();
+    }
+
+    /// Runs the first batch that was held back, and nothing else.
+    pub fn finish_a_batch(&mut self) {
+        let first = self.held.iter().position(|job| matches!(job, Job::Batch(_)));
+        let job = self.held.remove(first.expect("a batch was held back"));
+        self.execute(job);
     }
 
     /// Sends a request without a turn's end; returns its number.

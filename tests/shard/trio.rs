@@ -1,198 +1,181 @@
-//! Three nodes of one shard, their disks and the connections between them, all by hand.
+//! Stories of three shards: what a leader may say when it no longer knows whether it leads.
 
-use crate::node::{SEGMENT, identity_of, options_of};
-use paxosd::journal::{MemStorage, execute, format, recover};
-use paxosd::paxos::Role;
-use paxosd::shard::{Input, Output, Shard};
-use paxosd::types::{ConnId, NodeId, ShardId, Tick};
-use paxosd::wire::client::{Reply, Request};
-use paxosd::wire::peer::Message;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use crate::node::{append, code, create, first, read, texts};
+use crate::trio_rig::Trio;
+use paxosd::paxos::Timing;
+use paxosd::wire::client::{Append, Reply, Request};
+use paxosd::wire::error::{ErrorCode, Outcome};
 
-const NODES: [u16; 3] = [1, 2, 3];
+/// Time in which a leader that is cut off loses its lease and still believes to lead.
+const LEASE_GONE_US: u64 = 350_000;
+/// Time in which it gives up, whatever it was doing.
+const DEPOSED_US: u64 = 3_000_000;
 
-pub struct Trio {
-    shards: BTreeMap<u16, Shard>,
-    storages: BTreeMap<u16, MemStorage>,
-    now: Tick,
-    queues: BTreeMap<(u16, u16), VecDeque<Message>>,
-    /// Connected pairs, the lower number first.
-    links: BTreeSet<(u16, u16)>,
-    replies: BTreeMap<(u16, u64), Reply>,
-    pub stopped: BTreeSet<u16>,
-    next: u64,
+fn without_leases() -> Timing {
+    Timing { lease_us: 0, ..Timing::default() }
 }
 
-impl Trio {
-    /// Three nodes, of which the first leads.
-    pub fn new() -> Trio {
-        let mut trio = Trio {
-            shards: BTreeMap::new(),
-            storages: BTreeMap::new(),
-            now: Tick(1_000_000),
-            queues: BTreeMap::new(),
-            links: BTreeSet::new(),
-            replies: BTreeMap::new(),
-            stopped: BTreeSet::new(),
-            next: 1,
-        };
-        for node in NODES {
-            let (storage, identity) = (MemStorage::new(), identity_of(node));
-            format(&storage, &identity, ShardId(0), &SEGMENT).expect("a fresh disk");
-            let (journal, recovered) =
-                recover(&storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
-            let mut out = Vec::new();
-            let options = options_of(node, &NODES);
-            let shard = Shard::start(options, journal, recovered, trio.now, &mut out);
-            trio.shards.insert(node, shard);
-            trio.storages.insert(node, storage);
-            trio.carry_out(node, out);
-        }
-        NODES.iter().for_each(|node| trio.heal(*node));
-        trio.settle();
-        for _ in 0..100 {
-            if trio.leads(1) {
-                return trio;
-            }
-            trio.pass_only(&[1], 10_000);
-        }
-        panic!("node 1 cannot be elected");
-    }
-
-    pub fn leads(&self, node: u16) -> bool {
-        matches!(self.shards[&node].replica().role(), Role::Leader(_))
-            && self.shards[&node].replica().serving().is_some()
-    }
-
-    pub fn leader(&self) -> Option<u16> {
-        NODES.into_iter().find(|node| self.leads(*node))
-    }
-
-    pub fn input(&mut self, node: u16, input: Input) {
-        let mut out = Vec::new();
-        if let Some(shard) = self.shards.get_mut(&node) {
-            shard.step(self.now, input, &mut out);
-        }
-        self.carry_out(node, out);
-    }
-
-    fn carry_out(&mut self, node: u16, out: Vec<Output>) {
-        for output in out {
-            match output {
-                Output::Peer { node: to, message } => {
-                    if self.links.contains(&pair(node, to.0)) {
-                        self.queues.entry((node, to.0)).or_default().push_back(message);
-                    }
-                }
-                Output::Client { correlation, reply, .. } => {
-                    let old = self.replies.insert((node, correlation), reply);
-                    assert!(old.is_none(), "answered twice: {node} {correlation}");
-                }
-                Output::Job(job) => {
-                    let done = execute(&self.storages[&node], job).expect("the disk works");
-                    self.input(node, Input::Disk(done));
-                    self.input(node, Input::Tick);
-                }
-                Output::Stopped => assert!(self.stopped.insert(node), "stopped twice"),
-                Output::Fatal { exit, text } => panic!("node {node} exits with {exit}: {text}"),
-            }
-        }
-    }
-
-    /// Delivers what is under way in one direction.
-    pub fn deliver(&mut self, from: u16, to: u16) -> bool {
-        let messages = std::mem::take(self.queues.entry((from, to)).or_default());
-        let any = !messages.is_empty();
-        for message in messages {
-            self.input(to, Input::Peer { node: NodeId(from), message });
-            self.input(to, Input::Tick);
-        }
-        any
-    }
-
-    /// Delivers until nothing is under way.
-    pub fn settle(&mut self) {
-        for _ in 0..10_000 {
-            let pairs: Vec<(u16, u16)> = self.queues.keys().copied().collect();
-            let mut any = false;
-            for (from, to) in pairs {
-                any |= self.deliver(from, to);
-            }
-            if !any {
-                return;
-            }
-        }
-        panic!("they talk for ever");
-    }
-
-    /// All connections of a node break, with what is under way on them.
-    pub fn cut(&mut self, node: u16) {
-        for other in NODES.into_iter().filter(|other| *other != node) {
-            if self.links.remove(&pair(node, other)) {
-                self.queues.remove(&(node, other));
-                self.queues.remove(&(other, node));
-                self.input(node, Input::PeerDown { node: NodeId(other) });
-                self.input(other, Input::PeerDown { node: NodeId(node) });
-            }
-        }
-    }
-
-    /// A node is connected with all others.
-    pub fn heal(&mut self, node: u16) {
-        for other in NODES.into_iter().filter(|other| *other != node) {
-            if self.links.insert(pair(node, other)) {
-                for (a, b) in [(node, other), (other, node)] {
-                    let incarnation = identity_of(b).incarnation;
-                    self.input(a, Input::PeerUp { node: NodeId(b), incarnation });
-                }
-            }
-        }
-    }
-
-    /// Lets time pass; these nodes look at their clocks.
-    pub fn pass_only(&mut self, nodes: &[u16], micros: u64) {
-        let until = self.now.after(micros);
-        while self.now < until {
-            let next = nodes.iter().map(|node| self.shards[node].next_deadline(self.now)).min();
-            self.now = next.unwrap_or(until).max(self.now.after(1)).min(until);
-            for node in nodes {
-                self.input(*node, Input::Tick);
-            }
-            self.settle();
-        }
-    }
-
-    pub fn pass(&mut self, micros: u64) {
-        self.pass_only(&NODES, micros);
-    }
-
-    /// Sends a request and ends the turn; nothing is delivered between nodes.
-    pub fn send(&mut self, node: u16, request: Request) -> u64 {
-        self.next += 1;
-        let correlation = self.next;
-        self.input(node, Input::Client { conn: ConnId(1), correlation, request });
-        self.input(node, Input::Tick);
-        correlation
-    }
-
-    pub fn answer(&mut self, node: u16, correlation: u64) -> Option<Reply> {
-        self.replies.remove(&(node, correlation))
-    }
-
-    /// Sends a request to whoever leads, and waits for its answer.
-    pub fn ask(&mut self, request: Request) -> Reply {
-        for _ in 0..200 {
-            if let Some(leader) = self.leader() {
-                let id = self.send(leader, request);
-                self.settle();
-                return self.answer(leader, id).expect("answered");
-            }
-            self.pass(10_000);
-        }
-        panic!("nobody leads");
+fn outcome(reply: Option<Reply>) -> Option<Outcome> {
+    match reply {
+        Some(Reply::Error(error)) => Some(error.outcome),
+        Some(other) => panic!("not an error: {other:?}"),
+        None => None,
     }
 }
 
-fn pair(a: u16, b: u16) -> (u16, u16) {
-    (a.min(b), a.max(b))
+/// R02: a follower's acknowledgement leaves behind its record, and a leader alone acknowledges nothing.
+#[test]
+fn r02_no_vote_before_its_record() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    for follower in (0..3).filter(|at| *at != leader) {
+        trio.members[follower].hold = true;
+    }
+    let id = trio.send(leader, Request::Append(append("a", "x")));
+    trio.pass(100_000);
+    assert!(trio.take(leader, id).is_none(), "acknowledged with one durable record of three");
+    trio.release((leader + 1) % 3);
+    assert_eq!(first(trio.take(leader, id)), 0);
+}
+
+/// R02: nor does a leader count its own record before it is durable.
+#[test]
+fn r02_a_leader_counts_itself_when_it_is_durable() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    for holds in [leader, (leader + 1) % 3] {
+        trio.members[holds].hold = true;
+    }
+    let id = trio.send(leader, Request::Append(append("a", "x")));
+    trio.pass(100_000);
+    assert!(trio.take(leader, id).is_none(), "acknowledged with one durable record of three");
+    trio.release(leader);
+    assert_eq!(first(trio.take(leader, id)), 0);
+}
+
+/// C19: a read that waits for the disk is answered under the lease that is valid when it comes back, not
+/// under the one that was valid when it arrived.
+#[test]
+fn c19_the_lease_is_looked_at_after_the_read() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.members[leader].shard.set_cache_bytes(0);
+    trio.ask(leader, create("a"));
+    trio.ask(leader, Request::Append(append("a", "x")));
+    trio.pass(100_000);
+    trio.members[leader].hold_reads = true;
+    trio.cut_off(leader);
+    let id = trio.send(leader, read("a", 0, 0));
+    assert!(trio.take(leader, id).is_none(), "the entry is on disk only");
+    trio.pass(LEASE_GONE_US);
+    assert!(trio.members[leader].shard.replica().serving().is_some(), "it still believes to lead");
+    trio.release(leader);
+    assert!(trio.take(leader, id).is_none(), "answered without a lease");
+    trio.pass(DEPOSED_US);
+    assert_eq!(outcome(trio.take(leader, id)), Some(Outcome::NotExecuted));
+}
+
+/// C19: what two followers made durable is chosen, though the leader's own disk is behind: its entries are
+/// read from memory until the journal has them, however little memory there is for such values.
+#[test]
+fn c19_what_is_not_durable_here_is_read_from_memory() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.members[leader].shard.set_cache_bytes(0);
+    trio.ask(leader, create("a"));
+    trio.members[leader].hold = true;
+    let appended = trio.ask(leader, Request::Append(append("a", "x")));
+    assert_eq!(first(Some(appended)), 0);
+    trio.pass(10_000);
+    assert_eq!(texts(Some(trio.ask(leader, read("a", 0, 0)))), ["x"]);
+}
+
+/// C19: without leases a read needs a confirmation that left after it came. A leader that is cut off was
+/// confirmed a moment ago, which proves nothing.
+#[test]
+fn c19_an_old_confirmation_proves_nothing() {
+    let mut trio = Trio::new(without_leases());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    trio.ask(leader, Request::Append(append("a", "x")));
+    trio.pass(200_000);
+    let proven = trio.send(leader, read("a", 0, 0));
+    assert_eq!(texts(trio.take(leader, proven)), ["x"], "confirmed at once");
+    trio.cut_off(leader);
+    let id = trio.send(leader, read("a", 0, 0));
+    trio.pass(100_000);
+    assert!(trio.take(leader, id).is_none(), "answered without a confirmation");
+    trio.pass(DEPOSED_US);
+    assert_eq!(outcome(trio.take(leader, id)), Some(Outcome::NotExecuted));
+}
+
+/// C19: the answer of a long poll is computed when its time is over, so its proof is younger than that.
+#[test]
+fn c19_a_long_poll_is_proven_anew() {
+    let mut trio = Trio::new(without_leases());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    let id = trio.send(leader, read("a", 0, 400));
+    trio.pass(200_000); // Heartbeats were answered since it came.
+    trio.cut_off(leader);
+    trio.pass(300_000);
+    assert!(trio.members[leader].shard.replica().serving().is_some(), "it still believes to lead");
+    assert!(trio.take(leader, id).is_none(), "answered by a confirmation older than the answer");
+    trio.pass(DEPOSED_US);
+    assert_eq!(outcome(trio.take(leader, id)), Some(Outcome::NotExecuted));
+}
+
+/// R19: a read that waits for the disk dies with the leadership in which it arrived, though its node leads
+/// again when the disk comes back.
+#[test]
+fn r19_a_read_dies_with_its_leadership() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.members[leader].shard.set_cache_bytes(0);
+    trio.ask(leader, create("a"));
+    trio.ask(leader, Request::Append(append("a", "x")));
+    trio.pass(100_000);
+    trio.members[leader].hold_reads = true;
+    let id = trio.send(leader, read("a", 0, 0));
+    trio.cut_off(leader);
+    trio.pass(DEPOSED_US);
+    trio.heal(leader);
+    trio.pass(500_000);
+    trio.lead_again(leader);
+    trio.release(leader);
+    assert_eq!(outcome(trio.take(leader, id)), Some(Outcome::NotExecuted));
+}
+
+/// R21: an append that was proposed when the leadership was lost may take effect or not: its client is told
+/// that nobody knows, never that it did not.
+#[test]
+fn r21_what_was_in_flight_is_unknown() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    trio.cut_off(leader);
+    let id = trio.send(leader, Request::Append(append("a", "x")));
+    trio.pass(20_000_000);
+    assert_eq!(outcome(trio.take(leader, id)), Some(Outcome::Unknown));
+}
+
+/// A chain that broke with a leadership stays broken when the same node leads again: the append that was
+/// sent behind a lost one does not slip through.
+#[test]
+fn r21_a_chain_does_not_outlive_its_leadership() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    trio.cut_off(leader);
+    let of = |text| Request::Append(Append { chain: 3, ..append("a", text) });
+    let lost = trio.send(leader, of("lost"));
+    trio.pass(20_000_000);
+    assert_eq!(outcome(trio.take(leader, lost)), Some(Outcome::Unknown));
+    trio.heal(leader);
+    trio.pass(500_000);
+    trio.lead_again(leader);
+    let behind = trio.ask(leader, of("behind"));
+    assert_eq!(code(&behind), Some(ErrorCode::PriorFailed));
 }
