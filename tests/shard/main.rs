@@ -1,15 +1,10 @@
 //! One shard alone, driven step by step: what its clients are promised.
 
 mod chains;
-mod chains;
 mod cold_reads;
-mod cold_reads;
-mod fates;
 mod fates;
 mod fates_rig;
 mod node;
-mod node;
-mod reads;
 mod reads;
 mod rules;
 mod trio;
