@@ -45,6 +45,16 @@ pub const FRAME_BYTES_BEFORE_HELLO: usize = 4 << 10;
 pub const READ_BYTES_MAX: usize = 4 << 20;
 /// Most entries in one answer to a read.
 pub const READ_ENTRIES_MAX: usize = 65_536;
+/// Most bytes of a file that one read of it brings; a record that is larger is read alone.
+pub const READ_EXTENT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes of files that one read of the journal goes through, gaps between records included: a
+/// tenth of a second of a slow disk.
+pub const READ_SPAN_BYTES_MAX: usize = 16 << 20;
+/// Past this many bytes of files no more is read for one answer. A log that shares its slots with
+/// others gets a shorter answer instead of one that keeps the disk from the others.
+pub const COLD_READ_BYTES_MAX: usize = 32 << 20;
+/// Reads of old entries of one shard that are at the disk at once; more wait.
+pub const COLD_READS_MAX: usize = 256;
 /// Longest long poll at the tail.
 pub const READ_WAIT_MS_MAX: u32 = 60_000;
 /// Most names in one answer to a list.
@@ -128,11 +138,29 @@ pub const READ_TURN_BYTES: usize = 256 << 10;
 /// Connections accepted from one port before other work has its turn.
 pub const ACCEPTS_PER_TURN: usize = 64;
 /// Past this many bytes of answers that a client does not read, its connection is closed.
-pub const CONN_OUTPUT_BYTES_CEILING: usize = 64 << 20;
+pub const CONN_OUTPUT_BYTES_CEILING: usize = 32 << 20;
+/// Memory of one shard for answers to reads: what waits on connections, what is being made, and what
+/// is being read from disk for it. A read that does not fit waits.
+pub const SHARD_ANSWER_BYTES_MAX: usize = 64 << 20;
+/// The part of that memory that only small reads get, so that they pass large ones that wait.
+pub const SMALL_READS_BYTES: usize = 16 << 20;
+/// A read that takes at most this much memory is small.
+pub const SMALL_READ_BYTES: usize = 256 << 10;
+/// Reads of one shard that wait for memory or for the disk; more are refused.
+pub const READS_WAITING_MAX: usize = 16_384;
+/// Longest time, in milliseconds, that a read waits before it is refused: half of what the client
+/// library gives a request, so that there is time to ask again.
+pub const READ_WAITING_MS: u64 = 5_000;
+/// Bytes of answers that one turn of a shard's loop makes before peers and disk have theirs again.
+pub const TURN_ANSWER_BYTES_MAX: usize = 4 << 20;
+/// Bytes that one turn of a shard's loop gives to the sockets of clients, likewise.
+pub const TURN_OUTPUT_BYTES_MAX: usize = 8 << 20;
+/// Bytes given to one socket before the others have their turn.
+pub const WRITE_TURN_BYTES: usize = 512 << 10;
 /// Bytes of output queued by one shard for all its clients; past it no client is read from.
-pub const SHARD_OUTPUT_BYTES_MAX: usize = 256 << 20;
+pub const SHARD_OUTPUT_BYTES_MAX: usize = 96 << 20;
 /// Past this many of them, clients that owe are not read from, and those that take nothing are closed.
-pub const SHARD_OUTPUT_BYTES_TIGHT: usize = 128 << 20;
+pub const SHARD_OUTPUT_BYTES_TIGHT: usize = 64 << 20;
 /// Time for a client to take [`UNREAD_BYTES_MIN`] of its answers, or all of them, in milliseconds (R39).
 pub const UNREAD_MS: u64 = 20_000;
 /// Least bytes of answers that a client takes in that time; slower ones are closed.
@@ -143,7 +171,7 @@ pub const UNREAD_TIGHT_MS: u64 = 1_000;
 pub const UNREAD_FULL_MS: u64 = 100;
 /// Bytes of incomplete frames held by one shard; past it, connections that add to them are closed.
 pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
-/// Reads and preparations of one shard that wait for the helper before clients are no longer read.
+/// Reads of the journal of one shard under way, before clients are no longer read.
 pub const HELPER_JOBS_MAX: usize = 1024;
 /// Requests that a shard takes in before it proposes and answers: bounds what one turn can queue.
 pub const TURN_REQUESTS_MAX: usize = 4096;
@@ -182,15 +210,44 @@ pub const SYNC_TOLD_MS: u64 = 10_000;
 pub const BOARD_MS: u64 = 100;
 /// Longest wait for a clean stop, in milliseconds.
 pub const STOP_MS: u64 = 5_000;
+/// By then its answers have left, or are not waited for, in milliseconds.
+pub const STOP_DRAIN_MS: u64 = 4_500;
+/// By then every shard of a node that stops has handed over and answered its clients, in
+/// milliseconds.
+pub const STOP_SHARD_MS: u64 = 4_000;
 
 // A loop that sleeps as long as it may is not taken for stuck.
 const _: () = assert!(5 * LOOP_WAKE_MS <= LOOP_STUCK_MS);
 // A process that has a failure to tell of does not take longer to end than a clean stop.
 const _: () = assert!(LOG_EXIT_MS < STOP_MS);
-// A client that reads its answers is paused long before its connection is closed.
-const _: () = assert!(CONN_OUTPUT_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING);
+// Answers given at the last moment still leave.
+const _: () = assert!(STOP_SHARD_MS < STOP_DRAIN_MS && STOP_DRAIN_MS < STOP_MS);
+// A client that reads its answers is paused long before its connection is closed, whatever one turn
+// makes for it.
+const _: () = assert!(
+    CONN_OUTPUT_BYTES_MAX + TURN_ANSWER_BYTES_MAX + FRAME_BYTES_MAX <= CONN_OUTPUT_BYTES_CEILING
+);
 // A single largest answer does not close its connection, nor silence a shard.
 const _: () = assert!(CONN_OUTPUT_BYTES_CEILING <= SHARD_OUTPUT_BYTES_TIGHT);
 const _: () = assert!(SHARD_OUTPUT_BYTES_TIGHT < SHARD_OUTPUT_BYTES_MAX);
+// Answers to reads alone never keep a shard from reading other requests.
+const _: () = assert!(
+    SHARD_ANSWER_BYTES_MAX + TURN_ANSWER_BYTES_MAX + FRAME_BYTES_MAX < SHARD_OUTPUT_BYTES_MAX
+);
+// The largest read fits the memory for large ones several times: its answer, and as much again of
+// values from the disk.
+const _: () =
+    assert!(4 * (READ_BYTES_MAX + VALUE_BYTES_MAX) <= SHARD_ANSWER_BYTES_MAX - SMALL_READS_BYTES);
+const _: () = assert!(16 * SMALL_READ_BYTES <= SMALL_READS_BYTES);
+// Clients' reads of the journal leave room for those of peers and of the shard itself.
+const _: () = assert!(COLD_READS_MAX + 2 * MEMBERS_MAX <= HELPER_JOBS_MAX);
+// What is read for one answer can bring a whole one, and is done in a few reads.
+const _: () = assert!(READ_BYTES_MAX + VALUE_BYTES_MAX <= READ_SPAN_BYTES_MAX);
+const _: () = assert!(READ_SPAN_BYTES_MAX <= COLD_READ_BYTES_MAX);
+const _: () = assert!(16 * READ_EXTENT_BYTES_MAX <= READ_SPAN_BYTES_MAX);
+// What a turn gives away is more than it makes: what waits gets less.
+const _: () = assert!(TURN_ANSWER_BYTES_MAX < TURN_OUTPUT_BYTES_MAX);
+// Reads wait for those who take nothing to be closed.
+const _: () = assert!(UNREAD_TIGHT_MS < READ_WAITING_MS);
 // One frame of the largest size can be under way on several connections at once.
 const _: () = assert!(4 * FRAME_BYTES_MAX <= SHARD_INPUT_BYTES_MAX);

@@ -56,8 +56,9 @@ fn operations_reach_their_shards() {
 
     client.delete("a").unwrap();
     assert_eq!(client.stat("a").unwrap_err().code(), Some(ErrorCode::UnknownLog));
-    // One connection for each shard used, and one that asked for the map.
-    assert_eq!(cluster.state().hellos.len(), 4 + 1);
+    // One connection for each of the two shards with logs and one that asked for the map; each of the
+    // two lists asked the other shards on connections that it did not keep.
+    assert_eq!(cluster.state().hellos.len(), 2 + 1 + 2 * 2);
     for endpoint in cluster.endpoints() {
         client.ping(&endpoint).unwrap();
     }
@@ -196,6 +197,56 @@ fn a_connection_that_ended_while_idle_is_not_used() {
     assert_eq!(cluster.appends_seen(), [""; 0]);
 }
 
+/// The connections on which appends were seen.
+fn append_connections(cluster: &MockCluster) -> Vec<u64> {
+    let seen = cluster.state().seen.clone();
+    let appends = seen.iter().filter(|seen| matches!(seen.request, Request::Append(_)));
+    appends.map(|seen| seen.conn).collect()
+}
+
+/// An append that was given up keeps its connection while the node lives: its answer, which comes
+/// late, is dropped, and not taken for that of the next append.
+#[test]
+fn a_late_answer_is_dropped_and_its_connection_kept() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    client.create("x").unwrap();
+    cluster.script(|seen, _| match (&seen.request, seen.nth) {
+        (Request::Append(_), 0) => Act::UsualLate,
+        _ => Act::Usual,
+    });
+    client.set_timeout(Duration::from_millis(300));
+    assert_eq!(client.append("x", ["slow"]).unwrap_err().outcome, Outcome::Unknown);
+    client.set_timeout(Duration::from_secs(10));
+    assert_eq!(client.append("x", ["next"]).unwrap().first, Index(1));
+    assert_eq!(client.append("x", ["last"]).unwrap().first, Index(2));
+    let on = append_connections(&cluster);
+    assert!(on.iter().all(|conn| *conn == on[0]), "appends on connections {on:?}");
+}
+
+/// A connection on which a request was given up and that does not even answer a Ping is not used
+/// again: what is sent there would be of unknown outcome.
+#[test]
+fn a_dead_connection_is_not_used_after_a_request_was_given_up() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    client.create("x").unwrap();
+    let mut dead = None;
+    cluster.script(move |seen, _| {
+        if matches!(seen.request, Request::Append(_)) && dead.is_none() {
+            dead = Some(seen.conn);
+        }
+        if dead == Some(seen.conn) { Act::Silence } else { Act::Usual }
+    });
+    client.set_timeout(Duration::from_millis(300));
+    assert_eq!(client.append("x", ["lost"]).unwrap_err().outcome, Outcome::Unknown);
+    client.set_timeout(Duration::from_secs(10));
+    assert_eq!(client.append("x", ["next"]).unwrap().first, Index(0));
+    let on = append_connections(&cluster);
+    assert_eq!(on.len(), 2, "appends on connections {on:?}");
+    assert_ne!(on[0], on[1]);
+}
+
 /// A condition that does not hold is an error of its own, with the actual next index.
 #[test]
 fn a_mismatch_carries_the_next_index() {
@@ -289,8 +340,8 @@ fn failures_name_where_they_ended() {
 
     let mut client = Client::connect(here(cluster.endpoints()[0].clone())).unwrap();
     client.create("x").unwrap();
-    cluster.script(|seen, _| match seen.request {
-        Request::Append(_) => Act::Silence,
+    cluster.script(|seen, _| match (&seen.request, seen.nth) {
+        (Request::Append(_), 0) => Act::Silence,
         _ => Act::Usual,
     });
     let text = client.append("x", ["a"]).unwrap_err().to_string();

@@ -5,6 +5,8 @@
 
 #[path = "docs/advice.rs"]
 mod advice;
+#[path = "docs/drills.rs"]
+mod drills;
 #[path = "docs/logs.rs"]
 mod logs;
 #[path = "docs/markdown.rs"]
@@ -15,8 +17,10 @@ mod metrics;
 #[path = "tidy/source.rs"]
 mod source;
 
+use drills::{drills, leans};
 use logs::{Message, messages};
 use markdown::{Command, broken_links, commands, headings, sh_lines, spans, table};
+use paxosd::limits;
 use source::{Source, files};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -270,6 +274,30 @@ fn exit_codes_are_as_written() {
     }
 }
 
+#[test]
+fn numbers_of_the_protocol_are_the_limits() {
+    // What PROTOCOL.md tells of bounds that no HelloReply carries is what limits.rs has.
+    let text = read("docs/PROTOCOL.md");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mib = |bytes: usize| bytes >> 20;
+    let told = [
+        format!("its body has at most {} bytes", limits::FRAME_BYTES_BEFORE_HELLO),
+        format!("no whole Hello arrives within {} seconds", limits::HANDSHAKE_MS / 1000),
+        format!("The youngest {} MiB of a shard's slots", mib(limits::CACHE_BYTES_MAX)),
+        format!("and {} MiB at most", mib(limits::VALUE_BYTES_MAX) + 1),
+        format!("takes less than {} KiB of what waits", limits::UNREAD_BYTES_MIN >> 10),
+        format!(
+            "in {} seconds, and, while more than {} MiB",
+            limits::UNREAD_MS / 1000,
+            mib(limits::SHARD_OUTPUT_BYTES_TIGHT)
+        ),
+        format!("at most {} even where `limit` is higher", limits::LIST_NAMES_MAX),
+    ];
+    for words in told {
+        assert!(text.contains(&words), "docs/PROTOCOL.md does not say: {words}");
+    }
+}
+
 /// What the whole source logs as warnings and errors.
 fn logged() -> BTreeSet<Message> {
     let sources = files(root(), "src", &[".rs"]);
@@ -329,6 +357,36 @@ fn operators_type_what_is_known() {
     assert!(commands > 20, "only {commands} commands of OPERATIONS.md are run");
     let run = read(".ci/run");
     assert!(run.contains("tour.py README.md") && run.contains("tour.py docs/OPERATIONS.md"));
+}
+
+#[test]
+fn drills_stand_alone() {
+    // Whoever pastes one section's commands, in a fresh shell and as root, runs what CI runs: nothing
+    // was set in another section, and nothing is written where a variable is not set.
+    for (path, least) in [("README.md", 1), ("docs/OPERATIONS.md", 9)] {
+        let found = drills(&read(path));
+        assert!(found.len() >= least, "{path} has only {} drills", found.len());
+        let faults: Vec<String> = found
+            .iter()
+            .flat_map(|drill| leans(drill).into_iter().map(|fault| (&drill.heading, fault)))
+            .map(|(heading, fault)| format!("{path}:{fault} (\"{heading}\")"))
+            .collect();
+        assert!(faults.is_empty(), "{}", faults.join("\n"));
+    }
+    let tour = read(".ci/tour.py");
+    assert!(tour.contains("for heading, drill in drills(document)") && tour.contains("\"-u\""));
+}
+
+#[test]
+fn a_drill_that_leans_on_another_is_found() {
+    let text = "## One\n```console\n$ try=$(mktemp -d)\n$ eval \"$(scripts/cluster.sh env)\"\n\
+                $ paxosctl read orders >\"${try:?}/orders\"\n```\n\
+                ## Two\n```console\n$ paxosctl read orders >\"$try/orders\"\n```\n\
+                ## Three\n```console\n$ a=1; for b in 1 2; do rm -r \"/x/$a/$b\"; done\n```\n";
+    let faults: Vec<Vec<String>> = drills(text).iter().map(leans).collect();
+    assert_eq!(faults[0], [""; 0]);
+    assert_eq!(faults[1].len(), 3, "{faults:?}");
+    assert_eq!(faults[2], ["13: it writes though $a be unset: say ${a:?}"]);
 }
 
 #[test]

@@ -434,7 +434,7 @@ fn r07_r08_real_files_hold_what_was_written() {
         std::fs::write(dir.path().join("segment-00000000000000000099.wal.new"), "half").unwrap();
     }
     let other = FileStorage::new(dir.path());
-    let (mut journal, recovered) = on_disk(&other);
+    let (journal, recovered) = on_disk(&other);
     let expected = journal_rig::add_up(&records);
     assert_eq!(recovered.chosen_upto, expected.chosen_upto);
     assert_eq!(recovered.open, expected.open);
@@ -492,4 +492,96 @@ fn r11_a_full_disk_keeps_a_reserve_for_elections() {
     rig.journal.retry_prepare();
     rig.settle().unwrap();
     assert!(rig.journal.has_room() && fits(&rig, |room| room.values));
+}
+
+/// R11, C11: torn ends use up the segments that a full disk has in reserve, but no number of them
+/// keeps the node from recording its next start; what was durable stays.
+#[test]
+fn r11_torn_ends_do_not_use_up_a_full_disk() {
+    let options = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
+    let storage = MemStorage::new();
+    format(&storage, &IDENTITY, SHARD, &options).unwrap();
+    let mut torn = 0;
+    for boots in 1..40 {
+        let (mut journal, recovered) = recover(&storage, &IDENTITY, SHARD, &options).unwrap();
+        assert_eq!(recovered.hard.boots, boots - 1);
+        torn += u64::from(recovered.torn.is_some());
+        journal.push(recovered.next_lsn, hard(1, boots));
+        while let Some(job) = journal.next_job() {
+            journal.done(execute(&storage, job).unwrap());
+        }
+        assert_eq!(journal.durable_upto(), recovered.next_lsn, "start {boots} is not recorded");
+        storage.set_free_bytes(0);
+        // The next batch has begun to reach the disk when power fails: its first sectors only.
+        journal.push(recovered.next_lsn.next(), accepted(2, 1, 3000));
+        storage.halt_at(storage.steps() + 2);
+        let job = journal.next_job().unwrap();
+        execute(&storage, job).unwrap_err();
+        let mut sectors = 0;
+        storage.crash(&mut || {
+            sectors += 1;
+            u64::from(sectors == 1)
+        });
+    }
+    assert!(torn > 30, "{torn} torn ends");
+}
+
+/// A process that is killed between the two copies of a batch's headers leaves a note, at this start
+/// and at later ones, and no alarm; a copy that was there and is lost is one.
+#[test]
+fn a_crash_between_two_copies_is_no_alarm() {
+    let mut rig = Rig::new(MemStorage::new());
+    write(&mut rig, hard(1, 1));
+    rig.push(vec![accepted(1, 1, 3000)]);
+    let storage = rig.storage.clone();
+    // Killed when the data is written and the descriptors are not.
+    storage.fail_write_at(storage.steps() + 2);
+    execute(&storage, rig.journal.next_job().unwrap()).unwrap_err();
+    storage.restart_process();
+    for boots in 2..5 {
+        let (mut journal, recovered) = recover(&storage, &IDENTITY, SHARD, &OPTIONS).unwrap();
+        let kinds: Vec<FindingKind> = recovered.findings.iter().map(|found| found.kind).collect();
+        assert_eq!(kinds, [FindingKind::Interrupted], "{:?}", recovered.findings);
+        assert!(recovered.open.contains_key(&Slot(1)), "nothing is missing");
+        journal.push(recovered.next_lsn, hard(1, boots));
+        while let Some(job) = journal.next_job() {
+            journal.done(execute(&storage, job).unwrap());
+        }
+    }
+    // The same sectors of a batch that did not end a life turn to zeros: the disk has lost them.
+    let mut rig = Rig::new(MemStorage::new());
+    write(&mut rig, hard(1, 1));
+    write(&mut rig, accepted(1, 1, 3000));
+    write(&mut rig, accepted(2, 1, 3000));
+    let top = OPTIONS.segment_bytes;
+    let second = rig.storage.duplicate();
+    let blocks = (1..16).map(|block| top - block * 4096).find(|at| {
+        let lost = second.duplicate();
+        lost.rot(FIRST, *at..*at + 4096, |bytes| bytes.fill(0));
+        let (_, recovered) = Rig::reopen(&lost).unwrap();
+        let only = |found: &[paxosd::journal::Finding]| {
+            found.len() == 1 && found[0].kind == FindingKind::OneCopy
+        };
+        only(&recovered.findings) && recovered.open.len() == 2
+    });
+    assert!(blocks.is_some(), "no lost descriptor is an alarm");
+}
+
+/// A hard state of more than one sector that power tore between them is explained by that; a header
+/// that does not verify is not, nor is a copy too old to have been under way.
+#[test]
+fn a_torn_copy_of_the_hard_state_is_no_alarm() {
+    let mut rig = Rig::new(MemStorage::new());
+    write(&mut rig, hard(1, 1));
+    write(&mut rig, hard(2, 2));
+    let found = |rotten: &MemStorage| -> Vec<FindingKind> {
+        let (_, recovered) = Rig::reopen(rotten).unwrap();
+        recovered.findings.iter().map(|found| found.kind).collect()
+    };
+    let torn = rig.storage.duplicate();
+    torn.rot("hard-state", 512..1024, |bytes| bytes.fill(7));
+    assert_eq!(found(&torn), [FindingKind::Interrupted]);
+    let rotten = rig.storage.duplicate();
+    rotten.rot("hard-state", 40..41, |bytes| bytes[0] ^= 1);
+    assert_eq!(found(&rotten), [FindingKind::OneCopy]);
 }

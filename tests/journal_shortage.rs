@@ -162,7 +162,7 @@ fn jobs_wait_for_what_is_short_and_lose_nothing() {
 #[test]
 fn a_read_without_a_descriptor_is_no_damage() {
     let rig = some_log();
-    let (mut journal, recovered) = Rig::reopen(&rig.storage).unwrap();
+    let (journal, recovered) = Rig::reopen(&rig.storage).unwrap();
     let upto = recovered.chosen_upto;
     for errno in SHORTAGES {
         let job = journal.read(3, Slot(1), upto, 1 << 20);

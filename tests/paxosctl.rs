@@ -95,6 +95,7 @@ fn a_tour_of_the_commands() {
     assert_eq!(run(&cluster, "list or -o raw", b"").out, "orders\n");
     let table = run(&cluster, "list", b"").out;
     assert!(table.starts_with("NAME") && table.contains("2023-11-14T22:13:20Z"), "{table}");
+    assert!(table.lines().next().is_some_and(|head| head.contains("NAME    SHARD")), "{table}");
     assert_eq!(run(&cluster, "stat orders -o raw", b"").out, "7\n");
     let json: serde_json::Value =
         serde_json::from_str(&run(&cluster, "stat orders -o json", b"").out).unwrap();

@@ -80,7 +80,8 @@ impl Client {
     pub fn list(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
         let mut logs = Vec::new();
         for shard in (0..self.shards()).map(ShardId) {
-            let listed = self.briefly(shard, |client| client.list_shard(shard, prefix))?;
+            let listed =
+                self.briefly((shard, Target::Leader), |client| client.list_shard(shard, prefix))?;
             logs.extend(listed);
         }
         logs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -96,15 +97,34 @@ impl Client {
         shard: ShardId,
         prefix: &str,
     ) -> Result<Vec<LogStat>, ClientError> {
+        self.list_pages(shard, prefix, Consistency::Linearizable)
+    }
+
+    /// As [`Client::list`], from what one node has applied: it may be old, and needs no leader.
+    ///
+    /// # Errors
+    /// [`ClientError`] of the first shard of which no node answers.
+    pub fn list_local(&mut self, prefix: &str) -> Result<Vec<LogStat>, ClientError> {
+        let mut logs = Vec::new();
+        for shard in (0..self.shards()).map(ShardId) {
+            let pages = |client: &mut Client| client.list_pages(shard, prefix, Consistency::Local);
+            logs.extend(self.briefly((shard, Target::Any), pages)?);
+        }
+        logs.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(logs)
+    }
+
+    fn list_pages(
+        &mut self,
+        shard: ShardId,
+        prefix: &str,
+        consistency: Consistency,
+    ) -> Result<Vec<LogStat>, ClientError> {
         let (mut logs, mut after) = (Vec::new(), String::new());
         loop {
-            let request = Request::List(List {
-                prefix: prefix.to_string(),
-                after,
-                limit: 0,
-                consistency: Consistency::Linearizable,
-            });
-            let answer = self.ask_leader(shard, &request)?;
+            let request =
+                Request::List(List { prefix: prefix.to_string(), after, limit: 0, consistency });
+            let answer = self.ask(shard, consistency, &request)?;
             let page = expect_reply!(answer, Reply::Listed(page) => page);
             after = page.logs.last().map(|log| log.name.to_string()).unwrap_or_default();
             logs.extend(page.logs);
@@ -126,7 +146,8 @@ impl Client {
             limit: 1,
             consistency: Consistency::Linearizable,
         });
-        self.briefly(shard, |client| client.ask_leader(shard, &request)).map(|_| ())
+        self.briefly((shard, Target::Leader), |client| client.ask_leader(shard, &request))
+            .map(|_| ())
     }
 
     /// One log's id, next index, bytes and time of creation.
@@ -137,6 +158,17 @@ impl Client {
         let (log, shard) = self.place("stat log", log)?;
         let request = Request::Stat(Stat { log, consistency: Consistency::Linearizable });
         let answer = self.ask_leader(shard, &request)?;
+        Ok(expect_reply!(answer, Reply::Stated(stat) => stat))
+    }
+
+    /// As [`Client::stat`], from what one node has applied: it may be old, and needs no leader.
+    ///
+    /// # Errors
+    /// [`ClientError`] with the code `UnknownLog` when that node knows of none.
+    pub fn stat_local(&mut self, log: &(impl ToLog + ?Sized)) -> Result<LogStat, ClientError> {
+        let (log, shard) = self.place("stat log", log)?;
+        let request = Request::Stat(Stat { log, consistency: Consistency::Local });
+        let answer = self.ask(shard, Consistency::Local, &request)?;
         Ok(expect_reply!(answer, Reply::Stated(stat) => stat))
     }
 
@@ -256,17 +288,31 @@ impl Client {
             .map_err(|error| ClientError::invalid(Operation::of(request), error))
     }
 
+    /// Asks whoever answers with so much consistency.
+    fn ask(
+        &mut self,
+        shard: ShardId,
+        consistency: Consistency,
+        request: &Request,
+    ) -> Result<Answer, ClientError> {
+        let target = match consistency {
+            Consistency::Linearizable => Target::Leader,
+            Consistency::Local => Target::Any,
+        };
+        self.run(&Errand { shard, target, request, wait: Duration::ZERO })
+    }
+
     /// Asks a shard, and keeps no connection to it that was not there before: whoever goes over all
     /// shards would else hold as many connections, perhaps all of them on one node.
     fn briefly<T>(
         &mut self,
-        shard: ShardId,
+        (shard, target): (ShardId, Target),
         ask: impl FnOnce(&mut Client) -> Result<T, ClientError>,
     ) -> Result<T, ClientError> {
-        let stood = self.open_link(shard, Target::Leader).is_some();
+        let stood = self.open_link(shard, target).is_some();
         let answer = ask(self);
         if !stood {
-            self.drop_link(shard, Target::Leader);
+            self.drop_link(shard, target);
         }
         answer
     }

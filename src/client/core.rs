@@ -230,8 +230,13 @@ impl Client {
             Ok(answer) => answer,
             Err(cause) => {
                 let arrived = link.may_have_arrived(correlation);
+                // The caller's time is up, and not only that of this node: the connection may stay.
+                let over = matches!(cause, Cause::Silent { .. }) && deadline.remaining().is_none();
+                let kept = over && link.give_up(correlation);
                 let fault = Fault { stage: lost_stage(&cause), endpoint, cause };
-                self.lost(shard, target, &fault.endpoint);
+                if !kept {
+                    self.lost(shard, target, &fault.endpoint);
+                }
                 return Err(match safety {
                     Safety::Once if arrived => Setback::Final(safety.outcome_if_lost(), fault),
                     Safety::Once | Safety::Repeatable => Setback::Again(fault, PAUSE),
@@ -343,8 +348,10 @@ impl Client {
         deadline: &Deadline,
     ) -> Result<&mut Link, Fault> {
         let key = (shard, target);
-        if !self.links.get_mut(&key).is_some_and(Link::is_usable) {
-            self.links.remove(&key);
+        if !self.links.get_mut(&key).is_some_and(|link| link.is_usable(deadline)) {
+            if let Some(link) = self.links.remove(&key).filter(Link::is_doubted) {
+                self.lost(shard, target, link.endpoint());
+            }
             let address = match target {
                 Target::Leader => self.find_leader(shard, deadline)?,
                 Target::Any => {
@@ -371,10 +378,7 @@ impl Client {
         let asked = self.refresh(deadline)?;
         match self.routes.leader(shard) {
             Some(address) => Ok(address.to_string()),
-            None => {
-                let cause = Cause::NoLeader { shard };
-                Err(Fault { stage: Stage::Leader, endpoint: asked, cause })
-            }
+            None => Err(self.why_nobody_leads(shard, asked, deadline)),
         }
     }
 

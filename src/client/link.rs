@@ -19,6 +19,9 @@ const READ_BYTES: usize = 64 << 10;
 /// A socket is told to wait for at most this long at a time, so that it need not be told anew for
 /// every request: the deadline is looked at in between.
 const SOCKET_WAIT: Duration = Duration::from_millis(500);
+/// A node that let a request go without an answer has this long to answer a Ping on the connection
+/// before it is used again. Any node that works is far faster.
+const PROOF_WAIT: Duration = Duration::from_millis(250);
 
 /// Why an attempt on one node failed.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub struct Link {
     armed: (Duration, Duration),
     /// Why the connection is of no more use, until that was told.
     broken: Option<Cause>,
+    /// A request on it was given up, and nothing was heard since: it may be dead.
+    doubted: bool,
 }
 
 impl Link {
@@ -101,7 +106,7 @@ impl Link {
             return Err(ProtocolError::Version(greeted.version).into());
         }
         let endpoint = endpoint.to_string();
-        Ok(Link { endpoint, socket, session, buffer, greeted, armed, broken: None })
+        Ok(Link { endpoint, socket, session, buffer, greeted, armed, broken: None, doubted: false })
     }
 
     /// The node, as it was named.
@@ -147,8 +152,8 @@ impl Link {
     /// The next answer, whichever request it belongs to.
     ///
     /// # Errors
-    /// [`Cause::Silent`] when none came in time. The link is of no more use after any error: a late
-    /// answer could not be told from one to a later question about the same thing.
+    /// [`Cause::Silent`] when none came in time: the request may then be given up
+    /// ([`Link::give_up`]). After any other error the link is of no more use.
     pub fn wait(&mut self, deadline: &Deadline) -> Result<Answer, Cause> {
         self.flush(deadline);
         loop {
@@ -166,6 +171,36 @@ impl Link {
             let Link { socket, session, buffer, armed, .. } = self;
             self.broken = receive(socket, session, buffer, &mut armed.0, deadline).err();
         }
+    }
+
+    /// The caller waits for the request no more. True when the connection can be kept: its answer,
+    /// should it come, is dropped. False when a part of the request is still here, for it must not
+    /// be sent after the caller was told what became of it.
+    pub fn give_up(&mut self, correlation: u64) -> bool {
+        if !matches!(self.broken, None | Some(Cause::Silent { .. }))
+            || !self.session.output().is_empty()
+        {
+            return false;
+        }
+        self.broken = None;
+        self.doubted = true;
+        self.session.give_up(correlation);
+        true
+    }
+
+    /// Whether a request was given up on the connection, and nothing proved since that the node is
+    /// still there.
+    #[must_use]
+    pub fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    /// Lifts the doubt: the node answers a Ping, however long its other answers take.
+    fn prove(&mut self, deadline: &Deadline) -> bool {
+        let probe = self.ask(&Request::Ping);
+        let answered = self.wait(&deadline.attempt(PROOF_WAIT));
+        self.doubted = !matches!(answered, Ok(answer) if answer.correlation == probe);
+        !self.doubted
     }
 
     /// Asks one thing of a node that does nothing else for this connection, and takes the answer;
@@ -212,9 +247,16 @@ impl Link {
     }
 
     /// False when the node has closed the connection, or said something unasked, since it was last
-    /// used. A request sent on such a connection would be lost with an unknown outcome.
-    pub fn is_usable(&mut self) -> bool {
-        self.broken.is_none() && (self.session.waiting() > 0 || self.peek().is_ok())
+    /// used. A request sent on such a connection would be lost with an unknown outcome. One that a
+    /// request was given up on is tried with a Ping.
+    pub fn is_usable(&mut self, deadline: &Deadline) -> bool {
+        if self.broken.is_some() {
+            return false;
+        }
+        if self.doubted {
+            return self.peek().is_ok() && self.prove(deadline);
+        }
+        self.session.waiting() > 0 || self.peek().is_ok()
     }
 
     /// Takes what has arrived, without waiting; false when nothing has.

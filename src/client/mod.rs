@@ -18,6 +18,7 @@ mod deadline;
 mod dial;
 mod error;
 mod foreign;
+mod leaderless;
 mod link;
 mod options;
 mod pipeline;
@@ -46,8 +47,8 @@ pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
 pub use self::waiting::{OnWait, Waiting};
 pub use crate::wire::client::{
-    Appended, ClusterMap, Consistency, LogRef, LogStat, Member, PeerStatus, ReadDone, Role,
-    ShardLeader, ShardStatus,
+    Appended, ClusterMap, Consistency, DiskSpace, LogRef, LogStat, Member, PeerStatus, Progress,
+    ReadDone, Role, ShardLeader, ShardStatus,
 };
 pub use crate::wire::entries::Entries;
 pub use crate::wire::error::{ErrorCode, Outcome, WireError};

@@ -58,6 +58,8 @@ struct Waiting {
     end: u64,
     /// The kind of reply that it has, unless that is an error.
     reply: u16,
+    /// Nobody waits for it any more: its answer is dropped.
+    given_up: bool,
 }
 
 /// How far the greeting came.
@@ -102,8 +104,18 @@ impl Session {
         write_request(&mut self.out, self.last_correlation, request);
         let end = self.left + self.out.len() as u64;
         let reply = request.kind().number() | REPLY;
-        self.waiting.insert(self.last_correlation, Waiting { end, reply });
+        let waiting = Waiting { end, reply, given_up: false };
+        self.waiting.insert(self.last_correlation, waiting);
         self.last_correlation
+    }
+
+    /// Nobody waits for the request any more: its answer, which may still come, is dropped. Its
+    /// number is not used again, so no other answer can be taken for it.
+    pub fn give_up(&mut self, correlation: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&correlation) {
+            waiting.given_up = true;
+        }
+        self.answers.retain(|answer| answer.correlation != correlation);
     }
 
     /// Bytes for the socket.
@@ -135,10 +147,10 @@ impl Session {
         self.waiting.get(&correlation).is_none_or(|waiting| waiting.end <= given)
     }
 
-    /// Requests without an answer.
+    /// Requests without an answer that somebody waits for.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.values().filter(|waiting| !waiting.given_up).count()
     }
 
     /// Takes bytes from the socket; answers in them wait in [`Session::answer`].
@@ -237,7 +249,9 @@ impl Session {
             if !matches!(reply, Reply::Error(_)) && reply.kind().number() != waiting.reply {
                 return Err(ProtocolError::WrongReply.into());
             }
-            self.answers.push_back(Answer { correlation, header, reply });
+            if !waiting.given_up {
+                self.answers.push_back(Answer { correlation, header, reply });
+            }
             return Ok(None);
         }
         if let Reply::Error(error) = reply
@@ -359,6 +373,26 @@ mod tests {
             let later = session.receive(&reply(second, &Reply::Pong));
             assert!(matches!(later, Err(Cause::Closed)), "believed behind nonsense");
         }
+    }
+
+    /// The answer to a request that was given up is dropped, and the session goes on; a second one,
+    /// or one of another kind, is nonsense as ever.
+    #[test]
+    fn answers_to_what_was_given_up_are_dropped() {
+        let mut session = greeted();
+        let (late, ping) = (session.ask(&delete()), session.ask(&Request::Ping));
+        session.give_up(late);
+        assert_eq!(session.waiting(), 1);
+        let bytes = [reply(late, &Reply::Deleted), reply(ping, &Reply::Pong)].concat();
+        session.receive(&bytes).expect("a late answer does no harm");
+        assert_eq!(session.answer().map(|answer| answer.correlation), Some(ping));
+        assert_eq!(session.answer(), None);
+        session.receive(&reply(late, &Reply::Deleted)).expect_err("one request has one answer");
+
+        let mut session = greeted();
+        let late = session.ask(&delete());
+        session.give_up(late);
+        session.receive(&reply(late, &Reply::Pong)).expect_err("a Pong answers no Delete");
     }
 
     /// A notice of a later version is no answer, and does no harm.

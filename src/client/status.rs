@@ -5,7 +5,7 @@ use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage};
 use super::link::{Fault, Link, hello, io_cause};
 use crate::types::ShardId;
-use crate::wire::client::{Member, Reply, Request, ShardStatus, StatusReply};
+use crate::wire::client::{DiskSpace, Member, Reply, Request, ShardStatus, StatusReply};
 use crate::wire::error::Outcome;
 use std::thread;
 use std::time::Duration;
@@ -35,6 +35,8 @@ pub struct NodeStatus {
     pub version: String,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
+    /// The disk of its data.
+    pub disk: DiskSpace,
     /// Its shards, by rising number.
     pub shards: Vec<ShardStatus>,
 }
@@ -98,16 +100,22 @@ impl Client {
 
     /// Asks one node for each of its shards; it has the time of one attempt for each.
     fn ask_node(&self, address: &str, deadline: &Deadline) -> Result<NodeStatus, Fault> {
-        let mut status = NodeStatus { version: String::new(), uptime_ms: 0, shards: Vec::new() };
+        let mut status = NodeStatus {
+            version: String::new(),
+            uptime_ms: 0,
+            disk: DiskSpace::default(),
+            shards: Vec::new(),
+        };
         for shard in 0..self.shards() {
             let attempt = deadline.attempt(self.options.attempt_timeout);
             let hello = hello(ShardId(shard), self.cluster(), &self.options.name);
             let mut link = Link::open(address, &hello, &attempt)?;
             let answer = link.call(&Request::Status, &attempt, Stage::Request)?;
-            let Reply::Status(StatusReply { version, uptime_ms, shard, .. }) = answer.reply else {
+            let Reply::Status(answer) = answer.reply else {
                 unreachable!("a session gives no answer of another kind than the request's")
             };
-            (status.version, status.uptime_ms) = (version, uptime_ms);
+            let StatusReply { version, uptime_ms, disk, shard, .. } = *answer;
+            (status.version, status.uptime_ms, status.disk) = (version, uptime_ms, disk);
             status.shards.push(shard);
         }
         Ok(status)

@@ -1,6 +1,6 @@
 //! `create`, `delete`, `list`, `stat`.
 
-use super::args::Format;
+use super::args::{Consistency, Format};
 use super::calendar::utc;
 use super::exit::Failure;
 use super::table::{Align, Table};
@@ -45,10 +45,14 @@ pub fn delete(
 pub fn list(
     client: &mut Client,
     prefix: &str,
+    consistency: Consistency,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let logs = client.list(prefix)?;
+    let logs = match consistency {
+        Consistency::Linearizable => client.list(prefix)?,
+        Consistency::Local => client.list_local(prefix)?,
+    };
     match format {
         Format::Table => table(&logs, out).map_err(Failure::Output),
         Format::Json => write_json(out, &logs.iter().map(value).collect()),
@@ -64,10 +68,14 @@ pub fn list(
 pub fn stat(
     client: &mut Client,
     name: &str,
+    consistency: Consistency,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let log = client.stat(name)?;
+    let log = match consistency {
+        Consistency::Linearizable => client.stat(name)?,
+        Consistency::Local => client.stat_local(name)?,
+    };
     match format {
         Format::Table => table(std::slice::from_ref(&log), out).map_err(Failure::Output),
         Format::Json | Format::Jsonl => write_json(out, &value(&log)),
@@ -78,6 +86,7 @@ pub fn stat(
 fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
     let mut table = Table::new(&[
         ("NAME", Align::Left),
+        ("SHARD", Align::Right),
         ("ID", Align::Right),
         ("NEXT INDEX", Align::Right),
         ("BYTES", Align::Right),
@@ -86,6 +95,7 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
     for log in logs {
         table.row(vec![
             log.name.to_string(),
+            log.id.shard().to_string(),
             log.id.to_string(),
             log.next_index.to_string(),
             log.bytes.to_string(),
@@ -99,6 +109,7 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
 fn value(log: &LogStat) -> Value {
     json!({
         "name": log.name.as_str(),
+        "shard": log.id.shard().0,
         "id": log.id.to_string(),
         "next_index": log.next_index.0,
         "bytes": log.bytes,

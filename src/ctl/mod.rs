@@ -22,6 +22,7 @@ mod status;
 mod stop;
 mod table;
 mod top;
+mod units;
 mod verify;
 mod wait;
 
@@ -112,8 +113,12 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
     match &cli.command {
         Command::Create { name } => logs::create(&mut bounded()?, name, table, out),
         Command::Delete { name } => logs::delete(&mut bounded()?, name, table, out),
-        Command::List { prefix } => logs::list(&mut bounded()?, prefix, table, out),
-        Command::Stat { name } => logs::stat(&mut bounded()?, name, table, out),
+        Command::List { prefix, consistency } => {
+            logs::list(&mut bounded()?, prefix, *consistency, table, out)
+        }
+        Command::Stat { name, consistency } => {
+            logs::stat(&mut bounded()?, name, *consistency, table, out)
+        }
         Command::Append(append) => {
             let format = format.unwrap_or(Format::Raw);
             // Lines come and go for as long as there are some: each has its own time.

@@ -43,7 +43,7 @@ Exit codes:
   65  damaged or foreign data
   70  a broken invariant: a fault in paxosd
   74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address, a name or the data is not there yet or in use, too little of something, or a second signal
+  75  temporary: an address, a name or the data is not there or in use, or something is short
   78  wrong configuration";
 
 /// A node of a replicated log.

@@ -4,10 +4,11 @@ use super::args::Format;
 use super::calendar::duration;
 use super::endpoints::{self, why};
 use super::exit::Failure;
-use super::health::{Problem, lag, leader, problems, sentence};
+use super::health::{Problem, Standing, lag, leader, leads_text, lines, problems};
 use super::table::{Align, Table};
+use super::units::bytes;
 use super::write_json;
-use crate::client::{Client, ClientError, ClusterStatus, NodeReport, Role, ShardStatus};
+use crate::client::{Client, ClientError, ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
 use crate::types::{NodeId, ShardId};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -102,12 +103,12 @@ pub fn nobody(
 fn verdict(problems: &[Problem]) -> Result<(), Failure> {
     let lasting: Vec<&Problem> = problems.iter().filter(|problem| !problem.is_passing()).collect();
     if lasting.iter().any(|problem| matches!(problem, Problem::Damaged { .. })) {
-        return Err(Failure::Damage(sentence(&lasting)));
+        return Err(Failure::Damage(lines(&lasting)));
     }
     if lasting.is_empty() {
         return Ok(());
     }
-    Err(Failure::Unhealthy(sentence(&lasting)))
+    Err(Failure::Unhealthy(lines(&lasting)))
 }
 
 fn table(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
@@ -123,34 +124,46 @@ fn nodes(status: &ClusterStatus) -> Table {
         ("STATE", Align::Left),
         ("VERSION", Align::Left),
         ("UPTIME", Align::Right),
+        ("FREE", Align::Right),
         ("LEADS", Align::Left),
         ("", Align::Left),
     ]);
+    let unknown = || "-".to_string();
     for NodeReport { member, state } in &status.nodes {
-        let (alive, version, uptime, why) = match state {
-            Ok(state) => ("up", state.version.clone(), duration(state.uptime_ms), String::new()),
-            Err(error) => ("DEAD", "-".to_string(), "-".to_string(), why(error)),
+        let (version, uptime, free, leads, why) = match state {
+            Ok(state) => (
+                state.version.clone(),
+                duration(state.uptime_ms),
+                free(&state.disk),
+                leads(status, member.node),
+                String::new(),
+            ),
+            Err(error) => (unknown(), unknown(), unknown(), unknown(), why(error)),
         };
         nodes.row(vec![
             member.node.to_string(),
             member.address.clone(),
-            alive.to_string(),
+            Standing::of(status, member.node).text().to_string(),
             version,
             uptime,
-            leads(status, member.node),
+            free,
+            leads,
             why,
         ]);
     }
     nodes
 }
 
-/// The shards that a node leads, as `0 2 3`.
+/// Free space of a node's disk.
+pub(super) fn free(disk: &DiskSpace) -> String {
+    if disk.total_bytes == 0 { "-".to_string() } else { bytes(disk.free_bytes) }
+}
+
+/// The shards that a node leads.
 fn leads(status: &ClusterStatus, node: NodeId) -> String {
     let mine =
         |shard: &u16| leader(status, ShardId(*shard)).is_some_and(|(leads, _)| leads == node);
-    let shards: Vec<String> =
-        (0..status.shards).filter(mine).map(|shard| shard.to_string()).collect();
-    if shards.is_empty() { "-".to_string() } else { shards.join(" ") }
+    leads_text((0..status.shards).filter(mine))
 }
 
 fn shards(status: &ClusterStatus) -> Table {
@@ -160,10 +173,10 @@ fn shards(status: &ClusterStatus) -> Table {
         ("ROLE", Align::Left),
         ("LEADER", Align::Right),
         ("EPOCH", Align::Right),
-        ("DURABLE", Align::Right),
-        ("CHOSEN", Align::Right),
-        ("APPLIED", Align::Right),
-        ("LAG", Align::Right),
+        ("DURABLE LSN", Align::Right),
+        ("CHOSEN SLOT", Align::Right),
+        ("APPLIED SLOT", Align::Right),
+        ("LAG SLOTS", Align::Right),
         ("LOGS", Align::Right),
         ("DISK", Align::Right),
         ("", Align::Left),
@@ -182,7 +195,7 @@ fn shards(status: &ClusterStatus) -> Table {
             state.applied_upto.to_string(),
             lag(status, state).to_string(),
             state.logs.to_string(),
-            format!("{} MiB", state.disk_bytes >> 20),
+            bytes(state.disk_bytes),
             notes(state),
         ]);
     }
@@ -201,6 +214,9 @@ fn rows(status: &ClusterStatus) -> impl Iterator<Item = (&NodeReport, Option<&Sh
 
 fn notes(state: &ShardStatus) -> String {
     let mut notes = Vec::new();
+    if !state.formed {
+        notes.push("not formed".to_string());
+    }
     if state.damaged_slots > 0 {
         notes.push(format!("{} DAMAGED slots", state.damaged_slots));
     }
@@ -218,12 +234,12 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// Tab-separated, without a head: node, address, `up` or `dead`, shard, role, leader, chosen,
+/// Tab-separated, without a head: node, address, `up`, `cut_off` or `dead`, shard, role, leader, chosen,
 /// applied, lag; `-` for what is not known.
 fn raw(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
     for (at, (report, state)) in rows(status).enumerate() {
         let shard = at / status.nodes.len().max(1);
-        let alive = if state.is_some() { "up" } else { "dead" };
+        let alive = Standing::of(status, report.member.node).name();
         let fields = match state {
             Some(state) => [
                 role(state.role).to_string(),
@@ -247,7 +263,7 @@ fn document(cluster: &str, status: &ClusterStatus) -> Value {
             .filter(|(of, _)| of.member == report.member)
             .filter_map(|(_, state)| state.map(|state| shard_value(status, state)))
             .collect();
-        let mut node = node_value(report);
+        let mut node = node_value(status, report);
         node["shards"] = Value::from(shards);
         node
     });
@@ -264,30 +280,33 @@ fn document(cluster: &str, status: &ClusterStatus) -> Value {
     })
 }
 
-fn node_value(report: &NodeReport) -> Value {
+fn node_value(status: &ClusterStatus, report: &NodeReport) -> Value {
     let NodeReport { member, state } = report;
-    match state {
+    let standing = Standing::of(status, member.node);
+    let mut value = match state {
         Ok(state) => json!({
-            "node": member.node.0,
-            "address": member.address,
-            "up": true,
             "version": state.version,
             "uptime_ms": state.uptime_ms,
+            "disk_free_bytes": state.disk.free_bytes,
+            "disk_total_bytes": state.disk.total_bytes,
+            "disk_min_free_bytes": state.disk.min_free_bytes,
         }),
-        Err(error) => json!({
-            "node": member.node.0,
-            "address": member.address,
-            "up": false,
-            "error": error.to_string(),
-        }),
-    }
+        Err(error) => json!({ "error": error.to_string() }),
+    };
+    value["node"] = json!(member.node.0);
+    value["address"] = json!(member.address);
+    value["state"] = json!(standing.name());
+    value["up"] = json!(standing == Standing::Up);
+    value
 }
 
 fn row_value(status: &ClusterStatus, report: &NodeReport, state: Option<&ShardStatus>) -> Value {
     let mut value = state.map_or_else(|| json!({}), |state| shard_value(status, state));
     value["node"] = json!(report.member.node.0);
     value["address"] = json!(report.member.address);
-    value["up"] = json!(state.is_some());
+    let standing = Standing::of(status, report.member.node);
+    value["state"] = json!(standing.name());
+    value["up"] = json!(standing == Standing::Up);
     value
 }
 
@@ -310,8 +329,11 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "segments": state.segments,
         "disk_bytes": state.disk_bytes,
         "has_room": state.has_room,
+        "caught_up": state.caught_up,
         "syncs": state.syncs,
         "sync_us": state.sync_us,
+        "formed": state.formed,
+        "unmet": state.unmet.iter().map(|node| node.0).collect::<Vec<_>>(),
     })
 }
 
@@ -330,6 +352,12 @@ mod tests {
         let text = String::from_utf8(out).expect("text");
         let dead: Vec<&str> = text.lines().filter(|line| line.contains("DEAD")).collect();
         assert!(dead.len() == 1 && dead[0].contains("n2:7420  DEAD"), "{text}");
+        let cells: Vec<&str> = dead[0].split_whitespace().collect();
+        assert_eq!(cells[3..7], ["-"; 4], "nothing of before is shown of it: {text}");
+        for (node, wanted) in [(1, "40.0 GiB  shard 0"), (3, "40.0 GiB  none")] {
+            let row = text.lines().find(|line| line.contains(&format!("n{node}:7420")));
+            assert!(row.is_some_and(|row| row.ends_with(wanted)), "{wanted}:\n{text}");
+        }
         assert!(dead[0].contains("connect: it closed the connection"), "{text}");
         assert_eq!(text.lines().filter(|line| line.contains("follower")).count(), 1, "{text}");
 

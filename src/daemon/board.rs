@@ -5,6 +5,8 @@
 use super::greeting::Port;
 use super::loops::{Loop, Loops};
 use super::metrics::histogram::Syncs;
+use super::metrics::requests::Requests;
+use super::space::Space;
 use crate::limits::LOOP_STUCK_MS;
 use crate::shard::{Backlog, SyncTally, Tally};
 use crate::types::{ShardId, Tick};
@@ -27,6 +29,8 @@ pub struct Board {
     pub started: Tick,
     /// When each event loop turned last.
     pub loops: Loops,
+    /// The disk of the data.
+    pub space: Space,
     shards: Vec<ShardBoard>,
     stopping: AtomicBool,
 }
@@ -38,6 +42,8 @@ pub struct ShardBoard {
     assured_until: AtomicU64,
     /// Measured by whoever syncs.
     pub syncs: Arc<Syncs>,
+    /// How long its clients' requests took, measured by its thread.
+    pub requests: Requests,
     numbers: Mutex<Option<Arc<ShardNumbers>>>,
 }
 
@@ -150,6 +156,7 @@ impl Board {
         let shard = |_| ShardBoard {
             assured_until: AtomicU64::new(0),
             syncs: Arc::default(),
+            requests: Requests::default(),
             numbers: Mutex::default(),
         };
         Board {
@@ -157,6 +164,7 @@ impl Board {
             counters: Counters::default(),
             started: now,
             loops: Loops::new(shards, now),
+            space: Space::default(),
             shards: (0..shards).map(shard).collect(),
             stopping: AtomicBool::new(false),
         }

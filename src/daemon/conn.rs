@@ -1,15 +1,12 @@
 //! One connection: a socket, the frame that is arriving, the bytes that wait to leave.
 
-use super::exit;
-use crate::limits::{FRAME_BYTES_MAX, FRAME_MS, READ_TURN_BYTES, UNREAD_BYTES_MIN, UNREAD_MS};
+use super::outgoing::{Flushed, Outgoing};
+use crate::limits::{FRAME_BYTES_MAX, FRAME_MS, UNREAD_BYTES_MIN, UNREAD_MS};
 use crate::types::Tick;
 use crate::wire::frame::FrameBuffer;
 use mio::net::TcpStream;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
-
-/// Room made for the first answers of a turn.
-const FIRST_ROOM_BYTES: usize = 1 << 10;
 
 /// A connection without its role.
 #[derive(Debug)]
@@ -130,7 +127,7 @@ impl Conn {
 
     /// Notes how the other side takes its output, after it was offered to the socket.
     pub fn note_output(&mut self, now: Tick) {
-        let taken = self.output.taken;
+        let taken = self.output.taken();
         if self.output.is_empty() {
             self.owed = None;
             return;
@@ -162,82 +159,22 @@ impl Conn {
     /// # Errors
     /// Whatever the socket says; the connection is to be closed.
     pub fn flush(&mut self) -> io::Result<bool> {
+        Ok(self.flush_share(usize::MAX)? == Flushed::All)
+    }
+
+    /// Likewise, but at most so many bytes.
+    ///
+    /// # Errors
+    /// Whatever the socket says; the connection is to be closed.
+    pub fn flush_share(&mut self, most: usize) -> io::Result<Flushed> {
         let Conn { stream, output, .. } = self;
-        output.flush(stream)
+        output.flush(stream, most)
     }
 
     /// No more will be written; what was written arrives before the end.
     pub fn finish_writing(&self) {
         // An error means that the other side is gone, which the next read reports.
         let _ = self.stream.shutdown(Shutdown::Write);
-    }
-}
-
-/// Bytes that wait to leave, written with as few calls as the socket allows.
-#[derive(Debug, Default)]
-pub struct Outgoing {
-    bytes: Vec<u8>,
-    sent: usize,
-    /// Bytes that the socket ever took.
-    taken: u64,
-}
-
-impl Outgoing {
-    /// Where frames are appended.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve(FIRST_ROOM_BYTES);
-        }
-        &mut self.bytes
-    }
-
-    /// Bytes that wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// True when nothing waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Writes to `socket` until it is full or nothing is left; true when nothing is left.
-    ///
-    /// # Errors
-    /// Whatever the socket says.
-    pub fn flush(&mut self, socket: &mut impl Write) -> io::Result<bool> {
-        while self.sent < self.bytes.len() {
-            if exit::silenced() {
-                return Ok(false);
-            }
-            match socket.write(&self.bytes[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
-                    self.sent += count;
-                    self.taken += count as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.compact();
-                    return Ok(false);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        // An idle connection holds no buffer.
-        *self = Outgoing { taken: self.taken, ..Outgoing::default() };
-        Ok(true)
-    }
-
-    /// What was sent is moved out when it is the larger part, so that a slow reader's buffer does
-    /// not grow with all that it ever read.
-    fn compact(&mut self) {
-        if self.sent >= READ_TURN_BYTES && self.sent * 2 >= self.bytes.len() {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
     }
 }
 
@@ -275,65 +212,5 @@ mod tests {
         assert_eq!(conn.frame_deadline(), None);
         conn.readable = false;
         assert_eq!(feed(&mut conn, 40, &frame[50..]), None);
-    }
-
-    /// Takes `room` bytes, then is full.
-    struct Narrow {
-        room: usize,
-        taken: Vec<u8>,
-    }
-
-    impl Write for Narrow {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.room == 0 {
-                return Err(io::ErrorKind::WouldBlock.into());
-            }
-            let count = bytes.len().min(self.room);
-            self.room -= count;
-            self.taken.extend_from_slice(&bytes[..count]);
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// A socket that is full gets the rest later, in order, and nothing twice.
-    #[test]
-    fn output_leaves_in_order_across_full_sockets() {
-        let mut output = Outgoing::default();
-        let mut socket = Narrow { room: 0, taken: Vec::new() };
-        let mut wanted = Vec::new();
-        for round in 0..2000_u32 {
-            let bytes = [round.to_le_bytes(); 300].concat();
-            output.buffer().extend_from_slice(&bytes);
-            wanted.extend_from_slice(&bytes);
-            socket.room = (round as usize * 7) % 2300;
-            let left = wanted.len() - socket.taken.len();
-            assert_eq!(
-                output.flush(&mut socket).expect("no error"),
-                left <= (round as usize * 7) % 2300
-            );
-            assert_eq!(output.len(), wanted.len() - socket.taken.len());
-        }
-        socket.room = usize::MAX;
-        assert!(output.flush(&mut socket).expect("no error"));
-        assert_eq!(socket.taken, wanted);
-        assert_eq!(output.bytes.capacity(), 0, "an idle connection holds no buffer");
-    }
-
-    /// The buffer of a slow reader stays within twice what waits and one turn's bytes.
-    #[test]
-    fn slow_reader_does_not_grow_the_buffer() {
-        let mut output = Outgoing::default();
-        let mut socket = Narrow { room: 0, taken: Vec::new() };
-        for _ in 0..100 {
-            output.buffer().extend_from_slice(&[7; 100_000]);
-            socket.room = 100_000 - 10;
-            assert!(!output.flush(&mut socket).expect("no error"));
-            socket.taken.clear();
-            assert!(output.bytes.len() <= 2 * (output.len() + READ_TURN_BYTES));
-        }
     }
 }

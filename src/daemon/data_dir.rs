@@ -250,6 +250,7 @@ fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
     for finding in &recovered.findings {
         let dir = dir.display();
         match finding.kind {
+            FindingKind::Interrupted => log::info!("{dir}/{finding}"),
             FindingKind::Torn | FindingKind::Mended => log::warn!("{dir}/{finding}"),
             FindingKind::OneCopy | FindingKind::Suspect | FindingKind::Damaged => {
                 log::error!("{dir}/{finding}");

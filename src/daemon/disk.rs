@@ -1,5 +1,5 @@
 //! Where a shard's jobs are run: batches on its syncer, preparations and cold reads on the node's
-//! helper. A failure of any of them ends the process at once (R01); a shortage of descriptors or memory
+//! helpers. A failure of any of them ends the process at once (R01); a shortage of descriptors or memory
 //! is none, and is waited for.
 //!
 //! Hand-offs of an append: one to the syncer and one back, unless the batch is run on the event
@@ -36,7 +36,7 @@ struct Syncer {
     slow: SlowLines,
 }
 
-/// A job for the helper: whose it is, and where the outcome goes.
+/// A job for a helper: whose it is, and where the outcome goes.
 struct Errand {
     volume: Volume,
     job: Job,
@@ -47,12 +47,20 @@ struct Errand {
 #[derive(Clone)]
 struct Back {
     outcomes: Sender<Done>,
+    /// Those of reads.
+    reads: Sender<Done>,
     bell: Bell,
 }
 
-/// The way to the helper.
+/// Threads that read what is not in memory: a disk serves several reads in the time of one.
+const READERS: usize = 4;
+
+/// The way to the node's helpers: one prepares segments, which takes long, the others read.
 #[derive(Clone)]
-pub struct Helper(Sender<Errand>);
+pub struct Helper {
+    prepare: Sender<Errand>,
+    read: Sender<Errand>,
+}
 
 /// A shard's way to the disk.
 pub struct Disk {
@@ -65,9 +73,10 @@ pub struct Disk {
     helper: Helper,
     back: Back,
     outcomes: Receiver<Done>,
-    /// Jobs of this shard at the helper.
+    reads: Receiver<Done>,
+    /// Reads of this shard at the helpers.
     errands: usize,
-    /// Jobs that wait for their turn to go there.
+    /// Reads that wait for their turn to go there.
     waiting: VecDeque<Job>,
 }
 
@@ -166,27 +175,37 @@ impl Syncer {
 }
 
 impl Helper {
-    /// Starts the node's helper thread; it ends when every shard's [`Disk`] is gone.
+    /// Starts the node's helper threads; they end when every shard's [`Disk`] is gone.
     ///
     /// # Errors
     /// The system gives no more threads.
     pub fn start(shards: u16) -> io::Result<Helper> {
-        // Each shard sends at most HELPER_JOBS_MAX without an answer, so that sending never waits.
-        let (send, errands) = bounded::<Errand>(HELPER_JOBS_MAX * usize::from(shards));
-        std::thread::Builder::new().name("helper".to_string()).spawn(move || {
-            let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
-            while let Some(Errand { volume, job, back }) = next_errand(&errands, &mut short) {
-                match volume.run(job, &mut shortage) {
-                    Ok(done) => back.give(done),
-                    Err(job) => {
-                        let again = Instant::now() + PAUSE;
-                        short.push_back((again, Errand { volume, job, back }));
-                    }
+        // A journal has one preparation under way, and each shard sends at most HELPER_JOBS_MAX reads
+        // without an answer, so that sending never waits.
+        let (prepare, errands) = bounded::<Errand>(usize::from(shards));
+        start_helper("helper".to_string(), errands)?;
+        let (read, errands) = bounded::<Errand>(HELPER_JOBS_MAX * usize::from(shards));
+        for number in 0..READERS {
+            start_helper(format!("reader-{number}"), errands.clone())?;
+        }
+        Ok(Helper { prepare, read })
+    }
+}
+
+fn start_helper(name: String, errands: Receiver<Errand>) -> io::Result<()> {
+    std::thread::Builder::new().name(name).spawn(move || {
+        let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
+        while let Some(Errand { volume, job, back }) = next_errand(&errands, &mut short) {
+            match volume.run(job, &mut shortage) {
+                Ok(done) => back.give(done),
+                Err(job) => {
+                    let again = Instant::now() + PAUSE;
+                    short.push_back((again, Errand { volume, job, back }));
                 }
             }
-        })?;
-        Ok(Helper(send))
-    }
+        }
+    })?;
+    Ok(())
 }
 
 /// The next errand: a new one, or one for which the system was short of something a while ago.
@@ -210,8 +229,12 @@ fn next_errand(
 
 impl Back {
     fn give(&self, done: Done) {
+        let way = match done {
+            Done::Batch(_) | Done::Prepare(_) => &self.outcomes,
+            Done::Read(_) => &self.reads,
+        };
         // A shard that is gone wants no outcomes any more.
-        if self.outcomes.send(done).is_ok() {
+        if way.send(done).is_ok() {
             self.bell.ring();
         }
     }
@@ -233,8 +256,9 @@ impl Disk {
     ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
         let (syncer, jobs) = bounded::<Job>(1);
-        let (send, outcomes) = bounded::<Done>(HELPER_JOBS_MAX + 2);
-        let back = Back { outcomes: send, bell };
+        let (send, outcomes) = bounded::<Done>(2);
+        let (send_read, reads) = bounded::<Done>(HELPER_JOBS_MAX);
+        let back = Back { outcomes: send, reads: send_read, bell };
         let slow = SlowLines::new(slow_sync_ms);
         let here = Syncer { volume: volume.clone(), syncs, slow };
         let (mut its, its_back) = (here.clone(), back.clone());
@@ -251,6 +275,7 @@ impl Disk {
             helper,
             back,
             outcomes,
+            reads,
             errands: 0,
             waiting: VecDeque::new(),
         })
@@ -268,20 +293,27 @@ impl Disk {
                 self.under_way = Some((now, now));
                 assert!(sent, "a journal hands out one batch at a time, and its syncer lives");
             }
-            job @ (Job::Prepare(_) | Job::Read(_)) => {
+            job @ Job::Prepare(_) => {
+                let sent = self.helper.prepare.try_send(self.errand(job)).is_ok();
+                assert!(sent, "a journal prepares one segment at a time, and the helper lives");
+            }
+            job @ Job::Read(_) => {
                 self.waiting.push_back(job);
                 self.send_errands();
             }
         }
     }
 
+    fn errand(&self, job: Job) -> Errand {
+        Errand { volume: self.volume.clone(), job, back: self.back.clone() }
+    }
+
     fn send_errands(&mut self) {
         while self.errands < HELPER_JOBS_MAX
             && let Some(job) = self.waiting.pop_front()
         {
-            let (volume, back) = (self.volume.clone(), self.back.clone());
-            let sent = self.helper.0.try_send(Errand { volume, job, back }).is_ok();
-            assert!(sent, "the helper lives and has room for every shard's share");
+            let sent = self.helper.read.try_send(self.errand(job)).is_ok();
+            assert!(sent, "the readers live and have room for every shard's share");
             self.errands += 1;
         }
     }
@@ -306,26 +338,37 @@ impl Disk {
         ))
     }
 
-    /// The next outcome, if one is there.
+    /// The process did not run until now: what is under way has taken no longer than since then.
+    pub fn resumed(&mut self, now: Tick) {
+        if let Some(since) = &mut self.under_way {
+            *since = (now, now);
+        }
+    }
+
+    /// The next outcome of a batch or a preparation, if one is there.
     pub fn outcome(&mut self) -> Option<Done> {
         let done = self.outcomes.try_recv().ok()?;
-        match done {
-            Done::Batch(_) => self.under_way = None,
-            Done::Prepare(_) | Done::Read(_) => {
-                self.errands -= 1;
-                self.send_errands();
-            }
+        if matches!(done, Done::Batch(_)) {
+            self.under_way = None;
         }
+        Some(done)
+    }
+
+    /// The next outcome of a read, if one is there.
+    pub fn read_outcome(&mut self) -> Option<Done> {
+        let done = self.reads.try_recv().ok()?;
+        self.errands -= 1;
+        self.send_errands();
         Some(done)
     }
 
     /// An outcome is there.
     #[must_use]
     pub fn has_outcome(&self) -> bool {
-        !self.outcomes.is_empty()
+        !self.outcomes.is_empty() || !self.reads.is_empty()
     }
 
-    /// So many jobs wait for the helper that clients are not read from until some are done.
+    /// So many reads wait for the helpers that clients are not read from until some are done.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.errands + self.waiting.len() >= HELPER_JOBS_MAX
@@ -396,7 +439,7 @@ mod tests {
     fn outcomes_ring() {
         let mut rig = rig();
         rig.push(|_| true);
-        while rig.journal.durable_upto() < Lsn(1) || rig.disk.errands > 0 {
+        while rig.journal.durable_upto() < Lsn(1) {
             let done = rig.outcome();
             rig.journal.done(done);
         }

@@ -96,7 +96,7 @@ pub fn install_panic_hook() {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::daemon::conn::Outgoing;
+    use crate::daemon::outgoing::{Flushed, Outgoing};
     use std::process::Command;
 
     /// Set for the processes of their own that some tests need: they end, or fall silent for good.
@@ -133,10 +133,12 @@ pub(super) mod tests {
         let mut output = Outgoing::default();
         let mut wire = Vec::new();
         output.buffer().extend_from_slice(b"before");
-        assert!(output.flush(&mut wire).expect("memory takes all"));
+        let flushed = output.flush(&mut wire, usize::MAX).expect("memory takes all");
+        assert_eq!(flushed, Flushed::All);
         SILENCED.store(true, Ordering::Release);
         output.buffer().extend_from_slice(b"a vote that rests on a failed write");
-        assert!(!output.flush(&mut wire).expect("no error"));
+        let flushed = output.flush(&mut wire, usize::MAX).expect("no error");
+        assert_eq!(flushed, Flushed::Full);
         assert_eq!(wire, b"before");
     }
 

@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::board::Board;
 use super::clock;
 use super::descriptors::Descriptors;
+use super::live::Live;
 use crate::config::Config;
 use crate::journal::Identity;
 use crate::limits;
@@ -16,7 +17,9 @@ use std::sync::Arc;
 
 pub use super::board::count;
 
-/// The program's version, for people.
+/// The program's version.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The program's name and version, for people.
 pub const PROGRAM: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
 
 /// What every thread of a node knows.
@@ -36,12 +39,19 @@ pub struct Facts {
     pub admission: Arc<Admission>,
     /// The status board.
     pub board: Board,
+    /// Settings that may change while the node runs.
+    pub live: Arc<Live>,
 }
 
 impl Facts {
     /// The facts of a node.
     #[must_use]
-    pub fn new(config: Config, identity: Identity, descriptors: Descriptors) -> Facts {
+    pub fn new(
+        config: Config,
+        identity: Identity,
+        descriptors: Descriptors,
+        live: Arc<Live>,
+    ) -> Facts {
         let bounds = &config.bounds;
         let limits = Limits {
             frame_bytes_max: number(limits::FRAME_BYTES_MAX),
@@ -68,7 +78,7 @@ impl Facts {
         let clients_max = bounds.connections_max.min(descriptors.clients_max);
         let admission = Admission::new(clients_max, bounds.connections_per_address_max);
         let board = Board::new(config.shards, clock::now());
-        Facts { config, identity, host, limits, descriptors, admission, board }
+        Facts { config, identity, host, limits, descriptors, admission, board, live }
     }
 
     /// The answer to a client's Hello.

@@ -10,9 +10,11 @@ use super::greeting::{Admitted, Port, Verdict, greet};
 use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
 use super::notify;
+use super::pauses::Pauses;
 use super::rare::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
+use super::unformed::UnformedLines;
 use crate::limits::{ACCEPTS_PER_TURN, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS};
 use crate::types::{Count, ShardId, Tick};
 use crossbeam::channel::Receiver;
@@ -53,6 +55,8 @@ pub struct Front {
     accept_complained: Option<Tick>,
     /// Lines of refused connections, of clients and of peers.
     refusals: [RareLines; 2],
+    /// Lines of a cluster that has not formed.
+    unformed: UnformedLines,
     /// Shards that have not ended.
     running: usize,
     stop_by: Option<Tick>,
@@ -116,6 +120,7 @@ impl Front {
             listeners.push(Listener { socket, port, ready: true, not_before: Tick(0) });
         }
         let admin = Admin::new(parts.admin, registry, Arc::clone(&parts.facts))?;
+        parts.facts.board.space.refresh(clock::now(), &parts.facts.config.data_dir);
         Ok(Front {
             poll: parts.poll,
             finished: parts.finished,
@@ -130,6 +135,7 @@ impl Front {
             scratch: vec![0; READ_TURN_BYTES],
             accept_complained: None,
             refusals: Default::default(),
+            unformed: UnformedLines::new(clock::now()),
             stop_by: None,
             bell: parts.bell,
         })
@@ -141,6 +147,7 @@ impl Front {
     /// The node was stopped before its shards had handed over, or the loop cannot wait.
     pub fn run(mut self) -> Result<(), Failure> {
         let mut events = Events::with_capacity(EVENTS_MAX);
+        let mut pauses = Pauses::new(clock::now());
         loop {
             self.bell.falls_asleep();
             let timeout = self.timeout(clock::now());
@@ -151,6 +158,9 @@ impl Front {
                 return Err(Failure::new(Exit::Invariant, text));
             }
             self.bell.is_awake();
+            if let Some(micros) = pauses.runs(clock::now(), timeout) {
+                tell_pause(micros);
+            }
             for event in &events {
                 match event.token() {
                     BELL => {}
@@ -169,7 +179,9 @@ impl Front {
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
             self.facts.board.loops.turned(Loop::Main, now);
+            self.facts.board.space.refresh(now, &self.facts.config.data_dir);
             self.tell_rest(now, self.running == 0);
+            self.unformed.tell(now, &self.facts.board);
             if self.running == 0 {
                 return Ok(());
             }
@@ -218,7 +230,9 @@ impl Front {
             let text = "stopped at once by a second signal, before the hand-over was done";
             return Err(Failure::new(Exit::Temporary, text));
         }
-        log::info!("stopping: leadership is handed over, a second signal stops at once");
+        log::info!(
+            "stopping: leadership is handed over and none is taken, a second signal stops at once"
+        );
         notify::stopping();
         self.facts.board.stops();
         self.stop_by = Some(clock::now().after(STOP_MS * 1000));
@@ -381,4 +395,13 @@ impl Front {
             !late
         });
     }
+}
+
+/// Says that the process did not run: what is late after that is late for no other reason.
+fn tell_pause(micros: u64) {
+    log::warn!(
+        "this process did not run for {} ms: it was stopped, or the machine was suspended or gave it no \
+         processor",
+        micros / 1000
+    );
 }

@@ -1,4 +1,4 @@
-//! What a process takes over from whoever started it, set to what paxosd relies on: signals that may
+//! What a process takes over from whoever started it, set to what a node relies on: signals that may
 //! be blocked, files that may not grow, a umask, few descriptors. Standard streams that are closed are
 //! opened on `/dev/null` by Rust's runtime, which ignores SIGPIPE as well.
 

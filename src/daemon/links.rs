@@ -166,6 +166,14 @@ impl Links {
         self.links.values().filter_map(at).min()
     }
 
+    /// The peers that should call this side, have no link with it, and are refused by nobody.
+    pub fn awaited(&self) -> impl Iterator<Item = NodeId> {
+        let awaited = |link: &Link| {
+            !link.dials && matches!(link.state, State::Down { .. }) && link.refusal.is_empty()
+        };
+        self.links.iter().filter(move |(_, link)| awaited(link)).map(|(node, _)| *node)
+    }
+
     /// The connection that leads to a peer.
     #[must_use]
     pub fn index(&self, node: NodeId) -> Option<Index> {

@@ -2,13 +2,16 @@
 //! be tested without a socket does not live here.
 //!
 //! Threads of a node: the main thread (listeners, greetings, signals), one for each shard
-//! ([`shard_loop`]), one syncer for each shard, and one helper ([`disk`]); one for each name
-//! that has to be resolved. Beside them, so that nobody waits for them: one that writes log lines ([`log_queue`]),
+//! ([`shard_loop`]), one syncer for each shard, some that read from disk and one that prepares
+//! segments ([`disk`]); one for each name that has to be resolved. Beside them, so that nobody
+//! waits for them: one that writes log lines ([`log_queue`]),
 //! one that waits for SIGHUP ([`reload`]), and one that talks to a service manager where there is
 //! one ([`notify`]).
 
 pub mod admin;
 pub mod admission;
+pub mod asked;
+mod awaited;
 pub mod bell;
 pub mod board;
 pub mod clock;
@@ -27,6 +30,7 @@ pub mod initialise;
 pub mod links;
 #[cfg(test)]
 mod links_tests;
+pub mod live;
 pub mod log_queue;
 pub mod logging;
 pub mod loops;
@@ -34,7 +38,9 @@ pub mod mail;
 pub mod metrics;
 pub mod node;
 pub mod notify;
+pub mod outgoing;
 pub mod path_failure;
+mod pauses;
 mod peering;
 pub mod pin;
 
@@ -49,6 +55,9 @@ pub mod shard_loop;
 pub mod shortage;
 pub mod slow;
 pub mod sockets;
+pub mod space;
 pub mod table;
 mod traffic;
+mod unformed;
 mod unread;
+pub mod writing;

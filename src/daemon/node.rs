@@ -6,10 +6,11 @@ use super::data_dir::{self, DataDir, OpenShard};
 use super::descriptors::Descriptors;
 use super::disk::{Disk, Helper};
 use super::exit::{Exit, Failure};
-use super::facts::{Facts, PROGRAM};
+use super::facts::{Facts, PROGRAM, VERSION};
 use super::front::{self, Front};
 use super::greeting::Port;
 use super::inherited;
+use super::live::Live;
 use super::mail::Post;
 use super::notify::Manager;
 use super::ports::Ports;
@@ -44,8 +45,9 @@ pub fn run(
     // First of all, so that a signal during the replay is not lost.
     let signals = signals().map_err(|error| start_failure("signals", &error))?;
     let manager = Manager::start().map_err(|error| start_failure("a thread", &error))?;
+    let live = Arc::new(Live::new(&config));
     reload::catch()
-        .and_then(|hangups| reload::start(hangups, source, manager.clone()))
+        .and_then(|hangups| reload::start(hangups, source, Arc::clone(&live), manager.clone()))
         .map_err(|error| start_failure("SIGHUP", &error))?;
     let descriptors = Descriptors::of_process(&config)?;
     inherited::check_file_size(config.bounds.segment_bytes)?;
@@ -61,7 +63,7 @@ pub fn run(
     warn_of_exposure(&config);
     let DataDir { identity, shards, lock } =
         data_dir::open(&config, descriptors.read_files, manager.replayed())?;
-    let facts = Arc::new(Facts::new(config, identity, descriptors));
+    let facts = Arc::new(Facts::new(config, identity, descriptors, live));
     let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {
@@ -196,6 +198,6 @@ fn shard_options(facts: &Facts, shard: ShardId, seed: u64) -> ShardOptions {
         paxos: paxos_config(config, &facts.identity, seed),
         addresses,
         append: facts.limits.append(),
-        version: PROGRAM.to_string(),
+        version: VERSION.to_string(),
     }
 }

@@ -7,6 +7,7 @@
 use super::clock;
 use super::facts::Facts;
 use super::loops::Loops;
+use super::unformed;
 use crate::limits::{LOOP_STUCK_MS, LOOP_WAKE_MS};
 use crate::types::{Count, NodeId, ShardId, Tick};
 use crate::wire::status::ShardLeader;
@@ -151,7 +152,11 @@ impl Teller {
 
     fn tell_status(&mut self, facts: &Facts) {
         let config = &facts.config;
-        let status = status_line(config.node, config.shards, &facts.board.leaders());
+        let waiting = unformed::reasons(&facts.board);
+        let status = match waiting.is_empty() {
+            true => status_line(config.node, config.shards, &facts.board.leaders()),
+            false => waiting.join("; "),
+        };
         if status != self.status && self.tell(&[NotifyState::Status(&status)]) {
             self.status = status;
         }

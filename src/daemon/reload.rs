@@ -1,6 +1,8 @@
-//! SIGHUP: the configuration file is read again, and its log level is taken over. Nothing else is;
-//! what else has changed is named. A thread of its own, so that no loop waits for the file.
+//! SIGHUP: the configuration file is read again, and what a running node can take over is: how much
+//! it logs, and how much free space it leaves alone. What else has changed is named. A thread of its
+//! own, so that no loop waits for the file.
 
+use super::live::Live;
 use super::logging;
 use super::notify::Manager;
 use crate::config::{ConfigError, Faults, Place, RawConfig, changes, check};
@@ -11,9 +13,11 @@ use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-/// The key that a running node takes over.
+/// The keys that a running node takes over.
 const LOG_LEVEL: &str = "log_level";
+const MIN_FREE_BYTES: &str = "min_free_bytes";
 
 /// A configuration that can be read again.
 #[derive(Clone, Debug)]
@@ -40,7 +44,12 @@ pub fn catch() -> io::Result<UnixStream> {
 ///
 /// # Errors
 /// The system gives no more threads.
-pub fn start(mut signals: UnixStream, source: Option<Source>, manager: Manager) -> io::Result<()> {
+pub fn start(
+    mut signals: UnixStream,
+    source: Option<Source>,
+    live: Arc<Live>,
+    manager: Manager,
+) -> io::Result<()> {
     let wait = move || {
         let mut bytes = [0; 64];
         loop {
@@ -48,7 +57,7 @@ pub fn start(mut signals: UnixStream, source: Option<Source>, manager: Manager) 
                 // Several that came together are one: the file is read after all of them.
                 Ok(count) if count > 0 => {
                     manager.reloading();
-                    reload(source.as_ref());
+                    reload(source.as_ref(), &live);
                     // Whoever waits for the end of it may read what came of it.
                     logging::finish();
                     manager.reloaded();
@@ -62,7 +71,7 @@ pub fn start(mut signals: UnixStream, source: Option<Source>, manager: Manager) 
     Ok(())
 }
 
-fn reload(source: Option<&Source>) {
+fn reload(source: Option<&Source>, live: &Live) {
     let Some(source) = source else {
         return log::warn!("SIGHUP: this node was started without a configuration file: ignored");
     };
@@ -77,9 +86,14 @@ fn reload(source: Option<&Source>) {
             );
         }
     };
-    take_level(source, &raw);
+    // Checked above as a whole, so that nothing is left to be faulty.
+    if let Ok(config) = check(raw.clone()) {
+        take_level(source, &raw, config.log_level);
+        take_min_free(source, &raw, live, config.bounds.min_free_bytes);
+    }
     let changed = changes(&source.running, &raw);
-    let rest: Vec<&str> = changed.into_iter().filter(|key| *key != LOG_LEVEL).collect();
+    let rest: Vec<&str> =
+        changed.into_iter().filter(|key| ![LOG_LEVEL, MIN_FREE_BYTES].contains(key)).collect();
     if !rest.is_empty() {
         log::warn!(
             "SIGHUP: {file}: {} changed and only a restart takes it over: the node goes on with \
@@ -97,18 +111,12 @@ fn read(source: &Source) -> Result<RawConfig, ConfigError> {
     Ok(raw)
 }
 
-fn take_level(source: &Source, raw: &RawConfig) {
+fn take_level(source: &Source, raw: &RawConfig, level: LevelFilter) {
     let file = source.path.display();
     let before = log::max_level();
-    if let Some(Place::Env(variable)) = raw.keys.get(LOG_LEVEL).map(|given| &given.place) {
-        return log::warn!(
-            "SIGHUP: log_level stays at {}: {variable} in the environment overrides {file}",
-            shown(before)
-        );
+    if is_overridden(source, raw, LOG_LEVEL, &shown(before)) {
+        return;
     }
-    // Checked above as a whole, so that nothing is left to be faulty.
-    let Ok(config) = check(raw.clone()) else { return };
-    let level = config.log_level;
     // Said at the more talkative of the two, so that the line is not lost to the change itself.
     logging::set_level(level.max(before));
     let (old, new) = (shown(before), shown(level));
@@ -117,6 +125,28 @@ fn take_level(source: &Source, raw: &RawConfig) {
         false => log::info!("SIGHUP: {file} read again: log_level was {old} and is {new} now"),
     }
     logging::set_level(level);
+}
+
+fn take_min_free(source: &Source, raw: &RawConfig, live: &Live, bytes: u64) {
+    let before = live.min_free_bytes();
+    if is_overridden(source, raw, MIN_FREE_BYTES, &before.to_string()) {
+        return;
+    }
+    live.set_min_free_bytes(bytes);
+    if bytes != before {
+        let file = source.path.display();
+        log::info!("SIGHUP: {file} read again: min_free_bytes was {before} and is {bytes} now");
+    }
+}
+
+/// The environment says what the key is, whatever the file says; which is told.
+fn is_overridden(source: &Source, raw: &RawConfig, key: &str, value: &str) -> bool {
+    let Some(Place::Env(variable)) = raw.keys.get(key).map(|given| &given.place) else {
+        return false;
+    };
+    let file = source.path.display();
+    log::warn!("SIGHUP: {key} stays at {value}: {variable} in the environment overrides {file}");
+    true
 }
 
 /// A level as the configuration spells it.

@@ -1,8 +1,8 @@
 //! One shard with what its thread adds to it and no socket: frames in, outputs out.
 
 use super::board::Served;
-use super::conn::Outgoing;
 use super::facts::Facts;
+use super::outgoing::Outgoing;
 use super::table::ClientSide;
 use crate::shard::{Input, Output, Shard};
 use crate::types::{ConnId, ShardId, Tick};
@@ -82,7 +82,11 @@ impl Service {
         }
         match request {
             Request::Map => self.shard.note_leaders(self.facts.board.leaders()),
-            Request::Status => self.shard.note_syncs(self.facts.board.shard(self.id).sync_tally()),
+            Request::Status => {
+                let board = &self.facts.board;
+                self.shard.note_syncs(board.shard(self.id).sync_tally());
+                self.shard.note_disk(board.space.seen(self.facts.config.bounds.min_free_bytes));
+            }
             Request::Create(_)
             | Request::Delete(_)
             | Request::List(_)

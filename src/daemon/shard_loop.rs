@@ -1,6 +1,7 @@
 //! The event loop of one shard's thread: sockets, letters and disk outcomes become inputs; outputs
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
+use super::awaited::Awaited;
 use super::bell::Bell;
 use super::board::ShardNumbers;
 use super::clock;
@@ -10,6 +11,7 @@ use super::facts::Facts;
 use super::links::{Index, Links};
 use super::loops::{Loop, SLEEP_MAX};
 use super::mail::{Letter, Post};
+use super::pauses::Pauses;
 use super::pin;
 use super::rare::RareLines;
 use super::resolve::Resolver;
@@ -17,13 +19,13 @@ use super::service::Service;
 use super::slow::SlowLines;
 use super::table::{self, Table};
 use crate::journal::Job;
-use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX};
+use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX, STOP_DRAIN_MS};
 use crate::shard::{Input, Output};
 use crate::types::{Ballot, ConnId, Tick};
 use crate::wire::status::ShardLeader;
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +36,7 @@ pub const BELL: Token = Token(0);
 const EVENTS_MAX: usize = 1024;
 /// Batches that one turn may run itself, before it looks at its sockets again.
 const BATCHES_HERE_MAX: usize = 4;
-/// After the hand-over, answers have this long to leave and clients to go, in microseconds.
+/// After the hand-over, clients with nothing under way have this long to go, in microseconds.
 const DRAIN_US: u64 = 250_000;
 
 /// One shard's thread.
@@ -50,26 +52,33 @@ pub struct ShardLoop {
     pub(super) ready_clients: Vec<Index>,
     /// All other connections that may be read from.
     pub(super) ready_others: Vec<Index>,
-    /// Connections with output that was not offered to their sockets yet.
-    pub(super) dirty: Vec<Index>,
+    /// Peers with output that was not offered to their sockets yet.
+    pub(super) dirty_peers: Vec<Index>,
+    /// Likewise clients, in the order of their turns.
+    pub(super) dirty_clients: VecDeque<Index>,
+    /// Bytes given to the sockets of clients in this turn.
+    pub(super) given: usize,
     /// When to look at a connection again; stale ones are skipped.
     pub(super) deadlines: BTreeSet<(Tick, ConnId)>,
     /// Where sockets are read into.
     pub(super) scratch: Vec<u8>,
     /// Bytes of incomplete frames of all connections.
     pub(super) input_bytes: usize,
-    /// Bytes that wait to leave for clients.
+    /// Memory for what waits to leave for clients.
     pub(super) output_bytes: usize,
     /// Requests that took too long.
     pub(super) slow_requests: SlowLines,
     /// Connections that are closed for what they do.
     pub(super) closings: RareLines,
+    /// Peers that do not call.
+    pub(super) awaited: Awaited,
     /// Who takes no answers is looked for no sooner.
     pub(super) relief_at: Tick,
     disk: Disk,
     bell: Bell,
     letters: Receiver<Letter>,
     phase: Phase,
+    pauses: Pauses,
     /// The leader that the board was told last.
     published: Option<ShardLeader>,
     /// The last leadership that was counted.
@@ -83,10 +92,11 @@ pub struct ShardLoop {
 enum Phase {
     /// It serves.
     Serving,
-    /// The shard hands over.
-    HandingOver,
-    /// The shard is done; answers leave until then.
-    Draining(Tick),
+    /// The shard hands over; nothing is waited for after this.
+    HandingOver(Tick),
+    /// The shard is done. Clients that ask for nothing more are waited for until the first time, and
+    /// answers to those that did until the second one.
+    Draining(Tick, Tick),
 }
 
 /// What a shard's loop is made of.
@@ -126,18 +136,22 @@ impl ShardLoop {
             post: parts.post,
             ready_clients: Vec::new(),
             ready_others: Vec::new(),
-            dirty: Vec::new(),
+            dirty_peers: Vec::new(),
+            dirty_clients: VecDeque::new(),
+            given: 0,
             deadlines: BTreeSet::new(),
             scratch: vec![0; READ_TURN_BYTES],
             input_bytes: 0,
             output_bytes: 0,
             slow_requests,
             closings: RareLines::default(),
+            awaited: Awaited::default(),
             relief_at: Tick(0),
             disk: parts.disk,
             bell: parts.bell,
             letters: parts.letters,
             phase: Phase::Serving,
+            pauses: Pauses::new(clock::now()),
             published: None,
             led: None,
             tell_at: Tick(0),
@@ -170,17 +184,30 @@ impl ShardLoop {
             die(&Failure::new(Exit::Invariant, format!("the event loop cannot wait: {error}")));
         }
         self.bell.is_awake();
+        self.note_pause(timeout);
+    }
+
+    /// The loop runs, after it wanted to sleep for at most `asleep`.
+    fn note_pause(&mut self, asleep: Duration) {
+        let now = clock::now();
+        if self.pauses.runs(now, asleep).is_some() {
+            self.disk.resumed(now);
+            self.service.step(now, Input::Resumed);
+        }
     }
 
     /// How long to sleep at most.
     fn timeout(&self, now: Tick) -> Duration {
         let waits = self.letters.is_empty() && !self.disk.has_outcome();
-        if !waits || !self.service.outputs.is_empty() || self.can_read() {
+        let more = self.can_read() || self.can_write() || self.service.shard.can_answer_more();
+        if !waits || !self.service.outputs.is_empty() || more {
             return Duration::ZERO;
         }
         let draining = match self.phase {
-            Phase::Serving | Phase::HandingOver => None,
-            Phase::Draining(until) => Some(until),
+            Phase::Serving | Phase::HandingOver(_) => None,
+            Phase::Draining(clients, answers) => {
+                Some(if now < clients { clients } else { answers })
+            }
         };
         let deadlines = [
             Some(self.service.shard.next_deadline(now)),
@@ -199,7 +226,9 @@ impl ShardLoop {
             self.on_event(index, event.is_read_closed(), event.is_writable());
         }
         // Before anybody is judged by what was not taken: this thread may have stood still itself.
+        self.given = 0;
         self.flush_dirty();
+        self.service.shard.begin_turn(self.output_bytes);
         self.service.shard.set_wall_ms(clock::wall_ms());
         while let Ok(letter) = self.letters.try_recv() {
             self.on_letter(letter);
@@ -208,11 +237,20 @@ impl ShardLoop {
             self.service.step(clock::now(), Input::Disk(done));
         }
         self.dial();
+        self.read_others();
+        // What was read from disk becomes answers, as far as this turn goes.
+        while !self.service.shard.turn_is_spent()
+            && let Some(done) = self.disk.read_outcome()
+        {
+            self.service.step(clock::now(), Input::Disk(done));
+        }
         self.relieve(clock::now());
-        self.read_ready();
+        self.read_clients();
         let now = clock::now();
         self.expire(now);
         self.carry_out();
+        // Whether more answers fit is looked at before the loop sleeps.
+        self.service.shard.begin_turn(self.output_bytes);
         self.publish();
         self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
         self.tell_slow(now);
@@ -227,6 +265,7 @@ impl ShardLoop {
             }
         }
         self.tell_closings(now, false);
+        self.tell_awaited(now);
         if let Some(line) = self.disk.overdue(now) {
             log::warn!("{line}");
         }
@@ -246,8 +285,9 @@ impl ShardLoop {
             Letter::Resolved { node, answer } => self.on_resolved(node, answer),
             Letter::HandOver => {
                 if self.phase == Phase::Serving {
-                    self.phase = Phase::HandingOver;
-                    self.service.step(clock::now(), Input::HandOver);
+                    let now = clock::now();
+                    self.phase = Phase::HandingOver(now.after(STOP_DRAIN_MS * 1000));
+                    self.service.step(now, Input::HandOver);
                 }
             }
         }
@@ -256,6 +296,7 @@ impl ShardLoop {
     /// One tick, then everything that the shard wants done; again where a batch was run here.
     fn carry_out(&mut self) {
         for _ in 0..BATCHES_HERE_MAX {
+            self.note_pause(Duration::ZERO);
             self.service.step(clock::now(), Input::Tick);
             let Some(batch) = self.take_outputs(true) else { return self.flush_dirty() };
             // What need not wait for this disk leaves before it is waited for.
@@ -263,8 +304,10 @@ impl ShardLoop {
             // Whether the disk answers is not for the watchdog to judge.
             self.facts.board.loops.excused(Loop::Shard(self.service.id));
             let done = self.disk.run_here(batch);
-            self.facts.board.loops.turned(Loop::Shard(self.service.id), clock::now());
-            self.service.step(clock::now(), Input::Disk(done));
+            let now = clock::now();
+            self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
+            self.pauses.excused(now);
+            self.service.step(now, Input::Disk(done));
         }
         self.service.step(clock::now(), Input::Tick);
         let none = self.take_outputs(false);
@@ -289,7 +332,12 @@ impl ShardLoop {
                     }
                     Output::Job(job) => self.disk.submit(job),
                     Output::Stopped => {
-                        self.phase = Phase::Draining(clock::now().after(DRAIN_US));
+                        let clients = clock::now().after(DRAIN_US);
+                        let answers = match self.phase {
+                            Phase::HandingOver(by) | Phase::Draining(_, by) => by,
+                            Phase::Serving => clients,
+                        };
+                        self.phase = Phase::Draining(clients, answers);
                     }
                     Output::Fatal { exit, text } => {
                         die(&Failure { exit: Exit::of_code(exit), text })
@@ -320,6 +368,7 @@ impl ShardLoop {
     /// Tells the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
         let now = clock::now();
+        self.service.shard.set_min_free_bytes(self.facts.live.min_free_bytes());
         let shard = &self.service.shard;
         let own = self.facts.board.shard(self.service.id);
         own.assure(shard.replica().assured_until());
@@ -339,7 +388,7 @@ impl ShardLoop {
         self.service.shard.note_syncs(own.sync_tally());
         let shard = &self.service.shard;
         let numbers = ShardNumbers {
-            status: shard.shard_status(),
+            status: shard.shard_status(now),
             tally: shard.tally(),
             backlog: shard.backlog(),
             want_of_room: shard.want_of_room(),
@@ -355,8 +404,10 @@ impl ShardLoop {
 
     fn is_done(&mut self, now: Tick) -> bool {
         match self.phase {
-            Phase::Serving | Phase::HandingOver => false,
-            Phase::Draining(until) => now >= until || !self.is_needed(),
+            Phase::Serving | Phase::HandingOver(_) => false,
+            Phase::Draining(_, answers) if now >= answers => true,
+            Phase::Draining(clients, _) if now >= clients => !self.is_under_way(),
+            Phase::Draining(..) => !self.is_needed(),
         }
     }
 
@@ -364,11 +415,22 @@ impl ShardLoop {
     /// is refused as not executed, and its client goes elsewhere; a socket that was closed over it
     /// would leave the client not knowing what became of it.
     fn is_needed(&mut self) -> bool {
-        let indexes: Vec<Index> = self.table.indexes().collect();
-        indexes.into_iter().any(|index| {
-            self.table.get_mut(index).is_some_and(|entry| {
-                !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
-            })
+        self.is_any_conn(|entry| {
+            !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
         })
+    }
+
+    /// A client's request has no answer, has not come in whole, or its answer has not left.
+    fn is_under_way(&mut self) -> bool {
+        self.service.shard.has_requests()
+            || self.is_any_conn(|entry| {
+                let client = matches!(entry.role, table::Role::Client(_));
+                client && (!entry.conn.output.is_empty() || entry.conn.held_bytes() > 0)
+            })
+    }
+
+    fn is_any_conn(&mut self, fits: impl Fn(&table::Entry) -> bool) -> bool {
+        let indexes: Vec<Index> = self.table.indexes().collect();
+        indexes.into_iter().any(|index| self.table.get_mut(index).is_some_and(|entry| fits(entry)))
     }
 }

@@ -1,11 +1,12 @@
 //! The connections of one shard's thread, by their place in the poll.
 
 use super::admission::Permit;
+use super::asked::Asked;
 use super::conn::Conn;
 use super::links::Index;
-use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX, READ_BYTES_MAX};
+use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX};
 use crate::types::{ConnId, NodeId, Tick};
-use crate::wire::client::{Read, Request};
+use crate::wire::client::Request;
 use mio::Token;
 use std::collections::VecDeque;
 
@@ -44,10 +45,7 @@ pub struct ClientSide {
     /// Requests that the shard has not answered.
     pub waiting: usize,
     /// Requests that are answered as soon as can be: when they came in, and what they are.
-    asked: VecDeque<(u64, Tick, &'static str)>,
-    /// Reads that are under way and answered at once, with the bytes that they may answer.
-    reads: Vec<(u64, usize)>,
-    reserved: usize,
+    asked: VecDeque<(u64, Tick, Asked)>,
 }
 
 impl ClientSide {
@@ -60,60 +58,29 @@ impl ClientSide {
     /// A request goes to the shard.
     pub fn asked(&mut self, now: Tick, correlation: u64, request: &Request) {
         self.waiting += 1;
-        if let Some(name) = name_of(request) {
-            self.asked.push_back((correlation, now, name));
-        }
-        // A long poll that waits for an entry that may never come reserves nothing: a few of them
-        // would hold up the connection for nothing.
-        if let Request::Read(Read { wait_ms: 0, max_bytes, .. }) = request {
-            let bytes = match *max_bytes as usize {
-                0 => READ_BYTES_MAX,
-                bytes => bytes.min(READ_BYTES_MAX),
-            };
-            self.reads.push((correlation, bytes));
-            self.reserved += bytes;
+        if let Some(asked) = Asked::of(request) {
+            self.asked.push_back((correlation, now, asked));
         }
     }
 
     /// The shard answered: what was asked, and when, unless it waited on purpose.
-    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, &'static str)> {
+    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, Asked)> {
         self.waiting = self.waiting.saturating_sub(1);
-        if let Some(at) = self.reads.iter().position(|(read, _)| *read == correlation) {
-            let (_, bytes) = self.reads.swap_remove(at);
-            self.reserved -= bytes;
-        }
         // The first in nearly all cases: answers come in the order of the requests.
         let at = self.asked.iter().position(|(asked, ..)| *asked == correlation)?;
-        let asked = self.asked.remove(at).map(|(_, since, name)| (since, name));
+        let asked = self.asked.remove(at).map(|(_, since, asked)| (since, asked));
         if self.asked.is_empty() {
             self.asked.shrink_to(ROOM_KEPT);
-            self.reads.shrink_to(ROOM_KEPT);
         }
         asked
     }
 
     /// No more requests are taken while this holds: too many unanswered, or too many bytes of
-    /// answers queued or to be expected.
+    /// answers queued or, as the shard knows of its reads, to be expected.
     #[must_use]
-    pub fn is_full(&self, output_bytes: usize) -> bool {
-        self.waiting >= CONN_REQUESTS_MAX || output_bytes + self.reserved >= CONN_OUTPUT_BYTES_MAX
+    pub fn is_full(&self, answer_bytes: usize) -> bool {
+        self.waiting >= CONN_REQUESTS_MAX || answer_bytes >= CONN_OUTPUT_BYTES_MAX
     }
-}
-
-/// What a request is called in a warning; nothing for a read that waits for new entries.
-fn name_of(request: &Request) -> Option<&'static str> {
-    Some(match request {
-        Request::Read(Read { wait_ms: 1.., .. }) => return None,
-        Request::Read(_) => "a read",
-        Request::Append(_) => "an append",
-        Request::Create(_) => "a create",
-        Request::Delete(_) => "a delete",
-        Request::List(_) => "a list",
-        Request::Stat(_) => "a stat",
-        Request::Ping => "a ping",
-        Request::Status => "a status",
-        Request::Map => "a map",
-    })
 }
 
 /// A connection with its role.
@@ -133,9 +100,11 @@ pub struct Entry {
     pub ready: bool,
     /// It has an entry among the deadlines.
     pub watched: bool,
+    /// The shard knows that it takes no more answers to reads for now.
+    pub choked: bool,
     /// What it adds to the thread's count of bytes that arrived and are not a frame yet.
     pub counted_in: usize,
-    /// What it adds to the thread's count of bytes that wait to leave for clients.
+    /// What it adds to the thread's count of memory for what waits to leave for clients.
     pub counted_out: usize,
 }
 
@@ -166,6 +135,7 @@ impl Table {
             dirty: false,
             ready: false,
             watched: false,
+            choked: false,
             counted_in: 0,
             counted_out: 0,
         };
@@ -236,7 +206,7 @@ mod tests {
     use super::*;
     use crate::types::Index as EntryIndex;
     use crate::types::LogId;
-    use crate::wire::client::{Consistency, LogRef};
+    use crate::wire::client::{Consistency, LogRef, Read};
 
     fn conn() -> Conn {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
@@ -268,27 +238,19 @@ mod tests {
         Request::Read(Read { log, from, max_entries: 0, max_bytes, wait_ms, consistency })
     }
 
-    /// R39: a client is paused before the answers that it asked for could pass their bound.
+    /// R39: a client is paused while too many of its requests or too many bytes of answers wait.
     #[test]
-    fn r39_answers_are_reserved_for() {
+    fn r39_a_client_has_a_bound() {
         let mut side = ClientSide::default();
-        let mut asked = 0;
-        while !side.is_full(0) {
-            side.asked(Tick(asked), asked, &read(0, 0));
-            asked += 1;
-        }
-        assert_eq!(asked as usize, CONN_OUTPUT_BYTES_MAX / READ_BYTES_MAX);
-        assert_eq!(side.answered(0), Some((Tick(0), "a read")));
-        assert!(!side.is_full(0));
-        assert!(side.is_full(READ_BYTES_MAX), "what is queued counts too");
-
-        let mut polls = ClientSide::default();
+        side.asked(Tick(7), 1, &read(0, 0));
+        assert!(!side.is_full(CONN_OUTPUT_BYTES_MAX - 1) && side.is_full(CONN_OUTPUT_BYTES_MAX));
+        assert_eq!(side.answered(1), Some((Tick(7), Asked::Read)));
         for correlation in 0..CONN_REQUESTS_MAX as u64 {
-            assert!(!polls.is_full(0), "long polls reserve nothing");
-            polls.asked(Tick(0), correlation, &read(0, 1000));
+            assert!(!side.is_full(0), "there is room for {CONN_REQUESTS_MAX}");
+            side.asked(Tick(0), correlation, &read(0, 1000));
         }
-        assert!(polls.is_full(0), "but there is a bound on how many");
-        assert_eq!(polls.answered(77), None, "a read that waits is not slow");
-        assert!(!polls.is_full(0));
+        assert!(side.is_full(0), "but there is a bound on how many");
+        assert_eq!(side.answered(77), None, "a read that waits is not slow");
+        assert!(!side.is_full(0));
     }
 }

@@ -1,4 +1,4 @@
-//! The connections of a shard's loop: reading, answering, writing, closing.
+//! The connections of a shard's loop: reading, counting, closing. What leaves is in `writing`.
 
 use super::board::PortCounters;
 use super::clock;
@@ -11,14 +11,13 @@ use super::shard_loop::ShardLoop;
 use super::sockets;
 use super::table::{ClientSide, Entry, Role, token};
 use crate::limits::{
-    CONN_OUTPUT_BYTES_CEILING, LINGER_MS, READ_TURN_BYTES, SHARD_INPUT_BYTES_MAX, TURN_REQUESTS_MAX,
+    CONN_OUTPUT_BYTES_MAX, LINGER_MS, READ_TURN_BYTES, SHARD_INPUT_BYTES_MAX, TURN_REQUESTS_MAX,
 };
 use crate::shard::Input;
 use crate::types::{ConnId, Tick};
-use crate::wire::client::{Reply, ReplyHeader};
+use crate::wire::client::Reply;
 use crate::wire::error::WireError;
 use crate::wire::hello::write_hello_reply;
-use crate::wire::write_reply;
 use mio::Interest;
 use std::io;
 use std::net::SocketAddr;
@@ -74,13 +73,6 @@ impl ShardLoop {
         }
     }
 
-    pub(super) fn mark_dirty(&mut self, index: Index) {
-        let Some(entry) = self.table.get_mut(index) else { return };
-        if !std::mem::replace(&mut entry.dirty, true) {
-            self.dirty.push(index);
-        }
-    }
-
     fn mark_ready(&mut self, index: Index) {
         let Some(entry) = self.table.get_mut(index) else { return };
         if !std::mem::replace(&mut entry.ready, true) {
@@ -99,22 +91,27 @@ impl ShardLoop {
             return true;
         }
         let open = |index: &Index| match self.table.get(*index) {
-            Some(Entry { role: Role::Client(side), conn, .. }) => {
+            Some(Entry { id, role: Role::Client(side), conn, .. }) => {
                 let tight = self.is_tight() && !conn.output.is_empty();
-                !tight && !side.is_full(conn.output.len())
+                !tight && !side.is_full(conn.output.len() + self.service.shard.owed_to(*id))
             }
             Some(_) | None => true,
         };
         !self.clients_paused() && self.ready_clients.iter().any(open)
     }
 
-    /// Reads from every connection that may have something, each up to its share of the turn.
-    pub(super) fn read_ready(&mut self) {
-        self.service.asked = 0;
+    /// Reads from every connection but those of clients that may have something, each up to its
+    /// share of the turn.
+    pub(super) fn read_others(&mut self) {
         for index in std::mem::take(&mut self.ready_others) {
             let again = self.read_other(index);
             self.read_again(index, again);
         }
+    }
+
+    /// Likewise from clients.
+    pub(super) fn read_clients(&mut self) {
+        self.service.asked = 0;
         let clients = std::mem::take(&mut self.ready_clients);
         for index in clients {
             // Looked at for each: the shard may be full after the one before.
@@ -142,7 +139,7 @@ impl ShardLoop {
             let Entry { id, conn, role: Role::Client(side), .. } = entry else { return true };
             let more = conn.readable || !conn.unread.is_empty();
             let owes = tight && !conn.output.is_empty();
-            if !more || budget == 0 || owes || is_paused(&self.service, conn, side) {
+            if !more || budget == 0 || owes || is_paused(&self.service, *id, conn, side) {
                 return more;
             }
             let unread = std::mem::take(&mut conn.unread);
@@ -211,17 +208,25 @@ impl ShardLoop {
     }
 
     /// Counts a connection's bytes anew, and closes one that takes the thread past its bound.
-    fn account(&mut self, index: Index) {
+    pub(super) fn account(&mut self, index: Index) {
         let Some(entry) = self.table.get_mut(index) else { return };
         let (held, before) = (entry.conn.held_bytes(), entry.counted_in);
         self.input_bytes = self.input_bytes + held - before;
         entry.counted_in = held;
-        let out = match entry.role {
-            Role::Client(_) | Role::Lingering => entry.conn.output.len(),
-            Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) => 0,
+        let (out, choked) = match entry.role {
+            Role::Client(_) => {
+                let choked = entry.conn.output.len() >= CONN_OUTPUT_BYTES_MAX;
+                (entry.conn.output.held_bytes(), choked)
+            }
+            Role::Lingering => (entry.conn.output.held_bytes(), false),
+            Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) => (0, false),
         };
         self.output_bytes = self.output_bytes + out - entry.counted_out;
         entry.counted_out = out;
+        if choked != entry.choked {
+            entry.choked = choked;
+            self.service.shard.set_choked(entry.id, choked);
+        }
         if held > before && self.input_bytes > SHARD_INPUT_BYTES_MAX {
             count(&self.counters_of(index).overflowed);
             self.close(index, "too many bytes of incomplete frames are held already");
@@ -236,71 +241,11 @@ impl ShardLoop {
     }
 
     /// The counters of the port that a connection belongs to.
-    fn counters_of(&self, index: Index) -> &PortCounters {
+    pub(super) fn counters_of(&self, index: Index) -> &PortCounters {
         let counters = &self.facts.board.counters;
         match self.table.get(index).map(|entry| &entry.role) {
             Some(Role::Peer(_) | Role::Connecting(_) | Role::Calling(_)) => &counters.peer,
             Some(Role::Client(_) | Role::Lingering) | None => &counters.client,
-        }
-    }
-
-    /// Answers a client.
-    pub(super) fn send_client(
-        &mut self,
-        conn: ConnId,
-        correlation: u64,
-        header: &ReplyHeader,
-        reply: &Reply,
-    ) {
-        let Some(index) = self.table.find(conn) else { return };
-        let Some(entry) = self.table.get_mut(index) else { return };
-        let Role::Client(side) = &mut entry.role else { return };
-        let asked = side.answered(correlation);
-        self.service.served.note(reply);
-        if let Some((since, name)) = asked.filter(|_| self.slow_requests.is_on()) {
-            let (now, shard, address) = (clock::now(), self.service.id, entry.conn.address);
-            let what = || format!("shard {shard}: {name} of {address} (slow_request_ms)");
-            if let Some(line) = self.slow_requests.note(now, now.since(since), what) {
-                log::warn!("{line}");
-            }
-        }
-        write_reply(entry.conn.output.buffer(), correlation, header, reply);
-        if entry.conn.output.len() > CONN_OUTPUT_BYTES_CEILING {
-            count(&self.facts.board.counters.client.overflowed);
-            return self.close(index, "the client does not read its answers");
-        }
-        self.mark_dirty(index);
-    }
-
-    /// Offers all output to the sockets, one write each.
-    pub(super) fn flush_dirty(&mut self) {
-        if self.dirty.is_empty() {
-            return;
-        }
-        let now = clock::now();
-        for index in std::mem::take(&mut self.dirty) {
-            let Some(entry) = self.table.get_mut(index) else { continue };
-            entry.dirty = false;
-            match entry.role {
-                // Not connected yet: nothing can be written.
-                Role::Connecting(_) => continue,
-                Role::Client(_) | Role::Peer(_) | Role::Calling(_) | Role::Lingering => {}
-            }
-            let flushed = entry.conn.flush();
-            entry.conn.note_output(now);
-            match flushed {
-                Ok(true) => {
-                    if matches!(entry.role, Role::Lingering) {
-                        entry.conn.finish_writing();
-                    }
-                    self.account(index);
-                }
-                Ok(false) => {
-                    self.account(index);
-                    self.watch(index);
-                }
-                Err(error) => self.close(index, &format!("cannot be written to: {error}")),
-            }
         }
     }
 
@@ -327,7 +272,8 @@ impl ShardLoop {
             self.ready_others.retain(|listed| *listed != index);
         }
         if entry.dirty {
-            self.dirty.retain(|listed| *listed != index);
+            self.dirty_peers.retain(|listed| *listed != index);
+            self.dirty_clients.retain(|listed| *listed != index);
         }
         log::debug!("connection {} closed: {reason}", entry.conn.address);
         let address = entry.conn.address;
@@ -406,9 +352,10 @@ fn deadline_of(entry: &Entry) -> Option<Tick> {
 }
 
 /// This client is not read from for now.
-fn is_paused(service: &Service, conn: &Conn, side: &ClientSide) -> bool {
-    side.is_full(conn.output.len())
+fn is_paused(service: &Service, id: ConnId, conn: &Conn, side: &ClientSide) -> bool {
+    side.is_full(conn.output.len() + service.shard.owed_to(id))
         || service.asked >= TURN_REQUESTS_MAX
+        || service.shard.turn_is_full()
         || service.shard.congested()
 }
 
@@ -423,7 +370,7 @@ fn client_frames(
 ) -> Result<(), String> {
     let mut rest = bytes;
     let mut progress = false;
-    while !is_paused(service, conn, side) {
+    while !is_paused(service, id, conn, side) {
         match conn.frames.next(&mut rest) {
             Ok(Some(frame)) => {
                 progress = true;

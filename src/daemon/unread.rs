@@ -6,9 +6,13 @@ use super::links::Index;
 use super::shard_loop::ShardLoop;
 use super::table::{Entry, Role};
 use crate::limits::{
-    SHARD_OUTPUT_BYTES_MAX, SHARD_OUTPUT_BYTES_TIGHT, UNREAD_FULL_MS, UNREAD_TIGHT_MS,
+    SHARD_ANSWER_BYTES_MAX, SHARD_OUTPUT_BYTES_MAX, SHARD_OUTPUT_BYTES_TIGHT, UNREAD_FULL_MS,
+    UNREAD_TIGHT_MS,
 };
 use crate::types::Tick;
+
+/// Once so little waits to be taken, nobody is closed for the others' sake.
+const ROOMY_BYTES: usize = SHARD_ANSWER_BYTES_MAX / 2;
 
 impl ShardLoop {
     /// So much waits to be taken that who owes is given no more, while the others are served.
@@ -16,18 +20,23 @@ impl ShardLoop {
         self.output_bytes >= SHARD_OUTPUT_BYTES_TIGHT
     }
 
-    /// How long a client may take nothing now; as long as its own deadline where nothing is tight.
+    /// Others need the memory that holds what is not taken: for requests, or for answers to reads.
+    fn is_wanted(&self) -> bool {
+        self.is_tight() || self.service.shard.wants_memory()
+    }
+
+    /// How long a client may take nothing now; as long as its own deadline where nobody wants the
+    /// room.
     fn patience_ms(&self) -> Option<u64> {
         match self.output_bytes {
             SHARD_OUTPUT_BYTES_MAX.. => Some(UNREAD_FULL_MS),
-            SHARD_OUTPUT_BYTES_TIGHT.. => Some(UNREAD_TIGHT_MS),
-            _ => None,
+            _ => self.is_wanted().then_some(UNREAD_TIGHT_MS),
         }
     }
 
     /// When to look again at who takes nothing.
     pub(super) fn next_relief(&self) -> Option<Tick> {
-        self.is_tight().then_some(self.relief_at)
+        self.is_wanted().then_some(self.relief_at)
     }
 
     /// Closes clients that take nothing, who owe most first, until there is room for the others.
@@ -47,7 +56,7 @@ impl ShardLoop {
             self.table.indexes().filter_map(stands_still).collect();
         still.sort_unstable_by(|a, b| b.cmp(a));
         for (bytes, index) in still {
-            if !self.is_tight() {
+            if self.output_bytes <= ROOMY_BYTES {
                 break;
             }
             let Some(address) = self.table.get(index).map(|entry| entry.conn.address) else {

@@ -27,7 +27,7 @@ pub enum JobError {
     },
 }
 
-/// Runs a job. The syncer thread, the helper thread and the simulator all run this very function.
+/// Runs a job. The syncer thread, the helper threads and the simulator all run this very function.
 ///
 /// # Errors
 /// [`JobError`]. A value that cannot be read and a segment for which there is no space are no errors.

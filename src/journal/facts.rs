@@ -264,7 +264,13 @@ impl Facts {
                     passed(first)
                 }
                 (FindingKind::Damaged | FindingKind::Suspect, None, None)
-                | (FindingKind::Mended | FindingKind::OneCopy | FindingKind::Torn, ..) => false,
+                | (
+                    FindingKind::Interrupted
+                    | FindingKind::Mended
+                    | FindingKind::OneCopy
+                    | FindingKind::Torn,
+                    ..,
+                ) => false,
             };
             if mended {
                 finding.kind = FindingKind::Mended;

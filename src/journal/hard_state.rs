@@ -7,7 +7,7 @@ use super::hard_state_body::{BODY_BYTES_MAX, decode_body, encode_body};
 use super::jobs::Step;
 use super::recovered::OpenError;
 use super::storage::{Storage, StorageError, StorageOp};
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{HardState, Lsn};
 use std::io;
 use std::sync::Arc;
@@ -86,8 +86,10 @@ pub(crate) fn steps(stamp: &Stamp, sequence: u64, hard: &HardState, file: &Arc<s
 pub(crate) struct Opened {
     pub hard: HardState,
     pub sequence: u64,
-    /// A copy that did not verify and was written anew: its number from 0, and why.
+    /// A copy that did not verify and was written anew: where it lies, and why.
     pub repaired: Option<(u64, String)>,
+    /// It was being written when a life ended, as far as can be told.
+    pub interrupted: bool,
 }
 
 /// Reads the hard state; a copy that is damaged or older is written anew from the other one.
@@ -136,7 +138,11 @@ pub(crate) fn open(storage: &dyn Storage, stamp: &Stamp) -> Result<Opened, OpenE
         (_, Err(bad)) => Some((COPIES[1], bad.to_string())),
         (Ok(_), Ok(_)) => None,
     };
-    Ok(Opened { hard: hard.clone(), sequence, repaired })
+    let interrupted = [&first, &second]
+        .into_iter()
+        .filter_map(|copy| copy.as_ref().err())
+        .all(|bad| bad.is_interrupted(sequence));
+    Ok(Opened { hard: hard.clone(), sequence, repaired, interrupted })
 }
 
 /// Why a copy cannot be used.
@@ -145,7 +151,12 @@ enum BadCopy {
     #[error("its header does not verify")]
     Header,
     #[error("its body does not verify")]
-    Body,
+    Body {
+        /// As its header says.
+        sequence: u64,
+        /// It fills more than a sector.
+        large: bool,
+    },
     #[error("it cannot be read: {0}")]
     Unreadable(String),
     #[error("it has format version {found}")]
@@ -167,10 +178,18 @@ impl BadCopy {
                 let (found, expected) = (found.to_string(), expected.to_string());
                 Some(OpenError::Foreign { file, found, expected })
             }
-            BadCopy::Version { .. } | BadCopy::Header | BadCopy::Body | BadCopy::Unreadable(_) => {
-                None
-            }
+            BadCopy::Version { .. }
+            | BadCopy::Header
+            | BadCopy::Body { .. }
+            | BadCopy::Unreadable(_) => None,
         }
+    }
+
+    /// A power cut while it was written explains it: sectors are written whole, so the header is the
+    /// old or the new one, and what lies in the sectors behind it can be the other's. The whole copy
+    /// is then the one before or after it, since they are written one after the other.
+    fn is_interrupted(&self, whole: u64) -> bool {
+        matches!(self, BadCopy::Body { sequence, large: true } if sequence.abs_diff(whole) <= 1)
     }
 }
 
@@ -195,9 +214,12 @@ fn decode_copy(bytes: &[u8], stamp: &Stamp, offset: u64) -> Result<(u64, HardSta
     if item.kind != kind::HARD_STATE || item.offset != offset {
         return Err(BadCopy::Header);
     }
-    let body = bytes.get(ITEM_BYTES..ITEM_BYTES + item.bytes as usize).ok_or(BadCopy::Body)?;
+    let body_bytes = item.bytes as usize;
+    let large = ITEM_BYTES + body_bytes > SECTOR_BYTES;
+    let bad_body = || BadCopy::Body { sequence: item.lsn.0, large };
+    let body = bytes.get(ITEM_BYTES..ITEM_BYTES + body_bytes).ok_or_else(bad_body)?;
     if body_checksum(body, item.lsn) != item.words[4] {
-        return Err(BadCopy::Body);
+        return Err(bad_body());
     }
-    decode_body(body).map(|hard| (item.lsn.0, hard)).ok_or(BadCopy::Body)
+    decode_body(body).map(|hard| (item.lsn.0, hard)).ok_or_else(bad_body)
 }

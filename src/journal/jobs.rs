@@ -10,9 +10,9 @@ use std::sync::Arc;
 pub enum Job {
     /// Writes and syncs of one batch, for the syncer thread. One at a time per journal.
     Batch(BatchJob),
-    /// Creation of the next segment, for the helper thread.
+    /// Creation of the next segment, for a helper thread.
     Prepare(PrepareJob),
-    /// A read of values, for the helper thread.
+    /// A read of values, for a helper thread.
     Read(ReadJob),
 }
 
@@ -139,7 +139,7 @@ pub struct Location {
     pub ballot: Ballot,
 }
 
-/// A read of the values of consecutive slots, neighbouring records in one file read.
+/// A read of the values of some slots, neighbouring records in one file read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadJob {
     pub(crate) token: u64,
@@ -147,6 +147,33 @@ pub struct ReadJob {
     pub(crate) extents: Vec<Extent>,
     /// Slots that need no look at the disk to fail.
     pub(crate) missing: Vec<(Slot, ReadDamage)>,
+}
+
+impl ReadJob {
+    /// Echoed in its outcome.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Bytes of the values that it brings.
+    #[must_use]
+    pub fn value_bytes(&self) -> usize {
+        let wanted = self.extents.iter().flat_map(|extent| &extent.wanted);
+        wanted.map(|wanted| wanted.location.bytes as usize).sum()
+    }
+
+    /// Bytes of files that it reads, gaps between records included.
+    #[must_use]
+    pub fn file_bytes(&self) -> usize {
+        self.extents.iter().map(|extent| extent.bytes).sum()
+    }
+
+    /// Reads of files that it takes.
+    #[must_use]
+    pub fn file_reads(&self) -> usize {
+        self.extents.len()
+    }
 }
 
 /// One contiguous read of one file, and the records wanted in it.
@@ -175,8 +202,8 @@ pub type ReadResult = Result<(Ballot, Value), ReadDamage>;
 pub struct ReadDone {
     /// The token that the read was asked for with.
     pub token: u64,
-    /// By rising slot, consecutive from the first one asked for; shorter than asked for when the
-    /// limit in bytes was reached (never shorter than one slot).
+    /// By rising slot, from the first one asked for on; fewer than asked for when a limit of the
+    /// read was reached (never fewer than one).
     pub values: Vec<(Slot, ReadResult)>,
 }
 

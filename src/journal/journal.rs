@@ -4,11 +4,8 @@ use super::batch::{self, BatchPlan, Encoded};
 use super::format::{ITEM_BYTES, Previous, RecordHead, Stamp};
 use super::hard_state;
 use super::index::{Found, Index, KNOWN};
-use super::jobs::{
-    BatchDone, BatchJob, Done, Event, Extent, Job, Location, PrepareDone, PrepareJob, ReadDamage,
-    ReadJob, Step, Wanted,
-};
-use super::segment::{self, Writing, file_name, header_block};
+use super::jobs::{BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, Step};
+use super::segment::{self, Writing, header_block};
 use crate::limits;
 use crate::types::{HardState, Lsn, Record, RecordKind, SegmentId, Slot};
 use std::collections::VecDeque;
@@ -19,8 +16,6 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 /// The buffers of a batch are kept for the next one up to this size each: fresh memory for a batch
 /// of a megabyte costs more than copying the values into it.
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
-/// Records so close together are read in one go: reading a gap costs less than another read.
-const COALESCE_GAP_BYTES: u64 = 64 << 10;
 /// Segments kept ready: the one that values go to next, and one in reserve. On a full disk the last
 /// one belongs to votes, and to what an election must settle (R11).
 const SPARES: usize = 2;
@@ -30,8 +25,6 @@ const VOTES_SHARE: u64 = 8;
 const ELECTIONS_SHARE: u64 = 2;
 /// Space that a record without a value takes at most: it is alone in its batch.
 const SMALL_ROOM_BYTES: u64 = 2 * limits::BLOCK_BYTES as u64;
-/// Most slots of one read job.
-const READ_SLOTS_MAX: u64 = 4096;
 
 /// Sizes that a journal works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +102,7 @@ struct InFlight {
 /// The write-ahead log of one shard, without its input and output.
 #[derive(Debug)]
 pub struct Journal {
-    stamp: Stamp,
+    pub(super) stamp: Stamp,
     options: JournalOptions,
     /// Records that wait for a batch; their LSNs end right before `next_lsn`.
     pending: VecDeque<Record>,
@@ -135,7 +128,7 @@ pub struct Journal {
     hard_sequence: u64,
     hard_changed: bool,
     hard_file: Arc<str>,
-    index: Index,
+    pub(super) index: Index,
     /// Of the last batch, the larger one first: data, then descriptors.
     buffers: Vec<Vec<u8>>,
 }
@@ -285,51 +278,12 @@ impl Journal {
         Index::damage_text(&best).is_none().then_some(best.location)
     }
 
-    /// One read job for the values of consecutive slots `from..=upto`, as far as `bytes_max` goes
-    /// and at least one slot. The answer is an [`Event::Read`] with the same token.
-    #[must_use]
-    pub fn read(&mut self, token: u64, from: Slot, upto: Slot, bytes_max: usize) -> Job {
-        let mut job =
-            ReadJob { token, stamp: self.stamp, extents: Vec::new(), missing: Vec::new() };
-        let mut bytes = 0;
-        for slot in (from.0..=upto.0).take(READ_SLOTS_MAX as usize).map(Slot) {
-            let best = self.index.best(slot);
-            bytes += best.map_or(0, |found| found.location.bytes as usize);
-            if bytes > bytes_max && slot > from {
-                break;
-            }
-            match best {
-                None => job.missing.push((slot, ReadDamage::NotHeld { slot })),
-                Some(found) => match Index::damage_text(&found) {
-                    Some((file, offset)) => {
-                        job.missing.push((slot, ReadDamage::Damaged { slot, file, offset }));
-                    }
-                    None => self.plan_read(slot, found.location, &mut job.extents),
-                },
-            }
-        }
-        Job::Read(job)
-    }
-
-    /// Adds a record to the last extent of a read where it lies close behind it.
-    fn plan_read(&self, slot: Slot, location: Location, extents: &mut Vec<Extent>) {
-        let file = file_name(location.segment);
-        let wanted = Wanted { slot, location, headless: self.index.headless(&location) };
-        let end = location.offset + (ITEM_BYTES + location.bytes as usize) as u64;
-        if let Some(last) = extents.last_mut()
-            && last.file == file
-            && location.offset >= last.offset
-            && location.offset <= last.offset + last.bytes as u64 + COALESCE_GAP_BYTES
-        {
-            last.bytes = last.bytes.max((end - last.offset) as usize);
-            last.wanted.push(wanted);
-            return;
-        }
-        let bytes = (end - location.offset) as usize;
-        extents.push(Extent { file, offset: location.offset, bytes, wanted: vec![wanted] });
-    }
-
     // Segments.
+
+    /// Free space that is left alone when a segment is prepared from now on.
+    pub fn set_min_free_bytes(&mut self, bytes: u64) {
+        self.options.min_free_bytes = bytes;
+    }
 
     fn last_segment(&self) -> SegmentId {
         let in_use = match &self.tail {

@@ -25,6 +25,7 @@ mod lock;
 mod mem_storage;
 mod open_files;
 mod opening;
+mod planning;
 mod records;
 mod recovered;
 mod recovery;

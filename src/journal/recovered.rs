@@ -76,6 +76,9 @@ pub struct Finding {
 /// Kinds of findings, by rising gravity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
+    /// One of two copies was never written, because a life ended in between; the other serves. No
+    /// fault of the disk, as far as can be told.
+    Interrupted,
     /// Does not verify, and what it held was written again since: nothing is missing.
     Mended,
     /// One of two copies is lost, the other serves: nothing is missing.
@@ -91,6 +94,7 @@ pub enum FindingKind {
 impl fmt::Display for FindingKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            FindingKind::Interrupted => "interrupted",
             FindingKind::Mended => "mended",
             FindingKind::OneCopy => "one copy lost",
             FindingKind::Torn => "torn",

@@ -12,7 +12,7 @@ use super::index::{DAMAGED, SUSPECT};
 use super::jobs::Wanted;
 use super::journal::{Journal, JournalOptions, Restored, Tail};
 use super::opening::{Segment, clean_directory, list_segments};
-use super::records::{Checked, check_batch, check_gap};
+use super::records::{Checked, check_batch, check_gap, shows_pre_image};
 use super::recovered::{FindingKind, OpenError, Recovered, TornTail};
 use super::segment::{BLOCK, DATA_START, Header, Writing, file_name, header_block};
 use super::storage::{Storage, StorageError, StorageOp};
@@ -21,6 +21,8 @@ use crate::limits::BLOCK_BYTES;
 use crate::types::{Ballot, Damage, Lsn, SegmentId, ShardId, Slot, Value};
 use crate::wire::peer::Report;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Reads a shard's journal back.
 ///
@@ -36,7 +38,8 @@ pub fn recover(
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &stamp)?;
     let (segments, cut_short) = list_segments(storage, &stamp, options, &names)?;
-    let mut recovery = Recovery { storage, stamp, segments, facts: Facts::new(), torn: None };
+    let facts = Facts::new();
+    let mut recovery = Recovery { storage, stamp, segments, facts, torn: None, halved: None };
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.read_facts(&ended)?;
@@ -71,6 +74,15 @@ struct Recovery<'a> {
     segments: Vec<Segment>,
     facts: Facts,
     torn: Option<TornTail>,
+    /// The last batch that lacks a copy of its headers, and shows that it was never written.
+    halved: Option<Halved>,
+}
+
+/// A batch of which some sector was never written, and nothing is missing.
+struct Halved {
+    file: Arc<str>,
+    offset: u64,
+    first_lsn: Lsn,
 }
 
 impl Recovery<'_> {
@@ -78,7 +90,9 @@ impl Recovery<'_> {
         if let Some((offset, why)) = &opened.repaired {
             let place = Place { file: hard_state::FILE, offset: *offset };
             let text = format!("a copy of the hard state: {why}; written anew from the other one");
-            self.facts.find(place, FindingKind::OneCopy, text);
+            let interrupted = opened.interrupted;
+            let kind = if interrupted { FindingKind::Interrupted } else { FindingKind::OneCopy };
+            self.facts.find(place, kind, text);
         }
     }
 
@@ -126,26 +140,40 @@ impl Recovery<'_> {
             return Ok(false);
         }
         self.note_torn(ended.last, &torn);
-        let name = file_name(ended.last);
-        let write = |at, bytes: &[u8]| {
-            self.storage.write_at(&name, at, bytes).map_err(StorageError::at(
-                StorageOp::Write,
-                &name,
-                at,
-            ))
-        };
-        let segment = &self.segments[ended.last.0 as usize - 1];
-        let mut image = Image::new(self.storage, ended.last, segment.bytes);
-        let mut from = DATA_START;
-        while let Some(at) = image.first_dirty_block(from..segment.bytes)? {
-            // Only ever adds zeros: a stop in between leaves a batch that is cut all the more.
-            write(at, &[0; BLOCK_BYTES])?;
-            from = at + BLOCK;
-        }
-        self.storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
+        self.erase(ended.last, DATA_START..self.segment(ended.last).bytes)?;
         let segment = &mut self.segments[ended.last.0 as usize - 1];
         (segment.any, segment.dirty) = (None, false);
         Ok(true)
+    }
+
+    /// Makes a range of a segment zero, durably. Only ever adds zeros: a stop in between leaves a
+    /// batch that is cut all the more.
+    fn erase(&self, segment: SegmentId, range: Range<u64>) -> Result<(), OpenError> {
+        let name = file_name(segment);
+        let mut image = Image::new(self.storage, segment, self.segment(segment).bytes);
+        let mut from = range.start;
+        while let Some(at) = image.first_dirty_block(from..range.end)? {
+            let write = self.storage.write_at(&name, at, &[0; BLOCK_BYTES]);
+            write.map_err(StorageError::at(StorageOp::Write, &name, at))?;
+            from = at + BLOCK;
+        }
+        self.storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
+        Ok(())
+    }
+
+    /// What follows a cut goes to another segment. Where none is there, because the disk is full and
+    /// earlier cuts have used up the spare ones, the cut batch is erased, and its segment goes on as if
+    /// it had never been begun: otherwise the node could not even record that it started (R11).
+    fn reuse_without_spare(&self, mut ended: Ended) -> Result<Ended, OpenError> {
+        let Ending::Torn(torn) = ended.ending else { return Ok(ended) };
+        if self.segments.iter().any(|segment| segment.id > ended.last) {
+            return Ok(ended);
+        }
+        self.erase(ended.last, torn.data_end..torn.desc_start)?;
+        (ended.chain.data, ended.chain.desc) = (torn.data_end, torn.desc_start);
+        ended.chain.next_lsn = torn.first_lsn;
+        ended.ending = Ending::Clean;
+        Ok(ended)
     }
 
     fn note_torn(&mut self, segment: SegmentId, torn: &Torn) {
@@ -210,6 +238,7 @@ impl Recovery<'_> {
             }
             self.note_segment(&image);
         }
+        self.after_halved(true);
         Ok(())
     }
 
@@ -230,17 +259,20 @@ impl Recovery<'_> {
                     self.facts.stats.batches += 1;
                     self.facts.stats.bytes += link.data_end() - link.head.offset;
                     self.facts.stats.bytes += link.desc_top() - link.desc_start();
+                    if link.head.records > 0 {
+                        self.after_halved(self.begins_a_life(&checked));
+                    }
                     if !checked.complete && checked.is_whole(link.head.records) {
-                        let text = format!(
-                            "of the batch from record {} on one copy of some header does not \
-                             verify; the other one serves",
-                            link.head.first_lsn
-                        );
-                        self.facts.find(place, FindingKind::OneCopy, text);
+                        let (file, offset) = (file_name(image.segment), link.head.offset);
+                        self.halved = Some(Halved { file, offset, first_lsn: link.head.first_lsn });
+                        if !shows_pre_image(image, &self.stamp, link)? {
+                            self.after_halved(false);
+                        }
                     }
                     self.add(checked, segment_first, link.head.first_lsn, link.next_lsn(), place);
                 }
                 Part::Gap(gap) => {
+                    self.after_halved(false);
                     let checked = check_gap(image, &self.stamp, gap)?;
                     let name = image.name.clone();
                     let place = Place { file: &name, offset: gap.data };
@@ -251,6 +283,29 @@ impl Recovery<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The batch's first record is that of a boot: the batch before it was the last one of a life.
+    fn begins_a_life(&self, checked: &Checked) -> bool {
+        let first = checked.records.first().and_then(|seen| seen.hard.as_ref());
+        first.is_some_and(|hard| hard.boots > self.facts.hard.boots)
+    }
+
+    /// What lies behind a batch that lacks a copy of its headers tells why. Behind the last one of a
+    /// life, whose end came in between, there is the next life, or nothing. Any other was durable
+    /// before the next one was written: the copy was there, and the disk has lost it.
+    fn after_halved(&mut self, ended: bool) {
+        let Some(Halved { file, offset, first_lsn }) = self.halved.take() else { return };
+        let (kind, what) = if ended {
+            (FindingKind::Interrupted, "was never written, as a crash leaves it")
+        } else {
+            (FindingKind::OneCopy, "does not verify")
+        };
+        let text = format!(
+            "of the batch from record {first_lsn} on one copy of some header {what}; the other one \
+             serves"
+        );
+        self.facts.find(Place { file: &file, offset }, kind, text);
     }
 
     fn add(
@@ -287,6 +342,7 @@ impl Recovery<'_> {
         opened: Opened,
         options: &JournalOptions,
     ) -> Result<(Journal, Recovered), OpenError> {
+        let ended = self.reuse_without_spare(ended)?;
         let next_lsn = ended.next_lsn();
         let spares = self.spares(&ended)?;
         let tail = self.new_tail(&ended, &spares)?;

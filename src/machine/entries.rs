@@ -145,6 +145,24 @@ impl Reading {
         self.from.plus(u64::from(self.taken.count()))
     }
 
+    /// How many more entries the answer may hold.
+    #[must_use]
+    pub fn entries_left(&self) -> u32 {
+        self.entries_max - self.taken.count()
+    }
+
+    /// How many more bytes of entries the answer may hold.
+    #[must_use]
+    pub fn bytes_left(&self) -> usize {
+        self.bytes_max.saturating_sub(self.taken.byte_len())
+    }
+
+    /// Bytes of the entries taken.
+    #[must_use]
+    pub fn bytes_taken(&self) -> usize {
+        self.taken.byte_len()
+    }
+
     /// The entries taken.
     #[must_use]
     pub fn finish(self) -> Entries {

@@ -145,6 +145,7 @@ impl Replica {
             return self.nack(from, p.ballot, fx);
         }
         if p.ballot > self.hard.promised {
+            self.earlier_grants_end(now, p.released);
             let wait_us = self.promise_wait(now, from, p.released);
             if wait_us > 0 {
                 let refusal = LeaseRefusal { ballot: p.ballot, wait_us };

@@ -72,7 +72,8 @@ impl Pages {
 impl Replica {
     /// This replica could serve if it were elected.
     pub(super) fn may_campaign(&self, now: Tick, released: Ballot) -> bool {
-        self.hard.formed
+        !self.leaving
+            && self.hard.formed
             && self.hard_lsn <= self.durable
             && self.holes().is_empty()
             && self.may_vote(now)
@@ -186,14 +187,30 @@ impl Replica {
         self.send_prepares(fx);
     }
 
-    fn send_prepares(&mut self, fx: &mut Effects) {
-        let Role::Candidate(campaign) = &self.role else { return };
-        let (ballot, released) = (campaign.ballot, campaign.released);
-        let prepare = Prepare { ballot, chosen_upto: self.chosen_upto, released };
+    fn send_prepares(&self, fx: &mut Effects) {
         for node in self.config.others() {
-            if !campaign.promises.get(&node).is_some_and(|pages| pages.complete) {
-                fx.send_after(self.hard_lsn, node, Vote::Prepare(prepare.clone()));
+            self.send_prepare(node, fx);
+        }
+    }
+
+    fn send_prepare(&self, node: NodeId, fx: &mut Effects) {
+        let Role::Candidate(campaign) = &self.role else { return };
+        if !campaign.promises.get(&node).is_some_and(|pages| pages.complete) {
+            let (ballot, released) = (campaign.ballot, campaign.released);
+            let prepare = Prepare { ballot, chosen_upto: self.chosen_upto, released };
+            fx.send_after(self.hard_lsn, node, Vote::Prepare(prepare));
+        }
+    }
+
+    /// A member is there again: what it was asked on an earlier connection is lost.
+    pub(super) fn ask_again(&self, node: NodeId, fx: &mut Effects) {
+        match &self.role {
+            Role::Canvassing(canvassing) if !canvassing.yes.contains(&node) => {
+                let (attempt, chosen_upto) = (canvassing.attempt, self.chosen_upto);
+                fx.send(node, Plain::Canvass(Canvass { attempt, chosen_upto }));
             }
+            Role::Candidate(_) => self.send_prepare(node, fx),
+            Role::Canvassing(_) | Role::Follower | Role::Leader(_) => {}
         }
     }
 

@@ -44,6 +44,9 @@ pub enum Effect {
     Stalled(u64),
     /// A leader's disk is full and others' are not: it hands over.
     Yields,
+    /// A leader has given up its leadership, and called this member to succeed it; nobody where
+    /// none can be reached that would.
+    HandedOver(Option<NodeId>),
     /// The node must not go on: say why, and end.
     Stop(Stop),
 }
@@ -100,6 +103,8 @@ pub enum Plain {
     HandOver(peer::HandOver),
     /// See [`peer::Release`].
     Release(peer::Release),
+    /// See [`peer::Standing`].
+    Standing(peer::Standing),
 }
 
 /// A message that binds its sender.
@@ -132,6 +137,7 @@ impl From<Plain> for peer::Message {
             Plain::Learn(m) => peer::Message::Learn(m),
             Plain::HandOver(m) => peer::Message::HandOver(m),
             Plain::Release(m) => peer::Message::Release(m),
+            Plain::Standing(m) => peer::Message::Standing(m),
         }
     }
 }

@@ -34,6 +34,7 @@ impl Replica {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = true;
             peer.met = None;
+            (peer.standing, peer.told) = Default::default();
             peer.refuted = false;
         }
         if self.hard_lsn <= self.durable {
@@ -49,11 +50,12 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_peer_down(&mut self, _now: Tick, node: NodeId, _fx: &mut Effects) {
+    pub(super) fn on_peer_down(&mut self, _now: Tick, node: NodeId, fx: &mut Effects) {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = false;
         }
         self.learner.lost(node);
+        self.call_another(node, fx);
     }
 
     /// Once every member's incarnation is known, others may take the cluster for formed and vote:

@@ -1,10 +1,27 @@
 //! Handing leadership over without a gap (CONSENSUS C17).
 
-use super::effects::{Effects, Plain};
-use super::pipeline::Follower;
+use super::effects::{Effect, Effects, Plain};
 use super::replica::{Replica, Role};
-use crate::types::{NodeId, Tick};
+use crate::types::{Ballot, NodeId, Tick};
 use crate::wire::peer::{HandOver, Release};
+
+/// A leadership that this replica gave up, while nobody is known to have taken it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct GivenUp {
+    ballot: Ballot,
+    /// Who was called last.
+    called: NodeId,
+    /// Whom to call if that one is about to stop, or gone; the best one last.
+    others: Vec<NodeId>,
+}
+
+/// A call to succeed a leader that has renounced.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Call {
+    released: Ballot,
+    /// Nobody waits for an answer after this.
+    until: Tick,
+}
 
 impl Replica {
     /// Stops proposing; hands over once what is in flight is chosen, or after a while.
@@ -14,6 +31,18 @@ impl Replica {
             leadership.hand_over_by.get_or_insert(by);
         }
         self.hand_over_when_drained(now, fx);
+    }
+
+    /// The node is about to stop: it gives up what leadership it has, and takes none any more. Its
+    /// votes count as before until it is gone.
+    pub(super) fn on_leave(&mut self, now: Tick, fx: &mut Effects) {
+        self.leaving = true;
+        self.call = None;
+        match &self.role {
+            Role::Follower => {}
+            Role::Canvassing(_) | Role::Candidate(_) => self.become_follower(now, None, fx),
+            Role::Leader(_) => self.on_hand_over_wanted(now, fx),
+        }
     }
 
     pub(super) fn hand_over_when_drained(&mut self, now: Tick, fx: &mut Effects) {
@@ -32,21 +61,42 @@ impl Replica {
         let chosen_upto = self.chosen_upto;
         let Role::Leader(leadership) = &self.role else { return };
         let ballot = leadership.ballot;
-        let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
-        // One whose disk is full could take no appends.
-        let reach = |(node, f): (&NodeId, &Follower)| (!f.is_full(), f.upto, f.chosen_upto, *node);
-        let successor = leadership.followers.iter().filter(|(node, _)| up(node)).map(reach).max();
-        let successor = successor.map(|reached| reached.3);
+        let mut others = self.successors();
+        let called = others.pop();
         self.become_follower(now, None, fx);
+        fx.push(Effect::HandedOver(called));
         for node in self.config.others() {
-            if Some(node) == successor {
+            if Some(node) == called {
                 fx.send(node, Plain::HandOver(HandOver { ballot, chosen_upto }));
             } else {
                 fx.send(node, Plain::Release(Release { ballot }));
             }
         }
+        self.given_up = called.map(|called| GivenUp { ballot, called, others });
         // The successor goes first.
         self.election_at = self.election_at.after(2 * self.config.timing.election_us);
+    }
+
+    /// The member that was called does not come: calls the next one. Should both campaign, the
+    /// higher ballot wins, as ever.
+    pub(super) fn call_another(&mut self, gone: NodeId, fx: &mut Effects) {
+        let chosen_upto = self.chosen_upto;
+        let Some(given_up) = self.given_up.as_mut().filter(|given_up| given_up.called == gone)
+        else {
+            return;
+        };
+        let fit = |node: &NodeId| {
+            self.peers.get(node).is_some_and(|peer| peer.is_linked() && !peer.standing.leaving)
+        };
+        while let Some(node) = given_up.others.pop() {
+            if fit(&node) {
+                given_up.called = node;
+                fx.push(Effect::HandedOver(Some(node)));
+                let ballot = given_up.ballot;
+                return fx.send(node, Plain::HandOver(HandOver { ballot, chosen_upto }));
+            }
+        }
+        self.given_up = None;
     }
 
     /// The leader of the promised ballot calls this replica to succeed it: no canvass, for it asked.
@@ -54,12 +104,35 @@ impl Replica {
         if h.ballot.node != from || h.ballot != self.hard.promised {
             return;
         }
-        self.on_release(&Release { ballot: h.ballot });
+        self.on_release(now, &Release { ballot: h.ballot });
         self.heard_chosen(from, h.chosen_upto);
         self.note_mark(now, h.ballot, h.chosen_upto, fx);
         self.advance_marked(fx);
-        if self.may_campaign(now, h.ballot) {
-            self.campaign(now, h.ballot, fx);
+        // One that is leaving has said so: whoever calls learns it, and calls another.
+        if !self.leaving {
+            let until = now.after(self.config.timing.election_us);
+            self.call = Some(Call { released: h.ballot, until });
+        }
+    }
+
+    /// Campaigns as called, as soon as it may: what it promised last can be on its way to the disk.
+    pub(super) fn answer_call(&mut self, now: Tick, fx: &mut Effects) {
+        let Some(Call { released, until }) = self.call else { return };
+        if now >= until || self.hard.promised != released {
+            self.call = None;
+        } else if self.may_campaign(now, released) {
+            self.call = None;
+            self.campaign(now, released, fx);
+        }
+    }
+
+    /// The leader of `released` has given up its lease. If that ballot is as high as any that was
+    /// promised here, nothing that an earlier life granted is in force: its own lease is renounced,
+    /// and the lease of a lower ballot had ended before it was elected, by a quorum that meets the
+    /// lower one's grantors. So there is nothing left to wait for (C15).
+    pub(super) fn earlier_grants_end(&mut self, now: Tick, released: Ballot) {
+        if !released.is_zero() && released >= self.hard.promised {
+            self.boot_wait_until = self.boot_wait_until.min(now);
         }
     }
 }

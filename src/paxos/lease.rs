@@ -74,7 +74,8 @@ impl Replica {
     }
 
     /// The leader gave up its lease in this ballot for good: its grant here is void (C17).
-    pub(super) fn on_release(&mut self, release: &Release) {
+    pub(super) fn on_release(&mut self, now: Tick, release: &Release) {
+        self.earlier_grants_end(now, release.ballot);
         if self.grant.as_ref().is_some_and(|grant| grant.ballot == release.ballot) {
             self.grant = None;
         }

@@ -17,11 +17,13 @@ pub mod invariants;
 mod learner;
 mod lease;
 mod pipeline;
+mod progress;
 mod random;
 mod replica;
 mod resolve;
 mod room;
 mod settle;
+mod standing;
 mod start;
 mod unsynced;
 

@@ -304,7 +304,9 @@ impl Replica {
             // Nobody answers: heartbeats without grants would only keep others from electing (C18).
             return self.become_follower(now, None, fx);
         }
-        let stalled_us = leadership.own_pending.front().map_or(0, |pending| now.since(pending.2));
+        // A process that did not run says nothing of its disk.
+        let since = |pending: &(Lsn, Slot, Tick)| now.since(pending.2.max(self.resumed_at));
+        let stalled_us = leadership.own_pending.front().map_or(0, since);
         let stalled = timing.stall_us > 0 && stalled_us > timing.stall_us;
         let mark_due = leadership.mark_at.is_some_and(|at| now >= at);
         let heartbeat_due = now >= leadership.heartbeat_at;

@@ -12,6 +12,7 @@ use super::config::Config;
 use super::digests::{Digests, Doubt};
 use super::effects::{Effect, Effects, Plain, Stop};
 use super::evidence::Evidence;
+use super::handover::{Call, GivenUp};
 use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
@@ -42,6 +43,10 @@ pub enum Input {
     Confirm,
     /// Hand leadership over, if it is held here.
     HandOver,
+    /// The node is about to stop: hand leadership over, if it is held here, and take none any more.
+    Leave,
+    /// The process did not run until now: what is late by this clock was not late because of a disk.
+    Resumed,
     /// The journal can take in so much.
     Room(Room),
     /// The state machine applied a slot, and has this digest since (R23).
@@ -100,6 +105,10 @@ pub struct Peer {
     pub refuted: bool,
     /// Its chosen watermark, as last heard.
     pub chosen_upto: Slot,
+    /// What it is fit for, as it said on the present connection.
+    pub standing: peer::Standing,
+    /// What it was told on the present connection of this replica's.
+    pub(super) told: peer::Standing,
 }
 
 /// One node's part in one shard. See the module's documentation.
@@ -138,6 +147,14 @@ pub struct Replica {
     /// No votes before this, unless every member has been met: a tail was cut (C11).
     pub(super) witness_wait_until: Tick,
     pub(super) election_at: Tick,
+    /// The node is about to stop: no leadership is taken any more.
+    pub(super) leaving: bool,
+    /// The leadership that was handed over last, until another leader is followed.
+    pub(super) given_up: Option<GivenUp>,
+    /// The leader that renounced wants this replica to lead.
+    pub(super) call: Option<Call>,
+    /// The process stood still until then.
+    pub(super) resumed_at: Tick,
     pub(super) round_seen: u64,
     pub(super) attempt: u64,
     pub(super) peers: BTreeMap<NodeId, Peer>,
@@ -165,9 +182,13 @@ impl Replica {
             Input::Durable(lsn) => self.on_durable(now, lsn, effects),
             Input::Confirm => self.on_confirm(now, effects),
             Input::HandOver => self.on_hand_over_wanted(now, effects),
+            Input::Leave => self.on_leave(now, effects),
+            Input::Resumed => self.resumed_at = now,
             Input::Room(room) => self.on_room(now, room, effects),
             Input::Applied(digest) => self.on_applied(now, digest, effects),
         }
+        self.answer_call(now, effects);
+        self.tell_standing(now, effects);
     }
 
     fn on_tick(&mut self, now: Tick, effects: &mut Effects) {
@@ -186,13 +207,18 @@ impl Replica {
         let Some(peer) = self.peers.get(&from).filter(|peer| peer.up) else {
             return; // Not a member, or a message of a connection that is gone.
         };
-        if (peer.met.is_none() || peer.refuted) && !matches!(message, Message::Meet(_)) {
+        // What a peer is fit for binds nobody, and may arrive before it has found its hard state durable.
+        let plain = matches!(message, Message::Meet(_) | Message::Standing(_));
+        if (peer.met.is_none() || peer.refuted) && !plain {
             // Witness first: what it saw of this node may forbid every vote, and what this node
             // saw of it may void its own (R13).
             return;
         }
         match message {
-            Message::Meet(meet) => self.on_meet(now, from, meet, effects),
+            Message::Meet(meet) => {
+                self.on_meet(now, from, meet, effects);
+                self.ask_again(from, effects);
+            }
             Message::Canvass(canvass) => self.on_canvass(now, from, &canvass, effects),
             Message::CanvassAnswer(answer) => self.on_canvass_answer(now, from, &answer, effects),
             Message::Prepare(prepare) => self.on_prepare(now, from, &prepare, effects),
@@ -210,7 +236,8 @@ impl Replica {
             Message::Learn(learn) => self.on_learn(from, learn, effects),
             Message::Learned(learned) => self.on_learned(now, from, learned, effects),
             Message::HandOver(hand_over) => self.on_hand_over(now, from, &hand_over, effects),
-            Message::Release(release) => self.on_release(&release),
+            Message::Release(release) => self.on_release(now, &release),
+            Message::Standing(standing) => self.on_standing(from, standing, effects),
         }
     }
 
@@ -245,6 +272,7 @@ impl Replica {
         }
         self.leader = leader;
         self.leader_full = false;
+        self.given_up = None;
         self.heard_at = now;
         self.wait_for_silence(now);
     }

@@ -7,6 +7,7 @@ use super::replica::{Replica, Role};
 use super::resolve::{Resolution, resolve};
 use crate::types::{Ballot, NodeId, Slot, Tick, Value};
 use crate::wire::peer::{Fetch, Report};
+use std::collections::BTreeSet;
 
 /// Most values a campaign asks for at once.
 const FETCHES_MAX: usize = 64;
@@ -19,6 +20,24 @@ pub(super) enum Settled {
     Waiting,
     /// Every member answered, and this slot cannot be settled.
     Never(Slot),
+}
+
+/// The slots `first..=last` as runs of which every promise says the same throughout: a slot that a
+/// report names is a run of its own, and between these only what was lost makes a difference. Each
+/// run is its first slot and its length; there are no more of them than reports, however much is
+/// lost.
+fn runs(promises: &[(NodeId, &Pages)], first: Slot, last: Slot) -> Vec<(Slot, u64)> {
+    let mut starts = BTreeSet::from([first]);
+    for (_, pages) in promises {
+        for (slot, _) in pages.reports.range(first..) {
+            starts.extend([*slot, slot.next()]);
+        }
+        starts.extend(pages.damage.map(|damage| damage.upto.next()));
+    }
+    let starts: Vec<Slot> = starts.range(first..=last.max(first)).copied().collect();
+    let ends = starts.iter().skip(1).copied().chain([last.next()]);
+    let run = |(start, end): (&Slot, Slot)| (*start, end.0.saturating_sub(start.0));
+    starts.iter().zip(ends).map(run).filter(|(_, slots)| *slots > 0).collect()
 }
 
 impl Replica {
@@ -35,25 +54,28 @@ impl Replica {
         if last.max(self.chosen_upto) < self.learner.target() {
             return Settled::Waiting;
         }
+        let promises: Vec<(NodeId, &Pages)> = counted
+            .iter()
+            .map(|node| (*node, campaign.promises.get(node).unwrap_or(&own)))
+            .collect();
         let (mut values, mut missing, mut waiting) = (Vec::new(), Vec::new(), None);
-        let mut found = 0;
-        let mut slot = self.chosen_upto.next();
-        while slot <= last {
-            let report =
-                |node: &NodeId| (*node, campaign.promises.get(node).unwrap_or(&own).report(slot));
-            let reports: Vec<(NodeId, Option<Report>)> = counted.iter().map(report).collect();
+        // No-ops count for nothing until a value lies behind them: what is lost can be a hundred
+        // thousand slots, of which nobody accepted anything in the last ones.
+        let mut noops = 0;
+        for (slot, slots) in runs(&promises, self.chosen_upto.next(), last) {
+            let report = |(node, pages): &(NodeId, &Pages)| (*node, pages.report(slot));
+            let reports = promises.iter().map(report).collect();
             match self.resolve_slot(slot, reports, everyone) {
-                Resolution::Noop => values.push(Value::noop()),
+                Resolution::Noop => noops += slots,
                 Resolution::Wait => waiting = waiting.or(Some(slot)),
                 Resolution::Value(of, holders) => match self.value_at(slot, of) {
                     Some(value) => {
+                        values.extend((0..std::mem::take(&mut noops)).map(|_| Value::noop()));
                         values.push(value);
-                        found = values.len();
                     }
                     None => missing.push((slot, of, holders)),
                 },
             }
-            slot = slot.next();
         }
         let hopeless = self.fetch_missing(now, &missing, fx);
         // Only the node whose own record is damaged ends: it alone can name file and offset.
@@ -61,11 +83,8 @@ impl Replica {
         match waiting.or(hopeless) {
             Some(slot) if everyone && own_damage(&slot) => Settled::Never(slot),
             Some(_) => Settled::Waiting,
-            None if missing.is_empty() => {
-                // Nobody accepted anything behind the last value: those slots stay free.
-                values.truncate(found);
-                Settled::All(values)
-            }
+            // Nobody accepted anything behind the last value: those slots stay free.
+            None if missing.is_empty() => Settled::All(values),
             None => Settled::Waiting,
         }
     }
@@ -150,5 +169,48 @@ impl Replica {
             fx.send(holder, Plain::Fetch(Fetch { ballot, slot: *slot, of: *of }));
         }
         hopeless
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Damage;
+
+    fn pages(reports: &[u64], lost_upto: u64) -> Pages {
+        let ballot = Ballot::new(1, NodeId(1));
+        let report = |slot: &u64| (Slot(*slot), Report::Accepted(ballot));
+        let damage = Damage { hi: ballot, upto: Slot(lost_upto), suspect: false };
+        Pages {
+            reports: reports.iter().map(report).collect(),
+            damage: (lost_upto > 0).then_some(damage),
+            ..Pages::default()
+        }
+    }
+
+    /// C5: runs name every slot once, and within a run every promise says the same of each.
+    #[test]
+    fn c05_a_run_is_what_every_promise_says_the_same_of() {
+        let (a, b, c) = (pages(&[4, 9], 6), pages(&[4, 5], 0), pages(&[], 12));
+        let promises = [(NodeId(1), &a), (NodeId(2), &b), (NodeId(3), &c)];
+        let runs = runs(&promises, Slot(3), Slot(15));
+        let named: Vec<Slot> =
+            runs.iter().flat_map(|run| (0..run.1).map(|i| run.0.plus(i))).collect();
+        assert_eq!(named, (3..=15).map(Slot).collect::<Vec<_>>());
+        for (first, slots) in runs {
+            for (_, pages) in promises {
+                let says = (0..slots).map(|i| pages.report(first.plus(i)));
+                assert!(says.into_iter().all(|report| report == pages.report(first)), "{first}");
+            }
+        }
+        assert!(super::runs(&promises, Slot(16), Slot(15)).is_empty());
+    }
+
+    /// C5: the work of a step is bounded by what was reported, not by how much was lost.
+    #[test]
+    fn c05_a_million_lost_slots_are_a_few_runs() {
+        let (lost, whole) = (pages(&[3], 1_000_000), pages(&[3, 4], 0));
+        let promises = [(NodeId(1), &lost), (NodeId(2), &whole)];
+        assert!(runs(&promises, Slot(1), Slot(1_000_000)).len() <= 6);
     }
 }

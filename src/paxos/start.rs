@@ -12,7 +12,9 @@ use super::replica::{Memory, Peer, Replica, Role};
 use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
-use crate::types::{Configuration, Cut, HardState, Life, LifeId, Lsn, Refuted, Tick, Witness};
+use crate::types::{
+    Configuration, Cut, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Tick, Witness,
+};
 
 /// Why a node must not start over what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,11 +81,7 @@ impl Replica {
         let mut hard = memory.hard;
         hard.boots += 1;
         let known = hard.incarnations.insert(config.me, config.incarnation);
-        assert!(
-            known.is_none_or(|known| known == config.incarnation),
-            "the hard state belongs to incarnation {known:?}, not to {}",
-            config.incarnation
-        );
+        assert_own(known, config.incarnation);
         hard.formed |= alone;
         let boot_wait = if alone { 0 } else { hard.lease_longest_us };
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
@@ -125,6 +123,10 @@ impl Replica {
             boot_wait_until: now.after(boot_wait),
             witness_wait_until: now.after(witness_wait),
             election_at: now.after(first_wait),
+            leaving: false,
+            given_up: None,
+            call: None,
+            resumed_at: now,
             attempt: 0,
             peers,
             meet_due: true,
@@ -157,6 +159,14 @@ impl Replica {
         self.check_own_account(effects);
         self.check_memory(effects);
     }
+}
+
+/// The hard state is of this very disk.
+fn assert_own(known: Option<Incarnation>, own: Incarnation) {
+    assert!(
+        known.is_none_or(|known| known == own),
+        "the hard state belongs to incarnation {known:?}, not to {own}"
+    );
 }
 
 /// What the caller had to check before.

@@ -91,6 +91,7 @@ impl Shard {
         let digest = Digest { slot, state: self.machine.digest() };
         self.feed(now, paxos::Input::Applied(digest));
         self.answer_writes(slot, ballot, &outcomes, out);
+        self.answer_fates(slot, value, &outcomes, out);
         for outcome in &outcomes {
             match outcome {
                 Outcome::Appended { log, .. } | Outcome::Deleted(log) => {

@@ -1,30 +1,38 @@
 //! What a shard remembers of its client connections: requests under way, and chains that failed.
 
-use crate::limits::CONN_REQUESTS_MAX;
+use super::chains::{Chains, Failure};
 use crate::types::ConnId;
 use crate::wire::client::LogRef;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Failed chains remembered per connection: each may have requests under way behind the one that
-/// failed, and these must be refused. A connection with more takes no chains at all any more.
-const FAILED_CHAINS_MAX: usize = CONN_REQUESTS_MAX;
 
 /// All connections that have requests under way or failed chains.
 #[derive(Debug, Default)]
 pub struct Conns {
     conns: BTreeMap<ConnId, Conn>,
+    /// Writes that arrived so far, on all connections.
+    arrived: u64,
+    /// Those that do not take their answers for now.
+    choked: BTreeSet<ConnId>,
 }
 
 #[derive(Debug, Default)]
 struct Conn {
     requests: usize,
-    failed: BTreeSet<(u32, LogRef)>,
+    /// Memory that its reads wait for or use.
+    owed: usize,
+    chains: Chains,
 }
 
 impl Conns {
     /// A request arrived.
     pub(super) fn begin(&mut self, conn: ConnId) {
         self.conns.entry(conn).or_default().requests += 1;
+    }
+
+    /// The place of a write that arrives now, from 1; it orders the appends of a chain.
+    pub(super) fn next_order(&mut self) -> u64 {
+        self.arrived += 1;
+        self.arrived
     }
 
     /// Its answer leaves; false when the connection is gone.
@@ -36,38 +44,77 @@ impl Conns {
 
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
+        self.choked.remove(&conn);
     }
 
-    /// True while the connection has as many requests under way as it may.
-    pub(super) fn is_busy(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn).is_some_and(|entry| entry.requests >= CONN_REQUESTS_MAX)
+    /// A request of some connection has no answer yet.
+    pub(super) fn has_requests(&self) -> bool {
+        self.conns.values().any(|entry| entry.requests > 0)
+    }
+
+    /// One of its reads waits for so much memory, or uses it.
+    pub(super) fn owe(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.owed += bytes;
+        }
+    }
+
+    /// It no longer does.
+    pub(super) fn paid(&mut self, conn: ConnId, bytes: usize) {
+        if let Some(entry) = self.conns.get_mut(&conn) {
+            entry.owed = entry.owed.saturating_sub(bytes);
+        }
+    }
+
+    /// Memory that its reads wait for or use.
+    pub(super) fn owed(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |entry| entry.owed)
+    }
+
+    /// Whether so many answers wait for the connection to take them that it gets no more.
+    pub(super) fn set_choked(&mut self, conn: ConnId, choked: bool) {
+        if choked {
+            self.choked.insert(conn);
+        } else {
+            self.choked.remove(&conn);
+        }
+    }
+
+    pub(super) fn is_choked(&self, conn: ConnId) -> bool {
+        self.choked.contains(&conn)
     }
 
     /// Later appends of this log and chain are refused.
-    pub(super) fn fail_chain(&mut self, conn: ConnId, log: &LogRef, chain: u32) {
-        if chain == 0 || self.has_failed(conn, log, chain) {
-            return;
-        }
+    pub(super) fn fail_chain(&mut self, conn: ConnId, log: &LogRef, chain: u32, failure: Failure) {
         if let Some(entry) = self.conns.get_mut(&conn) {
-            entry.failed.insert((chain, log.clone()));
+            entry.chains.fail(log, chain, failure);
         }
     }
 
-    /// As [`Conns::fail_chain`], for an append that never became a request of the connection.
+    /// As [`Conns::fail_chain`], for an append that never became a request of the connection and
+    /// that its driver has answered.
     pub(super) fn refuse_chain(&mut self, conn: ConnId, log: &LogRef, chain: u32) {
-        self.conns.entry(conn).or_default();
-        self.fail_chain(conn, log, chain);
+        let failure = Failure { order: self.next_order(), unanswered: None };
+        self.conns.entry(conn).or_default().chains.fail(log, chain, failure);
     }
 
-    pub(super) fn has_failed(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
-        let Some(Conn { failed, .. }) = self.conns.get(&conn) else { return false };
-        chain != 0
-            && !failed.is_empty()
-            && (failed.len() >= FAILED_CHAINS_MAX || failed.contains(&(chain, log.clone())))
+    /// See [`Chains::has_failed`].
+    pub(super) fn has_failed(&self, conn: ConnId, log: &LogRef, chain: u32, order: u64) -> bool {
+        self.conns.get(&conn).is_some_and(|entry| entry.chains.has_failed(log, chain, order))
+    }
+
+    /// See [`Chains::hold`].
+    pub(super) fn hold(&mut self, conn: ConnId, log: &LogRef, chain: u32, id: u64) -> bool {
+        self.conns.get_mut(&conn).is_some_and(|entry| entry.chains.hold(log, chain, id))
+    }
+
+    /// An answer left: the refusals that waited for it.
+    pub(super) fn answered(&mut self, conn: ConnId, id: u64) -> Vec<u64> {
+        self.conns.get_mut(&conn).map(|entry| entry.chains.answered(id)).unwrap_or_default()
     }
 
     /// So many chains have failed that no more can be told apart.
     pub(super) fn is_worn_out(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn).is_some_and(|entry| entry.failed.len() >= FAILED_CHAINS_MAX)
+        self.conns.get(&conn).is_some_and(|entry| entry.chains.is_worn_out())
     }
 }

@@ -1,7 +1,10 @@
 //! The shard itself: what happened in, what is to be done out.
 
+use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
+use super::fates::Fates;
+use super::leaving::Leaving;
 use super::mending::Mending;
 use super::outbox::Outbox;
 use super::reads::Reads;
@@ -15,7 +18,7 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica, StartRefused, Stop};
 use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
-use crate::wire::client::{Reply, ReplyHeader, ShardLeader};
+use crate::wire::client::{DiskSpace, Reply, ReplyHeader, ShardLeader};
 use crate::wire::entries::EntriesLimit;
 use crate::wire::error::{ErrorCode, Leader, WireError};
 use std::collections::BTreeMap;
@@ -53,11 +56,14 @@ pub struct Shard {
     pub(super) journal: Journal,
     pub(super) machine: Machine,
     pub(super) cache: Cache,
-    cache_bytes_max: usize,
+    pub(super) cache_bytes_max: usize,
     outbox: Outbox,
     pub(super) conns: Conns,
     pub(super) writes: Writes,
+    /// Commands of lost leaderships.
+    pub(super) fates: Fates,
     pub(super) reads: Reads,
+    pub(super) budget: Budget,
     /// Reads of the journal under way, by token.
     pub(super) cold: BTreeMap<u64, Cold>,
     pub(super) next_token: u64,
@@ -72,9 +78,8 @@ pub struct Shard {
     pub(super) syncs: SyncTally,
     pub(super) wall_ms: u64,
     pub(super) started: Tick,
-    /// The leadership as clients see it, and when it was last looked at.
-    leaving: bool,
-    left: bool,
+    /// The node's stop, as far as it is.
+    pub(super) leaving: Leaving,
     failed: bool,
     mending: Mending,
     mark_at: Option<Tick>,
@@ -82,6 +87,8 @@ pub struct Shard {
     pub(super) rooms: Rooms,
     /// Why there is no link with a peer, as the driver told.
     pub(super) troubles: BTreeMap<NodeId, String>,
+    /// The disk of the data, as the driver told.
+    pub(super) disk: DiskSpace,
 }
 
 impl Shard {
@@ -119,7 +126,9 @@ impl Shard {
             outbox: Outbox::default(),
             conns: Conns::default(),
             writes: Writes::default(),
+            fates: Fates::default(),
             reads: Reads::default(),
+            budget: Budget::default(),
             cold: BTreeMap::new(),
             next_token: 1,
             replaying: false,
@@ -130,14 +139,14 @@ impl Shard {
             syncs: SyncTally::default(),
             wall_ms: 0,
             started: now,
-            leaving: false,
-            left: false,
+            leaving: Leaving::default(),
             failed: false,
             mending: Mending::default(),
             mark_at: None,
             prepare_at: None,
             rooms: Rooms::default(),
             troubles: BTreeMap::new(),
+            disk: DiskSpace::default(),
             options,
         };
         shard.settle(now, out);
@@ -157,6 +166,7 @@ impl Shard {
             }
             Input::PeerDown { node } => self.feed(now, paxos::Input::PeerDown(node)),
             Input::Peer { node, message } => {
+                self.say_who_leaves(node, &message);
                 let before = self.replica.damaged_slots();
                 self.feed(now, paxos::Input::Message(node, message));
                 if before > 0 {
@@ -174,7 +184,7 @@ impl Shard {
             Input::ChainFailed { conn, log, chain } => self.conns.refuse_chain(conn, &log, chain),
             Input::ClientDown { conn } => {
                 self.conns.drop_conn(conn);
-                self.reads.drop_conn(conn);
+                self.drop_reads(conn);
                 self.writes.drop_conn(conn);
             }
             Input::Disk(done) => {
@@ -182,13 +192,15 @@ impl Shard {
                     self.disk_event(now, event, out);
                 }
             }
-            Input::HandOver => {
-                self.leaving = true;
-                self.replica.record_evidence(&mut self.effects);
-                self.feed(now, paxos::Input::HandOver);
-            }
+            Input::HandOver => self.leave(now, out),
+            Input::Resumed => self.feed(now, paxos::Input::Resumed),
         }
         self.settle(now, out);
+    }
+
+    /// What this node saw others acknowledge is written down, where that is news.
+    pub(super) fn record_evidence(&mut self) {
+        self.replica.record_evidence(&mut self.effects);
     }
 
     pub(super) fn report_lost(&mut self, now: Tick, slot: Slot, ballot: Ballot) {
@@ -209,6 +221,8 @@ impl Shard {
         self.look_for_room(out);
         self.flush_writes(now, out);
         self.expire_reads(now, out);
+        self.expire_fates(now, out);
+        self.admit_reads(now, out);
         if std::mem::take(&mut self.confirm_wanted) {
             self.feed(now, paxos::Input::Confirm);
         }
@@ -278,11 +292,7 @@ impl Shard {
         }
         self.apply_ready(now, out);
         self.release_reads(now, out);
-        let leads = matches!(self.replica.role(), paxos::Role::Leader(_));
-        if self.leaving && !self.left && !leads {
-            self.left = true;
-            out.push(Output::Stopped);
-        }
+        self.end_if_done(now, out);
     }
 
     fn effect(&mut self, now: Tick, effect: Effect, out: &mut Vec<Output>) {
@@ -304,7 +314,7 @@ impl Shard {
                 log::info!("shard {}: no longer leads", self.options.shard);
                 // What was chosen before is answered as such, not as unknown.
                 self.apply_cached(now, out);
-                self.void_writes(out);
+                self.void_writes(now, out);
                 self.void_reads(out);
             }
             Effect::Stalled(micros) => log::warn!(
@@ -312,6 +322,7 @@ impl Shard {
                 self.options.shard,
                 micros / 1000
             ),
+            Effect::HandedOver(called) => self.handed_over(now, called),
             Effect::Yields => log::warn!(
                 "shard {}: this disk is full and others are not: leadership is handed over",
                 self.options.shard
@@ -363,7 +374,11 @@ impl Shard {
     pub(super) fn reply(&mut self, conn: ConnId, id: u64, reply: Reply, out: &mut Vec<Output>) {
         if self.conns.end(conn) {
             let header = self.header();
+            self.budget.hand(&reply);
             out.push(Output::Client { conn, correlation: id, header, reply });
+            for behind in self.conns.answered(conn, id) {
+                self.refuse_prior(conn, behind, out);
+            }
         }
     }
 
@@ -381,7 +396,7 @@ impl Shard {
 
     /// The ballot in which requests are served, or why they are not.
     pub(super) fn serving(&self) -> Result<Ballot, WireError> {
-        if self.leaving {
+        if self.is_leaving() {
             return Err(WireError::new(ErrorCode::ShuttingDown, "the node is stopping"));
         }
         if self.replica.is_doubtful() {
@@ -408,7 +423,10 @@ impl Shard {
                 let address = self.options.addresses.get(&node).cloned().unwrap_or_default();
                 WireError::not_leader(Some(Leader { node, address }))
             }
-            None => WireError::new(ErrorCode::NoQuorum, "nobody is known to lead the shard"),
+            None => {
+                let nobody = || "nobody is known to lead the shard".to_string();
+                WireError::new(ErrorCode::NoQuorum, self.unformed().unwrap_or_else(nobody))
+            }
         }
     }
 }
@@ -419,7 +437,13 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self, now: Tick) -> Tick {
         let mut at = self.replica.next_deadline(now);
-        let others = [self.mark_at, self.prepare_at, self.reads.next_deadline()];
+        let others = [
+            self.mark_at,
+            self.prepare_at,
+            self.reads.next_deadline(),
+            self.fates.next_deadline(),
+            self.leaving.next_deadline(),
+        ];
         for other in others.into_iter().flatten() {
             at = at.min(other);
         }
@@ -430,33 +454,6 @@ impl Shard {
     #[must_use]
     pub fn congested(&self) -> bool {
         self.writes.queued_bytes() >= limits::QUEUE_BYTES_MAX
-    }
-
-    /// True while no more requests should be read from this connection.
-    #[must_use]
-    pub fn is_busy(&self, conn: ConnId) -> bool {
-        self.conns.is_busy(conn)
-    }
-
-    /// The wall clock, for the creation times of logs. Told by the driver from time to time.
-    pub fn set_wall_ms(&mut self, wall_ms: u64) {
-        self.wall_ms = wall_ms;
-    }
-
-    /// Bounds the chosen values kept in memory; [`limits::CACHE_BYTES_MAX`] unless told otherwise.
-    pub fn set_cache_bytes(&mut self, bytes_max: usize) {
-        self.cache_bytes_max = bytes_max;
-    }
-
-    /// What other shards of this node know of their leaders, for the cluster map.
-    pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
-        self.leaders = leaders.into_iter().map(|leader| (leader.shard, leader)).collect();
-    }
-
-    /// What the batches of this shard's journal have cost so far, for its status: only the driver
-    /// has a clock to measure it with.
-    pub fn note_syncs(&mut self, syncs: SyncTally) {
-        self.syncs = syncs;
     }
 
     /// Whether a node of this incarnation may speak for the member `node` (C13).

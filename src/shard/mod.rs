@@ -5,21 +5,30 @@
 //! every burst of inputs the driver gives one [`Input::Tick`]: it closes the batch of commands that
 //! arrived together and proposes it.
 
+mod admission;
 mod apply;
+mod budget;
 mod cache;
+mod chains;
+mod cold_reads;
 mod conns;
 mod core;
 mod doubt;
+mod fates;
+mod leaving;
 mod mending;
 mod outbox;
 mod reads;
 mod room;
 mod serve;
+mod settings;
 mod status;
 mod tally;
+mod waiting;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};
+pub use self::status::unformed;
 pub use self::tally::{Backlog, SyncTally, Tally};
 
 use crate::journal::{Done, Job};
@@ -77,8 +86,11 @@ pub enum Input {
     },
     /// A job of the journal is done.
     Disk(Done),
-    /// Hand leadership over, if it is held here, and take no more writes: the node stops.
+    /// The node stops: hand leadership over, if it is held here, take none and no more writes, and
+    /// answer what is under way.
     HandOver,
+    /// The process did not run until now, or not to speak of.
+    Resumed,
 }
 
 /// What a shard wants done, in order.
@@ -104,7 +116,8 @@ pub enum Output {
     },
     /// Run a job of the journal on a thread that may block.
     Job(Job),
-    /// The hand-over asked for is finished: this shard leads nothing and has nothing in flight.
+    /// The hand-over asked for is finished: this shard leads nothing, another does where there is one
+    /// to do so, and what was in flight is answered.
     Stopped,
     /// The process must end with this exit code.
     Fatal {

@@ -1,18 +1,16 @@
 //! Reads: linearizable under a lease or a quorum round, local, and waiting at the tail (C19).
+//! When a read may begin is said in `admission`, how it gets what is on disk in `cold_reads`.
 
 use super::Output;
+use super::budget::weight;
 use super::core::Shard;
-use super::serve::Cold;
-use crate::journal::ReadResult;
-use crate::limits::{READ_BYTES_MAX, READ_WAIT_MS_MAX};
+use super::waiting::Lines;
+use crate::limits::READ_WAIT_MS_MAX;
 use crate::machine::Reading;
-use crate::types::{Ballot, ConnId, LogId, Slot, Tick, Value};
+use crate::types::{Ballot, ConnId, LogId, Slot, Tick};
 use crate::wire::client::{Consistency, List, Listed, Read, ReadDone, Reply, Request, Stat};
 use crate::wire::error::{ErrorCode, WireError};
 use std::collections::{BTreeMap, VecDeque};
-
-/// Reads of old entries under way at once.
-const COLD_READS_MAX: usize = 256;
 
 /// What makes an answer linearizable: the ballot in which it was computed, and the stamp after which
 /// that leadership must be confirmed unless a lease is valid when the answer leaves.
@@ -25,12 +23,18 @@ pub struct Guard {
 /// A read of entries under way.
 #[derive(Debug)]
 pub struct ReadTask {
-    conn: ConnId,
-    correlation: u64,
-    read: Read,
-    reading: Reading,
+    pub(super) conn: ConnId,
+    pub(super) correlation: u64,
+    pub(super) reading: Reading,
     guard: Option<Guard>,
     deadline: Tick,
+}
+
+impl ReadTask {
+    /// Whose it is.
+    pub fn conn(&self) -> ConnId {
+        self.conn
+    }
 }
 
 /// An answer that waits for proof of leadership.
@@ -40,6 +44,8 @@ struct Held {
     correlation: u64,
     guard: Guard,
     reply: Reply,
+    /// Memory set aside for it.
+    bytes: usize,
 }
 
 /// The read side of a shard.
@@ -50,15 +56,18 @@ pub struct Reads {
     parked: BTreeMap<LogId, Vec<ReadTask>>,
     /// The deadlines of the parked ones.
     deadlines: BTreeMap<(Tick, ConnId, u64), LogId>,
+    /// Reads that wait for memory or for the disk.
+    pub(super) lines: Lines,
 }
 
 impl Reads {
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.deadlines.first_key_value().map(|entry| entry.0.0)
+        let parked = self.deadlines.first_key_value().map(|entry| entry.0.0);
+        parked.into_iter().chain(self.lines.next_deadline()).min()
     }
 
-    pub(super) fn drop_conn(&mut self, conn: ConnId) {
-        self.held.retain(|held| held.conn != conn);
+    fn drop_conn(&mut self, conn: ConnId) {
+        self.lines.take_out(|task| task.conn == conn);
         self.deadlines.retain(|key, _| key.1 != conn);
         self.parked.retain(|_, tasks| {
             tasks.retain(|task| task.conn != conn);
@@ -100,7 +109,7 @@ impl Shard {
             Request::List(list) => self.list(now, conn, id, &list, out),
             Request::Status => {
                 let status = self.status(now);
-                self.reply(conn, id, Reply::Status(status), out);
+                self.reply(conn, id, Reply::Status(Box::new(status)), out);
             }
             Request::Map => {
                 let map = self.map();
@@ -164,8 +173,8 @@ impl Shard {
             Ok(Some(reading)) => {
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
                 let deadline = now.after(wait_us);
-                let task = ReadTask { conn, correlation: id, read, reading, guard, deadline };
-                self.advance_read(now, task, out);
+                let task = ReadTask { conn, correlation: id, reading, guard, deadline };
+                self.begin_read(now, task, out);
             }
             Ok(None) => {
                 let error = WireError::new(ErrorCode::UnknownLog, "there is no such log");
@@ -176,13 +185,16 @@ impl Shard {
     }
 
     /// Takes entries out of values in memory, and asks the journal for what is not there.
-    fn advance_read(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
+    pub(super) fn advance_read(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
         while let Some(want) = task.reading.wants() {
             let Some(extent) = self.machine.extents(task.reading.log(), want).next().copied()
             else {
                 break;
             };
             let Some((_, value)) = self.cache.get(extent.slot) else {
+                if task.reading.next() > task.reading.from() {
+                    break; // A part is an answer: the client asks on.
+                }
                 return self.read_cold(now, task, extent.slot, out);
             };
             let value = value.clone();
@@ -193,76 +205,8 @@ impl Shard {
         self.finish_read(now, task, out);
     }
 
-    fn read_cold(&mut self, now: Tick, task: ReadTask, from: Slot, out: &mut Vec<Output>) {
-        if self.replica.holes().contains_key(&from) {
-            return self.read_damaged(now, task, from, "the slot is damaged here", out);
-        }
-        if self.cold.len() >= COLD_READS_MAX {
-            let error = WireError::new(ErrorCode::Overloaded, "too many reads of old entries");
-            return self.refuse(task.conn, task.correlation, error, out);
-        }
-        // The slots of the extents to come, as far as they follow each other closely.
-        let want = task.reading.next();
-        let mut upto = from;
-        for extent in self.machine.extents(task.reading.log(), want).take(1024) {
-            if extent.slot.0 > upto.0 + 2 {
-                break;
-            }
-            upto = extent.slot;
-        }
-        let upto = self.cache.gap(from, upto);
-        let bytes = (task.read.max_bytes as usize).clamp(64 << 10, READ_BYTES_MAX);
-        let bytes = if task.read.max_bytes == 0 { READ_BYTES_MAX } else { bytes };
-        let token = self.token();
-        self.cold.insert(token, Cold::Read(Box::new(task)));
-        out.push(Output::Job(self.journal.read(token, from, upto, bytes)));
-    }
-
-    /// The journal delivered values for a read.
-    pub(super) fn cold_read_done(
-        &mut self,
-        now: Tick,
-        mut task: ReadTask,
-        results: Vec<(Slot, ReadResult)>,
-        out: &mut Vec<Output>,
-    ) {
-        let mut values: BTreeMap<Slot, Value> = BTreeMap::new();
-        for (slot, result) in results {
-            match result {
-                Ok((_, value)) => {
-                    values.insert(slot, value);
-                }
-                Err(damage) => {
-                    self.lost(now, slot, &damage.to_string());
-                    break;
-                }
-            }
-        }
-        let mut progress = false;
-        while let Some(want) = task.reading.wants() {
-            let Some(extent) = self.machine.extents(task.reading.log(), want).next().copied()
-            else {
-                break;
-            };
-            // Behind what the journal held, the newest values are in memory.
-            let cached = || self.cache.get(extent.slot).map(|held| &held.1);
-            let Some(value) = values.get(&extent.slot).or_else(cached).cloned() else { break };
-            if let Err(damaged) = task.reading.take(&extent, extent.slot, &value) {
-                return self.read_damaged(now, task, extent.slot, &damaged.to_string(), out);
-            }
-            progress = true;
-        }
-        if progress {
-            return self.finish_read(now, task, out); // A part is an answer: the client asks on.
-        }
-        if self.machine.next_index(task.reading.log()).is_none() {
-            return self.finish_read(now, task, out);
-        }
-        self.read_damaged(now, task, Slot(0), "the slot cannot be read here", out);
-    }
-
     /// Damage is "retry elsewhere", never "end of log" (C19); what came before it is an answer.
-    fn read_damaged(
+    pub(super) fn read_damaged(
         &mut self,
         now: Tick,
         task: ReadTask,
@@ -280,7 +224,7 @@ impl Shard {
         self.refuse(task.conn, task.correlation, error, out);
     }
 
-    fn finish_read(&mut self, now: Tick, task: ReadTask, out: &mut Vec<Output>) {
+    pub(super) fn finish_read(&mut self, now: Tick, task: ReadTask, out: &mut Vec<Output>) {
         let log = task.reading.log();
         let Some(next) = self.machine.next_index(log) else {
             let error = WireError::new(ErrorCode::UnknownLog, "the log was deleted");
@@ -288,7 +232,8 @@ impl Shard {
             return self.answer(now, task.conn, task.correlation, task.guard, reply, out);
         };
         let from = task.reading.from();
-        if task.reading.next() == from && next <= from && now < task.deadline {
+        let waits = now < task.deadline && !self.is_leaving();
+        if task.reading.next() == from && next <= from && waits {
             return self.reads.park(task);
         }
         let (conn, id, guard) = (task.conn, task.correlation, task.guard);
@@ -311,7 +256,9 @@ impl Shard {
         match self.proven(now, guard) {
             Some(true) => self.reply(conn, correlation, reply, out),
             Some(false) => {
-                self.reads.held.push_back(Held { conn, correlation, guard, reply });
+                let bytes = weight(&reply);
+                self.budget.reserve(bytes);
+                self.reads.held.push_back(Held { conn, correlation, guard, reply, bytes });
                 self.confirm_wanted = true;
             }
             None => {
@@ -348,9 +295,13 @@ impl Shard {
     pub(super) fn release_reads(&mut self, now: Tick, out: &mut Vec<Output>) {
         while let Some(held) = self.reads.held.pop_front() {
             match self.proven(now, held.guard) {
-                Some(true) => self.reply(held.conn, held.correlation, held.reply, out),
+                Some(true) => {
+                    self.budget.release(held.bytes);
+                    self.reply(held.conn, held.correlation, held.reply, out);
+                }
                 Some(false) => return self.reads.held.push_front(held), // Those behind are younger.
                 None => {
+                    self.budget.release(held.bytes);
                     let error = self.not_leader();
                     self.refuse(held.conn, held.correlation, error, out);
                 }
@@ -366,11 +317,24 @@ impl Shard {
     }
 
     fn read_again(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
-        // The answer is computed anew, so it is proven anew.
+        self.prove_anew(&mut task);
+        self.begin_read(now, task, out);
+    }
+
+    /// The answer is computed anew, so it is proven anew.
+    pub(super) fn prove_anew(&self, task: &mut ReadTask) {
         if let Some(guard) = &mut task.guard {
             guard.stamp = self.replica.read_stamp();
         }
-        self.advance_read(now, task, out);
+    }
+
+    /// A connection is gone: nobody waits for its answers.
+    pub(super) fn drop_reads(&mut self, conn: ConnId) {
+        self.reads.drop_conn(conn);
+        let gone: usize =
+            self.reads.held.iter().filter(|held| held.conn == conn).map(|held| held.bytes).sum();
+        self.budget.release(gone);
+        self.reads.held.retain(|held| held.conn != conn);
     }
 
     /// Answers those whose wait is over.
@@ -386,10 +350,27 @@ impl Shard {
         }
     }
 
+    /// The node stops: those who wait at a tail are answered with what is there.
+    pub(super) fn end_waits(&mut self, now: Tick, out: &mut Vec<Output>) {
+        while let Some((_, log)) = self.reads.deadlines.pop_first() {
+            for task in self.reads.unpark(log) {
+                self.read_again(now, task, out);
+            }
+        }
+    }
+
     /// Leadership is gone: linearizable reads are void (R19); they were not executed.
     pub(super) fn void_reads(&mut self, out: &mut Vec<Output>) {
         let mut void: Vec<(ConnId, u64)> = Vec::new();
-        void.extend(self.reads.held.drain(..).map(|held| (held.conn, held.correlation)));
+        for held in std::mem::take(&mut self.reads.held) {
+            self.budget.release(held.bytes);
+            void.push((held.conn, held.correlation));
+        }
+        for waiting in self.reads.lines.take_out(|task| task.guard.is_some()) {
+            let task = waiting.task;
+            self.conns.paid(task.conn, waiting.need.bytes);
+            void.push((task.conn, task.correlation));
+        }
         let logs: Vec<LogId> = self.reads.parked.keys().copied().collect();
         for log in logs {
             for task in self.reads.unpark(log) {

@@ -1,8 +1,8 @@
 //! Reads of the journal: for peers that are behind, for applying, for old entries.
 
 use super::Output;
+use super::cold_reads::ColdRead;
 use super::core::Shard;
-use super::reads::ReadTask;
 use crate::journal::{ReadDone, ReadResult};
 use crate::limits::LEARN_BYTES_MAX;
 use crate::types::{Ballot, NodeId, Slot, Tick};
@@ -21,7 +21,7 @@ pub enum Cold {
         learn: Learn,
     },
     /// A client's read.
-    Read(Box<ReadTask>),
+    Read(Box<ColdRead>),
 }
 
 impl Shard {

@@ -2,9 +2,10 @@
 
 use super::core::Shard;
 use crate::paxos;
-use crate::types::Tick;
+use crate::types::{NodeId, Tick};
 use crate::wire::client::{
-    ClusterMap, Member, PeerStatus, Role, ShardLeader, ShardStatus, StatusReply,
+    ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
+    StatusReply,
 };
 
 impl Shard {
@@ -16,20 +17,23 @@ impl Shard {
             cluster: self.options.cluster,
             version: self.options.version.clone(),
             uptime_ms: now.since(self.started) / 1_000,
-            shard: self.shard_status(),
+            disk: self.disk,
+            shard: self.shard_status(now),
         }
     }
 
     /// The shard's part of it.
     #[must_use]
-    pub fn shard_status(&self) -> ShardStatus {
+    pub fn shard_status(&self, now: Tick) -> ShardStatus {
         let replica = &self.replica;
         let chosen_upto = replica.chosen_upto();
         let peer = |(node, peer): (&crate::types::NodeId, &paxos::Peer)| PeerStatus {
             node: *node,
             connected: peer.up,
-            chosen_upto: peer.chosen_upto,
-            lag: chosen_upto.0.saturating_sub(peer.chosen_upto.0),
+            progress: replica.progress_of(*node, now).map(|upto| Progress {
+                chosen_upto: upto,
+                lag: chosen_upto.0.saturating_sub(upto.0),
+            }),
             trouble: self.troubles.get(node).cloned().unwrap_or_default(),
         };
         ShardStatus {
@@ -52,10 +56,33 @@ impl Shard {
             segments: self.journal.segments(),
             disk_bytes: self.journal.disk_bytes(),
             has_room: self.journal.has_room(),
+            caught_up: self.is_caught_up(now),
             syncs: self.syncs.count,
             sync_us: self.syncs.took_us,
+            formed: replica.is_formed(),
+            unmet: replica.unmet(),
             peers: replica.peers().iter().map(peer).collect(),
         }
+    }
+
+    /// What is known of the disk, for status: only the driver can ask for it.
+    pub fn note_disk(&mut self, disk: DiskSpace) {
+        self.disk = disk;
+    }
+
+    /// Why nobody can lead: the cluster has not formed, and for whom it waits. Nothing once it has.
+    #[must_use]
+    pub fn unformed(&self) -> Option<String> {
+        (!self.replica.is_formed()).then(|| unformed(&self.replica.unmet()))
+    }
+
+    /// Whether everything that anybody is known to hold as chosen is applied here, and the leader,
+    /// or leading a quorum, was heard within the last lease. Without that nobody knows how much is
+    /// missing.
+    fn is_caught_up(&self, now: Tick) -> bool {
+        now < self.replica.assured_until()
+            && self.replica.behind() == 0
+            && self.machine.applied_upto() >= self.replica.chosen_upto()
     }
 
     /// Why there is no link with a peer, for status; empty where nothing is wrong.
@@ -95,4 +122,19 @@ impl Shard {
             leaders: (0..self.options.shards).map(leader).collect(),
         }
     }
+}
+
+/// Says for whom a cluster that has not formed waits.
+#[must_use]
+pub fn unformed(unmet: &[NodeId]) -> String {
+    let nodes: Vec<String> = unmet.iter().map(ToString::to_string).collect();
+    let whom = match nodes.as_slice() {
+        [] => "its members to have met each other".to_string(),
+        [one] => format!("node {one}"),
+        [all @ .., last] => format!("nodes {} and {last}", all.join(", ")),
+    };
+    format!(
+        "the cluster has not formed: it waits for {whom}; a new cluster serves once all its members \
+         have met each other, and from then on a quorum is enough"
+    )
 }

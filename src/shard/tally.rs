@@ -35,6 +35,10 @@ pub struct Backlog {
     pub journal_bytes: u64,
     /// Reads of the journal under way.
     pub cold_reads: u64,
+    /// Reads that wait for memory or for the disk.
+    pub waiting_reads: u64,
+    /// Bytes of answers that wait to leave, are made, or are read from the journal.
+    pub answer_bytes: u64,
     /// Slots that somebody knows to be chosen and this replica does not yet.
     pub catch_up_slots: u64,
 }
@@ -54,6 +58,8 @@ impl Shard {
             queue_bytes: self.writes.queued_bytes() as u64,
             journal_bytes: self.journal.pending_bytes() as u64,
             cold_reads: self.cold.len() as u64,
+            waiting_reads: self.reads.lines.len() as u64,
+            answer_bytes: self.budget.in_use() as u64,
             catch_up_slots: self.replica.behind(),
         }
     }

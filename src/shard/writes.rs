@@ -5,13 +5,14 @@
 //! that cannot succeed breaks its chain at once, and those behind it are refused without a round.
 
 use super::Output;
+use super::chains::Failure;
 use super::core::Shard;
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
 use crate::wire::client::{Append, Appended, Created, LogRef, Reply, Request};
 use crate::wire::entries::EntriesError;
-use crate::wire::error::{Detail, ErrorCode, Retry, WireError};
+use crate::wire::error::{Detail, ErrorCode, WireError};
 use crate::wire::name::LogName;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -20,7 +21,7 @@ const PIPELINE_SLOTS: u64 = 4;
 
 /// A client that waits for one command's outcome.
 #[derive(Debug)]
-struct Waiter {
+pub struct Waiter {
     conn: ConnId,
     correlation: u64,
     expect: Option<Index>,
@@ -28,6 +29,14 @@ struct Waiter {
     entry_bytes: u64,
     /// The chain that breaks if the command fails or its outcome stays unknown.
     chain: Option<(LogRef, u32)>,
+}
+
+impl Waiter {
+    /// It waits for an append of this chain.
+    pub(super) fn is_of(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
+        let mine = |own: &(LogRef, u32)| own.1 == chain && own.0 == *log;
+        self.conn == conn && self.chain.as_ref().is_some_and(mine)
+    }
 }
 
 /// The commands of one slot in flight.
@@ -47,8 +56,15 @@ enum Claim {
     Name(LogName),
 }
 
-/// A request that waits: for room, or for a name.
-type Queued = (ConnId, u64, Request);
+/// A request that came in, and may have to wait: for room, or for a name.
+#[derive(Debug)]
+struct Queued {
+    conn: ConnId,
+    id: u64,
+    /// Its place among the writes that arrived.
+    order: u64,
+    request: Request,
+}
 
 /// Somebody to be told that a request was not executed, and the chain that breaks with it.
 type Unproposed = (ConnId, u64, Option<(LogRef, u32)>);
@@ -109,21 +125,21 @@ impl Writes {
         let queued = std::mem::take(&mut self.stalled).into_iter();
         let queued = queued.chain(std::mem::take(&mut self.backlog));
         (self.stalled_bytes, self.backlog_bytes) = (0, 0);
-        let queued = queued.map(|(conn, id, request)| (conn, id, chain_of(&request)));
+        let queued = queued.map(|q| (q.conn, q.id, chain_of(&q.request)));
         waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain)).chain(queued).collect()
     }
 
     /// The request waits for a name.
     fn stall(&mut self, queued: Queued) {
-        self.stalled_bytes += request_bytes(&queued.2);
+        self.stalled_bytes += request_bytes(&queued.request);
         self.stalled.push_back(queued);
     }
 }
 
 fn drop_queued(queue: &mut VecDeque<Queued>, bytes: &mut usize, conn: ConnId) {
-    queue.retain(|(of, _, request)| {
-        *bytes -= if *of == conn { request_bytes(request) } else { 0 };
-        *of != conn
+    queue.retain(|queued| {
+        *bytes -= if queued.conn == conn { request_bytes(&queued.request) } else { 0 };
+        queued.conn != conn
     });
 }
 
@@ -179,38 +195,49 @@ impl Shard {
         request: Request,
         out: &mut Vec<Output>,
     ) {
-        if let Request::Append(append) = &request
-            && self.conns.has_failed(conn, &append.log, append.chain)
-        {
-            return self.refuse_prior(conn, id, out);
+        let queued = Queued { conn, id, order: self.conns.next_order(), request };
+        if self.is_behind_failure(&queued) {
+            return self.refuse_behind(&queued, out);
         }
-        if let Err(error) = self.may_write(&request) {
-            return self.refuse_write(now, conn, id, &request, error, out);
+        if let Err(error) = self.may_write(&queued.request) {
+            return self.refuse_write(now, &queued, error, out);
+        }
+        if let Request::Append(append) = &queued.request
+            && self.fates.holds_chain(conn, &append.log, append.chain)
+        {
+            let text = "leadership was lost and regained, and it is not known yet what became of an \
+                        earlier append of this chain";
+            let error = WireError::new(ErrorCode::NotReady, text);
+            return self.refuse_write(now, &queued, error, out);
         }
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
             self.flush_builder(now);
         }
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
-            self.writes.backlog_bytes += request_bytes(&request);
-            return self.writes.backlog.push_back((conn, id, request));
+            self.writes.backlog_bytes += request_bytes(&queued.request);
+            return self.writes.backlog.push_back(queued);
         }
-        if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
-            return self.writes.stall((conn, id, request));
+        if self.name_of(&queued.request).is_some_and(|name| self.writes.names.contains(name)) {
+            return self.writes.stall(queued);
         }
-        self.admit(now, conn, id, request, out);
+        self.admit(now, &queued, out);
     }
 
-    fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
-        let text = "an earlier append of this chain failed";
-        let error = WireError::new(ErrorCode::PriorFailed, text);
-        let error = if self.conns.is_worn_out(conn) {
-            let text = "so many chains have failed on this connection that it takes no appends in \
-                        chains any more; open a new one";
-            WireError { retry: Retry::Elsewhere, text: text.to_string(), ..error }
-        } else {
-            error
-        };
-        self.refuse(conn, id, error, out);
+    /// True when an append of the request's chain that was sent before it failed.
+    fn is_behind_failure(&self, queued: &Queued) -> bool {
+        let Request::Append(append) = &queued.request else { return false };
+        self.conns.has_failed(queued.conn, &append.log, append.chain, queued.order)
+    }
+
+    /// Refuses an append behind a failure, once the error of that one has left.
+    fn refuse_behind(&mut self, queued: &Queued, out: &mut Vec<Output>) {
+        let Queued { conn, id, request, .. } = queued;
+        if let Request::Append(append) = request
+            && self.conns.hold(*conn, &append.log, append.chain, *id)
+        {
+            return;
+        }
+        self.refuse_prior(*conn, *id, out);
     }
 
     fn may_write(&self, request: &Request) -> Result<(), WireError> {
@@ -226,21 +253,26 @@ impl Shard {
     fn refuse_write(
         &mut self,
         now: Tick,
-        conn: ConnId,
-        id: u64,
-        request: &Request,
+        queued: &Queued,
         error: WireError,
         out: &mut Vec<Output>,
     ) {
-        if let Request::Append(append) = request {
-            self.conns.fail_chain(conn, &append.log, append.chain);
-        }
+        let Queued { conn, id, .. } = *queued;
+        self.fail_chain(queued);
         match error.code {
             // What a log is or is not must be as fresh as any linearizable read.
             ErrorCode::UnknownLog | ErrorCode::LogExists => {
                 self.answer_linearizable(now, conn, id, Reply::Error(error), out);
             }
             _ => self.refuse(conn, id, error, out),
+        }
+    }
+
+    /// The append has failed, or is bound to: those behind it in its chain must not slip through.
+    fn fail_chain(&mut self, queued: &Queued) {
+        if let Request::Append(append) = &queued.request {
+            let failure = Failure { order: queued.order, unanswered: Some(queued.id) };
+            self.conns.fail_chain(queued.conn, &append.log, append.chain, failure);
         }
     }
 
@@ -263,17 +295,16 @@ impl Shard {
     }
 
     /// Adds the command of a request to the value being built.
-    fn admit(&mut self, now: Tick, conn: ConnId, id: u64, request: Request, out: &mut Vec<Output>) {
+    fn admit(&mut self, now: Tick, queued: &Queued, out: &mut Vec<Output>) {
         // Looked at again: the request may have waited while an earlier one of its chain failed.
-        if let Request::Append(append) = &request
-            && self.conns.has_failed(conn, &append.log, append.chain)
-        {
-            return self.refuse_prior(conn, id, out);
+        if self.is_behind_failure(queued) {
+            return self.refuse_behind(queued, out);
         }
-        let claimed = match &request {
+        let request = &queued.request;
+        let claimed = match request {
             Request::Create(create) => self.admit_create(&create.name),
             Request::Delete(delete) => self.admit_delete(&delete.log),
-            Request::Append(append) => self.admit_append(conn, append),
+            Request::Append(append) => self.admit_append(queued, append),
             Request::List(_)
             | Request::Stat(_)
             | Request::Read(_)
@@ -283,16 +314,16 @@ impl Shard {
         };
         match claimed {
             Ok((claim, expect)) => {
-                let chain = chain_of(&request);
-                let entry_bytes = entry_bytes(&request);
-                let waiter = Waiter { conn, correlation: id, expect, entry_bytes, chain };
+                let (conn, correlation, chain) = (queued.conn, queued.id, chain_of(request));
+                let entry_bytes = entry_bytes(request);
+                let waiter = Waiter { conn, correlation, expect, entry_bytes, chain };
                 self.writes.waiters.push(waiter);
                 if let Claim::Name(name) = &claim {
                     self.writes.names.insert(name.clone());
                 }
                 self.writes.claims.push(claim);
             }
-            Err(error) => self.refuse_write(now, conn, id, &request, error, out),
+            Err(error) => self.refuse_write(now, queued, error, out),
         }
     }
 
@@ -315,7 +346,7 @@ impl Shard {
 
     fn admit_append(
         &mut self,
-        conn: ConnId,
+        queued: &Queued,
         append: &Append,
     ) -> Result<(Claim, Option<Index>), WireError> {
         let (expect, entries) = (append.expect, append.entries.as_ref());
@@ -330,7 +361,7 @@ impl Shard {
                     Command::AppendCreate { name: name_text, created_ms, expect, entries };
                 self.writes.builder.push(&command);
                 if expect.is_some_and(|index| index != Index(0)) {
-                    self.conns.fail_chain(conn, &append.log, append.chain);
+                    self.fail_chain(queued);
                 }
                 return Ok((Claim::Name(name.clone()), expect));
             }
@@ -345,7 +376,7 @@ impl Shard {
         ahead.0 = ahead.0.plus(moves);
         if moves == 0 {
             // It will be refused when it is applied; what comes behind it must not slip through.
-            self.conns.fail_chain(conn, &append.log, append.chain);
+            self.fail_chain(queued);
         }
         Ok((Claim::Entries(id, moves), expect))
     }
@@ -353,7 +384,7 @@ impl Shard {
     pub(super) fn find(&self, log: &LogRef) -> Result<LogId, WireError> {
         self.machine.lookup(log).map_err(|error| match error {
             LookupError::UnknownLog => unknown_log(log),
-            LookupError::WrongShard => WireError::wrong_shard(log.shard(self.options.shards)),
+            LookupError::WrongShard => misplaced(log, self.options.shards),
         })
     }
 
@@ -371,12 +402,13 @@ impl Shard {
             if self.writes.builder.is_full() || self.writes.backlog.is_empty() {
                 break;
             }
-            while let Some((conn, id, request)) = self.writes.backlog.pop_front() {
-                self.writes.backlog_bytes -= request_bytes(&request);
-                if self.name_of(&request).is_some_and(|name| self.writes.names.contains(name)) {
-                    self.writes.stall((conn, id, request));
+            while let Some(queued) = self.writes.backlog.pop_front() {
+                let request = &queued.request;
+                self.writes.backlog_bytes -= request_bytes(request);
+                if self.name_of(request).is_some_and(|name| self.writes.names.contains(name)) {
+                    self.writes.stall(queued);
                 } else {
-                    self.admit(now, conn, id, request, out);
+                    self.admit(now, &queued, out);
                 }
                 if self.writes.builder.is_full() {
                     break;
@@ -427,13 +459,7 @@ impl Shard {
             }
         }
         for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
-            if let Outcome::Appended { count, .. } = outcome {
-                self.tally.appends += 1;
-                self.tally.entries += u64::from(*count);
-                self.tally.entry_bytes += waiter.entry_bytes;
-            }
-            let reply = reply_of(&waiter, outcome, self.options.shards);
-            self.reply(waiter.conn, waiter.correlation, reply, out);
+            self.answer_write(&waiter, outcome, out);
         }
         if freed {
             let stalled = std::mem::take(&mut self.writes.stalled);
@@ -444,16 +470,30 @@ impl Shard {
         }
     }
 
-    /// Leadership is gone: what was not proposed was not executed, the rest is unknown (C8, R21).
-    /// Either way the chains that they belong to are broken: what follows must not slip through if
-    /// this node comes to lead again.
-    pub(super) fn void_writes(&mut self, out: &mut Vec<Output>) {
+    /// A command took effect, or was refused as it was applied.
+    pub(super) fn answer_write(
+        &mut self,
+        waiter: &Waiter,
+        outcome: &Outcome,
+        out: &mut Vec<Output>,
+    ) {
+        if let Outcome::Appended { count, .. } = outcome {
+            self.tally.appends += 1;
+            self.tally.entries += u64::from(*count);
+            self.tally.entry_bytes += waiter.entry_bytes;
+        }
+        let reply = reply_of(waiter, outcome, self.options.shards);
+        self.reply(waiter.conn, waiter.correlation, reply, out);
+    }
+
+    /// Leadership is gone: what was not proposed was not executed, the rest waits for its fate (C8,
+    /// R21). Either way the chains that they belong to are broken: what follows must not slip through
+    /// if this node comes to lead again.
+    pub(super) fn void_writes(&mut self, now: Tick, out: &mut Vec<Output>) {
         let mut writes = std::mem::take(&mut self.writes);
         let unproposed = writes.withdraw();
-        for waiter in writes.in_flight.into_values().flat_map(|flight| flight.waiters) {
-            let text = "leadership was lost while the request was under way";
-            let error = WireError::new(ErrorCode::LeadershipLost, text);
-            self.void(waiter.conn, waiter.correlation, waiter.chain, error, out);
+        for (slot, flight) in writes.in_flight {
+            self.await_fate(now, slot, flight.ballot, flight.waiters);
         }
         for (conn, id, chain) in unproposed {
             let error = self.serving().err().unwrap_or_else(|| self.not_leader());
@@ -468,6 +508,11 @@ impl Shard {
         }
     }
 
+    /// A command was not executed, or nobody knows.
+    pub(super) fn void_waiter(&mut self, waiter: Waiter, e: WireError, out: &mut Vec<Output>) {
+        self.void(waiter.conn, waiter.correlation, waiter.chain, e, out);
+    }
+
     fn void(
         &mut self,
         conn: ConnId,
@@ -477,7 +522,9 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         if let Some((log, chain)) = chain {
-            self.conns.fail_chain(conn, &log, chain);
+            // Nothing of the chain is left waiting: whatever comes is behind the failure.
+            let failure = Failure { order: 0, unanswered: Some(id) };
+            self.conns.fail_chain(conn, &log, chain, failure);
         }
         self.refuse(conn, id, error, out);
     }
@@ -489,6 +536,22 @@ fn unknown_log(log: &LogRef) -> WireError {
         LogRef::Id(id) => format!("there is no log of id {id}, or no longer"),
     };
     WireError::new(ErrorCode::UnknownLog, text)
+}
+
+/// The log is none of this shard: of another one, or of one that the cluster does not have.
+fn misplaced(log: &LogRef, shards: u16) -> WireError {
+    let shard = log.shard(shards);
+    match log {
+        LogRef::Id(id) if shard.0 >= shards => {
+            let plural = if shards == 1 { "" } else { "s" };
+            let text = format!(
+                "there is no log of id {id}: it would be in shard {shard}, and the cluster has \
+                 {shards} shard{plural}"
+            );
+            WireError::new(ErrorCode::UnknownLog, text)
+        }
+        LogRef::Id(_) | LogRef::Name(_) => WireError::wrong_shard(shard),
+    }
 }
 
 fn bad_entries(error: &EntriesError) -> WireError {
@@ -524,7 +587,7 @@ fn reply_of(waiter: &Waiter, outcome: &Outcome, shards: u16) -> Reply {
         }
         Outcome::WrongShard => Reply::Error(WireError::new(
             ErrorCode::WrongShard,
-            format!("the log lives in another of the {shards} shards"),
+            format!("the log lives in another shard; the cluster has {shards}"),
         )),
         Outcome::BadName => {
             Reply::Error(WireError::new(ErrorCode::BadName, "no log can have that name"))

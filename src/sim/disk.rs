@@ -5,8 +5,7 @@
 //! step, and what it did not sync survives or not, sector by sector.
 
 use super::dice::Dice;
-use crate::journal::{Done, Job, JobError, MemStorage, Storage, execute};
-use crate::limits::SECTOR_BYTES;
+use crate::journal::{Done, Job, JobError, MemStorage, execute};
 use std::collections::VecDeque;
 
 /// The lane of batches.
@@ -104,43 +103,6 @@ impl Disk {
     ) -> (Result<Done, JobError>, Option<Completion>) {
         let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
         (execute(&self.storage, job), self.plan(lane, dice))
-    }
-
-    /// Something that was written is no more what it was; with `anywhere`, the hard state, too. Says
-    /// what.
-    pub(super) fn rot(&mut self, anywhere: bool, dice: &mut Dice) -> String {
-        let names = self.storage.list().unwrap_or_default();
-        let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".wal")).collect();
-        let file = if segments.is_empty() || (anywhere && dice.one_in(8)) {
-            "hard-state".to_string()
-        } else {
-            (*dice.pick(&segments)).clone()
-        };
-        let sectors = self.storage.len(&file).unwrap_or(0) / SECTOR_BYTES as u64;
-        if sectors == 0 {
-            return "nothing".to_string();
-        }
-        let mut at = 0;
-        for _ in 0..40 {
-            // A place where something was written, if one is found soon.
-            at = dice.below(sectors) * SECTOR_BYTES as u64;
-            let mut sector = [0; SECTOR_BYTES];
-            if self.storage.read_at(&file, at, &mut sector).is_ok() && sector.iter().any(|b| *b > 0)
-            {
-                break;
-            }
-        }
-        let (kind, bytes) = (dice.below(4), dice.bits());
-        let end = at + SECTOR_BYTES as u64;
-        match kind {
-            0 => self.storage.make_unreadable(&file, at..end),
-            1 => self.storage.rot(&file, at..end, |sector| sector.fill(0)),
-            2 => self.storage.rot(&file, at..end, |sector| {
-                sector[(bytes % SECTOR_BYTES as u64) as usize] ^= 1 << (bytes >> 32 & 7);
-            }),
-            _ => self.storage.rot(&file, at..end, |sector| sector.fill(bytes as u8 | 1)),
-        }
-        format!("{file} at {at}, kind {kind}")
     }
 
     /// The process ends in the middle of its jobs; with `power`, what was not synced may be lost.

@@ -53,6 +53,7 @@ impl World {
                 let cuts = self.draw_cuts(fault, node);
                 self.cut_for_a_while(cuts);
             }
+            Fault::Lag => self.lag(node),
             Fault::SlowDisk => {
                 let slowness = *self.dice.pick(&[10, 100, 1_000]);
                 self.trace.line(self.now, || format!("n{} disk slow x{slowness}", node + 1));
@@ -97,12 +98,15 @@ impl World {
     }
 
     /// The machine loses power, and some of what its disk holds.
-    fn rot(&mut self, node: usize) -> Checked {
+    pub(super) fn rot(&mut self, node: usize) -> Checked {
         // One copy of the hard state at a time: a running node has made both of them good.
         let ran = self.nodes[node].shard.is_some();
         let formed = self.nodes.iter().all(|node| node.formed);
         if self.nodes[node].is_out() || !formed {
             return Ok(()); // A cluster forms with all of its members, or not at all (C13).
+        }
+        if self.dice.one_in(2) && self.leave_bystanders(node) {
+            return Ok(());
         }
         self.end(node, true)?;
         self.nodes[node].medium = Medium::Rotten;

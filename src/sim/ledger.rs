@@ -103,7 +103,8 @@ impl Ledger {
             | Message::Learn(_)
             | Message::Learned(_)
             | Message::HandOver(_)
-            | Message::Release(_) => Ok(()),
+            | Message::Release(_)
+            | Message::Standing(_) => Ok(()),
         }
     }
 

@@ -77,6 +77,7 @@ impl World {
     /// Mends everything.
     pub(super) fn mend_all(&mut self) -> Checked {
         let nodes = self.nodes.len();
+        self.network.hurry();
         for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
             while from != to && !self.network.passes(from, to) {
                 self.network.mend(self.now, from, to, &mut self.dice, &mut self.queue);

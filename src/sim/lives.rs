@@ -7,7 +7,7 @@ use super::violation::{Checked, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::journal::{self, OpenError};
 use crate::paxos;
-use crate::shard::{Shard, ShardOptions};
+use crate::shard::{Input, Shard, ShardOptions};
 use crate::types::NodeId;
 use crate::wire::entries::EntriesLimit;
 use std::collections::BTreeMap;
@@ -177,6 +177,12 @@ impl World {
         }
     }
 
+    /// The process, which has stopped in order, ends.
+    pub(super) fn leave(&mut self, node: usize) -> Checked {
+        self.stop(node, false);
+        Ok(())
+    }
+
     /// The process is killed, or its machine loses power.
     pub(super) fn crash(&mut self, node: usize, power: bool) -> Checked {
         self.trace.line(self.now, || {
@@ -206,6 +212,7 @@ impl World {
         self.nodes[node].paused = false;
         self.nodes[node].turn_due = false;
         self.nodes[node].wake_at = None;
+        self.nodes[node].inbox.insert(0, Input::Resumed);
         self.plan_turn(node, self.plan.turn_us);
     }
 

@@ -6,7 +6,7 @@
 //! production code: the shard, the journal over [`crate::journal::MemStorage`], and its recovery.
 //!
 //! - [`Plan`]: what a seed decides beforehand.
-//! - `world`, `turns`, `lives`, `links`, `disk`, `faults`, `users`: the world, and what happens in it.
+//! - `world`, `turns`, `lives`, `links`, `disk`, `rot`, `faults`, `scenes`, `users`: the world, and what happens in it.
 //! - `oracle`, `history`, `ledger`: what is checked, against what was decided, asked and claimed.
 //! - [`command`]: `paxosd simulate`.
 
@@ -26,6 +26,8 @@ mod phase;
 mod plan;
 mod queue;
 mod report;
+mod rot;
+mod scenes;
 mod set_back;
 mod trace;
 mod turns;

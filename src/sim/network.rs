@@ -26,6 +26,8 @@ pub(super) struct Network {
     connections: Vec<Option<Connection>>,
     /// By receiver and sender: the direction is cut. Counted, because cuts overlap.
     cuts: Vec<u32>,
+    /// By sender and receiver: so much later than usual messages arrive.
+    lags: Vec<u64>,
     /// By node and peer: the connection that the node believes to be open.
     open: Vec<Option<u64>>,
 }
@@ -54,6 +56,7 @@ impl Network {
             generation: 0,
             connections: (0..nodes * nodes).map(|_| None).collect(),
             cuts: vec![0; nodes * nodes],
+            lags: vec![0; nodes * nodes],
             open: vec![None; nodes * nodes],
         }
     }
@@ -122,7 +125,7 @@ impl Network {
         queue: &mut Queue,
     ) {
         let believed = self.believes(from, to);
-        let delay_us = self.delay_us;
+        let (delay_us, lag_us) = (self.delay_us, self.lags[self.edge(from, to)]);
         let pair = self.pair(from, to);
         let Some(connection) = &mut self.connections[pair] else { return };
         if believed != Some(connection.generation) {
@@ -131,8 +134,19 @@ impl Network {
         let generation = connection.generation;
         let way = &mut connection.ways[usize::from(from > to)];
         way.messages.push_back(message);
-        way.last_at = way.last_at.max(now + dice.duration(delay_us));
+        way.last_at = way.last_at.max(now + dice.duration(delay_us) + lag_us);
         queue.push(way.last_at, Event::Deliver { from, to, generation });
+    }
+
+    /// From now on messages of this direction arrive so much later than usual.
+    pub(super) fn set_lag(&mut self, from: usize, to: usize, lag_us: u64) {
+        let edge = self.edge(from, to);
+        self.lags[edge] = lag_us;
+    }
+
+    /// No direction is late any more.
+    pub(super) fn hurry(&mut self) {
+        self.lags.fill(0);
     }
 
     /// The message that arrives, unless its connection is gone or a cut holds it back.
@@ -259,6 +273,21 @@ mod tests {
             }
         }
         rounds
+    }
+
+    /// What is late arrives all the same, and what is sent behind it does not overtake it.
+    #[test]
+    fn late_messages_keep_their_order() {
+        let (mut dice, mut queue) = (Dice::new(2), Queue::default());
+        let mut network = Network::new(2, 100);
+        network.connect(0, 0, 1, &mut dice, &mut queue);
+        assert!(arrivals(&mut network, &mut queue).is_empty());
+        network.set_lag(1, 0, 400_000);
+        network.send(1_000, 1, 0, message(1), &mut dice, &mut queue);
+        network.hurry();
+        network.send(1_000, 1, 0, message(2), &mut dice, &mut queue);
+        network.send(1_000, 0, 1, message(3), &mut dice, &mut queue);
+        assert_eq!(arrivals(&mut network, &mut queue), [3, 1, 2]);
     }
 
     /// Messages arrive in order; a cut holds them back, a break loses them.

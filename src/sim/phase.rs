@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 
 /// Progress returns within so many election timeouts of the last change (R24).
 const ELECTIONS: u64 = 10;
+/// No lease lasts longer, so that no election can be faster than this where one must run out.
+const ELECTION_US: u64 = 300_000;
 /// A healed cluster agrees within this.
 const SETTLE_US: u64 = 12_000_000;
 /// How often it is looked at.
@@ -85,7 +87,8 @@ impl World {
 
     fn progress_deadline(&self) -> u64 {
         let timing = &self.plan.timing;
-        let election_us = timing.election_us + timing.jitter_us;
+        // However hasty: whoever stands in a quorum may be down for a while when chaos ends.
+        let election_us = timing.election_us.max(ELECTION_US) + timing.jitter_us;
         // Clocks may be slow, and a slow disk or network is slow for elections, too.
         let slow = 40 * (self.plan.sync_us + self.plan.delay_us + self.plan.turn_us);
         self.now + ELECTIONS * election_us * 106 / 100 + ELECTIONS * slow
@@ -185,8 +188,11 @@ impl World {
     /// Nothing is under way, and every node has applied everything.
     fn settled(&self) -> bool {
         let last = self.oracle.last();
-        let whole =
-            |shard: &Shard| shard.applied_upto() == last && shard.replica().holes().is_empty();
+        let whole = |shard: &Shard| {
+            let replica = shard.replica();
+            // What a client gave up waiting for can still be on its way to be chosen.
+            shard.applied_upto() == last && replica.holes().is_empty() && replica.open_slots() == 0
+        };
         let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
         self.clients.iter().all(Client::is_idle) && self.nodes.iter().all(agrees)
     }

@@ -26,6 +26,8 @@ pub enum Fault {
     Isolate,
     /// Some links are cut, at random.
     Tangle,
+    /// What some links carry is late, for a while, and arrives all the same.
+    Lag,
     /// A disk is slow for a while.
     SlowDisk,
     /// A disk is full for a while.
@@ -42,7 +44,7 @@ pub enum Fault {
     SetBack,
 }
 
-const FAULTS: [Fault; 14] = [
+const FAULTS: [Fault; 15] = [
     Fault::Kill,
     Fault::PowerCut,
     Fault::KillAll,
@@ -53,6 +55,7 @@ const FAULTS: [Fault; 14] = [
     Fault::Partition,
     Fault::Isolate,
     Fault::Tangle,
+    Fault::Lag,
     Fault::SlowDisk,
     Fault::FullDisk,
     Fault::FailSync,
@@ -92,6 +95,8 @@ pub struct Plan {
     pub turn_us: u64,
     /// Clients.
     pub clients: usize,
+    /// Clients more that keep to a node each, whoever leads: what a deposed leader says is heard.
+    pub loyal: usize,
     /// Typical pause of a client between two bursts.
     pub think_us: u64,
     /// Most requests of a client under way.
@@ -126,16 +131,25 @@ impl Plan {
         let mut dice = Dice::new(seed);
         let nodes = *dice.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]);
         let quorums = quorums(nodes, &mut dice);
-        let lease_us = *dice.pick(&[0, 300_000, 300_000, 300_000, 200_000, 300_000]);
-        let timing =
+        let lease_us = *dice.pick(&[0, 0, 300_000, 300_000, 300_000, 200_000, 300_000]);
+        let mut timing =
             Timing { lease_us, mark_us: *dice.pick(&[0, 1_000, 1_000]), ..Timing::default() };
+        let (delay_us, sync_us) = if dice.percent(25) {
+            hasten(&mut timing, *dice.pick(&[50_000, 100_000]));
+            (*dice.pick(&[50, 150]), *dice.pick(&[100, 400]))
+        } else {
+            (
+                *dice.pick(&[50, 150, 150, 1_000, 10_000]),
+                *dice.pick(&[100, 400, 400, 2_000, 10_000]),
+            )
+        };
         let window_slots = *dice.pick(&[2, 8, 32, 256, 256, 256]);
         let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(45)).collect();
         if nodes >= 3 && quorums == Quorums::majority(nodes) {
             match dice.below(100) {
-                0..=11 => faults.push(Fault::Rot),
-                12..=16 => faults.push(Fault::Wipe),
-                17..=28 => faults.extend([Fault::SetBack, Fault::Kill, Fault::PowerCut]),
+                0..=16 => faults.push(Fault::Rot),
+                17..=21 => faults.push(Fault::Wipe),
+                22..=33 => faults.extend([Fault::SetBack, Fault::Kill, Fault::PowerCut]),
                 _ => {}
             }
         }
@@ -152,11 +166,12 @@ impl Plan {
             cache_bytes: *dice.pick(&[0, 20 << 10, 32 << 20]),
             // The bound of 10 % between two clocks is kept: 1.05 / 0.95 < 1 / 0.9.
             drift_ppm: *dice.pick(&[0, 200, 20_000, 50_000]),
-            delay_us: *dice.pick(&[50, 150, 150, 1_000, 10_000]),
+            delay_us,
             client_delay_us: *dice.pick(&[50, 150, 2_000]),
-            sync_us: *dice.pick(&[100, 400, 400, 2_000, 10_000]),
+            sync_us,
             turn_us: *dice.pick(&[1, 10, 10, 200]),
             clients: dice.range(2, 5) as usize,
+            loyal: if dice.one_in(2) { dice.range(1, nodes as u64) as usize } else { 0 },
             think_us: *dice.pick(&[60_000, 150_000, 300_000]),
             pipeline: *dice.pick(&[1, 3, 8]),
             entry_bytes: *dice.pick(&[16, 200, 200, 3_000]),
@@ -197,25 +212,36 @@ impl Plan {
     #[must_use]
     pub fn summary(&self) -> String {
         format!(
-            "{} nodes, quorums {}/{}, lease {} ms{}, window {}, segments {} KiB, drift {} ppm, \
-             delay {} us, sync {} us, {} clients x {}, faults {:?} every {} ms for {} s",
+            "{} nodes, quorums {}/{}, lease {} ms{}, elections after {} ms, window {}, segments {} KiB, \
+             drift {} ppm, delay {} us, sync {} us, {} + {} clients x {}, faults {:?} every {} ms for \
+             {} s",
             self.nodes,
             self.quorums.prepare,
             self.quorums.accept,
             self.timing.lease_us / 1_000,
             if self.lease_varies { " (varies)" } else { "" },
+            self.timing.election_us / 1_000,
             self.window_slots,
             self.segment_bytes >> 10,
             self.drift_ppm,
             self.delay_us,
             self.sync_us,
             self.clients,
+            self.loyal,
             self.pipeline,
             self.faults,
             self.fault_us / 1_000,
             self.chaos_us / 1_000_000
         )
     }
+}
+
+/// Elections faster than leases: then only grants, and what is durable of them, keep rivals apart.
+fn hasten(timing: &mut Timing, election_us: u64) {
+    timing.election_us = election_us;
+    timing.jitter_us = election_us / 3;
+    timing.heartbeat_us = election_us / 3;
+    timing.retry_us = election_us / 2;
 }
 
 /// Majorities mostly; else any pair that intersects (Flexible Paxos).
@@ -242,5 +268,19 @@ mod tests {
             // The holder's share on the slowest clock ends before the grantor's on the fastest.
             assert!(held * fast <= plan.timing.lease_us * slow, "{plan:?}");
         }
+    }
+
+    /// The shapes without which some planted bugs go unnoticed are drawn often enough: elections faster than
+    /// leases, no leases at all, late links, rot, clients that keep to a deposed leader.
+    #[test]
+    fn every_shape_is_drawn() {
+        let plans: Vec<Plan> = (0..2_000).map(Plan::of).collect();
+        let share = |fits: &dyn Fn(&Plan) -> bool| plans.iter().filter(|plan| fits(plan)).count();
+        let hasty = |plan: &Plan| plan.timing.election_us < plan.timing.lease_us;
+        assert!(share(&hasty) > 200, "{}", share(&hasty));
+        assert!(share(&|plan| plan.timing.lease_us == 0) > 400);
+        assert!(share(&|plan| plan.faults.contains(&Fault::Lag)) > 600);
+        assert!(share(&Plan::rots) > 150, "{}", share(&Plan::rots));
+        assert!(share(&|plan| plan.loyal > 0) > 600);
     }
 }

@@ -36,6 +36,8 @@ pub(super) enum Event {
     Client { client: usize },
     /// A node's process starts.
     Start { node: usize, life: u64 },
+    /// A node's process, which has stopped in order, ends.
+    End { node: usize, life: u64 },
     /// A paused node goes on.
     Resume { node: usize, life: u64 },
     /// Something goes wrong.
@@ -51,6 +53,10 @@ pub(super) enum Event {
 pub(super) enum Over {
     /// Cuts of directed links.
     Cuts(Vec<(usize, usize)>),
+    /// Lateness of directed links.
+    Lag(Vec<(usize, usize)>),
+    /// The first part of a scene: what comes then is in `scenes`.
+    Bystanders { leader: usize, cuts: Vec<(usize, usize)> },
     /// A slow disk.
     Slow { node: usize },
     /// A full disk.

@@ -45,6 +45,9 @@ impl World {
         let now = turning.clock.local(self.now);
         let mut out = Vec::new();
         let inbox = std::mem::take(&mut turning.inbox);
+        if let Some(shard) = &mut turning.shard {
+            shard.begin_turn(0); // Its clients take their answers at once.
+        }
         for input in inbox.into_iter().chain([Input::Tick]) {
             self.step(node, now, input, &mut out)?;
         }
@@ -128,8 +131,13 @@ impl World {
                 }
                 Output::Stopped => {
                     self.trace.line(self.now, || format!("n{} stopped cleanly", node + 1));
-                    self.stop(node, false);
-                    return Ok(());
+                    if self.dice.one_in(4) {
+                        self.stop(node, false);
+                        return Ok(());
+                    }
+                    // What it said last reaches the others: its connections are closed, not torn.
+                    let at = self.now + self.dice.duration(4 * self.plan.delay_us);
+                    self.queue.push(at, Event::End { node, life: self.nodes[node].life });
                 }
                 Output::Fatal { exit, text } => return self.fatal(node, exit, &text),
             }

@@ -27,6 +27,8 @@ const LARGE_BYTES: u64 = 60_000;
 pub(super) struct Client {
     /// The node it keeps to, whoever leads.
     keeps_to: Option<usize>,
+    /// It keeps to a node, and asks for all that other clients ask for.
+    loyal: bool,
     target: usize,
     conn: Option<ConnId>,
     /// Answers that wait, by correlation number, which is the operation's.
@@ -51,6 +53,11 @@ impl Client {
         self.back_at
     }
 
+    /// It only asks whether appends are acknowledged.
+    fn is_prober(&self) -> bool {
+        self.keeps_to.is_some() && !self.loyal
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.unread.as_ref().is_none_or(Vec::is_empty)
     }
@@ -62,6 +69,7 @@ impl World {
         let target = keeps_to.unwrap_or_else(|| self.dice.below(self.nodes.len() as u64) as usize);
         self.clients.push(Client {
             keeps_to,
+            loyal: false,
             target,
             conn: None,
             pending: BTreeMap::new(),
@@ -75,9 +83,17 @@ impl World {
         });
     }
 
+    /// One more client, which stays where it is and reads there, whoever leads.
+    pub(super) fn add_loyal_client(&mut self, node: usize) {
+        self.add_client(Some(node));
+        let client = self.clients.len() - 1;
+        self.clients[client].loyal = true;
+        self.queue.push(200_000, Event::Client { client });
+    }
+
     /// A client looks around: gives up what takes too long, and asks for more.
     pub(super) fn client_acts(&mut self, client: usize) {
-        let prober = self.clients[client].keeps_to.is_some();
+        let prober = self.clients[client].is_prober();
         let pause = if prober { PROBE_US } else { self.dice.duration(self.plan.think_us) };
         let patience =
             if prober { 2 * PROBE_US + 20 * self.plan.client_delay_us } else { TIMEOUT_US };
@@ -100,7 +116,7 @@ impl World {
     fn client_asks(&mut self, client: usize) {
         let done = self.clients[client].unread.as_ref().is_some_and(Vec::is_empty);
         if !self.clients[client].retired && !done && self.ensure_connected(client) {
-            let prober = self.clients[client].keeps_to.is_some();
+            let prober = self.clients[client].is_prober();
             let limit = if prober { 1 } else { self.plan.pipeline };
             let burst = self.dice.range(1, limit);
             for _ in 0..burst {
@@ -207,7 +223,7 @@ impl World {
         if let Some((log, from)) = self.clients[client].unread.as_mut().and_then(Vec::pop) {
             return read_on(LogRef::Id(log), from);
         }
-        if self.clients[client].keeps_to.is_some() {
+        if self.clients[client].is_prober() {
             return self.append(LogRef::Name(name(0)), None, 0, true);
         }
         let name = name(self.dice.below(self.plan.names));

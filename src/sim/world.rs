@@ -83,6 +83,9 @@ impl World {
             self.add_client(None);
             self.queue.push(200_000, Event::Client { client });
         }
+        for node in 0..self.plan.loyal {
+            self.add_loyal_client(node);
+        }
         let first = self.dice.range(200_000, 2_000_000);
         if !self.plan.faults.is_empty() {
             self.queue.push(first, Event::Fault);
@@ -133,6 +136,7 @@ impl World {
                 self.resume(node);
                 Ok(())
             }
+            Event::End { node, life } if self.lives(node, life) => self.leave(node),
             Event::Start { node, life } if self.nodes[node].life == life => self.start(node),
             Event::Turn { .. }
             | Event::Wake { .. }
@@ -140,6 +144,7 @@ impl World {
             | Event::Request { .. }
             | Event::Hangup { .. }
             | Event::Resume { .. }
+            | Event::End { .. }
             | Event::Start { .. } => Ok(()), // Of another life.
             Event::Deliver { from, to, generation } => {
                 self.message_arrives(from, to, generation);
@@ -173,10 +178,7 @@ impl World {
                 Ok(())
             }
             Event::Fault => self.fault(),
-            Event::Over(over) => {
-                self.fault_over(over);
-                Ok(())
-            }
+            Event::Over(over) => self.fault_over(over),
             Event::Phase => self.next_phase(),
         }
     }
@@ -191,12 +193,15 @@ impl World {
         self.nodes[node].life == life && self.nodes[node].shard.is_some()
     }
 
-    fn fault_over(&mut self, over: Over) {
+    fn fault_over(&mut self, over: Over) -> Checked {
         match over {
             Over::Cuts(cuts) => self.mend(&cuts),
+            Over::Lag(links) => self.catch_up(&links),
+            Over::Bystanders { leader, cuts } => return self.rot_a_witness(leader, &cuts),
             Over::Slow { node } => self.speed_up(node),
             Over::Full { node } => self.make_room(node),
         }
+        Ok(())
     }
 
     /// Sizes of every node's journal.

@@ -8,6 +8,7 @@ mod ids;
 mod life;
 mod race;
 mod record;
+mod shards;
 mod trouble;
 mod value;
 
@@ -21,5 +22,6 @@ pub use ids::{
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
 pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
+pub use shards::Shards;
 pub use trouble::Trouble;
 pub use value::Value;

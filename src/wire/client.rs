@@ -5,7 +5,8 @@ use super::entries::Entries;
 use super::error::WireError;
 use super::name::LogName;
 pub use super::status::{
-    ClusterMap, Member, PeerStatus, Role, ShardLeader, ShardStatus, StatusReply,
+    ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
+    StatusReply,
 };
 use crate::types::{Ballot, Index, LogId, ShardId, Slot};
 
@@ -172,7 +173,7 @@ pub enum Reply {
     /// To [`Read`].
     ReadDone(ReadDone),
     /// To [`Request::Status`].
-    Status(StatusReply),
+    Status(Box<StatusReply>),
     /// To [`Request::Map`].
     Map(ClusterMap),
     /// To [`Request::Ping`].

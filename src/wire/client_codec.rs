@@ -183,12 +183,13 @@ fn append(
     let expect = Index(body.u64("expect")?);
     let count = body.u32("count")?;
     let raw = body.bytes32("entries")?;
-    if options & !(OPTION_CREATE | OPTION_EXPECT) != 0 {
-        return Err(DecodeError::Unsupported { field: "options", found: u64::from(options) });
+    let unknown = options & !(OPTION_CREATE | OPTION_EXPECT);
+    if unknown != 0 {
+        return Err(DecodeError::UnknownBits { field: "options", bits: u64::from(unknown) });
     }
     let create = options & OPTION_CREATE != 0;
     if create && matches!(log, LogRef::Id(_)) {
-        return Err(DecodeError::Unsupported { field: "options", found: u64::from(options) });
+        return Err(DecodeError::CreateById);
     }
     let entries = EntriesRef::structured(raw, count)?;
     entries.validate(limit)?;

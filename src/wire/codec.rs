@@ -45,6 +45,17 @@ pub enum DecodeError {
         /// The number found.
         found: u64,
     },
+    /// A field has bits set that a later version may know.
+    #[error("`{field}` has the bits {bits:#x}, which this version does not know")]
+    UnknownBits {
+        /// The field.
+        field: &'static str,
+        /// The bits that are not known.
+        bits: u64,
+    },
+    /// An append is to create a log that it names by its id.
+    #[error("bit 0 of `options` creates the log by its name: it does not go with a log id")]
+    CreateById,
     /// A greeting does not start as one.
     #[error(
         "the greeting starts with \"{}\", not with \"{}\"",

@@ -119,9 +119,12 @@ impl Hello {
         let theirs = (self.version_min, self.version_max);
         let Some(version) = common_version((VERSION_MIN, VERSION_MAX), theirs) else {
             let (low, high) = theirs;
-            let text = format!(
-                "the client speaks versions {low} to {high}, this node {VERSION_MIN} to {VERSION_MAX}"
-            );
+            let ours = format!("this node {VERSION_MIN} to {VERSION_MAX}");
+            let text = if low > high {
+                format!("version_min {low} is above version_max {high}: no range; {ours}")
+            } else {
+                format!("the client speaks versions {low} to {high}, {ours}")
+            };
             let detail = Detail::Versions { min: VERSION_MIN, max: VERSION_MAX };
             return Err(WireError::new(ErrorCode::VersionMismatch, text).with_detail(detail));
         };

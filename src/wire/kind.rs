@@ -136,4 +136,6 @@ kinds! {
     HandOver = 0x101F;
     /// `peer::Release`.
     Release = 0x1020;
+    /// `peer::Standing`.
+    Standing = 0x1023;
 }

@@ -48,6 +48,8 @@ pub enum Message {
     HandOver(HandOver),
     /// The leader gave up its lease in this ballot for good.
     Release(Release),
+    /// What the sender is fit for, should leadership be handed over.
+    Standing(Standing),
 }
 
 /// Incarnations and witness (C13). Sent when a connection opens, when its content changes, and
@@ -342,4 +344,16 @@ pub struct HandOver {
 pub struct Release {
     /// The ballot that renounced.
     pub ballot: Ballot,
+}
+
+/// What the sender is fit for, should leadership be handed over (C17). Sent whenever it changes;
+/// on a new connection the default holds until then. Binds its sender to nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Standing {
+    /// It is about to stop, and takes no leadership any more.
+    pub leaving: bool,
+    /// It could campaign: it knows the cluster to be formed, may vote, and has no damage to mend.
+    pub ready: bool,
+    /// How many other members it is connected with, and has met.
+    pub linked: u16,
 }

@@ -6,7 +6,7 @@ use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use super::kind::PeerKind;
 use super::peer::{
     Accepted, Canvass, CanvassAnswer, Digest, Fetch, Grant, HandOver, Heartbeat, Learn,
-    LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Release, Resend,
+    LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Release, Resend, Standing,
 };
 use super::peer_pages::{
     accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
@@ -45,6 +45,7 @@ impl Message {
             Message::Learned(_) => PeerKind::Learned,
             Message::HandOver(_) => PeerKind::HandOver,
             Message::Release(_) => PeerKind::Release,
+            Message::Standing(_) => PeerKind::Standing,
         }
     }
 }
@@ -106,6 +107,11 @@ pub fn write_message(out: &mut Vec<u8>, message: &Message) {
             body.put_u64(hand_over.chosen_upto.0);
         }
         Message::Release(Release { ballot }) => body.put_ballot(*ballot),
+        Message::Standing(standing) => {
+            body.put_bool(standing.leaving);
+            body.put_bool(standing.ready);
+            body.put_u16(standing.linked);
+        }
     });
 }
 
@@ -252,6 +258,11 @@ fn message(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError
             Message::HandOver(HandOver { ballot: ballot(body)?, chosen_upto: chosen(body)? })
         }
         PeerKind::Release => Message::Release(Release { ballot: ballot(body)? }),
+        PeerKind::Standing => Message::Standing(Standing {
+            leaving: body.bool("leaving")?,
+            ready: body.bool("ready")?,
+            linked: body.u16("linked")?,
+        }),
     })
 }
 

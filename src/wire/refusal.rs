@@ -37,9 +37,11 @@ fn verdict(error: &DecodeError) -> (ErrorCode, bool, Detail) {
         DecodeError::Name(_) | DecodeError::TooLong { .. } => {
             (ErrorCode::BadName, false, Detail::None)
         }
-        DecodeError::Kind { .. } | DecodeError::Flags { .. } | DecodeError::Unsupported { .. } => {
-            (ErrorCode::Unsupported, false, Detail::None)
-        }
+        DecodeError::Kind { .. }
+        | DecodeError::Flags { .. }
+        | DecodeError::Unsupported { .. }
+        | DecodeError::UnknownBits { .. }
+        | DecodeError::CreateById => (ErrorCode::Unsupported, false, Detail::None),
         DecodeError::Entries(error) => match error {
             EntriesError::Empty => (ErrorCode::BadRequest, false, Detail::None),
             EntriesError::Checksum { .. } => (ErrorCode::BadChecksum, false, Detail::None),

@@ -104,7 +104,7 @@ pub fn read_reply(frame: &Frame<'_>) -> Result<(ReplyHeader, Reply), DecodeError
             count: body.u32("count")?,
         }),
         ReplyKind::ReadDone => Reply::ReadDone(read_done(&mut body)?),
-        ReplyKind::StatusReply => Reply::Status(status(&mut body)?),
+        ReplyKind::StatusReply => Reply::Status(Box::new(status(&mut body)?)),
         ReplyKind::MapReply => Reply::Map(map(&mut body)?),
         ReplyKind::Pong => Reply::Pong,
         ReplyKind::Error => return Ok((header, Reply::Error(error(&mut body)?))),

@@ -13,8 +13,21 @@ pub struct StatusReply {
     pub version: String,
     /// Milliseconds since the process started.
     pub uptime_ms: u64,
+    /// The disk of its data.
+    pub disk: DiskSpace,
     /// The answering shard.
     pub shard: ShardStatus,
+}
+
+/// The file system of a node's data directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct DiskSpace {
+    /// Bytes free for the node.
+    pub free_bytes: u64,
+    /// Bytes in all; 0 where the system does not say.
+    pub total_bytes: u64,
+    /// Below so many free bytes the node takes no appends: `min_free_bytes`.
+    pub min_free_bytes: u64,
 }
 
 /// One shard on one node.
@@ -50,10 +63,17 @@ pub struct ShardStatus {
     pub disk_bytes: u64,
     /// False while appends are refused for want of disk space.
     pub has_room: bool,
+    /// Everything that the node knows to be chosen is applied, and it is in touch with its leader,
+    /// or leading with a quorum, within the last lease.
+    pub caught_up: bool,
     /// Batches written to the write-ahead log and synced since the process started.
     pub syncs: u64,
     /// How long these took together, in microseconds.
     pub sync_us: u64,
+    /// True once every member has met every other one; before that nobody leads.
+    pub formed: bool,
+    /// The members that a cluster which has not formed waits for, as far as this node knows.
+    pub unmet: Vec<NodeId>,
     /// The other members.
     pub peers: Vec<PeerStatus>,
 }
@@ -77,13 +97,20 @@ pub struct PeerStatus {
     pub node: NodeId,
     /// A connection to it stands.
     pub connected: bool,
-    /// The highest chosen watermark heard from it.
-    pub chosen_upto: Slot,
-    /// Slots by which it is behind the answering node.
-    pub lag: u64,
+    /// How far it has come; only where the answering node leads and the member answers it.
+    pub progress: Option<Progress>,
     /// Why there is no link with it, in words: who refused whom, and for what; or why it cannot be
     /// reached. Empty where nothing is wrong or nothing was tried yet.
     pub trouble: String,
+}
+
+/// How far a follower has come, as its leader knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Progress {
+    /// Its chosen watermark.
+    pub chosen_upto: Slot,
+    /// Slots by which that is behind the leader's.
+    pub lag: u64,
 }
 
 /// Members, shards, leaders, as far as the answering node knows.

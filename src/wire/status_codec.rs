@@ -1,10 +1,14 @@
 //! Status and cluster map as bytes.
 
 use super::codec::{DecodeError, ListLimit, Reader, Writer};
-use super::status::{ClusterMap, Member, PeerStatus, Role, ShardLeader, ShardStatus, StatusReply};
+use super::status::{
+    ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
+    StatusReply,
+};
 use crate::types::{NodeId, ShardId, Slot};
 
-const PEERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 19 };
+const PEERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 22 };
+const UNMET: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 2 };
 const MEMBERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 4 };
 const LEADERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 14 };
 
@@ -13,6 +17,9 @@ pub(super) fn put_status(body: &mut Vec<u8>, status: &StatusReply) {
     body.put_cluster(status.cluster);
     body.put_text(&status.version);
     body.put_u64(status.uptime_ms);
+    body.put_u64(status.disk.free_bytes);
+    body.put_u64(status.disk.total_bytes);
+    body.put_u64(status.disk.min_free_bytes);
     put_shard(body, &status.shard);
 }
 
@@ -32,13 +39,17 @@ fn put_shard(body: &mut Vec<u8>, shard: &ShardStatus) {
     body.put_u64(shard.segments);
     body.put_u64(shard.disk_bytes);
     body.put_bool(shard.has_room);
+    body.put_bool(shard.caught_up);
     body.put_u64(shard.syncs);
     body.put_u64(shard.sync_us);
+    body.put_bool(shard.formed);
+    body.put_list(&shard.unmet, |body, node| body.put_u16(node.0));
     body.put_list(&shard.peers, |body, peer| {
         body.put_u16(peer.node.0);
         body.put_bool(peer.connected);
-        body.put_u64(peer.chosen_upto.0);
-        body.put_u64(peer.lag);
+        body.put_bool(peer.progress.is_some());
+        body.put_u64(peer.progress.map_or(0, |progress| progress.chosen_upto.0));
+        body.put_u64(peer.progress.map_or(0, |progress| progress.lag));
         body.put_text(&peer.trouble);
     });
 }
@@ -49,6 +60,11 @@ pub(super) fn status(body: &mut Reader<'_>) -> Result<StatusReply, DecodeError> 
         cluster: body.cluster("cluster")?,
         version: body.text("version")?.to_string(),
         uptime_ms: body.u64("uptime_ms")?,
+        disk: DiskSpace {
+            free_bytes: body.u64("disk_free_bytes")?,
+            total_bytes: body.u64("disk_total_bytes")?,
+            min_free_bytes: body.u64("disk_min_free_bytes")?,
+        },
         shard: shard(body)?,
     })
 }
@@ -70,8 +86,11 @@ fn shard(body: &mut Reader<'_>) -> Result<ShardStatus, DecodeError> {
         segments: body.u64("segments")?,
         disk_bytes: body.u64("disk_bytes")?,
         has_room: body.bool("has_room")?,
+        caught_up: body.bool("caught_up")?,
         syncs: body.u64("syncs")?,
         sync_us: body.u64("sync_us")?,
+        formed: body.bool("formed")?,
+        unmet: body.list("unmet", UNMET, |body| Ok(NodeId(body.u16("unmet")?)))?,
         peers: body.list("peers", PEERS, peer)?,
     })
 }
@@ -86,11 +105,13 @@ fn role(body: &mut Reader<'_>) -> Result<Role, DecodeError> {
 }
 
 fn peer(body: &mut Reader<'_>) -> Result<PeerStatus, DecodeError> {
+    let (node, connected) = (NodeId(body.u16("node")?), body.bool("connected")?);
+    let known = body.bool("known")?;
+    let progress = Progress { chosen_upto: Slot(body.u64("chosen_upto")?), lag: body.u64("lag")? };
     Ok(PeerStatus {
-        node: NodeId(body.u16("node")?),
-        connected: body.bool("connected")?,
-        chosen_upto: Slot(body.u64("chosen_upto")?),
-        lag: body.u64("lag")?,
+        node,
+        connected,
+        progress: known.then_some(progress),
         trouble: body.text("trouble")?.to_string(),
     })
 }

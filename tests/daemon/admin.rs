@@ -83,7 +83,7 @@ fn r39_slow_heads_are_refused() {
 fn r39_idlers_keep_nobody_out() {
     let node = Watched::start();
     let (mut client, _) = Raw::open(&node.daemon.address, 0);
-    let descriptors = node.daemon.descriptors();
+    let sockets = node.daemon.sockets();
     let mut idlers = Vec::new();
     for at in 0..200 {
         let mut web = Web::connect(&node.admin);
@@ -94,7 +94,7 @@ fn r39_idlers_keep_nobody_out() {
     }
     node.assert_well();
     assert_eq!(client.ask(2, &Request::Ping), Reply::Pong);
-    let held = node.daemon.descriptors().saturating_sub(descriptors);
+    let held = node.daemon.sockets().saturating_sub(sockets);
     assert!(held <= ADMIN_CONNECTIONS_MAX + 2, "{held} descriptors for idlers");
     assert!(node.refusals("admin").turned_away >= 200 - ADMIN_CONNECTIONS_MAX as u64);
     drop(idlers);

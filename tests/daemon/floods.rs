@@ -37,12 +37,12 @@ fn r37_what_strangers_send_is_not_kept() {
 fn r39_refused_strangers_cost_no_time() {
     let daemon = Daemon::start(&[]);
     let (mut good, _) = Raw::open(&daemon.address, 0);
-    let (before, descriptors) = (daemon.processor_time(), daemon.descriptors());
+    let (before, sockets) = (daemon.processor_time(), daemon.sockets());
     let mut strangers: Vec<Raw> = (0..10).map(|_| Raw::connect(&daemon.address)).collect();
     strangers.extend((0..10).map(|_| Raw::open(&daemon.address, 0).0));
     strangers.iter_mut().for_each(|stranger| stranger.send(&[0xFF; 100]));
     strangers.iter_mut().for_each(|stranger| stranger.expect_closed());
-    poll::until("the strangers are gone", || (daemon.descriptors() <= descriptors).then_some(()));
+    poll::until("the strangers are gone", || (daemon.sockets() <= sockets).then_some(()));
     assert_eq!(good.ask(2, &Request::Ping), Reply::Pong);
     let spent = daemon.processor_time() - before;
     assert!(spent < Duration::from_millis(LINGER_MS / 4), "{spent:?} for strangers that linger");

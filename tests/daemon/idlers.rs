@@ -112,15 +112,15 @@ fn crowd_at_every_port(share: impl Fn(&[u8]) -> usize) {
     Visit::begin(&host, &gates).end();
     for gate in &gates {
         let before = host.refusals(gate.name);
-        let (memory, descriptors) = (host.daemon.memory(), host.daemon.descriptors());
+        let (memory, sockets) = (host.daemon.memory(), host.daemon.sockets());
         let mut crowd = come(&host, &gates, gate, share(&gate.greeting));
         Visit::begin(&host, &gates).end();
         assert_eq!(before_all.ask(2, &Request::Ping), Reply::Pong);
         let grown = host.daemon.memory().saturating_sub(memory);
-        let open = host.daemon.descriptors().saturating_sub(descriptors);
+        let open = host.daemon.sockets().saturating_sub(sockets);
         let Gate { name, holds, .. } = gate;
         assert!(grown < CROWD_BYTES_MAX, "{grown} bytes for a crowd at the {name} port");
-        assert!(open <= holds + VISITORS, "{open} descriptors for a crowd at the {name} port");
+        assert!(open <= holds + VISITORS, "{open} sockets for a crowd at the {name} port");
         let first = crowd[0].read(&mut [0; 1]).map_err(|error| error.kind());
         assert!(matches!(first, Ok(0) | Err(ErrorKind::ConnectionReset)), "{name}: {first:?}");
         let counted = host.refusals(name);
@@ -132,8 +132,8 @@ fn crowd_at_every_port(share: impl Fn(&[u8]) -> usize) {
         let others = counted.garbage + counted.refused + counted.overflowed;
         assert_eq!(others, 0, "a crowd that is merely there: {counted:?}");
         drop(crowd);
-        poll::until("descriptors are back", || {
-            (host.daemon.descriptors() <= descriptors + VISITORS).then_some(())
+        poll::until("sockets are back", || {
+            (host.daemon.sockets() <= sockets + VISITORS).then_some(())
         });
         eprintln!("{name} port: {grown} bytes, {open} descriptors, {away} turned away");
     }
@@ -165,17 +165,15 @@ fn r39_idle_clients_hold_no_buffers() {
     let reply = writer.ask_leader(&append("log", &[7; 16 << 10]));
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
     idle(&node, 0, 1);
-    let (memory, descriptors) = (node.daemon.memory(), node.daemon.descriptors());
+    let (memory, sockets) = (node.daemon.memory(), node.daemon.sockets());
     let clients = idle(&node, 1, CROWD);
     let grown = node.daemon.memory().saturating_sub(memory);
     eprintln!("{} bytes for each of {CROWD} idle clients", grown / CROWD);
     assert!(grown < CROWD * IDLE_BYTES_MAX, "{} bytes for each idle client", grown / CROWD);
-    assert!(node.daemon.descriptors() >= descriptors + CROWD);
+    assert!(node.daemon.sockets() >= sockets + CROWD);
     node.assert_well();
     drop(clients);
-    poll::until("descriptors are back", || {
-        (node.daemon.descriptors() <= descriptors + VISITORS).then_some(())
-    });
+    poll::until("sockets are back", || (node.daemon.sockets() <= sockets + VISITORS).then_some(()));
     assert!(good.finish() > 0);
     assert_eq!(node.refusals("client"), Refusals::default());
     let (exit, log) = node.daemon.stop();

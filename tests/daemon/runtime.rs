@@ -3,9 +3,11 @@
 
 use crate::config::Site;
 use crate::injected::Injected;
+use crate::poll;
 use crate::rig::{Daemon, PATIENCE, Raw, append, said};
 use crate::service::Service;
 use paxosd::wire::client::Reply;
+use paxosd::wire::error::ErrorCode;
 use rustix::process::Signal;
 use signal_hook::consts::SIGTERM;
 use std::fs;
@@ -48,21 +50,24 @@ fn the_status_tells_who_leads() {
     assert!(status.contains("every shard has a leader"), "{status}");
 }
 
-/// SIGHUP takes the log level over; other keys are named, a broken file is refused, and the node
-/// goes on with what it has.
+/// Writes the configuration anew and hangs up; returns the log when the node has read it.
+fn hang_up(service: &Service, text: &str) -> String {
+    fs::write(service.site.file(), text).unwrap();
+    service.signal(Signal::HUP);
+    let begun = service.told_of("RELOADING=1");
+    assert!(begun.contains("MONOTONIC_USEC="), "{begun}");
+    service.told_of("READY=1");
+    service.log()
+}
+
+/// SIGHUP takes the log level over; keys that a running node cannot take over are named, a broken
+/// file is refused, and the node goes on with what it has.
 #[test]
-fn sighup_takes_over_the_log_level_only() {
+fn sighup_takes_over_what_it_can() {
     let mut service = Service::start(Site::new(1), &[]);
     service.told_of("READY=1");
     let text = service.site.text().to_string();
-    let hang_up = |text: &str| {
-        fs::write(service.site.file(), text).unwrap();
-        service.signal(Signal::HUP);
-        let begun = service.told_of("RELOADING=1");
-        assert!(begun.contains("MONOTONIC_USEC="), "{begun}");
-        service.told_of("READY=1");
-        service.log()
-    };
+    let hang_up = |text: &str| hang_up(&service, text);
 
     let log = hang_up(&format!("log_level = \"debug\"\n{text}"));
     assert!(log.contains("log_level was info and is debug now"), "{log}");
@@ -79,6 +84,36 @@ fn sighup_takes_over_the_log_level_only() {
     let (mut raw, _) = Raw::open(&service.site.client, 0);
     let reply = raw.ask_leader(&append("orders", b"still here"));
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
+    service.signal(Signal::TERM);
+    assert_eq!(service.ended(), Some(0));
+}
+
+/// R11: in an emergency `min_free_bytes` is lowered, and the node, which refuses appends for want of
+/// space, takes them again without a restart.
+#[test]
+fn r11_sighup_takes_over_min_free_bytes() {
+    let mut service = Service::start(Site::new(1), &[]);
+    service.told_of("STATUS=leads 1");
+    let text = service.site.text().to_string();
+    let all = text.replace("min_free_bytes = 0", "min_free_bytes = 1125899906842624");
+    let log = hang_up(&service, &all);
+    assert!(log.contains("min_free_bytes was 0 and is 1125899906842624 now"), "{log}");
+    assert!(!log.contains("only a restart takes it over"), "{log}");
+
+    let (mut raw, _) = Raw::open(&service.site.client, 0);
+    let mebibyte = append("orders", &vec![b'x'; 1 << 20]);
+    let mut answers = (1..60).map(|correlation| raw.ask(correlation, &mebibyte));
+    let refused = answers.find(|reply| !matches!(reply, Reply::Appended(_)));
+    match refused {
+        Some(Reply::Error(error)) => assert_eq!(error.code, ErrorCode::DiskFull, "{error}"),
+        other => panic!("a disk of which nothing may be used took 60 MiB: {other:?}"),
+    }
+
+    let log = hang_up(&service, &text);
+    assert!(log.contains("min_free_bytes was 1125899906842624 and is 0 now"), "{log}");
+    poll::until("appends are taken again", || {
+        matches!(raw.ask(100, &mebibyte), Reply::Appended(_)).then_some(())
+    });
     service.signal(Signal::TERM);
     assert_eq!(service.ended(), Some(0));
 }

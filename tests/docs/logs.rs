@@ -58,7 +58,10 @@ fn is_of_log(source: &Source, at: usize) -> bool {
 
 /// The text of a literal with `…` for each placeholder.
 pub fn template(literal: &str) -> String {
-    let inside = literal.trim_start_matches('r').trim_matches('#').trim_matches('"');
+    let inside = literal.trim_start_matches('r').trim_matches('#');
+    // One quote each: the text itself may end with another, behind a backslash.
+    let inside = inside.strip_prefix('"').unwrap_or(inside);
+    let inside = inside.strip_suffix('"').unwrap_or(inside);
     let mut text = String::new();
     let mut rest = inside.chars().peekable();
     while let Some(next) = rest.next() {

@@ -30,6 +30,8 @@ const LANGUAGE: &[&str] = &[
     "predict_linear",
     "bool",
     "offset",
+    "last_over_time",
+    "deriv",
 ];
 
 /// Names of metrics, with those that a histogram is made of.
@@ -91,6 +93,66 @@ fn expressions(value: &serde_json::Value, found: &mut Vec<String>) {
     }
 }
 
+/// The expressions of a file of rules, also those that are folded over several lines.
+fn rules(alerts: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut folded = None;
+    for line in alerts.lines() {
+        let indent = line.len() - line.trim_start().len();
+        match (line.trim().strip_prefix("expr: "), folded) {
+            (Some(">-"), _) => {
+                found.push(String::new());
+                folded = Some(indent);
+            }
+            (Some(expression), _) => {
+                found.push(expression.to_string());
+                folded = None;
+            }
+            (None, Some(begun)) if indent > begun => {
+                let last = found.last_mut().expect("a folded expression has begun");
+                last.push_str(line.trim());
+                last.push(' ');
+            }
+            (None, _) => folded = None,
+        }
+    }
+    found
+}
+
+#[test]
+fn every_alert_and_panel_is_of_one_cluster() {
+    // One Prometheus may watch several clusters: an alert names its own, and the dashboard shows the
+    // one that was chosen.
+    for expression in rules(&read("docs/alerts.yml")) {
+        assert!(expression.contains("cluster"), "this alert names no cluster: {expression}");
+    }
+    let text = read("docs/grafana.json");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut panels = Vec::new();
+    expressions(&dashboard, &mut panels);
+    for expression in panels {
+        let selected = expression.matches("instance=~\"$instance\"").count();
+        let selectors = expression.matches('{').count();
+        assert!(selected > 0 && selected == selectors, "not of the chosen nodes: {expression}");
+    }
+    let variables = dashboard["templating"]["list"].as_array().unwrap();
+    let names: Vec<&str> = variables.iter().filter_map(|each| each["name"].as_str()).collect();
+    assert!(names.contains(&"cluster") && names.contains(&"instance"), "{names:?}");
+}
+
+#[test]
+fn alerts_look_ahead_and_ask_the_leader() {
+    // A disk that fills is told of before it is full, and lag by whoever leads (R30).
+    let alerts = read("docs/alerts.yml");
+    let rules = rules(&alerts);
+    assert!(rules.iter().any(|rule| rule.contains("predict_linear(paxosd_disk_free_bytes")));
+    let lag: Vec<&String> = rules.iter().filter(|rule| rule.contains("peer_lag")).collect();
+    assert!(!lag.is_empty());
+    for rule in lag {
+        assert!(rule.starts_with("max by (cluster, shard, peer)"), "{rule}");
+    }
+}
+
 #[test]
 fn dashboards_and_alerts_use_listed_metrics() {
     // A dashboard or an alert on a metric that does not exist stays silent when it matters.
@@ -100,11 +162,7 @@ fn dashboards_and_alerts_use_listed_metrics() {
     expressions(&dashboard, &mut panels);
     assert!(panels.len() > 15, "only {} expressions in docs/grafana.json", panels.len());
     let alerts = read("docs/alerts.yml");
-    let rules: Vec<String> = alerts
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("expr: "))
-        .map(str::to_string)
-        .collect();
+    let rules = rules(&alerts);
     let names = alerts.lines().filter(|line| line.trim().starts_with("- alert: ")).count();
     assert!(names > 8 && rules.len() == names, "{names} alerts, {} expressions", rules.len());
     for expression in panels.iter().chain(&rules) {

@@ -223,6 +223,8 @@ impl Cell {
             Input::Durable(lsn) => format!("{id} durable {lsn}"),
             Input::Confirm => format!("{id} confirm"),
             Input::HandOver => format!("{id} hand over"),
+            Input::Leave => format!("{id} leaves"),
+            Input::Resumed => format!("{id} runs again"),
             Input::Room(room) => format!("{id} {}", show::room(room)),
             Input::Applied(digest) => format!("{id} applied {} {:#x}", digest.slot, digest.state),
         };
@@ -234,6 +236,8 @@ impl Cell {
             | Input::Message(..)
             | Input::Confirm
             | Input::HandOver
+            | Input::Leave
+            | Input::Resumed
             | Input::Room(_)
             | Input::Applied(_) => (false, true),
         };
@@ -329,7 +333,7 @@ impl Cell {
                     }
                 }
                 Effect::Leading(ballot) => self.node_mut(id).leading = ballot,
-                Effect::Stalled(_) | Effect::Yields => {}
+                Effect::Stalled(_) | Effect::Yields | Effect::HandedOver(_) => {}
                 Effect::Stop(stop) => self.node_mut(id).stopped = Some(stop),
             }
         }

@@ -122,6 +122,7 @@ fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {
 fn learned(words: &Words<'_>, slot: Slot, chosen_upto: Slot) -> Message {
     let of = words.ballot("of");
     let values = words.text("value").map(|text| (slot, of, value(text)));
-    let (from, values) = (slot, values.into_iter().collect());
+    let from = words.text("from").map_or(slot, |text| Slot(number(text)));
+    let values = values.into_iter().collect();
     Message::Learned(Learned { from, chosen_upto, values, damaged: None })
 }

@@ -34,6 +34,8 @@ struct Run {
     isolate_rate: u64,
     /// Whom nobody reaches, or who reaches nobody, for a while.
     isolated: Option<NodeId>,
+    /// Who was about to stop, and may still run.
+    leaving: BTreeSet<NodeId>,
     /// Per cent of the steps that deliver, and that let time pass.
     deliveries: u64,
     pauses: u64,
@@ -90,6 +92,7 @@ impl Run {
             hand_over_rate: often(&mut random, 6),
             isolate_rate: often(&mut random, 8),
             isolated: None,
+            leaving: BTreeSet::new(),
             deliveries: 30 + random.below(30),
             pauses: 10 + random.below(15),
             pause_us: [50_000, 250_000, 700_000][random.below(3) as usize],
@@ -132,7 +135,12 @@ impl Run {
         if self.chance(self.hand_over_rate)
             && let Some(id) = self.leader()
         {
-            self.cell.step(id, Input::HandOver);
+            if self.random.below(2) == 0 {
+                self.cell.step(id, Input::HandOver);
+            } else {
+                self.cell.step(id, Input::Leave);
+                self.leaving.insert(id);
+            }
         }
         if self.chance(self.isolate_rate) {
             self.isolate();
@@ -330,6 +338,10 @@ impl Run {
         let healthy: BTreeSet<NodeId> =
             ids.iter().copied().filter(|id| !faulty.contains(id)).collect();
         for id in ids {
+            if self.leaving.remove(&id) && self.cell.replica(id).is_some() {
+                self.cell.crash(id, 0);
+                self.cell.lower_peers(id);
+            }
             self.cell.node_mut(id).hold = false;
             if self.cell.replica(id).is_none() {
                 self.cell.boot(id);

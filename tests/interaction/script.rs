@@ -17,7 +17,8 @@
 //! hold K | sync K [LSN] | release K
 //! room K full|none|ample the disk is full and has its reserve, not even that, or has space
 //! crash K | boot K | restart K
-//! hand-over K | confirm K | read K
+//! hand-over K | leave K | confirm K | read K
+//! resumed K              the process of K stood still until now
 //! idle K                 K's journal idles: it writes down what K saw others acknowledge
 //! applied K SLOT STATE   K's state machine applied a slot, and has this digest
 //! inject 2>1 MESSAGE     see `inject.rs`
@@ -196,13 +197,10 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
             let (who, text) = split(rest);
             cell.propose(node(who), value(text));
         }
-        "read" => {
-            let read = Read::arrive(cell, node(rest)).expect("a read arrives where one serves");
-            let fate = read.fate(cell);
-            cell.say(|| format!("a read arrives at {rest}: {fate:?}"));
-            cell.read = Some(read);
-        }
+        "read" => read_arrives(cell, rest),
         "hand-over" => cell.step(node(rest), Input::HandOver),
+        "leave" => cell.step(node(rest), Input::Leave),
+        "resumed" => cell.step(node(rest), Input::Resumed),
         "room" => {
             let (who, what) = split(rest);
             cell.step(node(who), Input::Room(room(what)));
@@ -246,6 +244,14 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         }
         other => panic!("no such command: {other:?}"),
     }
+}
+
+/// A linearizable read arrives at a node.
+fn read_arrives(cell: &mut Cell, at: &str) {
+    let read = Read::arrive(cell, node(at)).expect("a read arrives where one serves");
+    let fate = read.fate(cell);
+    cell.say(|| format!("a read arrives at {at}: {fate:?}"));
+    cell.read = Some(read);
 }
 
 /// What a disk still takes.

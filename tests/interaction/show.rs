@@ -2,7 +2,7 @@
 
 use paxosd::paxos::{Effect, Role, Room, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Refuted, Slot, Witness};
-use paxosd::wire::peer::{FetchOutcome, Meet, Message, Promise, Report};
+use paxosd::wire::peer::{FetchOutcome, Heartbeat, Meet, Message, Promise, Report, Standing};
 
 pub fn role(role: &Role) -> &'static str {
     match role {
@@ -80,14 +80,31 @@ fn meet(m: &Meet) -> String {
     format!("meet known=[{known}] durable={durable} seen=[{}]{formed}", table(&m.witness))
 }
 
+fn standing(m: &Standing) -> String {
+    let (ready, leaving) =
+        (if m.ready { " ready" } else { "" }, if m.leaving { " leaving" } else { "" });
+    format!("standing{ready}{leaving} linked={}", m.linked)
+}
+
+fn heartbeat(m: &Heartbeat) -> String {
+    let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), table(&m.witness));
+    let (first, chosen) = (m.first, m.chosen_upto);
+    let (ballot, full) = (m.ballot, full(m.has_room));
+    format!(
+        "heartbeat {ballot} at={at} lease={lease} first={first} chosen={chosen} seen=[{seen}]{full}"
+    )
+}
+
 pub fn message(message: &Message) -> String {
     match message {
         Message::Meet(m) => meet(m),
         Message::Canvass(m) => format!("canvass #{} chosen={}", m.attempt, m.chosen_upto),
         Message::CanvassAnswer(m) => {
-            let yes = if m.yes { "yes" } else { "no" };
-            let (attempt, promised, chosen) = (m.attempt, m.promised, m.chosen_upto);
-            format!("canvass-answer #{attempt} {yes} promised={promised} chosen={chosen}")
+            let (yes, promised) = (if m.yes { "yes" } else { "no" }, m.promised);
+            format!(
+                "canvass-answer #{} {yes} promised={promised} chosen={}",
+                m.attempt, m.chosen_upto
+            )
         }
         Message::Prepare(m) => {
             let released = if m.released.is_zero() {
@@ -120,15 +137,7 @@ pub fn message(message: &Message) -> String {
         Message::Resend(m) => {
             format!("resend {} from={} chosen={}", m.ballot, m.from, m.chosen_upto)
         }
-        Message::Heartbeat(m) => {
-            let (at, lease, seen) = (ms(m.sent_at.0), ms(m.lease_us), table(&m.witness));
-            let (first, chosen) = (m.first, m.chosen_upto);
-            let (ballot, full) = (m.ballot, full(m.has_room));
-            format!(
-                "heartbeat {ballot} at={at} lease={lease} first={first} chosen={chosen} \
-                 seen=[{seen}]{full}"
-            )
-        }
+        Message::Heartbeat(m) => heartbeat(m),
         Message::Grant(m) => {
             let (at, lease) = (ms(m.sent_at.0), ms(m.lease_us));
             let (chosen, durable) = (m.chosen_upto, m.durable);
@@ -146,6 +155,7 @@ pub fn message(message: &Message) -> String {
         }
         Message::HandOver(m) => format!("hand-over {} chosen={}", m.ballot, m.chosen_upto),
         Message::Release(m) => format!("release {}", m.ballot),
+        Message::Standing(m) => standing(m),
     }
 }
 
@@ -202,6 +212,8 @@ pub fn effect(effect: &Effect, durable: Lsn) -> String {
         Effect::Leading(None) => "LEADING no more".to_string(),
         Effect::Stalled(micros) => format!("stalled for {} ms", micros / 1000),
         Effect::Yields => "yields: its disk is full".to_string(),
+        Effect::HandedOver(Some(node)) => format!("handed over to {node}"),
+        Effect::HandedOver(None) => "handed over to nobody".to_string(),
         Effect::Stop(why) => format!("STOP {}", stop(why)),
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::disk::Picture;
 use paxosd::types::{Ballot, NodeId, Record, Slot, Value};
-use paxosd::wire::peer::{Accepted, Grant, Message, Prepare, Promise, Report};
+use paxosd::wire::peer::{Accepted, FetchOutcome, Grant, Message, Prepare, Promise, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The observer.
@@ -105,17 +105,22 @@ impl Truth {
                     self.assert_chosen(node, *slot, value);
                 }
             }
+            Message::Fetched(fetched) => {
+                if let FetchOutcome::Held(value) = &fetched.outcome {
+                    self.proposed(fetched.slot, fetched.of, value); // C6
+                }
+            }
             Message::Meet(_)
             | Message::Canvass(_)
             | Message::CanvassAnswer(_)
             | Message::LeaseRefusal(_)
             | Message::Nack(_)
             | Message::Fetch(_)
-            | Message::Fetched(_)
             | Message::Resend(_)
             | Message::Learn(_)
             | Message::HandOver(_)
-            | Message::Release(_) => {}
+            | Message::Release(_)
+            | Message::Standing(_) => {}
         }
     }
 

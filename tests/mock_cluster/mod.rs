@@ -46,6 +46,8 @@ pub enum Act {
     Close,
     /// Never answers.
     Silence,
+    /// What nodes do, but the answer leaves only in front of the connection's next one.
+    UsualLate,
     /// Answers garbage.
     Garbage,
 }
@@ -208,8 +210,16 @@ fn accept(
         std::thread::spawn(move || {
             let mut shutdown = socket.try_clone().unwrap();
             let count = Arc::clone(&state);
-            let _ended =
-                Conn { node, conn, socket, state, script, broken: BTreeSet::new() }.serve();
+            let _ended = Conn {
+                node,
+                conn,
+                socket,
+                state,
+                script,
+                broken: BTreeSet::new(),
+                late: Vec::new(),
+            }
+            .serve();
             count.lock().unwrap().open -= 1;
             let _flushed = shutdown.flush();
             let _closed = shutdown.shutdown(Shutdown::Both);
@@ -225,6 +235,8 @@ struct Conn {
     script: Arc<Mutex<Script>>,
     /// Chains of this connection in which an append failed.
     broken: BTreeSet<u32>,
+    /// Answers that leave in front of the next one.
+    late: Vec<u8>,
 }
 
 impl Conn {
@@ -302,8 +314,9 @@ impl Conn {
         let seen = Seen { node: self.node, conn: self.conn, shard, request, nth };
         state.seen.push(seen.clone());
         let act = (self.script.lock().unwrap())(&seen, &mut state);
+        let is_late = matches!(act, Act::UsualLate);
         let reply = match act {
-            Act::Usual => self.usual(&seen, &mut state),
+            Act::Usual | Act::UsualLate => self.usual(&seen, &mut state),
             Act::UsualThenClose => {
                 self.usual(&seen, &mut state);
                 return None;
@@ -325,8 +338,12 @@ impl Conn {
             applied_upto: Slot(1),
         };
         drop(state);
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.late);
         write_reply(&mut out, correlation, &header, &reply);
+        if is_late {
+            self.late = out;
+            return Some(());
+        }
         self.socket.write_all(&out).ok()
     }
 
@@ -335,7 +352,7 @@ impl Conn {
         match &seen.request {
             Request::Ping => return Reply::Pong,
             Request::Map => return Reply::Map(state.map()),
-            Request::Status => return Reply::Status(state.status(seen)),
+            Request::Status => return Reply::Status(Box::new(state.status(seen))),
             _ => {}
         }
         if let Request::Append(append) = &seen.request
@@ -386,6 +403,7 @@ impl State {
             cluster: self.cluster,
             version: "0.0.0-mock".to_string(),
             uptime_ms: 1234,
+            disk: DiskSpace::default(),
             shard: ShardStatus {
                 shard: seen.shard,
                 role: if follows { Role::Follower } else { Role::Leader },
@@ -402,8 +420,11 @@ impl State {
                 segments: 1,
                 disk_bytes: 64 << 20,
                 has_room: true,
+                caught_up: true,
                 syncs: self.seen.len() as u64,
                 sync_us: self.seen.len() as u64 * 2_500,
+                formed: true,
+                unmet: Vec::new(),
                 peers: Vec::new(),
             },
         }

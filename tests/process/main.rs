@@ -11,6 +11,7 @@ mod dev;
 mod disk_check;
 mod failing;
 mod full;
+mod large_reads;
 mod load;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.
@@ -20,12 +21,15 @@ mod names;
 mod pages;
 mod partitions;
 mod pauses;
+mod protocol;
 mod refusals;
 mod rig;
 mod serving;
 mod set_back;
 mod shell;
 mod stalls;
+mod stops;
 mod verify;
+mod watching;
 #[path = "../daemon/web.rs"]
 mod web;

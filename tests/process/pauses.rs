@@ -151,3 +151,29 @@ fn frozen_nodes_leave_time_for_the_others() {
     frozen.iter().for_each(|id| cluster.node_mut(*id).resume());
     cluster.wait_ready();
 }
+
+/// A node that was stopped by a signal says so, and does not blame its disk for it.
+#[test]
+fn a_pause_is_no_stall_of_the_disk() {
+    // A leader that stands still for less than its lease still leads when it goes on.
+    let mut cluster = Cluster::up(Plan::small(3).key("disk_stall_ms", 400).key("lease_ms", 3_000));
+    cluster.wait_ready();
+    let log = RunLog { number: 0, name: "orders".to_string() };
+    let load = Load::start(&cluster, 0, log, Stopwatch::start());
+    for _ in 0..3 {
+        load.wait_more(20);
+        let leader = cluster.leader(0);
+        cluster.node_mut(leader).pause();
+        poll::pass(Duration::from_millis(1500));
+        cluster.node_mut(leader).resume();
+        poll::until("the pause is told of", || {
+            cluster.node(leader).log().contains("this process did not run for").then_some(())
+        });
+        cluster.wait_ready();
+    }
+    load.finish();
+    for id in cluster.ids() {
+        let log = cluster.node(id).log();
+        assert!(!log.contains("the disk has made nothing durable"), "node {id}: {log}");
+    }
+}

@@ -41,7 +41,11 @@ fn r27_a_wiped_node_is_refused() {
             .any(|line| line.contains("incarnation") && line.contains("refuse"))
             .then_some(())
     });
-    cluster.ctl(["status"]).expect(10).says("was wiped or replaced");
+    let ran = cluster.ctl(["status"]).expect(10).says("was wiped or replaced").says("CUT OFF");
+    let lines = ran.err.lines().filter(|line| line.contains("no link")).count();
+    assert_eq!(lines, 1, "a problem is named once:\n{}", ran.err);
+    assert!(!ran.err.contains("has not formed"), "the others have:\n{}", ran.err);
+    cluster.ctl(["top", "--once", "--interval", "0.1"]).expect(0).says("CUT OFF").says("2/3");
     let ready = get(&cluster.admin(wiped), "/readyz");
     assert!(ready.code == 503 && ready.body.contains("was wiped or replaced"), "{ready:?}");
     for index in 0..5 {

@@ -19,10 +19,11 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
               "version:H cluster:16s node:H shards:H features:Q frame_bytes_max:I entry_bytes_max:I"
               " append_bytes_max:I append_entries_max:I read_bytes_max:I read_entries_max:I"
               " requests_max:I read_wait_ms_max:I server:text"),
-    "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q shard:H role:B leader:H"
+    "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q disk_free_bytes:Q"
+               " disk_total_bytes:Q disk_min_free_bytes:Q shard:H role:B leader:H"
                " epoch:QH promised:QH durable_upto:Q chosen_upto:Q applied_upto:Q trimmed_upto:Q"
-               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:? syncs:Q"
-               " sync_us:Q peers:[peer]"),
+               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:?"
+               " caught_up:? syncs:Q sync_us:Q formed:? unmet:[unmet] peers:[peer]"),
     "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
     "Ping": (0x02, "", ""), "Create": (0x10, "name:text", "id:Q"), "Delete": (0x11, "log:ref", ""),
     "List": (0x12, "prefix:text after:text limit:I consistency:B", "logs:[stat] more:?"),
@@ -32,7 +33,8 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
              "id:Q from_:Q next:Q entries:entries")}
 RECORDS = {  # what messages are made of, and by their numbers the details of an Error
     "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
-    "member": "node:H address:text", "peer": "node:H connected:? chosen_upto:Q lag:Q trouble:text",
+    "member": "node:H address:text", "peer": "node:H connected:? known:? chosen_upto:Q lag:Q trouble:text",
+    "unmet": "node:H",
     "stat": "name:text id:Q next_index:Q bytes:Q created_ms:Q", 1: "leader:H address:text",
     2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H"}
 CRC_TABLE = list(range(256))
@@ -43,8 +45,10 @@ for _ in range(8):
 class PaxosError(Exception):
     """An Error from a node; with code 0, a connection that failed or ended."""
 
-    def __init__(self, text, code=0, outcome=0, retry=2, retry_after_ms=0, detail=None, **_):
+    def __init__(self, text, code=0, outcome=0, retry=2, retry_after_ms=0, detail=None,
+                 header=None, **_):
         super().__init__(f"error {code}: {text}")
+        self.header = header
         self.code, self.text, self.detail, self.retry_after_ms = code, text, detail, retry_after_ms
         self.outcome = min(outcome, 2)  # 0 not executed, 1 executed, 2 unknown
         self.retry = retry if retry <= 2 else 0  # 0 no, 1 here, 2 elsewhere
@@ -134,24 +138,68 @@ class Connection:
 
     def __init__(self, address, shard=NO_SHARD, cluster=ANY_CLUSTER, timeout=5.0):
         host, _, port = address.rpartition(":")
-        with socket.create_connection((host.strip("[]"), int(port)), timeout) as self.socket:
-            self.stream = self.socket.makefile("rb")  # this keeps the connection open
-        self.timeout, self.last = timeout, 0
-        self.hello = self.call("Hello", magic=b"PAXC", version_min=1, version_max=1, shard=shard,
-                               cluster=cluster, credential=b"", client="paxos_client.py")
-        check(self.hello.version == 1, f"version {self.hello.version} was not offered")
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.data, self.timeout, self.last, self.given_up = b"", timeout, 0, {}
+        try:
+            self.hello = self.call("Hello", magic=b"PAXC", version_min=1, version_max=1,
+                                   shard=shard, cluster=cluster, credential=b"",
+                                   client="paxos_client.py")
+            check(self.hello.version == 1, f"version {self.hello.version} was not offered")
+        except BaseException:
+            self.close()
+            raise
 
-    def call(self, name, /, **values):
-        """Sends a request and waits for its reply. A later version's notices are passed over."""
+    def close(self):
+        self.socket.close()
+
+    def call(self, name, /, timeout=None, **values):
+        """Sends a request and waits for its reply. One that takes too long is given up; the
+        connection is kept."""
         self.last += 1
-        self.socket.settimeout(self.timeout + values.get("wait_ms", 0) / 1000)
+        timeout = (timeout or self.timeout) + values.get("wait_ms", 0) / 1000
+        self.socket.settimeout(timeout)
         self.socket.sendall(request(name, self.last, **values))
-        kind, correlation = 0x4000, 0
-        while correlation == 0 and kind & 0x4000:
-            kind, correlation, body = read_frame(self.stream)
-        answer = {0x8000: "Error", MESSAGES[name][0] | 0x8000: name}.get(kind)
-        check(answer and correlation == self.last, f"kind {kind:#06x} answers no request")
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                kind, correlation, body = self.next_frame(until)
+            except TimeoutError:
+                self.given_up[self.last] = name
+                raise
+            if correlation == 0 and kind & 0x4000:
+                continue  # a notice of a later version
+            late = self.given_up.pop(correlation, None)
+            answer = {0x8000: "Error", MESSAGES[late or name][0] | 0x8000: late or name}.get(kind)
+            if correlation == 0 and answer == "Error":
+                break  # of the connection as a whole, a Hello that could not be read among it
+            check(answer and (late or correlation == self.last),
+                  f"kind {kind:#06x} under correlation {correlation} answers no request")
+            if not late:
+                break
         return decode(answer, body)
+
+    def answers(self):
+        """Whether the node still answers: a Ping tells a slow request from a dead connection."""
+        try:
+            return bool(self.call("Ping", timeout=0.25))
+        except (OSError, ValueError, PaxosError):
+            return False
+
+    def next_frame(self, until):
+        """The next frame. What there is of one that comes too late is kept."""
+        while True:
+            if len(self.data) >= 4:
+                size = 24 + struct.unpack_from("<I", self.data)[0]
+                check(size <= 24 + BODY_MAX, f"a body of {size - 24} bytes")
+                if len(self.data) >= size:
+                    whole, self.data = self.data[:size], self.data[size:]
+                    return read_frame(io.BytesIO(whole))
+            self.socket.settimeout(max(until - time.monotonic(), 0.001))
+            more = self.socket.recv(1 << 20)
+            if not more:
+                raise ConnectionError("the node closed the connection")
+            self.data += more
 
 
 class Client:
@@ -168,12 +216,16 @@ class Client:
         return log >> 48 if isinstance(log, int) else crc32c(log.encode()) % self.shards
 
     def ask(self, address, shard, name, /, **values):
-        """Asks one node once. The connection is kept, unless the answer is an Error."""
+        """Asks one node once. The connection is kept, unless it failed or the answer is an Error."""
         link = self.links.pop((address, shard), None)
+        if link and link.given_up and not link.answers():
+            link = link.close()
         try:
             link = link or Connection(address, shard, self.cluster, self.timeout)
             reply = link.call(name, **values)
         except (OSError, ValueError) as error:
+            if link and link.last in link.given_up:
+                self.links[address, shard] = link
             unknown = link and name in CHANGES
             raise PaxosError(f"{address}: {error}", outcome=2 if unknown else 0) from error
         self.links[address, shard] = link

@@ -110,6 +110,7 @@ REFUSED = {
     "unknown-kind": lambda: frame(0x0777, 2),
     "critical-flag": lambda: frame(2, 2, flags=0x80),
     "unknown-option": lambda: append(10, options=4),
+    "create-by-id": lambda: append(10, log=1, options=1),
     "bad-name": lambda: paxos.request("Create", 5, name="\trders"),
     "bad-entry-checksum": bad_entry,
     "no-entries": lambda: append(10, entries=()),
@@ -123,13 +124,16 @@ REPLIES = {
         "requests_max": 1024, "read_wait_ms_max": 60000, "server": "paxosd 0.1.0"}),
     "pong": (2, {}),
     "status-reply": (3, {
-        "node": 2, "cluster": CLUSTER, "version": "0.1.0", "uptime_ms": 60000, "shard": 0,
+        "node": 2, "cluster": CLUSTER, "version": "0.1.0", "uptime_ms": 60000,
+        "disk_free_bytes": 40 << 30, "disk_total_bytes": 100 << 30,
+        "disk_min_free_bytes": 256 << 20, "shard": 0,
         "role": 2, "leader": 2, "epoch": (5, 2), "promised": (5, 2), "durable_upto": 90,
         "chosen_upto": 41, "applied_upto": 41, "trimmed_upto": 0, "digest": 0x0123456789ABCDEF,
         "logs": 1, "damaged_slots": 0, "segments": 2, "disk_bytes": 134217728, "has_room": True,
-        "syncs": 50, "sync_us": 12500,
-        "peers": [{"node": 1, "connected": True, "chosen_upto": 40, "lag": 1, "trouble": ""},
-                  {"node": 3, "connected": False, "chosen_upto": 7, "lag": 34,
+        "caught_up": True, "syncs": 50, "sync_us": 12500, "formed": True, "unmet": [],
+        "peers": [{"node": 1, "connected": True, "known": True, "chosen_upto": 40, "lag": 1,
+                   "trouble": ""},
+                  {"node": 3, "connected": False, "known": False, "chosen_upto": 0, "lag": 0,
                    "trouble": "127.0.0.3:7421: Connection refused"}]}),
     "map-reply": (4, {
         "cluster": CLUSTER, "shards": 2,
@@ -178,14 +182,20 @@ class Pipeline(Connection):
         return self.last
 
     def receive(self, correlation, timeout=10):
-        self.socket.settimeout(timeout)
+        until = time.monotonic() + timeout
         while correlation not in self.replies:
-            kind, answered, body = paxos.read_frame(self.stream)
+            kind, answered, body = self.next_frame(until)
             name = self.open.pop(answered, None)
             if name is None or REPLIES_TO.get(kind) not in ("Error", name):
                 raise ValueError(f"kind {kind:#06x} does not answer request {answered}, {name}")
-            self.replies[answered] = kind, body
+            if answered in self.given_up:
+                del self.given_up[answered]
+            else:
+                self.replies[answered] = kind, body
         return decode(*self.replies.pop(correlation))
+
+    def give_up(self, correlation):
+        self.given_up[correlation] = self.open[correlation]
 
     def call(self, name, /, **values):
         return self.receive(self.send(name, **values))
@@ -200,7 +210,7 @@ class Cluster(Client):
 
     def close(self):
         for link in self.links.values():
-            link.stream.close()
+            link.close()
 
     def ask(self, address, shard, name, /, **values):
         reply = super().ask(address, shard, name, **values)
@@ -286,7 +296,9 @@ class Offline(Refusals):
                 reply = plain(decode(kind, body))
                 header = reply.pop("header")
                 self.assertEqual((got, size), (correlation, len(self.vectors[name][1])))
-                self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": 41})
+                # What took a slot has its own among those applied.
+                applied = 42 if kind in (0x8010, 0x8011, 0x8014) else 41
+                self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": applied})
                 self.assertEqual(reply, told)
 
     def test_errors(self):
@@ -351,7 +363,8 @@ class Node:
     HEADER = struct.pack("<HQHQ", 0, 5, 2, 41)
 
     def __init__(self, answer):
-        self.answer, self.asked = answer, []
+        self.answer, self.asked, self.late, self.hellos = answer, [], [], 0
+        self.pongs = True
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -373,8 +386,12 @@ class Node:
                     kind, correlation, body, size = found
                     data = data[size:]
                     if kind == 1:
+                        self.hellos += 1
                         fields = (1, CLUSTER, 1, 1, 0, *[1] * 8, 0)
                         reply = (0x8001, struct.pack("<H16sHHQ8IH", *fields))
+                    elif kind == 2:
+                        reply = self.late + [(0x8002, correlation, self.HEADER)] * self.pongs
+                        self.late = []
                     elif kind == 4:
                         reply = (0x8004, CLUSTER + struct.pack("<HIIHQHH", 1, 0, 1, 0, 5, 2, 0))
                     else:
@@ -473,6 +490,41 @@ class Routing(Refusals):
                 error = self.refused("error 0", self.client(node).append, "a", [b"x"])
                 self.assertEqual((error.outcome, len(node.asked)), (2, 1))
 
+    def test_a_late_reply_is_dropped(self):
+        """An append that was given up keeps its connection; its reply comes in front of the next."""
+        kind, body = self.APPENDED
+
+        def answer(n):
+            if n == 1:
+                node.late = [(kind, 2, Node.HEADER + body)]
+                return "silence"
+            return (kind, struct.pack("<QQI", 1, n - 1, 1))
+        node = self.node(answer)
+        client = self.client(node, 0.3)
+        with self.assertRaises(PaxosError) as caught:
+            client.append("a", [b"slow"])
+        self.assertEqual((caught.exception.code, caught.exception.outcome), (0, 2))
+        hellos = node.hellos
+        self.assertEqual([client.append("a", [b"x"]).first for _ in range(2)], [1, 2])
+        self.assertEqual((node.hellos, len(node.asked)), (hellos, 3))
+
+    def test_a_dead_connection_is_left(self):
+        """One on which a request was given up, and that does not even answer a Ping."""
+        node = self.node(lambda n: "silence" if n == 1 else self.APPENDED)
+        node.pongs = False
+        client = self.client(node, 0.3)
+        with self.assertRaises(PaxosError):
+            client.append("a", [b"lost"])
+        hellos = node.hellos
+        self.assertEqual(client.append("a", [b"x"]).first, 0)
+        self.assertEqual(node.hellos, hellos + 1)
+
+    def test_an_error_of_the_whole_connection_is_told(self):
+        """Under correlation 0, a Hello that the node could not read among them."""
+        kind, body = error_body(28, 0, 0)
+        node = self.node(lambda _: [(kind, 0, Node.HEADER + body)])
+        self.refused("BadRequest", self.client(node).append, "a", [b"x"])
+
     def test_no_quorum_is_waited_out(self):
         node = self.node(lambda n: self.APPENDED if n > 2 else error_body(2, 0, 2))
         self.assertEqual(self.client(node).append("a", [b"x"]).first, 0)
@@ -520,7 +572,7 @@ class Live(Refusals):
             time.sleep(0.05)
         members = {member.node: member.address for member in self.client.map().members}
         connection = Pipeline(members[leaders[shard]], shard)
-        self.addCleanup(connection.stream.close)
+        self.addCleanup(connection.close)
         return connection
 
     def append(self, connection, log, entries, chain=0, expect=None, create=False):
@@ -549,6 +601,91 @@ class Live(Refusals):
         self.assertEqual((stat.name, stat.id, stat.next_index), (self.name, log, 5))
         self.assertEqual(stat.bytes, sum(map(len, entries)) + 5)
         self.assertLess(abs(stat.created_ms / 1000 - time.time()), 300)
+
+    def test_a_failed_expect_uses_a_slot(self):
+        """Sections 6 and 7: the reply counts the slot that the append took, failed or not."""
+        log = self.client.create(self.name)
+        link = self.connection(self.name)
+        before = link.receive(self.append(link, log, [b"a"])).header.applied_upto
+        for n in range(1, 4):
+            sent = self.append(link, log, [b"no"], expect=7)
+            error = self.refused("ExpectMismatch", link.receive, sent)
+            self.assertEqual(error.header.applied_upto, before + n)
+        after = link.receive(self.append(link, log, [b"b"])).header.applied_upto
+        self.assertEqual(after, before + 4)
+
+    def test_prior_failed_comes_behind_what_it_follows(self):
+        """Section 9: whichever reply is waited for first, the error that says why came before."""
+        log = self.client.create(self.name)
+        link = self.connection(self.name)
+        for chain in range(1, 30):
+            sent = [self.append(link, log, [b"no"], chain, 9)]
+            sent += [self.append(link, log, [b"no"], chain) for _ in range(5)]
+            self.refused("PriorFailed", link.receive, sent[-1])
+            self.assertEqual(list(link.replies), sent[:-1])
+            self.refused("ExpectMismatch", link.receive, sent[0])
+            for prior in sent[1:-1]:
+                self.refused("PriorFailed", link.receive, prior)
+
+    def test_a_request_that_is_given_up(self):
+        """Section 12: its reply is dropped when it comes, and the connection goes on."""
+        log = self.client.create(self.name)
+        link = self.connection(self.name)
+        values = {"log": log, "from_": 0, "max_entries": 0, "max_bytes": 0,
+                  "consistency": LINEARIZABLE}
+        late = link.send("Read", wait_ms=20_000, **values)
+        with self.assertRaises(TimeoutError):
+            link.receive(late, 0.2)
+        link.give_up(late)
+        self.assertTrue(link.answers())
+        self.assertEqual(link.receive(self.append(link, log, [b"wake"])).first, 0)
+        while link.given_up:
+            link.call("Ping")
+        read = link.call("Read", wait_ms=0, **values)
+        self.assertEqual((read.entries, link.replies), ([b"wake"], {}))
+
+    def test_a_node_says_whether_it_is_caught_up(self):
+        until = time.monotonic() + 10
+        for shard in range(self.client.shards):
+            link = Connection(ENDPOINT, shard)
+            self.addCleanup(link.close)
+            while not (status := link.call("Status")).caught_up and time.monotonic() < until:
+                time.sleep(0.05)
+            self.assertTrue(status.caught_up)
+            self.assertEqual(status.applied_upto, status.chosen_upto)
+
+    def test_versions(self):
+        """Sections 7 and 13: a Status has the version alone; what is no range of versions meets none."""
+        link = Connection(ENDPOINT)
+        self.addCleanup(link.close)
+        self.assertEqual("paxosd " + link.call("Status").version, link.hello.server)
+        good = hello(1, 0)
+        for low, high in ((3, 1), (1, 0), (2, 3)):
+            with self.subTest((low, high)):
+                body = good[24:28] + struct.pack("<HH", low, high) + good[32:]
+                peer, code, correlation = self.talk(frame(1, 7, body))
+                self.assertEqual((CODES[code], correlation), ("VersionMismatch", 7))
+                self.assertEqual(peer.recv(1), b"")
+
+    def test_errors_before_the_hello_was_read(self):
+        """Section 5: under the frame's correlation, or 0 where that cannot be read."""
+        good = hello(9, 0)
+        for name, data, told in (
+                ("BadRequest", altered(good, 24 + 20, 1), 0),  # a bad checksum
+                ("TooLarge", struct.pack("<I", 4097) + good[4:], 0),
+                ("BadRequest", hello(0, 0), 0),
+                ("BadRequest", paxos.request("Ping", 9), 9),
+                ("WrongShard", hello(9, 0xFFFE), 9)):
+            with self.subTest(name, told=told):
+                peer, code, correlation = self.talk(data)
+                self.assertEqual((CODES[code], correlation), (name, told))
+                self.assertFalse(self.receive(peer))
+
+    def test_an_id_of_no_shard_is_of_no_log(self):
+        log = 0xFFFE_0000_0000_0001
+        link = self.connection(self.name)
+        error = self.refused("UnknownLog", link.receive, self.append(link, log, [b"x"]))
+        self.assertIn("would be in shard 65534", error.text)
 
     def test_expect(self):
         error = self.refused("UnknownLog", self.client.append, self.name, [b"x"], expect=0)

@@ -1,5 +1,13 @@
 //! One shard alone, driven step by step: what its clients are promised.
 
+mod chains;
+mod cold_reads;
+mod fates;
+mod fates_rig;
 mod node;
 mod reads;
+mod rules;
+mod trio;
+mod trio_rig;
+mod waiting;
 mod writes;

@@ -17,26 +17,47 @@ pub struct Node {
     pub now: Tick,
     /// While true, jobs gather in `held`.
     pub hold: bool,
+    /// While true, reads of the journal gather there, and all else is done at once.
+    pub hold_reads: bool,
     held: Vec<Job>,
     replies: BTreeMap<(u64, u64), Reply>,
+    /// Correlations in the order in which they were answered.
+    pub answered: Vec<u64>,
     pub fatal: Option<(u8, String)>,
+    /// Bytes of answers that its clients do not take.
+    pub unsent: usize,
+    /// Reads of the journal that it asked for, and the bytes of files that they read.
+    pub journal_reads: usize,
+    pub journal_bytes: usize,
     next: u64,
 }
 
 pub const SEGMENT: JournalOptions = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
 
 fn identity() -> Identity {
-    Identity { cluster: ClusterId(7), node: NodeId(1), incarnation: Incarnation(11), shards: 1 }
+    identity_of(1)
+}
+
+pub fn identity_of(node: u16) -> Identity {
+    let incarnation = Incarnation(10 + u64::from(node));
+    Identity { cluster: ClusterId(7), node: NodeId(node), incarnation, shards: 1 }
 }
 
 fn options() -> ShardOptions {
-    let paxos = Config::new(NodeId(1), Incarnation(11), BTreeSet::from([NodeId(1)]));
+    options_of(1, &[1])
+}
+
+pub fn options_of(node: u16, members: &[u16]) -> ShardOptions {
+    let members: BTreeSet<NodeId> = members.iter().copied().map(NodeId).collect();
+    let address = |node: &NodeId| (*node, format!("127.0.0.1:{}", 7420 + node.0));
+    let addresses = members.iter().map(address).collect();
+    let paxos = Config::new(NodeId(node), identity_of(node).incarnation, members);
     ShardOptions {
         shard: ShardId(0),
         shards: 1,
         cluster: ClusterId(7),
         paxos,
-        addresses: BTreeMap::from([(NodeId(1), "127.0.0.1:7420".to_string())]),
+        addresses,
         append: EntriesLimit {
             entries_max: limits::APPEND_ENTRIES_MAX as u32,
             entry_bytes_max: 4096,
@@ -56,6 +77,15 @@ impl Node {
 
     /// A node over what the disk holds, given time to lead.
     pub fn open(storage: MemStorage) -> Node {
+        Node::open_with(storage, false)
+    }
+
+    /// Likewise, but reads of the journal are held back from the start.
+    pub fn open_without_reads(storage: MemStorage) -> Node {
+        Node::open_with(storage, true)
+    }
+
+    fn open_with(storage: MemStorage, hold_reads: bool) -> Node {
         let (journal, recovered) =
             recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
@@ -65,9 +95,14 @@ impl Node {
             storage,
             now,
             hold: false,
+            hold_reads,
             held: Vec::new(),
             replies: BTreeMap::new(),
+            answered: Vec::new(),
             fatal: None,
+            unsent: 0,
+            journal_reads: 0,
+            journal_bytes: 0,
             next: 1,
         };
         node.run(out);
@@ -87,6 +122,7 @@ impl Node {
 
     pub fn tick(&mut self) {
         let mut out = Vec::new();
+        self.shard.begin_turn(self.unsent);
         self.shard.step(self.now, Input::Tick, &mut out);
         self.run(out);
     }
@@ -95,9 +131,11 @@ impl Node {
         for output in out {
             match output {
                 Output::Client { conn, correlation, reply, .. } => {
+                    self.answered.push(correlation);
                     let old = self.replies.insert((conn.0, correlation), reply);
                     assert!(old.is_none(), "answered twice: {conn} {correlation}");
                 }
+                Output::Job(job @ Job::Read(_)) if self.hold_reads => self.held.push(job),
                 Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
@@ -107,6 +145,10 @@ impl Node {
     }
 
     fn execute(&mut self, job: Job) {
+        if let Job::Read(read) = &job {
+            self.journal_reads += 1;
+            self.journal_bytes += read.file_bytes();
+        }
         let done = execute(&self.storage, job).expect("the disk does not fail here");
         let mut out = Vec::new();
         self.shard.step(self.now, Input::Disk(done), &mut out);
@@ -116,12 +158,19 @@ impl Node {
 
     /// Runs what was held back.
     pub fn release(&mut self) {
-        self.hold = false;
+        (self.hold, self.hold_reads) = (false, false);
         while !self.held.is_empty() {
             let job = self.held.remove(0);
             self.execute(job);
         }
         self.tick();
+    }
+
+    /// Runs the first batch that was held back, and nothing else.
+    pub fn finish_a_batch(&mut self) {
+        let first = self.held.iter().position(|job| matches!(job, Job::Batch(_)));
+        let job = self.held.remove(first.expect("a batch was held back"));
+        self.execute(job);
     }
 
     /// Sends a request without a turn's end; returns its number.

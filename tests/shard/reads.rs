@@ -1,8 +1,8 @@
 //! Stories about reads.
 
-use crate::node::{Node, append, code, create, read, texts};
+use crate::node::{Node, append, code, create, log, read, texts};
 use paxosd::types::{Index, SegmentId};
-use paxosd::wire::client::{Reply, Request};
+use paxosd::wire::client::{Consistency, Reply, Request, Stat};
 use paxosd::wire::error::ErrorCode;
 
 /// A read past the end is empty and tells the next index.
@@ -91,4 +91,39 @@ fn c19_damage_is_not_the_end_of_the_log() {
     let (exit, text) = node.fatal.clone().expect("a lone node cannot go on");
     assert_eq!(exit, 65);
     assert!(text.contains("damaged"), "{text}");
+}
+
+/// A leader that has not applied all that it knows to be chosen is not ready, for what a leader alone
+/// does; local answers, Status and Map come from what it has so far, and Status says that it is behind.
+#[test]
+fn a_node_that_still_replays_answers_what_it_can() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    for i in 0..50 {
+        node.ask(Request::Append(append("a", &format!("{i}"))));
+    }
+    assert!(node.shard.shard_status(node.now).caught_up);
+    node.storage.restart_process();
+    let mut node = Node::open_without_reads(node.storage.duplicate());
+    let stat = |consistency| Request::Stat(Stat { log: log("a"), consistency });
+    let refused = [
+        Request::Append(append("a", "x")),
+        create("b"),
+        stat(Consistency::Linearizable),
+        read("a", 0, 0),
+    ];
+    for request in refused {
+        let reply = node.ask(request);
+        assert_eq!(code(&reply), Some(ErrorCode::NotReady), "{reply:?}");
+    }
+    let reply = node.ask(stat(Consistency::Local));
+    assert_eq!(code(&reply), Some(ErrorCode::UnknownLog), "nothing is applied yet: {reply:?}");
+    assert!(matches!(node.ask(Request::Map), Reply::Map(_)));
+    assert_eq!(node.ask(Request::Ping), Reply::Pong);
+    let Reply::Status(status) = node.ask(Request::Status) else { panic!("a Status") };
+    assert!(!status.shard.caught_up && status.shard.applied_upto < status.shard.chosen_upto);
+    node.release();
+    node.pass(10_000);
+    assert!(matches!(node.ask(stat(Consistency::Linearizable)), Reply::Stated(_)));
+    assert!(node.shard.shard_status(node.now).caught_up);
 }

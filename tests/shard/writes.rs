@@ -2,7 +2,7 @@
 
 use crate::node::{Node, append, code, create, first, read, texts};
 use paxosd::shard::Input;
-use paxosd::types::{ConnId, Index};
+use paxosd::types::{ConnId, Index, LogId};
 use paxosd::wire::client::{Append, Delete, LogRef, Reply, Request};
 use paxosd::wire::entries::Entries;
 use paxosd::wire::error::ErrorCode;
@@ -66,8 +66,7 @@ fn a_mismatch_tells_the_next_index() {
     let reply = node.ask(Request::Append(Append { expect: Some(Index(0)), ..append("a", "y") }));
     match reply {
         Reply::Error(error) => {
-            let next =
-                paxosd::wire::error::Detail::Next { log: paxosd::types::LogId(1), next: Index(1) };
+            let next = paxosd::wire::error::Detail::Next { log: LogId(1), next: Index(1) };
             assert_eq!((error.code, error.detail), (ErrorCode::ExpectMismatch, next));
         }
         other => panic!("{other:?}"),
@@ -269,4 +268,17 @@ fn r11_a_full_disk_refuses_what_waits() {
     node.tick();
     assert_eq!(first(node.take(2, next)), done);
     assert_eq!(first(node.take(2, behind)), done + 1);
+}
+
+/// A log id of a shard that the cluster does not have is that of no log, and the text says so; one
+/// of another shard is told where it lives.
+#[test]
+fn an_id_of_no_shard_is_of_no_log() {
+    let mut node = Node::new();
+    let id = LogId(9 << 48 | 1);
+    let reply = node.ask(Request::Append(Append { log: LogRef::Id(id), ..append("a", "x") }));
+    let Reply::Error(error) = reply else { panic!("{reply:?}") };
+    assert_eq!(error.code, ErrorCode::UnknownLog);
+    assert!(error.text.contains("would be in shard 9, and the cluster has 1 shard"), "{error}");
+    assert!(!error.text.contains("lives in"), "{error}");
 }

@@ -20,6 +20,10 @@ const HEADER: ReplyHeader = ReplyHeader {
     applied_upto: Slot(41),
 };
 
+/// The same behind a slot that the request took.
+const APPLIED: ReplyHeader =
+    ReplyHeader { shard: HEADER.shard, epoch: HEADER.epoch, applied_upto: Slot(42) };
+
 fn name(text: &str) -> LogName {
     LogName::new(text).expect("a valid name")
 }
@@ -38,6 +42,11 @@ fn request(correlation: u64, request: Request) -> Message {
 
 fn reply(correlation: u64, reply: Reply) -> Message {
     Message::Reply(correlation, HEADER, reply)
+}
+
+/// The reply to a request that took slot 42.
+fn applied(correlation: u64, reply: Reply) -> Message {
+    Message::Reply(correlation, APPLIED, reply)
 }
 
 fn error(correlation: u64, error: WireError) -> Message {
@@ -102,7 +111,8 @@ fn greetings() -> Vec<Vector> {
             "hello-reply",
             "HelloReply from node 2: version 1, 2 shards, limits 8388608 (frame), 1048576 (entry),\n\
              4325376 and 16384 (append), 4194304 and 65536 (read), 1024 requests, 60000 ms,\n\
-             server \"paxosd 0.1.0\". Header, as in all replies below: shard 0, epoch 5.2, applied 41.",
+             server \"paxosd 0.1.0\". Header, as in all replies below: shard 0, epoch 5.2, applied 41; or 42\n\
+             where the request took slot 42: Created, Deleted, Appended, ExpectMismatch.",
             Message::HelloReply(1, HEADER, welcome),
         ),
         vector(
@@ -119,6 +129,7 @@ fn status() -> StatusReply {
         cluster: CLUSTER,
         version: "0.1.0".to_string(),
         uptime_ms: 60_000,
+        disk: DiskSpace { free_bytes: 40 << 30, total_bytes: 100 << 30, min_free_bytes: 256 << 20 },
         shard: ShardStatus {
             shard: ShardId(0),
             role: Role::Leader,
@@ -135,19 +146,23 @@ fn status() -> StatusReply {
             segments: 2,
             disk_bytes: 128 << 20,
             has_room: true,
+            caught_up: true,
             syncs: 50,
             sync_us: 12_500,
+            formed: true,
+            unmet: Vec::new(),
             peers: vec![
-                peer(1, true, 40, 1, ""),
-                peer(3, false, 7, 34, "127.0.0.3:7421: Connection refused"),
+                peer(1, true, Some((40, 1)), ""),
+                peer(3, false, None, "127.0.0.3:7421: Connection refused"),
             ],
         },
     }
 }
 
-fn peer(node: u16, connected: bool, chosen_upto: u64, lag: u64, trouble: &str) -> PeerStatus {
-    let (node, chosen_upto, trouble) = (NodeId(node), Slot(chosen_upto), trouble.to_string());
-    PeerStatus { node, connected, chosen_upto, lag, trouble }
+fn peer(node: u16, connected: bool, progress: Option<(u64, u64)>, trouble: &str) -> PeerStatus {
+    let (node, trouble) = (NodeId(node), trouble.to_string());
+    let progress = progress.map(|(upto, lag)| Progress { chosen_upto: Slot(upto), lag });
+    PeerStatus { node, connected, progress, trouble }
 }
 
 fn map() -> ClusterMap {
@@ -176,9 +191,10 @@ fn node_requests() -> Vec<Vector> {
             "status-reply",
             "StatusReply: node 2, version \"0.1.0\", up 60000 ms, shard 0, leader itself in epoch 5.2,\n\
              durable 90, chosen and applied 41, trimmed 0, digest 0123456789abcdef, 1 log, nothing damaged,\n\
-             2 segments of 134217728 bytes in all, room, 50 syncs in 12500 us, peer 1 connected at 40 (lag 1),\n\
-             peer 3 gone at 7.",
-            reply(3, Reply::Status(status())),
+             2 segments of 134217728 bytes in all, room, caught up, 50 syncs in 12500 us, formed,\n\
+             peer 1 connected at 40 (lag 1), peer 3 gone and how far it is not known.\n\
+             40 GiB of 100 are free, 256 MiB are the least.",
+            reply(3, Reply::Status(Box::new(status()))),
         ),
         vector("map", "Map, correlation 4.", request(4, Request::Map)),
         vector(
@@ -214,7 +230,7 @@ fn log_requests() -> Vec<Vector> {
             "Create \"orders\", correlation 5.",
             request(5, Request::Create(Create { name: name("orders") })),
         ),
-        vector("created", "Created: log id 1.", reply(5, Reply::Created(Created { id: LOG }))),
+        vector("created", "Created: log id 1.", applied(5, Reply::Created(Created { id: LOG }))),
         vector(
             "create-unicode",
             "Create \"größe/✓\": 11 bytes of UTF-8, correlation 6.",
@@ -225,7 +241,7 @@ fn log_requests() -> Vec<Vector> {
             "Delete log id 1, correlation 7.",
             request(7, Request::Delete(Delete { log: LogRef::Id(LOG) })),
         ),
-        vector("deleted", "Deleted.", reply(7, Reply::Deleted)),
+        vector("deleted", "Deleted.", applied(7, Reply::Deleted)),
         vector(
             "list",
             "List, correlation 8: prefix \"or\", behind \"oranges\", at most 100, local.",
@@ -274,7 +290,7 @@ fn appends() -> Vec<Vector> {
         vector(
             "appended-first",
             "Appended to log id 1: first index 0, 1 entry.",
-            reply(10, Reply::Appended(Appended { id: LOG, first: Index(0), count: 1 })),
+            applied(10, Reply::Appended(Appended { id: LOG, first: Index(0), count: 1 })),
         ),
         vector(
             "append-create",
@@ -290,7 +306,7 @@ fn appends() -> Vec<Vector> {
         vector(
             "appended",
             "Appended to log id 1: first index 1, 3 entries.",
-            reply(12, Reply::Appended(Appended { id: LOG, first: Index(1), count: 3 })),
+            applied(12, Reply::Appended(Appended { id: LOG, first: Index(1), count: 3 })),
         ),
     ]
 }
@@ -361,7 +377,7 @@ fn errors() -> Vec<Vector> {
         vector(
             "expect-mismatch",
             "Error ExpectMismatch: log id 1 has next index 4.",
-            error(12, WireError::expect_mismatch(LOG, Index(1), Index(4))),
+            applied(12, Reply::Error(WireError::expect_mismatch(LOG, Index(1), Index(4)))),
         ),
         vector(
             "log-exists",

@@ -9,7 +9,7 @@ use paxosd::types::{
 use paxosd::wire::peer::{
     Accept, Accepted, Canvass, CanvassAnswer, Digest, Fetch, FetchOutcome, Fetched, Grant,
     HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
-    Promise, Release, Report, Resend,
+    Promise, Release, Report, Resend, Standing,
 };
 use paxosd::wire::peer_hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
@@ -237,6 +237,7 @@ fn leadership() -> Vec<Vector> {
         peer("learned-damaged", learned(Vec::new(), Some(LOWER))),
         peer("hand-over", Peer::HandOver(HandOver { ballot: BALLOT, chosen_upto })),
         peer("release", Peer::Release(Release { ballot: BALLOT })),
+        peer("standing", Peer::Standing(Standing { leaving: false, ready: true, linked: 2 })),
         peer("mark", Peer::Mark(Mark { ballot: BALLOT, chosen_upto })),
         peer("resend", Peer::Resend(Resend { ballot: BALLOT, from: Slot(41), chosen_upto })),
     ]

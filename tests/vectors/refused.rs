@@ -49,6 +49,17 @@ fn spoilt(name: &str, spoil: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     bytes
 }
 
+/// The append of the examples by log id, with bit 0 of its options.
+fn by_id_created() -> Vec<u8> {
+    spoilt("append", |bytes| {
+        let mut body = vec![1, 1, 0, 0, 0, 0, 0, 0, 0];
+        body.extend_from_slice(&bytes[24 + 9..]);
+        body[9 + 4] |= 1;
+        bytes.truncate(24);
+        bytes.extend_from_slice(&body);
+    })
+}
+
 fn refused(name: &'static str, text: &'static str, bytes: Vec<u8>) -> Refused {
     Refused { name, text, bytes }
 }
@@ -76,6 +87,7 @@ pub fn vectors() -> Vec<Refused> {
                 bytes[16] = 0;
             }),
         ),
+        refused("create-by-id", "An Append by log id, with bit 0 set.", by_id_created()),
         refused(
             "unknown-kind",
             "A request of kind 0x0777.",

@@ -127,6 +127,20 @@ fn a_client_is_refused_for_what_it_asks() {
     assert_eq!(refused(Hello { credential_kind: 1, ..hello() }), ErrorCode::Unsupported);
 }
 
+// A range of versions that ends before it begins meets none, also where one of its ends is spoken.
+#[test]
+fn what_is_no_range_of_versions_meets_none() {
+    for (version_min, version_max) in [(3, 1), (1, 0), (2, 3), (0, 0)] {
+        let error = Hello { version_min, version_max, ..hello() }.check(CLUSTER, 2);
+        let error = error.expect_err("refused");
+        assert_eq!(error.code, ErrorCode::VersionMismatch, "{version_min} to {version_max}");
+        let told = error.text.contains("is above");
+        assert_eq!(told, version_min > version_max, "{error}");
+    }
+    let wide = Hello { version_min: 0, version_max: 9, ..hello() };
+    assert_eq!(wide.check(CLUSTER, 2), Ok(1));
+}
+
 // R40: a peer's greeting fails at the clients' port and a client's at the peers'; anything else
 // that comes first is refused, and the connection closed.
 #[test]

@@ -99,6 +99,15 @@ fn what_is_not_known_is_unsupported() {
         let refusal = refusal_of(bytes);
         assert_eq!((refusal.error.code, refusal.close), (ErrorCode::Unsupported, false));
     }
+    // The text names the unknown bit, not the known ones; and of a known one, what it goes with.
+    assert_eq!(
+        refusal_of(&unknown_option).error.text,
+        "`options` has the bits 0x4, which this version does not know"
+    );
+    assert_eq!(
+        refusal_of(&create_by_id).error.text,
+        "bit 0 of `options` creates the log by its name: it does not go with a log id"
+    );
     let ping = raw(RequestKind::Ping, 1, |_| {});
     let critical = Frame { flags: 0x0080, ..frame(&ping) };
     let refusal = read_request(&critical, &LIMIT).expect_err("must be refused");

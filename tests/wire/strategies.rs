@@ -7,6 +7,7 @@ use paxosd::wire::error::{Detail, ErrorCode, Leader, Outcome, Retry, WireError};
 use paxosd::wire::hello::{Hello, HelloReply, Limits};
 use paxosd::wire::name::LogName;
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 pub fn ballot() -> impl Strategy<Value = Ballot> {
@@ -108,13 +109,14 @@ fn node_or_none() -> impl Strategy<Value = Option<NodeId>> {
 }
 
 fn peer_status() -> impl Strategy<Value = PeerStatus> {
-    (any::<u16>(), any::<bool>(), any::<u64>(), any::<u64>(), any::<String>()).prop_map(
-        |(node, connected, chosen_upto, lag, trouble)| PeerStatus {
+    let progress = (any::<u64>(), any::<u64>())
+        .prop_map(|(upto, lag)| Progress { chosen_upto: Slot(upto), lag });
+    (any::<u16>(), any::<bool>(), option::of(progress), any::<String>()).prop_map(
+        |(node, connected, progress, trouble)| PeerStatus {
             trouble,
             node: NodeId(node),
             connected,
-            chosen_upto: Slot(chosen_upto),
-            lag,
+            progress,
         },
     )
 }
@@ -124,38 +126,45 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
     (
         (any::<u16>(), role, node_or_none(), ballot(), ballot()),
         any::<[u64; 11]>(),
-        any::<bool>(),
+        any::<(bool, bool)>(),
+        (any::<bool>(), vec(any::<u16>().prop_map(NodeId), 0..5)),
         vec(peer_status(), 0..5),
     )
-        .prop_map(|((shard, role, leader, epoch, promised), n, has_room, peers)| ShardStatus {
-            shard: ShardId(shard),
-            role,
-            leader,
-            epoch,
-            promised,
-            durable_upto: n[0],
-            chosen_upto: Slot(n[1]),
-            applied_upto: Slot(n[2]),
-            trimmed_upto: Slot(n[3]),
-            digest: n[4],
-            logs: n[5],
-            damaged_slots: n[6],
-            segments: n[7],
-            disk_bytes: n[8],
-            has_room,
-            syncs: n[9],
-            sync_us: n[10],
-            peers,
+        .prop_map(|((shard, role, leader, epoch, promised), n, flags, met, peers)| {
+            ShardStatus {
+                shard: ShardId(shard),
+                role,
+                leader,
+                epoch,
+                promised,
+                durable_upto: n[0],
+                chosen_upto: Slot(n[1]),
+                applied_upto: Slot(n[2]),
+                trimmed_upto: Slot(n[3]),
+                digest: n[4],
+                logs: n[5],
+                damaged_slots: n[6],
+                segments: n[7],
+                disk_bytes: n[8],
+                has_room: flags.0,
+                caught_up: flags.1,
+                syncs: n[9],
+                sync_us: n[10],
+                formed: met.0,
+                unmet: met.1,
+                peers,
+            }
         })
 }
 
 fn status() -> impl Strategy<Value = StatusReply> {
-    (any::<u16>(), any::<u128>(), text(), any::<u64>(), shard_status()).prop_map(
-        |(node, cluster, version, uptime_ms, shard)| StatusReply {
+    (any::<u16>(), any::<u128>(), text(), any::<[u64; 4]>(), shard_status()).prop_map(
+        |(node, cluster, version, [uptime_ms, free, total, min_free], shard)| StatusReply {
             node: NodeId(node),
             cluster: ClusterId(cluster),
             version,
             uptime_ms,
+            disk: DiskSpace { free_bytes: free, total_bytes: total, min_free_bytes: min_free },
             shard,
         },
     )
@@ -229,7 +238,7 @@ pub fn reply() -> impl Strategy<Value = Reply> {
         (id(), index(), index(), entries(0)).prop_map(|(id, from, next, entries)| {
             Reply::ReadDone(ReadDone { id, from, next, entries })
         }),
-        status().prop_map(Reply::Status),
+        status().prop_map(|status| Reply::Status(Box::new(status))),
         map().prop_map(Reply::Map),
         Just(Reply::Pong),
         error().prop_map(Reply::Error),

@@ -103,8 +103,8 @@ fn life() -> impl Strategy<Value = Life> {
 
 /// Slot 0 on the wire says that there is none.
 fn digest() -> impl Strategy<Value = Option<Digest>> {
-    (any::<u64>(), any::<u64>())
-        .prop_map(|(slot, state)| (slot > 0).then_some(Digest { slot: Slot(slot), state }))
+    (slot(), any::<u64>())
+        .prop_map(|(slot, state)| (slot > Slot(0)).then_some(Digest { slot, state }))
 }
 
 fn configuration() -> impl Strategy<Value = Configuration> {
@@ -203,6 +203,9 @@ fn leadership() -> impl Strategy<Value = Message> {
             Message::HandOver(HandOver { ballot, chosen_upto })
         }),
         ballot().prop_map(|ballot| Message::Release(Release { ballot })),
+        (any::<bool>(), any::<bool>(), any::<u16>()).prop_map(|(leaving, ready, linked)| {
+            Message::Standing(Standing { leaving, ready, linked })
+        }),
     ]
 }
 

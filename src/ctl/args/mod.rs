@@ -110,7 +110,7 @@ pub enum Command {
         /// The log's name: 1 to 255 bytes of UTF-8 without control characters
         name: String,
     },
-    /// Delete a log and all its entries, for good
+    /// Delete a log and all its entries, for good; no disk space is freed yet
     #[command(visible_alias = "rm")]
     Delete {
         /// The log's name
@@ -122,17 +122,48 @@ pub enum Command {
         /// Only names that begin like this
         #[arg(default_value = "")]
         prefix: String,
+        /// What the answer may miss
+        #[arg(
+            long,
+            env = "PAXOSCTL_CONSISTENCY",
+            value_name = "LEVEL",
+            default_value = "linearizable"
+        )]
+        consistency: Consistency,
     },
-    /// Show a log's id, next index, bytes and time of creation
+    /// Show a log's shard, id, next index, bytes and time of creation
     Stat {
         /// The log's name
         name: String,
+        /// What the answer may miss
+        #[arg(
+            long,
+            env = "PAXOSCTL_CONSISTENCY",
+            value_name = "LEVEL",
+            default_value = "linearizable"
+        )]
+        consistency: Consistency,
     },
     /// Append DATA, or standard input whole, or each of its lines; print the index
     Append(Append),
     /// Print entries, each followed by a newline unless --exact
     Read(Read),
     /// Show nodes, shards, leaders, watermarks and lag; exit 10 where something is missing
+    ///
+    /// The first table has a line for each node. STATE is up, DEAD where it does not answer, or CUT
+    /// OFF where it answers and the leader of some shard has no link with it: its peers may refuse it.
+    /// FREE is the free space on the disk of its data. LEADS names the shards that it leads, none
+    /// where it leads none.
+    ///
+    /// The second table has a line for each shard on each node. Two counts must not be mixed: LSNs
+    /// count what a node has written to its own journal, and differ from node to node; slots count
+    /// what the shard has decided, and are the same on all. DURABLE LSN is the last record that is on
+    /// this node's disk. CHOSEN SLOT is the last slot that the node knows to be decided, APPLIED SLOT
+    /// the last one that its logs reflect, and LAG SLOTS by how many slots that is behind the furthest
+    /// node. EPOCH is the leadership, as round.node. DISK is what the shard's journal takes.
+    ///
+    /// What is wrong stands on standard error, a line for each problem, causes before what follows
+    /// from them.
     Status,
     /// Wait until the cluster works
     Wait(Wait),

@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn aliases_are_the_commands_they_stand_for() {
         let list = parsed(&["ls", "or"]).expect("an alias").command;
-        assert!(matches!(list, Command::List { prefix } if prefix == "or"));
+        assert!(matches!(list, Command::List { prefix, .. } if prefix == "or"));
         let delete = parsed(&["rm", "orders"]).expect("an alias").command;
         assert!(matches!(delete, Command::Delete { name } if name == "orders"));
     }

@@ -9,6 +9,7 @@ mod plot;
 mod report;
 mod schedule;
 mod tally;
+mod volume;
 
 use super::Streams;
 use super::args::{Consistency, Format};
@@ -129,6 +130,12 @@ fn prepare(
         let more = if created.len() > 8 { " …" } else { "" };
         let how_many = plural(created.len() as u64, "log");
         say(format!("created {how_many}: {}{more}", names.join(" ")));
+    }
+    // A cluster that does not tell its state can be measured all the same.
+    if let Ok(status) = client.status()
+        && let Some(warning) = volume::warning(&status, bench, &logs)
+    {
+        say(warning);
     }
     if let Operation::Read(read) = &bench.operation {
         let mut noise = Noise::new(load.seed, load.size as usize);

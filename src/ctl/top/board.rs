@@ -1,9 +1,9 @@
 //! What the screen shows, made from two looks at the cluster. It draws nothing.
 
 use super::super::calendar::duration;
-use super::super::health;
+use super::super::health::{self, Standing};
 use super::sample::{Extent, Sample};
-use crate::client::{ClusterStatus, NodeReport, ShardStatus};
+use crate::client::{ClusterStatus, DiskSpace, NodeReport, ShardStatus};
 use crate::types::{LogId, NodeId, ShardId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct NodeRow {
     pub address: String,
     /// What it tells of itself; why it does not, if it does not answer.
     pub state: Result<NodeState, String>,
+    /// How it stands.
+    pub standing: Standing,
     /// The shards that it leads.
     pub leads: Vec<u16>,
 }
@@ -59,6 +61,8 @@ pub struct NodeState {
     pub sync: Option<Duration>,
     /// Bytes of its write-ahead logs.
     pub disk_bytes: u64,
+    /// The space on its disk.
+    pub disk: DiskSpace,
     /// False when it refuses appends for want of space.
     pub has_room: bool,
     /// Slots that are damaged there.
@@ -80,7 +84,7 @@ pub struct ShardRow {
     pub rates: Rates,
     /// Slots by which the furthest behind of its replicas is behind.
     pub lag: u64,
-    /// Replicas that answer, of how many.
+    /// Replicas that answer and take part, of how many.
     pub replicas: (usize, usize),
     /// Its logs.
     pub logs: u64,
@@ -126,6 +130,22 @@ impl Board {
             self.history.drain(..spare);
         }
     }
+
+    /// Nobody answered the last look: no node is shown as up on the strength of an older one, nor a
+    /// leader or a rate.
+    pub fn lose(&mut self, why: String) {
+        for node in &mut self.nodes {
+            node.state = Err("no answer".to_string());
+            node.standing = Standing::Dead;
+            node.leads.clear();
+        }
+        for shard in &mut self.shards {
+            (shard.leader, shard.epoch, shard.rates) = (None, None, Rates::default());
+            shard.replicas.0 = 0;
+        }
+        (self.total, self.problems) = (Rates::default(), Vec::new());
+        self.trouble = Some(why);
+    }
 }
 
 /// The sum of what is known; none when nothing is.
@@ -156,6 +176,7 @@ fn node_row(before: Option<&Sample>, now: &Sample, report: &NodeReport) -> NodeR
             rate(then, applied(status, node)?, seconds(before, now))
         }),
         sync: before.and_then(|before| mean_sync(&before.status, status, node)),
+        disk: state.disk,
         disk_bytes: state.shards.iter().map(|shard| shard.disk_bytes).sum(),
         has_room: state.shards.iter().all(|shard| shard.has_room),
         damaged: state.shards.iter().map(|shard| shard.damaged_slots).sum(),
@@ -166,6 +187,7 @@ fn node_row(before: Option<&Sample>, now: &Sample, report: &NodeReport) -> NodeR
     NodeRow {
         node,
         address: report.member.address.clone(),
+        standing: Standing::of(status, node),
         state,
         leads: (0..status.shards).filter(leads).collect(),
     }
@@ -211,6 +233,8 @@ fn shard_row(before: Option<&Sample>, now: &Sample, shard: u16) -> ShardRow {
             bytes: grown.and_then(|grown| rate(0, grown.bytes, seconds)),
         }
     });
+    let nodes = status.nodes.iter().map(|report| report.member.node);
+    let parts = nodes.map(|node| health::takes_part(status, id, node));
     ShardRow {
         shard,
         leader: leader.map(|(node, _)| node),
@@ -221,7 +245,7 @@ fn shard_row(before: Option<&Sample>, now: &Sample, shard: u16) -> ShardRow {
             .map(|(_, state)| health::lag(status, state))
             .max()
             .unwrap_or(0),
-        replicas: (health::shards(status, id).count(), status.nodes.len()),
+        replicas: (parts.filter(|node| *node).count(), status.nodes.len()),
         logs: health::shards(status, id).map(|(_, state)| state.logs).max().unwrap_or(0),
     }
 }
@@ -243,7 +267,7 @@ fn growth(before: &BTreeMap<LogId, Extent>, now: &BTreeMap<LogId, Extent>) -> Ex
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::super::health::tests::{healthy, kill, shard};
+    use super::super::super::health::tests::{healthy, kill, refused, shard};
     use super::*;
     use crate::types::Slot;
 
@@ -324,5 +348,36 @@ pub mod tests {
         let state = board.nodes[1].state.as_ref().expect("it is back");
         assert_eq!(state.applied, None);
         assert!(board.problems.is_empty(), "{:?}", board.problems);
+    }
+
+    /// When nobody answers any more, no node is shown as up, nor a leader or a rate of before; the
+    /// next look that succeeds shows all again.
+    #[test]
+    fn nobody_is_up_when_nobody_answers() {
+        let mut board = Board::new("c".to_string());
+        let looks = [sample(0, 1000), sample(1000, 2000), sample(2000, 3000)];
+        board.update(None, &looks[0]);
+        board.update(Some(&looks[0]), &looks[1]);
+        board.lose("status: not executed: no node answers".to_string());
+        assert!(board.nodes.iter().all(|node| node.standing == Standing::Dead));
+        assert!(board.nodes.iter().all(|node| node.state.is_err() && node.leads.is_empty()));
+        assert_eq!((board.shards[0].leader, board.shards[0].replicas), (None, (0, 3)));
+        assert_eq!(board.total, Rates::default());
+        assert!(board.trouble.is_some() && board.problems.is_empty());
+        board.update(Some(&looks[1]), &looks[2]);
+        assert!(board.nodes.iter().all(|node| node.standing == Standing::Up));
+        assert_eq!(board.trouble, None);
+    }
+
+    /// A node that answers and that its peers refuse is cut off, and counts for no replica.
+    #[test]
+    fn a_refused_node_counts_for_no_replica() {
+        let mut board = Board::new("c".to_string());
+        let mut look = sample(0, 1000);
+        refused(&mut look.status, 3);
+        board.update(None, &look);
+        assert_eq!(board.nodes[2].standing, Standing::CutOff);
+        assert_eq!(board.shards[0].replicas, (2, 3));
+        assert_eq!(board.problems.len(), 1, "{:?}", board.problems);
     }
 }

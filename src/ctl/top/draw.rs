@@ -2,6 +2,9 @@
 //! important first.
 
 use super::super::calendar;
+use super::super::health::{Standing, leads_text};
+use super::super::status::free;
+use super::super::units::bytes;
 use super::board::{Board, NodeRow, Rates, ShardRow};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -67,6 +70,7 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, around: &Around) {
     let style = |node: &NodeRow| match &node.state {
         Err(_) => alarm(),
         Ok(state) if !state.has_room || state.damaged > 0 => alarm(),
+        Ok(_) if node.standing != Standing::Up => alarm(),
         Ok(_) => Style::new(),
     };
     draw_table(frame, upper, NODES, &board.nodes, style);
@@ -106,8 +110,9 @@ const NODES: &[Column<NodeRow>] = &[
         head: "DISK",
         rank: 3,
         right: true,
-        text: |row| of_state(row, |state| bytes(state.disk_bytes as f64)),
+        text: |row| of_state(row, |state| bytes(state.disk_bytes)),
     },
+    Column { head: "FREE", rank: 2, right: true, text: |row| of_state(row, |s| free(&s.disk)) },
     Column {
         head: "UPTIME",
         rank: 4,
@@ -133,12 +138,7 @@ const SHARDS: &[Column<ShardRow>] = &[
         text: |row| row.leader.map_or_else(|| "NONE".to_string(), |node| node.to_string()),
     },
     Column { head: "ENTRIES/s", rank: 1, right: true, text: |row| count(row.rates.entries) },
-    Column {
-        head: "BYTES/s",
-        rank: 3,
-        right: true,
-        text: |row| row.rates.bytes.map_or_else(|| "-".to_string(), bytes),
-    },
+    Column { head: "BYTES/s", rank: 3, right: true, text: |row| volume(row.rates.bytes) },
     Column { head: "SLOTS/s", rank: 2, right: true, text: |row| count(row.rates.slots) },
     Column { head: "LAG", rank: 1, right: true, text: |row| row.lag.to_string() },
     Column {
@@ -158,15 +158,13 @@ const SHARDS: &[Column<ShardRow>] = &[
 ];
 
 fn node_state(row: &NodeRow) -> String {
-    if row.state.is_ok() { "up" } else { "DEAD" }.to_string()
+    row.standing.text().to_string()
 }
 
 fn leads(row: &NodeRow) -> String {
-    const NAMED_MAX: usize = 8;
-    match row.leads.len() {
-        0 => "-".to_string(),
-        many if many > NAMED_MAX => format!("{many} shards"),
-        _ => row.leads.iter().map(u16::to_string).collect::<Vec<_>>().join(" "),
+    match row.standing {
+        Standing::Dead => "-".to_string(),
+        Standing::Up | Standing::CutOff => leads_text(row.leads.iter().copied()),
     }
 }
 
@@ -206,7 +204,7 @@ fn heading(board: &Board, around: &Around, width: u16) -> Vec<Line<'static>> {
     let narrow = vec![Span::styled("paxosd", bold), Span::raw(format!("  {age}  q quits"))];
     let fits = Line::from(first.clone()).width() <= usize::from(width);
     let Rates { slots, entries, bytes: volume } = board.total;
-    let volume = volume.map_or_else(|| "-".to_string(), bytes);
+    let volume = self::volume(volume);
     let total = format!("{} entries/s  {volume}/s  {} slots/s", count(entries), count(slots));
     vec![Line::from(if fits { first } else { narrow }), Line::from(total)]
 }
@@ -303,14 +301,9 @@ fn latency(took: Option<Duration>) -> String {
     format!("{ms:.decimals$} ms")
 }
 
-/// Bytes as people read them.
-fn bytes(bytes: f64) -> String {
-    let units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 1024.0 && unit + 1 < units.len() {
-        (value, unit) = (value / 1024.0, unit + 1);
-    }
-    if unit == 0 { format!("{value:.0} B") } else { format!("{value:.1} {}", units[unit]) }
+/// Bytes a second as people read them.
+fn volume(rate: Option<f64>) -> String {
+    rate.map_or_else(|| "-".to_string(), |rate| bytes(rate.round() as u64))
 }
 
 #[cfg(test)]
@@ -351,7 +344,7 @@ mod tests {
             found.unwrap_or_else(|| panic!("no line begins with {start:?}:\n{text}"))
         };
         let nodes = find("NODE");
-        for (head, wanted) in [("STATE", "up"), ("LEADS", "0"), ("ADDRESS", "n1:7420")] {
+        for (head, wanted) in [("STATE", "up"), ("LEADS", "shard 0"), ("ADDRESS", "n1:7420")] {
             let at = lines[nodes].find(head).unwrap_or_else(|| panic!("no {head}:\n{text}"));
             assert!(lines[nodes + 1][at..].starts_with(wanted), "{head} of node 1:\n{text}");
         }

@@ -140,7 +140,7 @@ fn take_news(
                 board.update(last.as_ref().map(|(sample, _)| sample), &sample);
                 *last = Some((sample, Instant::now()));
             }
-            Ok(Err(error)) => board.trouble = Some(error.to_string()),
+            Ok(Err(error)) => board.lose(error.to_string()),
             Err(TryRecvError::Empty) => return Ok(()),
             Err(TryRecvError::Disconnected) => {
                 let text = "the thread that looks at the cluster ended; its message stands above";

@@ -45,6 +45,8 @@ struct Checked {
 enum State {
     /// Every copy of everything verifies.
     Clean,
+    /// One of two copies was never written, because the node ended in between; nothing is missing.
+    Interrupted,
     /// What does not verify was written again since; nothing is missing.
     Mended,
     /// Of something one copy is lost; nothing is missing.
@@ -63,6 +65,7 @@ impl State {
     fn word(self) -> &'static str {
         match self {
             State::Clean => "clean",
+            State::Interrupted => "interrupted",
             State::Mended => "mended",
             State::OneCopy => "one copy lost",
             State::Torn => "torn",
@@ -82,7 +85,13 @@ impl Checked {
                 match worst {
                     Some(FindingKind::Damaged) => State::Damaged,
                     Some(FindingKind::Suspect) => State::Suspect,
-                    Some(FindingKind::Torn | FindingKind::OneCopy | FindingKind::Mended) | None
+                    Some(
+                        FindingKind::Torn
+                        | FindingKind::OneCopy
+                        | FindingKind::Mended
+                        | FindingKind::Interrupted,
+                    )
+                    | None
                         if missing =>
                     {
                         State::Damaged
@@ -90,6 +99,7 @@ impl Checked {
                     Some(FindingKind::Torn) => State::Torn,
                     Some(FindingKind::OneCopy) => State::OneCopy,
                     Some(FindingKind::Mended) => State::Mended,
+                    Some(FindingKind::Interrupted) => State::Interrupted,
                     None => State::Clean,
                 }
             }

@@ -140,6 +140,7 @@ fn shard_value(shard: &Checked) -> Value {
         "torn": shard.count(FindingKind::Torn),
         "one_copy": shard.count(FindingKind::OneCopy),
         "mended": shard.count(FindingKind::Mended),
+        "interrupted": shard.count(FindingKind::Interrupted),
         "segments": shard.segments,
         "file_bytes": shard.file_bytes,
         "error": shard.found.as_ref().err().map(ToString::to_string),

@@ -2,9 +2,10 @@
 
 use super::http::{Answer, Status};
 use crate::daemon::board::ShardNumbers;
-use crate::daemon::facts::{Facts, PROGRAM};
+use crate::daemon::facts::{Facts, VERSION};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
+use crate::daemon::unformed;
 use crate::types::{Ballot, ShardId, Tick};
 use crate::wire::status::{PeerStatus, Role};
 use serde_json::{Value, json};
@@ -60,13 +61,16 @@ fn unready(facts: &Facts, now: Tick) -> Vec<String> {
         reasons.push("the node is stopping".to_string());
     }
     reasons.extend(facts.board.loops_turn(now).err());
+    reasons.extend(unformed::reasons(&facts.board));
     for (shard, board) in facts.board.shards() {
         let Some(numbers) = board.numbers() else {
             reasons.push(format!("shard {shard} has just been started"));
             continue;
         };
         if board.assured_until() <= now {
-            reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));
+            if numbers.status.formed {
+                reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));
+            }
             reasons.extend(troubles(shard, &numbers));
         } else if let Some(reason) = &numbers.want_of_room {
             reasons.push(format!("shard {shard}: {reason}"));
@@ -122,7 +126,7 @@ fn status(moment: &Moment<'_>) -> Value {
         "node": config.node.0,
         "cluster": config.cluster.to_string(),
         "incarnation": format!("{:016x}", facts.identity.incarnation.0),
-        "version": PROGRAM,
+        "version": VERSION,
         "uptime_ms": now.since(facts.board.started) / 1000,
         "live": moment.live,
         "ready": moment.ready,
@@ -146,8 +150,8 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         json!({
             "node": peer.node.0,
             "connected": peer.connected,
-            "chosen_upto": peer.chosen_upto.0,
-            "lag": peer.lag,
+            "chosen_upto": peer.progress.map(|progress| progress.chosen_upto.0),
+            "lag": peer.progress.map(|progress| progress.lag),
             "trouble": peer.trouble,
         })
     };
@@ -170,11 +174,14 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         "segments": status.segments,
         "journal_bytes": status.disk_bytes,
         "has_room": status.has_room,
+        "caught_up": status.caught_up && leader_heard,
         "syncs": status.syncs,
         "sync_us": status.sync_us,
         "slots_in_flight": numbers.backlog.slots_in_flight,
         "queue_bytes": numbers.backlog.queue_bytes,
         "connections": numbers.connections,
+        "formed": status.formed,
+        "unmet": status.unmet.iter().map(|node| node.0).collect::<Vec<_>>(),
         "peers": status.peers.iter().map(peer).collect::<Vec<_>>(),
     })
 }

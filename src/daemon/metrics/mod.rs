@@ -4,16 +4,18 @@
 pub mod histogram;
 pub mod page;
 pub mod process;
+pub mod requests;
 mod table;
 
 use super::board::{PortCounters, ShardBoard, ShardNumbers};
-use super::facts::{Facts, PROGRAM};
+use super::facts::{Facts, VERSION};
 use super::loops::Loop;
 use crate::types::{ShardId, Tick};
 use crate::wire::status::Role;
-use histogram::BOUNDS_US;
-use page::Page;
+use histogram::{BOUNDS_US, Counts};
+use page::{Label, Metric, Page};
 use process::ProcessNumbers;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,14 +61,14 @@ impl Moment<'_> {
         errors(&mut page, &shards);
         peers(&mut page, &shards);
         syncs(&mut page, &shards);
+        requests(&mut page, &shards);
         page.into_text()
     }
 
     fn node(&self, page: &mut Page) {
         let config = &self.facts.config;
         page.family(&table::INFO);
-        let version = PROGRAM.trim_start_matches("paxosd ");
-        let labels = [("version", &version as _), ("cluster", &config.cluster as _)];
+        let labels = [("version", &VERSION as _), ("cluster", &config.cluster as _)];
         page.sample(&table::INFO, "", &[labels[0], labels[1], ("node", &config.node)], 1);
         for (metric, value) in table::NODE {
             page.family(metric);
@@ -159,6 +161,14 @@ fn peers(page: &mut Page, shards: &[Shard<'_>]) {
             }
         }
     }
+    page.family(&table::PEER_LAG);
+    for (id, _, numbers) in shards {
+        for peer in numbers.iter().flat_map(|numbers| &numbers.status.peers) {
+            let Some(progress) = peer.progress else { continue };
+            let labels = [("shard", id as _), ("peer", &peer.node as _)];
+            page.sample(&table::PEER_LAG, "", &labels, progress.lag);
+        }
+    }
 }
 
 fn syncs(page: &mut Page, shards: &[Shard<'_>]) {
@@ -169,16 +179,30 @@ fn syncs(page: &mut Page, shards: &[Shard<'_>]) {
     }
     page.family(&table::SYNC_SECONDS);
     for (id, board, _) in shards {
-        let counts = board.syncs.took.counts();
-        for (bound_us, count) in BOUNDS_US.iter().zip(&counts.upto) {
-            let bound = *bound_us as f64 / 1e6;
-            let labels = [("shard", id as _), ("le", &bound as _)];
-            page.sample(&table::SYNC_SECONDS, "_bucket", &labels, count);
-        }
-        let labels = [("shard", id as _), ("le", &"+Inf" as _)];
-        page.sample(&table::SYNC_SECONDS, "_bucket", &labels, counts.count);
-        let labels = [("shard", id as _)];
-        page.sample(&table::SYNC_SECONDS, "_sum", &labels, counts.sum_us as f64 / 1e6);
-        page.sample(&table::SYNC_SECONDS, "_count", &labels, counts.count);
+        histogram(page, &table::SYNC_SECONDS, &[("shard", id)], &board.syncs.took.counts());
     }
+}
+
+fn requests(page: &mut Page, shards: &[Shard<'_>]) {
+    page.family(&table::REQUEST_SECONDS);
+    for (id, board, _) in shards {
+        for (operation, outcome, took) in board.requests.shown() {
+            let labels =
+                [("shard", id as _), ("operation", &operation as _), ("outcome", &outcome as _)];
+            histogram(page, &table::REQUEST_SECONDS, &labels, &took.counts());
+        }
+    }
+}
+
+/// The samples of one histogram of microseconds, in seconds.
+fn histogram(page: &mut Page, metric: &Metric, labels: &[Label<'_>], counts: &Counts) {
+    let mut bucket = |bound: &dyn Display, count: u64| {
+        page.sample(metric, "_bucket", &[labels, &[("le", bound)]].concat(), count);
+    };
+    for (bound_us, count) in BOUNDS_US.iter().zip(&counts.upto) {
+        bucket(&(*bound_us as f64 / 1e6), *count);
+    }
+    bucket(&"+Inf", counts.count);
+    page.sample(metric, "_sum", labels, counts.sum_us as f64 / 1e6);
+    page.sample(metric, "_count", labels, counts.count);
 }

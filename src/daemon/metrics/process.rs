@@ -1,5 +1,6 @@
 //! What the system says of this process and of its disk.
 
+use crate::daemon::space::free_and_total;
 use crate::types::Tick;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
@@ -52,9 +53,7 @@ impl Sampler {
 fn ask(data_dir: &Path) -> ProcessNumbers {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let cpu = clock_gettime(ClockId::ProcessCPUTime);
-    // The kernel answers from memory for a local file system, whatever its disk does.
-    let (disk_free_bytes, disk_total_bytes) = rustix::fs::statvfs(data_dir)
-        .map_or((0, 0), |fs| (fs.f_bavail * fs.f_frsize, fs.f_blocks * fs.f_frsize));
+    let (disk_free_bytes, disk_total_bytes) = free_and_total(data_dir);
     ProcessNumbers {
         resident_bytes: field(&status, "VmRSS:") * 1024,
         virtual_bytes: field(&status, "VmSize:") * 1024,

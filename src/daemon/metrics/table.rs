@@ -64,6 +64,12 @@ pub const SYNC_SECONDS: Metric = Metric::histogram(
     "Time to write and sync one batch of the write-ahead log.",
 );
 
+/// Time of requests.
+pub const REQUEST_SECONDS: Metric = Metric::histogram(
+    "paxosd_request_seconds",
+    "Time from a request's arrival to its answer, by operation and outcome.",
+);
+
 /// The node and its process.
 pub const NODE: &[OfNode] = &[
     (Metric::gauge("paxosd_live", "1 while every event loop turns, as /livez says."), |m| {
@@ -90,7 +96,7 @@ pub const NODE: &[OfNode] = &[
             "paxosd_disk_min_free_bytes",
             "Free space below which no segment is prepared: min_free_bytes.",
         ),
-        |m| m.facts.config.bounds.min_free_bytes as f64,
+        |m| m.facts.live.min_free_bytes() as f64,
     ),
     (Metric::gauge("process_resident_memory_bytes", "Memory that the process holds."), |m| {
         m.process.resident_bytes as f64
@@ -115,16 +121,17 @@ pub const NODE: &[OfNode] = &[
 ];
 
 /// Another member, as a shard sees it.
-pub const PEER: &[Of<PeerStatus, u64>] = &[
-    gauge("paxosd_peer_connected", "1 while a connection to the peer stands.", |p| {
+pub const PEER: &[Of<PeerStatus, u64>] =
+    &[gauge("paxosd_peer_connected", "1 while a connection to the peer stands.", |p| {
         u64::from(p.connected)
-    }),
-    gauge(
-        "paxosd_peer_lag_slots",
-        "Slots by which the peer's chosen watermark, as last heard, is behind this node's.",
-        |p| p.lag,
-    ),
-];
+    })];
+
+/// How far a peer is behind. Told by the leader alone, and only of peers that answer it: a value that
+/// nobody refreshes would stay for ever.
+pub const PEER_LAG: Metric = Metric::gauge(
+    "paxosd_peer_lag_slots",
+    "Slots by which a peer that answers is behind this node, which leads; no other node tells it.",
+);
 
 /// A shard.
 pub const SHARD: &[Of<ShardNumbers, u64>] = &[
@@ -172,8 +179,18 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     gauge("paxosd_cold_reads", "Reads of the journal that are under way.", |s| {
         s.backlog.cold_reads
     }),
+    gauge("paxosd_waiting_reads", "Reads that wait for memory or for the disk.", |s| {
+        s.backlog.waiting_reads
+    }),
+    gauge(
+        "paxosd_answer_bytes",
+        "Memory for answers: those that wait to leave, and reads that are under way.",
+        |s| s.backlog.answer_bytes,
+    ),
     gauge("paxosd_input_bytes", "Incomplete frames of all connections.", |s| s.input_bytes),
-    gauge("paxosd_output_bytes", "Answers that wait to leave for clients.", |s| s.output_bytes),
+    gauge("paxosd_output_bytes", "Memory for answers that wait to leave for clients.", |s| {
+        s.output_bytes
+    }),
     gauge("paxosd_shard_connections", "Connections of the shard's thread, peers' included.", |s| {
         s.connections
     }),
@@ -197,6 +214,11 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     }),
     gauge("paxosd_segments", "Segments of the write-ahead log.", |s| s.status.segments),
     gauge("paxosd_journal_bytes", "Bytes of the write-ahead log on disk.", |s| s.status.disk_bytes),
+    gauge(
+        "paxosd_formed",
+        "0 while the shard of a new cluster waits for members that it has not met yet.",
+        |s| u64::from(s.status.formed),
+    ),
     gauge("paxosd_has_room", "0 while this node's disk has no space for another segment.", |s| {
         u64::from(s.status.has_room)
     }),

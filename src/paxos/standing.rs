@@ -1,0 +1,89 @@
+//! What members know of each other's fitness to lead, so that a hand-over goes to one that can take
+//! it (CONSENSUS C17).
+
+use super::effects::{Effects, Plain};
+use super::pipeline::Follower;
+use super::replica::{Peer, Replica, Role};
+use crate::types::{NodeId, Slot, Tick};
+use crate::wire::peer::Standing;
+
+/// How well a member would succeed a leader; the highest is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Fitness {
+    /// It could campaign at once.
+    ready: bool,
+    /// One whose disk is full could take no appends.
+    has_room: bool,
+    /// It reaches a quorum without the leader that goes.
+    reaches: bool,
+    /// What it lacks it would have to learn first.
+    upto: Slot,
+    chosen_upto: Slot,
+    node: NodeId,
+}
+
+impl Replica {
+    /// What this replica is fit for.
+    fn standing(&self, now: Tick) -> Standing {
+        let linked = self.peers.values().filter(|peer| peer.is_linked()).count();
+        Standing {
+            leaving: self.leaving,
+            ready: self.hard.formed && self.damaged_slots() == 0 && self.may_vote(now),
+            linked: u16::try_from(linked).unwrap_or(u16::MAX),
+        }
+    }
+
+    /// Says so to every member that was told otherwise on its present connection.
+    pub(super) fn tell_standing(&mut self, now: Tick, fx: &mut Effects) {
+        let standing = self.standing(now);
+        for (node, peer) in &mut self.peers {
+            if peer.up && peer.told != standing {
+                peer.told = standing;
+                fx.send(*node, Plain::Standing(standing));
+            }
+        }
+    }
+
+    pub(super) fn on_standing(&mut self, from: NodeId, standing: Standing, fx: &mut Effects) {
+        if let Some(peer) = self.peers.get_mut(&from) {
+            peer.standing = standing;
+        }
+        if standing.leaving {
+            self.call_another(from, fx);
+        }
+    }
+
+    /// The members that this leader may call to succeed it, the best one last. One that is about to
+    /// stop is none of them.
+    pub(super) fn successors(&self) -> Vec<NodeId> {
+        let Role::Leader(leadership) = &self.role else { return Vec::new() };
+        let quorums = self.config.quorums;
+        let quorum = quorums.prepare.max(quorums.accept);
+        let fitness = |(node, follower): (&NodeId, &Follower)| {
+            let peer = self.peers.get(node).filter(|peer| peer.is_linked())?;
+            let Standing { leaving, ready, linked } = peer.standing;
+            // Of those that it is linked with, one is this leader; in its place it counts itself.
+            let reaches = usize::from(linked) >= quorum;
+            let (has_room, upto, chosen_upto) =
+                (!follower.is_full(), follower.upto, follower.chosen_upto);
+            (!leaving).then_some(Fitness {
+                ready,
+                has_room,
+                reaches,
+                upto,
+                chosen_upto,
+                node: *node,
+            })
+        };
+        let mut fit: Vec<Fitness> = leadership.followers.iter().filter_map(fitness).collect();
+        fit.sort_unstable();
+        fit.into_iter().map(|fitness| fitness.node).collect()
+    }
+}
+
+impl Peer {
+    /// A connection is open, and it has said on it who it is.
+    pub(super) fn is_linked(&self) -> bool {
+        self.up && self.met.is_some()
+    }
+}

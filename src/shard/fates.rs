@@ -1,0 +1,123 @@
+//! Commands that were under way when their leadership was lost: answered once it is known what became
+//! of them, rather than as unknown at once (R32).
+//!
+//! A command has one slot. Its leadership proposed its value there and nowhere else, and whoever leads
+//! next proposes what it finds at the very same slot (C8). So it took effect if that slot was chosen
+//! with a value of that leadership, and did not and never will if it was chosen with any other.
+
+use super::Output;
+use super::core::Shard;
+use super::writes::Waiter;
+use crate::machine::{Commands, Outcome};
+use crate::types::{Ballot, ConnId, Slot, Tick, Value};
+use crate::wire::client::LogRef;
+use crate::wire::error::{ErrorCode, WireError};
+
+/// What is not known after so many election timeouts is answered as unknown: whoever can reach a
+/// quorum has elected a leader by then (R24).
+const ELECTIONS: u64 = 10;
+
+/// Clients whose commands were under way when the leadership was lost. Each counts among the requests
+/// of its connection, which bounds them.
+#[derive(Debug, Default)]
+pub struct Fates {
+    open: Vec<Open>,
+}
+
+/// The commands of one slot whose fate is not known here.
+#[derive(Debug)]
+struct Open {
+    slot: Slot,
+    /// The leadership that proposed them.
+    ballot: Ballot,
+    waiters: Vec<Waiter>,
+    /// They are answered by then.
+    until: Tick,
+}
+
+impl Fates {
+    /// When the first of them is answered at the latest.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.open.iter().map(|open| open.until).min()
+    }
+
+    /// Nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// An append of this chain waits: what comes behind it must not overtake it.
+    pub(super) fn holds_chain(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
+        let mut waiters = self.open.iter().flat_map(|open| &open.waiters);
+        waiters.any(|waiter| waiter.is_of(conn, log, chain))
+    }
+
+    /// All are answered by then.
+    pub(super) fn end_by(&mut self, by: Tick) {
+        for open in &mut self.open {
+            open.until = open.until.min(by);
+        }
+    }
+
+    fn take(&mut self, fits: impl Fn(&Open) -> bool) -> Vec<Open> {
+        let (taken, left) = std::mem::take(&mut self.open).into_iter().partition(fits);
+        self.open = left;
+        taken
+    }
+}
+
+impl Shard {
+    /// The leadership is lost; what it proposed for this slot may or may not be chosen.
+    pub(super) fn await_fate(&mut self, now: Tick, slot: Slot, ballot: Ballot, all: Vec<Waiter>) {
+        let until = now.after(ELECTIONS * self.options.paxos.timing.election_us);
+        let until = self.leave_by().map_or(until, |by| until.min(by));
+        self.fates.open.push(Open { slot, ballot, waiters: all, until });
+    }
+
+    /// A slot was applied: what waits for its fate is answered.
+    pub(super) fn answer_fates(
+        &mut self,
+        slot: Slot,
+        value: &Value,
+        outcomes: &[Outcome],
+        out: &mut Vec<Output>,
+    ) {
+        if self.fates.is_empty() {
+            return;
+        }
+        let leadership = Commands::new(value).ok().map(|commands| commands.leadership());
+        for open in self.fates.take(|open| open.slot == slot) {
+            // A value without outcomes is void: it was chosen, and had no effect.
+            if leadership == Some(open.ballot) && outcomes.len() == open.waiters.len() {
+                for (waiter, outcome) in open.waiters.into_iter().zip(outcomes) {
+                    self.answer_write(&waiter, outcome, out);
+                }
+                continue;
+            }
+            for waiter in open.waiters {
+                let error = self.not_executed();
+                self.void_waiter(waiter, error, out);
+            }
+        }
+    }
+
+    fn not_executed(&self) -> WireError {
+        self.serving().err().unwrap_or_else(|| {
+            let text =
+                "leadership was lost, and regained, before the request took effect: it did not";
+            WireError::new(ErrorCode::NotReady, text)
+        })
+    }
+
+    /// Answers those who have waited long enough: nobody knows here.
+    pub(super) fn expire_fates(&mut self, now: Tick, out: &mut Vec<Output>) {
+        for open in self.fates.take(|open| open.until <= now) {
+            for waiter in open.waiters {
+                let text = "leadership was lost while the request was under way, and it is not known \
+                            what became of it";
+                let error = WireError::new(ErrorCode::LeadershipLost, text);
+                self.void_waiter(waiter, error, out);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Reads that wait for memory or for the disk: in the order of their arrival, and not for ever.
+//!
+//! There are four lines, because a read that cannot go on must not hold up those that can: small
+//! reads pass large ones, and what is in memory passes what is on disk. The lines take turns at
+//! being the first to be served.
+
+use super::reads::ReadTask;
+use crate::limits::{READS_WAITING_MAX, SMALL_READ_BYTES};
+use crate::types::{ConnId, Tick};
+use std::collections::VecDeque;
+
+/// How many lines there are.
+pub const LINES: usize = 4;
+/// So many reads at the head of a line are looked at for one whose connection takes answers.
+const LOOK_MAX: usize = 64;
+
+/// What a read needs before it can go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// Memory, at most.
+    pub bytes: usize,
+    /// Its first entry is on disk.
+    pub cold: bool,
+}
+
+/// A read in line.
+#[derive(Debug)]
+pub struct Waiting {
+    /// The read.
+    pub task: ReadTask,
+    /// What it needs.
+    pub need: Need,
+    /// It is refused then.
+    pub until: Tick,
+}
+
+/// The lines.
+#[derive(Debug, Default)]
+pub struct Lines {
+    lines: [VecDeque<Waiting>; LINES],
+    /// The line that is served first.
+    first: usize,
+    count: usize,
+}
+
+impl Need {
+    fn line(self) -> usize {
+        usize::from(self.cold) + 2 * usize::from(self.bytes > SMALL_READ_BYTES)
+    }
+}
+
+impl Lines {
+    /// Reads that wait.
+    pub(super) fn len(&self) -> usize {
+        self.count
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// No more reads may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.count >= READS_WAITING_MAX
+    }
+
+    /// Others wait for the same: who comes now comes behind them.
+    pub(super) fn has_before(&self, need: Need) -> bool {
+        !self.lines[need.line()].is_empty()
+    }
+
+    pub(super) fn push(&mut self, waiting: Waiting) {
+        self.count += 1;
+        self.lines[waiting.need.line()].push_back(waiting);
+    }
+
+    /// The order in which the lines are served this time; next time another one is first.
+    pub(super) fn order(&mut self) -> [usize; LINES] {
+        self.first = (self.first + 1) % LINES;
+        std::array::from_fn(|nth| (self.first + nth) % LINES)
+    }
+
+    /// Where in a line the first read is whose connection takes answers, if it may go on.
+    fn startable(
+        &self,
+        line: usize,
+        takes: &impl Fn(ConnId) -> bool,
+        may: &impl Fn(Need) -> bool,
+    ) -> Option<usize> {
+        let mut head = self.lines[line].iter().take(LOOK_MAX).enumerate();
+        let (at, waiting) = head.find(|(_, waiting)| takes(waiting.task.conn()))?;
+        may(waiting.need).then_some(at)
+    }
+
+    /// Takes the first read out of a line whose connection takes answers, if it may go on.
+    pub(super) fn pop(
+        &mut self,
+        line: usize,
+        takes: impl Fn(ConnId) -> bool,
+        may: impl Fn(Need) -> bool,
+    ) -> Option<Waiting> {
+        let at = self.startable(line, &takes, &may)?;
+        self.count -= 1;
+        self.lines[line].remove(at)
+    }
+
+    /// A read could go on right now.
+    pub(super) fn can_go_on(
+        &self,
+        takes: impl Fn(ConnId) -> bool,
+        may: impl Fn(Need) -> bool,
+    ) -> bool {
+        (0..LINES).any(|line| self.startable(line, &takes, &may).is_some())
+    }
+
+    /// When the first of them is refused.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.lines.iter().filter_map(|line| line.front()).map(|waiting| waiting.until).min()
+    }
+
+    /// Takes out one that has waited for too long.
+    pub(super) fn pop_expired(&mut self, now: Tick) -> Option<Waiting> {
+        let late = |line: &&mut VecDeque<Waiting>| {
+            line.front().is_some_and(|waiting| waiting.until <= now)
+        };
+        let expired = self.lines.iter_mut().find(late)?.pop_front();
+        self.count -= usize::from(expired.is_some());
+        expired
+    }
+
+    /// Takes out all that `which` says.
+    pub(super) fn take_out(&mut self, which: impl Fn(&ReadTask) -> bool) -> Vec<Waiting> {
+        let mut out = Vec::new();
+        for line in &mut self.lines {
+            if line.iter().any(|waiting| which(&waiting.task)) {
+                let (gone, kept) =
+                    std::mem::take(line).into_iter().partition(|waiting| which(&waiting.task));
+                *line = kept;
+                let gone: VecDeque<Waiting> = gone;
+                out.extend(gone);
+            }
+        }
+        self.count -= out.len();
+        out
+    }
+}

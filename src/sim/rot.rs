@@ -1,0 +1,103 @@
+//! Disks that lose what they hold, in one place at a time.
+
+use super::dice::Dice;
+use super::disk::Disk;
+use crate::journal::Storage;
+use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
+use std::ops::Range;
+
+/// Most blocks, and so batches, that are lost at the end of a journal.
+const RECENT_BLOCKS: u64 = 3;
+
+impl Disk {
+    /// Something that was written is no more what it was; with `anywhere`, the hard state, too. Says
+    /// what.
+    pub(super) fn rot(&mut self, anywhere: bool, dice: &mut Dice) -> String {
+        let names = self.storage().list().unwrap_or_default();
+        let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".wal")).collect();
+        let file = if segments.is_empty() || (anywhere && dice.one_in(8)) {
+            "hard-state".to_string()
+        } else {
+            (*dice.pick(&segments)).clone()
+        };
+        let sectors = self.storage().len(&file).unwrap_or(0) / SECTOR_BYTES as u64;
+        if sectors == 0 {
+            return "nothing".to_string();
+        }
+        let mut at = 0;
+        for _ in 0..40 {
+            // A place where something was written, if one is found soon.
+            at = dice.below(sectors) * SECTOR_BYTES as u64;
+            let mut sector = [0; SECTOR_BYTES];
+            if self.storage().read_at(&file, at, &mut sector).is_ok()
+                && sector.iter().any(|b| *b > 0)
+            {
+                break;
+            }
+        }
+        let (kind, bytes) = (dice.below(4), dice.bits());
+        let end = at + SECTOR_BYTES as u64;
+        match kind {
+            0 => self.storage().make_unreadable(&file, at..end),
+            1 => self.storage().rot(&file, at..end, |sector| sector.fill(0)),
+            2 => self.storage().rot(&file, at..end, |sector| {
+                sector[(bytes % SECTOR_BYTES as u64) as usize] ^= 1 << (bytes >> 32 & 7);
+            }),
+            _ => self.storage().rot(&file, at..end, |sector| sector.fill(bytes as u8 | 1)),
+        }
+        format!("{file} at {at}, kind {kind}")
+    }
+
+    /// What was written last is no more what it was: the end of the data, the newest descriptors, or, mostly,
+    /// both, so that nothing tells what was there. Says what.
+    pub(super) fn rot_recent(&mut self, dice: &mut Dice) -> String {
+        let mut names = self.storage().list().unwrap_or_default();
+        names.retain(|name| name.ends_with(".wal"));
+        names.sort_unstable();
+        for file in names.iter().rev() {
+            let (data, descriptors) = self.written(file);
+            if data.is_empty() || descriptors.is_empty() {
+                continue;
+            }
+            // Small batches take a block of either: the last one, or some before it.
+            let (lost, kept) = (dice.range(1, RECENT_BLOCKS), dice.below(RECENT_BLOCKS));
+            let newest = data.end.saturating_sub(kept).max(data.start + 1);
+            let data = newest.saturating_sub(lost).max(data.start)..newest;
+            let oldest = (descriptors.start + kept).min(descriptors.end - 1);
+            let descriptors = oldest..(oldest + lost).min(descriptors.end);
+            let byte = dice.bits() as u8 | 1;
+            let (of_data, of_descriptors) =
+                *dice.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+            if of_data {
+                self.spoil(file, &data, byte);
+            }
+            if of_descriptors {
+                self.spoil(file, &descriptors, byte);
+            }
+            return format!(
+                "{file}: blocks {data:?} of data ({of_data}), {descriptors:?} of descriptors \
+                 ({of_descriptors})"
+            );
+        }
+        "nothing".to_string()
+    }
+
+    /// The blocks of a segment that hold data, from its start on, and descriptors, to its end.
+    fn written(&self, file: &str) -> (Range<u64>, Range<u64>) {
+        let blocks = self.storage().len(file).unwrap_or(0) / BLOCK_BYTES as u64;
+        let is_written = |block: &u64| {
+            let mut bytes = [0; BLOCK_BYTES];
+            let read = self.storage().read_at(file, block * BLOCK_BYTES as u64, &mut bytes);
+            read.is_err() || bytes.iter().any(|byte| *byte > 0)
+        };
+        // The first block is the segment's header.
+        let data_end = (1..blocks).find(|block| !is_written(block)).unwrap_or(blocks);
+        let descriptors = (data_end..blocks).rev().take_while(is_written).last().unwrap_or(blocks);
+        (1..data_end.max(1), descriptors..blocks)
+    }
+
+    fn spoil(&self, file: &str, blocks: &Range<u64>, byte: u8) {
+        let bytes = blocks.start * BLOCK_BYTES as u64..blocks.end * BLOCK_BYTES as u64;
+        self.storage().rot(file, bytes, |sector| sector.fill(byte));
+    }
+}

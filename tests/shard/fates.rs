@@ -1,0 +1,136 @@
+//! Commands whose leadership is lost while they are under way: answered when it is known what became
+//! of them.
+
+use crate::fates_rig::Trio;
+use crate::node::{append, code, create, first, read, texts};
+use paxosd::shard::Input;
+use paxosd::types::Index;
+use paxosd::wire::client::{Append, Reply, Request};
+use paxosd::wire::error::{ErrorCode, Outcome};
+
+/// A trio with a log, whose leader 1 has proposed an append that 2 holds and nobody acknowledged.
+fn under_way(request: Request, reaches: Option<u16>) -> (Trio, u64) {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    let id = trio.send(1, request);
+    if let Some(to) = reaches {
+        trio.deliver(1, to);
+    }
+    trio.cut(1);
+    (trio, id)
+}
+
+fn outcome(reply: Option<Reply>) -> (ErrorCode, Outcome) {
+    match reply {
+        Some(Reply::Error(error)) => (error.code, error.outcome),
+        other => panic!("no error: {other:?}"),
+    }
+}
+
+/// C8, R32: the next leader found the value and got it chosen in the same slot. The old one learns so
+/// and says at which index the append stands.
+#[test]
+fn c08_an_append_that_the_successor_found_is_acknowledged() {
+    let (mut trio, id) = under_way(Request::Append(append("a", "x")), Some(2));
+    trio.pass(700_000);
+    assert!(trio.answer(1, id).is_none(), "nothing is known yet");
+    assert!(trio.leader().is_some_and(|leader| leader != 1));
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "y"))))), 1);
+    trio.heal(1);
+    trio.pass(500_000);
+    assert_eq!(first(trio.answer(1, id)), 0);
+}
+
+/// R32: another value was chosen in its slot, so the append never took effect, and never will: the
+/// old leader says so, with a code on which a client sends it again. It is there once then.
+#[test]
+fn r32_an_append_that_was_written_over_was_not_executed() {
+    let (mut trio, id) = under_way(Request::Append(append("a", "x")), None);
+    trio.pass(700_000);
+    trio.heal(1);
+    trio.pass(500_000);
+    assert!(trio.answer(1, id).is_none(), "nothing was chosen in its slot yet");
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "y"))))), 0);
+    trio.pass(100_000);
+    let (code, outcome) = outcome(trio.answer(1, id));
+    assert_eq!((code, outcome), (ErrorCode::NotLeader, Outcome::NotExecuted));
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "x"))))), 1);
+    assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["y", "x"]);
+}
+
+/// R32: who learns nothing for ten election timeouts answers that nobody knows.
+#[test]
+fn r32_an_append_whose_fate_stays_open_is_unknown() {
+    let (mut trio, id) = under_way(Request::Append(append("a", "x")), Some(2));
+    trio.pass(3_000_000);
+    assert!(trio.answer(1, id).is_none(), "it may still be learned");
+    trio.pass(2_000_000);
+    let (code, outcome) = outcome(trio.answer(1, id));
+    assert_eq!((code, outcome), (ErrorCode::LeadershipLost, Outcome::Unknown));
+}
+
+/// C8: where the successor wrote over one of two appends of a chain, neither takes effect, and what
+/// comes behind them in it is refused.
+#[test]
+fn c08_a_chain_breaks_at_the_append_that_was_written_over() {
+    let of = |entry| Request::Append(Append { chain: 5, ..append("a", entry) });
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    let sent = [trio.send(1, of("x")), trio.send(1, of("y"))];
+    trio.cut(1);
+    trio.pass(700_000);
+    let behind = trio.send(1, of("z"));
+    assert!(trio.answer(1, behind).is_some_and(|reply| code(&reply).is_some()), "z is refused");
+    trio.heal(1);
+    trio.pass(500_000);
+    for (id, index) in sent.into_iter().zip(0..) {
+        let next = Append { expect: Some(Index(index)), ..append("a", "w") };
+        assert_eq!(first(Some(trio.ask(Request::Append(next)))), index);
+        trio.pass(100_000);
+        assert_eq!(outcome(trio.answer(1, id)).1, Outcome::NotExecuted);
+    }
+}
+
+/// A leader that stops while an append is under way learns from its successor what became of it, and
+/// is not done before it has said so.
+#[test]
+fn a_stop_waits_for_what_is_under_way() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    let id = trio.send(1, Request::Append(append("a", "x")));
+    trio.deliver(1, 2);
+    // The acknowledgement is lost, and with it the time to finish before the hand-over.
+    trio.cut(1);
+    trio.input(1, Input::HandOver);
+    trio.pass(700_000);
+    assert!(!trio.stopped.contains(&1) && trio.answer(1, id).is_none(), "it waits");
+    trio.heal(1);
+    trio.pass(500_000);
+    assert_eq!(first(trio.answer(1, id)), 0);
+    assert!(trio.stopped.contains(&1));
+}
+
+/// R32: a stop waits for no longer than it may: then the outcome is unknown, as it is.
+#[test]
+fn r32_a_stop_does_not_wait_for_ever() {
+    let (mut trio, id) = under_way(Request::Append(append("a", "x")), Some(2));
+    trio.input(1, Input::HandOver);
+    trio.pass(4_500_000);
+    assert_eq!(outcome(trio.answer(1, id)).1, Outcome::Unknown);
+    assert!(trio.stopped.contains(&1));
+}
+
+/// A leader that stops stays until its successor leads, which may need its vote; one that never led
+/// stops at once.
+#[test]
+fn a_stop_waits_for_the_successor() {
+    let mut trio = Trio::new();
+    trio.input(3, Input::HandOver);
+    assert!(trio.stopped.contains(&3));
+    trio.settle();
+    trio.input(1, Input::HandOver);
+    assert!(!trio.stopped.contains(&1), "nobody leads yet");
+    trio.settle();
+    assert!(trio.stopped.contains(&1));
+    assert_eq!(trio.leader(), Some(2), "not 3, which stops, too");
+}

@@ -1,0 +1,198 @@
+//! Three nodes of one shard, their disks and the connections between them, all by hand.
+
+use crate::node::{SEGMENT, identity_of, options_of};
+use paxosd::journal::{MemStorage, execute, format, recover};
+use paxosd::paxos::Role;
+use paxosd::shard::{Input, Output, Shard};
+use paxosd::types::{ConnId, NodeId, ShardId, Tick};
+use paxosd::wire::client::{Reply, Request};
+use paxosd::wire::peer::Message;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+const NODES: [u16; 3] = [1, 2, 3];
+
+pub struct Trio {
+    shards: BTreeMap<u16, Shard>,
+    storages: BTreeMap<u16, MemStorage>,
+    now: Tick,
+    queues: BTreeMap<(u16, u16), VecDeque<Message>>,
+    /// Connected pairs, the lower number first.
+    links: BTreeSet<(u16, u16)>,
+    replies: BTreeMap<(u16, u64), Reply>,
+    pub stopped: BTreeSet<u16>,
+    next: u64,
+}
+
+impl Trio {
+    /// Three nodes, of which the first leads.
+    pub fn new() -> Trio {
+        let mut trio = Trio {
+            shards: BTreeMap::new(),
+            storages: BTreeMap::new(),
+            now: Tick(1_000_000),
+            queues: BTreeMap::new(),
+            links: BTreeSet::new(),
+            replies: BTreeMap::new(),
+            stopped: BTreeSet::new(),
+            next: 1,
+        };
+        for node in NODES {
+            let (storage, identity) = (MemStorage::new(), identity_of(node));
+            format(&storage, &identity, ShardId(0), &SEGMENT).expect("a fresh disk");
+            let (journal, recovered) =
+                recover(&storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
+            let mut out = Vec::new();
+            let options = options_of(node, &NODES);
+            let shard = Shard::start(options, journal, recovered, trio.now, &mut out);
+            trio.shards.insert(node, shard);
+            trio.storages.insert(node, storage);
+            trio.carry_out(node, out);
+        }
+        NODES.iter().for_each(|node| trio.heal(*node));
+        trio.settle();
+        for _ in 0..100 {
+            if trio.leads(1) {
+                return trio;
+            }
+            trio.pass_only(&[1], 10_000);
+        }
+        panic!("node 1 cannot be elected");
+    }
+
+    pub fn leads(&self, node: u16) -> bool {
+        matches!(self.shards[&node].replica().role(), Role::Leader(_))
+            && self.shards[&node].replica().serving().is_some()
+    }
+
+    pub fn leader(&self) -> Option<u16> {
+        NODES.into_iter().find(|node| self.leads(*node))
+    }
+
+    pub fn input(&mut self, node: u16, input: Input) {
+        let mut out = Vec::new();
+        if let Some(shard) = self.shards.get_mut(&node) {
+            shard.step(self.now, input, &mut out);
+        }
+        self.carry_out(node, out);
+    }
+
+    fn carry_out(&mut self, node: u16, out: Vec<Output>) {
+        for output in out {
+            match output {
+                Output::Peer { node: to, message } => {
+                    if self.links.contains(&pair(node, to.0)) {
+                        self.queues.entry((node, to.0)).or_default().push_back(message);
+                    }
+                }
+                Output::Client { correlation, reply, .. } => {
+                    let old = self.replies.insert((node, correlation), reply);
+                    assert!(old.is_none(), "answered twice: {node} {correlation}");
+                }
+                Output::Job(job) => {
+                    let done = execute(&self.storages[&node], job).expect("the disk works");
+                    self.input(node, Input::Disk(done));
+                    self.input(node, Input::Tick);
+                }
+                Output::Stopped => assert!(self.stopped.insert(node), "stopped twice"),
+                Output::Fatal { exit, text } => panic!("node {node} exits with {exit}: {text}"),
+            }
+        }
+    }
+
+    /// Delivers what is under way in one direction.
+    pub fn deliver(&mut self, from: u16, to: u16) -> bool {
+        let messages = std::mem::take(self.queues.entry((from, to)).or_default());
+        let any = !messages.is_empty();
+        for message in messages {
+            self.input(to, Input::Peer { node: NodeId(from), message });
+            self.input(to, Input::Tick);
+        }
+        any
+    }
+
+    /// Delivers until nothing is under way.
+    pub fn settle(&mut self) {
+        for _ in 0..10_000 {
+            let pairs: Vec<(u16, u16)> = self.queues.keys().copied().collect();
+            let mut any = false;
+            for (from, to) in pairs {
+                any |= self.deliver(from, to);
+            }
+            if !any {
+                return;
+            }
+        }
+        panic!("they talk for ever");
+    }
+
+    /// All connections of a node break, with what is under way on them.
+    pub fn cut(&mut self, node: u16) {
+        for other in NODES.into_iter().filter(|other| *other != node) {
+            if self.links.remove(&pair(node, other)) {
+                self.queues.remove(&(node, other));
+                self.queues.remove(&(other, node));
+                self.input(node, Input::PeerDown { node: NodeId(other) });
+                self.input(other, Input::PeerDown { node: NodeId(node) });
+            }
+        }
+    }
+
+    /// A node is connected with all others.
+    pub fn heal(&mut self, node: u16) {
+        for other in NODES.into_iter().filter(|other| *other != node) {
+            if self.links.insert(pair(node, other)) {
+                for (a, b) in [(node, other), (other, node)] {
+                    let incarnation = identity_of(b).incarnation;
+                    self.input(a, Input::PeerUp { node: NodeId(b), incarnation });
+                }
+            }
+        }
+    }
+
+    /// Lets time pass; these nodes look at their clocks.
+    pub fn pass_only(&mut self, nodes: &[u16], micros: u64) {
+        let until = self.now.after(micros);
+        while self.now < until {
+            let next = nodes.iter().map(|node| self.shards[node].next_deadline(self.now)).min();
+            self.now = next.unwrap_or(until).max(self.now.after(1)).min(until);
+            for node in nodes {
+                self.input(*node, Input::Tick);
+            }
+            self.settle();
+        }
+    }
+
+    pub fn pass(&mut self, micros: u64) {
+        self.pass_only(&NODES, micros);
+    }
+
+    /// Sends a request and ends the turn; nothing is delivered between nodes.
+    pub fn send(&mut self, node: u16, request: Request) -> u64 {
+        self.next += 1;
+        let correlation = self.next;
+        self.input(node, Input::Client { conn: ConnId(1), correlation, request });
+        self.input(node, Input::Tick);
+        correlation
+    }
+
+    pub fn answer(&mut self, node: u16, correlation: u64) -> Option<Reply> {
+        self.replies.remove(&(node, correlation))
+    }
+
+    /// Sends a request to whoever leads, and waits for its answer.
+    pub fn ask(&mut self, request: Request) -> Reply {
+        for _ in 0..200 {
+            if let Some(leader) = self.leader() {
+                let id = self.send(leader, request);
+                self.settle();
+                return self.answer(leader, id).expect("answered");
+            }
+            self.pass(10_000);
+        }
+        panic!("nobody leads");
+    }
+}
+
+fn pair(a: u16, b: u16) -> (u16, u16) {
+    (a.min(b), a.max(b))
+}
