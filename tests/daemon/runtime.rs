@@ -208,7 +208,7 @@ fn the_last_words_come_out() {
     let site = Site::new(1);
     let environment = [("PAXOSD_LOG_LEVEL", "error")];
     let output = crate::rig::run(&["run", "--config", site.file()], &environment);
-    assert_eq!(output.status.code(), Some(65), "{output:?}");
+    assert_eq!(output.status.code(), Some(75), "{output:?}");
     assert!(said(&output).contains("paxosd init"), "{output:?}");
 }
 

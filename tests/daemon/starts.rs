@@ -179,7 +179,7 @@ fn a_relative_data_directory_is_told_in_full() {
     let mut command = paxosd();
     command.args(["run", "--config", site.file()]).env("PAXOSD_DATA_DIR", "here/data");
     let output = command.current_dir(&home).output().unwrap();
-    ends(&output, 65, &[full.to_str().unwrap(), "does not exist"]);
+    ends(&output, 75, &[full.to_str().unwrap(), "does not exist"]);
 }
 
 /// A preparation that was cut short anywhere is known as such: `run` says what to do, and `init` begins
@@ -231,7 +231,7 @@ fn a_lock_alone_is_nothing() {
     fs::write(site.data().join("lock"), "process 1\n").unwrap();
     ends(
         &run(&["run", "--config", site.file()], &[]),
-        65,
+        75,
         &["holds nothing", "Is the disk mounted?"],
     );
     prepared(&site);
