@@ -2,8 +2,7 @@
 
 use super::error::Invalid;
 use super::waiting::OnWait;
-use crate::config::{Address, CLIENT_PORT};
-use crate::types::{ClusterId, LogId};
+use crate::types::{Address, CLIENT_PORT, ClusterId, LogId};
 use crate::wire::client::LogRef;
 use crate::wire::name::{LogName, NameError};
 use std::net::SocketAddr;
