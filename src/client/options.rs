@@ -74,6 +74,13 @@ impl ClientOptions {
     }
 }
 
+impl Default for ClientOptions {
+    /// For a node on this machine, at the port where nodes listen unless configured otherwise.
+    fn default() -> ClientOptions {
+        ClientOptions::new([format!("127.0.0.1:{CLIENT_PORT}")])
+    }
+}
+
 /// What is wrong with an endpoint that was written as something else is.
 fn misunderstood(endpoint: &str) -> Option<&'static str> {
     if endpoint.is_empty() {
@@ -166,6 +173,18 @@ mod tests {
             let told = check(wrong).expect_err("no endpoint").to_string();
             assert!(told.contains(part), "{wrong:?}: {told}");
         }
+    }
+
+    /// What nobody set has a default that works; for a client, a node on this machine.
+    #[test]
+    fn all_options_have_defaults() {
+        use super::super::*;
+        assert_eq!(ClientOptions::default().check(), Ok(vec!["127.0.0.1:7420".to_string()]));
+        assert!(AppenderOptions::default().window > 1 && ReaderOptions::default().window > 1);
+        let (append, read) = (AppendOptions::default(), ReadOptions::default());
+        assert_eq!((append.expect, append.create), (None, false));
+        assert_eq!((read.consistency, read.wait), (Consistency::Linearizable, Duration::ZERO));
+        assert_eq!(FollowOptions::default().idle, None);
     }
 
     /// Where no port is written it is the clients' one, whichever way the host is.
