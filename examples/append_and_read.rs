@@ -1,8 +1,10 @@
 //! Appends to a log and reads it back: `cargo run --example append_and_read -- 127.0.0.1:7420`.
 
-use paxosd::client::{AppendOptions, Client, ClientOptions, Outcome, ReadOptions, Settlement};
-use paxosd::types::Index;
+use paxosd::client::{
+    AppendOptions, AppenderOptions, Client, ClientOptions, FollowOptions, Outcome, Settlement,
+};
 use std::error::Error;
+use std::time::Duration;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:7420".to_string());
@@ -15,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Append only if nobody else has appended since. Were the answer lost, nobody could say from
     // here whether it was executed: the log can.
-    let next = Index(appended.first.0 + u64::from(appended.count));
+    let next = appended.next();
     match client.append_expect("greetings", next, ["again"]) {
         Ok(_) => {}
         Err(error) if error.outcome == Outcome::Unknown => {
@@ -25,19 +27,29 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Settlement::Open { .. } => eprintln!("not there yet; appending it again is safe"),
             }
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            eprintln!("{}", error.next_step());
+            return Err(error.into());
+        }
     }
 
-    // A linearizable read sees everything that was acknowledged before it began.
-    let mut index = appended.first;
-    loop {
-        let read = client.read("greetings", index, ReadOptions::default())?;
-        for entry in read.entries.iter() {
-            eprintln!("{index}: {}", String::from_utf8_lossy(entry.data));
-            index = index.next();
-        }
-        if index >= read.next {
-            return Ok(());
+    // Many at once: a pipeline has a connection of its own, and results come in order.
+    let mut appender = client.appender("greetings", AppenderOptions::default())?;
+    for number in 0..100 {
+        if let Some(oldest) = appender.push([format!("number {number}")]) {
+            oldest.result?;
         }
     }
+    while let Some(oldest) = appender.wait() {
+        oldest.result?;
+    }
+
+    // Linearizable: it sees everything that was acknowledged before. This ends at the log's end;
+    // by default it would wait there for what comes next.
+    let to_the_end = FollowOptions { idle: Some(Duration::ZERO), ..FollowOptions::default() };
+    for entry in client.follow("greetings", appended.first, to_the_end)? {
+        let (index, data) = entry?;
+        eprintln!("{index}: {}", String::from_utf8_lossy(&data));
+    }
+    Ok(())
 }

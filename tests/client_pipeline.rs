@@ -8,8 +8,7 @@ use mock_cluster::{Act, MockCluster};
 use paxosd::client::*;
 use paxosd::types::Index;
 use paxosd::wire::client::Request;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::time::Timespec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
 
 const WINDOW: AppenderOptions = AppenderOptions { window: 8, expect: None, create: false };
@@ -26,7 +25,7 @@ fn client(cluster: &MockCluster) -> Client {
 }
 
 /// Pushes "0", "1", … and returns what came back, in the order in which it did.
-fn push_all(appender: &mut Appender<'_>, count: usize) -> Vec<Completed> {
+fn push_all(appender: &mut Appender, count: usize) -> Vec<Completed> {
     let mut completed: Vec<Completed> =
         (0..count).filter_map(|at| appender.push([at.to_string()])).collect();
     completed.extend(std::iter::from_fn(|| appender.wait()));
@@ -241,11 +240,34 @@ fn a_caller_can_wait_by_itself() {
     assert!(appender.socket().is_some() && !appender.is_stuck());
 }
 
+/// Neither waits for the other: while pipelines are open, with answers under way, the client that
+/// they came from goes on. Each has one connection, and none is made in vain: the first pipeline
+/// takes over the one that its client has.
+#[test]
+fn a_client_goes_on_beside_its_pipelines() {
+    let cluster = MockCluster::start(3, 1);
+    // With enough time that a slow machine costs no second connection: they are counted.
+    let mut client = Client::connect(ClientOptions::new(cluster.endpoints())).unwrap();
+    client.create("x").unwrap();
+    let mut appender = client.appender("x", AppenderOptions::default()).unwrap();
+    let mut reader = client.reader("x", ReaderOptions::default()).unwrap();
+    assert!(appender.push(["piped"]).is_none());
+    assert_eq!(appender.wait().unwrap().result.unwrap().first, Index(0));
+    appender.queue(["queued"]);
+    reader.queue(Index(0));
+    assert_eq!(client.append("x", ["between"]).unwrap().first, Index(1));
+    assert_eq!(client.read("x", Index(0), ReadOptions::default()).unwrap().entries.len(), 2);
+    assert_eq!(appender.wait().unwrap().result.unwrap().first, Index(2));
+    assert!(!reader.wait().unwrap().result.unwrap().entries.is_empty());
+    // One asked for the map; then the appender's, the client's and the reader's.
+    assert_eq!(cluster.state().hellos.len(), 1 + 3);
+}
+
 const READS: ReaderOptions =
     ReaderOptions { window: 8, max_entries: Some(1), consistency: Consistency::Linearizable };
 
 /// Submits reads at these indexes and returns what came back, by ticket.
-fn read_all(reader: &mut Reader<'_>, indexes: &[u64]) -> Vec<Result<String, ClientError>> {
+fn read_all(reader: &mut Reader, indexes: &[u64]) -> Vec<Result<String, ClientError>> {
     let mut found: Vec<_> = indexes.iter().map(|_| None).collect();
     let mut wanted = indexes.iter();
     loop {

@@ -18,22 +18,24 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A blocking client of one cluster. It keeps one connection per shard it uses; a program that
-/// wants more connections makes more clients.
+/// wants more connections makes more clients. What comes out of it ([`Client::appender`],
+/// [`Client::reader`], [`Client::follow`]) stands on its own: it has its own connection, and may be
+/// sent to another thread.
 #[derive(Debug)]
 pub struct Client {
     pub(super) options: ClientOptions,
     pub(super) routes: Routes,
     pub(super) limits: Limits,
     /// When all operations together must have ended; none when each has its own time.
-    whole: Option<Deadline>,
+    pub(super) whole: Option<Deadline>,
     /// Nobody has looked at the members since the last map came.
     pub(super) map_is_new: bool,
-    links: BTreeMap<(ShardId, Target), Link>,
+    pub(super) links: BTreeMap<(ShardId, Target), Link>,
     /// Which of the known nodes answers local reads: the endpoints as given come first.
-    local_turn: usize,
+    pub(super) local_turn: usize,
     /// Spreads the pauses of this client's operations.
-    seed: u64,
-    last_chain: u32,
+    pub(super) seed: u64,
+    pub(super) last_chain: u32,
 }
 
 /// Which node of a shard is asked.
@@ -473,7 +475,7 @@ pub(super) fn lost_stage(cause: &Cause) -> Stage {
 }
 
 /// Something that differs between clients.
-fn entropy() -> u64 {
+pub(super) fn entropy() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     (since.as_nanos() as u64) ^ u64::from(std::process::id()).rotate_left(32)
 }

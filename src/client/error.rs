@@ -365,6 +365,8 @@ impl Deref for ClientError {
     }
 }
 
+/// What was asked, whether it took effect, and why it failed. What can be done now is
+/// [`Failure::next_step`].
 impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failure = &self.0;
@@ -388,7 +390,7 @@ impl fmt::Display for ClientError {
         for Elsewhere { endpoint, stage, why } in &failure.elsewhere {
             write!(f, "; {endpoint}: {why} (stage {stage})")?;
         }
-        write!(f, "; next: {}", failure.next_step())
+        Ok(())
     }
 }
 

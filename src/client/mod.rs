@@ -8,6 +8,9 @@
 //! is unknown is never sent again behind the caller's back; [`Client::settle`] finds out about one
 //! that named the index it expected.
 //!
+//! [`Appender`], [`Reader`] and [`Follow`] come out of a client and stand on their own: each has a
+//! connection of its own, so that the client goes on meanwhile, and may go to another thread.
+//!
 //! Protocol and sockets are apart: `session`, `routes`, `verdict`, `window` hold the logic and
 //! touch no socket; `link` is the only place that does.
 
@@ -17,7 +20,9 @@ mod core;
 mod deadline;
 mod dial;
 mod error;
+mod follow;
 mod foreign;
+mod fork;
 mod leaderless;
 mod link;
 mod options;
@@ -40,16 +45,18 @@ pub use self::core::Client;
 pub use self::error::{
     Cause, ClientError, Elsewhere, Failure, Invalid, Operation, ProtocolError, Stage,
 };
+pub use self::follow::{Follow, FollowOptions};
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
 pub use self::waiting::{OnWait, Waiting};
+pub use crate::types::{ClusterId, Index, LogId, NodeId, ShardId};
 pub use crate::wire::client::{
     Appended, ClusterMap, Consistency, DiskSpace, LogRef, LogStat, Member, PeerStatus, Progress,
     ReadDone, Role, ShardLeader, ShardStatus,
 };
-pub use crate::wire::entries::Entries;
+pub use crate::wire::entries::{Entries, Entry};
 pub use crate::wire::error::{ErrorCode, Outcome, WireError};
 pub use crate::wire::name::{LogName, NameError};

@@ -2,8 +2,7 @@
 
 use super::error::Invalid;
 use super::waiting::OnWait;
-use crate::config::{Address, CLIENT_PORT};
-use crate::types::{ClusterId, LogId};
+use crate::types::{Address, CLIENT_PORT, ClusterId, LogId};
 use crate::wire::client::LogRef;
 use crate::wire::name::{LogName, NameError};
 use std::net::SocketAddr;
@@ -72,6 +71,13 @@ impl ClientOptions {
             address.map(|address| address.to_string()).map_err(wrong)
         };
         self.endpoints.iter().map(whole).collect()
+    }
+}
+
+impl Default for ClientOptions {
+    /// For a node on this machine, at the port where nodes listen unless configured otherwise.
+    fn default() -> ClientOptions {
+        ClientOptions::new([format!("127.0.0.1:{CLIENT_PORT}")])
     }
 }
 
@@ -167,6 +173,18 @@ mod tests {
             let told = check(wrong).expect_err("no endpoint").to_string();
             assert!(told.contains(part), "{wrong:?}: {told}");
         }
+    }
+
+    /// What nobody set has a default that works; for a client, a node on this machine.
+    #[test]
+    fn all_options_have_defaults() {
+        use super::super::*;
+        assert_eq!(ClientOptions::default().check(), Ok(vec!["127.0.0.1:7420".to_string()]));
+        assert!(AppenderOptions::default().window > 1 && ReaderOptions::default().window > 1);
+        let (append, read) = (AppendOptions::default(), ReadOptions::default());
+        assert_eq!((append.expect, append.create), (None, false));
+        assert_eq!((read.consistency, read.wait), (Consistency::Linearizable, Duration::ZERO));
+        assert_eq!(FollowOptions::default().idle, None);
     }
 
     /// Where no port is written it is the clients' one, whichever way the host is.

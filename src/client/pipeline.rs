@@ -26,6 +26,18 @@ pub struct AppenderOptions {
     pub create: bool,
 }
 
+impl AppenderOptions {
+    /// The default of [`AppenderOptions::window`]: what a node syncs at once grows with what is
+    /// under way, and beyond this gains little.
+    pub const WINDOW: usize = 64;
+}
+
+impl Default for AppenderOptions {
+    fn default() -> AppenderOptions {
+        AppenderOptions { window: AppenderOptions::WINDOW, expect: None, create: false }
+    }
+}
+
 /// An append that came back.
 #[derive(Debug)]
 pub struct Completed {
@@ -42,9 +54,13 @@ pub struct Completed {
 /// deadline. When one fails for good, those behind it come back as not executed
 /// ([`Cause::PriorFailed`]), as do those pushed later, until [`Appender::resume`]. After a lost
 /// connection every append that was under way is of unknown outcome, and none is sent again.
+///
+/// It has a connection of its own: the client that it came from goes on meanwhile, and the order
+/// holds among what is pushed here, not between that and what the client appends.
 #[derive(Debug)]
-pub struct Appender<'c> {
-    client: &'c mut Client,
+pub struct Appender {
+    /// Used by nothing else.
+    client: Client,
     log: LogRef,
     shard: ShardId,
     options: AppenderOptions,
@@ -55,7 +71,8 @@ pub struct Appender<'c> {
 }
 
 impl Client {
-    /// A pipeline of appends to one log.
+    /// A pipeline of appends to one log, with a connection of its own: the one that this client
+    /// has with the log's leader, or else another.
     ///
     /// # Errors
     /// [`ClientError`] when the name cannot be one.
@@ -63,17 +80,18 @@ impl Client {
         &mut self,
         log: &(impl ToLog + ?Sized),
         options: AppenderOptions,
-    ) -> Result<Appender<'_>, ClientError> {
+    ) -> Result<Appender, ClientError> {
         let (log, shard) = self.place("append to log", log)?;
         let most = usize::try_from(self.limits.requests_max).unwrap_or(usize::MAX).max(1);
         let options = AppenderOptions { window: options.window.clamp(1, most), ..options };
-        let chain = self.next_chain();
+        let mut client = self.fork(shard, Target::Leader);
+        let chain = client.next_chain();
         let window = Window::default();
-        Ok(Appender { client: self, log, shard, options, window, chain, expect: options.expect })
+        Ok(Appender { client, log, shard, options, window, chain, expect: options.expect })
     }
 }
 
-impl Appender<'_> {
+impl Appender {
     /// Submits one append of these entries, atomic as ever. When the window is full it first waits
     /// for the oldest append, which is returned.
     pub fn push<I>(&mut self, entries: I) -> Option<Completed>
@@ -345,14 +363,5 @@ impl Appender<'_> {
         let Some(tries) = self.window.oldest_tries() else { return };
         let error = tries.fail(crate::wire::error::Outcome::NotExecuted, fault);
         self.window.fail(error);
-    }
-}
-
-impl Drop for Appender<'_> {
-    /// Nobody waits for what is still under way: its answers must not meet later requests.
-    fn drop(&mut self) {
-        if self.window.is_under_way() {
-            self.client.drop_link(self.shard, Target::Leader);
-        }
     }
 }

@@ -26,6 +26,18 @@ pub struct ReaderOptions {
     pub consistency: Consistency,
 }
 
+impl ReaderOptions {
+    /// The default of [`ReaderOptions::window`]: answers are large, so few reads keep a node busy.
+    pub const WINDOW: usize = 8;
+}
+
+impl Default for ReaderOptions {
+    fn default() -> ReaderOptions {
+        let consistency = Consistency::default();
+        ReaderOptions { window: ReaderOptions::WINDOW, max_entries: None, consistency }
+    }
+}
+
 /// A read that came back.
 #[derive(Debug)]
 pub struct Fetched {
@@ -39,9 +51,12 @@ pub struct Fetched {
 ///
 /// A read changes nothing, so after a refusal that may pass, or a lost connection, all that is not
 /// answered is asked again, until each read's own deadline.
+///
+/// It has a connection of its own: the client that it came from goes on meanwhile.
 #[derive(Debug)]
-pub struct Reader<'c> {
-    client: &'c mut Client,
+pub struct Reader {
+    /// Used by nothing else.
+    client: Client,
     log: LogRef,
     shard: ShardId,
     target: Target,
@@ -75,7 +90,8 @@ struct Item {
 }
 
 impl Client {
-    /// A pipeline of reads of one log.
+    /// A pipeline of reads of one log, with a connection of its own: the one that this client has
+    /// for such reads, or else another.
     ///
     /// # Errors
     /// [`ClientError`] when the name cannot be one.
@@ -83,7 +99,7 @@ impl Client {
         &mut self,
         log: &(impl ToLog + ?Sized),
         options: ReaderOptions,
-    ) -> Result<Reader<'_>, ClientError> {
+    ) -> Result<Reader, ClientError> {
         let (log, shard) = self.place("read log", log)?;
         let most = usize::try_from(self.limits.requests_max).unwrap_or(usize::MAX).max(1);
         let options = ReaderOptions { window: options.window.clamp(1, most), ..options };
@@ -92,7 +108,7 @@ impl Client {
             Consistency::Local => Target::Any,
         };
         Ok(Reader {
-            client: self,
+            client: self.fork(shard, target),
             log,
             shard,
             target,
@@ -105,7 +121,7 @@ impl Client {
     }
 }
 
-impl Reader<'_> {
+impl Reader {
     /// Submits a read from `from` on; the next [`Reader::flush`] or [`Reader::wait`] sends it.
     ///
     /// # Panics
@@ -316,15 +332,6 @@ impl Reader<'_> {
     fn fail_oldest(&mut self, error: ClientError) {
         if let Some(Item { ticket, .. }) = self.items.pop_front() {
             self.done.push_back(Fetched { ticket, result: Err(error) });
-        }
-    }
-}
-
-impl Drop for Reader<'_> {
-    /// Nobody waits for what is still under way: its answers must not meet later requests.
-    fn drop(&mut self) {
-        if self.is_under_way() {
-            self.client.drop_link(self.shard, self.target);
         }
     }
 }

@@ -3,7 +3,6 @@
 //! Every key has one line in the table of [`keys`]; `paxosd.toml` in the repository root documents
 //! each. All faults of a configuration are reported at once, with key, place, value and rule.
 
-mod address;
 mod changes;
 mod check;
 mod collisions;
@@ -18,13 +17,14 @@ mod tests;
 mod text;
 pub mod variables;
 
-pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use changes::changes;
 pub use check::{Known, check};
 pub use collisions::{Listener, Port};
 pub use fault::{ConfigError, Fault, Faults, Place};
 pub use lost::{Lost, LostKeys};
 pub use raw::{Given, RawConfig, RawMember, Typed};
+
+pub use crate::types::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 
 use crate::limits;
 use crate::types::{ClusterId, NodeId};

@@ -205,8 +205,10 @@ impl From<ClientError> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Client(error) => write!(f, "{error}"),
-            Failure::Noted(error, note) => write!(f, "{error}\n{note}"),
+            Failure::Client(error) => write!(f, "{error}; next: {}", error.next_step()),
+            Failure::Noted(error, note) => {
+                write!(f, "{error}; next: {}\n{note}", error.next_step())
+            }
             Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
             Failure::Unprinted { source, note } => {
                 write!(f, "cannot write to standard output: {source}\n{note}")

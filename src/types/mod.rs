@@ -1,5 +1,6 @@
 //! The project's vocabulary as types: newtypes that keep slots, indexes and the rest apart.
 
+mod address;
 mod ballot;
 mod configuration;
 mod count;
@@ -12,6 +13,7 @@ mod shards;
 mod trouble;
 mod value;
 
+pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use ballot::Ballot;
 pub use configuration::Configuration;
 pub use count::Count;

@@ -224,6 +224,15 @@ pub struct Appended {
     pub count: u32,
 }
 
+impl Appended {
+    /// The index behind the last of these entries: the log's next one, unless somebody else has
+    /// appended since.
+    #[must_use]
+    pub fn next(&self) -> Index {
+        self.first.plus(u64::from(self.count))
+    }
+}
+
 /// A range of entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadDone {

@@ -178,6 +178,12 @@ impl Entries {
         self.count
     }
 
+    /// How many entries there are, as a length.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count as usize
+    }
+
     /// True when there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -336,7 +342,7 @@ impl<'a> EntriesRef<'a> {
     /// The entries, one by one.
     #[must_use]
     pub fn iter(self) -> EntriesIter<'a> {
-        EntriesIter { rest: self.raw }
+        EntriesIter { rest: self.raw, left: self.count }
     }
 
     /// Bytes of the entries without their prefixes.
@@ -350,6 +356,7 @@ impl<'a> EntriesRef<'a> {
 #[derive(Clone, Debug)]
 pub struct EntriesIter<'a> {
     rest: &'a [u8],
+    left: u32,
 }
 
 impl<'a> Iterator for EntriesIter<'a> {
@@ -358,7 +365,74 @@ impl<'a> Iterator for EntriesIter<'a> {
     fn next(&mut self) -> Option<Entry<'a>> {
         let (entry, rest) = split(self.rest)?;
         self.rest = rest;
+        self.left -= 1;
         Some(entry)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for EntriesIter<'_> {}
+
+/// Iterates over entries that are given away, each as its bytes.
+#[derive(Clone, Debug)]
+pub struct IntoEntries {
+    raw: Vec<u8>,
+    at: usize,
+    left: u32,
+}
+
+impl Iterator for IntoEntries {
+    type Item = Vec<u8>;
+
+    fn next(&mut self) -> Option<Vec<u8>> {
+        let (Entry { data, .. }, _) = split(&self.raw[self.at..])?;
+        let data = data.to_vec();
+        self.at += ENTRY_PREFIX_BYTES + data.len();
+        self.left -= 1;
+        Some(data)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for IntoEntries {}
+
+impl IntoIterator for Entries {
+    type Item = Vec<u8>;
+    type IntoIter = IntoEntries;
+
+    fn into_iter(self) -> IntoEntries {
+        IntoEntries { raw: self.raw, at: 0, left: self.count }
+    }
+}
+
+impl<'a> IntoIterator for &'a Entries {
+    type Item = Entry<'a>;
+    type IntoIter = EntriesIter<'a>;
+
+    fn into_iter(self) -> EntriesIter<'a> {
+        self.iter()
+    }
+}
+
+impl<'a> IntoIterator for EntriesRef<'a> {
+    type Item = Entry<'a>;
+    type IntoIter = EntriesIter<'a>;
+
+    fn into_iter(self) -> EntriesIter<'a> {
+        self.iter()
+    }
+}
+
+/// What was read can be appended as it is.
+impl AsRef<[u8]> for Entry<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self.data
     }
 }
 

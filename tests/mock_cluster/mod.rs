@@ -64,6 +64,8 @@ pub struct State {
     /// What followers say of the leader, when it is not the truth.
     pub hint: Option<u16>,
     pub logs: BTreeMap<String, (LogId, Vec<Vec<u8>>)>,
+    /// Logs that were ever created: an id is never used again.
+    created: u64,
     pub seen: Vec<Seen>,
     pub hellos: Vec<(u16, Hello)>,
     pub refuse_hello: Option<WireError>,
@@ -97,6 +99,7 @@ impl MockCluster {
             leader: 1,
             hint: None,
             logs: BTreeMap::new(),
+            created: 0,
             seen: Vec::new(),
             hellos: Vec::new(),
             refuse_hello: None,
@@ -441,7 +444,8 @@ impl State {
 
     fn create(&mut self, name: &str) -> LogId {
         let shard = ShardId::of_name(name, self.shards);
-        let id = LogId::new(shard, self.logs.len() as u64 + 1);
+        self.created += 1;
+        let id = LogId::new(shard, self.created);
         self.logs.insert(name.to_string(), (id, Vec::new()));
         id
     }

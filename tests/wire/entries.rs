@@ -31,6 +31,28 @@ fn entries_come_out_as_they_went_in() {
     assert_eq!(Entries::from_raw(twice.raw().to_vec(), 4), Ok(twice));
 }
 
+// A loop over entries needs no method, whether they are borrowed or given away; how many are left is
+// known, and what was read is appended as it is.
+#[test]
+fn entries_are_a_collection() {
+    let entries = sample();
+    assert_eq!((entries.len(), entries.iter().len()), (3, 3));
+    let mut lengths = Vec::new();
+    for entry in &entries {
+        lengths.push(entry.data.len());
+    }
+    assert_eq!(lengths, [3, 0, 5]);
+    let mut behind_first = entries.iter();
+    behind_first.next();
+    assert_eq!(behind_first.len(), 2);
+    assert_eq!(entries.as_ref().window(1, 1, usize::MAX).into_iter().len(), 1);
+    assert_eq!(Entries::from_slices(&entries).as_ref(), Ok(&entries));
+    let mut owned = entries.into_iter();
+    assert_eq!(owned.len(), 3);
+    assert_eq!(owned.by_ref().collect::<Vec<_>>(), [&b"one"[..], b"", b"three"]);
+    assert_eq!((owned.len(), owned.next()), (0, None));
+}
+
 // A window skips, and stops at the count or before the byte that is too much; its first entry
 // comes whatever its size, so that a reader always makes progress.
 #[test]

@@ -47,7 +47,7 @@ pub fn append_all(
 /// Appends line by line until the input ends, or until one fails; returns why it ended early if
 /// none did.
 fn feed(
-    appender: &mut Appender<'_>,
+    appender: &mut Appender,
     source: &mut Source<Stoppable<'_>>,
     printer: &mut Printer<'_>,
 ) -> Result<Option<Halt>, Failure> {
@@ -113,7 +113,7 @@ fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), Failure>) -> Fa
 }
 
 /// Waits for everything that is under way.
-fn drain(appender: &mut Appender<'_>, printer: &mut Printer<'_>) -> Result<(), Failure> {
+fn drain(appender: &mut Appender, printer: &mut Printer<'_>) -> Result<(), Failure> {
     while let Some(completed) = appender.wait() {
         take(completed, appender, printer)?;
     }
@@ -123,7 +123,7 @@ fn drain(appender: &mut Appender<'_>, printer: &mut Printer<'_>) -> Result<(), F
 /// Prints an index; at the first failure waits for all that was under way, and sums up.
 fn take(
     completed: Completed,
-    appender: &mut Appender<'_>,
+    appender: &mut Appender,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
     let error = match completed.result {

@@ -166,8 +166,8 @@ fn appends(
     for (number, client) in clients.iter_mut().enumerate() {
         let log = &logs[number % logs.len()];
         // Connections are made before the clock runs.
-        client.probe(log.shard)?;
-        let options = AppenderOptions { window, expect: None, create: false };
+        client.stat(&log.name)?;
+        let options = AppenderOptions { window, ..AppenderOptions::default() };
         let noise = noise.for_connection(load.seed, number as u64);
         let appender = client.appender(&log.name, options)?;
         pipes.push((log.shard.0, Appends { appender, noise }));

@@ -69,14 +69,14 @@ impl Noise {
 
 /// Appends of one entry.
 #[derive(Debug)]
-pub struct Appends<'c> {
+pub struct Appends {
     /// The pipeline.
-    pub appender: Appender<'c>,
+    pub appender: Appender,
     /// What is appended.
     pub noise: Noise,
 }
 
-impl Appends<'_> {
+impl Appends {
     fn back(&self, completed: Completed) -> Back {
         let bytes = self.noise.size as u64;
         let result =
@@ -85,7 +85,7 @@ impl Appends<'_> {
     }
 }
 
-impl Pipe for Appends<'_> {
+impl Pipe for Appends {
     fn has_room(&self) -> bool {
         self.appender.has_room()
     }
@@ -121,9 +121,9 @@ impl Pipe for Appends<'_> {
 
 /// Reads at random places.
 #[derive(Debug)]
-pub struct Reads<'c> {
+pub struct Reads {
     /// The pipeline.
-    pub reader: Reader<'c>,
+    pub reader: Reader,
     /// Where the next read begins.
     pub random: Random,
     /// Reads begin below this index.
@@ -138,7 +138,7 @@ fn fetched(fetched: Fetched) -> Back {
     Back { ticket: fetched.ticket, result }
 }
 
-impl Pipe for Reads<'_> {
+impl Pipe for Reads {
     fn has_room(&self) -> bool {
         self.reader.has_room()
     }

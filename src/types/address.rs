@@ -1,7 +1,7 @@
 //! Addresses as typed: a host and a port, resolved only when they are used.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr}; // Addresses only: std::net has sockets, too.
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Port of clients where none is written.
 pub const CLIENT_PORT: u16 = 7420;
