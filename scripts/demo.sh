@@ -68,6 +68,7 @@ exits() { wanted=$1; }
 
 tell 'Three nodes on this machine, each with its own data directory:'
 run 'scripts/cluster.sh up'
+# shellcheck disable=SC2016 # The tour's command is shown as it is typed, and run then.
 run 'eval "$(scripts/cluster.sh env)"'
 
 tell 'A log, and three entries. Each append prints the index of its entry, once two of the three nodes

@@ -10,7 +10,7 @@ const FIRST_ROOM_BYTES: usize = 1 << 10;
 const PIECE_BYTES: usize = 64 << 10;
 
 /// Bytes that wait to leave, written with few calls. They are kept in pieces of about
-/// [`PIECE_BYTES`], or of one larger frame: a piece that was sent gives its memory back, and a slow
+/// `PIECE_BYTES`, or of one larger frame: a piece that was sent gives its memory back, and a slow
 /// reader's buffer is never copied or doubled to make room for another answer.
 #[derive(Debug, Default)]
 pub struct Outgoing {
