@@ -58,6 +58,10 @@ pub struct ShardNumbers {
     pub backlog: Backlog,
     /// Why it takes no appends for want of space, on full disks.
     pub want_of_room: Option<String>,
+    /// With whom its state differs, and what follows (R23).
+    pub doubt: Option<String>,
+    /// Nothing is served from its state for that.
+    pub doubtful: bool,
     /// What its thread has done for clients.
     pub served: Served,
     /// Connections of its thread, peers' included.

@@ -392,6 +392,8 @@ impl ShardLoop {
             tally: shard.tally(),
             backlog: shard.backlog(),
             want_of_room: shard.want_of_room(),
+            doubt: shard.replica().doubt().map(|_| shard.doubt_text()),
+            doubtful: shard.replica().is_doubtful(),
             served: self.service.served.clone(),
             connections: self.table.len() as u64,
             input_bytes: self.input_bytes as u64,

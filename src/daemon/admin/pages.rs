@@ -67,6 +67,9 @@ fn unready(facts: &Facts, now: Tick) -> Vec<String> {
             reasons.push(format!("shard {shard} has just been started"));
             continue;
         };
+        if let Some(doubt) = numbers.doubt.as_ref().filter(|_| numbers.doubtful) {
+            reasons.push(format!("shard {shard}: {doubt}"));
+        }
         if board.assured_until() <= now {
             if numbers.status.formed {
                 reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));

@@ -219,6 +219,11 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         "0 while the shard of a new cluster waits for members that it has not met yet.",
         |s| u64::from(s.status.formed),
     ),
+    gauge(
+        "paxosd_state_differs",
+        "1 while the state of this node's replica differs from another's after the same slot.",
+        |s| u64::from(s.doubt.is_some()),
+    ),
     gauge("paxosd_has_room", "0 while this node's disk has no space for another segment.", |s| {
         u64::from(s.status.has_room)
     }),
