@@ -13,7 +13,7 @@ use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
 use crate::types::{
-    Configuration, Cut, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Tick, Witness,
+    Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Tick, Witness,
 };
 
 /// Why a node must not start over what its disk remembers. Exit 65.
@@ -97,11 +97,8 @@ impl Replica {
         // A cut that not every member has been heard on, be it of an earlier start (C11).
         let unheard = !alone && !hard.cuts.is_empty();
         let witness_wait = if unheard { config.timing.election_us * 4 } else { 0 };
-        let mut acceptor = Acceptor::remember(memory.open, memory.reports, memory.damage);
         hard.cut_damage = hard.cut_damage.filter(|damage| damage.upto > memory.chosen_upto);
-        if let Some(damage) = hard.cut_damage {
-            acceptor.add_damage(damage);
-        }
+        let lost = memory.damage.into_iter().chain(hard.cut_damage).reduce(Damage::and);
         let mut replica = Replica {
             round_seen: hard.promised.round,
             hard,
@@ -113,7 +110,7 @@ impl Replica {
             room: Room::default(),
             chosen_upto: memory.chosen_upto,
             chosen_sums: ChosenSums::default(),
-            acceptor,
+            acceptor: Acceptor::remember(memory.open, memory.reports, lost),
             learner: Learner::remember(memory.holes, memory.chosen_upto),
             role: Role::Follower,
             leader: None,
