@@ -12,6 +12,8 @@ use crate::wire::peer::Meet;
 
 /// Evidence that rises all the time is written down this often.
 const RECORD_US: u64 = 100_000;
+/// Evidence that finds no other record to be written with is written alone after this.
+const ALONE_US: u64 = 500_000;
 
 /// How much of what a replica saw is on its own disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -20,11 +22,13 @@ pub struct Evidence {
     recorded: Vec<(NodeId, Witness)>,
     /// The next one is written no sooner, unless the shard idles.
     next_at: Tick,
+    /// Evidence has waited since then for other records to be written with.
+    waits_since: Option<Tick>,
 }
 
 impl Evidence {
     pub(super) fn remember(recorded: Vec<(NodeId, Witness)>) -> Evidence {
-        Evidence { recorded, next_at: Tick(0) }
+        Evidence { recorded, next_at: Tick(0), waits_since: None }
     }
 
     /// The table that the last record holds.
@@ -207,11 +211,21 @@ impl Replica {
         }
     }
 
-    /// Writes down what was seen, if it has risen and other records wait for the disk anyway.
+    /// Writes down what was seen, if it has risen: with other records, or by itself if none come.
     pub(super) fn evidence_tick(&mut self, now: Tick, fx: &mut Effects) {
-        if now >= self.evidence.next_at && self.durable < self.last_lsn() {
-            self.evidence.next_at = now.after(RECORD_US);
+        if now < self.evidence.next_at {
+            return;
+        }
+        self.evidence.next_at = now.after(RECORD_US);
+        // What was heard from others comes while nothing is written here, too: then it waits for a
+        // while, since a batch of its own costs two blocks.
+        let since = self.evidence.waits_since;
+        let waited = since.is_some_and(|since| now.since(since) >= ALONE_US);
+        if waited || self.durable < self.last_lsn() {
             self.record_evidence(fx);
+            self.evidence.waits_since = None;
+        } else if since.is_none() && self.evidence_table() != self.evidence.recorded {
+            self.evidence.waits_since = Some(now);
         }
     }
 

@@ -124,6 +124,11 @@ impl Ledger {
         })
     }
 
+    /// True when records that were durable in the life before are gone.
+    pub(super) fn has_lost(&self, recovered: &Recovered) -> bool {
+        recovered.next_lsn <= self.durable
+    }
+
     /// True when the last batch was cut, and held what was claimed.
     pub(super) fn is_cut_short(
         &self,

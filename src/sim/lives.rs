@@ -68,8 +68,7 @@ impl World {
         }
         if self.nodes[node].medium == Medium::SetBack {
             let ledger = &self.nodes[node].ledger;
-            self.set_back.claims_broken |=
-                ledger.check_recovered(&recovered, &self.firsts, rotten).is_err();
+            self.set_back.claims_broken |= ledger.has_lost(&recovered);
         } else {
             self.check_recovered(node, &recovered, rotten)?;
         }
