@@ -97,7 +97,7 @@ impl Digests {
         differing.count().max(backed.unwrap_or(0))
     }
 
-    /// The members whose state differs, each with the slot at which that was last seen.
+    /// The members whose state differs, each with the first slot at which that was seen.
     pub fn differing(&self) -> impl Iterator<Item = (NodeId, Slot)> + '_ {
         let differs = self.compared.iter().filter(|(_, compared)| !compared.same);
         differs.map(|(node, compared)| (*node, compared.slot))
@@ -108,14 +108,11 @@ impl Replica {
     /// The state machine applied a slot.
     pub(super) fn on_applied(&mut self, now: Tick, digest: Digest, fx: &mut Effects) {
         self.digests.push(digest);
-        if self.digests.pending.is_empty() {
-            return;
-        }
-        for node in self.config.others().collect::<Vec<_>>() {
-            let pending = self.digests.pending.get(&node).copied();
-            let Some((theirs, backed)) = pending.filter(|p| p.0.slot <= digest.slot) else {
-                continue;
-            };
+        let due = |pending: &BTreeMap<NodeId, (Digest, usize)>| {
+            let due = pending.iter().find(|(_, (theirs, _))| theirs.slot <= digest.slot);
+            due.map(|(node, (theirs, backed))| (*node, *theirs, *backed))
+        };
+        while let Some((node, theirs, backed)) = due(&self.digests.pending) {
             self.digests.pending.remove(&node);
             if theirs.slot == digest.slot {
                 self.compare(now, node, (theirs, backed), digest, fx);

@@ -20,7 +20,7 @@ const ALONE_US: u64 = 500_000;
 pub struct Evidence {
     /// The table that the last record holds.
     recorded: Vec<(NodeId, Witness)>,
-    /// The next one is written no sooner, unless the shard idles.
+    /// The next record is written no sooner, unless the shard idles.
     next_at: Tick,
     /// Evidence has waited since then for other records to be written with.
     waits_since: Option<Tick>,
@@ -100,7 +100,7 @@ impl Replica {
         }
     }
 
-    /// What a leader says that it saw of every member.
+    /// What a peer saw of every member, as it says when it meets this one, or with a heartbeat.
     pub(super) fn hear_witness(
         &mut self,
         from: NodeId,
