@@ -144,8 +144,11 @@ fn no_call_of_a_node_is_forbidden() {
     let mut used = BTreeSet::new();
     for line in text.lines() {
         let call = line.split_whitespace().nth(1).unwrap_or_default();
-        if let Some((name, _)) = call.split_once('(') {
-            used.insert(name.to_string());
+        match call.split_once('(') {
+            // A thread that the end of the process caught before strace could read its call's number.
+            Some(("???", _)) => assert!(line.ends_with("<unfinished ...>"), "{line}"),
+            Some((name, _)) => drop(used.insert(name.to_string())),
+            None => {}
         }
     }
     assert!(used.contains("sched_setaffinity") && used.contains("fdatasync"), "{used:?}");
