@@ -31,7 +31,7 @@ impl Shard {
     pub(super) fn wait_in_line(
         &mut self,
         now: Tick,
-        task: ReadTask,
+        mut task: ReadTask,
         need: Need,
         out: &mut Vec<Output>,
     ) {
@@ -40,7 +40,7 @@ impl Shard {
             return self.refuse(task.conn, task.correlation, error, out);
         }
         self.conns.owe(task.conn, need.bytes);
-        let until = now.after(READ_WAITING_MS * 1000);
+        let until = *task.waits_until.get_or_insert(now.after(READ_WAITING_MS * 1000));
         self.reads.lines.push(Waiting { task, need, until });
     }
 

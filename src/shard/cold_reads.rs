@@ -87,6 +87,9 @@ impl Shard {
         let ColdRead { mut task, reserved, read_bytes } = cold;
         self.budget.release(reserved);
         self.conns.paid(task.conn, reserved);
+        if !self.conns.is_known(task.conn) {
+            return; // Its client is gone.
+        }
         let values = self.intact(now, results);
         let before = task.reading.next();
         while let Some(want) = task.reading.wants() {

@@ -42,6 +42,11 @@ impl Conns {
         true
     }
 
+    /// The connection has asked for something, and is still there.
+    pub(super) fn is_known(&self, conn: ConnId) -> bool {
+        self.conns.contains_key(&conn)
+    }
+
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
         self.choked.remove(&conn);

@@ -28,6 +28,8 @@ pub struct ReadTask {
     pub(super) reading: Reading,
     guard: Option<Guard>,
     deadline: Tick,
+    /// It waits for memory no longer than until then, once it has begun to wait.
+    pub(super) waits_until: Option<Tick>,
 }
 
 impl ReadTask {
@@ -173,7 +175,9 @@ impl Shard {
             Ok(Some(reading)) => {
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
                 let deadline = now.after(wait_us);
-                let task = ReadTask { conn, correlation: id, reading, guard, deadline };
+                let waits_until = None;
+                let task =
+                    ReadTask { conn, correlation: id, reading, guard, deadline, waits_until };
                 self.begin_read(now, task, out);
             }
             Ok(None) => {
