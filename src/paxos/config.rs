@@ -18,7 +18,8 @@ impl Quorums {
     /// Majorities for both phases.
     #[must_use]
     pub fn majority(members: usize) -> Quorums {
-        Quorums { prepare: members / 2 + 1, accept: members / 2 + 1 }
+        let majority = members / 2 + 1;
+        Quorums { prepare: majority, accept: majority }
     }
 
     /// Checks the quorums against the number of members.
@@ -130,6 +131,12 @@ impl Config {
             seed: u64::from(me.0),
             nonce: u64::from(me.0),
         }
+    }
+
+    /// Members that are more than half of all.
+    #[must_use]
+    pub fn majority(&self) -> usize {
+        self.members.len() / 2 + 1
     }
 
     /// The other members, in order.

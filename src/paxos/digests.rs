@@ -18,7 +18,8 @@ pub struct Digests {
     pending: BTreeMap<NodeId, (Digest, usize)>,
     /// The last comparison with each peer.
     compared: BTreeMap<NodeId, Compared>,
-    fenced: bool,
+    /// What the comparisons come to. A replica that has fenced itself stays so.
+    doubt: Option<Doubt>,
 }
 
 /// Two replicas' digests after the same slot.
@@ -97,6 +98,19 @@ impl Digests {
         differing.count().max(backed.unwrap_or(0))
     }
 
+    /// Adds the comparisons up.
+    fn weigh(&mut self, majority: usize) {
+        let doubt = match (self.against(), self.agreeing(self.parted_at())) {
+            (0, _) => None,
+            (against, _) if against >= majority => Some(Doubt::Fenced),
+            (_, agree) if agree >= majority => Some(Doubt::Others),
+            _ => Some(Doubt::Disputed),
+        };
+        if self.doubt != Some(Doubt::Fenced) {
+            self.doubt = doubt;
+        }
+    }
+
     /// The members whose state differs, each with the first slot at which that was seen.
     pub fn differing(&self) -> impl Iterator<Item = (NodeId, Slot)> + '_ {
         let differs = self.compared.iter().filter(|(_, compared)| !compared.same);
@@ -151,6 +165,8 @@ impl Replica {
         let first =
             before.filter(|before| !same && !before.same).map_or(slot, |before| before.slot);
         self.digests.compared.insert(with, Compared { slot: first, same, backed });
+        let was = self.digests.doubt;
+        self.digests.weigh(self.config.majority());
         if same {
             return;
         }
@@ -162,8 +178,7 @@ impl Replica {
                 own.state
             );
         }
-        if self.doubt() == Some(Doubt::Fenced) && !self.digests.fenced {
-            self.digests.fenced = true;
+        if self.digests.doubt == Some(Doubt::Fenced) && was != self.digests.doubt {
             log::error!(
                 "a majority of the members differs from this node's state: it votes, leads and \
                  serves no more until it is restarted"
@@ -180,16 +195,7 @@ impl Replica {
     /// What the comparisons say against this replica's state, or against others'.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
-        if self.digests.fenced {
-            return Some(Doubt::Fenced);
-        }
-        let majority = self.config.members.len() / 2 + 1;
-        match (self.digests.against(), self.digests.agreeing(self.digests.parted_at())) {
-            (0, _) => None,
-            (against, _) if against >= majority => Some(Doubt::Fenced),
-            (_, agree) if agree >= majority => Some(Doubt::Others),
-            _ => Some(Doubt::Disputed),
-        }
+        self.digests.doubt
     }
 
     /// The comparisons with other members.

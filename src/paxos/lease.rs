@@ -84,8 +84,7 @@ impl Replica {
     /// Sends a heartbeat to every other member.
     pub(super) fn heartbeat(&mut self, now: Tick, fx: &mut Effects) {
         let witness = self.witness_table();
-        let majority = self.config.members.len() / 2 + 1;
-        let (digest, agreeing) = self.digests.spoken_for(majority);
+        let (digest, agreeing) = self.digests.spoken_for(self.config.majority());
         let agreeing = agreeing as u16;
         let heartbeat_us = self.config.timing.heartbeat_us;
         let lease_us = self.config.timing.lease_us;

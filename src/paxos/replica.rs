@@ -174,6 +174,7 @@ impl Replica {
         if self.stopped || (self.is_ending() && !matches!(input, Input::Durable(_))) {
             return;
         }
+        let busy = is_busy(&input);
         match input {
             Input::Tick => self.on_tick(now, effects),
             Input::PeerUp(node, incarnation) => self.on_peer_up(node, incarnation, effects),
@@ -188,7 +189,10 @@ impl Replica {
             Input::Applied(digest) => self.on_applied(now, digest, effects),
         }
         self.answer_call(now, effects);
-        self.tell_standing(now, effects);
+        // What comes with every append is followed by a tick, which is soon enough.
+        if !busy {
+            self.tell_standing(now, effects);
+        }
     }
 
     fn on_tick(&mut self, now: Tick, effects: &mut Effects) {
@@ -363,6 +367,24 @@ impl Replica {
         if let Some(slot) = self.learner.first_hole() {
             self.stop(Stop::Unsettled { slot }, effects);
         }
+    }
+}
+
+/// Inputs that each append brings.
+fn is_busy(input: &Input) -> bool {
+    match input {
+        Input::Applied(_) | Input::Durable(_) => true,
+        Input::Message(_, message) => {
+            matches!(message, Message::Accept(_) | Message::Accepted(_) | Message::Mark(_))
+        }
+        Input::Tick
+        | Input::PeerUp(..)
+        | Input::PeerDown(_)
+        | Input::Confirm
+        | Input::HandOver
+        | Input::Leave
+        | Input::Resumed
+        | Input::Room(_) => false,
     }
 }
 
