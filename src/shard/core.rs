@@ -276,6 +276,19 @@ impl Shard {
     /// Carries out effects until none are left, and applies what can be applied.
     pub(super) fn settle(&mut self, now: Tick, out: &mut Vec<Output>) {
         loop {
+            self.carry_out(now, out);
+            self.apply_ready(now, out);
+            // What was applied may have shown that replicas differ (R23).
+            if self.effects.items().is_empty() {
+                break;
+            }
+        }
+        self.release_reads(now, out);
+        self.end_if_done(now, out);
+    }
+
+    fn carry_out(&mut self, now: Tick, out: &mut Vec<Output>) {
+        loop {
             let effects: Vec<Effect> = self.effects.drain().collect();
             if effects.is_empty() {
                 break;
@@ -290,9 +303,6 @@ impl Shard {
                 out.push(Output::Peer { node, message: vote.into() });
             }
         }
-        self.apply_ready(now, out);
-        self.release_reads(now, out);
-        self.end_if_done(now, out);
     }
 
     fn effect(&mut self, now: Tick, effect: Effect, out: &mut Vec<Output>) {
@@ -442,7 +452,7 @@ impl Shard {
             self.prepare_at,
             self.reads.next_deadline(),
             self.fates.next_deadline(),
-            self.leaving.next_deadline(),
+            self.leaving.next_deadline(now),
         ];
         for other in others.into_iter().flatten() {
             at = at.min(other);

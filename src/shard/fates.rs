@@ -82,7 +82,7 @@ impl Shard {
         outcomes: &[Outcome],
         out: &mut Vec<Output>,
     ) {
-        if self.fates.is_empty() {
+        if self.fates.is_empty() || self.replica.is_doubtful() {
             return;
         }
         let leadership = Commands::new(value).ok().map(|commands| commands.leadership());

@@ -25,8 +25,9 @@ pub struct Leaving {
 
 impl Leaving {
     /// When to look again.
-    pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.stay_until.or(self.by).filter(|_| !self.left)
+    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        let stays = self.stay_until.filter(|until| *until > now);
+        stays.or(self.by).filter(|_| !self.left)
     }
 }
 

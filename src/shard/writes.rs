@@ -458,8 +458,12 @@ impl Shard {
                 }
             }
         }
+        let doubtful = self.replica.is_doubtful();
         for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
-            self.answer_write(&waiter, outcome, out);
+            match doubtful {
+                true => self.doubt_write(waiter, out),
+                false => self.answer_write(&waiter, outcome, out),
+            }
         }
         if freed {
             let stalled = std::mem::take(&mut self.writes.stalled);
