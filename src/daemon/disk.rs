@@ -93,13 +93,9 @@ impl Volume {
         &*self.storage
     }
 
-    /// Runs a batch, or ends the process, and measures how long the disk took over it.
+    /// Runs a batch to its end, or ends the process, and measures how long the disk took over it.
     fn run_batch(&self, job: Job, syncs: &Syncs) -> Done {
-        let bytes = match &job {
-            Job::Batch(batch) => batch.bytes(),
-            Job::Prepare(_) | Job::Read(_) => 0,
-        };
-        let began = Instant::now();
+        let (bytes, began) = (batch_bytes(&job), Instant::now());
         let mut shortage = Shortage::default();
         let mut left = job;
         let done = loop {
@@ -165,12 +161,33 @@ impl Syncer {
     fn run(&mut self, job: Job) -> Done {
         let started = clock::now();
         let done = self.volume.run_batch(job, &self.syncs);
+        self.note(started);
+        done
+    }
+
+    /// Likewise, but where the system is short of something, what is left of the batch comes back.
+    fn run_once(&mut self, job: Job) -> Result<Done, Job> {
+        let (bytes, began, started) = (batch_bytes(&job), Instant::now(), clock::now());
+        let done = self.volume.run(job, &mut Shortage::default())?;
+        self.syncs.record(bytes, began.elapsed());
+        self.note(started);
+        Ok(done)
+    }
+
+    /// Warns of a batch that took long.
+    fn note(&mut self, started: Tick) {
         let now = clock::now();
         let what = || format!("a write and sync in {} (slow_sync_ms)", self.volume.dir.display());
         if let Some(line) = self.slow.note(now, now.since(started), what) {
             log::warn!("{line}");
         }
-        done
+    }
+}
+
+fn batch_bytes(job: &Job) -> u64 {
+    match job {
+        Job::Batch(batch) => batch.bytes(),
+        Job::Prepare(_) | Job::Read(_) => 0,
     }
 }
 
@@ -318,10 +335,17 @@ impl Disk {
         }
     }
 
-    /// Runs a batch on the calling thread.
+    /// Runs a batch on the calling thread; where the system is short of something, the syncer waits
+    /// for it instead, so that this thread's heartbeats go on.
     #[must_use]
-    pub fn run_here(&mut self, job: Job) -> Done {
-        self.here.run(job)
+    pub fn run_here(&mut self, job: Job) -> Option<Done> {
+        match self.here.run_once(job) {
+            Ok(done) => Some(done),
+            Err(rest) => {
+                self.submit(rest);
+                None
+            }
+        }
     }
 
     /// What to say of a sync that does not come to its end, from time to time while it goes on.

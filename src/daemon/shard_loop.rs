@@ -307,6 +307,7 @@ impl ShardLoop {
             let now = clock::now();
             self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
             self.pauses.excused(now);
+            let Some(done) = done else { continue };
             self.service.step(now, Input::Disk(done));
         }
         self.service.step(clock::now(), Input::Tick);

@@ -79,6 +79,20 @@ impl FileStorage {
         Ok(file)
     }
 
+    /// The file, which is about to be written to: it stays open until what is written is synced, so
+    /// that the sync goes by the descriptor that wrote (R01).
+    fn file_to_write(&self, name: &str) -> io::Result<Arc<File>> {
+        loop {
+            let file = self.file(name)?;
+            let mut open = self.open.lock();
+            // A reader may have closed it in between, for want of descriptors.
+            if open.holds(name, &file) {
+                open.written(name);
+                return Ok(file);
+            }
+        }
+    }
+
     /// The directory, opened once, so that no later sync of it needs a descriptor.
     fn directory(&self) -> io::Result<Arc<File>> {
         let mut open = self.open.lock();
@@ -93,10 +107,16 @@ impl FileStorage {
     /// A new file, open and empty.
     fn new_file(&self, name: &str) -> io::Result<Arc<File>> {
         self.directory()?;
-        let mut open = self.open.lock();
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create_new(true);
-        Ok(Arc::new(opened(&mut open, || options.open(self.path(name)))?))
+        // Without the lock: a batch must not wait for a new file.
+        let file = match options.open(self.path(name)) {
+            Err(error) if Trouble::is_shortage(&error) && self.open.lock().make_room() => {
+                options.open(self.path(name))
+            }
+            done => done,
+        };
+        Ok(Arc::new(file?))
     }
 
     fn fill(file: &File, bytes: u64) -> io::Result<()> {
@@ -144,9 +164,7 @@ impl Storage for FileStorage {
     }
 
     fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let file = self.file(name)?;
-        self.open.lock().written(name);
-        file.write_all_at(bytes, offset)
+        self.file_to_write(name)?.write_all_at(bytes, offset)
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {

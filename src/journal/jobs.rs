@@ -168,12 +168,6 @@ impl ReadJob {
     pub fn file_bytes(&self) -> usize {
         self.extents.iter().map(|extent| extent.bytes).sum()
     }
-
-    /// Reads of files that it takes.
-    #[must_use]
-    pub fn file_reads(&self) -> usize {
-        self.extents.len()
-    }
 }
 
 /// One contiguous read of one file, and the records wanted in it.

@@ -42,6 +42,11 @@ impl OpenFiles {
         Some(Arc::clone(&open.file))
     }
 
+    /// True while this very handle of a file is kept.
+    pub(crate) fn holds(&self, name: &str, file: &Arc<File>) -> bool {
+        self.files.get(name).is_some_and(|open| Arc::ptr_eq(&open.file, file))
+    }
+
     /// Keeps a handle.
     pub(crate) fn insert(&mut self, name: &str, file: &Arc<File>) {
         self.clock += 1;
@@ -53,10 +58,11 @@ impl OpenFiles {
 
     /// The file is about to be written to.
     pub(crate) fn written(&mut self, name: &str) {
-        if let Some(open) = self.files.get_mut(name) {
-            (open.written, open.unsynced) = (true, true);
+        let Some(open) = self.files.get_mut(name) else { return };
+        open.unsynced = true;
+        if !std::mem::replace(&mut open.written, true) {
+            self.evict();
         }
-        self.evict();
     }
 
     /// What was written is durable.
