@@ -22,8 +22,8 @@ impl Live {
         self.min_free_bytes.load(Ordering::Relaxed)
     }
 
-    /// From now on so much is left alone; returns what was before. Shards see it in their next turn.
-    pub fn set_min_free_bytes(&self, bytes: u64) -> u64 {
-        self.min_free_bytes.swap(bytes, Ordering::Relaxed)
+    /// From now on so much is left alone. Shards see it in their next turn.
+    pub fn set_min_free_bytes(&self, bytes: u64) {
+        self.min_free_bytes.store(bytes, Ordering::Relaxed);
     }
 }

@@ -85,7 +85,7 @@ impl Service {
             Request::Status => {
                 let board = &self.facts.board;
                 self.shard.note_syncs(board.shard(self.id).sync_tally());
-                self.shard.note_disk(board.space.seen(self.facts.config.bounds.min_free_bytes));
+                self.shard.note_disk(board.space.seen(self.facts.live.min_free_bytes()));
             }
             Request::Create(_)
             | Request::Delete(_)

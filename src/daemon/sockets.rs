@@ -119,7 +119,8 @@ fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
         Some(Errno::ACCESS) => "; ports below 1024 are for root: take a higher one",
         Some(_) | None => "",
     };
-    let taken = at.filter(|_| exit == Exit::Temporary).and_then(port_owner::owner);
+    let in_use = errno(error) == Some(Errno::ADDRINUSE);
+    let taken = at.filter(|_| in_use).and_then(port_owner::owner);
     let taken = taken.map(|owner| format!("; {owner} listens there")).unwrap_or_default();
     let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();

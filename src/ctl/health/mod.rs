@@ -9,7 +9,7 @@ pub use standing::{Standing, leads_text, takes_part};
 
 use super::units::bytes;
 use crate::client::{ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
-use crate::types::{NodeId, ShardId, Shards};
+use crate::types::{Count, NodeId, ShardId, Shards};
 use std::fmt;
 
 /// One thing that is wrong, with every shard in which it is.
@@ -91,7 +91,7 @@ impl fmt::Display for Problem {
                 write!(f, "nodes {a} and {b} applied the same slots of {shards} and differ")
             }
             Problem::Damaged { node, shards, slots } => {
-                write!(f, "node {node} holds {slots} damaged slots of {shards}")
+                write!(f, "node {node} holds {} of {shards}", Count(*slots, "damaged slot"))
             }
             Problem::Dead { node, address } => {
                 write!(f, "node {node} at {address} does not answer")
@@ -134,7 +134,7 @@ impl fmt::Display for Problem {
                 write!(f, "node {node} does not follow the leader of {shards}")
             }
             Problem::Behind { node, shards, slots } => {
-                write!(f, "node {node} is {slots} slots behind in {shards}")
+                write!(f, "node {node} is {} behind in {shards}", Count(*slots, "slot"))
             }
         }
     }
@@ -409,7 +409,7 @@ pub(super) mod tests {
         let wanted = "nodes 1 and 3 applied the same slots of shard 0 and differ";
         assert_eq!(texts(&status), [wanted]);
         shard(&mut status, 2).applied_upto = Slot(9);
-        assert_eq!(texts(&status), ["node 3 is 1 slots behind in shard 0"]);
+        assert_eq!(texts(&status), ["node 3 is 1 slot behind in shard 0"]);
     }
 
     /// R30: a node that knows no leader while others do is a problem that does not pass by itself.
