@@ -208,20 +208,22 @@ pub const SLOW_LINE_MS: u64 = 1_000;
 pub const SYNC_TOLD_MS: u64 = 10_000;
 /// A shard's thread tells the status board its numbers no more often than this, in milliseconds.
 pub const BOARD_MS: u64 = 100;
-/// Longest wait for a clean stop, in milliseconds.
-pub const STOP_MS: u64 = 5_000;
-/// By then its answers have left, or are not waited for, in milliseconds.
-pub const STOP_DRAIN_MS: u64 = 4_500;
-/// By then every shard of a node that stops has handed over and answered its clients, in
+/// Shortest wait for a clean stop that may be set, in milliseconds.
+pub const STOP_MS_MIN: u64 = 2_000;
+/// Longest one, in milliseconds.
+pub const STOP_MS_MAX: u64 = 60_000;
+/// So long before the end of that wait the answers to clients have left, or are not waited for, in
 /// milliseconds.
-pub const STOP_SHARD_MS: u64 = 4_000;
+pub const STOP_DRAIN_MS: u64 = 500;
+/// So long before its end every shard has handed over and answered its clients, in milliseconds.
+pub const STOP_ANSWER_MS: u64 = 1_000;
 
 // A loop that sleeps as long as it may is not taken for stuck.
 const _: () = assert!(5 * LOOP_WAKE_MS <= LOOP_STUCK_MS);
 // A process that has a failure to tell of does not take longer to end than a clean stop.
-const _: () = assert!(LOG_EXIT_MS < STOP_MS);
+const _: () = assert!(LOG_EXIT_MS <= STOP_MS_MIN);
 // Answers given at the last moment still leave.
-const _: () = assert!(STOP_SHARD_MS < STOP_DRAIN_MS && STOP_DRAIN_MS < STOP_MS);
+const _: () = assert!(STOP_DRAIN_MS < STOP_ANSWER_MS && STOP_ANSWER_MS < STOP_MS_MIN);
 // A client that reads its answers is paused long before its connection is closed, whatever one turn
 // makes for it.
 const _: () = assert!(

@@ -92,6 +92,7 @@ pub const KEYS: &[Key] = &[
     flag("sync_inline", false),
     whole("connections_max", 16, 1_000_000, 10_000),
     whole("connections_per_address_max", 1, 1_000_000, 4096),
+    whole("stop_timeout_ms", limits::STOP_MS_MIN, limits::STOP_MS_MAX, 5_000),
     whole("slow_sync_ms", 0, 600_000, 500),
     whole("slow_request_ms", 0, 600_000, 1_000),
     Key { name: "log_level", kind: Kind::Text { default: Some("info") } },

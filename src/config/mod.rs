@@ -120,6 +120,8 @@ pub struct Config {
     pub pin: bool,
     /// Let a shard's thread do a sync itself while nothing else waits.
     pub sync_inline: bool,
+    /// A clean stop takes no longer than this.
+    pub stop_timeout_ms: u64,
     /// A sync that takes this long is told of; 0 for none.
     pub slow_sync_ms: u64,
     /// A request that is answered after this long is told of; 0 for none.

@@ -15,7 +15,7 @@ use super::rare::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
 use super::unformed::UnformedLines;
-use crate::limits::{ACCEPTS_PER_TURN, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES, STOP_MS};
+use crate::limits::{ACCEPTS_PER_TURN, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES};
 use crate::types::{Count, ShardId, Tick};
 use crossbeam::channel::Receiver;
 use mio::net::{TcpListener, TcpStream, UnixStream};
@@ -187,7 +187,7 @@ impl Front {
             }
             if self.stop_by.is_some_and(|by| by <= now) {
                 let left = Count(self.running as u64, "shard");
-                log::warn!("stopping anyway: {left} did not hand over in time");
+                log::warn!("stopping anyway: {left} did not hand over in time (stop_timeout_ms)");
                 return Ok(());
             }
             self.accept(now);
@@ -235,7 +235,7 @@ impl Front {
         );
         notify::stopping();
         self.facts.board.stops();
-        self.stop_by = Some(clock::now().after(STOP_MS * 1000));
+        self.stop_by = Some(clock::now().after(self.facts.config.stop_timeout_ms * 1000));
         self.listeners.clear();
         self.greetings.clear();
         for post in &self.posts {

@@ -198,6 +198,7 @@ fn shard_options(facts: &Facts, shard: ShardId, seed: u64) -> ShardOptions {
         paxos: paxos_config(config, &facts.identity, seed),
         addresses,
         append: facts.limits.append(),
+        stop_timeout_ms: facts.config.stop_timeout_ms,
         version: VERSION.to_string(),
     }
 }

@@ -286,7 +286,8 @@ impl ShardLoop {
             Letter::HandOver => {
                 if self.phase == Phase::Serving {
                     let now = clock::now();
-                    self.phase = Phase::HandingOver(now.after(STOP_DRAIN_MS * 1000));
+                    let drain_ms = self.facts.config.stop_timeout_ms - STOP_DRAIN_MS;
+                    self.phase = Phase::HandingOver(now.after(drain_ms * 1000));
                     self.service.step(now, Input::HandOver);
                 }
             }

@@ -43,6 +43,8 @@ pub struct ShardOptions {
     pub addresses: BTreeMap<NodeId, String>,
     /// What one append may hold.
     pub append: EntriesLimit,
+    /// A clean stop of the node takes no longer than this.
+    pub stop_timeout_ms: u64,
     /// The program's version, for status.
     pub version: String,
 }

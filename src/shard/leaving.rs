@@ -3,7 +3,7 @@
 
 use super::Output;
 use super::core::Shard;
-use crate::limits::STOP_SHARD_MS;
+use crate::limits::STOP_ANSWER_MS;
 use crate::paxos;
 use crate::types::{NodeId, Tick};
 use crate::wire::peer::{Message, Standing};
@@ -34,7 +34,8 @@ impl Leaving {
 impl Shard {
     /// The node stops.
     pub(super) fn leave(&mut self, now: Tick, out: &mut Vec<Output>) {
-        let by = now.after(STOP_SHARD_MS * 1000);
+        let wait_ms = self.options.stop_timeout_ms.saturating_sub(STOP_ANSWER_MS);
+        let by = now.after(wait_ms * 1000);
         self.leaving.by.get_or_insert(by);
         self.fates.end_by(by);
         self.end_waits(now, out);

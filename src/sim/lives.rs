@@ -143,6 +143,7 @@ impl World {
                 entry_bytes_max: 1 << 20,
                 bytes_max: 4 << 20,
             },
+            stop_timeout_ms: 5_000,
             version: "simulated".to_string(),
         }
     }

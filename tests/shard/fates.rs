@@ -115,7 +115,23 @@ fn a_stop_waits_for_what_is_under_way() {
 fn r32_a_stop_does_not_wait_for_ever() {
     let (mut trio, id) = under_way(Request::Append(append("a", "x")), Some(2));
     trio.input(1, Input::HandOver);
-    trio.pass(4_500_000);
+    trio.pass(2_000_000);
+    assert!(!trio.stopped.contains(&1), "it waits");
+    trio.pass(2_500_000);
+    assert_eq!(outcome(trio.answer(1, id)).1, Outcome::Unknown);
+    assert!(trio.stopped.contains(&1));
+}
+
+/// R32: `stop_timeout_ms` says how long that is, and the answer leaves before the node ends.
+#[test]
+fn r32_a_stop_waits_as_long_as_is_set() {
+    let mut trio = Trio::with_stops_within(2_000);
+    trio.ask(create("a"));
+    let id = trio.send(1, Request::Append(append("a", "x")));
+    trio.deliver(1, 2);
+    trio.cut(1);
+    trio.input(1, Input::HandOver);
+    trio.pass(1_500_000);
     assert_eq!(outcome(trio.answer(1, id)).1, Outcome::Unknown);
     assert!(trio.stopped.contains(&1));
 }

@@ -3,7 +3,7 @@
 use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::journal::{MemStorage, execute, format, recover};
 use paxosd::paxos::Role;
-use paxosd::shard::{Input, Output, Shard};
+use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ConnId, NodeId, ShardId, Tick};
 use paxosd::wire::client::{Reply, Request};
 use paxosd::wire::peer::Message;
@@ -26,6 +26,11 @@ pub struct Trio {
 impl Trio {
     /// Three nodes, of which the first leads.
     pub fn new() -> Trio {
+        Trio::with_stops_within(5_000)
+    }
+
+    /// Likewise, with that `stop_timeout_ms`.
+    pub fn with_stops_within(stop_timeout_ms: u64) -> Trio {
         let mut trio = Trio {
             shards: BTreeMap::new(),
             storages: BTreeMap::new(),
@@ -42,7 +47,7 @@ impl Trio {
             let (journal, recovered) =
                 recover(&storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
             let mut out = Vec::new();
-            let options = options_of(node, &NODES);
+            let options = ShardOptions { stop_timeout_ms, ..options_of(node, &NODES) };
             let shard = Shard::start(options, journal, recovered, trio.now, &mut out);
             trio.shards.insert(node, shard);
             trio.storages.insert(node, storage);

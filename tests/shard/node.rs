@@ -63,6 +63,7 @@ pub fn options_of(node: u16, members: &[u16]) -> ShardOptions {
             entry_bytes_max: 4096,
             bytes_max: 65_536,
         },
+        stop_timeout_ms: 5_000,
         version: "test".to_string(),
     }
 }

@@ -59,6 +59,7 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
             entry_bytes_max: 4096,
             bytes_max: 65_536,
         },
+        stop_timeout_ms: 5_000,
         version: "test".to_string(),
     }
 }

@@ -61,6 +61,7 @@ impl Checker<'_> {
         let bounds = self.bounds();
         let pin = self.flag("pin");
         let sync_inline = self.flag("sync_inline");
+        let stop_timeout = self.whole("stop_timeout_ms");
         let slow_sync = self.whole("slow_sync_ms");
         let slow_request = self.whole("slow_request_ms");
         let log_level = self.log_level();
@@ -81,6 +82,7 @@ impl Checker<'_> {
             bounds: bounds?,
             pin: pin?,
             sync_inline: sync_inline?,
+            stop_timeout_ms: stop_timeout?.value,
             slow_sync_ms: slow_sync?.value,
             slow_request_ms: slow_request?.value,
             log_level: log_level?,
