@@ -4,7 +4,7 @@
 use super::exit::{Exit, Failure};
 use crate::config::Config;
 use crate::journal::FileStorage;
-use crate::limits::{ADMIN_CONNECTIONS_MAX, GREETINGS_MAX};
+use crate::limits::{ADMIN_CONNECTIONS_MAX, GREETINGS_MAX, READ_FILES_MAX};
 use rustix::process::{Resource, getrlimit};
 
 /// Of the process: standard streams, signals, the main loop, the lock, listeners, the resolver's
@@ -14,9 +14,7 @@ const PROCESS: u64 = 48;
 const LOOP: u64 = 2;
 /// Of each peer and shard: the link, the one that replaces it, and one that is refused.
 const PEER: u64 = 3;
-/// Files that one shard keeps open for readers.
-const READ_FILES_MAX: u64 = 64;
-/// Likewise at least.
+/// Files that one shard keeps open for readers, at least.
 const READ_FILES_MIN: u64 = 2;
 /// Connections of one port that have not greeted, at least.
 const GREETINGS_MIN: u64 = 8;
@@ -68,7 +66,7 @@ impl Descriptors {
             return Err(Failure::new(Exit::Config, text));
         }
         let read_files = READ_FILES_MIN + (allowed - least) / 8 / shards;
-        let read_files = read_files.min(READ_FILES_MAX);
+        let read_files = read_files.min(READ_FILES_MAX as u64);
         let spare = allowed - least - shards * (read_files - READ_FILES_MIN);
         let greetings = (GREETINGS_MIN + spare / 8).min(GREETINGS_MAX as u64);
         let admin = (ADMIN_MIN + spare / 16).min(ADMIN_CONNECTIONS_MAX as u64);

@@ -150,7 +150,10 @@ impl Front {
         let mut pauses = Pauses::new(clock::now());
         loop {
             self.bell.falls_asleep();
-            let timeout = self.timeout(clock::now());
+            let now = clock::now();
+            // Its own work is no pause, however long it took.
+            pauses.excused(now);
+            let timeout = self.timeout(now);
             if let Err(error) = self.poll.poll(&mut events, Some(timeout))
                 && error.kind() != io::ErrorKind::Interrupted
             {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// The state of a listening socket in `/proc/net/tcp`.
 const LISTENING: &str = "0A";
@@ -15,8 +15,7 @@ const PROCESSES_MAX: usize = 65_536;
 pub fn owner(address: SocketAddr) -> Option<String> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let tables = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
-    let inodes: BTreeSet<String> =
-        tables.flat_map(|table| listeners(&table, address.port())).collect();
+    let inodes: BTreeSet<String> = tables.flat_map(|table| listeners(&table, address)).collect();
     if inodes.is_empty() {
         return None;
     }
@@ -28,16 +27,30 @@ pub fn owner(address: SocketAddr) -> Option<String> {
     Some(format!("process {pid} ({})", name.trim()))
 }
 
-/// The inodes of sockets that listen at a port, of any address: a table of the kernel has one line a
-/// socket, with its local address second, its state fourth and its inode tenth.
-fn listeners(table: &str, port: u16) -> Vec<String> {
-    let wanted = format!(":{port:04X}");
+/// The inodes of sockets that listen where nobody else can listen at `address`: on that port, at that
+/// address or at all of them. A table of the kernel has one line a socket, with its local address
+/// second, its state fourth and its inode tenth.
+fn listeners(table: &str, address: SocketAddr) -> Vec<String> {
+    let port = format!(":{:04X}", address.port());
+    let ip = hexadecimal(address.ip());
     let of = |line: &str| {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let (local, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
-        (local.ends_with(&wanted) && *state == LISTENING).then(|| (*inode).to_string())
+        let at = local.strip_suffix(&port).filter(|_| *state == LISTENING)?;
+        let all = |at: &str| at.bytes().all(|digit| digit == b'0');
+        (at == ip || all(at) || all(&ip)).then(|| (*inode).to_string())
     };
     table.lines().skip(1).filter_map(of).collect()
+}
+
+/// An address as those tables have it: in words of 32 bits, each in the machine's order of bytes.
+fn hexadecimal(ip: IpAddr) -> String {
+    let octets = match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let words = octets.chunks_exact(4).map(|word| [word[0], word[1], word[2], word[3]]);
+    words.map(|word| format!("{:08X}", u32::from_ne_bytes(word))).collect()
 }
 
 /// True when a process has one of these sockets open.
@@ -59,8 +72,8 @@ mod tests {
     /// A port that this very process listens at is its own; one that nobody has is nobody's.
     #[test]
     fn the_owner_of_a_port_is_found() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(taken) = TcpListener::bind(address) else { continue };
+        for address in ["127.0.0.1:0", "0.0.0.0:0"] {
+            let taken = TcpListener::bind(address).expect("some port is free");
             let at = taken.local_addr().expect("a listener has an address");
             let told = owner(at).expect("this process holds it");
             assert!(told.starts_with(&format!("process {} (", std::process::id())), "{told}");
@@ -69,15 +82,19 @@ mod tests {
         assert_eq!(owner(SocketAddr::from(([127, 0, 0, 1], 1))), None);
     }
 
-    /// Only listening sockets of that port count.
+    /// Only sockets that listen at that port count, and of those only the ones at that address, or at
+    /// every address.
     #[test]
     fn tables_of_the_kernel_are_read() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
             \x20  0: 0100007F:1CFC 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4711 1 0\n\
             \x20  1: 0100007F:1CFC 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4712 1 0\n\
             \x20  2: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 4713 1 0\n";
-        assert_eq!(listeners(table, 7420), ["4711"]);
-        assert_eq!(listeners(table, 22), ["4713"]);
-        assert_eq!(listeners(table, 23), Vec::<String>::new());
+        let listeners = |at: &str| listeners(table, at.parse().expect("an address"));
+        assert_eq!(listeners("127.0.0.1:7420"), ["4711"]);
+        assert_eq!(listeners("0.0.0.0:7420"), ["4711"]);
+        assert_eq!(listeners("127.0.0.2:7420"), Vec::<String>::new());
+        assert_eq!(listeners("127.0.0.2:22"), ["4713"]);
+        assert_eq!(listeners("127.0.0.2:23"), Vec::<String>::new());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::open_files::{OpenFiles, WRITTEN_MAX};
 use super::storage::Storage;
+use crate::limits;
 use crate::types::Trouble;
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
@@ -11,8 +12,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Most files kept open for readers alone, where nobody says how many may be.
-const READ_FILES_MAX: usize = 64;
 /// A new file is written in chunks of this size.
 const FILL_CHUNK_BYTES: u64 = 1 << 20;
 /// A new file is synced each time so many bytes were written, so that its zeros never queue up in
@@ -35,7 +34,7 @@ impl FileStorage {
     /// The journal in this directory, which must exist.
     #[must_use]
     pub fn new(dir: &Path) -> FileStorage {
-        FileStorage::bounded(dir, READ_FILES_MAX, Arc::default())
+        FileStorage::bounded(dir, limits::READ_FILES_MAX, Arc::default())
     }
 
     /// Likewise, with at most so many files kept open that are only read, and adding the bytes that

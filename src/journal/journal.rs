@@ -264,12 +264,6 @@ impl Journal {
         self.pending_bytes
     }
 
-    /// True when nothing waits and no batch is under way: everything pushed is durable.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        self.pending.is_empty() && self.in_flight.is_none()
-    }
-
     /// Where the value of a chosen slot lies. Durable records only; nothing where the value is
     /// damaged.
     #[must_use]

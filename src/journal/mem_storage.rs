@@ -301,12 +301,6 @@ impl MemStorage {
         self.0.lock().script.syncs
     }
 
-    /// Sectors that are not durable, in all files.
-    #[must_use]
-    pub fn unsynced_sectors(&self) -> usize {
-        self.0.lock().files.values().map(|content| content.unsynced.len()).sum()
-    }
-
     /// The machine stops at the `step`-th write, sync or directory operation from the start: a
     /// write is still under way then, a sync has done nothing yet. All later calls fail.
     pub fn halt_at(&self, step: u64) {

@@ -196,12 +196,6 @@ impl Entries {
         &self.raw
     }
 
-    /// The encoded entries, given away.
-    #[must_use]
-    pub fn into_raw(self) -> Vec<u8> {
-        self.raw
-    }
-
     /// Bytes of the encoded entries, prefixes included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
