@@ -53,6 +53,11 @@ impl Acceptor {
         self.reports.len() + usize::from(self.damage.is_some())
     }
 
+    /// The highest slot at which a value is accepted; 0 where there is none.
+    pub(super) fn last_accepted(&self) -> Slot {
+        self.accepted.last_key_value().map_or(Slot(0), |(slot, _)| *slot)
+    }
+
     /// What this acceptor says of a slot above its chosen watermark (C5).
     pub(super) fn report(&self, slot: Slot) -> Option<Report> {
         let exact = self.accepted.get(&slot).map(|(ballot, _)| Report::Accepted(*ballot));

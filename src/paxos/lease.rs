@@ -45,6 +45,7 @@ impl Replica {
             sent_at: h.sent_at,
             lease_us: h.lease_us,
             chosen_upto: self.chosen_upto,
+            accepted_upto: self.acceptor.last_accepted().max(self.chosen_upto),
             durable: self.own_witness().durable,
             has_room: !self.room.short,
             digest: self.digests.last(),
@@ -71,6 +72,7 @@ impl Replica {
             follower.granted_at = follower.granted_at.max(g.sent_at);
         }
         self.pump(now, from, fx);
+        self.settle_leftovers(now, g.accepted_upto, fx);
     }
 
     /// The leader gave up its lease in this ballot for good: its grant here is void (C17).

@@ -16,6 +16,7 @@ mod handover;
 pub mod invariants;
 mod learner;
 mod lease;
+mod leftovers;
 mod pipeline;
 mod progress;
 mod random;

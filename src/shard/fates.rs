@@ -4,13 +4,16 @@
 //! A command has one slot. Its leadership proposed its value there and nowhere else, and whoever leads
 //! next proposes what it finds at the very same slot (C8). So it took effect if that slot was chosen
 //! with a value of that leadership, and did not and never will if it was chosen with any other.
+//!
+//! Nothing is open any more when the node serves as the leader again: its own promise names all that it
+//! had accepted (C5), so each of those slots was proposed, chosen and applied before. Hence no append
+//! overtakes an earlier one of its chain.
 
 use super::Output;
 use super::core::Shard;
 use super::writes::Waiter;
 use crate::machine::{Commands, Outcome};
-use crate::types::{Ballot, ConnId, Slot, Tick, Value};
-use crate::wire::client::LogRef;
+use crate::types::{Ballot, Slot, Tick, Value};
 use crate::wire::error::{ErrorCode, WireError};
 
 /// What is not known after so many election timeouts is answered as unknown: whoever can reach a
@@ -44,12 +47,6 @@ impl Fates {
     /// Nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.open.is_empty()
-    }
-
-    /// An append of this chain waits: what comes behind it must not overtake it.
-    pub(super) fn holds_chain(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
-        let mut waiters = self.open.iter().flat_map(|open| &open.waiters);
-        waiters.any(|waiter| waiter.is_of(conn, log, chain))
     }
 
     /// All are answered by then.

@@ -31,14 +31,6 @@ pub struct Waiter {
     chain: Option<(LogRef, u32)>,
 }
 
-impl Waiter {
-    /// It waits for an append of this chain.
-    pub(super) fn is_of(&self, conn: ConnId, log: &LogRef, chain: u32) -> bool {
-        let mine = |own: &(LogRef, u32)| own.1 == chain && own.0 == *log;
-        self.conn == conn && self.chain.as_ref().is_some_and(mine)
-    }
-}
-
 /// The commands of one slot in flight.
 #[derive(Debug)]
 struct InFlight {
@@ -202,14 +194,7 @@ impl Shard {
         if let Err(error) = self.may_write(&queued.request) {
             return self.refuse_write(now, &queued, error, out);
         }
-        if let Request::Append(append) = &queued.request
-            && self.fates.holds_chain(conn, &append.log, append.chain)
-        {
-            let text = "leadership was lost and regained, and it is not known yet what became of an \
-                        earlier append of this chain";
-            let error = WireError::new(ErrorCode::NotReady, text);
-            return self.refuse_write(now, &queued, error, out);
-        }
+        debug_assert!(self.fates.is_empty(), "a leader serves, and has not settled what was open");
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
             self.flush_builder(now);
         }

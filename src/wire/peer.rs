@@ -291,6 +291,9 @@ pub struct Grant {
     pub lease_us: u64,
     /// The sender's chosen watermark.
     pub chosen_upto: Slot,
+    /// The highest slot at which the sender has accepted a value, in whatever ballot; at least its
+    /// chosen watermark.
+    pub accepted_upto: Slot,
     /// Highest LSN that the sender has made durable.
     pub durable: Lsn,
     /// False while the sender's disk is full (R11).

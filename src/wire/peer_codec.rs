@@ -189,6 +189,7 @@ fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
     body.put_u64(grant.sent_at.0);
     body.put_u64(grant.lease_us);
     body.put_u64(grant.chosen_upto.0);
+    body.put_u64(grant.accepted_upto.0);
     body.put_u64(grant.durable.0);
     body.put_bool(grant.has_room);
     put_digest(body, grant.digest);
@@ -352,6 +353,7 @@ fn grant(body: &mut Reader<'_>) -> Result<Grant, DecodeError> {
         sent_at: Tick(body.u64("sent_at")?),
         lease_us: body.u64("lease_us")?,
         chosen_upto: chosen(body)?,
+        accepted_upto: Slot(body.u64("accepted_upto")?),
         durable: Lsn(body.u64("durable")?),
         has_room: body.bool("has_room")?,
         digest: digest(body)?,

@@ -79,6 +79,7 @@ pub fn parse(text: &str) -> Message {
             sent_at: Tick(words.micros("at")),
             lease_us: words.micros("lease"),
             chosen_upto,
+            accepted_upto: chosen_upto,
             durable,
             has_room: words.text("full").is_none(),
             digest: None,

@@ -41,21 +41,19 @@ fn c08_an_append_that_the_successor_found_is_acknowledged() {
     assert_eq!(first(trio.answer(1, id)), 0);
 }
 
-/// R32: another value was chosen in its slot, so the append never took effect, and never will: the
-/// old leader says so, with a code on which a client sends it again. It is there once then.
+/// R32: another value is chosen in its slot, though nobody asks for anything meanwhile: the append never
+/// took effect, and never will. The old leader says so, with a code on which a client sends it again.
+/// It is there once then.
 #[test]
 fn r32_an_append_that_was_written_over_was_not_executed() {
     let (mut trio, id) = under_way(Request::Append(append("a", "x")), None);
     trio.pass(700_000);
     trio.heal(1);
     trio.pass(500_000);
-    assert!(trio.answer(1, id).is_none(), "nothing was chosen in its slot yet");
-    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "y"))))), 0);
-    trio.pass(100_000);
     let (code, outcome) = outcome(trio.answer(1, id));
     assert_eq!((code, outcome), (ErrorCode::NotLeader, Outcome::NotExecuted));
-    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "x"))))), 1);
-    assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["y", "x"]);
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "x"))))), 0);
+    assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["x"]);
 }
 
 /// R32: who learns nothing for ten election timeouts answers that nobody knows.

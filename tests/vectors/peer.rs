@@ -227,6 +227,7 @@ fn leadership() -> Vec<Vector> {
                 sent_at: Tick(7_000_000),
                 lease_us: 1_000_000,
                 chosen_upto,
+                accepted_upto: Slot(44),
                 durable: Lsn(91),
                 has_room: false,
                 digest: Some(DIGEST),

@@ -229,13 +229,14 @@ fn heartbeat() -> impl Strategy<Value = Message> {
 }
 
 fn grant() -> impl Strategy<Value = Message> {
-    (ballot(), any::<(u64, u64, bool)>(), slot(), lsn(), digest()).prop_map(
-        |(ballot, (sent_at, lease_us, has_room), chosen_upto, durable, digest)| {
+    (ballot(), any::<(u64, u64, bool)>(), (slot(), slot()), lsn(), digest()).prop_map(
+        |(ballot, (sent_at, lease_us, has_room), (chosen_upto, accepted_upto), durable, digest)| {
             Message::Grant(Grant {
                 ballot,
                 sent_at: Tick(sent_at),
                 lease_us,
                 chosen_upto,
+                accepted_upto,
                 durable,
                 has_room,
                 digest,

@@ -1,0 +1,29 @@
+//! Slots that an earlier leadership proposed and the present one did not find.
+//!
+//! Nothing of theirs was chosen, or phase 1 would have found it (CONSENSUS C6). But nothing else is
+//! chosen there either before the present leader comes to propose as many slots, and in a shard without
+//! traffic that may take for ever. Until then nobody can say to the clients of those commands what became
+//! of them (R32).
+
+use super::effects::Effects;
+use super::replica::{Replica, Role};
+use crate::types::{Slot, Tick, Value};
+
+impl Replica {
+    /// A member has accepted something as high as that: the leader proposes no-ops as far as there, as
+    /// its window allows. The next grant brings the rest.
+    pub(super) fn settle_leftovers(&mut self, now: Tick, accepted_upto: Slot, fx: &mut Effects) {
+        let is_left = |replica: &Replica| match &replica.role {
+            Role::Leader(leadership) => leadership.next_slot <= accepted_upto,
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => false,
+        };
+        let mut proposed = false;
+        while is_left(self) && self.has_room(0) {
+            self.propose_next(now, Value::noop(), fx);
+            proposed = true;
+        }
+        if proposed {
+            self.pump_all(now, fx);
+        }
+    }
+}
