@@ -56,6 +56,13 @@ pub fn check(cell: &Cell, text: &str) {
             let found = if holders.is_empty() { "none".to_string() } else { holders.join(" ") };
             assert_eq!(found, who, "expect {text}");
         }
+        ["serving", who] => {
+            let serves = |id: &NodeId| cell.replica(*id).is_some_and(|r| r.serving().is_some());
+            let serving: Vec<String> =
+                cell.ids().into_iter().filter(serves).map(|id| id.to_string()).collect();
+            let found = if serving.is_empty() { "none".to_string() } else { serving.join(" ") };
+            assert_eq!(found, who, "expect {text}");
+        }
         ["read", fate] => {
             let found = cell.read.as_ref().expect("a read has arrived").fate(cell);
             assert_eq!(format!("{found:?}").to_lowercase(), fate, "expect {text}");
