@@ -34,13 +34,15 @@ impl Replica {
     }
 
     /// The node is about to stop: it gives up what leadership it has, and takes none any more. Its
-    /// votes count as before until it is gone.
+    /// votes count as before until it is gone. A campaign that has begun is finished first: its
+    /// prepares are on their way, whoever promises waits for it, and a leader can hand over, while a
+    /// candidate cannot.
     pub(super) fn on_leave(&mut self, now: Tick, fx: &mut Effects) {
         self.leaving = true;
         self.call = None;
         match &self.role {
-            Role::Follower => {}
-            Role::Canvassing(_) | Role::Candidate(_) => self.become_follower(now, None, fx),
+            Role::Follower | Role::Candidate(_) => {}
+            Role::Canvassing(_) => self.become_follower(now, None, fx),
             Role::Leader(_) => self.on_hand_over_wanted(now, fx),
         }
     }

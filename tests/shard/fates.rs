@@ -56,11 +56,11 @@ fn r32_an_append_that_was_written_over_was_not_executed() {
     assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["x"]);
 }
 
-/// R32: who learns nothing for ten election timeouts answers that nobody knows.
+/// R32: who learns nothing for eight seconds answers that nobody knows.
 #[test]
 fn r32_an_append_whose_fate_stays_open_is_unknown() {
     let (mut trio, id) = under_way(Request::Append(append("a", "x")), Some(2));
-    trio.pass(3_000_000);
+    trio.pass(7_500_000);
     assert!(trio.answer(1, id).is_none(), "it may still be learned");
     trio.pass(2_000_000);
     let (code, outcome) = outcome(trio.answer(1, id));
