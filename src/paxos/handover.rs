@@ -117,6 +117,17 @@ impl Replica {
         }
     }
 
+    /// A leader is known, and has said that what it found when it was elected is chosen: it no longer
+    /// needs this replica's votes to begin to serve.
+    #[must_use]
+    pub fn is_succeeded(&self) -> bool {
+        let (marked_in, marked_upto) = self.learner.mark;
+        let first = self.acceptor.stream.as_ref().filter(|stream| stream.ballot == marked_in);
+        self.leader.is_some()
+            && marked_in == self.hard.promised
+            && first.is_some_and(|stream| marked_upto >= stream.first)
+    }
+
     /// Campaigns as called, as soon as it may: what it promised last can be on its way to the disk.
     pub(super) fn answer_call(&mut self, now: Tick, fx: &mut Effects) {
         let Some(Call { released, until }) = self.call else { return };

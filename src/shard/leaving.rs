@@ -89,7 +89,7 @@ impl Shard {
         let campaigns = matches!(self.replica.role(), paxos::Role::Candidate(_));
         let stays = self.leaving.stay_until.is_some_and(|until| now < until);
         let linked = self.replica.peers().values().any(|peer| peer.up);
-        let awaited = stays && linked && self.replica.leader().is_none();
+        let awaited = stays && linked && !self.replica.is_succeeded();
         let done = !awaited && !campaigns && self.fates.is_empty();
         if !leads && (done || now >= by) {
             self.leaving.left = true;

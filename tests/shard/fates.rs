@@ -144,7 +144,20 @@ fn a_stop_waits_for_the_successor() {
     trio.settle();
     trio.input(1, Input::HandOver);
     assert!(!trio.stopped.contains(&1), "nobody leads yet");
-    trio.settle();
+    trio.pass(100_000);
     assert!(trio.stopped.contains(&1));
     assert_eq!(trio.leader(), Some(2), "not 3, which stops, too");
+}
+
+/// C17: a leader that stops stays until what its successor found is chosen. Here the successor has no
+/// quorum without it, and would wait for the third member.
+#[test]
+fn c17_a_stop_waits_until_the_successor_serves() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    trio.cut(3);
+    trio.input(1, Input::HandOver);
+    trio.pass(100_000);
+    assert_eq!(trio.leader(), Some(2));
+    assert!(trio.stopped.contains(&1));
 }
