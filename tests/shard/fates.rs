@@ -56,6 +56,25 @@ fn r32_an_append_that_was_written_over_was_not_executed() {
     assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["x"]);
 }
 
+/// R32: the new leader has served a command in one of the slots that were open, and another one is left
+/// behind it. That one is settled, too, and does not part what the leader proposes next from what it
+/// proposed before.
+#[test]
+fn r32_what_is_left_behind_a_command_is_settled() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    let sent = ["w", "x"].map(|entry| trio.send(1, Request::Append(append("a", entry))));
+    trio.cut(1);
+    trio.pass(700_000);
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "y"))))), 0);
+    trio.heal(1);
+    trio.pass(500_000);
+    let not_executed = (ErrorCode::NotLeader, Outcome::NotExecuted);
+    assert_eq!(sent.map(|id| outcome(trio.answer(1, id))), [not_executed; 2]);
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "z"))))), 1);
+    assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["y", "z"]);
+}
+
 /// R32: who learns nothing for eight seconds answers that nobody knows.
 #[test]
 fn r32_an_append_whose_fate_stays_open_is_unknown() {
