@@ -205,6 +205,12 @@ report_ended() {
 }
 
 # Waits for leaders, a second at a time: a node that ends meanwhile is told of at once.
+# 1 node, 2 nodes.
+count_nodes() { if ((nodes == 1)); then printf '1 node'; else printf '%s nodes' "$nodes"; fi; }
+
+# All of them, with a verb for one or for many: all_nodes runs run.
+all_nodes() { if ((nodes == 1)); then printf 'The node %s' "$1"; else printf 'All %s nodes %s' "$nodes" "$2"; fi; }
+
 await_quorum() {
   local seconds said
   for ((seconds = 0; seconds < 60; seconds++)); do
@@ -345,7 +351,7 @@ cmd_up() {
   done
   ((failed == 0)) || die "not all nodes started. The others keep running; 'cluster.sh down' stops them."
   await_quorum
-  if ((started == 0)); then say "All $nodes nodes run already."; else say "Started $started of $nodes nodes."; fi
+  if ((started == 0)); then say "$(all_nodes runs run) already."; else say "Started $started of $(count_nodes)."; fi
   say "Endpoints: $(endpoints)"
   say "Next:      eval \"\$(scripts/cluster.sh env)\" && paxosctl status"
 }
@@ -364,14 +370,14 @@ cmd_down() {
   for ((i = 1; i <= nodes; i++)); do await_gone "$i"; done
   for ((i = 1; i <= nodes; i++)); do rm -f "$(node_dir "$i")/paxosd.pid"; done
   if ((wipe == 0)); then
-    say "All $nodes nodes are stopped. Their data stays in $dir; 'cluster.sh up' starts them again."
+    say "$(all_nodes is are) stopped. Data stays in $dir; 'cluster.sh up' starts again."
     return
   fi
   rm -f "$dir/cluster.conf"
   for ((i = 1; i <= nodes; i++)); do rm -rf "$(node_dir "$i")"; done
   rm -f "$dir/.lock"
   rmdir "$dir" 2>/dev/null || true
-  say "All $nodes nodes are stopped, and their data is removed from $dir."
+  say "$(all_nodes is are) stopped, and the data is removed from $dir."
 }
 
 cmd_status() {

@@ -75,6 +75,8 @@ pub const CACHE_BYTES_MAX: usize = 32 << 20;
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 /// Smallest segment that can be configured; tests use it.
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// Largest segment that may be set, in bytes.
+pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// The unit of write placement: each batch starts on a fresh block.
 pub const BLOCK_BYTES: usize = 4096;
 /// The unit that a disk writes or loses as a whole.

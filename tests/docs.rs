@@ -220,6 +220,10 @@ fn names_in_documents_exist() {
     let mut faults = Vec::new();
     for (path, text) in documents() {
         for (line, span) in spans(&text) {
+            // Tests that a rule names are looked up by tests/tidy.rs.
+            if path == "docs/RULES.md" && (span.contains("::") || span.ends_with(".txt")) {
+                continue;
+            }
             for word in span.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
                 let is_name = word.contains('_') && !word.ends_with('_');
                 let key = word.strip_prefix("PAXOSD_").map(str::to_lowercase);

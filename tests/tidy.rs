@@ -5,12 +5,15 @@
 
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/rules.rs"]
+mod rules;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/style.rs"]
 mod style;
 
 use layers::{check_layers, check_purity};
+use rules::{RULES, check_citations, check_rules};
 use source::{Fault, Source, files};
 use std::fs;
 use std::path::Path;
@@ -38,6 +41,11 @@ const CHECKS: &[Check] = &[
 
 const RUST_FOLDERS: &[&str] = &["src", "tests", "examples", "benches", "fuzz"];
 const TEXT_FOLDERS: &[&str] = &[".", "src", "tests", "examples", "benches", "docs", "scripts"];
+/// Has the banned words, as those of other systems.
+const GLOSSARY: &str = "docs/GLOSSARY.md";
+/// Where numbers of rules are cited.
+const CITING_FOLDERS: &[&str] = &["src", "tests", "docs", "scripts"];
+const TEXTS: &[&str] = &[".rs", ".md", ".sh", ".toml", ".py", ".txt", ".yml", ".service"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -80,18 +88,28 @@ fn the_tree_is_tidy() {
     for check in CHECKS {
         faults.extend(sources.iter().flat_map(check));
     }
-    let texts = [".rs", ".md", ".sh", ".toml", ".py", ".txt", ".yml", ".service"];
-    for path in TEXT_FOLDERS.iter().flat_map(|folder| files(root(), folder, &texts)) {
+    for path in TEXT_FOLDERS.iter().flat_map(|folder| files(root(), folder, TEXTS)) {
         faults.extend(check_marks(&path, &read(&path)));
     }
     for path in files(root(), "docs", &[".md"]).into_iter().chain(files(root(), ".", &[".md"])) {
         faults.extend(document_faults(&path, &read(&path)));
     }
     faults.extend(check_manifest("Cargo.toml", &read("Cargo.toml")));
+    faults.extend(faults_of_rules());
     faults.sort();
     faults.dedup();
     let list: Vec<String> = faults.iter().map(Fault::to_string).collect();
     assert!(list.is_empty(), "{} faults of style:\n{}", list.len(), list.join("\n"));
+}
+
+/// Rules that name no test, and numbers that are cited and are no rule.
+fn faults_of_rules() -> Vec<Fault> {
+    let rules = read(RULES);
+    let mut faults = check_rules(&rules, |path| fs::read_to_string(root().join(path)).ok());
+    for path in CITING_FOLDERS.iter().flat_map(|folder| files(root(), folder, TEXTS)) {
+        faults.extend(check_citations(&path, &read(&path), &rules));
+    }
+    faults
 }
 
 /// Banned words in a document, code blocks left out.
@@ -102,6 +120,11 @@ fn document_faults(path: &str, text: &str) -> Vec<Fault> {
         if line.trim_start().starts_with("```") {
             in_code = !in_code;
         }
+        // What the field calls a thing stands in the last cells of the glossary's table.
+        let line = match path {
+            GLOSSARY => line.trim_end_matches(" |").rsplit_once(" | ").map_or(line, |row| row.0),
+            _ => line,
+        };
         if !in_code {
             let fault = |what| Fault { path: path.to_string(), line: at + 1, what };
             faults.extend(prose_faults(line).into_iter().map(fault));
@@ -228,6 +251,9 @@ fn banned_words_in_comments_are_found() {
     let document = "The view number.\n```\nterm\n```\nA decree.";
     let lines: Vec<usize> = document_faults("a.md", document).iter().map(|f| f.line).collect();
     assert_eq!(lines, [1, 5]);
+    let glossary = "| word | the term | decree |\n| slot | position | instance (PMS 3) |";
+    let lines: Vec<usize> = document_faults(GLOSSARY, glossary).iter().map(|f| f.line).collect();
+    assert_eq!(lines, [1]);
 }
 
 #[test]

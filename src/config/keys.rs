@@ -86,7 +86,12 @@ pub const KEYS: &[Key] = &[
         limits::APPEND_BYTES_MAX as u64,
         limits::APPEND_BYTES_MAX as u64,
     ),
-    whole("segment_bytes", limits::SEGMENT_BYTES_MIN, 1024 * MIB, limits::SEGMENT_BYTES_DEFAULT),
+    whole(
+        "segment_bytes",
+        limits::SEGMENT_BYTES_MIN,
+        limits::SEGMENT_BYTES_MAX,
+        limits::SEGMENT_BYTES_DEFAULT,
+    ),
     whole("min_free_bytes", 0, 1 << 50, 256 * MIB),
     flag("pin", false),
     flag("sync_inline", false),

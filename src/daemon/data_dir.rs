@@ -11,7 +11,7 @@ use crate::journal::{
     DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, JournalOptions,
     OpenError, Recovered, recover,
 };
-use crate::types::{ShardId, Trouble};
+use crate::types::{Count, ShardId, Trouble};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -239,10 +239,10 @@ fn warn_of_copying(shard: ShardId, dir: &Path) {
 fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
     let stats = &recovered.stats;
     log::info!(
-        "shard {shard}: replayed {} records, {} bytes in {} segments, in {} ms; chosen up to {}; {}",
-        stats.records,
-        stats.bytes,
-        stats.segments,
+        "shard {shard}: replayed {}, {} in {}, in {} ms; chosen up to {}; {}",
+        Count(stats.records, "record"),
+        Count(stats.bytes, "byte"),
+        Count(stats.segments, "segment"),
         started.elapsed().as_millis(),
         recovered.chosen_upto,
         tally(&recovered.findings)

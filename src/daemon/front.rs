@@ -403,7 +403,7 @@ impl Front {
 /// Says that the process did not run: what is late after that is late for no other reason.
 fn tell_pause(micros: u64) {
     log::warn!(
-        "this process did not run for {} ms: it was stopped, or the machine was suspended or gave it no \
+        "this process did not run for {} ms at least: it was stopped, or the machine was suspended or gave it no \
          processor",
         micros / 1000
     );

@@ -436,5 +436,8 @@ impl Replica {
         }
         self.heartbeat(now, fx);
         self.pump_all(now, fx);
+        if self.leaving {
+            self.on_hand_over_wanted(now, fx);
+        }
     }
 }

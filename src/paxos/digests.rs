@@ -7,15 +7,15 @@ use super::replica::{Replica, Role};
 use crate::limits::DIGESTS_KEPT;
 use crate::types::{NodeId, Slot, Tick};
 use crate::wire::peer::Digest;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Digests of this replica, and what came of comparing them with others'.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Digests {
     /// Of the last slots applied here, without gaps.
     kept: VecDeque<Digest>,
-    /// Of each peer, one of a slot that is yet to be applied here, and how many members share it.
-    pending: BTreeMap<NodeId, (Digest, usize)>,
+    /// Of each peer, one of a slot that is yet to be applied here, and the members that share it.
+    pending: BTreeMap<NodeId, (Digest, Vec<NodeId>)>,
     /// The last comparison with each peer.
     compared: BTreeMap<NodeId, Compared>,
     /// What the comparisons come to. A replica that has fenced itself stays so.
@@ -23,13 +23,13 @@ pub struct Digests {
 }
 
 /// Two replicas' digests after the same slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Compared {
     /// The last slot at which they were the same, or the first one since at which they were not.
     slot: Slot,
     same: bool,
     /// Members that share the peer's state, itself included, as far as the peer knows.
-    backed: usize,
+    backed: Vec<NodeId>,
 }
 
 /// What is wrong with this replica's state, as far as the comparisons say.
@@ -65,42 +65,46 @@ impl Digests {
         self.kept.push_back(digest);
     }
 
-    /// Members that were seen with this replica's state at that slot or later, itself included: that
-    /// they had the same before says nothing of what came since.
-    fn agreeing(&self, since: Slot) -> usize {
-        let same = |compared: &&Compared| compared.same && compared.slot >= since;
-        1 + self.compared.values().filter(same).count()
+    /// Other members that were seen with this replica's state at that slot or later, without those
+    /// that do not count: that they had the same before says nothing of what came since.
+    fn agreeing(&self, since: Slot, uncounted: &BTreeSet<NodeId>) -> Vec<NodeId> {
+        let same = |(node, compared): &(&NodeId, &Compared)| {
+            compared.same && compared.slot >= since && !uncounted.contains(node)
+        };
+        self.compared.iter().filter(same).map(|(node, _)| *node).collect()
     }
 
-    /// The digest that a majority is known to share, of the highest such slot, and how many share
-    /// it. Where there is none, the last one, which this replica alone speaks for.
-    pub(super) fn spoken_for(&self, majority: usize) -> (Option<Digest>, usize) {
-        let same = self.compared.values().filter(|compared| compared.same);
-        let mut slots: Vec<Slot> = same.map(|compared| compared.slot).collect();
+    /// The digest that a majority is known to share, of the highest such slot, and the other members
+    /// that share it. Where there is none, the last one, which this replica alone speaks for.
+    pub(super) fn spoken_for(
+        &self,
+        majority: usize,
+        uncounted: &BTreeSet<NodeId>,
+    ) -> (Option<Digest>, Vec<NodeId>) {
+        let agreeing = self.agreeing(Slot(0), uncounted);
+        let mut slots: Vec<Slot> = agreeing.iter().map(|node| self.compared[node].slot).collect();
         slots.sort_unstable_by(|a, b| b.cmp(a));
         let shared = majority.checked_sub(2).and_then(|others| slots.get(others).copied());
         match shared.and_then(|slot| self.at(slot)) {
-            Some(digest) => (Some(digest), self.agreeing(digest.slot)),
-            None => (self.last(), 1),
+            Some(digest) => (Some(digest), self.agreeing(digest.slot, uncounted)),
+            None => (self.last(), Vec::new()),
         }
     }
 
-    /// The first slot by which all differences had been seen.
-    fn parted_at(&self) -> Slot {
-        self.differing().map(|(_, slot)| slot).max().unwrap_or_default()
-    }
-
-    /// Members that are known to differ from this replica: by comparison, or because one that
-    /// differs has them behind it.
-    fn against(&self) -> usize {
-        let differing = self.compared.values().filter(|compared| !compared.same);
-        let backed = differing.clone().map(|compared| compared.backed).max();
-        differing.count().max(backed.unwrap_or(0))
-    }
-
-    /// Adds the comparisons up.
-    fn weigh(&mut self, majority: usize) {
-        let doubt = match (self.against(), self.agreeing(self.parted_at())) {
+    /// Adds the comparisons up. Members that do not count are for nothing and against nothing.
+    fn weigh(&mut self, majority: usize, uncounted: &BTreeSet<NodeId>) {
+        let differing = self.compared.iter().filter(|(_, compared)| !compared.same);
+        let counted = differing.filter(|(node, _)| !uncounted.contains(node));
+        // Those that differ by comparison, and those that one of them has behind it.
+        let against = |(node, compared): (&NodeId, &Compared)| {
+            compared.backed.iter().copied().chain([*node]).collect::<Vec<_>>()
+        };
+        let against: BTreeSet<NodeId> = counted.clone().flat_map(against).collect();
+        let against = against.difference(uncounted).count();
+        // The first slot by which all differences had been seen.
+        let parted_at = counted.map(|(_, compared)| compared.slot).max().unwrap_or_default();
+        let agree = 1 + self.agreeing(parted_at, uncounted).len();
+        let doubt = match (against, agree) {
             (0, _) => None,
             (against, _) if against >= majority => Some(Doubt::Fenced),
             (_, agree) if agree >= majority => Some(Doubt::Others),
@@ -122,55 +126,65 @@ impl Replica {
     /// The state machine applied a slot.
     pub(super) fn on_applied(&mut self, now: Tick, digest: Digest, fx: &mut Effects) {
         self.digests.push(digest);
-        let due = |pending: &BTreeMap<NodeId, (Digest, usize)>| {
-            let due = pending.iter().find(|(_, (theirs, _))| theirs.slot <= digest.slot);
-            due.map(|(node, (theirs, backed))| (*node, *theirs, *backed))
+        let due = |(node, (theirs, _)): (&NodeId, &(Digest, Vec<NodeId>))| {
+            (theirs.slot <= digest.slot).then_some(*node)
         };
-        while let Some((node, theirs, backed)) = due(&self.digests.pending) {
-            self.digests.pending.remove(&node);
+        while let Some(node) = self.digests.pending.iter().find_map(due) {
+            let Some((theirs, backed)) = self.digests.pending.remove(&node) else { break };
             if theirs.slot == digest.slot {
                 self.compare(now, node, (theirs, backed), digest, fx);
             }
         }
     }
 
-    /// A peer's digest, which so many members share: compared now, or once its slot is applied
-    /// here.
+    /// A peer's digest, which these members share: compared now, or once its slot is applied here.
     pub(super) fn hear_digest(
         &mut self,
         now: Tick,
         from: NodeId,
         theirs: Option<Digest>,
-        backed: usize,
+        backed: &[NodeId],
         fx: &mut Effects,
     ) {
         let Some(theirs) = theirs else { return };
         if self.digests.last().is_none_or(|last| last.slot < theirs.slot) {
-            self.digests.pending.entry(from).or_insert((theirs, backed));
+            self.digests.pending.entry(from).or_insert_with(|| (theirs, backed.to_vec()));
         } else if let Some(own) = self.digests.at(theirs.slot) {
-            self.compare(now, from, (theirs, backed), own, fx);
+            self.compare(now, from, (theirs, backed.to_vec()), own, fx);
         }
+    }
+
+    /// Members whose states say nothing for or against another's. Of this replica itself the
+    /// comparisons are about; and one that has not accounted for all that it was seen to acknowledge
+    /// may have lost it, and gone on from there.
+    fn uncounted(&self) -> BTreeSet<NodeId> {
+        let doubted = self.peers.iter().filter(|(_, peer)| peer.is_unaccounted());
+        doubted.map(|(node, _)| *node).chain([self.config.me]).collect()
+    }
+
+    /// The state that this leader speaks for, and all members that are known to have it.
+    pub(super) fn shared_digest(&self) -> (Option<Digest>, Vec<NodeId>) {
+        let (digest, mut agreeing) =
+            self.digests.spoken_for(self.config.majority(), &self.uncounted());
+        agreeing.push(self.config.me);
+        agreeing.sort_unstable();
+        (digest, agreeing)
     }
 
     fn compare(
         &mut self,
         now: Tick,
         with: NodeId,
-        (theirs, backed): (Digest, usize),
+        (theirs, backed): (Digest, Vec<NodeId>),
         own: Digest,
         fx: &mut Effects,
     ) {
         let (slot, same) = (own.slot, theirs.state == own.state);
-        let before = self.digests.compared.get(&with).copied();
-        let first =
-            before.filter(|before| !same && !before.same).map_or(slot, |before| before.slot);
+        let differed = self.digests.compared.get(&with).filter(|before| !before.same);
+        let differed = differed.map(|before| before.slot);
+        let first = differed.filter(|_| !same).unwrap_or(slot);
         self.digests.compared.insert(with, Compared { slot: first, same, backed });
-        let was = self.digests.doubt;
-        self.digests.weigh(self.config.majority());
-        if same {
-            return;
-        }
-        if before.is_none_or(|before| before.same) {
+        if !same && differed.is_none() {
             log::error!(
                 "the state of node {with} after slot {slot} differs from this node's: {:#018x} \
                  there, {:#018x} here; see docs/OPERATIONS.md, \"Replicas differ\"",
@@ -178,6 +192,14 @@ impl Replica {
                 own.state
             );
         }
+        self.weigh_digests(now, fx);
+    }
+
+    /// Looks again at what the comparisons come to: one is new, or a member counts no more.
+    pub(super) fn weigh_digests(&mut self, now: Tick, fx: &mut Effects) {
+        let was = self.digests.doubt;
+        let uncounted = self.uncounted();
+        self.digests.weigh(self.config.majority(), &uncounted);
         if self.digests.doubt == Some(Doubt::Fenced) && was != self.digests.doubt {
             log::error!(
                 "a majority of the members differs from this node's state: it votes, leads and \

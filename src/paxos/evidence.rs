@@ -2,8 +2,10 @@
 //! becomes of a node that its peers refute (CONSENSUS C11, C13; RULES R13).
 //!
 //! Evidence only rises: a later life of the accused replaces it only where the accused accounts for
-//! all of it. It is durable soon after it was seen, so that witnesses may restart. A node that was
-//! refuted writes that down, and does not vote any more.
+//! all of it. It is durable soon after it was seen, so that witnesses may restart: a life that is new
+//! at once, what it acknowledges with the next batch, or by itself where none comes. (At once would be a
+//! second sync before each acknowledgement.) A node that was refuted writes that down, and does not vote
+//! any more.
 
 use super::effects::{Effects, Stop};
 use super::replica::{Peer, Replica, Role};
@@ -11,9 +13,9 @@ use crate::types::{Lsn, NodeId, Record, Refuted, Tick, Witness, refutes};
 use crate::wire::peer::Meet;
 
 /// Evidence that rises all the time is written down this often.
-const RECORD_US: u64 = 100_000;
+const RECORD_US: u64 = 10_000;
 /// Evidence that finds no other record to be written with is written alone after this.
-const ALONE_US: u64 = 500_000;
+const ALONE_US: u64 = 50_000;
 
 /// How much of what a replica saw is on its own disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -65,6 +67,17 @@ impl Replica {
         table.push((self.config.me, self.own_witness()));
         table.sort_unstable();
         table
+    }
+
+    /// A peer has begun a life that is not in this replica's record yet: it is from now on, so that the
+    /// life is not forgotten with the next restart here.
+    pub(super) fn record_new_life(&mut self, node: NodeId, fx: &mut Effects) {
+        let Some(peer) = self.peers.get(&node) else { return };
+        let life = peer.witnessed.life;
+        let recorded = |row: &(NodeId, Witness)| row.0 == node && row.1.life == life;
+        if !self.evidence.recorded.iter().any(recorded) {
+            self.record_evidence(fx);
+        }
     }
 
     /// Takes in the account that a peer gives of itself, if it accounts for all that was seen of it.

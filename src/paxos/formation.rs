@@ -85,7 +85,9 @@ impl Replica {
             return;
         }
         let refuted = self.judge(from, &meet);
-        self.hear_digest(now, from, meet.digest, 1, fx);
+        self.record_new_life(from, fx);
+        self.weigh_digests(now, fx);
+        self.hear_digest(now, from, meet.digest, &[from], fx);
         let answers = refuted || (!meet.formed && self.hard.formed);
         if let Some(peer) = self.peers.get_mut(&from) {
             peer.met = Some(meet);

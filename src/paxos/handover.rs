@@ -34,13 +34,15 @@ impl Replica {
     }
 
     /// The node is about to stop: it gives up what leadership it has, and takes none any more. Its
-    /// votes count as before until it is gone.
+    /// votes count as before until it is gone. A campaign that has begun is finished first: its
+    /// prepares are on their way, whoever promises waits for it, and a leader can hand over, while a
+    /// candidate cannot.
     pub(super) fn on_leave(&mut self, now: Tick, fx: &mut Effects) {
         self.leaving = true;
         self.call = None;
         match &self.role {
-            Role::Follower => {}
-            Role::Canvassing(_) | Role::Candidate(_) => self.become_follower(now, None, fx),
+            Role::Follower | Role::Candidate(_) => {}
+            Role::Canvassing(_) => self.become_follower(now, None, fx),
             Role::Leader(_) => self.on_hand_over_wanted(now, fx),
         }
     }
@@ -113,6 +115,17 @@ impl Replica {
             let until = now.after(self.config.timing.election_us);
             self.call = Some(Call { released: h.ballot, until });
         }
+    }
+
+    /// A leader is known, and has said that what it found when it was elected is chosen: it no longer
+    /// needs this replica's votes to begin to serve.
+    #[must_use]
+    pub fn is_succeeded(&self) -> bool {
+        let (marked_in, marked_upto) = self.learner.mark;
+        let first = self.acceptor.stream.as_ref().filter(|stream| stream.ballot == marked_in);
+        self.leader.is_some()
+            && marked_in == self.hard.promised
+            && first.is_some_and(|stream| marked_upto >= stream.first)
     }
 
     /// Campaigns as called, as soon as it may: what it promised last can be on its way to the disk.

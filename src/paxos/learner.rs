@@ -16,7 +16,7 @@ pub struct Learner {
     /// Chosen slots whose value is damaged here, each with a ballot in which it was chosen.
     holes: BTreeMap<Slot, Ballot>,
     /// The highest ballot whose leader told a watermark, and that watermark (C9).
-    mark: (Ballot, Slot),
+    pub(super) mark: (Ballot, Slot),
     /// Somebody knows that slots up to here are chosen.
     target: Slot,
     /// After what comes next behind the watermark.

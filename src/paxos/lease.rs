@@ -22,7 +22,8 @@ impl Replica {
         fx: &mut Effects,
     ) {
         self.hear_witness(from, &h.witness, fx);
-        self.hear_digest(now, from, h.digest, usize::from(h.agreeing), fx);
+        self.weigh_digests(now, fx);
+        self.hear_digest(now, from, h.digest, &h.agreeing, fx);
         if !self.may_vote(now) || h.ballot.node != from {
             return;
         }
@@ -59,7 +60,7 @@ impl Replica {
     pub(super) fn on_grant(&mut self, now: Tick, from: NodeId, g: &Grant, fx: &mut Effects) {
         self.heard_chosen(from, g.chosen_upto);
         self.witness(from, g.durable);
-        self.hear_digest(now, from, g.digest, 1, fx);
+        self.hear_digest(now, from, g.digest, &[from], fx);
         let Role::Leader(leadership) = &mut self.role else { return };
         if g.ballot != leadership.ballot {
             return;
@@ -86,8 +87,7 @@ impl Replica {
     /// Sends a heartbeat to every other member.
     pub(super) fn heartbeat(&mut self, now: Tick, fx: &mut Effects) {
         let witness = self.witness_table();
-        let (digest, agreeing) = self.digests.spoken_for(self.config.majority());
-        let agreeing = agreeing as u16;
+        let (digest, agreeing) = self.shared_digest();
         let heartbeat_us = self.config.timing.heartbeat_us;
         let lease_us = self.config.timing.lease_us;
         let chosen_upto = self.chosen_upto;

@@ -111,6 +111,13 @@ pub struct Peer {
     pub(super) told: peer::Standing,
 }
 
+impl Peer {
+    /// It lacks, or has not accounted for, some of what it was seen to acknowledge.
+    pub(super) fn is_unaccounted(&self) -> bool {
+        self.refuted || self.hearsay != Witness::default()
+    }
+}
+
 /// One node's part in one shard. See the module's documentation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Replica {

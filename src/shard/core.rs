@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 /// An idle journal writes a durability mark after this (C11).
 const MARK_IDLE_US: u64 = 50_000;
 /// A segment that could not be prepared for want of space is tried again after this.
-const PREPARE_RETRY_US: u64 = 1_000_000;
+pub(super) const PREPARE_RETRY_US: u64 = 1_000_000;
 
 /// What a shard is told at its start.
 #[derive(Clone, Debug)]
@@ -85,7 +85,7 @@ pub struct Shard {
     failed: bool,
     mending: Mending,
     mark_at: Option<Tick>,
-    prepare_at: Option<Tick>,
+    pub(super) prepare_at: Option<Tick>,
     pub(super) rooms: Rooms,
     /// Why there is no link with a peer, as the driver told.
     pub(super) troubles: BTreeMap<NodeId, String>,
@@ -262,14 +262,7 @@ impl Shard {
                     self.mark_at = Some(now.after(MARK_IDLE_US));
                 }
             }
-            Event::NoRoom(why) => {
-                log::warn!(
-                    "shard {}: no space for another segment ({why}): appends are refused until \
-                     there is",
-                    self.options.shard
-                );
-                self.prepare_at = Some(now.after(PREPARE_RETRY_US));
-            }
+            Event::NoRoom(why) => self.room_ends(now, &why),
             Event::Room => log::info!("shard {}: space is back", self.options.shard),
             Event::Read(done) => self.cold_done(now, done, out),
         }

@@ -19,6 +19,9 @@ use crate::wire::error::{ErrorCode, WireError};
 /// What is not known after so many election timeouts is answered as unknown: whoever can reach a
 /// quorum has elected a leader by then (R24).
 const ELECTIONS: u64 = 10;
+/// Nor sooner than after this, in microseconds: a client waits for an answer as long, as a rule, and
+/// one that knows is worth more to it than an early one that does not.
+const WAIT_US_MIN: u64 = 8_000_000;
 
 /// Clients whose commands were under way when the leadership was lost. Each counts among the requests
 /// of its connection, which bounds them.
@@ -66,7 +69,8 @@ impl Fates {
 impl Shard {
     /// The leadership is lost; what it proposed for this slot may or may not be chosen.
     pub(super) fn await_fate(&mut self, now: Tick, slot: Slot, ballot: Ballot, all: Vec<Waiter>) {
-        let until = now.after(ELECTIONS * self.options.paxos.timing.election_us);
+        let elections = ELECTIONS * self.options.paxos.timing.election_us;
+        let until = now.after(elections.max(WAIT_US_MIN));
         let until = self.leave_by().map_or(until, |by| until.min(by));
         self.fates.open.push(Open { slot, ballot, waiters: all, until });
     }

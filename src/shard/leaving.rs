@@ -86,10 +86,11 @@ impl Shard {
     pub(super) fn end_if_done(&mut self, now: Tick, out: &mut Vec<Output>) {
         let Some(by) = self.leaving.by.filter(|_| !self.leaving.left) else { return };
         let leads = matches!(self.replica.role(), paxos::Role::Leader(_));
+        let campaigns = matches!(self.replica.role(), paxos::Role::Candidate(_));
         let stays = self.leaving.stay_until.is_some_and(|until| now < until);
         let linked = self.replica.peers().values().any(|peer| peer.up);
-        let awaited = stays && linked && self.replica.leader().is_none();
-        let done = !awaited && self.fates.is_empty();
+        let awaited = stays && linked && !self.replica.is_succeeded();
+        let done = !awaited && !campaigns && self.fates.is_empty();
         if !leads && (done || now >= by) {
             self.leaving.left = true;
             out.push(Output::Stopped);

@@ -1,8 +1,8 @@
 //! Full disks, as a shard sees them (R11): appends are refused, all else goes on.
 
 use super::Output;
-use super::core::Shard;
-use crate::journal::ValueRoom;
+use super::core::{PREPARE_RETRY_US, Shard};
+use crate::journal::{NoRoom, ValueRoom};
 use crate::paxos::{self, Room};
 use crate::types::{NodeId, Tick};
 use crate::wire::error::{ErrorCode, WireError};
@@ -14,9 +14,21 @@ pub struct Rooms {
     told: Room,
     /// Nodes whose disks are full, so that no quorum can take an append in.
     full: Option<Vec<NodeId>>,
+    /// What the last segment that could not be prepared lacked.
+    lacks: String,
 }
 
 impl Shard {
+    /// No further segment can be prepared.
+    pub(super) fn room_ends(&mut self, now: Tick, why: &NoRoom) {
+        let shard = self.options.shard;
+        log::warn!(
+            "shard {shard}: no space for another segment ({why}): appends are refused until there is"
+        );
+        self.rooms.lacks = why.to_string();
+        self.prepare_at = Some(now.after(PREPARE_RETRY_US));
+    }
+
     /// Tells the replica what its disk still takes, where that has changed.
     pub(super) fn tell_room(&mut self, now: Tick) {
         let short = !self.journal.has_room();
@@ -60,7 +72,8 @@ impl Shard {
         let text = match &self.rooms.full {
             _ if !self.journal.has_room() => {
                 let me = self.options.paxos.me;
-                format!("the disk of node {me} has no room for another segment")
+                let lacks = &self.rooms.lacks;
+                format!("the disk of node {me} has no room for another segment ({lacks})")
             }
             Some(nodes) => format!("the disks of too many nodes are full: {}", names(nodes)),
             None => return None,

@@ -194,7 +194,7 @@ impl Shard {
         if let Err(error) = self.may_write(&queued.request) {
             return self.refuse_write(now, &queued, error, out);
         }
-        debug_assert!(self.fates.is_empty(), "a leader serves, and has not settled what was open");
+        assert!(self.fates.is_empty(), "a leader serves, and has not settled what was open");
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
             self.flush_builder(now);
         }

@@ -276,7 +276,7 @@ pub struct Heartbeat {
     /// has, if none does (R23).
     pub digest: Option<Digest>,
     /// Members that are known to have this very state, the leader included.
-    pub agreeing: u16,
+    pub agreeing: Vec<NodeId>,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`

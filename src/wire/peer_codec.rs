@@ -17,6 +17,7 @@ use crate::types::{
 };
 
 /// Members come and go, but few of them are known at any time.
+const AGREEING: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
 const NODES: ListLimit = ListLimit { items_max: 16 * MEMBERS_MAX, item_bytes_min: 10 };
 const MEMBERS: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
 const LIVES: ListLimit = ListLimit { items_max: LIVES_MAX, item_bytes_min: 32 };
@@ -181,7 +182,7 @@ fn put_heartbeat(body: &mut Vec<u8>, heartbeat: &Heartbeat) {
     body.put_bool(heartbeat.has_room);
     put_table(body, &heartbeat.witness);
     put_digest(body, heartbeat.digest);
-    body.put_u16(heartbeat.agreeing);
+    body.put_list(&heartbeat.agreeing, |body, node| body.put_u16(node.0));
 }
 
 fn put_grant(body: &mut Vec<u8>, grant: &Grant) {
@@ -343,7 +344,7 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         has_room: body.bool("has_room")?,
         witness: table(body)?,
         digest: digest(body)?,
-        agreeing: body.u16("agreeing")?,
+        agreeing: body.list("agreeing", AGREEING, |body| Ok(NodeId(body.u16("node")?)))?,
     })
 }
 

@@ -116,7 +116,7 @@ fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {
         has_room: true,
         witness: Vec::new(),
         digest: None,
-        agreeing: 1,
+        agreeing: Vec::new(),
     })
 }
 

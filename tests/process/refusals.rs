@@ -48,6 +48,8 @@ fn r27_a_wiped_node_is_refused() {
     cluster.ctl(["top", "--once", "--interval", "0.1"]).expect(0).says("CUT OFF").says("2/3");
     let ready = get(&cluster.admin(wiped), "/readyz");
     assert!(ready.code == 503 && ready.body.contains("was wiped or replaced"), "{ready:?}");
+    let (cause, symptom) = (ready.body.find("was wiped"), ready.body.find("has not formed"));
+    assert!(symptom.is_none_or(|symptom| cause < Some(symptom)), "the cause first: {ready:?}");
     for index in 0..5 {
         let ran = cluster.ctl(["append", "orders", "without it"]).expect(0);
         assert_eq!(ran.out.trim(), index.to_string());

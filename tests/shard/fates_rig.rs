@@ -75,6 +75,9 @@ impl Trio {
 
     pub fn input(&mut self, node: u16, input: Input) {
         let mut out = Vec::new();
+        if self.stopped.contains(&node) {
+            return; // Its process has ended. What it sent is on its way.
+        }
         if let Some(shard) = self.shards.get_mut(&node) {
             shard.step(self.now, input, &mut out);
         }

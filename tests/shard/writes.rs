@@ -117,6 +117,7 @@ fn r11_a_full_disk_refuses_and_recovers() {
             Reply::Appended(_) => {}
             Reply::Error(error) => {
                 assert_eq!(error.code, ErrorCode::DiskFull);
+                assert!(error.text.ends_with("another segment (0 bytes free)"), "{}", error.text);
                 refused = Some(i);
                 break;
             }

@@ -217,7 +217,7 @@ fn leadership() -> Vec<Vector> {
                     (NodeId(3), Witness { life: LIFE, durable: Lsn(12) }),
                 ],
                 digest: None,
-                agreeing: 2,
+                agreeing: vec![NodeId(1), NodeId(3)],
             }),
         ),
         peer(

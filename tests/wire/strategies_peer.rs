@@ -220,7 +220,7 @@ fn heartbeat() -> impl Strategy<Value = Message> {
                 first,
                 chosen_upto,
                 has_room,
-                agreeing: witness.len() as u16,
+                agreeing: witness.iter().map(|row| row.0).collect(),
                 witness,
                 digest,
             })

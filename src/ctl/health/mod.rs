@@ -9,6 +9,7 @@ pub use standing::{Standing, leads_text, takes_part};
 
 use super::units::bytes;
 use crate::client::{ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
+use crate::limits::SEGMENT_BYTES_MAX;
 use crate::types::{Count, NodeId, Nodes, ShardId, Shards};
 use std::fmt;
 
@@ -110,7 +111,11 @@ impl fmt::Display for Problem {
                     return Ok(());
                 }
                 let (free, least) = (bytes(disk.free_bytes), bytes(disk.min_free_bytes));
-                write!(f, ": {free} are free, and min_free_bytes keeps {least}")
+                write!(f, ": {free} are free")?;
+                if disk.free_bytes >= disk.min_free_bytes.saturating_add(SEGMENT_BYTES_MAX) {
+                    return write!(f, "; inodes (df -i) or a quota (quota -v) must have run out");
+                }
+                write!(f, ", and min_free_bytes keeps {least}")
             }
             Problem::Unformed { shards, unmet } if unmet.is_empty() => {
                 write!(f, "the cluster has not formed in {shards}: its members are about to meet")
@@ -348,8 +353,8 @@ pub(super) mod tests {
             [
                 "node 3 holds 2 damaged slots of shard 0",
                 "node 2 at n2:7420 does not answer",
-                "node 3 has no disk space for shard 0: 40.0 GiB are free, and min_free_bytes keeps \
-                 256.0 MiB",
+                "node 3 has no disk space for shard 0: 40.0 GiB are free; inodes (df -i) or a quota \
+                 (quota -v) must have run out",
                 "node 3 is 6 slots behind in shard 0",
             ]
         );
@@ -371,6 +376,7 @@ pub(super) mod tests {
             state.shards = (0..4).map(of).collect();
         }
         kill(&mut status, 0);
+        status.nodes[1].state.as_mut().expect("it answers").disk.free_bytes = 200 << 20;
         for shard in &mut status.nodes[1].state.as_mut().expect("it answers").shards {
             shard.has_room = false;
         }
@@ -378,7 +384,7 @@ pub(super) mod tests {
             texts(&status),
             [
                 "node 1 at n1:7420 does not answer",
-                "node 2 has no disk space for shards 0 to 3: 40.0 GiB are free, and min_free_bytes \
+                "node 2 has no disk space for shards 0 to 3: 200.0 MiB are free, and min_free_bytes \
                  keeps 256.0 MiB",
                 "shards 0 to 3 have no leader",
             ]

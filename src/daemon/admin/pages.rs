@@ -61,7 +61,6 @@ fn unready(facts: &Facts, now: Tick) -> Vec<String> {
         reasons.push("the node is stopping".to_string());
     }
     reasons.extend(facts.board.loops_turn(now).err());
-    reasons.extend(unformed::reasons(&facts.board));
     for (shard, board) in facts.board.shards() {
         let Some(numbers) = board.numbers() else {
             reasons.push(format!("shard {shard} has just been started"));
@@ -79,6 +78,8 @@ fn unready(facts: &Facts, now: Tick) -> Vec<String> {
             reasons.push(format!("shard {shard}: {reason}"));
         }
     }
+    // Behind the links that are refused or broken, which may be why.
+    reasons.extend(unformed::reasons(&facts.board));
     reasons
 }
 
