@@ -3,7 +3,7 @@
 use super::codes;
 use super::usage;
 use crate::config::{Address, Config, ConfigError, Faults, RawConfig, check, variables};
-use crate::daemon::data_dir;
+use crate::daemon::data_layout;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
 use crate::daemon::inherited;
 use crate::daemon::initialise::initialise;
@@ -324,7 +324,7 @@ fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), F
 }
 
 fn is_new(dir: &Path) -> Result<bool, Failure> {
-    data_dir::is_new(dir)
+    data_layout::is_new(dir)
         .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))
 }
 
