@@ -79,6 +79,8 @@ fn assert_code_is_listed(line: &str, code: i32) {
         let output = help.args(name.split(' ')).arg("--help").output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     });
+    let help = help.clone();
+    drop(listed);
     let codes = help.split("Exit codes:\n").nth(1).expect("--help lists the exit codes");
     let is_listed = codes
         .lines()
