@@ -143,10 +143,7 @@ fn replay(
             unusable(&dir.join(file), "cannot be opened", &source)
         }
         OpenError::Storage(error) => volume.failure(&error),
-        other => {
-            let exit = Exit::of_code(other.exit_code());
-            Failure::new(exit, format!("{}: {other}", dir.display()))
-        }
+        other => Failure::new(Exit::from(other.kind()), format!("{}: {other}", dir.display())),
     })?;
     report(shard, &dir, &recovered, started);
     paxos_config(config, identity, 0)
