@@ -22,9 +22,6 @@ const LOOK_MIN: Duration = Duration::from_millis(50);
 const LOOK_FAIR: Duration = Duration::from_secs(1);
 /// What to do where there was no time to see more.
 const MORE_TIME: &str = "give it more time (--timeout)";
-/// What to do where parts of a cluster are missing that answers.
-const LOOK_THERE: &str =
-    "look in the logs of the nodes that are named, or give it more time (--timeout)";
 
 /// What is wrong, and what can be done about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -210,7 +207,8 @@ fn missing(status: &ClusterStatus, had: Duration) -> Option<Wrong> {
     };
     if unheard.is_empty() {
         let all: Vec<&Problem> = problems.iter().collect();
-        return (!all.is_empty()).then(|| Wrong::new(sentence(&all), LOOK_THERE));
+        // Causes come first.
+        return all.first().map(|first| Wrong::new(sentence(&all), first.step()));
     }
     // That nobody leads follows where the leader may be among them.
     let is_seen = |problem: &&Problem| match problem {
@@ -335,6 +333,20 @@ mod tests {
         let Wrong { what, .. } = missing(&status, ms(100)).expect("node 3 is");
         assert_eq!(what, "node 3 at n3:7420 does not answer");
         assert_eq!(missing(&healthy(), ms(100)), None);
+    }
+
+    /// The step is about the first thing that is wrong.
+    #[test]
+    fn each_problem_has_its_step() {
+        let mut status = healthy();
+        kill(&mut status, 2);
+        let step = |status: &ClusterStatus| missing(status, LOOK).expect("something is").next;
+        assert!(step(&status).starts_with("start node 3;"), "{}", step(&status));
+        let mut status = healthy();
+        status.nodes[1].state.as_mut().expect("it answers").shards[0].has_room = false;
+        assert!(step(&status).starts_with("make inodes or quota free on node 2;"));
+        status.nodes[1].state.as_mut().expect("it answers").disk.free_bytes = 1 << 20;
+        assert!(step(&status).starts_with("make space free on node 2;"), "{}", step(&status));
     }
 
     /// Makes a node dead, and returns how it failed.

@@ -3,13 +3,13 @@
 mod judge;
 mod links;
 mod standing;
+mod steps;
 
 pub use judge::problems;
 pub use standing::{Standing, leads_text, takes_part};
 
 use super::units::bytes;
 use crate::client::{ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
-use crate::limits::SEGMENT_BYTES_MAX;
 use crate::types::{Count, NodeId, Nodes, ShardId, Shards};
 use std::fmt;
 
@@ -112,7 +112,7 @@ impl fmt::Display for Problem {
                 }
                 let (free, least) = (bytes(disk.free_bytes), bytes(disk.min_free_bytes));
                 write!(f, ": {free} are free")?;
-                if disk.free_bytes >= disk.min_free_bytes.saturating_add(SEGMENT_BYTES_MAX) {
+                if !disk.lacks_bytes() {
                     return write!(f, "; inodes (df -i) or a quota (quota -v) must have run out");
                 }
                 write!(f, ", and min_free_bytes keeps {least}")
