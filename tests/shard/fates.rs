@@ -4,7 +4,7 @@
 use crate::fates_rig::Trio;
 use crate::node::{append, code, create, first, read, texts};
 use paxosd::shard::Input;
-use paxosd::types::Index;
+use paxosd::types::{Index, NodeId, Witness};
 use paxosd::wire::client::{Append, Reply, Request};
 use paxosd::wire::error::{ErrorCode, Outcome};
 
@@ -54,6 +54,26 @@ fn r32_an_append_that_was_written_over_was_not_executed() {
     assert_eq!((code, outcome), (ErrorCode::NotLeader, Outcome::NotExecuted));
     assert_eq!(first(Some(trio.ask(Request::Append(append("a", "x"))))), 0);
     assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["x"]);
+}
+
+/// R32: the successor appended something of its own in its slot. That has an outcome of its own, which is
+/// none of the old leader's client.
+#[test]
+fn r32_an_append_is_not_answered_with_that_of_another_leadership() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    let sent = ["x", "y"].map(|entry| trio.send(1, Request::Append(append("a", entry))));
+    trio.cut(1);
+    trio.pass(700_000);
+    // A no-op stands where "x" was, so that this stands where "y" was.
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "z"))))), 0);
+    trio.heal(1);
+    trio.pass(500_000);
+    for id in sent {
+        let (code, outcome) = outcome(trio.answer(1, id));
+        assert_eq!((code, outcome), (ErrorCode::NotLeader, Outcome::NotExecuted));
+    }
+    assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["z"]);
 }
 
 /// R32: who learns nothing for eight seconds answers that nobody knows.
@@ -132,6 +152,24 @@ fn r32_a_stop_waits_as_long_as_is_set() {
     trio.pass(1_500_000);
     assert_eq!(outcome(trio.answer(1, id)).1, Outcome::Unknown);
     assert!(trio.stopped.contains(&1));
+}
+
+/// C13: what a node saw others acknowledge is on its disk when it stops, however short a time ago that was.
+#[test]
+fn c13_a_stop_writes_down_what_was_seen() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    trio.pass(1_000_000);
+    let before = trio.witnessed(1);
+    trio.ask(Request::Append(append("a", "x")));
+    trio.input(1, Input::HandOver);
+    trio.input(1, Input::Tick);
+    let seen_of = |table: &[(NodeId, Witness)], node| {
+        table.iter().find(|row| row.0 == NodeId(node)).map(|row| row.1.durable)
+    };
+    for other in [2, 3] {
+        assert!(seen_of(&trio.witnessed(1), other) > seen_of(&before, other), "of node {other}");
+    }
 }
 
 /// A leader that stops stays until its successor leads, which may need its vote; one that never led
