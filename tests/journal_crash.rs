@@ -11,7 +11,7 @@ use journal_rig::{
 use paxosd::journal::{
     Event, FindingKind, Job, Journal, MemStorage, OpenError, Recovered, Storage, execute, format,
 };
-use paxosd::types::{Ballot, Lsn, Record, Slot, Value};
+use paxosd::types::{Ballot, FailureKind, Lsn, Record, Slot, Value};
 
 /// A power cut without media damage: nothing is suspect, damaged or in doubt (C11).
 fn assert_undamaged(recovered: &Recovered, context: &str) {
@@ -292,7 +292,8 @@ fn r07_a_crash_while_a_journal_is_created_leaves_it_refused_or_complete() {
                     assert!(!formatted, "step {step} sample {sample}: {error}");
                     // An empty directory may be one whose disk is mounted later.
                     let empty = matches!(error, OpenError::NotFormatted);
-                    assert_eq!(error.exit_code(), if empty { 75 } else { 65 }, "{error}");
+                    let kind = if empty { FailureKind::Temporary } else { FailureKind::Data };
+                    assert_eq!(error.kind(), kind, "{error}");
                 }
             }
         }

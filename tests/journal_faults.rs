@@ -11,7 +11,9 @@ use paxosd::journal::{
     format, recover,
 };
 use paxosd::limits::value_room_bytes;
-use paxosd::types::{HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value};
+use paxosd::types::{
+    FailureKind, HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value,
+};
 use std::collections::BTreeMap;
 
 const FIRST: &str = "segment-00000000000000000001.wal";
@@ -255,7 +257,7 @@ fn r08_missing_and_short_files_refuse_the_start_by_name() {
         storage.remove(name).unwrap();
         let error = Rig::reopen(&storage).unwrap_err();
         assert!(matches!(&error, OpenError::Missing { file } if file == name), "{name}: {error}");
-        assert_eq!(error.exit_code(), 65);
+        assert_eq!(error.kind(), FailureKind::Data);
         assert!(!storage.list().unwrap().contains(name), "{name} was created anew");
     }
     for name in &files[..files.len() - 1] {

@@ -9,7 +9,7 @@ use journal_rig::{OPTIONS, Rig, Rng, Workload};
 use paxosd::journal::{
     Event, FindingKind, JobError, MemStorage, OpenError, Storage, execute, inspect,
 };
-use paxosd::types::{Lsn, Slot};
+use paxosd::types::{FailureKind, Lsn, Slot};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -111,7 +111,11 @@ fn a_start_that_lacks_descriptors_is_tried_again_and_finds_no_damage() {
                 break;
             }
             Err(error) => {
-                assert_eq!(error.exit_code(), 75, "call {call}, errno {errno}: {error}");
+                assert_eq!(
+                    error.kind(),
+                    FailureKind::Temporary,
+                    "call {call}, errno {errno}: {error}"
+                );
                 assert!(matches!(error, OpenError::Storage(_)), "call {call}: {error}");
                 refused += 1;
             }

@@ -1,8 +1,7 @@
 //! A connection to one of several addresses, whichever answers first.
 
 use super::deadline::Deadline;
-use super::error::Cause;
-use super::link::io_cause;
+use super::error::{Cause, io_cause};
 use crate::types::{Race, Tick};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

@@ -1,11 +1,10 @@
 //! Failures, typed by what the caller must know: did it happen, where did it end, what now?
 
-use super::tries::refuses_for_good;
 use crate::types::ShardId;
 use crate::wire::client::{LogRef, Request};
 use crate::wire::codec::DecodeError;
 use crate::wire::entries::EntriesError;
-use crate::wire::error::{ErrorCode, Outcome, WireError};
+use crate::wire::error::{ErrorCode, Outcome, Retry, WireError};
 use crate::wire::frame::FrameError;
 use crate::wire::name::NameError;
 use std::fmt;
@@ -415,4 +414,26 @@ impl fmt::Display for Attempts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} attempt{}", self.0, if self.0 == 1 { "" } else { "s" })
     }
+}
+
+/// True when asking the same node again cannot help: it is not what the endpoint should be.
+pub(super) fn refuses_for_good(stage: Stage, cause: &Cause) -> bool {
+    stage == Stage::Hello
+        && match cause {
+            Cause::Refused(error) => error.retry == Retry::No,
+            Cause::Protocol(_) => true,
+            Cause::Io { .. }
+            | Cause::NoAddress
+            | Cause::Closed
+            | Cause::Silent { .. }
+            | Cause::NoLeader { .. }
+            | Cause::NoTime
+            | Cause::PriorFailed
+            | Cause::Invalid(_) => false,
+        }
+}
+
+/// What the operating system refused.
+pub(super) fn io_cause(doing: &'static str, source: io::Error) -> Cause {
+    Cause::Io { doing, source }
 }

@@ -2,7 +2,7 @@
 
 use super::deadline::Deadline;
 use super::dial;
-use super::error::{Cause, ProtocolError, Stage};
+use super::error::{Cause, ProtocolError, Stage, io_cause};
 use super::resolve::resolve;
 use super::session::{Answer, Session};
 use crate::types::ShardId;
@@ -350,9 +350,4 @@ fn is_pause(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted
     )
-}
-
-/// What the operating system refused.
-pub(super) fn io_cause(doing: &'static str, source: io::Error) -> Cause {
-    Cause::Io { doing, source }
 }

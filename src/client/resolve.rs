@@ -1,8 +1,7 @@
 //! An endpoint's addresses, within the time there is.
 
 use super::deadline::Deadline;
-use super::error::Cause;
-use super::link::io_cause;
+use super::error::{Cause, io_cause};
 use crate::limits::{ADDRESSES_MAX, RACE_STAGGER_MS};
 use std::collections::BTreeMap;
 use std::io;

@@ -2,8 +2,8 @@
 
 use super::core::Client;
 use super::deadline::Deadline;
-use super::error::{ClientError, Operation, Stage};
-use super::link::{Fault, Link, hello, io_cause};
+use super::error::{ClientError, Operation, Stage, io_cause};
+use super::link::{Fault, Link, hello};
 use crate::types::ShardId;
 use crate::wire::client::{DiskSpace, Member, Reply, Request, ShardStatus, StatusReply};
 use crate::wire::error::Outcome;

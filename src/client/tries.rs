@@ -1,10 +1,10 @@
 //! The attempts of one operation: how many, until when, and what to say when they have failed.
 
 use super::deadline::{Backoff, Deadline};
-use super::error::{Cause, ClientError, Elsewhere, Failure, Operation, Stage};
+use super::error::{Cause, ClientError, Elsewhere, Failure, Operation, Stage, refuses_for_good};
 use super::link::Fault;
 use super::waiting::OnWait;
-use crate::wire::error::{Outcome, Retry};
+use crate::wire::error::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -177,23 +177,6 @@ impl Tries {
             elsewhere,
         })
     }
-}
-
-/// True when asking the same node again cannot help: it is not what the endpoint should be.
-pub(super) fn refuses_for_good(stage: Stage, cause: &Cause) -> bool {
-    stage == Stage::Hello
-        && match cause {
-            Cause::Refused(error) => error.retry == Retry::No,
-            Cause::Protocol(_) => true,
-            Cause::Io { .. }
-            | Cause::NoAddress
-            | Cause::Closed
-            | Cause::Silent { .. }
-            | Cause::NoLeader { .. }
-            | Cause::NoTime
-            | Cause::PriorFailed
-            | Cause::Invalid(_) => false,
-        }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The commands of `paxosd`.
 
 use crate::config::{Address, Config, ConfigError, Faults, RawConfig, check, variables};
-use crate::daemon::data_dir;
+use crate::daemon::data_layout;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
 use crate::daemon::inherited;
 use crate::daemon::initialise::initialise;
@@ -320,7 +320,7 @@ fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), F
 }
 
 fn is_new(dir: &Path) -> Result<bool, Failure> {
-    data_dir::is_new(dir)
+    data_layout::is_new(dir)
         .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))
 }
 

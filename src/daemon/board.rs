@@ -2,10 +2,10 @@
 //! request waits here: a turn stores two numbers, and now and then hands over a copy of the rest,
 //! which it keeps for its next turn where somebody is just reading.
 
-use super::greeting::Port;
 use super::loops::{Loop, Loops};
 use super::metrics::histogram::Syncs;
 use super::metrics::requests::Requests;
+use super::port::Port;
 use super::space::Space;
 use crate::limits::LOOP_STUCK_MS;
 use crate::shard::{Backlog, SyncTally, Tally};

@@ -1,6 +1,7 @@
 //! A node's data directory: initialised once, opened with care, never made anew (R08, R27).
 
 use super::cow::{self, Cow};
+use super::data_layout::{UNFINISHED, contents, journal_options, shard_dir};
 use super::disk::Volume;
 use super::exit::{Exit, Failure};
 use super::initialise;
@@ -8,21 +9,16 @@ use super::path_failure::{identity_failure, lock_failure, unusable};
 use super::replica_config::paxos_config;
 use crate::config::Config;
 use crate::journal::{
-    DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, JournalOptions,
-    OpenError, Recovered, recover,
+    DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, OpenError,
+    Recovered, recover,
 };
 use crate::types::{Count, ShardId, Trouble};
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
-/// File systems keep this in the root of a fresh volume.
-const LOST_AND_FOUND: &str = "lost+found";
-/// The mark of a directory whose preparation has not come to its end.
-pub(super) const UNFINISHED: &str = "init-unfinished";
 /// What a start makes and removes in each directory, to see whether it may.
 const PROBE: &str = "probe.new";
 
@@ -46,53 +42,6 @@ pub struct OpenShard {
     pub journal: Journal,
     /// What the journal held.
     pub recovered: Recovered,
-}
-
-/// The directory of a shard.
-#[must_use]
-pub fn shard_dir(data_dir: &Path, shard: ShardId) -> PathBuf {
-    data_dir.join(format!("shard-{:03}", shard.0))
-}
-
-/// The sizes that the journals of a node work with.
-#[must_use]
-pub fn journal_options(config: &Config) -> JournalOptions {
-    JournalOptions {
-        segment_bytes: config.bounds.segment_bytes,
-        min_free_bytes: config.bounds.min_free_bytes,
-    }
-}
-
-/// True when nothing lies in the directory that a node may have written: `init` makes it anew.
-///
-/// # Errors
-/// Whatever the file system says.
-pub fn is_new(dir: &Path) -> io::Result<bool> {
-    let found = contents(dir)?;
-    let of_node = found.iter().any(|name| name == "identity");
-    Ok(found.is_empty() || (!of_node && found.iter().any(|name| name == UNFINISHED)))
-}
-
-/// What lies in a directory beside `lost+found` and the lock, which hold nothing, in order; nothing
-/// for one that does not exist.
-///
-/// # Errors
-/// Whatever the file system says.
-pub fn contents(dir: &Path) -> io::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let entries = match fs::read_dir(dir) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(names),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name != LOST_AND_FOUND && name != DirLock::FILE {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
 }
 
 /// Opens a data directory: locked, its identity compared with the configuration, every shard's
@@ -194,10 +143,7 @@ fn replay(
             unusable(&dir.join(file), "cannot be opened", &source)
         }
         OpenError::Storage(error) => volume.failure(&error),
-        other => {
-            let exit = Exit::of_code(other.exit_code());
-            Failure::new(exit, format!("{}: {other}", dir.display()))
-        }
+        other => Failure::new(Exit::from(other.kind()), format!("{}: {other}", dir.display())),
     })?;
     report(shard, &dir, &recovered, started);
     paxos_config(config, identity, 0)
@@ -270,12 +216,4 @@ fn tally(findings: &[Finding]) -> String {
         count(FindingKind::OneCopy),
         count(FindingKind::Mended)
     )
-}
-
-/// Makes creations, renames and removals in a directory durable.
-///
-/// # Errors
-/// Whatever the system says.
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    fs::File::open(dir)?.sync_all()
 }

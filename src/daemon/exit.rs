@@ -1,5 +1,6 @@
 //! How the process ends: exit codes, and the promise that nothing leaves the node after a failure.
 
+use crate::types::FailureKind;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -27,15 +28,16 @@ impl Exit {
     pub fn code(self) -> u8 {
         self as u8
     }
+}
 
-    /// The exit of a code that a lower layer named; one that is not in the table is a broken
-    /// invariant of ours.
-    #[must_use]
-    pub fn of_code(code: u8) -> Exit {
-        [Exit::Usage, Exit::Data, Exit::Disk, Exit::Temporary, Exit::Config]
-            .into_iter()
-            .find(|exit| exit.code() == code)
-            .unwrap_or(Exit::Invariant)
+impl From<FailureKind> for Exit {
+    fn from(kind: FailureKind) -> Exit {
+        match kind {
+            FailureKind::Data => Exit::Data,
+            FailureKind::Invariant => Exit::Invariant,
+            FailureKind::Disk => Exit::Disk,
+            FailureKind::Temporary => Exit::Temporary,
+        }
     }
 }
 
@@ -155,14 +157,5 @@ pub(super) mod tests {
     fn r25_panic_in_a_thread_ends_the_process() {
         let output = alone("daemon::exit::tests::panics_in_a_thread");
         assert_eq!(output.status.code(), Some(70), "{output:?}");
-    }
-
-    /// A code of a lower layer keeps its meaning; an unknown one is a broken invariant.
-    #[test]
-    fn codes_are_mapped() {
-        for exit in [Exit::Usage, Exit::Data, Exit::Invariant, Exit::Disk, Exit::Temporary] {
-            assert_eq!(Exit::of_code(exit.code()), exit);
-        }
-        assert_eq!(Exit::of_code(3), Exit::Invariant);
     }
 }

@@ -4,6 +4,7 @@ use super::admission::Permit;
 use super::conn::Conn;
 use super::facts::{Facts, count};
 use super::mail::{Caller, Letter, Visitor};
+use super::port::Port;
 use crate::types::ShardId;
 use crate::wire::client::{NO_SHARD, Reply, ReplyHeader};
 use crate::wire::error::{ErrorCode, WireError};
@@ -12,26 +13,7 @@ use crate::wire::hello::read_hello;
 use crate::wire::kind::GreetingKind;
 use crate::wire::peer_hello::{PeerHello, PeerHelloReply, read_peer_hello, write_peer_hello_reply};
 use crate::wire::write_reply;
-use std::fmt;
 use std::sync::atomic::AtomicU64;
-
-/// Whom a port is for (R40).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Port {
-    /// Clients.
-    Client,
-    /// Peers.
-    Peer,
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Port::Client => "client",
-            Port::Peer => "peer",
-        })
-    }
-}
 
 /// A connection that may come in.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use super::clock;
 use super::cow::{self, Cow};
-use super::data_dir::{UNFINISHED, contents, journal_options, shard_dir, sync_dir};
+use super::data_layout::{UNFINISHED, contents, journal_options, shard_dir, sync_dir};
 use super::disk::Volume;
 use super::exit::{Exit, Failure};
 use super::inherited;

@@ -18,6 +18,7 @@ pub mod clock;
 pub mod conn;
 pub mod cow;
 pub mod data_dir;
+pub mod data_layout;
 pub mod descriptors;
 mod dialling;
 pub mod disk;
@@ -44,6 +45,7 @@ mod pauses;
 mod peering;
 pub mod pin;
 
+mod port;
 mod port_owner;
 pub mod ports;
 mod rare;

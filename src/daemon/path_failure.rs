@@ -71,7 +71,7 @@ pub fn identity_failure(error: IdentityError) -> Failure {
         | IdentityError::Damaged { .. }
         | IdentityError::FutureVersion { .. }
         | IdentityError::Other { .. }
-        | IdentityError::Exists { .. } => Failure::new(Exit::of_code(error.exit_code()), error),
+        | IdentityError::Exists { .. } => Failure::new(Exit::from(error.kind()), error),
     }
 }
 

@@ -341,9 +341,7 @@ impl ShardLoop {
                         };
                         self.phase = Phase::Draining(clients, answers);
                     }
-                    Output::Fatal { exit, text } => {
-                        die(&Failure { exit: Exit::of_code(exit), text })
-                    }
+                    Output::Fatal { kind, text } => die(&Failure { exit: kind.into(), text }),
                 }
             }
             if self.service.outputs.is_empty() {

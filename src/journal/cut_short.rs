@@ -4,7 +4,6 @@
 
 use super::execute::read_some;
 use super::facts::Place;
-use super::opening::Segment;
 use super::recovered::{FindingKind, OpenError};
 use super::segment::{BLOCK, DATA_START, file_name};
 use super::storage::Storage;
@@ -45,11 +44,8 @@ impl CutShort {
     }
 
     /// Another segment lies behind it: nothing may be in it either.
-    pub(crate) fn before(self, behind: &Segment) -> Result<CutShort, OpenError> {
-        if behind.any.is_some() || behind.dirty {
-            return Err(self.error);
-        }
-        Ok(self)
+    pub(crate) fn before(self, is_used: bool) -> Result<CutShort, OpenError> {
+        if is_used { Err(self.error) } else { Ok(self) }
     }
 
     /// The start is refused for it.

@@ -1,7 +1,7 @@
 //! Who a data directory belongs to: one small checksummed text file, written once.
 
 use super::lock::DirLock;
-use crate::types::{ClusterId, Incarnation, NodeId, Trouble};
+use crate::types::{ClusterId, FailureKind, Incarnation, NodeId, Trouble};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
@@ -138,24 +138,25 @@ pub enum IdentityError {
 }
 
 impl IdentityError {
-    /// The process's exit code: 74 for a failing disk; 75 where the system was only short of
-    /// something, there is no space, or a disk may only be mounted late; 65 for data that is damaged
-    /// or foreign.
+    /// What kind of failure it is. It may pass where the system was only short of something, there is
+    /// no space, or a disk may only be mounted late.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn kind(&self) -> FailureKind {
         match self {
             IdentityError::Io { source, .. } => match Trouble::of(source) {
-                Trouble::Shortage | Trouble::NoSpace => 75,
-                Trouble::Denied | Trouble::Fault => 74,
+                Trouble::Shortage | Trouble::NoSpace => FailureKind::Temporary,
+                Trouble::Denied | Trouble::Fault => FailureKind::Disk,
             },
-            IdentityError::NoDirectory { .. } | IdentityError::Empty { .. } => 75,
+            IdentityError::NoDirectory { .. } | IdentityError::Empty { .. } => {
+                FailureKind::Temporary
+            }
             IdentityError::NotPaxosd { .. }
             | IdentityError::NoIdentity { .. }
             | IdentityError::Shards { .. }
             | IdentityError::Damaged { .. }
             | IdentityError::FutureVersion { .. }
             | IdentityError::Other { .. }
-            | IdentityError::Exists { .. } => 65,
+            | IdentityError::Exists { .. } => FailureKind::Data,
         }
     }
 }

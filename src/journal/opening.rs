@@ -86,6 +86,13 @@ pub(crate) struct Segment {
     pub dirty: bool,
 }
 
+impl Segment {
+    /// It holds a batch, or what is left of one.
+    fn is_used(&self) -> bool {
+        self.any.is_some() || self.dirty
+    }
+}
+
 pub(crate) fn list_segments(
     storage: &dyn Storage,
     stamp: &Stamp,
@@ -101,7 +108,7 @@ pub(crate) fn list_segments(
         }
         match (look_at(storage, stamp, options, id), cut.take()) {
             (Ok(segment), None) => segments.push(segment),
-            (Ok(segment), Some(before)) => cut = Some(before.before(&segment)?),
+            (Ok(segment), Some(before)) => cut = Some(before.before(segment.is_used())?),
             (Err(error @ OpenError::Length { found, .. }), before) => {
                 let this = CutShort::judge(storage, id, found, error)?;
                 cut = Some(before.unwrap_or(this));

@@ -1,7 +1,9 @@
 //! What a recovery yields, and why one is refused.
 
 use super::storage::{StorageError, StorageOp};
-use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, Slot, Trouble, Value, Witness};
+use crate::types::{
+    Ballot, Damage, FailureKind, HardState, Lsn, NodeId, Slot, Trouble, Value, Witness,
+};
 use crate::wire::peer;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -218,22 +220,22 @@ impl OpenError {
         }
     }
 
-    /// The process's exit code: 74 for a failing disk, 65 for data that is damaged or foreign, 75
-    /// where the system was only short of something, the disk is full, or may only be mounted late.
+    /// What kind of failure it is. It may pass where the system was only short of something, the disk
+    /// is full, or may only be mounted late.
     #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    pub fn kind(&self) -> FailureKind {
         match self {
             OpenError::Storage(error) => match Trouble::of(&error.source) {
-                Trouble::Shortage | Trouble::NoSpace => 75,
-                Trouble::Denied | Trouble::Fault => 74,
+                Trouble::Shortage | Trouble::NoSpace => FailureKind::Temporary,
+                Trouble::Denied | Trouble::Fault => FailureKind::Disk,
             },
-            OpenError::NotFormatted => 75,
+            OpenError::NotFormatted => FailureKind::Temporary,
             OpenError::Missing { .. }
             | OpenError::Length { .. }
             | OpenError::Unopenable { .. }
             | OpenError::FutureVersion { .. }
             | OpenError::Foreign { .. }
-            | OpenError::HardStateLost { .. } => 65,
+            | OpenError::HardStateLost { .. } => FailureKind::Data,
         }
     }
 }

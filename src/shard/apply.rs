@@ -7,7 +7,7 @@ use crate::journal::ReadResult;
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::machine::Outcome;
 use crate::paxos;
-use crate::types::{Ballot, Slot, Tick, Value};
+use crate::types::{Ballot, FailureKind, Slot, Tick, Value};
 use crate::wire::peer::Digest;
 
 /// Bytes that one read of the journal brings for applying, at a start or behind a repair.
@@ -84,7 +84,11 @@ impl Shard {
         let outcomes = match self.machine.apply(slot, value) {
             Ok(outcomes) => outcomes,
             Err(error) => {
-                self.fail(70, format!("shard {}: {error}", self.options.shard), out);
+                self.fail(
+                    FailureKind::Invariant,
+                    format!("shard {}: {error}", self.options.shard),
+                    out,
+                );
                 return false;
             }
         };

@@ -16,7 +16,7 @@ use super::{Input, Output};
 use crate::journal::{self, Event, Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
-use crate::paxos::{self, Effect, Effects, Memory, Replica, StartRefused, Stop};
+use crate::paxos::{self, Effect, Effects, Memory, Replica};
 use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
 use crate::wire::client::{DiskSpace, Reply, ReplyHeader, ShardLeader};
 use crate::wire::entries::EntriesLimit;
@@ -74,7 +74,7 @@ pub struct Shard {
     /// A read waits for proof of leadership.
     pub(super) confirm_wanted: bool,
     /// Damaged places found at the start, for the message with which the node may have to end.
-    findings: Vec<String>,
+    pub(super) findings: Vec<String>,
     pub(super) leaders: BTreeMap<ShardId, ShardLeader>,
     pub(super) tally: Tally,
     pub(super) syncs: SyncTally,
@@ -82,7 +82,7 @@ pub struct Shard {
     pub(super) started: Tick,
     /// The node's stop, as far as it is.
     pub(super) leaving: Leaving,
-    failed: bool,
+    pub(super) failed: bool,
     mending: Mending,
     mark_at: Option<Tick>,
     pub(super) prepare_at: Option<Tick>,
@@ -334,40 +334,6 @@ impl Shard {
             ),
             Effect::Stop(stop) => self.stop(&stop, out),
         }
-    }
-
-    fn stop(&mut self, stop: &Stop, out: &mut Vec<Output>) {
-        let shard = self.options.shard;
-        let mut text = match stop {
-            Stop::RolledBack(refuted) => {
-                format!("shard {shard}: {}", StartRefused::RolledBack(*refuted))
-            }
-            Stop::Contradicted { slot, peer } => format!(
-                "shard {shard}: node {peer} has another value for slot {slot}, which this node \
-                 knows to be chosen: an acknowledged entry is lost on one of them. Keep all data \
-                 directories; see docs/OPERATIONS.md, \"Replicas differ\""
-            ),
-            Stop::Unsettled { slot } => format!(
-                "shard {shard}: slot {slot} is damaged here and no peer has a good copy; keep the \
-                 directory; see docs/OPERATIONS.md, \"Data is damaged\""
-            ),
-        };
-        let damaged = matches!(stop, Stop::Unsettled { .. });
-        for finding in self.findings.iter().filter(|_| damaged) {
-            text.push_str("\n  ");
-            text.push_str(finding);
-        }
-        let exit = if matches!(stop, Stop::Contradicted { .. }) { 70 } else { 65 };
-        self.fail(exit, text, out);
-    }
-
-    pub(super) fn fail(&mut self, exit: u8, text: String, out: &mut Vec<Output>) {
-        self.failed = true;
-        out.push(Output::Fatal { exit, text });
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.failed
     }
 
     pub(super) fn token(&mut self) -> u64 {

@@ -14,6 +14,7 @@ mod cold_reads;
 mod conns;
 mod core;
 mod doubt;
+mod failing;
 mod fates;
 mod leaving;
 mod mending;
@@ -32,7 +33,7 @@ pub use self::status::unformed;
 pub use self::tally::{Backlog, SyncTally, Tally};
 
 use crate::journal::{Done, Job};
-use crate::types::{ConnId, Incarnation, NodeId};
+use crate::types::{ConnId, FailureKind, Incarnation, NodeId};
 use crate::wire::client::{LogRef, Reply, ReplyHeader, Request};
 use crate::wire::peer::Message;
 
@@ -119,10 +120,10 @@ pub enum Output {
     /// The hand-over asked for is finished: this shard leads nothing, another does where there is one
     /// to do so, and what was in flight is answered.
     Stopped,
-    /// The process must end with this exit code.
+    /// The process must end.
     Fatal {
-        /// The exit code.
-        exit: u8,
+        /// What kind of failure it is.
+        kind: FailureKind,
         /// Why, for people.
         text: String,
     },

@@ -8,7 +8,7 @@ use super::world::{SHARD, World};
 use crate::journal::{self, OpenError};
 use crate::paxos;
 use crate::shard::{Input, Shard, ShardOptions};
-use crate::types::NodeId;
+use crate::types::{FailureKind, NodeId};
 use crate::wire::entries::EntriesLimit;
 use std::collections::BTreeMap;
 
@@ -217,19 +217,19 @@ impl World {
     }
 
     /// The process says that it must not go on.
-    pub(super) fn fatal(&mut self, node: usize, exit: u8, text: &str) -> Checked {
+    pub(super) fn fatal(&mut self, node: usize, kind: FailureKind, text: &str) -> Checked {
         let refuted = self.nodes[node]
             .shard
             .as_ref()
             .is_some_and(|shard| shard.replica().hard().refuted.is_some());
         if self.nodes[node].medium == Medium::SetBack && refuted {
-            self.trace.line(self.now, || format!("n{} exits with {exit}: {text}", node + 1));
+            self.trace.line(self.now, || format!("n{} ends ({kind:?}): {text}", node + 1));
             self.stop(node, false);
             self.nodes[node].medium = Medium::Lost;
             self.set_back.refuted = true;
             return Ok(());
         }
-        let text = format!("node {} exits with {exit}: {text}", node + 1);
+        let text = format!("node {} ends ({kind:?}): {text}", node + 1);
         Err(Violation::new("no healthy node gives up", text))
     }
 }

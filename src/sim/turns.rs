@@ -139,7 +139,7 @@ impl World {
                     let at = self.now + self.dice.duration(4 * self.plan.delay_us);
                     self.queue.push(at, Event::End { node, life: self.nodes[node].life });
                 }
-                Output::Fatal { exit, text } => return self.fatal(node, exit, &text),
+                Output::Fatal { kind, text } => return self.fatal(node, kind, &text),
             }
         }
         Ok(())

@@ -5,6 +5,7 @@ mod ballot;
 mod configuration;
 mod count;
 mod damage;
+mod failure_kind;
 mod ids;
 mod life;
 mod race;
@@ -18,6 +19,7 @@ pub use ballot::Ballot;
 pub use configuration::Configuration;
 pub use count::Count;
 pub use damage::Damage;
+pub use failure_kind::FailureKind;
 pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
 };

@@ -110,7 +110,7 @@ impl Trio {
                     self.input(node, Input::Tick);
                 }
                 Output::Stopped => assert!(self.stopped.insert(node), "stopped twice"),
-                Output::Fatal { exit, text } => panic!("node {node} exits with {exit}: {text}"),
+                Output::Fatal { kind, text } => panic!("node {node} ends ({kind:?}): {text}"),
             }
         }
     }

@@ -4,7 +4,7 @@ use paxosd::journal::{Identity, Job, JournalOptions, MemStorage, execute, format
 use paxosd::limits;
 use paxosd::paxos::Config;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
-use paxosd::types::{ClusterId, ConnId, Incarnation, Index, NodeId, ShardId, Tick};
+use paxosd::types::{ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Tick};
 use paxosd::wire::client::{Append, Consistency, LogRef, Read, Reply, Request};
 use paxosd::wire::entries::{Entries, EntriesLimit};
 use paxosd::wire::error::ErrorCode;
@@ -23,7 +23,7 @@ pub struct Node {
     replies: BTreeMap<(u64, u64), Reply>,
     /// Correlations in the order in which they were answered.
     pub answered: Vec<u64>,
-    pub fatal: Option<(u8, String)>,
+    pub fatal: Option<(FailureKind, String)>,
     /// Bytes of answers that its clients do not take.
     pub unsent: usize,
     /// Reads of the journal that it asked for, and the bytes of files that they read.
@@ -140,7 +140,7 @@ impl Node {
                 Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
-                Output::Fatal { exit, text } => self.fatal = Some((exit, text)),
+                Output::Fatal { kind, text } => self.fatal = Some((kind, text)),
             }
         }
     }

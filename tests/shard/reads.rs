@@ -1,7 +1,7 @@
 //! Stories about reads.
 
 use crate::node::{Node, append, code, create, log, read, texts};
-use paxosd::types::{Index, SegmentId};
+use paxosd::types::{FailureKind, Index, SegmentId};
 use paxosd::wire::client::{Consistency, Reply, Request, Stat};
 use paxosd::wire::error::ErrorCode;
 
@@ -88,8 +88,8 @@ fn c19_damage_is_not_the_end_of_the_log() {
         Some(reply) => assert_eq!(code(&reply), Some(ErrorCode::Damaged)),
         None => assert!(node.fatal.is_some()),
     }
-    let (exit, text) = node.fatal.clone().expect("a lone node cannot go on");
-    assert_eq!(exit, 65);
+    let (kind, text) = node.fatal.clone().expect("a lone node cannot go on");
+    assert_eq!(kind, FailureKind::Data);
     assert!(text.contains("damaged"), "{text}");
 }
 

@@ -169,7 +169,7 @@ impl Trio {
                 }
                 Output::Job(job) => self.members[at].held.push_back(job),
                 Output::Stopped => {}
-                Output::Fatal { exit, text } => panic!("node {at} ends with {exit}: {text}"),
+                Output::Fatal { kind, text } => panic!("node {at} ends ({kind:?}): {text}"),
             }
         }
         self.run_jobs(at);
