@@ -203,10 +203,11 @@ replace() {
   fi
 }
 
-# The documents, below each other as in the repository, so that the links between them hold.
+# The documents and what they link to, below each other as in the repository, so that the links hold.
 place_documents() {
   local file
-  for file in README.md CHANGELOG.md LICENSE paxosd.toml scripts/bootstrap.sh "$top"/docs/*; do
+  for file in README.md CHANGELOG.md LICENSE paxosd.toml scripts/bootstrap.sh scripts/systemd/paxosd.service \
+    examples/append_and_read.rs tests/python/paxos_client.py tests/sim_seeds.txt "$top"/docs/*; do
     file=${file#"$top/"}
     if [[ $file == *.sh ]]; then
       place 0755 "$top/$file" "$prefix/share/doc/paxosd/$file"

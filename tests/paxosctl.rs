@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says by failing what went wrong")]
 
+#[path = "paxosctl/closed.rs"]
+mod closed;
 #[path = "paxosctl/copying.rs"]
 mod copying;
 mod mock_cluster;
@@ -20,9 +22,11 @@ mod terminal;
 use mock_cluster::{Act, MockCluster};
 use paxosd::client::{ErrorCode, WireError};
 use paxosd::wire::client::Request;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// What a run of `paxosctl` gave.
@@ -56,7 +60,32 @@ fn run_at(endpoints: &[String], line: &str, input: &[u8]) -> Ran {
     feeder.join().unwrap();
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
     let code = output.status.code().unwrap();
+    assert_code_is_listed(line, code);
     Ran { code, out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// A command ends with no code that its own help does not list.
+fn assert_code_is_listed(line: &str, code: i32) {
+    static LISTED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    let mut words = line.split_whitespace();
+    let Some(name) = words.next().filter(|word| !word.starts_with('-') && *word != "wrong") else {
+        return;
+    };
+    let name =
+        if name == "bench" { format!("bench {}", words.next().unwrap()) } else { name.into() };
+    let mut listed = LISTED.lock().unwrap();
+    let help = listed.entry(name.clone()).or_insert_with(|| {
+        let mut help = Command::new(env!("CARGO_BIN_EXE_paxosctl"));
+        let output = help.args(name.split(' ')).arg("--help").output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    });
+    let help = help.clone();
+    drop(listed);
+    let codes = help.split("Exit codes:\n").nth(1).expect("--help lists the exit codes");
+    let is_listed = codes
+        .lines()
+        .any(|line| line.trim().split_once("  ").is_some_and(|(of, _)| of == code.to_string()));
+    assert!(is_listed, "{line}: exit {code} is not among:\n{codes}");
 }
 
 /// The answer to every request that `wanted` picks is this error.
@@ -150,7 +179,12 @@ fn a_failed_line_is_named() {
     });
     let ran = run(&cluster, "append x --lines", b"a\nb\nc\nd\ne\n");
     assert_eq!((ran.code, ran.out.as_str()), (3, "0\n1\n"), "{}", ran.err);
-    assert!(ran.err.contains("line 3") && ran.err.contains("2 were not executed"), "{}", ran.err);
+    assert!(
+        ran.err.contains("line 3")
+            && ran.err.contains("2 lines were appended, up to index 1, 3 were not"),
+        "{}",
+        ran.err
+    );
     assert_eq!(cluster.log("x"), ["a", "b"]);
 }
 
@@ -382,7 +416,8 @@ fn an_append_that_cannot_be_printed_is_told() {
         .unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.contains("1 was executed, at index 0"), "{err}");
+    let told = "the entry was appended, at index 0: do not append it again";
+    assert!(err.contains(told), "{err}");
     assert_eq!(cluster.log("x"), ["data"]);
 }
 
@@ -397,7 +432,7 @@ fn entries_over_the_limit_are_named() {
     let lines = [&b"a\nb\n"[..], &large[..]].concat();
     let ran = run(&cluster, "append x --lines", &lines);
     assert!(ran.code == 1 && ran.err.contains("line 3 has more than"), "{ran:?}");
-    assert!(ran.err.contains("2 were executed, up to index 1"), "{ran:?}");
+    assert!(ran.err.contains("2 lines were appended, up to index 1"), "{ran:?}");
 }
 
 /// A poll that is lost while it waits is repeated within the time there is: the node is not asked

@@ -1,13 +1,20 @@
 //! What the caller of a failed operation can do now.
 
 use super::error::{Cause, Failure, Invalid, ProtocolError, Stage};
-use crate::wire::error::{ErrorCode, Outcome};
+use crate::types::{NodeId, Nodes};
+use crate::wire::error::{Detail, ErrorCode, Outcome};
+use std::borrow::Cow;
 
 impl Failure {
     /// What the caller can do now: a sentence.
     #[must_use]
-    pub fn next_step(&self) -> &'static str {
-        match self.outcome {
+    pub fn next_step(&self) -> Cow<'static, str> {
+        if self.outcome == Outcome::NotExecuted
+            && let Some(Detail::Unformed(unmet)) = self.wire().map(|error| &error.detail)
+        {
+            return Cow::Owned(after_unformed(unmet));
+        }
+        Cow::Borrowed(match self.outcome {
             Outcome::Unknown if self.operation.expects => {
                 "settle it: read the log at the expected index and compare"
             }
@@ -17,7 +24,7 @@ impl Failure {
             }
             Outcome::Executed => "do not do it again",
             Outcome::NotExecuted => self.next_step_not_executed(),
-        }
+        })
     }
 
     fn next_step_not_executed(&self) -> &'static str {
@@ -61,6 +68,20 @@ impl Failure {
             Stage::Disk => "look at the node's log; trying again is safe",
             Stage::Request => "look whether the node is stopped or overloaded, then try again",
         }
+    }
+}
+
+/// A majority may run and yet nothing is served: a new cluster needs each of its members once.
+fn after_unformed(unmet: &[NodeId]) -> String {
+    let whom = Nodes(unmet);
+    match unmet {
+        [] => {
+            "try again in a moment: its members are about to meet; where they do not, their logs \
+               say why"
+                .to_string()
+        }
+        [_] => format!("start {whom}; if it runs, look in its log, and at the network between"),
+        _ => format!("start {whom}; those that run say in their logs whom they cannot reach"),
     }
 }
 
@@ -155,7 +176,7 @@ mod tests {
             // What can be done is no part of what happened.
             let cause = Cause::Refused(WireError::new(*code, ""));
             let step = failure(Stage::of(*code), cause).next_step();
-            assert!(!step.is_empty() && !text.contains(step), "{code}: {text}");
+            assert!(!step.is_empty() && !text.contains(&*step), "{code}: {text}");
         }
     }
 
@@ -172,6 +193,25 @@ mod tests {
         let nobody = Cause::NoLeader { shard: ShardId(0) };
         assert!(step(Stage::Leader, nobody).contains("majority"));
         assert!(step(Stage::Quorum, silent()).contains("majority"));
+    }
+
+    /// A cluster that has not formed wants those that it waits for, and not a majority, which may run.
+    #[test]
+    fn a_cluster_that_has_not_formed_wants_its_missing_nodes() {
+        let step = |unmet: &[u16]| {
+            let unmet = unmet.iter().copied().map(NodeId).collect();
+            let error = WireError::new(ErrorCode::NoQuorum, "it waits");
+            let cause = Cause::Refused(error.with_detail(Detail::Unformed(unmet)));
+            failure(Stage::Quorum, cause).next_step().into_owned()
+        };
+        assert!(step(&[3]).starts_with("start node 3; if it runs, look in its log"));
+        assert!(step(&[2, 3]).starts_with("start nodes 2 and 3;"));
+        assert!(step(&[]).contains("about to meet"));
+        for unmet in [&[3][..], &[2, 3], &[]] {
+            assert!(!step(unmet).contains("majority"), "{}", step(unmet));
+        }
+        let formed = Cause::Refused(WireError::new(ErrorCode::NoQuorum, "nobody leads"));
+        assert!(failure(Stage::Quorum, formed).next_step().contains("majority"));
     }
 
     /// Other nodes that were tried in vain are named beside the one that came furthest.

@@ -40,7 +40,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unread> {
     let file = rustix::fs::open(path, flags, Mode::empty())
         .map_err(|error| Unread::from(io::Error::from(error)))?;
     let file = File::from(file);
-    let kind = file.metadata()?.file_type();
+    let metadata = file.metadata()?;
+    let (kind, size) = (metadata.file_type(), metadata.len());
     if !kind.is_file() {
         return Err(Unread::of_kind(format!("it is {}, not a regular file", named(kind))));
     }
@@ -49,7 +50,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unread> {
     file.take(most).read_to_end(&mut bytes)?;
     if bytes.len() > CONFIG_BYTES_MAX {
         return Err(Unread::of_kind(format!(
-            "it has more than {CONFIG_BYTES_MAX} bytes: no configuration needs them"
+            "it has {size} bytes, and a configuration {CONFIG_BYTES_MAX} bytes at most: it is likely \
+             another file, such as a log, a program or a segment of data_dir; name the node's \
+             paxosd.toml (--config)"
         )));
     }
     Ok(bytes)

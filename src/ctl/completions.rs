@@ -13,15 +13,15 @@ pub fn script(shell: Shell, mut program: clap::Command) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{args::Cli, node};
+    use super::super::{args, node};
     use super::*;
-    use clap::{CommandFactory, ValueEnum};
+    use clap::ValueEnum;
 
     /// For every shell, every command and every flag of both programs is in the script.
     #[test]
     fn every_flag_is_completed_in_every_shell() {
         let mut seen = 0;
-        for program in [Cli::command(), node::program()] {
+        for program in [args::program(), node::program()] {
             for shell in Shell::value_variants() {
                 let text = String::from_utf8(script(*shell, program.clone())).expect("UTF-8");
                 let mut built = program.clone();
@@ -29,7 +29,8 @@ mod tests {
                 for command in built.get_subcommands() {
                     let name = command.get_name();
                     assert!(text.contains(name), "{shell}: {name} is missing");
-                    for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
+                    let shown = command.get_arguments().filter(|arg| !arg.is_hide_set());
+                    for flag in shown.filter_map(clap::Arg::get_long) {
                         // fish writes `-l flag`.
                         let ways = [format!("--{flag}"), format!("-l {flag}")];
                         let found = ways.iter().any(|way| text.contains(way.as_str()));

@@ -1,6 +1,7 @@
 //! What is said where none of the endpoints is a node that answers.
 
 use crate::client::{ClientError, Elsewhere};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Each endpoint with its own failure, as [`crate::client::Client::connect_once`] gives them.
@@ -22,12 +23,12 @@ pub fn whys(failed: &Failed) -> String {
 /// What can be done now: one thing, or one for each kind of failure.
 #[must_use]
 pub fn advice(failed: &Failed) -> String {
-    let mut steps: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut steps: BTreeMap<Cow<'_, str>, Vec<&str>> = BTreeMap::new();
     for (endpoint, error) in failed {
         steps.entry(error.next_step()).or_default().push(endpoint);
     }
     if steps.len() == 1 {
-        return steps.into_keys().collect();
+        return steps.into_keys().map(Cow::into_owned).collect();
     }
     let each = steps.into_iter().map(|(step, of)| format!("{}: {step}", of.join(", ")));
     each.collect::<Vec<_>>().join("; ")

@@ -36,10 +36,12 @@ fn known(mut program: Command) -> BTreeSet<String> {
     found
 }
 
-/// The known name that differs least, if it differs by little.
+/// The known name that differs least, if it differs by little: two letters of a short name are
+/// another name.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a String> {
-    let near = known.iter().map(|other| (distance(name, other), other)).min()?;
-    (near.0 <= 2).then_some(near.1)
+    let (letters, near) = known.iter().map(|other| (distance(name, other), other)).min()?;
+    let length = name.len().saturating_sub(PREFIX.len());
+    (letters <= 2 && letters * 3 <= length).then_some(near)
 }
 
 /// How many letters must be put in, taken out or replaced to make one text the other.
@@ -60,16 +62,15 @@ fn distance(a: &str, b: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::args::Cli;
+    use super::super::args;
     use super::*;
-    use clap::CommandFactory;
 
     /// A mistyped variable is named with the one that was meant; those of every command are known.
     #[test]
     fn mistyped_variables_are_named() {
         let set =
             ["PAXOSCTL_ENDPOINT", "PAXOSCTL_TIMEOUT", "PAXOSCTL_WINDOW", "PAXOSCTL_QQ", "HOME"];
-        let told = unknown(Cli::command(), set.map(OsString::from));
+        let told = unknown(args::program(), set.map(OsString::from));
         assert_eq!(
             told,
             [
@@ -78,6 +79,25 @@ mod tests {
                  that do",
             ]
         );
+    }
+
+    /// No name is guessed that hardly resembles what was written; a slip is recognised in short names
+    /// and in long ones.
+    #[test]
+    fn far_names_are_not_guessed() {
+        let told = |name: &str| {
+            unknown(args::program(), [OsString::from(format!("PAXOSCTL_{name}"))]).concat()
+        };
+        for far in ["FOO", "RAW", "A", "", "DB", "HOST"] {
+            assert!(told(far).contains("--help of each command"), "{}", told(far));
+        }
+        for (slip, meant) in
+            [("FORM", None), ("CONT", Some("COUNT")), ("ENPOINT", Some("ENDPOINTS"))]
+        {
+            let wanted = meant.map(|meant| format!("PAXOSCTL_{meant} does"));
+            assert_eq!(wanted.is_some(), told(slip).ends_with(" does"), "{}", told(slip));
+            assert!(wanted.is_none_or(|wanted| told(slip).ends_with(&wanted)), "{}", told(slip));
+        }
     }
 
     /// The distance counts what was put in, taken out and replaced.

@@ -115,6 +115,26 @@ impl Failure {
 }
 
 impl Exit {
+    /// All of them, by rising number.
+    #[cfg(test)]
+    pub const ALL: &'static [Exit] = &[
+        Exit::Ok,
+        Exit::Other,
+        Exit::Usage,
+        Exit::NotFound,
+        Exit::Precondition,
+        Exit::Exists,
+        Exit::NotExecuted,
+        Exit::Unknown,
+        Exit::Denied,
+        Exit::Unhealthy,
+        Exit::Damage,
+        Exit::HungUp,
+        Exit::Interrupted,
+        Exit::PipeClosed,
+        Exit::Terminated,
+    ];
+
     /// The code of a failed operation: what is known of its outcome comes first.
     #[must_use]
     pub fn of(error: &ClientError) -> Exit {

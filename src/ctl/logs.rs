@@ -3,6 +3,7 @@
 use super::args::{Consistency, Format};
 use super::calendar::utc;
 use super::exit::Failure;
+use super::screen;
 use super::table::{Align, Table};
 use super::write_json;
 use crate::client::{Client, LogStat};
@@ -17,12 +18,27 @@ pub fn create(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let id = client.create(name)?;
-    match format {
+    let printed = match format {
         Format::Table => writeln!(out, "created {name} (id {id})").map_err(Failure::Output),
         Format::Json | Format::Jsonl => {
             write_json(out, &json!({ "name": name, "id": id.to_string() }))
         }
         Format::Raw => writeln!(out, "{id}").map_err(Failure::Output),
+    };
+    done(printed, out, || format!("log \"{name}\" was created, with id {id}"))
+}
+
+/// What was done stays done where standard output does not take what there is to say of it.
+fn done(
+    printed: Result<(), Failure>,
+    out: &mut dyn Write,
+    note: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match printed.and_then(|()| out.flush().map_err(Failure::Output)) {
+        Err(Failure::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::Unprinted { source, note: note() })
+        }
+        other => other,
     }
 }
 
@@ -34,11 +50,12 @@ pub fn delete(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     client.delete(name)?;
-    match format {
+    let printed = match format {
         Format::Table => writeln!(out, "deleted {name}").map_err(Failure::Output),
         Format::Json | Format::Jsonl => write_json(out, &json!({ "name": name, "deleted": true })),
-        Format::Raw => Ok(()),
-    }
+        Format::Raw => return Ok(()),
+    };
+    done(printed, out, || format!("log \"{name}\" was deleted"))
 }
 
 /// Lists logs; raw: their names.
@@ -102,7 +119,7 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
             utc(log.created_ms),
         ]);
     }
-    table.write(out)
+    table.write_within(out, screen::width())
 }
 
 /// Ids are texts: many readers of JSON cannot hold 64-bit numbers.

@@ -5,6 +5,7 @@ mod append;
 mod args;
 mod bench;
 mod calendar;
+mod codes;
 mod completions;
 mod connect;
 mod disk_check;
@@ -18,11 +19,13 @@ mod man;
 pub mod node;
 mod progress;
 mod read;
+mod screen;
 mod status;
 mod stop;
 mod table;
 mod top;
 mod units;
+mod usage;
 mod verify;
 mod wait;
 
@@ -30,8 +33,8 @@ pub use args::{Cli, Command, Consistency, Format, Global};
 pub use exit::{Exit, Failure};
 
 use crate::client::Client;
-use clap::CommandFactory;
 use connect::{connect, one_cluster, options};
+use rustix::io::Errno;
 use signal_hook::low_level::emulate_default_handler;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
@@ -54,8 +57,22 @@ pub struct Streams<'a> {
     pub err: &'a mut dyn Write,
 }
 
-/// Runs `paxosctl` with the process's streams; returns what it exits with.
-pub fn main<I>(arguments: I) -> u8
+/// A standard output that was closed when the process began: it takes nothing.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(Errno::BADF.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `paxosctl` with the process's streams; returns what it exits with. Whether standard output was
+/// open when the process began is for the caller to say: Rust's runtime opens /dev/null in its place.
+pub fn main<I>(arguments: I, stdout_is_open: bool) -> u8
 where
     I: IntoIterator<Item = OsString>,
 {
@@ -70,10 +87,15 @@ where
     // A parent that blocked SIGINT must not keep a person from stopping this.
     let _it_goes_on_without = crate::daemon::inherited::unblock_signals();
     // Not locked: a thread that panics must get its message out, and the terminal back.
-    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout());
+    let stdout: Box<dyn Write> =
+        if stdout_is_open { Box::new(io::stdout()) } else { Box::new(Closed) };
+    let mut out = BufWriter::with_capacity(OUT_BYTES, stdout);
     let mut err = io::stderr();
-    for what in environment::unknown(Cli::command(), std::env::vars_os().map(|(name, _)| name)) {
+    for what in environment::unknown(args::program(), std::env::vars_os().map(|(name, _)| name)) {
         let _nobody_reads_it = writeln!(err, "paxosctl: warning: {what}");
+    }
+    for note in &cli.notes {
+        let _nobody_reads_it = writeln!(err, "paxosctl: note: {note}");
     }
     let mut input = io::stdin().lock();
     let mut streams = Streams { input: &mut input, out: &mut out, err: &mut err };
@@ -127,7 +149,6 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
         }
         Command::Read(read) => {
             let format = format.unwrap_or(Format::Raw);
-            read::check(read, format)?;
             let mut client = if read.follow { connect()? } else { bounded()? };
             read::read(&mut client, read, format, out)
         }
@@ -143,7 +164,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
         Command::Verify(verify) => verify::verify(verify, table, out),
         Command::DiskCheck(check) => disk_check::disk_check(check, table, out),
         Command::Completions { shell } => {
-            let script = completions::script(*shell, Cli::command());
+            let script = completions::script(*shell, args::program());
             out.write_all(&script).map_err(Failure::Output)
         }
         Command::Man { dir } => man::man(dir.as_deref(), out),
@@ -152,7 +173,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), Failure> {
             let connect = || Ok(Client::connect(options(&cli.global, TIMEOUT))?);
             bench::bench(connect, bench, table, streams)
         }
-        Command::Top(top) => top::top(&cli.global, top, table, out),
+        Command::Top(top) => top::top(&cli.global, top, out),
     }
 }
 

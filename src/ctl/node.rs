@@ -1,5 +1,7 @@
 //! The commands of `paxosd`.
 
+use super::codes;
+use super::usage;
 use crate::config::{Address, Config, ConfigError, Faults, RawConfig, check, variables};
 use crate::daemon::data_layout;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
@@ -14,7 +16,7 @@ use crate::journal::Identity;
 use crate::limits;
 use crate::sim::command::{SimulateArgs, simulate};
 use crate::types::Count;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -35,20 +37,9 @@ const DEV_FIXED: &[&str] = &[
     "PAXOSD_LISTEN_ADMIN",
 ];
 
-/// The end of `--help`; the table of docs/OPERATIONS.md says what to do about each.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0   stopped in order
-  64  wrong usage
-  65  damaged or foreign data
-  70  a broken invariant: a fault in paxosd
-  74  the disk failed a write or a sync, or standard output took nothing
-  75  temporary: an address, a name or the data is not there or in use, or something is short
-  78  wrong configuration";
-
 /// A node of a replicated log.
 #[derive(Debug, Parser)]
-#[command(name = "paxosd", version, about, after_help = EXIT_CODES)]
+#[command(name = "paxosd", version, about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -106,12 +97,23 @@ struct Dev {
 /// The definitions of the arguments, for completions and manual pages.
 #[must_use]
 pub fn program() -> clap::Command {
-    Arguments::command()
+    usage::dressed(Arguments::command(), codes::PAXOSD)
+}
+
+fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let program = program();
+    let is_set = |variable: &str| std::env::var_os(variable).is_some();
+    let matches = program
+        .clone()
+        .try_get_matches_from(&arguments)
+        .map_err(|error| usage::explained(error, &program, &arguments, is_set))?;
+    Arguments::from_arg_matches(&matches)
 }
 
 /// Does what the arguments say.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments = match parse(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are what was asked for; all else is a wrong use.
@@ -226,9 +228,7 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
 
 fn completions(shell: Shell) -> Result<(), Failure> {
     let script = super::completions::script(shell, program());
-    std::io::stdout()
-        .write_all(&script)
-        .map_err(|error| Failure::new(Exit::Temporary, format!("standard output: {error}")))
+    write(&script)
 }
 
 fn init(file: &ConfigFile) -> Result<(), Failure> {
@@ -252,8 +252,12 @@ fn init(file: &ConfigFile) -> Result<(), Failure> {
 /// # Errors
 /// 74 where standard output takes nothing.
 fn say(text: &str) -> Result<(), Failure> {
+    write(format!("{text}\n").as_bytes())
+}
+
+fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::new(Exit::Disk, format!("cannot write to standard output: {error}")))
         }

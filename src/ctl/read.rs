@@ -3,30 +3,17 @@
 use super::args::{self, Format};
 use super::entry::to_line;
 use super::exit::Failure;
+use super::screen;
+use super::stop::is_gone;
 use crate::client::{Client, Consistency, ReadOptions};
 use crate::types::Index;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// How long `--follow` lets a node wait for an entry before it asks again. A node that died without
 /// a word is missed only when this is over, so it is short: another one is asked soon after.
 const FOLLOW_WAIT: Duration = Duration::from_secs(1);
-
-/// Checks what clap cannot: whether the flags go together.
-///
-/// # Errors
-/// [`Failure::Usage`].
-pub fn check(read: &args::Read, format: Format) -> Result<(), Failure> {
-    if read.follow && format == Format::Json {
-        let text = "-o json is one document and never ends with --follow; use -o jsonl";
-        return Err(Failure::Usage(text.to_string()));
-    }
-    if read.exact && format != Format::Raw {
-        let text = "--exact prints bytes as they are, which only -o raw does";
-        return Err(Failure::Usage(text.to_string()));
-    }
-    Ok(())
-}
 
 /// Prints entries until `--count` is reached or, without `--follow`, the log's end.
 ///
@@ -38,7 +25,9 @@ pub fn read(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
-    let mut printer = Printer { format, exact: read.exact, printed: 0, out };
+    let width = screen::width();
+    let mut printer =
+        Printer { format, exact: read.exact, printed: 0, width, hint: Hint::None, out };
     let (mut from, mut left) = range(client, read)?;
     while left > 0 {
         let options = ReadOptions {
@@ -56,8 +45,13 @@ pub fn read(
             left -= 1;
         }
         if read.follow {
+            printer.hint().map_err(Failure::Output)?;
             // The next answer may be long in coming.
             printer.out.flush().map_err(Failure::Output)?;
+            // A reader that has seen enough is missed now, and not when the next entry comes.
+            if is_gone(io::stdout().as_fd()) {
+                return Err(Failure::Output(io::ErrorKind::BrokenPipe.into()));
+            }
         } else if from >= answer.next || answer.entries.is_empty() {
             break;
         }
@@ -89,14 +83,31 @@ fn consistency(read: &args::Read) -> Consistency {
     }
 }
 
+/// Whether it was said how to get what is cut on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hint {
+    /// Nothing was cut.
+    None,
+    /// Something was, and it is yet to be said.
+    Due,
+    /// It was said.
+    Said,
+}
+
 /// Writes entries in one of the forms.
 struct Printer<'a> {
     format: Format,
     /// Raw output is the data alone.
     exact: bool,
     printed: u64,
+    /// Columns of the terminal, where a table is printed on one.
+    width: Option<usize>,
+    hint: Hint,
     out: &'a mut dyn Write,
 }
+
+/// Columns in front of an entry in a table.
+const INDEX_COLUMNS: usize = 12;
 
 impl Printer<'_> {
     fn entry(&mut self, index: Index, data: &[u8]) -> io::Result<()> {
@@ -111,7 +122,15 @@ impl Printer<'_> {
                     writeln!(self.out, "{:>10}  DATA", "INDEX")?;
                 }
                 let index = index.0;
-                writeln!(self.out, "{index:>10}  {}", data.on_one_line())
+                let mut line = data.on_one_line();
+                if let Some(width) = self.width {
+                    let (kept, was_cut) = screen::cut(&line, width.saturating_sub(INDEX_COLUMNS));
+                    line = kept;
+                    if was_cut && self.hint == Hint::None {
+                        self.hint = Hint::Due;
+                    }
+                }
+                writeln!(self.out, "{index:>10}  {line}")
             }
             Format::Jsonl => writeln!(self.out, "{}", to_line(index, data)),
             Format::Json => {
@@ -125,7 +144,18 @@ impl Printer<'_> {
         match (self.format, self.printed) {
             (Format::Json, 0) => writeln!(self.out, "[]"),
             (Format::Json, _) => writeln!(self.out, "\n]"),
-            (Format::Table | Format::Jsonl | Format::Raw, _) => Ok(()),
+            (Format::Table | Format::Jsonl | Format::Raw, _) => self.hint(),
+        }
+    }
+
+    /// Says once how to get what was cut.
+    fn hint(&mut self) -> io::Result<()> {
+        match std::mem::replace(&mut self.hint, Hint::Said) {
+            Hint::Due => writeln!(self.out, "{}", screen::HINT),
+            before @ (Hint::None | Hint::Said) => {
+                self.hint = before;
+                Ok(())
+            }
         }
     }
 }
@@ -160,9 +190,13 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
+    fn printer(format: Format, out: &mut dyn Write) -> Printer<'_> {
+        Printer { format, exact: false, printed: 0, width: None, hint: Hint::None, out }
+    }
+
     fn printed(format: Format, entries: &[&[u8]]) -> String {
         let mut out = Vec::new();
-        let mut printer = Printer { format, exact: false, printed: 0, out: &mut out };
+        let mut printer = printer(format, &mut out);
         for (at, entry) in entries.iter().enumerate() {
             printer.entry(Index(at as u64), entry).expect("a vector takes everything");
         }
@@ -191,12 +225,29 @@ mod tests {
         assert_eq!(lines, ["INDEX  DATA", "0  a\\n\\u{1b}b", "1  \\xffz", "2  é"]);
     }
 
+    /// On a terminal a long entry is cut to its width, with a hint; elsewhere it is whole.
+    #[test]
+    fn a_table_fits_its_terminal() {
+        let long = "é".repeat(100);
+        let mut out = Vec::new();
+        let mut table = Printer { width: Some(40), ..printer(Format::Table, &mut out) };
+        for entry in [&b"short"[..], long.as_bytes()] {
+            table.entry(Index(0), entry).expect("a vector takes everything");
+        }
+        table.end().expect("a vector takes everything");
+        let text = String::from_utf8(out).expect("text");
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[1].ends_with("  short") && lines[2].ends_with("é…"), "{text}");
+        assert_eq!((lines[2].chars().count(), lines[3]), (40, screen::HINT));
+        assert!(printed(Format::Table, &[long.as_bytes()]).contains(&long));
+    }
+
     /// Raw output is the entries' bytes, each ended by a newline, or alone where that is asked for.
     #[test]
     fn raw_output_is_the_bytes() {
         assert_eq!(printed(Format::Raw, &[b"a", b"", b"b"]), "a\n\nb\n");
         let mut out = Vec::new();
-        let mut printer = Printer { format: Format::Raw, exact: true, printed: 0, out: &mut out };
+        let mut printer = Printer { exact: true, ..printer(Format::Raw, &mut out) };
         for entry in [&b"\xff\n"[..], b"", b"b"] {
             printer.entry(Index(0), entry).expect("a vector takes everything");
         }

@@ -2,6 +2,7 @@
 //! what is under way is waited for and reported.
 
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
 use signal_hook::SigId;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -21,6 +22,18 @@ pub enum Halt {
     Signal(c_int),
     /// Nobody reads standard output any more.
     OutputClosed,
+}
+
+/// What a poll says of an output that nobody reads any more.
+const GONE: PollFlags = PollFlags::ERR.union(PollFlags::HUP);
+
+/// True for a pipe or a connection whose reader has gone away.
+#[must_use]
+pub fn is_gone(output: BorrowedFd<'_>) -> bool {
+    // Errors are reported unasked.
+    let mut watched = [PollFd::from_borrowed_fd(output, PollFlags::empty())];
+    let looked = poll(&mut watched, Some(&Timespec::default()));
+    looked.is_ok() && watched[0].revents().intersects(GONE)
 }
 
 /// The name of a signal that is caught.
@@ -128,7 +141,7 @@ impl<'a> Stoppable<'a> {
                 Err(error) => return Err(error.into()),
             }
             let [input, _, output] = watched.map(|watched| watched.revents());
-            if output.contains(PollFlags::ERR) {
+            if output.intersects(GONE) {
                 self.output_closed.set(true);
             }
             if !input.is_empty() {

@@ -3,11 +3,11 @@
 use super::args::{self, Format, Global};
 use super::connect::{one_cluster, options};
 use super::exit::Failure;
-use super::health::{Problem, problems, sentence};
+use super::health::{Problem, leader, problems, sentence};
 use super::progress::Line;
 use super::{WAIT_TIMEOUT, endpoints, write_json};
-use crate::client::{Client, ClientOptions};
-use crate::types::ShardId;
+use crate::client::{Cause, Client, ClientError, ClientOptions, ClusterStatus, NodeReport};
+use crate::types::{NodeId, Nodes, ShardId, Shards};
 use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -158,38 +158,143 @@ fn look(
             }
         }
     };
-    found.end_all_within(since, allowed);
-    let wrong = judge(&mut found, ready)?;
+    let wrong = judge(&mut found, ready, since, allowed)?;
     *client = Some(found);
     Ok(wrong)
 }
 
-fn judge(client: &mut Client, ready: bool) -> Result<Option<Wrong>, Failure> {
+fn judge(
+    client: &mut Client,
+    ready: bool,
+    since: Instant,
+    allowed: Duration,
+) -> Result<Option<Wrong>, Failure> {
+    // A shard that nobody serves is asked for until the time is up: some of it is for the others.
+    client.end_all_within(since, allowed - allowed / 4);
     for shard in (0..client.shards()).map(ShardId) {
         if let Err(error) = client.probe(shard) {
             if error.is_for_good() {
                 return Err(error.into());
             }
-            let what = format!("no leader serves shard {shard} ({})", endpoints::why(&error));
-            return Ok(Some(Wrong::new(what, error.next_step())));
+            client.end_all_within(since, allowed);
+            let status = client.status().ok();
+            // All the same nobody leads where every node that answers says so, and the others refuse to.
+            let is_seen = status.as_ref().is_some_and(|status| {
+                leader(status, shard).is_none() && !status.nodes.iter().any(is_silent)
+            });
+            if allowed < LOOK_FAIR && is_late(&error.cause) && !is_seen {
+                let had = allowed.as_secs_f64();
+                let what = format!("shard {shard} had not answered after {had:.1} s");
+                return Ok(Some(Wrong::new(what, MORE_TIME)));
+            }
+            return Ok(Some(unserved(shard, &error, status.as_ref())));
         }
     }
+    client.end_all_within(since, allowed);
     if !ready {
         return Ok(None);
     }
     Ok(match client.status() {
-        Ok(status) => {
-            let problems = problems(&status);
-            let all: Vec<&Problem> = problems.iter().collect();
-            (!all.is_empty()).then(|| Wrong::new(sentence(&all), LOOK_THERE))
-        }
+        Ok(status) => missing(&status, allowed),
         Err(error) => Some(Wrong::new(endpoints::why(&error), error.next_step())),
     })
 }
 
+/// What is wrong with a cluster whose shards are all served. A look that was short takes a slow answer
+/// for none: then no more is claimed than that it had not come.
+fn missing(status: &ClusterStatus, had: Duration) -> Option<Wrong> {
+    let problems = problems(status);
+    let unheard: Vec<NodeId> = match had < LOOK_FAIR {
+        true => status.nodes.iter().filter(|node| is_silent(node)).map(|n| n.member.node).collect(),
+        false => Vec::new(),
+    };
+    if unheard.is_empty() {
+        let all: Vec<&Problem> = problems.iter().collect();
+        return (!all.is_empty()).then(|| Wrong::new(sentence(&all), LOOK_THERE));
+    }
+    // That nobody leads follows where the leader may be among them.
+    let is_seen = |problem: &&Problem| match problem {
+        Problem::Dead { node, .. } => !unheard.contains(node),
+        Problem::NoLeader(_) => false,
+        Problem::Diverged { .. }
+        | Problem::Damaged { .. }
+        | Problem::NoLink { .. }
+        | Problem::NoRoom { .. }
+        | Problem::Unformed { .. }
+        | Problem::Outside(..)
+        | Problem::Astray(..)
+        | Problem::Behind { .. } => true,
+    };
+    let seen: Vec<&Problem> = problems.iter().filter(is_seen).collect();
+    let had = had.as_secs_f64();
+    let mut what = format!("{} had not answered after {had:.1} s", Nodes(&unheard));
+    if !seen.is_empty() {
+        what = format!("{}; {what}", sentence(&seen));
+    }
+    Some(Wrong::new(what, MORE_TIME))
+}
+
+/// True for a node of which no more is known than that it did not answer in time.
+fn is_silent(report: &NodeReport) -> bool {
+    match &report.state {
+        Ok(_) => false,
+        Err(error) => is_late(&error.cause),
+    }
+}
+
+/// True where more time might have brought an answer.
+fn is_late(cause: &Cause) -> bool {
+    matches!(cause, Cause::Silent { .. } | Cause::NoTime)
+}
+
+/// What is wrong where this shard has no leader that serves: which other ones have none, who said why,
+/// and who answers at all.
+fn unserved(shard: ShardId, error: &ClientError, status: Option<&ClusterStatus>) -> Wrong {
+    let mut shards = vec![shard];
+    let mut answers = String::new();
+    if let Some(status) = status {
+        // Whoever is only slow may lead the others.
+        if !status.nodes.iter().any(is_silent) {
+            let is_headless = |shard: &ShardId| leader(status, *shard).is_none();
+            shards.extend((0..status.shards).map(ShardId).filter(is_headless));
+        }
+        answers = who_answers(status);
+    }
+    let shards: Shards = shards.into_iter().collect();
+    let by = error.endpoint.as_deref().map(|endpoint| format!("{endpoint}: ")).unwrap_or_default();
+    let what = format!("no leader serves {shards} ({by}{}){answers}", endpoints::why(error));
+    Wrong::new(what, error.next_step())
+}
+
+/// Which nodes answer, which do not, and which have not yet.
+fn who_answers(status: &ClusterStatus) -> String {
+    let ids = |wanted: &dyn Fn(&NodeReport) -> bool| -> Vec<NodeId> {
+        let nodes = status.nodes.iter().filter(|report| wanted(report));
+        nodes.map(|report| report.member.node).collect()
+    };
+    let up = ids(&|report| report.state.is_ok());
+    let down = ids(&|report| report.state.is_err() && !is_silent(report));
+    let mut text = String::new();
+    for (nodes, one, many) in [
+        (up, "answers", "answer"),
+        (down, "does not", "do not"),
+        (ids(&is_silent), "has not yet", "have not yet"),
+    ] {
+        if !nodes.is_empty() {
+            let between = if text.is_empty() { ";" } else { "," };
+            let verb = if nodes.len() > 1 { many } else { one };
+            text.push_str(&format!("{between} {} {verb}", Nodes(&nodes)));
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::health::tests::{healthy, kill, shard};
     use super::*;
+    use crate::client::{ErrorCode, Operation, Outcome, Stage, WireError};
+    use crate::wire::error::Detail;
 
     /// A last look with no time to speak of does not replace what a longer one saw; the first look
     /// is taken as it is.
@@ -206,5 +311,73 @@ mod tests {
         // One second is enough for every answer: the later of two such looks counts.
         findings.note(wrong("node 1 does not answer"), ms(1200));
         assert_eq!(findings.last, wrong("node 1 does not answer"));
+    }
+
+    /// In a hurry a slow node is no dead one, and no cluster is without leaders for it; with time enough
+    /// it is.
+    #[test]
+    fn a_hurried_look_calls_no_node_dead() {
+        let ms = Duration::from_millis;
+        let mut status = healthy();
+        for at in [0, 2] {
+            let mut failure = failed(&mut status, at);
+            failure.cause = Cause::Silent { waited: ms(100) };
+            status.nodes[at].state = Err(ClientError::new(failure));
+        }
+        let Wrong { what, next } = missing(&status, ms(300)).expect("something is");
+        assert_eq!(what, "nodes 1 and 3 had not answered after 0.3 s");
+        assert_eq!(next, MORE_TIME);
+        let Wrong { what, .. } = missing(&status, ms(2000)).expect("something is");
+        assert!(what.contains("node 1 at n1:7420 does not answer") && what.contains("no leader"));
+        // A node that refuses connections is not slow, however short the look.
+        let mut status = healthy();
+        kill(&mut status, 2);
+        let Wrong { what, .. } = missing(&status, ms(100)).expect("node 3 is");
+        assert_eq!(what, "node 3 at n3:7420 does not answer");
+        assert_eq!(missing(&healthy(), ms(100)), None);
+    }
+
+    /// Makes a node dead, and returns how it failed.
+    fn failed(status: &mut ClusterStatus, at: usize) -> crate::client::Failure {
+        kill(status, at);
+        let state = std::mem::replace(&mut status.nodes[at].state, Err(nobody()));
+        state.expect_err("it is dead").into_failure()
+    }
+
+    fn nobody() -> ClientError {
+        ClientError::invalid(Operation::plain("status"), crate::client::Invalid::NoEndpoint)
+    }
+
+    /// Where nobody serves, all shards concerned are named, who said so, who answers and who does
+    /// not; and what to do follows from what was said.
+    #[test]
+    fn shards_without_a_leader_are_all_named_with_who_answers() {
+        let mut status = healthy();
+        status.shards = 2;
+        kill(&mut status, 2);
+        for at in [0, 1] {
+            shard(&mut status, at).role = crate::client::Role::Follower;
+        }
+        let refusal = WireError::new(ErrorCode::NoQuorum, "it waits")
+            .with_detail(Detail::Unformed(vec![NodeId(3)]));
+        let error = ClientError::new(crate::client::Failure {
+            operation: Operation::plain("list"),
+            outcome: Outcome::NotExecuted,
+            stage: Stage::Quorum,
+            endpoint: Some("n1:7420".to_string()),
+            cause: Cause::Refused(refusal),
+            attempts: 1,
+            gave_up_after: None,
+            elsewhere: Vec::new(),
+        });
+        let Wrong { what, next } = unserved(ShardId(0), &error, Some(&status));
+        assert_eq!(
+            what,
+            "no leader serves shards 0 and 1 (n1:7420: quorum: it answered NoQuorum (it waits)); \
+             nodes 1 and 2 answer, node 3 does not"
+        );
+        assert!(next.starts_with("start node 3;"), "{next}");
+        let Wrong { what, .. } = unserved(ShardId(1), &error, None);
+        assert!(what.starts_with("no leader serves shard 1 (n1:7420: "), "{what}");
     }
 }

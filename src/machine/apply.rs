@@ -71,7 +71,8 @@ impl Machine {
     /// effect without all that the same leadership proposed before, on whatever connection it was
     /// sent, a value is *void*, with no outcomes, unless every slot from the first value of its
     /// leadership up to it holds a value of that leadership. What a leader acknowledges is never
-    /// void: it was chosen in one ballot together with all of these.
+    /// void: it was chosen in one ballot together with all of these. A leadership may begin anew, once
+    /// all that it proposed before is chosen.
     ///
     /// # Errors
     /// When the value holds anything that this node does not understand.

@@ -2,7 +2,8 @@
 //!
 //! A value is `magic u16, format u16, count u32, round u64, node u16, flags u16` and so many
 //! commands, one behind the other. Round and node name the leadership that first proposed the
-//! value, whoever proposes it again; flag 1 says that it is the first one of that leadership. A
+//! value, whoever proposes it again; flag 1 says that it is the first one of that leadership, or
+//! that all that the leadership proposed before it is chosen. A
 //! no-op has no bytes at all, and never reaches this file. The journal's record around a value has
 //! the checksum.
 

@@ -11,8 +11,12 @@ use crate::types::{Slot, Tick, Value};
 
 impl Replica {
     /// A member has accepted something as high as that: the leader proposes no-ops as far as there, as
-    /// its window allows. The next grant brings the rest.
+    /// its window allows. The next grant brings the rest. Not while anything is open: a no-op behind
+    /// commands that may yet be lost would part them from those behind it.
     pub(super) fn settle_leftovers(&mut self, now: Tick, accepted_upto: Slot, fx: &mut Effects) {
+        if self.open_slots() > 0 {
+            return;
+        }
         let is_left = |replica: &Replica| match &replica.role {
             Role::Leader(leadership) => leadership.next_slot <= accepted_upto,
             Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => false,

@@ -125,6 +125,15 @@ impl Replica {
         }
     }
 
+    /// The slot of the next proposal, where this replica leads.
+    #[must_use]
+    pub fn next_slot(&self) -> Option<Slot> {
+        match &self.role {
+            Role::Leader(leadership) => Some(leadership.next_slot),
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => None,
+        }
+    }
+
     /// Proposes a value for the next slot, and says which.
     ///
     /// # Panics

@@ -395,8 +395,9 @@ impl Shard {
                 WireError::not_leader(Some(Leader { node, address }))
             }
             None => {
-                let nobody = || "nobody is known to lead the shard".to_string();
-                WireError::new(ErrorCode::NoQuorum, self.unformed().unwrap_or_else(nobody))
+                let nobody = "nobody is known to lead the shard";
+                let formed = || WireError::new(ErrorCode::NoQuorum, nobody);
+                self.unformed().unwrap_or_else(formed)
             }
         }
     }

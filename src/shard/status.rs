@@ -2,11 +2,12 @@
 
 use super::core::Shard;
 use crate::paxos;
-use crate::types::{NodeId, Tick};
+use crate::types::{NodeId, Nodes, Tick};
 use crate::wire::client::{
     ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
     StatusReply,
 };
+use crate::wire::error::{Detail, ErrorCode, WireError};
 
 impl Shard {
     /// The state of this shard on this node.
@@ -72,8 +73,10 @@ impl Shard {
 
     /// Why nobody can lead: the cluster has not formed, and for whom it waits. Nothing once it has.
     #[must_use]
-    pub fn unformed(&self) -> Option<String> {
-        (!self.replica.is_formed()).then(|| unformed(&self.replica.unmet()))
+    pub fn unformed(&self) -> Option<WireError> {
+        let unmet = (!self.replica.is_formed()).then(|| self.replica.unmet())?;
+        let error = WireError::new(ErrorCode::NoQuorum, unformed(&unmet));
+        Some(error.with_detail(Detail::Unformed(unmet)))
     }
 
     /// Whether everything that anybody is known to hold as chosen is applied here, and the leader,
@@ -127,11 +130,9 @@ impl Shard {
 /// Says for whom a cluster that has not formed waits.
 #[must_use]
 pub fn unformed(unmet: &[NodeId]) -> String {
-    let nodes: Vec<String> = unmet.iter().map(ToString::to_string).collect();
-    let whom = match nodes.as_slice() {
+    let whom = match unmet {
         [] => "its members to have met each other".to_string(),
-        [one] => format!("node {one}"),
-        [all @ .., last] => format!("nodes {} and {last}", all.join(", ")),
+        nodes => Nodes(nodes).to_string(),
     };
     format!(
         "the cluster has not formed: it waits for {whom}; a new cluster serves once all its members \

@@ -65,8 +65,8 @@ type Unproposed = (ConnId, u64, Option<(LogRef, u32)>);
 #[derive(Debug, Default)]
 pub struct Writes {
     builder: ValueBuilder,
-    /// The leadership that has proposed values.
-    begun: Option<Ballot>,
+    /// The leadership that has proposed values, and the slot of the last one.
+    begun: Option<(Ballot, Slot)>,
     waiters: Vec<Waiter>,
     claims: Vec<Claim>,
     in_flight: BTreeMap<Slot, InFlight>,
@@ -414,11 +414,14 @@ impl Shard {
             return; // What is in flight comes back soon: one larger value costs less than two.
         }
         let ballot = self.replica.promised();
-        let first = self.writes.begun.replace(ballot) != Some(ballot);
+        // Behind no-ops of the replica's own the leadership begins anew: all before them is chosen.
+        let behind = self.replica.next_slot().map(|next| (ballot, next.prev()));
+        let first = self.writes.begun != behind;
         let value = self.writes.builder.build(ballot, first);
         let waiters = std::mem::take(&mut self.writes.waiters);
         let claims = std::mem::take(&mut self.writes.claims);
         let slot = self.propose(now, value);
+        self.writes.begun = Some((ballot, slot));
         self.writes.in_flight.insert(slot, InFlight { ballot, waiters, claims });
     }
 

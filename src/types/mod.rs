@@ -8,6 +8,7 @@ mod damage;
 mod failure_kind;
 mod ids;
 mod life;
+mod nodes;
 mod race;
 mod record;
 mod shards;
@@ -24,6 +25,7 @@ pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
 };
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
+pub use nodes::Nodes;
 pub use race::Race;
 pub use record::{HardState, Record, RecordKind};
 pub use shards::Shards;

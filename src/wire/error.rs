@@ -83,6 +83,9 @@ pub enum Detail {
         /// The highest.
         max: u16,
     },
+    /// [`ErrorCode::NoQuorum`]: the cluster has not formed. The members that the node has not met;
+    /// none where they are about to meet.
+    Unformed(Vec<NodeId>),
 }
 
 /// Who leads a shard.

@@ -1,8 +1,11 @@
 //! Errors as bytes. Their layout never changes: they answer a Hello before versions are settled.
 
-use super::codec::{DecodeError, Reader, Writer};
+use super::codec::{DecodeError, ListLimit, Reader, Writer};
 use super::error::{Detail, ErrorCode, Leader, Outcome, Retry, WireError};
-use crate::types::{Index, LogId, ShardId};
+use crate::types::{Index, LogId, NodeId, ShardId};
+
+/// Members of a cluster, by their numbers.
+const UNMET: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 2 };
 
 /// Appends an error behind the reply header.
 pub(super) fn put_error(body: &mut Vec<u8>, error: &WireError) {
@@ -47,6 +50,10 @@ fn put_detail(out: &mut Vec<u8>, detail: &Detail) -> u8 {
             out.put_u16(*max);
             6
         }
+        Detail::Unformed(unmet) => {
+            out.put_list(unmet, |out, node| out.put_u16(node.0));
+            7
+        }
     }
 }
 
@@ -84,6 +91,7 @@ fn detail(number: u8, mut body: Reader<'_>) -> Result<Detail, DecodeError> {
         4 => Detail::Shard(ShardId(body.u16("shard")?)),
         5 => Detail::Limit(body.u64("limit")?),
         6 => Detail::Versions { min: body.u16("version_min")?, max: body.u16("version_max")? },
-        0 | 7.. => Detail::None,
+        7 => Detail::Unformed(body.list("unmet", UNMET, |body| Ok(NodeId(body.u16("unmet")?)))?),
+        0 | 8.. => Detail::None,
     })
 }

@@ -164,7 +164,8 @@ fn actual(error: &ClientError) -> Option<Index> {
         | Detail::Log(_)
         | Detail::Shard(_)
         | Detail::Limit(_)
-        | Detail::Versions { .. } => None,
+        | Detail::Versions { .. }
+        | Detail::Unformed(_) => None,
     }
 }
 

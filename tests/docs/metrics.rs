@@ -154,6 +154,18 @@ fn alerts_look_ahead_and_ask_the_leader() {
 }
 
 #[test]
+fn the_formula_for_a_full_disk_is_the_dashboards() {
+    // Whoever plans by SIZING.md sees the same figure in Grafana, for the nodes that were chosen there.
+    let dashboard: serde_json::Value = serde_json::from_str(&read("docs/grafana.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let panel = panels.iter().find(|panel| panel["title"] == "Time until the disk is full");
+    let mut shown = Vec::new();
+    expressions(panel.unwrap(), &mut shown);
+    let shown = shown[0].replace("{job=\"$job\",instance=~\"$instance\"}", "");
+    assert!(read("docs/SIZING.md").contains(&format!("\n{shown}\n")), "SIZING.md lacks {shown}");
+}
+
+#[test]
 fn dashboards_and_alerts_use_listed_metrics() {
     // A dashboard or an alert on a metric that does not exist stays silent when it matters.
     let known = listed();

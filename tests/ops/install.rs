@@ -84,6 +84,28 @@ fn everything_has_its_place() {
     assert!(other.path("etc/systemd/system/paxosd.service").exists());
 }
 
+/// What the installed documents link to is installed beside them.
+#[test]
+fn links_of_installed_documents_hold() {
+    let stage = Stage::new();
+    stage.install(&["--prefix", "/usr"]).expect(0);
+    let doc = stage.path("usr/share/doc/paxosd");
+    let mut links = 0;
+    for document in tree(&doc).iter().filter(|path| path.extension().is_some_and(|e| e == "md")) {
+        let text = fs::read_to_string(doc.join(document)).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let file = link.split('#').next().unwrap();
+            if file.is_empty() || file.contains("://") {
+                continue;
+            }
+            let target = doc.join(document).parent().unwrap().join(file);
+            assert!(target.exists(), "{} links to {link}, which is not there", document.display());
+            links += 1;
+        }
+    }
+    assert!(links > 30, "only {links} links were found");
+}
+
 /// A running node keeps its program while another takes its place; the configuration stays.
 #[test]
 fn an_upgrade_replaces_programs_under_a_running_node() {

@@ -64,7 +64,8 @@ fn a_line_that_is_no_entry_is_named() {
         b"{\"data\":\"a\"}\n{\"index\":1,\"data\":\"b\"}\n{\"data\":\"c\n{\"data\":\"d\"}\n";
     let ran = run(&cluster, "append x --create --jsonl", lines);
     assert_eq!((ran.code, ran.out.as_str()), (1, "0\n1\n"), "{ran:?}");
-    for part in ["line 3 is no entry as read -o jsonl prints it", "2 were executed, up to index 1"]
+    for part in
+        ["line 3 is no entry as read -o jsonl prints it", "2 lines were appended, up to index 1"]
     {
         assert!(ran.err.contains(part), "no {part:?} in {}", ran.err);
     }

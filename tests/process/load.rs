@@ -18,7 +18,9 @@ fn a_load_reports_what_it_did() {
     let plot = plot.to_str().unwrap();
     let load = "--connections 4 --window 4 --size 100 --seconds 0.5 --warmup 0.1 -o json";
     let line = format!("bench append {load} --plot {plot}");
-    let ran = cluster.ctl(line.split(' ')).expect(0).says("created 2 logs: bench-");
+    let stays = "what this run appended stays: about ";
+    let ran = cluster.ctl(line.split(' ')).expect(0).says("created 2 logs: bench-").says(stays);
+    assert!(ran.err.contains(" on the disk of each node; nothing frees it"), "{}", ran.err);
     let document: Value = serde_json::from_str(&ran.out).unwrap();
     let done = number(&document, "/operations");
     assert!(done > 0.0 && number(&document, "/bytes") == done * 100.0, "{document}");
@@ -37,14 +39,17 @@ fn a_load_reports_what_it_did() {
 
     let paced = format!("bench append {load} --rate 200").replace("json", "table");
     let ran = cluster.ctl(paced.split(' ')).expect(0).says("open loop at 200/s");
-    assert!(ran.out.contains("work       100 appends in") && ran.err.is_empty(), "{ran:?}");
+    assert!(ran.out.contains("work       100 appends in"), "{ran:?}");
+    assert!(ran.err.starts_with(stays) && ran.err.lines().count() == 1, "{ran:?}");
 
     let fill = held + 50;
     let read = format!("bench read {load} --fill {fill} --entries 3 --consistency local");
-    let ran = cluster.ctl(read.split(' ')).expect(0).says("entries to bench-");
+    let ran = cluster.ctl(read.split(' ')).expect(0).says("entries to bench-").says(stays);
     let document: Value = serde_json::from_str(&ran.out).unwrap();
     assert!(number(&document, "/entries") >= number(&document, "/operations"), "{document}");
     assert!(number(&document, "/operations") > 0.0, "{document}");
+    let ran = cluster.ctl(read.split(' ')).expect(0);
+    assert!(ran.err.is_empty(), "full logs are not filled: {}", ran.err);
 
     let ran = cluster.ctl("top --once --interval 0.2".split(' ')).expect(0);
     for part in ["healthy", "entries/s", "LEADER", "3/3"] {

@@ -36,7 +36,8 @@ RECORDS = {  # what messages are made of, and by their numbers the details of an
     "member": "node:H address:text", "peer": "node:H connected:? known:? chosen_upto:Q lag:Q trouble:text",
     "unmet": "node:H",
     "stat": "name:text id:Q next_index:Q bytes:Q created_ms:Q", 1: "leader:H address:text",
-    2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H"}
+    2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H",
+    7: "unmet:[unmet]"}
 CRC_TABLE = list(range(256))
 for _ in range(8):
     CRC_TABLE = [(c >> 1) ^ (0x82F63B78 if c & 1 else 0) for c in CRC_TABLE]

@@ -158,6 +158,7 @@ ERRORS = {  # correlation; name, outcome, retry, detail, text
                    "node 2 at 10.0.0.2:7420 leads the shard"),
     "not-leader-unknown": (10, "NotLeader", 0, 2, {"leader": 0, "address": ""},
                            "this node does not lead the shard and knows of no leader"),
+    "unformed": (10, "NoQuorum", 0, 2, {"unmet": [{"node": 3}]}, "it waits for node 3"),
     "expect-mismatch": (12, "ExpectMismatch", 0, 0, {"log": 1, "next": 4},
                         "expected next index 1, but it is 4"),
     "log-exists": (5, "LogExists", 0, 0, {"log": 1}, "the name belongs to log 1"),

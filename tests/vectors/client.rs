@@ -363,6 +363,8 @@ fn errors() -> Vec<Vector> {
         detail: Detail::None,
         ..WireError::new(ErrorCode::from_number(9999), "an error of a later version")
     };
+    let unformed = WireError::new(ErrorCode::NoQuorum, "it waits for node 3")
+        .with_detail(Detail::Unformed(vec![NodeId(3)]));
     vec![
         vector(
             "not-leader",
@@ -373,6 +375,11 @@ fn errors() -> Vec<Vector> {
             "not-leader-unknown",
             "Error NotLeader: nobody is known to lead.",
             error(10, WireError::not_leader(None)),
+        ),
+        vector(
+            "unformed",
+            "Error NoQuorum: the cluster has not formed, node 3 is missing.",
+            error(10, unformed),
         ),
         vector(
             "expect-mismatch",

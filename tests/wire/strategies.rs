@@ -198,6 +198,7 @@ fn detail() -> impl Strategy<Value = Detail> {
         any::<u16>().prop_map(|shard| Detail::Shard(ShardId(shard))),
         any::<u64>().prop_map(Detail::Limit),
         any::<(u16, u16)>().prop_map(|(min, max)| Detail::Versions { min, max }),
+        proptest::collection::vec(any::<u16>().prop_map(NodeId), 0..5).prop_map(Detail::Unformed),
     ]
 }
 

@@ -51,7 +51,7 @@ pub fn append(
         let text = format!("the entry has more than {most} bytes, which is the cluster's limit");
         return Err(Failure::BadInput(format!("append to log \"{}\": {text}", append.name)));
     }
-    let mut printer = Printer::new(format, streams.out, None);
+    let mut printer = Printer::single(format, streams.out);
     match client.append_with(append.name.as_str(), [data], options) {
         Ok(appended) => {
             printer.appended(&appended);

@@ -9,6 +9,7 @@ use crate::client::{
     Appender, AppenderOptions, Cause, Client, ClientError, Completed, ErrorCode, Outcome,
 };
 use crate::types::Index;
+use std::collections::VecDeque;
 
 /// Appends each line of the input as an entry, and prints their indexes.
 ///
@@ -30,9 +31,11 @@ pub fn append_all(
     };
     let mut appender = client.appender(append.name.as_str(), options)?;
     let mut source = Source::new(input, form, limit);
-    let done = feed(&mut appender, &mut source, printer);
+    // The lines of the entries that are under way.
+    let mut under_way = VecDeque::new();
+    let done = feed(&mut appender, &mut source, &mut under_way, printer);
     // Whatever came in between: what is under way has an end, and is counted.
-    let done = done.and_then(|halt| drain(&mut appender, printer).map(|()| halt));
+    let done = done.and_then(|halt| drain(&mut appender, &mut under_way, printer).map(|()| halt));
     let printed = printer.end();
     match (done, printed) {
         (Ok(None), printed) => printed,
@@ -49,12 +52,13 @@ pub fn append_all(
 fn feed(
     appender: &mut Appender,
     source: &mut Source<Stoppable<'_>>,
+    under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
 ) -> Result<Option<Halt>, Failure> {
     while !appender.is_broken() {
         if !source.has_line() {
             // The next line may be long in coming: what is known is printed before.
-            drain(appender, printer)?;
+            drain(appender, under_way, printer)?;
             printer.flush();
         }
         if let Some(halt) = halt(source, printer) {
@@ -68,17 +72,18 @@ fn feed(
         match next {
             Next::End => break,
             Next::Fault(what) => {
-                drain(appender, printer)?;
+                drain(appender, under_way, printer)?;
                 return Err(Failure::BadInput(format!(
-                    "{what}; of the lines before it {}; from it on none was",
-                    printer.executed()
+                    "{what}; {}; from that line on nothing was sent",
+                    printer.lines(0, 0)
                 )));
             }
             Next::Entry(entry) => {
                 let oldest = appender.push([entry]);
+                under_way.push_back(source.number());
                 printer.sent(source.number());
                 if let Some(oldest) = oldest {
-                    take(oldest, appender, printer)?;
+                    take(oldest, appender, under_way, printer)?;
                 }
             }
         }
@@ -93,11 +98,7 @@ fn halt(source: &Source<Stoppable<'_>>, printer: &Printer<'_>) -> Option<Halt> {
 
 /// The failure of an input that was not read to its end.
 fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), Failure>) -> Failure {
-    let note = format!(
-        "of the lines read {}; what follows them was not sent: go on from there, as appending \
-         them again would append them twice",
-        printer.executed()
-    );
+    let note = format!("{}, and nothing else was sent{}", printer.lines(0, 0), printer.again());
     match (halt, printed) {
         (Halt::Signal(signal), _) => {
             let name = signal_name(signal);
@@ -113,9 +114,13 @@ fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), Failure>) -> Fa
 }
 
 /// Waits for everything that is under way.
-fn drain(appender: &mut Appender, printer: &mut Printer<'_>) -> Result<(), Failure> {
+fn drain(
+    appender: &mut Appender,
+    under_way: &mut VecDeque<u64>,
+    printer: &mut Printer<'_>,
+) -> Result<(), Failure> {
     while let Some(completed) = appender.wait() {
-        take(completed, appender, printer)?;
+        take(completed, appender, under_way, printer)?;
     }
     Ok(())
 }
@@ -124,8 +129,11 @@ fn drain(appender: &mut Appender, printer: &mut Printer<'_>) -> Result<(), Failu
 fn take(
     completed: Completed,
     appender: &mut Appender,
+    under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
 ) -> Result<(), Failure> {
+    // They come back in the order in which they went.
+    let line = under_way.pop_front().expect("what comes back was sent, and comes back once");
     let error = match completed.result {
         Ok(appended) => {
             printer.appended(&appended);
@@ -133,26 +141,24 @@ fn take(
         }
         Err(error) => error,
     };
-    let (mut not_executed, mut unknown, mut executed) = (0u64, 0u64, 0u64);
+    let (mut not, mut unknown) = (0, 0);
+    let mut count = |outcome: Outcome, printer: &mut Printer<'_>| match outcome {
+        Outcome::NotExecuted => not += 1,
+        Outcome::Unknown => unknown += 1,
+        Outcome::Executed => printer.appended_behind(None),
+    };
+    count(error.outcome, printer);
     while let Some(behind) = appender.wait() {
         match behind.result {
-            Ok(_) => executed += 1,
-            Err(error) => match error.outcome {
-                Outcome::NotExecuted => not_executed += 1,
-                Outcome::Unknown => unknown += 1,
-                Outcome::Executed => executed += 1,
-            },
+            Ok(appended) => printer.appended_behind(Some(appended.first)),
+            Err(error) => count(error.outcome, printer),
         }
     }
-    let line = completed.ticket + 1;
-    let mut note = format!(
-        "this was line {line}; of the lines read behind it {not_executed} were not executed"
+    let last = under_way.drain(..).next_back().unwrap_or(line);
+    let note = format!(
+        "this was line {line}; {}; nothing behind line {last} was sent",
+        printer.lines(unknown, not)
     );
-    for (count, what) in [(unknown, "are of unknown outcome"), (executed, "were executed")] {
-        if count > 0 {
-            note.push_str(&format!(", {count} {what}"));
-        }
-    }
     debug_assert!(!is_prior(&error), "the first failure is no consequence of another");
     Err(Failure::Noted(error, note))
 }

@@ -27,17 +27,26 @@ pub struct Printer<'a> {
     flushed_at: Instant,
     /// Entries sent, executed or not.
     sent: u64,
+    /// There is one entry, and it is no line.
+    single: bool,
     /// Where people see how far that is.
     progress: Option<Line>,
 }
 
 impl<'a> Printer<'a> {
-    /// Nothing is printed yet.
+    /// For lines; nothing is printed yet.
     #[must_use]
     pub fn new(format: Format, out: &'a mut dyn Write, progress: Option<Line>) -> Printer<'a> {
         let flushed_at = Instant::now();
         let (executed, sent, last, broken) = (0, 0, Index(0), None);
-        Printer { format, out, executed, last, broken, flushed_at, sent, progress }
+        let single = false;
+        Printer { format, out, executed, last, broken, flushed_at, sent, single, progress }
+    }
+
+    /// For a single entry.
+    #[must_use]
+    pub fn single(format: Format, out: &'a mut dyn Write) -> Printer<'a> {
+        Printer { single: true, ..Printer::new(format, out, None) }
     }
 
     /// So many entries have been sent.
@@ -92,14 +101,40 @@ impl<'a> Printer<'a> {
         self.flushed_at = Instant::now();
     }
 
-    /// How many entries are executed, and up to which index.
+    /// What became of the lines that were sent: those not known to be appended are `unknown` or `not`.
     #[must_use]
-    pub fn executed(&self) -> String {
-        match self.executed {
-            0 => "none was executed".to_string(),
-            1 => format!("1 was executed, at index {}", self.last),
-            many => format!("{many} were executed, up to index {}", self.last),
+    pub fn lines(&self, unknown: u64, not: u64) -> String {
+        let mut text = match self.executed {
+            0 if unknown > 0 => "no line is known to be appended".to_string(),
+            0 => "no line was appended".to_string(),
+            1 => format!("1 line was appended, at index {}", self.last),
+            many => format!("{many} lines were appended, up to index {}", self.last),
+        };
+        if unknown > 0 {
+            let verb = if unknown == 1 { "is" } else { "are" };
+            text.push_str(&format!(", {unknown} {verb} unknown"));
         }
+        if not > 0 && (self.executed > 0 || unknown > 0) {
+            let verb = if not == 1 { "was" } else { "were" };
+            text.push_str(&format!(", {not} {verb} not"));
+        }
+        text
+    }
+
+    /// What is to be known by whoever appends the same again.
+    #[must_use]
+    pub fn again(&self) -> &'static str {
+        match self.executed {
+            0 => "",
+            _ => "; go on behind them, as appending them again would append them twice",
+        }
+    }
+
+    /// Counts an entry that was appended behind one that failed. Its index is not printed: the n-th
+    /// index that is printed is the n-th line's.
+    pub fn appended_behind(&mut self, index: Option<Index>) {
+        self.executed += 1;
+        self.last = index.map_or(self.last, |index| index.max(self.last));
     }
 
     /// Ends the output; a failure if not all of it was taken.
@@ -115,10 +150,46 @@ impl<'a> Printer<'a> {
         }
         self.flush();
         let Some(source) = self.broken.take() else { return Ok(()) };
-        let note = format!(
-            "of the entries {}; appending them again would append them twice",
-            self.executed()
-        );
+        let note = match (self.single, self.executed) {
+            (true, 1) => {
+                format!("the entry was appended, at index {}: do not append it again", self.last)
+            }
+            _ => format!("{}{}", self.lines(0, 0), self.again()),
+        };
         Err(Failure::Unprinted { source, note })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::LogId;
+
+    /// What became of the lines adds up, and nothing is said of what there is none of.
+    #[test]
+    fn what_became_of_the_lines_adds_up() {
+        let said = |appended: u64, unknown, not| {
+            let mut out = Vec::new();
+            let mut printer = Printer::new(Format::Raw, &mut out, None);
+            for index in 0..appended {
+                printer.appended(&Appended { id: LogId(1), first: Index(index), count: 1 });
+            }
+            printer.lines(unknown, not)
+        };
+        assert_eq!(said(0, 0, 3), "no line was appended");
+        assert_eq!(said(0, 1, 0), "no line is known to be appended, 1 is unknown");
+        assert_eq!(said(1, 0, 0), "1 line was appended, at index 0");
+        assert_eq!(said(2, 1, 3), "2 lines were appended, up to index 1, 1 is unknown, 3 were not");
+        assert_eq!(said(2, 2, 1), "2 lines were appended, up to index 1, 2 are unknown, 1 was not");
+    }
+
+    /// Where nothing was appended, nobody is warned of appending it twice.
+    #[test]
+    fn only_what_was_appended_is_not_to_be_appended_again() {
+        let mut out = Vec::new();
+        let mut printer = Printer::new(Format::Raw, &mut out, None);
+        assert_eq!(printer.again(), "");
+        printer.appended(&Appended { id: LogId(1), first: Index(0), count: 1 });
+        assert!(printer.again().contains("would append them twice"));
     }
 }

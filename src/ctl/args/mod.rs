@@ -5,35 +5,24 @@ mod values;
 
 pub use parse::parse;
 pub(super) use values::Flag;
+pub(super) use values::parse_number;
 use values::parse_size;
 pub use values::parse_time;
 
 use super::bench::args::Bench;
+use super::codes;
 use super::top::args::Top;
+use super::usage;
 use crate::limits;
 use crate::types::ClusterId;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What `--help` says below the options of every command.
-const EXIT_CODES: &str = "\
-Exit codes:
-   0  done
-   1  failed for another reason
-   2  wrong usage
-   3  the log was not found
-   4  the precondition did not hold (--expect)
-   5  the log exists already
-   6  not executed: no node, leader, quorum or disk space in time
-   7  outcome unknown: it may or may not have been executed
-   8  denied
-  10  unhealthy (status), or not ready in time (wait)
-  11  damage found
- 128+N  ended by signal N: 141 when nobody reads the indexes of append any more, 130 by Ctrl-C
-
+/// What `--help` says below the exit codes of all commands.
+const ENVIRONMENT: &str = "\
 Every flag can also be given as PAXOSCTL_<FLAG>, PAXOSCTL_ENDPOINTS for --endpoints.";
 
 /// The command line of `paxosctl`.
@@ -42,7 +31,7 @@ Every flag can also be given as PAXOSCTL_<FLAG>, PAXOSCTL_ENDPOINTS for --endpoi
     name = "paxosctl",
     version,
     about = "Talks to a paxosd cluster: named, replicated, append-only logs",
-    after_help = EXIT_CODES,
+    after_help = ENVIRONMENT,
     max_term_width = 100
 )]
 pub struct Cli {
@@ -52,6 +41,31 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
+    /// What of the environment was ignored, each as a sentence.
+    #[arg(skip)]
+    pub notes: Vec<String>,
+}
+
+/// Commands that ask no node, and the flags of all commands that mean nothing there.
+const ALONE: &[(&str, &[&str])] = &[
+    ("verify", &["endpoints", "cluster", "timeout"]),
+    ("disk-check", &["endpoints", "cluster", "timeout"]),
+    ("completions", &["endpoints", "cluster", "timeout", "output"]),
+    ("man", &["endpoints", "cluster", "timeout", "output"]),
+];
+
+/// The definitions of the command line.
+#[must_use]
+pub fn program() -> clap::Command {
+    let mut program = Cli::command();
+    for (command, flags) in ALONE {
+        let is_one = |arg: &&clap::Arg| flags.contains(&arg.get_id().as_str());
+        // They are taken, as the environment may set them for all commands, and are not shown.
+        let hidden: Vec<clap::Arg> =
+            program.get_arguments().filter(is_one).map(|arg| arg.clone().hide(true)).collect();
+        program = program.mut_subcommand(command, |command| command.args(hidden));
+    }
+    usage::dressed(program, codes::PAXOSCTL)
 }
 
 /// Flags that every command takes.
@@ -68,7 +82,8 @@ pub struct Global {
     )]
     pub endpoints: Vec<String>,
 
-    /// Form of the output [default: raw for append and read, table for the others]
+    /// Form of the output; top has table alone, bench table and json [default: raw for append and read,
+    /// table for the others]
     #[arg(short, long, global = true, env = "PAXOSCTL_OUTPUT", value_name = "FORM")]
     pub output: Option<Format>,
 
@@ -120,7 +135,7 @@ pub enum Command {
     #[command(visible_alias = "ls")]
     List {
         /// Only names that begin like this
-        #[arg(default_value = "")]
+        #[arg(default_value = "", hide_default_value = true)]
         prefix: String,
         /// What the answer may miss
         #[arg(
@@ -218,7 +233,7 @@ pub struct Append {
     pub jsonl: bool,
     /// Append only if the log's next index is N (with --lines or --jsonl: for the first line, and so
     /// on)
-    #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N")]
+    #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N", value_parser = parse_number)]
     pub expect: Option<u64>,
     /// Create the log if it does not exist
     #[arg(long, env = "PAXOSCTL_CREATE", value_parser = Flag)]
@@ -240,13 +255,13 @@ pub struct Read {
     /// The log's name
     pub name: String,
     /// Index of the first entry [default: 0]
-    #[arg(long, env = "PAXOSCTL_FROM", value_name = "N")]
+    #[arg(long, env = "PAXOSCTL_FROM", value_name = "N", value_parser = parse_number)]
     pub from: Option<u64>,
     /// Only the last N entries; with --follow, and what comes after them
-    #[arg(long, env = "PAXOSCTL_LAST", value_name = "N")]
+    #[arg(long, env = "PAXOSCTL_LAST", value_name = "N", value_parser = parse_number)]
     pub last: Option<u64>,
     /// Stop after so many entries
-    #[arg(long, env = "PAXOSCTL_COUNT", value_name = "N")]
+    #[arg(long, env = "PAXOSCTL_COUNT", value_name = "N", value_parser = parse_number)]
     pub count: Option<u64>,
     /// At the log's end, wait for more entries
     #[arg(long, env = "PAXOSCTL_FOLLOW", value_parser = Flag)]
@@ -275,6 +290,7 @@ pub enum Consistency {
 
 /// `wait`.
 #[derive(Debug, Args)]
+#[group(id = usage::ONE_OF, multiple = true)]
 pub struct Wait {
     /// Until every shard has a leader that serves (exit 10 if not in time)
     #[arg(long, env = "PAXOSCTL_QUORUM", value_parser = Flag)]
@@ -319,12 +335,11 @@ pub struct DiskCheck {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     /// Every flag of every command has its environment variable, named after the flag.
     #[test]
     fn every_flag_is_also_an_environment_variable() {
-        let mut root = Cli::command();
+        let mut root = program();
         root.build();
         let mut flags = 0;
         let below = root.get_subcommands().flat_map(clap::Command::get_subcommands);
@@ -346,7 +361,7 @@ mod tests {
     /// The definitions hold together, and the command line of the manual parses as it should.
     #[test]
     fn command_lines_parse() {
-        Cli::command().debug_assert();
+        program().debug_assert();
         let cli =
             Cli::try_parse_from(["paxosctl", "--endpoints", "a:1,b:2", "read", "x", "--follow"])
                 .expect("a command line of the manual");

@@ -1,9 +1,10 @@
 //! Reading the command line: what goes together, and what the environment adds.
 
-use super::{Append, Cli, Command, Read, Wait};
+use super::super::usage;
+use super::{Append, Cli, Command, Format, Read, Wait, program};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, FromArgMatches};
 use std::ffi::OsString;
 
 /// Reads the command line. What stands on it wins over the environment, also where the two say
@@ -16,11 +17,16 @@ where
     I: IntoIterator<Item = OsString>,
 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let matches = Cli::command()
+    let program = program();
+    let is_set = |variable: &str| std::env::var_os(variable).is_some();
+    let matches = program
+        .clone()
         .try_get_matches_from(&arguments)
-        .map_err(|error| explained(error, &arguments))?;
+        .map_err(|error| cut_endpoints(error, &arguments))
+        .map_err(|error| usage::explained(error, &program, &arguments, is_set))?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let typed = Typed(&matches);
+    typed.settle_output(&mut cli)?;
     match &mut cli.command {
         Command::Append(append) => typed.settle_append(append)?,
         Command::Read(read) => typed.settle_read(read)?,
@@ -42,7 +48,7 @@ where
 
 /// Endpoints with a blank behind a comma, and no quotes: the shell makes words of them, and the
 /// second one stands where the command should be.
-fn explained(error: clap::Error, arguments: &[OsString]) -> clap::Error {
+fn cut_endpoints(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     let is_cut = |words: &[OsString]| {
         let [flag, value] = words else { return false };
         let flag = flag.to_string_lossy();
@@ -55,7 +61,7 @@ fn explained(error: clap::Error, arguments: &[OsString]) -> clap::Error {
     }
     let text = "--endpoints ends with a comma: endpoints are separated by commas, without blanks \
                 (or quote them all)";
-    Cli::command().error(ErrorKind::InvalidValue, text)
+    program().error(ErrorKind::InvalidValue, text)
 }
 
 /// What was typed, as opposed to what the environment adds.
@@ -69,12 +75,32 @@ impl Typed<'_> {
 
     /// Wrong usage, with the usage of the command that was typed.
     fn wrong<T>(&self, kind: ErrorKind, text: &str) -> Result<T, clap::Error> {
-        let mut program = Cli::command();
+        let mut program = program();
         program.build();
-        let name = self.0.subcommand_name().unwrap_or_default();
-        let command = program.find_subcommand_mut(name);
-        let command = command.expect("a command that was parsed is one of the program's");
+        let (mut command, mut matches) = (&mut program, self.0);
+        while let Some((name, below)) = matches.subcommand() {
+            command = command
+                .find_subcommand_mut(name)
+                .expect("a command that was parsed is one of the program's");
+            matches = below;
+        }
         Err(command.error(kind, text))
+    }
+
+    /// A form that the command does not have is wrong usage where it was typed. The environment
+    /// speaks for all commands: what means nothing to this one is ignored, and said to be.
+    fn settle_output(&self, cli: &mut Cli) -> Result<(), clap::Error> {
+        let Some(form) = cli.global.output else { return Ok(()) };
+        let (forms, why) = forms(&cli.command);
+        if forms.contains(&form) {
+            return Ok(());
+        }
+        if self.has("output") {
+            return self.wrong(ErrorKind::ArgumentConflict, why);
+        }
+        cli.global.output = None;
+        cli.notes.push(format!("PAXOSCTL_OUTPUT of the environment is ignored: {why}"));
+        Ok(())
     }
 
     /// DATA, `--lines` and `--jsonl` exclude each other.
@@ -148,6 +174,36 @@ impl Typed<'_> {
     }
 }
 
+/// The forms of output that a command has, and what is said of another one.
+fn forms(command: &Command) -> (&'static [Format], &'static str) {
+    use Format::{Json, Jsonl, Raw, Table};
+    match command {
+        Command::Top(_) => {
+            (&[Table], "top prints no other form than table; paxosctl status -o json does")
+        }
+        Command::Bench(_) => (&[Table, Json], "bench prints a table or json (-o)"),
+        Command::Read(read) if read.exact => {
+            (&[Raw], "--exact prints bytes as they are, which only -o raw does")
+        }
+        Command::Read(read) if read.follow => (
+            &[Table, Jsonl, Raw],
+            "-o json is one document and never ends with --follow; use -o jsonl",
+        ),
+        Command::Read(_)
+        | Command::Create { .. }
+        | Command::Delete { .. }
+        | Command::List { .. }
+        | Command::Stat { .. }
+        | Command::Append(_)
+        | Command::Status
+        | Command::Wait(_)
+        | Command::Verify(_)
+        | Command::DiskCheck(_)
+        | Command::Completions { .. }
+        | Command::Man { .. } => (&[Table, Json, Jsonl, Raw], ""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -188,18 +244,72 @@ mod tests {
     #[test]
     fn errors_show_the_usage_of_their_command() {
         for (line, usage) in [
-            (
-                &["append", "x", "data", "--lines"][..],
-                "Usage: paxosctl append [OPTIONS] <NAME> [DATA]",
-            ),
-            (&["wait"], "Usage: paxosctl wait [OPTIONS]"),
-            (&["read", "x", "--from", "1", "--last", "2"], "Usage: paxosctl read [OPTIONS] <NAME>"),
-            (&["read"], "Usage: paxosctl read <NAME>"),
-            (&["ls", "--wrong"], "Usage: paxosctl list [OPTIONS] [PREFIX]"),
+            (&["append", "x", "data", "--lines"][..], "append [--lines] [--jsonl] [--expect N]"),
+            (&["append", "orders", "x", "--expct", "3"], "append [--lines] [--jsonl] [--expect N]"),
+            (&["append"], "append [--lines] [--jsonl] [--expect N]"),
+            (&["wait"], "wait (--quorum | --ready) [--endpoints HOST[:PORT],…]"),
+            (&["read", "x", "--from", "1", "--last", "2"], "read [--from N] [--last N]"),
+            (&["read", "x", "--timeout", "5x"], "read [--from N] [--last N]"),
+            (&["--timeout", "0", "read", "x"], "read [--from N] [--last N]"),
+            (&["read", "x", "--from", "-1"], "read [--from N] [--last N]"),
+            (&["read", "x", "-o", "xml"], "read [--from N] [--last N]"),
+            (&["read"], "read [--from N] [--last N]"),
+            (&["ls", "--wrong"], "list [--consistency LEVEL] [--endpoints HOST[:PORT],…]"),
+            (&["ls", "--consistency", "old"], "list [--consistency LEVEL]"),
+            (&["rm"], "delete [--endpoints HOST[:PORT],…] [--output FORM]"),
+            (&["bench", "append", "--seconds", "0"], "bench append [--connections N] [--window N]"),
+            (&["verify", "--wrong", "x"], "verify [--output FORM] DIR"),
         ] {
             let text = parsed(line).expect_err("wrong usage").to_string();
-            assert!(text.contains(usage), "{line:?}: {text}");
+            let usage = format!("\n\nUsage: paxosctl {usage}");
+            assert_eq!(text.matches("Usage: ").count(), 1, "{line:?}: {text}");
+            assert!(text.contains(&usage), "{line:?}, no {usage:?} in: {text}");
         }
+        let text = parsed(&["rm"]).expect_err("wrong usage").to_string();
+        assert!(text.contains("\n                       [--timeout TIME] NAME\n"), "{text}");
+    }
+
+    /// A number that begins with a hyphen is said to be no number that will do; there is no way to
+    /// type it that would.
+    #[test]
+    fn negative_numbers_are_said_to_be_wrong() {
+        for line in [&["read", "x", "--from", "-1"][..], &["list", "--timeout", "-5s"]] {
+            let text = parsed(line).expect_err("wrong usage").to_string();
+            assert!(text.contains("invalid value '-") && !text.contains("tip:"), "{text}");
+        }
+        let text = parsed(&["read", "x", "--from", "-1"]).expect_err("wrong usage").to_string();
+        assert!(text.contains("is not a whole number, 0 or more"), "{text}");
+    }
+
+    /// Flags that mean nothing to a command are taken, and not shown.
+    #[test]
+    fn flags_that_mean_nothing_are_hidden() {
+        for (command, flags) in super::super::ALONE {
+            let help = parsed(&[command, "--help"]).expect_err("help").to_string();
+            for flag in *flags {
+                assert!(!help.contains(&format!("--{flag}")), "{command} shows --{flag}: {help}");
+            }
+        }
+        let help = parsed(&["verify", "--help"]).expect_err("help").to_string();
+        assert!(help.contains("--output"), "{help}");
+        let cli = parsed(&["--timeout", "5", "verify", "dir"]).expect("it is taken");
+        assert_eq!(cli.global.timeout, Some(std::time::Duration::from_secs(5)));
+    }
+
+    /// A form of output that the command does not have is wrong usage where it is typed.
+    #[test]
+    fn a_form_that_there_is_not_is_wrong_usage() {
+        for line in [
+            &["top", "--once", "-o", "json"][..],
+            &["-o", "raw", "bench", "append"],
+            &["read", "x", "--follow", "-o", "json"],
+            &["read", "x", "--exact", "-o", "table"],
+        ] {
+            let error = parsed(line).expect_err("there is no such form");
+            assert_eq!(error.exit_code(), 2, "{line:?}");
+            assert!(error.to_string().contains("Usage: paxosctl "), "{error}");
+        }
+        assert!(parsed(&["read", "x", "--follow", "-o", "jsonl"]).is_ok());
     }
 
     /// The usual short names work.

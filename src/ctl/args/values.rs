@@ -7,6 +7,18 @@ use clap::error::ErrorKind;
 use std::ffi::OsStr;
 use std::time::Duration;
 
+/// Reads a whole number.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_number(text: &str) -> Result<u64, String> {
+    let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_digits {
+        return Err("is not a whole number, 0 or more".to_string());
+    }
+    text.parse().map_err(|_| format!("is more than {}", u64::MAX))
+}
+
 /// Reads a number of bytes with a unit, and rounds it up to whole blocks.
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -81,6 +93,19 @@ impl TypedValueParser for Flag {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A number is digits alone, and what is none says so in words.
+    #[test]
+    fn numbers_are_digits() {
+        assert_eq!(
+            (parse_number("0"), parse_number("18446744073709551615")),
+            (Ok(0), Ok(u64::MAX))
+        );
+        for text in ["", "-1", "+1", "1.5", "x", "18446744073709551616"] {
+            let wrong = parse_number(text).expect_err(text);
+            assert!(wrong.starts_with("is "), "{wrong}");
+        }
+    }
 
     /// Sizes come with and without a unit, and are whole blocks.
     #[test]

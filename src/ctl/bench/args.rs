@@ -1,6 +1,6 @@
 //! The arguments of `bench`.
 
-use super::super::args::{Consistency, parse_time};
+use super::super::args::{Consistency, parse_number, parse_time};
 use crate::limits;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -124,7 +124,13 @@ pub struct Load {
     #[arg(long, env = "PAXOSCTL_RATE", value_name = "N", value_parser = parse_rate)]
     pub rate: Option<f64>,
     /// What the entries' bytes and the places of reads come from
-    #[arg(long, env = "PAXOSCTL_SEED", value_name = "N", default_value_t = 1)]
+    #[arg(
+        long,
+        env = "PAXOSCTL_SEED",
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = parse_number
+    )]
     pub seed: u64,
     /// Draw throughput and latency over time into this file, as SVG
     #[arg(long, env = "PAXOSCTL_PLOT", value_name = "FILE.svg")]

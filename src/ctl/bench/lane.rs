@@ -100,7 +100,8 @@ impl<P: Pipe> Lane<P> {
                 true
             }
             Err(error) => {
-                tally.failed(due, now, Reason::of(&error), || error.to_string());
+                let text = || format!("{error}; next: {}", error.next_step());
+                tally.failed(due, now, Reason::of(&error), text);
                 self.pacer.failed(now);
                 false
             }
@@ -271,7 +272,7 @@ mod tests {
         let node = Node { fails: true, ..Node::new(1, (ms(9000), ms(9000))) };
         let tally = run(node, Pacer::open(1000.0, 0, 1, period.end), period);
         assert_eq!((tally.ok, tally.latencies.len()), (0, 0));
-        assert_eq!((tally.failed_early, tally.failed_with("unknown")), (100, 100));
+        assert_eq!((tally.failed_early_count(), tally.failed_with("unknown")), (100, 100));
         assert_eq!(tally.failed_with("not executed"), 0);
         let (reason, failures) = tally.failures.iter().next().expect("one reason");
         assert_eq!(reason.what, "connection closed");

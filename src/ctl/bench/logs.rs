@@ -50,8 +50,12 @@ pub fn prepare(
         let entries = match client.stat(name.as_str()) {
             Ok(stat) => stat.next_index.0,
             Err(error) if error.code() == Some(ErrorCode::UnknownLog) => {
-                client.create(&name)?;
-                created.push(name.clone());
+                match client.create(&name) {
+                    Ok(_) => created.push(name.clone()),
+                    // Another run made it meanwhile.
+                    Err(error) if error.code() == Some(ErrorCode::LogExists) => {}
+                    Err(error) => return Err(error.into()),
+                }
                 0
             }
             Err(error) => return Err(error.into()),

@@ -16,7 +16,8 @@ use super::args::{Consistency, Format};
 use super::exit::Failure;
 use super::write_json;
 use crate::client::{
-    AppenderOptions, Client, ClientOptions, Consistency as Freshness, ReadOptions, ReaderOptions,
+    AppenderOptions, Client, ClientOptions, ClusterStatus, Consistency as Freshness, ReadOptions,
+    ReaderOptions,
 };
 use crate::types::Index;
 use args::{Bench, Load, Operation};
@@ -37,7 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tally::{Period, Tally};
+use tally::{Period, Tally, Work};
 
 /// How often the threads are looked after, and a terminal is told how far the run is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -58,12 +59,11 @@ where
         Operation::Append(append) => (&append.load, "append"),
         Operation::Read(read) => (&read.load, "read"),
     };
-    if !matches!(format, Format::Table | Format::Json) {
-        return Err(Failure::Usage("bench prints a table or json (-o)".to_string()));
-    }
     let mut plot = load.plot.as_deref().map(create).transpose()?;
     let mut client = connect()?;
-    let logs = prepare(&mut client, bench, load, streams)?;
+    // A cluster that does not tell its state can be measured all the same.
+    let before = client.status().ok();
+    let (logs, filled) = prepare(&mut client, bench, load, before.as_ref(), streams)?;
     let mut clients = Vec::new();
     for _ in 0..load.connections {
         clients.push(connect()?);
@@ -72,6 +72,14 @@ where
         Operation::Append(_) => appends(&mut clients, &logs, load, streams)?,
         Operation::Read(read) => reads(&mut clients, &logs, read, streams)?,
     };
+    let appended = match &bench.operation {
+        Operation::Append(_) => ran.tally.whole,
+        Operation::Read(_) => filled,
+    };
+    if appended.entries > 0 {
+        let left = volume::left(before.as_ref(), client.status().ok().as_ref(), appended);
+        let _nobody_reads_it = writeln!(streams.err, "{left}");
+    }
     let report = Report {
         operation,
         load,
@@ -106,13 +114,14 @@ fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Other(format!("cannot write the plot to {path}: {error}; choose another --plot"))
 }
 
-/// Finds, creates and fills the logs, and says so.
+/// Finds, creates and fills the logs, and says so; returns also what filled them.
 fn prepare(
     client: &mut Client,
     bench: &Bench,
     load: &Load,
+    status: Option<&ClusterStatus>,
     streams: &mut Streams<'_>,
-) -> Result<Vec<BenchLog>, Failure> {
+) -> Result<(Vec<BenchLog>, Work), Failure> {
     let most = client.limits().entry_bytes_max;
     if load.size > most {
         return Err(Failure::Usage(format!(
@@ -131,22 +140,22 @@ fn prepare(
         let how_many = plural(created.len() as u64, "log");
         say(format!("created {how_many}: {}{more}", names.join(" ")));
     }
-    // A cluster that does not tell its state can be measured all the same.
-    if let Ok(status) = client.status()
-        && let Some(warning) = volume::warning(&status, bench, &logs)
-    {
+    if let Some(warning) = status.and_then(|status| volume::warning(status, bench, &logs)) {
         say(warning);
     }
+    let mut filled = Work::default();
     if let Operation::Read(read) = &bench.operation {
         let mut noise = Noise::new(load.seed, load.size as usize);
         for log in &mut logs {
             let added = logs::fill(client, log, read.fill, || noise.entry().to_vec())?;
             if added > 0 {
                 say(format!("appended {} to {}", count_entries(added), log.name));
+                filled.entries += added;
+                filled.bytes += added * u64::from(load.size);
             }
         }
     }
-    Ok(logs)
+    Ok((logs, filled))
 }
 
 fn count_entries(count: u64) -> String {

@@ -3,10 +3,11 @@
 use super::super::calendar::utc;
 use super::super::exit::Failure;
 use super::args::Load;
-use super::tally::{Bucket, Tally};
+use super::tally::{Bucket, Failures, Reason, Tally};
 use crate::types::Count;
 use hdrhistogram::{Counter, Histogram};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -108,7 +109,8 @@ impl Report<'_> {
         buckets.map(|(at, bucket)| point(width * at as u32, width, self.elapsed, bucket)).collect()
     }
 
-    /// Fails when nothing was executed, by what is known of the outcome.
+    /// Fails when nothing was executed, by what is known of the outcome: of what was measured, or of
+    /// what was due while warming up, where nothing else came back.
     ///
     /// # Errors
     /// [`Failure::NotExecuted`], [`Failure::Unknown`], and [`Failure::Other`] when the run ended
@@ -117,18 +119,22 @@ impl Report<'_> {
         if self.tally.ok > 0 {
             return Ok(());
         }
-        let first = self.tally.failures.values().next().map(|failures| failures.first.as_str());
-        let text = format!(
-            "bench {}: nothing was executed in {:.1} s{}",
-            self.operation,
-            self.elapsed.as_secs_f64(),
-            first.map_or_else(String::new, |first| format!("; {first}"))
-        );
-        Err(match (self.tally.failed_with("unknown"), self.tally.failed_count()) {
-            (0, 0) if self.interrupted => Failure::Other(format!("{text}; it was interrupted")),
-            (0, 0) => Failure::Other(format!("{text}; measure for longer (--seconds)")),
-            (0, _) => Failure::NotExecuted(text),
-            _ => Failure::Unknown(text),
+        let (operation, seconds) = (self.operation, self.elapsed.as_secs_f64());
+        let mut text = format!("bench {operation}: nothing was executed in {seconds:.1} s");
+        let mut failures = &self.tally.failures;
+        if failures.is_empty() && !self.tally.failed_early.is_empty() {
+            failures = &self.tally.failed_early;
+            let failed = plural(self.tally.failed_early_count(), "operation");
+            text.push_str(&format!(", and {failed} failed while warming up"));
+        }
+        Err(match failures.values().next() {
+            None if self.interrupted => Failure::Other(format!("{text}; it was interrupted")),
+            None => Failure::Other(format!("{text}; measure for longer (--seconds)")),
+            Some(Failures { first, .. }) => {
+                let text = format!("{text}; {first}");
+                let unknown = failures.keys().any(|reason| reason.outcome == "unknown");
+                if unknown { Failure::Unknown(text) } else { Failure::NotExecuted(text) }
+            }
         })
     }
 
@@ -156,15 +162,11 @@ impl Report<'_> {
         }
         writeln!(out, " max {}  (ms)", shown(quantile_ms(latencies, 1.0)))?;
         writeln!(out, "failed     {}", plural(self.tally.failed_count(), "operation"))?;
-        for (reason, failures) in &self.tally.failures {
-            writeln!(
-                out,
-                "           {} {}: {}; the first: {}",
-                failures.count, reason.outcome, reason.what, failures.first
-            )?;
-        }
-        if *failed_early > 0 {
-            writeln!(out, "           and {failed_early} more while warming up")?;
+        write_failures(out, &self.tally.failures)?;
+        if !failed_early.is_empty() {
+            let more = self.tally.failed_early_count();
+            writeln!(out, "           and {more} more while warming up")?;
+            write_failures(out, failed_early)?;
         }
         if *unsent > 0 {
             writeln!(
@@ -193,14 +195,6 @@ impl Report<'_> {
         latency_ms.insert("max".to_string(), json!(quantile_ms(latencies, 1.0)));
         let mean = (!latencies.is_empty()).then(|| latencies.mean() / 1000.0);
         latency_ms.insert("mean".to_string(), json!(mean));
-        let reasons = failures.iter().map(|(reason, failures)| {
-            json!({
-                "outcome": reason.outcome,
-                "reason": reason.what,
-                "count": failures.count,
-                "first": failures.first,
-            })
-        });
         let load = self.load;
         json!({
             "operation": self.operation,
@@ -226,14 +220,34 @@ impl Report<'_> {
                 "not_executed": self.tally.failed_with("not executed"),
                 "unknown": self.tally.failed_with("unknown"),
                 "executed": self.tally.failed_with("executed"),
-                "while_warming_up": failed_early,
-                "reasons": reasons.collect::<Vec<Value>>(),
+                "while_warming_up": self.tally.failed_early_count(),
+                "reasons": reasons(failures),
+                "reasons_while_warming_up": reasons(failed_early),
             },
             "unsent": unsent,
             "processor_us_per_operation": self.processor_us(),
             "over_time": self.points().iter().map(point_value).collect::<Vec<Value>>(),
         })
     }
+}
+
+fn write_failures(out: &mut dyn Write, failures: &BTreeMap<Reason, Failures>) -> io::Result<()> {
+    for (Reason { outcome, what }, Failures { count, first }) in failures {
+        writeln!(out, "           {count} {outcome}: {what}; the first: {first}")?;
+    }
+    Ok(())
+}
+
+fn reasons(failures: &BTreeMap<Reason, Failures>) -> Vec<Value> {
+    let value = |(reason, failures): (&Reason, &Failures)| {
+        json!({
+            "outcome": reason.outcome,
+            "reason": reason.what,
+            "count": failures.count,
+            "first": failures.first,
+        })
+    };
+    failures.iter().map(value).collect()
 }
 
 fn point_value(point: &Point) -> Value {
@@ -289,7 +303,7 @@ pub fn plural(count: u64, what: &str) -> String {
 
 #[cfg(test)]
 pub mod tests {
-    use super::super::tally::{Period, Reason, Work};
+    use super::super::tally::{Period, Work};
     use super::*;
 
     /// A load with these flags' defaults.
@@ -418,5 +432,41 @@ pub mod tests {
         assert_eq!(exit(&["not executed"]), Err(6));
         assert_eq!(exit(&["not executed", "unknown"]), Err(7));
         assert_eq!(exit(&[]), Err(1));
+    }
+
+    /// Where all failed before anything was measured, that is what happened: it is no short run.
+    #[test]
+    fn failures_of_the_warm_up_count_where_nothing_was_executed() {
+        let load = load(None);
+        let warmup = Duration::from_secs(1);
+        let early = |outcomes: &[&'static str]| {
+            let mut report = report(&load);
+            report.tally = Tally::new(Period::new(warmup, load.seconds));
+            for outcome in outcomes {
+                let reason = Reason { outcome, what: "DiskFull".to_string() };
+                let first = || "it answered DiskFull; next: free space".to_string();
+                report.tally.failed(Duration::ZERO, warmup * 9, reason, first);
+            }
+            report
+        };
+        let full = early(&["not executed", "not executed"]);
+        let failure = full.verdict().expect_err("nothing was executed");
+        assert_eq!(failure.exit().number(), 6);
+        let text = failure.to_string();
+        for part in ["2 operations failed while warming up", "DiskFull; next: free space"] {
+            assert!(text.contains(part), "no {part:?} in {text}");
+        }
+        assert!(!text.contains("--seconds"), "a longer run would fail as well: {text}");
+        let unknown = early(&["not executed", "unknown"]).verdict();
+        assert_eq!(unknown.map_err(|failure| failure.exit().number()), Err(7));
+        let mut out = Vec::new();
+        full.write_table(&mut out).expect("a vector takes everything");
+        let table = String::from_utf8(out).expect("text");
+        assert!(table.contains("and 2 more while warming up\n           2 not executed: DiskFull"));
+        assert_eq!(full.document()["failed"]["reasons_while_warming_up"][0]["count"], 2);
+        // Where something was executed, it is none of the verdict's business.
+        let mut some = early(&["not executed"]);
+        some.tally.succeeded(warmup, warmup * 2, Work { entries: 1, bytes: 1 });
+        assert!(some.verdict().is_ok());
     }
 }

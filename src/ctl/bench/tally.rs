@@ -75,8 +75,10 @@ pub struct Tally {
     pub work: Work,
     /// Operations that failed.
     pub failures: BTreeMap<Reason, Failures>,
-    /// Failures while warming up.
-    pub failed_early: u64,
+    /// Operations that failed while warming up.
+    pub failed_early: BTreeMap<Reason, Failures>,
+    /// What succeeded, while warming up and since.
+    pub whole: Work,
     /// Operations of an open loop that were due and never sent.
     pub unsent: u64,
     /// When the last measured operation came back.
@@ -140,7 +142,8 @@ impl Tally {
             ok: 0,
             work: Work::default(),
             failures: BTreeMap::new(),
-            failed_early: 0,
+            failed_early: BTreeMap::new(),
+            whole: Work::default(),
             unsent: 0,
             last: Duration::ZERO,
             buckets: Vec::new(),
@@ -155,6 +158,7 @@ impl Tally {
 
     /// An operation that was due at `due` succeeded at `now`.
     pub fn succeeded(&mut self, due: Duration, now: Duration, work: Work) {
+        self.whole.add(work);
         if due < self.period.from {
             return;
         }
@@ -177,13 +181,13 @@ impl Tally {
         reason: Reason,
         text: impl FnOnce() -> String,
     ) {
-        if due < self.period.from {
-            self.failed_early += 1;
-            return;
-        }
-        let failures = self.failures.entry(reason);
+        let is_early = due < self.period.from;
+        let failures = if is_early { &mut self.failed_early } else { &mut self.failures };
+        let failures = failures.entry(reason);
         failures.or_insert_with(|| Failures { count: 0, first: text() }).count += 1;
-        self.bucket(now).failed += 1;
+        if !is_early {
+            self.bucket(now).failed += 1;
+        }
     }
 
     /// The bucket of a moment, which is also the last one seen.
@@ -200,7 +204,13 @@ impl Tally {
     /// Operations that failed, for whatever reason.
     #[must_use]
     pub fn failed_count(&self) -> u64 {
-        self.failures.values().map(|failures| failures.count).sum()
+        count(&self.failures)
+    }
+
+    /// Likewise, of those that were due while warming up.
+    #[must_use]
+    pub fn failed_early_count(&self) -> u64 {
+        count(&self.failed_early)
     }
 
     /// Failures of one outcome.
@@ -216,13 +226,11 @@ impl Tally {
         self.latencies.add(&other.latencies).expect(fits);
         self.ok += other.ok;
         self.work.add(other.work);
-        self.failed_early += other.failed_early;
+        self.whole.add(other.whole);
         self.unsent += other.unsent;
         self.last = self.last.max(other.last);
-        for (reason, failures) in other.failures {
-            let mine = self.failures.entry(reason);
-            mine.or_insert(Failures { count: 0, first: failures.first }).count += failures.count;
-        }
+        add(&mut self.failures, other.failures);
+        add(&mut self.failed_early, other.failed_early);
         while self.buckets.len() < other.buckets.len() {
             self.buckets.push(Bucket::new());
         }
@@ -232,6 +240,16 @@ impl Tally {
             mine.work.add(other.work);
             mine.latencies.add(&other.latencies).expect(fits);
         }
+    }
+}
+
+fn count(failures: &BTreeMap<Reason, Failures>) -> u64 {
+    failures.values().map(|failures| failures.count).sum()
+}
+
+fn add(mine: &mut BTreeMap<Reason, Failures>, other: BTreeMap<Reason, Failures>) {
+    for (reason, Failures { count, first }) in other {
+        mine.entry(reason).or_insert(Failures { count: 0, first }).count += count;
     }
 }
 

@@ -4,6 +4,7 @@
 use super::super::units::bytes;
 use super::args::{Bench, Load, Operation};
 use super::logs::BenchLog;
+use super::tally::Work;
 use crate::client::ClusterStatus;
 use crate::limits::BLOCK_BYTES;
 use std::time::Duration;
@@ -42,6 +43,31 @@ pub fn warning(status: &ClusterStatus, bench: &Bench, logs: &[BenchLog]) -> Opti
          nothing frees them again, not even deleting the logs; fewer --seconds or a lower --rate write \
          less"
     ))
+}
+
+/// What is said after a run that appended something: that it stays, and about how much disk it took on
+/// each node. `before` is the state of the cluster before the run.
+#[must_use]
+pub fn left(before: Option<&ClusterStatus>, after: Option<&ClusterStatus>, work: Work) -> String {
+    let together = match (before.and_then(syncs), after.and_then(syncs)) {
+        (Some(before), Some(after)) if after > before => {
+            (work.entries as f64 / (after - before) as f64).max(1.0)
+        }
+        // Nothing is known of their company: as much as if they had filled their blocks.
+        _ => f64::from(u16::MAX),
+    };
+    let size = work.bytes as f64 / work.entries.max(1) as f64;
+    let about = bytes((work.entries as f64 * each(together, size)) as u64);
+    format!(
+        "what this run appended stays: about {about} on the disk of each node; nothing frees it, not even \
+         deleting the logs"
+    )
+}
+
+/// Syncs of all shards, each of which ended a batch, on the node that made most of them.
+fn syncs(status: &ClusterStatus) -> Option<u64> {
+    let nodes = status.nodes.iter().filter_map(|report| report.state.as_ref().ok());
+    nodes.map(|node| node.shards.iter().map(|shard| shard.syncs).sum()).max()
 }
 
 /// Bytes that every node writes.
@@ -134,6 +160,23 @@ mod tests {
         assert!(warned(1 << 30, "append --seconds 600").is_some(), "a closed loop is guessed too");
         assert_eq!(warned(1 << 40, "append --seconds 10"), None);
         assert_eq!(warned(1 << 20, "read"), None, "full logs are not filled");
+    }
+
+    /// What a run took is said from the batches that it made: 100 lone appends take two blocks each, and
+    /// company makes them cheap.
+    #[test]
+    fn what_a_run_took_follows_from_its_batches() {
+        let work = Work { entries: 1000, bytes: 128_000 };
+        let said = |batches: u64| {
+            let (before, mut after) = (healthy(), healthy());
+            after.nodes[0].state.as_mut().expect("it answers").shards[0].syncs += batches;
+            left(Some(&before), Some(&after), work)
+        };
+        assert!(said(1000).starts_with("what this run appended stays: about 7.8 MiB on the disk"));
+        assert!(said(31).contains("about 372.0 KiB on the disk of each node"), "{}", said(31));
+        for unknown in [left(None, None, work), said(0)] {
+            assert!(unknown.contains("about 187.6 KiB"), "{unknown}");
+        }
     }
 
     /// Logs that are filled before they are read count, those that are full do not.

@@ -10,7 +10,7 @@ pub use standing::{Standing, leads_text, takes_part};
 use super::units::bytes;
 use crate::client::{ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
 use crate::limits::SEGMENT_BYTES_MAX;
-use crate::types::{Count, NodeId, ShardId, Shards};
+use crate::types::{Count, NodeId, Nodes, ShardId, Shards};
 use std::fmt;
 
 /// One thing that is wrong, with every shard in which it is.
@@ -98,7 +98,7 @@ impl fmt::Display for Problem {
                 write!(f, "node {node} at {address} does not answer")
             }
             Problem::NoLink { node, peers, shards, said } => {
-                write!(f, "node {node} has no link with {} in {shards}", nodes(peers))?;
+                write!(f, "node {node} has no link with {} in {shards}", Nodes(peers))?;
                 match said {
                     Some((by, why)) if by == node => write!(f, "; it says: {why}"),
                     Some((by, why)) => write!(f, "; node {by} says: {why}"),
@@ -121,7 +121,7 @@ impl fmt::Display for Problem {
                 write!(f, "the cluster has not formed in {shards}: its members are about to meet")
             }
             Problem::Unformed { shards, unmet } => {
-                let whom = nodes(unmet);
+                let whom = Nodes(unmet);
                 write!(
                     f,
                     "the cluster has not formed in {shards}: it waits for {whom}; a new cluster \
@@ -141,18 +141,6 @@ impl fmt::Display for Problem {
             Problem::Behind { node, shards, slots } => {
                 write!(f, "node {node} is {} behind in {shards}", Count(*slots, "slot"))
             }
-        }
-    }
-}
-
-/// Nodes as people read them: `node 3`, `nodes 1, 2 and 3`.
-fn nodes(nodes: &[NodeId]) -> String {
-    match nodes {
-        [] => "no node".to_string(),
-        [one] => format!("node {one}"),
-        [all @ .., last] => {
-            let all: Vec<String> = all.iter().map(ToString::to_string).collect();
-            format!("nodes {} and {last}", all.join(", "))
         }
     }
 }

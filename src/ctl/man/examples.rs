@@ -163,10 +163,9 @@ const EXAMPLES: &[(&str, &[Example])] = &[
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::args::Cli;
+    use super::super::super::args;
     use super::super::super::node;
     use super::*;
-    use clap::CommandFactory;
 
     /// The words of a simple command: quoted ones are one, what is redirected is left out.
     fn words(command: &str) -> Vec<String> {
@@ -191,7 +190,7 @@ mod tests {
             for (_, line) in *examples {
                 for command in line.split(" | ").map(words) {
                     let program = match command[0].as_str() {
-                        "paxosctl" => Cli::command(),
+                        "paxosctl" => args::program(),
                         "paxosd" => node::program(),
                         _ => continue,
                     };

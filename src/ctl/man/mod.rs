@@ -5,10 +5,10 @@ mod config;
 mod examples;
 mod synopsis;
 
-use super::args::Cli;
+use super::args;
+use super::codes::{self, Code};
 use super::exit::Failure;
 use super::node;
-use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use std::fs;
@@ -19,9 +19,6 @@ use std::path::Path;
 const SOURCE: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
 /// The line at the head of each page.
 const MANUAL: &str = "paxosd manual";
-
-/// What stands above the exit codes in `--help`.
-const EXIT_CODES_HEAD: &str = "Exit codes:";
 
 /// One page.
 #[derive(Clone, Debug)]
@@ -73,10 +70,14 @@ pub fn man(dir: Option<&Path>, out: &mut dyn Write) -> Result<(), Failure> {
 /// None that happen: what is written goes to memory.
 pub fn pages() -> io::Result<Vec<Page>> {
     let mut pages = Vec::new();
-    for (mut program, section) in [(Cli::command(), 1), (node::program(), 8)] {
+    for (mut program, section, codes) in
+        [(args::program(), 1, codes::PAXOSCTL), (node::program(), 8, codes::PAXOSD)]
+    {
         program = program.disable_help_subcommand(true);
         program.build();
-        let ends = program.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let help = program.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let environment = help.split_once("\n\n").map(|(_, below)| below.to_string());
+        let ends = Ends { codes, environment: environment.unwrap_or_default() };
         pages_of(&program, section, None, &ends, &mut pages)?;
     }
     pages.push(Page { name: "paxosd.toml".to_string(), section: 5, text: config::page()? });
@@ -84,13 +85,19 @@ pub fn pages() -> io::Result<Vec<Page>> {
     Ok(pages)
 }
 
-/// The page of a command, and those of its own commands, on all levels. `ends` says how the program
-/// ends, which its commands have in common.
+/// What the pages of a program have in common: how its commands end, and what is said of their
+/// environment.
+struct Ends {
+    codes: &'static [Code],
+    environment: String,
+}
+
+/// The page of a command, and those of its own commands, on all levels.
 fn pages_of(
     command: &clap::Command,
     section: u8,
     above: Option<&str>,
-    ends: &str,
+    ends: &Ends,
     pages: &mut Vec<Page>,
 ) -> io::Result<()> {
     let name = page_name(command);
@@ -108,7 +115,7 @@ fn page_name(command: &clap::Command) -> String {
 }
 
 /// The page of a program or of one of its commands. `others` are pages of the same section.
-fn page(command: &clap::Command, section: u8, others: &[String], ends: &str) -> io::Result<Page> {
+fn page(command: &clap::Command, section: u8, others: &[String], ends: &Ends) -> io::Result<Page> {
     let mut text = Vec::new();
     let number = section.to_string();
     let man = Man::new(command.clone()).section(&number).source(SOURCE).manual(MANUAL);
@@ -120,7 +127,7 @@ fn page(command: &clap::Command, section: u8, others: &[String], ends: &str) -> 
     if command.has_subcommands() {
         man.render_subcommands_section(&mut text)?;
     }
-    text.extend(exit_status(ends).to_roff().into_bytes());
+    text.extend(exit_status(command, ends).to_roff().into_bytes());
     text.extend(examples(&page_name(command)).to_roff().into_bytes());
     let others = others.iter().map(|name| format!("{name}({section})"));
     let both = ["paxosctl(1)", "paxosd(8)", "paxosd.toml(5)"].map(str::to_string);
@@ -133,24 +140,17 @@ fn page(command: &clap::Command, section: u8, others: &[String], ends: &str) -> 
     Ok(Page { name, section, text })
 }
 
-/// The exit codes, each with its meaning indented; what else stands there is about the environment.
-fn exit_status(below: &str) -> Roff {
+/// The exit codes, each with its meaning indented; then what there is to say of the environment.
+fn exit_status(command: &clap::Command, ends: &Ends) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["EXIT STATUS"]);
-    let mut rest = Vec::new();
-    for line in below.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let is_code = |code: &str| code.trim_end_matches("+N").parse::<u8>().is_ok();
-        let code = line.split_once("  ").filter(|(code, _)| is_code(code));
-        match code {
-            Some((code, meaning)) => {
-                roff.control("TP", []).text([bold(code)]).text([roman(meaning.trim())]);
-            }
-            None if line == EXIT_CODES_HEAD => {}
-            None => rest.push(line),
-        }
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let (_, path) = name.split_once(' ').unwrap_or_default();
+    for (code, meaning) in codes::of(ends.codes, path) {
+        roff.control("TP", []).text([bold(code)]).text([roman(meaning)]);
     }
-    if !rest.is_empty() {
-        roff.control("SH", ["ENVIRONMENT"]).text([roman(rest.join(" "))]);
+    if !ends.environment.is_empty() {
+        roff.control("SH", ["ENVIRONMENT"]).text([roman(ends.environment.as_str())]);
     }
     roff
 }
@@ -227,7 +227,13 @@ mod tests {
     #[test]
     fn exit_codes_have_their_heading() {
         let pages = all();
-        for (name, codes) in [("paxosctl", 12), ("paxosd", 7), ("paxosctl-bench-read", 12)] {
+        for (name, codes) in [
+            ("paxosctl", 12),
+            ("paxosd", 7),
+            ("paxosctl-bench-read", 9),
+            ("paxosctl-list", 5),
+            ("paxosd-init", 6),
+        ] {
             let page = pages.iter().find(|page| page.name == name).expect("the program has a page");
             let text = text_of(page);
             let (_, below) = text.split_once(".SH \"EXIT STATUS\"\n").expect("a heading");
@@ -271,8 +277,11 @@ mod tests {
             append.starts_with("paxosctl append [--lines] [--jsonl] [--expect N] [--create]"),
             "{append}"
         );
-        assert!(append.contains(" NAME [DATA] [--endpoints HOST[:PORT],…]"), "{append}");
-        assert!(synopsis("paxosctl").starts_with("paxosctl COMMAND … [--endpoints "));
+        assert!(append.ends_with(" [--timeout TIME] NAME [DATA]"), "operands are last: {append}");
+        assert!(synopsis("paxosctl").starts_with("paxosctl [--endpoints HOST[:PORT],…] "));
+        assert!(synopsis("paxosctl").ends_with(" COMMAND …"));
+        assert!(synopsis("paxosctl-wait").starts_with("paxosctl wait (--quorum | --ready) ["));
+        assert_eq!(synopsis("paxosctl-man"), "paxosctl man [--dir DIR]");
         assert!(synopsis("paxosd-init").starts_with("paxosd init [--config FILE]"));
     }
 
@@ -281,7 +290,7 @@ mod tests {
     fn every_flag_has_its_place_on_a_page() {
         let pages = all();
         let (mut flags, mut commands) = (0, 0);
-        for (program, section) in [(Cli::command(), 1), (node::program(), 8)] {
+        for (program, section) in [(args::program(), 1), (node::program(), 8)] {
             let mut program = program.disable_help_subcommand(true);
             program.build();
             for command in with_inner(&program) {
@@ -289,7 +298,7 @@ mod tests {
                 let page = pages.iter().find(|page| page.name == name && page.section == section);
                 let text = text_of(page.unwrap_or_else(|| panic!("{name} has no page")));
                 commands += 1;
-                for arg in command.get_arguments() {
+                for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
                     if let Some(long) = arg.get_long() {
                         assert!(text.contains(&format!("--{long}")), "{name} lacks --{long}");
                         flags += 1;

@@ -6,7 +6,7 @@ mod draw;
 mod sample;
 
 use super::TIMEOUT;
-use super::args::{Format, Global};
+use super::args::Global;
 use super::connect::connect_silently;
 use super::exit::Failure;
 use crate::client::{Client, ClientError};
@@ -33,11 +33,7 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const ONCE_WIDTH: u16 = 160;
 
 /// Shows the cluster until `q` is pressed, or once.
-pub fn top(global: &Global, top: &Top, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
-    if format != Format::Table {
-        let text = "top prints no other form than table; paxosctl status -o json does";
-        return Err(Failure::Usage(text.to_string()));
-    }
+pub fn top(global: &Global, top: &Top, out: &mut dyn Write) -> Result<(), Failure> {
     if !top.once && !io::stdout().is_terminal() {
         let text = "top needs a terminal on standard output; next: paxosctl top --once for one \
                     look, or paxosctl status";
