@@ -1,31 +1,19 @@
 //! The paxosctl command line client. The commands live in `ctl/`.
 
-use rustix::io::{Errno, fcntl_getfd};
+use rustix::fs::{OFlags, fcntl_getfl, fstat, major, minor};
 use rustix::stdio::stdout;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Standard output was closed when the process began.
-static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
-
-/// Looks whether standard output is open, before Rust's runtime opens /dev/null in its place: an index
-/// that nobody gets must not pass for printed.
-extern "C" fn look() {
-    let closed = fcntl_getfd(stdout()) == Err(Errno::BADF);
-    STDOUT_WAS_CLOSED.store(closed, Ordering::Relaxed);
-}
-
-/// What the loader calls before `main`.
-#[used]
-#[allow(
-    unsafe_code,
-    reason = "the section holds pointers to functions that take what the loader gives and return \
-              nothing; this one is such a pointer, and the function needs no part of the runtime"
-)]
-#[unsafe(link_section = ".init_array")]
-static BEFORE_MAIN: extern "C" fn() = look;
 
 fn main() -> ExitCode {
-    let stdout_is_open = !STDOUT_WAS_CLOSED.load(Ordering::Relaxed);
-    ExitCode::from(paxosd::ctl::main(std::env::args_os(), stdout_is_open))
+    ExitCode::from(paxosd::ctl::main(std::env::args_os(), stdout_is_open()))
+}
+
+/// Whether standard output was open when the process began: an index that nobody gets must not pass for
+/// printed. In the place of a closed one Rust's runtime has opened /dev/null, to read and to write; a shell
+/// opens it to write only.
+fn stdout_is_open() -> bool {
+    let both = fcntl_getfl(stdout()).is_ok_and(|flags| flags & OFlags::RWMODE == OFlags::RDWR);
+    let null =
+        fstat(stdout()).is_ok_and(|file| (major(file.st_rdev), minor(file.st_rdev)) == (1, 3));
+    !(both && null)
 }
