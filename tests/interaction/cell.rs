@@ -213,6 +213,14 @@ impl Cell {
         self.auto_sync(id);
     }
 
+    /// Whether a node that is down would refuse to start as the cell is configured now.
+    pub fn refuses_to_start(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        assert!(node.replica.is_none(), "node {id} runs already");
+        let config = self.plan.config(id, node.incarnation, node.starts);
+        config.check(&node.disk.recover().0.hard).is_err()
+    }
+
     /// One input to one replica, with every check.
     pub fn step(&mut self, id: NodeId, input: Input) {
         let what = match &input {

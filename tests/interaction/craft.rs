@@ -11,13 +11,17 @@
 //! disk 1 lost hi=2.1 upto=9           a record of unknown slot is damaged
 //! disk 1 cut [2]                      a torn tail was cut, of so many records
 //! disk 1 back 3                       the last 3 records are gone: the disk is older than its node
+//! disk 1 before "x"                   … and so are the record that accepted "x" and all behind it
+//! disk 1 journal-before "x"           … likewise, but the file of the hard state is as it was
+//! disk 1 unnoted                      … but only those that say what it saw of others
+//! disk 1 unmet 3                      … and so are the record that names member 3 and all behind it
 //! disk 1 wiped                        a new, empty disk of another incarnation
 //! ```
 
 use crate::cell::Cell;
 use crate::disk::Disk;
 use crate::expect::ballot;
-use crate::script::{number, value};
+use crate::script::{node, number, value};
 use paxosd::types::{Damage, Incarnation, NodeId, Record, Slot};
 use paxosd::wire::peer::Report;
 
@@ -70,7 +74,7 @@ pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
             let lost = words.get(1).map_or(1, |word| number(word));
             cell.node_mut(id).disk.cut_tail(lost);
         }
-        "back" => cell.node_mut(id).disk.roll_back(number(words[1]) as usize),
+        "back" | "before" | "journal-before" | "unnoted" | "unmet" => set_back(cell, id, &words),
         "wiped" => {
             let node = cell.node_mut(id);
             node.disk = Disk::default();
@@ -78,6 +82,48 @@ pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
         }
         other => panic!("a disk has no {other:?}"),
     }
+}
+
+/// The disk lacks its last records: it is older than its node.
+fn set_back(cell: &mut Cell, id: NodeId, words: &[&str]) {
+    match words[0] {
+        "back" => cell.node_mut(id).disk.roll_back(number(words[1]) as usize),
+        "before" => back_before(cell, id, &accepts(words[1])),
+        "journal-before" => {
+            let node = cell.node_mut(id);
+            node.disk.hard_file = node.disk.recover().0.hard;
+            back_before(cell, id, &accepts(words[1]));
+        }
+        "unnoted" => {
+            let disk = &mut cell.node_mut(id).disk;
+            assert!(disk.last_is_note(), "the last record says something else");
+            while disk.last_is_note() {
+                disk.roll_back(1);
+            }
+        }
+        "unmet" => {
+            let member = node(words[1]);
+            let names = |record: &Record| match record {
+                Record::HardState(hard) => hard.incarnations.contains_key(&member),
+                _ => false,
+            };
+            back_before(cell, id, &names);
+        }
+        other => panic!("a disk is not set back {other:?}"),
+    }
+}
+
+/// The disk is as it was before the first such record.
+fn back_before(cell: &mut Cell, id: NodeId, fits: &dyn Fn(&Record) -> bool) {
+    let disk = &mut cell.node_mut(id).disk;
+    let last = disk.last().0 as usize;
+    let at = disk.position(fits).expect("the disk has such a record");
+    disk.roll_back(last - at);
+}
+
+fn accepts(text: &str) -> impl Fn(&Record) -> bool + use<> {
+    let wanted = value(text);
+    move |record| matches!(record, Record::Accepted { value, .. } if *value == wanted)
 }
 
 /// The promised ballot is never below an accepted one (C2).

@@ -16,6 +16,8 @@ pub struct Disk {
     /// Records that no longer verify: of this slot, up to this LSN, reported so.
     lost: BTreeMap<Slot, (Lsn, Report)>,
     pub damage: Option<Damage>,
+    /// The file of the hard state, where it is newer than its copies among the records.
+    pub hard_file: HardState,
     /// The LSN up to which a tail was cut, and what it is if it was no torn one.
     pub cut: Option<(Lsn, Damage)>,
 }
@@ -94,6 +96,16 @@ impl Disk {
         self.durable = keep;
     }
 
+    /// The last record says what was seen of other members.
+    pub fn last_is_note(&self) -> bool {
+        matches!(self.records.last(), Some(Record::Witnessed(_)))
+    }
+
+    /// How many records lie before the first such one.
+    pub fn position(&self, fits: impl Fn(&Record) -> bool) -> Option<usize> {
+        self.records.iter().position(fits)
+    }
+
     /// The next start cuts off a tail of so many records, which looks torn.
     pub fn cut_tail(&mut self, records: u64) {
         let hi = self.recover().0.hard.promised;
@@ -123,6 +135,7 @@ impl Disk {
     /// order of the records plays no part.
     pub fn recover(&self) -> (Memory, BTreeMap<Slot, (Ballot, Value)>) {
         let mut memory = Memory { next_lsn: self.last().next(), ..Memory::default() };
+        memory.hard = self.hard_file.clone();
         let mut marks: BTreeMap<Ballot, Slot> = BTreeMap::new();
         let mut accepted: BTreeMap<Slot, BTreeMap<Ballot, (Lsn, Value)>> = BTreeMap::new();
         let mut chosen: BTreeMap<Slot, (Ballot, Lsn, Value)> = BTreeMap::new();

@@ -10,6 +10,7 @@
 //! expect open 5 "x" on 1           accepted, not known chosen: as a promise would report it
 //! expect read waits | expect read answered | expect read void
 //! expect stopped 1 | expect runs 1
+//! expect refused 1 | expect startable 1     a node that is down, as the cell is configured now
 //! expect formed 1 2 | expect unformed 3
 //! expect doubt fenced|disputed|others|none on 1
 //! ```
@@ -73,6 +74,9 @@ pub fn check(cell: &Cell, text: &str) {
             let found = doubt.map_or("none".to_string(), |doubt| format!("{doubt:?}"));
             assert_eq!(found.to_lowercase(), *what, "expect {text}");
         }),
+        [what @ ("refused" | "startable"), who] => {
+            assert_eq!(cell.refuses_to_start(node(who)), what == "refused", "expect {text}");
+        }
         ["runs", who] => assert!(cell.node(node(who)).stopped.is_none(), "expect {text}"),
         ["formed" | "unformed", ..] => {
             for id in claim.split_whitespace().skip(1) {

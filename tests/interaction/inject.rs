@@ -1,10 +1,11 @@
 //! Raw messages of a script, in the words of the trace.
 
+use crate::cell::Cell;
 use crate::expect::ballot;
-use crate::script::{number, value};
-use paxosd::types::{Ballot, Lsn, Slot, Tick};
+use crate::script::{node, number, value};
+use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Witness};
 use paxosd::wire::peer::{
-    Accept, Accepted, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark,
+    Accept, Accepted, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark, Meet,
     Message, Nack, Prepare, Promise, Release,
 };
 
@@ -40,7 +41,7 @@ impl Words<'_> {
     }
 }
 
-pub fn parse(text: &str) -> Message {
+pub fn parse(cell: &Cell, text: &str) -> Message {
     let words = Words(text.split_whitespace().collect());
     let (slot, chosen_upto, durable) =
         (words.slot("slot"), words.slot("chosen"), Lsn(words.number("durable")));
@@ -100,10 +101,32 @@ pub fn parse(text: &str) -> Message {
             Message::CanvassAnswer(CanvassAnswer { attempt, yes, promised, chosen_upto })
         }
         "learned" => learned(&words, slot, chosen_upto),
+        "meet" => meet(cell, &words),
         "hand-over" => Message::HandOver(HandOver { ballot: words.own_ballot(), chosen_upto }),
         "release" => Message::Release(Release { ballot: words.own_ballot() }),
         other => panic!("no message called {other:?}"),
     }
+}
+
+/// `meet known=1:101,2:102 [formed]`, from the first of these.
+fn meet(cell: &Cell, words: &Words<'_>) -> Message {
+    let known = words.text("known").expect("a meet says whom its sender knows");
+    let entry = |text: &str| {
+        let (id, of) = text.split_once(':').expect("a node and its incarnation");
+        (node(id), Incarnation(number(of)))
+    };
+    let known: Vec<(NodeId, Incarnation)> = known.split(',').map(entry).collect();
+    let config = cell.replica(known[0].0).expect("it runs").config();
+    Message::Meet(Meet {
+        incarnation: known[0].1,
+        known,
+        formed: words.0.contains(&"formed"),
+        configuration: config.configuration(),
+        lives: Vec::new(),
+        durable: Witness::default(),
+        witness: Vec::new(),
+        digest: None,
+    })
 }
 
 fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {

@@ -13,7 +13,7 @@
 //! pass MS                let time pass; nobody looks
 //! elect K                let time pass, only K looking, until it serves
 //! tick K                 K looks at its clock
-//! config lease=MS        for nodes that boot from now on
+//! config lease=MS        for nodes that boot from now on; likewise window=W
 //! hold K | sync K [LSN] | release K
 //! room K full|none|ample the disk is full and has its reserve, not even that, or has space
 //! crash K | boot K | restart K
@@ -209,10 +209,11 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         "idle" => cell.idle(node(rest)),
         "applied" => applied(cell, rest),
         "tick" => cell.step(node(rest), Input::Tick),
-        "config" => {
-            let ms = rest.strip_prefix("lease=").expect("only the lease can be changed");
-            cell.plan.timing.lease_us = micros(ms);
-        }
+        "config" => match rest.split_once('=').expect("a key and its value") {
+            ("lease", ms) => cell.plan.timing.lease_us = micros(ms),
+            ("window", slots) => cell.plan.window_slots = number(slots),
+            (other, _) => panic!("{other:?} cannot be changed"),
+        },
         "hold" | "release" | "sync" => syncs(cell, word, rest),
         "crash" => crash(cell, node(rest)),
         "boot" => {
@@ -228,7 +229,7 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
         "inject" => {
             let (which, text) = split(rest);
             let (from, to) = direction(which);
-            let message = inject::parse(text);
+            let message = inject::parse(cell, text);
             cell.step(to, Input::Message(from, message));
         }
         "disk" => {

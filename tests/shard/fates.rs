@@ -4,7 +4,7 @@
 use crate::fates_rig::Trio;
 use crate::node::{append, code, create, first, read, texts};
 use paxosd::shard::Input;
-use paxosd::types::Index;
+use paxosd::types::{Index, NodeId, Witness};
 use paxosd::wire::client::{Append, Reply, Request};
 use paxosd::wire::error::{ErrorCode, Outcome};
 
@@ -58,7 +58,7 @@ fn r32_an_append_that_was_written_over_was_not_executed() {
 
 /// R32: the new leader has served a command in one of the slots that were open, and another one is left
 /// behind it. That one is settled, too, and does not part what the leader proposes next from what it
-/// proposed before.
+/// proposed before. The old leader answers neither of its clients with what that command came to.
 #[test]
 fn r32_what_is_left_behind_a_command_is_settled() {
     let mut trio = Trio::new();
@@ -151,6 +151,24 @@ fn r32_a_stop_waits_as_long_as_is_set() {
     trio.pass(1_500_000);
     assert_eq!(outcome(trio.answer(1, id)).1, Outcome::Unknown);
     assert!(trio.stopped.contains(&1));
+}
+
+/// C13: what a node saw others acknowledge is on its disk when it stops, however short a time ago that was.
+#[test]
+fn c13_a_stop_writes_down_what_was_seen() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    trio.pass(1_000_000);
+    let before = trio.witnessed(1);
+    trio.ask(Request::Append(append("a", "x")));
+    trio.input(1, Input::HandOver);
+    trio.input(1, Input::Tick);
+    let seen_of = |table: &[(NodeId, Witness)], node| {
+        table.iter().find(|row| row.0 == NodeId(node)).map(|row| row.1.durable)
+    };
+    for other in [2, 3] {
+        assert!(seen_of(&trio.witnessed(1), other) > seen_of(&before, other), "of node {other}");
+    }
 }
 
 /// A leader that stops stays until its successor leads, which may need its vote; one that never led

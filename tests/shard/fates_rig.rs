@@ -4,7 +4,7 @@ use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::journal::{MemStorage, execute, format, recover};
 use paxosd::paxos::Role;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
-use paxosd::types::{ConnId, NodeId, ShardId, Tick};
+use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
 use paxosd::wire::client::{Reply, Request};
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -67,6 +67,14 @@ impl Trio {
     pub fn leads(&self, node: u16) -> bool {
         matches!(self.shards[&node].replica().role(), Role::Leader(_))
             && self.shards[&node].replica().serving().is_some()
+    }
+
+    /// What the disk of a node says that others acknowledged.
+    pub fn witnessed(&self, node: u16) -> Vec<(NodeId, Witness)> {
+        let (storage, identity) = (&self.storages[&node], identity_of(node));
+        let (_, recovered) =
+            recover(storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
+        recovered.witnessed
     }
 
     pub fn leader(&self) -> Option<u16> {
