@@ -476,14 +476,14 @@ fn r11_a_full_disk_keeps_a_reserve_for_elections() {
     };
     let value = |slot| accepted(slot, 1, 2000);
     let segments = rig.journal.segments();
-    while fits(&rig, |room| room.values) {
+    while fits(&rig, |room| room.new_values) {
         push(&mut rig, value);
     }
     assert!(!rig.journal.has_room());
     // The first segment holds seven of these, each in a batch of its own.
     assert!(rig.records.len() > 8, "{} records", rig.records.len());
     let mut settled = 0;
-    while fits(&rig, |room| room.settling) {
+    while fits(&rig, |room| room.election) {
         push(&mut rig, value);
         settled += 1;
     }
@@ -493,7 +493,7 @@ fn r11_a_full_disk_keeps_a_reserve_for_elections() {
     rig.storage.set_free_bytes(10 * OPTIONS.segment_bytes);
     rig.journal.retry_prepare();
     rig.settle().unwrap();
-    assert!(rig.journal.has_room() && fits(&rig, |room| room.values));
+    assert!(rig.journal.has_room() && fits(&rig, |room| room.new_values));
 }
 
 /// R11, C11: torn ends use up the segments that a full disk has in reserve, but no number of them

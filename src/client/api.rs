@@ -1,6 +1,6 @@
 //! The operations, typed: one method for each, and what it takes.
 
-use super::core::{Client, Errand, Target};
+use super::core::{Client, RoutedRequest, Target};
 use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage};
 use super::options::ToLog;
@@ -258,7 +258,7 @@ impl Client {
             Consistency::Linearizable => Target::Leader,
             Consistency::Local => Target::Any,
         };
-        let answer = self.run(&Errand { shard, target, request: &request, wait })?;
+        let answer = self.run(&RoutedRequest { shard, target, request: &request, wait })?;
         Ok(expect_reply!(answer, Reply::ReadDone(done) => done))
     }
 
@@ -299,7 +299,7 @@ impl Client {
             Consistency::Linearizable => Target::Leader,
             Consistency::Local => Target::Any,
         };
-        self.run(&Errand { shard, target, request, wait: Duration::ZERO })
+        self.run(&RoutedRequest { shard, target, request, wait: Duration::ZERO })
     }
 
     /// Asks a shard, and keeps no connection to it that was not there before: whoever goes over all
@@ -318,6 +318,6 @@ impl Client {
     }
 
     fn ask_leader(&mut self, shard: ShardId, request: &Request) -> Result<Answer, ClientError> {
-        self.run(&Errand { shard, target: Target::Leader, request, wait: Duration::ZERO })
+        self.run(&RoutedRequest { shard, target: Target::Leader, request, wait: Duration::ZERO })
     }
 }

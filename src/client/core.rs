@@ -5,10 +5,10 @@ use super::deadline::Deadline;
 use super::error::{Cause, ClientError, Invalid, Operation, ProtocolError, Stage};
 use super::link::{Fault, Link, hello};
 use super::options::{ClientOptions, ToLog};
+use super::retry::{AttemptError, Pause, Tries};
+use super::retry_policy::{Idempotence, Verdict, judge};
 use super::routes::Routes;
 use super::session::Answer;
-use super::tries::{Pause, Setback, Tries};
-use super::verdict::{Safety, Verdict, judge};
 use crate::types::{Ballot, ClusterId, ShardId};
 use crate::wire::client::{LogRef, NO_SHARD, Read, Reply, Request};
 use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
@@ -49,7 +49,7 @@ pub enum Target {
 
 /// A request and where it goes.
 #[derive(Debug)]
-pub(super) struct Errand<'a> {
+pub(super) struct RoutedRequest<'a> {
     pub shard: ShardId,
     pub target: Target,
     pub request: &'a Request,
@@ -191,20 +191,21 @@ impl Client {
     }
 
     /// Runs one errand to its answer, which is never [`Reply::Error`].
-    pub(super) fn run(&mut self, errand: &Errand<'_>) -> Result<Answer, ClientError> {
+    pub(super) fn run(&mut self, errand: &RoutedRequest<'_>) -> Result<Answer, ClientError> {
         let mut tries = self.tries(Operation::of(errand.request), errand.wait);
         loop {
             tries.begin();
             let attempted = match shortened(errand, &tries.deadline(), self.options.timeout) {
-                Some((request, wait)) => {
-                    self.attempt(&Errand { request: &request, wait, ..*errand }, &tries.deadline())
-                }
+                Some((request, wait)) => self.attempt(
+                    &RoutedRequest { request: &request, wait, ..*errand },
+                    &tries.deadline(),
+                ),
                 None => self.attempt(errand, &tries.deadline()),
             };
             match attempted {
                 Ok(answer) => return Ok(answer),
-                Err(Setback::Final(outcome, fault)) => return Err(tries.fail(outcome, fault)),
-                Err(Setback::Again(fault, pause)) => {
+                Err(AttemptError::Final(outcome, fault)) => return Err(tries.fail(outcome, fault)),
+                Err(AttemptError::Again(fault, pause)) => {
                     if !errand.wait.is_zero() && self.whole.is_none() {
                         // Waiting for an entry was no failure: what follows has the usual time.
                         tries.restart_once(self.options.timeout);
@@ -216,16 +217,21 @@ impl Client {
     }
 
     /// One attempt on one node.
-    fn attempt(&mut self, errand: &Errand<'_>, deadline: &Deadline) -> Result<Answer, Setback> {
-        let Errand { shard, target, request, wait } = *errand;
-        let safety = Safety::of(request);
+    fn attempt(
+        &mut self,
+        errand: &RoutedRequest<'_>,
+        deadline: &Deadline,
+    ) -> Result<Answer, AttemptError> {
+        let RoutedRequest { shard, target, request, wait } = *errand;
+        let safety = Idempotence::of(request);
         // What must not be repeated gets all the time there is; the rest may ask another node.
         let patience = match safety {
-            Safety::Once => *deadline,
-            Safety::Repeatable => deadline.attempt(self.options.attempt_timeout + wait),
+            Idempotence::Once => *deadline,
+            Idempotence::Repeatable => deadline.attempt(self.options.attempt_timeout + wait),
         };
-        let link =
-            self.link(shard, target, deadline).map_err(|fault| Setback::Again(fault, PAUSE))?;
+        let link = self
+            .link(shard, target, deadline)
+            .map_err(|fault| AttemptError::Again(fault, PAUSE))?;
         let endpoint = link.endpoint().to_string();
         let correlation = link.ask(request);
         let answer = match link.wait(&patience) {
@@ -240,8 +246,12 @@ impl Client {
                     self.lost(shard, target, &fault.endpoint);
                 }
                 return Err(match safety {
-                    Safety::Once if arrived => Setback::Final(safety.outcome_if_lost(), fault),
-                    Safety::Once | Safety::Repeatable => Setback::Again(fault, PAUSE),
+                    Idempotence::Once if arrived => {
+                        AttemptError::Final(safety.outcome_if_lost(), fault)
+                    }
+                    Idempotence::Once | Idempotence::Repeatable => {
+                        AttemptError::Again(fault, PAUSE)
+                    }
                 });
             }
         };
@@ -261,19 +271,19 @@ impl Client {
         from: &str,
         epoch: Ballot,
         error: WireError,
-        safety: Safety,
-    ) -> Setback {
+        safety: Idempotence,
+    ) -> AttemptError {
         let pause = self.learn_refusal(shard, target, from, epoch, &error, safety);
         let outcome = match (error.outcome, safety) {
             // What changes nothing has no outcome to be unknown.
-            (Outcome::Unknown, Safety::Repeatable) => Outcome::NotExecuted,
-            (outcome, Safety::Once | Safety::Repeatable) => outcome,
+            (Outcome::Unknown, Idempotence::Repeatable) => Outcome::NotExecuted,
+            (outcome, Idempotence::Once | Idempotence::Repeatable) => outcome,
         };
         let stage = Stage::of(error.code);
         let fault = Fault { stage, endpoint: from.to_string(), cause: Cause::Refused(error) };
         match pause {
-            Some(pause) => Setback::Again(fault, pause),
-            None => Setback::Final(outcome, fault),
+            Some(pause) => AttemptError::Again(fault, pause),
+            None => AttemptError::Final(outcome, fault),
         }
     }
 
@@ -286,7 +296,7 @@ impl Client {
         from: &str,
         epoch: Ballot,
         error: &WireError,
-        safety: Safety,
+        safety: Idempotence,
     ) -> Option<Pause> {
         let (elsewhere, pause) = match judge(error, safety) {
             Verdict::Final => return None,
@@ -441,7 +451,7 @@ const LIMITS_UNKNOWN: Limits = Limits {
 /// The request with a shorter wait, where the node would else answer after the deadline: half of
 /// what is left, so that the rest is left for the way there and back.
 fn shortened(
-    errand: &Errand<'_>,
+    errand: &RoutedRequest<'_>,
     deadline: &Deadline,
     timeout: Duration,
 ) -> Option<(Request, Duration)> {

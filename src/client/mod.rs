@@ -14,12 +14,12 @@
 //! Protocol and sockets are apart: `session`, `routes`, `verdict`, `window` hold the logic and
 //! touch no socket; `link` is the only place that does.
 
-mod advice;
 mod api;
 mod core;
 mod deadline;
 mod dial;
 mod error;
+mod error_hints;
 mod follow;
 mod foreign;
 mod fork;
@@ -29,12 +29,12 @@ mod options;
 mod pipeline;
 mod reader;
 mod resolve;
+mod retry;
+mod retry_policy;
 mod routes;
 mod session;
 mod settle;
 mod status;
-mod tries;
-mod verdict;
 mod waiting;
 mod window;
 #[cfg(test)]

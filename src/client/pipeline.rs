@@ -4,9 +4,9 @@ use super::core::{Client, PAUSE, Target};
 use super::error::{Cause, ClientError, Operation};
 use super::link::Fault;
 use super::options::ToLog;
+use super::retry::Pause;
+use super::retry_policy::Idempotence;
 use super::session::Answer;
-use super::tries::Pause;
-use super::verdict::Safety;
 use super::window::{Refusal, Trouble, Window, refusal};
 use crate::types::{Index, ShardId};
 use crate::wire::client::{Append, Appended, LogRef, Reply, Request};
@@ -327,7 +327,7 @@ impl Appender {
                 &fault.endpoint,
                 epoch,
                 error,
-                Safety::Once,
+                Idempotence::Once,
             ),
             Cause::Io { .. }
             | Cause::NoAddress

@@ -4,9 +4,9 @@ use super::core::{Client, PAUSE, Target, lost_stage};
 use super::error::{Cause, ClientError, Operation};
 use super::link::Fault;
 use super::options::ToLog;
+use super::retry::Tries;
+use super::retry_policy::{Idempotence, Verdict, judge};
 use super::session::Answer;
-use super::tries::Tries;
-use super::verdict::{Safety, Verdict, judge};
 use super::window::refusal;
 use crate::types::{Ballot, Index, ShardId};
 use crate::wire::client::{Consistency, LogRef, Read, ReadDone, Reply, Request};
@@ -286,7 +286,7 @@ impl Reader {
             | Reply::Pong => unreachable!("a session matches an answer's kind to its request's"),
         };
         let from = self.client.endpoint(self.shard, self.target);
-        if matches!(judge(&error, Safety::Repeatable), Verdict::Final) {
+        if matches!(judge(&error, Idempotence::Repeatable), Verdict::Final) {
             let item = self.items.remove(place).expect("it was found there just now");
             let fault = refusal(&from, header.epoch, error).fault;
             let error = item.tries.fail(Outcome::NotExecuted, fault);
@@ -308,7 +308,7 @@ impl Reader {
             Trouble::Lost(fault) => (fault, PAUSE),
             Trouble::Refused { from, epoch, error } => {
                 let (shard, target) = (self.shard, self.target);
-                let safety = Safety::Repeatable;
+                let safety = Idempotence::Repeatable;
                 let pause = self.client.learn_refusal(shard, target, &from, epoch, &error, safety);
                 (refusal(&from, epoch, error).fault, pause.unwrap_or(PAUSE))
             }

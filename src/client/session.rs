@@ -169,7 +169,7 @@ impl Session {
                 && u32::from_le_bytes(*length) as usize > FRAME_BYTES_BEFORE_HELLO
             {
                 self.ended = true;
-                return Err(self.stranger().into());
+                return Err(self.not_paxosd().into());
             }
         }
         // The buffer is lent out with each frame, so it leaves its place for the while.
@@ -209,7 +209,7 @@ impl Session {
             | Cause::PriorFailed
             | Cause::Invalid(_) => false,
         };
-        if begun && lost && !self.may_be_an_answer() { self.stranger().into() } else { cause }
+        if begun && lost && !self.may_be_an_answer() { self.not_paxosd().into() } else { cause }
     }
 
     /// Whether the first bytes can be those of an answer to a greeting. What is too short to tell is
@@ -221,7 +221,7 @@ impl Session {
     }
 
     /// What the first bytes say of whoever sent them.
-    fn stranger(&self) -> ProtocolError {
+    fn not_paxosd(&self) -> ProtocolError {
         if self.first.starts_with(b"HTTP") {
             return ProtocolError::Http;
         }

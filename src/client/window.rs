@@ -7,7 +7,7 @@
 
 use super::error::{Cause, ClientError, Stage};
 use super::link::Fault;
-use super::tries::Tries;
+use super::retry::Tries;
 use crate::types::Ballot;
 use crate::wire::client::{Appended, Request};
 use crate::wire::error::{Outcome, WireError};

@@ -3,7 +3,7 @@
 use super::deadline::Deadline;
 use super::error::{Cause, ClientError, Operation, Stage};
 use super::link::Fault;
-use super::tries::Tries;
+use super::retry::Tries;
 use super::window::{Refusal, Trouble, Window, refusal};
 use crate::types::{Ballot, Index, LogId};
 use crate::wire::client::{Append, Appended, LogRef, Request};

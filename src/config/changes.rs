@@ -1,7 +1,7 @@
 //! What differs between two configurations as typed: for a file that was edited while the node runs.
 
 use super::keys::{self, KEYS, Kind};
-use super::raw::{Given, RawConfig, RawMember, Typed};
+use super::raw::{RawConfig, RawMember, Typed, TypedValue};
 use std::collections::BTreeMap;
 
 /// The keys whose value differs, in the order of the table, `member` last. A key set to its default
@@ -29,7 +29,7 @@ fn value(raw: &RawConfig, name: &str) -> Option<Typed> {
 
 /// What the members say, without where.
 fn values(members: &[RawMember]) -> Vec<BTreeMap<&'static str, Option<Typed>>> {
-    let of = |keys: &BTreeMap<&'static str, Given>| {
+    let of = |keys: &BTreeMap<&'static str, TypedValue>| {
         keys.iter().map(|(name, given)| (*name, given.value.clone())).collect()
     };
     members.iter().map(|member| of(&member.keys)).collect()

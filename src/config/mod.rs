@@ -9,20 +9,20 @@ mod collisions;
 mod fault;
 mod file;
 pub mod keys;
-mod lost;
 mod raw;
 mod recover;
 #[cfg(test)]
 mod tests;
 mod text;
+mod unreadable;
 pub mod variables;
 
 pub use changes::changes;
 pub use check::{Known, check};
 pub use collisions::{Listener, Port};
 pub use fault::{ConfigError, Fault, Faults, Place};
-pub use lost::{Lost, LostKeys};
-pub use raw::{Given, RawConfig, RawMember, Typed};
+pub use raw::{RawConfig, RawMember, Typed, TypedValue};
+pub use unreadable::{Lost, LostKeys};
 
 pub use crate::types::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 

@@ -3,9 +3,9 @@
 use super::fault::{ConfigError, Fault, Place};
 use super::file;
 use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
-use super::lost::Lost;
 use super::recover::{not_toml, recover, typed};
 use super::text::{self, Text, shortened};
+use super::unreadable::Lost;
 use super::variables::PREFIX;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -27,7 +27,7 @@ pub enum Typed {
 
 /// A value that somebody set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
+pub struct TypedValue {
     /// Where.
     pub place: Place,
     /// As typed.
@@ -42,14 +42,14 @@ pub struct RawMember {
     /// Where it begins.
     pub place: Place,
     /// Its keys.
-    pub keys: BTreeMap<&'static str, Given>,
+    pub keys: BTreeMap<&'static str, TypedValue>,
 }
 
 /// The whole configuration as typed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawConfig {
     /// Keys outside `[[member]]`.
-    pub keys: BTreeMap<&'static str, Given>,
+    pub keys: BTreeMap<&'static str, TypedValue>,
     /// Members, in the order of the file.
     pub members: Vec<RawMember>,
     /// What was found wrong so far: unknown keys, wrong types.
@@ -156,21 +156,21 @@ impl RawConfig {
         }
     }
 
-    fn read_variable(&mut self, key: &Key, variable: String, value: &OsStr) -> Given {
+    fn read_variable(&mut self, key: &Key, variable: String, value: &OsStr) -> TypedValue {
         let place = Place::Env(variable);
         let Some(value) = value.to_str() else {
             let found = shortened(&file::decode_utf8(value.as_bytes()).text);
             let rule = "is not UTF-8".to_string();
             let (at, name) = (place.clone(), key.name.to_string());
             self.faults.push(Fault { place: at, key: name, found: found.clone(), rule });
-            return Given { place, found, value: None };
+            return TypedValue { place, found, value: None };
         };
         let typed = match key.kind {
             Kind::Whole { .. } => digits(value).map(Typed::Whole),
             Kind::Flag { .. } => value.parse().ok().map(Typed::Flag),
             Kind::Text { .. } => Some(Typed::Text(value.to_string())),
         };
-        let given = Given { place, found: shortened(value), value: typed };
+        let given = TypedValue { place, found: shortened(value), value: typed };
         if given.value.is_none() {
             self.wrong_type(key, key.name.to_string(), &given);
         }
@@ -237,7 +237,7 @@ impl RawConfig {
         key: &Key,
         path: String,
         value: &Spanned<DeValue<'_>>,
-    ) -> Given {
+    ) -> TypedValue {
         let place = text.place(value.span().start);
         let found = text.found(value.span());
         let typed = match (key.kind, value.get_ref()) {
@@ -246,14 +246,14 @@ impl RawConfig {
             (Kind::Text { .. }, DeValue::String(text)) => Some(Typed::Text(text.to_string())),
             (Kind::Whole { .. } | Kind::Flag { .. } | Kind::Text { .. }, _) => None,
         };
-        let given = Given { place, found, value: typed };
+        let given = TypedValue { place, found, value: typed };
         if given.value.is_none() {
             self.wrong_type(key, path, &given);
         }
         given
     }
 
-    fn wrong_type(&mut self, key: &Key, path: String, given: &Given) {
+    fn wrong_type(&mut self, key: &Key, path: String, given: &TypedValue) {
         // Quotes are of the file; a variable has none.
         let (quotes, plain) = match given.place {
             Place::Env(_) => ("", ", in digits alone"),

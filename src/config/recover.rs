@@ -2,8 +2,8 @@
 //! is broken is a fault and left out, so that all that is beside it can be checked.
 
 use super::fault::{Fault, Place};
-use super::lost::{Lost, Section};
 use super::text::{self, line, shortened};
+use super::unreadable::{Lost, Section};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 

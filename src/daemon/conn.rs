@@ -28,12 +28,12 @@ pub struct Conn {
     /// When the frame that is still incomplete began to arrive.
     begun: Option<Tick>,
     /// How the other side takes what waits for it; nothing while nothing waits.
-    owed: Option<Owed>,
+    owed: Option<UnreadOutput>,
 }
 
 /// Output that waits to be taken.
 #[derive(Clone, Copy, Debug)]
-struct Owed {
+struct UnreadOutput {
     /// When the present measure began, and what had been taken in all by then.
     since: Tick,
     taken_by_then: u64,
@@ -132,7 +132,7 @@ impl Conn {
             self.owed = None;
             return;
         }
-        let fresh = Owed { since: now, taken_by_then: taken, moved_at: now, taken };
+        let fresh = UnreadOutput { since: now, taken_by_then: taken, moved_at: now, taken };
         let owed = self.owed.get_or_insert(fresh);
         if taken - owed.taken_by_then >= UNREAD_BYTES_MIN {
             *owed = fresh;

@@ -2,7 +2,7 @@
 
 use super::cow::{self, Cow};
 use super::data_layout::{UNFINISHED, contents, journal_options, shard_dir};
-use super::disk::Volume;
+use super::disk::JournalDir;
 use super::exit::{Exit, Failure};
 use super::initialise;
 use super::path_failure::{identity_failure, lock_failure, unusable};
@@ -37,7 +37,7 @@ pub struct OpenShard {
     /// The shard.
     pub shard: ShardId,
     /// Where its jobs run.
-    pub volume: Volume,
+    pub volume: JournalDir,
     /// Its journal.
     pub journal: Journal,
     /// What the journal held.
@@ -133,7 +133,7 @@ fn replay(
     }
     check_writable(&dir)?;
     warn_of_copying(shard, &dir);
-    let volume = Volume::new(Arc::new(storage), &dir);
+    let volume = JournalDir::new(Arc::new(storage), &dir);
     let opened = recover(volume.storage(), identity, shard, &journal_options(config));
     let (journal, recovered) = opened.map_err(|error| match error {
         OpenError::Storage(error) if Trouble::is_denied(&error.source) => {

@@ -3,7 +3,7 @@
 use super::clock;
 use super::conn::Conn;
 use super::links::Index;
-use super::mail::Letter;
+use super::mailbox::ShardMessage;
 use super::resolve::{Answer, Asked};
 use super::shard_loop::ShardLoop;
 use super::sockets;
@@ -24,7 +24,7 @@ impl ShardLoop {
             let post = self.post.clone();
             let reply = move |answer: Answer| {
                 // A loop that is gone needs no address.
-                let _ = post.send(Letter::Resolved { node, answer });
+                let _ = post.send(ShardMessage::Resolved { node, answer });
             };
             match self.resolver.ask(node, &member.peer, now, reply) {
                 Asked::Now(answer) => self.on_resolved(node, answer),

@@ -5,12 +5,12 @@
 //! Hand-offs of an append: one to the syncer and one back, unless the batch is run on the event
 //! loop itself, which [`Disk::run_here`] allows while nothing else waits.
 
-use super::bell::Bell;
 use super::clock;
 use super::exit::{Exit, Failure, die};
 use super::metrics::histogram::Syncs;
 use super::shortage::{PAUSE, Shortage};
 use super::slow::SlowLines;
+use super::waker::LoopWaker;
 use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
 use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_TOLD_MS};
 use crate::types::{Tick, Trouble};
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 
 /// A shard's journal directory: where jobs run, and its name for messages.
 #[derive(Clone)]
-pub struct Volume {
+pub struct JournalDir {
     storage: Arc<dyn Storage>,
     dir: PathBuf,
 }
@@ -31,25 +31,25 @@ pub struct Volume {
 /// Runs a shard's batches, and tells of those that take too long.
 #[derive(Clone)]
 struct Syncer {
-    volume: Volume,
+    volume: JournalDir,
     syncs: Arc<Syncs>,
     slow: SlowLines,
 }
 
 /// A job for a helper: whose it is, and where the outcome goes.
-struct Errand {
-    volume: Volume,
+struct HelperJob {
+    volume: JournalDir,
     job: Job,
-    back: Back,
+    back: Completions,
 }
 
 /// Where outcomes go.
 #[derive(Clone)]
-struct Back {
+struct Completions {
     outcomes: Sender<Done>,
     /// Those of reads.
     reads: Sender<Done>,
-    bell: Bell,
+    bell: LoopWaker,
 }
 
 /// Threads that read what is not in memory: a disk serves several reads in the time of one.
@@ -58,20 +58,20 @@ const READERS: usize = 4;
 /// The way to the node's helpers: one prepares segments, which takes long, the others read.
 #[derive(Clone)]
 pub struct Helper {
-    prepare: Sender<Errand>,
-    read: Sender<Errand>,
+    prepare: Sender<HelperJob>,
+    read: Sender<HelperJob>,
 }
 
 /// A shard's way to the disk.
 pub struct Disk {
-    volume: Volume,
+    volume: JournalDir,
     /// For batches on the loop's own thread.
     here: Syncer,
     /// When the batch that is under way was handed out, and when it was told of last.
     under_way: Option<(Tick, Tick)>,
     syncer: Sender<Job>,
     helper: Helper,
-    back: Back,
+    back: Completions,
     outcomes: Receiver<Done>,
     reads: Receiver<Done>,
     /// Reads of this shard at the helpers.
@@ -80,11 +80,11 @@ pub struct Disk {
     waiting: VecDeque<Job>,
 }
 
-impl Volume {
+impl JournalDir {
     /// The journal in a directory.
     #[must_use]
-    pub fn new(storage: Arc<dyn Storage>, dir: &Path) -> Volume {
-        Volume { storage, dir: dir.to_path_buf() }
+    pub fn new(storage: Arc<dyn Storage>, dir: &Path) -> JournalDir {
+        JournalDir { storage, dir: dir.to_path_buf() }
     }
 
     /// The storage.
@@ -199,9 +199,9 @@ impl Helper {
     pub fn start(shards: u16) -> io::Result<Helper> {
         // A journal has one preparation under way, and each shard sends at most HELPER_JOBS_MAX reads
         // without an answer, so that sending never waits.
-        let (prepare, errands) = bounded::<Errand>(usize::from(shards));
+        let (prepare, errands) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), errands)?;
-        let (read, errands) = bounded::<Errand>(HELPER_JOBS_MAX * usize::from(shards));
+        let (read, errands) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..READERS {
             start_helper(format!("reader-{number}"), errands.clone())?;
         }
@@ -209,15 +209,15 @@ impl Helper {
     }
 }
 
-fn start_helper(name: String, errands: Receiver<Errand>) -> io::Result<()> {
+fn start_helper(name: String, errands: Receiver<HelperJob>) -> io::Result<()> {
     std::thread::Builder::new().name(name).spawn(move || {
         let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
-        while let Some(Errand { volume, job, back }) = next_errand(&errands, &mut short) {
+        while let Some(HelperJob { volume, job, back }) = next_errand(&errands, &mut short) {
             match volume.run(job, &mut shortage) {
                 Ok(done) => back.give(done),
                 Err(job) => {
                     let again = Instant::now() + PAUSE;
-                    short.push_back((again, Errand { volume, job, back }));
+                    short.push_back((again, HelperJob { volume, job, back }));
                 }
             }
         }
@@ -227,9 +227,9 @@ fn start_helper(name: String, errands: Receiver<Errand>) -> io::Result<()> {
 
 /// The next errand: a new one, or one for which the system was short of something a while ago.
 fn next_errand(
-    errands: &Receiver<Errand>,
-    short: &mut VecDeque<(Instant, Errand)>,
-) -> Option<Errand> {
+    errands: &Receiver<HelperJob>,
+    short: &mut VecDeque<(Instant, HelperJob)>,
+) -> Option<HelperJob> {
     let Some((again, _)) = short.front() else { return errands.recv().ok() };
     match errands.recv_deadline(*again) {
         Ok(errand) if Instant::now() < *again => Some(errand),
@@ -244,7 +244,7 @@ fn next_errand(
     }
 }
 
-impl Back {
+impl Completions {
     fn give(&self, done: Done) {
         let way = match done {
             Done::Batch(_) | Done::Prepare(_) => &self.outcomes,
@@ -265,9 +265,9 @@ impl Disk {
     /// The system gives no more threads.
     pub fn start(
         name: &str,
-        volume: Volume,
+        volume: JournalDir,
         helper: Helper,
-        bell: Bell,
+        bell: LoopWaker,
         syncs: Arc<Syncs>,
         slow_sync_ms: u64,
     ) -> io::Result<Disk> {
@@ -275,7 +275,7 @@ impl Disk {
         let (syncer, jobs) = bounded::<Job>(1);
         let (send, outcomes) = bounded::<Done>(2);
         let (send_read, reads) = bounded::<Done>(HELPER_JOBS_MAX);
-        let back = Back { outcomes: send, reads: send_read, bell };
+        let back = Completions { outcomes: send, reads: send_read, bell };
         let slow = SlowLines::new(slow_sync_ms);
         let here = Syncer { volume: volume.clone(), syncs, slow };
         let (mut its, its_back) = (here.clone(), back.clone());
@@ -321,8 +321,8 @@ impl Disk {
         }
     }
 
-    fn errand(&self, job: Job) -> Errand {
-        Errand { volume: self.volume.clone(), job, back: self.back.clone() }
+    fn errand(&self, job: Job) -> HelperJob {
+        HelperJob { volume: self.volume.clone(), job, back: self.back.clone() }
     }
 
     fn send_errands(&mut self) {
@@ -427,8 +427,8 @@ mod tests {
         format(&storage, &identity, ShardId(0), &options).expect("formats");
         let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
         let poll = Poll::new().expect("poll");
-        let bell = Bell::new(poll.registry(), Token(0)).expect("bell");
-        let volume = Volume::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
+        let bell = LoopWaker::new(poll.registry(), Token(0)).expect("bell");
+        let volume = JournalDir::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
         let helper = Helper::start(1).expect("helper");
         let disk = Disk::start("0", volume, helper, bell, Arc::default(), 0).expect("syncer");
         Rig { poll, storage, journal, disk }

@@ -4,7 +4,7 @@
 use super::clock;
 use super::cow::{self, Cow};
 use super::data_layout::{UNFINISHED, contents, journal_options, shard_dir, sync_dir};
-use super::disk::Volume;
+use super::disk::JournalDir;
 use super::exit::{Exit, Failure};
 use super::inherited;
 use super::path_failure::{ROOM, disk_failure, identity_failure, lock_failure};
@@ -141,7 +141,7 @@ fn failed(dir: &Path, error: &io::Error) -> Failure {
 
 /// Why a shard's journal cannot be made.
 fn unformatted(config: &Config, home: &Path, error: &StorageError) -> Failure {
-    let failure = Volume::new(Arc::new(FileStorage::new(home)), home).failure(error);
+    let failure = JournalDir::new(Arc::new(FileStorage::new(home)), home).failure(error);
     if !Trouble::is_no_space(&error.source) {
         return failure;
     }

@@ -1,16 +1,15 @@
 //! A node from its start to its end: data directory, listeners, threads, the main loop.
 
-use super::bell::Bell;
 use super::clock;
 use super::data_dir::{self, DataDir, OpenShard};
 use super::descriptors::Descriptors;
 use super::disk::{Disk, Helper};
 use super::exit::{Exit, Failure};
-use super::facts::{Facts, PROGRAM, VERSION};
-use super::front::{self, Front};
 use super::inherited;
 use super::live::Live;
-use super::mail::Post;
+use super::mailbox::ShardSender;
+use super::main_loop::{self, Front};
+use super::node_context::{NodeContext, PROGRAM, VERSION};
 use super::notify::Manager;
 use super::port::Port;
 use super::ports::Ports;
@@ -20,6 +19,7 @@ use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
 use super::shard_loop::{self, BELL, ShardLoop};
 use super::sockets::Bound;
+use super::waker::LoopWaker;
 use crate::config::Config;
 use crate::shard::{Shard, ShardOptions};
 use crate::types::{Count, ShardId};
@@ -63,7 +63,7 @@ pub fn run(
     warn_of_exposure(&config);
     let DataDir { identity, shards, lock } =
         data_dir::open(&config, descriptors.read_files, manager.replayed())?;
-    let facts = Arc::new(Facts::new(config, identity, descriptors, live));
+    let facts = Arc::new(NodeContext::new(config, identity, descriptors, live));
     let front = assemble(&facts, shards, ports, signals)?;
     log::info!("listening for clients at {}", facts.config.listen);
     if let Some(address) = &facts.config.listen_admin {
@@ -109,14 +109,14 @@ fn signals() -> io::Result<UnixStream> {
 
 /// Starts every thread but the main one, whose loop is returned.
 fn assemble(
-    facts: &Arc<Facts>,
+    facts: &Arc<NodeContext>,
     shards: Vec<OpenShard>,
     ports: Ports,
     signals: UnixStream,
 ) -> Result<Front, Failure> {
     let threads = |error: io::Error| start_failure("threads", &error);
     let poll = Poll::new().map_err(threads)?;
-    let bell = Bell::new(poll.registry(), BELL).map_err(threads)?;
+    let bell = LoopWaker::new(poll.registry(), BELL).map_err(threads)?;
     let (ended, finished) = bounded(shards.len());
     let posts = start_shards(facts, shards, &bell, &ended).map_err(threads)?;
     let mut listeners = Vec::new();
@@ -127,17 +127,17 @@ fn assemble(
     }
     let admin = ports.admin.map(Bound::listen).transpose()?.unwrap_or_default();
     let facts = Arc::clone(facts);
-    Front::new(front::Parts { poll, bell, finished, signals, listeners, admin, posts, facts })
+    Front::new(main_loop::Parts { poll, bell, finished, signals, listeners, admin, posts, facts })
         .map_err(|error| start_failure("the main loop", &error))
 }
 
 /// Starts the threads of all shards, and those that they share.
 fn start_shards(
-    facts: &Arc<Facts>,
+    facts: &Arc<NodeContext>,
     shards: Vec<OpenShard>,
-    bell: &Bell,
+    bell: &LoopWaker,
     ended: &Sender<ShardId>,
-) -> io::Result<Vec<Post>> {
+) -> io::Result<Vec<ShardSender>> {
     let helper = Helper::start(facts.config.shards)?;
     let peers = facts.config.members.values().filter(|member| member.id != facts.config.node);
     let resolver = Resolver::start(peers.map(|member| &member.peer), Arc::new(system_lookup))?;
@@ -147,20 +147,20 @@ fn start_shards(
 
 /// What the threads of all shards share.
 struct Start<'a> {
-    facts: &'a Arc<Facts>,
+    facts: &'a Arc<NodeContext>,
     helper: &'a Helper,
     resolver: &'a Resolver,
     /// The main thread's.
-    bell: &'a Bell,
+    bell: &'a LoopWaker,
 }
 
 impl Start<'_> {
     /// Starts a shard's thread and its syncer.
-    fn start(&self, open: OpenShard, ended: Sender<ShardId>) -> io::Result<Post> {
+    fn start(&self, open: OpenShard, ended: Sender<ShardId>) -> io::Result<ShardSender> {
         let OpenShard { shard: id, volume, journal, recovered } = open;
         let poll = Poll::new()?;
-        let bell = Bell::new(poll.registry(), BELL)?;
-        let (post, letters) = Post::new(bell.clone());
+        let bell = LoopWaker::new(poll.registry(), BELL)?;
+        let (post, letters) = ShardSender::new(bell.clone());
         let facts = Arc::clone(self.facts);
         let syncs = Arc::clone(&facts.board.shard(id).syncs);
         let (name, helper) = (id.to_string(), self.helper.clone());
@@ -187,7 +187,7 @@ impl Start<'_> {
 }
 
 /// What a shard is told at its start.
-fn shard_options(facts: &Facts, shard: ShardId, seed: u64) -> ShardOptions {
+fn shard_options(facts: &NodeContext, shard: ShardId, seed: u64) -> ShardOptions {
     let config = &facts.config;
     let addresses =
         config.members.values().map(|member| (member.id, member.client.to_string())).collect();

@@ -5,8 +5,8 @@
 //! node that starts first cannot have.
 
 use super::clock;
-use super::facts::Facts;
 use super::loops::Loops;
+use super::node_context::NodeContext;
 use super::unformed;
 use crate::limits::{LOOP_STUCK_MS, LOOP_WAKE_MS};
 use crate::types::{Count, NodeId, ShardId, Tick};
@@ -28,7 +28,7 @@ const SHARDS_NAMED: usize = 8;
 /// The way to the service manager; leads nowhere where there is none.
 #[derive(Clone, Debug)]
 pub struct Manager {
-    serving: Option<Sender<Arc<Facts>>>,
+    serving: Option<Sender<Arc<NodeContext>>>,
     ready: Arc<AtomicBool>,
     /// Bytes of the journal that are read.
     replayed: Arc<AtomicU64>,
@@ -60,7 +60,7 @@ impl Manager {
     }
 
     /// The journal is replayed and the node listens.
-    pub fn ready(&self, facts: &Arc<Facts>) {
+    pub fn ready(&self, facts: &Arc<NodeContext>) {
         // First, for the manager may ask for a reload as soon as it is told.
         self.ready.store(true, Ordering::Release);
         tell(&[NotifyState::Ready]);
@@ -117,7 +117,7 @@ impl Teller {
         Teller { watchdog, status: String::new(), failing: false }
     }
 
-    fn run(mut self, serving: &Receiver<Arc<Facts>>, replayed: &AtomicU64) {
+    fn run(mut self, serving: &Receiver<Arc<NodeContext>>, replayed: &AtomicU64) {
         let mut replay = Replay::default();
         let facts = loop {
             let status = replay.status(replayed.load(Ordering::Relaxed));
@@ -150,7 +150,7 @@ impl Teller {
         }
     }
 
-    fn tell_status(&mut self, facts: &Facts) {
+    fn tell_status(&mut self, facts: &NodeContext) {
         let config = &facts.config;
         let waiting = unformed::reasons(&facts.board);
         let status = match waiting.is_empty() {

@@ -2,9 +2,9 @@
 
 use super::clock;
 use super::conn::Taken;
-use super::facts::count;
 use super::links::Index;
-use super::mail::Caller;
+use super::mailbox::NewPeer;
+use super::node_context::count;
 use super::shard_loop::ShardLoop;
 use super::sockets;
 use super::table::{Entry, Role};
@@ -160,8 +160,8 @@ impl ShardLoop {
     }
 
     /// A peer comes in from the main thread.
-    pub(super) fn welcome_peer(&mut self, caller: Caller) {
-        let Caller { conn, hello, version } = caller;
+    pub(super) fn welcome_peer(&mut self, caller: NewPeer) {
+        let NewPeer { conn, hello, version } = caller;
         let judged = self.admits(hello.node, hello.incarnation, conn.address);
         if let Err(error) = sockets::prepare_peer(&conn.stream, self.facts.config.link_silence()) {
             log::debug!("a peer's connection has no silence bound: {error}");

@@ -1,8 +1,8 @@
 //! One shard with what its thread adds to it and no socket: frames in, outputs out.
 
-use super::board::Served;
-use super::facts::Facts;
+use super::node_context::NodeContext;
 use super::outgoing::Outgoing;
+use super::status_board::Served;
 use super::table::ClientSide;
 use crate::shard::{Input, Output, Shard};
 use crate::types::{ConnId, ShardId, Tick};
@@ -27,7 +27,7 @@ pub struct Service {
     pub asked: usize,
     /// What was answered since the start.
     pub served: Served,
-    facts: Arc<Facts>,
+    facts: Arc<NodeContext>,
 }
 
 /// What becomes of a connection after a frame.
@@ -42,7 +42,12 @@ pub enum Flow {
 impl Service {
     /// A shard that was not stepped yet, and what its start wants done.
     #[must_use]
-    pub fn new(shard: Shard, id: ShardId, facts: Arc<Facts>, outputs: Vec<Output>) -> Service {
+    pub fn new(
+        shard: Shard,
+        id: ShardId,
+        facts: Arc<NodeContext>,
+        outputs: Vec<Output>,
+    ) -> Service {
         Service { shard, id, outputs, asked: 0, served: Served::default(), facts }
     }
 

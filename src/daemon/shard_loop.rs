@@ -2,22 +2,22 @@
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
 use super::awaited::Awaited;
-use super::bell::Bell;
-use super::board::ShardNumbers;
 use super::clock;
 use super::disk::Disk;
 use super::exit::{Exit, Failure, die};
-use super::facts::Facts;
 use super::links::{Index, Links};
 use super::loops::{Loop, SLEEP_MAX};
-use super::mail::{Letter, Post};
+use super::mailbox::{ShardMessage, ShardSender};
+use super::node_context::NodeContext;
 use super::pauses::Pauses;
 use super::pin;
-use super::rare::RareLines;
+use super::rate_limited_log::RareLines;
 use super::resolve::Resolver;
 use super::service::Service;
 use super::slow::SlowLines;
+use super::status_board::ShardNumbers;
 use super::table::{self, Table};
+use super::waker::LoopWaker;
 use crate::journal::Job;
 use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX, STOP_DRAIN_MS};
 use crate::shard::{Input, Output};
@@ -43,11 +43,11 @@ const DRAIN_US: u64 = 250_000;
 pub struct ShardLoop {
     pub(super) poll: Poll,
     pub(super) service: Service,
-    pub(super) facts: Arc<Facts>,
+    pub(super) facts: Arc<NodeContext>,
     pub(super) table: Table,
     pub(super) links: Links,
     pub(super) resolver: Resolver,
-    pub(super) post: Post,
+    pub(super) post: ShardSender,
     /// Clients that may be read from; some of them are paused.
     pub(super) ready_clients: Vec<Index>,
     /// All other connections that may be read from.
@@ -75,8 +75,8 @@ pub struct ShardLoop {
     /// Who takes no answers is looked for no sooner.
     pub(super) relief_at: Tick,
     disk: Disk,
-    bell: Bell,
-    letters: Receiver<Letter>,
+    bell: LoopWaker,
+    letters: Receiver<ShardMessage>,
     phase: Phase,
     pauses: Pauses,
     /// The leader that the board was told last.
@@ -104,19 +104,19 @@ pub struct Parts {
     /// The poll that the bell and the sockets are registered with.
     pub poll: Poll,
     /// The loop's bell.
-    pub bell: Bell,
+    pub bell: LoopWaker,
     /// The shard.
     pub service: Service,
     /// What every thread knows.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<NodeContext>,
     /// The way to the disk.
     pub disk: Disk,
     /// The way to addresses.
     pub resolver: Resolver,
     /// The way to this loop.
-    pub post: Post,
+    pub post: ShardSender,
     /// What comes by it.
-    pub letters: Receiver<Letter>,
+    pub letters: Receiver<ShardMessage>,
 }
 
 impl ShardLoop {
@@ -244,7 +244,7 @@ impl ShardLoop {
         {
             self.service.step(clock::now(), Input::Disk(done));
         }
-        self.relieve(clock::now());
+        self.evict_slow_clients(clock::now());
         self.read_clients();
         let now = clock::now();
         self.expire(now);
@@ -278,12 +278,12 @@ impl ShardLoop {
         }
     }
 
-    fn on_letter(&mut self, letter: Letter) {
+    fn on_letter(&mut self, letter: ShardMessage) {
         match letter {
-            Letter::Client(visitor) => self.welcome_client(*visitor),
-            Letter::Peer(caller) => self.welcome_peer(*caller),
-            Letter::Resolved { node, answer } => self.on_resolved(node, answer),
-            Letter::HandOver => {
+            ShardMessage::Client(visitor) => self.welcome_client(*visitor),
+            ShardMessage::Peer(caller) => self.welcome_peer(*caller),
+            ShardMessage::Resolved { node, answer } => self.on_resolved(node, answer),
+            ShardMessage::HandOver => {
                 if self.phase == Phase::Serving {
                     let now = clock::now();
                     let drain_ms = self.facts.config.stop_timeout_ms - STOP_DRAIN_MS;

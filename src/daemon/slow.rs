@@ -10,7 +10,7 @@ pub struct SlowLines {
     threshold_us: u64,
     said_at: Option<Tick>,
     /// Slow things since, and the longest of them, in microseconds.
-    untold: u64,
+    suppressed: u64,
     longest_us: u64,
 }
 
@@ -18,7 +18,7 @@ impl SlowLines {
     /// Lines for what takes at least that long; 0 turns them off.
     #[must_use]
     pub fn new(threshold_ms: u64) -> SlowLines {
-        SlowLines { threshold_us: threshold_ms * 1000, said_at: None, untold: 0, longest_us: 0 }
+        SlowLines { threshold_us: threshold_ms * 1000, said_at: None, suppressed: 0, longest_us: 0 }
     }
 
     /// Something can be slow.
@@ -39,7 +39,7 @@ impl SlowLines {
             return None;
         }
         if self.is_early(now) {
-            self.untold += 1;
+            self.suppressed += 1;
             self.longest_us = self.longest_us.max(took_us);
             return None;
         }
@@ -51,7 +51,7 @@ impl SlowLines {
 
     /// The line for what was left out, once it is due: slowness that ended is told in full.
     pub fn due(&mut self, now: Tick, what: &str) -> Option<String> {
-        if self.untold == 0 || self.is_early(now) {
+        if self.suppressed == 0 || self.is_early(now) {
             return None;
         }
         self.said_at = Some(now);
@@ -61,7 +61,7 @@ impl SlowLines {
     /// Something was left out and must be told.
     #[must_use]
     pub fn is_pending(&self) -> bool {
-        self.untold > 0
+        self.suppressed > 0
     }
 
     fn is_early(&self, now: Tick) -> bool {
@@ -70,10 +70,10 @@ impl SlowLines {
 
     /// What was left out, which is told now.
     fn rest(&mut self) -> Option<String> {
-        let (untold, longest_us) = (self.untold, self.longest_us);
-        (self.untold, self.longest_us) = (0, 0);
-        (untold > 0)
-            .then(|| format!("{untold} more were slow, the slowest {} ms", longest_us / 1000))
+        let (suppressed, longest_us) = (self.suppressed, self.longest_us);
+        (self.suppressed, self.longest_us) = (0, 0);
+        (suppressed > 0)
+            .then(|| format!("{suppressed} more were slow, the slowest {} ms", longest_us / 1000))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is said of a cluster that has not formed: for whom it waits, now and then while it does, and
 //! that it has formed in the end.
 
-use super::board::Board;
+use super::status_board::StatusBoard;
 use crate::shard::unformed;
 use crate::types::{Shards, Tick};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ const LOOK_EVERY_US: u64 = 1_000_000;
 /// Why the shards of a node serve nothing though nothing is wrong with it: one text for all that
 /// wait for the same nodes.
 #[must_use]
-pub fn reasons(board: &Board) -> Vec<String> {
+pub fn reasons(board: &StatusBoard) -> Vec<String> {
     let mut waiting: BTreeMap<String, Shards> = BTreeMap::new();
     for (shard, board) in board.shards() {
         let Some(numbers) = board.numbers().filter(|numbers| !numbers.status.formed) else {
@@ -49,7 +49,7 @@ impl UnformedLines {
     }
 
     /// Looks at the board now and then, and logs what is news.
-    pub fn tell(&mut self, now: Tick, board: &Board) {
+    pub fn tell(&mut self, now: Tick, board: &StatusBoard) {
         if now < self.look_at {
             return;
         }

@@ -3,8 +3,8 @@
 
 use super::asked::Became;
 use super::clock;
-use super::facts::count;
 use super::links::Index;
+use super::node_context::count;
 use super::outgoing::Flushed;
 use super::shard_loop::ShardLoop;
 use super::table::Role;

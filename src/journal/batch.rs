@@ -1,7 +1,7 @@
 //! Encoding a batch: one contiguous run of data, one of descriptors.
 
 use super::format::{
-    self, BatchHead, ITEM_BYTES, RUNS_PER_ITEM, RecordHead, Stamp, body_checksum, record_span,
+    self, BatchHead, ITEM_BYTES, JournalId, RUNS_PER_ITEM, RecordHead, body_checksum, record_span,
 };
 use super::hard_state_body;
 use super::segment::{BLOCK, Writing};
@@ -49,7 +49,7 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
 /// Encodes a batch at the place where `writing` stands, and moves it on. The buffers of `out` are
 /// used again.
 pub(crate) fn encode<'a>(
-    stamp: &Stamp,
+    stamp: &JournalId,
     plan: BatchPlan,
     records: impl Iterator<Item = &'a Record> + Clone,
     writing: &mut Writing,
@@ -104,7 +104,7 @@ pub(crate) fn encode<'a>(
 }
 
 fn push_record(
-    stamp: &Stamp,
+    stamp: &JournalId,
     record: &Record,
     lsn: Lsn,
     ordinal: u32,

@@ -3,8 +3,8 @@
 //! that is missing behind the last one in use: it is made anew.
 
 use super::execute::read_some;
-use super::facts::Place;
 use super::recovered::{FindingKind, OpenError};
+use super::replay::Place;
 use super::segment::{BLOCK, DATA_START, file_name};
 use super::storage::Storage;
 use super::tail::Ending;

@@ -1,6 +1,6 @@
 //! Running a job: the only place where a journal's batches, segments and reads meet a storage.
 
-use super::format::{ITEM_BYTES, Item, RecordHead, Stamp, body_checksum};
+use super::format::{ITEM_BYTES, Item, JournalId, RecordHead, body_checksum};
 use super::jobs::{
     BatchDone, BatchJob, Done, Extent, Job, NoRoom, PrepareDone, PrepareJob, ReadDamage, ReadDone,
     ReadJob, ReadResult, Step, Wanted,
@@ -141,7 +141,7 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadDone, StorageErr
 
 fn read_extent(
     storage: &dyn Storage,
-    stamp: &Stamp,
+    stamp: &JournalId,
     extent: &Extent,
     buffer: &mut Vec<u8>,
     values: &mut Vec<(crate::types::Slot, ReadResult)>,
@@ -193,7 +193,7 @@ pub(crate) fn read_some(
 /// Reads the value of one record. Fails only where the system is short of something.
 pub(crate) fn read_one(
     storage: &dyn Storage,
-    stamp: &Stamp,
+    stamp: &JournalId,
     wanted: &Wanted,
 ) -> Result<ReadResult, StorageError> {
     let location = &wanted.location;
@@ -210,7 +210,7 @@ pub(crate) fn read_one(
 
 /// Believes a record only if header and body verify and are those of the slot, ballot, LSN and
 /// place asked for.
-fn verify(bytes: &[u8], stamp: &Stamp, wanted: &Wanted, file: &str) -> ReadResult {
+fn verify(bytes: &[u8], stamp: &JournalId, wanted: &Wanted, file: &str) -> ReadResult {
     let Wanted { slot, location, headless } = *wanted;
     let (header, body) = bytes.split_at(ITEM_BYTES);
     let checksum = headless.or_else(|| {

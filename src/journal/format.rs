@@ -37,16 +37,16 @@ pub(crate) mod kind {
 
 /// Whose items these are. Part of every item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct JournalId {
     pub cluster: u128,
     pub incarnation: u64,
     pub node: u16,
     pub shard: u16,
 }
 
-impl Stamp {
-    pub(crate) fn new(identity: &Identity, shard: ShardId) -> Stamp {
-        Stamp {
+impl JournalId {
+    pub(crate) fn new(identity: &Identity, shard: ShardId) -> JournalId {
+        JournalId {
             cluster: identity.cluster.0,
             incarnation: identity.incarnation.0,
             node: identity.node.0,
@@ -55,9 +55,9 @@ impl Stamp {
     }
 }
 
-impl std::fmt::Display for Stamp {
+impl std::fmt::Display for JournalId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Stamp { cluster, incarnation, node, shard } = self;
+        let JournalId { cluster, incarnation, node, shard } = self;
         write!(f, "cluster {cluster:032x} node {node} incarnation {incarnation:016x} shard {shard}")
     }
 }
@@ -89,7 +89,7 @@ pub(crate) enum Fault {
         intact: bool,
     },
     Checksum,
-    Foreign(Stamp),
+    Foreign(JournalId),
 }
 
 fn u16_at(bytes: &[u8; ITEM_BYTES], at: usize) -> u16 {
@@ -119,7 +119,7 @@ impl Item {
         }
     }
 
-    pub(crate) fn encode(&self, stamp: &Stamp) -> [u8; ITEM_BYTES] {
+    pub(crate) fn encode(&self, stamp: &JournalId) -> [u8; ITEM_BYTES] {
         let mut out = [0; ITEM_BYTES];
         out[0..4].copy_from_slice(&MAGIC);
         out[4..6].copy_from_slice(&VERSION.to_le_bytes());
@@ -143,7 +143,7 @@ impl Item {
     }
 
     /// Decodes an item of ours: magic, version, checksum and identity are checked in that order.
-    pub(crate) fn decode(bytes: &[u8; ITEM_BYTES], stamp: &Stamp) -> Result<Item, Fault> {
+    pub(crate) fn decode(bytes: &[u8; ITEM_BYTES], stamp: &JournalId) -> Result<Item, Fault> {
         if bytes[0..4] != MAGIC {
             return Err(Fault::Magic);
         }
@@ -155,7 +155,7 @@ impl Item {
         if !intact {
             return Err(Fault::Checksum);
         }
-        let found = Stamp {
+        let found = JournalId {
             cluster: u128::from(u64_at(bytes, 16)) | u128::from(u64_at(bytes, 24)) << 64,
             incarnation: u64_at(bytes, 32),
             node: u16_at(bytes, 40),
@@ -181,7 +181,7 @@ impl Item {
     }
 
     /// Decodes the item at the front of a slice.
-    pub(crate) fn decode_slice(bytes: &[u8], stamp: &Stamp) -> Result<Item, Fault> {
+    pub(crate) fn decode_slice(bytes: &[u8], stamp: &JournalId) -> Result<Item, Fault> {
         match bytes.first_chunk() {
             Some(bytes) => Item::decode(bytes, stamp),
             None => Err(Fault::Magic),
@@ -382,7 +382,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const STAMP: Stamp = Stamp { cluster: 7 << 100 | 3, incarnation: 99, node: 2, shard: 1 };
+    const STAMP: JournalId =
+        JournalId { cluster: 7 << 100 | 3, incarnation: 99, node: 2, shard: 1 };
 
     fn any_record() -> impl Strategy<Value = RecordHead> {
         (any::<[u64; 7]>(), any::<[u32; 2]>(), any::<u16>(), 0..4usize).prop_map(
@@ -445,7 +446,7 @@ mod tests {
         assert_eq!(fault(0), Fault::Magic);
         assert_eq!(fault(4), Fault::Version { found: 0x41, intact: false });
         assert_eq!(fault(50), Fault::Checksum);
-        let other = Stamp { incarnation: 98, ..STAMP };
+        let other = JournalId { incarnation: 98, ..STAMP };
         assert_eq!(Item::decode(&bytes, &other), Err(Fault::Foreign(STAMP)));
     }
 }

@@ -2,7 +2,7 @@
 //! that one of them is always whole and no vote needs new space (C2, R06).
 
 use super::execute::read_some;
-use super::format::{Fault, ITEM_BYTES, Item, Stamp, VERSION, body_checksum, kind};
+use super::format::{Fault, ITEM_BYTES, Item, JournalId, VERSION, body_checksum, kind};
 use super::hard_state_body::{BODY_BYTES_MAX, decode_body, encode_body};
 use super::jobs::Step;
 use super::recovered::OpenError;
@@ -54,7 +54,7 @@ pub(crate) fn merge(hard: &mut HardState, other: &HardState) {
 }
 
 /// One copy, encoded in whole blocks. The sequence number tells the newer of two whole copies.
-fn encode_copy(stamp: &Stamp, sequence: u64, copy: usize, hard: &HardState) -> Vec<u8> {
+fn encode_copy(stamp: &JournalId, sequence: u64, copy: usize, hard: &HardState) -> Vec<u8> {
     let mut out = vec![0; ITEM_BYTES];
     encode_body(hard, &mut out);
     let sequence = Lsn(sequence);
@@ -71,7 +71,12 @@ fn encode_copy(stamp: &Stamp, sequence: u64, copy: usize, hard: &HardState) -> V
 }
 
 /// The steps that make a hard state durable in both copies, one after the other (C2).
-pub(crate) fn steps(stamp: &Stamp, sequence: u64, hard: &HardState, file: &Arc<str>) -> Vec<Step> {
+pub(crate) fn steps(
+    stamp: &JournalId,
+    sequence: u64,
+    hard: &HardState,
+    file: &Arc<str>,
+) -> Vec<Step> {
     let write = |copy: usize| Step::Write {
         file: Arc::clone(file),
         offset: COPIES[copy],
@@ -93,7 +98,7 @@ pub(crate) struct Opened {
 }
 
 /// Reads the hard state; a copy that is damaged or older is written anew from the other one.
-pub(crate) fn open(storage: &dyn Storage, stamp: &Stamp) -> Result<Opened, OpenError> {
+pub(crate) fn open(storage: &dyn Storage, stamp: &JournalId) -> Result<Opened, OpenError> {
     let found = storage.len(FILE).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => OpenError::Missing { file: FILE.to_string() },
         _ => OpenError::unopenable(FILE, source),
@@ -162,7 +167,7 @@ enum BadCopy {
     #[error("it has format version {found}")]
     Version { found: u16, intact: bool },
     #[error("it belongs to {found}, this is {expected}")]
-    Foreign { found: Stamp, expected: Stamp },
+    Foreign { found: JournalId, expected: JournalId },
 }
 
 impl BadCopy {
@@ -195,7 +200,7 @@ impl BadCopy {
 
 fn read_copy(
     storage: &dyn Storage,
-    stamp: &Stamp,
+    stamp: &JournalId,
     offset: u64,
 ) -> Result<Result<(u64, HardState), BadCopy>, StorageError> {
     let mut bytes = vec![0; COPY_BYTES as usize];
@@ -205,7 +210,7 @@ fn read_copy(
         .and_then(|()| decode_copy(&bytes, stamp, offset)))
 }
 
-fn decode_copy(bytes: &[u8], stamp: &Stamp, offset: u64) -> Result<(u64, HardState), BadCopy> {
+fn decode_copy(bytes: &[u8], stamp: &JournalId, offset: u64) -> Result<(u64, HardState), BadCopy> {
     let item = Item::decode_slice(bytes, stamp).map_err(|fault| match fault {
         Fault::Magic | Fault::Checksum => BadCopy::Header,
         Fault::Version { found, intact } => BadCopy::Version { found, intact },

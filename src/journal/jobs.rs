@@ -1,6 +1,6 @@
 //! What a journal asks of the threads that may block, and what they answer.
 
-use super::format::Stamp;
+use super::format::JournalId;
 use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ pub struct Location {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadJob {
     pub(crate) token: u64,
-    pub(crate) stamp: Stamp,
+    pub(crate) stamp: JournalId,
     pub(crate) extents: Vec<Extent>,
     /// Slots that need no look at the disk to fail.
     pub(crate) missing: Vec<(Slot, ReadDamage)>,

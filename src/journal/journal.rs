@@ -1,7 +1,7 @@
 //! The journal of one shard: pure bookkeeping over jobs and their outcomes.
 
 use super::batch::{self, BatchPlan, Encoded};
-use super::format::{ITEM_BYTES, Previous, RecordHead, Stamp};
+use super::format::{ITEM_BYTES, JournalId, Previous, RecordHead};
 use super::hard_state;
 use super::index::{Found, Index, KNOWN};
 use super::jobs::{BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, Step};
@@ -46,11 +46,11 @@ impl Default for JournalOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ValueRoom {
     /// For new values: the reserve stays untouched.
-    pub values: u64,
+    pub new_values: u64,
     /// For chosen values that are learned: what elections need stays untouched.
-    pub learning: u64,
+    pub catch_up: u64,
     /// For what an election must settle: what votes need stays untouched.
-    pub settling: u64,
+    pub election: u64,
 }
 
 /// Where the next batch goes.
@@ -72,7 +72,7 @@ pub(crate) enum Tail {
 /// What recovery hands to a journal.
 #[derive(Debug)]
 pub(crate) struct Restored {
-    pub stamp: Stamp,
+    pub stamp: JournalId,
     pub options: JournalOptions,
     pub tail: Tail,
     /// How many segment files there are, and their bytes.
@@ -102,7 +102,7 @@ struct InFlight {
 /// The write-ahead log of one shard, without its input and output.
 #[derive(Debug)]
 pub struct Journal {
-    pub(super) stamp: Stamp,
+    pub(super) stamp: JournalId,
     options: JournalOptions,
     /// Records that wait for a batch; their LSNs end right before `next_lsn`.
     pending: VecDeque<Record>,
@@ -225,18 +225,18 @@ impl Journal {
         let ready: u64 = self.spares.iter().map(|(_, bytes)| *bytes).sum();
         let left = |bytes: u64, kept: u64| bytes.saturating_sub(kept + self.pending_room);
         if self.spares.len() >= SPARES {
-            return ValueRoom { values: u64::MAX, learning: u64::MAX, settling: u64::MAX };
+            return ValueRoom { new_values: u64::MAX, catch_up: u64::MAX, election: u64::MAX };
         }
-        let values = match (self.spares.len(), self.room) {
+        let new_values = match (self.spares.len(), self.room) {
             // Only the reserve is left, and the tail stands in it.
             (0, false) => 0,
             (0, true) => left(open, share(ELECTIONS_SHARE)),
             _ => left(open, 0),
         };
         ValueRoom {
-            values,
-            learning: left(open + ready, share(ELECTIONS_SHARE)),
-            settling: left(open + ready, share(VOTES_SHARE)),
+            new_values,
+            catch_up: left(open + ready, share(ELECTIONS_SHARE)),
+            election: left(open + ready, share(VOTES_SHARE)),
         }
     }
 

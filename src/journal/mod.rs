@@ -6,16 +6,14 @@
 //! and damaged apart (C11). `docs/JOURNAL.md` is the specification of the format.
 
 mod batch;
-mod chain;
+mod batch_scan;
 mod cut_short;
 mod execute;
-mod facts;
 mod file_storage;
 mod format;
 mod hard_state;
 mod hard_state_body;
 mod identity;
-mod image;
 mod index;
 mod inspect;
 mod jobs;
@@ -29,7 +27,9 @@ mod planning;
 mod records;
 mod recovered;
 mod recovery;
+mod replay;
 mod segment;
+mod segment_reader;
 mod storage;
 mod tail;
 mod witnessed;

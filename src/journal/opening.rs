@@ -1,16 +1,16 @@
 //! A shard's directory: creating it, and taking stock of it before anything is believed.
 
-use super::chain::{self, Link};
+use super::batch_scan::{self, FoundBatch};
 use super::cut_short::CutShort;
 use super::execute::{run_prepare, run_steps};
-use super::format::Stamp;
+use super::format::JournalId;
 use super::hard_state;
 use super::identity::Identity;
-use super::image::Image;
 use super::jobs::PrepareJob;
 use super::journal::JournalOptions;
 use super::recovered::OpenError;
 use super::segment::{self, BLOCK, Header, UNFINISHED, file_name, header_block, parse_file_name};
+use super::segment_reader::Image;
 use super::storage::{Storage, StorageError, StorageOp};
 use crate::types::{HardState, SegmentId, ShardId};
 use std::io;
@@ -26,7 +26,7 @@ pub fn format(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(), StorageError> {
-    let stamp = Stamp::new(identity, shard);
+    let stamp = JournalId::new(identity, shard);
     let file = hard_state::FILE;
     storage.create(file, hard_state::FILE_BYTES).map_err(StorageError::at(
         StorageOp::Create,
@@ -81,7 +81,7 @@ pub(crate) struct Segment {
     pub bytes: u64,
     pub header: Header,
     /// Any batch in it.
-    pub any: Option<Link>,
+    pub any: Option<FoundBatch>,
     /// Something but zeros lies behind its header.
     pub dirty: bool,
 }
@@ -95,7 +95,7 @@ impl Segment {
 
 pub(crate) fn list_segments(
     storage: &dyn Storage,
-    stamp: &Stamp,
+    stamp: &JournalId,
     options: &JournalOptions,
     names: &[String],
 ) -> Result<(Vec<Segment>, Option<CutShort>), OpenError> {
@@ -125,7 +125,7 @@ pub(crate) fn list_segments(
 
 fn look_at(
     storage: &dyn Storage,
-    stamp: &Stamp,
+    stamp: &JournalId,
     options: &JournalOptions,
     id: SegmentId,
 ) -> Result<Segment, OpenError> {
@@ -143,13 +143,13 @@ fn look_at(
     {
         return Err(length(expected));
     }
-    if let Some(expected) = chain::told_bytes(&mut image, stamp)?
+    if let Some(expected) = batch_scan::told_bytes(&mut image, stamp)?
         && expected != bytes
     {
         // The header may be gone; the first batch knows the length as well.
         return Err(length(expected));
     }
-    let (any, dirty) = chain::peek(&mut image, stamp)?;
+    let (any, dirty) = batch_scan::peek(&mut image, stamp)?;
     match (&header, &any) {
         // Every batch is of the version known here, so only the header's version field rotted.
         (Header::Newer(found), None) if dirty => return Err(segment::future_version(id, *found)),

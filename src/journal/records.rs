@@ -1,13 +1,13 @@
 //! A batch's records, each from its header or its descriptor, whichever verifies; and the evidence
 //! that a batch was never completely written.
 
-use super::chain::{Gap, Link};
+use super::batch_scan::{FoundBatch, Gap};
 use super::format::{
-    ITEM_BYTES, Item, RecordHead, Stamp, body_checksum, kind, record_span, zero_runs,
+    ITEM_BYTES, Item, JournalId, RecordHead, body_checksum, kind, record_span, zero_runs,
 };
 use super::hard_state_body;
-use super::image::Image;
 use super::recovered::OpenError;
+use super::segment_reader::Image;
 use super::witnessed;
 use crate::limits::SECTOR_BYTES;
 use crate::types::{HardState, Lsn, NodeId, RecordKind, Witness};
@@ -64,15 +64,15 @@ impl Stretch {
     }
 }
 
-fn item_at(image: &mut Image<'_>, stamp: &Stamp, at: u64) -> Result<Option<Item>, OpenError> {
+fn item_at(image: &mut Image<'_>, stamp: &JournalId, at: u64) -> Result<Option<Item>, OpenError> {
     Ok(Item::decode_slice(image.read(at, ITEM_BYTES)?, stamp).ok())
 }
 
 /// Looks at every record of a batch.
 pub(crate) fn check_batch(
     image: &mut Image<'_>,
-    stamp: &Stamp,
-    link: &Link,
+    stamp: &JournalId,
+    link: &FoundBatch,
 ) -> Result<Checked, OpenError> {
     let stretch = Stretch {
         data: link.head.offset + ITEM_BYTES as u64,
@@ -97,7 +97,7 @@ pub(crate) fn check_batch(
 /// still have a descriptor, and those that follow each other from the start.
 pub(crate) fn check_gap(
     image: &mut Image<'_>,
-    stamp: &Stamp,
+    stamp: &JournalId,
     gap: &Gap,
 ) -> Result<Checked, OpenError> {
     let stretch = Stretch {
@@ -122,7 +122,7 @@ pub(crate) fn check_gap(
 
 fn check(
     image: &mut Image<'_>,
-    stamp: &Stamp,
+    stamp: &JournalId,
     stretch: &Stretch,
     descriptors: &BTreeMap<Lsn, Item>,
 ) -> Result<Checked, OpenError> {
@@ -173,8 +173,8 @@ fn check(
 /// The runs of sectors that the batch leaves zero; nothing when an item of them does not verify.
 fn zero_run_items(
     image: &mut Image<'_>,
-    stamp: &Stamp,
-    link: &Link,
+    stamp: &JournalId,
+    link: &FoundBatch,
 ) -> Result<Option<Vec<(u32, u32)>>, OpenError> {
     let mut runs = Vec::new();
     for ordinal in 0..link.head.zero_items {
@@ -198,8 +198,8 @@ fn zero_run_items(
 /// position, and the batch itself names the sectors that it leaves zero.
 pub(crate) fn shows_pre_image(
     image: &mut Image<'_>,
-    stamp: &Stamp,
-    link: &Link,
+    stamp: &JournalId,
+    link: &FoundBatch,
 ) -> Result<bool, OpenError> {
     let sector_bytes = SECTOR_BYTES as u64;
     let lowest = link.desc_top() - link.items() * ITEM_BYTES as u64;

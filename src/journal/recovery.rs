@@ -1,20 +1,20 @@
 //! Reading a journal back after a stop.
 
-use super::chain::{self, Chain, Limit, Part};
+use super::batch_scan::{self, Chain, Limit, Part};
 use super::cut_short;
 use super::execute::read_one;
-use super::facts::{About, Facts, Place, Settled};
-use super::format::{ITEM_BYTES, Previous, Stamp};
+use super::format::{ITEM_BYTES, JournalId, Previous};
 use super::hard_state::{self, Opened};
 use super::identity::Identity;
-use super::image::Image;
 use super::index::{DAMAGED, SUSPECT};
 use super::jobs::Wanted;
 use super::journal::{Journal, JournalOptions, Restored, Tail};
 use super::opening::{Segment, clean_directory, list_segments};
 use super::records::{Checked, check_batch, check_gap, shows_pre_image};
 use super::recovered::{FindingKind, OpenError, Recovered, TornTail};
+use super::replay::{About, Facts, Place, Settled};
 use super::segment::{BLOCK, DATA_START, Header, Writing, file_name, header_block};
+use super::segment_reader::Image;
 use super::storage::{Storage, StorageError, StorageOp};
 use super::tail::{self, Ending, Torn};
 use crate::limits::BLOCK_BYTES;
@@ -34,7 +34,7 @@ pub fn recover(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(Journal, Recovered), OpenError> {
-    let stamp = Stamp::new(identity, shard);
+    let stamp = JournalId::new(identity, shard);
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &stamp)?;
     let (segments, cut_short) = list_segments(storage, &stamp, options, &names)?;
@@ -70,7 +70,7 @@ impl Ended {
 
 struct Recovery<'a> {
     storage: &'a dyn Storage,
-    stamp: Stamp,
+    stamp: JournalId,
     segments: Vec<Segment>,
     facts: Facts,
     torn: Option<TornTail>,
@@ -128,7 +128,7 @@ impl Recovery<'_> {
     fn end_of(&self, last: SegmentId, expected: Lsn) -> Result<Ended, OpenError> {
         let mut image = Image::new(self.storage, last, self.segment(last).bytes);
         let first = self.first_lsn(last, expected);
-        let chain = chain::walk(&mut image, &self.stamp, first, None)?;
+        let chain = batch_scan::walk(&mut image, &self.stamp, first, None)?;
         let ending = tail::judge(&mut image, &self.stamp, &chain)?;
         Ok(Ended { last, chain, ending })
     }
@@ -229,7 +229,7 @@ impl Recovery<'_> {
                 self.facts.suspect_from =
                     previous.map_or(Lsn(u64::MAX), |p| Lsn(p.first_lsn.0 - u64::from(p.unsure)));
                 let limit = previous.as_ref().map(Limit::new);
-                let chain = chain::walk(&mut image, &self.stamp, first_lsn, limit)?;
+                let chain = batch_scan::walk(&mut image, &self.stamp, first_lsn, limit)?;
                 self.read_chain(&mut image, &chain, first_lsn, u64::MAX)?;
                 if let Some(previous) = previous {
                     let place = Place { file: &image.name, offset: chain.data };
@@ -456,7 +456,7 @@ type Open = BTreeMap<Slot, (Ballot, Value)>;
 /// that are not exact (C5).
 fn read_open(
     storage: &dyn Storage,
-    stamp: &Stamp,
+    stamp: &JournalId,
     settled: &Settled,
 ) -> Result<(Open, BTreeMap<Slot, Report>), StorageError> {
     let (mut open, mut reports) = (Open::new(), BTreeMap::new());

@@ -4,7 +4,7 @@
 //! descriptor area that grows downward from the file's end in blocks. They share the free space
 //! between them, so that any mix of record sizes fills a segment.
 
-use super::format::{Fault, Item, Previous, Stamp, VERSION, kind};
+use super::format::{Fault, Item, JournalId, Previous, VERSION, kind};
 use super::recovered::OpenError;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MIN};
 use crate::types::{Lsn, SegmentId};
@@ -38,7 +38,7 @@ pub(crate) fn parse_file_name(name: &str) -> Option<SegmentId> {
 }
 
 /// The header block of a segment of `bytes` bytes.
-pub(crate) fn header_block(stamp: &Stamp, segment: SegmentId, bytes: u64) -> Vec<u8> {
+pub(crate) fn header_block(stamp: &JournalId, segment: SegmentId, bytes: u64) -> Vec<u8> {
     let item = Item { segment, words: [bytes, 0, 0, 0, 0, 0], ..Item::of_kind(kind::SEGMENT) };
     let mut block = vec![0; BLOCK_BYTES];
     block[..super::format::ITEM_BYTES].copy_from_slice(&item.encode(stamp));
@@ -59,7 +59,7 @@ pub(crate) enum Header {
 /// Reads a header block; a header that verifies and is another's refuses the start.
 pub(crate) fn read_header(
     block: &[u8],
-    stamp: &Stamp,
+    stamp: &JournalId,
     segment: SegmentId,
 ) -> Result<Header, OpenError> {
     let foreign = |found: String| OpenError::Foreign {

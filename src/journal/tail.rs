@@ -4,12 +4,12 @@
 //! cut if it shows a pre-image; else what of it does not verify is suspect. Whatever lies before
 //! it was durable before it was written, and is damaged where it does not verify.
 
-use super::chain::{Chain, Link, Part};
-use super::format::{ITEM_BYTES, Stamp};
-use super::image::Image;
+use super::batch_scan::{Chain, FoundBatch, Part};
+use super::format::{ITEM_BYTES, JournalId};
 use super::records::{check_batch, shows_pre_image};
 use super::recovered::OpenError;
 use super::segment::BLOCK;
+use super::segment_reader::Image;
 use crate::limits::SECTOR_BYTES;
 use crate::types::Lsn;
 
@@ -41,7 +41,7 @@ pub(crate) struct Torn {
 /// Judges the end of a chain that was walked without a limit.
 pub(crate) fn judge(
     image: &mut Image<'_>,
-    stamp: &Stamp,
+    stamp: &JournalId,
     chain: &Chain,
 ) -> Result<Ending, OpenError> {
     if chain.dirty {
@@ -66,7 +66,7 @@ pub(crate) fn judge(
     }
 }
 
-fn cut_before(last: &Link) -> Torn {
+fn cut_before(last: &FoundBatch) -> Torn {
     Torn {
         first_lsn: last.head.first_lsn,
         records: Some(u64::from(last.head.records)),

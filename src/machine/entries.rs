@@ -1,8 +1,8 @@
 //! Reading: entries out of the values that hold them, verified.
 //!
-//! A [`Reading`] is an answer in the making. Whoever owns the journal asks it for the next index
+//! A [`ReadCursor`] is an answer in the making. Whoever owns the journal asks it for the next index
 //! that it [wants](Reading::wants), finds the extent there ([`Machine::extents`]), fetches the
-//! value of the extent's slot from cache or disk, and hands both to [`Reading::take`]; until
+//! value of the extent's slot from cache or disk, and hands both to [`ReadCursor::take`]; until
 //! nothing more is wanted or the log ends. The machine may move on in between: what a reading
 //! needs of it, it took along at its start.
 //!
@@ -25,7 +25,7 @@ use thiserror::Error;
 
 /// An answer to a read in the making.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reading {
+pub struct ReadCursor {
     log: LogId,
     /// The log's name: appends that may create address it so. A log keeps its name for life.
     name: LogName,
@@ -99,12 +99,12 @@ impl Machine {
         from: Index,
         max_entries: u32,
         max_bytes: u32,
-    ) -> Option<Reading> {
+    ) -> Option<ReadCursor> {
         let capped = |max: u32, cap: usize| match max as usize {
             0 => cap,
             max => max.min(cap),
         };
-        Some(Reading {
+        Some(ReadCursor {
             log,
             name: self.name(log)?.clone(),
             from,
@@ -116,7 +116,7 @@ impl Machine {
     }
 }
 
-impl Reading {
+impl ReadCursor {
     /// The next index to be taken, none when the answer is complete. At the log's end there is
     /// nothing to take, and the answer is complete as it is.
     #[must_use]

@@ -8,7 +8,7 @@
 //! - [`Command`] and [`ValueBuilder`]: what a leader proposes.
 //! - [`Machine::apply`]: what every replica does with what was chosen; one [`Outcome`] per command.
 //! - [`Machine::stat`], [`Machine::list`] …: what clients ask.
-//! - [`Machine::reading`] and [`Reading`]: entries, out of the values that hold them.
+//! - [`Machine::reading`] and [`ReadCursor`]: entries, out of the values that hold them.
 
 pub mod apply;
 pub mod batch;
@@ -25,6 +25,6 @@ mod tests;
 pub use apply::{MachineError, Outcome};
 pub use batch::{Commands, ValueBuilder};
 pub use command::{Command, CommandError};
-pub use entries::{Damage, Damaged, Reading};
+pub use entries::{Damage, Damaged, ReadCursor};
 pub use extents::Extent;
 pub use state::{LookupError, Machine};

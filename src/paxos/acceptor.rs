@@ -234,7 +234,7 @@ impl Replica {
             return;
         }
         self.follow(now, from, a.ballot, fx);
-        self.note_mark(now, a.ballot, a.chosen_upto, fx);
+        self.observe_chosen(now, a.ballot, a.chosen_upto, fx);
         self.advance_marked(fx);
         // Behind: learn first. The leader sends again what is refused here (C4).
         if a.slot > self.chosen_upto.plus(2 * self.config.window_slots) {
@@ -243,7 +243,7 @@ impl Replica {
         let upto = self.stream(a.ballot, a.first);
         let held = a.slot <= upto;
         let fits = self.has_room_to_accept(a.value.len(), a.slot <= a.serving_from);
-        if !held && (self.is_flooded() || !fits) {
+        if !held && (self.is_sync_backlog_full() || !fits) {
             // The leader is to know at once that it cannot count on this disk.
             if !std::mem::replace(&mut self.acceptor.refused, true) && !fits {
                 let accepted = self.accepted_upto(from, upto);
@@ -279,7 +279,7 @@ impl Replica {
     pub(super) fn accepted_upto(&self, leader: NodeId, upto: Slot) -> Accepted {
         debug_assert_eq!(leader, self.hard.promised.node, "acknowledged to its ballot's leader");
         let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
-        let has_room = !self.room.short;
+        let has_room = !self.budget.full;
         Accepted { ballot, upto, chosen_upto, durable: self.binding, has_room }
     }
 
@@ -327,8 +327,8 @@ impl Replica {
     }
 
     /// The disk has caught up: asks for what was refused until then.
-    pub(super) fn make_up(&mut self, now: Tick, fx: &mut Effects) {
-        if self.is_flooded() {
+    pub(super) fn resume_accepting(&mut self, now: Tick, fx: &mut Effects) {
+        if self.is_sync_backlog_full() {
             return;
         }
         let promised = self.hard.promised;

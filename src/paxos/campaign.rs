@@ -435,7 +435,7 @@ impl Replica {
             self.propose_next(now, value, fx);
         }
         self.heartbeat(now, fx);
-        self.pump_all(now, fx);
+        self.send_all_open_slots(now, fx);
         if self.leaving {
             self.on_hand_over_wanted(now, fx);
         }

@@ -246,7 +246,7 @@ impl Replica {
     /// journal is about to write a mark, and this record carries one.
     pub fn record_evidence(&mut self, fx: &mut Effects) -> bool {
         let table = self.evidence_table();
-        let rises = table != self.evidence.recorded && !self.room.short && !self.is_ending();
+        let rises = table != self.evidence.recorded && !self.budget.full && !self.is_ending();
         if rises {
             self.persist(Record::Witnessed(table.clone()), fx);
             self.evidence.recorded = table;

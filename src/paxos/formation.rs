@@ -98,7 +98,7 @@ impl Replica {
         self.forget_heard_cuts(fx);
         self.form(fx);
         if let Role::Leader(_) = &self.role {
-            self.pump(now, from, fx);
+            self.send_open_slots(now, from, fx);
         }
     }
 

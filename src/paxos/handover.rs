@@ -108,7 +108,7 @@ impl Replica {
         }
         self.on_release(now, &Release { ballot: h.ballot });
         self.heard_chosen(from, h.chosen_upto);
-        self.note_mark(now, h.ballot, h.chosen_upto, fx);
+        self.observe_chosen(now, h.ballot, h.chosen_upto, fx);
         self.advance_marked(fx);
         // One that is leaving has said so: whoever calls learns it, and calls another.
         if !self.leaving {

@@ -20,11 +20,11 @@ pub struct Learner {
     /// Somebody knows that slots up to here are chosen.
     target: Slot,
     /// After what comes next behind the watermark.
-    forward: Enquiry,
+    forward: CatchUp,
     /// After the first hole.
-    repair: Enquiry,
+    repair: CatchUp,
     /// Peers whose copy of the first hole is damaged too.
-    hopeless: BTreeSet<NodeId>,
+    unrepairable_on: BTreeSet<NodeId>,
     /// The next slot is chosen in this ballot, said a peer whose own copy is damaged (C7).
     identified: Option<(Slot, Ballot)>,
     /// The highest slot that is known to be chosen from a mark or from acknowledgements: that it is
@@ -33,12 +33,12 @@ pub struct Learner {
     /// The watermark that the last `Chosen` record told, and when.
     recorded: (Slot, Tick),
     /// The journal had no room for what was to be learned: nothing is asked until it has more.
-    starved: bool,
+    blocked_on_disk: bool,
 }
 
 /// One line of enquiry: one peer after another is asked, until somebody can serve.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Enquiry {
+struct CatchUp {
     asking: Option<Asking>,
     /// Peers that did not serve in this round, by their answer or by silence.
     refused: BTreeSet<NodeId>,
@@ -56,7 +56,7 @@ struct Asking {
     until: Tick,
 }
 
-impl Enquiry {
+impl CatchUp {
     fn asked(&self, peer: NodeId, from: Slot) -> bool {
         self.asking.as_ref().is_some_and(|asking| asking.peer == peer && asking.from == from)
     }
@@ -133,7 +133,13 @@ impl Replica {
     /// A leader of `ballot` said that everything up to `upto` is chosen. What the ballot before said
     /// goes to disk first: no accept of the new one will carry it, and a restart would find more
     /// open slots than C4 allows.
-    pub(super) fn note_mark(&mut self, now: Tick, ballot: Ballot, upto: Slot, fx: &mut Effects) {
+    pub(super) fn observe_chosen(
+        &mut self,
+        now: Tick,
+        ballot: Ballot,
+        upto: Slot,
+        fx: &mut Effects,
+    ) {
         if ballot > self.learner.mark.0 {
             self.record_mark(now, fx);
             self.learner.mark = (ballot, upto);
@@ -156,7 +162,7 @@ impl Replica {
         if mark.ballot.node != from || mark.ballot != self.hard.promised {
             return;
         }
-        self.note_mark(now, mark.ballot, mark.chosen_upto, fx);
+        self.observe_chosen(now, mark.ballot, mark.chosen_upto, fx);
         self.advance_marked(fx);
         self.learn_more(now, fx);
     }
@@ -199,7 +205,7 @@ impl Replica {
     /// knows as chosen in its ballot it decided itself (C9).
     pub(super) fn learn_more(&mut self, now: Tick, fx: &mut Effects) {
         if self.learns_nothing() {
-            return; // The disk first: `make_up` goes on.
+            return; // The disk first: `resume_accepting` goes on.
         }
         let (from, upto) = (self.chosen_upto.next(), self.learner.target);
         if from <= upto && !matches!(self.role, Role::Leader(_)) {
@@ -219,7 +225,7 @@ impl Replica {
     fn enquire(
         &self,
         now: Tick,
-        enquiry: &mut Enquiry,
+        enquiry: &mut CatchUp,
         learn: Learn,
         rounds: bool,
         fx: &mut Effects,
@@ -228,11 +234,11 @@ impl Replica {
         if enquiry.asking.is_some() {
             return;
         }
-        let mut peer = self.teacher(enquiry);
+        let mut peer = self.source(enquiry);
         if peer.is_none() && rounds && !enquiry.refused.is_empty() && now >= enquiry.rest_until {
             enquiry.refused.clear();
             enquiry.rest_until = now.after(self.config.timing.retry_us);
-            peer = self.teacher(enquiry);
+            peer = self.source(enquiry);
         }
         let Some(peer) = peer else { return };
         let until = now.after(self.config.timing.election_us);
@@ -241,7 +247,7 @@ impl Replica {
     }
 
     /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
-    fn teacher(&self, enquiry: &Enquiry) -> Option<NodeId> {
+    fn source(&self, enquiry: &CatchUp) -> Option<NodeId> {
         let fit = |node: &NodeId| {
             self.peers.get(node).is_some_and(|peer| peer.up) && !enquiry.refused.contains(node)
         };
@@ -273,7 +279,7 @@ impl Replica {
                 return;
             }
             progress |= self.learn_value(slot, ballot, value, fx);
-            if self.learner.starved {
+            if self.learner.blocked_on_disk {
                 break; // Not this one, and so none behind it.
             }
         }
@@ -284,10 +290,10 @@ impl Replica {
         enquiry.asking = None;
         if progress {
             enquiry.served = Some(from);
-        } else if !self.learner.starved {
+        } else if !self.learner.blocked_on_disk {
             enquiry.refused.insert(from);
         }
-        if repair && !progress && !self.learner.starved {
+        if repair && !progress && !self.learner.blocked_on_disk {
             self.repair_refused(from, slot, damaged.is_some(), fx);
         }
         self.advance_marked(fx);
@@ -310,7 +316,7 @@ impl Replica {
                 return false;
             }
             self.learner.holes.remove(&slot);
-            self.learner.hopeless.clear();
+            self.learner.unrepairable_on.clear();
             self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
             fx.push(Effect::Repaired { slot, ballot, value });
             return true;
@@ -328,18 +334,18 @@ impl Replica {
 
     /// The journal has no room for the value (R11).
     fn starves(&mut self, value: &Value) -> bool {
-        self.learner.starved = !self.has_room_to_learn(value.len());
-        self.learner.starved
+        self.learner.blocked_on_disk = !self.has_room_to_learn(value.len());
+        self.learner.blocked_on_disk
     }
 
     /// The disk is behind, or full: what is learned now would only wait for it.
     pub(super) fn learns_nothing(&self) -> bool {
-        self.is_flooded() || self.learner.starved
+        self.is_sync_backlog_full() || self.learner.blocked_on_disk
     }
 
     /// The journal has more room than before, or it is taken from the reserve.
     pub(super) fn feed_learner(&mut self) {
-        self.learner.starved = false;
+        self.learner.blocked_on_disk = false;
     }
 
     /// The next slot is chosen in exactly `ballot`, but damaged where it was asked for: a copy that
@@ -377,11 +383,11 @@ impl Replica {
     fn repair_refused(&mut self, from: NodeId, slot: Slot, damaged: bool, fx: &mut Effects) {
         let Some(ballot) = self.learner.holes.get(&slot).copied() else { return };
         if damaged {
-            self.learner.hopeless.insert(from);
+            self.learner.unrepairable_on.insert(from);
         } else if !ballot.is_zero() {
             fx.send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
         }
-        if self.config.others().all(|node| self.learner.hopeless.contains(&node)) {
+        if self.config.others().all(|node| self.learner.unrepairable_on.contains(&node)) {
             self.stop(Stop::Unsettled { slot }, fx);
         }
     }
@@ -410,7 +416,7 @@ impl Replica {
             return;
         }
         if self.learner.first_hole() == Some(slot) {
-            self.learner.hopeless.clear(); // What peers said was of another one.
+            self.learner.unrepairable_on.clear(); // What peers said was of another one.
         }
         self.check_memory(effects);
         self.learn_more(now, effects);

@@ -33,7 +33,7 @@ impl Replica {
         self.follow(now, from, h.ballot, fx);
         self.leader_full = !h.has_room;
         self.heard_chosen(from, h.chosen_upto);
-        self.note_mark(now, h.ballot, h.chosen_upto, fx);
+        self.observe_chosen(now, h.ballot, h.chosen_upto, fx);
         if h.lease_us > 0 {
             if h.lease_us > self.hard.lease_longest_us {
                 self.hard.lease_longest_us = h.lease_us;
@@ -48,7 +48,7 @@ impl Replica {
             chosen_upto: self.chosen_upto,
             accepted_upto: self.acceptor.last_accepted().max(self.chosen_upto),
             durable: self.own_witness().durable,
-            has_room: !self.room.short,
+            has_room: !self.budget.full,
             digest: self.digests.last(),
         };
         fx.send_after(self.hard_lsn, from, Vote::Grant(grant));
@@ -72,7 +72,7 @@ impl Replica {
         if g.lease_us > 0 {
             follower.granted_at = follower.granted_at.max(g.sent_at);
         }
-        self.pump(now, from, fx);
+        self.send_open_slots(now, from, fx);
         self.settle_leftovers(now, g.accepted_upto, fx);
     }
 
@@ -91,7 +91,7 @@ impl Replica {
         let heartbeat_us = self.config.timing.heartbeat_us;
         let lease_us = self.config.timing.lease_us;
         let chosen_upto = self.chosen_upto;
-        let has_room = !self.room.short && self.full_nodes().is_none();
+        let has_room = !self.budget.full && self.full_nodes().is_none();
         let Role::Leader(leadership) = &mut self.role else { return };
         // Each heartbeat has a stamp of its own, so that a confirmation can be told to be younger
         // than a read. The microsecond is far inside the drift bound.

@@ -27,7 +27,7 @@ impl Replica {
             proposed = true;
         }
         if proposed {
-            self.pump_all(now, fx);
+            self.send_all_open_slots(now, fx);
         }
     }
 }

@@ -108,7 +108,7 @@ impl Replica {
         let Role::Leader(leadership) = &self.role else { return false };
         let open = leadership.next_slot.prev().0.saturating_sub(self.chosen_upto.0);
         self.serving().is_some()
-            && !self.is_flooded()
+            && !self.is_sync_backlog_full()
             && self.has_room_to_accept(bytes, false)
             && leadership.hand_over_by.is_none()
             && open < self.config.window_slots
@@ -141,7 +141,7 @@ impl Replica {
     pub fn propose(&mut self, now: Tick, value: Value, effects: &mut Effects) -> Slot {
         assert!(self.has_room(value.len()), "proposed without room");
         let slot = self.propose_next(now, value, effects);
-        self.pump_all(now, effects);
+        self.send_all_open_slots(now, effects);
         slot
     }
 
@@ -162,17 +162,17 @@ impl Replica {
         slot
     }
 
-    pub(super) fn pump_all(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn send_all_open_slots(&mut self, now: Tick, fx: &mut Effects) {
         let Role::Leader(leadership) = &self.role else { return };
         let nodes: Vec<NodeId> = leadership.followers.keys().copied().collect();
         for node in nodes {
-            self.pump(now, node, fx);
+            self.send_open_slots(now, node, fx);
         }
     }
 
     /// Sends a follower every open slot that it may take and was not sent: accepts leave before the
     /// leader's own write is durable, so that all disks work at the same time.
-    pub(super) fn pump(&mut self, now: Tick, node: NodeId, fx: &mut Effects) {
+    pub(super) fn send_open_slots(&mut self, now: Tick, node: NodeId, fx: &mut Effects) {
         if !self.peers.get(&node).is_some_and(|peer| peer.up) {
             return;
         }
@@ -225,7 +225,7 @@ impl Replica {
             follower.moved_at = now;
         }
         self.advance_leader(now, fx);
-        self.pump(now, from, fx);
+        self.send_open_slots(now, from, fx);
     }
 
     /// A follower misses accepts: send again from there.
@@ -239,7 +239,7 @@ impl Replica {
         follower.chosen_upto = follower.chosen_upto.max(r.chosen_upto);
         follower.sent = follower.sent.min(r.from.prev());
         follower.moved_at = now;
-        self.pump(now, from, fx);
+        self.send_open_slots(now, from, fx);
     }
 
     /// The leader's own records became durable.
@@ -285,7 +285,7 @@ impl Replica {
         if before < leadership.serving_from && chosen_upto >= leadership.serving_from {
             fx.push(Effect::Leading(Some(ballot)));
         }
-        self.note_mark(now, ballot, chosen_upto, fx);
+        self.observe_chosen(now, ballot, chosen_upto, fx);
         self.learner.chosen_by_mark(chosen_upto);
         if mark_us == 0 {
             self.send_mark(fx);
@@ -353,7 +353,7 @@ impl Replica {
             }
         }
         for node in stalled {
-            self.pump(now, node, fx);
+            self.send_open_slots(now, node, fx);
         }
     }
 }

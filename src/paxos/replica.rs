@@ -10,6 +10,7 @@ use super::agreement::ChosenSums;
 use super::campaign::{Campaign, Canvassing};
 use super::config::Config;
 use super::digests::{Digests, Doubt};
+use super::disk_budget::DiskBudget;
 use super::effects::{Effect, Effects, Plain, Stop};
 use super::evidence::Evidence;
 use super::handover::{Call, GivenUp};
@@ -17,7 +18,6 @@ use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
 use super::random::Random;
-use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::value_room_bytes;
 use crate::types::{
@@ -48,7 +48,7 @@ pub enum Input {
     /// The process did not run until now: what is late by this clock was not late because of a disk.
     Resumed,
     /// The journal can take in so much.
-    Room(Room),
+    DiskBudget(DiskBudget),
     /// The state machine applied a slot, and has this digest since (R23).
     Applied(peer::Digest),
 }
@@ -135,7 +135,7 @@ pub struct Replica {
     /// Values that are not durable yet.
     pub(super) unsynced: Unsynced,
     /// What the journal still takes in.
-    pub(super) room: Room,
+    pub(super) budget: DiskBudget,
     pub(super) acceptor: Acceptor,
     pub(super) learner: Learner,
     /// Every slot up to here is known to be chosen. Only rises.
@@ -192,7 +192,7 @@ impl Replica {
             Input::HandOver => self.on_hand_over_wanted(now, effects),
             Input::Leave => self.on_leave(now, effects),
             Input::Resumed => self.resumed_at = now,
-            Input::Room(room) => self.on_room(now, room, effects),
+            Input::DiskBudget(budget) => self.on_disk_budget(now, budget, effects),
             Input::Applied(digest) => self.on_applied(now, digest, effects),
         }
         self.answer_call(now, effects);
@@ -262,10 +262,10 @@ impl Replica {
         if let Some(stop) = self.ending.take_if(|_| self.hard_lsn <= self.durable) {
             return self.stop(stop, effects);
         }
-        let flooded = self.is_flooded();
+        let flooded = self.is_sync_backlog_full();
         self.unsynced.synced(self.durable);
         if flooded {
-            self.make_up(now, effects);
+            self.resume_accepting(now, effects);
         }
         self.meet_durable(effects);
         match &mut self.role {
@@ -317,7 +317,7 @@ impl Replica {
         match &record {
             Record::Accepted { value, .. } | Record::Learned { value, .. } => {
                 self.unsynced.push(lsn, value.len());
-                self.room.take(value_room_bytes(value.len()));
+                self.budget.take(value_room_bytes(value.len()));
                 self.binding = lsn;
             }
             Record::HardState(_) | Record::Chosen { .. } => self.binding = lsn,
@@ -334,7 +334,7 @@ impl Replica {
 
     /// So much waits for the disk that nothing more may be taken in: a disk that is slow or full must
     /// not fill the memory, though the others have long chosen what waits (C4, R11).
-    pub(super) fn is_flooded(&self) -> bool {
+    pub(super) fn is_sync_backlog_full(&self) -> bool {
         let Config { window_slots, window_bytes, .. } = self.config;
         self.unsynced.values() >= 2 * window_slots || self.unsynced.bytes() >= 2 * window_bytes
     }
@@ -391,7 +391,7 @@ fn is_busy(input: &Input) -> bool {
         | Input::HandOver
         | Input::Leave
         | Input::Resumed
-        | Input::Room(_) => false,
+        | Input::DiskBudget(_) => false,
     }
 }
 

@@ -77,10 +77,10 @@ impl Replica {
                 },
             }
         }
-        let hopeless = self.fetch_missing(now, &missing, fx);
+        let unrepairable = self.fetch_missing(now, &missing, fx);
         // Only the node whose own record is damaged ends: it alone can name file and offset.
         let own_damage = |slot: &Slot| self.acceptor.report(*slot).is_some_and(Report::is_damage);
-        match waiting.or(hopeless) {
+        match waiting.or(unrepairable) {
             Some(slot) if everyone && own_damage(&slot) => Settled::Never(slot),
             Some(_) => Settled::Waiting,
             // Nobody accepted anything behind the last value: those slots stay free.
@@ -148,7 +148,7 @@ impl Replica {
     ) -> Option<Slot> {
         let target = self.learner.target();
         let Role::Candidate(campaign) = &mut self.role else { return None };
-        let mut hopeless = None;
+        let mut unrepairable = None;
         for (slot, of, holders) in missing {
             if campaign.fetching.get(slot).is_some_and(|asked| asked.0 == *of) {
                 continue;
@@ -158,7 +158,7 @@ impl Replica {
             let holder = holders.iter().find(|node| may(node) && !silent(node));
             let Some(holder) = holder.or_else(|| holders.iter().find(may)).copied() else {
                 // Somebody may know it as chosen: then it is learned, not fetched.
-                hopeless = hopeless.or(Some(*slot).filter(|slot| *slot > target));
+                unrepairable = unrepairable.or(Some(*slot).filter(|slot| *slot > target));
                 continue;
             };
             if campaign.fetching.len() >= FETCHES_MAX {
@@ -168,7 +168,7 @@ impl Replica {
             let ballot = campaign.ballot;
             fx.send(holder, Plain::Fetch(Fetch { ballot, slot: *slot, of: *of }));
         }
-        hopeless
+        unrepairable
     }
 }
 

@@ -4,12 +4,12 @@ use super::acceptor::Acceptor;
 use super::agreement::ChosenSums;
 use super::config::Config;
 use super::digests::Digests;
+use super::disk_budget::DiskBudget;
 use super::effects::{Effects, Stop};
 use super::evidence::Evidence;
 use super::learner::Learner;
 use super::random::Random;
 use super::replica::{Memory, Peer, Replica, Role};
-use super::room::Room;
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
 use crate::types::{
@@ -107,7 +107,7 @@ impl Replica {
             durable,
             binding: durable,
             unsynced: Unsynced::default(),
-            room: Room::default(),
+            budget: DiskBudget::default(),
             chosen_upto: memory.chosen_upto,
             chosen_sums: ChosenSums::default(),
             acceptor: Acceptor::remember(memory.open, memory.reports, lost),

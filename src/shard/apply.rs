@@ -2,7 +2,7 @@
 
 use super::Output;
 use super::core::Shard;
-use super::serve::Cold;
+use super::serve::JournalRead;
 use crate::journal::ReadResult;
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::machine::Outcome;
@@ -47,7 +47,7 @@ impl Shard {
         let upto = self.cache.gap(from, hole.map_or(last, |before| before.min(last)));
         let token = self.token();
         self.replaying = true;
-        self.cold.insert(token, Cold::Replay);
+        self.cold.insert(token, JournalRead::Replay);
         out.push(Output::Job(self.journal.read(token, from, upto, REPLAY_BYTES)));
     }
 

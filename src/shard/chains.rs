@@ -36,7 +36,7 @@ impl Chains {
         if chain == 0 {
             return;
         }
-        let worn_out = self.is_worn_out();
+        let worn_out = self.has_too_many_failures();
         let key = (chain, log.clone());
         let known = self.failed.get(&key);
         if known.is_some_and(|known| known.order <= failure.order) || (known.is_none() && worn_out)
@@ -56,7 +56,7 @@ impl Chains {
         }
         match self.failed.get(&(chain, log.clone())) {
             Some(failure) => failure.order < order,
-            None => self.is_worn_out(),
+            None => self.has_too_many_failures(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Chains {
     }
 
     /// So many chains have failed that no more can be told apart.
-    pub(super) fn is_worn_out(&self) -> bool {
+    pub(super) fn has_too_many_failures(&self) -> bool {
         self.failed.len() >= FAILED_CHAINS_MAX
     }
 }
@@ -86,7 +86,7 @@ impl Shard {
     pub(super) fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
         let text = "an earlier append of this chain failed";
         let error = WireError::new(ErrorCode::PriorFailed, text);
-        let error = if self.conns.is_worn_out(conn) {
+        let error = if self.conns.has_too_many_failures(conn) {
             let text = "so many chains have failed on this connection that it takes no appends in \
                         chains any more; open a new one";
             WireError { retry: Retry::Elsewhere, text: text.to_string(), ..error }

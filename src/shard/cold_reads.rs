@@ -7,7 +7,7 @@
 use super::Output;
 use super::core::Shard;
 use super::reads::ReadTask;
-use super::serve::Cold;
+use super::serve::JournalRead;
 use super::waiting::Need;
 use crate::journal::{Job, ReadJob, ReadResult};
 use crate::limits::{COLD_READ_BYTES_MAX, COLD_READS_MAX, READ_BYTES_MAX};
@@ -72,7 +72,7 @@ impl Shard {
         self.conns.owe(task.conn, reserved);
         let read_bytes = read_bytes + job.file_bytes();
         let cold = ColdRead { task, reserved, read_bytes };
-        self.cold.insert(job.token(), Cold::Read(Box::new(cold)));
+        self.cold.insert(job.token(), JournalRead::Read(Box::new(cold)));
         out.push(Output::Job(Job::Read(job)));
     }
 

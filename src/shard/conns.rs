@@ -119,7 +119,7 @@ impl Conns {
     }
 
     /// So many chains have failed that no more can be told apart.
-    pub(super) fn is_worn_out(&self, conn: ConnId) -> bool {
-        self.conns.get(&conn).is_some_and(|entry| entry.chains.is_worn_out())
+    pub(super) fn has_too_many_failures(&self, conn: ConnId) -> bool {
+        self.conns.get(&conn).is_some_and(|entry| entry.chains.has_too_many_failures())
     }
 }

@@ -3,14 +3,14 @@
 use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
+use super::counters::{SyncTally, Tally};
+use super::disk_full::DiskFull;
 use super::fates::Fates;
 use super::leaving::Leaving;
-use super::mending::Mending;
 use super::outbox::Outbox;
 use super::reads::Reads;
-use super::room::Rooms;
-use super::serve::Cold;
-use super::tally::{SyncTally, Tally};
+use super::repair_log::Mending;
+use super::serve::JournalRead;
 use super::writes::Writes;
 use super::{Input, Output};
 use crate::journal::{self, Event, Journal, Recovered};
@@ -67,7 +67,7 @@ pub struct Shard {
     pub(super) reads: Reads,
     pub(super) budget: Budget,
     /// Reads of the journal under way, by token.
-    pub(super) cold: BTreeMap<u64, Cold>,
+    pub(super) cold: BTreeMap<u64, JournalRead>,
     pub(super) next_token: u64,
     /// A read of the journal for applying is under way.
     pub(super) replaying: bool,
@@ -86,7 +86,7 @@ pub struct Shard {
     mending: Mending,
     mark_at: Option<Tick>,
     pub(super) prepare_at: Option<Tick>,
-    pub(super) rooms: Rooms,
+    pub(super) rooms: DiskFull,
     /// Why there is no link with a peer, as the driver told.
     pub(super) troubles: BTreeMap<NodeId, String>,
     /// The disk of the data, as the driver told.
@@ -146,7 +146,7 @@ impl Shard {
             mending: Mending::default(),
             mark_at: None,
             prepare_at: None,
-            rooms: Rooms::default(),
+            rooms: DiskFull::default(),
             troubles: BTreeMap::new(),
             disk: DiskSpace::default(),
             options,

@@ -13,24 +13,24 @@ mod chains;
 mod cold_reads;
 mod conns;
 mod core;
+mod counters;
+mod disk_full;
 mod doubt;
 mod failing;
 mod fates;
 mod leaving;
-mod mending;
 mod outbox;
 mod reads;
-mod room;
+mod repair_log;
 mod serve;
 mod settings;
 mod status;
-mod tally;
 mod waiting;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};
+pub use self::counters::{Backlog, SyncTally, Tally};
 pub use self::status::unformed;
-pub use self::tally::{Backlog, SyncTally, Tally};
 
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, FailureKind, Incarnation, NodeId};

@@ -6,7 +6,7 @@ use super::budget::weight;
 use super::core::Shard;
 use super::waiting::Lines;
 use crate::limits::READ_WAIT_MS_MAX;
-use crate::machine::Reading;
+use crate::machine::ReadCursor;
 use crate::types::{Ballot, ConnId, LogId, Slot, Tick};
 use crate::wire::client::{Consistency, List, Listed, Read, ReadDone, Reply, Request, Stat};
 use crate::wire::error::{ErrorCode, WireError};
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// What makes an answer linearizable: the ballot in which it was computed, and the stamp after which
 /// that leadership must be confirmed unless a lease is valid when the answer leaves.
 #[derive(Clone, Copy, Debug)]
-pub struct Guard {
+pub struct ReadProof {
     ballot: Ballot,
     stamp: Tick,
 }
@@ -25,8 +25,8 @@ pub struct Guard {
 pub struct ReadTask {
     pub(super) conn: ConnId,
     pub(super) correlation: u64,
-    pub(super) reading: Reading,
-    guard: Option<Guard>,
+    pub(super) reading: ReadCursor,
+    guard: Option<ReadProof>,
     deadline: Tick,
     /// It waits for memory no longer than until then, once it has begun to wait.
     pub(super) waits_until: Option<Tick>,
@@ -44,7 +44,7 @@ impl ReadTask {
 struct Held {
     conn: ConnId,
     correlation: u64,
-    guard: Guard,
+    guard: ReadProof,
     reply: Reply,
     /// Memory set aside for it.
     bytes: usize,
@@ -122,7 +122,7 @@ impl Shard {
     }
 
     /// What makes an answer computed now as fresh as asked for.
-    fn guard(&self, consistency: Consistency) -> Result<Option<Guard>, WireError> {
+    fn guard(&self, consistency: Consistency) -> Result<Option<ReadProof>, WireError> {
         match consistency {
             Consistency::Local if self.replica.is_doubtful() => {
                 Err(WireError::new(ErrorCode::NotReady, self.doubt_text()))
@@ -130,7 +130,7 @@ impl Shard {
             Consistency::Local => Ok(None),
             Consistency::Linearizable => {
                 let ballot = self.serving()?;
-                Ok(Some(Guard { ballot, stamp: self.replica.read_stamp() }))
+                Ok(Some(ReadProof { ballot, stamp: self.replica.read_stamp() }))
             }
         }
     }
@@ -252,7 +252,7 @@ impl Shard {
         now: Tick,
         conn: ConnId,
         correlation: u64,
-        guard: Option<Guard>,
+        guard: Option<ReadProof>,
         reply: Reply,
         out: &mut Vec<Output>,
     ) {
@@ -288,7 +288,7 @@ impl Shard {
     }
 
     /// True: it may leave. False: proof is still to come. None: the leadership is gone.
-    fn proven(&self, now: Tick, guard: Guard) -> Option<bool> {
+    fn proven(&self, now: Tick, guard: ReadProof) -> Option<bool> {
         if self.replica.serving() != Some(guard.ballot) {
             return None;
         }

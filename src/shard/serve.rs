@@ -10,7 +10,7 @@ use crate::wire::peer::{Learn, Learned, Message};
 
 /// What a read of the journal is for.
 #[derive(Debug)]
-pub enum Cold {
+pub enum JournalRead {
     /// Applying.
     Replay,
     /// A peer's request for chosen values.
@@ -31,7 +31,7 @@ impl Shard {
         if !found.is_empty() || learn.from > learn.upto {
             return self.send_learned(to, &learn, found, None, out);
         }
-        let busy = |cold: &Cold| matches!(cold, Cold::Serve { to: other, .. } if *other == to);
+        let busy = |cold: &JournalRead| matches!(cold, JournalRead::Serve { to: other, .. } if *other == to);
         if self.cold.values().any(busy) {
             return; // It asks again when nothing comes; one read per peer is enough.
         }
@@ -41,7 +41,7 @@ impl Shard {
         let token = self.token();
         let upto = self.cache.gap(learn.from, learn.upto);
         let job = self.journal.read(token, learn.from, upto, LEARN_BYTES_MAX);
-        self.cold.insert(token, Cold::Serve { to, learn });
+        self.cold.insert(token, JournalRead::Serve { to, learn });
         out.push(Output::Job(job));
     }
 
@@ -61,9 +61,11 @@ impl Shard {
     /// A read of the journal came back.
     pub(super) fn cold_done(&mut self, now: Tick, done: ReadDone, out: &mut Vec<Output>) {
         match self.cold.remove(&done.token) {
-            Some(Cold::Replay) => self.replayed(now, done.values, out),
-            Some(Cold::Serve { to, learn }) => self.served(now, to, &learn, done.values, out),
-            Some(Cold::Read(task)) => self.cold_read_done(now, *task, done.values, out),
+            Some(JournalRead::Replay) => self.replayed(now, done.values, out),
+            Some(JournalRead::Serve { to, learn }) => {
+                self.served(now, to, &learn, done.values, out)
+            }
+            Some(JournalRead::Read(task)) => self.cold_read_done(now, *task, done.values, out),
             None => {}
         }
     }

@@ -1,7 +1,7 @@
 //! What a driver hands to its shard besides inputs: settings, and what only the driver can know.
 
 use super::core::Shard;
-use super::tally::SyncTally;
+use super::counters::SyncTally;
 use crate::wire::client::ShardLeader;
 
 impl Shard {

@@ -4,7 +4,7 @@
 //! A job reaches storage when it finishes; one that a crash interrupts has run up to an arbitrary
 //! step, and what it did not sync survives or not, sector by sector.
 
-use super::dice::Dice;
+use super::rng::Dice;
 use crate::journal::{Done, Job, JobError, MemStorage, execute};
 use std::collections::VecDeque;
 

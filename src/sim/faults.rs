@@ -1,7 +1,7 @@
 //! What goes wrong, and where.
 
 use super::disk::Disk;
-use super::ledger::Ledger;
+use super::durability_checker::Ledger;
 use super::node::Medium;
 use super::plan::Fault;
 use super::queue::{Event, Over};
@@ -49,7 +49,7 @@ impl World {
                     self.cut_for_a_while(vec![cut]);
                 }
             }
-            Fault::Partition | Fault::Isolate | Fault::Tangle => {
+            Fault::Partition | Fault::Isolate | Fault::PartitionMode => {
                 let cuts = self.draw_cuts(fault, node);
                 self.cut_for_a_while(cuts);
             }
@@ -109,7 +109,7 @@ impl World {
             return Ok(());
         }
         self.end(node, true)?;
-        self.nodes[node].medium = Medium::Rotten;
+        self.nodes[node].medium = Medium::Corrupted;
         let what = self.nodes[node].disk.rot(ran, &mut self.dice);
         self.trace.line(self.now, || format!("n{} rots: {what}", node + 1));
         Ok(())
@@ -149,8 +149,8 @@ impl World {
         for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
             let across =
                 sides[from] != sides[to] && (both || if sides[from] { there } else { back });
-            let tangled = fault == Fault::Tangle && self.dice.percent(35);
-            if from != to && (tangled || (fault != Fault::Tangle && across)) {
+            let tangled = fault == Fault::PartitionMode && self.dice.percent(35);
+            if from != to && (tangled || (fault != Fault::PartitionMode && across)) {
                 cuts.push((from, to));
             }
         }

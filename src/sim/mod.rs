@@ -10,33 +10,33 @@
 //! - `oracle`, `history`, `ledger`: what is checked, against what was decided, asked and claimed.
 //! - [`command`]: `paxosd simulate`.
 
+mod clients;
 mod clock;
 pub mod command;
-mod dice;
 mod disk;
+mod durability_checker;
+mod event_loop;
 mod faults;
 mod history;
-mod ledger;
 mod links;
-mod lives;
 mod network;
 mod node;
 mod oracle;
 mod phase;
 mod plan;
+mod process;
 mod queue;
 mod report;
+mod rng;
 mod rot;
 mod scenes;
 mod set_back;
 mod trace;
-mod turns;
-mod users;
 mod violation;
 mod world;
 
-pub use dice::Dice;
 pub use plan::{Fault, Plan};
 pub use report::{Failure, Summary, run_plan, run_seed};
+pub use rng::Dice;
 pub use trace::Verbosity;
 pub use violation::Violation;

@@ -4,8 +4,8 @@
 //! when the cut ends before the connection is given up, and are lost with it otherwise. The two
 //! ends of a connection learn of its end at times of their own.
 
-use super::dice::Dice;
 use super::queue::{Event, Queue};
+use super::rng::Dice;
 use crate::wire::peer::Message;
 use std::collections::VecDeque;
 

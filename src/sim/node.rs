@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::disk::Disk;
-use super::ledger::Ledger;
+use super::durability_checker::Ledger;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
 use crate::types::{Ballot, ConnId, Lsn, NodeId};
@@ -14,7 +14,7 @@ pub(super) enum Medium {
     /// It holds what was written.
     Sound,
     /// It has rotted: damage is no surprise.
-    Rotten,
+    Corrupted,
     /// It was set back to what it held earlier: peers that saw what it held since must notice.
     SetBack,
     /// It has rotted so far that only an operator can help: the node does not start any more.

@@ -1,10 +1,10 @@
 //! The parts of a run: things go wrong; some stay wrong, and progress returns all the same; all is
 //! healed, and everybody agrees.
 
+use super::clients::Client;
 use super::node::{Medium, Node};
 use super::plan::Fault;
 use super::queue::Event;
-use super::users::Client;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
 use crate::machine;
@@ -32,7 +32,7 @@ pub(super) enum Phase {
     /// Nothing new is asked for; all nodes must agree by the deadline.
     Settling { deadline: u64 },
     /// Every node is asked for every entry of every log.
-    Reading { deadline: u64 },
+    ReadCursor { deadline: u64 },
     /// The run has ended well.
     Over,
 }
@@ -47,7 +47,7 @@ impl World {
         match self.phase {
             Phase::Chaos => {
                 self.mend_all()?;
-                self.cripple()?;
+                self.isolate_minority()?;
                 let deadline = self.progress_deadline();
                 self.phase = Phase::Crippled { since: self.now, deadline };
             }
@@ -67,12 +67,12 @@ impl World {
             Phase::Settling { deadline } => {
                 if self.settled() {
                     self.add_readers();
-                    self.phase = Phase::Reading { deadline: self.now + SETTLE_US };
+                    self.phase = Phase::ReadCursor { deadline: self.now + SETTLE_US };
                 }
                 let late = self.now > deadline;
                 ensure(!late, "a healed cluster agrees", || self.disagreement())?;
             }
-            Phase::Reading { deadline } => {
+            Phase::ReadCursor { deadline } => {
                 if self.clients.iter().all(Client::is_idle) {
                     return self.finish();
                 }
@@ -107,7 +107,7 @@ impl World {
 
     /// Chaos ends, but a minority stays faulty, and links stay cut, as long as one node reaches
     /// quorums both ways.
-    fn cripple(&mut self) -> Checked {
+    fn isolate_minority(&mut self) -> Checked {
         for node in 0..self.nodes.len() {
             self.speed_up(node);
             self.make_room(node);
@@ -139,7 +139,7 @@ impl World {
         }
         if self.dice.one_in(2) {
             let victim = self.dice.below(self.nodes.len() as u64) as usize;
-            let fault = *self.dice.pick(&[Fault::Isolate, Fault::Tangle, Fault::OneWay]);
+            let fault = *self.dice.pick(&[Fault::Isolate, Fault::PartitionMode, Fault::OneWay]);
             let cuts = match fault {
                 Fault::OneWay => vec![(victim, (victim + 1) % self.nodes.len())],
                 fault => self.draw_cuts(fault, victim),

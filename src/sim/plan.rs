@@ -1,6 +1,6 @@
 //! What a seed decides beforehand: the cluster, its hardware, its users, and what will go wrong.
 
-use super::dice::Dice;
+use super::rng::Dice;
 use crate::paxos::{Quorums, Timing};
 
 /// Something that goes wrong.
@@ -25,7 +25,7 @@ pub enum Fault {
     /// The leader is cut off, in one direction or both.
     Isolate,
     /// Some links are cut, at random.
-    Tangle,
+    PartitionMode,
     /// What some links carry is late, for a while, and arrives all the same.
     Lag,
     /// A disk is slow for a while.
@@ -54,7 +54,7 @@ const FAULTS: [Fault; 15] = [
     Fault::OneWay,
     Fault::Partition,
     Fault::Isolate,
-    Fault::Tangle,
+    Fault::PartitionMode,
     Fault::Lag,
     Fault::SlowDisk,
     Fault::FullDisk,

@@ -1,7 +1,7 @@
 //! Disks that lose what they hold, in one place at a time.
 
-use super::dice::Dice;
 use super::disk::Disk;
+use super::rng::Dice;
 use crate::journal::Storage;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use std::ops::Range;

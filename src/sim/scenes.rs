@@ -65,7 +65,7 @@ impl World {
             return Ok(());
         }
         self.crash(node, true)?;
-        self.nodes[node].medium = Medium::Rotten;
+        self.nodes[node].medium = Medium::Corrupted;
         let what = self.nodes[node].disk.rot_recent(&mut self.dice);
         self.trace.line(self.now, || format!("n{} rots: {what}", node + 1));
         let cuts = self.draw_cuts(Fault::Isolate, leader);

@@ -1,20 +1,20 @@
 //! A simulated world: nodes, network, disks, clocks, clients, and time that jumps from one event to
 //! the next.
 
+use super::clients::Client;
 use super::clock::Clock;
-use super::dice::Dice;
 use super::disk::Disk;
+use super::durability_checker::Ledger;
 use super::history::History;
-use super::ledger::Ledger;
 use super::network::Network;
 use super::node::{Medium, Node};
 use super::oracle::Oracle;
 use super::phase::Phase;
 use super::plan::Plan;
 use super::queue::{Event, Over, Queue};
+use super::rng::Dice;
 use super::set_back::SetBack;
 use super::trace::Trace;
-use super::users::Client;
 use super::violation::{Checked, Violation};
 use crate::journal::{self, Identity, JournalOptions, MemStorage};
 use crate::types::{Ballot, ClusterId, Incarnation, Lsn, NodeId, ShardId, Slot};

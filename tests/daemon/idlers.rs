@@ -1,13 +1,13 @@
 //! Crowds that say nothing, or half of something, at every port, and clients that were greeted and
 //! then idle.
 
-use crate::good::Good;
 use crate::host::{Host, greeting};
 use crate::poll;
+use crate::raw_callers::connect;
 use crate::rig::{PATIENCE, Raw, append, hello, read};
-use crate::strangers::connect;
 use crate::watched::{Refusals, Watched};
 use crate::web::Web;
+use crate::well_behaved::WellBehaved;
 use paxosd::limits::{ADMIN_CONNECTIONS_MAX, CONN_REQUESTS_MAX, FRAME_MS, GREETINGS_MAX};
 use paxosd::wire::client::{NO_SHARD, Reply, Request};
 use paxosd::wire::hello::{HelloAnswer, read_hello_answer, write_hello};
@@ -55,22 +55,22 @@ fn gates(host: &Host) -> [Gate; 3] {
 }
 
 /// A client, a peer and a probe that have said what they want.
-struct Visit {
+struct AdminConnection {
     client: Raw,
     peer: Raw,
     probe: Web,
 }
 
-impl Visit {
+impl AdminConnection {
     #[track_caller]
-    fn begin(host: &Host, gates: &[Gate; 3]) -> Visit {
+    fn begin(host: &Host, gates: &[Gate; 3]) -> AdminConnection {
         let (mut client, mut peer) =
             (Raw::connect(&host.site.client), Raw::connect(&host.site.peer));
         client.send(&gates[0].greeting);
         peer.send(&gates[1].greeting);
         let mut probe = Web::connect(&host.admin);
         probe.send(&gates[2].greeting);
-        Visit { client, peer, probe }
+        AdminConnection { client, peer, probe }
     }
 
     /// They get it, whoever came after them.
@@ -88,11 +88,11 @@ impl Visit {
 /// A crowd comes to a port, each with so much of a greeting, and visitors in the midst of it.
 fn come(host: &Host, gates: &[Gate; 3], gate: &Gate, sent: usize) -> Vec<TcpStream> {
     let (address, mut crowd) = (gate.address.parse().unwrap(), Vec::new());
-    let mut visit = Visit::begin(host, gates);
+    let mut visit = AdminConnection::begin(host, gates);
     for number in 0..CROWD {
         if number % VISIT_EVERY == VISIT_EVERY - 1 {
             visit.end();
-            visit = Visit::begin(host, gates);
+            visit = AdminConnection::begin(host, gates);
         }
         let mut stream = connect(address, number as u64);
         // One that was turned away already takes nothing.
@@ -109,12 +109,12 @@ fn crowd_at_every_port(share: impl Fn(&[u8]) -> usize) {
     let host = Host::start();
     let gates = gates(&host);
     let (mut before_all, _) = Raw::open(&host.site.client, NO_SHARD.0);
-    Visit::begin(&host, &gates).end();
+    AdminConnection::begin(&host, &gates).end();
     for gate in &gates {
         let before = host.refusals(gate.name);
         let (memory, sockets) = (host.daemon.memory(), host.daemon.sockets());
         let mut crowd = come(&host, &gates, gate, share(&gate.greeting));
-        Visit::begin(&host, &gates).end();
+        AdminConnection::begin(&host, &gates).end();
         assert_eq!(before_all.ask(2, &Request::Ping), Reply::Pong);
         let grown = host.daemon.memory().saturating_sub(memory);
         let open = host.daemon.sockets().saturating_sub(sockets);
@@ -160,7 +160,7 @@ fn r39_half_greetings_keep_nobody_out() {
 fn r39_idle_clients_hold_no_buffers() {
     let mut node = Watched::start();
     node.daemon.read_log();
-    let good = Good::start(&[node.daemon.address.clone()]);
+    let good = WellBehaved::start(&[node.daemon.address.clone()]);
     let (mut writer, _) = Raw::open(&node.daemon.address, 0);
     let reply = writer.ask_leader(&append("log", &[7; 16 << 10]));
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");

@@ -8,7 +8,6 @@ mod config;
 mod config_faults;
 mod exits;
 mod floods;
-mod good;
 mod host;
 mod idlers;
 #[path = "../process/rig/injected.rs"]
@@ -29,11 +28,12 @@ mod ports;
 #[path = "../process/rig/random.rs"]
 #[allow(dead_code)] // Clusters use more of it.
 mod random;
+mod raw_callers;
 mod rig;
 mod runtime;
 mod service;
 mod starts;
-mod strangers;
 mod unread;
 mod watched;
 mod web;
+mod well_behaved;

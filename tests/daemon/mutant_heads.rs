@@ -1,11 +1,11 @@
 //! R37 over sockets, at the admin port: requests with something wrong. What a node makes of one is
 //! what it answers, so that its counters are held against its own answers.
 
-use crate::good::Good;
 use crate::mutants::Story;
 use crate::random::Random;
-use crate::strangers::{Call, Ending, Heard, exchange};
+use crate::raw_callers::{Call, Ending, Heard, exchange};
 use crate::watched::Watched;
+use crate::well_behaved::WellBehaved;
 use paxosd::limits::ADMIN_HEAD_BYTES_MAX;
 
 /// Connections at a time: with those of the batch before, which the node may still hold, fewer
@@ -134,7 +134,7 @@ impl Heads {
 fn r37_mutants_at_the_admin_port() {
     let mut node = Watched::start();
     node.daemon.read_log();
-    let good = Good::start(&[node.daemon.address.clone()]);
+    let good = WellBehaved::start(&[node.daemon.address.clone()]);
     let mut story = Story::new(node.daemon.memory());
     let mut heads = Heads(Random::new(story.seed));
     let address = node.admin.parse().unwrap();

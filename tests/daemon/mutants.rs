@@ -1,14 +1,14 @@
 //! R37 over sockets: frames with something wrong, a hundred thousand at each port. Every one is
 //! answered or its connection closed, all are counted, and nobody else notices.
 
-use crate::good::{Good, LOG};
 use crate::host::{Pair, call};
 use crate::mutator::{Mutator, kind_of, vectors};
 use crate::oracle::{ClientOracle, End, PeerOracle, Reason, Spared};
 use crate::random::Random;
+use crate::raw_callers::{Call, Ending, Heard, exchange};
 use crate::rig::{Daemon, Raw};
-use crate::strangers::{Call, Ending, Heard, exchange};
 use crate::watched::{Refusals, Watched};
+use crate::well_behaved::{LOG, WellBehaved};
 use paxosd::types::NodeId;
 use paxosd::wire::client::{Reply, Request};
 use paxosd::wire::hello::{HelloAnswer, read_hello_answer, write_hello};
@@ -88,7 +88,7 @@ impl Story {
 
     /// Ends the story: what the node counted is what it closed, what it holds is bounded, and it
     /// stops in order, with a line in its log for everything that it closed.
-    pub fn end(&self, counted: Refusals, good: Good, daemon: Daemon) -> String {
+    pub fn end(&self, counted: Refusals, good: WellBehaved, daemon: Daemon) -> String {
         let Story { seed, expected, memory, peak, calls, .. } = self;
         let served = good.finish();
         assert!(served > 0, "nothing was appended meanwhile, seed {seed}");
@@ -138,7 +138,7 @@ fn r37_mutants_at_the_clients_port() {
     let mut node = Watched::start();
     node.daemon.read_log();
     let (_raw, welcome) = Raw::open(&node.daemon.address, 0);
-    let good = Good::start(&[node.daemon.address.clone()]);
+    let good = WellBehaved::start(&[node.daemon.address.clone()]);
     let spared = Spared { name: LogName::new(LOG).unwrap(), id: good.id };
     let oracle = ClientOracle::new(welcome.cluster, spared);
     let mut story = Story::new(node.daemon.memory());
@@ -231,7 +231,7 @@ fn r37_mutants_at_the_peers_port() {
     let mut pair = Pair::start();
     pair.host.daemon.read_log();
     pair.other.read_log();
-    let good = Good::start(&[pair.host.daemon.address.clone(), pair.other.address.clone()]);
+    let good = WellBehaved::start(&[pair.host.daemon.address.clone(), pair.other.address.clone()]);
     let known = (pair.greeting.node, pair.greeting.incarnation);
     let PeerHello { cluster, target, shared, .. } = pair.greeting;
     let host = Host { cluster, node: target, members: [1, 2, 3].map(NodeId).to_vec(), shared };

@@ -1,12 +1,12 @@
-//! What must hold of a cell after every step, and one node's state in one line.
+//! What must hold of a cluster after every step, and one node's state in one line.
 
-use crate::cell::Cell;
+use crate::cluster::Cluster;
 use crate::show;
 use paxosd::paxos::Role;
 use paxosd::paxos::invariants::check_state;
 use paxosd::types::{Ballot, NodeId, Slot, Value};
 
-impl Cell {
+impl Cluster {
     /// Everything that must hold after a step of `id`.
     pub fn check(&self, id: NodeId) {
         let node = self.node(id);
@@ -29,9 +29,9 @@ impl Cell {
             );
             holder = Some((*other, replica.serving()));
             assert!(
-                replica.chosen_upto() >= self.truth.acknowledged,
+                replica.chosen_upto() >= self.checker.acknowledged,
                 "a read at {other} under a lease misses slot {}: chosen_upto={} (R19)",
-                self.truth.acknowledged,
+                self.checker.acknowledged,
                 replica.chosen_upto()
             );
         }

@@ -10,12 +10,12 @@
 //! expect open 5 "x" on 1           accepted, not known chosen: as a promise would report it
 //! expect read waits | expect read answered | expect read void
 //! expect stopped 1 | expect runs 1
-//! expect refused 1 | expect startable 1     a node that is down, as the cell is configured now
+//! expect refused 1 | expect startable 1     a node that is down, as the cluster is configured now
 //! expect formed 1 2 | expect unformed 3
 //! expect doubt fenced|disputed|others|none on 1
 //! ```
 
-use crate::cell::Cell;
+use crate::cluster::Cluster;
 use crate::script::{node, number, value};
 use paxosd::paxos::Role;
 use paxosd::types::{Ballot, NodeId, Slot};
@@ -25,62 +25,64 @@ pub fn ballot(text: &str) -> Ballot {
     Ballot::new(number(round), node(of))
 }
 
-pub fn check(cell: &Cell, text: &str) {
+pub fn check(cluster: &Cluster, text: &str) {
     let (claim, on) = text.split_once(" on ").unwrap_or((text, ""));
     let words: Vec<&str> = claim.splitn(3, ' ').collect();
     let on: Vec<NodeId> = on.split_whitespace().map(node).collect();
     match words[..] {
-        ["slot", slot, what] => on.iter().for_each(|id| chosen(cell, *id, slot, what)),
+        ["slot", slot, what] => on.iter().for_each(|id| chosen(cluster, *id, slot, what)),
         ["chosen", upto] => on.iter().for_each(|id| {
-            let known = cell.replica(*id).expect("it runs").chosen_upto();
+            let known = cluster.replica(*id).expect("it runs").chosen_upto();
             assert_eq!(known, Slot(number(upto)), "expect {text}: node {id}");
         }),
         ["promised", of] => on.iter().for_each(|id| {
-            let promised = cell.replica(*id).expect("it runs").promised();
+            let promised = cluster.replica(*id).expect("it runs").promised();
             assert_eq!(promised, ballot(of), "expect {text}: node {id}");
         }),
         ["leader", who] => {
             let leads = |id: &NodeId| {
-                cell.replica(*id).is_some_and(|replica| matches!(replica.role(), Role::Leader(_)))
+                cluster
+                    .replica(*id)
+                    .is_some_and(|replica| matches!(replica.role(), Role::Leader(_)))
             };
             let leaders: Vec<String> =
-                cell.ids().into_iter().filter(leads).map(|id| id.to_string()).collect();
+                cluster.ids().into_iter().filter(leads).map(|id| id.to_string()).collect();
             let found = if leaders.is_empty() { "none".to_string() } else { leaders.join(" ") };
             assert_eq!(found, who, "expect {text}");
         }
         ["lease", who] => {
             let holds = |id: &NodeId| {
-                cell.replica(*id).is_some_and(|replica| replica.lease_valid(cell.local(*id)))
+                cluster.replica(*id).is_some_and(|replica| replica.lease_valid(cluster.local(*id)))
             };
             let holders: Vec<String> =
-                cell.ids().into_iter().filter(holds).map(|id| id.to_string()).collect();
+                cluster.ids().into_iter().filter(holds).map(|id| id.to_string()).collect();
             let found = if holders.is_empty() { "none".to_string() } else { holders.join(" ") };
             assert_eq!(found, who, "expect {text}");
         }
         ["serving", who] => {
-            let serves = |id: &NodeId| cell.replica(*id).is_some_and(|r| r.serving().is_some());
+            let serves = |id: &NodeId| cluster.replica(*id).is_some_and(|r| r.serving().is_some());
             let serving: Vec<String> =
-                cell.ids().into_iter().filter(serves).map(|id| id.to_string()).collect();
+                cluster.ids().into_iter().filter(serves).map(|id| id.to_string()).collect();
             let found = if serving.is_empty() { "none".to_string() } else { serving.join(" ") };
             assert_eq!(found, who, "expect {text}");
         }
         ["read", fate] => {
-            let found = cell.read.as_ref().expect("a read has arrived").fate(cell);
+            let found = cluster.read.as_ref().expect("a read has arrived").fate(cluster);
             assert_eq!(format!("{found:?}").to_lowercase(), fate, "expect {text}");
         }
-        ["stopped", who] => assert!(cell.node(node(who)).stopped.is_some(), "expect {text}"),
+        ["stopped", who] => assert!(cluster.node(node(who)).stopped.is_some(), "expect {text}"),
         ["doubt", what] => on.iter().for_each(|id| {
-            let doubt = cell.replica(*id).expect("it runs").doubt();
+            let doubt = cluster.replica(*id).expect("it runs").doubt();
             let found = doubt.map_or("none".to_string(), |doubt| format!("{doubt:?}"));
             assert_eq!(found.to_lowercase(), *what, "expect {text}");
         }),
         [what @ ("refused" | "startable"), who] => {
-            assert_eq!(cell.refuses_to_start(node(who)), what == "refused", "expect {text}");
+            assert_eq!(cluster.refuses_to_start(node(who)), what == "refused", "expect {text}");
         }
-        ["runs", who] => assert!(cell.node(node(who)).stopped.is_none(), "expect {text}"),
+        ["runs", who] => assert!(cluster.node(node(who)).stopped.is_none(), "expect {text}"),
         ["formed" | "unformed", ..] => {
             for id in claim.split_whitespace().skip(1) {
-                let formed = cell.replica(node(id)).expect("it runs").hard().formed;
+                let formed = cluster.replica(node(id)).expect("it runs").hard().formed;
                 assert_eq!(formed, words[0] == "formed", "expect {text}");
             }
         }
@@ -88,8 +90,8 @@ pub fn check(cell: &Cell, text: &str) {
     }
 }
 
-fn chosen(cell: &Cell, id: NodeId, slot: &str, what: &str) {
-    let found = cell.node(id).chosen.get(&Slot(number(slot))).map(|held| held.1.clone());
+fn chosen(cluster: &Cluster, id: NodeId, slot: &str, what: &str) {
+    let found = cluster.node(id).chosen.get(&Slot(number(slot))).map(|held| held.1.clone());
     let wanted = (what != "unknown").then(|| value(what));
     assert_eq!(found, wanted, "expect slot {slot} {what} on node {id}");
 }

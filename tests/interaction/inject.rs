@@ -1,6 +1,6 @@
 //! Raw messages of a script, in the words of the trace.
 
-use crate::cell::Cell;
+use crate::cluster::Cluster;
 use crate::expect::ballot;
 use crate::script::{node, number, value};
 use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Witness};
@@ -41,7 +41,7 @@ impl Words<'_> {
     }
 }
 
-pub fn parse(cell: &Cell, text: &str) -> Message {
+pub fn parse(cluster: &Cluster, text: &str) -> Message {
     let words = Words(text.split_whitespace().collect());
     let (slot, chosen_upto, durable) =
         (words.slot("slot"), words.slot("chosen"), Lsn(words.number("durable")));
@@ -101,7 +101,7 @@ pub fn parse(cell: &Cell, text: &str) -> Message {
             Message::CanvassAnswer(CanvassAnswer { attempt, yes, promised, chosen_upto })
         }
         "learned" => learned(&words, slot, chosen_upto),
-        "meet" => meet(cell, &words),
+        "meet" => meet(cluster, &words),
         "hand-over" => Message::HandOver(HandOver { ballot: words.own_ballot(), chosen_upto }),
         "release" => Message::Release(Release { ballot: words.own_ballot() }),
         other => panic!("no message called {other:?}"),
@@ -109,14 +109,14 @@ pub fn parse(cell: &Cell, text: &str) -> Message {
 }
 
 /// `meet known=1:101,2:102 [formed]`, from the first of these.
-fn meet(cell: &Cell, words: &Words<'_>) -> Message {
+fn meet(cluster: &Cluster, words: &Words<'_>) -> Message {
     let known = words.text("known").expect("a meet says whom its sender knows");
     let entry = |text: &str| {
         let (id, of) = text.split_once(':').expect("a node and its incarnation");
         (node(id), Incarnation(number(of)))
     };
     let known: Vec<(NodeId, Incarnation)> = known.split(',').map(entry).collect();
-    let config = cell.replica(known[0].0).expect("it runs").config();
+    let config = cluster.replica(known[0].0).expect("it runs").config();
     Message::Meet(Meet {
         incarnation: known[0].1,
         known,

@@ -1,13 +1,13 @@
-//! Connections and processes of a cell: they break, crash, come back.
+//! Connections and processes of a cluster: they break, crash, come back.
 
-use crate::cell::Cell;
+use crate::cluster::Cluster;
 use paxosd::paxos::Input;
 use paxosd::types::NodeId;
 
-impl Cell {
+impl Cluster {
     /// Both ends open a connection, unless one of them refuses the other's incarnation (C13).
     pub fn connect(&mut self, a: NodeId, b: NodeId) {
-        let open = |cell: &Cell, from, to| cell.links[&(from, to)].up;
+        let open = |cluster: &Cluster, from, to| cluster.links[&(from, to)].up;
         if open(self, a, b) || open(self, b, a) {
             return;
         }
@@ -80,7 +80,7 @@ impl Cell {
         let kept = node.disk.crash(kept);
         self.say(|| format!("{id} crashes"));
         for record in &kept {
-            self.truth.durable(id, record);
+            self.checker.durable(id, record);
         }
         for peer in self.ids().into_iter().filter(|peer| *peer != id) {
             self.break_link(id, peer, [0, usize::MAX]);

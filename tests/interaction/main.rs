@@ -2,13 +2,14 @@
 //!
 //! `tests/interaction/*.txt` hold scenarios with everything that happens in them: every input,
 //! effect, message and change of role. `UPDATE_TRACES=1` writes the traces anew; the scenarios'
-//! `expect` lines and the cell's own checks hold either way. `TRACE_CLAIMS_ONLY=1` looks at nothing but
+//! `expect` lines and the cluster's own checks hold either way. `TRACE_CLAIMS_ONLY=1` looks at nothing but
 //! these, so that it shows which bugs a scenario notices whatever its golden text is.
 
-mod cell;
 mod check;
-mod craft;
+mod checker;
+mod cluster;
 mod disk;
+mod disk_setup;
 mod expect;
 mod inject;
 mod links;
@@ -16,7 +17,6 @@ mod random;
 mod reads;
 mod script;
 mod show;
-mod truth;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

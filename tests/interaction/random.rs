@@ -1,10 +1,10 @@
-//! Random schedules over a cell: every order of delivery that connections allow, breaks, crashes
+//! Random schedules over a cluster: every order of delivery that connections allow, breaks, crashes
 //! that lose what is not durable, drifting clocks, reads; then healing, and progress (R24).
 //!
 //! `RANDOM_SEEDS=A..B` picks the seeds, `RANDOM_STEPS=N` the steps of each; a failure names its
 //! seed, which fails again alone. `RANDOM_TRACE=1` prints the trace of a single seed.
 
-use crate::cell::{Cell, Plan};
+use crate::cluster::{Cluster, Plan};
 use crate::reads::{Fate, Read};
 use paxosd::paxos::{Input, Quorums, Random, Role};
 use paxosd::types::{Lsn, NodeId, Slot, Value};
@@ -22,7 +22,7 @@ const ELECTIONS_MAX: u64 = 10;
 
 /// One schedule.
 struct Run {
-    cell: Cell,
+    cluster: Cluster,
     random: Random,
     reads: Vec<Read>,
     proposed: u64,
@@ -73,14 +73,14 @@ impl Run {
     fn new(seed: u64) -> Run {
         let mut random = Random::new(seed.wrapping_mul(0x9e37_79b9).wrapping_add(7));
         let plan = plan(seed, &mut random);
-        let mut cell = Cell::new(plan);
-        cell.quiet = true;
+        let mut cluster = Cluster::new(plan);
+        cluster.quiet = true;
         let hold = random.below(4) > 0;
-        for id in cell.ids() {
+        for id in cluster.ids() {
             // Two clocks drift apart by at most the bound of 10 %.
             let rate = [950_000, 1_000_000, 1_050_000][random.below(3) as usize];
             let offset = random.below(10_000_000);
-            let node = cell.node_mut(id);
+            let node = cluster.node_mut(id);
             (node.offset, node.rate, node.hold) = (offset, rate, hold);
         }
         let often =
@@ -96,7 +96,7 @@ impl Run {
             deliveries: 30 + random.below(30),
             pauses: 10 + random.below(15),
             pause_us: [50_000, 250_000, 700_000][random.below(3) as usize],
-            cell,
+            cluster,
             random,
             reads: Vec::new(),
             proposed: 0,
@@ -110,12 +110,12 @@ impl Run {
     }
 
     fn any_node(&mut self) -> NodeId {
-        let ids = self.cell.ids();
-        self.pick(&ids).expect("a cell has nodes")
+        let ids = self.cluster.ids();
+        self.pick(&ids).expect("a cluster has nodes")
     }
 
     fn running(&self) -> Vec<NodeId> {
-        self.cell.ids().into_iter().filter(|id| self.cell.replica(*id).is_some()).collect()
+        self.cluster.ids().into_iter().filter(|id| self.cluster.replica(*id).is_some()).collect()
     }
 
     fn chance(&mut self, per_mille: u64) -> bool {
@@ -136,9 +136,9 @@ impl Run {
             && let Some(id) = self.leader()
         {
             if self.random.below(2) == 0 {
-                self.cell.step(id, Input::HandOver);
+                self.cluster.step(id, Input::HandOver);
             } else {
-                self.cell.step(id, Input::Leave);
+                self.cluster.step(id, Input::Leave);
                 self.leaving.insert(id);
             }
         }
@@ -160,8 +160,8 @@ impl Run {
             self.act();
         }
         self.finish_reads();
-        for id in self.cell.ids() {
-            let stopped = &self.cell.node(id).stopped;
+        for id in self.cluster.ids() {
+            let stopped = &self.cluster.node(id).stopped;
             assert!(stopped.is_none(), "node {id} stopped for no reason: {stopped:?}");
         }
     }
@@ -173,18 +173,18 @@ impl Run {
             7..9 => self.read(),
             _ => {
                 let id = self.any_node();
-                self.cell.serve(id);
+                self.cluster.serve(id);
             }
         }
     }
 
     fn deliver(&mut self) {
-        let pairs: Vec<(NodeId, NodeId)> = self.cell.links.keys().copied().collect();
+        let pairs: Vec<(NodeId, NodeId)> = self.cluster.links.keys().copied().collect();
         let ready: Vec<(NodeId, NodeId)> =
-            pairs.into_iter().filter(|pair| self.cell.deliverable(pair.0, pair.1)).collect();
+            pairs.into_iter().filter(|pair| self.cluster.deliverable(pair.0, pair.1)).collect();
         match self.pick(&ready) {
             Some((from, to)) => {
-                self.cell.deliver(from, to);
+                self.cluster.deliver(from, to);
             }
             None => self.pass_time(),
         }
@@ -196,29 +196,31 @@ impl Run {
             70..95 => self.random.below(20_000),
             _ => self.random.below(self.pause_us),
         };
-        self.cell.now += micros;
+        self.cluster.now += micros;
         // A node now and then looks at its clock late.
         let due = self.running().into_iter().filter(|_| self.random.below(10) > 0).collect();
-        self.cell.tick_due(&due);
+        self.cluster.tick_due(&due);
     }
 
     fn sync(&mut self) {
         let behind = |id: &NodeId| {
-            let disk = &self.cell.node(*id).disk;
+            let disk = &self.cluster.node(*id).disk;
             disk.durable() < disk.last()
         };
         let behind: Vec<NodeId> = self.running().into_iter().filter(behind).collect();
         if let Some(id) = self.pick(&behind) {
-            let disk = &self.cell.node(id).disk;
+            let disk = &self.cluster.node(id).disk;
             let (durable, last) = (disk.durable().0, disk.last().0);
             let upto = durable + 1 + self.random.below(last - durable);
-            self.cell.sync(id, Lsn(upto));
+            self.cluster.sync(id, Lsn(upto));
         }
     }
 
     fn leader(&mut self) -> Option<NodeId> {
         let leads = |id: &NodeId| {
-            self.cell.replica(*id).is_some_and(|replica| matches!(replica.role(), Role::Leader(_)))
+            self.cluster
+                .replica(*id)
+                .is_some_and(|replica| matches!(replica.role(), Role::Leader(_)))
         };
         let leaders: Vec<NodeId> = self.running().into_iter().filter(leads).collect();
         self.pick(&leaders)
@@ -226,36 +228,36 @@ impl Run {
 
     fn propose(&mut self) {
         let Some(id) = self.leader() else { return };
-        if self.cell.replica(id).is_some_and(|replica| replica.has_room(8)) {
+        if self.cluster.replica(id).is_some_and(|replica| replica.has_room(8)) {
             self.proposed += 1;
             let text = format!("v{}", self.proposed);
-            self.cell.propose(id, Value::new(text.into_bytes()));
+            self.cluster.propose(id, Value::new(text.into_bytes()));
         }
     }
 
     /// A linearizable read arrives where somebody believes to lead.
     fn read(&mut self) {
         let Some(at) = self.leader() else { return };
-        self.reads.extend(Read::arrive(&mut self.cell, at));
+        self.reads.extend(Read::arrive(&mut self.cluster, at));
     }
 
     /// Answers the reads whose leadership is proven; those of an ended leadership are void.
     fn finish_reads(&mut self) {
-        self.reads.retain(|read| read.fate(&self.cell) != Fate::Void);
+        self.reads.retain(|read| read.fate(&self.cluster) != Fate::Void);
         let before = self.reads.len();
-        self.reads.retain(|read| read.fate(&self.cell) == Fate::Waits);
+        self.reads.retain(|read| read.fate(&self.cluster) == Fate::Waits);
         self.done_reads += (before - self.reads.len()) as u64;
     }
 
     fn crash(&mut self) {
         let id = self.any_node();
-        if self.cell.replica(id).is_some() {
-            let disk = &self.cell.node(id).disk;
+        if self.cluster.replica(id).is_some() {
+            let disk = &self.cluster.node(id).disk;
             let unsynced = disk.last().0 - disk.durable().0;
             let kept = self.random.below(unsynced + 1) as usize;
-            self.cell.crash(id, kept);
+            self.cluster.crash(id, kept);
             if self.random.below(2) == 0 {
-                self.cell.node_mut(id).disk.cut_tail(unsynced);
+                self.cluster.node_mut(id).disk.cut_tail(unsynced);
             }
         }
     }
@@ -265,19 +267,19 @@ impl Run {
         if a == b {
             return;
         }
-        if self.cell.links[&(a, b)].broken {
-            self.cell.lower(a, b);
+        if self.cluster.links[&(a, b)].broken {
+            self.cluster.lower(a, b);
         } else {
             let lost = [self.random.below(4) as usize, self.random.below(4) as usize];
-            self.cell.break_link(a, b, lost);
-            self.cell.lower(a, b);
+            self.cluster.break_link(a, b, lost);
+            self.cluster.lower(a, b);
         }
     }
 
     fn block(&mut self) {
         let (a, b) = (self.any_node(), self.any_node());
         if a != b {
-            let link = self.cell.link_mut(a, b);
+            let link = self.cluster.link_mut(a, b);
             link.blocked = !link.blocked;
         }
     }
@@ -289,36 +291,36 @@ impl Run {
         let Some(id) = self.leader() else { return };
         self.isolated = Some(id);
         let kind = self.random.below(4);
-        for other in self.cell.ids().into_iter().filter(|other| *other != id) {
+        for other in self.cluster.ids().into_iter().filter(|other| *other != id) {
             if kind != 1 {
-                self.cell.link_mut(other, id).blocked = true;
+                self.cluster.link_mut(other, id).blocked = true;
             }
             if kind != 2 {
-                self.cell.link_mut(id, other).blocked = true;
+                self.cluster.link_mut(id, other).blocked = true;
             }
         }
     }
 
     fn join(&mut self) {
         let Some(id) = self.isolated.take() else { return };
-        for other in self.cell.ids().into_iter().filter(|other| *other != id) {
-            self.cell.link_mut(other, id).blocked = false;
-            self.cell.link_mut(id, other).blocked = false;
+        for other in self.cluster.ids().into_iter().filter(|other| *other != id) {
+            self.cluster.link_mut(other, id).blocked = false;
+            self.cluster.link_mut(id, other).blocked = false;
         }
     }
 
     /// Something that is down comes up again.
     fn repair_one(&mut self) {
         let (a, b) = (self.any_node(), self.any_node());
-        if self.cell.replica(a).is_none() {
-            self.cell.boot(a);
+        if self.cluster.replica(a).is_none() {
+            self.cluster.boot(a);
         } else if a != b {
-            if self.cell.links[&(a, b)].broken {
-                self.cell.lower(a, b);
-                self.cell.lower(b, a);
-                self.cell.connect(a, b);
+            if self.cluster.links[&(a, b)].broken {
+                self.cluster.lower(a, b);
+                self.cluster.lower(b, a);
+                self.cluster.connect(a, b);
             } else if self.isolated != Some(a) && self.isolated != Some(b) {
-                self.cell.link_mut(a, b).blocked = false;
+                self.cluster.link_mut(a, b).blocked = false;
             }
         }
     }
@@ -327,8 +329,8 @@ impl Run {
 /// Healing: all that can work works, but for a minority that may stay broken.
 impl Run {
     fn heal(&mut self) -> BTreeSet<NodeId> {
-        let ids = self.cell.ids();
-        let quorums = self.cell.plan.quorums;
+        let ids = self.cluster.ids();
+        let quorums = self.cluster.plan.quorums;
         let spare = ids.len() - quorums.prepare.max(quorums.accept);
         let faulty: BTreeSet<NodeId> = if spare > 0 && self.random.below(2) == 0 {
             (0..1 + self.random.below(spare as u64)).map(|_| self.any_node()).collect()
@@ -338,34 +340,34 @@ impl Run {
         let healthy: BTreeSet<NodeId> =
             ids.iter().copied().filter(|id| !faulty.contains(id)).collect();
         for id in ids {
-            if self.leaving.remove(&id) && self.cell.replica(id).is_some() {
-                self.cell.crash(id, 0);
-                self.cell.lower_peers(id);
+            if self.leaving.remove(&id) && self.cluster.replica(id).is_some() {
+                self.cluster.crash(id, 0);
+                self.cluster.lower_peers(id);
             }
-            self.cell.node_mut(id).hold = false;
-            if self.cell.replica(id).is_none() {
-                self.cell.boot(id);
+            self.cluster.node_mut(id).hold = false;
+            if self.cluster.replica(id).is_none() {
+                self.cluster.boot(id);
             } else {
-                self.cell.auto_sync(id);
+                self.cluster.auto_sync(id);
             }
-            self.cell.plan.slow_serve = false;
-            while !self.cell.node(id).serves.is_empty() {
-                self.cell.serve(id);
+            self.cluster.plan.slow_serve = false;
+            while !self.cluster.node(id).serves.is_empty() {
+                self.cluster.serve(id);
             }
         }
-        let pairs: Vec<(NodeId, NodeId)> = self.cell.links.keys().copied().collect();
+        let pairs: Vec<(NodeId, NodeId)> = self.cluster.links.keys().copied().collect();
         for (a, b) in pairs {
-            self.cell.link_mut(a, b).blocked = false;
-            if self.cell.links[&(a, b)].broken {
-                self.cell.lower(a, b);
-                self.cell.lower(b, a);
-                self.cell.connect(a, b);
+            self.cluster.link_mut(a, b).blocked = false;
+            if self.cluster.links[&(a, b)].broken {
+                self.cluster.lower(a, b);
+                self.cluster.lower(b, a);
+                self.cluster.connect(a, b);
             }
         }
         // A cluster forms once, with all members: until then nobody may be missing (C13).
-        let formed = |id: &NodeId| self.cell.replica(*id).is_some_and(|r| r.hard().formed);
-        if !self.cell.ids().iter().all(formed) {
-            self.cell.wait(1_000_000, &self.cell.ids().into_iter().collect());
+        let formed = |id: &NodeId| self.cluster.replica(*id).is_some_and(|r| r.hard().formed);
+        if !self.cluster.ids().iter().all(formed) {
+            self.cluster.wait(1_000_000, &self.cluster.ids().into_iter().collect());
         }
         for id in &faulty {
             self.spoil(*id, &healthy);
@@ -377,15 +379,15 @@ impl Run {
     fn spoil(&mut self, id: NodeId, healthy: &BTreeSet<NodeId>) {
         let kind = self.random.below(4);
         if kind == 0 {
-            self.cell.crash(id, 0);
-            self.cell.lower_peers(id);
+            self.cluster.crash(id, 0);
+            self.cluster.lower_peers(id);
             return;
         }
         for other in healthy {
             match kind {
-                1 => self.cell.link_mut(*other, id).blocked = true,
-                2 => self.cell.link_mut(id, *other).blocked = true,
-                _ if self.random.below(2) == 0 => self.cell.cut(id, *other),
+                1 => self.cluster.link_mut(*other, id).blocked = true,
+                2 => self.cluster.link_mut(id, *other).blocked = true,
+                _ if self.random.below(2) == 0 => self.cluster.cut(id, *other),
                 _ => {}
             }
         }
@@ -393,31 +395,32 @@ impl Run {
 
     /// R24: within ten election timeouts the healthy choose again, and learn what was chosen.
     fn progress(&mut self, healthy: &BTreeSet<NodeId>) {
-        let timing = self.cell.plan.timing;
+        let timing = self.cluster.plan.timing;
         let all: BTreeSet<NodeId> = self.running().into_iter().collect();
         let elections = ELECTIONS_MAX * (timing.election_us + timing.jitter_us);
         // A restarted node waits its longest lease, a grantor its grant.
-        let end = self.cell.now + elections + 2 * timing.lease_us;
+        let end = self.cluster.now + elections + 2 * timing.lease_us;
         let mut asked = None;
-        while self.cell.now < end {
-            self.cell.wait(10_000, &all);
-            let room = |id: &&NodeId| self.cell.replica(**id).is_some_and(|r| r.has_room(8));
+        while self.cluster.now < end {
+            self.cluster.wait(10_000, &all);
+            let room = |id: &&NodeId| self.cluster.replica(**id).is_some_and(|r| r.has_room(8));
             // A leader that falls takes the proposal with it: the next one is asked again.
             if let Some(id) = all.iter().find(room).copied() {
-                let leads = self.cell.replica(id).and_then(|replica| replica.serving());
+                let leads = self.cluster.replica(id).and_then(|replica| replica.serving());
                 if asked != leads {
                     asked = leads;
-                    self.cell.propose(id, Value::new(&b"last"[..]));
+                    self.cluster.propose(id, Value::new(&b"last"[..]));
                 }
             }
             if self.all_know(healthy) {
                 return;
             }
         }
-        let state: Vec<String> = self.cell.ids().iter().map(|id| self.cell.state(*id)).collect();
+        let state: Vec<String> =
+            self.cluster.ids().iter().map(|id| self.cluster.state(*id)).collect();
         panic!(
             "no progress of {healthy:?} in {ELECTIONS_MAX} election timeouts (R24), plan {:?}:\n{}",
-            self.cell.plan,
+            self.cluster.plan,
             state.join("\n")
         );
     }
@@ -425,9 +428,9 @@ impl Run {
     /// The last value is chosen, and every healthy node knows all that was acknowledged.
     fn all_know(&self, healthy: &BTreeSet<NodeId>) -> bool {
         let last = Value::new(&b"last"[..]);
-        let upto = self.cell.truth.acknowledged;
+        let upto = self.cluster.checker.acknowledged;
         healthy.iter().all(|id| {
-            let node = self.cell.node(*id);
+            let node = self.cluster.node(*id);
             node.chosen.values().any(|held| held.1 == last) && node.chosen.len() as u64 >= upto.0
         })
     }
@@ -435,12 +438,12 @@ impl Run {
 
 fn play(seed: u64, steps: u64, trace: bool) -> Result<(Slot, u64), String> {
     let mut run = Run::new(seed);
-    run.cell.quiet = !trace;
+    run.cluster.quiet = !trace;
     let played = catch_unwind(AssertUnwindSafe(|| {
-        for id in run.cell.ids() {
-            run.cell.boot(id);
+        for id in run.cluster.ids() {
+            run.cluster.boot(id);
         }
-        run.cell.connect_all();
+        run.cluster.connect_all();
         for _ in 0..steps {
             run.step();
         }
@@ -448,10 +451,10 @@ fn play(seed: u64, steps: u64, trace: bool) -> Result<(Slot, u64), String> {
         run.progress(&healthy);
     }));
     if trace {
-        eprintln!("{}", run.cell.trace.join("\n"));
+        eprintln!("{}", run.cluster.trace.join("\n"));
     }
     match played {
-        Ok(()) => Ok((run.cell.truth.acknowledged, run.done_reads)),
+        Ok(()) => Ok((run.cluster.checker.acknowledged, run.done_reads)),
         Err(why) => {
             let text = why.downcast_ref::<&str>().map(ToString::to_string);
             Err(why.downcast_ref::<String>().cloned().or(text).unwrap_or_default())
@@ -499,15 +502,15 @@ fn random_schedules_keep_every_rule() {
 fn a_seed_plays_the_same_schedule_again() {
     let trace = |seed| {
         let mut run = Run::new(seed);
-        run.cell.quiet = false;
-        for id in run.cell.ids() {
-            run.cell.boot(id);
+        run.cluster.quiet = false;
+        for id in run.cluster.ids() {
+            run.cluster.boot(id);
         }
-        run.cell.connect_all();
+        run.cluster.connect_all();
         for _ in 0..500 {
             run.step();
         }
-        run.cell.trace
+        run.cluster.trace
     };
     for seed in 0..5 {
         assert_eq!(trace(seed), trace(seed), "seed {seed}");

@@ -1,7 +1,7 @@
-//! Linearizable reads of a cell: one arrives where somebody believes to lead, and is answered under a
+//! Linearizable reads of a cluster: one arrives where somebody believes to lead, and is answered under a
 //! valid lease, or when a quorum confirmed the leadership after its arrival (R19, C19).
 
-use crate::cell::Cell;
+use crate::cluster::Cluster;
 use paxosd::paxos::Input;
 use paxosd::types::{Ballot, NodeId, Slot, Tick};
 
@@ -26,25 +26,25 @@ pub enum Fate {
 
 impl Read {
     /// A read arrives; None where nobody serves.
-    pub fn arrive(cell: &mut Cell, at: NodeId) -> Option<Read> {
-        let replica = cell.replica(at)?;
+    pub fn arrive(cluster: &mut Cluster, at: NodeId) -> Option<Read> {
+        let replica = cluster.replica(at)?;
         let ballot = replica.serving()?;
         let (stamp, sees) = (replica.read_stamp(), replica.chosen_upto());
-        let must_see = cell.truth.acknowledged;
+        let must_see = cluster.checker.acknowledged;
         let read = Read { at, ballot, stamp, sees, must_see };
-        if read.fate(cell) == Fate::Waits {
-            cell.step(at, Input::Confirm);
+        if read.fate(cluster) == Fate::Waits {
+            cluster.step(at, Input::Confirm);
         }
         Some(read)
     }
 
     /// What becomes of the read now; an answer must show all that was acknowledged before it came.
-    pub fn fate(&self, cell: &Cell) -> Fate {
-        let replica = cell.replica(self.at);
+    pub fn fate(&self, cluster: &Cluster) -> Fate {
+        let replica = cluster.replica(self.at);
         let Some(replica) = replica.filter(|r| r.serving() == Some(self.ballot)) else {
             return Fate::Void;
         };
-        if !replica.lease_valid(cell.local(self.at)) && !replica.confirmed_after(self.stamp) {
+        if !replica.lease_valid(cluster.local(self.at)) && !replica.confirmed_after(self.stamp) {
             return Fate::Waits;
         }
         assert!(self.sees >= self.must_see, "a stale read (R19): {self:?}");

@@ -28,11 +28,11 @@
 //! show                   every node's state
 //! ```
 
-use crate::cell::{Cell, Plan};
+use crate::cluster::{Cluster, Plan};
 use crate::reads::Read;
 use crate::show;
-use crate::{craft, expect, inject};
-use paxosd::paxos::{Input, Quorums, Room};
+use crate::{disk_setup, expect, inject};
+use paxosd::paxos::{DiskBudget, Input, Quorums};
 use paxosd::types::{Lsn, NodeId, Slot, Value};
 use paxosd::wire::peer::Digest;
 use std::collections::BTreeSet;
@@ -40,7 +40,7 @@ use std::collections::BTreeSet;
 /// Runs the script of one file and returns it with its trace.
 pub fn run(text: &str) -> String {
     let mut out = String::new();
-    let mut cell: Option<Cell> = None;
+    let mut cluster: Option<Cluster> = None;
     for line in text.lines() {
         if line.starts_with('#') {
             out += &format!("{line}\n");
@@ -51,9 +51,9 @@ pub fn run(text: &str) -> String {
         }
         out += &format!("{line}\n");
         for command in commands.split('|') {
-            command_line(&mut cell, command.trim());
-            if let Some(cell) = &mut cell {
-                for line in cell.trace.drain(..) {
+            command_line(&mut cluster, command.trim());
+            if let Some(cluster) = &mut cluster {
+                for line in cluster.trace.drain(..) {
                     out += &format!("{line}\n");
                 }
             }
@@ -62,21 +62,21 @@ pub fn run(text: &str) -> String {
     out
 }
 
-fn command_line(cell: &mut Option<Cell>, command: &str) {
+fn command_line(cluster: &mut Option<Cluster>, command: &str) {
     let (word, rest) = split(command);
-    if word == "cell" {
-        *cell = Some(new_cell(rest));
+    if word == "cluster" {
+        *cluster = Some(new_cell(rest));
         return;
     }
-    let cell = cell.as_mut().expect("a script begins with a cell");
+    let cluster = cluster.as_mut().expect("a script begins with a cluster");
     if word == "quiet" {
-        cell.quiet = true;
+        cluster.quiet = true;
         let (word, rest) = split(rest);
-        run_command(cell, word, rest);
-        cell.quiet = false;
+        run_command(cluster, word, rest);
+        cluster.quiet = false;
         return;
     }
-    run_command(cell, word, rest);
+    run_command(cluster, word, rest);
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -102,9 +102,9 @@ fn micros(text: &str) -> u64 {
     (ms * 1000.0).round() as u64
 }
 
-fn nodes(cell: &Cell, text: &str) -> BTreeSet<NodeId> {
+fn nodes(cluster: &Cluster, text: &str) -> BTreeSet<NodeId> {
     if text.is_empty() {
-        return cell.ids().into_iter().collect();
+        return cluster.ids().into_iter().collect();
     }
     text.split_whitespace().map(node).collect()
 }
@@ -118,10 +118,10 @@ pub fn value(text: &str) -> Value {
     Value::new(inner.unwrap_or_else(|| panic!("not a value: {text:?}")).as_bytes())
 }
 
-fn new_cell(rest: &str) -> Cell {
+fn new_cell(rest: &str) -> Cluster {
     let mut words = rest.split_whitespace();
-    let count = words.next().expect("a cell has a size");
-    let mut plan = Plan::new(u16::try_from(number(count)).expect("cells are small"));
+    let count = words.next().expect("a cluster has a size");
+    let mut plan = Plan::new(u16::try_from(number(count)).expect("clusters are small"));
     let (mut leader, mut off, mut loud) = (None, false, false);
     for word in words {
         let (key, text) = word.split_once('=').unwrap_or((word, ""));
@@ -133,114 +133,114 @@ fn new_cell(rest: &str) -> Cell {
             "lease" => plan.timing.lease_us = micros(text),
             "off" => off = true,
             "loud" => loud = true,
-            other => panic!("a cell has no {other:?}"),
+            other => panic!("a cluster has no {other:?}"),
         }
     }
     let Quorums { prepare, accept } = plan.quorums;
-    let mut cell = Cell::new(plan);
-    cell.quiet = !loud;
+    let mut cluster = Cluster::new(plan);
+    cluster.quiet = !loud;
     if !off {
-        for id in cell.ids() {
-            cell.boot(id);
+        for id in cluster.ids() {
+            cluster.boot(id);
         }
-        cell.connect_all();
-        cell.settle(&nodes(&cell, ""));
+        cluster.connect_all();
+        cluster.settle(&nodes(&cluster, ""));
     }
     if let Some(leader) = leader {
-        elect(&mut cell, leader);
-        cell.quiet = false;
-        let (id, chosen) = (leader, cell.node(leader).chosen.len());
-        let ballot = cell.replica(id).and_then(|r| r.serving()).expect("it was elected");
+        elect(&mut cluster, leader);
+        cluster.quiet = false;
+        let (id, chosen) = (leader, cluster.node(leader).chosen.len());
+        let ballot = cluster.replica(id).and_then(|r| r.serving()).expect("it was elected");
         let text =
             format!("{id} leads in {ballot}, chosen={chosen}, prepare={prepare}, accept={accept}");
-        cell.say(|| text);
+        cluster.say(|| text);
     }
-    cell.quiet = false;
-    cell
+    cluster.quiet = false;
+    cluster
 }
 
 /// Lets time pass with only `id` looking at its clock, until it serves.
-fn elect(cell: &mut Cell, id: NodeId) {
+fn elect(cluster: &mut Cluster, id: NodeId) {
     let only = BTreeSet::from([id]);
     for _ in 0..10_000 {
-        if cell.replica(id).is_some_and(|replica| replica.serving().is_some()) {
-            cell.settle(&nodes(cell, ""));
+        if cluster.replica(id).is_some_and(|replica| replica.serving().is_some()) {
+            cluster.settle(&nodes(cluster, ""));
             return;
         }
-        let next = cell.next_time(&only).expect("the candidate runs").max(cell.now + 1);
-        cell.wait(next - cell.now, &only);
+        let next = cluster.next_time(&only).expect("the candidate runs").max(cluster.now + 1);
+        cluster.wait(next - cluster.now, &only);
     }
     panic!("node {id} cannot be elected");
 }
 
-fn applied(cell: &mut Cell, rest: &str) {
+fn applied(cluster: &mut Cluster, rest: &str) {
     let words: Vec<&str> = rest.split_whitespace().collect();
     let (slot, state) = (Slot(number(words[1])), number(words[2]));
-    cell.step(node(words[0]), Input::Applied(Digest { slot, state }));
+    cluster.step(node(words[0]), Input::Applied(Digest { slot, state }));
 }
 
-fn run_command(cell: &mut Cell, word: &str, rest: &str) {
+fn run_command(cluster: &mut Cluster, word: &str, rest: &str) {
     match word {
         "cut" | "heal" | "block" | "open" | "deliver" | "drop" | "settle" => {
-            network(cell, word, rest);
+            network(cluster, word, rest);
         }
         "wait" | "pass" => {
             let (ms, who) = split(rest);
             if word == "wait" {
-                cell.wait(micros(ms), &nodes(cell, who));
+                cluster.wait(micros(ms), &nodes(cluster, who));
             } else {
-                cell.now += micros(ms);
+                cluster.now += micros(ms);
             }
         }
-        "elect" => elect(cell, node(rest)),
+        "elect" => elect(cluster, node(rest)),
         "propose" => {
             let (who, text) = split(rest);
-            cell.propose(node(who), value(text));
+            cluster.propose(node(who), value(text));
         }
-        "read" => read_arrives(cell, rest),
-        "hand-over" => cell.step(node(rest), Input::HandOver),
-        "leave" => cell.step(node(rest), Input::Leave),
-        "resumed" => cell.step(node(rest), Input::Resumed),
+        "read" => read_arrives(cluster, rest),
+        "hand-over" => cluster.step(node(rest), Input::HandOver),
+        "leave" => cluster.step(node(rest), Input::Leave),
+        "resumed" => cluster.step(node(rest), Input::Resumed),
         "room" => {
             let (who, what) = split(rest);
-            cell.step(node(who), Input::Room(room(what)));
+            cluster.step(node(who), Input::DiskBudget(room(what)));
         }
-        "confirm" => cell.step(node(rest), Input::Confirm),
-        "idle" => cell.idle(node(rest)),
-        "applied" => applied(cell, rest),
-        "tick" => cell.step(node(rest), Input::Tick),
+        "confirm" => cluster.step(node(rest), Input::Confirm),
+        "idle" => cluster.idle(node(rest)),
+        "applied" => applied(cluster, rest),
+        "tick" => cluster.step(node(rest), Input::Tick),
         "config" => match rest.split_once('=').expect("a key and its value") {
-            ("lease", ms) => cell.plan.timing.lease_us = micros(ms),
-            ("window", slots) => cell.plan.window_slots = number(slots),
+            ("lease", ms) => cluster.plan.timing.lease_us = micros(ms),
+            ("window", slots) => cluster.plan.window_slots = number(slots),
             (other, _) => panic!("{other:?} cannot be changed"),
         },
-        "hold" | "release" | "sync" => syncs(cell, word, rest),
-        "crash" => crash(cell, node(rest)),
+        "hold" | "release" | "sync" => syncs(cluster, word, rest),
+        "crash" => crash(cluster, node(rest)),
         "boot" => {
-            for id in nodes(cell, rest) {
-                cell.boot(id);
+            for id in nodes(cluster, rest) {
+                cluster.boot(id);
             }
         }
         "restart" => {
-            crash(cell, node(rest));
-            cell.boot(node(rest));
-            cell.connect_all();
+            crash(cluster, node(rest));
+            cluster.boot(node(rest));
+            cluster.connect_all();
         }
         "inject" => {
             let (which, text) = split(rest);
             let (from, to) = direction(which);
-            let message = inject::parse(cell, text);
-            cell.step(to, Input::Message(from, message));
+            let message = inject::parse(cluster, text);
+            cluster.step(to, Input::Message(from, message));
         }
         "disk" => {
             let (who, text) = split(rest);
-            craft::disk(cell, node(who), text);
+            disk_setup::disk(cluster, node(who), text);
         }
-        "expect" => expect::check(cell, rest),
+        "expect" => expect::check(cluster, rest),
         "show" => {
-            for id in cell.ids() {
-                let line = cell.state(id);
-                cell.say(|| line);
+            for id in cluster.ids() {
+                let line = cluster.state(id);
+                cluster.say(|| line);
             }
         }
         other => panic!("no such command: {other:?}"),
@@ -248,95 +248,95 @@ fn run_command(cell: &mut Cell, word: &str, rest: &str) {
 }
 
 /// A linearizable read arrives at a node.
-fn read_arrives(cell: &mut Cell, at: &str) {
-    let read = Read::arrive(cell, node(at)).expect("a read arrives where one serves");
-    let fate = read.fate(cell);
-    cell.say(|| format!("a read arrives at {at}: {fate:?}"));
-    cell.read = Some(read);
+fn read_arrives(cluster: &mut Cluster, at: &str) {
+    let read = Read::arrive(cluster, node(at)).expect("a read arrives where one serves");
+    let fate = read.fate(cluster);
+    cluster.say(|| format!("a read arrives at {at}: {fate:?}"));
+    cluster.read = Some(read);
 }
 
 /// What a disk still takes.
-fn room(what: &str) -> Room {
+fn room(what: &str) -> DiskBudget {
     match what {
-        "full" => Room { values: 0, learning: 0, short: true, ..Room::default() },
-        "none" => Room { values: 0, learning: 0, settling: 0, short: true },
-        "ample" => Room::default(),
+        "full" => DiskBudget { new_values: 0, catch_up: 0, full: true, ..DiskBudget::default() },
+        "none" => DiskBudget { new_values: 0, catch_up: 0, election: 0, full: true },
+        "ample" => DiskBudget::default(),
         other => panic!("a disk is not {other:?}"),
     }
 }
 
 /// What becomes durable, and when.
-fn syncs(cell: &mut Cell, word: &str, rest: &str) {
+fn syncs(cluster: &mut Cluster, word: &str, rest: &str) {
     let (who, upto) = split(rest);
     let id = node(who);
-    let last = cell.node(id).disk.last();
+    let last = cluster.node(id).disk.last();
     match word {
-        "hold" => cell.node_mut(id).hold = true,
+        "hold" => cluster.node_mut(id).hold = true,
         "release" => {
-            cell.sync(id, last);
-            cell.node_mut(id).hold = false;
-            cell.auto_sync(id);
+            cluster.sync(id, last);
+            cluster.node_mut(id).hold = false;
+            cluster.auto_sync(id);
         }
-        _ => cell.sync(id, if upto.is_empty() { last } else { Lsn(number(upto)) }),
+        _ => cluster.sync(id, if upto.is_empty() { last } else { Lsn(number(upto)) }),
     }
 }
 
-fn crash(cell: &mut Cell, id: NodeId) {
-    cell.node_mut(id).hold = false;
-    cell.crash(id, 0);
-    cell.lower_peers(id);
+fn crash(cluster: &mut Cluster, id: NodeId) {
+    cluster.node_mut(id).hold = false;
+    cluster.crash(id, 0);
+    cluster.lower_peers(id);
 }
 
-fn network(cell: &mut Cell, word: &str, rest: &str) {
+fn network(cluster: &mut Cluster, word: &str, rest: &str) {
     let (which, count) = split(rest);
     let count = if count.is_empty() { 1 } else { count.parse().unwrap_or(1) };
     match word {
         "cut" => {
             for pair in rest.split_whitespace() {
                 match pair.split_once('-') {
-                    Some((a, b)) => cell.cut(node(a), node(b)),
+                    Some((a, b)) => cluster.cut(node(a), node(b)),
                     None => {
                         let id = node(pair);
-                        let others = cell.ids().into_iter().filter(|other| *other != id);
+                        let others = cluster.ids().into_iter().filter(|other| *other != id);
                         for other in others.collect::<Vec<_>>() {
-                            cell.cut(id, other);
+                            cluster.cut(id, other);
                         }
                     }
                 }
             }
         }
         "heal" => {
-            open(cell);
-            cell.connect_all();
+            open(cluster);
+            cluster.connect_all();
         }
         "block" => {
             for pair in rest.split_whitespace() {
                 let (from, to) = direction(pair);
-                cell.link_mut(from, to).blocked = true;
+                cluster.link_mut(from, to).blocked = true;
             }
         }
-        "open" => open(cell),
+        "open" => open(cluster),
         "deliver" => {
             let (from, to) = direction(which);
             for _ in 0..count {
-                assert!(cell.deliver(from, to), "nothing to deliver from {from} to {to}");
+                assert!(cluster.deliver(from, to), "nothing to deliver from {from} to {to}");
             }
         }
         "drop" => {
             let (from, to) = direction(which);
             for _ in 0..count {
-                let lost = cell.link_mut(from, to).queue.pop_front();
+                let lost = cluster.link_mut(from, to).queue.pop_front();
                 let lost = lost.expect("there is a message to lose");
-                cell.say(|| format!("lost: {from} {}", show::leaving(to, &lost)));
+                cluster.say(|| format!("lost: {from} {}", show::leaving(to, &lost)));
             }
         }
-        "settle" => cell.settle(&nodes(cell, rest)),
+        "settle" => cluster.settle(&nodes(cluster, rest)),
         other => panic!("no such command: {other:?}"),
     }
 }
 
-fn open(cell: &mut Cell) {
-    for link in cell.links.values_mut() {
+fn open(cluster: &mut Cluster) {
+    for link in cluster.links.values_mut() {
         link.blocked = false;
     }
 }

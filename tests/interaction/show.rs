@@ -1,6 +1,6 @@
 //! Messages, records and effects as compact lines of a trace.
 
-use paxosd::paxos::{Effect, Role, Room, Stop};
+use paxosd::paxos::{DiskBudget, Effect, Role, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Refuted, Slot, Witness};
 use paxosd::wire::peer::{FetchOutcome, Heartbeat, Meet, Message, Promise, Report, Standing};
 
@@ -14,11 +14,11 @@ pub fn role(role: &Role) -> &'static str {
 }
 
 /// What a disk still takes.
-pub fn room(room: &Room) -> &'static str {
+pub fn room(room: &DiskBudget) -> &'static str {
     match room {
-        Room { settling: 0, .. } => "has no room, not even for elections",
-        Room { values: 0, .. } => "is full but for its reserve",
-        Room { .. } => "has room",
+        DiskBudget { election: 0, .. } => "has no room, not even for elections",
+        DiskBudget { new_values: 0, .. } => "is full but for its reserve",
+        DiskBudget { .. } => "has room",
     }
 }
 

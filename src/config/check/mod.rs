@@ -1,7 +1,7 @@
 //! From what was typed to what may be used: every rule, all faults at once.
 
 mod admin_default;
-mod between;
+mod cross_rules;
 mod listeners;
 mod members;
 
@@ -9,7 +9,7 @@ pub use members::Known;
 
 use super::fault::{Fault, Place};
 use super::keys::{self, KEYS, Key, Kind};
-use super::raw::{Given, RawConfig, Typed};
+use super::raw::{RawConfig, Typed, TypedValue};
 use super::{Address, Config, Member};
 use crate::types::ClusterId;
 
@@ -98,7 +98,7 @@ impl Checker<'_> {
         self.fault(value.place.clone(), key, &value.found, rule);
     }
 
-    fn given(&self, name: &str) -> Option<&Given> {
+    fn given(&self, name: &str) -> Option<&TypedValue> {
         self.raw.keys.get(name)
     }
 
@@ -121,7 +121,7 @@ impl Checker<'_> {
         }
     }
 
-    fn in_bounds(&mut self, key: &Key, path: &str, given: &Given) -> Option<Sourced<u64>> {
+    fn in_bounds(&mut self, key: &Key, path: &str, given: &TypedValue) -> Option<Sourced<u64>> {
         let (Some(Typed::Whole(value)), Kind::Whole { min, max, .. }) = (&given.value, key.kind)
         else {
             return None;
@@ -137,7 +137,7 @@ impl Checker<'_> {
     fn flag(&mut self, name: &'static str) -> Option<bool> {
         let key = keys::find(KEYS, name).expect("the checker asks for keys of the table");
         match (self.given(name), key.kind) {
-            (Some(Given { value: Some(Typed::Flag(flag)), .. }), _) => Some(*flag),
+            (Some(TypedValue { value: Some(Typed::Flag(flag)), .. }), _) => Some(*flag),
             (Some(_), _) => None,
             (None, Kind::Flag { default }) => self.is_absent(name).then_some(default),
             (None, Kind::Whole { .. } | Kind::Text { .. }) => None,
@@ -229,7 +229,7 @@ fn unexpanded(path: &str) -> Option<&'static str> {
     )
 }
 
-fn sourced_text(given: &Given) -> Option<Sourced<String>> {
+fn sourced_text(given: &TypedValue) -> Option<Sourced<String>> {
     let Some(Typed::Text(value)) = &given.value else { return None };
     Some(Sourced { value: value.clone(), place: given.place.clone(), found: given.found.clone() })
 }

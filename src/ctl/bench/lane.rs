@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// An operation that came back.
 #[derive(Debug)]
-pub struct Back {
+pub struct Finished {
     /// Its place in the order of submission: 0, 1, 2 …
     pub ticket: u64,
     /// What it brought.
@@ -26,9 +26,9 @@ pub trait Pipe {
     /// Sends what was submitted.
     fn flush(&mut self);
     /// An operation that has come back, without waiting.
-    fn poll(&mut self) -> Option<Back>;
+    fn poll(&mut self) -> Option<Finished>;
     /// Waits until an operation comes back; none when none is outstanding.
-    fn wait(&mut self) -> Option<Back>;
+    fn wait(&mut self) -> Option<Finished>;
     /// True when only [`Pipe::wait`] gets further.
     fn is_stuck(&self) -> bool;
     /// What becomes readable when an answer comes.
@@ -42,12 +42,12 @@ pub struct Lane<P> {
     pub pipe: P,
     pacer: Pacer,
     /// When the operations from `first_ticket` on were due and submitted; none once back.
-    under_way: VecDeque<Option<Stamp>>,
+    under_way: VecDeque<Option<JournalId>>,
     first_ticket: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Stamp {
+struct JournalId {
     due: Duration,
     submitted: Duration,
 }
@@ -67,7 +67,7 @@ impl<P: Pipe> Lane<P> {
             && let Some(due) = self.pacer.take(now)
         {
             self.pipe.submit();
-            self.under_way.push_back(Some(Stamp { due, submitted: now }));
+            self.under_way.push_back(Some(JournalId { due, submitted: now }));
             submitted = true;
         }
         if submitted {
@@ -86,10 +86,11 @@ impl<P: Pipe> Lane<P> {
     }
 
     /// Notes one operation that came back; returns whether it succeeded.
-    pub fn note(&mut self, back: Back, now: Duration, tally: &mut Tally) -> bool {
+    pub fn note(&mut self, back: Finished, now: Duration, tally: &mut Tally) -> bool {
         let place = usize::try_from(back.ticket - self.first_ticket);
         let stamp = place.ok().and_then(|place| self.under_way.get_mut(place)?.take());
-        let Stamp { due, .. } = stamp.expect("what comes back was submitted, and comes back once");
+        let JournalId { due, .. } =
+            stamp.expect("what comes back was submitted, and comes back once");
         while let Some(None) = self.under_way.front() {
             self.under_way.pop_front();
             self.first_ticket += 1;
@@ -177,13 +178,13 @@ mod tests {
             self.next += 1;
         }
         fn flush(&mut self) {}
-        fn poll(&mut self) -> Option<Back> {
+        fn poll(&mut self) -> Option<Finished> {
             let (ticket, _) = self.under_way.pop_front_if(|(_, at)| *at <= self.now)?;
             let work = Work { entries: 1, bytes: 128 };
             let result = if self.fails { Err(lost()) } else { Ok(work) };
-            Some(Back { ticket, result })
+            Some(Finished { ticket, result })
         }
-        fn wait(&mut self) -> Option<Back> {
+        fn wait(&mut self) -> Option<Finished> {
             None
         }
         fn is_stuck(&self) -> bool {

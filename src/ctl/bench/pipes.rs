@@ -1,6 +1,6 @@
 //! The client library's pipelines as what a load drives, and where its data come from.
 
-use super::lane::{Back, Pipe};
+use super::lane::{Finished, Pipe};
 use super::tally::Work;
 use crate::client::{Appender, Completed, Fetched, Reader};
 use crate::types::Index;
@@ -77,11 +77,11 @@ pub struct Appends {
 }
 
 impl Appends {
-    fn back(&self, completed: Completed) -> Back {
+    fn back(&self, completed: Completed) -> Finished {
         let bytes = self.noise.size as u64;
         let result =
             completed.result.map(|appended| Work { entries: u64::from(appended.count), bytes });
-        Back { ticket: completed.ticket, result }
+        Finished { ticket: completed.ticket, result }
     }
 }
 
@@ -102,11 +102,11 @@ impl Pipe for Appends {
         self.appender.flush();
     }
 
-    fn poll(&mut self) -> Option<Back> {
+    fn poll(&mut self) -> Option<Finished> {
         self.appender.poll().map(|completed| self.back(completed))
     }
 
-    fn wait(&mut self) -> Option<Back> {
+    fn wait(&mut self) -> Option<Finished> {
         self.appender.wait().map(|completed| self.back(completed))
     }
 
@@ -130,12 +130,12 @@ pub struct Reads {
     pub below: u64,
 }
 
-fn fetched(fetched: Fetched) -> Back {
+fn fetched(fetched: Fetched) -> Finished {
     let result = fetched.result.map(|done| Work {
         entries: u64::from(done.entries.count()),
         bytes: done.entries.as_ref().data_len(),
     });
-    Back { ticket: fetched.ticket, result }
+    Finished { ticket: fetched.ticket, result }
 }
 
 impl Pipe for Reads {
@@ -151,11 +151,11 @@ impl Pipe for Reads {
         self.reader.flush();
     }
 
-    fn poll(&mut self) -> Option<Back> {
+    fn poll(&mut self) -> Option<Finished> {
         self.reader.poll().map(fetched)
     }
 
-    fn wait(&mut self) -> Option<Back> {
+    fn wait(&mut self) -> Option<Finished> {
         self.reader.wait().map(fetched)
     }
 

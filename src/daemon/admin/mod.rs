@@ -6,11 +6,11 @@ mod http;
 mod pages;
 mod visit;
 
-use super::board::count;
 use super::clock;
 use super::conn::Conn;
-use super::facts::Facts;
+use super::node_context::NodeContext;
 use super::sockets;
+use super::status_board::count;
 use crate::limits::{
     ACCEPTS_PER_TURN, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_OUTPUT_BYTES_MAX,
 };
@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use visit::{Host, Next, Visit};
+use visit::{AdminConnection, Host, Next};
 
 /// The admin port's listeners and visitors have the tokens from here.
 const FIRST_TOKEN: usize = 1 << 12;
@@ -51,7 +51,7 @@ pub struct Admin {
     ready: bool,
     /// Not before then: the system had no descriptor left.
     accept_after: Tick,
-    visits: BTreeMap<usize, Visit>,
+    visits: BTreeMap<usize, AdminConnection>,
     /// Visits that have more to do.
     again: Vec<usize>,
     scratch: Vec<u8>,
@@ -61,7 +61,7 @@ pub struct Admin {
 /// What answers requests.
 #[derive(Debug)]
 struct Desk {
-    facts: Arc<Facts>,
+    facts: Arc<NodeContext>,
     pages: Pages,
     /// Visits now.
     visitors: usize,
@@ -112,7 +112,7 @@ impl Admin {
     pub fn new(
         mut listeners: Vec<TcpListener>,
         registry: &Registry,
-        facts: Arc<Facts>,
+        facts: Arc<NodeContext>,
     ) -> io::Result<Admin> {
         for (at, listener) in listeners.iter_mut().enumerate() {
             assert!(FIRST_TOKEN + at < FIRST_VISIT, "more listeners than tokens: {at}");
@@ -204,7 +204,7 @@ impl Admin {
             .and_then(|()| registry.register(&mut conn.stream, Token(token), interest));
         match registered {
             Ok(()) => {
-                self.visits.insert(token, Visit::new(conn, now));
+                self.visits.insert(token, AdminConnection::new(conn, now));
             }
             Err(error) => log::debug!("admin connection from {address} is of no use: {error}"),
         }

@@ -1,10 +1,10 @@
 //! The pages: `/livez`, `/readyz`, `/status`, `/metrics`.
 
 use super::http::{Answer, Status};
-use crate::daemon::board::ShardNumbers;
-use crate::daemon::facts::{Facts, VERSION};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
+use crate::daemon::node_context::{NodeContext, VERSION};
+use crate::daemon::status_board::ShardNumbers;
 use crate::daemon::unformed;
 use crate::types::{Ballot, ShardId, Tick};
 use crate::wire::status::{PeerStatus, Role};
@@ -18,7 +18,7 @@ pub struct Pages {
 
 impl Pages {
     /// The answer to a request for a path.
-    pub fn answer(&mut self, path: &str, facts: &Facts, admin: usize, now: Tick) -> Answer {
+    pub fn answer(&mut self, path: &str, facts: &NodeContext, admin: usize, now: Tick) -> Answer {
         match path {
             "/livez" => health("live", facts.board.loops_turn(now).err().into_iter().collect()),
             "/readyz" => health("ready", unready(facts, now)),
@@ -39,7 +39,12 @@ impl Pages {
         }
     }
 
-    fn moment<'a>(&mut self, facts: &'a Facts, admin_connections: usize, now: Tick) -> Moment<'a> {
+    fn moment<'a>(
+        &mut self,
+        facts: &'a NodeContext,
+        admin_connections: usize,
+        now: Tick,
+    ) -> Moment<'a> {
         let process = self.sampler.numbers(now, &facts.config.data_dir);
         let live = facts.board.loops_turn(now).is_ok();
         let ready = unready(facts, now).is_empty();
@@ -55,7 +60,7 @@ fn health(word: &str, reasons: Vec<String>) -> Answer {
 }
 
 /// Why a write that comes now might not be chosen; nothing where it would be.
-fn unready(facts: &Facts, now: Tick) -> Vec<String> {
+fn unready(facts: &NodeContext, now: Tick) -> Vec<String> {
     let mut reasons = Vec::new();
     if facts.board.is_stopping() {
         reasons.push("the node is stopping".to_string());

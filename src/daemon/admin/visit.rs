@@ -9,7 +9,7 @@ use crate::types::Tick;
 
 /// A visitor: what it sent and was not looked at, and what is owed to it.
 #[derive(Debug)]
-pub struct Visit {
+pub struct AdminConnection {
     /// The connection.
     pub conn: Conn,
     /// The next step must be done by then.
@@ -47,11 +47,11 @@ pub enum Next {
     Over,
 }
 
-impl Visit {
+impl AdminConnection {
     /// A connection that has not said anything.
     #[must_use]
-    pub fn new(conn: Conn, now: Tick) -> Visit {
-        Visit {
+    pub fn new(conn: Conn, now: Tick) -> AdminConnection {
+        AdminConnection {
             conn,
             deadline: now.after(HANDSHAKE_MS * 1000),
             idle_since: now,

@@ -7,9 +7,9 @@ pub mod process;
 pub mod requests;
 mod table;
 
-use super::board::{PortCounters, ShardBoard, ShardNumbers};
-use super::facts::{Facts, VERSION};
 use super::loops::Loop;
+use super::node_context::{NodeContext, VERSION};
+use super::status_board::{PortCounters, ShardBoard, ShardNumbers};
 use crate::types::{ShardId, Tick};
 use crate::wire::status::Role;
 use histogram::{BOUNDS_US, Counts};
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Moment<'a> {
     /// What every thread knows.
-    pub facts: &'a Facts,
+    pub facts: &'a NodeContext,
     /// What the system says.
     pub process: ProcessNumbers,
     /// Connections to the admin port.

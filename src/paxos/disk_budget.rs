@@ -8,55 +8,55 @@ use crate::types::{NodeId, Tick, Value};
 
 /// What the journal still takes in, as its shard told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Room {
+pub struct DiskBudget {
     /// Bytes for new values, as [`value_room_bytes`] counts them, without touching the reserve.
-    pub values: u64,
+    pub new_values: u64,
     /// Bytes for chosen values that a follower learns, without touching what elections need.
-    pub learning: u64,
+    pub catch_up: u64,
     /// Bytes for values that an election must settle, without touching what votes need.
-    pub settling: u64,
+    pub election: u64,
     /// The disk is full: there was no space for another segment.
-    pub short: bool,
+    pub full: bool,
 }
 
-impl Default for Room {
-    fn default() -> Room {
-        Room { values: u64::MAX, learning: u64::MAX, settling: u64::MAX, short: false }
+impl Default for DiskBudget {
+    fn default() -> DiskBudget {
+        DiskBudget { new_values: u64::MAX, catch_up: u64::MAX, election: u64::MAX, full: false }
     }
 }
 
-impl Room {
+impl DiskBudget {
     /// Bytes were used up since.
     pub(super) fn take(&mut self, bytes: u64) {
-        self.values = self.values.saturating_sub(bytes);
-        self.learning = self.learning.saturating_sub(bytes);
-        self.settling = self.settling.saturating_sub(bytes);
+        self.new_values = self.new_values.saturating_sub(bytes);
+        self.catch_up = self.catch_up.saturating_sub(bytes);
+        self.election = self.election.saturating_sub(bytes);
     }
 }
 
 impl Replica {
     /// The journal can take in more, or less, than before.
-    pub(super) fn on_room(&mut self, now: Tick, room: Room, fx: &mut Effects) {
-        let more = |of: fn(&Room) -> u64| of(&room) > of(&self.room);
-        let more = more(|r| r.values) || more(|r| r.learning) || more(|r| r.settling);
-        self.room = room;
+    pub(super) fn on_disk_budget(&mut self, now: Tick, budget: DiskBudget, fx: &mut Effects) {
+        let more = |of: fn(&DiskBudget) -> u64| of(&budget) > of(&self.budget);
+        let more = more(|r| r.new_values) || more(|r| r.catch_up) || more(|r| r.election);
+        self.budget = budget;
         if more {
             self.feed_learner();
-            self.make_up(now, fx);
+            self.resume_accepting(now, fx);
         }
     }
 
     /// A value of so many bytes can be accepted; from the reserve where an election waits for it.
-    pub(super) fn has_room_to_accept(&self, bytes: usize, settling: bool) -> bool {
-        let room = if settling { self.room.settling } else { self.room.values };
-        value_room_bytes(bytes) <= room
+    pub(super) fn has_room_to_accept(&self, bytes: usize, election: bool) -> bool {
+        let left = if election { self.budget.election } else { self.budget.new_values };
+        value_room_bytes(bytes) <= left
     }
 
     /// A chosen value of so many bytes can be learned.
     pub(super) fn has_room_to_learn(&self, bytes: usize) -> bool {
         let settles = matches!(self.role, Role::Candidate(_));
-        let room = if settles { self.room.settling } else { self.room.learning };
-        value_room_bytes(bytes) <= room
+        let left = if settles { self.budget.election } else { self.budget.catch_up };
+        value_room_bytes(bytes) <= left
     }
 
     /// Where this replica leads and full disks leave no accept quorum of the nodes that it reaches:
@@ -64,8 +64,9 @@ impl Replica {
     #[must_use]
     pub fn full_nodes(&self) -> Option<Vec<NodeId>> {
         let Role::Leader(leadership) = &self.role else { return None };
-        let mut full: Vec<NodeId> = self.room.short.then_some(self.config.me).into_iter().collect();
-        let mut able = usize::from(!self.room.short);
+        let mut full: Vec<NodeId> =
+            self.budget.full.then_some(self.config.me).into_iter().collect();
+        let mut able = usize::from(!self.budget.full);
         for (node, follower) in &leadership.followers {
             if self.peers.get(node).is_some_and(|peer| peer.up) {
                 able += usize::from(!follower.is_full());
@@ -95,13 +96,13 @@ impl Replica {
         let quorums = self.config.quorums;
         // A full disk still promises.
         let elect = followers().count() + 1 >= quorums.prepare.max(quorums.accept);
-        self.room.short && able >= quorums.accept && elect
+        self.budget.full && able >= quorums.accept && elect
     }
 
     /// The reserve takes in what this candidate would have to settle. Otherwise its own journal would
     /// be stuck behind it, votes included.
-    pub(super) fn can_settle(&self, values: &[Value]) -> bool {
-        let bytes = values.iter().map(|value| value_room_bytes(value.len()));
-        bytes.fold(0, u64::saturating_add) <= self.room.settling
+    pub(super) fn can_settle(&self, new_values: &[Value]) -> bool {
+        let bytes = new_values.iter().map(|value| value_room_bytes(value.len()));
+        bytes.fold(0, u64::saturating_add) <= self.budget.election
     }
 }

@@ -1,14 +1,14 @@
 //! The connections of a shard's loop: reading, counting, closing. What leaves is in `writing`.
 
-use super::board::PortCounters;
 use super::clock;
 use super::conn::{Conn, Taken};
-use super::facts::count;
 use super::links::Index;
-use super::mail::Visitor;
+use super::mailbox::NewClient;
+use super::node_context::count;
 use super::service::{Flow, Service};
 use super::shard_loop::ShardLoop;
 use super::sockets;
+use super::status_board::PortCounters;
 use super::table::{ClientSide, Entry, Role, token};
 use crate::limits::{
     CONN_OUTPUT_BYTES_MAX, LINGER_MS, READ_TURN_BYTES, SHARD_INPUT_BYTES_MAX, TURN_REQUESTS_MAX,
@@ -44,8 +44,8 @@ impl ShardLoop {
     }
 
     /// A client comes in from the main thread.
-    pub(super) fn welcome_client(&mut self, visitor: Visitor) {
-        let Visitor { mut conn, correlation, version, node_level, permit } = visitor;
+    pub(super) fn welcome_client(&mut self, visitor: NewClient) {
+        let NewClient { mut conn, correlation, version, node_level, permit } = visitor;
         let (header, welcome) = (self.service.header(), self.facts.welcome(version));
         conn.greeted();
         if let Err(error) = sockets::prepare_client(&conn.stream) {
@@ -165,8 +165,8 @@ impl ShardLoop {
                 self.mark_dirty(index);
             }
             if let Err(reason) = read {
-                if let Some(untold) = self.closings.note(now) {
-                    log::warn!("connection from {address} closed: {reason}{untold}");
+                if let Some(suppressed) = self.closings.note(now) {
+                    log::warn!("connection from {address} closed: {reason}{suppressed}");
                 }
                 count(&self.facts.board.counters.client.garbage);
                 self.linger(index, &reason);

@@ -1,9 +1,9 @@
 //! A cell: a few replicas, their disks, clocks and connections, all in one value and all by hand.
 
+use crate::checker::Checker;
 use crate::disk::Disk;
 use crate::reads::Read;
 use crate::show;
-use crate::truth::Truth;
 use paxosd::limits::LEARN_SLOTS_MAX;
 use paxosd::paxos::invariants::{Summary, check_step};
 use paxosd::paxos::{Config, Effect, Effects, Input, Quorums, Replica, Role, Stop, Timing, Vote};
@@ -11,7 +11,7 @@ use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::peer::{Learn, Learned, Message};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What all nodes of a cell share.
+/// What all nodes of a cluster share.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub nodes: u16,
@@ -49,7 +49,7 @@ impl Plan {
     }
 }
 
-/// One node of a cell.
+/// One node of a cluster.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// None while the process is down.
@@ -86,13 +86,13 @@ pub struct Link {
 
 /// The cell.
 #[derive(Clone, Debug)]
-pub struct Cell {
+pub struct Cluster {
     pub plan: Plan,
     /// True time in microseconds.
     pub now: u64,
     pub nodes: BTreeMap<NodeId, Node>,
     pub links: BTreeMap<(NodeId, NodeId), Link>,
-    pub truth: Truth,
+    pub checker: Checker,
     /// The read of a script, and where it stands.
     pub read: Option<Read>,
     pub trace: Vec<String>,
@@ -104,8 +104,8 @@ pub struct Cell {
 /// Messages of one settling: more means that two nodes talk for ever.
 const SETTLE_MAX: usize = 100_000;
 
-impl Cell {
-    pub fn new(plan: Plan) -> Cell {
+impl Cluster {
+    pub fn new(plan: Plan) -> Cluster {
         let ids: Vec<NodeId> = (1..=plan.nodes).map(NodeId).collect();
         let node = |id: &NodeId| {
             let node = Node {
@@ -131,8 +131,8 @@ impl Cell {
                 links.insert((*a, *b), Link { broken: true, ..Link::default() });
             }
         }
-        Cell {
-            truth: Truth::new(plan.quorums.accept),
+        Cluster {
+            checker: Checker::new(plan.quorums.accept),
             nodes: ids.iter().map(node).collect(),
             plan,
             now: 0,
@@ -154,11 +154,11 @@ impl Cell {
     }
 
     pub fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        self.nodes.get_mut(&id).expect("the script names nodes of the cell")
+        self.nodes.get_mut(&id).expect("the script names nodes of the cluster")
     }
 
     pub fn link_mut(&mut self, from: NodeId, to: NodeId) -> &mut Link {
-        self.links.get_mut(&(from, to)).expect("the script names two nodes of the cell")
+        self.links.get_mut(&(from, to)).expect("the script names two nodes of the cluster")
     }
 
     pub fn replica(&self, id: NodeId) -> Option<&Replica> {
@@ -213,7 +213,7 @@ impl Cell {
         self.auto_sync(id);
     }
 
-    /// Whether a node that is down would refuse to start as the cell is configured now.
+    /// Whether a node that is down would refuse to start as the cluster is configured now.
     pub fn refuses_to_start(&self, id: NodeId) -> bool {
         let node = self.node(id);
         assert!(node.replica.is_none(), "node {id} runs already");
@@ -233,7 +233,7 @@ impl Cell {
             Input::HandOver => format!("{id} hand over"),
             Input::Leave => format!("{id} leaves"),
             Input::Resumed => format!("{id} runs again"),
-            Input::Room(room) => format!("{id} {}", show::room(room)),
+            Input::DiskBudget(room) => format!("{id} {}", show::room(room)),
             Input::Applied(digest) => format!("{id} applied {} {:#x}", digest.slot, digest.state),
         };
         let (ticked, loud) = match &input {
@@ -246,7 +246,7 @@ impl Cell {
             | Input::HandOver
             | Input::Leave
             | Input::Resumed
-            | Input::Room(_)
+            | Input::DiskBudget(_)
             | Input::Applied(_) => (false, true),
         };
         self.act(id, ticked, loud, &what, |replica, now, fx| replica.step(now, input, fx));
@@ -302,7 +302,7 @@ impl Cell {
             self.say(|| format!("    {}", show::effect(&effect, durable)));
             match effect {
                 Effect::Persist(lsn, record) => {
-                    self.truth.persisted(id, &record);
+                    self.checker.persisted(id, &record);
                     self.node_mut(id).disk.append(lsn, record);
                 }
                 Effect::Send(to, plain) => self.leave(id, to, plain.into()),
@@ -315,7 +315,7 @@ impl Cell {
                     }
                 }
                 Effect::Chosen { slot, ballot, value } => {
-                    self.truth.assert_chosen(id, slot, &value);
+                    self.checker.assert_chosen(id, slot, &value);
                     let node = self.node_mut(id);
                     let upto = node.chosen.keys().max().copied().unwrap_or_default();
                     let hole =
@@ -327,11 +327,11 @@ impl Cell {
                     assert!(!node.chosen.contains_key(&slot), "slot {slot} emitted twice");
                     node.chosen.insert(slot, (ballot, value));
                     if led {
-                        self.truth.acknowledge(slot);
+                        self.checker.acknowledge(slot);
                     }
                 }
                 Effect::Repaired { slot, ballot, value } => {
-                    self.truth.assert_chosen(id, slot, &value);
+                    self.checker.assert_chosen(id, slot, &value);
                     self.node_mut(id).chosen.insert(slot, (ballot, value));
                 }
                 Effect::Serve { to, learn } => {
@@ -372,7 +372,7 @@ impl Cell {
     fn leave(&mut self, from: NodeId, to: NodeId, message: Message) {
         let node = &self.nodes[&from];
         let boots = node.replica.as_ref().map_or(0, |replica| replica.hard().boots);
-        self.truth.leaves(from, boots, &message, &node.disk.picture);
+        self.checker.leaves(from, boots, &message, &node.disk.picture);
         // The sender's side of the connection is what the opposite direction calls `up`.
         let open = self.links.get(&(to, from)).is_some_and(|back| back.up);
         let link = self.link_mut(from, to);
@@ -399,7 +399,7 @@ impl Cell {
         let fresh = node.disk.sync(lsn);
         let durable = node.disk.durable();
         for record in &fresh {
-            self.truth.durable(id, record);
+            self.checker.durable(id, record);
         }
         let held = self.node(id).hold;
         while self.node(id).waiting.front().is_some_and(|vote| vote.0 <= durable) {

@@ -21,7 +21,7 @@ impl World {
     /// A node's process starts: it reads its journal back, and begins a new life.
     pub(super) fn start(&mut self, node: usize) -> Checked {
         let (running, rotten) =
-            (self.nodes[node].shard.is_some(), self.nodes[node].medium == Medium::Rotten);
+            (self.nodes[node].shard.is_some(), self.nodes[node].medium == Medium::Corrupted);
         if running || self.nodes[node].medium == Medium::Lost {
             return Ok(());
         }

@@ -1,14 +1,14 @@
 //! A segment's batches, found by their headers alone: where they lie, and what lies between.
 
-use super::format::{BatchHead, ITEM_BYTES, Item, Previous, Stamp};
-use super::image::Image;
+use super::format::{BatchHead, ITEM_BYTES, Item, JournalId, Previous};
 use super::recovered::OpenError;
 use super::segment::{BLOCK, DATA_START};
+use super::segment_reader::Image;
 use crate::types::Lsn;
 
 /// A batch of which at least one copy of the header verifies.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Link {
+pub(crate) struct FoundBatch {
     pub head: BatchHead,
     /// The header at the batch's start verifies.
     pub in_data: bool,
@@ -16,7 +16,7 @@ pub(crate) struct Link {
     pub in_descriptors: bool,
 }
 
-impl Link {
+impl FoundBatch {
     /// Where the batch's data ends, in whole blocks.
     pub(crate) fn data_end(&self) -> u64 {
         self.head.offset + u64::from(self.head.data_bytes).next_multiple_of(BLOCK)
@@ -55,7 +55,7 @@ pub(crate) struct Gap {
 /// One piece of a chain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
-    Batch(Link),
+    Batch(FoundBatch),
     Gap(Gap),
 }
 
@@ -98,12 +98,16 @@ pub(crate) struct Chain {
 }
 
 /// Reads the item at `offset` as the header of a batch of this very segment.
-fn batch_at(image: &mut Image<'_>, stamp: &Stamp, offset: u64) -> Result<Option<Link>, OpenError> {
+fn batch_at(
+    image: &mut Image<'_>,
+    stamp: &JournalId,
+    offset: u64,
+) -> Result<Option<FoundBatch>, OpenError> {
     let segment = image.segment;
     let bytes = image.bytes;
     let item = Item::decode_slice(image.read(offset, ITEM_BYTES)?, stamp).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
-    let link = head.map(|head| Link { head, in_data: false, in_descriptors: false });
+    let link = head.map(|head| FoundBatch { head, in_data: false, in_descriptors: false });
     Ok(link.filter(|link| {
         let head = &link.head;
         let spans = link.items() * ITEM_BYTES as u64 + u64::from(head.data_bytes);
@@ -119,7 +123,10 @@ fn batch_at(image: &mut Image<'_>, stamp: &Stamp, offset: u64) -> Result<Option<
 }
 
 /// The length of the file, as the header of its first batch tells: its descriptors end there.
-pub(crate) fn told_bytes(image: &mut Image<'_>, stamp: &Stamp) -> Result<Option<u64>, OpenError> {
+pub(crate) fn told_bytes(
+    image: &mut Image<'_>,
+    stamp: &JournalId,
+) -> Result<Option<u64>, OpenError> {
     let segment = image.segment;
     let item = Item::decode_slice(image.read(DATA_START, ITEM_BYTES)?, stamp).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
@@ -130,17 +137,17 @@ pub(crate) fn told_bytes(image: &mut Image<'_>, stamp: &Stamp) -> Result<Option<
 /// The batch that starts at `data` and whose descriptors end at `desc`, by either of its headers.
 pub(crate) fn link_at(
     image: &mut Image<'_>,
-    stamp: &Stamp,
+    stamp: &JournalId,
     data: u64,
     desc: u64,
-) -> Result<Option<Link>, OpenError> {
+) -> Result<Option<FoundBatch>, OpenError> {
     if data + BLOCK > desc.saturating_sub(BLOCK) {
         return Ok(None);
     }
-    let fits = |link: &Link| link.head.offset == data && link.desc_top() == desc;
+    let fits = |link: &FoundBatch| link.head.offset == data && link.desc_top() == desc;
     let in_data = batch_at(image, stamp, data)?.filter(fits);
     let in_descriptors = batch_at(image, stamp, desc - ITEM_BYTES as u64)?.filter(fits);
-    Ok(in_data.or(in_descriptors).map(|link| Link {
+    Ok(in_data.or(in_descriptors).map(|link| FoundBatch {
         in_data: in_data.is_some(),
         in_descriptors: in_descriptors.is_some(),
         ..link
@@ -150,13 +157,13 @@ pub(crate) fn link_at(
 /// The next batch behind `data` and below `desc`, after one or more whose headers are lost.
 fn search(
     image: &mut Image<'_>,
-    stamp: &Stamp,
+    stamp: &JournalId,
     data: u64,
     desc: u64,
     number: u64,
-) -> Result<Option<Link>, OpenError> {
-    let mut best: Option<Link> = None;
-    let mut consider = |link: Option<Link>, home: bool| {
+) -> Result<Option<FoundBatch>, OpenError> {
+    let mut best: Option<FoundBatch> = None;
+    let mut consider = |link: Option<FoundBatch>, home: bool| {
         if let Some(link) = link
             && home
             && link.head.number >= number
@@ -184,8 +191,8 @@ fn search(
 /// Any batch of the segment, the first one if possible; and whether anything lies in it at all.
 pub(crate) fn peek(
     image: &mut Image<'_>,
-    stamp: &Stamp,
-) -> Result<(Option<Link>, bool), OpenError> {
+    stamp: &JournalId,
+) -> Result<(Option<FoundBatch>, bool), OpenError> {
     let bytes = image.bytes;
     if let Some(link) = link_at(image, stamp, DATA_START, bytes)? {
         return Ok((Some(link), true));
@@ -199,7 +206,7 @@ pub(crate) fn peek(
 /// Walks a segment's batches up to its limit, or to where nothing follows.
 pub(crate) fn walk(
     image: &mut Image<'_>,
-    stamp: &Stamp,
+    stamp: &JournalId,
     first_lsn: Lsn,
     limit: Option<Limit>,
 ) -> Result<Chain, OpenError> {
@@ -255,7 +262,7 @@ pub(crate) fn walk(
 }
 
 impl Chain {
-    fn push(&mut self, link: Link) {
+    fn push(&mut self, link: FoundBatch) {
         self.parts.push(Part::Batch(link));
         self.data = link.data_end();
         self.desc = link.desc_start();

@@ -1,10 +1,10 @@
 //! What every thread of a node knows and none changes.
 
 use super::admission::Admission;
-use super::board::Board;
 use super::clock;
 use super::descriptors::Descriptors;
 use super::live::Live;
+use super::status_board::StatusBoard;
 use crate::config::Config;
 use crate::journal::Identity;
 use crate::limits;
@@ -15,7 +15,7 @@ use crate::wire::peer_hello::{
 };
 use std::sync::Arc;
 
-pub use super::board::count;
+pub use super::status_board::count;
 
 /// The program's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -24,7 +24,7 @@ pub const PROGRAM: &str = concat!("paxosd ", env!("CARGO_PKG_VERSION"));
 
 /// What every thread of a node knows.
 #[derive(Debug)]
-pub struct Facts {
+pub struct NodeContext {
     /// The configuration.
     pub config: Config,
     /// Whose the data directory is.
@@ -38,12 +38,12 @@ pub struct Facts {
     /// Counts the clients.
     pub admission: Arc<Admission>,
     /// The status board.
-    pub board: Board,
+    pub board: StatusBoard,
     /// Settings that may change while the node runs.
     pub live: Arc<Live>,
 }
 
-impl Facts {
+impl NodeContext {
     /// The facts of a node.
     #[must_use]
     pub fn new(
@@ -51,7 +51,7 @@ impl Facts {
         identity: Identity,
         descriptors: Descriptors,
         live: Arc<Live>,
-    ) -> Facts {
+    ) -> NodeContext {
         let bounds = &config.bounds;
         let limits = Limits {
             frame_bytes_max: number(limits::FRAME_BYTES_MAX),
@@ -77,8 +77,8 @@ impl Facts {
         let host = Host { cluster: config.cluster, node: config.node, members, shared };
         let clients_max = bounds.connections_max.min(descriptors.clients_max);
         let admission = Admission::new(clients_max, bounds.connections_per_address_max);
-        let board = Board::new(config.shards, clock::now());
-        Facts { config, identity, host, limits, descriptors, admission, board, live }
+        let board = StatusBoard::new(config.shards, clock::now());
+        NodeContext { config, identity, host, limits, descriptors, admission, board, live }
     }
 
     /// The answer to a client's Hello.

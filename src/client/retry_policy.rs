@@ -7,27 +7,27 @@ use std::time::Duration;
 
 /// Whether doing a request twice is the same as doing it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Safety {
+pub enum Idempotence {
     /// It changes nothing: an unknown outcome is no more than a missing answer.
     Repeatable,
     /// It changes something: it is sent again only when it is certain that it was not executed.
     Once,
 }
 
-impl Safety {
+impl Idempotence {
     /// The safety of a request.
     #[must_use]
-    pub fn of(request: &Request) -> Safety {
+    pub fn of(request: &Request) -> Idempotence {
         match request {
             Request::List(_)
             | Request::Stat(_)
             | Request::Read(_)
             | Request::Status
             | Request::Map
-            | Request::Ping => Safety::Repeatable,
+            | Request::Ping => Idempotence::Repeatable,
             // A second create would find the first one's log, a second delete might find a newer
             // log of the same name, and a second append would append a second time.
-            Request::Create(_) | Request::Delete(_) | Request::Append(_) => Safety::Once,
+            Request::Create(_) | Request::Delete(_) | Request::Append(_) => Idempotence::Once,
         }
     }
 
@@ -35,8 +35,8 @@ impl Safety {
     #[must_use]
     pub fn outcome_if_lost(self) -> Outcome {
         match self {
-            Safety::Repeatable => Outcome::NotExecuted,
-            Safety::Once => Outcome::Unknown,
+            Idempotence::Repeatable => Outcome::NotExecuted,
+            Idempotence::Once => Outcome::Unknown,
         }
     }
 }
@@ -54,17 +54,17 @@ pub enum Verdict {
 
 /// Judges a refusal.
 #[must_use]
-pub fn judge(error: &WireError, safety: Safety) -> Verdict {
+pub fn judge(error: &WireError, safety: Idempotence) -> Verdict {
     let pause = Duration::from_millis(u64::from(error.retry_after_ms));
     match (error.outcome, safety) {
-        (Outcome::NotExecuted, Safety::Once | Safety::Repeatable) => match error.retry {
+        (Outcome::NotExecuted, Idempotence::Once | Idempotence::Repeatable) => match error.retry {
             Retry::No => Verdict::Final,
             Retry::Here => Verdict::Here(pause),
             Retry::Elsewhere => Verdict::Elsewhere(pause),
         },
         // The hint speaks of what changes something; this is no more than a missing answer.
-        (Outcome::Unknown, Safety::Repeatable) => Verdict::Elsewhere(pause),
-        (Outcome::Unknown, Safety::Once) | (Outcome::Executed, _) => Verdict::Final,
+        (Outcome::Unknown, Idempotence::Repeatable) => Verdict::Elsewhere(pause),
+        (Outcome::Unknown, Idempotence::Once) | (Outcome::Executed, _) => Verdict::Final,
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
             for outcome in [Outcome::NotExecuted, Outcome::Executed, Outcome::Unknown] {
                 for retry in [Retry::No, Retry::Here, Retry::Elsewhere] {
                     let error = WireError { outcome, retry, ..WireError::new(*code, "") };
-                    let again = judge(&error, Safety::Once) != Verdict::Final;
+                    let again = judge(&error, Idempotence::Once) != Verdict::Final;
                     let may = outcome == Outcome::NotExecuted && retry != Retry::No;
                     assert_eq!(again, may, "{code} {outcome} {retry:?}");
                 }
@@ -93,11 +93,11 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_repeated_when_the_node_says_it_helps() {
         let lost = WireError::new(ErrorCode::LeadershipLost, "");
-        assert_eq!(judge(&lost, Safety::Repeatable), Verdict::Elsewhere(Duration::ZERO));
-        assert_eq!(judge(&lost, Safety::Once), Verdict::Final);
+        assert_eq!(judge(&lost, Idempotence::Repeatable), Verdict::Elsewhere(Duration::ZERO));
+        assert_eq!(judge(&lost, Idempotence::Once), Verdict::Final);
         let full = WireError::new(ErrorCode::DiskFull, "");
-        assert_eq!(judge(&full, Safety::Once), Verdict::Here(Duration::from_secs(1)));
+        assert_eq!(judge(&full, Idempotence::Once), Verdict::Here(Duration::from_secs(1)));
         let unknown = WireError::new(ErrorCode::UnknownLog, "");
-        assert_eq!(judge(&unknown, Safety::Repeatable), Verdict::Final);
+        assert_eq!(judge(&unknown, Idempotence::Repeatable), Verdict::Final);
     }
 }

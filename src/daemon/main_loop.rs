@@ -1,21 +1,21 @@
 //! The main thread's event loop: listeners, greetings, signals, the end.
 
 use super::admin::{self, Admin};
-use super::bell::Bell;
 use super::clock;
 use super::conn::{Conn, Taken};
 use super::exit::{Exit, Failure};
-use super::facts::{Facts, count};
-use super::greeting::{Admitted, Verdict, greet};
+use super::handshake::{Admitted, Verdict, greet};
 use super::loops::{Loop, SLEEP_MAX};
-use super::mail::{Letter, Post};
+use super::mailbox::{ShardMessage, ShardSender};
+use super::node_context::{NodeContext, count};
 use super::notify;
 use super::pauses::Pauses;
 use super::port::Port;
-use super::rare::RareLines;
+use super::rate_limited_log::RareLines;
 use super::shard_loop::BELL;
 use super::sockets;
 use super::unformed::UnformedLines;
+use super::waker::LoopWaker;
 use crate::limits::{ACCEPTS_PER_TURN, HANDSHAKE_MS, LINGER_MS, READ_TURN_BYTES};
 use crate::types::{Count, ShardId, Tick};
 use crossbeam::channel::Receiver;
@@ -50,8 +50,8 @@ pub struct Front {
     admin: Admin,
     greetings: BTreeMap<usize, Greeting>,
     next_token: usize,
-    posts: Vec<Post>,
-    facts: Arc<Facts>,
+    posts: Vec<ShardSender>,
+    facts: Arc<NodeContext>,
     scratch: Vec<u8>,
     accept_complained: Option<Tick>,
     /// Lines of refused connections, of clients and of peers.
@@ -62,7 +62,7 @@ pub struct Front {
     running: usize,
     stop_by: Option<Tick>,
     /// Rung by shards that end.
-    bell: Bell,
+    bell: LoopWaker,
 }
 
 struct Listener {
@@ -90,7 +90,7 @@ pub struct Parts {
     /// The poll that the bell is registered with.
     pub poll: Poll,
     /// The loop's bell.
-    pub bell: Bell,
+    pub bell: LoopWaker,
     /// Where shards say that they ended.
     pub finished: Receiver<ShardId>,
     /// The read end of the signals' pipe: a byte for each.
@@ -100,9 +100,9 @@ pub struct Parts {
     /// Listeners of the admin pages.
     pub admin: Vec<TcpListener>,
     /// The ways to the shards, by their number.
-    pub posts: Vec<Post>,
+    pub posts: Vec<ShardSender>,
     /// What every thread knows.
-    pub facts: Arc<Facts>,
+    pub facts: Arc<NodeContext>,
 }
 
 impl Front {
@@ -244,7 +244,7 @@ impl Front {
         self.greetings.clear();
         for post in &self.posts {
             // A shard that cannot be told is stopped by the deadline.
-            let _ = post.send(Letter::HandOver);
+            let _ = post.send(ShardMessage::HandOver);
         }
         Ok(())
     }
@@ -334,9 +334,9 @@ impl Front {
                             let address = greeting.conn.address;
                             let now = clock::now();
                             let lines = &mut self.refusals[usize::from(port == Port::Peer)];
-                            if let Some(untold) = lines.note(now) {
+                            if let Some(suppressed) = lines.note(now) {
                                 log::warn!(
-                                    "{port} connection from {address} refused: {reason}{untold}"
+                                    "{port} connection from {address} refused: {reason}{suppressed}"
                                 );
                             }
                             greeting.refused = true;

@@ -9,41 +9,41 @@ use std::fmt;
 #[derive(Clone, Debug, Default)]
 pub struct RareLines {
     said_at: Option<Tick>,
-    untold: u64,
+    suppressed: u64,
 }
 
 impl RareLines {
     /// Whether a line is to be said now; and what to say at its end of those that were not.
-    pub fn note(&mut self, now: Tick) -> Option<Untold> {
+    pub fn note(&mut self, now: Tick) -> Option<Suppressed> {
         if self.said_at.is_some_and(|at| now.since(at) < SLOW_LINE_MS * 1000) {
-            self.untold += 1;
+            self.suppressed += 1;
             return None;
         }
         self.said_at = Some(now);
-        Some(Untold(std::mem::take(&mut self.untold)))
+        Some(Suppressed(std::mem::take(&mut self.suppressed)))
     }
 
     /// How many lines were left out, where it is time to say so: nothing came for a second, or nothing
     /// more will, at the `end`.
     pub fn rest(&mut self, now: Tick, end: bool) -> Option<u64> {
         let due = end || self.said_at.is_none_or(|at| now.since(at) >= SLOW_LINE_MS * 1000);
-        if self.untold == 0 || !due {
+        if self.suppressed == 0 || !due {
             return None;
         }
         self.said_at = Some(now);
-        Some(std::mem::take(&mut self.untold))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 
 /// How many lines were left out since the last one that was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Untold(u64);
+pub struct Suppressed(u64);
 
-impl fmt::Display for Untold {
+impl fmt::Display for Suppressed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             0 => Ok(()),
-            untold => write!(f, "; before it {untold} more like it"),
+            suppressed => write!(f, "; before it {suppressed} more like it"),
         }
     }
 }
@@ -58,7 +58,9 @@ mod tests {
         let mut lines = RareLines::default();
         let mut said = Vec::new();
         for ms in [0, 1, 2, 900, 1000, 2500, 2501] {
-            said.extend(lines.note(Tick(ms * 1000)).map(|untold| format!("at {ms}{untold}")));
+            said.extend(
+                lines.note(Tick(ms * 1000)).map(|suppressed| format!("at {ms}{suppressed}")),
+            );
         }
         assert_eq!(said, ["at 0", "at 1000; before it 3 more like it", "at 2500"]);
         assert_eq!(lines.rest(Tick(2_600_000), false), None, "too early");

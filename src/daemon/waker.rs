@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rung by whoever put something into a loop's channels.
 #[derive(Clone, Debug)]
-pub struct Bell(Arc<Inner>);
+pub struct LoopWaker(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -16,14 +16,14 @@ struct Inner {
     asleep: AtomicBool,
 }
 
-impl Bell {
+impl LoopWaker {
     /// A bell of the loop that polls `registry`.
     ///
     /// # Errors
     /// The system has no more descriptors.
-    pub fn new(registry: &Registry, token: Token) -> io::Result<Bell> {
+    pub fn new(registry: &Registry, token: Token) -> io::Result<LoopWaker> {
         let waker = Waker::new(registry, token)?;
-        Ok(Bell(Arc::new(Inner { waker, asleep: AtomicBool::new(false) })))
+        Ok(LoopWaker(Arc::new(Inner { waker, asleep: AtomicBool::new(false) })))
     }
 
     /// Wakes the loop if it sleeps. Call it after the message was put into the channel.

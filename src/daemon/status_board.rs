@@ -21,7 +21,7 @@ use std::time::Duration;
 
 /// What the threads of a node tell each other about themselves.
 #[derive(Debug)]
-pub struct Board {
+pub struct StatusBoard {
     leaders: Mutex<BTreeMap<ShardId, ShardLeader>>,
     /// What went wrong at the ports, since the start.
     pub counters: Counters,
@@ -153,17 +153,17 @@ pub fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-impl Board {
+impl StatusBoard {
     /// A board for so many shards; their loops have until then plus [`LOOP_STUCK_MS`] to turn.
     #[must_use]
-    pub fn new(shards: u16, now: Tick) -> Board {
+    pub fn new(shards: u16, now: Tick) -> StatusBoard {
         let shard = |_| ShardBoard {
             assured_until: AtomicU64::new(0),
             syncs: Arc::default(),
             requests: Requests::default(),
             numbers: Mutex::default(),
         };
-        Board {
+        StatusBoard {
             leaders: Mutex::default(),
             counters: Counters::default(),
             started: now,
@@ -269,7 +269,7 @@ mod tests {
     /// A loop that has not turned for longer than is allowed is named, one that is excused is not.
     #[test]
     fn stuck_loops_are_named() {
-        let board = Board::new(2, Tick(1_000));
+        let board = StatusBoard::new(2, Tick(1_000));
         let late = Tick(1_000 + LOOP_STUCK_MS * 1000);
         assert_eq!(board.loops_turn(late), Ok(()));
         let late = late.after(1_000);

@@ -1,8 +1,8 @@
 //! Answers that clients do not take (R39): each client has a deadline, and all of them together may
 //! not keep the shard from the others.
 
-use super::facts::count;
 use super::links::Index;
+use super::node_context::count;
 use super::shard_loop::ShardLoop;
 use super::table::{Entry, Role};
 use crate::limits::{
@@ -40,7 +40,7 @@ impl ShardLoop {
     }
 
     /// Closes clients that take nothing, who owe most first, until there is room for the others.
-    pub(super) fn relieve(&mut self, now: Tick) {
+    pub(super) fn evict_slow_clients(&mut self, now: Tick) {
         let Some(patience_ms) = self.patience_ms().filter(|_| now >= self.relief_at) else {
             return;
         };
@@ -64,10 +64,10 @@ impl ShardLoop {
             };
             count(&self.facts.board.counters.client.overflowed);
             let shard = self.service.id;
-            if let Some(untold) = self.closings.note(now) {
+            if let Some(suppressed) = self.closings.note(now) {
                 log::warn!(
                     "connection from {address} closed: it takes none of the {bytes} bytes that wait \
-                     for it, and shard {shard} has no more room for answers{untold}"
+                     for it, and shard {shard} has no more room for answers{suppressed}"
                 );
             }
             self.close(index, "its answers are not taken");

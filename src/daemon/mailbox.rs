@@ -1,9 +1,9 @@
 //! What other threads send to a shard's thread.
 
 use super::admission::Permit;
-use super::bell::Bell;
 use super::conn::Conn;
 use super::resolve::Answer;
+use super::waker::LoopWaker;
 use crate::types::NodeId;
 use crate::wire::peer_hello::PeerHello;
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -15,11 +15,11 @@ const RESERVED: usize = 64;
 
 /// One letter.
 #[derive(Debug)]
-pub enum Letter {
+pub enum ShardMessage {
     /// A client whose Hello was accepted.
-    Client(Box<Visitor>),
+    Client(Box<NewClient>),
     /// A peer whose greeting fits this node, as far as the main thread can tell.
-    Peer(Box<Caller>),
+    Peer(Box<NewPeer>),
     /// Where a peer is.
     Resolved {
         /// The peer.
@@ -33,7 +33,7 @@ pub enum Letter {
 
 /// A client that comes in.
 #[derive(Debug)]
-pub struct Visitor {
+pub struct NewClient {
     /// Its connection, with what it sent behind its Hello.
     pub conn: Conn,
     /// Of its Hello.
@@ -48,7 +48,7 @@ pub struct Visitor {
 
 /// A peer that comes in.
 #[derive(Debug)]
-pub struct Caller {
+pub struct NewPeer {
     /// Its connection.
     pub conn: Conn,
     /// Its greeting.
@@ -59,25 +59,25 @@ pub struct Caller {
 
 /// The way to a shard's thread.
 #[derive(Clone, Debug)]
-pub struct Post {
-    letters: Sender<Letter>,
-    bell: Bell,
+pub struct ShardSender {
+    letters: Sender<ShardMessage>,
+    bell: LoopWaker,
 }
 
-impl Post {
+impl ShardSender {
     /// A way to the loop of `bell`, and its other end.
     #[must_use]
-    pub fn new(bell: Bell) -> (Post, Receiver<Letter>) {
+    pub fn new(bell: LoopWaker) -> (ShardSender, Receiver<ShardMessage>) {
         let (letters, receiver) = bounded(LETTERS_MAX);
-        (Post { letters, bell }, receiver)
+        (ShardSender { letters, bell }, receiver)
     }
 
     /// Sends a letter. False when too many wait: the sender of a connection closes it.
     #[must_use]
-    pub fn send(&self, letter: Letter) -> bool {
+    pub fn send(&self, letter: ShardMessage) -> bool {
         let must_arrive = match &letter {
-            Letter::Client(_) | Letter::Peer(_) => false,
-            Letter::Resolved { .. } | Letter::HandOver => true,
+            ShardMessage::Client(_) | ShardMessage::Peer(_) => false,
+            ShardMessage::Resolved { .. } | ShardMessage::HandOver => true,
         };
         if !must_arrive && self.letters.len() + RESERVED >= LETTERS_MAX {
             return false;

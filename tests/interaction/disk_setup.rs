@@ -18,7 +18,7 @@
 //! disk 1 wiped                        a new, empty disk of another incarnation
 //! ```
 
-use crate::cell::Cell;
+use crate::cluster::Cluster;
 use crate::disk::Disk;
 use crate::expect::ballot;
 use crate::script::{node, number, value};
@@ -29,54 +29,54 @@ fn option<'a>(words: &[&'a str], key: &str) -> Option<&'a str> {
     words.iter().find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
 }
 
-pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
-    assert!(cell.replica(id).is_none(), "node {id} runs: its disk cannot be crafted");
+pub fn disk(cluster: &mut Cluster, id: NodeId, text: &str) {
+    assert!(cluster.replica(id).is_none(), "node {id} runs: its disk cannot be crafted");
     let words: Vec<&str> = text.split_whitespace().collect();
     let slot = || Slot(number(words[1]));
     let hi = || ballot(option(&words, "hi").expect("damage has a bound"));
     match words[0] {
         "promised" | "lease" => {
-            let mut hard = cell.node(id).disk.recover().0.hard;
+            let mut hard = cluster.node(id).disk.recover().0.hard;
             hard.formed = true;
             hard.incarnations =
-                cell.ids().iter().map(|n| (*n, cell.node(*n).incarnation)).collect();
+                cluster.ids().iter().map(|n| (*n, cluster.node(*n).incarnation)).collect();
             if words[0] == "promised" {
                 hard.promised = ballot(words[1]);
             } else {
                 hard.lease_longest_us = number(words[1]) * 1000;
             }
-            add(cell, id, Record::HardState(Box::new(hard)));
+            add(cluster, id, Record::HardState(Box::new(hard)));
         }
         "accepted" => {
             let of = ballot(words[2]);
-            raise(cell, id, of);
+            raise(cluster, id, of);
             let chosen_upto = Slot(option(&words, "chosen").map_or(0, number));
             let record =
                 Record::Accepted { slot: slot(), ballot: of, chosen_upto, value: value(words[3]) };
-            add(cell, id, record);
+            add(cluster, id, record);
         }
         "learned" => {
             let record =
                 Record::Learned { slot: slot(), ballot: ballot(words[2]), value: value(words[3]) };
-            add(cell, id, record);
+            add(cluster, id, record);
         }
-        "damaged" => cell.node_mut(id).disk.lose(slot(), Report::Damaged(hi())),
-        "suspect" => cell.node_mut(id).disk.lose(slot(), Report::Suspect(hi())),
+        "damaged" => cluster.node_mut(id).disk.lose(slot(), Report::Damaged(hi())),
+        "suspect" => cluster.node_mut(id).disk.lose(slot(), Report::Suspect(hi())),
         "value-damaged" => {
-            let of = cell.node(id).disk.ballot_of(slot()).expect("the slot has a record");
-            cell.node_mut(id).disk.lose(slot(), Report::ValueDamaged(of));
+            let of = cluster.node(id).disk.ballot_of(slot()).expect("the slot has a record");
+            cluster.node_mut(id).disk.lose(slot(), Report::ValueDamaged(of));
         }
         "lost" => {
             let upto = Slot(number(option(&words, "upto").expect("damage has an end")));
-            cell.node_mut(id).disk.damage = Some(Damage { hi: hi(), upto, suspect: false });
+            cluster.node_mut(id).disk.damage = Some(Damage { hi: hi(), upto, suspect: false });
         }
         "cut" => {
             let lost = words.get(1).map_or(1, |word| number(word));
-            cell.node_mut(id).disk.cut_tail(lost);
+            cluster.node_mut(id).disk.cut_tail(lost);
         }
-        "back" | "before" | "journal-before" | "unnoted" | "unmet" => set_back(cell, id, &words),
+        "back" | "before" | "journal-before" | "unnoted" | "unmet" => set_back(cluster, id, &words),
         "wiped" => {
-            let node = cell.node_mut(id);
+            let node = cluster.node_mut(id);
             node.disk = Disk::default();
             node.incarnation = Incarnation(node.incarnation.0 + 100);
         }
@@ -85,17 +85,17 @@ pub fn disk(cell: &mut Cell, id: NodeId, text: &str) {
 }
 
 /// The disk lacks its last records: it is older than its node.
-fn set_back(cell: &mut Cell, id: NodeId, words: &[&str]) {
+fn set_back(cluster: &mut Cluster, id: NodeId, words: &[&str]) {
     match words[0] {
-        "back" => cell.node_mut(id).disk.roll_back(number(words[1]) as usize),
-        "before" => back_before(cell, id, &accepts(words[1])),
+        "back" => cluster.node_mut(id).disk.roll_back(number(words[1]) as usize),
+        "before" => back_before(cluster, id, &accepts(words[1])),
         "journal-before" => {
-            let node = cell.node_mut(id);
+            let node = cluster.node_mut(id);
             node.disk.hard_file = node.disk.recover().0.hard;
-            back_before(cell, id, &accepts(words[1]));
+            back_before(cluster, id, &accepts(words[1]));
         }
         "unnoted" => {
-            let disk = &mut cell.node_mut(id).disk;
+            let disk = &mut cluster.node_mut(id).disk;
             assert!(disk.last_is_note(), "the last record says something else");
             while disk.last_is_note() {
                 disk.roll_back(1);
@@ -107,15 +107,15 @@ fn set_back(cell: &mut Cell, id: NodeId, words: &[&str]) {
                 Record::HardState(hard) => hard.incarnations.contains_key(&member),
                 _ => false,
             };
-            back_before(cell, id, &names);
+            back_before(cluster, id, &names);
         }
         other => panic!("a disk is not set back {other:?}"),
     }
 }
 
 /// The disk is as it was before the first such record.
-fn back_before(cell: &mut Cell, id: NodeId, fits: &dyn Fn(&Record) -> bool) {
-    let disk = &mut cell.node_mut(id).disk;
+fn back_before(cluster: &mut Cluster, id: NodeId, fits: &dyn Fn(&Record) -> bool) {
+    let disk = &mut cluster.node_mut(id).disk;
     let last = disk.last().0 as usize;
     let at = disk.position(fits).expect("the disk has such a record");
     disk.roll_back(last - at);
@@ -127,21 +127,21 @@ fn accepts(text: &str) -> impl Fn(&Record) -> bool + use<> {
 }
 
 /// The promised ballot is never below an accepted one (C2).
-fn raise(cell: &mut Cell, id: NodeId, of: paxosd::types::Ballot) {
-    let hard = cell.node(id).disk.recover().0.hard;
+fn raise(cluster: &mut Cluster, id: NodeId, of: paxosd::types::Ballot) {
+    let hard = cluster.node(id).disk.recover().0.hard;
     if hard.promised < of {
-        disk(cell, id, &format!("promised {of}"));
+        disk(cluster, id, &format!("promised {of}"));
     }
 }
 
-fn add(cell: &mut Cell, id: NodeId, record: Record) {
+fn add(cluster: &mut Cluster, id: NodeId, record: Record) {
     let hard = matches!(&record, Record::HardState(_));
-    let disk = &mut cell.node_mut(id).disk;
+    let disk = &mut cluster.node_mut(id).disk;
     let lsn = disk.last().next();
     disk.append(lsn, record.clone());
     disk.sync(lsn);
     if !hard {
-        cell.truth.persisted(id, &record);
-        cell.truth.durable(id, &record);
+        cluster.checker.persisted(id, &record);
+        cluster.checker.durable(id, &record);
     }
 }

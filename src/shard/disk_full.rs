@@ -3,15 +3,15 @@
 use super::Output;
 use super::core::{PREPARE_RETRY_US, Shard};
 use crate::journal::{NoRoom, ValueRoom};
-use crate::paxos::{self, Room};
+use crate::paxos::{self, DiskBudget};
 use crate::types::{NodeId, Tick};
 use crate::wire::error::{ErrorCode, WireError};
 
 /// What a shard knows of room, here and at the others.
 #[derive(Debug, Default)]
-pub struct Rooms {
+pub struct DiskFull {
     /// What the replica was told last of the journal's room.
-    told: Room,
+    told: DiskBudget,
     /// Nodes whose disks are full, so that no quorum can take an append in.
     full: Option<Vec<NodeId>>,
     /// What the last segment that could not be prepared lacked.
@@ -31,12 +31,12 @@ impl Shard {
 
     /// Tells the replica what its disk still takes, where that has changed.
     pub(super) fn tell_room(&mut self, now: Tick) {
-        let short = !self.journal.has_room();
-        let ValueRoom { values, learning, settling } = self.journal.value_room();
-        let room = Room { values, learning, settling, short };
+        let full = !self.journal.has_room();
+        let ValueRoom { new_values, catch_up, election } = self.journal.value_room();
+        let room = DiskBudget { new_values, catch_up, election, full };
         if room != self.rooms.told {
             self.rooms.told = room;
-            self.feed(now, paxos::Input::Room(room));
+            self.feed(now, paxos::Input::DiskBudget(room));
         }
     }
 

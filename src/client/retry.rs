@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// Why an attempt did not bring an answer, and what may be done now.
 #[derive(Debug)]
-pub enum Setback {
+pub enum AttemptError {
     /// It may be tried again: it is certain that nothing was executed, or nothing would change.
     Again(Fault, Pause),
     /// The caller must know.
@@ -40,7 +40,7 @@ pub struct Tries {
     /// How the last attempt on each node ended.
     ends: BTreeMap<String, (Stage, String)>,
     /// Nodes that will refuse for ever: of another cluster or version, or no paxosd at all.
-    hopeless: BTreeSet<String>,
+    refused_for_good: BTreeSet<String>,
     on_wait: Option<OnWait>,
 }
 
@@ -62,7 +62,7 @@ impl Tries {
             restarted: false,
             furthest: None,
             ends: BTreeMap::new(),
-            hopeless: BTreeSet::new(),
+            refused_for_good: BTreeSet::new(),
             on_wait,
         }
     }
@@ -93,7 +93,7 @@ impl Tries {
     pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
         self.report(&fault);
         self.note(fault);
-        if !self.hopeless.is_empty() && self.hopeless.len() >= nodes {
+        if !self.refused_for_good.is_empty() && self.refused_for_good.len() >= nodes {
             return Err(self.give_up(None));
         }
         let asked = match pause {
@@ -121,7 +121,7 @@ impl Tries {
     /// Remembers how an attempt ended.
     fn note(&mut self, fault: Fault) {
         if refuses_for_good(fault.stage, &fault.cause) {
-            self.hopeless.insert(fault.endpoint.clone());
+            self.refused_for_good.insert(fault.endpoint.clone());
         }
         if !fault.endpoint.is_empty() {
             self.ends.insert(fault.endpoint.clone(), (fault.stage, fault.cause.to_string()));

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// The observer.
 #[derive(Clone, Debug, Default)]
-pub struct Truth {
+pub struct Checker {
     accept_quorum: usize,
     /// The one value of each (slot, ballot).
     proposals: BTreeMap<(Slot, Ballot), Value>,
@@ -29,9 +29,9 @@ pub struct Truth {
     pub acknowledged: Slot,
 }
 
-impl Truth {
-    pub fn new(accept_quorum: usize) -> Truth {
-        Truth { accept_quorum, ..Truth::default() }
+impl Checker {
+    pub fn new(accept_quorum: usize) -> Checker {
+        Checker { accept_quorum, ..Checker::default() }
     }
 
     /// A value is proposed or accepted: a ballot proposes one value per slot (P2b's ground).

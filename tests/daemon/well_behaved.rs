@@ -16,7 +16,7 @@ const GREETS_EVERY: u64 = 8;
 pub const LOG: &str = "the good client's";
 
 /// A client at work. Whatever it is not served in time, it fails of.
-pub struct Good {
+pub struct WellBehaved {
     endpoints: Vec<String>,
     /// Its log.
     pub id: LogId,
@@ -33,9 +33,9 @@ fn entry(index: u64) -> String {
     format!("entry {index} of the good client")
 }
 
-impl Good {
+impl WellBehaved {
     /// Creates its log at these nodes and begins.
-    pub fn start(endpoints: &[String]) -> Good {
+    pub fn start(endpoints: &[String]) -> WellBehaved {
         let mut first = client(endpoints);
         let id = first.create(LOG).unwrap();
         let (stop, stopped) = channel();
@@ -51,7 +51,7 @@ impl Good {
             }
             index
         });
-        Good { endpoints: endpoints.to_vec(), id, stop, thread }
+        WellBehaved { endpoints: endpoints.to_vec(), id, stop, thread }
     }
 
     /// Ends, and finds all that it appended in its log, and nothing else; how many entries.

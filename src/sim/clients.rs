@@ -1,9 +1,9 @@
 //! Simulated clients: they append, read, look for the leader, lose patience.
 
-use super::dice::Dice;
 use super::history::{State, What, mark};
 use super::oracle::entry_hash;
 use super::queue::Event;
+use super::rng::Dice;
 use super::violation::Checked;
 use super::world::World;
 use crate::types::{ConnId, Index, LogId};

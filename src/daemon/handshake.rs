@@ -2,8 +2,8 @@
 
 use super::admission::Permit;
 use super::conn::Conn;
-use super::facts::{Facts, count};
-use super::mail::{Caller, Letter, Visitor};
+use super::mailbox::{NewClient, NewPeer, ShardMessage};
+use super::node_context::{NodeContext, count};
 use super::port::Port;
 use crate::types::ShardId;
 use crate::wire::client::{NO_SHARD, Reply, ReplyHeader};
@@ -43,14 +43,14 @@ pub enum Admitted {
 impl Admitted {
     /// The letter that hands the connection over, and to which shard.
     #[must_use]
-    pub fn into_letter(self, conn: Conn) -> (ShardId, Letter) {
+    pub fn into_letter(self, conn: Conn) -> (ShardId, ShardMessage) {
         match self {
             Admitted::Client { shard, correlation, version, node_level, permit } => {
-                let visitor = Visitor { conn, correlation, version, node_level, permit };
-                (shard, Letter::Client(Box::new(visitor)))
+                let visitor = NewClient { conn, correlation, version, node_level, permit };
+                (shard, ShardMessage::Client(Box::new(visitor)))
             }
             Admitted::Peer { hello, version } => {
-                (hello.shard, Letter::Peer(Box::new(Caller { conn, hello, version })))
+                (hello.shard, ShardMessage::Peer(Box::new(NewPeer { conn, hello, version })))
             }
         }
     }
@@ -68,7 +68,7 @@ pub enum Verdict {
 }
 
 /// Takes bytes of a connection that has not greeted yet.
-pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &Facts) -> Verdict {
+pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &NodeContext) -> Verdict {
     let mut rest = bytes;
     let output = conn.output.buffer();
     let verdict = match conn.frames.next(&mut rest) {
@@ -89,7 +89,7 @@ pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &Facts) -> Verdic
 fn greet_client(
     frame: &Frame<'_>,
     address: std::net::IpAddr,
-    facts: &Facts,
+    facts: &NodeContext,
     output: &mut Vec<u8>,
 ) -> Verdict {
     let counters = &facts.board.counters.client;
@@ -125,7 +125,7 @@ fn greet_client(
     Verdict::Admit(Admitted::Client { shard, correlation, version, node_level, permit })
 }
 
-fn greet_peer(frame: &Frame<'_>, facts: &Facts, output: &mut Vec<u8>) -> Verdict {
+fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
     let counters = &facts.board.counters.peer;
     let hello = match read_peer_hello(frame) {
         Ok(hello) => hello,
@@ -153,7 +153,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &Facts, output: &mut Vec<u8>) -> Verdict
 }
 
 /// Bytes that are no frame: a client is told, a peer is not.
-fn garbage(error: &FrameError, port: Port, facts: &Facts, output: &mut Vec<u8>) -> Verdict {
+fn garbage(error: &FrameError, port: Port, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
     count(&facts.board.counters.of(port).garbage);
     if port == Port::Client {
         let reply = Reply::Error(WireError::from(error));
