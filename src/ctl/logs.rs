@@ -1,10 +1,11 @@
 //! `create`, `delete`, `list`, `stat`.
 
-use super::args::{Consistency, Format};
+use super::args::Format;
 use super::calendar::utc;
 use super::exit::Failure;
 use super::screen;
 use super::table::{Align, Table};
+use super::values::Consistency;
 use super::write_json;
 use crate::client::{Client, LogStat};
 use serde_json::{Value, json};

@@ -26,11 +26,13 @@ mod table;
 mod top;
 mod units;
 mod usage;
+mod values;
 mod verify;
 mod wait;
 
-pub use args::{Cli, Command, Consistency, Format, Global};
+pub use args::{Cli, Command, Format, Global};
 pub use exit::{Exit, Failure};
+pub use values::Consistency;
 
 use crate::client::Client;
 use connect::{connect, one_cluster, options};

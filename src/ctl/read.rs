@@ -5,6 +5,7 @@ use super::entry::to_line;
 use super::exit::Failure;
 use super::screen;
 use super::stop::is_gone;
+use super::values;
 use crate::client::{Client, Consistency, ReadOptions};
 use crate::types::Index;
 use std::io::{self, Write};
@@ -78,8 +79,8 @@ fn range(client: &mut Client, read: &args::Read) -> Result<(Index, u64), Failure
 
 fn consistency(read: &args::Read) -> Consistency {
     match read.consistency {
-        args::Consistency::Linearizable => Consistency::Linearizable,
-        args::Consistency::Local => Consistency::Local,
+        values::Consistency::Linearizable => Consistency::Linearizable,
+        values::Consistency::Local => Consistency::Local,
     }
 }
 

@@ -1,13 +1,12 @@
 //! Peers that call this node and have not: of two nodes one dials, and the other one would say
 //! nothing of a peer that is gone.
 
-use super::shard_loop::ShardLoop;
 use crate::types::{NodeId, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A peer that has not called for so long, in milliseconds, is told of: one that lives dials twice a
 /// second.
-const AWAITED_MS: u64 = 3_000;
+pub(super) const AWAITED_MS: u64 = 3_000;
 /// Pause between two looks, in microseconds.
 const LOOK_EVERY_US: u64 = 1_000_000;
 
@@ -21,7 +20,7 @@ pub struct Awaited {
 
 impl Awaited {
     /// Peers of which it is to be said now that they do not call: once for each absence.
-    fn due(&mut self, now: Tick, absent: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
+    pub(super) fn due(&mut self, now: Tick, absent: impl Iterator<Item = NodeId>) -> Vec<NodeId> {
         if now < self.look_at {
             return Vec::new();
         }
@@ -37,21 +36,6 @@ impl Awaited {
             }
         }
         due
-    }
-}
-
-impl ShardLoop {
-    /// Says of peers that should have called long ago that they have not, in the log and for status.
-    pub(super) fn tell_awaited(&mut self, now: Tick) {
-        for node in self.awaited.due(now, self.links.awaited()) {
-            let reason = format!(
-                "it has not called this node for {} s: it is down, or does not reach {}",
-                AWAITED_MS / 1000,
-                self.facts.config.listen_peer
-            );
-            log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
-            self.service.shard.note_trouble(node, reason);
-        }
     }
 }
 

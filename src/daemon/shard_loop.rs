@@ -1,7 +1,7 @@
 //! The event loop of one shard's thread: sockets, letters and disk outcomes become inputs; outputs
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
-use super::awaited::Awaited;
+use super::awaited::{AWAITED_MS, Awaited};
 use super::clock;
 use super::disk::Disk;
 use super::exit::{Exit, Failure, die};
@@ -71,7 +71,7 @@ pub struct ShardLoop {
     /// Connections that are closed for what they do.
     pub(super) closings: RareLines,
     /// Peers that do not call.
-    pub(super) awaited: Awaited,
+    awaited: Awaited,
     /// Who takes no answers is looked for no sooner.
     pub(super) relief_at: Tick,
     disk: Disk,
@@ -275,6 +275,19 @@ impl ShardLoop {
     fn tell_closings(&mut self, now: Tick, end: bool) {
         if let Some(rest) = self.closings.rest(now, end) {
             log::warn!("shard {}: connections closed: {rest} more", self.service.id);
+        }
+    }
+
+    /// Says of peers that should have called long ago that they have not, in the log and for status.
+    fn tell_awaited(&mut self, now: Tick) {
+        for node in self.awaited.due(now, self.links.awaited()) {
+            let reason = format!(
+                "it has not called this node for {} s: it is down, or does not reach {}",
+                AWAITED_MS / 1000,
+                self.facts.config.listen_peer
+            );
+            log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
+            self.service.shard.note_trouble(node, reason);
         }
     }
 

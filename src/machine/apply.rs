@@ -83,7 +83,7 @@ impl Machine {
         let next = self.applied_upto.next();
         assert!(slot == next, "slots are applied in order: slot={slot} next={next}");
         let outcomes = if value.is_noop() {
-            self.run = None;
+            self.applying_leadership = None;
             Vec::new()
         } else {
             self.execute_all(slot, value).map_err(|source| MachineError { slot, source })?
@@ -97,11 +97,11 @@ impl Machine {
         let count = Commands::check(value)?;
         let commands = Commands::new(value)?;
         let leadership = Some(commands.leadership());
-        if !commands.is_first() && self.run != leadership {
-            self.run = None;
+        if !commands.is_first() && self.applying_leadership != leadership {
+            self.applying_leadership = None;
             return Ok(Vec::new());
         }
-        self.run = leadership;
+        self.applying_leadership = leadership;
         let mut outcomes = Vec::with_capacity(count as usize);
         for item in commands {
             let (offset, command) = item.expect("the whole value was decoded just before");

@@ -22,7 +22,7 @@ pub struct Machine {
     pub(super) applied_upto: Slot,
     /// The leadership whose values take effect now: each slot from its first value to
     /// `applied_upto` holds a value of its own. None after a no-op, or where one did not fit.
-    pub(super) run: Option<Ballot>,
+    pub(super) applying_leadership: Option<Ballot>,
     /// How many logs were ever created: the counter of the newest id. Never falls, so that no id is
     /// used again.
     pub(super) created: u64,
@@ -98,7 +98,7 @@ impl Machine {
             shard,
             shards,
             applied_upto: Slot(0),
-            run: None,
+            applying_leadership: None,
             created: 0,
             names: BTreeMap::new(),
             logs: BTreeMap::new(),
@@ -116,7 +116,13 @@ impl Machine {
     /// built them; where entries lie is no part of it, what they hold is (R23).
     #[must_use]
     pub fn digest(&self) -> u64 {
-        self.sum.digest(self.shard, self.shards, self.applied_upto, self.run, self.created)
+        self.sum.digest(
+            self.shard,
+            self.shards,
+            self.applied_upto,
+            self.applying_leadership,
+            self.created,
+        )
     }
 
     /// How many logs exist.

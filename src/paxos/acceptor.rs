@@ -20,14 +20,14 @@ pub struct Acceptor {
     /// What the disk lost of slots unknown.
     pub(super) damage: Option<Damage>,
     /// The run of slots accepted in one ballot, from that ballot's first slot on (C3).
-    pub(super) stream: Option<Stream>,
+    pub(super) stream: Option<AcceptedRun>,
     /// Accepts were refused because too much waits for the disk, or because it is full.
     pub(super) refused: bool,
 }
 
 /// Every slot from `first` to `upto` is accepted in exactly `ballot`, or known chosen (C3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Stream {
+pub struct AcceptedRun {
     pub(super) ballot: Ballot,
     pub(super) first: Slot,
     pub(super) upto: Slot,
@@ -288,7 +288,7 @@ impl Replica {
         let known = self.acceptor.stream.as_ref().map(|stream| (stream.ballot, stream.first));
         if known != Some((ballot, first)) {
             let upto = self.acceptor.run(ballot, first, self.chosen_upto);
-            self.acceptor.stream = Some(Stream { ballot, first, upto, resend_asked: None });
+            self.acceptor.stream = Some(AcceptedRun { ballot, first, upto, resend_asked: None });
         }
         self.stream_upto()
     }

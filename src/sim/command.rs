@@ -2,8 +2,7 @@
 
 use super::plan::{Fault, Plan};
 use super::report::{Failure, Summary, run_plan};
-use super::trace::Verbosity;
-use std::io::Write;
+use super::trace::{Verbosity, print_line};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -146,9 +145,4 @@ impl Summary {
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
     }
-}
-
-/// Prints a line; a reader that went away is no reason to fail.
-pub(super) fn print_line(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

@@ -8,6 +8,7 @@ use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
 use crate::machine;
+use crate::paxos::Role;
 use crate::shard::Shard;
 use std::collections::BTreeSet;
 
@@ -206,7 +207,7 @@ impl World {
                     "; node {}{} {}, promised {}, chosen {}, applied {}",
                     node.id,
                     if node.paused { " (paused)" } else { "" },
-                    super::report::role(shard),
+                    role(shard),
                     shard.replica().promised(),
                     shard.replica().chosen_upto(),
                     shard.applied_upto()
@@ -231,5 +232,15 @@ impl World {
         self.trace.count([self.now, self.oracle.last().0, self.events]);
         self.phase = Phase::Over;
         Ok(())
+    }
+}
+
+/// A shard's role in a word.
+fn role(shard: &Shard) -> &'static str {
+    match shard.replica().role() {
+        Role::Follower => "follows",
+        Role::Canvassing(_) => "canvasses",
+        Role::Candidate(_) => "campaigns",
+        Role::Leader(_) => "leads",
     }
 }

@@ -4,8 +4,6 @@ use super::plan::Plan;
 use super::trace::{Trace, Verbosity};
 use super::violation::Violation;
 use super::world::World;
-use crate::paxos::Role;
-use crate::shard::Shard;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
@@ -129,14 +127,4 @@ fn quietly<T>(world: impl FnOnce() -> T) -> T {
     let result = world();
     RUNS.set(false);
     result
-}
-
-/// A shard's role in a word.
-pub(super) fn role(shard: &Shard) -> &'static str {
-    match shard.replica().role() {
-        Role::Follower => "follows",
-        Role::Canvassing(_) => "canvasses",
-        Role::Candidate(_) => "campaigns",
-        Role::Leader(_) => "leads",
-    }
 }

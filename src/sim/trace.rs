@@ -1,6 +1,7 @@
 //! What happened, as a hash always and as text on demand.
 
 use std::collections::VecDeque;
+use std::io::Write;
 use xxhash_rust::xxh3::Xxh3;
 
 /// Lines kept for the report of a failure.
@@ -43,7 +44,7 @@ impl Trace {
         }
         let line = format!("{:>4}.{:06} {}", now / 1_000_000, now % 1_000_000, text());
         if self.verbosity == Verbosity::Print {
-            super::command::print_line(&line);
+            print_line(&line);
         }
         if self.tail.len() == LINES_MAX {
             self.tail.pop_front();
@@ -60,4 +61,9 @@ impl Trace {
     pub(super) fn tail(&mut self) -> Vec<String> {
         std::mem::take(&mut self.tail).into()
     }
+}
+
+/// Prints a line; a reader that went away is no reason to fail.
+pub(super) fn print_line(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }

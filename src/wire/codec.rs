@@ -399,3 +399,13 @@ impl Writer for Vec<u8> {
         }
     }
 }
+
+/// The ballot that most messages of peers begin with.
+pub(super) fn ballot(body: &mut Reader<'_>) -> Result<Ballot, DecodeError> {
+    body.ballot("ballot")
+}
+
+/// The sender's chosen watermark.
+pub(super) fn chosen(body: &mut Reader<'_>) -> Result<Slot, DecodeError> {
+    body.slot("chosen_upto")
+}

@@ -1,7 +1,7 @@
 //! What replicas say to each other, as bytes. Small messages here, pages and values in
 //! [`super::peer_pages`].
 
-use super::codec::{DecodeError, ListLimit, Reader, Writer};
+use super::codec::{DecodeError, ListLimit, Reader, Writer, ballot, chosen};
 use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use super::kind::PeerKind;
 use super::peer::{
@@ -12,9 +12,7 @@ use super::peer_pages::{
     accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
 };
 use crate::limits::{LIVES_MAX, MEMBERS_MAX};
-use crate::types::{
-    Ballot, Configuration, Incarnation, Life, LifeId, Lsn, NodeId, Slot, Tick, Witness,
-};
+use crate::types::{Configuration, Incarnation, Life, LifeId, Lsn, NodeId, Slot, Tick, Witness};
 
 /// Members come and go, but few of them are known at any time.
 const AGREEING: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
@@ -266,14 +264,6 @@ fn message(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError
             linked: body.u16("linked")?,
         }),
     })
-}
-
-pub(super) fn ballot(body: &mut Reader<'_>) -> Result<Ballot, DecodeError> {
-    body.ballot("ballot")
-}
-
-pub(super) fn chosen(body: &mut Reader<'_>) -> Result<Slot, DecodeError> {
-    body.slot("chosen_upto")
 }
 
 fn meet(body: &mut Reader<'_>) -> Result<Meet, DecodeError> {

@@ -1,8 +1,7 @@
 //! The peer messages that grow: promises, values, chosen values. Each fits one frame.
 
-use super::codec::{DecodeError, ListLimit, Reader, Writer};
+use super::codec::{DecodeError, ListLimit, Reader, Writer, ballot, chosen};
 use super::peer::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
-use super::peer_codec::{ballot, chosen};
 use crate::limits::{
     FRAME_BYTES_MAX, LEARN_BYTES_MAX, LEARN_SLOTS_MAX, PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };

@@ -1,18 +1,14 @@
 //! The arguments of `paxosctl`. Every flag is also a `PAXOSCTL_…` environment variable.
 
 mod parse;
-mod values;
 
 pub use parse::parse;
-pub(super) use values::Flag;
-pub(super) use values::parse_number;
-use values::parse_size;
-pub use values::parse_time;
 
 use super::bench::args::Bench;
 use super::codes;
 use super::top::args::Top;
 use super::usage;
+use super::values::{Consistency, Flag, parse_number, parse_size, parse_time};
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -277,15 +273,6 @@ pub struct Read {
         default_value = "linearizable"
     )]
     pub consistency: Consistency,
-}
-
-/// How fresh a read is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Consistency {
-    /// Everything acknowledged before the read began is seen; needs a leader.
-    Linearizable,
-    /// What the asked node has applied; may be old, works without a leader.
-    Local,
 }
 
 /// `wait`.

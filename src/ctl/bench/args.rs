@@ -1,6 +1,6 @@
 //! The arguments of `bench`.
 
-use super::super::args::{Consistency, parse_number, parse_time};
+use super::super::values::{Consistency, parse_number, parse_time};
 use crate::limits;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

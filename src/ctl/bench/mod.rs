@@ -12,8 +12,9 @@ mod tally;
 mod volume;
 
 use super::Streams;
-use super::args::{Consistency, Format};
+use super::args::Format;
 use super::exit::Failure;
+use super::values::Consistency;
 use super::write_json;
 use crate::client::{
     AppenderOptions, Client, ClientOptions, ClusterStatus, Consistency as Freshness, ReadOptions,

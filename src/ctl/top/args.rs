@@ -1,6 +1,6 @@
 //! The arguments of `top`.
 
-use super::super::args::{Flag, parse_time};
+use super::super::values::{Flag, parse_time};
 use clap::Args;
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
 //! Values of arguments: times, sizes, and flags that the environment can set.
 
 use crate::limits;
-use clap::Arg;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
+use clap::{Arg, ValueEnum};
 use std::ffi::OsStr;
 use std::time::Duration;
 
@@ -60,6 +60,15 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
         return Err("must lie between 1ms and 24h".to_string());
     }
     Ok(Duration::from_secs_f64(seconds))
+}
+
+/// How fresh a read is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Consistency {
+    /// Everything acknowledged before the read began is seen; needs a leader.
+    Linearizable,
+    /// What the asked node has applied; may be old, works without a leader.
+    Local,
 }
 
 /// A flag: true where it is given, and true, false, 1 or 0 in the environment.
