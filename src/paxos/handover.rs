@@ -24,9 +24,11 @@ pub(super) struct Call {
 }
 
 impl Replica {
-    /// Stops proposing; hands over once what is in flight is chosen, or after a while.
+    /// Stops proposing; hands over once what is in flight is chosen, or after a while. A lone member
+    /// has nobody who could find out for it what became of that: it waits for its disk.
     pub(super) fn on_hand_over_wanted(&mut self, now: Tick, fx: &mut Effects) {
-        let by = now.after(self.config.timing.election_us);
+        let alone = self.config.members.len() == 1;
+        let by = if alone { Tick(u64::MAX) } else { now.after(self.config.timing.election_us) };
         if let Role::Leader(leadership) = &mut self.role {
             leadership.hand_over_by.get_or_insert(by);
         }

@@ -26,6 +26,7 @@ mod serve;
 mod settings;
 mod status;
 mod waiting;
+mod write_request;
 mod writes;
 
 pub use self::core::{Shard, ShardOptions};

@@ -5,6 +5,7 @@ use super::Output;
 use super::budget::weight;
 use super::core::Shard;
 use super::waiting::Lines;
+use super::write_request::WriteRequest;
 use crate::limits::READ_WAIT_MS_MAX;
 use crate::machine::ReadCursor;
 use crate::types::{Ballot, ConnId, LogId, Slot, Tick};
@@ -103,8 +104,14 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         match request {
-            Request::Create(_) | Request::Delete(_) | Request::Append(_) => {
-                self.write(now, conn, id, request, out);
+            Request::Create(create) => {
+                self.write(now, conn, id, WriteRequest::Create(create), out);
+            }
+            Request::Delete(delete) => {
+                self.write(now, conn, id, WriteRequest::Delete(delete), out);
+            }
+            Request::Append(append) => {
+                self.write(now, conn, id, WriteRequest::Append(append), out);
             }
             Request::Read(read) => self.read(now, conn, id, read, out),
             Request::Stat(stat) => self.stat(now, conn, id, &stat, out),

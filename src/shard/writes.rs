@@ -7,10 +7,11 @@
 use super::Output;
 use super::chains::Failure;
 use super::core::Shard;
+use super::write_request::WriteRequest;
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
-use crate::wire::client::{Append, Appended, Created, LogRef, Reply, Request};
+use crate::wire::client::{Append, Appended, Created, LogRef, Reply};
 use crate::wire::entries::EntriesError;
 use crate::wire::error::{Detail, ErrorCode, WireError};
 use crate::wire::name::LogName;
@@ -55,7 +56,7 @@ struct Queued {
     id: u64,
     /// Its place among the writes that arrived.
     order: u64,
-    request: Request,
+    request: WriteRequest,
 }
 
 /// Somebody to be told that a request was not executed, and the chain that breaks with it.
@@ -117,64 +118,22 @@ impl Writes {
         let queued = std::mem::take(&mut self.stalled).into_iter();
         let queued = queued.chain(std::mem::take(&mut self.backlog));
         (self.stalled_bytes, self.backlog_bytes) = (0, 0);
-        let queued = queued.map(|q| (q.conn, q.id, chain_of(&q.request)));
+        let queued = queued.map(|q| (q.conn, q.id, q.request.chain()));
         waiters.into_iter().map(|w| (w.conn, w.correlation, w.chain)).chain(queued).collect()
     }
 
     /// The request waits for a name.
     fn stall(&mut self, queued: Queued) {
-        self.stalled_bytes += request_bytes(&queued.request);
+        self.stalled_bytes += queued.request.memory_bytes();
         self.stalled.push_back(queued);
     }
 }
 
 fn drop_queued(queue: &mut VecDeque<Queued>, bytes: &mut usize, conn: ConnId) {
     queue.retain(|queued| {
-        *bytes -= if queued.conn == conn { request_bytes(&queued.request) } else { 0 };
+        *bytes -= if queued.conn == conn { queued.request.memory_bytes() } else { 0 };
         queued.conn != conn
     });
-}
-
-fn chain_of(request: &Request) -> Option<(LogRef, u32)> {
-    match request {
-        Request::Append(append) if append.chain != 0 => Some((append.log.clone(), append.chain)),
-        Request::Append(_)
-        | Request::Create(_)
-        | Request::Delete(_)
-        | Request::List(_)
-        | Request::Stat(_)
-        | Request::Read(_)
-        | Request::Status
-        | Request::Map
-        | Request::Ping => None,
-    }
-}
-
-fn entry_bytes(request: &Request) -> u64 {
-    match request {
-        Request::Append(append) => append.entries.as_ref().data_len(),
-        Request::Create(_)
-        | Request::Delete(_)
-        | Request::List(_)
-        | Request::Stat(_)
-        | Request::Read(_)
-        | Request::Status
-        | Request::Map
-        | Request::Ping => 0,
-    }
-}
-
-fn request_bytes(request: &Request) -> usize {
-    match request {
-        Request::Append(append) => append.entries.byte_len() + 128,
-        Request::Create(_) | Request::Delete(_) => 512,
-        Request::List(_)
-        | Request::Stat(_)
-        | Request::Read(_)
-        | Request::Status
-        | Request::Map
-        | Request::Ping => 0,
-    }
 }
 
 impl Shard {
@@ -184,7 +143,7 @@ impl Shard {
         now: Tick,
         conn: ConnId,
         id: u64,
-        request: Request,
+        request: WriteRequest,
         out: &mut Vec<Output>,
     ) {
         let queued = Queued { conn, id, order: self.conns.next_order(), request };
@@ -199,7 +158,7 @@ impl Shard {
             self.flush_builder(now);
         }
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
-            self.writes.backlog_bytes += request_bytes(&queued.request);
+            self.writes.backlog_bytes += queued.request.memory_bytes();
             return self.writes.backlog.push_back(queued);
         }
         if self.name_of(&queued.request).is_some_and(|name| self.writes.names.contains(name)) {
@@ -210,14 +169,14 @@ impl Shard {
 
     /// True when an append of the request's chain that was sent before it failed.
     fn is_behind_failure(&self, queued: &Queued) -> bool {
-        let Request::Append(append) = &queued.request else { return false };
+        let Some(append) = queued.request.append() else { return false };
         self.conns.has_failed(queued.conn, &append.log, append.chain, queued.order)
     }
 
     /// Refuses an append behind a failure, once the error of that one has left.
     fn refuse_behind(&mut self, queued: &Queued, out: &mut Vec<Output>) {
         let Queued { conn, id, request, .. } = queued;
-        if let Request::Append(append) = request
+        if let Some(append) = request.append()
             && self.conns.hold(*conn, &append.log, append.chain, *id)
         {
             return;
@@ -225,10 +184,10 @@ impl Shard {
         self.refuse_prior(*conn, *id, out);
     }
 
-    fn may_write(&self, request: &Request) -> Result<(), WireError> {
+    fn may_write(&self, request: &WriteRequest) -> Result<(), WireError> {
         self.serving()?;
         self.no_room().map_or(Ok(()), Err)?;
-        if let Request::Append(append) = request {
+        if let Some(append) = request.append() {
             append.entries.validate(&self.options.append).map_err(|error| bad_entries(&error))?;
         }
         Ok(())
@@ -255,23 +214,17 @@ impl Shard {
 
     /// The append has failed, or is bound to: those behind it in its chain must not slip through.
     fn fail_chain(&mut self, queued: &Queued) {
-        if let Request::Append(append) = &queued.request {
+        if let Some(append) = queued.request.append() {
             let failure = Failure { order: queued.order, unanswered: Some(queued.id) };
             self.conns.fail_chain(queued.conn, &append.log, append.chain, failure);
         }
     }
 
-    fn name_of<'a>(&'a self, request: &'a Request) -> Option<&'a LogName> {
+    fn name_of<'a>(&'a self, request: &'a WriteRequest) -> Option<&'a LogName> {
         let log = match request {
-            Request::Create(create) => return Some(&create.name),
-            Request::Delete(delete) => &delete.log,
-            Request::Append(append) => &append.log,
-            Request::List(_)
-            | Request::Stat(_)
-            | Request::Read(_)
-            | Request::Status
-            | Request::Map
-            | Request::Ping => return None,
+            WriteRequest::Create(create) => return Some(&create.name),
+            WriteRequest::Delete(delete) => &delete.log,
+            WriteRequest::Append(append) => &append.log,
         };
         match log {
             LogRef::Name(name) => Some(name),
@@ -287,20 +240,14 @@ impl Shard {
         }
         let request = &queued.request;
         let claimed = match request {
-            Request::Create(create) => self.admit_create(&create.name),
-            Request::Delete(delete) => self.admit_delete(&delete.log),
-            Request::Append(append) => self.admit_append(queued, append),
-            Request::List(_)
-            | Request::Stat(_)
-            | Request::Read(_)
-            | Request::Status
-            | Request::Map
-            | Request::Ping => return,
+            WriteRequest::Create(create) => self.admit_create(&create.name),
+            WriteRequest::Delete(delete) => self.admit_delete(&delete.log),
+            WriteRequest::Append(append) => self.admit_append(queued, append),
         };
         match claimed {
             Ok((claim, expect)) => {
-                let (conn, correlation, chain) = (queued.conn, queued.id, chain_of(request));
-                let entry_bytes = entry_bytes(request);
+                let (conn, correlation, chain) = (queued.conn, queued.id, request.chain());
+                let entry_bytes = request.entry_bytes();
                 let waiter = Waiter { conn, correlation, expect, entry_bytes, chain };
                 self.writes.waiters.push(waiter);
                 if let Claim::Name(name) = &claim {
@@ -389,7 +336,7 @@ impl Shard {
             }
             while let Some(queued) = self.writes.backlog.pop_front() {
                 let request = &queued.request;
-                self.writes.backlog_bytes -= request_bytes(request);
+                self.writes.backlog_bytes -= request.memory_bytes();
                 if self.name_of(request).is_some_and(|name| self.writes.names.contains(name)) {
                     self.writes.stall(queued);
                 } else {
