@@ -208,9 +208,9 @@ pub const LOG_LINE_BYTES_MAX: usize = 16 << 10;
 pub const LOG_EXIT_MS: u64 = 2_000;
 /// Warnings of one kind, of one shard, come no more often than this, in milliseconds.
 pub const SLOW_LINE_MS: u64 = 1_000;
-/// A sync that goes on is told of after this, and every so often, in milliseconds.
-pub const SYNC_TOLD_MS: u64 = 10_000;
-/// A shard's thread tells the status board its numbers no more often than this, in milliseconds.
+/// A sync that goes on is logged after this, and every so often, in milliseconds.
+pub const SYNC_OVERDUE_MS: u64 = 10_000;
+/// A shard's thread puts its numbers on the status board no more often than this, in milliseconds.
 pub const BOARD_MS: u64 = 100;
 /// Shortest wait for a clean stop that may be set, in milliseconds.
 pub const STOP_MS_MIN: u64 = 2_000;
@@ -224,7 +224,7 @@ pub const STOP_ANSWER_MS: u64 = 1_000;
 
 // A loop that sleeps as long as it may is not taken for stuck.
 const _: () = assert!(5 * LOOP_WAKE_MS <= LOOP_STUCK_MS);
-// A process that has a failure to tell of does not take longer to end than a clean stop.
+// A process that has a failure to report does not take longer to end than a clean stop.
 const _: () = assert!(LOG_EXIT_MS <= STOP_MS_MIN);
 // Answers given at the last moment still leave.
 const _: () = assert!(STOP_DRAIN_MS < STOP_ANSWER_MS && STOP_ANSWER_MS < STOP_MS_MIN);

@@ -183,8 +183,8 @@ fn what_is_not_the_cluster_is_never_removed() {
 }
 
 #[test]
-fn nodes_that_end_later_are_told_at_once() {
-    // A node that ends when it listens already is told of with its exit code and its last words.
+fn nodes_that_end_later_are_reported_at_once() {
+    // A node that ends when it listens already is reported with its exit code and its last words.
     let place = Place::new();
     let programs = place.folder.path().join("programs");
     fs::create_dir(&programs).unwrap();

@@ -268,23 +268,23 @@ fn exit_codes_are_as_written() {
             .collect();
         let help = help(program, &["--help"]);
         let list = help.split("Exit codes:\n").nth(1).expect("--help lists the exit codes");
-        let told: Vec<(String, String)> = list
+        let stated: Vec<(String, String)> = list
             .lines()
             .map_while(|line| line.trim().split_once("  "))
             .map(|(code, meaning)| (code.to_string(), meaning.trim().to_string()))
             .collect();
-        assert!(told.len() > 4, "{program} --help tells only {told:?}");
-        assert_eq!(written, told, "{program}");
+        assert!(stated.len() > 4, "{program} --help lists only {stated:?}");
+        assert_eq!(written, stated, "{program}");
     }
 }
 
 #[test]
 fn numbers_of_the_protocol_are_the_limits() {
-    // What PROTOCOL.md tells of bounds that no HelloReply carries is what limits.rs has.
+    // What PROTOCOL.md says of bounds that no HelloReply carries is what limits.rs has.
     let text = read("docs/PROTOCOL.md");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let mib = |bytes: usize| bytes >> 20;
-    let told = [
+    let stated = [
         format!("its body has at most {} bytes", limits::FRAME_BYTES_BEFORE_HELLO),
         format!("no whole Hello arrives within {} seconds", limits::HANDSHAKE_MS / 1000),
         format!("The youngest {} MiB of a shard's slots", mib(limits::CACHE_BYTES_MAX)),
@@ -297,7 +297,7 @@ fn numbers_of_the_protocol_are_the_limits() {
         ),
         format!("at most {} even where `limit` is higher", limits::LIST_NAMES_MAX),
     ];
-    for words in told {
+    for words in stated {
         assert!(text.contains(&words), "docs/PROTOCOL.md does not say: {words}");
     }
 }

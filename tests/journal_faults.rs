@@ -327,7 +327,7 @@ fn r09_a_stale_batch_in_another_place_is_never_replayed() {
 /// R03: a newer format version is reported as such, not as damage; a version field that merely
 /// rotted is damage, and harmless.
 #[test]
-fn r03_a_newer_version_is_told_from_a_rotten_version_field() {
+fn r03_a_newer_version_is_distinguished_from_a_rotten_version_field() {
     let rig = some_log();
     let clean = Rig::reopen(&rig.storage).unwrap().1;
     for name in rig.storage.list().unwrap() {
@@ -459,8 +459,9 @@ fn r07_r08_real_files_hold_what_was_written() {
     assert!(matches!(&error, OpenError::Length { file, .. } if file == FIRST), "{error}");
 }
 
-/// R11: values that keep to the room that the journal tells leave a full disk's reserve to elections:
-/// what those must settle, and behind it votes, still become durable, each as soon as it is pushed.
+/// R11: values that keep to the room that the journal reports leave a full disk's reserve to
+/// elections: what those must settle, and behind it votes, still become durable, each as soon as it
+/// is pushed.
 #[test]
 fn r11_a_full_disk_keeps_a_reserve_for_elections() {
     let mut rig = Rig::new(MemStorage::new());

@@ -185,7 +185,7 @@ fn a_read_without_a_descriptor_is_no_damage() {
 /// R11: inodes and quotas that are used up are a full disk as well, and the log says which it may be,
 /// beside bytes that are free.
 #[test]
-fn r11_inodes_and_quotas_are_a_full_disk_and_are_told() {
+fn r11_inodes_and_quotas_are_a_full_disk_and_are_reported() {
     for (errno, said) in [(28, "No space left on device"), (122, "quota")] {
         let mut rig = Rig::new(MemStorage::new());
         let job = rig.journal.next_job().expect("a spare segment is prepared");

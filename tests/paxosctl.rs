@@ -257,7 +257,8 @@ fn every_exit_code_is_reached() {
     assert!(waited.err.contains("no leader serves shard 0"), "{waited:?}");
 }
 
-/// A log that is not there is missed for different reasons: only what appends is told to create it.
+/// A log that is not there is missed for different reasons: only what appends is advised to create
+/// it.
 #[test]
 fn a_missing_log_is_missed_by_each_command_in_its_way() {
     let cluster = MockCluster::start(1, 1);
@@ -272,7 +273,7 @@ fn a_missing_log_is_missed_by_each_command_in_its_way() {
     }
 }
 
-/// What fails under load is told with the log's name, as it was typed, not with its id.
+/// What fails under load is reported with the log's name, as it was typed, not with its id.
 #[test]
 fn bench_names_logs_by_their_names() {
     let cluster = MockCluster::start(1, 1);
@@ -404,9 +405,9 @@ fn a_broken_pipe_ends_quietly() {
     assert_eq!((child.wait().unwrap().code(), err.as_str()), (Some(0), ""));
 }
 
-/// An index that cannot be printed is told on standard error: nobody should append once more.
+/// An index that cannot be printed is reported on standard error: nobody should append once more.
 #[test]
-fn an_append_that_cannot_be_printed_is_told() {
+fn an_append_that_cannot_be_printed_is_reported() {
     let cluster = MockCluster::start(1, 1);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = command(&cluster.endpoints(), "append x data --create")
@@ -416,8 +417,8 @@ fn an_append_that_cannot_be_printed_is_told() {
         .unwrap();
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{err}");
-    let told = "the entry was appended, at index 0: do not append it again";
-    assert!(err.contains(told), "{err}");
+    let expected = "the entry was appended, at index 0: do not append it again";
+    assert!(err.contains(expected), "{err}");
     assert_eq!(cluster.log("x"), ["data"]);
 }
 

@@ -20,7 +20,7 @@ use std::path::Path;
 use style::{
     check_async, check_comments, check_file_length, check_function_length, check_manifest,
     check_marks, check_module_names, check_names, check_printing, check_sleep, check_unwrap,
-    prose_faults, words_of_name,
+    check_vague_words, prose_faults, words_of_name,
 };
 
 type Check = fn(&Source) -> Vec<Fault>;
@@ -32,6 +32,7 @@ const CHECKS: &[Check] = &[
     check_function_length,
     check_names,
     check_comments,
+    check_vague_words,
     check_async,
     check_module_names,
     check_unwrap,
@@ -254,6 +255,18 @@ fn banned_words_in_comments_are_found() {
     let glossary = "| word | the term | decree |\n| slot | position | instance (PMS 3) |";
     let lines: Vec<usize> = document_faults(GLOSSARY, glossary).iter().map(|f| f.line).collect();
     assert_eq!(lines, [1]);
+}
+
+#[test]
+fn vague_words_are_found() {
+    // Comments and names say what happens; literals and the text of --help are left alone.
+    let comments = "// The log is told.\n/// Errors are told-apart.\nfn f() {}";
+    expect(check_vague_words, "src/daemon/a.rs", comments, &[1, 2]);
+    let names = "fn tell_pause() {}\nlet told_at = 1;\nstruct Told;";
+    expect(check_vague_words, "src/daemon/a.rs", names, &[1, 2, 3]);
+    let good = "// A teller of a bank.\nlet s = \"cannot be told\";\nlet intelligent = 1;";
+    expect(check_vague_words, "src/daemon/a.rs", good, &[]);
+    expect(check_vague_words, "src/ctl/args/a.rs", "/// Tells the state.\nstruct A;", &[]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs;
 use std::time::Duration;
 
-/// The longest latency told apart, in microseconds.
+/// The longest latency that is distinguished, in microseconds.
 const LONGEST_US: u64 = 60_000_000;
 
 /// An empty histogram of microseconds.

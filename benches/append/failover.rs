@@ -2,7 +2,7 @@
 //! acknowledged append, as one client with the default options sees it.
 
 use crate::cost;
-use crate::rig::history::{History, Moment, Stopwatch, Told};
+use crate::rig::history::{History, Moment, Reported, Stopwatch};
 use crate::rig::writer::{RunLog, Writer};
 use crate::rig::{Cluster, Plan};
 use clap::Args;
@@ -38,13 +38,13 @@ pub fn run(dir: &Path, options: &Options) {
     cluster.start_all();
     println!("failover, 3 nodes, default configuration; machine load {}", cost::machine_load());
     let kills = (0..options.times).map(|_| once(&mut cluster, Signal::KILL)).collect();
-    tell("kill -9 of the leader, to the next acknowledged append", kills);
+    show("kill -9 of the leader, to the next acknowledged append", kills);
     let stops = (0..options.stops).map(|_| once(&mut cluster, Signal::TERM)).collect();
-    tell("orderly stop of the leader, longest gap between acknowledgements", stops);
+    show("orderly stop of the leader, longest gap between acknowledgements", stops);
     println!("machine load {}\n", cost::machine_load());
 }
 
-fn tell(what: &str, gaps: Vec<Duration>) {
+fn show(what: &str, gaps: Vec<Duration>) {
     let ms: Vec<f64> = gaps.iter().map(|gap| gap.as_secs_f64() * 1000.0).collect();
     let slowest = ms.iter().copied().fold(0.0, f64::max);
     println!(
@@ -91,8 +91,9 @@ fn once(cluster: &mut Cluster, signal: Signal) -> Duration {
 
 /// Acknowledged appends: when each was sent, and when its answer came.
 fn acknowledged(history: &History) -> impl Iterator<Item = (Moment, Moment)> {
-    let told = history.attempts.iter().filter(|attempt| matches!(attempt.told, Told::At(_)));
-    told.map(|attempt| (attempt.started, attempt.ended))
+    let reported =
+        history.attempts.iter().filter(|attempt| matches!(attempt.reported, Reported::At(_)));
+    reported.map(|attempt| (attempt.started, attempt.ended))
 }
 
 /// From that moment to the answer of the first append that was sent after it.

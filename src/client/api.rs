@@ -52,7 +52,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] with the code `LogExists` when the name is taken. When the outcome is
-    /// unknown, [`Client::stat`] tells whether the log is there.
+    /// unknown, [`Client::stat`] says whether the log is there.
     pub fn create(&mut self, name: &str) -> Result<LogId, ClientError> {
         let (log, shard) = self.place("create log", name)?;
         let LogRef::Name(name) = log else { unreachable!("a text names a log by name") };

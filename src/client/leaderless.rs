@@ -25,10 +25,10 @@ impl Client {
             consistency: Consistency::Linearizable,
         });
         let attempt = deadline.attempt(self.options.attempt_timeout);
-        let told = self
+        let answer = self
             .connect_to(&asked, shard, &attempt)
             .and_then(|mut link| link.call(&question, &attempt, Stage::Leader));
-        match told {
+        match answer {
             Err(fault) if says_why(&fault.cause) => fault,
             // It leads by now, or says no more: the map's word stands until the next attempt.
             Ok(_) | Err(_) => {

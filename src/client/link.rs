@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Bytes read from the socket at once.
 const READ_BYTES: usize = 64 << 10;
-/// A socket is told to wait for at most this long at a time, so that it need not be told anew for
+/// A socket is set to wait for at most this long at a time, so that it need not be set anew for
 /// every request: the deadline is looked at in between.
 const SOCKET_WAIT: Duration = Duration::from_millis(500);
 /// A node that let a request go without an answer has this long to answer a Ping on the connection
@@ -42,9 +42,9 @@ pub struct Link {
     session: Session,
     buffer: Box<[u8]>,
     greeted: HelloReply,
-    /// What the socket was last told to wait for in a read and in a write.
+    /// What the socket was last set to wait for in a read and in a write.
     armed: (Duration, Duration),
-    /// Why the connection is of no more use, until that was told.
+    /// Why the connection is of no more use, until that was reported.
     broken: Option<Cause>,
     /// A request on it was given up, and nothing was heard since: it may be dead.
     doubted: bool,
@@ -175,7 +175,7 @@ impl Link {
 
     /// The caller waits for the request no more. True when the connection can be kept: its answer,
     /// should it come, is dropped. False when a part of the request is still here, for it must not
-    /// be sent after the caller was told what became of it.
+    /// be sent after the caller learnt what became of it.
     pub fn give_up(&mut self, correlation: u64) -> bool {
         if !matches!(self.broken, None | Some(Cause::Silent { .. }))
             || !self.session.output().is_empty()
@@ -334,7 +334,7 @@ fn receive(
     }
 }
 
-/// What the socket must be told to wait for, if it is to be told something new.
+/// What the socket must be set to wait for, if that changes.
 fn due(armed: Duration, deadline: &Deadline) -> Result<Option<Duration>, Cause> {
     let Some(left) = deadline.remaining() else {
         return Err(Cause::Silent { waited: deadline.elapsed() });

@@ -158,9 +158,9 @@ mod tests {
             "a b",
         ] {
             let checked = check(wrong);
-            let told =
+            let refused =
                 matches!(&checked, Err(Invalid::Endpoint { endpoint, .. }) if endpoint == wrong);
-            assert!(told, "{wrong:?}: {checked:?}");
+            assert!(refused, "{wrong:?}: {checked:?}");
         }
         let scheme = check("http://127.0.0.1:7420").expect_err("no scheme is an endpoint's");
         assert!(scheme.to_string().contains("host:port without"), "{scheme}");
@@ -170,8 +170,8 @@ mod tests {
             ("", "a comma too many"),
             ("a:7420/", "has a path"),
         ] {
-            let told = check(wrong).expect_err("no endpoint").to_string();
-            assert!(told.contains(part), "{wrong:?}: {told}");
+            let refused = check(wrong).expect_err("no endpoint").to_string();
+            assert!(refused.contains(part), "{wrong:?}: {refused}");
         }
     }
 

@@ -211,7 +211,7 @@ mod tests {
         assert_eq!(error.elsewhere, [], "there was only one node");
     }
 
-    /// The last word of each other node is told as well.
+    /// The last word of each other node is reported as well.
     #[test]
     fn every_node_that_was_tried_is_reported() {
         let mut tries = tries(60_000);

@@ -44,7 +44,7 @@ impl Idempotence {
 /// What to do after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Tell the caller.
+    /// Report to the caller.
     Final,
     /// Ask the same node again, after a pause of at least this length.
     Here(Duration),

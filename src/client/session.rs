@@ -212,8 +212,8 @@ impl Session {
         if begun && lost && !self.may_be_an_answer() { self.not_paxosd().into() } else { cause }
     }
 
-    /// Whether the first bytes can be those of an answer to a greeting. What is too short to tell is
-    /// taken for something else: nodes write an answer in one piece.
+    /// Whether the first bytes can be those of an answer to a greeting. What is too short to decide
+    /// is taken for something else: nodes write an answer in one piece.
     fn may_be_an_answer(&self) -> bool {
         let Some(kind) = self.first.get(KIND_AT..KIND_AT + 2) else { return false };
         let kind = u16::from_le_bytes([kind[0], kind[1]]);

@@ -1,4 +1,4 @@
-//! The state of every node and shard, as far as each node tells.
+//! The state of every node and shard, as far as each node reports it.
 
 use super::core::Client;
 use super::deadline::Deadline;
@@ -19,7 +19,7 @@ pub struct ClusterStatus {
     pub nodes: Vec<NodeReport>,
 }
 
-/// What one member tells, or why it does not.
+/// What one member reports, or why it does not.
 #[derive(Debug)]
 pub struct NodeReport {
     /// The member.

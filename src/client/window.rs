@@ -227,7 +227,7 @@ impl Window {
         true
     }
 
-    /// The connection is gone: nothing that was under way will be answered. `arrived` tells whether
+    /// The connection is gone: nothing that was under way will be answered. `arrived` says whether
     /// a request can have reached the node.
     pub fn lost(&mut self, endpoint: &str, cause: Cause, arrived: impl Fn(u64) -> bool) {
         let stage = super::core::lost_stage(&cause);

@@ -113,7 +113,7 @@ impl Listener {
         Some(format!("takes {taken}; listen where the cluster expects nothing else"))
     }
 
-    /// True when the listener at that port of this node is told to be in the way already.
+    /// True when the listener at that port of this node is reported to be in the way already.
     fn overlaps_at(&self, port: Port, all: &[Listener]) -> bool {
         all.iter().any(|other| other.port == port && self.overlap(other).is_some())
     }

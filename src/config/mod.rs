@@ -38,7 +38,7 @@ use std::time::Duration;
 pub struct Member {
     /// The member.
     pub id: NodeId,
-    /// Where clients reach it; told to clients as typed, resolved by them.
+    /// Where clients reach it; sent to clients as typed, resolved by them.
     pub client: Address,
     /// Where peers reach it.
     pub peer: Address,
@@ -122,9 +122,9 @@ pub struct Config {
     pub sync_inline: bool,
     /// A clean stop takes no longer than this.
     pub stop_timeout_ms: u64,
-    /// A sync that takes this long is told of; 0 for none.
+    /// A sync that takes this long is logged; 0 for none.
     pub slow_sync_ms: u64,
-    /// A request that is answered after this long is told of; 0 for none.
+    /// A request that is answered after this long is logged; 0 for none.
     pub slow_request_ms: u64,
     /// Most detailed level that is logged.
     pub log_level: log::LevelFilter,

@@ -40,7 +40,7 @@ pub(super) fn recover(text: &str, broken: &BTreeMap<usize, String>) -> Recovered
     reader.read
 }
 
-/// A line that is broken: key and value as far as they can be told apart.
+/// A line that is broken: key and value as far as they can be distinguished.
 pub(super) fn typed(line: &str) -> (String, String) {
     let line = line.trim_start_matches('\u{feff}').trim();
     let named = |key: &str| {

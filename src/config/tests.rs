@@ -1,9 +1,9 @@
 use super::*;
 use std::fmt::Write as _;
 
+mod fault_texts;
 mod listeners;
 mod syntax;
-mod told;
 
 /// The shortest configuration: what has no default, and nothing else.
 const SHORTEST: &str = r#"
@@ -192,7 +192,7 @@ fn what_is_missing_is_named() {
     );
 }
 
-/// Members: duplicate ids, shared addresses, unknown keys and wrong shapes are told apart.
+/// Members: duplicate ids, shared addresses, unknown keys and wrong shapes are distinguished.
 #[test]
 fn member_faults_are_named() {
     let three = shortest(3);
@@ -322,7 +322,7 @@ fn addresses() {
     }
 }
 
-/// A file that is not there is told apart from a faulty one.
+/// A file that is not there is distinguished from a faulty one.
 #[test]
 fn unreadable_file() {
     let error = Config::load(Path::new("/nonexistent/paxosd.toml"), []).expect_err("no file");

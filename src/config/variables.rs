@@ -1,5 +1,5 @@
-//! Variables of the environment that begin as ours do and name no key: a mistyped one is told, and
-//! what others set by our name is no noise.
+//! Variables of the environment that begin as ours do and name no key: a mistyped one is reported,
+//! and what others set by our name is no noise.
 
 use super::keys::{self, KEYS};
 
@@ -10,7 +10,7 @@ pub const PREFIX: &str = "PAXOSD_";
 /// one, and one line for all the rest. Nothing of those that Kubernetes sets for a service of our
 /// name: nobody chose them, and there are seven for each port.
 #[must_use]
-pub fn told(unknown: &[String]) -> Vec<String> {
+pub fn warnings(unknown: &[String]) -> Vec<String> {
     let (mut lines, mut foreign) = (Vec::new(), Vec::new());
     for variable in unknown.iter().filter(|variable| !is_service_link(variable)) {
         match keys::nearest(KEYS, variable.strip_prefix(PREFIX).unwrap_or(variable)) {
@@ -55,12 +55,12 @@ mod tests {
     use super::*;
 
     fn lines(unknown: &[&str]) -> Vec<String> {
-        told(&unknown.iter().map(ToString::to_string).collect::<Vec<_>>())
+        warnings(&unknown.iter().map(ToString::to_string).collect::<Vec<_>>())
     }
 
-    /// A mistyped key is told with the right one; others are named together, in one line.
+    /// A mistyped key is reported with the right one; others are named together, in one line.
     #[test]
-    fn mistyped_keys_are_told_and_foreign_ones_named_once() {
+    fn mistyped_keys_are_reported_and_foreign_ones_named_once() {
         let mistyped = lines(&["PAXOSD_LEASE_M"]);
         assert_eq!(mistyped.len(), 1, "{mistyped:?}");
         assert!(mistyped[0].ends_with("did you mean PAXOSD_LEASE_MS?"), "{mistyped:?}");
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(lines(&[]), [""; 0]);
     }
 
-    /// What Kubernetes sets beside each container for a service of our name is not told.
+    /// What Kubernetes sets beside each container for a service of our name is not reported.
     #[test]
     fn links_of_services_are_no_news() {
         let links = [

@@ -248,8 +248,8 @@ mod tests {
             .map(|e| e.number().to_string())
             .collect();
         numbers.push("128+N".to_string());
-        let told: Vec<&str> = of(PAXOSCTL, "").into_iter().map(|(code, _)| code).collect();
-        assert_eq!(numbers, told);
+        let listed: Vec<&str> = of(PAXOSCTL, "").into_iter().map(|(code, _)| code).collect();
+        assert_eq!(numbers, listed);
     }
 
     /// A command shows its own codes, in its own words.

@@ -97,8 +97,8 @@ mod tests {
             (r#"{"data":"\ud800"}"#, "hex escape"),
             (r#"{"data":"/w=","base64":true}"#, "no base64"),
         ] {
-            let told = from_line(line.as_bytes()).expect_err(line);
-            assert!(told.contains(part), "{line}: {told}");
+            let error = from_line(line.as_bytes()).expect_err(line);
+            assert!(error.contains(part), "{line}: {error}");
         }
         from_line(b"{\"data\":\"\xff\"}").expect_err("not UTF-8");
     }

@@ -70,9 +70,9 @@ mod tests {
     fn mistyped_variables_are_named() {
         let set =
             ["PAXOSCTL_ENDPOINT", "PAXOSCTL_TIMEOUT", "PAXOSCTL_WINDOW", "PAXOSCTL_QQ", "HOME"];
-        let told = unknown(args::program(), set.map(OsString::from));
+        let warnings = unknown(args::program(), set.map(OsString::from));
         assert_eq!(
-            told,
+            warnings,
             [
                 "PAXOSCTL_ENDPOINT in the environment names no flag; PAXOSCTL_ENDPOINTS does",
                 "PAXOSCTL_QQ in the environment names no flag; --help of each command lists those \
@@ -85,18 +85,22 @@ mod tests {
     /// and in long ones.
     #[test]
     fn far_names_are_not_guessed() {
-        let told = |name: &str| {
+        let warnings = |name: &str| {
             unknown(args::program(), [OsString::from(format!("PAXOSCTL_{name}"))]).concat()
         };
         for far in ["FOO", "RAW", "A", "", "DB", "HOST"] {
-            assert!(told(far).contains("--help of each command"), "{}", told(far));
+            assert!(warnings(far).contains("--help of each command"), "{}", warnings(far));
         }
         for (slip, meant) in
             [("FORM", None), ("CONT", Some("COUNT")), ("ENPOINT", Some("ENDPOINTS"))]
         {
             let wanted = meant.map(|meant| format!("PAXOSCTL_{meant} does"));
-            assert_eq!(wanted.is_some(), told(slip).ends_with(" does"), "{}", told(slip));
-            assert!(wanted.is_none_or(|wanted| told(slip).ends_with(&wanted)), "{}", told(slip));
+            assert_eq!(wanted.is_some(), warnings(slip).ends_with(" does"), "{}", warnings(slip));
+            assert!(
+                wanted.is_none_or(|wanted| warnings(slip).ends_with(&wanted)),
+                "{}",
+                warnings(slip)
+            );
         }
     }
 

@@ -334,7 +334,7 @@ mod tests {
 
     /// What nobody answered in time was not executed; what cannot work is something else.
     #[test]
-    fn silence_is_told_from_nonsense() {
+    fn silence_is_distinguished_from_nonsense() {
         let io = || Cause::Io { doing: "cannot connect", source: io::ErrorKind::NotFound.into() };
         let at = |stage, cause| Exit::of(&failed(Outcome::NotExecuted, stage, cause));
         assert_eq!(at(Stage::Connect, io()), Exit::NotExecuted);

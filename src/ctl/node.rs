@@ -160,7 +160,7 @@ fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
     let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
     let running = RawConfig::from_file(&path, variables.iter().cloned())
         .map_err(|error| Failure::new(exit_of(&error), error))?;
-    tell_unknown(&running);
+    report_unknown(&running);
     let mut config = check(running.clone()).map_err(|faults| {
         Failure::new(Exit::Config, Faults { file: path.display().to_string(), faults })
     })?;
@@ -191,8 +191,8 @@ fn absolute(key: &str, path: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Says which variables are ignored, whatever else is wrong.
-fn tell_unknown(raw: &RawConfig) {
-    for line in variables::told(&raw.unknown_variables) {
+fn report_unknown(raw: &RawConfig) {
+    for line in variables::warnings(&raw.unknown_variables) {
         logging::complain(&line);
     }
 }
@@ -291,9 +291,9 @@ fn dev(dev: &Dev) -> Result<(), Failure> {
     if is_new(&dev.dir)? {
         initialise(&config)?;
     }
-    // Whoever started it waits for the address, which nobody else tells.
-    let tell = || say(&address.to_string()).unwrap_or_else(|failure| die(&failure));
-    node::run(config, None, Ports::of_single(bound, admin), tell)
+    // Whoever started it waits for the address, which nobody else says.
+    let say_address = || say(&address.to_string()).unwrap_or_else(|failure| die(&failure));
+    node::run(config, None, Ports::of_single(bound, admin), say_address)
 }
 
 /// The port of the admin pages, taken, and its address as the configuration says it.
@@ -367,7 +367,7 @@ fn dev_config(
     let mut raw = RawConfig::parse(&text);
     let is_fixed = |name: &OsString| DEV_FIXED.iter().any(|fixed| name == fixed);
     raw.override_from(variables().filter(|(name, _)| !is_fixed(name)));
-    tell_unknown(&raw);
+    report_unknown(&raw);
     check(raw).map_err(|faults| {
         Failure::new(Exit::Config, Faults { file: "paxosd dev".to_string(), faults })
     })

@@ -52,7 +52,7 @@ impl Drop for Progress {
 /// Drawn by the caller's thread alone, and only where standard error is a terminal.
 pub struct Line {
     bar: ProgressBar,
-    told_at: Option<Instant>,
+    shown_at: Option<Instant>,
 }
 
 impl Line {
@@ -61,17 +61,17 @@ impl Line {
     pub fn new() -> Line {
         let style = ProgressStyle::with_template("{wide_msg}")
             .expect("the template is the one that stands here");
-        Line { bar: ProgressBar::no_length().with_style(style), told_at: None }
+        Line { bar: ProgressBar::no_length().with_style(style), shown_at: None }
     }
 
     /// Says `text`, which is asked for only now and then, and only where somebody sees it.
     pub fn say(&mut self, text: impl FnOnce() -> String) {
-        if self.bar.is_hidden() || self.told_at.is_some_and(|at| at.elapsed() < LINE_PAUSE) {
+        if self.bar.is_hidden() || self.shown_at.is_some_and(|at| at.elapsed() < LINE_PAUSE) {
             return;
         }
         self.bar.set_message(text());
         self.bar.tick();
-        self.told_at = Some(Instant::now());
+        self.shown_at = Some(Instant::now());
     }
 }
 

@@ -28,7 +28,7 @@ pub enum Asked {
 
 impl Asked {
     /// The kind of a request; nothing for a read that waits for new entries: it takes as long as it
-    /// was told to.
+    /// was asked to.
     #[must_use]
     pub fn of(request: &Request) -> Option<Asked> {
         Some(match request {

@@ -4,7 +4,7 @@
 use crate::types::{NodeId, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A peer that has not called for so long, in milliseconds, is told of: one that lives dials twice a
+/// A peer that has not called for so long, in milliseconds, is logged: one that lives dials twice a
 /// second.
 pub(super) const AWAITED_MS: u64 = 3_000;
 /// Pause between two looks, in microseconds.

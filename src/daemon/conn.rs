@@ -23,7 +23,7 @@ pub struct Conn {
     pub output: Outgoing,
     /// The socket may hold bytes that were not taken (readiness is reported once, at the edge).
     pub readable: bool,
-    /// The other side may have closed: only a read tells.
+    /// The other side may have closed: only a read shows it.
     pub hung_up: bool,
     /// When the frame that is still incomplete began to arrive.
     begun: Option<Tick>,

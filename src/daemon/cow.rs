@@ -12,7 +12,7 @@ use std::path::Path;
 /// A file system that copies on write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cow {
-    /// Can be told to write in place.
+    /// Can be made to write in place.
     Btrfs,
     /// Cannot; its name.
     Always(&'static str),

@@ -124,7 +124,8 @@ mod tests {
         assert!(shared > 5000 && refused > 500, "{shared} {refused}");
     }
 
-    /// With plenty, all bounds are those of `limits.rs`; with too little the numbers are told.
+    /// With plenty, all bounds are those of `limits.rs`; with too little the error names the
+    /// numbers.
     #[test]
     fn plenty_changes_nothing_and_too_little_is_refused() {
         let plenty = Descriptors::share(65_536, 16, 3).expect("plenty");

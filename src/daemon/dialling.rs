@@ -43,7 +43,7 @@ impl ShardLoop {
             Ok(found) => self.links.call(node, found, now),
             Err(reason) => {
                 let news = self.links.failed(node, now, &reason);
-                self.tell_no_link(node, &reason, news);
+                self.log_no_link(node, &reason, news);
             }
         }
     }
@@ -87,7 +87,7 @@ impl ShardLoop {
                 self.on_through(index, node, address);
                 false
             }
-            // Still under way: the socket's next event tells.
+            // Still under way: the socket's next event shows the outcome.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => false,
             Err(error) => {
                 let reason = format!("{}: {error}", conn.address);
@@ -129,11 +129,11 @@ impl ShardLoop {
         now: Tick,
     ) {
         let news = self.links.attempt_failed(node, address, now, reason);
-        let told = self.links.trouble(node);
-        self.tell_no_link(node, &told, news);
+        let trouble = self.links.trouble(node);
+        self.log_no_link(node, &trouble, news);
     }
 
-    fn tell_no_link(&mut self, node: NodeId, reason: &str, news: bool) {
+    fn log_no_link(&mut self, node: NodeId, reason: &str, news: bool) {
         if news {
             log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
         }

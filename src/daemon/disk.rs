@@ -12,7 +12,7 @@ use super::shortage::{PAUSE, Shortage};
 use super::slow::SlowLines;
 use super::waker::LoopWaker;
 use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
-use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_TOLD_MS};
+use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
 use crate::types::{Tick, Trouble};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
@@ -28,7 +28,7 @@ pub struct JournalDir {
     dir: PathBuf,
 }
 
-/// Runs a shard's batches, and tells of those that take too long.
+/// Runs a shard's batches, and logs those that take too long.
 #[derive(Clone)]
 struct Syncer {
     volume: JournalDir,
@@ -67,7 +67,7 @@ pub struct Disk {
     volume: JournalDir,
     /// For batches on the loop's own thread.
     here: Syncer,
-    /// When the batch that is under way was handed out, and when it was told of last.
+    /// When the batch that is under way was handed out, and when it was logged last.
     under_way: Option<(Tick, Tick)>,
     syncer: Sender<Job>,
     helper: Helper,
@@ -119,7 +119,7 @@ impl JournalDir {
         match execute(self.storage(), job) {
             Ok(done) => Ok(done),
             Err(JobError::Short { error, rest }) => {
-                shortage.tell(Instant::now(), &self.dir.display().to_string(), &error);
+                shortage.log_if_due(Instant::now(), &self.dir.display().to_string(), &error);
                 Err(*rest)
             }
             Err(JobError::Fatal(error)) => die(&self.failure(&error)),
@@ -259,7 +259,7 @@ impl Completions {
 
 impl Disk {
     /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`; how long the
-    /// batches took goes to `syncs`, and those that take `slow_sync_ms` are told of.
+    /// batches took goes to `syncs`, and those that take `slow_sync_ms` are logged.
     ///
     /// # Errors
     /// The system gives no more threads.
@@ -350,11 +350,11 @@ impl Disk {
 
     /// What to say of a sync that does not come to its end, from time to time while it goes on.
     pub fn overdue(&mut self, now: Tick) -> Option<String> {
-        let (since, told) = self.under_way.as_mut()?;
-        if !self.here.slow.is_on() || now.since(*told) < SYNC_TOLD_MS * 1000 {
+        let (since, logged_at) = self.under_way.as_mut()?;
+        if !self.here.slow.is_on() || now.since(*logged_at) < SYNC_OVERDUE_MS * 1000 {
             return None;
         }
-        *told = now;
+        *logged_at = now;
         Some(format!(
             "a write and sync in {} has been under way for {} ms: the disk stalls",
             self.volume.dir.display(),

@@ -152,7 +152,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> V
     }
 }
 
-/// Bytes that are no frame: a client is told, a peer is not.
+/// Bytes that are no frame: a client gets an error, a peer does not.
 fn garbage(error: &FrameError, port: Port, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
     count(&facts.board.counters.of(port).garbage);
     if port == Port::Client {

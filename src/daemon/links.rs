@@ -72,7 +72,7 @@ struct Trouble {
 impl Trouble {
     /// All of it, in an order that does not depend on which attempt failed first: the same failure
     /// must not look like news.
-    fn told(&self) -> String {
+    fn text(&self) -> String {
         let mut attempts = self.attempts.clone();
         attempts.sort();
         attempts.dedup();
@@ -219,7 +219,7 @@ impl Links {
         if !race.is_lost() {
             return false;
         }
-        let reason = trouble.told();
+        let reason = trouble.text();
         self.failed(node, now, &reason)
     }
 

@@ -37,8 +37,8 @@ fn all_addresses_of_a_peer_are_tried() {
     assert!(!fail(&mut links, one, 5), "the other may still answer");
     assert_eq!(attempts(&mut links, 5), [second], "at once");
     assert!(fail(&mut links, two, 9), "news, once all have failed");
-    let told = links.trouble(NodeId(1));
-    assert_eq!(told, "10.0.0.1:1: no answer; 10.0.0.2:1: no answer");
+    let trouble = links.trouble(NodeId(1));
+    assert_eq!(trouble, "10.0.0.1:1: no answer; 10.0.0.2:1: no answer");
 
     let again = 10_000_000;
     links.due(Tick(again));

@@ -16,7 +16,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct LogQueue {
     items: Sender<Item>,
-    /// Lines that found no room and were not told of yet.
+    /// Lines that found no room and were not reported yet.
     dropped: Arc<AtomicU64>,
 }
 
@@ -28,7 +28,7 @@ enum Item {
 }
 
 impl LogQueue {
-    /// Starts the thread that writes to `out`. `lost` words the line that tells how many lines were
+    /// Starts the thread that writes to `out`. `lost` words the line that says how many lines were
     /// dropped.
     ///
     /// # Errors
@@ -104,10 +104,10 @@ fn write_all(
     lost: impl Fn(u64) -> Vec<u8>,
 ) {
     let mut put = |bytes: &[u8]| {
-        // Nobody is left to tell when standard error is gone.
+        // Nobody is left to report it to when standard error is gone.
         let _ = put_all(out, bytes);
     };
-    let tell_lost = |put: &mut dyn FnMut(&[u8])| match dropped.swap(0, Ordering::Relaxed) {
+    let write_lost = |put: &mut dyn FnMut(&[u8])| match dropped.swap(0, Ordering::Relaxed) {
         0 => {}
         count => put(&lost(count)),
     };
@@ -115,14 +115,14 @@ fn write_all(
         match item {
             Item::Line(line) => put(&line),
             Item::Flush(done) => {
-                tell_lost(&mut put);
+                write_lost(&mut put);
                 // Whoever asked may have lost patience.
                 let _ = done.try_send(());
             }
         }
         // After the lines that were queued when others found no room.
         if items.is_empty() {
-            tell_lost(&mut put);
+            write_lost(&mut put);
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
     }
 
     /// A pipe that nobody reads holds nobody up, what it takes later is in order, and a later line
-    /// tells how much is missing.
+    /// says how much is missing.
     #[test]
     fn a_full_queue_drops_and_counts() {
         let (queue, open, lines) = queue();
@@ -189,14 +189,14 @@ mod tests {
         assert!(!queue.flush(Duration::from_millis(1)));
         drop(open);
         assert!(queue.flush(Duration::from_secs(30)));
-        let mut told: Vec<String> =
+        let mut written: Vec<String> =
             lines.try_iter().map(|line| String::from_utf8_lossy(&line).into_owned()).collect();
-        let last = told.pop().expect("something was written");
-        assert_eq!(told.remove(0), "in hand\n");
-        for (number, line) in told.iter().enumerate() {
+        let last = written.pop().expect("something was written");
+        assert_eq!(written.remove(0), "in hand\n");
+        for (number, line) in written.iter().enumerate() {
             assert_eq!(*line, format!("{number}\n"));
         }
-        assert_eq!(told.len(), LOG_LINES_MAX);
+        assert_eq!(written.len(), LOG_LINES_MAX);
         assert_eq!(last, "500 lost\n");
     }
 
@@ -237,8 +237,8 @@ mod tests {
         drop(open);
         queue.offer(b"before\n");
         assert!(queue.insist(b"the end\n", Duration::from_secs(30)));
-        let told: Vec<Vec<u8>> = lines.try_iter().collect();
-        assert_eq!(told, [b"before\n".to_vec(), b"the end\n".to_vec()]);
+        let written: Vec<Vec<u8>> = lines.try_iter().collect();
+        assert_eq!(written, [b"before\n".to_vec(), b"the end\n".to_vec()]);
     }
 
     /// A line of any length takes bounded room.

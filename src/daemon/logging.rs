@@ -75,7 +75,7 @@ fn say_last(line: &str) {
             let _ = queue.insist(line.as_bytes(), Duration::from_millis(LOG_EXIT_MS));
         }
         None => {
-            // Nobody is left to tell when standard error is gone.
+            // Nobody is left to report it to when standard error is gone.
             let _ = std::io::stderr().write_all(line.as_bytes());
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Longest sleep of an event loop, so that one that hangs can be told from one that has nothing
+/// Longest sleep of an event loop, so that one that hangs is distinguished from one with nothing
 /// to do.
 pub const SLEEP_MAX: Duration = Duration::from_millis(LOOP_WAKE_MS);
 

@@ -18,7 +18,7 @@ const RESERVED: usize = 64;
 pub enum ShardMessage {
     /// A client whose Hello was accepted.
     Client(Box<NewClient>),
-    /// A peer whose greeting fits this node, as far as the main thread can tell.
+    /// A peer whose greeting fits this node, as far as the main thread knows.
     Peer(Box<NewPeer>),
     /// Where a peer is.
     Resolved {

@@ -82,7 +82,7 @@ struct Greeting {
     refused: bool,
     /// The refusal has left. A second end of writing would be an event of its own, and its handling
     /// another, for as long as the caller stays.
-    told: bool,
+    refusal_sent: bool,
 }
 
 /// What the main thread's loop is made of.
@@ -163,7 +163,7 @@ impl Front {
             }
             self.bell.is_awake();
             if let Some(micros) = pauses.runs(clock::now(), timeout) {
-                tell_pause(micros);
+                log_pause(micros);
             }
             for event in &events {
                 match event.token() {
@@ -184,8 +184,8 @@ impl Front {
             let now = clock::now();
             self.facts.board.loops.turned(Loop::Main, now);
             self.facts.board.space.refresh(now, &self.facts.config.data_dir);
-            self.tell_rest(now, self.running == 0);
-            self.unformed.tell(now, &self.facts.board);
+            self.log_rest(now, self.running == 0);
+            self.unformed.log_news(now, &self.facts.board);
             if self.running == 0 {
                 return Ok(());
             }
@@ -208,7 +208,7 @@ impl Front {
         let greeting = self.greetings.values().map(|greeting| greeting.deadline).min();
         let admin = self.admin.next_deadline();
         let next = [accept, greeting, admin, self.stop_by].into_iter().flatten().min();
-        // At least once a second, so that a loop that hangs is told from one that waits.
+        // At least once a second, so that a loop that hangs is distinguished from one that waits.
         next.map_or(SLEEP_MAX, |next| Duration::from_micros(next.since(now)).min(SLEEP_MAX))
     }
 
@@ -243,7 +243,7 @@ impl Front {
         self.listeners.clear();
         self.greetings.clear();
         for post in &self.posts {
-            // A shard that cannot be told is stopped by the deadline.
+            // A shard that cannot be reached is stopped by the deadline.
             let _ = post.send(ShardMessage::HandOver);
         }
         Ok(())
@@ -275,7 +275,7 @@ impl Front {
     }
 
     /// Says how many refused connections had no line.
-    fn tell_rest(&mut self, now: Tick, end: bool) {
+    fn log_rest(&mut self, now: Tick, end: bool) {
         for (port, lines) in [Port::Client, Port::Peer].into_iter().zip(&mut self.refusals) {
             if let Some(rest) = lines.rest(now, end) {
                 log::warn!("{port} connections refused: {rest} more");
@@ -313,7 +313,7 @@ impl Front {
         }
         let deadline = now.after(HANDSHAKE_MS * 1000);
         self.greetings
-            .insert(token, Greeting { conn, port, deadline, refused: false, told: false });
+            .insert(token, Greeting { conn, port, deadline, refused: false, refusal_sent: false });
     }
 
     fn on_greeting(&mut self, token: usize, hung_up: bool) {
@@ -358,11 +358,11 @@ impl Front {
                 }
             }
         }
-        if greeting.refused && !greeting.told {
+        if greeting.refused && !greeting.refusal_sent {
             match greeting.conn.flush() {
                 Ok(true) => {
                     greeting.conn.finish_writing();
-                    greeting.told = true;
+                    greeting.refusal_sent = true;
                 }
                 Ok(false) => {}
                 Err(_) => {
@@ -402,7 +402,7 @@ impl Front {
 }
 
 /// Says that the process did not run: what is late after that is late for no other reason.
-fn tell_pause(micros: u64) {
+fn log_pause(micros: u64) {
     log::warn!(
         "this process did not run for {} ms at least: it was stopped, or the machine was suspended or gave it no \
          processor",

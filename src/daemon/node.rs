@@ -31,7 +31,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
-/// Runs a node until it is told to stop. Calls `ready` once it listens. On SIGHUP `source` is read
+/// Runs a node until it is asked to stop. Calls `ready` once it listens. On SIGHUP `source` is read
 /// again.
 ///
 /// # Errors
@@ -186,7 +186,7 @@ impl Start<'_> {
     }
 }
 
-/// What a shard is told at its start.
+/// What a shard is given at its start.
 fn shard_options(facts: &NodeContext, shard: ShardId, seed: u64) -> ShardOptions {
     let config = &facts.config;
     let addresses =

@@ -1,4 +1,4 @@
-//! The service manager (`sd_notify(3)`): what it is told, and the watchdog that it keeps. A thread
+//! The service manager (`sd_notify(3)`): what it is sent, and the watchdog that it keeps. A thread
 //! of its own, so that no loop waits for the manager, and so that the watchdog can judge the loops.
 //!
 //! Started means: the journal is replayed and the node listens. It does not mean a quorum, which a
@@ -46,10 +46,10 @@ impl Manager {
         }
         let (serving, facts) = bounded(1);
         let watchdog = sd_notify::watchdog_enabled();
-        let (teller, read) = (Teller::new(watchdog), Arc::clone(&replayed));
+        let (notifier, read) = (Notifier::new(watchdog), Arc::clone(&replayed));
         std::thread::Builder::new()
             .name("notify".to_string())
-            .spawn(move || teller.run(&facts, &read))?;
+            .spawn(move || notifier.run(&facts, &read))?;
         Ok(Manager { serving: Some(serving), ready, replayed })
     }
 
@@ -61,9 +61,9 @@ impl Manager {
 
     /// The journal is replayed and the node listens.
     pub fn ready(&self, facts: &Arc<NodeContext>) {
-        // First, for the manager may ask for a reload as soon as it is told.
+        // First, for the manager may ask for a reload as soon as it hears of it.
         self.ready.store(true, Ordering::Release);
-        tell(&[NotifyState::Ready]);
+        send(&[NotifyState::Ready]);
         if let Some(serving) = &self.serving {
             // Once in a process, and there is room for one.
             let _ = serving.try_send(Arc::clone(facts));
@@ -76,14 +76,14 @@ impl Manager {
         if self.is_ready()
             && let Ok(now) = NotifyState::monotonic_usec_now()
         {
-            tell(&[NotifyState::Reloading, now]);
+            send(&[NotifyState::Reloading, now]);
         }
     }
 
     /// The configuration was read again, whatever came of it.
     pub fn reloaded(&self) {
         if self.is_ready() {
-            tell(&[NotifyState::Ready]);
+            send(&[NotifyState::Ready]);
         }
     }
 
@@ -94,27 +94,27 @@ impl Manager {
 
 /// The node begins to stop.
 pub fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("handing leadership over")]);
+    send(&[NotifyState::Stopping, NotifyState::Status("handing leadership over")]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
         log::warn!("the service manager cannot be told: {error}");
     }
 }
 
 /// The thread's side.
-struct Teller {
+struct Notifier {
     watchdog: Option<Watchdog>,
     status: String,
     /// The last attempt failed, and was complained of.
     failing: bool,
 }
 
-impl Teller {
-    fn new(watchdog: Option<Duration>) -> Teller {
+impl Notifier {
+    fn new(watchdog: Option<Duration>) -> Notifier {
         let watchdog = watchdog.map(Watchdog::new);
-        Teller { watchdog, status: String::new(), failing: false }
+        Notifier { watchdog, status: String::new(), failing: false }
     }
 
     fn run(mut self, serving: &Receiver<Arc<NodeContext>>, replayed: &AtomicU64) {
@@ -122,8 +122,8 @@ impl Teller {
         let facts = loop {
             let status = replay.status(replayed.load(Ordering::Relaxed));
             match replay.extension() {
-                Some(more) => self.tell(&[more, NotifyState::Status(&status)]),
-                None => self.tell(&[NotifyState::Status(&status)]),
+                Some(more) => self.send(&[more, NotifyState::Status(&status)]),
+                None => self.send(&[NotifyState::Status(&status)]),
             };
             match serving.recv_timeout(EXTENSION / 3) {
                 Ok(facts) => break facts,
@@ -137,11 +137,11 @@ impl Teller {
         loop {
             let now = clock::now();
             if self.watchdog.as_mut().is_some_and(|dog| dog.may_feed(&facts.board.loops, now)) {
-                self.tell(&[NotifyState::Watchdog]);
+                self.send(&[NotifyState::Watchdog]);
             }
             if now >= status_at {
                 status_at = now.after(STATUS_EVERY_MS * 1000);
-                self.tell_status(&facts);
+                self.send_status(&facts);
             }
             match serving.recv_timeout(wait) {
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
@@ -150,32 +150,32 @@ impl Teller {
         }
     }
 
-    fn tell_status(&mut self, facts: &NodeContext) {
+    fn send_status(&mut self, facts: &NodeContext) {
         let config = &facts.config;
         let waiting = unformed::reasons(&facts.board);
         let status = match waiting.is_empty() {
             true => status_line(config.node, config.shards, &facts.board.leaders()),
             false => waiting.join("; "),
         };
-        if status != self.status && self.tell(&[NotifyState::Status(&status)]) {
+        if status != self.status && self.send(&[NotifyState::Status(&status)]) {
             self.status = status;
         }
     }
 
     /// A manager that is away for long is complained of once.
-    fn tell(&mut self, state: &[NotifyState<'_>]) -> bool {
-        let told = sd_notify::notify(state);
-        if let Err(error) = &told
+    fn send(&mut self, state: &[NotifyState<'_>]) -> bool {
+        let sent = sd_notify::notify(state);
+        if let Err(error) = &sent
             && !self.failing
         {
             log::warn!("the service manager cannot be told: {error}");
         }
-        self.failing = told.is_err();
+        self.failing = sent.is_err();
         !self.failing
     }
 }
 
-/// How a replay gets on, as the manager is told of it.
+/// How a replay gets on, as it is reported to the manager.
 #[derive(Debug, Default)]
 struct Replay {
     /// Bytes read when it was looked at last; nothing before that.
@@ -289,13 +289,13 @@ mod tests {
     #[test]
     fn a_replay_that_stands_still_gets_no_time() {
         let mut replay = Replay::default();
-        let mut told = Vec::new();
+        let mut sent = Vec::new();
         for read in [0, 5 << 20, 5 << 20, 5 << 20, 9 << 20] {
             let status = replay.status(read);
-            told.push((replay.extension().is_some(), status.contains("nothing more")));
+            sent.push((replay.extension().is_some(), status.contains("nothing more")));
         }
         let (on, still) = ((true, false), (false, true));
-        assert_eq!(told, [on, on, still, still, on]);
+        assert_eq!(sent, [on, on, still, still, on]);
     }
 
     /// A loop that hangs starves the watchdog; it is fed again when the loop turns.

@@ -89,7 +89,7 @@ impl ShardLoop {
         true
     }
 
-    /// We called, and do not take who answered: it is told why, for its log.
+    /// We called, and do not take who answered: it is sent the reason, for its log.
     fn refuse_called(&mut self, index: Index, refusal: PeerRefusal) {
         let Some(entry) = self.table.get_mut(index) else { return };
         let reason = format!("{}: refused by us: {refusal}", entry.conn.address);
@@ -201,7 +201,7 @@ impl ShardLoop {
         let address = entry.conn.address;
         let now = clock::now();
         if let Some(replaced) = self.links.up(node, index) {
-            // No longer the link: its end is told here, in order, and not when it is closed.
+            // No longer the link: its end is reported here, in order, and not when it is closed.
             self.service.step(now, Input::PeerDown { node });
             self.close(replaced, "replaced by a newer connection");
         }

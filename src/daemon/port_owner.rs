@@ -75,8 +75,8 @@ mod tests {
         for address in ["127.0.0.1:0", "0.0.0.0:0"] {
             let taken = TcpListener::bind(address).expect("some port is free");
             let at = taken.local_addr().expect("a listener has an address");
-            let told = owner(at).expect("this process holds it");
-            assert!(told.starts_with(&format!("process {} (", std::process::id())), "{told}");
+            let shown = owner(at).expect("this process holds it");
+            assert!(shown.starts_with(&format!("process {} (", std::process::id())), "{shown}");
             drop(taken);
         }
         assert_eq!(owner(SocketAddr::from(([127, 0, 0, 1], 1))), None);

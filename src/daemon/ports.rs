@@ -1,5 +1,5 @@
-//! A node's ports, taken before the journal is replayed: what is wrong with any of them is told with
-//! its key and its address, all at once.
+//! A node's ports, taken before the journal is replayed: what is wrong with any of them is reported
+//! with its key and its address, all at once.
 
 use super::exit::{Exit, Failure};
 use super::resolve::{resolve_all, system_lookup};

@@ -52,7 +52,7 @@ impl fmt::Display for Suppressed {
 mod tests {
     use super::*;
 
-    /// One line a second is said, and the next one tells how many were not.
+    /// One line a second is said, and the next one says how many were not.
     #[test]
     fn lines_are_counted_when_they_come_too_fast() {
         let mut lines = RareLines::default();
@@ -65,6 +65,6 @@ mod tests {
         assert_eq!(said, ["at 0", "at 1000; before it 3 more like it", "at 2500"]);
         assert_eq!(lines.rest(Tick(2_600_000), false), None, "too early");
         assert_eq!(lines.rest(Tick(3_500_000), false), Some(1));
-        assert_eq!(lines.rest(Tick(9_500_000), true), None, "all is told");
+        assert_eq!(lines.rest(Tick(9_500_000), true), None, "all is reported");
     }
 }

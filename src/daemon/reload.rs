@@ -139,7 +139,7 @@ fn take_min_free(source: &Source, raw: &RawConfig, live: &Live, bytes: u64) {
     }
 }
 
-/// The environment says what the key is, whatever the file says; which is told.
+/// The environment says what the key is, whatever the file says; which is logged.
 fn is_overridden(source: &Source, raw: &RawConfig, key: &str, value: &str) -> bool {
     let Some(Place::Env(variable)) = raw.keys.get(key).map(|given| &given.place) else {
         return false;

@@ -307,12 +307,12 @@ mod tests {
     #[test]
     fn the_last_known_addresses_serve_meanwhile() {
         let name = address("n1", 1);
-        let (tell, told) = bounded::<Result<Vec<IpAddr>, String>>(0);
-        let lookup = move |_: &str| told.recv().expect("the test says what is found");
+        let (say, hear) = bounded::<Result<Vec<IpAddr>, String>>(0);
+        let lookup = move |_: &str| hear.recv().expect("the test says what is found");
         let resolver = Resolver::start([&name], Arc::new(lookup)).expect("starts");
         let says = |text: &str| Ok(vec![text.parse().expect("an address")]);
         let (_, answers) = ask(&resolver, &name, 0);
-        tell.send(says("127.0.0.1")).expect("asked");
+        say.send(says("127.0.0.1")).expect("asked");
         assert_eq!(answers.recv_timeout(PATIENCE), Ok(Ok(found(&["127.0.0.1:1"]))));
 
         let now = clock::now().0;
@@ -327,13 +327,13 @@ mod tests {
             }
             other => panic!("the last known address was to be taken: {other:?}"),
         }
-        tell.send(Err("n1 is unknown".to_string())).expect("asked");
+        say.send(Err("n1 is unknown".to_string())).expect("asked");
         let answer = answers.recv_timeout(PATIENCE).expect("answered").expect("the last known");
         assert_eq!(answer.addresses, found(&["127.0.0.1:1"]).addresses);
         assert_eq!(answer.trouble, "n1 is unknown");
 
         let (_, answers) = ask(&resolver, &name, clock::now().0 + FRESH_US);
-        tell.send(says("127.0.0.2")).expect("asked");
+        say.send(says("127.0.0.2")).expect("asked");
         assert_eq!(answers.recv_timeout(PATIENCE), Ok(Ok(found(&["127.0.0.2:1"]))), "it moved");
     }
 

@@ -79,12 +79,12 @@ pub struct ShardLoop {
     letters: Receiver<ShardMessage>,
     phase: Phase,
     pauses: Pauses,
-    /// The leader that the board was told last.
+    /// The leader that was put on the board last.
     published: Option<ShardLeader>,
     /// The last leadership that was counted.
     led: Option<Ballot>,
-    /// The board is told the numbers again after this.
-    tell_at: Tick,
+    /// The numbers are put on the board again after this.
+    publish_at: Tick,
 }
 
 /// How far the loop is on its way to its end.
@@ -154,7 +154,7 @@ impl ShardLoop {
             pauses: Pauses::new(clock::now()),
             published: None,
             led: None,
-            tell_at: Tick(0),
+            publish_at: Tick(0),
         }
     }
 
@@ -168,7 +168,7 @@ impl ShardLoop {
             self.sleep(&mut events);
             self.turn(&events);
         }
-        self.tell_closings(clock::now(), true);
+        self.log_closings(clock::now(), true);
         self.facts.board.loops.excused(Loop::Shard(self.service.id));
         self.facts.board.shard(self.service.id).assure(Tick(0));
         log::info!("shard {} stopped", self.service.id);
@@ -253,33 +253,34 @@ impl ShardLoop {
         self.service.shard.begin_turn(self.output_bytes);
         self.publish();
         self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
-        self.tell_slow(now);
+        self.log_slow(now);
     }
 
     /// What took too long and has no line of its own.
-    fn tell_slow(&mut self, now: Tick) {
+    fn log_slow(&mut self, now: Tick) {
         if self.slow_requests.is_pending() {
             let what = format!("shard {}: requests (slow_request_ms)", self.service.id);
             if let Some(line) = self.slow_requests.due(now, &what) {
                 log::warn!("{line}");
             }
         }
-        self.tell_closings(now, false);
-        self.tell_awaited(now);
+        self.log_closings(now, false);
+        self.log_awaited(now);
         if let Some(line) = self.disk.overdue(now) {
             log::warn!("{line}");
         }
     }
 
     /// Says how many closed connections had no line.
-    fn tell_closings(&mut self, now: Tick, end: bool) {
+    fn log_closings(&mut self, now: Tick, end: bool) {
         if let Some(rest) = self.closings.rest(now, end) {
             log::warn!("shard {}: connections closed: {rest} more", self.service.id);
         }
     }
 
-    /// Says of peers that should have called long ago that they have not, in the log and for status.
-    fn tell_awaited(&mut self, now: Tick) {
+    /// Says of peers that should have called long ago that they have not, in the log and for
+    /// status.
+    fn log_awaited(&mut self, now: Tick) {
         for node in self.awaited.due(now, self.links.awaited()) {
             let reason = format!(
                 "it has not called this node for {} s: it is down, or does not reach {}",
@@ -378,7 +379,7 @@ impl ShardLoop {
             || self.output_bytes >= SHARD_OUTPUT_BYTES_MAX
     }
 
-    /// Tells the board how the shard is: two numbers every turn, the rest now and then.
+    /// Puts on the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
         let now = clock::now();
         self.service.shard.set_min_free_bytes(self.facts.live.min_free_bytes());
@@ -393,9 +394,9 @@ impl ShardLoop {
             }
             self.facts.board.publish(leader);
             self.published = Some(leader);
-            self.tell_at = now;
+            self.publish_at = now;
         }
-        if now < self.tell_at {
+        if now < self.publish_at {
             return;
         }
         self.service.shard.note_syncs(own.sync_tally());
@@ -412,8 +413,8 @@ impl ShardLoop {
             input_bytes: self.input_bytes as u64,
             output_bytes: self.output_bytes as u64,
         };
-        if own.tell(Arc::new(numbers)) {
-            self.tell_at = now.after(BOARD_MS * 1000);
+        if own.hand_over(Arc::new(numbers)) {
+            self.publish_at = now.after(BOARD_MS * 1000);
         }
     }
 

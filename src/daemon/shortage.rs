@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 /// Time between two attempts.
 pub const PAUSE: Duration = Duration::from_millis(50);
-/// A shortage that lasts is told of once in this time.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// A shortage that lasts is logged once in this time.
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Tells of shortages, but not of each attempt.
+/// Logs shortages, but not each attempt.
 #[derive(Clone, Debug, Default)]
 pub struct Shortage {
-    told: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 impl Shortage {
     /// Says what the system is short of, if that is due.
-    pub fn tell(&mut self, now: Instant, dir: &str, error: &StorageError) {
+    pub fn log_if_due(&mut self, now: Instant, dir: &str, error: &StorageError) {
         if self.is_due(now) {
             log::warn!(
                 "the system is short of something, nothing is lost, and it is tried again: {dir}: \
@@ -27,10 +27,10 @@ impl Shortage {
     }
 
     fn is_due(&mut self, now: Instant) -> bool {
-        let lately = |told| now.duration_since(told) < TOLD_EVERY;
-        let due = !self.told.is_some_and(lately);
+        let lately = |logged_at| now.duration_since(logged_at) < LOG_EVERY;
+        let due = !self.logged_at.is_some_and(lately);
         if due {
-            self.told = Some(now);
+            self.logged_at = Some(now);
         }
         due
     }
@@ -40,12 +40,12 @@ impl Shortage {
 mod tests {
     use super::*;
 
-    /// A shortage that lasts is told of once in ten seconds.
+    /// A shortage that lasts is logged once in ten seconds.
     #[test]
-    fn a_shortage_is_told_of_now_and_then() {
+    fn a_shortage_is_logged_now_and_then() {
         let (mut shortage, start) = (Shortage::default(), Instant::now());
         let mut due = |after| shortage.is_due(start + Duration::from_secs(after));
-        let told: Vec<bool> = [0, 1, 9, 10, 11].map(&mut due).to_vec();
-        assert_eq!(told, [true, false, false, true, false]);
+        let logged: Vec<bool> = [0, 1, 9, 10, 11].map(&mut due).to_vec();
+        assert_eq!(logged, [true, false, false, true, false]);
     }
 }

@@ -49,7 +49,7 @@ impl SlowLines {
         Some(format!("{} took {} ms{before}", what(), took_us / 1000))
     }
 
-    /// The line for what was left out, once it is due: slowness that ended is told in full.
+    /// The line for what was left out, once it is due: slowness that ended is reported in full.
     pub fn due(&mut self, now: Tick, what: &str) -> Option<String> {
         if self.suppressed == 0 || self.is_early(now) {
             return None;
@@ -58,7 +58,7 @@ impl SlowLines {
         self.rest().map(|rest| format!("{what}: {rest}"))
     }
 
-    /// Something was left out and must be told.
+    /// Something was left out and must be reported.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.suppressed > 0
@@ -68,7 +68,7 @@ impl SlowLines {
         self.said_at.is_some_and(|at| now.since(at) < SLOW_LINE_MS * 1000)
     }
 
-    /// What was left out, which is told now.
+    /// What was left out, which is reported now.
     fn rest(&mut self) -> Option<String> {
         let (suppressed, longest_us) = (self.suppressed, self.longest_us);
         (self.suppressed, self.longest_us) = (0, 0);
@@ -89,7 +89,7 @@ mod tests {
         "a sync".to_string()
     }
 
-    /// One line a second, and nothing is left untold.
+    /// One line a second, and nothing is left unreported.
     #[test]
     fn one_line_a_second_with_a_count() {
         let mut lines = SlowLines::new(500);
@@ -99,9 +99,9 @@ mod tests {
             assert_eq!(lines.note(at(ms), 600_000 + ms, sync), None);
             assert_eq!(lines.due(at(ms), "syncs"), None);
         }
-        let told = lines.note(at(1000), 700_000, sync);
+        let line = lines.note(at(1000), 700_000, sync);
         let wanted = "a sync took 700 ms; before it 3 more were slow, the slowest 600 ms";
-        assert_eq!(told.as_deref(), Some(wanted));
+        assert_eq!(line.as_deref(), Some(wanted));
         assert_eq!(lines.note(at(1001), 900_000, sync), None);
         assert_eq!(lines.due(at(1999), "syncs"), None);
         let rest = lines.due(at(2000), "syncs");

@@ -1,5 +1,5 @@
 //! The space on the disk of the data, for those who watch the node. The main thread looks, and the
-//! shards tell what it saw, so that none of them ever asks the system.
+//! shards report what it saw, so that none of them ever asks the system.
 
 use crate::types::Tick;
 use crate::wire::status::DiskSpace;

@@ -1,4 +1,4 @@
-//! The status board: what each event loop tells the rest of the node. Nothing on the path of a
+//! The status board: what each event loop reports to the rest of the node. Nothing on the path of a
 //! request waits here: a turn stores two numbers, and now and then hands over a copy of the rest,
 //! which it keeps for its next turn where somebody is just reading.
 
@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What the threads of a node tell each other about themselves.
+/// What the threads of a node report to each other about themselves.
 #[derive(Debug)]
 pub struct StatusBoard {
     leaders: Mutex<BTreeMap<ShardId, ShardLeader>>,
@@ -199,12 +199,12 @@ impl StatusBoard {
         (0..).map(ShardId).zip(&self.shards)
     }
 
-    /// The node was told to stop.
+    /// The node was asked to stop.
     pub fn stops(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// True once the node was told to stop.
+    /// True once the node was asked to stop.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
@@ -217,10 +217,10 @@ impl StatusBoard {
     /// # Errors
     /// Which loops are stuck, and for how long.
     pub fn loops_turn(&self, now: Tick) -> Result<(), String> {
-        let told =
+        let silent =
             |(of, silence): (Loop, u64)| format!("{of} has not turned for {} ms", silence / 1000);
         let longest = Duration::from_millis(LOOP_STUCK_MS);
-        let stuck: Vec<String> = self.loops.stuck(now, longest).map(told).collect();
+        let stuck: Vec<String> = self.loops.stuck(now, longest).map(silent).collect();
         if stuck.is_empty() { Ok(()) } else { Err(stuck.join("; ")) }
     }
 }
@@ -245,17 +245,17 @@ impl ShardBoard {
     }
 
     /// Hands over the shard's numbers; false, without waiting, where somebody is just reading.
-    pub fn tell(&self, numbers: Arc<ShardNumbers>) -> bool {
+    pub fn hand_over(&self, numbers: Arc<ShardNumbers>) -> bool {
         match self.numbers.try_lock() {
-            Some(mut told) => {
-                *told = Some(numbers);
+            Some(mut held) => {
+                *held = Some(numbers);
                 true
             }
             None => false,
         }
     }
 
-    /// The shard's numbers, as told last; none right after the start.
+    /// The shard's numbers, as handed over last; none right after the start.
     #[must_use]
     pub fn numbers(&self) -> Option<Arc<ShardNumbers>> {
         self.numbers.lock().clone()

@@ -12,8 +12,8 @@ use std::collections::VecDeque;
 
 /// Tokens below this belong to the loop itself.
 const FIRST_TOKEN: usize = 16;
-/// Bits of a [`ConnId`] that hold the place in the table; the rest tells connections apart that had
-/// the same place one after the other.
+/// Bits of a [`ConnId`] that hold the place in the table; the rest distinguishes connections that
+/// had the same place one after the other.
 const INDEX_BITS: u32 = 24;
 
 /// Requests under way for which an idle client keeps room, so that one that asks for little at a
@@ -86,7 +86,7 @@ impl ClientSide {
 /// A connection with its role.
 #[derive(Debug)]
 pub struct Entry {
-    /// Tells it from those that had its place before.
+    /// Distinguishes it from those that had its place before.
     pub id: ConnId,
     /// The connection.
     pub conn: Conn,

@@ -27,7 +27,7 @@ pub fn reasons(board: &StatusBoard) -> Vec<String> {
     waiting.into_iter().map(|(why, shards)| format!("{shards}: {why}")).collect()
 }
 
-/// What the log is told, and when.
+/// What is logged, and when.
 #[derive(Debug)]
 pub struct UnformedLines {
     said: Option<(String, Tick)>,
@@ -49,7 +49,7 @@ impl UnformedLines {
     }
 
     /// Looks at the board now and then, and logs what is news.
-    pub fn tell(&mut self, now: Tick, board: &StatusBoard) {
+    pub fn log_news(&mut self, now: Tick, board: &StatusBoard) {
         if now < self.look_at {
             return;
         }

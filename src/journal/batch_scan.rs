@@ -122,8 +122,8 @@ fn batch_at(
     }))
 }
 
-/// The length of the file, as the header of its first batch tells: its descriptors end there.
-pub(crate) fn told_bytes(
+/// The length of the file, as the header of its first batch says: its descriptors end there.
+pub(crate) fn stated_bytes(
     image: &mut Image<'_>,
     stamp: &JournalId,
 ) -> Result<Option<u64>, OpenError> {

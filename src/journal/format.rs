@@ -82,7 +82,7 @@ pub(crate) struct Item {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Magic,
-    /// Another version. Every version keeps the checksum where it is: `intact` tells a newer
+    /// Another version. Every version keeps the checksum where it is: `intact` knows a newer
     /// item from one whose version field rotted.
     Version {
         found: u16,
@@ -434,9 +434,9 @@ mod tests {
         }
     }
 
-    /// R03: magic, version and checksum are told apart, and so is another owner.
+    /// R03: magic, version and checksum are distinguished, and so is another owner.
     #[test]
-    fn r03_faults_are_told_apart_in_order() {
+    fn r03_faults_are_distinguished_in_order() {
         let bytes = Item::of_kind(kind::SEGMENT).encode(&STAMP);
         let fault = |at: usize| {
             let mut bytes = bytes;

@@ -53,7 +53,7 @@ pub(crate) fn merge(hard: &mut HardState, other: &HardState) {
     }
 }
 
-/// One copy, encoded in whole blocks. The sequence number tells the newer of two whole copies.
+/// One copy, encoded in whole blocks. The sequence number shows which of two whole copies is newer.
 fn encode_copy(stamp: &JournalId, sequence: u64, copy: usize, hard: &HardState) -> Vec<u8> {
     let mut out = vec![0; ITEM_BYTES];
     encode_body(hard, &mut out);
@@ -93,7 +93,7 @@ pub(crate) struct Opened {
     pub sequence: u64,
     /// A copy that did not verify and was written anew: where it lies, and why.
     pub repaired: Option<(u64, String)>,
-    /// It was being written when a life ended, as far as can be told.
+    /// It was being written when a life ended, as far as can be determined.
     pub interrupted: bool,
 }
 

@@ -323,7 +323,7 @@ mod tests {
         assert!(matches!(IDENTITY.write(dir.path()), Err(IdentityError::Exists { .. })));
     }
 
-    /// R27: missing, empty, foreign and newer directories are told apart, and none is created.
+    /// R27: missing, empty, foreign and newer directories are distinguished, and none is created.
     #[test]
     fn r27_every_kind_of_wrong_directory_has_its_own_refusal() {
         let dir = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 /// What recovery would make of a shard's journal. Nothing is written: the repairs of recovery are
-/// kept in memory and dropped. `on_read` is told each number of bytes as it is read.
+/// kept in memory and dropped. `on_read` gets each number of bytes as it is read.
 ///
 /// # Errors
 /// As for [`recover`]: the journal could not be used as it is.
@@ -24,7 +24,7 @@ pub fn inspect(
     shard: ShardId,
     on_read: &(dyn Fn(u64) + Sync),
 ) -> Result<Recovered, OpenError> {
-    // The size is only what a refusal names where nothing in the file itself tells it.
+    // The size is only what a refusal names where the file itself does not say it.
     let options = JournalOptions { segment_bytes: SEGMENT_BYTES_DEFAULT, min_free_bytes: 0 };
     let overlay = Overlay::new(storage, on_read);
     let (_journal, recovered) = recover(&overlay, identity, shard, &options)?;
@@ -48,7 +48,7 @@ struct Changes {
 }
 
 impl<'a> Overlay<'a> {
-    /// Nothing changed yet. `on_read` is told each number of bytes read from below.
+    /// Nothing changed yet. `on_read` gets each number of bytes read from below.
     #[must_use]
     pub fn new(below: &'a dyn Storage, on_read: &'a (dyn Fn(u64) + Sync)) -> Overlay<'a> {
         Overlay { below, changes: Mutex::default(), on_read }

@@ -62,11 +62,11 @@ impl DirLock {
             return Err(refusal(dir, &path, &held, file, error));
         }
         let text = format!("process {}\n", std::process::id());
-        let told = file
+        let written = file
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_| file.write_all(text.as_bytes()));
-        match told {
+        match written {
             // The lock holds without it, and a full disk keeps no node from its votes (R11).
             Err(error) if !Trouble::is_no_space(&error) => return Err(failed(error)),
             Ok(()) | Err(_) => {}
@@ -125,7 +125,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// A second holder is refused and told who the first one is; after the first, it may.
+    /// A second holder is refused, and the error names the first one; after the first, it may.
     #[test]
     fn a_directory_has_one_holder_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
@@ -136,7 +136,7 @@ mod tests {
         DirLock::acquire(dir.path()).unwrap();
     }
 
-    /// Readers do not mind each other; a node and a reader do, and each is told who is there.
+    /// Readers do not mind each other; a node and a reader do, and each refusal names who is there.
     #[test]
     fn readers_and_a_node_keep_each_other_out() {
         let dir = tempfile::tempdir().unwrap();

@@ -2,8 +2,8 @@
 //!
 //! A shard owns one [`Journal`], which does no input or output: it turns pushed records into
 //! [`Job`]s. Another thread (or the simulator) runs [`execute`] on each job over a [`Storage`] and
-//! hands the [`Done`] back. [`recover`] reads a journal back after a stop and tells torn, suspect
-//! and damaged apart (C11). `docs/JOURNAL.md` is the specification of the format.
+//! hands the [`Done`] back. [`recover`] reads a journal back after a stop and distinguishes torn,
+//! suspect and damaged (C11). `docs/JOURNAL.md` is the specification of the format.
 
 mod batch;
 mod batch_scan;

@@ -143,7 +143,7 @@ fn look_at(
     {
         return Err(length(expected));
     }
-    if let Some(expected) = batch_scan::told_bytes(&mut image, stamp)?
+    if let Some(expected) = batch_scan::stated_bytes(&mut image, stamp)?
         && expected != bytes
     {
         // The header may be gone; the first batch knows the length as well.

@@ -79,7 +79,7 @@ pub struct Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FindingKind {
     /// One of two copies was never written, because a life ended in between; the other serves. No
-    /// fault of the disk, as far as can be told.
+    /// fault of the disk, as far as can be determined.
     Interrupted,
     /// Does not verify, and what it held was written again since: nothing is missing.
     Mended,

@@ -291,8 +291,8 @@ impl Recovery<'_> {
         first.is_some_and(|hard| hard.boots > self.facts.hard.boots)
     }
 
-    /// What lies behind a batch that lacks a copy of its headers tells why. Behind the last one of a
-    /// life, whose end came in between, there is the next life, or nothing. Any other was durable
+    /// What lies behind a batch that lacks a copy of its headers shows why. Behind the last one of
+    /// a life, whose end came in between, there is the next life, or nothing. Any other was durable
     /// before the next one was written: the copy was there, and the disk has lost it.
     fn after_halved(&mut self, ended: bool) {
         let Some(Halved { file, offset, first_lsn }) = self.halved.take() else { return };

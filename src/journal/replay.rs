@@ -112,7 +112,7 @@ impl Facts {
         if self.expected >= next {
             return;
         }
-        // Those that are suspect and those that are damaged are told apart.
+        // Those that are suspect and those that are damaged are distinguished.
         let border = self.suspect_from.clamp(self.expected, next);
         for (first, after) in [(self.expected, border), (border, next)] {
             if first == after {

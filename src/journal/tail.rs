@@ -1,4 +1,4 @@
-//! How a journal ends: torn, suspect and whole told apart (C11).
+//! How a journal ends: torn, suspect and whole are distinguished (C11).
 //!
 //! One batch is in flight at a time, so only the last one can be incomplete without damage. It is
 //! cut if it shows a pre-image; else what of it does not verify is suspect. Whatever lies before

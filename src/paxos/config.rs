@@ -1,4 +1,4 @@
-//! What a replica is told at its start: members, quorums, times, window.
+//! What a replica is given at its start: members, quorums, times, window.
 
 use crate::limits;
 use crate::types::{Incarnation, NodeId};
@@ -89,7 +89,7 @@ impl Timing {
     }
 }
 
-/// What a replica is told at its start.
+/// What a replica is given at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
     /// This node.

@@ -6,7 +6,7 @@ use super::replica::{Replica, Role};
 use crate::limits::value_room_bytes;
 use crate::types::{NodeId, Tick, Value};
 
-/// What the journal still takes in, as its shard told last.
+/// What the journal still takes in, as its shard reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DiskBudget {
     /// Bytes for new values, as [`value_room_bytes`] counts them, without touching the reserve.

@@ -130,7 +130,7 @@ impl Replica {
     }
 
     /// A third member saw `node` acknowledge so much. Of another life than the one known here, it
-    /// replaces nothing: only the node's own account can tell which of them came first.
+    /// replaces nothing: only the node's own account shows which of them came first.
     fn hear_witness_of(&mut self, node: NodeId, seen: Witness, fx: &mut Effects) {
         let Some(peer) = self.peers.get_mut(&node).filter(|peer| !peer.refuted) else { return };
         let known = [peer.witnessed, peer.hearsay]

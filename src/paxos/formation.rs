@@ -34,7 +34,7 @@ impl Replica {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = true;
             peer.met = None;
-            (peer.standing, peer.told) = Default::default();
+            (peer.standing, peer.sent_standing) = Default::default();
             peer.refuted = false;
         }
         if self.hard_lsn <= self.durable {
@@ -113,9 +113,9 @@ impl Replica {
         let met = |node: NodeId| self.peers.get(&node).and_then(|peer| peer.met.as_ref());
         let agrees = |meet: &Meet| meet.known == all;
         let others = self.config.others().all(|node| met(node).is_some_and(agrees));
-        let told = |node| met(node).is_some_and(|meet| meet.formed && agrees(meet));
-        let told = self.config.others().any(told);
-        if everyone && (others || told) {
+        let has_formed = |node| met(node).is_some_and(|meet| meet.formed && agrees(meet));
+        let has_formed = self.config.others().any(has_formed);
+        if everyone && (others || has_formed) {
             self.hard.formed = true;
             self.persist_hard(fx);
             self.meet_due = true;

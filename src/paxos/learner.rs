@@ -15,7 +15,7 @@ const CHOSEN_RECORD_US: u64 = 1_000_000;
 pub struct Learner {
     /// Chosen slots whose value is damaged here, each with a ballot in which it was chosen.
     holes: BTreeMap<Slot, Ballot>,
-    /// The highest ballot whose leader told a watermark, and that watermark (C9).
+    /// The highest ballot whose leader sent a watermark, and that watermark (C9).
     pub(super) mark: (Ballot, Slot),
     /// Somebody knows that slots up to here are chosen.
     target: Slot,
@@ -30,7 +30,7 @@ pub struct Learner {
     /// The highest slot that is known to be chosen from a mark or from acknowledgements: that it is
     /// chosen has no record of its own, as what is learned has.
     by_mark: Slot,
-    /// The watermark that the last `Chosen` record told, and when.
+    /// The watermark that the last `Chosen` record held, and when.
     recorded: (Slot, Tick),
     /// The journal had no room for what was to be learned: nothing is asked until it has more.
     blocked_on_disk: bool,
@@ -305,7 +305,7 @@ impl Replica {
                 }
                 self.campaign_step(now, fx);
             }
-            Role::Follower if progress => self.tell_progress(now, fx),
+            Role::Follower if progress => self.send_progress(now, fx),
             Role::Follower | Role::Canvassing(_) | Role::Leader(_) => {}
         }
     }
@@ -392,9 +392,9 @@ impl Replica {
         }
     }
 
-    /// Tells the leader how far this follower came, so that it sends what was held back, or what
-    /// was refused here because it lay behind the gap that is closed now.
-    fn tell_progress(&mut self, now: Tick, fx: &mut Effects) {
+    /// Reports to the leader how far this follower came, so that it sends what was held back, or
+    /// what was refused here because it lay behind the gap that is closed now.
+    fn send_progress(&mut self, now: Tick, fx: &mut Effects) {
         let Some(leader) = self.leader.filter(|leader| *leader == self.hard.promised.node) else {
             return;
         };

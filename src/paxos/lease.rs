@@ -93,7 +93,7 @@ impl Replica {
         let chosen_upto = self.chosen_upto;
         let has_room = !self.budget.full && self.full_nodes().is_none();
         let Role::Leader(leadership) = &mut self.role else { return };
-        // Each heartbeat has a stamp of its own, so that a confirmation can be told to be younger
+        // Each heartbeat has a stamp of its own, so that a confirmation is known to be younger
         // than a read. The microsecond is far inside the drift bound.
         let sent_at = now.max(leadership.heartbeat_sent.after(1));
         leadership.heartbeat_sent = sent_at;

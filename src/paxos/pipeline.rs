@@ -29,7 +29,7 @@ pub struct Leadership {
     pub(super) heartbeat_at: Tick,
     /// The stamp of the last heartbeat.
     pub(super) heartbeat_sent: Tick,
-    /// The watermark is to be told by then, if nothing else carries it.
+    /// The watermark is to be sent by then, if nothing else carries it.
     pub(super) mark_at: Option<Tick>,
     /// Hand over when the pipeline is empty, or at this time.
     pub(super) hand_over_by: Option<Tick>,

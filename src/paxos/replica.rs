@@ -107,8 +107,8 @@ pub struct Peer {
     pub chosen_upto: Slot,
     /// What it is fit for, as it said on the present connection.
     pub standing: peer::Standing,
-    /// What it was told on the present connection of this replica's.
-    pub(super) told: peer::Standing,
+    /// What it was sent on the present connection of this replica's.
+    pub(super) sent_standing: peer::Standing,
 }
 
 impl Peer {
@@ -165,7 +165,7 @@ pub struct Replica {
     pub(super) round_seen: u64,
     pub(super) attempt: u64,
     pub(super) peers: BTreeMap<NodeId, Peer>,
-    /// Peers are to be told of incarnations or formation as soon as they are durable.
+    /// Incarnations or formation are to be sent to peers as soon as they are durable.
     pub(super) meet_due: bool,
     pub(super) meet_at: Tick,
     pub(super) evidence: Evidence,
@@ -198,7 +198,7 @@ impl Replica {
         self.answer_call(now, effects);
         // What comes with every append is followed by a tick, which is soon enough.
         if !busy {
-            self.tell_standing(now, effects);
+            self.send_standing(now, effects);
         }
     }
 

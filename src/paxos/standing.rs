@@ -33,12 +33,12 @@ impl Replica {
         }
     }
 
-    /// Says so to every member that was told otherwise on its present connection.
-    pub(super) fn tell_standing(&mut self, now: Tick, fx: &mut Effects) {
+    /// Says so to every member that was sent something else on its present connection.
+    pub(super) fn send_standing(&mut self, now: Tick, fx: &mut Effects) {
         let standing = self.standing(now);
         for (node, peer) in &mut self.peers {
-            if peer.up && peer.told != standing {
-                peer.told = standing;
+            if peer.up && peer.sent_standing != standing {
+                peer.sent_standing = standing;
                 fx.send(*node, Plain::Standing(standing));
             }
         }

@@ -51,7 +51,7 @@ impl Cache {
         first.map_or(upto, |(slot, _)| slot.prev())
     }
 
-    /// Drops the lowest slots beyond `bytes_max`, as far as `may_go` allows, which is told the slot
+    /// Drops the lowest slots beyond `bytes_max`, as far as `may_go` allows, which gets the slot
     /// and a ballot in which it was chosen: what is not yet applied, or not yet readable from the
     /// journal in such a ballot, stays.
     pub(super) fn trim(&mut self, bytes_max: usize, may_go: impl Fn(Slot, Ballot) -> bool) {

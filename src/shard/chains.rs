@@ -75,7 +75,7 @@ impl Chains {
         self.owed.remove(&correlation).unwrap_or_default()
     }
 
-    /// So many chains have failed that no more can be told apart.
+    /// So many chains have failed that no more can be distinguished.
     pub(super) fn has_too_many_failures(&self) -> bool {
         self.failed.len() >= FAILED_CHAINS_MAX
     }

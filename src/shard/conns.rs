@@ -118,7 +118,7 @@ impl Conns {
         self.conns.get_mut(&conn).map(|entry| entry.chains.answered(id)).unwrap_or_default()
     }
 
-    /// So many chains have failed that no more can be told apart.
+    /// So many chains have failed that no more can be distinguished.
     pub(super) fn has_too_many_failures(&self, conn: ConnId) -> bool {
         self.conns.get(&conn).is_some_and(|entry| entry.chains.has_too_many_failures())
     }

@@ -28,7 +28,7 @@ const MARK_IDLE_US: u64 = 50_000;
 /// A segment that could not be prepared for want of space is tried again after this.
 pub(super) const PREPARE_RETRY_US: u64 = 1_000_000;
 
-/// What a shard is told at its start.
+/// What a shard is given at its start.
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
     /// The shard.
@@ -87,9 +87,9 @@ pub struct Shard {
     mark_at: Option<Tick>,
     pub(super) prepare_at: Option<Tick>,
     pub(super) rooms: DiskFull,
-    /// Why there is no link with a peer, as the driver told.
+    /// Why there is no link with a peer, as the driver reported.
     pub(super) troubles: BTreeMap<NodeId, String>,
-    /// The disk of the data, as the driver told.
+    /// The disk of the data, as the driver reported.
     pub(super) disk: DiskSpace,
 }
 
@@ -160,7 +160,7 @@ impl Shard {
         if self.failed {
             return;
         }
-        self.tell_room(now);
+        self.update_room(now);
         match input {
             Input::Tick => self.tick(now, out),
             Input::PeerUp { node, incarnation } => {

@@ -10,8 +10,8 @@ use crate::wire::error::{ErrorCode, WireError};
 /// What a shard knows of room, here and at the others.
 #[derive(Debug, Default)]
 pub struct DiskFull {
-    /// What the replica was told last of the journal's room.
-    told: DiskBudget,
+    /// What was reported last to the replica about the journal's room.
+    budget: DiskBudget,
     /// Nodes whose disks are full, so that no quorum can take an append in.
     full: Option<Vec<NodeId>>,
     /// What the last segment that could not be prepared lacked.
@@ -29,13 +29,13 @@ impl Shard {
         self.prepare_at = Some(now.after(PREPARE_RETRY_US));
     }
 
-    /// Tells the replica what its disk still takes, where that has changed.
-    pub(super) fn tell_room(&mut self, now: Tick) {
+    /// Reports to the replica what its disk still takes, where that has changed.
+    pub(super) fn update_room(&mut self, now: Tick) {
         let full = !self.journal.has_room();
         let ValueRoom { new_values, catch_up, election } = self.journal.value_room();
         let room = DiskBudget { new_values, catch_up, election, full };
-        if room != self.rooms.told {
-            self.rooms.told = room;
+        if room != self.rooms.budget {
+            self.rooms.budget = room;
             self.feed(now, paxos::Input::DiskBudget(room));
         }
     }
@@ -52,12 +52,12 @@ impl Shard {
                     self.options.shard,
                     names(nodes)
                 ),
-                // Its own journal has told of the disk already.
+                // Its own journal has reported the disk already.
                 Some(_) => {}
                 None if matches!(self.replica.role(), paxos::Role::Leader(_)) => {
                     log::info!("shard {}: a quorum has space again", self.options.shard);
                 }
-                // No longer this node's to tell.
+                // No longer for this node to report.
                 None => {}
             }
             self.rooms.full = full;

@@ -2,7 +2,7 @@
 
 use crate::types::{NodeId, Slot};
 
-/// So many slots are told of one by one.
+/// So many slots are logged one by one.
 const SINGLE_MAX: usize = 8;
 /// Of more than those there is a line for each so many, and one at the end.
 const SUMMARY_EVERY: usize = 256;
@@ -12,7 +12,7 @@ const SUMMARY_EVERY: usize = 256;
 pub struct Mending {
     /// Settled since the start.
     settled: usize,
-    /// The last slot whose value is there again, until it is told of.
+    /// The last slot whose value is there again, until it is logged.
     slot: Option<Slot>,
 }
 
@@ -27,7 +27,7 @@ impl Mending {
     pub fn settled(&mut self, before: usize, left: usize, node: NodeId) -> Option<String> {
         let slot = self.slot.take();
         let count = before.checked_sub(left).filter(|count| *count > 0)?;
-        let told = self.settled / SUMMARY_EVERY;
+        let summaries = self.settled / SUMMARY_EVERY;
         self.settled += count;
         if self.settled <= SINGLE_MAX {
             let what = match slot.filter(|_| count == 1) {
@@ -36,7 +36,7 @@ impl Mending {
             };
             return Some(format!("{what} settled with node {node}; {left} damaged slots left"));
         }
-        let due = left == 0 || self.settled / SUMMARY_EVERY > told;
+        let due = left == 0 || self.settled / SUMMARY_EVERY > summaries;
         due.then(|| {
             let settled = self.settled;
             format!(
@@ -56,7 +56,7 @@ mod tests {
         let mut mending = Mending::default();
         assert_eq!(mending.settled(5, 5, NodeId(1)), None, "nothing was settled");
         mending.repaired(Slot(3159));
-        let text = mending.settled(1000, 999, NodeId(1)).expect("the first is told of");
+        let text = mending.settled(1000, 999, NodeId(1)).expect("the first is logged");
         assert!(text.starts_with("slot 3159 settled with node 1"), "{text}");
         let mut lines = 0;
         let mut last = None;
@@ -65,7 +65,7 @@ mod tests {
             lines += usize::from(last.is_some());
         }
         assert!(lines < 20, "{lines} lines for 1000 slots");
-        let last = last.expect("the end is told of");
+        let last = last.expect("the end is logged");
         assert!(last.starts_with("1000 damaged slots settled"), "{last}");
     }
 }

@@ -5,12 +5,13 @@ use super::counters::SyncTally;
 use crate::wire::client::ShardLeader;
 
 impl Shard {
-    /// The wall clock, for the creation times of logs. Told by the driver from time to time.
+    /// The wall clock, for the creation times of logs. Set by the driver from time to time.
     pub fn set_wall_ms(&mut self, wall_ms: u64) {
         self.wall_ms = wall_ms;
     }
 
-    /// Bounds the chosen values kept in memory; [`CACHE_BYTES_MAX`](crate::limits::CACHE_BYTES_MAX) unless told otherwise.
+    /// Bounds the chosen values kept in memory; [`CACHE_BYTES_MAX`](crate::limits::CACHE_BYTES_MAX)
+    /// unless set otherwise.
     pub fn set_cache_bytes(&mut self, bytes_max: usize) {
         self.cache_bytes_max = bytes_max;
     }

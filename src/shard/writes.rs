@@ -59,7 +59,7 @@ struct Queued {
     request: WriteRequest,
 }
 
-/// Somebody to be told that a request was not executed, and the chain that breaks with it.
+/// Who must learn that a request was not executed, and the chain that breaks with it.
 type Unproposed = (ConnId, u64, Option<(LogRef, u32)>);
 
 /// The write side of a shard.

@@ -15,7 +15,7 @@ use crate::wire::peer::Message;
 
 impl World {
     /// Something happened to a node: its loop will turn soon.
-    pub(super) fn tell(&mut self, node: usize, input: Input) {
+    pub(super) fn give_input(&mut self, node: usize, input: Input) {
         let turn_us = self.plan.turn_us;
         let to = &mut self.nodes[node];
         if to.shard.is_none() {
@@ -198,13 +198,13 @@ impl World {
         request: Request,
     ) {
         if self.nodes[node].conns.contains_key(&conn) {
-            self.tell(node, Input::Client { conn, correlation, request });
+            self.give_input(node, Input::Client { conn, correlation, request });
         }
     }
 
     pub(super) fn hangup_arrives(&mut self, node: usize, conn: ConnId) {
         if self.nodes[node].conns.remove(&conn).is_some() {
-            self.tell(node, Input::ClientDown { conn });
+            self.give_input(node, Input::ClientDown { conn });
         }
     }
 
@@ -223,7 +223,7 @@ impl World {
                     let upto = self.nodes[node].batch_upto;
                     self.nodes[node].ledger.synced(upto);
                 }
-                self.tell(node, Input::Disk(done));
+                self.give_input(node, Input::Disk(done));
                 Ok(())
             }
             Err(error) => {

@@ -71,7 +71,7 @@ impl World {
                 self.trace.line(self.now, || format!("n{} next sync fails", node + 1));
                 self.nodes[node].disk.fail_next_sync();
             }
-            Fault::HandOver => self.tell(node, Input::HandOver),
+            Fault::HandOver => self.give_input(node, Input::HandOver),
             Fault::Rot => self.rot(self.plan.unlucky)?,
             Fault::Wipe => self.wipe(self.plan.unlucky)?,
             Fault::SetBack => self.set_back(self.plan.unlucky)?,

@@ -9,7 +9,7 @@ impl World {
         if let Some(message) = self.network.deliver(from, to, generation) {
             self.note_arrival(from, to, &message);
             let node = self.nodes[from].id;
-            self.tell(to, Input::Peer { node, message });
+            self.give_input(to, Input::Peer { node, message });
         }
     }
 
@@ -40,16 +40,16 @@ impl World {
         }
         let (id, incarnation) = (self.nodes[peer].id, self.nodes[peer].identity.incarnation);
         if self.network.believes(node, peer).is_some() {
-            self.tell(node, Input::PeerDown { node: id });
+            self.give_input(node, Input::PeerDown { node: id });
         }
         self.network.set_belief(node, peer, Some(generation));
-        self.tell(node, Input::PeerUp { node: id, incarnation });
+        self.give_input(node, Input::PeerUp { node: id, incarnation });
     }
 
     pub(super) fn end_down(&mut self, node: usize, peer: usize, generation: u64) {
         if self.network.believes(node, peer) == Some(generation) {
             self.network.set_belief(node, peer, None);
-            self.tell(node, Input::PeerDown { node: self.nodes[peer].id });
+            self.give_input(node, Input::PeerDown { node: self.nodes[peer].id });
         }
     }
 

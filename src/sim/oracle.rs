@@ -1,6 +1,6 @@
 //! What the cluster decided, slot by slot, and what follows from it for every log at every slot.
 //!
-//! The oracle is told of every slot that any node takes for chosen. The first one to say so fixes
+//! The oracle learns every slot that any node takes for chosen. The first one to say so fixes
 //! the value; whoever says otherwise later breaks agreement. It applies the values to a state
 //! machine of its own, so that the state at any slot of the past can be asked for.
 

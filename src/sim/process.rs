@@ -62,7 +62,7 @@ impl World {
         });
         if rotten && self.nodes[node].ledger.is_cut_short(&recovered, &self.firsts) {
             // The residue of C11: zeros in the last batch are what a power cut leaves, too. Only a
-            // peer that saw it acknowledged could tell, and it may be down.
+            // peer that saw it acknowledged knows better, and it may be down.
             self.lose(node, "its last batch turned to zeros");
             return Ok(());
         }

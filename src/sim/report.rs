@@ -1,4 +1,4 @@
-//! Running a seed, and telling what came of it.
+//! Running a seed, and reporting what came of it.
 
 use super::plan::Plan;
 use super::trace::{Trace, Verbosity};

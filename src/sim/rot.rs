@@ -48,8 +48,8 @@ impl Disk {
         format!("{file} at {at}, kind {kind}")
     }
 
-    /// What was written last is no more what it was: the end of the data, the newest descriptors, or, mostly,
-    /// both, so that nothing tells what was there. Says what.
+    /// What was written last is no more what it was: the end of the data, the newest descriptors,
+    /// or, mostly, both, so that nothing shows what was there. Says what.
     pub(super) fn rot_recent(&mut self, dice: &mut Dice) -> String {
         let mut names = self.storage().list().unwrap_or_default();
         names.retain(|name| name.ends_with(".wal"));

@@ -1,5 +1,5 @@
 //! A disk is set back to what it held earlier, once in a run: with the same file names, the same
-//! identity, and everything consistent in itself. Only what peers saw can tell (C13, R13).
+//! identity, and everything consistent in itself. Only what peers saw can show it (C13, R13).
 //!
 //! What no receiver of the node's votes has seen cannot be detected: from the moment on that such a
 //! receiver takes in a message which rests on what was lost, the run is *undetectable*, and ends.

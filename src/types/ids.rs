@@ -72,7 +72,7 @@ id!(
     SegmentId(u64)
 );
 id!(
-    /// Random number written when a data directory is initialised; tells a wiped node from itself.
+    /// Random number written when a data directory is initialised; shows that a node was wiped.
     Incarnation(u64)
 );
 id!(

@@ -24,7 +24,7 @@ impl fmt::Display for Nodes<'_> {
 mod tests {
     use super::*;
 
-    /// One node is told from several, and several are a list.
+    /// One node is distinguished from several, and several are a list.
     #[test]
     fn nodes_are_named_as_people_read_them() {
         let text = |nodes: &[u16]| {

@@ -73,7 +73,7 @@ impl fmt::Display for Shards {
 mod tests {
     use super::*;
 
-    /// Each is named once, neighbours together, and one shard is told from none.
+    /// Each is named once, neighbours together, and one shard is distinguished from none.
     #[test]
     fn shards_are_named_as_people_read_them() {
         let text =

@@ -1,4 +1,5 @@
-//! What a failed system call means: the one place that tells a shortage from a fault of the disk.
+//! What a failed system call means: the one place that distinguishes a shortage from a fault of the
+//! disk.
 //!
 //! A shortage (descriptors, memory, an interrupted call) says nothing about what is stored. It is
 //! never taken for damage, and the call is made again wherever that is possible.

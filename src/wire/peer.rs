@@ -255,7 +255,7 @@ pub struct Resend {
     pub chosen_upto: Slot,
 }
 
-/// The leader lives. Asks every member for a grant, tells the watermark, and carries witness.
+/// The leader lives. Asks every member for a grant, carries the watermark and witness.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Heartbeat {
     /// The leader's ballot.

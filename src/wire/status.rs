@@ -1,4 +1,4 @@
-//! What a node tells about itself and its cluster.
+//! What a node reports about itself and its cluster.
 
 use crate::types::{Ballot, ClusterId, NodeId, ShardId, Slot};
 

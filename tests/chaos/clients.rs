@@ -1,9 +1,9 @@
 //! The clients of a run: one append at a time and many, with and without conditions.
 
 use crate::rig::Cluster;
-use crate::rig::history::{History, Moment, Stopwatch, Told};
+use crate::rig::history::{History, Moment, Reported, Stopwatch};
 use crate::rig::random::Random;
-use crate::rig::writer::{RunLog, Writer, told};
+use crate::rig::writer::{RunLog, Writer, reported};
 use paxosd::client::{
     AppenderOptions, Cause, ClientError, ClientOptions, Completed, ErrorCode, Settlement,
 };
@@ -71,7 +71,7 @@ pub struct Start {
 }
 
 impl Start {
-    /// Appends until it is told to stop; returns all that it was told.
+    /// Appends until it is asked to stop; returns all that was reported to it.
     pub fn run(mut self, options: ClientOptions, stop: &AtomicBool) -> History {
         let mut writer = loop {
             match Writer::new(self.id, self.watch, options.clone()) {
@@ -116,12 +116,12 @@ fn conditional(writer: &mut Writer, log: &RunLog) {
     for _ in 0..16 {
         let numbers = writer.take_numbers(1);
         let started = writer.watch.now();
-        let told = settled(writer, log, next, &numbers);
-        writer.note(log, numbers, started, told.0);
-        match told {
-            (Told::At(index), _) => next = Index(index + 1),
-            (Told::NotExecuted, Some(actual)) => next = actual,
-            (Told::NotExecuted | Told::Unknown, _) => return,
+        let reported = settled(writer, log, next, &numbers);
+        writer.note(log, numbers, started, reported.0);
+        match reported {
+            (Reported::At(index), _) => next = Index(index + 1),
+            (Reported::NotExecuted, Some(actual)) => next = actual,
+            (Reported::NotExecuted | Reported::Unknown, _) => return,
         }
     }
 }
@@ -133,29 +133,29 @@ fn settled(
     log: &RunLog,
     next: Index,
     numbers: &Range<u32>,
-) -> (Told, Option<Index>) {
+) -> (Reported, Option<Index>) {
     let entries = writer.bytes(numbers);
     let mut doubted = false;
     for _ in 0..SETTLE_TRIES {
         let result = writer.client.append_expect(&log.name, next, &entries);
-        match (told(&result), doubted) {
-            (Told::At(index), _) => return (Told::At(index), None),
-            (Told::NotExecuted, false) => {
-                return (Told::NotExecuted, result.err().and_then(|error| actual(&error)));
+        match (reported(&result), doubted) {
+            (Reported::At(index), _) => return (Reported::At(index), None),
+            (Reported::NotExecuted, false) => {
+                return (Reported::NotExecuted, result.err().and_then(|error| actual(&error)));
             }
             // An earlier try of the same append may have taken effect: look.
-            (Told::NotExecuted, true) | (Told::Unknown, _) => doubted = true,
+            (Reported::NotExecuted, true) | (Reported::Unknown, _) => doubted = true,
         }
         match writer.client.settle(&log.name, next, &entries) {
-            Ok(Settlement::Executed { .. }) => return (Told::At(next.0), None),
-            Ok(Settlement::NotExecuted { next }) => return (Told::NotExecuted, Some(next)),
+            Ok(Settlement::Executed { .. }) => return (Reported::At(next.0), None),
+            Ok(Settlement::NotExecuted { next }) => return (Reported::NotExecuted, Some(next)),
             Ok(Settlement::Open { .. }) | Err(_) => {}
         }
     }
-    (Told::Unknown, None)
+    (Reported::Unknown, None)
 }
 
-/// The log's next index, where a refusal tells it.
+/// The log's next index, where a refusal says it.
 fn actual(error: &ClientError) -> Option<Index> {
     match &error.wire()?.detail {
         Detail::Next { next, .. } => Some(*next),
@@ -172,7 +172,7 @@ fn actual(error: &ClientError) -> Option<Index> {
 /// Appends many at once, until one fails for good or it is time for another log.
 fn pipeline(writer: &mut Writer, log: &RunLog, expect: Option<Index>, stop: &AtomicBool) {
     let mut under_way: VecDeque<(u64, Range<u32>, Moment)> = VecDeque::new();
-    let mut notes: Vec<(Range<u32>, Moment, Told, Moment)> = Vec::new();
+    let mut notes: Vec<(Range<u32>, Moment, Reported, Moment)> = Vec::new();
     let batches: Vec<(Range<u32>, Vec<Vec<u8>>)> = (0..PIPELINE)
         .map(|at| {
             let numbers = writer.take_numbers(if at % 7 == 6 { 3 } else { 1 });
@@ -186,7 +186,7 @@ fn pipeline(writer: &mut Writer, log: &RunLog, expect: Option<Index>, stop: &Ato
     let mut take = |under_way: &mut VecDeque<(u64, Range<u32>, Moment)>, done: Completed| {
         let (ticket, numbers, started) = under_way.pop_front().expect("one was under way");
         assert_eq!(ticket, done.ticket, "results come in the order of submission");
-        notes.push((numbers, started, told(&done.result), watch.now()));
+        notes.push((numbers, started, reported(&done.result), watch.now()));
     };
     for (ticket, (numbers, bytes)) in batches.into_iter().enumerate() {
         if appender.is_broken() || stop.load(Ordering::Relaxed) {
@@ -207,7 +207,7 @@ fn pipeline(writer: &mut Writer, log: &RunLog, expect: Option<Index>, stop: &Ato
     }
     assert!(under_way.is_empty(), "results that never came: {under_way:?}");
     drop(appender);
-    for (numbers, started, told, ended) in notes {
-        writer.note_at(log, numbers, (started, ended), told);
+    for (numbers, started, reported, ended) in notes {
+        writer.note_at(log, numbers, (started, ended), reported);
     }
 }

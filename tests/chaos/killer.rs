@@ -159,7 +159,7 @@ impl Killer {
             }
             _ => {
                 let status = cluster.node_mut(id).stop();
-                assert_eq!(status.code(), Some(0), "node {id} was told to stop: {status}");
+                assert_eq!(status.code(), Some(0), "node {id} was asked to stop: {status}");
                 self.stops += 1;
             }
         }

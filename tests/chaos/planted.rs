@@ -1,6 +1,6 @@
 //! The verdict itself is tried: histories with planted faults, each of which it must find.
 
-use crate::rig::history::{Attempt, EntryId, Glimpse, History, Told};
+use crate::rig::history::{Attempt, EntryId, Glimpse, History, Reported};
 use crate::rig::verdict::{Contents, Outcome, judge};
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn sound() -> (History, Contents) {
                 numbers: round..round + count,
                 started,
                 ended: started + 50,
-                told: Told::At(contents.len() as u64),
+                reported: Reported::At(contents.len() as u64),
             };
             contents.extend(attempt.entries().map(Some));
             history.attempts.push(attempt);
@@ -48,12 +48,12 @@ fn expect_fault(history: &History, contents: &Contents, fault: &str) {
 fn sound_histories_pass() {
     let (mut history, mut contents) = sound();
     assert_eq!(verdict(&history, &contents), "");
-    history.attempts[9].told = Told::Unknown;
+    history.attempts[9].reported = Reported::Unknown;
     assert_eq!(verdict(&history, &contents), "");
     contents.truncate(contents.len() - 3);
     history.glimpses.clear();
     assert_eq!(verdict(&history, &contents), "");
-    history.attempts[9].told = Told::NotExecuted;
+    history.attempts[9].reported = Reported::NotExecuted;
     assert_eq!(verdict(&history, &contents), "");
 }
 
@@ -88,15 +88,15 @@ fn surplus_is_found() {
     expect_fault(&history, &foreign, "w9-0 at index 14 was never appended");
     foreign[14] = None;
     expect_fault(&history, &foreign, "index 14 holds bytes that nobody appended");
-    history.attempts[9].told = Told::NotExecuted;
-    expect_fault(&history, &contents, "w2-4, not executed as its writer was told, stands at 11");
+    history.attempts[9].reported = Reported::NotExecuted;
+    expect_fault(&history, &contents, "w2-4, not executed as reported to its writer, stands at 11");
 }
 
-/// A batch that is there in part, whatever its writer was told, is found.
+/// A batch that is there in part, whatever was reported to its writer, is found.
 #[test]
 fn broken_batches_are_found() {
     let (mut history, mut contents) = sound();
-    history.attempts[9].told = Told::Unknown;
+    history.attempts[9].reported = Reported::Unknown;
     history.glimpses.clear();
     contents.pop();
     expect_fault(&history, &contents, "w2-4, at 11, is there in part");
@@ -108,7 +108,7 @@ fn wrong_orders_are_found() {
     let (mut history, contents) = sound();
     history.attempts[0].started = 5_000;
     history.attempts[0].ended = 5_050;
-    expect_fault(&history, &contents, "w1-0 at 0 was sent after a higher index was told");
+    expect_fault(&history, &contents, "w1-0 at 0 was sent after a higher index was reported");
     let (mut history, mut contents) = sound();
     // Sent at the same time, but on one connection, so in an order.
     for attempt in &mut history.attempts {
@@ -116,8 +116,8 @@ fn wrong_orders_are_found() {
     }
     history.glimpses.clear();
     contents.swap(0, 2);
-    history.attempts[0].told = Told::At(2);
-    history.attempts[2].told = Told::At(0);
+    history.attempts[0].reported = Reported::At(2);
+    history.attempts[2].reported = Reported::At(0);
     expect_fault(&history, &contents, "w1-0 at 2 stands behind a later one of w1");
 }
 
@@ -135,7 +135,7 @@ fn wrong_reads_are_found() {
     (history.glimpses[0].started, history.glimpses[0].ended) = (0, 10);
     expect_fault(&history, &contents, "before it was sent");
     let (mut history, contents) = sound();
-    history.attempts[9].told = Told::Unknown;
+    history.attempts[9].reported = Reported::Unknown;
     let mut earlier = history.glimpses[0].clone();
     (earlier.started, earlier.ended) = (1_160, 1_170);
     history.glimpses[0].next = 9;
@@ -157,7 +157,7 @@ fn diverged_replicas_are_found() {
     assert!(found.contains("node 3 has 10 entries, the leader 14"), "{found}");
 }
 
-/// Entries are told by all of their bytes.
+/// Entries are distinguished by all of their bytes.
 #[test]
 fn entries_are_known_by_their_bytes() {
     for number in 0..500 {

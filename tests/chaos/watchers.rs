@@ -4,7 +4,7 @@
 //! are the first to append there.
 
 use crate::rig::Cluster;
-use crate::rig::history::{Attempt, EntryId, Glimpse, History, Moment, Stopwatch, Told};
+use crate::rig::history::{Attempt, EntryId, Glimpse, History, Moment, Reported, Stopwatch};
 use crate::rig::raw::{Raw, append, read};
 use crate::rig::writer::RunLog;
 use paxosd::wire::client::Reply;
@@ -60,7 +60,7 @@ impl Watcher {
         }
     }
 
-    /// Asks until it is told to stop; returns what it was told.
+    /// Asks until it is asked to stop; returns what was reported to it.
     pub fn run(mut self, stop: &AtomicBool) -> History {
         while !stop.load(Ordering::Relaxed) {
             match Raw::try_open(&self.endpoint, self.shard) {
@@ -120,15 +120,15 @@ impl Watcher {
                 self.history.glimpses.push(glimpse);
             }
             (Asked::Append(number), Reply::Appended(appended)) => {
-                self.note(started, number, Told::At(appended.first.0));
+                self.note(started, number, Reported::At(appended.first.0));
             }
             (Asked::Append(number), Reply::Error(error)) => {
                 self.note(
                     started,
                     number,
                     match error.outcome {
-                        Outcome::NotExecuted => Told::NotExecuted,
-                        Outcome::Executed | Outcome::Unknown => Told::Unknown,
+                        Outcome::NotExecuted => Reported::NotExecuted,
+                        Outcome::Executed | Outcome::Unknown => Reported::Unknown,
                     },
                 );
             }
@@ -142,15 +142,15 @@ impl Watcher {
     fn give_up(&mut self) {
         for (started, asked) in std::mem::take(&mut self.asked).into_values() {
             match asked {
-                Asked::Append(number) => self.note(started, number, Told::Unknown),
+                Asked::Append(number) => self.note(started, number, Reported::Unknown),
                 Asked::Read(_) => {}
             }
         }
     }
 
-    fn note(&mut self, started: Moment, number: u32, told: Told) {
+    fn note(&mut self, started: Moment, number: u32, reported: Reported) {
         let (log, writer, ended) = (self.log.number, self.writer, self.watch.now());
         let numbers = number..number + 1;
-        self.history.attempts.push(Attempt { log, writer, numbers, started, ended, told });
+        self.history.attempts.push(Attempt { log, writer, numbers, started, ended, reported });
     }
 }

@@ -9,7 +9,7 @@ use paxosd::wire::client::{Reply, Request};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-/// Every page answers; a connection serves many requests, pipelined ones too, and HEAD tells what
+/// Every page answers; a connection serves many requests, pipelined ones too, and HEAD says what
 /// GET would without its body.
 #[test]
 fn pages_answer() {

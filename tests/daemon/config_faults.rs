@@ -1,4 +1,4 @@
-//! Faults of a configuration as `paxosd` tells them: of the file, the environment, the addresses.
+//! Faults of a configuration as `paxosd` reports them: of the file, the environment, the addresses.
 
 use crate::config::Site;
 use crate::rig::{PATIENCE, paxosd, run, said};
@@ -53,9 +53,9 @@ fn only_regular_files_are_read() {
     assert_eq!(run(&["check-config", "--config", &link], &[]).status.code(), Some(0));
 }
 
-/// A file that is not UTF-8 is told with line and column, beside its other faults.
+/// A file that is not UTF-8 is reported with line and column, beside its other faults.
 #[test]
-fn a_file_that_is_not_text_is_told_with_its_line() {
+fn a_file_that_is_not_text_is_reported_with_its_line() {
     let site = Site::new(1);
     let mut bytes = b"shards = 0\n# \xe9t\xe9\n".to_vec();
     bytes.extend_from_slice(site.text().as_bytes());
@@ -67,8 +67,8 @@ fn a_file_that_is_not_text_is_told_with_its_line() {
     assert!(said.contains(":2: # \\xe9t\\xe9: is not UTF-8: byte 0xe9 in column 3"), "{said}");
 }
 
-/// Another kind of file than a configuration is not told line by line: a score of faults, and how
-/// many more there are.
+/// Another kind of file than a configuration is not reported line by line: a score of faults, and
+/// how many more there are.
 #[test]
 fn a_program_is_no_configuration() {
     let site = Site::new(1);
@@ -81,9 +81,9 @@ fn a_program_is_no_configuration() {
     assert!(said.contains("more; is this the configuration of a node?"), "{said}");
 }
 
-/// Names that turn out to be addresses in each other's way are told with key and address; so is a
-/// name that is nobody's, and an address that this host does not have. All of them may be otherwise
-/// soon, so that the node is started again.
+/// Names that turn out to be addresses in each other's way are reported with key and address; so is
+/// a name that is nobody's, and an address that this host does not have. All of them may be
+/// otherwise soon, so that the node is started again.
 #[test]
 fn names_are_compared_when_they_are_addresses() {
     let site = Site::new(3);
@@ -129,9 +129,9 @@ fn names_are_compared_when_they_are_addresses() {
     ran(&[("PAXOSD_LISTEN_ADMIN", &address)], 75, &[&holds, advice]);
 }
 
-/// A name that is a member's address is told when it is one.
+/// A name that is a member's address is reported when it is one.
 #[test]
-fn names_of_members_addresses_are_told() {
+fn names_of_members_addresses_are_reported() {
     let site = Site::new(3);
     let (name, ip) = ("localhost:7420", "127.0.0.1:7420");
     let text = site.text().replacen(&site.client, ip, 1);
@@ -149,7 +149,7 @@ fn names_of_members_addresses_are_told() {
 }
 
 /// A variable that is not UTF-8 is refused by its name rather than changed; variables that name no
-/// key are told beside faults as well.
+/// key are reported beside faults as well.
 #[test]
 fn variables_are_taken_as_they_are_or_refused() {
     let site = Site::new(1);

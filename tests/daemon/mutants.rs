@@ -119,20 +119,20 @@ pub fn lines(log: &str, texts: &[&str]) -> (u64, u64) {
     let dropped = log.lines().filter(|line| line.contains("log lines were dropped"));
     let number = |line: &str| line.split(' ').find_map(|word| word.parse::<u64>().ok());
     // Those that come too fast are counted in the next one, or in a line of their own.
-    let untold = |line: &str| line.split("; before it ").nth(1).and_then(number).unwrap_or(0);
+    let suppressed = |line: &str| line.split("; before it ").nth(1).and_then(number).unwrap_or(0);
     let rest = |line: &str| line.strip_suffix(" more")?.rsplit(' ').next()?.parse::<u64>().ok();
-    let said: u64 = log.lines().filter(holds).map(|line| 1 + untold(line)).sum();
+    let said: u64 = log.lines().filter(holds).map(|line| 1 + suppressed(line)).sum();
     (said + log.lines().filter_map(rest).sum::<u64>(), dropped.filter_map(number).sum())
 }
 
 /// One line for each connection that was refused or closed, but for those that were dropped.
-fn assert_told(log: &str, texts: &[&str], expected: Refusals) {
-    let ((told, dropped), closed) = (lines(log, texts), expected.garbage + expected.refused);
-    assert!(told <= closed && closed <= told + dropped, "{told} lines of {closed}: {dropped} lost");
+fn assert_logged(log: &str, texts: &[&str], expected: Refusals) {
+    let ((seen, dropped), closed) = (lines(log, texts), expected.garbage + expected.refused);
+    assert!(seen <= closed && closed <= seen + dropped, "{seen} lines of {closed}: {dropped} lost");
 }
 
-/// R37: 100,000 mutants of what clients send. What is wrong in one request is told in one answer
-/// and the connection goes on; what makes no sense is told in a last frame and closed.
+/// R37: 100,000 mutants of what clients send. What is wrong in one request is reported in one
+/// answer and the connection goes on; what makes no sense is reported in a last frame and closed.
 #[test]
 fn r37_mutants_at_the_clients_port() {
     let mut node = Watched::start();
@@ -155,7 +155,7 @@ fn r37_mutants_at_the_clients_port() {
         }
     }
     let log = story.end(node.refusals("client"), good, node.daemon);
-    assert_told(&log, &["connection from"], story.expected);
+    assert_logged(&log, &["connection from"], story.expected);
 }
 
 /// A client's connection: mutants until one closes it, or so many.
@@ -206,16 +206,16 @@ fn check_client(call: &Call, oracle: &ClientOracle, heard: &Heard) {
         }
     });
     if let Some(End::Refused(reason) | End::Garbage(reason)) = &oracle.end {
-        let told = match answers.last() {
+        let seen = match answers.last() {
             Some((correlation, Some(code))) => Some(Reason::Error(*correlation, *code)),
             Some((_, None)) | None => None,
         };
-        assert_eq!(told.as_ref(), Some(reason), "the last frame of {call:?}");
+        assert_eq!(seen.as_ref(), Some(reason), "the last frame of {call:?}");
     }
     if let Ending::Answered(_) = call.ending {
         for refused in &oracle.refused {
-            let told = (refused.0, Some(refused.1));
-            assert!(answers.contains(&told), "no answer {told:?} in {answers:?}: {call:?}");
+            let seen = (refused.0, Some(refused.1));
+            assert!(answers.contains(&seen), "no answer {seen:?} in {answers:?}: {call:?}");
         }
     }
     for (correlation, _) in answers {
@@ -224,8 +224,8 @@ fn check_client(call: &Call, oracle: &ClientOracle, heard: &Heard) {
     }
 }
 
-/// R37: 100,000 mutants of what peers send. Peers are told why they may not come in, and nothing
-/// else; whatever makes no sense closes the connection.
+/// R37: 100,000 mutants of what peers send. Peers are sent the reason why they may not come in, and
+/// nothing else; whatever makes no sense closes the connection.
 #[test]
 fn r37_mutants_at_the_peers_port() {
     let mut pair = Pair::start();
@@ -263,8 +263,8 @@ fn r37_mutants_at_the_peers_port() {
     }
     let counted = pair.host.refusals("peer");
     let log = story.end(counted, good, pair.host.daemon);
-    let (told, dropped) = lines(&log, &["peer connection from", "sent what makes no sense"]);
-    assert!(told + dropped >= story.expected.garbage, "{told} lines, {dropped} lost");
+    let (seen, dropped) = lines(&log, &["peer connection from", "sent what makes no sense"]);
+    assert!(seen + dropped >= story.expected.garbage, "{seen} lines, {dropped} lost");
     let (exit, log) = pair.other.stop();
     assert_eq!(exit, Some(0), "{log}");
     assert!(!log.contains("panicked"), "{log}");

@@ -35,7 +35,7 @@ pub enum Reason {
     Error(u64, ErrorCode),
     /// A refusal between peers.
     Peer(PeerRefusalCode),
-    /// Nothing: peers are not told what made no sense.
+    /// Nothing: peers do not learn what made no sense.
     Silence,
 }
 
@@ -142,7 +142,7 @@ impl ClientOracle {
     fn greeting(&mut self, frame: &Frame<'_>) {
         let reason = |error: WireError| Reason::Error(frame.correlation, error.code);
         match read_hello(frame) {
-            // Who takes this port for another one is understood, and told so.
+            // Who takes this port for another one is understood, and answered so.
             Err(refusal) if refusal.error.code == ErrorCode::WrongPort => {
                 self.end = Some(End::Refused(reason(refusal.error)));
             }

@@ -43,7 +43,7 @@ fn r38_strangers_are_refused_with_both_values() {
     host.refused(&shard, PeerRefusalCode::Shard, &["shard 1"]);
 }
 
-/// R27, C13: a node that comes back under another incarnation was wiped: it is refused, and told
+/// R27, C13: a node that comes back under another incarnation was wiped: it is refused, and learns
 /// why.
 #[test]
 fn r27_a_wiped_node_is_refused() {
@@ -69,7 +69,8 @@ fn a_node_id_that_two_nodes_have_is_named() {
     host.refused(&second, PeerRefusalCode::Incarnation, &holds);
 }
 
-/// R40: a client on the peers' port is told that it is the wrong one, and a peer on the clients'.
+/// R40: a client on the peers' port learns that it is the wrong one, and a peer on the
+/// clients'.
 #[test]
 fn r40_ports_are_apart() {
     let host = Host::start();

@@ -101,7 +101,7 @@ fn node_level_connections_ask_about_the_node() {
     assert_eq!(client.ask(6, &Request::Ping), Reply::Pong, "and the connection goes on");
 }
 
-/// R29, R37: a client of another cluster, shard or version is told so, and closed.
+/// R29, R37: a client of another cluster, shard or version is sent the reason, and closed.
 #[test]
 fn r29_wrong_greetings_are_refused_with_a_reason() {
     let daemon = Daemon::start(&[]);
@@ -149,12 +149,12 @@ fn r37_garbage_before_hello_closes_the_connection() {
     }
     let (exit, log) = daemon.stop();
     assert_eq!(exit, Some(0));
-    let told = crate::mutants::lines(&log, &["client connection from"]).0;
-    assert_eq!(told, inputs.len() as u64, "each is told of, if only by its number: {log}");
+    let logged = crate::mutants::lines(&log, &["client connection from"]).0;
+    assert_eq!(logged, inputs.len() as u64, "each is logged, if only by its number: {log}");
 }
 
 /// R37: garbage after Hello closes that connection behind an error frame. What only one request
-/// is wrong in, one answer tells.
+/// is wrong in, one answer reports.
 #[test]
 fn r37_garbage_after_hello_closes_the_connection() {
     let daemon = Daemon::start(&[]);

@@ -111,7 +111,7 @@ impl Daemon {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Its exit code and all that it logged. Ends it first if it was told to by nobody.
+    /// Its exit code and all that it logged. Ends it first if nobody asked it to.
     pub fn finish(mut self) -> (Option<i32>, String) {
         if self.reader.is_none() {
             self.read_log();

@@ -21,20 +21,21 @@ const VISITS: usize = 4000;
 /// With every line.
 const LOUD: [(&str, &str); 1] = [("PAXOSD_LOG_LEVEL", "debug")];
 
-/// Started means replayed and listening, though none of its peers is there; stopping is told too.
+/// Started means replayed and listening, though none of its peers is there; stopping is reported
+/// too.
 #[test]
 fn started_means_replayed_and_listening() {
     let mut service = Service::start(Site::new(3), &[]);
-    let first = service.told();
+    let first = service.next_message();
     assert!(first.starts_with("EXTEND_TIMEOUT_USEC="), "{first}");
     assert!(first.contains("STATUS=replaying the journal"), "{first}");
-    service.told_of("READY=1");
+    service.wait_for("READY=1");
     TcpStream::connect(&service.site.client).unwrap();
-    let status = service.told_of("STATUS=leads");
+    let status = service.wait_for("STATUS=leads");
     let wanted = "leads 0 of 1 shard, follows in 0; no quorum known for shard 0";
     assert!(status.contains(wanted), "{status}");
     service.signal(Signal::TERM);
-    service.told_of("STOPPING=1");
+    service.wait_for("STOPPING=1");
     assert_eq!(service.ended(), Some(0));
     let log = service.log();
     let replayed = log.lines().filter(|line| line.contains("shard 0: replayed ")).count();
@@ -44,9 +45,9 @@ fn started_means_replayed_and_listening() {
 
 /// The status follows what the node does.
 #[test]
-fn the_status_tells_who_leads() {
+fn the_status_says_who_leads() {
     let service = Service::start(Site::new(1), &[]);
-    let status = service.told_of("STATUS=leads 1");
+    let status = service.wait_for("STATUS=leads 1");
     assert!(status.contains("every shard has a leader"), "{status}");
 }
 
@@ -54,9 +55,9 @@ fn the_status_tells_who_leads() {
 fn hang_up(service: &Service, text: &str) -> String {
     fs::write(service.site.file(), text).unwrap();
     service.signal(Signal::HUP);
-    let begun = service.told_of("RELOADING=1");
+    let begun = service.wait_for("RELOADING=1");
     assert!(begun.contains("MONOTONIC_USEC="), "{begun}");
-    service.told_of("READY=1");
+    service.wait_for("READY=1");
     service.log()
 }
 
@@ -65,7 +66,7 @@ fn hang_up(service: &Service, text: &str) -> String {
 #[test]
 fn sighup_takes_over_what_it_can() {
     let mut service = Service::start(Site::new(1), &[]);
-    service.told_of("READY=1");
+    service.wait_for("READY=1");
     let text = service.site.text().to_string();
     let hang_up = |text: &str| hang_up(&service, text);
 
@@ -93,7 +94,7 @@ fn sighup_takes_over_what_it_can() {
 #[test]
 fn r11_sighup_takes_over_min_free_bytes() {
     let mut service = Service::start(Site::new(1), &[]);
-    service.told_of("STATUS=leads 1");
+    service.wait_for("STATUS=leads 1");
     let text = service.site.text().to_string();
     let all = text.replace("min_free_bytes = 0", "min_free_bytes = 1125899906842624");
     let log = hang_up(&service, &all);
@@ -122,12 +123,12 @@ fn r11_sighup_takes_over_min_free_bytes() {
 #[test]
 fn sighup_does_not_override_the_environment() {
     let service = Service::start(Site::new(1), &[("PAXOSD_LOG_LEVEL", "info")]);
-    service.told_of("READY=1");
+    service.wait_for("READY=1");
     let text = format!("log_level = \"debug\"\n{}", service.site.text());
     fs::write(service.site.file(), text).unwrap();
     service.signal(Signal::HUP);
-    service.told_of("RELOADING=1");
-    service.told_of("READY=1");
+    service.wait_for("RELOADING=1");
+    service.wait_for("READY=1");
     let log = service.log();
     assert!(log.contains("log_level stays at info: PAXOSD_LOG_LEVEL in the environment"), "{log}");
 }
@@ -136,19 +137,19 @@ fn sighup_does_not_override_the_environment() {
 #[test]
 fn the_watchdog_is_fed() {
     let service = Service::start(Site::new(1), &[("WATCHDOG_USEC", "400000")]);
-    service.told_of("READY=1");
+    service.wait_for("READY=1");
     for _ in 0..10 {
-        service.told_of("WATCHDOG=1");
+        service.wait_for("WATCHDOG=1");
     }
 }
 
 /// A stalled disk does not stop the feeding: a restart would not make the disk any faster. What it
-/// made wait is told of.
+/// made wait is logged.
 #[test]
 #[ignore = "needs root: strace stalls the syncs of a running process"]
 fn the_watchdog_is_fed_while_the_disk_stalls() {
     let mut service = Service::start(Site::new(1), &[("WATCHDOG_USEC", "400000")]);
-    service.told_of("STATUS=leads 1");
+    service.wait_for("STATUS=leads 1");
     let (mut raw, _) = Raw::open(&service.site.client, 0);
     let reply = raw.ask_leader(&append("orders", b"before"));
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
@@ -157,7 +158,7 @@ fn the_watchdog_is_fed_while_the_disk_stalls() {
     paxosd::wire::write_request(&mut bytes, 7, &append("orders", b"into the stall"));
     raw.send(&bytes);
     for _ in 0..100 {
-        service.told_of("WATCHDOG=1");
+        service.wait_for("WATCHDOG=1");
     }
     raw.stream.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
     let waiting = raw.stream.peek(&mut [0; 1]).map_err(|error| error.kind());
@@ -169,11 +170,11 @@ fn the_watchdog_is_fed_while_the_disk_stalls() {
     service.signal(Signal::TERM);
     assert_eq!(service.ended(), Some(0));
     let log = service.log();
-    let told = |what: &str, key: &str| {
+    let warns = |what: &str, key: &str| {
         log.lines().any(|line| line.contains(what) && line.contains(key) && line.contains(" took "))
     };
-    assert!(told("a write and sync in", "slow_sync_ms"), "{log}");
-    assert!(told("shard 0: an append of", "slow_request_ms"), "{log}");
+    assert!(warns("a write and sync in", "slow_sync_ms"), "{log}");
+    assert!(warns("shard 0: an append of", "slow_request_ms"), "{log}");
 }
 
 /// Log lines that nobody reads hold nothing up: the node serves, and says later how many are lost.
@@ -188,12 +189,12 @@ fn an_unread_log_holds_nothing_up() {
     let (code, log) = daemon.stop();
     assert_eq!(code, Some(0));
     let lost = log.lines().find(|line| line.contains("log lines were dropped"));
-    let lost = lost.unwrap_or_else(|| panic!("no line tells what is lost:\n{log}"));
+    let lost = lost.unwrap_or_else(|| panic!("no line says what is lost:\n{log}"));
     let count = lost.split(' ').find_map(|word| word.parse::<usize>().ok());
     assert!(count.is_some_and(|count| count > 0 && count < VISITS), "{lost}");
 }
 
-/// A process whose log nobody reads still ends when it is told to.
+/// A process whose log nobody reads still ends when it is asked to.
 #[test]
 fn an_unread_log_does_not_keep_a_process() {
     let daemon = Daemon::start(&LOUD);

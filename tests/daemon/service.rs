@@ -8,7 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::Child;
 
-/// A running `paxosd run`, and all that it tells its manager.
+/// A running `paxosd run`, and all that it sends to its manager.
 pub struct Service {
     pub site: Site,
     child: Child,
@@ -37,23 +37,23 @@ impl Service {
         Service { site, child, socket, log }
     }
 
-    /// What it tells next, as one text of lines.
+    /// What it sends next, as one text of lines.
     #[track_caller]
-    pub fn told(&self) -> String {
+    pub fn next_message(&self) -> String {
         let mut bytes = [0; 4096];
         match self.socket.recv(&mut bytes) {
             Ok(count) => String::from_utf8_lossy(&bytes[..count]).into_owned(),
-            Err(error) => panic!("nothing was told: {error}\n{}", self.log()),
+            Err(error) => panic!("nothing was sent: {error}\n{}", self.log()),
         }
     }
 
     /// The next that holds this line, or begins one so; all else before it is passed over.
     #[track_caller]
-    pub fn told_of(&self, wanted: &str) -> String {
+    pub fn wait_for(&self, wanted: &str) -> String {
         loop {
-            let told = self.told();
-            if told.lines().any(|line| line.starts_with(wanted)) {
-                return told;
+            let message = self.next_message();
+            if message.lines().any(|line| line.starts_with(wanted)) {
+                return message;
             }
         }
     }

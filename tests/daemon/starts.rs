@@ -80,7 +80,7 @@ fn ends(output: &Output, code: i32, holds: &[&str]) {
 }
 
 /// Signals that the parent had blocked reach the node all the same: it can be stopped in order, and
-/// told to read its configuration again.
+/// asked to read its configuration again.
 #[test]
 fn signals_that_were_blocked_are_let_in() {
     for signal in [Signal::TERM, Signal::INT] {
@@ -170,9 +170,9 @@ fn a_working_directory_that_is_gone_is_not_missed() {
     assert_eq!(node.stop(Signal::TERM), Some(0));
 }
 
-/// A relative data directory is told with the place that it is relative to.
+/// A relative data directory is reported with the place that it is relative to.
 #[test]
-fn a_relative_data_directory_is_told_in_full() {
+fn a_relative_data_directory_is_reported_in_full() {
     let site = Site::new(1);
     let home = site.data().parent().unwrap().to_path_buf();
     let full = home.join("here/data");

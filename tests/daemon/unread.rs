@@ -105,7 +105,7 @@ fn r37_what_is_cut_short_or_makes_no_sense_is_counted() {
     let last = frame.len() - 1;
     frame[last] ^= 1;
     client.send(&frame);
-    let Some((_, Reply::Error(error))) = client.reply() else { panic!("no error is told") };
+    let Some((_, Reply::Error(error))) = client.reply() else { panic!("no error came") };
     poll::until("it is counted by its code", || {
         let labels = format!("{{shard=\"0\",code=\"{}\"}}", error.code.name());
         let name = format!("paxosd_request_errors_total{labels} 1");

@@ -56,7 +56,7 @@ impl WellBehaved {
 
     /// Ends, and finds all that it appended in its log, and nothing else; how many entries.
     pub fn finish(self) -> u64 {
-        // A thread that failed has nobody to tell; joining it tells why.
+        // A thread that failed has nobody to report to; joining it shows why.
         let _ = self.stop.send(());
         let count = self.thread.join().expect("the good client was served all along");
         let mut reader = client(&self.endpoints);

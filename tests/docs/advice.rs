@@ -194,7 +194,7 @@ fn said_by_programs() -> Vec<Said> {
     said
 }
 
-/// The running text of the documents that advise people, by paragraph; the changelog tells what
+/// The running text of the documents that advise people, by paragraph; the changelog says what
 /// was, and the shell blocks are checked as commands.
 fn said_by_documents() -> Vec<Said> {
     let mut said = Vec::new();

@@ -142,7 +142,7 @@ fn every_alert_and_panel_is_of_one_cluster() {
 
 #[test]
 fn alerts_look_ahead_and_ask_the_leader() {
-    // A disk that fills is told of before it is full, and lag by whoever leads (R30).
+    // A disk that fills is reported before it is full, and lag by whoever leads (R30).
     let alerts = read("docs/alerts.yml");
     let rules = rules(&alerts);
     assert!(rules.iter().any(|rule| rule.contains("predict_linear(paxosd_disk_free_bytes")));

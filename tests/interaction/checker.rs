@@ -158,11 +158,11 @@ impl Checker {
             let below = |b: &&Ballot| **b < promise.ballot;
             let Some(highest) = held.iter().filter(below).max() else { continue };
             let damage = promise.damage.filter(|damage| *slot <= damage.upto);
-            let told = reports.get(slot).map(|r| r.ballot()).or(damage.map(|d| d.hi));
+            let reported = reports.get(slot).map(|r| r.ballot()).or(damage.map(|d| d.hi));
             let whole = promise.page == 0 && promise.last;
             assert!(
-                !whole || told >= Some(*highest),
-                "node {node} promises {} and hides slot {slot} in {highest}: {told:?}",
+                !whole || reported >= Some(*highest),
+                "node {node} promises {} and hides slot {slot} in {highest}: {reported:?}",
                 promise.ballot
             );
         }

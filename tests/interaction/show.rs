@@ -194,7 +194,7 @@ pub fn stop(stop: &Stop) -> String {
     }
 }
 
-/// One effect; `durable` tells whether a vote leaves at once.
+/// One effect; `durable` says whether a vote leaves at once.
 pub fn effect(effect: &Effect, durable: Lsn) -> String {
     match effect {
         Effect::Persist(lsn, r) => format!("persist {lsn} {}", record(r)),

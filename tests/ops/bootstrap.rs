@@ -115,7 +115,7 @@ fn endpoints_are_quoted_where_they_need_it() {
     assert!(printed.out.contains(plain), "{}", printed.out);
 }
 
-/// Data on another disk: the service is told that it may write there.
+/// Data on another disk: the service is allowed to write there.
 #[test]
 fn another_data_dir_is_opened_to_the_service() {
     let nodes = ["--node", "1=192.0.2.1"];
@@ -143,11 +143,11 @@ fn files_that_exist_are_kept() {
     assert_eq!(fs::read_to_string(folder.path().join("node-2.toml")).unwrap(), "ours");
 }
 
-/// Each misuse is told with what to do.
+/// Each misuse is reported with what to do.
 #[test]
-fn misuse_is_told() {
+fn misuse_is_reported() {
     let one = ["--node", "1=192.0.2.1"];
-    for (arguments, told) in [
+    for (arguments, expected) in [
         (&[][..], "name the nodes"),
         (&["--nodes", "1=a"], "there is no argument '--nodes'"),
         (&["--node"], "--node needs a value"),
@@ -169,7 +169,7 @@ fn misuse_is_told() {
         (&[&one[..], &["--data-dir", "/home/me/data"]].concat(), "neither homes"),
         (&[&one[..], &["--set", "pin"]].concat(), "KEY=VALUE"),
     ] {
-        bootstrap(arguments).expect(2).says(told).says("Try: bootstrap.sh --help");
+        bootstrap(arguments).expect(2).says(expected).says("Try: bootstrap.sh --help");
     }
     let many: Vec<String> = (1..=16).map(|id| format!("--node={id}=192.0.2.{id}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();

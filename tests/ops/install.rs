@@ -159,12 +159,12 @@ fn uninstall_keeps_configuration_and_data() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let stage = Stage::new();
-    let told = stage.install(&["--dry-run"]).expect(0);
+    let shown = stage.install(&["--dry-run"]).expect(0);
     assert_eq!(tree(stage.0.path()), Vec::<PathBuf>::new());
     let did = stage.install(&[]).expect(0);
-    let promised: Vec<&str> = told.out.lines().filter_map(|l| l.strip_prefix("would ")).collect();
+    let promised: Vec<&str> = shown.out.lines().filter_map(|l| l.strip_prefix("would ")).collect();
     let done: Vec<&str> = did.out.lines().take_while(|line| !line.is_empty()).collect();
-    assert!(promised.len() > 10, "{}", told.out);
+    assert!(promised.len() > 10, "{}", shown.out);
     assert_eq!(promised, done);
 
     let before = tree(stage.0.path());
@@ -212,9 +212,9 @@ fn programs_are_built_where_none_are_given() {
     assert!(stage.path("machine/usr/local/bin/paxosd").exists());
 }
 
-/// Each misuse is told with what to do, and each failure with what stood in the way.
+/// Each misuse is reported with what to do, and each failure with what stood in the way.
 #[test]
-fn misuse_and_failures_are_told() {
+fn misuse_and_failures_are_reported() {
     let stage = Stage::new();
     for arguments in [
         &["--prefx", "/usr"][..],

@@ -1,6 +1,6 @@
 //! The scripts and files that bring paxosd to real hosts, run as an operator runs them.
 
-#![allow(clippy::print_stdout)] // The rig's writers tell what went wrong.
+#![allow(clippy::print_stdout)] // The rig's writers say what went wrong.
 #![allow(clippy::unwrap_used)] // A test that cannot go on has failed.
 
 mod bootstrap;

@@ -87,9 +87,10 @@ fn add(set: &mut BTreeSet<String>, word: &str) {
         set.insert(word.to_string());
         return;
     }
-    let told = run(clean_command("systemd-analyze").args(["--no-pager", "syscall-filter", word]));
-    let told = told.expect(0).out;
-    let members = told.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+    let listing =
+        run(clean_command("systemd-analyze").args(["--no-pager", "syscall-filter", word]));
+    let listing = listing.expect(0).out;
+    let members = listing.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let members: Vec<&str> = members.filter(|line| !line.is_empty() && *line != word).collect();
     assert!(!members.is_empty(), "systemd-analyze knows nothing of {word}");
     members.into_iter().for_each(|member| add(set, member));
@@ -116,8 +117,8 @@ impl Drop for Traced {
     }
 }
 
-/// A node that starts with pinned shards, serves, is told to read its log level again and stops makes
-/// no system call that the service forbids.
+/// A node that starts with pinned shards, serves, is asked to read its log level again and stops
+/// makes no system call that the service forbids.
 #[test]
 #[ignore = "needs root: strace and systemd-analyze, which .ci/run installs"]
 fn no_call_of_a_node_is_forbidden() {

@@ -23,8 +23,8 @@ fn a_closed_output_is_no_success() {
     let (code, err) = without_output(&cluster, "create x", b"");
     assert!(code == 1 && err.contains("log \"x\" was created, with id "), "{code}: {err}");
     let (code, err) = without_output(&cluster, "append x data", b"");
-    let told = "the entry was appended, at index 0: do not append it again";
-    assert!(code == 1 && err.contains(told), "{code}: {err}");
+    let expected = "the entry was appended, at index 0: do not append it again";
+    assert!(code == 1 && err.contains(expected), "{code}: {err}");
     assert!(err.contains("cannot write to standard output"), "{err}");
     let (code, err) = without_output(&cluster, "append x --lines", b"a\n");
     assert!(code == 1 && err.contains("1 line was appended, at index 1"), "{code}: {err}");
@@ -65,7 +65,7 @@ fn following_ends_with_its_reader() {
         match child.try_wait().unwrap() {
             Some(status) => break Some(status),
             None if Instant::now() > until => break None,
-            // Sleeps because nothing tells of a child's end but its status.
+            // Sleeps because nothing shows a child's end but its status.
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     };

@@ -46,7 +46,7 @@ fn two_clusters_among_the_endpoints_are_noticed() {
     assert!(ran.code == 1 && ran.err.contains("WrongCluster"), "{ran:?}");
 }
 
-/// Endpoints that are written as something else is are told what they are.
+/// Endpoints that are written as something else is get an error that says what they are.
 #[test]
 fn misunderstood_endpoints_are_explained() {
     for (endpoints, part) in [

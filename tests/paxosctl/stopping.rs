@@ -40,8 +40,11 @@ fn a_closed_pipe_ends_the_appends() {
     let (signal, err) = end_of(child);
     assert_eq!(signal, Some(Signal::PIPE.as_raw()), "{err}");
     let held = cluster.log("x").len();
-    let told = format!("{held} lines were appended, up to index {}", held - 1);
-    assert!(err.contains(&told) && err.contains("nothing else was sent"), "no {told:?} in {err}");
+    let expected = format!("{held} lines were appended, up to index {}", held - 1);
+    assert!(
+        err.contains(&expected) && err.contains("nothing else was sent"),
+        "no {expected:?} in {err}"
+    );
 }
 
 /// Likewise where no further line comes: nobody waits for one to find out.
@@ -74,8 +77,8 @@ fn an_interrupt_drops_no_acknowledged_index() {
     assert_eq!(signal, Some(Signal::INT.as_raw()), "{err}");
     let held = cluster.log("x").len();
     assert_eq!(printed.lines().count() + 5, held, "indexes against entries: {err}");
-    let told = format!("stopped by SIGINT: {held} lines were appended, up to index ");
-    assert!(err.contains(&told), "no {told:?} in {err}");
+    let expected = format!("stopped by SIGINT: {held} lines were appended, up to index ");
+    assert!(err.contains(&expected), "no {expected:?} in {err}");
 }
 
 /// Ctrl-C in the middle of a line: the part that is there is no entry.

@@ -84,9 +84,9 @@ fn a_permanent_mistake_is_not_waited_for() {
     }
 }
 
-/// One endpoint that is wrong is no reason not to wait for another one; what is wrong is told.
+/// One endpoint that is wrong is no reason not to wait for another one; what is wrong is reported.
 #[test]
-fn a_mistake_beside_others_is_told_at_the_end() {
+fn a_mistake_beside_others_is_reported_at_the_end() {
     let web = Stranger::start(HTTP, true);
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let ran = run_at(&[web.endpoint.clone(), free.clone()], "wait --quorum", b"");
@@ -111,7 +111,8 @@ fn wait_says_what_to_do_next() {
     says(&ran, &["no leader serves shard 0", "; next: check that a majority of the nodes runs"]);
 }
 
-/// A server that greets first, with fewer bytes than a frame's header has, is told by what it says.
+/// A server that greets first, with fewer bytes than a frame's header has, is recognised by what it
+/// says.
 #[test]
 fn a_server_with_a_banner_is_no_silent_node() {
     let advice = "next: name the client port of a node, 7420 unless configured otherwise";

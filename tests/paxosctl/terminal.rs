@@ -33,7 +33,7 @@ fn run_on_terminal(endpoints: &[String], line: &str, input: &[u8]) -> (i32, Stri
     (child.wait().unwrap().code().unwrap(), String::from_utf8_lossy(&text).into_owned())
 }
 
-/// `append --lines` tells how many lines were sent and acknowledged.
+/// `append --lines` says how many lines were sent and acknowledged.
 #[test]
 fn lines_are_counted_on_a_terminal() {
     let cluster = MockCluster::start(1, 1);
@@ -58,9 +58,9 @@ fn lines_are_counted_on_a_terminal() {
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
 }
 
-/// `wait` tells what it waits for, and what is missing yet.
+/// `wait` says what it waits for, and what is missing yet.
 #[test]
-fn wait_tells_what_it_waits_for() {
+fn wait_says_what_it_waits_for() {
     let cluster = MockCluster::start(1, 1);
     cluster.lead(0);
     let (code, seen) = run_on_terminal(&cluster.endpoints(), "wait --quorum --timeout 3", b"");
@@ -70,7 +70,7 @@ fn wait_tells_what_it_waits_for() {
     assert!(seen.contains("paxosctl: unhealthy: not ready after 3.0 s"), "{seen:?}");
 }
 
-/// Whoever sits at a terminal and gave no data is told that the command reads what they type.
+/// Whoever sits at a terminal and gave no data learns that the command reads what they type.
 #[test]
 fn append_says_that_it_reads_the_terminal() {
     let cluster = MockCluster::start(1, 1);

@@ -1,4 +1,4 @@
-//! What the nodes of a cluster tell those who watch them, compared with docs/METRICS.md.
+//! What the nodes of a cluster show those who watch them, compared with docs/METRICS.md.
 
 use crate::markdown::table;
 use crate::rig::poll;
@@ -59,14 +59,14 @@ fn metrics_are_as_documented() {
     cluster.ctl(["read", "log"]).expect(0);
     cluster.ctl(["read", "nothing"]).expect(3);
     cluster.wait_ready();
-    // The nodes' numbers are as old as the last time that their loops told them.
-    poll::until("the nodes tell of what was done", || {
+    // The nodes' numbers are as old as the last time that their loops reported them.
+    poll::until("the nodes show what was done", || {
         let pages: Vec<String> = (1..=3).map(|id| page(&cluster, id, "/metrics")).collect();
         let sum = |name: &str| -> f64 {
             let of = |shard: u16| format!("{name}{{shard=\"{shard}\"}}");
             pages.iter().flat_map(|page| (0..2).map(|shard| sample(page, &of(shard)))).sum()
         };
-        let told = sum("paxosd_appends_total") == 5.0
+        let as_done = sum("paxosd_appends_total") == 5.0
             && sum("paxosd_appended_entries_total") == 5.0
             && sum("paxosd_appended_bytes_total") == 35.0
             && sum("paxosd_reads_total") >= 1.0
@@ -78,7 +78,7 @@ fn metrics_are_as_documented() {
             && sum("paxosd_synced_bytes_total") >= 4096.0
             && pages.iter().any(|page| page.contains("paxosd_request_errors_total{shard="))
             && pages.iter().all(|page| sample(page, "paxosd_ready") == 1.0);
-        told.then_some(())
+        as_done.then_some(())
     });
     let mut served = BTreeMap::new();
     (1..=3).for_each(|id| collect(&page(&cluster, id, "/metrics"), &mut served));
@@ -144,7 +144,7 @@ fn collect(page: &str, families: &mut BTreeMap<String, Family>) {
 #[test]
 fn status_is_as_documented() {
     let cluster = Cluster::up(Plan::small(3));
-    let status = poll::until("every peer is told of", || {
+    let status = poll::until("every peer is shown", || {
         let page = page(&cluster, 1, "/status");
         let status: serde_json::Value = serde_json::from_str(&page).unwrap();
         let peers = status["shards"][0]["peers"].as_array().map(Vec::len);

@@ -13,7 +13,7 @@ fn orders() -> RunLog {
     RunLog { number: 0, name: "orders".to_string() }
 }
 
-/// Compares what the load was told with what every node has.
+/// Compares what was reported to the load with what every node has.
 #[track_caller]
 fn check(cluster: &Cluster, history: &History) {
     cluster.wait_ready();
@@ -39,7 +39,7 @@ fn killed_leaders_lose_nothing() {
     check(&cluster, &history);
 }
 
-/// A leader that is told to stop hands over first: it exits 0, appends hardly pause, and none is
+/// A leader that is asked to stop hands over first: it exits 0, appends hardly pause, and none is
 /// left unknown.
 #[test]
 fn a_stopped_leader_hands_over() {
@@ -78,10 +78,10 @@ fn a_second_signal_stops_at_once() {
     node.signal(Signal::TERM);
     let ended = node.wait_within(Duration::from_millis(200));
     assert_eq!(ended, None, "an append is in flight, and it should have waited for that");
-    let told = Instant::now();
+    let asked_at = Instant::now();
     node.signal(Signal::TERM);
     assert_eq!(node.wait().code(), Some(75), "it stopped before it was done");
-    assert!(told.elapsed() < Duration::from_secs(1), "it took {:?}", told.elapsed());
+    assert!(asked_at.elapsed() < Duration::from_secs(1), "it took {:?}", asked_at.elapsed());
 }
 
 /// A follower that was down catches up from its peers, over several segments, and takes part again.
@@ -112,7 +112,7 @@ fn a_restarted_follower_catches_up() {
 /// With a majority dead, appends end in 6 or 7 within their timeout, local reads go on, and the
 /// cluster heals by itself as soon as a majority lives.
 #[test]
-fn a_dead_majority_is_told_and_heals() {
+fn a_dead_majority_is_reported_and_heals() {
     let mut cluster = Cluster::up(Plan::small(3));
     cluster.ctl(["create", "orders"]).expect(0);
     cluster.ctl(["append", "orders", "before"]).expect(0);

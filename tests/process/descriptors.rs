@@ -42,9 +42,9 @@ fn fill(client: &mut Client) -> Vec<u8> {
     entry
 }
 
-/// Idle clients take all that is left for them on every node; then the log grows over many segments,
-/// old entries are read, a leader is killed and comes back: all of it goes on, and who is one too many
-/// is told so.
+/// Idle clients take all that is left for them on every node; then the log grows over many
+/// segments, old entries are read, a leader is killed and comes back: all of it goes on, and who is
+/// one too many gets an answer that says so.
 #[test]
 fn idle_clients_leave_the_node_its_files() {
     let mut cluster = Cluster::laid_out(Plan::small(3));

@@ -28,17 +28,20 @@ fn is_empty(dir: &Path) -> bool {
 fn a_disk_is_measured_and_left_as_it_was() {
     let folder = TempDir::new().unwrap();
     let ran = check(folder.path(), &["-o", "json"]).expect(0);
-    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    let sync = |name: &str| told["sync_us"][name].as_u64().unwrap();
+    let reported: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    let sync = |name: &str| reported["sync_us"][name].as_u64().unwrap();
     let order = ["min", "p50", "p90", "p99", "p99_9", "max"].map(sync);
-    assert!(order.is_sorted(), "{told}");
+    assert!(order.is_sorted(), "{reported}");
     // Each batch has at least a block of data and one of descriptors.
-    let (syncs, bytes) = (told["syncs"].as_u64().unwrap(), told["bytes"].as_u64().unwrap());
-    assert!(syncs > 0 && bytes >= syncs * 8192 && told["file_bytes"] == 1 << 20, "{told}");
-    assert!(told["seconds"].as_f64().unwrap() >= 0.2, "{told}");
-    let system = &told["file_system"];
-    assert!(system["free_bytes"].as_u64().unwrap() > 0 && system["read_only"] == false, "{told}");
-    assert!(folder.path().starts_with(system["mount_point"].as_str().unwrap()), "{told}");
+    let (syncs, bytes) = (reported["syncs"].as_u64().unwrap(), reported["bytes"].as_u64().unwrap());
+    assert!(syncs > 0 && bytes >= syncs * 8192 && reported["file_bytes"] == 1 << 20, "{reported}");
+    assert!(reported["seconds"].as_f64().unwrap() >= 0.2, "{reported}");
+    let system = &reported["file_system"];
+    assert!(
+        system["free_bytes"].as_u64().unwrap() > 0 && system["read_only"] == false,
+        "{reported}"
+    );
+    assert!(folder.path().starts_with(system["mount_point"].as_str().unwrap()), "{reported}");
     check(folder.path(), &[]).expect(0).says("syncs/s").says("p99.9").says("free, writable");
     assert_eq!(check(folder.path(), &["-o", "raw"]).expect(0).out.split(' ').count(), 2);
     assert!(is_empty(folder.path()), "a file stayed behind");
@@ -76,15 +79,15 @@ fn what_cannot_be_measured_says_why() {
 /// read-only is said to be so.
 #[test]
 #[ignore = "needs root: mounts tmpfs"]
-fn memory_small_and_read_only_file_systems_are_told() {
+fn memory_small_and_read_only_file_systems_are_reported() {
     let memory = Mounted::new(&["-t", "tmpfs", "-o", "size=4m", "tmpfs"]);
     let dir = memory.path();
     let ran = check(dir, &["-o", "json"]).expect(0);
-    let told: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
-    assert_eq!(told["file_system"]["kind"], "tmpfs");
-    let warning = &told["warnings"][0];
-    assert!(warning["what"].as_str().unwrap().contains("memory"), "{told}");
-    assert!(warning["advice"].as_str().unwrap().contains("local disk"), "{told}");
+    let reported: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(reported["file_system"]["kind"], "tmpfs");
+    let warning = &reported["warnings"][0];
+    assert!(warning["what"].as_str().unwrap().contains("memory"), "{reported}");
+    assert!(warning["advice"].as_str().unwrap().contains("local disk"), "{reported}");
     check(dir, &[]).expect(0).says("warning: tmpfs is memory").says("what to do:");
     let text = dir.to_str().unwrap();
     paxosctl(["disk-check", text, "--bytes", "64MiB"]).expect(6).says("4 MiB free");

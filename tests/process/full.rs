@@ -56,7 +56,7 @@ impl Site {
         }
     }
 
-    /// A linearizable read of the whole log shows what the writer was told.
+    /// A linearizable read of the whole log shows what was reported to the writer.
     #[track_caller]
     fn assert_readable(&mut self) {
         let read = self.writer.client.read("orders", Index(0), ReadOptions::default()).unwrap();
@@ -135,7 +135,7 @@ fn r11_a_full_xfs_is_survived() {
     a_full_disk_is_survived("xfs");
 }
 
-/// btrfs is told to write in place, and then keeps what was prepared as the others do.
+/// btrfs is made to write in place, and then keeps what was prepared as the others do.
 #[test]
 #[ignore = "needs root: mounts btrfs on a loop device"]
 fn r11_a_full_btrfs_is_survived() {

@@ -78,7 +78,7 @@ impl Served {
         self.sample("paxosd_connections_refused_total{port=\"client\",reason=\"overflowed\"}")
     }
 
-    /// Memory of the leader's process, as the system tells it.
+    /// Memory of the leader's process, as the system reports it.
     fn memory(&self, what: &str) -> usize {
         let status = fs::read_to_string(self.process("status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();

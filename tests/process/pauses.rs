@@ -166,7 +166,7 @@ fn a_pause_is_no_stall_of_the_disk() {
         cluster.node_mut(leader).pause();
         poll::pass(Duration::from_millis(1500));
         cluster.node_mut(leader).resume();
-        poll::until("the pause is told of", || {
+        poll::until("the pause is logged", || {
             cluster.node(leader).log().contains("this process did not run for").then_some(())
         });
         cluster.wait_ready();

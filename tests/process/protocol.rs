@@ -54,10 +54,10 @@ fn a_node_that_says_so_is_caught_up() {
         client.append("orders", [i.to_string()]).unwrap();
     }
     cluster.node_mut(late).start();
-    let told = poll::until("the node says that it is caught up", || {
+    let reply = poll::until("the node says that it is caught up", || {
         status(&cluster, late).filter(|status| status.caught_up)
     });
-    assert!(told.applied_upto >= told.chosen_upto, "{told:?}");
+    assert!(reply.applied_upto >= reply.chosen_upto, "{reply:?}");
     let local = ReadOptions { consistency: Consistency::Local, ..ReadOptions::default() };
     let read = |cluster: &Cluster, node| {
         let mut client = cluster.client_of(node);

@@ -55,8 +55,8 @@ fn r27_a_wiped_node_is_refused() {
         assert_eq!(ran.out.trim(), index.to_string());
     }
     let local = cluster.client_of(wiped).status().unwrap();
-    let told = local.nodes.iter().find(|node| node.member.node.0 == wiped).unwrap();
-    let applied = told.state.as_ref().map(|state| state.shards[0].applied_upto.0);
+    let refused = local.nodes.iter().find(|node| node.member.node.0 == wiped).unwrap();
+    let applied = refused.state.as_ref().map(|state| state.shards[0].applied_upto.0);
     assert_eq!(applied.ok(), Some(0), "the wiped node learned from those who refuse it");
 }
 

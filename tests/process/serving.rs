@@ -1,4 +1,4 @@
-//! Clusters at work: appending, reading, following, and telling how they are.
+//! Clusters at work: appending, reading, following, and reporting how they are.
 
 use crate::dev::Dev;
 use crate::rig::history::{History, Stopwatch};

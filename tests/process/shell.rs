@@ -4,7 +4,7 @@ use crate::rig::{Cluster, Plan};
 
 /// Results and refusals, each with its exit code.
 #[test]
-fn exit_codes_tell_what_happened() {
+fn exit_codes_say_what_happened() {
     let cluster = Cluster::up(Plan::small(3).shards(2));
     cluster.ctl(["create", "orders"]).expect(0);
     cluster.ctl(["create", "orders"]).expect(5).says("orders");

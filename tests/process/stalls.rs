@@ -23,7 +23,7 @@ fn r21_a_leader_whose_disk_stalls_hands_over() {
     assert_eq!(cluster.node_mut(old).ended(), None, "a stall is no reason to end");
     drop(stalled);
     // Delays end with the tracer: the node catches up.
-    poll::until("the stalled sync is told of", || {
+    poll::until("the stalled sync is logged", || {
         cluster.node(old).log().contains("a write and sync in").then_some(())
     });
     cluster.wait_same_digest(0);

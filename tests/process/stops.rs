@@ -55,7 +55,7 @@ fn c18_two_that_stop_at_once_hand_over_to_the_third() {
     let log = cluster.node(follower).log();
     assert!(log.contains("leadership is handed over and none is taken"), "{log}");
     let said = format!("node {follower} is stopping, and takes no leadership any more");
-    poll::until("the third node tells of it", || {
+    poll::until("the third node logs it", || {
         cluster.node(third).log().contains(&said).then_some(())
     });
 }

@@ -109,7 +109,7 @@ fn a_directory_in_use_is_refused() {
 /// R04, R05: rot in a value is damage, with file, offset, record and slot; in one of two copies it
 /// is a note; a batch that shows where it was never written is torn, which is a note as well.
 #[test]
-fn r04_damaged_torn_and_one_copy_are_told_apart() {
+fn r04_damaged_torn_and_one_copy_are_distinguished() {
     let (_folder, data) = data();
     let file = segment(&data);
     let name = file.file_name().unwrap().to_str().unwrap().to_string();
@@ -148,7 +148,7 @@ fn r04_damaged_torn_and_one_copy_are_told_apart() {
 /// R08: what is missing, short or lost is damage with the file's name; a newer or foreign file is
 /// neither damage nor judged; all shards are looked at all the same.
 #[test]
-fn r08_missing_short_foreign_and_newer_files_are_told_apart() {
+fn r08_missing_short_foreign_and_newer_files_are_distinguished() {
     let (_folder, data) = data();
     let (file, hard) = (segment(&data), data.join("shard-000/hard-state"));
     let (whole, state) = (fs::read(&file).unwrap(), fs::read(&hard).unwrap());

@@ -1,5 +1,5 @@
-//! What a cluster tells those who watch it: who lags, who is missing, how long things take, and what
-//! it costs on disk.
+//! What a cluster shows those who watch it: who lags, who is missing, how long things take, and
+//! what it costs on disk.
 
 use crate::rig::{Cluster, Plan, poll};
 use crate::web::{get, sample};
@@ -23,10 +23,10 @@ fn lags(page: &str) -> Vec<String> {
     page.lines().filter(lag).map(str::to_string).collect()
 }
 
-/// R30: who lags is told by the leader alone, and of peers that answer it: after a load nobody lags,
+/// R30: only the leader reports who lags, and of peers that answer it: after a load nobody lags,
 /// no follower keeps an old word of another one, and a dead node has no lag that would only grow.
 #[test]
-fn r30_lag_is_the_leaders_to_tell() {
+fn r30_only_the_leader_reports_lag() {
     let mut cluster = Cluster::up(Plan::small(3));
     let lines = (0..300).fold(String::new(), |mut lines, at| {
         writeln!(lines, "entry {at}").unwrap();
@@ -35,13 +35,13 @@ fn r30_lag_is_the_leaders_to_tell() {
     cluster.ctl_fed(["append", "log", "--create", "--lines"], lines.as_bytes()).expect(0);
     cluster.wait_ready();
     let leader = cluster.leader(0);
-    poll::until("the leader tells that nobody lags, and no other node tells of lag", || {
-        let told = cluster.ids().all(|id| {
+    poll::until("the leader reports that nobody lags, and no other node reports lag", || {
+        let as_done = cluster.ids().all(|id| {
             let lags = lags(&page(&cluster, id, "/metrics"));
             let nothing = lags.iter().all(|line| line.ends_with(" 0"));
             lags.len() == if id == leader { 2 } else { 0 } && nothing
         });
-        told.then_some(())
+        as_done.then_some(())
     });
     let peers = |id: u16| {
         let status: serde_json::Value =
@@ -107,7 +107,7 @@ fn a_cluster_that_has_not_formed_says_whom_it_waits_for() {
 /// A node that is restarted beside a dead peer says so, once, also where the peer is the one that
 /// dials; with the peer back there is nothing to say.
 #[test]
-fn a_peer_that_does_not_call_is_told_of_once() {
+fn a_peer_that_does_not_call_is_logged_once() {
     let mut cluster = Cluster::up(Plan::small(3));
     cluster.wait_ready();
     cluster.node_mut(3).kill();
@@ -148,11 +148,11 @@ fn requests_are_measured_by_outcome() {
             sum(&pages, "paxosd_request_seconds_count", &labels)
         };
         let took = sum(&pages, "paxosd_request_seconds_sum", &["\"append\"", "\"ok\""]);
-        let told = count("append", "ok") == 5.0
+        let as_done = count("append", "ok") == 5.0
             && count("read", "ok") >= 1.0
             && count("append", "not_executed") >= 1.0
             && took > 0.0;
-        told.then_some(())
+        as_done.then_some(())
     });
 }
 

@@ -181,7 +181,7 @@ class Connection:
         return decode(answer, body)
 
     def answers(self):
-        """Whether the node still answers: a Ping tells a slow request from a dead connection."""
+        """Whether the node still answers: a Ping shows a slow request or a dead connection."""
         try:
             return bool(self.call("Ping", timeout=0.25))
         except (OSError, ValueError, PaxosError):

@@ -56,7 +56,7 @@ for ((i = 0; i < deadline_s * 10; i++)); do
   sleep 0.1
 done
 PAXOS_ENDPOINT=$(head -n 1 "$work/address")
-[[ $PAXOS_ENDPOINT == *:* ]] || die "the node told no address within $deadline_s s"
+[[ $PAXOS_ENDPOINT == *:* ]] || die "the node gave no address within $deadline_s s"
 export PAXOS_ENDPOINT
 
 cd "$here"

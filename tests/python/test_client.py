@@ -282,8 +282,8 @@ class Offline(Refusals):
         self.vectors = read_vectors()
 
     def test_every_vector_has_its_test(self):
-        told = [REQUESTS, REFUSED, REPLIES, ERRORS]
-        self.assertEqual(sorted(self.vectors), sorted(name for table in told for name in table))
+        tables = [REQUESTS, REFUSED, REPLIES, ERRORS]
+        self.assertEqual(sorted(self.vectors), sorted(name for table in tables for name in table))
 
     def test_requests_byte_for_byte(self):
         for name, encode in (REQUESTS | REFUSED).items():
@@ -291,7 +291,7 @@ class Offline(Refusals):
                 self.assertEqual(encode().hex(" "), self.vectors[name][1].hex(" "))
 
     def test_replies(self):
-        for name, (correlation, told) in REPLIES.items():
+        for name, (correlation, expected) in REPLIES.items():
             with self.subTest(name):
                 kind, got, body, size = take_frame(self.vectors[name][1])
                 reply = plain(decode(kind, body))
@@ -300,25 +300,25 @@ class Offline(Refusals):
                 # What took a slot has its own among those applied.
                 applied = 42 if kind in (0x8010, 0x8011, 0x8014) else 41
                 self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": applied})
-                self.assertEqual(reply, told)
+                self.assertEqual(reply, expected)
 
     def test_errors(self):
-        for name, (correlation, *told) in ERRORS.items():
+        for name, (correlation, *expected) in ERRORS.items():
             with self.subTest(name):
                 kind, got, body, _ = take_frame(self.vectors[name][1])
                 with self.assertRaises(PaxosError) as caught:
                     decode(kind, body)
                 error = caught.exception
                 self.assertEqual(got, correlation)
-                self.assertEqual(told, [name_of(error.code), error.outcome, error.retry,
-                                        error.detail and plain(error.detail), error.text])
+                self.assertEqual(expected, [name_of(error.code), error.outcome, error.retry,
+                                            error.detail and plain(error.detail), error.text])
 
     def test_checksums_and_shards_of_the_page(self):
         self.assertEqual((paxos.crc32c(b""), paxos.crc32c(b"123456789")), (0, 0xE3069283))
         shards = {"orders": (0, 2, 3), "123456789": (1, 3, 2), "größe/✓": (0, 0, 0)}
-        for name, told in shards.items():
+        for name, expected in shards.items():
             crc = paxos.crc32c(name.encode())
-            self.assertEqual((crc % 2, crc % 4, crc % 7), told)
+            self.assertEqual((crc % 2, crc % 4, crc % 7), expected)
 
     def test_what_a_client_refuses(self):
         whole = self.vectors["read-done"][1]
@@ -520,7 +520,7 @@ class Routing(Refusals):
         self.assertEqual(client.append("a", [b"x"]).first, 0)
         self.assertEqual(node.hellos, hellos + 1)
 
-    def test_an_error_of_the_whole_connection_is_told(self):
+    def test_an_error_of_the_whole_connection_is_reported(self):
         """Under correlation 0, a Hello that the node could not read among them."""
         kind, body = error_body(28, 0, 0)
         node = self.node(lambda _: [(kind, 0, Node.HEADER + body)])
@@ -531,7 +531,7 @@ class Routing(Refusals):
         self.assertEqual(self.client(node).append("a", [b"x"]).first, 0)
         self.assertEqual(len(node.asked), 3)
 
-    def test_a_cluster_that_went_back_is_told(self):
+    def test_a_cluster_that_went_back_is_reported(self):
         node = self.node(lambda _: self.APPENDED)
         client = self.client(node)
         client.append("a", [b"x"])
@@ -671,15 +671,15 @@ class Live(Refusals):
     def test_errors_before_the_hello_was_read(self):
         """Section 5: under the frame's correlation, or 0 where that cannot be read."""
         good = hello(9, 0)
-        for name, data, told in (
+        for name, data, expected in (
                 ("BadRequest", altered(good, 24 + 20, 1), 0),  # a bad checksum
                 ("TooLarge", struct.pack("<I", 4097) + good[4:], 0),
                 ("BadRequest", hello(0, 0), 0),
                 ("BadRequest", paxos.request("Ping", 9), 9),
                 ("WrongShard", hello(9, 0xFFFE), 9)):
-            with self.subTest(name, told=told):
+            with self.subTest(name, expected=expected):
                 peer, code, correlation = self.talk(data)
-                self.assertEqual((CODES[code], correlation), (name, told))
+                self.assertEqual((CODES[code], correlation), (name, expected))
                 self.assertFalse(self.receive(peer))
 
     def test_an_id_of_no_shard_is_of_no_log(self):
@@ -859,9 +859,9 @@ class Live(Refusals):
         later = {"VersionMismatch": good[:28] + b"\2\0\3\0" + good[32:],
                  "Unsupported": altered(good, 24 + 4 + 4 + 16 + 2 + 8, 1),
                  "BadRequest": altered(good, 24, 1)}
-        for name, told in later.items():
+        for name, expected in later.items():
             with self.subTest(name):
-                peer, code, _ = self.talk(frame(1, 1, told[24:]))
+                peer, code, _ = self.talk(frame(1, 1, expected[24:]))
                 self.assertEqual(CODES[code], name)
                 self.assertEqual(peer.recv(1), b"")
 
@@ -872,12 +872,12 @@ class Live(Refusals):
         self.assertEqual(self.next_frame(peer)[0], 0x8002)
 
     def test_what_a_node_refuses(self):
-        """The vectors, with the code and the close that they tell, each on its own connection."""
+        """The vectors, with the code and the close that they state, each on its own connection."""
         shard = self.client.shard_of("orders")
         address = self.connection("orders").socket.getpeername()
         for name, encode in REFUSED.items():
             with self.subTest(name):
-                told = read_vectors()[name][0][-1]
+                expected = read_vectors()[name][0][-1]
                 peer, code, _ = self.talk(hello(1, shard), address)
                 self.assertIsNone(code)
                 peer.sendall(encode())
@@ -887,14 +887,14 @@ class Live(Refusals):
                 error = caught.exception
                 outcome = ["not executed", "executed", "unknown"][error.outcome]
                 answer = f"{error.code} {name_of(error.code)}, {outcome}; the connection "
-                if "goes on" in told:
+                if "goes on" in expected:
                     peer.sendall(paxos.request("Ping", 99))
                     self.assertEqual(self.next_frame(peer)[:2], (0x8002, 99))
                     answer += "goes on"
                 else:
                     self.assertEqual(peer.recv(1), b"")
                     answer += "is closed"
-                self.assertEqual(answer, told)
+                self.assertEqual(answer, expected)
 
     def test_garbage_closes_the_connection_alone(self):
         for garbage in (b"GET / HTTP/1.1\r\nHost: paxosd\r\n\r\n", b"\xff" * 64, bytes(64)):

@@ -12,7 +12,7 @@ fn of(chain: u32, expect: Option<u64>, text: &str) -> Request {
 }
 
 /// The codes of the answers that have left, oldest first, by the request that they answer.
-fn told(node: &mut Node) -> Vec<(u64, Option<ErrorCode>)> {
+fn answered(node: &mut Node) -> Vec<(u64, Option<ErrorCode>)> {
     std::mem::take(&mut node.answered)
         .into_iter()
         .map(|id| (id, code(&node.take(1, id).expect("it was answered"))))
@@ -32,11 +32,11 @@ fn prior_failed_leaves_behind_its_cause() {
     let behind = node.send(1, of(5, None, "behind"));
     let wrong_too = node.send(1, of(5, Some(9), "behind, and wrong itself"));
     node.tick();
-    assert_eq!(told(&mut node), [], "PriorFailed left before the error that it follows");
+    assert_eq!(answered(&mut node), [], "PriorFailed left before the error that it follows");
     node.release();
     let later = node.send(1, of(5, None, "later"));
     assert_eq!(
-        told(&mut node),
+        answered(&mut node),
         [
             (good, None),
             (bad, Some(ErrorCode::ExpectMismatch)),
@@ -56,10 +56,10 @@ fn prior_failed_leaves_behind_a_refused_creation() {
     let bad = node.send(1, Request::Append(Append { create: true, ..bad }));
     let behind = node.send(1, of(5, None, "behind"));
     node.tick();
-    assert_eq!(told(&mut node), []);
+    assert_eq!(answered(&mut node), []);
     node.release();
     let expected = [(bad, Some(ErrorCode::ExpectMismatch)), (behind, Some(ErrorCode::PriorFailed))];
-    assert_eq!(told(&mut node), expected);
+    assert_eq!(answered(&mut node), expected);
 }
 
 /// An append that fails breaks the chain behind itself and not before: what was sent earlier and
@@ -74,7 +74,7 @@ fn a_failure_spares_what_was_sent_before_it() {
     // A later one of the chain is refused for its bytes.
     node.input(Input::ChainFailed { conn: ConnId(1), log: log("a"), chain: 5 });
     let behind = node.send(1, of(5, None, "behind"));
-    assert_eq!(told(&mut node), [(behind, Some(ErrorCode::PriorFailed))]);
+    assert_eq!(answered(&mut node), [(behind, Some(ErrorCode::PriorFailed))]);
     node.release();
     node.tick();
     assert!(node.take(1, created).is_some());
@@ -94,10 +94,10 @@ fn refusals_that_wait_are_not_forgotten() {
     node.input(Input::HandOver);
     node.release();
     node.pass(1_000_000);
-    let told = told(&mut node);
-    let order: Vec<u64> = told.iter().map(|(id, _)| *id).collect();
+    let left = answered(&mut node);
+    let order: Vec<u64> = left.iter().map(|(id, _)| *id).collect();
     assert_eq!(order, [bad, behind]);
-    assert_eq!(told[1].1, Some(ErrorCode::PriorFailed));
+    assert_eq!(left[1].1, Some(ErrorCode::PriorFailed));
 }
 
 /// A connection that is gone leaves nothing behind that an answer could stumble over.

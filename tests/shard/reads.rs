@@ -5,7 +5,7 @@ use paxosd::types::{FailureKind, Index, SegmentId};
 use paxosd::wire::client::{Consistency, Reply, Request, Stat};
 use paxosd::wire::error::ErrorCode;
 
-/// A read past the end is empty and tells the next index.
+/// A read past the end is empty and reports the next index.
 #[test]
 fn past_the_end_is_empty() {
     let mut node = Node::new();

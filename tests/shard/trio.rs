@@ -148,8 +148,8 @@ fn r19_a_read_dies_with_its_leadership() {
     assert_eq!(outcome(trio.take(leader, id)), Some(Outcome::NotExecuted));
 }
 
-/// R21: an append that was proposed when the leadership was lost may take effect or not: its client is told
-/// that nobody knows, never that it did not.
+/// R21: an append that was proposed when the leadership was lost may take effect or not: its client
+/// learns that nobody knows, never that it did not.
 #[test]
 fn r21_what_was_in_flight_is_unknown() {
     let mut trio = Trio::new(Timing::default());

@@ -59,7 +59,7 @@ fn a_failed_append_breaks_its_chain() {
 
 /// The answer to a failed condition carries the actual next index.
 #[test]
-fn a_mismatch_tells_the_next_index() {
+fn a_mismatch_reports_the_next_index() {
     let mut node = Node::new();
     node.ask(create("a"));
     node.ask(Request::Append(append("a", "x")));
@@ -272,7 +272,7 @@ fn r11_a_full_disk_refuses_what_waits() {
 }
 
 /// A log id of a shard that the cluster does not have is that of no log, and the text says so; one
-/// of another shard is told where it lives.
+/// of another shard gets the answer where it lives.
 #[test]
 fn an_id_of_no_shard_is_of_no_log() {
     let mut node = Node::new();

@@ -21,6 +21,13 @@ const WORDS: &[(&str, &str)] = &[
     ("committed", "chosen or durable"),
 ];
 
+/// Words that leave open who learns what, and how.
+const VAGUE: &[&str] = &["tell", "tells", "telling", "told", "untold"];
+/// What to write instead of them.
+const PLAIN: &str = "what happens: log, report, send, say, show, learn, distinguish";
+/// Doc comments that are the text of `--help`, which this check leaves alone.
+const HELP: &str = "src/ctl/args/";
+
 /// Names of other people's items that hold a banned word.
 const FOREIGN: &[&str] = &["TERM", "TERM_SIGNALS", "max_term_width", "term_width"];
 
@@ -107,6 +114,22 @@ pub fn words_of_name(name: &str) -> Vec<String> {
         before = c;
     }
     words
+}
+
+/// Vague words in identifiers and comments; what users read, literals and help, may have them.
+pub fn check_vague_words(source: &Source) -> Vec<Fault> {
+    let names = source.tokens.iter().filter(|token| token.kind == Kind::Ident);
+    let names =
+        names.flat_map(|token| words_of_name(&token.text).into_iter().map(|w| (token.line, w)));
+    let comments = source.comments.iter().filter(|_| !source.path.starts_with(HELP));
+    let comments = comments.flat_map(|comment| {
+        let words = comment.text.split(|c: char| !c.is_alphanumeric());
+        words.map(|word| (comment.line, word.to_lowercase()))
+    });
+    let found = names.chain(comments).filter(|(_, word)| VAGUE.contains(&word.as_str()));
+    found
+        .map(|(line, word)| source.fault(line, format!("`{word}` is vague; say {PLAIN}")))
+        .collect()
 }
 
 pub fn check_comments(source: &Source) -> Vec<Fault> {

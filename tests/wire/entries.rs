@@ -74,9 +74,9 @@ fn a_window_is_bounded_and_makes_progress() {
     assert_eq!(lengths(99, 10, 1000), [0; 0]);
 }
 
-// Every way in which encoded entries can be wrong is told apart, and the entry is named.
+// Every way in which encoded entries can be wrong is distinguished, and the entry is named.
 #[test]
-fn wrong_encodings_are_told_apart() {
+fn wrong_encodings_are_distinguished() {
     let good = sample();
     let raw = good.raw();
     assert_eq!(EntriesRef::parse(raw, 3).map(EntriesRef::to_owned), Ok(sample()));

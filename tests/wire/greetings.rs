@@ -72,7 +72,7 @@ fn the_highest_common_version_is_spoken() {
 }
 
 // A newer client that still speaks our version is welcome, and the fields it added are ignored;
-// one that no longer does is told which versions we speak.
+// one that no longer does learns which versions we speak.
 #[test]
 fn a_newer_client_is_met_where_both_can() {
     let newer = Hello { version_max: 9, ..hello() };
@@ -134,8 +134,8 @@ fn what_is_no_range_of_versions_meets_none() {
         let error = Hello { version_min, version_max, ..hello() }.check(CLUSTER, 2);
         let error = error.expect_err("refused");
         assert_eq!(error.code, ErrorCode::VersionMismatch, "{version_min} to {version_max}");
-        let told = error.text.contains("is above");
-        assert_eq!(told, version_min > version_max, "{error}");
+        let reported = error.text.contains("is above");
+        assert_eq!(reported, version_min > version_max, "{error}");
     }
     let wide = Hello { version_min: 0, version_max: 9, ..hello() };
     assert_eq!(wide.check(CLUSTER, 2), Ok(1));

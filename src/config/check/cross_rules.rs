@@ -20,8 +20,8 @@ impl Checker<'_> {
             let rule = format!(
                 "quorums do not intersect: prepare {} + accept {} must be more than {members} \
                  members",
-                told(&prepare),
-                told(&accept)
+                shown(&prepare),
+                shown(&accept)
             );
             let (name, blamed) = match accept.place.is_nearer(&prepare.place) {
                 true => ("quorum_accept", &accept),
@@ -60,13 +60,13 @@ impl Checker<'_> {
             if lease.place.is_nearer(&heartbeat.place) {
                 let rule = format!(
                     "must be at least 3 times heartbeat_ms = {}, or one lost heartbeat ends a lease",
-                    told(&heartbeat)
+                    shown(&heartbeat)
                 );
                 self.broken("lease_ms", &lease, rule);
             } else {
                 let rule = format!(
                     "must be at most a third of lease_ms = {}, or one lost heartbeat ends a lease",
-                    told(&lease)
+                    shown(&lease)
                 );
                 self.broken("heartbeat_ms", &heartbeat, rule);
             }
@@ -97,13 +97,13 @@ impl Checker<'_> {
                 if append.place.is_nearer(&entry.place) {
                     let rule = format!(
                         "must hold an entry and its prefix of {prefix} bytes: entry_bytes_max = {}",
-                        told(entry)
+                        shown(entry)
                     );
                     self.broken("append_bytes_max", append, rule);
                 } else {
                     let rule = format!(
                         "an entry and its prefix of {prefix} bytes must fit append_bytes_max = {}",
-                        told(append)
+                        shown(append)
                     );
                     self.broken("entry_bytes_max", entry, rule);
                 }
@@ -135,7 +135,7 @@ impl Checker<'_> {
         if connections.value < least {
             let rule = format!(
                 "must be at least twice shards = {}, {least}: a client has a connection to each shard",
-                told(shards)
+                shown(shards)
             );
             self.broken("connections_max", connections, rule);
         }
@@ -181,22 +181,22 @@ impl Checker<'_> {
         if append.place.is_nearer(&room.place) {
             let rule = format!(
                 "makes the largest value {value} bytes, and {name} = {} must hold it{overhead}",
-                told(room)
+                shown(room)
             );
             self.broken("append_bytes_max", append, rule);
         } else {
             let rule = format!(
                 "must hold the largest value, {value} bytes with append_bytes_max = \
                  {}{overhead}",
-                told(append)
+                shown(append)
             );
             self.broken(name, room, rule);
         }
     }
 }
 
-/// A value as the rule of another key tells it.
-fn told(value: &Sourced<u64>) -> String {
+/// A value as the rule of another key shows it.
+fn shown(value: &Sourced<u64>) -> String {
     match value.place {
         Place::Absent => format!("{}, the default", value.value),
         Place::Line(_) | Place::Env(_) => value.value.to_string(),

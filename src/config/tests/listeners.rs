@@ -123,7 +123,7 @@ fn misspelt_listeners_are_explained() {
 
 /// Who reaches the admin pages may read, and nothing else.
 #[test]
-fn exposure_is_told_as_it_is() {
+fn exposure_is_reported_as_it_is() {
     let admin = &faults(&with("listen_admin = \"0.0.0.0\"", 3))[0];
     assert!(admin.contains("insecure_listen = true") && admin.contains("read metrics"), "{admin}");
     assert!(!admin.contains("write"), "{admin}");

@@ -174,7 +174,7 @@ fn hostile_texts_are_read_in_no_time() {
 /// Bytes that are no text are a fault of their line, with their column, and of no other.
 #[test]
 fn bytes_that_are_no_text_are_named() {
-    let told = |bytes: &[u8]| {
+    let faults_of = |bytes: &[u8]| {
         let faults = check(RawConfig::parse_bytes(bytes)).expect_err("no text");
         faults.iter().map(|fault| fault.line("f")).collect::<Vec<String>>()
     };
@@ -186,7 +186,7 @@ fn bytes_that_are_no_text_are_named() {
         "f:7: shards = 0: ",
         "f:8: pin = 1: ",
     ];
-    let found = told(&latin);
+    let found = faults_of(&latin);
     assert_eq!(found.len(), wanted.len(), "{found:#?}");
     for (found, wanted) in found.iter().zip(wanted) {
         assert!(found.starts_with(wanted), "{found:?} should begin with {wanted:?}");
@@ -195,10 +195,10 @@ fn bytes_that_are_no_text_are_named() {
     let little: Vec<u8> = wide.iter().copied().flat_map(u16::to_le_bytes).collect();
     let big: Vec<u8> = wide.iter().copied().flat_map(u16::to_be_bytes).collect();
     for bytes in [little, big] {
-        let found = told(&bytes);
+        let found = faults_of(&bytes);
         assert_eq!(found.len(), 2, "{found:#?}");
         assert!(found[0].starts_with("f:1: the file is UTF-16"), "{found:#?}");
         assert!(found[1].starts_with("f:5: shards = 0"), "{found:#?}");
     }
-    assert!(told(b"\xff\xfe").iter().any(|fault| fault.contains("UTF-16")));
+    assert!(faults_of(b"\xff\xfe").iter().any(|fault| fault.contains("UTF-16")));
 }

@@ -90,7 +90,7 @@ fn settle<P: Pipe>(lanes: &mut [Lane<P>], run: &Run, tally: &mut Tally) -> bool 
     any
 }
 
-/// Waits until answers come or something is due; tells which connections have answers.
+/// Waits until answers come or something is due; returns which connections have answers.
 fn wait<P: Pipe>(lanes: &[Lane<P>], now: Duration, ready: &mut Vec<usize>) {
     let mut until = now + WAIT_MAX;
     let (mut sockets, mut places) = (Vec::new(), Vec::new());

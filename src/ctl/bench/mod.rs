@@ -41,10 +41,10 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tally::{Period, Tally, Work};
 
-/// How often the threads are looked after, and a terminal is told how far the run is.
+/// How often the threads are looked after, and a terminal shows how far the run is.
 const LOOK: Duration = Duration::from_millis(100);
-/// Every so many looks the terminal is told.
-const LOOKS_TOLD: u32 = 5;
+/// Every so many looks the terminal shows it.
+const LOOKS_SHOWN: u32 = 5;
 
 /// Measures, and reports; fails when nothing was executed.
 pub fn bench<C>(
@@ -62,7 +62,7 @@ where
     };
     let mut plot = load.plot.as_deref().map(create).transpose()?;
     let mut client = connect()?;
-    // A cluster that does not tell its state can be measured all the same.
+    // A cluster that does not report its state can be measured all the same.
     let before = client.status().ok();
     let (logs, filled) = prepare(&mut client, bench, load, before.as_ref(), streams)?;
     let mut clients = Vec::new();
@@ -314,7 +314,7 @@ fn watch(
 ) -> (Duration, Option<Duration>) {
     let terminal = std::io::stderr().is_terminal();
     let (mut before, mut stopped) = (processor_time(), None);
-    let (mut told, mut told_at) = (0, Duration::ZERO);
+    let (mut shown, mut shown_at) = (0, Duration::ZERO);
     for look in 0u32.. {
         let now = run.now();
         if now < run.period.from {
@@ -326,10 +326,10 @@ fn watch(
         if threads.iter().all(ScopedJoinHandle::is_finished) {
             break;
         }
-        if terminal && look % LOOKS_TOLD == 0 {
+        if terminal && look % LOOKS_SHOWN == 0 {
             let ok = run.ok.load(Ordering::Relaxed);
-            let rate = (ok - told) as f64 / (now - told_at).as_secs_f64().max(1e-3);
-            (told, told_at) = (ok, now);
+            let rate = (ok - shown) as f64 / (now - shown_at).as_secs_f64().max(1e-3);
+            (shown, shown_at) = (ok, now);
             let _nobody_reads_it = write!(
                 streams.err,
                 "\r{:5.1} of {:.1} s  {ok} done, {rate:.0}/s, {} failed\x1b[K",

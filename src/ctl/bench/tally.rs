@@ -5,7 +5,7 @@ use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The longest latency told apart, in microseconds: ten minutes.
+/// The longest latency that is distinguished, in microseconds: ten minutes.
 const LONGEST_US: u64 = 600_000_000;
 /// Most buckets of a run: as many as a plot can show.
 const BUCKETS_MAX: u32 = 120;
@@ -32,7 +32,7 @@ pub struct Work {
     pub bytes: u64,
 }
 
-/// Why an operation failed, as far as failures are told apart.
+/// Why an operation failed, as far as failures are distinguished.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reason {
     /// `not executed`, `executed`, `unknown`.

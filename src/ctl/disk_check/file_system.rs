@@ -67,7 +67,7 @@ impl FileSystem {
     /// What the directory, as a path without links, lies on.
     ///
     /// # Errors
-    /// When the system does not tell its space.
+    /// When the system does not report its space.
     pub fn of(dir: &Path) -> io::Result<FileSystem> {
         let space = rustix::fs::statvfs(dir)?;
         let mounts = fs::read_to_string(MOUNTS).unwrap_or_default();
@@ -289,7 +289,7 @@ mod tests {
 
     /// The directory of this very test lies on something with space and a name.
     #[test]
-    fn this_machine_tells_what_it_has() {
+    fn this_machine_shows_what_it_has() {
         let here = fs::canonicalize(".").expect("a working directory");
         let system = FileSystem::of(&here).expect("a file system");
         assert!(system.kind != "unknown" && !system.source.is_empty(), "{system:?}");

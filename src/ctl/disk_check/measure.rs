@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const BATCHES: [usize; 10] = [4, 4, 8, 4, 16, 4, 32, 4, 8, 64];
 /// Each batch has descriptors in a block of their own, at the other end of the file.
 const DESCRIPTOR_BYTES: usize = BLOCK_BYTES;
-/// The longest sync that the histogram tells apart, in microseconds: an hour.
+/// The longest sync that the histogram distinguishes, in microseconds: an hour.
 const SYNC_US_MAX: u64 = 3_600_000_000;
 
 /// What was measured.

@@ -125,9 +125,9 @@ mod tests {
         assert_eq!(Standing::of(&status, NodeId(2)), Standing::Up);
     }
 
-    /// Leading shard 0 is told from leading none.
+    /// Leading shard 0 is distinguished from leading none.
     #[test]
-    fn leading_shard_0_is_told_from_leading_none() {
+    fn leading_shard_0_is_distinguished_from_leading_none() {
         assert_eq!(leads_text([].into_iter()), "none");
         assert_eq!(leads_text([0].into_iter()), "shard 0");
         assert_eq!(leads_text(0..4), "shards 0 to 3");

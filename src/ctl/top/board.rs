@@ -37,7 +37,7 @@ pub struct NodeRow {
     pub node: NodeId,
     /// Where its clients connect.
     pub address: String,
-    /// What it tells of itself; why it does not, if it does not answer.
+    /// What it reports about itself; why it does not, if it does not answer.
     pub state: Result<NodeState, String>,
     /// How it stands.
     pub standing: Standing,
@@ -45,7 +45,7 @@ pub struct NodeRow {
     pub leads: Vec<u16>,
 }
 
-/// What a node tells of itself.
+/// What a node reports about itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeState {
     /// Its program's version.
@@ -90,7 +90,7 @@ pub struct ShardRow {
     pub logs: u64,
 }
 
-/// Rates since the look before; none where one of the two looks does not tell.
+/// Rates since the look before; none where one of the two looks has no number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rates {
     /// Slots chosen a second: batches of appends.

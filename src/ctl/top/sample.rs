@@ -26,7 +26,7 @@ pub struct Extent {
 pub struct Sample {
     /// When it was looked at, since the first look.
     pub at: Duration,
-    /// What the nodes told.
+    /// What the nodes reported.
     pub status: ClusterStatus,
     /// Each log of the shards that could be asked.
     pub logs: BTreeMap<ShardId, BTreeMap<LogId, Extent>>,

@@ -17,7 +17,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The file that tells a data directory.
+/// The file that marks a data directory.
 const IDENTITY: &str = "identity";
 /// What to do where files cannot be opened.
 const WHO: &str = "run it as the user that the node runs as";

@@ -72,8 +72,8 @@ fn rows(checked: &[Checked]) -> Table {
         ("DISK", Align::Right),
     ]);
     for shard in checked {
-        let known = |tell: fn(&Recovered) -> String| {
-            shard.found.as_ref().map_or_else(|_| "-".to_string(), tell)
+        let known = |show: fn(&Recovered) -> String| {
+            shard.found.as_ref().map_or_else(|_| "-".to_string(), show)
         };
         table.row(vec![
             shard.shard.to_string(),

@@ -270,7 +270,7 @@ mod tests {
 
     /// The answer to HEAD is that to GET without its body.
     #[test]
-    fn head_tells_what_get_would() {
+    fn head_says_what_get_would() {
         let answer = Answer::text(Status::Unavailable, "no");
         let (mut get, mut head) = (Vec::new(), Vec::new());
         answer.write(&mut get, false, true);

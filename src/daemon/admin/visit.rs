@@ -146,7 +146,7 @@ impl AdminConnection {
         }
     }
 
-    /// The deadline has passed. True where the visitor is still told why.
+    /// The deadline has passed. True where the visitor is still sent the reason.
     pub fn expire(&mut self, now: Tick, host: &mut impl Host) -> bool {
         let reading = !self.lingering && self.conn.output.is_empty();
         let idle = reading && self.answered && self.head.is_empty();

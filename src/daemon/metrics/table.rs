@@ -126,8 +126,8 @@ pub const PEER: &[Of<PeerStatus, u64>] =
         u64::from(p.connected)
     })];
 
-/// How far a peer is behind. Told by the leader alone, and only of peers that answer it: a value that
-/// nobody refreshes would stay for ever.
+/// How far a peer is behind. Shown by the leader alone, and only for peers that answer it: a value
+/// that nobody refreshes would stay for ever.
 pub const PEER_LAG: Metric = Metric::gauge(
     "paxosd_peer_lag_slots",
     "Slots by which a peer that answers is behind this node, which leads; no other node tells it.",

@@ -123,7 +123,7 @@ fn r38_a_builder_refuses_what_breaks_a_limit() {
     }
 }
 
-// What a newer node may write is told apart from damage, by number, and stops this one.
+// What a newer node may write is distinguished from damage, by number, and stops this one.
 #[test]
 fn what_a_newer_version_wrote_is_reported_as_such() {
     let good = value_of(&[Command::Delete { log: LogId(1) }, Command::Delete { log: LogId(2) }]);

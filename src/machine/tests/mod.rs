@@ -1,4 +1,4 @@
-//! Stories of the state machine, and the rig that they are told with.
+//! Stories of the state machine, and the rig that they run on.
 
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 

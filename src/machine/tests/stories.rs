@@ -118,7 +118,7 @@ fn a_refused_append_create_leaves_no_trace() {
     assert_eq!(rig.machine, other.machine, "as if another command had been refused");
 }
 
-// C22: a shard checks that a name hashes to it, and an id of another shard is told apart from an
+// C22: a shard checks that a name hashes to it, and an id of another shard is distinguished from an
 // unknown one.
 #[test]
 fn c22_names_and_ids_of_other_shards_are_refused() {

@@ -1,4 +1,5 @@
-//! What clients were told, moment by moment, to be compared with what the logs hold at the end.
+//! What was reported to clients, moment by moment, to be compared with what the logs hold at the
+//! end.
 
 use std::fmt;
 use std::ops::Range;
@@ -23,7 +24,7 @@ impl Stopwatch {
     }
 }
 
-/// An entry of a run, told apart from every other by writer and number.
+/// An entry of a run, distinguished from every other by writer and number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId {
     /// Who wrote it.
@@ -60,9 +61,9 @@ impl EntryId {
     }
 }
 
-/// What a writer was told of an append.
+/// What was reported to the writer of an append.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum Reported {
     /// Acknowledged, its first entry at this index.
     At(u64),
     /// The outcome is unknown.
@@ -85,7 +86,7 @@ pub struct Attempt {
     /// After its answer came.
     pub ended: Moment,
     /// The answer.
-    pub told: Told,
+    pub reported: Reported,
 }
 
 impl Attempt {
@@ -118,7 +119,7 @@ pub struct Glimpse {
     pub next: u64,
 }
 
-/// All that clients did and were told.
+/// All that clients did and that was reported to them.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Appends, each writer's in the order in which it sent them.
@@ -136,13 +137,13 @@ impl History {
 
     /// Appends acknowledged, unknown, and not executed.
     pub fn outcomes(&self) -> (usize, usize, usize) {
-        let count = |wanted: fn(&Told) -> bool| {
-            self.attempts.iter().filter(|attempt| wanted(&attempt.told)).count()
+        let count = |wanted: fn(&Reported) -> bool| {
+            self.attempts.iter().filter(|attempt| wanted(&attempt.reported)).count()
         };
         (
-            count(|told| matches!(told, Told::At(_))),
-            count(|told| matches!(told, Told::Unknown)),
-            count(|told| matches!(told, Told::NotExecuted)),
+            count(|reported| matches!(reported, Reported::At(_))),
+            count(|reported| matches!(reported, Reported::Unknown)),
+            count(|reported| matches!(reported, Reported::NotExecuted)),
         )
     }
 }

@@ -264,8 +264,8 @@ impl Cluster {
         let Ok(status) = Client::connect(options).and_then(|mut client| client.status()) else {
             return Vec::new();
         };
-        let told = status.nodes.into_iter();
-        told.filter_map(|node| Some((node.member.node.0, node.state.ok()?))).collect()
+        let reported = status.nodes.into_iter();
+        reported.filter_map(|node| Some((node.member.node.0, node.state.ok()?))).collect()
     }
 
     /// What the nodes that answer say of a shard, by rising id.

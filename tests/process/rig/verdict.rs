@@ -1,7 +1,7 @@
-//! Compares what clients were told with what the logs hold: nothing acknowledged is lost, moved or
-//! doubled, nothing refused is there, every replica has the same, and time runs forward.
+//! Compares what was reported to clients with what the logs hold: nothing acknowledged is lost,
+//! moved or doubled, nothing refused is there, every replica has the same, and time runs forward.
 
-use super::history::{Attempt, EntryId, Glimpse, History, Told};
+use super::history::{Attempt, EntryId, Glimpse, History, Reported};
 use std::collections::BTreeMap;
 
 /// A log as it was read at the end; no identity where the bytes are no entry of the run.
@@ -83,7 +83,7 @@ fn strangers(
     faults
 }
 
-/// An append stands where its writer was told, whole or not at all.
+/// An append stands at the index that was reported, whole or not at all.
 fn misplaced(
     attempt: &Attempt,
     contents: &Contents,
@@ -93,8 +93,8 @@ fn misplaced(
     let first = wanted.first()?.as_ref()?;
     let place = |from: usize| contents.get(from..).and_then(|rest| rest.get(..wanted.len()));
     let found = || attempt.entries().find_map(|entry| places.get(&entry).copied());
-    match attempt.told {
-        Told::At(index) => {
+    match attempt.reported {
+        Reported::At(index) => {
             let index = usize::try_from(index).unwrap_or(usize::MAX);
             if place(index) == Some(&wanted[..]) {
                 return None;
@@ -107,22 +107,22 @@ fn misplaced(
                 None => format!("{first}, acknowledged at {index}, is lost"),
             })
         }
-        Told::Unknown => {
+        Reported::Unknown => {
             let at = found()?;
             (place(at) != Some(&wanted[..])).then(|| format!("{first}, at {at}, is there in part"))
         }
-        Told::NotExecuted => {
+        Reported::NotExecuted => {
             let at = found()?;
-            Some(format!("{first}, not executed as its writer was told, stands at {at}"))
+            Some(format!("{first}, not executed as reported to its writer, stands at {at}"))
         }
     }
 }
 
 /// Acknowledged appends in the order of their indexes.
 fn acknowledged<'a>(attempts: &[&'a Attempt]) -> Vec<(u64, &'a Attempt)> {
-    let at = |attempt: &&'a Attempt| match attempt.told {
-        Told::At(index) => Some((index, *attempt)),
-        Told::Unknown | Told::NotExecuted => None,
+    let at = |attempt: &&'a Attempt| match attempt.reported {
+        Reported::At(index) => Some((index, *attempt)),
+        Reported::Unknown | Reported::NotExecuted => None,
     };
     let mut all: Vec<(u64, &Attempt)> = attempts.iter().filter_map(at).collect();
     all.sort_by_key(|(index, _)| *index);
@@ -136,7 +136,7 @@ fn order_of_time(attempts: &[&Attempt]) -> Vec<String> {
     for (index, attempt) in acknowledged(attempts).into_iter().rev() {
         if earliest_end < attempt.started {
             let entry = attempt.entries().next().expect("an append has an entry");
-            faults.push(format!("{entry} at {index} was sent after a higher index was told"));
+            faults.push(format!("{entry} at {index} was sent after a higher index was reported"));
         }
         earliest_end = earliest_end.min(attempt.ended);
     }

@@ -1,6 +1,6 @@
-//! A client that notes all that it does and is told.
+//! A client that notes all that it does and all its answers.
 
-use super::history::{Attempt, EntryId, Glimpse, History, Moment, Stopwatch, Told};
+use super::history::{Attempt, EntryId, Glimpse, History, Moment, Reported, Stopwatch};
 use super::verdict::{Contents, Outcome as LogOutcome};
 use super::{Cluster, poll};
 use paxosd::client::{
@@ -36,14 +36,14 @@ pub struct Writer {
     next_number: u32,
 }
 
-/// What an answer tells.
-pub fn told(result: &Result<Appended, ClientError>) -> Told {
+/// What an answer says.
+pub fn reported(result: &Result<Appended, ClientError>) -> Reported {
     match result {
-        Ok(appended) => Told::At(appended.first.0),
+        Ok(appended) => Reported::At(appended.first.0),
         Err(error) => match error.outcome {
-            Outcome::NotExecuted => Told::NotExecuted,
-            // Executed at an index that nobody told: as good as unknown to a checker.
-            Outcome::Executed | Outcome::Unknown => Told::Unknown,
+            Outcome::NotExecuted => Reported::NotExecuted,
+            // Executed at an index that nobody reported: as good as unknown to a checker.
+            Outcome::Executed | Outcome::Unknown => Reported::Unknown,
         },
     }
 }
@@ -72,8 +72,8 @@ impl Writer {
     }
 
     /// Notes an append whose answer came now.
-    pub fn note(&mut self, log: &RunLog, numbers: Range<u32>, started: Moment, told: Told) {
-        self.note_at(log, numbers, (started, self.watch.now()), told);
+    pub fn note(&mut self, log: &RunLog, numbers: Range<u32>, started: Moment, reported: Reported) {
+        self.note_at(log, numbers, (started, self.watch.now()), reported);
     }
 
     /// Notes an append, with the moments before it was sent and after its answer came.
@@ -82,10 +82,10 @@ impl Writer {
         log: &RunLog,
         numbers: Range<u32>,
         (started, ended): (Moment, Moment),
-        told: Told,
+        reported: Reported,
     ) {
         let (log, writer) = (log.number, self.id);
-        self.history.attempts.push(Attempt { log, writer, numbers, started, ended, told });
+        self.history.attempts.push(Attempt { log, writer, numbers, started, ended, reported });
     }
 
     /// Appends new entries as one batch, and notes what came of it.
@@ -103,7 +103,7 @@ impl Writer {
         let options = AppendOptions { expect, create: false };
         let started = self.watch.now();
         let result = self.client.append_with(&log.name, &entries, options);
-        self.note(log, numbers, started, told(&result));
+        self.note(log, numbers, started, reported(&result));
         result
     }
 
@@ -186,11 +186,11 @@ impl Cluster {
         })
     }
 
-    /// Waits until all nodes tell the same digest of a shard for the same slot.
+    /// Waits until all nodes report the same digest of a shard for the same slot.
     #[track_caller]
     pub fn wait_same_digest(&self, shard: u16) {
         let size = usize::from(self.size());
-        poll::until(&format!("all nodes tell one digest of shard {shard}"), || {
+        poll::until(&format!("all nodes report one digest of shard {shard}"), || {
             let states = self.shard_states(shard);
             let facts = |at: usize| (states[at].1.applied_upto, states[at].1.digest);
             let same = states.len() == size && (1..size).all(|at| facts(at) == facts(0));
@@ -203,7 +203,7 @@ impl Cluster {
     }
 }
 
-/// A client that appends one entry after the other, in a thread of its own, until it is told to
+/// A client that appends one entry after the other, in a thread of its own, until it is asked to
 /// stop.
 #[derive(Debug)]
 pub struct Load {
@@ -224,9 +224,9 @@ impl Load {
             Err(error) => panic!("{error}"),
         }
         let (stop, acknowledged) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (told_to_stop, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));
+        let (asked_to_stop, count) = (Arc::clone(&stop), Arc::clone(&acknowledged));
         let thread = thread::spawn(move || {
-            while !told_to_stop.load(Ordering::Relaxed) {
+            while !asked_to_stop.load(Ordering::Relaxed) {
                 match writer.append(&log, 1, None) {
                     Ok(_) => drop(count.fetch_add(1, Ordering::Relaxed)),
                     // Shown when the test fails.
@@ -257,7 +257,7 @@ impl Load {
 
 /// The longest time between two acknowledgements that follow each other.
 pub fn longest_gap(history: &History) -> Duration {
-    let acknowledged = history.attempts.iter().filter(|a| matches!(a.told, Told::At(_)));
+    let acknowledged = history.attempts.iter().filter(|a| matches!(a.reported, Reported::At(_)));
     let mut moments: Vec<Moment> = acknowledged.map(|attempt| attempt.ended).collect();
     moments.sort_unstable();
     let gaps = moments.windows(2).map(|pair| pair[1] - pair[0]);

@@ -1,10 +1,10 @@
-//! How faults are told: which key is to blame, and how it and its value are shown.
+//! How faults are worded: which key is to blame, and how it and its value are shown.
 
 use super::*;
 
 /// An unknown key shows its value, and says what was meant or where it belongs.
 #[test]
-fn unknown_keys_are_told_with_what_was_meant() {
+fn unknown_keys_are_reported_with_what_was_meant() {
     let cases: &[(&str, &str, &str)] = &[
         ("lease_msec = 300", "f:5: lease_msec = 300: ", "did you mean lease_ms?"),
         ("LEASE_MS = 300", "f:5: LEASE_MS = 300: ", "did you mean lease_ms?"),
