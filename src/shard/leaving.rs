@@ -90,7 +90,8 @@ impl Shard {
         let stays = self.leaving.stay_until.is_some_and(|until| now < until);
         let linked = self.replica.peers().values().any(|peer| peer.up);
         let awaited = stays && linked && !self.replica.is_succeeded();
-        let done = !awaited && !(campaigns && linked) && self.fates.is_empty();
+        let awaited = awaited || (campaigns && linked);
+        let done = !awaited && self.fates.is_empty();
         if !leads && (done || now >= by) {
             self.leaving.left = true;
             out.push(Output::Stopped);
