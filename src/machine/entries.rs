@@ -1,7 +1,7 @@
 //! Reading: entries out of the values that hold them, verified.
 //!
 //! A [`ReadCursor`] is an answer in the making. Whoever owns the journal asks it for the next index
-//! that it [wants](Reading::wants), finds the extent there ([`Machine::extents`]), fetches the
+//! that it [wants](ReadCursor::wants), finds the extent there ([`Machine::extents`]), fetches the
 //! value of the extent's slot from cache or disk, and hands both to [`ReadCursor::take`]; until
 //! nothing more is wanted or the log ends. The machine may move on in between: what a reading
 //! needs of it, it took along at its start.
@@ -169,7 +169,7 @@ impl ReadCursor {
         self.taken
     }
 
-    /// Takes what is wanted of `extent`, which holds the index that is [wanted](Reading::wants),
+    /// Takes what is wanted of `extent`, which holds the index that is [wanted](ReadCursor::wants),
     /// out of `value`, which was stored for `slot`.
     ///
     /// # Errors
