@@ -207,7 +207,7 @@ replace() {
 place_documents() {
   local file
   for file in README.md CHANGELOG.md LICENSE paxosd.toml scripts/bootstrap.sh scripts/systemd/paxosd.service \
-    examples/append_and_read.rs tests/python/paxos_client.py tests/sim_seeds.txt "$top"/docs/*; do
+    examples/append_and_read.rs tests/sim_seeds.txt tests/python/paxos_client.py "$top"/docs/*; do
     file=${file#"$top/"}
     if [[ $file == *.sh ]]; then
       place 0755 "$top/$file" "$prefix/share/doc/paxosd/$file"
