@@ -69,10 +69,21 @@ impl Fates {
 impl Shard {
     /// The leadership is lost; what it proposed for this slot may or may not be chosen.
     pub(super) fn await_fate(&mut self, now: Tick, slot: Slot, ballot: Ballot, all: Vec<Waiter>) {
-        let elections = ELECTIONS * self.options.paxos.timing.election_us;
-        let until = now.after(elections.max(WAIT_US_MIN));
-        let until = self.leave_by().map_or(until, |by| until.min(by));
+        let until = match self.leave_by() {
+            Some(by) => self.fates_end_by(now, by),
+            None => now.after(self.elections_us().max(WAIT_US_MIN)),
+        };
         self.fates.open.push(Open { slot, ballot, waiters: all, until });
+    }
+
+    fn elections_us(&self) -> u64 {
+        ELECTIONS * self.options.paxos.timing.election_us
+    }
+
+    /// By when the last fate is answered where the node is about to stop, and is to be gone by `by`: it
+    /// may be the very one that others need back.
+    pub(super) fn fates_end_by(&self, now: Tick, by: Tick) -> Tick {
+        now.after(self.elections_us()).min(by)
     }
 
     /// A slot was applied: what waits for its fate is answered.

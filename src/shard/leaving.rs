@@ -37,7 +37,7 @@ impl Shard {
         let wait_ms = self.options.stop_timeout_ms.saturating_sub(STOP_ANSWER_MS);
         let by = now.after(wait_ms * 1000);
         self.leaving.by.get_or_insert(by);
-        self.fates.end_by(by);
+        self.fates.end_by(self.fates_end_by(now, by));
         self.end_waits(now, out);
         self.record_evidence();
         self.feed(now, paxos::Input::Leave);
