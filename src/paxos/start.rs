@@ -13,8 +13,10 @@ use super::replica::{Memory, Peer, Replica, Role};
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
 use crate::types::{
-    Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Tick, Witness,
+    Ballot, Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Slot,
+    Tick, Value, Witness,
 };
+use std::collections::BTreeMap;
 
 /// Why a node must not start over what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +68,12 @@ impl Config {
     }
 }
 
+/// The highest ballot of an open slot. A value that was learned, and whose watermark is lost, stands among
+/// the accepted ones, in a ballot that was perhaps never promised here (C2).
+fn highest_open(open: &BTreeMap<Slot, (Ballot, Value)>) -> Ballot {
+    open.values().map(|(ballot, _)| *ballot).max().unwrap_or_default()
+}
+
 impl Replica {
     /// A replica over what its disk remembers. Emits the record of this boot; or the stop of a
     /// replica that a peer refuted in an earlier life.
@@ -79,6 +87,7 @@ impl Replica {
         let alone = config.members.len() == 1;
         let cut = memory.cut;
         let mut hard = memory.hard;
+        hard.promised = hard.promised.max(highest_open(&memory.open));
         hard.boots += 1;
         let known = hard.incarnations.insert(config.me, config.incarnation);
         assert_own(known, config.incarnation);
@@ -194,4 +203,23 @@ fn begin_life(hard: &mut HardState, start: Lsn, nonce: u64) -> LifeId {
     let lives = &hard.lives;
     hard.cuts.retain(|cut| lives.iter().any(|life| life.id == cut.life));
     id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::NodeId;
+
+    /// C2: an open slot holds a value in a ballot that was never promised here, for it was learned and
+    /// its watermark is lost. The promise is no lower after a start.
+    #[test]
+    fn c02_a_start_promises_what_it_holds() {
+        let (me, ballot) = (NodeId(1), Ballot { round: 2, node: NodeId(2) });
+        let members = [1, 2, 3].map(NodeId).into_iter().collect();
+        let config = Config::new(me, Incarnation(7), members);
+        let open = BTreeMap::from([(Slot(5), (ballot, Value::new(*b"x")))]);
+        let memory = Memory { open, ..Memory::default() };
+        let replica = Replica::start(config, memory, Tick(1), &mut Effects::default());
+        assert_eq!(replica.promised(), ballot);
+    }
 }
