@@ -328,6 +328,19 @@ fn c09_a_watermark_counts_only_for_what_was_accepted_in_its_very_ballot() {
     assert_eq!(read(&rig.storage, &mut journal, 1, 1)[&Slot(1)], Ok((ballot(2), value)));
 }
 
+/// C3: an open slot was learned in one ballot and accepted in a higher one, and was acknowledged in that
+/// one. A start reports no lower one.
+#[test]
+fn c03_what_was_learned_does_not_hide_a_higher_accept() {
+    let mut rig = Rig::new(MemStorage::new());
+    let learned = |at| Record::Learned { slot: Slot(at), ballot: ballot(2), value: Value::noop() };
+    rig.push(vec![accepted(5, 3, 0, 10), learned(5), learned(6), accepted(6, 3, 0, 10)]);
+    rig.settle().unwrap();
+    let (_, recovered) = Rig::reopen(&rig.storage).unwrap();
+    assert_eq!(recovered.open[&Slot(5)].0, ballot(3));
+    assert_eq!(recovered.open[&Slot(6)].0, ballot(3));
+}
+
 /// R11: power cuts that hit the first batch of a segment, again and again, use up no segments:
 /// what holds nothing but a cut is made as new.
 #[test]

@@ -149,6 +149,15 @@ impl Index {
         Some(Found { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
     }
 
+    /// The highest ballot in which any record holds the slot.
+    pub(crate) fn highest_ballot(&self, slot: Slot) -> Option<Ballot> {
+        let segments = self.segments.values().filter(|index| index.spans(slot));
+        let entries = segments.flat_map(|index| {
+            index.of_slot(slot).iter().map(|entry| index.ballots[entry.ballot()])
+        });
+        entries.max()
+    }
+
     /// Believes of this chosen slot only a record that is known to hold the chosen value.
     pub(crate) fn distrust(&mut self, slot: Slot) {
         self.distrusted.insert(slot);

@@ -477,6 +477,9 @@ fn read_open(
             reports.insert(slot, report);
         }
         if let Some((ballot, value)) = value {
+            // What was learned holds in every ballot above the one that it was chosen in, too, and
+            // may have been accepted and acknowledged in one (C3).
+            let ballot = index.highest_ballot(slot).unwrap_or(ballot).max(ballot);
             open.insert(slot, (ballot, value));
         }
     }

@@ -97,7 +97,9 @@ pub fn add_up(records: &[Record]) -> Expected {
         let chosen = held.iter().filter(|(b, _, learned)| *learned || known(*slot, b));
         let chosen = chosen.max_by_key(|(ballot, _, _)| *ballot);
         let best = chosen.or_else(|| held.iter().max_by_key(|(ballot, _, _)| *ballot));
-        let (ballot, value, _) = best.unwrap();
+        let (_, value, _) = best.unwrap();
+        // A value that is known to be chosen is that of every higher ballot, too.
+        let ballot = held.iter().map(|(ballot, _, _)| ballot).max().unwrap();
         if chosen.is_some() && *slot == expected.chosen_upto.next() {
             expected.chosen_upto = *slot;
             expected.chosen.insert(*slot, value.clone());
