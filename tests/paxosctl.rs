@@ -188,6 +188,19 @@ fn a_failed_line_is_named() {
     assert_eq!(cluster.log("x"), ["a", "b"]);
 }
 
+/// Waits until something holds that nothing signals; false where it does not soon.
+fn comes_true(mut fact: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !fact() {
+        if Instant::now() > until {
+            return false;
+        }
+        // Sleeps because there is nothing to wait on.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
+}
+
 /// Following prints what is there, then waits for more.
 #[test]
 fn follow_waits_for_more() {

@@ -62,7 +62,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("append", None),
             ("read", None),
             ("status", Some("nobody answers any more")),
-            ("verify", Some("a node runs on the data")),
+            ("verify", Some("a node runs on the data, or the system is short of something")),
             ("disk-check", Some("no room for the file to measure with")),
             ("bench append", None),
             ("bench read", None),

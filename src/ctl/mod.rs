@@ -36,7 +36,6 @@ pub use values::Consistency;
 
 use crate::client::Client;
 use connect::{connect, one_cluster, options};
-use rustix::io::Errno;
 use signal_hook::low_level::emulate_default_handler;
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Read, Write};
@@ -59,22 +58,8 @@ pub struct Streams<'a> {
     pub err: &'a mut dyn Write,
 }
 
-/// A standard output that was closed when the process began: it takes nothing.
-struct Closed;
-
-impl Write for Closed {
-    fn write(&mut self, _bytes: &[u8]) -> io::Result<usize> {
-        Err(Errno::BADF.into())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Runs `paxosctl` with the process's streams; returns what it exits with. Whether standard output was
-/// open when the process began is for the caller to say: Rust's runtime opens /dev/null in its place.
-pub fn main<I>(arguments: I, stdout_is_open: bool) -> u8
+/// Runs `paxosctl` with the process's streams; returns what it exits with.
+pub fn main<I>(arguments: I) -> u8
 where
     I: IntoIterator<Item = OsString>,
 {
@@ -89,9 +74,7 @@ where
     // A parent that blocked SIGINT must not keep a person from stopping this.
     let _it_goes_on_without = crate::daemon::inherited::unblock_signals();
     // Not locked: a thread that panics must get its message out, and the terminal back.
-    let stdout: Box<dyn Write> =
-        if stdout_is_open { Box::new(io::stdout()) } else { Box::new(Closed) };
-    let mut out = BufWriter::with_capacity(OUT_BYTES, stdout);
+    let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout());
     let mut err = io::stderr();
     for what in environment::unknown(args::program(), std::env::vars_os().map(|(name, _)| name)) {
         let _nobody_reads_it = writeln!(err, "paxosctl: warning: {what}");

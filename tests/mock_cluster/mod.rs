@@ -74,7 +74,7 @@ pub struct State {
     /// The cluster that the nodes are of; they refuse those who ask for another one.
     pub cluster: ClusterId,
     /// Connections that stand, and the most that stood at once.
-    open: usize,
+    pub open: usize,
     pub most_open: usize,
     sockets: Vec<(u16, TcpStream)>,
     down: BTreeSet<u16>,

@@ -1,15 +1,13 @@
-//! Standard output that is closed from the start, or that nobody reads any more: what was done is said
-//! to be done, and nothing waits for a reader that is gone.
+//! Standard output that takes nothing, or that nobody reads any more: what was done is said to be done,
+//! and nothing waits for a reader that is gone.
 
 use super::*;
+use std::fs::OpenOptions;
 
-/// `paxosctl` started with a closed standard output, as by `>&-`; exit code and standard error.
-fn without_output(cluster: &MockCluster, line: &str, input: &[u8]) -> (i32, String) {
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "exec \"$0\" \"$@\" >&-", env!("CARGO_BIN_EXE_paxosctl")]);
-    shell.args(line.split(' ')).env("PAXOSCTL_ENDPOINTS", cluster.endpoints().join(","));
-    shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = shell.spawn().unwrap();
+/// `paxosctl` whose standard output is a full device; exit code and standard error.
+fn into_a_full_device(cluster: &MockCluster, line: &str, input: &[u8]) -> (i32, String) {
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut child = command(&cluster.endpoints(), line).stdout(full).spawn().unwrap();
     // It may end without reading all of it.
     let _fed = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
@@ -18,28 +16,37 @@ fn without_output(cluster: &MockCluster, line: &str, input: &[u8]) -> (i32, Stri
 
 /// An index that has nowhere to go is an error that says that the entry was appended, and where.
 #[test]
-fn a_closed_output_is_no_success() {
+fn an_output_that_takes_nothing_is_no_success() {
     let cluster = MockCluster::start(1, 1);
-    let (code, err) = without_output(&cluster, "create x", b"");
+    let (code, err) = into_a_full_device(&cluster, "create x", b"");
     assert!(code == 1 && err.contains("log \"x\" was created, with id "), "{code}: {err}");
-    let (code, err) = without_output(&cluster, "append x data", b"");
+    let (code, err) = into_a_full_device(&cluster, "append x data", b"");
     let expected = "the entry was appended, at index 0: do not append it again";
     assert!(code == 1 && err.contains(expected), "{code}: {err}");
     assert!(err.contains("cannot write to standard output"), "{err}");
-    let (code, err) = without_output(&cluster, "append x --lines", b"a\n");
+    let (code, err) = into_a_full_device(&cluster, "append x --lines", b"a\n");
     assert!(code == 1 && err.contains("1 line was appended, at index 1"), "{code}: {err}");
     assert_eq!(cluster.log("x"), ["data", "a"]);
     for line in ["read x", "read x --follow", "list", "status"] {
-        let (code, err) = without_output(&cluster, line, b"");
+        let (code, err) = into_a_full_device(&cluster, line, b"");
         assert!(code == 1 && err.contains("cannot write to standard output"), "{line}: {err}");
     }
-    let (code, err) = without_output(&cluster, "delete x", b"");
+    let (code, err) = into_a_full_device(&cluster, "delete x", b"");
     assert!(code == 1 && err.contains("log \"x\" was deleted"), "{code}: {err}");
-    // What prints nothing lacks nothing, and /dev/null is a place to print to.
-    let (code, err) = without_output(&cluster, "wait --quorum", b"");
+    // What prints nothing lacks nothing.
+    let (code, err) = into_a_full_device(&cluster, "wait --quorum", b"");
     assert_eq!((code, err.as_str()), (0, ""));
-    let mut null = command(&cluster.endpoints(), "append y data --create");
-    assert!(null.stdout(Stdio::null()).stdin(Stdio::null()).status().unwrap().success());
+}
+
+/// A supervisor gives /dev/null, whichever way it was opened: that is a place to print to.
+#[test]
+fn no_output_is_wanted_where_it_goes_to_dev_null() {
+    let cluster = MockCluster::start(1, 1);
+    for read in [false, true] {
+        let null = OpenOptions::new().read(read).write(true).open("/dev/null").unwrap();
+        let mut append = command(&cluster.endpoints(), "append y data --create");
+        assert!(append.stdout(null).stdin(Stdio::null()).status().unwrap().success());
+    }
 }
 
 /// `read --follow | head -1`: it ends soon after its reader, though no entry comes any more.
@@ -60,18 +67,10 @@ fn following_ends_with_its_reader() {
     out.read_line(&mut line).unwrap();
     assert_eq!(line, "a\n");
     drop(out);
-    let until = Instant::now() + Duration::from_secs(20);
-    let ended = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break Some(status),
-            None if Instant::now() > until => break None,
-            // Sleeps because nothing shows a child's end but its status.
-            None => std::thread::sleep(Duration::from_millis(20)),
-        }
-    };
-    if ended.is_none() {
+    let ended = comes_true(|| child.try_wait().unwrap().is_some());
+    if !ended {
         child.kill().unwrap();
-        child.wait().unwrap();
     }
-    assert_eq!(ended.and_then(|status| status.code()), Some(0), "none: it went on following");
+    let status = child.wait().unwrap();
+    assert!(ended && status.code() == Some(0), "it went on following, or failed: {status}");
 }

@@ -126,6 +126,7 @@ impl<'a> Printer<'a> {
     pub fn again(&self) -> &'static str {
         match self.executed {
             0 => "",
+            1 => "; go on behind it, as appending it again would append it twice",
             _ => "; go on behind them, as appending them again would append them twice",
         }
     }
@@ -190,6 +191,8 @@ mod tests {
         let mut printer = Printer::new(Format::Raw, &mut out, None);
         assert_eq!(printer.again(), "");
         printer.appended(&Appended { id: LogId(1), first: Index(0), count: 1 });
+        assert!(printer.again().contains("would append it twice"));
+        printer.appended(&Appended { id: LogId(1), first: Index(1), count: 1 });
         assert!(printer.again().contains("would append them twice"));
     }
 }

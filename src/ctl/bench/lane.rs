@@ -42,12 +42,12 @@ pub struct Lane<P> {
     pub pipe: P,
     pacer: Pacer,
     /// When the operations from `first_ticket` on were due and submitted; none once back.
-    under_way: VecDeque<Option<JournalId>>,
+    under_way: VecDeque<Option<Times>>,
     first_ticket: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct JournalId {
+struct Times {
     due: Duration,
     submitted: Duration,
 }
@@ -67,7 +67,7 @@ impl<P: Pipe> Lane<P> {
             && let Some(due) = self.pacer.take(now)
         {
             self.pipe.submit();
-            self.under_way.push_back(Some(JournalId { due, submitted: now }));
+            self.under_way.push_back(Some(Times { due, submitted: now }));
             submitted = true;
         }
         if submitted {
@@ -88,9 +88,8 @@ impl<P: Pipe> Lane<P> {
     /// Notes one operation that came back; returns whether it succeeded.
     pub fn note(&mut self, back: Finished, now: Duration, tally: &mut Tally) -> bool {
         let place = usize::try_from(back.ticket - self.first_ticket);
-        let stamp = place.ok().and_then(|place| self.under_way.get_mut(place)?.take());
-        let JournalId { due, .. } =
-            stamp.expect("what comes back was submitted, and comes back once");
+        let times = place.ok().and_then(|place| self.under_way.get_mut(place)?.take());
+        let Times { due, .. } = times.expect("what comes back was submitted, and comes back once");
         while let Some(None) = self.under_way.front() {
             self.under_way.pop_front();
             self.first_ticket += 1;

@@ -120,7 +120,8 @@ impl Report<'_> {
             return Ok(());
         }
         let (operation, seconds) = (self.operation, self.elapsed.as_secs_f64());
-        let mut text = format!("bench {operation}: nothing was executed in {seconds:.1} s");
+        let mut text =
+            format!("bench {operation}: nothing was executed in the measured {seconds:.1} s");
         let mut failures = &self.tally.failures;
         if failures.is_empty() && !self.tally.failed_early.is_empty() {
             failures = &self.tally.failed_early;

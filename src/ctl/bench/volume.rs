@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(warned(1 << 20, "read"), None, "full logs are not filled");
     }
 
-    /// What a run took is said from the batches that it made: 100 lone appends take two blocks each, and
+    /// What a run took is said from the batches that it made: lone appends take two blocks each, and
     /// company makes them cheap.
     #[test]
     fn what_a_run_took_follows_from_its_batches() {
