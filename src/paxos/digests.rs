@@ -154,9 +154,9 @@ impl Replica {
         }
     }
 
-    /// Members whose states say nothing for or against another's. Of this replica itself the
-    /// comparisons are about; and one that has not accounted for all that it was seen to acknowledge
-    /// may have lost it, and gone on from there.
+    /// Members whose states say nothing for or against another's. This replica itself is left out, for
+    /// the comparisons are about it. One that has not accounted for all that it was seen to
+    /// acknowledge may have lost it, and gone on from there.
     fn uncounted(&self) -> BTreeSet<NodeId> {
         let doubted = self.peers.iter().filter(|(_, peer)| peer.is_unaccounted());
         doubted.map(|(node, _)| *node).chain([self.config.me]).collect()

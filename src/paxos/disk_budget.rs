@@ -101,8 +101,8 @@ impl Replica {
 
     /// The reserve takes in what this candidate would have to settle. Otherwise its own journal would
     /// be stuck behind it, votes included.
-    pub(super) fn can_settle(&self, new_values: &[Value]) -> bool {
-        let bytes = new_values.iter().map(|value| value_room_bytes(value.len()));
+    pub(super) fn can_settle(&self, values: &[Value]) -> bool {
+        let bytes = values.iter().map(|value| value_room_bytes(value.len()));
         bytes.fold(0, u64::saturating_add) <= self.budget.election
     }
 }

@@ -26,11 +26,13 @@ pub struct Evidence {
     next_at: Tick,
     /// Evidence has waited since then for other records to be written with.
     waits_since: Option<Tick>,
+    /// A record was persisted since the last tick, which evidence can be written with.
+    pub(super) has_company: bool,
 }
 
 impl Evidence {
     pub(super) fn remember(recorded: Vec<(NodeId, Witness)>) -> Evidence {
-        Evidence { recorded, next_at: Tick(0), waits_since: None }
+        Evidence { recorded, ..Evidence::default() }
     }
 
     /// The table that the last record holds.
@@ -149,6 +151,11 @@ impl Replica {
         // does not know of it is asked: only it can say.
         let newer = seen.life.boots > meet.durable.life.boots;
         peer.refuted = !newer && refutes(&meet.lives, seen).is_some();
+        // What it said when it met this replica accounts for it already.
+        let met = peer.hearsay.life.boots <= meet.durable.life.boots;
+        if met && refutes(&meet.lives, peer.hearsay).is_none() {
+            peer.hearsay = Witness::default();
+        }
         if peer.refuted {
             self.void_votes(node);
         }
@@ -226,6 +233,7 @@ impl Replica {
 
     /// Writes down what was seen, if it has risen: with other records, or by itself if none come.
     pub(super) fn evidence_tick(&mut self, now: Tick, fx: &mut Effects) {
+        let has_company = std::mem::take(&mut self.evidence.has_company);
         if now < self.evidence.next_at {
             return;
         }
@@ -234,7 +242,7 @@ impl Replica {
         // while, since a batch of its own costs two blocks.
         let since = self.evidence.waits_since;
         let waited = since.is_some_and(|since| now.since(since) >= ALONE_US);
-        if waited || self.durable < self.last_lsn() {
+        if waited || has_company {
             self.record_evidence(fx);
             self.evidence.waits_since = None;
         } else if since.is_none() && self.evidence_table() != self.evidence.recorded {

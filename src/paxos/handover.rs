@@ -5,6 +5,10 @@ use super::replica::{Replica, Role};
 use crate::types::{Ballot, NodeId, Tick};
 use crate::wire::peer::{HandOver, Release};
 
+/// How long a lone member waits for its own disk before it gives its leadership up, in election
+/// timeouts.
+const LONE_ELECTIONS: u64 = 10;
+
 /// A leadership that this replica gave up, while nobody is known to have taken it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct GivenUp {
@@ -25,10 +29,10 @@ pub(super) struct Call {
 
 impl Replica {
     /// Stops proposing; hands over once what is in flight is chosen, or after a while. A lone member
-    /// has nobody who could find out for it what became of that: it waits for its disk.
+    /// has nobody who could find out for it what became of that: it waits longer for its disk.
     pub(super) fn on_hand_over_wanted(&mut self, now: Tick, fx: &mut Effects) {
-        let alone = self.config.members.len() == 1;
-        let by = if alone { Tick(u64::MAX) } else { now.after(self.config.timing.election_us) };
+        let elections = if self.config.members.len() == 1 { LONE_ELECTIONS } else { 1 };
+        let by = now.after(elections * self.config.timing.election_us);
         if let Role::Leader(leadership) = &mut self.role {
             leadership.hand_over_by.get_or_insert(by);
         }

@@ -211,50 +211,50 @@ impl Replica {
         if from <= upto && !matches!(self.role, Role::Leader(_)) {
             // A candidate goes without what nobody serves, rather than ask in circles (C7).
             let rounds = !matches!(self.role, Role::Candidate(_));
-            let mut enquiry = std::mem::take(&mut self.learner.forward);
-            self.enquire(now, &mut enquiry, Learn { from, upto }, rounds, fx);
-            self.learner.forward = enquiry;
+            let mut catch_up = std::mem::take(&mut self.learner.forward);
+            self.enquire(now, &mut catch_up, Learn { from, upto }, rounds, fx);
+            self.learner.forward = catch_up;
         }
         if let Some(hole) = self.learner.first_hole() {
-            let mut enquiry = std::mem::take(&mut self.learner.repair);
-            self.enquire(now, &mut enquiry, Learn { from: hole, upto: hole }, true, fx);
-            self.learner.repair = enquiry;
+            let mut catch_up = std::mem::take(&mut self.learner.repair);
+            self.enquire(now, &mut catch_up, Learn { from: hole, upto: hole }, true, fx);
+            self.learner.repair = catch_up;
         }
     }
 
     fn enquire(
         &self,
         now: Tick,
-        enquiry: &mut CatchUp,
+        catch_up: &mut CatchUp,
         learn: Learn,
         rounds: bool,
         fx: &mut Effects,
     ) {
-        enquiry.over(now);
-        if enquiry.asking.is_some() {
+        catch_up.over(now);
+        if catch_up.asking.is_some() {
             return;
         }
-        let mut peer = self.source(enquiry);
-        if peer.is_none() && rounds && !enquiry.refused.is_empty() && now >= enquiry.rest_until {
-            enquiry.refused.clear();
-            enquiry.rest_until = now.after(self.config.timing.retry_us);
-            peer = self.source(enquiry);
+        let mut peer = self.source(catch_up);
+        if peer.is_none() && rounds && !catch_up.refused.is_empty() && now >= catch_up.rest_until {
+            catch_up.refused.clear();
+            catch_up.rest_until = now.after(self.config.timing.retry_us);
+            peer = self.source(catch_up);
         }
         let Some(peer) = peer else { return };
         let until = now.after(self.config.timing.election_us);
-        enquiry.asking = Some(Asking { peer, from: learn.from, until });
+        catch_up.asking = Some(Asking { peer, from: learn.from, until });
         fx.send(peer, Plain::Learn(learn));
     }
 
     /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
-    fn source(&self, enquiry: &CatchUp) -> Option<NodeId> {
+    fn source(&self, catch_up: &CatchUp) -> Option<NodeId> {
         let fit = |node: &NodeId| {
-            self.peers.get(node).is_some_and(|peer| peer.up) && !enquiry.refused.contains(node)
+            self.peers.get(node).is_some_and(|peer| peer.up) && !catch_up.refused.contains(node)
         };
         let ahead = |node: &NodeId| {
             fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
         };
-        let known = enquiry.served.filter(fit).or_else(|| self.leader.filter(fit));
+        let known = catch_up.served.filter(fit).or_else(|| self.leader.filter(fit));
         known
             .or_else(|| self.config.others().find(ahead))
             .or_else(|| self.config.others().find(fit))
@@ -286,12 +286,12 @@ impl Replica {
         if let Some(ballot) = damaged.filter(|_| !progress && forward) {
             progress = self.learn_identified(slot, ballot, fx);
         }
-        let enquiry = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
-        enquiry.asking = None;
+        let catch_up = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
+        catch_up.asking = None;
         if progress {
-            enquiry.served = Some(from);
+            catch_up.served = Some(from);
         } else if !self.learner.blocked_on_disk {
-            enquiry.refused.insert(from);
+            catch_up.refused.insert(from);
         }
         if repair && !progress && !self.learner.blocked_on_disk {
             self.repair_refused(from, slot, damaged.is_some(), fx);

@@ -1,6 +1,6 @@
 //! Slots that an earlier leadership proposed and the present one did not find.
 //!
-//! Nothing of theirs was chosen, or phase 1 would have found it (CONSENSUS C6). But nothing else is
+//! Nothing of theirs was chosen, or phase 1 would have found it (CONSENSUS C5). But nothing else is
 //! chosen there either before the present leader comes to propose as many slots, and in a shard without
 //! traffic that may take for ever. Until then nobody can say to the clients of those commands what became
 //! of them (R32).
@@ -17,6 +17,7 @@ impl Replica {
         if self.open_slots() > 0 {
             return;
         }
+        let accepted_upto = accepted_upto.max(self.acceptor.last_accepted());
         let is_left = |replica: &Replica| match &replica.role {
             Role::Leader(leadership) => leadership.next_slot <= accepted_upto,
             Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => false,

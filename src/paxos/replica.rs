@@ -323,6 +323,7 @@ impl Replica {
             Record::HardState(_) | Record::Chosen { .. } => self.binding = lsn,
             Record::Witnessed(_) => {}
         }
+        self.evidence.has_company |= !matches!(record, Record::Witnessed(_));
         effects.push(Effect::Persist(lsn, record));
         lsn
     }

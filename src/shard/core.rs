@@ -9,7 +9,7 @@ use super::fates::Fates;
 use super::leaving::Leaving;
 use super::outbox::Outbox;
 use super::reads::Reads;
-use super::repair_log::Mending;
+use super::repair_log::RepairLog;
 use super::serve::JournalRead;
 use super::writes::Writes;
 use super::{Input, Output};
@@ -83,10 +83,10 @@ pub struct Shard {
     /// The node's stop, as far as it is.
     pub(super) leaving: Leaving,
     pub(super) failed: bool,
-    mending: Mending,
+    repair_log: RepairLog,
     mark_at: Option<Tick>,
     pub(super) prepare_at: Option<Tick>,
-    pub(super) rooms: DiskFull,
+    pub(super) disk_full: DiskFull,
     /// Why there is no link with a peer, as the driver reported.
     pub(super) troubles: BTreeMap<NodeId, String>,
     /// The disk of the data, as the driver reported.
@@ -143,10 +143,10 @@ impl Shard {
             started: now,
             leaving: Leaving::default(),
             failed: false,
-            mending: Mending::default(),
+            repair_log: RepairLog::default(),
             mark_at: None,
             prepare_at: None,
-            rooms: DiskFull::default(),
+            disk_full: DiskFull::default(),
             troubles: BTreeMap::new(),
             disk: DiskSpace::default(),
             options,
@@ -174,7 +174,7 @@ impl Shard {
                 if before > 0 {
                     self.settle(now, out);
                     let left = self.replica.damaged_slots();
-                    if let Some(text) = self.mending.settled(before, left, node) {
+                    if let Some(text) = self.repair_log.settled(before, left, node) {
                         log::info!("shard {}: {text}", self.options.shard);
                     }
                 }
@@ -307,7 +307,7 @@ impl Shard {
             Effect::SendAfter(lsn, node, vote) => self.outbox.hold(lsn, node, vote),
             Effect::Chosen { slot, ballot, value } => self.cache.insert(slot, ballot, value),
             Effect::Repaired { slot, ballot, value } => {
-                self.mending.repaired(slot);
+                self.repair_log.repaired(slot);
                 self.cache.insert(slot, ballot, value);
             }
             Effect::Serve { to, learn } => self.serve(now, to, learn, out),

@@ -25,7 +25,7 @@ impl Shard {
         log::warn!(
             "shard {shard}: no space for another segment ({why}): appends are refused until there is"
         );
-        self.rooms.lacks = why.to_string();
+        self.disk_full.lacks = why.to_string();
         self.prepare_at = Some(now.after(PREPARE_RETRY_US));
     }
 
@@ -34,8 +34,8 @@ impl Shard {
         let full = !self.journal.has_room();
         let ValueRoom { new_values, catch_up, election } = self.journal.value_room();
         let room = DiskBudget { new_values, catch_up, election, full };
-        if room != self.rooms.budget {
-            self.rooms.budget = room;
+        if room != self.disk_full.budget {
+            self.disk_full.budget = room;
             self.feed(now, paxos::Input::DiskBudget(room));
         }
     }
@@ -43,7 +43,7 @@ impl Shard {
     /// Looks at what the others say of their disks, and refuses what waits if it has to.
     pub(super) fn look_for_room(&mut self, out: &mut Vec<Output>) {
         let full = self.replica.full_nodes();
-        if full != self.rooms.full {
+        if full != self.disk_full.full {
             let me = self.options.paxos.me;
             match &full {
                 Some(nodes) if nodes.iter().any(|node| *node != me) => log::warn!(
@@ -60,7 +60,7 @@ impl Shard {
                 // No longer for this node to report.
                 None => {}
             }
-            self.rooms.full = full;
+            self.disk_full.full = full;
         }
         if let Some(error) = self.no_room() {
             self.refuse_waiting(&error, out);
@@ -69,10 +69,10 @@ impl Shard {
 
     /// Why no append is taken in; nothing while disks have room.
     pub(super) fn no_room(&self) -> Option<WireError> {
-        let text = match &self.rooms.full {
+        let text = match &self.disk_full.full {
             _ if !self.journal.has_room() => {
                 let me = self.options.paxos.me;
-                let lacks = &self.rooms.lacks;
+                let lacks = &self.disk_full.lacks;
                 format!("the disk of node {me} has no room for another segment ({lacks})")
             }
             Some(nodes) => format!("the disks of too many nodes are full: {}", names(nodes)),

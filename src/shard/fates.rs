@@ -5,8 +5,9 @@
 //! next proposes what it finds at the very same slot (C8). So it took effect if that slot was chosen
 //! with a value of that leadership, and did not and never will if it was chosen with any other.
 //!
-//! Nothing is open any more when the node serves as the leader again: its own promise names all that it
-//! had accepted (C5), so each of those slots was proposed, chosen and applied before. Hence no append
+//! Nothing is open any more, as a rule, when the node serves as the leader again: its own promise names
+//! all that it had accepted (C5), so each of those slots was proposed, chosen and applied before. Where
+//! it was elected without its own promise it takes no write until they are settled, so that no append
 //! overtakes an earlier one of its chain.
 
 use super::Output;
@@ -19,7 +20,7 @@ use crate::wire::error::{ErrorCode, WireError};
 /// What is not known after so many election timeouts is answered as unknown: whoever can reach a
 /// quorum has elected a leader by then (R24).
 const ELECTIONS: u64 = 10;
-/// Nor sooner than after this, in microseconds: a client waits for an answer as long, as a rule, and
+/// But never before this much time, in microseconds: a client waits for an answer as long, as a rule, and
 /// one that knows is worth more to it than an early one that does not.
 const WAIT_US_MIN: u64 = 8_000_000;
 
@@ -94,11 +95,16 @@ impl Shard {
         outcomes: &[Outcome],
         out: &mut Vec<Output>,
     ) {
-        if self.fates.is_empty() || self.replica.is_doubtful() {
+        if self.fates.is_empty() {
             return;
         }
+        let doubtful = self.replica.is_doubtful();
         let leadership = Commands::new(value).ok().map(|commands| commands.leadership());
         for open in self.fates.take(|open| open.slot == slot) {
+            if doubtful {
+                open.waiters.into_iter().for_each(|waiter| self.doubt_write(waiter, out));
+                continue;
+            }
             // A value without outcomes is void: it was chosen, and had no effect.
             if leadership == Some(open.ballot) && outcomes.len() == open.waiters.len() {
                 for (waiter, outcome) in open.waiters.into_iter().zip(outcomes) {

@@ -26,8 +26,8 @@ pub struct Leaving {
 impl Leaving {
     /// When to look again.
     pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let stays = self.stay_until.filter(|until| *until > now);
-        stays.or(self.by).filter(|_| !self.left)
+        let next = [self.stay_until, self.by].into_iter().flatten().filter(|at| *at > now).min();
+        next.filter(|_| !self.left)
     }
 }
 

@@ -78,7 +78,9 @@ impl Reads {
         });
     }
 
-    fn park(&mut self, task: ReadTask) {
+    fn park(&mut self, mut task: ReadTask) {
+        // It waits for entries now; the wait for memory begins anew.
+        task.waits_until = None;
         let log = task.reading.log();
         self.deadlines.insert((task.deadline, task.conn, task.correlation), log);
         self.parked.entry(log).or_default().push(task);

@@ -9,14 +9,14 @@ const SUMMARY_EVERY: usize = 256;
 
 /// Counts the slots that were damaged at the start and are settled.
 #[derive(Debug, Default)]
-pub struct Mending {
+pub struct RepairLog {
     /// Settled since the start.
     settled: usize,
     /// The last slot whose value is there again, until it is logged.
     slot: Option<Slot>,
 }
 
-impl Mending {
+impl RepairLog {
     /// The value of a damaged slot is there again.
     pub fn repaired(&mut self, slot: Slot) {
         self.slot = Some(slot);
@@ -53,15 +53,15 @@ mod tests {
     /// Each of a few settled slots is named; of many there are some lines, the last of them always.
     #[test]
     fn many_settled_slots_are_summed_up() {
-        let mut mending = Mending::default();
-        assert_eq!(mending.settled(5, 5, NodeId(1)), None, "nothing was settled");
-        mending.repaired(Slot(3159));
-        let text = mending.settled(1000, 999, NodeId(1)).expect("the first is logged");
+        let mut repair_log = RepairLog::default();
+        assert_eq!(repair_log.settled(5, 5, NodeId(1)), None, "nothing was settled");
+        repair_log.repaired(Slot(3159));
+        let text = repair_log.settled(1000, 999, NodeId(1)).expect("the first is logged");
         assert!(text.starts_with("slot 3159 settled with node 1"), "{text}");
         let mut lines = 0;
         let mut last = None;
         for left in (0..999).rev() {
-            last = mending.settled(left + 1, left, NodeId(2));
+            last = repair_log.settled(left + 1, left, NodeId(2));
             lines += usize::from(last.is_some());
         }
         assert!(lines < 20, "{lines} lines for 1000 slots");

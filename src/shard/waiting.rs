@@ -69,9 +69,11 @@ impl Lines {
         !self.lines[need.line()].is_empty()
     }
 
+    /// A read gets in line.
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.count += 1;
-        self.lines[waiting.need.line()].push_back(waiting);
+        let line = &mut self.lines[waiting.need.line()];
+        line.insert(place(line.iter().map(|other| other.until), waiting.until), waiting);
     }
 
     /// The order in which the lines are served this time; next time another one is first.
@@ -142,5 +144,27 @@ impl Lines {
         }
         self.count -= out.len();
         out
+    }
+}
+
+/// Where in a line a read belongs that is refused at `until`: ahead of those that may wait longer, since
+/// it has waited before. So the first of a line is always the first to be refused.
+fn place(
+    mut line: impl ExactSizeIterator<Item = Tick> + DoubleEndedIterator,
+    until: Tick,
+) -> usize {
+    line.rposition(|other| other <= until).map_or(0, |before| before + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// R39: who has waited before keeps its place, and who comes now comes behind all others.
+    #[test]
+    fn r39_a_line_is_sorted_by_when_its_reads_are_refused() {
+        let line = [3, 5, 5, 8].map(Tick);
+        let place_of = |until| place(line.into_iter(), Tick(until));
+        assert_eq!([2, 3, 5, 6, 8, 9].map(place_of), [0, 1, 3, 3, 4, 4]);
     }
 }

@@ -153,7 +153,11 @@ impl Shard {
         if let Err(error) = self.may_write(&queued.request) {
             return self.refuse_write(now, &queued, error, out);
         }
-        assert!(self.fates.is_empty(), "a leader serves, and has not settled what was open");
+        if !self.fates.is_empty() {
+            let text = "what was open in an earlier leadership of this node is not settled yet";
+            let error = WireError::new(ErrorCode::NotReady, text);
+            return self.refuse_write(now, &queued, error, out);
+        }
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
             self.flush_builder(now);
         }

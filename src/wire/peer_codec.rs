@@ -15,7 +15,6 @@ use crate::limits::{LIVES_MAX, MEMBERS_MAX};
 use crate::types::{Configuration, Incarnation, Life, LifeId, Lsn, NodeId, Slot, Tick, Witness};
 
 /// Members come and go, but few of them are known at any time.
-const AGREEING: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
 const NODES: ListLimit = ListLimit { items_max: 16 * MEMBERS_MAX, item_bytes_min: 10 };
 const MEMBERS: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
 const LIVES: ListLimit = ListLimit { items_max: LIVES_MAX, item_bytes_min: 32 };
@@ -334,7 +333,7 @@ fn heartbeat(body: &mut Reader<'_>) -> Result<Heartbeat, DecodeError> {
         has_room: body.bool("has_room")?,
         witness: table(body)?,
         digest: digest(body)?,
-        agreeing: body.list("agreeing", AGREEING, |body| Ok(NodeId(body.u16("node")?)))?,
+        agreeing: body.list("agreeing", MEMBERS, |body| Ok(NodeId(body.u16("node")?)))?,
     })
 }
 

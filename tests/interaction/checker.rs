@@ -1,4 +1,4 @@
-//! What is true of the whole cell, kept by an observer that sees every disk and every message.
+//! What is true of the whole cluster, kept by a checker that sees every disk and every message.
 //!
 //! Checks of one replica are `paxos::invariants`; here stand those that need all of them: one value
 //! per slot across nodes and time, votes that leave only behind durable records that bear them out,
@@ -9,7 +9,7 @@ use paxosd::types::{Ballot, NodeId, Record, Slot, Value};
 use paxosd::wire::peer::{Accepted, FetchOutcome, Grant, Message, Prepare, Promise, Report};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The observer.
+/// What was seen of all nodes, and what must hold of it.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     accept_quorum: usize,

@@ -1,4 +1,4 @@
-//! A cell: a few replicas, their disks, clocks and connections, all in one value and all by hand.
+//! A cluster: a few replicas, their disks, clocks and connections, all in one value and all by hand.
 
 use crate::checker::Checker;
 use crate::disk::Disk;
@@ -84,7 +84,7 @@ pub struct Link {
     pub queue: VecDeque<Message>,
 }
 
-/// The cell.
+/// A few replicas, their disks, clocks and connections.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     pub plan: Plan,

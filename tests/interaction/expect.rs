@@ -79,6 +79,10 @@ pub fn check(cluster: &Cluster, text: &str) {
         [what @ ("refused" | "startable"), who] => {
             assert_eq!(cluster.refuses_to_start(node(who)), what == "refused", "expect {text}");
         }
+        ["damaged", who] => {
+            let slots = cluster.replica(node(who)).expect("it runs").damaged_slots();
+            assert!(slots > 0, "expect {text}");
+        }
         ["runs", who] => assert!(cluster.node(node(who)).stopped.is_none(), "expect {text}"),
         ["formed" | "unformed", ..] => {
             for id in claim.split_whitespace().skip(1) {

@@ -1,4 +1,4 @@
-//! Golden traces of the consensus core, and random schedules over the same cell.
+//! Golden traces of the consensus core, and random schedules over the same cluster.
 //!
 //! `tests/interaction/*.txt` hold scenarios with everything that happens in them: every input,
 //! effect, message and change of role. `UPDATE_TRACES=1` writes the traces anew; the scenarios'

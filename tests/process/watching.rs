@@ -36,12 +36,12 @@ fn r30_only_the_leader_reports_lag() {
     cluster.wait_ready();
     let leader = cluster.leader(0);
     poll::until("the leader reports that nobody lags, and no other node reports lag", || {
-        let as_done = cluster.ids().all(|id| {
+        let nobody_lags = cluster.ids().all(|id| {
             let lags = lags(&page(&cluster, id, "/metrics"));
             let nothing = lags.iter().all(|line| line.ends_with(" 0"));
             lags.len() == if id == leader { 2 } else { 0 } && nothing
         });
-        as_done.then_some(())
+        nobody_lags.then_some(())
     });
     let peers = |id: u16| {
         let status: serde_json::Value =
@@ -148,11 +148,11 @@ fn requests_are_measured_by_outcome() {
             sum(&pages, "paxosd_request_seconds_count", &labels)
         };
         let took = sum(&pages, "paxosd_request_seconds_sum", &["\"append\"", "\"ok\""]);
-        let as_done = count("append", "ok") == 5.0
+        let are_counted = count("append", "ok") == 5.0
             && count("read", "ok") >= 1.0
             && count("append", "not_executed") >= 1.0
             && took > 0.0;
-        as_done.then_some(())
+        are_counted.then_some(())
     });
 }
 

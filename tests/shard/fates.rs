@@ -86,6 +86,19 @@ fn r32_an_append_whose_fate_stays_open_is_unknown() {
     assert_eq!((code, outcome), (ErrorCode::LeadershipLost, Outcome::Unknown));
 }
 
+/// R23, R32: a node whose state is not what the others have does not say what became of a command. It
+/// says at once that it does not know.
+#[test]
+fn r23_who_differs_from_the_others_knows_no_fate() {
+    let (mut trio, id) = under_way(Request::Append(append("a", "x")), Some(2));
+    trio.pass(700_000);
+    trio.differs = Some(1);
+    trio.heal(1);
+    trio.pass(500_000);
+    let (code, outcome) = outcome(trio.answer(1, id));
+    assert_eq!((code, outcome), (ErrorCode::LeadershipLost, Outcome::Unknown));
+}
+
 /// C8: where the successor wrote over one of two appends of a chain, neither takes effect, and what
 /// comes behind them in it is refused.
 #[test]
@@ -106,6 +119,18 @@ fn c08_a_chain_breaks_at_the_append_that_was_written_over() {
         trio.pass(100_000);
         assert_eq!(outcome(trio.answer(1, id)).1, Outcome::NotExecuted);
     }
+    // The chain stays broken, also when the node leads again.
+    let leader = trio.leader().expect("one leads");
+    trio.cut(leader);
+    for _ in 0..500 {
+        trio.pass_only(&[1, 5 - leader], 10_000);
+        if trio.leads(1) {
+            break;
+        }
+    }
+    let behind = trio.send(1, of("z"));
+    trio.settle();
+    assert_eq!(outcome(trio.answer(1, behind)).0, ErrorCode::PriorFailed);
 }
 
 /// A leader that stops while an append is under way learns from its successor what became of it, and
@@ -139,9 +164,9 @@ fn r32_a_stop_does_not_wait_for_ever() {
     assert!(trio.stopped.contains(&1));
 }
 
-/// R32: `stop_timeout_ms` says how long that is, and the answer leaves before the node ends.
+/// R32: `stop_timeout_ms` bounds that, and the answer leaves before the node ends.
 #[test]
-fn r32_a_stop_waits_as_long_as_is_set() {
+fn r32_a_stop_waits_no_longer_than_is_set() {
     let mut trio = Trio::with_stops_within(2_000);
     trio.ask(create("a"));
     let id = trio.send(1, Request::Append(append("a", "x")));
@@ -169,6 +194,21 @@ fn c13_a_stop_writes_down_what_was_seen() {
     for other in [2, 3] {
         assert!(seen_of(&trio.witnessed(1), other) > seen_of(&before, other), "of node {other}");
     }
+}
+
+/// R32: nor does it wait longer than elections take, whatever is set: it may be the node that the others
+/// need back.
+#[test]
+fn r32_a_stop_waits_no_longer_than_elections_take() {
+    let mut trio = Trio::with_stops_within(60_000);
+    trio.ask(create("a"));
+    let id = trio.send(1, Request::Append(append("a", "x")));
+    trio.deliver(1, 2);
+    trio.cut(1);
+    trio.input(1, Input::HandOver);
+    trio.pass(5_000_000);
+    assert_eq!(outcome(trio.answer(1, id)).1, Outcome::Unknown);
+    assert!(trio.stopped.contains(&1));
 }
 
 /// A leader that stops stays until its successor leads, which may need its vote; one that never led

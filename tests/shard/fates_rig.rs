@@ -20,6 +20,8 @@ pub struct Trio {
     links: BTreeSet<(u16, u16)>,
     replies: BTreeMap<(u16, u64), Reply>,
     pub stopped: BTreeSet<u16>,
+    /// What the others say of their states is not what this node has.
+    pub differs: Option<u16>,
     next: u64,
 }
 
@@ -39,6 +41,7 @@ impl Trio {
             links: BTreeSet::new(),
             replies: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            differs: None,
             next: 1,
         };
         for node in NODES {
@@ -119,7 +122,10 @@ impl Trio {
     pub fn deliver(&mut self, from: u16, to: u16) -> bool {
         let messages = std::mem::take(self.queues.entry((from, to)).or_default());
         let any = !messages.is_empty();
-        for message in messages {
+        for mut message in messages {
+            if self.differs == Some(to) {
+                alter_digest(&mut message);
+            }
             self.input(to, Input::Peer { node: NodeId(from), message });
             self.input(to, Input::Tick);
         }
@@ -206,6 +212,19 @@ impl Trio {
             self.pass(10_000);
         }
         panic!("nobody leads");
+    }
+}
+
+/// The digest of another state.
+fn alter_digest(message: &mut Message) {
+    let digest = match message {
+        Message::Meet(meet) => &mut meet.digest,
+        Message::Heartbeat(heartbeat) => &mut heartbeat.digest,
+        Message::Grant(grant) => &mut grant.digest,
+        _ => return,
+    };
+    if let Some(digest) = digest {
+        digest.state ^= 1;
     }
 }
 

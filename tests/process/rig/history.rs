@@ -119,7 +119,7 @@ pub struct Glimpse {
     pub next: u64,
 }
 
-/// All that clients did and that was reported to them.
+/// All that clients did, and the answers that they got.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// Appends, each writer's in the order in which it sent them.
