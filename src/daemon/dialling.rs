@@ -21,10 +21,10 @@ impl ShardLoop {
         let now = clock::now();
         for node in self.links.due(now) {
             let Some(member) = self.facts.config.members.get(&node) else { continue };
-            let post = self.post.clone();
+            let sender = self.sender.clone();
             let reply = move |answer: Answer| {
                 // A loop that is gone needs no address.
-                let _ = post.send(ShardMessage::Resolved { node, answer });
+                let _ = sender.send(ShardMessage::Resolved { node, answer });
             };
             match self.resolver.ask(node, &member.peer, now, reply) {
                 Asked::Now(answer) => self.on_resolved(node, answer),

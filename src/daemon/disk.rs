@@ -34,6 +34,7 @@ struct Syncer {
     volume: JournalDir,
     syncs: Arc<Syncs>,
     slow: SlowLines,
+    shortage: Shortage,
 }
 
 /// A job for a helper: whose it is, and where the outcome goes.
@@ -49,7 +50,7 @@ struct Completions {
     outcomes: Sender<Done>,
     /// Those of reads.
     reads: Sender<Done>,
-    bell: LoopWaker,
+    waker: LoopWaker,
 }
 
 /// Threads that read what is not in memory: a disk serves several reads in the time of one.
@@ -168,7 +169,7 @@ impl Syncer {
     /// Likewise, but where the system is short of something, what is left of the batch comes back.
     fn run_once(&mut self, job: Job) -> Result<Done, Job> {
         let (bytes, began, started) = (batch_bytes(&job), Instant::now(), clock::now());
-        let done = self.volume.run(job, &mut Shortage::default())?;
+        let done = self.volume.run(job, &mut self.shortage)?;
         self.syncs.record(bytes, began.elapsed());
         self.note(started);
         Ok(done)
@@ -252,13 +253,13 @@ impl Completions {
         };
         // A shard that is gone wants no outcomes any more.
         if way.send(done).is_ok() {
-            self.bell.ring();
+            self.waker.ring();
         }
     }
 }
 
 impl Disk {
-    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `bell`; how long the
+    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `waker`; how long the
     /// batches took goes to `syncs`, and those that take `slow_sync_ms` are logged.
     ///
     /// # Errors
@@ -267,7 +268,7 @@ impl Disk {
         name: &str,
         volume: JournalDir,
         helper: Helper,
-        bell: LoopWaker,
+        waker: LoopWaker,
         syncs: Arc<Syncs>,
         slow_sync_ms: u64,
     ) -> io::Result<Disk> {
@@ -275,9 +276,9 @@ impl Disk {
         let (syncer, jobs) = bounded::<Job>(1);
         let (send, outcomes) = bounded::<Done>(2);
         let (send_read, reads) = bounded::<Done>(HELPER_JOBS_MAX);
-        let back = Completions { outcomes: send, reads: send_read, bell };
+        let back = Completions { outcomes: send, reads: send_read, waker };
         let slow = SlowLines::new(slow_sync_ms);
-        let here = Syncer { volume: volume.clone(), syncs, slow };
+        let here = Syncer { volume: volume.clone(), syncs, slow, shortage: Shortage::default() };
         let (mut its, its_back) = (here.clone(), back.clone());
         std::thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
             while let Some(job) = its.next(&jobs) {
@@ -427,10 +428,10 @@ mod tests {
         format(&storage, &identity, ShardId(0), &options).expect("formats");
         let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
         let poll = Poll::new().expect("poll");
-        let bell = LoopWaker::new(poll.registry(), Token(0)).expect("bell");
+        let waker = LoopWaker::new(poll.registry(), Token(0)).expect("bell");
         let volume = JournalDir::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
         let helper = Helper::start(1).expect("helper");
-        let disk = Disk::start("0", volume, helper, bell, Arc::default(), 0).expect("syncer");
+        let disk = Disk::start("0", volume, helper, waker, Arc::default(), 0).expect("syncer");
         Rig { poll, storage, journal, disk }
     }
 
@@ -447,7 +448,7 @@ mod tests {
         fn outcome(&mut self) -> Done {
             let mut events = Events::with_capacity(8);
             loop {
-                self.disk.back.bell.falls_asleep();
+                self.disk.back.waker.falls_asleep();
                 if let Some(done) = self.disk.outcome() {
                     return done;
                 }

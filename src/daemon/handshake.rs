@@ -41,7 +41,7 @@ pub enum Admitted {
 }
 
 impl Admitted {
-    /// The letter that hands the connection over, and to which shard.
+    /// The message that hands the connection over, and to which shard.
     #[must_use]
     pub fn into_letter(self, conn: Conn) -> (ShardId, ShardMessage) {
         match self {

@@ -8,12 +8,12 @@ use crate::types::NodeId;
 use crate::wire::peer_hello::PeerHello;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-/// Letters that may wait for one shard.
-const LETTERS_MAX: usize = 1024;
-/// Places kept free for letters that must not be lost.
+/// Messages that may wait for one shard.
+const MESSAGES_MAX: usize = 1024;
+/// Places kept free for messages that must not be lost.
 const RESERVED: usize = 64;
 
-/// One letter.
+/// One message.
 #[derive(Debug)]
 pub enum ShardMessage {
     /// A client whose Hello was accepted.
@@ -60,30 +60,30 @@ pub struct NewPeer {
 /// The way to a shard's thread.
 #[derive(Clone, Debug)]
 pub struct ShardSender {
-    letters: Sender<ShardMessage>,
-    bell: LoopWaker,
+    messages: Sender<ShardMessage>,
+    waker: LoopWaker,
 }
 
 impl ShardSender {
-    /// A way to the loop of `bell`, and its other end.
+    /// A way to the loop of `waker`, and its other end.
     #[must_use]
-    pub fn new(bell: LoopWaker) -> (ShardSender, Receiver<ShardMessage>) {
-        let (letters, receiver) = bounded(LETTERS_MAX);
-        (ShardSender { letters, bell }, receiver)
+    pub fn new(waker: LoopWaker) -> (ShardSender, Receiver<ShardMessage>) {
+        let (messages, receiver) = bounded(MESSAGES_MAX);
+        (ShardSender { messages, waker }, receiver)
     }
 
-    /// Sends a letter. False when too many wait: the sender of a connection closes it.
+    /// Sends a message. False when too many wait: the sender of a connection closes it.
     #[must_use]
     pub fn send(&self, letter: ShardMessage) -> bool {
         let must_arrive = match &letter {
             ShardMessage::Client(_) | ShardMessage::Peer(_) => false,
             ShardMessage::Resolved { .. } | ShardMessage::HandOver => true,
         };
-        if !must_arrive && self.letters.len() + RESERVED >= LETTERS_MAX {
+        if !must_arrive && self.messages.len() + RESERVED >= MESSAGES_MAX {
             return false;
         }
-        let sent = self.letters.try_send(letter).is_ok();
-        self.bell.ring();
+        let sent = self.messages.try_send(letter).is_ok();
+        self.waker.ring();
         sent
     }
 }

@@ -12,7 +12,7 @@ use super::notify;
 use super::pauses::Pauses;
 use super::port::Port;
 use super::rate_limited_log::RareLines;
-use super::shard_loop::BELL;
+use super::shard_loop::WAKER;
 use super::sockets;
 use super::unformed::UnformedLines;
 use super::waker::LoopWaker;
@@ -41,7 +41,7 @@ const ACCEPT_PAUSE_US: u64 = 100_000;
 const ACCEPT_LOG_EVERY_US: u64 = 10_000_000;
 
 /// The main thread.
-pub struct Front {
+pub struct MainLoop {
     poll: Poll,
     /// Shards that ended.
     finished: Receiver<ShardId>,
@@ -50,7 +50,7 @@ pub struct Front {
     admin: Admin,
     greetings: BTreeMap<usize, Greeting>,
     next_token: usize,
-    posts: Vec<ShardSender>,
+    senders: Vec<ShardSender>,
     facts: Arc<NodeContext>,
     scratch: Vec<u8>,
     accept_complained: Option<Tick>,
@@ -62,7 +62,7 @@ pub struct Front {
     running: usize,
     stop_by: Option<Tick>,
     /// Rung by shards that end.
-    bell: LoopWaker,
+    waker: LoopWaker,
 }
 
 struct Listener {
@@ -87,10 +87,10 @@ struct Greeting {
 
 /// What the main thread's loop is made of.
 pub struct Parts {
-    /// The poll that the bell is registered with.
+    /// The poll that the waker is registered with.
     pub poll: Poll,
-    /// The loop's bell.
-    pub bell: LoopWaker,
+    /// The loop's waker.
+    pub waker: LoopWaker,
     /// Where shards say that they ended.
     pub finished: Receiver<ShardId>,
     /// The read end of the signals' pipe: a byte for each.
@@ -100,17 +100,17 @@ pub struct Parts {
     /// Listeners of the admin pages.
     pub admin: Vec<TcpListener>,
     /// The ways to the shards, by their number.
-    pub posts: Vec<ShardSender>,
+    pub senders: Vec<ShardSender>,
     /// What every thread knows.
     pub facts: Arc<NodeContext>,
 }
 
-impl Front {
+impl MainLoop {
     /// The loop, with everything registered.
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn new(parts: Parts) -> io::Result<Front> {
+    pub fn new(parts: Parts) -> io::Result<MainLoop> {
         let registry = parts.poll.registry();
         parts.signals.set_nonblocking(true)?;
         let mut signals = UnixStream::from_std(parts.signals);
@@ -122,7 +122,7 @@ impl Front {
         }
         let admin = Admin::new(parts.admin, registry, Arc::clone(&parts.facts))?;
         parts.facts.board.space.refresh(clock::now(), &parts.facts.config.data_dir);
-        Ok(Front {
+        Ok(MainLoop {
             poll: parts.poll,
             finished: parts.finished,
             signals,
@@ -130,15 +130,15 @@ impl Front {
             admin,
             greetings: BTreeMap::new(),
             next_token: FIRST_GREETING,
-            running: parts.posts.len(),
-            posts: parts.posts,
+            running: parts.senders.len(),
+            senders: parts.senders,
             facts: parts.facts,
             scratch: vec![0; READ_TURN_BYTES],
             accept_complained: None,
             refusals: Default::default(),
             unformed: UnformedLines::new(clock::now()),
             stop_by: None,
-            bell: parts.bell,
+            waker: parts.waker,
         })
     }
 
@@ -150,7 +150,7 @@ impl Front {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut pauses = Pauses::new(clock::now());
         loop {
-            self.bell.falls_asleep();
+            self.waker.falls_asleep();
             let now = clock::now();
             // Its own work is no pause, however long it took.
             pauses.excused(now);
@@ -161,13 +161,13 @@ impl Front {
                 let text = format!("the main loop cannot wait: {error}");
                 return Err(Failure::new(Exit::Invariant, text));
             }
-            self.bell.is_awake();
+            self.waker.is_awake();
             if let Some(micros) = pauses.runs(clock::now(), timeout) {
                 log_pause(micros);
             }
             for event in &events {
                 match event.token() {
-                    BELL => {}
+                    WAKER => {}
                     SIGNALS => self.on_signals()?,
                     token if admin::owns(token) => {
                         self.admin.on_event(token, event.is_read_closed());
@@ -242,9 +242,9 @@ impl Front {
         self.stop_by = Some(clock::now().after(self.facts.config.stop_timeout_ms * 1000));
         self.listeners.clear();
         self.greetings.clear();
-        for post in &self.posts {
+        for sender in &self.senders {
             // A shard that cannot be reached is stopped by the deadline.
-            let _ = post.send(ShardMessage::HandOver);
+            let _ = sender.send(ShardMessage::HandOver);
         }
         Ok(())
     }
@@ -380,7 +380,7 @@ impl Front {
             return log::warn!("connection from {address} is of no use: {error}");
         }
         let (shard, letter) = admitted.into_letter(conn);
-        let sent = self.posts.get(usize::from(shard.0)).is_some_and(|post| post.send(letter));
+        let sent = self.senders.get(usize::from(shard.0)).is_some_and(|sender| sender.send(letter));
         if !sent {
             count(&self.facts.board.counters.of(port).turned_away);
             log::warn!("connection from {address} closed: shard {shard} has no time for it");

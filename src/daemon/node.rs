@@ -8,7 +8,7 @@ use super::exit::{Exit, Failure};
 use super::inherited;
 use super::live::Live;
 use super::mailbox::ShardSender;
-use super::main_loop::{self, Front};
+use super::main_loop::{self, MainLoop};
 use super::node_context::{NodeContext, PROGRAM, VERSION};
 use super::notify::Manager;
 use super::port::Port;
@@ -17,7 +17,7 @@ use super::reload::{self, Source};
 use super::replica_config::paxos_config;
 use super::resolve::{Resolver, system_lookup};
 use super::service::Service;
-use super::shard_loop::{self, BELL, ShardLoop};
+use super::shard_loop::{self, ShardLoop, WAKER};
 use super::sockets::Bound;
 use super::waker::LoopWaker;
 use crate::config::Config;
@@ -113,12 +113,12 @@ fn assemble(
     shards: Vec<OpenShard>,
     ports: Ports,
     signals: UnixStream,
-) -> Result<Front, Failure> {
+) -> Result<MainLoop, Failure> {
     let threads = |error: io::Error| start_failure("threads", &error);
     let poll = Poll::new().map_err(threads)?;
-    let bell = LoopWaker::new(poll.registry(), BELL).map_err(threads)?;
+    let waker = LoopWaker::new(poll.registry(), WAKER).map_err(threads)?;
     let (ended, finished) = bounded(shards.len());
-    let posts = start_shards(facts, shards, &bell, &ended).map_err(threads)?;
+    let senders = start_shards(facts, shards, &waker, &ended).map_err(threads)?;
     let mut listeners = Vec::new();
     for (port, bound) in [(Port::Client, Some(ports.client)), (Port::Peer, ports.peer)] {
         for socket in bound.map(Bound::listen).transpose()?.into_iter().flatten() {
@@ -127,21 +127,30 @@ fn assemble(
     }
     let admin = ports.admin.map(Bound::listen).transpose()?.unwrap_or_default();
     let facts = Arc::clone(facts);
-    Front::new(main_loop::Parts { poll, bell, finished, signals, listeners, admin, posts, facts })
-        .map_err(|error| start_failure("the main loop", &error))
+    MainLoop::new(main_loop::Parts {
+        poll,
+        waker,
+        finished,
+        signals,
+        listeners,
+        admin,
+        senders,
+        facts,
+    })
+    .map_err(|error| start_failure("the main loop", &error))
 }
 
 /// Starts the threads of all shards, and those that they share.
 fn start_shards(
     facts: &Arc<NodeContext>,
     shards: Vec<OpenShard>,
-    bell: &LoopWaker,
+    waker: &LoopWaker,
     ended: &Sender<ShardId>,
 ) -> io::Result<Vec<ShardSender>> {
     let helper = Helper::start(facts.config.shards)?;
     let peers = facts.config.members.values().filter(|member| member.id != facts.config.node);
     let resolver = Resolver::start(peers.map(|member| &member.peer), Arc::new(system_lookup))?;
-    let parts = Start { facts, helper: &helper, resolver: &resolver, bell };
+    let parts = Start { facts, helper: &helper, resolver: &resolver, waker };
     shards.into_iter().map(|shard| parts.start(shard, ended.clone())).collect()
 }
 
@@ -151,7 +160,7 @@ struct Start<'a> {
     helper: &'a Helper,
     resolver: &'a Resolver,
     /// The main thread's.
-    bell: &'a LoopWaker,
+    waker: &'a LoopWaker,
 }
 
 impl Start<'_> {
@@ -159,30 +168,30 @@ impl Start<'_> {
     fn start(&self, open: OpenShard, ended: Sender<ShardId>) -> io::Result<ShardSender> {
         let OpenShard { shard: id, volume, journal, recovered } = open;
         let poll = Poll::new()?;
-        let bell = LoopWaker::new(poll.registry(), BELL)?;
-        let (post, letters) = ShardSender::new(bell.clone());
+        let waker = LoopWaker::new(poll.registry(), WAKER)?;
+        let (sender, messages) = ShardSender::new(waker.clone());
         let facts = Arc::clone(self.facts);
         let syncs = Arc::clone(&facts.board.shard(id).syncs);
         let (name, helper) = (id.to_string(), self.helper.clone());
         let disk =
-            Disk::start(&name, volume, helper, bell.clone(), syncs, facts.config.slow_sync_ms)?;
-        let (resolver, loop_post, main_bell) =
-            (self.resolver.clone(), post.clone(), self.bell.clone());
+            Disk::start(&name, volume, helper, waker.clone(), syncs, facts.config.slow_sync_ms)?;
+        let (resolver, loop_sender, main_waker) =
+            (self.resolver.clone(), sender.clone(), self.waker.clone());
         let options = shard_options(&facts, id, clock::entropy());
         let run = move || {
             let mut outputs = Vec::new();
             let shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
             let service = Service::new(shard, id, Arc::clone(&facts), outputs);
-            let post = loop_post;
+            let sender = loop_sender;
             let parts =
-                shard_loop::Parts { poll, bell, service, facts, disk, resolver, post, letters };
+                shard_loop::Parts { poll, waker, service, facts, disk, resolver, sender, messages };
             ShardLoop::new(parts).run();
             // The main thread counts; one that is gone has no use for it.
             let _ = ended.send(id);
-            main_bell.ring();
+            main_waker.ring();
         };
         std::thread::Builder::new().name(format!("shard-{id}")).spawn(run)?;
-        Ok(post)
+        Ok(sender)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The event loop of one shard's thread: sockets, letters and disk outcomes become inputs; outputs
+//! The event loop of one shard's thread: sockets, messages and disk outcomes become inputs; outputs
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
 use super::awaited::{AWAITED_MS, Awaited};
@@ -30,8 +30,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The token of a loop's bell.
-pub const BELL: Token = Token(0);
+/// The token of a loop's waker.
+pub const WAKER: Token = Token(0);
 /// Events taken from the system at once.
 const EVENTS_MAX: usize = 1024;
 /// Batches that one turn may run itself, before it looks at its sockets again.
@@ -47,7 +47,7 @@ pub struct ShardLoop {
     pub(super) table: Table,
     pub(super) links: Links,
     pub(super) resolver: Resolver,
-    pub(super) post: ShardSender,
+    pub(super) sender: ShardSender,
     /// Clients that may be read from; some of them are paused.
     pub(super) ready_clients: Vec<Index>,
     /// All other connections that may be read from.
@@ -75,8 +75,8 @@ pub struct ShardLoop {
     /// Who takes no answers is looked for no sooner.
     pub(super) relief_at: Tick,
     disk: Disk,
-    bell: LoopWaker,
-    letters: Receiver<ShardMessage>,
+    waker: LoopWaker,
+    messages: Receiver<ShardMessage>,
     phase: Phase,
     pauses: Pauses,
     /// The leader that was put on the board last.
@@ -101,10 +101,10 @@ enum Phase {
 
 /// What a shard's loop is made of.
 pub struct Parts {
-    /// The poll that the bell and the sockets are registered with.
+    /// The poll that the waker and the sockets are registered with.
     pub poll: Poll,
-    /// The loop's bell.
-    pub bell: LoopWaker,
+    /// The loop's waker.
+    pub waker: LoopWaker,
     /// The shard.
     pub service: Service,
     /// What every thread knows.
@@ -114,9 +114,9 @@ pub struct Parts {
     /// The way to addresses.
     pub resolver: Resolver,
     /// The way to this loop.
-    pub post: ShardSender,
+    pub sender: ShardSender,
     /// What comes by it.
-    pub letters: Receiver<ShardMessage>,
+    pub messages: Receiver<ShardMessage>,
 }
 
 impl ShardLoop {
@@ -133,7 +133,7 @@ impl ShardLoop {
             table: Table::default(),
             links,
             resolver: parts.resolver,
-            post: parts.post,
+            sender: parts.sender,
             ready_clients: Vec::new(),
             ready_others: Vec::new(),
             dirty_peers: Vec::new(),
@@ -148,8 +148,8 @@ impl ShardLoop {
             awaited: Awaited::default(),
             relief_at: Tick(0),
             disk: parts.disk,
-            bell: parts.bell,
-            letters: parts.letters,
+            waker: parts.waker,
+            messages: parts.messages,
             phase: Phase::Serving,
             pauses: Pauses::new(clock::now()),
             published: None,
@@ -176,14 +176,14 @@ impl ShardLoop {
 
     /// Waits for something to do.
     fn sleep(&mut self, events: &mut Events) {
-        self.bell.falls_asleep();
+        self.waker.falls_asleep();
         let timeout = self.timeout(clock::now());
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
             die(&Failure::new(Exit::Invariant, format!("the event loop cannot wait: {error}")));
         }
-        self.bell.is_awake();
+        self.waker.is_awake();
         self.note_pause(timeout);
     }
 
@@ -198,7 +198,7 @@ impl ShardLoop {
 
     /// How long to sleep at most.
     fn timeout(&self, now: Tick) -> Duration {
-        let waits = self.letters.is_empty() && !self.disk.has_outcome();
+        let waits = self.messages.is_empty() && !self.disk.has_outcome();
         let more = self.can_read() || self.can_write() || self.service.shard.can_answer_more();
         if !waits || !self.service.outputs.is_empty() || more {
             return Duration::ZERO;
@@ -230,8 +230,8 @@ impl ShardLoop {
         self.flush_dirty();
         self.service.shard.begin_turn(self.output_bytes);
         self.service.shard.set_wall_ms(clock::wall_ms());
-        while let Ok(letter) = self.letters.try_recv() {
-            self.on_letter(letter);
+        while let Ok(letter) = self.messages.try_recv() {
+            self.on_message(letter);
         }
         while let Some(done) = self.disk.outcome() {
             self.service.step(clock::now(), Input::Disk(done));
@@ -292,7 +292,7 @@ impl ShardLoop {
         }
     }
 
-    fn on_letter(&mut self, letter: ShardMessage) {
+    fn on_message(&mut self, letter: ShardMessage) {
         match letter {
             ShardMessage::Client(visitor) => self.welcome_client(*visitor),
             ShardMessage::Peer(caller) => self.welcome_peer(*caller),
@@ -369,7 +369,7 @@ impl ShardLoop {
 
     /// Nobody would be kept waiting by a sync on this thread, as far as it knows.
     fn nothing_waits(&self) -> bool {
-        self.letters.is_empty() && !self.disk.has_outcome() && !self.can_read()
+        self.messages.is_empty() && !self.disk.has_outcome() && !self.can_read()
     }
 
     /// No client is read from while this holds (back-pressure; TCP pushes back).

@@ -17,7 +17,7 @@ struct Inner {
 }
 
 impl LoopWaker {
-    /// A bell of the loop that polls `registry`.
+    /// A waker of the loop that polls `registry`.
     ///
     /// # Errors
     /// The system has no more descriptors.

@@ -49,7 +49,7 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
 /// Encodes a batch at the place where `writing` stands, and moves it on. The buffers of `out` are
 /// used again.
 pub(crate) fn encode<'a>(
-    stamp: &JournalId,
+    journal_id: &JournalId,
     plan: BatchPlan,
     records: impl Iterator<Item = &'a Record> + Clone,
     writing: &mut Writing,
@@ -63,7 +63,7 @@ pub(crate) fn encode<'a>(
     data.resize(ITEM_BYTES, 0);
     let mut lsn = plan.first_lsn;
     for (record, ordinal) in records.zip(0..) {
-        heads.push(push_record(stamp, record, lsn, ordinal, writing, data));
+        heads.push(push_record(journal_id, record, lsn, ordinal, writing, data));
         lsn = lsn.next();
     }
     let zero_runs = find_zero_runs(data);
@@ -80,7 +80,7 @@ pub(crate) fn encode<'a>(
         previous: writing.previous,
         seal: plan.seal,
     };
-    data[..ITEM_BYTES].copy_from_slice(&head.item().encode(stamp));
+    data[..ITEM_BYTES].copy_from_slice(&head.item().encode(journal_id));
 
     let items = 1 + heads.len() + head.zero_items as usize;
     descriptors.clear();
@@ -95,7 +95,7 @@ pub(crate) fn encode<'a>(
         describe(&data[at..at + ITEM_BYTES]);
     }
     for (runs, ordinal) in zero_runs.chunks(RUNS_PER_ITEM).zip(0..) {
-        describe(&format::zero_runs_item(&head, ordinal, runs).encode(stamp));
+        describe(&format::zero_runs_item(&head, ordinal, runs).encode(journal_id));
     }
     data.resize(data.len().next_multiple_of(BLOCK_BYTES), 0);
     writing.data += data.len() as u64;
@@ -104,7 +104,7 @@ pub(crate) fn encode<'a>(
 }
 
 fn push_record(
-    stamp: &JournalId,
+    journal_id: &JournalId,
     record: &Record,
     lsn: Lsn,
     ordinal: u32,
@@ -145,7 +145,7 @@ fn push_record(
         body_bytes: (data.len() - body_at) as u32,
         body_checksum: body_checksum(&data[body_at..], lsn),
     };
-    data[at..body_at].copy_from_slice(&head.item().encode(stamp));
+    data[at..body_at].copy_from_slice(&head.item().encode(journal_id));
     data.resize(at + record_span(head.body_bytes as usize), 0);
     head
 }

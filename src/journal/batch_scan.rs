@@ -100,12 +100,12 @@ pub(crate) struct Chain {
 /// Reads the item at `offset` as the header of a batch of this very segment.
 fn batch_at(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     offset: u64,
 ) -> Result<Option<FoundBatch>, OpenError> {
     let segment = image.segment;
     let bytes = image.bytes;
-    let item = Item::decode_slice(image.read(offset, ITEM_BYTES)?, stamp).ok();
+    let item = Item::decode_slice(image.read(offset, ITEM_BYTES)?, journal_id).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
     let link = head.map(|head| FoundBatch { head, in_data: false, in_descriptors: false });
     Ok(link.filter(|link| {
@@ -125,10 +125,10 @@ fn batch_at(
 /// The length of the file, as the header of its first batch says: its descriptors end there.
 pub(crate) fn stated_bytes(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
 ) -> Result<Option<u64>, OpenError> {
     let segment = image.segment;
-    let item = Item::decode_slice(image.read(DATA_START, ITEM_BYTES)?, stamp).ok();
+    let item = Item::decode_slice(image.read(DATA_START, ITEM_BYTES)?, journal_id).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
     let first = head.filter(|head| head.segment == segment && head.offset == DATA_START);
     Ok(first.map(|head| u64::from(head.desc_top) * BLOCK))
@@ -137,7 +137,7 @@ pub(crate) fn stated_bytes(
 /// The batch that starts at `data` and whose descriptors end at `desc`, by either of its headers.
 pub(crate) fn link_at(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     data: u64,
     desc: u64,
 ) -> Result<Option<FoundBatch>, OpenError> {
@@ -145,8 +145,8 @@ pub(crate) fn link_at(
         return Ok(None);
     }
     let fits = |link: &FoundBatch| link.head.offset == data && link.desc_top() == desc;
-    let in_data = batch_at(image, stamp, data)?.filter(fits);
-    let in_descriptors = batch_at(image, stamp, desc - ITEM_BYTES as u64)?.filter(fits);
+    let in_data = batch_at(image, journal_id, data)?.filter(fits);
+    let in_descriptors = batch_at(image, journal_id, desc - ITEM_BYTES as u64)?.filter(fits);
     Ok(in_data.or(in_descriptors).map(|link| FoundBatch {
         in_data: in_data.is_some(),
         in_descriptors: in_descriptors.is_some(),
@@ -157,7 +157,7 @@ pub(crate) fn link_at(
 /// The next batch behind `data` and below `desc`, after one or more whose headers are lost.
 fn search(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     data: u64,
     desc: u64,
     number: u64,
@@ -175,15 +175,15 @@ fn search(
         }
     };
     for at in (data + BLOCK..desc).step_by(BLOCK as usize) {
-        let link = batch_at(image, stamp, at)?;
+        let link = batch_at(image, journal_id, at)?;
         consider(link, link.is_some_and(|link| link.head.offset == at));
     }
     for top in (data + BLOCK..desc).step_by(BLOCK as usize) {
-        let link = batch_at(image, stamp, top - ITEM_BYTES as u64)?;
+        let link = batch_at(image, journal_id, top - ITEM_BYTES as u64)?;
         consider(link, link.is_some_and(|link| link.desc_top() == top));
     }
     match best {
-        Some(link) => link_at(image, stamp, link.head.offset, link.desc_top()),
+        Some(link) => link_at(image, journal_id, link.head.offset, link.desc_top()),
         None => Ok(None),
     }
 }
@@ -191,22 +191,22 @@ fn search(
 /// Any batch of the segment, the first one if possible; and whether anything lies in it at all.
 pub(crate) fn peek(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
 ) -> Result<(Option<FoundBatch>, bool), OpenError> {
     let bytes = image.bytes;
-    if let Some(link) = link_at(image, stamp, DATA_START, bytes)? {
+    if let Some(link) = link_at(image, journal_id, DATA_START, bytes)? {
         return Ok((Some(link), true));
     }
     if image.first_dirty_block(DATA_START..bytes)?.is_none() {
         return Ok((None, false));
     }
-    Ok((search(image, stamp, DATA_START, bytes, 0)?, true))
+    Ok((search(image, journal_id, DATA_START, bytes, 0)?, true))
 }
 
 /// Walks a segment's batches up to its limit, or to where nothing follows.
 pub(crate) fn walk(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     first_lsn: Lsn,
     limit: Option<Limit>,
 ) -> Result<Chain, OpenError> {
@@ -223,13 +223,13 @@ pub(crate) fn walk(
     };
     while !chain.sealed && limit.is_none_or(|limit| chain.data < limit.data_end) {
         let (data, desc) = (chain.data, chain.desc);
-        let mut link = link_at(image, stamp, data, desc)?;
+        let mut link = link_at(image, journal_id, data, desc)?;
         if link.is_none() && desc > data {
             // A limit promises that something lies here; without one, zeros are the end.
             if limit.is_none() && image.first_dirty_block(data..desc)?.is_none() {
                 break;
             }
-            link = search(image, stamp, data, desc, chain.next_number)?;
+            link = search(image, journal_id, data, desc, chain.next_number)?;
             link = link.filter(|l| limit.is_none_or(|limit| l.data_end() <= limit.data_end));
             chain.dirty = link.is_none() && limit.is_none();
         }

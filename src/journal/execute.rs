@@ -133,7 +133,7 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadDone, StorageErr
     let mut values: Vec<_> = missing.map(|(slot, why)| (*slot, Err(why.clone()))).collect();
     let mut buffer = Vec::new();
     for extent in &job.extents {
-        read_extent(storage, &job.stamp, extent, &mut buffer, &mut values)?;
+        read_extent(storage, &job.journal_id, extent, &mut buffer, &mut values)?;
     }
     values.sort_by_key(|(slot, _)| *slot);
     Ok(ReadDone { token: job.token, values })
@@ -141,7 +141,7 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadDone, StorageErr
 
 fn read_extent(
     storage: &dyn Storage,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     extent: &Extent,
     buffer: &mut Vec<u8>,
     values: &mut Vec<(crate::types::Slot, ReadResult)>,
@@ -153,7 +153,7 @@ fn read_extent(
         let bytes = ITEM_BYTES + wanted.location.bytes as usize;
         let result = if whole.is_ok() {
             let at = (wanted.location.offset - extent.offset) as usize;
-            verify(&buffer[at..at + bytes], stamp, wanted, &extent.file)
+            verify(&buffer[at..at + bytes], journal_id, wanted, &extent.file)
         } else {
             // One unreadable sector must not take its neighbours with it: each on its own, and
             // a header that is known to be lost not at all.
@@ -167,7 +167,7 @@ fn read_extent(
                     offset,
                     error: error.to_string(),
                 })
-                .and_then(|()| verify(&buffer[..bytes], stamp, wanted, &extent.file))
+                .and_then(|()| verify(&buffer[..bytes], journal_id, wanted, &extent.file))
         };
         values.push((wanted.slot, result));
     }
@@ -193,7 +193,7 @@ pub(crate) fn read_some(
 /// Reads the value of one record. Fails only where the system is short of something.
 pub(crate) fn read_one(
     storage: &dyn Storage,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     wanted: &Wanted,
 ) -> Result<ReadResult, StorageError> {
     let location = &wanted.location;
@@ -204,17 +204,17 @@ pub(crate) fn read_one(
         wanted: vec![*wanted],
     };
     let mut values = Vec::new();
-    read_extent(storage, stamp, &extent, &mut Vec::new(), &mut values)?;
+    read_extent(storage, journal_id, &extent, &mut Vec::new(), &mut values)?;
     Ok(values.pop().map_or(Err(ReadDamage::NotHeld { slot: wanted.slot }), |(_, result)| result))
 }
 
 /// Believes a record only if header and body verify and are those of the slot, ballot, LSN and
 /// place asked for.
-fn verify(bytes: &[u8], stamp: &JournalId, wanted: &Wanted, file: &str) -> ReadResult {
+fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> ReadResult {
     let Wanted { slot, location, headless } = *wanted;
     let (header, body) = bytes.split_at(ITEM_BYTES);
     let checksum = headless.or_else(|| {
-        let item = Item::decode_slice(header, stamp).ok()?;
+        let item = Item::decode_slice(header, journal_id).ok()?;
         let head = RecordHead::from_item(&item)?;
         let same = matches!(head.kind, RecordKind::Accepted | RecordKind::Learned)
             && (head.slot, head.ballot, head.lsn) == (slot, location.ballot, location.lsn)

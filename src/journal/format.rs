@@ -119,7 +119,7 @@ impl Item {
         }
     }
 
-    pub(crate) fn encode(&self, stamp: &JournalId) -> [u8; ITEM_BYTES] {
+    pub(crate) fn encode(&self, journal_id: &JournalId) -> [u8; ITEM_BYTES] {
         let mut out = [0; ITEM_BYTES];
         out[0..4].copy_from_slice(&MAGIC);
         out[4..6].copy_from_slice(&VERSION.to_le_bytes());
@@ -127,10 +127,10 @@ impl Item {
         out[7] = self.flags;
         out[8..12].copy_from_slice(&self.bytes.to_le_bytes());
         out[12..16].copy_from_slice(&self.count.to_le_bytes());
-        out[16..32].copy_from_slice(&stamp.cluster.to_le_bytes());
-        out[32..40].copy_from_slice(&stamp.incarnation.to_le_bytes());
-        out[40..42].copy_from_slice(&stamp.node.to_le_bytes());
-        out[42..44].copy_from_slice(&stamp.shard.to_le_bytes());
+        out[16..32].copy_from_slice(&journal_id.cluster.to_le_bytes());
+        out[32..40].copy_from_slice(&journal_id.incarnation.to_le_bytes());
+        out[40..42].copy_from_slice(&journal_id.node.to_le_bytes());
+        out[42..44].copy_from_slice(&journal_id.shard.to_le_bytes());
         out[48..56].copy_from_slice(&self.segment.0.to_le_bytes());
         out[56..64].copy_from_slice(&self.offset.to_le_bytes());
         out[64..72].copy_from_slice(&self.lsn.0.to_le_bytes());
@@ -143,7 +143,7 @@ impl Item {
     }
 
     /// Decodes an item of ours: magic, version, checksum and identity are checked in that order.
-    pub(crate) fn decode(bytes: &[u8; ITEM_BYTES], stamp: &JournalId) -> Result<Item, Fault> {
+    pub(crate) fn decode(bytes: &[u8; ITEM_BYTES], journal_id: &JournalId) -> Result<Item, Fault> {
         if bytes[0..4] != MAGIC {
             return Err(Fault::Magic);
         }
@@ -161,7 +161,7 @@ impl Item {
             node: u16_at(bytes, 40),
             shard: u16_at(bytes, 42),
         };
-        if found != *stamp {
+        if found != *journal_id {
             return Err(Fault::Foreign(found));
         }
         let mut words = [0; 6];
@@ -181,9 +181,9 @@ impl Item {
     }
 
     /// Decodes the item at the front of a slice.
-    pub(crate) fn decode_slice(bytes: &[u8], stamp: &JournalId) -> Result<Item, Fault> {
+    pub(crate) fn decode_slice(bytes: &[u8], journal_id: &JournalId) -> Result<Item, Fault> {
         match bytes.first_chunk() {
-            Some(bytes) => Item::decode(bytes, stamp),
+            Some(bytes) => Item::decode(bytes, journal_id),
             None => Err(Fault::Magic),
         }
     }

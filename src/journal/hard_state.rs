@@ -54,7 +54,7 @@ pub(crate) fn merge(hard: &mut HardState, other: &HardState) {
 }
 
 /// One copy, encoded in whole blocks. The sequence number shows which of two whole copies is newer.
-fn encode_copy(stamp: &JournalId, sequence: u64, copy: usize, hard: &HardState) -> Vec<u8> {
+fn encode_copy(journal_id: &JournalId, sequence: u64, copy: usize, hard: &HardState) -> Vec<u8> {
     let mut out = vec![0; ITEM_BYTES];
     encode_body(hard, &mut out);
     let sequence = Lsn(sequence);
@@ -65,14 +65,14 @@ fn encode_copy(stamp: &JournalId, sequence: u64, copy: usize, hard: &HardState) 
         words: [0, 0, 0, 0, body_checksum(&out[ITEM_BYTES..], sequence), 0],
         ..Item::of_kind(kind::HARD_STATE)
     };
-    out[..ITEM_BYTES].copy_from_slice(&item.encode(stamp));
+    out[..ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
     out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
     out
 }
 
 /// The steps that make a hard state durable in both copies, one after the other (C2).
 pub(crate) fn steps(
-    stamp: &JournalId,
+    journal_id: &JournalId,
     sequence: u64,
     hard: &HardState,
     file: &Arc<str>,
@@ -80,7 +80,7 @@ pub(crate) fn steps(
     let write = |copy: usize| Step::Write {
         file: Arc::clone(file),
         offset: COPIES[copy],
-        bytes: encode_copy(stamp, sequence, copy, hard),
+        bytes: encode_copy(journal_id, sequence, copy, hard),
     };
     let sync = || Step::Sync { file: Arc::clone(file) };
     vec![write(0), sync(), write(1), sync()]
@@ -98,7 +98,7 @@ pub(crate) struct Opened {
 }
 
 /// Reads the hard state; a copy that is damaged or older is written anew from the other one.
-pub(crate) fn open(storage: &dyn Storage, stamp: &JournalId) -> Result<Opened, OpenError> {
+pub(crate) fn open(storage: &dyn Storage, journal_id: &JournalId) -> Result<Opened, OpenError> {
     let found = storage.len(FILE).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => OpenError::Missing { file: FILE.to_string() },
         _ => OpenError::unopenable(FILE, source),
@@ -106,8 +106,8 @@ pub(crate) fn open(storage: &dyn Storage, stamp: &JournalId) -> Result<Opened, O
     if found != FILE_BYTES {
         return Err(OpenError::Length { file: FILE.to_string(), found, expected: FILE_BYTES });
     }
-    let first = read_copy(storage, stamp, COPIES[0])?;
-    let second = read_copy(storage, stamp, COPIES[1])?;
+    let first = read_copy(storage, journal_id, COPIES[0])?;
+    let second = read_copy(storage, journal_id, COPIES[1])?;
     let alone = first.is_err() && second.is_err();
     for bad in [&first, &second].into_iter().filter_map(|copy| copy.as_ref().err()) {
         if let Some(refusal) = bad.refusal(alone) {
@@ -129,7 +129,7 @@ pub(crate) fn open(storage: &dyn Storage, stamp: &JournalId) -> Result<Opened, O
         }
     };
     if let Some(copy) = stale {
-        let bytes = encode_copy(stamp, sequence, copy, hard);
+        let bytes = encode_copy(journal_id, sequence, copy, hard);
         let offset = COPIES[copy];
         storage.write_at(FILE, offset, &bytes).map_err(StorageError::at(
             StorageOp::Write,
@@ -200,21 +200,25 @@ impl BadCopy {
 
 fn read_copy(
     storage: &dyn Storage,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     offset: u64,
 ) -> Result<Result<(u64, HardState), BadCopy>, StorageError> {
     let mut bytes = vec![0; COPY_BYTES as usize];
     let read = read_some(storage, FILE, offset, &mut bytes)?;
     Ok(read
         .map_err(|error| BadCopy::Unreadable(error.to_string()))
-        .and_then(|()| decode_copy(&bytes, stamp, offset)))
+        .and_then(|()| decode_copy(&bytes, journal_id, offset)))
 }
 
-fn decode_copy(bytes: &[u8], stamp: &JournalId, offset: u64) -> Result<(u64, HardState), BadCopy> {
-    let item = Item::decode_slice(bytes, stamp).map_err(|fault| match fault {
+fn decode_copy(
+    bytes: &[u8],
+    journal_id: &JournalId,
+    offset: u64,
+) -> Result<(u64, HardState), BadCopy> {
+    let item = Item::decode_slice(bytes, journal_id).map_err(|fault| match fault {
         Fault::Magic | Fault::Checksum => BadCopy::Header,
         Fault::Version { found, intact } => BadCopy::Version { found, intact },
-        Fault::Foreign(found) => BadCopy::Foreign { found, expected: *stamp },
+        Fault::Foreign(found) => BadCopy::Foreign { found, expected: *journal_id },
     })?;
     if item.kind != kind::HARD_STATE || item.offset != offset {
         return Err(BadCopy::Header);

@@ -143,7 +143,7 @@ pub struct Location {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadJob {
     pub(crate) token: u64,
-    pub(crate) stamp: JournalId,
+    pub(crate) journal_id: JournalId,
     pub(crate) extents: Vec<Extent>,
     /// Slots that need no look at the disk to fail.
     pub(crate) missing: Vec<(Slot, ReadDamage)>,

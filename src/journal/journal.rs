@@ -72,7 +72,7 @@ pub(crate) enum Tail {
 /// What recovery hands to a journal.
 #[derive(Debug)]
 pub(crate) struct Restored {
-    pub stamp: JournalId,
+    pub journal_id: JournalId,
     pub options: JournalOptions,
     pub tail: Tail,
     /// How many segment files there are, and their bytes.
@@ -102,7 +102,7 @@ struct InFlight {
 /// The write-ahead log of one shard, without its input and output.
 #[derive(Debug)]
 pub struct Journal {
-    pub(super) stamp: JournalId,
+    pub(super) journal_id: JournalId,
     options: JournalOptions,
     /// Records that wait for a batch; their LSNs end right before `next_lsn`.
     pending: VecDeque<Record>,
@@ -136,7 +136,7 @@ pub struct Journal {
 impl Journal {
     pub(crate) fn new(restored: Restored) -> Journal {
         Journal {
-            stamp: restored.stamp,
+            journal_id: restored.journal_id,
             options: restored.options,
             pending: VecDeque::new(),
             pending_bytes: 0,
@@ -305,7 +305,7 @@ impl Journal {
             segment,
             bytes,
             min_free_bytes: self.options.min_free_bytes,
-            header: header_block(&self.stamp, segment, bytes),
+            header: header_block(&self.journal_id, segment, bytes),
         })
     }
 
@@ -425,7 +425,13 @@ impl Journal {
         };
         let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
         let first_lsn_of_segment = writing.previous.first_lsn;
-        batch::encode(&self.stamp, plan, self.pending.iter().take(records), writing, &mut encoded);
+        batch::encode(
+            &self.journal_id,
+            plan,
+            self.pending.iter().take(records),
+            writing,
+            &mut encoded,
+        );
         self.next_number += 1;
         for record in self.pending.drain(..records) {
             self.pending_bytes -= batch::record_bytes(&record);
@@ -462,8 +468,8 @@ impl Journal {
         if self.hard_changed {
             self.hard_changed = false;
             self.hard_sequence += 1;
-            let (stamp, sequence) = (&self.stamp, self.hard_sequence);
-            steps.extend(hard_state::steps(stamp, sequence, &self.hard, &self.hard_file));
+            let (journal_id, sequence) = (&self.journal_id, self.hard_sequence);
+            steps.extend(hard_state::steps(journal_id, sequence, &self.hard, &self.hard_file));
         }
     }
 

@@ -26,7 +26,7 @@ pub fn format(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(), StorageError> {
-    let stamp = JournalId::new(identity, shard);
+    let journal_id = JournalId::new(identity, shard);
     let file = hard_state::FILE;
     storage.create(file, hard_state::FILE_BYTES).map_err(StorageError::at(
         StorageOp::Create,
@@ -34,10 +34,10 @@ pub fn format(
         0,
     ))?;
     let hard = HardState::default();
-    run_steps(storage, &hard_state::steps(&stamp, 1, &hard, &file.into()), &mut 0)?;
+    run_steps(storage, &hard_state::steps(&journal_id, 1, &hard, &file.into()), &mut 0)?;
     let segment = SegmentId(1);
     let bytes = segment::segment_bytes_for(options.segment_bytes, BLOCK, 1);
-    let header = header_block(&stamp, segment, bytes);
+    let header = header_block(&journal_id, segment, bytes);
     let min_free_bytes = options.min_free_bytes;
     // Its last step makes both names durable.
     let done = run_prepare(storage, &PrepareJob { segment, bytes, min_free_bytes, header })?;
@@ -95,7 +95,7 @@ impl Segment {
 
 pub(crate) fn list_segments(
     storage: &dyn Storage,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     options: &JournalOptions,
     names: &[String],
 ) -> Result<(Vec<Segment>, Option<CutShort>), OpenError> {
@@ -106,7 +106,7 @@ pub(crate) fn list_segments(
         if id != due {
             return Err(OpenError::Missing { file: file_name(due).to_string() });
         }
-        match (look_at(storage, stamp, options, id), cut.take()) {
+        match (look_at(storage, journal_id, options, id), cut.take()) {
             (Ok(segment), None) => segments.push(segment),
             (Ok(segment), Some(before)) => cut = Some(before.before(segment.is_used())?),
             (Err(error @ OpenError::Length { found, .. }), before) => {
@@ -125,7 +125,7 @@ pub(crate) fn list_segments(
 
 fn look_at(
     storage: &dyn Storage,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     options: &JournalOptions,
     id: SegmentId,
 ) -> Result<Segment, OpenError> {
@@ -137,19 +137,19 @@ fn look_at(
         return Err(length(options.segment_bytes));
     }
     let mut image = Image::new(storage, id, bytes);
-    let header = segment::read_header(image.read(0, BLOCK as usize)?, stamp, id)?;
+    let header = segment::read_header(image.read(0, BLOCK as usize)?, journal_id, id)?;
     if let Header::Intact(expected) = header
         && expected != bytes
     {
         return Err(length(expected));
     }
-    if let Some(expected) = batch_scan::stated_bytes(&mut image, stamp)?
+    if let Some(expected) = batch_scan::stated_bytes(&mut image, journal_id)?
         && expected != bytes
     {
         // The header may be gone; the first batch knows the length as well.
         return Err(length(expected));
     }
-    let (any, dirty) = batch_scan::peek(&mut image, stamp)?;
+    let (any, dirty) = batch_scan::peek(&mut image, journal_id)?;
     match (&header, &any) {
         // Every batch is of the version known here, so only the header's version field rotted.
         (Header::Newer(found), None) if dirty => return Err(segment::future_version(id, *found)),

@@ -31,8 +31,12 @@ impl Journal {
         slots: impl IntoIterator<Item = Slot>,
         bytes_max: usize,
     ) -> ReadJob {
-        let mut job =
-            ReadJob { token, stamp: self.stamp, extents: Vec::new(), missing: Vec::new() };
+        let mut job = ReadJob {
+            token,
+            journal_id: self.journal_id,
+            extents: Vec::new(),
+            missing: Vec::new(),
+        };
         let (mut bytes, mut span) = (0, 0);
         for (nth, slot) in slots.into_iter().take(READ_SLOTS_MAX).enumerate() {
             let best = self.index.best(slot);

@@ -64,14 +64,18 @@ impl Stretch {
     }
 }
 
-fn item_at(image: &mut Image<'_>, stamp: &JournalId, at: u64) -> Result<Option<Item>, OpenError> {
-    Ok(Item::decode_slice(image.read(at, ITEM_BYTES)?, stamp).ok())
+fn item_at(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+    at: u64,
+) -> Result<Option<Item>, OpenError> {
+    Ok(Item::decode_slice(image.read(at, ITEM_BYTES)?, journal_id).ok())
 }
 
 /// Looks at every record of a batch.
 pub(crate) fn check_batch(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     link: &FoundBatch,
 ) -> Result<Checked, OpenError> {
     let stretch = Stretch {
@@ -83,12 +87,12 @@ pub(crate) fn check_batch(
     let mut descriptors = BTreeMap::new();
     for ordinal in 0..u64::from(link.head.records) {
         let at = link.desc_top() - (2 + ordinal) * ITEM_BYTES as u64;
-        if let Some(item) = item_at(image, stamp, at)? {
+        if let Some(item) = item_at(image, journal_id, at)? {
             descriptors.insert(stretch.first_lsn.plus(ordinal), item);
         }
     }
-    let mut checked = check(image, stamp, &stretch, &descriptors)?;
-    let zero_items = zero_run_items(image, stamp, link)?.is_some();
+    let mut checked = check(image, journal_id, &stretch, &descriptors)?;
+    let zero_items = zero_run_items(image, journal_id, link)?.is_some();
     checked.complete &= link.in_data && link.in_descriptors && zero_items;
     Ok(checked)
 }
@@ -97,7 +101,7 @@ pub(crate) fn check_batch(
 /// still have a descriptor, and those that follow each other from the start.
 pub(crate) fn check_gap(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     gap: &Gap,
 ) -> Result<Checked, OpenError> {
     let stretch = Stretch {
@@ -108,21 +112,21 @@ pub(crate) fn check_gap(
     };
     let mut descriptors = BTreeMap::new();
     for at in (gap.desc_start..gap.desc_top).step_by(ITEM_BYTES) {
-        let item = item_at(image, stamp, at)?;
+        let item = item_at(image, journal_id, at)?;
         if let Some(item) = item.filter(|item| RecordHead::from_item(item).is_some())
             && (stretch.first_lsn..stretch.next_lsn).contains(&item.lsn)
         {
             descriptors.insert(item.lsn, item);
         }
     }
-    let mut checked = check(image, stamp, &stretch, &descriptors)?;
+    let mut checked = check(image, journal_id, &stretch, &descriptors)?;
     checked.complete = false;
     Ok(checked)
 }
 
 fn check(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     stretch: &Stretch,
     descriptors: &BTreeMap<Lsn, Item>,
 ) -> Result<Checked, OpenError> {
@@ -134,7 +138,7 @@ fn check(
         let descriptor = descriptors.get(&lsn).and_then(|d| stretch.record(image, d, lsn));
         let at = descriptor.map(|head| head.offset).or(home);
         let header = match at.filter(|at| at + ITEM_BYTES as u64 <= stretch.data_end) {
-            Some(at) => item_at(image, stamp, at)?
+            Some(at) => item_at(image, journal_id, at)?
                 .and_then(|item| stretch.record(image, &item, lsn))
                 .filter(|head| head.offset == at),
             None => None,
@@ -173,14 +177,14 @@ fn check(
 /// The runs of sectors that the batch leaves zero; nothing when an item of them does not verify.
 fn zero_run_items(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     link: &FoundBatch,
 ) -> Result<Option<Vec<(u32, u32)>>, OpenError> {
     let mut runs = Vec::new();
     for ordinal in 0..link.head.zero_items {
         let before = 2 + u64::from(link.head.records) + u64::from(ordinal);
         let at = link.desc_top() - before * ITEM_BYTES as u64;
-        match item_at(image, stamp, at)? {
+        match item_at(image, journal_id, at)? {
             Some(item)
                 if item.kind == kind::ZERO_RUNS
                     && (item.lsn, item.offset) == (link.head.first_lsn, link.head.offset)
@@ -198,7 +202,7 @@ fn zero_run_items(
 /// position, and the batch itself names the sectors that it leaves zero.
 pub(crate) fn shows_pre_image(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     link: &FoundBatch,
 ) -> Result<bool, OpenError> {
     let sector_bytes = SECTOR_BYTES as u64;
@@ -209,7 +213,7 @@ pub(crate) fn shows_pre_image(
         }
     }
     // Without the list, a zero sector of the data may have been written as zero.
-    let Some(runs) = zero_run_items(image, stamp, link)? else { return Ok(false) };
+    let Some(runs) = zero_run_items(image, journal_id, link)? else { return Ok(false) };
     let sectors = u64::from(link.head.data_bytes).div_ceil(sector_bytes);
     let mut runs = runs.into_iter().peekable();
     for sector in 0..sectors {

@@ -34,12 +34,12 @@ pub fn recover(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(Journal, Recovered), OpenError> {
-    let stamp = JournalId::new(identity, shard);
+    let journal_id = JournalId::new(identity, shard);
     let names = clean_directory(storage)?;
-    let opened = hard_state::open(storage, &stamp)?;
-    let (segments, cut_short) = list_segments(storage, &stamp, options, &names)?;
+    let opened = hard_state::open(storage, &journal_id)?;
+    let (segments, cut_short) = list_segments(storage, &journal_id, options, &names)?;
     let facts = Facts::new();
-    let mut recovery = Recovery { storage, stamp, segments, facts, torn: None, halved: None };
+    let mut recovery = Recovery { storage, journal_id, segments, facts, torn: None, halved: None };
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.read_facts(&ended)?;
@@ -70,7 +70,7 @@ impl Ended {
 
 struct Recovery<'a> {
     storage: &'a dyn Storage,
-    stamp: JournalId,
+    journal_id: JournalId,
     segments: Vec<Segment>,
     facts: Facts,
     torn: Option<TornTail>,
@@ -128,8 +128,8 @@ impl Recovery<'_> {
     fn end_of(&self, last: SegmentId, expected: Lsn) -> Result<Ended, OpenError> {
         let mut image = Image::new(self.storage, last, self.segment(last).bytes);
         let first = self.first_lsn(last, expected);
-        let chain = batch_scan::walk(&mut image, &self.stamp, first, None)?;
-        let ending = tail::judge(&mut image, &self.stamp, &chain)?;
+        let chain = batch_scan::walk(&mut image, &self.journal_id, first, None)?;
+        let ending = tail::judge(&mut image, &self.journal_id, &chain)?;
         Ok(Ended { last, chain, ending })
     }
 
@@ -229,7 +229,7 @@ impl Recovery<'_> {
                 self.facts.suspect_from =
                     previous.map_or(Lsn(u64::MAX), |p| Lsn(p.first_lsn.0 - u64::from(p.unsure)));
                 let limit = previous.as_ref().map(Limit::new);
-                let chain = batch_scan::walk(&mut image, &self.stamp, first_lsn, limit)?;
+                let chain = batch_scan::walk(&mut image, &self.journal_id, first_lsn, limit)?;
                 self.read_chain(&mut image, &chain, first_lsn, u64::MAX)?;
                 if let Some(previous) = previous {
                     let place = Place { file: &image.name, offset: chain.data };
@@ -253,7 +253,7 @@ impl Recovery<'_> {
             match part {
                 Part::Batch(link) if link.head.offset >= kept => {}
                 Part::Batch(link) => {
-                    let checked = check_batch(image, &self.stamp, link)?;
+                    let checked = check_batch(image, &self.journal_id, link)?;
                     let name = image.name.clone();
                     let place = Place { file: &name, offset: link.head.offset };
                     self.facts.stats.batches += 1;
@@ -265,7 +265,7 @@ impl Recovery<'_> {
                     if !checked.complete && checked.is_whole(link.head.records) {
                         let (file, offset) = (file_name(image.segment), link.head.offset);
                         self.halved = Some(Halved { file, offset, first_lsn: link.head.first_lsn });
-                        if !shows_pre_image(image, &self.stamp, link)? {
+                        if !shows_pre_image(image, &self.journal_id, link)? {
                             self.after_halved(false);
                         }
                     }
@@ -273,7 +273,7 @@ impl Recovery<'_> {
                 }
                 Part::Gap(gap) => {
                     self.after_halved(false);
-                    let checked = check_gap(image, &self.stamp, gap)?;
+                    let checked = check_gap(image, &self.journal_id, gap)?;
                     let name = image.name.clone();
                     let place = Place { file: &name, offset: gap.data };
                     let text = "the headers of one batch or more do not verify".to_string();
@@ -358,7 +358,7 @@ impl Recovery<'_> {
         let name = file_name(ended.last);
         let place = Place { file: &name, offset: ended.chain.data };
         let settled = self.facts.settle(hard.promised, next_lsn, place);
-        let (open, reports) = read_open(self.storage, &self.stamp, &settled)?;
+        let (open, reports) = read_open(self.storage, &self.journal_id, &settled)?;
         let damage = settled.damage();
         let Settled { facts, chosen_upto, holes } = settled;
         let recovered = Recovered {
@@ -375,7 +375,7 @@ impl Recovery<'_> {
             stats: facts.stats,
         };
         let journal = Journal::new(Restored {
-            stamp: self.stamp,
+            journal_id: self.journal_id,
             options: *options,
             tail,
             files,
@@ -399,7 +399,7 @@ impl Recovery<'_> {
         for segment in self.segments.iter().filter(|segment| segment.id > ended.last) {
             if !matches!(segment.header, Header::Intact(_)) {
                 let name = file_name(segment.id);
-                let header = header_block(&self.stamp, segment.id, segment.bytes);
+                let header = header_block(&self.journal_id, segment.id, segment.bytes);
                 self.storage.write_at(&name, 0, &header).map_err(StorageError::at(
                     StorageOp::Write,
                     &name,
@@ -456,7 +456,7 @@ type Open = BTreeMap<Slot, (Ballot, Value)>;
 /// that are not exact (C5).
 fn read_open(
     storage: &dyn Storage,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     settled: &Settled,
 ) -> Result<(Open, BTreeMap<Slot, Report>), StorageError> {
     let (mut open, mut reports) = (Open::new(), BTreeMap::new());
@@ -466,7 +466,7 @@ fn read_open(
         let location = best.location;
         let wanted = Wanted { slot, location, headless: index.headless(&location) };
         let damaged = best.flags & DAMAGED != 0;
-        let value = if damaged { None } else { read_one(storage, stamp, &wanted)?.ok() };
+        let value = if damaged { None } else { read_one(storage, journal_id, &wanted)?.ok() };
         let shadow = settled.shadow(slot, location.lsn, location.ballot);
         let own = match (&value, best.flags & SUSPECT != 0) {
             (Some(_), _) => None,

@@ -38,10 +38,10 @@ pub(crate) fn parse_file_name(name: &str) -> Option<SegmentId> {
 }
 
 /// The header block of a segment of `bytes` bytes.
-pub(crate) fn header_block(stamp: &JournalId, segment: SegmentId, bytes: u64) -> Vec<u8> {
+pub(crate) fn header_block(journal_id: &JournalId, segment: SegmentId, bytes: u64) -> Vec<u8> {
     let item = Item { segment, words: [bytes, 0, 0, 0, 0, 0], ..Item::of_kind(kind::SEGMENT) };
     let mut block = vec![0; BLOCK_BYTES];
-    block[..super::format::ITEM_BYTES].copy_from_slice(&item.encode(stamp));
+    block[..super::format::ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
     block
 }
 
@@ -59,19 +59,19 @@ pub(crate) enum Header {
 /// Reads a header block; a header that verifies and is another's refuses the start.
 pub(crate) fn read_header(
     block: &[u8],
-    stamp: &JournalId,
+    journal_id: &JournalId,
     segment: SegmentId,
 ) -> Result<Header, OpenError> {
     let foreign = |found: String| OpenError::Foreign {
         file: file_name(segment).to_string(),
         found,
-        expected: format!("{stamp} segment {segment}"),
+        expected: format!("{journal_id} segment {segment}"),
     };
-    match Item::decode_slice(block, stamp) {
+    match Item::decode_slice(block, journal_id) {
         Ok(item) if item.kind == kind::SEGMENT && item.segment == segment => {
             Ok(Header::Intact(item.words[0]))
         }
-        Ok(item) => Err(foreign(format!("{stamp} segment {}", item.segment))),
+        Ok(item) => Err(foreign(format!("{journal_id} segment {}", item.segment))),
         Err(Fault::Foreign(found)) => Err(foreign(found.to_string())),
         Err(Fault::Version { found, intact: true }) if found > VERSION => {
             Err(future_version(segment, found))

@@ -41,7 +41,7 @@ pub(crate) struct Torn {
 /// Judges the end of a chain that was walked without a limit.
 pub(crate) fn judge(
     image: &mut Image<'_>,
-    stamp: &JournalId,
+    journal_id: &JournalId,
     chain: &Chain,
 ) -> Result<Ending, OpenError> {
     if chain.dirty {
@@ -51,10 +51,10 @@ pub(crate) fn judge(
         return Ok(Ending::Sealed);
     }
     let Some(Part::Batch(last)) = chain.parts.last() else { return Ok(Ending::Clean) };
-    let whole = check_batch(image, stamp, last)?.is_whole(last.head.records);
+    let whole = check_batch(image, journal_id, last)?.is_whole(last.head.records);
     if whole {
         Ok(Ending::Clean)
-    } else if shows_pre_image(image, stamp, last)? {
+    } else if shows_pre_image(image, journal_id, last)? {
         Ok(Ending::Torn(cut_before(last)))
     } else {
         Ok(Ending::Suspect {

@@ -69,10 +69,10 @@ impl Machine {
     /// A leadership proposes its values for consecutive slots, and a later one may find some of
     /// them and not others, because what it finds depends on whom it asks. So that nothing takes
     /// effect without all that the same leadership proposed before, on whatever connection it was
-    /// sent, a value is *void*, with no outcomes, unless every slot from the first value of its
-    /// leadership up to it holds a value of that leadership. What a leader acknowledges is never
-    /// void: it was chosen in one ballot together with all of these. A leadership may begin anew, once
-    /// all that it proposed before is chosen.
+    /// sent, a value is *void*, with no outcomes, unless every slot from the last value that its
+    /// leadership marked as a first one up to it holds a value of that leadership. What a leader
+    /// acknowledges is never void: it was chosen in one ballot together with all of these. A leadership
+    /// marks a value as first when all that it proposed before is chosen.
     ///
     /// # Errors
     /// When the value holds anything that this node does not understand.

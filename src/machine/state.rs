@@ -20,7 +20,7 @@ pub struct Machine {
     pub(super) shards: u16,
     /// The last slot applied.
     pub(super) applied_upto: Slot,
-    /// The leadership whose values take effect now: each slot from its first value to
+    /// The leadership whose values take effect now: each slot from its last first value to
     /// `applied_upto` holds a value of its own. None after a no-op, or where one did not fit.
     pub(super) applying_leadership: Option<Ballot>,
     /// How many logs were ever created: the counter of the newest id. Never falls, so that no id is

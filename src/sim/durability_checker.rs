@@ -12,7 +12,7 @@ const PROMISES_MAX: usize = 64;
 
 /// The claims of one node, over all its lives.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct DurabilityChecker {
     /// No record behind this one can be durable, as the completions of the disk say.
     durable: Lsn,
     /// For each hard state of this life that promised another ballot: the ballot, and the least LSN
@@ -32,7 +32,7 @@ struct Claimed {
     accepted: (Ballot, Slot),
 }
 
-impl Ledger {
+impl DurabilityChecker {
     /// A life begins over what its disk holds.
     pub(super) fn begin(&mut self, recovered: &Recovered) {
         let (hard, durable) = (&recovered.hard, recovered.next_lsn.prev());
@@ -144,7 +144,7 @@ impl Ledger {
         &self,
         recovered: &Recovered,
         firsts: &BTreeMap<Ballot, Slot>,
-        rotten: bool,
+        corrupted: bool,
     ) -> Checked {
         let check = "claims outlive a crash";
         let (hard, claimed) = (&recovered.hard, &self.claimed);
@@ -161,7 +161,7 @@ impl Ledger {
             let held = recovered.open.get(&slot).map(|held| held.0);
             let report = recovered.reports.get(&slot).map(|report| report.ballot());
             let damage = recovered.damage.filter(|damage| slot <= damage.upto).map(|d| d.hi);
-            let known_lost = rotten && report.max(damage).is_some_and(|hi| hi >= ballot);
+            let known_lost = corrupted && report.max(damage).is_some_and(|hi| hi >= ballot);
             ensure(known_lost || held.is_some_and(|held| held >= ballot), check, || {
                 format!("accepted slot {slot} in {ballot} (up to {upto}), the disk has {held:?}")
             })?;

@@ -68,7 +68,7 @@ impl World {
         shard.step(now, input, out);
         check_state(shard.replica());
         check_step(&before, &Summary::of(shard.replica()));
-        stepping.ledger.changed(shard.replica().hard(), first);
+        stepping.durability_checker.changed(shard.replica().hard(), first);
         self.check_chosen(node, chosen_upto)
     }
 
@@ -155,7 +155,7 @@ impl World {
 
     fn send_message(&mut self, from: usize, to: crate::types::NodeId, message: Message) -> Checked {
         self.trace.line(self.now, || format!("n{} > n{to}: {message:?}", from + 1));
-        self.nodes[from].ledger.sent(&message)?;
+        self.nodes[from].durability_checker.sent(&message)?;
         check_issued(&mut self.nodes[from], &message)?;
         if let Message::Accept(accept) = &message {
             self.oracle.check_proposal(accept.slot, accept.ballot, &accept.value)?;
@@ -221,7 +221,7 @@ impl World {
                 if let Done::Batch(_) = &done {
                     assert_eq!(lane, SYNCER, "batches are the syncer's");
                     let upto = self.nodes[node].batch_upto;
-                    self.nodes[node].ledger.synced(upto);
+                    self.nodes[node].durability_checker.synced(upto);
                 }
                 self.give_input(node, Input::Disk(done));
                 Ok(())

@@ -1,7 +1,7 @@
 //! What goes wrong, and where.
 
 use super::disk::Disk;
-use super::durability_checker::Ledger;
+use super::durability_checker::DurabilityChecker;
 use super::node::Medium;
 use super::plan::Fault;
 use super::queue::{Event, Over};
@@ -49,7 +49,7 @@ impl World {
                     self.cut_for_a_while(vec![cut]);
                 }
             }
-            Fault::Partition | Fault::Isolate | Fault::PartitionMode => {
+            Fault::Partition | Fault::Isolate | Fault::CutSomeLinks => {
                 let cuts = self.draw_cuts(fault, node);
                 self.cut_for_a_while(cuts);
             }
@@ -127,13 +127,13 @@ impl World {
         let wiped = &mut self.nodes[node];
         wiped.identity.incarnation = Incarnation(self.dice.bits() | 1);
         wiped.disk = Disk::new(fresh_disk(&wiped.identity, &options), self.plan.sync_us);
-        wiped.ledger = Ledger::default();
+        wiped.durability_checker = DurabilityChecker::default();
         wiped.issued.clear();
         wiped.medium = Medium::Wiped;
         Ok(())
     }
 
-    /// The directed links that a partition, an isolation or a tangle cuts.
+    /// The directed links that a partition, an isolation or a cut of some links takes.
     pub(super) fn draw_cuts(&mut self, fault: Fault, victim: usize) -> Vec<(usize, usize)> {
         let nodes = self.nodes.len();
         let sides: Vec<bool> = (0..nodes)
@@ -149,8 +149,8 @@ impl World {
         for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
             let across =
                 sides[from] != sides[to] && (both || if sides[from] { there } else { back });
-            let tangled = fault == Fault::PartitionMode && self.dice.percent(35);
-            if from != to && (tangled || (fault != Fault::PartitionMode && across)) {
+            let some_links = fault == Fault::CutSomeLinks && self.dice.percent(35);
+            if from != to && (some_links || (fault != Fault::CutSomeLinks && across)) {
                 cuts.push((from, to));
             }
         }

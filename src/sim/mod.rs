@@ -6,8 +6,9 @@
 //! production code: the shard, the journal over [`crate::journal::MemStorage`], and its recovery.
 //!
 //! - [`Plan`]: what a seed decides beforehand.
-//! - `world`, `turns`, `lives`, `links`, `disk`, `rot`, `faults`, `scenes`, `users`: the world, and what happens in it.
-//! - `oracle`, `history`, `ledger`: what is checked, against what was decided, asked and claimed.
+//! - `world`, `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `clients`: the world, and
+//!   what happens in it.
+//! - `oracle`, `history`, `durability_checker`: what is checked, against what was decided, asked and claimed.
 //! - [`command`]: `paxosd simulate`.
 
 mod clients;

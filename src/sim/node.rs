@@ -2,7 +2,7 @@
 
 use super::clock::Clock;
 use super::disk::Disk;
-use super::durability_checker::Ledger;
+use super::durability_checker::DurabilityChecker;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
 use crate::types::{Ballot, ConnId, Lsn, NodeId};
@@ -30,7 +30,7 @@ pub(super) struct Node {
     pub(super) identity: Identity,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
-    pub(super) ledger: Ledger,
+    pub(super) durability_checker: DurabilityChecker,
     /// The last record that the batch under way can hold.
     pub(super) batch_upto: Lsn,
     /// The process, while it runs.

@@ -33,7 +33,7 @@ pub(super) enum Phase {
     /// Nothing new is asked for; all nodes must agree by the deadline.
     Settling { deadline: u64 },
     /// Every node is asked for every entry of every log.
-    ReadCursor { deadline: u64 },
+    Reading { deadline: u64 },
     /// The run has ended well.
     Over,
 }
@@ -68,12 +68,12 @@ impl World {
             Phase::Settling { deadline } => {
                 if self.settled() {
                     self.add_readers();
-                    self.phase = Phase::ReadCursor { deadline: self.now + SETTLE_US };
+                    self.phase = Phase::Reading { deadline: self.now + SETTLE_US };
                 }
                 let late = self.now > deadline;
                 ensure(!late, "a healed cluster agrees", || self.disagreement())?;
             }
-            Phase::ReadCursor { deadline } => {
+            Phase::Reading { deadline } => {
                 if self.clients.iter().all(Client::is_idle) {
                     return self.finish();
                 }
@@ -140,7 +140,7 @@ impl World {
         }
         if self.dice.one_in(2) {
             let victim = self.dice.below(self.nodes.len() as u64) as usize;
-            let fault = *self.dice.pick(&[Fault::Isolate, Fault::PartitionMode, Fault::OneWay]);
+            let fault = *self.dice.pick(&[Fault::Isolate, Fault::CutSomeLinks, Fault::OneWay]);
             let cuts = match fault {
                 Fault::OneWay => vec![(victim, (victim + 1) % self.nodes.len())],
                 fault => self.draw_cuts(fault, victim),

@@ -25,7 +25,7 @@ pub enum Fault {
     /// The leader is cut off, in one direction or both.
     Isolate,
     /// Some links are cut, at random.
-    PartitionMode,
+    CutSomeLinks,
     /// What some links carry is late, for a while, and arrives all the same.
     Lag,
     /// A disk is slow for a while.
@@ -54,7 +54,7 @@ const FAULTS: [Fault; 15] = [
     Fault::OneWay,
     Fault::Partition,
     Fault::Isolate,
-    Fault::PartitionMode,
+    Fault::CutSomeLinks,
     Fault::Lag,
     Fault::SlowDisk,
     Fault::FullDisk,

@@ -20,7 +20,7 @@ const RECOVERY_STEPS_MAX: u64 = 8;
 impl World {
     /// A node's process starts: it reads its journal back, and begins a new life.
     pub(super) fn start(&mut self, node: usize) -> Checked {
-        let (running, rotten) =
+        let (running, corrupted) =
             (self.nodes[node].shard.is_some(), self.nodes[node].medium == Medium::Corrupted);
         if running || self.nodes[node].medium == Medium::Lost {
             return Ok(());
@@ -39,7 +39,7 @@ impl World {
                 let power = self.dice.one_in(2);
                 return self.crash(node, power);
             }
-            Err(error @ OpenError::HardStateLost { .. }) if rotten => {
+            Err(error @ OpenError::HardStateLost { .. }) if corrupted => {
                 self.lose(node, &error.to_string());
                 return Ok(());
             }
@@ -60,29 +60,29 @@ impl World {
                 recovered.open
             )
         });
-        if rotten && self.nodes[node].ledger.is_cut_short(&recovered, &self.firsts) {
+        if corrupted && self.nodes[node].durability_checker.is_cut_short(&recovered, &self.firsts) {
             // The residue of C11: zeros in the last batch are what a power cut leaves, too. Only a
             // peer that saw it acknowledged knows better, and it may be down.
             self.lose(node, "its last batch turned to zeros");
             return Ok(());
         }
         if self.nodes[node].medium == Medium::SetBack {
-            let ledger = &self.nodes[node].ledger;
-            self.set_back.claims_broken |= ledger.has_lost(&recovered);
+            let durability_checker = &self.nodes[node].durability_checker;
+            self.set_back.claims_broken |= durability_checker.has_lost(&recovered);
         } else {
-            self.check_recovered(node, &recovered, rotten)?;
+            self.check_recovered(node, &recovered, corrupted)?;
         }
         self.note_restart(node, &recovered.witnessed);
         let options = self.shard_options(node);
         let starting = &mut self.nodes[node];
         starting.life += 1;
-        starting.ledger.begin(&recovered);
+        starting.durability_checker.begin(&recovered);
         let now = starting.clock.local(self.now);
         let first = recovered.next_lsn;
         let mut out = Vec::new();
         let mut shard = Shard::start(options, journal, recovered, now, &mut out);
         shard.set_cache_bytes(self.plan.cache_bytes);
-        starting.ledger.changed(shard.replica().hard(), first);
+        starting.durability_checker.changed(shard.replica().hard(), first);
         starting.shard = Some(shard);
         self.carry_out(node, out)?;
         self.plan_turn(node, self.plan.turn_us);
@@ -99,15 +99,15 @@ impl World {
         &self,
         node: usize,
         recovered: &journal::Recovered,
-        rotten: bool,
+        corrupted: bool,
     ) -> Checked {
-        self.nodes[node].ledger.check_recovered(recovered, &self.firsts, rotten)?;
+        self.nodes[node].durability_checker.check_recovered(recovered, &self.firsts, corrupted)?;
         let last = self.oracle.last();
         ensure(recovered.chosen_upto <= last, "chosen facts name a ballot (C9)", || {
             format!("recovered chosen {}, decided {last}", recovered.chosen_upto)
         })?;
         let whole = recovered.holes.is_empty() && recovered.reports.is_empty();
-        ensure((whole && recovered.damage.is_none()) || rotten, "no false damage", || {
+        ensure((whole && recovered.damage.is_none()) || corrupted, "no false damage", || {
             format!("{:?} {:?} {:?}", recovered.holes, recovered.reports, recovered.findings)
         })?;
         for (slot, (ballot, value)) in &recovered.open {

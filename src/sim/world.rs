@@ -4,7 +4,7 @@
 use super::clients::Client;
 use super::clock::Clock;
 use super::disk::Disk;
-use super::durability_checker::Ledger;
+use super::durability_checker::DurabilityChecker;
 use super::history::History;
 use super::network::Network;
 use super::node::{Medium, Node};
@@ -233,7 +233,7 @@ fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
         identity,
         clock: Clock::new(rate, dice.below(1 << 40)),
         disk: Disk::new(storage, plan.sync_us),
-        ledger: Ledger::default(),
+        durability_checker: DurabilityChecker::default(),
         batch_upto: Lsn(0),
         shard: None,
         life: 0,

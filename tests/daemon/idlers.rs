@@ -55,22 +55,22 @@ fn gates(host: &Host) -> [Gate; 3] {
 }
 
 /// A client, a peer and a probe that have said what they want.
-struct AdminConnection {
+struct Visitors {
     client: Raw,
     peer: Raw,
     probe: Web,
 }
 
-impl AdminConnection {
+impl Visitors {
     #[track_caller]
-    fn begin(host: &Host, gates: &[Gate; 3]) -> AdminConnection {
+    fn begin(host: &Host, gates: &[Gate; 3]) -> Visitors {
         let (mut client, mut peer) =
             (Raw::connect(&host.site.client), Raw::connect(&host.site.peer));
         client.send(&gates[0].greeting);
         peer.send(&gates[1].greeting);
         let mut probe = Web::connect(&host.admin);
         probe.send(&gates[2].greeting);
-        AdminConnection { client, peer, probe }
+        Visitors { client, peer, probe }
     }
 
     /// They get it, whoever came after them.
@@ -88,18 +88,18 @@ impl AdminConnection {
 /// A crowd comes to a port, each with so much of a greeting, and visitors in the midst of it.
 fn come(host: &Host, gates: &[Gate; 3], gate: &Gate, sent: usize) -> Vec<TcpStream> {
     let (address, mut crowd) = (gate.address.parse().unwrap(), Vec::new());
-    let mut visit = AdminConnection::begin(host, gates);
+    let mut visitors = Visitors::begin(host, gates);
     for number in 0..CROWD {
         if number % VISIT_EVERY == VISIT_EVERY - 1 {
-            visit.end();
-            visit = AdminConnection::begin(host, gates);
+            visitors.end();
+            visitors = Visitors::begin(host, gates);
         }
         let mut stream = connect(address, number as u64);
         // One that was turned away already takes nothing.
         let _ = stream.write_all(&gate.greeting[..sent]);
         crowd.push(stream);
     }
-    visit.end();
+    visitors.end();
     crowd
 }
 
@@ -109,12 +109,12 @@ fn crowd_at_every_port(share: impl Fn(&[u8]) -> usize) {
     let host = Host::start();
     let gates = gates(&host);
     let (mut before_all, _) = Raw::open(&host.site.client, NO_SHARD.0);
-    AdminConnection::begin(&host, &gates).end();
+    Visitors::begin(&host, &gates).end();
     for gate in &gates {
         let before = host.refusals(gate.name);
         let (memory, sockets) = (host.daemon.memory(), host.daemon.sockets());
         let mut crowd = come(&host, &gates, gate, share(&gate.greeting));
-        AdminConnection::begin(&host, &gates).end();
+        Visitors::begin(&host, &gates).end();
         assert_eq!(before_all.ask(2, &Request::Ping), Reply::Pong);
         let grown = host.daemon.memory().saturating_sub(memory);
         let open = host.daemon.sockets().saturating_sub(sockets);
@@ -164,7 +164,7 @@ fn r39_idle_clients_hold_no_buffers() {
     let (mut writer, _) = Raw::open(&node.daemon.address, 0);
     let reply = writer.ask_leader(&append("log", &[7; 16 << 10]));
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
-    idle(&node, 0, 1);
+    let _stays = idle(&node, 0, 1);
     let (memory, sockets) = (node.daemon.memory(), node.daemon.sockets());
     let clients = idle(&node, 1, CROWD);
     let grown = node.daemon.memory().saturating_sub(memory);
