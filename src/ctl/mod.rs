@@ -72,7 +72,7 @@ where
         }
     };
     // A parent that blocked SIGINT must not keep a person from stopping this.
-    let _it_goes_on_without = crate::daemon::inherited::unblock_signals();
+    let _it_goes_on_without = crate::daemon::node::inherited::unblock_signals();
     // Not locked: a thread that panics must get its message out, and the terminal back.
     let mut out = BufWriter::with_capacity(OUT_BYTES, io::stdout());
     let mut err = io::stderr();

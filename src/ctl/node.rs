@@ -3,15 +3,15 @@
 use super::codes;
 use super::usage;
 use crate::config::{Address, Config, ConfigError, Faults, RawConfig, check, variables};
-use crate::daemon::data_layout;
+use crate::daemon::disk::data_layout;
+use crate::daemon::disk::initialise::initialise;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
-use crate::daemon::inherited;
-use crate::daemon::initialise::initialise;
-use crate::daemon::logging;
+use crate::daemon::log::logger;
+use crate::daemon::net::ports::Ports;
+use crate::daemon::net::sockets::Bound;
 use crate::daemon::node;
-use crate::daemon::ports::Ports;
-use crate::daemon::reload::Source;
-use crate::daemon::sockets::Bound;
+use crate::daemon::node::inherited;
+use crate::daemon::node::reload::Source;
 use crate::journal::Identity;
 use crate::limits;
 use crate::sim::command::{SimulateArgs, simulate};
@@ -139,14 +139,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(failure) => {
             match failure.exit {
                 // What a person typed, or what came of it before there was a node.
-                Exit::Usage | Exit::Config => logging::complain(&failure.text),
-                _ if !runs => logging::complain(&failure.text),
+                Exit::Usage | Exit::Config => logger::complain(&failure.text),
+                _ if !runs => logger::complain(&failure.text),
                 Exit::Data | Exit::Invariant | Exit::Disk | Exit::Temporary => failure.say(),
             }
             ExitCode::from(failure.exit.code())
         }
     };
-    logging::finish();
+    logger::finish();
     code
 }
 
@@ -193,7 +193,7 @@ fn absolute(key: &str, path: &Path) -> Result<PathBuf, Failure> {
 /// Says which variables are ignored, whatever else is wrong.
 fn report_unknown(raw: &RawConfig) {
     for line in variables::warnings(&raw.unknown_variables) {
-        logging::complain(&line);
+        logger::complain(&line);
     }
 }
 
@@ -213,12 +213,12 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
         Count(u64::from(config.shards), "shard")
     ))?;
     if !(config.listen.is_loopback() && config.listen_peer.is_loopback()) {
-        logging::complain(
+        logger::complain(
             "warning: insecure_listen = true: whoever reaches its ports may read, write and \
              delete; let a firewall keep them for hosts that are trusted",
         );
     } else if config.listen_admin.is_some_and(|admin| !admin.is_loopback()) {
-        logging::complain(
+        logger::complain(
             "warning: insecure_listen = true: whoever reaches its admin port may read metrics and \
              status; let a firewall keep it for hosts that are trusted",
         );
@@ -233,7 +233,7 @@ fn completions(shell: Shell) -> Result<(), Failure> {
 
 fn init(file: &ConfigFile) -> Result<(), Failure> {
     let config = load(file)?;
-    logging::start(config.log_level);
+    logger::start(config.log_level);
     let identity = initialise(&config)?;
     let text = format!(
         "{}: prepared for node {} of cluster {}, {}, incarnation {:016x}",
@@ -267,7 +267,7 @@ fn write(bytes: &[u8]) -> Result<(), Failure> {
 
 fn run(file: &ConfigFile) -> Result<(), Failure> {
     let (config, source) = load_with_source(file)?;
-    logging::start(config.log_level);
+    logger::start(config.log_level);
     install_panic_hook();
     let ports = Ports::bind(&config)?;
     node::run(config, Some(source), ports, || {})
@@ -286,7 +286,7 @@ fn dev(dev: &Dev) -> Result<(), Failure> {
     let (admin, admin_address) = dev_admin(dev, address)?;
     let dir = absolute("--dir", &dev.dir)?;
     let config = dev_config(&dir, shards_of(dev)?, address, &admin_address)?;
-    logging::start(config.log_level);
+    logger::start(config.log_level);
     install_panic_hook();
     if is_new(&dev.dir)? {
         initialise(&config)?;

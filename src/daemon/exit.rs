@@ -62,9 +62,9 @@ impl Failure {
     pub fn say(&self) {
         if log::log_enabled!(log::Level::Error) {
             // Not a log line: it must not be dropped, and must be out before the process ends.
-            super::logging::last_words(&format!("{self} (exit {})", self.exit.code()));
+            crate::daemon::log::logger::last_words(&format!("{self} (exit {})", self.exit.code()));
         } else {
-            super::logging::complain(&self.text);
+            crate::daemon::log::logger::complain(&self.text);
         }
     }
 }
@@ -98,7 +98,7 @@ pub fn install_panic_hook() {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::daemon::outgoing::{Flushed, Outgoing};
+    use crate::daemon::net::outgoing::{Flushed, Outgoing};
     use std::process::Command;
 
     /// Set for the processes of their own that some tests need: they end, or fall silent for good.

@@ -179,7 +179,7 @@ pub fn verify(
 
 /// The directory of a shard.
 fn home(data_dir: &Path, shard: ShardId) -> PathBuf {
-    crate::daemon::data_layout::shard_dir(data_dir, shard)
+    crate::daemon::disk::data_layout::shard_dir(data_dir, shard)
 }
 
 /// Segments in a shard's directory, and the bytes of all its files. A file that cannot be looked

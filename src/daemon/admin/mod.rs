@@ -7,10 +7,10 @@ mod pages;
 mod visit;
 
 use super::clock;
-use super::conn::Conn;
-use super::node_context::NodeContext;
-use super::sockets;
-use super::status_board::count;
+use crate::daemon::net::conn::Conn;
+use crate::daemon::net::sockets;
+use crate::daemon::node::context::NodeContext;
+use crate::daemon::watch::status_board::count;
 use crate::limits::{
     ACCEPTS_PER_TURN, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_OUTPUT_BYTES_MAX,
 };

@@ -3,9 +3,9 @@
 use super::http::{Answer, Status};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
-use crate::daemon::node_context::{NodeContext, VERSION};
-use crate::daemon::status_board::ShardNumbers;
-use crate::daemon::unformed;
+use crate::daemon::node::context::{NodeContext, VERSION};
+use crate::daemon::watch::status_board::ShardNumbers;
+use crate::daemon::watch::unformed;
 use crate::types::{Ballot, ShardId, Tick};
 use crate::wire::status::{PeerStatus, Role};
 use serde_json::{Value, json};

@@ -1,7 +1,7 @@
 //! One connection to the admin port.
 
 use super::http::{Answer, Parsed, Request, Status, parse};
-use crate::daemon::conn::{Conn, Taken};
+use crate::daemon::net::conn::{Conn, Taken};
 use crate::limits::{
     ADMIN_IDLE_MS, ADMIN_REQUESTS_PER_TURN, ADMIN_WRITE_MS, HANDSHAKE_MS, LINGER_MS,
 };

@@ -7,9 +7,9 @@ pub mod process;
 pub mod requests;
 mod table;
 
-use super::loops::Loop;
-use super::node_context::{NodeContext, VERSION};
-use super::status_board::{PortCounters, ShardBoard, ShardNumbers};
+use crate::daemon::node::context::{NodeContext, VERSION};
+use crate::daemon::watch::loops::Loop;
+use crate::daemon::watch::status_board::{PortCounters, ShardBoard, ShardNumbers};
 use crate::types::{ShardId, Tick};
 use crate::wire::status::Role;
 use histogram::{BOUNDS_US, Counts};

@@ -1,7 +1,7 @@
 //! How long requests took, by what was asked and what became of it.
 
 use super::histogram::Histogram;
-use crate::daemon::asked::{Asked, Became};
+use crate::daemon::net::asked::{Asked, Became};
 use crate::wire::error::Outcome;
 use std::time::Duration;
 

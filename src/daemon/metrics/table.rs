@@ -2,7 +2,7 @@
 
 use super::Moment;
 use super::page::Metric;
-use crate::daemon::status_board::ShardNumbers;
+use crate::daemon::watch::status_board::ShardNumbers;
 use crate::wire::status::PeerStatus;
 
 /// A metric and where its value comes from.

@@ -1,0 +1,497 @@
+//! Where a shard's jobs are run: batches on its syncer, preparations and cold reads on the node's
+//! helpers. A failure of any of them ends the process at once (R01); a shortage of descriptors or memory
+//! is none, and is waited for.
+//!
+//! Hand-offs of an append: one to the syncer and one back, unless the batch is run on the event
+//! loop itself, which [`Disk::run_here`] allows while nothing else waits.
+
+use crate::daemon::clock;
+use crate::daemon::disk::shortage::{PAUSE, Shortage};
+use crate::daemon::event_loop::waker::LoopWaker;
+use crate::daemon::exit::{Exit, Failure, die};
+use crate::daemon::log::slow::SlowLines;
+use crate::daemon::metrics::histogram::Syncs;
+use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
+use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
+use crate::types::{Tick, Trouble};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A shard's journal directory: where jobs run, and its name for messages.
+#[derive(Clone)]
+pub struct JournalDir {
+    storage: Arc<dyn Storage>,
+    dir: PathBuf,
+}
+
+/// Runs a shard's batches, and logs those that take too long.
+#[derive(Clone)]
+struct Syncer {
+    volume: JournalDir,
+    syncs: Arc<Syncs>,
+    slow: SlowLines,
+    shortage: Shortage,
+}
+
+/// A job for a helper: whose it is, and where the outcome goes.
+struct HelperJob {
+    volume: JournalDir,
+    job: Job,
+    back: Completions,
+}
+
+/// Where outcomes go.
+#[derive(Clone)]
+struct Completions {
+    outcomes: Sender<Done>,
+    /// Those of reads.
+    reads: Sender<Done>,
+    waker: LoopWaker,
+}
+
+/// Threads that read what is not in memory: a disk serves several reads in the time of one.
+const READERS: usize = 4;
+
+/// The way to the node's helpers: one prepares segments, which takes long, the others read.
+#[derive(Clone)]
+pub struct Helper {
+    prepare: Sender<HelperJob>,
+    read: Sender<HelperJob>,
+}
+
+/// A shard's way to the disk.
+pub struct Disk {
+    volume: JournalDir,
+    /// For batches on the loop's own thread.
+    here: Syncer,
+    /// When the batch that is under way was handed out, and when it was logged last.
+    under_way: Option<(Tick, Tick)>,
+    syncer: Sender<Job>,
+    helper: Helper,
+    back: Completions,
+    outcomes: Receiver<Done>,
+    reads: Receiver<Done>,
+    /// Reads of this shard at the helpers.
+    errands: usize,
+    /// Reads that wait for their turn to go there.
+    waiting: VecDeque<Job>,
+}
+
+impl JournalDir {
+    /// The journal in a directory.
+    #[must_use]
+    pub fn new(storage: Arc<dyn Storage>, dir: &Path) -> JournalDir {
+        JournalDir { storage, dir: dir.to_path_buf() }
+    }
+
+    /// The storage.
+    #[must_use]
+    pub fn storage(&self) -> &dyn Storage {
+        &*self.storage
+    }
+
+    /// Runs a batch to its end, or ends the process, and measures how long the disk took over it.
+    fn run_batch(&self, job: Job, syncs: &Syncs) -> Done {
+        let (bytes, began) = (batch_bytes(&job), Instant::now());
+        let mut shortage = Shortage::default();
+        let mut left = job;
+        let done = loop {
+            match self.run(left, &mut shortage) {
+                Ok(done) => break done,
+                // To those who wait this is a disk that stalls: a leader hands over in time.
+                Err(rest) => {
+                    left = rest;
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        };
+        syncs.record(bytes, began.elapsed());
+        done
+    }
+
+    /// Runs a job, or ends the process: after a failed write or sync nothing on the disk can be
+    /// relied on, and nothing may leave the node that does (R01). What is left of a job for which the
+    /// system was short of something comes back.
+    fn run(&self, job: Job, shortage: &mut Shortage) -> Result<Done, Job> {
+        match execute(self.storage(), job) {
+            Ok(done) => Ok(done),
+            Err(JobError::Short { error, rest }) => {
+                shortage.log_if_due(Instant::now(), &self.dir.display().to_string(), &error);
+                Err(*rest)
+            }
+            Err(JobError::Fatal(error)) => die(&self.failure(&error)),
+        }
+    }
+
+    /// The end of the process that a failed operation means, with directory, file and errno. A
+    /// shortage and a full disk, which only a start and `init` end on, may pass.
+    #[must_use]
+    pub fn failure(&self, error: &StorageError) -> Failure {
+        let (dir, os) = (self.dir.display(), error.source.raw_os_error());
+        let os = os.map_or(String::new(), |number| format!(" [errno {number}]"));
+        let (exit, what) = match Trouble::of(&error.source) {
+            Trouble::Shortage => (Exit::Temporary, "the system is short of something"),
+            Trouble::NoSpace => (Exit::Temporary, "no space"),
+            Trouble::Denied | Trouble::Fault => (Exit::Disk, "disk failure"),
+        };
+        Failure::new(exit, format!("{what} in {dir}: {error}{os}"))
+    }
+}
+
+impl Syncer {
+    /// The next batch. While warnings are held back, it looks up in time to give their count.
+    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+        while self.slow.is_pending() {
+            match jobs.recv_timeout(Duration::from_millis(SLOW_LINE_MS)) {
+                Ok(job) => return Some(job),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let what = format!("writes and syncs in {} (slow_sync_ms)", self.volume.dir.display());
+            if let Some(line) = self.slow.due(clock::now(), &what) {
+                log::warn!("{line}");
+            }
+        }
+        jobs.recv().ok()
+    }
+
+    fn run(&mut self, job: Job) -> Done {
+        let started = clock::now();
+        let done = self.volume.run_batch(job, &self.syncs);
+        self.note(started);
+        done
+    }
+
+    /// Likewise, but where the system is short of something, what is left of the batch comes back.
+    fn run_once(&mut self, job: Job) -> Result<Done, Job> {
+        let (bytes, began, started) = (batch_bytes(&job), Instant::now(), clock::now());
+        let done = self.volume.run(job, &mut self.shortage)?;
+        self.syncs.record(bytes, began.elapsed());
+        self.note(started);
+        Ok(done)
+    }
+
+    /// Warns of a batch that took long.
+    fn note(&mut self, started: Tick) {
+        let now = clock::now();
+        let what = || format!("a write and sync in {} (slow_sync_ms)", self.volume.dir.display());
+        if let Some(line) = self.slow.note(now, now.since(started), what) {
+            log::warn!("{line}");
+        }
+    }
+}
+
+fn batch_bytes(job: &Job) -> u64 {
+    match job {
+        Job::Batch(batch) => batch.bytes(),
+        Job::Prepare(_) | Job::Read(_) => 0,
+    }
+}
+
+impl Helper {
+    /// Starts the node's helper threads; they end when every shard's [`Disk`] is gone.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start(shards: u16) -> io::Result<Helper> {
+        // A journal has one preparation under way, and each shard sends at most HELPER_JOBS_MAX reads
+        // without an answer, so that sending never waits.
+        let (prepare, errands) = bounded::<HelperJob>(usize::from(shards));
+        start_helper("helper".to_string(), errands)?;
+        let (read, errands) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
+        for number in 0..READERS {
+            start_helper(format!("reader-{number}"), errands.clone())?;
+        }
+        Ok(Helper { prepare, read })
+    }
+}
+
+fn start_helper(name: String, errands: Receiver<HelperJob>) -> io::Result<()> {
+    std::thread::Builder::new().name(name).spawn(move || {
+        let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
+        while let Some(HelperJob { volume, job, back }) = next_errand(&errands, &mut short) {
+            match volume.run(job, &mut shortage) {
+                Ok(done) => back.give(done),
+                Err(job) => {
+                    let again = Instant::now() + PAUSE;
+                    short.push_back((again, HelperJob { volume, job, back }));
+                }
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// The next errand: a new one, or one for which the system was short of something a while ago.
+fn next_errand(
+    errands: &Receiver<HelperJob>,
+    short: &mut VecDeque<(Instant, HelperJob)>,
+) -> Option<HelperJob> {
+    let Some((again, _)) = short.front() else { return errands.recv().ok() };
+    match errands.recv_deadline(*again) {
+        Ok(errand) if Instant::now() < *again => Some(errand),
+        Ok(errand) => {
+            // Both are due: the one that has waited goes first.
+            short.push_back((Instant::now(), errand));
+            short.pop_front().map(|(_, errand)| errand)
+        }
+        // Nobody sends any more: what is left is nobody's either.
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => short.pop_front().map(|(_, errand)| errand),
+    }
+}
+
+impl Completions {
+    fn give(&self, done: Done) {
+        let way = match done {
+            Done::Batch(_) | Done::Prepare(_) => &self.outcomes,
+            Done::Read(_) => &self.reads,
+        };
+        // A shard that is gone wants no outcomes any more.
+        if way.send(done).is_ok() {
+            self.waker.ring();
+        }
+    }
+}
+
+impl Disk {
+    /// Starts a shard's syncer; it ends when this is dropped. Outcomes ring `waker`; how long the
+    /// batches took goes to `syncs`, and those that take `slow_sync_ms` are logged.
+    ///
+    /// # Errors
+    /// The system gives no more threads.
+    pub fn start(
+        name: &str,
+        volume: JournalDir,
+        helper: Helper,
+        waker: LoopWaker,
+        syncs: Arc<Syncs>,
+        slow_sync_ms: u64,
+    ) -> io::Result<Disk> {
+        // A journal hands out one batch at a time (group commit); there is room for every outcome.
+        let (syncer, jobs) = bounded::<Job>(1);
+        let (send, outcomes) = bounded::<Done>(2);
+        let (send_read, reads) = bounded::<Done>(HELPER_JOBS_MAX);
+        let back = Completions { outcomes: send, reads: send_read, waker };
+        let slow = SlowLines::new(slow_sync_ms);
+        let here = Syncer { volume: volume.clone(), syncs, slow, shortage: Shortage::default() };
+        let (mut its, its_back) = (here.clone(), back.clone());
+        std::thread::Builder::new().name(format!("sync-{name}")).spawn(move || {
+            while let Some(job) = its.next(&jobs) {
+                its_back.give(its.run(job));
+            }
+        })?;
+        Ok(Disk {
+            volume,
+            here,
+            under_way: None,
+            syncer,
+            helper,
+            back,
+            outcomes,
+            reads,
+            errands: 0,
+            waiting: VecDeque::new(),
+        })
+    }
+
+    /// Hands a job to the thread that runs jobs of its kind.
+    ///
+    /// # Panics
+    /// When a second batch comes before the first is done.
+    pub fn submit(&mut self, job: Job) {
+        match job {
+            job @ Job::Batch(_) => {
+                let sent = self.syncer.try_send(job).is_ok();
+                let now = clock::now();
+                self.under_way = Some((now, now));
+                assert!(sent, "a journal hands out one batch at a time, and its syncer lives");
+            }
+            job @ Job::Prepare(_) => {
+                let sent = self.helper.prepare.try_send(self.errand(job)).is_ok();
+                assert!(sent, "a journal prepares one segment at a time, and the helper lives");
+            }
+            job @ Job::Read(_) => {
+                self.waiting.push_back(job);
+                self.send_errands();
+            }
+        }
+    }
+
+    fn errand(&self, job: Job) -> HelperJob {
+        HelperJob { volume: self.volume.clone(), job, back: self.back.clone() }
+    }
+
+    fn send_errands(&mut self) {
+        while self.errands < HELPER_JOBS_MAX
+            && let Some(job) = self.waiting.pop_front()
+        {
+            let sent = self.helper.read.try_send(self.errand(job)).is_ok();
+            assert!(sent, "the readers live and have room for every shard's share");
+            self.errands += 1;
+        }
+    }
+
+    /// Runs a batch on the calling thread; where the system is short of something, the syncer waits
+    /// for it instead, so that this thread's heartbeats go on.
+    #[must_use]
+    pub fn run_here(&mut self, job: Job) -> Option<Done> {
+        match self.here.run_once(job) {
+            Ok(done) => Some(done),
+            Err(rest) => {
+                self.submit(rest);
+                None
+            }
+        }
+    }
+
+    /// What to say of a sync that does not come to its end, from time to time while it goes on.
+    pub fn overdue(&mut self, now: Tick) -> Option<String> {
+        let (since, logged_at) = self.under_way.as_mut()?;
+        if !self.here.slow.is_on() || now.since(*logged_at) < SYNC_OVERDUE_MS * 1000 {
+            return None;
+        }
+        *logged_at = now;
+        Some(format!(
+            "a write and sync in {} has been under way for {} ms: the disk stalls",
+            self.volume.dir.display(),
+            now.since(*since) / 1000
+        ))
+    }
+
+    /// The process did not run until now: what is under way has taken no longer than since then.
+    pub fn resumed(&mut self, now: Tick) {
+        if let Some(since) = &mut self.under_way {
+            *since = (now, now);
+        }
+    }
+
+    /// The next outcome of a batch or a preparation, if one is there.
+    pub fn outcome(&mut self) -> Option<Done> {
+        let done = self.outcomes.try_recv().ok()?;
+        if matches!(done, Done::Batch(_)) {
+            self.under_way = None;
+        }
+        Some(done)
+    }
+
+    /// The next outcome of a read, if one is there.
+    pub fn read_outcome(&mut self) -> Option<Done> {
+        let done = self.reads.try_recv().ok()?;
+        self.errands -= 1;
+        self.send_errands();
+        Some(done)
+    }
+
+    /// An outcome is there.
+    #[must_use]
+    pub fn has_outcome(&self) -> bool {
+        !self.outcomes.is_empty() || !self.reads.is_empty()
+    }
+
+    /// So many reads wait for the helpers that clients are not read from until some are done.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.errands + self.waiting.len() >= HELPER_JOBS_MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::exit::tests::{ALONE, alone};
+    use crate::journal::{Identity, Journal, JournalOptions, MemStorage, format, recover};
+    use crate::types::{ClusterId, Incarnation, Lsn, NodeId, Record, ShardId, Slot};
+    use mio::{Events, Poll, Token};
+
+    /// A shard's disk over memory, with its journal.
+    struct Rig {
+        poll: Poll,
+        storage: MemStorage,
+        journal: Journal,
+        disk: Disk,
+    }
+
+    fn rig() -> Rig {
+        let identity = Identity {
+            cluster: ClusterId(1),
+            node: NodeId(1),
+            incarnation: Incarnation(1),
+            shards: 1,
+        };
+        let options = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
+        let storage = MemStorage::new();
+        format(&storage, &identity, ShardId(0), &options).expect("formats");
+        let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
+        let poll = Poll::new().expect("poll");
+        let waker = LoopWaker::new(poll.registry(), Token(0)).expect("bell");
+        let volume = JournalDir::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
+        let helper = Helper::start(1).expect("helper");
+        let disk = Disk::start("0", volume, helper, waker, Arc::default(), 0).expect("syncer");
+        Rig { poll, storage, journal, disk }
+    }
+
+    impl Rig {
+        /// Pushes a record, and hands those of the jobs that follow to the threads.
+        fn push(&mut self, wanted: impl Fn(&Job) -> bool) {
+            let ballot = crate::types::Ballot::new(1, NodeId(1));
+            self.journal.push(Lsn(1), Record::Chosen { ballot, slot: Slot(0) });
+            let jobs = std::iter::from_fn(|| self.journal.next_job());
+            jobs.filter(wanted).for_each(|job| self.disk.submit(job));
+        }
+
+        /// Waits for one outcome, as a loop does.
+        fn outcome(&mut self) -> Done {
+            let mut events = Events::with_capacity(8);
+            loop {
+                self.disk.back.waker.falls_asleep();
+                if let Some(done) = self.disk.outcome() {
+                    return done;
+                }
+                let timeout = Some(Duration::from_secs(30));
+                self.poll.poll(&mut events, timeout).expect("polls");
+                assert!(!events.is_empty(), "an outcome came and did not ring");
+            }
+        }
+    }
+
+    /// Jobs run elsewhere, and their outcomes wake the loop.
+    #[test]
+    fn outcomes_ring() {
+        let mut rig = rig();
+        rig.push(|_| true);
+        while rig.journal.durable_upto() < Lsn(1) {
+            let done = rig.outcome();
+            rig.journal.done(done);
+        }
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn writes_in_vain() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        let mut rig = rig();
+        rig.storage.fail_write_at(rig.storage.steps() + 1);
+        // No preparation, whose steps would be counted too.
+        rig.push(|job| matches!(job, Job::Batch(_)));
+        let outcome = rig.outcome();
+        panic!("a failed write had an outcome: {outcome:?}");
+    }
+
+    /// R01: a failed write ends the process with exit 74, naming file and errno, and is
+    /// never retried.
+    #[test]
+    fn r01_a_failed_write_ends_the_process() {
+        let output = alone("daemon::disk::tests::writes_in_vain");
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("/data/shard-000: write of "), "{said}");
+        assert!(said.contains(".wal") && said.contains("errno 5"), "{said}");
+    }
+}

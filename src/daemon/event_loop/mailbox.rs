@@ -1,0 +1,89 @@
+//! What other threads send to a shard's thread.
+
+use crate::daemon::event_loop::waker::LoopWaker;
+use crate::daemon::net::admission::Permit;
+use crate::daemon::net::conn::Conn;
+use crate::daemon::net::resolve::Answer;
+use crate::types::NodeId;
+use crate::wire::peer_hello::PeerHello;
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+/// Messages that may wait for one shard.
+const MESSAGES_MAX: usize = 1024;
+/// Places kept free for messages that must not be lost.
+const RESERVED: usize = 64;
+
+/// One message.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// A client whose Hello was accepted.
+    Client(Box<NewClient>),
+    /// A peer whose greeting fits this node, as far as the main thread knows.
+    Peer(Box<NewPeer>),
+    /// Where a peer is.
+    Resolved {
+        /// The peer.
+        node: NodeId,
+        /// Its addresses, or why they are not known.
+        answer: Answer,
+    },
+    /// Hand leadership over and stop.
+    HandOver,
+}
+
+/// A client that comes in.
+#[derive(Debug)]
+pub struct NewClient {
+    /// Its connection, with what it sent behind its Hello.
+    pub conn: Conn,
+    /// Of its Hello.
+    pub correlation: u64,
+    /// The protocol version that both speak.
+    pub version: u16,
+    /// It greeted no shard.
+    pub node_level: bool,
+    /// Keeps it counted.
+    pub permit: Permit,
+}
+
+/// A peer that comes in.
+#[derive(Debug)]
+pub struct NewPeer {
+    /// Its connection.
+    pub conn: Conn,
+    /// Its greeting.
+    pub hello: PeerHello,
+    /// The version that both speak.
+    pub version: u16,
+}
+
+/// The way to a shard's thread.
+#[derive(Clone, Debug)]
+pub struct ShardSender {
+    messages: Sender<ShardMessage>,
+    waker: LoopWaker,
+}
+
+impl ShardSender {
+    /// A way to the loop of `waker`, and its other end.
+    #[must_use]
+    pub fn new(waker: LoopWaker) -> (ShardSender, Receiver<ShardMessage>) {
+        let (messages, receiver) = bounded(MESSAGES_MAX);
+        (ShardSender { messages, waker }, receiver)
+    }
+
+    /// Sends a message. False when too many wait: the sender of a connection closes it.
+    #[must_use]
+    pub fn send(&self, letter: ShardMessage) -> bool {
+        let must_arrive = match &letter {
+            ShardMessage::Client(_) | ShardMessage::Peer(_) => false,
+            ShardMessage::Resolved { .. } | ShardMessage::HandOver => true,
+        };
+        if !must_arrive && self.messages.len() + RESERVED >= MESSAGES_MAX {
+            return false;
+        }
+        let sent = self.messages.try_send(letter).is_ok();
+        self.waker.ring();
+        sent
+    }
+}

@@ -1,0 +1,163 @@
+//! What the main thread makes of the first bytes of a connection.
+
+use crate::daemon::event_loop::mailbox::{NewClient, NewPeer, ShardMessage};
+use crate::daemon::net::admission::Permit;
+use crate::daemon::net::conn::Conn;
+use crate::daemon::net::port::Port;
+use crate::daemon::node::context::{NodeContext, count};
+use crate::types::ShardId;
+use crate::wire::client::{NO_SHARD, Reply, ReplyHeader};
+use crate::wire::error::{ErrorCode, WireError};
+use crate::wire::frame::{Frame, FrameError};
+use crate::wire::hello::read_hello;
+use crate::wire::kind::GreetingKind;
+use crate::wire::peer_hello::{PeerHello, PeerHelloReply, read_peer_hello, write_peer_hello_reply};
+use crate::wire::write_reply;
+use std::sync::atomic::AtomicU64;
+
+/// A connection that may come in.
+#[derive(Debug)]
+pub enum Admitted {
+    /// A client.
+    Client {
+        /// The shard that serves it.
+        shard: ShardId,
+        /// Of its Hello.
+        correlation: u64,
+        /// The protocol version that both speak.
+        version: u16,
+        /// It greeted no shard.
+        node_level: bool,
+        /// Keeps it counted.
+        permit: Permit,
+    },
+    /// A peer.
+    Peer {
+        /// Its greeting.
+        hello: PeerHello,
+        /// The version that both speak.
+        version: u16,
+    },
+}
+
+impl Admitted {
+    /// The message that hands the connection over, and to which shard.
+    #[must_use]
+    pub fn into_letter(self, conn: Conn) -> (ShardId, ShardMessage) {
+        match self {
+            Admitted::Client { shard, correlation, version, node_level, permit } => {
+                let visitor = NewClient { conn, correlation, version, node_level, permit };
+                (shard, ShardMessage::Client(Box::new(visitor)))
+            }
+            Admitted::Peer { hello, version } => {
+                (hello.shard, ShardMessage::Peer(Box::new(NewPeer { conn, hello, version })))
+            }
+        }
+    }
+}
+
+/// What becomes of a connection.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The greeting has not arrived as a whole.
+    Wait,
+    /// It comes in. What followed the greeting stands in `conn.unread`.
+    Admit(Admitted),
+    /// It does not, for this reason, which is counted; the answer stands in `conn.output`.
+    Refuse(String),
+}
+
+/// Takes bytes of a connection that has not greeted yet.
+pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &NodeContext) -> Verdict {
+    let mut rest = bytes;
+    let output = conn.output.buffer();
+    let verdict = match conn.frames.next(&mut rest) {
+        Ok(None) => return Verdict::Wait,
+        Ok(Some(frame)) => match port {
+            Port::Client => greet_client(&frame, conn.address.ip(), facts, output),
+            Port::Peer => greet_peer(&frame, facts, output),
+        },
+        Err(error) => garbage(&error, port, facts, output),
+    };
+    if let Verdict::Admit(_) = verdict {
+        // Nobody reads what a refused one sent: it is not kept either.
+        conn.unread = rest.to_vec();
+    }
+    verdict
+}
+
+fn greet_client(
+    frame: &Frame<'_>,
+    address: std::net::IpAddr,
+    facts: &NodeContext,
+    output: &mut Vec<u8>,
+) -> Verdict {
+    let counters = &facts.board.counters.client;
+    let mut refuse = |counter: &AtomicU64, error: WireError| {
+        count(counter);
+        let text = error.to_string();
+        write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &Reply::Error(error));
+        Verdict::Refuse(text)
+    };
+    let hello = match read_hello(frame) {
+        Ok(hello) => hello,
+        Err(refusal) => {
+            // Who takes this port for the other one is understood.
+            let understood = refusal.error.code == ErrorCode::WrongPort;
+            let counter = if understood { &counters.refused } else { &counters.garbage };
+            return refuse(counter, refusal.error);
+        }
+    };
+    let version = match hello.check(facts.config.cluster, facts.config.shards) {
+        Ok(version) => version,
+        Err(error) => return refuse(&counters.refused, error),
+    };
+    let permit = match facts.admission.admit(address) {
+        Ok(permit) => permit,
+        Err(full) => {
+            let error = WireError::new(ErrorCode::TooManyConnections, full.to_string());
+            return refuse(&counters.turned_away, error);
+        }
+    };
+    let node_level = hello.shard == NO_SHARD;
+    let shard = if node_level { ShardId(0) } else { hello.shard };
+    let correlation = frame.correlation;
+    Verdict::Admit(Admitted::Client { shard, correlation, version, node_level, permit })
+}
+
+fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
+    let counters = &facts.board.counters.peer;
+    let hello = match read_peer_hello(frame) {
+        Ok(hello) => hello,
+        Err(error) => {
+            if frame.kind == GreetingKind::Hello.number() {
+                count(&counters.refused);
+                let text = "this port is for peers; clients have a port of their own";
+                let reply = Reply::Error(WireError::new(ErrorCode::WrongPort, text));
+                write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &reply);
+            } else {
+                count(&counters.garbage);
+            }
+            return Verdict::Refuse(error.to_string());
+        }
+    };
+    match hello.check(&facts.host) {
+        Ok(version) => Verdict::Admit(Admitted::Peer { hello, version }),
+        Err(refusal) => {
+            count(&counters.refused);
+            let text = refusal.to_string();
+            write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
+            Verdict::Refuse(text)
+        }
+    }
+}
+
+/// Bytes that are no frame: a client gets an error, a peer does not.
+fn garbage(error: &FrameError, port: Port, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
+    count(&facts.board.counters.of(port).garbage);
+    if port == Port::Client {
+        let reply = Reply::Error(WireError::from(error));
+        write_reply(output, 0, &ReplyHeader::NOBODY, &reply);
+    }
+    Verdict::Refuse(error.to_string())
+}

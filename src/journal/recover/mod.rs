@@ -1,0 +1,13 @@
+//! Reading a journal back: from the files of a directory to what a shard starts from.
+//!
+//! [`opening`] takes stock of the files, [`tail`] finds the end (C11), [`records`] reads each batch,
+//! [`replay`] adds the records up, and [`run`] joins them.
+
+pub mod cut_short;
+pub mod inspect;
+pub mod opening;
+pub mod records;
+pub mod recovered;
+pub mod replay;
+pub mod run;
+pub mod tail;

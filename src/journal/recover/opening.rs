@@ -1,0 +1,161 @@
+//! A shard's directory: creating it, and taking stock of it before anything is believed.
+
+use crate::journal::format::identity::Identity;
+use crate::journal::format::item::JournalId;
+use crate::journal::recover::cut_short::CutShort;
+use crate::journal::recover::recovered::OpenError;
+use crate::journal::segment::batch_scan::{self, FoundBatch};
+use crate::journal::segment::layout::{
+    self, BLOCK, Header, UNFINISHED, file_name, header_block, parse_file_name,
+};
+use crate::journal::segment::reader::Image;
+use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
+use crate::journal::write::execute::{run_prepare, run_steps};
+use crate::journal::write::hard_state;
+use crate::journal::write::jobs::PrepareJob;
+use crate::journal::write::journal::JournalOptions;
+use crate::types::{HardState, SegmentId, ShardId};
+use std::io;
+
+/// Creates the journal of a new shard: hard state in both copies and the first segment. The
+/// directory must be empty.
+///
+/// # Errors
+/// Any failure of the storage, want of space included.
+pub fn format(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+) -> Result<(), StorageError> {
+    let journal_id = JournalId::new(identity, shard);
+    let file = hard_state::FILE;
+    storage.create(file, hard_state::FILE_BYTES).map_err(StorageError::at(
+        StorageOp::Create,
+        file,
+        0,
+    ))?;
+    let hard = HardState::default();
+    run_steps(storage, &hard_state::steps(&journal_id, 1, &hard, &file.into()), &mut 0)?;
+    let segment = SegmentId(1);
+    let bytes = layout::segment_bytes_for(options.segment_bytes, BLOCK, 1);
+    let header = header_block(&journal_id, segment, bytes);
+    let min_free_bytes = options.min_free_bytes;
+    // Its last step makes both names durable.
+    let done = run_prepare(storage, &PrepareJob { segment, bytes, min_free_bytes, header })?;
+    match done.no_space {
+        None => Ok(()),
+        Some(why) => Err(StorageError {
+            file: file_name(segment).to_string(),
+            offset: 0,
+            op: StorageOp::Create,
+            source: io::Error::new(io::ErrorKind::StorageFull, format!("no space ({why})")),
+        }),
+    }
+}
+
+/// Everything in the directory that counts, from the medium itself: an earlier process may have
+/// left pages that were never written, or that the system takes for written (R01).
+pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, OpenError> {
+    let mut names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
+    let is_ours = |name: &str| name == hard_state::FILE || parse_file_name(name).is_some();
+    if !names.iter().any(|name| is_ours(name)) {
+        return Err(OpenError::NotFormatted);
+    }
+    for name in &names {
+        if name.strip_suffix(UNFINISHED).and_then(parse_file_name).is_some() {
+            storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
+        }
+    }
+    // Names that a killed process gave and did not sync are not durable yet, though they are seen.
+    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+    names.retain(|name| is_ours(name));
+    for name in &names {
+        storage.sync(name).map_err(StorageError::at(StorageOp::Sync, name, 0))?;
+        storage.forget(name).map_err(|source| OpenError::unopenable(name, source))?;
+    }
+    Ok(names)
+}
+
+/// One segment file, before its batches are looked at.
+pub(crate) struct Segment {
+    pub id: SegmentId,
+    pub bytes: u64,
+    pub header: Header,
+    /// Any batch in it.
+    pub any: Option<FoundBatch>,
+    /// Something but zeros lies behind its header.
+    pub dirty: bool,
+}
+
+impl Segment {
+    /// It holds a batch, or what is left of one.
+    fn is_used(&self) -> bool {
+        self.any.is_some() || self.dirty
+    }
+}
+
+pub(crate) fn list_segments(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    options: &JournalOptions,
+    names: &[String],
+) -> Result<(Vec<Segment>, Option<CutShort>), OpenError> {
+    let mut segments = Vec::new();
+    let mut cut: Option<CutShort> = None;
+    let ids = names.iter().filter_map(|name| parse_file_name(name));
+    for (id, due) in ids.zip((1..).map(SegmentId)) {
+        if id != due {
+            return Err(OpenError::Missing { file: file_name(due).to_string() });
+        }
+        match (look_at(storage, journal_id, options, id), cut.take()) {
+            (Ok(segment), None) => segments.push(segment),
+            (Ok(segment), Some(before)) => cut = Some(before.before(segment.is_used())?),
+            (Err(error @ OpenError::Length { found, .. }), before) => {
+                let this = CutShort::judge(storage, id, found, error)?;
+                cut = Some(before.unwrap_or(this));
+            }
+            (Err(error), _) => return Err(error),
+        }
+    }
+    match (segments.is_empty(), cut) {
+        (true, Some(cut)) => Err(cut.refuse()),
+        (true, None) => Err(OpenError::Missing { file: file_name(SegmentId(1)).to_string() }),
+        (false, cut) => Ok((segments, cut)),
+    }
+}
+
+fn look_at(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    options: &JournalOptions,
+    id: SegmentId,
+) -> Result<Segment, OpenError> {
+    let name = file_name(id);
+    let file = || name.to_string();
+    let bytes = storage.len(&name).map_err(|source| OpenError::unopenable(&name, source))?;
+    let length = |expected| OpenError::Length { file: file(), found: bytes, expected };
+    if bytes < layout::segment_bytes_for(0, BLOCK, 1) || bytes % BLOCK != 0 {
+        return Err(length(options.segment_bytes));
+    }
+    let mut image = Image::new(storage, id, bytes);
+    let header = layout::read_header(image.read(0, BLOCK as usize)?, journal_id, id)?;
+    if let Header::Intact(expected) = header
+        && expected != bytes
+    {
+        return Err(length(expected));
+    }
+    if let Some(expected) = batch_scan::stated_bytes(&mut image, journal_id)?
+        && expected != bytes
+    {
+        // The header may be gone; the first batch knows the length as well.
+        return Err(length(expected));
+    }
+    let (any, dirty) = batch_scan::peek(&mut image, journal_id)?;
+    match (&header, &any) {
+        // Every batch is of the version known here, so only the header's version field rotted.
+        (Header::Newer(found), None) if dirty => return Err(layout::future_version(id, *found)),
+        (Header::Newer(_) | Header::Damaged | Header::Intact(_), _) => {}
+    }
+    Ok(Segment { id, bytes, header, any, dirty })
+}

@@ -1,0 +1,241 @@
+//! What a recovery yields, and why one is refused.
+
+use crate::journal::storage::seam::{StorageError, StorageOp};
+use crate::types::{
+    Ballot, Damage, FailureKind, HardState, Lsn, NodeId, Slot, Trouble, Value, Witness,
+};
+use crate::wire::peer;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+
+/// Everything a shard needs to know to go on after a stop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// The hard state; its promised ballot is at least every accepted ballot found (C2).
+    pub hard: HardState,
+    /// The LSN of the next record.
+    pub next_lsn: Lsn,
+    /// Every slot up to here is known to be chosen (C9).
+    pub chosen_upto: Slot,
+    /// What is accepted above `chosen_upto`: highest ballot per slot. Where a slot is in `reports`
+    /// as well, the report is what a promise says; the value is still held at its ballot (C6).
+    pub open: BTreeMap<Slot, (Ballot, Value)>,
+    /// Chosen slots up to `chosen_upto` whose value is damaged here, and the ballot of the damaged
+    /// record; zero where the record itself is lost.
+    pub holes: BTreeMap<Slot, Ballot>,
+    /// Slots above `chosen_upto` whose record is damaged or suspect: what a promise says (C5).
+    pub reports: BTreeMap<Slot, peer::Report>,
+    /// Lost records whose slot is unknown (C5).
+    pub damage: Option<Damage>,
+    /// What other members were seen to acknowledge (C13).
+    pub witnessed: Vec<(NodeId, Witness)>,
+    /// A tail that was cut on C11's evidence. Its LSNs are given out again: a peer that has seen
+    /// one of them acknowledged refutes the cut.
+    pub torn: Option<TornTail>,
+    /// Every place that did not verify, for log lines and exit 65.
+    pub findings: Vec<Finding>,
+    /// How much was read.
+    pub stats: Stats,
+}
+
+/// A last batch that was cut: never known durable, and a sector of it shows its pre-image (C11).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The file.
+    pub file: String,
+    /// Offset of the batch.
+    pub offset: u64,
+    /// The LSN of the first record cut.
+    pub first_lsn: Lsn,
+    /// Records cut, where the batch's header survived.
+    pub records: Option<u64>,
+    /// Bytes of the batch, where the batch's header survived; else bytes up to the last non-zero.
+    pub bytes: u64,
+    /// No record of it had a higher LSN.
+    pub last_lsn: Lsn,
+    /// What the cut is if a peer saw a record of it acknowledged: not torn, but damaged.
+    pub damage: Damage,
+}
+
+/// One place that did not verify.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The file.
+    pub file: String,
+    /// The offset.
+    pub offset: u64,
+    /// What kind of finding.
+    pub kind: FindingKind,
+    /// The records it is about, first and last, where it is about some that are known.
+    pub lsns: Option<(Lsn, Lsn)>,
+    /// The slot it is about, where it is about one that is known.
+    pub slot: Option<Slot>,
+    /// What exactly, as a sentence.
+    pub text: String,
+}
+
+/// Kinds of findings, by rising gravity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FindingKind {
+    /// One of two copies was never written, because a life ended in between; the other serves. No
+    /// fault of the disk, as far as can be determined.
+    Interrupted,
+    /// Does not verify, and what it held was written again since: nothing is missing.
+    Mended,
+    /// One of two copies is lost, the other serves: nothing is missing.
+    OneCopy,
+    /// A tail was cut (C11).
+    Torn,
+    /// Never known durable, does not verify, shows no pre-image (C11).
+    Suspect,
+    /// Was durable, does not verify.
+    Damaged,
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FindingKind::Interrupted => "interrupted",
+            FindingKind::Mended => "mended",
+            FindingKind::OneCopy => "one copy lost",
+            FindingKind::Torn => "torn",
+            FindingKind::Suspect => "suspect",
+            FindingKind::Damaged => "damaged",
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at offset {}: {}: {}", self.file, self.offset, self.kind, self.text)
+    }
+}
+
+/// How much a recovery read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Segment files.
+    pub segments: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Records that verified.
+    pub records: u64,
+    /// Bytes of batches.
+    pub bytes: u64,
+}
+
+/// Why a journal could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nothing is there.
+    #[error(
+        "the shard's directory holds no journal. Is its disk mounted? It is never made anew: restore it \
+         from a copy, and keep the rest of the data directory; see docs/OPERATIONS.md, \"Data is \
+         damaged\""
+    )]
+    NotFormatted,
+    /// A file that must be there is missing.
+    #[error("{file} is missing; keep the directory; see docs/OPERATIONS.md, \"Data is damaged\"")]
+    Missing {
+        /// The file.
+        file: String,
+    },
+    /// A file is shorter (or longer) than it must be.
+    #[error(
+        "{file} has {found} bytes, it must have {expected}; keep the directory; see \
+         docs/OPERATIONS.md, \"Data is damaged\""
+    )]
+    Length {
+        /// The file.
+        file: String,
+        /// Its length.
+        found: u64,
+        /// What it must be.
+        expected: u64,
+    },
+    /// A file cannot be opened or read at all.
+    #[error("{file} cannot be opened: {source}")]
+    Unopenable {
+        /// The file.
+        file: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file was written by a newer program.
+    #[error(
+        "{file} has format version {found}, this program knows versions up to {known}; \
+             run the newer program"
+    )]
+    FutureVersion {
+        /// The file.
+        file: String,
+        /// Its version.
+        found: u16,
+        /// The newest version known here.
+        known: u16,
+    },
+    /// A file belongs to another cluster, node, incarnation, shard or segment.
+    #[error(
+        "{file} belongs to {found}, this is {expected}; it was copied from elsewhere: put this node's \
+         own file back"
+    )]
+    Foreign {
+        /// The file.
+        file: String,
+        /// Whose it is.
+        found: String,
+        /// Whose it should be.
+        expected: String,
+    },
+    /// Neither copy of the hard state verifies: what was promised is unknown (C12).
+    #[error(
+        "{file}: neither copy of the hard state verifies ({first}; {second}); \
+             without what it promised the node must not vote: leave it stopped and keep the directory; \
+             see docs/OPERATIONS.md, \"Data is damaged\""
+    )]
+    HardStateLost {
+        /// The file.
+        file: String,
+        /// What is wrong with the first copy.
+        first: String,
+        /// What is wrong with the second copy.
+        second: String,
+    },
+    /// A write or sync of recovery itself failed: exit 74.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl OpenError {
+    /// A file that cannot be opened; where the system was only short of something, that is no word
+    /// about the file.
+    pub(crate) fn unopenable(file: &str, source: io::Error) -> OpenError {
+        match Trouble::of(&source) {
+            Trouble::Shortage => StorageError::at(StorageOp::Read, file, 0)(source).into(),
+            Trouble::NoSpace | Trouble::Denied | Trouble::Fault => {
+                OpenError::Unopenable { file: file.to_string(), source }
+            }
+        }
+    }
+
+    /// What kind of failure it is. It may pass where the system was only short of something, the disk
+    /// is full, or may only be mounted late.
+    #[must_use]
+    pub fn kind(&self) -> FailureKind {
+        match self {
+            OpenError::Storage(error) => match Trouble::of(&error.source) {
+                Trouble::Shortage | Trouble::NoSpace => FailureKind::Temporary,
+                Trouble::Denied | Trouble::Fault => FailureKind::Disk,
+            },
+            OpenError::NotFormatted => FailureKind::Temporary,
+            OpenError::Missing { .. }
+            | OpenError::Length { .. }
+            | OpenError::Unopenable { .. }
+            | OpenError::FutureVersion { .. }
+            | OpenError::Foreign { .. }
+            | OpenError::HardStateLost { .. } => FailureKind::Data,
+        }
+    }
+}

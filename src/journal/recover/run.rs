@@ -1,0 +1,489 @@
+//! Reading a journal back after a stop.
+
+use crate::journal::format::identity::Identity;
+use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous};
+use crate::journal::recover::cut_short;
+use crate::journal::recover::opening::{Segment, clean_directory, list_segments};
+use crate::journal::recover::records::{Checked, check_batch, check_gap, shows_pre_image};
+use crate::journal::recover::recovered::{FindingKind, OpenError, Recovered, TornTail};
+use crate::journal::recover::replay::{About, Facts, Place, Settled};
+use crate::journal::recover::tail::{self, Ending, Torn};
+use crate::journal::segment::batch_scan::{self, Chain, Limit, Part};
+use crate::journal::segment::index::{DAMAGED, SUSPECT};
+use crate::journal::segment::layout::{
+    BLOCK, DATA_START, Header, Writing, file_name, header_block,
+};
+use crate::journal::segment::reader::Image;
+use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
+use crate::journal::write::execute::read_one;
+use crate::journal::write::hard_state::{self, Opened};
+use crate::journal::write::jobs::Wanted;
+use crate::journal::write::journal::{Journal, JournalOptions, Restored, Tail};
+use crate::limits::BLOCK_BYTES;
+use crate::types::{Ballot, Damage, Lsn, SegmentId, ShardId, Slot, Value};
+use crate::wire::peer::Report;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Reads a shard's journal back.
+///
+/// # Errors
+/// When the journal must not be used as it is; damage of single records is not among it.
+pub fn recover(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+) -> Result<(Journal, Recovered), OpenError> {
+    let journal_id = JournalId::new(identity, shard);
+    let names = clean_directory(storage)?;
+    let opened = hard_state::open(storage, &journal_id)?;
+    let (segments, cut_short) = list_segments(storage, &journal_id, options, &names)?;
+    let facts = Facts::new();
+    let mut recovery = Recovery { storage, journal_id, segments, facts, torn: None, halved: None };
+    recovery.note_hard_state(&opened);
+    let ended = recovery.find_end()?;
+    recovery.read_facts(&ended)?;
+    if let Some(cut_short) = cut_short {
+        let behind_a_spare = recovery.segments.len() as u64 > ended.last.0;
+        let (file, kind, text) = cut_short.spared(&ended.ending, behind_a_spare)?;
+        recovery.facts.find(cut_short::place(&file), kind, text);
+    }
+    recovery.finish(ended, opened, options)
+}
+
+/// Where the journal ends.
+struct Ended {
+    last: SegmentId,
+    chain: Chain,
+    ending: Ending,
+}
+
+impl Ended {
+    fn next_lsn(&self) -> Lsn {
+        match self.ending {
+            Ending::Clean | Ending::Sealed => self.chain.next_lsn,
+            Ending::Torn(torn) => torn.first_lsn,
+            Ending::Suspect { next_lsn, .. } => next_lsn,
+        }
+    }
+}
+
+struct Recovery<'a> {
+    storage: &'a dyn Storage,
+    journal_id: JournalId,
+    segments: Vec<Segment>,
+    facts: Facts,
+    torn: Option<TornTail>,
+    /// The last batch that lacks a copy of its headers, and shows that it was never written.
+    halved: Option<Halved>,
+}
+
+/// A batch of which some sector was never written, and nothing is missing.
+struct Halved {
+    file: Arc<str>,
+    offset: u64,
+    first_lsn: Lsn,
+}
+
+impl Recovery<'_> {
+    fn note_hard_state(&mut self, opened: &Opened) {
+        if let Some((offset, why)) = &opened.repaired {
+            let place = Place { file: hard_state::FILE, offset: *offset };
+            let text = format!("a copy of the hard state: {why}; written anew from the other one");
+            let interrupted = opened.interrupted;
+            let kind = if interrupted { FindingKind::Interrupted } else { FindingKind::OneCopy };
+            self.facts.find(place, kind, text);
+        }
+    }
+
+    fn segment(&self, id: SegmentId) -> &Segment {
+        &self.segments[id.0 as usize - 1]
+    }
+
+    /// The first LSN of a segment, as its batches say; else the one that must come next.
+    fn first_lsn(&self, id: SegmentId, expected: Lsn) -> Lsn {
+        self.segment(id).any.map_or(expected, |link| link.head.previous.first_lsn)
+    }
+
+    /// Finds the last segment in use and judges its end. A segment whose very first batch is cut
+    /// holds nothing: it is made as new, and the one before it is the last.
+    fn find_end(&mut self) -> Result<Ended, OpenError> {
+        loop {
+            let used = self.segments.iter().rev().find(|segment| segment.any.is_some());
+            let last = used.map_or(SegmentId(1), |segment| segment.id);
+            let ended = self.end_of(last, Lsn(1))?;
+            if self.wiped(&ended)? {
+                continue;
+            }
+            // Behind it there can be the remains of one more batch, in the segment after it.
+            let remains = self.segments.iter().find(|s| s.id > last && s.dirty).map(|s| s.id);
+            let Some(remains) = remains else { return Ok(ended) };
+            let after = self.end_of(remains, ended.next_lsn())?;
+            if !self.wiped(&after)? {
+                return Ok(after);
+            }
+        }
+    }
+
+    fn end_of(&self, last: SegmentId, expected: Lsn) -> Result<Ended, OpenError> {
+        let mut image = Image::new(self.storage, last, self.segment(last).bytes);
+        let first = self.first_lsn(last, expected);
+        let chain = batch_scan::walk(&mut image, &self.journal_id, first, None)?;
+        let ending = tail::judge(&mut image, &self.journal_id, &chain)?;
+        Ok(Ended { last, chain, ending })
+    }
+
+    /// Makes a segment as new if its very first batch is cut. Says whether it did.
+    fn wiped(&mut self, ended: &Ended) -> Result<bool, OpenError> {
+        let Ending::Torn(torn) = ended.ending else { return Ok(false) };
+        if torn.data_end != DATA_START {
+            return Ok(false);
+        }
+        self.note_torn(ended.last, &torn);
+        self.erase(ended.last, DATA_START..self.segment(ended.last).bytes)?;
+        let segment = &mut self.segments[ended.last.0 as usize - 1];
+        (segment.any, segment.dirty) = (None, false);
+        Ok(true)
+    }
+
+    /// Makes a range of a segment zero, durably. Only ever adds zeros: a stop in between leaves a
+    /// batch that is cut all the more.
+    fn erase(&self, segment: SegmentId, range: Range<u64>) -> Result<(), OpenError> {
+        let name = file_name(segment);
+        let mut image = Image::new(self.storage, segment, self.segment(segment).bytes);
+        let mut from = range.start;
+        while let Some(at) = image.first_dirty_block(from..range.end)? {
+            let write = self.storage.write_at(&name, at, &[0; BLOCK_BYTES]);
+            write.map_err(StorageError::at(StorageOp::Write, &name, at))?;
+            from = at + BLOCK;
+        }
+        self.storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
+        Ok(())
+    }
+
+    /// What follows a cut goes to another segment. Where none is there, because the disk is full and
+    /// earlier cuts have used up the spare ones, the cut batch is erased, and its segment goes on as if
+    /// it had never been begun: otherwise the node could not even record that it started (R11).
+    fn reuse_without_spare(&self, mut ended: Ended) -> Result<Ended, OpenError> {
+        let Ending::Torn(torn) = ended.ending else { return Ok(ended) };
+        if self.segments.iter().any(|segment| segment.id > ended.last) {
+            return Ok(ended);
+        }
+        self.erase(ended.last, torn.data_end..torn.desc_start)?;
+        (ended.chain.data, ended.chain.desc) = (torn.data_end, torn.desc_start);
+        ended.chain.next_lsn = torn.first_lsn;
+        ended.ending = Ending::Clean;
+        Ok(ended)
+    }
+
+    fn note_torn(&mut self, segment: SegmentId, torn: &Torn) {
+        let file = file_name(segment).to_string();
+        let place = Place { file: &file, offset: torn.data_end };
+        let records = torn.records.map_or("an unknown number of".to_string(), |n| n.to_string());
+        let text = format!(
+            "the last batch was never completely written: {records} records from {} on, {} bytes, \
+             are cut off",
+            torn.first_lsn, torn.bytes
+        );
+        let last = torn.records.filter(|n| *n > 0).map(|n| Lsn(torn.first_lsn.0 + n - 1));
+        let about = About { lsns: last.map(|last| (torn.first_lsn, last)), slot: None };
+        self.facts.find_about(place, FindingKind::Torn, about, text);
+        // Each record takes a header and a descriptor.
+        let most = torn.records.unwrap_or(torn.bytes / (2 * ITEM_BYTES as u64)).max(1);
+        // Remains of one more batch may have been cut before: no record of either is forgotten.
+        let last = torn.first_lsn.plus(most - 1);
+        let last = self.torn.as_ref().map_or(last, |before| before.last_lsn.max(last));
+        self.torn = Some(TornTail {
+            file: file.clone(),
+            offset: torn.data_end,
+            first_lsn: torn.first_lsn,
+            records: torn.records,
+            bytes: torn.bytes,
+            last_lsn: last,
+            // Known once all is read.
+            damage: Damage { hi: Ballot::ZERO, upto: Slot(0), suspect: false },
+        });
+    }
+
+    /// Feeds every record up to the end into the facts.
+    fn read_facts(&mut self, ended: &Ended) -> Result<(), OpenError> {
+        if let Ending::Torn(torn) = &ended.ending {
+            self.note_torn(ended.last, torn);
+        }
+        for number in 1..=ended.last.0 {
+            let id = SegmentId(number);
+            let mut image = Image::new(self.storage, id, self.segment(id).bytes);
+            let first_lsn = self.first_lsn(id, self.facts.expected());
+            if id == ended.last {
+                self.facts.suspect_from = match ended.ending {
+                    Ending::Suspect { from, .. } => from,
+                    Ending::Clean | Ending::Sealed | Ending::Torn(_) => Lsn(u64::MAX),
+                };
+                let kept = match ended.ending {
+                    Ending::Torn(torn) => torn.data_end,
+                    Ending::Clean | Ending::Sealed | Ending::Suspect { .. } => u64::MAX,
+                };
+                self.read_chain(&mut image, &ended.chain, first_lsn, kept)?;
+            } else {
+                let previous = self.segment(id.next()).any.map(|link| link.head.previous);
+                self.facts.suspect_from =
+                    previous.map_or(Lsn(u64::MAX), |p| Lsn(p.first_lsn.0 - u64::from(p.unsure)));
+                let limit = previous.as_ref().map(Limit::new);
+                let chain = batch_scan::walk(&mut image, &self.journal_id, first_lsn, limit)?;
+                self.read_chain(&mut image, &chain, first_lsn, u64::MAX)?;
+                if let Some(previous) = previous {
+                    let place = Place { file: &image.name, offset: chain.data };
+                    self.facts.expect(previous.first_lsn, place);
+                }
+            }
+            self.note_segment(&image);
+        }
+        self.after_halved(true);
+        Ok(())
+    }
+
+    fn read_chain(
+        &mut self,
+        image: &mut Image<'_>,
+        chain: &Chain,
+        segment_first: Lsn,
+        kept: u64,
+    ) -> Result<(), OpenError> {
+        for part in &chain.parts {
+            match part {
+                Part::Batch(link) if link.head.offset >= kept => {}
+                Part::Batch(link) => {
+                    let checked = check_batch(image, &self.journal_id, link)?;
+                    let name = image.name.clone();
+                    let place = Place { file: &name, offset: link.head.offset };
+                    self.facts.stats.batches += 1;
+                    self.facts.stats.bytes += link.data_end() - link.head.offset;
+                    self.facts.stats.bytes += link.desc_top() - link.desc_start();
+                    if link.head.records > 0 {
+                        self.after_halved(self.begins_a_life(&checked));
+                    }
+                    if !checked.complete && checked.is_whole(link.head.records) {
+                        let (file, offset) = (file_name(image.segment), link.head.offset);
+                        self.halved = Some(Halved { file, offset, first_lsn: link.head.first_lsn });
+                        if !shows_pre_image(image, &self.journal_id, link)? {
+                            self.after_halved(false);
+                        }
+                    }
+                    self.add(checked, segment_first, link.head.first_lsn, link.next_lsn(), place);
+                }
+                Part::Gap(gap) => {
+                    self.after_halved(false);
+                    let checked = check_gap(image, &self.journal_id, gap)?;
+                    let name = image.name.clone();
+                    let place = Place { file: &name, offset: gap.data };
+                    let text = "the headers of one batch or more do not verify".to_string();
+                    self.facts.find(place, FindingKind::OneCopy, text);
+                    self.add(checked, segment_first, gap.first_lsn, gap.next_lsn, place);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The batch's first record is that of a boot: the batch before it was the last one of a life.
+    fn begins_a_life(&self, checked: &Checked) -> bool {
+        let first = checked.records.first().and_then(|seen| seen.hard.as_ref());
+        first.is_some_and(|hard| hard.boots > self.facts.hard.boots)
+    }
+
+    /// What lies behind a batch that lacks a copy of its headers shows why. Behind the last one of
+    /// a life, whose end came in between, there is the next life, or nothing. Any other was durable
+    /// before the next one was written: the copy was there, and the disk has lost it.
+    fn after_halved(&mut self, ended: bool) {
+        let Some(Halved { file, offset, first_lsn }) = self.halved.take() else { return };
+        let (kind, what) = if ended {
+            (FindingKind::Interrupted, "was never written, as a crash leaves it")
+        } else {
+            (FindingKind::OneCopy, "does not verify")
+        };
+        let text = format!(
+            "of the batch from record {first_lsn} on one copy of some header {what}; the other one \
+             serves"
+        );
+        self.facts.find(Place { file: &file, offset }, kind, text);
+    }
+
+    fn add(
+        &mut self,
+        checked: Checked,
+        segment_first: Lsn,
+        first: Lsn,
+        next: Lsn,
+        place: Place<'_>,
+    ) {
+        self.facts.expect(first, place);
+        for seen in &checked.records {
+            self.facts.add(seen, segment_first, place);
+        }
+        self.facts.expect(next, place);
+    }
+
+    fn note_segment(&mut self, image: &Image<'_>) {
+        self.facts.stats.segments += 1;
+        let place = |offset| Place { file: &image.name, offset };
+        if !matches!(self.segment(image.segment).header, Header::Intact(_)) {
+            let text = "the segment's header does not verify; the batches say the same".to_string();
+            self.facts.find(place(0), FindingKind::OneCopy, text);
+        }
+        for range in &image.unreadable {
+            let text = format!("{} bytes cannot be read", range.end - range.start);
+            self.facts.find(place(range.start), FindingKind::OneCopy, text);
+        }
+    }
+
+    fn finish(
+        mut self,
+        ended: Ended,
+        opened: Opened,
+        options: &JournalOptions,
+    ) -> Result<(Journal, Recovered), OpenError> {
+        let ended = self.reuse_without_spare(ended)?;
+        let next_lsn = ended.next_lsn();
+        let spares = self.spares(&ended)?;
+        let tail = self.new_tail(&ended, &spares)?;
+        let files = (self.segments.len() as u64, self.segments.iter().map(|s| s.bytes).sum());
+        let mut hard = opened.hard.clone();
+        hard_state::merge(&mut hard, &self.facts.hard);
+        if let Some(torn) = &mut self.torn {
+            // The file of the hard state was written before any record that rests on it (C2).
+            let upto = self.facts.reach(torn.last_lsn.0 - torn.first_lsn.0 + 1);
+            torn.damage = Damage { hi: hard.promised, upto, suspect: false };
+        }
+        let witnessed = std::mem::take(&mut self.facts.witnessed);
+        let name = file_name(ended.last);
+        let place = Place { file: &name, offset: ended.chain.data };
+        let settled = self.facts.settle(hard.promised, next_lsn, place);
+        let (open, reports) = read_open(self.storage, &self.journal_id, &settled)?;
+        let damage = settled.damage();
+        let Settled { facts, chosen_upto, holes } = settled;
+        let recovered = Recovered {
+            hard: hard.clone(),
+            next_lsn,
+            chosen_upto,
+            open,
+            holes,
+            reports,
+            damage,
+            witnessed,
+            torn: self.torn,
+            findings: facts.findings,
+            stats: facts.stats,
+        };
+        let journal = Journal::new(Restored {
+            journal_id: self.journal_id,
+            options: *options,
+            tail,
+            files,
+            spares,
+            next_lsn,
+            // Past the number of a batch that was cut or cannot be read.
+            next_number: ended.chain.next_number + 2,
+            marked: ended.chain.mark,
+            hard_changed: hard != opened.hard,
+            hard,
+            hard_sequence: opened.sequence,
+            index: facts.index,
+        });
+        Ok((journal, recovered))
+    }
+
+    /// The segments behind the last one in use, all zero by now. A header that does not verify is
+    /// written anew.
+    fn spares(&self, ended: &Ended) -> Result<VecDeque<(SegmentId, u64)>, OpenError> {
+        let mut spares = VecDeque::new();
+        for segment in self.segments.iter().filter(|segment| segment.id > ended.last) {
+            if !matches!(segment.header, Header::Intact(_)) {
+                let name = file_name(segment.id);
+                let header = header_block(&self.journal_id, segment.id, segment.bytes);
+                self.storage.write_at(&name, 0, &header).map_err(StorageError::at(
+                    StorageOp::Write,
+                    &name,
+                    0,
+                ))?;
+                self.storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
+            }
+            spares.push_back((segment.id, segment.bytes));
+        }
+        Ok(spares)
+    }
+
+    fn new_tail(
+        &self,
+        ended: &Ended,
+        spares: &VecDeque<(SegmentId, u64)>,
+    ) -> Result<Tail, OpenError> {
+        let Ended { last, chain, ending } = ended;
+        let next_lsn = ended.next_lsn();
+        let ends = |data_end: u64, desc_start: u64, unsure: u64| Previous {
+            first_lsn: next_lsn,
+            data_end: (data_end / BLOCK) as u32,
+            desc_start: (desc_start / BLOCK) as u32,
+            unsure: unsure as u32,
+        };
+        let (previous, seal_first) = match *ending {
+            Ending::Clean => {
+                let first = Previous { first_lsn: Lsn(1), ..Previous::default() };
+                return Ok(Tail::Open(Writing {
+                    segment: *last,
+                    name: file_name(*last),
+                    data: chain.data,
+                    desc: chain.desc,
+                    previous: chain.previous.unwrap_or(first),
+                }));
+            }
+            Ending::Sealed if spares.is_empty() => {
+                // A segment is sealed only when the next one is there.
+                return Err(OpenError::Missing { file: file_name(last.next()).to_string() });
+            }
+            Ending::Sealed => (ends(chain.data, chain.desc, 0), false),
+            Ending::Torn(torn) => (ends(torn.data_end, torn.desc_start, 0), true),
+            Ending::Suspect { from, next_lsn, data_end, desc_start } => {
+                (ends(data_end, desc_start, next_lsn.0 - from.0), true)
+            }
+        };
+        Ok(Tail::Ended { last: *last, previous, seal_first })
+    }
+}
+
+type Open = BTreeMap<Slot, (Ballot, Value)>;
+
+/// Reads the values accepted above the chosen prefix, and says what a promise must report of those
+/// that are not exact (C5).
+fn read_open(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    settled: &Settled,
+) -> Result<(Open, BTreeMap<Slot, Report>), StorageError> {
+    let (mut open, mut reports) = (Open::new(), BTreeMap::new());
+    let index = &settled.facts.index;
+    for slot in index.slots_above(settled.chosen_upto) {
+        let best = index.best(slot).expect("the slot was taken from the index");
+        let location = best.location;
+        let wanted = Wanted { slot, location, headless: index.headless(&location) };
+        let damaged = best.flags & DAMAGED != 0;
+        let value = if damaged { None } else { read_one(storage, journal_id, &wanted)?.ok() };
+        let shadow = settled.shadow(slot, location.lsn, location.ballot);
+        let own = match (&value, best.flags & SUSPECT != 0) {
+            (Some(_), _) => None,
+            (None, true) => Some(Report::Suspect(location.ballot)),
+            (None, false) => Some(Report::ValueDamaged(location.ballot)),
+        };
+        if let Some(report) = shadow.or(own) {
+            reports.insert(slot, report);
+        }
+        if let Some((ballot, value)) = value {
+            // What was learned holds in every ballot above the one that it was chosen in, too, and
+            // may have been accepted and acknowledged in one (C3).
+            let ballot = index.highest_ballot(slot).unwrap_or(ballot).max(ballot);
+            open.insert(slot, (ballot, value));
+        }
+    }
+    Ok((open, reports))
+}

@@ -1,0 +1,275 @@
+//! A segment's batches, found by their headers alone: where they lie, and what lies between.
+
+use crate::journal::format::item::{BatchHead, ITEM_BYTES, Item, JournalId, Previous};
+use crate::journal::recover::recovered::OpenError;
+use crate::journal::segment::layout::{BLOCK, DATA_START};
+use crate::journal::segment::reader::Image;
+use crate::types::Lsn;
+
+/// A batch of which at least one copy of the header verifies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoundBatch {
+    pub head: BatchHead,
+    /// The header at the batch's start verifies.
+    pub in_data: bool,
+    /// Its copy in the descriptor area verifies.
+    pub in_descriptors: bool,
+}
+
+impl FoundBatch {
+    /// Where the batch's data ends, in whole blocks.
+    pub(crate) fn data_end(&self) -> u64 {
+        self.head.offset + u64::from(self.head.data_bytes).next_multiple_of(BLOCK)
+    }
+
+    pub(crate) fn desc_top(&self) -> u64 {
+        u64::from(self.head.desc_top) * BLOCK
+    }
+
+    /// Items in the descriptor area: the header's copy, the records', the runs of zero sectors.
+    pub(crate) fn items(&self) -> u64 {
+        1 + u64::from(self.head.records) + u64::from(self.head.zero_items)
+    }
+
+    pub(crate) fn desc_start(&self) -> u64 {
+        self.desc_top() - (self.items() * ITEM_BYTES as u64).next_multiple_of(BLOCK)
+    }
+
+    /// The LSN after the batch's last record.
+    pub(crate) fn next_lsn(&self) -> Lsn {
+        self.head.first_lsn.plus(u64::from(self.head.records))
+    }
+}
+
+/// A stretch between two batches in which no header verifies: one damaged batch or several.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gap {
+    pub data: u64,
+    pub desc_top: u64,
+    pub desc_start: u64,
+    pub first_lsn: Lsn,
+    /// The LSN after the last lost one.
+    pub next_lsn: Lsn,
+}
+
+/// One piece of a chain.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    Batch(FoundBatch),
+    Gap(Gap),
+}
+
+/// How far a chain may reach, if a later segment says how this one ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub data_end: u64,
+    pub desc_start: u64,
+    pub next_lsn: Lsn,
+}
+
+impl Limit {
+    pub(crate) fn new(previous: &Previous) -> Limit {
+        Limit {
+            data_end: u64::from(previous.data_end) * BLOCK,
+            desc_start: u64::from(previous.desc_start) * BLOCK,
+            next_lsn: previous.first_lsn,
+        }
+    }
+}
+
+/// A segment's batches in order, and where they end.
+#[derive(Clone, Debug)]
+pub(crate) struct Chain {
+    pub parts: Vec<Part>,
+    /// End of the last batch's data.
+    pub data: u64,
+    /// Start of the last batch's descriptors.
+    pub desc: u64,
+    pub next_lsn: Lsn,
+    pub next_number: u64,
+    /// The last durability mark in it.
+    pub mark: Lsn,
+    /// The last batch is the segment's seal.
+    pub sealed: bool,
+    /// How the segment before ended, as this one's batches say.
+    pub previous: Option<Previous>,
+    /// Something that is not zero lies behind the last batch; always false under a limit.
+    pub dirty: bool,
+}
+
+/// Reads the item at `offset` as the header of a batch of this very segment.
+fn batch_at(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+    offset: u64,
+) -> Result<Option<FoundBatch>, OpenError> {
+    let segment = image.segment;
+    let bytes = image.bytes;
+    let item = Item::decode_slice(image.read(offset, ITEM_BYTES)?, journal_id).ok();
+    let head = item.as_ref().and_then(BatchHead::from_item);
+    let link = head.map(|head| FoundBatch { head, in_data: false, in_descriptors: false });
+    Ok(link.filter(|link| {
+        let head = &link.head;
+        let spans = link.items() * ITEM_BYTES as u64 + u64::from(head.data_bytes);
+        head.segment == segment
+            && head.offset >= DATA_START
+            && head.offset.is_multiple_of(BLOCK)
+            && link.desc_top() <= bytes
+            && spans <= bytes
+            && head.data_bytes as usize >= ITEM_BYTES
+            && head.offset.saturating_add(spans) <= link.desc_top()
+            && link.data_end() <= link.desc_start()
+    }))
+}
+
+/// The length of the file, as the header of its first batch says: its descriptors end there.
+pub(crate) fn stated_bytes(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+) -> Result<Option<u64>, OpenError> {
+    let segment = image.segment;
+    let item = Item::decode_slice(image.read(DATA_START, ITEM_BYTES)?, journal_id).ok();
+    let head = item.as_ref().and_then(BatchHead::from_item);
+    let first = head.filter(|head| head.segment == segment && head.offset == DATA_START);
+    Ok(first.map(|head| u64::from(head.desc_top) * BLOCK))
+}
+
+/// The batch that starts at `data` and whose descriptors end at `desc`, by either of its headers.
+pub(crate) fn link_at(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+    data: u64,
+    desc: u64,
+) -> Result<Option<FoundBatch>, OpenError> {
+    if data + BLOCK > desc.saturating_sub(BLOCK) {
+        return Ok(None);
+    }
+    let fits = |link: &FoundBatch| link.head.offset == data && link.desc_top() == desc;
+    let in_data = batch_at(image, journal_id, data)?.filter(fits);
+    let in_descriptors = batch_at(image, journal_id, desc - ITEM_BYTES as u64)?.filter(fits);
+    Ok(in_data.or(in_descriptors).map(|link| FoundBatch {
+        in_data: in_data.is_some(),
+        in_descriptors: in_descriptors.is_some(),
+        ..link
+    }))
+}
+
+/// The next batch behind `data` and below `desc`, after one or more whose headers are lost.
+fn search(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+    data: u64,
+    desc: u64,
+    number: u64,
+) -> Result<Option<FoundBatch>, OpenError> {
+    let mut best: Option<FoundBatch> = None;
+    let mut consider = |link: Option<FoundBatch>, home: bool| {
+        if let Some(link) = link
+            && home
+            && link.head.number >= number
+            && link.head.offset > data
+            && link.desc_top() < desc
+            && best.is_none_or(|best| link.head.offset < best.head.offset)
+        {
+            best = Some(link);
+        }
+    };
+    for at in (data + BLOCK..desc).step_by(BLOCK as usize) {
+        let link = batch_at(image, journal_id, at)?;
+        consider(link, link.is_some_and(|link| link.head.offset == at));
+    }
+    for top in (data + BLOCK..desc).step_by(BLOCK as usize) {
+        let link = batch_at(image, journal_id, top - ITEM_BYTES as u64)?;
+        consider(link, link.is_some_and(|link| link.desc_top() == top));
+    }
+    match best {
+        Some(link) => link_at(image, journal_id, link.head.offset, link.desc_top()),
+        None => Ok(None),
+    }
+}
+
+/// Any batch of the segment, the first one if possible; and whether anything lies in it at all.
+pub(crate) fn peek(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+) -> Result<(Option<FoundBatch>, bool), OpenError> {
+    let bytes = image.bytes;
+    if let Some(link) = link_at(image, journal_id, DATA_START, bytes)? {
+        return Ok((Some(link), true));
+    }
+    if image.first_dirty_block(DATA_START..bytes)?.is_none() {
+        return Ok((None, false));
+    }
+    Ok((search(image, journal_id, DATA_START, bytes, 0)?, true))
+}
+
+/// Walks a segment's batches up to its limit, or to where nothing follows.
+pub(crate) fn walk(
+    image: &mut Image<'_>,
+    journal_id: &JournalId,
+    first_lsn: Lsn,
+    limit: Option<Limit>,
+) -> Result<Chain, OpenError> {
+    let mut chain = Chain {
+        parts: Vec::new(),
+        data: DATA_START,
+        desc: image.bytes,
+        next_lsn: first_lsn,
+        next_number: 0,
+        mark: Lsn(0),
+        sealed: false,
+        previous: None,
+        dirty: false,
+    };
+    while !chain.sealed && limit.is_none_or(|limit| chain.data < limit.data_end) {
+        let (data, desc) = (chain.data, chain.desc);
+        let mut link = link_at(image, journal_id, data, desc)?;
+        if link.is_none() && desc > data {
+            // A limit promises that something lies here; without one, zeros are the end.
+            if limit.is_none() && image.first_dirty_block(data..desc)?.is_none() {
+                break;
+            }
+            link = search(image, journal_id, data, desc, chain.next_number)?;
+            link = link.filter(|l| limit.is_none_or(|limit| l.data_end() <= limit.data_end));
+            chain.dirty = link.is_none() && limit.is_none();
+        }
+        let Some(link) = link else { break };
+        if link.head.offset > data {
+            chain.parts.push(Part::Gap(Gap {
+                data,
+                desc_top: desc,
+                desc_start: link.desc_top(),
+                first_lsn: chain.next_lsn,
+                next_lsn: link.head.first_lsn,
+            }));
+        }
+        chain.push(link);
+    }
+    if let Some(limit) = limit
+        && chain.data < limit.data_end
+    {
+        chain.parts.push(Part::Gap(Gap {
+            data: chain.data,
+            desc_top: chain.desc,
+            desc_start: limit.desc_start,
+            first_lsn: chain.next_lsn,
+            next_lsn: limit.next_lsn,
+        }));
+        (chain.data, chain.desc) = (limit.data_end, limit.desc_start);
+        chain.next_lsn = chain.next_lsn.max(limit.next_lsn);
+    }
+    Ok(chain)
+}
+
+impl Chain {
+    fn push(&mut self, link: FoundBatch) {
+        self.parts.push(Part::Batch(link));
+        self.data = link.data_end();
+        self.desc = link.desc_start();
+        self.next_lsn = link.next_lsn();
+        self.next_number = link.head.number + 1;
+        self.mark = self.mark.max(link.head.mark);
+        self.sealed = link.head.seal;
+        self.previous = Some(link.head.previous);
+    }
+}

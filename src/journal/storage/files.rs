@@ -1,0 +1,226 @@
+//! Files in a real directory.
+
+use crate::journal::segment::open_files::{OpenFiles, WRITTEN_MAX};
+use crate::journal::storage::seam::Storage;
+use crate::limits;
+use crate::types::Trouble;
+use parking_lot::Mutex;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A new file is written in chunks of this size.
+const FILL_CHUNK_BYTES: u64 = 1 << 20;
+/// A new file is synced each time so many bytes were written, so that its zeros never queue up in
+/// front of a batch's sync on the same disk.
+const FILL_SYNC_BYTES: u64 = 1 << 20;
+
+/// A directory of a real file system. Files stay open in a small cache; every read and write names
+/// its offset, so threads share the handles without a lock around the input and output itself.
+#[derive(Debug)]
+pub struct FileStorage {
+    dir: PathBuf,
+    /// Files are opened for writing too.
+    writable: bool,
+    /// Grows with every byte that is read.
+    read_bytes: Arc<AtomicU64>,
+    open: Mutex<OpenFiles>,
+}
+
+impl FileStorage {
+    /// The journal in this directory, which must exist.
+    #[must_use]
+    pub fn new(dir: &Path) -> FileStorage {
+        FileStorage::bounded(dir, limits::READ_FILES_MAX, Arc::default())
+    }
+
+    /// Likewise, with at most so many files kept open that are only read, and adding the bytes that
+    /// are read to a count.
+    #[must_use]
+    pub fn bounded(dir: &Path, read_max: usize, read_bytes: Arc<AtomicU64>) -> FileStorage {
+        let open = Mutex::new(OpenFiles::new(read_max));
+        FileStorage { dir: dir.to_path_buf(), writable: true, read_bytes, open }
+    }
+
+    /// Descriptors that one journal takes beside the files that are only read: those that it writes
+    /// to, its directory, and one for each of two threads that have just opened a file.
+    pub const DESCRIPTORS: usize = WRITTEN_MAX + 3;
+
+    /// The same for reading alone: files need not be writable, and the system refuses all writes.
+    /// For [`crate::journal::recover::inspect()`].
+    #[must_use]
+    pub fn read_only(dir: &Path) -> FileStorage {
+        FileStorage { writable: false, ..FileStorage::new(dir) }
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    fn file(&self, name: &str) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock();
+        if let Some(file) = open.get(name) {
+            return Ok(file);
+        }
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(self.writable);
+        let file = Arc::new(opened(&mut open, || options.open(self.path(name)))?);
+        open.insert(name, &file);
+        Ok(file)
+    }
+
+    /// The file, which is about to be written to: it stays open until what is written is synced, so
+    /// that the sync goes by the descriptor that wrote (R01).
+    fn file_to_write(&self, name: &str) -> io::Result<Arc<File>> {
+        loop {
+            let file = self.file(name)?;
+            let mut open = self.open.lock();
+            // A reader may have closed it in between, for want of descriptors.
+            if open.holds(name, &file) {
+                open.written(name);
+                return Ok(file);
+            }
+        }
+    }
+
+    /// The directory, opened once, so that no later sync of it needs a descriptor.
+    fn directory(&self) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock();
+        if let Some(dir) = &open.dir {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = Arc::new(opened(&mut open, || File::open(&self.dir))?);
+        open.dir = Some(Arc::clone(&dir));
+        Ok(dir)
+    }
+
+    /// A new file, open and empty.
+    fn new_file(&self, name: &str) -> io::Result<Arc<File>> {
+        self.directory()?;
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create_new(true);
+        // Without the lock: a batch must not wait for a new file.
+        let file = match options.open(self.path(name)) {
+            Err(error) if Trouble::is_shortage(&error) && self.open.lock().make_room() => {
+                options.open(self.path(name))
+            }
+            done => done,
+        };
+        Ok(Arc::new(file?))
+    }
+
+    fn fill(file: &File, bytes: u64) -> io::Result<()> {
+        // Early notice of a full disk and fewer extents; file systems without it need neither.
+        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Allocated is not enough: an extent that was never written costs a journalled change of
+        // metadata at the first write to it, which doubles the cost of a batch.
+        let zeros = vec![0; FILL_CHUNK_BYTES as usize];
+        let (mut at, mut synced) = (0, 0);
+        while at < bytes {
+            let chunk = FILL_CHUNK_BYTES.min(bytes - at);
+            file.write_all_at(&zeros[..chunk as usize], at)?;
+            at += chunk;
+            if at - synced >= FILL_SYNC_BYTES {
+                file.sync_data()?;
+                synced = at;
+            }
+        }
+        file.sync_all()
+    }
+}
+
+impl Storage for FileStorage {
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn len(&self, name: &str) -> io::Result<u64> {
+        Ok(self.file(name)?.metadata()?.len())
+    }
+
+    fn read_at(&self, name: &str, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_bytes.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        self.file(name)?.read_exact_at(buf, offset)
+    }
+
+    fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.file_to_write(name)?.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self, name: &str) -> io::Result<()> {
+        self.file(name)?.sync_data()?;
+        self.open.lock().synced(name);
+        Ok(())
+    }
+
+    fn forget(&self, name: &str) -> io::Result<()> {
+        let file = self.file(name)?;
+        // Advice only: a file system without a page cache may refuse it.
+        let _ = rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed);
+        Ok(())
+    }
+
+    fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
+        let file = self.new_file(name)?;
+        let filled = FileStorage::fill(&file, bytes);
+        match &filled {
+            Ok(()) => {
+                let mut open = self.open.lock();
+                open.insert(name, &file);
+                open.written(name);
+                open.synced(name);
+            }
+            // Best effort: it would only take up space; recovery removes what stays behind.
+            Err(_) => drop(std::fs::remove_file(self.path(name))),
+        }
+        filled
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut open = self.open.lock();
+        std::fs::rename(self.path(from), self.path(to))?;
+        open.rename(from, to);
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.open.lock().remove(name);
+        std::fs::remove_file(self.path(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        self.directory()?.sync_all()
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+}
+
+/// Opens something; where descriptors are short, once more without the files that are only read.
+fn opened(files: &mut OpenFiles, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
+    match open() {
+        Err(error) if Trouble::is_shortage(&error) && files.make_room() => open(),
+        done => done,
+    }
+}

@@ -1,0 +1,152 @@
+//! The seam between the journal and files: one directory, a handful of blocking operations.
+
+use crate::types::Trouble;
+use std::fmt;
+use std::io;
+
+/// The files of one shard's journal. One directory, no sub-directories; names are plain.
+///
+/// Implemented by [`crate::journal::FileStorage`] over a real directory and by [`crate::journal::MemStorage`] over
+/// memory with every fault a disk has. Operations block. An offset is in bytes from the start.
+pub trait Storage: Send + Sync {
+    /// The names of all files, sorted.
+    ///
+    /// # Errors
+    /// Whatever the directory says.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Length of a file in bytes.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such file.
+    fn len(&self, name: &str) -> io::Result<u64>;
+
+    /// Fills `buf` from the file at `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end; any error of the medium.
+    fn read_at(&self, name: &str, offset: u64, buf: &mut [u8]) -> io::Result<()>;
+
+    /// Writes all of `bytes` at `offset`, inside the file's length. Durable only after [`sync`].
+    ///
+    /// [`sync`]: Storage::sync
+    ///
+    /// # Errors
+    /// After any error nothing may be assumed about the file's content.
+    fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Makes every completed write to the file durable (`fdatasync`).
+    ///
+    /// # Errors
+    /// After an error no later success of this call means anything (R01).
+    fn sync(&self, name: &str) -> io::Result<()>;
+
+    /// Drops what the page cache holds of the file, so that the next read comes from the medium.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such file. An advice that the system refuses is no error.
+    fn forget(&self, name: &str) -> io::Result<()>;
+
+    /// A new file of `bytes` zeros: allocated, written and synced, but its name is durable only
+    /// after [`sync_dir`](Storage::sync_dir).
+    ///
+    /// # Errors
+    /// `AlreadyExists`; `StorageFull` when there is no space (the file is then gone again).
+    fn create(&self, name: &str, bytes: u64) -> io::Result<()>;
+
+    /// Gives a file another name, replacing a file of that name.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the directory says.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// `NotFound`, or whatever the directory says.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes creations, renames and removals durable.
+    ///
+    /// # Errors
+    /// As for [`sync`](Storage::sync).
+    fn sync_dir(&self) -> io::Result<()>;
+
+    /// Bytes that new files could take.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// What a storage was asked to do when it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageOp {
+    /// Listing the directory.
+    List,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Syncing a file.
+    Sync,
+    /// Creating a file.
+    Create,
+    /// Renaming a file.
+    Rename,
+    /// Removing a file.
+    Remove,
+    /// Syncing the directory.
+    SyncDir,
+    /// Asking for free space.
+    Space,
+}
+
+impl fmt::Display for StorageOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StorageOp::List => "listing the directory",
+            StorageOp::Read => "read",
+            StorageOp::Write => "write",
+            StorageOp::Sync => "sync",
+            StorageOp::Create => "creation",
+            StorageOp::Rename => "rename",
+            StorageOp::Remove => "removal",
+            StorageOp::SyncDir => "sync of the directory",
+            StorageOp::Space => "asking for free space",
+        })
+    }
+}
+
+/// A failure on durable state. Fatal unless it [may pass](StorageError::may_pass): the process ends
+/// with exit 74 and nothing leaves the node afterwards; never retried, because the page cache can no
+/// longer be trusted (R01).
+#[derive(Debug, thiserror::Error)]
+#[error("{op} of {file} at offset {offset} failed: {source}")]
+pub struct StorageError {
+    /// The file, by its name in the journal's directory; the directory itself is ".".
+    pub file: String,
+    /// Where in the file, in bytes; zero where that means nothing.
+    pub offset: u64,
+    /// What was asked for.
+    pub op: StorageOp,
+    /// What the system said, the error number included.
+    #[source]
+    pub source: io::Error,
+}
+
+impl StorageError {
+    /// True when the system was short of something for now, and nothing that is stored depends on
+    /// it. A sync that failed is never of that kind: no later success of it means anything (R01).
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        let syncs = matches!(self.op, StorageOp::Sync | StorageOp::SyncDir);
+        !syncs && Trouble::is_shortage(&self.source)
+    }
+
+    /// Names the place of an error; meant for `map_err`.
+    pub(crate) fn at(op: StorageOp, file: &str, offset: u64) -> impl FnOnce(io::Error) -> Self {
+        let file = file.to_string();
+        move |source| StorageError { file, offset, op, source }
+    }
+}

@@ -1,0 +1,229 @@
+//! Running a job: the only place where a journal's batches, segments and reads meet a storage.
+
+use crate::journal::format::item::{ITEM_BYTES, Item, JournalId, RecordHead, body_checksum};
+use crate::journal::segment::layout::{UNFINISHED, file_name};
+use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
+use crate::journal::write::jobs::{
+    BatchDone, BatchJob, Done, Extent, Job, NoRoom, PrepareDone, PrepareJob, ReadDamage, ReadDone,
+    ReadJob, ReadResult, Step, Wanted,
+};
+use crate::types::{RecordKind, Trouble, Value};
+use std::io;
+
+/// Why a job is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// Durable state failed: the caller ends the process with exit 74 (R01).
+    #[error(transparent)]
+    Fatal(StorageError),
+    /// The system was short of something. Nothing failed that matters: the caller runs what is left
+    /// of the job a little later.
+    #[error("{error}")]
+    Short {
+        /// What there was too little of, and where.
+        error: StorageError,
+        /// What is left to do.
+        rest: Box<Job>,
+    },
+}
+
+/// Runs a job. The syncer thread, the helper threads and the simulator all run this very function.
+///
+/// # Errors
+/// [`JobError`]. A value that cannot be read and a segment for which there is no space are no errors.
+pub fn execute(storage: &dyn Storage, job: Job) -> Result<Done, JobError> {
+    let short = |error, rest| Err(JobError::Short { error, rest: Box::new(rest) });
+    match job {
+        Job::Batch(job) => run_batch(storage, job),
+        Job::Prepare(job) => match run_prepare(storage, &job) {
+            Ok(done) => Ok(Done::Prepare(done)),
+            // A segment that has no name yet is in nobody's way: it is made from the start again.
+            Err(error) if error.may_pass() => short(error, Job::Prepare(job)),
+            Err(error) => Err(JobError::Fatal(error)),
+        },
+        Job::Read(job) => match run_read(storage, &job) {
+            Ok(done) => Ok(Done::Read(done)),
+            Err(error) => short(error, Job::Read(job)),
+        },
+    }
+}
+
+fn run_batch(storage: &dyn Storage, job: BatchJob) -> Result<Done, JobError> {
+    let mut done = 0;
+    if let Err(error) = run_steps(storage, &job.steps, &mut done) {
+        if !error.may_pass() {
+            return Err(JobError::Fatal(error));
+        }
+        // What was written before stands; the same bytes go to the same place once more.
+        let steps = job.steps.into_iter().skip(done).collect();
+        return Err(JobError::Short { error, rest: Box::new(Job::Batch(BatchJob { steps })) });
+    }
+    let buffers = job.steps.into_iter().filter_map(|step| match step {
+        Step::Write { bytes, .. } => Some(bytes),
+        Step::Sync { .. } => None,
+    });
+    Ok(Done::Batch(BatchDone { buffers: buffers.collect() }))
+}
+
+/// Runs steps in order, up to the first that fails, and counts those that are done.
+pub(crate) fn run_steps(
+    storage: &dyn Storage,
+    steps: &[Step],
+    done: &mut usize,
+) -> Result<(), StorageError> {
+    for step in steps {
+        match step {
+            Step::Write { file, offset, bytes } => storage
+                .write_at(file, *offset, bytes)
+                .map_err(StorageError::at(StorageOp::Write, file, *offset))?,
+            Step::Sync { file } => {
+                storage.sync(file).map_err(StorageError::at(StorageOp::Sync, file, 0))?;
+            }
+        }
+        *done += 1;
+    }
+    Ok(())
+}
+
+/// R07: allocate, write, sync the file, only then give it its name, sync the directory.
+pub(crate) fn run_prepare(
+    storage: &dyn Storage,
+    job: &PrepareJob,
+) -> Result<PrepareDone, StorageError> {
+    let PrepareJob { segment, bytes, min_free_bytes, ref header } = *job;
+    let name = file_name(segment);
+    let unfinished = format!("{name}{UNFINISHED}");
+    let free = storage.free_bytes().map_err(StorageError::at(StorageOp::Space, ".", 0))?;
+    let no_space = |why| Ok(PrepareDone { segment, bytes, no_space: Some(why) });
+    if free < bytes.saturating_add(min_free_bytes) {
+        return no_space(NoRoom { free_bytes: free, why: None });
+    }
+    let mut created = storage.create(&unfinished, bytes);
+    if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+        // What an attempt without space left behind. It never had its name: nothing is in it.
+        storage.remove(&unfinished).map_err(StorageError::at(StorageOp::Remove, &unfinished, 0))?;
+        created = storage.create(&unfinished, bytes);
+    }
+    match created {
+        Ok(()) => {}
+        Err(error) if Trouble::is_no_space(&error) => {
+            // There seemed to be space, so that it is something else that ran out.
+            return no_space(NoRoom { free_bytes: free, why: Some(error.to_string()) });
+        }
+        Err(error) => return Err(StorageError::at(StorageOp::Create, &unfinished, 0)(error)),
+    }
+    storage.write_at(&unfinished, 0, header).map_err(StorageError::at(
+        StorageOp::Write,
+        &unfinished,
+        0,
+    ))?;
+    storage.sync(&unfinished).map_err(StorageError::at(StorageOp::Sync, &unfinished, 0))?;
+    storage.rename(&unfinished, &name).map_err(StorageError::at(
+        StorageOp::Rename,
+        &unfinished,
+        0,
+    ))?;
+    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+    Ok(PrepareDone { segment, bytes, no_space: None })
+}
+
+/// Fails only where the system is short of something: what the medium does not give is a result.
+fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadDone, StorageError> {
+    let missing = job.missing.iter();
+    let mut values: Vec<_> = missing.map(|(slot, why)| (*slot, Err(why.clone()))).collect();
+    let mut buffer = Vec::new();
+    for extent in &job.extents {
+        read_extent(storage, &job.journal_id, extent, &mut buffer, &mut values)?;
+    }
+    values.sort_by_key(|(slot, _)| *slot);
+    Ok(ReadDone { token: job.token, values })
+}
+
+fn read_extent(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    extent: &Extent,
+    buffer: &mut Vec<u8>,
+    values: &mut Vec<(crate::types::Slot, ReadResult)>,
+) -> Result<(), StorageError> {
+    buffer.clear();
+    buffer.resize(extent.bytes, 0);
+    let whole = read_some(storage, &extent.file, extent.offset, buffer)?;
+    for wanted in &extent.wanted {
+        let bytes = ITEM_BYTES + wanted.location.bytes as usize;
+        let result = if whole.is_ok() {
+            let at = (wanted.location.offset - extent.offset) as usize;
+            verify(&buffer[at..at + bytes], journal_id, wanted, &extent.file)
+        } else {
+            // One unreadable sector must not take its neighbours with it: each on its own, and
+            // a header that is known to be lost not at all.
+            let skip = if wanted.headless.is_some() { ITEM_BYTES } else { 0 };
+            let offset = wanted.location.offset + skip as u64;
+            buffer.resize(bytes.max(buffer.len()), 0);
+            read_some(storage, &extent.file, offset, &mut buffer[skip..bytes])?
+                .map_err(|error| ReadDamage::Unreadable {
+                    slot: wanted.slot,
+                    file: extent.file.to_string(),
+                    offset,
+                    error: error.to_string(),
+                })
+                .and_then(|()| verify(&buffer[..bytes], journal_id, wanted, &extent.file))
+        };
+        values.push((wanted.slot, result));
+    }
+    Ok(())
+}
+
+/// A read whose failure says something about the medium, or nothing at all: a shortage is an error
+/// of its own.
+pub(crate) fn read_some(
+    storage: &dyn Storage,
+    file: &str,
+    offset: u64,
+    buf: &mut [u8],
+) -> Result<io::Result<()>, StorageError> {
+    match storage.read_at(file, offset, buf) {
+        Err(error) if Trouble::is_shortage(&error) => {
+            Err(StorageError::at(StorageOp::Read, file, offset)(error))
+        }
+        read => Ok(read),
+    }
+}
+
+/// Reads the value of one record. Fails only where the system is short of something.
+pub(crate) fn read_one(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    wanted: &Wanted,
+) -> Result<ReadResult, StorageError> {
+    let location = &wanted.location;
+    let extent = Extent {
+        file: file_name(location.segment),
+        offset: location.offset,
+        bytes: ITEM_BYTES + location.bytes as usize,
+        wanted: vec![*wanted],
+    };
+    let mut values = Vec::new();
+    read_extent(storage, journal_id, &extent, &mut Vec::new(), &mut values)?;
+    Ok(values.pop().map_or(Err(ReadDamage::NotHeld { slot: wanted.slot }), |(_, result)| result))
+}
+
+/// Believes a record only if header and body verify and are those of the slot, ballot, LSN and
+/// place asked for.
+fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> ReadResult {
+    let Wanted { slot, location, headless } = *wanted;
+    let (header, body) = bytes.split_at(ITEM_BYTES);
+    let checksum = headless.or_else(|| {
+        let item = Item::decode_slice(header, journal_id).ok()?;
+        let head = RecordHead::from_item(&item)?;
+        let same = matches!(head.kind, RecordKind::Accepted | RecordKind::Learned)
+            && (head.slot, head.ballot, head.lsn) == (slot, location.ballot, location.lsn)
+            && (head.segment, head.offset) == (location.segment, location.offset)
+            && head.body_bytes == location.bytes;
+        same.then_some(head.body_checksum)
+    });
+    if checksum == Some(body_checksum(body, location.lsn)) {
+        return Ok((location.ballot, Value::new(body)));
+    }
+    Err(ReadDamage::Damaged { slot, file: file.to_string(), offset: location.offset })
+}

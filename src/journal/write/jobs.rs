@@ -1,0 +1,235 @@
+//! What a journal asks of the threads that may block, and what they answer.
+
+use crate::journal::format::item::JournalId;
+use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
+use std::fmt;
+use std::sync::Arc;
+
+/// Work for a thread that may block. Run by [`crate::journal::write::execute`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Writes and syncs of one batch, for the syncer thread. One at a time per journal.
+    Batch(BatchJob),
+    /// Creation of the next segment, for a helper thread.
+    Prepare(PrepareJob),
+    /// A read of values, for a helper thread.
+    Read(ReadJob),
+}
+
+/// A job's outcome, to be handed to [`crate::journal::Journal::done`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// The batch is durable.
+    Batch(BatchDone),
+    /// The segment exists, or there was no space for it.
+    Prepare(PrepareDone),
+    /// The values that could be read.
+    Read(ReadDone),
+}
+
+/// What a shard learns from [`crate::journal::Journal::done`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Every record up to this one is durable.
+    Durable(Lsn),
+    /// A segment could not be prepared: [`crate::journal::Journal::has_room`] is false from now on, until a
+    /// preparation after [`crate::journal::Journal::retry_prepare`] succeeds (R11).
+    NoRoom(NoRoom),
+    /// Room came back.
+    Room,
+    /// A read finished.
+    Read(ReadDone),
+}
+
+/// The writes and syncs of one batch, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchJob {
+    pub(crate) steps: Vec<Step>,
+}
+
+impl BatchJob {
+    /// Bytes that it writes, those that fill up blocks included.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let written = |step: &Step| match step {
+            Step::Write { bytes, .. } => bytes.len() as u64,
+            Step::Sync { .. } => 0,
+        };
+        self.steps.iter().map(written).sum()
+    }
+}
+
+/// One step of a batch; steps run strictly in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A write.
+    Write {
+        /// The file's name.
+        file: Arc<str>,
+        /// Where.
+        offset: u64,
+        /// What.
+        bytes: Vec<u8>,
+    },
+    /// A sync of one file.
+    Sync {
+        /// The file's name.
+        file: Arc<str>,
+    },
+}
+
+/// A durable batch; carries its buffers back for the next one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchDone {
+    pub(crate) buffers: Vec<Vec<u8>>,
+}
+
+/// Creation of a segment: allocated, zero-written, headed, synced, named, directory synced (R07).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrepareJob {
+    pub(crate) segment: SegmentId,
+    pub(crate) bytes: u64,
+    pub(crate) min_free_bytes: u64,
+    pub(crate) header: Vec<u8>,
+}
+
+/// Outcome of a preparation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrepareDone {
+    pub(crate) segment: SegmentId,
+    pub(crate) bytes: u64,
+    /// Why there was no space for the segment.
+    pub(crate) no_space: Option<NoRoom>,
+}
+
+/// Why there is no space for a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoRoom {
+    /// Bytes that were free.
+    pub free_bytes: u64,
+    /// What the system said where those bytes would have done: inodes or a quota ran out.
+    pub why: Option<String>,
+}
+
+impl fmt::Display for NoRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let NoRoom { free_bytes, why } = self;
+        match why {
+            None => write!(f, "{free_bytes} bytes free"),
+            Some(why) => write!(
+                f,
+                "{why}, with {free_bytes} bytes free: inodes (df -i) or a quota may have run out"
+            ),
+        }
+    }
+}
+
+/// Where the record of a slot lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub segment: SegmentId,
+    /// Offset of the record's header in it.
+    pub offset: u64,
+    /// Bytes of the value.
+    pub bytes: u32,
+    /// The record's position in the stream.
+    pub lsn: Lsn,
+    /// The ballot of the record.
+    pub ballot: Ballot,
+}
+
+/// A read of the values of some slots, neighbouring records in one file read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadJob {
+    pub(crate) token: u64,
+    pub(crate) journal_id: JournalId,
+    pub(crate) extents: Vec<Extent>,
+    /// Slots that need no look at the disk to fail.
+    pub(crate) missing: Vec<(Slot, ReadDamage)>,
+}
+
+impl ReadJob {
+    /// Echoed in its outcome.
+    #[must_use]
+    pub fn token(&self) -> u64 {
+        self.token
+    }
+
+    /// Bytes of the values that it brings.
+    #[must_use]
+    pub fn value_bytes(&self) -> usize {
+        let wanted = self.extents.iter().flat_map(|extent| &extent.wanted);
+        wanted.map(|wanted| wanted.location.bytes as usize).sum()
+    }
+
+    /// Bytes of files that it reads, gaps between records included.
+    #[must_use]
+    pub fn file_bytes(&self) -> usize {
+        self.extents.iter().map(|extent| extent.bytes).sum()
+    }
+}
+
+/// One contiguous read of one file, and the records wanted in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Extent {
+    pub file: Arc<str>,
+    pub offset: u64,
+    pub bytes: usize,
+    pub wanted: Vec<Wanted>,
+}
+
+/// One record wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub slot: Slot,
+    pub location: Location,
+    /// The body's checksum where the record's own header is lost.
+    pub headless: Option<u64>,
+}
+
+/// What a read found for one slot.
+pub type ReadResult = Result<(Ballot, Value), ReadDamage>;
+
+/// A finished read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadDone {
+    /// The token that the read was asked for with.
+    pub token: u64,
+    /// By rising slot, from the first one asked for on; fewer than asked for when a limit of the
+    /// read was reached (never fewer than one).
+    pub values: Vec<(Slot, ReadResult)>,
+}
+
+/// Why a value could not be read. Not fatal: the slot is damaged here.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReadDamage {
+    /// No durable record of the slot is held here.
+    #[error("slot {slot} is not held here")]
+    NotHeld {
+        /// The slot.
+        slot: Slot,
+    },
+    /// The record is known to be damaged since recovery.
+    #[error("the record of slot {slot} is damaged: {file} at offset {offset}")]
+    Damaged {
+        /// The slot.
+        slot: Slot,
+        /// The file.
+        file: String,
+        /// Offset of the record.
+        offset: u64,
+    },
+    /// The medium failed to deliver the record.
+    #[error("the record of slot {slot} cannot be read: {file} at offset {offset}: {error}")]
+    Unreadable {
+        /// The slot.
+        slot: Slot,
+        /// The file.
+        file: String,
+        /// Offset of the record.
+        offset: u64,
+        /// What the system said.
+        error: String,
+    },
+}

@@ -1,0 +1,560 @@
+//! The journal of one shard: pure bookkeeping over jobs and their outcomes.
+
+use crate::journal::format::batch::{self, BatchPlan, Encoded};
+use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
+use crate::journal::segment::index::{Found, Index, KNOWN};
+use crate::journal::segment::layout::{self, Writing, header_block};
+use crate::journal::write::hard_state;
+use crate::journal::write::jobs::{
+    BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, Step,
+};
+use crate::limits;
+use crate::types::{HardState, Lsn, Record, RecordKind, SegmentId, Slot};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// A batch is closed when its data reaches this size; a larger record is a batch of its own.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// The buffers of a batch are kept for the next one up to this size each: fresh memory for a batch
+/// of a megabyte costs more than copying the values into it.
+const KEPT_BUFFER_BYTES: usize = 4 << 20;
+/// Segments kept ready: the one that values go to next, and one in reserve. On a full disk the last
+/// one belongs to votes, and to what an election must settle (R11).
+const SPARES: usize = 2;
+/// Of the last segment's bytes, one in so many is for votes alone.
+const VOTES_SHARE: u64 = 8;
+/// Likewise for elections: votes, and what must be settled.
+const ELECTIONS_SHARE: u64 = 2;
+/// Space that a record without a value takes at most: it is alone in its batch.
+const SMALL_ROOM_BYTES: u64 = 2 * limits::BLOCK_BYTES as u64;
+
+/// Sizes that a journal works with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// Bytes of a segment file. A record that does not fit gets a larger segment of its own.
+    pub segment_bytes: u64,
+    /// No segment is prepared that would leave less free space than this (R11).
+    pub min_free_bytes: u64,
+}
+
+impl Default for JournalOptions {
+    fn default() -> JournalOptions {
+        JournalOptions { segment_bytes: limits::SEGMENT_BYTES_DEFAULT, min_free_bytes: 0 }
+    }
+}
+
+/// Bytes for values that may be pushed, as [`limits::value_room_bytes`] counts them; no bound while
+/// more than the reserve is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ValueRoom {
+    /// For new values: the reserve stays untouched.
+    pub new_values: u64,
+    /// For chosen values that are learned: what elections need stays untouched.
+    pub catch_up: u64,
+    /// For what an election must settle: what votes need stays untouched.
+    pub election: u64,
+}
+
+/// Where the next batch goes.
+#[derive(Clone, Debug)]
+pub(crate) enum Tail {
+    /// Into this segment.
+    Open(Writing),
+    /// Into a new segment: the last one is sealed, or its tail was cut or is suspect.
+    Ended {
+        /// The last segment in use.
+        last: SegmentId,
+        /// How it ends.
+        previous: Previous,
+        /// The end is news: it becomes durable before the first record of the new segment (C11).
+        seal_first: bool,
+    },
+}
+
+/// What recovery hands to a journal.
+#[derive(Debug)]
+pub(crate) struct Restored {
+    pub journal_id: JournalId,
+    pub options: JournalOptions,
+    pub tail: Tail,
+    /// How many segment files there are, and their bytes.
+    pub files: (u64, u64),
+    /// Segments prepared and not yet in use, and their sizes.
+    pub spares: VecDeque<(SegmentId, u64)>,
+    pub next_lsn: Lsn,
+    pub next_number: u64,
+    /// The last durability mark on disk.
+    pub marked: Lsn,
+    pub hard: HardState,
+    pub hard_sequence: u64,
+    /// The hard state knows more than its file does.
+    pub hard_changed: bool,
+    pub index: Index,
+}
+
+/// The batch that is being written.
+#[derive(Debug)]
+struct InFlight {
+    upto: Lsn,
+    mark: Lsn,
+    first_lsn_of_segment: Lsn,
+    heads: Vec<RecordHead>,
+}
+
+/// The write-ahead log of one shard, without its input and output.
+#[derive(Debug)]
+pub struct Journal {
+    pub(crate) journal_id: JournalId,
+    options: JournalOptions,
+    /// Records that wait for a batch; their LSNs end right before `next_lsn`.
+    pending: VecDeque<Record>,
+    pending_bytes: usize,
+    /// Space that they take at most.
+    pending_room: u64,
+    next_lsn: Lsn,
+    durable: Lsn,
+    /// The last durability mark that is itself durable.
+    marked: Lsn,
+    wants_mark: bool,
+    next_number: u64,
+    tail: Tail,
+    /// How many segment files there are, and their bytes.
+    files: (u64, u64),
+    spares: VecDeque<(SegmentId, u64)>,
+    in_flight: Option<InFlight>,
+    preparing: bool,
+    room: bool,
+    /// A preparation failed for want of space and was not retried yet.
+    prepare_blocked: bool,
+    hard: HardState,
+    hard_sequence: u64,
+    hard_changed: bool,
+    hard_file: Arc<str>,
+    pub(crate) index: Index,
+    /// Of the last batch, the larger one first: data, then descriptors.
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Journal {
+    pub(crate) fn new(restored: Restored) -> Journal {
+        Journal {
+            journal_id: restored.journal_id,
+            options: restored.options,
+            pending: VecDeque::new(),
+            pending_bytes: 0,
+            pending_room: 0,
+            next_lsn: restored.next_lsn,
+            durable: restored.next_lsn.prev(),
+            marked: restored.marked,
+            wants_mark: false,
+            next_number: restored.next_number,
+            tail: restored.tail,
+            files: restored.files,
+            spares: restored.spares,
+            in_flight: None,
+            preparing: false,
+            room: true,
+            prepare_blocked: false,
+            hard: restored.hard,
+            hard_sequence: restored.hard_sequence,
+            hard_changed: restored.hard_changed,
+            hard_file: hard_state::FILE.into(),
+            index: restored.index,
+            buffers: Vec::new(),
+        }
+    }
+
+    /// Buffers a record for the next batch. LSNs are dense.
+    ///
+    /// # Panics
+    /// When `lsn` is not the one after the last one pushed.
+    pub fn push(&mut self, lsn: Lsn, record: Record) {
+        assert!(lsn == self.next_lsn, "LSNs are dense: got {lsn}, expected {}", self.next_lsn);
+        self.next_lsn = lsn.next();
+        self.pending_bytes += batch::record_bytes(&record);
+        self.pending_room += room_bytes(&record);
+        self.pending.push_back(record);
+    }
+
+    /// The next job, if one can start now: call until it returns nothing, after every push and
+    /// every [`done`](Journal::done). Batches are handed out one at a time (group commit).
+    pub fn next_job(&mut self) -> Option<Job> {
+        self.next_prepare().map(Job::Prepare).or_else(|| self.next_batch().map(Job::Batch))
+    }
+
+    /// Takes in the outcome of a job.
+    pub fn done(&mut self, done: Done) -> Option<Event> {
+        match done {
+            Done::Batch(done) => self.batch_done(done),
+            Done::Prepare(done) => self.prepare_done(&done),
+            Done::Read(done) => Some(Event::Read(done)),
+        }
+    }
+
+    /// Asks for a durability mark if records were synced since the last one (C11). The next
+    /// [`next_job`](Journal::next_job) yields it unless records are waiting, which carry it.
+    pub fn idle_mark(&mut self) {
+        self.wants_mark = self.marked < self.durable;
+    }
+
+    /// The durability mark that the last batch carried.
+    #[must_use]
+    pub fn marked_upto(&self) -> Lsn {
+        self.marked
+    }
+
+    /// Every record up to here is durable.
+    #[must_use]
+    pub fn durable_upto(&self) -> Lsn {
+        self.durable
+    }
+
+    /// False when no further segment could be prepared for want of space: the shard then refuses
+    /// appends; what is left is for elections (R11).
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.room
+    }
+
+    /// Space for values that may be pushed now (R11).
+    #[must_use]
+    pub fn value_room(&self) -> ValueRoom {
+        let share = |part: u64| self.options.segment_bytes / part;
+        let open = match &self.tail {
+            Tail::Open(writing) => writing.room(),
+            Tail::Ended { .. } => 0,
+        };
+        let ready: u64 = self.spares.iter().map(|(_, bytes)| *bytes).sum();
+        let left = |bytes: u64, kept: u64| bytes.saturating_sub(kept + self.pending_room);
+        if self.spares.len() >= SPARES {
+            return ValueRoom { new_values: u64::MAX, catch_up: u64::MAX, election: u64::MAX };
+        }
+        let new_values = match (self.spares.len(), self.room) {
+            // Only the reserve is left, and the tail stands in it.
+            (0, false) => 0,
+            (0, true) => left(open, share(ELECTIONS_SHARE)),
+            _ => left(open, 0),
+        };
+        ValueRoom {
+            new_values,
+            catch_up: left(open + ready, share(ELECTIONS_SHARE)),
+            election: left(open + ready, share(VOTES_SHARE)),
+        }
+    }
+
+    /// Lets a preparation that failed for want of space be tried again; the caller drives the
+    /// back-off.
+    pub fn retry_prepare(&mut self) {
+        self.prepare_blocked = false;
+    }
+
+    /// Segment files, the prepared ones included.
+    #[must_use]
+    pub fn segments(&self) -> u64 {
+        self.files.0
+    }
+
+    /// Bytes of segment files on disk.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.files.1
+    }
+
+    /// Bytes of records that wait for their batch, headers included.
+    #[must_use]
+    pub fn pending_bytes(&self) -> usize {
+        self.pending_bytes
+    }
+
+    /// Where the value of a chosen slot lies. Durable records only; nothing where the value is
+    /// damaged.
+    #[must_use]
+    pub fn locate(&self, slot: Slot) -> Option<Location> {
+        let best = self.index.best(slot)?;
+        Index::damage_text(&best).is_none().then_some(best.location)
+    }
+
+    // Segments.
+
+    /// Free space that is left alone when a segment is prepared from now on.
+    pub fn set_min_free_bytes(&mut self, bytes: u64) {
+        self.options.min_free_bytes = bytes;
+    }
+
+    fn last_segment(&self) -> SegmentId {
+        let in_use = match &self.tail {
+            Tail::Open(writing) => writing.segment,
+            Tail::Ended { last, .. } => *last,
+        };
+        self.spares.back().map_or(in_use, |(spare, _)| *spare)
+    }
+
+    fn next_prepare(&mut self) -> Option<PrepareJob> {
+        if self.preparing || self.prepare_blocked || self.spares.len() >= SPARES {
+            return None;
+        }
+        self.preparing = true;
+        let segment = self.last_segment().next();
+        let least = self.options.segment_bytes;
+        let bytes = match self.pending.front() {
+            Some(record) => {
+                let (data_bytes, items) = lone_record(record);
+                layout::segment_bytes_for(least, data_bytes, items)
+            }
+            None => layout::segment_bytes_for(least, ITEM_BYTES as u64, 1),
+        };
+        Some(PrepareJob {
+            segment,
+            bytes,
+            min_free_bytes: self.options.min_free_bytes,
+            header: header_block(&self.journal_id, segment, bytes),
+        })
+    }
+
+    fn prepare_done(&mut self, done: &PrepareDone) -> Option<Event> {
+        assert!(self.preparing, "segment {} was not being prepared", done.segment);
+        self.preparing = false;
+        let had_room = self.room;
+        self.room = done.no_space.is_none();
+        match &done.no_space {
+            Some(why) => {
+                self.prepare_blocked = true;
+                had_room.then(|| Event::NoRoom(why.clone()))
+            }
+            None => {
+                self.files = (self.files.0 + 1, self.files.1 + done.bytes);
+                self.spares.push_back((done.segment, done.bytes));
+                (!had_room).then_some(Event::Room)
+            }
+        }
+    }
+
+    // Batches.
+
+    fn next_batch(&mut self) -> Option<BatchJob> {
+        if self.in_flight.is_some() || (self.pending.is_empty() && !self.wants_mark) {
+            return None;
+        }
+        let mut steps = Vec::new();
+        let mut records = self.fitting();
+        let batch = if records > 0 || self.mark_fits() {
+            self.hard_state_steps(records, &mut steps);
+            self.write_batch(records, false, &mut steps)
+        } else if self.spares.is_empty() {
+            return None;
+        } else if self.pending.is_empty() {
+            // No room but for the segment's seal, which carries the mark as well.
+            self.wants_mark = false;
+            self.seal(&mut steps)?
+        } else {
+            self.begin_segment(&mut steps);
+            records = self.fitting();
+            self.hard_state_steps(records, &mut steps);
+            self.write_batch(records, false, &mut steps)
+        };
+        self.wants_mark = false;
+        self.in_flight = Some(batch);
+        Some(BatchJob { steps })
+    }
+
+    /// How many of the waiting records go into the next batch at the place where the tail stands.
+    fn fitting(&self) -> usize {
+        let Tail::Open(writing) = &self.tail else { return 0 };
+        let mut data_bytes = ITEM_BYTES;
+        let mut count = 0;
+        for record in &self.pending {
+            let with = data_bytes + batch::record_bytes(record);
+            let items = batch::items_bound(count + 1, with) as u64;
+            if (with > BATCH_BYTES_MAX && count > 0) || !writing.fits(with as u64, items) {
+                break;
+            }
+            (data_bytes, count) = (with, count + 1);
+        }
+        count
+    }
+
+    fn mark_fits(&self) -> bool {
+        match &self.tail {
+            Tail::Open(writing) => self.pending.is_empty() && writing.fits(ITEM_BYTES as u64, 1),
+            Tail::Ended { .. } => false,
+        }
+    }
+
+    /// Seals the segment that is open, in the room kept back for that. Only while there is a next
+    /// one: recovery takes a seal without a next segment for a segment that is missing.
+    fn seal(&mut self, steps: &mut Vec<Step>) -> Option<InFlight> {
+        assert!(!self.spares.is_empty(), "a segment is sealed only when the next one is there");
+        let Tail::Open(_) = &self.tail else { return None };
+        let batch = self.write_batch(0, true, steps);
+        if let Tail::Open(writing) = &self.tail {
+            let previous = writing.ends(self.next_batch_lsn());
+            self.index.seal(writing.segment);
+            self.tail = Tail::Ended { last: writing.segment, previous, seal_first: false };
+        }
+        Some(batch)
+    }
+
+    /// Moves the tail to the spare segment. A cut is sealed there by an empty batch, durable
+    /// before any record (C11).
+    fn begin_segment(&mut self, steps: &mut Vec<Step>) {
+        self.seal(steps);
+        let (segment, bytes) = self.spares.pop_front().expect("the caller saw a spare segment");
+        let Tail::Ended { previous, seal_first, .. } = self.tail else {
+            unreachable!("an open segment was sealed above");
+        };
+        self.tail = Tail::Open(Writing::fresh(segment, bytes, previous));
+        if seal_first {
+            self.write_batch(0, false, steps);
+        }
+    }
+
+    /// The LSN of the first record that is in no batch yet.
+    fn next_batch_lsn(&self) -> Lsn {
+        Lsn(self.next_lsn.0 - self.pending.len() as u64)
+    }
+
+    /// Encodes the next batch with the first `records` waiting ones, and adds its writes and its
+    /// sync.
+    fn write_batch(&mut self, records: usize, seal: bool, steps: &mut Vec<Step>) -> InFlight {
+        let first_lsn = self.next_batch_lsn();
+        let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
+        let plan = BatchPlan { first_lsn, number: self.next_number, mark: self.durable, seal };
+        let mut buffers = std::mem::take(&mut self.buffers).into_iter();
+        let mut encoded = Encoded {
+            data: buffers.next().unwrap_or_default(),
+            descriptors: buffers.next().unwrap_or_default(),
+            heads: Vec::with_capacity(records),
+        };
+        let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
+        let first_lsn_of_segment = writing.previous.first_lsn;
+        batch::encode(
+            &self.journal_id,
+            plan,
+            self.pending.iter().take(records),
+            writing,
+            &mut encoded,
+        );
+        self.next_number += 1;
+        for record in self.pending.drain(..records) {
+            self.pending_bytes -= batch::record_bytes(&record);
+            self.pending_room -= room_bytes(&record);
+        }
+        let offset = desc - encoded.descriptors.len() as u64;
+        let write = |offset, bytes| Step::Write { file: Arc::clone(&file), offset, bytes };
+        steps.push(write(data, encoded.data));
+        steps.push(write(offset, encoded.descriptors));
+        steps.push(Step::Sync { file });
+        InFlight {
+            upto: self.next_batch_lsn().prev(),
+            mark: plan.mark,
+            first_lsn_of_segment,
+            heads: encoded.heads,
+        }
+    }
+
+    /// C2: where the batch changes the hard state, both copies of it become durable first. An
+    /// accepted ballot above the promised one raises it, so that the promised ballot in the file
+    /// is never below an accepted ballot in the journal.
+    fn hard_state_steps(&mut self, records: usize, steps: &mut Vec<Step>) {
+        for record in self.pending.iter().take(records) {
+            let raised = batch::accepted_ballot(record).filter(|b| *b > self.hard.promised);
+            if let Record::HardState(hard) = record {
+                let promised = self.hard.promised.max(hard.promised);
+                self.hard = HardState { promised, ..HardState::clone(hard) };
+                self.hard_changed = true;
+            } else if let Some(ballot) = raised {
+                self.hard.promised = ballot;
+                self.hard_changed = true;
+            }
+        }
+        if self.hard_changed {
+            self.hard_changed = false;
+            self.hard_sequence += 1;
+            let (journal_id, sequence) = (&self.journal_id, self.hard_sequence);
+            steps.extend(hard_state::steps(journal_id, sequence, &self.hard, &self.hard_file));
+        }
+    }
+
+    fn batch_done(&mut self, done: BatchDone) -> Option<Event> {
+        let batch = self.in_flight.take().expect("only a batch in flight can be done");
+        for head in &batch.heads {
+            if let Some(found) = indexed(head) {
+                self.index.insert(batch.first_lsn_of_segment, &found);
+            }
+        }
+        self.marked = self.marked.max(batch.mark);
+        self.buffers = done.buffers;
+        self.buffers.retain(|buffer| buffer.capacity() <= KEPT_BUFFER_BYTES);
+        self.buffers.sort_unstable_by_key(|buffer| std::cmp::Reverse(buffer.capacity()));
+        self.buffers.truncate(2);
+        let news = batch.upto > self.durable;
+        self.durable = batch.upto;
+        news.then_some(Event::Durable(batch.upto))
+    }
+}
+
+/// Data bytes and items of a batch that holds this record alone.
+fn lone_record(record: &Record) -> (u64, u64) {
+    let data_bytes = ITEM_BYTES + batch::record_bytes(record);
+    (data_bytes as u64, batch::items_bound(1, data_bytes) as u64)
+}
+
+/// Space that a record takes at most.
+fn room_bytes(record: &Record) -> u64 {
+    match record {
+        Record::Accepted { value, .. } | Record::Learned { value, .. } => {
+            limits::value_room_bytes(value.len())
+        }
+        Record::HardState(_) | Record::Witnessed(_) => {
+            limits::value_room_bytes(batch::record_bytes(record)).max(SMALL_ROOM_BYTES)
+        }
+        Record::Chosen { .. } => SMALL_ROOM_BYTES,
+    }
+}
+
+/// A record as the index holds it, if it has a value.
+pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
+    let flags = match head.kind {
+        RecordKind::Accepted => 0,
+        RecordKind::Learned => KNOWN,
+        RecordKind::HardState
+        | RecordKind::Chosen
+        | RecordKind::Trimmed
+        | RecordKind::Checkpoint
+        | RecordKind::Witnessed => return None,
+    };
+    let location = Location {
+        segment: head.segment,
+        offset: head.offset,
+        bytes: head.body_bytes,
+        lsn: head.lsn,
+        ballot: head.ballot,
+    };
+    Some(Found { slot: head.slot, location, flags })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Ballot, Life, LifeId, NodeId, Value};
+
+    /// R11: no record takes more of a segment than is counted for it, however small its batch.
+    #[test]
+    fn r11_the_room_of_a_record_is_enough() {
+        for bytes in [0, 1, 4000, 4096, 70_000, 1 << 20, limits::VALUE_BYTES_MAX] {
+            let (slot, ballot) = (Slot(1), Ballot::new(1, NodeId(1)));
+            let record = Record::Learned { slot, ballot, value: Value::new(vec![1; bytes]) };
+            let (data_bytes, items) = lone_record(&record);
+            let taken = layout::batch_bytes(data_bytes, items);
+            assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
+        }
+        let (data_bytes, items) = lone_record(&Record::HardState(Box::default()));
+        assert!(layout::batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
+        let id = LifeId { boots: 1, nonce: 1 };
+        let life = Life { id, start: Lsn(1), accounted: Lsn(1) };
+        let hard = HardState { lives: vec![life; limits::LIVES_MAX], ..HardState::default() };
+        let record = Record::HardState(Box::new(hard));
+        let (data_bytes, items) = lone_record(&record);
+        assert!(layout::batch_bytes(data_bytes, items) <= room_bytes(&record));
+    }
+}

@@ -1,0 +1,9 @@
+//! Writing a journal: records become jobs, and jobs become durable.
+//!
+//! [`journal`] does no input or output. It hands out [`jobs`], which [`execute`] runs over a storage.
+
+pub mod execute;
+pub mod hard_state;
+pub mod jobs;
+pub mod journal;
+pub mod planning;
