@@ -43,7 +43,7 @@
 //! # Features
 //!
 //! `server`, on by default, brings the node, the programs `paxosd` and `paxosctl`, and the simulator.
-//! Without it there are [`client`], [`wire`], [`types`] and [`limits`].
+//! Without it there are [`client`], [`api`], [`wire`], [`types`] and [`limits`].
 //!
 //! # Layers
 //!
@@ -57,9 +57,11 @@
 //! shard/             one shard, sans-IO: replica + machine + journal + requests
 //! paxos/  machine/  journal/
 //! wire/              frames and messages: encode, decode, nothing else
+//! api/               what clients ask and nodes answer, as values without bytes
 //! types, limits, config
 //! ```
 
+pub mod api;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod config;

@@ -5,9 +5,9 @@
 mod mock_cluster;
 
 use mock_cluster::{Act, MockCluster};
+use paxosd::api::Request;
 use paxosd::client::*;
 use paxosd::types::Index;
-use paxosd::wire::client::Request;
 use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -129,7 +129,7 @@ fn a_new_leader_is_discovered() {
 /// its answer was lost; nor is a create or a delete.
 #[test]
 fn r32_an_unknown_outcome_is_never_sent_again() {
-    let lost = || Act::Refuse(WireError::new(ErrorCode::LeadershipLost, "deposed"));
+    let lost = || Act::Refuse(RequestError::new(ErrorCode::LeadershipLost, "deposed"));
     let ways: [fn() -> Act; 4] =
         [|| Act::Close, || Act::UsualThenClose, || Act::Silence, || Act::Garbage];
     for way in ways.into_iter().chain([lost as fn() -> Act]) {
@@ -167,7 +167,9 @@ fn reads_are_asked_again() {
     cluster.script(|seen, _| match (&seen.request, seen.nth) {
         (Request::Read(_), 0) => Act::Close,
         (Request::Read(_), 1) => Act::Silence,
-        (Request::Read(_), 2) => Act::Refuse(WireError::new(ErrorCode::LeadershipLost, "deposed")),
+        (Request::Read(_), 2) => {
+            Act::Refuse(RequestError::new(ErrorCode::LeadershipLost, "deposed"))
+        }
         _ => Act::Usual,
     });
     let read = client.read("x", Index(0), ReadOptions::default()).unwrap();
@@ -182,7 +184,7 @@ fn refusals_that_may_be_retried_are() {
     client.create("x").unwrap();
     let codes = [ErrorCode::NoQuorum, ErrorCode::NotReady, ErrorCode::Overloaded];
     cluster.script(move |seen, _| match (&seen.request, codes.get(seen.nth)) {
-        (Request::Append(_), Some(code)) => Act::Refuse(WireError::new(*code, "later")),
+        (Request::Append(_), Some(code)) => Act::Refuse(RequestError::new(*code, "later")),
         _ => Act::Usual,
     });
     client.append("x", ["hello"]).unwrap();
@@ -361,7 +363,7 @@ fn failures_name_where_they_ended() {
 #[test]
 fn another_cluster_is_refused_at_once() {
     let cluster = MockCluster::start(1, 1);
-    let refusal = WireError::new(ErrorCode::WrongCluster, "this is another cluster");
+    let refusal = RequestError::new(ErrorCode::WrongCluster, "this is another cluster");
     cluster.state().refuse_hello = Some(refusal);
     let started = Instant::now();
     let patient = ClientOptions { timeout: Duration::from_secs(60), ..options(&cluster) };

@@ -5,9 +5,9 @@
 mod mock_cluster;
 
 use mock_cluster::{Act, MockCluster};
+use paxosd::api::Request;
 use paxosd::client::*;
 use paxosd::types::Index;
-use paxosd::wire::client::Request;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::time::Duration;
 
@@ -115,7 +115,7 @@ fn those_behind_a_failure_are_not_executed() {
     let cluster = MockCluster::start(1, 1);
     let mut client = client(&cluster);
     cluster.script(|seen, _| match (&seen.request, seen.nth) {
-        (Request::Append(_), 3) => Act::Refuse(WireError::new(ErrorCode::TooLarge, "too large")),
+        (Request::Append(_), 3) => Act::Refuse(RequestError::new(ErrorCode::TooLarge, "too large")),
         _ => Act::Usual,
     });
     let mut appender = client.appender("x", WINDOW).unwrap();
@@ -323,7 +323,7 @@ fn a_failed_read_stands_for_itself() {
     push_all(&mut client.appender("x", WINDOW).unwrap(), 10);
     cluster.script(|seen, _| match &seen.request {
         Request::Read(read) if read.from == Index(3) => {
-            Act::Refuse(WireError::new(ErrorCode::Damaged, "as the test wants it"))
+            Act::Refuse(RequestError::new(ErrorCode::Damaged, "as the test wants it"))
         }
         _ => Act::Usual,
     });

@@ -20,8 +20,8 @@ mod strangers;
 mod terminal;
 
 use mock_cluster::{Act, MockCluster};
-use paxosd::client::{ErrorCode, WireError};
-use paxosd::wire::client::Request;
+use paxosd::api::Request;
+use paxosd::client::{ErrorCode, RequestError};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -92,7 +92,7 @@ fn assert_code_is_listed(line: &str, code: i32) {
 fn refuse(cluster: &MockCluster, code: ErrorCode, wanted: fn(&Request) -> bool) {
     cluster.script(move |seen, _| {
         if wanted(&seen.request) {
-            return Act::Refuse(WireError::new(code, "as the test wants it"));
+            return Act::Refuse(RequestError::new(code, "as the test wants it"));
         }
         Act::Usual
     });
@@ -173,7 +173,7 @@ fn a_failed_line_is_named() {
     run(&cluster, "create x", b"");
     cluster.script(|seen, _| match (&seen.request, seen.nth) {
         (Request::Append(_), 2) => {
-            Act::Refuse(WireError::new(ErrorCode::UnknownLog, "deleted just now"))
+            Act::Refuse(RequestError::new(ErrorCode::UnknownLog, "deleted just now"))
         }
         _ => Act::Usual,
     });

@@ -5,16 +5,16 @@ use crate::cost;
 use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use paxosd::api::entries::Entries;
+use paxosd::api::{Append, LogRef, Reply, Request};
 use paxosd::limits::FRAME_BYTES_MAX;
 use paxosd::types::{ClusterId, LogId, ShardId};
-use paxosd::wire::client::{Append, LogRef, Reply, Request};
-use paxosd::wire::entries::Entries;
-use paxosd::wire::frame::FrameBuffer;
-use paxosd::wire::hello::{
+use paxosd::wire::client::hello::{
     Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
 };
+use paxosd::wire::client::{read_reply, write_request};
+use paxosd::wire::frame::FrameBuffer;
 use paxosd::wire::kind::ReplyKind;
-use paxosd::wire::{read_reply, write_request};
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 

@@ -5,13 +5,13 @@ use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage};
 use super::options::ToLog;
 use super::session::Answer;
-use crate::types::{Index, LogId, ShardId};
-use crate::wire::client::{
+use crate::api::entries::Entries;
+use crate::api::error::Outcome;
+use crate::api::{
     Append, Appended, Consistency, Create, Delete, List, LogRef, LogStat, NO_SHARD, Read, ReadDone,
     Reply, Request, Stat,
 };
-use crate::wire::entries::Entries;
-use crate::wire::error::Outcome;
+use crate::types::{Index, LogId, ShardId};
 use std::time::Duration;
 
 /// Conditions of an append.

@@ -9,10 +9,10 @@ use super::retry::{AttemptError, Pause, Tries};
 use super::retry_policy::{Idempotence, Verdict, judge};
 use super::routes::Routes;
 use super::session::Answer;
+use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
+use crate::api::{LogRef, NO_SHARD, Read, Reply, Request};
 use crate::types::{Ballot, ClusterId, ShardId};
-use crate::wire::client::{LogRef, NO_SHARD, Read, Reply, Request};
-use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
-use crate::wire::hello::Limits;
+use crate::wire::client::hello::Limits;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -270,7 +270,7 @@ impl Client {
         target: Target,
         from: &str,
         epoch: Ballot,
-        error: WireError,
+        error: RequestError,
         safety: Idempotence,
     ) -> AttemptError {
         let pause = self.learn_refusal(shard, target, from, epoch, &error, safety);
@@ -295,7 +295,7 @@ impl Client {
         target: Target,
         from: &str,
         epoch: Ballot,
-        error: &WireError,
+        error: &RequestError,
         safety: Idempotence,
     ) -> Option<Pause> {
         let (elsewhere, pause) = match judge(error, safety) {

@@ -1,12 +1,12 @@
 //! Failures, typed by what the caller must know: did it happen, where did it end, what now?
 
+use crate::api::entries::EntriesError;
+use crate::api::error::{ErrorCode, Outcome, RequestError, Retry};
+use crate::api::name::NameError;
+use crate::api::{LogRef, Request};
 use crate::types::ShardId;
-use crate::wire::client::{LogRef, Request};
 use crate::wire::codec::DecodeError;
-use crate::wire::entries::EntriesError;
-use crate::wire::error::{ErrorCode, Outcome, Retry, WireError};
 use crate::wire::frame::FrameError;
-use crate::wire::name::NameError;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -73,7 +73,7 @@ pub enum Stage {
 pub enum Cause {
     /// The node answered with an error.
     #[error("it answered {} ({})", .0.code, .0.text)]
-    Refused(WireError),
+    Refused(RequestError),
     /// The operating system refused.
     #[error("{doing}: {source}")]
     Io {
@@ -300,7 +300,7 @@ impl Failure {
 
     /// The error that the node answered with, if it answered.
     #[must_use]
-    pub fn wire(&self) -> Option<&WireError> {
+    pub fn wire(&self) -> Option<&RequestError> {
         match &self.cause {
             Cause::Refused(error) => Some(error),
             Cause::Io { .. }

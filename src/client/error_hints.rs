@@ -1,8 +1,8 @@
 //! What the caller of a failed operation can do now.
 
 use super::error::{Cause, Failure, Invalid, ProtocolError, Stage};
+use crate::api::error::{Detail, ErrorCode, Outcome};
 use crate::types::{NodeId, Nodes};
-use crate::wire::error::{Detail, ErrorCode, Outcome};
 use std::borrow::Cow;
 
 impl Failure {
@@ -143,8 +143,8 @@ fn after_invalid(what: &Invalid) -> &'static str {
 mod tests {
     use super::super::error::{ClientError, Elsewhere, Operation};
     use super::*;
+    use crate::api::error::RequestError;
     use crate::types::ShardId;
-    use crate::wire::error::WireError;
     use std::time::Duration;
 
     fn failure(stage: Stage, cause: Cause) -> Failure {
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn every_refusal_says_where_how_far_and_what_now() {
         for code in ErrorCode::ALL {
-            let cause = Cause::Refused(WireError::new(*code, "as the test wants it"));
+            let cause = Cause::Refused(RequestError::new(*code, "as the test wants it"));
             let text = ClientError::new(failure(Stage::of(*code), cause)).to_string();
             let stage = match Stage::of(*code) {
                 Stage::Request => String::new(), // That a request is refused as one says it all.
@@ -174,7 +174,7 @@ mod tests {
                 assert!(text.contains(part), "{code}: no {part:?} in {text}");
             }
             // What can be done is no part of what happened.
-            let cause = Cause::Refused(WireError::new(*code, ""));
+            let cause = Cause::Refused(RequestError::new(*code, ""));
             let step = failure(Stage::of(*code), cause).next_step();
             assert!(!step.is_empty() && !text.contains(&*step), "{code}: {text}");
         }
@@ -200,7 +200,7 @@ mod tests {
     fn a_cluster_that_has_not_formed_wants_its_missing_nodes() {
         let step = |unmet: &[u16]| {
             let unmet = unmet.iter().copied().map(NodeId).collect();
-            let error = WireError::new(ErrorCode::NoQuorum, "it waits");
+            let error = RequestError::new(ErrorCode::NoQuorum, "it waits");
             let cause = Cause::Refused(error.with_detail(Detail::Unformed(unmet)));
             failure(Stage::Quorum, cause).next_step().into_owned()
         };
@@ -210,7 +210,7 @@ mod tests {
         for unmet in [&[3][..], &[2, 3], &[]] {
             assert!(!step(unmet).contains("majority"), "{}", step(unmet));
         }
-        let formed = Cause::Refused(WireError::new(ErrorCode::NoQuorum, "nobody leads"));
+        let formed = Cause::Refused(RequestError::new(ErrorCode::NoQuorum, "nobody leads"));
         assert!(failure(Stage::Quorum, formed).next_step().contains("majority"));
     }
 

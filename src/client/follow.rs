@@ -4,9 +4,9 @@ use super::api::ReadOptions;
 use super::core::{Client, Target};
 use super::error::ClientError;
 use super::options::ToLog;
+use crate::api::entries::{Entries, IntoEntries};
+use crate::api::{Consistency, LogRef};
 use crate::types::Index;
-use crate::wire::client::{Consistency, LogRef};
-use crate::wire::entries::{Entries, IntoEntries};
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 

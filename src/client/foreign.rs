@@ -3,8 +3,8 @@
 use super::core::Client;
 use super::deadline::Deadline;
 use super::link::{Link, hello};
+use crate::api::NO_SHARD;
 use crate::types::ClusterId;
-use crate::wire::client::NO_SHARD;
 use std::thread;
 use std::time::Duration;
 

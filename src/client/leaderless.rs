@@ -5,9 +5,9 @@ use super::core::Client;
 use super::deadline::Deadline;
 use super::error::{Cause, Stage};
 use super::link::Fault;
+use crate::api::error::ErrorCode;
+use crate::api::{Consistency, List, Request};
 use crate::types::ShardId;
-use crate::wire::client::{Consistency, List, Request};
-use crate::wire::error::ErrorCode;
 
 impl Client {
     /// What the node at `asked` says of a shard of which its map named no leader: its refusal of a

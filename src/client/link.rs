@@ -5,9 +5,9 @@ use super::dial;
 use super::error::{Cause, ProtocolError, Stage, io_cause};
 use super::resolve::resolve;
 use super::session::{Answer, Session};
+use crate::api::{Reply, Request};
 use crate::types::ShardId;
-use crate::wire::client::{Reply, Request};
-use crate::wire::hello::{Hello, HelloReply};
+use crate::wire::client::hello::{Hello, HelloReply};
 use rustix::net::{RecvFlags, recv};
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -275,8 +275,8 @@ impl Link {
 #[must_use]
 pub fn hello(shard: ShardId, cluster: crate::types::ClusterId, name: &str) -> Hello {
     Hello {
-        version_min: crate::wire::hello::VERSION_MIN,
-        version_max: crate::wire::hello::VERSION_MAX,
+        version_min: crate::wire::client::hello::VERSION_MIN,
+        version_max: crate::wire::client::hello::VERSION_MAX,
         cluster,
         shard,
         features: 0,

@@ -52,11 +52,11 @@ pub use self::reader::{Fetched, Reader, ReaderOptions};
 pub use self::settle::Settlement;
 pub use self::status::{ClusterStatus, NodeReport, NodeStatus};
 pub use self::waiting::{OnWait, Waiting};
-pub use crate::types::{ClusterId, Index, LogId, NodeId, ShardId};
-pub use crate::wire::client::{
+pub use crate::api::entries::{Entries, Entry};
+pub use crate::api::error::{ErrorCode, Outcome, RequestError};
+pub use crate::api::name::{LogName, NameError};
+pub use crate::api::{
     Appended, ClusterMap, Consistency, DiskSpace, LogRef, LogStat, Member, PeerStatus, Progress,
     ReadDone, Role, ShardLeader, ShardStatus,
 };
-pub use crate::wire::entries::{Entries, Entry};
-pub use crate::wire::error::{ErrorCode, Outcome, WireError};
-pub use crate::wire::name::{LogName, NameError};
+pub use crate::types::{ClusterId, Index, LogId, NodeId, ShardId};

@@ -2,9 +2,9 @@
 
 use super::error::Invalid;
 use super::waiting::OnWait;
+use crate::api::LogRef;
+use crate::api::name::{LogName, NameError};
 use crate::types::{Address, CLIENT_PORT, ClusterId, LogId};
-use crate::wire::client::LogRef;
-use crate::wire::name::{LogName, NameError};
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -8,9 +8,9 @@ use super::retry::Pause;
 use super::retry_policy::Idempotence;
 use super::session::Answer;
 use super::window::{Refusal, Trouble, Window, refusal};
+use crate::api::entries::Entries;
+use crate::api::{Append, Appended, LogRef, Reply, Request};
 use crate::types::{Index, ShardId};
-use crate::wire::client::{Append, Appended, LogRef, Reply, Request};
-use crate::wire::entries::Entries;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
@@ -361,7 +361,7 @@ impl Appender {
 
     fn fail(&mut self, fault: Fault) {
         let Some(tries) = self.window.oldest_tries() else { return };
-        let error = tries.fail(crate::wire::error::Outcome::NotExecuted, fault);
+        let error = tries.fail(crate::api::error::Outcome::NotExecuted, fault);
         self.window.fail(error);
     }
 }

@@ -8,9 +8,9 @@ use super::retry::Tries;
 use super::retry_policy::{Idempotence, Verdict, judge};
 use super::session::Answer;
 use super::window::refusal;
+use crate::api::error::{Outcome, RequestError};
+use crate::api::{Consistency, LogRef, Read, ReadDone, Reply, Request};
 use crate::types::{Ballot, Index, ShardId};
-use crate::wire::client::{Consistency, LogRef, Read, ReadDone, Reply, Request};
-use crate::wire::error::{Outcome, WireError};
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -77,7 +77,7 @@ enum Trouble {
     /// There is no connection.
     Lost(Fault),
     /// The node refused a read that may be asked again.
-    Refused { from: String, epoch: Ballot, error: WireError },
+    Refused { from: String, epoch: Ballot, error: RequestError },
 }
 
 #[derive(Debug)]

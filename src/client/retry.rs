@@ -4,7 +4,7 @@ use super::deadline::{Backoff, Deadline};
 use super::error::{Cause, ClientError, Elsewhere, Failure, Operation, Stage, refuses_for_good};
 use super::link::Fault;
 use super::waiting::OnWait;
-use crate::wire::error::Outcome;
+use crate::api::error::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -182,7 +182,7 @@ impl Tries {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::error::{ErrorCode, WireError};
+    use crate::api::error::{ErrorCode, RequestError};
 
     fn tries(allowed_ms: u64) -> Tries {
         let deadline = Deadline::after(Duration::from_millis(allowed_ms));
@@ -217,7 +217,8 @@ mod tests {
         let mut tries = tries(60_000);
         let mut ended = Ok(());
         for endpoint in ["n1:1", "n2:1", "n1:1", "n3:1"] {
-            let wrong = Cause::Refused(WireError::new(ErrorCode::WrongCluster, "another cluster"));
+            let wrong =
+                Cause::Refused(RequestError::new(ErrorCode::WrongCluster, "another cluster"));
             let fault = Fault { stage: Stage::Hello, endpoint: endpoint.to_string(), cause: wrong };
             ended = tries.again(fault, Pause::AtLeast(Duration::ZERO), 3);
         }
@@ -231,7 +232,7 @@ mod tests {
     #[test]
     fn refusals_for_good_end_it_at_once() {
         let mut tries = tries(60_000);
-        let wrong = Cause::Refused(WireError::new(ErrorCode::WrongCluster, "another cluster"));
+        let wrong = Cause::Refused(RequestError::new(ErrorCode::WrongCluster, "another cluster"));
         let error = tries
             .again(fault(Stage::Hello, wrong), Pause::AtLeast(Duration::ZERO), 1)
             .expect_err("the only node belongs to another cluster");

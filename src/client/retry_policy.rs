@@ -1,8 +1,8 @@
 //! What may be done after a node refused a request. The one place that decides what is safe to
 //! send again (R32).
 
-use crate::wire::client::Request;
-use crate::wire::error::{Outcome, Retry, WireError};
+use crate::api::Request;
+use crate::api::error::{Outcome, RequestError, Retry};
 use std::time::Duration;
 
 /// Whether doing a request twice is the same as doing it once.
@@ -54,7 +54,7 @@ pub enum Verdict {
 
 /// Judges a refusal.
 #[must_use]
-pub fn judge(error: &WireError, safety: Idempotence) -> Verdict {
+pub fn judge(error: &RequestError, safety: Idempotence) -> Verdict {
     let pause = Duration::from_millis(u64::from(error.retry_after_ms));
     match (error.outcome, safety) {
         (Outcome::NotExecuted, Idempotence::Once | Idempotence::Repeatable) => match error.retry {
@@ -71,7 +71,7 @@ pub fn judge(error: &WireError, safety: Idempotence) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::error::ErrorCode;
+    use crate::api::error::ErrorCode;
 
     /// R32: whatever a node answers, an append whose outcome is not "not executed" is never sent
     /// again, and a hint to retry does not change that.
@@ -80,7 +80,7 @@ mod tests {
         for code in ErrorCode::ALL {
             for outcome in [Outcome::NotExecuted, Outcome::Executed, Outcome::Unknown] {
                 for retry in [Retry::No, Retry::Here, Retry::Elsewhere] {
-                    let error = WireError { outcome, retry, ..WireError::new(*code, "") };
+                    let error = RequestError { outcome, retry, ..RequestError::new(*code, "") };
                     let again = judge(&error, Idempotence::Once) != Verdict::Final;
                     let may = outcome == Outcome::NotExecuted && retry != Retry::No;
                     assert_eq!(again, may, "{code} {outcome} {retry:?}");
@@ -92,12 +92,12 @@ mod tests {
     /// A read that was under way when leadership was lost is asked again elsewhere.
     #[test]
     fn what_changes_nothing_is_repeated_when_the_node_says_it_helps() {
-        let lost = WireError::new(ErrorCode::LeadershipLost, "");
+        let lost = RequestError::new(ErrorCode::LeadershipLost, "");
         assert_eq!(judge(&lost, Idempotence::Repeatable), Verdict::Elsewhere(Duration::ZERO));
         assert_eq!(judge(&lost, Idempotence::Once), Verdict::Final);
-        let full = WireError::new(ErrorCode::DiskFull, "");
+        let full = RequestError::new(ErrorCode::DiskFull, "");
         assert_eq!(judge(&full, Idempotence::Once), Verdict::Here(Duration::from_secs(1)));
-        let unknown = WireError::new(ErrorCode::UnknownLog, "");
+        let unknown = RequestError::new(ErrorCode::UnknownLog, "");
         assert_eq!(judge(&unknown, Idempotence::Repeatable), Verdict::Final);
     }
 }

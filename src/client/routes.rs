@@ -1,8 +1,8 @@
 //! What the client believes about who is where. Only beliefs: a node asked for nothing says so.
 
+use crate::api::error::Leader;
+use crate::api::{ClusterMap, Member};
 use crate::types::{Ballot, ClusterId, NodeId, ShardId};
-use crate::wire::client::{ClusterMap, Member};
-use crate::wire::error::Leader;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Endpoints, members and leaders.
@@ -166,7 +166,7 @@ impl Routes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::client::ShardLeader;
+    use crate::api::ShardLeader;
 
     const SHARD: ShardId = ShardId(0);
 

@@ -2,12 +2,12 @@
 //! which requests cannot have reached the node.
 
 use super::error::{Cause, ProtocolError};
+use crate::api::{Reply, ReplyHeader, Request};
 use crate::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX};
-use crate::wire::client::{Reply, ReplyHeader, Request};
+use crate::wire::client::hello::{Hello, HelloAnswer, HelloReply, read_hello_answer, write_hello};
+use crate::wire::client::{read_reply, write_request};
 use crate::wire::frame::{Frame, FrameBuffer};
-use crate::wire::hello::{Hello, HelloAnswer, HelloReply, read_hello_answer, write_hello};
 use crate::wire::kind::{GreetingKind, REPLY, ReplyKind};
-use crate::wire::{read_reply, write_request};
 use std::collections::{BTreeMap, VecDeque};
 
 /// An answer to a request: of the kind that the request has, or an error.
@@ -272,11 +272,11 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::LogRef;
+    use crate::api::error::{ErrorCode, RequestError};
     use crate::types::{ClusterId, NodeId, ShardId};
-    use crate::wire::client::LogRef;
-    use crate::wire::error::{ErrorCode, WireError};
-    use crate::wire::hello::{Limits, write_hello_reply};
-    use crate::wire::write_reply;
+    use crate::wire::client::hello::{Limits, write_hello_reply};
+    use crate::wire::client::write_reply;
 
     /// A session that was greeted, with nothing left to send.
     fn greeted() -> Session {
@@ -335,7 +335,7 @@ mod tests {
     }
 
     fn delete() -> Request {
-        Request::Delete(crate::wire::client::Delete { log: LogRef::Id(crate::types::LogId(1)) })
+        Request::Delete(crate::api::Delete { log: LogRef::Id(crate::types::LogId(1)) })
     }
 
     /// A request can have arrived only when its last byte was given to the socket.
@@ -446,7 +446,7 @@ mod tests {
     /// What a node says of the connection as a whole is the reason for its end.
     #[test]
     fn a_farewell_is_the_reason() {
-        let farewell = WireError::new(ErrorCode::ShuttingDown, "stopping");
+        let farewell = RequestError::new(ErrorCode::ShuttingDown, "stopping");
         let mut session = greeted();
         session.ask(&Request::Ping);
         let received = session.receive(&reply(0, &Reply::Error(farewell.clone())));

@@ -4,9 +4,9 @@ use super::api::ReadOptions;
 use super::core::Client;
 use super::error::{ClientError, Operation};
 use super::options::ToLog;
+use crate::api::Consistency;
+use crate::api::entries::{Entries, EntriesError};
 use crate::types::Index;
-use crate::wire::client::Consistency;
-use crate::wire::entries::{Entries, EntriesError};
 
 /// What became of an append that expected an index.
 ///

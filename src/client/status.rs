@@ -4,9 +4,9 @@ use super::core::Client;
 use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage, io_cause};
 use super::link::{Fault, Link, hello};
+use crate::api::error::Outcome;
+use crate::api::{DiskSpace, Member, Reply, Request, ShardStatus, StatusReply};
 use crate::types::ShardId;
-use crate::wire::client::{DiskSpace, Member, Reply, Request, ShardStatus, StatusReply};
-use crate::wire::error::Outcome;
 use std::thread;
 use std::time::Duration;
 

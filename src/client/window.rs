@@ -8,9 +8,9 @@
 use super::error::{Cause, ClientError, Stage};
 use super::link::Fault;
 use super::retry::Tries;
+use crate::api::error::{Outcome, RequestError};
+use crate::api::{Appended, Request};
 use crate::types::Ballot;
-use crate::wire::client::{Appended, Request};
-use crate::wire::error::{Outcome, WireError};
 use std::collections::VecDeque;
 
 /// The appends that were submitted and not yet handed back.
@@ -341,7 +341,7 @@ impl Window {
 
 /// A node's refusal of one append.
 #[must_use]
-pub fn refusal(endpoint: &str, epoch: Ballot, error: WireError) -> Refusal {
+pub fn refusal(endpoint: &str, epoch: Ballot, error: RequestError) -> Refusal {
     let stage = Stage::of(error.code);
     let fault = Fault { stage, endpoint: endpoint.to_string(), cause: Cause::Refused(error) };
     Refusal { fault, epoch }

@@ -5,10 +5,10 @@ use super::error::{Cause, ClientError, Operation, Stage};
 use super::link::Fault;
 use super::retry::Tries;
 use super::window::{Refusal, Trouble, Window, refusal};
+use crate::api::entries::Entries;
+use crate::api::error::{ErrorCode, Outcome, RequestError, Retry};
+use crate::api::{Append, Appended, LogRef, Request};
 use crate::types::{Ballot, Index, LogId};
-use crate::wire::client::{Append, Appended, LogRef, Request};
-use crate::wire::entries::Entries;
-use crate::wire::error::{ErrorCode, Outcome, Retry, WireError};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -86,7 +86,7 @@ struct Model {
     next_correlation: u64,
     /// Requests on their way: correlation, chain, append.
     requests: VecDeque<(u64, u32, u64)>,
-    answers: Vec<(u64, Result<Appended, WireError>)>,
+    answers: Vec<(u64, Result<Appended, RequestError>)>,
     broken_chains: BTreeSet<u32>,
     executed: Vec<u64>,
     pushed: u64,
@@ -102,7 +102,7 @@ impl Model {
                 self.pushed += 1;
             }
             Step::PushInvalid => {
-                let what = crate::wire::entries::EntriesError::Empty;
+                let what = crate::api::entries::EntriesError::Empty;
                 let error = ClientError::invalid(Operation::plain("append"), what);
                 self.window.push_failed(append(self.pushed), tries(), error);
                 self.pushed += 1;
@@ -136,20 +136,20 @@ impl Model {
     fn serve(&mut self, node: Node) {
         let Some((correlation, chain, id)) = self.requests.pop_front() else { return };
         let result = if self.broken_chains.contains(&chain) {
-            Err(WireError::new(ErrorCode::PriorFailed, ""))
+            Err(RequestError::new(ErrorCode::PriorFailed, ""))
         } else {
             match node {
                 Node::Execute => {
                     self.executed.push(id);
                     Ok(Appended { id: LogId(1), first: Index(id), count: 1 })
                 }
-                Node::RefuseForNow => Err(WireError::new(ErrorCode::Overloaded, "")),
-                Node::RefuseForGood => Err(WireError::new(ErrorCode::UnknownLog, "")),
+                Node::RefuseForNow => Err(RequestError::new(ErrorCode::Overloaded, "")),
+                Node::RefuseForGood => Err(RequestError::new(ErrorCode::UnknownLog, "")),
                 Node::Lose { executed } => {
                     if executed {
                         self.executed.push(id);
                     }
-                    Err(WireError::new(ErrorCode::LeadershipLost, ""))
+                    Err(RequestError::new(ErrorCode::LeadershipLost, ""))
                 }
             }
         };

@@ -251,7 +251,7 @@ impl fmt::Display for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{NameError, Operation, Stage, WireError};
+    use crate::client::{NameError, Operation, RequestError, Stage};
     use crate::types::ShardId;
     use std::time::Duration;
 
@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn refused(code: ErrorCode) -> ClientError {
-        let error = WireError::new(code, "");
+        let error = RequestError::new(code, "");
         failed(error.outcome, Stage::of(code), Cause::Refused(error))
     }
 
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn an_unknown_outcome_is_never_taken_for_another() {
         for code in ErrorCode::ALL {
-            let error = WireError { outcome: Outcome::Unknown, ..WireError::new(*code, "") };
+            let error = RequestError { outcome: Outcome::Unknown, ..RequestError::new(*code, "") };
             let error = failed(Outcome::Unknown, Stage::Quorum, Cause::Refused(error));
             assert_eq!(Exit::of(&error), Exit::Unknown, "{code}");
         }

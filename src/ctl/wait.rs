@@ -291,8 +291,8 @@ fn who_answers(status: &ClusterStatus) -> String {
 mod tests {
     use super::super::health::tests::{healthy, kill, shard};
     use super::*;
-    use crate::client::{ErrorCode, Operation, Outcome, Stage, WireError};
-    use crate::wire::error::Detail;
+    use crate::api::error::Detail;
+    use crate::client::{ErrorCode, Operation, Outcome, RequestError, Stage};
 
     /// A last look with no time to speak of does not replace what a longer one saw; the first look
     /// is taken as it is.
@@ -370,7 +370,7 @@ mod tests {
         for at in [0, 1] {
             shard(&mut status, at).role = crate::client::Role::Follower;
         }
-        let refusal = WireError::new(ErrorCode::NoQuorum, "it waits")
+        let refusal = RequestError::new(ErrorCode::NoQuorum, "it waits")
             .with_detail(Detail::Unformed(vec![NodeId(3)]));
         let error = ClientError::new(crate::client::Failure {
             operation: Operation::plain("list"),

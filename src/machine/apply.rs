@@ -4,9 +4,9 @@ use super::batch::Commands;
 use super::command::{Command, CommandError};
 use super::digest::{self, LogSum};
 use super::state::{Log, Machine};
+use crate::api::entries::EntriesRef;
+use crate::api::name::LogName;
 use crate::types::{Index, LogId, Slot, Value};
-use crate::wire::entries::EntriesRef;
-use crate::wire::name::LogName;
 use thiserror::Error;
 
 /// What became of one command.

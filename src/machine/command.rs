@@ -15,9 +15,9 @@
 //! or a version that this node does not know is an error: a node that skipped a command would part
 //! from its peers without noticing.
 
+use crate::api::entries::{EntriesError, EntriesRef};
 use crate::types::{Index, LogId};
 use crate::wire::codec::{DecodeError, Reader, Writer};
-use crate::wire::entries::{EntriesError, EntriesRef};
 use thiserror::Error;
 
 /// Bytes in front of every command's body: kind, version, length.

@@ -17,10 +17,10 @@ use super::batch::Walk;
 use super::command::{Command, CommandError};
 use super::extents::Extent;
 use super::state::Machine;
+use crate::api::entries::{Entries, EntriesRef, Entry};
+use crate::api::name::LogName;
 use crate::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX};
 use crate::types::{Index, LogId, Slot, Value};
-use crate::wire::entries::{Entries, EntriesRef, Entry};
-use crate::wire::name::LogName;
 use thiserror::Error;
 
 /// An answer to a read in the making.

@@ -2,8 +2,8 @@
 
 use super::digest::LogSum;
 use super::state::Machine;
+use crate::api::name::LogName;
 use crate::types::{Index, LogId, ShardId, Slot};
-use crate::wire::name::LogName;
 
 /// Checks a whole state; its work grows with the number of logs and extents.
 ///

@@ -2,10 +2,10 @@
 
 use super::digest::{self, LogFacts, LogSum};
 use super::extents::{Extent, Extents};
+use crate::api::name::LogName;
+use crate::api::{LogRef, LogStat};
 use crate::limits::LIST_NAMES_MAX;
 use crate::types::{Ballot, Index, LogId, ShardId, Slot};
-use crate::wire::client::{LogRef, LogStat};
-use crate::wire::name::LogName;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use thiserror::Error;

@@ -5,9 +5,9 @@ use super::Output;
 use super::core::Shard;
 use super::reads::ReadTask;
 use super::waiting::{Need, Waiting};
+use crate::api::error::{ErrorCode, RequestError};
 use crate::limits::{COLD_READS_MAX, READ_WAITING_MS};
 use crate::types::{ConnId, Tick};
-use crate::wire::error::{ErrorCode, WireError};
 
 /// So many extents are looked at to say how large an answer can be at most.
 const LOOK_EXTENTS_MAX: usize = 64;
@@ -36,7 +36,8 @@ impl Shard {
         out: &mut Vec<Output>,
     ) {
         if self.reads.lines.is_full() {
-            let error = WireError::new(ErrorCode::Overloaded, "too many reads wait on this node");
+            let error =
+                RequestError::new(ErrorCode::Overloaded, "too many reads wait on this node");
             return self.refuse(task.conn, task.correlation, error, out);
         }
         self.conns.owe(task.conn, need.bytes);
@@ -50,7 +51,7 @@ impl Shard {
             self.conns.paid(task.conn, need.bytes);
             let text = "no memory for the answer came free in time; clients that take their answers \
                         slowly hold it";
-            let error = WireError::new(ErrorCode::Overloaded, text);
+            let error = RequestError::new(ErrorCode::Overloaded, text);
             self.refuse(task.conn, task.correlation, error, out);
         }
         if self.reads.lines.is_empty() {

@@ -1,10 +1,10 @@
 //! What answers take of a shard's memory (R39): what waits on connections, what was handed out in
 //! this turn, and what is set aside for answers in the making.
 
+use crate::api::{Listed, LogStat, ReadDone, Reply};
 use crate::limits::{
     SHARD_ANSWER_BYTES_MAX, SMALL_READ_BYTES, SMALL_READS_BYTES, TURN_ANSWER_BYTES_MAX,
 };
-use crate::wire::client::{Listed, LogStat, ReadDone, Reply};
 
 /// Bytes of an answer beside what it carries.
 const ANSWER_BYTES: usize = 64;

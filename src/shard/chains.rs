@@ -3,10 +3,10 @@
 
 use super::Output;
 use super::core::Shard;
+use crate::api::LogRef;
+use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::limits::CONN_REQUESTS_MAX;
 use crate::types::ConnId;
-use crate::wire::client::LogRef;
-use crate::wire::error::{ErrorCode, Retry, WireError};
 use std::collections::BTreeMap;
 
 /// Failed chains remembered per connection: each may have requests under way behind the one that
@@ -85,11 +85,11 @@ impl Shard {
     /// Refuses an append behind one of its chain that failed.
     pub(super) fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
         let text = "an earlier append of this chain failed";
-        let error = WireError::new(ErrorCode::PriorFailed, text);
+        let error = RequestError::new(ErrorCode::PriorFailed, text);
         let error = if self.conns.has_too_many_failures(conn) {
             let text = "so many chains have failed on this connection that it takes no appends in \
                         chains any more; open a new one";
-            WireError { retry: Retry::Elsewhere, text: text.to_string(), ..error }
+            RequestError { retry: Retry::Elsewhere, text: text.to_string(), ..error }
         } else {
             error
         };

@@ -1,8 +1,8 @@
 //! What a shard remembers of its client connections: requests under way, and chains that failed.
 
 use super::chains::{Chains, Failure};
+use crate::api::LogRef;
 use crate::types::ConnId;
-use crate::wire::client::LogRef;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All connections that have requests under way or failed chains.

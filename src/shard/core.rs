@@ -13,14 +13,14 @@ use super::repair_log::RepairLog;
 use super::serve::JournalRead;
 use super::writes::Writes;
 use super::{Input, Output};
+use crate::api::entries::EntriesLimit;
+use crate::api::error::{ErrorCode, Leader, RequestError};
+use crate::api::{DiskSpace, Reply, ReplyHeader, ShardLeader};
 use crate::journal::{self, Event, Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
 use crate::types::{Ballot, ClusterId, ConnId, Incarnation, NodeId, ShardId, Slot, Tick, Value};
-use crate::wire::client::{DiskSpace, Reply, ReplyHeader, ShardLeader};
-use crate::wire::entries::EntriesLimit;
-use crate::wire::error::{ErrorCode, Leader, WireError};
 use std::collections::BTreeMap;
 
 /// An idle journal writes a durability mark after this (C11).
@@ -353,7 +353,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn refuse(&mut self, conn: ConnId, id: u64, e: WireError, out: &mut Vec<Output>) {
+    pub(super) fn refuse(&mut self, conn: ConnId, id: u64, e: RequestError, out: &mut Vec<Output>) {
         self.reply(conn, id, Reply::Error(e), out);
     }
 
@@ -366,12 +366,12 @@ impl Shard {
     }
 
     /// The ballot in which requests are served, or why they are not.
-    pub(super) fn serving(&self) -> Result<Ballot, WireError> {
+    pub(super) fn serving(&self) -> Result<Ballot, RequestError> {
         if self.is_leaving() {
-            return Err(WireError::new(ErrorCode::ShuttingDown, "the node is stopping"));
+            return Err(RequestError::new(ErrorCode::ShuttingDown, "the node is stopping"));
         }
         if self.replica.is_doubtful() {
-            return Err(WireError::new(ErrorCode::NotReady, self.doubt_text()));
+            return Err(RequestError::new(ErrorCode::NotReady, self.doubt_text()));
         }
         let Some(ballot) = self.replica.serving() else { return Err(self.not_leader()) };
         if self.machine.applied_upto() < self.replica.chosen_upto() {
@@ -380,23 +380,23 @@ impl Shard {
                 self.machine.applied_upto(),
                 self.replica.chosen_upto()
             );
-            return Err(WireError::new(ErrorCode::NotReady, text));
+            return Err(RequestError::new(ErrorCode::NotReady, text));
         }
         Ok(ballot)
     }
 
-    pub(super) fn not_leader(&self) -> WireError {
+    pub(super) fn not_leader(&self) -> RequestError {
         match self.replica.leader() {
             Some(node) if node == self.options.paxos.me => {
-                WireError::new(ErrorCode::NotReady, "elected, and settling what was open before")
+                RequestError::new(ErrorCode::NotReady, "elected, and settling what was open before")
             }
             Some(node) => {
                 let address = self.options.addresses.get(&node).cloned().unwrap_or_default();
-                WireError::not_leader(Some(Leader { node, address }))
+                RequestError::not_leader(Some(Leader { node, address }))
             }
             None => {
                 let nobody = "nobody is known to lead the shard";
-                let formed = || WireError::new(ErrorCode::NoQuorum, nobody);
+                let formed = || RequestError::new(ErrorCode::NoQuorum, nobody);
                 self.unformed().unwrap_or_else(formed)
             }
         }

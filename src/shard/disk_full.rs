@@ -2,10 +2,10 @@
 
 use super::Output;
 use super::core::{PREPARE_RETRY_US, Shard};
+use crate::api::error::{ErrorCode, RequestError};
 use crate::journal::{NoRoom, ValueRoom};
 use crate::paxos::{self, DiskBudget};
 use crate::types::{NodeId, Tick};
-use crate::wire::error::{ErrorCode, WireError};
 
 /// What a shard knows of room, here and at the others.
 #[derive(Debug, Default)]
@@ -68,7 +68,7 @@ impl Shard {
     }
 
     /// Why no append is taken in; nothing while disks have room.
-    pub(super) fn no_room(&self) -> Option<WireError> {
+    pub(super) fn no_room(&self) -> Option<RequestError> {
         let text = match &self.disk_full.full {
             _ if !self.journal.has_room() => {
                 let me = self.options.paxos.me;
@@ -78,7 +78,7 @@ impl Shard {
             Some(nodes) => format!("the disks of too many nodes are full: {}", names(nodes)),
             None => return None,
         };
-        Some(WireError::new(ErrorCode::DiskFull, text))
+        Some(RequestError::new(ErrorCode::DiskFull, text))
     }
 
     /// Where this node leads, or follows: why the shard takes no appends for want of space.

@@ -3,14 +3,14 @@
 use super::Output;
 use super::core::Shard;
 use super::writes::Waiter;
+use crate::api::error::{ErrorCode, RequestError};
 use crate::paxos::Doubt;
-use crate::wire::error::{ErrorCode, WireError};
 
 impl Shard {
     /// A command was chosen and applied to a state that others do not share: what it came to there
     /// is nothing to rely on.
     pub(super) fn doubt_write(&mut self, waiter: Waiter, out: &mut Vec<Output>) {
-        let error = WireError::new(ErrorCode::LeadershipLost, self.doubt_text());
+        let error = RequestError::new(ErrorCode::LeadershipLost, self.doubt_text());
         self.void_waiter(waiter, error, out);
     }
 

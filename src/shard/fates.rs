@@ -13,9 +13,9 @@
 use super::Output;
 use super::core::Shard;
 use super::writes::Waiter;
+use crate::api::error::{ErrorCode, RequestError};
 use crate::machine::{Commands, Outcome};
 use crate::types::{Ballot, Slot, Tick, Value};
-use crate::wire::error::{ErrorCode, WireError};
 
 /// What is not known after so many election timeouts is answered as unknown: whoever can reach a
 /// quorum has elected a leader by then (R24).
@@ -119,11 +119,11 @@ impl Shard {
         }
     }
 
-    fn not_executed(&self) -> WireError {
+    fn not_executed(&self) -> RequestError {
         self.serving().err().unwrap_or_else(|| {
             let text =
                 "leadership was lost, and regained, before the request took effect: it did not";
-            WireError::new(ErrorCode::NotReady, text)
+            RequestError::new(ErrorCode::NotReady, text)
         })
     }
 
@@ -133,7 +133,7 @@ impl Shard {
             for waiter in open.waiters {
                 let text = "leadership was lost while the request was under way, and it is not known \
                             what became of it";
-                let error = WireError::new(ErrorCode::LeadershipLost, text);
+                let error = RequestError::new(ErrorCode::LeadershipLost, text);
                 self.void_waiter(waiter, error, out);
             }
         }

@@ -33,9 +33,9 @@ pub use self::core::{Shard, ShardOptions};
 pub use self::counters::{Backlog, SyncTally, Tally};
 pub use self::status::unformed;
 
+use crate::api::{LogRef, Reply, ReplyHeader, Request};
 use crate::journal::{Done, Job};
 use crate::types::{ConnId, FailureKind, Incarnation, NodeId};
-use crate::wire::client::{LogRef, Reply, ReplyHeader, Request};
 use crate::wire::peer::Message;
 
 /// What happens to a shard.

@@ -6,11 +6,11 @@ use super::budget::weight;
 use super::core::Shard;
 use super::waiting::Lines;
 use super::write_request::WriteRequest;
+use crate::api::error::{ErrorCode, RequestError};
+use crate::api::{Consistency, List, Listed, Read, ReadDone, Reply, Request, Stat};
 use crate::limits::READ_WAIT_MS_MAX;
 use crate::machine::ReadCursor;
 use crate::types::{Ballot, ConnId, LogId, Slot, Tick};
-use crate::wire::client::{Consistency, List, Listed, Read, ReadDone, Reply, Request, Stat};
-use crate::wire::error::{ErrorCode, WireError};
 use std::collections::{BTreeMap, VecDeque};
 
 /// What makes an answer linearizable: the ballot in which it was computed, and the stamp after which
@@ -131,10 +131,10 @@ impl Shard {
     }
 
     /// What makes an answer computed now as fresh as asked for.
-    fn guard(&self, consistency: Consistency) -> Result<Option<ReadProof>, WireError> {
+    fn guard(&self, consistency: Consistency) -> Result<Option<ReadProof>, RequestError> {
         match consistency {
             Consistency::Local if self.replica.is_doubtful() => {
-                Err(WireError::new(ErrorCode::NotReady, self.doubt_text()))
+                Err(RequestError::new(ErrorCode::NotReady, self.doubt_text()))
             }
             Consistency::Local => Ok(None),
             Consistency::Linearizable => {
@@ -149,13 +149,11 @@ impl Shard {
             Ok(guard) => guard,
             Err(error) => return self.refuse(conn, id, error, out),
         };
-        let found = self
-            .find(&stat.log)
-            .map(|log| self.machine.stat(&crate::wire::client::LogRef::Id(log)));
+        let found = self.find(&stat.log).map(|log| self.machine.stat(&crate::api::LogRef::Id(log)));
         let reply = match found {
             Ok(Ok(stat)) => Reply::Stated(stat),
             Ok(Err(lookup)) => {
-                Reply::Error(WireError::new(ErrorCode::UnknownLog, lookup.to_string()))
+                Reply::Error(RequestError::new(ErrorCode::UnknownLog, lookup.to_string()))
             }
             Err(error) => Reply::Error(error),
         };
@@ -190,7 +188,7 @@ impl Shard {
                 self.begin_read(now, task, out);
             }
             Ok(None) => {
-                let error = WireError::new(ErrorCode::UnknownLog, "there is no such log");
+                let error = RequestError::new(ErrorCode::UnknownLog, "there is no such log");
                 self.answer(now, conn, id, guard, Reply::Error(error), out);
             }
             Err(error) => self.answer(now, conn, id, guard, Reply::Error(error), out),
@@ -233,14 +231,14 @@ impl Shard {
         if task.reading.next() > task.reading.from() {
             return self.finish_read(now, task, out);
         }
-        let error = WireError::new(ErrorCode::Damaged, why);
+        let error = RequestError::new(ErrorCode::Damaged, why);
         self.refuse(task.conn, task.correlation, error, out);
     }
 
     pub(super) fn finish_read(&mut self, now: Tick, task: ReadTask, out: &mut Vec<Output>) {
         let log = task.reading.log();
         let Some(next) = self.machine.next_index(log) else {
-            let error = WireError::new(ErrorCode::UnknownLog, "the log was deleted");
+            let error = RequestError::new(ErrorCode::UnknownLog, "the log was deleted");
             let reply = Reply::Error(error);
             return self.answer(now, task.conn, task.correlation, task.guard, reply, out);
         };

@@ -2,7 +2,7 @@
 
 use super::core::Shard;
 use super::counters::SyncTally;
-use crate::wire::client::ShardLeader;
+use crate::api::ShardLeader;
 
 impl Shard {
     /// The wall clock, for the creation times of logs. Set by the driver from time to time.

@@ -1,13 +1,13 @@
 //! What a shard says of itself: status and cluster map.
 
 use super::core::Shard;
-use crate::paxos;
-use crate::types::{NodeId, Nodes, Tick};
-use crate::wire::client::{
+use crate::api::error::{Detail, ErrorCode, RequestError};
+use crate::api::{
     ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
     StatusReply,
 };
-use crate::wire::error::{Detail, ErrorCode, WireError};
+use crate::paxos;
+use crate::types::{NodeId, Nodes, Tick};
 
 impl Shard {
     /// The state of this shard on this node.
@@ -73,9 +73,9 @@ impl Shard {
 
     /// Why nobody can lead: the cluster has not formed, and for whom it waits. Nothing once it has.
     #[must_use]
-    pub fn unformed(&self) -> Option<WireError> {
+    pub fn unformed(&self) -> Option<RequestError> {
         let unmet = (!self.replica.is_formed()).then(|| self.replica.unmet())?;
-        let error = WireError::new(ErrorCode::NoQuorum, unformed(&unmet));
+        let error = RequestError::new(ErrorCode::NoQuorum, unformed(&unmet));
         Some(error.with_detail(Detail::Unformed(unmet)))
     }
 

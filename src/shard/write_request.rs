@@ -1,6 +1,6 @@
 //! Requests that change something: those that go through the sequence.
 
-use crate::wire::client::{Append, Create, Delete, LogRef};
+use crate::api::{Append, Create, Delete, LogRef};
 
 /// A request that becomes a command.
 #[derive(Clone, Debug)]

@@ -8,13 +8,13 @@ use super::Output;
 use super::chains::Failure;
 use super::core::Shard;
 use super::write_request::WriteRequest;
+use crate::api::entries::EntriesError;
+use crate::api::error::{Detail, ErrorCode, RequestError};
+use crate::api::name::LogName;
+use crate::api::{Append, Appended, Created, LogRef, Reply};
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
-use crate::wire::client::{Append, Appended, Created, LogRef, Reply};
-use crate::wire::entries::EntriesError;
-use crate::wire::error::{Detail, ErrorCode, WireError};
-use crate::wire::name::LogName;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Slots in flight beyond which commands gather for a larger value instead of one of their own.
@@ -155,7 +155,7 @@ impl Shard {
         }
         if !self.fates.is_empty() {
             let text = "what was open in an earlier leadership of this node is not settled yet";
-            let error = WireError::new(ErrorCode::NotReady, text);
+            let error = RequestError::new(ErrorCode::NotReady, text);
             return self.refuse_write(now, &queued, error, out);
         }
         if self.writes.builder.is_full() || !self.writes.backlog.is_empty() {
@@ -188,7 +188,7 @@ impl Shard {
         self.refuse_prior(*conn, *id, out);
     }
 
-    fn may_write(&self, request: &WriteRequest) -> Result<(), WireError> {
+    fn may_write(&self, request: &WriteRequest) -> Result<(), RequestError> {
         self.serving()?;
         self.no_room().map_or(Ok(()), Err)?;
         if let Some(append) = request.append() {
@@ -202,7 +202,7 @@ impl Shard {
         &mut self,
         now: Tick,
         queued: &Queued,
-        error: WireError,
+        error: RequestError,
         out: &mut Vec<Output>,
     ) {
         let Queued { conn, id, .. } = *queued;
@@ -263,17 +263,17 @@ impl Shard {
         }
     }
 
-    fn admit_create(&mut self, name: &LogName) -> Result<(Claim, Option<Index>), WireError> {
+    fn admit_create(&mut self, name: &LogName) -> Result<(Claim, Option<Index>), RequestError> {
         self.check_owner(name)?;
         if let Some(id) = self.machine.resolve(name.as_str()) {
-            return Err(WireError::log_exists(id));
+            return Err(RequestError::log_exists(id));
         }
         let command = Command::Create { name: name.as_str(), created_ms: self.wall_ms };
         self.writes.builder.push(&command);
         Ok((Claim::Name(name.clone()), None))
     }
 
-    fn admit_delete(&mut self, log: &LogRef) -> Result<(Claim, Option<Index>), WireError> {
+    fn admit_delete(&mut self, log: &LogRef) -> Result<(Claim, Option<Index>), RequestError> {
         let id = self.find(log)?;
         let name = self.machine.name(id).cloned().ok_or_else(|| unknown_log(log))?;
         self.writes.builder.push(&Command::Delete { log: id });
@@ -284,7 +284,7 @@ impl Shard {
         &mut self,
         queued: &Queued,
         append: &Append,
-    ) -> Result<(Claim, Option<Index>), WireError> {
+    ) -> Result<(Claim, Option<Index>), RequestError> {
         let (expect, entries) = (append.expect, append.entries.as_ref());
         let id = match (self.find(&append.log), &append.log) {
             (Ok(id), _) => id,
@@ -317,18 +317,18 @@ impl Shard {
         Ok((Claim::Entries(id, moves), expect))
     }
 
-    pub(super) fn find(&self, log: &LogRef) -> Result<LogId, WireError> {
+    pub(super) fn find(&self, log: &LogRef) -> Result<LogId, RequestError> {
         self.machine.lookup(log).map_err(|error| match error {
             LookupError::UnknownLog => unknown_log(log),
             LookupError::WrongShard => misplaced(log, self.options.shards),
         })
     }
 
-    fn check_owner(&self, name: &LogName) -> Result<(), WireError> {
+    fn check_owner(&self, name: &LogName) -> Result<(), RequestError> {
         if self.machine.owns(name.as_str()) {
             return Ok(());
         }
-        Err(WireError::wrong_shard(ShardId::of_name(name.as_str(), self.options.shards)))
+        Err(RequestError::wrong_shard(ShardId::of_name(name.as_str(), self.options.shards)))
     }
 
     /// Proposes what was gathered, as far as the window has room.
@@ -445,14 +445,14 @@ impl Shard {
     }
 
     /// Refuses all that waits to be proposed: it was not executed.
-    pub(super) fn refuse_waiting(&mut self, error: &WireError, out: &mut Vec<Output>) {
+    pub(super) fn refuse_waiting(&mut self, error: &RequestError, out: &mut Vec<Output>) {
         for (conn, id, chain) in self.writes.withdraw() {
             self.void(conn, id, chain, error.clone(), out);
         }
     }
 
     /// A command was not executed, or nobody knows.
-    pub(super) fn void_waiter(&mut self, waiter: Waiter, e: WireError, out: &mut Vec<Output>) {
+    pub(super) fn void_waiter(&mut self, waiter: Waiter, e: RequestError, out: &mut Vec<Output>) {
         self.void(waiter.conn, waiter.correlation, waiter.chain, e, out);
     }
 
@@ -461,7 +461,7 @@ impl Shard {
         conn: ConnId,
         id: u64,
         chain: Option<(LogRef, u32)>,
-        error: WireError,
+        error: RequestError,
         out: &mut Vec<Output>,
     ) {
         if let Some((log, chain)) = chain {
@@ -473,16 +473,16 @@ impl Shard {
     }
 }
 
-fn unknown_log(log: &LogRef) -> WireError {
+fn unknown_log(log: &LogRef) -> RequestError {
     let text = match log {
         LogRef::Name(name) => format!("there is no log {:?}", name.as_str()),
         LogRef::Id(id) => format!("there is no log of id {id}, or no longer"),
     };
-    WireError::new(ErrorCode::UnknownLog, text)
+    RequestError::new(ErrorCode::UnknownLog, text)
 }
 
 /// The log is none of this shard: of another one, or of one that the cluster does not have.
-fn misplaced(log: &LogRef, shards: u16) -> WireError {
+fn misplaced(log: &LogRef, shards: u16) -> RequestError {
     let shard = log.shard(shards);
     match log {
         LogRef::Id(id) if shard.0 >= shards => {
@@ -491,13 +491,13 @@ fn misplaced(log: &LogRef, shards: u16) -> WireError {
                 "there is no log of id {id}: it would be in shard {shard}, and the cluster has \
                  {shards} shard{plural}"
             );
-            WireError::new(ErrorCode::UnknownLog, text)
+            RequestError::new(ErrorCode::UnknownLog, text)
         }
-        LogRef::Id(_) | LogRef::Name(_) => WireError::wrong_shard(shard),
+        LogRef::Id(_) | LogRef::Name(_) => RequestError::wrong_shard(shard),
     }
 }
 
-fn bad_entries(error: &EntriesError) -> WireError {
+fn bad_entries(error: &EntriesError) -> RequestError {
     let (code, detail) = match error {
         EntriesError::EntryTooLarge { limit, .. }
         | EntriesError::TooMany { limit, .. }
@@ -509,31 +509,31 @@ fn bad_entries(error: &EntriesError) -> WireError {
             (ErrorCode::BadRequest, Detail::None)
         }
     };
-    WireError::new(code, error.to_string()).with_detail(detail)
+    RequestError::new(code, error.to_string()).with_detail(detail)
 }
 
 fn reply_of(waiter: &Waiter, outcome: &Outcome, shards: u16) -> Reply {
     match *outcome {
         Outcome::Created(id) => Reply::Created(Created { id }),
-        Outcome::Exists(id) => Reply::Error(WireError::log_exists(id)),
+        Outcome::Exists(id) => Reply::Error(RequestError::log_exists(id)),
         Outcome::Deleted(_) => Reply::Deleted,
         Outcome::Appended { log, first, count } => {
             Reply::Appended(Appended { id: log, first, count })
         }
-        Outcome::ExpectMismatch { log, next } => Reply::Error(WireError::expect_mismatch(
+        Outcome::ExpectMismatch { log, next } => Reply::Error(RequestError::expect_mismatch(
             log.unwrap_or_default(),
             waiter.expect.unwrap_or_default(),
             next,
         )),
         Outcome::UnknownLog => {
-            Reply::Error(WireError::new(ErrorCode::UnknownLog, "the log was deleted"))
+            Reply::Error(RequestError::new(ErrorCode::UnknownLog, "the log was deleted"))
         }
-        Outcome::WrongShard => Reply::Error(WireError::new(
+        Outcome::WrongShard => Reply::Error(RequestError::new(
             ErrorCode::WrongShard,
             format!("the log lives in another shard; the cluster has {shards}"),
         )),
         Outcome::BadName => {
-            Reply::Error(WireError::new(ErrorCode::BadName, "no log can have that name"))
+            Reply::Error(RequestError::new(ErrorCode::BadName, "no log can have that name"))
         }
     }
 }

@@ -6,13 +6,13 @@ use super::queue::Event;
 use super::rng::Dice;
 use super::violation::Checked;
 use super::world::World;
-use crate::types::{ConnId, Index, LogId};
-use crate::wire::client::{
+use crate::api::entries::Entries;
+use crate::api::error::{Detail, RequestError};
+use crate::api::name::LogName;
+use crate::api::{
     Append, Consistency, Create, Delete, List, LogRef, Read, Reply, ReplyHeader, Request, Stat,
 };
-use crate::wire::entries::Entries;
-use crate::wire::error::{Detail, WireError};
-use crate::wire::name::LogName;
+use crate::types::{ConnId, Index, LogId};
 use std::collections::BTreeMap;
 
 /// A client loses patience after this.
@@ -352,8 +352,8 @@ impl World {
         }
     }
 
-    fn take_in_error(&mut self, client: usize, error: &WireError) {
-        use crate::wire::error::ErrorCode::{LeadershipLost, NoQuorum, NotLeader, ShuttingDown};
+    fn take_in_error(&mut self, client: usize, error: &RequestError) {
+        use crate::api::error::ErrorCode::{LeadershipLost, NoQuorum, NotLeader, ShuttingDown};
         let target = match (error.code, &error.detail) {
             // Some clients do not listen, so that followers have something to do.
             (NotLeader, Detail::Leader(Some(leader))) => {

@@ -5,12 +5,12 @@ use super::node::{Medium, Node};
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
 use super::world::World;
+use crate::api::{Reply, ReplyHeader, Request};
 use crate::journal::{Done, Job};
 use crate::paxos::invariants::{Summary, check_state, check_step};
 use crate::paxos::{Replica, Role};
 use crate::shard::{Input, Output};
 use crate::types::{ConnId, Tick};
-use crate::wire::client::{Reply, ReplyHeader, Request};
 use crate::wire::peer::Message;
 
 impl World {

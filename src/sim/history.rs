@@ -7,10 +7,10 @@
 
 use super::oracle::{Applied, Oracle, Past, entry_hash};
 use super::violation::{Checked, Violation, ensure};
+use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
+use crate::api::name::LogName;
+use crate::api::{Consistency, LogRef, ReadDone, Reply, ReplyHeader};
 use crate::types::{ConnId, Index, LogId, Slot};
-use crate::wire::client::{Consistency, LogRef, ReadDone, Reply, ReplyHeader};
-use crate::wire::error::{Detail, ErrorCode, Outcome, WireError};
-use crate::wire::name::LogName;
 use std::collections::BTreeMap;
 
 /// Entries of one append get numbers below this.
@@ -155,7 +155,7 @@ impl History {
             Reply::Error(error) if error.outcome == Outcome::NotExecuted => State::Refused,
             _ => State::Done,
         };
-        let damaged = |error: &WireError| error.code == ErrorCode::Damaged;
+        let damaged = |error: &RequestError| error.code == ErrorCode::Damaged;
         if self.damage_expected && matches!(reply, Reply::Error(error) if damaged(error)) {
             return Ok(());
         }
@@ -300,7 +300,7 @@ fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) ->
 fn check_error(
     operation: &Operation,
     upto: Slot,
-    error: &WireError,
+    error: &RequestError,
     oracle: &Oracle,
 ) -> Result<Option<Slot>, Violation> {
     let floor = operation.floor;

@@ -5,11 +5,11 @@
 //! machine of its own, so that the state at any slot of the past can be asked for.
 
 use super::violation::{Checked, Violation, ensure};
+use crate::api::LogStat;
+use crate::api::entries::EntriesRef;
+use crate::api::name::LogName;
 use crate::machine::{Command, Commands, Machine, Outcome};
 use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
-use crate::wire::client::LogStat;
-use crate::wire::entries::EntriesRef;
-use crate::wire::name::LogName;
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 

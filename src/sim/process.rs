@@ -5,11 +5,11 @@ use super::node::Medium;
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
 use super::world::{SHARD, World};
+use crate::api::entries::EntriesLimit;
 use crate::journal::{self, OpenError};
 use crate::paxos;
 use crate::shard::{Input, Shard, ShardOptions};
 use crate::types::{FailureKind, NodeId};
-use crate::wire::entries::EntriesLimit;
 use std::collections::BTreeMap;
 
 /// A start is cut short, by power or by a kill, once in so many starts.

@@ -1,7 +1,7 @@
 //! What will happen when: the order of events is total, so that a seed has one history.
 
+use crate::api::{Reply, ReplyHeader, Request};
 use crate::types::ConnId;
-use crate::wire::client::{Reply, ReplyHeader, Request};
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 

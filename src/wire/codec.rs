@@ -1,8 +1,8 @@
 //! Reading and writing the protocol's basic types: little-endian, bounds checked, and no
 //! allocation that the bytes at hand do not justify.
 
-use super::entries::EntriesError;
-use super::name::NameError;
+use crate::api::entries::EntriesError;
+use crate::api::name::NameError;
 use crate::types::{Ballot, ClusterId, NodeId, Slot};
 use byteorder::{ByteOrder, LittleEndian};
 use thiserror::Error;

@@ -4,11 +4,11 @@ use crate::rig::Cluster;
 use crate::rig::history::{History, Moment, Reported, Stopwatch};
 use crate::rig::random::Random;
 use crate::rig::writer::{RunLog, Writer, reported};
+use paxosd::api::error::Detail;
 use paxosd::client::{
     AppenderOptions, Cause, ClientError, ClientOptions, Completed, ErrorCode, Settlement,
 };
 use paxosd::types::Index;
-use paxosd::wire::error::Detail;
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,8 +4,8 @@ use crate::place::Place;
 use crate::rig::{Daemon, Raw};
 use crate::watched::Watched;
 use crate::web::{Web, sample};
+use paxosd::api::{Reply, Request};
 use paxosd::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, HANDSHAKE_MS};
-use paxosd::wire::client::{Reply, Request};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,7 @@ fn r37_strangers_are_refused() {
     node.expect(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400);
     node.expect(&[0; 64], 400);
     let mut hello = Vec::new();
-    paxosd::wire::hello::write_hello(&mut hello, 1, &crate::rig::hello(0));
+    paxosd::wire::client::hello::write_hello(&mut hello, 1, &crate::rig::hello(0));
     node.expect(&hello, 400);
     let long = "a".repeat(2 * ADMIN_HEAD_BYTES_MAX);
     node.expect(format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes(), 431);

@@ -2,11 +2,11 @@
 
 use crate::poll;
 use crate::rig::{Daemon, Raw, append, read};
+use paxosd::api::{Reply, Request};
 use paxosd::limits::{
     CONN_OUTPUT_BYTES_CEILING, CONN_OUTPUT_BYTES_MAX, GREETINGS_MAX, LINGER_MS, READ_BYTES_MAX,
 };
-use paxosd::wire::client::{Reply, Request};
-use paxosd::wire::write_request;
+use paxosd::wire::client::write_request;
 use std::io::Write;
 use std::time::Duration;
 

@@ -6,7 +6,7 @@ use crate::rig::{Daemon, Raw, run};
 use crate::watched::Refusals;
 use crate::web::get;
 use paxosd::types::{Incarnation, NodeId, ShardId};
-use paxosd::wire::peer_hello::{
+use paxosd::wire::peer::hello::{
     PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerHelloReply, PeerRefusalCode, SharedLimits,
     members_digest, read_peer_hello_reply, write_peer_hello,
 };

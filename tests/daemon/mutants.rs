@@ -9,15 +9,16 @@ use crate::raw_callers::{Call, Ending, Heard, exchange};
 use crate::rig::{Daemon, Raw};
 use crate::watched::{Refusals, Watched};
 use crate::well_behaved::{LOG, WellBehaved};
+use paxosd::api::name::LogName;
+use paxosd::api::{Reply, Request};
 use paxosd::types::NodeId;
-use paxosd::wire::client::{Reply, Request};
-use paxosd::wire::hello::{HelloAnswer, read_hello_answer, write_hello};
+use paxosd::wire::client::hello::{HelloAnswer, read_hello_answer, write_hello};
+use paxosd::wire::client::{read_reply, write_request};
 use paxosd::wire::kind::{GreetingKind, REPLY};
-use paxosd::wire::name::LogName;
-use paxosd::wire::peer_hello::{
+use paxosd::wire::peer::hello::{
     Host, PeerHello, PeerHelloReply, read_peer_hello_reply, write_peer_hello,
 };
-use paxosd::wire::{read_message, read_reply, write_request};
+use paxosd::wire::peer::read_message;
 use std::net::SocketAddr;
 
 /// Mutants of a story; `MUTANTS` is another number, `MUTANTS_SEED` another seed.

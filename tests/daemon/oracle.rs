@@ -2,22 +2,23 @@
 //! nothing to the node's; what a whole frame says, its own decoders say: tested is that it asks them,
 //! and answers, counts and closes accordingly.
 
+use paxosd::api::entries::EntriesLimit;
+use paxosd::api::error::{ErrorCode, RequestError};
+use paxosd::api::name::LogName;
+use paxosd::api::{Append, Delete, LogRef, Request};
 use paxosd::limits::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_DEFAULT, FRAME_BYTES_BEFORE_HELLO,
     FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
 };
 use paxosd::types::{ClusterId, Incarnation, LogId, NodeId};
-use paxosd::wire::client::{Append, Delete, LogRef, Request};
-use paxosd::wire::entries::EntriesLimit;
-use paxosd::wire::error::{ErrorCode, WireError};
+use paxosd::wire::client::hello::read_hello;
+use paxosd::wire::client::read_request;
 use paxosd::wire::frame::Frame;
-use paxosd::wire::hello::read_hello;
 use paxosd::wire::kind::GreetingKind;
-use paxosd::wire::name::LogName;
-use paxosd::wire::peer_hello::{
+use paxosd::wire::peer::hello::{
     Host, PeerHelloReply, PeerRefusalCode, read_peer_hello, read_peer_hello_reply,
 };
-use paxosd::wire::{read_message, read_request};
+use paxosd::wire::peer::read_message;
 
 /// How a connection ends by its own bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +141,7 @@ impl ClientOracle {
     }
 
     fn greeting(&mut self, frame: &Frame<'_>) {
-        let reason = |error: WireError| Reason::Error(frame.correlation, error.code);
+        let reason = |error: RequestError| Reason::Error(frame.correlation, error.code);
         match read_hello(frame) {
             // Who takes this port for another one is understood, and answered so.
             Err(refusal) if refusal.error.code == ErrorCode::WrongPort => {

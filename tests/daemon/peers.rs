@@ -2,13 +2,14 @@
 
 use crate::host::{Host, greeting};
 use crate::rig::{Raw, hello};
+use paxosd::api::Reply;
+use paxosd::api::error::ErrorCode;
 use paxosd::types::{ClusterId, Incarnation, NodeId, ShardId};
-use paxosd::wire::client::Reply;
-use paxosd::wire::error::ErrorCode;
-use paxosd::wire::hello::write_hello;
+use paxosd::wire::client::hello::write_hello;
+use paxosd::wire::client::read_reply;
 use paxosd::wire::peer::Message;
-use paxosd::wire::peer_hello::{PeerHello, PeerHelloReply, PeerRefusalCode, write_peer_hello};
-use paxosd::wire::{read_message, read_reply};
+use paxosd::wire::peer::hello::{PeerHello, PeerHelloReply, PeerRefusalCode, write_peer_hello};
+use paxosd::wire::peer::read_message;
 
 /// A peer that greets as it should is welcome, and the replicas talk at once.
 #[test]

@@ -1,13 +1,13 @@
 //! What comes to the clients' port: good clients, strangers, garbage.
 
 use crate::rig::{Daemon, Raw, append, hello, read};
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{NO_SHARD, Reply, Request};
 use paxosd::limits::{CONN_REQUESTS_MAX, FRAME_BYTES_MAX};
 use paxosd::types::{ClusterId, Index};
-use paxosd::wire::client::{NO_SHARD, Reply, Request};
-use paxosd::wire::error::ErrorCode;
+use paxosd::wire::client::hello::{HelloAnswer, write_hello};
+use paxosd::wire::client::write_request;
 use paxosd::wire::frame::write_frame;
-use paxosd::wire::hello::{HelloAnswer, write_hello};
-use paxosd::wire::write_request;
 use std::time::{Duration, Instant};
 
 fn code(reply: &Reply) -> ErrorCode {

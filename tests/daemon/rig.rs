@@ -1,15 +1,15 @@
 //! A daemon in a directory of its own, and a socket to it with nothing in between.
 
+use paxosd::api::entries::Entries;
+use paxosd::api::name::LogName;
+use paxosd::api::{Append, LogRef, Read as ReadRequest, Reply, Request};
 use paxosd::limits::FRAME_BYTES_MAX;
 use paxosd::types::{ClusterId, ShardId};
-use paxosd::wire::client::{Append, LogRef, Read as ReadRequest, Reply, Request};
-use paxosd::wire::entries::Entries;
-use paxosd::wire::frame::FrameBuffer;
-use paxosd::wire::hello::{
+use paxosd::wire::client::hello::{
     Hello, HelloAnswer, HelloReply, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
 };
-use paxosd::wire::name::LogName;
-use paxosd::wire::{read_reply, write_request};
+use paxosd::wire::client::{read_reply, write_request};
+use paxosd::wire::frame::FrameBuffer;
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::SIGTERM;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -321,6 +321,6 @@ pub fn read(name: &str) -> Request {
         max_entries: 0,
         max_bytes: 0,
         wait_ms: 0,
-        consistency: paxosd::wire::client::Consistency::Linearizable,
+        consistency: paxosd::api::Consistency::Linearizable,
     })
 }

@@ -6,8 +6,8 @@ use crate::injected::Injected;
 use crate::poll;
 use crate::rig::{Daemon, PATIENCE, Raw, append, said};
 use crate::service::Service;
-use paxosd::wire::client::Reply;
-use paxosd::wire::error::ErrorCode;
+use paxosd::api::Reply;
+use paxosd::api::error::ErrorCode;
 use rustix::process::Signal;
 use signal_hook::consts::SIGTERM;
 use std::fs;
@@ -155,7 +155,7 @@ fn the_watchdog_is_fed_while_the_disk_stalls() {
     assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
     let stalled = Injected::stalled(service.pid());
     let mut bytes = Vec::new();
-    paxosd::wire::write_request(&mut bytes, 7, &append("orders", b"into the stall"));
+    paxosd::wire::client::write_request(&mut bytes, 7, &append("orders", b"into the stall"));
     raw.send(&bytes);
     for _ in 0..100 {
         service.wait_for("WATCHDOG=1");

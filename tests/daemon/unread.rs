@@ -4,10 +4,10 @@ use crate::poll;
 use crate::rig::{Daemon, PATIENCE, Raw, append, hello, read};
 use crate::watched::Watched;
 use crate::web::Web;
+use paxosd::api::Reply;
 use paxosd::limits::{SHARD_OUTPUT_BYTES_MAX, UNREAD_MS};
-use paxosd::wire::client::Reply;
-use paxosd::wire::hello::write_hello;
-use paxosd::wire::write_request;
+use paxosd::wire::client::hello::write_hello;
+use paxosd::wire::client::write_request;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 

@@ -4,7 +4,7 @@ use crate::place::Place;
 use crate::poll;
 use crate::rig::{Daemon, Raw, append};
 use crate::web::{Answer, Web, get, sample};
-use paxosd::wire::client::Reply;
+use paxosd::api::Reply;
 use tempfile::TempDir;
 
 /// What a node says on its page of one port's connections that were turned away or closed.

@@ -3,14 +3,14 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "shared by tests, each of which uses a part")]
 
+use paxosd::api::entries::{Entries, EntriesLimit};
+use paxosd::api::error::{ErrorCode, Leader, RequestError};
+use paxosd::api::*;
 use paxosd::limits;
 use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
-use paxosd::wire::client::*;
-use paxosd::wire::entries::{Entries, EntriesLimit};
-use paxosd::wire::error::{ErrorCode, Leader, WireError};
+use paxosd::wire::client::hello::{Hello, HelloReply, Limits, read_hello, write_hello_reply};
+use paxosd::wire::client::{read_request, write_reply};
 use paxosd::wire::frame::FrameBuffer;
-use paxosd::wire::hello::{Hello, HelloReply, Limits, read_hello, write_hello_reply};
-use paxosd::wire::{read_request, write_reply};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -41,7 +41,7 @@ pub enum Act {
     /// What nodes do, but the answer is lost with the connection.
     UsualThenClose,
     /// Answers with this error.
-    Refuse(WireError),
+    Refuse(RequestError),
     /// Closes the connection.
     Close,
     /// Never answers.
@@ -68,7 +68,7 @@ pub struct State {
     created: u64,
     pub seen: Vec<Seen>,
     pub hellos: Vec<(u16, Hello)>,
-    pub refuse_hello: Option<WireError>,
+    pub refuse_hello: Option<RequestError>,
     pub damaged_slots: u64,
     pub lag: u64,
     /// The cluster that the nodes are of; they refuse those who ask for another one.
@@ -279,7 +279,7 @@ impl Conn {
         state.hellos.push((self.node, hello.clone()));
         let mut out = Vec::new();
         let other = hello.cluster != ClusterId(0) && hello.cluster != state.cluster;
-        let wrong = other.then(|| WireError::new(ErrorCode::WrongCluster, "of another cluster"));
+        let wrong = other.then(|| RequestError::new(ErrorCode::WrongCluster, "of another cluster"));
         if let Some(error) = state.refuse_hello.clone().or(wrong) {
             write_reply(&mut out, correlation, &ReplyHeader::NOBODY, &Reply::Error(error));
             drop(state);
@@ -362,7 +362,10 @@ impl Conn {
             && append.chain != 0
             && self.broken.contains(&append.chain)
         {
-            return Reply::Error(WireError::new(ErrorCode::PriorFailed, "an earlier one failed"));
+            return Reply::Error(RequestError::new(
+                ErrorCode::PriorFailed,
+                "an earlier one failed",
+            ));
         }
         let local = matches!(&seen.request,
             Request::Read(read) if read.consistency == Consistency::Local);
@@ -374,7 +377,7 @@ impl Conn {
                     address: state.addresses[usize::from(node) - 1].clone(),
                 }),
             };
-            return Reply::Error(WireError::not_leader(leader));
+            return Reply::Error(RequestError::not_leader(leader));
         }
         state.execute(seen)
     }
@@ -462,10 +465,10 @@ impl State {
     }
 
     fn execute(&mut self, seen: &Seen) -> Reply {
-        let unknown = || Reply::Error(WireError::new(ErrorCode::UnknownLog, "no such log"));
+        let unknown = || Reply::Error(RequestError::new(ErrorCode::UnknownLog, "no such log"));
         match &seen.request {
             Request::Create(create) => match self.logs.get(create.name.as_str()) {
-                Some((id, _)) => Reply::Error(WireError::log_exists(*id)),
+                Some((id, _)) => Reply::Error(RequestError::log_exists(*id)),
                 None => Reply::Created(Created { id: self.create(&create.name) }),
             },
             Request::Delete(delete) => match self.name(&delete.log) {
@@ -496,12 +499,12 @@ impl State {
                 self.create(name);
                 name.to_string()
             }
-            _ => return Reply::Error(WireError::new(ErrorCode::UnknownLog, "no such log")),
+            _ => return Reply::Error(RequestError::new(ErrorCode::UnknownLog, "no such log")),
         };
         let (id, entries) = self.logs.get_mut(&name).unwrap();
         let next = Index(entries.len() as u64);
         if let Some(expect) = append.expect.filter(|expect| *expect != next) {
-            return Reply::Error(WireError::expect_mismatch(*id, expect, next));
+            return Reply::Error(RequestError::expect_mismatch(*id, expect, next));
         }
         entries.extend(append.entries.iter().map(|entry| entry.data.to_vec()));
         Reply::Appended(Appended { id: *id, first: next, count: append.entries.count() })

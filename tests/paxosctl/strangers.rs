@@ -46,7 +46,7 @@ fn says(ran: &Ran, parts: &[&str]) {
 /// A cluster whose nodes refuse every greeting so.
 fn refusing(code: ErrorCode) -> MockCluster {
     let cluster = MockCluster::start(1, 1);
-    cluster.state().refuse_hello = Some(WireError::new(code, "as the test wants it"));
+    cluster.state().refuse_hello = Some(RequestError::new(code, "as the test wants it"));
     cluster
 }
 

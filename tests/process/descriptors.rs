@@ -3,9 +3,9 @@
 
 use crate::rig::raw::{self, Raw};
 use crate::rig::{Cluster, Plan, poll};
+use paxosd::api::Reply;
 use paxosd::client::{Client, ReadOptions};
 use paxosd::types::Index;
-use paxosd::wire::client::Reply;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::fs;
 

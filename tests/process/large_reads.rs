@@ -4,11 +4,11 @@
 use crate::rig::raw::{self, Raw};
 use crate::rig::{Cluster, Plan, poll};
 use crate::web::{get, sample};
+use paxosd::api::Reply;
+use paxosd::api::error::ErrorCode;
 use paxosd::client::Client;
 use paxosd::limits::{ENTRY_PREFIX_BYTES, READ_BYTES_MAX, SHARD_ANSWER_BYTES_MAX};
 use paxosd::types::Ballot;
-use paxosd::wire::client::Reply;
-use paxosd::wire::error::ErrorCode;
 use std::fs;
 use std::thread;
 

@@ -5,7 +5,7 @@ use crate::rig::raw::{Raw, append, read};
 use crate::rig::verdict::judge;
 use crate::rig::writer::{Load, RunLog, Writer};
 use crate::rig::{Cluster, Plan, poll};
-use paxosd::wire::client::Reply;
+use paxosd::api::Reply;
 use std::time::{Duration, Instant};
 
 /// R21: a leader that was frozen while another took over answers no linearizable read from what it

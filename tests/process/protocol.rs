@@ -3,10 +3,10 @@
 use crate::rig::poll;
 use crate::rig::raw::{Raw, append};
 use crate::rig::{Cluster, Plan};
+use paxosd::api::error::{Detail, ErrorCode};
+use paxosd::api::{Reply, Request, ShardStatus};
 use paxosd::client::{Consistency, ReadOptions};
 use paxosd::types::Index;
-use paxosd::wire::client::{Reply, Request, ShardStatus};
-use paxosd::wire::error::{Detail, ErrorCode};
 
 /// What a node says of shard 0, asked for just that; none while it takes no connection.
 fn status(cluster: &Cluster, node: u16) -> Option<ShardStatus> {

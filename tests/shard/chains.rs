@@ -1,10 +1,10 @@
 //! Stories about chains: what follows a failed append, and in which order clients hear of it.
 
 use crate::node::{Node, append, code, create, first, log};
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Append, Request};
 use paxosd::shard::Input;
 use paxosd::types::{ConnId, Index};
-use paxosd::wire::client::{Append, Request};
-use paxosd::wire::error::ErrorCode;
 
 /// An append of a chain, with or without a condition.
 fn of(chain: u32, expect: Option<u64>, text: &str) -> Request {

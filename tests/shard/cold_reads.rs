@@ -1,9 +1,9 @@
 //! Stories about reads of old entries, whose values have to come from the journal.
 
 use crate::node::{Node, append, create, texts};
+use paxosd::api::{Consistency, Read, Request};
 use paxosd::limits::READ_EXTENT_BYTES_MAX;
 use paxosd::types::Index;
-use paxosd::wire::client::{Consistency, Read, Request};
 
 /// Logs that share the shard.
 const LOGS: u64 = 8;

@@ -3,10 +3,10 @@
 
 use crate::fates_rig::Trio;
 use crate::node::{append, code, create, first, read, texts};
+use paxosd::api::error::{ErrorCode, Outcome};
+use paxosd::api::{Append, Reply, Request};
 use paxosd::shard::Input;
 use paxosd::types::{Index, NodeId, Witness};
-use paxosd::wire::client::{Append, Reply, Request};
-use paxosd::wire::error::{ErrorCode, Outcome};
 
 /// A trio with a log, whose leader 1 has proposed an append that 2 holds and nobody acknowledged.
 fn under_way(request: Request, reaches: Option<u16>) -> (Trio, u64) {

@@ -1,11 +1,11 @@
 //! Three nodes of one shard, their disks and the connections between them, all by hand.
 
 use crate::node::{SEGMENT, identity_of, options_of};
+use paxosd::api::{Reply, Request};
 use paxosd::journal::{MemStorage, execute, format, recover};
 use paxosd::paxos::Role;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
-use paxosd::wire::client::{Reply, Request};
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

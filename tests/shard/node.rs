@@ -1,14 +1,14 @@
 //! A node of a one-member cluster, whose jobs run at once unless a test holds them back.
 
+use paxosd::api::entries::{Entries, EntriesLimit};
+use paxosd::api::error::ErrorCode;
+use paxosd::api::name::LogName;
+use paxosd::api::{Append, Consistency, LogRef, Read, Reply, Request};
 use paxosd::journal::{Identity, Job, JournalOptions, MemStorage, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::Config;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Tick};
-use paxosd::wire::client::{Append, Consistency, LogRef, Read, Reply, Request};
-use paxosd::wire::entries::{Entries, EntriesLimit};
-use paxosd::wire::error::ErrorCode;
-use paxosd::wire::name::LogName;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub struct Node {
@@ -211,7 +211,7 @@ pub fn log(text: &str) -> LogRef {
 }
 
 pub fn create(text: &str) -> Request {
-    Request::Create(paxosd::wire::client::Create { name: name(text) })
+    Request::Create(paxosd::api::Create { name: name(text) })
 }
 
 pub fn append(text: &str, entry: &str) -> Append {

@@ -1,9 +1,9 @@
 //! Stories about reads.
 
 use crate::node::{Node, append, code, create, log, read, texts};
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Consistency, Reply, Request, Stat};
 use paxosd::types::{FailureKind, Index, SegmentId};
-use paxosd::wire::client::{Consistency, Reply, Request, Stat};
-use paxosd::wire::error::ErrorCode;
 
 /// A read past the end is empty and reports the next index.
 #[test]
@@ -44,7 +44,7 @@ fn a_long_poll_ends_with_its_log() {
     node.ask(create("a"));
     let waits = node.send(1, read("a", 0, 60_000));
     let log = crate::node::log("a");
-    node.send(2, Request::Delete(paxosd::wire::client::Delete { log }));
+    node.send(2, Request::Delete(paxosd::api::Delete { log }));
     node.tick();
     assert_eq!(code(&node.take(1, waits).expect("answered")), Some(ErrorCode::UnknownLog));
 }

@@ -1,11 +1,11 @@
 //! What one shard alone must never do, each the opposite of a bug that was once planted.
 
 use crate::node::{Node, append, code, create, first, read, texts};
+use paxosd::api::entries::Entries;
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Append, Reply, Request};
 use paxosd::machine::{Command, Machine, Outcome, ValueBuilder};
 use paxosd::types::{Ballot, Index, NodeId, ShardId, Slot, Value};
-use paxosd::wire::client::{Append, Reply, Request};
-use paxosd::wire::entries::Entries;
-use paxosd::wire::error::ErrorCode;
 
 /// R02: a batch vouches for the records that were in it, not for those that came while it was written.
 #[test]

@@ -2,9 +2,9 @@
 
 use crate::node::{append, code, create, first, read, texts};
 use crate::trio_rig::Trio;
+use paxosd::api::error::{ErrorCode, Outcome};
+use paxosd::api::{Append, Reply, Request};
 use paxosd::paxos::Timing;
-use paxosd::wire::client::{Append, Reply, Request};
-use paxosd::wire::error::{ErrorCode, Outcome};
 
 /// Time in which a leader that is cut off loses its lease and still believes to lead.
 const LEASE_GONE_US: u64 = 350_000;

@@ -2,13 +2,13 @@
 //! off; jobs run at once unless it holds them back.
 
 use crate::node::SEGMENT;
+use paxosd::api::entries::EntriesLimit;
+use paxosd::api::{Reply, Request};
 use paxosd::journal::{Identity, Job, MemStorage, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::{Config, Timing};
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ClusterId, ConnId, Incarnation, NodeId, ShardId, Tick};
-use paxosd::wire::client::{Reply, Request};
-use paxosd::wire::entries::EntriesLimit;
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -1,14 +1,14 @@
 //! Stories about reads that wait (R39): for memory that answers take, in order, and not for ever.
 
 use crate::node::{Node, append, code, create, read, texts};
+use paxosd::api::entries::Entries;
+use paxosd::api::error::{ErrorCode, Outcome};
+use paxosd::api::{Append, Reply, Request};
 use paxosd::limits::{
     CONN_OUTPUT_BYTES_MAX, READ_WAITING_MS, SHARD_ANSWER_BYTES_MAX, SMALL_READ_BYTES,
     TURN_ANSWER_BYTES_MAX,
 };
 use paxosd::types::ConnId;
-use paxosd::wire::client::{Append, Reply, Request};
-use paxosd::wire::entries::Entries;
-use paxosd::wire::error::{ErrorCode, Outcome};
 
 /// A node with a small log and one whose answers are large.
 fn node() -> Node {

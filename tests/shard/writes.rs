@@ -1,11 +1,11 @@
 //! Stories about appends.
 
 use crate::node::{Node, append, code, create, first, read, texts};
+use paxosd::api::entries::Entries;
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Append, Delete, LogRef, Reply, Request};
 use paxosd::shard::Input;
 use paxosd::types::{ConnId, Index, LogId};
-use paxosd::wire::client::{Append, Delete, LogRef, Reply, Request};
-use paxosd::wire::entries::Entries;
-use paxosd::wire::error::ErrorCode;
 
 /// Entries get dense indexes in the order in which they were sent, however they are batched.
 #[test]
@@ -66,7 +66,7 @@ fn a_mismatch_reports_the_next_index() {
     let reply = node.ask(Request::Append(Append { expect: Some(Index(0)), ..append("a", "y") }));
     match reply {
         Reply::Error(error) => {
-            let next = paxosd::wire::error::Detail::Next { log: LogId(1), next: Index(1) };
+            let next = paxosd::api::error::Detail::Next { log: LogId(1), next: Index(1) };
             assert_eq!((error.code, error.detail), (ErrorCode::ExpectMismatch, next));
         }
         other => panic!("{other:?}"),

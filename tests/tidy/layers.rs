@@ -7,6 +7,7 @@ use crate::source::{Fault, Kind, Source};
 /// bottom row, which is the vocabulary that all of it shares.
 const LAYERS: &[&[&str]] = &[
     &["types", "limits", "config"],
+    &["api"],
     &["wire"],
     &["paxos", "machine", "journal"],
     &["shard"],
@@ -17,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Modules that take time, entropy, disk and network as arguments.
-const PURE: &[&str] = &["types", "limits", "wire", "paxos", "machine", "journal", "shard"];
+const PURE: &[&str] = &["types", "limits", "api", "wire", "paxos", "machine", "journal", "shard"];
 
 /// The files of a pure layer whose purpose is to touch the machine: the other side of a seam.
 const IMPURE_FILES: &[&str] = &[

@@ -1,12 +1,12 @@
 //! The vectors of the client protocol.
 
 use crate::model::{Message, Vector, vector};
+use paxosd::api::entries::Entries;
+use paxosd::api::error::{Detail, ErrorCode, Leader, RequestError};
+use paxosd::api::name::LogName;
+use paxosd::api::*;
 use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
-use paxosd::wire::client::*;
-use paxosd::wire::entries::Entries;
-use paxosd::wire::error::{Detail, ErrorCode, Leader, WireError};
-use paxosd::wire::hello::{Hello, HelloReply, Limits};
-use paxosd::wire::name::LogName;
+use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 
 /// The cluster of the examples.
 pub const CLUSTER: ClusterId = ClusterId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
@@ -49,7 +49,7 @@ fn applied(correlation: u64, reply: Reply) -> Message {
     Message::Reply(correlation, APPLIED, reply)
 }
 
-fn error(correlation: u64, error: WireError) -> Message {
+fn error(correlation: u64, error: RequestError) -> Message {
     Message::Reply(correlation, HEADER, Reply::Error(error))
 }
 
@@ -91,7 +91,7 @@ fn greetings() -> Vec<Vector> {
         },
         server: "paxosd 0.1.0".to_string(),
     };
-    let versions = WireError::new(
+    let versions = RequestError::new(
         ErrorCode::VersionMismatch,
         "the client speaks versions 2 to 3, this node 1 to 1",
     )
@@ -359,22 +359,22 @@ fn reads() -> Vec<Vector> {
 
 fn errors() -> Vec<Vector> {
     let leader = Leader { node: NodeId(2), address: "10.0.0.2:7420".to_string() };
-    let future = WireError {
+    let future = RequestError {
         detail: Detail::None,
-        ..WireError::new(ErrorCode::from_number(9999), "an error of a later version")
+        ..RequestError::new(ErrorCode::from_number(9999), "an error of a later version")
     };
-    let unformed = WireError::new(ErrorCode::NoQuorum, "it waits for node 3")
+    let unformed = RequestError::new(ErrorCode::NoQuorum, "it waits for node 3")
         .with_detail(Detail::Unformed(vec![NodeId(3)]));
     vec![
         vector(
             "not-leader",
             "Error NotLeader: node 2 at 10.0.0.2:7420 leads.",
-            error(10, WireError::not_leader(Some(leader))),
+            error(10, RequestError::not_leader(Some(leader))),
         ),
         vector(
             "not-leader-unknown",
             "Error NotLeader: nobody is known to lead.",
-            error(10, WireError::not_leader(None)),
+            error(10, RequestError::not_leader(None)),
         ),
         vector(
             "unformed",
@@ -384,22 +384,22 @@ fn errors() -> Vec<Vector> {
         vector(
             "expect-mismatch",
             "Error ExpectMismatch: log id 1 has next index 4.",
-            applied(12, Reply::Error(WireError::expect_mismatch(LOG, Index(1), Index(4)))),
+            applied(12, Reply::Error(RequestError::expect_mismatch(LOG, Index(1), Index(4)))),
         ),
         vector(
             "log-exists",
             "Error LogExists: the name belongs to log id 1.",
-            error(5, WireError::log_exists(LOG)),
+            error(5, RequestError::log_exists(LOG)),
         ),
         vector(
             "wrong-shard",
             "Error WrongShard: the log lives in shard 1.",
-            error(9, WireError::wrong_shard(ShardId(1))),
+            error(9, RequestError::wrong_shard(ShardId(1))),
         ),
         vector(
             "leadership-lost",
             "Error LeadershipLost: outcome unknown.",
-            error(10, WireError::new(ErrorCode::LeadershipLost, "leadership was lost")),
+            error(10, RequestError::new(ErrorCode::LeadershipLost, "leadership was lost")),
         ),
         vector(
             "unrecognised-error",

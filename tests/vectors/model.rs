@@ -1,20 +1,19 @@
 //! A vector: a message, the text that says what it is, and both ways to and from its bytes.
 
+use paxosd::api::entries::EntriesLimit;
+use paxosd::api::{Reply, ReplyHeader, Request};
 use paxosd::limits::{APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, FRAME_BYTES_MAX};
-use paxosd::wire::client::{Reply, ReplyHeader, Request};
-use paxosd::wire::entries::EntriesLimit;
-use paxosd::wire::frame::{Frame, FrameBuffer};
-use paxosd::wire::hello::{
+use paxosd::wire::client::hello::{
     Hello, HelloAnswer, HelloReply, read_hello, read_hello_answer, write_hello, write_hello_reply,
 };
+use paxosd::wire::client::{read_reply, read_request, write_reply, write_request};
+use paxosd::wire::frame::{Frame, FrameBuffer};
 use paxosd::wire::peer;
-use paxosd::wire::peer_hello::{
+use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, read_peer_hello, read_peer_hello_reply, write_peer_hello,
     write_peer_hello_reply,
 };
-use paxosd::wire::{
-    read_message, read_reply, read_request, write_message, write_reply, write_request,
-};
+use paxosd::wire::peer::{read_message, write_message};
 
 /// What the nodes of the examples take in one append.
 pub const LIMIT: EntriesLimit = EntriesLimit {

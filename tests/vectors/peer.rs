@@ -6,14 +6,14 @@ use paxosd::types::{
     Ballot, Configuration, Damage, Incarnation, Life, LifeId, Lsn, NodeId, ShardId, Slot, Tick,
     Value, Witness,
 };
+use paxosd::wire::peer::hello::{
+    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
+    members_digest,
+};
 use paxosd::wire::peer::{
     Accept, Accepted, Canvass, CanvassAnswer, Digest, Fetch, FetchOutcome, Fetched, Grant,
     HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
     Promise, Release, Report, Resend, Standing,
-};
-use paxosd::wire::peer_hello::{
-    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
-    members_digest,
 };
 
 const BALLOT: Ballot = Ballot { round: 5, node: NodeId(2) };

@@ -3,10 +3,10 @@
 use crate::client;
 use crate::model::LIMIT;
 use byteorder::{ByteOrder, LittleEndian};
+use paxosd::api::error::RequestError;
 use paxosd::limits::FRAME_BYTES_MAX;
-use paxosd::wire::error::WireError;
+use paxosd::wire::client::read_request;
 use paxosd::wire::frame::FrameBuffer;
-use paxosd::wire::read_request;
 
 /// A frame that a node refuses.
 pub struct Refused {
@@ -21,7 +21,7 @@ pub fn verdict(bytes: &[u8]) -> String {
     buffer.set_limit(FRAME_BYTES_MAX);
     let mut input = bytes;
     let (error, close) = match buffer.next(&mut input) {
-        Err(error) => (WireError::from(&error), true),
+        Err(error) => (RequestError::from(&error), true),
         Ok(None) => return "nothing yet: the frame is incomplete".to_string(),
         Ok(Some(frame)) => match read_request(&frame, &LIMIT) {
             Ok(request) => return format!("accepted: {request:?}"),

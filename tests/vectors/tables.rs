@@ -1,8 +1,8 @@
 //! The document's tables against the code: kinds, errors, limits, shards of names.
 
 use crate::file::path;
+use paxosd::api::error::{ErrorCode, Outcome, Retry};
 use paxosd::types::ShardId;
-use paxosd::wire::error::{ErrorCode, Outcome, Retry};
 use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
 
 /// The cells of every row of every table.

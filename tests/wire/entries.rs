@@ -1,7 +1,7 @@
 //! Entries: one encoding from the client to the disk and back.
 
+use paxosd::api::entries::{Entries, EntriesError, EntriesLimit, EntriesRef};
 use paxosd::wire::codec::{Reader, Writer};
-use paxosd::wire::entries::{Entries, EntriesError, EntriesLimit, EntriesRef};
 
 fn sample() -> Entries {
     Entries::from_slices([&b"one"[..], b"", b"three"]).expect("small entries")

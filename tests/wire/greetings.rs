@@ -1,15 +1,15 @@
 //! How two sides meet, when one of them is newer, older, foreign or at the wrong port.
 
 use crate::roundtrip::frame;
+use paxosd::api::error::{Detail, ErrorCode};
+use paxosd::api::{NO_SHARD, ReplyHeader};
 use paxosd::types::{ClusterId, Incarnation, NodeId, ShardId};
-use paxosd::wire::client::{NO_SHARD, ReplyHeader};
-use paxosd::wire::error::{Detail, ErrorCode};
-use paxosd::wire::frame::{Frame, write_frame};
-use paxosd::wire::hello::{
+use paxosd::wire::client::hello::{
     Hello, HelloAnswer, HelloReply, Limits, VERSION_MAX, common_version, read_hello,
     read_hello_answer, write_hello, write_hello_reply,
 };
-use paxosd::wire::peer_hello::{
+use paxosd::wire::frame::{Frame, write_frame};
+use paxosd::wire::peer::hello::{
     Host, PeerHello, PeerRefusalCode, SharedLimits, members_digest, read_peer_hello,
     write_peer_hello,
 };

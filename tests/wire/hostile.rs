@@ -5,21 +5,20 @@ use crate::counting::peak_of;
 use crate::roundtrip::{LIMIT, frame};
 use crate::strategies::{header, reply, request};
 use crate::strategies_peer::message;
+use paxosd::api::entries::EntriesRef;
 use paxosd::limits::{
     FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
     VALUE_BYTES_MAX,
 };
 use paxosd::types::{Ballot, Lsn, NodeId, Slot, Value};
+use paxosd::wire::client::hello::{read_hello, read_hello_answer};
+use paxosd::wire::client::{read_reply, read_request, write_reply, write_request};
 use paxosd::wire::codec::DecodeError;
-use paxosd::wire::entries::EntriesRef;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
-use paxosd::wire::hello::{read_hello, read_hello_answer};
 use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
+use paxosd::wire::peer::hello::{read_peer_hello, read_peer_hello_reply};
 use paxosd::wire::peer::{Accept, Message, Promise, Report, Resend};
-use paxosd::wire::peer_hello::{read_peer_hello, read_peer_hello_reply};
-use paxosd::wire::{
-    read_message, read_reply, read_request, write_message, write_reply, write_request,
-};
+use paxosd::wire::peer::{read_message, write_message};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

@@ -1,14 +1,14 @@
 //! Requests that a node will not take: which error, does the connection go on, is a chain lost.
 
 use crate::roundtrip::frame;
+use paxosd::api::entries::{Entries, EntriesLimit};
+use paxosd::api::error::{Detail, ErrorCode, Outcome};
+use paxosd::api::{Append, LogRef, Request};
 use paxosd::types::LogId;
-use paxosd::wire::client::{Append, LogRef, Request};
+use paxosd::wire::client::{Refusal, read_request, write_request};
 use paxosd::wire::codec::Writer;
-use paxosd::wire::entries::{Entries, EntriesLimit};
-use paxosd::wire::error::{Detail, ErrorCode, Outcome};
 use paxosd::wire::frame::{Frame, write_frame};
 use paxosd::wire::kind::RequestKind;
-use paxosd::wire::{Refusal, read_request, write_request};
 
 const LIMIT: EntriesLimit = EntriesLimit { entries_max: 3, entry_bytes_max: 10, bytes_max: 40 };
 

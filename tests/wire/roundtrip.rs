@@ -2,18 +2,17 @@
 
 use crate::strategies::{header, hello, hello_reply, reply, request};
 use crate::strategies_peer::{message, peer_hello, peer_hello_reply};
+use paxosd::api::entries::EntriesLimit;
 use paxosd::limits::FRAME_BYTES_MAX;
-use paxosd::wire::entries::EntriesLimit;
-use paxosd::wire::frame::{Frame, FrameBuffer};
-use paxosd::wire::hello::{
+use paxosd::wire::client::hello::{
     HelloAnswer, read_hello, read_hello_answer, write_hello, write_hello_reply,
 };
-use paxosd::wire::peer_hello::{
+use paxosd::wire::client::{read_reply, read_request, write_reply, write_request};
+use paxosd::wire::frame::{Frame, FrameBuffer};
+use paxosd::wire::peer::hello::{
     read_peer_hello, read_peer_hello_reply, write_peer_hello, write_peer_hello_reply,
 };
-use paxosd::wire::{
-    read_message, read_reply, read_request, write_message, write_reply, write_request,
-};
+use paxosd::wire::peer::{read_message, write_message};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -78,7 +77,7 @@ proptest! {
         let read = read_hello_answer(&frame(&bytes));
         prop_assert_eq!(read, Ok(HelloAnswer::Welcome(header, welcome)));
         bytes.clear();
-        write_reply(&mut bytes, 1, &header, &paxosd::wire::client::Reply::Error(error.clone()));
+        write_reply(&mut bytes, 1, &header, &paxosd::api::Reply::Error(error.clone()));
         let read = read_hello_answer(&frame(&bytes));
         prop_assert_eq!(read, Ok(HelloAnswer::Refused(header, error)));
         bytes.clear();

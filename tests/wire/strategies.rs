@@ -1,11 +1,11 @@
 //! Every message of the client protocol, at random.
 
+use paxosd::api::entries::Entries;
+use paxosd::api::error::{Detail, ErrorCode, Leader, Outcome, RequestError, Retry};
+use paxosd::api::name::LogName;
+use paxosd::api::*;
 use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
-use paxosd::wire::client::*;
-use paxosd::wire::entries::Entries;
-use paxosd::wire::error::{Detail, ErrorCode, Leader, Outcome, Retry, WireError};
-use paxosd::wire::hello::{Hello, HelloReply, Limits};
-use paxosd::wire::name::LogName;
+use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -202,7 +202,7 @@ fn detail() -> impl Strategy<Value = Detail> {
     ]
 }
 
-pub fn error() -> impl Strategy<Value = WireError> {
+pub fn error() -> impl Strategy<Value = RequestError> {
     let code = prop_oneof![
         proptest::sample::select(ErrorCode::ALL),
         any::<u16>().prop_map(ErrorCode::from_number)
@@ -211,7 +211,7 @@ pub fn error() -> impl Strategy<Value = WireError> {
         prop_oneof![Just(Outcome::NotExecuted), Just(Outcome::Executed), Just(Outcome::Unknown)];
     let retry = prop_oneof![Just(Retry::No), Just(Retry::Here), Just(Retry::Elsewhere)];
     (code, outcome, retry, any::<u32>(), detail(), text()).prop_map(
-        |(code, outcome, retry, retry_after_ms, detail, text)| WireError {
+        |(code, outcome, retry, retry_after_ms, detail, text)| RequestError {
             code,
             outcome,
             retry,

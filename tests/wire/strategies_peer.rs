@@ -5,10 +5,10 @@ use paxosd::types::{
     ClusterId, Configuration, Damage, Incarnation, Life, LifeId, Lsn, NodeId, ShardId, Slot, Tick,
     Value, Witness,
 };
-use paxosd::wire::peer::*;
-use paxosd::wire::peer_hello::{
+use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
 };
+use paxosd::wire::peer::*;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 

@@ -1,13 +1,13 @@
 //! The pages: `/livez`, `/readyz`, `/status`, `/metrics`.
 
 use super::http::{Answer, Status};
+use crate::api::status::{PeerStatus, Role};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
 use crate::daemon::node::context::{NodeContext, VERSION};
 use crate::daemon::watch::status_board::ShardNumbers;
 use crate::daemon::watch::unformed;
 use crate::types::{Ballot, ShardId, Tick};
-use crate::wire::status::{PeerStatus, Role};
 use serde_json::{Value, json};
 
 /// What the pages are made from.

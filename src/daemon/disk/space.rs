@@ -1,8 +1,8 @@
 //! The space on the disk of the data, for those who watch the node. The main thread looks, and the
 //! shards report what it saw, so that none of them ever asks the system.
 
+use crate::api::status::DiskSpace;
 use crate::types::Tick;
-use crate::wire::status::DiskSpace;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -5,7 +5,7 @@ use crate::daemon::net::admission::Permit;
 use crate::daemon::net::conn::Conn;
 use crate::daemon::net::resolve::Answer;
 use crate::types::NodeId;
-use crate::wire::peer_hello::PeerHello;
+use crate::wire::peer::hello::PeerHello;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 /// Messages that may wait for one shard.

@@ -1,17 +1,17 @@
 //! One shard with what its thread adds to it and no socket: frames in, outputs out.
 
+use crate::api::error::{ErrorCode, RequestError};
+use crate::api::status::ShardLeader;
+use crate::api::{Reply, ReplyHeader, Request};
 use crate::daemon::net::outgoing::Outgoing;
 use crate::daemon::net::table::ClientSide;
 use crate::daemon::node::context::NodeContext;
 use crate::daemon::watch::status_board::Served;
 use crate::shard::{Input, Output, Shard};
 use crate::types::{ConnId, ShardId, Tick};
-use crate::wire::client::{Reply, ReplyHeader, Request};
-use crate::wire::error::{ErrorCode, WireError};
+use crate::wire::client::read_request;
+use crate::wire::client::write_reply;
 use crate::wire::frame::Frame;
-use crate::wire::read_request;
-use crate::wire::status::ShardLeader;
-use crate::wire::write_reply;
 use std::sync::Arc;
 
 /// A shard and its outputs that were not carried out yet.
@@ -81,7 +81,7 @@ impl Service {
         };
         if side.node_level && !is_node_level(&request) {
             let text = "this connection greeted no shard: it may ask for Status, Map and Ping";
-            let error = WireError::new(ErrorCode::WrongShard, text);
+            let error = RequestError::new(ErrorCode::WrongShard, text);
             self.answer(output, correlation, Reply::Error(error));
             return Flow::GoOn;
         }

@@ -1,6 +1,7 @@
 //! The event loop of one shard's thread: sockets, messages and disk outcomes become inputs; outputs
 //! become frames and jobs. One turn: take everything in, one tick, then carry everything out.
 
+use crate::api::status::ShardLeader;
 use crate::daemon::clock;
 use crate::daemon::disk::workers::Disk;
 use crate::daemon::event_loop::mailbox::{ShardMessage, ShardSender};
@@ -22,7 +23,6 @@ use crate::journal::Job;
 use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX, STOP_DRAIN_MS};
 use crate::shard::{Input, Output};
 use crate::types::{Ballot, ConnId, Tick};
-use crate::wire::status::ShardLeader;
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
 use std::collections::{BTreeSet, VecDeque};

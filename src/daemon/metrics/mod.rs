@@ -7,11 +7,11 @@ pub mod process;
 pub mod requests;
 mod table;
 
+use crate::api::status::Role;
 use crate::daemon::node::context::{NodeContext, VERSION};
 use crate::daemon::watch::loops::Loop;
 use crate::daemon::watch::status_board::{PortCounters, ShardBoard, ShardNumbers};
 use crate::types::{ShardId, Tick};
-use crate::wire::status::Role;
 use histogram::{BOUNDS_US, Counts};
 use page::{Label, Metric, Page};
 use process::ProcessNumbers;

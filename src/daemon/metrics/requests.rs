@@ -1,8 +1,8 @@
 //! How long requests took, by what was asked and what became of it.
 
 use super::histogram::Histogram;
+use crate::api::error::Outcome;
 use crate::daemon::net::asked::{Asked, Became};
-use crate::wire::error::Outcome;
 use std::time::Duration;
 
 /// Every outcome, in the order of the histograms.

@@ -2,8 +2,8 @@
 
 use super::Moment;
 use super::page::Metric;
+use crate::api::status::PeerStatus;
 use crate::daemon::watch::status_board::ShardNumbers;
-use crate::wire::status::PeerStatus;
 
 /// A metric and where its value comes from.
 type Of<T, V> = (Metric, fn(&T) -> V);

@@ -1,7 +1,7 @@
 //! What a client asked for, as long as that is remembered: until it is answered.
 
-use crate::wire::client::{Read, Reply, Request};
-use crate::wire::error::Outcome;
+use crate::api::error::Outcome;
+use crate::api::{Read, Reply, Request};
 
 /// A kind of request that is answered as soon as can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! The connections of a shard's loop: reading, counting, closing. What leaves is in `writing`.
 
+use crate::api::Reply;
+use crate::api::error::RequestError;
 use crate::daemon::clock;
 use crate::daemon::event_loop::mailbox::NewClient;
 use crate::daemon::event_loop::service::{Flow, Service};
@@ -15,9 +17,7 @@ use crate::limits::{
 };
 use crate::shard::Input;
 use crate::types::{ConnId, Tick};
-use crate::wire::client::Reply;
-use crate::wire::error::WireError;
-use crate::wire::hello::write_hello_reply;
+use crate::wire::client::hello::write_hello_reply;
 use mio::Interest;
 use std::io;
 use std::net::SocketAddr;
@@ -381,7 +381,7 @@ fn client_frames(
             }
             Ok(None) => break,
             Err(error) => {
-                let reply = Reply::Error(WireError::from(&error));
+                let reply = Reply::Error(RequestError::from(&error));
                 service.answer(&mut conn.output, 0, reply);
                 return Err(error.to_string());
             }

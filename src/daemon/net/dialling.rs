@@ -10,7 +10,7 @@ use crate::daemon::net::sockets;
 use crate::daemon::net::table::Role;
 use crate::limits::HANDSHAKE_MS;
 use crate::types::{NodeId, Tick};
-use crate::wire::peer_hello::write_peer_hello;
+use crate::wire::peer::hello::write_peer_hello;
 use mio::net::TcpStream;
 use std::io;
 use std::net::SocketAddr;

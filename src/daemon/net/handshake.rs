@@ -1,18 +1,20 @@
 //! What the main thread makes of the first bytes of a connection.
 
+use crate::api::error::{ErrorCode, RequestError};
+use crate::api::{NO_SHARD, Reply, ReplyHeader};
 use crate::daemon::event_loop::mailbox::{NewClient, NewPeer, ShardMessage};
 use crate::daemon::net::admission::Permit;
 use crate::daemon::net::conn::Conn;
 use crate::daemon::net::port::Port;
 use crate::daemon::node::context::{NodeContext, count};
 use crate::types::ShardId;
-use crate::wire::client::{NO_SHARD, Reply, ReplyHeader};
-use crate::wire::error::{ErrorCode, WireError};
+use crate::wire::client::hello::read_hello;
+use crate::wire::client::write_reply;
 use crate::wire::frame::{Frame, FrameError};
-use crate::wire::hello::read_hello;
 use crate::wire::kind::GreetingKind;
-use crate::wire::peer_hello::{PeerHello, PeerHelloReply, read_peer_hello, write_peer_hello_reply};
-use crate::wire::write_reply;
+use crate::wire::peer::hello::{
+    PeerHello, PeerHelloReply, read_peer_hello, write_peer_hello_reply,
+};
 use std::sync::atomic::AtomicU64;
 
 /// A connection that may come in.
@@ -93,7 +95,7 @@ fn greet_client(
     output: &mut Vec<u8>,
 ) -> Verdict {
     let counters = &facts.board.counters.client;
-    let mut refuse = |counter: &AtomicU64, error: WireError| {
+    let mut refuse = |counter: &AtomicU64, error: RequestError| {
         count(counter);
         let text = error.to_string();
         write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &Reply::Error(error));
@@ -115,7 +117,7 @@ fn greet_client(
     let permit = match facts.admission.admit(address) {
         Ok(permit) => permit,
         Err(full) => {
-            let error = WireError::new(ErrorCode::TooManyConnections, full.to_string());
+            let error = RequestError::new(ErrorCode::TooManyConnections, full.to_string());
             return refuse(&counters.turned_away, error);
         }
     };
@@ -133,7 +135,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> V
             if frame.kind == GreetingKind::Hello.number() {
                 count(&counters.refused);
                 let text = "this port is for peers; clients have a port of their own";
-                let reply = Reply::Error(WireError::new(ErrorCode::WrongPort, text));
+                let reply = Reply::Error(RequestError::new(ErrorCode::WrongPort, text));
                 write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &reply);
             } else {
                 count(&counters.garbage);
@@ -156,7 +158,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> V
 fn garbage(error: &FrameError, port: Port, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
     count(&facts.board.counters.of(port).garbage);
     if port == Port::Client {
-        let reply = Reply::Error(WireError::from(error));
+        let reply = Reply::Error(RequestError::from(error));
         write_reply(output, 0, &ReplyHeader::NOBODY, &reply);
     }
     Verdict::Refuse(error.to_string())

@@ -11,15 +11,15 @@ use crate::daemon::node::context::count;
 use crate::limits::{PEER_OUTPUT_BYTES_MAX, READ_TURN_BYTES};
 use crate::shard::Input;
 use crate::types::{Incarnation, NodeId, Tick};
+use crate::wire::client::hello::common_version;
 use crate::wire::frame::Frame;
-use crate::wire::hello::common_version;
 use crate::wire::kind::GreetingKind;
 use crate::wire::peer::Message;
-use crate::wire::peer_hello::{
+use crate::wire::peer::hello::{
     PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHelloReply, PeerRefusal, PeerRefusalCode,
     read_peer_hello_reply, write_peer_hello_reply,
 };
-use crate::wire::{read_message, write_message};
+use crate::wire::peer::{read_message, write_message};
 use log::Level;
 use std::net::SocketAddr;
 

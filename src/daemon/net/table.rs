@@ -1,12 +1,12 @@
 //! The connections of one shard's thread, by their place in the poll.
 
+use crate::api::Request;
 use crate::daemon::net::admission::Permit;
 use crate::daemon::net::asked::Asked;
 use crate::daemon::net::conn::Conn;
 use crate::daemon::net::links::Index;
 use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX};
 use crate::types::{ConnId, NodeId, Tick};
-use crate::wire::client::Request;
 use mio::Token;
 use std::collections::VecDeque;
 
@@ -204,9 +204,9 @@ pub fn index(token: Token) -> Option<Index> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Consistency, LogRef, Read};
     use crate::types::Index as EntryIndex;
     use crate::types::LogId;
-    use crate::wire::client::{Consistency, LogRef, Read};
 
     fn conn() -> Conn {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");

@@ -1,6 +1,7 @@
 //! What leaves a shard's loop: answers, and the turns of the sockets that take them. Peers come
 //! first, so that heartbeats and votes never wait for answers; clients share what one turn gives.
 
+use crate::api::{Reply, ReplyHeader};
 use crate::daemon::clock;
 use crate::daemon::event_loop::shard_loop::ShardLoop;
 use crate::daemon::net::asked::Became;
@@ -10,8 +11,7 @@ use crate::daemon::net::table::Role;
 use crate::daemon::node::context::count;
 use crate::limits::{CONN_OUTPUT_BYTES_CEILING, TURN_OUTPUT_BYTES_MAX, WRITE_TURN_BYTES};
 use crate::types::{ConnId, Tick};
-use crate::wire::client::{Reply, ReplyHeader};
-use crate::wire::write_reply;
+use crate::wire::client::write_reply;
 use std::time::Duration;
 
 impl ShardLoop {

@@ -9,8 +9,8 @@ use crate::daemon::watch::status_board::StatusBoard;
 use crate::journal::Identity;
 use crate::limits;
 use crate::types::{NodeId, ShardId};
-use crate::wire::hello::{HelloReply, Limits};
-use crate::wire::peer_hello::{
+use crate::wire::client::hello::{HelloReply, Limits};
+use crate::wire::peer::hello::{
     Host, PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerWelcome, SharedLimits, members_digest,
 };
 use std::sync::Arc;

@@ -4,13 +4,13 @@
 //! Started means: the journal is replayed and the node listens. It does not mean a quorum, which a
 //! node that starts first cannot have.
 
+use crate::api::status::ShardLeader;
 use crate::daemon::clock;
 use crate::daemon::node::context::NodeContext;
 use crate::daemon::watch::loops::Loops;
 use crate::daemon::watch::unformed;
 use crate::limits::{LOOP_STUCK_MS, LOOP_WAKE_MS};
 use crate::types::{Count, NodeId, ShardId, Tick};
-use crate::wire::status::ShardLeader;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use sd_notify::NotifyState;
 use std::io;

@@ -2,6 +2,9 @@
 //! request waits here: a turn stores two numbers, and now and then hands over a copy of the rest,
 //! which it keeps for its next turn where somebody is just reading.
 
+use crate::api::Reply;
+use crate::api::error::ErrorCode;
+use crate::api::status::{ShardLeader, ShardStatus};
 use crate::daemon::disk::space::Space;
 use crate::daemon::metrics::histogram::Syncs;
 use crate::daemon::metrics::requests::Requests;
@@ -10,9 +13,6 @@ use crate::daemon::watch::loops::{Loop, Loops};
 use crate::limits::LOOP_STUCK_MS;
 use crate::shard::{Backlog, SyncTally, Tally};
 use crate::types::{ShardId, Tick};
-use crate::wire::client::Reply;
-use crate::wire::error::ErrorCode;
-use crate::wire::status::{ShardLeader, ShardStatus};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! The encoding of values: fixed, exact, and safe against any bytes.
 
 use super::{Rig, entries_of, value_of};
+use crate::api::entries::{Entries, EntriesError};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::machine::invariants::check_state;
 use crate::machine::{Command, CommandError, Commands, ValueBuilder};
 use crate::types::{Ballot, Index, LogId, NodeId, Slot, Value};
 use crate::wire::codec::DecodeError;
-use crate::wire::entries::{Entries, EntriesError};
 use proptest::prelude::*;
 
 // The encoding is a disk format: these bytes, field by field, are what a value looks like.

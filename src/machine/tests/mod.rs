@@ -9,10 +9,10 @@ mod reading;
 mod stories;
 
 use super::{Command, Damaged, Machine, Outcome, ValueBuilder, invariants};
+use crate::api::LogRef;
+use crate::api::entries::Entries;
+use crate::api::name::LogName;
 use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
-use crate::wire::client::LogRef;
-use crate::wire::entries::Entries;
-use crate::wire::name::LogName;
 use proptest::test_runner::{Config, RngSeed};
 use std::collections::BTreeMap;
 

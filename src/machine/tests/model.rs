@@ -1,12 +1,12 @@
 //! The machine against a naive model: logs as lists of entries, found by looking at every one.
 
 use super::{Rig, by_name, value_of};
+use crate::api::entries::Entries;
+use crate::api::name::LogName;
+use crate::api::{LogRef, LogStat};
 use crate::limits::ENTRY_PREFIX_BYTES;
 use crate::machine::{Command, LookupError, Machine, Outcome};
 use crate::types::{Index, LogId, ShardId, Slot};
-use crate::wire::client::{LogRef, LogStat};
-use crate::wire::entries::Entries;
-use crate::wire::name::LogName;
 use proptest::prelude::*;
 
 const SHARD: ShardId = ShardId(0);

@@ -1,10 +1,10 @@
 //! What commands do, one story each.
 
 use super::{Rig, by_name, entries_of, value_of};
+use crate::api::LogRef;
+use crate::api::entries::Entries;
 use crate::machine::{Command, LookupError, Machine, Outcome, ValueBuilder};
 use crate::types::{Ballot, Index, LogId, NodeId, ShardId, Slot, Value};
-use crate::wire::client::LogRef;
-use crate::wire::entries::Entries;
 
 const LOG_1: LogId = LogId(1);
 

@@ -2,16 +2,16 @@
 //! retries.
 
 use super::poll::PATIENCE;
+use paxosd::api::entries::Entries;
+use paxosd::api::{Append, Consistency, LogRef, Read, Reply, Request};
 use paxosd::client::LogName;
 use paxosd::limits::FRAME_BYTES_MAX;
 use paxosd::types::{ClusterId, Index, ShardId};
-use paxosd::wire::client::{Append, Consistency, LogRef, Read, Reply, Request};
-use paxosd::wire::entries::Entries;
-use paxosd::wire::frame::{Frame, FrameBuffer};
-use paxosd::wire::hello::{
+use paxosd::wire::client::hello::{
     Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
 };
-use paxosd::wire::{read_reply, write_request};
+use paxosd::wire::client::{read_reply, write_request};
+use paxosd::wire::frame::{Frame, FrameBuffer};
 use std::io::{self, Read as _, Write};
 use std::net::TcpStream;
 use std::time::Duration;

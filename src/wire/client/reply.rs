@@ -1,15 +1,15 @@
 //! Replies as bytes.
 
-use super::client::{Appended, Created, Listed, LogStat, ReadDone, Reply, ReplyHeader};
-use super::client_codec::name;
-use super::codec::{DecodeError, ListLimit, Reader, Writer};
-use super::entries::EntriesRef;
-use super::error_codec::{error, put_error};
-use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
-use super::kind::ReplyKind;
-use super::status_codec::{map, put_map, put_status, status};
+use super::error::{error, put_error};
+use super::request::name;
+use super::status::{map, put_map, put_status, status};
+use crate::api::entries::EntriesRef;
+use crate::api::{Appended, Created, Listed, LogStat, ReadDone, Reply, ReplyHeader};
 use crate::limits::LIST_NAMES_MAX;
 use crate::types::{Index, LogId, ShardId, Slot};
+use crate::wire::codec::{DecodeError, ListLimit, Reader, Writer};
+use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
+use crate::wire::kind::ReplyKind;
 
 /// Bytes of a [`LogStat`] with a name of one byte.
 const LOG_STAT_BYTES_MIN: usize = 2 + 1 + 4 * 8;
@@ -64,7 +64,7 @@ pub fn write_reply(out: &mut Vec<u8>, correlation: u64, header: &ReplyHeader, re
     });
 }
 
-pub(super) fn put_header(body: &mut Vec<u8>, header: &ReplyHeader) {
+pub(in crate::wire) fn put_header(body: &mut Vec<u8>, header: &ReplyHeader) {
     body.put_u16(header.shard.0);
     body.put_ballot(header.epoch);
     body.put_u64(header.applied_upto.0);
@@ -113,7 +113,7 @@ pub fn read_reply(frame: &Frame<'_>) -> Result<(ReplyHeader, Reply), DecodeError
     Ok((header, reply))
 }
 
-pub(super) fn header(body: &mut Reader<'_>) -> Result<ReplyHeader, DecodeError> {
+pub(in crate::wire) fn header(body: &mut Reader<'_>) -> Result<ReplyHeader, DecodeError> {
     Ok(ReplyHeader {
         shard: ShardId(body.u16("shard")?),
         epoch: body.ballot("epoch")?,

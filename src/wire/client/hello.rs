@@ -1,15 +1,15 @@
 //! How a client and a node meet.
 
-use super::client::{NO_SHARD, ReplyHeader};
-use super::codec::{DecodeError, Reader, Writer};
-use super::entries::EntriesLimit;
-use super::error::{Detail, ErrorCode, WireError};
-use super::error_codec::error;
-use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
-use super::kind::{GreetingKind, ReplyKind};
+use super::error::error;
 use super::refusal::Refusal;
-use super::reply_codec::{header, put_header};
+use super::reply::{header, put_header};
+use crate::api::entries::EntriesLimit;
+use crate::api::error::{Detail, ErrorCode, RequestError};
+use crate::api::{NO_SHARD, ReplyHeader};
 use crate::types::{ClusterId, NodeId, ShardId};
+use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
+use crate::wire::kind::{GreetingKind, ReplyKind};
 
 /// The lowest protocol version that this program speaks.
 pub const VERSION_MIN: u16 = 1;
@@ -99,7 +99,7 @@ pub enum HelloAnswer {
     /// Requests may follow.
     Welcome(ReplyHeader, HelloReply),
     /// The node closes the connection.
-    Refused(ReplyHeader, WireError),
+    Refused(ReplyHeader, RequestError),
 }
 
 /// The version that two sides speak: the highest that both know; none if their ranges do not meet.
@@ -115,7 +115,7 @@ impl Hello {
     ///
     /// # Errors
     /// The answer to send before closing the connection; its text has both sides' values.
-    pub fn check(&self, cluster: ClusterId, shards: u16) -> Result<u16, WireError> {
+    pub fn check(&self, cluster: ClusterId, shards: u16) -> Result<u16, RequestError> {
         let theirs = (self.version_min, self.version_max);
         let Some(version) = common_version((VERSION_MIN, VERSION_MAX), theirs) else {
             let (low, high) = theirs;
@@ -126,19 +126,19 @@ impl Hello {
                 format!("the client speaks versions {low} to {high}, {ours}")
             };
             let detail = Detail::Versions { min: VERSION_MIN, max: VERSION_MAX };
-            return Err(WireError::new(ErrorCode::VersionMismatch, text).with_detail(detail));
+            return Err(RequestError::new(ErrorCode::VersionMismatch, text).with_detail(detail));
         };
         if self.cluster != ClusterId(0) && self.cluster != cluster {
             let text = format!("this node is of cluster {cluster}, not of {}", self.cluster);
-            return Err(WireError::new(ErrorCode::WrongCluster, text));
+            return Err(RequestError::new(ErrorCode::WrongCluster, text));
         }
         if self.shard != NO_SHARD && self.shard.0 >= shards {
             let text = format!("there is no shard {}: the cluster has {shards}", self.shard);
-            return Err(WireError::new(ErrorCode::WrongShard, text));
+            return Err(RequestError::new(ErrorCode::WrongShard, text));
         }
         if self.credential_kind != 0 {
             let text = format!("credentials of kind {} are not known here", self.credential_kind);
-            return Err(WireError::new(ErrorCode::Unsupported, text));
+            return Err(RequestError::new(ErrorCode::Unsupported, text));
         }
         Ok(version)
     }
@@ -167,11 +167,11 @@ pub fn write_hello(out: &mut Vec<u8>, correlation: u64, hello: &Hello) {
 pub fn read_hello(frame: &Frame<'_>) -> Result<Hello, Refusal> {
     if frame.kind == GreetingKind::PeerHello.number() {
         let text = "this port is for clients; peers meet on the peer port";
-        return Err(Refusal::greeting(WireError::new(ErrorCode::WrongPort, text)));
+        return Err(Refusal::greeting(RequestError::new(ErrorCode::WrongPort, text)));
     }
     let hello = hello(frame).map_err(|error| {
         let text = format!("a connection starts with a Hello: {error}");
-        Refusal::greeting(WireError::new(ErrorCode::BadRequest, text))
+        Refusal::greeting(RequestError::new(ErrorCode::BadRequest, text))
     })?;
     Ok(hello)
 }
@@ -200,7 +200,7 @@ fn hello(frame: &Frame<'_>) -> Result<Hello, DecodeError> {
     })
 }
 
-/// Appends a node's answer to a Hello to `out`; a refusal is a [`super::client::Reply::Error`].
+/// Appends a node's answer to a Hello to `out`; a refusal is a [`crate::api::Reply::Error`].
 pub fn write_hello_reply(
     out: &mut Vec<u8>,
     correlation: u64,

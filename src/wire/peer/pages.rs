@@ -1,11 +1,11 @@
 //! The peer messages that grow: promises, values, chosen values. Each fits one frame.
 
-use super::codec::{DecodeError, ListLimit, Reader, Writer, ballot, chosen};
-use super::peer::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
+use super::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
 use crate::limits::{
     FRAME_BYTES_MAX, LEARN_BYTES_MAX, LEARN_SLOTS_MAX, PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
 use crate::types::{Ballot, Damage, Lsn, Slot, Value};
+use crate::wire::codec::{DecodeError, ListLimit, Reader, Writer, ballot, chosen};
 
 /// Bytes of one slot's report: slot, number, ballot.
 const REPORT_BYTES: usize = 8 + 1 + 10;
@@ -24,7 +24,7 @@ const _: () = assert!(
         <= FRAME_BYTES_MAX
 );
 
-pub(super) fn put_promise(body: &mut Vec<u8>, promise: &Promise) {
+pub(in crate::wire) fn put_promise(body: &mut Vec<u8>, promise: &Promise) {
     body.put_ballot(promise.ballot);
     body.put_u32(promise.page);
     body.put_bool(promise.last);
@@ -50,7 +50,7 @@ pub(super) fn put_promise(body: &mut Vec<u8>, promise: &Promise) {
     body.put_u64(promise.durable.0);
 }
 
-pub(super) fn promise(body: &mut Reader<'_>) -> Result<Promise, DecodeError> {
+pub(in crate::wire) fn promise(body: &mut Reader<'_>) -> Result<Promise, DecodeError> {
     Ok(Promise {
         ballot: ballot(body)?,
         page: body.u32("page")?,
@@ -81,7 +81,7 @@ fn report(body: &mut Reader<'_>) -> Result<(Slot, Report), DecodeError> {
     Ok((slot, report))
 }
 
-pub(super) fn put_fetched(body: &mut Vec<u8>, fetched: &Fetched) {
+pub(in crate::wire) fn put_fetched(body: &mut Vec<u8>, fetched: &Fetched) {
     body.put_ballot(fetched.ballot);
     body.put_u64(fetched.slot.0);
     body.put_ballot(fetched.of);
@@ -96,7 +96,7 @@ pub(super) fn put_fetched(body: &mut Vec<u8>, fetched: &Fetched) {
     }
 }
 
-pub(super) fn fetched(body: &mut Reader<'_>) -> Result<Fetched, DecodeError> {
+pub(in crate::wire) fn fetched(body: &mut Reader<'_>) -> Result<Fetched, DecodeError> {
     Ok(Fetched {
         ballot: ballot(body)?,
         slot: body.slot("slot")?,
@@ -113,7 +113,7 @@ pub(super) fn fetched(body: &mut Reader<'_>) -> Result<Fetched, DecodeError> {
     })
 }
 
-pub(super) fn put_accept(body: &mut Vec<u8>, accept: &Accept) {
+pub(in crate::wire) fn put_accept(body: &mut Vec<u8>, accept: &Accept) {
     body.put_ballot(accept.ballot);
     body.put_u64(accept.slot.0);
     body.put_u64(accept.first.0);
@@ -122,7 +122,7 @@ pub(super) fn put_accept(body: &mut Vec<u8>, accept: &Accept) {
     body.put_bytes32(accept.value.bytes());
 }
 
-pub(super) fn accept(body: &mut Reader<'_>) -> Result<Accept, DecodeError> {
+pub(in crate::wire) fn accept(body: &mut Reader<'_>) -> Result<Accept, DecodeError> {
     Ok(Accept {
         ballot: ballot(body)?,
         slot: body.slot("slot")?,
@@ -133,7 +133,7 @@ pub(super) fn accept(body: &mut Reader<'_>) -> Result<Accept, DecodeError> {
     })
 }
 
-pub(super) fn put_learned(body: &mut Vec<u8>, learned: &Learned) {
+pub(in crate::wire) fn put_learned(body: &mut Vec<u8>, learned: &Learned) {
     body.put_u64(learned.from.0);
     body.put_u64(learned.chosen_upto.0);
     body.put_list(&learned.values, |body, (slot, ballot, value)| {
@@ -145,7 +145,7 @@ pub(super) fn put_learned(body: &mut Vec<u8>, learned: &Learned) {
     body.put_ballot(learned.damaged.unwrap_or(Ballot::ZERO));
 }
 
-pub(super) fn learned(body: &mut Reader<'_>) -> Result<Learned, DecodeError> {
+pub(in crate::wire) fn learned(body: &mut Reader<'_>) -> Result<Learned, DecodeError> {
     Ok(Learned {
         from: body.slot("from")?,
         chosen_upto: chosen(body)?,

@@ -1,14 +1,14 @@
 //! Requests as bytes.
 
-use super::client::{Append, Consistency, Create, Delete, List, LogRef, Read, Request, Stat};
-use super::codec::{DecodeError, Reader, Writer};
-use super::entries::{EntriesLimit, EntriesRef};
-use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
-use super::kind::RequestKind;
-use super::name::LogName;
 use super::refusal::Refusal;
+use crate::api::entries::{EntriesLimit, EntriesRef};
+use crate::api::name::LogName;
+use crate::api::{Append, Consistency, Create, Delete, List, LogRef, Read, Request, Stat};
 use crate::limits::NAME_BYTES_MAX;
 use crate::types::{Index, LogId};
+use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
+use crate::wire::kind::RequestKind;
 
 /// Append option: create the log if its name is not taken.
 const OPTION_CREATE: u16 = 1;
@@ -131,7 +131,7 @@ fn read_body(
     Ok(request)
 }
 
-pub(super) fn name(body: &mut Reader<'_>) -> Result<LogName, DecodeError> {
+pub(in crate::wire) fn name(body: &mut Reader<'_>) -> Result<LogName, DecodeError> {
     Ok(LogName::from_bytes(body.bytes16("name")?)?)
 }
 

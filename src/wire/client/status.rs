@@ -1,18 +1,18 @@
 //! Status and cluster map as bytes.
 
-use super::codec::{DecodeError, ListLimit, Reader, Writer};
-use super::status::{
+use crate::api::status::{
     ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
     StatusReply,
 };
 use crate::types::{NodeId, ShardId, Slot};
+use crate::wire::codec::{DecodeError, ListLimit, Reader, Writer};
 
 const PEERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 22 };
 const UNMET: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 2 };
 const MEMBERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 4 };
 const LEADERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 14 };
 
-pub(super) fn put_status(body: &mut Vec<u8>, status: &StatusReply) {
+pub(in crate::wire) fn put_status(body: &mut Vec<u8>, status: &StatusReply) {
     body.put_u16(status.node.0);
     body.put_cluster(status.cluster);
     body.put_text(&status.version);
@@ -54,7 +54,7 @@ fn put_shard(body: &mut Vec<u8>, shard: &ShardStatus) {
     });
 }
 
-pub(super) fn status(body: &mut Reader<'_>) -> Result<StatusReply, DecodeError> {
+pub(in crate::wire) fn status(body: &mut Reader<'_>) -> Result<StatusReply, DecodeError> {
     Ok(StatusReply {
         node: NodeId(body.u16("node")?),
         cluster: body.cluster("cluster")?,
@@ -116,7 +116,7 @@ fn peer(body: &mut Reader<'_>) -> Result<PeerStatus, DecodeError> {
     })
 }
 
-pub(super) fn put_map(body: &mut Vec<u8>, map: &ClusterMap) {
+pub(in crate::wire) fn put_map(body: &mut Vec<u8>, map: &ClusterMap) {
     body.put_cluster(map.cluster);
     body.put_u16(map.shards);
     body.put_list(&map.members, |body, member| {
@@ -130,7 +130,7 @@ pub(super) fn put_map(body: &mut Vec<u8>, map: &ClusterMap) {
     });
 }
 
-pub(super) fn map(body: &mut Reader<'_>) -> Result<ClusterMap, DecodeError> {
+pub(in crate::wire) fn map(body: &mut Reader<'_>) -> Result<ClusterMap, DecodeError> {
     Ok(ClusterMap {
         cluster: body.cluster("cluster")?,
         shards: body.u16("shards")?,

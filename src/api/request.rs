@@ -1,14 +1,8 @@
-//! What clients ask and what nodes answer. One struct per message; `docs/PROTOCOL.md` has every
-//! field's place in the frame.
+//! What clients ask. One struct per request; `docs/PROTOCOL.md` has every field's place in the frame.
 
 use super::entries::Entries;
-use super::error::WireError;
 use super::name::LogName;
-pub use super::status::{
-    ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
-    StatusReply,
-};
-use crate::types::{Ballot, Index, LogId, ShardId, Slot};
+use crate::types::{Index, LogId, ShardId};
 
 /// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,113 +129,4 @@ pub struct Read {
     pub wait_ms: u32,
     /// How fresh the answer must be.
     pub consistency: Consistency,
-}
-
-/// Stands in front of every reply: who answered, and how far it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReplyHeader {
-    /// The shard that answered; [`NO_SHARD`] when no shard did.
-    pub shard: ShardId,
-    /// The leadership that the answering node knows of.
-    pub epoch: Ballot,
-    /// Slots that the answering node has applied.
-    pub applied_upto: Slot,
-}
-
-/// In a Hello: any shard, for Status, Map and Ping only. In a reply: no shard answered.
-pub const NO_SHARD: ShardId = ShardId(0xFFFF);
-
-impl ReplyHeader {
-    /// The header of a reply that no shard gave.
-    pub const NOBODY: ReplyHeader =
-        ReplyHeader { shard: NO_SHARD, epoch: Ballot::ZERO, applied_upto: Slot(0) };
-}
-
-/// A node's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
-    /// To [`Create`].
-    Created(Created),
-    /// To [`Delete`].
-    Deleted,
-    /// To [`List`].
-    Listed(Listed),
-    /// To [`Stat`].
-    Stated(LogStat),
-    /// To [`Append`].
-    Appended(Appended),
-    /// To [`Read`].
-    ReadDone(ReadDone),
-    /// To [`Request::Status`].
-    Status(Box<StatusReply>),
-    /// To [`Request::Map`].
-    Map(ClusterMap),
-    /// To [`Request::Ping`].
-    Pong,
-    /// To any request: it was not done, or it is not known whether it was.
-    Error(WireError),
-}
-
-/// The log exists now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Created {
-    /// Its identity.
-    pub id: LogId,
-}
-
-/// One page of names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The logs, ordered by the bytes of their names.
-    pub logs: Vec<LogStat>,
-    /// There are more behind the last one.
-    pub more: bool,
-}
-
-/// One log's data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogStat {
-    /// Its name.
-    pub name: LogName,
-    /// Its identity.
-    pub id: LogId,
-    /// The index that the next entry gets: the number of entries ever appended.
-    pub next_index: Index,
-    /// Bytes of its entries, without prefixes.
-    pub bytes: u64,
-    /// When it was created: milliseconds since 1970 on the clock of the leader of that time.
-    pub created_ms: u64,
-}
-
-/// The entries are on stable storage at a quorum.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The log's identity.
-    pub id: LogId,
-    /// Index of the first entry; the others follow.
-    pub first: Index,
-    /// How many entries were appended.
-    pub count: u32,
-}
-
-impl Appended {
-    /// The index behind the last of these entries: the log's next one, unless somebody else has
-    /// appended since.
-    #[must_use]
-    pub fn next(&self) -> Index {
-        self.first.plus(u64::from(self.count))
-    }
-}
-
-/// A range of entries.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadDone {
-    /// The log's identity.
-    pub id: LogId,
-    /// Index of the first entry of this answer: the `from` of the request.
-    pub from: Index,
-    /// The log's next index; an answer that ends there reached the tail.
-    pub next: Index,
-    /// The entries; none at the tail.
-    pub entries: Entries,
 }

@@ -1,10 +1,10 @@
 //! How two nodes meet: the caller greets, the called one accepts or says why not.
 
-use super::codec::{DecodeError, Reader, Writer};
-use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
-use super::hello::common_version;
-use super::kind::GreetingKind;
 use crate::types::{ClusterId, Incarnation, NodeId, ShardId};
+use crate::wire::client::hello::common_version;
+use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
+use crate::wire::kind::GreetingKind;
 
 /// The lowest version of the peer protocol that this program speaks.
 pub const PEER_VERSION_MIN: u16 = 1;

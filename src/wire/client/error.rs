@@ -1,14 +1,14 @@
 //! Errors as bytes. Their layout never changes: they answer a Hello before versions are settled.
 
-use super::codec::{DecodeError, ListLimit, Reader, Writer};
-use super::error::{Detail, ErrorCode, Leader, Outcome, Retry, WireError};
+use crate::api::error::{Detail, ErrorCode, Leader, Outcome, RequestError, Retry};
 use crate::types::{Index, LogId, NodeId, ShardId};
+use crate::wire::codec::{DecodeError, ListLimit, Reader, Writer};
 
 /// Members of a cluster, by their numbers.
 const UNMET: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 2 };
 
 /// Appends an error behind the reply header.
-pub(super) fn put_error(body: &mut Vec<u8>, error: &WireError) {
+pub(in crate::wire) fn put_error(body: &mut Vec<u8>, error: &RequestError) {
     body.put_u16(error.code.number());
     body.put_u8(error.outcome as u8);
     body.put_u8(error.retry as u8);
@@ -59,7 +59,7 @@ fn put_detail(out: &mut Vec<u8>, detail: &Detail) -> u8 {
 
 /// Reads an error behind the reply header. What lies behind its fields is a newer node's, and
 /// ignored; so is a detail of unknown number.
-pub(super) fn error(body: &mut Reader<'_>) -> Result<WireError, DecodeError> {
+pub(in crate::wire) fn error(body: &mut Reader<'_>) -> Result<RequestError, DecodeError> {
     let code = ErrorCode::from_number(body.u16("code")?);
     let outcome = match body.u8("outcome")? {
         0 => Outcome::NotExecuted,
@@ -76,7 +76,7 @@ pub(super) fn error(body: &mut Reader<'_>) -> Result<WireError, DecodeError> {
     let number = body.u8("detail_kind")?;
     let detail = detail(number, Reader::new(body.bytes16("detail")?))?;
     let text = body.text("text")?.to_string();
-    Ok(WireError { code, outcome, retry, retry_after_ms, detail, text })
+    Ok(RequestError { code, outcome, retry, retry_after_ms, detail, text })
 }
 
 fn detail(number: u8, mut body: Reader<'_>) -> Result<Detail, DecodeError> {

@@ -1,16 +1,16 @@
 //! What a node answers to bytes that it will not take.
 
-use super::client::LogRef;
-use super::codec::DecodeError;
-use super::entries::EntriesError;
-use super::error::{Detail, ErrorCode, WireError};
-use super::frame::FrameError;
+use crate::api::LogRef;
+use crate::api::entries::EntriesError;
+use crate::api::error::{Detail, ErrorCode, RequestError};
+use crate::wire::codec::DecodeError;
+use crate::wire::frame::FrameError;
 
 /// A request that is refused by its bytes alone: the answer, and what follows from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The answer.
-    pub error: WireError,
+    pub error: RequestError,
     /// The connection is closed behind the answer: its bytes make no sense.
     pub close: bool,
     /// An append in this chain failed: those behind it are refused too.
@@ -20,14 +20,14 @@ pub struct Refusal {
 impl Refusal {
     /// The refusal of a request that cannot be read. Where the body's structure holds, the
     /// connection goes on.
-    pub(super) fn new(error: &DecodeError, chain: Option<(LogRef, u32)>) -> Refusal {
+    pub(in crate::wire) fn new(error: &DecodeError, chain: Option<(LogRef, u32)>) -> Refusal {
         let (code, close, detail) = verdict(error);
-        let error = WireError::new(code, error.to_string()).with_detail(detail);
+        let error = RequestError::new(code, error.to_string()).with_detail(detail);
         Refusal { error, close, chain }
     }
 
     /// The refusal of a first frame that is no greeting for this port, or is one that is wrong.
-    pub(super) fn greeting(error: WireError) -> Refusal {
+    pub(in crate::wire) fn greeting(error: RequestError) -> Refusal {
         Refusal { error, close: true, chain: None }
     }
 }
@@ -63,14 +63,16 @@ fn verdict(error: &DecodeError) -> (ErrorCode, bool, Detail) {
 }
 
 /// The answer, with correlation 0, to bytes that are no frame; the connection is closed behind it.
-impl From<&FrameError> for WireError {
-    fn from(error: &FrameError) -> WireError {
+impl From<&FrameError> for RequestError {
+    fn from(error: &FrameError) -> RequestError {
         match error {
             FrameError::TooLarge { limit, .. } => {
-                WireError::new(ErrorCode::TooLarge, error.to_string())
+                RequestError::new(ErrorCode::TooLarge, error.to_string())
                     .with_detail(Detail::Limit(*limit as u64))
             }
-            FrameError::Checksum { .. } => WireError::new(ErrorCode::BadRequest, error.to_string()),
+            FrameError::Checksum { .. } => {
+                RequestError::new(ErrorCode::BadRequest, error.to_string())
+            }
         }
     }
 }

@@ -3,6 +3,12 @@
 //! Messages that bind their sender (prepare, promise, accepted, grant) leave a node only after the
 //! record that they imply is durable there; see `paxos::Effect::SendAfter`.
 
+mod codec;
+pub mod hello;
+mod pages;
+
+pub use codec::{read_message, write_message};
+
 use crate::types::{
     Ballot, Configuration, Damage, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value, Witness,
 };

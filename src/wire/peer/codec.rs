@@ -1,18 +1,18 @@
 //! What replicas say to each other, as bytes. Small messages here, pages and values in
-//! [`super::peer_pages`].
+//! [`super::pages`].
 
-use super::codec::{DecodeError, ListLimit, Reader, Writer, ballot, chosen};
-use super::frame::{FLAGS_CRITICAL, Frame, write_frame};
-use super::kind::PeerKind;
-use super::peer::{
+use super::pages::{
+    accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
+};
+use super::{
     Accepted, Canvass, CanvassAnswer, Digest, Fetch, Grant, HandOver, Heartbeat, Learn,
     LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Release, Resend, Standing,
 };
-use super::peer_pages::{
-    accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
-};
 use crate::limits::{LIVES_MAX, MEMBERS_MAX};
 use crate::types::{Configuration, Incarnation, Life, LifeId, Lsn, NodeId, Slot, Tick, Witness};
+use crate::wire::codec::{DecodeError, ListLimit, Reader, Writer, ballot, chosen};
+use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
+use crate::wire::kind::PeerKind;
 
 /// Members come and go, but few of them are known at any time.
 const NODES: ListLimit = ListLimit { items_max: 16 * MEMBERS_MAX, item_bytes_min: 10 };

@@ -7,7 +7,7 @@ use thiserror::Error;
 /// Why a request was not done, or why nobody knows whether it was.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{code}: {text} ({outcome})")]
-pub struct WireError {
+pub struct RequestError {
     /// Number and name.
     pub code: ErrorCode,
     /// Whether the request took effect.
@@ -212,49 +212,56 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-impl WireError {
+impl RequestError {
     /// An error with its code's own outcome and retry hint.
     #[must_use]
-    pub fn new(code: ErrorCode, text: impl Into<String>) -> WireError {
+    pub fn new(code: ErrorCode, text: impl Into<String>) -> RequestError {
         let (outcome, retry, retry_after_ms) = code.defaults();
-        WireError { code, outcome, retry, retry_after_ms, detail: Detail::None, text: text.into() }
+        RequestError {
+            code,
+            outcome,
+            retry,
+            retry_after_ms,
+            detail: Detail::None,
+            text: text.into(),
+        }
     }
 
     /// The same with a detail.
     #[must_use]
-    pub fn with_detail(mut self, detail: Detail) -> WireError {
+    pub fn with_detail(mut self, detail: Detail) -> RequestError {
         self.detail = detail;
         self
     }
 
     /// This node does not lead; `leader` does, if anybody is known to.
     #[must_use]
-    pub fn not_leader(leader: Option<Leader>) -> WireError {
+    pub fn not_leader(leader: Option<Leader>) -> RequestError {
         let text = match &leader {
             Some(leader) => format!("node {} at {} leads the shard", leader.node, leader.address),
             None => "this node does not lead the shard and knows of no leader".to_string(),
         };
-        WireError::new(ErrorCode::NotLeader, text).with_detail(Detail::Leader(leader))
+        RequestError::new(ErrorCode::NotLeader, text).with_detail(Detail::Leader(leader))
     }
 
     /// The log's next index is not the expected one.
     #[must_use]
-    pub fn expect_mismatch(log: LogId, expected: Index, next: Index) -> WireError {
+    pub fn expect_mismatch(log: LogId, expected: Index, next: Index) -> RequestError {
         let text = format!("expected next index {expected}, but it is {next}");
-        WireError::new(ErrorCode::ExpectMismatch, text).with_detail(Detail::Next { log, next })
+        RequestError::new(ErrorCode::ExpectMismatch, text).with_detail(Detail::Next { log, next })
     }
 
     /// The name is taken by `log`.
     #[must_use]
-    pub fn log_exists(log: LogId) -> WireError {
+    pub fn log_exists(log: LogId) -> RequestError {
         let text = format!("the name belongs to log {log}");
-        WireError::new(ErrorCode::LogExists, text).with_detail(Detail::Log(log))
+        RequestError::new(ErrorCode::LogExists, text).with_detail(Detail::Log(log))
     }
 
     /// The log lives in `shard`, the connection is for another one.
     #[must_use]
-    pub fn wrong_shard(shard: ShardId) -> WireError {
+    pub fn wrong_shard(shard: ShardId) -> RequestError {
         let text = format!("the log lives in shard {shard}");
-        WireError::new(ErrorCode::WrongShard, text).with_detail(Detail::Shard(shard))
+        RequestError::new(ErrorCode::WrongShard, text).with_detail(Detail::Shard(shard))
     }
 }
