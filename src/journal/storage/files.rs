@@ -50,7 +50,7 @@ impl FileStorage {
     pub const DESCRIPTORS: usize = WRITTEN_MAX + 3;
 
     /// The same for reading alone: files need not be writable, and the system refuses all writes.
-    /// For [`crate::journal::recover::inspect()`].
+    /// For [`crate::journal::inspect()`].
     #[must_use]
     pub fn read_only(dir: &Path) -> FileStorage {
         FileStorage { writable: false, ..FileStorage::new(dir) }

@@ -5,7 +5,7 @@ use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
 use std::fmt;
 use std::sync::Arc;
 
-/// Work for a thread that may block. Run by [`crate::journal::write::execute`].
+/// Work for a thread that may block. Run by [`crate::journal::execute()`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
     /// Writes and syncs of one batch, for the syncer thread. One at a time per journal.
