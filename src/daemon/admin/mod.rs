@@ -200,8 +200,8 @@ impl Admin {
         let Some(token) = free else { return };
         let mut conn = Conn::new(stream, address);
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = sockets::prepare(&conn.stream)
-            .and_then(|()| registry.register(&mut conn.stream, Token(token), interest));
+        let registered = sockets::prepare(conn.transport.socket())
+            .and_then(|()| registry.register(&mut conn.transport, Token(token), interest));
         match registered {
             Ok(()) => {
                 self.visits.insert(token, AdminConnection::new(conn, now));

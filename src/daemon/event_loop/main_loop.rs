@@ -306,8 +306,9 @@ impl MainLoop {
         let token = self.next_token;
         self.next_token += 1;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        let registered = sockets::prepare(&conn.stream)
-            .and_then(|()| self.poll.registry().register(&mut conn.stream, Token(token), interest));
+        let registered = sockets::prepare(conn.transport.socket()).and_then(|()| {
+            self.poll.registry().register(&mut conn.transport, Token(token), interest)
+        });
         if let Err(error) = registered {
             return log::debug!("connection from {address} is of no use: {error}");
         }
@@ -376,7 +377,7 @@ impl MainLoop {
     fn hand_over(&mut self, token: usize, admitted: Admitted) {
         let Some(Greeting { mut conn, port, .. }) = self.greetings.remove(&token) else { return };
         let address = conn.address;
-        if let Err(error) = self.poll.registry().deregister(&mut conn.stream) {
+        if let Err(error) = self.poll.registry().deregister(&mut conn.transport) {
             return log::warn!("connection from {address} is of no use: {error}");
         }
         let (shard, letter) = admitted.into_letter(conn);

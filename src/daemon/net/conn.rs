@@ -1,18 +1,19 @@
-//! One connection: a socket, the frame that is arriving, the bytes that wait to leave.
+//! One connection: its transport, the frame that is arriving, the bytes that wait to leave.
 
 use crate::daemon::net::outgoing::{Flushed, Outgoing};
+use crate::daemon::net::transport::Transport;
 use crate::limits::{FRAME_BYTES_MAX, FRAME_MS, UNREAD_BYTES_MIN, UNREAD_MS};
 use crate::types::Tick;
 use crate::wire::frame::FrameBuffer;
 use mio::net::TcpStream;
 use std::io::{self, Read};
-use std::net::{Shutdown, SocketAddr};
+use std::net::SocketAddr;
 
 /// A connection without its role.
 #[derive(Debug)]
 pub struct Conn {
-    /// The socket, non-blocking.
-    pub stream: TcpStream,
+    /// What carries its bytes.
+    pub transport: Transport,
     /// The other side.
     pub address: SocketAddr,
     /// Cuts what arrives into frames.
@@ -58,7 +59,7 @@ impl Conn {
     #[must_use]
     pub fn new(stream: TcpStream, address: SocketAddr) -> Conn {
         Conn {
-            stream,
+            transport: Transport::plain(stream),
             address,
             frames: FrameBuffer::new(),
             unread: Vec::new(),
@@ -81,7 +82,7 @@ impl Conn {
     /// Whatever the socket says; the connection is to be closed.
     pub fn take(&mut self, scratch: &mut [u8]) -> io::Result<Taken> {
         loop {
-            return match self.stream.read(scratch) {
+            return match self.transport.read(scratch) {
                 Ok(0) => Ok(Taken::Closed),
                 Ok(count) => {
                     // A short read emptied the socket; bytes that follow are another edge. Only
@@ -167,14 +168,14 @@ impl Conn {
     /// # Errors
     /// Whatever the socket says; the connection is to be closed.
     pub fn flush_share(&mut self, most: usize) -> io::Result<Flushed> {
-        let Conn { stream, output, .. } = self;
-        output.flush(stream, most)
+        let Conn { transport, output, .. } = self;
+        output.flush(transport, most)
     }
 
     /// No more will be written; what was written arrives before the end.
     pub fn finish_writing(&self) {
         // An error means that the other side is gone, which the next read reports.
-        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.transport.finish_writing();
     }
 }
 

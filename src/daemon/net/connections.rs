@@ -30,7 +30,7 @@ impl ShardLoop {
         let entry = self.table.get_mut(index).expect("inserted right above");
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered =
-            self.poll.registry().register(&mut entry.conn.stream, token(index), interest);
+            self.poll.registry().register(&mut entry.conn.transport, token(index), interest);
         match registered {
             Ok(()) => {
                 self.mark_ready(index);
@@ -48,7 +48,7 @@ impl ShardLoop {
         let NewClient { mut conn, correlation, version, node_level, permit } = visitor;
         let (header, welcome) = (self.service.header(), self.facts.welcome(version));
         conn.greeted();
-        if let Err(error) = sockets::prepare_client(&conn.stream) {
+        if let Err(error) = sockets::prepare_client(conn.transport.socket()) {
             log::debug!("a client's connection has no bound of unsent bytes: {error}");
         }
         write_hello_reply(conn.output.buffer(), correlation, &header, &welcome);

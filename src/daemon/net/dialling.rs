@@ -73,12 +73,17 @@ impl ShardLoop {
         let hello = self.facts.peer_hello(node, self.service.id);
         let Some(entry) = self.table.get_mut(index) else { return false };
         let conn = &mut entry.conn;
-        if let Ok(Some(error)) | Err(error) = conn.stream.take_error() {
+        if let Ok(Some(error)) | Err(error) = conn.transport.socket().take_error() {
             let reason = format!("{}: {error}", conn.address);
             self.close(index, &reason);
             return false;
         }
-        match conn.stream.peer_addr().and_then(|_| sockets::prepare_nodelay(&conn.stream)) {
+        match conn
+            .transport
+            .socket()
+            .peer_addr()
+            .and_then(|_| sockets::prepare_nodelay(conn.transport.socket()))
+        {
             Ok(()) => {
                 write_peer_hello(conn.output.buffer(), &hello);
                 entry.role = Role::Calling(node);

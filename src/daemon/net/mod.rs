@@ -22,4 +22,5 @@ pub mod resolve;
 pub(super) mod slow_clients;
 pub mod sockets;
 pub mod table;
+pub mod transport;
 pub mod writing;

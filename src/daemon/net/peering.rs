@@ -163,7 +163,9 @@ impl ShardLoop {
     pub(in crate::daemon) fn welcome_peer(&mut self, caller: NewPeer) {
         let NewPeer { conn, hello, version } = caller;
         let judged = self.admits(hello.node, hello.incarnation, conn.address);
-        if let Err(error) = sockets::prepare_peer(&conn.stream, self.facts.config.link_silence()) {
+        if let Err(error) =
+            sockets::prepare_peer(conn.transport.socket(), self.facts.config.link_silence())
+        {
             log::debug!("a peer's connection has no silence bound: {error}");
         }
         let index = match self.adopt(conn, Role::Lingering) {
