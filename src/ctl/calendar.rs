@@ -1,22 +1,14 @@
 //! Milliseconds since 1970 as a date people can read, in UTC.
 
-/// `2026-11-22T20:46:00Z` for milliseconds since 1970 (the Gregorian calendar, extended backwards).
+use jiff::Timestamp;
+
+/// `2026-11-22T20:46:00Z` for milliseconds since 1970. What is later than the year 9999, which such a
+/// date cannot hold, is shown as the end of that year.
 #[must_use]
 pub fn utc(ms: u64) -> String {
-    let seconds = ms / 1000;
-    let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days are counted from 1 March of year 0, so that the leap day is a year's last; an era is
-    // 400 years long, after which the calendar repeats.
-    let days = days + 719_468;
-    let (era, of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+    let seconds = i64::try_from(ms / 1000).unwrap_or(i64::MAX);
+    let time = Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
+    format!("{time:.0}")
 }
 
 /// `3d 4h`, `5m 6s`: the two largest units of a duration in milliseconds.
@@ -47,6 +39,7 @@ mod tests {
             (1_709_164_800, "2024-02-29T00:00:00Z"),
             (1_735_689_599, "2024-12-31T23:59:59Z"),
             (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (u64::MAX / 1000 - 1, "9999-12-30T22:00:00Z"),
         ] {
             assert_eq!(utc(seconds * 1000 + 999), date);
         }

@@ -4,10 +4,11 @@
 use crate::daemon::log::queue::LogQueue;
 use crate::limits::LOG_EXIT_MS;
 use env_logger::Target;
+use jiff::Timestamp;
 use log::{Level, LevelFilter};
 use std::io::Write;
 use std::sync::OnceLock;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 /// The way out, once logging was started.
 static QUEUE: OnceLock<LogQueue> = OnceLock::new();
@@ -135,33 +136,17 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// UTC with milliseconds, as in RFC 3339.
+/// UTC with milliseconds, as in RFC 3339. A clock that is set to a time without such a form is shown
+/// as 1970.
 fn timestamp(now: SystemTime) -> String {
-    let since = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, rest) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
-    let millis = since.subsec_millis();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
-/// Year, month and day of a count of days since 1970 (Hinnant, "chrono-Compatible Low-Level Date
-/// Algorithms", `civil_from_days`).
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+    let time = Timestamp::try_from(now).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.3}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
+    use std::time::UNIX_EPOCH;
 
     /// Timestamps are the calendar's, leap days included.
     #[test]
