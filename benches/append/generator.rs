@@ -1,5 +1,8 @@
 //! A closed loop of appends over many connections, driven by one thread: frames are encoded once
-//! and sent again and again, so that the load itself costs little beside the servers.
+//! and sent again and again, so that the load itself costs little beside the servers. The load of
+//! `paxosctl bench` is that of programs which use the client library, and costs twice to three times
+//! as much processor time: on the one machine that has the servers as well, an append of 64x16 took
+//! it 2.5 us instead of 0.8, and the servers answered a third fewer of them.
 
 use crate::cost;
 use hdrhistogram::Histogram;

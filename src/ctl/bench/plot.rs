@@ -1,5 +1,8 @@
 //! A run over time as SVG: throughput above, latency on a logarithmic scale below. Written out by
-//! hand, as it is two polylines and their axes.
+//! hand, as it is two polylines and their axes. The SVG of the crate `plotters` has whole pixels only,
+//! so that a line becomes a staircase where it is enlarged, cannot say how many operations failed
+//! where a pointer rests on a failure, does not show a point without neighbours, and is almost three
+//! times as large.
 
 use super::super::calendar::utc;
 use super::report::{Point, Report};
