@@ -95,7 +95,7 @@ fn r04_a_cut_at_every_write_and_every_sync_keeps_what_was_durable() {
             for sample in 0..4 {
                 let context = format!("seed {seed} step {step} sample {sample}");
                 let storage = rig.storage.duplicate();
-                let mut rng = Rng(seed << 40 | step << 8 | sample);
+                let mut rng = Rng::new(seed << 40 | step << 8 | sample);
                 storage.crash(&mut || rng.next());
                 let (_, first) = recover_and_check(&rig, &storage, &context);
                 torn += u64::from(first.torn.is_some());
@@ -162,7 +162,7 @@ fn c11_every_subset_of_unsynced_sectors_is_recovered() {
 fn c11_a_crash_during_recovery_and_while_its_cut_is_sealed_loses_nothing() {
     let mut sealed = 0;
     for seed in 1..=40 {
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         let (rig, stopped) = run_until(seed, 30, 40 + rng.below(60));
         assert!(stopped);
         rig.storage.crash(&mut || rng.next());
@@ -209,7 +209,7 @@ fn c11_a_crash_during_recovery_and_while_its_cut_is_sealed_loses_nothing() {
 #[test]
 fn r02_many_lives_in_a_row_keep_everything_that_was_ever_durable() {
     for seed in 1..=60 {
-        let mut rng = Rng(seed << 20);
+        let mut rng = Rng::new(seed << 20);
         let mut rig = Rig::new(MemStorage::new());
         let mut workload = Workload::new(seed);
         for life in 0..12 {
@@ -248,7 +248,7 @@ fn r02_many_lives_in_a_row_keep_everything_that_was_ever_durable() {
 fn c11_a_cut_is_sealed_in_a_new_segment_before_the_first_append() {
     let mut seen = 0;
     for seed in 1..=80 {
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         let (rig, _) = run_until(seed, 30, 60 + rng.below(60));
         rig.storage.crash(&mut || rng.next());
         let (journal, recovered) = recover_and_check(&rig, &rig.storage, "first");
@@ -284,7 +284,7 @@ fn r07_a_crash_while_a_journal_is_created_leaves_it_refused_or_complete() {
             let storage = MemStorage::new();
             storage.halt_at(step);
             let formatted = format(&storage, &IDENTITY, SHARD, &OPTIONS).is_ok();
-            let mut rng = Rng(step << 8 | sample);
+            let mut rng = Rng::new(step << 8 | sample);
             storage.crash(&mut || rng.next());
             match Rig::reopen(&storage) {
                 Ok((_, recovered)) => assert_eq!(recovered.next_lsn, Lsn(1)),
@@ -353,7 +353,7 @@ fn r11_cuts_of_a_segments_first_batch_use_up_no_disk() {
         rig.push(vec![accepted(slot, 1, 0, 20_000)]);
         rig.settle().unwrap();
     }
-    let mut rng = Rng(1);
+    let mut rng = Rng::new(1);
     let mut cuts = 0;
     for life in 0..30 {
         rig.settle().unwrap(); // The next segment is prepared in peace.

@@ -113,7 +113,7 @@ fn each_block(block: u64, seed: u64, bursts: u64) -> Tally {
     let files = rig.storage.list().unwrap();
     assert!(files.len() > 4, "the log must span a few segments: {files:?}");
     let mut tally = Tally::default();
-    let mut rng = Rng(seed);
+    let mut rng = Rng::new(seed);
     for name in &files {
         for start in (0..rig.storage.len(name).unwrap()).step_by(block as usize) {
             for way in 0..5 {
@@ -178,7 +178,7 @@ fn c11_only_the_last_batch_above_the_last_mark_may_be_cut_and_only_where_it_show
         assert_eq!(rig.durable, rig.records.len());
         let expected = rig.expected();
         let (before, next) = (rig.durable_before as u64 + 1, rig.durable as u64 + 1);
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         let files = rig.storage.list().unwrap();
         for (name, age) in files.iter().rev().zip(0..) {
             for start in (0..rig.storage.len(name).unwrap()).step_by(512) {
@@ -225,7 +225,7 @@ fn r05_many_damaged_blocks_at_once_are_all_accounted_for() {
         files.retain(|name| name.ends_with(".wal"));
         // The last two are the spares.
         files.truncate(files.len() - 2);
-        let mut rng = Rng(seed << 16);
+        let mut rng = Rng::new(seed << 16);
         for case in 0..300 {
             let context = format!("seed {seed} case {case}");
             let storage = rig.storage.duplicate();

@@ -141,7 +141,7 @@ fn r01_after_a_failed_sync_recovery_does_not_trust_the_page_cache() {
         storage.restart_process();
         let (_, recovered) = Rig::reopen(&storage).unwrap();
         assert_eq!(recovered.next_lsn, Lsn(4), "the batch is not on the medium");
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         storage.crash(&mut || rng.next());
         let (_, again) = Rig::reopen(&storage).unwrap();
         assert_eq!(again.next_lsn, Lsn(4));
@@ -191,7 +191,7 @@ fn c02_a_promise_that_left_survives_a_crash_and_the_rot_of_either_copy() {
                 }
                 left = round; // It is durable: the promise leaves.
             }
-            let mut rng = Rng(step << 8 | sample);
+            let mut rng = Rng::new(step << 8 | sample);
             rig.storage.crash(&mut || rng.next());
             for copy in [None, Some(0), Some(64 << 10)] {
                 let context = format!("step {step} sample {sample} rot {copy:?}");

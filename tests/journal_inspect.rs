@@ -56,7 +56,7 @@ fn r04_what_a_power_cut_leaves_is_seen_and_left_alone() {
     for seed in 1..=150 {
         let storage = MemStorage::new();
         let mut rig = Rig::new(storage.clone());
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         storage.halt_at(storage.steps() + 1 + rng.below(90));
         let stopped = rig.run(&mut Workload::new(seed), 40, true);
         storage.crash(&mut || rng.next());
@@ -77,7 +77,7 @@ fn r08_rot_and_read_errors_are_found_and_left_alone() {
     for seed in 1..=2 {
         let mut rig = Rig::new(MemStorage::new());
         rig.run(&mut Workload::new(seed), 60, true).unwrap();
-        let mut rng = Rng(seed);
+        let mut rng = Rng::new(seed);
         for name in rig.storage.list().unwrap() {
             for at in (0..rig.storage.len(&name).unwrap()).step_by(4096) {
                 let storage = rig.storage.duplicate();

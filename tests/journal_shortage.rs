@@ -35,7 +35,7 @@ impl<'a> Stingy<'a> {
     fn call(&self) -> io::Result<()> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
         let (first, count) = self.fails;
-        let by_chance = count == 0 && Rng(first + call).percent(33);
+        let by_chance = count == 0 && Rng::new(first + call).percent(33);
         match by_chance || (first..first + count).contains(&call) {
             true => Err(io::Error::from_raw_os_error(self.errno)),
             false => Ok(()),

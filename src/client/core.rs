@@ -11,7 +11,7 @@ use super::routes::Routes;
 use super::session::Answer;
 use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
 use crate::api::{LogRef, NO_SHARD, Read, Reply, Request};
-use crate::types::{Ballot, ClusterId, ShardId};
+use crate::types::{Ballot, ClusterId, Random, ShardId};
 use crate::wire::client::hello::Limits;
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -34,7 +34,7 @@ pub struct Client {
     /// Which of the known nodes answers local reads: the endpoints as given come first.
     pub(super) local_turn: usize,
     /// Spreads the pauses of this client's operations.
-    pub(super) seed: u64,
+    pub(super) random: Random,
     pub(super) last_chain: u32,
 }
 
@@ -112,7 +112,7 @@ impl Client {
             map_is_new: false,
             links: BTreeMap::new(),
             local_turn: 0,
-            seed: entropy(),
+            random: Random::new(entropy()),
             last_chain: 0,
         })
     }
@@ -162,10 +162,9 @@ impl Client {
 
     /// The attempts of a new operation, which may take the usual time and `wait`.
     pub(super) fn tries(&mut self, operation: Operation, wait: Duration) -> Tries {
-        self.seed = self.seed.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
         let own = || Deadline::after(self.options.timeout.saturating_add(wait));
         let deadline = self.whole.unwrap_or_else(own);
-        Tries::new(operation, deadline, self.seed, self.options.on_wait.clone())
+        Tries::new(operation, deadline, self.random.draw(), self.options.on_wait.clone())
     }
 
     /// A chain number that this client has not used lately.

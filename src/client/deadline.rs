@@ -1,5 +1,6 @@
 //! Deadlines and back-off. Every wait of the client has both ends in sight.
 
+use crate::types::Random;
 use std::time::{Duration, Instant};
 
 /// The first pause between two attempts; each further one is twice as long.
@@ -80,24 +81,20 @@ pub struct Backoff {
     pause: Duration,
     /// The sum of the pauses so far.
     slept: Duration,
-    state: u64,
+    random: Random,
 }
 
 impl Backoff {
     /// A back-off at its shortest pause. The seed only spreads clients; any number will do.
     #[must_use]
     pub fn new(seed: u64) -> Backoff {
-        Backoff { pause: PAUSE_MIN, slept: Duration::ZERO, state: seed | 1 }
+        Backoff { pause: PAUSE_MIN, slept: Duration::ZERO, random: Random::new(seed) }
     }
 
     /// The next pause: between half of the current bound and the whole of it; the bound doubles.
     pub fn next_pause(&mut self) -> Duration {
-        // Xorshift: enough to spread clients, and no dependency.
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
         let half = self.pause / 2;
-        let jitter = half.mul_f64((self.state >> 11) as f64 / (1u64 << 53) as f64);
+        let jitter = Duration::from_nanos(self.random.below(half.as_nanos() as u64 + 1));
         let pause = half + jitter;
         self.slept += pause;
         let bound = if self.slept < ELECTION { PAUSE_ELECTION } else { PAUSE_MAX };

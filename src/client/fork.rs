@@ -1,7 +1,7 @@
 //! What comes out of a client and stands on its own.
 
 use super::core::{Client, Target, entropy};
-use crate::types::ShardId;
+use crate::types::{Random, ShardId};
 
 impl Client {
     /// Another client of the same cluster. It takes this one's connection for a shard along; this
@@ -16,7 +16,7 @@ impl Client {
             map_is_new: false,
             links: self.links.remove_entry(&(shard, target)).into_iter().collect(),
             local_turn: self.local_turn,
-            seed: entropy(),
+            random: Random::new(entropy()),
             last_chain: self.last_chain,
         }
     }

@@ -35,32 +35,6 @@ pub fn entropy() -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Seeded numbers for jitter (Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators", 2014); nothing that must be hard to guess.
-#[derive(Clone, Debug)]
-pub struct Jitter(u64);
-
-impl Jitter {
-    /// A generator of this seed.
-    #[must_use]
-    pub fn new(seed: u64) -> Jitter {
-        Jitter(seed)
-    }
-
-    /// A number from 0 to `bound`, both included.
-    pub fn upto(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^= mixed >> 31;
-        match bound.checked_add(1) {
-            Some(count) => mixed % count,
-            None => mixed,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,14 +47,5 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(5));
         let passed = now().since(before);
         assert!((5_000..5_000_000).contains(&passed), "{passed} µs passed during 5 ms");
-    }
-
-    /// Jitter keeps its bound and is not constant.
-    #[test]
-    fn jitter_keeps_its_bound() {
-        let mut jitter = Jitter::new(7);
-        let drawn: std::collections::BTreeSet<u64> = (0..1000).map(|_| jitter.upto(9)).collect();
-        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), (0..=9).collect::<Vec<_>>());
-        assert_eq!(jitter.upto(0), 0);
     }
 }

@@ -17,11 +17,10 @@ use super::handover::{Call, GivenUp};
 use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
-use super::random::Random;
 use super::unsynced::Unsynced;
 use crate::limits::value_room_bytes;
 use crate::types::{
-    Ballot, Damage, HardState, Incarnation, Lsn, NodeId, Record, Slot, Tick, Value, Witness,
+    Ballot, Damage, HardState, Incarnation, Lsn, NodeId, Random, Record, Slot, Tick, Value, Witness,
 };
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;

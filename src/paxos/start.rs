@@ -8,13 +8,12 @@ use super::disk_budget::DiskBudget;
 use super::effects::{Effects, Stop};
 use super::evidence::Evidence;
 use super::learner::Learner;
-use super::random::Random;
 use super::replica::{Memory, Peer, Replica, Role};
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
 use crate::types::{
-    Ballot, Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Refuted, Slot,
-    Tick, Value, Witness,
+    Ballot, Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Random, Refuted,
+    Slot, Tick, Value, Witness,
 };
 use std::collections::BTreeMap;
 

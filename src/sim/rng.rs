@@ -1,6 +1,6 @@
 //! All chance of a simulated world comes out of its seed, through here.
 
-use crate::paxos::Random;
+use crate::types::Random;
 
 /// A seeded source of chance. Same seed, same throws.
 #[derive(Clone, Debug)]

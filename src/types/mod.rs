@@ -10,6 +10,7 @@ mod ids;
 mod life;
 mod nodes;
 mod race;
+mod random;
 mod record;
 mod shards;
 mod trouble;
@@ -27,6 +28,7 @@ pub use ids::{
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
 pub use nodes::Nodes;
 pub use race::Race;
+pub use random::Random;
 pub use record::{HardState, Record, RecordKind};
 pub use shards::Shards;
 pub use trouble::Trouble;

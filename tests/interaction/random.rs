@@ -6,8 +6,8 @@
 
 use crate::cluster::{Cluster, Plan};
 use crate::reads::{Fate, Read};
-use paxosd::paxos::{Input, Quorums, Random, Role};
-use paxosd::types::{Lsn, NodeId, Slot, Value};
+use paxosd::paxos::{Input, Quorums, Role};
+use paxosd::types::{Lsn, NodeId, Random, Slot, Value};
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

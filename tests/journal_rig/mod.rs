@@ -8,8 +8,8 @@ use paxosd::journal::{
     Recovered, Storage, StorageError, execute, format, recover,
 };
 use paxosd::types::{
-    Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Record, ShardId, Slot,
-    Value, Witness,
+    Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Random, Record, ShardId,
+    Slot, Value, Witness,
 };
 use std::collections::BTreeMap;
 
@@ -18,21 +18,21 @@ pub const IDENTITY: Identity =
 pub const SHARD: ShardId = ShardId(1);
 pub const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 64 << 10, min_free_bytes: 0 };
 
-/// SplitMix64: the only source of chance.
+/// The only source of chance.
 #[derive(Clone)]
-pub struct Rng(pub u64);
+pub struct Rng(Random);
 
 impl Rng {
+    pub fn new(seed: u64) -> Rng {
+        Rng(Random::new(seed))
+    }
+
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.draw()
     }
 
     pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
+        self.0.below(bound)
     }
 
     pub fn percent(&mut self, percent: u64) -> bool {
@@ -127,7 +127,7 @@ pub struct Workload {
 impl Workload {
     pub fn new(seed: u64) -> Workload {
         Workload {
-            rng: Rng(seed),
+            rng: Rng::new(seed),
             round: 1,
             boots: 0,
             chosen: 0,

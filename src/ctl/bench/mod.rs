@@ -25,7 +25,7 @@ use args::{Bench, Load, Operation};
 use drive::{Run, drive};
 use lane::{Lane, Pipe};
 use logs::BenchLog;
-use pipes::{Appends, Noise, Random, Reads};
+use pipes::{Appends, Noise, Reads, random_of};
 use report::{Report, plural};
 use rustix::time::{ClockId, clock_gettime};
 use schedule::Pacer;
@@ -205,7 +205,7 @@ fn reads(
         let once = ReadOptions { max_entries: Some(1), consistency, ..ReadOptions::default() };
         client.read(&log.name, Index(0), once)?;
         let options = ReaderOptions { window, max_entries, consistency };
-        let random = Random::new(load.seed, number as u64);
+        let random = random_of(load.seed, number as u64);
         let reader = client.reader(&log.name, options)?;
         pipes.push((log.shard.0, Reads { reader, random, below: log.entries }));
     }

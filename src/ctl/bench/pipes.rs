@@ -3,7 +3,7 @@
 use super::lane::{Finished, Pipe};
 use super::tally::Work;
 use crate::client::{Appender, Completed, Fetched, Reader};
-use crate::types::Index;
+use crate::types::{Index, Random};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
@@ -11,29 +11,10 @@ use std::sync::Arc;
 /// and a disk or file system that compresses finds nothing to compress.
 const NOISE_BYTES: usize = 1 << 20;
 
-/// Numbers that look random, from a seed (SplitMix64).
-#[derive(Clone, Debug)]
-pub struct Random(u64);
-
-impl Random {
-    /// The numbers of one of many connections.
-    #[must_use]
-    pub fn new(seed: u64, number: u64) -> Random {
-        Random(seed ^ number.wrapping_mul(0xD134_2543_DE82_EF95))
-    }
-
-    /// The next one.
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// The next one below `bound`; 0 if that is 0.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next().checked_rem(bound).unwrap_or(0)
-    }
+/// The randomness of one of many connections.
+#[must_use]
+pub fn random_of(seed: u64, number: u64) -> Random {
+    Random::new(seed ^ number.wrapping_mul(0xD134_2543_DE82_EF95))
 }
 
 /// The entries of one connection.
@@ -48,16 +29,16 @@ impl Noise {
     /// Entries of `size` bytes.
     #[must_use]
     pub fn new(seed: u64, size: usize) -> Noise {
-        let mut random = Random::new(seed, 0);
+        let mut random = random_of(seed, 0);
         let words = (size + NOISE_BYTES).div_ceil(8);
-        let bytes: Vec<u8> = (0..words).flat_map(|_| random.next().to_le_bytes()).collect();
+        let bytes: Vec<u8> = (0..words).flat_map(|_| random.draw().to_le_bytes()).collect();
         Noise { bytes: bytes.into(), size, random }
     }
 
     /// The same noise, cut elsewhere.
     #[must_use]
     pub fn for_connection(&self, seed: u64, number: u64) -> Noise {
-        Noise { random: Random::new(seed, number + 1), ..self.clone() }
+        Noise { random: random_of(seed, number + 1), ..self.clone() }
     }
 
     /// The next entry.

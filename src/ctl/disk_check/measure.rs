@@ -3,6 +3,7 @@
 use super::super::progress::Progress;
 use crate::journal::{FileStorage, Storage};
 use crate::limits::BLOCK_BYTES;
+use crate::types::Random;
 use hdrhistogram::Histogram;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -113,12 +114,6 @@ pub fn measure(
 
 /// Bytes that do not compress: some file systems would not write the others.
 fn noise() -> Vec<u8> {
-    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state as u8
-    };
-    (0..64 << 10).map(|_| next()).collect()
+    let mut random = Random::new(1);
+    (0..8 << 10).flat_map(|_| random.draw().to_le_bytes()).collect()
 }

@@ -285,16 +285,16 @@ mod tests {
     #[test]
     fn r37_mutated_heads_are_survived() {
         let good = b"GET /metrics?x=1 HTTP/1.1\r\nHost: node:7422\r\nAccept: */*\r\n\r\nGET / ";
-        let mut jitter = crate::daemon::clock::Jitter::new(7);
+        let mut random = crate::types::Random::new(7);
         let mut refused = 0;
         for _ in 0..100_000 {
             let mut bytes = good.to_vec();
-            for _ in 0..=jitter.upto(3) {
-                let at = jitter.upto(bytes.len() as u64 - 1) as usize;
-                match jitter.upto(2) {
-                    0 => bytes[at] = jitter.upto(255) as u8,
+            for _ in 0..=random.below(4) {
+                let at = random.below(bytes.len() as u64) as usize;
+                match random.below(3) {
+                    0 => bytes[at] = random.below(256) as u8,
                     1 => bytes.truncate(at + 1),
-                    _ => bytes.insert(at, jitter.upto(255) as u8),
+                    _ => bytes.insert(at, random.below(256) as u8),
                 }
             }
             match parse(&bytes) {

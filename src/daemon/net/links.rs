@@ -3,10 +3,9 @@
 //! Of two nodes the one with the higher id dials, so that no pair ever builds two connections that
 //! each side would close in favour of the other.
 
-use crate::daemon::clock::Jitter;
 use crate::daemon::net::resolve::Found;
 use crate::limits::RACE_STAGGER_MS;
-use crate::types::{NodeId, Race, Tick};
+use crate::types::{NodeId, Race, Random, Tick};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -25,7 +24,7 @@ pub type Index = usize;
 #[derive(Clone, Debug)]
 pub struct Links {
     links: BTreeMap<NodeId, Link>,
-    jitter: Jitter,
+    random: Random,
 }
 
 #[derive(Clone, Debug)]
@@ -97,7 +96,7 @@ impl Links {
             refusal: String::new(),
         };
         let links = others.map(|node| (node, link(node))).collect();
-        Links { links, jitter: Jitter::new(seed) }
+        Links { links, random: Random::new(seed) }
     }
 
     /// The peers to call now: their addresses are to be found, and [`call`](Links::call)ed.
@@ -236,10 +235,10 @@ impl Links {
             return false;
         };
         // Half of the pause is random, so that peers of a node that came back do not march in step.
-        let pause = pause / 2 + self.jitter.upto(pause / 2);
+        let pause = pause / 2 + self.random.below(pause / 2 + 1);
         // Counted from the call's begin: one that waited in vain has paused for that time already,
         // and a network that heals must not be waited for twice.
-        let soon = now.after(PAUSE_FIRST_US / 2 + self.jitter.upto(PAUSE_FIRST_US / 2));
+        let soon = now.after(PAUSE_FIRST_US / 2 + self.random.below(PAUSE_FIRST_US / 2 + 1));
         link.state = State::Down { at: begun.after(pause).max(soon) };
         link.failures = link.failures.saturating_add(1);
         let news = link.reason != reason;
@@ -304,7 +303,7 @@ impl Links {
         if link.state != (State::Up { index }) {
             return false;
         }
-        link.state = State::Down { at: now.after(self.jitter.upto(PAUSE_FIRST_US)) };
+        link.state = State::Down { at: now.after(self.random.below(PAUSE_FIRST_US + 1)) };
         true
     }
 }
