@@ -12,7 +12,12 @@ impl Failure {
         if self.outcome == Outcome::NotExecuted
             && let Some(Detail::Unformed(unmet)) = self.wire().map(|error| &error.detail)
         {
-            return Cow::Owned(after_unformed(unmet));
+            return Cow::Owned(match unmet.as_slice() {
+                [] => "try again in a moment: its members are about to meet; where they do not, \
+                       their logs say why"
+                    .to_string(),
+                unmet => start_unmet(unmet),
+            });
         }
         Cow::Borrowed(match self.outcome {
             Outcome::Unknown if self.operation.expects => {
@@ -71,17 +76,16 @@ impl Failure {
     }
 }
 
-/// A majority may run and yet nothing is served: a new cluster needs each of its members once.
-fn after_unformed(unmet: &[NodeId]) -> String {
+/// What can be done about members that a new cluster waits for: a majority may run and yet nothing
+/// is served, as each of them is needed once. There is at least one.
+#[doc(hidden)]
+#[must_use]
+pub fn start_unmet(unmet: &[NodeId]) -> String {
     let whom = Nodes(unmet);
-    match unmet {
-        [] => {
-            "try again in a moment: its members are about to meet; where they do not, their logs \
-               say why"
-                .to_string()
-        }
-        [_] => format!("start {whom}; if it runs, look in its log, and at the network between"),
-        _ => format!("start {whom}; those that run say in their logs whom they cannot reach"),
+    if unmet.len() == 1 {
+        format!("start {whom}; if it runs, look in its log, and at the network between")
+    } else {
+        format!("start {whom}; those that run say in their logs whom they cannot reach")
     }
 }
 

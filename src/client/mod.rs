@@ -45,6 +45,8 @@ pub use self::core::Client;
 pub use self::error::{
     Cause, ClientError, Elsewhere, Failure, Invalid, Operation, ProtocolError, Stage,
 };
+#[doc(hidden)]
+pub use self::error_hints::start_unmet;
 pub use self::follow::{Follow, FollowOptions};
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};

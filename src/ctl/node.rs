@@ -102,13 +102,7 @@ pub fn program() -> clap::Command {
 
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let program = program();
-    let is_set = |variable: &str| std::env::var_os(variable).is_some();
-    let matches = program
-        .clone()
-        .try_get_matches_from(&arguments)
-        .map_err(|error| usage::explained(error, &program, &arguments, is_set))?;
-    Arguments::from_arg_matches(&matches)
+    Arguments::from_arg_matches(&usage::matches(&program(), &arguments, |error| error)?)
 }
 
 /// Does what the arguments say.

@@ -4,7 +4,7 @@
 use super::codes::{self, Code};
 use clap::builder::{StyledStr, Styles};
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, Command};
+use clap::{Arg, ArgMatches, Command};
 use std::ffi::OsString;
 
 /// The id of a group of flags one of which must be given.
@@ -143,15 +143,21 @@ fn text(name: &str, pieces: &[Piece]) -> String {
     text
 }
 
-/// The error of a command line, with the usage of its command, and with the environment blamed for
-/// what came from there.
-#[must_use]
-pub fn explained(
-    mut error: clap::Error,
+/// Reads a command line. `reworded` may say first what a program has better words for.
+///
+/// # Errors
+/// Wrong usage, with the usage of the command, and with the environment blamed for what came from
+/// there; help and version, which were asked for.
+pub fn matches(
     program: &Command,
     arguments: &[OsString],
-    is_set: impl Fn(&str) -> bool,
-) -> clap::Error {
+    reworded: impl FnOnce(clap::Error) -> clap::Error,
+) -> Result<ArgMatches, clap::Error> {
+    let matches = program.clone().try_get_matches_from(arguments);
+    matches.map_err(|error| explained(reworded(error), program, arguments))
+}
+
+fn explained(mut error: clap::Error, program: &Command, arguments: &[OsString]) -> clap::Error {
     // Only what is built has the options of all commands, and can name an argument.
     let mut program = program.clone();
     program.build();
@@ -159,35 +165,27 @@ pub fn explained(
     if let Some(ContextValue::String(blamed)) = error.get(ContextKind::InvalidArg)
         && let Some(arg) = command.get_arguments().find(|arg| arg.to_string() == *blamed)
         && let Some(variable) = arg.get_env().and_then(|name| name.to_str())
-        && is_set(variable)
+        && std::env::var_os(variable).is_some()
         && !is_typed(arg, arguments)
     {
         let blamed = format!("{variable} of the environment ({blamed})");
         error.insert(ContextKind::InvalidArg, ContextValue::String(blamed));
     }
     // Clap shows none with a value that is refused.
-    if error.use_stderr()
-        && error.get(ContextKind::Usage).is_none()
-        && let Some(usage) = command.clone().render_usage_text()
-    {
+    if error.use_stderr() && error.get(ContextKind::Usage).is_none() {
+        let usage = titled_usage(command.clone());
         error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
     }
     error
 }
 
-/// A usage with its title.
-trait RenderUsage {
-    fn render_usage_text(self) -> Option<StyledStr>;
-}
-
-impl RenderUsage for Command {
-    fn render_usage_text(mut self) -> Option<StyledStr> {
-        let usage = self.render_usage().to_string();
-        let usage = usage.strip_prefix(TITLE).unwrap_or(&usage);
-        let style = Styles::styled();
-        let style = style.get_usage();
-        Some(format!("{style}{}{style:#} {usage}", TITLE.trim_end()).into())
-    }
+/// The usage of a command, its title in the style that clap gives it.
+fn titled_usage(mut command: Command) -> StyledStr {
+    let usage = command.render_usage().to_string();
+    let usage = usage.strip_prefix(TITLE).unwrap_or(&usage);
+    let style = Styles::styled();
+    let style = style.get_usage();
+    format!("{style}{}{style:#} {usage}", TITLE.trim_end()).into()
 }
 
 /// The command that a command line names.

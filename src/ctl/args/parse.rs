@@ -17,13 +17,8 @@ where
     I: IntoIterator<Item = OsString>,
 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let program = program();
-    let is_set = |variable: &str| std::env::var_os(variable).is_some();
-    let matches = program
-        .clone()
-        .try_get_matches_from(&arguments)
-        .map_err(|error| cut_endpoints(error, &arguments))
-        .map_err(|error| usage::explained(error, &program, &arguments, is_set))?;
+    let cut = |error| cut_endpoints(error, &arguments);
+    let matches = usage::matches(&program(), &arguments, cut)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
     let typed = Typed(&matches);
     typed.settle_output(&mut cli)?;

@@ -1,8 +1,7 @@
 //! What can be done about what is wrong with a cluster.
 
 use super::Problem;
-use crate::client::DiskSpace;
-use crate::types::Nodes;
+use crate::client::{DiskSpace, start_unmet};
 
 impl Problem {
     /// What to do about it first.
@@ -24,12 +23,7 @@ impl Problem {
                 format!("make {what} free on node {node}; appends resume by themselves")
             }
             Problem::Unformed { unmet, .. } if unmet.is_empty() => "give it more time".into(),
-            Problem::Unformed { unmet, .. } => {
-                let (verb, its) =
-                    if unmet.len() == 1 { ("runs", "its log") } else { ("run", "their logs") };
-                let they = if unmet.len() == 1 { "it" } else { "they" };
-                format!("start {}; if {they} {verb}, look in {its}", Nodes(unmet))
-            }
+            Problem::Unformed { unmet, .. } => start_unmet(unmet),
             Problem::NoLeader(_) => "see that a majority of the nodes runs and is connected".into(),
             Problem::Outside(node, _) | Problem::Astray(node, _) => {
                 format!("look in the log of node {node}")
