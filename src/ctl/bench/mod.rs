@@ -4,6 +4,7 @@ pub mod args;
 mod drive;
 mod lane;
 mod logs;
+mod output;
 mod pipes;
 mod plot;
 mod report;
@@ -20,13 +21,13 @@ use crate::client::{
     AppenderOptions, Client, ClientOptions, ClusterStatus, Consistency as Freshness, ReadOptions,
     ReaderOptions,
 };
-use crate::types::Index;
+use crate::types::{Count, Index};
 use args::{Bench, Load, Operation};
 use drive::{Run, drive};
 use lane::{Lane, Pipe};
 use logs::BenchLog;
 use pipes::{Appends, Noise, Reads, random_of};
-use report::{Report, plural};
+use report::Report;
 use rustix::time::{ClockId, clock_gettime};
 use schedule::Pacer;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -138,7 +139,7 @@ fn prepare(
     if !created.is_empty() {
         let names = if created.len() > 8 { &created[..8] } else { &created[..] };
         let more = if created.len() > 8 { " …" } else { "" };
-        let how_many = plural(created.len() as u64, "log");
+        let how_many = Count(created.len() as u64, "log");
         say(format!("created {how_many}: {}{more}", names.join(" ")));
     }
     if let Some(warning) = status.and_then(|status| volume::warning(status, bench, &logs)) {

@@ -2,185 +2,16 @@
 
 mod judge;
 mod links;
+mod problem;
 mod standing;
 mod steps;
 
 pub use judge::problems;
+pub use problem::Problem;
 pub use standing::{Standing, leads_text, takes_part};
 
-use super::units::bytes;
-use crate::client::{ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
-use crate::types::{Count, NodeId, Nodes, ShardId, Shards};
-use std::fmt;
-
-/// One thing that is wrong, with every shard in which it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// Two nodes applied the same slots and came to another state: one of them is wrong (R23).
-    Diverged {
-        /// One of them.
-        a: NodeId,
-        /// The other one.
-        b: NodeId,
-        /// Where.
-        shards: Shards,
-    },
-    /// Values are damaged on the node.
-    Damaged {
-        /// The node.
-        node: NodeId,
-        /// Where.
-        shards: Shards,
-        /// How many slots in all.
-        slots: u64,
-    },
-    /// A node does not answer.
-    Dead {
-        /// The node.
-        node: NodeId,
-        /// Where it should be.
-        address: String,
-    },
-    /// Nodes that answer have no link with each other, or one refuses the other.
-    NoLink {
-        /// The node that has most of these links.
-        node: NodeId,
-        /// The other ends.
-        peers: Vec<NodeId>,
-        /// Where.
-        shards: Shards,
-        /// Why, and which node says so.
-        said: Option<(NodeId, String)>,
-    },
-    /// The node refuses appends for want of disk space.
-    NoRoom {
-        /// The node.
-        node: NodeId,
-        /// Where.
-        shards: Shards,
-        /// Its disk.
-        disk: DiskSpace,
-    },
-    /// A new cluster waits for members that its other members have not met.
-    Unformed {
-        /// Where.
-        shards: Shards,
-        /// Whom it waits for.
-        unmet: Vec<NodeId>,
-    },
-    /// No node that answers leads these shards.
-    NoLeader(Shards),
-    /// The node knows no leader while others have one: its peers may refuse it.
-    Outside(NodeId, Shards),
-    /// The node follows another leader than the shard's.
-    Astray(NodeId, Shards),
-    /// The node is behind.
-    Behind {
-        /// The node.
-        node: NodeId,
-        /// Where.
-        shards: Shards,
-        /// By how many slots in all.
-        slots: u64,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Problem::Diverged { a, b, shards } => {
-                write!(f, "nodes {a} and {b} applied the same slots of {shards} and differ")
-            }
-            Problem::Damaged { node, shards, slots } => {
-                write!(f, "node {node} holds {} of {shards}", Count(*slots, "damaged slot"))
-            }
-            Problem::Dead { node, address } => {
-                write!(f, "node {node} at {address} does not answer")
-            }
-            Problem::NoLink { node, peers, shards, said } => {
-                write!(f, "node {node} has no link with {} in {shards}", Nodes(peers))?;
-                match said {
-                    Some((by, why)) if by == node => write!(f, "; it says: {why}"),
-                    Some((by, why)) => write!(f, "; node {by} says: {why}"),
-                    None => Ok(()),
-                }
-            }
-            Problem::NoRoom { node, shards, disk } => {
-                write!(f, "node {node} has no disk space for {shards}")?;
-                if disk.total_bytes == 0 {
-                    return Ok(());
-                }
-                let (free, least) = (bytes(disk.free_bytes), bytes(disk.min_free_bytes));
-                write!(f, ": {free} are free")?;
-                if !disk.lacks_bytes() {
-                    return write!(f, "; inodes (df -i) or a quota (quota -v) must have run out");
-                }
-                write!(f, ", and min_free_bytes keeps {least}")
-            }
-            Problem::Unformed { shards, unmet } if unmet.is_empty() => {
-                write!(f, "the cluster has not formed in {shards}: its members are about to meet")
-            }
-            Problem::Unformed { shards, unmet } => {
-                let whom = Nodes(unmet);
-                write!(
-                    f,
-                    "the cluster has not formed in {shards}: it waits for {whom}; a new cluster \
-                     serves once all its members have met each other"
-                )
-            }
-            Problem::NoLeader(shards) if shards.len() == 1 => write!(f, "{shards} has no leader"),
-            Problem::NoLeader(shards) => write!(f, "{shards} have no leader"),
-            Problem::Outside(node, shards) => write!(
-                f,
-                "node {node} knows no leader of {shards} while others do: look in its log whether \
-                 its peers refuse it"
-            ),
-            Problem::Astray(node, shards) => {
-                write!(f, "node {node} does not follow the leader of {shards}")
-            }
-            Problem::Behind { node, shards, slots } => {
-                write!(f, "node {node} is {} behind in {shards}", Count(*slots, "slot"))
-            }
-        }
-    }
-}
-
-impl Problem {
-    /// True for what passes by itself while a cluster works: `status` shows it without alarm,
-    /// `wait --ready` waits for it.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Problem::Astray(..) | Problem::Behind { .. } => true,
-            Problem::Dead { .. }
-            | Problem::NoLeader(_)
-            | Problem::Unformed { .. }
-            | Problem::Outside(..)
-            | Problem::NoLink { .. }
-            | Problem::NoRoom { .. }
-            | Problem::Diverged { .. }
-            | Problem::Damaged { .. } => false,
-        }
-    }
-
-    /// True for what an election, or a node that is just starting, brings with it, and takes away
-    /// again within a second or two.
-    #[must_use]
-    pub fn may_be_an_election(&self) -> bool {
-        match self {
-            Problem::NoLeader(_)
-            | Problem::Outside(..)
-            | Problem::NoLink { .. }
-            | Problem::Unformed { .. } => true,
-            Problem::Astray(..)
-            | Problem::Behind { .. }
-            | Problem::Dead { .. }
-            | Problem::NoRoom { .. }
-            | Problem::Diverged { .. }
-            | Problem::Damaged { .. } => false,
-        }
-    }
-}
+use crate::client::{ClusterStatus, NodeReport, Role, ShardStatus};
+use crate::types::{NodeId, ShardId};
 
 /// The leader of a shard: of the nodes that say they lead it, the one of the highest ballot.
 #[must_use]
@@ -233,8 +64,8 @@ pub fn lines(problems: &[&Problem]) -> String {
 pub(super) mod tests {
     use super::*;
     use crate::client::{
-        Cause, ClientError, Failure, Member, NodeStatus, Operation, Outcome, PeerStatus, Progress,
-        Stage,
+        Cause, ClientError, DiskSpace, Failure, Member, NodeStatus, Operation, Outcome, PeerStatus,
+        Progress, Stage,
     };
     use crate::types::{Ballot, Slot};
 

@@ -2,23 +2,20 @@
 //! important first.
 
 use super::super::calendar;
-use super::super::health::{Standing, leads_text};
-use super::super::status::free;
-use super::super::units::bytes;
+use super::super::health::Standing;
 use super::board::{Board, NodeRow, Rates, ShardRow};
+use super::tables::{NODES, SHARDS, count, draw_table, volume};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Cell, Paragraph, Row, Sparkline, Table, Wrap};
+use ratatui::widgets::{Paragraph, Sparkline, Wrap};
 use std::time::Duration;
 
 /// Lines of the curve, where the screen is high enough for it.
 const CURVE_LINES: u16 = 4;
 /// The curve is left out where fewer lines than this would remain for the tables.
 const TABLES_LINES_MIN: u16 = 16;
-/// Columns of space between two columns of a table.
-const GAP: u16 = 2;
 
 /// What the screen says beside the board.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +26,6 @@ pub struct Around {
     pub age: Option<Duration>,
     /// Shards that are scrolled out of sight above.
     pub scrolled: usize,
-}
-
-/// One column of a table.
-struct Column<R> {
-    head: &'static str,
-    /// Columns with the highest numbers are left out first.
-    rank: u8,
-    right: bool,
-    text: fn(&R) -> String,
 }
 
 /// Draws the board.
@@ -89,100 +77,6 @@ pub fn height(board: &Board) -> u16 {
     u16::try_from(rows + 5).unwrap_or(u16::MAX)
 }
 
-const NODES: &[Column<NodeRow>] = &[
-    Column { head: "NODE", rank: 0, right: true, text: |row| row.node.to_string() },
-    Column { head: "STATE", rank: 0, right: false, text: node_state },
-    Column { head: "LEADS", rank: 1, right: false, text: leads },
-    Column { head: "LAG", rank: 1, right: true, text: |row| of_state(row, |s| s.lag.to_string()) },
-    Column {
-        head: "SLOTS/s",
-        rank: 3,
-        right: true,
-        text: |row| of_state(row, |state| count(state.applied)),
-    },
-    Column {
-        head: "SYNC",
-        rank: 2,
-        right: true,
-        text: |row| of_state(row, |state| latency(state.sync)),
-    },
-    Column {
-        head: "DISK",
-        rank: 3,
-        right: true,
-        text: |row| of_state(row, |state| bytes(state.disk_bytes)),
-    },
-    Column { head: "FREE", rank: 2, right: true, text: |row| of_state(row, |s| free(&s.disk)) },
-    Column {
-        head: "UPTIME",
-        rank: 4,
-        right: true,
-        text: |row| of_state(row, |s| s.uptime.clone()),
-    },
-    Column { head: "ADDRESS", rank: 2, right: false, text: |row| row.address.clone() },
-    Column {
-        head: "VERSION",
-        rank: 5,
-        right: false,
-        text: |row| of_state(row, |s| s.version.clone()),
-    },
-    Column { head: "", rank: 6, right: false, text: node_notes },
-];
-
-const SHARDS: &[Column<ShardRow>] = &[
-    Column { head: "SHARD", rank: 0, right: true, text: |row| row.shard.to_string() },
-    Column {
-        head: "LEADER",
-        rank: 0,
-        right: true,
-        text: |row| row.leader.map_or_else(|| "NONE".to_string(), |node| node.to_string()),
-    },
-    Column { head: "ENTRIES/s", rank: 1, right: true, text: |row| count(row.rates.entries) },
-    Column { head: "BYTES/s", rank: 3, right: true, text: |row| volume(row.rates.bytes) },
-    Column { head: "SLOTS/s", rank: 2, right: true, text: |row| count(row.rates.slots) },
-    Column { head: "LAG", rank: 1, right: true, text: |row| row.lag.to_string() },
-    Column {
-        head: "REPLICAS",
-        rank: 2,
-        right: true,
-        text: |row| format!("{}/{}", row.replicas.0, row.replicas.1),
-    },
-    Column { head: "LOGS", rank: 4, right: true, text: |row| row.logs.to_string() },
-    Column { head: "CHOSEN", rank: 5, right: true, text: |row| row.chosen.to_string() },
-    Column {
-        head: "EPOCH",
-        rank: 6,
-        right: true,
-        text: |row| row.epoch.clone().unwrap_or_else(|| "-".to_string()),
-    },
-];
-
-fn node_state(row: &NodeRow) -> String {
-    row.standing.text().to_string()
-}
-
-fn leads(row: &NodeRow) -> String {
-    match row.standing {
-        Standing::Dead => "-".to_string(),
-        Standing::Up | Standing::CutOff => leads_text(row.leads.iter().copied()),
-    }
-}
-
-fn of_state(row: &NodeRow, text: fn(&super::board::NodeState) -> String) -> String {
-    row.state.as_ref().map_or_else(|_| "-".to_string(), text)
-}
-
-fn node_notes(row: &NodeRow) -> String {
-    match &row.state {
-        Err(why) => why.clone(),
-        Ok(state) => {
-            let damaged = (state.damaged > 0).then(|| format!("{} DAMAGED slots", state.damaged));
-            let full = (!state.has_room).then(|| "disk full".to_string());
-            damaged.into_iter().chain(full).collect::<Vec<_>>().join(", ")
-        }
-    }
-}
-
 fn alarm() -> Style {
     Style::new().fg(Color::Red).add_modifier(Modifier::BOLD)
 }
@@ -203,9 +97,9 @@ fn heading(board: &Board, around: &Around, width: u16) -> Vec<Line<'static>> {
     ];
     let narrow = vec![Span::styled("paxosd", bold), Span::raw(format!("  {age}  q quits"))];
     let fits = Line::from(first.clone()).width() <= usize::from(width);
-    let Rates { slots, entries, bytes: volume } = board.total;
-    let volume = self::volume(volume);
-    let total = format!("{} entries/s  {volume}/s  {} slots/s", count(entries), count(slots));
+    let Rates { slots, entries, bytes } = board.total;
+    let (entries, bytes, slots) = (count(entries), volume(bytes), count(slots));
+    let total = format!("{entries} entries/s  {bytes}/s  {slots} slots/s");
     vec![Line::from(if fits { first } else { narrow }), Line::from(total)]
 }
 
@@ -232,78 +126,6 @@ fn draw_curve(frame: &mut Frame<'_>, board: &Board, area: Rect) {
     let seen: Vec<u64> = board.history.iter().skip(spare).copied().collect();
     let curve = Sparkline::default().data(&seen).style(Style::new().fg(Color::Cyan));
     frame.render_widget(curve, area);
-}
-
-/// Draws a table with as many of its columns as there is room for.
-fn draw_table<R>(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    columns: &[Column<R>],
-    rows: &[R],
-    style: impl Fn(&R) -> Style,
-) {
-    let cells: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|column| (column.text)(row)).collect()).collect();
-    let widths: Vec<u16> =
-        (0..columns.len()).map(|at| width(columns[at].head, at, &cells)).collect();
-    let shown = fitting(columns, &widths, area.width);
-    let aligned = |at: usize, text: &str| {
-        let line = Line::from(text.to_string());
-        Cell::from(if columns[at].right { line.right_aligned() } else { line })
-    };
-    let heads = shown.iter().map(|at| aligned(*at, columns[*at].head));
-    let heads = Row::new(heads).style(Style::new().add_modifier(Modifier::UNDERLINED));
-    let lines = rows.iter().zip(&cells).map(|(row, cells)| {
-        Row::new(shown.iter().map(|at| aligned(*at, &cells[*at]))).style(style(row))
-    });
-    let constraints = shown.iter().map(|at| Constraint::Length(widths[*at]));
-    let table = Table::new(lines, constraints).header(heads).column_spacing(GAP);
-    frame.render_widget(table, area);
-}
-
-/// Width of a column in characters.
-fn width(head: &str, at: usize, cells: &[Vec<String>]) -> u16 {
-    let widest = cells.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
-    u16::try_from(widest.max(head.len())).unwrap_or(u16::MAX)
-}
-
-/// The columns that fit, the most important ones first, in their usual order.
-fn fitting<R>(columns: &[Column<R>], widths: &[u16], room: u16) -> Vec<usize> {
-    let mut by_rank: Vec<usize> = (0..columns.len()).collect();
-    by_rank.sort_by_key(|at| columns[*at].rank);
-    let (mut shown, mut used) = (Vec::new(), 0u16);
-    for at in by_rank {
-        let needed = used.saturating_add(widths[at]).saturating_add(GAP);
-        if needed.saturating_sub(GAP) > room {
-            break;
-        }
-        used = needed;
-        shown.push(at);
-    }
-    shown.sort_unstable();
-    shown
-}
-
-/// A rate as people read it.
-fn count(rate: Option<f64>) -> String {
-    match rate {
-        None => "-".to_string(),
-        Some(rate) if rate < 10.0 && rate > 0.0 => format!("{rate:.1}"),
-        Some(rate) => format!("{rate:.0}"),
-    }
-}
-
-/// A latency as people read it.
-fn latency(took: Option<Duration>) -> String {
-    let Some(took) = took else { return "-".to_string() };
-    let ms = took.as_secs_f64() * 1e3;
-    let decimals = if ms < 10.0 { 2 } else { usize::from(ms < 100.0) };
-    format!("{ms:.decimals$} ms")
-}
-
-/// Bytes a second as people read them.
-fn volume(rate: Option<f64>) -> String {
-    rate.map_or_else(|| "-".to_string(), |rate| bytes(rate.round() as u64))
 }
 
 #[cfg(test)]

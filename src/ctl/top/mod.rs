@@ -4,6 +4,7 @@ pub mod args;
 mod board;
 mod draw;
 mod sample;
+mod tables;
 
 use super::TIMEOUT;
 use super::args::Global;
