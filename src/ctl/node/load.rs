@@ -1,0 +1,75 @@
+//! The configuration that a command of `paxosd` goes by: the file, and what the environment
+//! overrides.
+
+use crate::config::{Config, ConfigError, Faults, RawConfig, check, variables};
+use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::log::logger;
+use crate::daemon::node::reload::Source;
+use clap::Args;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The configuration; the sample paxosd.toml explains every key
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "PAXOSD_CONFIG",
+        default_value = "/etc/paxosd/paxosd.toml"
+    )]
+    pub config: PathBuf,
+}
+
+/// Reads the configuration with what the environment overrides.
+pub fn load(file: &ConfigFile) -> Result<Config, Failure> {
+    Ok(load_with_source(file)?.0)
+}
+
+/// Likewise, with what it takes to read it again.
+pub fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
+    let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
+    let running = RawConfig::from_file(&path, variables.iter().cloned())
+        .map_err(|error| Failure::new(exit_of(&error), error))?;
+    report_unknown(&running);
+    let mut config = check(running.clone()).map_err(|faults| {
+        Failure::new(Exit::Config, Faults { file: path.display().to_string(), faults })
+    })?;
+    // Nothing depends on the working directory later, and messages say where a path leads.
+    config.data_dir = absolute("data_dir", &config.data_dir)?;
+    let path = absolute("--config", &path)?;
+    Ok((config, Source { path, variables, running }))
+}
+
+/// A file for which the system was only short of something may be read later.
+fn exit_of(error: &ConfigError) -> Exit {
+    match error {
+        ConfigError::Unreadable { may_pass: true, .. } => Exit::Temporary,
+        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => Exit::Config,
+    }
+}
+
+/// A path as it is seen from anywhere.
+pub fn absolute(key: &str, path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| {
+        let text = format!(
+            "{key} = {}: is relative, and the working directory cannot be told: {error}; write it from \
+             the root on",
+            path.display()
+        );
+        Failure::new(Exit::Config, text)
+    })
+}
+
+/// Says which variables are ignored, whatever else is wrong.
+pub fn report_unknown(raw: &RawConfig) {
+    for line in variables::warnings(&raw.unknown_variables) {
+        logger::complain(&line);
+    }
+}
+
+/// The environment, but for what clap has read already.
+pub fn variables() -> impl Iterator<Item = (OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name != "PAXOSD_CONFIG")
+}
