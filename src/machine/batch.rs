@@ -7,10 +7,9 @@
 //! no-op has no bytes at all, and never reaches this file. The journal's record around a value has
 //! the checksum.
 
-use super::command::{COMMAND_FIXED_BYTES_MAX, Command, CommandError, RawCommand};
-use crate::limits::{
-    APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX,
-};
+use super::assembly::{BODY_BYTES_MAX, MachineCommand};
+use super::command::{self, COMMAND_HEADER_BYTES, CommandError, RawCommand};
+use crate::limits::{VALUE_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::types::{Ballot, NodeId, Value};
 use crate::wire::codec::{DecodeError, Reader, Writer};
 
@@ -24,10 +23,8 @@ pub const VALUE_VERSION: u16 = 1;
 const FLAG_FIRST: u16 = 1;
 
 // A batch that is not full takes any command that keeps the limits.
-const _: () = assert!(
-    VALUE_BYTES_TARGET + COMMAND_FIXED_BYTES_MAX + NAME_BYTES_MAX + APPEND_BYTES_MAX
-        <= VALUE_BYTES_MAX
-);
+const _: () =
+    assert!(VALUE_BYTES_TARGET + COMMAND_HEADER_BYTES + BODY_BYTES_MAX <= VALUE_BYTES_MAX);
 // Offsets into a value are 32 bits wide.
 const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize);
 
@@ -59,10 +56,11 @@ impl ValueBuilder {
     /// When the builder [is full](ValueBuilder::is_full), or the command does not keep the limits
     /// of `limits.rs`, which requests are checked against long before: nothing may be proposed
     /// that a peer could not apply (R38).
-    pub fn push(&mut self, command: &Command<'_>) -> u32 {
+    pub fn push<'c>(&mut self, command: impl Into<MachineCommand<'c>>) -> u32 {
         assert!(!self.is_full(), "push to a full value: {} commands", self.count);
-        check_limits(command);
-        command.encode(&mut self.bytes);
+        let command = command.into();
+        command.of_feature().check_limits();
+        command::encode(&command, &mut self.bytes);
         let (bytes, max) = (self.bytes.len(), VALUE_BYTES_MAX);
         assert!(bytes <= max, "a value of {bytes} bytes passes the limit {max}");
         self.count += 1;
@@ -114,23 +112,6 @@ impl ValueBuilder {
         self.bytes.shrink_to(2 * VALUE_BYTES_TARGET); // A rare large append is not kept for ever.
         self.count = 0;
         value
-    }
-}
-
-fn check_limits(command: &Command<'_>) {
-    let (name, entries) = match *command {
-        Command::Create { name, .. } => (Some(name), None),
-        Command::Delete { .. } => (None, None),
-        Command::Append { entries, .. } => (None, Some(entries)),
-        Command::AppendCreate { name, entries, .. } => (Some(name), Some(entries)),
-    };
-    if let Some(name) = name {
-        assert!(name.len() <= NAME_BYTES_MAX, "a name of {} bytes", name.len());
-    }
-    if let Some(entries) = entries {
-        let bytes = entries.raw().len();
-        assert!(!entries.is_empty(), "an append without entries");
-        assert!(bytes <= APPEND_BYTES_MAX, "an append of {bytes} bytes, max {APPEND_BYTES_MAX}");
     }
 }
 
@@ -199,7 +180,7 @@ impl<'a> Commands<'a> {
 
 impl<'a> Iterator for Commands<'a> {
     /// Where the command begins, in bytes from the value's start, and the command.
-    type Item = Result<(u32, Command<'a>), CommandError>;
+    type Item = Result<(u32, MachineCommand<'a>), CommandError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         match self.walk.next() {

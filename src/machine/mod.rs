@@ -2,29 +2,37 @@
 //!
 //! Every replica of a shard applies the same values in the same order, and because applying is a
 //! pure function of state and value (R22) they all hold the same state, which they compare by
-//! digest (R23). The state is small: a few words per log, and extents that say in which slot's
-//! value a log's entries lie. The entries stay in the journal.
+//! digest (R23).
 //!
-//! - [`Command`] and [`ValueBuilder`]: what a leader proposes.
-//! - [`Machine::apply`]: what every replica does with what was chosen; one [`Outcome`] per command.
-//! - [`Machine::stat`], [`Machine::list`] …: what clients ask.
+//! What the machine can do comes from *features*, one folder each: today [`logs`]. A feature has its
+//! commands and their encoding, its state, its outcomes, its share of the digest and its invariants.
+//! `assembly` puts the features together; batching, applying, digests and invariants dispatch to them
+//! there. Imports go one way: feature, assembly, command, batch, and then state, apply and reading.
+//!
+//! - [`MachineCommand`] and [`ValueBuilder`]: what a leader proposes.
+//! - [`Machine::apply`]: what every replica does with what was chosen; one [`MachineOutcome`] per
+//!   command.
+//! - [`Machine::logs`]: what clients ask of logs.
 //! - [`Machine::reading`] and [`ReadCursor`]: entries, out of the values that hold them.
 
-pub mod apply;
-pub mod batch;
-pub mod command;
-pub mod digest;
-pub mod entries;
-pub mod extents;
+mod apply;
+mod assembly;
+mod batch;
+mod command;
+mod digest;
+mod feature;
 pub mod invariants;
-pub mod state;
+pub mod logs;
+mod reading;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
-pub use apply::{MachineError, Outcome};
+pub use apply::MachineError;
+pub use assembly::{CommandKind, MachineCommand, MachineOutcome};
 pub use batch::{Commands, ValueBuilder};
-pub use command::{Command, CommandError};
-pub use entries::{Damage, Damaged, ReadCursor};
-pub use extents::Extent;
-pub use state::{LookupError, Machine};
+pub use command::CommandError;
+pub use logs::{LogCommand, LogExtent, LogOutcome, LookupError};
+pub use reading::{Damaged, EntryDamage, ReadCursor};
+pub use state::Machine;

@@ -94,7 +94,7 @@ impl Shard {
         let reading = &task.reading;
         let (mut bytes, mut cold) = (0, false);
         let end = reading.next().plus(u64::from(reading.entries_left()));
-        let extents = self.machine.extents(reading.log(), reading.next());
+        let extents = self.machine.logs().extents(reading.log(), reading.next());
         for (nth, extent) in extents.take(LOOK_EXTENTS_MAX + 1).enumerate() {
             if extent.first >= end || (nth > 0 && bytes >= reading.bytes_left()) {
                 break;

@@ -5,7 +5,7 @@ use super::core::Shard;
 use super::serve::JournalRead;
 use crate::journal::ReadResult;
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
-use crate::machine::Outcome;
+use crate::machine::{LogOutcome, MachineOutcome};
 use crate::paxos;
 use crate::types::{Ballot, FailureKind, Slot, Tick, Value};
 use crate::wire::peer::Digest;
@@ -96,17 +96,17 @@ impl Shard {
         self.feed(now, paxos::Input::Applied(digest));
         self.answer_writes(slot, ballot, &outcomes, out);
         self.answer_fates(slot, value, &outcomes, out);
-        for outcome in &outcomes {
+        for MachineOutcome::Log(outcome) in &outcomes {
             match outcome {
-                Outcome::Appended { log, .. } | Outcome::Deleted(log) => {
+                LogOutcome::Appended { log, .. } | LogOutcome::Deleted(log) => {
                     self.wake_reads(now, *log, out);
                 }
-                Outcome::Created(_)
-                | Outcome::Exists(_)
-                | Outcome::ExpectMismatch { .. }
-                | Outcome::UnknownLog
-                | Outcome::WrongShard
-                | Outcome::BadName => {}
+                LogOutcome::Created(_)
+                | LogOutcome::Exists(_)
+                | LogOutcome::ExpectMismatch { .. }
+                | LogOutcome::UnknownLog
+                | LogOutcome::WrongShard
+                | LogOutcome::BadName => {}
             }
         }
         true

@@ -54,7 +54,7 @@ impl Shard {
     fn plan(&self, token: u64, task: &ReadTask, bytes_max: usize) -> ReadJob {
         let reading = &task.reading;
         let end = reading.next().plus(u64::from(reading.entries_left()));
-        let extents = self.machine.extents(reading.log(), reading.next());
+        let extents = self.machine.logs().extents(reading.log(), reading.next());
         let mut last = None;
         let slots = extents
             .take_while(|extent| extent.first < end)
@@ -93,7 +93,8 @@ impl Shard {
         let values = self.intact(now, results);
         let before = task.reading.next();
         while let Some(want) = task.reading.wants() {
-            let Some(extent) = self.machine.extents(task.reading.log(), want).next().copied()
+            let Some(extent) =
+                self.machine.logs().extents(task.reading.log(), want).next().copied()
             else {
                 break;
             };
@@ -107,7 +108,7 @@ impl Shard {
         if task.reading.next() > before {
             return self.read_on(now, task, read_bytes, out);
         }
-        if self.machine.next_index(task.reading.log()).is_none() {
+        if self.machine.logs().next_index(task.reading.log()).is_none() {
             return self.finish_read(now, task, out);
         }
         self.read_damaged(now, task, Slot(0), "the slot cannot be read here", out);

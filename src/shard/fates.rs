@@ -14,7 +14,7 @@ use super::Output;
 use super::core::Shard;
 use super::writes::Waiter;
 use crate::api::error::{ErrorCode, RequestError};
-use crate::machine::{Commands, Outcome};
+use crate::machine::{Commands, MachineOutcome};
 use crate::types::{Ballot, Slot, Tick, Value};
 
 /// What is not known after so many election timeouts is answered as unknown: whoever can reach a
@@ -92,7 +92,7 @@ impl Shard {
         &mut self,
         slot: Slot,
         value: &Value,
-        outcomes: &[Outcome],
+        outcomes: &[MachineOutcome],
         out: &mut Vec<Output>,
     ) {
         if self.fates.is_empty() {

@@ -149,7 +149,8 @@ impl Shard {
             Ok(guard) => guard,
             Err(error) => return self.refuse(conn, id, error, out),
         };
-        let found = self.find(&stat.log).map(|log| self.machine.stat(&crate::api::LogRef::Id(log)));
+        let found =
+            self.find(&stat.log).map(|log| self.machine.logs().stat(&crate::api::LogRef::Id(log)));
         let reply = match found {
             Ok(Ok(stat)) => Reply::Stated(stat),
             Ok(Err(lookup)) => {
@@ -166,7 +167,7 @@ impl Shard {
             Err(error) => return self.refuse(conn, id, error, out),
         };
         let limit = if list.limit == 0 { usize::MAX } else { list.limit as usize };
-        let (logs, more) = self.machine.list(&list.prefix, &list.after, limit);
+        let (logs, more) = self.machine.logs().list(&list.prefix, &list.after, limit);
         self.answer(now, conn, id, guard, Reply::Listed(Listed { logs, more }), out);
     }
 
@@ -198,7 +199,8 @@ impl Shard {
     /// Takes entries out of values in memory, and asks the journal for what is not there.
     pub(super) fn advance_read(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
         while let Some(want) = task.reading.wants() {
-            let Some(extent) = self.machine.extents(task.reading.log(), want).next().copied()
+            let Some(extent) =
+                self.machine.logs().extents(task.reading.log(), want).next().copied()
             else {
                 break;
             };
@@ -237,7 +239,7 @@ impl Shard {
 
     pub(super) fn finish_read(&mut self, now: Tick, task: ReadTask, out: &mut Vec<Output>) {
         let log = task.reading.log();
-        let Some(next) = self.machine.next_index(log) else {
+        let Some(next) = self.machine.logs().next_index(log) else {
             let error = RequestError::new(ErrorCode::UnknownLog, "the log was deleted");
             let reply = Reply::Error(error);
             return self.answer(now, task.conn, task.correlation, task.guard, reply, out);

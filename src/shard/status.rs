@@ -52,7 +52,7 @@ impl Shard {
             applied_upto: self.machine.applied_upto(),
             trimmed_upto: crate::types::Slot(0),
             digest: self.machine.digest(),
-            logs: self.machine.logs_count() as u64,
+            logs: self.machine.logs().count() as u64,
             damaged_slots: replica.damaged_slots() as u64,
             segments: self.journal.segments(),
             disk_bytes: self.journal.disk_bytes(),

@@ -13,7 +13,7 @@ use crate::api::error::{Detail, ErrorCode, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Append, Appended, Created, LogRef, Reply};
 use crate::limits::VALUE_BYTES_TARGET;
-use crate::machine::{Command, LookupError, Outcome, ValueBuilder};
+use crate::machine::{LogCommand, LogOutcome, LookupError, MachineOutcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, ShardId, Slot, Tick};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -232,7 +232,7 @@ impl Shard {
         };
         match log {
             LogRef::Name(name) => Some(name),
-            LogRef::Id(id) => self.machine.name(*id),
+            LogRef::Id(id) => self.machine.logs().name(*id),
         }
     }
 
@@ -265,18 +265,18 @@ impl Shard {
 
     fn admit_create(&mut self, name: &LogName) -> Result<(Claim, Option<Index>), RequestError> {
         self.check_owner(name)?;
-        if let Some(id) = self.machine.resolve(name.as_str()) {
+        if let Some(id) = self.machine.logs().resolve(name.as_str()) {
             return Err(RequestError::log_exists(id));
         }
-        let command = Command::Create { name: name.as_str(), created_ms: self.wall_ms };
+        let command = LogCommand::Create { name: name.as_str(), created_ms: self.wall_ms };
         self.writes.builder.push(&command);
         Ok((Claim::Name(name.clone()), None))
     }
 
     fn admit_delete(&mut self, log: &LogRef) -> Result<(Claim, Option<Index>), RequestError> {
         let id = self.find(log)?;
-        let name = self.machine.name(id).cloned().ok_or_else(|| unknown_log(log))?;
-        self.writes.builder.push(&Command::Delete { log: id });
+        let name = self.machine.logs().name(id).cloned().ok_or_else(|| unknown_log(log))?;
+        self.writes.builder.push(&LogCommand::Delete { log: id });
         Ok((Claim::Name(name), None))
     }
 
@@ -294,7 +294,7 @@ impl Shard {
                 let created_ms = self.wall_ms;
                 let name_text = name.as_str();
                 let command =
-                    Command::AppendCreate { name: name_text, created_ms, expect, entries };
+                    LogCommand::AppendCreate { name: name_text, created_ms, expect, entries };
                 self.writes.builder.push(&command);
                 if expect.is_some_and(|index| index != Index(0)) {
                     self.fail_chain(queued);
@@ -303,9 +303,9 @@ impl Shard {
             }
             (Err(error), _) => return Err(error),
         };
-        self.writes.builder.push(&Command::Append { log: id, expect, entries });
+        self.writes.builder.push(&LogCommand::Append { log: id, expect, entries });
         let count = u64::from(entries.count());
-        let start = self.machine.next_index(id).unwrap_or_default();
+        let start = self.machine.logs().next_index(id).unwrap_or_default();
         let ahead = self.writes.ahead.entry(id).or_insert((start, 0));
         ahead.1 += 1;
         let moves = if expect.is_none_or(|index| index == ahead.0) { count } else { 0 };
@@ -318,14 +318,14 @@ impl Shard {
     }
 
     pub(super) fn find(&self, log: &LogRef) -> Result<LogId, RequestError> {
-        self.machine.lookup(log).map_err(|error| match error {
+        self.machine.logs().lookup(log).map_err(|error| match error {
             LookupError::UnknownLog => unknown_log(log),
             LookupError::WrongShard => misplaced(log, self.options.shards),
         })
     }
 
     fn check_owner(&self, name: &LogName) -> Result<(), RequestError> {
-        if self.machine.owns(name.as_str()) {
+        if self.machine.logs().owns(name.as_str()) {
             return Ok(());
         }
         Err(RequestError::wrong_shard(ShardId::of_name(name.as_str(), self.options.shards)))
@@ -381,7 +381,7 @@ impl Shard {
         &mut self,
         slot: Slot,
         ballot: Ballot,
-        outcomes: &[Outcome],
+        outcomes: &[MachineOutcome],
         out: &mut Vec<Output>,
     ) {
         let Some(flight) = self.writes.in_flight.remove(&slot) else { return };
@@ -417,10 +417,11 @@ impl Shard {
     pub(super) fn answer_write(
         &mut self,
         waiter: &Waiter,
-        outcome: &Outcome,
+        outcome: &MachineOutcome,
         out: &mut Vec<Output>,
     ) {
-        if let Outcome::Appended { count, .. } = outcome {
+        let MachineOutcome::Log(outcome) = outcome;
+        if let LogOutcome::Appended { count, .. } = outcome {
             self.tally.appends += 1;
             self.tally.entries += u64::from(*count);
             self.tally.entry_bytes += waiter.entry_bytes;
@@ -512,27 +513,27 @@ fn bad_entries(error: &EntriesError) -> RequestError {
     RequestError::new(code, error.to_string()).with_detail(detail)
 }
 
-fn reply_of(waiter: &Waiter, outcome: &Outcome, shards: u16) -> Reply {
+fn reply_of(waiter: &Waiter, outcome: &LogOutcome, shards: u16) -> Reply {
     match *outcome {
-        Outcome::Created(id) => Reply::Created(Created { id }),
-        Outcome::Exists(id) => Reply::Error(RequestError::log_exists(id)),
-        Outcome::Deleted(_) => Reply::Deleted,
-        Outcome::Appended { log, first, count } => {
+        LogOutcome::Created(id) => Reply::Created(Created { id }),
+        LogOutcome::Exists(id) => Reply::Error(RequestError::log_exists(id)),
+        LogOutcome::Deleted(_) => Reply::Deleted,
+        LogOutcome::Appended { log, first, count } => {
             Reply::Appended(Appended { id: log, first, count })
         }
-        Outcome::ExpectMismatch { log, next } => Reply::Error(RequestError::expect_mismatch(
+        LogOutcome::ExpectMismatch { log, next } => Reply::Error(RequestError::expect_mismatch(
             log.unwrap_or_default(),
             waiter.expect.unwrap_or_default(),
             next,
         )),
-        Outcome::UnknownLog => {
+        LogOutcome::UnknownLog => {
             Reply::Error(RequestError::new(ErrorCode::UnknownLog, "the log was deleted"))
         }
-        Outcome::WrongShard => Reply::Error(RequestError::new(
+        LogOutcome::WrongShard => Reply::Error(RequestError::new(
             ErrorCode::WrongShard,
             format!("the log lives in another shard; the cluster has {shards}"),
         )),
-        Outcome::BadName => {
+        LogOutcome::BadName => {
             Reply::Error(RequestError::new(ErrorCode::BadName, "no log can have that name"))
         }
     }

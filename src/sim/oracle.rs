@@ -8,7 +8,7 @@ use super::violation::{Checked, Violation, ensure};
 use crate::api::LogStat;
 use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
-use crate::machine::{Command, Commands, Machine, Outcome};
+use crate::machine::{Commands, LogCommand, LogOutcome, Machine, MachineCommand, MachineOutcome};
 use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
@@ -120,25 +120,26 @@ impl Oracle {
         Ok(self.record(slot, value, &outcomes))
     }
 
-    fn record(&mut self, slot: Slot, value: &Value, outcomes: &[Outcome]) -> Vec<Applied> {
+    fn record(&mut self, slot: Slot, value: &Value, outcomes: &[MachineOutcome]) -> Vec<Applied> {
         let mut applied = Vec::new();
         if value.is_noop() {
             return applied;
         }
         let commands = Commands::new(value).expect("the machine decoded the value just before");
-        for (item, outcome) in commands.zip(outcomes) {
-            let (_, command) = item.expect("the machine decoded the value just before");
+        for (item, MachineOutcome::Log(outcome)) in commands.zip(outcomes) {
+            let (_, MachineCommand::Log(command)) =
+                item.expect("the machine decoded the value just before");
             match (&command, *outcome) {
-                (Command::Create { name, created_ms }, Outcome::Created(id)) => {
+                (LogCommand::Create { name, created_ms }, LogOutcome::Created(id)) => {
                     self.created(slot, name, *created_ms, id);
                 }
-                (_, Outcome::Deleted(id)) => self.deleted(slot, id),
-                (Command::Append { entries, .. }, Outcome::Appended { log, first, .. }) => {
+                (_, LogOutcome::Deleted(id)) => self.deleted(slot, id),
+                (LogCommand::Append { entries, .. }, LogOutcome::Appended { log, first, .. }) => {
                     applied.push(self.appended(slot, log, first, *entries));
                 }
                 (
-                    Command::AppendCreate { entries, name, created_ms, .. },
-                    Outcome::Appended { log, first, .. },
+                    LogCommand::AppendCreate { entries, name, created_ms, .. },
+                    LogOutcome::Appended { log, first, .. },
                 ) => {
                     if !self.logs.contains_key(&log) {
                         self.created(slot, name, *created_ms, log);
@@ -146,10 +147,10 @@ impl Oracle {
                     applied.push(self.appended(slot, log, first, *entries));
                 }
                 (
-                    Command::Create { .. }
-                    | Command::Delete { .. }
-                    | Command::Append { .. }
-                    | Command::AppendCreate { .. },
+                    LogCommand::Create { .. }
+                    | LogCommand::Delete { .. }
+                    | LogCommand::Append { .. }
+                    | LogCommand::AppendCreate { .. },
                     _,
                 ) => {}
             }

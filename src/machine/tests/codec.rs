@@ -4,7 +4,7 @@ use super::{Rig, entries_of, value_of};
 use crate::api::entries::{Entries, EntriesError};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::machine::invariants::check_state;
-use crate::machine::{Command, CommandError, Commands, ValueBuilder};
+use crate::machine::{CommandError, Commands, LogCommand, MachineCommand, ValueBuilder};
 use crate::types::{Ballot, Index, LogId, NodeId, Slot, Value};
 use crate::wire::codec::DecodeError;
 use proptest::prelude::*;
@@ -16,10 +16,10 @@ fn the_encoding_is_fixed() {
     let entries = entries.as_ref();
     let mut builder = ValueBuilder::new();
     for command in [
-        Command::Create { name: "ab", created_ms: 0x0102 },
-        Command::Delete { log: LogId(9) },
-        Command::Append { log: LogId(9), expect: Some(Index(5)), entries },
-        Command::AppendCreate { name: "ab", created_ms: 3, expect: None, entries },
+        LogCommand::Create { name: "ab", created_ms: 0x0102 },
+        LogCommand::Delete { log: LogId(9) },
+        LogCommand::Append { log: LogId(9), expect: Some(Index(5)), entries },
+        LogCommand::AppendCreate { name: "ab", created_ms: 3, expect: None, entries },
     ] {
         builder.push(&command);
     }
@@ -55,9 +55,9 @@ fn the_encoding_is_fixed() {
 fn a_built_value_comes_apart_into_its_commands() {
     let entries = entries_of(&["", "x"]);
     let commands = [
-        Command::Delete { log: LogId(3) },
-        Command::Append { log: LogId(3), expect: None, entries: entries.as_ref() },
-        Command::Create { name: "é", created_ms: u64::MAX },
+        LogCommand::Delete { log: LogId(3) },
+        LogCommand::Append { log: LogId(3), expect: None, entries: entries.as_ref() },
+        LogCommand::Create { name: "é", created_ms: u64::MAX },
     ];
     let mut builder = ValueBuilder::new();
     assert!(builder.is_empty());
@@ -70,7 +70,10 @@ fn a_built_value_comes_apart_into_its_commands() {
     let value = builder.build(Ballot::ZERO, true);
     assert_eq!(value.len(), bytes);
     let found: Vec<_> = Commands::new(&value).unwrap().map(Result::unwrap).collect();
-    assert_eq!(found, offsets.into_iter().zip(commands).collect::<Vec<_>>());
+    assert_eq!(
+        found,
+        offsets.into_iter().zip(commands.map(MachineCommand::Log)).collect::<Vec<_>>()
+    );
 
     // Used again, the builder remembers nothing.
     builder.push(&commands[0]);
@@ -83,7 +86,7 @@ fn r38_a_builder_that_is_not_full_takes_any_command() {
     let name = "n".repeat(NAME_BYTES_MAX);
     let largest = Entries::from_slices([vec![7u8; APPEND_BYTES_MAX - 8]]).unwrap();
     let small = Entries::from_slices([vec![7u8; 1000]]).unwrap();
-    let put = |entries| Command::AppendCreate {
+    let put = |entries| LogCommand::AppendCreate {
         name: &name,
         created_ms: 1,
         expect: Some(Index(2)),
@@ -101,7 +104,7 @@ fn r38_a_builder_that_is_not_full_takes_any_command() {
 
     for count in 0..VALUE_COMMANDS_MAX {
         assert!(!builder.is_full(), "full after {count} small commands");
-        builder.push(&Command::Delete { log: LogId(1) });
+        builder.push(&LogCommand::Delete { log: LogId(1) });
     }
     assert!(builder.is_full());
 }
@@ -112,9 +115,9 @@ fn r38_a_builder_refuses_what_breaks_a_limit() {
     let long = "n".repeat(NAME_BYTES_MAX + 1);
     let large = Entries::from_slices([vec![7u8; APPEND_BYTES_MAX - 7]]).unwrap();
     let none = Entries::new();
-    let append = |entries| Command::Append { log: LogId(1), expect: None, entries };
+    let append = |entries| LogCommand::Append { log: LogId(1), expect: None, entries };
     for command in [
-        Command::Create { name: &long, created_ms: 0 },
+        LogCommand::Create { name: &long, created_ms: 0 },
         append(large.as_ref()),
         append(none.as_ref()),
     ] {
@@ -126,7 +129,8 @@ fn r38_a_builder_refuses_what_breaks_a_limit() {
 // What a newer node may write is distinguished from damage, by number, and stops this one.
 #[test]
 fn what_a_newer_version_wrote_is_reported_as_such() {
-    let good = value_of(&[Command::Delete { log: LogId(1) }, Command::Delete { log: LogId(2) }]);
+    let good =
+        value_of(&[LogCommand::Delete { log: LogId(1) }, LogCommand::Delete { log: LogId(2) }]);
     let with = |at: usize, byte: u8| {
         let mut bytes = good.bytes().to_vec();
         bytes[at] = byte;
@@ -154,7 +158,7 @@ fn what_a_newer_version_wrote_is_reported_as_such() {
 // A length that promises more than there is costs no memory and is an error.
 #[test]
 fn a_false_length_is_an_error() {
-    let good = value_of(&[Command::Delete { log: LogId(1) }]);
+    let good = value_of(&[LogCommand::Delete { log: LogId(1) }]);
     let mut bytes = good.bytes().to_vec();
     bytes[22..26].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(
@@ -228,9 +232,9 @@ proptest! {
         let (x, y) = (entries_of(&["xx", "yyy"]), entries_of(&["z"]));
         let (mut machine, other) = (rig.machine.clone(), LogId(77));
         rig.apply(&[
-            Command::Append { log, expect: None, entries: x.as_ref() },
-            Command::Append { log: other, expect: None, entries: x.as_ref() },
-            Command::AppendCreate { name: "a", created_ms: 1, expect: None, entries: y.as_ref() },
+            LogCommand::Append { log, expect: None, entries: x.as_ref() },
+            LogCommand::Append { log: other, expect: None, entries: x.as_ref() },
+            LogCommand::AppendCreate { name: "a", created_ms: 1, expect: None, entries: y.as_ref() },
         ]);
         let mut bytes = rig.values[&Slot(2)].bytes().to_vec();
         let at = at % bytes.len();

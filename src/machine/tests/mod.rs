@@ -3,12 +3,11 @@
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
 mod codec;
-mod extents;
 mod model;
 mod reading;
 mod stories;
 
-use super::{Command, Damaged, Machine, Outcome, ValueBuilder, invariants};
+use super::{Damaged, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder, invariants};
 use crate::api::LogRef;
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
@@ -34,27 +33,27 @@ impl Rig {
     }
 
     /// Applies one value of these commands, or a no-op for none, and checks the state.
-    fn apply(&mut self, commands: &[Command<'_>]) -> Vec<Outcome> {
+    fn apply(&mut self, commands: &[LogCommand<'_>]) -> Vec<LogOutcome> {
         let slot = self.machine.applied_upto().next();
         let value = value_of(commands);
         let outcomes = self.machine.apply(slot, &value).expect("our own commands are known");
         self.values.insert(slot, value);
         invariants::check_state(&self.machine);
-        outcomes
+        outcomes.into_iter().map(|MachineOutcome::Log(outcome)| outcome).collect()
     }
 
     /// Creates a log and returns its id.
     fn create(&mut self, name: &str) -> LogId {
-        match self.apply(&[Command::Create { name, created_ms: 7 }])[..] {
-            [Outcome::Created(id)] => id,
+        match self.apply(&[LogCommand::Create { name, created_ms: 7 }])[..] {
+            [LogOutcome::Created(id)] => id,
             ref other => panic!("creating {name:?}: {other:?}"),
         }
     }
 
-    fn append(&mut self, log: LogId, expect: Option<u64>, entries: &[&str]) -> Outcome {
+    fn append(&mut self, log: LogId, expect: Option<u64>, entries: &[&str]) -> LogOutcome {
         let entries = Entries::from_slices(entries).unwrap();
         let expect = expect.map(Index);
-        self.apply(&[Command::Append { log, expect, entries: entries.as_ref() }])[0]
+        self.apply(&[LogCommand::Append { log, expect, entries: entries.as_ref() }])[0]
     }
 
     /// Reads as a shard does, and returns the entries' bytes.
@@ -76,7 +75,7 @@ impl Rig {
         let mut reading = self.machine.reading(log, Index(from), entries, bytes).unwrap();
         let mut damaged = None;
         while let Some(index) = reading.wants() {
-            let Some(extent) = self.machine.extents(log, index).next() else { break };
+            let Some(extent) = self.machine.logs().extents(log, index).next() else { break };
             if let Err(error) = reading.take(extent, extent.slot, &values[&extent.slot]) {
                 damaged = Some(error);
                 break;
@@ -86,7 +85,7 @@ impl Rig {
     }
 }
 
-fn value_of(commands: &[Command<'_>]) -> Value {
+fn value_of(commands: &[LogCommand<'_>]) -> Value {
     if commands.is_empty() {
         return Value::noop();
     }
@@ -111,7 +110,7 @@ fn texts(entries: &[Vec<u8>]) -> Vec<&str> {
 
 /// Generated stories are the same in every run, unless PROPTEST_RNG_SEED asks for others;
 /// PROPTEST_CASES, 256 unless set, asks for more.
-fn generated(cases: u32) -> Config {
+pub(in crate::machine) fn generated(cases: u32) -> Config {
     let asked = Config::default();
     let rng_seed = match asked.rng_seed {
         RngSeed::Random => RngSeed::Fixed(1),

@@ -5,7 +5,7 @@ use crate::api::entries::Entries;
 use crate::api::name::LogName;
 use crate::api::{LogRef, LogStat};
 use crate::limits::ENTRY_PREFIX_BYTES;
-use crate::machine::{Command, LookupError, Machine, Outcome};
+use crate::machine::{LogCommand, LogOutcome, LookupError, Machine};
 use crate::types::{Index, LogId, ShardId, Slot};
 use proptest::prelude::*;
 
@@ -33,14 +33,14 @@ impl Op {
         }
     }
 
-    fn command<'a>(&self, entries: &'a Entries) -> Command<'a> {
+    fn command<'a>(&self, entries: &'a Entries) -> LogCommand<'a> {
         let entries = entries.as_ref();
         match *self {
-            Op::Create(name, created_ms) => Command::Create { name, created_ms },
-            Op::Delete(log) => Command::Delete { log },
-            Op::Append(log, expect, _) => Command::Append { log, expect, entries },
+            Op::Create(name, created_ms) => LogCommand::Create { name, created_ms },
+            Op::Delete(log) => LogCommand::Delete { log },
+            Op::Append(log, expect, _) => LogCommand::Append { log, expect, entries },
             Op::AppendCreate(name, created_ms, expect, _) => {
-                Command::AppendCreate { name, created_ms, expect, entries }
+                LogCommand::AppendCreate { name, created_ms, expect, entries }
             }
         }
     }
@@ -77,20 +77,20 @@ struct Model {
 }
 
 impl Model {
-    fn apply(&mut self, ops: &[Op]) -> Vec<Outcome> {
+    fn apply(&mut self, ops: &[Op]) -> Vec<LogOutcome> {
         self.slots += 1;
         self.run = !ops.is_empty();
         ops.iter().map(|op| self.execute(op)).collect()
     }
 
-    fn execute(&mut self, op: &Op) -> Outcome {
+    fn execute(&mut self, op: &Op) -> LogOutcome {
         match op {
             Op::Create(name, created_ms) => match self.logs.iter().find(|log| log.name == *name) {
-                Some(log) => Outcome::Exists(log.id),
+                Some(log) => LogOutcome::Exists(log.id),
                 None => self.create(name, *created_ms),
             },
             Op::Delete(id) => match self.logs.iter().position(|log| log.id == *id) {
-                Some(at) => Outcome::Deleted(self.logs.remove(at).id),
+                Some(at) => LogOutcome::Deleted(self.logs.remove(at).id),
                 None => self.missing(*id),
             },
             Op::Append(id, expect, entries) => match self.logs.iter().position(|l| l.id == *id) {
@@ -103,44 +103,44 @@ impl Model {
                 }
                 let before = self.clone();
                 match self.create(name, *created_ms) {
-                    Outcome::Created(_) => {}
+                    LogOutcome::Created(_) => {}
                     refused => return refused,
                 }
                 let outcome = self.append(self.logs.len() - 1, *expect, entries);
-                if let Outcome::ExpectMismatch { next, .. } = outcome {
+                if let LogOutcome::ExpectMismatch { next, .. } = outcome {
                     *self = before;
-                    return Outcome::ExpectMismatch { log: None, next };
+                    return LogOutcome::ExpectMismatch { log: None, next };
                 }
                 outcome
             }
         }
     }
 
-    fn create(&mut self, name: &'static str, created_ms: u64) -> Outcome {
+    fn create(&mut self, name: &'static str, created_ms: u64) -> LogOutcome {
         if name.contains(char::is_control) {
-            return Outcome::BadName;
+            return LogOutcome::BadName;
         }
         if ShardId::of_name(name, SHARDS) != SHARD {
-            return Outcome::WrongShard;
+            return LogOutcome::WrongShard;
         }
         self.created += 1;
         let id = LogId::new(SHARD, self.created);
         self.logs.push(ModelLog { id, name, created_ms, entries: Vec::new() });
-        Outcome::Created(id)
+        LogOutcome::Created(id)
     }
 
-    fn append(&mut self, at: usize, expect: Option<Index>, entries: &[Vec<u8>]) -> Outcome {
+    fn append(&mut self, at: usize, expect: Option<Index>, entries: &[Vec<u8>]) -> LogOutcome {
         let log = &mut self.logs[at];
         let next = Index(log.entries.len() as u64);
         if expect.is_some_and(|expect| expect != next) {
-            return Outcome::ExpectMismatch { log: Some(log.id), next };
+            return LogOutcome::ExpectMismatch { log: Some(log.id), next };
         }
         log.entries.extend_from_slice(entries);
-        Outcome::Appended { log: log.id, first: next, count: entries.len() as u32 }
+        LogOutcome::Appended { log: log.id, first: next, count: entries.len() as u32 }
     }
 
-    fn missing(&self, id: LogId) -> Outcome {
-        if id.shard() == SHARD { Outcome::UnknownLog } else { Outcome::WrongShard }
+    fn missing(&self, id: LogId) -> LogOutcome {
+        if id.shard() == SHARD { LogOutcome::UnknownLog } else { LogOutcome::WrongShard }
     }
 
     fn list(&self, prefix: &str, after: &str, limit: usize) -> (Vec<LogStat>, bool) {
@@ -194,7 +194,7 @@ fn values() -> impl Strategy<Value = Vec<Vec<Op>>> {
     prop::collection::vec(prop::collection::vec(op(), 0..12), 1..12)
 }
 
-fn apply(rig: &mut Rig, ops: &[Op]) -> Vec<Outcome> {
+fn apply(rig: &mut Rig, ops: &[Op]) -> Vec<LogOutcome> {
     let entries: Vec<Entries> = ops.iter().map(Op::entries).collect();
     let commands: Vec<_> = ops.iter().zip(&entries).map(|(op, data)| op.command(data)).collect();
     rig.apply(&commands)
@@ -216,16 +216,16 @@ fn window(entries: &[Vec<u8>], from: usize, max_entries: u32, max_bytes: u32) ->
 
 fn assert_same(rig: &Rig, model: &Model) {
     assert_eq!(rig.machine.applied_upto(), Slot(model.slots));
-    assert_eq!(rig.machine.logs_count(), model.logs.len());
+    assert_eq!(rig.machine.logs().count(), model.logs.len());
     for log in &model.logs {
-        assert_eq!(rig.machine.stat(&LogRef::Id(log.id)), Ok(log.stat()));
-        assert_eq!(rig.machine.stat(&by_name(log.name)), Ok(log.stat()));
+        assert_eq!(rig.machine.logs().stat(&LogRef::Id(log.id)), Ok(log.stat()));
+        assert_eq!(rig.machine.logs().stat(&by_name(log.name)), Ok(log.stat()));
         assert_eq!(rig.read(log.id, 0, 0, 0), log.entries);
     }
     for counter in 1..=model.created + 1 {
         let id = LogId::new(SHARD, counter);
         if model.logs.iter().all(|log| log.id != id) {
-            assert_eq!(rig.machine.stat(&LogRef::Id(id)), Err(LookupError::UnknownLog));
+            assert_eq!(rig.machine.logs().stat(&LogRef::Id(id)), Err(LookupError::UnknownLog));
         }
     }
 }
@@ -254,7 +254,7 @@ proptest! {
             }
         }
         for (prefix, after, limit) in lists {
-            prop_assert_eq!(rig.machine.list(prefix, after, limit), model.list(prefix, after, limit));
+            prop_assert_eq!(rig.machine.logs().list(prefix, after, limit), model.list(prefix, after, limit));
         }
     }
 

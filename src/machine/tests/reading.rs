@@ -1,7 +1,7 @@
 //! Reading entries out of values, and what is damaged there.
 
 use super::{Rig, entries_of, texts, value_of};
-use crate::machine::{Command, CommandError, Damage};
+use crate::machine::{CommandError, EntryDamage, LogCommand};
 use crate::types::{Index, LogId, Slot, Value};
 
 const A: LogId = LogId(1);
@@ -12,7 +12,7 @@ fn rig() -> Rig {
     let mut rig = Rig::new();
     rig.create("a");
     rig.create("b");
-    let append = |log, expect: Option<u64>, entries| Command::Append {
+    let append = |log, expect: Option<u64>, entries| LogCommand::Append {
         log,
         expect: expect.map(Index),
         entries,
@@ -23,7 +23,7 @@ fn rig() -> Rig {
         append(B, None, b0.as_ref()),
         append(A, None, a01.as_ref()),
         append(B, None, b0.as_ref()),
-        Command::AppendCreate { name: "a", created_ms: 9, expect: None, entries: a2.as_ref() },
+        LogCommand::AppendCreate { name: "a", created_ms: 9, expect: None, entries: a2.as_ref() },
         append(A, Some(0), no.as_ref()),
         append(A, Some(3), a3.as_ref()),
     ]);
@@ -47,7 +47,7 @@ fn a_read_returns_the_logs_own_entries_in_order() {
     assert_eq!(texts(&rig.read(B, 0, 0, 0)), ["b0", "b0"]);
     assert!(rig.read(A, 8, 0, 0).is_empty() && rig.read(A, u64::MAX, 0, 0).is_empty());
     // Two extents in the first value, parted by the refused append, and one in the last.
-    assert_eq!(rig.machine.extents(A, Index(0)).count(), 3);
+    assert_eq!(rig.machine.logs().extents(A, Index(0)).count(), 3);
 }
 
 // A read stops at its limits, in the middle of a command too; one entry is answered whatever its
@@ -76,8 +76,8 @@ fn a_read_keeps_its_limits() {
 fn a_reading_does_not_need_the_machine_any_more() {
     let mut rig = rig();
     let mut reading = rig.machine.reading(A, Index(1), 0, 0).unwrap();
-    let extents: Vec<_> = rig.machine.extents(A, Index(1)).copied().collect();
-    rig.apply(&[Command::Delete { log: A }, Command::Create { name: "a", created_ms: 0 }]);
+    let extents: Vec<_> = rig.machine.logs().extents(A, Index(1)).copied().collect();
+    rig.apply(&[LogCommand::Delete { log: A }, LogCommand::Create { name: "a", created_ms: 0 }]);
     for extent in extents {
         assert_eq!(reading.wants(), Some(extent.first.max(Index(1))));
         reading.take(&extent, extent.slot, &rig.values[&extent.slot]).unwrap();
@@ -87,7 +87,7 @@ fn a_reading_does_not_need_the_machine_any_more() {
 }
 
 /// Reads log A from the start, with the first value of appends replaced.
-fn read_with(rig: &Rig, value: Value) -> (Vec<String>, Option<(Index, Damage)>) {
+fn read_with(rig: &Rig, value: Value) -> (Vec<String>, Option<(Index, EntryDamage)>) {
     let mut values = rig.values.clone();
     values.insert(SLOT, value);
     let (entries, damaged) = rig.read_from(&values, A, 0, 0, 0);
@@ -113,7 +113,7 @@ fn c19_a_damaged_entry_is_an_error_not_the_end() {
             assert_eq!(entries.len(), nth, "byte {at} of {text}");
             let (index, damage) = damage.unwrap();
             assert_eq!(index, Index(nth as u64));
-            assert!(matches!(damage, Damage::Checksum { .. }), "{damage:?}");
+            assert!(matches!(damage, EntryDamage::Checksum { .. }), "{damage:?}");
         }
     }
 }
@@ -123,28 +123,28 @@ fn c19_a_damaged_entry_is_an_error_not_the_end() {
 fn c19_a_read_verifies_slot_log_and_index() {
     let rig = rig();
     let entries = entries_of(&["a0", "a1"]);
-    let append = |log| Command::Append { log, expect: None, entries: entries.as_ref() };
-    let extent = *rig.machine.extents(A, Index(0)).next().unwrap();
+    let append = |log| LogCommand::Append { log, expect: None, entries: entries.as_ref() };
+    let extent = *rig.machine.logs().extents(A, Index(0)).next().unwrap();
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
     let error = reading.take(&extent, Slot(5), &rig.values[&SLOT]).unwrap_err();
     assert_eq!((error.index, error.slot), (Index(0), SLOT));
-    assert_eq!(error.damage, Damage::Slot { found: Slot(5) });
+    assert_eq!(error.damage, EntryDamage::Slot { found: Slot(5) });
 
     // The same shape with the logs exchanged: bytes and checksums are fine, the log is not.
     let exchanged = value_of(&[append(B), append(B)]);
-    let first = rig.machine.extents(B, Index(0)).next().unwrap().offset;
+    let first = rig.machine.logs().extents(B, Index(0)).next().unwrap().offset;
     assert_eq!(first, 20);
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
-    let at_start = crate::machine::Extent { offset: 20, ..extent };
+    let at_start = crate::machine::LogExtent { offset: 20, ..extent };
     let error = reading.take(&at_start, SLOT, &exchanged).unwrap_err();
-    assert_eq!(error.damage, Damage::OtherLog { offset: 20 });
+    assert_eq!(error.damage, EntryDamage::OtherLog { offset: 20 });
 
     // Fewer entries of this log than the extent says, and more.
     for (commands, found) in [(1, Index(2)), (2, Index(4))] {
         let value = value_of(&vec![append(A); commands]);
         let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
         let error = reading.take(&at_start, SLOT, &value).unwrap_err();
-        assert_eq!(error.damage, Damage::Extent { found, expected: Index(3) });
+        assert_eq!(error.damage, EntryDamage::Extent { found, expected: Index(3) });
         assert_eq!(error.index, Index(2), "only the first command's entries were believed");
     }
 }
@@ -159,11 +159,11 @@ fn c19_a_value_that_cannot_be_decoded_is_damage() {
         let (index, damage) = damage.unwrap_or_else(|| panic!("{end} bytes were enough"));
         assert_eq!(index, Index(entries.len() as u64));
         assert!(entries.len() < 4, "cut at {end}: {entries:?}");
-        assert!(matches!(damage, Damage::Value(_) | Damage::Extent { .. }), "{damage:?}");
+        assert!(matches!(damage, EntryDamage::Value(_) | EntryDamage::Extent { .. }), "{damage:?}");
     }
     let mut bytes = good.to_vec();
-    let offset = rig.machine.extents(A, Index(0)).next().unwrap().offset;
+    let offset = rig.machine.logs().extents(A, Index(0)).next().unwrap().offset;
     bytes[offset as usize] = 99;
     let unknown = CommandError::UnknownKind { offset, kind: 99 };
-    assert_eq!(read_with(&rig, Value::new(bytes)).1, Some((Index(0), Damage::Value(unknown))));
+    assert_eq!(read_with(&rig, Value::new(bytes)).1, Some((Index(0), EntryDamage::Value(unknown))));
 }

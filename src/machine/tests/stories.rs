@@ -3,7 +3,7 @@
 use super::{Rig, by_name, entries_of, value_of};
 use crate::api::LogRef;
 use crate::api::entries::Entries;
-use crate::machine::{Command, LookupError, Machine, Outcome, ValueBuilder};
+use crate::machine::{LogCommand, LogOutcome, LookupError, Machine, ValueBuilder};
 use crate::types::{Ballot, Index, LogId, NodeId, ShardId, Slot, Value};
 
 const LOG_1: LogId = LogId(1);
@@ -12,16 +12,19 @@ const LOG_1: LogId = LogId(1);
 #[test]
 fn a_log_is_created_once_and_found_by_name_and_id() {
     let mut rig = Rig::new();
-    let create = Command::Create { name: "orders", created_ms: 1_700_000_000_000 };
-    assert_eq!(rig.apply(&[create, create]), [Outcome::Created(LOG_1), Outcome::Exists(LOG_1)]);
+    let create = LogCommand::Create { name: "orders", created_ms: 1_700_000_000_000 };
+    assert_eq!(
+        rig.apply(&[create, create]),
+        [LogOutcome::Created(LOG_1), LogOutcome::Exists(LOG_1)]
+    );
     rig.append(LOG_1, None, &["first", "", "third!"]);
 
-    let stat = rig.machine.stat(&by_name("orders")).unwrap();
+    let stat = rig.machine.logs().stat(&by_name("orders")).unwrap();
     assert_eq!((stat.name.as_str(), stat.id), ("orders", LOG_1));
     assert_eq!((stat.next_index, stat.bytes), (Index(3), 11), "bytes count payload only");
     assert_eq!(stat.created_ms, 1_700_000_000_000);
-    assert_eq!(rig.machine.stat(&LogRef::Id(LOG_1)), Ok(stat));
-    assert_eq!(rig.machine.logs_count(), 1);
+    assert_eq!(rig.machine.logs().stat(&LogRef::Id(LOG_1)), Ok(stat));
+    assert_eq!(rig.machine.logs().count(), 1);
 }
 
 // Indexes are dense across appends of any size, and `expect` decides on the next one.
@@ -29,8 +32,8 @@ fn a_log_is_created_once_and_found_by_name_and_id() {
 fn appends_get_dense_indexes_and_expect_is_checked_when_applied() {
     let mut rig = Rig::new();
     let log = rig.create("a");
-    let appended = |first, count| Outcome::Appended { log, first: Index(first), count };
-    let mismatch = |next| Outcome::ExpectMismatch { log: Some(log), next: Index(next) };
+    let appended = |first, count| LogOutcome::Appended { log, first: Index(first), count };
+    let mismatch = |next| LogOutcome::ExpectMismatch { log: Some(log), next: Index(next) };
     assert_eq!(rig.append(log, Some(0), &["0", "1"]), appended(0, 2));
     assert_eq!(rig.append(log, Some(0), &["again"]), mismatch(2));
     assert_eq!(rig.append(log, Some(3), &["ahead"]), mismatch(2));
@@ -47,13 +50,13 @@ fn an_append_is_all_or_nothing_within_a_value() {
     let (ours, theirs) = (entries_of(&["x", "y"]), entries_of(&["p", "q", "r"]));
     let expect = Some(Index(0));
     let outcomes = rig.apply(&[
-        Command::Append { log, expect, entries: ours.as_ref() },
-        Command::Append { log, expect, entries: theirs.as_ref() },
-        Command::Append { log, expect: Some(Index(2)), entries: theirs.as_ref() },
+        LogCommand::Append { log, expect, entries: ours.as_ref() },
+        LogCommand::Append { log, expect, entries: theirs.as_ref() },
+        LogCommand::Append { log, expect: Some(Index(2)), entries: theirs.as_ref() },
     ]);
-    assert_eq!(outcomes[0], Outcome::Appended { log, first: Index(0), count: 2 });
-    assert_eq!(outcomes[1], Outcome::ExpectMismatch { log: Some(log), next: Index(2) });
-    assert_eq!(outcomes[2], Outcome::Appended { log, first: Index(2), count: 3 });
+    assert_eq!(outcomes[0], LogOutcome::Appended { log, first: Index(0), count: 2 });
+    assert_eq!(outcomes[1], LogOutcome::ExpectMismatch { log: Some(log), next: Index(2) });
+    assert_eq!(outcomes[2], LogOutcome::Appended { log, first: Index(2), count: 3 });
     assert_eq!(rig.read(log, 0, 0, 0).concat(), b"xypqr");
 }
 
@@ -63,20 +66,20 @@ fn a_deleted_logs_id_is_never_used_again() {
     let mut rig = Rig::new();
     let old = rig.create("a");
     rig.append(old, None, &["old"]);
-    let delete = Command::Delete { log: old };
-    assert_eq!(rig.apply(&[delete, delete]), [Outcome::Deleted(old), Outcome::UnknownLog]);
+    let delete = LogCommand::Delete { log: old };
+    assert_eq!(rig.apply(&[delete, delete]), [LogOutcome::Deleted(old), LogOutcome::UnknownLog]);
 
-    assert_eq!(rig.append(old, None, &["late"]), Outcome::UnknownLog);
-    assert_eq!(rig.machine.stat(&LogRef::Id(old)), Err(LookupError::UnknownLog));
-    assert_eq!(rig.machine.stat(&by_name("a")), Err(LookupError::UnknownLog));
-    assert_eq!(rig.machine.next_index(old), None);
+    assert_eq!(rig.append(old, None, &["late"]), LogOutcome::UnknownLog);
+    assert_eq!(rig.machine.logs().stat(&LogRef::Id(old)), Err(LookupError::UnknownLog));
+    assert_eq!(rig.machine.logs().stat(&by_name("a")), Err(LookupError::UnknownLog));
+    assert_eq!(rig.machine.logs().next_index(old), None);
     assert!(rig.machine.reading(old, Index(0), 0, 0).is_none());
-    assert_eq!(rig.machine.extents(old, Index(0)).count(), 0);
+    assert_eq!(rig.machine.logs().extents(old, Index(0)).count(), 0);
 
     let new = rig.create("a");
     assert!(new > old, "{new} is not new beside {old}");
-    assert_eq!(rig.machine.next_index(new), Some(Index(0)));
-    assert_eq!(rig.append(old, None, &["later"]), Outcome::UnknownLog);
+    assert_eq!(rig.machine.logs().next_index(new), Some(Index(0)));
+    assert_eq!(rig.append(old, None, &["later"]), LogOutcome::UnknownLog);
     assert_eq!(rig.read(new, 0, 0, 0), Vec::<Vec<u8>>::new());
 }
 
@@ -85,17 +88,17 @@ fn a_deleted_logs_id_is_never_used_again() {
 fn append_create_makes_the_log_once() {
     let mut rig = Rig::new();
     let entries = entries_of(&["e"]);
-    let put = |expect: Option<u64>| Command::AppendCreate {
+    let put = |expect: Option<u64>| LogCommand::AppendCreate {
         name: "fresh",
         created_ms: 5,
         expect: expect.map(Index),
         entries: entries.as_ref(),
     };
-    let appended = |first| Outcome::Appended { log: LOG_1, first: Index(first), count: 1 };
+    let appended = |first| LogOutcome::Appended { log: LOG_1, first: Index(first), count: 1 };
     assert_eq!(rig.apply(&[put(Some(0)), put(None)]), [appended(0), appended(1)]);
-    let mismatch = Outcome::ExpectMismatch { log: Some(LOG_1), next: Index(2) };
+    let mismatch = LogOutcome::ExpectMismatch { log: Some(LOG_1), next: Index(2) };
     assert_eq!(rig.apply(&[put(Some(0)), put(Some(2))]), [mismatch, appended(2)]);
-    assert_eq!(rig.machine.stat(&by_name("fresh")).unwrap().created_ms, 5);
+    assert_eq!(rig.machine.logs().stat(&by_name("fresh")).unwrap().created_ms, 5);
     assert_eq!(rig.read(LOG_1, 0, 0, 0).len(), 3);
 }
 
@@ -104,17 +107,17 @@ fn append_create_makes_the_log_once() {
 fn a_refused_append_create_leaves_no_trace() {
     let mut rig = Rig::new();
     let entries = entries_of(&["e"]);
-    let put = Command::AppendCreate {
+    let put = LogCommand::AppendCreate {
         name: "a",
         created_ms: 5,
         expect: Some(Index(4)),
         entries: entries.as_ref(),
     };
-    let refused = Outcome::ExpectMismatch { log: None, next: Index(0) };
+    let refused = LogOutcome::ExpectMismatch { log: None, next: Index(0) };
     assert_eq!(rig.apply(&[put]), [refused]);
-    assert_eq!(rig.machine.resolve("a"), None);
+    assert_eq!(rig.machine.logs().resolve("a"), None);
     let mut other = Rig::new();
-    other.apply(&[Command::Delete { log: LogId(77) }]);
+    other.apply(&[LogCommand::Delete { log: LogId(77) }]);
     assert_eq!(rig.machine, other.machine, "as if another command had been refused");
 }
 
@@ -134,18 +137,18 @@ fn c22_names_and_ids_of_other_shards_are_refused() {
     let entries = entries.as_ref();
     let foreign = LogId::new(ShardId(3), 1);
     let outcomes = rig.apply(&[
-        Command::Create { name: &theirs, created_ms: 0 },
-        Command::AppendCreate { name: &theirs, created_ms: 0, expect: None, entries },
-        Command::AppendCreate { name: &theirs, created_ms: 0, expect: Some(Index(9)), entries },
-        Command::Append { log: foreign, expect: None, entries },
-        Command::Delete { log: foreign },
-        Command::Delete { log: LogId::new(ShardId(2), 2) },
+        LogCommand::Create { name: &theirs, created_ms: 0 },
+        LogCommand::AppendCreate { name: &theirs, created_ms: 0, expect: None, entries },
+        LogCommand::AppendCreate { name: &theirs, created_ms: 0, expect: Some(Index(9)), entries },
+        LogCommand::Append { log: foreign, expect: None, entries },
+        LogCommand::Delete { log: foreign },
+        LogCommand::Delete { log: LogId::new(ShardId(2), 2) },
     ]);
-    assert_eq!(outcomes[..5], [Outcome::WrongShard; 5]);
-    assert_eq!(outcomes[5], Outcome::UnknownLog);
-    assert_eq!(rig.machine.stat(&by_name(&theirs)), Err(LookupError::WrongShard));
-    assert_eq!(rig.machine.stat(&LogRef::Id(foreign)), Err(LookupError::WrongShard));
-    assert_eq!(rig.machine.logs_count(), 1);
+    assert_eq!(outcomes[..5], [LogOutcome::WrongShard; 5]);
+    assert_eq!(outcomes[5], LogOutcome::UnknownLog);
+    assert_eq!(rig.machine.logs().stat(&by_name(&theirs)), Err(LookupError::WrongShard));
+    assert_eq!(rig.machine.logs().stat(&LogRef::Id(foreign)), Err(LookupError::WrongShard));
+    assert_eq!(rig.machine.logs().count(), 1);
 }
 
 // Names are checked again when they are applied: a leader that forgot to is not obeyed.
@@ -154,12 +157,12 @@ fn a_bad_name_is_refused_when_applied() {
     let mut rig = Rig::new();
     let entries = entries_of(&["e"]);
     for name in ["", "a\nb", "del\u{7f}"] {
-        let create = Command::Create { name, created_ms: 0 };
+        let create = LogCommand::Create { name, created_ms: 0 };
         let entries = entries.as_ref();
-        let put = Command::AppendCreate { name, created_ms: 0, expect: None, entries };
-        assert_eq!(rig.apply(&[create, put]), [Outcome::BadName; 2], "{name:?}");
+        let put = LogCommand::AppendCreate { name, created_ms: 0, expect: None, entries };
+        assert_eq!(rig.apply(&[create, put]), [LogOutcome::BadName; 2], "{name:?}");
     }
-    assert_eq!(rig.machine.logs_count(), 0);
+    assert_eq!(rig.machine.logs().count(), 0);
 }
 
 // Lists are pages in the order of the names' bytes, and `more` says whether another follows.
@@ -170,7 +173,7 @@ fn lists_are_paged_by_prefix() {
         rig.create(name);
     }
     let list = |prefix, after, limit| {
-        let (logs, more) = rig.machine.list(prefix, after, limit);
+        let (logs, more) = rig.machine.logs().list(prefix, after, limit);
         (logs.iter().map(|log| log.name.to_string()).collect::<Vec<_>>().join(" "), more)
     };
     let page = |names: &str, more| (names.to_string(), more);
@@ -202,8 +205,8 @@ fn r18_the_watermark_moves_one_slot_at_a_time() {
 // R18: a value that cannot be understood to its end changes nothing, not even its first commands.
 #[test]
 fn r18_a_value_is_applied_whole_or_not_at_all() {
-    let create = Command::Create { name: "a", created_ms: 0 };
-    let good = value_of(&[create, Command::Delete { log: LOG_1 }]);
+    let create = LogCommand::Create { name: "a", created_ms: 0 };
+    let good = value_of(&[create, LogCommand::Delete { log: LOG_1 }]);
     for end in 1..good.len() {
         let mut machine = Machine::new(ShardId(0), 1);
         let cut = Value::new(&good.bytes()[..end]);
@@ -221,7 +224,7 @@ fn c03_a_leaderships_values_take_effect_in_an_unbroken_run_only() {
     let (b1, b2) = (Ballot::new(1, NodeId(1)), Ballot::new(2, NodeId(2)));
     let create = |name, leadership, first| {
         let mut builder = ValueBuilder::new();
-        builder.push(&Command::Create { name, created_ms: 0 });
+        builder.push(&LogCommand::Create { name, created_ms: 0 });
         builder.build(leadership, first)
     };
     let names_after = |values: &[Value]| {
@@ -229,7 +232,7 @@ fn c03_a_leaderships_values_take_effect_in_an_unbroken_run_only() {
         for (slot, value) in (1..).map(Slot).zip(values) {
             machine.apply(slot, value).unwrap();
         }
-        let (logs, _) = machine.list("", "", 9);
+        let (logs, _) = machine.logs().list("", "", 9);
         logs.iter().map(|log| log.name.to_string()).collect::<String>()
     };
     let (a, b, c) = (create("a", b1, true), create("b", b1, false), create("c", b1, false));
@@ -259,16 +262,16 @@ fn r23_replicas_that_applied_the_same_agree() {
 // R23: a digest differs for every difference that a state can have.
 #[test]
 fn r23_the_digest_sees_every_difference() {
-    let story = |name: &str, created_ms, entries: &[&str], extra: &[Command<'_>], slots| {
+    let story = |name: &str, created_ms, entries: &[&str], extra: &[LogCommand<'_>], slots| {
         let mut rig = Rig::new();
-        rig.apply(&[Command::Create { name, created_ms }]);
+        rig.apply(&[LogCommand::Create { name, created_ms }]);
         rig.append(LOG_1, None, entries);
         rig.apply(extra);
         (0..slots).for_each(|_| drop(rig.apply(&[])));
         rig.machine.digest()
     };
-    let create_b = Command::Create { name: "b", created_ms: 7 };
-    let delete_b = Command::Delete { log: LogId(2) };
+    let create_b = LogCommand::Create { name: "b", created_ms: 7 };
+    let delete_b = LogCommand::Delete { log: LogId(2) };
     let digests = [
         story("a", 7, &["xy", "z"], &[], 0),
         story("A", 7, &["xy", "z"], &[], 0),
@@ -280,7 +283,7 @@ fn r23_the_digest_sees_every_difference() {
         story("a", 7, &["xy", "z", ""], &[], 0),
         story("a", 7, &["xy", "z"], &[create_b], 0),
         story("a", 7, &["xy", "z"], &[create_b, delete_b], 0),
-        story("a", 7, &["xy", "z"], &[Command::Delete { log: LOG_1 }], 0),
+        story("a", 7, &["xy", "z"], &[LogCommand::Delete { log: LOG_1 }], 0),
         story("a", 7, &["xy", "z"], &[], 1),
         Machine::new(ShardId(0), 1).digest(),
         Machine::new(ShardId(0), 2).digest(),
@@ -290,8 +293,8 @@ fn r23_the_digest_sees_every_difference() {
     assert_eq!(distinct.len(), digests.len(), "two states share a digest: {digests:x?}");
 }
 
-fn append(log: LogId, entries: &Entries) -> Command<'_> {
-    Command::Append { log, expect: None, entries: entries.as_ref() }
+fn append(log: LogId, entries: &Entries) -> LogCommand<'_> {
+    LogCommand::Append { log, expect: None, entries: entries.as_ref() }
 }
 
 // R23: the digest is that of the state, not of the way there: grouping and order between logs of

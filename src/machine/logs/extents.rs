@@ -7,24 +7,25 @@
 //!
 //! A reader finds the second and later commands of an extent by walking on from the first and
 //! taking every append to that log until the extent's entries are used up
-//! ([`entries`](super::entries)). That is only right when all of them took effect, hence
-//! [`Extents::interrupt`]: after an append that was refused the next one starts an extent of its own.
+//! ([`ReadCursor`](crate::machine::ReadCursor)). That is only right when all of them took effect,
+//! hence [`LogExtents::interrupt`]: after an append that was refused the next one starts an extent of
+//! its own.
 //!
 //! # Memory
-//! Extents grow with the number of appends. They are kept in chunks of [`CHUNK_EXTENTS`]: all but
+//! LogExtents grow with the number of appends. They are kept in chunks of [`CHUNK_EXTENTS`]: all but
 //! the newest are sealed, that is never changed again, and sorted by slot as well as by index. That
 //! is the seam for moving them to disk: when the journal seals a segment, the chunks whose slots
 //! lie in it are written beside it and replaced here by their first index and their place;
-//! [`Extents::from`] is the only door through which they are looked at.
+//! [`LogExtents::from`] is the only door through which they are looked at.
 
 use crate::types::{Index, Slot};
 
-/// Extents of one sealed chunk: 12 KiB, so that growing never copies a long log's whole index.
+/// LogExtents of one sealed chunk: 12 KiB, so that growing never copies a long log's whole index.
 pub const CHUNK_EXTENTS: usize = 512;
 
 /// A run of one log's entries in one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Extent {
+pub struct LogExtent {
     /// Index of the first entry.
     pub first: Index,
     /// The slot whose value holds the entries.
@@ -36,9 +37,9 @@ pub struct Extent {
 }
 
 // Memory per append is a promise: see the module's text.
-const _: () = assert!(size_of::<Extent>() == 24);
+const _: () = assert!(size_of::<LogExtent>() == 24);
 
-impl Extent {
+impl LogExtent {
     /// The index right after the last entry.
     #[must_use]
     pub fn end(&self) -> Index {
@@ -48,16 +49,16 @@ impl Extent {
 
 /// All extents of one log, by rising index and rising slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Extents {
+pub struct LogExtents {
     /// Full chunks, never changed again. Each holds [`CHUNK_EXTENTS`] extents.
-    sealed: Vec<Box<[Extent]>>,
+    sealed: Vec<Box<[LogExtent]>>,
     /// The newest extents, at most [`CHUNK_EXTENTS`]; not empty once anything was recorded.
-    open: Vec<Extent>,
+    open: Vec<LogExtent>,
     /// No append to this log was refused since the last extent began.
     joinable: bool,
 }
 
-impl Extents {
+impl LogExtents {
     /// Notes that `count` entries from `first` on were appended by the command at `offset` of
     /// `slot`'s value.
     ///
@@ -82,7 +83,7 @@ impl Extents {
         if self.open.len() == CHUNK_EXTENTS {
             self.sealed.push(std::mem::take(&mut self.open).into_boxed_slice());
         }
-        self.open.push(Extent { first, slot, offset, count });
+        self.open.push(LogExtent { first, slot, offset, count });
         self.joinable = true;
     }
 
@@ -94,7 +95,7 @@ impl Extents {
 
     /// The extents from the one that holds `index` on, by rising index. None when `index` is past
     /// the end.
-    pub fn from(&self, index: Index) -> impl Iterator<Item = &Extent> {
+    pub fn from(&self, index: Index) -> impl Iterator<Item = &LogExtent> {
         let chunk = self.sealed.partition_point(|chunk| {
             chunk.last().expect("a sealed chunk is full, so it has a last extent").end() <= index
         });
@@ -110,27 +111,9 @@ impl Extents {
             })
     }
 
-    /// The extent that holds `index`, or none past the end.
-    #[must_use]
-    pub fn find(&self, index: Index) -> Option<Extent> {
-        self.from(index).next().copied()
-    }
-
     /// The index right after the last entry.
     #[must_use]
     pub fn end(&self) -> Index {
-        self.open.last().map_or(Index(0), Extent::end)
-    }
-
-    /// How many extents are held.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.sealed.len() * CHUNK_EXTENTS + self.open.len()
-    }
-
-    /// True when nothing was recorded yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
+        self.open.last().map_or(Index(0), LogExtent::end)
     }
 }

@@ -1,7 +1,7 @@
 //! Reading: entries out of the values that hold them, verified.
 //!
 //! A [`ReadCursor`] is an answer in the making. Whoever owns the journal asks it for the next index
-//! that it [wants](ReadCursor::wants), finds the extent there ([`Machine::extents`]), fetches the
+//! that it [wants](ReadCursor::wants), finds the extent there ([`Logs::extents`](logs::Logs::extents)), fetches the
 //! value of the extent's slot from cache or disk, and hands both to [`ReadCursor::take`]; until
 //! nothing more is wanted or the log ends. The machine may move on in between: what a reading
 //! needs of it, it took along at its start.
@@ -13,9 +13,10 @@
 //! for the record's own checksum to say, before it comes here: these checks find what is intact but
 //! in the wrong place, and entries that changed since the client computed their checksums.
 
+use super::assembly::{CommandKind, MachineCommand};
 use super::batch::Walk;
-use super::command::{Command, CommandError};
-use super::extents::Extent;
+use super::command::{CommandError, RawCommand};
+use super::logs::{self, LogExtent};
 use super::state::Machine;
 use crate::api::entries::{Entries, EntriesRef, Entry};
 use crate::api::name::LogName;
@@ -49,12 +50,12 @@ pub struct Damaged {
     /// The slot whose value should hold it.
     pub slot: Slot,
     /// What is wrong there.
-    pub damage: Damage,
+    pub damage: EntryDamage,
 }
 
 /// What is wrong with a value that should hold an entry.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum Damage {
+pub enum EntryDamage {
     /// The value is another slot's.
     #[error("the value is that of slot {found}")]
     Slot {
@@ -106,7 +107,7 @@ impl Machine {
         };
         Some(ReadCursor {
             log,
-            name: self.name(log)?.clone(),
+            name: self.logs().name(log)?.clone(),
             from,
             entries_max: capped(max_entries, READ_ENTRIES_MAX) as u32,
             bytes_max: capped(max_bytes, READ_BYTES_MAX),
@@ -178,7 +179,7 @@ impl ReadCursor {
     ///
     /// # Panics
     /// When the extent does not hold the next index.
-    pub fn take(&mut self, extent: &Extent, slot: Slot, value: &Value) -> Result<(), Damaged> {
+    pub fn take(&mut self, extent: &LogExtent, slot: Slot, value: &Value) -> Result<(), Damaged> {
         let (first, next, end) = (extent.first, self.next(), extent.end());
         assert!(first <= next && next < end, "extent {first}..{end} does not hold {next}");
         self.take_verified(extent, slot, value).map_err(|damage| Damaged {
@@ -189,28 +190,32 @@ impl ReadCursor {
         })
     }
 
-    fn take_verified(&mut self, extent: &Extent, slot: Slot, value: &Value) -> Result<(), Damage> {
+    fn take_verified(
+        &mut self,
+        extent: &LogExtent,
+        slot: Slot,
+        value: &Value,
+    ) -> Result<(), EntryDamage> {
         if slot != extent.slot {
-            return Err(Damage::Slot { found: slot });
+            return Err(EntryDamage::Slot { found: slot });
         }
         let expected = extent.end();
         let mut at = extent.first;
         for raw in Walk::new(value, extent.offset)? {
             let raw = raw?;
-            if !raw.appends_to(self.log, &self.name) {
+            if !self.is_append(&raw) {
                 if raw.offset == extent.offset {
-                    return Err(Damage::OtherLog { offset: raw.offset });
+                    return Err(EntryDamage::OtherLog { offset: raw.offset });
                 }
                 continue;
             }
-            let (Command::Append { entries, .. } | Command::AppendCreate { entries, .. }) =
-                raw.decode()?
-            else {
-                return Err(Damage::OtherLog { offset: raw.offset });
+            let MachineCommand::Log(command) = raw.decode()?;
+            let Some(entries) = command.entries() else {
+                return Err(EntryDamage::OtherLog { offset: raw.offset });
             };
             let behind = at.plus(u64::from(entries.count()));
             if behind > expected {
-                return Err(Damage::Extent { found: behind, expected });
+                return Err(EntryDamage::Extent { found: behind, expected });
             }
             self.take_command(at, entries)?;
             at = behind;
@@ -218,11 +223,18 @@ impl ReadCursor {
                 return Ok(());
             }
         }
-        Err(Damage::Extent { found: at, expected })
+        Err(EntryDamage::Extent { found: at, expected })
+    }
+
+    /// True for an append to this log.
+    fn is_append(&self, raw: &RawCommand<'_>) -> bool {
+        match raw.kind {
+            CommandKind::Log(kind) => logs::appends_to(kind, raw.body, self.log, &self.name),
+        }
     }
 
     /// Takes what is wanted of one command's entries, the first of which has index `at`.
-    fn take_command(&mut self, at: Index, entries: EntriesRef<'_>) -> Result<(), Damage> {
+    fn take_command(&mut self, at: Index, entries: EntriesRef<'_>) -> Result<(), EntryDamage> {
         let skip = self.next().0 - at.0;
         let Some(left) = u64::from(entries.count()).checked_sub(skip).filter(|left| *left > 0)
         else {
@@ -246,7 +258,7 @@ impl ReadCursor {
         match window.iter().nth(intact as usize) {
             None => Ok(()),
             Some(Entry { crc, data }) => {
-                Err(Damage::Checksum { stated: crc, computed: crc32c::crc32c(data) })
+                Err(EntryDamage::Checksum { stated: crc, computed: crc32c::crc32c(data) })
             }
         }
     }

@@ -1,36 +1,41 @@
-//! Extents against a list of where every entry lies.
+//! LogExtents against a list of where every entry lies.
 
-use crate::machine::extents::{CHUNK_EXTENTS, Extent, Extents};
+use super::extents::{CHUNK_EXTENTS, LogExtent, LogExtents};
+use crate::machine::tests::generated;
 use crate::types::{Index, Slot};
 use proptest::prelude::*;
 
-fn extent(first: u64, count: u32, slot: u64, offset: u32) -> Extent {
-    Extent { first: Index(first), count, slot: Slot(slot), offset }
+fn extent(first: u64, count: u32, slot: u64, offset: u32) -> LogExtent {
+    LogExtent { first: Index(first), count, slot: Slot(slot), offset }
 }
 
-fn all(extents: &Extents) -> Vec<Extent> {
+fn find(extents: &LogExtents, index: Index) -> Option<LogExtent> {
+    extents.from(index).next().copied()
+}
+
+fn all(extents: &LogExtents) -> Vec<LogExtent> {
     extents.from(Index(0)).copied().collect()
 }
 
 // Appends of one slot share an extent, whatever lay between them; those of two slots do not.
 #[test]
 fn appends_of_one_slot_share_an_extent() {
-    let mut extents = Extents::default();
-    assert!(extents.is_empty() && extents.find(Index(0)).is_none());
+    let mut extents = LogExtents::default();
+    assert!(all(&extents).is_empty() && find(&extents, Index(0)).is_none());
     extents.record(Index(0), 2, Slot(5), 8);
     extents.record(Index(2), 1, Slot(5), 90);
     extents.record(Index(3), 4, Slot(6), 8);
     assert_eq!(all(&extents), [extent(0, 3, 5, 8), extent(3, 4, 6, 8)]);
-    assert_eq!((extents.len(), extents.end()), (2, Index(7)));
-    assert_eq!(extents.find(Index(2)), Some(extent(0, 3, 5, 8)));
-    assert_eq!(extents.find(Index(3)), Some(extent(3, 4, 6, 8)));
-    assert_eq!(extents.find(Index(7)), None);
+    assert_eq!((all(&extents).len(), extents.end()), (2, Index(7)));
+    assert_eq!(find(&extents, Index(2)), Some(extent(0, 3, 5, 8)));
+    assert_eq!(find(&extents, Index(3)), Some(extent(3, 4, 6, 8)));
+    assert_eq!(find(&extents, Index(7)), None);
 }
 
 // A refused append parts the extent: a reader counting appends would take its entries for ours.
 #[test]
 fn a_refused_append_parts_an_extent() {
-    let mut extents = Extents::default();
+    let mut extents = LogExtents::default();
     extents.record(Index(0), 1, Slot(5), 8);
     extents.interrupt();
     extents.record(Index(1), 1, Slot(5), 90);
@@ -41,7 +46,7 @@ fn a_refused_append_parts_an_extent() {
 // A run longer than 32 bits can count goes on in a second extent.
 #[test]
 fn a_count_does_not_overflow() {
-    let mut extents = Extents::default();
+    let mut extents = LogExtents::default();
     extents.record(Index(0), u32::MAX, Slot(1), 8);
     extents.record(Index(u64::from(u32::MAX)), 2, Slot(1), 9);
     assert_eq!(all(&extents), [extent(0, u32::MAX, 1, 8), extent(u64::from(u32::MAX), 2, 1, 9)]);
@@ -50,7 +55,7 @@ fn a_count_does_not_overflow() {
 // What cannot come from applying slots in order is a broken invariant, not an entry in the index.
 #[test]
 fn an_extent_out_of_order_is_refused() {
-    let mut extents = Extents::default();
+    let mut extents = LogExtents::default();
     extents.record(Index(0), 2, Slot(5), 50);
     for (first, count, slot, offset) in
         [(3, 1, 6, 8), (1, 1, 6, 8), (2, 0, 6, 8), (2, 1, 4, 60), (2, 1, 5, 50), (2, 1, 5, 40)]
@@ -61,27 +66,27 @@ fn an_extent_out_of_order_is_refused() {
         });
         assert!(recorded.is_err(), "first={first} count={count} slot={slot} offset={offset}");
     }
-    let fresh = std::panic::catch_unwind(|| Extents::default().record(Index(1), 1, Slot(1), 8));
+    let fresh = std::panic::catch_unwind(|| LogExtents::default().record(Index(1), 1, Slot(1), 8));
     assert!(fresh.is_err(), "a log began at index 1");
 }
 
 // Chunks are sealed on the way, and nothing is lost at their seams.
 #[test]
 fn chunks_seal_without_a_gap() {
-    let mut extents = Extents::default();
+    let mut extents = LogExtents::default();
     let count = 3 * CHUNK_EXTENTS as u64 + 1;
     for nth in 0..count {
         extents.record(Index(2 * nth), 2, Slot(nth + 1), 8);
-        assert_eq!(extents.len() as u64, nth + 1);
+        assert_eq!(all(&extents).len() as u64, nth + 1);
         assert_eq!(extents.end(), Index(2 * nth + 2));
     }
     for nth in 0..count {
         for index in [2 * nth, 2 * nth + 1] {
-            assert_eq!(extents.find(Index(index)), Some(extent(2 * nth, 2, nth + 1, 8)));
+            assert_eq!(find(&extents, Index(index)), Some(extent(2 * nth, 2, nth + 1, 8)));
         }
         assert_eq!(extents.from(Index(2 * nth)).count() as u64, count - nth);
     }
-    assert_eq!(extents.find(Index(2 * count)), None);
+    assert_eq!(find(&extents, Index(2 * count)), None);
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -100,7 +105,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(super::generated(64))]
+    #![proptest_config(generated(64))]
 
     // Every index leads to the run of appends that holds it, as a plain list of all entries says.
     #[test]
@@ -108,7 +113,7 @@ proptest! {
         steps in prop::collection::vec(step(), 0..2500),
         probes in prop::collection::vec(any::<prop::sample::Index>(), 32),
     ) {
-        let (mut extents, mut model) = (Extents::default(), Vec::<(Slot, u32)>::new());
+        let (mut extents, mut model) = (LogExtents::default(), Vec::<(Slot, u32)>::new());
         let (mut slot, mut offset, mut run) = (Slot(1), 8u32, None);
         for step in steps {
             match step {
@@ -131,7 +136,7 @@ proptest! {
         prop_assert_eq!(extents.end(), Index(model.len() as u64));
         let mut runs = model.clone();
         runs.dedup();
-        prop_assert_eq!(extents.len(), runs.len(), "one extent per run, no more");
+        prop_assert_eq!(all(&extents).len(), runs.len(), "one extent per run, no more");
         for probe in probes {
             let index = probe.index(model.len() + 1);
             let found: Vec<(Slot, u32)> = extents
@@ -141,7 +146,7 @@ proptest! {
                 .map(|(_, place)| place)
                 .collect();
             prop_assert_eq!(&found[..], &model[index..]);
-            let first = extents.find(Index(index as u64));
+            let first = find(&extents, Index(index as u64));
             prop_assert_eq!(first.map(|e| (e.slot, e.offset)), model.get(index).copied());
         }
     }

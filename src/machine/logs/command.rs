@@ -1,0 +1,138 @@
+//! The commands on logs.
+
+use super::codec;
+use crate::api::entries::EntriesRef;
+use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
+use crate::machine::feature::FeatureCommand;
+use crate::types::{Index, LogId};
+use crate::wire::codec::DecodeError;
+
+/// A command on a log, borrowed from the request or from the value that carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogCommand<'a> {
+    /// Creates a log.
+    Create {
+        /// Its name.
+        name: &'a str,
+        /// Milliseconds since 1970 on the proposing leader's clock.
+        created_ms: u64,
+    },
+    /// Deletes a log with its entries.
+    Delete {
+        /// The log.
+        log: LogId,
+    },
+    /// Appends entries as one atomic batch.
+    Append {
+        /// The log.
+        log: LogId,
+        /// Only if the log's next index is this one.
+        expect: Option<Index>,
+        /// The entries, at least one.
+        entries: EntriesRef<'a>,
+    },
+    /// Appends entries to the log of this name, which is created if there is none; one atomic
+    /// command: where the append is refused, nothing is created either.
+    AppendCreate {
+        /// The log's name.
+        name: &'a str,
+        /// Milliseconds since 1970 on the proposing leader's clock.
+        created_ms: u64,
+        /// Only if the log's next index is this one; that of a log to be created is 0.
+        expect: Option<Index>,
+        /// The entries, at least one.
+        entries: EntriesRef<'a>,
+    },
+}
+
+/// Number of each command in its encoding. Never used again for anything else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum LogCommandKind {
+    /// [`LogCommand::Create`].
+    Create = 1,
+    /// [`LogCommand::Delete`].
+    Delete = 2,
+    /// [`LogCommand::Append`].
+    Append = 3,
+    /// [`LogCommand::AppendCreate`].
+    AppendCreate = 4,
+}
+
+impl LogCommandKind {
+    /// Every kind.
+    const ALL: [LogCommandKind; 4] = [
+        LogCommandKind::Create,
+        LogCommandKind::Delete,
+        LogCommandKind::Append,
+        LogCommandKind::AppendCreate,
+    ];
+
+    /// The kind of this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<LogCommandKind> {
+        LogCommandKind::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+}
+
+impl<'a> LogCommand<'a> {
+    /// The command's kind.
+    #[must_use]
+    pub fn kind(&self) -> LogCommandKind {
+        match self {
+            LogCommand::Create { .. } => LogCommandKind::Create,
+            LogCommand::Delete { .. } => LogCommandKind::Delete,
+            LogCommand::Append { .. } => LogCommandKind::Append,
+            LogCommand::AppendCreate { .. } => LogCommandKind::AppendCreate,
+        }
+    }
+
+    /// The entries that the command appends, none for a command that appends nothing.
+    #[must_use]
+    pub fn entries(&self) -> Option<EntriesRef<'a>> {
+        match *self {
+            LogCommand::Create { .. } | LogCommand::Delete { .. } => None,
+            LogCommand::Append { entries, .. } | LogCommand::AppendCreate { entries, .. } => {
+                Some(entries)
+            }
+        }
+    }
+
+    /// The name that the command gives to a log, or finds it by.
+    fn name(&self) -> Option<&'a str> {
+        match *self {
+            LogCommand::Create { name, .. } | LogCommand::AppendCreate { name, .. } => Some(name),
+            LogCommand::Delete { .. } | LogCommand::Append { .. } => None,
+        }
+    }
+
+    /// Decodes the body of a command of this kind.
+    pub(in crate::machine) fn decode_body(
+        kind: LogCommandKind,
+        body: &'a [u8],
+    ) -> Result<LogCommand<'a>, DecodeError> {
+        codec::decode_body(kind, body)
+    }
+}
+
+impl FeatureCommand for LogCommand<'_> {
+    fn kind_number(&self) -> u8 {
+        self.kind() as u8
+    }
+
+    fn encode_body(&self, out: &mut Vec<u8>) {
+        codec::encode_body(self, out);
+    }
+
+    fn check_limits(&self) {
+        if let Some(name) = self.name() {
+            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
+            assert!(bytes <= max, "a name of {bytes} bytes, max {max}");
+        }
+        if let Some(entries) = self.entries() {
+            let (bytes, max) = (entries.raw().len(), APPEND_BYTES_MAX);
+            assert!(!entries.is_empty(), "an append without entries: {self:?}");
+            assert!(bytes <= max, "an append of {bytes} bytes, max {max}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the machine's digest covers of the logs.
+//!
+//! Each log has a 64-bit hash of all that the state has of it, and of the bytes of its entries; the
+//! digest is made of their sum. A sum does not depend on the order in which the logs came to be what
+//! they are, and taking a log out or changing it is a subtraction.
+
+use crate::machine::digest::hash_words;
+use crate::types::{Index, LogId};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Words of the logs in the machine's digest: how many were created, how many there are, their sum.
+pub(in crate::machine) const DIGEST_WORDS: usize = 3;
+
+/// What the digest covers of one log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogFacts {
+    /// The log.
+    pub(super) id: LogId,
+    /// Hash of its name, see [`name_hash`].
+    pub(super) name: u64,
+    /// Its next index.
+    pub(super) next: Index,
+    /// Payload bytes of its entries.
+    pub(super) bytes: u64,
+    /// When it was created.
+    pub(super) created_ms: u64,
+    /// Its entries' bytes, see [`content_hash`].
+    pub(super) content: u64,
+}
+
+impl LogFacts {
+    /// The log's share of the digest.
+    pub(super) fn hash(&self) -> u64 {
+        let words = [self.id.0, self.name, self.next.0, self.bytes, self.created_ms, self.content];
+        hash_words(&words)
+    }
+}
+
+/// The hash of a log's name.
+pub(super) fn name_hash(name: &str) -> u64 {
+    xxh3_64(name.as_bytes())
+}
+
+/// The hash of a log's entries up to and with `entry`, given the hash of those `before`; 0 for none.
+/// It depends on the entries and their order, not on how they were grouped into appends.
+pub(super) fn content_hash(before: u64, entry: &[u8]) -> u64 {
+    xxh3_64_with_seed(entry, before)
+}
+
+/// The sum over all logs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct LogSum {
+    sum: u64,
+    count: u64,
+}
+
+impl LogSum {
+    /// Takes a log in.
+    pub(super) fn add(&mut self, hash: u64) {
+        self.sum = self.sum.wrapping_add(hash);
+        self.count += 1;
+    }
+
+    /// Takes a log out, whose hash was added before.
+    pub(super) fn remove(&mut self, hash: u64) {
+        assert!(self.count > 0, "a log is taken out of an empty digest: hash={hash:#x}");
+        self.sum = self.sum.wrapping_sub(hash);
+        self.count -= 1;
+    }
+
+    /// Replaces a log's hash.
+    pub(super) fn replace(&mut self, before: u64, after: u64) {
+        self.sum = self.sum.wrapping_sub(before).wrapping_add(after);
+    }
+
+    /// The words of the digest, with the number of logs ever created.
+    pub(super) fn words(&self, created: u64) -> [u64; DIGEST_WORDS] {
+        [created, self.count, self.sum]
+    }
+}

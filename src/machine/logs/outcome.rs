@@ -1,0 +1,37 @@
+//! What becomes of the commands on logs.
+
+use crate::types::{Index, LogId};
+
+/// What became of one command on a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogOutcome {
+    /// The log was created.
+    Created(LogId),
+    /// Nothing was created: this log has the name.
+    Exists(LogId),
+    /// The log was deleted and its name is free; its id is never used again.
+    Deleted(LogId),
+    /// Every entry was appended, at consecutive indexes.
+    Appended {
+        /// The log; a new one if `first` is 0 and the command was
+        /// [`LogCommand::AppendCreate`](super::LogCommand::AppendCreate).
+        log: LogId,
+        /// Index of the first entry.
+        first: Index,
+        /// How many entries.
+        count: u32,
+    },
+    /// Nothing was appended: the log's next index is not the one expected.
+    ExpectMismatch {
+        /// The log; none when it would have had to be created.
+        log: Option<LogId>,
+        /// Its next index.
+        next: Index,
+    },
+    /// Nothing was done: there is no such log, or no longer.
+    UnknownLog,
+    /// Nothing was done: the log belongs to another shard (C22).
+    WrongShard,
+    /// Nothing was done: no log can have that name.
+    BadName,
+}

@@ -1,0 +1,214 @@
+//! The state: logs by name and by id, and the counters beside them.
+
+use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
+use super::extents::{LogExtent, LogExtents};
+use crate::api::name::LogName;
+use crate::api::{LogRef, LogStat};
+use crate::limits::LIST_NAMES_MAX;
+use crate::machine::feature::HomeShard;
+use crate::types::{Index, LogId, ShardId};
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use thiserror::Error;
+
+/// All logs of one shard. Entries stay in the journal; where they lie is here ([`Logs::extents`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logs {
+    pub(super) home: HomeShard,
+    /// How many logs were ever created: the counter of the newest id. Never falls, so that no id is
+    /// used again.
+    pub(super) created: u64,
+    /// Every log's name; exactly the names in `by_id`.
+    pub(super) names: BTreeMap<LogName, LogId>,
+    /// Every log that exists.
+    pub(super) by_id: BTreeMap<LogId, Log>,
+    /// The sum of the hashes of `by_id`.
+    pub(super) sum: LogSum,
+}
+
+/// The state of one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Log {
+    /// Also its key in [`Logs::names`].
+    pub(super) name: LogName,
+    pub(super) name_hash: u64,
+    /// Index of the next entry; equal to the end of `extents`.
+    pub(super) next: Index,
+    /// Payload bytes of all entries.
+    pub(super) bytes: u64,
+    pub(super) created_ms: u64,
+    /// Hash of all entries.
+    pub(super) content: u64,
+    /// The share of this log in [`Logs::sum`]; follows every change of the fields above.
+    pub(super) hash: u64,
+    pub(super) extents: LogExtents,
+}
+
+impl Log {
+    pub(super) fn facts(&self, id: LogId) -> LogFacts {
+        LogFacts {
+            id,
+            name: self.name_hash,
+            next: self.next,
+            bytes: self.bytes,
+            created_ms: self.created_ms,
+            content: self.content,
+        }
+    }
+
+    fn stat(&self, id: LogId) -> LogStat {
+        LogStat {
+            name: self.name.clone(),
+            id,
+            next_index: self.next,
+            bytes: self.bytes,
+            created_ms: self.created_ms,
+        }
+    }
+}
+
+/// Why a log cannot be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LookupError {
+    /// The name or id belongs to another shard (C22).
+    #[error("the log belongs to another shard")]
+    WrongShard,
+    /// No such log, or no longer.
+    #[error("there is no such log")]
+    UnknownLog,
+}
+
+impl Logs {
+    /// No logs.
+    pub(in crate::machine) fn new(home: HomeShard) -> Logs {
+        Logs {
+            home,
+            created: 0,
+            names: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            sum: LogSum::default(),
+        }
+    }
+
+    /// How many logs exist.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// What the machine's digest covers of the logs; where their entries lie is no part of it, what
+    /// the entries hold is.
+    pub(in crate::machine) fn digest_words(&self) -> [u64; DIGEST_WORDS] {
+        self.sum.words(self.created)
+    }
+
+    /// True when a log of this name belongs to this shard (C22).
+    #[must_use]
+    pub fn owns(&self, name: &str) -> bool {
+        ShardId::of_name(name, self.home.shards) == self.home.shard
+    }
+
+    /// The id of the log of this name.
+    #[must_use]
+    pub fn resolve(&self, name: &str) -> Option<LogId> {
+        self.names.get(name).copied()
+    }
+
+    /// The id of the log that a request means.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn lookup(&self, log: &LogRef) -> Result<LogId, LookupError> {
+        let (found, ours) = match log {
+            LogRef::Name(name) => (self.resolve(name), self.owns(name)),
+            LogRef::Id(id) => {
+                (self.by_id.contains_key(id).then_some(*id), id.shard() == self.home.shard)
+            }
+        };
+        match found {
+            Some(id) => Ok(id),
+            None if ours => Err(LookupError::UnknownLog),
+            None => Err(LookupError::WrongShard),
+        }
+    }
+
+    /// What clients may ask of a log.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn stat(&self, log: &LogRef) -> Result<LogStat, LookupError> {
+        let id = self.lookup(log)?;
+        Ok(self.by_id.get(&id).expect("lookup returns ids of logs that exist").stat(id))
+    }
+
+    /// The logs whose names begin with `prefix` and come after `after` (which need not exist; the
+    /// empty text comes before every name), in the order of the names' bytes, at most `limit` and
+    /// [`LIST_NAMES_MAX`] of them; and whether there are more behind.
+    #[must_use]
+    pub fn list(&self, prefix: &str, after: &str, limit: usize) -> (Vec<LogStat>, bool) {
+        let limit = limit.min(LIST_NAMES_MAX);
+        let start = if after < prefix { Bound::Included(prefix) } else { Bound::Excluded(after) };
+        let mut found = self
+            .names
+            .range::<str, _>((start, Bound::Unbounded))
+            .take_while(|(name, _)| name.starts_with(prefix));
+        let logs = found
+            .by_ref()
+            .take(limit)
+            .map(|(_, id)| self.by_id.get(id).expect("names hold ids of logs that exist").stat(*id))
+            .collect();
+        (logs, found.next().is_some())
+    }
+
+    /// The next index of a log, none when it does not exist.
+    #[must_use]
+    pub fn next_index(&self, log: LogId) -> Option<Index> {
+        self.by_id.get(&log).map(|log| log.next)
+    }
+
+    /// The name of a log, none when it does not exist.
+    #[must_use]
+    pub fn name(&self, log: LogId) -> Option<&LogName> {
+        self.by_id.get(&log).map(|log| &log.name)
+    }
+
+    /// Where a log's entries from `from` on lie, by rising index. None when the log does not exist
+    /// or `from` is past its end.
+    pub fn extents(&self, log: LogId, from: Index) -> impl Iterator<Item = &LogExtent> {
+        self.by_id.get(&log).into_iter().flat_map(move |log| log.extents.from(from))
+    }
+
+    /// Adds a log that does not exist yet, and returns its id.
+    pub(super) fn insert(&mut self, name: LogName, created_ms: u64) -> LogId {
+        self.created += 1;
+        assert!(self.created < 1 << 48, "the counter of log ids has 48 bits: {}", self.created);
+        let id = LogId::new(self.home.shard, self.created);
+        let mut log = Log {
+            name_hash: digest::name_hash(&name),
+            name: name.clone(),
+            next: Index(0),
+            bytes: 0,
+            created_ms,
+            content: 0,
+            hash: 0,
+            extents: LogExtents::default(),
+        };
+        log.hash = log.facts(id).hash();
+        self.sum.add(log.hash);
+        let namesake = self.names.insert(name, id);
+        assert!(namesake.is_none(), "log {id} takes the name of {namesake:?}");
+        self.by_id.insert(id, log);
+        id
+    }
+
+    /// Removes a log and frees its name; true if it existed.
+    pub(super) fn remove(&mut self, id: LogId) -> bool {
+        let Some(log) = self.by_id.remove(&id) else {
+            return false;
+        };
+        let named = self.names.remove(&log.name);
+        assert!(named == Some(id), "log {id} was known by name as {named:?}");
+        self.sum.remove(log.hash);
+        true
+    }
+}
