@@ -1,8 +1,8 @@
 //! What every feature of the machine brings, and what it is given.
 //!
 //! A feature is a folder: its commands with their encoding, its state, its outcomes, its share of the
-//! digest, its invariants. It imports nothing of the machine but this file and [`super::digest`];
-//! [`super::assembly`] puts the features together.
+//! digest, its invariants. It imports nothing of the machine but this file and `digest`;
+//! `assembly` puts the features together.
 
 use crate::types::{ShardId, Slot};
 

@@ -1,9 +1,9 @@
-//! Simulated clients: they append, read, look for the leader, lose patience.
+//! What simulated clients do: they append, read, look for the leader, lose patience.
 
+use super::client::Client;
 use super::history::{State, What, mark};
 use super::oracle::entry_hash;
 use super::queue::Event;
-use super::rng::Dice;
 use super::violation::Checked;
 use super::world::World;
 use crate::api::entries::Entries;
@@ -13,7 +13,6 @@ use crate::api::{
     Append, Consistency, Create, Delete, List, LogRef, Read, Reply, ReplyHeader, Request, Stat,
 };
 use crate::types::{ConnId, Index, LogId};
-use std::collections::BTreeMap;
 
 /// A client loses patience after this.
 const TIMEOUT_US: u64 = 1_500_000;
@@ -22,65 +21,11 @@ const PROBE_US: u64 = 60_000;
 /// Most bytes of a large entry, which few are.
 const LARGE_BYTES: u64 = 60_000;
 
-/// One client: at most one connection at a time.
-#[derive(Debug)]
-pub(super) struct Client {
-    /// The node it keeps to, whoever leads.
-    keeps_to: Option<usize>,
-    /// It keeps to a node, and asks for all that other clients ask for.
-    loyal: bool,
-    target: usize,
-    conn: Option<ConnId>,
-    /// Answers that wait, by correlation number, which is the operation's.
-    pending: BTreeMap<usize, u64>,
-    /// Where to go when nothing is pending any more.
-    moves_to: Option<usize>,
-    chain: u32,
-    /// What it believes each name to be: the log, and its next index.
-    known: BTreeMap<LogName, (LogId, Index)>,
-    /// Nothing overtakes, neither on the way there nor on the way back.
-    there_at: u64,
-    back_at: u64,
-    pub(super) retired: bool,
-    /// A reader's work: the logs that it reads to their ends, and how far it is.
-    unread: Option<Vec<(LogId, Index)>>,
-}
-
-impl Client {
-    /// When something sent to the client now arrives.
-    pub(super) fn arrival(&mut self, now: u64, delay_us: u64, dice: &mut Dice) -> u64 {
-        self.back_at = self.back_at.max(now + dice.duration(delay_us));
-        self.back_at
-    }
-
-    /// It only asks whether appends are acknowledged.
-    fn is_prober(&self) -> bool {
-        self.keeps_to.is_some() && !self.loyal
-    }
-
-    pub(super) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.unread.as_ref().is_none_or(Vec::is_empty)
-    }
-}
-
 impl World {
     /// One more client; a prober, if it keeps to a node.
     pub(super) fn add_client(&mut self, keeps_to: Option<usize>) {
         let target = keeps_to.unwrap_or_else(|| self.dice.below(self.nodes.len() as u64) as usize);
-        self.clients.push(Client {
-            keeps_to,
-            loyal: false,
-            target,
-            conn: None,
-            pending: BTreeMap::new(),
-            moves_to: None,
-            chain: 1,
-            known: BTreeMap::new(),
-            there_at: 0,
-            back_at: 0,
-            retired: false,
-            unread: None,
-        });
+        self.clients.push(Client::new(keeps_to, target));
     }
 
     /// One more client, which stays where it is and reads there, whoever leads.

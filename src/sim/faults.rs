@@ -133,6 +133,27 @@ impl World {
         Ok(())
     }
 
+    /// Takes an image of the unlucky node's disk; later, puts it back under the next start. Other
+    /// faults restart the node and its witnesses before, between and after.
+    fn set_back(&mut self, node: usize) -> Checked {
+        let formed = self.nodes.iter().all(|node| node.formed);
+        if self.nodes[node].is_out() || !formed || self.set_back.is_done() {
+            return Ok(());
+        }
+        let Some(image) = self.set_back.put_back() else {
+            self.trace.line(self.now, || format!("n{}'s disk is copied", node + 1));
+            let image = self.nodes[node].disk.storage().duplicate();
+            image.crash(&mut || self.dice.bits());
+            self.set_back.keep(image);
+            return Ok(());
+        };
+        self.end(node, true)?;
+        self.trace.line(self.now, || format!("n{}'s disk is set back", node + 1));
+        self.nodes[node].disk.replace(image);
+        self.nodes[node].medium = Medium::SetBack;
+        Ok(())
+    }
+
     /// The directed links that a partition, an isolation or a cut of some links takes.
     pub(super) fn draw_cuts(&mut self, fault: Fault, victim: usize) -> Vec<(usize, usize)> {
         let nodes = self.nodes.len();

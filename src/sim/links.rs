@@ -7,7 +7,12 @@ use crate::shard::Input;
 impl World {
     pub(super) fn message_arrives(&mut self, from: usize, to: usize, generation: u64) {
         if let Some(message) = self.network.deliver(from, to, generation) {
-            self.note_arrival(from, to, &message);
+            let (sender, is_unlucky) = (&self.nodes[from], from == self.plan.unlucky);
+            if self.set_back.note_arrival(sender, is_unlucky, to, &message) {
+                self.trace.line(self.now, || {
+                    format!("n{} cannot know that n{} was set back", to + 1, from + 1)
+                });
+            }
             let node = self.nodes[from].id;
             self.give_input(to, Input::Peer { node, message });
         }

@@ -6,11 +6,13 @@
 //! production code: the shard, the journal over [`crate::journal::MemStorage`], and its recovery.
 //!
 //! - [`Plan`]: what a seed decides beforehand.
-//! - `world`, `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `clients`: the world, and
-//!   what happens in it.
+//! - `run`: a run from its first event to its last. `world`: its state.
+//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `clients`, `phase`:
+//!   what happens in the world.
 //! - `oracle`, `history`, `durability_checker`: what is checked, against what was decided, asked and claimed.
 //! - [`command`]: `paxosd simulate`.
 
+mod client;
 mod clients;
 mod clock;
 pub mod command;
@@ -30,6 +32,7 @@ mod queue;
 mod report;
 mod rng;
 mod rot;
+mod run;
 mod scenes;
 mod set_back;
 mod trace;

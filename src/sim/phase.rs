@@ -1,12 +1,12 @@
 //! The parts of a run: things go wrong; some stay wrong, and progress returns all the same; all is
 //! healed, and everybody agrees.
 
-use super::clients::Client;
+use super::client::Client;
 use super::node::{Medium, Node};
 use super::plan::Fault;
 use super::queue::Event;
 use super::violation::{Checked, Violation, ensure};
-use super::world::World;
+use super::world::{Phase, World};
 use crate::machine;
 use crate::paxos::Role;
 use crate::shard::Shard;
@@ -20,23 +20,6 @@ const ELECTION_US: u64 = 300_000;
 const SETTLE_US: u64 = 12_000_000;
 /// How often it is looked at.
 const LOOK_US: u64 = 50_000;
-
-/// Where in its run a world is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Things go wrong.
-    Chaos,
-    /// Some things stay wrong since then; an append must be acknowledged by the deadline.
-    Crippled { since: u64, deadline: u64 },
-    /// Everything is healed since then; an append must be acknowledged by the deadline.
-    Healed { since: u64, deadline: u64 },
-    /// Nothing new is asked for; all nodes must agree by the deadline.
-    Settling { deadline: u64 },
-    /// Every node is asked for every entry of every log.
-    Reading { deadline: u64 },
-    /// The run has ended well.
-    Over,
-}
 
 impl World {
     pub(super) fn is_chaos(&self) -> bool {

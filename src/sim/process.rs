@@ -72,7 +72,8 @@ impl World {
         } else {
             self.check_recovered(node, &recovered, corrupted)?;
         }
-        self.note_restart(node, &recovered.witnessed);
+        let unlucky = self.nodes[self.plan.unlucky].id;
+        self.set_back.note_restart(node, unlucky, &recovered.witnessed);
         let options = self.shard_options(node);
         let starting = &mut self.nodes[node];
         starting.life += 1;

@@ -5,9 +5,7 @@
 //! receiver takes in a message which rests on what was lost, the run is *undetectable*, and ends.
 //! Until then everything is checked as ever, and a node that is refuted must stay out.
 
-use super::node::Medium;
-use super::violation::Checked;
-use super::world::World;
+use super::node::{Medium, Node};
 use crate::journal::MemStorage;
 use crate::types::{NodeId, Witness, refutes};
 use crate::wire::peer::Message;
@@ -31,37 +29,39 @@ pub(super) struct SetBack {
     seen: BTreeMap<usize, Vec<Witness>>,
 }
 
-impl World {
-    /// Takes an image of the unlucky node's disk; later, puts it back under the next start. Other
-    /// faults restart the node and its witnesses before, between and after.
-    pub(super) fn set_back(&mut self, node: usize) -> Checked {
-        let formed = self.nodes.iter().all(|node| node.formed);
-        if self.nodes[node].is_out() || !formed || self.set_back.done {
-            return Ok(());
-        }
-        let Some(image) = self.set_back.image.take() else {
-            self.trace.line(self.now, || format!("n{}'s disk is copied", node + 1));
-            let image = self.nodes[node].disk.storage().duplicate();
-            image.crash(&mut || self.dice.bits());
-            self.set_back.image = Some(image);
-            return Ok(());
-        };
-        self.end(node, true)?;
-        self.trace.line(self.now, || format!("n{}'s disk is set back", node + 1));
-        self.nodes[node].disk.replace(image);
-        self.nodes[node].medium = Medium::SetBack;
-        self.set_back.done = true;
-        Ok(())
+impl SetBack {
+    /// True when the disk was put back: it is done once in a run.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
     }
 
-    /// A message of a node that was set back arrives: whoever has evidence against the node must
-    /// not count it, which the checks of the whole show; who has none cannot know.
-    pub(super) fn note_arrival(&mut self, from: usize, to: usize, message: &Message) {
-        if from == self.plan.unlucky && !self.set_back.done {
-            self.note_claim(from, to, message);
+    /// Keeps an image, which a later call of [`SetBack::put_back`] returns.
+    pub(super) fn keep(&mut self, image: MemStorage) {
+        self.image = Some(image);
+    }
+
+    /// The image kept, which the caller puts back now; none when there is none yet.
+    pub(super) fn put_back(&mut self) -> Option<MemStorage> {
+        let image = self.image.take();
+        self.done = image.is_some();
+        image
+    }
+
+    /// A message arrives at `to`. Who has evidence against a node that was set back must not count the
+    /// message, which the checks of the whole show; who has none cannot know, and the run becomes
+    /// undetectable: true is returned then.
+    pub(super) fn note_arrival(
+        &mut self,
+        sender: &Node,
+        is_unlucky: bool,
+        to: usize,
+        message: &Message,
+    ) -> bool {
+        if is_unlucky && !self.done {
+            self.note_claim(sender, to, message);
         }
-        if self.nodes[from].medium != Medium::SetBack || !self.set_back.claims_broken {
-            return;
+        if sender.medium != Medium::SetBack || !self.claims_broken {
+            return false;
         }
         let binds = matches!(
             message,
@@ -73,41 +73,39 @@ impl World {
                 | Message::Grant(_)
                 | Message::CanvassAnswer(_)
         );
-        let Some(sender) = self.nodes[from].shard.as_ref().map(|shard| shard.replica()) else {
-            return;
-        };
-        let lives = &sender.hard().lives;
+        let Some(shard) = &sender.shard else { return false };
+        let lives = &shard.replica().hard().lives;
         let knows = |seen: &Vec<Witness>| seen.iter().any(|seen| refutes(lives, *seen).is_some());
-        if binds && !self.set_back.seen.get(&to).is_some_and(knows) {
-            self.trace.line(self.now, || {
-                format!("n{} cannot know that n{} was set back", to + 1, from + 1)
-            });
-            self.set_back.undetectable = true;
-        }
+        let unknown = binds && !self.seen.get(&to).is_some_and(knows);
+        self.undetectable |= unknown;
+        unknown
     }
 
     /// The unlucky node says on what its message rests.
-    fn note_claim(&mut self, from: usize, to: usize, message: &Message) {
+    fn note_claim(&mut self, sender: &Node, to: usize, message: &Message) {
         let durable = match message {
             Message::Accepted(accepted) => accepted.durable,
             Message::Grant(grant) => grant.durable,
             Message::Meet(meet) => meet.durable.durable,
             _ => return,
         };
-        let Some(shard) = &self.nodes[from].shard else { return };
+        let Some(shard) = &sender.shard else { return };
         let Some(life) = shard.replica().hard().lives.last() else { return };
-        let (seen, claim) =
-            (self.set_back.seen.entry(to).or_default(), Witness { life: life.id, durable });
-        match seen.iter_mut().find(|seen| seen.life == claim.life) {
+        let seen = self.seen.entry(to).or_default();
+        match seen.iter_mut().find(|seen| seen.life == life.id) {
             Some(seen) => seen.durable = seen.durable.max(durable),
-            None => seen.push(claim),
+            None => seen.push(Witness { life: life.id, durable }),
         }
     }
 
-    /// A node starts: what it saw is what its disk says.
-    pub(super) fn note_restart(&mut self, node: usize, witnessed: &[(NodeId, Witness)]) {
-        let unlucky = self.nodes[self.plan.unlucky].id;
+    /// A node starts: what it saw of the unlucky one is what its disk says.
+    pub(super) fn note_restart(
+        &mut self,
+        node: usize,
+        unlucky: NodeId,
+        witnessed: &[(NodeId, Witness)],
+    ) {
         let rows = witnessed.iter().filter(|row| row.0 == unlucky).map(|row| row.1).collect();
-        self.set_back.seen.insert(node, rows);
+        self.seen.insert(node, rows);
     }
 }

@@ -1,0 +1,66 @@
+//! One simulated client: what it waits for, and what it believes of the cluster.
+
+use super::rng::Dice;
+use crate::api::name::LogName;
+use crate::types::{ConnId, Index, LogId};
+use std::collections::BTreeMap;
+
+/// One client: at most one connection at a time.
+#[derive(Debug)]
+pub(super) struct Client {
+    /// The node it keeps to, whoever leads.
+    pub(super) keeps_to: Option<usize>,
+    /// It keeps to a node, and asks for all that other clients ask for.
+    pub(super) loyal: bool,
+    pub(super) target: usize,
+    pub(super) conn: Option<ConnId>,
+    /// Answers that wait, by correlation number, which is the operation's.
+    pub(super) pending: BTreeMap<usize, u64>,
+    /// Where to go when nothing is pending any more.
+    pub(super) moves_to: Option<usize>,
+    pub(super) chain: u32,
+    /// What it believes each name to be: the log, and its next index.
+    pub(super) known: BTreeMap<LogName, (LogId, Index)>,
+    /// Nothing overtakes, neither on the way there nor on the way back.
+    pub(super) there_at: u64,
+    back_at: u64,
+    pub(super) retired: bool,
+    /// A reader's work: the logs that it reads to their ends, and how far it is.
+    pub(super) unread: Option<Vec<(LogId, Index)>>,
+}
+
+impl Client {
+    /// A client that has asked for nothing yet; a prober, if it keeps to a node.
+    pub(super) fn new(keeps_to: Option<usize>, target: usize) -> Client {
+        Client {
+            keeps_to,
+            loyal: false,
+            target,
+            conn: None,
+            pending: BTreeMap::new(),
+            moves_to: None,
+            chain: 1,
+            known: BTreeMap::new(),
+            there_at: 0,
+            back_at: 0,
+            retired: false,
+            unread: None,
+        }
+    }
+
+    /// When something sent to the client now arrives.
+    pub(super) fn arrival(&mut self, now: u64, delay_us: u64, dice: &mut Dice) -> u64 {
+        self.back_at = self.back_at.max(now + dice.duration(delay_us));
+        self.back_at
+    }
+
+    /// It only asks whether appends are acknowledged.
+    pub(super) fn is_prober(&self) -> bool {
+        self.keeps_to.is_some() && !self.loyal
+    }
+
+    /// It waits for no answer, and has nothing left to read.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty() && self.unread.as_ref().is_none_or(Vec::is_empty)
+    }
+}
