@@ -2,7 +2,7 @@
 //! itself.
 
 use paxosd::sim::command::{run_plans, run_seeds};
-use paxosd::sim::{Fault, Plan, Verbosity, run_seed};
+use paxosd::sim::{FaultKind, Plan, Verbosity, run_seed};
 
 /// A few dozen seeds, every run the same ones.
 #[test]
@@ -17,7 +17,7 @@ fn seeds_stay_clean() {
 /// most of these runs end in a refutation shows that the evidence is durable.
 #[test]
 fn r13_disks_that_are_set_back_are_refuted() {
-    let plan = |seed| Plan::with(seed, Fault::SetBack);
+    let plan = |seed| Plan::with(seed, FaultKind::SetBack);
     let total = match run_plans(0..150, 2, Verbosity::Hash, plan) {
         Ok(total) => total,
         Err(failure) => panic!("{failure}\nwith: --with set-back"),

@@ -1,6 +1,6 @@
 //! What differs between two configurations as typed: for a file that was edited while the node runs.
 
-use super::keys::{self, KEYS, Kind};
+use super::keys::{self, KEYS, KeyKind};
 use super::raw::{RawConfig, RawMember, Typed, TypedValue};
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ fn value(raw: &RawConfig, name: &str) -> Option<Typed> {
         return given.value.clone();
     }
     match keys::find(KEYS, name)?.kind {
-        Kind::Whole { default, .. } => default.map(Typed::Whole),
-        Kind::Flag { default } => Some(Typed::Flag(default)),
-        Kind::Text { default } => default.map(|text| Typed::Text(text.to_string())),
+        KeyKind::Whole { default, .. } => default.map(Typed::Whole),
+        KeyKind::Flag { default } => Some(Typed::Flag(default)),
+        KeyKind::Text { default } => default.map(|text| Typed::Text(text.to_string())),
     }
 }
 

@@ -2,12 +2,12 @@
 //! checked, and again when the names in it have become addresses.
 
 use super::Address;
-use super::check::Known;
+use super::member::KnownMember;
 use std::net::IpAddr;
 
 /// Which of a node's ports a listener is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
+pub enum ListenerPort {
     /// The clients'.
     Client,
     /// The peers'.
@@ -16,14 +16,14 @@ pub enum Port {
     Admin,
 }
 
-impl Port {
+impl ListenerPort {
     /// The key that says where it is.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {
-            Port::Client => "listen",
-            Port::Peer => "listen_peer",
-            Port::Admin => "listen_admin",
+            ListenerPort::Client => "listen",
+            ListenerPort::Peer => "listen_peer",
+            ListenerPort::Admin => "listen_admin",
         }
     }
 }
@@ -32,7 +32,7 @@ impl Port {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
     /// Which.
-    pub port: Port,
+    pub port: ListenerPort,
     /// As typed.
     pub typed: Address,
     /// Nobody said where.
@@ -44,7 +44,7 @@ pub struct Listener {
 impl Listener {
     /// A listener at an address as typed.
     #[must_use]
-    pub fn at(port: Port, address: &Address) -> Listener {
+    pub fn at(port: ListenerPort, address: &Address) -> Listener {
         Listener {
             port,
             typed: address.clone(),
@@ -61,10 +61,13 @@ impl Listener {
             .iter()
             .any(|address| other.addresses.iter().any(|other| address.overlaps(other)));
         let why = match (self.port, other.port) {
-            (Port::Admin, _) | (_, Port::Admin) => "the admin pages need a port of their own",
-            (Port::Client | Port::Peer, Port::Client | Port::Peer) => {
-                "clients and peers need a port each"
+            (ListenerPort::Admin, _) | (_, ListenerPort::Admin) => {
+                "the admin pages need a port of their own"
             }
+            (
+                ListenerPort::Client | ListenerPort::Peer,
+                ListenerPort::Client | ListenerPort::Peer,
+            ) => "clients and peers need a port each",
         };
         let default = if other.is_default { ", the default" } else { "" };
         shared.then(|| {
@@ -90,11 +93,17 @@ impl Listener {
     /// another port of this node, or for another member. An interface that is named by a wildcard
     /// is this node's own: members on other hosts are not in its way.
     #[must_use]
-    pub fn taken(&self, all: &[Listener], members: &[Known], own: &Known) -> Option<String> {
+    pub fn taken(
+        &self,
+        all: &[Listener],
+        members: &[KnownMember],
+        own: &KnownMember,
+    ) -> Option<String> {
         let mut taken = Vec::new();
         for member in members {
             let is_own = member.id.is_some() && member.id == own.id;
-            let places = [(Port::Client, &member.client), (Port::Peer, &member.peer)];
+            let places =
+                [(ListenerPort::Client, &member.client), (ListenerPort::Peer, &member.peer)];
             for (port, address) in places {
                 let Some(address) = address else { continue };
                 if is_own && (port == self.port || self.overlaps_at(port, all)) {
@@ -114,19 +123,19 @@ impl Listener {
     }
 
     /// True when the listener at that port of this node is reported to be in the way already.
-    fn overlaps_at(&self, port: Port, all: &[Listener]) -> bool {
+    fn overlaps_at(&self, port: ListenerPort, all: &[Listener]) -> bool {
         all.iter().any(|other| other.port == port && self.overlap(other).is_some())
     }
 }
 
-fn named(member: &Known) -> String {
+fn named(member: &KnownMember) -> String {
     member.id.map_or_else(|| "another member".to_string(), |id| format!("member {id}"))
 }
 
-fn described(port: Port, address: &Address, member: &Known, is_own: bool) -> String {
+fn described(port: ListenerPort, address: &Address, member: &KnownMember, is_own: bool) -> String {
     let kind = match port {
-        Port::Client => "client",
-        Port::Peer | Port::Admin => "peer",
+        ListenerPort::Client => "client",
+        ListenerPort::Peer | ListenerPort::Admin => "peer",
     };
     let whose = if is_own { ", which is this node" } else { "" };
     format!("{address}, the {kind} address of {}{whose}", named(member))
@@ -144,7 +153,7 @@ fn takes(listened: &Address, address: &Address, here: bool) -> bool {
 }
 
 /// True when the address is on this host by what the configuration says.
-fn is_here(address: &Address, own: &Known) -> bool {
+fn is_here(address: &Address, own: &KnownMember) -> bool {
     let own = [&own.client, &own.peer];
     address.is_loopback() || own.into_iter().flatten().any(|own| same_host(own, address))
 }

@@ -8,7 +8,7 @@ const FAULTS_SHOWN_MAX: usize = 20;
 
 /// Where a value was set.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum ConfigPlace {
     /// A line of the configuration file, counted from 1.
     Line(u32),
     /// An environment variable.
@@ -17,15 +17,15 @@ pub enum Place {
     Absent,
 }
 
-impl Place {
+impl ConfigPlace {
     /// True when a value that was set here is to blame before one that was set there: a variable
     /// before the file, and either before a default.
     #[must_use]
-    pub fn is_nearer(&self, other: &Place) -> bool {
-        let rank = |place: &Place| match place {
-            Place::Absent => 0,
-            Place::Line(_) => 1,
-            Place::Env(_) => 2,
+    pub fn is_nearer(&self, other: &ConfigPlace) -> bool {
+        let rank = |place: &ConfigPlace| match place {
+            ConfigPlace::Absent => 0,
+            ConfigPlace::Line(_) => 1,
+            ConfigPlace::Env(_) => 2,
         };
         rank(self) > rank(other)
     }
@@ -33,9 +33,9 @@ impl Place {
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct ConfigFault {
     /// Where the value was set.
-    pub place: Place,
+    pub place: ConfigPlace,
     /// The key, as a path: `lease_ms`, `member[2].peer`.
     pub key: String,
     /// The value found, as typed; empty when there is none.
@@ -44,7 +44,7 @@ pub struct Fault {
     pub rule: String,
 }
 
-impl Fault {
+impl ConfigFault {
     /// The fault as one line, with the name of the file.
     #[must_use]
     pub fn line(&self, file: &str) -> String {
@@ -55,9 +55,9 @@ impl Fault {
             (false, false) => format!("{} = {}: ", self.key, self.found),
         };
         match &self.place {
-            Place::Line(line) => format!("{file}:{line}: {found}{}", self.rule),
-            Place::Env(name) => format!("environment {name}: {found}{}", self.rule),
-            Place::Absent => format!("{file}: {found}{}", self.rule),
+            ConfigPlace::Line(line) => format!("{file}:{line}: {found}{}", self.rule),
+            ConfigPlace::Env(name) => format!("environment {name}: {found}{}", self.rule),
+            ConfigPlace::Absent => format!("{file}: {found}{}", self.rule),
         }
     }
 }
@@ -77,19 +77,19 @@ pub enum ConfigError {
     },
     /// Rules are broken.
     #[error(transparent)]
-    Faults(#[from] Faults),
+    Faults(#[from] ConfigFaults),
 }
 
 /// All faults of one configuration, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faults {
+pub struct ConfigFaults {
     /// The configuration file.
     pub file: String,
     /// At least one fault.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ConfigFault>,
 }
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigFaults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.faults.iter().take(FAULTS_SHOWN_MAX);
         for (i, fault) in shown.enumerate() {
@@ -105,4 +105,4 @@ impl fmt::Display for Faults {
     }
 }
 
-impl std::error::Error for Faults {}
+impl std::error::Error for ConfigFaults {}

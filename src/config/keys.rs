@@ -5,7 +5,7 @@ use crate::limits;
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum KeyKind {
     /// A whole number within bounds, both included. No default: required, or derived from others.
     Whole {
         /// Smallest.
@@ -33,23 +33,23 @@ pub struct Key {
     /// Name, also that of `PAXOSD_<NAME>`.
     pub name: &'static str,
     /// What it takes.
-    pub kind: Kind,
+    pub kind: KeyKind,
 }
 
 const fn whole(name: &'static str, min: u64, max: u64, default: u64) -> Key {
-    Key { name, kind: Kind::Whole { min, max, default: Some(default) } }
+    Key { name, kind: KeyKind::Whole { min, max, default: Some(default) } }
 }
 
 const fn number(name: &'static str, min: u64, max: u64) -> Key {
-    Key { name, kind: Kind::Whole { min, max, default: None } }
+    Key { name, kind: KeyKind::Whole { min, max, default: None } }
 }
 
 const fn flag(name: &'static str, default: bool) -> Key {
-    Key { name, kind: Kind::Flag { default } }
+    Key { name, kind: KeyKind::Flag { default } }
 }
 
 const fn text(name: &'static str) -> Key {
-    Key { name, kind: Kind::Text { default: None } }
+    Key { name, kind: KeyKind::Text { default: None } }
 }
 
 const MIB: u64 = 1 << 20;
@@ -100,7 +100,7 @@ pub const KEYS: &[Key] = &[
     whole("stop_timeout_ms", limits::STOP_MS_MIN, limits::STOP_MS_MAX, 5_000),
     whole("slow_sync_ms", 0, 600_000, 500),
     whole("slow_request_ms", 0, 600_000, 1_000),
-    Key { name: "log_level", kind: Kind::Text { default: Some("info") } },
+    Key { name: "log_level", kind: KeyKind::Text { default: Some("info") } },
 ];
 
 /// The keys of a `[[member]]`.

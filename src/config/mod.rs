@@ -9,6 +9,7 @@ mod collisions;
 mod fault;
 mod file;
 pub mod keys;
+mod member;
 mod raw;
 mod recover;
 #[cfg(test)]
@@ -18,11 +19,12 @@ mod unreadable;
 pub mod variables;
 
 pub use changes::changes;
-pub use check::{Known, check};
-pub use collisions::{Listener, Port};
-pub use fault::{ConfigError, Fault, Faults, Place};
+pub use check::check;
+pub use collisions::{Listener, ListenerPort};
+pub use fault::{ConfigError, ConfigFault, ConfigFaults, ConfigPlace};
+pub use member::{KnownMember, MemberConfig};
 pub use raw::{RawConfig, RawMember, Typed, TypedValue};
-pub use unreadable::{Lost, LostKeys};
+pub use unreadable::{LostKeys, LostParts};
 
 pub use crate::types::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 
@@ -33,20 +35,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A member of the cluster, with the addresses at which the others reach it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// The member.
-    pub id: NodeId,
-    /// Where clients reach it; sent to clients as typed, resolved by them.
-    pub client: Address,
-    /// Where peers reach it.
-    pub peer: Address,
-}
-
 /// Sizes of the two quorums; every prepare quorum meets every accept quorum (Flexible Paxos).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Quorums {
+pub struct QuorumConfig {
     /// Members that must promise.
     pub prepare: u16,
     /// Members that must accept.
@@ -55,7 +46,7 @@ pub struct Quorums {
 
 /// Lease and election times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub struct TimingConfig {
     /// Leaders hold leases. Without them a quorum round confirms every linearizable read (C19).
     pub leases: bool,
     /// Length of a lease, as granted.
@@ -103,7 +94,7 @@ pub struct Config {
     /// Shards of the cluster.
     pub shards: u16,
     /// Members by id, this node among them.
-    pub members: BTreeMap<NodeId, Member>,
+    pub members: BTreeMap<NodeId, MemberConfig>,
     /// Where this node listens for clients.
     pub listen: Address,
     /// Where this node listens for peers.
@@ -111,9 +102,9 @@ pub struct Config {
     /// Where this node listens for those who watch it; nothing where that is turned off.
     pub listen_admin: Option<Address>,
     /// Quorum sizes.
-    pub quorums: Quorums,
+    pub quorums: QuorumConfig,
     /// Lease and election times.
-    pub timing: Timing,
+    pub timing: TimingConfig,
     /// Bounds.
     pub bounds: Bounds,
     /// Pin each shard's thread to a core of its own.
@@ -143,7 +134,7 @@ impl Config {
         let mut raw = RawConfig::from_file(path, variables)?;
         let unknown = std::mem::take(&mut raw.unknown_variables);
         let file = path.display().to_string();
-        let config = check(raw).map_err(|faults| Faults { file, faults })?;
+        let config = check(raw).map_err(|faults| ConfigFaults { file, faults })?;
         Ok((config, unknown))
     }
 
@@ -152,7 +143,7 @@ impl Config {
     /// # Panics
     /// Never for a checked configuration.
     #[must_use]
-    pub fn own(&self) -> &Member {
+    pub fn own(&self) -> &MemberConfig {
         self.members.get(&self.node).expect("a checked configuration lists its own node")
     }
 

@@ -1,11 +1,11 @@
 //! The configuration as typed: every value with the line or the environment variable it came from.
 
-use super::fault::{ConfigError, Fault, Place};
+use super::fault::{ConfigError, ConfigFault, ConfigPlace};
 use super::file;
-use super::keys::{self, KEYS, Key, Kind, MEMBER_KEYS};
+use super::keys::{self, KEYS, Key, KeyKind, MEMBER_KEYS};
 use super::recover::{not_toml, recover, typed};
 use super::text::{self, Text, shortened};
-use super::unreadable::Lost;
+use super::unreadable::LostParts;
 use super::variables::PREFIX;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -17,11 +17,11 @@ use toml::de::{DeInteger, DeString, DeTable, DeValue};
 /// A value, of the type that its key takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Typed {
-    /// For [`Kind::Whole`].
+    /// For [`KeyKind::Whole`].
     Whole(u64),
-    /// For [`Kind::Flag`].
+    /// For [`KeyKind::Flag`].
     Flag(bool),
-    /// For [`Kind::Text`].
+    /// For [`KeyKind::Text`].
     Text(String),
 }
 
@@ -29,7 +29,7 @@ pub enum Typed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypedValue {
     /// Where.
-    pub place: Place,
+    pub place: ConfigPlace,
     /// As typed.
     pub found: String,
     /// The value, or nothing where its type is wrong, which is reported already.
@@ -40,7 +40,7 @@ pub struct TypedValue {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawMember {
     /// Where it begins.
-    pub place: Place,
+    pub place: ConfigPlace,
     /// Its keys.
     pub keys: BTreeMap<&'static str, TypedValue>,
 }
@@ -53,11 +53,11 @@ pub struct RawConfig {
     /// Members, in the order of the file.
     pub members: Vec<RawMember>,
     /// What was found wrong so far: unknown keys, wrong types.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<ConfigFault>,
     /// What is not TOML, whatever overrides it.
-    pub syntax: Vec<Fault>,
+    pub syntax: Vec<ConfigFault>,
     /// What may have stood where the text cannot be read.
-    pub lost: Lost,
+    pub lost: LostParts,
     /// `PAXOSD_…` variables that name no key.
     pub unknown_variables: Vec<String>,
 }
@@ -93,8 +93,8 @@ impl RawConfig {
         let decoded = file::decode(bytes);
         let mut raw = RawConfig::parse_lines(&decoded.text, &decoded.broken);
         if let Some(rule) = decoded.rule {
-            let (place, rule) = (Place::Line(1), rule.to_string());
-            raw.syntax.push(Fault { place, key: String::new(), found: String::new(), rule });
+            let (place, rule) = (ConfigPlace::Line(1), rule.to_string());
+            raw.syntax.push(ConfigFault { place, key: String::new(), found: String::new(), rule });
         }
         raw
     }
@@ -119,7 +119,7 @@ impl RawConfig {
             let offset = error.span().map_or(0, |span| span.start);
             let (key, found) = typed(text.line(offset));
             let (place, rule) = (text.place(offset), not_toml(error.message()));
-            raw.syntax.push(Fault { place, key, found, rule });
+            raw.syntax.push(ConfigFault { place, key, found, rule });
         }
         raw.walk(&text, &document);
         raw
@@ -151,24 +151,24 @@ impl RawConfig {
             };
             let given = self.read_variable(key, variable, &value);
             // What the file says about an overridden key is of no consequence, right or wrong.
-            self.faults.retain(|f| f.key != key.name || matches!(f.place, Place::Env(_)));
+            self.faults.retain(|f| f.key != key.name || matches!(f.place, ConfigPlace::Env(_)));
             self.keys.insert(key.name, given);
         }
     }
 
     fn read_variable(&mut self, key: &Key, variable: String, value: &OsStr) -> TypedValue {
-        let place = Place::Env(variable);
+        let place = ConfigPlace::Env(variable);
         let Some(value) = value.to_str() else {
             let found = shortened(&file::decode_utf8(value.as_bytes()).text);
             let rule = "is not UTF-8".to_string();
             let (at, name) = (place.clone(), key.name.to_string());
-            self.faults.push(Fault { place: at, key: name, found: found.clone(), rule });
+            self.faults.push(ConfigFault { place: at, key: name, found: found.clone(), rule });
             return TypedValue { place, found, value: None };
         };
         let typed = match key.kind {
-            Kind::Whole { .. } => digits(value).map(Typed::Whole),
-            Kind::Flag { .. } => value.parse().ok().map(Typed::Flag),
-            Kind::Text { .. } => Some(Typed::Text(value.to_string())),
+            KeyKind::Whole { .. } => digits(value).map(Typed::Whole),
+            KeyKind::Flag { .. } => value.parse().ok().map(Typed::Flag),
+            KeyKind::Text { .. } => Some(Typed::Text(value.to_string())),
         };
         let given = TypedValue { place, found: shortened(value), value: typed };
         if given.value.is_none() {
@@ -199,7 +199,7 @@ impl RawConfig {
             let DeValue::Table(table) = item.get_ref() else {
                 let rule = "must be a table with id, client and peer".to_string();
                 let found = text.found(item.span());
-                self.faults.push(Fault { place: place.clone(), key: path, found, rule });
+                self.faults.push(ConfigFault { place: place.clone(), key: path, found, rule });
                 self.lost.whole_member(i);
                 self.members.push(RawMember { place, keys: BTreeMap::new() });
                 continue;
@@ -228,7 +228,7 @@ impl RawConfig {
         rule: String,
     ) {
         let (place, key) = (text.place(name.span().start), "member".to_string());
-        self.faults.push(Fault { place, key, found: value_of(text, name, value), rule });
+        self.faults.push(ConfigFault { place, key, found: value_of(text, name, value), rule });
     }
 
     fn read(
@@ -241,10 +241,10 @@ impl RawConfig {
         let place = text.place(value.span().start);
         let found = text.found(value.span());
         let typed = match (key.kind, value.get_ref()) {
-            (Kind::Whole { .. }, DeValue::Integer(number)) => whole(number).map(Typed::Whole),
-            (Kind::Flag { .. }, DeValue::Boolean(flag)) => Some(Typed::Flag(*flag)),
-            (Kind::Text { .. }, DeValue::String(text)) => Some(Typed::Text(text.to_string())),
-            (Kind::Whole { .. } | Kind::Flag { .. } | Kind::Text { .. }, _) => None,
+            (KeyKind::Whole { .. }, DeValue::Integer(number)) => whole(number).map(Typed::Whole),
+            (KeyKind::Flag { .. }, DeValue::Boolean(flag)) => Some(Typed::Flag(*flag)),
+            (KeyKind::Text { .. }, DeValue::String(text)) => Some(Typed::Text(text.to_string())),
+            (KeyKind::Whole { .. } | KeyKind::Flag { .. } | KeyKind::Text { .. }, _) => None,
         };
         let given = TypedValue { place, found, value: typed };
         if given.value.is_none() {
@@ -256,18 +256,18 @@ impl RawConfig {
     fn wrong_type(&mut self, key: &Key, path: String, given: &TypedValue) {
         // Quotes are of the file; a variable has none.
         let (quotes, plain) = match given.place {
-            Place::Env(_) => ("", ", in digits alone"),
-            Place::Line(_) | Place::Absent => (", without quotes", ", without quotes"),
+            ConfigPlace::Env(_) => ("", ", in digits alone"),
+            ConfigPlace::Line(_) | ConfigPlace::Absent => (", without quotes", ", without quotes"),
         };
         let rule = match key.kind {
-            Kind::Whole { min, max, .. } => {
+            KeyKind::Whole { min, max, .. } => {
                 format!("must be a whole number from {min} to {max}{plain}")
             }
-            Kind::Flag { .. } => format!("must be true or false{quotes}"),
-            Kind::Text { .. } => "must be a text in quotes".to_string(),
+            KeyKind::Flag { .. } => format!("must be true or false{quotes}"),
+            KeyKind::Text { .. } => "must be a text in quotes".to_string(),
         };
         let found = given.found.clone();
-        self.faults.push(Fault { place: given.place.clone(), key: path, found, rule });
+        self.faults.push(ConfigFault { place: given.place.clone(), key: path, found, rule });
     }
 
     fn unknown_key(
@@ -296,7 +296,7 @@ impl RawConfig {
         };
         let found = value_of(text, name, value);
         let (place, key) = (text.place(name.span().start), format!("{path}{}", text::key(typed)));
-        self.faults.push(Fault { place, key, found, rule });
+        self.faults.push(ConfigFault { place, key, found, rule });
     }
 }
 

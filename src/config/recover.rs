@@ -1,9 +1,9 @@
 //! Reads what can be read of a text that is not TOML, one statement after the other: each line that
 //! is broken is a fault and left out, so that all that is beside it can be checked.
 
-use super::fault::{Fault, Place};
+use super::fault::{ConfigFault, ConfigPlace};
 use super::text::{self, line, shortened};
-use super::unreadable::{Lost, Section};
+use super::unreadable::{LostParts, Section};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
@@ -17,20 +17,21 @@ const HEAD: &str = "[[member]]\n";
 const HEAD_EDITS_MAX: usize = 2;
 
 /// What was read of a text.
-pub(super) struct Recovered {
+pub(super) struct RecoveredText {
     /// The text without what is broken, line by line; each statement of it is TOML by itself.
     pub(super) text: String,
     /// What is broken.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ConfigFault>,
     /// What may have stood there.
-    pub(super) lost: Lost,
+    pub(super) lost: LostParts,
 }
 
 /// Reads a text to its end, whatever is wrong with it. Lines that are known to be broken are given by
 /// their index, with the rule that each breaks.
-pub(super) fn recover(text: &str, broken: &BTreeMap<usize, String>) -> Recovered {
+pub(super) fn recover(text: &str, broken: &BTreeMap<usize, String>) -> RecoveredText {
     let lines = text.split_inclusive('\n').collect();
-    let read = Recovered { text: String::new(), faults: Vec::new(), lost: Lost::default() };
+    let read =
+        RecoveredText { text: String::new(), faults: Vec::new(), lost: LostParts::default() };
     let (section, seen) = (Section::Top, BTreeMap::new());
     let mut reader = Reader { lines, known: broken, read, section, members: 0, seen, again: 0 };
     let mut at = 0;
@@ -82,7 +83,7 @@ struct Reader<'a> {
     lines: Vec<&'a str>,
     /// Lines that are broken whatever they look like, and the rule of each.
     known: &'a BTreeMap<usize, String>,
-    read: Recovered,
+    read: RecoveredText,
     section: Section,
     members: usize,
     /// On which line each key of each section was set first.
@@ -257,11 +258,11 @@ impl Reader<'_> {
         let found = shortened(self.lines[at].trim());
         self.read.lost.list |= of_members;
         let (key, rule) = (String::new(), rule.to_string());
-        self.read.faults.push(Fault { place: line(at), key, found, rule });
+        self.read.faults.push(ConfigFault { place: line(at), key, found, rule });
     }
 
     fn fault(&mut self, at: usize, key: &str, found: String, rule: String) {
-        let place: Place = line(at);
+        let place: ConfigPlace = line(at);
         let key = match (self.section, key) {
             // A broken head belongs to no member, and shows what it is.
             (_, "") if !found.is_empty() => String::new(),
@@ -269,6 +270,6 @@ impl Reader<'_> {
             (Section::Member(index), key) => format!("member[{}].{key}", index + 1),
             (Section::Top | Section::Other(_) | Section::Unknown, key) => key.to_string(),
         };
-        self.read.faults.push(Fault { place, key, found, rule });
+        self.read.faults.push(ConfigFault { place, key, found, rule });
     }
 }

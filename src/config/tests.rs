@@ -34,7 +34,7 @@ fn with(line: &str, members_count: usize) -> String {
     format!("{SHORTEST}{line}\n{}", members(members_count))
 }
 
-fn checked(text: &str) -> Result<Config, Vec<Fault>> {
+fn checked(text: &str) -> Result<Config, Vec<ConfigFault>> {
     check(RawConfig::parse(text))
 }
 
@@ -62,7 +62,7 @@ fn sample_equals_the_defaults() {
     let sample = good(SAMPLE);
     let shortest = good(&shortest(3));
     assert_eq!(sample, shortest);
-    assert_eq!(sample.quorums, Quorums { prepare: 2, accept: 2 });
+    assert_eq!(sample.quorums, QuorumConfig { prepare: 2, accept: 2 });
     assert_eq!(sample.timing.lease_ms, 300);
     assert_eq!(sample.bounds.segment_bytes, 64 << 20);
 }
@@ -86,16 +86,16 @@ fn sample_documents_every_key() {
         let comment = comment.into_iter().rev().collect::<Vec<_>>().join(" ");
         let mut wanted = Vec::new();
         match key.kind {
-            keys::Kind::Whole { min, max, default } => {
+            keys::KeyKind::Whole { min, max, default } => {
                 if !key.name.starts_with("quorum_") {
                     wanted.extend([min.to_string(), max.to_string()]);
                 }
                 wanted.extend(default.map(|default| default.to_string()));
             }
-            keys::Kind::Flag { default } => {
+            keys::KeyKind::Flag { default } => {
                 wanted.extend(["true or false".to_string(), format!("default {default}")]);
             }
-            keys::Kind::Text { default } => wanted.extend(default.map(|d| format!("\"{d}\""))),
+            keys::KeyKind::Text { default } => wanted.extend(default.map(|d| format!("\"{d}\""))),
         }
         for text in wanted {
             assert!(comment.contains(&text), "comment of {} lacks {text}: {comment}", key.name);
@@ -169,7 +169,7 @@ fn rules_between_keys() {
     let wildcard = with("listen = \"0.0.0.0:7420\"", 1);
     one_fault(&wildcard, "f:5: listen = ", "insecure_listen = true");
     let flexible = good(&with("quorum_prepare = 4\nquorum_accept = 2", 5));
-    assert_eq!(flexible.quorums, Quorums { prepare: 4, accept: 2 });
+    assert_eq!(flexible.quorums, QuorumConfig { prepare: 4, accept: 2 });
     let small = "segment_bytes = 1048576\nappend_bytes_max = 131072\nentry_bytes_max = 65536";
     assert_eq!(good(&with(small, 1)).value_bytes_max(), 131_072 + (576 << 10));
     let open = good(&with("listen = \"0.0.0.0\"\ninsecure_listen = true", 1));
@@ -267,7 +267,10 @@ fn broken_toml_is_a_fault_among_others() {
     assert!(twice.iter().any(|f| f.starts_with("f:6: ") && f.contains("duplicate")), "{twice:#?}");
 }
 
-fn overridden(text: &str, variables: &[(&str, &str)]) -> (RawConfig, Result<Config, Vec<Fault>>) {
+fn overridden(
+    text: &str,
+    variables: &[(&str, &str)],
+) -> (RawConfig, Result<Config, Vec<ConfigFault>>) {
     let mut raw = RawConfig::parse(text);
     raw.override_from(variables.iter().map(|(k, v)| (k.into(), v.into())));
     (raw.clone(), check(raw))

@@ -1,6 +1,6 @@
 //! The text of a configuration file: on which line a value stands, and how a fault shows it.
 
-use super::fault::Place;
+use super::fault::ConfigPlace;
 use std::ops::Range;
 
 /// Longest value that a fault repeats in full.
@@ -21,7 +21,7 @@ impl<'a> Text<'a> {
     }
 
     /// The line of an offset.
-    pub(super) fn place(&self, offset: usize) -> Place {
+    pub(super) fn place(&self, offset: usize) -> ConfigPlace {
         line(self.starts.partition_point(|start| *start <= offset).saturating_sub(1))
     }
 
@@ -39,8 +39,8 @@ impl<'a> Text<'a> {
 }
 
 /// The place of a line, counted from 0 here and from 1 there.
-pub(super) fn line(index: usize) -> Place {
-    Place::Line(u32::try_from(index + 1).unwrap_or(u32::MAX))
+pub(super) fn line(index: usize) -> ConfigPlace {
+    ConfigPlace::Line(u32::try_from(index + 1).unwrap_or(u32::MAX))
 }
 
 /// One line of at most [`FOUND_CHARS_MAX`] characters, so that a report stays readable, and none that

@@ -33,7 +33,7 @@ impl LostKeys {
 
 /// What is lost of a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostParts {
     /// Keys outside `[[member]]`.
     pub top: LostKeys,
     /// Keys of members, by the member's index.
@@ -42,7 +42,7 @@ pub struct Lost {
     pub list: bool,
 }
 
-impl Lost {
+impl LostParts {
     /// True when that key of that member may have been set.
     #[must_use]
     pub fn of_member(&self, index: usize, name: &str) -> bool {

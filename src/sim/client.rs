@@ -1,13 +1,13 @@
 //! One simulated client: what it waits for, and what it believes of the cluster.
 
-use super::rng::Dice;
+use super::rng::Rng;
 use crate::api::name::LogName;
 use crate::types::{ConnId, Index, LogId};
 use std::collections::BTreeMap;
 
 /// One client: at most one connection at a time.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(super) struct SimClient {
     /// The node it keeps to, whoever leads.
     pub(super) keeps_to: Option<usize>,
     /// It keeps to a node, and asks for all that other clients ask for.
@@ -29,10 +29,10 @@ pub(super) struct Client {
     pub(super) unread: Option<Vec<(LogId, Index)>>,
 }
 
-impl Client {
+impl SimClient {
     /// A client that has asked for nothing yet; a prober, if it keeps to a node.
-    pub(super) fn new(keeps_to: Option<usize>, target: usize) -> Client {
-        Client {
+    pub(super) fn new(keeps_to: Option<usize>, target: usize) -> SimClient {
+        SimClient {
             keeps_to,
             loyal: false,
             target,
@@ -49,8 +49,8 @@ impl Client {
     }
 
     /// When something sent to the client now arrives.
-    pub(super) fn arrival(&mut self, now: u64, delay_us: u64, dice: &mut Dice) -> u64 {
-        self.back_at = self.back_at.max(now + dice.duration(delay_us));
+    pub(super) fn arrival(&mut self, now: u64, delay_us: u64, rng: &mut Rng) -> u64 {
+        self.back_at = self.back_at.max(now + rng.duration(delay_us));
         self.back_at
     }
 

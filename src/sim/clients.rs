@@ -1,10 +1,10 @@
 //! What simulated clients do: they append, read, look for the leader, lose patience.
 
-use super::client::Client;
-use super::history::{State, What, mark};
+use super::client::SimClient;
+use super::history::{OperationKind, OperationState, mark};
 use super::oracle::entry_hash;
-use super::queue::Event;
-use super::violation::Checked;
+use super::queue::SimEvent;
+use super::violation::CheckResult;
 use super::world::World;
 use crate::api::entries::Entries;
 use crate::api::error::{Detail, RequestError};
@@ -24,8 +24,8 @@ const LARGE_BYTES: u64 = 60_000;
 impl World {
     /// One more client; a prober, if it keeps to a node.
     pub(super) fn add_client(&mut self, keeps_to: Option<usize>) {
-        let target = keeps_to.unwrap_or_else(|| self.dice.below(self.nodes.len() as u64) as usize);
-        self.clients.push(Client::new(keeps_to, target));
+        let target = keeps_to.unwrap_or_else(|| self.rng.below(self.nodes.len() as u64) as usize);
+        self.clients.push(SimClient::new(keeps_to, target));
     }
 
     /// One more client, which stays where it is and reads there, whoever leads.
@@ -33,13 +33,13 @@ impl World {
         self.add_client(Some(node));
         let client = self.clients.len() - 1;
         self.clients[client].loyal = true;
-        self.queue.push(200_000, Event::Client { client });
+        self.queue.push(200_000, SimEvent::Client { client });
     }
 
     /// A client looks around: gives up what takes too long, and asks for more.
     pub(super) fn client_acts(&mut self, client: usize) {
         let prober = self.clients[client].is_prober();
-        let pause = if prober { PROBE_US } else { self.dice.duration(self.plan.think_us) };
+        let pause = if prober { PROBE_US } else { self.rng.duration(self.plan.think_us) };
         let patience =
             if prober { 2 * PROBE_US + 20 * self.plan.client_delay_us } else { TIMEOUT_US };
         let acting = &self.clients[client];
@@ -50,12 +50,12 @@ impl World {
         if oldest.is_some_and(|sent_at| self.now - sent_at > patience) {
             self.hang_up(client);
             self.move_on(client, None);
-        } else if acting.conn.is_some() && !prober && self.dice.one_in(60) {
+        } else if acting.conn.is_some() && !prober && self.rng.one_in(60) {
             self.hang_up(client);
         }
         self.client_moves(client);
         self.client_asks(client);
-        self.queue.push(self.now + pause, Event::Client { client });
+        self.queue.push(self.now + pause, SimEvent::Client { client });
     }
 
     fn client_asks(&mut self, client: usize) {
@@ -63,7 +63,7 @@ impl World {
         if !self.clients[client].retired && !done && self.ensure_connected(client) {
             let prober = self.clients[client].is_prober();
             let limit = if prober { 1 } else { self.plan.pipeline };
-            let burst = self.dice.range(1, limit);
+            let burst = self.rng.range(1, limit);
             for _ in 0..burst {
                 if (self.clients[client].pending.len() as u64) < limit {
                     let (what, request) = self.draw(client);
@@ -96,7 +96,7 @@ impl World {
         if self.clients[client].keeps_to.is_some() {
             return;
         }
-        let anywhere = self.dice.below(self.nodes.len() as u64) as usize;
+        let anywhere = self.rng.below(self.nodes.len() as u64) as usize;
         self.clients[client].moves_to = Some(to.unwrap_or(anywhere));
     }
 
@@ -118,10 +118,10 @@ impl World {
         let leaving = &mut self.clients[client];
         let Some(conn) = leaving.conn.take() else { return };
         let node = leaving.target;
-        let at = leaving.there_at.max(self.now) + self.dice.duration(self.plan.client_delay_us);
+        let at = leaving.there_at.max(self.now) + self.rng.duration(self.plan.client_delay_us);
         leaving.there_at = at;
         let life = self.nodes[node].life;
-        self.queue.push(at, Event::Hangup { node, life, conn });
+        self.queue.push(at, SimEvent::Hangup { node, life, conn });
     }
 
     fn abandon(&mut self, client: usize) {
@@ -129,7 +129,9 @@ impl World {
             self.history.give_up(number);
             let asked = &self.history.operation(number).what;
             let unread = self.clients[client].unread.as_mut();
-            if let (Some(unread), What::Read { log: LogRef::Id(log), from, .. }) = (unread, asked) {
+            if let (Some(unread), OperationKind::Read { log: LogRef::Id(log), from, .. }) =
+                (unread, asked)
+            {
                 unread.push((*log, *from)); // Asked for again.
             }
         }
@@ -145,7 +147,7 @@ impl World {
     }
 
     /// Sends one request.
-    fn ask(&mut self, client: usize, what: What, request: Request) {
+    fn ask(&mut self, client: usize, what: OperationKind, request: Request) {
         let Some(conn) = self.clients[client].conn else { return };
         let number = self.history.begin(conn, self.now, what);
         self.trace.line(self.now, || {
@@ -156,46 +158,46 @@ impl World {
         asking.pending.insert(number, self.now);
         let node = asking.target;
         asking.there_at =
-            asking.there_at.max(self.now + self.dice.duration(self.plan.client_delay_us));
+            asking.there_at.max(self.now + self.rng.duration(self.plan.client_delay_us));
         let (life, request) = (self.nodes[node].life, Box::new(request));
         let correlation = number as u64;
-        let event = Event::Request { node, life, conn, correlation, request };
+        let event = SimEvent::Request { node, life, conn, correlation, request };
         self.queue.push(self.clients[client].there_at, event);
     }
 
     /// Draws a request.
-    fn draw(&mut self, client: usize) -> (What, Request) {
+    fn draw(&mut self, client: usize) -> (OperationKind, Request) {
         if let Some((log, from)) = self.clients[client].unread.as_mut().and_then(Vec::pop) {
             return read_on(LogRef::Id(log), from);
         }
         if self.clients[client].is_prober() {
             return self.append(LogRef::Name(name(0)), None, 0, true);
         }
-        let name = name(self.dice.below(self.plan.names));
+        let name = name(self.rng.below(self.plan.names));
         let known = self.clients[client].known.get(&name).copied();
         let log = match known {
-            Some((id, _)) if self.dice.one_in(3) => LogRef::Id(id),
+            Some((id, _)) if self.rng.one_in(3) => LogRef::Id(id),
             Some(_) | None => LogRef::Name(name.clone()),
         };
-        let linearizable = self.dice.percent(75);
+        let linearizable = self.rng.percent(75);
         let consistency = if linearizable { Consistency::Linearizable } else { Consistency::Local };
-        match self.dice.below(100) {
-            0..=2 => (What::Create(name.clone()), Request::Create(Create { name })),
-            3 => (What::Delete(log.clone()), Request::Delete(Delete { log })),
+        match self.rng.below(100) {
+            0..=2 => (OperationKind::Create(name.clone()), Request::Create(Create { name })),
+            3 => (OperationKind::Delete(log.clone()), Request::Delete(Delete { log })),
             4..=5 => {
                 let (prefix, after) = (String::new(), String::new());
                 let list = List { prefix, after, limit: 0, consistency };
-                (What::List(consistency), Request::List(list))
+                (OperationKind::List(consistency), Request::List(list))
             }
             6..=14 => {
-                let what = What::Stat { log: log.clone(), consistency };
+                let what = OperationKind::Stat { log: log.clone(), consistency };
                 (what, Request::Stat(Stat { log, consistency }))
             }
             15..=39 => self.draw_read(log, known, consistency),
             _ => {
-                let expect = known.filter(|_| self.dice.one_in(4)).map(|known| known.1);
-                let chain = if self.dice.one_in(3) { self.clients[client].chain } else { 0 };
-                let create = matches!(log, LogRef::Name(_)) && self.dice.percent(60);
+                let expect = known.filter(|_| self.rng.one_in(4)).map(|known| known.1);
+                let chain = if self.rng.one_in(3) { self.clients[client].chain } else { 0 };
+                let create = matches!(log, LogRef::Name(_)) && self.rng.percent(60);
                 self.append(log, expect, chain, create)
             }
         }
@@ -206,14 +208,13 @@ impl World {
         log: LogRef,
         known: Option<(LogId, Index)>,
         consistency: Consistency,
-    ) -> (What, Request) {
+    ) -> (OperationKind, Request) {
         let next = known.map_or(0, |known| known.1.0);
-        let back = *self.dice.pick(&[0, 1, 10, 1_000]);
-        let from = Index(next.saturating_sub(self.dice.below(back + 1)));
-        let wait_ms = if self.dice.one_in(3) { self.dice.below(800) as u32 } else { 0 };
-        let (max_entries, max_bytes) =
-            (*self.dice.pick(&[0, 0, 3]), *self.dice.pick(&[0, 0, 1_000]));
-        let what = What::Read { log: log.clone(), from, consistency };
+        let back = *self.rng.pick(&[0, 1, 10, 1_000]);
+        let from = Index(next.saturating_sub(self.rng.below(back + 1)));
+        let wait_ms = if self.rng.one_in(3) { self.rng.below(800) as u32 } else { 0 };
+        let (max_entries, max_bytes) = (*self.rng.pick(&[0, 0, 3]), *self.rng.pick(&[0, 0, 1_000]));
+        let what = OperationKind::Read { log: log.clone(), from, consistency };
         let read = Read { log, from, max_entries, max_bytes, wait_ms, consistency };
         (what, Request::Read(read))
     }
@@ -224,20 +225,20 @@ impl World {
         expect: Option<Index>,
         chain: u32,
         create: bool,
-    ) -> (What, Request) {
+    ) -> (OperationKind, Request) {
         let number = self.history.next();
-        let count = if self.dice.one_in(4) { self.dice.range(2, 6) } else { 1 };
+        let count = if self.rng.one_in(4) { self.rng.range(2, 6) } else { 1 };
         let mut entries = Entries::new();
         let mut hashes = Vec::with_capacity(count as usize);
         for at in 0..count {
-            let large = self.dice.one_in(200);
-            let more = self.dice.below(if large { LARGE_BYTES } else { self.plan.entry_bytes });
+            let large = self.rng.one_in(200);
+            let more = self.rng.below(if large { LARGE_BYTES } else { self.plan.entry_bytes });
             let mut data = mark(number, at).to_vec();
             data.resize(8 + more as usize, number as u8);
             hashes.push(entry_hash(&data));
             entries.push(&data).expect("entries are far below 4 GiB");
         }
-        let what = What::Append { log: log.clone(), expect, chain, hashes };
+        let what = OperationKind::Append { log: log.clone(), expect, chain, hashes };
         (what, Request::Append(Append { log, expect, chain, create, entries }))
     }
 
@@ -249,7 +250,7 @@ impl World {
         correlation: u64,
         header: &ReplyHeader,
         reply: &Reply,
-    ) -> Checked {
+    ) -> CheckResult {
         let number = correlation as usize;
         let asked = &mut self.clients[client];
         if asked.conn != Some(conn) || asked.pending.remove(&number).is_none() {
@@ -257,7 +258,7 @@ impl World {
         }
         self.trace.count([self.now, correlation, header.applied_upto.0]);
         self.history.answer(number, header, reply, &self.oracle)?;
-        if self.history.operation(number).state != State::Done {
+        if self.history.operation(number).state != OperationState::Done {
             self.clients[client].chain += 1;
         }
         self.take_in(client, number, reply);
@@ -278,15 +279,15 @@ impl World {
             }
         };
         let name = match &self.history.operation(number).what {
-            What::Create(name) => Some(name.clone()),
-            What::Append { log: LogRef::Name(name), .. }
-            | What::Read { log: LogRef::Name(name), .. }
-            | What::Stat { log: LogRef::Name(name), .. } => Some(name.clone()),
-            What::Append { .. }
-            | What::Read { .. }
-            | What::Stat { .. }
-            | What::Delete(_)
-            | What::List(_) => None,
+            OperationKind::Create(name) => Some(name.clone()),
+            OperationKind::Append { log: LogRef::Name(name), .. }
+            | OperationKind::Read { log: LogRef::Name(name), .. }
+            | OperationKind::Stat { log: LogRef::Name(name), .. } => Some(name.clone()),
+            OperationKind::Append { .. }
+            | OperationKind::Read { .. }
+            | OperationKind::Stat { .. }
+            | OperationKind::Delete(_)
+            | OperationKind::List(_) => None,
         };
         let known = &mut self.clients[client].known;
         match name {
@@ -302,10 +303,10 @@ impl World {
         let target = match (error.code, &error.detail) {
             // Some clients do not listen, so that followers have something to do.
             (NotLeader, Detail::Leader(Some(leader))) => {
-                (!self.dice.one_in(5)).then(|| Some(usize::from(leader.node.0) - 1))
+                (!self.rng.one_in(5)).then(|| Some(usize::from(leader.node.0) - 1))
             }
             (NotLeader | NoQuorum | ShuttingDown | LeadershipLost, _) => {
-                self.dice.one_in(2).then_some(None)
+                self.rng.one_in(2).then_some(None)
             }
             _ => None,
         };
@@ -326,13 +327,14 @@ impl World {
             self.add_client(Some(node));
             let client = self.clients.len() - 1;
             self.clients[client].unread = Some(unread.clone());
-            self.queue.push(self.now, Event::Client { client });
+            self.queue.push(self.now, SimEvent::Client { client });
         }
     }
 
     /// A reader goes on where the answer ended, or, if there was none, where it was.
     fn read_further(&mut self, client: usize, number: usize, reply: &Reply) {
-        let What::Read { log: LogRef::Id(log), from, .. } = self.history.operation(number).what
+        let OperationKind::Read { log: LogRef::Id(log), from, .. } =
+            self.history.operation(number).what
         else {
             return;
         };
@@ -356,9 +358,9 @@ impl World {
 }
 
 /// All that a node has from there on.
-fn read_on(log: LogRef, from: Index) -> (What, Request) {
+fn read_on(log: LogRef, from: Index) -> (OperationKind, Request) {
     let consistency = Consistency::Local;
-    let what = What::Read { log: log.clone(), from, consistency };
+    let what = OperationKind::Read { log: log.clone(), from, consistency };
     let (max_entries, max_bytes, wait_ms) = (0, 0, 0);
     (what, Request::Read(Read { log, from, max_entries, max_bytes, wait_ms, consistency }))
 }

@@ -1,7 +1,7 @@
 //! `paxosd simulate`: runs seeds, and says how to repeat the one that fails.
 
-use super::plan::{Fault, Plan};
-use super::report::{Failure, Summary, run_plan};
+use super::plan::{FaultKind, Plan};
+use super::report::{RunFailure, RunSummary, run_plan};
 use super::trace::{Verbosity, print_line};
 use std::ops::Range;
 use std::sync::Mutex;
@@ -22,7 +22,7 @@ pub struct SimulateArgs {
     pub seeds: Range<u64>,
     /// Every seed gets this fault beside its own, in a cluster of at least three.
     #[arg(long, value_name = "FAULT")]
-    pub with: Option<Fault>,
+    pub with: Option<FaultKind>,
     /// Prints everything that happens.
     #[arg(long, requires = "seed")]
     pub trace: bool,
@@ -89,7 +89,7 @@ pub fn run_seeds(
     seeds: Range<u64>,
     threads: usize,
     verbosity: Verbosity,
-) -> Result<Summary, Box<Failure>> {
+) -> Result<RunSummary, Box<RunFailure>> {
     run_plans(seeds, threads, verbosity, Plan::of)
 }
 
@@ -102,10 +102,10 @@ pub fn run_plans(
     threads: usize,
     verbosity: Verbosity,
     plan: impl Fn(u64) -> Plan + Sync,
-) -> Result<Summary, Box<Failure>> {
+) -> Result<RunSummary, Box<RunFailure>> {
     let next = AtomicU64::new(seeds.start);
     let end = AtomicU64::new(seeds.end);
-    let outcome: Mutex<(Summary, Option<Box<Failure>>)> = Mutex::default();
+    let outcome: Mutex<(RunSummary, Option<Box<RunFailure>>)> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
@@ -134,8 +134,8 @@ pub fn run_plans(
     failure.map_or(Ok(summary), Err)
 }
 
-impl Summary {
-    fn add(&mut self, other: &Summary) {
+impl RunSummary {
+    fn add(&mut self, other: &RunSummary) {
         self.hash ^= other.hash;
         self.events += other.events;
         self.simulated_us += other.simulated_us;

@@ -4,7 +4,7 @@
 //! A job reaches storage when it finishes; one that a crash interrupts has run up to an arbitrary
 //! step, and what it did not sync survives or not, sector by sector.
 
-use super::rng::Dice;
+use super::rng::Rng;
 use crate::journal::{Done, Job, JobError, MemStorage, execute};
 use std::collections::VecDeque;
 
@@ -25,7 +25,7 @@ pub(super) struct Completion {
 
 /// One node's disk.
 #[derive(Debug)]
-pub(super) struct Disk {
+pub(super) struct SimDisk {
     storage: MemStorage,
     /// The jobs of each lane; the first one is being worked on.
     lanes: [VecDeque<Job>; 2],
@@ -36,9 +36,9 @@ pub(super) struct Disk {
     slowness: u64,
 }
 
-impl Disk {
-    pub(super) fn new(storage: MemStorage, sync_us: u64) -> Disk {
-        Disk { storage, lanes: Default::default(), planned: [0; 2], sync_us, slowness: 1 }
+impl SimDisk {
+    pub(super) fn new(storage: MemStorage, sync_us: u64) -> SimDisk {
+        SimDisk { storage, lanes: Default::default(), planned: [0; 2], sync_us, slowness: 1 }
     }
 
     pub(super) fn storage(&self) -> &MemStorage {
@@ -65,20 +65,20 @@ impl Disk {
     }
 
     /// Takes a job in. Returns its lane's completion, if the job is the only one there.
-    pub(super) fn submit(&mut self, job: Job, dice: &mut Dice) -> Option<Completion> {
+    pub(super) fn submit(&mut self, job: Job, rng: &mut Rng) -> Option<Completion> {
         let lane = match &job {
             Job::Batch(_) => SYNCER,
             Job::Prepare(_) | Job::Read(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
-        if self.lanes[lane].len() == 1 { self.plan(lane, dice) } else { None }
+        if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
     }
 
     /// The completion of the job that a lane works on, planned anew: the disk's speed changed.
-    pub(super) fn plan(&mut self, lane: usize, dice: &mut Dice) -> Option<Completion> {
+    pub(super) fn plan(&mut self, lane: usize, rng: &mut Rng) -> Option<Completion> {
         self.lanes[lane].front()?;
         self.planned[lane] += 1;
-        Some(Completion { lane, number: self.planned[lane], after_us: self.time(lane, dice) })
+        Some(Completion { lane, number: self.planned[lane], after_us: self.time(lane, rng) })
     }
 
     /// True when this is the completion planned last.
@@ -86,40 +86,40 @@ impl Disk {
         self.planned[lane] == number
     }
 
-    fn time(&self, lane: usize, dice: &mut Dice) -> u64 {
+    fn time(&self, lane: usize, rng: &mut Rng) -> u64 {
         let typical = match self.lanes[lane].front() {
             Some(Job::Batch(_)) | None => self.sync_us,
             Some(Job::Prepare(_)) => self.sync_us * 10,
             Some(Job::Read(_)) => 1 + self.sync_us / 4,
         };
-        dice.duration(typical * self.slowness)
+        rng.duration(typical * self.slowness)
     }
 
     /// The lane's job is done. Returns its outcome, and the completion of the next one.
     pub(super) fn finish(
         &mut self,
         lane: usize,
-        dice: &mut Dice,
+        rng: &mut Rng,
     ) -> (Result<Done, JobError>, Option<Completion>) {
         let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
-        (execute(&self.storage, job), self.plan(lane, dice))
+        (execute(&self.storage, job), self.plan(lane, rng))
     }
 
     /// The process ends in the middle of its jobs; with `power`, what was not synced may be lost.
-    pub(super) fn crash(&mut self, power: bool, dice: &mut Dice) {
+    pub(super) fn crash(&mut self, power: bool, rng: &mut Rng) {
         let mut order = [SYNCER, HELPER];
-        if dice.one_in(2) {
+        if rng.one_in(2) {
             order.reverse();
         }
         for lane in order {
             let Some(job) = self.lanes[lane].drain(..).next() else { continue };
             self.storage.restart_process();
-            self.storage.halt_at(self.storage.steps() + dice.range(1, STEPS_MAX));
+            self.storage.halt_at(self.storage.steps() + rng.range(1, STEPS_MAX));
             // An error is what a job that is cut short ends in.
             drop(execute(&self.storage, job));
         }
         if power {
-            self.storage.crash(&mut || dice.bits());
+            self.storage.crash(&mut || rng.bits());
         } else {
             self.storage.restart_process();
         }

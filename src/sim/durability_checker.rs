@@ -1,7 +1,7 @@
 //! What a node's votes have claimed, kept outside the node: nothing may leave before the records
 //! it rests on are durable (C1, R02), and every claim must hold after any crash.
 
-use super::violation::{Checked, ensure};
+use super::violation::{CheckResult, ensure};
 use crate::journal::Recovered;
 use crate::types::{Ballot, HardState, Lsn, Slot};
 use crate::wire::peer::Message;
@@ -60,7 +60,7 @@ impl DurabilityChecker {
     }
 
     /// A message leaves the node.
-    pub(super) fn sent(&mut self, message: &Message) -> Checked {
+    pub(super) fn sent(&mut self, message: &Message) -> CheckResult {
         match message {
             Message::Prepare(prepare) => self.claim_promise("prepare", prepare.ballot),
             Message::Promise(promise) => self.claim_promise("promise", promise.ballot),
@@ -108,7 +108,7 @@ impl DurabilityChecker {
         }
     }
 
-    fn claim_promise(&mut self, what: &str, ballot: Ballot) -> Checked {
+    fn claim_promise(&mut self, what: &str, ballot: Ballot) -> CheckResult {
         let recorded = self.promises.iter().find(|promise| promise.0 >= ballot);
         let durable = recorded.is_some_and(|promise| promise.1 <= self.durable);
         ensure(durable, "nothing is sent before it is durable", || {
@@ -118,7 +118,7 @@ impl DurabilityChecker {
         Ok(())
     }
 
-    fn claim_lsn(&self, what: &str, lsn: Lsn) -> Checked {
+    fn claim_lsn(&self, what: &str, lsn: Lsn) -> CheckResult {
         ensure(lsn <= self.durable, "nothing is sent before it is durable", || {
             format!("{what} claims LSN {lsn}, durable is {}", self.durable)
         })
@@ -145,7 +145,7 @@ impl DurabilityChecker {
         recovered: &Recovered,
         firsts: &BTreeMap<Ballot, Slot>,
         corrupted: bool,
-    ) -> Checked {
+    ) -> CheckResult {
         let check = "claims outlive a crash";
         let (hard, claimed) = (&recovered.hard, &self.claimed);
         ensure(hard.promised >= claimed.promised, check, || {

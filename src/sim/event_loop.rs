@@ -2,8 +2,8 @@
 
 use super::disk::{Completion, HELPER, SYNCER};
 use super::node::{Medium, Node};
-use super::queue::Event;
-use super::violation::{Checked, Violation, ensure};
+use super::queue::SimEvent;
+use super::violation::{CheckResult, Violation, ensure};
 use super::world::World;
 use crate::api::{Reply, ReplyHeader, Request};
 use crate::journal::{Done, Job};
@@ -31,12 +31,12 @@ impl World {
             return;
         }
         to.turn_due = true;
-        let at = self.now + self.dice.below(2 * turn_us + 1);
-        self.queue.push(at, Event::Turn { node, life: to.life });
+        let at = self.now + self.rng.below(2 * turn_us + 1);
+        self.queue.push(at, SimEvent::Turn { node, life: to.life });
     }
 
     /// One turn of a node's event loop.
-    pub(super) fn turn(&mut self, node: usize) -> Checked {
+    pub(super) fn turn(&mut self, node: usize) -> CheckResult {
         let turning = &mut self.nodes[node];
         turning.turn_due = false;
         if turning.paused {
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// One step of a node's shard, and the checks that follow every step.
-    fn step(&mut self, node: usize, now: Tick, input: Input, out: &mut Vec<Output>) -> Checked {
+    fn step(&mut self, node: usize, now: Tick, input: Input, out: &mut Vec<Output>) -> CheckResult {
         let (at, stepping) = (self.now, &mut self.nodes[node]);
         let Some(shard) = &mut stepping.shard else { return Ok(()) };
         self.trace.line(at, || format!("n{} < {}", stepping.id, describe_input(&input)));
@@ -73,7 +73,7 @@ impl World {
     }
 
     /// What a step chose and applied agrees with what any node chose and applied.
-    pub(super) fn check_chosen(&mut self, node: usize, before: crate::types::Slot) -> Checked {
+    pub(super) fn check_chosen(&mut self, node: usize, before: crate::types::Slot) -> CheckResult {
         let Some(shard) = &self.nodes[node].shard else { return Ok(()) };
         let mut slot = before.next();
         while slot <= shard.replica().chosen_upto() {
@@ -95,7 +95,7 @@ impl World {
     }
 
     /// At most one node holds a lease that it believes to be valid (C14 to C17).
-    fn check_leases(&self, node: usize) -> Checked {
+    fn check_leases(&self, node: usize) -> CheckResult {
         let holds = |node: &Node| {
             let replica = node.shard.as_ref().map(crate::shard::Shard::replica);
             replica.is_some_and(|replica| {
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Carries out what a turn wants done.
-    pub(super) fn carry_out(&mut self, node: usize, out: Vec<Output>) -> Checked {
+    pub(super) fn carry_out(&mut self, node: usize, out: Vec<Output>) -> CheckResult {
         for output in out {
             match output {
                 Output::Peer { node: to, message } => self.send_message(node, to, message)?,
@@ -126,18 +126,18 @@ impl World {
                 }
                 Output::Job(job) => {
                     self.note_batch(node, &job);
-                    let completion = self.nodes[node].disk.submit(job, &mut self.dice);
+                    let completion = self.nodes[node].disk.submit(job, &mut self.rng);
                     self.plan_completion(node, completion);
                 }
                 Output::Stopped => {
                     self.trace.line(self.now, || format!("n{} stopped cleanly", node + 1));
-                    if self.dice.one_in(4) {
+                    if self.rng.one_in(4) {
                         self.stop(node, false);
                         return Ok(());
                     }
                     // What it said last reaches the others: its connections are closed, not torn.
-                    let at = self.now + self.dice.duration(4 * self.plan.delay_us);
-                    self.queue.push(at, Event::End { node, life: self.nodes[node].life });
+                    let at = self.now + self.rng.duration(4 * self.plan.delay_us);
+                    self.queue.push(at, SimEvent::End { node, life: self.nodes[node].life });
                 }
                 Output::Fatal { kind, text } => return self.fatal(node, kind, &text),
             }
@@ -153,7 +153,12 @@ impl World {
         }
     }
 
-    fn send_message(&mut self, from: usize, to: crate::types::NodeId, message: Message) -> Checked {
+    fn send_message(
+        &mut self,
+        from: usize,
+        to: crate::types::NodeId,
+        message: Message,
+    ) -> CheckResult {
         self.trace.line(self.now, || format!("n{} > n{to}: {message:?}", from + 1));
         self.nodes[from].durability_checker.sent(&message)?;
         check_issued(&mut self.nodes[from], &message)?;
@@ -165,7 +170,7 @@ impl World {
             })?;
         }
         let to = usize::from(to.0) - 1;
-        self.network.send(self.now, from, to, message, &mut self.dice, &mut self.queue);
+        self.network.send(self.now, from, to, message, &mut self.rng, &mut self.queue);
         Ok(())
     }
 
@@ -185,9 +190,9 @@ impl World {
                 header.applied_upto
             )
         });
-        let at = self.clients[client].arrival(self.now, self.plan.client_delay_us, &mut self.dice);
+        let at = self.clients[client].arrival(self.now, self.plan.client_delay_us, &mut self.rng);
         let answer = Box::new((header, reply));
-        self.queue.push(at, Event::Answer { client, conn, correlation, answer });
+        self.queue.push(at, SimEvent::Answer { client, conn, correlation, answer });
     }
 
     pub(super) fn request_arrives(
@@ -209,12 +214,12 @@ impl World {
     }
 
     /// The disk is done with a job, or the disk has failed.
-    pub(super) fn disk_done(&mut self, node: usize, lane: usize, number: u64) -> Checked {
+    pub(super) fn disk_done(&mut self, node: usize, lane: usize, number: u64) -> CheckResult {
         let now = self.now;
         if !self.nodes[node].disk.is_planned(lane, number) {
             return Ok(());
         }
-        let (outcome, next) = self.nodes[node].disk.finish(lane, &mut self.dice);
+        let (outcome, next) = self.nodes[node].disk.finish(lane, &mut self.rng);
         self.plan_completion(node, next);
         match outcome {
             Ok(done) => {
@@ -237,7 +242,7 @@ impl World {
     fn plan_completion(&mut self, node: usize, completion: Option<Completion>) {
         let life = self.nodes[node].life;
         if let Some(Completion { lane, number, after_us }) = completion {
-            self.queue.push(self.now + after_us, Event::Disk { node, life, lane, number });
+            self.queue.push(self.now + after_us, SimEvent::Disk { node, life, lane, number });
         }
     }
 
@@ -245,7 +250,7 @@ impl World {
     pub(super) fn speed_up(&mut self, node: usize) {
         self.nodes[node].disk.set_slowness(1);
         for lane in [SYNCER, HELPER] {
-            let completion = self.nodes[node].disk.plan(lane, &mut self.dice);
+            let completion = self.nodes[node].disk.plan(lane, &mut self.rng);
             self.plan_completion(node, completion);
         }
     }
@@ -258,7 +263,7 @@ impl World {
         let at = arming.clock.real(deadline).max(self.now + 1);
         if arming.wake_at.is_none_or(|planned| at < planned || planned <= self.now) {
             arming.wake_at = Some(at);
-            self.queue.push(at, Event::Wake { node, life: arming.life });
+            self.queue.push(at, SimEvent::Wake { node, life: arming.life });
         }
     }
 
@@ -297,7 +302,7 @@ impl World {
 }
 
 /// A ballot belongs to one campaign of one life (R15). One that never left may be drawn again.
-fn check_issued(node: &mut Node, message: &Message) -> Checked {
+fn check_issued(node: &mut Node, message: &Message) -> CheckResult {
     if node.medium == Medium::SetBack {
         return Ok(()); // It cannot know what it issued; nobody who has seen it counts it.
     }

@@ -5,8 +5,8 @@
 //! An operation that began after another had ended has no earlier place: each one notes the
 //! highest place known at its beginning, its *floor*, and must find a place not below it.
 
-use super::oracle::{Applied, Oracle, Past, entry_hash};
-use super::violation::{Checked, Violation, ensure};
+use super::oracle::{Applied, LogHistory, Oracle, entry_hash};
+use super::violation::{CheckResult, Violation, ensure};
 use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Consistency, LogRef, ReadDone, Reply, ReplyHeader};
@@ -18,7 +18,7 @@ const ENTRIES_MAX: u64 = 1 << 16;
 
 /// What an operation asks for.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum OperationKind {
     Create(LogName),
     Delete(LogRef),
     /// The hash of each entry, in order.
@@ -42,7 +42,7 @@ pub(super) enum What {
 
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum OperationState {
     Pending,
     Done,
     /// Answered with an error that says it was not executed.
@@ -52,12 +52,12 @@ pub(super) enum State {
 
 /// One request of a client.
 #[derive(Debug)]
-pub(super) struct Operation {
+pub(super) struct RecordedOperation {
     pub(super) conn: ConnId,
     pub(super) sent_at: u64,
     floor: Slot,
-    pub(super) what: What,
-    pub(super) state: State,
+    pub(super) what: OperationKind,
+    pub(super) state: OperationState,
     /// Where the decisions have it, if it is an append.
     applied: Option<(Slot, LogId, Index)>,
 }
@@ -65,7 +65,7 @@ pub(super) struct Operation {
 /// All operations of all clients, by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    operations: Vec<Operation>,
+    operations: Vec<RecordedOperation>,
     /// The highest place of an operation that has ended.
     floor: Slot,
     /// When the youngest acknowledged append had begun.
@@ -92,23 +92,30 @@ impl History {
         self.operations.len()
     }
 
-    pub(super) fn begin(&mut self, conn: ConnId, sent_at: u64, what: What) -> usize {
-        let (floor, state) = (self.floor, State::Pending);
-        self.operations.push(Operation { conn, sent_at, floor, what, state, applied: None });
+    pub(super) fn begin(&mut self, conn: ConnId, sent_at: u64, what: OperationKind) -> usize {
+        let (floor, state) = (self.floor, OperationState::Pending);
+        self.operations.push(RecordedOperation {
+            conn,
+            sent_at,
+            floor,
+            what,
+            state,
+            applied: None,
+        });
         self.operations.len() - 1
     }
 
-    pub(super) fn operation(&self, number: usize) -> &Operation {
+    pub(super) fn operation(&self, number: usize) -> &RecordedOperation {
         &self.operations[number]
     }
 
     /// The client gave up waiting.
     pub(super) fn give_up(&mut self, number: usize) {
-        self.operations[number].state = State::Unknown;
+        self.operations[number].state = OperationState::Unknown;
     }
 
     /// An append was decided: it is one that a client sent, whole, once, and never refused.
-    pub(super) fn applied(&mut self, applied: &Applied, oracle: &Oracle) -> Checked {
+    pub(super) fn applied(&mut self, applied: &Applied, oracle: &Oracle) -> CheckResult {
         let check = "appends are what clients sent";
         let Applied { slot, log, first, marks } = applied;
         let number = (marks[0] / ENTRIES_MAX) as usize;
@@ -116,7 +123,7 @@ impl History {
             let text = format!("slot {slot}, log {log}, index {first}: {:#x}", marks[0]);
             return Err(Violation::new(check, text));
         };
-        let What::Append { hashes, .. } = &operation.what else {
+        let OperationKind::Append { hashes, .. } = &operation.what else {
             let text = format!("operation {number} in slot {slot} is {:?}", operation.what);
             return Err(Violation::new(check, text));
         };
@@ -130,7 +137,7 @@ impl History {
         ensure(operation.applied.is_none(), "no duplicates", || {
             format!("operation {number} is applied again in slot {slot}: {operation:?}")
         })?;
-        ensure(operation.state != State::Refused, "refused is not executed", || {
+        ensure(operation.state != OperationState::Refused, "refused is not executed", || {
             format!("operation {number} was refused, and is in slot {slot}: {operation:?}")
         })?;
         operation.applied = Some((*slot, *log, *first));
@@ -144,16 +151,16 @@ impl History {
         header: &ReplyHeader,
         reply: &Reply,
         oracle: &Oracle,
-    ) -> Checked {
+    ) -> CheckResult {
         let operation = &mut self.operations[number];
         let upto = header.applied_upto;
         ensure(upto <= oracle.last(), "applied is chosen", || {
             format!("an answer is of slot {upto}, {} is the last decided", oracle.last())
         })?;
         operation.state = match reply {
-            Reply::Error(error) if error.outcome == Outcome::Unknown => State::Unknown,
-            Reply::Error(error) if error.outcome == Outcome::NotExecuted => State::Refused,
-            _ => State::Done,
+            Reply::Error(error) if error.outcome == Outcome::Unknown => OperationState::Unknown,
+            Reply::Error(error) if error.outcome == Outcome::NotExecuted => OperationState::Refused,
+            _ => OperationState::Done,
         };
         let damaged = |error: &RequestError| error.code == ErrorCode::Damaged;
         if self.damage_expected && matches!(reply, Reply::Error(error) if damaged(error)) {
@@ -170,18 +177,18 @@ impl History {
         if matches!(reply, Reply::Appended(_)) {
             self.acknowledged += 1;
             self.acknowledged_since = self.acknowledged_since.max(operation.sent_at);
-        } else if operation.state == State::Done {
+        } else if operation.state == OperationState::Done {
             self.reads += 1;
         }
         Ok(())
     }
 
     /// What can only be said of the whole: order on one connection, and chains.
-    pub(super) fn check_order(&self) -> Checked {
+    pub(super) fn check_order(&self) -> CheckResult {
         let mut last: BTreeMap<(ConnId, LogId), (Index, usize)> = BTreeMap::new();
         let mut broken: BTreeMap<(ConnId, &LogRef, u32), usize> = BTreeMap::new();
         for (number, operation) in self.operations.iter().enumerate() {
-            let What::Append { log, chain, .. } = &operation.what else { continue };
+            let OperationKind::Append { log, chain, .. } = &operation.what else { continue };
             if let Some((_, id, first)) = operation.applied {
                 let before = last.insert((operation.conn, id), (first, number));
                 ensure(before.is_none_or(|before| before.0 < first), "order of sending", || {
@@ -206,7 +213,7 @@ impl History {
 
 /// The place of an operation among the decisions, where its answer gives it one.
 fn place_of(
-    operation: &Operation,
+    operation: &RecordedOperation,
     upto: Slot,
     reply: &Reply,
     oracle: &Oracle,
@@ -214,7 +221,7 @@ fn place_of(
     let floor = operation.floor;
     let unexplained = |check| Violation::new(check, "no state of the log explains the answer");
     match (reply, &operation.what) {
-        (Reply::Appended(done), What::Append { expect, hashes, .. }) => {
+        (Reply::Appended(done), OperationKind::Append { expect, hashes, .. }) => {
             let here = operation.applied.filter(|at| (at.1, at.2) == (done.id, done.first));
             let Some((slot, ..)) = here.filter(|_| hashes.len() == done.count as usize) else {
                 return Err(unexplained("acknowledged is present"));
@@ -225,13 +232,15 @@ fn place_of(
             ensure(fresh, "real-time order", || format!("slot {slot}, floor {floor}"))?;
             Ok(Some(slot))
         }
-        (Reply::Created(done), What::Create(name)) => {
+        (Reply::Created(done), OperationKind::Create(name)) => {
             let past = oracle.past(done.id).filter(|past| past.name() == name);
-            let created = past.map(Past::created).filter(|slot| *slot > floor && *slot <= upto);
+            let created =
+                past.map(LogHistory::created).filter(|slot| *slot > floor && *slot <= upto);
             created.map(Some).ok_or(unexplained("created logs exist"))
         }
-        (Reply::Deleted, What::Delete(log)) => {
-            let deleted = |past: &Past| past.deleted().filter(|at| *at > floor && *at <= upto);
+        (Reply::Deleted, OperationKind::Delete(log)) => {
+            let deleted =
+                |past: &LogHistory| past.deleted().filter(|at| *at > floor && *at <= upto);
             let found = match log {
                 LogRef::Id(id) => oracle.past(*id).and_then(deleted),
                 LogRef::Name(name) => {
@@ -241,14 +250,14 @@ fn place_of(
             };
             found.map(Some).ok_or(unexplained("deleted logs are gone"))
         }
-        (Reply::ReadDone(done), What::Read { log, from, consistency }) => {
+        (Reply::ReadDone(done), OperationKind::Read { log, from, consistency }) => {
             check_entries(done, log, *from, oracle)?;
             let past = oracle.past(done.id).expect("its entries were compared just before");
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
             let place = past.when(done.next, earliest, upto);
             place.map(Some).ok_or(unexplained("linearizable reads"))
         }
-        (Reply::Stated(stat), What::Stat { consistency, .. }) => {
+        (Reply::Stated(stat), OperationKind::Stat { consistency, .. }) => {
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
             let past = oracle.past(stat.id);
             let place = past.and_then(|past| past.when(stat.next_index, earliest, upto));
@@ -256,7 +265,7 @@ fn place_of(
                 |slot: &Slot| past.and_then(|p| p.stat(stat.id, *slot)).as_ref() == Some(stat);
             place.filter(same).map(Some).ok_or(unexplained("linearizable stats"))
         }
-        (Reply::Listed(listed), What::List(consistency)) => {
+        (Reply::Listed(listed), OperationKind::List(consistency)) => {
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
             let explains = |slot: &u64| {
                 let all = oracle.logs().filter_map(|(id, past)| past.stat(id, Slot(*slot)));
@@ -275,7 +284,7 @@ fn place_of(
     }
 }
 
-fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) -> Checked {
+fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) -> CheckResult {
     let check = "reads return what was appended";
     let past = oracle.past(done.id).filter(|past| match log {
         LogRef::Id(id) => *id == done.id,
@@ -298,19 +307,19 @@ fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) ->
 
 /// Errors that say what a log is or is not are reads, too.
 fn check_error(
-    operation: &Operation,
+    operation: &RecordedOperation,
     upto: Slot,
     error: &RequestError,
     oracle: &Oracle,
 ) -> Result<Option<Slot>, Violation> {
     let floor = operation.floor;
     let log = match &operation.what {
-        What::Create(name) => Some(LogRef::Name(name.clone())),
-        What::Delete(log) | What::Append { log, .. } => Some(log.clone()),
-        What::Read { log, consistency, .. } | What::Stat { log, consistency } => {
+        OperationKind::Create(name) => Some(LogRef::Name(name.clone())),
+        OperationKind::Delete(log) | OperationKind::Append { log, .. } => Some(log.clone()),
+        OperationKind::Read { log, consistency, .. } | OperationKind::Stat { log, consistency } => {
             (*consistency == Consistency::Linearizable).then(|| log.clone())
         }
-        What::List(_) => None,
+        OperationKind::List(_) => None,
     };
     ensure(
         operation.applied.is_none() || error.outcome != Outcome::NotExecuted,

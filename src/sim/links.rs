@@ -1,6 +1,6 @@
 //! The nodes' ends of the connections between them.
 
-use super::violation::Checked;
+use super::violation::CheckResult;
 use super::world::World;
 use crate::shard::Input;
 
@@ -33,9 +33,9 @@ impl World {
             greeting.is_up() && greeting.shard.as_ref().is_some_and(admits)
         };
         if reach && greets(a, b) && greets(b, a) {
-            self.network.connect(self.now, a, b, &mut self.dice, &mut self.queue);
+            self.network.connect(self.now, a, b, &mut self.rng, &mut self.queue);
         } else {
-            self.network.retry(self.now, a, b, &mut self.dice, &mut self.queue);
+            self.network.retry(self.now, a, b, &mut self.rng, &mut self.queue);
         }
     }
 
@@ -60,14 +60,14 @@ impl World {
 
     /// Breaks one connection.
     pub(super) fn break_link(&mut self, a: usize, b: usize) {
-        self.network.break_off(self.now, a, b, &mut self.dice, &mut self.queue);
+        self.network.break_off(self.now, a, b, &mut self.rng, &mut self.queue);
     }
 
     /// Cuts directed links.
     pub(super) fn cut(&mut self, cuts: &[(usize, usize)]) {
         self.trace.line(self.now, || format!("cut {cuts:?}"));
         for (from, to) in cuts {
-            self.network.cut(self.now, *from, *to, &mut self.dice, &mut self.queue);
+            self.network.cut(self.now, *from, *to, &mut self.rng, &mut self.queue);
         }
     }
 
@@ -75,17 +75,17 @@ impl World {
     pub(super) fn mend(&mut self, cuts: &[(usize, usize)]) {
         self.trace.line(self.now, || format!("mend {cuts:?}"));
         for (from, to) in cuts {
-            self.network.mend(self.now, *from, *to, &mut self.dice, &mut self.queue);
+            self.network.mend(self.now, *from, *to, &mut self.rng, &mut self.queue);
         }
     }
 
     /// Mends everything.
-    pub(super) fn mend_all(&mut self) -> Checked {
+    pub(super) fn mend_all(&mut self) -> CheckResult {
         let nodes = self.nodes.len();
         self.network.hurry();
         for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
             while from != to && !self.network.passes(from, to) {
-                self.network.mend(self.now, from, to, &mut self.dice, &mut self.queue);
+                self.network.mend(self.now, from, to, &mut self.rng, &mut self.queue);
             }
         }
         Ok(())

@@ -39,8 +39,8 @@ mod trace;
 mod violation;
 mod world;
 
-pub use plan::{Fault, Plan};
-pub use report::{Failure, Summary, run_plan, run_seed};
-pub use rng::Dice;
+pub use plan::{FaultKind, Plan};
+pub use report::{RunFailure, RunSummary, run_plan, run_seed};
+pub use rng::Rng;
 pub use trace::Verbosity;
 pub use violation::Violation;

@@ -4,8 +4,8 @@
 //! when the cut ends before the connection is given up, and are lost with it otherwise. The two
 //! ends of a connection learn of its end at times of their own.
 
-use super::queue::{Event, Queue};
-use super::rng::Dice;
+use super::queue::{Queue, SimEvent};
+use super::rng::Rng;
 use crate::wire::peer::Message;
 use std::collections::VecDeque;
 
@@ -99,15 +99,15 @@ impl Network {
         now: u64,
         a: usize,
         b: usize,
-        dice: &mut Dice,
+        rng: &mut Rng,
         queue: &mut Queue,
     ) {
         self.generation += 1;
         let generation = self.generation;
         let mut ways = [Way::default(), Way::default()];
         for (node, peer) in [(a, b), (b, a)] {
-            let at = now + dice.duration(self.delay_us) + dice.duration(self.delay_us);
-            queue.push(at, Event::EndUp { node, peer, generation });
+            let at = now + rng.duration(self.delay_us) + rng.duration(self.delay_us);
+            queue.push(at, SimEvent::EndUp { node, peer, generation });
             ways[usize::from(peer > node)].last_at = at;
         }
         let pair = self.pair(a, b);
@@ -121,7 +121,7 @@ impl Network {
         from: usize,
         to: usize,
         message: Message,
-        dice: &mut Dice,
+        rng: &mut Rng,
         queue: &mut Queue,
     ) {
         let believed = self.believes(from, to);
@@ -134,8 +134,8 @@ impl Network {
         let generation = connection.generation;
         let way = &mut connection.ways[usize::from(from > to)];
         way.messages.push_back(message);
-        way.last_at = way.last_at.max(now + dice.duration(delay_us) + lag_us);
-        queue.push(way.last_at, Event::Deliver { from, to, generation });
+        way.last_at = way.last_at.max(now + rng.duration(delay_us) + lag_us);
+        queue.push(way.last_at, SimEvent::Deliver { from, to, generation });
     }
 
     /// From now on messages of this direction arrive so much later than usual.
@@ -171,14 +171,14 @@ impl Network {
         now: u64,
         from: usize,
         to: usize,
-        dice: &mut Dice,
+        rng: &mut Rng,
         queue: &mut Queue,
     ) {
         let edge = self.edge(from, to);
         self.cuts[edge] += 1;
         if let Some(generation) = self.generation(from, to) {
-            let at = now + dice.range(GIVE_UP_US.0, GIVE_UP_US.1);
-            queue.push(at, Event::Break { a: from, b: to, generation });
+            let at = now + rng.range(GIVE_UP_US.0, GIVE_UP_US.1);
+            queue.push(at, SimEvent::Break { a: from, b: to, generation });
         }
     }
 
@@ -188,7 +188,7 @@ impl Network {
         now: u64,
         from: usize,
         to: usize,
-        dice: &mut Dice,
+        rng: &mut Rng,
         queue: &mut Queue,
     ) {
         let edge = self.edge(from, to);
@@ -202,8 +202,8 @@ impl Network {
         let generation = connection.generation;
         let way = &mut connection.ways[usize::from(from > to)];
         for _ in 0..std::mem::take(&mut way.stuck) {
-            way.last_at = way.last_at.max(now + dice.duration(delay_us));
-            queue.push(way.last_at, Event::Deliver { from, to, generation });
+            way.last_at = way.last_at.max(now + rng.duration(delay_us));
+            queue.push(way.last_at, SimEvent::Deliver { from, to, generation });
         }
     }
 
@@ -219,29 +219,29 @@ impl Network {
         now: u64,
         a: usize,
         b: usize,
-        dice: &mut Dice,
+        rng: &mut Rng,
         queue: &mut Queue,
     ) {
         let pair = self.pair(a, b);
         let Some(connection) = self.connections[pair].take() else { return };
         let generation = connection.generation;
         for (node, peer) in [(a, b), (b, a)] {
-            let at = now + dice.range(NOTICE_US.0, NOTICE_US.1) / dice.range(1, 50);
-            queue.push(at, Event::EndDown { node, peer, generation });
+            let at = now + rng.range(NOTICE_US.0, NOTICE_US.1) / rng.range(1, 50);
+            queue.push(at, SimEvent::EndDown { node, peer, generation });
         }
-        self.retry(now, a, b, dice, queue);
+        self.retry(now, a, b, rng, queue);
     }
 
-    pub(super) fn retry(&self, now: u64, a: usize, b: usize, dice: &mut Dice, queue: &mut Queue) {
-        queue.push(now + dice.range(RETRY_US.0, RETRY_US.1), Event::Connect { a, b });
+    pub(super) fn retry(&self, now: u64, a: usize, b: usize, rng: &mut Rng, queue: &mut Queue) {
+        queue.push(now + rng.range(RETRY_US.0, RETRY_US.1), SimEvent::Connect { a, b });
     }
 
     /// A node's process is gone: its ends are forgotten, its connections break.
-    pub(super) fn forget(&mut self, now: u64, node: usize, dice: &mut Dice, queue: &mut Queue) {
+    pub(super) fn forget(&mut self, now: u64, node: usize, rng: &mut Rng, queue: &mut Queue) {
         for peer in 0..self.nodes {
             if peer != node {
                 self.set_belief(node, peer, None);
-                self.break_off(now, node, peer, dice, queue);
+                self.break_off(now, node, peer, rng, queue);
             }
         }
     }
@@ -261,10 +261,10 @@ mod tests {
         let mut rounds = Vec::new();
         while let Some((_, event)) = queue.pop() {
             match event {
-                Event::EndUp { node, peer, generation } => {
+                SimEvent::EndUp { node, peer, generation } => {
                     network.set_belief(node, peer, Some(generation));
                 }
-                Event::Deliver { from, to, generation } => {
+                SimEvent::Deliver { from, to, generation } => {
                     if let Some(Message::Release(release)) = network.deliver(from, to, generation) {
                         rounds.push(release.ballot.round);
                     }
@@ -278,37 +278,37 @@ mod tests {
     /// What is late arrives all the same, and what is sent behind it does not overtake it.
     #[test]
     fn late_messages_keep_their_order() {
-        let (mut dice, mut queue) = (Dice::new(2), Queue::default());
+        let (mut rng, mut queue) = (Rng::new(2), Queue::default());
         let mut network = Network::new(2, 100);
-        network.connect(0, 0, 1, &mut dice, &mut queue);
+        network.connect(0, 0, 1, &mut rng, &mut queue);
         assert!(arrivals(&mut network, &mut queue).is_empty());
         network.set_lag(1, 0, 400_000);
-        network.send(1_000, 1, 0, message(1), &mut dice, &mut queue);
+        network.send(1_000, 1, 0, message(1), &mut rng, &mut queue);
         network.hurry();
-        network.send(1_000, 1, 0, message(2), &mut dice, &mut queue);
-        network.send(1_000, 0, 1, message(3), &mut dice, &mut queue);
+        network.send(1_000, 1, 0, message(2), &mut rng, &mut queue);
+        network.send(1_000, 0, 1, message(3), &mut rng, &mut queue);
         assert_eq!(arrivals(&mut network, &mut queue), [3, 1, 2]);
     }
 
     /// Messages arrive in order; a cut holds them back, a break loses them.
     #[test]
     fn first_in_first_out_until_it_breaks() {
-        let (mut dice, mut queue) = (Dice::new(1), Queue::default());
+        let (mut rng, mut queue) = (Rng::new(1), Queue::default());
         let mut network = Network::new(2, 100);
-        network.connect(0, 0, 1, &mut dice, &mut queue);
+        network.connect(0, 0, 1, &mut rng, &mut queue);
         assert!(arrivals(&mut network, &mut queue).is_empty());
         for round in 1..=5 {
-            network.send(1_000, 1, 0, message(round), &mut dice, &mut queue);
+            network.send(1_000, 1, 0, message(round), &mut rng, &mut queue);
         }
         assert_eq!(arrivals(&mut network, &mut queue), [1, 2, 3, 4, 5]);
-        network.cut(2_000, 1, 0, &mut dice, &mut queue);
-        network.send(2_000, 1, 0, message(6), &mut dice, &mut queue);
-        network.send(2_000, 0, 1, message(7), &mut dice, &mut queue);
+        network.cut(2_000, 1, 0, &mut rng, &mut queue);
+        network.send(2_000, 1, 0, message(6), &mut rng, &mut queue);
+        network.send(2_000, 0, 1, message(7), &mut rng, &mut queue);
         assert_eq!(arrivals(&mut network, &mut queue), [7]);
-        network.mend(3_000, 1, 0, &mut dice, &mut queue);
+        network.mend(3_000, 1, 0, &mut rng, &mut queue);
         assert_eq!(arrivals(&mut network, &mut queue), [6]);
-        network.send(4_000, 1, 0, message(8), &mut dice, &mut queue);
-        network.break_off(4_000, 0, 1, &mut dice, &mut queue);
+        network.send(4_000, 1, 0, message(8), &mut rng, &mut queue);
+        network.break_off(4_000, 0, 1, &mut rng, &mut queue);
         assert!(arrivals(&mut network, &mut queue).is_empty());
     }
 }

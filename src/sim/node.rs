@@ -1,7 +1,7 @@
 //! One node of a simulated cluster: a machine with a clock and a disk, and at times a process.
 
 use super::clock::Clock;
-use super::disk::Disk;
+use super::disk::SimDisk;
 use super::durability_checker::DurabilityChecker;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
@@ -29,7 +29,7 @@ pub(super) struct Node {
     pub(super) id: NodeId,
     pub(super) identity: Identity,
     pub(super) clock: Clock,
-    pub(super) disk: Disk,
+    pub(super) disk: SimDisk,
     pub(super) durability_checker: DurabilityChecker,
     /// The last record that the batch under way can hold.
     pub(super) batch_upto: Lsn,

@@ -4,7 +4,7 @@
 //! the value; whoever says otherwise later breaks agreement. It applies the values to a state
 //! machine of its own, so that the state at any slot of the past can be asked for.
 
-use super::violation::{Checked, Violation, ensure};
+use super::violation::{CheckResult, Violation, ensure};
 use crate::api::LogStat;
 use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
@@ -19,7 +19,7 @@ pub(super) struct Oracle {
     machine: Machine,
     slots: Vec<Decision>,
     names: BTreeMap<LogName, Vec<(Slot, Option<LogId>)>>,
-    logs: BTreeMap<LogId, Past>,
+    logs: BTreeMap<LogId, LogHistory>,
 }
 
 #[derive(Debug)]
@@ -33,19 +33,19 @@ struct Decision {
 
 /// One log's history.
 #[derive(Debug)]
-pub(super) struct Past {
+pub(super) struct LogHistory {
     name: LogName,
     created: Slot,
     created_ms: u64,
     deleted: Option<Slot>,
     /// After each slot that changed it: the next index, and the bytes of all entries.
     tails: Vec<(Slot, Index, u64)>,
-    entries: Vec<Entry>,
+    entries: Vec<AppendedEntry>,
 }
 
 /// One entry, by the slot that brought it and the hash of its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct AppendedEntry {
     pub(super) slot: Slot,
     pub(super) hash: u64,
 }
@@ -162,8 +162,14 @@ impl Oracle {
         let name = LogName::new(name).expect("the machine created a log of this name");
         self.names.entry(name.clone()).or_default().push((slot, Some(id)));
         let tails = vec![(slot, Index(0), 0)];
-        let past =
-            Past { name, created: slot, created_ms, deleted: None, tails, entries: Vec::new() };
+        let past = LogHistory {
+            name,
+            created: slot,
+            created_ms,
+            deleted: None,
+            tails,
+            entries: Vec::new(),
+        };
         self.logs.insert(id, past);
     }
 
@@ -178,7 +184,7 @@ impl Oracle {
         assert_eq!(first.0, past.entries.len() as u64, "indexes are dense");
         let mut marks = Vec::with_capacity(all.count() as usize);
         for entry in all.iter() {
-            past.entries.push(Entry { slot, hash: entry_hash(entry.data) });
+            past.entries.push(AppendedEntry { slot, hash: entry_hash(entry.data) });
             let mark = entry.data.first_chunk().map_or(u64::MAX, |mark| u64::from_le_bytes(*mark));
             marks.push(mark);
         }
@@ -189,7 +195,7 @@ impl Oracle {
 
     /// A proposal of `value` for `slot` in `ballot`: if the slot was chosen in a ballot not above,
     /// it must be the value chosen (P2b of Paxos Made Simple).
-    pub(super) fn check_proposal(&self, slot: Slot, ballot: Ballot, value: &Value) -> Checked {
+    pub(super) fn check_proposal(&self, slot: Slot, ballot: Ballot, value: &Value) -> CheckResult {
         let Some(decision) = self.decision(slot) else { return Ok(()) };
         ensure(ballot < decision.ballot || *value == decision.value, "P2b", || {
             format!(
@@ -200,12 +206,12 @@ impl Oracle {
     }
 
     /// A log's history.
-    pub(super) fn past(&self, log: LogId) -> Option<&Past> {
+    pub(super) fn past(&self, log: LogId) -> Option<&LogHistory> {
         self.logs.get(&log)
     }
 
     /// Every log ever created.
-    pub(super) fn logs(&self) -> impl Iterator<Item = (LogId, &Past)> {
+    pub(super) fn logs(&self) -> impl Iterator<Item = (LogId, &LogHistory)> {
         self.logs.iter().map(|(id, past)| (*id, past))
     }
 
@@ -229,7 +235,7 @@ impl Oracle {
     }
 }
 
-impl Past {
+impl LogHistory {
     pub(super) fn name(&self) -> &LogName {
         &self.name
     }
@@ -265,7 +271,7 @@ impl Past {
         (slot <= upto && self.tail(slot).is_some_and(|tail| tail.0 == next)).then_some(slot)
     }
 
-    /// As [`Past::when`], but what holds inside a slot, between two commands, counts too.
+    /// As [`LogHistory::when`], but what holds inside a slot, between two commands, counts too.
     pub(super) fn next_was(&self, next: Index, floor: Slot, upto: Slot) -> Option<Slot> {
         let at = self.tails.partition_point(|tail| tail.1 < next);
         let begin = self.tails.get(at).filter(|tail| tail.1 == next)?.0;
@@ -273,7 +279,7 @@ impl Past {
         (begin <= upto && end.is_none_or(|end| end > floor)).then(|| begin.max(floor))
     }
 
-    pub(super) fn entry(&self, index: Index) -> Option<&Entry> {
+    pub(super) fn entry(&self, index: Index) -> Option<&AppendedEntry> {
         self.entries.get(index.0 as usize)
     }
 

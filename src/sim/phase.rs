@@ -1,11 +1,11 @@
 //! The parts of a run: things go wrong; some stay wrong, and progress returns all the same; all is
 //! healed, and everybody agrees.
 
-use super::client::Client;
+use super::client::SimClient;
 use super::node::{Medium, Node};
-use super::plan::Fault;
-use super::queue::Event;
-use super::violation::{Checked, Violation, ensure};
+use super::plan::FaultKind;
+use super::queue::SimEvent;
+use super::violation::{CheckResult, Violation, ensure};
 use super::world::{Phase, World};
 use crate::machine;
 use crate::paxos::Role;
@@ -27,7 +27,7 @@ impl World {
     }
 
     /// Looks whether the next part may begin.
-    pub(super) fn next_phase(&mut self) -> Checked {
+    pub(super) fn next_phase(&mut self) -> CheckResult {
         match self.phase {
             Phase::Chaos => {
                 self.mend_all()?;
@@ -57,7 +57,7 @@ impl World {
                 ensure(!late, "a healed cluster agrees", || self.disagreement())?;
             }
             Phase::Reading { deadline } => {
-                if self.clients.iter().all(Client::is_idle) {
+                if self.clients.iter().all(SimClient::is_idle) {
                     return self.finish();
                 }
                 let late = self.now > deadline;
@@ -65,7 +65,7 @@ impl World {
             }
             Phase::Over => return Ok(()),
         }
-        self.queue.push(self.now + LOOK_US, Event::Phase);
+        self.queue.push(self.now + LOOK_US, SimEvent::Phase);
         Ok(())
     }
 
@@ -91,7 +91,7 @@ impl World {
 
     /// Chaos ends, but a minority stays faulty, and links stay cut, as long as one node reaches
     /// quorums both ways.
-    fn isolate_minority(&mut self) -> Checked {
+    fn isolate_minority(&mut self) -> CheckResult {
         for node in 0..self.nodes.len() {
             self.speed_up(node);
             self.make_room(node);
@@ -99,7 +99,7 @@ impl World {
             self.nodes[node].disk.fail_nothing();
             self.add_client(Some(node));
             let client = self.clients.len() - 1;
-            self.queue.push(self.now, Event::Client { client });
+            self.queue.push(self.now, SimEvent::Client { client });
         }
         let needed = self.plan.quorums.prepare.max(self.plan.quorums.accept);
         let spare = self.nodes.len() - needed;
@@ -108,24 +108,25 @@ impl World {
             return Ok(()); // What is damaged on one may be needed from any other.
         }
         let mut kept: BTreeSet<usize> = self.out().collect();
-        let faulty = kept.len() + self.dice.below((spare - kept.len()) as u64 + 1) as usize;
+        let faulty = kept.len() + self.rng.below((spare - kept.len()) as u64 + 1) as usize;
         while kept.len() < faulty {
-            kept.insert(self.dice.below(self.nodes.len() as u64) as usize);
+            kept.insert(self.rng.below(self.nodes.len() as u64) as usize);
         }
         let members = kept.iter().copied().filter(|node| !self.nodes[*node].is_out());
         for node in members.collect::<Vec<_>>() {
             self.nodes[node].kept = true;
-            match self.dice.below(3) {
+            match self.rng.below(3) {
                 0 => self.crash(node, false)?,
                 1 => self.crash(node, true)?,
                 _ => self.pause(node, 1),
             }
         }
-        if self.dice.one_in(2) {
-            let victim = self.dice.below(self.nodes.len() as u64) as usize;
-            let fault = *self.dice.pick(&[Fault::Isolate, Fault::CutSomeLinks, Fault::OneWay]);
+        if self.rng.one_in(2) {
+            let victim = self.rng.below(self.nodes.len() as u64) as usize;
+            let fault =
+                *self.rng.pick(&[FaultKind::Isolate, FaultKind::CutSomeLinks, FaultKind::OneWay]);
             let cuts = match fault {
-                Fault::OneWay => vec![(victim, (victim + 1) % self.nodes.len())],
+                FaultKind::OneWay => vec![(victim, (victim + 1) % self.nodes.len())],
                 fault => self.draw_cuts(fault, victim),
             };
             if self.reaches_quorum(&cuts, &kept, needed) {
@@ -156,14 +157,14 @@ impl World {
         self.nodes.iter().enumerate().filter_map(out)
     }
 
-    fn heal(&mut self) -> Checked {
+    fn heal(&mut self) -> CheckResult {
         self.trace.line(self.now, || "everything is healed".to_string());
         self.mend_all()?;
         for node in 0..self.nodes.len() {
             if std::mem::take(&mut self.nodes[node].kept) {
                 self.resume(node);
                 let life = self.nodes[node].life;
-                self.queue.push(self.now, Event::Start { node, life });
+                self.queue.push(self.now, SimEvent::Start { node, life });
             }
         }
         Ok(())
@@ -178,7 +179,7 @@ impl World {
             shard.applied_upto() == last && replica.holes().is_empty() && replica.open_slots() == 0
         };
         let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
-        self.clients.iter().all(Client::is_idle) && self.nodes.iter().all(agrees)
+        self.clients.iter().all(SimClient::is_idle) && self.nodes.iter().all(agrees)
     }
 
     fn disagreement(&self) -> String {
@@ -201,7 +202,7 @@ impl World {
     }
 
     /// Everybody agrees: what is left are the checks of the whole.
-    fn finish(&mut self) -> Checked {
+    fn finish(&mut self) -> CheckResult {
         for shard in self.nodes.iter().filter_map(|node| node.shard.as_ref()) {
             machine::invariants::check_state(shard.machine());
         }

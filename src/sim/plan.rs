@@ -1,11 +1,11 @@
 //! What a seed decides beforehand: the cluster, its hardware, its users, and what will go wrong.
 
-use super::rng::Dice;
+use super::rng::Rng;
 use crate::paxos::{Quorums, Timing};
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Fault {
+pub enum FaultKind {
     /// A process is killed; its machine runs on.
     Kill,
     /// A machine loses power, and what it had not synced.
@@ -44,22 +44,22 @@ pub enum Fault {
     SetBack,
 }
 
-const FAULTS: [Fault; 15] = [
-    Fault::Kill,
-    Fault::PowerCut,
-    Fault::KillAll,
-    Fault::PowerCutAll,
-    Fault::Pause,
-    Fault::Break,
-    Fault::OneWay,
-    Fault::Partition,
-    Fault::Isolate,
-    Fault::CutSomeLinks,
-    Fault::Lag,
-    Fault::SlowDisk,
-    Fault::FullDisk,
-    Fault::FailSync,
-    Fault::HandOver,
+const FAULTS: [FaultKind; 15] = [
+    FaultKind::Kill,
+    FaultKind::PowerCut,
+    FaultKind::KillAll,
+    FaultKind::PowerCutAll,
+    FaultKind::Pause,
+    FaultKind::Break,
+    FaultKind::OneWay,
+    FaultKind::Partition,
+    FaultKind::Isolate,
+    FaultKind::CutSomeLinks,
+    FaultKind::Lag,
+    FaultKind::SlowDisk,
+    FaultKind::FullDisk,
+    FaultKind::FailSync,
+    FaultKind::HandOver,
 ];
 
 /// What a seed decides beforehand. Times are in real microseconds.
@@ -110,12 +110,12 @@ pub struct Plan {
     /// Typical time between two faults.
     pub fault_us: u64,
     /// What may go wrong.
-    pub faults: Vec<Fault>,
+    pub faults: Vec<FaultKind>,
     /// The one node whose disk may rot, be lost or be set back: of what was acknowledged, others hold copies.
     pub unlucky: usize,
 }
 
-impl Fault {
+impl FaultKind {
     /// As it is written on the command line.
     #[must_use]
     pub fn name(self) -> String {
@@ -128,56 +128,55 @@ impl Plan {
     /// The plan of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Plan {
-        let mut dice = Dice::new(seed);
-        let nodes = *dice.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]);
-        let quorums = quorums(nodes, &mut dice);
-        let lease_us = *dice.pick(&[0, 0, 300_000, 300_000, 300_000, 200_000, 300_000]);
+        let mut rng = Rng::new(seed);
+        let nodes = *rng.pick(&[1, 2, 3, 3, 3, 3, 3, 3, 4, 5, 5, 5]);
+        let quorums = quorums(nodes, &mut rng);
+        let lease_us = *rng.pick(&[0, 0, 300_000, 300_000, 300_000, 200_000, 300_000]);
         let mut timing =
-            Timing { lease_us, mark_us: *dice.pick(&[0, 1_000, 1_000]), ..Timing::default() };
-        let (delay_us, sync_us) = if dice.percent(25) {
-            hasten(&mut timing, *dice.pick(&[50_000, 100_000]));
-            (*dice.pick(&[50, 150]), *dice.pick(&[100, 400]))
+            Timing { lease_us, mark_us: *rng.pick(&[0, 1_000, 1_000]), ..Timing::default() };
+        let (delay_us, sync_us) = if rng.percent(25) {
+            hasten(&mut timing, *rng.pick(&[50_000, 100_000]));
+            (*rng.pick(&[50, 150]), *rng.pick(&[100, 400]))
         } else {
-            (
-                *dice.pick(&[50, 150, 150, 1_000, 10_000]),
-                *dice.pick(&[100, 400, 400, 2_000, 10_000]),
-            )
+            (*rng.pick(&[50, 150, 150, 1_000, 10_000]), *rng.pick(&[100, 400, 400, 2_000, 10_000]))
         };
-        let window_slots = *dice.pick(&[2, 8, 32, 256, 256, 256]);
-        let mut faults: Vec<Fault> = FAULTS.into_iter().filter(|_| dice.percent(45)).collect();
+        let window_slots = *rng.pick(&[2, 8, 32, 256, 256, 256]);
+        let mut faults: Vec<FaultKind> = FAULTS.into_iter().filter(|_| rng.percent(45)).collect();
         if nodes >= 3 && quorums == Quorums::majority(nodes) {
-            match dice.below(100) {
-                0..=16 => faults.push(Fault::Rot),
-                17..=21 => faults.push(Fault::Wipe),
-                22..=33 => faults.extend([Fault::SetBack, Fault::Kill, Fault::PowerCut]),
+            match rng.below(100) {
+                0..=16 => faults.push(FaultKind::Rot),
+                17..=21 => faults.push(FaultKind::Wipe),
+                22..=33 => {
+                    faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
+                }
                 _ => {}
             }
         }
-        let unlucky = dice.below(nodes as u64) as usize;
+        let unlucky = rng.below(nodes as u64) as usize;
         Plan {
             seed,
             nodes,
             quorums,
             timing,
-            lease_varies: lease_us > 0 && dice.percent(20),
+            lease_varies: lease_us > 0 && rng.percent(20),
             window_slots,
-            window_bytes: *dice.pick(&[8 << 20, 16 << 20, 64 << 10]),
-            segment_bytes: *dice.pick(&[64 << 10, 256 << 10, 256 << 10, 1 << 20]),
-            cache_bytes: *dice.pick(&[0, 20 << 10, 32 << 20]),
+            window_bytes: *rng.pick(&[8 << 20, 16 << 20, 64 << 10]),
+            segment_bytes: *rng.pick(&[64 << 10, 256 << 10, 256 << 10, 1 << 20]),
+            cache_bytes: *rng.pick(&[0, 20 << 10, 32 << 20]),
             // The bound of 10 % between two clocks is kept: 1.05 / 0.95 < 1 / 0.9.
-            drift_ppm: *dice.pick(&[0, 200, 20_000, 50_000]),
+            drift_ppm: *rng.pick(&[0, 200, 20_000, 50_000]),
             delay_us,
-            client_delay_us: *dice.pick(&[50, 150, 2_000]),
+            client_delay_us: *rng.pick(&[50, 150, 2_000]),
             sync_us,
-            turn_us: *dice.pick(&[1, 10, 10, 200]),
-            clients: dice.range(2, 5) as usize,
-            loyal: if dice.one_in(2) { dice.range(1, nodes as u64) as usize } else { 0 },
-            think_us: *dice.pick(&[60_000, 150_000, 300_000]),
-            pipeline: *dice.pick(&[1, 3, 8]),
-            entry_bytes: *dice.pick(&[16, 200, 200, 3_000]),
-            names: dice.range(1, 4),
-            chaos_us: *dice.pick(&[4_000_000, 8_000_000, 14_000_000]),
-            fault_us: *dice.pick(&[100_000, 300_000, 700_000, 1_500_000]),
+            turn_us: *rng.pick(&[1, 10, 10, 200]),
+            clients: rng.range(2, 5) as usize,
+            loyal: if rng.one_in(2) { rng.range(1, nodes as u64) as usize } else { 0 },
+            think_us: *rng.pick(&[60_000, 150_000, 300_000]),
+            pipeline: *rng.pick(&[1, 3, 8]),
+            entry_bytes: *rng.pick(&[16, 200, 200, 3_000]),
+            names: rng.range(1, 4),
+            chaos_us: *rng.pick(&[4_000_000, 8_000_000, 14_000_000]),
+            fault_us: *rng.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
             unlucky,
         }
@@ -186,26 +185,28 @@ impl Plan {
     /// The plan of a seed, with a fault that it may not have had: in a cluster of at least three with
     /// majorities, so that one node's disk can be missed.
     #[must_use]
-    pub fn with(seed: u64, fault: Fault) -> Plan {
+    pub fn with(seed: u64, fault: FaultKind) -> Plan {
         let mut plan = Plan::of(seed);
         plan.nodes = plan.nodes.max(3);
         plan.quorums = Quorums::majority(plan.nodes);
         plan.unlucky %= plan.nodes;
-        plan.faults.retain(|other| !matches!(other, Fault::Rot | Fault::Wipe | Fault::SetBack));
-        plan.faults.extend([fault, Fault::Kill, Fault::PowerCut]);
+        plan.faults.retain(|other| {
+            !matches!(other, FaultKind::Rot | FaultKind::Wipe | FaultKind::SetBack)
+        });
+        plan.faults.extend([fault, FaultKind::Kill, FaultKind::PowerCut]);
         plan
     }
 
     /// True when the seed's disks rot.
     #[must_use]
     pub fn rots(&self) -> bool {
-        self.faults.contains(&Fault::Rot)
+        self.faults.contains(&FaultKind::Rot)
     }
 
     /// True when a node may be out for good before the end, for what its disk lost.
     #[must_use]
     pub fn loses_node(&self) -> bool {
-        self.rots() || self.faults.contains(&Fault::SetBack)
+        self.rots() || self.faults.contains(&FaultKind::SetBack)
     }
 
     /// The plan in one line.
@@ -245,11 +246,11 @@ fn hasten(timing: &mut Timing, election_us: u64) {
 }
 
 /// Majorities mostly; else any pair that intersects (Flexible Paxos).
-fn quorums(nodes: usize, dice: &mut Dice) -> Quorums {
-    if dice.percent(70) {
+fn quorums(nodes: usize, rng: &mut Rng) -> Quorums {
+    if rng.percent(70) {
         return Quorums::majority(nodes);
     }
-    let accept = dice.range(1, nodes as u64) as usize;
+    let accept = rng.range(1, nodes as u64) as usize;
     Quorums { prepare: nodes + 1 - accept, accept }
 }
 
@@ -279,7 +280,7 @@ mod tests {
         let hasty = |plan: &Plan| plan.timing.election_us < plan.timing.lease_us;
         assert!(share(&hasty) > 200, "{}", share(&hasty));
         assert!(share(&|plan| plan.timing.lease_us == 0) > 400);
-        assert!(share(&|plan| plan.faults.contains(&Fault::Lag)) > 600);
+        assert!(share(&|plan| plan.faults.contains(&FaultKind::Lag)) > 600);
         assert!(share(&Plan::rots) > 150, "{}", share(&Plan::rots));
         assert!(share(&|plan| plan.loyal > 0) > 600);
     }

@@ -2,8 +2,8 @@
 
 use super::clock::Clock;
 use super::node::Medium;
-use super::queue::Event;
-use super::violation::{Checked, Violation, ensure};
+use super::queue::SimEvent;
+use super::violation::{CheckResult, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::api::entries::EntriesLimit;
 use crate::journal::{self, OpenError};
@@ -19,7 +19,7 @@ const RECOVERY_STEPS_MAX: u64 = 8;
 
 impl World {
     /// A node's process starts: it reads its journal back, and begins a new life.
-    pub(super) fn start(&mut self, node: usize) -> Checked {
+    pub(super) fn start(&mut self, node: usize) -> CheckResult {
         let (running, corrupted) =
             (self.nodes[node].shard.is_some(), self.nodes[node].medium == Medium::Corrupted);
         if running || self.nodes[node].medium == Medium::Lost {
@@ -27,8 +27,8 @@ impl World {
         }
         let chaos = self.is_chaos();
         let storage = self.nodes[node].disk.storage().clone();
-        if chaos && self.dice.one_in(RECOVERY_CRASH) {
-            storage.halt_at(storage.steps() + self.dice.range(1, RECOVERY_STEPS_MAX));
+        if chaos && self.rng.one_in(RECOVERY_CRASH) {
+            storage.halt_at(storage.steps() + self.rng.range(1, RECOVERY_STEPS_MAX));
         }
         let identity = self.nodes[node].identity;
         let options = self.journal_options();
@@ -36,7 +36,7 @@ impl World {
             Ok(recovered) => recovered,
             Err(OpenError::Storage(error)) if chaos => {
                 self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
-                let power = self.dice.one_in(2);
+                let power = self.rng.one_in(2);
                 return self.crash(node, power);
             }
             Err(error @ OpenError::HardStateLost { .. }) if corrupted => {
@@ -101,7 +101,7 @@ impl World {
         node: usize,
         recovered: &journal::Recovered,
         corrupted: bool,
-    ) -> Checked {
+    ) -> CheckResult {
         self.nodes[node].durability_checker.check_recovered(recovered, &self.firsts, corrupted)?;
         let last = self.oracle.last();
         ensure(recovered.chosen_upto <= last, "chosen facts name a ballot (C9)", || {
@@ -124,12 +124,12 @@ impl World {
         paxos.quorums = self.plan.quorums;
         paxos.timing = self.plan.timing;
         if self.plan.lease_varies {
-            paxos.timing.lease_us = *self.dice.pick(&[100_000, 300_000, 600_000]);
+            paxos.timing.lease_us = *self.rng.pick(&[100_000, 300_000, 600_000]);
             paxos.timing.election_us = paxos.timing.election_us.max(paxos.timing.lease_us);
         }
         paxos.window_slots = self.plan.window_slots;
         paxos.window_bytes = self.plan.window_bytes;
-        paxos.seed = self.dice.bits();
+        paxos.seed = self.rng.bits();
         paxos.nonce = paxos.seed.rotate_left(17) ^ 0x11fe;
         ShardOptions {
             shard: SHARD,
@@ -158,34 +158,34 @@ impl World {
         ending.inbox.clear();
         ending.turn_due = false;
         ending.wake_at = None;
-        ending.disk.crash(power, &mut self.dice);
+        ending.disk.crash(power, &mut self.rng);
         if power {
             // The clock begins anew with the machine.
             let rate = self.plan.drift_ppm;
-            let rate = 1_000_000 - rate + self.dice.below(2 * rate + 1);
-            self.nodes[node].clock = Clock::new(rate, self.dice.below(1 << 40));
+            let rate = 1_000_000 - rate + self.rng.below(2 * rate + 1);
+            self.nodes[node].clock = Clock::new(rate, self.rng.below(1 << 40));
         }
         let ending = &mut self.nodes[node];
         for (conn, client) in std::mem::take(&mut ending.conns) {
-            let at = self.clients[client].arrival(now, self.plan.client_delay_us, &mut self.dice);
-            self.queue.push(at, Event::Lost { client, conn });
+            let at = self.clients[client].arrival(now, self.plan.client_delay_us, &mut self.rng);
+            self.queue.push(at, SimEvent::Lost { client, conn });
         }
-        self.network.forget(now, node, &mut self.dice, &mut self.queue);
+        self.network.forget(now, node, &mut self.rng, &mut self.queue);
         if !self.nodes[node].kept {
-            let pause = if self.dice.one_in(2) { 20_000 } else { 1_500_000 };
-            let at = now + self.dice.range(1_000, pause);
-            self.queue.push(at, Event::Start { node, life: self.nodes[node].life });
+            let pause = if self.rng.one_in(2) { 20_000 } else { 1_500_000 };
+            let at = now + self.rng.range(1_000, pause);
+            self.queue.push(at, SimEvent::Start { node, life: self.nodes[node].life });
         }
     }
 
     /// The process, which has stopped in order, ends.
-    pub(super) fn leave(&mut self, node: usize) -> Checked {
+    pub(super) fn leave(&mut self, node: usize) -> CheckResult {
         self.stop(node, false);
         Ok(())
     }
 
     /// The process is killed, or its machine loses power.
-    pub(super) fn crash(&mut self, node: usize, power: bool) -> Checked {
+    pub(super) fn crash(&mut self, node: usize, power: bool) -> CheckResult {
         self.trace.line(self.now, || {
             format!("n{} {}", node + 1, if power { "loses power" } else { "is killed" })
         });
@@ -202,7 +202,7 @@ impl World {
         self.trace.line(self.now, || format!("n{} pauses for {time} us", node + 1));
         pausing.paused = true;
         let at = self.now + time;
-        self.queue.push(at, Event::Resume { node, life: pausing.life });
+        self.queue.push(at, SimEvent::Resume { node, life: pausing.life });
     }
 
     pub(super) fn resume(&mut self, node: usize) {
@@ -218,7 +218,7 @@ impl World {
     }
 
     /// The process says that it must not go on.
-    pub(super) fn fatal(&mut self, node: usize, kind: FailureKind, text: &str) -> Checked {
+    pub(super) fn fatal(&mut self, node: usize, kind: FailureKind, text: &str) -> CheckResult {
         let refuted = self.nodes[node]
             .shard
             .as_ref()

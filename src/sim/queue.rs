@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 
 /// Something that happens in a simulated world. Nodes and clients are counted from 0.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(super) enum SimEvent {
     /// A node's event loop turns.
     Turn { node: usize, life: u64 },
     /// A node's deadline.
@@ -43,14 +43,14 @@ pub(super) enum Event {
     /// Something goes wrong.
     Fault,
     /// Something that went wrong is over.
-    Over(Over),
+    Over(FaultEnd),
     /// The world looks whether the time has come for the next part of the run.
     Phase,
 }
 
 /// What ends by itself after a while.
 #[derive(Clone, Debug)]
-pub(super) enum Over {
+pub(super) enum FaultEnd {
     /// Cuts of directed links.
     Cuts(Vec<(usize, usize)>),
     /// Lateness of directed links.
@@ -67,7 +67,7 @@ pub(super) enum Over {
 struct Due {
     at: u64,
     number: u64,
-    event: Event,
+    event: SimEvent,
 }
 
 impl PartialEq for Due {
@@ -99,12 +99,12 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub(super) fn push(&mut self, at: u64, event: Event) {
+    pub(super) fn push(&mut self, at: u64, event: SimEvent) {
         self.number += 1;
         self.heap.push(Due { at, number: self.number, event });
     }
 
-    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+    pub(super) fn pop(&mut self) -> Option<(u64, SimEvent)> {
         self.heap.pop().map(|due| (due.at, due.event))
     }
 }

@@ -11,7 +11,7 @@ use std::sync::Once;
 
 /// A run that ended well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct RunSummary {
     /// The hash of everything that happened: the same for the same seed.
     pub hash: u64,
     /// Events.
@@ -32,7 +32,7 @@ pub struct Summary {
 
 /// A run that did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct RunFailure {
     /// The seed.
     pub seed: u64,
     /// The event at which the check failed, counted from 1.
@@ -47,7 +47,7 @@ pub struct Failure {
     pub tail: Vec<String>,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for RunFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.tail {
             writeln!(f, "{line}")?;
@@ -64,7 +64,7 @@ impl fmt::Display for Failure {
 ///
 /// # Errors
 /// The first check that failed, be it one of the simulator or an assertion of what it drives.
-pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<Summary, Box<Failure>> {
+pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<RunSummary, Box<RunFailure>> {
     run_plan(Plan::of(seed), verbosity)
 }
 
@@ -72,14 +72,14 @@ pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<Summary, Box<Failure>
 ///
 /// # Errors
 /// Likewise.
-pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<Summary, Box<Failure>> {
+pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunFailure>> {
     let seed = plan.seed;
     let text = plan.summary();
     let mut world = World::new(plan, Trace::new(verbosity));
     let caught = quietly(|| catch_unwind(AssertUnwindSafe(|| world.run())));
     let violation = match caught {
         Ok(Ok(())) => {
-            return Ok(Summary {
+            return Ok(RunSummary {
                 hash: world.trace.hash(),
                 events: world.events,
                 simulated_us: world.now,
@@ -93,7 +93,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<Summary, Box<Failure
         Ok(Err(violation)) => violation,
         Err(_) => Violation::new("assertions hold", PANIC.take()),
     };
-    Err(Box::new(Failure {
+    Err(Box::new(RunFailure {
         seed,
         step: world.events,
         at_us: world.now,

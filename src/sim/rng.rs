@@ -1,18 +1,18 @@
-//! All chance of a simulated world comes out of its seed, through here.
+//! Random numbers of a simulated world: all of them come from its seed, through here.
 
 use crate::types::Random;
 
-/// A seeded source of chance. Same seed, same throws.
+/// A seeded source of random numbers. Same seed, same numbers.
 #[derive(Clone, Debug)]
-pub struct Dice(Random);
+pub struct Rng(Random);
 
-impl Dice {
-    /// Dice for a seed. Neighbouring seeds give unrelated throws.
+impl Rng {
+    /// A source for a seed. Neighbouring seeds give unrelated numbers.
     #[must_use]
-    pub fn new(seed: u64) -> Dice {
+    pub fn new(seed: u64) -> Rng {
         let mut random = Random::new(seed.wrapping_mul(0x2545_f491_4f6c_dd1d) ^ 0x7061_786f_7364);
         random.draw();
-        Dice(random)
+        Rng(random)
     }
 
     /// 64 fresh bits.
@@ -67,12 +67,12 @@ mod tests {
 
     /// A seed repeats itself, and its neighbour is another world.
     #[test]
-    fn same_seed_same_throws() {
-        let throws = |seed| {
-            let mut dice = Dice::new(seed);
-            [dice.bits(), dice.range(3, 9), dice.duration(100)]
+    fn same_seed_same_numbers() {
+        let numbers = |seed| {
+            let mut rng = Rng::new(seed);
+            [rng.bits(), rng.range(3, 9), rng.duration(100)]
         };
-        assert_eq!(throws(7), throws(7));
-        assert_ne!(throws(7)[0], throws(8)[0]);
+        assert_eq!(numbers(7), numbers(7));
+        assert_ne!(numbers(7)[0], numbers(8)[0]);
     }
 }

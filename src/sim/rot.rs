@@ -1,7 +1,7 @@
 //! Disks that lose what they hold, in one place at a time.
 
-use super::disk::Disk;
-use super::rng::Dice;
+use super::disk::SimDisk;
+use super::rng::Rng;
 use crate::journal::Storage;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use std::ops::Range;
@@ -9,16 +9,16 @@ use std::ops::Range;
 /// Most blocks, and so batches, that are lost at the end of a journal.
 const RECENT_BLOCKS: u64 = 3;
 
-impl Disk {
+impl SimDisk {
     /// Something that was written is no more what it was; with `anywhere`, the hard state, too. Says
     /// what.
-    pub(super) fn rot(&mut self, anywhere: bool, dice: &mut Dice) -> String {
+    pub(super) fn rot(&mut self, anywhere: bool, rng: &mut Rng) -> String {
         let names = self.storage().list().unwrap_or_default();
         let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".wal")).collect();
-        let file = if segments.is_empty() || (anywhere && dice.one_in(8)) {
+        let file = if segments.is_empty() || (anywhere && rng.one_in(8)) {
             "hard-state".to_string()
         } else {
-            (*dice.pick(&segments)).clone()
+            (*rng.pick(&segments)).clone()
         };
         let sectors = self.storage().len(&file).unwrap_or(0) / SECTOR_BYTES as u64;
         if sectors == 0 {
@@ -27,7 +27,7 @@ impl Disk {
         let mut at = 0;
         for _ in 0..40 {
             // A place where something was written, if one is found soon.
-            at = dice.below(sectors) * SECTOR_BYTES as u64;
+            at = rng.below(sectors) * SECTOR_BYTES as u64;
             let mut sector = [0; SECTOR_BYTES];
             if self.storage().read_at(&file, at, &mut sector).is_ok()
                 && sector.iter().any(|b| *b > 0)
@@ -35,7 +35,7 @@ impl Disk {
                 break;
             }
         }
-        let (kind, bytes) = (dice.below(4), dice.bits());
+        let (kind, bytes) = (rng.below(4), rng.bits());
         let end = at + SECTOR_BYTES as u64;
         match kind {
             0 => self.storage().make_unreadable(&file, at..end),
@@ -50,7 +50,7 @@ impl Disk {
 
     /// What was written last is no more what it was: the end of the data, the newest descriptors,
     /// or, mostly, both, so that nothing shows what was there. Says what.
-    pub(super) fn rot_recent(&mut self, dice: &mut Dice) -> String {
+    pub(super) fn rot_recent(&mut self, rng: &mut Rng) -> String {
         let mut names = self.storage().list().unwrap_or_default();
         names.retain(|name| name.ends_with(".wal"));
         names.sort_unstable();
@@ -60,14 +60,14 @@ impl Disk {
                 continue;
             }
             // Small batches take a block of either: the last one, or some before it.
-            let (lost, kept) = (dice.range(1, RECENT_BLOCKS), dice.below(RECENT_BLOCKS));
+            let (lost, kept) = (rng.range(1, RECENT_BLOCKS), rng.below(RECENT_BLOCKS));
             let newest = data.end.saturating_sub(kept).max(data.start + 1);
             let data = newest.saturating_sub(lost).max(data.start)..newest;
             let oldest = (descriptors.start + kept).min(descriptors.end - 1);
             let descriptors = oldest..(oldest + lost).min(descriptors.end);
-            let byte = dice.bits() as u8 | 1;
+            let byte = rng.bits() as u8 | 1;
             let (of_data, of_descriptors) =
-                *dice.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+                *rng.pick(&[(true, true), (true, true), (true, false), (false, true)]);
             if of_data {
                 self.spoil(file, &data, byte);
             }

@@ -1,7 +1,7 @@
 //! A run from its first event to its last: each event goes to the file in which its consequences are.
 
-use super::queue::{Event, Over};
-use super::violation::{Checked, Violation};
+use super::queue::{FaultEnd, SimEvent};
+use super::violation::{CheckResult, Violation};
 use super::world::{Phase, World};
 
 /// No seed needs as many events: a world that does goes round in circles.
@@ -11,31 +11,31 @@ impl World {
     /// Plans what happens first.
     fn schedule_start(&mut self) {
         for node in 0..self.plan.nodes {
-            let at = self.dice.below(200_000);
-            self.queue.push(at, Event::Start { node, life: 0 });
+            let at = self.rng.below(200_000);
+            self.queue.push(at, SimEvent::Start { node, life: 0 });
             for peer in 0..node {
-                self.queue.push(at, Event::Connect { a: peer, b: node });
+                self.queue.push(at, SimEvent::Connect { a: peer, b: node });
             }
         }
         for client in 0..self.plan.clients {
             self.add_client(None);
-            self.queue.push(200_000, Event::Client { client });
+            self.queue.push(200_000, SimEvent::Client { client });
         }
         for node in 0..self.plan.loyal {
             self.add_loyal_client(node);
         }
-        let first = self.dice.range(200_000, 2_000_000);
+        let first = self.rng.range(200_000, 2_000_000);
         if !self.plan.faults.is_empty() {
-            self.queue.push(first, Event::Fault);
+            self.queue.push(first, SimEvent::Fault);
         }
-        self.queue.push(self.plan.chaos_us, Event::Phase);
+        self.queue.push(self.plan.chaos_us, SimEvent::Phase);
     }
 
     /// Runs to the end.
     ///
     /// # Errors
     /// The first check that failed.
-    pub(super) fn run(&mut self) -> Checked {
+    pub(super) fn run(&mut self) -> CheckResult {
         self.schedule_start();
         while self.phase != Phase::Over && !self.set_back.undetectable {
             let Some((at, event)) = self.queue.pop() else {
@@ -53,80 +53,80 @@ impl World {
         Ok(())
     }
 
-    fn handle(&mut self, event: Event) -> Checked {
+    fn handle(&mut self, event: SimEvent) -> CheckResult {
         match event {
-            Event::Turn { node, life } if self.is_running(node, life) => self.turn(node),
-            Event::Wake { node, life } if self.is_running(node, life) => {
+            SimEvent::Turn { node, life } if self.is_running(node, life) => self.turn(node),
+            SimEvent::Wake { node, life } if self.is_running(node, life) => {
                 self.wake(node);
                 Ok(())
             }
-            Event::Disk { node, life, lane, number } if self.is_running(node, life) => {
+            SimEvent::Disk { node, life, lane, number } if self.is_running(node, life) => {
                 self.disk_done(node, lane, number)
             }
-            Event::Request { node, life, conn, correlation, request }
+            SimEvent::Request { node, life, conn, correlation, request }
                 if self.is_running(node, life) =>
             {
                 self.request_arrives(node, conn, correlation, *request);
                 Ok(())
             }
-            Event::Hangup { node, life, conn } if self.is_running(node, life) => {
+            SimEvent::Hangup { node, life, conn } if self.is_running(node, life) => {
                 self.hangup_arrives(node, conn);
                 Ok(())
             }
-            Event::Resume { node, life } if self.is_running(node, life) => {
+            SimEvent::Resume { node, life } if self.is_running(node, life) => {
                 self.resume(node);
                 Ok(())
             }
-            Event::End { node, life } if self.is_running(node, life) => self.leave(node),
-            Event::Start { node, life } if self.nodes[node].life == life => self.start(node),
-            Event::Turn { .. }
-            | Event::Wake { .. }
-            | Event::Disk { .. }
-            | Event::Request { .. }
-            | Event::Hangup { .. }
-            | Event::Resume { .. }
-            | Event::End { .. }
-            | Event::Start { .. } => Ok(()), // Of another life.
-            Event::Deliver { from, to, generation } => {
+            SimEvent::End { node, life } if self.is_running(node, life) => self.leave(node),
+            SimEvent::Start { node, life } if self.nodes[node].life == life => self.start(node),
+            SimEvent::Turn { .. }
+            | SimEvent::Wake { .. }
+            | SimEvent::Disk { .. }
+            | SimEvent::Request { .. }
+            | SimEvent::Hangup { .. }
+            | SimEvent::Resume { .. }
+            | SimEvent::End { .. }
+            | SimEvent::Start { .. } => Ok(()), // Of another life.
+            SimEvent::Deliver { from, to, generation } => {
                 self.message_arrives(from, to, generation);
                 Ok(())
             }
-            Event::Connect { a, b } => {
+            SimEvent::Connect { a, b } => {
                 self.connect(a, b);
                 Ok(())
             }
-            Event::EndUp { node, peer, generation } => {
+            SimEvent::EndUp { node, peer, generation } => {
                 self.end_up(node, peer, generation);
                 Ok(())
             }
-            Event::EndDown { node, peer, generation } => {
+            SimEvent::EndDown { node, peer, generation } => {
                 self.end_down(node, peer, generation);
                 Ok(())
             }
-            Event::Break { a, b, generation } => {
+            SimEvent::Break { a, b, generation } => {
                 self.break_hanging(a, b, generation);
                 Ok(())
             }
-            Event::Answer { client, conn, correlation, answer } => {
+            SimEvent::Answer { client, conn, correlation, answer } => {
                 self.answer_arrives(client, conn, correlation, &answer.0, &answer.1)
             }
-            Event::Lost { client, conn } => {
+            SimEvent::Lost { client, conn } => {
                 self.connection_lost(client, conn);
                 Ok(())
             }
-            Event::Client { client } => {
+            SimEvent::Client { client } => {
                 self.client_acts(client);
                 Ok(())
             }
-            Event::Fault => self.fault(),
-            Event::Over(over) => self.fault_over(over),
-            Event::Phase => self.next_phase(),
+            SimEvent::Fault => self.fault(),
+            SimEvent::Over(over) => self.fault_over(over),
+            SimEvent::Phase => self.next_phase(),
         }
     }
 
     fn break_hanging(&mut self, a: usize, b: usize, generation: u64) {
         if self.network.hangs(a, b, generation) {
-            self.network.break_off(self.now, a, b, &mut self.dice, &mut self.queue);
+            self.network.break_off(self.now, a, b, &mut self.rng, &mut self.queue);
         }
     }
 
@@ -135,13 +135,13 @@ impl World {
         self.nodes[node].life == life && self.nodes[node].shard.is_some()
     }
 
-    fn fault_over(&mut self, over: Over) -> Checked {
+    fn fault_over(&mut self, over: FaultEnd) -> CheckResult {
         match over {
-            Over::Cuts(cuts) => self.mend(&cuts),
-            Over::Lag(links) => self.catch_up(&links),
-            Over::Bystanders { leader, cuts } => return self.rot_a_witness(leader, &cuts),
-            Over::Slow { node } => self.speed_up(node),
-            Over::Full { node } => self.make_room(node),
+            FaultEnd::Cuts(cuts) => self.mend(&cuts),
+            FaultEnd::Lag(links) => self.catch_up(&links),
+            FaultEnd::Bystanders { leader, cuts } => return self.rot_a_witness(leader, &cuts),
+            FaultEnd::Slow { node } => self.speed_up(node),
+            FaultEnd::Full { node } => self.make_room(node),
         }
         Ok(())
     }

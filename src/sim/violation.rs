@@ -12,7 +12,7 @@ pub struct Violation {
 }
 
 /// The result of a check.
-pub type Checked = Result<(), Violation>;
+pub type CheckResult = Result<(), Violation>;
 
 impl Violation {
     /// The check `check` failed.
@@ -29,6 +29,10 @@ impl fmt::Display for Violation {
 }
 
 /// Ends in a violation of `check` unless `holds`.
-pub(super) fn ensure(holds: bool, check: &'static str, text: impl FnOnce() -> String) -> Checked {
+pub(super) fn ensure(
+    holds: bool,
+    check: &'static str,
+    text: impl FnOnce() -> String,
+) -> CheckResult {
     if holds { Ok(()) } else { Err(Violation { check, text: text() }) }
 }

@@ -2,9 +2,9 @@
 //! one event to the next. What happens in it is in the files that import this one, and
 //! `run` calls those.
 
-use super::client::Client;
+use super::client::SimClient;
 use super::clock::Clock;
-use super::disk::Disk;
+use super::disk::SimDisk;
 use super::durability_checker::DurabilityChecker;
 use super::history::History;
 use super::network::Network;
@@ -12,7 +12,7 @@ use super::node::{Medium, Node};
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::queue::Queue;
-use super::rng::Dice;
+use super::rng::Rng;
 use super::set_back::SetBack;
 use super::trace::Trace;
 use crate::journal::{self, Identity, JournalOptions, MemStorage};
@@ -42,11 +42,11 @@ pub(super) enum Phase {
 /// A simulated world. Same plan, same history.
 pub(super) struct World {
     pub(super) plan: Plan,
-    pub(super) dice: Dice,
+    pub(super) rng: Rng,
     pub(super) queue: Queue,
     pub(super) nodes: Vec<Node>,
     pub(super) network: Network,
-    pub(super) clients: Vec<Client>,
+    pub(super) clients: Vec<SimClient>,
     pub(super) next_conn: u64,
     pub(super) oracle: Oracle,
     pub(super) history: History,
@@ -61,11 +61,11 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(plan: Plan, trace: Trace) -> World {
-        let mut dice = Dice::new(plan.seed ^ 0x5eed);
-        let nodes: Vec<Node> = (0..plan.nodes).map(|at| node(at, &plan, &mut dice)).collect();
+        let mut rng = Rng::new(plan.seed ^ 0x5eed);
+        let nodes: Vec<Node> = (0..plan.nodes).map(|at| node(at, &plan, &mut rng)).collect();
         let network = Network::new(plan.nodes, plan.delay_us);
         World {
-            dice,
+            rng,
             queue: Queue::default(),
             nodes,
             network,
@@ -96,22 +96,22 @@ pub(super) fn fresh_disk(identity: &Identity, options: &JournalOptions) -> MemSt
     storage
 }
 
-fn node(at: usize, plan: &Plan, dice: &mut Dice) -> Node {
+fn node(at: usize, plan: &Plan, rng: &mut Rng) -> Node {
     let id = NodeId(at as u16 + 1);
     let identity = Identity {
         cluster: ClusterId(u128::from(plan.seed) + 1),
         node: id,
-        incarnation: Incarnation(dice.bits() | 1),
+        incarnation: Incarnation(rng.bits() | 1),
         shards: 1,
     };
     let options = JournalOptions { segment_bytes: plan.segment_bytes, min_free_bytes: 1 << 20 };
     let storage = fresh_disk(&identity, &options);
-    let rate = 1_000_000 - plan.drift_ppm + dice.below(2 * plan.drift_ppm + 1);
+    let rate = 1_000_000 - plan.drift_ppm + rng.below(2 * plan.drift_ppm + 1);
     Node {
         id,
         identity,
-        clock: Clock::new(rate, dice.below(1 << 40)),
-        disk: Disk::new(storage, plan.sync_us),
+        clock: Clock::new(rate, rng.below(1 << 40)),
+        disk: SimDisk::new(storage, plan.sync_us),
         durability_checker: DurabilityChecker::default(),
         batch_upto: Lsn(0),
         shard: None,

@@ -1,7 +1,7 @@
 //! Where a node's admin pages are when nobody says so: at a port that nothing else of the cluster
 //! wants on that machine, and that every node works out alike, so that people can know it.
 
-use super::members::Known;
+use crate::config::member::KnownMember;
 use crate::config::{ADMIN_PORT, Address, CLIENT_PORT};
 use std::collections::BTreeSet;
 
@@ -12,16 +12,16 @@ const ADMIN_PORT_AFTER_CLIENT: u16 = ADMIN_PORT - CLIENT_PORT;
 /// same machine has, nor the admin pages of a member with a lower id by this rule, nor `listened`,
 /// the ports that this node listens at besides. Nothing where no port is left.
 pub(super) fn admin_default(
-    own: &Known,
+    own: &KnownMember,
     client: &Address,
     listened: &[u16],
-    members: &[Known],
+    members: &[KnownMember],
 ) -> Option<Address> {
-    let here = |member: &&Known| {
+    let here = |member: &&KnownMember| {
         let other = member.client.as_ref();
         other.is_some_and(|other| other.host.eq_ignore_ascii_case(&client.host))
     };
-    let mut here: Vec<&Known> = members.iter().filter(here).collect();
+    let mut here: Vec<&KnownMember> = members.iter().filter(here).collect();
     here.sort_by_key(|member| member.id);
     let addresses = here.iter().flat_map(|member| [&member.client, &member.peer]);
     let mut taken: BTreeSet<u16> = addresses.flatten().map(|address| address.port).collect();

@@ -1,15 +1,15 @@
 //! Rules between keys: quorums that intersect, heartbeats within leases, values that fit.
 
 use super::{Checker, Sourced};
-use crate::config::fault::Place;
-use crate::config::{Bounds, Quorums, Timing, value_bytes_max};
+use crate::config::fault::ConfigPlace;
+use crate::config::{Bounds, QuorumConfig, TimingConfig, value_bytes_max};
 use crate::limits;
 
 /// Room that a segment needs beside one largest value: its header, descriptors, batch headers.
 const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
 
 impl Checker<'_> {
-    pub(super) fn quorums(&mut self) -> Option<Quorums> {
+    pub(super) fn quorums(&mut self) -> Option<QuorumConfig> {
         // Nothing is said about a number of members that nobody knows.
         let members = if self.raw.lost.list { 0 } else { self.raw.members.len() as u64 };
         let majority = members / 2 + 1;
@@ -30,14 +30,14 @@ impl Checker<'_> {
             self.broken(name, blamed, rule);
         }
         let size = |size: &Sourced<u64>| u16::try_from(size.value).ok();
-        Some(Quorums { prepare: size(&prepare)?, accept: size(&accept)? })
+        Some(QuorumConfig { prepare: size(&prepare)?, accept: size(&accept)? })
     }
 
     /// One quorum's size, which is at most that of the cluster.
     fn quorum(&mut self, name: &'static str, majority: u64, members: u64) -> Option<Sourced<u64>> {
         if self.is_absent(name) {
             let found = majority.to_string();
-            return Some(Sourced { value: majority, place: Place::Absent, found });
+            return Some(Sourced { value: majority, place: ConfigPlace::Absent, found });
         }
         let size = self.whole(name)?;
         if size.value > members && members > 0 {
@@ -48,7 +48,7 @@ impl Checker<'_> {
         Some(size)
     }
 
-    pub(super) fn timing(&mut self) -> Option<Timing> {
+    pub(super) fn timing(&mut self) -> Option<TimingConfig> {
         let leases = self.flag("leases");
         let lease = self.whole("lease_ms");
         let drift = self.whole("lease_drift_percent");
@@ -71,7 +71,7 @@ impl Checker<'_> {
                 self.broken("heartbeat_ms", &heartbeat, rule);
             }
         }
-        Some(Timing {
+        Some(TimingConfig {
             leases: leases?,
             lease_ms: lease.value,
             lease_drift_percent: drift?.value,
@@ -198,7 +198,7 @@ impl Checker<'_> {
 /// A value as the rule of another key shows it.
 fn shown(value: &Sourced<u64>) -> String {
     match value.place {
-        Place::Absent => format!("{}, the default", value.value),
-        Place::Line(_) | Place::Env(_) => value.value.to_string(),
+        ConfigPlace::Absent => format!("{}, the default", value.value),
+        ConfigPlace::Line(_) | ConfigPlace::Env(_) => value.value.to_string(),
     }
 }

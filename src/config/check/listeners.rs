@@ -1,10 +1,10 @@
 //! Where this node listens: as given, or where its own member is; and nowhere that is taken.
 
 use super::admin_default::admin_default;
-use super::members::Known;
 use super::{Checker, Sourced, sourced_text};
-use crate::config::collisions::{Listener, Port};
-use crate::config::fault::Place;
+use crate::config::collisions::{Listener, ListenerPort};
+use crate::config::fault::ConfigPlace;
+use crate::config::member::KnownMember;
 use crate::config::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 
 /// The value of `listen_admin` that turns the admin pages off.
@@ -24,10 +24,10 @@ impl Checker<'_> {
     /// Where this node listens: as given, or its own member's addresses.
     pub(super) fn listeners(
         &mut self,
-        members: &[Known],
-        own: Option<&Known>,
+        members: &[KnownMember],
+        own: Option<&KnownMember>,
     ) -> Option<Listeners> {
-        let place = own.map_or(Place::Absent, |own| own.place.clone());
+        let place = own.map_or(ConfigPlace::Absent, |own| own.place.clone());
         let own_client = own.and_then(|own| own.client.as_ref());
         let own_peer = own.and_then(|own| own.peer.as_ref());
         let client = self.listener("listen", CLIENT_PORT, own_client, &place);
@@ -46,21 +46,25 @@ impl Checker<'_> {
         client: Option<&Placed>,
         peer: Option<&Placed>,
         admin: Option<&Option<Placed>>,
-        members: &[Known],
-        own: Option<&Known>,
+        members: &[KnownMember],
+        own: Option<&KnownMember>,
     ) {
         let admin = admin.and_then(Option::as_ref);
-        let placed: Vec<(Port, &Placed)> =
-            [(Port::Client, client), (Port::Peer, peer), (Port::Admin, admin)]
-                .into_iter()
-                .filter_map(|(port, placed)| Some((port, placed?)))
-                .collect();
+        let placed: Vec<(ListenerPort, &Placed)> = [
+            (ListenerPort::Client, client),
+            (ListenerPort::Peer, peer),
+            (ListenerPort::Admin, admin),
+        ]
+        .into_iter()
+        .filter_map(|(port, placed)| Some((port, placed?)))
+        .collect();
         // What is there by default has the member's line for its place, and was set by nobody.
-        let set =
-            |port: Port| self.given(port.key()).map_or(Place::Absent, |given| given.place.clone());
-        let places: Vec<Place> = placed.iter().map(|(port, _)| set(*port)).collect();
-        let at = |(placed, set): (&(Port, &Placed), &Place)| Listener {
-            is_default: *set == Place::Absent,
+        let set = |port: ListenerPort| {
+            self.given(port.key()).map_or(ConfigPlace::Absent, |given| given.place.clone())
+        };
+        let places: Vec<ConfigPlace> = placed.iter().map(|(port, _)| set(*port)).collect();
+        let at = |(placed, set): (&(ListenerPort, &Placed), &ConfigPlace)| Listener {
+            is_default: *set == ConfigPlace::Absent,
             ..Listener::at(placed.0, &placed.1.1)
         };
         let listeners: Vec<Listener> = placed.iter().zip(&places).map(at).collect();
@@ -87,10 +91,10 @@ impl Checker<'_> {
     /// that they are turned off.
     fn admin_listener(
         &mut self,
-        members: &[Known],
-        own: Option<&Known>,
+        members: &[KnownMember],
+        own: Option<&KnownMember>,
         listened: &[u16],
-        own_place: &Place,
+        own_place: &ConfigPlace,
     ) -> Option<Option<Placed>> {
         if self.text("listen_admin").is_some_and(|text| text.value == OFF) {
             return Some(None);
@@ -119,13 +123,13 @@ impl Checker<'_> {
         name: &'static str,
         port: u16,
         own: Option<&Address>,
-        own_place: &Place,
+        own_place: &ConfigPlace,
     ) -> Option<Placed> {
         let (text, address) = match self.given(name) {
             Some(given) => {
                 let text = sourced_text(given)?;
                 if text.value.eq_ignore_ascii_case(OFF) {
-                    let rule = match name == Port::Admin.key() {
+                    let rule = match name == ListenerPort::Admin.key() {
                         true => "is no host; \"off\" in lower case turns the admin pages off",
                         false => "is no host; only listen_admin can be turned off",
                     };
@@ -142,7 +146,7 @@ impl Checker<'_> {
             }
         };
         if self.flag("insecure_listen") == Some(false) && !address.is_loopback() {
-            let may = match name == Port::Admin.key() {
+            let may = match name == ListenerPort::Admin.key() {
                 true => "read metrics and status",
                 false => "read, write and delete",
             };

@@ -1,50 +1,22 @@
 //! The members, each by itself and beside the others, and which of them this node is.
 
 use super::{Checker, sourced_text};
-use crate::config::fault::Place;
+use crate::config::fault::ConfigPlace;
 use crate::config::keys::{self, MEMBER_KEYS};
 use crate::config::raw::{RawMember, Typed};
-use crate::config::{Address, CLIENT_PORT, Member, PEER_PORT};
+use crate::config::{Address, CLIENT_PORT, KnownMember, PEER_PORT};
 use crate::limits;
 use crate::types::NodeId;
 use std::collections::BTreeMap;
 
-/// What is known of a member: what has a fault is left out.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
-    /// Where it begins.
-    pub place: Place,
-    /// Its id.
-    pub id: Option<NodeId>,
-    /// Where clients reach it.
-    pub client: Option<Address>,
-    /// Where peers reach it.
-    pub peer: Option<Address>,
-}
-
-impl Known {
-    /// The member, where nothing of it has a fault.
-    pub fn whole(&self) -> Option<Member> {
-        let (client, peer) = (self.client.clone()?, self.peer.clone()?);
-        Some(Member { id: self.id?, client, peer })
-    }
-}
-
-impl From<&Member> for Known {
-    fn from(member: &Member) -> Known {
-        let (client, peer) = (Some(member.client.clone()), Some(member.peer.clone()));
-        Known { place: Place::Absent, id: Some(member.id), client, peer }
-    }
-}
-
 impl Checker<'_> {
     /// What is known of the members; the rules between them.
-    pub(super) fn members(&mut self) -> Vec<Known> {
+    pub(super) fn members(&mut self) -> Vec<KnownMember> {
         let raw = self.raw;
         if raw.members.is_empty() && !raw.lost.list {
             let rule = "is missing; each member of the cluster needs a [[member]] with id, client \
                         and peer";
-            self.fault(Place::Absent, "member", "", rule);
+            self.fault(ConfigPlace::Absent, "member", "", rule);
         }
         if raw.members.len() > limits::MEMBERS_MAX {
             let rule = format!("there may be at most {} members", limits::MEMBERS_MAX);
@@ -65,7 +37,7 @@ impl Checker<'_> {
             let id = self.member_id(member, &path, &mut seen);
             let client = self.member_address(member, &path, "client", CLIENT_PORT, &mut taken);
             let peer = self.member_address(member, &path, "peer", PEER_PORT, &mut taken);
-            members.push(Known { place: member.place.clone(), id, client, peer });
+            members.push(KnownMember { place: member.place.clone(), id, client, peer });
         }
         members
     }
@@ -120,7 +92,7 @@ impl Checker<'_> {
     pub(super) fn node(&mut self) -> Option<NodeId> {
         if self.is_absent("node_id") {
             let rule = "is missing; it says which [[member]] this node is";
-            self.fault(Place::Absent, "node_id", "", rule);
+            self.fault(ConfigPlace::Absent, "node_id", "", rule);
         }
         let id = self.whole("node_id")?;
         // One whose id cannot be read may be this node.

@@ -5,19 +5,17 @@ mod cross_rules;
 mod listeners;
 mod members;
 
-pub use members::Known;
-
-use super::fault::{Fault, Place};
-use super::keys::{self, KEYS, Key, Kind};
+use super::fault::{ConfigFault, ConfigPlace};
+use super::keys::{self, KEYS, Key, KeyKind};
 use super::raw::{RawConfig, Typed, TypedValue};
-use super::{Address, Config, Member};
+use super::{Address, Config, KnownMember, MemberConfig};
 use crate::types::ClusterId;
 
 /// Checks a configuration as a whole.
 ///
 /// # Errors
 /// Every broken rule, in the order of the file, what is missing last.
-pub fn check(raw: RawConfig) -> Result<Config, Vec<Fault>> {
+pub fn check(raw: RawConfig) -> Result<Config, Vec<ConfigFault>> {
     let mut checker =
         Checker { faults: [raw.syntax.clone(), raw.faults.clone()].concat(), raw: &raw };
     let config = checker.config();
@@ -37,13 +35,13 @@ pub fn check(raw: RawConfig) -> Result<Config, Vec<Fault>> {
 #[derive(Clone, Debug)]
 struct Sourced<T> {
     value: T,
-    place: Place,
+    place: ConfigPlace,
     found: String,
 }
 
 struct Checker<'a> {
     raw: &'a RawConfig,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigFault>,
 }
 
 impl Checker<'_> {
@@ -66,7 +64,7 @@ impl Checker<'_> {
         let slow_request = self.whole("slow_request_ms");
         let log_level = self.log_level();
         let listeners = listeners?;
-        let members: Option<Vec<Member>> = known.iter().map(Known::whole).collect();
+        let members: Option<Vec<MemberConfig>> = known.iter().map(KnownMember::whole).collect();
         let members = members?.into_iter().map(|member| (member.id, member)).collect();
         Some(Config {
             cluster: cluster?,
@@ -89,9 +87,9 @@ impl Checker<'_> {
         })
     }
 
-    fn fault(&mut self, place: Place, key: &str, found: &str, rule: impl Into<String>) {
+    fn fault(&mut self, place: ConfigPlace, key: &str, found: &str, rule: impl Into<String>) {
         let (key, found, rule) = (key.to_string(), found.to_string(), rule.into());
-        self.faults.push(Fault { place, key, found, rule });
+        self.faults.push(ConfigFault { place, key, found, rule });
     }
 
     fn broken<T>(&mut self, key: &str, value: &Sourced<T>, rule: impl Into<String>) {
@@ -113,16 +111,16 @@ impl Checker<'_> {
         let key = keys::find(KEYS, name).expect("the checker asks for keys of the table");
         match (self.given(name).cloned(), key.kind) {
             (Some(given), _) => self.in_bounds(key, name, &given),
-            (None, Kind::Whole { default, .. }) => {
+            (None, KeyKind::Whole { default, .. }) => {
                 let value = default.filter(|_| self.is_absent(name))?;
-                Some(Sourced { value, place: Place::Absent, found: value.to_string() })
+                Some(Sourced { value, place: ConfigPlace::Absent, found: value.to_string() })
             }
-            (None, Kind::Flag { .. } | Kind::Text { .. }) => None,
+            (None, KeyKind::Flag { .. } | KeyKind::Text { .. }) => None,
         }
     }
 
     fn in_bounds(&mut self, key: &Key, path: &str, given: &TypedValue) -> Option<Sourced<u64>> {
-        let (Some(Typed::Whole(value)), Kind::Whole { min, max, .. }) = (&given.value, key.kind)
+        let (Some(Typed::Whole(value)), KeyKind::Whole { min, max, .. }) = (&given.value, key.kind)
         else {
             return None;
         };
@@ -139,8 +137,8 @@ impl Checker<'_> {
         match (self.given(name), key.kind) {
             (Some(TypedValue { value: Some(Typed::Flag(flag)), .. }), _) => Some(*flag),
             (Some(_), _) => None,
-            (None, Kind::Flag { default }) => self.is_absent(name).then_some(default),
-            (None, Kind::Whole { .. } | Kind::Text { .. }) => None,
+            (None, KeyKind::Flag { default }) => self.is_absent(name).then_some(default),
+            (None, KeyKind::Whole { .. } | KeyKind::Text { .. }) => None,
         }
     }
 
@@ -151,7 +149,7 @@ impl Checker<'_> {
     /// A text that must be there: a fault where it is absent.
     fn required(&mut self, name: &'static str, rule: &str) -> Option<Sourced<String>> {
         if self.is_absent(name) {
-            self.fault(Place::Absent, name, "", format!("is missing; {rule}"));
+            self.fault(ConfigPlace::Absent, name, "", format!("is missing; {rule}"));
         }
         self.text(name)
     }

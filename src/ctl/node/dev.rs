@@ -2,7 +2,7 @@
 
 use super::load::{absolute, report_unknown, variables};
 use super::output::say;
-use crate::config::{Address, Config, Faults, RawConfig, check};
+use crate::config::{Address, Config, ConfigFaults, RawConfig, check};
 use crate::daemon::disk::data_layout;
 use crate::daemon::disk::initialise::initialise;
 use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
@@ -149,6 +149,6 @@ fn dev_config(
     raw.override_from(variables().filter(|(name, _)| !is_fixed(name)));
     report_unknown(&raw);
     check(raw).map_err(|faults| {
-        Failure::new(Exit::Config, Faults { file: "paxosd dev".to_string(), faults })
+        Failure::new(Exit::Config, ConfigFaults { file: "paxosd dev".to_string(), faults })
     })
 }

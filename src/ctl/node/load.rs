@@ -1,7 +1,7 @@
 //! The configuration that a command of `paxosd` goes by: the file, and what the environment
 //! overrides.
 
-use crate::config::{Config, ConfigError, Faults, RawConfig, check, variables};
+use crate::config::{Config, ConfigError, ConfigFaults, RawConfig, check, variables};
 use crate::daemon::exit::{Exit, Failure};
 use crate::daemon::log::logger;
 use crate::daemon::node::reload::Source;
@@ -34,7 +34,7 @@ pub fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> 
         .map_err(|error| Failure::new(exit_of(&error), error))?;
     report_unknown(&running);
     let mut config = check(running.clone()).map_err(|faults| {
-        Failure::new(Exit::Config, Faults { file: path.display().to_string(), faults })
+        Failure::new(Exit::Config, ConfigFaults { file: path.display().to_string(), faults })
     })?;
     // Nothing depends on the working directory later, and messages say where a path leads.
     config.data_dir = absolute("data_dir", &config.data_dir)?;
@@ -46,7 +46,7 @@ pub fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> 
 fn exit_of(error: &ConfigError) -> Exit {
     match error {
         ConfigError::Unreadable { may_pass: true, .. } => Exit::Temporary,
-        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => Exit::Config,
+        ConfigError::Unreadable { .. } | ConfigError::ConfigFaults(_) => Exit::Config,
     }
 }
 

@@ -116,7 +116,7 @@ fn no_leader(shard: ShardId, numbers: &ShardNumbers, lease_ms: u64) -> String {
 fn status(moment: &Moment<'_>) -> Value {
     let (facts, now) = (moment.facts, moment.now);
     let config = &facts.config;
-    let member = |member: &crate::config::Member| {
+    let member = |member: &crate::config::MemberConfig| {
         json!({
             "node": member.id.0,
             "client": member.client.to_string(),

@@ -1,7 +1,7 @@
 //! A node's ports, taken before the journal is replayed: what is wrong with any of them is reported
 //! with its key and its address, all at once.
 
-use crate::config::{Address, Config, Known, Listener, Port};
+use crate::config::{Address, Config, KnownMember, Listener, ListenerPort};
 use crate::daemon::exit::{Exit, Failure};
 use crate::daemon::net::resolve::{resolve_all, system_lookup};
 use crate::daemon::net::sockets::{Bound, all_well};
@@ -28,12 +28,12 @@ impl Ports {
     pub fn bind(config: &Config) -> Result<Ports, Failure> {
         let peer = (config.members.len() > 1).then_some(&config.listen_peer);
         let typed = [
-            (Port::Client, Some(&config.listen)),
-            (Port::Peer, peer),
-            (Port::Admin, config.listen_admin.as_ref()),
+            (ListenerPort::Client, Some(&config.listen)),
+            (ListenerPort::Peer, peer),
+            (ListenerPort::Admin, config.listen_admin.as_ref()),
         ];
         let (mut resolved, mut failures) = (Vec::new(), Vec::new());
-        let typed: Vec<(Port, &Address)> =
+        let typed: Vec<(ListenerPort, &Address)> =
             typed.into_iter().filter_map(|(port, address)| Some((port, address?))).collect();
         let addresses: Vec<&Address> = typed.iter().map(|(_, address)| *address).collect();
         let found = resolve_all(&addresses, &system_lookup);
@@ -55,7 +55,7 @@ impl Ports {
         for (listener, sockets) in &resolved {
             match Bound::at(&listener.typed, listener.port.key(), sockets) {
                 Ok(taken) => bound.push((listener.port, taken)),
-                Err(failure) if listener.port == Port::Admin => {
+                Err(failure) if listener.port == ListenerPort::Admin => {
                     let text = format!(
                         "{failure}; the admin pages need a port of their own: set listen_admin, or \
                          turn them off: listen_admin = \"off\""
@@ -70,8 +70,8 @@ impl Ports {
             let at = bound.iter().position(|(taken, _)| *taken == port)?;
             Some(bound.swap_remove(at).1)
         };
-        let client = take(Port::Client).expect("the clients' port is always asked for");
-        Ok(Ports { client, peer: take(Port::Peer), admin: take(Port::Admin) })
+        let client = take(ListenerPort::Client).expect("the clients' port is always asked for");
+        Ok(Ports { client, peer: take(ListenerPort::Peer), admin: take(ListenerPort::Admin) })
     }
 
     /// The port of a node without peers.
@@ -81,15 +81,15 @@ impl Ports {
     }
 }
 
-fn listener(port: Port, typed: &Address, sockets: &[SocketAddr]) -> Listener {
+fn listener(port: ListenerPort, typed: &Address, sockets: &[SocketAddr]) -> Listener {
     let of = |socket: &SocketAddr| Address { host: socket.ip().to_string(), port: socket.port() };
     Listener { addresses: sockets.iter().map(of).collect(), ..Listener::at(port, typed) }
 }
 
 /// What the check of the configuration could not see: names that are addresses of others.
 fn collisions(config: &Config, listeners: &[Listener]) -> Vec<Failure> {
-    let members: Vec<Known> = config.members.values().map(Known::from).collect();
-    let own = Known::from(config.own());
+    let members: Vec<KnownMember> = config.members.values().map(KnownMember::from).collect();
+    let own = KnownMember::from(config.own());
     let mut failures = Vec::new();
     for (i, listener) in listeners.iter().enumerate() {
         let overlaps = listeners[..i].iter().filter_map(|other| listener.overlap(other));

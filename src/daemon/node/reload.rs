@@ -2,7 +2,7 @@
 //! it logs, and how much free space it leaves alone. What else has changed is named. A thread of its
 //! own, so that no loop waits for the file.
 
-use crate::config::{ConfigError, Faults, Place, RawConfig, changes, check};
+use crate::config::{ConfigError, ConfigFaults, ConfigPlace, RawConfig, changes, check};
 use crate::daemon::log::logger;
 use crate::daemon::node::live::Live;
 use crate::daemon::watch::notify::Manager;
@@ -107,7 +107,7 @@ fn reload(source: Option<&Source>, live: &Live) {
 fn read(source: &Source) -> Result<RawConfig, ConfigError> {
     let raw = RawConfig::from_file(&source.path, source.variables.iter().cloned())?;
     let file = source.path.display().to_string();
-    check(raw.clone()).map_err(|faults| Faults { file, faults })?;
+    check(raw.clone()).map_err(|faults| ConfigFaults { file, faults })?;
     Ok(raw)
 }
 
@@ -141,7 +141,7 @@ fn take_min_free(source: &Source, raw: &RawConfig, live: &Live, bytes: u64) {
 
 /// The environment says what the key is, whatever the file says; which is logged.
 fn is_overridden(source: &Source, raw: &RawConfig, key: &str, value: &str) -> bool {
-    let Some(Place::Env(variable)) = raw.keys.get(key).map(|given| &given.place) else {
+    let Some(ConfigPlace::Env(variable)) = raw.keys.get(key).map(|given| &given.place) else {
         return false;
     };
     let file = source.path.display();
