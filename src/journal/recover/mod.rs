@@ -5,6 +5,8 @@
 
 pub mod cut_short;
 pub mod inspect;
+#[cfg(test)]
+mod manifest_tests;
 pub mod opening;
 pub mod records;
 pub mod recovered;

@@ -8,6 +8,7 @@ use crate::journal::segment::batch_scan::{self, FoundBatch};
 use crate::journal::segment::layout::{
     self, BLOCK, Header, UNFINISHED, file_name, header_block, parse_file_name,
 };
+use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::Image;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
 use crate::journal::write::execute::{run_prepare, run_steps};
@@ -15,6 +16,7 @@ use crate::journal::write::hard_state;
 use crate::journal::write::jobs::PrepareJob;
 use crate::journal::write::journal::JournalOptions;
 use crate::types::{HardState, SegmentId, ShardId};
+use std::collections::BTreeMap;
 use std::io;
 
 /// Creates the journal of a new shard: hard state in both copies and the first segment. The
@@ -28,6 +30,17 @@ pub fn format(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(), StorageError> {
+    format_from(storage, identity, shard, options, &Manifest::UNTRIMMED)
+}
+
+/// Likewise for a journal that begins elsewhere.
+pub(crate) fn format_from(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+    manifest: &Manifest,
+) -> Result<(), StorageError> {
     let journal_id = JournalId::new(identity, shard);
     let file = hard_state::FILE;
     storage.create(file, hard_state::FILE_BYTES).map_err(StorageError::at(
@@ -37,7 +50,7 @@ pub fn format(
     ))?;
     let hard = HardState::default();
     run_steps(storage, &hard_state::steps(&journal_id, 1, &hard, &file.into()), &mut 0)?;
-    let segment = SegmentId(1);
+    let segment = manifest.first_segment;
     let bytes = layout::segment_bytes_for(options.segment_bytes, BLOCK, 1);
     let header = header_block(&journal_id, segment, bytes);
     let min_free_bytes = options.min_free_bytes;
@@ -95,21 +108,27 @@ impl Segment {
     }
 }
 
+/// Looks at the segments from the manifest's first one on. Files before it are what a trim that was
+/// interrupted left behind, and hold nothing.
 pub(crate) fn list_segments(
     storage: &dyn Storage,
     journal_id: &JournalId,
     options: &JournalOptions,
+    manifest: &Manifest,
     names: &[String],
-) -> Result<(Vec<Segment>, Option<CutShort>), OpenError> {
-    let mut segments = Vec::new();
+) -> Result<(BTreeMap<SegmentId, Segment>, Option<CutShort>), OpenError> {
+    let mut segments = BTreeMap::new();
     let mut cut: Option<CutShort> = None;
     let ids = names.iter().filter_map(|name| parse_file_name(name));
-    for (id, due) in ids.zip((1..).map(SegmentId)) {
+    let kept = ids.filter(|id| *id >= manifest.first_segment);
+    for (id, due) in kept.zip(manifest.segments()) {
         if id != due {
             return Err(OpenError::Missing { file: file_name(due).to_string() });
         }
         match (look_at(storage, journal_id, options, id), cut.take()) {
-            (Ok(segment), None) => segments.push(segment),
+            (Ok(segment), None) => {
+                segments.insert(id, segment);
+            }
             (Ok(segment), Some(before)) => cut = Some(before.before(segment.is_used())?),
             (Err(error @ OpenError::Length { found, .. }), before) => {
                 let this = CutShort::judge(storage, id, found, error)?;
@@ -120,7 +139,9 @@ pub(crate) fn list_segments(
     }
     match (segments.is_empty(), cut) {
         (true, Some(cut)) => Err(cut.refuse()),
-        (true, None) => Err(OpenError::Missing { file: file_name(SegmentId(1)).to_string() }),
+        (true, None) => {
+            Err(OpenError::Missing { file: file_name(manifest.first_segment).to_string() })
+        }
         (false, cut) => Ok((segments, cut)),
     }
 }

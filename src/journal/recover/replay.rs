@@ -4,6 +4,7 @@
 use crate::journal::recover::records::Seen;
 use crate::journal::recover::recovered::{Finding, FindingKind, Stats};
 use crate::journal::segment::index::{DAMAGED, Index, SUSPECT};
+use crate::journal::segment::manifest::Manifest;
 use crate::journal::write::hard_state;
 use crate::journal::write::journal::indexed;
 use crate::limits::WINDOW_SLOTS;
@@ -64,16 +65,17 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    pub(crate) fn new() -> Facts {
+    /// Nothing yet, of a journal that begins here.
+    pub(crate) fn new(manifest: &Manifest) -> Facts {
         Facts {
-            index: Index::default(),
+            index: Index::new(*manifest),
             hard: HardState::default(),
             witnessed: Vec::new(),
             watermarks: BTreeMap::new(),
-            slot_max: Slot(0),
-            accepted_slot_max: Slot(0),
+            slot_max: manifest.trimmed_upto(),
+            accepted_slot_max: manifest.trimmed_upto(),
             lost: Vec::new(),
-            expected: Lsn(1),
+            expected: manifest.first_lsn,
             suspect_from: Lsn(u64::MAX),
             findings: Vec::new(),
             stats: Stats::default(),
@@ -220,7 +222,7 @@ impl Facts {
             chosen.insert(slot.0);
         }
         let mut holes = BTreeMap::new();
-        let mut chosen_upto = Slot(chosen.end_of_run_from(1));
+        let mut chosen_upto = Slot(chosen.end_of_run_from(self.index.manifest().first_slot.0));
         if !self.lost.is_empty() {
             // Slots that this acceptor knew to be chosen before it lost the records that say so:
             // it accepts nothing more than 2α above its chosen prefix (C4).
@@ -247,11 +249,12 @@ impl Facts {
         Settled { facts: self, chosen_upto, holes }
     }
 
-    /// What does not verify and was written again since is no damage any more.
+    /// What does not verify and was written again since, or is trimmed, is no damage any more.
     fn mend(&mut self, chosen_upto: Slot, holes: &BTreeMap<Slot, Ballot>) {
         let intact = |slot: &Slot| {
             let best = self.index.best(*slot);
-            !holes.contains_key(slot) && best.is_some_and(|best| best.flags & DAMAGED == 0)
+            let serves = best.is_some_and(|best| best.flags & DAMAGED == 0);
+            self.index.manifest().is_trimmed(*slot) || (!holes.contains_key(slot) && serves)
         };
         let passed = |first: Lsn| {
             let lost = self.lost.iter().find(|lost| lost.first == first);

@@ -13,6 +13,7 @@ use crate::journal::segment::index::{DAMAGED, SUSPECT};
 use crate::journal::segment::layout::{
     BLOCK, DATA_START, Header, Writing, file_name, header_block,
 };
+use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::Image;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
 use crate::journal::write::execute::read_one;
@@ -36,17 +37,35 @@ pub fn recover(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(Journal, Recovered), OpenError> {
+    recover_from(storage, identity, shard, options, &Manifest::UNTRIMMED)
+}
+
+/// Reads back a journal that begins where its manifest says.
+pub(crate) fn recover_from(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+    manifest: &Manifest,
+) -> Result<(Journal, Recovered), OpenError> {
     let journal_id = JournalId::new(identity, shard);
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &journal_id)?;
-    let (segments, cut_short) = list_segments(storage, &journal_id, options, &names)?;
-    let facts = Facts::new();
-    let mut recovery = Recovery { storage, journal_id, segments, facts, torn: None, halved: None };
+    let (segments, cut_short) = list_segments(storage, &journal_id, options, manifest, &names)?;
+    let mut recovery = Recovery {
+        storage,
+        journal_id,
+        manifest: *manifest,
+        segments,
+        facts: Facts::new(manifest),
+        torn: None,
+        halved: None,
+    };
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.read_facts(&ended)?;
     if let Some(cut_short) = cut_short {
-        let behind_a_spare = recovery.segments.len() as u64 > ended.last.0;
+        let behind_a_spare = recovery.behind(ended.last).next().is_some();
         let (file, kind, text) = cut_short.spared(&ended.ending, behind_a_spare)?;
         recovery.facts.find(cut_short::place(&file), kind, text);
     }
@@ -73,7 +92,9 @@ impl Ended {
 struct Recovery<'a> {
     storage: &'a dyn Storage,
     journal_id: JournalId,
-    segments: Vec<Segment>,
+    manifest: Manifest,
+    /// From the manifest's first one on, without a gap.
+    segments: BTreeMap<SegmentId, Segment>,
     facts: Facts,
     torn: Option<TornTail>,
     /// The last batch that lacks a copy of its headers, and shows that it was never written.
@@ -99,7 +120,12 @@ impl Recovery<'_> {
     }
 
     fn segment(&self, id: SegmentId) -> &Segment {
-        &self.segments[id.0 as usize - 1]
+        &self.segments[&id]
+    }
+
+    /// The segments after this one, in order.
+    fn behind(&self, id: SegmentId) -> impl Iterator<Item = &Segment> {
+        self.segments.range(id.next()..).map(|(_, segment)| segment)
     }
 
     /// The first LSN of a segment, as its batches say; else the one that must come next.
@@ -111,14 +137,14 @@ impl Recovery<'_> {
     /// holds nothing: it is made as new, and the one before it is the last.
     fn find_end(&mut self) -> Result<Ended, OpenError> {
         loop {
-            let used = self.segments.iter().rev().find(|segment| segment.any.is_some());
-            let last = used.map_or(SegmentId(1), |segment| segment.id);
-            let ended = self.end_of(last, Lsn(1))?;
+            let used = self.segments.values().rev().find(|segment| segment.any.is_some());
+            let last = used.map_or(self.manifest.first_segment, |segment| segment.id);
+            let ended = self.end_of(last, self.manifest.first_lsn)?;
             if self.wiped(&ended)? {
                 continue;
             }
             // Behind it there can be the remains of one more batch, in the segment after it.
-            let remains = self.segments.iter().find(|s| s.id > last && s.dirty).map(|s| s.id);
+            let remains = self.behind(last).find(|segment| segment.dirty).map(|s| s.id);
             let Some(remains) = remains else { return Ok(ended) };
             let after = self.end_of(remains, ended.next_lsn())?;
             if !self.wiped(&after)? {
@@ -143,8 +169,8 @@ impl Recovery<'_> {
         }
         self.note_torn(ended.last, &torn);
         self.erase(ended.last, DATA_START..self.segment(ended.last).bytes)?;
-        let segment = &mut self.segments[ended.last.0 as usize - 1];
-        (segment.any, segment.dirty) = (None, false);
+        let wiped = self.segments.get_mut(&ended.last).expect("the last segment is on the list");
+        (wiped.any, wiped.dirty) = (None, false);
         Ok(true)
     }
 
@@ -168,7 +194,7 @@ impl Recovery<'_> {
     /// it had never been begun: otherwise the node could not even record that it started (R11).
     fn reuse_without_spare(&self, mut ended: Ended) -> Result<Ended, OpenError> {
         let Ending::Torn(torn) = ended.ending else { return Ok(ended) };
-        if self.segments.iter().any(|segment| segment.id > ended.last) {
+        if self.behind(ended.last).next().is_some() {
             return Ok(ended);
         }
         self.erase(ended.last, torn.data_end..torn.desc_start)?;
@@ -212,8 +238,7 @@ impl Recovery<'_> {
         if let Ending::Torn(torn) = &ended.ending {
             self.note_torn(ended.last, torn);
         }
-        for number in 1..=ended.last.0 {
-            let id = SegmentId(number);
+        for id in self.manifest.segments().take_while(|id| *id <= ended.last) {
             let mut image = Image::new(self.storage, id, self.segment(id).bytes);
             let first_lsn = self.first_lsn(id, self.facts.expected());
             if id == ended.last {
@@ -348,7 +373,7 @@ impl Recovery<'_> {
         let next_lsn = ended.next_lsn();
         let spares = self.spares(&ended)?;
         let tail = self.new_tail(&ended, &spares)?;
-        let files = (self.segments.len() as u64, self.segments.iter().map(|s| s.bytes).sum());
+        let files = (self.segments.len() as u64, self.segments.values().map(|s| s.bytes).sum());
         let mut hard = opened.hard.clone();
         hard_state::merge(&mut hard, &self.facts.hard);
         if let Some(torn) = &mut self.torn {
@@ -398,7 +423,7 @@ impl Recovery<'_> {
     /// written anew.
     fn spares(&self, ended: &Ended) -> Result<VecDeque<(SegmentId, u64)>, OpenError> {
         let mut spares = VecDeque::new();
-        for segment in self.segments.iter().filter(|segment| segment.id > ended.last) {
+        for segment in self.behind(ended.last) {
             if !matches!(segment.header, Header::Intact(_)) {
                 let name = file_name(segment.id);
                 let header = header_block(&self.journal_id, segment.id, segment.bytes);
@@ -429,7 +454,7 @@ impl Recovery<'_> {
         };
         let (previous, seal_first) = match *ending {
             Ending::Clean => {
-                let first = Previous { first_lsn: Lsn(1), ..Previous::default() };
+                let first = Previous { first_lsn: self.manifest.first_lsn, ..Previous::default() };
                 return Ok(Tail::Open(Writing {
                     segment: *last,
                     name: file_name(*last),

@@ -1,6 +1,7 @@
 //! Where the values lie: per segment, a sorted array of fixed-size entries. No values in memory.
 
 use crate::journal::segment::layout::file_name;
+use crate::journal::segment::manifest::Manifest;
 use crate::journal::write::jobs::Location;
 use crate::types::{Ballot, Lsn, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,8 +90,10 @@ impl SegmentIndex {
 }
 
 /// The index of all segments.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Index {
+    /// Slots before its first one are not in the index.
+    manifest: Manifest,
     segments: BTreeMap<SegmentId, SegmentIndex>,
     /// Records whose header is lost and whose descriptor serves: the body's checksum, by place.
     headless: BTreeMap<(SegmentId, u64), u64>,
@@ -100,9 +103,28 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Adds a record of a segment whose first LSN is `first_lsn`. Slots mostly rise.
+    /// An empty index of a journal that begins here.
+    pub(crate) fn new(manifest: Manifest) -> Index {
+        Index {
+            manifest,
+            segments: BTreeMap::new(),
+            headless: BTreeMap::new(),
+            distrusted: BTreeSet::new(),
+        }
+    }
+
+    /// Where the journal begins.
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Adds a record of a segment whose first LSN is `first_lsn`. Slots mostly rise. A record of a
+    /// slot that is trimmed is left out: nobody asks for it, and its damage is none.
     pub(crate) fn insert(&mut self, first_lsn: Lsn, found: &Found) {
         let Found { slot, location, flags } = *found;
+        if self.manifest.is_trimmed(slot) {
+            return;
+        }
         let index = self.segments.entry(location.segment).or_insert_with(|| SegmentIndex {
             first_lsn,
             ballots: Vec::new(),
@@ -248,7 +270,7 @@ mod tests {
         ];
         for upto in 1..=rising.len() {
             for backwards in [false, true] {
-                let mut index = Index::default();
+                let mut index = Index::new(Manifest::UNTRIMMED);
                 let mut some: Vec<_> = rising[..upto].to_vec();
                 if backwards {
                     some.reverse();

@@ -3,5 +3,6 @@
 pub mod batch_scan;
 pub mod index;
 pub mod layout;
+pub mod manifest;
 pub mod open_files;
 pub mod reader;

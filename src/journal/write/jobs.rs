@@ -210,6 +210,14 @@ pub enum ReadDamage {
         /// The slot.
         slot: Slot,
     },
+    /// The slot lies before the first one that the journal keeps.
+    #[error("slot {slot} is trimmed: the journal begins at slot {first}")]
+    Trimmed {
+        /// The slot.
+        slot: Slot,
+        /// The first slot kept.
+        first: Slot,
+    },
     /// The record is known to be damaged since recovery.
     #[error("the record of slot {slot} is damaged: {file} at offset {offset}")]
     Damaged {

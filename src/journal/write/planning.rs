@@ -38,6 +38,7 @@ impl Journal {
             missing: Vec::new(),
         };
         let (mut bytes, mut span) = (0, 0);
+        let manifest = self.index.manifest();
         for (nth, slot) in slots.into_iter().take(READ_SLOTS_MAX).enumerate() {
             let best = self.index.best(slot);
             bytes += best.map_or(0, |found| found.location.bytes as usize);
@@ -45,6 +46,10 @@ impl Journal {
                 break;
             }
             match best {
+                None if manifest.is_trimmed(slot) => {
+                    let first = manifest.first_slot;
+                    job.missing.push((slot, ReadDamage::Trimmed { slot, first }));
+                }
                 None => job.missing.push((slot, ReadDamage::NotHeld { slot })),
                 Some(found) => match Index::damage_text(&found) {
                     Some((file, offset)) => {
