@@ -6,9 +6,12 @@
 //! suspect and damaged (C11). `docs/JOURNAL.md` is the specification of the format.
 
 mod format;
+pub mod invariants;
 mod recover;
 mod segment;
 mod storage;
+#[cfg(test)]
+mod test_rig;
 mod write;
 
 pub use format::identity::{Identity, IdentityError};

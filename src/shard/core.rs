@@ -442,6 +442,12 @@ impl Shard {
         &self.replica
     }
 
+    /// The journal, for checks in tests and the simulator.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
     /// The machine, for status and for the simulator's checks.
     #[must_use]
     pub fn machine(&self) -> &Machine {

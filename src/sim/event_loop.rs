@@ -6,7 +6,8 @@ use super::queue::SimEvent;
 use super::violation::{CheckResult, Violation, ensure};
 use super::world::World;
 use crate::api::{Reply, ReplyHeader, Request};
-use crate::journal::{Done, Job};
+use crate::journal::invariants::JournalSummary;
+use crate::journal::{self, Done, Job};
 use crate::paxos::invariants::{Summary, check_state, check_step};
 use crate::paxos::{Replica, Role};
 use crate::shard::{Input, Output};
@@ -64,10 +65,13 @@ impl World {
         let Some(shard) = &mut stepping.shard else { return Ok(()) };
         self.trace.line(at, || format!("n{} < {}", stepping.id, describe_input(&input)));
         let before = Summary::of(shard.replica());
+        let journal_before = JournalSummary::of(shard.journal());
+        let batch_done = matches!(input, Input::Disk(Done::Batch(_)));
         let (first, chosen_upto) = (shard.replica().next_lsn(), shard.replica().chosen_upto());
         shard.step(now, input, out);
         check_state(shard.replica());
         check_step(&before, &Summary::of(shard.replica()));
+        check_journal(shard.journal(), &journal_before, batch_done);
         stepping.durability_checker.changed(shard.replica().hard(), first);
         self.check_chosen(node, chosen_upto)
     }
@@ -298,6 +302,15 @@ impl World {
         ];
         self.trace.count(numbers);
         self.nodes[node].formed |= formed;
+    }
+}
+
+/// What must hold of a journal after a step; of its index only where the step can have changed it.
+fn check_journal(journal: &journal::Journal, before: &JournalSummary, batch_done: bool) {
+    journal::invariants::check_state(journal);
+    journal::invariants::check_step(before, &JournalSummary::of(journal));
+    if batch_done {
+        journal::invariants::check_index(journal);
     }
 }
 

@@ -49,6 +49,8 @@ impl World {
             }
         };
         storage.halt_at(u64::MAX);
+        journal::invariants::check_state(&journal);
+        journal::invariants::check_index(&journal);
         self.trace.line(self.now, || {
             let torn = &recovered.torn;
             let (next, chosen_upto) = (recovered.next_lsn, recovered.chosen_upto);

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // Each test file uses its part of the rig.
 
+use paxosd::journal::invariants::{JournalSummary, check_index, check_state, check_step};
 use paxosd::journal::{
     Done, Event, Identity, JobError, Journal, JournalOptions, MemStorage, OpenError, ReadResult,
     Recovered, Storage, StorageError, execute, format, recover,
@@ -286,6 +287,8 @@ impl Rig {
         records: Vec<Record>,
         hard_max: (Ballot, u64),
     ) -> Rig {
+        check_state(&journal);
+        check_index(&journal);
         let durable = journal.durable_upto().0 as usize;
         Rig { storage, journal, records, durable, durable_before: durable, hard_max }
     }
@@ -297,12 +300,16 @@ impl Rig {
             self.hard_max.1 = self.hard_max.1.max(one.boots);
             self.records.push(record.clone());
             self.journal.push(Lsn(self.records.len() as u64), record);
+            check_state(&self.journal);
         }
     }
 
     /// Runs jobs until there are none.
     pub fn settle(&mut self) -> Result<(), StorageError> {
-        while let Some(job) = self.journal.next_job() {
+        loop {
+            let before = JournalSummary::of(&self.journal);
+            let Some(job) = self.journal.next_job() else { return Ok(()) };
+            check_state(&self.journal);
             let done = execute(&self.storage, job).map_err(|error| match error {
                 JobError::Fatal(error) | JobError::Short { error, .. } => error,
             })?;
@@ -311,8 +318,10 @@ impl Rig {
                 self.durable = lsn.0 as usize;
                 assert_eq!(self.journal.durable_upto(), lsn);
             }
+            check_state(&self.journal);
+            check_index(&self.journal);
+            check_step(&before, &JournalSummary::of(&self.journal));
         }
-        Ok(())
     }
 
     /// So many bursts, group commit now and then, and a mark at the end if `close`.

@@ -4,6 +4,7 @@ use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::ErrorCode;
 use paxosd::api::name::LogName;
 use paxosd::api::{Append, Consistency, LogRef, Read, Reply, Request};
+use paxosd::journal::invariants::{check_index, check_state};
 use paxosd::journal::{Identity, Job, JournalOptions, MemStorage, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::Config;
@@ -129,6 +130,8 @@ impl Node {
     }
 
     fn run(&mut self, out: Vec<Output>) {
+        check_state(self.shard.journal());
+        check_index(self.shard.journal());
         for output in out {
             match output {
                 Output::Client { conn, correlation, reply, .. } => {

@@ -4,6 +4,7 @@
 use crate::node::SEGMENT;
 use paxosd::api::entries::EntriesLimit;
 use paxosd::api::{Reply, Request};
+use paxosd::journal::invariants::{check_index, check_state};
 use paxosd::journal::{Identity, Job, MemStorage, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::{Config, Timing};
@@ -201,6 +202,8 @@ impl Trio {
         let shard = &mut self.members[at].shard;
         shard.step(self.now, input, &mut out);
         shard.step(self.now, Input::Tick, &mut out);
+        check_state(shard.journal());
+        check_index(shard.journal());
         self.carry_out(at, out);
     }
 

@@ -2,81 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
-use crate::journal::format::identity::Identity;
 use crate::journal::format::item::ITEM_BYTES;
-use crate::journal::recover::opening::format_from;
-use crate::journal::recover::recovered::{FindingKind, OpenError, Recovered};
-use crate::journal::recover::run::recover_from;
+use crate::journal::recover::recovered::FindingKind;
 use crate::journal::segment::layout::file_name;
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::storage::memory::MemStorage;
 use crate::journal::storage::seam::Storage;
-use crate::journal::write::execute::execute;
-use crate::journal::write::jobs::{Done, ReadDamage, ReadResult};
-use crate::journal::write::journal::{Journal, JournalOptions};
-use crate::limits::BLOCK_BYTES;
-use crate::types::{
-    Ballot, ClusterId, Incarnation, Lsn, NodeId, Record, SegmentId, ShardId, Slot, Value,
-};
+use crate::journal::test_rig::{accept, formatted, read, reopen, value};
+use crate::journal::write::jobs::ReadDamage;
+use crate::journal::write::journal::Journal;
+use crate::limits::{BLOCK_BYTES, WINDOW_SLOTS};
+use crate::types::{Lsn, SegmentId, Slot};
 
-const IDENTITY: Identity =
-    Identity { cluster: ClusterId(7), node: NodeId(1), incarnation: Incarnation(3), shards: 1 };
-const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 256 << 10, min_free_bytes: 0 };
 const LATER: Manifest =
     Manifest { first_segment: SegmentId(7), first_lsn: Lsn(5000), first_slot: Slot(900) };
-
-fn disk() -> MemStorage {
-    MemStorage::new()
-}
-
-fn reopen(storage: &MemStorage, manifest: &Manifest) -> Result<(Journal, Recovered), OpenError> {
-    recover_from(storage, &IDENTITY, ShardId(0), &OPTIONS, manifest)
-}
-
-fn formatted(manifest: &Manifest) -> (MemStorage, Journal) {
-    let storage = disk();
-    format_from(&storage, &IDENTITY, ShardId(0), &OPTIONS, manifest).unwrap();
-    let (journal, recovered) = reopen(&storage, manifest).unwrap();
-    assert_eq!(recovered.next_lsn, manifest.first_lsn);
-    assert_eq!(recovered.chosen_upto, manifest.trimmed_upto());
-    assert!(recovered.findings.is_empty(), "{:?}", recovered.findings);
-    (storage, journal)
-}
-
-fn value(slot: Slot) -> Value {
-    Value::new(vec![slot.0 as u8 | 1; 3000])
-}
-
-fn accepted(slot: Slot, round: u64, chosen_upto: Slot) -> Record {
-    Record::Accepted {
-        slot,
-        ballot: Ballot::new(round, NodeId(1)),
-        chosen_upto,
-        value: value(slot),
-    }
-}
-
-fn settle(storage: &MemStorage, journal: &mut Journal) {
-    while let Some(job) = journal.next_job() {
-        journal.done(execute(storage, job).unwrap());
-    }
-}
-
-/// Accepts these slots one by one in one ballot, each in a batch of its own; all but the last one
-/// are chosen.
-fn accept(storage: &MemStorage, journal: &mut Journal, slots: std::ops::RangeInclusive<u64>) {
-    for slot in slots.map(Slot) {
-        let lsn = journal.durable_upto().next();
-        journal.push(lsn, accepted(slot, 1, slot.prev()));
-        settle(storage, journal);
-    }
-}
-
-fn read(storage: &MemStorage, journal: &Journal, slot: Slot) -> ReadResult {
-    let done = execute(storage, journal.read(1, slot, slot, usize::MAX)).unwrap();
-    let Done::Read(mut done) = done else { panic!("not a read") };
-    done.values.remove(0).1
-}
 
 fn segments(storage: &MemStorage) -> Vec<String> {
     let names = storage.list().unwrap();
@@ -219,6 +158,6 @@ fn c04_records_lost_at_the_front_lie_close_behind_what_was_trimmed() {
     assert_eq!(lost, [(Lsn(5000), Lsn(5000))]);
     let damage = recovered.damage.unwrap();
     assert_eq!(recovered.chosen_upto, Slot(899));
-    let window = 2 * crate::limits::WINDOW_SLOTS;
+    let window = 2 * WINDOW_SLOTS;
     assert_eq!(damage.upto, Slot(899).plus(window).plus(1));
 }

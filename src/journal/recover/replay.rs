@@ -222,7 +222,7 @@ impl Facts {
             chosen.insert(slot.0);
         }
         let mut holes = BTreeMap::new();
-        let mut chosen_upto = Slot(chosen.end_of_run_from(self.index.manifest().first_slot.0));
+        let mut chosen_upto = Slot(chosen.end_of_run_from(self.index.manifest.first_slot.0));
         if !self.lost.is_empty() {
             // Slots that this acceptor knew to be chosen before it lost the records that say so:
             // it accepts nothing more than 2α above its chosen prefix (C4).
@@ -254,7 +254,7 @@ impl Facts {
         let intact = |slot: &Slot| {
             let best = self.index.best(*slot);
             let serves = best.is_some_and(|best| best.flags & DAMAGED == 0);
-            self.index.manifest().is_trimmed(*slot) || (!holes.contains_key(slot) && serves)
+            self.index.manifest.is_trimmed(*slot) || (!holes.contains_key(slot) && serves)
         };
         let passed = |first: Lsn| {
             let lost = self.lost.iter().find(|lost| lost.first == first);

@@ -15,19 +15,19 @@ pub(crate) const SUSPECT: u8 = 4;
 
 /// One record with a value: 24 bytes.
 #[derive(Clone, Copy, Debug)]
-struct Entry {
-    slot: u64,
+pub(in crate::journal) struct Entry {
+    pub(in crate::journal) slot: u64,
     /// LSN, from the segment's first one.
-    lsn: u32,
+    pub(in crate::journal) lsn: u32,
     /// Offset of the record's header, in units of its alignment.
-    offset: u32,
-    bytes: u32,
+    pub(in crate::journal) offset: u32,
+    pub(in crate::journal) bytes: u32,
     /// Flags in the upper 8 bits; below, the ballot's number in the segment's table of them.
-    ballot_and_flags: u32,
+    pub(in crate::journal) ballot_and_flags: u32,
 }
 
 impl Entry {
-    fn ballot(&self) -> usize {
+    pub(in crate::journal) fn ballot(&self) -> usize {
         (self.ballot_and_flags & 0x00ff_ffff) as usize
     }
 
@@ -49,10 +49,10 @@ pub(crate) struct Found {
 /// The entries of one segment, by rising slot; entries of one slot in the order of writing.
 /// Self-contained, so that the arrays of full segments can move to disk.
 #[derive(Clone, Debug)]
-struct SegmentIndex {
-    first_lsn: Lsn,
-    ballots: Vec<Ballot>,
-    entries: Vec<Entry>,
+pub(in crate::journal) struct SegmentIndex {
+    pub(in crate::journal) first_lsn: Lsn,
+    pub(in crate::journal) ballots: Vec<Ballot>,
+    pub(in crate::journal) entries: Vec<Entry>,
 }
 
 impl SegmentIndex {
@@ -93,13 +93,13 @@ impl SegmentIndex {
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     /// Slots before its first one are not in the index.
-    manifest: Manifest,
-    segments: BTreeMap<SegmentId, SegmentIndex>,
+    pub(in crate::journal) manifest: Manifest,
+    pub(in crate::journal) segments: BTreeMap<SegmentId, SegmentIndex>,
     /// Records whose header is lost and whose descriptor serves: the body's checksum, by place.
-    headless: BTreeMap<(SegmentId, u64), u64>,
+    pub(in crate::journal) headless: BTreeMap<(SegmentId, u64), u64>,
     /// Chosen slots of which only a record known to hold the chosen value may be believed: a
     /// record of a higher ballot may be lost.
-    distrusted: BTreeSet<Slot>,
+    pub(in crate::journal) distrusted: BTreeSet<Slot>,
 }
 
 impl Index {
@@ -111,11 +111,6 @@ impl Index {
             headless: BTreeMap::new(),
             distrusted: BTreeSet::new(),
         }
-    }
-
-    /// Where the journal begins.
-    pub(crate) fn manifest(&self) -> &Manifest {
-        &self.manifest
     }
 
     /// Adds a record of a segment whose first LSN is `first_lsn`. Slots mostly rise. A record of a

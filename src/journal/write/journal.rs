@@ -20,7 +20,7 @@ const BATCH_BYTES_MAX: usize = 8 << 20;
 const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// Segments kept ready: the one that values go to next, and one in reserve. On a full disk the last
 /// one belongs to votes, and to what an election must settle (R11).
-const SPARES: usize = 2;
+pub(crate) const SPARES: usize = 2;
 /// Of the last segment's bytes, one in so many is for votes alone.
 const VOTES_SHARE: u64 = 8;
 /// Likewise for elections: votes, and what must be settled.
@@ -94,45 +94,45 @@ pub(crate) struct Restored {
 
 /// The batch that is being written.
 #[derive(Debug)]
-struct InFlight {
-    upto: Lsn,
-    mark: Lsn,
-    first_lsn_of_segment: Lsn,
-    heads: Vec<RecordHead>,
+pub(crate) struct InFlight {
+    pub upto: Lsn,
+    pub mark: Lsn,
+    pub first_lsn_of_segment: Lsn,
+    pub heads: Vec<RecordHead>,
 }
 
 /// The write-ahead log of one shard, without its input and output.
 #[derive(Debug)]
 pub struct Journal {
-    pub(crate) journal_id: JournalId,
-    options: JournalOptions,
+    pub(in crate::journal) journal_id: JournalId,
+    pub(in crate::journal) options: JournalOptions,
     /// Records that wait for a batch; their LSNs end right before `next_lsn`.
-    pending: VecDeque<Record>,
-    pending_bytes: usize,
+    pub(in crate::journal) pending: VecDeque<Record>,
+    pub(in crate::journal) pending_bytes: usize,
     /// Space that they take at most.
-    pending_room: u64,
-    next_lsn: Lsn,
-    durable: Lsn,
+    pub(in crate::journal) pending_room: u64,
+    pub(in crate::journal) next_lsn: Lsn,
+    pub(in crate::journal) durable: Lsn,
     /// The last durability mark that is itself durable.
-    marked: Lsn,
-    wants_mark: bool,
-    next_number: u64,
-    tail: Tail,
+    pub(in crate::journal) marked: Lsn,
+    pub(in crate::journal) wants_mark: bool,
+    pub(in crate::journal) next_number: u64,
+    pub(in crate::journal) tail: Tail,
     /// How many segment files there are, and their bytes.
-    files: (u64, u64),
-    spares: VecDeque<(SegmentId, u64)>,
-    in_flight: Option<InFlight>,
-    preparing: bool,
-    room: bool,
+    pub(in crate::journal) files: (u64, u64),
+    pub(in crate::journal) spares: VecDeque<(SegmentId, u64)>,
+    pub(in crate::journal) in_flight: Option<InFlight>,
+    pub(in crate::journal) preparing: bool,
+    pub(in crate::journal) room: bool,
     /// A preparation failed for want of space and was not retried yet.
-    prepare_blocked: bool,
-    hard: HardState,
-    hard_sequence: u64,
-    hard_changed: bool,
-    hard_file: Arc<str>,
-    pub(crate) index: Index,
+    pub(in crate::journal) prepare_blocked: bool,
+    pub(in crate::journal) hard: HardState,
+    pub(in crate::journal) hard_sequence: u64,
+    pub(in crate::journal) hard_changed: bool,
+    pub(in crate::journal) hard_file: Arc<str>,
+    pub(in crate::journal) index: Index,
     /// Of the last batch, the larger one first: data, then descriptors.
-    buffers: Vec<Vec<u8>>,
+    pub(in crate::journal) buffers: Vec<Vec<u8>>,
 }
 
 impl Journal {
@@ -281,12 +281,16 @@ impl Journal {
         self.options.min_free_bytes = bytes;
     }
 
-    fn last_segment(&self) -> SegmentId {
-        let in_use = match &self.tail {
+    /// The last segment that anything was written to.
+    pub(in crate::journal) fn segment_in_use(&self) -> SegmentId {
+        match &self.tail {
             Tail::Open(writing) => writing.segment,
             Tail::Ended { last, .. } => *last,
-        };
-        self.spares.back().map_or(in_use, |(spare, _)| *spare)
+        }
+    }
+
+    pub(in crate::journal) fn last_segment(&self) -> SegmentId {
+        self.spares.back().map_or_else(|| self.segment_in_use(), |(spare, _)| *spare)
     }
 
     fn next_prepare(&mut self) -> Option<PrepareJob> {
@@ -500,7 +504,7 @@ fn lone_record(record: &Record) -> (u64, u64) {
 }
 
 /// Space that a record takes at most.
-fn room_bytes(record: &Record) -> u64 {
+pub(crate) fn room_bytes(record: &Record) -> u64 {
     match record {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => {
             limits::value_room_bytes(value.len())

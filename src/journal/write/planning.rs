@@ -38,7 +38,7 @@ impl Journal {
             missing: Vec::new(),
         };
         let (mut bytes, mut span) = (0, 0);
-        let manifest = self.index.manifest();
+        let manifest = &self.index.manifest;
         for (nth, slot) in slots.into_iter().take(READ_SLOTS_MAX).enumerate() {
             let best = self.index.best(slot);
             bytes += best.map_or(0, |found| found.location.bytes as usize);
