@@ -9,7 +9,8 @@ use journal_rig::{
     Expected, IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, add_up, assert_sizes, ballot, read,
 };
 use paxosd::journal::{
-    Event, FindingKind, Job, Journal, MemStorage, OpenError, Recovered, Storage, execute, format,
+    FindingKind, Job, Journal, JournalEvent, MemStorage, OpenError, Recovered, Storage, execute,
+    format,
 };
 use paxosd::types::{Ballot, FailureKind, Lsn, Record, Slot, Value};
 
@@ -391,7 +392,7 @@ fn r07_a_segment_whose_name_was_not_durable_is_made_so_before_use() {
                 // The preparation of the segment after next is slow, and comes too late.
                 if matches!(job, Job::Batch(_)) {
                     let done = execute(&rig.storage, job).unwrap();
-                    assert!(matches!(rig.journal.done(done), Some(Event::Durable(_))));
+                    assert!(matches!(rig.journal.done(done), Some(JournalEvent::Durable(_))));
                     rig.durable += 1;
                 }
             }

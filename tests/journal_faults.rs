@@ -6,7 +6,7 @@ mod journal_rig;
 
 use journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, ballot, read};
 use paxosd::journal::{
-    DirLock, Done, Event, FileStorage, FindingKind, Identity, Job, Journal, JournalOptions,
+    DirLock, Done, FileStorage, FindingKind, Identity, Job, Journal, JournalEvent, JournalOptions,
     MemStorage, NoRoom, OpenError, ReadDamage, Recovered, Storage, StorageOp, ValueRoom, execute,
     format, recover,
 };
@@ -63,20 +63,20 @@ fn r11_a_full_disk_is_not_an_error_and_room_comes_back() {
         slot += 1;
         rig.push(vec![accepted(slot, 1, 9000)]);
         let events = drain(&mut rig);
-        if let Some(full) = events.iter().find(|event| matches!(event, Event::NoRoom(_))) {
+        if let Some(full) = events.iter().find(|event| matches!(event, JournalEvent::NoRoom(_))) {
             break full.clone();
         }
         assert!(rig.journal.has_room());
     };
     let free_bytes = OPTIONS.segment_bytes - 1;
-    assert_eq!(no_room, Event::NoRoom(NoRoom { free_bytes, why: None }));
+    assert_eq!(no_room, JournalEvent::NoRoom(NoRoom { free_bytes, why: None }));
     assert!(!rig.journal.has_room());
     // Campaigns and no-ops still have a segment, and nothing is tried without being asked.
     for round in 2..5 {
         slot += 1;
         rig.push(vec![hard(round, 1), accepted(slot, round, 0)]);
         let events = drain(&mut rig);
-        assert_eq!(events, [Event::Durable(Lsn(rig.records.len() as u64))]);
+        assert_eq!(events, [JournalEvent::Durable(Lsn(rig.records.len() as u64))]);
     }
     rig.journal.retry_prepare();
     assert!(drain(&mut rig).is_empty(), "a second refusal is no news");
@@ -84,7 +84,7 @@ fn r11_a_full_disk_is_not_an_error_and_room_comes_back() {
     rig.storage.set_free_bytes(10 * OPTIONS.segment_bytes);
     assert!(rig.journal.next_job().is_none(), "retries are the caller's to time");
     rig.journal.retry_prepare();
-    assert_eq!(drain(&mut rig), [Event::Room]);
+    assert_eq!(drain(&mut rig), [JournalEvent::Room]);
     assert!(rig.journal.has_room());
     let (_, recovered) = Rig::reopen(&rig.storage).unwrap();
     assert_eq!(recovered.open.len() as u64, slot);
@@ -392,7 +392,7 @@ fn reads_are_bounded_and_fail_slot_by_slot() {
     let in_flight = rig.journal.next_job().unwrap();
     assert_eq!(rig.journal.locate(Slot(7)), None, "not durable yet");
     let done = execute(&rig.storage, in_flight).unwrap();
-    assert_eq!(rig.journal.done(done), Some(Event::Durable(Lsn(7))));
+    assert_eq!(rig.journal.done(done), Some(JournalEvent::Durable(Lsn(7))));
     assert!(rig.journal.locate(Slot(7)).is_some());
 
     let place = rig.journal.locate(Slot(3)).unwrap();

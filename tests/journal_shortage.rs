@@ -7,7 +7,7 @@ mod journal_rig;
 
 use journal_rig::{OPTIONS, Rig, Rng, Workload};
 use paxosd::journal::{
-    Event, FindingKind, JobError, MemStorage, OpenError, Storage, execute, inspect,
+    FindingKind, JobError, JournalEvent, MemStorage, OpenError, Storage, execute, inspect,
 };
 use paxosd::types::{FailureKind, Lsn, Slot};
 use std::io;
@@ -147,7 +147,7 @@ fn jobs_wait_for_what_is_short_and_lose_nothing() {
                     }
                     waited += 1;
                 };
-                if let Some(Event::Durable(lsn)) = rig.journal.done(done) {
+                if let Some(JournalEvent::Durable(lsn)) = rig.journal.done(done) {
                     rig.durable = lsn.0 as usize;
                 }
             }
@@ -191,7 +191,9 @@ fn r11_inodes_and_quotas_are_a_full_disk_and_are_reported() {
         let job = rig.journal.next_job().expect("a spare segment is prepared");
         // The first call asks for free space, the second one creates the file.
         let done = execute(&Stingy::new(&rig.storage, (2, 1), errno), job).unwrap();
-        let Some(Event::NoRoom(why)) = rig.journal.done(done) else { panic!("there was room") };
+        let Some(JournalEvent::NoRoom(why)) = rig.journal.done(done) else {
+            panic!("there was room")
+        };
         let text = why.to_string();
         assert!(why.free_bytes > 0 && text.contains(said) && text.contains("df -i"), "{text}");
     }

@@ -4,7 +4,7 @@
 use crate::journal::format::batch::record_bytes;
 use crate::journal::segment::index::SegmentIndex;
 use crate::journal::segment::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, file_name};
-use crate::journal::write::journal::{InFlight, Journal, SPARES, Tail, room_bytes};
+use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail, room_bytes};
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
 /// The few numbers of a journal that only ever rise.
@@ -93,7 +93,7 @@ fn check_pending(journal: &Journal) {
     assert!(room == counted, "what waits takes up to {room}, counted are {counted} (R11)");
 }
 
-fn check_in_flight(journal: &Journal, batch: &InFlight) {
+fn check_in_flight(journal: &Journal, batch: &BatchInFlight) {
     let (durable, mark) = (journal.durable, batch.mark);
     assert!(mark == durable, "the batch in flight is marked {mark}, durable={durable} (C11)");
     let held = batch.heads.len() as u64;

@@ -25,8 +25,8 @@ pub use storage::memory::{MemStorage, Randomness};
 pub use storage::seam::{Storage, StorageError, StorageOp};
 pub use write::execute::{JobError, execute};
 pub use write::jobs::{
-    BatchDone, BatchJob, Done, Event, Job, Location, NoRoom, PrepareDone, PrepareJob, ReadDamage,
-    ReadDone, ReadJob, ReadResult,
+    BatchDone, BatchJob, Done, Job, JournalEvent, Location, NoRoom, PrepareDone, PrepareJob,
+    ReadDamage, ReadJob, ReadJobDone, ReadResult,
 };
 pub use write::journal::{Journal, JournalOptions, ValueRoom};
 

@@ -16,7 +16,7 @@ use super::{Input, Output};
 use crate::api::entries::EntriesLimit;
 use crate::api::error::{ErrorCode, Leader, RequestError};
 use crate::api::{DiskSpace, Reply, ReplyHeader, ShardLeader};
-use crate::journal::{self, Event, Journal, Recovered};
+use crate::journal::{self, Journal, JournalEvent, Recovered};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
@@ -253,18 +253,18 @@ impl Shard {
         }
     }
 
-    fn disk_event(&mut self, now: Tick, event: Event, out: &mut Vec<Output>) {
+    fn disk_event(&mut self, now: Tick, event: JournalEvent, out: &mut Vec<Output>) {
         match event {
-            Event::Durable(lsn) => {
+            JournalEvent::Durable(lsn) => {
                 self.feed(now, paxos::Input::Durable(lsn));
                 // What no vote rests on may be lost without a mark.
                 if self.journal.marked_upto() < lsn.min(self.replica.binding()) {
                     self.mark_at = Some(now.after(MARK_IDLE_US));
                 }
             }
-            Event::NoRoom(why) => self.room_ends(now, &why),
-            Event::Room => log::info!("shard {}: space is back", self.options.shard),
-            Event::Read(done) => self.cold_done(now, done, out),
+            JournalEvent::NoRoom(why) => self.room_ends(now, &why),
+            JournalEvent::Room => log::info!("shard {}: space is back", self.options.shard),
+            JournalEvent::Read(done) => self.cold_done(now, done, out),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Output;
 use super::cold_reads::ColdRead;
 use super::core::Shard;
-use crate::journal::{ReadDone, ReadResult};
+use crate::journal::{ReadJobDone, ReadResult};
 use crate::limits::LEARN_BYTES_MAX;
 use crate::types::{Ballot, NodeId, Slot, Tick};
 use crate::wire::peer::{Learn, Learned, Message};
@@ -59,7 +59,7 @@ impl Shard {
     }
 
     /// A read of the journal came back.
-    pub(super) fn cold_done(&mut self, now: Tick, done: ReadDone, out: &mut Vec<Output>) {
+    pub(super) fn cold_done(&mut self, now: Tick, done: ReadJobDone, out: &mut Vec<Output>) {
         match self.cold.remove(&done.token) {
             Some(JournalRead::Replay) => self.replayed(now, done.values, out),
             Some(JournalRead::Serve { to, learn }) => {

@@ -5,8 +5,8 @@
 
 use paxosd::journal::invariants::{JournalSummary, check_index, check_state, check_step};
 use paxosd::journal::{
-    Done, Event, Identity, JobError, Journal, JournalOptions, MemStorage, OpenError, ReadResult,
-    Recovered, Storage, StorageError, execute, format, recover,
+    Done, Identity, JobError, Journal, JournalEvent, JournalOptions, MemStorage, OpenError,
+    ReadResult, Recovered, Storage, StorageError, execute, format, recover,
 };
 use paxosd::types::{
     Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Random, Record, ShardId,
@@ -313,7 +313,7 @@ impl Rig {
             let done = execute(&self.storage, job).map_err(|error| match error {
                 JobError::Fatal(error) | JobError::Short { error, .. } => error,
             })?;
-            if let Some(Event::Durable(lsn)) = self.journal.done(done) {
+            if let Some(JournalEvent::Durable(lsn)) = self.journal.done(done) {
                 self.durable_before = self.durable;
                 self.durable = lsn.0 as usize;
                 assert_eq!(self.journal.durable_upto(), lsn);

@@ -64,7 +64,7 @@ impl std::fmt::Display for JournalId {
 
 /// One item, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Item {
+pub(crate) struct JournalItem {
     pub kind: u8,
     pub flags: u8,
     /// Bytes of what belongs to the item: a record's body, a batch's data.
@@ -80,7 +80,7 @@ pub(crate) struct Item {
 
 /// Why bytes are not an item of ours. Checked in this order (R03).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ItemFault {
     Magic,
     /// Another version. Every version keeps the checksum where it is: `intact` knows a newer
     /// item from one whose version field rotted.
@@ -104,10 +104,10 @@ fn u64_at(bytes: &[u8; ITEM_BYTES], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-impl Item {
+impl JournalItem {
     /// An item of this kind with all else zero.
-    pub(crate) fn of_kind(kind: u8) -> Item {
-        Item {
+    pub(crate) fn of_kind(kind: u8) -> JournalItem {
+        JournalItem {
             kind,
             flags: 0,
             bytes: 0,
@@ -143,17 +143,20 @@ impl Item {
     }
 
     /// Decodes an item of ours: magic, version, checksum and identity are checked in that order.
-    pub(crate) fn decode(bytes: &[u8; ITEM_BYTES], journal_id: &JournalId) -> Result<Item, Fault> {
+    pub(crate) fn decode(
+        bytes: &[u8; ITEM_BYTES],
+        journal_id: &JournalId,
+    ) -> Result<JournalItem, ItemFault> {
         if bytes[0..4] != MAGIC {
-            return Err(Fault::Magic);
+            return Err(ItemFault::Magic);
         }
         let intact = xxh3_64(&bytes[..CHECKSUM_AT]) == u64_at(bytes, CHECKSUM_AT);
         let found = u16_at(bytes, 4);
         if found != VERSION {
-            return Err(Fault::Version { found, intact });
+            return Err(ItemFault::Version { found, intact });
         }
         if !intact {
-            return Err(Fault::Checksum);
+            return Err(ItemFault::Checksum);
         }
         let found = JournalId {
             cluster: u128::from(u64_at(bytes, 16)) | u128::from(u64_at(bytes, 24)) << 64,
@@ -162,13 +165,13 @@ impl Item {
             shard: u16_at(bytes, 42),
         };
         if found != *journal_id {
-            return Err(Fault::Foreign(found));
+            return Err(ItemFault::Foreign(found));
         }
         let mut words = [0; 6];
         for (word, at) in words.iter_mut().zip((WORDS_AT..).step_by(8)) {
             *word = u64_at(bytes, at);
         }
-        Ok(Item {
+        Ok(JournalItem {
             kind: bytes[6],
             flags: bytes[7],
             bytes: u32_at(bytes, 8),
@@ -181,10 +184,13 @@ impl Item {
     }
 
     /// Decodes the item at the front of a slice.
-    pub(crate) fn decode_slice(bytes: &[u8], journal_id: &JournalId) -> Result<Item, Fault> {
+    pub(crate) fn decode_slice(
+        bytes: &[u8],
+        journal_id: &JournalId,
+    ) -> Result<JournalItem, ItemFault> {
         match bytes.first_chunk() {
-            Some(bytes) => Item::decode(bytes, journal_id),
-            None => Err(Fault::Magic),
+            Some(bytes) => JournalItem::decode(bytes, journal_id),
+            None => Err(ItemFault::Magic),
         }
     }
 }
@@ -213,8 +219,8 @@ pub(crate) struct RecordHead {
 }
 
 impl RecordHead {
-    pub(crate) fn item(&self) -> Item {
-        Item {
+    pub(crate) fn item(&self) -> JournalItem {
+        JournalItem {
             kind: self.kind as u8,
             flags: 0,
             bytes: self.body_bytes,
@@ -234,7 +240,7 @@ impl RecordHead {
     }
 
     /// Nothing for items that are no records, and for kinds of records this version never wrote.
-    pub(crate) fn from_item(item: &Item) -> Option<RecordHead> {
+    pub(crate) fn from_item(item: &JournalItem) -> Option<RecordHead> {
         let kind = match item.kind {
             1 => RecordKind::HardState,
             2 => RecordKind::Accepted,
@@ -306,9 +312,9 @@ pub(crate) struct BatchHead {
 }
 
 impl BatchHead {
-    pub(crate) fn item(&self) -> Item {
+    pub(crate) fn item(&self) -> JournalItem {
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        Item {
+        JournalItem {
             kind: kind::BATCH,
             flags: if self.seal { FLAG_SEAL } else { 0 },
             bytes: self.data_bytes,
@@ -327,7 +333,7 @@ impl BatchHead {
         }
     }
 
-    pub(crate) fn from_item(item: &Item) -> Option<BatchHead> {
+    pub(crate) fn from_item(item: &JournalItem) -> Option<BatchHead> {
         if item.kind != kind::BATCH {
             return None;
         }
@@ -355,13 +361,13 @@ impl BatchHead {
 }
 
 /// The item that names up to [`RUNS_PER_ITEM`] runs of zero sectors of the batch at `offset`.
-pub(crate) fn zero_runs_item(head: &BatchHead, ordinal: u32, runs: &[(u32, u32)]) -> Item {
-    let mut item = Item {
+pub(crate) fn zero_runs_item(head: &BatchHead, ordinal: u32, runs: &[(u32, u32)]) -> JournalItem {
+    let mut item = JournalItem {
         count: ordinal,
         segment: head.segment,
         offset: head.offset,
         lsn: head.first_lsn,
-        ..Item::of_kind(kind::ZERO_RUNS)
+        ..JournalItem::of_kind(kind::ZERO_RUNS)
     };
     for (word, (first, sectors)) in item.words.iter_mut().zip(runs.iter().take(RUNS_PER_ITEM)) {
         *word = u64::from(*first) | u64::from(*sectors) << 32;
@@ -371,7 +377,7 @@ pub(crate) fn zero_runs_item(head: &BatchHead, ordinal: u32, runs: &[(u32, u32)]
 }
 
 /// The runs that an item names, as (first sector within the batch's data, how many).
-pub(crate) fn zero_runs(item: &Item) -> impl Iterator<Item = (u32, u32)> + '_ {
+pub(crate) fn zero_runs(item: &JournalItem) -> impl Iterator<Item = (u32, u32)> + '_ {
     let count = (item.words[RUNS_PER_ITEM] as usize).min(RUNS_PER_ITEM);
     item.words[..count].iter().map(|word| (*word as u32, (*word >> 32) as u32))
 }
@@ -410,11 +416,11 @@ mod tests {
         #[test]
         fn r03_record_heads_notice_every_flip(head in any_record(), bit in 0..1024usize) {
             let mut bytes = head.item().encode(&STAMP);
-            let item = Item::decode(&bytes, &STAMP).unwrap();
+            let item = JournalItem::decode(&bytes, &STAMP).unwrap();
             prop_assert_eq!(RecordHead::from_item(&item), Some(head));
             prop_assert_eq!(BatchHead::from_item(&item), None);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(Item::decode(&bytes, &STAMP).is_err());
+            prop_assert!(JournalItem::decode(&bytes, &STAMP).is_err());
         }
 
         /// A batch's header reads back as written.
@@ -428,7 +434,7 @@ mod tests {
                 first_lsn: Lsn(w[2]), records: n[2], zero_items: n[3], number: w[3],
                 mark: Lsn(w[5]), previous, seal,
             };
-            let item = Item::decode(&head.item().encode(&STAMP), &STAMP).unwrap();
+            let item = JournalItem::decode(&head.item().encode(&STAMP), &STAMP).unwrap();
             prop_assert_eq!(BatchHead::from_item(&item), Some(head));
             prop_assert_eq!(RecordHead::from_item(&item), None);
         }
@@ -437,16 +443,16 @@ mod tests {
     /// R03: magic, version and checksum are distinguished, and so is another owner.
     #[test]
     fn r03_faults_are_distinguished_in_order() {
-        let bytes = Item::of_kind(kind::SEGMENT).encode(&STAMP);
+        let bytes = JournalItem::of_kind(kind::SEGMENT).encode(&STAMP);
         let fault = |at: usize| {
             let mut bytes = bytes;
             bytes[at] ^= 0x40;
-            Item::decode(&bytes, &STAMP).unwrap_err()
+            JournalItem::decode(&bytes, &STAMP).unwrap_err()
         };
-        assert_eq!(fault(0), Fault::Magic);
-        assert_eq!(fault(4), Fault::Version { found: 0x41, intact: false });
-        assert_eq!(fault(50), Fault::Checksum);
+        assert_eq!(fault(0), ItemFault::Magic);
+        assert_eq!(fault(4), ItemFault::Version { found: 0x41, intact: false });
+        assert_eq!(fault(50), ItemFault::Checksum);
         let other = JournalId { incarnation: 98, ..STAMP };
-        assert_eq!(Item::decode(&bytes, &other), Err(Fault::Foreign(STAMP)));
+        assert_eq!(JournalItem::decode(&bytes, &other), Err(ItemFault::Foreign(STAMP)));
     }
 }

@@ -3,7 +3,7 @@
 //! that is missing behind the last one in use: it is made anew.
 
 use crate::journal::recover::recovered::{FindingKind, OpenError};
-use crate::journal::recover::replay::Place;
+use crate::journal::recover::replay::FilePlace;
 use crate::journal::recover::tail::Ending;
 use crate::journal::segment::layout::{BLOCK, DATA_START, file_name};
 use crate::journal::storage::seam::Storage;
@@ -76,6 +76,6 @@ impl CutShort {
 }
 
 /// Where a finding about a file as a whole belongs.
-pub(crate) fn place(file: &str) -> Place<'_> {
-    Place { file, offset: 0 }
+pub(crate) fn place(file: &str) -> FilePlace<'_> {
+    FilePlace { file, offset: 0 }
 }

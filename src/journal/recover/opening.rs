@@ -6,10 +6,10 @@ use crate::journal::recover::cut_short::CutShort;
 use crate::journal::recover::recovered::OpenError;
 use crate::journal::segment::batch_scan::{self, FoundBatch};
 use crate::journal::segment::layout::{
-    self, BLOCK, Header, UNFINISHED, file_name, header_block, parse_file_name,
+    self, BLOCK, SegmentHeader, UNFINISHED, file_name, header_block, parse_file_name,
 };
 use crate::journal::segment::manifest::Manifest;
-use crate::journal::segment::reader::Image;
+use crate::journal::segment::reader::SegmentReader;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
 use crate::journal::write::execute::{run_prepare, run_steps};
 use crate::journal::write::hard_state;
@@ -94,7 +94,7 @@ pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, Open
 pub(crate) struct Segment {
     pub id: SegmentId,
     pub bytes: u64,
-    pub header: Header,
+    pub header: SegmentHeader,
     /// Any batch in it.
     pub any: Option<FoundBatch>,
     /// Something but zeros lies behind its header.
@@ -159,24 +159,26 @@ fn look_at(
     if bytes < layout::segment_bytes_for(0, BLOCK, 1) || bytes % BLOCK != 0 {
         return Err(length(options.segment_bytes));
     }
-    let mut image = Image::new(storage, id, bytes);
-    let header = layout::read_header(image.read(0, BLOCK as usize)?, journal_id, id)?;
-    if let Header::Intact(expected) = header
+    let mut reader = SegmentReader::new(storage, id, bytes);
+    let header = layout::read_header(reader.read(0, BLOCK as usize)?, journal_id, id)?;
+    if let SegmentHeader::Intact(expected) = header
         && expected != bytes
     {
         return Err(length(expected));
     }
-    if let Some(expected) = batch_scan::stated_bytes(&mut image, journal_id)?
+    if let Some(expected) = batch_scan::stated_bytes(&mut reader, journal_id)?
         && expected != bytes
     {
         // The header may be gone; the first batch knows the length as well.
         return Err(length(expected));
     }
-    let (any, dirty) = batch_scan::peek(&mut image, journal_id)?;
+    let (any, dirty) = batch_scan::peek(&mut reader, journal_id)?;
     match (&header, &any) {
         // Every batch is of the version known here, so only the header's version field rotted.
-        (Header::Newer(found), None) if dirty => return Err(layout::future_version(id, *found)),
-        (Header::Newer(_) | Header::Damaged | Header::Intact(_), _) => {}
+        (SegmentHeader::Newer(found), None) if dirty => {
+            return Err(layout::future_version(id, *found));
+        }
+        (SegmentHeader::Newer(_) | SegmentHeader::Damaged | SegmentHeader::Intact(_), _) => {}
     }
     Ok(Segment { id, bytes, header, any, dirty })
 }

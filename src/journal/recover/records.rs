@@ -3,12 +3,12 @@
 
 use crate::journal::format::hard_state_body;
 use crate::journal::format::item::{
-    ITEM_BYTES, Item, JournalId, RecordHead, body_checksum, kind, record_span, zero_runs,
+    ITEM_BYTES, JournalId, JournalItem, RecordHead, body_checksum, kind, record_span, zero_runs,
 };
 use crate::journal::format::witnessed;
 use crate::journal::recover::recovered::OpenError;
 use crate::journal::segment::batch_scan::{FoundBatch, Gap};
-use crate::journal::segment::reader::Image;
+use crate::journal::segment::reader::SegmentReader;
 use crate::limits::SECTOR_BYTES;
 use crate::types::{HardState, Lsn, NodeId, RecordKind, Witness};
 use std::collections::BTreeMap;
@@ -29,14 +29,14 @@ pub(crate) struct Seen {
 
 /// What was found of a batch.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Checked {
+pub(crate) struct CheckedBatch {
     /// By rising LSN; an LSN that is not among them is lost.
     pub records: Vec<Seen>,
     /// Every header and every descriptor verify, and every body.
     pub complete: bool,
 }
 
-impl Checked {
+impl CheckedBatch {
     /// Every record is there, whole, by at least one copy of its header.
     pub(crate) fn is_whole(&self, records: u32) -> bool {
         self.records.len() == records as usize && self.records.iter().all(|seen| seen.intact)
@@ -54,10 +54,15 @@ struct Stretch {
 
 impl Stretch {
     /// Decodes a record's header that claims to be of this LSN and to lie in this stretch.
-    fn record(&self, image: &Image<'_>, item: &Item, lsn: Lsn) -> Option<RecordHead> {
+    fn record(
+        &self,
+        reader: &SegmentReader<'_>,
+        item: &JournalItem,
+        lsn: Lsn,
+    ) -> Option<RecordHead> {
         let head = RecordHead::from_item(item)?;
         let fits = head.lsn == lsn
-            && head.segment == image.segment
+            && head.segment == reader.segment
             && head.offset >= self.data
             && head.offset.saturating_add(head.span()) <= self.data_end;
         fits.then_some(head)
@@ -65,45 +70,45 @@ impl Stretch {
 }
 
 fn item_at(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     at: u64,
-) -> Result<Option<Item>, OpenError> {
-    Ok(Item::decode_slice(image.read(at, ITEM_BYTES)?, journal_id).ok())
+) -> Result<Option<JournalItem>, OpenError> {
+    Ok(JournalItem::decode_slice(reader.read(at, ITEM_BYTES)?, journal_id).ok())
 }
 
 /// Looks at every record of a batch.
 pub(crate) fn check_batch(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
-    link: &FoundBatch,
-) -> Result<Checked, OpenError> {
+    batch: &FoundBatch,
+) -> Result<CheckedBatch, OpenError> {
     let stretch = Stretch {
-        data: link.head.offset + ITEM_BYTES as u64,
-        data_end: link.head.offset + u64::from(link.head.data_bytes),
-        first_lsn: link.head.first_lsn,
-        next_lsn: link.next_lsn(),
+        data: batch.head.offset + ITEM_BYTES as u64,
+        data_end: batch.head.offset + u64::from(batch.head.data_bytes),
+        first_lsn: batch.head.first_lsn,
+        next_lsn: batch.next_lsn(),
     };
     let mut descriptors = BTreeMap::new();
-    for ordinal in 0..u64::from(link.head.records) {
-        let at = link.desc_top() - (2 + ordinal) * ITEM_BYTES as u64;
-        if let Some(item) = item_at(image, journal_id, at)? {
+    for ordinal in 0..u64::from(batch.head.records) {
+        let at = batch.desc_top() - (2 + ordinal) * ITEM_BYTES as u64;
+        if let Some(item) = item_at(reader, journal_id, at)? {
             descriptors.insert(stretch.first_lsn.plus(ordinal), item);
         }
     }
-    let mut checked = check(image, journal_id, &stretch, &descriptors)?;
-    let zero_items = zero_run_items(image, journal_id, link)?.is_some();
-    checked.complete &= link.in_data && link.in_descriptors && zero_items;
+    let mut checked = check(reader, journal_id, &stretch, &descriptors)?;
+    let zero_items = zero_run_items(reader, journal_id, batch)?.is_some();
+    checked.complete &= batch.in_data && batch.in_descriptors && zero_items;
     Ok(checked)
 }
 
 /// Looks for what can be saved where the headers of one or more batches are lost: records that
 /// still have a descriptor, and those that follow each other from the start.
 pub(crate) fn check_gap(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     gap: &Gap,
-) -> Result<Checked, OpenError> {
+) -> Result<CheckedBatch, OpenError> {
     let stretch = Stretch {
         data: gap.data + ITEM_BYTES as u64,
         data_end: gap.desc_start,
@@ -112,34 +117,34 @@ pub(crate) fn check_gap(
     };
     let mut descriptors = BTreeMap::new();
     for at in (gap.desc_start..gap.desc_top).step_by(ITEM_BYTES) {
-        let item = item_at(image, journal_id, at)?;
+        let item = item_at(reader, journal_id, at)?;
         if let Some(item) = item.filter(|item| RecordHead::from_item(item).is_some())
             && (stretch.first_lsn..stretch.next_lsn).contains(&item.lsn)
         {
             descriptors.insert(item.lsn, item);
         }
     }
-    let mut checked = check(image, journal_id, &stretch, &descriptors)?;
+    let mut checked = check(reader, journal_id, &stretch, &descriptors)?;
     checked.complete = false;
     Ok(checked)
 }
 
 fn check(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     stretch: &Stretch,
-    descriptors: &BTreeMap<Lsn, Item>,
-) -> Result<Checked, OpenError> {
-    let mut checked = Checked { records: Vec::new(), complete: true };
+    descriptors: &BTreeMap<Lsn, JournalItem>,
+) -> Result<CheckedBatch, OpenError> {
+    let mut checked = CheckedBatch { records: Vec::new(), complete: true };
     // Where the next header lies, as long as that is known.
     let mut home = Some(stretch.data);
     let mut lsn = stretch.first_lsn;
     while lsn < stretch.next_lsn {
-        let descriptor = descriptors.get(&lsn).and_then(|d| stretch.record(image, d, lsn));
+        let descriptor = descriptors.get(&lsn).and_then(|d| stretch.record(reader, d, lsn));
         let at = descriptor.map(|head| head.offset).or(home);
         let header = match at.filter(|at| at + ITEM_BYTES as u64 <= stretch.data_end) {
-            Some(at) => item_at(image, journal_id, at)?
-                .and_then(|item| stretch.record(image, &item, lsn))
+            Some(at) => item_at(reader, journal_id, at)?
+                .and_then(|item| stretch.record(reader, &item, lsn))
                 .filter(|head| head.offset == at),
             None => None,
         };
@@ -151,7 +156,7 @@ fn check(
             lsn = next.unwrap_or(stretch.next_lsn);
             continue;
         };
-        let body = image.read(head.offset + ITEM_BYTES as u64, head.body_bytes as usize)?;
+        let body = reader.read(head.offset + ITEM_BYTES as u64, head.body_bytes as usize)?;
         let intact = body_checksum(body, lsn) == head.body_checksum;
         let hard = match head.kind {
             RecordKind::HardState if intact => hard_state_body::decode_body(body),
@@ -176,19 +181,19 @@ fn check(
 
 /// The runs of sectors that the batch leaves zero; nothing when an item of them does not verify.
 fn zero_run_items(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
-    link: &FoundBatch,
+    batch: &FoundBatch,
 ) -> Result<Option<Vec<(u32, u32)>>, OpenError> {
     let mut runs = Vec::new();
-    for ordinal in 0..link.head.zero_items {
-        let before = 2 + u64::from(link.head.records) + u64::from(ordinal);
-        let at = link.desc_top() - before * ITEM_BYTES as u64;
-        match item_at(image, journal_id, at)? {
+    for ordinal in 0..batch.head.zero_items {
+        let before = 2 + u64::from(batch.head.records) + u64::from(ordinal);
+        let at = batch.desc_top() - before * ITEM_BYTES as u64;
+        match item_at(reader, journal_id, at)? {
             Some(item)
                 if item.kind == kind::ZERO_RUNS
-                    && (item.lsn, item.offset) == (link.head.first_lsn, link.head.offset)
-                    && (item.segment, item.count) == (link.head.segment, ordinal) =>
+                    && (item.lsn, item.offset) == (batch.head.first_lsn, batch.head.offset)
+                    && (item.segment, item.count) == (batch.head.segment, ordinal) =>
             {
                 runs.extend(zero_runs(&item));
             }
@@ -201,26 +206,26 @@ fn zero_run_items(
 /// C11: a sector of the batch still shows its pre-image. Segments are zero ahead of the write
 /// position, and the batch itself names the sectors that it leaves zero.
 pub(crate) fn shows_pre_image(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
-    link: &FoundBatch,
+    batch: &FoundBatch,
 ) -> Result<bool, OpenError> {
     let sector_bytes = SECTOR_BYTES as u64;
-    let lowest = link.desc_top() - link.items() * ITEM_BYTES as u64;
-    for at in (lowest - lowest % sector_bytes..link.desc_top()).step_by(SECTOR_BYTES) {
-        if crate::journal::is_zero(image.read(at, SECTOR_BYTES)?) {
+    let lowest = batch.desc_top() - batch.items() * ITEM_BYTES as u64;
+    for at in (lowest - lowest % sector_bytes..batch.desc_top()).step_by(SECTOR_BYTES) {
+        if crate::journal::is_zero(reader.read(at, SECTOR_BYTES)?) {
             return Ok(true);
         }
     }
     // Without the list, a zero sector of the data may have been written as zero.
-    let Some(runs) = zero_run_items(image, journal_id, link)? else { return Ok(false) };
-    let sectors = u64::from(link.head.data_bytes).div_ceil(sector_bytes);
+    let Some(runs) = zero_run_items(reader, journal_id, batch)? else { return Ok(false) };
+    let sectors = u64::from(batch.head.data_bytes).div_ceil(sector_bytes);
     let mut runs = runs.into_iter().peekable();
     for sector in 0..sectors {
         while runs.next_if(|(first, n)| u64::from(*first) + u64::from(*n) <= sector).is_some() {}
         let written_zero = runs.peek().is_some_and(|(first, _)| u64::from(*first) <= sector);
-        let at = link.head.offset + sector * sector_bytes;
-        if !written_zero && crate::journal::is_zero(image.read(at, SECTOR_BYTES)?) {
+        let at = batch.head.offset + sector * sector_bytes;
+        if !written_zero && crate::journal::is_zero(reader.read(at, SECTOR_BYTES)?) {
             return Ok(true);
         }
     }

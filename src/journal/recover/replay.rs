@@ -3,7 +3,7 @@
 
 use crate::journal::recover::records::Seen;
 use crate::journal::recover::recovered::{Finding, FindingKind, Stats};
-use crate::journal::segment::index::{DAMAGED, Index, SUSPECT};
+use crate::journal::segment::index::{DAMAGED, SUSPECT, SlotIndex};
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::write::hard_state;
 use crate::journal::write::journal::indexed;
@@ -17,7 +17,7 @@ const FINDINGS_MAX: usize = 10_000;
 
 /// Consecutive records that are lost: no header and no descriptor of them verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Lost {
+pub(crate) struct LostRecords {
     pub first: Lsn,
     pub last: Lsn,
     /// No ballot in them is higher; known once a later record bounds it.
@@ -29,7 +29,7 @@ pub(crate) struct Lost {
 
 /// A place in a file.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Place<'a> {
+pub(crate) struct FilePlace<'a> {
     pub file: &'a str,
     pub offset: u64,
 }
@@ -42,10 +42,10 @@ pub(crate) struct About {
     pub slot: Option<Slot>,
 }
 
-/// The facts so far, fed in LSN order.
+/// What the records so far add up to, taken in by rising LSN.
 #[derive(Debug)]
-pub(crate) struct Facts {
-    pub index: Index,
+pub(crate) struct Replay {
+    pub index: SlotIndex,
     /// What the records say; the hard-state file is added at the end.
     pub hard: HardState,
     /// What the last record of it says that other members were seen to acknowledge (C13).
@@ -55,7 +55,7 @@ pub(crate) struct Facts {
     slot_max: Slot,
     /// The highest slot accepted: everything 2α below it was chosen here (C4).
     accepted_slot_max: Slot,
-    lost: Vec<Lost>,
+    lost: Vec<LostRecords>,
     /// The LSN that must come next.
     expected: Lsn,
     /// From this LSN on, what does not verify is suspect, not damaged.
@@ -64,11 +64,11 @@ pub(crate) struct Facts {
     pub stats: Stats,
 }
 
-impl Facts {
+impl Replay {
     /// Nothing yet, of a journal that begins here.
-    pub(crate) fn new(manifest: &Manifest) -> Facts {
-        Facts {
-            index: Index::new(*manifest),
+    pub(crate) fn new(manifest: &Manifest) -> Replay {
+        Replay {
+            index: SlotIndex::new(*manifest),
             hard: HardState::default(),
             witnessed: Vec::new(),
             watermarks: BTreeMap::new(),
@@ -82,13 +82,13 @@ impl Facts {
         }
     }
 
-    pub(crate) fn find(&mut self, place: Place<'_>, kind: FindingKind, text: String) {
+    pub(crate) fn find(&mut self, place: FilePlace<'_>, kind: FindingKind, text: String) {
         self.find_about(place, kind, About::default(), text);
     }
 
     pub(crate) fn find_about(
         &mut self,
-        place: Place<'_>,
+        place: FilePlace<'_>,
         kind: FindingKind,
         about: About,
         text: String,
@@ -110,7 +110,7 @@ impl Facts {
     }
 
     /// Everything below `next` has been fed: what was not is lost.
-    pub(crate) fn expect(&mut self, next: Lsn, place: Place<'_>) {
+    pub(crate) fn expect(&mut self, next: Lsn, place: FilePlace<'_>) {
         if self.expected >= next {
             return;
         }
@@ -126,7 +126,7 @@ impl Facts {
             self.find_about(place, kind, about, format!("records {first} to {last} are lost"));
             let upto = self.reach(after.0 - first.0);
             let suspect = kind == FindingKind::Suspect;
-            self.lost.push(Lost { first, last, hi: None, upto, suspect });
+            self.lost.push(LostRecords { first, last, hi: None, upto, suspect });
         }
         self.expected = next;
     }
@@ -140,7 +140,7 @@ impl Facts {
     }
 
     /// Takes in one record of the segment whose first LSN is `segment_first`.
-    pub(crate) fn add(&mut self, seen: &Seen, segment_first: Lsn, place: Place<'_>) {
+    pub(crate) fn add(&mut self, seen: &Seen, segment_first: Lsn, place: FilePlace<'_>) {
         let head = &seen.head;
         self.expect(head.lsn, place);
         self.expected = self.expected.max(head.lsn.next());
@@ -184,7 +184,7 @@ impl Facts {
             );
             let slot = (head.slot != Slot(0)).then_some(head.slot);
             let about = About { lsns: Some((head.lsn, head.lsn)), slot };
-            self.find_about(Place { file, offset: head.offset }, gravity, about, text);
+            self.find_about(FilePlace { file, offset: head.offset }, gravity, about, text);
         }
         let Some(mut found) = indexed(head) else { return };
         if !seen.intact {
@@ -209,8 +209,13 @@ impl Facts {
         }
     }
 
-    /// Adds them up. `promised` bounds what was lost at the very end.
-    pub(crate) fn settle(mut self, promised: Ballot, next_lsn: Lsn, place: Place<'_>) -> Settled {
+    /// Draws the conclusions from all records. `promised` bounds what was lost at the very end.
+    pub(crate) fn finish(
+        mut self,
+        promised: Ballot,
+        next_lsn: Lsn,
+        place: FilePlace<'_>,
+    ) -> Replayed {
         self.expect(next_lsn, place);
         self.bound_lost(promised);
         let watermarks = std::mem::take(&mut self.watermarks);
@@ -246,7 +251,7 @@ impl Facts {
             }
         }
         self.mend(chosen_upto, &holes);
-        Settled { facts: self, chosen_upto, holes }
+        Replayed { replay: self, chosen_upto, holes }
     }
 
     /// What does not verify and was written again since, or is trimmed, is no damage any more.
@@ -282,20 +287,20 @@ impl Facts {
     }
 }
 
-/// The facts, added up.
+/// What all records add up to.
 #[derive(Debug)]
-pub(crate) struct Settled {
-    pub facts: Facts,
+pub(crate) struct Replayed {
+    pub replay: Replay,
     pub chosen_upto: Slot,
     pub holes: BTreeMap<Slot, Ballot>,
 }
 
-impl Settled {
+impl Replayed {
     /// What a lost record may have held above the chosen prefix, all in one.
     pub(crate) fn damage(&self) -> Option<Damage> {
-        let open = self.facts.lost.iter().filter(|lost| lost.upto > self.chosen_upto);
+        let open = self.replay.lost.iter().filter(|lost| lost.upto > self.chosen_upto);
         open.fold(None, |sum: Option<Damage>, lost| {
-            let hi = lost.hi.expect("settling bounds every loss");
+            let hi = lost.hi.expect("the end of the replay bounds every loss");
             let one = Damage { hi, upto: lost.upto, suspect: lost.suspect };
             Some(sum.map_or(one, |sum| sum.and(one)))
         })
@@ -304,7 +309,7 @@ impl Settled {
     /// The loss that makes the record of `slot` at (`lsn`, `ballot`) inexact: one behind it that
     /// may have held the slot in a higher ballot (C5).
     pub(crate) fn shadow(&self, slot: Slot, lsn: Lsn, ballot: Ballot) -> Option<Report> {
-        let behind = self.facts.lost.iter().filter(|lost| lost.last > lsn && lost.upto >= slot);
+        let behind = self.replay.lost.iter().filter(|lost| lost.last > lsn && lost.upto >= slot);
         let higher =
             behind.filter_map(|lost| lost.hi.filter(|hi| *hi > ballot).map(|hi| (hi, lost)));
         let (hi, suspect) = higher.fold((Ballot::ZERO, true), |(hi, suspect), (next, lost)| {

@@ -4,17 +4,17 @@ use crate::journal::format::identity::Identity;
 use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous};
 use crate::journal::recover::cut_short;
 use crate::journal::recover::opening::{Segment, clean_directory, list_segments};
-use crate::journal::recover::records::{Checked, check_batch, check_gap, shows_pre_image};
+use crate::journal::recover::records::{CheckedBatch, check_batch, check_gap, shows_pre_image};
 use crate::journal::recover::recovered::{FindingKind, OpenError, Recovered, TornTail};
-use crate::journal::recover::replay::{About, Facts, Place, Settled};
+use crate::journal::recover::replay::{About, FilePlace, Replay, Replayed};
 use crate::journal::recover::tail::{self, Ending, Torn};
-use crate::journal::segment::batch_scan::{self, Chain, Limit, Part};
+use crate::journal::segment::batch_scan::{self, BatchScan, Limit, Part};
 use crate::journal::segment::index::{DAMAGED, SUSPECT};
 use crate::journal::segment::layout::{
-    BLOCK, DATA_START, Header, Writing, file_name, header_block,
+    BLOCK, DATA_START, SegmentHeader, Writing, file_name, header_block,
 };
 use crate::journal::segment::manifest::Manifest;
-use crate::journal::segment::reader::Image;
+use crate::journal::segment::reader::SegmentReader;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
 use crate::journal::write::execute::read_one;
 use crate::journal::write::hard_state::{self, Opened};
@@ -57,17 +57,17 @@ pub(crate) fn recover_from(
         journal_id,
         manifest: *manifest,
         segments,
-        facts: Facts::new(manifest),
+        replay: Replay::new(manifest),
         torn: None,
         halved: None,
     };
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
-    recovery.read_facts(&ended)?;
+    recovery.replay_upto(&ended)?;
     if let Some(cut_short) = cut_short {
         let behind_a_spare = recovery.behind(ended.last).next().is_some();
         let (file, kind, text) = cut_short.spared(&ended.ending, behind_a_spare)?;
-        recovery.facts.find(cut_short::place(&file), kind, text);
+        recovery.replay.find(cut_short::place(&file), kind, text);
     }
     recovery.finish(ended, opened, options)
 }
@@ -75,14 +75,14 @@ pub(crate) fn recover_from(
 /// Where the journal ends.
 struct Ended {
     last: SegmentId,
-    chain: Chain,
+    scan: BatchScan,
     ending: Ending,
 }
 
 impl Ended {
     fn next_lsn(&self) -> Lsn {
         match self.ending {
-            Ending::Clean | Ending::Sealed => self.chain.next_lsn,
+            Ending::Clean | Ending::Sealed => self.scan.next_lsn,
             Ending::Torn(torn) => torn.first_lsn,
             Ending::Suspect { next_lsn, .. } => next_lsn,
         }
@@ -95,7 +95,7 @@ struct Recovery<'a> {
     manifest: Manifest,
     /// From the manifest's first one on, without a gap.
     segments: BTreeMap<SegmentId, Segment>,
-    facts: Facts,
+    replay: Replay,
     torn: Option<TornTail>,
     /// The last batch that lacks a copy of its headers, and shows that it was never written.
     halved: Option<Halved>,
@@ -111,11 +111,11 @@ struct Halved {
 impl Recovery<'_> {
     fn note_hard_state(&mut self, opened: &Opened) {
         if let Some((offset, why)) = &opened.repaired {
-            let place = Place { file: hard_state::FILE, offset: *offset };
+            let place = FilePlace { file: hard_state::FILE, offset: *offset };
             let text = format!("a copy of the hard state: {why}; written anew from the other one");
             let interrupted = opened.interrupted;
             let kind = if interrupted { FindingKind::Interrupted } else { FindingKind::OneCopy };
-            self.facts.find(place, kind, text);
+            self.replay.find(place, kind, text);
         }
     }
 
@@ -130,7 +130,7 @@ impl Recovery<'_> {
 
     /// The first LSN of a segment, as its batches say; else the one that must come next.
     fn first_lsn(&self, id: SegmentId, expected: Lsn) -> Lsn {
-        self.segment(id).any.map_or(expected, |link| link.head.previous.first_lsn)
+        self.segment(id).any.map_or(expected, |batch| batch.head.previous.first_lsn)
     }
 
     /// Finds the last segment in use and judges its end. A segment whose very first batch is cut
@@ -154,11 +154,11 @@ impl Recovery<'_> {
     }
 
     fn end_of(&self, last: SegmentId, expected: Lsn) -> Result<Ended, OpenError> {
-        let mut image = Image::new(self.storage, last, self.segment(last).bytes);
+        let mut reader = SegmentReader::new(self.storage, last, self.segment(last).bytes);
         let first = self.first_lsn(last, expected);
-        let chain = batch_scan::walk(&mut image, &self.journal_id, first, None)?;
-        let ending = tail::judge(&mut image, &self.journal_id, &chain)?;
-        Ok(Ended { last, chain, ending })
+        let scan = batch_scan::walk(&mut reader, &self.journal_id, first, None)?;
+        let ending = tail::judge(&mut reader, &self.journal_id, &scan)?;
+        Ok(Ended { last, scan, ending })
     }
 
     /// Makes a segment as new if its very first batch is cut. Says whether it did.
@@ -178,9 +178,9 @@ impl Recovery<'_> {
     /// batch that is cut all the more.
     fn erase(&self, segment: SegmentId, range: Range<u64>) -> Result<(), OpenError> {
         let name = file_name(segment);
-        let mut image = Image::new(self.storage, segment, self.segment(segment).bytes);
+        let mut reader = SegmentReader::new(self.storage, segment, self.segment(segment).bytes);
         let mut from = range.start;
-        while let Some(at) = image.first_dirty_block(from..range.end)? {
+        while let Some(at) = reader.first_dirty_block(from..range.end)? {
             let write = self.storage.write_at(&name, at, &[0; BLOCK_BYTES]);
             write.map_err(StorageError::at(StorageOp::Write, &name, at))?;
             from = at + BLOCK;
@@ -198,15 +198,15 @@ impl Recovery<'_> {
             return Ok(ended);
         }
         self.erase(ended.last, torn.data_end..torn.desc_start)?;
-        (ended.chain.data, ended.chain.desc) = (torn.data_end, torn.desc_start);
-        ended.chain.next_lsn = torn.first_lsn;
+        (ended.scan.data, ended.scan.desc) = (torn.data_end, torn.desc_start);
+        ended.scan.next_lsn = torn.first_lsn;
         ended.ending = Ending::Clean;
         Ok(ended)
     }
 
     fn note_torn(&mut self, segment: SegmentId, torn: &Torn) {
         let file = file_name(segment).to_string();
-        let place = Place { file: &file, offset: torn.data_end };
+        let place = FilePlace { file: &file, offset: torn.data_end };
         let records = torn.records.map_or("an unknown number of".to_string(), |n| n.to_string());
         let text = format!(
             "the last batch was never completely written: {records} records from {} on, {} bytes, \
@@ -215,7 +215,7 @@ impl Recovery<'_> {
         );
         let last = torn.records.filter(|n| *n > 0).map(|n| Lsn(torn.first_lsn.0 + n - 1));
         let about = About { lsns: last.map(|last| (torn.first_lsn, last)), slot: None };
-        self.facts.find_about(place, FindingKind::Torn, about, text);
+        self.replay.find_about(place, FindingKind::Torn, about, text);
         // Each record takes a header and a descriptor.
         let most = torn.records.unwrap_or(torn.bytes / (2 * ITEM_BYTES as u64)).max(1);
         // Remains of one more batch may have been cut before: no record of either is forgotten.
@@ -233,16 +233,16 @@ impl Recovery<'_> {
         });
     }
 
-    /// Feeds every record up to the end into the facts.
-    fn read_facts(&mut self, ended: &Ended) -> Result<(), OpenError> {
+    /// Replays every record up to the end.
+    fn replay_upto(&mut self, ended: &Ended) -> Result<(), OpenError> {
         if let Ending::Torn(torn) = &ended.ending {
             self.note_torn(ended.last, torn);
         }
         for id in self.manifest.segments().take_while(|id| *id <= ended.last) {
-            let mut image = Image::new(self.storage, id, self.segment(id).bytes);
-            let first_lsn = self.first_lsn(id, self.facts.expected());
+            let mut reader = SegmentReader::new(self.storage, id, self.segment(id).bytes);
+            let first_lsn = self.first_lsn(id, self.replay.expected());
             if id == ended.last {
-                self.facts.suspect_from = match ended.ending {
+                self.replay.suspect_from = match ended.ending {
                     Ending::Suspect { from, .. } => from,
                     Ending::Clean | Ending::Sealed | Ending::Torn(_) => Lsn(u64::MAX),
                 };
@@ -250,61 +250,62 @@ impl Recovery<'_> {
                     Ending::Torn(torn) => torn.data_end,
                     Ending::Clean | Ending::Sealed | Ending::Suspect { .. } => u64::MAX,
                 };
-                self.read_chain(&mut image, &ended.chain, first_lsn, kept)?;
+                self.replay_scan(&mut reader, &ended.scan, first_lsn, kept)?;
             } else {
-                let previous = self.segment(id.next()).any.map(|link| link.head.previous);
-                self.facts.suspect_from =
+                let previous = self.segment(id.next()).any.map(|batch| batch.head.previous);
+                self.replay.suspect_from =
                     previous.map_or(Lsn(u64::MAX), |p| Lsn(p.first_lsn.0 - u64::from(p.unsure)));
                 let limit = previous.as_ref().map(Limit::new);
-                let chain = batch_scan::walk(&mut image, &self.journal_id, first_lsn, limit)?;
-                self.read_chain(&mut image, &chain, first_lsn, u64::MAX)?;
+                let scan = batch_scan::walk(&mut reader, &self.journal_id, first_lsn, limit)?;
+                self.replay_scan(&mut reader, &scan, first_lsn, u64::MAX)?;
                 if let Some(previous) = previous {
-                    let place = Place { file: &image.name, offset: chain.data };
-                    self.facts.expect(previous.first_lsn, place);
+                    let place = FilePlace { file: &reader.name, offset: scan.data };
+                    self.replay.expect(previous.first_lsn, place);
                 }
             }
-            self.note_segment(&image);
+            self.note_segment(&reader);
         }
         self.after_halved(true);
         Ok(())
     }
 
-    fn read_chain(
+    fn replay_scan(
         &mut self,
-        image: &mut Image<'_>,
-        chain: &Chain,
+        reader: &mut SegmentReader<'_>,
+        scan: &BatchScan,
         segment_first: Lsn,
         kept: u64,
     ) -> Result<(), OpenError> {
-        for part in &chain.parts {
+        for part in &scan.parts {
             match part {
-                Part::Batch(link) if link.head.offset >= kept => {}
-                Part::Batch(link) => {
-                    let checked = check_batch(image, &self.journal_id, link)?;
-                    let name = image.name.clone();
-                    let place = Place { file: &name, offset: link.head.offset };
-                    self.facts.stats.batches += 1;
-                    self.facts.stats.bytes += link.data_end() - link.head.offset;
-                    self.facts.stats.bytes += link.desc_top() - link.desc_start();
-                    if link.head.records > 0 {
+                Part::Batch(batch) if batch.head.offset >= kept => {}
+                Part::Batch(batch) => {
+                    let checked = check_batch(reader, &self.journal_id, batch)?;
+                    let name = reader.name.clone();
+                    let place = FilePlace { file: &name, offset: batch.head.offset };
+                    self.replay.stats.batches += 1;
+                    self.replay.stats.bytes += batch.data_end() - batch.head.offset;
+                    self.replay.stats.bytes += batch.desc_top() - batch.desc_start();
+                    if batch.head.records > 0 {
                         self.after_halved(self.begins_a_life(&checked));
                     }
-                    if !checked.complete && checked.is_whole(link.head.records) {
-                        let (file, offset) = (file_name(image.segment), link.head.offset);
-                        self.halved = Some(Halved { file, offset, first_lsn: link.head.first_lsn });
-                        if !shows_pre_image(image, &self.journal_id, link)? {
+                    if !checked.complete && checked.is_whole(batch.head.records) {
+                        let (file, offset) = (file_name(reader.segment), batch.head.offset);
+                        self.halved =
+                            Some(Halved { file, offset, first_lsn: batch.head.first_lsn });
+                        if !shows_pre_image(reader, &self.journal_id, batch)? {
                             self.after_halved(false);
                         }
                     }
-                    self.add(checked, segment_first, link.head.first_lsn, link.next_lsn(), place);
+                    self.add(checked, segment_first, batch.head.first_lsn, batch.next_lsn(), place);
                 }
                 Part::Gap(gap) => {
                     self.after_halved(false);
-                    let checked = check_gap(image, &self.journal_id, gap)?;
-                    let name = image.name.clone();
-                    let place = Place { file: &name, offset: gap.data };
+                    let checked = check_gap(reader, &self.journal_id, gap)?;
+                    let name = reader.name.clone();
+                    let place = FilePlace { file: &name, offset: gap.data };
                     let text = "the headers of one batch or more do not verify".to_string();
-                    self.facts.find(place, FindingKind::OneCopy, text);
+                    self.replay.find(place, FindingKind::OneCopy, text);
                     self.add(checked, segment_first, gap.first_lsn, gap.next_lsn, place);
                 }
             }
@@ -313,9 +314,9 @@ impl Recovery<'_> {
     }
 
     /// The batch's first record is that of a boot: the batch before it was the last one of a life.
-    fn begins_a_life(&self, checked: &Checked) -> bool {
+    fn begins_a_life(&self, checked: &CheckedBatch) -> bool {
         let first = checked.records.first().and_then(|seen| seen.hard.as_ref());
-        first.is_some_and(|hard| hard.boots > self.facts.hard.boots)
+        first.is_some_and(|hard| hard.boots > self.replay.hard.boots)
     }
 
     /// What lies behind a batch that lacks a copy of its headers shows why. Behind the last one of
@@ -332,34 +333,34 @@ impl Recovery<'_> {
             "of the batch from record {first_lsn} on one copy of some header {what}; the other one \
              serves"
         );
-        self.facts.find(Place { file: &file, offset }, kind, text);
+        self.replay.find(FilePlace { file: &file, offset }, kind, text);
     }
 
     fn add(
         &mut self,
-        checked: Checked,
+        checked: CheckedBatch,
         segment_first: Lsn,
         first: Lsn,
         next: Lsn,
-        place: Place<'_>,
+        place: FilePlace<'_>,
     ) {
-        self.facts.expect(first, place);
+        self.replay.expect(first, place);
         for seen in &checked.records {
-            self.facts.add(seen, segment_first, place);
+            self.replay.add(seen, segment_first, place);
         }
-        self.facts.expect(next, place);
+        self.replay.expect(next, place);
     }
 
-    fn note_segment(&mut self, image: &Image<'_>) {
-        self.facts.stats.segments += 1;
-        let place = |offset| Place { file: &image.name, offset };
-        if !matches!(self.segment(image.segment).header, Header::Intact(_)) {
+    fn note_segment(&mut self, reader: &SegmentReader<'_>) {
+        self.replay.stats.segments += 1;
+        let place = |offset| FilePlace { file: &reader.name, offset };
+        if !matches!(self.segment(reader.segment).header, SegmentHeader::Intact(_)) {
             let text = "the segment's header does not verify; the batches say the same".to_string();
-            self.facts.find(place(0), FindingKind::OneCopy, text);
+            self.replay.find(place(0), FindingKind::OneCopy, text);
         }
-        for range in &image.unreadable {
+        for range in &reader.unreadable {
             let text = format!("{} bytes cannot be read", range.end - range.start);
-            self.facts.find(place(range.start), FindingKind::OneCopy, text);
+            self.replay.find(place(range.start), FindingKind::OneCopy, text);
         }
     }
 
@@ -375,19 +376,19 @@ impl Recovery<'_> {
         let tail = self.new_tail(&ended, &spares)?;
         let files = (self.segments.len() as u64, self.segments.values().map(|s| s.bytes).sum());
         let mut hard = opened.hard.clone();
-        hard_state::merge(&mut hard, &self.facts.hard);
+        hard_state::merge(&mut hard, &self.replay.hard);
         if let Some(torn) = &mut self.torn {
             // The file of the hard state was written before any record that rests on it (C2).
-            let upto = self.facts.reach(torn.last_lsn.0 - torn.first_lsn.0 + 1);
+            let upto = self.replay.reach(torn.last_lsn.0 - torn.first_lsn.0 + 1);
             torn.damage = Damage { hi: hard.promised, upto, suspect: false };
         }
-        let witnessed = std::mem::take(&mut self.facts.witnessed);
+        let witnessed = std::mem::take(&mut self.replay.witnessed);
         let name = file_name(ended.last);
-        let place = Place { file: &name, offset: ended.chain.data };
-        let settled = self.facts.settle(hard.promised, next_lsn, place);
-        let (open, reports) = read_open(self.storage, &self.journal_id, &settled)?;
-        let damage = settled.damage();
-        let Settled { facts, chosen_upto, holes } = settled;
+        let place = FilePlace { file: &name, offset: ended.scan.data };
+        let replayed = self.replay.finish(hard.promised, next_lsn, place);
+        let (open, reports) = read_open(self.storage, &self.journal_id, &replayed)?;
+        let damage = replayed.damage();
+        let Replayed { replay, chosen_upto, holes } = replayed;
         let recovered = Recovered {
             hard: hard.clone(),
             next_lsn,
@@ -398,8 +399,8 @@ impl Recovery<'_> {
             damage,
             witnessed,
             torn: self.torn,
-            findings: facts.findings,
-            stats: facts.stats,
+            findings: replay.findings,
+            stats: replay.stats,
         };
         let journal = Journal::new(Restored {
             journal_id: self.journal_id,
@@ -409,12 +410,12 @@ impl Recovery<'_> {
             spares,
             next_lsn,
             // Past the number of a batch that was cut or cannot be read.
-            next_number: ended.chain.next_number + 2,
-            marked: ended.chain.mark,
+            next_number: ended.scan.next_number + 2,
+            marked: ended.scan.mark,
             hard_changed: hard != opened.hard,
             hard,
             hard_sequence: opened.sequence,
-            index: facts.index,
+            index: replay.index,
         });
         Ok((journal, recovered))
     }
@@ -424,7 +425,7 @@ impl Recovery<'_> {
     fn spares(&self, ended: &Ended) -> Result<VecDeque<(SegmentId, u64)>, OpenError> {
         let mut spares = VecDeque::new();
         for segment in self.behind(ended.last) {
-            if !matches!(segment.header, Header::Intact(_)) {
+            if !matches!(segment.header, SegmentHeader::Intact(_)) {
                 let name = file_name(segment.id);
                 let header = header_block(&self.journal_id, segment.id, segment.bytes);
                 self.storage.write_at(&name, 0, &header).map_err(StorageError::at(
@@ -444,7 +445,7 @@ impl Recovery<'_> {
         ended: &Ended,
         spares: &VecDeque<(SegmentId, u64)>,
     ) -> Result<Tail, OpenError> {
-        let Ended { last, chain, ending } = ended;
+        let Ended { last, scan, ending } = ended;
         let next_lsn = ended.next_lsn();
         let ends = |data_end: u64, desc_start: u64, unsure: u64| Previous {
             first_lsn: next_lsn,
@@ -458,16 +459,16 @@ impl Recovery<'_> {
                 return Ok(Tail::Open(Writing {
                     segment: *last,
                     name: file_name(*last),
-                    data: chain.data,
-                    desc: chain.desc,
-                    previous: chain.previous.unwrap_or(first),
+                    data: scan.data,
+                    desc: scan.desc,
+                    previous: scan.previous.unwrap_or(first),
                 }));
             }
             Ending::Sealed if spares.is_empty() => {
                 // A segment is sealed only when the next one is there.
                 return Err(OpenError::Missing { file: file_name(last.next()).to_string() });
             }
-            Ending::Sealed => (ends(chain.data, chain.desc, 0), false),
+            Ending::Sealed => (ends(scan.data, scan.desc, 0), false),
             Ending::Torn(torn) => (ends(torn.data_end, torn.desc_start, 0), true),
             Ending::Suspect { from, next_lsn, data_end, desc_start } => {
                 (ends(data_end, desc_start, next_lsn.0 - from.0), true)
@@ -477,24 +478,24 @@ impl Recovery<'_> {
     }
 }
 
-type Open = BTreeMap<Slot, (Ballot, Value)>;
+type OpenSlots = BTreeMap<Slot, (Ballot, Value)>;
 
 /// Reads the values accepted above the chosen prefix, and says what a promise must report of those
 /// that are not exact (C5).
 fn read_open(
     storage: &dyn Storage,
     journal_id: &JournalId,
-    settled: &Settled,
-) -> Result<(Open, BTreeMap<Slot, Report>), StorageError> {
-    let (mut open, mut reports) = (Open::new(), BTreeMap::new());
-    let index = &settled.facts.index;
-    for slot in index.slots_above(settled.chosen_upto) {
+    replayed: &Replayed,
+) -> Result<(OpenSlots, BTreeMap<Slot, Report>), StorageError> {
+    let (mut open, mut reports) = (OpenSlots::new(), BTreeMap::new());
+    let index = &replayed.replay.index;
+    for slot in index.slots_above(replayed.chosen_upto) {
         let best = index.best(slot).expect("the slot was taken from the index");
         let location = best.location;
         let wanted = Wanted { slot, location, headless: index.headless(&location) };
         let damaged = best.flags & DAMAGED != 0;
         let value = if damaged { None } else { read_one(storage, journal_id, &wanted)?.ok() };
-        let shadow = settled.shadow(slot, location.lsn, location.ballot);
+        let shadow = replayed.shadow(slot, location.lsn, location.ballot);
         let own = match (&value, best.flags & SUSPECT != 0) {
             (Some(_), _) => None,
             (None, true) => Some(Report::Suspect(location.ballot)),

@@ -7,9 +7,9 @@
 use crate::journal::format::item::{ITEM_BYTES, JournalId};
 use crate::journal::recover::records::{check_batch, shows_pre_image};
 use crate::journal::recover::recovered::OpenError;
-use crate::journal::segment::batch_scan::{Chain, FoundBatch, Part};
+use crate::journal::segment::batch_scan::{BatchScan, FoundBatch, Part};
 use crate::journal::segment::layout::BLOCK;
-use crate::journal::segment::reader::Image;
+use crate::journal::segment::reader::SegmentReader;
 use crate::limits::SECTOR_BYTES;
 use crate::types::Lsn;
 
@@ -38,30 +38,30 @@ pub(crate) struct Torn {
     pub desc_start: u64,
 }
 
-/// Judges the end of a chain that was walked without a limit.
+/// Judges the end of a scan that had no limit.
 pub(crate) fn judge(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
-    chain: &Chain,
+    scan: &BatchScan,
 ) -> Result<Ending, OpenError> {
-    if chain.dirty {
-        return judge_headless(image, chain);
+    if scan.dirty {
+        return judge_headless(reader, scan);
     }
-    if chain.sealed {
+    if scan.sealed {
         return Ok(Ending::Sealed);
     }
-    let Some(Part::Batch(last)) = chain.parts.last() else { return Ok(Ending::Clean) };
-    let whole = check_batch(image, journal_id, last)?.is_whole(last.head.records);
+    let Some(Part::Batch(last)) = scan.parts.last() else { return Ok(Ending::Clean) };
+    let whole = check_batch(reader, journal_id, last)?.is_whole(last.head.records);
     if whole {
         Ok(Ending::Clean)
-    } else if shows_pre_image(image, journal_id, last)? {
+    } else if shows_pre_image(reader, journal_id, last)? {
         Ok(Ending::Torn(cut_before(last)))
     } else {
         Ok(Ending::Suspect {
             from: last.head.first_lsn,
             next_lsn: last.next_lsn(),
-            data_end: chain.data,
-            desc_start: chain.desc,
+            data_end: scan.data,
+            desc_start: scan.desc,
         })
     }
 }
@@ -78,17 +78,17 @@ fn cut_before(last: &FoundBatch) -> Torn {
 
 /// Something lies behind the last batch, and neither header of it verifies. Both are the first
 /// thing in their area, and never zero when written.
-fn judge_headless(image: &mut Image<'_>, chain: &Chain) -> Result<Ending, OpenError> {
-    let (data, desc) = (chain.data, chain.desc);
-    let header = crate::journal::is_zero(image.read(data, SECTOR_BYTES)?);
-    let copy = crate::journal::is_zero(image.read(desc - SECTOR_BYTES as u64, SECTOR_BYTES)?);
+fn judge_headless(reader: &mut SegmentReader<'_>, scan: &BatchScan) -> Result<Ending, OpenError> {
+    let (data, desc) = (scan.data, scan.desc);
+    let header = crate::journal::is_zero(reader.read(data, SECTOR_BYTES)?);
+    let copy = crate::journal::is_zero(reader.read(desc - SECTOR_BYTES as u64, SECTOR_BYTES)?);
     let mut bytes = 0;
     for at in (data..desc).step_by(BLOCK as usize) {
-        bytes += if crate::journal::is_zero(image.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
+        bytes += if crate::journal::is_zero(reader.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
     }
     if header || copy {
         return Ok(Ending::Torn(Torn {
-            first_lsn: chain.next_lsn,
+            first_lsn: scan.next_lsn,
             records: None,
             bytes,
             data_end: data,
@@ -99,8 +99,8 @@ fn judge_headless(image: &mut Image<'_>, chain: &Chain) -> Result<Ending, OpenEr
     // of their LSNs is used again.
     let records = bytes / (2 * ITEM_BYTES as u64);
     Ok(Ending::Suspect {
-        from: chain.next_lsn,
-        next_lsn: chain.next_lsn.plus(records),
+        from: scan.next_lsn,
+        next_lsn: scan.next_lsn.plus(records),
         data_end: desc,
         desc_start: desc,
     })

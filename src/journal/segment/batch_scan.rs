@@ -1,9 +1,9 @@
 //! A segment's batches, found by their headers alone: where they lie, and what lies between.
 
-use crate::journal::format::item::{BatchHead, ITEM_BYTES, Item, JournalId, Previous};
+use crate::journal::format::item::{BatchHead, ITEM_BYTES, JournalId, JournalItem, Previous};
 use crate::journal::recover::recovered::OpenError;
 use crate::journal::segment::layout::{BLOCK, DATA_START};
-use crate::journal::segment::reader::Image;
+use crate::journal::segment::reader::SegmentReader;
 use crate::types::Lsn;
 
 /// A batch of which at least one copy of the header verifies.
@@ -52,14 +52,14 @@ pub(crate) struct Gap {
     pub next_lsn: Lsn,
 }
 
-/// One piece of a chain.
+/// One piece of a scan.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
     Batch(FoundBatch),
     Gap(Gap),
 }
 
-/// How far a chain may reach, if a later segment says how this one ends.
+/// How far a scan may reach, if a later segment says how this one ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limit {
     pub data_end: u64,
@@ -79,7 +79,7 @@ impl Limit {
 
 /// A segment's batches in order, and where they end.
 #[derive(Clone, Debug)]
-pub(crate) struct Chain {
+pub(crate) struct BatchScan {
     pub parts: Vec<Part>,
     /// End of the last batch's data.
     pub data: u64,
@@ -98,45 +98,45 @@ pub(crate) struct Chain {
 }
 
 /// Reads the item at `offset` as the header of a batch of this very segment.
-fn batch_at(
-    image: &mut Image<'_>,
+fn header_at(
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     offset: u64,
 ) -> Result<Option<FoundBatch>, OpenError> {
-    let segment = image.segment;
-    let bytes = image.bytes;
-    let item = Item::decode_slice(image.read(offset, ITEM_BYTES)?, journal_id).ok();
+    let segment = reader.segment;
+    let bytes = reader.bytes;
+    let item = JournalItem::decode_slice(reader.read(offset, ITEM_BYTES)?, journal_id).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
-    let link = head.map(|head| FoundBatch { head, in_data: false, in_descriptors: false });
-    Ok(link.filter(|link| {
-        let head = &link.head;
-        let spans = link.items() * ITEM_BYTES as u64 + u64::from(head.data_bytes);
+    let batch = head.map(|head| FoundBatch { head, in_data: false, in_descriptors: false });
+    Ok(batch.filter(|batch| {
+        let head = &batch.head;
+        let spans = batch.items() * ITEM_BYTES as u64 + u64::from(head.data_bytes);
         head.segment == segment
             && head.offset >= DATA_START
             && head.offset.is_multiple_of(BLOCK)
-            && link.desc_top() <= bytes
+            && batch.desc_top() <= bytes
             && spans <= bytes
             && head.data_bytes as usize >= ITEM_BYTES
-            && head.offset.saturating_add(spans) <= link.desc_top()
-            && link.data_end() <= link.desc_start()
+            && head.offset.saturating_add(spans) <= batch.desc_top()
+            && batch.data_end() <= batch.desc_start()
     }))
 }
 
 /// The length of the file, as the header of its first batch says: its descriptors end there.
 pub(crate) fn stated_bytes(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
 ) -> Result<Option<u64>, OpenError> {
-    let segment = image.segment;
-    let item = Item::decode_slice(image.read(DATA_START, ITEM_BYTES)?, journal_id).ok();
+    let segment = reader.segment;
+    let item = JournalItem::decode_slice(reader.read(DATA_START, ITEM_BYTES)?, journal_id).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
     let first = head.filter(|head| head.segment == segment && head.offset == DATA_START);
     Ok(first.map(|head| u64::from(head.desc_top) * BLOCK))
 }
 
 /// The batch that starts at `data` and whose descriptors end at `desc`, by either of its headers.
-pub(crate) fn link_at(
-    image: &mut Image<'_>,
+pub(crate) fn batch_at(
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     data: u64,
     desc: u64,
@@ -144,76 +144,76 @@ pub(crate) fn link_at(
     if data + BLOCK > desc.saturating_sub(BLOCK) {
         return Ok(None);
     }
-    let fits = |link: &FoundBatch| link.head.offset == data && link.desc_top() == desc;
-    let in_data = batch_at(image, journal_id, data)?.filter(fits);
-    let in_descriptors = batch_at(image, journal_id, desc - ITEM_BYTES as u64)?.filter(fits);
-    Ok(in_data.or(in_descriptors).map(|link| FoundBatch {
+    let fits = |batch: &FoundBatch| batch.head.offset == data && batch.desc_top() == desc;
+    let in_data = header_at(reader, journal_id, data)?.filter(fits);
+    let in_descriptors = header_at(reader, journal_id, desc - ITEM_BYTES as u64)?.filter(fits);
+    Ok(in_data.or(in_descriptors).map(|batch| FoundBatch {
         in_data: in_data.is_some(),
         in_descriptors: in_descriptors.is_some(),
-        ..link
+        ..batch
     }))
 }
 
 /// The next batch behind `data` and below `desc`, after one or more whose headers are lost.
 fn search(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     data: u64,
     desc: u64,
     number: u64,
 ) -> Result<Option<FoundBatch>, OpenError> {
     let mut best: Option<FoundBatch> = None;
-    let mut consider = |link: Option<FoundBatch>, home: bool| {
-        if let Some(link) = link
+    let mut consider = |batch: Option<FoundBatch>, home: bool| {
+        if let Some(batch) = batch
             && home
-            && link.head.number >= number
-            && link.head.offset > data
-            && link.desc_top() < desc
-            && best.is_none_or(|best| link.head.offset < best.head.offset)
+            && batch.head.number >= number
+            && batch.head.offset > data
+            && batch.desc_top() < desc
+            && best.is_none_or(|best| batch.head.offset < best.head.offset)
         {
-            best = Some(link);
+            best = Some(batch);
         }
     };
     for at in (data + BLOCK..desc).step_by(BLOCK as usize) {
-        let link = batch_at(image, journal_id, at)?;
-        consider(link, link.is_some_and(|link| link.head.offset == at));
+        let batch = header_at(reader, journal_id, at)?;
+        consider(batch, batch.is_some_and(|batch| batch.head.offset == at));
     }
     for top in (data + BLOCK..desc).step_by(BLOCK as usize) {
-        let link = batch_at(image, journal_id, top - ITEM_BYTES as u64)?;
-        consider(link, link.is_some_and(|link| link.desc_top() == top));
+        let batch = header_at(reader, journal_id, top - ITEM_BYTES as u64)?;
+        consider(batch, batch.is_some_and(|batch| batch.desc_top() == top));
     }
     match best {
-        Some(link) => link_at(image, journal_id, link.head.offset, link.desc_top()),
+        Some(batch) => batch_at(reader, journal_id, batch.head.offset, batch.desc_top()),
         None => Ok(None),
     }
 }
 
 /// Any batch of the segment, the first one if possible; and whether anything lies in it at all.
 pub(crate) fn peek(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
 ) -> Result<(Option<FoundBatch>, bool), OpenError> {
-    let bytes = image.bytes;
-    if let Some(link) = link_at(image, journal_id, DATA_START, bytes)? {
-        return Ok((Some(link), true));
+    let bytes = reader.bytes;
+    if let Some(batch) = batch_at(reader, journal_id, DATA_START, bytes)? {
+        return Ok((Some(batch), true));
     }
-    if image.first_dirty_block(DATA_START..bytes)?.is_none() {
+    if reader.first_dirty_block(DATA_START..bytes)?.is_none() {
         return Ok((None, false));
     }
-    Ok((search(image, journal_id, DATA_START, bytes, 0)?, true))
+    Ok((search(reader, journal_id, DATA_START, bytes, 0)?, true))
 }
 
 /// Walks a segment's batches up to its limit, or to where nothing follows.
 pub(crate) fn walk(
-    image: &mut Image<'_>,
+    reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     first_lsn: Lsn,
     limit: Option<Limit>,
-) -> Result<Chain, OpenError> {
-    let mut chain = Chain {
+) -> Result<BatchScan, OpenError> {
+    let mut scan = BatchScan {
         parts: Vec::new(),
         data: DATA_START,
-        desc: image.bytes,
+        desc: reader.bytes,
         next_lsn: first_lsn,
         next_number: 0,
         mark: Lsn(0),
@@ -221,55 +221,55 @@ pub(crate) fn walk(
         previous: None,
         dirty: false,
     };
-    while !chain.sealed && limit.is_none_or(|limit| chain.data < limit.data_end) {
-        let (data, desc) = (chain.data, chain.desc);
-        let mut link = link_at(image, journal_id, data, desc)?;
-        if link.is_none() && desc > data {
+    while !scan.sealed && limit.is_none_or(|limit| scan.data < limit.data_end) {
+        let (data, desc) = (scan.data, scan.desc);
+        let mut batch = batch_at(reader, journal_id, data, desc)?;
+        if batch.is_none() && desc > data {
             // A limit promises that something lies here; without one, zeros are the end.
-            if limit.is_none() && image.first_dirty_block(data..desc)?.is_none() {
+            if limit.is_none() && reader.first_dirty_block(data..desc)?.is_none() {
                 break;
             }
-            link = search(image, journal_id, data, desc, chain.next_number)?;
-            link = link.filter(|l| limit.is_none_or(|limit| l.data_end() <= limit.data_end));
-            chain.dirty = link.is_none() && limit.is_none();
+            batch = search(reader, journal_id, data, desc, scan.next_number)?;
+            batch = batch.filter(|l| limit.is_none_or(|limit| l.data_end() <= limit.data_end));
+            scan.dirty = batch.is_none() && limit.is_none();
         }
-        let Some(link) = link else { break };
-        if link.head.offset > data {
-            chain.parts.push(Part::Gap(Gap {
+        let Some(batch) = batch else { break };
+        if batch.head.offset > data {
+            scan.parts.push(Part::Gap(Gap {
                 data,
                 desc_top: desc,
-                desc_start: link.desc_top(),
-                first_lsn: chain.next_lsn,
-                next_lsn: link.head.first_lsn,
+                desc_start: batch.desc_top(),
+                first_lsn: scan.next_lsn,
+                next_lsn: batch.head.first_lsn,
             }));
         }
-        chain.push(link);
+        scan.push(batch);
     }
     if let Some(limit) = limit
-        && chain.data < limit.data_end
+        && scan.data < limit.data_end
     {
-        chain.parts.push(Part::Gap(Gap {
-            data: chain.data,
-            desc_top: chain.desc,
+        scan.parts.push(Part::Gap(Gap {
+            data: scan.data,
+            desc_top: scan.desc,
             desc_start: limit.desc_start,
-            first_lsn: chain.next_lsn,
+            first_lsn: scan.next_lsn,
             next_lsn: limit.next_lsn,
         }));
-        (chain.data, chain.desc) = (limit.data_end, limit.desc_start);
-        chain.next_lsn = chain.next_lsn.max(limit.next_lsn);
+        (scan.data, scan.desc) = (limit.data_end, limit.desc_start);
+        scan.next_lsn = scan.next_lsn.max(limit.next_lsn);
     }
-    Ok(chain)
+    Ok(scan)
 }
 
-impl Chain {
-    fn push(&mut self, link: FoundBatch) {
-        self.parts.push(Part::Batch(link));
-        self.data = link.data_end();
-        self.desc = link.desc_start();
-        self.next_lsn = link.next_lsn();
-        self.next_number = link.head.number + 1;
-        self.mark = self.mark.max(link.head.mark);
-        self.sealed = link.head.seal;
-        self.previous = Some(link.head.previous);
+impl BatchScan {
+    fn push(&mut self, batch: FoundBatch) {
+        self.parts.push(Part::Batch(batch));
+        self.data = batch.data_end();
+        self.desc = batch.desc_start();
+        self.next_lsn = batch.next_lsn();
+        self.next_number = batch.head.number + 1;
+        self.mark = self.mark.max(batch.head.mark);
+        self.sealed = batch.head.seal;
+        self.previous = Some(batch.head.previous);
     }
 }

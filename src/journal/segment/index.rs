@@ -15,7 +15,7 @@ pub(crate) const SUSPECT: u8 = 4;
 
 /// One record with a value: 24 bytes.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::journal) struct Entry {
+pub(in crate::journal) struct IndexEntry {
     pub(in crate::journal) slot: u64,
     /// LSN, from the segment's first one.
     pub(in crate::journal) lsn: u32,
@@ -26,7 +26,7 @@ pub(in crate::journal) struct Entry {
     pub(in crate::journal) ballot_and_flags: u32,
 }
 
-impl Entry {
+impl IndexEntry {
     pub(in crate::journal) fn ballot(&self) -> usize {
         (self.ballot_and_flags & 0x00ff_ffff) as usize
     }
@@ -36,11 +36,11 @@ impl Entry {
     }
 }
 
-const _: () = assert!(size_of::<Entry>() == 24);
+const _: () = assert!(size_of::<IndexEntry>() == 24);
 
 /// One record with a value, as it goes into the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct IndexedRecord {
     pub slot: Slot,
     pub location: Location,
     pub flags: u8,
@@ -52,7 +52,7 @@ pub(crate) struct Found {
 pub(in crate::journal) struct SegmentIndex {
     pub(in crate::journal) first_lsn: Lsn,
     pub(in crate::journal) ballots: Vec<Ballot>,
-    pub(in crate::journal) entries: Vec<Entry>,
+    pub(in crate::journal) entries: Vec<IndexEntry>,
 }
 
 impl SegmentIndex {
@@ -66,7 +66,7 @@ impl SegmentIndex {
         number as u32
     }
 
-    fn found(&self, segment: SegmentId, entry: &Entry) -> Found {
+    fn found(&self, segment: SegmentId, entry: &IndexEntry) -> IndexedRecord {
         let location = Location {
             segment,
             offset: u64::from(entry.offset) * crate::journal::format::item::ALIGN_BYTES as u64,
@@ -74,10 +74,10 @@ impl SegmentIndex {
             lsn: self.first_lsn.plus(u64::from(entry.lsn)),
             ballot: self.ballots[entry.ballot()],
         };
-        Found { slot: Slot(entry.slot), location, flags: entry.flags() }
+        IndexedRecord { slot: Slot(entry.slot), location, flags: entry.flags() }
     }
 
-    fn of_slot(&self, slot: Slot) -> &[Entry] {
+    fn of_slot(&self, slot: Slot) -> &[IndexEntry] {
         let from = self.entries.partition_point(|entry| entry.slot < slot.0);
         let count = self.entries[from..].iter().take_while(|entry| entry.slot == slot.0).count();
         &self.entries[from..from + count]
@@ -91,7 +91,7 @@ impl SegmentIndex {
 
 /// The index of all segments.
 #[derive(Clone, Debug)]
-pub(crate) struct Index {
+pub(crate) struct SlotIndex {
     /// Slots before its first one are not in the index.
     pub(in crate::journal) manifest: Manifest,
     pub(in crate::journal) segments: BTreeMap<SegmentId, SegmentIndex>,
@@ -102,10 +102,10 @@ pub(crate) struct Index {
     pub(in crate::journal) distrusted: BTreeSet<Slot>,
 }
 
-impl Index {
+impl SlotIndex {
     /// An empty index of a journal that begins here.
-    pub(crate) fn new(manifest: Manifest) -> Index {
-        Index {
+    pub(crate) fn new(manifest: Manifest) -> SlotIndex {
+        SlotIndex {
             manifest,
             segments: BTreeMap::new(),
             headless: BTreeMap::new(),
@@ -115,8 +115,8 @@ impl Index {
 
     /// Adds a record of a segment whose first LSN is `first_lsn`. Slots mostly rise. A record of a
     /// slot that is trimmed is left out: nobody asks for it, and its damage is none.
-    pub(crate) fn insert(&mut self, first_lsn: Lsn, found: &Found) {
-        let Found { slot, location, flags } = *found;
+    pub(crate) fn insert(&mut self, first_lsn: Lsn, found: &IndexedRecord) {
+        let IndexedRecord { slot, location, flags } = *found;
         if self.manifest.is_trimmed(slot) {
             return;
         }
@@ -125,7 +125,7 @@ impl Index {
             ballots: Vec::new(),
             entries: Vec::new(),
         });
-        let entry = Entry {
+        let entry = IndexEntry {
             slot: slot.0,
             lsn: (location.lsn.0 - index.first_lsn.0) as u32,
             offset: (location.offset / crate::journal::format::item::ALIGN_BYTES as u64) as u32,
@@ -151,8 +151,8 @@ impl Index {
     ///
     /// Where the slot is chosen, every record of a ballot at or above the one in which it was
     /// chosen holds the chosen value (Paxos Made Simple, P2), so the highest ballot is right.
-    pub(crate) fn best(&self, slot: Slot) -> Option<Found> {
-        let rank = |found: &Found| {
+    pub(crate) fn best(&self, slot: Slot) -> Option<IndexedRecord> {
+        let rank = |found: &IndexedRecord| {
             let intact = found.flags & DAMAGED == 0;
             let known = intact && found.flags & KNOWN != 0;
             (known, found.location.ballot, intact, found.location.lsn)
@@ -163,7 +163,7 @@ impl Index {
             .flat_map(|(id, index)| index.of_slot(slot).iter().map(|e| index.found(*id, e)));
         let best = all.max_by_key(rank)?;
         let doubtful = best.flags & KNOWN == 0 && self.distrusted.contains(&slot);
-        Some(Found { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
+        Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
     }
 
     /// The highest ballot in which any record holds the slot.
@@ -181,7 +181,7 @@ impl Index {
     }
 
     /// Every record, segment by segment, by slot in each.
-    fn all(&self) -> impl Iterator<Item = Found> + '_ {
+    fn all(&self) -> impl Iterator<Item = IndexedRecord> + '_ {
         self.segments
             .iter()
             .flat_map(|(id, index)| index.entries.iter().map(|entry| index.found(*id, entry)))
@@ -193,7 +193,7 @@ impl Index {
     }
 
     /// The records that do not verify.
-    pub(crate) fn damaged(&self) -> Vec<Found> {
+    pub(crate) fn damaged(&self) -> Vec<IndexedRecord> {
         self.all().filter(|found| found.flags & DAMAGED != 0).collect()
     }
 
@@ -228,7 +228,7 @@ impl Index {
     }
 
     /// The damage of a slot's best record, if it is damaged.
-    pub(crate) fn damage_text(found: &Found) -> Option<(String, u64)> {
+    pub(crate) fn damage_text(found: &IndexedRecord) -> Option<(String, u64)> {
         let file = || file_name(found.location.segment).to_string();
         (found.flags & DAMAGED != 0).then(|| (file(), found.location.offset))
     }
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
     use crate::types::NodeId;
 
-    fn found(slot: u64, round: u64, segment: u64, lsn: u64, flags: u8) -> Found {
+    fn found(slot: u64, round: u64, segment: u64, lsn: u64, flags: u8) -> IndexedRecord {
         let location = Location {
             segment: SegmentId(segment),
             offset: 4096 + lsn * 8,
@@ -248,7 +248,7 @@ mod tests {
             lsn: Lsn(lsn),
             ballot: Ballot::new(round, NodeId(1)),
         };
-        Found { slot: Slot(slot), location, flags }
+        IndexedRecord { slot: Slot(slot), location, flags }
     }
 
     /// The record that counts for a slot: known to be chosen, then the highest ballot, then
@@ -265,7 +265,7 @@ mod tests {
         ];
         for upto in 1..=rising.len() {
             for backwards in [false, true] {
-                let mut index = Index::new(Manifest::UNTRIMMED);
+                let mut index = SlotIndex::new(Manifest::UNTRIMMED);
                 let mut some: Vec<_> = rising[..upto].to_vec();
                 if backwards {
                     some.reverse();

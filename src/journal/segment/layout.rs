@@ -4,7 +4,7 @@
 //! descriptor area that grows downward from the file's end in blocks. They share the free space
 //! between them, so that any mix of record sizes fills a segment.
 
-use crate::journal::format::item::{Fault, Item, JournalId, Previous, VERSION, kind};
+use crate::journal::format::item::{ItemFault, JournalId, JournalItem, Previous, VERSION, kind};
 use crate::journal::recover::recovered::OpenError;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MIN};
 use crate::types::{Lsn, SegmentId};
@@ -39,7 +39,11 @@ pub(crate) fn parse_file_name(name: &str) -> Option<SegmentId> {
 
 /// The header block of a segment of `bytes` bytes.
 pub(crate) fn header_block(journal_id: &JournalId, segment: SegmentId, bytes: u64) -> Vec<u8> {
-    let item = Item { segment, words: [bytes, 0, 0, 0, 0, 0], ..Item::of_kind(kind::SEGMENT) };
+    let item = JournalItem {
+        segment,
+        words: [bytes, 0, 0, 0, 0, 0],
+        ..JournalItem::of_kind(kind::SEGMENT)
+    };
     let mut block = vec![0; BLOCK_BYTES];
     block[..crate::journal::format::item::ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
     block
@@ -47,7 +51,7 @@ pub(crate) fn header_block(journal_id: &JournalId, segment: SegmentId, bytes: u6
 
 /// What a segment's header block says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Header {
+pub(crate) enum SegmentHeader {
     /// It verifies; the file has so many bytes.
     Intact(u64),
     /// It does not verify. Everything in it is known from elsewhere too.
@@ -61,23 +65,25 @@ pub(crate) fn read_header(
     block: &[u8],
     journal_id: &JournalId,
     segment: SegmentId,
-) -> Result<Header, OpenError> {
+) -> Result<SegmentHeader, OpenError> {
     let foreign = |found: String| OpenError::Foreign {
         file: file_name(segment).to_string(),
         found,
         expected: format!("{journal_id} segment {segment}"),
     };
-    match Item::decode_slice(block, journal_id) {
+    match JournalItem::decode_slice(block, journal_id) {
         Ok(item) if item.kind == kind::SEGMENT && item.segment == segment => {
-            Ok(Header::Intact(item.words[0]))
+            Ok(SegmentHeader::Intact(item.words[0]))
         }
         Ok(item) => Err(foreign(format!("{journal_id} segment {}", item.segment))),
-        Err(Fault::Foreign(found)) => Err(foreign(found.to_string())),
-        Err(Fault::Version { found, intact: true }) if found > VERSION => {
+        Err(ItemFault::Foreign(found)) => Err(foreign(found.to_string())),
+        Err(ItemFault::Version { found, intact: true }) if found > VERSION => {
             Err(future_version(segment, found))
         }
-        Err(Fault::Version { found, .. }) if found > VERSION => Ok(Header::Newer(found)),
-        Err(Fault::Version { .. } | Fault::Magic | Fault::Checksum) => Ok(Header::Damaged),
+        Err(ItemFault::Version { found, .. }) if found > VERSION => Ok(SegmentHeader::Newer(found)),
+        Err(ItemFault::Version { .. } | ItemFault::Magic | ItemFault::Checksum) => {
+            Ok(SegmentHeader::Damaged)
+        }
     }
 }
 

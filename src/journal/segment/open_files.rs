@@ -13,7 +13,7 @@ pub(crate) const WRITTEN_MAX: usize = 6;
 /// A small cache of handles. The oldest of those that are only read makes room.
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
-    files: BTreeMap<String, Open>,
+    files: BTreeMap<String, OpenFile>,
     /// The directory itself, once it was needed.
     pub(crate) dir: Option<Arc<File>>,
     /// Most files kept open that are only read.
@@ -22,7 +22,7 @@ pub(crate) struct OpenFiles {
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     file: Arc<File>,
     used: u64,
     written: bool,
@@ -51,7 +51,7 @@ impl OpenFiles {
     pub(crate) fn insert(&mut self, name: &str, file: &Arc<File>) {
         self.clock += 1;
         let (file, used) = (Arc::clone(file), self.clock);
-        let open = Open { file, used, written: false, unsynced: false };
+        let open = OpenFile { file, used, written: false, unsynced: false };
         self.files.insert(name.to_string(), open);
         self.evict();
     }
@@ -93,7 +93,7 @@ impl OpenFiles {
     fn evict(&mut self) {
         let written = self.files.values().filter(|open| open.written).count();
         if written > WRITTEN_MAX {
-            let clean = |open: &Open| open.written && !open.unsynced;
+            let clean = |open: &OpenFile| open.written && !open.unsynced;
             if let Some(open) = self.oldest(clean).and_then(|name| self.files.get_mut(&name)) {
                 open.written = false;
             }
@@ -104,7 +104,7 @@ impl OpenFiles {
         }
     }
 
-    fn oldest(&self, of: impl Fn(&Open) -> bool) -> Option<String> {
+    fn oldest(&self, of: impl Fn(&OpenFile) -> bool) -> Option<String> {
         let found = self.files.iter().filter(|(_, open)| of(open));
         found.min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
     }

@@ -16,14 +16,14 @@ const WINDOW_BYTES: u64 = 1 << 20;
 /// and never part of anything that verifies (R08).
 const UNREADABLE: u8 = 0xdb;
 
-/// One segment file under recovery. Two windows, so that walking data and descriptors side by side
+/// Reads one segment file. Two windows, so that walking data and descriptors side by side
 /// reads each once.
-pub(crate) struct Image<'a> {
+pub(crate) struct SegmentReader<'a> {
     storage: &'a dyn Storage,
     pub segment: SegmentId,
     pub name: Arc<str>,
     pub bytes: u64,
-    windows: [Window; 2],
+    windows: [ReadWindow; 2],
     /// The window that was used last.
     recent: usize,
     /// What the medium did not deliver, in the order of discovery.
@@ -31,25 +31,29 @@ pub(crate) struct Image<'a> {
 }
 
 #[derive(Default)]
-struct Window {
+struct ReadWindow {
     start: u64,
     bytes: Vec<u8>,
 }
 
-impl Window {
+impl ReadWindow {
     fn covers(&self, offset: u64, bytes: u64) -> bool {
         self.start <= offset && offset + bytes <= self.start + self.bytes.len() as u64
     }
 }
 
-impl<'a> Image<'a> {
-    pub(crate) fn new(storage: &'a dyn Storage, segment: SegmentId, bytes: u64) -> Image<'a> {
-        Image {
+impl<'a> SegmentReader<'a> {
+    pub(crate) fn new(
+        storage: &'a dyn Storage,
+        segment: SegmentId,
+        bytes: u64,
+    ) -> SegmentReader<'a> {
+        SegmentReader {
             storage,
             segment,
             name: file_name(segment),
             bytes,
-            windows: [Window::default(), Window::default()],
+            windows: [ReadWindow::default(), ReadWindow::default()],
             recent: 0,
             unreadable: Vec::new(),
         }

@@ -19,10 +19,10 @@ pub type Randomness<'a> = &'a mut dyn FnMut() -> u64;
 
 /// A handle to a directory in memory; clones share it.
 #[derive(Clone, Debug)]
-pub struct MemStorage(Arc<Mutex<Disk>>);
+pub struct MemStorage(Arc<Mutex<MemDisk>>);
 
 #[derive(Clone, Debug, Default)]
-struct Disk {
+struct MemDisk {
     files: BTreeMap<u64, Content>,
     next_file: u64,
     names: BTreeMap<String, u64>,
@@ -181,7 +181,7 @@ fn broken(text: &'static str) -> io::Error {
     io::Error::other(text)
 }
 
-impl Disk {
+impl MemDisk {
     /// Counts one step; true when the step is the one at which the machine stops.
     fn step(&mut self) -> io::Result<bool> {
         if self.script.halted {
@@ -254,7 +254,7 @@ impl MemStorage {
     /// An empty directory with a terabyte of space.
     #[must_use]
     pub fn new() -> MemStorage {
-        MemStorage(Arc::new(Mutex::new(Disk { free_bytes: 1 << 40, ..Disk::default() })))
+        MemStorage(Arc::new(Mutex::new(MemDisk { free_bytes: 1 << 40, ..MemDisk::default() })))
     }
 
     /// A disk of its own with the same content, durable and not, and the same script.

@@ -1,11 +1,11 @@
 //! Running a job: the only place where a journal's batches, segments and reads meet a storage.
 
-use crate::journal::format::item::{ITEM_BYTES, Item, JournalId, RecordHead, body_checksum};
+use crate::journal::format::item::{ITEM_BYTES, JournalId, JournalItem, RecordHead, body_checksum};
 use crate::journal::segment::layout::{UNFINISHED, file_name};
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
 use crate::journal::write::jobs::{
-    BatchDone, BatchJob, Done, Extent, Job, NoRoom, PrepareDone, PrepareJob, ReadDamage, ReadDone,
-    ReadJob, ReadResult, Step, Wanted,
+    BatchDone, BatchJob, BatchStep, Done, Job, NoRoom, PrepareDone, PrepareJob, ReadDamage,
+    ReadExtent, ReadJob, ReadJobDone, ReadResult, Wanted,
 };
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;
@@ -59,8 +59,8 @@ fn run_batch(storage: &dyn Storage, job: BatchJob) -> Result<Done, JobError> {
         return Err(JobError::Short { error, rest: Box::new(Job::Batch(BatchJob { steps })) });
     }
     let buffers = job.steps.into_iter().filter_map(|step| match step {
-        Step::Write { bytes, .. } => Some(bytes),
-        Step::Sync { .. } => None,
+        BatchStep::Write { bytes, .. } => Some(bytes),
+        BatchStep::Sync { .. } => None,
     });
     Ok(Done::Batch(BatchDone { buffers: buffers.collect() }))
 }
@@ -68,15 +68,15 @@ fn run_batch(storage: &dyn Storage, job: BatchJob) -> Result<Done, JobError> {
 /// Runs steps in order, up to the first that fails, and counts those that are done.
 pub(crate) fn run_steps(
     storage: &dyn Storage,
-    steps: &[Step],
+    steps: &[BatchStep],
     done: &mut usize,
 ) -> Result<(), StorageError> {
     for step in steps {
         match step {
-            Step::Write { file, offset, bytes } => storage
+            BatchStep::Write { file, offset, bytes } => storage
                 .write_at(file, *offset, bytes)
                 .map_err(StorageError::at(StorageOp::Write, file, *offset))?,
-            Step::Sync { file } => {
+            BatchStep::Sync { file } => {
                 storage.sync(file).map_err(StorageError::at(StorageOp::Sync, file, 0))?;
             }
         }
@@ -128,7 +128,7 @@ pub(crate) fn run_prepare(
 }
 
 /// Fails only where the system is short of something: what the medium does not give is a result.
-fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadDone, StorageError> {
+fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadJobDone, StorageError> {
     let missing = job.missing.iter();
     let mut values: Vec<_> = missing.map(|(slot, why)| (*slot, Err(why.clone()))).collect();
     let mut buffer = Vec::new();
@@ -136,13 +136,13 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadDone, StorageErr
         read_extent(storage, &job.journal_id, extent, &mut buffer, &mut values)?;
     }
     values.sort_by_key(|(slot, _)| *slot);
-    Ok(ReadDone { token: job.token, values })
+    Ok(ReadJobDone { token: job.token, values })
 }
 
 fn read_extent(
     storage: &dyn Storage,
     journal_id: &JournalId,
-    extent: &Extent,
+    extent: &ReadExtent,
     buffer: &mut Vec<u8>,
     values: &mut Vec<(crate::types::Slot, ReadResult)>,
 ) -> Result<(), StorageError> {
@@ -197,7 +197,7 @@ pub(crate) fn read_one(
     wanted: &Wanted,
 ) -> Result<ReadResult, StorageError> {
     let location = &wanted.location;
-    let extent = Extent {
+    let extent = ReadExtent {
         file: file_name(location.segment),
         offset: location.offset,
         bytes: ITEM_BYTES + location.bytes as usize,
@@ -214,7 +214,7 @@ fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> 
     let Wanted { slot, location, headless } = *wanted;
     let (header, body) = bytes.split_at(ITEM_BYTES);
     let checksum = headless.or_else(|| {
-        let item = Item::decode_slice(header, journal_id).ok()?;
+        let item = JournalItem::decode_slice(header, journal_id).ok()?;
         let head = RecordHead::from_item(&item)?;
         let same = matches!(head.kind, RecordKind::Accepted | RecordKind::Learned)
             && (head.slot, head.ballot, head.lsn) == (slot, location.ballot, location.lsn)

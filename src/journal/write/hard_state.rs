@@ -3,12 +3,12 @@
 
 use crate::journal::format::hard_state_body::{BODY_BYTES_MAX, decode_body, encode_body};
 use crate::journal::format::item::{
-    Fault, ITEM_BYTES, Item, JournalId, VERSION, body_checksum, kind,
+    ITEM_BYTES, ItemFault, JournalId, JournalItem, VERSION, body_checksum, kind,
 };
 use crate::journal::recover::recovered::OpenError;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
 use crate::journal::write::execute::read_some;
-use crate::journal::write::jobs::Step;
+use crate::journal::write::jobs::BatchStep;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{HardState, Lsn};
 use std::io;
@@ -60,12 +60,12 @@ fn encode_copy(journal_id: &JournalId, sequence: u64, copy: usize, hard: &HardSt
     let mut out = vec![0; ITEM_BYTES];
     encode_body(hard, &mut out);
     let sequence = Lsn(sequence);
-    let item = Item {
+    let item = JournalItem {
         bytes: (out.len() - ITEM_BYTES) as u32,
         offset: COPIES[copy],
         lsn: sequence,
         words: [0, 0, 0, 0, body_checksum(&out[ITEM_BYTES..], sequence), 0],
-        ..Item::of_kind(kind::HARD_STATE)
+        ..JournalItem::of_kind(kind::HARD_STATE)
     };
     out[..ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
     out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
@@ -78,13 +78,13 @@ pub(crate) fn steps(
     sequence: u64,
     hard: &HardState,
     file: &Arc<str>,
-) -> Vec<Step> {
-    let write = |copy: usize| Step::Write {
+) -> Vec<BatchStep> {
+    let write = |copy: usize| BatchStep::Write {
         file: Arc::clone(file),
         offset: COPIES[copy],
         bytes: encode_copy(journal_id, sequence, copy, hard),
     };
-    let sync = || Step::Sync { file: Arc::clone(file) };
+    let sync = || BatchStep::Sync { file: Arc::clone(file) };
     vec![write(0), sync(), write(1), sync()]
 }
 
@@ -217,10 +217,10 @@ fn decode_copy(
     journal_id: &JournalId,
     offset: u64,
 ) -> Result<(u64, HardState), BadCopy> {
-    let item = Item::decode_slice(bytes, journal_id).map_err(|fault| match fault {
-        Fault::Magic | Fault::Checksum => BadCopy::Header,
-        Fault::Version { found, intact } => BadCopy::Version { found, intact },
-        Fault::Foreign(found) => BadCopy::Foreign { found, expected: *journal_id },
+    let item = JournalItem::decode_slice(bytes, journal_id).map_err(|fault| match fault {
+        ItemFault::Magic | ItemFault::Checksum => BadCopy::Header,
+        ItemFault::Version { found, intact } => BadCopy::Version { found, intact },
+        ItemFault::Foreign(found) => BadCopy::Foreign { found, expected: *journal_id },
     })?;
     if item.kind != kind::HARD_STATE || item.offset != offset {
         return Err(BadCopy::Header);

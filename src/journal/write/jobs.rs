@@ -24,12 +24,12 @@ pub enum Done {
     /// The segment exists, or there was no space for it.
     Prepare(PrepareDone),
     /// The values that could be read.
-    Read(ReadDone),
+    Read(ReadJobDone),
 }
 
 /// What a shard learns from [`crate::journal::Journal::done`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum JournalEvent {
     /// Every record up to this one is durable.
     Durable(Lsn),
     /// A segment could not be prepared: [`crate::journal::Journal::has_room`] is false from now on, until a
@@ -38,22 +38,22 @@ pub enum Event {
     /// Room came back.
     Room,
     /// A read finished.
-    Read(ReadDone),
+    Read(ReadJobDone),
 }
 
 /// The writes and syncs of one batch, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchJob {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<BatchStep>,
 }
 
 impl BatchJob {
     /// Bytes that it writes, those that fill up blocks included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let written = |step: &Step| match step {
-            Step::Write { bytes, .. } => bytes.len() as u64,
-            Step::Sync { .. } => 0,
+        let written = |step: &BatchStep| match step {
+            BatchStep::Write { bytes, .. } => bytes.len() as u64,
+            BatchStep::Sync { .. } => 0,
         };
         self.steps.iter().map(written).sum()
     }
@@ -61,7 +61,7 @@ impl BatchJob {
 
 /// One step of a batch; steps run strictly in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum BatchStep {
     /// A write.
     Write {
         /// The file's name.
@@ -144,7 +144,7 @@ pub struct Location {
 pub struct ReadJob {
     pub(crate) token: u64,
     pub(crate) journal_id: JournalId,
-    pub(crate) extents: Vec<Extent>,
+    pub(crate) extents: Vec<ReadExtent>,
     /// Slots that need no look at the disk to fail.
     pub(crate) missing: Vec<(Slot, ReadDamage)>,
 }
@@ -172,7 +172,7 @@ impl ReadJob {
 
 /// One contiguous read of one file, and the records wanted in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub(crate) struct ReadExtent {
     pub file: Arc<str>,
     pub offset: u64,
     pub bytes: usize,
@@ -193,7 +193,7 @@ pub type ReadResult = Result<(Ballot, Value), ReadDamage>;
 
 /// A finished read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadDone {
+pub struct ReadJobDone {
     /// The token that the read was asked for with.
     pub token: u64,
     /// By rising slot, from the first one asked for on; fewer than asked for when a limit of the

@@ -2,11 +2,11 @@
 
 use crate::journal::format::batch::{self, BatchPlan, Encoded};
 use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
-use crate::journal::segment::index::{Found, Index, KNOWN};
+use crate::journal::segment::index::{IndexedRecord, KNOWN, SlotIndex};
 use crate::journal::segment::layout::{self, Writing, header_block};
 use crate::journal::write::hard_state;
 use crate::journal::write::jobs::{
-    BatchDone, BatchJob, Done, Event, Job, Location, PrepareDone, PrepareJob, Step,
+    BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, Location, PrepareDone, PrepareJob,
 };
 use crate::limits;
 use crate::types::{HardState, Lsn, Record, RecordKind, SegmentId, Slot};
@@ -89,12 +89,12 @@ pub(crate) struct Restored {
     pub hard_sequence: u64,
     /// The hard state knows more than its file does.
     pub hard_changed: bool,
-    pub index: Index,
+    pub index: SlotIndex,
 }
 
 /// The batch that is being written.
 #[derive(Debug)]
-pub(crate) struct InFlight {
+pub(crate) struct BatchInFlight {
     pub upto: Lsn,
     pub mark: Lsn,
     pub first_lsn_of_segment: Lsn,
@@ -121,7 +121,7 @@ pub struct Journal {
     /// How many segment files there are, and their bytes.
     pub(in crate::journal) files: (u64, u64),
     pub(in crate::journal) spares: VecDeque<(SegmentId, u64)>,
-    pub(in crate::journal) in_flight: Option<InFlight>,
+    pub(in crate::journal) in_flight: Option<BatchInFlight>,
     pub(in crate::journal) preparing: bool,
     pub(in crate::journal) room: bool,
     /// A preparation failed for want of space and was not retried yet.
@@ -130,7 +130,7 @@ pub struct Journal {
     pub(in crate::journal) hard_sequence: u64,
     pub(in crate::journal) hard_changed: bool,
     pub(in crate::journal) hard_file: Arc<str>,
-    pub(in crate::journal) index: Index,
+    pub(in crate::journal) index: SlotIndex,
     /// Of the last batch, the larger one first: data, then descriptors.
     pub(in crate::journal) buffers: Vec<Vec<u8>>,
 }
@@ -183,11 +183,11 @@ impl Journal {
     }
 
     /// Takes in the outcome of a job.
-    pub fn done(&mut self, done: Done) -> Option<Event> {
+    pub fn done(&mut self, done: Done) -> Option<JournalEvent> {
         match done {
             Done::Batch(done) => self.batch_done(done),
             Done::Prepare(done) => self.prepare_done(&done),
-            Done::Read(done) => Some(Event::Read(done)),
+            Done::Read(done) => Some(JournalEvent::Read(done)),
         }
     }
 
@@ -271,7 +271,7 @@ impl Journal {
     #[must_use]
     pub fn locate(&self, slot: Slot) -> Option<Location> {
         let best = self.index.best(slot)?;
-        Index::damage_text(&best).is_none().then_some(best.location)
+        SlotIndex::damage_text(&best).is_none().then_some(best.location)
     }
 
     // Segments.
@@ -315,7 +315,7 @@ impl Journal {
         })
     }
 
-    fn prepare_done(&mut self, done: &PrepareDone) -> Option<Event> {
+    fn prepare_done(&mut self, done: &PrepareDone) -> Option<JournalEvent> {
         assert!(self.preparing, "segment {} was not being prepared", done.segment);
         self.preparing = false;
         let had_room = self.room;
@@ -323,12 +323,12 @@ impl Journal {
         match &done.no_space {
             Some(why) => {
                 self.prepare_blocked = true;
-                had_room.then(|| Event::NoRoom(why.clone()))
+                had_room.then(|| JournalEvent::NoRoom(why.clone()))
             }
             None => {
                 self.files = (self.files.0 + 1, self.files.1 + done.bytes);
                 self.spares.push_back((done.segment, done.bytes));
-                (!had_room).then_some(Event::Room)
+                (!had_room).then_some(JournalEvent::Room)
             }
         }
     }
@@ -386,7 +386,7 @@ impl Journal {
 
     /// Seals the segment that is open, in the room kept back for that. Only while there is a next
     /// one: recovery takes a seal without a next segment for a segment that is missing.
-    fn seal(&mut self, steps: &mut Vec<Step>) -> Option<InFlight> {
+    fn seal(&mut self, steps: &mut Vec<BatchStep>) -> Option<BatchInFlight> {
         assert!(!self.spares.is_empty(), "a segment is sealed only when the next one is there");
         let Tail::Open(_) = &self.tail else { return None };
         let batch = self.write_batch(0, true, steps);
@@ -400,7 +400,7 @@ impl Journal {
 
     /// Moves the tail to the spare segment. A cut is sealed there by an empty batch, durable
     /// before any record (C11).
-    fn begin_segment(&mut self, steps: &mut Vec<Step>) {
+    fn begin_segment(&mut self, steps: &mut Vec<BatchStep>) {
         self.seal(steps);
         let (segment, bytes) = self.spares.pop_front().expect("the caller saw a spare segment");
         let Tail::Ended { previous, seal_first, .. } = self.tail else {
@@ -419,7 +419,12 @@ impl Journal {
 
     /// Encodes the next batch with the first `records` waiting ones, and adds its writes and its
     /// sync.
-    fn write_batch(&mut self, records: usize, seal: bool, steps: &mut Vec<Step>) -> InFlight {
+    fn write_batch(
+        &mut self,
+        records: usize,
+        seal: bool,
+        steps: &mut Vec<BatchStep>,
+    ) -> BatchInFlight {
         let first_lsn = self.next_batch_lsn();
         let Tail::Open(writing) = &mut self.tail else { unreachable!("a batch needs a segment") };
         let plan = BatchPlan { first_lsn, number: self.next_number, mark: self.durable, seal };
@@ -444,11 +449,11 @@ impl Journal {
             self.pending_room -= room_bytes(&record);
         }
         let offset = desc - encoded.descriptors.len() as u64;
-        let write = |offset, bytes| Step::Write { file: Arc::clone(&file), offset, bytes };
+        let write = |offset, bytes| BatchStep::Write { file: Arc::clone(&file), offset, bytes };
         steps.push(write(data, encoded.data));
         steps.push(write(offset, encoded.descriptors));
-        steps.push(Step::Sync { file });
-        InFlight {
+        steps.push(BatchStep::Sync { file });
+        BatchInFlight {
             upto: self.next_batch_lsn().prev(),
             mark: plan.mark,
             first_lsn_of_segment,
@@ -459,7 +464,7 @@ impl Journal {
     /// C2: where the batch changes the hard state, both copies of it become durable first. An
     /// accepted ballot above the promised one raises it, so that the promised ballot in the file
     /// is never below an accepted ballot in the journal.
-    fn hard_state_steps(&mut self, records: usize, steps: &mut Vec<Step>) {
+    fn hard_state_steps(&mut self, records: usize, steps: &mut Vec<BatchStep>) {
         for record in self.pending.iter().take(records) {
             let raised = batch::accepted_ballot(record).filter(|b| *b > self.hard.promised);
             if let Record::HardState(hard) = record {
@@ -479,7 +484,7 @@ impl Journal {
         }
     }
 
-    fn batch_done(&mut self, done: BatchDone) -> Option<Event> {
+    fn batch_done(&mut self, done: BatchDone) -> Option<JournalEvent> {
         let batch = self.in_flight.take().expect("only a batch in flight can be done");
         for head in &batch.heads {
             if let Some(found) = indexed(head) {
@@ -493,7 +498,7 @@ impl Journal {
         self.buffers.truncate(2);
         let news = batch.upto > self.durable;
         self.durable = batch.upto;
-        news.then_some(Event::Durable(batch.upto))
+        news.then_some(JournalEvent::Durable(batch.upto))
     }
 }
 
@@ -517,7 +522,7 @@ pub(crate) fn room_bytes(record: &Record) -> u64 {
 }
 
 /// A record as the index holds it, if it has a value.
-pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
+pub(crate) fn indexed(head: &RecordHead) -> Option<IndexedRecord> {
     let flags = match head.kind {
         RecordKind::Accepted => 0,
         RecordKind::Learned => KNOWN,
@@ -534,7 +539,7 @@ pub(crate) fn indexed(head: &RecordHead) -> Option<Found> {
         lsn: head.lsn,
         ballot: head.ballot,
     };
-    Some(Found { slot: head.slot, location, flags })
+    Some(IndexedRecord { slot: head.slot, location, flags })
 }
 
 #[cfg(test)]

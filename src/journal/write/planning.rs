@@ -1,9 +1,9 @@
 //! Plans of reads: which places of which files hold the values of some slots.
 
 use crate::journal::format::item::ITEM_BYTES;
-use crate::journal::segment::index::Index;
+use crate::journal::segment::index::SlotIndex;
 use crate::journal::segment::layout::file_name;
-use crate::journal::write::jobs::{Extent, Job, Location, ReadDamage, ReadJob, Wanted};
+use crate::journal::write::jobs::{Job, Location, ReadDamage, ReadExtent, ReadJob, Wanted};
 use crate::journal::write::journal::Journal;
 use crate::limits::{READ_EXTENT_BYTES_MAX, READ_SPAN_BYTES_MAX};
 use crate::types::Slot;
@@ -15,7 +15,7 @@ const READ_SLOTS_MAX: usize = 4096;
 
 impl Journal {
     /// One read job for the values of consecutive slots `from..=upto`, as far as `bytes_max` goes
-    /// and at least one slot. The answer is an [`Event::Read`](crate::journal::Event::Read) with the same token.
+    /// and at least one slot. The answer is an [`JournalEvent::Read`](crate::journal::JournalEvent::Read) with the same token.
     #[must_use]
     pub fn read(&self, token: u64, from: Slot, upto: Slot, bytes_max: usize) -> Job {
         Job::Read(self.read_slots(token, (from.0..=upto.0).map(Slot), bytes_max))
@@ -51,7 +51,7 @@ impl Journal {
                     job.missing.push((slot, ReadDamage::Trimmed { slot, first }));
                 }
                 None => job.missing.push((slot, ReadDamage::NotHeld { slot })),
-                Some(found) => match Index::damage_text(&found) {
+                Some(found) => match SlotIndex::damage_text(&found) {
                     Some((file, offset)) => {
                         job.missing.push((slot, ReadDamage::Damaged { slot, file, offset }));
                     }
@@ -64,7 +64,7 @@ impl Journal {
 
     /// Adds a record to the last extent of a read where it lies close behind it. Returns by how
     /// many bytes the read grows.
-    fn plan(&self, slot: Slot, location: Location, extents: &mut Vec<Extent>) -> usize {
+    fn plan(&self, slot: Slot, location: Location, extents: &mut Vec<ReadExtent>) -> usize {
         let file = file_name(location.segment);
         let wanted = Wanted { slot, location, headless: self.index.headless(&location) };
         let bytes = ITEM_BYTES + location.bytes as usize;
@@ -81,7 +81,7 @@ impl Journal {
                 return grown;
             }
         }
-        extents.push(Extent { file, offset: location.offset, bytes, wanted: vec![wanted] });
+        extents.push(ReadExtent { file, offset: location.offset, bytes, wanted: vec![wanted] });
         bytes
     }
 }
