@@ -2,8 +2,8 @@
 //! and in the simulator.
 
 use crate::journal::format::batch::record_bytes;
+use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, file_name};
 use crate::journal::segment::index::SegmentIndex;
-use crate::journal::segment::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, file_name};
 use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail, room_bytes};
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
@@ -239,7 +239,7 @@ mod tests {
         journal
     }
 
-    fn writing(journal: &mut Journal) -> &mut crate::journal::segment::layout::Writing {
+    fn writing(journal: &mut Journal) -> &mut crate::journal::format::layout::Writing {
         let Tail::Open(writing) = &mut journal.tail else { panic!("the tail is open") };
         writing
     }

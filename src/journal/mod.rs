@@ -15,23 +15,19 @@ mod test_rig;
 mod write;
 
 pub use format::identity::{Identity, IdentityError};
+pub use format::open_error::OpenError;
 pub use recover::inspect::{Overlay, inspect};
 pub use recover::opening::format;
-pub use recover::recovered::{Finding, FindingKind, OpenError, Recovered, Stats, TornTail};
+pub use recover::recovered::{Finding, FindingKind, Recovered, Stats, TornTail};
 pub use recover::run::recover;
+pub use segment::index::Location;
 pub use storage::files::FileStorage;
 pub use storage::lock::{DirLock, LockError};
 pub use storage::memory::{MemStorage, Randomness};
 pub use storage::seam::{Storage, StorageError, StorageOp};
 pub use write::execute::{JobError, execute};
 pub use write::jobs::{
-    BatchDone, BatchJob, Done, Job, JournalEvent, Location, NoRoom, PrepareDone, PrepareJob,
-    ReadDamage, ReadJob, ReadJobDone, ReadResult,
+    BatchDone, BatchJob, Done, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadDamage,
+    ReadJob, ReadJobDone, ReadResult,
 };
 pub use write::journal::{Journal, JournalOptions, ValueRoom};
-
-/// True when all bytes are zero. Compares whole blocks, at the speed of memory.
-fn is_zero(bytes: &[u8]) -> bool {
-    static ZEROS: [u8; crate::limits::BLOCK_BYTES] = [0; crate::limits::BLOCK_BYTES];
-    bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
-}

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::journal::format::identity::Identity;
+use crate::journal::format::open_error::OpenError;
 use crate::journal::invariants::{JournalSummary, check_index, check_state, check_step};
 use crate::journal::recover::opening::format_from;
-use crate::journal::recover::recovered::{OpenError, Recovered};
+use crate::journal::recover::recovered::Recovered;
 use crate::journal::recover::run::recover_from;
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::storage::memory::MemStorage;

@@ -25,7 +25,7 @@ const IMPURE_FILES: &[&str] = &[
     "src/journal/storage/files.rs",
     "src/journal/format/identity.rs",
     "src/journal/storage/lock.rs",
-    "src/journal/segment/open_files.rs",
+    "src/journal/storage/open_files.rs",
 ];
 
 /// What a pure layer must not name, and what it does instead.

@@ -4,8 +4,8 @@ use crate::journal::format::hard_state_body;
 use crate::journal::format::item::{
     self, BatchHead, ITEM_BYTES, JournalId, RUNS_PER_ITEM, RecordHead, body_checksum, record_span,
 };
+use crate::journal::format::layout::{BLOCK, Writing, is_zero};
 use crate::journal::format::witnessed;
-use crate::journal::segment::layout::{BLOCK, Writing};
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{Ballot, Lsn, Record, Slot};
 
@@ -155,7 +155,7 @@ fn push_record(
 fn find_zero_runs(data: &[u8]) -> Vec<(u32, u32)> {
     let mut runs: Vec<(u32, u32)> = Vec::new();
     for (sector, bytes) in (0u32..).zip(data.chunks(SECTOR_BYTES)).skip(1) {
-        if !crate::journal::is_zero(bytes) {
+        if !is_zero(bytes) {
             continue;
         }
         match runs.last_mut() {

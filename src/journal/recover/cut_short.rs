@@ -2,12 +2,12 @@
 //! leave them. One that was in use refuses the start. One that never held a record is as good as one
 //! that is missing behind the last one in use: it is made anew.
 
-use crate::journal::recover::recovered::{FindingKind, OpenError};
+use crate::journal::format::layout::{BLOCK, DATA_START, file_name, is_zero};
+use crate::journal::format::open_error::OpenError;
+use crate::journal::recover::recovered::FindingKind;
 use crate::journal::recover::replay::FilePlace;
 use crate::journal::recover::tail::Ending;
-use crate::journal::segment::layout::{BLOCK, DATA_START, file_name};
-use crate::journal::storage::seam::Storage;
-use crate::journal::write::execute::read_some;
+use crate::journal::storage::seam::{Storage, read_some};
 use crate::limits::BLOCK_BYTES;
 use crate::types::SegmentId;
 
@@ -35,7 +35,7 @@ impl CutShort {
             let mut block = [0; BLOCK_BYTES];
             let part = &mut block[..BLOCK.min(bytes - at) as usize];
             let read = read_some(storage, &name, at, part)?;
-            if read.is_err() || !crate::journal::is_zero(part) {
+            if read.is_err() || !is_zero(part) {
                 return Err(error);
             }
             at += BLOCK;

@@ -2,9 +2,10 @@
 //! recovery writes in memory.
 
 use crate::journal::format::identity::Identity;
-use crate::journal::recover::recovered::{OpenError, Recovered};
+use crate::journal::format::layout::BLOCK;
+use crate::journal::format::open_error::OpenError;
+use crate::journal::recover::recovered::Recovered;
 use crate::journal::recover::run::recover;
-use crate::journal::segment::layout::BLOCK;
 use crate::journal::storage::seam::Storage;
 use crate::journal::write::journal::JournalOptions;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT};

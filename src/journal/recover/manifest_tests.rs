@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::journal::format::item::ITEM_BYTES;
+use crate::journal::format::layout::file_name;
 use crate::journal::recover::recovered::FindingKind;
-use crate::journal::segment::layout::file_name;
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::storage::memory::MemStorage;
 use crate::journal::storage::seam::Storage;

@@ -2,12 +2,12 @@
 
 use crate::journal::format::identity::Identity;
 use crate::journal::format::item::JournalId;
-use crate::journal::recover::cut_short::CutShort;
-use crate::journal::recover::recovered::OpenError;
-use crate::journal::segment::batch_scan::{self, FoundBatch};
-use crate::journal::segment::layout::{
+use crate::journal::format::layout::{
     self, BLOCK, SegmentHeader, UNFINISHED, file_name, header_block, parse_file_name,
 };
+use crate::journal::format::open_error::OpenError;
+use crate::journal::recover::cut_short::CutShort;
+use crate::journal::segment::batch_scan::{self, FoundBatch};
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::SegmentReader;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};

@@ -5,8 +5,9 @@ use crate::journal::format::hard_state_body;
 use crate::journal::format::item::{
     ITEM_BYTES, JournalId, JournalItem, RecordHead, body_checksum, kind, record_span, zero_runs,
 };
+use crate::journal::format::layout::is_zero;
+use crate::journal::format::open_error::OpenError;
 use crate::journal::format::witnessed;
-use crate::journal::recover::recovered::OpenError;
 use crate::journal::segment::batch_scan::{FoundBatch, Gap};
 use crate::journal::segment::reader::SegmentReader;
 use crate::limits::SECTOR_BYTES;
@@ -213,7 +214,7 @@ pub(crate) fn shows_pre_image(
     let sector_bytes = SECTOR_BYTES as u64;
     let lowest = batch.desc_top() - batch.items() * ITEM_BYTES as u64;
     for at in (lowest - lowest % sector_bytes..batch.desc_top()).step_by(SECTOR_BYTES) {
-        if crate::journal::is_zero(reader.read(at, SECTOR_BYTES)?) {
+        if is_zero(reader.read(at, SECTOR_BYTES)?) {
             return Ok(true);
         }
     }
@@ -225,7 +226,7 @@ pub(crate) fn shows_pre_image(
         while runs.next_if(|(first, n)| u64::from(*first) + u64::from(*n) <= sector).is_some() {}
         let written_zero = runs.peek().is_some_and(|(first, _)| u64::from(*first) <= sector);
         let at = batch.head.offset + sector * sector_bytes;
-        if !written_zero && crate::journal::is_zero(reader.read(at, SECTOR_BYTES)?) {
+        if !written_zero && is_zero(reader.read(at, SECTOR_BYTES)?) {
             return Ok(true);
         }
     }

@@ -1,13 +1,9 @@
-//! What a recovery yields, and why one is refused.
+//! What a recovery yields.
 
-use crate::journal::storage::seam::{StorageError, StorageOp};
-use crate::types::{
-    Ballot, Damage, FailureKind, HardState, Lsn, NodeId, Slot, Trouble, Value, Witness,
-};
+use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, Slot, Value, Witness};
 use crate::wire::peer;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
 
 /// Everything a shard needs to know to go on after a stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,119 +119,4 @@ pub struct Stats {
     pub records: u64,
     /// Bytes of batches.
     pub bytes: u64,
-}
-
-/// Why a journal could not be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Nothing is there.
-    #[error(
-        "the shard's directory holds no journal. Is its disk mounted? It is never made anew: restore it \
-         from a copy, and keep the rest of the data directory; see docs/OPERATIONS.md, \"Data is \
-         damaged\""
-    )]
-    NotFormatted,
-    /// A file that must be there is missing.
-    #[error("{file} is missing; keep the directory; see docs/OPERATIONS.md, \"Data is damaged\"")]
-    Missing {
-        /// The file.
-        file: String,
-    },
-    /// A file is shorter (or longer) than it must be.
-    #[error(
-        "{file} has {found} bytes, it must have {expected}; keep the directory; see \
-         docs/OPERATIONS.md, \"Data is damaged\""
-    )]
-    Length {
-        /// The file.
-        file: String,
-        /// Its length.
-        found: u64,
-        /// What it must be.
-        expected: u64,
-    },
-    /// A file cannot be opened or read at all.
-    #[error("{file} cannot be opened: {source}")]
-    Unopenable {
-        /// The file.
-        file: String,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// A file was written by a newer program.
-    #[error(
-        "{file} has format version {found}, this program knows versions up to {known}; \
-             run the newer program"
-    )]
-    FutureVersion {
-        /// The file.
-        file: String,
-        /// Its version.
-        found: u16,
-        /// The newest version known here.
-        known: u16,
-    },
-    /// A file belongs to another cluster, node, incarnation, shard or segment.
-    #[error(
-        "{file} belongs to {found}, this is {expected}; it was copied from elsewhere: put this node's \
-         own file back"
-    )]
-    Foreign {
-        /// The file.
-        file: String,
-        /// Whose it is.
-        found: String,
-        /// Whose it should be.
-        expected: String,
-    },
-    /// Neither copy of the hard state verifies: what was promised is unknown (C12).
-    #[error(
-        "{file}: neither copy of the hard state verifies ({first}; {second}); \
-             without what it promised the node must not vote: leave it stopped and keep the directory; \
-             see docs/OPERATIONS.md, \"Data is damaged\""
-    )]
-    HardStateLost {
-        /// The file.
-        file: String,
-        /// What is wrong with the first copy.
-        first: String,
-        /// What is wrong with the second copy.
-        second: String,
-    },
-    /// A write or sync of recovery itself failed: exit 74.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
-
-impl OpenError {
-    /// A file that cannot be opened; where the system was only short of something, that is no word
-    /// about the file.
-    pub(crate) fn unopenable(file: &str, source: io::Error) -> OpenError {
-        match Trouble::of(&source) {
-            Trouble::Shortage => StorageError::at(StorageOp::Read, file, 0)(source).into(),
-            Trouble::NoSpace | Trouble::Denied | Trouble::Fault => {
-                OpenError::Unopenable { file: file.to_string(), source }
-            }
-        }
-    }
-
-    /// What kind of failure it is. It may pass where the system was only short of something, the disk
-    /// is full, or may only be mounted late.
-    #[must_use]
-    pub fn kind(&self) -> FailureKind {
-        match self {
-            OpenError::Storage(error) => match Trouble::of(&error.source) {
-                Trouble::Shortage | Trouble::NoSpace => FailureKind::Temporary,
-                Trouble::Denied | Trouble::Fault => FailureKind::Disk,
-            },
-            OpenError::NotFormatted => FailureKind::Temporary,
-            OpenError::Missing { .. }
-            | OpenError::Length { .. }
-            | OpenError::Unopenable { .. }
-            | OpenError::FutureVersion { .. }
-            | OpenError::Foreign { .. }
-            | OpenError::HardStateLost { .. } => FailureKind::Data,
-        }
-    }
 }

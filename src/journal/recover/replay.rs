@@ -3,10 +3,9 @@
 
 use crate::journal::recover::records::Seen;
 use crate::journal::recover::recovered::{Finding, FindingKind, Stats};
-use crate::journal::segment::index::{DAMAGED, SUSPECT, SlotIndex};
+use crate::journal::segment::index::{DAMAGED, IndexedRecord, SUSPECT, SlotIndex};
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::write::hard_state;
-use crate::journal::write::journal::indexed;
 use crate::limits::WINDOW_SLOTS;
 use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, RecordKind, Slot, Witness};
 use crate::wire::peer::Report;
@@ -186,7 +185,7 @@ impl Replay {
             let about = About { lsns: Some((head.lsn, head.lsn)), slot };
             self.find_about(FilePlace { file, offset: head.offset }, gravity, about, text);
         }
-        let Some(mut found) = indexed(head) else { return };
+        let Some(mut found) = IndexedRecord::of(head) else { return };
         if !seen.intact {
             found.flags |= DAMAGED;
             found.flags |= if gravity == FindingKind::Suspect { SUSPECT } else { 0 };

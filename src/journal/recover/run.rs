@@ -2,17 +2,18 @@
 
 use crate::journal::format::identity::Identity;
 use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous};
+use crate::journal::format::layout::{
+    BLOCK, DATA_START, SegmentHeader, Writing, file_name, header_block,
+};
+use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::cut_short;
 use crate::journal::recover::opening::{Segment, clean_directory, list_segments};
 use crate::journal::recover::records::{CheckedBatch, check_batch, check_gap, shows_pre_image};
-use crate::journal::recover::recovered::{FindingKind, OpenError, Recovered, TornTail};
+use crate::journal::recover::recovered::{FindingKind, Recovered, TornTail};
 use crate::journal::recover::replay::{About, FilePlace, Replay, Replayed};
 use crate::journal::recover::tail::{self, Ending, Torn};
 use crate::journal::segment::batch_scan::{self, BatchScan, Limit, Part};
 use crate::journal::segment::index::{DAMAGED, SUSPECT};
-use crate::journal::segment::layout::{
-    BLOCK, DATA_START, SegmentHeader, Writing, file_name, header_block,
-};
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::SegmentReader;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};

@@ -5,10 +5,10 @@
 //! it was durable before it was written, and is damaged where it does not verify.
 
 use crate::journal::format::item::{ITEM_BYTES, JournalId};
+use crate::journal::format::layout::{BLOCK, is_zero};
+use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::records::{check_batch, shows_pre_image};
-use crate::journal::recover::recovered::OpenError;
 use crate::journal::segment::batch_scan::{BatchScan, FoundBatch, Part};
-use crate::journal::segment::layout::BLOCK;
 use crate::journal::segment::reader::SegmentReader;
 use crate::limits::SECTOR_BYTES;
 use crate::types::Lsn;
@@ -80,11 +80,11 @@ fn cut_before(last: &FoundBatch) -> Torn {
 /// thing in their area, and never zero when written.
 fn judge_headless(reader: &mut SegmentReader<'_>, scan: &BatchScan) -> Result<Ending, OpenError> {
     let (data, desc) = (scan.data, scan.desc);
-    let header = crate::journal::is_zero(reader.read(data, SECTOR_BYTES)?);
-    let copy = crate::journal::is_zero(reader.read(desc - SECTOR_BYTES as u64, SECTOR_BYTES)?);
+    let header = is_zero(reader.read(data, SECTOR_BYTES)?);
+    let copy = is_zero(reader.read(desc - SECTOR_BYTES as u64, SECTOR_BYTES)?);
     let mut bytes = 0;
     for at in (data..desc).step_by(BLOCK as usize) {
-        bytes += if crate::journal::is_zero(reader.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
+        bytes += if is_zero(reader.read(at, BLOCK as usize)?) { 0 } else { BLOCK };
     }
     if header || copy {
         return Ok(Ending::Torn(Torn {

@@ -1,8 +1,8 @@
 //! A segment's batches, found by their headers alone: where they lie, and what lies between.
 
 use crate::journal::format::item::{BatchHead, ITEM_BYTES, JournalId, JournalItem, Previous};
-use crate::journal::recover::recovered::OpenError;
-use crate::journal::segment::layout::{BLOCK, DATA_START};
+use crate::journal::format::layout::{BLOCK, DATA_START};
+use crate::journal::format::open_error::OpenError;
 use crate::journal::segment::reader::SegmentReader;
 use crate::types::Lsn;
 

@@ -1,9 +1,9 @@
 //! Where the values lie: per segment, a sorted array of fixed-size entries. No values in memory.
 
-use crate::journal::segment::layout::file_name;
+use crate::journal::format::item::{ALIGN_BYTES, RecordHead};
+use crate::journal::format::layout::file_name;
 use crate::journal::segment::manifest::Manifest;
-use crate::journal::write::jobs::Location;
-use crate::types::{Ballot, Lsn, SegmentId, Slot};
+use crate::types::{Ballot, Lsn, RecordKind, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The record does not verify; what it should hold is damaged here.
@@ -12,6 +12,21 @@ pub(crate) const DAMAGED: u8 = 1;
 pub(crate) const KNOWN: u8 = 2;
 /// Never known durable, and does not verify (C11); goes with `DAMAGED`.
 pub(crate) const SUSPECT: u8 = 4;
+
+/// Where the record of a slot lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The file.
+    pub segment: SegmentId,
+    /// Offset of the record's header in it.
+    pub offset: u64,
+    /// Bytes of the value.
+    pub bytes: u32,
+    /// The record's position in the stream.
+    pub lsn: Lsn,
+    /// The ballot of the record.
+    pub ballot: Ballot,
+}
 
 /// One record with a value: 24 bytes.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +61,29 @@ pub(crate) struct IndexedRecord {
     pub flags: u8,
 }
 
+impl IndexedRecord {
+    /// A record as the index holds it, if it has a value.
+    pub(crate) fn of(head: &RecordHead) -> Option<IndexedRecord> {
+        let flags = match head.kind {
+            RecordKind::Accepted => 0,
+            RecordKind::Learned => KNOWN,
+            RecordKind::HardState
+            | RecordKind::Chosen
+            | RecordKind::Trimmed
+            | RecordKind::Checkpoint
+            | RecordKind::Witnessed => return None,
+        };
+        let location = Location {
+            segment: head.segment,
+            offset: head.offset,
+            bytes: head.body_bytes,
+            lsn: head.lsn,
+            ballot: head.ballot,
+        };
+        Some(IndexedRecord { slot: head.slot, location, flags })
+    }
+}
+
 /// The entries of one segment, by rising slot; entries of one slot in the order of writing.
 /// Self-contained, so that the arrays of full segments can move to disk.
 #[derive(Clone, Debug)]
@@ -69,7 +107,7 @@ impl SegmentIndex {
     fn found(&self, segment: SegmentId, entry: &IndexEntry) -> IndexedRecord {
         let location = Location {
             segment,
-            offset: u64::from(entry.offset) * crate::journal::format::item::ALIGN_BYTES as u64,
+            offset: u64::from(entry.offset) * ALIGN_BYTES as u64,
             bytes: entry.bytes,
             lsn: self.first_lsn.plus(u64::from(entry.lsn)),
             ballot: self.ballots[entry.ballot()],
@@ -128,7 +166,7 @@ impl SlotIndex {
         let entry = IndexEntry {
             slot: slot.0,
             lsn: (location.lsn.0 - index.first_lsn.0) as u32,
-            offset: (location.offset / crate::journal::format::item::ALIGN_BYTES as u64) as u32,
+            offset: (location.offset / ALIGN_BYTES as u64) as u32,
             bytes: location.bytes,
             ballot_and_flags: index.ballot_number(location.ballot) | u32::from(flags) << 24,
         };

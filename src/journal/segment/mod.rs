@@ -1,8 +1,6 @@
-//! Segment files: how they are laid out, what is found in them, where each value lies, which are open.
+//! Segment files: where the journal begins, what is found in them, and where each value lies.
 
 pub mod batch_scan;
 pub mod index;
-pub mod layout;
 pub mod manifest;
-pub mod open_files;
 pub mod reader;

@@ -1,9 +1,8 @@
 //! Reading a segment piece by piece, with what the medium cannot deliver marked as such.
 
-use crate::journal::recover::recovered::OpenError;
-use crate::journal::segment::layout::{BLOCK, file_name};
-use crate::journal::storage::seam::Storage;
-use crate::journal::write::execute::read_some;
+use crate::journal::format::layout::{BLOCK, file_name, is_zero};
+use crate::journal::format::open_error::OpenError;
+use crate::journal::storage::seam::{Storage, read_some};
 use crate::limits::SECTOR_BYTES;
 use crate::types::SegmentId;
 use std::io;
@@ -110,7 +109,7 @@ impl<'a> SegmentReader<'a> {
         range: Range<u64>,
     ) -> Result<Option<u64>, OpenError> {
         for at in range.step_by(BLOCK as usize) {
-            if !crate::journal::is_zero(self.read(at, BLOCK as usize)?) {
+            if !is_zero(self.read(at, BLOCK as usize)?) {
                 return Ok(Some(at));
             }
         }

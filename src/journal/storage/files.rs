@@ -1,6 +1,6 @@
 //! Files in a real directory.
 
-use crate::journal::segment::open_files::{OpenFiles, WRITTEN_MAX};
+use crate::journal::storage::open_files::{OpenFiles, WRITTEN_MAX};
 use crate::journal::storage::seam::Storage;
 use crate::limits;
 use crate::types::Trouble;

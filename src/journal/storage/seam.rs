@@ -150,3 +150,19 @@ impl StorageError {
         move |source| StorageError { file, offset, op, source }
     }
 }
+
+/// A read whose failure says something about the medium, or nothing at all: a shortage is an error
+/// of its own.
+pub(crate) fn read_some(
+    storage: &dyn Storage,
+    file: &str,
+    offset: u64,
+    buf: &mut [u8],
+) -> Result<io::Result<()>, StorageError> {
+    match storage.read_at(file, offset, buf) {
+        Err(error) if Trouble::is_shortage(&error) => {
+            Err(StorageError::at(StorageOp::Read, file, offset)(error))
+        }
+        read => Ok(read),
+    }
+}

@@ -1,8 +1,8 @@
 //! Running a job: the only place where a journal's batches, segments and reads meet a storage.
 
 use crate::journal::format::item::{ITEM_BYTES, JournalId, JournalItem, RecordHead, body_checksum};
-use crate::journal::segment::layout::{UNFINISHED, file_name};
-use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
+use crate::journal::format::layout::{UNFINISHED, file_name};
+use crate::journal::storage::seam::{Storage, StorageError, StorageOp, read_some};
 use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, Job, NoRoom, PrepareDone, PrepareJob, ReadDamage,
     ReadExtent, ReadJob, ReadJobDone, ReadResult, Wanted,
@@ -172,22 +172,6 @@ fn read_extent(
         values.push((wanted.slot, result));
     }
     Ok(())
-}
-
-/// A read whose failure says something about the medium, or nothing at all: a shortage is an error
-/// of its own.
-pub(crate) fn read_some(
-    storage: &dyn Storage,
-    file: &str,
-    offset: u64,
-    buf: &mut [u8],
-) -> Result<io::Result<()>, StorageError> {
-    match storage.read_at(file, offset, buf) {
-        Err(error) if Trouble::is_shortage(&error) => {
-            Err(StorageError::at(StorageOp::Read, file, offset)(error))
-        }
-        read => Ok(read),
-    }
 }
 
 /// Reads the value of one record. Fails only where the system is short of something.

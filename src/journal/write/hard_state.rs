@@ -5,9 +5,8 @@ use crate::journal::format::hard_state_body::{BODY_BYTES_MAX, decode_body, encod
 use crate::journal::format::item::{
     ITEM_BYTES, ItemFault, JournalId, JournalItem, VERSION, body_checksum, kind,
 };
-use crate::journal::recover::recovered::OpenError;
-use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
-use crate::journal::write::execute::read_some;
+use crate::journal::format::open_error::OpenError;
+use crate::journal::storage::seam::{Storage, StorageError, StorageOp, read_some};
 use crate::journal::write::jobs::BatchStep;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{HardState, Lsn};

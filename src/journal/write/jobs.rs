@@ -1,6 +1,7 @@
 //! What a journal asks of the threads that may block, and what they answer.
 
 use crate::journal::format::item::JournalId;
+use crate::journal::segment::index::Location;
 use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -122,21 +123,6 @@ impl fmt::Display for NoRoom {
             ),
         }
     }
-}
-
-/// Where the record of a slot lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The file.
-    pub segment: SegmentId,
-    /// Offset of the record's header in it.
-    pub offset: u64,
-    /// Bytes of the value.
-    pub bytes: u32,
-    /// The record's position in the stream.
-    pub lsn: Lsn,
-    /// The ballot of the record.
-    pub ballot: Ballot,
 }
 
 /// A read of the values of some slots, neighbouring records in one file read.

@@ -2,14 +2,14 @@
 
 use crate::journal::format::batch::{self, BatchPlan, Encoded};
 use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
-use crate::journal::segment::index::{IndexedRecord, KNOWN, SlotIndex};
-use crate::journal::segment::layout::{self, Writing, header_block};
+use crate::journal::format::layout::{self, Writing, header_block};
+use crate::journal::segment::index::{IndexedRecord, Location, SlotIndex};
 use crate::journal::write::hard_state;
 use crate::journal::write::jobs::{
-    BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, Location, PrepareDone, PrepareJob,
+    BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, PrepareDone, PrepareJob,
 };
 use crate::limits;
-use crate::types::{HardState, Lsn, Record, RecordKind, SegmentId, Slot};
+use crate::types::{HardState, Lsn, Record, SegmentId, Slot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -487,7 +487,7 @@ impl Journal {
     fn batch_done(&mut self, done: BatchDone) -> Option<JournalEvent> {
         let batch = self.in_flight.take().expect("only a batch in flight can be done");
         for head in &batch.heads {
-            if let Some(found) = indexed(head) {
+            if let Some(found) = IndexedRecord::of(head) {
                 self.index.insert(batch.first_lsn_of_segment, &found);
             }
         }
@@ -519,27 +519,6 @@ pub(crate) fn room_bytes(record: &Record) -> u64 {
         }
         Record::Chosen { .. } => SMALL_ROOM_BYTES,
     }
-}
-
-/// A record as the index holds it, if it has a value.
-pub(crate) fn indexed(head: &RecordHead) -> Option<IndexedRecord> {
-    let flags = match head.kind {
-        RecordKind::Accepted => 0,
-        RecordKind::Learned => KNOWN,
-        RecordKind::HardState
-        | RecordKind::Chosen
-        | RecordKind::Trimmed
-        | RecordKind::Checkpoint
-        | RecordKind::Witnessed => return None,
-    };
-    let location = Location {
-        segment: head.segment,
-        offset: head.offset,
-        bytes: head.body_bytes,
-        lsn: head.lsn,
-        ballot: head.ballot,
-    };
-    Some(IndexedRecord { slot: head.slot, location, flags })
 }
 
 #[cfg(test)]

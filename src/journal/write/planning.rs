@@ -1,9 +1,9 @@
 //! Plans of reads: which places of which files hold the values of some slots.
 
 use crate::journal::format::item::ITEM_BYTES;
-use crate::journal::segment::index::SlotIndex;
-use crate::journal::segment::layout::file_name;
-use crate::journal::write::jobs::{Job, Location, ReadDamage, ReadExtent, ReadJob, Wanted};
+use crate::journal::format::layout::file_name;
+use crate::journal::segment::index::{Location, SlotIndex};
+use crate::journal::write::jobs::{Job, ReadDamage, ReadExtent, ReadJob, Wanted};
 use crate::journal::write::journal::Journal;
 use crate::limits::{READ_EXTENT_BYTES_MAX, READ_SPAN_BYTES_MAX};
 use crate::types::Slot;

@@ -4,8 +4,10 @@
 //! descriptor area that grows downward from the file's end in blocks. They share the free space
 //! between them, so that any mix of record sizes fills a segment.
 
-use crate::journal::format::item::{ItemFault, JournalId, JournalItem, Previous, VERSION, kind};
-use crate::journal::recover::recovered::OpenError;
+use crate::journal::format::item::{
+    ITEM_BYTES, ItemFault, JournalId, JournalItem, Previous, VERSION, kind,
+};
+use crate::journal::format::open_error::OpenError;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MIN};
 use crate::types::{Lsn, SegmentId};
 use std::sync::Arc;
@@ -45,7 +47,7 @@ pub(crate) fn header_block(journal_id: &JournalId, segment: SegmentId, bytes: u6
         ..JournalItem::of_kind(kind::SEGMENT)
     };
     let mut block = vec![0; BLOCK_BYTES];
-    block[..crate::journal::format::item::ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
+    block[..ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
     block
 }
 
@@ -136,7 +138,7 @@ impl Writing {
 
 /// Bytes of a batch on disk: data and descriptors each in blocks of their own.
 pub(crate) fn batch_bytes(data_bytes: u64, items: u64) -> u64 {
-    let descriptors = items * crate::journal::format::item::ITEM_BYTES as u64;
+    let descriptors = items * ITEM_BYTES as u64;
     data_bytes.next_multiple_of(BLOCK) + descriptors.next_multiple_of(BLOCK)
 }
 
@@ -145,4 +147,10 @@ pub(crate) fn segment_bytes_for(least: u64, data_bytes: u64, items: u64) -> u64 
     least
         .next_multiple_of(BLOCK)
         .max(DATA_START + batch_bytes(data_bytes, items) + EMPTY_BATCH_BYTES)
+}
+
+/// True when all bytes are zero. Compares whole blocks, at the speed of memory.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+    bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
 }
