@@ -1,7 +1,8 @@
-//! The script language: one command after another, on lines that begin with `>`, parted by `|`.
+//! The script language: one command after another, on lines that begin with `>`, parted by `|`. Lines
+//! that begin with `#` are comments: the goal of the scenario first, then what a step is there for.
 //!
 //! ```text
-//! cell N [leader=K] [prepare=Q] [accept=Q] [window=W] [lease=MS] [off] [loud]
+//! cluster N [leader=K] [prepare=Q] [accept=Q] [window=W] [lease=MS] [off] [loud]
 //! cut 1 | cut 1-2        break all connections of a node, or one
 //! block 1>2 | open       messages of one direction wait; all directions flow again
 //! heal                   open all directions and connections again
@@ -22,7 +23,7 @@
 //! idle K                 K's journal idles: it writes down what K saw others acknowledge
 //! applied K SLOT STATE   K's state machine applied a slot, and has this digest
 //! inject 2>1 MESSAGE     see `inject.rs`
-//! disk K …               see `craft.rs`
+//! disk K …               see `disk_setup.rs`
 //! quiet COMMAND          without a trace
 //! expect …               see `expect.rs`
 //! show                   every node's state
@@ -38,18 +39,24 @@ use paxosd::wire::peer::Digest;
 use std::collections::BTreeSet;
 
 /// Runs the script of one file and returns it with its trace.
+///
+/// Comments are kept. One that stands right above a command stays there; a blank line parts both from
+/// the trace before.
 pub fn run(text: &str) -> String {
     let mut out = String::new();
     let mut cluster: Option<Cluster> = None;
+    let mut below_comment = false;
     for line in text.lines() {
-        if line.starts_with('#') {
+        let is_comment = line.starts_with('#');
+        let is_command = line.starts_with('>');
+        if (is_comment || is_command) && !below_comment && !out.is_empty() {
+            out.push('\n');
+        }
+        below_comment = is_comment;
+        if is_comment || is_command {
             out += &format!("{line}\n");
         }
         let Some(commands) = line.strip_prefix('>') else { continue };
-        if !out.ends_with("\n\n") {
-            out.push('\n');
-        }
-        out += &format!("{line}\n");
         for command in commands.split('|') {
             command_line(&mut cluster, command.trim());
             if let Some(cluster) = &mut cluster {
@@ -65,7 +72,7 @@ pub fn run(text: &str) -> String {
 fn command_line(cluster: &mut Option<Cluster>, command: &str) {
     let (word, rest) = split(command);
     if word == "cluster" {
-        *cluster = Some(new_cell(rest));
+        *cluster = Some(new_cluster(rest));
         return;
     }
     let cluster = cluster.as_mut().expect("a script begins with a cluster");
@@ -118,7 +125,7 @@ pub fn value(text: &str) -> Value {
     Value::new(inner.unwrap_or_else(|| panic!("not a value: {text:?}")).as_bytes())
 }
 
-fn new_cell(rest: &str) -> Cluster {
+fn new_cluster(rest: &str) -> Cluster {
     let mut words = rest.split_whitespace();
     let count = words.next().expect("a cluster has a size");
     let mut plan = Plan::new(u16::try_from(number(count)).expect("clusters are small"));
