@@ -1,9 +1,11 @@
 //! Golden traces of the consensus core, and random schedules over the same cluster.
 //!
 //! `tests/interaction/*.txt` hold scenarios with everything that happens in them: every input,
-//! effect, message and change of role. `UPDATE_TRACES=1` writes the traces anew; the scenarios'
-//! `expect` lines and the cluster's own checks hold either way. `TRACE_CLAIMS_ONLY=1` looks at nothing but
-//! these, so that it shows which bugs a scenario notices whatever its golden text is.
+//! effect, message and change of role. Each begins with its goal, and comments above its commands say
+//! what happens and what must hold; `script.rs` has the commands. `UPDATE_TRACES=1` writes the traces
+//! anew, comments kept; the scenarios' `expect` lines and the cluster's own checks hold either way.
+//! `TRACE_CLAIMS_ONLY=1` looks at nothing but these, so that it shows which bugs a scenario notices
+//! whatever its golden text is.
 
 mod check;
 mod checker;
@@ -44,6 +46,13 @@ fn difference(wanted: &str, found: &str) -> String {
     format!("the trace ends before {:?}", wanted_lines.next())
 }
 
+/// True where the last command of a scenario has a comment right above it.
+fn end_is_explained(text: &str) -> bool {
+    let lines: Vec<&str> = text.lines().collect();
+    let last = lines.iter().rposition(|line| line.starts_with('>'));
+    last.is_some_and(|at| at > 0 && lines[at - 1].starts_with("# "))
+}
+
 /// Every scenario plays as its file says; R14 to R21, C1 to C9 and C13 to C19 each have theirs.
 #[test]
 fn golden_traces() {
@@ -58,6 +67,7 @@ fn golden_traces() {
         }
         let text = fs::read_to_string(&path).expect("a scenario is text");
         assert!(text.starts_with("# "), "{name} does not begin with its goal");
+        assert!(end_is_explained(&text), "{name} does not say what must hold at its end");
         match catch_unwind(AssertUnwindSafe(|| script::run(&text))) {
             Ok(found) if found == text || claims_only => {}
             Ok(found) if update => fs::write(&path, found).expect("the trace can be written"),
