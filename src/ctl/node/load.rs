@@ -46,7 +46,7 @@ pub fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> 
 fn exit_of(error: &ConfigError) -> Exit {
     match error {
         ConfigError::Unreadable { may_pass: true, .. } => Exit::Temporary,
-        ConfigError::Unreadable { .. } | ConfigError::ConfigFaults(_) => Exit::Config,
+        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => Exit::Config,
     }
 }
 
