@@ -19,7 +19,7 @@ pub const ENTRY_PREFIX_BYTES: usize = 8;
 pub const VALUE_BYTES_TARGET: usize = 512 << 10;
 /// Most bytes of a value: a full batch and one more append of the largest size.
 pub const VALUE_BYTES_MAX: usize = VALUE_BYTES_TARGET + APPEND_BYTES_MAX + 64 * 1024;
-/// Most commands in one value.
+/// Most commands in one value: bounds the work of applying one slot.
 pub const VALUE_COMMANDS_MAX: usize = 16_384;
 
 /// Most slots proposed beyond the contiguous chosen prefix (α).
@@ -99,7 +99,7 @@ pub const DIGESTS_KEPT: usize = 4096;
 
 /// Most members of a cluster.
 pub const MEMBERS_MAX: usize = 15;
-/// Most shards of a cluster.
+/// Most shards of a cluster: each is a thread, a journal and a directory on every node.
 pub const SHARDS_MAX: u16 = 256;
 
 // Whatever a leader accepts fits one frame to every peer, with room for the message around it.
@@ -127,7 +127,7 @@ pub const RACE_STAGGER_MS: u64 = 250;
 /// dialled anew, and of one attempt at that: two leases, but no shorter than two retransmissions
 /// take, and no longer than this.
 pub const LINK_SILENCE_MS_MIN: u64 = 500;
-/// The upper one of them.
+/// The upper one of these bounds, in milliseconds.
 pub const LINK_SILENCE_MS_MAX: u64 = 3_000;
 /// Time for one frame to arrive as a whole once it has begun, in milliseconds (R39).
 pub const FRAME_MS: u64 = 20_000;
@@ -214,7 +214,7 @@ pub const SYNC_OVERDUE_MS: u64 = 10_000;
 pub const BOARD_MS: u64 = 100;
 /// Shortest wait for a clean stop that may be set, in milliseconds.
 pub const STOP_MS_MIN: u64 = 2_000;
-/// Longest one, in milliseconds.
+/// Longest wait for a clean stop that may be set, in milliseconds.
 pub const STOP_MS_MAX: u64 = 60_000;
 /// So long before the end of that wait the answers to clients have left, or are not waited for, in
 /// milliseconds.

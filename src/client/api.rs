@@ -14,7 +14,7 @@ use crate::api::{
 use crate::types::{Index, LogId, ShardId};
 use std::time::Duration;
 
-/// Conditions of an append.
+/// Conditions of an append; the default appends to a log that exists, whatever it holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AppendOptions {
     /// Only if the log's next index is this one. Such an append can be settled when its outcome is
@@ -72,7 +72,7 @@ impl Client {
         expect_reply!(answer, Reply::Deleted => Ok(()))
     }
 
-    /// All logs whose names begin with `prefix`, of all shards, ordered by the bytes of their
+    /// Lists all logs whose names begin with `prefix`, of all shards, ordered by the bytes of their
     /// names. Each shard is seen at a moment of its own.
     ///
     /// # Errors
@@ -88,7 +88,8 @@ impl Client {
         Ok(logs)
     }
 
-    /// The logs of one shard whose names begin with `prefix`, ordered by the bytes of their names.
+    /// Lists the logs of one shard whose names begin with `prefix`, ordered by the bytes of their
+    /// names.
     ///
     /// # Errors
     /// [`ClientError`] when the shard's leader does not answer.
@@ -150,7 +151,7 @@ impl Client {
             .map(|_| ())
     }
 
-    /// One log's id, next index, bytes and time of creation.
+    /// Returns one log's id, next index, bytes and time of creation.
     ///
     /// # Errors
     /// [`ClientError`] with the code `UnknownLog` when there is none.
@@ -232,8 +233,8 @@ impl Client {
         Ok(expect_reply!(answer, Reply::Appended(appended) => appended))
     }
 
-    /// Entries from `from` on: at least one unless the log ends before it, and as many as fit.
-    /// Past the end the answer is empty and carries the log's next index.
+    /// Returns entries from `from` on: at least one unless the log ends before it, and as many as
+    /// fit. Past the end the answer is empty and carries the log's next index.
     ///
     /// # Errors
     /// [`ClientError`] with the code `UnknownLog` when there is no such log.

@@ -41,7 +41,7 @@ pub struct Client {
 /// Which node of a shard is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
-    /// The leader.
+    /// The shard's last known leader.
     Leader,
     /// Any: the first of the given endpoints that answers.
     Any,
@@ -117,13 +117,13 @@ impl Client {
         })
     }
 
-    /// The cluster that was found.
+    /// Returns the id of the cluster that was found: the first to answer, unless one was asked for.
     #[must_use]
     pub fn cluster(&self) -> ClusterId {
         self.routes.cluster()
     }
 
-    /// How many shards the cluster has.
+    /// Returns how many shards the cluster has.
     #[must_use]
     pub fn shards(&self) -> u16 {
         self.routes.shards()
@@ -142,19 +142,19 @@ impl Client {
         self.whole = Some(Deadline::since(since, timeout));
     }
 
-    /// How long an operation that begins now may take.
+    /// Returns how long an operation that begins now may take.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         self.whole.map_or(self.options.timeout, |whole| whole.remaining().unwrap_or_default())
     }
 
-    /// How long operations may take.
+    /// Returns how long an operation may take, its retries included.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.options.timeout
     }
 
-    /// What the nodes take: sizes of entries, appends and answers.
+    /// Returns what the nodes take: sizes of entries, appends and answers.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
@@ -215,7 +215,7 @@ impl Client {
         }
     }
 
-    /// One attempt on one node.
+    /// Makes one attempt on one node.
     fn attempt(
         &mut self,
         errand: &RoutedRequest<'_>,

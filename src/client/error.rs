@@ -20,17 +20,17 @@ pub struct ClientError(Box<Failure>);
 /// What is known about an operation that did not succeed.
 #[derive(Debug)]
 pub struct Failure {
-    /// What was asked.
+    /// The operation that the caller asked for.
     pub operation: Operation,
-    /// Whether it took effect.
+    /// Whether the operation took effect, as far as anybody can know.
     pub outcome: Outcome,
     /// How far the last attempt came.
     pub stage: Stage,
     /// The node that the last attempt asked, as `host:port`; none when it ended before any.
     pub endpoint: Option<String>,
-    /// Why the last attempt failed.
+    /// Why the last attempt failed; earlier attempts may have failed otherwise.
     pub cause: Cause,
-    /// How often it was tried.
+    /// Attempts made, on whichever node; 0 when it ended before the first.
     pub attempts: u32,
     /// The time given, when running out of it ended the operation.
     pub gave_up_after: Option<Duration>,
@@ -41,11 +41,11 @@ pub struct Failure {
 /// How the last attempt on another node ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
-    /// The node, as `host:port`.
+    /// The node that was asked, as `host:port`.
     pub endpoint: String,
-    /// How far the attempt came.
+    /// How far the last attempt on that node came.
     pub stage: Stage,
-    /// Why it failed.
+    /// Why it failed, as a text for people.
     pub why: String,
 }
 
@@ -54,9 +54,9 @@ pub struct Elsewhere {
 pub enum Stage {
     /// Turning the endpoint's name into addresses.
     Resolve,
-    /// Opening the connection.
+    /// Opening the connection to one of these addresses.
     Connect,
-    /// Greeting the node.
+    /// Greeting the node: cluster, protocol version and port must fit.
     Hello,
     /// Finding the node that leads the shard.
     Leader,
@@ -64,34 +64,34 @@ pub enum Stage {
     Quorum,
     /// The node's disk has no room, or does not give back what it was given.
     Disk,
-    /// The request itself was refused.
+    /// The node refuses the request for what it asks.
     Request,
 }
 
-/// Why an attempt failed.
+/// Why an attempt on one node failed.
 #[derive(Debug, Error)]
 pub enum Cause {
     /// The node answered with an error.
     #[error("it answered {} ({})", .0.code, .0.text)]
     Refused(RequestError),
-    /// The operating system refused.
+    /// A call of the operating system failed.
     #[error("{doing}: {source}")]
     Io {
-        /// What was being done.
+        /// The step that failed, as words that begin a sentence.
         doing: &'static str,
-        /// The operating system's error.
+        /// The error as the operating system gave it.
         source: io::Error,
     },
-    /// A name has no address.
+    /// The endpoint's name resolves to no address.
     #[error("the name has no address")]
     NoAddress,
-    /// The connection ended.
+    /// The node, or something on the way, closed the connection before the answer.
     #[error("it closed the connection before it answered")]
     Closed,
-    /// No answer came.
+    /// The connection stands, and no answer came in time.
     #[error("no answer came within {}", Seconds(*.waited))]
     Silent {
-        /// How long the client waited.
+        /// How long the client waited for it.
         waited: Duration,
     },
     /// The node does not speak the protocol as it should.
@@ -100,7 +100,7 @@ pub enum Cause {
     /// The asked node knows of no leader.
     #[error("it knows of no leader of shard {shard}")]
     NoLeader {
-        /// The shard.
+        /// The shard whose leader was asked for.
         shard: ShardId,
     },
     /// No node was tried before the time was up.
@@ -120,26 +120,26 @@ pub enum Invalid {
     /// The name breaks the rules for names.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The entries break a limit.
+    /// The entries break a limit of the cluster, or there are none.
     #[error(transparent)]
     Entries(#[from] EntriesError),
-    /// No endpoint was given.
+    /// The options name no endpoint.
     #[error("no endpoint was given")]
     NoEndpoint,
     /// An endpoint is neither `host` nor `host:port`.
     #[error("the endpoint {endpoint:?} cannot be one: {rule}")]
     Endpoint {
-        /// The endpoint.
+        /// The endpoint as it was given.
         endpoint: String,
-        /// The rule that it breaks.
+        /// The rule that it breaks, as a text for people.
         rule: String,
     },
     /// The log's id names a shard that the cluster does not have.
     #[error("shard {shard} does not exist: the cluster has {shards}")]
     NoShard {
-        /// The shard.
+        /// The shard in the id's upper bits.
         shard: ShardId,
-        /// How many there are.
+        /// How many shards the cluster has: the valid ones are below that.
         shards: u16,
     },
 }
@@ -153,19 +153,19 @@ pub enum ProtocolError {
     /// Its first bytes are no frame's: another kind of server.
     #[error("it says \"{said}\", which no paxosd does")]
     Foreign {
-        /// These bytes, made printable.
+        /// The first bytes that came, made printable.
         said: String,
     },
-    /// Its bytes are no frames.
+    /// Its bytes are no frames: a length or a checksum is wrong.
     #[error(transparent)]
     Frame(FrameError),
-    /// A frame is no message.
+    /// A frame is whole, and its body is no message that this version can read.
     #[error(transparent)]
     Message(#[from] DecodeError),
     /// It answers what was not asked.
     #[error("an answer with correlation {correlation}, which was not asked")]
     Unasked {
-        /// The answer's correlation.
+        /// The correlation that the answer names.
         correlation: u64,
     },
     /// It answers with another kind of reply than the request has.
@@ -174,7 +174,7 @@ pub enum ProtocolError {
     /// Its greeting chose a protocol version that was not offered.
     #[error("it chose protocol version {0}, which was not offered")]
     Version(u16),
-    /// Its map makes no sense.
+    /// Its cluster map names no shard or no member, so nothing can be asked.
     #[error("its cluster map names no shard or no member")]
     EmptyMap,
 }
@@ -193,7 +193,7 @@ impl From<FrameError> for ProtocolError {
     }
 }
 
-/// What was asked, for people.
+/// What was asked, as it is shown to people: a verb and the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operation {
     verb: &'static str,
@@ -205,13 +205,13 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// An operation on nothing in particular.
+    /// Names an operation on nothing in particular.
     #[must_use]
     pub fn plain(verb: &'static str) -> Operation {
         Operation { verb, object: None, appends: false, expects: false }
     }
 
-    /// The operation of a request.
+    /// Returns the operation that a request stands for.
     #[must_use]
     pub fn of(request: &Request) -> Operation {
         let on =
@@ -259,7 +259,7 @@ impl fmt::Display for Stage {
 }
 
 impl Stage {
-    /// The stage at which a node gives this error.
+    /// Returns the stage at which a node gives this error.
     #[must_use]
     pub fn of(code: ErrorCode) -> Stage {
         match code {
@@ -291,14 +291,14 @@ impl Stage {
 }
 
 impl Failure {
-    /// True when asking again cannot help: what was asked is no node of the cluster that is meant,
-    /// or speaks another version.
+    /// Returns true when asking again cannot help: what was asked is no node of the cluster that is
+    /// meant, or speaks another version.
     #[must_use]
     pub fn is_for_good(&self) -> bool {
         refuses_for_good(self.stage, &self.cause)
     }
 
-    /// The error that the node answered with, if it answered.
+    /// Returns the error that the node answered with, if it answered.
     #[must_use]
     pub fn wire(&self) -> Option<&RequestError> {
         match &self.cause {
@@ -315,7 +315,7 @@ impl Failure {
         }
     }
 
-    /// The code that the node answered with, if it answered.
+    /// Returns the code that the node answered with, if it answered.
     #[must_use]
     pub fn code(&self) -> Option<ErrorCode> {
         self.wire().map(|error| error.code)
@@ -323,7 +323,7 @@ impl Failure {
 }
 
 impl ClientError {
-    /// The error of a failure.
+    /// Makes an error of a failure.
     #[must_use]
     pub fn new(failure: Failure) -> ClientError {
         ClientError(Box::new(failure))
@@ -349,7 +349,7 @@ impl ClientError {
         })
     }
 
-    /// What is known, for taking apart.
+    /// Returns what is known, for taking apart.
     #[must_use]
     pub fn into_failure(self) -> Failure {
         *self.0

@@ -6,7 +6,7 @@ use crate::types::{NodeId, Nodes};
 use std::borrow::Cow;
 
 impl Failure {
-    /// What the caller can do now: a sentence.
+    /// Returns what the caller can do now: a sentence.
     #[must_use]
     pub fn next_step(&self) -> Cow<'static, str> {
         if self.outcome == Outcome::NotExecuted

@@ -10,7 +10,7 @@ use crate::types::Index;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
-/// How a log is followed.
+/// How a log is followed; the default is linearizable and never ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FollowOptions {
     /// How fresh the entries must be.
@@ -29,7 +29,7 @@ pub struct FollowOptions {
 /// left out and nothing comes twice.
 #[derive(Debug)]
 pub struct Follow {
-    /// Used by nothing else.
+    /// A client of its own, with its own connection.
     client: Client,
     log: LogRef,
     options: FollowOptions,
@@ -42,8 +42,8 @@ pub struct Follow {
 }
 
 impl Client {
-    /// The entries of a log from `from` on, with a connection of its own. Nothing is asked before
-    /// the first entry is wanted.
+    /// Iterates over the entries of a log from `from` on, with a connection of its own. Nothing is
+    /// asked before the first entry is wanted.
     ///
     /// # Errors
     /// [`ClientError`] when the name cannot be one.
@@ -65,7 +65,7 @@ impl Client {
 }
 
 impl Follow {
-    /// Index of the next entry: where to go on in another process.
+    /// Returns the index of the next entry: where to go on in another process.
     #[must_use]
     pub fn next_index(&self) -> Index {
         self.next

@@ -9,9 +9,9 @@ use std::thread;
 use std::time::Duration;
 
 impl Client {
-    /// The endpoints that belong to another cluster than the one that was found, each with its
-    /// cluster. Endpoints that are members by the cluster's own map need not be asked; the others
-    /// are, all at once, and those that do not answer in time are left out.
+    /// Returns the endpoints that belong to another cluster than the one that was found, each with
+    /// its cluster. Endpoints that are members by the cluster's own map need not be asked; the
+    /// others are, all at once, and those that do not answer in time are left out.
     ///
     /// A client goes by the first endpoint that answers, so a list of endpoints that mixes two
     /// clusters leads to one of them today and to the other one tomorrow.

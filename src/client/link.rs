@@ -26,11 +26,11 @@ const PROOF_WAIT: Duration = Duration::from_millis(250);
 /// Why an attempt on one node failed.
 #[derive(Debug)]
 pub struct Fault {
-    /// How far it came.
+    /// How far the attempt came.
     pub stage: Stage,
     /// The node, as it was named.
     pub endpoint: String,
-    /// Why.
+    /// Why it went no further.
     pub cause: Cause,
 }
 

@@ -11,7 +11,7 @@
 //! [`Appender`], [`Reader`] and [`Follow`] come out of a client and stand on their own: each has a
 //! connection of its own, so that the client goes on meanwhile, and may go to another thread.
 //!
-//! Protocol and sockets are apart: `session`, `routes`, `verdict`, `window` hold the logic and
+//! Protocol and sockets are apart: `session`, `routes`, `retry_policy`, `window` hold the logic and
 //! touch no socket; `link` is the only place that does.
 
 mod api;

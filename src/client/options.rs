@@ -33,7 +33,7 @@ impl ClientOptions {
     /// The default of [`ClientOptions::attempt_timeout`]: a node that lives answers well within.
     pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(1);
 
-    /// The defaults, for these endpoints.
+    /// Returns the defaults for these endpoints, each `host` or `host:port`.
     pub fn new<I>(endpoints: I) -> ClientOptions
     where
         I: IntoIterator,

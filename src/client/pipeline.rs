@@ -14,7 +14,7 @@ use crate::types::{Index, ShardId};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// How a pipeline appends.
+/// How a pipeline appends: how many at once, and under which conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AppenderOptions {
     /// Most appends under way at once; bounded by what the nodes take of one connection.
@@ -38,12 +38,12 @@ impl Default for AppenderOptions {
     }
 }
 
-/// An append that came back.
+/// An append of a pipeline that is settled: done, or failed for good.
 #[derive(Debug)]
 pub struct Completed {
     /// Its place in the order of submission: 0, 1, 2 …
     pub ticket: u64,
-    /// What became of it.
+    /// Where the entries stand, or why they may not; the error has the outcome.
     pub result: Result<Appended, ClientError>,
 }
 
@@ -59,7 +59,7 @@ pub struct Completed {
 /// holds among what is pushed here, not between that and what the client appends.
 #[derive(Debug)]
 pub struct Appender {
-    /// Used by nothing else.
+    /// A client of its own, with its own connection.
     client: Client,
     log: LogRef,
     shard: ShardId,
@@ -71,8 +71,8 @@ pub struct Appender {
 }
 
 impl Client {
-    /// A pipeline of appends to one log, with a connection of its own: the one that this client
-    /// has with the log's leader, or else another.
+    /// Makes a pipeline of appends to one log, with a connection of its own: the one that this
+    /// client has with the log's leader, or else another.
     ///
     /// # Errors
     /// [`ClientError`] when the name cannot be one.
@@ -159,21 +159,21 @@ impl Appender {
         }
     }
 
-    /// True when another append may be submitted without waiting for one to come back.
+    /// Returns true when another append may be submitted without waiting for one to come back.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.window.len() < self.options.window
     }
 
-    /// True when appends are outstanding and no answer to any of them is on its way: only
+    /// Returns true when appends are outstanding and no answer to any of them is on its way: only
     /// [`Appender::wait`] gets further, by connecting, trying again, or giving up.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.window.len() > 0 && !self.window.is_under_way()
     }
 
-    /// The connection's socket, for a caller that waits for several pipelines at once: once it is
-    /// readable, [`Appender::poll`] gets further. None while no connection stands.
+    /// Returns the connection's socket, for a caller that waits for several pipelines at once: once
+    /// it is readable, [`Appender::poll`] gets further. None while no connection stands.
     #[must_use]
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.client.socket(self.shard, Target::Leader)
@@ -192,7 +192,7 @@ impl Appender {
         }
     }
 
-    /// The oldest append if it has come back already, without waiting.
+    /// Returns the oldest append if it has come back already, without waiting.
     pub fn poll(&mut self) -> Option<Completed> {
         if let Some((ticket, result)) = self.window.take_oldest() {
             return Some(Completed { ticket, result });
@@ -214,7 +214,7 @@ impl Appender {
         self.window.len()
     }
 
-    /// True when an append failed for good: what is pushed is not executed until
+    /// Returns true when an append failed for good: what is pushed is not executed until
     /// [`Appender::resume`].
     #[must_use]
     pub fn is_broken(&self) -> bool {

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
-/// How a pipeline reads.
+/// How a pipeline reads: how many at once, how much, and how fresh.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReaderOptions {
     /// Most reads under way at once; bounded by what the nodes take of one connection.
@@ -38,12 +38,12 @@ impl Default for ReaderOptions {
     }
 }
 
-/// A read that came back.
+/// A read of a pipeline that came back.
 #[derive(Debug)]
 pub struct Fetched {
     /// Its place in the order of submission: 0, 1, 2 …
     pub ticket: u64,
-    /// What it brought.
+    /// The entries from the asked index on, or why there are none.
     pub result: Result<ReadDone, ClientError>,
 }
 
@@ -55,7 +55,7 @@ pub struct Fetched {
 /// It has a connection of its own: the client that it came from goes on meanwhile.
 #[derive(Debug)]
 pub struct Reader {
-    /// Used by nothing else.
+    /// A client of its own, with its own connection.
     client: Client,
     log: LogRef,
     shard: ShardId,
@@ -90,8 +90,8 @@ struct Item {
 }
 
 impl Client {
-    /// A pipeline of reads of one log, with a connection of its own: the one that this client has
-    /// for such reads, or else another.
+    /// Makes a pipeline of reads of one log, with a connection of its own: the one that this client
+    /// has for such reads, or else another.
     ///
     /// # Errors
     /// [`ClientError`] when the name cannot be one.
@@ -164,7 +164,7 @@ impl Reader {
         }
     }
 
-    /// A read that has come back already, without waiting.
+    /// Returns a read that has come back already, without waiting.
     pub fn poll(&mut self) -> Option<Fetched> {
         if let Some(fetched) = self.done.pop_front() {
             return Some(fetched);
@@ -185,13 +185,13 @@ impl Reader {
         self.items.len() + self.done.len()
     }
 
-    /// True when another read may be submitted.
+    /// Returns true when another read may be submitted.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.outstanding() < self.options.window
     }
 
-    /// True when reads are outstanding and no answer to any of them is on its way: only
+    /// Returns true when reads are outstanding and no answer to any of them is on its way: only
     /// [`Reader::wait`] gets further, by connecting, trying again, or giving up.
     #[must_use]
     pub fn is_stuck(&self) -> bool {
@@ -202,8 +202,8 @@ impl Reader {
         self.items.iter().any(|item| item.sent.is_some())
     }
 
-    /// The connection's socket, for a caller that waits for several pipelines at once: once it is
-    /// readable, [`Reader::poll`] gets further. None while no connection stands.
+    /// Returns the connection's socket, for a caller that waits for several pipelines at once: once
+    /// it is readable, [`Reader::poll`] gets further. None while no connection stands.
     #[must_use]
     pub fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.client.socket(self.shard, self.target)

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub enum AttemptError {
     /// It may be tried again: it is certain that nothing was executed, or nothing would change.
     Again(Fault, Pause),
-    /// The caller must know.
+    /// It may not be tried again: the caller gets this outcome.
     Final(Outcome, Fault),
 }
 
@@ -26,7 +26,7 @@ pub enum Pause {
     AtLeast(Duration),
 }
 
-/// The attempts of one operation.
+/// Counts the attempts of one operation, and remembers how they ended.
 #[derive(Debug)]
 pub struct Tries {
     operation: Operation,
@@ -67,13 +67,13 @@ impl Tries {
         }
     }
 
-    /// When the last attempt ends.
+    /// Returns the deadline that all attempts share.
     #[must_use]
     pub fn deadline(&self) -> Deadline {
         self.deadline
     }
 
-    /// An attempt begins.
+    /// Counts an attempt that begins.
     pub fn begin(&mut self) {
         self.attempts = self.attempts.saturating_add(1);
     }

@@ -15,7 +15,7 @@ pub enum Idempotence {
 }
 
 impl Idempotence {
-    /// The safety of a request.
+    /// Returns whether a request may be sent twice.
     #[must_use]
     pub fn of(request: &Request) -> Idempotence {
         match request {
@@ -44,7 +44,7 @@ impl Idempotence {
 /// What to do after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Report to the caller.
+    /// Give up, and report the refusal to the caller.
     Final,
     /// Ask the same node again, after a pause of at least this length.
     Here(Duration),
@@ -52,7 +52,7 @@ pub enum Verdict {
     Elsewhere(Duration),
 }
 
-/// Judges a refusal.
+/// Decides what a refusal allows, by its outcome and retry hint.
 #[must_use]
 pub fn judge(error: &RequestError, safety: Idempotence) -> Verdict {
     let pause = Duration::from_millis(u64::from(error.retry_after_ms));

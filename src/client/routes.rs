@@ -1,11 +1,12 @@
-//! What the client believes about who is where. Only beliefs: a node asked for nothing says so.
+//! Where the client expects members and leaders to be. The expectation may be old: a node that does
+//! not lead answers with who does.
 
 use crate::api::error::Leader;
 use crate::api::{ClusterMap, Member};
 use crate::types::{Ballot, ClusterId, NodeId, ShardId};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Endpoints, members and leaders.
+/// What is known of a cluster: endpoints, members, and the leader of each shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     /// As configured; always tried, whatever a map says.
@@ -14,16 +15,16 @@ pub struct Routes {
     cluster: ClusterId,
     shards: u16,
     members: Vec<Member>,
-    leaders: BTreeMap<ShardId, Believed>,
+    leaders: BTreeMap<ShardId, LastLeader>,
     /// Nodes whose last attempt failed; they come last.
     failed: BTreeSet<String>,
     /// Where the round over the nodes stands.
     turn: usize,
 }
 
-/// Who is believed to lead a shard.
+/// The last leader of a shard that a map or a node named.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Believed {
+struct LastLeader {
     epoch: Ballot,
     address: String,
 }
@@ -65,13 +66,13 @@ impl Routes {
         &self.members
     }
 
-    /// Where the shard's leader is believed to be.
+    /// Returns the address of the shard's last known leader.
     #[must_use]
     pub fn leader(&self, shard: ShardId) -> Option<&str> {
-        self.leaders.get(&shard).map(|believed| believed.address.as_str())
+        self.leaders.get(&shard).map(|leader| leader.address.as_str())
     }
 
-    /// Takes a node's map. A leadership older than the believed one changes nothing: the node is
+    /// Takes a node's map. A leadership older than the last known one changes nothing: the node is
     /// behind.
     pub fn learn_map(&mut self, map: &ClusterMap) {
         self.cluster = map.cluster;
@@ -100,16 +101,16 @@ impl Routes {
 
     /// The node at `address` does not answer: whatever it leads will need another way.
     pub fn failed(&mut self, address: &str) {
-        self.leaders.retain(|_, believed| believed.address != address);
+        self.leaders.retain(|_, leader| leader.address != address);
         self.failed.insert(address.to_string());
     }
 
-    /// The node at `address` answers.
+    /// Notes that the node at `address` answers.
     pub fn answered(&mut self, address: &str) {
         self.failed.remove(address);
     }
 
-    /// The node at `address` is no longer believed to lead the shard.
+    /// The node at `address` no longer counts as the shard's leader.
     pub fn forget_leader(&mut self, shard: ShardId, address: &str) {
         if self.leader(shard) == Some(address) {
             self.leaders.remove(&shard);
@@ -156,9 +157,9 @@ impl Routes {
     }
 
     fn learn_leader(&mut self, shard: ShardId, epoch: Ballot, address: String) {
-        let newer = self.leaders.get(&shard).is_some_and(|believed| believed.epoch > epoch);
+        let newer = self.leaders.get(&shard).is_some_and(|leader| leader.epoch > epoch);
         if !newer {
-            self.leaders.insert(shard, Believed { epoch, address });
+            self.leaders.insert(shard, LastLeader { epoch, address });
         }
     }
 }
@@ -190,7 +191,7 @@ mod tests {
 
     /// A node that is behind cannot lead the client back to a deposed leader.
     #[test]
-    fn an_older_leadership_is_not_believed() {
+    fn an_older_leadership_changes_nothing() {
         let mut routes = Routes::new(vec![at(1)], ClusterId(0));
         routes.learn_map(&map(5, Some(2)));
         assert_eq!((routes.leader(SHARD), routes.cluster()), (Some("n2:1"), ClusterId(7)));

@@ -17,11 +17,12 @@ pub struct Answer {
     pub correlation: u64,
     /// Who answered, and how far it was.
     pub header: ReplyHeader,
-    /// The answer.
+    /// The reply; an error of the node is a reply too.
     pub reply: Reply,
 }
 
-/// Requests out, answers in.
+/// One connection's protocol without its socket: takes requests, and makes frames of them; takes
+/// bytes, and makes answers of them.
 #[derive(Debug, Default)]
 pub struct Session {
     greeting: Greeting,
@@ -118,7 +119,7 @@ impl Session {
         self.answers.retain(|answer| answer.correlation != correlation);
     }
 
-    /// Bytes for the socket.
+    /// Returns the bytes that the socket has yet to take.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.out[self.sent..]

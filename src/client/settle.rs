@@ -19,13 +19,13 @@ pub enum Settlement {
     /// unless somebody else may append the very same bytes at the very same index: entries that
     /// carry something of their own (a request id, a counter) exclude that.
     Executed {
-        /// The log's next index.
+        /// The log's next index when it was looked at.
         next: Index,
     },
     /// The log holds something else at the expected index. Certain for ever: an index keeps its
     /// entry, so the condition can never hold again.
     NotExecuted {
-        /// The log's next index.
+        /// The log's next index when it was looked at.
         next: Index,
     },
     /// The log still ends at the expected index, or before it. The append can still take effect,
@@ -34,7 +34,7 @@ pub enum Settlement {
     /// others: the condition holds at most once, so at most one of the two appends takes effect.
     /// If that one is refused with `ExpectMismatch`, settling again gives a certain answer.
     Open {
-        /// The log's next index.
+        /// The log's next index when it was looked at: at most the expected one.
         next: Index,
     },
 }

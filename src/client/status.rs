@@ -10,34 +10,34 @@ use crate::types::ShardId;
 use std::thread;
 use std::time::Duration;
 
-/// The state of a cluster.
+/// The state of a cluster: every member with its report or its failure.
 #[derive(Debug)]
 pub struct ClusterStatus {
     /// How many shards the cluster has.
     pub shards: u16,
-    /// Every member, by rising id.
+    /// One report for each member, by rising id.
     pub nodes: Vec<NodeReport>,
 }
 
 /// What one member reports, or why it does not.
 #[derive(Debug)]
 pub struct NodeReport {
-    /// The member.
+    /// The member's id and address, as the cluster map has them.
     pub member: Member,
     /// Its state; the failure when it does not answer.
     pub state: Result<NodeStatus, ClientError>,
 }
 
-/// A node's state.
+/// The state of one node, put together from the answers of its shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
-    /// The program's version, for people.
+    /// The program's version, as `paxosd --version` shows it.
     pub version: String,
-    /// Milliseconds since the process started.
+    /// Milliseconds since the node's process started.
     pub uptime_ms: u64,
-    /// The disk of its data.
+    /// Space on the file system of its data directory.
     pub disk: DiskSpace,
-    /// Its shards, by rising number.
+    /// Its replica of each shard, by rising number.
     pub shards: Vec<ShardStatus>,
 }
 

@@ -9,15 +9,15 @@ use std::time::Duration;
 /// An operation that failed so far and is about to try again.
 #[derive(Debug)]
 pub struct Waiting<'a> {
-    /// What was asked.
+    /// The operation that waits.
     pub operation: &'a Operation,
     /// The node that the last attempt asked, as `host:port`; empty when it ended before any.
     pub endpoint: &'a str,
-    /// Why the last attempt failed.
+    /// Why that attempt failed.
     pub cause: &'a Cause,
-    /// Time since the operation began.
+    /// How long the operation has taken so far.
     pub waited: Duration,
-    /// Time until it gives up.
+    /// How long it goes on trying.
     pub left: Duration,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Display for Waiting<'_> {
 pub struct OnWait(Arc<dyn Fn(&Waiting<'_>) + Send + Sync>);
 
 impl OnWait {
-    /// Calls `report`.
+    /// Makes a report of `report`, which must not block for long: the operation waits for it.
     pub fn new(report: impl Fn(&Waiting<'_>) + Send + Sync + 'static) -> OnWait {
         OnWait(Arc::new(report))
     }

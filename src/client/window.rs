@@ -63,7 +63,7 @@ enum State {
 /// Why an append was not executed.
 #[derive(Debug)]
 pub struct Refusal {
-    /// The failure.
+    /// Which node refused it, and why.
     pub fault: Fault,
     /// The leadership that the refusing node knew of.
     pub epoch: Ballot,

@@ -16,7 +16,7 @@ const PORT_RULE: &str = "the port must be a number from 1 to 65535";
 /// A host (name, IPv4 or IPv6 address) and a port.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Address {
-    /// Name or address, without brackets.
+    /// Host name in lower case, or IP address; an IPv6 address without its brackets.
     pub host: String,
     /// Port, never zero in a checked configuration.
     pub port: u16,
@@ -89,13 +89,13 @@ impl Address {
         Ok(Address { host: ip.to_string(), port })
     }
 
-    /// The host as an IP address, or nothing where it is a name.
+    /// Returns the host as an IP address, or nothing where it is a name.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// True when nobody outside this machine can reach it, by the text alone.
+    /// Returns true when nobody outside this machine can reach it, by the text alone.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         match self.ip() {
@@ -104,7 +104,8 @@ impl Address {
         }
     }
 
-    /// True when two listeners at these addresses would want the same port of the same interface.
+    /// Returns true when two listeners at these addresses would want the same port of the same
+    /// interface.
     #[must_use]
     pub fn overlaps(&self, other: &Address) -> bool {
         let any = |address: &Address| address.ip().is_some_and(|ip| ip.is_unspecified());

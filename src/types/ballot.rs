@@ -20,13 +20,13 @@ impl Ballot {
     /// Above every ballot ever issued.
     pub const MAX: Ballot = Ballot { round: u64::MAX, node: NodeId(u16::MAX) };
 
-    /// The ballot `(round, node)`.
+    /// Returns the ballot `(round, node)`.
     #[must_use]
     pub fn new(round: u64, node: NodeId) -> Ballot {
         Ballot { round, node }
     }
 
-    /// True for [`Ballot::ZERO`], which nobody ever issued.
+    /// Returns true for [`Ballot::ZERO`], which nobody ever issued.
     #[must_use]
     pub fn is_zero(self) -> bool {
         self == Ballot::ZERO

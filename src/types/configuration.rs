@@ -9,7 +9,7 @@ use std::fmt;
 /// (Flexible Paxos, section 4; rules R06, R26, R28).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Configuration {
-    /// All members.
+    /// The ids of all members, this node's own included.
     pub members: BTreeSet<NodeId>,
     /// Promises that a campaign needs (q1).
     pub prepare: u16,

@@ -19,7 +19,7 @@ macro_rules! id {
 macro_rules! position {
     ($name:ident) => {
         impl $name {
-            /// The position right after this one.
+            /// Returns the position right after this one.
             ///
             /// # Panics
             /// Past the last 64-bit position, which no deployment reaches.
@@ -28,13 +28,13 @@ macro_rules! position {
                 $name(self.0.checked_add(1).expect("64-bit positions do not run out"))
             }
 
-            /// The position right before this one, or zero for zero.
+            /// Returns the position right before this one, or zero for zero.
             #[must_use]
             pub fn prev(self) -> $name {
                 $name(self.0.saturating_sub(1))
             }
 
-            /// The position `count` after this one, saturating.
+            /// Returns the position `count` after this one, saturating.
             #[must_use]
             pub fn plus(self, count: u64) -> $name {
                 $name(self.0.saturating_add(count))
@@ -90,7 +90,7 @@ position!(Lsn);
 position!(SegmentId);
 
 impl Tick {
-    /// The instant `micros` later, saturating.
+    /// Returns the instant `micros` later, saturating.
     #[must_use]
     pub fn after(self, micros: u64) -> Tick {
         Tick(self.0.saturating_add(micros))
@@ -104,14 +104,14 @@ impl Tick {
 }
 
 impl LogId {
-    /// The log `counter` (from 1) of a shard.
+    /// Names the log `counter` (from 1) of a shard.
     #[must_use]
     pub fn new(shard: ShardId, counter: u64) -> LogId {
         assert!(counter > 0 && counter < 1 << 48, "log counter out of range: {counter}");
         LogId(u64::from(shard.0) << 48 | counter)
     }
 
-    /// The shard that holds the log.
+    /// Returns the shard that holds the log.
     #[must_use]
     pub fn shard(self) -> ShardId {
         ShardId((self.0 >> 48) as u16)
@@ -119,7 +119,7 @@ impl LogId {
 }
 
 impl ShardId {
-    /// The shard of a log's name: `crc32c(name) % shards`.
+    /// Returns the shard of a log's name: `crc32c(name) % shards`.
     ///
     /// # Panics
     /// When `shards` is zero: a checked configuration has at least one.

@@ -22,7 +22,7 @@ impl fmt::Display for LifeId {
 /// One start of a shard, as its own hard state remembers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Life {
-    /// Its name.
+    /// Names this start among all starts of the shard.
     pub id: LifeId,
     /// The last record that was on the disk when it began.
     pub start: Lsn,
@@ -66,9 +66,9 @@ impl fmt::Display for Witness {
 pub struct Refuted {
     /// The peer that testified; the node itself where its own hard state did.
     pub witness: NodeId,
-    /// What it saw acknowledged.
+    /// What the peer saw this node acknowledge.
     pub seen: Witness,
-    /// What the disk accounted for.
+    /// The last LSN that this disk holds or reports as damaged.
     pub held: Lsn,
 }
 

@@ -40,7 +40,7 @@ impl<A: Copy + Eq> Race<A> {
         Race { left, under_way: Vec::new(), taken: None, next_at: now }
     }
 
-    /// The address to try now, if it is time for one; it counts as tried from here on.
+    /// Returns the address to try now, if it is time for one; it counts as tried from here on.
     pub fn due(&mut self, now: Tick) -> Option<A> {
         if self.next_deadline()? > now {
             return None;
@@ -51,7 +51,7 @@ impl<A: Copy + Eq> Race<A> {
         Some(next)
     }
 
-    /// When [`due`](Race::due) next has an address.
+    /// Returns the time at which [`due`](Race::due) next has an address.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Tick> {
         let waits = self.taken.is_none() && !self.left.is_empty();
@@ -79,13 +79,13 @@ impl<A: Copy + Eq> Race<A> {
         others
     }
 
-    /// True when an address is left to be tried should the one that got through fail.
+    /// Returns true when an address is left to be tried should the one that got through fail.
     #[must_use]
     pub fn has_more(&self) -> bool {
         !self.left.is_empty()
     }
 
-    /// True when every attempt has failed.
+    /// Returns true when every attempt has failed.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.left.is_empty() && self.under_way.is_empty() && self.taken.is_none()

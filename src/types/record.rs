@@ -13,29 +13,29 @@ pub enum Record {
     HardState(Box<HardState>),
     /// This acceptor accepted `value` for `slot` in `ballot`.
     Accepted {
-        /// The slot.
+        /// The slot that the value was accepted for.
         slot: Slot,
         /// The ballot in which it was accepted.
         ballot: Ballot,
         /// The leader's watermark in that same ballot, as it came with the accept (C4, C9).
         chosen_upto: Slot,
-        /// The value.
+        /// The value that the accept carried; no bytes for a no-op.
         value: Value,
     },
     /// `value` is known to be chosen for `slot`; learned from a peer (C9).
     Learned {
-        /// The slot.
+        /// The slot that is known to be chosen.
         slot: Slot,
         /// A ballot in which the value was chosen, as the peer said.
         ballot: Ballot,
-        /// The value.
+        /// The chosen value; no bytes for a no-op.
         value: Value,
     },
     /// Every slot up to `slot` that this node accepted in exactly `ballot` is chosen (C9).
     Chosen {
         /// The ballot whose leader said so.
         ballot: Ballot,
-        /// The watermark.
+        /// The watermark: the highest slot of which the leader said so.
         slot: Slot,
     },
     /// What other members were seen to acknowledge, by node: evidence against disks that are set
@@ -47,24 +47,24 @@ pub enum Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum RecordKind {
-    /// [`Record::HardState`].
+    /// Kind of [`Record::HardState`].
     HardState = 1,
-    /// [`Record::Accepted`].
+    /// Kind of [`Record::Accepted`].
     Accepted = 2,
-    /// [`Record::Learned`].
+    /// Kind of [`Record::Learned`].
     Learned = 3,
-    /// [`Record::Chosen`].
+    /// Kind of [`Record::Chosen`].
     Chosen = 4,
-    /// Reserved: a trim point.
+    /// Reserved for a trim point; no version writes it yet.
     Trimmed = 5,
-    /// Reserved: a checkpoint's place.
+    /// Reserved for the place of a checkpoint; no version writes it yet.
     Checkpoint = 6,
-    /// [`Record::Witnessed`].
+    /// Kind of [`Record::Witnessed`].
     Witnessed = 7,
 }
 
 impl Record {
-    /// The record's kind.
+    /// Returns the kind number that stands for this record on disk.
     #[must_use]
     pub fn kind(&self) -> RecordKind {
         match self {
@@ -80,7 +80,7 @@ impl Record {
 /// What an acceptor must never forget, beside what it accepted. Kept in two checksummed copies (C2).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct HardState {
-    /// The highest ballot promised.
+    /// The highest ballot promised: nothing is accepted below it.
     pub promised: Ballot,
     /// The longest lease ever granted, in microseconds (C15).
     pub lease_longest_us: u64,

@@ -8,13 +8,13 @@ use std::fmt;
 pub struct Shards(Vec<ShardId>);
 
 impl Shards {
-    /// True without any.
+    /// Returns true where no shard is named.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many.
+    /// Counts the shards.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

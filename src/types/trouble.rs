@@ -28,7 +28,7 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    /// What a failed call means.
+    /// Returns what a failed call means, from its number or else its kind.
     #[must_use]
     pub fn of(error: &io::Error) -> Trouble {
         if matches!(error.raw_os_error(), Some(EMFILE | ENFILE | ENOBUFS)) {
@@ -45,19 +45,19 @@ impl Trouble {
         }
     }
 
-    /// True when the system was only short of something.
+    /// Returns true when the system was only short of something.
     #[must_use]
     pub fn is_shortage(error: &io::Error) -> bool {
         Trouble::of(error) == Trouble::Shortage
     }
 
-    /// True when there was no room: a full disk, no inodes, and an exhausted quota alike.
+    /// Returns true when there was no room: a full disk, no inodes, and an exhausted quota alike.
     #[must_use]
     pub fn is_no_space(error: &io::Error) -> bool {
         Trouble::of(error) == Trouble::NoSpace
     }
 
-    /// True when the process may not do that.
+    /// Returns true when the process may not do that.
     #[must_use]
     pub fn is_denied(error: &io::Error) -> bool {
         Trouble::of(error) == Trouble::Denied

@@ -9,37 +9,37 @@ use std::sync::Arc;
 pub struct Value(Arc<[u8]>);
 
 impl Value {
-    /// The value that changes nothing.
+    /// Returns the no-op: the value that fills a slot and changes nothing.
     #[must_use]
     pub fn noop() -> Value {
         Value(Arc::from([]))
     }
 
-    /// A value of these bytes; empty bytes are the no-op.
+    /// Makes a value of these bytes; empty bytes are the no-op.
     #[must_use]
     pub fn new(bytes: impl Into<Arc<[u8]>>) -> Value {
         Value(bytes.into())
     }
 
-    /// The encoded batch of commands.
+    /// Returns the encoded batch of commands; no bytes for a no-op.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Length in bytes.
+    /// Counts the encoded bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// True for a no-op, which has no bytes.
+    /// Returns true for a no-op, which has no bytes.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// True for a no-op.
+    /// Returns true for a no-op; the same as [`Value::is_empty`].
     #[must_use]
     pub fn is_noop(&self) -> bool {
         self.0.is_empty()
