@@ -21,19 +21,19 @@ pub struct EntriesRef<'a> {
     raw: &'a [u8],
 }
 
-/// One entry.
+/// One entry of a sequence, in borrowed bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'a> {
     /// CRC-32C of the bytes, as the client computed it.
     pub crc: u32,
-    /// The bytes.
+    /// The entry's bytes, without its prefix.
     pub data: &'a [u8],
 }
 
-/// What one append may hold.
+/// What one append may hold, as the cluster is configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EntriesLimit {
-    /// Most entries.
+    /// Most entries of one append.
     pub entries_max: u32,
     /// Most bytes of one entry, without its prefix.
     pub entry_bytes_max: u32,
@@ -44,61 +44,61 @@ pub struct EntriesLimit {
 /// What is wrong with a sequence of entries. Entries are counted from 0.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum EntriesError {
-    /// There is no entry.
+    /// The sequence is empty, where at least one entry is needed.
     #[error("there is no entry; an append has at least one")]
     Empty,
     /// The bytes end inside an entry.
     #[error("the bytes end inside entry {entry}")]
     Truncated {
-        /// The entry.
+        /// The entry that is not whole, counted from 0.
         entry: u32,
     },
     /// There are bytes behind the last entry.
     #[error("there are {bytes} bytes behind the last entry")]
     Trailing {
-        /// How many.
+        /// Bytes that belong to no entry.
         bytes: usize,
     },
     /// An entry does not fit its checksum.
     #[error("entry {entry} has CRC-32C {computed:#010x}, but says {stated:#010x}")]
     Checksum {
-        /// The entry.
+        /// The entry that does not fit, counted from 0.
         entry: u32,
         /// The checksum in front of it.
         stated: u32,
-        /// The checksum of its bytes.
+        /// The checksum that its bytes have.
         computed: u32,
     },
-    /// One entry is too large.
+    /// One entry is larger than the cluster takes.
     #[error("entry {entry} has {bytes} bytes, the limit is {limit}")]
     EntryTooLarge {
-        /// The entry.
+        /// The entry that is too large, counted from 0.
         entry: u32,
-        /// Its bytes.
+        /// Its size in bytes, without its prefix.
         bytes: u64,
-        /// The limit.
+        /// Most bytes that an entry may have: `entry_bytes_max`.
         limit: u32,
     },
-    /// There are too many entries.
+    /// There are more entries than one append may hold.
     #[error("there are {entries} entries, the limit is {limit}")]
     TooMany {
-        /// How many.
+        /// Entries found.
         entries: u32,
-        /// The limit.
+        /// Most entries that an append may hold.
         limit: u32,
     },
     /// The entries are too large together.
     #[error("the entries have {bytes} bytes with their prefixes, the limit is {limit}")]
     TooLarge {
-        /// How many.
+        /// Their size in bytes, prefixes included.
         bytes: u64,
-        /// The limit.
+        /// Most bytes that an append may hold: `append_bytes_max`.
         limit: u32,
     },
 }
 
 impl Entries {
-    /// No entries.
+    /// Returns a sequence without entries, to push to.
     #[must_use]
     pub fn new() -> Entries {
         Entries::default()
@@ -166,43 +166,43 @@ impl Entries {
         Ok(())
     }
 
-    /// The same entries, borrowed.
+    /// Borrows the same entries; nothing is copied.
     #[must_use]
     pub fn as_ref(&self) -> EntriesRef<'_> {
         EntriesRef { count: self.count, raw: &self.raw }
     }
 
-    /// How many entries there are.
+    /// Counts the entries.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// How many entries there are, as a length.
+    /// Counts the entries, as a length.
     #[must_use]
     pub fn len(&self) -> usize {
         self.count as usize
     }
 
-    /// True when there is no entry.
+    /// Returns true when there is no entry.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The encoded entries.
+    /// Returns the entries as they are encoded, each with its prefix.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
 
-    /// Bytes of the encoded entries, prefixes included.
+    /// Counts the bytes of the encoded entries, prefixes included.
     #[must_use]
     pub fn byte_len(&self) -> usize {
         self.raw.len()
     }
 
-    /// The entries, one by one.
+    /// Iterates over the entries in order.
     #[must_use]
     pub fn iter(&self) -> EntriesIter<'_> {
         self.as_ref().iter()
@@ -285,8 +285,8 @@ impl<'a> EntriesRef<'a> {
         Ok(())
     }
 
-    /// At most `entries_max` entries from number `skip` on whose encoding has at most `bytes_max`
-    /// bytes; the first of them whatever its size, unless `entries_max` is 0.
+    /// Returns at most `entries_max` entries from number `skip` on whose encoding has at most
+    /// `bytes_max` bytes; the first of them whatever its size, unless `entries_max` is 0.
     #[must_use]
     pub fn window(self, skip: u32, entries_max: u32, bytes_max: usize) -> EntriesRef<'a> {
         let mut rest = self.raw;
@@ -309,44 +309,44 @@ impl<'a> EntriesRef<'a> {
         EntriesRef { count, raw: &start[..bytes] }
     }
 
-    /// The same entries, owned: the one copy out of a connection's or a journal's buffer.
+    /// Copies the entries: the one copy out of a connection's or a journal's buffer.
     #[must_use]
     pub fn to_owned(self) -> Entries {
         Entries { count: self.count, raw: self.raw.to_vec() }
     }
 
-    /// How many entries there are.
+    /// Counts the entries.
     #[must_use]
     pub fn count(self) -> u32 {
         self.count
     }
 
-    /// True when there is no entry.
+    /// Returns true when there is no entry.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.count == 0
     }
 
-    /// The encoded entries.
+    /// Returns the entries as they are encoded, each with its prefix.
     #[must_use]
     pub fn raw(self) -> &'a [u8] {
         self.raw
     }
 
-    /// The entries, one by one.
+    /// Iterates over the entries in order.
     #[must_use]
     pub fn iter(self) -> EntriesIter<'a> {
         EntriesIter { rest: self.raw, left: self.count }
     }
 
-    /// Bytes of the entries without their prefixes.
+    /// Counts the bytes of the entries without their prefixes.
     #[must_use]
     pub fn data_len(self) -> u64 {
         self.raw.len() as u64 - u64::from(self.count) * ENTRY_PREFIX_BYTES as u64
     }
 }
 
-/// Iterates over entries.
+/// Iterates over entries in order, without copying their bytes.
 #[derive(Clone, Debug)]
 pub struct EntriesIter<'a> {
     rest: &'a [u8],

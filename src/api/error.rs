@@ -8,11 +8,11 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{code}: {text} ({outcome})")]
 pub struct RequestError {
-    /// Number and name.
+    /// The error's number and name; the other fields are what it says of this request.
     pub code: ErrorCode,
-    /// Whether the request took effect.
+    /// Whether the request took effect: this decides what may be sent again.
     pub outcome: Outcome,
-    /// What to do next.
+    /// What the client does next; the node sets it.
     pub retry: Retry,
     /// How long to wait before that, in milliseconds.
     pub retry_after_ms: u32,
@@ -22,13 +22,13 @@ pub struct RequestError {
     pub text: String,
 }
 
-/// Whether a request took effect.
+/// Whether a request took effect, as far as the node can know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Outcome {
     /// It did not and will not.
     NotExecuted = 0,
-    /// It did.
+    /// It took effect.
     Executed = 1,
     /// It may have, or may still.
     Unknown = 2,
@@ -59,28 +59,28 @@ pub enum Retry {
 /// What programs need to know of an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// Nothing more.
+    /// The code says all there is.
     None,
     /// [`ErrorCode::NotLeader`]: who leads, if anybody is known to.
     Leader(Option<Leader>),
     /// [`ErrorCode::ExpectMismatch`]: the log and its actual next index.
     Next {
-        /// The log.
+        /// The log's identity.
         log: LogId,
-        /// Its next index.
+        /// The index that its next entry gets.
         next: Index,
     },
     /// [`ErrorCode::LogExists`]: the log that has the name.
     Log(LogId),
-    /// [`ErrorCode::WrongShard`]: where the log lives.
+    /// [`ErrorCode::WrongShard`]: the shard that the log lives in.
     Shard(ShardId),
     /// [`ErrorCode::TooLarge`]: the limit that was passed.
     Limit(u64),
     /// [`ErrorCode::VersionMismatch`]: the versions that the answering node speaks.
     Versions {
-        /// The lowest.
+        /// The lowest version it speaks.
         min: u16,
-        /// The highest.
+        /// The highest version it speaks.
         max: u16,
     },
     /// [`ErrorCode::NoQuorum`]: the cluster has not formed. The members that the node has not met;
@@ -88,12 +88,12 @@ pub enum Detail {
     Unformed(Vec<NodeId>),
 }
 
-/// Who leads a shard.
+/// The node that leads a shard, as the answering node knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Leader {
-    /// The node.
+    /// The leader's id.
     pub node: NodeId,
-    /// Where it listens for clients.
+    /// Where the leader listens for clients, as `host:port`.
     pub address: String,
 }
 
@@ -111,7 +111,7 @@ macro_rules! codes {
             /// Every code that this version knows.
             pub const ALL: &'static [ErrorCode] = &[$(ErrorCode::$name,)*];
 
-            /// The number on the wire.
+            /// Returns the number that stands for the code on the wire.
             #[must_use]
             pub fn number(self) -> u16 {
                 match self {
@@ -120,7 +120,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The code of a number.
+            /// Returns the code that a number stands for.
             #[must_use]
             pub fn from_number(number: u16) -> ErrorCode {
                 match number {
@@ -129,7 +129,7 @@ macro_rules! codes {
                 }
             }
 
-            /// The name, as the table of `docs/PROTOCOL.md` has it.
+            /// Returns the name, as the table of `docs/PROTOCOL.md` has it.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self {
@@ -138,7 +138,8 @@ macro_rules! codes {
                 }
             }
 
-            /// Outcome, retry hint and pause that the code has unless a reply says otherwise.
+            /// Returns the outcome, retry hint and pause that the code has unless a reply says
+            /// otherwise.
             #[must_use]
             pub fn defaults(self) -> (Outcome, Retry, u32) {
                 match self {
@@ -161,7 +162,7 @@ codes! {
     4 Overloaded NotExecuted Here 20;
     /// The disk has no room for appends; they resume by themselves.
     5 DiskFull NotExecuted Here 1000;
-    /// The node is stopping.
+    /// The node is stopping and takes no more requests.
     6 ShuttingDown NotExecuted Elsewhere 0;
     /// Leadership was lost while the request was under way.
     7 LeadershipLost Unknown No 0;
@@ -171,9 +172,9 @@ codes! {
     9 TooManyConnections NotExecuted Elsewhere 1000;
     /// The log lives in another shard than the connection's.
     20 WrongShard NotExecuted No 0;
-    /// There is no such log.
+    /// No log has this name or id.
     21 UnknownLog NotExecuted No 0;
-    /// The name is taken.
+    /// A log of this name exists; the detail has its id.
     22 LogExists NotExecuted No 0;
     /// The log's next index is not the expected one.
     23 ExpectMismatch NotExecuted No 0;
@@ -185,15 +186,15 @@ codes! {
     26 BadName NotExecuted No 0;
     /// An entry does not fit its checksum.
     27 BadChecksum NotExecuted No 0;
-    /// The message makes no sense.
+    /// The message cannot be read, or contradicts itself.
     28 BadRequest NotExecuted No 0;
     /// The node does not know this kind of request, option or flag.
     29 Unsupported NotExecuted No 0;
     /// Reserved: the credential does not allow it.
     30 Denied NotExecuted No 0;
-    /// Reserved: the entries were trimmed.
+    /// Reserved: the entries were trimmed. No version sends it yet.
     31 Trimmed NotExecuted No 0;
-    /// No common protocol version.
+    /// Client and node have no protocol version in common.
     40 VersionMismatch NotExecuted No 0;
     /// The node belongs to another cluster than the one asked for.
     41 WrongCluster NotExecuted No 0;
@@ -213,7 +214,7 @@ impl fmt::Display for ErrorCode {
 }
 
 impl RequestError {
-    /// An error with its code's own outcome and retry hint.
+    /// Makes an error with its code's own outcome and retry hint.
     #[must_use]
     pub fn new(code: ErrorCode, text: impl Into<String>) -> RequestError {
         let (outcome, retry, retry_after_ms) = code.defaults();
@@ -227,7 +228,7 @@ impl RequestError {
         }
     }
 
-    /// The same with a detail.
+    /// Returns the same error with this detail.
     #[must_use]
     pub fn with_detail(mut self, detail: Detail) -> RequestError {
         self.detail = detail;

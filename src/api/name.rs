@@ -14,24 +14,24 @@ pub struct LogName(Box<str>);
 /// What is wrong with a name.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NameError {
-    /// The name has no bytes.
+    /// The name is empty.
     #[error("the name is empty; a log's name has 1 to {NAME_BYTES_MAX} bytes")]
     Empty,
-    /// The name is too long.
+    /// The name has more bytes than a name may have.
     #[error("the name has {bytes} bytes; a log's name has at most {NAME_BYTES_MAX}")]
     TooLong {
-        /// Bytes found.
+        /// Bytes that the name has.
         bytes: usize,
     },
     /// The name holds a control character.
     #[error("the name holds the control character U+{character:04X} at byte {offset}")]
     Control {
-        /// The character's code point.
+        /// The control character's code point.
         character: u32,
-        /// Where it starts.
+        /// The byte at which it starts, counted from 0.
         offset: usize,
     },
-    /// The name is not UTF-8.
+    /// The bytes are not UTF-8.
     #[error("the name is not UTF-8 from byte {offset} on")]
     NotUtf8 {
         /// Where the first byte lies that does not fit.
@@ -62,7 +62,7 @@ impl LogName {
         LogName::new(text)
     }
 
-    /// The text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

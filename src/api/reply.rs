@@ -26,39 +26,39 @@ impl ReplyHeader {
         ReplyHeader { shard: NO_SHARD, epoch: Ballot::ZERO, applied_upto: Slot(0) };
 }
 
-/// A node's answer.
+/// A node's answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// To [`super::Create`].
+    /// Answers [`super::Create`].
     Created(Created),
-    /// To [`super::Delete`].
+    /// Answers [`super::Delete`]: the log is gone.
     Deleted,
-    /// To [`super::List`].
+    /// Answers [`super::List`].
     Listed(Listed),
-    /// To [`super::Stat`].
+    /// Answers [`super::Stat`].
     Stated(LogStat),
-    /// To [`super::Append`].
+    /// Answers [`super::Append`].
     Appended(Appended),
-    /// To [`super::Read`].
+    /// Answers [`super::Read`].
     ReadDone(ReadDone),
-    /// To [`super::Request::Status`].
+    /// Answers [`super::Request::Status`].
     Status(Box<StatusReply>),
-    /// To [`super::Request::Map`].
+    /// Answers [`super::Request::Map`].
     Map(ClusterMap),
-    /// To [`super::Request::Ping`].
+    /// Answers [`super::Request::Ping`].
     Pong,
     /// To any request: it was not done, or it is not known whether it was.
     Error(RequestError),
 }
 
-/// The log exists now.
+/// The log was created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Created {
-    /// Its identity.
+    /// The new log's identity, which is never used again.
     pub id: LogId,
 }
 
-/// One page of names.
+/// One page of a list of logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The logs, ordered by the bytes of their names.
@@ -67,12 +67,12 @@ pub struct Listed {
     pub more: bool,
 }
 
-/// One log's data.
+/// What is known of one log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogStat {
-    /// Its name.
+    /// The name under which it was created.
     pub name: LogName,
-    /// Its identity.
+    /// Its identity, which is never used again.
     pub id: LogId,
     /// The index that the next entry gets: the number of entries ever appended.
     pub next_index: Index,
@@ -85,27 +85,27 @@ pub struct LogStat {
 /// The entries are on stable storage at a quorum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
-    /// The log's identity.
+    /// The identity of the log that holds the entries.
     pub id: LogId,
     /// Index of the first entry; the others follow.
     pub first: Index,
-    /// How many entries were appended.
+    /// How many entries this append had; at least one.
     pub count: u32,
 }
 
 impl Appended {
-    /// The index behind the last of these entries: the log's next one, unless somebody else has
-    /// appended since.
+    /// Returns the index behind the last of these entries: the log's next one, unless somebody else
+    /// has appended since.
     #[must_use]
     pub fn next(&self) -> Index {
         self.first.plus(u64::from(self.count))
     }
 }
 
-/// A range of entries.
+/// Entries of one log, at consecutive indexes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadDone {
-    /// The log's identity.
+    /// The identity of the log that was read.
     pub id: LogId,
     /// Index of the first entry of this answer: the `from` of the request.
     pub from: Index,

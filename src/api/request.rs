@@ -4,40 +4,40 @@ use super::entries::Entries;
 use super::name::LogName;
 use crate::types::{Index, LogId, ShardId};
 
-/// A client's request.
+/// What a client asks of one shard of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// Create a log.
+    /// Creates a log.
     Create(Create),
-    /// Delete a log.
+    /// Deletes a log with its entries.
     Delete(Delete),
-    /// List this shard's logs by prefix.
+    /// Lists this shard's logs by prefix.
     List(List),
-    /// One log's data.
+    /// Asks for one log's data.
     Stat(Stat),
-    /// Append entries as one atomic batch.
+    /// Appends entries as one atomic batch.
     Append(Append),
-    /// Read a range of entries.
+    /// Reads a range of entries.
     Read(Read),
-    /// The answering shard's state.
+    /// Asks for the state of the node and of the shard that answers.
     Status,
-    /// Members, shards, leaders.
+    /// Asks for the members, the number of shards and the leaders.
     Map,
-    /// Are you there?
+    /// Asks for an answer and nothing else: a sign of life.
     Ping,
 }
 
 /// A log, by the name it has now or by its identity, which is never used again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogRef {
-    /// By name.
+    /// The log that has this name when the request takes effect.
     Name(LogName),
-    /// By identity.
+    /// The log of this identity, and no other.
     Id(LogId),
 }
 
 impl LogRef {
-    /// The shard that holds the log, in a cluster of `shards` shards.
+    /// Returns the shard that holds the log, in a cluster of `shards` shards.
     ///
     /// # Panics
     /// When `shards` is zero.
@@ -61,17 +61,17 @@ pub enum Consistency {
     Local = 1,
 }
 
-/// Creates a log.
+/// Creates a log; an error where the name is taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
-    /// The name.
+    /// The new log's name.
     pub name: LogName,
 }
 
 /// Deletes a log with its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delete {
-    /// The log.
+    /// The log to delete.
     pub log: LogRef,
 }
 
@@ -88,10 +88,10 @@ pub struct List {
     pub consistency: Consistency,
 }
 
-/// Asks for one log's data.
+/// Asks for one log's data, but not for its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// The log.
+    /// The log that is asked for.
     pub log: LogRef,
     /// How fresh the answer must be.
     pub consistency: Consistency,
@@ -100,7 +100,7 @@ pub struct Stat {
 /// Appends entries as one atomic batch: all of them, at consecutive indexes, or none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append {
-    /// The log.
+    /// The log to append to.
     pub log: LogRef,
     /// Only if the log's next index is this one.
     pub expect: Option<Index>,
@@ -109,16 +109,16 @@ pub struct Append {
     pub chain: u32,
     /// Create the log if its name is not taken; never with a [`LogRef::Id`].
     pub create: bool,
-    /// The entries, at least one.
+    /// The entries, at least one, within the cluster's limits.
     pub entries: Entries,
 }
 
-/// Reads a range of entries.
+/// Reads a range of entries from `from` on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// The log.
+    /// The log to read.
     pub log: LogRef,
-    /// First index wanted.
+    /// The first index wanted; one behind the tail is waited for, or answered with nothing.
     pub from: Index,
     /// Most entries to answer; 0 for as many as the node allows.
     pub max_entries: u32,

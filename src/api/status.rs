@@ -5,24 +5,24 @@ use crate::types::{Ballot, ClusterId, NodeId, ShardId, Slot};
 /// A node's state, as the shard of the answering thread sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatusReply {
-    /// The answering node.
+    /// The id of the answering node.
     pub node: NodeId,
-    /// Its cluster.
+    /// The cluster that it belongs to.
     pub cluster: ClusterId,
-    /// The program's version, for people.
+    /// The program's version, as `paxosd --version` shows it.
     pub version: String,
-    /// Milliseconds since the process started.
+    /// Milliseconds since the node's process started.
     pub uptime_ms: u64,
-    /// The disk of its data.
+    /// Space on the file system of its data directory.
     pub disk: DiskSpace,
-    /// The answering shard.
+    /// The state of the shard that answers.
     pub shard: ShardStatus,
 }
 
 /// The file system of a node's data directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DiskSpace {
-    /// Bytes free for the node.
+    /// Bytes that the node may still write, as the file system says.
     pub free_bytes: u64,
     /// Bytes in all; 0 where the system does not say.
     pub total_bytes: u64,
@@ -30,18 +30,18 @@ pub struct DiskSpace {
     pub min_free_bytes: u64,
 }
 
-/// One shard on one node.
+/// The state of one shard on one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShardStatus {
-    /// The shard.
+    /// The shard's number.
     pub shard: ShardId,
-    /// What its replica is now.
+    /// The part that its replica plays now.
     pub role: Role,
     /// The leader it knows, if any.
     pub leader: Option<NodeId>,
-    /// The leadership it knows.
+    /// The highest leadership that it knows of.
     pub epoch: Ballot,
-    /// The highest ballot promised.
+    /// The highest ballot that its acceptor has promised.
     pub promised: Ballot,
     /// The journal is durable up to this LSN.
     pub durable_upto: u64,
@@ -53,11 +53,11 @@ pub struct ShardStatus {
     pub trimmed_upto: Slot,
     /// Digest of the state machine at `applied_upto`; equal on all replicas at equal slots.
     pub digest: u64,
-    /// Logs in the shard.
+    /// How many logs the shard holds, as far as this node has applied.
     pub logs: u64,
     /// Slots whose value is damaged here and not repaired yet.
     pub damaged_slots: u64,
-    /// Segments of the write-ahead log.
+    /// Files of the write-ahead log.
     pub segments: u64,
     /// Bytes of the write-ahead log on disk.
     pub disk_bytes: u64,
@@ -74,28 +74,28 @@ pub struct ShardStatus {
     pub formed: bool,
     /// The members that a cluster which has not formed waits for, as far as this node knows.
     pub unmet: Vec<NodeId>,
-    /// The other members.
+    /// One report for each other member.
     pub peers: Vec<PeerStatus>,
 }
 
-/// What a replica is now.
+/// The part that a replica plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Role {
-    /// Accepts and learns.
+    /// It accepts and learns what a leader proposes.
     Follower = 0,
-    /// Tries to lead.
+    /// It canvasses or campaigns.
     Candidate = 1,
-    /// Leads.
+    /// It won phase 1, and has seen no higher ballot since.
     Leader = 2,
 }
 
 /// Another member, as the answering replica sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PeerStatus {
-    /// The member.
+    /// The member's id.
     pub node: NodeId,
-    /// A connection to it stands.
+    /// True while there is a connection with it on which it was greeted.
     pub connected: bool,
     /// How far it has come; only where the answering node leads and the member answers it.
     pub progress: Option<Progress>,
@@ -107,7 +107,7 @@ pub struct PeerStatus {
 /// How far a follower has come, as its leader knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Progress {
-    /// Its chosen watermark.
+    /// The follower's chosen watermark.
     pub chosen_upto: Slot,
     /// Slots by which that is behind the leader's.
     pub lag: u64,
@@ -116,29 +116,29 @@ pub struct Progress {
 /// Members, shards, leaders, as far as the answering node knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterMap {
-    /// The cluster.
+    /// The cluster's id.
     pub cluster: ClusterId,
-    /// How many shards it has.
+    /// How many shards the cluster has: they are numbered from 0.
     pub shards: u16,
-    /// The members, by rising id.
+    /// All members, by rising id.
     pub members: Vec<Member>,
     /// The leaders, by rising shard; every shard is named.
     pub leaders: Vec<ShardLeader>,
 }
 
-/// A member of the cluster.
+/// A member of the cluster, and where clients reach it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Member {
-    /// Its id.
+    /// The member's id.
     pub node: NodeId,
     /// Where it listens for clients, as it advertises it: `host:port`.
     pub address: String,
 }
 
-/// Who leads a shard.
+/// Who leads one shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ShardLeader {
-    /// The shard.
+    /// The shard's number.
     pub shard: ShardId,
     /// The leadership, or the last one known.
     pub epoch: Ballot,
