@@ -4,7 +4,7 @@ use super::core::{Client, RoutedRequest, Target};
 use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage};
 use super::options::ToLog;
-use super::session::Answer;
+use super::session::SessionAnswer;
 use crate::api::entries::Entries;
 use crate::api::error::Outcome;
 use crate::api::{
@@ -40,7 +40,7 @@ pub struct ReadOptions {
 /// Takes the one kind of reply that a request has.
 macro_rules! expect_reply {
     ($answer:expr, $pattern:pat => $value:expr) => {{
-        let Answer { reply: $pattern, .. } = $answer else {
+        let SessionAnswer { reply: $pattern, .. } = $answer else {
             unreachable!("a session gives no answer of another kind than the request's")
         };
         $value
@@ -295,7 +295,7 @@ impl Client {
         shard: ShardId,
         consistency: Consistency,
         request: &Request,
-    ) -> Result<Answer, ClientError> {
+    ) -> Result<SessionAnswer, ClientError> {
         let target = match consistency {
             Consistency::Linearizable => Target::Leader,
             Consistency::Local => Target::Any,
@@ -318,7 +318,11 @@ impl Client {
         answer
     }
 
-    fn ask_leader(&mut self, shard: ShardId, request: &Request) -> Result<Answer, ClientError> {
+    fn ask_leader(
+        &mut self,
+        shard: ShardId,
+        request: &Request,
+    ) -> Result<SessionAnswer, ClientError> {
         self.run(&RoutedRequest { shard, target: Target::Leader, request, wait: Duration::ZERO })
     }
 }

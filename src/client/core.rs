@@ -3,12 +3,12 @@
 
 use super::deadline::Deadline;
 use super::error::{Cause, ClientError, Invalid, Operation, ProtocolError, Stage};
-use super::link::{Fault, Link, hello};
+use super::link::{Link, LinkFault, hello};
 use super::options::{ClientOptions, ToLog};
 use super::retry::{AttemptError, Pause, Tries};
-use super::retry_policy::{Idempotence, Verdict, judge};
+use super::retry_policy::{Idempotence, RetryDecision, judge};
 use super::routes::Routes;
-use super::session::Answer;
+use super::session::SessionAnswer;
 use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
 use crate::api::{LogRef, NO_SHARD, Read, Reply, Request};
 use crate::types::{Ballot, ClusterId, Random, ShardId};
@@ -190,7 +190,7 @@ impl Client {
     }
 
     /// Runs one errand to its answer, which is never [`Reply::Error`].
-    pub(super) fn run(&mut self, errand: &RoutedRequest<'_>) -> Result<Answer, ClientError> {
+    pub(super) fn run(&mut self, errand: &RoutedRequest<'_>) -> Result<SessionAnswer, ClientError> {
         let mut tries = self.tries(Operation::of(errand.request), errand.wait);
         loop {
             tries.begin();
@@ -220,7 +220,7 @@ impl Client {
         &mut self,
         errand: &RoutedRequest<'_>,
         deadline: &Deadline,
-    ) -> Result<Answer, AttemptError> {
+    ) -> Result<SessionAnswer, AttemptError> {
         let RoutedRequest { shard, target, request, wait } = *errand;
         let safety = Idempotence::of(request);
         // What must not be repeated gets all the time there is; the rest may ask another node.
@@ -240,7 +240,7 @@ impl Client {
                 // The caller's time is up, and not only that of this node: the connection may stay.
                 let over = matches!(cause, Cause::Silent { .. }) && deadline.remaining().is_none();
                 let kept = over && link.give_up(correlation);
-                let fault = Fault { stage: lost_stage(&cause), endpoint, cause };
+                let fault = LinkFault { stage: lost_stage(&cause), endpoint, cause };
                 if !kept {
                     self.lost(shard, target, &fault.endpoint);
                 }
@@ -258,7 +258,7 @@ impl Client {
             Reply::Error(error) => {
                 Err(self.refused(shard, target, &endpoint, answer.header.epoch, error, safety))
             }
-            reply => Ok(Answer { reply, ..answer }),
+            reply => Ok(SessionAnswer { reply, ..answer }),
         }
     }
 
@@ -279,7 +279,7 @@ impl Client {
             (outcome, Idempotence::Once | Idempotence::Repeatable) => outcome,
         };
         let stage = Stage::of(error.code);
-        let fault = Fault { stage, endpoint: from.to_string(), cause: Cause::Refused(error) };
+        let fault = LinkFault { stage, endpoint: from.to_string(), cause: Cause::Refused(error) };
         match pause {
             Some(pause) => AttemptError::Again(fault, pause),
             None => AttemptError::Final(outcome, fault),
@@ -298,9 +298,9 @@ impl Client {
         safety: Idempotence,
     ) -> Option<Pause> {
         let (elsewhere, pause) = match judge(error, safety) {
-            Verdict::Final => return None,
-            Verdict::Here(pause) => (false, pause),
-            Verdict::Elsewhere(pause) => (true, pause),
+            RetryDecision::Final => return None,
+            RetryDecision::Here(pause) => (false, pause),
+            RetryDecision::Elsewhere(pause) => (true, pause),
         };
         if elsewhere {
             self.links.remove(&(shard, target));
@@ -357,7 +357,7 @@ impl Client {
         shard: ShardId,
         target: Target,
         deadline: &Deadline,
-    ) -> Result<&mut Link, Fault> {
+    ) -> Result<&mut Link, LinkFault> {
         let key = (shard, target);
         if !self.links.get_mut(&key).is_some_and(|link| link.is_usable(deadline)) {
             if let Some(link) = self.links.remove(&key).filter(Link::is_doubted) {
@@ -382,7 +382,7 @@ impl Client {
     }
 
     /// Where the shard's leader is, asking the next node for it if that is not known.
-    fn find_leader(&mut self, shard: ShardId, deadline: &Deadline) -> Result<String, Fault> {
+    fn find_leader(&mut self, shard: ShardId, deadline: &Deadline) -> Result<String, LinkFault> {
         if let Some(address) = self.routes.leader(shard) {
             return Ok(address.to_string());
         }
@@ -404,7 +404,7 @@ impl Client {
         address: &str,
         shard: ShardId,
         attempt: &Deadline,
-    ) -> Result<Link, Fault> {
+    ) -> Result<Link, LinkFault> {
         let hello = hello(shard, self.routes.cluster(), &self.options.name);
         let link =
             Link::open(address, &hello, attempt).inspect_err(|_| self.routes.failed(address))?;
@@ -413,7 +413,7 @@ impl Client {
     }
 
     /// Fetches the map from the next node; returns which one that was.
-    pub(super) fn refresh(&mut self, deadline: &Deadline) -> Result<String, Fault> {
+    pub(super) fn refresh(&mut self, deadline: &Deadline) -> Result<String, LinkFault> {
         let address = self.routes.next_node();
         let attempt = self.share(&address, deadline);
         let mut link = self.connect_to(&address, NO_SHARD, &attempt)?;
@@ -426,7 +426,7 @@ impl Client {
         };
         if map.shards == 0 || map.members.is_empty() {
             let cause = ProtocolError::EmptyMap.into();
-            return Err(Fault { stage: Stage::Hello, endpoint: address, cause });
+            return Err(LinkFault { stage: Stage::Hello, endpoint: address, cause });
         }
         self.routes.learn_map(&map);
         self.limits = limits;

@@ -4,7 +4,7 @@
 use super::core::Client;
 use super::deadline::Deadline;
 use super::error::{Cause, Stage};
-use super::link::Fault;
+use super::link::LinkFault;
 use crate::api::error::ErrorCode;
 use crate::api::{Consistency, List, Request};
 use crate::types::ShardId;
@@ -17,7 +17,7 @@ impl Client {
         shard: ShardId,
         asked: String,
         deadline: &Deadline,
-    ) -> Fault {
+    ) -> LinkFault {
         let question = Request::List(List {
             prefix: String::new(),
             after: String::new(),
@@ -31,9 +31,11 @@ impl Client {
         match answer {
             Err(fault) if says_why(&fault.cause) => fault,
             // It leads by now, or says no more: the map's word stands until the next attempt.
-            Ok(_) | Err(_) => {
-                Fault { stage: Stage::Leader, endpoint: asked, cause: Cause::NoLeader { shard } }
-            }
+            Ok(_) | Err(_) => LinkFault {
+                stage: Stage::Leader,
+                endpoint: asked,
+                cause: Cause::NoLeader { shard },
+            },
         }
     }
 }

@@ -4,7 +4,7 @@ use super::deadline::Deadline;
 use super::dial;
 use super::error::{Cause, ProtocolError, Stage, io_cause};
 use super::resolve::resolve;
-use super::session::{Answer, Session};
+use super::session::{Session, SessionAnswer};
 use crate::api::{Reply, Request};
 use crate::types::ShardId;
 use crate::wire::client::hello::{Hello, HelloReply};
@@ -25,7 +25,7 @@ const PROOF_WAIT: Duration = Duration::from_millis(250);
 
 /// Why an attempt on one node failed.
 #[derive(Debug)]
-pub struct Fault {
+pub struct LinkFault {
     /// How far the attempt came.
     pub stage: Stage,
     /// The node, as it was named.
@@ -54,9 +54,9 @@ impl Link {
     /// Connects to `endpoint` and greets it.
     ///
     /// # Errors
-    /// [`Fault`] at the stages resolve, connect and hello.
-    pub fn open(endpoint: &str, hello: &Hello, deadline: &Deadline) -> Result<Link, Fault> {
-        let fault = |stage, cause| Fault { stage, endpoint: endpoint.to_string(), cause };
+    /// [`LinkFault`] at the stages resolve, connect and hello.
+    pub fn open(endpoint: &str, hello: &Hello, deadline: &Deadline) -> Result<Link, LinkFault> {
+        let fault = |stage, cause| LinkFault { stage, endpoint: endpoint.to_string(), cause };
         let addresses =
             resolve(endpoint, deadline).map_err(|cause| fault(Stage::Resolve, cause))?;
         if addresses.is_empty() {
@@ -154,7 +154,7 @@ impl Link {
     /// # Errors
     /// [`Cause::Silent`] when none came in time: the request may then be given up
     /// ([`Link::give_up`]). After any other error the link is of no more use.
-    pub fn wait(&mut self, deadline: &Deadline) -> Result<Answer, Cause> {
+    pub fn wait(&mut self, deadline: &Deadline) -> Result<SessionAnswer, Cause> {
         self.flush(deadline);
         loop {
             if let Some(answer) = self.session.answer() {
@@ -207,21 +207,23 @@ impl Link {
     /// an error is a fault too.
     ///
     /// # Errors
-    /// [`Fault`] at `stage` when no answer comes, else at that of the node's error.
+    /// [`LinkFault`] at `stage` when no answer comes, else at that of the node's error.
     pub fn call(
         &mut self,
         request: &Request,
         deadline: &Deadline,
         stage: Stage,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<SessionAnswer, LinkFault> {
         self.ask(request);
         let endpoint = self.endpoint.clone();
         match self.wait(deadline) {
-            Ok(Answer { reply: Reply::Error(error), .. }) => {
-                Err(Fault { stage: Stage::of(error.code), endpoint, cause: Cause::Refused(error) })
-            }
+            Ok(SessionAnswer { reply: Reply::Error(error), .. }) => Err(LinkFault {
+                stage: Stage::of(error.code),
+                endpoint,
+                cause: Cause::Refused(error),
+            }),
             Ok(answer) => Ok(answer),
-            Err(cause) => Err(Fault { stage, endpoint, cause }),
+            Err(cause) => Err(LinkFault { stage, endpoint, cause }),
         }
     }
 
@@ -229,7 +231,7 @@ impl Link {
     ///
     /// # Errors
     /// As [`Link::wait`], but never [`Cause::Silent`].
-    pub fn poll(&mut self) -> Result<Option<Answer>, Cause> {
+    pub fn poll(&mut self) -> Result<Option<SessionAnswer>, Cause> {
         loop {
             if let Some(answer) = self.session.answer() {
                 return Ok(Some(answer));

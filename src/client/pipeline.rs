@@ -2,12 +2,12 @@
 
 use super::core::{Client, PAUSE, Target};
 use super::error::{Cause, ClientError, Operation};
-use super::link::Fault;
+use super::link::LinkFault;
 use super::options::ToLog;
 use super::retry::Pause;
 use super::retry_policy::Idempotence;
-use super::session::Answer;
-use super::window::{Refusal, Trouble, Window, refusal};
+use super::session::SessionAnswer;
+use super::window::{AfterFailure, AppendRefusal, Window, refusal};
 use crate::api::entries::Entries;
 use crate::api::{Append, Appended, LogRef, Reply, Request};
 use crate::types::{Index, ShardId};
@@ -256,8 +256,8 @@ impl Appender {
     /// Sends what is queued, unless there is trouble.
     ///
     /// # Errors
-    /// [`Fault`] when there is no connection to be had; everything is still queued then.
-    fn send(&mut self) -> Result<(), Fault> {
+    /// [`LinkFault`] when there is no connection to be had; everything is still queued then.
+    fn send(&mut self) -> Result<(), LinkFault> {
         if self.window.is_troubled() || !self.window.has_queued() {
             return Ok(());
         }
@@ -281,8 +281,8 @@ impl Appender {
     }
 
     /// Takes an answer from the connection.
-    fn take(&mut self, answer: Answer) {
-        let Answer { correlation, header, reply } = answer;
+    fn take(&mut self, answer: SessionAnswer) {
+        let SessionAnswer { correlation, header, reply } = answer;
         let result = match reply {
             Reply::Appended(appended) => Ok(appended),
             Reply::Error(error) => {
@@ -316,9 +316,9 @@ impl Appender {
     /// An append failed and nothing is under way: sends it and those behind it again if that is
     /// safe, else lets the caller know.
     fn settle_trouble(&mut self) {
-        let Refusal { fault, epoch } = match self.window.trouble() {
-            Trouble::Settled => return,
-            Trouble::NotExecuted(refusal) => refusal,
+        let AppendRefusal { fault, epoch } = match self.window.trouble() {
+            AfterFailure::Settled => return,
+            AfterFailure::NotExecuted(refusal) => refusal,
         };
         let pause = match &fault.cause {
             Cause::Refused(error) => self.client.learn_refusal(
@@ -351,7 +351,7 @@ impl Appender {
     }
 
     /// Waits before the next attempt; out of time, the oldest append fails.
-    fn pause(&mut self, fault: Fault, pause: Pause) {
+    fn pause(&mut self, fault: LinkFault, pause: Pause) {
         let nodes = self.client.routes.nodes().len();
         let Some(tries) = self.window.oldest_tries() else { return };
         if let Err(error) = tries.again(fault, pause, nodes) {
@@ -359,7 +359,7 @@ impl Appender {
         }
     }
 
-    fn fail(&mut self, fault: Fault) {
+    fn fail(&mut self, fault: LinkFault) {
         let Some(tries) = self.window.oldest_tries() else { return };
         let error = tries.fail(crate::api::error::Outcome::NotExecuted, fault);
         self.window.fail(error);

@@ -2,11 +2,11 @@
 
 use super::core::{Client, PAUSE, Target, lost_stage};
 use super::error::{Cause, ClientError, Operation};
-use super::link::Fault;
+use super::link::LinkFault;
 use super::options::ToLog;
 use super::retry::Tries;
-use super::retry_policy::{Idempotence, Verdict, judge};
-use super::session::Answer;
+use super::retry_policy::{Idempotence, RetryDecision, judge};
+use super::session::SessionAnswer;
 use super::window::refusal;
 use crate::api::error::{Outcome, RequestError};
 use crate::api::{Consistency, LogRef, Read, ReadDone, Reply, Request};
@@ -40,7 +40,7 @@ impl Default for ReaderOptions {
 
 /// A read of a pipeline that came back.
 #[derive(Debug)]
-pub struct Fetched {
+pub struct FinishedRead {
     /// Its place in the order of submission: 0, 1, 2 …
     pub ticket: u64,
     /// The entries from the asked index on, or why there are none.
@@ -64,7 +64,7 @@ pub struct Reader {
     /// Not answered, oldest first.
     items: VecDeque<Item>,
     /// Answered, and not handed back.
-    done: VecDeque<Fetched>,
+    done: VecDeque<FinishedRead>,
     /// Why reads must be asked again, once nothing is under way.
     trouble: Option<Trouble>,
     next_ticket: u64,
@@ -75,7 +75,7 @@ pub struct Reader {
 #[derive(Debug)]
 enum Trouble {
     /// There is no connection.
-    Lost(Fault),
+    Lost(LinkFault),
     /// The node refused a read that may be asked again.
     Refused { from: String, epoch: Ballot, error: RequestError },
 }
@@ -154,7 +154,7 @@ impl Reader {
     }
 
     /// Waits for a read to come back; none when none is left.
-    pub fn wait(&mut self) -> Option<Fetched> {
+    pub fn wait(&mut self) -> Option<FinishedRead> {
         loop {
             if let Some(fetched) = self.done.pop_front() {
                 return Some(fetched);
@@ -165,7 +165,7 @@ impl Reader {
     }
 
     /// Returns a read that has come back already, without waiting.
-    pub fn poll(&mut self) -> Option<Fetched> {
+    pub fn poll(&mut self) -> Option<FinishedRead> {
         if let Some(fetched) = self.done.pop_front() {
             return Some(fetched);
         }
@@ -240,8 +240,8 @@ impl Reader {
     /// Sends what is queued.
     ///
     /// # Errors
-    /// [`Fault`] when there is no connection to be had; everything is queued then.
-    fn send(&mut self) -> Result<(), Fault> {
+    /// [`LinkFault`] when there is no connection to be had; everything is queued then.
+    fn send(&mut self) -> Result<(), LinkFault> {
         let Some(oldest) = self.items.front() else { return Ok(()) };
         if self.items.iter().all(|item| item.sent.is_some()) {
             return Ok(());
@@ -265,14 +265,14 @@ impl Reader {
     }
 
     /// Takes an answer from the connection.
-    fn take(&mut self, answer: Answer) {
-        let Answer { correlation, header, reply } = answer;
+    fn take(&mut self, answer: SessionAnswer) {
+        let SessionAnswer { correlation, header, reply } = answer;
         let place = self.items.iter().position(|item| item.sent == Some(correlation));
         let place = place.expect("a reader's connection carries no request but its own");
         let error = match reply {
             Reply::ReadDone(done) => {
                 let item = self.items.remove(place).expect("it was found there just now");
-                self.done.push_back(Fetched { ticket: item.ticket, result: Ok(done) });
+                self.done.push_back(FinishedRead { ticket: item.ticket, result: Ok(done) });
                 return;
             }
             Reply::Error(error) => error,
@@ -286,11 +286,11 @@ impl Reader {
             | Reply::Pong => unreachable!("a session matches an answer's kind to its request's"),
         };
         let from = self.client.endpoint(self.shard, self.target);
-        if matches!(judge(&error, Idempotence::Repeatable), Verdict::Final) {
+        if matches!(judge(&error, Idempotence::Repeatable), RetryDecision::Final) {
             let item = self.items.remove(place).expect("it was found there just now");
             let fault = refusal(&from, header.epoch, error).fault;
             let error = item.tries.fail(Outcome::NotExecuted, fault);
-            self.done.push_back(Fetched { ticket: item.ticket, result: Err(error) });
+            self.done.push_back(FinishedRead { ticket: item.ticket, result: Err(error) });
             return;
         }
         self.items[place].sent = None;
@@ -324,14 +324,15 @@ impl Reader {
     fn lose(&mut self, cause: Cause) {
         let endpoint = self.client.endpoint(self.shard, self.target);
         self.client.lost(self.shard, self.target, &endpoint);
-        self.trouble = Some(Trouble::Lost(Fault { stage: lost_stage(&cause), endpoint, cause }));
+        self.trouble =
+            Some(Trouble::Lost(LinkFault { stage: lost_stage(&cause), endpoint, cause }));
         // What was under way will not be answered any more.
         self.items.iter_mut().for_each(|item| item.sent = None);
     }
 
     fn fail_oldest(&mut self, error: ClientError) {
         if let Some(Item { ticket, .. }) = self.items.pop_front() {
-            self.done.push_back(Fetched { ticket, result: Err(error) });
+            self.done.push_back(FinishedRead { ticket, result: Err(error) });
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::deadline::{Backoff, Deadline};
 use super::error::{Cause, ClientError, Elsewhere, Failure, Operation, Stage, refuses_for_good};
-use super::link::Fault;
+use super::link::LinkFault;
 use super::waiting::OnWait;
 use crate::api::error::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,9 +12,9 @@ use std::time::Duration;
 #[derive(Debug)]
 pub enum AttemptError {
     /// It may be tried again: it is certain that nothing was executed, or nothing would change.
-    Again(Fault, Pause),
+    Again(LinkFault, Pause),
     /// It may not be tried again: the caller gets this outcome.
-    Final(Outcome, Fault),
+    Final(Outcome, LinkFault),
 }
 
 /// What comes before the next attempt.
@@ -36,7 +36,7 @@ pub struct Tries {
     redirected: bool,
     restarted: bool,
     /// The failure that came furthest; of equals the last.
-    furthest: Option<Fault>,
+    furthest: Option<LinkFault>,
     /// How the last attempt on each node ended.
     ends: BTreeMap<String, (Stage, String)>,
     /// Nodes that will refuse for ever: of another cluster or version, or no paxosd at all.
@@ -90,7 +90,12 @@ impl Tries {
     /// # Errors
     /// The operation's failure, not executed, when there is no time for another attempt, or when
     /// each of the `nodes` known refuses for good.
-    pub fn again(&mut self, fault: Fault, pause: Pause, nodes: usize) -> Result<(), ClientError> {
+    pub fn again(
+        &mut self,
+        fault: LinkFault,
+        pause: Pause,
+        nodes: usize,
+    ) -> Result<(), ClientError> {
         self.report(&fault);
         self.note(fault);
         if !self.refused_for_good.is_empty() && self.refused_for_good.len() >= nodes {
@@ -111,7 +116,7 @@ impl Tries {
     }
 
     /// Says that another attempt follows, if somebody wants to know.
-    fn report(&self, fault: &Fault) {
+    fn report(&self, fault: &LinkFault) {
         let Some(on_wait) = &self.on_wait else { return };
         if let Some(left) = self.deadline.remaining() {
             on_wait.report(&self.operation, fault, self.deadline.elapsed(), left);
@@ -119,7 +124,7 @@ impl Tries {
     }
 
     /// Remembers how an attempt ended.
-    fn note(&mut self, fault: Fault) {
+    fn note(&mut self, fault: LinkFault) {
         if refuses_for_good(fault.stage, &fault.cause) {
             self.refused_for_good.insert(fault.endpoint.clone());
         }
@@ -133,21 +138,22 @@ impl Tries {
 
     /// The operation ends, not executed, as all of these attempts failed and none is to follow.
     #[must_use]
-    pub fn fail_all(&mut self, faults: impl IntoIterator<Item = Fault>) -> ClientError {
+    pub fn fail_all(&mut self, faults: impl IntoIterator<Item = LinkFault>) -> ClientError {
         faults.into_iter().for_each(|fault| self.note(fault));
         self.give_up(None)
     }
 
     /// The operation ends with this outcome.
     #[must_use]
-    pub fn fail(&self, outcome: Outcome, fault: Fault) -> ClientError {
+    pub fn fail(&self, outcome: Outcome, fault: LinkFault) -> ClientError {
         let silent = matches!(fault.cause, Cause::Silent { .. });
         // What other nodes said before is no part of an answer.
         self.failure(outcome, fault, silent.then_some(self.deadline.allowed()), Vec::new())
     }
 
     fn give_up(&mut self, gave_up_after: Option<Duration>) -> ClientError {
-        let none = Fault { stage: Stage::Connect, endpoint: String::new(), cause: Cause::NoTime };
+        let none =
+            LinkFault { stage: Stage::Connect, endpoint: String::new(), cause: Cause::NoTime };
         let fault = self.furthest.take().unwrap_or(none);
         let tried = self.ends.iter().filter(|(endpoint, _)| **endpoint != fault.endpoint);
         let elsewhere = tried.map(|(endpoint, (stage, why))| Elsewhere {
@@ -162,7 +168,7 @@ impl Tries {
     fn failure(
         &self,
         outcome: Outcome,
-        fault: Fault,
+        fault: LinkFault,
         gave_up_after: Option<Duration>,
         elsewhere: Vec<Elsewhere>,
     ) -> ClientError {
@@ -189,8 +195,8 @@ mod tests {
         Tries::new(Operation::plain("list"), deadline, 1, None)
     }
 
-    fn fault(stage: Stage, cause: Cause) -> Fault {
-        Fault { stage, endpoint: "n1:1".to_string(), cause }
+    fn fault(stage: Stage, cause: Cause) -> LinkFault {
+        LinkFault { stage, endpoint: "n1:1".to_string(), cause }
     }
 
     /// Out of time, the text names the attempt that came furthest, not the last one.
@@ -219,7 +225,8 @@ mod tests {
         for endpoint in ["n1:1", "n2:1", "n1:1", "n3:1"] {
             let wrong =
                 Cause::Refused(RequestError::new(ErrorCode::WrongCluster, "another cluster"));
-            let fault = Fault { stage: Stage::Hello, endpoint: endpoint.to_string(), cause: wrong };
+            let fault =
+                LinkFault { stage: Stage::Hello, endpoint: endpoint.to_string(), cause: wrong };
             ended = tries.again(fault, Pause::AtLeast(Duration::ZERO), 3);
         }
         let error = ended.expect_err("all three nodes refuse for good");

@@ -43,7 +43,7 @@ impl Idempotence {
 
 /// What to do after a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetryDecision {
     /// Give up, and report the refusal to the caller.
     Final,
     /// Ask the same node again, after a pause of at least this length.
@@ -54,17 +54,17 @@ pub enum Verdict {
 
 /// Decides what a refusal allows, by its outcome and retry hint.
 #[must_use]
-pub fn judge(error: &RequestError, safety: Idempotence) -> Verdict {
+pub fn judge(error: &RequestError, safety: Idempotence) -> RetryDecision {
     let pause = Duration::from_millis(u64::from(error.retry_after_ms));
     match (error.outcome, safety) {
         (Outcome::NotExecuted, Idempotence::Once | Idempotence::Repeatable) => match error.retry {
-            Retry::No => Verdict::Final,
-            Retry::Here => Verdict::Here(pause),
-            Retry::Elsewhere => Verdict::Elsewhere(pause),
+            Retry::No => RetryDecision::Final,
+            Retry::Here => RetryDecision::Here(pause),
+            Retry::Elsewhere => RetryDecision::Elsewhere(pause),
         },
         // The hint speaks of what changes something; this is no more than a missing answer.
-        (Outcome::Unknown, Idempotence::Repeatable) => Verdict::Elsewhere(pause),
-        (Outcome::Unknown, Idempotence::Once) | (Outcome::Executed, _) => Verdict::Final,
+        (Outcome::Unknown, Idempotence::Repeatable) => RetryDecision::Elsewhere(pause),
+        (Outcome::Unknown, Idempotence::Once) | (Outcome::Executed, _) => RetryDecision::Final,
     }
 }
 
@@ -81,7 +81,7 @@ mod tests {
             for outcome in [Outcome::NotExecuted, Outcome::Executed, Outcome::Unknown] {
                 for retry in [Retry::No, Retry::Here, Retry::Elsewhere] {
                     let error = RequestError { outcome, retry, ..RequestError::new(*code, "") };
-                    let again = judge(&error, Idempotence::Once) != Verdict::Final;
+                    let again = judge(&error, Idempotence::Once) != RetryDecision::Final;
                     let may = outcome == Outcome::NotExecuted && retry != Retry::No;
                     assert_eq!(again, may, "{code} {outcome} {retry:?}");
                 }
@@ -93,11 +93,11 @@ mod tests {
     #[test]
     fn what_changes_nothing_is_repeated_when_the_node_says_it_helps() {
         let lost = RequestError::new(ErrorCode::LeadershipLost, "");
-        assert_eq!(judge(&lost, Idempotence::Repeatable), Verdict::Elsewhere(Duration::ZERO));
-        assert_eq!(judge(&lost, Idempotence::Once), Verdict::Final);
+        assert_eq!(judge(&lost, Idempotence::Repeatable), RetryDecision::Elsewhere(Duration::ZERO));
+        assert_eq!(judge(&lost, Idempotence::Once), RetryDecision::Final);
         let full = RequestError::new(ErrorCode::DiskFull, "");
-        assert_eq!(judge(&full, Idempotence::Once), Verdict::Here(Duration::from_secs(1)));
+        assert_eq!(judge(&full, Idempotence::Once), RetryDecision::Here(Duration::from_secs(1)));
         let unknown = RequestError::new(ErrorCode::UnknownLog, "");
-        assert_eq!(judge(&unknown, Idempotence::Repeatable), Verdict::Final);
+        assert_eq!(judge(&unknown, Idempotence::Repeatable), RetryDecision::Final);
     }
 }

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 /// An answer to a request: of the kind that the request has, or an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct SessionAnswer {
     /// The number that [`Session::ask`] gave the request.
     pub correlation: u64,
     /// Who answered, and how far it was.
@@ -38,7 +38,7 @@ pub struct Session {
     first: Vec<u8>,
     /// Requests without an answer, by correlation.
     waiting: BTreeMap<u64, Waiting>,
-    answers: VecDeque<Answer>,
+    answers: VecDeque<SessionAnswer>,
     /// The node broke the protocol, or the connection off: nothing more is made sense of.
     ended: bool,
 }
@@ -251,7 +251,7 @@ impl Session {
                 return Err(ProtocolError::WrongReply.into());
             }
             if !waiting.given_up {
-                self.answers.push_back(Answer { correlation, header, reply });
+                self.answers.push_back(SessionAnswer { correlation, header, reply });
             }
             return Ok(None);
         }
@@ -265,7 +265,7 @@ impl Session {
     }
 
     /// The next answer that is there.
-    pub fn answer(&mut self) -> Option<Answer> {
+    pub fn answer(&mut self) -> Option<SessionAnswer> {
         self.answers.pop_front()
     }
 }

@@ -3,7 +3,7 @@
 use super::core::Client;
 use super::deadline::Deadline;
 use super::error::{ClientError, Operation, Stage, io_cause};
-use super::link::{Fault, Link, hello};
+use super::link::{Link, LinkFault, hello};
 use crate::api::error::Outcome;
 use crate::api::{DiskSpace, Member, Reply, Request, ShardStatus, StatusReply};
 use crate::types::ShardId;
@@ -78,13 +78,17 @@ impl Client {
     }
 
     /// Asks these nodes, each on a thread of its own.
-    fn ask_all(&self, members: &[Member], deadline: &Deadline) -> Vec<Result<NodeStatus, Fault>> {
+    fn ask_all(
+        &self,
+        members: &[Member],
+        deadline: &Deadline,
+    ) -> Vec<Result<NodeStatus, LinkFault>> {
         thread::scope(|scope| {
             let asked: Vec<_> = members
                 .iter()
                 .map(|Member { address, .. }| {
                     let ask = || self.ask_node(address, deadline);
-                    thread::Builder::new().spawn_scoped(scope, ask).map_err(|source| Fault {
+                    thread::Builder::new().spawn_scoped(scope, ask).map_err(|source| LinkFault {
                         stage: Stage::Connect,
                         endpoint: address.clone(),
                         cause: io_cause("cannot start a thread", source),
@@ -99,7 +103,7 @@ impl Client {
     }
 
     /// Asks one node for each of its shards; it has the time of one attempt for each.
-    fn ask_node(&self, address: &str, deadline: &Deadline) -> Result<NodeStatus, Fault> {
+    fn ask_node(&self, address: &str, deadline: &Deadline) -> Result<NodeStatus, LinkFault> {
         let mut status = NodeStatus {
             version: String::new(),
             uptime_ms: 0,

@@ -1,14 +1,14 @@
 //! What an operation waits for, reported while it does: ten seconds of silence look like a hang.
 
 use super::error::{Cause, Operation};
-use super::link::Fault;
+use super::link::LinkFault;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// An operation that failed so far and is about to try again.
 #[derive(Debug)]
-pub struct Waiting<'a> {
+pub struct RetryWait<'a> {
     /// The operation that waits.
     pub operation: &'a Operation,
     /// The node that the last attempt asked, as `host:port`; empty when it ended before any.
@@ -21,7 +21,7 @@ pub struct Waiting<'a> {
     pub left: Duration,
 }
 
-impl fmt::Display for Waiting<'_> {
+impl fmt::Display for RetryWait<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.operation)?;
         if !self.endpoint.is_empty() {
@@ -33,11 +33,11 @@ impl fmt::Display for Waiting<'_> {
 
 /// Is called before each further attempt of an operation, on the thread that waits for it.
 #[derive(Clone)]
-pub struct OnWait(Arc<dyn Fn(&Waiting<'_>) + Send + Sync>);
+pub struct OnWait(Arc<dyn Fn(&RetryWait<'_>) + Send + Sync>);
 
 impl OnWait {
     /// Makes a report of `report`, which must not block for long: the operation waits for it.
-    pub fn new(report: impl Fn(&Waiting<'_>) + Send + Sync + 'static) -> OnWait {
+    pub fn new(report: impl Fn(&RetryWait<'_>) + Send + Sync + 'static) -> OnWait {
         OnWait(Arc::new(report))
     }
 
@@ -45,12 +45,12 @@ impl OnWait {
     pub(super) fn report(
         &self,
         operation: &Operation,
-        fault: &Fault,
+        fault: &LinkFault,
         waited: Duration,
         left: Duration,
     ) {
-        let Fault { endpoint, cause, .. } = fault;
-        (self.0)(&Waiting { operation, endpoint, cause, waited, left });
+        let LinkFault { endpoint, cause, .. } = fault;
+        (self.0)(&RetryWait { operation, endpoint, cause, waited, left });
     }
 }
 

@@ -6,7 +6,7 @@
 //! order, under a new chain number. When its outcome is unknown, nothing may be sent again.
 
 use super::error::{Cause, ClientError, Stage};
-use super::link::Fault;
+use super::link::LinkFault;
 use super::retry::Tries;
 use crate::api::error::{Outcome, RequestError};
 use crate::api::{Appended, Request};
@@ -53,29 +53,29 @@ enum State {
     /// Executed.
     Done(Appended),
     /// Not executed, for this reason; what that means is seen when nothing is under way any more.
-    Refused(Refusal),
+    Refused(AppendRefusal),
     /// It may have been executed.
-    Unknown(Fault),
+    Unknown(LinkFault),
     /// Failed for good.
     Failed(ClientError),
 }
 
 /// Why an append was not executed.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct AppendRefusal {
     /// Which node refused it, and why.
-    pub fault: Fault,
+    pub fault: LinkFault,
     /// The leadership that the refusing node knew of.
     pub epoch: Ballot,
 }
 
 /// What to do when an append failed and nothing is under way any more.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum AfterFailure {
     /// The first failed append was not executed, nor was any behind it: if the refusal allows it,
     /// all of them may be sent again ([`Window::send_again`]), or else be failed
     /// ([`Window::fail`]).
-    NotExecuted(Refusal),
+    NotExecuted(AppendRefusal),
     /// It was settled here: the first failed append may have been executed.
     Settled,
 }
@@ -207,7 +207,7 @@ impl Window {
     pub fn answered(
         &mut self,
         correlation: u64,
-        result: Result<Appended, (Refusal, Outcome)>,
+        result: Result<Appended, (AppendRefusal, Outcome)>,
     ) -> bool {
         let mine = |item: &&mut Item| match item.state {
             State::Sent { correlation: sent } => sent == correlation,
@@ -234,7 +234,7 @@ impl Window {
         let mut cause = Some(cause);
         let mut fault = || {
             let cause = cause.take().unwrap_or(Cause::Closed);
-            Fault { stage, endpoint: endpoint.to_string(), cause }
+            LinkFault { stage, endpoint: endpoint.to_string(), cause }
         };
         let mut behind_refused = false;
         for item in &mut self.items {
@@ -242,7 +242,7 @@ impl Window {
                 State::Refused(_) => behind_refused = true,
                 State::Sent { correlation } => {
                     let state = if behind_refused || !arrived(correlation) {
-                        State::Refused(Refusal { fault: fault(), epoch: Ballot::ZERO })
+                        State::Refused(AppendRefusal { fault: fault(), epoch: Ballot::ZERO })
                     } else {
                         State::Unknown(fault())
                     };
@@ -257,7 +257,7 @@ impl Window {
     ///
     /// # Panics
     /// When something is under way, or nothing failed.
-    pub fn trouble(&mut self) -> Trouble {
+    pub fn trouble(&mut self) -> AfterFailure {
         assert!(!self.is_under_way(), "trouble is judged when nothing is under way");
         let troubled = |item: &Item| matches!(item.state, State::Refused(_) | State::Unknown(_));
         let first = self.items.iter().position(troubled).expect("the caller saw trouble");
@@ -265,15 +265,15 @@ impl Window {
             // Something behind it that may be executed would be overtaken by sending it again; a
             // node that keeps order never lets that happen.
             State::Refused(refusal) if self.nothing_executed_behind(first) => {
-                Trouble::NotExecuted(refusal)
+                AfterFailure::NotExecuted(refusal)
             }
-            State::Refused(Refusal { fault, .. }) => {
+            State::Refused(AppendRefusal { fault, .. }) => {
                 self.fail_from(first, |tries| tries.fail(Outcome::NotExecuted, fault));
-                Trouble::Settled
+                AfterFailure::Settled
             }
             State::Unknown(fault) => {
                 self.fail_from(first, |tries| tries.fail(Outcome::Unknown, fault));
-                Trouble::Settled
+                AfterFailure::Settled
             }
             State::Queued | State::Sent { .. } | State::Done(_) | State::Failed(_) => {
                 unreachable!("only refused and unknown appends are trouble")
@@ -288,7 +288,7 @@ impl Window {
         })
     }
 
-    /// After [`Trouble::NotExecuted`]: everything that was not executed may be sent again.
+    /// After [`AfterFailure::NotExecuted`]: everything that was not executed may be sent again.
     pub fn send_again(&mut self) {
         for item in &mut self.items {
             if matches!(item.state, State::Refused(_)) {
@@ -297,7 +297,7 @@ impl Window {
         }
     }
 
-    /// After [`Trouble::NotExecuted`], or when nothing can be sent: the oldest append that is not
+    /// After [`AfterFailure::NotExecuted`], or when nothing can be sent: the oldest append that is not
     /// settled fails with this error, and those behind it are not executed.
     pub fn fail(&mut self, error: ClientError) {
         let open = |item: &Item| !matches!(item.state, State::Done(_) | State::Failed(_));
@@ -341,13 +341,13 @@ impl Window {
 
 /// A node's refusal of one append.
 #[must_use]
-pub fn refusal(endpoint: &str, epoch: Ballot, error: RequestError) -> Refusal {
+pub fn refusal(endpoint: &str, epoch: Ballot, error: RequestError) -> AppendRefusal {
     let stage = Stage::of(error.code);
-    let fault = Fault { stage, endpoint: endpoint.to_string(), cause: Cause::Refused(error) };
-    Refusal { fault, epoch }
+    let fault = LinkFault { stage, endpoint: endpoint.to_string(), cause: Cause::Refused(error) };
+    AppendRefusal { fault, epoch }
 }
 
 /// An earlier append of the same pipeline failed.
-fn prior_failed() -> Fault {
-    Fault { stage: Stage::Request, endpoint: String::new(), cause: Cause::PriorFailed }
+fn prior_failed() -> LinkFault {
+    LinkFault { stage: Stage::Request, endpoint: String::new(), cause: Cause::PriorFailed }
 }

@@ -2,9 +2,9 @@
 
 use super::deadline::Deadline;
 use super::error::{Cause, ClientError, Operation, Stage};
-use super::link::Fault;
+use super::link::LinkFault;
 use super::retry::Tries;
-use super::window::{Refusal, Trouble, Window, refusal};
+use super::window::{AfterFailure, AppendRefusal, Window, refusal};
 use crate::api::entries::Entries;
 use crate::api::error::{ErrorCode, Outcome, RequestError, Retry};
 use crate::api::{Append, Appended, LogRef, Request};
@@ -190,7 +190,7 @@ impl Model {
         if self.window.is_under_way() || !self.window.is_troubled() {
             return;
         }
-        if let Trouble::NotExecuted(Refusal { fault, .. }) = self.window.trouble() {
+        if let AfterFailure::NotExecuted(AppendRefusal { fault, .. }) = self.window.trouble() {
             let again = !matches!(&fault.cause, Cause::Refused(error) if error.retry == Retry::No);
             if again {
                 self.window.send_again();
@@ -283,9 +283,9 @@ fn a_lost_connection_behind_a_refusal_leaves_no_doubt() {
     model.step(Step::Serve(Node::RefuseForNow));
     model.step(Step::Deliver(0));
     model.window.lost("n1:1", Cause::Closed, |_| true);
-    let Trouble::NotExecuted(refusal) = model.window.trouble() else {
+    let AfterFailure::NotExecuted(refusal) = model.window.trouble() else {
         panic!("the first one was refused")
     };
-    let Fault { stage, .. } = refusal.fault;
+    let LinkFault { stage, .. } = refusal.fault;
     assert_eq!(stage, Stage::Quorum);
 }

@@ -44,7 +44,7 @@ pub enum Exit {
 
 /// Why a command did not succeed.
 #[derive(Debug)]
-pub enum Failure {
+pub enum CommandError {
     /// The cluster did not do what was asked.
     Client(ClientError),
     /// The same, with what the command knows beside it.
@@ -87,29 +87,33 @@ pub enum Failure {
     Other(String),
 }
 
-impl Failure {
+impl CommandError {
     /// What the process exits with.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Failure::Client(error) | Failure::Noted(error, _) => Exit::of(error),
+            CommandError::Client(error) | CommandError::Noted(error, _) => Exit::of(error),
             // The reader has seen enough: `paxosctl read … | head`.
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-            Failure::Output(_) | Failure::Input(_) | Failure::Other(_) => Exit::Other,
+            CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+            CommandError::Output(_) | CommandError::Input(_) | CommandError::Other(_) => {
+                Exit::Other
+            }
             // A reader that has seen enough did not see all that was done: as other programs that
             // change something, it ends by the signal of a closed pipe.
-            Failure::Unprinted { source, .. } if source.kind() == io::ErrorKind::BrokenPipe => {
+            CommandError::Unprinted { source, .. }
+                if source.kind() == io::ErrorKind::BrokenPipe =>
+            {
                 Exit::PipeClosed
             }
-            Failure::Unprinted { .. } | Failure::BadInput(_) => Exit::Other,
-            Failure::Signalled { signal, .. } => Exit::of_signal(*signal),
-            Failure::NotFound(_) => Exit::NotFound,
-            Failure::NotExecuted(_) => Exit::NotExecuted,
-            Failure::Unknown(_) => Exit::Unknown,
-            Failure::Usage(_) => Exit::Usage,
-            Failure::Precondition(_) => Exit::Precondition,
-            Failure::Unhealthy(_) => Exit::Unhealthy,
-            Failure::Damage(_) => Exit::Damage,
+            CommandError::Unprinted { .. } | CommandError::BadInput(_) => Exit::Other,
+            CommandError::Signalled { signal, .. } => Exit::of_signal(*signal),
+            CommandError::NotFound(_) => Exit::NotFound,
+            CommandError::NotExecuted(_) => Exit::NotExecuted,
+            CommandError::Unknown(_) => Exit::Unknown,
+            CommandError::Usage(_) => Exit::Usage,
+            CommandError::Precondition(_) => Exit::Precondition,
+            CommandError::Unhealthy(_) => Exit::Unhealthy,
+            CommandError::Damage(_) => Exit::Damage,
         }
     }
 }
@@ -216,34 +220,34 @@ impl Exit {
     }
 }
 
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Failure {
-        Failure::Client(error)
+impl From<ClientError> for CommandError {
+    fn from(error: ClientError) -> CommandError {
+        CommandError::Client(error)
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Client(error) => write!(f, "{error}; next: {}", error.next_step()),
-            Failure::Noted(error, note) => {
+            CommandError::Client(error) => write!(f, "{error}; next: {}", error.next_step()),
+            CommandError::Noted(error, note) => {
                 write!(f, "{error}; next: {}\n{note}", error.next_step())
             }
-            Failure::Output(error) => write!(f, "cannot write to standard output: {error}"),
-            Failure::Unprinted { source, note } => {
+            CommandError::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            CommandError::Unprinted { source, note } => {
                 write!(f, "cannot write to standard output: {source}\n{note}")
             }
-            Failure::Input(error) => write!(f, "cannot read standard input: {error}"),
-            Failure::Usage(text)
-            | Failure::Precondition(text)
-            | Failure::BadInput(text)
-            | Failure::Signalled { note: text, .. }
-            | Failure::NotFound(text)
-            | Failure::NotExecuted(text)
-            | Failure::Unknown(text)
-            | Failure::Other(text) => f.write_str(text),
-            Failure::Unhealthy(text) => write!(f, "unhealthy: {text}"),
-            Failure::Damage(text) => write!(f, "damage found: {text}"),
+            CommandError::Input(error) => write!(f, "cannot read standard input: {error}"),
+            CommandError::Usage(text)
+            | CommandError::Precondition(text)
+            | CommandError::BadInput(text)
+            | CommandError::Signalled { note: text, .. }
+            | CommandError::NotFound(text)
+            | CommandError::NotExecuted(text)
+            | CommandError::Unknown(text)
+            | CommandError::Other(text) => f.write_str(text),
+            CommandError::Unhealthy(text) => write!(f, "unhealthy: {text}"),
+            CommandError::Damage(text) => write!(f, "damage found: {text}"),
         }
     }
 }
@@ -294,27 +298,33 @@ mod tests {
             assert_eq!(Exit::of(&refused(code)).number(), exit, "{code}");
         }
         let text = || "text".to_string();
-        let broken = |kind| Failure::Output(io::Error::from(kind));
+        let broken = |kind| CommandError::Output(io::Error::from(kind));
         for (failure, exit) in [
-            (Failure::Client(refused(ErrorCode::LogExists)), 5),
-            (Failure::Noted(refused(ErrorCode::UnknownLog), text()), 3),
+            (CommandError::Client(refused(ErrorCode::LogExists)), 5),
+            (CommandError::Noted(refused(ErrorCode::UnknownLog), text()), 3),
             (broken(io::ErrorKind::BrokenPipe), 0),
             (broken(io::ErrorKind::StorageFull), 1),
-            (Failure::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
-            (Failure::Unprinted { source: io::ErrorKind::BrokenPipe.into(), note: text() }, 141),
-            (Failure::Unprinted { source: io::ErrorKind::StorageFull.into(), note: text() }, 1),
-            (Failure::Signalled { signal: 2, note: text() }, 130),
-            (Failure::Signalled { signal: 15, note: text() }, 143),
-            (Failure::Signalled { signal: 1, note: text() }, 129),
-            (Failure::BadInput(text()), 1),
-            (Failure::Usage(text()), 2),
-            (Failure::Precondition(text()), 4),
-            (Failure::Unhealthy(text()), 10),
-            (Failure::Damage(text()), 11),
-            (Failure::NotFound(text()), 3),
-            (Failure::NotExecuted(text()), 6),
-            (Failure::Unknown(text()), 7),
-            (Failure::Other(text()), 1),
+            (CommandError::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
+            (
+                CommandError::Unprinted { source: io::ErrorKind::BrokenPipe.into(), note: text() },
+                141,
+            ),
+            (
+                CommandError::Unprinted { source: io::ErrorKind::StorageFull.into(), note: text() },
+                1,
+            ),
+            (CommandError::Signalled { signal: 2, note: text() }, 130),
+            (CommandError::Signalled { signal: 15, note: text() }, 143),
+            (CommandError::Signalled { signal: 1, note: text() }, 129),
+            (CommandError::BadInput(text()), 1),
+            (CommandError::Usage(text()), 2),
+            (CommandError::Precondition(text()), 4),
+            (CommandError::Unhealthy(text()), 10),
+            (CommandError::Damage(text()), 11),
+            (CommandError::NotFound(text()), 3),
+            (CommandError::NotExecuted(text()), 6),
+            (CommandError::Unknown(text()), 7),
+            (CommandError::Other(text()), 1),
         ] {
             assert_eq!(failure.exit().number(), exit, "{failure}");
         }

@@ -2,9 +2,9 @@
 
 use super::args::Format;
 use super::calendar::utc;
-use super::exit::Failure;
+use super::exit::CommandError;
 use super::screen;
-use super::table::{Align, Table};
+use super::table::{Align, TextTable};
 use super::values::Consistency;
 use super::write_json;
 use crate::client::{Client, LogStat};
@@ -17,27 +17,27 @@ pub fn create(
     name: &str,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let id = client.create(name)?;
     let printed = match format {
-        Format::Table => writeln!(out, "created {name} (id {id})").map_err(Failure::Output),
+        Format::Table => writeln!(out, "created {name} (id {id})").map_err(CommandError::Output),
         Format::Json | Format::Jsonl => {
             write_json(out, &json!({ "name": name, "id": id.to_string() }))
         }
-        Format::Raw => writeln!(out, "{id}").map_err(Failure::Output),
+        Format::Raw => writeln!(out, "{id}").map_err(CommandError::Output),
     };
     done(printed, out, || format!("log \"{name}\" was created, with id {id}"))
 }
 
 /// What was done stays done where standard output does not take what there is to say of it.
 fn done(
-    printed: Result<(), Failure>,
+    printed: Result<(), CommandError>,
     out: &mut dyn Write,
     note: impl FnOnce() -> String,
-) -> Result<(), Failure> {
-    match printed.and_then(|()| out.flush().map_err(Failure::Output)) {
-        Err(Failure::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::Unprinted { source, note: note() })
+) -> Result<(), CommandError> {
+    match printed.and_then(|()| out.flush().map_err(CommandError::Output)) {
+        Err(CommandError::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandError::Unprinted { source, note: note() })
         }
         other => other,
     }
@@ -49,10 +49,10 @@ pub fn delete(
     name: &str,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     client.delete(name)?;
     let printed = match format {
-        Format::Table => writeln!(out, "deleted {name}").map_err(Failure::Output),
+        Format::Table => writeln!(out, "deleted {name}").map_err(CommandError::Output),
         Format::Json | Format::Jsonl => write_json(out, &json!({ "name": name, "deleted": true })),
         Format::Raw => return Ok(()),
     };
@@ -66,18 +66,18 @@ pub fn list(
     consistency: Consistency,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let logs = match consistency {
         Consistency::Linearizable => client.list(prefix)?,
         Consistency::Local => client.list_local(prefix)?,
     };
     match format {
-        Format::Table => table(&logs, out).map_err(Failure::Output),
+        Format::Table => table(&logs, out).map_err(CommandError::Output),
         Format::Json => write_json(out, &logs.iter().map(value).collect()),
         Format::Jsonl => logs.iter().try_for_each(|log| write_json(out, &value(log))),
         Format::Raw => {
             let mut names = logs.iter().map(|log| &log.name);
-            names.try_for_each(|name| writeln!(out, "{name}")).map_err(Failure::Output)
+            names.try_for_each(|name| writeln!(out, "{name}")).map_err(CommandError::Output)
         }
     }
 }
@@ -89,20 +89,20 @@ pub fn stat(
     consistency: Consistency,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let log = match consistency {
         Consistency::Linearizable => client.stat(name)?,
         Consistency::Local => client.stat_local(name)?,
     };
     match format {
-        Format::Table => table(std::slice::from_ref(&log), out).map_err(Failure::Output),
+        Format::Table => table(std::slice::from_ref(&log), out).map_err(CommandError::Output),
         Format::Json | Format::Jsonl => write_json(out, &value(&log)),
-        Format::Raw => writeln!(out, "{}", log.next_index).map_err(Failure::Output),
+        Format::Raw => writeln!(out, "{}", log.next_index).map_err(CommandError::Output),
     }
 }
 
 fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         ("NAME", Align::Left),
         ("SHARD", Align::Right),
         ("ID", Align::Right),

@@ -3,9 +3,9 @@
 use super::args::Format;
 use super::calendar::duration;
 use super::endpoints::{self, why};
-use super::exit::Failure;
+use super::exit::CommandError;
 use super::health::{Problem, Standing, lag, leader, leads_text, lines, problems};
-use super::table::{Align, Table};
+use super::table::{Align, TextTable};
 use super::units::bytes;
 use super::write_json;
 use crate::client::{Client, ClientError, ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
@@ -22,25 +22,29 @@ const PAUSE: Duration = Duration::from_millis(500);
 const LOOK_MIN: Duration = Duration::from_millis(250);
 
 /// Shows the cluster; fails as unhealthy when something is missing, as damaged when something is.
-pub fn status(client: &mut Client, format: Format, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn status(
+    client: &mut Client,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), CommandError> {
     let cluster = client.cluster().to_string();
     let status = settled(client)?;
     match format {
-        Format::Table => table(&status, out).map_err(Failure::Output)?,
+        Format::Table => table(&status, out).map_err(CommandError::Output)?,
         Format::Json => write_json(out, &document(&cluster, &status))?,
         Format::Jsonl => {
             for (report, state) in rows(&status) {
                 write_json(out, &row_value(&status, report, state))?;
             }
         }
-        Format::Raw => raw(&status, out).map_err(Failure::Output)?,
+        Format::Raw => raw(&status, out).map_err(CommandError::Output)?,
     }
     verdict(&problems(&status))
 }
 
 /// The state of the cluster; looked at again while all that is wrong may be an election under way,
 /// so that a short one is no alarm and a node that nobody lets in is one.
-fn settled(client: &mut Client) -> Result<ClusterStatus, Failure> {
+fn settled(client: &mut Client) -> Result<ClusterStatus, CommandError> {
     let mut status = client.status()?;
     for _ in 0..LOOKS {
         let problems = problems(&status);
@@ -66,15 +70,18 @@ pub fn nobody(
     failed: &[(String, ClientError)],
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     match format {
         Format::Table => {
-            let mut table =
-                Table::new(&[("ENDPOINT", Align::Left), ("STATE", Align::Left), ("", Align::Left)]);
+            let mut table = TextTable::new(&[
+                ("ENDPOINT", Align::Left),
+                ("STATE", Align::Left),
+                ("", Align::Left),
+            ]);
             for (endpoint, error) in failed {
                 table.row(vec![endpoint.clone(), "DEAD".to_string(), why(error)]);
             }
-            table.write(out).map_err(Failure::Output)?;
+            table.write(out).map_err(CommandError::Output)?;
         }
         Format::Json | Format::Jsonl => {
             let node = |(endpoint, error): &(String, ClientError)| json!({ "address": endpoint, "up": false, "error": why(error) });
@@ -89,26 +96,26 @@ pub fn nobody(
         Format::Raw => {
             for (endpoint, _) in failed {
                 let dashes = ["-"; 6].join("\t");
-                writeln!(out, "-\t{endpoint}\tdead\t{dashes}").map_err(Failure::Output)?;
+                writeln!(out, "-\t{endpoint}\tdead\t{dashes}").map_err(CommandError::Output)?;
             }
         }
     }
     let count = failed.len();
     let advice = endpoints::advice(failed);
     let text = format!("none of {count} endpoints is a node that answers; next: {advice}");
-    Err(Failure::Unhealthy(text))
+    Err(CommandError::Unhealthy(text))
 }
 
 /// What the exit code says of the problems.
-fn verdict(problems: &[Problem]) -> Result<(), Failure> {
+fn verdict(problems: &[Problem]) -> Result<(), CommandError> {
     let lasting: Vec<&Problem> = problems.iter().filter(|problem| !problem.is_passing()).collect();
     if lasting.iter().any(|problem| matches!(problem, Problem::Damaged { .. })) {
-        return Err(Failure::Damage(lines(&lasting)));
+        return Err(CommandError::Damage(lines(&lasting)));
     }
     if lasting.is_empty() {
         return Ok(());
     }
-    Err(Failure::Unhealthy(lines(&lasting)))
+    Err(CommandError::Unhealthy(lines(&lasting)))
 }
 
 fn table(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
@@ -117,8 +124,8 @@ fn table(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
     shards(status).write(out)
 }
 
-fn nodes(status: &ClusterStatus) -> Table {
-    let mut nodes = Table::new(&[
+fn nodes(status: &ClusterStatus) -> TextTable {
+    let mut nodes = TextTable::new(&[
         ("NODE", Align::Right),
         ("ADDRESS", Align::Left),
         ("STATE", Align::Left),
@@ -166,8 +173,8 @@ fn leads(status: &ClusterStatus, node: NodeId) -> String {
     leads_text((0..status.shards).filter(mine))
 }
 
-fn shards(status: &ClusterStatus) -> Table {
-    let mut shards = Table::new(&[
+fn shards(status: &ClusterStatus) -> TextTable {
+    let mut shards = TextTable::new(&[
         ("SHARD", Align::Right),
         ("NODE", Align::Right),
         ("ROLE", Align::Left),

@@ -19,16 +19,16 @@ pub enum Align {
 
 /// A table that is collected first, so that its columns can be aligned.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub struct TextTable {
     columns: Vec<(&'static str, Align)>,
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl TextTable {
     /// An empty table with these column heads.
     #[must_use]
-    pub fn new(columns: &[(&'static str, Align)]) -> Table {
-        Table { columns: columns.to_vec(), rows: Vec::new() }
+    pub fn new(columns: &[(&'static str, Align)]) -> TextTable {
+        TextTable { columns: columns.to_vec(), rows: Vec::new() }
     }
 
     /// Adds one line.
@@ -101,7 +101,7 @@ mod tests {
     /// Words cling to the left, numbers to the right, and no line ends in spaces.
     #[test]
     fn columns_are_aligned() {
-        let mut table = Table::new(&[("NAME", Align::Left), ("NEXT", Align::Right)]);
+        let mut table = TextTable::new(&[("NAME", Align::Left), ("NEXT", Align::Right)]);
         table.row(vec!["orders".into(), "7".into()]);
         table.row(vec!["ä".into(), "12345".into()]);
         let mut out = Vec::new();
@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn a_long_cell_is_cut_to_fit() {
         let written = |width| {
-            let mut table = Table::new(&[("NAME", Align::Left), ("NEXT", Align::Right)]);
+            let mut table = TextTable::new(&[("NAME", Align::Left), ("NEXT", Align::Right)]);
             table.row(vec!["n".repeat(255), "7".into()]);
             table.row(vec!["short".into(), "7".into()]);
             let mut out = Vec::new();

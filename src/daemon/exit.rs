@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Why the process ended, as systemd and scripts see it (the numbers of `sysexits.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Exit {
+pub enum NodeExit {
     /// Wrong arguments.
     Usage = 64,
     /// Damaged or foreign data: a restart does not help.
@@ -22,7 +22,7 @@ pub enum Exit {
     Config = 78,
 }
 
-impl Exit {
+impl NodeExit {
     /// The exit code.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -30,13 +30,13 @@ impl Exit {
     }
 }
 
-impl From<FailureKind> for Exit {
-    fn from(kind: FailureKind) -> Exit {
+impl From<FailureKind> for NodeExit {
+    fn from(kind: FailureKind) -> NodeExit {
         match kind {
-            FailureKind::Data => Exit::Data,
-            FailureKind::Invariant => Exit::Invariant,
-            FailureKind::Disk => Exit::Disk,
-            FailureKind::Temporary => Exit::Temporary,
+            FailureKind::Data => NodeExit::Data,
+            FailureKind::Invariant => NodeExit::Invariant,
+            FailureKind::Disk => NodeExit::Disk,
+            FailureKind::Temporary => NodeExit::Temporary,
         }
     }
 }
@@ -44,18 +44,18 @@ impl From<FailureKind> for Exit {
 /// The end of the process, with a sentence that says what happened and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
-pub struct Failure {
+pub struct FatalError {
     /// How the process ends.
-    pub exit: Exit,
+    pub exit: NodeExit,
     /// What happened.
     pub text: String,
 }
 
-impl Failure {
+impl FatalError {
     /// A failure.
     #[must_use]
-    pub fn new(exit: Exit, text: impl fmt::Display) -> Failure {
-        Failure { exit, text: text.to_string() }
+    pub fn new(exit: NodeExit, text: impl fmt::Display) -> FatalError {
+        FatalError { exit, text: text.to_string() }
     }
 
     /// The last words of a node, where logging has begun; they are out when this returns.
@@ -79,7 +79,7 @@ pub fn silenced() -> bool {
 }
 
 /// Ends the whole process at once, from any thread. Nothing leaves the node afterwards, no retry.
-pub fn die(failure: &Failure) -> ! {
+pub fn die(failure: &FatalError) -> ! {
     SILENCED.store(true, Ordering::Release);
     failure.say();
     std::process::exit(i32::from(failure.exit.code()))
@@ -91,7 +91,7 @@ pub fn install_panic_hook() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();
         let name = thread.name().unwrap_or("unnamed");
-        die(&Failure::new(Exit::Invariant, format!("thread {name}: {panic}")));
+        die(&FatalError::new(NodeExit::Invariant, format!("thread {name}: {panic}")));
     }));
 }
 

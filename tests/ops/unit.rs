@@ -31,9 +31,10 @@ fn setting(unit: &str, name: &str) -> String {
 /// stop may take is less than what systemd allows.
 #[test]
 fn restarts_follow_the_exit_codes() {
-    use paxosd::daemon::exit::Exit;
+    use paxosd::daemon::exit::NodeExit;
     let unit = unit();
-    let helpless = [Exit::Usage, Exit::Data, Exit::Config].map(|exit| exit.code().to_string());
+    let helpless =
+        [NodeExit::Usage, NodeExit::Data, NodeExit::Config].map(|exit| exit.code().to_string());
     assert_eq!(setting(&unit, "RestartPreventExitStatus"), helpless.join(" "));
     assert_eq!(setting(&unit, "Restart"), "on-failure");
     assert_eq!(setting(&unit, "Type"), "notify");

@@ -1,7 +1,7 @@
 //! Appends of many entries from standard input, pipelined, and what is said when they end early.
 
 use super::super::args;
-use super::super::exit::Failure;
+use super::super::exit::CommandError;
 use super::super::stop::{Halt, Stoppable, signal_name};
 use super::printer::Printer;
 use super::source::{Form, Next, Source};
@@ -14,14 +14,14 @@ use std::collections::VecDeque;
 /// Appends each line of the input as an entry, and prints their indexes.
 ///
 /// # Errors
-/// [`Failure`] of the first entry that was not appended, of the input, or of the output. What was
+/// [`CommandError`] of the first entry that was not appended, of the input, or of the output. What was
 /// under way has been waited for then, and is counted.
 pub fn append_all(
     client: &mut Client,
     append: &args::Append,
     input: Stoppable<'_>,
     printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let form = if append.jsonl { Form::Jsonl } else { Form::Plain };
     let limit = client.limits().entry_bytes_max;
     let options = AppenderOptions {
@@ -40,9 +40,10 @@ pub fn append_all(
     match (done, printed) {
         (Ok(None), printed) => printed,
         (Ok(Some(halt)), printed) => Err(halted(halt, printer, printed)),
-        (Err(Failure::Noted(error, note)), Err(Failure::Unprinted { note: executed, .. })) => {
-            Err(Failure::Noted(error, format!("{note}\n{executed}")))
-        }
+        (
+            Err(CommandError::Noted(error, note)),
+            Err(CommandError::Unprinted { note: executed, .. }),
+        ) => Err(CommandError::Noted(error, format!("{note}\n{executed}"))),
         (Err(failed), _) => Err(failed),
     }
 }
@@ -54,7 +55,7 @@ fn feed(
     source: &mut Source<Stoppable<'_>>,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
-) -> Result<Option<Halt>, Failure> {
+) -> Result<Option<Halt>, CommandError> {
     while !appender.is_broken() {
         if !source.has_line() {
             // The next line may be long in coming: what is known is printed before.
@@ -64,7 +65,7 @@ fn feed(
         if let Some(halt) = halt(source, printer) {
             return Ok(Some(halt));
         }
-        let next = source.next().map_err(Failure::Input)?;
+        let next = source.next().map_err(CommandError::Input)?;
         if let Some(halt) = source.input().halt() {
             // What was read last may be a part of a line.
             return Ok(Some(halt));
@@ -73,7 +74,7 @@ fn feed(
             Next::End => break,
             Next::Fault(what) => {
                 drain(appender, under_way, printer)?;
-                return Err(Failure::BadInput(format!(
+                return Err(CommandError::BadInput(format!(
                     "{what}; {}; from that line on nothing was sent",
                     printer.lines(0, 0)
                 )));
@@ -97,18 +98,18 @@ fn halt(source: &Source<Stoppable<'_>>, printer: &Printer<'_>) -> Option<Halt> {
 }
 
 /// The failure of an input that was not read to its end.
-fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), Failure>) -> Failure {
+fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), CommandError>) -> CommandError {
     let note = format!("{}, and nothing else was sent{}", printer.lines(0, 0), printer.again());
     match (halt, printed) {
         (Halt::Signal(signal), _) => {
             let name = signal_name(signal);
-            Failure::Signalled { signal, note: format!("stopped by {name}: {note}") }
+            CommandError::Signalled { signal, note: format!("stopped by {name}: {note}") }
         }
-        (Halt::OutputClosed, Err(Failure::Unprinted { source, .. })) => {
-            Failure::Unprinted { source, note }
+        (Halt::OutputClosed, Err(CommandError::Unprinted { source, .. })) => {
+            CommandError::Unprinted { source, note }
         }
         (Halt::OutputClosed, Ok(()) | Err(_)) => {
-            Failure::Unprinted { source: std::io::ErrorKind::BrokenPipe.into(), note }
+            CommandError::Unprinted { source: std::io::ErrorKind::BrokenPipe.into(), note }
         }
     }
 }
@@ -118,7 +119,7 @@ fn drain(
     appender: &mut Appender,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     while let Some(completed) = appender.wait() {
         take(completed, appender, under_way, printer)?;
     }
@@ -131,7 +132,7 @@ fn take(
     appender: &mut Appender,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     // They come back in the order in which they went.
     let line = under_way.pop_front().expect("what comes back was sent, and comes back once");
     let error = match completed.result {
@@ -160,7 +161,7 @@ fn take(
         printer.lines(unknown, not)
     );
     debug_assert!(!is_prior(&error), "the first failure is no consequence of another");
-    Err(Failure::Noted(error, note))
+    Err(CommandError::Noted(error, note))
 }
 
 fn is_prior(error: &ClientError) -> bool {

@@ -1,6 +1,6 @@
 //! The logs that are measured: named so that they lie evenly on the shards, and made if missing.
 
-use super::super::exit::Failure;
+use super::super::exit::CommandError;
 use crate::client::{Client, ErrorCode};
 use crate::types::ShardId;
 
@@ -44,7 +44,7 @@ pub fn prepare(
     client: &mut Client,
     prefix: &str,
     count: u16,
-) -> Result<(Vec<BenchLog>, Vec<String>), Failure> {
+) -> Result<(Vec<BenchLog>, Vec<String>), CommandError> {
     let (mut logs, mut created) = (Vec::new(), Vec::new());
     for (name, shard) in names(prefix, count, client.shards()) {
         let entries = match client.stat(name.as_str()) {
@@ -71,7 +71,7 @@ pub fn fill(
     log: &mut BenchLog,
     wanted: u64,
     mut entry: impl FnMut() -> Vec<u8>,
-) -> Result<u64, Failure> {
+) -> Result<u64, CommandError> {
     let before = log.entries;
     while log.entries < wanted {
         let first = entry();

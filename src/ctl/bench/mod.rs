@@ -14,7 +14,7 @@ mod volume;
 
 use super::Streams;
 use super::args::Format;
-use super::exit::Failure;
+use super::exit::CommandError;
 use super::values::Consistency;
 use super::write_json;
 use crate::client::{
@@ -53,9 +53,9 @@ pub fn bench<C>(
     bench: &Bench,
     format: Format,
     streams: &mut Streams<'_>,
-) -> Result<(), Failure>
+) -> Result<(), CommandError>
 where
-    C: Fn() -> Result<Client, Failure>,
+    C: Fn() -> Result<Client, CommandError>,
 {
     let (load, operation) = match &bench.operation {
         Operation::Append(append) => (&append.load, "append"),
@@ -96,7 +96,7 @@ where
     match format {
         Format::Json => write_json(streams.out, &report.document())?,
         Format::Table | Format::Jsonl | Format::Raw => {
-            report.write_table(streams.out).map_err(Failure::Output)?;
+            report.write_table(streams.out).map_err(CommandError::Output)?;
         }
     }
     if let (Some(file), Some(path)) = (&mut plot, &load.plot) {
@@ -107,13 +107,13 @@ where
 }
 
 /// Creates the plot's file before the run, so that no run is wasted on a wrong path.
-fn create(path: &Path) -> Result<File, Failure> {
+fn create(path: &Path) -> Result<File, CommandError> {
     File::create(path).map_err(|error| cannot_write(path, &error))
 }
 
-fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+fn cannot_write(path: &Path, error: &std::io::Error) -> CommandError {
     let path = path.display();
-    Failure::Other(format!("cannot write the plot to {path}: {error}; choose another --plot"))
+    CommandError::Other(format!("cannot write the plot to {path}: {error}; choose another --plot"))
 }
 
 /// Finds, creates and fills the logs, and says so; returns also what filled them.
@@ -123,10 +123,10 @@ fn prepare(
     load: &Load,
     status: Option<&ClusterStatus>,
     streams: &mut Streams<'_>,
-) -> Result<(Vec<BenchLog>, Work), Failure> {
+) -> Result<(Vec<BenchLog>, Work), CommandError> {
     let most = client.limits().entry_bytes_max;
     if load.size > most {
-        return Err(Failure::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "--size {} is more than the nodes take in one entry: {most} bytes",
             load.size
         )));
@@ -169,7 +169,7 @@ fn appends(
     logs: &[BenchLog],
     load: &Load,
     streams: &mut Streams<'_>,
-) -> Result<Ran, Failure> {
+) -> Result<Ran, CommandError> {
     let noise = Noise::new(load.seed, load.size as usize);
     let window = usize::from(load.window);
     let timeout = clients.first().map_or(ClientOptions::TIMEOUT, Client::timeout);
@@ -191,7 +191,7 @@ fn reads(
     logs: &[BenchLog],
     read: &args::ReadBench,
     streams: &mut Streams<'_>,
-) -> Result<Ran, Failure> {
+) -> Result<Ran, CommandError> {
     let load = &read.load;
     let consistency = match read.consistency {
         Consistency::Linearizable => Freshness::Linearizable,

@@ -2,7 +2,7 @@
 
 use super::lane::{Finished, Pipe};
 use super::tally::Work;
-use crate::client::{Appender, Completed, Fetched, Reader};
+use crate::client::{Appender, Completed, FinishedRead, Reader};
 use crate::types::{Index, Random};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ pub struct Reads {
     pub below: u64,
 }
 
-fn fetched(fetched: Fetched) -> Finished {
+fn fetched(fetched: FinishedRead) -> Finished {
     let result = fetched.result.map(|done| Work {
         entries: u64::from(done.entries.count()),
         bytes: done.entries.as_ref().data_len(),

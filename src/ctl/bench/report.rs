@@ -1,6 +1,6 @@
 //! What a run found: its figures, over time as well, and whether it was a success.
 
-use super::super::exit::Failure;
+use super::super::exit::CommandError;
 use super::args::Load;
 use super::tally::{Bucket, Failures, Tally};
 use crate::types::Count;
@@ -107,9 +107,9 @@ impl Report<'_> {
     /// what was due while warming up, where nothing else came back.
     ///
     /// # Errors
-    /// [`Failure::NotExecuted`], [`Failure::Unknown`], and [`Failure::Other`] when the run ended
+    /// [`CommandError::NotExecuted`], [`CommandError::Unknown`], and [`CommandError::Other`] when the run ended
     /// before anything was measured.
-    pub fn verdict(&self) -> Result<(), Failure> {
+    pub fn verdict(&self) -> Result<(), CommandError> {
         if self.tally.ok > 0 {
             return Ok(());
         }
@@ -123,12 +123,12 @@ impl Report<'_> {
             text.push_str(&format!(", and {failed} failed while warming up"));
         }
         Err(match failures.values().next() {
-            None if self.interrupted => Failure::Other(format!("{text}; it was interrupted")),
-            None => Failure::Other(format!("{text}; measure for longer (--seconds)")),
+            None if self.interrupted => CommandError::Other(format!("{text}; it was interrupted")),
+            None => CommandError::Other(format!("{text}; measure for longer (--seconds)")),
             Some(Failures { first, .. }) => {
                 let text = format!("{text}; {first}");
                 let unknown = failures.keys().any(|reason| reason.outcome == "unknown");
-                if unknown { Failure::Unknown(text) } else { Failure::NotExecuted(text) }
+                if unknown { CommandError::Unknown(text) } else { CommandError::NotExecuted(text) }
             }
         })
     }

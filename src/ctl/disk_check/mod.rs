@@ -4,8 +4,8 @@ mod file_system;
 mod measure;
 
 use super::args::{self, Format};
-use super::exit::Failure;
-use super::table::{Align, Table};
+use super::exit::CommandError;
+use super::table::{Align, TextTable};
 use super::write_json;
 use file_system::{FileSystem, Warning};
 use measure::{Measured, measure};
@@ -26,46 +26,48 @@ pub fn disk_check(
     arguments: &args::DiskCheck,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let dir = directory(&arguments.dir)?;
     let system = FileSystem::of(&dir).map_err(|error| {
-        Failure::Other(format!("{}: cannot tell its space: {error}", dir.display()))
+        CommandError::Other(format!("{}: cannot tell its space: {error}", dir.display()))
     })?;
     usable(&dir, &system, arguments.bytes)?;
     let measured = measure(&dir, arguments.bytes, arguments.seconds)
         .map_err(|(doing, error)| failed(&dir, doing, &error))?;
     let warnings = warnings(&system, &measured);
     match format {
-        Format::Table => table(&dir, &system, &measured, &warnings, out).map_err(Failure::Output),
+        Format::Table => {
+            table(&dir, &system, &measured, &warnings, out).map_err(CommandError::Output)
+        }
         Format::Json | Format::Jsonl => {
             write_json(out, &document(&dir, &system, &measured, &warnings, arguments.bytes))
         }
         // p50 and p99 of a sync in microseconds.
         Format::Raw => {
             let at = |quantile| measured.sync_us.value_at_quantile(quantile);
-            writeln!(out, "{} {}", at(0.5), at(0.99)).map_err(Failure::Output)
+            writeln!(out, "{} {}", at(0.5), at(0.99)).map_err(CommandError::Output)
         }
     }
 }
 
 /// The directory, without links.
-fn directory(dir: &Path) -> Result<PathBuf, Failure> {
+fn directory(dir: &Path) -> Result<PathBuf, CommandError> {
     let shown = dir.display();
     match fs::canonicalize(dir) {
         Ok(real) if real.is_dir() => Ok(real),
-        Ok(_) => Err(Failure::Usage(format!("{shown} is a file; name a directory"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::NotFound(format!(
-            "{shown} does not exist; create it, or name one on the same disk"
-        ))),
-        Err(error) => Err(Failure::Other(format!("{shown} cannot be opened: {error}"))),
+        Ok(_) => Err(CommandError::Usage(format!("{shown} is a file; name a directory"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CommandError::NotFound(
+            format!("{shown} does not exist; create it, or name one on the same disk"),
+        )),
+        Err(error) => Err(CommandError::Other(format!("{shown} cannot be opened: {error}"))),
     }
 }
 
 /// Fails where nothing could be measured.
-fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), Failure> {
+fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), CommandError> {
     let shown = dir.display();
     if system.read_only {
-        return Err(Failure::Other(format!(
+        return Err(CommandError::Other(format!(
             "{shown} lies on {} at {}, which is mounted read-only; a disk that failed is mounted \
              so by the kernel (see dmesg); else: mount -o remount,rw {}",
             system.source,
@@ -74,7 +76,7 @@ fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), Failure> {
         )));
     }
     if system.free_bytes < bytes {
-        return Err(Failure::NotExecuted(format!(
+        return Err(CommandError::NotExecuted(format!(
             "{shown} has {} free, the file to measure with takes {}; make room, or give --bytes",
             size(system.free_bytes),
             size(bytes)
@@ -83,16 +85,16 @@ fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failed(dir: &Path, doing: &str, error: &io::Error) -> Failure {
+fn failed(dir: &Path, doing: &str, error: &io::Error) -> CommandError {
     let shown = dir.display();
     match error.kind() {
-        io::ErrorKind::PermissionDenied => Failure::Other(format!(
+        io::ErrorKind::PermissionDenied => CommandError::Other(format!(
             "{shown}: {doing} failed: {error}; run it as the user that the node runs as"
         )),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Failure::NotExecuted(format!(
-            "{shown}: {doing} failed: {error}; make room, or give --bytes"
-        )),
-        _ => Failure::Other(format!(
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CommandError::NotExecuted(
+            format!("{shown}: {doing} failed: {error}; make room, or give --bytes"),
+        ),
+        _ => CommandError::Other(format!(
             "{shown}: {doing} failed: {error}; paxosd would stop there with exit code 74: look at \
              the kernel's messages (dmesg) and at the disk's health"
         )),
@@ -157,7 +159,7 @@ fn table(
     )?;
     let heads = QUANTILES.map(|(name, _)| (name, Align::Right));
     let mut table =
-        Table::new(&[&[("SYNC", Align::Left)], &heads[..], &[("max", Align::Right)]].concat());
+        TextTable::new(&[&[("SYNC", Align::Left)], &heads[..], &[("max", Align::Right)]].concat());
     let mut row = vec!["ms".to_string()];
     row.extend(QUANTILES.map(|(_, at)| ms(measured.sync_us.value_at_quantile(at))));
     row.push(ms(measured.sync_us.max()));

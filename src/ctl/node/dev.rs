@@ -5,7 +5,7 @@ use super::output::say;
 use crate::config::{Address, Config, ConfigFaults, RawConfig, check};
 use crate::daemon::disk::data_layout;
 use crate::daemon::disk::initialise::initialise;
-use crate::daemon::exit::{Exit, Failure, die, install_panic_hook};
+use crate::daemon::exit::{FatalError, NodeExit, die, install_panic_hook};
 use crate::daemon::log::logger;
 use crate::daemon::net::ports::Ports;
 use crate::daemon::net::sockets::Bound;
@@ -53,16 +53,16 @@ pub struct Dev {
 ///
 /// # Errors
 /// Each with the exit code that `paxosd run` would end with.
-pub fn dev(dev: &Dev) -> Result<(), Failure> {
+pub fn dev(dev: &Dev) -> Result<(), FatalError> {
     if !dev.listen.ip().is_loopback() {
         let text = format!("--listen {}: must be a loopback address", dev.listen);
-        return Err(Failure::new(Exit::Usage, text));
+        return Err(FatalError::new(NodeExit::Usage, text));
     }
     let wanted = Address { host: dev.listen.ip().to_string(), port: dev.listen.port() };
     let bound = Bound::bind(&wanted, "--listen")?;
     let address = bound
         .address()
-        .map_err(|error| Failure::new(Exit::Temporary, format!("--listen: {error}")))?;
+        .map_err(|error| FatalError::new(NodeExit::Temporary, format!("--listen: {error}")))?;
     let (admin, admin_address) = dev_admin(dev, address)?;
     let dir = absolute("--dir", &dev.dir)?;
     let config = dev_config(&dir, shards_of(dev)?, address, &admin_address)?;
@@ -77,7 +77,7 @@ pub fn dev(dev: &Dev) -> Result<(), Failure> {
 }
 
 /// The port of the admin pages, taken, and its address as the configuration says it.
-fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), Failure> {
+fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), FatalError> {
     let at = |ip: std::net::IpAddr, port| Address { host: ip.to_string(), port };
     let bound = match dev.admin.as_deref() {
         Some("off") => return Ok((None, "off".to_string())),
@@ -87,7 +87,7 @@ fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), F
             }
             Ok(_) | Err(_) => {
                 let text = format!("--admin {typed}: must be a loopback address and port, or off");
-                return Err(Failure::new(Exit::Usage, text));
+                return Err(FatalError::new(NodeExit::Usage, text));
             }
         },
         None => {
@@ -99,17 +99,17 @@ fn dev_admin(dev: &Dev, client: SocketAddr) -> Result<(Option<Bound>, String), F
     };
     let address = bound
         .address()
-        .map_err(|error| Failure::new(Exit::Temporary, format!("--admin: {error}")))?;
+        .map_err(|error| FatalError::new(NodeExit::Temporary, format!("--admin: {error}")))?;
     Ok((Some(bound), address.to_string()))
 }
 
-fn is_new(dir: &Path) -> Result<bool, Failure> {
+fn is_new(dir: &Path) -> Result<bool, FatalError> {
     data_layout::is_new(dir)
-        .map_err(|error| Failure::new(Exit::Config, format!("{}: {error}", dir.display())))
+        .map_err(|error| FatalError::new(NodeExit::Config, format!("{}: {error}", dir.display())))
 }
 
 /// The shards asked for, or those that the directory has, or one.
-fn shards_of(dev: &Dev) -> Result<u16, Failure> {
+fn shards_of(dev: &Dev) -> Result<u16, FatalError> {
     match dev.shards {
         Some(shards) => Ok(shards),
         None if is_new(&dev.dir)? => Ok(1),
@@ -131,9 +131,12 @@ fn dev_config(
     shards: u16,
     address: SocketAddr,
     admin: &str,
-) -> Result<Config, Failure> {
+) -> Result<Config, FatalError> {
     let Some(dir) = dir.to_str() else {
-        return Err(Failure::new(Exit::Usage, format!("--dir {}: is not UTF-8", dir.display())));
+        return Err(FatalError::new(
+            NodeExit::Usage,
+            format!("--dir {}: is not UTF-8", dir.display()),
+        ));
     };
     let dir = toml::Value::String(dir.to_string());
     // There are no peers, and nobody listens there; but every member has an address.
@@ -149,6 +152,6 @@ fn dev_config(
     raw.override_from(variables().filter(|(name, _)| !is_fixed(name)));
     report_unknown(&raw);
     check(raw).map_err(|faults| {
-        Failure::new(Exit::Config, ConfigFaults { file: "paxosd dev".to_string(), faults })
+        FatalError::new(NodeExit::Config, ConfigFaults { file: "paxosd dev".to_string(), faults })
     })
 }

@@ -2,9 +2,9 @@
 //! overrides.
 
 use crate::config::{Config, ConfigError, ConfigFaults, RawConfig, check, variables};
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::log::logger;
-use crate::daemon::node::reload::Source;
+use crate::daemon::node::reload::ConfigSource;
 use clap::Args;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -23,42 +23,42 @@ pub struct ConfigFile {
 }
 
 /// Reads the configuration with what the environment overrides.
-pub fn load(file: &ConfigFile) -> Result<Config, Failure> {
+pub fn load(file: &ConfigFile) -> Result<Config, FatalError> {
     Ok(load_with_source(file)?.0)
 }
 
 /// Likewise, with what it takes to read it again.
-pub fn load_with_source(file: &ConfigFile) -> Result<(Config, Source), Failure> {
+pub fn load_with_source(file: &ConfigFile) -> Result<(Config, ConfigSource), FatalError> {
     let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
     let running = RawConfig::from_file(&path, variables.iter().cloned())
-        .map_err(|error| Failure::new(exit_of(&error), error))?;
+        .map_err(|error| FatalError::new(exit_of(&error), error))?;
     report_unknown(&running);
     let mut config = check(running.clone()).map_err(|faults| {
-        Failure::new(Exit::Config, ConfigFaults { file: path.display().to_string(), faults })
+        FatalError::new(NodeExit::Config, ConfigFaults { file: path.display().to_string(), faults })
     })?;
     // Nothing depends on the working directory later, and messages say where a path leads.
     config.data_dir = absolute("data_dir", &config.data_dir)?;
     let path = absolute("--config", &path)?;
-    Ok((config, Source { path, variables, running }))
+    Ok((config, ConfigSource { path, variables, running }))
 }
 
 /// A file for which the system was only short of something may be read later.
-fn exit_of(error: &ConfigError) -> Exit {
+fn exit_of(error: &ConfigError) -> NodeExit {
     match error {
-        ConfigError::Unreadable { may_pass: true, .. } => Exit::Temporary,
-        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => Exit::Config,
+        ConfigError::Unreadable { may_pass: true, .. } => NodeExit::Temporary,
+        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => NodeExit::Config,
     }
 }
 
 /// A path as it is seen from anywhere.
-pub fn absolute(key: &str, path: &Path) -> Result<PathBuf, Failure> {
+pub fn absolute(key: &str, path: &Path) -> Result<PathBuf, FatalError> {
     std::path::absolute(path).map_err(|error| {
         let text = format!(
             "{key} = {}: is relative, and the working directory cannot be told: {error}; write it from \
              the root on",
             path.display()
         );
-        Failure::new(Exit::Config, text)
+        FatalError::new(NodeExit::Config, text)
     })
 }
 

@@ -7,7 +7,7 @@ mod output;
 use super::codes;
 use super::usage;
 use crate::daemon::disk::initialise::initialise;
-use crate::daemon::exit::{Exit, Failure, install_panic_hook};
+use crate::daemon::exit::{FatalError, NodeExit, install_panic_hook};
 use crate::daemon::log::logger;
 use crate::daemon::net::ports::Ports;
 use crate::daemon::node;
@@ -66,7 +66,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are what was asked for; all else is a wrong use.
-            let code = if error.use_stderr() { Exit::Usage.code() } else { 0 };
+            let code = if error.use_stderr() { NodeExit::Usage.code() } else { 0 };
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -88,9 +88,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(failure) => {
             match failure.exit {
                 // What a person typed, or what came of it before there was a node.
-                Exit::Usage | Exit::Config => logger::complain(&failure.text),
+                NodeExit::Usage | NodeExit::Config => logger::complain(&failure.text),
                 _ if !runs => logger::complain(&failure.text),
-                Exit::Data | Exit::Invariant | Exit::Disk | Exit::Temporary => failure.say(),
+                NodeExit::Data | NodeExit::Invariant | NodeExit::Disk | NodeExit::Temporary => {
+                    failure.say()
+                }
             }
             ExitCode::from(failure.exit.code())
         }
@@ -99,7 +101,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     code
 }
 
-fn check_config(file: &ConfigFile) -> Result<(), Failure> {
+fn check_config(file: &ConfigFile) -> Result<(), FatalError> {
     let config = load(file)?;
     say(&format!(
         "{}: good: node {} of cluster {}, {}, {}",
@@ -123,12 +125,12 @@ fn check_config(file: &ConfigFile) -> Result<(), Failure> {
     Ok(())
 }
 
-fn completions(shell: Shell) -> Result<(), Failure> {
+fn completions(shell: Shell) -> Result<(), FatalError> {
     let script = super::completions::script(shell, program());
     write(&script)
 }
 
-fn init(file: &ConfigFile) -> Result<(), Failure> {
+fn init(file: &ConfigFile) -> Result<(), FatalError> {
     let config = load(file)?;
     logger::start(config.log_level);
     let identity = initialise(&config)?;
@@ -140,10 +142,10 @@ fn init(file: &ConfigFile) -> Result<(), Failure> {
         Count(u64::from(identity.shards), "shard"),
         identity.incarnation.0
     );
-    say(&text).map_err(|failure| Failure::new(failure.exit, format!("{failure}\n{text}")))
+    say(&text).map_err(|failure| FatalError::new(failure.exit, format!("{failure}\n{text}")))
 }
 
-fn run(file: &ConfigFile) -> Result<(), Failure> {
+fn run(file: &ConfigFile) -> Result<(), FatalError> {
     let (config, source) = load_with_source(file)?;
     logger::start(config.log_level);
     install_panic_hook();

@@ -9,7 +9,7 @@ mod tables;
 use super::TIMEOUT;
 use super::args::Global;
 use super::connect::connect_silently;
-use super::exit::Failure;
+use super::exit::CommandError;
 use crate::client::{Client, ClientError};
 use args::Top;
 use board::Board;
@@ -34,11 +34,11 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const ONCE_WIDTH: u16 = 160;
 
 /// Shows the cluster until `q` is pressed, or once.
-pub fn top(global: &Global, top: &Top, out: &mut dyn Write) -> Result<(), Failure> {
+pub fn top(global: &Global, top: &Top, out: &mut dyn Write) -> Result<(), CommandError> {
     if !top.once && !io::stdout().is_terminal() {
         let text = "top needs a terminal on standard output; next: paxosctl top --once for one \
                     look, or paxosctl status";
-        return Err(Failure::Usage(text.to_string()));
+        return Err(CommandError::Usage(text.to_string()));
     }
     let mut client = connect_silently(global, TIMEOUT)?;
     client.set_timeout(global.timeout.unwrap_or(LOOK_TIMEOUT));
@@ -52,16 +52,17 @@ fn once(
     mut board: Board,
     top: &Top,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     let start = Instant::now();
     let first = look(client, start)?;
     std::thread::sleep(top.interval);
     let second = look(client, start)?;
     board.update(Some(&first), &second);
     let around = Around { interval: top.interval, age: Some(Duration::ZERO), scrolled: 0 };
-    let lines = text(&board, &around, ONCE_WIDTH, draw::height(&board)).map_err(Failure::Output)?;
+    let lines =
+        text(&board, &around, ONCE_WIDTH, draw::height(&board)).map_err(CommandError::Output)?;
     for line in lines {
-        writeln!(out, "{line}").map_err(Failure::Output)?;
+        writeln!(out, "{line}").map_err(CommandError::Output)?;
     }
     Ok(())
 }
@@ -89,13 +90,13 @@ impl Drop for Restore {
 }
 
 /// Shows the cluster until the user, a signal or a broken terminal ends it.
-fn live(client: Client, mut board: Board, top: &Top) -> Result<(), Failure> {
+fn live(client: Client, mut board: Board, top: &Top) -> Result<(), CommandError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register(signal, Arc::clone(&stop)).map_err(Failure::Output)?;
+        flag::register(signal, Arc::clone(&stop)).map_err(CommandError::Output)?;
     }
     let news = watch(client, top.interval);
-    let mut terminal = ratatui::try_init().map_err(Failure::Output)?;
+    let mut terminal = ratatui::try_init().map_err(CommandError::Output)?;
     let _restore = Restore;
     let mut last: Option<(Sample, Instant)> = None;
     let mut scrolled = 0;
@@ -103,11 +104,11 @@ fn live(client: Client, mut board: Board, top: &Top) -> Result<(), Failure> {
         take_news(&news, &mut board, &mut last)?;
         let age = last.as_ref().map(|(_, at)| at.elapsed());
         let around = Around { interval: top.interval, age, scrolled };
-        terminal.draw(|frame| draw(frame, &board, &around)).map_err(Failure::Output)?;
-        if !event::poll(TURN).or_else(interrupted).map_err(Failure::Output)? {
+        terminal.draw(|frame| draw(frame, &board, &around)).map_err(CommandError::Output)?;
+        if !event::poll(TURN).or_else(interrupted).map_err(CommandError::Output)? {
             continue;
         }
-        let Event::Key(key) = event::read().map_err(Failure::Input)? else { continue };
+        let Event::Key(key) = event::read().map_err(CommandError::Input)? else { continue };
         match asked(key) {
             Asked::Quit => break,
             Asked::Scroll(lines) => {
@@ -130,7 +131,7 @@ fn take_news(
     news: &Receiver<Result<Sample, ClientError>>,
     board: &mut Board,
     last: &mut Option<(Sample, Instant)>,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     loop {
         match news.try_recv() {
             Ok(Ok(sample)) => {
@@ -141,7 +142,7 @@ fn take_news(
             Err(TryRecvError::Empty) => return Ok(()),
             Err(TryRecvError::Disconnected) => {
                 let text = "the thread that looks at the cluster ended; its message stands above";
-                return Err(Failure::Other(text.to_string()));
+                return Err(CommandError::Other(text.to_string()));
             }
         }
     }

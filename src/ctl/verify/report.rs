@@ -1,8 +1,8 @@
 //! What `verify` found, in each form.
 
 use super::super::args::Format;
-use super::super::exit::Failure;
-use super::super::table::{Align, Table};
+use super::super::exit::CommandError;
+use super::super::table::{Align, TextTable};
 use super::super::write_json;
 use super::{Checked, State};
 use crate::journal::{Finding, FindingKind, Identity, Recovered};
@@ -20,15 +20,15 @@ pub fn write(
     checked: &[Checked],
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), Failure> {
+) -> Result<(), CommandError> {
     match format {
-        Format::Table => table(data_dir, identity, checked, out).map_err(Failure::Output),
+        Format::Table => table(data_dir, identity, checked, out).map_err(CommandError::Output),
         Format::Json => write_json(out, &document(data_dir, identity, checked)),
         Format::Jsonl => checked.iter().try_for_each(|shard| write_json(out, &shard_value(shard))),
         Format::Raw => checked
             .iter()
             .try_for_each(|shard| writeln!(out, "{} {}", shard.shard, shard.state().word()))
-            .map_err(Failure::Output),
+            .map_err(CommandError::Output),
     }
 }
 
@@ -56,8 +56,8 @@ fn table(
     Ok(())
 }
 
-fn rows(checked: &[Checked]) -> Table {
-    let mut table = Table::new(&[
+fn rows(checked: &[Checked]) -> TextTable {
+    let mut table = TextTable::new(&[
         ("SHARD", Align::Right),
         ("STATE", Align::Left),
         ("DURABLE", Align::Right),

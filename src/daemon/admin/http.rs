@@ -5,7 +5,7 @@ use crate::limits::{ADMIN_HEAD_BYTES_MAX, ADMIN_HEADERS_MAX};
 
 /// A request that may be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub struct HttpRequest {
     /// The path, without the query.
     pub path: String,
     /// HEAD: the answer has no body.
@@ -20,7 +20,7 @@ pub enum Parsed {
     /// The head has not arrived as a whole.
     Partial,
     /// A request, and the bytes of its head.
-    Request(Request, usize),
+    Request(HttpRequest, usize),
     /// No request that this port answers: refused with this, and the connection closed.
     Refused(Status, String),
 }
@@ -68,12 +68,12 @@ impl Status {
     fn reason(self) -> &'static str {
         match self {
             Status::Ok => "OK",
-            Status::BadRequest => "Bad Request",
+            Status::BadRequest => "Bad HttpRequest",
             Status::NotFound => "Not Found",
             Status::MethodNotAllowed => "Method Not Allowed",
-            Status::Timeout => "Request Timeout",
+            Status::Timeout => "HttpRequest Timeout",
             Status::ContentTooLarge => "Content Too Large",
-            Status::HeadTooLarge => "Request Header Fields Too Large",
+            Status::HeadTooLarge => "HttpRequest Header Fields Too Large",
             Status::Unavailable => "Service Unavailable",
             Status::VersionNotSupported => "HTTP Version Not Supported",
         }
@@ -137,7 +137,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize) -> Parsed {
         return refused(Status::BadRequest, "a request of HTTP/1.1 has one Host header");
     }
     let target = request.path.unwrap_or_default();
-    Parsed::Request(Request { path: path_of(target), head_only, keep_alive }, length)
+    Parsed::Request(HttpRequest { path: path_of(target), head_only, keep_alive }, length)
 }
 
 /// The path of a request's target: without the query, and without scheme and host where it is
@@ -153,7 +153,7 @@ fn path_of(target: &str) -> String {
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct Response {
     /// How it went.
     pub status: Status,
     /// What the body is.
@@ -162,17 +162,17 @@ pub struct Answer {
     pub body: String,
 }
 
-impl Answer {
+impl Response {
     /// An answer in words, on a line of its own.
     #[must_use]
-    pub fn text(status: Status, text: &str) -> Answer {
+    pub fn text(status: Status, text: &str) -> Response {
         let body = format!("{}\n", text.trim_end());
-        Answer { status, content_type: "text/plain; charset=utf-8", body }
+        Response { status, content_type: "text/plain; charset=utf-8", body }
     }
 
     /// Appends the answer as it goes on the wire.
     pub fn write(&self, out: &mut Vec<u8>, head_only: bool, keep_alive: bool) {
-        let Answer { status, content_type, body } = self;
+        let Response { status, content_type, body } = self;
         let (code, reason, length) = (status.code(), status.reason(), body.len());
         let connection = if keep_alive { "keep-alive" } else { "close" };
         let extra = match status {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn request(text: &str) -> Request {
+    fn request(text: &str) -> HttpRequest {
         match parsed(text) {
             Parsed::Request(request, length) => {
                 assert_eq!(length, text.len());
@@ -271,7 +271,7 @@ mod tests {
     /// The answer to HEAD is that to GET without its body.
     #[test]
     fn head_says_what_get_would() {
-        let answer = Answer::text(Status::Unavailable, "no");
+        let answer = Response::text(Status::Unavailable, "no");
         let (mut get, mut head) = (Vec::new(), Vec::new());
         answer.write(&mut get, false, true);
         answer.write(&mut head, true, true);

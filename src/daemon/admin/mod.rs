@@ -15,15 +15,15 @@ use crate::limits::{
     ACCEPTS_PER_TURN, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_OUTPUT_BYTES_MAX,
 };
 use crate::types::Tick;
-use http::{Answer, Request, Status};
+use http::{HttpRequest, Response, Status};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
-use pages::Pages;
+use pages::AdminPages;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use visit::{AdminConnection, Host, Next};
+use visit::{AdminConnection, AdminHost, VisitOutcome};
 
 /// The admin port's listeners and visitors have the tokens from here.
 const FIRST_TOKEN: usize = 1 << 12;
@@ -62,19 +62,19 @@ pub struct Admin {
 #[derive(Debug)]
 struct Desk {
     facts: Arc<NodeContext>,
-    pages: Pages,
+    pages: AdminPages,
     /// Visits now.
     visitors: usize,
     /// Bytes that wait to leave for all of them.
     output_bytes: usize,
 }
 
-impl Host for Desk {
-    fn answer(&mut self, request: &Request) -> Answer {
+impl AdminHost for Desk {
+    fn answer(&mut self, request: &HttpRequest) -> Response {
         if self.output_bytes >= ADMIN_OUTPUT_BYTES_MAX {
             count(&self.facts.board.counters.admin.overflowed);
             let text = "too many answers wait to be read by others; ask again later";
-            return Answer::text(Status::Unavailable, text);
+            return Response::text(Status::Unavailable, text);
         }
         // Read for each: the request arrived before.
         let now = clock::now();
@@ -118,7 +118,7 @@ impl Admin {
             assert!(FIRST_TOKEN + at < FIRST_VISIT, "more listeners than tokens: {at}");
             registry.register(listener, Token(FIRST_TOKEN + at), Interest::READABLE)?;
         }
-        let desk = Desk { facts, pages: Pages::default(), visitors: 0, output_bytes: 0 };
+        let desk = Desk { facts, pages: AdminPages::default(), visitors: 0, output_bytes: 0 };
         Ok(Admin {
             listeners,
             ready: true,
@@ -227,9 +227,9 @@ impl Admin {
         self.count_output();
         let Some(visit) = self.visits.get_mut(&token) else { return };
         match visit.step(now, &mut self.scratch, &mut self.desk) {
-            Next::Wait => {}
-            Next::Again => self.again.push(token),
-            Next::Over => {
+            VisitOutcome::Wait => {}
+            VisitOutcome::Again => self.again.push(token),
+            VisitOutcome::Over => {
                 self.visits.remove(&token);
             }
         }

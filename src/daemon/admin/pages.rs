@@ -1,6 +1,6 @@
 //! The pages: `/livez`, `/readyz`, `/status`, `/metrics`.
 
-use super::http::{Answer, Status};
+use super::http::{Response, Status};
 use crate::api::status::{PeerStatus, Role};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
@@ -12,29 +12,29 @@ use serde_json::{Value, json};
 
 /// What the pages are made from.
 #[derive(Debug, Default)]
-pub struct Pages {
+pub struct AdminPages {
     sampler: Sampler,
 }
 
-impl Pages {
+impl AdminPages {
     /// The answer to a request for a path.
-    pub fn answer(&mut self, path: &str, facts: &NodeContext, admin: usize, now: Tick) -> Answer {
+    pub fn answer(&mut self, path: &str, facts: &NodeContext, admin: usize, now: Tick) -> Response {
         match path {
             "/livez" => health("live", facts.board.loops_turn(now).err().into_iter().collect()),
             "/readyz" => health("ready", unready(facts, now)),
             "/status" => {
                 let moment = self.moment(facts, admin, now);
                 let body = format!("{:#}\n", status(&moment));
-                Answer { status: Status::Ok, content_type: "application/json", body }
+                Response { status: Status::Ok, content_type: "application/json", body }
             }
             "/metrics" => {
                 let body = self.moment(facts, admin, now).metrics();
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
-                Answer { status: Status::Ok, content_type, body }
+                Response { status: Status::Ok, content_type, body }
             }
             _ => {
                 let text = "there is no such page; there are /livez, /readyz, /status and /metrics";
-                Answer::text(Status::NotFound, text)
+                Response::text(Status::NotFound, text)
             }
         }
     }
@@ -52,11 +52,11 @@ impl Pages {
     }
 }
 
-fn health(word: &str, reasons: Vec<String>) -> Answer {
+fn health(word: &str, reasons: Vec<String>) -> Response {
     if reasons.is_empty() {
-        return Answer::text(Status::Ok, word);
+        return Response::text(Status::Ok, word);
     }
-    Answer::text(Status::Unavailable, &format!("not {word}\n{}", reasons.join("\n")))
+    Response::text(Status::Unavailable, &format!("not {word}\n{}", reasons.join("\n")))
 }
 
 /// Why a write that comes now might not be chosen; nothing where it would be.

@@ -1,6 +1,6 @@
 //! One connection to the admin port.
 
-use super::http::{Answer, Parsed, Request, Status, parse};
+use super::http::{HttpRequest, Parsed, Response, Status, parse};
 use crate::daemon::net::conn::{Conn, Taken};
 use crate::limits::{
     ADMIN_IDLE_MS, ADMIN_REQUESTS_PER_TURN, ADMIN_WRITE_MS, HANDSHAKE_MS, LINGER_MS,
@@ -27,9 +27,9 @@ pub struct AdminConnection {
 }
 
 /// What a visitor wants of its port.
-pub trait Host {
+pub trait AdminHost {
     /// The answer to a request.
-    fn answer(&mut self, request: &Request) -> Answer;
+    fn answer(&mut self, request: &HttpRequest) -> Response;
     /// The visitor closed in the middle of a head.
     fn cut_short(&mut self);
     /// A request was refused.
@@ -38,7 +38,7 @@ pub trait Host {
 
 /// What becomes of a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum VisitOutcome {
     /// It waits for its socket.
     Wait,
     /// It has more to do once others had their turn.
@@ -63,20 +63,25 @@ impl AdminConnection {
     }
 
     /// Does what its socket allows.
-    pub fn step(&mut self, now: Tick, scratch: &mut [u8], host: &mut impl Host) -> Next {
+    pub fn step(
+        &mut self,
+        now: Tick,
+        scratch: &mut [u8],
+        host: &mut impl AdminHost,
+    ) -> VisitOutcome {
         for _ in 0..ADMIN_REQUESTS_PER_TURN {
             if !self.lingering && !self.conn.output.is_empty() {
                 match self.conn.flush() {
                     Ok(true) => self.sent(now),
-                    Ok(false) => return Next::Wait,
-                    Err(_) => return Next::Over,
+                    Ok(false) => return VisitOutcome::Wait,
+                    Err(_) => return VisitOutcome::Over,
                 }
             }
             if !self.lingering && self.serve(now, host) {
                 continue;
             }
             if !self.conn.readable {
-                return Next::Wait;
+                return VisitOutcome::Wait;
             }
             match self.conn.take(scratch) {
                 Ok(Taken::Bytes(_)) if self.lingering => {}
@@ -86,11 +91,11 @@ impl AdminConnection {
                     if !self.lingering && !self.head.is_empty() {
                         host.cut_short();
                     }
-                    return Next::Over;
+                    return VisitOutcome::Over;
                 }
             }
         }
-        Next::Again
+        VisitOutcome::Again
     }
 
     fn take(&mut self, now: Tick, bytes: &[u8]) {
@@ -101,7 +106,7 @@ impl AdminConnection {
     }
 
     /// Answers the request that has arrived, if one has.
-    fn serve(&mut self, now: Tick, host: &mut impl Host) -> bool {
+    fn serve(&mut self, now: Tick, host: &mut impl AdminHost) -> bool {
         if self.head.is_empty() || self.closing {
             return false;
         }
@@ -119,11 +124,11 @@ impl AdminConnection {
         true
     }
 
-    fn refuse(&mut self, status: Status, reason: &str, host: &mut impl Host) {
+    fn refuse(&mut self, status: Status, reason: &str, host: &mut impl AdminHost) {
         host.refused(status, reason);
         self.head = Vec::new();
         self.closing = true;
-        Answer::text(status, reason).write(self.conn.output.buffer(), false, false);
+        Response::text(status, reason).write(self.conn.output.buffer(), false, false);
     }
 
     /// The whole answer has left.
@@ -147,7 +152,7 @@ impl AdminConnection {
     }
 
     /// The deadline has passed. True where the visitor is still sent the reason.
-    pub fn expire(&mut self, now: Tick, host: &mut impl Host) -> bool {
+    pub fn expire(&mut self, now: Tick, host: &mut impl AdminHost) -> bool {
         let reading = !self.lingering && self.conn.output.is_empty();
         let idle = reading && self.answered && self.head.is_empty();
         if !self.lingering && !idle {
@@ -159,7 +164,7 @@ impl AdminConnection {
         }
         let text = format!("a request's head has {HANDSHAKE_MS} ms to arrive");
         self.closing = true;
-        Answer::text(Status::Timeout, &text).write(self.conn.output.buffer(), false, false);
+        Response::text(Status::Timeout, &text).write(self.conn.output.buffer(), false, false);
         match self.conn.flush() {
             Ok(true) => {
                 self.sent(now);

@@ -6,7 +6,7 @@ use crate::daemon::disk::data_layout::{UNFINISHED, contents, journal_options, sh
 use crate::daemon::disk::initialise;
 use crate::daemon::disk::path_failure::{identity_failure, lock_failure, unusable};
 use crate::daemon::disk::workers::JournalDir;
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::replica_config::paxos_config;
 use crate::journal::{
     DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, OpenError,
@@ -55,7 +55,7 @@ pub fn open(
     config: &Config,
     read_files: usize,
     read_bytes: &Arc<AtomicU64>,
-) -> Result<DataDir, Failure> {
+) -> Result<DataDir, FatalError> {
     let dir = &config.data_dir;
     let found = contents(dir).map_err(|error| unusable(dir, "cannot be opened", &error))?;
     if found.is_empty() && dir.exists() {
@@ -69,7 +69,7 @@ pub fn open(
                  configuration; nothing is lost, for no node ever ran on it",
                 dir.display()
             );
-            return Err(Failure::new(Exit::Data, text));
+            return Err(FatalError::new(NodeExit::Data, text));
         }
         read => read.map_err(identity_failure)?,
     };
@@ -88,7 +88,7 @@ fn replay_all(
     identity: &Identity,
     read_files: usize,
     read_bytes: &Arc<AtomicU64>,
-) -> Result<Vec<OpenShard>, Failure> {
+) -> Result<Vec<OpenShard>, FatalError> {
     std::thread::scope(|scope| {
         let start = |shard: u16| {
             let thread = std::thread::Builder::new().name(format!("replay-{shard}"));
@@ -97,7 +97,7 @@ fn replay_all(
             let storage = FileStorage::bounded(&home, read_files, read_bytes);
             let replay = move || replay(config, identity, ShardId(shard), storage);
             thread.spawn_scoped(scope, replay).map_err(|error| {
-                Failure::new(Exit::Temporary, format!("no thread to replay in: {error}"))
+                FatalError::new(NodeExit::Temporary, format!("no thread to replay in: {error}"))
             })
         };
         let replays: Vec<_> = (0..config.shards).map(start).collect::<Result<_, _>>()?;
@@ -114,7 +114,7 @@ fn replay(
     identity: &Identity,
     shard: ShardId,
     storage: FileStorage,
-) -> Result<OpenShard, Failure> {
+) -> Result<OpenShard, FatalError> {
     let started = Instant::now();
     let dir = storage.dir().to_path_buf();
     if let Err(error) = fs::read_dir(&dir)
@@ -129,7 +129,7 @@ fn replay(
             dir.display()
         );
         // A disk that is mounted late is there at the next start.
-        return Err(Failure::new(Exit::Temporary, text));
+        return Err(FatalError::new(NodeExit::Temporary, text));
     }
     check_writable(&dir)?;
     warn_of_copying(shard, &dir);
@@ -143,18 +143,20 @@ fn replay(
             unusable(&dir.join(file), "cannot be opened", &source)
         }
         OpenError::Storage(error) => volume.failure(&error),
-        other => Failure::new(Exit::from(other.kind()), format!("{}: {other}", dir.display())),
+        other => {
+            FatalError::new(NodeExit::from(other.kind()), format!("{}: {other}", dir.display()))
+        }
     })?;
     report(shard, &dir, &recovered, started);
-    paxos_config(config, identity, 0)
-        .check(&recovered.hard)
-        .map_err(|refused| Failure::new(Exit::Data, format!("{}: {refused}", dir.display())))?;
+    paxos_config(config, identity, 0).check(&recovered.hard).map_err(|refused| {
+        FatalError::new(NodeExit::Data, format!("{}: {refused}", dir.display()))
+    })?;
     Ok(OpenShard { shard, volume, journal, recovered })
 }
 
 /// Makes a file in the directory, as each new segment will need it hours later. A full disk is none of
 /// its business: it has room for votes, and for appends again some day.
-fn check_writable(dir: &Path) -> Result<(), Failure> {
+fn check_writable(dir: &Path) -> Result<(), FatalError> {
     let path = dir.join(PROBE);
     let made = fs::File::create(&path).and_then(|_| fs::remove_file(&path));
     match made {

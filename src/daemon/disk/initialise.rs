@@ -9,7 +9,7 @@ use crate::daemon::disk::data_layout::{
 };
 use crate::daemon::disk::path_failure::{ROOM, disk_failure, identity_failure, lock_failure};
 use crate::daemon::disk::workers::JournalDir;
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::inherited;
 use crate::journal::{DirLock, FileStorage, Identity, StorageError, format};
 use crate::types::{Incarnation, ShardId, Trouble};
@@ -28,7 +28,7 @@ const IDENTITY_ASIDE: &str = "identity.new";
 /// # Errors
 /// 65 where the directory holds anything else, 74 where the disk fails, 75 where there is no space, 78
 /// where there can be no directory, or none that holds its promises.
-pub fn initialise(config: &Config) -> Result<Identity, Failure> {
+pub fn initialise(config: &Config) -> Result<Identity, FatalError> {
     let dir = &config.data_dir;
     inherited::check_file_size(config.bounds.segment_bytes)?;
     check_new(dir)?;
@@ -63,7 +63,7 @@ pub fn initialise(config: &Config) -> Result<Identity, Failure> {
 }
 
 /// What an interrupted preparation left, if the directory holds nothing else.
-fn check_new(dir: &Path) -> Result<Vec<String>, Failure> {
+fn check_new(dir: &Path) -> Result<Vec<String>, FatalError> {
     let found = contents(dir).map_err(|error| failed(dir, &error))?;
     let of_init = |name: &&String| {
         *name == UNFINISHED || *name == IDENTITY_ASIDE || name.starts_with("shard-")
@@ -82,7 +82,7 @@ fn check_new(dir: &Path) -> Result<Vec<String>, Failure> {
          empty one",
         dir.display()
     );
-    Err(Failure::new(Exit::Data, text))
+    Err(FatalError::new(NodeExit::Data, text))
 }
 
 /// Marks the directory, durably, before anything else is made in it, and clears away what an
@@ -107,7 +107,7 @@ pub(in crate::daemon) fn end(dir: &Path) -> io::Result<()> {
 }
 
 /// Sees to it that the directory is written in place.
-fn settle_on_disk(dir: &Path) -> Result<(), Failure> {
+fn settle_on_disk(dir: &Path) -> Result<(), FatalError> {
     let shown = dir.display();
     match Cow::under(dir).map_err(|error| failed(dir, &error))? {
         None => Ok(()),
@@ -116,14 +116,14 @@ fn settle_on_disk(dir: &Path) -> Result<(), Failure> {
                 "{shown} lies on btrfs and cannot be told to write in place (chattr +C): {error}; a \
                  full disk would end the node: put data_dir on ext4 or XFS"
             );
-            Failure::new(Exit::Config, text)
+            FatalError::new(NodeExit::Config, text)
         }),
         Some(Cow::Always(kind)) => {
             let text = format!(
                 "{shown} lies on {kind}, which never writes in place: space that paxosd prepared is \
                  not kept for it, and a full disk would end the node: put data_dir on ext4 or XFS"
             );
-            Err(Failure::new(Exit::Config, text))
+            Err(FatalError::new(NodeExit::Config, text))
         }
     }
 }
@@ -132,17 +132,17 @@ fn private(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn failed(dir: &Path, error: &io::Error) -> Failure {
+fn failed(dir: &Path, error: &io::Error) -> FatalError {
     let failure = disk_failure(dir, "cannot be prepared", error);
     match error.kind() {
         // Nothing was there before: the path is wrong, no disk has failed.
-        io::ErrorKind::ReadOnlyFilesystem => Failure { exit: Exit::Config, ..failure },
+        io::ErrorKind::ReadOnlyFilesystem => FatalError { exit: NodeExit::Config, ..failure },
         _ => failure,
     }
 }
 
 /// Why a shard's journal cannot be made.
-fn unformatted(config: &Config, home: &Path, error: &StorageError) -> Failure {
+fn unformatted(config: &Config, home: &Path, error: &StorageError) -> FatalError {
     let failure = JournalDir::new(Arc::new(FileStorage::new(home)), home).failure(error);
     if !Trouble::is_no_space(&error.source) {
         return failure;
@@ -152,5 +152,5 @@ fn unformatted(config: &Config, home: &Path, error: &StorageError) -> Failure {
          min_free_bytes leaves alone; {ROOM}, and initialise again",
         config.shards, config.bounds.segment_bytes, config.bounds.min_free_bytes
     );
-    Failure::new(Exit::Temporary, text)
+    FatalError::new(NodeExit::Temporary, text)
 }

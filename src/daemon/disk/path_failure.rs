@@ -1,6 +1,6 @@
 //! What a failed call on a path of the data directory means for the process, and what to do.
 
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::journal::{IdentityError, LockError};
 use crate::types::Trouble;
 use std::io;
@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Something in a data directory that exists cannot be used.
 #[must_use]
-pub fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
+pub fn unusable(path: &Path, what: &str, error: &io::Error) -> FatalError {
     if Trouble::is_denied(error) {
         let (path, user) = (path.display(), rustix::process::geteuid().as_raw());
         let text = format!(
@@ -17,39 +17,39 @@ pub fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
              started as another user, such as root? Then chown -R the data directory; else look at \
              modes and attributes (ls -l, lsattr)"
         );
-        return Failure::new(Exit::Data, text);
+        return FatalError::new(NodeExit::Data, text);
     }
     let failure = disk_failure(path, what, error);
     match error.kind() {
         // It was there a moment ago: a disk that is being unmounted, or mounted.
-        io::ErrorKind::NotFound => Failure { exit: Exit::Temporary, ..failure },
+        io::ErrorKind::NotFound => FatalError { exit: NodeExit::Temporary, ..failure },
         _ => failure,
     }
 }
 
 /// Something on a disk cannot be used.
 #[must_use]
-pub fn disk_failure(path: &Path, what: &str, error: &io::Error) -> Failure {
+pub fn disk_failure(path: &Path, what: &str, error: &io::Error) -> FatalError {
     let (path, kind) = (path.display(), error.kind());
     match Trouble::of(error) {
         Trouble::Shortage => {
             let text = format!("{path} {what}: {error}: the system is short of something for now");
-            Failure::new(Exit::Temporary, text)
+            FatalError::new(NodeExit::Temporary, text)
         }
         Trouble::NoSpace => {
-            Failure::new(Exit::Temporary, format!("{path} {what}: {error}; {ROOM}"))
+            FatalError::new(NodeExit::Temporary, format!("{path} {what}: {error}; {ROOM}"))
         }
-        Trouble::Denied => Failure::new(Exit::Config, format!("{path} {what}: {error}")),
+        Trouble::Denied => FatalError::new(NodeExit::Config, format!("{path} {what}: {error}")),
         Trouble::Fault => {
             let exit = match kind {
                 // The path is at fault, not what lies on the disk.
                 io::ErrorKind::NotADirectory
                 | io::ErrorKind::NotFound
                 | io::ErrorKind::AlreadyExists
-                | io::ErrorKind::InvalidFilename => Exit::Config,
-                _ => Exit::Disk,
+                | io::ErrorKind::InvalidFilename => NodeExit::Config,
+                _ => NodeExit::Disk,
             };
-            Failure::new(exit, format!("{path} {what}: {error}"))
+            FatalError::new(exit, format!("{path} {what}: {error}"))
         }
     }
 }
@@ -60,7 +60,7 @@ pub const ROOM: &str =
 
 /// The data directory is not this node's, or cannot be read.
 #[must_use]
-pub fn identity_failure(error: IdentityError) -> Failure {
+pub fn identity_failure(error: IdentityError) -> FatalError {
     match &error {
         IdentityError::Io { path, source } => unusable(path, "cannot be used", source),
         IdentityError::NoDirectory { .. }
@@ -71,17 +71,17 @@ pub fn identity_failure(error: IdentityError) -> Failure {
         | IdentityError::Damaged { .. }
         | IdentityError::FutureVersion { .. }
         | IdentityError::Other { .. }
-        | IdentityError::Exists { .. } => Failure::new(Exit::from(error.kind()), error),
+        | IdentityError::Exists { .. } => FatalError::new(NodeExit::from(error.kind()), error),
     }
 }
 
 /// The data directory is in use, or cannot be locked.
 #[must_use]
-pub fn lock_failure(error: &LockError) -> Failure {
+pub fn lock_failure(error: &LockError) -> FatalError {
     match error {
         // A process that is ending, or `paxosctl verify`, gives it back; and a second node that was
         // given the same directory never gets further than this.
-        LockError::Held { .. } => Failure::new(Exit::Temporary, error),
+        LockError::Held { .. } => FatalError::new(NodeExit::Temporary, error),
         LockError::Io { path, source } => unusable(path, "cannot be locked", source),
     }
 }
@@ -99,17 +99,17 @@ mod tests {
             unusable(Path::new("/data/shard-000"), "cannot be written to", &error)
         };
         for (number, exit, said) in [
-            (1, Exit::Data, "lsattr"),
-            (13, Exit::Data, "chown -R"),
-            (28, Exit::Temporary, "df -i"),
-            (122, Exit::Temporary, "quota -v"),
-            (24, Exit::Temporary, "short of something"),
-            (23, Exit::Temporary, "short of something"),
-            (12, Exit::Temporary, "short of something"),
-            (4, Exit::Temporary, "short of something"),
-            (20, Exit::Config, "Not a directory"),
-            (30, Exit::Disk, "Read-only"),
-            (5, Exit::Disk, "Input/output"),
+            (1, NodeExit::Data, "lsattr"),
+            (13, NodeExit::Data, "chown -R"),
+            (28, NodeExit::Temporary, "df -i"),
+            (122, NodeExit::Temporary, "quota -v"),
+            (24, NodeExit::Temporary, "short of something"),
+            (23, NodeExit::Temporary, "short of something"),
+            (12, NodeExit::Temporary, "short of something"),
+            (4, NodeExit::Temporary, "short of something"),
+            (20, NodeExit::Config, "Not a directory"),
+            (30, NodeExit::Disk, "Read-only"),
+            (5, NodeExit::Disk, "Input/output"),
         ] {
             let failure = of(number);
             assert_eq!(failure.exit, exit, "{failure}");

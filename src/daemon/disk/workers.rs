@@ -8,7 +8,7 @@
 use crate::daemon::clock;
 use crate::daemon::disk::shortage::{PAUSE, Shortage};
 use crate::daemon::event_loop::waker::LoopWaker;
-use crate::daemon::exit::{Exit, Failure, die};
+use crate::daemon::exit::{FatalError, NodeExit, die};
 use crate::daemon::log::slow::SlowLines;
 use crate::daemon::metrics::histogram::Syncs;
 use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
@@ -130,15 +130,15 @@ impl JournalDir {
     /// The end of the process that a failed operation means, with directory, file and errno. A
     /// shortage and a full disk, which only a start and `init` end on, may pass.
     #[must_use]
-    pub fn failure(&self, error: &StorageError) -> Failure {
+    pub fn failure(&self, error: &StorageError) -> FatalError {
         let (dir, os) = (self.dir.display(), error.source.raw_os_error());
         let os = os.map_or(String::new(), |number| format!(" [errno {number}]"));
         let (exit, what) = match Trouble::of(&error.source) {
-            Trouble::Shortage => (Exit::Temporary, "the system is short of something"),
-            Trouble::NoSpace => (Exit::Temporary, "no space"),
-            Trouble::Denied | Trouble::Fault => (Exit::Disk, "disk failure"),
+            Trouble::Shortage => (NodeExit::Temporary, "the system is short of something"),
+            Trouble::NoSpace => (NodeExit::Temporary, "no space"),
+            Trouble::Denied | Trouble::Fault => (NodeExit::Disk, "disk failure"),
         };
-        Failure::new(exit, format!("{what} in {dir}: {error}{os}"))
+        FatalError::new(exit, format!("{what} in {dir}: {error}{os}"))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::daemon::event_loop::waker::LoopWaker;
 use crate::daemon::net::admission::Permit;
 use crate::daemon::net::conn::Conn;
-use crate::daemon::net::resolve::Answer;
+use crate::daemon::net::resolve::Lookup;
 use crate::types::NodeId;
 use crate::wire::peer::hello::PeerHello;
 use crossbeam::channel::{Receiver, Sender, bounded};
@@ -25,7 +25,7 @@ pub enum ShardMessage {
         /// The peer.
         node: NodeId,
         /// Its addresses, or why they are not known.
-        answer: Answer,
+        answer: Lookup,
     },
     /// Hand leadership over and stop.
     HandOver,

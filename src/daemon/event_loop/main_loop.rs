@@ -5,10 +5,10 @@ use crate::daemon::clock;
 use crate::daemon::event_loop::mailbox::{ShardMessage, ShardSender};
 use crate::daemon::event_loop::shard_loop::WAKER;
 use crate::daemon::event_loop::waker::LoopWaker;
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::log::rate_limited::RareLines;
 use crate::daemon::net::conn::{Conn, Taken};
-use crate::daemon::net::handshake::{Admitted, Verdict, greet};
+use crate::daemon::net::handshake::{Admitted, GreetingOutcome, greet};
 use crate::daemon::net::port::Port;
 use crate::daemon::net::sockets;
 use crate::daemon::node::context::{NodeContext, count};
@@ -86,7 +86,7 @@ struct Greeting {
 }
 
 /// What the main thread's loop is made of.
-pub struct Parts {
+pub struct MainLoopParts {
     /// The poll that the waker is registered with.
     pub poll: Poll,
     /// The loop's waker.
@@ -110,7 +110,7 @@ impl MainLoop {
     ///
     /// # Errors
     /// Whatever the system says.
-    pub fn new(parts: Parts) -> io::Result<MainLoop> {
+    pub fn new(parts: MainLoopParts) -> io::Result<MainLoop> {
         let registry = parts.poll.registry();
         parts.signals.set_nonblocking(true)?;
         let mut signals = UnixStream::from_std(parts.signals);
@@ -146,7 +146,7 @@ impl MainLoop {
     ///
     /// # Errors
     /// The node was stopped before its shards had handed over, or the loop cannot wait.
-    pub fn run(mut self) -> Result<(), Failure> {
+    pub fn run(mut self) -> Result<(), FatalError> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut pauses = Pauses::new(clock::now());
         loop {
@@ -159,7 +159,7 @@ impl MainLoop {
                 && error.kind() != io::ErrorKind::Interrupted
             {
                 let text = format!("the main loop cannot wait: {error}");
-                return Err(Failure::new(Exit::Invariant, text));
+                return Err(FatalError::new(NodeExit::Invariant, text));
             }
             self.waker.is_awake();
             if let Some(micros) = pauses.runs(clock::now(), timeout) {
@@ -213,7 +213,7 @@ impl MainLoop {
     }
 
     /// The first signal asks for a clean stop, another one for the end.
-    fn on_signals(&mut self) -> Result<(), Failure> {
+    fn on_signals(&mut self) -> Result<(), FatalError> {
         let mut bytes = [0; 64];
         loop {
             match self.signals.read(&mut bytes) {
@@ -229,10 +229,10 @@ impl MainLoop {
         }
     }
 
-    fn on_signal(&mut self) -> Result<(), Failure> {
+    fn on_signal(&mut self) -> Result<(), FatalError> {
         if self.stop_by.is_some() {
             let text = "stopped at once by a second signal, before the hand-over was done";
-            return Err(Failure::new(Exit::Temporary, text));
+            return Err(FatalError::new(NodeExit::Temporary, text));
         }
         log::info!(
             "stopping: leadership is handed over and none is taken, a second signal stops at once"
@@ -328,9 +328,9 @@ impl MainLoop {
                     let bytes = &self.scratch[..taken];
                     let verdict = greet(&mut greeting.conn, greeting.port, bytes, &self.facts);
                     match verdict {
-                        Verdict::Wait => {}
-                        Verdict::Admit(admitted) => return self.hand_over(token, admitted),
-                        Verdict::Refuse(reason) => {
+                        GreetingOutcome::Wait => {}
+                        GreetingOutcome::Admit(admitted) => return self.hand_over(token, admitted),
+                        GreetingOutcome::Refuse(reason) => {
                             let port = greeting.port;
                             let address = greeting.conn.address;
                             let now = clock::now();

@@ -7,13 +7,13 @@ use crate::daemon::disk::workers::Disk;
 use crate::daemon::event_loop::mailbox::{ShardMessage, ShardSender};
 use crate::daemon::event_loop::service::Service;
 use crate::daemon::event_loop::waker::LoopWaker;
-use crate::daemon::exit::{Exit, Failure, die};
+use crate::daemon::exit::{FatalError, NodeExit, die};
 use crate::daemon::log::rate_limited::RareLines;
 use crate::daemon::log::slow::SlowLines;
 use crate::daemon::net::awaited::{AWAITED_MS, Awaited};
-use crate::daemon::net::links::{Index, Links};
+use crate::daemon::net::links::{Links, TableIndex};
 use crate::daemon::net::resolve::Resolver;
-use crate::daemon::net::table::{self, Table};
+use crate::daemon::net::table::{self, ConnectionTable};
 use crate::daemon::node::context::NodeContext;
 use crate::daemon::node::pin;
 use crate::daemon::watch::loops::{Loop, SLEEP_MAX};
@@ -44,18 +44,18 @@ pub struct ShardLoop {
     pub(in crate::daemon) poll: Poll,
     pub(in crate::daemon) service: Service,
     pub(in crate::daemon) facts: Arc<NodeContext>,
-    pub(in crate::daemon) table: Table,
+    pub(in crate::daemon) table: ConnectionTable,
     pub(in crate::daemon) links: Links,
     pub(in crate::daemon) resolver: Resolver,
     pub(in crate::daemon) sender: ShardSender,
     /// Clients that may be read from; some of them are paused.
-    pub(in crate::daemon) ready_clients: Vec<Index>,
+    pub(in crate::daemon) ready_clients: Vec<TableIndex>,
     /// All other connections that may be read from.
-    pub(in crate::daemon) ready_others: Vec<Index>,
+    pub(in crate::daemon) ready_others: Vec<TableIndex>,
     /// Peers with output that was not offered to their sockets yet.
-    pub(in crate::daemon) dirty_peers: Vec<Index>,
+    pub(in crate::daemon) dirty_peers: Vec<TableIndex>,
     /// Likewise clients, in the order of their turns.
-    pub(in crate::daemon) dirty_clients: VecDeque<Index>,
+    pub(in crate::daemon) dirty_clients: VecDeque<TableIndex>,
     /// Bytes given to the sockets of clients in this turn.
     pub(in crate::daemon) given: usize,
     /// When to look at a connection again; stale ones are skipped.
@@ -100,7 +100,7 @@ enum Phase {
 }
 
 /// What a shard's loop is made of.
-pub struct Parts {
+pub struct ShardLoopParts {
     /// The poll that the waker and the sockets are registered with.
     pub poll: Poll,
     /// The loop's waker.
@@ -122,7 +122,7 @@ pub struct Parts {
 impl ShardLoop {
     /// A loop that did not turn yet.
     #[must_use]
-    pub fn new(parts: Parts) -> ShardLoop {
+    pub fn new(parts: ShardLoopParts) -> ShardLoop {
         let config = &parts.facts.config;
         let slow_requests = SlowLines::new(config.slow_request_ms);
         let links = Links::new(config.node, config.members.keys().copied(), clock::entropy());
@@ -130,7 +130,7 @@ impl ShardLoop {
             poll: parts.poll,
             service: parts.service,
             facts: parts.facts,
-            table: Table::default(),
+            table: ConnectionTable::default(),
             links,
             resolver: parts.resolver,
             sender: parts.sender,
@@ -181,7 +181,10 @@ impl ShardLoop {
         if let Err(error) = self.poll.poll(events, Some(timeout))
             && error.kind() != io::ErrorKind::Interrupted
         {
-            die(&Failure::new(Exit::Invariant, format!("the event loop cannot wait: {error}")));
+            die(&FatalError::new(
+                NodeExit::Invariant,
+                format!("the event loop cannot wait: {error}"),
+            ));
         }
         self.waker.is_awake();
         self.note_pause(timeout);
@@ -355,7 +358,7 @@ impl ShardLoop {
                         };
                         self.phase = Phase::Draining(clients, answers);
                     }
-                    Output::Fatal { kind, text } => die(&Failure { exit: kind.into(), text }),
+                    Output::Fatal { kind, text } => die(&FatalError { exit: kind.into(), text }),
                 }
             }
             if self.service.outputs.is_empty() {
@@ -432,7 +435,7 @@ impl ShardLoop {
     /// would leave the client not knowing what became of it.
     fn is_needed(&mut self) -> bool {
         self.is_any_conn(|entry| {
-            !entry.conn.output.is_empty() || matches!(entry.role, table::Role::Client(_))
+            !entry.conn.output.is_empty() || matches!(entry.role, table::ConnectionRole::Client(_))
         })
     }
 
@@ -440,13 +443,13 @@ impl ShardLoop {
     fn is_under_way(&mut self) -> bool {
         self.service.shard.has_requests()
             || self.is_any_conn(|entry| {
-                let client = matches!(entry.role, table::Role::Client(_));
+                let client = matches!(entry.role, table::ConnectionRole::Client(_));
                 client && (!entry.conn.output.is_empty() || entry.conn.held_bytes() > 0)
             })
     }
 
-    fn is_any_conn(&mut self, fits: impl Fn(&table::Entry) -> bool) -> bool {
-        let indexes: Vec<Index> = self.table.indexes().collect();
+    fn is_any_conn(&mut self, fits: impl Fn(&table::TableEntry) -> bool) -> bool {
+        let indexes: Vec<TableIndex> = self.table.indexes().collect();
         indexes.into_iter().any(|index| self.table.get_mut(index).is_some_and(|entry| fits(entry)))
     }
 }

@@ -13,7 +13,7 @@ use crate::daemon::watch::loops::Loop;
 use crate::daemon::watch::status_board::{PortCounters, ShardBoard, ShardNumbers};
 use crate::types::{ShardId, Tick};
 use histogram::{BOUNDS_US, Counts};
-use page::{Label, Metric, Page};
+use page::{Label, Metric, MetricsPage};
 use process::ProcessNumbers;
 use std::fmt::Display;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ impl Moment<'_> {
     /// The page of `/metrics`.
     #[must_use]
     pub fn metrics(&self) -> String {
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         self.node(&mut page);
         self.ports(&mut page);
         let board = &self.facts.board;
@@ -65,7 +65,7 @@ impl Moment<'_> {
         page.into_text()
     }
 
-    fn node(&self, page: &mut Page) {
+    fn node(&self, page: &mut MetricsPage) {
         let config = &self.facts.config;
         page.family(&table::INFO);
         let labels = [("version", &VERSION as _), ("cluster", &config.cluster as _)];
@@ -85,7 +85,7 @@ impl Moment<'_> {
         }
     }
 
-    fn ports(&self, page: &mut Page) {
+    fn ports(&self, page: &mut MetricsPage) {
         page.family(&table::CONNECTIONS);
         let clients = self.facts.admission.in_all();
         for (port, connections) in [("client", clients), ("admin", self.admin_connections)] {
@@ -103,7 +103,7 @@ impl Moment<'_> {
         }
     }
 
-    fn leaderships(&self, page: &mut Page, shards: &[Shard<'_>]) {
+    fn leaderships(&self, page: &mut MetricsPage, shards: &[Shard<'_>]) {
         page.family(&table::LEADER_HEARD);
         for (id, board, _) in shards {
             let heard = u8::from(board.assured_until() > self.now);
@@ -142,7 +142,7 @@ fn reasons(counters: &PortCounters) -> [(&'static str, &AtomicU64); 6] {
     ]
 }
 
-fn errors(page: &mut Page, shards: &[Shard<'_>]) {
+fn errors(page: &mut MetricsPage, shards: &[Shard<'_>]) {
     page.family(&table::ERRORS);
     for (id, _, numbers) in shards {
         for (code, count) in numbers.iter().flat_map(|numbers| &numbers.served.errors) {
@@ -152,7 +152,7 @@ fn errors(page: &mut Page, shards: &[Shard<'_>]) {
     }
 }
 
-fn peers(page: &mut Page, shards: &[Shard<'_>]) {
+fn peers(page: &mut MetricsPage, shards: &[Shard<'_>]) {
     for (metric, value) in table::PEER {
         page.family(metric);
         for (id, _, numbers) in shards {
@@ -171,7 +171,7 @@ fn peers(page: &mut Page, shards: &[Shard<'_>]) {
     }
 }
 
-fn syncs(page: &mut Page, shards: &[Shard<'_>]) {
+fn syncs(page: &mut MetricsPage, shards: &[Shard<'_>]) {
     page.family(&table::SYNCED_BYTES);
     for (id, board, _) in shards {
         let bytes = board.syncs.bytes.load(Ordering::Relaxed);
@@ -183,7 +183,7 @@ fn syncs(page: &mut Page, shards: &[Shard<'_>]) {
     }
 }
 
-fn requests(page: &mut Page, shards: &[Shard<'_>]) {
+fn requests(page: &mut MetricsPage, shards: &[Shard<'_>]) {
     page.family(&table::REQUEST_SECONDS);
     for (id, board, _) in shards {
         for (operation, outcome, took) in board.requests.shown() {
@@ -195,7 +195,7 @@ fn requests(page: &mut Page, shards: &[Shard<'_>]) {
 }
 
 /// The samples of one histogram of microseconds, in seconds.
-fn histogram(page: &mut Page, metric: &Metric, labels: &[Label<'_>], counts: &Counts) {
+fn histogram(page: &mut MetricsPage, metric: &Metric, labels: &[Label<'_>], counts: &Counts) {
     let mut bucket = |bound: &dyn Display, count: u64| {
         page.sample(metric, "_bucket", &[labels, &[("le", bound)]].concat(), count);
     };

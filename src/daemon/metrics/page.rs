@@ -6,7 +6,7 @@ use std::fmt::{Display, Write};
 
 /// What may happen to a metric's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only rises, until the node starts again.
     Counter,
     /// It goes up and down.
@@ -21,7 +21,7 @@ pub struct Metric {
     /// Its name; never used for anything else again.
     pub name: &'static str,
     /// What may happen to it.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What it means, in one sentence.
     pub help: &'static str,
 }
@@ -30,19 +30,19 @@ impl Metric {
     /// A counter.
     #[must_use]
     pub const fn counter(name: &'static str, help: &'static str) -> Metric {
-        Metric { name, kind: Kind::Counter, help }
+        Metric { name, kind: MetricKind::Counter, help }
     }
 
     /// A gauge.
     #[must_use]
     pub const fn gauge(name: &'static str, help: &'static str) -> Metric {
-        Metric { name, kind: Kind::Gauge, help }
+        Metric { name, kind: MetricKind::Gauge, help }
     }
 
     /// A histogram.
     #[must_use]
     pub const fn histogram(name: &'static str, help: &'static str) -> Metric {
-        Metric { name, kind: Kind::Histogram, help }
+        Metric { name, kind: MetricKind::Histogram, help }
     }
 }
 
@@ -51,17 +51,17 @@ pub type Label<'a> = (&'static str, &'a dyn Display);
 
 /// A page of samples, family by family.
 #[derive(Debug, Default)]
-pub struct Page {
+pub struct MetricsPage {
     text: String,
 }
 
-impl Page {
+impl MetricsPage {
     /// Begins a family, which is named even where it has no samples.
     pub fn family(&mut self, metric: &Metric) {
         let kind = match metric.kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         };
         let Metric { name, help, .. } = metric;
         self.write(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn samples_are_written_as_scrapers_read_them() {
         const METRIC: Metric = Metric::counter("x_total", "What x is.");
-        let mut page = Page::default();
+        let mut page = MetricsPage::default();
         page.family(&METRIC);
         page.sample(&METRIC, "", &[], 1);
         page.sample(&METRIC, "", &[("a", &7), ("b", &"q\"\\\n")], 0.5);

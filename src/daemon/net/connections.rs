@@ -7,9 +7,9 @@ use crate::daemon::event_loop::mailbox::NewClient;
 use crate::daemon::event_loop::service::{Flow, Service};
 use crate::daemon::event_loop::shard_loop::ShardLoop;
 use crate::daemon::net::conn::{Conn, Taken};
-use crate::daemon::net::links::Index;
+use crate::daemon::net::links::TableIndex;
 use crate::daemon::net::sockets;
-use crate::daemon::net::table::{ClientSide, Entry, Role, token};
+use crate::daemon::net::table::{ClientSide, ConnectionRole, TableEntry, token};
 use crate::daemon::node::context::count;
 use crate::daemon::watch::status_board::PortCounters;
 use crate::limits::{
@@ -24,7 +24,11 @@ use std::net::SocketAddr;
 
 impl ShardLoop {
     /// Takes a connection into the loop: registered, in the table, to be read from.
-    pub(in crate::daemon) fn adopt(&mut self, mut conn: Conn, role: Role) -> io::Result<Index> {
+    pub(in crate::daemon) fn adopt(
+        &mut self,
+        mut conn: Conn,
+        role: ConnectionRole,
+    ) -> io::Result<TableIndex> {
         conn.readable = true;
         let index = self.table.insert(conn, role);
         let entry = self.table.get_mut(index).expect("inserted right above");
@@ -53,7 +57,7 @@ impl ShardLoop {
         }
         write_hello_reply(conn.output.buffer(), correlation, &header, &welcome);
         let side = ClientSide::new(Some(permit), node_level);
-        match self.adopt(conn, Role::Client(side)) {
+        match self.adopt(conn, ConnectionRole::Client(side)) {
             Ok(index) => {
                 self.mark_dirty(index);
             }
@@ -62,7 +66,7 @@ impl ShardLoop {
     }
 
     /// The system says that something may be done with a socket.
-    pub(in crate::daemon) fn on_event(&mut self, index: Index, hung_up: bool, writable: bool) {
+    pub(in crate::daemon) fn on_event(&mut self, index: TableIndex, hung_up: bool, writable: bool) {
         let Some(entry) = self.table.get_mut(index) else { return };
         entry.conn.readable = true;
         entry.conn.hung_up |= hung_up;
@@ -73,12 +77,15 @@ impl ShardLoop {
         }
     }
 
-    fn mark_ready(&mut self, index: Index) {
+    fn mark_ready(&mut self, index: TableIndex) {
         let Some(entry) = self.table.get_mut(index) else { return };
         if !std::mem::replace(&mut entry.ready, true) {
             match entry.role {
-                Role::Client(_) => self.ready_clients.push(index),
-                Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) | Role::Lingering => {
+                ConnectionRole::Client(_) => self.ready_clients.push(index),
+                ConnectionRole::Peer(_)
+                | ConnectionRole::Connecting(_)
+                | ConnectionRole::Calling(_)
+                | ConnectionRole::Lingering => {
                     self.ready_others.push(index);
                 }
             }
@@ -90,8 +97,8 @@ impl ShardLoop {
         if !self.ready_others.is_empty() {
             return true;
         }
-        let open = |index: &Index| match self.table.get(*index) {
-            Some(Entry { id, role: Role::Client(side), conn, .. }) => {
+        let open = |index: &TableIndex| match self.table.get(*index) {
+            Some(TableEntry { id, role: ConnectionRole::Client(side), conn, .. }) => {
                 let tight = self.is_tight() && !conn.output.is_empty();
                 !tight && !side.is_full(conn.output.len() + self.service.shard.owed_to(*id))
             }
@@ -120,7 +127,7 @@ impl ShardLoop {
         }
     }
 
-    fn read_again(&mut self, index: Index, again: bool) {
+    fn read_again(&mut self, index: TableIndex, again: bool) {
         let Some(entry) = self.table.get_mut(index) else { return };
         entry.ready = false;
         if again {
@@ -131,12 +138,14 @@ impl ShardLoop {
     }
 
     /// True when there may be more to read.
-    fn read_client(&mut self, index: Index) -> bool {
+    fn read_client(&mut self, index: TableIndex) -> bool {
         let mut budget = READ_TURN_BYTES;
         loop {
             let tight = self.is_tight();
             let Some(entry) = self.table.get_mut(index) else { return false };
-            let Entry { id, conn, role: Role::Client(side), .. } = entry else { return true };
+            let TableEntry { id, conn, role: ConnectionRole::Client(side), .. } = entry else {
+                return true;
+            };
             let more = conn.readable || !conn.unread.is_empty();
             let owes = tight && !conn.output.is_empty();
             if !more || budget == 0 || owes || is_paused(&self.service, *id, conn, side) {
@@ -176,20 +185,20 @@ impl ShardLoop {
     }
 
     /// Reads from a connection that is no client's.
-    fn read_other(&mut self, index: Index) -> bool {
+    fn read_other(&mut self, index: TableIndex) -> bool {
         let Some(entry) = self.table.get_mut(index) else { return false };
         match entry.role {
-            Role::Client(_) => true,
-            Role::Peer(node) => self.read_peer(index, node),
-            Role::Connecting(node) => self.on_connecting(index, node),
-            Role::Calling(node) => self.read_welcome(index, node),
-            Role::Lingering => self.read_lingering(index),
+            ConnectionRole::Client(_) => true,
+            ConnectionRole::Peer(node) => self.read_peer(index, node),
+            ConnectionRole::Connecting(node) => self.on_connecting(index, node),
+            ConnectionRole::Calling(node) => self.read_welcome(index, node),
+            ConnectionRole::Lingering => self.read_lingering(index),
         }
     }
 
     /// Throws away what a refused connection sends, so that closing it does not take the answer
     /// away from the other side.
-    fn read_lingering(&mut self, index: Index) -> bool {
+    fn read_lingering(&mut self, index: TableIndex) -> bool {
         let Some(entry) = self.table.get_mut(index) else { return false };
         entry.conn.unread = Vec::new();
         if !entry.conn.readable {
@@ -208,18 +217,20 @@ impl ShardLoop {
     }
 
     /// Counts a connection's bytes anew, and closes one that takes the thread past its bound.
-    pub(in crate::daemon) fn account(&mut self, index: Index) {
+    pub(in crate::daemon) fn account(&mut self, index: TableIndex) {
         let Some(entry) = self.table.get_mut(index) else { return };
         let (held, before) = (entry.conn.held_bytes(), entry.counted_in);
         self.input_bytes = self.input_bytes + held - before;
         entry.counted_in = held;
         let (out, choked) = match entry.role {
-            Role::Client(_) => {
+            ConnectionRole::Client(_) => {
                 let choked = entry.conn.output.len() >= CONN_OUTPUT_BYTES_MAX;
                 (entry.conn.output.held_bytes(), choked)
             }
-            Role::Lingering => (entry.conn.output.held_bytes(), false),
-            Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) => (0, false),
+            ConnectionRole::Lingering => (entry.conn.output.held_bytes(), false),
+            ConnectionRole::Peer(_)
+            | ConnectionRole::Connecting(_)
+            | ConnectionRole::Calling(_) => (0, false),
         };
         self.output_bytes = self.output_bytes + out - entry.counted_out;
         entry.counted_out = out;
@@ -234,26 +245,30 @@ impl ShardLoop {
     }
 
     /// The other side closed: counts it where a frame was under way.
-    pub(in crate::daemon) fn note_cut(&self, index: Index) {
+    pub(in crate::daemon) fn note_cut(&self, index: TableIndex) {
         if self.table.get(index).is_some_and(|entry| entry.conn.held_bytes() > 0) {
             count(&self.counters_of(index).cut_short);
         }
     }
 
     /// The counters of the port that a connection belongs to.
-    pub(in crate::daemon) fn counters_of(&self, index: Index) -> &PortCounters {
+    pub(in crate::daemon) fn counters_of(&self, index: TableIndex) -> &PortCounters {
         let counters = &self.facts.board.counters;
         match self.table.get(index).map(|entry| &entry.role) {
-            Some(Role::Peer(_) | Role::Connecting(_) | Role::Calling(_)) => &counters.peer,
-            Some(Role::Client(_) | Role::Lingering) | None => &counters.client,
+            Some(
+                ConnectionRole::Peer(_)
+                | ConnectionRole::Connecting(_)
+                | ConnectionRole::Calling(_),
+            ) => &counters.peer,
+            Some(ConnectionRole::Client(_) | ConnectionRole::Lingering) | None => &counters.client,
         }
     }
 
     /// Refuses to go on with a connection: the other side may still read why, and then it is gone.
-    pub(in crate::daemon) fn linger(&mut self, index: Index, reason: &str) {
+    pub(in crate::daemon) fn linger(&mut self, index: TableIndex, reason: &str) {
         let now = clock::now();
         let Some(entry) = self.table.get_mut(index) else { return };
-        let role = std::mem::replace(&mut entry.role, Role::Lingering);
+        let role = std::mem::replace(&mut entry.role, ConnectionRole::Lingering);
         entry.deadline = Some(now.after(LINGER_MS * 1000));
         let (id, address) = (entry.id, entry.conn.address);
         self.deadlines.insert((now.after(LINGER_MS * 1000), id));
@@ -262,7 +277,7 @@ impl ShardLoop {
     }
 
     /// Closes a connection.
-    pub(in crate::daemon) fn close(&mut self, index: Index, reason: &str) {
+    pub(in crate::daemon) fn close(&mut self, index: TableIndex, reason: &str) {
         let Some(entry) = self.table.remove(index) else { return };
         self.input_bytes -= entry.counted_in;
         self.output_bytes -= entry.counted_out;
@@ -284,24 +299,24 @@ impl ShardLoop {
     fn leave(
         &mut self,
         conn: ConnId,
-        index: Index,
-        role: Role,
+        index: TableIndex,
+        role: ConnectionRole,
         address: SocketAddr,
         reason: &str,
         now: Tick,
     ) {
         match role {
-            Role::Client(_) => self.service.step(now, Input::ClientDown { conn }),
-            Role::Peer(node) => self.lost_peer(node, index, reason, now),
-            Role::Connecting(node) | Role::Calling(node) => {
+            ConnectionRole::Client(_) => self.service.step(now, Input::ClientDown { conn }),
+            ConnectionRole::Peer(node) => self.lost_peer(node, index, reason, now),
+            ConnectionRole::Connecting(node) | ConnectionRole::Calling(node) => {
                 self.dial_failed(node, address, reason, now);
             }
-            Role::Lingering => {}
+            ConnectionRole::Lingering => {}
         }
     }
 
     /// Puts a connection's deadline among those that are looked at.
-    pub(in crate::daemon) fn watch(&mut self, index: Index) {
+    pub(in crate::daemon) fn watch(&mut self, index: TableIndex) {
         let Some(entry) = self.table.get_mut(index) else { return };
         if entry.watched {
             return;
@@ -324,13 +339,18 @@ impl ShardLoop {
             match deadline_of(entry) {
                 Some(deadline) if deadline <= now => {
                     let reason = match entry.role {
-                        Role::Connecting(_) | Role::Calling(_) => {
+                        ConnectionRole::Connecting(_) | ConnectionRole::Calling(_) => {
                             format!("{}: no answer in time", entry.conn.address)
                         }
-                        Role::Client(_) | Role::Peer(_) | Role::Lingering => "too slow".to_string(),
+                        ConnectionRole::Client(_)
+                        | ConnectionRole::Peer(_)
+                        | ConnectionRole::Lingering => "too slow".to_string(),
                     };
                     // Who was called and is not there is no connection that is too slow.
-                    if !matches!(entry.role, Role::Lingering | Role::Connecting(_)) {
+                    if !matches!(
+                        entry.role,
+                        ConnectionRole::Lingering | ConnectionRole::Connecting(_)
+                    ) {
                         count(&self.counters_of(index).too_slow);
                     }
                     self.close(index, &reason);
@@ -342,11 +362,11 @@ impl ShardLoop {
     }
 }
 
-fn deadline_of(entry: &Entry) -> Option<Tick> {
+fn deadline_of(entry: &TableEntry) -> Option<Tick> {
     match entry.deadline {
         Some(deadline) => Some(deadline),
         // Peers have a bound in bytes instead: a node that stands still for a while keeps its links.
-        None if matches!(entry.role, Role::Client(_)) => entry.conn.deadline(),
+        None if matches!(entry.role, ConnectionRole::Client(_)) => entry.conn.deadline(),
         None => entry.conn.frame_deadline(),
     }
 }

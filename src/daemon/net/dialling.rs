@@ -4,10 +4,10 @@ use crate::daemon::clock;
 use crate::daemon::event_loop::mailbox::ShardMessage;
 use crate::daemon::event_loop::shard_loop::ShardLoop;
 use crate::daemon::net::conn::Conn;
-use crate::daemon::net::links::Index;
-use crate::daemon::net::resolve::{Answer, Asked};
+use crate::daemon::net::links::TableIndex;
+use crate::daemon::net::resolve::{Lookup, LookupStart};
 use crate::daemon::net::sockets;
-use crate::daemon::net::table::Role;
+use crate::daemon::net::table::ConnectionRole;
 use crate::limits::HANDSHAKE_MS;
 use crate::types::{NodeId, Tick};
 use crate::wire::peer::hello::write_peer_hello;
@@ -22,13 +22,13 @@ impl ShardLoop {
         for node in self.links.due(now) {
             let Some(member) = self.facts.config.members.get(&node) else { continue };
             let sender = self.sender.clone();
-            let reply = move |answer: Answer| {
+            let reply = move |answer: Lookup| {
                 // A loop that is gone needs no address.
                 let _ = sender.send(ShardMessage::Resolved { node, answer });
             };
             match self.resolver.ask(node, &member.peer, now, reply) {
-                Asked::Now(answer) => self.on_resolved(node, answer),
-                Asked::Later(known) => self.links.meanwhile(node, known, now),
+                LookupStart::Now(answer) => self.on_resolved(node, answer),
+                LookupStart::Later(known) => self.links.meanwhile(node, known, now),
             }
         }
         while let Some((node, address)) = self.links.attempt(now) {
@@ -37,7 +37,7 @@ impl ShardLoop {
     }
 
     /// Where a peer is, or why that is not known.
-    pub(in crate::daemon) fn on_resolved(&mut self, node: NodeId, answer: Answer) {
+    pub(in crate::daemon) fn on_resolved(&mut self, node: NodeId, answer: Lookup) {
         let now = clock::now();
         match answer {
             Ok(found) => self.links.call(node, found, now),
@@ -53,7 +53,7 @@ impl ShardLoop {
         let silence = self.facts.config.link_silence();
         let connected = TcpStream::connect(address).and_then(|stream| {
             sockets::prepare_peer(&stream, silence)?;
-            self.adopt(Conn::new(stream, address), Role::Connecting(node))
+            self.adopt(Conn::new(stream, address), ConnectionRole::Connecting(node))
         });
         match connected {
             Ok(index) => self.expect_within(index, now, silence.as_micros()),
@@ -62,14 +62,14 @@ impl ShardLoop {
     }
 
     /// A connection has that much time, in microseconds, for the next step of its greeting.
-    fn expect_within(&mut self, index: Index, now: Tick, micros: u128) {
+    fn expect_within(&mut self, index: TableIndex, now: Tick, micros: u128) {
         let Some(entry) = self.table.get_mut(index) else { return };
         entry.deadline = Some(now.after(u64::try_from(micros).unwrap_or(u64::MAX)));
         self.watch(index);
     }
 
     /// Our call may have got through. Returns whether to look again at once.
-    pub(in crate::daemon) fn on_connecting(&mut self, index: Index, node: NodeId) -> bool {
+    pub(in crate::daemon) fn on_connecting(&mut self, index: TableIndex, node: NodeId) -> bool {
         let hello = self.facts.peer_hello(node, self.service.id);
         let Some(entry) = self.table.get_mut(index) else { return false };
         let conn = &mut entry.conn;
@@ -86,7 +86,7 @@ impl ShardLoop {
         {
             Ok(()) => {
                 write_peer_hello(conn.output.buffer(), &hello);
-                entry.role = Role::Calling(node);
+                entry.role = ConnectionRole::Calling(node);
                 let address = conn.address;
                 self.mark_dirty(index);
                 self.on_through(index, node, address);
@@ -103,12 +103,12 @@ impl ShardLoop {
     }
 
     /// One address of a peer's name answers: attempts on the others end.
-    fn on_through(&mut self, index: Index, node: NodeId, address: SocketAddr) {
+    fn on_through(&mut self, index: TableIndex, node: NodeId, address: SocketAddr) {
         let others = self.links.got_through(node, address);
         if !others.is_empty() {
-            for other in self.table.indexes().collect::<Vec<Index>>() {
+            for other in self.table.indexes().collect::<Vec<TableIndex>>() {
                 let gives_up = self.table.get(other).is_some_and(|entry| {
-                    matches!(entry.role, Role::Connecting(to) if to == node)
+                    matches!(entry.role, ConnectionRole::Connecting(to) if to == node)
                         && others.contains(&entry.conn.address)
                 });
                 if gives_up {

@@ -60,7 +60,7 @@ impl Admitted {
 
 /// What becomes of a connection.
 #[derive(Debug)]
-pub enum Verdict {
+pub enum GreetingOutcome {
     /// The greeting has not arrived as a whole.
     Wait,
     /// It comes in. What followed the greeting stands in `conn.unread`.
@@ -70,18 +70,18 @@ pub enum Verdict {
 }
 
 /// Takes bytes of a connection that has not greeted yet.
-pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &NodeContext) -> Verdict {
+pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &NodeContext) -> GreetingOutcome {
     let mut rest = bytes;
     let output = conn.output.buffer();
     let verdict = match conn.frames.next(&mut rest) {
-        Ok(None) => return Verdict::Wait,
+        Ok(None) => return GreetingOutcome::Wait,
         Ok(Some(frame)) => match port {
             Port::Client => greet_client(&frame, conn.address.ip(), facts, output),
             Port::Peer => greet_peer(&frame, facts, output),
         },
         Err(error) => garbage(&error, port, facts, output),
     };
-    if let Verdict::Admit(_) = verdict {
+    if let GreetingOutcome::Admit(_) = verdict {
         // Nobody reads what a refused one sent: it is not kept either.
         conn.unread = rest.to_vec();
     }
@@ -93,13 +93,13 @@ fn greet_client(
     address: std::net::IpAddr,
     facts: &NodeContext,
     output: &mut Vec<u8>,
-) -> Verdict {
+) -> GreetingOutcome {
     let counters = &facts.board.counters.client;
     let mut refuse = |counter: &AtomicU64, error: RequestError| {
         count(counter);
         let text = error.to_string();
         write_reply(output, frame.correlation, &ReplyHeader::NOBODY, &Reply::Error(error));
-        Verdict::Refuse(text)
+        GreetingOutcome::Refuse(text)
     };
     let hello = match read_hello(frame) {
         Ok(hello) => hello,
@@ -124,10 +124,10 @@ fn greet_client(
     let node_level = hello.shard == NO_SHARD;
     let shard = if node_level { ShardId(0) } else { hello.shard };
     let correlation = frame.correlation;
-    Verdict::Admit(Admitted::Client { shard, correlation, version, node_level, permit })
+    GreetingOutcome::Admit(Admitted::Client { shard, correlation, version, node_level, permit })
 }
 
-fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
+fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> GreetingOutcome {
     let counters = &facts.board.counters.peer;
     let hello = match read_peer_hello(frame) {
         Ok(hello) => hello,
@@ -140,26 +140,31 @@ fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> V
             } else {
                 count(&counters.garbage);
             }
-            return Verdict::Refuse(error.to_string());
+            return GreetingOutcome::Refuse(error.to_string());
         }
     };
     match hello.check(&facts.host) {
-        Ok(version) => Verdict::Admit(Admitted::Peer { hello, version }),
+        Ok(version) => GreetingOutcome::Admit(Admitted::Peer { hello, version }),
         Err(refusal) => {
             count(&counters.refused);
             let text = refusal.to_string();
             write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
-            Verdict::Refuse(text)
+            GreetingOutcome::Refuse(text)
         }
     }
 }
 
 /// Bytes that are no frame: a client gets an error, a peer does not.
-fn garbage(error: &FrameError, port: Port, facts: &NodeContext, output: &mut Vec<u8>) -> Verdict {
+fn garbage(
+    error: &FrameError,
+    port: Port,
+    facts: &NodeContext,
+    output: &mut Vec<u8>,
+) -> GreetingOutcome {
     count(&facts.board.counters.of(port).garbage);
     if port == Port::Client {
         let reply = Reply::Error(RequestError::from(error));
         write_reply(output, 0, &ReplyHeader::NOBODY, &reply);
     }
-    Verdict::Refuse(error.to_string())
+    GreetingOutcome::Refuse(error.to_string())
 }

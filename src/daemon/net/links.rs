@@ -3,7 +3,7 @@
 //! Of two nodes the one with the higher id dials, so that no pair ever builds two connections that
 //! each side would close in favour of the other.
 
-use crate::daemon::net::resolve::Found;
+use crate::daemon::net::resolve::ResolvedName;
 use crate::limits::RACE_STAGGER_MS;
 use crate::types::{NodeId, Race, Random, Tick};
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ const PAUSE_LONGEST_US: u64 = 500_000;
 const PAUSE_REFUSED_US: u64 = 5_000_000;
 
 /// A connection's place in the table of connections.
-pub type Index = usize;
+pub type TableIndex = usize;
 
 /// The links of one shard to its peers.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ enum State {
     /// Its addresses are being tried.
     Dialling { begun: Tick, race: Race<SocketAddr>, trouble: Trouble },
     /// The link stands.
-    Up { index: Index },
+    Up { index: TableIndex },
 }
 
 /// What is dialled should the name not be looked up by then.
@@ -123,7 +123,7 @@ impl Links {
 
     /// Where the peer is: its addresses are tried from now on. An answer that comes too late
     /// changes nothing; the next call goes by it.
-    pub fn call(&mut self, node: NodeId, found: Found, now: Tick) {
+    pub fn call(&mut self, node: NodeId, found: ResolvedName, now: Tick) {
         let Some(link) = self.links.get_mut(&node) else { return };
         if let State::Resolving { begun, .. } = link.state {
             let race = Race::new(&found.addresses, SocketAddr::is_ipv6, now);
@@ -145,7 +145,7 @@ impl Links {
         }
         for (node, addresses) in overdue {
             let trouble = "its name takes long to resolve".to_string();
-            self.call(node, Found { addresses, trouble }, now);
+            self.call(node, ResolvedName { addresses, trouble }, now);
         }
         self.links.iter_mut().find_map(|(node, link)| match &mut link.state {
             State::Dialling { race, .. } => Some((*node, race.due(now)?)),
@@ -175,7 +175,7 @@ impl Links {
 
     /// The connection that leads to a peer.
     #[must_use]
-    pub fn index(&self, node: NodeId) -> Option<Index> {
+    pub fn index(&self, node: NodeId) -> Option<TableIndex> {
         match self.links.get(&node)?.state {
             State::Up { index } => Some(index),
             State::Down { .. } | State::Resolving { .. } | State::Dialling { .. } => None,
@@ -285,7 +285,7 @@ impl Links {
 
     /// A connection to a peer was greeted on both sides. Returns the one that it replaces: whoever
     /// dials believes the old one dead.
-    pub fn up(&mut self, node: NodeId, index: Index) -> Option<Index> {
+    pub fn up(&mut self, node: NodeId, index: TableIndex) -> Option<TableIndex> {
         let link = self.links.get_mut(&node)?;
         let replaced = match link.state {
             State::Up { index } => Some(index),
@@ -298,7 +298,7 @@ impl Links {
     }
 
     /// A connection is gone. True when it was the one that led to the peer.
-    pub fn down(&mut self, node: NodeId, index: Index, now: Tick) -> bool {
+    pub fn down(&mut self, node: NodeId, index: TableIndex, now: Tick) -> bool {
         let Some(link) = self.links.get_mut(&node) else { return false };
         if link.state != (State::Up { index }) {
             return false;

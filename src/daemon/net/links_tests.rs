@@ -1,7 +1,7 @@
 //! Calls to peers of several addresses, and to names that take long.
 
 use crate::daemon::net::links::Links;
-use crate::daemon::net::resolve::Found;
+use crate::daemon::net::resolve::ResolvedName;
 use crate::limits::RACE_STAGGER_MS;
 use crate::types::{NodeId, Tick};
 use std::net::SocketAddr;
@@ -10,9 +10,9 @@ fn nodes(ids: &[u16]) -> Vec<NodeId> {
     ids.iter().copied().map(NodeId).collect()
 }
 
-fn found(addresses: &[&str]) -> Found {
+fn found(addresses: &[&str]) -> ResolvedName {
     let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-    Found { addresses, trouble: String::new() }
+    ResolvedName { addresses, trouble: String::new() }
 }
 
 /// All attempts that are to be begun by then.

@@ -4,9 +4,9 @@ use crate::daemon::clock;
 use crate::daemon::event_loop::mailbox::NewPeer;
 use crate::daemon::event_loop::shard_loop::ShardLoop;
 use crate::daemon::net::conn::Taken;
-use crate::daemon::net::links::Index;
+use crate::daemon::net::links::TableIndex;
 use crate::daemon::net::sockets;
-use crate::daemon::net::table::{Entry, Role};
+use crate::daemon::net::table::{ConnectionRole, TableEntry};
 use crate::daemon::node::context::count;
 use crate::limits::{PEER_OUTPUT_BYTES_MAX, READ_TURN_BYTES};
 use crate::shard::Input;
@@ -44,7 +44,7 @@ impl Broken {
 
 impl ShardLoop {
     /// Waits for the answer to our greeting.
-    pub(in crate::daemon) fn read_welcome(&mut self, index: Index, node: NodeId) -> bool {
+    pub(in crate::daemon) fn read_welcome(&mut self, index: TableIndex, node: NodeId) -> bool {
         let Some(entry) = self.table.get_mut(index) else { return false };
         let conn = &mut entry.conn;
         let bytes = match conn.take(&mut self.scratch) {
@@ -90,7 +90,7 @@ impl ShardLoop {
     }
 
     /// We called, and do not take who answered: it is sent the reason, for its log.
-    fn refuse_called(&mut self, index: Index, refusal: PeerRefusal) {
+    fn refuse_called(&mut self, index: TableIndex, refusal: PeerRefusal) {
         let Some(entry) = self.table.get_mut(index) else { return };
         let reason = format!("{}: refused by us: {refusal}", entry.conn.address);
         let reply = PeerHelloReply::Refused(refusal);
@@ -168,7 +168,7 @@ impl ShardLoop {
         {
             log::debug!("a peer's connection has no silence bound: {error}");
         }
-        let index = match self.adopt(conn, Role::Lingering) {
+        let index = match self.adopt(conn, ConnectionRole::Lingering) {
             Ok(index) => index,
             Err(error) => return log::warn!("a peer's connection cannot be polled: {error}"),
         };
@@ -195,10 +195,10 @@ impl ShardLoop {
     }
 
     /// Both sides greeted: the connection leads to the peer from here on.
-    fn peer_stands(&mut self, index: Index, node: NodeId, incarnation: Incarnation) {
+    fn peer_stands(&mut self, index: TableIndex, node: NodeId, incarnation: Incarnation) {
         let Some(entry) = self.table.get_mut(index) else { return };
         entry.conn.greeted();
-        entry.role = Role::Peer(node);
+        entry.role = ConnectionRole::Peer(node);
         entry.deadline = None;
         let address = entry.conn.address;
         let now = clock::now();
@@ -214,10 +214,10 @@ impl ShardLoop {
     }
 
     /// Reads a peer's messages. True when there may be more.
-    pub(in crate::daemon) fn read_peer(&mut self, index: Index, node: NodeId) -> bool {
+    pub(in crate::daemon) fn read_peer(&mut self, index: TableIndex, node: NodeId) -> bool {
         let mut budget = READ_TURN_BYTES;
         loop {
-            let Some(Entry { conn, .. }) = self.table.get_mut(index) else { return false };
+            let Some(TableEntry { conn, .. }) = self.table.get_mut(index) else { return false };
             let more = conn.readable || !conn.unread.is_empty();
             if !more || budget == 0 {
                 return more;
@@ -277,7 +277,7 @@ impl ShardLoop {
     }
 
     /// A peer's connection cannot go on.
-    fn break_link(&mut self, index: Index, node: NodeId, broken: &Broken) {
+    fn break_link(&mut self, index: TableIndex, node: NodeId, broken: &Broken) {
         match broken {
             Broken::Refused(reason) => {
                 count(&self.facts.board.counters.peer.refused);
@@ -315,7 +315,7 @@ impl ShardLoop {
     pub(in crate::daemon) fn lost_peer(
         &mut self,
         node: NodeId,
-        index: Index,
+        index: TableIndex,
         reason: &str,
         now: Tick,
     ) {

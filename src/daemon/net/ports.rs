@@ -2,7 +2,7 @@
 //! with its key and its address, all at once.
 
 use crate::config::{Address, Config, KnownMember, Listener, ListenerPort};
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::net::resolve::{resolve_all, system_lookup};
 use crate::daemon::net::sockets::{Bound, all_well};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ impl Ports {
     /// 75 where one is taken, an address is not this host's at present, a name does not resolve, or
     /// names turn out to be addresses in each other's way, which may be other ones tomorrow; 78
     /// where no waiting helps. All of that at once.
-    pub fn bind(config: &Config) -> Result<Ports, Failure> {
+    pub fn bind(config: &Config) -> Result<Ports, FatalError> {
         let peer = (config.members.len() > 1).then_some(&config.listen_peer);
         let typed = [
             (ListenerPort::Client, Some(&config.listen)),
@@ -42,7 +42,7 @@ impl Ports {
                 Ok(sockets) => resolved.push((listener(port, address, &sockets), sockets)),
                 Err(error) => {
                     let text = format!("{} = {address}: {error}", port.key());
-                    failures.push(Failure::new(Exit::Temporary, text));
+                    failures.push(FatalError::new(NodeExit::Temporary, text));
                 }
             }
         }
@@ -60,7 +60,7 @@ impl Ports {
                         "{failure}; the admin pages need a port of their own: set listen_admin, or \
                          turn them off: listen_admin = \"off\""
                     );
-                    failures.push(Failure { text, ..failure });
+                    failures.push(FatalError { text, ..failure });
                 }
                 Err(failure) => failures.push(failure),
             }
@@ -87,7 +87,7 @@ fn listener(port: ListenerPort, typed: &Address, sockets: &[SocketAddr]) -> List
 }
 
 /// What the check of the configuration could not see: names that are addresses of others.
-fn collisions(config: &Config, listeners: &[Listener]) -> Vec<Failure> {
+fn collisions(config: &Config, listeners: &[Listener]) -> Vec<FatalError> {
     let members: Vec<KnownMember> = config.members.values().map(KnownMember::from).collect();
     let own = KnownMember::from(config.own());
     let mut failures = Vec::new();
@@ -98,7 +98,7 @@ fn collisions(config: &Config, listeners: &[Listener]) -> Vec<Failure> {
         for rule in overlaps.chain(taken) {
             let text = format!("{} = {}: {rule}", listener.port.key(), listener.typed);
             // Found here, it is of what a name resolves to, and not of what was typed.
-            failures.push(Failure::new(Exit::Temporary, text));
+            failures.push(FatalError::new(NodeExit::Temporary, text));
         }
     }
     failures

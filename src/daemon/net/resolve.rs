@@ -23,7 +23,7 @@ const OVERDUE_US: u64 = RACE_STAGGER_MS * 1000;
 
 /// Where a name leads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct ResolvedName {
     /// Its addresses, at least one, the best first.
     pub addresses: Vec<SocketAddr>,
     /// Why they are only the last known ones; empty where they are not.
@@ -31,21 +31,21 @@ pub struct Found {
 }
 
 /// What a resolver answers: where a name leads, or why that is not known.
-pub type Answer = Result<Found, String>;
+pub type Lookup = Result<ResolvedName, String>;
 
 /// What a question to the resolver brings at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum LookupStart {
     /// The answer.
-    Now(Answer),
+    Now(Lookup),
     /// Only what the name was last known to be, if anything; the answer follows.
     Later(Vec<SocketAddr>),
 }
 
 /// Asks the system, or a test in its place. Blocks.
-pub type Lookup = dyn Fn(&str) -> Result<Vec<IpAddr>, String> + Send + Sync;
+pub type LookupFn = dyn Fn(&str) -> Result<Vec<IpAddr>, String> + Send + Sync;
 
-type Reply = Box<dyn FnOnce(Answer) + Send>;
+type Reply = Box<dyn FnOnce(Lookup) + Send>;
 
 /// One name, and what is known of it.
 struct Name {
@@ -76,7 +76,7 @@ impl Resolver {
     /// The system gives no more threads.
     pub fn start<'a>(
         addresses: impl IntoIterator<Item = &'a Address>,
-        lookup: Arc<Lookup>,
+        lookup: Arc<LookupFn>,
     ) -> io::Result<Resolver> {
         let mut names: BTreeMap<String, Arc<Name>> = BTreeMap::new();
         for address in addresses {
@@ -107,17 +107,17 @@ impl Resolver {
         node: NodeId,
         address: &Address,
         now: Tick,
-        reply: impl FnOnce(Answer) + Send + 'static,
-    ) -> Asked {
+        reply: impl FnOnce(Lookup) + Send + 'static,
+    ) -> LookupStart {
         if let Some(ip) = address.ip() {
             let addresses = vec![SocketAddr::new(ip, address.port)];
-            return Asked::Now(Ok(Found { addresses, trouble: String::new() }));
+            return LookupStart::Now(Ok(ResolvedName { addresses, trouble: String::new() }));
         }
         let name = self.0.get(&address.host);
         let name = name.unwrap_or_else(|| panic!("the name of node {node} has no thread"));
         let mut known = name.known.lock();
         if known.last.as_ref().is_some_and(|(at, _)| now.since(*at) < FRESH_US) {
-            return Asked::Now(known.answer(address.port));
+            return LookupStart::Now(known.answer(address.port));
         }
         let since = *known.since.get_or_insert_with(|| {
             // One that is full has been woken already.
@@ -127,10 +127,10 @@ impl Resolver {
         if !known.addresses.is_empty() && now.since(since) >= OVERDUE_US {
             let trouble = format!("{} takes long to resolve", address.host);
             let addresses = known.sockets(address.port);
-            return Asked::Now(Ok(Found { addresses, trouble }));
+            return LookupStart::Now(Ok(ResolvedName { addresses, trouble }));
         }
         known.waiting.push((address.port, Box::new(reply)));
-        Asked::Later(known.sockets(address.port))
+        LookupStart::Later(known.sockets(address.port))
     }
 }
 
@@ -140,11 +140,11 @@ impl Known {
     }
 
     /// What the last lookup says, and those before it where it says nothing.
-    fn answer(&self, port: u16) -> Answer {
+    fn answer(&self, port: u16) -> Lookup {
         let trouble = self.last.as_ref().map(|(_, trouble)| trouble.clone()).unwrap_or_default();
         match self.addresses.is_empty() {
             true => Err(trouble),
-            false => Ok(Found { addresses: self.sockets(port), trouble }),
+            false => Ok(ResolvedName { addresses: self.sockets(port), trouble }),
         }
     }
 }
@@ -152,7 +152,7 @@ impl Known {
 /// The thread of one name.
 fn look_up(
     host: &str,
-    lookup: &Lookup,
+    lookup: &LookupFn,
     woken: &Receiver<()>,
     name: &dyn Fn() -> Option<Arc<Name>>,
 ) {
@@ -170,7 +170,7 @@ fn look_up(
         known.last = Some((clock::now(), trouble));
         known.since = None;
         let waiting = std::mem::take(&mut known.waiting);
-        let answers: Vec<(Answer, Reply)> =
+        let answers: Vec<(Lookup, Reply)> =
             waiting.into_iter().map(|(port, reply)| (known.answer(port), reply)).collect();
         drop(known);
         for (answer, reply) in answers {
@@ -199,7 +199,7 @@ pub fn system_lookup(host: &str) -> Result<Vec<IpAddr>, String> {
 /// Every address of each of these, at least one, all names at once and each once. Blocks.
 pub fn resolve_all(
     addresses: &[&Address],
-    lookup: &Lookup,
+    lookup: &LookupFn,
 ) -> Vec<Result<Vec<SocketAddr>, String>> {
     let mut names: Vec<&str> = addresses
         .iter()
@@ -248,13 +248,13 @@ mod tests {
         Address { host: host.to_string(), port }
     }
 
-    fn found(addresses: &[&str]) -> Found {
+    fn found(addresses: &[&str]) -> ResolvedName {
         let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
-        Found { addresses, trouble: String::new() }
+        ResolvedName { addresses, trouble: String::new() }
     }
 
     /// A question whose answer arrives at the receiver.
-    fn ask(resolver: &Resolver, address: &Address, now: u64) -> (Asked, Receiver<Answer>) {
+    fn ask(resolver: &Resolver, address: &Address, now: u64) -> (LookupStart, Receiver<Lookup>) {
         let (send, answers) = bounded(1);
         let reply = move |answer| send.send(answer).expect("the test waits");
         (resolver.ask(NODE, address, Tick(now), reply), answers)
@@ -266,9 +266,9 @@ mod tests {
         let (here, nowhere) = (address("localhost", 9), address("no-such-host.invalid", 9));
         let ip = address("127.0.0.1", 9);
         let resolver = Resolver::start([&here, &nowhere], Arc::new(system_lookup)).expect("starts");
-        assert_eq!(ask(&resolver, &ip, 0).0, Asked::Now(Ok(found(&["127.0.0.1:9"]))));
+        assert_eq!(ask(&resolver, &ip, 0).0, LookupStart::Now(Ok(found(&["127.0.0.1:9"]))));
         let (asked, answers) = ask(&resolver, &here, 0);
-        assert_eq!(asked, Asked::Later(vec![]));
+        assert_eq!(asked, LookupStart::Later(vec![]));
         let answer = answers.recv_timeout(PATIENCE).expect("answered").expect("has an address");
         assert!(answer.addresses[0].ip().is_loopback());
         let answer = ask(&resolver, &nowhere, 0).1.recv_timeout(PATIENCE).expect("answered");
@@ -296,7 +296,7 @@ mod tests {
         assert_eq!(answer, Ok(found(&["127.0.0.7:2", "[::1]:2"])), "every address of a name");
         release.send(()).expect("it hangs in its one lookup");
         for (asked, answers) in waiting {
-            assert_eq!(asked, Asked::Later(vec![]));
+            assert_eq!(asked, LookupStart::Later(vec![]));
             let answer = answers.recv_timeout(PATIENCE).expect("answered");
             assert_eq!(answer, Ok(found(&["127.0.0.7:1", "[::1]:1"])));
         }
@@ -316,12 +316,16 @@ mod tests {
         assert_eq!(answers.recv_timeout(PATIENCE), Ok(Ok(found(&["127.0.0.1:1"]))));
 
         let now = clock::now().0;
-        assert_eq!(ask(&resolver, &name, now).0, Asked::Now(Ok(found(&["127.0.0.1:1"]))), "fresh");
+        assert_eq!(
+            ask(&resolver, &name, now).0,
+            LookupStart::Now(Ok(found(&["127.0.0.1:1"]))),
+            "fresh"
+        );
         let now = now + FRESH_US;
         let (asked, answers) = ask(&resolver, &name, now);
-        assert_eq!(asked, Asked::Later(found(&["127.0.0.1:1"]).addresses));
+        assert_eq!(asked, LookupStart::Later(found(&["127.0.0.1:1"]).addresses));
         match ask(&resolver, &name, now + OVERDUE_US).0 {
-            Asked::Now(Ok(Found { addresses, trouble })) => {
+            LookupStart::Now(Ok(ResolvedName { addresses, trouble })) => {
                 assert_eq!(addresses, found(&["127.0.0.1:1"]).addresses);
                 assert!(trouble.contains("n1 takes long"), "{trouble}");
             }

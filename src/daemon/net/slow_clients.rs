@@ -2,8 +2,8 @@
 //! not keep the shard from the others.
 
 use crate::daemon::event_loop::shard_loop::ShardLoop;
-use crate::daemon::net::links::Index;
-use crate::daemon::net::table::{Entry, Role};
+use crate::daemon::net::links::TableIndex;
+use crate::daemon::net::table::{ConnectionRole, TableEntry};
 use crate::daemon::node::context::count;
 use crate::limits::{
     SHARD_ANSWER_BYTES_MAX, SHARD_OUTPUT_BYTES_MAX, SHARD_OUTPUT_BYTES_TIGHT, UNREAD_FULL_MS,
@@ -45,14 +45,14 @@ impl ShardLoop {
             return;
         };
         self.relief_at = now.after(UNREAD_FULL_MS * 1000);
-        let stands_still = |index: Index| match self.table.get(index) {
-            Some(Entry { role: Role::Client(_), conn, .. }) => {
+        let stands_still = |index: TableIndex| match self.table.get(index) {
+            Some(TableEntry { role: ConnectionRole::Client(_), conn, .. }) => {
                 let still_us = conn.stands_still_since().map_or(0, |since| now.since(since));
                 (still_us >= patience_ms * 1000).then(|| (conn.output.len(), index))
             }
             Some(_) | None => None,
         };
-        let mut still: Vec<(usize, Index)> =
+        let mut still: Vec<(usize, TableIndex)> =
             self.table.indexes().filter_map(stands_still).collect();
         still.sort_unstable_by(|a, b| b.cmp(a));
         for (bytes, index) in still {

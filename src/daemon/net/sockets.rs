@@ -1,7 +1,7 @@
 //! Sockets as the daemon wants them.
 
 use crate::config::Address;
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::net::port_owner;
 use crate::daemon::net::resolve::{resolve_all, system_lookup};
 use crate::limits::ADDRESSES_MAX;
@@ -40,11 +40,11 @@ impl Bound {
     ///
     /// # Errors
     /// As of [`Bound::at`], and 75 where a name does not resolve.
-    pub fn bind(address: &Address, key: &str) -> Result<Bound, Failure> {
+    pub fn bind(address: &Address, key: &str) -> Result<Bound, FatalError> {
         let mut found = resolve_all(&[address], &system_lookup);
         let addresses = found
             .remove(0)
-            .map_err(|e| Failure::new(Exit::Temporary, format!("{key} = {address}: {e}")))?;
+            .map_err(|e| FatalError::new(NodeExit::Temporary, format!("{key} = {address}: {e}")))?;
         Bound::at(address, key, &addresses)
     }
 
@@ -54,7 +54,7 @@ impl Bound {
     /// # Errors
     /// 75 where a port is taken, or this host has none of the addresses at present; 78 where no
     /// waiting helps.
-    pub fn at(address: &Address, key: &str, addresses: &[SocketAddr]) -> Result<Bound, Failure> {
+    pub fn at(address: &Address, key: &str, addresses: &[SocketAddr]) -> Result<Bound, FatalError> {
         let named = format!("{key} = {address}");
         let (mut sockets, mut missing) = (Vec::new(), Vec::new());
         for at in addresses.iter().take(ADDRESSES_MAX) {
@@ -89,7 +89,7 @@ impl Bound {
     ///
     /// # Errors
     /// 75 where another socket, bound at the same time, listens there by now.
-    pub fn listen(self) -> Result<Vec<TcpListener>, Failure> {
+    pub fn listen(self) -> Result<Vec<TcpListener>, FatalError> {
         let listen = |socket: Socket| {
             socket.listen(BACKLOG).map_err(|error| {
                 let at = socket.local_addr().ok().and_then(|at| at.as_socket());
@@ -102,14 +102,14 @@ impl Bound {
 }
 
 /// Why there is no listener: at which key and address, and which of those that a name has.
-fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
+fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> FatalError {
     let exit = match errno(error) {
         // A privileged port, a family that the kernel was built or booted without, an address at
         // which nobody can listen: they are so until a person changes something.
-        Some(Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT | Errno::INVAL) => Exit::Config,
+        Some(Errno::ACCESS | Errno::PERM | Errno::AFNOSUPPORT | Errno::INVAL) => NodeExit::Config,
         // Addresses come late (DHCP, a floating address), ports are given back, and want of memory
         // or descriptors passes.
-        Some(_) | None => Exit::Temporary,
+        Some(_) | None => NodeExit::Temporary,
     };
     let advice = match errno(error) {
         Some(Errno::ADDRNOTAVAIL) => {
@@ -124,7 +124,7 @@ fn failed(named: &str, at: Option<SocketAddr>, error: &io::Error) -> Failure {
     let taken = taken.map(|owner| format!("; {owner} listens there")).unwrap_or_default();
     let at = at.map(|at| at.to_string()).filter(|at| !named.ends_with(at.as_str()));
     let at = at.map(|at| format!(" ({at})")).unwrap_or_default();
-    Failure::new(exit, format!("cannot listen at {named}{at}: {error}{taken}{advice}"))
+    FatalError::new(exit, format!("cannot listen at {named}{at}: {error}{taken}{advice}"))
 }
 
 fn errno(error: &io::Error) -> Option<Errno> {
@@ -140,15 +140,15 @@ fn is_missing(error: &io::Error) -> bool {
 ///
 /// # Errors
 /// Where there is a failure.
-pub fn all_well(failures: Vec<Failure>) -> Result<(), Failure> {
-    let exit = match failures.iter().any(|failure| failure.exit == Exit::Config) {
-        true => Exit::Config,
-        false => Exit::Temporary,
+pub fn all_well(failures: Vec<FatalError>) -> Result<(), FatalError> {
+    let exit = match failures.iter().any(|failure| failure.exit == NodeExit::Config) {
+        true => NodeExit::Config,
+        false => NodeExit::Temporary,
     };
     let texts: Vec<String> = failures.into_iter().map(|failure| failure.text).collect();
     match texts.is_empty() {
         true => Ok(()),
-        false => Err(Failure::new(exit, texts.join("\n"))),
+        false => Err(FatalError::new(exit, texts.join("\n"))),
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
         let second = Bound::bind(&name, "listen_peer").expect("nobody listens yet");
         let listening = first.listen().expect("listens");
         let failure = second.listen().expect_err("taken by now");
-        assert_eq!(failure.exit, Exit::Temporary);
+        assert_eq!(failure.exit, NodeExit::Temporary);
         let begins = format!("cannot listen at listen_peer = 127.0.0.1:{port}: ");
         assert!(failure.text.starts_with(&begins), "{failure}");
         drop(listening);
@@ -238,7 +238,7 @@ mod tests {
         assert_eq!(bound.sockets.len(), 1);
         assert_eq!(bound.address().expect("bound").ip(), here.ip());
         let failure = Bound::at(&name, "listen", &[far]).expect_err("none is there");
-        assert_eq!(failure.exit, Exit::Temporary, "{failure}");
+        assert_eq!(failure.exit, NodeExit::Temporary, "{failure}");
         assert!(failure.text.contains("203.0.113.1:0") && failure.text.contains("not yet"));
     }
 
@@ -247,7 +247,7 @@ mod tests {
     fn only_what_waiting_cannot_cure_is_a_fault_of_the_configuration() {
         let exit = |errno: Errno| failed("listen = a:1", None, &errno.into()).exit;
         for errno in [Errno::ACCESS, Errno::PERM, Errno::AFNOSUPPORT, Errno::INVAL] {
-            assert_eq!(exit(errno), Exit::Config, "{errno}");
+            assert_eq!(exit(errno), NodeExit::Config, "{errno}");
         }
         for errno in [
             Errno::ADDRNOTAVAIL,
@@ -257,7 +257,7 @@ mod tests {
             Errno::NOMEM,
             Errno::NOBUFS,
         ] {
-            assert_eq!(exit(errno), Exit::Temporary, "{errno}");
+            assert_eq!(exit(errno), NodeExit::Temporary, "{errno}");
         }
     }
 

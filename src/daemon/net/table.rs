@@ -4,7 +4,7 @@ use crate::api::Request;
 use crate::daemon::net::admission::Permit;
 use crate::daemon::net::asked::Asked;
 use crate::daemon::net::conn::Conn;
-use crate::daemon::net::links::Index;
+use crate::daemon::net::links::TableIndex;
 use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX};
 use crate::types::{ConnId, NodeId, Tick};
 use mio::Token;
@@ -22,7 +22,7 @@ const ROOM_KEPT: usize = 16;
 
 /// What a connection is for.
 #[derive(Debug)]
-pub enum Role {
+pub enum ConnectionRole {
     /// A client that was greeted.
     Client(ClientSide),
     /// A peer that was greeted, on either side.
@@ -85,13 +85,13 @@ impl ClientSide {
 
 /// A connection with its role.
 #[derive(Debug)]
-pub struct Entry {
+pub struct TableEntry {
     /// Distinguishes it from those that had its place before.
     pub id: ConnId,
     /// The connection.
     pub conn: Conn,
     /// What it is for.
-    pub role: Role,
+    pub role: ConnectionRole,
     /// It must be greeted, or have read why it is refused, by then.
     pub deadline: Option<Tick>,
     /// It stands in the list of those with output.
@@ -110,16 +110,16 @@ pub struct Entry {
 
 /// All connections of a thread.
 #[derive(Debug, Default)]
-pub struct Table {
-    entries: Vec<Option<Entry>>,
-    free: Vec<Index>,
+pub struct ConnectionTable {
+    entries: Vec<Option<TableEntry>>,
+    free: Vec<TableIndex>,
     serial: u64,
     count: usize,
 }
 
-impl Table {
+impl ConnectionTable {
     /// Puts a connection in; its place stays the same until it is removed.
-    pub fn insert(&mut self, conn: Conn, role: Role) -> Index {
+    pub fn insert(&mut self, conn: Conn, role: ConnectionRole) -> TableIndex {
         let index = self.free.pop().unwrap_or_else(|| {
             self.entries.push(None);
             self.entries.len() - 1
@@ -127,7 +127,7 @@ impl Table {
         assert!(index < 1 << INDEX_BITS, "more connections than the caps allow: {index}");
         self.serial += 1;
         let id = ConnId(self.serial << INDEX_BITS | index as u64);
-        let entry = Entry {
+        let entry = TableEntry {
             id,
             conn,
             role,
@@ -145,7 +145,7 @@ impl Table {
     }
 
     /// Takes a connection out.
-    pub fn remove(&mut self, index: Index) -> Option<Entry> {
+    pub fn remove(&mut self, index: TableIndex) -> Option<TableEntry> {
         let entry = self.entries.get_mut(index)?.take()?;
         self.free.push(index);
         self.count -= 1;
@@ -154,25 +154,25 @@ impl Table {
 
     /// The connection at a place, to look at.
     #[must_use]
-    pub fn get(&self, index: Index) -> Option<&Entry> {
+    pub fn get(&self, index: TableIndex) -> Option<&TableEntry> {
         self.entries.get(index)?.as_ref()
     }
 
     /// The connection at a place.
-    pub fn get_mut(&mut self, index: Index) -> Option<&mut Entry> {
+    pub fn get_mut(&mut self, index: TableIndex) -> Option<&mut TableEntry> {
         self.entries.get_mut(index)?.as_mut()
     }
 
     /// The place of a connection, if it is still there.
     #[must_use]
-    pub fn find(&self, id: ConnId) -> Option<Index> {
-        let index = (id.0 & ((1 << INDEX_BITS) - 1)) as Index;
+    pub fn find(&self, id: ConnId) -> Option<TableIndex> {
+        let index = (id.0 & ((1 << INDEX_BITS) - 1)) as TableIndex;
         let entry = self.entries.get(index)?.as_ref()?;
         (entry.id == id).then_some(index)
     }
 
     /// Places in use.
-    pub fn indexes(&self) -> impl Iterator<Item = Index> {
+    pub fn indexes(&self) -> impl Iterator<Item = TableIndex> {
         self.entries.iter().enumerate().filter(|(_, entry)| entry.is_some()).map(|(i, _)| i)
     }
 
@@ -191,13 +191,13 @@ impl Table {
 
 /// The token of a place.
 #[must_use]
-pub fn token(index: Index) -> Token {
+pub fn token(index: TableIndex) -> Token {
     Token(FIRST_TOKEN + index)
 }
 
 /// The place of a token; none for the loop's own.
 #[must_use]
-pub fn index(token: Token) -> Option<Index> {
+pub fn index(token: Token) -> Option<TableIndex> {
     token.0.checked_sub(FIRST_TOKEN)
 }
 
@@ -218,13 +218,13 @@ mod tests {
     /// A place that is used again belongs to another connection: an old answer finds nobody.
     #[test]
     fn places_are_reused_identities_are_not() {
-        let mut table = Table::default();
-        let first = table.insert(conn(), Role::Lingering);
+        let mut table = ConnectionTable::default();
+        let first = table.insert(conn(), ConnectionRole::Lingering);
         let id = table.get_mut(first).expect("there").id;
         assert_eq!(table.find(id), Some(first));
         table.remove(first).expect("there");
         assert_eq!(table.find(id), None);
-        let second = table.insert(conn(), Role::Lingering);
+        let second = table.insert(conn(), ConnectionRole::Lingering);
         assert_eq!(second, first);
         assert_eq!(table.find(id), None, "the answer of a closed connection reached another one");
         assert_eq!(table.len(), 1);

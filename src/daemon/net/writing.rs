@@ -5,9 +5,9 @@ use crate::api::{Reply, ReplyHeader};
 use crate::daemon::clock;
 use crate::daemon::event_loop::shard_loop::ShardLoop;
 use crate::daemon::net::asked::Became;
-use crate::daemon::net::links::Index;
+use crate::daemon::net::links::TableIndex;
 use crate::daemon::net::outgoing::Flushed;
-use crate::daemon::net::table::Role;
+use crate::daemon::net::table::ConnectionRole;
 use crate::daemon::node::context::count;
 use crate::limits::{CONN_OUTPUT_BYTES_CEILING, TURN_OUTPUT_BYTES_MAX, WRITE_TURN_BYTES};
 use crate::types::{ConnId, Tick};
@@ -16,14 +16,18 @@ use std::time::Duration;
 
 impl ShardLoop {
     /// Puts a connection among those whose output is to be offered to their sockets.
-    pub(in crate::daemon) fn mark_dirty(&mut self, index: Index) {
+    pub(in crate::daemon) fn mark_dirty(&mut self, index: TableIndex) {
         let Some(entry) = self.table.get_mut(index) else { return };
         if std::mem::replace(&mut entry.dirty, true) {
             return;
         }
         match entry.role {
-            Role::Client(_) | Role::Lingering => self.dirty_clients.push_back(index),
-            Role::Peer(_) | Role::Connecting(_) | Role::Calling(_) => self.dirty_peers.push(index),
+            ConnectionRole::Client(_) | ConnectionRole::Lingering => {
+                self.dirty_clients.push_back(index)
+            }
+            ConnectionRole::Peer(_)
+            | ConnectionRole::Connecting(_)
+            | ConnectionRole::Calling(_) => self.dirty_peers.push(index),
         }
     }
 
@@ -37,7 +41,7 @@ impl ShardLoop {
     ) {
         let Some(index) = self.table.find(conn) else { return };
         let Some(entry) = self.table.get_mut(index) else { return };
-        let Role::Client(side) = &mut entry.role else { return };
+        let ConnectionRole::Client(side) = &mut entry.role else { return };
         let asked = side.answered(correlation);
         self.service.served.note(reply);
         if let Some((since, asked)) = asked {
@@ -73,14 +77,14 @@ impl ShardLoop {
     }
 
     /// Offers output to one socket.
-    fn flush(&mut self, index: Index, most: usize, now: Tick) {
+    fn flush(&mut self, index: TableIndex, most: usize, now: Tick) {
         let Some(entry) = self.table.get_mut(index) else { return };
         entry.dirty = false;
         let is_peer = match entry.role {
             // Not connected yet: nothing can be written.
-            Role::Connecting(_) => return,
-            Role::Peer(_) | Role::Calling(_) => true,
-            Role::Client(_) | Role::Lingering => false,
+            ConnectionRole::Connecting(_) => return,
+            ConnectionRole::Peer(_) | ConnectionRole::Calling(_) => true,
+            ConnectionRole::Client(_) | ConnectionRole::Lingering => false,
         };
         let before = entry.conn.output.taken();
         let flushed = entry.conn.flush_share(most);
@@ -90,7 +94,7 @@ impl ShardLoop {
         }
         match flushed {
             Ok(Flushed::All) => {
-                if matches!(entry.role, Role::Lingering) {
+                if matches!(entry.role, ConnectionRole::Lingering) {
                     entry.conn.finish_writing();
                 }
                 self.account(index);

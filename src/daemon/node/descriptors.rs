@@ -2,7 +2,7 @@
 //! for those who call. Callers never take what the node needs to write, to vote and to be watched.
 
 use crate::config::Config;
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::journal::FileStorage;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, GREETINGS_MAX, READ_FILES_MAX};
 use rustix::process::{Resource, getrlimit};
@@ -43,12 +43,12 @@ impl Descriptors {
     ///
     /// # Errors
     /// 78 where that is too little for the node itself.
-    pub fn of_process(config: &Config) -> Result<Descriptors, Failure> {
+    pub fn of_process(config: &Config) -> Result<Descriptors, FatalError> {
         let allowed = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         Descriptors::share(allowed, config.shards, config.members.len())
     }
 
-    fn share(allowed: u64, shards: u16, members: usize) -> Result<Descriptors, Failure> {
+    fn share(allowed: u64, shards: u16, members: usize) -> Result<Descriptors, FatalError> {
         let peers = members.saturating_sub(1) as u64;
         let (shards, of_shard) =
             (u64::from(shards), LOOP + FileStorage::DESCRIPTORS as u64 + PEER * peers);
@@ -63,7 +63,7 @@ impl Descriptors {
                  shards and {members} members needs {least} at least: raise LimitNOFILE= of the \
                  service, or `ulimit -Hn`"
             );
-            return Err(Failure::new(Exit::Config, text));
+            return Err(FatalError::new(NodeExit::Config, text));
         }
         let read_files = READ_FILES_MIN + (allowed - least) / 8 / shards;
         let read_files = read_files.min(READ_FILES_MAX as u64);
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(plenty.read_files, 64);
         assert!(plenty.clients_max > 60_000, "{plenty:?}");
         let refused = Descriptors::share(256, 16, 3).expect_err("too little");
-        assert_eq!(refused.exit, Exit::Config);
+        assert_eq!(refused.exit, NodeExit::Config);
         assert!(refused.text.contains("256 open files") && refused.text.contains("16 shards"));
     }
 }

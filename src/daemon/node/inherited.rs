@@ -2,7 +2,7 @@
 //! be blocked, files that may not grow, a umask, few descriptors. Standard streams that are closed are
 //! opened on `/dev/null` by Rust's runtime, which ignores SIGPIPE as well.
 
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use nix::sys::signal::SigSet;
 use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit, umask};
@@ -27,7 +27,7 @@ pub fn unblock_signals() -> io::Result<()> {
 ///
 /// # Errors
 /// 75: the system refuses.
-pub fn settle() -> Result<(), Failure> {
+pub fn settle() -> Result<(), FatalError> {
     unblock_signals().map_err(|error| refused("signals cannot be unblocked", &error))?;
     // A write past the limit of a file's size is an error then, and not the end of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))
@@ -39,8 +39,8 @@ pub fn settle() -> Result<(), Failure> {
     Ok(())
 }
 
-fn refused(what: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Temporary, format!("{what}: {error}"))
+fn refused(what: &str, error: &io::Error) -> FatalError {
+    FatalError::new(NodeExit::Temporary, format!("{what}: {error}"))
 }
 
 /// Raises a soft limit to the hard one. What comes of it is looked at where it matters.
@@ -59,7 +59,7 @@ fn file_bytes_max() -> u64 {
 ///
 /// # Errors
 /// 78 where they may not: only who starts the process can change that.
-pub fn check_file_size(segment_bytes: u64) -> Result<(), Failure> {
+pub fn check_file_size(segment_bytes: u64) -> Result<(), FatalError> {
     let allowed = file_bytes_max();
     if allowed >= segment_bytes {
         return Ok(());
@@ -68,5 +68,5 @@ pub fn check_file_size(segment_bytes: u64) -> Result<(), Failure> {
         "the system lets no file of this process grow past {allowed} bytes, segment_bytes = \
          {segment_bytes}: raise LimitFSIZE= of the service, or `ulimit -f`"
     );
-    Err(Failure::new(Exit::Config, text))
+    Err(FatalError::new(NodeExit::Config, text))
 }

@@ -21,7 +21,7 @@ const MIN_FREE_BYTES: &str = "min_free_bytes";
 
 /// A configuration that can be read again.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ConfigSource {
     /// The file.
     pub path: PathBuf,
     /// The environment, which overrides the file.
@@ -46,7 +46,7 @@ pub fn catch() -> io::Result<UnixStream> {
 /// The system gives no more threads.
 pub fn start(
     mut signals: UnixStream,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
     live: Arc<Live>,
     manager: Manager,
 ) -> io::Result<()> {
@@ -71,7 +71,7 @@ pub fn start(
     Ok(())
 }
 
-fn reload(source: Option<&Source>, live: &Live) {
+fn reload(source: Option<&ConfigSource>, live: &Live) {
     let Some(source) = source else {
         return log::warn!("SIGHUP: this node was started without a configuration file: ignored");
     };
@@ -104,14 +104,14 @@ fn reload(source: Option<&Source>, live: &Live) {
 }
 
 /// The file as it is now, if it is good.
-fn read(source: &Source) -> Result<RawConfig, ConfigError> {
+fn read(source: &ConfigSource) -> Result<RawConfig, ConfigError> {
     let raw = RawConfig::from_file(&source.path, source.variables.iter().cloned())?;
     let file = source.path.display().to_string();
     check(raw.clone()).map_err(|faults| ConfigFaults { file, faults })?;
     Ok(raw)
 }
 
-fn take_level(source: &Source, raw: &RawConfig, level: LevelFilter) {
+fn take_level(source: &ConfigSource, raw: &RawConfig, level: LevelFilter) {
     let file = source.path.display();
     let before = log::max_level();
     if is_overridden(source, raw, LOG_LEVEL, &shown(before)) {
@@ -127,7 +127,7 @@ fn take_level(source: &Source, raw: &RawConfig, level: LevelFilter) {
     logger::set_level(level);
 }
 
-fn take_min_free(source: &Source, raw: &RawConfig, live: &Live, bytes: u64) {
+fn take_min_free(source: &ConfigSource, raw: &RawConfig, live: &Live, bytes: u64) {
     let before = live.min_free_bytes();
     if is_overridden(source, raw, MIN_FREE_BYTES, &before.to_string()) {
         return;
@@ -140,7 +140,7 @@ fn take_min_free(source: &Source, raw: &RawConfig, live: &Live, bytes: u64) {
 }
 
 /// The environment says what the key is, whatever the file says; which is logged.
-fn is_overridden(source: &Source, raw: &RawConfig, key: &str, value: &str) -> bool {
+fn is_overridden(source: &ConfigSource, raw: &RawConfig, key: &str, value: &str) -> bool {
     let Some(ConfigPlace::Env(variable)) = raw.keys.get(key).map(|given| &given.place) else {
         return false;
     };

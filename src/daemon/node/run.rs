@@ -9,7 +9,7 @@ use crate::daemon::event_loop::main_loop::{self, MainLoop};
 use crate::daemon::event_loop::service::Service;
 use crate::daemon::event_loop::shard_loop::{self, ShardLoop, WAKER};
 use crate::daemon::event_loop::waker::LoopWaker;
-use crate::daemon::exit::{Exit, Failure};
+use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::net::port::Port;
 use crate::daemon::net::ports::Ports;
 use crate::daemon::net::resolve::{Resolver, system_lookup};
@@ -18,7 +18,7 @@ use crate::daemon::node::context::{NodeContext, PROGRAM, VERSION};
 use crate::daemon::node::descriptors::Descriptors;
 use crate::daemon::node::inherited;
 use crate::daemon::node::live::Live;
-use crate::daemon::node::reload::{self, Source};
+use crate::daemon::node::reload::{self, ConfigSource};
 use crate::daemon::node::replica_config::paxos_config;
 use crate::daemon::watch::notify::Manager;
 use crate::shard::{Shard, ShardOptions};
@@ -38,10 +38,10 @@ use std::sync::Arc;
 /// Why it could not start, or ended.
 pub fn run(
     config: Config,
-    source: Option<Source>,
+    source: Option<ConfigSource>,
     ports: Ports,
     ready: impl FnOnce(),
-) -> Result<(), Failure> {
+) -> Result<(), FatalError> {
     // First of all, so that a signal during the replay is not lost.
     let signals = signals().map_err(|error| start_failure("signals", &error))?;
     let manager = Manager::start().map_err(|error| start_failure("a thread", &error))?;
@@ -77,8 +77,8 @@ pub fn run(
     ended
 }
 
-fn start_failure(what: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Temporary, format!("{what} cannot be had from the system: {error}"))
+fn start_failure(what: &str, error: &io::Error) -> FatalError {
+    FatalError::new(NodeExit::Temporary, format!("{what} cannot be had from the system: {error}"))
 }
 
 fn warn_of_exposure(config: &Config) {
@@ -113,7 +113,7 @@ fn assemble(
     shards: Vec<OpenShard>,
     ports: Ports,
     signals: UnixStream,
-) -> Result<MainLoop, Failure> {
+) -> Result<MainLoop, FatalError> {
     let threads = |error: io::Error| start_failure("threads", &error);
     let poll = Poll::new().map_err(threads)?;
     let waker = LoopWaker::new(poll.registry(), WAKER).map_err(threads)?;
@@ -127,7 +127,7 @@ fn assemble(
     }
     let admin = ports.admin.map(Bound::listen).transpose()?.unwrap_or_default();
     let facts = Arc::clone(facts);
-    MainLoop::new(main_loop::Parts {
+    MainLoop::new(main_loop::MainLoopParts {
         poll,
         waker,
         finished,
@@ -183,8 +183,16 @@ impl Start<'_> {
             let shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
             let service = Service::new(shard, id, Arc::clone(&facts), outputs);
             let sender = loop_sender;
-            let parts =
-                shard_loop::Parts { poll, waker, service, facts, disk, resolver, sender, messages };
+            let parts = shard_loop::ShardLoopParts {
+                poll,
+                waker,
+                service,
+                facts,
+                disk,
+                resolver,
+                sender,
+                messages,
+            };
             ShardLoop::new(parts).run();
             // The main thread counts; one that is gone has no use for it.
             let _ = ended.send(id);
