@@ -12,7 +12,7 @@ mod source;
 #[path = "tidy/style.rs"]
 mod style;
 
-use layers::{check_layers, check_purity};
+use layers::{check_floors, check_layers, check_purity};
 use rules::{RULES, check_citations, check_rules};
 use source::{Fault, Source, files};
 use std::fs;
@@ -27,6 +27,7 @@ type Check = fn(&Source) -> Vec<Fault>;
 
 const CHECKS: &[Check] = &[
     check_layers,
+    check_floors,
     check_purity,
     check_file_length,
     check_function_length,
@@ -169,6 +170,18 @@ fn an_import_of_a_sibling_is_found() {
     expect(check_layers, "src/paxos/step.rs", "use crate::journal::Journal;", &[1]);
     expect(check_layers, "src/journal/mod.rs", "use crate::machine::Machine;", &[1]);
     expect(check_layers, "src/client/mod.rs", "use crate::daemon::Node;", &[1]);
+}
+
+#[test]
+fn an_import_from_a_floor_above_is_found() {
+    // The folders of a module lie on each other as its layers do; its own files join them.
+    let write = "use crate::types::Lsn;\nuse crate::journal::{write::jobs::Job, storage};";
+    expect(check_floors, "src/journal/segment/index.rs", write, &[2]);
+    expect(check_floors, "src/journal/recover/run.rs", write, &[]);
+    expect(check_floors, "src/journal/invariants.rs", write, &[]);
+    expect(check_floors, "src/shard/core.rs", write, &[]);
+    let tests = "#[cfg(test)]\nmod tests {\n use crate::journal::recover::run::recover;\n}";
+    expect(check_floors, "src/journal/format/item.rs", tests, &[]);
 }
 
 #[test]

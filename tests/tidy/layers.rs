@@ -17,6 +17,10 @@ const LAYERS: &[&[&str]] = &[
     &["bin", "lib"],
 ];
 
+/// Folders of a module that lie on each other, lowest first.
+const FLOORS: &[(&str, &[&str])] =
+    &[("journal", &["storage", "format", "segment", "write", "recover"])];
+
 /// Modules that take time, entropy, disk and network as arguments.
 const PURE: &[&str] = &["types", "limits", "api", "wire", "paxos", "machine", "journal", "shard"];
 
@@ -73,6 +77,38 @@ pub fn check_layers(source: &Source) -> Vec<Fault> {
                 )
             };
             faults.push(source.fault(line, what));
+        }
+    }
+    faults
+}
+
+/// Imports of a folder from one that lies above it in the same module.
+pub fn check_floors(source: &Source) -> Vec<Fault> {
+    let module = source.module();
+    let Some((top, floors)) =
+        FLOORS.iter().find(|(top, _)| module.first().is_some_and(|m| m == top))
+    else {
+        return Vec::new();
+    };
+    let floor = |name: Option<&String>| {
+        floors.iter().position(|floor| Some(*floor) == name.map(String::as_str))
+    };
+    let Some(here) = floor(module.get(1)) else { return Vec::new() };
+    let mut faults = Vec::new();
+    for (at, token) in source.tokens.iter().enumerate() {
+        if token.text != "crate" || token.test || source.text(at + 1) != "::" {
+            continue;
+        }
+        for path in source.paths(at + 2).iter().filter(|path| path[0] == *top) {
+            let Some(there) = floor(path.get(1)) else { continue };
+            if there > here {
+                let (low, high) = (floors[here], floors[there]);
+                let what = format!(
+                    "`{top}/{low}` imports `{top}/{high}`, which lies above it; \
+                     move what is needed below both"
+                );
+                faults.push(source.fault(token.line, what));
+            }
         }
     }
     faults
