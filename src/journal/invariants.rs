@@ -1,10 +1,10 @@
 //! What must hold of a journal after every call, and between two calls. Run after every step in tests
 //! and in the simulator.
 
-use crate::journal::format::batch::record_bytes;
-use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, file_name};
+use crate::journal::format::batch::{record_bytes, room_bytes};
+use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, parse_file_name};
 use crate::journal::segment::index::SegmentIndex;
-use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail, room_bytes};
+use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail};
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
 /// The few numbers of a journal that only ever rise.
@@ -123,8 +123,9 @@ fn check_tail(journal: &Journal, next: Lsn) {
     match &journal.tail {
         Tail::Open(writing) => {
             let (segment, data, desc) = (writing.segment, writing.data, writing.desc);
-            let name = file_name(segment);
-            assert!(writing.name == name, "segment {segment} is written as {}", writing.name);
+            let name = &writing.name;
+            let named = parse_file_name(name);
+            assert!(named == Some(segment), "segment {segment} is written as {name}");
             assert!(
                 data >= DATA_START && data % BLOCK == 0 && desc % BLOCK == 0,
                 "segment {segment} goes on at {data} and {desc}"

@@ -30,4 +30,5 @@ pub use write::jobs::{
     BatchDone, BatchJob, Done, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadDamage,
     ReadJob, ReadJobDone, ReadResult,
 };
-pub use write::journal::{Journal, JournalOptions, ValueRoom};
+pub use write::journal::{Journal, JournalOptions};
+pub use write::room::ValueRoom;

@@ -6,8 +6,11 @@ use crate::journal::format::item::{
 };
 use crate::journal::format::layout::{BLOCK, Writing, is_zero};
 use crate::journal::format::witnessed;
-use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
+use crate::limits::{self, BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{Ballot, Lsn, Record, Slot};
+
+/// Space that a record without a value takes at most: it is alone in its batch.
+const SMALL_ROOM_BYTES: u64 = 2 * BLOCK_BYTES as u64;
 
 /// A batch, encoded, and where its records lie.
 #[derive(Debug, Default)]
@@ -44,6 +47,25 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
         Record::Chosen { .. } => 0,
         Record::Witnessed(table) => witnessed::body_bytes(table),
     })
+}
+
+/// Data bytes and items of a batch that holds this record alone.
+pub(crate) fn lone_record(record: &Record) -> (u64, u64) {
+    let data_bytes = ITEM_BYTES + record_bytes(record);
+    (data_bytes as u64, items_bound(1, data_bytes) as u64)
+}
+
+/// Space that a record takes at most.
+pub(crate) fn room_bytes(record: &Record) -> u64 {
+    match record {
+        Record::Accepted { value, .. } | Record::Learned { value, .. } => {
+            limits::value_room_bytes(value.len())
+        }
+        Record::HardState(_) | Record::Witnessed(_) => {
+            limits::value_room_bytes(record_bytes(record)).max(SMALL_ROOM_BYTES)
+        }
+        Record::Chosen { .. } => SMALL_ROOM_BYTES,
+    }
 }
 
 /// Encodes a batch at the place where `writing` stands, and moves it on. The buffers of `out` are
@@ -174,5 +196,32 @@ pub(crate) fn accepted_ballot(record: &Record) -> Option<Ballot> {
         | Record::Learned { .. }
         | Record::Chosen { .. }
         | Record::Witnessed(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::format::layout::batch_bytes;
+    use crate::types::{HardState, Life, LifeId, NodeId, Value};
+
+    /// R11: no record takes more of a segment than is counted for it, however small its batch.
+    #[test]
+    fn r11_the_room_of_a_record_is_enough() {
+        for bytes in [0, 1, 4000, 4096, 70_000, 1 << 20, limits::VALUE_BYTES_MAX] {
+            let (slot, ballot) = (Slot(1), Ballot::new(1, NodeId(1)));
+            let record = Record::Learned { slot, ballot, value: Value::new(vec![1; bytes]) };
+            let (data_bytes, items) = lone_record(&record);
+            let taken = batch_bytes(data_bytes, items);
+            assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
+        }
+        let (data_bytes, items) = lone_record(&Record::HardState(Box::default()));
+        assert!(batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
+        let id = LifeId { boots: 1, nonce: 1 };
+        let life = Life { id, start: Lsn(1), accounted: Lsn(1) };
+        let hard = HardState { lives: vec![life; limits::LIVES_MAX], ..HardState::default() };
+        let record = Record::HardState(Box::new(hard));
+        let (data_bytes, items) = lone_record(&record);
+        assert!(batch_bytes(data_bytes, items) <= room_bytes(&record));
     }
 }

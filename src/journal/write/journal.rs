@@ -1,6 +1,6 @@
 //! The journal of one shard: pure bookkeeping over jobs and their outcomes.
 
-use crate::journal::format::batch::{self, BatchPlan, Encoded};
+use crate::journal::format::batch::{self, BatchPlan, Encoded, room_bytes};
 use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
 use crate::journal::format::layout::{self, Writing, header_block};
 use crate::journal::segment::index::{IndexedRecord, Location, SlotIndex};
@@ -21,13 +21,6 @@ const KEPT_BUFFER_BYTES: usize = 4 << 20;
 /// Segments kept ready: the one that values go to next, and one in reserve. On a full disk the last
 /// one belongs to votes, and to what an election must settle (R11).
 pub(crate) const SPARES: usize = 2;
-/// Of the last segment's bytes, one in so many is for votes alone.
-const VOTES_SHARE: u64 = 8;
-/// Likewise for elections: votes, and what must be settled.
-const ELECTIONS_SHARE: u64 = 2;
-/// Space that a record without a value takes at most: it is alone in its batch.
-const SMALL_ROOM_BYTES: u64 = 2 * limits::BLOCK_BYTES as u64;
-
 /// Sizes that a journal works with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalOptions {
@@ -41,18 +34,6 @@ impl Default for JournalOptions {
     fn default() -> JournalOptions {
         JournalOptions { segment_bytes: limits::SEGMENT_BYTES_DEFAULT, min_free_bytes: 0 }
     }
-}
-
-/// Bytes for values that may be pushed, as [`limits::value_room_bytes`] counts them; no bound while
-/// more than the reserve is ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ValueRoom {
-    /// For new values: the reserve stays untouched.
-    pub new_values: u64,
-    /// For chosen values that are learned: what elections need stays untouched.
-    pub catch_up: u64,
-    /// For what an election must settle: what votes need stays untouched.
-    pub election: u64,
 }
 
 /// Where the next batch goes.
@@ -216,32 +197,6 @@ impl Journal {
         self.room
     }
 
-    /// Space for values that may be pushed now (R11).
-    #[must_use]
-    pub fn value_room(&self) -> ValueRoom {
-        let share = |part: u64| self.options.segment_bytes / part;
-        let open = match &self.tail {
-            Tail::Open(writing) => writing.room(),
-            Tail::Ended { .. } => 0,
-        };
-        let ready: u64 = self.spares.iter().map(|(_, bytes)| *bytes).sum();
-        let left = |bytes: u64, kept: u64| bytes.saturating_sub(kept + self.pending_room);
-        if self.spares.len() >= SPARES {
-            return ValueRoom { new_values: u64::MAX, catch_up: u64::MAX, election: u64::MAX };
-        }
-        let new_values = match (self.spares.len(), self.room) {
-            // Only the reserve is left, and the tail stands in it.
-            (0, false) => 0,
-            (0, true) => left(open, share(ELECTIONS_SHARE)),
-            _ => left(open, 0),
-        };
-        ValueRoom {
-            new_values,
-            catch_up: left(open + ready, share(ELECTIONS_SHARE)),
-            election: left(open + ready, share(VOTES_SHARE)),
-        }
-    }
-
     /// Lets a preparation that failed for want of space be tried again; the caller drives the
     /// back-off.
     pub fn retry_prepare(&mut self) {
@@ -302,7 +257,7 @@ impl Journal {
         let least = self.options.segment_bytes;
         let bytes = match self.pending.front() {
             Some(record) => {
-                let (data_bytes, items) = lone_record(record);
+                let (data_bytes, items) = batch::lone_record(record);
                 layout::segment_bytes_for(least, data_bytes, items)
             }
             None => layout::segment_bytes_for(least, ITEM_BYTES as u64, 1),
@@ -499,50 +454,5 @@ impl Journal {
         let news = batch.upto > self.durable;
         self.durable = batch.upto;
         news.then_some(JournalEvent::Durable(batch.upto))
-    }
-}
-
-/// Data bytes and items of a batch that holds this record alone.
-fn lone_record(record: &Record) -> (u64, u64) {
-    let data_bytes = ITEM_BYTES + batch::record_bytes(record);
-    (data_bytes as u64, batch::items_bound(1, data_bytes) as u64)
-}
-
-/// Space that a record takes at most.
-pub(crate) fn room_bytes(record: &Record) -> u64 {
-    match record {
-        Record::Accepted { value, .. } | Record::Learned { value, .. } => {
-            limits::value_room_bytes(value.len())
-        }
-        Record::HardState(_) | Record::Witnessed(_) => {
-            limits::value_room_bytes(batch::record_bytes(record)).max(SMALL_ROOM_BYTES)
-        }
-        Record::Chosen { .. } => SMALL_ROOM_BYTES,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::{Ballot, Life, LifeId, NodeId, Value};
-
-    /// R11: no record takes more of a segment than is counted for it, however small its batch.
-    #[test]
-    fn r11_the_room_of_a_record_is_enough() {
-        for bytes in [0, 1, 4000, 4096, 70_000, 1 << 20, limits::VALUE_BYTES_MAX] {
-            let (slot, ballot) = (Slot(1), Ballot::new(1, NodeId(1)));
-            let record = Record::Learned { slot, ballot, value: Value::new(vec![1; bytes]) };
-            let (data_bytes, items) = lone_record(&record);
-            let taken = layout::batch_bytes(data_bytes, items);
-            assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
-        }
-        let (data_bytes, items) = lone_record(&Record::HardState(Box::default()));
-        assert!(layout::batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
-        let id = LifeId { boots: 1, nonce: 1 };
-        let life = Life { id, start: Lsn(1), accounted: Lsn(1) };
-        let hard = HardState { lives: vec![life; limits::LIVES_MAX], ..HardState::default() };
-        let record = Record::HardState(Box::new(hard));
-        let (data_bytes, items) = lone_record(&record);
-        assert!(layout::batch_bytes(data_bytes, items) <= room_bytes(&record));
     }
 }

@@ -7,3 +7,4 @@ pub mod hard_state;
 pub mod jobs;
 pub mod journal;
 pub mod planning;
+pub mod room;
