@@ -9,7 +9,7 @@ use super::oracle::{Applied, LogHistory, Oracle, entry_hash};
 use super::violation::{CheckResult, Violation, ensure};
 use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
 use crate::api::name::LogName;
-use crate::api::{Consistency, LogRef, ReadDone, Reply, ReplyHeader};
+use crate::api::{Consistency, LogRef, LogStat, ReadDone, Reply, ReplyHeader};
 use crate::types::{ConnId, Index, LogId, Slot};
 use std::collections::BTreeMap;
 
@@ -267,14 +267,8 @@ fn place_of(
         }
         (Reply::Listed(listed), OperationKind::List(consistency)) => {
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
-            let explains = |slot: &u64| {
-                let all = oracle.logs().filter_map(|(id, past)| past.stat(id, Slot(*slot)));
-                let mut all: Vec<_> = all.collect();
-                all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-                all == listed.logs
-            };
-            let place = (earliest.0..=upto.0).find(explains);
-            place.map(|slot| Some(Slot(slot))).ok_or(unexplained("linearizable lists"))
+            let place = place_of_list(&listed.logs, earliest, upto, oracle);
+            place.map(Some).ok_or(unexplained("linearizable lists"))
         }
         (Reply::Error(error), _) => check_error(operation, upto, error, oracle),
         (reply, what) => {
@@ -282,6 +276,17 @@ fn place_of(
             Err(Violation::new("answers fit their requests", text))
         }
     }
+}
+
+/// The first slot from `earliest` to `upto` after which exactly these logs exist.
+fn place_of_list(listed: &[LogStat], earliest: Slot, upto: Slot, oracle: &Oracle) -> Option<Slot> {
+    let explains = |slot: &Slot| {
+        let all = oracle.logs().filter_map(|(id, log)| log.stat(id, *slot));
+        let mut all: Vec<_> = all.collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all == listed
+    };
+    (earliest.0..=upto.0).map(Slot).find(explains)
 }
 
 fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) -> CheckResult {
