@@ -11,6 +11,8 @@ mod rules;
 mod source;
 #[path = "tidy/style.rs"]
 mod style;
+#[path = "tidy/type_names.rs"]
+mod type_names;
 
 use layers::{check_floors, check_layers, check_purity};
 use rules::{RULES, check_citations, check_rules};
@@ -22,6 +24,7 @@ use style::{
     check_marks, check_module_names, check_names, check_printing, check_sleep, check_unwrap,
     check_vague_words, prose_faults, words_of_name,
 };
+use type_names::{SHARED, check_type_names};
 
 type Check = fn(&Source) -> Vec<Fault>;
 
@@ -90,6 +93,7 @@ fn the_tree_is_tidy() {
     for check in CHECKS {
         faults.extend(sources.iter().flat_map(check));
     }
+    faults.extend(check_type_names(&sources, SHARED));
     for path in TEXT_FOLDERS.iter().flat_map(|folder| files(root(), folder, TEXTS)) {
         faults.extend(check_marks(&path, &read(&path)));
     }
