@@ -1,4 +1,5 @@
-//! What differs between two configurations as typed: for a file that was edited while the node runs.
+//! The keys that differ between two configurations as typed: for a file that was edited while the node
+//! runs.
 
 use super::keys::{self, KEYS, KeyKind};
 use super::raw::{RawConfig, RawMember, Typed, TypedValue};
@@ -27,7 +28,7 @@ fn value(raw: &RawConfig, name: &str) -> Option<Typed> {
     }
 }
 
-/// What the members say, without where.
+/// The values of the members, without their places in the file.
 fn values(members: &[RawMember]) -> Vec<BTreeMap<&'static str, Option<Typed>>> {
     let of = |keys: &BTreeMap<&'static str, TypedValue>| {
         keys.iter().map(|(name, given)| (*name, given.value.clone())).collect()

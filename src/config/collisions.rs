@@ -1,5 +1,5 @@
-//! Listeners that are in each other's way, or in a member's: looked for when a configuration is
-//! checked, and again when the names in it have become addresses.
+//! Conflicts of listeners with each other and with members' addresses. They are looked for when a
+//! configuration is checked, and again when the names in it are resolved.
 
 use super::Address;
 use super::member::KnownMember;

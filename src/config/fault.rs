@@ -18,7 +18,7 @@ pub enum ConfigPlace {
 }
 
 impl ConfigPlace {
-    /// True when a value that was set here is to blame before one that was set there: a variable
+    /// True when, of two values that conflict, the one that was set here gets the fault: a variable
     /// before the file, and either before a default.
     #[must_use]
     pub fn is_nearer(&self, other: &ConfigPlace) -> bool {

@@ -1,4 +1,4 @@
-//! A configuration file as it lies on the disk: which files are read, and bytes that are no text.
+//! Reads a configuration file: which files are accepted, and how bytes that are not text are shown.
 
 use crate::limits::CONFIG_BYTES_MAX;
 use crate::types::Trouble;
@@ -30,7 +30,7 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// Reads a regular file of a bounded size, and waits for no other.
+/// Reads a regular file of a bounded size; never blocks on a pipe or a device.
 ///
 /// # Errors
 /// Why it is not read.
@@ -67,7 +67,7 @@ fn named(kind: FileType) -> &'static str {
     }
 }
 
-/// Bytes as text, and the rule that each line breaks which is none, by its index.
+/// Bytes as text, and for each line that is not text, by its index, the rule that it breaks.
 pub(super) struct Decoded {
     pub(super) text: String,
     pub(super) broken: BTreeMap<usize, String>,
@@ -75,7 +75,8 @@ pub(super) struct Decoded {
     pub(super) rule: Option<&'static str>,
 }
 
-/// Reads bytes as what they are, with the bytes that are no text shown as `\xff`.
+/// Decodes bytes as UTF-8 or, by the byte order mark, as UTF-16. Bytes that are not text are shown as
+/// `\xff`.
 pub(super) fn decode(bytes: &[u8]) -> Decoded {
     let order = match bytes {
         [0xff, 0xfe, ..] => u16::from_le_bytes,
@@ -88,7 +89,7 @@ pub(super) fn decode(bytes: &[u8]) -> Decoded {
     Decoded { text: text.collect(), broken: BTreeMap::new(), rule }
 }
 
-/// Bytes as UTF-8, as far as they are.
+/// Decodes bytes as UTF-8, and notes the lines that are not.
 pub(super) fn decode_utf8(bytes: &[u8]) -> Decoded {
     let mut decoded = Decoded { text: String::new(), broken: BTreeMap::new(), rule: None };
     for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {

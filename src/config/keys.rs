@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
 /// The keys of a `[[member]]`.
 pub const MEMBER_KEYS: &[Key] = &[number("id", 1, 65_535), text("client"), text("peer")];
 
-/// A name that is longer than this is no mistyped key.
+/// Longest name that is compared with those of keys: a longer one is not a mistyped key.
 const TYPED_CHARS_MAX: usize = 40;
 
 /// The key of that name.

@@ -24,7 +24,7 @@ pub use collisions::{Listener, ListenerPort};
 pub use fault::{ConfigError, ConfigFault, ConfigFaults, ConfigPlace};
 pub use member::{KnownMember, MemberConfig};
 pub use raw::{RawConfig, RawMember, Typed, TypedValue};
-pub use unreadable::{LostKeys, LostParts};
+pub use unreadable::{UnreadableKeys, UnreadableParts};
 
 pub use crate::types::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 

@@ -5,7 +5,7 @@ use super::file;
 use super::keys::{self, KEYS, Key, KeyKind, MEMBER_KEYS};
 use super::recover::{not_toml, recover, typed};
 use super::text::{self, Text, shortened};
-use super::unreadable::LostParts;
+use super::unreadable::UnreadableParts;
 use super::variables::PREFIX;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -56,8 +56,8 @@ pub struct RawConfig {
     pub faults: Vec<ConfigFault>,
     /// What is not TOML, whatever overrides it.
     pub syntax: Vec<ConfigFault>,
-    /// What may have stood where the text cannot be read.
-    pub lost: LostParts,
+    /// What may have been set where the text cannot be read.
+    pub unreadable: UnreadableParts,
     /// `PAXOSD_…` variables that name no key.
     pub unknown_variables: Vec<String>,
 }
@@ -102,7 +102,7 @@ impl RawConfig {
     /// Reads a text of which some lines are broken, by their index, and why.
     fn parse_lines(text: &str, broken: &BTreeMap<usize, String>) -> RawConfig {
         let (document, errors) = DeTable::parse_recoverable(text);
-        // One in single brackets is read as it is meant, too.
+        // `[member]` is TOML, but is meant as `[[member]]`, which only the recovery below reads it as.
         let single = matches!(member_of(&document), Some(DeValue::Table(_)));
         if errors.is_empty() && broken.is_empty() && !single {
             let mut raw = RawConfig::default();
@@ -111,11 +111,11 @@ impl RawConfig {
         }
         let recovered = recover(text, broken);
         let (document, errors) = DeTable::parse_recoverable(&recovered.text);
-        let (syntax, lost) = (recovered.faults, recovered.lost);
-        let mut raw = RawConfig { syntax, lost, ..RawConfig::default() };
+        let (syntax, unreadable) = (recovered.faults, recovered.unreadable);
+        let mut raw = RawConfig { syntax, unreadable, ..RawConfig::default() };
         let text = Text::new(&recovered.text);
         for error in errors {
-            // Each statement is good by itself, and does not go with another one.
+            // Each statement is TOML by itself: these errors are conflicts between two of them.
             let offset = error.span().map_or(0, |span| span.start);
             let (key, found) = typed(text.line(offset));
             let (place, rule) = (text.place(offset), not_toml(error.message()));
@@ -185,11 +185,11 @@ impl RawConfig {
     ) {
         let DeValue::Array(array) = value.get_ref() else {
             let rule = "must be a list of tables: write [[member]] in double brackets".to_string();
-            self.lost.list = true;
+            self.unreadable.member_list = true;
             return self.member_list(text, name, value, rule);
         };
-        if array.is_empty() && !self.lost.list {
-            self.lost.list = true;
+        if array.is_empty() && !self.unreadable.member_list {
+            self.unreadable.member_list = true;
             let rule = "must list each member of the cluster".to_string();
             self.member_list(text, name, value, rule);
         }
@@ -200,7 +200,7 @@ impl RawConfig {
                 let rule = "must be a table with id, client and peer".to_string();
                 let found = text.found(item.span());
                 self.faults.push(ConfigFault { place: place.clone(), key: path, found, rule });
-                self.lost.whole_member(i);
+                self.unreadable.whole_member(i);
                 self.members.push(RawMember { place, keys: BTreeMap::new() });
                 continue;
             };

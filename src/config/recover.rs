@@ -3,13 +3,14 @@
 
 use super::fault::{ConfigFault, ConfigPlace};
 use super::text::{self, line, shortened};
-use super::unreadable::{LostParts, Section};
+use super::unreadable::{Section, UnreadableParts};
 use std::collections::BTreeMap;
 use toml::de::{DeTable, DeValue};
 
-/// Most lines of one value: one that is not closed by then swallows nothing.
+/// Most lines of one value. A value that is not closed by then is one broken line, and what follows it
+/// is read.
 const STATEMENT_LINES_MAX: usize = 256;
-/// Most bytes that are read again in search of the end of a value, in all.
+/// Most bytes that are parsed again, in all, to find the ends of values of several lines.
 const AGAIN_BYTES_MAX: usize = 16 << 20;
 /// The head of a member.
 const HEAD: &str = "[[member]]\n";
@@ -22,16 +23,19 @@ pub(super) struct RecoveredText {
     pub(super) text: String,
     /// What is broken.
     pub(super) faults: Vec<ConfigFault>,
-    /// What may have stood there.
-    pub(super) lost: LostParts,
+    /// What may have been set on the broken lines.
+    pub(super) unreadable: UnreadableParts,
 }
 
 /// Reads a text to its end, whatever is wrong with it. Lines that are known to be broken are given by
 /// their index, with the rule that each breaks.
 pub(super) fn recover(text: &str, broken: &BTreeMap<usize, String>) -> RecoveredText {
     let lines = text.split_inclusive('\n').collect();
-    let read =
-        RecoveredText { text: String::new(), faults: Vec::new(), lost: LostParts::default() };
+    let read = RecoveredText {
+        text: String::new(),
+        faults: Vec::new(),
+        unreadable: UnreadableParts::default(),
+    };
     let (section, seen) = (Section::Top, BTreeMap::new());
     let mut reader = Reader { lines, known: broken, read, section, members: 0, seen, again: 0 };
     let mut at = 0;
@@ -54,7 +58,7 @@ pub(super) fn typed(line: &str) -> (String, String) {
     }
 }
 
-/// The rule that a line breaks which cannot be read.
+/// The rule that an unreadable line breaks.
 pub(super) fn not_toml(message: &str) -> String {
     format!("is not valid TOML: {}", message.trim())
 }
@@ -117,7 +121,7 @@ impl Reader<'_> {
         self.broken(at, not_toml(message));
         let mut end = at + 1;
         if found.iter().any(is_open) {
-            // Its other lines: no statement begins so.
+            // What follows are further lines of the same value: no statement begins with these.
             while self.lines.get(end).is_some_and(|l| l.trim_start().starts_with(['{', '}', ']'])) {
                 self.read.text.push('\n');
                 end += 1;
@@ -161,7 +165,7 @@ impl Reader<'_> {
         None
     }
 
-    /// Takes a statement over, if it may stand where it does.
+    /// Copies a statement to the text, unless its key was set before or its table is unknown.
     fn good(&mut self, at: usize, statement: Statement) {
         let (table, _) = DeTable::parse_recoverable(&statement.text);
         let head = statement.text.trim_start_matches('\u{feff}').trim_start().starts_with('[');
@@ -197,7 +201,7 @@ impl Reader<'_> {
         first == at
     }
 
-    /// The head of a table; that of a member in single brackets is meant as one in double.
+    /// Begins a table. `[member]` is a fault, and is read as `[[member]]`.
     fn head(&mut self, at: usize, name: &str, value: &DeValue<'_>) {
         let is_member = match value {
             DeValue::Array(_) => name == "member",
@@ -216,7 +220,7 @@ impl Reader<'_> {
         self.read.text.push_str(self.lines[at]);
     }
 
-    /// A member begins.
+    /// Begins a member.
     fn member(&mut self, at: usize) {
         self.section = Section::Member(self.members);
         self.members += 1;
@@ -224,7 +228,7 @@ impl Reader<'_> {
         self.read.text.push_str(if last { HEAD.trim_end() } else { HEAD });
     }
 
-    /// A line that cannot be read.
+    /// Reports a line that cannot be read, and notes what it may have set.
     fn broken(&mut self, at: usize, rule: String) {
         let line = self.lines[at].trim_start_matches('\u{feff}').trim();
         if line.starts_with('[') {
@@ -239,7 +243,7 @@ impl Reader<'_> {
         }
         let word = line.trim_start_matches(['"', '\'']);
         let end = word.find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-')));
-        self.read.lost.note(self.section, &word[..end.unwrap_or(word.len())]);
+        self.read.unreadable.note(self.section, &word[..end.unwrap_or(word.len())]);
     }
 
     fn broken_head(&mut self, at: usize, line: &str) {
@@ -249,14 +253,14 @@ impl Reader<'_> {
             return self.member(at);
         }
         self.section = Section::Unknown;
-        self.read.lost.note(Section::Unknown, "");
+        self.read.unreadable.note(Section::Unknown, "");
         self.read.text.push('\n');
     }
 
-    /// A line within a value that cannot be read.
+    /// Reports an unreadable line within a value.
     fn inner(&mut self, at: usize, rule: &str, of_members: bool) {
         let found = shortened(self.lines[at].trim());
-        self.read.lost.list |= of_members;
+        self.read.unreadable.member_list |= of_members;
         let (key, rule) = (String::new(), rule.to_string());
         self.read.faults.push(ConfigFault { place: line(at), key, found, rule });
     }

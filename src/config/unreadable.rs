@@ -1,4 +1,5 @@
-//! What may have stood on lines that cannot be read: it is not missing, and has not its default.
+//! What may have been set on lines that cannot be read. Such a key is not reported as missing, and its
+//! default is not assumed.
 
 use super::keys::{self, KEYS, MEMBER_KEYS};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,71 +13,73 @@ pub(super) enum Section {
     Member(usize),
     /// Another table, by its line, counted from 0.
     Other(usize),
-    /// One whose head cannot be read.
+    /// A table whose head cannot be read.
     Unknown,
 }
 
-/// Keys that may have been set on lines that are lost.
+/// Keys of one table that may have been set on unreadable lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LostKeys {
+pub struct UnreadableKeys {
+    /// By name.
     names: BTreeSet<&'static str>,
-    any: bool,
+    /// Every key of the table.
+    all: bool,
 }
 
-impl LostKeys {
+impl UnreadableKeys {
     /// True when the key may have been set there.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.any || self.names.contains(name)
+        self.all || self.names.contains(name)
     }
 }
 
-/// What is lost of a whole file.
+/// What may have been set on the unreadable lines of a whole file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LostParts {
+pub struct UnreadableParts {
     /// Keys outside `[[member]]`.
-    pub top: LostKeys,
+    pub top: UnreadableKeys,
     /// Keys of members, by the member's index.
-    pub members: BTreeMap<usize, LostKeys>,
-    /// Nobody knows which members there are.
-    pub list: bool,
+    pub members: BTreeMap<usize, UnreadableKeys>,
+    /// The list of members: how many there are is not known.
+    pub member_list: bool,
 }
 
-impl LostParts {
+impl UnreadableParts {
     /// True when that key of that member may have been set.
     #[must_use]
     pub fn of_member(&self, index: usize, name: &str) -> bool {
-        self.members.get(&index).is_some_and(|lost| lost.has(name))
+        self.members.get(&index).is_some_and(|keys| keys.has(name))
     }
 
-    /// Nothing is known of that member but that it is there.
+    /// Nothing of that member can be read: any of its keys may have been set.
     pub(super) fn whole_member(&mut self, index: usize) {
-        self.members.entry(index).or_default().any = true;
+        self.members.entry(index).or_default().all = true;
     }
 
-    /// A line of a section cannot be read; `typed` is the word that it begins with.
+    /// Notes that a line of a section cannot be read; `typed` is the word that it begins with.
     pub(super) fn note(&mut self, section: Section, typed: &str) {
         match section {
-            Section::Top if typed == "member" => self.list = true,
+            Section::Top if typed == "member" => self.member_list = true,
             Section::Top => match meant(KEYS, typed) {
                 Some(name) => drop(self.top.names.insert(name)),
-                // It may have been the members as well.
-                None => (self.top.any, self.list) = (true, true),
+                // The word is like no key: it may have been any key, or the head of a member.
+                None => (self.top.all, self.member_list) = (true, true),
             },
             Section::Member(index) => {
-                let lost = self.members.entry(index).or_default();
+                let member = self.members.entry(index).or_default();
                 match meant(MEMBER_KEYS, typed) {
-                    Some(name) => drop(lost.names.insert(name)),
-                    None => lost.any |= keys::find(KEYS, typed).is_none(),
+                    Some(name) => drop(member.names.insert(name)),
+                    None => member.all |= keys::find(KEYS, typed).is_none(),
                 }
             }
             Section::Other(_) => {}
-            Section::Unknown => self.list = true,
+            Section::Unknown => self.member_list = true,
         }
     }
 }
 
-/// The key that a word is, or is most like.
+/// The key of that name, or the one whose name is most like it.
 fn meant(known: &'static [keys::Key], typed: &str) -> Option<&'static str> {
     let exact = keys::find(known, typed).map(|key| key.name);
     exact.or_else(|| keys::nearest(known, typed))

@@ -1,14 +1,14 @@
-//! Variables of the environment that begin as ours do and name no key: a mistyped one is reported,
-//! and what others set by our name is no noise.
+//! Variables of the environment that begin with our prefix and name no key: a mistyped one is reported,
+//! and those that others set with that prefix cause one line at most.
 
 use super::keys::{self, KEYS};
 
 /// What our variables begin with.
 pub const PREFIX: &str = "PAXOSD_";
 
-/// What is to be said of variables that name no key: a line for each that was probably meant as
-/// one, and one line for all the rest. Nothing of those that Kubernetes sets for a service of our
-/// name: nobody chose them, and there are seven for each port.
+/// Warnings of variables that name no key: a line for each that is probably a mistyped key, and one
+/// line for all the rest. There is none for those that Kubernetes sets for a service of our name: no
+/// person set them, and there are seven for each port.
 #[must_use]
 pub fn warnings(unknown: &[String]) -> Vec<String> {
     let (mut lines, mut foreign) = (Vec::new(), Vec::new());

@@ -1,4 +1,4 @@
-//! What a seed decides beforehand: the cluster, its hardware, its users, and what will go wrong.
+//! What a seed decides beforehand: the cluster, its hardware, its clients, and what will go wrong.
 
 use super::rng::Rng;
 use crate::paxos::{Quorums, Timing};

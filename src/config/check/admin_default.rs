@@ -1,5 +1,5 @@
-//! Where a node's admin pages are when nobody says so: at a port that nothing else of the cluster
-//! wants on that machine, and that every node works out alike, so that people can know it.
+//! The default address of a node's admin pages: at a port that nothing else of the cluster uses on that
+//! machine. Every node computes the same one from the list of members, so that it can be predicted.
 
 use crate::config::member::KnownMember;
 use crate::config::{ADMIN_PORT, Address, CLIENT_PORT};
@@ -10,7 +10,7 @@ const ADMIN_PORT_AFTER_CLIENT: u16 = ADMIN_PORT - CLIENT_PORT;
 
 /// On loopback, two ports above the clients' one, or the next above that which no member on the
 /// same machine has, nor the admin pages of a member with a lower id by this rule, nor `listened`,
-/// the ports that this node listens at besides. Nothing where no port is left.
+/// the other ports that this node listens at. None where no port is left.
 pub(super) fn admin_default(
     own: &KnownMember,
     client: &Address,

@@ -9,9 +9,11 @@ use crate::limits;
 const SEGMENT_OVERHEAD_BYTES: u64 = 256 << 10;
 
 impl Checker<'_> {
+    /// The sizes of the quorums, which have a member in common (FPaxos).
     pub(super) fn quorums(&mut self) -> Option<QuorumConfig> {
-        // Nothing is said about a number of members that nobody knows.
-        let members = if self.raw.lost.list { 0 } else { self.raw.members.len() as u64 };
+        // How many members there are may be unknown: then no size is compared with their number.
+        let members =
+            if self.raw.unreadable.member_list { 0 } else { self.raw.members.len() as u64 };
         let majority = members / 2 + 1;
         let prepare = self.quorum("quorum_prepare", majority, members);
         let accept = self.quorum("quorum_accept", majority, members);
@@ -48,6 +50,7 @@ impl Checker<'_> {
         Some(size)
     }
 
+    /// Lease and election times: a lease outlives the loss of a heartbeat.
     pub(super) fn timing(&mut self) -> Option<TimingConfig> {
         let leases = self.flag("leases");
         let lease = self.whole("lease_ms");
@@ -81,6 +84,7 @@ impl Checker<'_> {
         })
     }
 
+    /// Bounds: what one of them allows fits the others.
     pub(super) fn bounds(&mut self) -> Option<Bounds> {
         let window_slots = self.whole("window_slots");
         let window = self.whole("window_bytes");
@@ -128,8 +132,8 @@ impl Checker<'_> {
         })
     }
 
-    /// Two clients fit, each with a connection to every shard: with less, not even a command that
-    /// looks at all of them gets through beside another.
+    /// Checks that two clients fit, each with a connection to every shard: with less, a command that
+    /// asks all shards could not run beside a single other client.
     fn clients_fit(&mut self, connections: &Sourced<u64>, shards: &Sourced<u64>) {
         let least = 2 * shards.value;
         if connections.value < least {
@@ -141,8 +145,8 @@ impl Checker<'_> {
         }
     }
 
-    /// The largest value fits the window, or it could never be proposed, and a segment, or it
-    /// could never be written.
+    /// Checks that the largest value fits the window, or it could never be proposed, and a segment, or
+    /// it could never be written.
     fn value_fits(
         &mut self,
         append: &Sourced<u64>,
@@ -162,7 +166,7 @@ impl Checker<'_> {
         self.holds("segment_bytes", segment, value + SEGMENT_OVERHEAD_BYTES, append, value);
     }
 
-    /// One of the two keys is to blame where the largest value and its overhead do not fit.
+    /// Checks that the largest value and its overhead fit; the fault goes to the key that was set last.
     fn holds(
         &mut self,
         name: &str,

@@ -10,10 +10,10 @@ use crate::types::NodeId;
 use std::collections::BTreeMap;
 
 impl Checker<'_> {
-    /// What is known of the members; the rules between them.
+    /// Checks the members, each and beside the others, and returns what is known of them.
     pub(super) fn members(&mut self) -> Vec<KnownMember> {
         let raw = self.raw;
-        if raw.members.is_empty() && !raw.lost.list {
+        if raw.members.is_empty() && !raw.unreadable.member_list {
             let rule = "is missing; each member of the cluster needs a [[member]] with id, client \
                         and peer";
             self.fault(ConfigPlace::Absent, "member", "", rule);
@@ -29,7 +29,7 @@ impl Checker<'_> {
         for (i, member) in raw.members.iter().enumerate() {
             let path = format!("member[{}]", i + 1);
             for name in MEMBER_KEYS.iter().map(|key| key.name) {
-                if !member.keys.contains_key(name) && !raw.lost.of_member(i, name) {
+                if !member.keys.contains_key(name) && !raw.unreadable.of_member(i, name) {
                     let path = format!("{path}.{name}");
                     self.fault(member.place.clone(), &path, "", "is missing");
                 }
@@ -97,7 +97,7 @@ impl Checker<'_> {
         let id = self.whole("node_id")?;
         // One whose id cannot be read may be this node.
         let listed: Option<Vec<u64>> = self.raw.members.iter().map(listed_id).collect();
-        let known = !self.raw.members.is_empty() && !self.raw.lost.list;
+        let known = !self.raw.members.is_empty() && !self.raw.unreadable.member_list;
         if listed.is_some_and(|listed| known && !listed.contains(&id.value)) {
             self.broken("node_id", &id, "is not the id of any [[member]]");
         }

@@ -45,7 +45,7 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Looks at everything; nothing where a fault stands in the way.
+    /// Checks every key and rule; none where a fault makes the configuration unusable.
     fn config(&mut self) -> Option<Config> {
         let cluster = self.cluster();
         let known = self.members();
@@ -102,11 +102,11 @@ impl Checker<'_> {
 
     /// True when a key is not set, and not on a line that cannot be read either.
     fn is_absent(&self, name: &str) -> bool {
-        self.given(name).is_none() && !self.raw.lost.top.has(name)
+        self.given(name).is_none() && !self.raw.unreadable.top.has(name)
     }
 
     /// A number within its bounds: as given, or its default. Nothing where it is absent without a
-    /// default, faulty, or lost.
+    /// default, faulty, or unreadable.
     fn whole(&mut self, name: &'static str) -> Option<Sourced<u64>> {
         let key = keys::find(KEYS, name).expect("the checker asks for keys of the table");
         match (self.given(name).cloned(), key.kind) {

@@ -65,11 +65,11 @@ fn duplicates_are_named_with_both_lines() {
     begin(&text, &wanted);
 }
 
-/// What only follows from a lost line is no fault: what seems missing, what has its default, which
+/// What only follows from an unreadable line is no fault: what seems missing, what has its default, which
 /// members there are.
 #[test]
-fn lost_lines_have_no_consequences() {
-    for (line, lost) in [
+fn unreadable_lines_have_no_consequences() {
+    for (line, unreadable) in [
         ("node_id = 1", "node_id = = 1"),
         ("cluster_id = \"5ca1ab1e0ddba115ea5eca5e0b5e55ed\"", "cluster_id = \"5ca1"),
         ("data_dir = \"/var/lib/paxosd\"", "data_dir: /var/lib"),
@@ -82,8 +82,8 @@ fn lost_lines_have_no_consequences() {
     ] {
         let text = shortest(3);
         assert!(text.contains(line), "{line}");
-        let found = faults(&text.replacen(line, lost, 1));
-        assert_eq!(found.len(), 1, "{lost}: {found:#?}");
+        let found = faults(&text.replacen(line, unreadable, 1));
+        assert_eq!(found.len(), 1, "{unreadable}: {found:#?}");
         assert!(found[0].contains("is not valid TOML"), "{found:#?}");
     }
     // With its default, 300, these would break rules.
