@@ -1,12 +1,12 @@
 //! What replicas say to each other, as bytes. Small messages here, pages and values in
 //! [`super::pages`].
 
-use super::pages::{
-    accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
-};
-use super::{
+use super::message::{
     Accepted, Canvass, CanvassAnswer, Digest, Fetch, Grant, HandOver, Heartbeat, Learn,
     LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Release, Resend, Standing,
+};
+use super::pages::{
+    accept, fetched, learned, promise, put_accept, put_fetched, put_learned, put_promise,
 };
 use crate::limits::{LIVES_MAX, MEMBERS_MAX};
 use crate::types::{Configuration, Incarnation, Life, LifeId, Lsn, NodeId, Slot, Tick, Witness};

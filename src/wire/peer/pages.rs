@@ -1,6 +1,6 @@
 //! The peer messages that grow: promises, values, chosen values. Each fits one frame.
 
-use super::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
+use super::message::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
 use crate::limits::{
     FRAME_BYTES_MAX, LEARN_BYTES_MAX, LEARN_SLOTS_MAX, PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
