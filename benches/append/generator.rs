@@ -15,9 +15,8 @@ use paxosd::types::{ClusterId, LogId, ShardId};
 use paxosd::wire::client::hello::{
     Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
 };
-use paxosd::wire::client::{read_reply, write_request};
+use paxosd::wire::client::{ReplyKind, read_reply, write_request};
 use paxosd::wire::frame::FrameBuffer;
-use paxosd::wire::kind::ReplyKind;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 

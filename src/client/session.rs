@@ -5,9 +5,9 @@ use super::error::{Cause, ProtocolError};
 use crate::api::{Reply, ReplyHeader, Request};
 use crate::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX};
 use crate::wire::client::hello::{Hello, HelloAnswer, HelloReply, read_hello_answer, write_hello};
-use crate::wire::client::{read_reply, write_request};
+use crate::wire::client::{ReplyKind, read_reply, write_request};
 use crate::wire::frame::{Frame, FrameBuffer};
-use crate::wire::kind::{GreetingKind, REPLY, ReplyKind};
+use crate::wire::kind::{GreetingKind, REPLY};
 use std::collections::{BTreeMap, VecDeque};
 
 /// An answer to a request: of the kind that the request has, or an error.

@@ -3,12 +3,8 @@
 
 use crate::api::entries::EntriesError;
 use crate::api::name::NameError;
-use crate::types::{Ballot, ClusterId, NodeId, Slot};
 use byteorder::{ByteOrder, LittleEndian};
 use thiserror::Error;
-
-/// The highest round or slot that is believed: nobody counts that far in a thousand years.
-const COUNTED_MAX: u64 = 1 << 62;
 
 /// Why bytes are not the message that they should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -102,15 +98,6 @@ pub enum DecodeError {
     /// Entries are not what they should be.
     #[error(transparent)]
     Entries(#[from] EntriesError),
-}
-
-/// What a list may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListLimit {
-    /// Most items.
-    pub items_max: usize,
-    /// Bytes of the smallest item, so that memory is bounded by the bytes that did arrive.
-    pub item_bytes_min: usize,
 }
 
 /// Takes fields from a message's body, front to back.
@@ -212,48 +199,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A ballot: round `u64`, node `u16`.
-    ///
-    /// # Errors
-    /// [`DecodeError::Truncated`]; [`DecodeError::Number`] for a round that counting cannot reach.
-    pub fn ballot(&mut self, field: &'static str) -> Result<Ballot, DecodeError> {
-        Ok(Ballot { round: self.countable(field)?, node: NodeId(self.u16(field)?) })
-    }
-
-    /// A slot.
-    ///
-    /// # Errors
-    /// [`DecodeError::Truncated`]; [`DecodeError::Number`] for one that counting cannot reach.
-    pub fn slot(&mut self, field: &'static str) -> Result<Slot, DecodeError> {
-        self.countable(field).map(Slot)
-    }
-
-    /// A number that was counted up from 0: one more, or a few thousand, never overflows (R37).
-    fn countable(&mut self, field: &'static str) -> Result<u64, DecodeError> {
-        match self.u64(field)? {
-            found if found <= COUNTED_MAX => Ok(found),
-            found => Err(DecodeError::Number { field, found }),
-        }
-    }
-
-    /// A node, or nobody.
-    ///
-    /// # Errors
-    /// [`DecodeError::Truncated`].
-    pub fn node_or_none(&mut self, field: &'static str) -> Result<Option<NodeId>, DecodeError> {
-        let node = NodeId(self.u16(field)?);
-        Ok((node != NodeId(0)).then_some(node))
-    }
-
-    /// A cluster id: 16 bytes in the order of its hexadecimal digits.
-    ///
-    /// # Errors
-    /// [`DecodeError::Truncated`].
-    pub fn cluster(&mut self, field: &'static str) -> Result<ClusterId, DecodeError> {
-        let bytes = self.take(field, 16)?;
-        Ok(ClusterId(bytes.iter().fold(0, |id, byte| id << 8 | u128::from(*byte))))
-    }
-
     /// Bytes behind a `u16` length.
     ///
     /// # Errors
@@ -279,34 +224,6 @@ impl<'a> Reader<'a> {
     pub fn text(&mut self, field: &'static str) -> Result<&'a str, DecodeError> {
         std::str::from_utf8(self.bytes16(field)?).map_err(|_| DecodeError::NotUtf8 { field })
     }
-
-    /// A list: a `u32` count and so many items. The count is held against its limit and against
-    /// the bytes that are left before anything is allocated.
-    ///
-    /// # Errors
-    /// [`DecodeError::TooLong`], [`DecodeError::Truncated`] and what `item` returns.
-    pub fn list<T>(
-        &mut self,
-        field: &'static str,
-        limit: ListLimit,
-        mut item: impl FnMut(&mut Reader<'a>) -> Result<T, DecodeError>,
-    ) -> Result<Vec<T>, DecodeError> {
-        let ListLimit { items_max, item_bytes_min } = limit;
-        let count = usize::try_from(self.u32(field)?).unwrap_or(usize::MAX);
-        if count > items_max {
-            let (found, limit) = (count as u64, items_max as u64);
-            return Err(DecodeError::TooLong { field, found, limit });
-        }
-        let needed = count.saturating_mul(item_bytes_min.max(1));
-        if needed > self.left() {
-            return Err(DecodeError::Truncated { field, needed, left: self.left() });
-        }
-        let mut items = Vec::with_capacity(count);
-        for _ in 0..count {
-            items.push(item(self)?);
-        }
-        Ok(items)
-    }
 }
 
 /// Appends fields to a message's body.
@@ -321,20 +238,12 @@ pub trait Writer {
     fn put_u64(&mut self, number: u64);
     /// A bool: 0 or 1.
     fn put_bool(&mut self, yes: bool);
-    /// A ballot: round `u64`, node `u16`.
-    fn put_ballot(&mut self, ballot: Ballot);
-    /// A node, or nobody.
-    fn put_node_or_none(&mut self, node: Option<NodeId>);
-    /// A cluster id: 16 bytes in the order of its hexadecimal digits.
-    fn put_cluster(&mut self, cluster: ClusterId);
     /// Bytes behind a `u16` length; cut off where the length ends.
     fn put_bytes16(&mut self, bytes: &[u8]);
     /// Bytes behind a `u32` length.
     fn put_bytes32(&mut self, bytes: &[u8]);
     /// A text behind a `u16` length; cut off at a character where the length ends.
     fn put_text(&mut self, text: &str);
-    /// A list: a `u32` count and the items.
-    fn put_list<T>(&mut self, items: &[T], item: impl FnMut(&mut Self, &T));
 }
 
 impl Writer for Vec<u8> {
@@ -358,19 +267,6 @@ impl Writer for Vec<u8> {
         self.push(u8::from(yes));
     }
 
-    fn put_ballot(&mut self, ballot: Ballot) {
-        self.put_u64(ballot.round);
-        self.put_u16(ballot.node.0);
-    }
-
-    fn put_node_or_none(&mut self, node: Option<NodeId>) {
-        self.put_u16(node.unwrap_or(NodeId(0)).0);
-    }
-
-    fn put_cluster(&mut self, cluster: ClusterId) {
-        self.extend_from_slice(&cluster.0.to_be_bytes());
-    }
-
     fn put_bytes16(&mut self, bytes: &[u8]) {
         let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
         self.put_u16(len);
@@ -390,22 +286,4 @@ impl Writer for Vec<u8> {
         }
         self.put_bytes16(&text.as_bytes()[..end]);
     }
-
-    fn put_list<T>(&mut self, items: &[T], mut item: impl FnMut(&mut Self, &T)) {
-        let count = u32::try_from(items.len()).expect("no list comes near 4 billion items");
-        self.put_u32(count);
-        for each in items {
-            item(self, each);
-        }
-    }
-}
-
-/// The ballot that most messages of peers begin with.
-pub(super) fn ballot(body: &mut Reader<'_>) -> Result<Ballot, DecodeError> {
-    body.ballot("ballot")
-}
-
-/// The sender's chosen watermark.
-pub(super) fn chosen(body: &mut Reader<'_>) -> Result<Slot, DecodeError> {
-    body.slot("chosen_upto")
 }

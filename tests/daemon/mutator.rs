@@ -2,7 +2,9 @@
 
 use crate::random::Random;
 use paxosd::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
-use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
+use paxosd::wire::client::{ReplyKind, RequestKind};
+use paxosd::wire::kind::GreetingKind;
+use paxosd::wire::peer::PeerKind;
 
 /// Where the checksum lies, and where what it covers begins.
 const CRC: std::ops::Range<usize> = 4..8;

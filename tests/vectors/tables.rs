@@ -3,7 +3,9 @@
 use crate::file::path;
 use paxosd::api::error::{ErrorCode, Outcome, Retry};
 use paxosd::types::ShardId;
-use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
+use paxosd::wire::client::{ReplyKind, RequestKind};
+use paxosd::wire::kind::GreetingKind;
+use paxosd::wire::peer::PeerKind;
 
 /// The cells of every row of every table.
 fn rows() -> Vec<Vec<String>> {

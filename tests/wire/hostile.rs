@@ -12,12 +12,14 @@ use paxosd::limits::{
 };
 use paxosd::types::{Ballot, Lsn, NodeId, Slot, Value};
 use paxosd::wire::client::hello::{read_hello, read_hello_answer};
-use paxosd::wire::client::{read_reply, read_request, write_reply, write_request};
+use paxosd::wire::client::{
+    ReplyKind, RequestKind, read_reply, read_request, write_reply, write_request,
+};
 use paxosd::wire::codec::DecodeError;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
-use paxosd::wire::kind::{GreetingKind, PeerKind, ReplyKind, RequestKind};
+use paxosd::wire::kind::GreetingKind;
 use paxosd::wire::peer::hello::{read_peer_hello, read_peer_hello_reply};
-use paxosd::wire::peer::{Accept, Message, Promise, Report, Resend};
+use paxosd::wire::peer::{Accept, Message, PeerKind, Promise, Report, Resend};
 use paxosd::wire::peer::{read_message, write_message};
 use proptest::collection::vec;
 use proptest::prelude::*;

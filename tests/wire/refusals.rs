@@ -5,10 +5,9 @@ use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::{Detail, ErrorCode, Outcome};
 use paxosd::api::{Append, LogRef, Request};
 use paxosd::types::LogId;
-use paxosd::wire::client::{Refusal, read_request, write_request};
+use paxosd::wire::client::{Refusal, RequestKind, read_request, write_request};
 use paxosd::wire::codec::Writer;
 use paxosd::wire::frame::{Frame, write_frame};
-use paxosd::wire::kind::RequestKind;
 
 const LIMIT: EntriesLimit = EntriesLimit { entries_max: 3, entry_bytes_max: 10, bytes_max: 40 };
 

@@ -1,15 +1,15 @@
 //! How a client and a node meet.
 
-use super::error::error;
+use super::operations::ReplyKind;
 use super::refusal::Refusal;
-use super::reply::{header, put_header};
 use crate::api::entries::EntriesLimit;
 use crate::api::error::{Detail, ErrorCode, RequestError};
 use crate::api::{NO_SHARD, ReplyHeader};
 use crate::types::{ClusterId, NodeId, ShardId};
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{DecodeError, Reader};
+use crate::wire::field::{Bytes16, Field, message};
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
-use crate::wire::kind::{GreetingKind, ReplyKind};
+use crate::wire::kind::GreetingKind;
 
 /// The lowest protocol version that this program speaks.
 pub const VERSION_MIN: u16 = 1;
@@ -144,18 +144,23 @@ impl Hello {
     }
 }
 
+message! {
+    Hello {
+        version_min, version_max, cluster, shard, features, credential_kind, credential as Bytes16,
+        client,
+    }
+    HelloReply { version, cluster, node, shards, features, limits, server }
+    Limits {
+        frame_bytes_max, entry_bytes_max, append_bytes_max, append_entries_max, read_bytes_max,
+        read_entries_max, requests_max, read_wait_ms_max,
+    }
+}
+
 /// Appends a Hello to `out`.
 pub fn write_hello(out: &mut Vec<u8>, correlation: u64, hello: &Hello) {
     write_frame(out, GreetingKind::Hello.number(), correlation, |body| {
         body.extend_from_slice(&MAGIC);
-        body.put_u16(hello.version_min);
-        body.put_u16(hello.version_max);
-        body.put_cluster(hello.cluster);
-        body.put_u16(hello.shard.0);
-        body.put_u64(hello.features);
-        body.put_u8(hello.credential_kind);
-        body.put_bytes16(&hello.credential);
-        body.put_text(&hello.client);
+        hello.put(body);
     });
 }
 
@@ -188,16 +193,7 @@ fn hello(frame: &Frame<'_>) -> Result<Hello, DecodeError> {
     }
     let mut body = Reader::new(frame.body);
     body.magic(MAGIC)?;
-    Ok(Hello {
-        version_min: body.u16("version_min")?,
-        version_max: body.u16("version_max")?,
-        cluster: body.cluster("cluster")?,
-        shard: ShardId(body.u16("shard")?),
-        features: body.u64("features")?,
-        credential_kind: body.u8("credential_kind")?,
-        credential: body.bytes16("credential")?.to_vec(),
-        client: body.text("client")?.to_string(),
-    })
+    Field::take(&mut body, "hello")
 }
 
 /// Appends a node's answer to a Hello to `out`; a refusal is a [`crate::api::Reply::Error`].
@@ -208,22 +204,8 @@ pub fn write_hello_reply(
     reply: &HelloReply,
 ) {
     write_frame(out, GreetingKind::HelloReply.number(), correlation, |body| {
-        put_header(body, header);
-        body.put_u16(reply.version);
-        body.put_cluster(reply.cluster);
-        body.put_u16(reply.node.0);
-        body.put_u16(reply.shards);
-        body.put_u64(reply.features);
-        let limits = &reply.limits;
-        body.put_u32(limits.frame_bytes_max);
-        body.put_u32(limits.entry_bytes_max);
-        body.put_u32(limits.append_bytes_max);
-        body.put_u32(limits.append_entries_max);
-        body.put_u32(limits.read_bytes_max);
-        body.put_u32(limits.read_entries_max);
-        body.put_u32(limits.requests_max);
-        body.put_u32(limits.read_wait_ms_max);
-        body.put_text(&reply.server);
+        header.put(body);
+        reply.put(body);
     });
 }
 
@@ -238,33 +220,12 @@ pub fn read_hello_answer(frame: &Frame<'_>) -> Result<HelloAnswer, DecodeError> 
     }
     let mut body = Reader::new(frame.body);
     if frame.kind == ReplyKind::Error.number() {
-        return Ok(HelloAnswer::Refused(header(&mut body)?, error(&mut body)?));
+        let header = Field::take(&mut body, "header")?;
+        return Ok(HelloAnswer::Refused(header, Field::take(&mut body, "error")?));
     }
     if frame.kind != GreetingKind::HelloReply.number() {
         return Err(DecodeError::Kind { kind: frame.kind });
     }
-    let header = header(&mut body)?;
-    let reply = HelloReply {
-        version: body.u16("version")?,
-        cluster: body.cluster("cluster")?,
-        node: NodeId(body.u16("node")?),
-        shards: body.u16("shards")?,
-        features: body.u64("features")?,
-        limits: limits(&mut body)?,
-        server: body.text("server")?.to_string(),
-    };
-    Ok(HelloAnswer::Welcome(header, reply))
-}
-
-fn limits(body: &mut Reader<'_>) -> Result<Limits, DecodeError> {
-    Ok(Limits {
-        frame_bytes_max: body.u32("frame_bytes_max")?,
-        entry_bytes_max: body.u32("entry_bytes_max")?,
-        append_bytes_max: body.u32("append_bytes_max")?,
-        append_entries_max: body.u32("append_entries_max")?,
-        read_bytes_max: body.u32("read_bytes_max")?,
-        read_entries_max: body.u32("read_entries_max")?,
-        requests_max: body.u32("requests_max")?,
-        read_wait_ms_max: body.u32("read_wait_ms_max")?,
-    })
+    let header = Field::take(&mut body, "header")?;
+    Ok(HelloAnswer::Welcome(header, Field::take(&mut body, "hello_reply")?))
 }

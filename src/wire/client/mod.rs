@@ -2,11 +2,13 @@
 
 mod error;
 pub mod hello;
+mod operations;
 mod refusal;
 mod reply;
 mod request;
 mod status;
 
+pub use operations::{ReplyKind, RequestKind};
 pub use refusal::Refusal;
 pub use reply::{read_reply, write_reply};
 pub use request::{read_request, write_request};

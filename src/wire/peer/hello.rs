@@ -3,6 +3,7 @@
 use crate::types::{ClusterId, Incarnation, NodeId, ShardId};
 use crate::wire::client::hello::common_version;
 use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::field::{Field, message};
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use crate::wire::kind::GreetingKind;
 
@@ -240,26 +241,22 @@ impl SharedLimits {
     }
 }
 
+message! {
+    PeerHello {
+        version_min, version_max, cluster, node, target, incarnation, shard, features, shared,
+    }
+    SharedLimits {
+        entry_bytes_max, append_bytes_max, value_bytes_max, shards, prepare_quorum, accept_quorum,
+        window_slots, members,
+    }
+    PeerWelcome { version, node, incarnation, features }
+}
+
 /// Appends a greeting to `out`.
 pub fn write_peer_hello(out: &mut Vec<u8>, hello: &PeerHello) {
     write_frame(out, GreetingKind::PeerHello.number(), 0, |body| {
         body.extend_from_slice(&MAGIC);
-        body.put_u16(hello.version_min);
-        body.put_u16(hello.version_max);
-        body.put_cluster(hello.cluster);
-        body.put_u16(hello.node.0);
-        body.put_u16(hello.target.0);
-        body.put_u64(hello.incarnation.0);
-        body.put_u16(hello.shard.0);
-        body.put_u64(hello.features);
-        body.put_u32(hello.shared.entry_bytes_max);
-        body.put_u32(hello.shared.append_bytes_max);
-        body.put_u32(hello.shared.value_bytes_max);
-        body.put_u16(hello.shared.shards);
-        body.put_u16(hello.shared.prepare_quorum);
-        body.put_u16(hello.shared.accept_quorum);
-        body.put_u32(hello.shared.window_slots);
-        body.put_u64(hello.shared.members);
+        hello.put(body);
     });
 }
 
@@ -281,26 +278,7 @@ fn greeting<'a>(frame: &Frame<'a>, kind: GreetingKind) -> Result<Reader<'a>, Dec
 pub fn read_peer_hello(frame: &Frame<'_>) -> Result<PeerHello, DecodeError> {
     let mut body = greeting(frame, GreetingKind::PeerHello)?;
     body.magic(MAGIC)?;
-    Ok(PeerHello {
-        version_min: body.u16("version_min")?,
-        version_max: body.u16("version_max")?,
-        cluster: body.cluster("cluster")?,
-        node: NodeId(body.u16("node")?),
-        target: NodeId(body.u16("target")?),
-        incarnation: Incarnation(body.u64("incarnation")?),
-        shard: ShardId(body.u16("shard")?),
-        features: body.u64("features")?,
-        shared: SharedLimits {
-            entry_bytes_max: body.u32("entry_bytes_max")?,
-            append_bytes_max: body.u32("append_bytes_max")?,
-            value_bytes_max: body.u32("value_bytes_max")?,
-            shards: body.u16("shards")?,
-            prepare_quorum: body.u16("prepare_quorum")?,
-            accept_quorum: body.u16("accept_quorum")?,
-            window_slots: body.u32("window_slots")?,
-            members: body.u64("members")?,
-        },
-    })
+    Field::take(&mut body, "hello")
 }
 
 /// Appends the answer to a greeting to `out`.
@@ -308,10 +286,7 @@ pub fn write_peer_hello_reply(out: &mut Vec<u8>, reply: &PeerHelloReply) {
     write_frame(out, GreetingKind::PeerHelloReply.number(), 0, |body| match reply {
         PeerHelloReply::Accepted(welcome) => {
             body.put_u16(0);
-            body.put_u16(welcome.version);
-            body.put_u16(welcome.node.0);
-            body.put_u64(welcome.incarnation.0);
-            body.put_u64(welcome.features);
+            welcome.put(body);
         }
         PeerHelloReply::Refused(refusal) => {
             body.put_u16(refusal.code as u16);
@@ -328,14 +303,7 @@ pub fn write_peer_hello_reply(out: &mut Vec<u8>, reply: &PeerHelloReply) {
 pub fn read_peer_hello_reply(frame: &Frame<'_>) -> Result<PeerHelloReply, DecodeError> {
     let mut body = greeting(frame, GreetingKind::PeerHelloReply)?;
     let code = match body.u16("code")? {
-        0 => {
-            return Ok(PeerHelloReply::Accepted(PeerWelcome {
-                version: body.u16("version")?,
-                node: NodeId(body.u16("node")?),
-                incarnation: Incarnation(body.u64("incarnation")?),
-                features: body.u64("features")?,
-            }));
-        }
+        0 => return Field::take(&mut body, "welcome").map(PeerHelloReply::Accepted),
         1 => PeerRefusalCode::Version,
         2 => PeerRefusalCode::Cluster,
         3 => PeerRefusalCode::NotAMember,

@@ -8,7 +8,7 @@ pub mod hello;
 mod message;
 mod pages;
 
-pub use codec::{read_message, write_message};
+pub use codec::{PeerKind, read_message, write_message};
 pub use message::{
     Accept, Accepted, Canvass, CanvassAnswer, Digest, Fetch, FetchOutcome, Fetched, Grant,
     HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Promise,
