@@ -5,13 +5,14 @@
 
 pub mod entries;
 pub mod error;
+mod logs;
 pub mod name;
-mod reply;
-mod request;
+mod operation;
 pub mod status;
 
-pub use reply::{Appended, Created, Listed, LogStat, NO_SHARD, ReadDone, Reply, ReplyHeader};
-pub use request::{Append, Consistency, Create, Delete, List, LogRef, Read, Request, Stat};
+// All of what is asked and answered, so that another operation needs no line here.
+pub use logs::*;
+pub use operation::{NO_SHARD, Reply, ReplyHeader, Request, RequestKind};
 pub use status::{
     ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
     StatusReply,

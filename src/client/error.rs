@@ -214,23 +214,16 @@ impl Operation {
     /// Returns the operation that a request stands for.
     #[must_use]
     pub fn of(request: &Request) -> Operation {
-        let on =
-            |verb, log: &LogRef| Operation { object: Some(log.clone()), ..Operation::plain(verb) };
-        match request {
-            Request::Create(create) => on("create", &LogRef::Name(create.name.clone())),
-            Request::Delete(delete) => on("delete", &delete.log),
-            Request::List(_) => Operation::plain("list"),
-            Request::Stat(stat) => on("stat", &stat.log),
-            Request::Append(append) => Operation {
-                appends: true,
-                expects: append.expect.is_some(),
-                ..on("append to", &append.log)
-            },
-            Request::Read(read) => on("read", &read.log),
-            Request::Status => Operation::plain("status"),
-            Request::Map => Operation::plain("reach the cluster"),
-            Request::Ping => Operation::plain("ping"),
+        let operation =
+            Operation { object: request.log(), ..Operation::plain(request.kind().name()) };
+        if let Request::Append(append) = request {
+            let expects = append.expect.is_some();
+            return Operation { verb: "append to", appends: true, expects, ..operation };
         }
+        if matches!(request, Request::Map) {
+            return Operation::plain("reach the cluster");
+        }
+        operation
     }
 }
 

@@ -283,21 +283,14 @@ impl Appender {
     /// Takes an answer from the connection.
     fn take(&mut self, answer: SessionAnswer) {
         let SessionAnswer { correlation, header, reply } = answer;
-        let result = match reply {
-            Reply::Appended(appended) => Ok(appended),
-            Reply::Error(error) => {
-                let endpoint = self.client.endpoint(self.shard, Target::Leader);
-                let outcome = error.outcome;
-                Err((refusal(&endpoint, header.epoch, error), outcome))
-            }
-            Reply::Created(_)
-            | Reply::Deleted
-            | Reply::Listed(_)
-            | Reply::Stated(_)
-            | Reply::ReadDone(_)
-            | Reply::Status(_)
-            | Reply::Map(_)
-            | Reply::Pong => unreachable!("a session matches an answer's kind to its request's"),
+        let result = if let Reply::Appended(appended) = reply {
+            Ok(appended)
+        } else if let Reply::Error(error) = reply {
+            let endpoint = self.client.endpoint(self.shard, Target::Leader);
+            let outcome = error.outcome;
+            Err((refusal(&endpoint, header.epoch, error), outcome))
+        } else {
+            unreachable!("a session matches an answer's kind to its request's")
         };
         let mine = self.window.answered(correlation, result);
         assert!(mine, "an appender's connection carries no request but its own");

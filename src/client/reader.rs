@@ -269,21 +269,13 @@ impl Reader {
         let SessionAnswer { correlation, header, reply } = answer;
         let place = self.items.iter().position(|item| item.sent == Some(correlation));
         let place = place.expect("a reader's connection carries no request but its own");
-        let error = match reply {
-            Reply::ReadDone(done) => {
-                let item = self.items.remove(place).expect("it was found there just now");
-                self.done.push_back(FinishedRead { ticket: item.ticket, result: Ok(done) });
-                return;
-            }
-            Reply::Error(error) => error,
-            Reply::Created(_)
-            | Reply::Deleted
-            | Reply::Listed(_)
-            | Reply::Stated(_)
-            | Reply::Appended(_)
-            | Reply::Status(_)
-            | Reply::Map(_)
-            | Reply::Pong => unreachable!("a session matches an answer's kind to its request's"),
+        if let Reply::ReadDone(done) = reply {
+            let item = self.items.remove(place).expect("it was found there just now");
+            self.done.push_back(FinishedRead { ticket: item.ticket, result: Ok(done) });
+            return;
+        }
+        let Reply::Error(error) = reply else {
+            unreachable!("a session matches an answer's kind to its request's")
         };
         let from = self.client.endpoint(self.shard, self.target);
         if matches!(judge(&error, Idempotence::Repeatable), RetryDecision::Final) {

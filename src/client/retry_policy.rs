@@ -18,17 +18,9 @@ impl Idempotence {
     /// Returns whether a request may be sent twice.
     #[must_use]
     pub fn of(request: &Request) -> Idempotence {
-        match request {
-            Request::List(_)
-            | Request::Stat(_)
-            | Request::Read(_)
-            | Request::Status
-            | Request::Map
-            | Request::Ping => Idempotence::Repeatable,
-            // A second create would find the first one's log, a second delete might find a newer
-            // log of the same name, and a second append would append a second time.
-            Request::Create(_) | Request::Delete(_) | Request::Append(_) => Idempotence::Once,
-        }
+        // A second create would find the first one's log, a second delete might find a newer log of
+        // the same name, and a second append would append a second time.
+        if request.is_write() { Idempotence::Once } else { Idempotence::Repeatable }
     }
 
     /// The outcome of a request of which nobody knows whether the node got it.

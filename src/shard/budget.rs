@@ -72,37 +72,20 @@ impl Budget {
     /// An answer leaves the shard.
     pub(super) fn hand(&mut self, reply: &Reply) {
         let bytes = weight(reply);
-        match reply {
-            Reply::ReadDone(_) => self.read += bytes,
-            Reply::Listed(_)
-            | Reply::Status(_)
-            | Reply::Map(_)
-            | Reply::Pong
-            | Reply::Created(_)
-            | Reply::Deleted
-            | Reply::Stated(_)
-            | Reply::Appended(_)
-            | Reply::Error(_) => self.other += bytes,
-        }
+        let is_read = matches!(reply, Reply::ReadDone(_));
+        *(if is_read { &mut self.read } else { &mut self.other }) += bytes;
     }
 }
 
 /// Bytes of an answer, about.
 pub fn weight(reply: &Reply) -> usize {
-    let carried = match reply {
-        Reply::ReadDone(ReadDone { entries, .. }) => entries.byte_len(),
-        Reply::Listed(Listed { logs, .. }) => {
-            let of = |log: &LogStat| size_of::<LogStat>() + log.name.as_str().len();
-            logs.iter().map(of).sum()
-        }
-        Reply::Status(_)
-        | Reply::Map(_)
-        | Reply::Pong
-        | Reply::Created(_)
-        | Reply::Deleted
-        | Reply::Stated(_)
-        | Reply::Appended(_)
-        | Reply::Error(_) => 0,
+    let carried = if let Reply::ReadDone(ReadDone { entries, .. }) = reply {
+        entries.byte_len()
+    } else if let Reply::Listed(Listed { logs, .. }) = reply {
+        let of = |log: &LogStat| size_of::<LogStat>() + log.name.as_str().len();
+        logs.iter().map(of).sum()
+    } else {
+        0
     };
     ANSWER_BYTES + carried
 }

@@ -268,15 +268,19 @@ impl World {
 
     /// What an answer teaches its client.
     fn take_in(&mut self, client: usize, number: usize, reply: &Reply) {
-        let (id, next) = match reply {
-            Reply::Appended(done) => (done.id, done.first.plus(u64::from(done.count))),
-            Reply::ReadDone(done) => (done.id, done.next),
-            Reply::Stated(stat) => (stat.id, stat.next_index),
-            Reply::Created(done) => (done.id, Index(0)),
-            Reply::Error(error) => return self.take_in_error(client, error),
-            Reply::Deleted | Reply::Listed(_) | Reply::Status(_) | Reply::Map(_) | Reply::Pong => {
-                return;
-            }
+        if let Reply::Error(error) = reply {
+            return self.take_in_error(client, error);
+        }
+        let (id, next) = if let Reply::Appended(done) = reply {
+            (done.id, done.first.plus(u64::from(done.count)))
+        } else if let Reply::ReadDone(done) = reply {
+            (done.id, done.next)
+        } else if let Reply::Stated(stat) = reply {
+            (stat.id, stat.next_index)
+        } else if let Reply::Created(done) = reply {
+            (done.id, Index(0))
+        } else {
+            return;
         };
         let name = match &self.history.operation(number).what {
             OperationKind::Create(name) => Some(name.clone()),

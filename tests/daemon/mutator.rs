@@ -1,8 +1,9 @@
 //! Frames that are almost right: real ones with something wrong.
 
 use crate::random::Random;
+use paxosd::api::RequestKind;
 use paxosd::limits::{FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES};
-use paxosd::wire::client::{ReplyKind, RequestKind};
+use paxosd::wire::client::ReplyKind;
 use paxosd::wire::kind::GreetingKind;
 use paxosd::wire::peer::PeerKind;
 

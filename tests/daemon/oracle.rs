@@ -178,15 +178,9 @@ impl ClientOracle {
 
 impl Spared {
     fn is_changed_by(&self, request: &Request) -> bool {
-        let log = match request {
-            Request::Append(Append { log, .. }) | Request::Delete(Delete { log }) => log,
-            Request::Create(_)
-            | Request::List(_)
-            | Request::Stat(_)
-            | Request::Read(_)
-            | Request::Ping
-            | Request::Status
-            | Request::Map => return false,
+        let (Request::Append(Append { log, .. }) | Request::Delete(Delete { log })) = request
+        else {
+            return false;
         };
         match log {
             LogRef::Name(name) => *name == self.name,

@@ -1,9 +1,10 @@
 //! The document's tables against the code: kinds, errors, limits, shards of names.
 
 use crate::file::path;
+use paxosd::api::RequestKind;
 use paxosd::api::error::{ErrorCode, Outcome, Retry};
 use paxosd::types::ShardId;
-use paxosd::wire::client::{ReplyKind, RequestKind};
+use paxosd::wire::client::ReplyKind;
 use paxosd::wire::kind::GreetingKind;
 use paxosd::wire::peer::PeerKind;
 

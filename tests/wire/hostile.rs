@@ -5,6 +5,7 @@ use crate::counting::peak_of;
 use crate::roundtrip::{LIMIT, frame};
 use crate::strategies::{header, reply, request};
 use crate::strategies_peer::message;
+use paxosd::api::RequestKind;
 use paxosd::api::entries::EntriesRef;
 use paxosd::limits::{
     FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
@@ -12,9 +13,7 @@ use paxosd::limits::{
 };
 use paxosd::types::{Ballot, Lsn, NodeId, Slot, Value};
 use paxosd::wire::client::hello::{read_hello, read_hello_answer};
-use paxosd::wire::client::{
-    ReplyKind, RequestKind, read_reply, read_request, write_reply, write_request,
-};
+use paxosd::wire::client::{ReplyKind, read_reply, read_request, write_reply, write_request};
 use paxosd::wire::codec::DecodeError;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
 use paxosd::wire::kind::GreetingKind;

@@ -3,9 +3,9 @@
 use crate::roundtrip::frame;
 use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::{Detail, ErrorCode, Outcome};
-use paxosd::api::{Append, LogRef, Request};
+use paxosd::api::{Append, LogRef, Request, RequestKind};
 use paxosd::types::LogId;
-use paxosd::wire::client::{Refusal, RequestKind, read_request, write_request};
+use paxosd::wire::client::{Refusal, read_request, write_request};
 use paxosd::wire::codec::Writer;
 use paxosd::wire::frame::{Frame, write_frame};
 

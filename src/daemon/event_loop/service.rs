@@ -2,7 +2,7 @@
 
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::status::ShardLeader;
-use crate::api::{Reply, ReplyHeader, Request};
+use crate::api::{Reply, ReplyHeader, RequestKind};
 use crate::daemon::net::outgoing::Outgoing;
 use crate::daemon::net::table::ClientSide;
 use crate::daemon::node::context::NodeContext;
@@ -79,26 +79,19 @@ impl Service {
                 return if refusal.close { Flow::Close(text) } else { Flow::GoOn };
             }
         };
-        if side.node_level && !is_node_level(&request) {
+        if side.node_level && !request.kind().is_node_level() {
             let text = "this connection greeted no shard: it may ask for Status, Map and Ping";
             let error = RequestError::new(ErrorCode::WrongShard, text);
             self.answer(output, correlation, Reply::Error(error));
             return Flow::GoOn;
         }
-        match request {
-            Request::Map => self.shard.note_leaders(self.facts.board.leaders()),
-            Request::Status => {
-                let board = &self.facts.board;
-                self.shard.note_syncs(board.shard(self.id).sync_tally());
-                self.shard.note_disk(board.space.seen(self.facts.live.min_free_bytes()));
-            }
-            Request::Create(_)
-            | Request::Delete(_)
-            | Request::List(_)
-            | Request::Stat(_)
-            | Request::Append(_)
-            | Request::Read(_)
-            | Request::Ping => {}
+        if request.kind() == RequestKind::Map {
+            self.shard.note_leaders(self.facts.board.leaders());
+        }
+        if request.kind() == RequestKind::Status {
+            let board = &self.facts.board;
+            self.shard.note_syncs(board.shard(self.id).sync_tally());
+            self.shard.note_disk(board.space.seen(self.facts.live.min_free_bytes()));
         }
         side.asked(now, correlation, &request);
         self.asked += 1;
@@ -117,18 +110,5 @@ impl Service {
     pub fn answer(&mut self, output: &mut Outgoing, correlation: u64, reply: Reply) {
         self.served.note(&reply);
         write_reply(output.buffer(), correlation, &self.header(), &reply);
-    }
-}
-
-/// What a connection that greeted no shard may ask.
-fn is_node_level(request: &Request) -> bool {
-    match request {
-        Request::Ping | Request::Status | Request::Map => true,
-        Request::Create(_)
-        | Request::Delete(_)
-        | Request::List(_)
-        | Request::Stat(_)
-        | Request::Append(_)
-        | Request::Read(_) => false,
     }
 }

@@ -1,9 +1,13 @@
 //! How long requests took, by what was asked and what became of it.
 
 use super::histogram::Histogram;
+use crate::api::RequestKind;
 use crate::api::error::Outcome;
-use crate::daemon::net::asked::{Asked, Became};
+use crate::daemon::net::asked::Became;
 use std::time::Duration;
+
+/// The operations that are measured; others are rare, or say no more than these.
+const MEASURED: [RequestKind; 2] = [RequestKind::Append, RequestKind::Read];
 
 /// Every outcome, in the order of the histograms.
 const BECAME: [Became; 4] = [
@@ -16,35 +20,23 @@ const BECAME: [Became; 4] = [
 /// Histograms of the requests of one shard. Its thread adds, and whoever makes a page reads.
 #[derive(Debug, Default)]
 pub struct Requests {
-    appends: [Histogram; BECAME.len()],
-    reads: [Histogram; BECAME.len()],
+    histograms: [[Histogram; BECAME.len()]; MEASURED.len()],
 }
 
 impl Requests {
-    /// Adds a request that was answered; only appends and reads are measured.
-    pub fn record(&self, asked: Asked, became: Became, took: Duration) {
-        let histograms = match asked {
-            Asked::Append => &self.appends,
-            Asked::Read => &self.reads,
-            Asked::Create
-            | Asked::Delete
-            | Asked::List
-            | Asked::Stat
-            | Asked::Ping
-            | Asked::Status
-            | Asked::Map => return,
-        };
+    /// Adds a request that was answered, if its operation is measured.
+    pub fn record(&self, asked: RequestKind, became: Became, took: Duration) {
+        let Some(operation) = MEASURED.iter().position(|each| *each == asked) else { return };
         let at = BECAME.iter().position(|each| *each == became);
-        histograms[at.expect("every outcome has its place")].record(took);
+        self.histograms[operation][at.expect("every outcome has its place")].record(took);
     }
 
     /// The histograms that are shown, each with its operation and outcome: those of what succeeded
     /// always, others once there was such an answer.
     pub fn shown(&self) -> impl Iterator<Item = (&'static str, &'static str, &Histogram)> {
-        let operations = [("append", &self.appends), ("read", &self.reads)];
-        let all = operations.into_iter().flat_map(|(operation, histograms)| {
+        let all = MEASURED.iter().zip(&self.histograms).flat_map(|(operation, histograms)| {
             let outcomes = BECAME.iter().zip(histograms);
-            outcomes.map(move |(became, histogram)| (operation, *became, histogram))
+            outcomes.map(move |(became, histogram)| (operation.name(), *became, histogram))
         });
         let shown = all
             .filter(|(_, became, histogram)| *became == Became::Ok || histogram.counts().count > 0);
@@ -72,10 +64,10 @@ mod tests {
     fn requests_are_counted_by_operation_and_outcome() {
         let requests = Requests::default();
         let took = Duration::from_micros(250);
-        requests.record(Asked::Append, Became::Ok, took);
-        requests.record(Asked::Append, Became::Failed(Outcome::Unknown), took);
-        requests.record(Asked::Read, Became::Failed(Outcome::NotExecuted), took);
-        requests.record(Asked::Ping, Became::Ok, took);
+        requests.record(RequestKind::Append, Became::Ok, took);
+        requests.record(RequestKind::Append, Became::Failed(Outcome::Unknown), took);
+        requests.record(RequestKind::Read, Became::Failed(Outcome::NotExecuted), took);
+        requests.record(RequestKind::Ping, Became::Ok, took);
         let shown: Vec<_> = requests
             .shown()
             .map(|(operation, outcome, histogram)| (operation, outcome, histogram.counts().count))

@@ -1,8 +1,8 @@
 //! The connections of one shard's thread, by their place in the poll.
 
-use crate::api::Request;
+use crate::api::{Request, RequestKind};
 use crate::daemon::net::admission::Permit;
-use crate::daemon::net::asked::Asked;
+use crate::daemon::net::asked::timed;
 use crate::daemon::net::conn::Conn;
 use crate::daemon::net::links::TableIndex;
 use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX};
@@ -45,7 +45,7 @@ pub struct ClientSide {
     /// Requests that the shard has not answered.
     pub waiting: usize,
     /// Requests that are answered as soon as can be: when they came in, and what they are.
-    asked: VecDeque<(u64, Tick, Asked)>,
+    asked: VecDeque<(u64, Tick, RequestKind)>,
 }
 
 impl ClientSide {
@@ -58,13 +58,13 @@ impl ClientSide {
     /// A request goes to the shard.
     pub fn asked(&mut self, now: Tick, correlation: u64, request: &Request) {
         self.waiting += 1;
-        if let Some(asked) = Asked::of(request) {
+        if let Some(asked) = timed(request) {
             self.asked.push_back((correlation, now, asked));
         }
     }
 
     /// The shard answered: what was asked, and when, unless it waited on purpose.
-    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, Asked)> {
+    pub fn answered(&mut self, correlation: u64) -> Option<(Tick, RequestKind)> {
         self.waiting = self.waiting.saturating_sub(1);
         // The first in nearly all cases: answers come in the order of the requests.
         let at = self.asked.iter().position(|(asked, ..)| *asked == correlation)?;
@@ -244,7 +244,7 @@ mod tests {
         let mut side = ClientSide::default();
         side.asked(Tick(7), 1, &read(0, 0));
         assert!(!side.is_full(CONN_OUTPUT_BYTES_MAX - 1) && side.is_full(CONN_OUTPUT_BYTES_MAX));
-        assert_eq!(side.answered(1), Some((Tick(7), Asked::Read)));
+        assert_eq!(side.answered(1), Some((Tick(7), RequestKind::Read)));
         for correlation in 0..CONN_REQUESTS_MAX as u64 {
             assert!(!side.is_full(0), "there is room for {CONN_REQUESTS_MAX}");
             side.asked(Tick(0), correlation, &read(0, 1000));

@@ -4,7 +4,7 @@
 use crate::api::{Reply, ReplyHeader};
 use crate::daemon::clock;
 use crate::daemon::event_loop::shard_loop::ShardLoop;
-use crate::daemon::net::asked::Became;
+use crate::daemon::net::asked::{Became, described};
 use crate::daemon::net::links::TableIndex;
 use crate::daemon::net::outgoing::Flushed;
 use crate::daemon::net::table::ConnectionRole;
@@ -49,7 +49,8 @@ impl ShardLoop {
             let took_us = now.since(since);
             let requests = &self.facts.board.shard(shard).requests;
             requests.record(asked, Became::of(reply), Duration::from_micros(took_us));
-            let what = || format!("shard {shard}: {} of {address} (slow_request_ms)", asked.name());
+            let what =
+                || format!("shard {shard}: {} of {address} (slow_request_ms)", described(asked));
             if let Some(line) = self.slow_requests.note(now, took_us, what) {
                 log::warn!("{line}");
             }

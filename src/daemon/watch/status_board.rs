@@ -90,21 +90,13 @@ pub struct Served {
 impl Served {
     /// Notes an answer.
     pub fn note(&mut self, reply: &Reply) {
-        match reply {
-            Reply::ReadDone(done) => {
-                self.reads += 1;
-                self.entries += u64::from(done.entries.count());
-                self.entry_bytes += done.entries.as_ref().data_len();
-            }
-            Reply::Error(error) => *self.errors.entry(error.code).or_default() += 1,
-            Reply::Created(_)
-            | Reply::Deleted
-            | Reply::Listed(_)
-            | Reply::Stated(_)
-            | Reply::Appended(_)
-            | Reply::Status(_)
-            | Reply::Map(_)
-            | Reply::Pong => {}
+        if let Reply::ReadDone(done) = reply {
+            self.reads += 1;
+            self.entries += u64::from(done.entries.count());
+            self.entry_bytes += done.entries.as_ref().data_len();
+        }
+        if let Reply::Error(error) = reply {
+            *self.errors.entry(error.code).or_default() += 1;
         }
     }
 }

@@ -8,7 +8,7 @@ mod reply;
 mod request;
 mod status;
 
-pub use operations::{ReplyKind, RequestKind};
+pub use operations::ReplyKind;
 pub use refusal::Refusal;
 pub use reply::{read_reply, write_reply};
 pub use request::{read_request, write_request};

@@ -4,37 +4,41 @@ use crate::api::entries::{Entries, EntriesRef};
 use crate::api::name::LogName;
 use crate::api::{
     Appended, Consistency, Create, Created, Delete, List, Listed, LogRef, LogStat, Read, ReadDone,
-    Reply, ReplyHeader, Request, Stat,
+    Reply, ReplyHeader, Request, RequestKind, Stat,
 };
 use crate::limits::{LIST_NAMES_MAX, NAME_BYTES_MAX};
 use crate::wire::codec::{DecodeError, Reader, Writer};
 use crate::wire::field::{Field, ListLimit, TextLimit, Uncounted, message};
-use crate::wire::kind::{REPLY, kinds};
+use crate::wire::kind::REPLY;
 
 /// A piece of a name, which needs to be none itself.
 const PART: TextLimit = TextLimit(NAME_BYTES_MAX);
 /// The smallest [`LogStat`] has a name of one byte.
 const LOGS: ListLimit = ListLimit { items_max: LIST_NAMES_MAX, item_bytes_min: 2 + 1 + 4 * 8 };
 
-/// Makes the kinds of requests and replies and both directions of a [`Request`] and a [`Reply`] by one
-/// row an operation: the request's number, kind and content, and the reply's kind, variant and content.
+/// Makes the numbers of requests, the kinds of replies, and both directions of a [`Request`] and a
+/// [`Reply`] by one row an operation: the request's number, kind and content, and the reply's kind,
+/// variant and content.
 macro_rules! operations {
     ($(
         $number:literal $request:ident $(($asked:ident))?
             => $kind:ident: $reply:ident $(($answer:ident))?;
     )*) => {
-        kinds! {
-            /// What a client asks. Numbers are never used again for anything else.
-            RequestKind:
-            $(#[doc = concat!("[`Request::", stringify!($request), "`].")] $request = $number;)*
-        }
-
-        impl Request {
-            /// The request's kind.
+        impl RequestKind {
+            /// The number on the wire. Numbers are never used again for anything else.
             #[must_use]
-            pub fn kind(&self) -> RequestKind {
+            pub fn number(self) -> u16 {
                 match self {
-                    $(Request::$request { .. } => RequestKind::$request,)*
+                    $(RequestKind::$request => $number,)*
+                }
+            }
+
+            /// The kind of a number; none for one that this version does not know.
+            #[must_use]
+            pub fn from_number(number: u16) -> Option<RequestKind> {
+                match number {
+                    $($number => Some(RequestKind::$request),)*
+                    _ => None,
                 }
             }
         }

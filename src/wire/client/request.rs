@@ -1,9 +1,9 @@
 //! Requests as bytes.
 
-use super::operations::{RequestKind, put_request, take_request};
+use super::operations::{put_request, take_request};
 use super::refusal::Refusal;
 use crate::api::entries::{EntriesLimit, EntriesRef};
-use crate::api::{Append, LogRef, Request};
+use crate::api::{Append, LogRef, Request, RequestKind};
 use crate::types::Index;
 use crate::wire::codec::{DecodeError, Reader, Writer};
 use crate::wire::field::Field;
@@ -17,7 +17,7 @@ const OPTION_EXPECT: u16 = 2;
 /// Appends one request frame to `out`. `correlation` is not 0 and not that of another request
 /// under way on the connection.
 pub fn write_request(out: &mut Vec<u8>, correlation: u64, request: &Request) {
-    debug_assert!(correlation != 0, "correlation 0 belongs to no request");
+    assert!(correlation != 0, "correlation {correlation} belongs to no request");
     write_frame(out, request.kind().number(), correlation, |body| put_request(request, body));
 }
 

@@ -1,31 +1,8 @@
-//! What clients ask. One struct per request; `docs/PROTOCOL.md` has every field's place in the frame.
+//! Requests about logs, each with its answer.
 
 use super::entries::Entries;
 use super::name::LogName;
 use crate::types::{Index, LogId, ShardId};
-
-/// What a client asks of one shard of a node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Creates a log.
-    Create(Create),
-    /// Deletes a log with its entries.
-    Delete(Delete),
-    /// Lists this shard's logs by prefix.
-    List(List),
-    /// Asks for one log's data.
-    Stat(Stat),
-    /// Appends entries as one atomic batch.
-    Append(Append),
-    /// Reads a range of entries.
-    Read(Read),
-    /// Asks for the state of the node and of the shard that answers.
-    Status,
-    /// Asks for the members, the number of shards and the leaders.
-    Map,
-    /// Asks for an answer and nothing else: a sign of life.
-    Ping,
-}
 
 /// A log, by the name it has now or by its identity, which is never used again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,6 +45,13 @@ pub struct Create {
     pub name: LogName,
 }
 
+/// The log was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// The new log's identity, which is never used again.
+    pub id: LogId,
+}
+
 /// Deletes a log with its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delete {
@@ -88,6 +72,15 @@ pub struct List {
     pub consistency: Consistency,
 }
 
+/// One page of a list of logs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The logs, ordered by the bytes of their names.
+    pub logs: Vec<LogStat>,
+    /// There are more behind the last one.
+    pub more: bool,
+}
+
 /// Asks for one log's data, but not for its entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stat {
@@ -95,6 +88,21 @@ pub struct Stat {
     pub log: LogRef,
     /// How fresh the answer must be.
     pub consistency: Consistency,
+}
+
+/// What is known of one log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogStat {
+    /// The name under which it was created.
+    pub name: LogName,
+    /// Its identity, which is never used again.
+    pub id: LogId,
+    /// The index that the next entry gets: the number of entries ever appended.
+    pub next_index: Index,
+    /// Bytes of its entries, without prefixes.
+    pub bytes: u64,
+    /// When it was created: milliseconds since 1970 on the clock of the leader of that time.
+    pub created_ms: u64,
 }
 
 /// Appends entries as one atomic batch: all of them, at consecutive indexes, or none.
@@ -113,6 +121,26 @@ pub struct Append {
     pub entries: Entries,
 }
 
+/// The entries are on stable storage at a quorum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The identity of the log that holds the entries.
+    pub id: LogId,
+    /// Index of the first entry; the others follow.
+    pub first: Index,
+    /// How many entries this append had; at least one.
+    pub count: u32,
+}
+
+impl Appended {
+    /// Returns the index behind the last of these entries: the log's next one, unless somebody else
+    /// has appended since.
+    #[must_use]
+    pub fn next(&self) -> Index {
+        self.first.plus(u64::from(self.count))
+    }
+}
+
 /// Reads a range of entries from `from` on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
@@ -129,4 +157,17 @@ pub struct Read {
     pub wait_ms: u32,
     /// How fresh the answer must be.
     pub consistency: Consistency,
+}
+
+/// Entries of one log, at consecutive indexes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadDone {
+    /// The identity of the log that was read.
+    pub id: LogId,
+    /// Index of the first entry of this answer: the `from` of the request.
+    pub from: Index,
+    /// The log's next index; an answer that ends there reached the tail.
+    pub next: Index,
+    /// The entries; none at the tail.
+    pub entries: Entries,
 }
