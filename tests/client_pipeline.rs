@@ -277,7 +277,7 @@ fn read_all(reader: &mut Reader, indexes: &[u64]) -> Vec<Result<String, ClientEr
             reader.queue(Index(*index));
         }
         reader.flush();
-        let Some(Fetched { ticket, result }) = reader.wait() else { break };
+        let Some(FinishedRead { ticket, result }) = reader.wait() else { break };
         let text = |done: ReadDone| {
             let entry = done.entries.iter().next().expect("an entry, as the log has it");
             String::from_utf8(entry.data.to_vec()).unwrap()

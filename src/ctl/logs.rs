@@ -5,7 +5,7 @@ use super::calendar::utc;
 use super::exit::CommandError;
 use super::screen;
 use super::table::{Align, TextTable};
-use super::values::Consistency;
+use super::values::ConsistencyArg;
 use super::write_json;
 use crate::client::{Client, LogStat};
 use serde_json::{Value, json};
@@ -63,13 +63,13 @@ pub fn delete(
 pub fn list(
     client: &mut Client,
     prefix: &str,
-    consistency: Consistency,
+    consistency: ConsistencyArg,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let logs = match consistency {
-        Consistency::Linearizable => client.list(prefix)?,
-        Consistency::Local => client.list_local(prefix)?,
+        ConsistencyArg::Linearizable => client.list(prefix)?,
+        ConsistencyArg::Local => client.list_local(prefix)?,
     };
     match format {
         Format::Table => table(&logs, out).map_err(CommandError::Output),
@@ -86,13 +86,13 @@ pub fn list(
 pub fn stat(
     client: &mut Client,
     name: &str,
-    consistency: Consistency,
+    consistency: ConsistencyArg,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
     let log = match consistency {
-        Consistency::Linearizable => client.stat(name)?,
-        Consistency::Local => client.stat_local(name)?,
+        ConsistencyArg::Linearizable => client.stat(name)?,
+        ConsistencyArg::Local => client.stat_local(name)?,
     };
     match format {
         Format::Table => table(std::slice::from_ref(&log), out).map_err(CommandError::Output),

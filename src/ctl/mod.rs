@@ -32,7 +32,7 @@ mod wait;
 
 pub use args::{Cli, Command, Format, Global};
 pub use exit::{CommandError, Exit};
-pub use values::Consistency;
+pub use values::ConsistencyArg;
 
 use crate::client::Client;
 use connect::{connect, one_cluster, options};

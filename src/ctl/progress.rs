@@ -8,26 +8,26 @@ const LINE_PAUSE: Duration = Duration::from_millis(100);
 
 /// A bar that goes away when dropped. Drawn by the caller's thread alone, and only where standard
 /// error is a terminal.
-pub struct Progress(ProgressBar);
+pub struct TransientBar(ProgressBar);
 
-impl Progress {
+impl TransientBar {
     /// For so many bytes to read.
     #[must_use]
-    pub fn of_bytes(what: &str, bytes: u64) -> Progress {
+    pub fn of_bytes(what: &str, bytes: u64) -> TransientBar {
         let shape = "{msg} [{wide_bar}] {bytes} of {total_bytes}, {eta} left";
-        Progress::new(what, bytes, shape)
+        TransientBar::new(what, bytes, shape)
     }
 
     /// For so much time to pass.
     #[must_use]
-    pub fn of_time(what: &str, duration: Duration) -> Progress {
-        Progress::new(what, whole_ms(duration), "{msg} [{wide_bar}] {percent} %, {eta} left")
+    pub fn of_time(what: &str, duration: Duration) -> TransientBar {
+        TransientBar::new(what, whole_ms(duration), "{msg} [{wide_bar}] {percent} %, {eta} left")
     }
 
-    fn new(what: &str, total: u64, shape: &str) -> Progress {
+    fn new(what: &str, total: u64, shape: &str) -> TransientBar {
         let style =
             ProgressStyle::with_template(shape).expect("the template is one of the two above");
-        Progress(ProgressBar::new(total).with_message(what.to_string()).with_style(style))
+        TransientBar(ProgressBar::new(total).with_message(what.to_string()).with_style(style))
     }
 
     /// So many bytes more are done; what goes beyond the total counts as the total.
@@ -42,7 +42,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for TransientBar {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -22,7 +22,7 @@ const FOLLOW_WAIT: Duration = Duration::from_secs(1);
 /// [`CommandError`]; what came before it is printed.
 pub fn read(
     client: &mut Client,
-    read: &args::Read,
+    read: &args::ReadArgs,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), CommandError> {
@@ -61,7 +61,7 @@ pub fn read(
 }
 
 /// The index to begin at, and how many entries to print at most.
-fn range(client: &mut Client, read: &args::Read) -> Result<(Index, u64), CommandError> {
+fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), CommandError> {
     let count = read.count.unwrap_or(u64::MAX);
     let Some(last) = read.last else { return Ok((Index(read.from.unwrap_or(0)), count)) };
     // Past the end there is no entry, and the answer says where the end is.
@@ -77,10 +77,10 @@ fn range(client: &mut Client, read: &args::Read) -> Result<(Index, u64), Command
     Ok((Index(next.0.saturating_sub(last)), count))
 }
 
-fn consistency(read: &args::Read) -> Consistency {
+fn consistency(read: &args::ReadArgs) -> Consistency {
     match read.consistency {
-        values::Consistency::Linearizable => Consistency::Linearizable,
-        values::Consistency::Local => Consistency::Local,
+        values::ConsistencyArg::Linearizable => Consistency::Linearizable,
+        values::ConsistencyArg::Local => Consistency::Local,
     }
 }
 

@@ -4,7 +4,7 @@ use super::args::Format;
 use super::calendar::duration;
 use super::endpoints::{self, why};
 use super::exit::CommandError;
-use super::health::{Problem, Standing, lag, leader, leads_text, lines, problems};
+use super::health::{NodeStanding, Problem, lag, leader, leads_text, lines, problems};
 use super::table::{Align, TextTable};
 use super::units::bytes;
 use super::write_json;
@@ -150,7 +150,7 @@ fn nodes(status: &ClusterStatus) -> TextTable {
         nodes.row(vec![
             member.node.to_string(),
             member.address.clone(),
-            Standing::of(status, member.node).text().to_string(),
+            NodeStanding::of(status, member.node).text().to_string(),
             version,
             uptime,
             free,
@@ -246,7 +246,7 @@ fn role(role: Role) -> &'static str {
 fn raw(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {
     for (at, (report, state)) in rows(status).enumerate() {
         let shard = at / status.nodes.len().max(1);
-        let alive = Standing::of(status, report.member.node).name();
+        let alive = NodeStanding::of(status, report.member.node).name();
         let fields = match state {
             Some(state) => [
                 role(state.role).to_string(),
@@ -289,7 +289,7 @@ fn document(cluster: &str, status: &ClusterStatus) -> Value {
 
 fn node_value(status: &ClusterStatus, report: &NodeReport) -> Value {
     let NodeReport { member, state } = report;
-    let standing = Standing::of(status, member.node);
+    let standing = NodeStanding::of(status, member.node);
     let mut value = match state {
         Ok(state) => json!({
             "version": state.version,
@@ -303,7 +303,7 @@ fn node_value(status: &ClusterStatus, report: &NodeReport) -> Value {
     value["node"] = json!(member.node.0);
     value["address"] = json!(member.address);
     value["state"] = json!(standing.name());
-    value["up"] = json!(standing == Standing::Up);
+    value["up"] = json!(standing == NodeStanding::Up);
     value
 }
 
@@ -311,9 +311,9 @@ fn row_value(status: &ClusterStatus, report: &NodeReport, state: Option<&ShardSt
     let mut value = state.map_or_else(|| json!({}), |state| shard_value(status, state));
     value["node"] = json!(report.member.node.0);
     value["address"] = json!(report.member.address);
-    let standing = Standing::of(status, report.member.node);
+    let standing = NodeStanding::of(status, report.member.node);
     value["state"] = json!(standing.name());
-    value["up"] = json!(standing == Standing::Up);
+    value["up"] = json!(standing == NodeStanding::Up);
     value
 }
 

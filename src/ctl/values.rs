@@ -64,7 +64,7 @@ pub fn parse_time(text: &str) -> Result<Duration, String> {
 
 /// How fresh a read is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Consistency {
+pub enum ConsistencyArg {
     /// Everything acknowledged before the read began is seen; needs a leader.
     Linearizable,
     /// What the asked node has applied; may be old, works without a leader.

@@ -22,7 +22,7 @@ use std::os::unix::ffi::OsStrExt;
 /// [`CommandError`]; it says what was executed where that is not nothing.
 pub fn append(
     client: &mut Client,
-    append: &args::Append,
+    append: &args::AppendArgs,
     format: Format,
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {
@@ -71,7 +71,7 @@ fn nothing_to_append(name: &str) -> String {
 }
 
 /// Says to whoever sits at a terminal that the command waits for them.
-fn announce(append: &args::Append, err: &mut dyn Write) {
+fn announce(append: &args::AppendArgs, err: &mut dyn Write) {
     if !io::stdin().is_terminal() {
         return;
     }
@@ -88,7 +88,7 @@ fn announce(append: &args::Append, err: &mut dyn Write) {
 /// executed" is certain from here, as others may append the same bytes.
 fn look(
     client: &mut Client,
-    append: &args::Append,
+    append: &args::AppendArgs,
     data: &[u8],
     error: ClientError,
 ) -> CommandError {
@@ -122,7 +122,7 @@ fn look(
 /// Appends each line of the input as an entry.
 fn lines(
     client: &mut Client,
-    append: &args::Append,
+    append: &args::AppendArgs,
     format: Format,
     streams: &mut Streams<'_>,
 ) -> Result<(), CommandError> {

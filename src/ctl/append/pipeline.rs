@@ -4,7 +4,7 @@ use super::super::args;
 use super::super::exit::CommandError;
 use super::super::stop::{Halt, Stoppable, signal_name};
 use super::printer::Printer;
-use super::source::{Form, Next, Source};
+use super::source::{EntrySource, Form, NextLine};
 use crate::client::{
     Appender, AppenderOptions, Cause, Client, ClientError, Completed, ErrorCode, Outcome,
 };
@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 /// under way has been waited for then, and is counted.
 pub fn append_all(
     client: &mut Client,
-    append: &args::Append,
+    append: &args::AppendArgs,
     input: Stoppable<'_>,
     printer: &mut Printer<'_>,
 ) -> Result<(), CommandError> {
@@ -30,7 +30,7 @@ pub fn append_all(
         create: append.create,
     };
     let mut appender = client.appender(append.name.as_str(), options)?;
-    let mut source = Source::new(input, form, limit);
+    let mut source = EntrySource::new(input, form, limit);
     // The lines of the entries that are under way.
     let mut under_way = VecDeque::new();
     let done = feed(&mut appender, &mut source, &mut under_way, printer);
@@ -52,7 +52,7 @@ pub fn append_all(
 /// none did.
 fn feed(
     appender: &mut Appender,
-    source: &mut Source<Stoppable<'_>>,
+    source: &mut EntrySource<Stoppable<'_>>,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
 ) -> Result<Option<Halt>, CommandError> {
@@ -71,15 +71,15 @@ fn feed(
             return Ok(Some(halt));
         }
         match next {
-            Next::End => break,
-            Next::Fault(what) => {
+            NextLine::End => break,
+            NextLine::Fault(what) => {
                 drain(appender, under_way, printer)?;
                 return Err(CommandError::BadInput(format!(
                     "{what}; {}; from that line on nothing was sent",
                     printer.lines(0, 0)
                 )));
             }
-            Next::Entry(entry) => {
+            NextLine::Entry(entry) => {
                 let oldest = appender.push([entry]);
                 under_way.push_back(source.number());
                 printer.sent(source.number());
@@ -93,7 +93,7 @@ fn feed(
 }
 
 /// Why no further line is to be sent.
-fn halt(source: &Source<Stoppable<'_>>, printer: &Printer<'_>) -> Option<Halt> {
+fn halt(source: &EntrySource<Stoppable<'_>>, printer: &Printer<'_>) -> Option<Halt> {
     source.input().halt().or_else(|| printer.is_broken().then_some(Halt::OutputClosed))
 }
 

@@ -17,7 +17,7 @@ pub enum Form {
 
 /// The entries of an input, in order.
 #[derive(Debug)]
-pub struct Source<R> {
+pub struct EntrySource<R> {
     input: BufReader<R>,
     form: Form,
     entry_bytes_max: u32,
@@ -27,7 +27,7 @@ pub struct Source<R> {
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Next {
+pub enum NextLine {
     /// An entry.
     Entry(Vec<u8>),
     /// A line that is none, and what is wrong with it.
@@ -36,12 +36,12 @@ pub enum Next {
     End,
 }
 
-impl<R: Read> Source<R> {
+impl<R: Read> EntrySource<R> {
     /// Entries of at most so many bytes.
     #[must_use]
-    pub fn new(input: R, form: Form, entry_bytes_max: u32) -> Source<R> {
+    pub fn new(input: R, form: Form, entry_bytes_max: u32) -> EntrySource<R> {
         let input = BufReader::with_capacity(INPUT_BYTES, input);
-        Source { input, form, entry_bytes_max, line: Vec::new(), number: 0 }
+        EntrySource { input, form, entry_bytes_max, line: Vec::new(), number: 0 }
     }
 
     /// The input itself.
@@ -65,7 +65,7 @@ impl<R: Read> Source<R> {
     ///
     /// # Errors
     /// Those of the input.
-    pub fn next(&mut self) -> io::Result<Next> {
+    pub fn next(&mut self) -> io::Result<NextLine> {
         let most = match self.form {
             Form::Plain => u64::from(self.entry_bytes_max),
             Form::Jsonl => entry::line_bytes_max(self.entry_bytes_max),
@@ -75,7 +75,7 @@ impl<R: Read> Source<R> {
             // One byte over the limit, and the line's end.
             self.input.by_ref().take(most + 2).read_until(b'\n', &mut self.line)?;
             if self.line.is_empty() {
-                return Ok(Next::End);
+                return Ok(NextLine::End);
             }
             self.number += 1;
             let line = self.line.strip_suffix(b"\n").unwrap_or(&self.line);
@@ -83,24 +83,24 @@ impl<R: Read> Source<R> {
                 return Ok(self.too_large());
             }
             match self.form {
-                Form::Plain => return Ok(Next::Entry(line.to_vec())),
+                Form::Plain => return Ok(NextLine::Entry(line.to_vec())),
                 Form::Jsonl if line.trim_ascii().is_empty() => {}
                 Form::Jsonl => return Ok(self.parsed(line)),
             }
         }
     }
 
-    fn parsed(&self, line: &[u8]) -> Next {
+    fn parsed(&self, line: &[u8]) -> NextLine {
         match entry::from_line(line) {
             Ok(entry) if entry.len() as u64 > u64::from(self.entry_bytes_max) => self.too_large(),
-            Ok(entry) => Next::Entry(entry),
-            Err(what) => Next::Fault(format!("line {} {what}", self.number)),
+            Ok(entry) => NextLine::Entry(entry),
+            Err(what) => NextLine::Fault(format!("line {} {what}", self.number)),
         }
     }
 
-    fn too_large(&self) -> Next {
+    fn too_large(&self) -> NextLine {
         let (number, most) = (self.number, self.entry_bytes_max);
-        Next::Fault(format!(
+        NextLine::Fault(format!(
             "line {number} has more than {most} bytes, which is the cluster's limit"
         ))
     }
@@ -110,14 +110,14 @@ impl<R: Read> Source<R> {
 mod tests {
     use super::*;
 
-    fn all(form: Form, text: &[u8]) -> Vec<Next> {
-        let mut source = Source::new(text, form, 4);
+    fn all(form: Form, text: &[u8]) -> Vec<NextLine> {
+        let mut source = EntrySource::new(text, form, 4);
         let mut found = Vec::new();
         loop {
             match source.next().expect("a slice can be read") {
-                Next::End => return found,
+                NextLine::End => return found,
                 next => {
-                    let last = matches!(next, Next::Fault(_));
+                    let last = matches!(next, NextLine::Fault(_));
                     found.push(next);
                     if last {
                         return found;
@@ -127,8 +127,8 @@ mod tests {
         }
     }
 
-    fn entry(data: &[u8]) -> Next {
-        Next::Entry(data.to_vec())
+    fn entry(data: &[u8]) -> NextLine {
+        NextLine::Entry(data.to_vec())
     }
 
     /// Plain lines are entries, empty ones too, with or without a newline at the end.
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(all(Form::Plain, b""), []);
         let last = all(Form::Plain, b"abcd\nabcde\n").pop();
         let what = "line 2 has more than 4 bytes, which is the cluster's limit";
-        assert_eq!(last, Some(Next::Fault(what.to_string())));
+        assert_eq!(last, Some(NextLine::Fault(what.to_string())));
     }
 
     /// Lines of JSON hold the data; blank ones between them hold nothing.
@@ -148,8 +148,9 @@ mod tests {
         assert_eq!(all(Form::Jsonl, text), [entry(b"a\nb"), entry(b""), entry(&[0; 4])]);
         let last = all(Form::Jsonl, b"{\"data\":\"abcde\"}").pop();
         let what = "line 1 has more than 4 bytes, which is the cluster's limit";
-        assert_eq!(last, Some(Next::Fault(what.to_string())));
-        let Some(Next::Fault(what)) = all(Form::Jsonl, b"{\"data\":\"a\"}\n{\"dat").pop() else {
+        assert_eq!(last, Some(NextLine::Fault(what.to_string())));
+        let Some(NextLine::Fault(what)) = all(Form::Jsonl, b"{\"data\":\"a\"}\n{\"dat").pop()
+        else {
             panic!("half an object is none")
         };
         assert!(what.starts_with("line 2 is no entry as read -o jsonl prints it"), "{what}");

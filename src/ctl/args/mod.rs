@@ -8,7 +8,7 @@ use super::bench::args::Bench;
 use super::codes;
 use super::top::args::Top;
 use super::usage;
-use super::values::{Consistency, Flag, parse_number, parse_size, parse_time};
+use super::values::{ConsistencyArg, Flag, parse_number, parse_size, parse_time};
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -140,7 +140,7 @@ pub enum Command {
             value_name = "LEVEL",
             default_value = "linearizable"
         )]
-        consistency: Consistency,
+        consistency: ConsistencyArg,
     },
     /// Show a log's shard, id, next index, bytes and time of creation
     Stat {
@@ -153,12 +153,12 @@ pub enum Command {
             value_name = "LEVEL",
             default_value = "linearizable"
         )]
-        consistency: Consistency,
+        consistency: ConsistencyArg,
     },
     /// Append DATA, or standard input whole, or each of its lines; print the index
-    Append(Append),
+    Append(AppendArgs),
     /// Print entries, each followed by a newline unless --exact
-    Read(Read),
+    Read(ReadArgs),
     /// Show nodes, shards, leaders, watermarks and lag; exit 10 where something is missing
     ///
     /// The first table has a line for each node. STATE is up, DEAD where it does not answer, or CUT
@@ -211,7 +211,7 @@ pub enum Command {
 
 /// `append`.
 #[derive(Debug, Args)]
-pub struct Append {
+pub struct AppendArgs {
     /// The log's name
     pub name: String,
     /// The entry; without it the whole of standard input is one entry
@@ -247,7 +247,7 @@ pub struct Append {
 
 /// `read`.
 #[derive(Debug, Args)]
-pub struct Read {
+pub struct ReadArgs {
     /// The log's name
     pub name: String,
     /// Index of the first entry [default: 0]
@@ -272,7 +272,7 @@ pub struct Read {
         value_name = "LEVEL",
         default_value = "linearizable"
     )]
-    pub consistency: Consistency,
+    pub consistency: ConsistencyArg,
 }
 
 /// `wait`.

@@ -1,7 +1,7 @@
 //! Reading the command line: what goes together, and what the environment adds.
 
 use super::super::usage;
-use super::{Append, Cli, Command, Format, Read, Wait, program};
+use super::{AppendArgs, Cli, Command, Format, ReadArgs, Wait, program};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, FromArgMatches};
@@ -99,7 +99,7 @@ impl Typed<'_> {
     }
 
     /// DATA, `--lines` and `--jsonl` exclude each other.
-    fn settle_append(&self, append: &mut Append) -> Result<(), clap::Error> {
+    fn settle_append(&self, append: &mut AppendArgs) -> Result<(), clap::Error> {
         let (lines, jsonl) = (self.has("lines"), self.has("jsonl"));
         let text = match (append.data.is_some(), lines, jsonl) {
             (true, true, _) => {
@@ -130,7 +130,7 @@ impl Typed<'_> {
     }
 
     /// `--from` and `--last` exclude each other.
-    fn settle_read(&self, read: &mut Read) -> Result<(), clap::Error> {
+    fn settle_read(&self, read: &mut ReadArgs) -> Result<(), clap::Error> {
         if read.from.is_none() || read.last.is_none() {
             return Ok(());
         }

@@ -1,6 +1,6 @@
 //! The arguments of `bench`.
 
-use super::super::values::{Consistency, parse_number, parse_time};
+use super::super::values::{ConsistencyArg, parse_number, parse_time};
 use crate::limits;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -11,12 +11,12 @@ use std::time::Duration;
 pub struct Bench {
     /// What is measured.
     #[command(subcommand)]
-    pub operation: Operation,
+    pub operation: BenchOperation,
 }
 
 /// What is measured.
 #[derive(Debug, Subcommand)]
-pub enum Operation {
+pub enum BenchOperation {
     /// Measure appends, each of one entry
     Append(AppendBench),
     /// Measure reads at random places
@@ -62,7 +62,7 @@ pub struct ReadBench {
         value_name = "LEVEL",
         default_value = "linearizable"
     )]
-    pub consistency: Consistency,
+    pub consistency: ConsistencyArg,
 }
 
 /// How much is asked of the cluster, and for how long.

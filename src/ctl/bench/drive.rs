@@ -1,7 +1,7 @@
 //! The loop of one thread: gives its connections what is due, and waits for all of them at once.
 
 use super::lane::{Lane, Pipe};
-use super::tally::{Period, Tally};
+use super::tally::{BenchTally, Period};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use std::sync::Arc;
@@ -44,8 +44,8 @@ impl Run {
 }
 
 /// Drives these connections until the run ends and all they sent is back.
-pub fn drive<P: Pipe>(lanes: &mut [Lane<P>], run: &Run) -> Tally {
-    let mut tally = Tally::new(run.period);
+pub fn drive<P: Pipe>(lanes: &mut [Lane<P>], run: &Run) -> BenchTally {
+    let mut tally = BenchTally::new(run.period);
     let mut ready: Vec<usize> = Vec::new();
     loop {
         let now = run.now();
@@ -73,7 +73,7 @@ pub fn drive<P: Pipe>(lanes: &mut [Lane<P>], run: &Run) -> Tally {
 
 /// Lets the client library work on connections that get no further by themselves: those without an
 /// answer on its way, and those whose node says nothing. True when there were any.
-fn settle<P: Pipe>(lanes: &mut [Lane<P>], run: &Run, tally: &mut Tally) -> bool {
+fn settle<P: Pipe>(lanes: &mut [Lane<P>], run: &Run, tally: &mut BenchTally) -> bool {
     let mut any = false;
     for lane in lanes {
         let silent = |since| run.now().saturating_sub(since) >= run.patience;

@@ -2,7 +2,7 @@
 //! made of what comes back.
 
 use super::schedule::Pacer;
-use super::tally::{Reason, Tally, Work};
+use super::tally::{BenchTally, Reason, Work};
 use crate::client::ClientError;
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -76,7 +76,7 @@ impl<P: Pipe> Lane<P> {
     }
 
     /// Takes what has come back; returns how many succeeded and how many failed.
-    pub fn gather(&mut self, now: Duration, tally: &mut Tally) -> (u64, u64) {
+    pub fn gather(&mut self, now: Duration, tally: &mut BenchTally) -> (u64, u64) {
         let mut counts = (0, 0);
         while let Some(back) = self.pipe.poll() {
             let ok = self.note(back, now, tally);
@@ -86,7 +86,7 @@ impl<P: Pipe> Lane<P> {
     }
 
     /// Notes one operation that came back; returns whether it succeeded.
-    pub fn note(&mut self, back: Finished, now: Duration, tally: &mut Tally) -> bool {
+    pub fn note(&mut self, back: Finished, now: Duration, tally: &mut BenchTally) -> bool {
         let place = usize::try_from(back.ticket - self.first_ticket);
         let times = place.ok().and_then(|place| self.under_way.get_mut(place)?.take());
         let Times { due, .. } = times.expect("what comes back was submitted, and comes back once");
@@ -130,7 +130,7 @@ impl<P: Pipe> Lane<P> {
     }
 
     /// Sends nothing more; what was due and never sent is counted.
-    pub fn abandon(&mut self, tally: &mut Tally) {
+    pub fn abandon(&mut self, tally: &mut BenchTally) {
         tally.unsent += self.pacer.abandon();
     }
 
@@ -212,9 +212,9 @@ mod tests {
     }
 
     /// Runs the lane to its end on a clock that goes in steps of a tenth of a millisecond.
-    fn run(node: Node, pacer: Pacer, period: Period) -> Tally {
+    fn run(node: Node, pacer: Pacer, period: Period) -> BenchTally {
         let mut lane = Lane::new(node, pacer);
-        let mut tally = Tally::new(period);
+        let mut tally = BenchTally::new(period);
         let mut now = Duration::ZERO;
         while !lane.is_done(now) {
             lane.pipe.now = now;
@@ -225,7 +225,7 @@ mod tests {
         tally
     }
 
-    fn quantile_ms(tally: &Tally, quantile: f64) -> u64 {
+    fn quantile_ms(tally: &BenchTally, quantile: f64) -> u64 {
         tally.latencies.value_at_quantile(quantile) / 1000
     }
 
@@ -284,7 +284,7 @@ mod tests {
     fn tallies_add_up() {
         let period = Period::new(Duration::ZERO, ms(500));
         let never = (ms(9000), ms(9000));
-        let mut sum = Tally::new(period);
+        let mut sum = BenchTally::new(period);
         for fails in [false, true, false] {
             let node = Node { fails, ..Node::new(8, never) };
             sum.add(run(node, Pacer::open(1000.0, 0, 1, period.end), period));

@@ -15,19 +15,19 @@ mod volume;
 use super::Streams;
 use super::args::Format;
 use super::exit::CommandError;
-use super::values::Consistency;
+use super::values::ConsistencyArg;
 use super::write_json;
 use crate::client::{
     AppenderOptions, Client, ClientOptions, ClusterStatus, Consistency as Freshness, ReadOptions,
     ReaderOptions,
 };
 use crate::types::{Count, Index};
-use args::{Bench, Load, Operation};
+use args::{Bench, BenchOperation, Load};
 use drive::{Run, drive};
 use lane::{Lane, Pipe};
 use logs::BenchLog;
-use pipes::{Appends, Noise, Reads, random_of};
-use report::Report;
+use pipes::{Appends, Noise, ReadPipe, random_of};
+use report::BenchReport;
 use rustix::time::{ClockId, clock_gettime};
 use schedule::Pacer;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -40,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tally::{Period, Tally, Work};
+use tally::{BenchTally, Period, Work};
 
 /// How often the threads are looked after, and a terminal shows how far the run is.
 const LOOK: Duration = Duration::from_millis(100);
@@ -58,8 +58,8 @@ where
     C: Fn() -> Result<Client, CommandError>,
 {
     let (load, operation) = match &bench.operation {
-        Operation::Append(append) => (&append.load, "append"),
-        Operation::Read(read) => (&read.load, "read"),
+        BenchOperation::Append(append) => (&append.load, "append"),
+        BenchOperation::Read(read) => (&read.load, "read"),
     };
     let mut plot = load.plot.as_deref().map(create).transpose()?;
     let mut client = connect()?;
@@ -71,18 +71,18 @@ where
         clients.push(connect()?);
     }
     let ran = match &bench.operation {
-        Operation::Append(_) => appends(&mut clients, &logs, load, streams)?,
-        Operation::Read(read) => reads(&mut clients, &logs, read, streams)?,
+        BenchOperation::Append(_) => appends(&mut clients, &logs, load, streams)?,
+        BenchOperation::Read(read) => reads(&mut clients, &logs, read, streams)?,
     };
     let appended = match &bench.operation {
-        Operation::Append(_) => ran.tally.whole,
-        Operation::Read(_) => filled,
+        BenchOperation::Append(_) => ran.tally.whole,
+        BenchOperation::Read(_) => filled,
     };
     if appended.entries > 0 {
         let left = volume::left(before.as_ref(), client.status().ok().as_ref(), appended);
         let _nobody_reads_it = writeln!(streams.err, "{left}");
     }
-    let report = Report {
+    let report = BenchReport {
         operation,
         load,
         logs: logs.into_iter().map(|log| log.name).collect(),
@@ -146,7 +146,7 @@ fn prepare(
         say(warning);
     }
     let mut filled = Work::default();
-    if let Operation::Read(read) = &bench.operation {
+    if let BenchOperation::Read(read) = &bench.operation {
         let mut noise = Noise::new(load.seed, load.size as usize);
         for log in &mut logs {
             let added = logs::fill(client, log, read.fill, || noise.entry().to_vec())?;
@@ -194,8 +194,8 @@ fn reads(
 ) -> Result<Ran, CommandError> {
     let load = &read.load;
     let consistency = match read.consistency {
-        Consistency::Linearizable => Freshness::Linearizable,
-        Consistency::Local => Freshness::Local,
+        ConsistencyArg::Linearizable => Freshness::Linearizable,
+        ConsistencyArg::Local => Freshness::Local,
     };
     let (window, max_entries) = (usize::from(load.window), Some(read.entries));
     let timeout = clients.first().map_or(ClientOptions::TIMEOUT, Client::timeout);
@@ -208,14 +208,14 @@ fn reads(
         let options = ReaderOptions { window, max_entries, consistency };
         let random = random_of(load.seed, number as u64);
         let reader = client.reader(&log.name, options)?;
-        pipes.push((log.shard.0, Reads { reader, random, below: log.entries }));
+        pipes.push((log.shard.0, ReadPipe { reader, random, below: log.entries }));
     }
     Ok(run(pipes, load, (timeout.min(ClientOptions::ATTEMPT_TIMEOUT), timeout), streams))
 }
 
 /// What a run brought.
 struct Ran {
-    tally: Tally,
+    tally: BenchTally,
     elapsed: Duration,
     processor: Duration,
     interrupted: bool,
@@ -251,7 +251,7 @@ fn run<P: Pipe + Send>(
         ok: AtomicU64::new(0),
         failed: AtomicU64::new(0),
     };
-    let mut tally = Tally::new(period);
+    let mut tally = BenchTally::new(period);
     let (processor, interrupted) = thread::scope(|scope| {
         let run = &run;
         let start = |lanes| scope.spawn(move || drive(lanes, run));
@@ -309,7 +309,7 @@ fn catch_signals(stop: &Arc<AtomicBool>) -> Vec<Result<signal_hook::SigId, std::
 /// Waits for the threads and shows on a terminal how far the run is. Returns the processor time of
 /// the measured part, and when the run was ended early, if it was.
 fn watch(
-    threads: &[ScopedJoinHandle<'_, Tally>],
+    threads: &[ScopedJoinHandle<'_, BenchTally>],
     run: &Run,
     streams: &mut Streams<'_>,
 ) -> (Duration, Option<Duration>) {

@@ -1,8 +1,8 @@
 //! How a report is shown: as a table for people, and as one JSON document for programs.
 
 use super::super::calendar::utc;
-use super::report::{Point, Report, quantile_ms};
-use super::tally::{Failures, Reason, Tally};
+use super::report::{BenchReport, Point, quantile_ms};
+use super::tally::{BenchTally, Failures, Reason};
 use crate::types::Count;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -11,13 +11,13 @@ use std::io::{self, Write};
 /// The percentiles that are reported, and how they are called.
 const QUANTILES: &[(&str, f64)] = &[("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
-impl Report<'_> {
+impl BenchReport<'_> {
     /// The report for people.
     ///
     /// # Errors
     /// Those of the writer.
     pub fn write_table(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Tally { ok, work, latencies, unsent, failed_early, .. } = &self.tally;
+        let BenchTally { ok, work, latencies, unsent, failed_early, .. } = &self.tally;
         writeln!(out, "{}", self.headline())?;
         writeln!(
             out,
@@ -61,7 +61,7 @@ impl Report<'_> {
     /// The report for programs.
     #[must_use]
     pub fn document(&self) -> Value {
-        let Tally { ok, work, latencies, failures, unsent, failed_early, .. } = &self.tally;
+        let BenchTally { ok, work, latencies, failures, unsent, failed_early, .. } = &self.tally;
         let mut latency_ms = serde_json::Map::new();
         for (name, quantile) in QUANTILES {
             latency_ms.insert((*name).to_string(), json!(quantile_ms(latencies, *quantile)));

@@ -102,7 +102,7 @@ impl Pipe for Appends {
 
 /// Reads at random places.
 #[derive(Debug)]
-pub struct Reads {
+pub struct ReadPipe {
     /// The pipeline.
     pub reader: Reader,
     /// Where the next read begins.
@@ -119,7 +119,7 @@ fn fetched(fetched: FinishedRead) -> Finished {
     Finished { ticket: fetched.ticket, result }
 }
 
-impl Pipe for Reads {
+impl Pipe for ReadPipe {
     fn has_room(&self) -> bool {
         self.reader.has_room()
     }

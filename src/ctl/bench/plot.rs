@@ -5,7 +5,7 @@
 //! times as large.
 
 use super::super::calendar::utc;
-use super::report::{Point, Report};
+use super::report::{BenchReport, Point};
 use std::fmt::{self, Write};
 
 const WIDTH: f64 = 960.0;
@@ -67,13 +67,13 @@ fn round_step(least: f64) -> f64 {
 
 /// The drawing.
 #[must_use]
-pub fn svg(report: &Report<'_>) -> String {
+pub fn svg(report: &BenchReport<'_>) -> String {
     let mut out = String::new();
     draw(report, &mut out).expect("a string takes everything");
     out
 }
 
-fn draw(report: &Report<'_>, out: &mut String) -> fmt::Result {
+fn draw(report: &BenchReport<'_>, out: &mut String) -> fmt::Result {
     let points = report.points();
     let unit = format!("{}s/s", report.operation);
     writeln!(
@@ -274,7 +274,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::report::tests::{load, report};
-    use super::super::tally::{Period, Tally, Work};
+    use super::super::tally::{BenchTally, Period, Work};
     use super::*;
     use roxmltree::Document;
     use std::time::Duration;
@@ -328,7 +328,7 @@ mod tests {
         let load = load(None);
         let mut empty = report(&load);
         empty.operation = "<read> & \"co\"";
-        empty.tally = Tally::new(Period::new(Duration::ZERO, load.seconds));
+        empty.tally = BenchTally::new(Period::new(Duration::ZERO, load.seconds));
         empty.elapsed = Duration::ZERO;
         let mut single = report(&load);
         single.tally.buckets.truncate(1);

@@ -2,14 +2,14 @@
 
 use super::super::exit::CommandError;
 use super::args::Load;
-use super::tally::{Bucket, Failures, Tally};
+use super::tally::{BenchTally, Bucket, Failures};
 use crate::types::Count;
 use hdrhistogram::{Counter, Histogram};
 use std::time::Duration;
 
 /// What a run found.
 #[derive(Debug)]
-pub struct Report<'a> {
+pub struct BenchReport<'a> {
     /// `append` or `read`.
     pub operation: &'static str,
     /// What was asked for.
@@ -19,7 +19,7 @@ pub struct Report<'a> {
     /// Shards of the cluster.
     pub shards: u16,
     /// What was counted.
-    pub tally: Tally,
+    pub tally: BenchTally,
     /// Time that was measured: until the end, or the last operation's return.
     pub elapsed: Duration,
     /// This process's processor time meanwhile.
@@ -52,7 +52,7 @@ pub struct Point {
     pub partial: bool,
 }
 
-impl Report<'_> {
+impl BenchReport<'_> {
     /// `closed loop`, or `open loop at 500/s`.
     #[must_use]
     pub fn mode(&self) -> String {
@@ -180,8 +180,8 @@ pub mod tests {
     }
 
     /// A run of two seconds: 1000 appends of 1 to 10 ms, none from 1.0 to 1.5 s, some failures.
-    pub fn report(load: &Load) -> Report<'_> {
-        let mut tally = Tally::new(Period::new(Duration::ZERO, load.seconds));
+    pub fn report(load: &Load) -> BenchReport<'_> {
+        let mut tally = BenchTally::new(Period::new(Duration::ZERO, load.seconds));
         for n in 0..1000 {
             let due = Duration::from_millis(if n < 500 { n * 2 } else { n + 990 });
             let latency = Duration::from_millis(1 + n % 10);
@@ -194,7 +194,7 @@ pub mod tests {
                 tally.failed(at, at, reason, || "said <so> & \"so\"".to_string());
             }
         }
-        Report {
+        BenchReport {
             operation: "append",
             load,
             logs: vec!["bench-0".to_string(), "bench-3".to_string()],
@@ -216,7 +216,7 @@ pub mod tests {
         assert!(full.verdict().is_ok());
         let exit = |outcomes: &[&'static str]| {
             let mut report = report(&load);
-            report.tally = Tally::new(full.tally.period());
+            report.tally = BenchTally::new(full.tally.period());
             for outcome in outcomes {
                 let reason = Reason { outcome, what: "x".to_string() };
                 report.tally.failed(Duration::ZERO, Duration::ZERO, reason, String::new);
@@ -235,7 +235,7 @@ pub mod tests {
         let warmup = Duration::from_secs(1);
         let early = |outcomes: &[&'static str]| {
             let mut report = report(&load);
-            report.tally = Tally::new(Period::new(warmup, load.seconds));
+            report.tally = BenchTally::new(Period::new(warmup, load.seconds));
             for outcome in outcomes {
                 let reason = Reason { outcome, what: "DiskFull".to_string() };
                 let first = || "it answered DiskFull; next: free space".to_string();

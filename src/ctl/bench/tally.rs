@@ -65,7 +65,7 @@ pub struct Bucket {
 
 /// What a run, or one thread of it, has done.
 #[derive(Clone, Debug)]
-pub struct Tally {
+pub struct BenchTally {
     period: Period,
     /// Latencies of what succeeded, in microseconds.
     pub latencies: Histogram<u64>,
@@ -131,12 +131,12 @@ impl Bucket {
     }
 }
 
-impl Tally {
+impl BenchTally {
     /// Nothing yet.
     #[must_use]
-    pub fn new(period: Period) -> Tally {
+    pub fn new(period: Period) -> BenchTally {
         let latencies = Histogram::new_with_bounds(1, LONGEST_US, 3);
-        Tally {
+        BenchTally {
             period,
             latencies: latencies.expect("bounds and digits are constants that fit together"),
             ok: 0,
@@ -221,7 +221,7 @@ impl Tally {
     }
 
     /// Adds what another thread of the same run has done.
-    pub fn add(&mut self, other: Tally) {
+    pub fn add(&mut self, other: BenchTally) {
         let fits = "all histograms of a run have the same bounds";
         self.latencies.add(&other.latencies).expect(fits);
         self.ok += other.ok;

@@ -2,7 +2,7 @@
 //! appended is freed again (docs/SIZING.md).
 
 use super::super::units::bytes;
-use super::args::{Bench, Load, Operation};
+use super::args::{Bench, BenchOperation, Load};
 use super::logs::BenchLog;
 use super::tally::Work;
 use crate::client::ClusterStatus;
@@ -73,8 +73,8 @@ fn syncs(status: &ClusterStatus) -> Option<u64> {
 /// Bytes that every node writes.
 fn written(status: &ClusterStatus, bench: &Bench, logs: &[BenchLog]) -> u64 {
     match &bench.operation {
-        Operation::Append(append) => appended(status, &append.load) as u64,
-        Operation::Read(read) => {
+        BenchOperation::Append(append) => appended(status, &append.load) as u64,
+        BenchOperation::Read(read) => {
             let missing = logs.iter().map(|log| read.fill.saturating_sub(log.entries));
             let entry = u64::from(read.load.size) + APPEND_BYTES as u64;
             missing.sum::<u64>().saturating_mul(entry)

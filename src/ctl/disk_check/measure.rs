@@ -1,6 +1,6 @@
 //! The measurement: batches as the journal writes them, one sync each.
 
-use super::super::progress::Progress;
+use super::super::progress::TransientBar;
 use crate::journal::{FileStorage, Storage};
 use crate::limits::BLOCK_BYTES;
 use crate::types::Random;
@@ -84,7 +84,7 @@ pub fn measure(
     let bytes = noise();
     let mut sync_us =
         Histogram::new_with_bounds(1, SYNC_US_MAX, 3).expect("the bounds are constant and right");
-    let progress = Progress::of_time("Syncing", duration);
+    let progress = TransientBar::of_time("Syncing", duration);
     let (mut low, mut high) = (0, file_bytes);
     let mut written = 0;
     let started = Instant::now();

@@ -8,7 +8,7 @@ mod steps;
 
 pub use judge::problems;
 pub use problem::Problem;
-pub use standing::{Standing, leads_text, takes_part};
+pub use standing::{NodeStanding, leads_text, takes_part};
 
 use crate::client::{ClusterStatus, NodeReport, Role, ShardStatus};
 use crate::types::{NodeId, ShardId};

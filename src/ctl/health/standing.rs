@@ -7,7 +7,7 @@ use crate::types::{NodeId, ShardId, Shards};
 
 /// How a node stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum NodeStanding {
     /// It answers, and takes part in every shard.
     Up,
     /// It answers, and takes no part in some shard: there is no link with the leader, or it is refused.
@@ -16,25 +16,25 @@ pub enum Standing {
     Dead,
 }
 
-impl Standing {
+impl NodeStanding {
     /// How a node stands.
     #[must_use]
-    pub fn of(status: &ClusterStatus, node: NodeId) -> Standing {
+    pub fn of(status: &ClusterStatus, node: NodeId) -> NodeStanding {
         let report = status.nodes.iter().find(|report| report.member.node == node);
         if report.is_none_or(|report| report.state.is_err()) {
-            return Standing::Dead;
+            return NodeStanding::Dead;
         }
         let all = (0..status.shards).map(ShardId).all(|shard| takes_part(status, shard, node));
-        if all { Standing::Up } else { Standing::CutOff }
+        if all { NodeStanding::Up } else { NodeStanding::CutOff }
     }
 
     /// As people read it; what is wrong stands out.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Standing::Up => "up",
-            Standing::CutOff => "CUT OFF",
-            Standing::Dead => "DEAD",
+            NodeStanding::Up => "up",
+            NodeStanding::CutOff => "CUT OFF",
+            NodeStanding::Dead => "DEAD",
         }
     }
 
@@ -42,9 +42,9 @@ impl Standing {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Standing::Up => "up",
-            Standing::CutOff => "cut_off",
-            Standing::Dead => "dead",
+            NodeStanding::Up => "up",
+            NodeStanding::CutOff => "cut_off",
+            NodeStanding::Dead => "dead",
         }
     }
 }
@@ -103,13 +103,13 @@ mod tests {
     #[test]
     fn a_refused_node_is_not_up() {
         let mut status = healthy();
-        assert_eq!(Standing::of(&status, NodeId(3)), Standing::Up);
+        assert_eq!(NodeStanding::of(&status, NodeId(3)), NodeStanding::Up);
         refused(&mut status, 3);
-        assert_eq!(Standing::of(&status, NodeId(3)), Standing::CutOff);
+        assert_eq!(NodeStanding::of(&status, NodeId(3)), NodeStanding::CutOff);
         let part = |node| takes_part(&status, ShardId(0), NodeId(node));
         assert_eq!([1, 2, 3].map(part), [true, true, false]);
         kill(&mut status, 2);
-        assert_eq!(Standing::of(&status, NodeId(3)), Standing::Dead);
+        assert_eq!(NodeStanding::of(&status, NodeId(3)), NodeStanding::Dead);
     }
 
     /// Without a leader, a node with a link takes part, and so does one beside which nobody answers.
@@ -119,10 +119,10 @@ mod tests {
         refused(&mut status, 3);
         kill(&mut status, 0);
         shard(&mut status, 1).leader = None;
-        assert_eq!(Standing::of(&status, NodeId(3)), Standing::CutOff);
-        assert_eq!(Standing::of(&status, NodeId(2)), Standing::CutOff);
+        assert_eq!(NodeStanding::of(&status, NodeId(3)), NodeStanding::CutOff);
+        assert_eq!(NodeStanding::of(&status, NodeId(2)), NodeStanding::CutOff);
         kill(&mut status, 2);
-        assert_eq!(Standing::of(&status, NodeId(2)), Standing::Up);
+        assert_eq!(NodeStanding::of(&status, NodeId(2)), NodeStanding::Up);
     }
 
     /// Leading shard 0 is distinguished from leading none.

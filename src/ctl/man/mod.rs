@@ -22,7 +22,7 @@ const MANUAL: &str = "paxosd manual";
 
 /// One page.
 #[derive(Clone, Debug)]
-pub struct Page {
+pub struct ManPage {
     /// Its name, as in `man NAME`.
     pub name: String,
     /// Its section: 1 commands, 5 files, 8 daemons.
@@ -31,7 +31,7 @@ pub struct Page {
     pub text: Vec<u8>,
 }
 
-impl Page {
+impl ManPage {
     /// Where it belongs below `share/man`.
     #[must_use]
     pub fn path(&self) -> String {
@@ -68,7 +68,7 @@ pub fn man(dir: Option<&Path>, out: &mut dyn Write) -> Result<(), CommandError> 
 ///
 /// # Errors
 /// None that happen: what is written goes to memory.
-pub fn pages() -> io::Result<Vec<Page>> {
+pub fn pages() -> io::Result<Vec<ManPage>> {
     let mut pages = Vec::new();
     for (mut program, section, codes) in
         [(args::program(), 1, codes::PAXOSCTL), (node::program(), 8, codes::PAXOSD)]
@@ -80,7 +80,7 @@ pub fn pages() -> io::Result<Vec<Page>> {
         let ends = Ends { codes, environment: environment.unwrap_or_default() };
         pages_of(&program, section, None, &ends, &mut pages)?;
     }
-    pages.push(Page { name: "paxosd.toml".to_string(), section: 5, text: config::page()? });
+    pages.push(ManPage { name: "paxosd.toml".to_string(), section: 5, text: config::page()? });
     pages.sort_by(|a, b| (a.section, &a.name).cmp(&(b.section, &b.name)));
     Ok(pages)
 }
@@ -98,7 +98,7 @@ fn pages_of(
     section: u8,
     above: Option<&str>,
     ends: &Ends,
-    pages: &mut Vec<Page>,
+    pages: &mut Vec<ManPage>,
 ) -> io::Result<()> {
     let name = page_name(command);
     let below = command.get_subcommands().map(page_name);
@@ -115,7 +115,12 @@ fn page_name(command: &clap::Command) -> String {
 }
 
 /// The page of a program or of one of its commands. `others` are pages of the same section.
-fn page(command: &clap::Command, section: u8, others: &[String], ends: &Ends) -> io::Result<Page> {
+fn page(
+    command: &clap::Command,
+    section: u8,
+    others: &[String],
+    ends: &Ends,
+) -> io::Result<ManPage> {
     let mut text = Vec::new();
     let number = section.to_string();
     let man = Man::new(command.clone()).section(&number).source(SOURCE).manual(MANUAL);
@@ -137,7 +142,7 @@ fn page(command: &clap::Command, section: u8, others: &[String], ends: &Ends) ->
     related.sort();
     related.dedup();
     text.extend(see_also(&related).to_roff().into_bytes());
-    Ok(Page { name, section, text })
+    Ok(ManPage { name, section, text })
 }
 
 /// The exit codes, each with its meaning indented; then what there is to say of the environment.
@@ -183,11 +188,11 @@ mod tests {
     use super::*;
     use crate::config::keys::{KEYS, MEMBER_KEYS};
 
-    fn all() -> Vec<Page> {
+    fn all() -> Vec<ManPage> {
         pages().expect("memory takes everything")
     }
 
-    fn text_of(page: &Page) -> String {
+    fn text_of(page: &ManPage) -> String {
         // In roff a hyphen that is meant as one is escaped.
         String::from_utf8(page.text.clone()).expect("UTF-8").replace("\\-", "-")
     }

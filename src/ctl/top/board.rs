@@ -1,8 +1,8 @@
 //! What the screen shows, made from two looks at the cluster. It draws nothing.
 
 use super::super::calendar::duration;
-use super::super::health::{self, Standing};
-use super::sample::{Extent, Sample};
+use super::super::health::{self, NodeStanding};
+use super::sample::{Sample, SampleExtent};
 use crate::client::{ClusterStatus, DiskSpace, NodeReport, ShardStatus};
 use crate::types::{LogId, NodeId, ShardId};
 use std::collections::{BTreeMap, VecDeque};
@@ -40,7 +40,7 @@ pub struct NodeRow {
     /// What it reports about itself; why it does not, if it does not answer.
     pub state: Result<NodeState, String>,
     /// How it stands.
-    pub standing: Standing,
+    pub standing: NodeStanding,
     /// The shards that it leads.
     pub leads: Vec<u16>,
 }
@@ -136,7 +136,7 @@ impl Board {
     pub fn lose(&mut self, why: String) {
         for node in &mut self.nodes {
             node.state = Err("no answer".to_string());
-            node.standing = Standing::Dead;
+            node.standing = NodeStanding::Dead;
             node.leads.clear();
         }
         for shard in &mut self.shards {
@@ -187,7 +187,7 @@ fn node_row(before: Option<&Sample>, now: &Sample, report: &NodeReport) -> NodeR
     NodeRow {
         node,
         address: report.member.address.clone(),
-        standing: Standing::of(status, node),
+        standing: NodeStanding::of(status, node),
         state,
         leads: (0..status.shards).filter(leads).collect(),
     }
@@ -251,15 +251,18 @@ fn shard_row(before: Option<&Sample>, now: &Sample, shard: u16) -> ShardRow {
 }
 
 /// What was appended to the logs between two looks; a log that is new counts whole.
-fn growth(before: &BTreeMap<LogId, Extent>, now: &BTreeMap<LogId, Extent>) -> Extent {
+fn growth(
+    before: &BTreeMap<LogId, SampleExtent>,
+    now: &BTreeMap<LogId, SampleExtent>,
+) -> SampleExtent {
     let grown = now.iter().map(|(id, now)| {
         let then = before.get(id).copied().unwrap_or_default();
-        Extent {
+        SampleExtent {
             entries: now.entries.saturating_sub(then.entries),
             bytes: now.bytes.saturating_sub(then.bytes),
         }
     });
-    grown.fold(Extent::default(), |sum, one| Extent {
+    grown.fold(SampleExtent::default(), |sum, one| SampleExtent {
         entries: sum.entries + one.entries,
         bytes: sum.bytes + one.bytes,
     })
@@ -280,7 +283,7 @@ pub mod tests {
             (state.chosen_upto, state.applied_upto) = (Slot(entries), Slot(entries));
             (state.syncs, state.sync_us) = (entries, entries * 250 * (node as u64 + 1));
         }
-        let extent = Extent { entries, bytes: entries * 10 };
+        let extent = SampleExtent { entries, bytes: entries * 10 };
         let id = LogId::new(ShardId(0), 1);
         let logs = BTreeMap::from([(ShardId(0), BTreeMap::from([(id, extent)]))]);
         Sample { at: Duration::from_millis(at_ms), status, logs }
@@ -359,13 +362,13 @@ pub mod tests {
         board.update(None, &looks[0]);
         board.update(Some(&looks[0]), &looks[1]);
         board.lose("status: not executed: no node answers".to_string());
-        assert!(board.nodes.iter().all(|node| node.standing == Standing::Dead));
+        assert!(board.nodes.iter().all(|node| node.standing == NodeStanding::Dead));
         assert!(board.nodes.iter().all(|node| node.state.is_err() && node.leads.is_empty()));
         assert_eq!((board.shards[0].leader, board.shards[0].replicas), (None, (0, 3)));
         assert_eq!(board.total, Rates::default());
         assert!(board.trouble.is_some() && board.problems.is_empty());
         board.update(Some(&looks[1]), &looks[2]);
-        assert!(board.nodes.iter().all(|node| node.standing == Standing::Up));
+        assert!(board.nodes.iter().all(|node| node.standing == NodeStanding::Up));
         assert_eq!(board.trouble, None);
     }
 
@@ -376,7 +379,7 @@ pub mod tests {
         let mut look = sample(0, 1000);
         refused(&mut look.status, 3);
         board.update(None, &look);
-        assert_eq!(board.nodes[2].standing, Standing::CutOff);
+        assert_eq!(board.nodes[2].standing, NodeStanding::CutOff);
         assert_eq!(board.shards[0].replicas, (2, 3));
         assert_eq!(board.problems.len(), 1, "{:?}", board.problems);
     }

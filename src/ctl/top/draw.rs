@@ -2,7 +2,7 @@
 //! important first.
 
 use super::super::calendar;
-use super::super::health::Standing;
+use super::super::health::NodeStanding;
 use super::board::{Board, NodeRow, Rates, ShardRow};
 use super::tables::{NODES, SHARDS, count, draw_table, volume};
 use ratatui::Frame;
@@ -58,7 +58,7 @@ pub fn draw(frame: &mut Frame<'_>, board: &Board, around: &Around) {
     let style = |node: &NodeRow| match &node.state {
         Err(_) => alarm(),
         Ok(state) if !state.has_room || state.damaged > 0 => alarm(),
-        Ok(_) if node.standing != Standing::Up => alarm(),
+        Ok(_) if node.standing != NodeStanding::Up => alarm(),
         Ok(_) => Style::new(),
     };
     draw_table(frame, upper, NODES, &board.nodes, style);

@@ -14,7 +14,7 @@ const LOGS_MAX: u64 = 2000;
 
 /// How far a log is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Extent {
+pub struct SampleExtent {
     /// Entries ever appended.
     pub entries: u64,
     /// Their bytes.
@@ -29,7 +29,7 @@ pub struct Sample {
     /// What the nodes reported.
     pub status: ClusterStatus,
     /// Each log of the shards that could be asked.
-    pub logs: BTreeMap<ShardId, BTreeMap<LogId, Extent>>,
+    pub logs: BTreeMap<ShardId, BTreeMap<LogId, SampleExtent>>,
 }
 
 /// Looks once, for no longer than the client's timeout.
@@ -47,7 +47,7 @@ pub fn look(client: &mut Client, start: Instant) -> Result<Sample, ClientError> 
         if let Ok(found) = client.list_shard(shard, "") {
             let extents = found
                 .into_iter()
-                .map(|log| (log.id, Extent { entries: log.next_index.0, bytes: log.bytes }));
+                .map(|log| (log.id, SampleExtent { entries: log.next_index.0, bytes: log.bytes }));
             logs.insert(shard, extents.collect());
         }
     }

@@ -1,6 +1,6 @@
 //! The tables of nodes and shards: their columns, and how many of them a screen has room for.
 
-use super::super::health::{Standing, leads_text};
+use super::super::health::{NodeStanding, leads_text};
 use super::super::status::free;
 use super::super::units::bytes;
 use super::board::{NodeRow, NodeState, ShardRow};
@@ -99,8 +99,8 @@ fn node_state(row: &NodeRow) -> String {
 
 fn leads(row: &NodeRow) -> String {
     match row.standing {
-        Standing::Dead => "-".to_string(),
-        Standing::Up | Standing::CutOff => leads_text(row.leads.iter().copied()),
+        NodeStanding::Dead => "-".to_string(),
+        NodeStanding::Up | NodeStanding::CutOff => leads_text(row.leads.iter().copied()),
     }
 }
 

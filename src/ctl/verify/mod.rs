@@ -7,7 +7,7 @@ mod report;
 
 use super::args::{self, Format};
 use super::exit::CommandError;
-use super::progress::Progress;
+use super::progress::TransientBar;
 use crate::journal::{
     DirLock, FileStorage, FindingKind, Identity, IdentityError, LockError, OpenError, Recovered,
     inspect,
@@ -157,7 +157,7 @@ pub fn verify(
     let homes: Vec<_> =
         shards.iter().map(|shard| (*shard, home(&target.data_dir, *shard))).collect();
     let total = homes.iter().map(|(_, dir)| sizes(dir).1).sum();
-    let progress = Progress::of_bytes("Reading", total);
+    let progress = TransientBar::of_bytes("Reading", total);
     let check = |(shard, dir): (ShardId, PathBuf)| {
         let (segments, file_bytes) = sizes(&dir);
         let storage = FileStorage::read_only(&dir);
