@@ -21,6 +21,7 @@ use crate::client::{
     AppenderOptions, Client, ClientOptions, ClusterStatus, Consistency as Freshness, ReadOptions,
     ReaderOptions,
 };
+use crate::daemon::clock::wall_ms;
 use crate::types::{Count, Index};
 use args::{Bench, BenchOperation, Load};
 use drive::{Run, drive};
@@ -39,7 +40,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, ScopedJoinHandle};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use tally::{BenchTally, Period, Work};
 
 /// How often the threads are looked after, and a terminal shows how far the run is.
@@ -90,7 +91,7 @@ where
         elapsed: ran.elapsed,
         processor: ran.processor,
         interrupted: ran.interrupted,
-        began_ms: unix_ms(SystemTime::now()).saturating_sub(ran.elapsed.as_millis() as u64),
+        began_ms: wall_ms().saturating_sub(ran.elapsed.as_millis() as u64),
         tally: ran.tally,
     };
     match format {
@@ -288,12 +289,6 @@ fn groups<P>(lanes: Vec<(u16, Lane<P>)>, processors: usize) -> Vec<Vec<Lane<P>>>
 
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Milliseconds since 1970.
-fn unix_ms(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The first SIGINT or SIGTERM ends the run, with a report; the second ends the process.
