@@ -156,9 +156,8 @@ impl Replica {
         let Role::Canvassing(canvassing) = &self.role else { return };
         // Who wins a small prepare quorum but reaches no accept quorum would lead nothing, and keep
         // those from leading that reach one (C18).
-        let quorums = self.config.quorums;
-        let needed = quorums.prepare.max(quorums.accept);
-        if canvassing.yes.len() >= needed && self.may_campaign(now, Ballot::ZERO) {
+        let enough = self.voters().is_leading_quorum(|node| canvassing.yes.contains(&node));
+        if enough && self.may_campaign(now, Ballot::ZERO) {
             self.campaign(now, Ballot::ZERO, fx);
         }
     }
@@ -188,7 +187,7 @@ impl Replica {
     }
 
     fn send_prepares(&self, fx: &mut Effects) {
-        for node in self.config.others() {
+        for node in self.others() {
             self.send_prepare(node, fx);
         }
     }
@@ -365,7 +364,7 @@ impl Replica {
     fn campaign_base(&self) -> Option<Slot> {
         let Role::Candidate(campaign) = &self.role else { return None };
         let counted = self.counted();
-        if counted.len() < self.config.quorums.prepare {
+        if !self.voters().is_prepare_quorum(|node| counted.contains(&node)) {
             return None;
         }
         let watermark = |node: &NodeId| {
@@ -383,7 +382,7 @@ impl Replica {
             self.peers.get(&node).is_some_and(|p| p.up && p.chosen_upto > self.chosen_upto)
                 && !self.learner.refused(node)
         };
-        if self.config.others().any(able) {
+        if self.others().any(able) {
             return;
         }
         let chosen_upto = self.chosen_upto;
@@ -406,14 +405,16 @@ impl Replica {
         let Role::Candidate(campaign) = &self.role else { panic!("only a candidate is elected") };
         let ballot = campaign.ballot;
         assert_eq!(ballot, self.hard.promised, "elected in a ballot that is no longer promised");
-        assert!(self.counted().len() >= self.config.quorums.prepare, "elected without a quorum");
+        let counted = self.counted();
+        let won = self.voters().is_prepare_quorum(|node| counted.contains(&node));
+        assert!(won, "elected without a quorum: {counted:?} of {:?}", self.voters());
         let first = self.chosen_upto.next();
         let follower = |node: NodeId| {
             let chosen_upto = self.peers.get(&node).map_or(Slot(0), |peer| peer.chosen_upto);
             let sent = first.prev();
             (node, Follower { upto: sent, sent, chosen_upto, moved_at: now, ..Follower::default() })
         };
-        let followers = self.config.others().map(follower).collect();
+        let followers = self.others().map(follower).collect();
         self.role = Role::Leader(Leadership {
             ballot,
             first,

@@ -1,48 +1,9 @@
 //! What a replica is given at its start: members, quorums, times, window.
 
+use super::quorum::Quorums;
 use crate::limits;
 use crate::types::{Incarnation, NodeId};
 use std::collections::BTreeSet;
-
-/// Sizes of the two quorums; only each pair *across* the phases must intersect (Flexible Paxos,
-/// section 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Quorums {
-    /// Members whose promises a campaign needs (phase 1).
-    pub prepare: usize,
-    /// Members whose acceptance chooses a value, and whose grants make a lease (phase 2).
-    pub accept: usize,
-}
-
-impl Quorums {
-    /// Majorities for both phases.
-    #[must_use]
-    pub fn majority(members: usize) -> Quorums {
-        let majority = members / 2 + 1;
-        Quorums { prepare: majority, accept: majority }
-    }
-
-    /// Checks the quorums against the number of members.
-    ///
-    /// # Errors
-    /// A text that names the rule broken, with the numbers.
-    pub fn check(self, members: usize) -> Result<(), String> {
-        let Quorums { prepare, accept } = self;
-        if prepare == 0 || accept == 0 || prepare > members || accept > members {
-            return Err(format!(
-                "quorums must lie between 1 and the number of members: prepare={prepare} \
-                 accept={accept} members={members}"
-            ));
-        }
-        if prepare + accept <= members {
-            return Err(format!(
-                "prepare + accept must exceed the number of members: {prepare} + {accept} <= \
-                 {members}"
-            ));
-        }
-        Ok(())
-    }
-}
 
 /// Times in microseconds, on each node's own clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,16 +92,5 @@ impl Config {
             seed: u64::from(me.0),
             nonce: u64::from(me.0),
         }
-    }
-
-    /// Members that are more than half of all.
-    #[must_use]
-    pub fn majority(&self) -> usize {
-        self.members.len() / 2 + 1
-    }
-
-    /// The other members, in order.
-    pub fn others(&self) -> impl Iterator<Item = NodeId> + '_ {
-        self.members.iter().copied().filter(|node| *node != self.me)
     }
 }

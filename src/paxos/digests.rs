@@ -3,6 +3,7 @@
 //! has no majority that agrees with it, serves nothing until that is settled.
 
 use super::effects::Effects;
+use super::quorum::Voters;
 use super::replica::{Replica, Role};
 use crate::limits::DIGESTS_KEPT;
 use crate::types::{NodeId, Slot, Tick};
@@ -76,15 +77,21 @@ impl Digests {
 
     /// The digest that a majority is known to share, of the highest such slot, and the other members
     /// that share it. Where there is none, the last one, which this replica alone speaks for.
-    pub(super) fn spoken_for(
+    fn spoken_for(
         &self,
-        majority: usize,
+        me: NodeId,
+        voters: &Voters,
         uncounted: &BTreeSet<NodeId>,
     ) -> (Option<Digest>, Vec<NodeId>) {
         let agreeing = self.agreeing(Slot(0), uncounted);
-        let mut slots: Vec<Slot> = agreeing.iter().map(|node| self.compared[node].slot).collect();
-        slots.sort_unstable_by(|a, b| b.cmp(a));
-        let shared = majority.checked_sub(2).and_then(|others| slots.get(others).copied());
+        let last = self.last().map(|digest| digest.slot);
+        let agrees_at = |node: NodeId| {
+            if node == me {
+                return last;
+            }
+            self.compared.get(&node).filter(|_| agreeing.contains(&node)).map(|c| c.slot)
+        };
+        let shared = voters.reached_by_majority(agrees_at);
         match shared.and_then(|slot| self.at(slot)) {
             Some(digest) => (Some(digest), self.agreeing(digest.slot, uncounted)),
             None => (self.last(), Vec::new()),
@@ -92,7 +99,7 @@ impl Digests {
     }
 
     /// Adds the comparisons up. Members that do not count are for nothing and against nothing.
-    fn weigh(&mut self, majority: usize, uncounted: &BTreeSet<NodeId>) {
+    fn weigh(&mut self, me: NodeId, voters: &Voters, uncounted: &BTreeSet<NodeId>) {
         let differing = self.compared.iter().filter(|(_, compared)| !compared.same);
         let counted = differing.filter(|(node, _)| !uncounted.contains(node));
         // Those that differ by comparison, and those that one of them has behind it.
@@ -100,15 +107,19 @@ impl Digests {
             compared.backed.iter().copied().chain([*node]).collect::<Vec<_>>()
         };
         let against: BTreeSet<NodeId> = counted.clone().flat_map(against).collect();
-        let against = against.difference(uncounted).count();
+        let against: BTreeSet<NodeId> = against.difference(uncounted).copied().collect();
         // The first slot by which all differences had been seen.
         let parted_at = counted.map(|(_, compared)| compared.slot).max().unwrap_or_default();
-        let agree = 1 + self.agreeing(parted_at, uncounted).len();
-        let doubt = match (against, agree) {
-            (0, _) => None,
-            (against, _) if against >= majority => Some(Doubt::Fenced),
-            (_, agree) if agree >= majority => Some(Doubt::Others),
-            _ => Some(Doubt::Disputed),
+        let agreeing = self.agreeing(parted_at, uncounted);
+        let agrees = |node: NodeId| node == me || agreeing.contains(&node);
+        let doubt = if against.is_empty() {
+            None
+        } else if voters.is_majority(|node| against.contains(&node)) {
+            Some(Doubt::Fenced)
+        } else if voters.is_majority(agrees) {
+            Some(Doubt::Others)
+        } else {
+            Some(Doubt::Disputed)
         };
         if self.doubt != Some(Doubt::Fenced) {
             self.doubt = doubt;
@@ -164,9 +175,9 @@ impl Replica {
 
     /// The state that this leader speaks for, and all members that are known to have it.
     pub(super) fn shared_digest(&self) -> (Option<Digest>, Vec<NodeId>) {
-        let (digest, mut agreeing) =
-            self.digests.spoken_for(self.config.majority(), &self.uncounted());
-        agreeing.push(self.config.me);
+        let me = self.config.me;
+        let (digest, mut agreeing) = self.digests.spoken_for(me, self.voters(), &self.uncounted());
+        agreeing.push(me);
         agreeing.sort_unstable();
         (digest, agreeing)
     }
@@ -199,7 +210,8 @@ impl Replica {
     pub(super) fn weigh_digests(&mut self, now: Tick, fx: &mut Effects) {
         let was = self.digests.doubt;
         let uncounted = self.uncounted();
-        self.digests.weigh(self.config.majority(), &uncounted);
+        let voters = self.configurations.of(self.chosen_upto.next());
+        self.digests.weigh(self.config.me, voters, &uncounted);
         if self.digests.doubt == Some(Doubt::Fenced) && was != self.digests.doubt {
             log::error!(
                 "a majority of the members differs from this node's state: it votes, leads and \

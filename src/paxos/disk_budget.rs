@@ -5,6 +5,7 @@ use super::effects::Effects;
 use super::replica::{Replica, Role};
 use crate::limits::value_room_bytes;
 use crate::types::{NodeId, Tick, Value};
+use std::collections::BTreeMap;
 
 /// What the journal still takes in, as its shard reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,19 +65,20 @@ impl Replica {
     #[must_use]
     pub fn full_nodes(&self) -> Option<Vec<NodeId>> {
         let Role::Leader(leadership) = &self.role else { return None };
-        let mut full: Vec<NodeId> =
-            self.budget.full.then_some(self.config.me).into_iter().collect();
-        let mut able = usize::from(!self.budget.full);
-        for (node, follower) in &leadership.followers {
-            if self.peers.get(node).is_some_and(|peer| peer.up) {
-                able += usize::from(!follower.is_full());
-                full.extend(follower.is_full().then_some(*node));
-            }
-        }
-        full.sort_unstable();
-        let quorum = self.config.quorums.accept;
+        let me = self.config.me;
+        let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
+        let reached: BTreeMap<NodeId, bool> = leadership
+            .followers
+            .iter()
+            .filter(|(node, _)| up(node))
+            .map(|(node, follower)| (*node, follower.is_full()))
+            .chain([(me, self.budget.full)])
+            .collect();
+        let voters = self.voters();
+        let able = voters.is_accept_quorum(|node| reached.get(&node) == Some(&false));
         // Where too few are reached at all, want of space is not what is wrong.
-        (able < quorum && able + full.len() >= quorum).then_some(full)
+        let wanting = !able && voters.is_accept_quorum(|node| reached.contains_key(&node));
+        wanting.then(|| reached.into_iter().filter(|(_, full)| *full).map(|row| row.0).collect())
     }
 
     /// The leader that this replica follows said that it takes no appends for want of space.
@@ -90,13 +92,14 @@ impl Replica {
     /// said does not count: leadership would go round in circles.
     pub(super) fn should_yield(&self) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
-        let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
-        let followers = || leadership.followers.iter().filter(|(node, _)| up(node));
-        let able = followers().filter(|(_, follower)| follower.has_room == Some(true)).count();
-        let quorums = self.config.quorums;
-        // A full disk still promises.
-        let elect = followers().count() + 1 >= quorums.prepare.max(quorums.accept);
-        self.budget.full && able >= quorums.accept && elect
+        let (me, voters) = (self.config.me, self.voters());
+        let up = |node| self.peers.get(&node).is_some_and(|peer| peer.up);
+        let has_room =
+            |node| leadership.followers.get(&node).is_some_and(|f| f.has_room == Some(true));
+        self.budget.full
+            && voters.is_accept_quorum(|node| up(node) && has_room(node))
+            // A full disk still promises.
+            && voters.is_leading_quorum(|node| node == me || up(node))
     }
 
     /// The reserve takes in what this candidate would have to settle. Otherwise its own journal would

@@ -224,8 +224,7 @@ impl Replica {
 
     /// Every member has been heard on the cuts of this disk: nobody can testify against them later.
     pub(super) fn forget_heard_cuts(&mut self, fx: &mut Effects) {
-        let heard = self.peers.values().all(|peer| peer.met.is_some());
-        if heard && !self.hard.cuts.is_empty() && !self.is_ending() {
+        if self.has_met_everyone() && !self.hard.cuts.is_empty() && !self.is_ending() {
             self.hard.cuts.clear();
             self.persist_hard(fx);
         }

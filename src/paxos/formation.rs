@@ -12,7 +12,7 @@ impl Replica {
     /// The incarnation by which the member is known, when it is another one; `None` when the node
     /// is no member at all.
     pub fn admits(&self, node: NodeId, as_of: Incarnation) -> Result<(), Option<Incarnation>> {
-        if !self.config.members.contains(&node) || node == self.config.me {
+        if !self.voters().contains(node) || node == self.config.me {
             return Err(None);
         }
         match self.incarnation_of(node) {
@@ -61,7 +61,7 @@ impl Replica {
     /// Once every member's incarnation is known, others may take the cluster for formed and vote:
     /// what the votes rest on is fixed from here on, in the same record (R26, R28).
     pub(super) fn fix_configuration(&mut self) {
-        if self.known().len() == self.config.members.len() {
+        if self.voters().is_everyone(|node| self.incarnation_of(node).is_some()) {
             self.hard.configuration.get_or_insert_with(|| self.config.configuration());
         }
     }
@@ -109,21 +109,28 @@ impl Replica {
             return;
         }
         let all: Vec<(NodeId, Incarnation)> = self.known();
-        let everyone = all.len() == self.config.members.len();
+        let (me, voters) = (self.config.me, self.voters());
         let met = |node: NodeId| self.peers.get(&node).and_then(|peer| peer.met.as_ref());
         let agrees = |meet: &Meet| meet.known == all;
-        let others = self.config.others().all(|node| met(node).is_some_and(agrees));
+        let known = voters.is_everyone(|node| self.incarnation_of(node).is_some());
+        let agreed = voters.is_everyone(|node| node == me || met(node).is_some_and(agrees));
         let has_formed = |node| met(node).is_some_and(|meet| meet.formed && agrees(meet));
-        let has_formed = self.config.others().any(has_formed);
-        if everyone && (others || has_formed) {
+        let has_formed = self.others().any(has_formed);
+        if known && (agreed || has_formed) {
             self.hard.formed = true;
             self.persist_hard(fx);
             self.meet_due = true;
         }
     }
 
+    /// Every member has met this replica in its present life.
+    pub(super) fn has_met_everyone(&self) -> bool {
+        let met = |node| self.peers.get(&node).is_some_and(|peer| peer.met.is_some());
+        self.voters().is_everyone(|node| node == self.config.me || met(node))
+    }
+
     fn known(&self) -> Vec<(NodeId, Incarnation)> {
-        let member = |entry: &(&NodeId, &Incarnation)| self.config.members.contains(entry.0);
+        let member = |entry: &(&NodeId, &Incarnation)| self.voters().contains(*entry.0);
         self.hard.incarnations.iter().filter(member).map(|(node, as_of)| (*node, *as_of)).collect()
     }
 
@@ -151,7 +158,7 @@ impl Replica {
         }
         self.meet_due = false;
         self.form(fx);
-        for node in self.config.others().collect::<Vec<_>>() {
+        for node in self.others() {
             self.send_meet(node, fx);
         }
     }
@@ -162,7 +169,7 @@ impl Replica {
             return;
         }
         self.meet_at = now.after(self.config.timing.heartbeat_us);
-        for node in self.config.others().collect::<Vec<_>>() {
+        for node in self.others() {
             self.send_meet(node, fx);
         }
     }

@@ -31,7 +31,7 @@ impl Replica {
     /// Stops proposing; hands over once what is in flight is chosen, or after a while. A lone member
     /// has nobody who could find out for it what became of that: it waits longer for its disk.
     pub(super) fn on_hand_over_wanted(&mut self, now: Tick, fx: &mut Effects) {
-        let elections = if self.config.members.len() == 1 { LONE_ELECTIONS } else { 1 };
+        let elections = if self.is_single() { LONE_ELECTIONS } else { 1 };
         let by = now.after(elections * self.config.timing.election_us);
         if let Role::Leader(leadership) = &mut self.role {
             leadership.hand_over_by.get_or_insert(by);
@@ -73,7 +73,7 @@ impl Replica {
         let called = others.pop();
         self.become_follower(now, None, fx);
         fx.push(Effect::HandedOver(called));
-        for node in self.config.others() {
+        for node in self.others() {
             if Some(node) == called {
                 fx.send(node, Plain::HandOver(HandOver { ballot, chosen_upto }));
             } else {

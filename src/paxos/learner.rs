@@ -255,9 +255,7 @@ impl Replica {
             fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
         };
         let known = catch_up.served.filter(fit).or_else(|| self.leader.filter(fit));
-        known
-            .or_else(|| self.config.others().find(ahead))
-            .or_else(|| self.config.others().find(fit))
+        known.or_else(|| self.others().find(ahead)).or_else(|| self.others().find(fit))
     }
 
     /// Chosen values arrived. Each gets a record of its own before it counts as held (C9).
@@ -387,7 +385,7 @@ impl Replica {
         } else if !ballot.is_zero() {
             fx.send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
         }
-        if self.config.others().all(|node| self.learner.unrepairable_on.contains(&node)) {
+        if self.others().all(|node| self.learner.unrepairable_on.contains(&node)) {
             self.stop(Stop::Unsettled { slot }, fx);
         }
     }

@@ -1,6 +1,7 @@
 //! Heartbeats, grants, leases (CONSENSUS C14 to C17, C19).
 
 use super::effects::{Effects, Plain, Vote};
+use super::pipeline::{Follower, Leadership};
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, NodeId, Tick};
 use crate::wire::peer::{Grant, Heartbeat, Release};
@@ -125,11 +126,25 @@ impl Replica {
         if self.config.timing.lease_us == 0 {
             return Tick(0);
         }
-        match leadership.quorum_of(self.config.quorums.accept, |follower| follower.granted_at) {
-            None => Tick(u64::MAX),
-            Some(Tick(0)) => Tick(0),
-            Some(granted_at) => granted_at.after(self.config.timing.holder_us()),
+        match self.reached_by_quorum(leadership, |follower| follower.granted_at) {
+            Tick(0) => Tick(0),
+            granted_at => granted_at.after(self.config.timing.holder_us()),
         }
+    }
+
+    /// The last heartbeat to which an accept quorum has answered in that way. The leader itself
+    /// agrees to every one, so that a leader that is a quorum by itself never waits.
+    fn reached_by_quorum(&self, leadership: &Leadership, of: impl Fn(&Follower) -> Tick) -> Tick {
+        let answered = |node: NodeId| match leadership.followers.get(&node) {
+            Some(follower) => of(follower),
+            None => Tick(if node == self.config.me { u64::MAX } else { 0 }),
+        };
+        self.voters().reached_by_accept_quorum(answered)
+    }
+
+    /// The last heartbeat that an accept quorum has answered in this leadership.
+    pub(super) fn confirmed_at(&self, leadership: &Leadership) -> Tick {
+        self.reached_by_quorum(leadership, |follower| follower.confirmed_at)
     }
 }
 
@@ -163,9 +178,9 @@ impl Replica {
     pub fn assured_until(&self) -> Tick {
         let lease_us = self.config.timing.election_us;
         match &self.role {
-            Role::Leader(leadership) if self.serving().is_some() => leadership
-                .quorum_of(self.config.quorums.accept, |follower| follower.confirmed_at)
-                .map_or(Tick(u64::MAX), |confirmed_at| confirmed_at.after(lease_us)),
+            Role::Leader(leadership) if self.serving().is_some() => {
+                self.confirmed_at(leadership).after(lease_us)
+            }
             Role::Follower if self.leader.is_some() => self.heard_at.after(lease_us),
             Role::Leader(_) | Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => Tick(0),
         }
@@ -184,8 +199,6 @@ impl Replica {
     #[must_use]
     pub fn confirmed_after(&self, stamp: Tick) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
-        leadership
-            .quorum_of(self.config.quorums.accept, |follower| follower.confirmed_at)
-            .is_none_or(|confirmed_at| confirmed_at > stamp)
+        self.confirmed_at(leadership) > stamp
     }
 }

@@ -62,26 +62,12 @@ impl Follower {
 }
 
 impl Leadership {
-    /// The value that an accept quorum has reached, the leader itself counted as always ahead;
-    /// `None` when the leader alone is a quorum.
-    pub(super) fn quorum_of<T: Ord + Copy>(
-        &self,
-        accept: usize,
-        of: impl Fn(&Follower) -> T,
-    ) -> Option<T> {
-        let mut reached: Vec<T> = self.followers.values().map(of).collect();
-        reached.sort_unstable_by(|a, b| b.cmp(a));
-        let others = accept.checked_sub(2)?;
-        reached.get(others).copied()
-    }
-
-    /// Highest slot that an accept quorum holds in this ballot; the leader counts itself only for
-    /// what is durable on its own disk.
-    fn accepted_by_quorum(&self, accept: usize) -> Slot {
-        let mut upto: Vec<Slot> = self.followers.values().map(|follower| follower.upto).collect();
-        upto.push(self.own_upto);
-        upto.sort_unstable_by(|a, b| b.cmp(a));
-        upto.get(accept - 1).copied().unwrap_or_default()
+    /// The member has accepted the slot in this ballot, durably: the leader counts itself only for
+    /// what is on its own disk.
+    fn has_accepted(&self, node: NodeId, slot: Slot) -> bool {
+        let own = (node == self.ballot.node).then_some(self.own_upto);
+        let upto = own.or_else(|| self.followers.get(&node).map(|follower| follower.upto));
+        upto.is_some_and(|upto| slot <= upto)
     }
 
     /// What the follower acknowledged and granted counts no more.
@@ -256,11 +242,13 @@ impl Replica {
 
     /// Marks chosen what an accept quorum of this very ballot holds (C9).
     pub(super) fn advance_leader(&mut self, now: Tick, fx: &mut Effects) {
-        let Role::Leader(leadership) = &self.role else { return };
-        let upto = leadership.accepted_by_quorum(self.config.quorums.accept);
-        let (ballot, before) = (leadership.ballot, self.chosen_upto);
-        while self.chosen_upto < upto {
-            let slot = self.chosen_upto.next();
+        let before = self.chosen_upto;
+        while let Role::Leader(leadership) = &self.role {
+            let (slot, ballot) = (self.chosen_upto.next(), leadership.ballot);
+            let voters = self.configurations.of(slot);
+            if !voters.is_accept_quorum(|node| leadership.has_accepted(node, slot)) {
+                break;
+            }
             let Some((held, value)) = self.acceptor.accepted.get(&slot).cloned() else {
                 panic!("an open slot of a leader has its value: slot={slot}");
             };
@@ -306,9 +294,7 @@ impl Replica {
     pub(super) fn leader_tick(&mut self, now: Tick, fx: &mut Effects) {
         let timing = self.config.timing;
         let Role::Leader(leadership) = &self.role else { return };
-        let quorum = self.config.quorums.accept;
-        let confirmed = leadership.quorum_of(quorum, |f| f.confirmed_at);
-        let heard = confirmed.unwrap_or(now).max(leadership.began_at);
+        let heard = self.confirmed_at(leadership).max(leadership.began_at);
         if now.since(heard) > 2 * timing.election_us {
             // Nobody answers: heartbeats without grants would only keep others from electing (C18).
             return self.become_follower(now, None, fx);
@@ -319,7 +305,7 @@ impl Replica {
         let stalled = timing.stall_us > 0 && stalled_us > timing.stall_us;
         let mark_due = leadership.mark_at.is_some_and(|at| now >= at);
         let heartbeat_due = now >= leadership.heartbeat_at;
-        let stays = leadership.hand_over_by.is_none() && self.config.members.len() > 1;
+        let stays = leadership.hand_over_by.is_none() && !self.is_single();
         if stalled && stays {
             fx.push(Effect::Stalled(stalled_us));
             self.on_hand_over_wanted(now, fx);

@@ -24,7 +24,7 @@ impl Replica {
             return Vec::new();
         }
         let met = |node: &NodeId| self.peers().get(node).and_then(|peer| peer.met.as_ref());
-        let others = || self.config().others();
+        let others = || self.others();
         let knows = |by: NodeId, node: NodeId| {
             met(&by).is_none_or(|meet| meet.known.iter().any(|(known, _)| *known == node))
         };

@@ -9,6 +9,7 @@ use super::acceptor::Acceptor;
 use super::agreement::ChosenSums;
 use super::campaign::{Campaign, Canvassing};
 use super::config::Config;
+use super::configuration::Configurations;
 use super::digests::{Digests, Doubt};
 use super::disk_budget::DiskBudget;
 use super::effects::{Effect, Effects, Plain, Stop};
@@ -121,6 +122,8 @@ impl Peer {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Replica {
     pub(super) config: Config,
+    /// Who votes on which slot.
+    pub(super) configurations: Configurations,
     pub(super) random: Random,
     pub(super) hard: HardState,
     /// The record that made `hard` what it is: votes that rest on it leave after it.
@@ -340,7 +343,7 @@ impl Replica {
     }
 
     pub(super) fn broadcast(&self, plain: &Plain, effects: &mut Effects) {
-        for node in self.config.others() {
+        for node in self.others() {
             effects.send(node, plain.clone());
         }
     }
@@ -353,11 +356,10 @@ impl Replica {
     /// This replica may send votes: the cluster is formed (C13), its state is not another than the
     /// others' (R23), and its memory is whole, or every member has been heard on it (C11).
     pub(super) fn may_vote(&self, now: Tick) -> bool {
-        let heard = self.peers.values().all(|peer| peer.met.is_some());
         self.hard.formed
             && !self.is_ending()
             && self.doubt() != Some(Doubt::Fenced)
-            && (heard || now >= self.witness_wait_until)
+            && (self.has_met_everyone() || now >= self.witness_wait_until)
     }
 
     /// The replica must not go on, and ends once that is durable.
@@ -368,10 +370,7 @@ impl Replica {
 
     /// A replica with no peers has nobody to settle damage with.
     pub(super) fn check_memory(&mut self, effects: &mut Effects) {
-        if self.config.members.len() > 1 {
-            return;
-        }
-        if let Some(slot) = self.learner.first_hole() {
+        if let Some(slot) = self.learner.first_hole().filter(|_| self.is_single()) {
             self.stop(Stop::Unsettled { slot }, effects);
         }
     }

@@ -44,7 +44,7 @@ impl Replica {
     /// Picks the value of every open slot, and fetches those that are not held here.
     pub(super) fn settle_open_slots(&mut self, now: Tick, fx: &mut Effects) -> Settled {
         let counted = self.counted();
-        let everyone = counted.len() == self.config.members.len();
+        let everyone = self.voters().is_everyone(|node| counted.contains(&node));
         let Role::Candidate(campaign) = &self.role else { return Settled::Waiting };
         let own = self.own_pages();
         let last = counted.iter().filter_map(|node| campaign.promises.get(node)).map(Pages::last);
@@ -65,7 +65,7 @@ impl Replica {
         for (slot, slots) in runs(&promises, self.chosen_upto.next(), last) {
             let report = |(node, pages): &(NodeId, &Pages)| (*node, pages.report(slot));
             let reports = promises.iter().map(report).collect();
-            match self.resolve_slot(slot, reports, everyone) {
+            match self.resolve_slot(slot, reports) {
                 Resolution::Noop => noops += slots,
                 Resolution::Wait => waiting = waiting.or(Some(slot)),
                 Resolution::Value(of, holders) => match self.value_at(slot, of) {
@@ -91,14 +91,9 @@ impl Replica {
 
     /// What may be proposed for a slot. A value that every holder has lost is gone without, where the
     /// promises of nodes that never accepted it are a prepare quorum by themselves (C5).
-    fn resolve_slot(
-        &self,
-        slot: Slot,
-        mut reports: Vec<(NodeId, Option<Report>)>,
-        everyone: bool,
-    ) -> Resolution {
-        let quorum = self.config.quorums.prepare;
-        let resolution = resolve(&reports, quorum, everyone);
+    fn resolve_slot(&self, slot: Slot, mut reports: Vec<(NodeId, Option<Report>)>) -> Resolution {
+        let voters = self.configurations.of(slot);
+        let resolution = resolve(&reports, voters);
         let mut others = resolution.clone();
         while let Resolution::Value(of, holders) = &others {
             if !self.is_lost(slot, *of, holders) {
@@ -106,7 +101,7 @@ impl Replica {
             }
             let below = |report: &Option<Report>| report.is_none_or(|report| report.ballot() < *of);
             reports.retain(|(_, report)| below(report));
-            others = resolve(&reports, quorum, false);
+            others = resolve(&reports, voters);
         }
         if others == Resolution::Wait { resolution } else { others }
     }

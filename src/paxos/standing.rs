@@ -57,13 +57,11 @@ impl Replica {
     /// stop is none of them.
     pub(super) fn successors(&self) -> Vec<NodeId> {
         let Role::Leader(leadership) = &self.role else { return Vec::new() };
-        let quorums = self.config.quorums;
-        let quorum = quorums.prepare.max(quorums.accept);
         let fitness = |(node, follower): (&NodeId, &Follower)| {
             let peer = self.peers.get(node).filter(|peer| peer.is_linked())?;
             let Standing { leaving, ready, linked } = peer.standing;
             // Of those that it is linked with, one is this leader; in its place it counts itself.
-            let reaches = usize::from(linked) >= quorum;
+            let reaches = self.voters().suffice_to_lead(usize::from(linked));
             let (has_room, upto, chosen_upto) =
                 (!follower.is_full(), follower.upto, follower.chosen_upto);
             (!leaving).then_some(Fitness {

@@ -3,11 +3,13 @@
 use super::acceptor::Acceptor;
 use super::agreement::ChosenSums;
 use super::config::Config;
+use super::configuration::Configurations;
 use super::digests::Digests;
 use super::disk_budget::DiskBudget;
 use super::effects::{Effects, Stop};
 use super::evidence::Evidence;
 use super::learner::Learner;
+use super::quorum::Voters;
 use super::replica::{Memory, Peer, Replica, Role};
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
@@ -43,17 +45,6 @@ pub enum StartRefused {
 }
 
 impl Config {
-    /// What the votes of a replica rest on.
-    #[must_use]
-    pub fn configuration(&self) -> Configuration {
-        Configuration {
-            members: self.members.clone(),
-            prepare: self.quorums.prepare as u16,
-            accept: self.quorums.accept as u16,
-            window_slots: self.window_slots,
-        }
-    }
-
     /// Whether a replica may start over this hard state.
     ///
     /// # Errors
@@ -83,7 +74,8 @@ impl Replica {
     #[must_use]
     pub fn start(config: Config, memory: Memory, now: Tick, effects: &mut Effects) -> Replica {
         assert_checked(&config, &memory.hard);
-        let alone = config.members.len() == 1;
+        let voters = Voters::new(config.members.clone(), config.quorums);
+        let alone = voters.is_single();
         let cut = memory.cut;
         let mut hard = memory.hard;
         hard.promised = hard.promised.max(highest_open(&memory.open));
@@ -95,7 +87,7 @@ impl Replica {
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
         let first_wait =
             if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
-        let peers = config.others().map(|node| (node, Peer::default())).collect();
+        let peers = voters.others(config.me).map(|node| (node, Peer::default())).collect();
         let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
         let durable = next_lsn.prev();
         let life = begin_life(&mut hard, durable, config.nonce);
@@ -141,6 +133,7 @@ impl Replica {
             ending: None,
             stopped: false,
             random,
+            configurations: Configurations::fixed(voters),
             config,
         };
         if let Some(refuted) = replica.hard.refuted {
@@ -176,9 +169,6 @@ fn assert_own(known: Option<Incarnation>, own: Incarnation) {
 
 /// What the caller had to check before.
 fn assert_checked(config: &Config, hard: &HardState) {
-    if let Err(fault) = config.quorums.check(config.members.len()) {
-        panic!("a checked configuration has quorums that suit its members: {fault}");
-    }
     if let Err(refused @ StartRefused::Configuration { .. }) = config.check(hard) {
         panic!("a checked configuration is the one that the hard state names: {refused}");
     }

@@ -68,7 +68,7 @@ impl Shard {
         let shard = self.options.shard;
         match called {
             Some(node) => log::info!("shard {shard}: leadership is handed over to node {node}"),
-            None if self.replica.config().members.len() > 1 => {
+            None if !self.replica.is_single() => {
                 log::warn!(
                     "shard {shard}: leadership is given up, no other node is there to take it"
                 );
