@@ -2,7 +2,8 @@
 //! the scout of Paxos Made Moderately Complex; CONSENSUS C5 to C8, C18).
 
 use super::effects::{Effects, Plain, Stop, Vote};
-use super::pipeline::{Follower, Leadership};
+use super::pipeline::Leadership;
+use super::progress::Progress;
 use super::replica::{Replica, Role};
 use super::settle::Settled;
 use crate::types::{Ballot, Damage, NodeId, Slot, Tick, Value};
@@ -411,8 +412,7 @@ impl Replica {
         let first = self.chosen_upto.next();
         let follower = |node: NodeId| {
             let chosen_upto = self.peers.get(&node).map_or(Slot(0), |peer| peer.chosen_upto);
-            let sent = first.prev();
-            (node, Follower { upto: sent, sent, chosen_upto, moved_at: now, ..Follower::default() })
+            (node, Progress::new(first, chosen_upto, now))
         };
         let followers = self.others().map(follower).collect();
         self.role = Role::Leader(Leadership {

@@ -2,10 +2,10 @@
 //! and to what an election must settle, so that elections go on.
 
 use super::effects::Effects;
+use super::progress::Progress;
 use super::replica::{Replica, Role};
 use crate::limits::value_room_bytes;
 use crate::types::{NodeId, Tick, Value};
-use std::collections::BTreeMap;
 
 /// What the journal still takes in, as its shard reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,19 +66,16 @@ impl Replica {
     pub fn full_nodes(&self) -> Option<Vec<NodeId>> {
         let Role::Leader(leadership) = &self.role else { return None };
         let me = self.config.me;
-        let up = |node: &NodeId| self.peers.get(node).is_some_and(|peer| peer.up);
-        let reached: BTreeMap<NodeId, bool> = leadership
-            .followers
-            .iter()
-            .filter(|(node, _)| up(node))
-            .map(|(node, follower)| (*node, follower.is_full()))
-            .chain([(me, self.budget.full)])
-            .collect();
+        let reached = |node| node == me || self.peers.get(&node).is_some_and(|peer| peer.up);
+        let full = |node| match leadership.followers.get(&node) {
+            Some(progress) => progress.is_full(),
+            None => node == me && self.budget.full,
+        };
         let voters = self.voters();
-        let able = voters.is_accept_quorum(|node| reached.get(&node) == Some(&false));
+        let able = voters.is_accept_quorum(|node| reached(node) && !full(node));
         // Where too few are reached at all, want of space is not what is wrong.
-        let wanting = !able && voters.is_accept_quorum(|node| reached.contains_key(&node));
-        wanting.then(|| reached.into_iter().filter(|(_, full)| *full).map(|row| row.0).collect())
+        let wanting = !able && voters.is_accept_quorum(reached);
+        wanting.then(|| voters.members().filter(|node| reached(*node) && full(*node)).collect())
     }
 
     /// The leader that this replica follows said that it takes no appends for want of space.
@@ -94,8 +91,7 @@ impl Replica {
         let Role::Leader(leadership) = &self.role else { return false };
         let (me, voters) = (self.config.me, self.voters());
         let up = |node| self.peers.get(&node).is_some_and(|peer| peer.up);
-        let has_room =
-            |node| leadership.followers.get(&node).is_some_and(|f| f.has_room == Some(true));
+        let has_room = |node| leadership.followers.get(&node).is_some_and(Progress::has_room);
         self.budget.full
             && voters.is_accept_quorum(|node| up(node) && has_room(node))
             // A full disk still promises.

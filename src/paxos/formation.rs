@@ -6,6 +6,29 @@ use crate::types::{Incarnation, NodeId, Tick};
 use crate::wire::peer::Meet;
 
 impl Replica {
+    /// True once every member has met every other one: before that nobody leads.
+    #[must_use]
+    pub fn is_formed(&self) -> bool {
+        self.hard.formed
+    }
+
+    /// The members that a cluster which has not formed waits for: those that this replica has not
+    /// met in its present life, and those that a member it has met does not know yet. Empty once it
+    /// is formed, and for the moment in which the last record of that becomes durable.
+    #[must_use]
+    pub fn unmet(&self) -> Vec<NodeId> {
+        if self.is_formed() {
+            return Vec::new();
+        }
+        let met = |node: &NodeId| self.peers.get(node).and_then(|peer| peer.met.as_ref());
+        let knows = |by: NodeId, node: NodeId| {
+            met(&by).is_none_or(|meet| meet.known.iter().any(|(known, _)| *known == node))
+        };
+        let lacks =
+            |node: &NodeId| met(node).is_none() || !self.others().all(|by| knows(by, *node));
+        self.others().filter(lacks).collect()
+    }
+
     /// Whether a node of this incarnation may speak for the member `node`.
     ///
     /// # Errors
@@ -42,11 +65,10 @@ impl Replica {
         } else {
             self.meet_due = true;
         }
-        // What was in flight on the old connection is gone: send again from the durable mark (C3).
         if let Role::Leader(leadership) = &mut self.role
-            && let Some(follower) = leadership.followers.get_mut(&node)
+            && let Some(progress) = leadership.followers.get_mut(&node)
         {
-            follower.sent = follower.upto;
+            progress.reconnected();
         }
     }
 

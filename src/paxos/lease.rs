@@ -1,7 +1,8 @@
 //! Heartbeats, grants, leases (CONSENSUS C14 to C17, C19).
 
 use super::effects::{Effects, Plain, Vote};
-use super::pipeline::{Follower, Leadership};
+use super::pipeline::Leadership;
+use super::progress::Progress;
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, NodeId, Tick};
 use crate::wire::peer::{Grant, Heartbeat, Release};
@@ -66,13 +67,8 @@ impl Replica {
         if g.ballot != leadership.ballot {
             return;
         }
-        let Some(follower) = leadership.followers.get_mut(&from) else { return };
-        follower.chosen_upto = follower.chosen_upto.max(g.chosen_upto);
-        follower.confirmed_at = follower.confirmed_at.max(g.sent_at);
-        follower.has_room = Some(g.has_room);
-        if g.lease_us > 0 {
-            follower.granted_at = follower.granted_at.max(g.sent_at);
-        }
+        let Some(progress) = leadership.followers.get_mut(&from) else { return };
+        progress.granted(g);
         self.send_open_slots(now, from, fx);
         self.settle_leftovers(now, g.accepted_upto, fx);
     }
@@ -126,7 +122,7 @@ impl Replica {
         if self.config.timing.lease_us == 0 {
             return Tick(0);
         }
-        match self.reached_by_quorum(leadership, |follower| follower.granted_at) {
+        match self.reached_by_quorum(leadership, Progress::granted_at) {
             Tick(0) => Tick(0),
             granted_at => granted_at.after(self.config.timing.holder_us()),
         }
@@ -134,9 +130,9 @@ impl Replica {
 
     /// The last heartbeat to which an accept quorum has answered in that way. The leader itself
     /// agrees to every one, so that a leader that is a quorum by itself never waits.
-    fn reached_by_quorum(&self, leadership: &Leadership, of: impl Fn(&Follower) -> Tick) -> Tick {
+    fn reached_by_quorum(&self, leadership: &Leadership, of: fn(&Progress) -> Tick) -> Tick {
         let answered = |node: NodeId| match leadership.followers.get(&node) {
-            Some(follower) => of(follower),
+            Some(progress) => of(progress),
             None => Tick(if node == self.config.me { u64::MAX } else { 0 }),
         };
         self.voters().reached_by_accept_quorum(answered)
@@ -144,7 +140,7 @@ impl Replica {
 
     /// The last heartbeat that an accept quorum has answered in this leadership.
     pub(super) fn confirmed_at(&self, leadership: &Leadership) -> Tick {
-        self.reached_by_quorum(leadership, |follower| follower.confirmed_at)
+        self.reached_by_quorum(leadership, Progress::confirmed_at)
     }
 }
 

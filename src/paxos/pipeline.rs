@@ -1,6 +1,7 @@
 //! Phase 2, pipelined (Paxos Made Simple, section 2.2; Paxos Made Moderately Complex, section 2.3).
 
 use super::effects::{Effect, Effects, Plain};
+use super::progress::Progress;
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, Lsn, NodeId, Record, Slot, Tick, Value};
 use crate::wire::peer::{Accept, Accepted, Mark, Resend};
@@ -24,7 +25,7 @@ pub struct Leadership {
     pub(super) own_pending: VecDeque<(Lsn, Slot, Tick)>,
     /// Bytes of values proposed and not yet chosen.
     pub(super) open_bytes: usize,
-    pub(super) followers: BTreeMap<NodeId, Follower>,
+    pub(super) followers: BTreeMap<NodeId, Progress>,
     pub(super) began_at: Tick,
     pub(super) heartbeat_at: Tick,
     /// The stamp of the last heartbeat.
@@ -35,54 +36,20 @@ pub struct Leadership {
     pub(super) hand_over_by: Option<Tick>,
 }
 
-/// What a leader knows of one other member, in its own ballot.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Follower {
-    /// Acknowledged: every slot from `first` to here is durable there, or known chosen (C3).
-    pub upto: Slot,
-    /// The last slot sent on the present connection.
-    pub(super) sent: Slot,
-    /// Its chosen watermark.
-    pub chosen_upto: Slot,
-    /// The stamp of the last heartbeat that it answered with a grant.
-    pub(super) granted_at: Tick,
-    /// The stamp of the last heartbeat that it answered.
-    pub(super) confirmed_at: Tick,
-    /// Whether its disk has room, once it has said so in this ballot.
-    pub(super) has_room: Option<bool>,
-    /// When `upto` last rose, or the sending last began anew.
-    pub(super) moved_at: Tick,
-}
-
-impl Follower {
-    /// It said that its disk is full.
-    pub(super) fn is_full(&self) -> bool {
-        self.has_room == Some(false)
-    }
-}
-
 impl Leadership {
     /// The member has accepted the slot in this ballot, durably: the leader counts itself only for
     /// what is on its own disk.
     fn has_accepted(&self, node: NodeId, slot: Slot) -> bool {
         let own = (node == self.ballot.node).then_some(self.own_upto);
-        let upto = own.or_else(|| self.followers.get(&node).map(|follower| follower.upto));
+        let upto = own.or_else(|| self.followers.get(&node).map(Progress::upto));
         upto.is_some_and(|upto| slot <= upto)
     }
 
     /// What the follower acknowledged and granted counts no more.
     pub(super) fn forget(&mut self, node: NodeId) {
-        let nothing = self.first.prev();
-        if let Some(follower) = self.followers.get_mut(&node) {
-            (follower.upto, follower.sent) = (nothing, nothing);
-            (follower.granted_at, follower.confirmed_at) = (Tick(0), Tick(0));
+        if let Some(progress) = self.followers.get_mut(&node) {
+            progress.refuted(self.first);
         }
-    }
-
-    /// What the leader knows of its followers.
-    #[must_use]
-    pub fn followers(&self) -> &BTreeMap<NodeId, Follower> {
-        &self.followers
     }
 }
 
@@ -163,17 +130,9 @@ impl Replica {
             return;
         }
         let Role::Leader(leadership) = &mut self.role else { return };
-        let Some(follower) = leadership.followers.get_mut(&node) else { return };
-        // What is chosen already is learned, not accepted: the follower asks for it (C9).
-        follower.sent = follower.sent.max(self.chosen_upto);
-        // Beyond this the follower would refuse (C4).
-        let room = follower.chosen_upto.plus(2 * self.config.window_slots);
-        let last = leadership.next_slot.prev().min(room);
-        if follower.sent < last && follower.upto >= follower.sent {
-            follower.moved_at = now; // The pipeline to this follower was empty until now.
-        }
-        while follower.sent < last {
-            let slot = follower.sent.next();
+        let Some(progress) = leadership.followers.get_mut(&node) else { return };
+        let (proposed, window_slots) = (leadership.next_slot.prev(), self.config.window_slots);
+        for slot in progress.send(now, self.chosen_upto, proposed, window_slots) {
             let Some((ballot, value)) = self.acceptor.accepted.get(&slot) else {
                 panic!("an open slot of a leader has its value: slot={slot}");
             };
@@ -187,7 +146,6 @@ impl Replica {
                 value: value.clone(),
             };
             fx.send(node, Plain::Accept(accept));
-            follower.sent = slot;
         }
     }
 
@@ -200,16 +158,8 @@ impl Replica {
             return;
         }
         let proposed = leadership.next_slot.prev();
-        let Some(follower) = leadership.followers.get_mut(&from) else { return };
-        follower.chosen_upto = follower.chosen_upto.max(a.chosen_upto);
-        follower.has_room = Some(a.has_room);
-        // Slots that the follower knows as chosen beyond this leader's proposals were proposed in
-        // a higher ballot; they say nothing of this one.
-        let upto = a.upto.min(proposed);
-        if upto > follower.upto {
-            follower.upto = upto;
-            follower.moved_at = now;
-        }
+        let Some(progress) = leadership.followers.get_mut(&from) else { return };
+        progress.accepted(now, a, proposed);
         self.advance_leader(now, fx);
         self.send_open_slots(now, from, fx);
     }
@@ -221,10 +171,8 @@ impl Replica {
         if r.ballot != leadership.ballot {
             return;
         }
-        let Some(follower) = leadership.followers.get_mut(&from) else { return };
-        follower.chosen_upto = follower.chosen_upto.max(r.chosen_upto);
-        follower.sent = follower.sent.min(r.from.prev());
-        follower.moved_at = now;
+        let Some(progress) = leadership.followers.get_mut(&from) else { return };
+        progress.misses(now, r);
         self.send_open_slots(now, from, fx);
     }
 
@@ -327,14 +275,10 @@ impl Replica {
         // Patient: a follower whose disk is slow has them all, and needs no second copy.
         let retry_us = 4 * self.config.timing.retry_us;
         let Role::Leader(leadership) = &mut self.role else { return };
+        let election = leadership.serving_from;
         let mut stalled = Vec::new();
-        for (node, follower) in &mut leadership.followers {
-            // A full disk asks by itself when it has room again, but for what settles an election.
-            let stalls = follower.upto < follower.sent
-                && (!follower.is_full() || follower.upto < leadership.serving_from);
-            if stalls && now.since(follower.moved_at) >= retry_us {
-                follower.sent = follower.upto;
-                follower.moved_at = now;
+        for (node, progress) in &mut leadership.followers {
+            if progress.resend_if_stalled(now, retry_us, election) {
                 stalled.push(*node);
             }
         }

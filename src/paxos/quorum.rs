@@ -73,9 +73,14 @@ impl Voters {
         self.members.contains(&node)
     }
 
+    /// The members, in order.
+    pub(super) fn members(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.members.iter().copied()
+    }
+
     /// The members but this one, in order.
     pub(super) fn others(&self, me: NodeId) -> impl Iterator<Item = NodeId> + '_ {
-        self.members.iter().copied().filter(move |node| *node != me)
+        self.members().filter(move |node| *node != me)
     }
 
     /// There is one member only: it is a quorum by itself.
@@ -110,7 +115,7 @@ impl Voters {
 
     /// No member is missing.
     pub(super) fn is_everyone(&self, there: impl Fn(NodeId) -> bool) -> bool {
-        self.members.iter().all(|node| there(*node))
+        self.members().all(there)
     }
 
     /// The most that every member of some accept quorum has reached.
@@ -124,11 +129,11 @@ impl Voters {
     }
 
     fn count(&self, counts: impl Fn(NodeId) -> bool) -> usize {
-        self.members.iter().filter(|node| counts(**node)).count()
+        self.members().filter(|node| counts(*node)).count()
     }
 
     fn reached_by<T: Ord + Copy>(&self, quorum: usize, of: impl Fn(NodeId) -> T) -> T {
-        let mut reached: Vec<T> = self.members.iter().map(|node| of(*node)).collect();
+        let mut reached: Vec<T> = self.members().map(of).collect();
         reached.sort_unstable_by(|a, b| b.cmp(a));
         reached[quorum - 1] // A quorum is at least one member, and at most all of them.
     }

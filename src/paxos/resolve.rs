@@ -29,7 +29,8 @@ pub fn resolve(reports: &[(NodeId, Option<Report>)], voters: &Voters) -> Resolut
         Some(Report::Accepted(ballot) | Report::ValueDamaged(ballot)) => Some(ballot),
         None | Some(Report::Damaged(_) | Report::Suspect(_)) => None,
     };
-    let highest = reports.iter().filter_map(exact).fold(Ballot::ZERO, |highest, ballot| highest.max(ballot));
+    let highest =
+        reports.iter().filter_map(exact).fold(Ballot::ZERO, |highest, ballot| highest.max(ballot));
     let counts = |report: &Option<Report>| match report {
         None | Some(Report::Accepted(_) | Report::ValueDamaged(_)) => true,
         Some(Report::Damaged(hi) | Report::Suspect(hi)) => !highest.is_zero() && *hi <= highest,

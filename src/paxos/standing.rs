@@ -2,7 +2,7 @@
 //! it (CONSENSUS C17).
 
 use super::effects::{Effects, Plain};
-use super::pipeline::Follower;
+use super::progress::Progress;
 use super::replica::{Peer, Replica, Role};
 use crate::types::{NodeId, Slot, Tick};
 use crate::wire::peer::Standing;
@@ -57,13 +57,13 @@ impl Replica {
     /// stop is none of them.
     pub(super) fn successors(&self) -> Vec<NodeId> {
         let Role::Leader(leadership) = &self.role else { return Vec::new() };
-        let fitness = |(node, follower): (&NodeId, &Follower)| {
+        let fitness = |(node, progress): (&NodeId, &Progress)| {
             let peer = self.peers.get(node).filter(|peer| peer.is_linked())?;
             let Standing { leaving, ready, linked } = peer.standing;
             // Of those that it is linked with, one is this leader; in its place it counts itself.
             let reaches = self.voters().suffice_to_lead(usize::from(linked));
             let (has_room, upto, chosen_upto) =
-                (!follower.is_full(), follower.upto, follower.chosen_upto);
+                (!progress.is_full(), progress.upto(), progress.chosen_upto());
             (!leaving).then_some(Fitness {
                 ready,
                 has_room,
