@@ -3,6 +3,7 @@
 //! has no majority that agrees with it, serves nothing until that is settled.
 
 use super::effects::Effects;
+use super::note::Note;
 use super::quorum::Voters;
 use super::replica::{Replica, Role};
 use crate::limits::DIGESTS_KEPT;
@@ -196,12 +197,8 @@ impl Replica {
         let first = differed.filter(|_| !same).unwrap_or(slot);
         self.digests.compared.insert(with, Compared { slot: first, same, backed });
         if !same && differed.is_none() {
-            log::error!(
-                "the state of node {with} after slot {slot} differs from this node's: {:#018x} \
-                 there, {:#018x} here; see docs/OPERATIONS.md, \"Replicas differ\"",
-                theirs.state,
-                own.state
-            );
+            let (theirs, own) = (theirs.state, own.state);
+            fx.note(Note::StateDiffers { node: with, slot, theirs, own });
         }
         self.weigh_digests(now, fx);
     }
@@ -213,10 +210,7 @@ impl Replica {
         let voters = self.configurations.of(self.chosen_upto.next());
         self.digests.weigh(self.config.me, voters, &uncounted);
         if self.digests.doubt == Some(Doubt::Fenced) && was != self.digests.doubt {
-            log::error!(
-                "a majority of the members differs from this node's state: it votes, leads and \
-                 serves no more until it is restarted"
-            );
+            fx.note(Note::Fenced);
             if !matches!(self.role, Role::Follower) {
                 self.become_follower(now, None, fx);
             }

@@ -1,6 +1,7 @@
 //! What a replica wants done. The order of durability is in the type: a vote has no way out but
 //! behind its own record (CONSENSUS C1).
 
+use super::note::Note;
 use crate::types::{Ballot, Lsn, NodeId, Record, Refuted, Slot, Value};
 use crate::wire::peer;
 
@@ -47,6 +48,8 @@ pub enum Effect {
     /// A leader has given up its leadership, and called this member to succeed it; nobody where
     /// none can be reached that would.
     HandedOver(Option<NodeId>),
+    /// Something is wrong that whoever runs the cluster should know: log it as an error.
+    Note(Note),
     /// The node must not go on: say why, and end.
     Stop(Stop),
 }
@@ -179,6 +182,10 @@ impl Effects {
 
     pub(super) fn push(&mut self, effect: Effect) {
         self.items.push(effect);
+    }
+
+    pub(super) fn note(&mut self, note: Note) {
+        self.items.push(Effect::Note(note));
     }
 
     pub(super) fn send(&mut self, to: NodeId, plain: Plain) {

@@ -8,6 +8,7 @@
 //! any more.
 
 use super::effects::{Effects, Stop};
+use super::note::Note;
 use super::replica::{Peer, Replica, Role};
 use crate::types::{Lsn, NodeId, Record, Refuted, Tick, Witness, refutes};
 use crate::wire::peer::Meet;
@@ -83,15 +84,13 @@ impl Replica {
     }
 
     /// Takes in the account that a peer gives of itself, if it accounts for all that was seen of it.
-    pub(super) fn judge(&mut self, node: NodeId, meet: &Meet) -> bool {
+    pub(super) fn judge(&mut self, node: NodeId, meet: &Meet, fx: &mut Effects) -> bool {
         let Some(peer) = self.peers.get_mut(&node) else { return false };
         let against = [peer.witnessed, peer.hearsay];
         let against = against.into_iter().find(|seen| refutes(&meet.lives, *seen).is_some());
         peer.refuted = against.is_some();
         if let Some(seen) = against {
-            log::error!(
-                "node {node} lacks records that it acknowledged ({seen}): its votes do not count"
-            );
+            fx.note(Note::Refuted { node, seen });
             self.void_votes(node);
             return true;
         }
@@ -190,10 +189,7 @@ impl Replica {
             return false;
         };
         let cut = self.hard.cuts.remove(at);
-        log::error!(
-            "node {witness} saw {seen} acknowledged, which this node had cut off as torn: it is \
-             damage, and is settled with the other nodes"
-        );
+        fx.note(Note::CutWasDamage { witness, seen });
         self.hard.lives[next].accounted = cut.upto;
         let merged = self.hard.cut_damage.map_or(cut.damage, |damage| damage.and(cut.damage));
         self.hard.cut_damage = Some(merged);

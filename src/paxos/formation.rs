@@ -1,6 +1,7 @@
 //! Formation: a cluster forms once, with all of its members (C13). Before that nobody votes.
 
 use super::effects::{Effects, Plain};
+use super::note::Note;
 use super::replica::{Replica, Role};
 use crate::types::{Incarnation, NodeId, Tick};
 use crate::wire::peer::Meet;
@@ -91,11 +92,8 @@ impl Replica {
     pub(super) fn on_meet(&mut self, now: Tick, from: NodeId, meet: Meet, fx: &mut Effects) {
         let own = self.config.configuration();
         if meet.configuration != own {
-            log::error!(
-                "node {from} has another configuration: {}; this node has {own}",
-                meet.configuration
-            );
-            return;
+            let theirs = meet.configuration;
+            return fx.note(Note::OtherConfiguration { node: from, theirs, own });
         }
         self.hear_witness(from, &meet.witness, fx);
         if self.is_ending() {
@@ -103,10 +101,9 @@ impl Replica {
         }
         let known = meet.known.iter().find(|(node, _)| *node == self.config.me);
         if known.is_some_and(|(_, as_of)| *as_of != self.config.incarnation) {
-            log::error!("node {from} knows this node by another incarnation");
-            return;
+            return fx.note(Note::OtherIncarnation { node: from });
         }
-        let refuted = self.judge(from, &meet);
+        let refuted = self.judge(from, &meet, fx);
         self.record_new_life(from, fx);
         self.weigh_digests(now, fx);
         self.hear_digest(now, from, meet.digest, &[from], fx);

@@ -7,6 +7,7 @@ use super::counters::{SyncTally, Tally};
 use super::disk_full::DiskFull;
 use super::fates::Fates;
 use super::leaving::Leaving;
+use super::notes::log_note;
 use super::outbox::Outbox;
 use super::reads::Reads;
 use super::repair_log::RepairLog;
@@ -332,6 +333,7 @@ impl Shard {
                 "shard {}: this disk is full and others are not: leadership is handed over",
                 self.options.shard
             ),
+            Effect::Note(note) => log_note(&note),
             Effect::Stop(stop) => self.stop(&stop, out),
         }
     }

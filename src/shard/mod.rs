@@ -19,6 +19,7 @@ mod doubt;
 mod failing;
 mod fates;
 mod leaving;
+mod notes;
 mod outbox;
 mod reads;
 mod repair_log;

@@ -287,7 +287,8 @@ impl Cluster {
         let is = show::role(replica.role());
         let next = replica.next_deadline(now);
         node.deadline = if ticked { next } else { next.min(node.deadline) };
-        if loud || was != is || !effects.items().is_empty() {
+        let acts = |effect: &Effect| !matches!(effect, Effect::Note(_));
+        if loud || was != is || effects.items().iter().any(acts) {
             let change = if was == is { String::new() } else { format!("   {was} => {is}") };
             self.say(|| format!("{what}{change}"));
         }
@@ -299,7 +300,9 @@ impl Cluster {
     fn carry_out(&mut self, id: NodeId, mut effects: Effects, led: bool) {
         for effect in effects.drain() {
             let durable = self.node(id).disk.durable();
-            self.say(|| format!("    {}", show::effect(&effect, durable)));
+            if let Some(shown) = show::effect(&effect, durable) {
+                self.say(|| format!("    {shown}"));
+            }
             match effect {
                 Effect::Persist(lsn, record) => {
                     self.checker.persisted(id, &record);
@@ -341,7 +344,7 @@ impl Cluster {
                     }
                 }
                 Effect::Leading(ballot) => self.node_mut(id).leading = ballot,
-                Effect::Stalled(_) | Effect::Yields | Effect::HandedOver(_) => {}
+                Effect::Stalled(_) | Effect::Yields | Effect::HandedOver(_) | Effect::Note(_) => {}
                 Effect::Stop(stop) => self.node_mut(id).stopped = Some(stop),
             }
         }

@@ -194,9 +194,9 @@ pub fn stop(stop: &Stop) -> String {
     }
 }
 
-/// One effect; `durable` says whether a vote leaves at once.
-pub fn effect(effect: &Effect, durable: Lsn) -> String {
-    match effect {
+/// One effect; `durable` says whether a vote leaves at once. Notes are for people: a trace has none.
+pub fn effect(effect: &Effect, durable: Lsn) -> Option<String> {
+    Some(match effect {
         Effect::Persist(lsn, r) => format!("persist {lsn} {}", record(r)),
         Effect::Send(to, plain) => leaving(*to, &plain.clone().into()),
         Effect::SendAfter(lsn, to, vote) => {
@@ -214,8 +214,9 @@ pub fn effect(effect: &Effect, durable: Lsn) -> String {
         Effect::Yields => "yields: its disk is full".to_string(),
         Effect::HandedOver(Some(node)) => format!("handed over to {node}"),
         Effect::HandedOver(None) => "handed over to nobody".to_string(),
+        Effect::Note(_) => return None,
         Effect::Stop(why) => format!("STOP {}", stop(why)),
-    }
+    })
 }
 
 pub fn leaving(to: NodeId, m: &Message) -> String {
