@@ -14,7 +14,7 @@ mod style;
 #[path = "tidy/type_names.rs"]
 mod type_names;
 
-use layers::{check_floors, check_layers, check_purity};
+use layers::{check_assertions, check_floors, check_layers, check_purity};
 use rules::{RULES, check_citations, check_rules};
 use source::{Fault, Source, files};
 use std::fs;
@@ -32,6 +32,7 @@ const CHECKS: &[Check] = &[
     check_layers,
     check_floors,
     check_purity,
+    check_assertions,
     check_file_length,
     check_function_length,
     check_names,
@@ -317,6 +318,15 @@ fn unwrap_and_expect_without_proof_are_found() {
     expect(check_unwrap, "src/wire/a.rs", "#[test]\nfn g() { x.unwrap(); }", &[]);
     expect(check_unwrap, "src/wire/a.rs", "#[cfg(not(test))]\nfn g() { x.unwrap(); }", &[2]);
     expect(check_unwrap, "src/wire/a.rs", "#[cfg(test)]\nuse a;\nfn g() { x.unwrap(); }", &[3]);
+}
+
+#[test]
+fn r25_assertions_that_a_release_leaves_out_are_found() {
+    // What must hold of the core must hold in releases, too. Commands may check more while they are built.
+    expect(check_assertions, "src/paxos/a.rs", "fn f() {\n debug_assert_eq!(1, 1);\n}", &[2]);
+    expect(check_assertions, "src/shard/a.rs", "fn f() { debug_assert!(true); }", &[1]);
+    expect(check_assertions, "src/shard/a.rs", "fn f() { assert!(true); x.debug_assert(); }", &[]);
+    expect(check_assertions, "src/ctl/a.rs", "fn f() { debug_assert!(true); }", &[]);
 }
 
 #[test]

@@ -277,8 +277,8 @@ impl Replica {
     }
 
     pub(super) fn accepted_upto(&self, leader: NodeId, upto: Slot) -> Accepted {
-        debug_assert_eq!(leader, self.hard.promised.node, "acknowledged to its ballot's leader");
         let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
+        assert_eq!(leader, ballot.node, "acknowledged to another than the leader of {ballot}");
         let has_room = !self.budget.full;
         Accepted { ballot, upto, chosen_upto, durable: self.binding, has_room }
     }

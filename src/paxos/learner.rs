@@ -185,7 +185,8 @@ impl Replica {
 
     /// The slot is chosen: the one door through which the watermark rises.
     pub(super) fn choose(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) {
-        assert_eq!(slot, self.chosen_upto.next(), "slots are chosen in order");
+        let next = self.chosen_upto.next();
+        assert_eq!(slot, next, "chosen out of order: slot={slot} next={next}");
         self.chosen_upto = slot;
         self.chosen_sums.push(slot, ballot, &value);
         self.learner.identified = None;

@@ -92,7 +92,8 @@ impl Replica {
     /// # Panics
     /// When [`Replica::has_room`] is false for it.
     pub fn propose(&mut self, now: Tick, value: Value, effects: &mut Effects) -> Slot {
-        assert!(self.has_room(value.len()), "proposed without room");
+        let (bytes, open) = (value.len(), self.open_slots());
+        assert!(self.has_room(bytes), "proposed without room: {bytes} bytes, {open} open slots");
         let slot = self.propose_next(now, value, effects);
         self.send_all_open_slots(now, effects);
         slot
@@ -136,7 +137,7 @@ impl Replica {
             let Some((ballot, value)) = self.acceptor.accepted.get(&slot) else {
                 panic!("an open slot of a leader has its value: slot={slot}");
             };
-            assert_eq!(*ballot, leadership.ballot, "a leader proposes in its own ballot only");
+            assert_eq!(*ballot, leadership.ballot, "sends slot {slot} of another ballot");
             let accept = Accept {
                 ballot: leadership.ballot,
                 slot,
@@ -200,7 +201,7 @@ impl Replica {
             let Some((held, value)) = self.acceptor.accepted.get(&slot).cloned() else {
                 panic!("an open slot of a leader has its value: slot={slot}");
             };
-            assert_eq!(held, ballot, "a leader proposes in its own ballot only: slot={slot}");
+            assert_eq!(held, ballot, "chooses slot {slot} of another ballot");
             if let Role::Leader(leadership) = &mut self.role {
                 leadership.open_bytes -= value.len();
             }

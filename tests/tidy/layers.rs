@@ -192,3 +192,20 @@ pub fn check_purity(source: &Source) -> Vec<Fault> {
     }
     faults
 }
+
+/// Assertions of the pure layers that a release build would leave out (R25).
+pub fn check_assertions(source: &Source) -> Vec<Fault> {
+    let module = source.module();
+    if !module.first().is_some_and(|top| PURE.contains(&top.as_str())) {
+        return Vec::new();
+    }
+    let mut faults = Vec::new();
+    for (at, token) in source.tokens.iter().enumerate() {
+        let debug = token.text.starts_with("debug_assert") && source.text(at + 1) == "!";
+        if token.kind == Kind::Ident && debug && !token.test {
+            let what = format!("`{}!` is left out of releases; assert in all builds", token.text);
+            faults.push(source.fault(token.line, what));
+        }
+    }
+    faults
+}
