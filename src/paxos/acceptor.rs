@@ -82,8 +82,8 @@ impl Acceptor {
         slots.into_iter().filter_map(|slot| Some((slot, self.report(slot)?))).collect()
     }
 
-    /// Forgets what is settled up to `chosen_upto`.
-    pub(super) fn settle(&mut self, chosen_upto: Slot) {
+    /// Forgets the damage of slots up to `chosen_upto`: their values are known.
+    pub(super) fn forget_chosen(&mut self, chosen_upto: Slot) {
         while self.reports.first_key_value().is_some_and(|entry| *entry.0 <= chosen_upto) {
             self.reports.pop_first();
         }

@@ -2,10 +2,11 @@
 //! the scout of Paxos Made Moderately Complex; CONSENSUS C5 to C8, C18).
 
 use super::effects::{Effects, Plain, Stop, Vote};
+use super::phase1_outcome::Phase1Outcome;
 use super::pipeline::Leadership;
 use super::progress::Progress;
+use super::promise_pages::Pages;
 use super::replica::{Replica, Role};
-use super::settle::Settled;
 use crate::types::{Ballot, Damage, NodeId, Slot, Tick, Value};
 use crate::wire::peer::{
     Canvass, CanvassAnswer, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise, Report,
@@ -42,32 +43,6 @@ pub struct Campaign {
     pub(super) fetch_failed: BTreeSet<(Slot, Ballot, NodeId)>,
     /// Who did not answer in time: asked again when there is nobody else.
     pub(super) fetch_late: BTreeSet<(Slot, Ballot, NodeId)>,
-}
-
-/// The pages of one member's promise.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Pages {
-    pub(super) next: u32,
-    pub(super) complete: bool,
-    pub(super) chosen_upto: Slot,
-    pub(super) damage: Option<Damage>,
-    pub(super) reports: BTreeMap<Slot, Report>,
-}
-
-impl Pages {
-    pub(super) fn report(&self, slot: Slot) -> Option<Report> {
-        let lost = self.damage.filter(|damage| slot <= damage.upto);
-        let lost = lost.map(|damage| {
-            if damage.suspect { Report::Suspect(damage.hi) } else { Report::Damaged(damage.hi) }
-        });
-        self.reports.get(&slot).copied().or(lost)
-    }
-
-    /// The highest slot of which the promise says more than "nothing accepted".
-    pub(super) fn last(&self) -> Slot {
-        let reported = self.reports.last_key_value().map_or(Slot(0), |entry| *entry.0);
-        reported.max(self.damage.map_or(Slot(0), |damage| damage.upto))
-    }
 }
 
 impl Replica {
@@ -336,14 +311,14 @@ impl Replica {
         if self.chosen_upto < base {
             return self.campaign_learn(now, base, fx);
         }
-        match self.settle_open_slots(now, fx) {
-            Settled::All(values) if self.can_settle(&values) => {
+        match self.phase1_outcome(now, fx) {
+            Phase1Outcome::Values(values) if self.has_room_to_propose(&values) => {
                 self.become_leader(now, values, fx);
             }
             // Another may have the space that this disk lacks (R11).
-            Settled::All(_) => self.become_follower(now, None, fx),
-            Settled::Waiting => {}
-            Settled::Never(slot) => self.stop(Stop::Unsettled { slot }, fx),
+            Phase1Outcome::Values(_) => self.become_follower(now, None, fx),
+            Phase1Outcome::Incomplete => {}
+            Phase1Outcome::Unrepairable(slot) => self.stop(Stop::Unrepairable { slot }, fx),
         }
     }
 

@@ -1,5 +1,5 @@
 //! Space for values on a node's own disk (R11): what is left when the disk is full belongs to votes
-//! and to what an election must settle, so that elections go on.
+//! and to what an election found, so that elections go on.
 
 use super::effects::Effects;
 use super::progress::Progress;
@@ -14,7 +14,7 @@ pub struct DiskBudget {
     pub new_values: u64,
     /// Bytes for chosen values that a follower learns, without touching what elections need.
     pub catch_up: u64,
-    /// Bytes for values that an election must settle, without touching what votes need.
+    /// Bytes for values that an election found, without touching what votes need.
     pub election: u64,
     /// The disk is full: there was no space for another segment.
     pub full: bool,
@@ -55,8 +55,8 @@ impl Replica {
 
     /// A chosen value of so many bytes can be learned.
     pub(super) fn has_room_to_learn(&self, bytes: usize) -> bool {
-        let settles = matches!(self.role, Role::Candidate(_));
-        let left = if settles { self.budget.election } else { self.budget.catch_up };
+        let elects = matches!(self.role, Role::Candidate(_));
+        let left = if elects { self.budget.election } else { self.budget.catch_up };
         value_room_bytes(bytes) <= left
     }
 
@@ -98,9 +98,9 @@ impl Replica {
             && voters.is_leading_quorum(|node| node == me || up(node))
     }
 
-    /// The reserve takes in what this candidate would have to settle. Otherwise its own journal would
-    /// be stuck behind it, votes included.
-    pub(super) fn can_settle(&self, values: &[Value]) -> bool {
+    /// The reserve takes in what this candidate would have to propose again. Otherwise its own journal
+    /// would be stuck behind it, votes included.
+    pub(super) fn has_room_to_propose(&self, values: &[Value]) -> bool {
         let bytes = values.iter().map(|value| value_room_bytes(value.len()));
         bytes.fold(0, u64::saturating_add) <= self.budget.election
     }

@@ -68,7 +68,7 @@ pub enum Stop {
         peer: NodeId,
     },
     /// No good copy of a damaged slot exists where it could be asked for.
-    Unsettled {
+    Unrepairable {
         /// The slot.
         slot: Slot,
     },

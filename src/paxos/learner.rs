@@ -191,7 +191,7 @@ impl Replica {
         self.chosen_sums.push(slot, ballot, &value);
         self.learner.identified = None;
         self.acceptor.accepted.remove(&slot);
-        self.acceptor.settle(slot);
+        self.acceptor.forget_chosen(slot);
         fx.push(Effect::Chosen { slot, ballot, value });
     }
 
@@ -387,7 +387,7 @@ impl Replica {
             fx.send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
         }
         if self.others().all(|node| self.learner.unrepairable_on.contains(&node)) {
-            self.stop(Stop::Unsettled { slot }, fx);
+            self.stop(Stop::Unrepairable { slot }, fx);
         }
     }
 

@@ -70,7 +70,7 @@ impl Replica {
         let Some(progress) = leadership.followers.get_mut(&from) else { return };
         progress.granted(g);
         self.send_open_slots(now, from, fx);
-        self.settle_leftovers(now, g.accepted_upto, fx);
+        self.fill_leftovers(now, g.accepted_upto, fx);
     }
 
     /// The leader gave up its lease in this ballot for good: its grant here is void (C17).

@@ -368,10 +368,10 @@ impl Replica {
         self.ending.is_some() || self.stopped
     }
 
-    /// A replica with no peers has nobody to settle damage with.
+    /// A replica with no peers has nobody to get damaged values from.
     pub(super) fn check_memory(&mut self, effects: &mut Effects) {
         if let Some(slot) = self.learner.first_hole().filter(|_| self.is_single()) {
-            self.stop(Stop::Unsettled { slot }, effects);
+            self.stop(Stop::Unrepairable { slot }, effects);
         }
     }
 }

@@ -18,19 +18,19 @@ impl Shard {
                  knows to be chosen: an acknowledged entry is lost on one of them. Keep all data \
                  directories; see docs/OPERATIONS.md, \"Replicas differ\""
             ),
-            Stop::Unsettled { slot } => format!(
+            Stop::Unrepairable { slot } => format!(
                 "shard {shard}: slot {slot} is damaged here and no peer has a good copy; keep the \
                  directory; see docs/OPERATIONS.md, \"Data is damaged\""
             ),
         };
-        let damaged = matches!(stop, Stop::Unsettled { .. });
+        let damaged = matches!(stop, Stop::Unrepairable { .. });
         for finding in self.findings.iter().filter(|_| damaged) {
             text.push_str("\n  ");
             text.push_str(finding);
         }
         let kind = match stop {
             Stop::Contradicted { .. } => FailureKind::Invariant,
-            Stop::RolledBack(_) | Stop::Unsettled { .. } => FailureKind::Data,
+            Stop::RolledBack(_) | Stop::Unrepairable { .. } => FailureKind::Data,
         };
         self.fail(kind, text, out);
     }

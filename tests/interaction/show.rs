@@ -190,7 +190,7 @@ pub fn stop(stop: &Stop) -> String {
             format!("rolled back: {by} saw {}, held {held}", witness(seen))
         }
         Stop::Contradicted { slot, peer } => format!("contradicted by {peer} at slot {slot}"),
-        Stop::Unsettled { slot } => format!("unsettled slot {slot}"),
+        Stop::Unrepairable { slot } => format!("unsettled slot {slot}"),
     }
 }
 

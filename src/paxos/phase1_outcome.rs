@@ -1,10 +1,10 @@
-//! Settling what phase 1 found: the value of every open slot, fetched where it is not held
-//! (Paxos Made Simple, section 2.2, P2c; CONSENSUS C5, C6).
+//! What phase 1 found: the value of every open slot, fetched where it is not held (Paxos Made
+//! Simple, section 2.2, P2c; CONSENSUS C5, C6).
 
-use super::campaign::Pages;
 use super::effects::{Effects, Plain};
+use super::promise_pages::Pages;
 use super::replica::{Replica, Role};
-use super::resolve::{Resolution, resolve};
+use super::value_selection::{Selection, select_value};
 use crate::types::{Ballot, NodeId, Slot, Tick, Value};
 use crate::wire::peer::{Fetch, Report};
 use std::collections::BTreeSet;
@@ -13,13 +13,13 @@ use std::collections::BTreeSet;
 const FETCHES_MAX: usize = 64;
 
 /// How far phase 1 is.
-pub(super) enum Settled {
-    /// Every open slot has its value, by rising slot from the watermark on.
-    All(Vec<Value>),
+pub(super) enum Phase1Outcome {
+    /// Every open slot has the value that is to be proposed, by rising slot from the watermark on.
+    Values(Vec<Value>),
     /// More promises or values are needed.
-    Waiting,
-    /// Every member answered, and this slot cannot be settled.
-    Never(Slot),
+    Incomplete,
+    /// Every member answered, and what was accepted in this slot cannot be had.
+    Unrepairable(Slot),
 }
 
 /// The slots `first..=last` as runs of which every promise says the same throughout: a slot that a
@@ -42,17 +42,17 @@ fn runs(promises: &[(NodeId, &Pages)], first: Slot, last: Slot) -> Vec<(Slot, u6
 
 impl Replica {
     /// Picks the value of every open slot, and fetches those that are not held here.
-    pub(super) fn settle_open_slots(&mut self, now: Tick, fx: &mut Effects) -> Settled {
+    pub(super) fn phase1_outcome(&mut self, now: Tick, fx: &mut Effects) -> Phase1Outcome {
         let counted = self.counted();
         let everyone = self.voters().is_everyone(|node| counted.contains(&node));
-        let Role::Candidate(campaign) = &self.role else { return Settled::Waiting };
+        let Role::Candidate(campaign) = &self.role else { return Phase1Outcome::Incomplete };
         let own = self.own_pages();
         let last = counted.iter().filter_map(|node| campaign.promises.get(node)).map(Pages::last);
         let last = last.max().unwrap_or_default().max(own.last());
         // Every prepare quorum reports what is chosen. One that does not has lost a vote that was
         // counted: what somebody knows to be chosen there is waited for, not written over.
         if last.max(self.chosen_upto) < self.learner.target() {
-            return Settled::Waiting;
+            return Phase1Outcome::Incomplete;
         }
         let promises: Vec<(NodeId, &Pages)> = counted
             .iter()
@@ -65,10 +65,10 @@ impl Replica {
         for (slot, slots) in runs(&promises, self.chosen_upto.next(), last) {
             let report = |(node, pages): &(NodeId, &Pages)| (*node, pages.report(slot));
             let reports = promises.iter().map(report).collect();
-            match self.resolve_slot(slot, reports) {
-                Resolution::Noop => noops += slots,
-                Resolution::Wait => waiting = waiting.or(Some(slot)),
-                Resolution::Value(of, holders) => match self.value_at(slot, of) {
+            match self.select_for(slot, reports) {
+                Selection::Noop => noops += slots,
+                Selection::Wait => waiting = waiting.or(Some(slot)),
+                Selection::Value(of, holders) => match self.value_at(slot, of) {
                     Some(value) => {
                         values.extend((0..std::mem::take(&mut noops)).map(|_| Value::noop()));
                         values.push(value);
@@ -81,29 +81,29 @@ impl Replica {
         // Only the node whose own record is damaged ends: it alone can name file and offset.
         let own_damage = |slot: &Slot| self.acceptor.report(*slot).is_some_and(Report::is_damage);
         match waiting.or(unrepairable) {
-            Some(slot) if everyone && own_damage(&slot) => Settled::Never(slot),
-            Some(_) => Settled::Waiting,
+            Some(slot) if everyone && own_damage(&slot) => Phase1Outcome::Unrepairable(slot),
+            Some(_) => Phase1Outcome::Incomplete,
             // Nobody accepted anything behind the last value: those slots stay free.
-            None if missing.is_empty() => Settled::All(values),
-            None => Settled::Waiting,
+            None if missing.is_empty() => Phase1Outcome::Values(values),
+            None => Phase1Outcome::Incomplete,
         }
     }
 
     /// What may be proposed for a slot. A value that every holder has lost is gone without, where the
     /// promises of nodes that never accepted it are a prepare quorum by themselves (C5).
-    fn resolve_slot(&self, slot: Slot, mut reports: Vec<(NodeId, Option<Report>)>) -> Resolution {
+    fn select_for(&self, slot: Slot, mut reports: Vec<(NodeId, Option<Report>)>) -> Selection {
         let voters = self.configurations.of(slot);
-        let resolution = resolve(&reports, voters);
-        let mut others = resolution.clone();
-        while let Resolution::Value(of, holders) = &others {
+        let selection = select_value(&reports, voters);
+        let mut others = selection.clone();
+        while let Selection::Value(of, holders) = &others {
             if !self.is_lost(slot, *of, holders) {
                 return others;
             }
             let below = |report: &Option<Report>| report.is_none_or(|report| report.ballot() < *of);
             reports.retain(|(_, report)| below(report));
-            others = resolve(&reports, voters);
+            others = select_value(&reports, voters);
         }
-        if others == Resolution::Wait { resolution } else { others }
+        if others == Selection::Wait { selection } else { others }
     }
 
     /// No holder could serve this value, and nobody knows the slot as chosen.

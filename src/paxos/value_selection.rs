@@ -6,7 +6,7 @@ use crate::wire::peer::Report;
 
 /// What the promises of a campaign say of one slot, taken together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Resolution {
+pub enum Selection {
     /// Propose the value accepted in this ballot; these nodes hold it.
     Value(Ballot, Vec<NodeId>),
     /// Nothing can have been chosen: propose a no-op.
@@ -15,7 +15,7 @@ pub enum Resolution {
     Wait,
 }
 
-/// Resolves one slot from the reports of every complete promise, one of each member that promised.
+/// Selects what to propose for one slot, from the reports of every complete promise, one of each member that promised.
 /// `None` is the exact report "nothing accepted".
 ///
 /// A prepare quorum of *exact* reports is needed. A report of unknown ballot joins it only beside
@@ -23,7 +23,7 @@ pub enum Resolution {
 /// above the value picked. A suspect (never known durable) may become a no-op once every member
 /// has answered and none holds a value (C11).
 #[must_use]
-pub fn resolve(reports: &[(NodeId, Option<Report>)], voters: &Voters) -> Resolution {
+pub fn select_value(reports: &[(NodeId, Option<Report>)], voters: &Voters) -> Selection {
     let says = |node: NodeId| reports.iter().find(|(by, _)| *by == node).map(|(_, report)| report);
     let exact = |report: &(NodeId, Option<Report>)| match report.1 {
         Some(Report::Accepted(ballot) | Report::ValueDamaged(ballot)) => Some(ballot),
@@ -37,17 +37,17 @@ pub fn resolve(reports: &[(NodeId, Option<Report>)], voters: &Voters) -> Resolut
     };
     if voters.is_prepare_quorum(|node| says(node).is_some_and(counts)) {
         if highest.is_zero() {
-            return Resolution::Noop;
+            return Selection::Noop;
         }
-        return Resolution::Value(highest, holders(reports, highest));
+        return Selection::Value(highest, holders(reports, highest));
     }
     let everyone = voters.is_everyone(|node| says(node).is_some());
     let nobody_holds = highest.is_zero()
         && !reports.iter().any(|(_, report)| matches!(report, Some(Report::Damaged(_))));
     if everyone && nobody_holds {
-        return Resolution::Noop;
+        return Selection::Noop;
     }
-    Resolution::Wait
+    Selection::Wait
 }
 
 fn holders(reports: &[(NodeId, Option<Report>)], ballot: Ballot) -> Vec<NodeId> {
@@ -72,48 +72,48 @@ mod tests {
     }
 
     /// What a candidate of so many members does, which needs two promises.
-    fn resolved(reports: &[(NodeId, Option<Report>)], members: u16) -> Resolution {
+    fn selected(reports: &[(NodeId, Option<Report>)], members: u16) -> Selection {
         let quorums = Quorums { prepare: 2, accept: usize::from(members) - 1 };
         let voters = Voters::new((1..=members).map(NodeId).collect(), quorums);
-        resolve(reports, &voters)
+        select_value(reports, &voters)
     }
 
     /// R16: the value of the highest ballot among a prepare quorum of exact reports.
     #[test]
     fn r16_highest_ballot_wins() {
         let r = reports(&[Some(Report::Accepted(ballot(1))), Some(Report::Accepted(ballot(3)))]);
-        assert_eq!(resolved(&r, 3), Resolution::Value(ballot(3), vec![NodeId(2)]));
+        assert_eq!(selected(&r, 3), Selection::Value(ballot(3), vec![NodeId(2)]));
     }
 
     /// R16: a no-op only if all of the quorum report nothing.
     #[test]
     fn r16_noop_needs_a_quorum_of_nothing() {
-        assert_eq!(resolved(&reports(&[None, None]), 3), Resolution::Noop);
-        assert_eq!(resolved(&reports(&[None]), 3), Resolution::Wait);
+        assert_eq!(selected(&reports(&[None, None]), 3), Selection::Noop);
+        assert_eq!(selected(&reports(&[None]), 3), Selection::Wait);
     }
 
     /// C5, the broken schedule: A's record is damaged, C is dead, B holds an older value.
     #[test]
     fn c05_damaged_report_above_completes_no_quorum() {
         let r = reports(&[Some(Report::Damaged(ballot(2))), Some(Report::Accepted(ballot(1)))]);
-        assert_eq!(resolved(&r, 3), Resolution::Wait);
-        assert_eq!(resolved(&r, 2), Resolution::Wait);
+        assert_eq!(selected(&r, 3), Selection::Wait);
+        assert_eq!(selected(&r, 2), Selection::Wait);
     }
 
     /// C5: a damaged report bounded by an exact ballot joins the quorum beside it.
     #[test]
     fn c05_damaged_report_joins_beside_a_ballot_as_high() {
         let r = reports(&[Some(Report::Damaged(ballot(2))), Some(Report::Accepted(ballot(2)))]);
-        assert_eq!(resolved(&r, 3), Resolution::Value(ballot(2), vec![NodeId(2)]));
+        assert_eq!(selected(&r, 3), Selection::Value(ballot(2), vec![NodeId(2)]));
         let r = reports(&[Some(Report::Damaged(ballot(2))), None]);
-        assert_eq!(resolved(&r, 3), Resolution::Wait);
+        assert_eq!(selected(&r, 3), Selection::Wait);
     }
 
     /// C5: a known ballot with a damaged value is exact, but holds nothing to fetch.
     #[test]
     fn c05_value_damaged_is_exact() {
         let r = reports(&[Some(Report::ValueDamaged(ballot(2))), None]);
-        assert_eq!(resolved(&r, 3), Resolution::Value(ballot(2), vec![]));
+        assert_eq!(selected(&r, 3), Selection::Value(ballot(2), vec![]));
     }
 
     /// C5, "use another quorum": what only a lost record says binds nobody, when a prepare quorum
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn c05_the_rest_decides_without_the_node_that_lost_a_value() {
         let r = reports(&[Some(Report::ValueDamaged(ballot(2))), None, None]);
-        assert_eq!(resolved(&r, 3), Resolution::Value(ballot(2), vec![]));
-        assert_eq!(resolved(&r[1..], 3), Resolution::Noop);
+        assert_eq!(selected(&r, 3), Selection::Value(ballot(2), vec![]));
+        assert_eq!(selected(&r[1..], 3), Selection::Noop);
         let r = reports(&[Some(Report::ValueDamaged(ballot(2))), Some(Report::Damaged(ballot(2)))]);
-        assert_eq!(resolved(&r[1..], 3), Resolution::Wait);
+        assert_eq!(selected(&r[1..], 3), Selection::Wait);
     }
 
     /// C11: a suspect becomes a no-op only when every member answered and none holds a value.
@@ -132,10 +132,10 @@ mod tests {
     fn c11_suspect_settles_when_everyone_answered() {
         let r =
             reports(&[Some(Report::Suspect(ballot(2))), Some(Report::Suspect(ballot(2))), None]);
-        assert_eq!(resolved(&r, 4), Resolution::Wait);
-        assert_eq!(resolved(&r, 3), Resolution::Noop);
+        assert_eq!(selected(&r, 4), Selection::Wait);
+        assert_eq!(selected(&r, 3), Selection::Noop);
         let r =
             reports(&[Some(Report::Suspect(ballot(2))), Some(Report::Damaged(ballot(1))), None]);
-        assert_eq!(resolved(&r, 3), Resolution::Wait);
+        assert_eq!(selected(&r, 3), Selection::Wait);
     }
 }
