@@ -7,9 +7,9 @@ use super::pipeline::Leadership;
 use super::progress::Progress;
 use super::promise_pages::Pages;
 use super::replica::{Replica, Role};
-use crate::types::{Ballot, Damage, NodeId, Slot, Tick, Value};
+use crate::types::{Ballot, NodeId, Slot, Tick, Value};
 use crate::wire::peer::{
-    Canvass, CanvassAnswer, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise, Report,
+    Canvass, CanvassAnswer, FetchOutcome, Fetched, LeaseRefusal, Nack, Prepare, Promise,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

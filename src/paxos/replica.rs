@@ -20,9 +20,7 @@ use super::lease::GrantHeld;
 use super::pipeline::Leadership;
 use super::unsynced::Unsynced;
 use crate::limits::value_room_bytes;
-use crate::types::{
-    Ballot, Damage, HardState, Incarnation, Lsn, NodeId, Random, Record, Slot, Tick, Value, Witness,
-};
+use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId, Random, Record, Slot, Tick, Witness};
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
 
@@ -51,30 +49,6 @@ pub enum Input {
     DiskBudget(DiskBudget),
     /// The state machine applied a slot, and has this digest since (R23).
     Applied(peer::Digest),
-}
-
-/// What an acceptor remembers from its disk.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Memory {
-    /// The hard state.
-    pub hard: HardState,
-    /// The LSN after the last one on disk.
-    pub next_lsn: Lsn,
-    /// Every slot up to here is known to be chosen.
-    pub chosen_upto: Slot,
-    /// Accepted above `chosen_upto`, at the highest ballot each.
-    pub open: BTreeMap<Slot, (Ballot, Value)>,
-    /// Chosen slots whose value is damaged here.
-    pub holes: BTreeMap<Slot, Ballot>,
-    /// Slots above `chosen_upto` whose record is damaged here.
-    pub reports: BTreeMap<Slot, peer::Report>,
-    /// Damage of unknown slot.
-    pub damage: Option<Damage>,
-    /// What other members were seen to acknowledge (C13).
-    pub witnessed: Vec<(NodeId, Witness)>,
-    /// A torn tail was cut: the node asks its peers for witness before it votes (C11). No record
-    /// of it had a higher LSN than this; what it is if a peer saw it acknowledged.
-    pub cut: Option<(Lsn, Damage)>,
 }
 
 /// The states of a replica.

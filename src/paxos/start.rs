@@ -9,15 +9,14 @@ use super::disk_budget::DiskBudget;
 use super::effects::{Effects, Stop};
 use super::evidence::Evidence;
 use super::learner::Learner;
+use super::memory::Memory;
 use super::quorum::Voters;
-use super::replica::{Memory, Peer, Replica, Role};
+use super::replica::{Peer, Replica, Role};
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
 use crate::types::{
-    Ballot, Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Random, Refuted,
-    Slot, Tick, Value, Witness,
+    Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Random, Refuted, Tick, Witness,
 };
-use std::collections::BTreeMap;
 
 /// Why a node must not start over what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,12 +57,6 @@ impl Config {
     }
 }
 
-/// The highest ballot of an open slot. A value that was learned, and whose watermark is lost, stands among
-/// the accepted ones, in a ballot that was perhaps never promised here (C2).
-fn highest_open(open: &BTreeMap<Slot, (Ballot, Value)>) -> Ballot {
-    open.values().map(|(ballot, _)| *ballot).max().unwrap_or_default()
-}
-
 impl Replica {
     /// A replica over what its disk remembers. Emits the record of this boot; or the stop of a
     /// replica that a peer refuted in an earlier life.
@@ -76,12 +69,11 @@ impl Replica {
         assert_checked(&config, &memory.hard);
         let voters = Voters::new(config.members.clone(), config.quorums);
         let alone = voters.is_single();
-        let cut = memory.cut;
+        let highest_open = memory.highest_open();
         let mut hard = memory.hard;
-        hard.promised = hard.promised.max(highest_open(&memory.open));
+        hard.promised = hard.promised.max(highest_open);
         hard.boots += 1;
-        let known = hard.incarnations.insert(config.me, config.incarnation);
-        assert_own(known, config.incarnation);
+        assert_own(hard.incarnations.insert(config.me, config.incarnation), config.incarnation);
         hard.formed |= alone;
         let boot_wait = if alone { 0 } else { hard.lease_longest_us };
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
@@ -91,7 +83,7 @@ impl Replica {
         let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
         let durable = next_lsn.prev();
         let life = begin_life(&mut hard, durable, config.nonce);
-        if let Some((upto, damage)) = cut {
+        if let Some((upto, damage)) = memory.cut {
             note_cut(&mut hard, Cut { life, upto, damage });
         }
         // A cut that not every member has been heard on, be it of an earlier start (C11).
@@ -197,7 +189,8 @@ fn begin_life(hard: &mut HardState, start: Lsn, nonce: u64) -> LifeId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::NodeId;
+    use crate::types::{Ballot, NodeId, Slot, Value};
+    use std::collections::BTreeMap;
 
     /// C2: an open slot holds a value in a ballot that was never promised here, for it was learned and
     /// its watermark is lost. The promise is no lower after a start.
