@@ -20,7 +20,9 @@ use super::lease::GrantHeld;
 use super::pipeline::Leadership;
 use super::unsynced::Unsynced;
 use crate::limits::value_room_bytes;
-use crate::types::{Ballot, HardState, Incarnation, Lsn, NodeId, Random, Record, Slot, Tick, Witness};
+use crate::types::{
+    Ballot, HardState, Incarnation, Lsn, NodeId, Random, Record, Slot, Tick, Witness,
+};
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
 

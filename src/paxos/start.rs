@@ -15,7 +15,8 @@ use super::replica::{Peer, Replica, Role};
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LIVES_MAX};
 use crate::types::{
-    Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Random, Refuted, Tick, Witness,
+    Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Random, Refuted, Tick,
+    Witness,
 };
 
 /// Why a node must not start over what its disk remembers. Exit 65.

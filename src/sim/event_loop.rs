@@ -305,6 +305,12 @@ impl World {
     }
 }
 
+/// What must hold of a journal that was just read back.
+pub(super) fn check_read_back(journal: &journal::Journal) {
+    journal::invariants::check_state(journal);
+    journal::invariants::check_index(journal);
+}
+
 /// What must hold of a journal after a step; of its index only where the step can have changed it.
 fn check_journal(journal: &journal::Journal, before: &JournalSummary, batch_done: bool) {
     journal::invariants::check_state(journal);

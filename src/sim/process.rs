@@ -1,6 +1,7 @@
 //! Processes start over what their disks hold, stand still, and end.
 
 use super::clock::Clock;
+use super::event_loop::check_read_back;
 use super::node::Medium;
 use super::queue::SimEvent;
 use super::violation::{CheckResult, Violation, ensure};
@@ -49,8 +50,7 @@ impl World {
             }
         };
         storage.halt_at(u64::MAX);
-        journal::invariants::check_state(&journal);
-        journal::invariants::check_index(&journal);
+        check_read_back(&journal);
         self.trace.line(self.now, || {
             let torn = &recovered.torn;
             let (next, chosen_upto) = (recovered.next_lsn, recovered.chosen_upto);
