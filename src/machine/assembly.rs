@@ -124,15 +124,3 @@ impl<'a> From<&LogCommand<'a>> for MachineCommand<'a> {
         MachineCommand::Log(*command)
     }
 }
-
-impl<'a> From<&MachineCommand<'a>> for MachineCommand<'a> {
-    fn from(command: &MachineCommand<'a>) -> MachineCommand<'a> {
-        *command
-    }
-}
-
-impl From<LogOutcome> for MachineOutcome {
-    fn from(outcome: LogOutcome) -> MachineOutcome {
-        MachineOutcome::Log(outcome)
-    }
-}

@@ -269,14 +269,14 @@ impl Shard {
             return Err(RequestError::log_exists(id));
         }
         let command = LogCommand::Create { name: name.as_str(), created_ms: self.wall_ms };
-        self.writes.builder.push(&command);
+        self.writes.builder.push(command);
         Ok((Claim::Name(name.clone()), None))
     }
 
     fn admit_delete(&mut self, log: &LogRef) -> Result<(Claim, Option<Index>), RequestError> {
         let id = self.find(log)?;
         let name = self.machine.logs().name(id).cloned().ok_or_else(|| unknown_log(log))?;
-        self.writes.builder.push(&LogCommand::Delete { log: id });
+        self.writes.builder.push(LogCommand::Delete { log: id });
         Ok((Claim::Name(name), None))
     }
 
@@ -295,7 +295,7 @@ impl Shard {
                 let name_text = name.as_str();
                 let command =
                     LogCommand::AppendCreate { name: name_text, created_ms, expect, entries };
-                self.writes.builder.push(&command);
+                self.writes.builder.push(command);
                 if expect.is_some_and(|index| index != Index(0)) {
                     self.fail_chain(queued);
                 }
@@ -303,7 +303,7 @@ impl Shard {
             }
             (Err(error), _) => return Err(error),
         };
-        self.writes.builder.push(&LogCommand::Append { log: id, expect, entries });
+        self.writes.builder.push(LogCommand::Append { log: id, expect, entries });
         let count = u64::from(entries.count());
         let start = self.machine.logs().next_index(id).unwrap_or_default();
         let ahead = self.writes.ahead.entry(id).or_insert((start, 0));

@@ -87,7 +87,7 @@ fn r21_what_lost_its_predecessor_is_void() {
     let lost = Ballot::new(3, NodeId(1));
     let value = |name: &str, first: bool| -> Value {
         let mut builder = ValueBuilder::new();
-        builder.push(&LogCommand::Create { name, created_ms: 0 });
+        builder.push(LogCommand::Create { name, created_ms: 0 });
         builder.build(lost, first)
     };
     let mut machine = Machine::new(ShardId(0), 1);

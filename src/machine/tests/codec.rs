@@ -21,7 +21,7 @@ fn the_encoding_is_fixed() {
         LogCommand::Append { log: LogId(9), expect: Some(Index(5)), entries },
         LogCommand::AppendCreate { name: "ab", created_ms: 3, expect: None, entries },
     ] {
-        builder.push(&command);
+        builder.push(command);
     }
     let value = builder.build(Ballot::new(0x0304, NodeId(7)), true);
     let crc = crc32c::crc32c(b"hi").to_le_bytes();
@@ -76,7 +76,7 @@ fn a_built_value_comes_apart_into_its_commands() {
     );
 
     // Used again, the builder remembers nothing.
-    builder.push(&commands[0]);
+    builder.push(commands[0]);
     assert_eq!(builder.build(Ballot::ZERO, true), value_of(&commands[..1]));
 }
 
@@ -94,17 +94,17 @@ fn r38_a_builder_that_is_not_full_takes_any_command() {
     };
     let mut builder = ValueBuilder::new();
     while builder.byte_len() + 2000 < VALUE_BYTES_TARGET {
-        builder.push(&put(small.as_ref()));
+        builder.push(put(small.as_ref()));
     }
     assert!(!builder.is_full());
-    builder.push(&put(largest.as_ref()));
+    builder.push(put(largest.as_ref()));
     assert!(builder.is_full());
     let value = builder.build(Ballot::ZERO, true);
     assert!(Commands::check(&value).is_ok());
 
     for count in 0..VALUE_COMMANDS_MAX {
         assert!(!builder.is_full(), "full after {count} small commands");
-        builder.push(&LogCommand::Delete { log: LogId(1) });
+        builder.push(LogCommand::Delete { log: LogId(1) });
     }
     assert!(builder.is_full());
 }
@@ -121,7 +121,7 @@ fn r38_a_builder_refuses_what_breaks_a_limit() {
         append(large.as_ref()),
         append(none.as_ref()),
     ] {
-        let pushed = std::panic::catch_unwind(|| ValueBuilder::new().push(&command));
+        let pushed = std::panic::catch_unwind(|| ValueBuilder::new().push(command));
         assert!(pushed.is_err(), "{command:?} was taken");
     }
 }

@@ -224,7 +224,7 @@ fn c03_a_leaderships_values_take_effect_in_an_unbroken_run_only() {
     let (b1, b2) = (Ballot::new(1, NodeId(1)), Ballot::new(2, NodeId(2)));
     let create = |name, leadership, first| {
         let mut builder = ValueBuilder::new();
-        builder.push(&LogCommand::Create { name, created_ms: 0 });
+        builder.push(LogCommand::Create { name, created_ms: 0 });
         builder.build(leadership, first)
     };
     let names_after = |values: &[Value]| {
