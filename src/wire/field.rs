@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 /// The highest round or slot that is believed: nobody counts that far in a thousand years.
 const COUNTED_MAX: u64 = 1 << 62;
 
-/// A type with one encoding.
+/// A type with one encoding. Implementations are inlined, so that a list of fields becomes the code that
+/// one would write for it by hand: the compiler does not do so across codegen units by itself.
 pub(in crate::wire) trait Field: Sized {
     /// Appends the value.
     fn put(&self, body: &mut Vec<u8>);
@@ -41,11 +42,13 @@ macro_rules! message {
         $($field:ident $(= $label:literal)? $(as $encoding:expr)?),* $(,)?
     })*) => {$(
         impl $crate::wire::field::Field for $name {
+            #[inline]
             fn put(&self, body: &mut Vec<u8>) {
                 let $name { $($field),* } = self;
                 $($crate::wire::field::put!(body, $field $(as $encoding)?);)*
             }
 
+            #[inline]
             fn take(
                 body: &mut $crate::wire::codec::Reader<'_>,
                 _: &'static str,
@@ -87,11 +90,13 @@ macro_rules! take {
 macro_rules! tuple {
     ($(($($field:ident: $type:ty),*))*) => {$(
         impl $crate::wire::field::Field for ($($type,)*) {
+            #[inline]
             fn put(&self, body: &mut Vec<u8>) {
                 let ($($field,)*) = self;
                 $($crate::wire::field::put!(body, $field);)*
             }
 
+            #[inline]
             fn take(
                 body: &mut $crate::wire::codec::Reader<'_>,
                 _: &'static str,
@@ -108,10 +113,12 @@ pub(in crate::wire) use {message, put, take, tuple};
 macro_rules! basic {
     ($($type:ty: $put:ident, $take:ident;)*) => {$(
         impl Field for $type {
+            #[inline]
             fn put(&self, body: &mut Vec<u8>) {
                 body.$put(*self);
             }
 
+            #[inline]
             fn take(body: &mut Reader<'_>, field: &'static str) -> Result<$type, DecodeError> {
                 body.$take(field)
             }
@@ -131,10 +138,12 @@ basic! {
 macro_rules! numbers {
     ($($name:ident)*) => {$(
         impl Field for $name {
+            #[inline]
             fn put(&self, body: &mut Vec<u8>) {
                 self.0.put(body);
             }
 
+            #[inline]
             fn take(body: &mut Reader<'_>, field: &'static str) -> Result<$name, DecodeError> {
                 Field::take(body, field).map($name)
             }
@@ -146,27 +155,32 @@ numbers! { NodeId ShardId LogId Index Lsn Tick Incarnation }
 
 /// A slot that was counted up from 0; [`Uncounted`] is the encoding of one that is only shown.
 impl Field for Slot {
+    #[inline]
     fn put(&self, body: &mut Vec<u8>) {
         self.0.put(body);
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
         counted(body, field).map(Slot)
     }
 }
 
 impl Field for Ballot {
+    #[inline]
     fn put(&self, body: &mut Vec<u8>) {
         self.round.put(body);
         self.node.put(body);
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Ballot, DecodeError> {
         Ok(Ballot { round: counted(body, field)?, node: Field::take(body, field)? })
     }
 }
 
 /// A number that was counted up from 0: one more, or a few thousand, never overflows (R37).
+#[inline]
 fn counted(body: &mut Reader<'_>, field: &'static str) -> Result<u64, DecodeError> {
     match body.u64(field)? {
         found if found <= COUNTED_MAX => Ok(found),
@@ -176,10 +190,12 @@ fn counted(body: &mut Reader<'_>, field: &'static str) -> Result<u64, DecodeErro
 
 /// A node, or nobody: 0 names no node.
 impl Field for Option<NodeId> {
+    #[inline]
     fn put(&self, body: &mut Vec<u8>) {
         self.unwrap_or(NodeId(0)).put(body);
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Option<NodeId>, DecodeError> {
         let node = Field::take(body, field)?;
         Ok((node != NodeId(0)).then_some(node))
@@ -188,10 +204,12 @@ impl Field for Option<NodeId> {
 
 /// 16 bytes in the order of the id's hexadecimal digits.
 impl Field for ClusterId {
+    #[inline]
     fn put(&self, body: &mut Vec<u8>) {
         body.extend_from_slice(&self.0.to_be_bytes());
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, field: &'static str) -> Result<ClusterId, DecodeError> {
         let bytes = body.take(field, 16)?;
         Ok(ClusterId(bytes.iter().fold(0, |id, byte| id << 8 | u128::from(*byte))))
@@ -199,20 +217,24 @@ impl Field for ClusterId {
 }
 
 impl Field for String {
+    #[inline]
     fn put(&self, body: &mut Vec<u8>) {
         body.put_text(self);
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, field: &'static str) -> Result<String, DecodeError> {
         body.text(field).map(str::to_string)
     }
 }
 
 impl<T: Field> Field for Box<T> {
+    #[inline]
     fn put(&self, body: &mut Vec<u8>) {
         T::put(self, body);
     }
 
+    #[inline]
     fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Box<T>, DecodeError> {
         T::take(body, field).map(Box::new)
     }
@@ -230,10 +252,12 @@ pub(in crate::wire) struct ListLimit {
 /// A list: a `u32` count and so many items. The count is held against its limit and against the
 /// bytes that are left before anything is allocated.
 impl<T: Field> Encoding<Vec<T>> for ListLimit {
+    #[inline]
     fn put(&self, items: &Vec<T>, body: &mut Vec<u8>) {
         put_items(body, items.len(), items.iter());
     }
 
+    #[inline]
     fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<Vec<T>, DecodeError> {
         let count = usize::try_from(body.u32(field)?).unwrap_or(usize::MAX);
         if count > self.items_max {
@@ -254,10 +278,12 @@ impl<T: Field> Encoding<Vec<T>> for ListLimit {
 
 /// A set: the list of its items, by rising order as written and in any order as read.
 impl<T: Field + Ord> Encoding<BTreeSet<T>> for ListLimit {
+    #[inline]
     fn put(&self, items: &BTreeSet<T>, body: &mut Vec<u8>) {
         put_items(body, items.len(), items.iter());
     }
 
+    #[inline]
     fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<BTreeSet<T>, DecodeError> {
         let items: Vec<T> = Encoding::take(self, body, field)?;
         Ok(items.into_iter().collect())
@@ -279,10 +305,12 @@ fn put_items<'a, T: Field + 'a>(
 pub(in crate::wire) struct TextLimit(pub usize);
 
 impl Encoding<String> for TextLimit {
+    #[inline]
     fn put(&self, text: &String, body: &mut Vec<u8>) {
         body.put_text(text);
     }
 
+    #[inline]
     fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<String, DecodeError> {
         let text = body.text(field)?;
         if text.len() > self.0 {
@@ -297,10 +325,12 @@ impl Encoding<String> for TextLimit {
 pub(in crate::wire) struct Bytes16;
 
 impl Encoding<Vec<u8>> for Bytes16 {
+    #[inline]
     fn put(&self, bytes: &Vec<u8>, body: &mut Vec<u8>) {
         body.put_bytes16(bytes);
     }
 
+    #[inline]
     fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<Vec<u8>, DecodeError> {
         body.bytes16(field).map(<[u8]>::to_vec)
     }
@@ -310,10 +340,12 @@ impl Encoding<Vec<u8>> for Bytes16 {
 pub(in crate::wire) struct Uncounted;
 
 impl Encoding<Slot> for Uncounted {
+    #[inline]
     fn put(&self, slot: &Slot, body: &mut Vec<u8>) {
         slot.put(body);
     }
 
+    #[inline]
     fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
         body.u64(field).map(Slot)
     }

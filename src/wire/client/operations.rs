@@ -44,6 +44,7 @@ macro_rules! operations {
         }
 
         /// Appends a request's body.
+        #[inline]
         pub(super) fn put_request(request: &Request, body: &mut Vec<u8>) {
             match request {
                 $(Request::$request $(($asked))? => { $($asked.put(body);)? })*
@@ -51,6 +52,7 @@ macro_rules! operations {
         }
 
         /// Takes the body of a request of this kind.
+        #[inline]
         pub(super) fn take_request(
             kind: RequestKind,
             body: &mut Reader<'_>,
@@ -109,6 +111,7 @@ macro_rules! operations {
         }
 
         /// Appends a reply's body behind its header.
+        #[inline]
         pub(super) fn put_reply(reply: &Reply, body: &mut Vec<u8>) {
             match reply {
                 Reply::Error(error) => error.put(body),
@@ -117,6 +120,7 @@ macro_rules! operations {
         }
 
         /// Takes the body of a reply of this kind behind its header.
+        #[inline]
         pub(super) fn take_reply(
             kind: ReplyKind,
             body: &mut Reader<'_>,

@@ -44,9 +44,9 @@ macro_rules! messages {
         }
 
         fn take(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError> {
-            match kind {
-                $(PeerKind::$name => Field::take(body, stringify!($name)).map(Message::$name),)*
-            }
+            Ok(match kind {
+                $(PeerKind::$name => Message::$name(Field::take(body, stringify!($name))?),)*
+            })
         }
     };
 }
