@@ -1,7 +1,7 @@
 //! Clients as the global flags want them, and what is said before a command gives up.
 
 use super::args::Global;
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use crate::client::{Client, ClientOptions, OnWait, RetryWait};
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub fn options(global: &Global, timeout: Duration) -> ClientOptions {
 }
 
 /// A client as the global flags want it. What takes long is explained once on standard error.
-pub fn connect(global: &Global, timeout: Duration) -> Result<Client, CommandError> {
+pub fn connect(global: &Global, timeout: Duration) -> Result<Client, CommandFailure> {
     let answered = Arc::new(AtomicBool::new(false));
     let on_wait = Some(said_once(Arc::clone(&answered)));
     let client = Client::connect(ClientOptions { on_wait, ..options(global, timeout) })?;
@@ -37,7 +37,7 @@ pub fn connect(global: &Global, timeout: Duration) -> Result<Client, CommandErro
 }
 
 /// Likewise, but silent: for commands that show by themselves how far they are.
-pub fn connect_silently(global: &Global, timeout: Duration) -> Result<Client, CommandError> {
+pub fn connect_silently(global: &Global, timeout: Duration) -> Result<Client, CommandFailure> {
     let client = Client::connect(options(global, timeout))?;
     one_cluster(&client, global)?;
     Ok(client)
@@ -56,7 +56,7 @@ fn said_once(answered: Arc<AtomicBool>) -> OnWait {
 
 /// Fails where the endpoints belong to more than one cluster, and nothing says which is meant: the
 /// command would go to whichever answers first.
-pub fn one_cluster(client: &Client, global: &Global) -> Result<(), CommandError> {
+pub fn one_cluster(client: &Client, global: &Global) -> Result<(), CommandFailure> {
     if global.cluster.is_some() || global.endpoints.len() < 2 {
         return Ok(());
     }
@@ -66,7 +66,7 @@ pub fn one_cluster(client: &Client, global: &Global) -> Result<(), CommandError>
     }
     let each = foreign.iter().map(|(endpoint, cluster)| format!("{endpoint} of {cluster}"));
     let each = each.collect::<Vec<_>>().join(", ");
-    Err(CommandError::Usage(format!(
+    Err(CommandFailure::Usage(format!(
         "the endpoints belong to different clusters: the first that answered is of {}, {each}; \
          nothing was done; next: name endpoints of one cluster, or the cluster that is meant \
          (--cluster)",

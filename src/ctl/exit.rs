@@ -44,7 +44,7 @@ pub enum Exit {
 
 /// Why a command did not succeed.
 #[derive(Debug)]
-pub enum CommandError {
+pub enum CommandFailure {
     /// The cluster did not do what was asked.
     Client(ClientError),
     /// The same, with what the command knows beside it.
@@ -87,33 +87,33 @@ pub enum CommandError {
     Other(String),
 }
 
-impl CommandError {
+impl CommandFailure {
     /// What the process exits with.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            CommandError::Client(error) | CommandError::Noted(error, _) => Exit::of(error),
+            CommandFailure::Client(error) | CommandFailure::Noted(error, _) => Exit::of(error),
             // The reader has seen enough: `paxosctl read … | head`.
-            CommandError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
-            CommandError::Output(_) | CommandError::Input(_) | CommandError::Other(_) => {
+            CommandFailure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Ok,
+            CommandFailure::Output(_) | CommandFailure::Input(_) | CommandFailure::Other(_) => {
                 Exit::Other
             }
             // A reader that has seen enough did not see all that was done: as other programs that
             // change something, it ends by the signal of a closed pipe.
-            CommandError::Unprinted { source, .. }
+            CommandFailure::Unprinted { source, .. }
                 if source.kind() == io::ErrorKind::BrokenPipe =>
             {
                 Exit::PipeClosed
             }
-            CommandError::Unprinted { .. } | CommandError::BadInput(_) => Exit::Other,
-            CommandError::Signalled { signal, .. } => Exit::of_signal(*signal),
-            CommandError::NotFound(_) => Exit::NotFound,
-            CommandError::NotExecuted(_) => Exit::NotExecuted,
-            CommandError::Unknown(_) => Exit::Unknown,
-            CommandError::Usage(_) => Exit::Usage,
-            CommandError::Precondition(_) => Exit::Precondition,
-            CommandError::Unhealthy(_) => Exit::Unhealthy,
-            CommandError::Damage(_) => Exit::Damage,
+            CommandFailure::Unprinted { .. } | CommandFailure::BadInput(_) => Exit::Other,
+            CommandFailure::Signalled { signal, .. } => Exit::of_signal(*signal),
+            CommandFailure::NotFound(_) => Exit::NotFound,
+            CommandFailure::NotExecuted(_) => Exit::NotExecuted,
+            CommandFailure::Unknown(_) => Exit::Unknown,
+            CommandFailure::Usage(_) => Exit::Usage,
+            CommandFailure::Precondition(_) => Exit::Precondition,
+            CommandFailure::Unhealthy(_) => Exit::Unhealthy,
+            CommandFailure::Damage(_) => Exit::Damage,
         }
     }
 }
@@ -220,34 +220,34 @@ impl Exit {
     }
 }
 
-impl From<ClientError> for CommandError {
-    fn from(error: ClientError) -> CommandError {
-        CommandError::Client(error)
+impl From<ClientError> for CommandFailure {
+    fn from(error: ClientError) -> CommandFailure {
+        CommandFailure::Client(error)
     }
 }
 
-impl fmt::Display for CommandError {
+impl fmt::Display for CommandFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            CommandError::Client(error) => write!(f, "{error}; next: {}", error.next_step()),
-            CommandError::Noted(error, note) => {
+            CommandFailure::Client(error) => write!(f, "{error}; next: {}", error.next_step()),
+            CommandFailure::Noted(error, note) => {
                 write!(f, "{error}; next: {}\n{note}", error.next_step())
             }
-            CommandError::Output(error) => write!(f, "cannot write to standard output: {error}"),
-            CommandError::Unprinted { source, note } => {
+            CommandFailure::Output(error) => write!(f, "cannot write to standard output: {error}"),
+            CommandFailure::Unprinted { source, note } => {
                 write!(f, "cannot write to standard output: {source}\n{note}")
             }
-            CommandError::Input(error) => write!(f, "cannot read standard input: {error}"),
-            CommandError::Usage(text)
-            | CommandError::Precondition(text)
-            | CommandError::BadInput(text)
-            | CommandError::Signalled { note: text, .. }
-            | CommandError::NotFound(text)
-            | CommandError::NotExecuted(text)
-            | CommandError::Unknown(text)
-            | CommandError::Other(text) => f.write_str(text),
-            CommandError::Unhealthy(text) => write!(f, "unhealthy: {text}"),
-            CommandError::Damage(text) => write!(f, "damage found: {text}"),
+            CommandFailure::Input(error) => write!(f, "cannot read standard input: {error}"),
+            CommandFailure::Usage(text)
+            | CommandFailure::Precondition(text)
+            | CommandFailure::BadInput(text)
+            | CommandFailure::Signalled { note: text, .. }
+            | CommandFailure::NotFound(text)
+            | CommandFailure::NotExecuted(text)
+            | CommandFailure::Unknown(text)
+            | CommandFailure::Other(text) => f.write_str(text),
+            CommandFailure::Unhealthy(text) => write!(f, "unhealthy: {text}"),
+            CommandFailure::Damage(text) => write!(f, "damage found: {text}"),
         }
     }
 }
@@ -298,33 +298,39 @@ mod tests {
             assert_eq!(Exit::of(&refused(code)).number(), exit, "{code}");
         }
         let text = || "text".to_string();
-        let broken = |kind| CommandError::Output(io::Error::from(kind));
+        let broken = |kind| CommandFailure::Output(io::Error::from(kind));
         for (failure, exit) in [
-            (CommandError::Client(refused(ErrorCode::LogExists)), 5),
-            (CommandError::Noted(refused(ErrorCode::UnknownLog), text()), 3),
+            (CommandFailure::Client(refused(ErrorCode::LogExists)), 5),
+            (CommandFailure::Noted(refused(ErrorCode::UnknownLog), text()), 3),
             (broken(io::ErrorKind::BrokenPipe), 0),
             (broken(io::ErrorKind::StorageFull), 1),
-            (CommandError::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
+            (CommandFailure::Input(io::Error::from(io::ErrorKind::NotFound)), 1),
             (
-                CommandError::Unprinted { source: io::ErrorKind::BrokenPipe.into(), note: text() },
+                CommandFailure::Unprinted {
+                    source: io::ErrorKind::BrokenPipe.into(),
+                    note: text(),
+                },
                 141,
             ),
             (
-                CommandError::Unprinted { source: io::ErrorKind::StorageFull.into(), note: text() },
+                CommandFailure::Unprinted {
+                    source: io::ErrorKind::StorageFull.into(),
+                    note: text(),
+                },
                 1,
             ),
-            (CommandError::Signalled { signal: 2, note: text() }, 130),
-            (CommandError::Signalled { signal: 15, note: text() }, 143),
-            (CommandError::Signalled { signal: 1, note: text() }, 129),
-            (CommandError::BadInput(text()), 1),
-            (CommandError::Usage(text()), 2),
-            (CommandError::Precondition(text()), 4),
-            (CommandError::Unhealthy(text()), 10),
-            (CommandError::Damage(text()), 11),
-            (CommandError::NotFound(text()), 3),
-            (CommandError::NotExecuted(text()), 6),
-            (CommandError::Unknown(text()), 7),
-            (CommandError::Other(text()), 1),
+            (CommandFailure::Signalled { signal: 2, note: text() }, 130),
+            (CommandFailure::Signalled { signal: 15, note: text() }, 143),
+            (CommandFailure::Signalled { signal: 1, note: text() }, 129),
+            (CommandFailure::BadInput(text()), 1),
+            (CommandFailure::Usage(text()), 2),
+            (CommandFailure::Precondition(text()), 4),
+            (CommandFailure::Unhealthy(text()), 10),
+            (CommandFailure::Damage(text()), 11),
+            (CommandFailure::NotFound(text()), 3),
+            (CommandFailure::NotExecuted(text()), 6),
+            (CommandFailure::Unknown(text()), 7),
+            (CommandFailure::Other(text()), 1),
         ] {
             assert_eq!(failure.exit().number(), exit, "{failure}");
         }

@@ -2,7 +2,7 @@
 
 use super::args::Format;
 use super::calendar::utc;
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::screen;
 use super::table::{Align, TextTable};
 use super::values::ConsistencyArg;
@@ -17,27 +17,27 @@ pub fn create(
     name: &str,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let id = client.create(name)?;
     let printed = match format {
-        Format::Table => writeln!(out, "created {name} (id {id})").map_err(CommandError::Output),
+        Format::Table => writeln!(out, "created {name} (id {id})").map_err(CommandFailure::Output),
         Format::Json | Format::Jsonl => {
             write_json(out, &json!({ "name": name, "id": id.to_string() }))
         }
-        Format::Raw => writeln!(out, "{id}").map_err(CommandError::Output),
+        Format::Raw => writeln!(out, "{id}").map_err(CommandFailure::Output),
     };
     done(printed, out, || format!("log \"{name}\" was created, with id {id}"))
 }
 
 /// What was done stays done where standard output does not take what there is to say of it.
 fn done(
-    printed: Result<(), CommandError>,
+    printed: Result<(), CommandFailure>,
     out: &mut dyn Write,
     note: impl FnOnce() -> String,
-) -> Result<(), CommandError> {
-    match printed.and_then(|()| out.flush().map_err(CommandError::Output)) {
-        Err(CommandError::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CommandError::Unprinted { source, note: note() })
+) -> Result<(), CommandFailure> {
+    match printed.and_then(|()| out.flush().map_err(CommandFailure::Output)) {
+        Err(CommandFailure::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandFailure::Unprinted { source, note: note() })
         }
         other => other,
     }
@@ -49,10 +49,10 @@ pub fn delete(
     name: &str,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     client.delete(name)?;
     let printed = match format {
-        Format::Table => writeln!(out, "deleted {name}").map_err(CommandError::Output),
+        Format::Table => writeln!(out, "deleted {name}").map_err(CommandFailure::Output),
         Format::Json | Format::Jsonl => write_json(out, &json!({ "name": name, "deleted": true })),
         Format::Raw => return Ok(()),
     };
@@ -66,18 +66,18 @@ pub fn list(
     consistency: ConsistencyArg,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let logs = match consistency {
         ConsistencyArg::Linearizable => client.list(prefix)?,
         ConsistencyArg::Local => client.list_local(prefix)?,
     };
     match format {
-        Format::Table => table(&logs, out).map_err(CommandError::Output),
+        Format::Table => table(&logs, out).map_err(CommandFailure::Output),
         Format::Json => write_json(out, &logs.iter().map(value).collect()),
         Format::Jsonl => logs.iter().try_for_each(|log| write_json(out, &value(log))),
         Format::Raw => {
             let mut names = logs.iter().map(|log| &log.name);
-            names.try_for_each(|name| writeln!(out, "{name}")).map_err(CommandError::Output)
+            names.try_for_each(|name| writeln!(out, "{name}")).map_err(CommandFailure::Output)
         }
     }
 }
@@ -89,15 +89,15 @@ pub fn stat(
     consistency: ConsistencyArg,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let log = match consistency {
         ConsistencyArg::Linearizable => client.stat(name)?,
         ConsistencyArg::Local => client.stat_local(name)?,
     };
     match format {
-        Format::Table => table(std::slice::from_ref(&log), out).map_err(CommandError::Output),
+        Format::Table => table(std::slice::from_ref(&log), out).map_err(CommandFailure::Output),
         Format::Json | Format::Jsonl => write_json(out, &value(&log)),
-        Format::Raw => writeln!(out, "{}", log.next_index).map_err(CommandError::Output),
+        Format::Raw => writeln!(out, "{}", log.next_index).map_err(CommandFailure::Output),
     }
 }
 

@@ -31,7 +31,7 @@ mod verify;
 mod wait;
 
 pub use args::{Cli, Command, Format, Global};
-pub use exit::{CommandError, Exit};
+pub use exit::{CommandFailure, Exit};
 pub use values::ConsistencyArg;
 
 use crate::client::Client;
@@ -95,7 +95,7 @@ where
 pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Exit {
     let ran = command(cli, streams);
     // What was acknowledged is printed even when something behind it failed.
-    let flushed = streams.out.flush().map_err(CommandError::Output);
+    let flushed = streams.out.flush().map_err(CommandFailure::Output);
     let Err(failure) = ran.and(flushed) else { return Exit::Ok };
     let exit = failure.exit();
     if exit != Exit::Ok {
@@ -104,7 +104,7 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Exit {
     exit
 }
 
-fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
+fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
     let format = cli.global.output;
     let connect = || connect(&cli.global, TIMEOUT);
     let since = Instant::now();
@@ -113,7 +113,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
     let bounded = || {
         let mut client = connect()?;
         client.end_all_within(since, within);
-        Ok::<Client, CommandError>(client)
+        Ok::<Client, CommandFailure>(client)
     };
     let out = &mut *streams.out;
     let table = format.unwrap_or(Format::Table);
@@ -150,7 +150,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
         Command::DiskCheck(check) => disk_check::disk_check(check, table, out),
         Command::Completions { shell } => {
             let script = completions::script(*shell, args::program());
-            out.write_all(&script).map_err(CommandError::Output)
+            out.write_all(&script).map_err(CommandFailure::Output)
         }
         Command::Man { dir } => man::man(dir.as_deref(), out),
         Command::Bench(bench) => {
@@ -163,6 +163,6 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandError> {
 }
 
 /// Writes one JSON value as a line.
-fn write_json(out: &mut dyn Write, value: &serde_json::Value) -> Result<(), CommandError> {
-    writeln!(out, "{value}").map_err(CommandError::Output)
+fn write_json(out: &mut dyn Write, value: &serde_json::Value) -> Result<(), CommandFailure> {
+    writeln!(out, "{value}").map_err(CommandFailure::Output)
 }

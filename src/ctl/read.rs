@@ -2,7 +2,7 @@
 
 use super::args::{self, Format};
 use super::entry::to_line;
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::screen;
 use super::stop::is_gone;
 use super::values;
@@ -19,13 +19,13 @@ const FOLLOW_WAIT: Duration = Duration::from_secs(1);
 /// Prints entries until `--count` is reached or, without `--follow`, the log's end.
 ///
 /// # Errors
-/// [`CommandError`]; what came before it is printed.
+/// [`CommandFailure`]; what came before it is printed.
 pub fn read(
     client: &mut Client,
     read: &args::ReadArgs,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let width = screen::width();
     let mut printer =
         Printer { format, exact: read.exact, printed: 0, width, hint: Hint::None, out };
@@ -41,27 +41,27 @@ pub fn read(
         // A long log takes long to read: each further answer has its own time.
         client.set_timeout(client.timeout());
         for entry in answer.entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            printer.entry(from, entry.data).map_err(CommandError::Output)?;
+            printer.entry(from, entry.data).map_err(CommandFailure::Output)?;
             from = from.next();
             left -= 1;
         }
         if read.follow {
-            printer.hint().map_err(CommandError::Output)?;
+            printer.hint().map_err(CommandFailure::Output)?;
             // The next answer may be long in coming.
-            printer.out.flush().map_err(CommandError::Output)?;
+            printer.out.flush().map_err(CommandFailure::Output)?;
             // A reader that has seen enough is missed now, and not when the next entry comes.
             if is_gone(io::stdout().as_fd()) {
-                return Err(CommandError::Output(io::ErrorKind::BrokenPipe.into()));
+                return Err(CommandFailure::Output(io::ErrorKind::BrokenPipe.into()));
             }
         } else if from >= answer.next || answer.entries.is_empty() {
             break;
         }
     }
-    printer.end().map_err(CommandError::Output)
+    printer.end().map_err(CommandFailure::Output)
 }
 
 /// The index to begin at, and how many entries to print at most.
-fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), CommandError> {
+fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), CommandFailure> {
     let count = read.count.unwrap_or(u64::MAX);
     let Some(last) = read.last else { return Ok((Index(read.from.unwrap_or(0)), count)) };
     // Past the end there is no entry, and the answer says where the end is.

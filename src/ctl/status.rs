@@ -3,7 +3,7 @@
 use super::args::Format;
 use super::calendar::duration;
 use super::endpoints::{self, why};
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::health::{NodeStanding, Problem, lag, leader, leads_text, lines, problems};
 use super::table::{Align, TextTable};
 use super::units::bytes;
@@ -26,25 +26,25 @@ pub fn status(
     client: &mut Client,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let cluster = client.cluster().to_string();
     let status = settled(client)?;
     match format {
-        Format::Table => table(&status, out).map_err(CommandError::Output)?,
+        Format::Table => table(&status, out).map_err(CommandFailure::Output)?,
         Format::Json => write_json(out, &document(&cluster, &status))?,
         Format::Jsonl => {
             for (report, state) in rows(&status) {
                 write_json(out, &row_value(&status, report, state))?;
             }
         }
-        Format::Raw => raw(&status, out).map_err(CommandError::Output)?,
+        Format::Raw => raw(&status, out).map_err(CommandFailure::Output)?,
     }
     verdict(&problems(&status))
 }
 
 /// The state of the cluster; looked at again while all that is wrong may be an election under way,
 /// so that a short one is no alarm and a node that nobody lets in is one.
-fn settled(client: &mut Client) -> Result<ClusterStatus, CommandError> {
+fn settled(client: &mut Client) -> Result<ClusterStatus, CommandFailure> {
     let mut status = client.status()?;
     for _ in 0..LOOKS {
         let problems = problems(&status);
@@ -70,7 +70,7 @@ pub fn nobody(
     failed: &[(String, ClientError)],
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     match format {
         Format::Table => {
             let mut table = TextTable::new(&[
@@ -81,7 +81,7 @@ pub fn nobody(
             for (endpoint, error) in failed {
                 table.row(vec![endpoint.clone(), "DEAD".to_string(), why(error)]);
             }
-            table.write(out).map_err(CommandError::Output)?;
+            table.write(out).map_err(CommandFailure::Output)?;
         }
         Format::Json | Format::Jsonl => {
             let node = |(endpoint, error): &(String, ClientError)| json!({ "address": endpoint, "up": false, "error": why(error) });
@@ -96,26 +96,26 @@ pub fn nobody(
         Format::Raw => {
             for (endpoint, _) in failed {
                 let dashes = ["-"; 6].join("\t");
-                writeln!(out, "-\t{endpoint}\tdead\t{dashes}").map_err(CommandError::Output)?;
+                writeln!(out, "-\t{endpoint}\tdead\t{dashes}").map_err(CommandFailure::Output)?;
             }
         }
     }
     let count = failed.len();
     let advice = endpoints::advice(failed);
     let text = format!("none of {count} endpoints is a node that answers; next: {advice}");
-    Err(CommandError::Unhealthy(text))
+    Err(CommandFailure::Unhealthy(text))
 }
 
 /// What the exit code says of the problems.
-fn verdict(problems: &[Problem]) -> Result<(), CommandError> {
+fn verdict(problems: &[Problem]) -> Result<(), CommandFailure> {
     let lasting: Vec<&Problem> = problems.iter().filter(|problem| !problem.is_passing()).collect();
     if lasting.iter().any(|problem| matches!(problem, Problem::Damaged { .. })) {
-        return Err(CommandError::Damage(lines(&lasting)));
+        return Err(CommandFailure::Damage(lines(&lasting)));
     }
     if lasting.is_empty() {
         return Ok(());
     }
-    Err(CommandError::Unhealthy(lines(&lasting)))
+    Err(CommandFailure::Unhealthy(lines(&lasting)))
 }
 
 fn table(status: &ClusterStatus, out: &mut dyn Write) -> io::Result<()> {

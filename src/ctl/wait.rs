@@ -2,7 +2,7 @@
 
 use super::args::{self, Format, Global};
 use super::connect::{one_cluster, options};
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::health::{Problem, leader, problems, sentence};
 use super::progress::Line;
 use super::{WAIT_TIMEOUT, endpoints, write_json};
@@ -64,13 +64,13 @@ impl Findings {
 /// nothing. As JSON, what it came to is printed either way.
 ///
 /// # Errors
-/// [`CommandError::Unhealthy`]; another one where waiting cannot help.
+/// [`CommandFailure::Unhealthy`]; another one where waiting cannot help.
 pub fn wait(
     global: &Global,
     wait: &args::Wait,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let started = Instant::now();
     let wrong = until_good(global, wait, started)?;
     if matches!(format, Format::Json | Format::Jsonl) {
@@ -87,7 +87,7 @@ pub fn wait(
     }
     let Some(Wrong { what, next }) = wrong else { return Ok(()) };
     let seconds = allowed(global).as_secs_f64();
-    Err(CommandError::Unhealthy(format!("not ready after {seconds:.1} s: {what}; next: {next}")))
+    Err(CommandFailure::Unhealthy(format!("not ready after {seconds:.1} s: {what}; next: {next}")))
 }
 
 fn allowed(global: &Global) -> Duration {
@@ -99,7 +99,7 @@ fn until_good(
     global: &Global,
     wait: &args::Wait,
     started: Instant,
-) -> Result<Option<Wrong>, CommandError> {
+) -> Result<Option<Wrong>, CommandFailure> {
     let allowed = allowed(global);
     let mut client = None;
     let mut findings = Findings::new();
@@ -133,7 +133,7 @@ fn look(
     global: &Global,
     ready: bool,
     allowed: Duration,
-) -> Result<Option<Wrong>, CommandError> {
+) -> Result<Option<Wrong>, CommandFailure> {
     let since = Instant::now();
     let mut found = match client.take() {
         Some(found) => found,
@@ -165,7 +165,7 @@ fn judge(
     ready: bool,
     since: Instant,
     allowed: Duration,
-) -> Result<Option<Wrong>, CommandError> {
+) -> Result<Option<Wrong>, CommandFailure> {
     // A shard that nobody serves is asked for until the time is up: some of it is for the others.
     client.end_all_within(since, allowed - allowed / 4);
     for shard in (0..client.shards()).map(ShardId) {

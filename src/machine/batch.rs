@@ -11,7 +11,7 @@ use super::assembly::{BODY_BYTES_MAX, MachineCommand};
 use super::command::{self, COMMAND_HEADER_BYTES, CommandError, RawCommand};
 use crate::limits::{VALUE_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::types::{Ballot, NodeId, Value};
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// Bytes in front of a value's first command.
 pub const VALUE_HEADER_BYTES: usize = 20;
@@ -132,7 +132,7 @@ impl<'a> Commands<'a> {
     /// When the value does not begin as values do, or has a newer format.
     pub fn new(value: &'a Value) -> Result<Commands<'a>, CommandError> {
         let malformed = |source| CommandError::Malformed { offset: 0, source };
-        let mut reader = Reader::new(value.bytes());
+        let mut reader = BodyReader::new(value.bytes());
         let magic = reader.u16("magic").map_err(malformed)?;
         if magic != VALUE_MAGIC {
             return Err(CommandError::Magic { found: magic });
@@ -206,7 +206,7 @@ impl<'a> Iterator for Commands<'a> {
 /// Walks over a value's commands from one of them on, without looking at their bodies.
 #[derive(Clone, Debug)]
 pub(super) struct Walk<'a> {
-    reader: Reader<'a>,
+    reader: BodyReader<'a>,
     len: usize,
 }
 
@@ -215,7 +215,7 @@ impl<'a> Walk<'a> {
     pub(super) fn new(value: &'a Value, offset: u32) -> Result<Walk<'a>, CommandError> {
         let bytes = value.bytes();
         match bytes.get(offset as usize..) {
-            Some(rest) => Ok(Walk { reader: Reader::new(rest), len: bytes.len() }),
+            Some(rest) => Ok(Walk { reader: BodyReader::new(rest), len: bytes.len() }),
             None => Err(CommandError::Malformed {
                 offset,
                 source: DecodeError::Truncated {
@@ -228,7 +228,7 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&mut self) {
-        self.reader = Reader::new(&[]);
+        self.reader = BodyReader::new(&[]);
     }
 }
 

@@ -6,7 +6,7 @@
 //! noticing.
 
 use super::assembly::{CommandKind, MachineCommand};
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use thiserror::Error;
 
 /// Bytes in front of every command's body: kind, version, length.
@@ -103,7 +103,7 @@ impl<'a> RawCommand<'a> {
     /// Takes a command's header off `reader`, which stands at byte `offset` of a value, and passes
     /// over its body.
     pub(super) fn take(
-        reader: &mut Reader<'a>,
+        reader: &mut BodyReader<'a>,
         offset: u32,
     ) -> Result<RawCommand<'a>, CommandError> {
         let malformed = |source| CommandError::Malformed { offset, source };

@@ -4,7 +4,7 @@
 use super::effects::{Effects, Plain, Stop, Vote};
 use super::phase1_outcome::Phase1Outcome;
 use super::pipeline::Leadership;
-use super::progress::Progress;
+use super::progress::FollowerProgress;
 use super::promise_pages::Pages;
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, NodeId, Slot, Tick, Value};
@@ -387,7 +387,7 @@ impl Replica {
         let first = self.chosen_upto.next();
         let follower = |node: NodeId| {
             let chosen_upto = self.peers.get(&node).map_or(Slot(0), |peer| peer.chosen_upto);
-            (node, Progress::new(first, chosen_upto, now))
+            (node, FollowerProgress::new(first, chosen_upto, now))
         };
         let followers = self.others().map(follower).collect();
         self.role = Role::Leader(Leadership {

@@ -2,7 +2,7 @@
 //! and to what an election found, so that elections go on.
 
 use super::effects::Effects;
-use super::progress::Progress;
+use super::progress::FollowerProgress;
 use super::replica::{Replica, Role};
 use crate::limits::value_room_bytes;
 use crate::types::{NodeId, Tick, Value};
@@ -91,7 +91,8 @@ impl Replica {
         let Role::Leader(leadership) = &self.role else { return false };
         let (me, voters) = (self.config.me, self.voters());
         let up = |node| self.peers.get(&node).is_some_and(|peer| peer.up);
-        let has_room = |node| leadership.followers.get(&node).is_some_and(Progress::has_room);
+        let has_room =
+            |node| leadership.followers.get(&node).is_some_and(FollowerProgress::has_room);
         self.budget.full
             && voters.is_accept_quorum(|node| up(node) && has_room(node))
             // A full disk still promises.

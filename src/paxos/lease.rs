@@ -2,7 +2,7 @@
 
 use super::effects::{Effects, Plain, Vote};
 use super::pipeline::Leadership;
-use super::progress::Progress;
+use super::progress::FollowerProgress;
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, NodeId, Tick};
 use crate::wire::peer::{Grant, Heartbeat, Release};
@@ -122,7 +122,7 @@ impl Replica {
         if self.config.timing.lease_us == 0 {
             return Tick(0);
         }
-        match self.reached_by_quorum(leadership, Progress::granted_at) {
+        match self.reached_by_quorum(leadership, FollowerProgress::granted_at) {
             Tick(0) => Tick(0),
             granted_at => granted_at.after(self.config.timing.holder_us()),
         }
@@ -130,7 +130,11 @@ impl Replica {
 
     /// The last heartbeat to which an accept quorum has answered in that way. The leader itself
     /// agrees to every one, so that a leader that is a quorum by itself never waits.
-    fn reached_by_quorum(&self, leadership: &Leadership, of: fn(&Progress) -> Tick) -> Tick {
+    fn reached_by_quorum(
+        &self,
+        leadership: &Leadership,
+        of: fn(&FollowerProgress) -> Tick,
+    ) -> Tick {
         let answered = |node: NodeId| match leadership.followers.get(&node) {
             Some(progress) => of(progress),
             None => Tick(if node == self.config.me { u64::MAX } else { 0 }),
@@ -140,7 +144,7 @@ impl Replica {
 
     /// The last heartbeat that an accept quorum has answered in this leadership.
     pub(super) fn confirmed_at(&self, leadership: &Leadership) -> Tick {
-        self.reached_by_quorum(leadership, Progress::confirmed_at)
+        self.reached_by_quorum(leadership, FollowerProgress::confirmed_at)
     }
 }
 

@@ -41,7 +41,7 @@ pub use effects::{Effect, Effects, Plain, Stop, Vote};
 pub use memory::Memory;
 pub use note::Note;
 pub use pipeline::Leadership;
-pub use progress::Progress;
+pub use progress::FollowerProgress;
 pub use quorum::{Quorums, Voters};
 pub use replica::{Input, Peer, Replica, Role};
 pub use start::StartRefused;

@@ -1,7 +1,7 @@
 //! Phase 2, pipelined (Paxos Made Simple, section 2.2; Paxos Made Moderately Complex, section 2.3).
 
 use super::effects::{Effect, Effects, Plain};
-use super::progress::Progress;
+use super::progress::FollowerProgress;
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, Lsn, NodeId, Record, Slot, Tick, Value};
 use crate::wire::peer::{Accept, Accepted, Mark, Resend};
@@ -25,7 +25,7 @@ pub struct Leadership {
     pub(super) own_pending: VecDeque<(Lsn, Slot, Tick)>,
     /// Bytes of values proposed and not yet chosen.
     pub(super) open_bytes: usize,
-    pub(super) followers: BTreeMap<NodeId, Progress>,
+    pub(super) followers: BTreeMap<NodeId, FollowerProgress>,
     pub(super) began_at: Tick,
     pub(super) heartbeat_at: Tick,
     /// The stamp of the last heartbeat.
@@ -41,7 +41,7 @@ impl Leadership {
     /// what is on its own disk.
     fn has_accepted(&self, node: NodeId, slot: Slot) -> bool {
         let own = (node == self.ballot.node).then_some(self.own_upto);
-        let upto = own.or_else(|| self.followers.get(&node).map(Progress::upto));
+        let upto = own.or_else(|| self.followers.get(&node).map(FollowerProgress::upto));
         upto.is_some_and(|upto| slot <= upto)
     }
 

@@ -1,4 +1,4 @@
-//! How far a follower has come, as the leader of one ballot sees it (the tracker's `Progress` of
+//! How far a follower has come, as the leader of one ballot sees it (the tracker's `FollowerProgress` of
 //! etcd's Raft; Paxos Made Moderately Complex, the commander's `waitfor`).
 
 use super::replica::{Replica, Role};
@@ -12,7 +12,7 @@ const FRESH_TIMEOUTS: u64 = 4;
 /// A follower's progress in one ballot. It changes by what the follower says, by what is sent, and by
 /// the connection, each of which is a method here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Progress {
+pub struct FollowerProgress {
     /// Acknowledged: every slot from the leadership's first one to here is durable there, or known to
     /// be chosen (C3).
     upto: Slot,
@@ -30,10 +30,10 @@ pub struct Progress {
     moved_at: Tick,
 }
 
-impl Progress {
+impl FollowerProgress {
     /// A leadership begins with slot `first`: nothing of it is sent or acknowledged.
-    pub(super) fn new(first: Slot, chosen_upto: Slot, now: Tick) -> Progress {
-        Progress {
+    pub(super) fn new(first: Slot, chosen_upto: Slot, now: Tick) -> FollowerProgress {
+        FollowerProgress {
             upto: first.prev(),
             sent: first.prev(),
             chosen_upto,
@@ -183,14 +183,14 @@ mod tests {
         Accepted { ballot, upto, chosen_upto, durable: Lsn(1), has_room: true }
     }
 
-    fn send(progress: &mut Progress, now: u64, proposed: u64) -> Vec<u64> {
+    fn send(progress: &mut FollowerProgress, now: u64, proposed: u64) -> Vec<u64> {
         progress.send(Tick(now), Slot(10), Slot(proposed), WINDOW).map(|slot| slot.0).collect()
     }
 
     /// C3, C4: each slot is sent once a connection, and none that the follower would refuse.
     #[test]
     fn c04_no_more_is_sent_than_is_taken() {
-        let mut progress = Progress::new(Slot(11), Slot(8), Tick(1));
+        let mut progress = FollowerProgress::new(Slot(11), Slot(8), Tick(1));
         assert_eq!(send(&mut progress, 2, 13), [11, 12, 13]);
         assert!(send(&mut progress, 2, 13).is_empty());
         assert_eq!(send(&mut progress, 2, 30), [14, 15, 16]);
@@ -203,7 +203,7 @@ mod tests {
     /// C3: an acknowledgement never falls, and says nothing of slots that were not proposed.
     #[test]
     fn c03_an_acknowledgement_only_rises() {
-        let mut progress = Progress::new(Slot(11), Slot(8), Tick(1));
+        let mut progress = FollowerProgress::new(Slot(11), Slot(8), Tick(1));
         progress.accepted(Tick(3), &accepted(40, 40), Slot(13));
         assert_eq!((progress.upto(), progress.chosen_upto()), (Slot(13), Slot(40)));
         progress.accepted(Tick(4), &accepted(12, 9), Slot(13));
@@ -215,7 +215,7 @@ mod tests {
     /// R11: what stalls is sent again, but not to a full disk, which asks by itself.
     #[test]
     fn r11_a_full_disk_is_sent_nothing_again() {
-        let mut progress = Progress::new(Slot(11), Slot(10), Tick(1));
+        let mut progress = FollowerProgress::new(Slot(11), Slot(10), Tick(1));
         assert_eq!(send(&mut progress, 2, 13), [11, 12, 13]);
         assert!(!progress.resend_if_stalled(Tick(6), 5, Slot(11)), "too early");
         assert!(progress.resend_if_stalled(Tick(7), 5, Slot(11)));

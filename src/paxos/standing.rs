@@ -2,7 +2,7 @@
 //! it (CONSENSUS C17).
 
 use super::effects::{Effects, Plain};
-use super::progress::Progress;
+use super::progress::FollowerProgress;
 use super::replica::{Peer, Replica, Role};
 use crate::types::{NodeId, Slot, Tick};
 use crate::wire::peer::Standing;
@@ -57,7 +57,7 @@ impl Replica {
     /// stop is none of them.
     pub(super) fn successors(&self) -> Vec<NodeId> {
         let Role::Leader(leadership) = &self.role else { return Vec::new() };
-        let fitness = |(node, progress): (&NodeId, &Progress)| {
+        let fitness = |(node, progress): (&NodeId, &FollowerProgress)| {
             let peer = self.peers.get(node).filter(|peer| peer.is_linked())?;
             let Standing { leaving, ready, linked } = peer.standing;
             // Of those that it is linked with, one is this leader; in its place it counts itself.

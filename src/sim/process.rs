@@ -7,7 +7,7 @@ use super::queue::SimEvent;
 use super::violation::{CheckResult, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::api::entries::EntriesLimit;
-use crate::journal::{self, OpenError};
+use crate::journal::{self, OpenError, Recovered};
 use crate::paxos;
 use crate::shard::{Input, Shard, ShardOptions};
 use crate::types::{FailureKind, NodeId};
@@ -51,17 +51,7 @@ impl World {
         };
         storage.halt_at(u64::MAX);
         check_read_back(&journal);
-        self.trace.line(self.now, || {
-            let torn = &recovered.torn;
-            let (next, chosen_upto) = (recovered.next_lsn, recovered.chosen_upto);
-            let findings: Vec<String> = recovered.findings.iter().map(ToString::to_string).collect();
-            format!(
-                "n{} starts: {:?}, next LSN {next}, chosen {chosen_upto}, open {:?}, torn {torn:?}, {findings:?}",
-                node + 1,
-                recovered.hard,
-                recovered.open
-            )
-        });
+        self.trace_start(node, &recovered);
         if corrupted && self.nodes[node].durability_checker.is_cut_short(&recovered, &self.firsts) {
             // The residue of C11: zeros in the last batch are what a power cut leaves, too. Only a
             // peer that saw it acknowledged knows better, and it may be down.
@@ -90,6 +80,20 @@ impl World {
         self.carry_out(node, out)?;
         self.plan_turn(node, self.plan.turn_us);
         Ok(())
+    }
+
+    fn trace_start(&mut self, node: usize, recovered: &Recovered) {
+        self.trace.line(self.now, || {
+            let torn = &recovered.torn;
+            let (next, chosen_upto) = (recovered.next_lsn, recovered.chosen_upto);
+            let findings: Vec<String> = recovered.findings.iter().map(ToString::to_string).collect();
+            format!(
+                "n{} starts: {:?}, next LSN {next}, chosen {chosen_upto}, open {:?}, torn {torn:?}, {findings:?}",
+                node + 1,
+                recovered.hard,
+                recovered.open
+            )
+        });
     }
 
     /// The disk has lost what no rule of one node can bring back: it does not start any more.

@@ -102,15 +102,15 @@ pub enum DecodeError {
 
 /// Takes fields from a message's body, front to back.
 #[derive(Clone, Debug)]
-pub struct Reader<'a> {
+pub struct BodyReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> BodyReader<'a> {
     /// A reader over a whole body.
     #[must_use]
-    pub fn new(body: &'a [u8]) -> Reader<'a> {
-        Reader { rest: body }
+    pub fn new(body: &'a [u8]) -> BodyReader<'a> {
+        BodyReader { rest: body }
     }
 
     /// Bytes not yet taken.

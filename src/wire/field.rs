@@ -5,7 +5,7 @@
 //! a field that the list lacks, or has twice, does not compile. The round trips of `tests/wire` and
 //! the vectors of `docs/protocol-vectors.txt` check the encodings of the types themselves.
 
-use super::codec::{DecodeError, Reader, Writer};
+use super::codec::{BodyReader, DecodeError, Writer};
 use crate::types::{
     Ballot, ClusterId, Incarnation, Index, LogId, Lsn, NodeId, ShardId, Slot, Tick,
 };
@@ -22,7 +22,7 @@ pub(in crate::wire) trait Field: Sized {
 
     /// Takes the value that the body has next. An error names `field`, or a field of the message if
     /// this is one.
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Self, DecodeError>;
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Self, DecodeError>;
 }
 
 /// An encoding of `T` that a list of fields asks for by name: one that needs a limit, or differs from
@@ -32,7 +32,7 @@ pub(in crate::wire) trait Encoding<T> {
     fn put(&self, value: &T, body: &mut Vec<u8>);
 
     /// Takes the value that the body has next.
-    fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<T, DecodeError>;
+    fn take(&self, body: &mut BodyReader<'_>, field: &'static str) -> Result<T, DecodeError>;
 }
 
 /// Makes a [`Field`] of each struct by the list of its fields. A field's encoding is that of its type;
@@ -50,7 +50,7 @@ macro_rules! message {
 
             #[inline]
             fn take(
-                body: &mut $crate::wire::codec::Reader<'_>,
+                body: &mut $crate::wire::codec::BodyReader<'_>,
                 _: &'static str,
             ) -> Result<$name, $crate::wire::codec::DecodeError> {
                 Ok($name {
@@ -98,7 +98,7 @@ macro_rules! tuple {
 
             #[inline]
             fn take(
-                body: &mut $crate::wire::codec::Reader<'_>,
+                body: &mut $crate::wire::codec::BodyReader<'_>,
                 _: &'static str,
             ) -> Result<Self, $crate::wire::codec::DecodeError> {
                 Ok(($($crate::wire::field::take!(body, $field)?,)*))
@@ -109,7 +109,7 @@ macro_rules! tuple {
 
 pub(in crate::wire) use {message, put, take, tuple};
 
-/// The basic types, each by the methods that [`Writer`] and [`Reader`] have for it.
+/// The basic types, each by the methods that [`Writer`] and [`BodyReader`] have for it.
 macro_rules! basic {
     ($($type:ty: $put:ident, $take:ident;)*) => {$(
         impl Field for $type {
@@ -119,7 +119,7 @@ macro_rules! basic {
             }
 
             #[inline]
-            fn take(body: &mut Reader<'_>, field: &'static str) -> Result<$type, DecodeError> {
+            fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<$type, DecodeError> {
                 body.$take(field)
             }
         }
@@ -144,7 +144,7 @@ macro_rules! numbers {
             }
 
             #[inline]
-            fn take(body: &mut Reader<'_>, field: &'static str) -> Result<$name, DecodeError> {
+            fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<$name, DecodeError> {
                 Field::take(body, field).map($name)
             }
         }
@@ -161,7 +161,7 @@ impl Field for Slot {
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
         counted(body, field).map(Slot)
     }
 }
@@ -174,14 +174,14 @@ impl Field for Ballot {
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Ballot, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Ballot, DecodeError> {
         Ok(Ballot { round: counted(body, field)?, node: Field::take(body, field)? })
     }
 }
 
 /// A number that was counted up from 0: one more, or a few thousand, never overflows (R37).
 #[inline]
-fn counted(body: &mut Reader<'_>, field: &'static str) -> Result<u64, DecodeError> {
+fn counted(body: &mut BodyReader<'_>, field: &'static str) -> Result<u64, DecodeError> {
     match body.u64(field)? {
         found if found <= COUNTED_MAX => Ok(found),
         found => Err(DecodeError::Number { field, found }),
@@ -196,7 +196,7 @@ impl Field for Option<NodeId> {
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Option<NodeId>, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Option<NodeId>, DecodeError> {
         let node = Field::take(body, field)?;
         Ok((node != NodeId(0)).then_some(node))
     }
@@ -210,7 +210,7 @@ impl Field for ClusterId {
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<ClusterId, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<ClusterId, DecodeError> {
         let bytes = body.take(field, 16)?;
         Ok(ClusterId(bytes.iter().fold(0, |id, byte| id << 8 | u128::from(*byte))))
     }
@@ -223,7 +223,7 @@ impl Field for String {
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<String, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<String, DecodeError> {
         body.text(field).map(str::to_string)
     }
 }
@@ -235,7 +235,7 @@ impl<T: Field> Field for Box<T> {
     }
 
     #[inline]
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Box<T>, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Box<T>, DecodeError> {
         T::take(body, field).map(Box::new)
     }
 }
@@ -258,7 +258,7 @@ impl<T: Field> Encoding<Vec<T>> for ListLimit {
     }
 
     #[inline]
-    fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<Vec<T>, DecodeError> {
+    fn take(&self, body: &mut BodyReader<'_>, field: &'static str) -> Result<Vec<T>, DecodeError> {
         let count = usize::try_from(body.u32(field)?).unwrap_or(usize::MAX);
         if count > self.items_max {
             let (found, limit) = (count as u64, self.items_max as u64);
@@ -284,7 +284,11 @@ impl<T: Field + Ord> Encoding<BTreeSet<T>> for ListLimit {
     }
 
     #[inline]
-    fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<BTreeSet<T>, DecodeError> {
+    fn take(
+        &self,
+        body: &mut BodyReader<'_>,
+        field: &'static str,
+    ) -> Result<BTreeSet<T>, DecodeError> {
         let items: Vec<T> = Encoding::take(self, body, field)?;
         Ok(items.into_iter().collect())
     }
@@ -311,7 +315,7 @@ impl Encoding<String> for TextLimit {
     }
 
     #[inline]
-    fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<String, DecodeError> {
+    fn take(&self, body: &mut BodyReader<'_>, field: &'static str) -> Result<String, DecodeError> {
         let text = body.text(field)?;
         if text.len() > self.0 {
             let (found, limit) = (text.len() as u64, self.0 as u64);
@@ -331,7 +335,7 @@ impl Encoding<Vec<u8>> for Bytes16 {
     }
 
     #[inline]
-    fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<Vec<u8>, DecodeError> {
+    fn take(&self, body: &mut BodyReader<'_>, field: &'static str) -> Result<Vec<u8>, DecodeError> {
         body.bytes16(field).map(<[u8]>::to_vec)
     }
 }
@@ -346,7 +350,7 @@ impl Encoding<Slot> for Uncounted {
     }
 
     #[inline]
-    fn take(&self, body: &mut Reader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
+    fn take(&self, body: &mut BodyReader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
         body.u64(field).map(Slot)
     }
 }

@@ -1,7 +1,7 @@
 //! Entries: one encoding from the client to the disk and back.
 
 use paxosd::api::entries::{Entries, EntriesError, EntriesLimit, EntriesRef};
-use paxosd::wire::codec::{Reader, Writer};
+use paxosd::wire::codec::{BodyReader, Writer};
 
 fn sample() -> Entries {
     Entries::from_slices([&b"one"[..], b"", b"three"]).expect("small entries")
@@ -119,7 +119,7 @@ fn limits_are_exact() {
 fn a_long_text_is_cut_at_a_character() {
     let mut body = Vec::new();
     body.put_text(&"é".repeat(40_000));
-    let mut reader = Reader::new(&body);
+    let mut reader = BodyReader::new(&body);
     let text = reader.text("text").expect("UTF-8");
     assert_eq!((text.len(), reader.left()), (65_534, 0));
 }

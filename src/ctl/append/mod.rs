@@ -6,7 +6,7 @@ mod source;
 
 use super::Streams;
 use super::args::{self, Format};
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::progress::Line;
 use super::stop::Stoppable;
 use crate::client::{AppendOptions, Client, ClientError, Outcome, Settlement};
@@ -19,13 +19,13 @@ use std::os::unix::ffi::OsStrExt;
 /// Appends what the arguments say and prints the index of each entry, one a line.
 ///
 /// # Errors
-/// [`CommandError`]; it says what was executed where that is not nothing.
+/// [`CommandFailure`]; it says what was executed where that is not nothing.
 pub fn append(
     client: &mut Client,
     append: &args::AppendArgs,
     format: Format,
     streams: &mut Streams<'_>,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     if append.data.is_none() {
         announce(append, streams.err);
     }
@@ -38,9 +38,9 @@ pub fn append(
         None => {
             // One byte over the limit is enough to be refused for it.
             let most = u64::from(client.limits().entry_bytes_max) + 1;
-            streams.input.take(most).read_to_end(&mut read).map_err(CommandError::Input)?;
+            streams.input.take(most).read_to_end(&mut read).map_err(CommandFailure::Input)?;
             if read.is_empty() {
-                return Err(CommandError::Usage(nothing_to_append(&append.name)));
+                return Err(CommandFailure::Usage(nothing_to_append(&append.name)));
             }
             read.as_slice()
         }
@@ -49,7 +49,7 @@ pub fn append(
     let most = client.limits().entry_bytes_max;
     if data.len() as u64 > u64::from(most) {
         let text = format!("the entry has more than {most} bytes, which is the cluster's limit");
-        return Err(CommandError::BadInput(format!("append to log \"{}\": {text}", append.name)));
+        return Err(CommandFailure::BadInput(format!("append to log \"{}\": {text}", append.name)));
     }
     let mut printer = Printer::single(format, streams.out);
     match client.append_with(append.name.as_str(), [data], options) {
@@ -91,12 +91,12 @@ fn look(
     append: &args::AppendArgs,
     data: &[u8],
     error: ClientError,
-) -> CommandError {
+) -> CommandFailure {
     let (Some(expect), Outcome::Unknown) = (append.expect, error.outcome) else {
-        return CommandError::Client(error);
+        return CommandFailure::Client(error);
     };
     match client.settle(append.name.as_str(), Index(expect), [data]) {
-        Ok(Settlement::NotExecuted { next }) => CommandError::Precondition(format!(
+        Ok(Settlement::NotExecuted { next }) => CommandFailure::Precondition(format!(
             "append to log \"{}\": not executed: index {expect} holds another entry; the next \
              index is {next} (the answer had been lost, the log was read since)",
             append.name
@@ -106,16 +106,16 @@ fn look(
                 "index {expect} holds exactly these bytes now: it was executed, unless somebody \
                  else appended the same"
             );
-            CommandError::Noted(error, note)
+            CommandFailure::Noted(error, note)
         }
         Ok(Settlement::Open { next }) => {
             let note = format!(
                 "the log's next index is {next}: nothing is there yet; appending again with \
                  --expect {expect} is safe, one of the two takes effect at most"
             );
-            CommandError::Noted(error, note)
+            CommandFailure::Noted(error, note)
         }
-        Err(_) => CommandError::Client(error),
+        Err(_) => CommandFailure::Client(error),
     }
 }
 
@@ -125,12 +125,12 @@ fn lines(
     append: &args::AppendArgs,
     format: Format,
     streams: &mut Streams<'_>,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     // Where a terminal shows the indexes, or the lines as they are typed, it shows enough.
     let shown = io::stdout().is_terminal() || io::stdin().is_terminal();
     let (stdin, stdout) = (io::stdin(), io::stdout());
     let input = Stoppable::new(streams.input, stdin.as_fd(), stdout.as_fd())
-        .map_err(|error| CommandError::Other(format!("cannot catch signals: {error}")))?;
+        .map_err(|error| CommandFailure::Other(format!("cannot catch signals: {error}")))?;
     let mut printer = Printer::new(format, streams.out, (!shown).then(Line::new));
     pipeline::append_all(client, append, input, &mut printer)
 }

@@ -1,7 +1,7 @@
 //! Appends of many entries from standard input, pipelined, and what is said when they end early.
 
 use super::super::args;
-use super::super::exit::CommandError;
+use super::super::exit::CommandFailure;
 use super::super::stop::{Halt, Stoppable, signal_name};
 use super::printer::Printer;
 use super::source::{EntrySource, Form, NextLine};
@@ -14,14 +14,14 @@ use std::collections::VecDeque;
 /// Appends each line of the input as an entry, and prints their indexes.
 ///
 /// # Errors
-/// [`CommandError`] of the first entry that was not appended, of the input, or of the output. What was
+/// [`CommandFailure`] of the first entry that was not appended, of the input, or of the output. What was
 /// under way has been waited for then, and is counted.
 pub fn append_all(
     client: &mut Client,
     append: &args::AppendArgs,
     input: Stoppable<'_>,
     printer: &mut Printer<'_>,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let form = if append.jsonl { Form::Jsonl } else { Form::Plain };
     let limit = client.limits().entry_bytes_max;
     let options = AppenderOptions {
@@ -41,9 +41,9 @@ pub fn append_all(
         (Ok(None), printed) => printed,
         (Ok(Some(halt)), printed) => Err(halted(halt, printer, printed)),
         (
-            Err(CommandError::Noted(error, note)),
-            Err(CommandError::Unprinted { note: executed, .. }),
-        ) => Err(CommandError::Noted(error, format!("{note}\n{executed}"))),
+            Err(CommandFailure::Noted(error, note)),
+            Err(CommandFailure::Unprinted { note: executed, .. }),
+        ) => Err(CommandFailure::Noted(error, format!("{note}\n{executed}"))),
         (Err(failed), _) => Err(failed),
     }
 }
@@ -55,7 +55,7 @@ fn feed(
     source: &mut EntrySource<Stoppable<'_>>,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
-) -> Result<Option<Halt>, CommandError> {
+) -> Result<Option<Halt>, CommandFailure> {
     while !appender.is_broken() {
         if !source.has_line() {
             // The next line may be long in coming: what is known is printed before.
@@ -65,7 +65,7 @@ fn feed(
         if let Some(halt) = halt(source, printer) {
             return Ok(Some(halt));
         }
-        let next = source.next().map_err(CommandError::Input)?;
+        let next = source.next().map_err(CommandFailure::Input)?;
         if let Some(halt) = source.input().halt() {
             // What was read last may be a part of a line.
             return Ok(Some(halt));
@@ -74,7 +74,7 @@ fn feed(
             NextLine::End => break,
             NextLine::Fault(what) => {
                 drain(appender, under_way, printer)?;
-                return Err(CommandError::BadInput(format!(
+                return Err(CommandFailure::BadInput(format!(
                     "{what}; {}; from that line on nothing was sent",
                     printer.lines(0, 0)
                 )));
@@ -98,18 +98,22 @@ fn halt(source: &EntrySource<Stoppable<'_>>, printer: &Printer<'_>) -> Option<Ha
 }
 
 /// The failure of an input that was not read to its end.
-fn halted(halt: Halt, printer: &Printer<'_>, printed: Result<(), CommandError>) -> CommandError {
+fn halted(
+    halt: Halt,
+    printer: &Printer<'_>,
+    printed: Result<(), CommandFailure>,
+) -> CommandFailure {
     let note = format!("{}, and nothing else was sent{}", printer.lines(0, 0), printer.again());
     match (halt, printed) {
         (Halt::Signal(signal), _) => {
             let name = signal_name(signal);
-            CommandError::Signalled { signal, note: format!("stopped by {name}: {note}") }
+            CommandFailure::Signalled { signal, note: format!("stopped by {name}: {note}") }
         }
-        (Halt::OutputClosed, Err(CommandError::Unprinted { source, .. })) => {
-            CommandError::Unprinted { source, note }
+        (Halt::OutputClosed, Err(CommandFailure::Unprinted { source, .. })) => {
+            CommandFailure::Unprinted { source, note }
         }
         (Halt::OutputClosed, Ok(()) | Err(_)) => {
-            CommandError::Unprinted { source: std::io::ErrorKind::BrokenPipe.into(), note }
+            CommandFailure::Unprinted { source: std::io::ErrorKind::BrokenPipe.into(), note }
         }
     }
 }
@@ -119,7 +123,7 @@ fn drain(
     appender: &mut Appender,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     while let Some(completed) = appender.wait() {
         take(completed, appender, under_way, printer)?;
     }
@@ -132,7 +136,7 @@ fn take(
     appender: &mut Appender,
     under_way: &mut VecDeque<u64>,
     printer: &mut Printer<'_>,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     // They come back in the order in which they went.
     let line = under_way.pop_front().expect("what comes back was sent, and comes back once");
     let error = match completed.result {
@@ -161,7 +165,7 @@ fn take(
         printer.lines(unknown, not)
     );
     debug_assert!(!is_prior(&error), "the first failure is no consequence of another");
-    Err(CommandError::Noted(error, note))
+    Err(CommandFailure::Noted(error, note))
 }
 
 fn is_prior(error: &ClientError) -> bool {

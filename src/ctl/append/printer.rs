@@ -1,7 +1,7 @@
 //! What `append` prints: the index of each entry, for as long as somebody takes them.
 
 use super::super::args::Format;
-use super::super::exit::CommandError;
+use super::super::exit::CommandFailure;
 use super::super::progress::Line;
 use crate::client::Appended;
 use crate::types::Index;
@@ -141,8 +141,8 @@ impl<'a> Printer<'a> {
     /// Ends the output; a failure if not all of it was taken.
     ///
     /// # Errors
-    /// [`CommandError::Unprinted`].
-    pub fn end(&mut self) -> Result<(), CommandError> {
+    /// [`CommandFailure::Unprinted`].
+    pub fn end(&mut self) -> Result<(), CommandFailure> {
         self.progress = None;
         match (self.format, self.executed) {
             (Format::Json, 0) => self.write("[]\n"),
@@ -157,7 +157,7 @@ impl<'a> Printer<'a> {
             }
             _ => format!("{}{}", self.lines(0, 0), self.again()),
         };
-        Err(CommandError::Unprinted { source, note })
+        Err(CommandFailure::Unprinted { source, note })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The logs that are measured: named so that they lie evenly on the shards, and made if missing.
 
-use super::super::exit::CommandError;
+use super::super::exit::CommandFailure;
 use crate::client::{Client, ErrorCode};
 use crate::types::ShardId;
 
@@ -44,7 +44,7 @@ pub fn prepare(
     client: &mut Client,
     prefix: &str,
     count: u16,
-) -> Result<(Vec<BenchLog>, Vec<String>), CommandError> {
+) -> Result<(Vec<BenchLog>, Vec<String>), CommandFailure> {
     let (mut logs, mut created) = (Vec::new(), Vec::new());
     for (name, shard) in names(prefix, count, client.shards()) {
         let entries = match client.stat(name.as_str()) {
@@ -71,7 +71,7 @@ pub fn fill(
     log: &mut BenchLog,
     wanted: u64,
     mut entry: impl FnMut() -> Vec<u8>,
-) -> Result<u64, CommandError> {
+) -> Result<u64, CommandFailure> {
     let before = log.entries;
     while log.entries < wanted {
         let first = entry();

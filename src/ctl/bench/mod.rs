@@ -14,7 +14,7 @@ mod volume;
 
 use super::Streams;
 use super::args::Format;
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::values::ConsistencyArg;
 use super::write_json;
 use crate::client::{
@@ -54,9 +54,9 @@ pub fn bench<C>(
     bench: &Bench,
     format: Format,
     streams: &mut Streams<'_>,
-) -> Result<(), CommandError>
+) -> Result<(), CommandFailure>
 where
-    C: Fn() -> Result<Client, CommandError>,
+    C: Fn() -> Result<Client, CommandFailure>,
 {
     let (load, operation) = match &bench.operation {
         BenchOperation::Append(append) => (&append.load, "append"),
@@ -97,7 +97,7 @@ where
     match format {
         Format::Json => write_json(streams.out, &report.document())?,
         Format::Table | Format::Jsonl | Format::Raw => {
-            report.write_table(streams.out).map_err(CommandError::Output)?;
+            report.write_table(streams.out).map_err(CommandFailure::Output)?;
         }
     }
     if let (Some(file), Some(path)) = (&mut plot, &load.plot) {
@@ -108,13 +108,15 @@ where
 }
 
 /// Creates the plot's file before the run, so that no run is wasted on a wrong path.
-fn create(path: &Path) -> Result<File, CommandError> {
+fn create(path: &Path) -> Result<File, CommandFailure> {
     File::create(path).map_err(|error| cannot_write(path, &error))
 }
 
-fn cannot_write(path: &Path, error: &std::io::Error) -> CommandError {
+fn cannot_write(path: &Path, error: &std::io::Error) -> CommandFailure {
     let path = path.display();
-    CommandError::Other(format!("cannot write the plot to {path}: {error}; choose another --plot"))
+    CommandFailure::Other(format!(
+        "cannot write the plot to {path}: {error}; choose another --plot"
+    ))
 }
 
 /// Finds, creates and fills the logs, and says so; returns also what filled them.
@@ -124,10 +126,10 @@ fn prepare(
     load: &Load,
     status: Option<&ClusterStatus>,
     streams: &mut Streams<'_>,
-) -> Result<(Vec<BenchLog>, Work), CommandError> {
+) -> Result<(Vec<BenchLog>, Work), CommandFailure> {
     let most = client.limits().entry_bytes_max;
     if load.size > most {
-        return Err(CommandError::Usage(format!(
+        return Err(CommandFailure::Usage(format!(
             "--size {} is more than the nodes take in one entry: {most} bytes",
             load.size
         )));
@@ -170,7 +172,7 @@ fn appends(
     logs: &[BenchLog],
     load: &Load,
     streams: &mut Streams<'_>,
-) -> Result<Ran, CommandError> {
+) -> Result<Ran, CommandFailure> {
     let noise = Noise::new(load.seed, load.size as usize);
     let window = usize::from(load.window);
     let timeout = clients.first().map_or(ClientOptions::TIMEOUT, Client::timeout);
@@ -192,7 +194,7 @@ fn reads(
     logs: &[BenchLog],
     read: &args::ReadBench,
     streams: &mut Streams<'_>,
-) -> Result<Ran, CommandError> {
+) -> Result<Ran, CommandFailure> {
     let load = &read.load;
     let consistency = match read.consistency {
         ConsistencyArg::Linearizable => Freshness::Linearizable,

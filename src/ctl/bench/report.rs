@@ -1,6 +1,6 @@
 //! What a run found: its figures, over time as well, and whether it was a success.
 
-use super::super::exit::CommandError;
+use super::super::exit::CommandFailure;
 use super::args::Load;
 use super::tally::{BenchTally, Bucket, Failures};
 use crate::types::Count;
@@ -107,9 +107,9 @@ impl BenchReport<'_> {
     /// what was due while warming up, where nothing else came back.
     ///
     /// # Errors
-    /// [`CommandError::NotExecuted`], [`CommandError::Unknown`], and [`CommandError::Other`] when the run ended
+    /// [`CommandFailure::NotExecuted`], [`CommandFailure::Unknown`], and [`CommandFailure::Other`] when the run ended
     /// before anything was measured.
-    pub fn verdict(&self) -> Result<(), CommandError> {
+    pub fn verdict(&self) -> Result<(), CommandFailure> {
         if self.tally.ok > 0 {
             return Ok(());
         }
@@ -123,12 +123,18 @@ impl BenchReport<'_> {
             text.push_str(&format!(", and {failed} failed while warming up"));
         }
         Err(match failures.values().next() {
-            None if self.interrupted => CommandError::Other(format!("{text}; it was interrupted")),
-            None => CommandError::Other(format!("{text}; measure for longer (--seconds)")),
+            None if self.interrupted => {
+                CommandFailure::Other(format!("{text}; it was interrupted"))
+            }
+            None => CommandFailure::Other(format!("{text}; measure for longer (--seconds)")),
             Some(Failures { first, .. }) => {
                 let text = format!("{text}; {first}");
                 let unknown = failures.keys().any(|reason| reason.outcome == "unknown");
-                if unknown { CommandError::Unknown(text) } else { CommandError::NotExecuted(text) }
+                if unknown {
+                    CommandFailure::Unknown(text)
+                } else {
+                    CommandFailure::NotExecuted(text)
+                }
             }
         })
     }

@@ -4,7 +4,7 @@ mod file_system;
 mod measure;
 
 use super::args::{self, Format};
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::table::{Align, TextTable};
 use super::write_json;
 use file_system::{FileSystem, Warning};
@@ -26,10 +26,10 @@ pub fn disk_check(
     arguments: &args::DiskCheck,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let dir = directory(&arguments.dir)?;
     let system = FileSystem::of(&dir).map_err(|error| {
-        CommandError::Other(format!("{}: cannot tell its space: {error}", dir.display()))
+        CommandFailure::Other(format!("{}: cannot tell its space: {error}", dir.display()))
     })?;
     usable(&dir, &system, arguments.bytes)?;
     let measured = measure(&dir, arguments.bytes, arguments.seconds)
@@ -37,7 +37,7 @@ pub fn disk_check(
     let warnings = warnings(&system, &measured);
     match format {
         Format::Table => {
-            table(&dir, &system, &measured, &warnings, out).map_err(CommandError::Output)
+            table(&dir, &system, &measured, &warnings, out).map_err(CommandFailure::Output)
         }
         Format::Json | Format::Jsonl => {
             write_json(out, &document(&dir, &system, &measured, &warnings, arguments.bytes))
@@ -45,29 +45,29 @@ pub fn disk_check(
         // p50 and p99 of a sync in microseconds.
         Format::Raw => {
             let at = |quantile| measured.sync_us.value_at_quantile(quantile);
-            writeln!(out, "{} {}", at(0.5), at(0.99)).map_err(CommandError::Output)
+            writeln!(out, "{} {}", at(0.5), at(0.99)).map_err(CommandFailure::Output)
         }
     }
 }
 
 /// The directory, without links.
-fn directory(dir: &Path) -> Result<PathBuf, CommandError> {
+fn directory(dir: &Path) -> Result<PathBuf, CommandFailure> {
     let shown = dir.display();
     match fs::canonicalize(dir) {
         Ok(real) if real.is_dir() => Ok(real),
-        Ok(_) => Err(CommandError::Usage(format!("{shown} is a file; name a directory"))),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CommandError::NotFound(
+        Ok(_) => Err(CommandFailure::Usage(format!("{shown} is a file; name a directory"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CommandFailure::NotFound(
             format!("{shown} does not exist; create it, or name one on the same disk"),
         )),
-        Err(error) => Err(CommandError::Other(format!("{shown} cannot be opened: {error}"))),
+        Err(error) => Err(CommandFailure::Other(format!("{shown} cannot be opened: {error}"))),
     }
 }
 
 /// Fails where nothing could be measured.
-fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), CommandError> {
+fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), CommandFailure> {
     let shown = dir.display();
     if system.read_only {
-        return Err(CommandError::Other(format!(
+        return Err(CommandFailure::Other(format!(
             "{shown} lies on {} at {}, which is mounted read-only; a disk that failed is mounted \
              so by the kernel (see dmesg); else: mount -o remount,rw {}",
             system.source,
@@ -76,7 +76,7 @@ fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), CommandErro
         )));
     }
     if system.free_bytes < bytes {
-        return Err(CommandError::NotExecuted(format!(
+        return Err(CommandFailure::NotExecuted(format!(
             "{shown} has {} free, the file to measure with takes {}; make room, or give --bytes",
             size(system.free_bytes),
             size(bytes)
@@ -85,16 +85,16 @@ fn usable(dir: &Path, system: &FileSystem, bytes: u64) -> Result<(), CommandErro
     Ok(())
 }
 
-fn failed(dir: &Path, doing: &str, error: &io::Error) -> CommandError {
+fn failed(dir: &Path, doing: &str, error: &io::Error) -> CommandFailure {
     let shown = dir.display();
     match error.kind() {
-        io::ErrorKind::PermissionDenied => CommandError::Other(format!(
+        io::ErrorKind::PermissionDenied => CommandFailure::Other(format!(
             "{shown}: {doing} failed: {error}; run it as the user that the node runs as"
         )),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CommandError::NotExecuted(
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CommandFailure::NotExecuted(
             format!("{shown}: {doing} failed: {error}; make room, or give --bytes"),
         ),
-        _ => CommandError::Other(format!(
+        _ => CommandFailure::Other(format!(
             "{shown}: {doing} failed: {error}; paxosd would stop there with exit code 74: look at \
              the kernel's messages (dmesg) and at the disk's health"
         )),

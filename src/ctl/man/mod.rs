@@ -7,7 +7,7 @@ mod synopsis;
 
 use super::args;
 use super::codes::{self, Code};
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::node;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -41,25 +41,25 @@ impl ManPage {
 
 /// Prints the page of `paxosctl`; or writes all pages to where `man` looks for them below `dir`,
 /// such as `/usr/share/man`, and prints their paths.
-pub fn man(dir: Option<&Path>, out: &mut dyn Write) -> Result<(), CommandError> {
-    let pages = pages().map_err(CommandError::Output)?;
+pub fn man(dir: Option<&Path>, out: &mut dyn Write) -> Result<(), CommandFailure> {
+    let pages = pages().map_err(CommandFailure::Output)?;
     let Some(dir) = dir else {
         let first = pages.iter().find(|page| page.name == "paxosctl");
         let page = first.expect("the list holds the page of this very program");
-        return out.write_all(&page.text).map_err(CommandError::Output);
+        return out.write_all(&page.text).map_err(CommandFailure::Output);
     };
     for page in &pages {
         let path = dir.join(page.path());
         let parent = path.parent().unwrap_or(dir);
         fs::create_dir_all(parent).and_then(|()| fs::write(&path, &page.text)).map_err(
             |error| {
-                CommandError::Other(format!(
+                CommandFailure::Other(format!(
                     "{} cannot be written: {error}; give --dir a directory that is yours",
                     path.display()
                 ))
             },
         )?;
-        writeln!(out, "{}", path.display()).map_err(CommandError::Output)?;
+        writeln!(out, "{}", path.display()).map_err(CommandFailure::Output)?;
     }
     Ok(())
 }

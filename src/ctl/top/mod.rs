@@ -9,7 +9,7 @@ mod tables;
 use super::TIMEOUT;
 use super::args::Global;
 use super::connect::connect_silently;
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use crate::client::{Client, ClientError};
 use args::Top;
 use board::Board;
@@ -34,11 +34,11 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(2);
 const ONCE_WIDTH: u16 = 160;
 
 /// Shows the cluster until `q` is pressed, or once.
-pub fn top(global: &Global, top: &Top, out: &mut dyn Write) -> Result<(), CommandError> {
+pub fn top(global: &Global, top: &Top, out: &mut dyn Write) -> Result<(), CommandFailure> {
     if !top.once && !io::stdout().is_terminal() {
         let text = "top needs a terminal on standard output; next: paxosctl top --once for one \
                     look, or paxosctl status";
-        return Err(CommandError::Usage(text.to_string()));
+        return Err(CommandFailure::Usage(text.to_string()));
     }
     let mut client = connect_silently(global, TIMEOUT)?;
     client.set_timeout(global.timeout.unwrap_or(LOOK_TIMEOUT));
@@ -52,7 +52,7 @@ fn once(
     mut board: Board,
     top: &Top,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let start = Instant::now();
     let first = look(client, start)?;
     std::thread::sleep(top.interval);
@@ -60,9 +60,9 @@ fn once(
     board.update(Some(&first), &second);
     let around = Around { interval: top.interval, age: Some(Duration::ZERO), scrolled: 0 };
     let lines =
-        text(&board, &around, ONCE_WIDTH, draw::height(&board)).map_err(CommandError::Output)?;
+        text(&board, &around, ONCE_WIDTH, draw::height(&board)).map_err(CommandFailure::Output)?;
     for line in lines {
-        writeln!(out, "{line}").map_err(CommandError::Output)?;
+        writeln!(out, "{line}").map_err(CommandFailure::Output)?;
     }
     Ok(())
 }
@@ -90,13 +90,13 @@ impl Drop for Restore {
 }
 
 /// Shows the cluster until the user, a signal or a broken terminal ends it.
-fn live(client: Client, mut board: Board, top: &Top) -> Result<(), CommandError> {
+fn live(client: Client, mut board: Board, top: &Top) -> Result<(), CommandFailure> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        flag::register(signal, Arc::clone(&stop)).map_err(CommandError::Output)?;
+        flag::register(signal, Arc::clone(&stop)).map_err(CommandFailure::Output)?;
     }
     let news = watch(client, top.interval);
-    let mut terminal = ratatui::try_init().map_err(CommandError::Output)?;
+    let mut terminal = ratatui::try_init().map_err(CommandFailure::Output)?;
     let _restore = Restore;
     let mut last: Option<(Sample, Instant)> = None;
     let mut scrolled = 0;
@@ -104,11 +104,11 @@ fn live(client: Client, mut board: Board, top: &Top) -> Result<(), CommandError>
         take_news(&news, &mut board, &mut last)?;
         let age = last.as_ref().map(|(_, at)| at.elapsed());
         let around = Around { interval: top.interval, age, scrolled };
-        terminal.draw(|frame| draw(frame, &board, &around)).map_err(CommandError::Output)?;
-        if !event::poll(TURN).or_else(interrupted).map_err(CommandError::Output)? {
+        terminal.draw(|frame| draw(frame, &board, &around)).map_err(CommandFailure::Output)?;
+        if !event::poll(TURN).or_else(interrupted).map_err(CommandFailure::Output)? {
             continue;
         }
-        let Event::Key(key) = event::read().map_err(CommandError::Input)? else { continue };
+        let Event::Key(key) = event::read().map_err(CommandFailure::Input)? else { continue };
         match asked(key) {
             Asked::Quit => break,
             Asked::Scroll(lines) => {
@@ -131,7 +131,7 @@ fn take_news(
     news: &Receiver<Result<Sample, ClientError>>,
     board: &mut Board,
     last: &mut Option<(Sample, Instant)>,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     loop {
         match news.try_recv() {
             Ok(Ok(sample)) => {
@@ -142,7 +142,7 @@ fn take_news(
             Err(TryRecvError::Empty) => return Ok(()),
             Err(TryRecvError::Disconnected) => {
                 let text = "the thread that looks at the cluster ended; its message stands above";
-                return Err(CommandError::Other(text.to_string()));
+                return Err(CommandFailure::Other(text.to_string()));
             }
         }
     }

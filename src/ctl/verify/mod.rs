@@ -6,7 +6,7 @@
 mod report;
 
 use super::args::{self, Format};
-use super::exit::CommandError;
+use super::exit::CommandFailure;
 use super::progress::TransientBar;
 use crate::journal::{
     DirLock, FileStorage, FindingKind, Identity, IdentityError, LockError, OpenError, Recovered,
@@ -141,7 +141,7 @@ pub fn verify(
     arguments: &args::Verify,
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     let target = locate(&arguments.dir)?;
     let identity = identity(&target.data_dir)?;
     let _held_until_the_end = lock(&target.data_dir)?;
@@ -149,7 +149,7 @@ pub fn verify(
         Some(shard) if shard.0 >= identity.shards => {
             let (dir, shards) = (arguments.dir.display(), identity.shards);
             let text = format!("{dir} is none of the {shards} shards that its node has");
-            return Err(CommandError::NotFound(text));
+            return Err(CommandFailure::NotFound(text));
         }
         Some(shard) => vec![shard],
         None => (0..identity.shards).map(ShardId).collect(),
@@ -196,20 +196,20 @@ fn sizes(dir: &Path) -> (u64, u64) {
 }
 
 /// A node's data directory, or a shard's in it.
-fn locate(dir: &Path) -> Result<Target, CommandError> {
+fn locate(dir: &Path) -> Result<Target, CommandFailure> {
     let shown = dir.display();
     let real = match fs::canonicalize(dir) {
         Ok(real) if real.is_dir() => real,
         Ok(_) => {
             let text = format!("{shown} is a file; name the directory that holds it");
-            return Err(CommandError::Usage(text));
+            return Err(CommandFailure::Usage(text));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let text = format!("{shown} does not exist; name the data_dir of a node's paxosd.toml");
-            return Err(CommandError::NotFound(text));
+            return Err(CommandFailure::NotFound(text));
         }
         Err(error) => {
-            return Err(CommandError::Other(format!("{shown} cannot be opened: {error}; {WHO}")));
+            return Err(CommandFailure::Other(format!("{shown} cannot be opened: {error}; {WHO}")));
         }
     };
     let name = real.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -225,45 +225,47 @@ fn locate(dir: &Path) -> Result<Target, CommandError> {
     }
 }
 
-fn identity(dir: &Path) -> Result<Identity, CommandError> {
+fn identity(dir: &Path) -> Result<Identity, CommandFailure> {
     Identity::read(dir).map_err(|error| match &error {
         IdentityError::NoDirectory { .. }
         | IdentityError::Empty { .. }
-        | IdentityError::NotPaxosd { .. } => CommandError::NotFound(format!(
+        | IdentityError::NotPaxosd { .. } => CommandFailure::NotFound(format!(
             "{} holds no paxosd data: there is no file `{IDENTITY}` in it; name the data_dir of a \
              node's paxosd.toml, or one of its shard-… directories",
             dir.display()
         )),
         IdentityError::Io { source, .. } if is_denied(source) => {
-            CommandError::Other(format!("{error}; {WHO}"))
+            CommandFailure::Other(format!("{error}; {WHO}"))
         }
         IdentityError::Io { source, .. } if Trouble::is_shortage(source) => {
-            CommandError::NotExecuted(format!("{error}; try again when the system has more of it"))
+            CommandFailure::NotExecuted(format!(
+                "{error}; try again when the system has more of it"
+            ))
         }
         // What the medium does not give back is damaged (R08).
         IdentityError::Io { .. }
         | IdentityError::Damaged { .. }
-        | IdentityError::NoIdentity { .. } => CommandError::Damage(error.to_string()),
+        | IdentityError::NoIdentity { .. } => CommandFailure::Damage(error.to_string()),
         IdentityError::FutureVersion { .. }
         | IdentityError::Other { .. }
         | IdentityError::Shards { .. }
-        | IdentityError::Exists { .. } => CommandError::Other(error.to_string()),
+        | IdentityError::Exists { .. } => CommandFailure::Other(error.to_string()),
     })
 }
 
-fn lock(dir: &Path) -> Result<Option<DirLock>, CommandError> {
+fn lock(dir: &Path) -> Result<Option<DirLock>, CommandFailure> {
     DirLock::acquire_shared(dir).map_err(|error| match error {
-        LockError::Held { path, by } => CommandError::NotExecuted(format!(
+        LockError::Held { path, by } => CommandFailure::NotExecuted(format!(
             "{} is in use by a running node ({by}), whose files change while they are read; stop \
              it first, or ask it: paxosctl status",
             path.display()
         )),
-        LockError::Io { .. } => CommandError::Other(format!("{error}; {WHO}")),
+        LockError::Io { .. } => CommandFailure::Other(format!("{error}; {WHO}")),
     })
 }
 
 /// What the exit code says.
-fn verdict(checked: &[Checked]) -> Result<(), CommandError> {
+fn verdict(checked: &[Checked]) -> Result<(), CommandFailure> {
     let of = |state| {
         let shards: Vec<String> = checked
             .iter()
@@ -288,10 +290,10 @@ fn verdict(checked: &[Checked]) -> Result<(), CommandError> {
         ));
     }
     if !texts.is_empty() {
-        return Err(CommandError::Damage(texts.join("; ")));
+        return Err(CommandFailure::Damage(texts.join("; ")));
     }
     match of(State::Refused) {
-        Some(shards) => Err(CommandError::Other(format!(
+        Some(shards) => Err(CommandFailure::Other(format!(
             "{shards}: could not be judged, for the reasons above"
         ))),
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! What `verify` found, in each form.
 
 use super::super::args::Format;
-use super::super::exit::CommandError;
+use super::super::exit::CommandFailure;
 use super::super::table::{Align, TextTable};
 use super::super::write_json;
 use super::{Checked, State};
@@ -20,15 +20,15 @@ pub fn write(
     checked: &[Checked],
     format: Format,
     out: &mut dyn Write,
-) -> Result<(), CommandError> {
+) -> Result<(), CommandFailure> {
     match format {
-        Format::Table => table(data_dir, identity, checked, out).map_err(CommandError::Output),
+        Format::Table => table(data_dir, identity, checked, out).map_err(CommandFailure::Output),
         Format::Json => write_json(out, &document(data_dir, identity, checked)),
         Format::Jsonl => checked.iter().try_for_each(|shard| write_json(out, &shard_value(shard))),
         Format::Raw => checked
             .iter()
             .try_for_each(|shard| writeln!(out, "{} {}", shard.shard, shard.state().word()))
-            .map_err(CommandError::Output),
+            .map_err(CommandFailure::Output),
     }
 }
 

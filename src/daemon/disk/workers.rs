@@ -488,7 +488,7 @@ mod tests {
     /// never retried.
     #[test]
     fn r01_a_failed_write_ends_the_process() {
-        let output = alone("daemon::disk::tests::writes_in_vain");
+        let output = alone("daemon::disk::workers::tests::writes_in_vain");
         assert_eq!(output.status.code(), Some(74), "{output:?}");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("/data/shard-000: write of "), "{said}");

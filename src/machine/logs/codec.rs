@@ -14,7 +14,7 @@ use super::command::{LogCommand, LogCommandKind};
 use crate::api::entries::{EntriesError, EntriesRef};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
 use crate::types::{Index, LogId};
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// Bytes of the longest body, that of an append or create: `u16`, name, two `u64`, `u8`, `u32`,
 /// entries. An append has an id instead of name and time.
@@ -46,7 +46,7 @@ pub(super) fn decode_body(
     kind: LogCommandKind,
     body: &[u8],
 ) -> Result<LogCommand<'_>, DecodeError> {
-    let mut reader = Reader::new(body);
+    let mut reader = BodyReader::new(body);
     let command = match kind {
         LogCommandKind::Create => {
             LogCommand::Create { name: reader.text("name")?, created_ms: reader.u64("created_ms")? }
@@ -76,7 +76,7 @@ pub(in crate::machine) fn appends_to(
     log: LogId,
     name: &str,
 ) -> bool {
-    let mut reader = Reader::new(body);
+    let mut reader = BodyReader::new(body);
     match kind {
         LogCommandKind::Create | LogCommandKind::Delete => false,
         LogCommandKind::Append => reader.u64("log") == Ok(log.0),
@@ -96,7 +96,7 @@ fn put_entries(out: &mut Vec<u8>, expect: Option<Index>, entries: EntriesRef<'_>
 /// Takes the rest of a body: a condition and entries. The entries' checksums are verified when they
 /// are read; here the record's own checksum covers them.
 fn take_entries<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut BodyReader<'a>,
 ) -> Result<(Option<Index>, EntriesRef<'a>), DecodeError> {
     let expect = if reader.bool("expect")? { Some(Index(reader.u64("expect")?)) } else { None };
     let count = reader.u32("count")?;

@@ -2,7 +2,7 @@
 
 use crate::api::error::{Detail, ErrorCode, Leader, Outcome, RequestError, Retry};
 use crate::types::NodeId;
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Encoding, Field, ListLimit};
 
 /// Members of a cluster, by their numbers.
@@ -23,7 +23,7 @@ impl Field for RequestError {
         body.put_text(&self.text);
     }
 
-    fn take(body: &mut Reader<'_>, _: &'static str) -> Result<RequestError, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, _: &'static str) -> Result<RequestError, DecodeError> {
         let code = ErrorCode::from_number(body.u16("code")?);
         let outcome = match body.u8("outcome")? {
             0 => Outcome::NotExecuted,
@@ -38,7 +38,7 @@ impl Field for RequestError {
         };
         let retry_after_ms = body.u32("retry_after_ms")?;
         let number = body.u8("detail_kind")?;
-        let detail = detail(number, Reader::new(body.bytes16("detail")?))?;
+        let detail = detail(number, BodyReader::new(body.bytes16("detail")?))?;
         let text = Field::take(body, "text")?;
         Ok(RequestError { code, outcome, retry, retry_after_ms, detail, text })
     }
@@ -81,7 +81,7 @@ fn put_detail(out: &mut Vec<u8>, detail: &Detail) -> u8 {
     }
 }
 
-fn detail(number: u8, mut body: Reader<'_>) -> Result<Detail, DecodeError> {
+fn detail(number: u8, mut body: BodyReader<'_>) -> Result<Detail, DecodeError> {
     let body = &mut body;
     Ok(match number {
         1 => {

@@ -6,7 +6,7 @@ use crate::api::entries::EntriesLimit;
 use crate::api::error::{Detail, ErrorCode, RequestError};
 use crate::api::{NO_SHARD, ReplyHeader};
 use crate::types::{ClusterId, NodeId, ShardId};
-use crate::wire::codec::{DecodeError, Reader};
+use crate::wire::codec::{BodyReader, DecodeError};
 use crate::wire::field::{Bytes16, Field, message};
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use crate::wire::kind::GreetingKind;
@@ -191,7 +191,7 @@ fn hello(frame: &Frame<'_>) -> Result<Hello, DecodeError> {
     if frame.flags & FLAGS_CRITICAL != 0 {
         return Err(DecodeError::Flags { flags: frame.flags });
     }
-    let mut body = Reader::new(frame.body);
+    let mut body = BodyReader::new(frame.body);
     body.magic(MAGIC)?;
     Field::take(&mut body, "hello")
 }
@@ -218,7 +218,7 @@ pub fn read_hello_answer(frame: &Frame<'_>) -> Result<HelloAnswer, DecodeError> 
     if frame.flags & FLAGS_CRITICAL != 0 {
         return Err(DecodeError::Flags { flags: frame.flags });
     }
-    let mut body = Reader::new(frame.body);
+    let mut body = BodyReader::new(frame.body);
     if frame.kind == ReplyKind::Error.number() {
         let header = Field::take(&mut body, "header")?;
         return Ok(HelloAnswer::Refused(header, Field::take(&mut body, "error")?));

@@ -7,7 +7,7 @@ use crate::api::{
     Reply, ReplyHeader, Request, RequestKind, Stat,
 };
 use crate::limits::{LIST_NAMES_MAX, NAME_BYTES_MAX};
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, ListLimit, TextLimit, Uncounted, message};
 use crate::wire::kind::REPLY;
 
@@ -55,7 +55,7 @@ macro_rules! operations {
         #[inline]
         pub(super) fn take_request(
             kind: RequestKind,
-            body: &mut Reader<'_>,
+            body: &mut BodyReader<'_>,
         ) -> Result<Request, DecodeError> {
             Ok(match kind {
                 $(RequestKind::$request => {
@@ -123,7 +123,7 @@ macro_rules! operations {
         #[inline]
         pub(super) fn take_reply(
             kind: ReplyKind,
-            body: &mut Reader<'_>,
+            body: &mut BodyReader<'_>,
         ) -> Result<Reply, DecodeError> {
             Ok(match kind {
                 ReplyKind::Error => Reply::Error(Field::take(body, "error")?),
@@ -168,7 +168,7 @@ impl Field for LogName {
         body.put_text(self);
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<LogName, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<LogName, DecodeError> {
         Ok(LogName::from_bytes(body.bytes16(field)?)?)
     }
 }
@@ -187,7 +187,7 @@ impl Field for LogRef {
         }
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<LogRef, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<LogRef, DecodeError> {
         match body.u8(field)? {
             0 => Field::take(body, "name").map(LogRef::Name),
             1 => Field::take(body, field).map(LogRef::Id),
@@ -201,7 +201,7 @@ impl Field for Consistency {
         body.put_u8(*self as u8);
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Consistency, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Consistency, DecodeError> {
         match body.u8(field)? {
             0 => Ok(Consistency::Linearizable),
             1 => Ok(Consistency::Local),
@@ -217,7 +217,7 @@ impl Field for Entries {
         body.put_bytes32(self.raw());
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Entries, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Entries, DecodeError> {
         let count = body.u32("count")?;
         Ok(EntriesRef::parse(body.bytes32(field)?, count)?.to_owned())
     }

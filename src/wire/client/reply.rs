@@ -2,7 +2,7 @@
 
 use super::operations::{ReplyKind, put_reply, take_reply};
 use crate::api::{Reply, ReplyHeader};
-use crate::wire::codec::{DecodeError, Reader};
+use crate::wire::codec::{BodyReader, DecodeError};
 use crate::wire::field::Field;
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 
@@ -23,7 +23,7 @@ pub fn read_reply(frame: &Frame<'_>) -> Result<(ReplyHeader, Reply), DecodeError
         return Err(DecodeError::Flags { flags: frame.flags });
     }
     let kind = ReplyKind::from_number(frame.kind).ok_or(DecodeError::Kind { kind: frame.kind })?;
-    let mut body = Reader::new(frame.body);
+    let mut body = BodyReader::new(frame.body);
     let header = Field::take(&mut body, "header")?;
     let reply = take_reply(kind, &mut body)?;
     // What lies behind an error's fields is a newer node's.

@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use crate::api::entries::{EntriesLimit, EntriesRef};
 use crate::api::{Append, LogRef, Request, RequestKind};
 use crate::types::Index;
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::Field;
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 
@@ -27,7 +27,7 @@ pub fn write_request(out: &mut Vec<u8>, correlation: u64, request: &Request) {
 /// [`Refusal`] has the answer, and says whether the connection goes on behind it.
 pub fn read_request(frame: &Frame<'_>, limit: &EntriesLimit) -> Result<Request, Refusal> {
     let kind = kind(frame).map_err(|error| Refusal::new(&error, None))?;
-    let body = Reader::new(frame.body);
+    let body = BodyReader::new(frame.body);
     read_body(kind, body.clone(), limit).map_err(|error| Refusal::new(&error, chain(kind, body)))
 }
 
@@ -43,7 +43,7 @@ fn kind(frame: &Frame<'_>) -> Result<RequestKind, DecodeError> {
 
 fn read_body(
     kind: RequestKind,
-    mut body: Reader<'_>,
+    mut body: BodyReader<'_>,
     limit: &EntriesLimit,
 ) -> Result<Request, DecodeError> {
     let request = take_request(kind, &mut body)?;
@@ -56,7 +56,7 @@ fn read_body(
 }
 
 /// The chain of an append that cannot be read, if it can be read as far as that: the chain breaks.
-fn chain(kind: RequestKind, mut body: Reader<'_>) -> Option<(LogRef, u32)> {
+fn chain(kind: RequestKind, mut body: BodyReader<'_>) -> Option<(LogRef, u32)> {
     if kind != RequestKind::Append {
         return None;
     }
@@ -78,7 +78,7 @@ impl Field for Append {
         self.entries.put(body);
     }
 
-    fn take(body: &mut Reader<'_>, _: &'static str) -> Result<Append, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, _: &'static str) -> Result<Append, DecodeError> {
         let log = Field::take(body, "log")?;
         let chain = body.u32("chain")?;
         let options = body.u16("options")?;

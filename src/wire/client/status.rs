@@ -5,7 +5,7 @@ use crate::api::status::{
     StatusReply,
 };
 use crate::types::Slot;
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, ListLimit, Uncounted, message};
 
 const PEERS: ListLimit = ListLimit { items_max: u16::MAX as usize, item_bytes_min: 22 };
@@ -37,7 +37,7 @@ impl Field for Role {
         body.put_u8(*self as u8);
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Role, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Role, DecodeError> {
         match body.u8(field)? {
             0 => Ok(Role::Follower),
             1 => Ok(Role::Candidate),
@@ -55,7 +55,7 @@ impl Field for Option<Progress> {
         self.map_or(0, |progress| progress.lag).put(body);
     }
 
-    fn take(body: &mut Reader<'_>, _: &'static str) -> Result<Option<Progress>, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, _: &'static str) -> Result<Option<Progress>, DecodeError> {
         let is_known = body.bool("known")?;
         let chosen_upto = Slot(body.u64("chosen_upto")?);
         let lag = body.u64("lag")?;

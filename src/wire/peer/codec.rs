@@ -7,8 +7,8 @@ use super::message::{
 };
 use crate::limits::{LIVES_MAX, MEMBERS_MAX};
 use crate::types::{Configuration, Incarnation, Life, LifeId, NodeId, Slot, Witness};
-use crate::wire::codec::{DecodeError, Reader};
-use crate::wire::field::{Field, ListLimit, Uncounted, message, tuple};
+use crate::wire::codec::{BodyReader, DecodeError};
+use crate::wire::field::{Field, ListLimit, message, tuple};
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use crate::wire::kind::kinds;
 
@@ -43,7 +43,7 @@ macro_rules! messages {
             }
         }
 
-        fn take(kind: PeerKind, body: &mut Reader<'_>) -> Result<Message, DecodeError> {
+        fn take(kind: PeerKind, body: &mut BodyReader<'_>) -> Result<Message, DecodeError> {
             Ok(match kind {
                 $(PeerKind::$name => Message::$name(Field::take(body, stringify!($name))?),)*
             })
@@ -92,7 +92,7 @@ message! {
         agreeing as MEMBERS,
     }
     Grant {
-        ballot, sent_at, lease_us, chosen_upto, accepted_upto as Uncounted, durable, has_room,
+        ballot, sent_at, lease_us, chosen_upto, accepted_upto, durable, has_room,
         digest,
     }
     Mark { ballot, chosen_upto }
@@ -120,7 +120,7 @@ impl Field for Option<Digest> {
         state.put(body);
     }
 
-    fn take(body: &mut Reader<'_>, _: &'static str) -> Result<Option<Digest>, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, _: &'static str) -> Result<Option<Digest>, DecodeError> {
         let slot = Field::take(body, "digest slot")?;
         let state = Field::take(body, "digest state")?;
         Ok((slot != Slot(0)).then_some(Digest { slot, state }))
@@ -141,7 +141,7 @@ pub fn read_message(frame: &Frame<'_>) -> Result<Message, DecodeError> {
         return Err(DecodeError::Flags { flags: frame.flags });
     }
     let kind = PeerKind::from_number(frame.kind).ok_or(DecodeError::Kind { kind: frame.kind })?;
-    let mut body = Reader::new(frame.body);
+    let mut body = BodyReader::new(frame.body);
     let message = take(kind, &mut body)?;
     body.finish()?;
     Ok(message)

@@ -2,7 +2,7 @@
 
 use crate::types::{ClusterId, Incarnation, NodeId, ShardId};
 use crate::wire::client::hello::common_version;
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, message};
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use crate::wire::kind::GreetingKind;
@@ -260,14 +260,14 @@ pub fn write_peer_hello(out: &mut Vec<u8>, hello: &PeerHello) {
     });
 }
 
-fn greeting<'a>(frame: &Frame<'a>, kind: GreetingKind) -> Result<Reader<'a>, DecodeError> {
+fn greeting<'a>(frame: &Frame<'a>, kind: GreetingKind) -> Result<BodyReader<'a>, DecodeError> {
     if frame.kind != kind.number() {
         return Err(DecodeError::Kind { kind: frame.kind });
     }
     if frame.flags & FLAGS_CRITICAL != 0 {
         return Err(DecodeError::Flags { flags: frame.flags });
     }
-    Ok(Reader::new(frame.body))
+    Ok(BodyReader::new(frame.body))
 }
 
 /// Reads the first frame of a peer's connection. Bytes behind the fields known here are a newer

@@ -5,7 +5,7 @@ use crate::limits::{
     FRAME_BYTES_MAX, LEARN_BYTES_MAX, LEARN_SLOTS_MAX, PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
 use crate::types::{Ballot, Damage, Slot, Value};
-use crate::wire::codec::{DecodeError, Reader, Writer};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, ListLimit, message, tuple};
 
 /// Bytes of one slot's report: slot, number, ballot.
@@ -50,7 +50,7 @@ impl Field for Option<Damage> {
         }
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Option<Damage>, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Option<Damage>, DecodeError> {
         if body.bool(field)? { Field::take(body, field).map(Some) } else { Ok(None) }
     }
 }
@@ -68,7 +68,7 @@ impl Field for Report {
         ballot.put(body);
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Report, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Report, DecodeError> {
         let number = body.u8(field)?;
         let ballot = Field::take(body, field)?;
         match number {
@@ -94,7 +94,7 @@ impl Field for FetchOutcome {
         }
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<FetchOutcome, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<FetchOutcome, DecodeError> {
         match body.u8(field)? {
             0 => Field::take(body, "value").map(FetchOutcome::Held),
             1 => Ok(FetchOutcome::Damaged),
@@ -112,7 +112,7 @@ impl Field for Option<Ballot> {
         self.unwrap_or(Ballot::ZERO).put(body);
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Option<Ballot>, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Option<Ballot>, DecodeError> {
         let is_some = body.bool(field)?;
         let ballot = Field::take(body, field)?;
         Ok(is_some.then_some(ballot))
@@ -125,7 +125,7 @@ impl Field for Value {
         body.put_bytes32(self.bytes());
     }
 
-    fn take(body: &mut Reader<'_>, field: &'static str) -> Result<Value, DecodeError> {
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Value, DecodeError> {
         let bytes = body.bytes32(field)?;
         if bytes.len() > VALUE_BYTES_MAX {
             let (found, limit) = (bytes.len() as u64, VALUE_BYTES_MAX as u64);
