@@ -1,12 +1,8 @@
 //! Chains of appends that failed on one connection: what was sent behind a failure is refused, and
 //! its refusal leaves behind the error that it follows.
 
-use super::Output;
-use super::core::Shard;
 use crate::api::LogRef;
-use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::limits::CONN_REQUESTS_MAX;
-use crate::types::ConnId;
 use std::collections::BTreeMap;
 
 /// Failed chains remembered per connection: each may have requests under way behind the one that
@@ -78,21 +74,5 @@ impl Chains {
     /// So many chains have failed that no more can be distinguished.
     pub(super) fn has_too_many_failures(&self) -> bool {
         self.failed.len() >= FAILED_CHAINS_MAX
-    }
-}
-
-impl Shard {
-    /// Refuses an append behind one of its chain that failed.
-    pub(super) fn refuse_prior(&mut self, conn: ConnId, id: u64, out: &mut Vec<Output>) {
-        let text = "an earlier append of this chain failed";
-        let error = RequestError::new(ErrorCode::PriorFailed, text);
-        let error = if self.conns.has_too_many_failures(conn) {
-            let text = "so many chains have failed on this connection that it takes no appends in \
-                        chains any more; open a new one";
-            RequestError { retry: Retry::Elsewhere, text: text.to_string(), ..error }
-        } else {
-            error
-        };
-        self.refuse(conn, id, error, out);
     }
 }

@@ -1,6 +1,7 @@
 //! What a shard remembers of its client connections: requests under way, and chains that failed.
 
 use super::chains::{Chains, Failure};
+use super::events::RequestId;
 use crate::api::LogRef;
 use crate::types::ConnId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,13 +110,15 @@ impl Conns {
     }
 
     /// See [`Chains::hold`].
-    pub(super) fn hold(&mut self, conn: ConnId, log: &LogRef, chain: u32, id: u64) -> bool {
-        self.conns.get_mut(&conn).is_some_and(|entry| entry.chains.hold(log, chain, id))
+    pub(super) fn hold(&mut self, asked: RequestId, log: &LogRef, chain: u32) -> bool {
+        let entry = self.conns.get_mut(&asked.conn);
+        entry.is_some_and(|entry| entry.chains.hold(log, chain, asked.correlation))
     }
 
     /// An answer left: the refusals that waited for it.
-    pub(super) fn answered(&mut self, conn: ConnId, id: u64) -> Vec<u64> {
-        self.conns.get_mut(&conn).map(|entry| entry.chains.answered(id)).unwrap_or_default()
+    pub(super) fn answered(&mut self, asked: RequestId) -> Vec<u64> {
+        let entry = self.conns.get_mut(&asked.conn);
+        entry.map(|entry| entry.chains.answered(asked.correlation)).unwrap_or_default()
     }
 
     /// So many chains have failed that no more can be distinguished.

@@ -1,7 +1,5 @@
 //! What a shard has done since its start, and how much it has on its hands: for metrics.
 
-use super::core::Shard;
-
 /// What a shard has done since its start. Only rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -41,26 +39,4 @@ pub struct Backlog {
     pub answer_bytes: u64,
     /// Slots that somebody knows to be chosen and this replica does not yet.
     pub catch_up_slots: u64,
-}
-
-impl Shard {
-    /// What was done since the start.
-    #[must_use]
-    pub fn tally(&self) -> Tally {
-        self.tally
-    }
-
-    /// How much there is to do.
-    #[must_use]
-    pub fn backlog(&self) -> Backlog {
-        Backlog {
-            slots_in_flight: self.replica.open_slots(),
-            queue_bytes: self.writes.queued_bytes() as u64,
-            journal_bytes: self.journal.pending_bytes() as u64,
-            cold_reads: self.cold.len() as u64,
-            waiting_reads: self.reads.lines.len() as u64,
-            answer_bytes: self.budget.in_use() as u64,
-            catch_up_slots: self.replica.behind(),
-        }
-    }
 }

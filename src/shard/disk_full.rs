@@ -1,11 +1,14 @@
 //! Full disks, as a shard sees them (R11): appends are refused, all else goes on.
 
-use super::Output;
-use super::core::{PREPARE_RETRY_US, Shard};
+use super::core::Core;
+use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::journal::{NoRoom, ValueRoom};
 use crate::paxos::{self, DiskBudget};
 use crate::types::{NodeId, Tick};
+
+/// A segment that could not be prepared for want of space is tried again after this.
+const PREPARE_RETRY_US: u64 = 1_000_000;
 
 /// What a shard knows of room, here and at the others.
 #[derive(Debug, Default)]
@@ -16,63 +19,77 @@ pub struct DiskFull {
     full: Option<Vec<NodeId>>,
     /// What the last segment that could not be prepared lacked.
     lacks: String,
+    /// When it is tried again.
+    prepare_at: Option<Tick>,
 }
 
-impl Shard {
+impl DiskFull {
+    /// When a segment is tried again.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.prepare_at
+    }
+
     /// No further segment can be prepared.
-    pub(super) fn room_ends(&mut self, now: Tick, why: &NoRoom) {
-        let shard = self.options.shard;
+    pub(super) fn room_ends(&mut self, turn: &Turn<'_>, why: &NoRoom) {
+        let shard = turn.core.options.shard;
         log::warn!(
             "shard {shard}: no space for another segment ({why}): appends are refused until there is"
         );
-        self.disk_full.lacks = why.to_string();
-        self.prepare_at = Some(now.after(PREPARE_RETRY_US));
+        self.lacks = why.to_string();
+        self.prepare_at = Some(turn.now.after(PREPARE_RETRY_US));
     }
 
-    /// Reports to the replica what its disk still takes, where that has changed.
-    pub(super) fn update_room(&mut self, now: Tick) {
-        let full = !self.journal.has_room();
-        let ValueRoom { new_values, catch_up, election } = self.journal.value_room();
-        let room = DiskBudget { new_values, catch_up, election, full };
-        if room != self.disk_full.budget {
-            self.disk_full.budget = room;
-            self.feed(now, paxos::Input::DiskBudget(room));
+    /// Tries a segment again, when it is time.
+    pub(super) fn retry_prepare(&mut self, turn: &mut Turn<'_>) {
+        if self.prepare_at.is_some_and(|at| turn.now >= at) {
+            let journal = &mut turn.core.journal;
+            // Once more after this, until there is room: only the first failure is an event.
+            self.prepare_at = (!journal.has_room()).then(|| turn.now.after(PREPARE_RETRY_US));
+            journal.retry_prepare();
         }
     }
 
-    /// Looks at what the others say of their disks, and refuses what waits if it has to.
-    pub(super) fn look_for_room(&mut self, out: &mut Vec<Output>) {
-        let full = self.replica.full_nodes();
-        if full != self.disk_full.full {
-            let me = self.options.paxos.me;
+    /// Reports to the replica what its disk still takes, where that has changed.
+    pub(super) fn update(&mut self, turn: &mut Turn<'_>) {
+        let full = !turn.core.journal.has_room();
+        let ValueRoom { new_values, catch_up, election } = turn.core.journal.value_room();
+        let room = DiskBudget { new_values, catch_up, election, full };
+        if room != self.budget {
+            self.budget = room;
+            turn.feed(paxos::Input::DiskBudget(room));
+        }
+    }
+
+    /// Looks at what the others say of their disks; returns why what waits has to be refused.
+    pub(super) fn look_at_others(&mut self, turn: &Turn<'_>) -> Option<RequestError> {
+        let core = &turn.core;
+        let full = core.replica.full_nodes();
+        if full != self.full {
+            let (shard, me) = (core.options.shard, core.options.paxos.me);
             match &full {
                 Some(nodes) if nodes.iter().any(|node| *node != me) => log::warn!(
-                    "shard {}: full disks leave no quorum ({}): appends are refused until there is \
-                     space",
-                    self.options.shard,
+                    "shard {shard}: full disks leave no quorum ({}): appends are refused until \
+                     there is space",
                     names(nodes)
                 ),
                 // Its own journal has reported the disk already.
                 Some(_) => {}
-                None if matches!(self.replica.role(), paxos::Role::Leader(_)) => {
-                    log::info!("shard {}: a quorum has space again", self.options.shard);
+                None if matches!(core.replica.role(), paxos::Role::Leader(_)) => {
+                    log::info!("shard {shard}: a quorum has space again");
                 }
                 // No longer for this node to report.
                 None => {}
             }
-            self.disk_full.full = full;
+            self.full = full;
         }
-        if let Some(error) = self.no_room() {
-            self.refuse_waiting(&error, out);
-        }
+        self.refusal(core)
     }
 
     /// Why no append is taken in; nothing while disks have room.
-    pub(super) fn no_room(&self) -> Option<RequestError> {
-        let text = match &self.disk_full.full {
-            _ if !self.journal.has_room() => {
-                let me = self.options.paxos.me;
-                let lacks = &self.disk_full.lacks;
+    pub(super) fn refusal(&self, core: &Core) -> Option<RequestError> {
+        let text = match &self.full {
+            _ if !core.journal.has_room() => {
+                let (me, lacks) = (core.options.paxos.me, &self.lacks);
                 format!("the disk of node {me} has no room for another segment ({lacks})")
             }
             Some(nodes) => format!("the disks of too many nodes are full: {}", names(nodes)),
@@ -82,12 +99,11 @@ impl Shard {
     }
 
     /// Where this node leads, or follows: why the shard takes no appends for want of space.
-    #[must_use]
-    pub fn want_of_room(&self) -> Option<String> {
-        if matches!(self.replica.role(), paxos::Role::Leader(_)) {
-            return self.no_room().map(|error| error.text);
+    pub(super) fn want_of_room(&self, core: &Core) -> Option<String> {
+        if matches!(core.replica.role(), paxos::Role::Leader(_)) {
+            return self.refusal(core).map(|error| error.text);
         }
-        self.replica.leader_is_full().then(|| "its leader refuses appends: disks are full".into())
+        core.replica.leader_is_full().then(|| "its leader refuses appends: disks are full".into())
     }
 }
 

@@ -10,9 +10,9 @@
 //! it was elected without its own promise it takes no write until they are settled, so that no append
 //! overtakes an earlier one of its chain.
 
-use super::Output;
-use super::core::Shard;
-use super::writes::Waiter;
+use super::core::Core;
+use super::turn::Turn;
+use super::waiter::Waiter;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::machine::{Commands, MachineOutcome};
 use crate::types::{Ballot, Slot, Tick, Value};
@@ -53,10 +53,70 @@ impl Fates {
         self.open.is_empty()
     }
 
-    /// All are answered by then.
-    pub(super) fn end_by(&mut self, by: Tick) {
+    /// The leadership is lost; what it proposed for this slot may or may not be chosen.
+    pub(super) fn wait(
+        &mut self,
+        turn: &Turn<'_>,
+        slot: Slot,
+        ballot: Ballot,
+        waiters: Vec<Waiter>,
+    ) {
+        let until = match turn.core.stop_by {
+            Some(by) => end_by(turn, by),
+            None => turn.now.after(elections_us(turn.core).max(WAIT_US_MIN)),
+        };
+        self.open.push(Open { slot, ballot, waiters, until });
+    }
+
+    /// The node is about to stop, and is to be gone by `by`.
+    pub(super) fn stop(&mut self, turn: &Turn<'_>, by: Tick) {
+        let by = end_by(turn, by);
         for open in &mut self.open {
             open.until = open.until.min(by);
+        }
+    }
+
+    /// A slot was applied: what waits for its fate is answered.
+    pub(super) fn applied(
+        &mut self,
+        turn: &mut Turn<'_>,
+        slot: Slot,
+        value: &Value,
+        outcomes: &[MachineOutcome],
+    ) {
+        if self.is_empty() {
+            return;
+        }
+        let doubtful = turn.core.replica.is_doubtful();
+        let leadership = Commands::new(value).ok().map(|commands| commands.leadership());
+        for open in self.take(|open| open.slot == slot) {
+            if doubtful {
+                open.waiters.into_iter().for_each(|waiter| waiter.doubt(turn));
+                continue;
+            }
+            // A value without outcomes is void: it was chosen, and had no effect.
+            if leadership == Some(open.ballot) && outcomes.len() == open.waiters.len() {
+                for (waiter, outcome) in open.waiters.into_iter().zip(outcomes) {
+                    waiter.answer(turn, outcome);
+                }
+                continue;
+            }
+            for waiter in open.waiters {
+                let error = not_executed(turn.core);
+                waiter.refuse(turn, error);
+            }
+        }
+    }
+
+    /// Answers those who have waited long enough: nobody knows here.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        for open in self.take(|open| open.until <= turn.now) {
+            for waiter in open.waiters {
+                let text = "leadership was lost while the request was under way, and it is not known \
+                            what became of it";
+                let error = RequestError::new(ErrorCode::LeadershipLost, text);
+                waiter.refuse(turn, error);
+            }
         }
     }
 
@@ -67,75 +127,19 @@ impl Fates {
     }
 }
 
-impl Shard {
-    /// The leadership is lost; what it proposed for this slot may or may not be chosen.
-    pub(super) fn await_fate(&mut self, now: Tick, slot: Slot, ballot: Ballot, all: Vec<Waiter>) {
-        let until = match self.leave_by() {
-            Some(by) => self.fates_end_by(now, by),
-            None => now.after(self.elections_us().max(WAIT_US_MIN)),
-        };
-        self.fates.open.push(Open { slot, ballot, waiters: all, until });
-    }
+fn elections_us(core: &Core) -> u64 {
+    ELECTIONS * core.options.paxos.timing.election_us
+}
 
-    fn elections_us(&self) -> u64 {
-        ELECTIONS * self.options.paxos.timing.election_us
-    }
+/// By when the last fate is answered where the node is about to stop, and is to be gone by `by`: it
+/// may be the very one that others need back.
+fn end_by(turn: &Turn<'_>, by: Tick) -> Tick {
+    turn.now.after(elections_us(turn.core)).min(by)
+}
 
-    /// By when the last fate is answered where the node is about to stop, and is to be gone by `by`: it
-    /// may be the very one that others need back.
-    pub(super) fn fates_end_by(&self, now: Tick, by: Tick) -> Tick {
-        now.after(self.elections_us()).min(by)
-    }
-
-    /// A slot was applied: what waits for its fate is answered.
-    pub(super) fn answer_fates(
-        &mut self,
-        slot: Slot,
-        value: &Value,
-        outcomes: &[MachineOutcome],
-        out: &mut Vec<Output>,
-    ) {
-        if self.fates.is_empty() {
-            return;
-        }
-        let doubtful = self.replica.is_doubtful();
-        let leadership = Commands::new(value).ok().map(|commands| commands.leadership());
-        for open in self.fates.take(|open| open.slot == slot) {
-            if doubtful {
-                open.waiters.into_iter().for_each(|waiter| self.doubt_write(waiter, out));
-                continue;
-            }
-            // A value without outcomes is void: it was chosen, and had no effect.
-            if leadership == Some(open.ballot) && outcomes.len() == open.waiters.len() {
-                for (waiter, outcome) in open.waiters.into_iter().zip(outcomes) {
-                    self.answer_write(&waiter, outcome, out);
-                }
-                continue;
-            }
-            for waiter in open.waiters {
-                let error = self.not_executed();
-                self.void_waiter(waiter, error, out);
-            }
-        }
-    }
-
-    fn not_executed(&self) -> RequestError {
-        self.serving().err().unwrap_or_else(|| {
-            let text =
-                "leadership was lost, and regained, before the request took effect: it did not";
-            RequestError::new(ErrorCode::NotReady, text)
-        })
-    }
-
-    /// Answers those who have waited long enough: nobody knows here.
-    pub(super) fn expire_fates(&mut self, now: Tick, out: &mut Vec<Output>) {
-        for open in self.fates.take(|open| open.until <= now) {
-            for waiter in open.waiters {
-                let text = "leadership was lost while the request was under way, and it is not known \
-                            what became of it";
-                let error = RequestError::new(ErrorCode::LeadershipLost, text);
-                self.void_waiter(waiter, error, out);
-            }
-        }
-    }
+fn not_executed(core: &Core) -> RequestError {
+    core.serving().err().unwrap_or_else(|| {
+        let text = "leadership was lost, and regained, before the request took effect: it did not";
+        RequestError::new(ErrorCode::NotReady, text)
+    })
 }

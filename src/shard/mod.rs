@@ -4,11 +4,26 @@
 //! clocks are its driver's. The daemon drives a shard with mio, the simulator with a seed. After
 //! every burst of inputs the driver gives one [`Input::Tick`]: it closes the batch of commands that
 //! arrived together and proposes it.
+//!
+//! Imports between the files go down only:
+//!
+//! | | |
+//! | --- | --- |
+//! | `interface` | the shard as its driver sees it |
+//! | `router` | hands an input to its part, and carries out the replica's effects |
+//! | `apply`, `leaving` | what is chosen reaches those who wait; the end in order |
+//! | `requests` | hands a request to its part: `writes`, `fates`, `reads`, `status` |
+//! | `writes`, `fates`, `reads` | who waits for an answer, with `queued`, `waiter`, `lines`, `parked`, `cold_reads` |
+//! | `catch_up`, `disk_full`, `idle_mark` | what needs no client |
+//! | `turn` | one step: the time, the core, the outputs; answers leave here |
+//! | `core` | what all parts work on: replica, journal, machine, and the tables below |
+//! | `conns`, `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
+//! | `events`, `options`, `fatal` | what goes in and comes out |
 
-mod admission;
 mod apply;
 mod budget;
 mod cache;
+mod catch_up;
 mod chains;
 mod cold_reads;
 mod conns;
@@ -16,117 +31,35 @@ mod core;
 mod counters;
 mod disk_full;
 mod doubt;
-mod failing;
+mod events;
+mod fatal;
 mod fates;
+mod held;
+mod idle_mark;
+mod interface;
+mod journal_reads;
 mod leaving;
+mod lines;
+mod lookup;
 mod notes;
+mod options;
 mod outbox;
+mod parked;
+mod queued;
+mod read_task;
 mod reads;
 mod repair_log;
-mod serve;
-mod settings;
+mod requests;
+mod router;
 mod status;
-mod waiting;
+mod turn;
+mod waiter;
 mod write_request;
 mod writes;
 
-pub use self::core::{Shard, ShardOptions};
+pub use self::core::unformed;
 pub use self::counters::{Backlog, SyncTally, Tally};
-pub use self::status::unformed;
-
-use crate::api::{LogRef, Reply, ReplyHeader, Request};
-use crate::journal::{Done, Job};
-use crate::types::{ConnId, FailureKind, Incarnation, NodeId};
-use crate::wire::peer::Message;
-
-/// What happens to a shard.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// Time has passed, or a burst of inputs is over.
-    Tick,
-    /// A connection to a peer is open, greeted and admitted.
-    PeerUp {
-        /// The peer.
-        node: NodeId,
-        /// Its incarnation.
-        incarnation: Incarnation,
-    },
-    /// The connection to a peer is gone.
-    PeerDown {
-        /// The peer.
-        node: NodeId,
-    },
-    /// A message of a peer.
-    Peer {
-        /// The peer.
-        node: NodeId,
-        /// The message.
-        message: Message,
-    },
-    /// A client's request.
-    Client {
-        /// Its connection.
-        conn: ConnId,
-        /// Its number, echoed in the reply.
-        correlation: u64,
-        /// The request.
-        request: Request,
-    },
-    /// An append was refused by its bytes alone, before it became a request: later ones of its log
-    /// and chain on this connection are refused too.
-    ChainFailed {
-        /// The connection.
-        conn: ConnId,
-        /// The log.
-        log: LogRef,
-        /// The chain, not 0.
-        chain: u32,
-    },
-    /// A client's connection is gone.
-    ClientDown {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// A job of the journal is done.
-    Disk(Done),
-    /// The node stops: hand leadership over, if it is held here, take none and no more writes, and
-    /// answer what is under way.
-    HandOver,
-    /// The process did not run until now, or not to speak of.
-    Resumed,
-}
-
-/// What a shard wants done, in order.
-#[derive(Clone, Debug)]
-pub enum Output {
-    /// Send to a peer; drop it when there is no connection.
-    Peer {
-        /// The peer.
-        node: NodeId,
-        /// The message.
-        message: Message,
-    },
-    /// Answer a client; drop it when the connection is gone.
-    Client {
-        /// The connection.
-        conn: ConnId,
-        /// The request's number.
-        correlation: u64,
-        /// Stands in front of every reply.
-        header: ReplyHeader,
-        /// The answer.
-        reply: Reply,
-    },
-    /// Run a job of the journal on a thread that may block.
-    Job(Job),
-    /// The hand-over asked for is finished: this shard leads nothing, another does where there is one
-    /// to do so, and what was in flight is answered.
-    Stopped,
-    /// The process must end.
-    Fatal {
-        /// What kind of failure it is.
-        kind: FailureKind,
-        /// Why, for people.
-        text: String,
-    },
-}
+pub use self::events::{Input, Output};
+pub use self::fatal::Fatal;
+pub use self::interface::Shard;
+pub use self::options::ShardOptions;

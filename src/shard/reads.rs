@@ -1,402 +1,278 @@
 //! Reads: linearizable under a lease or a quorum round, local, and waiting at the tail (C19).
-//! When a read may begin is said in `admission`, how it gets what is on disk in `cold_reads`.
+//!
+//! A read begins at once while there is plenty of memory for answers, else when its turn comes (R39).
 
-use super::Output;
-use super::budget::weight;
-use super::core::Shard;
-use super::waiting::Lines;
-use super::write_request::WriteRequest;
+use super::cold_reads::{Cold, ColdReads};
+use super::core::Core;
+use super::events::RequestId;
+use super::lines::{Lines, Waiting};
+use super::parked::Parked;
+use super::read_task::{Need, ReadTask};
+use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
-use crate::api::{Consistency, List, Listed, Read, ReadDone, Reply, Request, Stat};
-use crate::limits::READ_WAIT_MS_MAX;
-use crate::machine::ReadCursor;
-use crate::types::{Ballot, ConnId, LogId, Slot, Tick};
-use std::collections::{BTreeMap, VecDeque};
-
-/// What makes an answer linearizable: the ballot in which it was computed, and the stamp after which
-/// that leadership must be confirmed unless a lease is valid when the answer leaves.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadProof {
-    ballot: Ballot,
-    stamp: Tick,
-}
-
-/// A read of entries under way.
-#[derive(Debug)]
-pub struct ReadTask {
-    pub(super) conn: ConnId,
-    pub(super) correlation: u64,
-    pub(super) reading: ReadCursor,
-    guard: Option<ReadProof>,
-    deadline: Tick,
-    /// It waits for memory no longer than until then, once it has begun to wait.
-    pub(super) waits_until: Option<Tick>,
-}
-
-impl ReadTask {
-    /// Whose it is.
-    pub fn conn(&self) -> ConnId {
-        self.conn
-    }
-}
-
-/// An answer that waits for proof of leadership.
-#[derive(Debug)]
-struct Held {
-    conn: ConnId,
-    correlation: u64,
-    guard: ReadProof,
-    reply: Reply,
-    /// Memory set aside for it.
-    bytes: usize,
-}
+use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
+use crate::journal::ReadResult;
+use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
+use crate::types::{ConnId, LogId, Slot, Tick};
 
 /// The read side of a shard.
 #[derive(Debug, Default)]
 pub struct Reads {
-    held: VecDeque<Held>,
     /// Reads at the tail that wait for an entry.
-    parked: BTreeMap<LogId, Vec<ReadTask>>,
-    /// The deadlines of the parked ones.
-    deadlines: BTreeMap<(Tick, ConnId, u64), LogId>,
+    parked: Parked,
     /// Reads that wait for memory or for the disk.
-    pub(super) lines: Lines,
+    lines: Lines,
+    /// Reads whose values are being fetched from the journal.
+    cold: ColdReads,
 }
 
 impl Reads {
+    /// When the next of them has waited for too long.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        let parked = self.deadlines.first_key_value().map(|entry| entry.0.0);
-        parked.into_iter().chain(self.lines.next_deadline()).min()
+        self.parked.next_deadline().into_iter().chain(self.lines.next_deadline()).min()
     }
 
-    fn drop_conn(&mut self, conn: ConnId) {
-        self.lines.take_out(|task| task.conn == conn);
-        self.deadlines.retain(|key, _| key.1 != conn);
-        self.parked.retain(|_, tasks| {
-            tasks.retain(|task| task.conn != conn);
-            !tasks.is_empty()
-        });
+    /// Reads that wait for memory or for the disk.
+    pub(super) fn waiting(&self) -> usize {
+        self.lines.len()
     }
 
-    fn park(&mut self, mut task: ReadTask) {
-        // It waits for entries now; the wait for memory begins anew.
-        task.waits_until = None;
-        let log = task.reading.log();
-        self.deadlines.insert((task.deadline, task.conn, task.correlation), log);
-        self.parked.entry(log).or_default().push(task);
-    }
-
-    fn unpark(&mut self, log: LogId) -> Vec<ReadTask> {
-        let tasks = self.parked.remove(&log).unwrap_or_default();
-        for task in &tasks {
-            self.deadlines.remove(&(task.deadline, task.conn, task.correlation));
-        }
-        tasks
-    }
-}
-
-impl Shard {
-    /// Any request.
-    pub(super) fn request(
-        &mut self,
-        now: Tick,
-        conn: ConnId,
-        id: u64,
-        request: Request,
-        out: &mut Vec<Output>,
-    ) {
-        match request {
-            Request::Create(create) => {
-                self.write(now, conn, id, WriteRequest::Create(create), out);
-            }
-            Request::Delete(delete) => {
-                self.write(now, conn, id, WriteRequest::Delete(delete), out);
-            }
-            Request::Append(append) => {
-                self.write(now, conn, id, WriteRequest::Append(append), out);
-            }
-            Request::Read(read) => self.read(now, conn, id, read, out),
-            Request::Stat(stat) => self.stat(now, conn, id, &stat, out),
-            Request::List(list) => self.list(now, conn, id, &list, out),
-            Request::Status => {
-                let status = self.status(now);
-                self.reply(conn, id, Reply::Status(Box::new(status)), out);
-            }
-            Request::Map => {
-                let map = self.map();
-                self.reply(conn, id, Reply::Map(map), out);
-            }
-            Request::Ping => self.reply(conn, id, Reply::Pong, out),
-        }
-    }
-
-    /// What makes an answer computed now as fresh as asked for.
-    fn guard(&self, consistency: Consistency) -> Result<Option<ReadProof>, RequestError> {
-        match consistency {
-            Consistency::Local if self.replica.is_doubtful() => {
-                Err(RequestError::new(ErrorCode::NotReady, self.doubt_text()))
-            }
-            Consistency::Local => Ok(None),
-            Consistency::Linearizable => {
-                let ballot = self.serving()?;
-                Ok(Some(ReadProof { ballot, stamp: self.replica.read_stamp() }))
-            }
-        }
-    }
-
-    fn stat(&mut self, now: Tick, conn: ConnId, id: u64, stat: &Stat, out: &mut Vec<Output>) {
-        let guard = match self.guard(stat.consistency) {
-            Ok(guard) => guard,
-            Err(error) => return self.refuse(conn, id, error, out),
+    /// A request for a log's data.
+    pub(super) fn stat(&mut self, turn: &mut Turn<'_>, asked: RequestId, stat: &Stat) {
+        let proof = match turn.core.read_proof(stat.consistency) {
+            Ok(proof) => proof,
+            Err(error) => return turn.refuse(asked, error),
         };
-        let found =
-            self.find(&stat.log).map(|log| self.machine.logs().stat(&crate::api::LogRef::Id(log)));
-        let reply = match found {
+        let found = turn.core.find(&stat.log);
+        let reply = match found.map(|log| turn.core.machine.logs().stat(&LogRef::Id(log))) {
             Ok(Ok(stat)) => Reply::Stated(stat),
             Ok(Err(lookup)) => {
                 Reply::Error(RequestError::new(ErrorCode::UnknownLog, lookup.to_string()))
             }
             Err(error) => Reply::Error(error),
         };
-        self.answer(now, conn, id, guard, reply, out);
+        turn.answer(asked, proof, reply);
     }
 
-    fn list(&mut self, now: Tick, conn: ConnId, id: u64, list: &List, out: &mut Vec<Output>) {
-        let guard = match self.guard(list.consistency) {
-            Ok(guard) => guard,
-            Err(error) => return self.refuse(conn, id, error, out),
+    /// A request for the shard's logs.
+    pub(super) fn list(&mut self, turn: &mut Turn<'_>, asked: RequestId, list: &List) {
+        let proof = match turn.core.read_proof(list.consistency) {
+            Ok(proof) => proof,
+            Err(error) => return turn.refuse(asked, error),
         };
         let limit = if list.limit == 0 { usize::MAX } else { list.limit as usize };
-        let (logs, more) = self.machine.logs().list(&list.prefix, &list.after, limit);
-        self.answer(now, conn, id, guard, Reply::Listed(Listed { logs, more }), out);
+        let (logs, more) = turn.core.machine.logs().list(&list.prefix, &list.after, limit);
+        turn.answer(asked, proof, Reply::Listed(Listed { logs, more }));
     }
 
-    fn read(&mut self, now: Tick, conn: ConnId, id: u64, read: Read, out: &mut Vec<Output>) {
-        let guard = match self.guard(read.consistency) {
-            Ok(guard) => guard,
-            Err(error) => return self.refuse(conn, id, error, out),
+    /// A request for entries.
+    pub(super) fn read(&mut self, turn: &mut Turn<'_>, asked: RequestId, read: &Read) {
+        let proof = match turn.core.read_proof(read.consistency) {
+            Ok(proof) => proof,
+            Err(error) => return turn.refuse(asked, error),
         };
-        let reading = self
+        let reading = turn
+            .core
             .find(&read.log)
-            .map(|log| self.machine.reading(log, read.from, read.max_entries, read.max_bytes));
+            .map(|log| turn.core.machine.reading(log, read.from, read.max_entries, read.max_bytes));
         match reading {
             Ok(Some(reading)) => {
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
-                let deadline = now.after(wait_us);
-                let waits_until = None;
-                let task =
-                    ReadTask { conn, correlation: id, reading, guard, deadline, waits_until };
-                self.begin_read(now, task, out);
+                let deadline = turn.now.after(wait_us);
+                let task = ReadTask { asked, reading, proof, deadline, waits_until: None };
+                self.begin(turn, task);
             }
             Ok(None) => {
                 let error = RequestError::new(ErrorCode::UnknownLog, "there is no such log");
-                self.answer(now, conn, id, guard, Reply::Error(error), out);
+                turn.answer(asked, proof, Reply::Error(error));
             }
-            Err(error) => self.answer(now, conn, id, guard, Reply::Error(error), out),
+            Err(error) => turn.answer(asked, proof, Reply::Error(error)),
         }
+    }
+
+    /// Makes the answer to a read at once, or puts the read in line.
+    fn begin(&mut self, turn: &mut Turn<'_>, task: ReadTask) {
+        let takes = !turn.core.conns.is_choked(task.conn());
+        let free = self.lines.is_empty() && turn.core.budget.has_plenty();
+        if free && takes {
+            return self.advance(turn, task);
+        }
+        let need = task.need(turn.core);
+        if takes && !self.lines.has_before(need) && need.may_begin(turn.core, false) {
+            return self.advance(turn, task);
+        }
+        self.wait_in_line(turn, task, need);
+    }
+
+    /// Puts a read in line; refuses it where the line is too long.
+    fn wait_in_line(&mut self, turn: &mut Turn<'_>, mut task: ReadTask, need: Need) {
+        if self.lines.is_full() {
+            let error =
+                RequestError::new(ErrorCode::Overloaded, "too many reads wait on this node");
+            return turn.refuse(task.asked, error);
+        }
+        turn.core.conns.owe(task.conn(), need.bytes);
+        let until = *task.waits_until.get_or_insert(turn.now.after(READ_WAITING_MS * 1000));
+        self.lines.push(Waiting { task, need, until });
+    }
+
+    /// Begins reads in line as far as there is room, and refuses those that waited for too long.
+    pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
+        while let Some(Waiting { task, need, .. }) = self.lines.pop_expired(turn.now) {
+            turn.core.conns.paid(task.conn(), need.bytes);
+            let text = "no memory for the answer came free in time; clients that take their answers \
+                        slowly hold it";
+            turn.refuse(task.asked, RequestError::new(ErrorCode::Overloaded, text));
+        }
+        if self.lines.is_empty() {
+            return;
+        }
+        // One goes on in any case, so that those in line are not passed for ever by those who come.
+        let mut first = true;
+        for line in self.lines.order() {
+            while let Some(Waiting { mut task, need, .. }) =
+                self.pop_startable(turn.core, line, first)
+            {
+                first = false;
+                turn.core.conns.paid(task.conn(), need.bytes);
+                task.prove_anew(turn.core);
+                self.advance(turn, task);
+            }
+        }
+    }
+
+    fn pop_startable(&mut self, core: &Core, line: usize, first: bool) -> Option<Waiting> {
+        let takes = |conn: ConnId| !core.conns.is_choked(conn);
+        self.lines.pop(line, takes, |need| need.may_begin(core, first))
+    }
+
+    /// Reads wait that the next turn can answer.
+    pub(super) fn can_go_on(&self, core: &Core) -> bool {
+        let takes = |conn: ConnId| !core.conns.is_choked(conn);
+        self.lines.can_go_on(takes, |need| need.fits(core))
     }
 
     /// Takes entries out of values in memory, and asks the journal for what is not there.
-    pub(super) fn advance_read(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
+    fn advance(&mut self, turn: &mut Turn<'_>, mut task: ReadTask) {
         while let Some(want) = task.reading.wants() {
-            let Some(extent) =
-                self.machine.logs().extents(task.reading.log(), want).next().copied()
-            else {
+            let log = task.reading.log();
+            let Some(extent) = turn.core.machine.logs().extents(log, want).next().copied() else {
                 break;
             };
-            let Some((_, value)) = self.cache.get(extent.slot) else {
-                if task.reading.next() > task.reading.from() {
+            let Some((_, value)) = turn.core.cache.get(extent.slot) else {
+                if !task.is_empty() {
                     break; // A part is an answer: the client asks on.
                 }
-                return self.read_cold(now, task, extent.slot, out);
+                let cold = self.cold.begin(turn, task, extent.slot);
+                return self.go_on(turn, cold);
             };
-            let value = value.clone();
-            if let Err(damaged) = task.reading.take(&extent, extent.slot, &value) {
-                return self.read_damaged(now, task, extent.slot, &damaged.to_string(), out);
+            if let Err(damaged) = task.reading.take(&extent, extent.slot, value) {
+                return self.damaged(turn, task, Some(extent.slot), &damaged.to_string());
             }
         }
-        self.finish_read(now, task, out);
+        self.finish(turn, task);
+    }
+
+    /// The journal delivered values for a read.
+    pub(super) fn cold_done(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: u64,
+        results: Vec<(Slot, ReadResult)>,
+    ) {
+        let cold = self.cold.done(turn, token, results);
+        self.go_on(turn, cold);
+    }
+
+    fn go_on(&mut self, turn: &mut Turn<'_>, cold: Cold) {
+        match cold {
+            Cold::Left => {}
+            Cold::Waits(task, need) => self.wait_in_line(turn, task, need),
+            Cold::Finished(task) => self.finish(turn, task),
+            Cold::Damaged(task, slot, why) => self.damaged(turn, task, slot, &why),
+        }
     }
 
     /// Damage is "retry elsewhere", never "end of log" (C19); what came before it is an answer.
-    pub(super) fn read_damaged(
-        &mut self,
-        now: Tick,
-        task: ReadTask,
-        slot: Slot,
-        why: &str,
-        out: &mut Vec<Output>,
-    ) {
-        if slot > Slot(0) && !self.replica.holes().contains_key(&slot) {
-            self.lost(now, slot, why);
+    fn damaged(&mut self, turn: &mut Turn<'_>, task: ReadTask, slot: Option<Slot>, why: &str) {
+        if let Some(slot) = slot
+            && !turn.core.replica.holes().contains_key(&slot)
+        {
+            turn.lost(slot, why);
         }
-        if task.reading.next() > task.reading.from() {
-            return self.finish_read(now, task, out);
+        if !task.is_empty() {
+            return self.finish(turn, task);
         }
-        let error = RequestError::new(ErrorCode::Damaged, why);
-        self.refuse(task.conn, task.correlation, error, out);
+        turn.refuse(task.asked, RequestError::new(ErrorCode::Damaged, why));
     }
 
-    pub(super) fn finish_read(&mut self, now: Tick, task: ReadTask, out: &mut Vec<Output>) {
+    /// Answers with what was found; waits at the tail where that is nothing.
+    fn finish(&mut self, turn: &mut Turn<'_>, task: ReadTask) {
         let log = task.reading.log();
-        let Some(next) = self.machine.logs().next_index(log) else {
+        let Some(next) = turn.core.machine.logs().next_index(log) else {
             let error = RequestError::new(ErrorCode::UnknownLog, "the log was deleted");
-            let reply = Reply::Error(error);
-            return self.answer(now, task.conn, task.correlation, task.guard, reply, out);
+            return turn.answer(task.asked, task.proof, Reply::Error(error));
         };
         let from = task.reading.from();
-        let waits = now < task.deadline && !self.is_leaving();
-        if task.reading.next() == from && next <= from && waits {
-            return self.reads.park(task);
+        let waits = turn.now < task.deadline && !turn.core.is_leaving();
+        if task.is_empty() && next <= from && waits {
+            return self.parked.push(task);
         }
-        let (conn, id, guard) = (task.conn, task.correlation, task.guard);
+        let (asked, proof) = (task.asked, task.proof);
         let entries = task.reading.finish();
         let reply = Reply::ReadDone(ReadDone { id: log, from, next, entries });
-        self.answer(now, conn, id, guard, reply, out);
-    }
-
-    /// An answer was computed: it leaves if it is proven to be as fresh as asked for.
-    fn answer(
-        &mut self,
-        now: Tick,
-        conn: ConnId,
-        correlation: u64,
-        guard: Option<ReadProof>,
-        reply: Reply,
-        out: &mut Vec<Output>,
-    ) {
-        let Some(guard) = guard else { return self.reply(conn, correlation, reply, out) };
-        match self.proven(now, guard) {
-            Some(true) => self.reply(conn, correlation, reply, out),
-            Some(false) => {
-                let bytes = weight(&reply);
-                self.budget.reserve(bytes);
-                self.reads.held.push_back(Held { conn, correlation, guard, reply, bytes });
-                self.confirm_wanted = true;
-            }
-            None => {
-                let error = self.not_leader();
-                self.refuse(conn, correlation, error, out);
-            }
-        }
-    }
-
-    /// An answer about what exists, computed outside a read: as fresh as a linearizable one.
-    pub(super) fn answer_linearizable(
-        &mut self,
-        now: Tick,
-        conn: ConnId,
-        id: u64,
-        reply: Reply,
-        out: &mut Vec<Output>,
-    ) {
-        match self.guard(Consistency::Linearizable) {
-            Ok(guard) => self.answer(now, conn, id, guard, reply, out),
-            Err(error) => self.refuse(conn, id, error, out),
-        }
-    }
-
-    /// True: it may leave. False: proof is still to come. None: the leadership is gone.
-    fn proven(&self, now: Tick, guard: ReadProof) -> Option<bool> {
-        if self.replica.serving() != Some(guard.ballot) {
-            return None;
-        }
-        Some(self.replica.lease_valid(now) || self.replica.confirmed_after(guard.stamp))
-    }
-
-    /// Lets go the answers whose proof has come.
-    pub(super) fn release_reads(&mut self, now: Tick, out: &mut Vec<Output>) {
-        while let Some(held) = self.reads.held.pop_front() {
-            match self.proven(now, held.guard) {
-                Some(true) => {
-                    self.budget.release(held.bytes);
-                    self.reply(held.conn, held.correlation, held.reply, out);
-                }
-                Some(false) => return self.reads.held.push_front(held), // Those behind are younger.
-                None => {
-                    self.budget.release(held.bytes);
-                    let error = self.not_leader();
-                    self.refuse(held.conn, held.correlation, error, out);
-                }
-            }
-        }
+        turn.answer(asked, proof, reply);
     }
 
     /// Something happened to a log: those who wait at its tail look again.
-    pub(super) fn wake_reads(&mut self, now: Tick, log: LogId, out: &mut Vec<Output>) {
-        for task in self.reads.unpark(log) {
-            self.read_again(now, task, out);
+    pub(super) fn wake(&mut self, turn: &mut Turn<'_>, log: LogId) {
+        let tasks = self.parked.take(log);
+        self.begin_again(turn, tasks);
+    }
+
+    fn begin_again(&mut self, turn: &mut Turn<'_>, tasks: Vec<ReadTask>) {
+        for mut task in tasks {
+            task.prove_anew(turn.core);
+            self.begin(turn, task);
         }
-    }
-
-    fn read_again(&mut self, now: Tick, mut task: ReadTask, out: &mut Vec<Output>) {
-        self.prove_anew(&mut task);
-        self.begin_read(now, task, out);
-    }
-
-    /// The answer is computed anew, so it is proven anew.
-    pub(super) fn prove_anew(&self, task: &mut ReadTask) {
-        if let Some(guard) = &mut task.guard {
-            guard.stamp = self.replica.read_stamp();
-        }
-    }
-
-    /// A connection is gone: nobody waits for its answers.
-    pub(super) fn drop_reads(&mut self, conn: ConnId) {
-        self.reads.drop_conn(conn);
-        let gone: usize =
-            self.reads.held.iter().filter(|held| held.conn == conn).map(|held| held.bytes).sum();
-        self.budget.release(gone);
-        self.reads.held.retain(|held| held.conn != conn);
     }
 
     /// Answers those whose wait is over.
-    pub(super) fn expire_reads(&mut self, now: Tick, out: &mut Vec<Output>) {
-        while let Some((key, log)) = self.reads.deadlines.first_key_value() {
-            let ((deadline, ..), log) = (*key, *log);
-            if deadline > now {
-                return;
-            }
-            for task in self.reads.unpark(log) {
-                self.read_again(now, task, out);
-            }
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        while let Some(tasks) = self.parked.take_expired(turn.now) {
+            self.begin_again(turn, tasks);
         }
     }
 
     /// The node stops: those who wait at a tail are answered with what is there.
-    pub(super) fn end_waits(&mut self, now: Tick, out: &mut Vec<Output>) {
-        while let Some((_, log)) = self.reads.deadlines.pop_first() {
-            for task in self.reads.unpark(log) {
-                self.read_again(now, task, out);
-            }
+    pub(super) fn end_waits(&mut self, turn: &mut Turn<'_>) {
+        while let Some(tasks) = self.parked.take_first() {
+            self.begin_again(turn, tasks);
         }
     }
 
+    /// A connection is gone: nobody waits for its answers.
+    pub(super) fn drop_conn(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
+        self.lines.take_out(|task| task.conn() == conn);
+        self.parked.drop_conn(conn);
+        let gone = turn.core.held.drop_conn(conn);
+        turn.core.budget.release(gone);
+    }
+
     /// Leadership is gone: linearizable reads are void (R19); they were not executed.
-    pub(super) fn void_reads(&mut self, out: &mut Vec<Output>) {
-        let mut void: Vec<(ConnId, u64)> = Vec::new();
-        for held in std::mem::take(&mut self.reads.held) {
-            self.budget.release(held.bytes);
-            void.push((held.conn, held.correlation));
+    pub(super) fn lose_leadership(&mut self, turn: &mut Turn<'_>) {
+        let mut void: Vec<RequestId> = Vec::new();
+        for held in turn.core.held.take_all() {
+            turn.core.budget.release(held.bytes);
+            void.push(held.asked);
         }
-        for waiting in self.reads.lines.take_out(|task| task.guard.is_some()) {
-            let task = waiting.task;
-            self.conns.paid(task.conn, waiting.need.bytes);
-            void.push((task.conn, task.correlation));
+        for waiting in self.lines.take_out(|task| task.proof.is_some()) {
+            turn.core.conns.paid(waiting.task.conn(), waiting.need.bytes);
+            void.push(waiting.task.asked);
         }
-        let logs: Vec<LogId> = self.reads.parked.keys().copied().collect();
-        for log in logs {
-            for task in self.reads.unpark(log) {
-                if task.guard.is_some() {
-                    void.push((task.conn, task.correlation));
-                } else {
-                    self.reads.park(task);
-                }
-            }
-        }
-        for (conn, id) in void {
-            let error = self.not_leader();
-            self.refuse(conn, id, error, out);
+        void.extend(self.parked.take_linearizable().into_iter().map(|task| task.asked));
+        for asked in void {
+            turn.refuse(asked, turn.core.not_leader());
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Requests that change something: those that go through the sequence.
 
+use crate::api::name::LogName;
 use crate::api::{Append, Create, Delete, LogRef};
+use crate::machine::Machine;
 
 /// A request that becomes a command.
 #[derive(Clone, Debug)]
@@ -21,9 +23,19 @@ const OTHER_BYTES: usize = 512;
 impl WriteRequest {
     /// The append, if it is one.
     pub(super) fn append(&self) -> Option<&Append> {
-        match self {
-            WriteRequest::Append(append) => Some(append),
-            WriteRequest::Create(_) | WriteRequest::Delete(_) => None,
+        if let WriteRequest::Append(append) = self { Some(append) } else { None }
+    }
+
+    /// The name of the log that it is about, if there is one.
+    pub(super) fn name<'a>(&'a self, machine: &'a Machine) -> Option<&'a LogName> {
+        let log = match self {
+            WriteRequest::Create(create) => return Some(&create.name),
+            WriteRequest::Delete(delete) => &delete.log,
+            WriteRequest::Append(append) => &append.log,
+        };
+        match log {
+            LogRef::Name(name) => Some(name),
+            LogRef::Id(id) => machine.logs().name(*id),
         }
     }
 

@@ -143,7 +143,7 @@ impl World {
                     let at = self.now + self.rng.duration(4 * self.plan.delay_us);
                     self.queue.push(at, SimEvent::End { node, life: self.nodes[node].life });
                 }
-                Output::Fatal { kind, text } => return self.fatal(node, kind, &text),
+                Output::Fatal(fatal) => return self.fatal(node, fatal.kind(), &fatal.to_string()),
             }
         }
         Ok(())

@@ -113,7 +113,7 @@ impl Trio {
                     self.input(node, Input::Tick);
                 }
                 Output::Stopped => assert!(self.stopped.insert(node), "stopped twice"),
-                Output::Fatal { kind, text } => panic!("node {node} ends ({kind:?}): {text}"),
+                Output::Fatal(fatal) => panic!("node {node} ends ({:?}): {fatal}", fatal.kind()),
             }
         }
     }

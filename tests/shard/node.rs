@@ -143,7 +143,7 @@ impl Node {
                 Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
-                Output::Fatal { kind, text } => self.fatal = Some((kind, text)),
+                Output::Fatal(fatal) => self.fatal = Some((fatal.kind(), fatal.to_string())),
             }
         }
     }

@@ -170,7 +170,7 @@ impl Trio {
                 }
                 Output::Job(job) => self.members[at].held.push_back(job),
                 Output::Stopped => {}
-                Output::Fatal { kind, text } => panic!("node {at} ends ({kind:?}): {text}"),
+                Output::Fatal(fatal) => panic!("node {at} ends ({:?}): {fatal}", fatal.kind()),
             }
         }
         self.run_jobs(at);

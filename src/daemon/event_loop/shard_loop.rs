@@ -358,7 +358,7 @@ impl ShardLoop {
                         };
                         self.phase = Phase::Draining(clients, answers);
                     }
-                    Output::Fatal { kind, text } => die(&FatalError { exit: kind.into(), text }),
+                    Output::Fatal(fatal) => die(&FatalError::new(fatal.kind().into(), fatal)),
                 }
             }
             if self.service.outputs.is_empty() {

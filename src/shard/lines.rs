@@ -4,8 +4,8 @@
 //! reads pass large ones, and what is in memory passes what is on disk. The lines take turns at
 //! being the first to be served.
 
-use super::reads::ReadTask;
-use crate::limits::{READS_WAITING_MAX, SMALL_READ_BYTES};
+use super::read_task::{Need, ReadTask};
+use crate::limits::READS_WAITING_MAX;
 use crate::types::{ConnId, Tick};
 use std::collections::VecDeque;
 
@@ -13,15 +13,6 @@ use std::collections::VecDeque;
 pub const LINES: usize = 4;
 /// So many reads at the head of a line are looked at for one whose connection takes answers.
 const LOOK_MAX: usize = 64;
-
-/// What a read needs before it can go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Need {
-    /// Memory, at most.
-    pub bytes: usize,
-    /// Its first entry is on disk.
-    pub cold: bool,
-}
 
 /// A read in line.
 #[derive(Debug)]
@@ -43,12 +34,6 @@ pub struct Lines {
     count: usize,
 }
 
-impl Need {
-    fn line(self) -> usize {
-        usize::from(self.cold) + 2 * usize::from(self.bytes > SMALL_READ_BYTES)
-    }
-}
-
 impl Lines {
     /// Reads that wait.
     pub(super) fn len(&self) -> usize {
@@ -66,13 +51,13 @@ impl Lines {
 
     /// Others wait for the same: who comes now comes behind them.
     pub(super) fn has_before(&self, need: Need) -> bool {
-        !self.lines[need.line()].is_empty()
+        !self.lines[line_of(need)].is_empty()
     }
 
     /// A read gets in line.
     pub(super) fn push(&mut self, waiting: Waiting) {
         self.count += 1;
-        let line = &mut self.lines[waiting.need.line()];
+        let line = &mut self.lines[line_of(waiting.need)];
         line.insert(place(line.iter().map(|other| other.until), waiting.until), waiting);
     }
 
@@ -145,6 +130,11 @@ impl Lines {
         self.count -= out.len();
         out
     }
+}
+
+/// The line in which a read of this need waits.
+fn line_of(need: Need) -> usize {
+    usize::from(need.cold) + 2 * usize::from(!need.is_small())
 }
 
 /// Where in a line a read belongs that is refused at `until`: ahead of those that may wait longer, since

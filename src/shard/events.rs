@@ -1,0 +1,103 @@
+//! What happens to a shard, and what it wants done.
+
+use super::fatal::Fatal;
+use crate::api::{LogRef, Reply, ReplyHeader, Request};
+use crate::journal::{Done, Job};
+use crate::types::{ConnId, Incarnation, NodeId};
+use crate::wire::peer::Message;
+
+/// What happens to a shard.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Time has passed, or a burst of inputs is over.
+    Tick,
+    /// A connection to a peer is open, greeted and admitted.
+    PeerUp {
+        /// The peer.
+        node: NodeId,
+        /// Its incarnation.
+        incarnation: Incarnation,
+    },
+    /// The connection to a peer is gone.
+    PeerDown {
+        /// The peer.
+        node: NodeId,
+    },
+    /// A message of a peer.
+    Peer {
+        /// The peer.
+        node: NodeId,
+        /// The message.
+        message: Message,
+    },
+    /// A client's request.
+    Client {
+        /// Its connection.
+        conn: ConnId,
+        /// Its number, echoed in the reply.
+        correlation: u64,
+        /// The request.
+        request: Request,
+    },
+    /// An append was refused by its bytes alone, before it became a request: later ones of its log
+    /// and chain on this connection are refused too.
+    ChainFailed {
+        /// The connection.
+        conn: ConnId,
+        /// The log.
+        log: LogRef,
+        /// The chain, not 0.
+        chain: u32,
+    },
+    /// A client's connection is gone.
+    ClientDown {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A job of the journal is done.
+    Disk(Done),
+    /// The node stops: hand leadership over, if it is held here, take none and no more writes, and
+    /// answer what is under way.
+    HandOver,
+    /// The process did not run until now, or not to speak of.
+    Resumed,
+}
+
+/// What a shard wants done, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send to a peer; drop it when there is no connection.
+    Peer {
+        /// The peer.
+        node: NodeId,
+        /// The message.
+        message: Message,
+    },
+    /// Answer a client; drop it when the connection is gone.
+    Client {
+        /// The connection.
+        conn: ConnId,
+        /// The request's number.
+        correlation: u64,
+        /// Stands in front of every reply.
+        header: ReplyHeader,
+        /// The answer.
+        reply: Reply,
+    },
+    /// Run a job of the journal on a thread that may block.
+    Job(Job),
+    /// The hand-over asked for is finished: this shard leads nothing, another does where there is one
+    /// to do so, and what was in flight is answered.
+    Stopped,
+    /// The process must end.
+    Fatal(Fatal),
+}
+
+/// A request of a client: its connection, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId {
+    /// The connection.
+    pub conn: ConnId,
+    /// Echoed in the reply.
+    pub correlation: u64,
+}

@@ -1,0 +1,269 @@
+//! The shard as its driver sees it: what happened in, what is to be done out.
+
+use super::core::Core;
+use super::counters::{Backlog, SyncTally, Tally};
+use super::doubt::doubt_text;
+use super::events::{Input, Output};
+use super::options::ShardOptions;
+use super::router::Router;
+use super::turn::Turn;
+use crate::api::error::RequestError;
+use crate::api::{ClusterMap, DiskSpace, ShardLeader, ShardStatus, StatusReply};
+use crate::journal::{Journal, Recovered};
+use crate::limits;
+use crate::machine::Machine;
+use crate::paxos::{Memory, Replica};
+use crate::types::{Ballot, ConnId, Incarnation, NodeId, Slot, Tick, Value};
+
+/// One shard on one node. See the module's documentation.
+#[derive(Debug)]
+pub struct Shard {
+    pub(super) core: Core,
+    pub(super) router: Router,
+}
+
+impl Shard {
+    /// A shard over what its journal recovered.
+    #[must_use]
+    pub fn start(
+        options: ShardOptions,
+        journal: Journal,
+        recovered: Recovered,
+        now: Tick,
+        out: &mut Vec<Output>,
+    ) -> Shard {
+        let findings = recovered.findings.iter().map(ToString::to_string).collect();
+        let memory = Memory {
+            hard: recovered.hard,
+            next_lsn: recovered.next_lsn,
+            chosen_upto: recovered.chosen_upto,
+            open: recovered.open,
+            holes: recovered.holes,
+            reports: recovered.reports,
+            damage: recovered.damage,
+            witnessed: recovered.witnessed,
+            cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
+        };
+        let core = Core::start(options, journal, memory, now);
+        let mut shard = Shard { core, router: Router::start(now, findings) };
+        shard.router.drain_effects(&mut Turn::new(now, &mut shard.core, out));
+        shard
+    }
+
+    /// Advances the shard by one input at `now`, which never goes back.
+    pub fn step(&mut self, now: Tick, input: Input, out: &mut Vec<Output>) {
+        if !self.core.failed {
+            self.router.step(&mut Turn::new(now, &mut self.core, out), input);
+        }
+    }
+
+    /// The time of the next [`Input::Tick`], unless something happens before.
+    #[must_use]
+    pub fn next_deadline(&self, now: Tick) -> Tick {
+        let at = self.core.replica.next_deadline(now);
+        self.router.next_deadline(now, self.core.stop_by).map_or(at, |other| other.min(at))
+    }
+}
+
+/// What a driver says of its turns, and asks: how much it may read from clients (R39).
+impl Shard {
+    /// A turn of the driver's loop begins, in which so many bytes of answers wait on connections.
+    /// Reads are answered as far as that leaves room, and as many in one turn as leave time for
+    /// the peers and the disk. To be said before each burst of inputs.
+    pub fn begin_turn(&mut self, unsent_bytes: usize) {
+        self.core.budget.begin_turn(unsent_bytes);
+    }
+
+    /// True while what was read from disk should wait for the next turn.
+    #[must_use]
+    pub fn turn_is_spent(&self) -> bool {
+        self.core.budget.is_spent()
+    }
+
+    /// True while no more requests should be taken in this turn.
+    #[must_use]
+    pub fn turn_is_full(&self) -> bool {
+        self.core.budget.is_full()
+    }
+
+    /// True while no more requests should be read from clients: the window and the queue are full.
+    #[must_use]
+    pub fn congested(&self) -> bool {
+        self.router.requests.writes.queued_bytes() >= limits::QUEUE_BYTES_MAX
+    }
+
+    /// Reads wait that the next turn can answer: the driver must not sleep.
+    #[must_use]
+    pub fn can_answer_more(&self) -> bool {
+        self.router.requests.reads.can_go_on(&self.core)
+    }
+
+    /// Reads wait, and none of them can be answered before clients take what they are owed.
+    #[must_use]
+    pub fn wants_memory(&self) -> bool {
+        self.router.requests.reads.waiting() > 0 && !self.can_answer_more()
+    }
+
+    /// Whether so many answers wait for a connection to take them that its reads wait.
+    pub fn set_choked(&mut self, conn: ConnId, choked: bool) {
+        self.core.conns.set_choked(conn, choked);
+    }
+
+    /// Bytes of memory that the reads of a connection wait for or use: its answers to be. With what
+    /// it was answered and did not take, they say whether more requests are read from it.
+    #[must_use]
+    pub fn owed_to(&self, conn: ConnId) -> usize {
+        self.core.conns.owed(conn)
+    }
+
+    /// A request of some client has no answer yet.
+    #[must_use]
+    pub fn has_requests(&self) -> bool {
+        self.core.conns.has_requests()
+    }
+}
+
+/// What a driver hands to its shard besides inputs: settings, and what only the driver can know.
+impl Shard {
+    /// The wall clock, for the creation times of logs. Set by the driver from time to time.
+    pub fn set_wall_ms(&mut self, wall_ms: u64) {
+        self.core.wall_ms = wall_ms;
+    }
+
+    /// Bounds the chosen values kept in memory; [`CACHE_BYTES_MAX`](crate::limits::CACHE_BYTES_MAX)
+    /// unless set otherwise.
+    pub fn set_cache_bytes(&mut self, bytes_max: usize) {
+        self.core.set_cache_bytes(bytes_max);
+    }
+
+    /// Free space that the journal leaves alone from now on; looked at when it next wants a segment,
+    /// and within a second where it waits for space.
+    pub fn set_min_free_bytes(&mut self, bytes: u64) {
+        self.core.journal.set_min_free_bytes(bytes);
+    }
+
+    /// What other shards of this node know of their leaders, for the cluster map.
+    pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
+        self.router.status.note_leaders(leaders);
+    }
+
+    /// What the batches of this shard's journal have cost so far, for its status: only the driver
+    /// has a clock to measure it with.
+    pub fn note_syncs(&mut self, syncs: SyncTally) {
+        self.router.status.note_syncs(syncs);
+    }
+
+    /// What is known of the disk, for status: only the driver can ask for it.
+    pub fn note_disk(&mut self, disk: DiskSpace) {
+        self.router.status.note_disk(disk);
+    }
+
+    /// Why there is no link with a peer, for status; empty where nothing is wrong.
+    pub fn note_trouble(&mut self, node: NodeId, text: String) {
+        self.router.status.note_trouble(node, text);
+    }
+}
+
+/// What a driver may ask of its shard.
+impl Shard {
+    /// Whether a node of this incarnation may speak for the member `node` (C13).
+    ///
+    /// # Errors
+    /// The incarnation by which the member is known; `None` when it is no other member.
+    pub fn admits(&self, node: NodeId, as_of: Incarnation) -> Result<(), Option<Incarnation>> {
+        self.core.replica.admits(node, as_of)
+    }
+
+    /// The replica, for status and for the simulator's checks.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.core.replica
+    }
+
+    /// The journal, for checks in tests and the simulator.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.core.journal
+    }
+
+    /// The machine, for status and for the simulator's checks.
+    #[must_use]
+    pub fn machine(&self) -> &Machine {
+        &self.core.machine
+    }
+
+    /// A chosen value that is still in memory, and a ballot in which it was chosen.
+    #[must_use]
+    pub fn recent(&self, slot: Slot) -> Option<&(Ballot, Value)> {
+        self.core.cache.get(slot)
+    }
+
+    /// Slots applied.
+    #[must_use]
+    pub fn applied_upto(&self) -> Slot {
+        self.core.machine.applied_upto()
+    }
+
+    /// The state of this shard on this node.
+    #[must_use]
+    pub fn status(&self, now: Tick) -> StatusReply {
+        self.router.status.node_status(now, &self.core)
+    }
+
+    /// The shard's part of it.
+    #[must_use]
+    pub fn shard_status(&self, now: Tick) -> ShardStatus {
+        self.router.status.shard_status(now, &self.core)
+    }
+
+    /// Members, shards, leaders, as far as this node knows.
+    #[must_use]
+    pub fn map(&self) -> ClusterMap {
+        self.router.status.map(&self.core)
+    }
+
+    /// Who leads this shard, as this node knows.
+    #[must_use]
+    pub fn leader(&self) -> ShardLeader {
+        self.core.leader()
+    }
+
+    /// Why nobody can lead: the cluster has not formed, and for whom it waits. Nothing once it has.
+    #[must_use]
+    pub fn unformed(&self) -> Option<RequestError> {
+        self.core.unformed()
+    }
+
+    /// With whom this replica differs, and what follows; empty when it differs from nobody.
+    #[must_use]
+    pub fn doubt_text(&self) -> String {
+        doubt_text(&self.core.replica)
+    }
+
+    /// Where this node leads, or follows: why the shard takes no appends for want of space.
+    #[must_use]
+    pub fn want_of_room(&self) -> Option<String> {
+        self.router.disk_full.want_of_room(&self.core)
+    }
+
+    /// What was done since the start.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        self.core.tally
+    }
+
+    /// How much there is to do.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        let (core, requests) = (&self.core, &self.router.requests);
+        Backlog {
+            slots_in_flight: core.replica.open_slots(),
+            queue_bytes: requests.writes.queued_bytes() as u64,
+            journal_bytes: core.journal.pending_bytes() as u64,
+            cold_reads: core.journal_reads.len() as u64,
+            waiting_reads: requests.reads.waiting() as u64,
+            answer_bytes: core.budget.in_use() as u64,
+            catch_up_slots: core.replica.behind(),
+        }
+    }
+}

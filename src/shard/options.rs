@@ -1,0 +1,27 @@
+//! What a shard is given at its start.
+
+use crate::api::entries::EntriesLimit;
+use crate::paxos;
+use crate::types::{ClusterId, NodeId, ShardId};
+use std::collections::BTreeMap;
+
+/// What a shard is given at its start.
+#[derive(Clone, Debug)]
+pub struct ShardOptions {
+    /// The shard.
+    pub shard: ShardId,
+    /// Shards of the cluster.
+    pub shards: u16,
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// The replica's configuration.
+    pub paxos: paxos::Config,
+    /// Where each member listens for clients, as it advertises it.
+    pub addresses: BTreeMap<NodeId, String>,
+    /// What one append may hold.
+    pub append: EntriesLimit,
+    /// A clean stop of the node takes no longer than this.
+    pub stop_timeout_ms: u64,
+    /// The program's version, for status.
+    pub version: String,
+}

@@ -1,0 +1,79 @@
+//! Reads that wait at the tail of a log for an entry, each until its deadline.
+
+use super::read_task::ReadTask;
+use crate::types::{ConnId, LogId, Tick};
+use std::collections::BTreeMap;
+
+/// The reads that wait.
+#[derive(Debug, Default)]
+pub struct Parked {
+    tasks: BTreeMap<LogId, Vec<ReadTask>>,
+    /// Their deadlines.
+    deadlines: BTreeMap<(Tick, ConnId, u64), LogId>,
+}
+
+impl Parked {
+    /// When the first of them is to be answered.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.deadlines.first_key_value().map(|entry| entry.0.0)
+    }
+
+    /// A read waits for entries; its wait for memory begins anew behind that.
+    pub(super) fn push(&mut self, mut task: ReadTask) {
+        task.waits_until = None;
+        let log = task.reading.log();
+        self.deadlines.insert(key(&task), log);
+        self.tasks.entry(log).or_default().push(task);
+    }
+
+    /// Takes out those that wait at a log's tail.
+    pub(super) fn take(&mut self, log: LogId) -> Vec<ReadTask> {
+        let tasks = self.tasks.remove(&log).unwrap_or_default();
+        for task in &tasks {
+            self.deadlines.remove(&key(task));
+        }
+        tasks
+    }
+
+    /// Takes out those that wait at the log whose deadline is the first, if that is not after `now`.
+    pub(super) fn take_expired(&mut self, now: Tick) -> Option<Vec<ReadTask>> {
+        let (key, log) = self.deadlines.first_key_value()?;
+        let (due, log) = (key.0 <= now, *log);
+        due.then(|| self.take(log))
+    }
+
+    /// Takes out those that wait at the log whose deadline is the first.
+    pub(super) fn take_first(&mut self) -> Option<Vec<ReadTask>> {
+        let log = *self.deadlines.first_key_value()?.1;
+        Some(self.take(log))
+    }
+
+    /// Takes out those whose answer needs a proof of leadership.
+    pub(super) fn take_linearizable(&mut self) -> Vec<ReadTask> {
+        let logs: Vec<LogId> = self.tasks.keys().copied().collect();
+        let mut taken = Vec::new();
+        for log in logs {
+            for task in self.take(log) {
+                if task.proof.is_some() {
+                    taken.push(task);
+                } else {
+                    self.push(task);
+                }
+            }
+        }
+        taken
+    }
+
+    /// A connection is gone: none of its reads wait any more.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        self.deadlines.retain(|key, _| key.1 != conn);
+        self.tasks.retain(|_, tasks| {
+            tasks.retain(|task| task.conn() != conn);
+            !tasks.is_empty()
+        });
+    }
+}
+
+fn key(task: &ReadTask) -> (Tick, ConnId, u64) {
+    (task.deadline, task.asked.conn, task.asked.correlation)
+}

@@ -1,0 +1,155 @@
+//! What clients asked: each request finds its part here, and what happens reaches those who wait.
+
+use super::disk_full::DiskFull;
+use super::events::RequestId;
+use super::fates::Fates;
+use super::queued::Queued;
+use super::reads::Reads;
+use super::status::Status;
+use super::turn::Turn;
+use super::write_request::WriteRequest;
+use super::writes::Writes;
+use crate::api::entries::EntriesError;
+use crate::api::error::{Detail, ErrorCode, RequestError};
+use crate::api::{Reply, Request};
+use crate::machine::{LogOutcome, MachineOutcome};
+use crate::types::{Ballot, ConnId, Slot, Tick, Value};
+
+/// The parts of a shard that answer clients.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// Commands that are to be proposed, or were.
+    pub(super) writes: Writes,
+    /// Commands of lost leaderships.
+    pub(super) fates: Fates,
+    /// Reads that wait.
+    pub(super) reads: Reads,
+}
+
+impl Requests {
+    /// When the next of those who wait is to be answered.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.reads.next_deadline().into_iter().chain(self.fates.next_deadline()).min()
+    }
+
+    /// The fate of a command is not known.
+    pub(super) fn has_open_fates(&self) -> bool {
+        !self.fates.is_empty()
+    }
+
+    /// A request arrives.
+    pub(super) fn take_in(
+        &mut self,
+        turn: &mut Turn<'_>,
+        asked: RequestId,
+        request: Request,
+        (status, disk_full): (&Status, &DiskFull),
+    ) {
+        turn.core.conns.begin(asked.conn);
+        let write = match request {
+            Request::Create(create) => WriteRequest::Create(create),
+            Request::Delete(delete) => WriteRequest::Delete(delete),
+            Request::Append(append) => WriteRequest::Append(append),
+            Request::Read(read) => return self.reads.read(turn, asked, &read),
+            Request::Stat(stat) => return self.reads.stat(turn, asked, &stat),
+            Request::List(list) => return self.reads.list(turn, asked, &list),
+            Request::Status => {
+                let status = status.node_status(turn.now, turn.core);
+                return turn.reply(asked, Reply::Status(Box::new(status)));
+            }
+            Request::Map => {
+                let map = status.map(turn.core);
+                return turn.reply(asked, Reply::Map(map));
+            }
+            Request::Ping => return turn.reply(asked, Reply::Pong),
+        };
+        self.write(turn, asked, write, disk_full);
+    }
+
+    /// Takes in a write, or says at once why not.
+    fn write(
+        &mut self,
+        turn: &mut Turn<'_>,
+        asked: RequestId,
+        request: WriteRequest,
+        disk_full: &DiskFull,
+    ) {
+        let queued = Queued::arrive(turn, asked, request);
+        if queued.is_behind_failure(turn.core) {
+            return queued.refuse_behind(turn);
+        }
+        match self.may_write(turn, &queued.request, disk_full) {
+            Ok(()) => self.writes.take_in(turn, queued),
+            Err(error) => queued.refuse(turn, error),
+        }
+    }
+
+    fn may_write(
+        &self,
+        turn: &Turn<'_>,
+        request: &WriteRequest,
+        disk_full: &DiskFull,
+    ) -> Result<(), RequestError> {
+        turn.core.serving()?;
+        disk_full.refusal(turn.core).map_or(Ok(()), Err)?;
+        if let Some(append) = request.append() {
+            let limit = &turn.core.options.append;
+            append.entries.validate(limit).map_err(|error| bad_entries(&error))?;
+        }
+        if !self.fates.is_empty() {
+            let text = "what was open in an earlier leadership of this node is not settled yet";
+            return Err(RequestError::new(ErrorCode::NotReady, text));
+        }
+        Ok(())
+    }
+
+    /// A slot was applied: answers whoever waits for it.
+    pub(super) fn applied(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (slot, ballot, value): (Slot, Ballot, &Value),
+        outcomes: &[MachineOutcome],
+    ) {
+        self.writes.applied(turn, slot, ballot, outcomes);
+        self.fates.applied(turn, slot, value, outcomes);
+        for MachineOutcome::Log(outcome) in outcomes {
+            if let LogOutcome::Appended { log, .. } | LogOutcome::Deleted(log) = outcome {
+                self.reads.wake(turn, *log);
+            }
+        }
+    }
+
+    /// Leadership is gone, and with it what rested on it.
+    pub(super) fn lose_leadership(&mut self, turn: &mut Turn<'_>) {
+        self.writes.lose_leadership(turn, &mut self.fates);
+        self.reads.lose_leadership(turn);
+    }
+
+    /// The node is about to stop, and is to be gone by `by`.
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_>, by: Tick) {
+        self.fates.stop(turn, by);
+        self.reads.end_waits(turn);
+    }
+
+    /// A connection is gone.
+    pub(super) fn drop_conn(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
+        turn.core.conns.drop_conn(conn);
+        self.reads.drop_conn(turn, conn);
+        self.writes.drop_conn(conn);
+    }
+}
+
+fn bad_entries(error: &EntriesError) -> RequestError {
+    let (code, detail) = match error {
+        EntriesError::EntryTooLarge { limit, .. }
+        | EntriesError::TooMany { limit, .. }
+        | EntriesError::TooLarge { limit, .. } => {
+            (ErrorCode::TooLarge, Detail::Limit(u64::from(*limit)))
+        }
+        EntriesError::Checksum { .. } => (ErrorCode::BadChecksum, Detail::None),
+        EntriesError::Empty | EntriesError::Truncated { .. } | EntriesError::Trailing { .. } => {
+            (ErrorCode::BadRequest, Detail::None)
+        }
+    };
+    RequestError::new(code, error.to_string()).with_detail(detail)
+}

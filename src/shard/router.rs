@@ -1,0 +1,234 @@
+//! The parts of a shard: what happened finds its part here, and the replica's effects are carried out.
+
+use super::apply::Applier;
+use super::catch_up::CatchUp;
+use super::disk_full::DiskFull;
+use super::events::{Input, RequestId};
+use super::fatal::Fatal;
+use super::idle_mark::IdleMark;
+use super::journal_reads::JournalRead;
+use super::leaving::{Leaving, log_who_leaves};
+use super::notes::log_note;
+use super::outbox::Outbox;
+use super::repair_log::RepairLog;
+use super::requests::Requests;
+use super::status::Status;
+use super::turn::Turn;
+use crate::journal::{JournalEvent, ReadJobDone};
+use crate::paxos::{self, Effect};
+use crate::types::{NodeId, Tick};
+use crate::wire::peer::Message;
+
+/// The parts of a shard, each with its own state.
+#[derive(Debug)]
+pub struct Router {
+    /// Votes that wait for their records.
+    pub(super) outbox: Outbox,
+    /// What clients asked.
+    pub(super) requests: Requests,
+    /// Applies what is chosen.
+    pub(super) applier: Applier,
+    /// Serves peers that are behind.
+    pub(super) catch_up: CatchUp,
+    /// What is known of full disks.
+    pub(super) disk_full: DiskFull,
+    /// What the driver noted for status.
+    pub(super) status: Status,
+    /// The node's stop, as far as it is.
+    leaving: Leaving,
+    idle_mark: IdleMark,
+    repair_log: RepairLog,
+    /// Damaged places found at the start, for the message with which the node may have to end.
+    findings: Vec<String>,
+}
+
+impl Router {
+    /// The parts of a shard that starts.
+    pub(super) fn start(now: Tick, findings: Vec<String>) -> Router {
+        Router {
+            outbox: Outbox::default(),
+            requests: Requests::default(),
+            applier: Applier::default(),
+            catch_up: CatchUp::default(),
+            disk_full: DiskFull::default(),
+            status: Status::start(now),
+            leaving: Leaving::default(),
+            idle_mark: IdleMark::default(),
+            repair_log: RepairLog::default(),
+            findings,
+        }
+    }
+
+    /// When the next tick is needed, unless something happens before.
+    pub(super) fn next_deadline(&self, now: Tick, stop_by: Option<Tick>) -> Option<Tick> {
+        let deadlines = [
+            self.idle_mark.next_deadline(),
+            self.disk_full.next_deadline(),
+            self.requests.next_deadline(),
+            self.leaving.next_deadline(now, stop_by),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Takes in one input.
+    pub(super) fn step(&mut self, turn: &mut Turn<'_>, input: Input) {
+        self.disk_full.update(turn);
+        match input {
+            Input::Tick => self.tick(turn),
+            Input::PeerUp { node, incarnation } => {
+                turn.feed(paxos::Input::PeerUp(node, incarnation));
+            }
+            Input::PeerDown { node } => turn.feed(paxos::Input::PeerDown(node)),
+            Input::Peer { node, message } => self.message(turn, node, message),
+            Input::Client { conn, correlation, request } => {
+                let asked = RequestId { conn, correlation };
+                self.requests.take_in(turn, asked, request, (&self.status, &self.disk_full));
+            }
+            Input::ChainFailed { conn, log, chain } => {
+                turn.core.conns.refuse_chain(conn, &log, chain);
+            }
+            Input::ClientDown { conn } => self.requests.drop_conn(turn, conn),
+            Input::Disk(done) => {
+                if let Some(event) = turn.core.journal.done(done) {
+                    self.disk_event(turn, event);
+                }
+            }
+            Input::HandOver => self.leaving.begin(turn, &mut self.requests),
+            Input::Resumed => turn.feed(paxos::Input::Resumed),
+        }
+        self.drain_effects(turn);
+    }
+
+    fn message(&mut self, turn: &mut Turn<'_>, node: NodeId, message: Message) {
+        log_who_leaves(turn, node, &message);
+        let before = turn.core.replica.damaged_slots();
+        turn.feed(paxos::Input::Message(node, message));
+        if before > 0 {
+            self.drain_effects(turn);
+            let left = turn.core.replica.damaged_slots();
+            if let Some(text) = self.repair_log.settled(before, left, node) {
+                log::info!("shard {}: {text}", turn.core.options.shard);
+            }
+        }
+    }
+
+    fn tick(&mut self, turn: &mut Turn<'_>) {
+        turn.feed(paxos::Input::Tick);
+        self.drain_effects(turn);
+        if let Some(error) = self.disk_full.look_at_others(turn) {
+            self.requests.writes.refuse_waiting(turn, &error);
+        }
+        self.requests.writes.flush(turn);
+        self.drain_effects(turn);
+        self.requests.reads.expire(turn);
+        self.requests.fates.expire(turn);
+        self.requests.reads.admit(turn);
+        if turn.core.held.take_proof_wanted() {
+            turn.feed(paxos::Input::Confirm);
+        }
+        if self.idle_mark.write(turn) {
+            self.drain_effects(turn);
+        }
+        self.disk_full.retry_prepare(turn);
+        turn.core.trim_cache();
+        self.drain_effects(turn);
+        // Only here, so that all that arrived in one burst shares one batch (group commit).
+        while let Some(job) = turn.core.journal.next_job() {
+            turn.run(job);
+        }
+    }
+
+    fn disk_event(&mut self, turn: &mut Turn<'_>, event: JournalEvent) {
+        match event {
+            JournalEvent::Durable(lsn) => {
+                turn.feed(paxos::Input::Durable(lsn));
+                self.idle_mark.durable(turn, lsn);
+            }
+            JournalEvent::NoRoom(why) => self.disk_full.room_ends(turn, &why),
+            JournalEvent::Room => log::info!("shard {}: space is back", turn.core.options.shard),
+            JournalEvent::Read(done) => self.read_done(turn, done),
+        }
+    }
+
+    /// A read of the journal came back.
+    fn read_done(&mut self, turn: &mut Turn<'_>, done: ReadJobDone) {
+        let ReadJobDone { token, values, .. } = done;
+        match turn.core.journal_reads.finish(token) {
+            Some(JournalRead::Replay) => self.applier.replayed(turn, &mut self.requests, values),
+            Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
+            Some(JournalRead::Client) => self.requests.reads.cold_done(turn, token, values),
+            None => {}
+        }
+    }
+
+    /// Carries out effects until none are left, and applies what can be applied.
+    pub(super) fn drain_effects(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            self.carry_out(turn);
+            self.applier.apply_ready(turn, &mut self.requests);
+            // What was applied may have shown that replicas differ (R23).
+            if !turn.core.has_effects() {
+                break;
+            }
+        }
+        turn.release_held();
+        self.leaving.end_if_done(turn, &self.requests);
+    }
+
+    fn carry_out(&mut self, turn: &mut Turn<'_>) {
+        loop {
+            let effects = turn.core.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.effect(turn, effect);
+            }
+        }
+        // A replica that must not vote any more sends nothing that it held back, either.
+        if !turn.core.replica.is_ending() {
+            for (node, vote) in self.outbox.release(turn.core.journal.durable_upto()) {
+                turn.send(node, vote.into());
+            }
+        }
+    }
+
+    fn effect(&mut self, turn: &mut Turn<'_>, effect: Effect) {
+        let shard = turn.core.options.shard;
+        match effect {
+            Effect::Persist(lsn, record) => turn.core.journal.push(lsn, record),
+            Effect::Send(node, plain) => turn.send(node, plain.into()),
+            Effect::SendAfter(lsn, node, vote) => self.outbox.hold(lsn, node, vote),
+            Effect::Chosen { slot, ballot, value } => turn.core.cache.insert(slot, ballot, value),
+            Effect::Repaired { slot, ballot, value } => {
+                self.repair_log.repaired(slot);
+                turn.core.cache.insert(slot, ballot, value);
+            }
+            Effect::Serve { to, learn } => self.catch_up.serve(turn, to, learn),
+            Effect::Leading(Some(ballot)) => {
+                turn.core.tally.elections += 1;
+                log::info!("shard {shard}: leads in ballot {ballot}");
+            }
+            Effect::Leading(None) => {
+                log::info!("shard {shard}: no longer leads");
+                // What was chosen before is answered as such, not as unknown.
+                self.applier.apply_cached(turn, &mut self.requests);
+                self.requests.lose_leadership(turn);
+            }
+            Effect::Stalled(micros) => log::warn!(
+                "shard {shard}: the disk has made nothing durable for {} ms: leadership is handed \
+                 over",
+                micros / 1000
+            ),
+            Effect::HandedOver(called) => self.leaving.handed_over(turn, called),
+            Effect::Yields => log::warn!(
+                "shard {shard}: this disk is full and others are not: leadership is handed over"
+            ),
+            Effect::Note(note) => log_note(&note),
+            Effect::Stop(stop) => {
+                let findings = std::mem::take(&mut self.findings);
+                turn.fail(Fatal::Stopped { shard, stop, findings });
+            }
+        }
+    }
+}

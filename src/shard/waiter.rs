@@ -1,0 +1,98 @@
+//! Who waits for a command, and how it is answered.
+
+use super::chains::Failure;
+use super::doubt::doubt_text;
+use super::events::RequestId;
+use super::turn::Turn;
+use crate::api::error::{ErrorCode, RequestError};
+use crate::api::{Appended, Created, LogRef, Reply};
+use crate::machine::{LogOutcome, MachineOutcome};
+use crate::types::Index;
+
+/// A write, and the chain that breaks if it is not executed or its outcome stays unknown.
+#[derive(Debug)]
+pub struct Chained {
+    /// The write.
+    pub asked: RequestId,
+    /// The chain.
+    pub chain: Option<(LogRef, u32)>,
+}
+
+/// A client that waits for one command's outcome.
+#[derive(Debug)]
+pub struct Waiter {
+    /// Its request.
+    pub write: Chained,
+    /// The condition of its append.
+    pub expect: Option<Index>,
+    /// Bytes of the entries to append.
+    pub entry_bytes: u64,
+}
+
+impl Chained {
+    /// The command was not executed, or nobody knows.
+    pub(super) fn refuse(self, turn: &mut Turn<'_>, error: RequestError) {
+        let Chained { asked, chain } = self;
+        if let Some((log, chain)) = chain {
+            // Nothing of the chain is left waiting: whatever comes is behind the failure.
+            let failure = Failure { order: 0, unanswered: Some(asked.correlation) };
+            turn.core.conns.fail_chain(asked.conn, &log, chain, failure);
+        }
+        turn.refuse(asked, error);
+    }
+}
+
+impl Waiter {
+    /// The command took effect, or was refused as it was applied.
+    pub(super) fn answer(&self, turn: &mut Turn<'_>, outcome: &MachineOutcome) {
+        let MachineOutcome::Log(outcome) = outcome;
+        if let LogOutcome::Appended { count, .. } = outcome {
+            let tally = &mut turn.core.tally;
+            tally.appends += 1;
+            tally.entries += u64::from(*count);
+            tally.entry_bytes += self.entry_bytes;
+        }
+        let reply = self.reply_of(outcome, turn.core.options.shards);
+        turn.reply(self.write.asked, reply);
+    }
+
+    /// The command was not executed, or nobody knows.
+    pub(super) fn refuse(self, turn: &mut Turn<'_>, error: RequestError) {
+        self.write.refuse(turn, error);
+    }
+
+    /// The command was chosen and applied to a state that others do not share: what it came to there
+    /// is nothing to rely on.
+    pub(super) fn doubt(self, turn: &mut Turn<'_>) {
+        let text = doubt_text(&turn.core.replica);
+        self.refuse(turn, RequestError::new(ErrorCode::LeadershipLost, text));
+    }
+
+    fn reply_of(&self, outcome: &LogOutcome, shards: u16) -> Reply {
+        match *outcome {
+            LogOutcome::Created(id) => Reply::Created(Created { id }),
+            LogOutcome::Exists(id) => Reply::Error(RequestError::log_exists(id)),
+            LogOutcome::Deleted(_) => Reply::Deleted,
+            LogOutcome::Appended { log, first, count } => {
+                Reply::Appended(Appended { id: log, first, count })
+            }
+            LogOutcome::ExpectMismatch { log, next } => {
+                Reply::Error(RequestError::expect_mismatch(
+                    log.unwrap_or_default(),
+                    self.expect.unwrap_or_default(),
+                    next,
+                ))
+            }
+            LogOutcome::UnknownLog => {
+                Reply::Error(RequestError::new(ErrorCode::UnknownLog, "the log was deleted"))
+            }
+            LogOutcome::WrongShard => Reply::Error(RequestError::new(
+                ErrorCode::WrongShard,
+                format!("the log lives in another shard; the cluster has {shards}"),
+            )),
+            LogOutcome::BadName => {
+                Reply::Error(RequestError::new(ErrorCode::BadName, "no log can have that name"))
+            }
+        }
+    }
+}
