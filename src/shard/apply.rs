@@ -83,6 +83,11 @@ impl Applier {
             }
         }
     }
+
+    /// A read of the journal for applying is under way.
+    pub(super) fn is_replaying(&self) -> bool {
+        self.replaying
+    }
 }
 
 /// Applies one slot and answers whoever waits for it; false when the node must end.

@@ -58,6 +58,11 @@ impl Budget {
         self.in_use() + bytes <= most
     }
 
+    /// Bytes set aside.
+    pub(super) fn reserved(&self) -> usize {
+        self.reserved
+    }
+
     /// Sets bytes aside.
     pub(super) fn reserve(&mut self, bytes: usize) {
         self.reserved += bytes;

@@ -61,6 +61,11 @@ impl CatchUp {
         }
         send(turn, to, &learn, values, damaged);
     }
+
+    /// Reads of the journal under way for peers.
+    pub(super) fn len(&self) -> usize {
+        self.served.len()
+    }
 }
 
 fn send(

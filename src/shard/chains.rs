@@ -71,6 +71,11 @@ impl Chains {
         self.owed.remove(&correlation).unwrap_or_default()
     }
 
+    /// Refusals that wait for the error that they follow.
+    pub(super) fn held_back(&self) -> usize {
+        self.owed.values().map(Vec::len).sum()
+    }
+
     /// So many chains have failed that no more can be distinguished.
     pub(super) fn has_too_many_failures(&self) -> bool {
         self.failed.len() >= FAILED_CHAINS_MAX

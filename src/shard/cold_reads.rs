@@ -129,6 +129,11 @@ impl ColdReads {
         }
         Cold::Finished(task)
     }
+
+    /// The reads under way, with the memory set aside for each.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ReadTask, usize)> {
+        self.under_way.values().map(|cold| (&cold.task, cold.reserved))
+    }
 }
 
 /// A job for the values of this log's next entries, as far as they are on disk and wanted.

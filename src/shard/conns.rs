@@ -125,4 +125,13 @@ impl Conns {
     pub(super) fn has_too_many_failures(&self, conn: ConnId) -> bool {
         self.conns.get(&conn).is_some_and(|entry| entry.chains.has_too_many_failures())
     }
+
+    /// Of each connection its requests without an answer, the memory that its reads wait for or use,
+    /// and how many of the requests are refused once an earlier error has left.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, usize, usize, usize)> {
+        let of = |(conn, entry): (&ConnId, &Conn)| {
+            (*conn, entry.requests, entry.owed, entry.chains.held_back())
+        };
+        self.conns.iter().map(of)
+    }
 }

@@ -120,6 +120,11 @@ impl Fates {
         }
     }
 
+    /// What is open: the slot, the leadership, and who waits.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Slot, Ballot, &[Waiter])> {
+        self.open.iter().map(|open| (open.slot, open.ballot, open.waiters.as_slice()))
+    }
+
     fn take(&mut self, fits: impl Fn(&Open) -> bool) -> Vec<Open> {
         let (taken, left) = std::mem::take(&mut self.open).into_iter().partition(fits);
         self.open = left;

@@ -70,4 +70,9 @@ impl HeldAnswers {
         self.queue.retain(|held| held.asked.conn != conn);
         gone
     }
+
+    /// Those that wait.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Held> {
+        self.queue.iter()
+    }
 }

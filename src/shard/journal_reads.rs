@@ -50,4 +50,9 @@ impl JournalReads {
     pub(super) fn has_free(&self) -> bool {
         self.len() < COLD_READS_MAX
     }
+
+    /// How many of a purpose are under way.
+    pub(super) fn count(&self, purpose: JournalRead) -> usize {
+        self.under_way.values().filter(|read| **read == purpose).count()
+    }
 }

@@ -130,6 +130,26 @@ impl Lines {
         self.count -= out.len();
         out
     }
+
+    /// Checks that all are counted, and that the first of a line is the first to be refused.
+    ///
+    /// # Panics
+    /// When they are not.
+    pub(super) fn check(&self) {
+        let waiting = self.iter().count();
+        assert!(waiting == self.count, "{waiting} reads in line, counted are {}", self.count);
+        for (at, line) in self.lines.iter().enumerate() {
+            for (waiting, next) in line.iter().zip(line.iter().skip(1)) {
+                let (until, behind) = (waiting.until, next.until);
+                assert!(until <= behind, "line {at}: {until} stands before {behind}");
+            }
+        }
+    }
+
+    /// Those that wait, line by line.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> {
+        self.lines.iter().flatten()
+    }
 }
 
 /// The line in which a read of this need waits.

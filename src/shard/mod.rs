@@ -9,7 +9,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | `interface` | the shard as its driver sees it |
+//! | `interface`, `invariants` | the shard as its driver sees it, and what must hold of it |
 //! | `router` | hands an input to its part, and carries out the replica's effects |
 //! | `apply`, `leaving` | what is chosen reaches those who wait; the end in order |
 //! | `requests` | hands a request to its part: `writes`, `fates`, `reads`, `status` |
@@ -37,6 +37,7 @@ mod fates;
 mod held;
 mod idle_mark;
 mod interface;
+pub mod invariants;
 mod journal_reads;
 mod leaving;
 mod lines;

@@ -17,6 +17,11 @@ impl Outbox {
         self.waiting.entry(lsn).or_default().push((node, vote));
     }
 
+    /// The first record that a vote waits for.
+    pub(super) fn first(&self) -> Option<Lsn> {
+        self.waiting.keys().next().copied()
+    }
+
     /// The votes that may leave, oldest first. Of several cumulative acknowledgements of one ballot
     /// to one node only the last is worth sending.
     pub(super) fn release(&mut self, durable: Lsn) -> Vec<(NodeId, Vote)> {

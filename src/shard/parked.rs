@@ -72,6 +72,24 @@ impl Parked {
             !tasks.is_empty()
         });
     }
+
+    /// Checks that each has its deadline.
+    ///
+    /// # Panics
+    /// When one has not, or when a deadline is left of one that is gone.
+    pub(super) fn check(&self) {
+        for task in self.iter() {
+            let (log, known) = (task.reading.log(), self.deadlines.get(&key(task)));
+            assert!(known == Some(&log), "a read waits at log {log}, its deadline is of {known:?}");
+        }
+        let (tasks, deadlines) = (self.iter().count(), self.deadlines.len());
+        assert!(tasks == deadlines, "{tasks} reads wait at tails, {deadlines} have a deadline");
+    }
+
+    /// Those that wait.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &ReadTask> {
+        self.tasks.values().flatten()
+    }
 }
 
 fn key(task: &ReadTask) -> (Tick, ConnId, u64) {

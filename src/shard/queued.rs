@@ -121,4 +121,18 @@ impl WriteQueue {
         self.bytes = 0;
         std::mem::take(&mut self.queue).into_iter().map(Queued::chained)
     }
+
+    /// Checks that their bytes are counted.
+    ///
+    /// # Panics
+    /// When they are not.
+    pub(super) fn check(&self) {
+        let bytes: usize = self.iter().map(|queued| queued.request.memory_bytes()).sum();
+        assert!(bytes == self.bytes, "{bytes} bytes wait, counted are {}", self.bytes);
+    }
+
+    /// Those that wait.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Queued> {
+        self.queue.iter()
+    }
 }

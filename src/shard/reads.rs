@@ -275,4 +275,28 @@ impl Reads {
             turn.refuse(asked, turn.core.not_leader());
         }
     }
+
+    /// Checks what must hold of the reads alone.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub(super) fn check(&self) {
+        self.parked.check();
+        self.lines.check();
+    }
+
+    /// Those that wait at a tail.
+    pub(super) fn parked(&self) -> impl Iterator<Item = &ReadTask> {
+        self.parked.iter()
+    }
+
+    /// Those that wait for memory or for the disk.
+    pub(super) fn in_line(&self) -> impl Iterator<Item = &Waiting> {
+        self.lines.iter()
+    }
+
+    /// Those whose values are being fetched, with the memory set aside for each.
+    pub(super) fn cold(&self) -> impl Iterator<Item = (&ReadTask, usize)> {
+        self.cold.iter()
+    }
 }

@@ -4,6 +4,8 @@
 //! leadership nothing in flight is dropped without all that came behind it. So a conditional append
 //! that cannot succeed breaks its chain at once, and those behind it are refused without a round.
 
+use super::core::Core;
+use super::events::RequestId;
 use super::fates::Fates;
 use super::lookup;
 use super::queued::{Queued, WriteQueue};
@@ -299,5 +301,59 @@ impl Writes {
         if ahead.1 == 0 {
             self.ahead.remove(&log);
         }
+    }
+
+    /// Every write that has no answer yet.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = RequestId> {
+        let in_flight = self.in_flight.values().flat_map(|flight| &flight.waiters);
+        let commands = self.waiters.iter().chain(in_flight).map(|waiter| waiter.write.asked);
+        let queued = self.stalled.iter().chain(self.backlog.iter()).map(|queued| queued.asked);
+        commands.chain(queued)
+    }
+
+    /// Checks that somebody waits for each command, and that what commands on their way claim is what
+    /// those behind them go by.
+    ///
+    /// # Panics
+    /// When it is not so.
+    pub(super) fn check(&self, core: &Core) {
+        self.stalled.check();
+        self.backlog.check();
+        let building = !self.builder.is_empty();
+        assert!(
+            building != self.waiters.is_empty() && self.waiters.len() == self.claims.len(),
+            "a value in the making ({building}) with {} waiters and {} claims",
+            self.waiters.len(),
+            self.claims.len()
+        );
+        let (applied, promised) = (core.machine.applied_upto(), core.replica.promised());
+        for (slot, flight) in &self.in_flight {
+            let (ballot, waiters) = (flight.ballot, flight.waiters.len());
+            assert!(*slot > applied, "slot {slot} is in flight: applied_upto={applied}");
+            assert!(ballot == promised, "slot {slot} is in flight in {ballot}, not in {promised}");
+            assert!(
+                waiters > 0 && waiters == flight.claims.len(),
+                "slot {slot}: {waiters} waiters, {} claims",
+                flight.claims.len()
+            );
+        }
+        let (mut appends, mut named) = (0, 0);
+        let in_flight = self.in_flight.values().flat_map(|flight| &flight.claims);
+        for claim in self.claims.iter().chain(in_flight) {
+            match claim {
+                Claim::Entries(log, _) => {
+                    assert!(self.ahead.contains_key(log), "appends to {log} are not counted");
+                    appends += 1;
+                }
+                Claim::Name(name) => {
+                    assert!(self.names.contains(name), "{name:?} is on its way, and not known");
+                    named += 1;
+                }
+            }
+        }
+        let (counted, known) =
+            (self.ahead.values().map(|ahead| ahead.1).sum::<u32>(), self.names.len());
+        assert!(appends == counted, "{appends} appends on their way, counted are {counted}");
+        assert!(named == known, "{named} names on their way, known are {known}");
     }
 }

@@ -10,9 +10,13 @@ use crate::journal::invariants::JournalSummary;
 use crate::journal::{self, Done, Job};
 use crate::paxos::invariants::{Summary, check_state, check_step};
 use crate::paxos::{Replica, Role};
-use crate::shard::{Input, Output};
+use crate::shard::{self, Input, Output};
 use crate::types::{ConnId, Tick};
 use crate::wire::peer::Message;
+
+/// A shard's own invariants are checked at the end of one turn in so many: the work of a check grows
+/// with what waits.
+const SHARD_CHECK_EVENTS: u64 = 16;
 
 impl World {
     /// Something happened to a node: its loop will turn soon.
@@ -51,6 +55,11 @@ impl World {
         }
         for input in inbox.into_iter().chain([Input::Tick]) {
             self.step(node, now, input, &mut out)?;
+        }
+        if self.events.is_multiple_of(SHARD_CHECK_EVENTS)
+            && let Some(shard) = &self.nodes[node].shard
+        {
+            shard::invariants::check_state(shard);
         }
         self.carry_out(node, out)?;
         self.check_leases(node)?;
@@ -101,7 +110,7 @@ impl World {
     /// At most one node holds a lease that it believes to be valid (C14 to C17).
     fn check_leases(&self, node: usize) -> CheckResult {
         let holds = |node: &Node| {
-            let replica = node.shard.as_ref().map(crate::shard::Shard::replica);
+            let replica = node.shard.as_ref().map(shard::Shard::replica);
             replica.is_some_and(|replica| {
                 matches!(replica.role(), Role::Leader(_))
                     && replica.lease_valid(node.clock.local(self.now))

@@ -4,6 +4,7 @@ use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::api::{Reply, Request};
 use paxosd::journal::{MemStorage, execute, format, recover};
 use paxosd::paxos::Role;
+use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
 use paxosd::wire::peer::Message;
@@ -91,6 +92,7 @@ impl Trio {
         }
         if let Some(shard) = self.shards.get_mut(&node) {
             shard.step(self.now, input, &mut out);
+            check_state(shard);
         }
         self.carry_out(node, out);
     }

@@ -4,10 +4,11 @@ use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::ErrorCode;
 use paxosd::api::name::LogName;
 use paxosd::api::{Append, Consistency, LogRef, Read, Reply, Request};
-use paxosd::journal::invariants::{check_index, check_state};
+use paxosd::journal::invariants as journal_invariants;
 use paxosd::journal::{Identity, Job, JournalOptions, MemStorage, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::Config;
+use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Tick};
 use std::collections::{BTreeMap, BTreeSet};
@@ -123,15 +124,13 @@ impl Node {
     }
 
     pub fn tick(&mut self) {
-        let mut out = Vec::new();
         self.shard.begin_turn(self.unsent);
-        self.shard.step(self.now, Input::Tick, &mut out);
-        self.run(out);
+        self.input(Input::Tick);
     }
 
     fn run(&mut self, out: Vec<Output>) {
-        check_state(self.shard.journal());
-        check_index(self.shard.journal());
+        journal_invariants::check_state(self.shard.journal());
+        journal_invariants::check_index(self.shard.journal());
         for output in out {
             match output {
                 Output::Client { conn, correlation, reply, .. } => {
@@ -154,9 +153,8 @@ impl Node {
             self.journal_bytes += read.file_bytes();
         }
         let done = execute(&self.storage, job).expect("the disk does not fail here");
-        let mut out = Vec::new();
-        self.shard.step(self.now, Input::Disk(done), &mut out);
-        self.shard.step(self.now, Input::Tick, &mut out);
+        let mut out = self.step(Input::Disk(done));
+        out.extend(self.step(Input::Tick));
         self.run(out);
     }
 
@@ -180,10 +178,8 @@ impl Node {
     /// Sends a request without a turn's end; returns its number.
     pub fn send(&mut self, conn: u64, request: Request) -> u64 {
         self.next += 1;
-        let (correlation, mut out) = (self.next, Vec::new());
-        let input = Input::Client { conn: ConnId(conn), correlation, request };
-        self.shard.step(self.now, input, &mut out);
-        self.run(out);
+        let correlation = self.next;
+        self.input(Input::Client { conn: ConnId(conn), correlation, request });
         correlation
     }
 
@@ -199,9 +195,16 @@ impl Node {
     }
 
     pub fn input(&mut self, input: Input) {
+        let out = self.step(input);
+        self.run(out);
+    }
+
+    /// One step, and the checks that follow every step.
+    fn step(&mut self, input: Input) -> Vec<Output> {
         let mut out = Vec::new();
         self.shard.step(self.now, input, &mut out);
-        self.run(out);
+        check_state(&self.shard);
+        out
     }
 }
 

@@ -4,10 +4,11 @@
 use crate::node::SEGMENT;
 use paxosd::api::entries::EntriesLimit;
 use paxosd::api::{Reply, Request};
-use paxosd::journal::invariants::{check_index, check_state};
+use paxosd::journal::invariants as journal_invariants;
 use paxosd::journal::{Identity, Job, MemStorage, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::{Config, Timing};
+use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ClusterId, ConnId, Incarnation, NodeId, ShardId, Tick};
 use paxosd::wire::peer::Message;
@@ -200,10 +201,12 @@ impl Trio {
     fn step(&mut self, at: usize, input: Input) {
         let mut out = Vec::new();
         let shard = &mut self.members[at].shard;
-        shard.step(self.now, input, &mut out);
-        shard.step(self.now, Input::Tick, &mut out);
-        check_state(shard.journal());
-        check_index(shard.journal());
+        for input in [input, Input::Tick] {
+            shard.step(self.now, input, &mut out);
+            check_state(shard);
+            journal_invariants::check_state(shard.journal());
+            journal_invariants::check_index(shard.journal());
+        }
         self.carry_out(at, out);
     }
 
