@@ -22,12 +22,12 @@ pub enum Parsed {
     /// A request, and the bytes of its head.
     Request(HttpRequest, usize),
     /// No request that this port answers: refused with this, and the connection closed.
-    Refused(Status, String),
+    Refused(HttpStatus, String),
 }
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum HttpStatus {
     /// Here it is.
     Ok,
     /// The bytes make no sense.
@@ -48,34 +48,34 @@ pub enum Status {
     VersionNotSupported,
 }
 
-impl Status {
+impl HttpStatus {
     /// The number.
     #[must_use]
     pub fn code(self) -> u16 {
         match self {
-            Status::Ok => 200,
-            Status::BadRequest => 400,
-            Status::NotFound => 404,
-            Status::MethodNotAllowed => 405,
-            Status::Timeout => 408,
-            Status::ContentTooLarge => 413,
-            Status::HeadTooLarge => 431,
-            Status::Unavailable => 503,
-            Status::VersionNotSupported => 505,
+            HttpStatus::Ok => 200,
+            HttpStatus::BadRequest => 400,
+            HttpStatus::NotFound => 404,
+            HttpStatus::MethodNotAllowed => 405,
+            HttpStatus::Timeout => 408,
+            HttpStatus::ContentTooLarge => 413,
+            HttpStatus::HeadTooLarge => 431,
+            HttpStatus::Unavailable => 503,
+            HttpStatus::VersionNotSupported => 505,
         }
     }
 
     fn reason(self) -> &'static str {
         match self {
-            Status::Ok => "OK",
-            Status::BadRequest => "Bad HttpRequest",
-            Status::NotFound => "Not Found",
-            Status::MethodNotAllowed => "Method Not Allowed",
-            Status::Timeout => "HttpRequest Timeout",
-            Status::ContentTooLarge => "Content Too Large",
-            Status::HeadTooLarge => "HttpRequest Header Fields Too Large",
-            Status::Unavailable => "Service Unavailable",
-            Status::VersionNotSupported => "HTTP Version Not Supported",
+            HttpStatus::Ok => "OK",
+            HttpStatus::BadRequest => "Bad Request",
+            HttpStatus::NotFound => "Not Found",
+            HttpStatus::MethodNotAllowed => "Method Not Allowed",
+            HttpStatus::Timeout => "Request Timeout",
+            HttpStatus::ContentTooLarge => "Content Too Large",
+            HttpStatus::HeadTooLarge => "Request Header Fields Too Large",
+            HttpStatus::Unavailable => "Service Unavailable",
+            HttpStatus::VersionNotSupported => "HTTP Version Not Supported",
         }
     }
 }
@@ -88,7 +88,7 @@ pub fn parse(bytes: &[u8]) -> Parsed {
     let refused = |status, text: &str| Parsed::Refused(status, text.to_string());
     let too_long = || {
         let text = format!("a request's head has at most {ADMIN_HEAD_BYTES_MAX} bytes");
-        Parsed::Refused(Status::HeadTooLarge, text)
+        Parsed::Refused(HttpStatus::HeadTooLarge, text)
     };
     match request.parse(bytes) {
         Ok(httparse::Status::Partial) if bytes.len() >= ADMIN_HEAD_BYTES_MAX => too_long(),
@@ -97,12 +97,12 @@ pub fn parse(bytes: &[u8]) -> Parsed {
         Ok(httparse::Status::Complete(length)) => judge(&request, length),
         Err(httparse::Error::TooManyHeaders) => {
             let text = format!("a request has at most {ADMIN_HEADERS_MAX} header lines");
-            Parsed::Refused(Status::HeadTooLarge, text)
+            Parsed::Refused(HttpStatus::HeadTooLarge, text)
         }
         Err(httparse::Error::Version) => {
-            refused(Status::VersionNotSupported, "this port speaks HTTP/1.0 and HTTP/1.1")
+            refused(HttpStatus::VersionNotSupported, "this port speaks HTTP/1.0 and HTTP/1.1")
         }
-        Err(error) => Parsed::Refused(Status::BadRequest, format!("not HTTP: {error}")),
+        Err(error) => Parsed::Refused(HttpStatus::BadRequest, format!("not HTTP: {error}")),
     }
 }
 
@@ -112,7 +112,10 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize) -> Parsed {
         Some("GET") => false,
         Some("HEAD") => true,
         Some(_) | None => {
-            return refused(Status::MethodNotAllowed, "only GET and HEAD: nothing changes here");
+            return refused(
+                HttpStatus::MethodNotAllowed,
+                "only GET and HEAD: nothing changes here",
+            );
         }
     };
     let newer = request.version == Some(1);
@@ -122,7 +125,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize) -> Parsed {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         let value = header.value.trim_ascii();
         if is("transfer-encoding") || (is("content-length") && value != b"0") {
-            return refused(Status::ContentTooLarge, "a request to this port has no body");
+            return refused(HttpStatus::ContentTooLarge, "a request to this port has no body");
         } else if is("host") {
             hosts += 1;
         } else if is("connection") {
@@ -134,7 +137,7 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize) -> Parsed {
         }
     }
     if hosts > 1 || (newer && hosts == 0) {
-        return refused(Status::BadRequest, "a request of HTTP/1.1 has one Host header");
+        return refused(HttpStatus::BadRequest, "a request of HTTP/1.1 has one Host header");
     }
     let target = request.path.unwrap_or_default();
     Parsed::Request(HttpRequest { path: path_of(target), head_only, keep_alive }, length)
@@ -155,7 +158,7 @@ fn path_of(target: &str) -> String {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     /// How it went.
-    pub status: Status,
+    pub status: HttpStatus,
     /// What the body is.
     pub content_type: &'static str,
     /// The body.
@@ -165,7 +168,7 @@ pub struct Response {
 impl Response {
     /// An answer in words, on a line of its own.
     #[must_use]
-    pub fn text(status: Status, text: &str) -> Response {
+    pub fn text(status: HttpStatus, text: &str) -> Response {
         let body = format!("{}\n", text.trim_end());
         Response { status, content_type: "text/plain; charset=utf-8", body }
     }
@@ -176,15 +179,15 @@ impl Response {
         let (code, reason, length) = (status.code(), status.reason(), body.len());
         let connection = if keep_alive { "keep-alive" } else { "close" };
         let extra = match status {
-            Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
-            Status::Unavailable => "Retry-After: 1\r\n",
-            Status::Ok
-            | Status::BadRequest
-            | Status::NotFound
-            | Status::Timeout
-            | Status::ContentTooLarge
-            | Status::HeadTooLarge
-            | Status::VersionNotSupported => "",
+            HttpStatus::MethodNotAllowed => "Allow: GET, HEAD\r\n",
+            HttpStatus::Unavailable => "Retry-After: 1\r\n",
+            HttpStatus::Ok
+            | HttpStatus::BadRequest
+            | HttpStatus::NotFound
+            | HttpStatus::Timeout
+            | HttpStatus::ContentTooLarge
+            | HttpStatus::HeadTooLarge
+            | HttpStatus::VersionNotSupported => "",
         };
         let head = format!(
             "HTTP/1.1 {code} {reason}\r\nContent-Type: {content_type}\r\n\
@@ -271,7 +274,7 @@ mod tests {
     /// The answer to HEAD is that to GET without its body.
     #[test]
     fn head_says_what_get_would() {
-        let answer = Response::text(Status::Unavailable, "no");
+        let answer = Response::text(HttpStatus::Unavailable, "no");
         let (mut get, mut head) = (Vec::new(), Vec::new());
         answer.write(&mut get, false, true);
         answer.write(&mut head, true, true);

@@ -15,7 +15,7 @@ use crate::limits::{
     ACCEPTS_PER_TURN, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_OUTPUT_BYTES_MAX,
 };
 use crate::types::Tick;
-use http::{HttpRequest, Response, Status};
+use http::{HttpRequest, HttpStatus, Response};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use pages::AdminPages;
@@ -74,7 +74,7 @@ impl AdminHost for Desk {
         if self.output_bytes >= ADMIN_OUTPUT_BYTES_MAX {
             count(&self.facts.board.counters.admin.overflowed);
             let text = "too many answers wait to be read by others; ask again later";
-            return Response::text(Status::Unavailable, text);
+            return Response::text(HttpStatus::Unavailable, text);
         }
         // Read for each: the request arrived before.
         let now = clock::now();
@@ -87,18 +87,18 @@ impl AdminHost for Desk {
         count(&self.facts.board.counters.admin.cut_short);
     }
 
-    fn refused(&mut self, status: Status, reason: &str) {
+    fn refused(&mut self, status: HttpStatus, reason: &str) {
         let counters = &self.facts.board.counters.admin;
         count(match status {
-            Status::Timeout => &counters.too_slow,
-            Status::BadRequest | Status::HeadTooLarge | Status::VersionNotSupported => {
+            HttpStatus::Timeout => &counters.too_slow,
+            HttpStatus::BadRequest | HttpStatus::HeadTooLarge | HttpStatus::VersionNotSupported => {
                 &counters.garbage
             }
-            Status::MethodNotAllowed
-            | Status::ContentTooLarge
-            | Status::NotFound
-            | Status::Unavailable
-            | Status::Ok => &counters.refused,
+            HttpStatus::MethodNotAllowed
+            | HttpStatus::ContentTooLarge
+            | HttpStatus::NotFound
+            | HttpStatus::Unavailable
+            | HttpStatus::Ok => &counters.refused,
         });
         log::debug!("admin connection refused with {}: {reason}", status.code());
     }

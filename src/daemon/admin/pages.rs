@@ -1,6 +1,6 @@
 //! The pages: `/livez`, `/readyz`, `/status`, `/metrics`.
 
-use super::http::{Response, Status};
+use super::http::{HttpStatus, Response};
 use crate::api::status::{PeerStatus, Role};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
@@ -25,16 +25,16 @@ impl AdminPages {
             "/status" => {
                 let moment = self.moment(facts, admin, now);
                 let body = format!("{:#}\n", status(&moment));
-                Response { status: Status::Ok, content_type: "application/json", body }
+                Response { status: HttpStatus::Ok, content_type: "application/json", body }
             }
             "/metrics" => {
                 let body = self.moment(facts, admin, now).metrics();
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
-                Response { status: Status::Ok, content_type, body }
+                Response { status: HttpStatus::Ok, content_type, body }
             }
             _ => {
                 let text = "there is no such page; there are /livez, /readyz, /status and /metrics";
-                Response::text(Status::NotFound, text)
+                Response::text(HttpStatus::NotFound, text)
             }
         }
     }
@@ -54,9 +54,9 @@ impl AdminPages {
 
 fn health(word: &str, reasons: Vec<String>) -> Response {
     if reasons.is_empty() {
-        return Response::text(Status::Ok, word);
+        return Response::text(HttpStatus::Ok, word);
     }
-    Response::text(Status::Unavailable, &format!("not {word}\n{}", reasons.join("\n")))
+    Response::text(HttpStatus::Unavailable, &format!("not {word}\n{}", reasons.join("\n")))
 }
 
 /// Why a write that comes now might not be chosen; nothing where it would be.

@@ -1,6 +1,6 @@
 //! One connection to the admin port.
 
-use super::http::{HttpRequest, Parsed, Response, Status, parse};
+use super::http::{HttpRequest, HttpStatus, Parsed, Response, parse};
 use crate::daemon::net::conn::{Conn, Taken};
 use crate::limits::{
     ADMIN_IDLE_MS, ADMIN_REQUESTS_PER_TURN, ADMIN_WRITE_MS, HANDSHAKE_MS, LINGER_MS,
@@ -33,7 +33,7 @@ pub trait AdminHost {
     /// The visitor closed in the middle of a head.
     fn cut_short(&mut self);
     /// A request was refused.
-    fn refused(&mut self, status: Status, reason: &str);
+    fn refused(&mut self, status: HttpStatus, reason: &str);
 }
 
 /// What becomes of a visit.
@@ -124,7 +124,7 @@ impl AdminConnection {
         true
     }
 
-    fn refuse(&mut self, status: Status, reason: &str, host: &mut impl AdminHost) {
+    fn refuse(&mut self, status: HttpStatus, reason: &str, host: &mut impl AdminHost) {
         host.refused(status, reason);
         self.head = Vec::new();
         self.closing = true;
@@ -157,14 +157,14 @@ impl AdminConnection {
         let idle = reading && self.answered && self.head.is_empty();
         if !self.lingering && !idle {
             let reason = "the head of a request did not arrive in time, or an answer was not read";
-            host.refused(Status::Timeout, reason);
+            host.refused(HttpStatus::Timeout, reason);
         }
         if !reading || self.head.is_empty() {
             return false;
         }
         let text = format!("a request's head has {HANDSHAKE_MS} ms to arrive");
         self.closing = true;
-        Response::text(Status::Timeout, &text).write(self.conn.output.buffer(), false, false);
+        Response::text(HttpStatus::Timeout, &text).write(self.conn.output.buffer(), false, false);
         match self.conn.flush() {
             Ok(true) => {
                 self.sent(now);

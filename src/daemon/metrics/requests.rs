@@ -19,11 +19,11 @@ const BECAME: [Became; 4] = [
 
 /// Histograms of the requests of one shard. Its thread adds, and whoever makes a page reads.
 #[derive(Debug, Default)]
-pub struct Requests {
+pub struct RequestMetrics {
     histograms: [[Histogram; BECAME.len()]; MEASURED.len()],
 }
 
-impl Requests {
+impl RequestMetrics {
     /// Adds a request that was answered, if its operation is measured.
     pub fn record(&self, asked: RequestKind, became: Became, took: Duration) {
         let Some(operation) = MEASURED.iter().position(|each| *each == asked) else { return };
@@ -62,7 +62,7 @@ mod tests {
     /// is shown once there was such an error.
     #[test]
     fn requests_are_counted_by_operation_and_outcome() {
-        let requests = Requests::default();
+        let requests = RequestMetrics::default();
         let took = Duration::from_micros(250);
         requests.record(RequestKind::Append, Became::Ok, took);
         requests.record(RequestKind::Append, Became::Failed(Outcome::Unknown), took);

@@ -7,7 +7,7 @@ use crate::api::error::ErrorCode;
 use crate::api::status::{ShardLeader, ShardStatus};
 use crate::daemon::disk::space::Space;
 use crate::daemon::metrics::histogram::Syncs;
-use crate::daemon::metrics::requests::Requests;
+use crate::daemon::metrics::requests::RequestMetrics;
 use crate::daemon::net::port::Port;
 use crate::daemon::watch::loops::{Loop, Loops};
 use crate::limits::LOOP_STUCK_MS;
@@ -43,7 +43,7 @@ pub struct ShardBoard {
     /// Measured by whoever syncs.
     pub syncs: Arc<Syncs>,
     /// How long its clients' requests took, measured by its thread.
-    pub requests: Requests,
+    pub requests: RequestMetrics,
     numbers: Mutex<Option<Arc<ShardNumbers>>>,
 }
 
@@ -152,7 +152,7 @@ impl StatusBoard {
         let shard = |_| ShardBoard {
             assured_until: AtomicU64::new(0),
             syncs: Arc::default(),
-            requests: Requests::default(),
+            requests: RequestMetrics::default(),
             numbers: Mutex::default(),
         };
         StatusBoard {
