@@ -11,7 +11,7 @@ const FAILED_CHAINS_MAX: usize = CONN_REQUESTS_MAX;
 
 /// An append that failed, or is bound to fail once it is applied.
 #[derive(Clone, Copy, Debug)]
-pub struct Failure {
+pub struct FailedAppend {
     /// Its place among the writes that arrived: those before it may still succeed.
     pub order: u64,
     /// Its correlation while its error has not left.
@@ -21,14 +21,14 @@ pub struct Failure {
 /// The failed chains of a connection.
 #[derive(Debug, Default)]
 pub struct Chains {
-    failed: BTreeMap<(u32, LogRef), Failure>,
+    failed: BTreeMap<(u32, LogRef), FailedAppend>,
     /// Appends whose error has not left, each with the refusals that must leave behind it.
     owed: BTreeMap<u64, Vec<u64>>,
 }
 
 impl Chains {
     /// Later appends of this log and chain are refused.
-    pub(super) fn fail(&mut self, log: &LogRef, chain: u32, failure: Failure) {
+    pub(super) fn fail(&mut self, log: &LogRef, chain: u32, failure: FailedAppend) {
         if chain == 0 {
             return;
         }

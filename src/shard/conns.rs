@@ -1,6 +1,6 @@
 //! What a shard remembers of its client connections: requests under way, and chains that failed.
 
-use super::chains::{Chains, Failure};
+use super::chains::{Chains, FailedAppend};
 use super::events::RequestId;
 use crate::api::LogRef;
 use crate::types::ConnId;
@@ -91,7 +91,13 @@ impl Conns {
     }
 
     /// Later appends of this log and chain are refused.
-    pub(super) fn fail_chain(&mut self, conn: ConnId, log: &LogRef, chain: u32, failure: Failure) {
+    pub(super) fn fail_chain(
+        &mut self,
+        conn: ConnId,
+        log: &LogRef,
+        chain: u32,
+        failure: FailedAppend,
+    ) {
         if let Some(entry) = self.conns.get_mut(&conn) {
             entry.chains.fail(log, chain, failure);
         }
@@ -100,7 +106,7 @@ impl Conns {
     /// As [`Conns::fail_chain`], for an append that never became a request of the connection and
     /// that its driver has answered.
     pub(super) fn refuse_chain(&mut self, conn: ConnId, log: &LogRef, chain: u32) {
-        let failure = Failure { order: self.next_order(), unanswered: None };
+        let failure = FailedAppend { order: self.next_order(), unanswered: None };
         self.conns.entry(conn).or_default().chains.fail(log, chain, failure);
     }
 

@@ -1,6 +1,6 @@
 //! A write that came in, until its command is part of a value.
 
-use super::chains::Failure;
+use super::chains::FailedAppend;
 use super::core::Core;
 use super::events::RequestId;
 use super::turn::Turn;
@@ -57,7 +57,8 @@ impl Queued {
     /// The append has failed, or is bound to: those behind it in its chain must not slip through.
     pub(super) fn fail_chain(&self, turn: &mut Turn<'_>) {
         if let Some(append) = self.request.append() {
-            let failure = Failure { order: self.order, unanswered: Some(self.asked.correlation) };
+            let failure =
+                FailedAppend { order: self.order, unanswered: Some(self.asked.correlation) };
             turn.core.conns.fail_chain(self.asked.conn, &append.log, append.chain, failure);
         }
     }

@@ -1,6 +1,6 @@
 //! Who waits for a command, and how it is answered.
 
-use super::chains::Failure;
+use super::chains::FailedAppend;
 use super::doubt::doubt_text;
 use super::events::RequestId;
 use super::turn::Turn;
@@ -35,7 +35,7 @@ impl Chained {
         let Chained { asked, chain } = self;
         if let Some((log, chain)) = chain {
             // Nothing of the chain is left waiting: whatever comes is behind the failure.
-            let failure = Failure { order: 0, unanswered: Some(asked.correlation) };
+            let failure = FailedAppend { order: 0, unanswered: Some(asked.correlation) };
             turn.core.conns.fail_chain(asked.conn, &log, chain, failure);
         }
         turn.refuse(asked, error);

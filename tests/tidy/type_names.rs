@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 /// Names that may stand in two files or more, each with the reason.
 pub const SHARED: &[(&str, &str)] = &[
     ("Config", "a node has one, and so has a replica: each layer's own, named with its module"),
-    ("Failure", "to clients it is what became of an operation, to a chain what broke it"),
     ("Input", "a shard takes inputs, and so does the replica in it: each layer's own"),
     ("Role", "what a replica is, with its state, and the word for it in a status"),
 ];

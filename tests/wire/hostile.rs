@@ -11,14 +11,14 @@ use paxosd::limits::{
     FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
     VALUE_BYTES_MAX,
 };
-use paxosd::types::{Ballot, Lsn, NodeId, Slot, Value};
+use paxosd::types::{Ballot, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::client::hello::{read_hello, read_hello_answer};
 use paxosd::wire::client::{ReplyKind, read_reply, read_request, write_reply, write_request};
 use paxosd::wire::codec::DecodeError;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
 use paxosd::wire::kind::GreetingKind;
 use paxosd::wire::peer::hello::{read_peer_hello, read_peer_hello_reply};
-use paxosd::wire::peer::{Accept, Message, PeerKind, Promise, Report, Resend};
+use paxosd::wire::peer::{Accept, Grant, Message, PeerKind, Promise, Report, Resend};
 use paxosd::wire::peer::{read_message, write_message};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -260,5 +260,23 @@ fn r37_numbers_that_nobody_can_have_counted_are_malformed() {
         let mut bytes = Vec::new();
         write_message(&mut bytes, &message);
         assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "slot {slot}, round {round}");
+        bytes.clear();
+        write_message(&mut bytes, &Message::Grant(grant(ballot, Slot(slot))));
+        assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "accepted up to {slot}, {round}");
+    }
+}
+
+/// A grant whose sender says that it accepted a value in so high a slot. A leader settles what is left up
+/// to there.
+fn grant(ballot: Ballot, accepted_upto: Slot) -> Grant {
+    Grant {
+        ballot,
+        sent_at: Tick(1),
+        lease_us: 0,
+        chosen_upto: Slot(0),
+        accepted_upto,
+        durable: Lsn(0),
+        has_room: true,
+        digest: None,
     }
 }
