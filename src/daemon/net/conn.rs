@@ -54,6 +54,17 @@ pub enum Taken {
     Closed,
 }
 
+/// The bytes that come next on a connection.
+#[derive(Debug)]
+pub enum Arrived<'a> {
+    /// These.
+    Bytes(&'a [u8]),
+    /// Nothing now.
+    Nothing,
+    /// The other side closed.
+    Closed,
+}
+
 impl Conn {
     /// A fresh connection; bodies of frames are small until Hello is accepted.
     #[must_use]
@@ -98,6 +109,27 @@ impl Conn {
                 Err(error) => Err(error),
             };
         }
+    }
+
+    /// Takes the bytes that come next: those left unread before, which move to `kept`, or else what
+    /// one read from the socket puts into `scratch`.
+    ///
+    /// # Errors
+    /// Whatever the socket says; the connection is to be closed.
+    pub fn next_bytes<'a>(
+        &mut self,
+        scratch: &'a mut [u8],
+        kept: &'a mut Vec<u8>,
+    ) -> io::Result<Arrived<'a>> {
+        if !self.unread.is_empty() {
+            *kept = std::mem::take(&mut self.unread);
+            return Ok(Arrived::Bytes(kept));
+        }
+        Ok(match self.take(scratch)? {
+            Taken::Bytes(count) => Arrived::Bytes(&scratch[..count]),
+            Taken::Nothing => Arrived::Nothing,
+            Taken::Closed => Arrived::Closed,
+        })
     }
 
     /// Notes whether a frame is under way, after the bytes at hand were used up. `progress` is true

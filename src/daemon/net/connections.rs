@@ -6,7 +6,7 @@ use crate::daemon::clock;
 use crate::daemon::event_loop::mailbox::NewClient;
 use crate::daemon::event_loop::service::{Flow, Service};
 use crate::daemon::event_loop::shard_loop::ShardLoop;
-use crate::daemon::net::conn::{Conn, Taken};
+use crate::daemon::net::conn::{Arrived, Conn, Taken};
 use crate::daemon::net::links::TableIndex;
 use crate::daemon::net::sockets;
 use crate::daemon::net::table::{ClientSide, ConnectionRole, TableEntry, token};
@@ -151,16 +151,11 @@ impl ShardLoop {
             if !more || budget == 0 || owes || is_paused(&self.service, *id, conn, side) {
                 return more;
             }
-            let unread = std::mem::take(&mut conn.unread);
-            let taken = match unread.is_empty() {
-                true => conn.take(&mut self.scratch),
-                false => Ok(Taken::Bytes(unread.len())),
-            };
-            let bytes = match taken {
-                Ok(Taken::Bytes(count)) if unread.is_empty() => &self.scratch[..count],
-                Ok(Taken::Bytes(_)) => &unread[..],
-                Ok(Taken::Nothing) => return false,
-                Ok(Taken::Closed) | Err(_) => {
+            let mut kept = Vec::new();
+            let bytes = match conn.next_bytes(&mut self.scratch, &mut kept) {
+                Ok(Arrived::Bytes(bytes)) => bytes,
+                Ok(Arrived::Nothing) => return false,
+                Ok(Arrived::Closed) | Err(_) => {
                     self.note_cut(index);
                     self.close(index, "closed by the client");
                     return false;

@@ -3,7 +3,7 @@
 use crate::daemon::clock;
 use crate::daemon::event_loop::mailbox::NewPeer;
 use crate::daemon::event_loop::shard_loop::ShardLoop;
-use crate::daemon::net::conn::Taken;
+use crate::daemon::net::conn::{Arrived, Taken};
 use crate::daemon::net::links::TableIndex;
 use crate::daemon::net::sockets;
 use crate::daemon::net::table::{ConnectionRole, TableEntry};
@@ -222,16 +222,11 @@ impl ShardLoop {
             if !more || budget == 0 {
                 return more;
             }
-            let unread = std::mem::take(&mut conn.unread);
-            let taken = match unread.is_empty() {
-                true => conn.take(&mut self.scratch),
-                false => Ok(Taken::Bytes(unread.len())),
-            };
-            let bytes = match taken {
-                Ok(Taken::Bytes(count)) if unread.is_empty() => &self.scratch[..count],
-                Ok(Taken::Bytes(_)) => &unread[..],
-                Ok(Taken::Nothing) => return false,
-                Ok(Taken::Closed) => {
+            let mut kept = Vec::new();
+            let bytes = match conn.next_bytes(&mut self.scratch, &mut kept) {
+                Ok(Arrived::Bytes(bytes)) => bytes,
+                Ok(Arrived::Nothing) => return false,
+                Ok(Arrived::Closed) => {
                     self.note_cut(index);
                     self.close(index, "closed by the peer");
                     return false;
