@@ -6,8 +6,10 @@ mod journal_rig;
 
 use journal_rig::{Expected, OPTIONS, Rig, Rng, Workload, ballot, read};
 use paxosd::journal::{FindingKind, MemStorage, Recovered, Storage};
-use paxosd::types::{Ballot, Lsn, Record, SegmentId, Slot, Value};
+use paxosd::paxos::{damage_of_unknown_slot, inexact_reports};
+use paxosd::types::{Ballot, Damage, Lsn, Record, SegmentId, Slot, Value};
 use paxosd::wire::peer::Report;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// A log of a few segments. With a mark at its end unless `open`.
@@ -21,6 +23,16 @@ fn log(seed: u64, bursts: u64, closed: bool) -> Rig {
 
 fn segment_name(segment: SegmentId) -> String {
     format!("segment-{:020}.wal", segment.0)
+}
+
+/// What a replica over this journal takes for lost without a slot.
+fn lost(recovered: &Recovered) -> Option<Damage> {
+    damage_of_unknown_slot(&recovered.losses)
+}
+
+/// What it says of slots that it has not whole.
+fn reports(recovered: &Recovered) -> BTreeMap<Slot, Report> {
+    inexact_reports(&recovered.losses)
 }
 
 /// How many slots of a damaged log were found whole, and how many flagged.
@@ -40,6 +52,7 @@ fn account(
 ) -> (Recovered, Vec<Slot>) {
     let (mut journal, recovered) =
         Rig::reopen(storage).unwrap_or_else(|error| panic!("{context}: {error}"));
+    let (damage, reports) = (lost(&recovered), reports(&recovered));
     let mut flagged = Vec::new();
     let values = read(storage, &mut journal, 1, recovered.chosen_upto.0);
     let slots = expected.chosen.len() as u64 + expected.open.len() as u64;
@@ -60,7 +73,7 @@ fn account(
                     false
                 }
             }
-        } else if let Some(report) = recovered.reports.get(&slot) {
+        } else if let Some(report) = reports.get(&slot) {
             let (Report::ValueDamaged(hi) | Report::Damaged(hi) | Report::Suspect(hi)) = *report
             else {
                 panic!("{context}: slot {slot}: {report:?}")
@@ -72,7 +85,6 @@ fn account(
             assert!(right, "{context}: slot {slot} in {ballot}: {found:?}");
             true
         } else {
-            let damage = recovered.damage.as_ref();
             let covers = damage.is_some_and(|d| slot <= d.upto && highest <= d.hi);
             assert!(covers, "{context}: slot {slot} is silently gone: {damage:?}");
             false
@@ -135,7 +147,7 @@ fn each_block(block: u64, seed: u64, bursts: u64) -> Tally {
                 assert_eq!(recovered.next_lsn, clean.next_lsn, "{context}");
                 assert_eq!(recovered.hard, clean.hard, "{context}");
                 assert_eq!(recovered.chosen_upto, clean.chosen_upto, "{context}");
-                assert_eq!(recovered.damage, None, "{context}");
+                assert_eq!(lost(&recovered), None, "{context}");
                 let cut = recovered.torn.map_or(0, |torn| torn.records.unwrap_or(0));
                 assert_eq!(cut, 0, "{context}: records were cut off");
             }
@@ -191,7 +203,7 @@ fn c11_only_the_last_batch_above_the_last_mark_may_be_cut_and_only_where_it_show
                     let storage = rig.storage.duplicate();
                     damage(&storage, name, start..start + 512, way, &mut rng);
                     let (_, recovered) = Rig::reopen(&storage).unwrap();
-                    let torn = recovered.torn.filter(|torn| torn.first_lsn < Lsn(next));
+                    let torn = recovered.torn.as_ref().filter(|torn| torn.first_lsn < Lsn(next));
                     if let Some(torn) = torn {
                         assert_eq!(way, 0, "{context}: cut without a pre-image: {torn:?}");
                         assert_eq!(torn.first_lsn, Lsn(before), "{context}");
@@ -202,7 +214,7 @@ fn c11_only_the_last_batch_above_the_last_mark_may_be_cut_and_only_where_it_show
                     account(&storage, &expected, &context, &mut Tally::default());
                     let is = |kind| recovered.findings.iter().any(|found| found.kind == kind);
                     suspects += u64::from(is(FindingKind::Suspect));
-                    for report in recovered.reports.values() {
+                    for report in reports(&recovered).values() {
                         let suspect = matches!(report, Report::Suspect(_));
                         assert!(suspect || is(FindingKind::Damaged), "{context}: {report:?}");
                     }
@@ -240,8 +252,8 @@ fn r05_many_damaged_blocks_at_once_are_all_accounted_for() {
             }
             let (first, _) = account(&storage, &expected, &context, &mut tally);
             let (_, second) = Rig::reopen(&storage).unwrap();
-            assert_eq!(first.damage, second.damage, "{context}");
-            assert_eq!(first.reports, second.reports, "{context}");
+            assert_eq!(lost(&first), lost(&second), "{context}");
+            assert_eq!(reports(&first), reports(&second), "{context}");
             assert_eq!(first.next_lsn, second.next_lsn, "{context}");
         }
     }
@@ -284,12 +296,12 @@ fn c05_a_lost_record_bounds_what_it_may_have_held_by_its_neighbours() {
     }
     destroy(&rig, 3);
     let (_, recovered) = Rig::reopen(&rig.storage).unwrap();
-    let damage = recovered.damage.unwrap();
+    let damage = lost(&recovered).unwrap();
     assert_eq!(damage.hi, ballot(3), "the next record's ballot, not what is promised now");
     assert!(!damage.suspect && damage.upto >= Slot(3), "{damage:?}");
     // Slots 1 and 2 may have been accepted again in the lost record; 4 and 5 came later.
-    let exact =
-        |slot| (recovered.reports.get(&Slot(slot)), recovered.open.contains_key(&Slot(slot)));
+    let found = reports(&recovered);
+    let exact = |slot| (found.get(&Slot(slot)), recovered.open.contains_key(&Slot(slot)));
     let doubtful = Report::Damaged(ballot(3));
     assert_eq!(exact(1), (Some(&doubtful), true));
     assert_eq!(exact(2), (Some(&doubtful), true));
@@ -304,9 +316,9 @@ fn c05_a_lost_record_bounds_what_it_may_have_held_by_its_neighbours() {
     next.push(vec![accepted(1, 10, "again")]);
     next.settle().unwrap();
     let (_, repaired) = Rig::reopen(&rig.storage).unwrap();
-    assert_eq!(repaired.reports.get(&Slot(1)), None);
-    assert_eq!(repaired.reports.get(&Slot(2)), Some(&doubtful));
-    assert_eq!(repaired.damage, recovered.damage);
+    assert_eq!(reports(&repaired).get(&Slot(1)), None);
+    assert_eq!(reports(&repaired).get(&Slot(2)), Some(&doubtful));
+    assert_eq!(lost(&repaired), lost(&recovered));
 }
 
 /// C11: a suspect record stays suspect over restarts, though later batches are durable by then.
@@ -329,12 +341,12 @@ fn c11_what_was_suspect_once_stays_suspect() {
         let (_, mut recovered) = Rig::reopen(&rig.storage).unwrap();
         for life in 0..3 {
             if both_headers {
-                let damage = recovered.damage.unwrap();
+                let damage = lost(&recovered).unwrap();
                 assert!(damage.suspect && damage.hi == ballot(4), "life {life}: {damage:?}");
                 assert!(damage.upto >= Slot(2), "life {life}: {damage:?}");
             } else {
                 let report = Some(Report::Suspect(ballot(4)));
-                assert_eq!(recovered.reports.get(&Slot(2)).copied(), report, "life {life}");
+                assert_eq!(reports(&recovered).get(&Slot(2)).copied(), report, "life {life}");
             }
             assert!(recovered.next_lsn > Lsn(2), "a suspect LSN is never given out again");
             let (mut journal, _) = Rig::reopen(&rig.storage).unwrap();

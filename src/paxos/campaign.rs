@@ -1,5 +1,5 @@
 //! Canvass and campaign: how a follower comes to lead (Paxos Made Simple, section 2.2, phase 1;
-//! the scout of Paxos Made Moderately Complex; CONSENSUS C5 to C8, C18).
+//! the scout of Paxos Made Moderately Complex; rules C5 to C8, C18).
 
 use super::effects::{Effects, Plain, Stop, Vote};
 use super::phase1_outcome::Phase1Outcome;

@@ -1,4 +1,4 @@
-//! Which members vote on a slot, and with which quorums (RULES R26, R28).
+//! Which members vote on a slot, and with which quorums (R26, R28).
 
 use super::config::Config;
 use super::quorum::Voters;

@@ -1,4 +1,4 @@
-//! Replicas compare digests of their state (RULES R23): what applied the same slots must be the
+//! Replicas compare digests of their state (R23): what applied the same slots must be the
 //! same. One that differs from a majority fences itself; a leader that differs from somebody, and
 //! has no majority that agrees with it, serves nothing until that is settled.
 

@@ -1,5 +1,5 @@
 //! What a replica wants done. The order of durability is in the type: a vote has no way out but
-//! behind its own record (CONSENSUS C1).
+//! behind its own record (rule C1).
 
 use super::note::Note;
 use crate::types::{Ballot, Lsn, NodeId, Record, Refuted, Slot, Value};

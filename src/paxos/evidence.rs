@@ -1,5 +1,5 @@
 //! Evidence against disks that are set back: what the members saw each other acknowledge, and what
-//! becomes of a node that its peers refute (CONSENSUS C11, C13; RULES R13).
+//! becomes of a node that its peers refute (rules C11, C13; R13).
 //!
 //! Evidence only rises: a later life of the accused replaces it only where the accused accounts for
 //! all of it. It is durable soon after it was seen, so that witnesses may restart: a life that is new

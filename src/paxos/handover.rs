@@ -1,4 +1,4 @@
-//! Handing leadership over without a gap (CONSENSUS C17).
+//! Handing leadership over without a gap (rule C17).
 
 use super::effects::{Effect, Effects, Plain};
 use super::replica::{Replica, Role};

@@ -1,4 +1,4 @@
-//! Heartbeats, grants, leases (CONSENSUS C14 to C17, C19).
+//! Heartbeats, grants, leases (rules C14 to C17, C19).
 
 use super::effects::{Effects, Plain, Vote};
 use super::pipeline::Leadership;

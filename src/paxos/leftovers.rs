@@ -1,6 +1,6 @@
 //! Slots that an earlier leadership proposed and the present one did not find.
 //!
-//! Nothing of theirs was chosen, or phase 1 would have found it (CONSENSUS C5). But nothing else is
+//! Nothing of theirs was chosen, or phase 1 would have found it (rule C5). But nothing else is
 //! chosen there either before the present leader comes to propose as many slots, and in a shard without
 //! traffic that may take for ever. Until then nobody can say to the clients of those commands what became
 //! of them (R32).

@@ -38,7 +38,7 @@ pub use configuration::Configurations;
 pub use digests::{Digests, Doubt};
 pub use disk_budget::DiskBudget;
 pub use effects::{Effect, Effects, Plain, Stop, Vote};
-pub use memory::Memory;
+pub use memory::{Memory, damage_of_unknown_slot, inexact_reports};
 pub use note::Note;
 pub use pipeline::Leadership;
 pub use progress::FollowerProgress;

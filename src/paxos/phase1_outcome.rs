@@ -1,5 +1,5 @@
 //! What phase 1 found: the value of every open slot, fetched where it is not held (Paxos Made
-//! Simple, section 2.2, P2c; CONSENSUS C5, C6).
+//! Simple, section 2.2, P2c; rules C5, C6).
 
 use super::effects::{Effects, Plain};
 use super::promise_pages::Pages;

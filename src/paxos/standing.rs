@@ -1,5 +1,5 @@
 //! What members know of each other's fitness to lead, so that a hand-over goes to one that can take
-//! it (CONSENSUS C17).
+//! it (rule C17).
 
 use super::effects::{Effects, Plain};
 use super::progress::FollowerProgress;

@@ -1,4 +1,4 @@
-//! What a campaign may propose for a slot (CONSENSUS C5; Paxos Made Simple, section 2.2, P2c).
+//! What a campaign may propose for a slot (rule C5; Paxos Made Simple, section 2.2, P2c).
 
 use super::quorum::Voters;
 use crate::types::{Ballot, NodeId};

@@ -1,4 +1,4 @@
-//! Applying what is chosen, in order, as soon as its value is at hand (RULES R18).
+//! Applying what is chosen, in order, as soon as its value is at hand (R18).
 
 use super::fatal::Fatal;
 use super::journal_reads::JournalRead;

@@ -12,7 +12,7 @@ use crate::api::{ClusterMap, DiskSpace, ShardLeader, ShardStatus, StatusReply};
 use crate::journal::{Journal, Recovered};
 use crate::limits;
 use crate::machine::Machine;
-use crate::paxos::{Memory, Replica};
+use crate::paxos::{self, Memory, Replica};
 use crate::types::{Ballot, ConnId, Incarnation, NodeId, Slot, Tick, Value};
 
 /// One shard on one node. See the module's documentation.
@@ -39,8 +39,8 @@ impl Shard {
             chosen_upto: recovered.chosen_upto,
             open: recovered.open,
             holes: recovered.holes,
-            reports: recovered.reports,
-            damage: recovered.damage,
+            reports: paxos::inexact_reports(&recovered.losses),
+            damage: paxos::damage_of_unknown_slot(&recovered.losses),
             witnessed: recovered.witnessed,
             cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
         };

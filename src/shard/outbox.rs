@@ -1,5 +1,5 @@
 //! Votes that wait for their records: the one place where "nothing leaves before what it claims is
-//! durable" is enforced (CONSENSUS C1, RULES R02).
+//! durable" is enforced (rules C1, R02).
 
 use crate::paxos::Vote;
 use crate::types::{Lsn, NodeId};

@@ -3,6 +3,7 @@
 
 use super::violation::{CheckResult, ensure};
 use crate::journal::Recovered;
+use crate::paxos;
 use crate::types::{Ballot, HardState, Lsn, Slot};
 use crate::wire::peer::Message;
 use std::collections::BTreeMap;
@@ -156,12 +157,14 @@ impl DurabilityChecker {
         })?;
         let (ballot, upto) = claimed.accepted;
         let Some(first) = firsts.get(&ballot) else { return Ok(()) };
+        let reports = paxos::inexact_reports(&recovered.losses);
+        let damage = paxos::damage_of_unknown_slot(&recovered.losses);
         let mut slot = recovered.chosen_upto.next().max(*first);
         while slot <= upto {
             let held = recovered.open.get(&slot).map(|held| held.0);
-            let report = recovered.reports.get(&slot).map(|report| report.ballot());
-            let damage = recovered.damage.filter(|damage| slot <= damage.upto).map(|d| d.hi);
-            let known_lost = corrupted && report.max(damage).is_some_and(|hi| hi >= ballot);
+            let report = reports.get(&slot).map(|report| report.ballot());
+            let unknown = damage.filter(|damage| slot <= damage.upto).map(|damage| damage.hi);
+            let known_lost = corrupted && report.max(unknown).is_some_and(|hi| hi >= ballot);
             ensure(known_lost || held.is_some_and(|held| held >= ballot), check, || {
                 format!("accepted slot {slot} in {ballot} (up to {upto}), the disk has {held:?}")
             })?;

@@ -113,10 +113,13 @@ impl World {
         ensure(recovered.chosen_upto <= last, "chosen facts name a ballot (C9)", || {
             format!("recovered chosen {}, decided {last}", recovered.chosen_upto)
         })?;
-        let whole = recovered.holes.is_empty() && recovered.reports.is_empty();
-        ensure((whole && recovered.damage.is_none()) || corrupted, "no false damage", || {
-            format!("{:?} {:?} {:?}", recovered.holes, recovered.reports, recovered.findings)
-        })?;
+        let reports = paxos::inexact_reports(&recovered.losses);
+        let whole = recovered.holes.is_empty() && reports.is_empty();
+        ensure(
+            (whole && recovered.losses.lost.is_empty()) || corrupted,
+            "no false damage",
+            || format!("{:?} {reports:?} {:?}", recovered.holes, recovered.findings),
+        )?;
         for (slot, (ballot, value)) in &recovered.open {
             self.oracle.check_proposal(*slot, *ballot, value)?;
         }

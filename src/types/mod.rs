@@ -20,7 +20,7 @@ pub use address::{ADMIN_PORT, Address, CLIENT_PORT, PEER_PORT};
 pub use ballot::Ballot;
 pub use configuration::Configuration;
 pub use count::Count;
-pub use damage::Damage;
+pub use damage::{Content, Damage, Losses, LostRecords, RecordLeft};
 pub use failure_kind::FailureKind;
 pub use ids::{
     ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,

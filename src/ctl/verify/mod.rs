@@ -81,7 +81,7 @@ impl Checked {
         match &self.found {
             Ok(recovered) => {
                 let worst = recovered.findings.iter().map(|finding| finding.kind).max();
-                let missing = !recovered.holes.is_empty() || recovered.damage.is_some();
+                let missing = !recovered.holes.is_empty() || !recovered.losses.lost.is_empty();
                 match worst {
                     Some(FindingKind::Damaged) => State::Damaged,
                     Some(FindingKind::Suspect) => State::Suspect,

@@ -156,8 +156,8 @@ fn c04_records_lost_at_the_front_lie_close_behind_what_was_trimmed() {
     let (_, recovered) = reopen(&storage, &LATER).unwrap();
     let lost: Vec<_> = recovered.findings.iter().filter_map(|found| found.lsns).collect();
     assert_eq!(lost, [(Lsn(5000), Lsn(5000))]);
-    let damage = recovered.damage.unwrap();
+    let [lost] = recovered.losses.lost[..] else { panic!("{:?}", recovered.losses) };
     assert_eq!(recovered.chosen_upto, Slot(899));
     let window = 2 * WINDOW_SLOTS;
-    assert_eq!(damage.upto, Slot(899).plus(window).plus(1));
+    assert_eq!(lost.bound.upto, Slot(899).plus(window).plus(1));
 }

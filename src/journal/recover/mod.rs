@@ -1,12 +1,14 @@
 //! Reading a journal back: from the files of a directory to what a shard starts from.
 //!
 //! [`opening`] takes stock of the files, [`tail`] finds the end (C11), [`records`] reads each batch,
-//! [`replay`] adds the records up, and [`run`] joins them.
+//! [`replay`] adds the records up, [`open_slots`] reads the values above the chosen prefix, and [`run`]
+//! joins them.
 
 pub mod cut_short;
 pub mod inspect;
 #[cfg(test)]
 mod manifest_tests;
+pub mod open_slots;
 pub mod opening;
 pub mod records;
 pub mod recovered;

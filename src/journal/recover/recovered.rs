@@ -1,7 +1,6 @@
 //! What a recovery yields.
 
-use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, Slot, Value, Witness};
-use crate::wire::peer;
+use crate::types::{Ballot, Damage, HardState, Losses, Lsn, NodeId, Slot, Value, Witness};
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -14,16 +13,13 @@ pub struct Recovered {
     pub next_lsn: Lsn,
     /// Every slot up to here is known to be chosen (C9).
     pub chosen_upto: Slot,
-    /// What is accepted above `chosen_upto`: highest ballot per slot. Where a slot is in `reports`
-    /// as well, the report is what a promise says; the value is still held at its ballot (C6).
+    /// What is accepted above `chosen_upto`: highest ballot per slot, where the value verifies.
     pub open: BTreeMap<Slot, (Ballot, Value)>,
     /// Chosen slots up to `chosen_upto` whose value is damaged here, and the ballot of the damaged
     /// record; zero where the record itself is lost.
     pub holes: BTreeMap<Slot, Ballot>,
-    /// Slots above `chosen_upto` whose record is damaged or suspect: what a promise says (C5).
-    pub reports: BTreeMap<Slot, peer::Report>,
-    /// Lost records whose slot is unknown (C5).
-    pub damage: Option<Damage>,
+    /// What is lost above `chosen_upto`, and what is left there.
+    pub losses: Losses,
     /// What other members were seen to acknowledge (C13).
     pub witnessed: Vec<(NodeId, Witness)>,
     /// A tail that was cut on C11's evidence. Its LSNs are given out again: a peer that has seen

@@ -7,8 +7,9 @@ use crate::journal::segment::index::{DAMAGED, IndexedRecord, SUSPECT, SlotIndex}
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::write::hard_state;
 use crate::limits::WINDOW_SLOTS;
-use crate::types::{Ballot, Damage, HardState, Lsn, NodeId, RecordKind, Slot, Witness};
-use crate::wire::peer::Report;
+use crate::types::{
+    Ballot, Damage, HardState, LostRecords, Lsn, NodeId, RecordKind, Slot, Witness,
+};
 use std::collections::BTreeMap;
 
 /// Findings kept: enough to see the pattern of a dying disk.
@@ -16,7 +17,7 @@ const FINDINGS_MAX: usize = 10_000;
 
 /// Consecutive records that are lost: no header and no descriptor of them verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LostRecords {
+pub(crate) struct LostRange {
     pub first: Lsn,
     pub last: Lsn,
     /// No ballot in them is higher; known once a later record bounds it.
@@ -54,7 +55,7 @@ pub(crate) struct Replay {
     slot_max: Slot,
     /// The highest slot accepted: everything 2α below it was chosen here (C4).
     accepted_slot_max: Slot,
-    lost: Vec<LostRecords>,
+    lost: Vec<LostRange>,
     /// The LSN that must come next.
     expected: Lsn,
     /// From this LSN on, what does not verify is suspect, not damaged.
@@ -125,7 +126,7 @@ impl Replay {
             self.find_about(place, kind, about, format!("records {first} to {last} are lost"));
             let upto = self.reach(after.0 - first.0);
             let suspect = kind == FindingKind::Suspect;
-            self.lost.push(LostRecords { first, last, hi: None, upto, suspect });
+            self.lost.push(LostRange { first, last, hi: None, upto, suspect });
         }
         self.expected = next;
     }
@@ -295,30 +296,15 @@ pub(crate) struct Replayed {
 }
 
 impl Replayed {
-    /// What a lost record may have held above the chosen prefix, all in one.
-    pub(crate) fn damage(&self) -> Option<Damage> {
+    /// The lost records that may have held a slot above the chosen prefix.
+    pub(crate) fn lost(&self) -> Vec<LostRecords> {
         let open = self.replay.lost.iter().filter(|lost| lost.upto > self.chosen_upto);
-        open.fold(None, |sum: Option<Damage>, lost| {
+        let bounded = |lost: &LostRange| {
             let hi = lost.hi.expect("the end of the replay bounds every loss");
-            let one = Damage { hi, upto: lost.upto, suspect: lost.suspect };
-            Some(sum.map_or(one, |sum| sum.and(one)))
-        })
-    }
-
-    /// The loss that makes the record of `slot` at (`lsn`, `ballot`) inexact: one behind it that
-    /// may have held the slot in a higher ballot (C5).
-    pub(crate) fn shadow(&self, slot: Slot, lsn: Lsn, ballot: Ballot) -> Option<Report> {
-        let behind = self.replay.lost.iter().filter(|lost| lost.last > lsn && lost.upto >= slot);
-        let higher =
-            behind.filter_map(|lost| lost.hi.filter(|hi| *hi > ballot).map(|hi| (hi, lost)));
-        let (hi, suspect) = higher.fold((Ballot::ZERO, true), |(hi, suspect), (next, lost)| {
-            (hi.max(next), suspect && lost.suspect)
-        });
-        match (hi.is_zero(), suspect) {
-            (true, _) => None,
-            (false, true) => Some(Report::Suspect(hi)),
-            (false, false) => Some(Report::Damaged(hi)),
-        }
+            let bound = Damage { hi, upto: lost.upto, suspect: lost.suspect };
+            LostRecords { last: lost.last, bound }
+        };
+        open.map(bounded).collect()
     }
 }
 

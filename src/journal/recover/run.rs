@@ -7,23 +7,20 @@ use crate::journal::format::layout::{
 };
 use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::cut_short;
+use crate::journal::recover::open_slots::read_open;
 use crate::journal::recover::opening::{Segment, clean_directory, list_segments};
 use crate::journal::recover::records::{CheckedBatch, check_batch, check_gap, shows_pre_image};
 use crate::journal::recover::recovered::{FindingKind, Recovered, TornTail};
 use crate::journal::recover::replay::{About, FilePlace, Replay, Replayed};
 use crate::journal::recover::tail::{self, Ending, Torn};
 use crate::journal::segment::batch_scan::{self, BatchScan, Limit, Part};
-use crate::journal::segment::index::{DAMAGED, SUSPECT};
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::SegmentReader;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp};
-use crate::journal::write::execute::read_one;
 use crate::journal::write::hard_state::{self, Opened};
-use crate::journal::write::jobs::Wanted;
 use crate::journal::write::journal::{Journal, JournalOptions, Restored, Tail};
 use crate::limits::BLOCK_BYTES;
-use crate::types::{Ballot, Damage, Lsn, SegmentId, ShardId, Slot, Value};
-use crate::wire::peer::Report;
+use crate::types::{Ballot, Damage, Losses, Lsn, SegmentId, ShardId, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -387,8 +384,8 @@ impl Recovery<'_> {
         let name = file_name(ended.last);
         let place = FilePlace { file: &name, offset: ended.scan.data };
         let replayed = self.replay.finish(hard.promised, next_lsn, place);
-        let (open, reports) = read_open(self.storage, &self.journal_id, &replayed)?;
-        let damage = replayed.damage();
+        let (open, left) = read_open(self.storage, &self.journal_id, &replayed)?;
+        let losses = Losses { lost: replayed.lost(), left };
         let Replayed { replay, chosen_upto, holes } = replayed;
         let recovered = Recovered {
             hard: hard.clone(),
@@ -396,8 +393,7 @@ impl Recovery<'_> {
             chosen_upto,
             open,
             holes,
-            reports,
-            damage,
+            losses,
             witnessed,
             torn: self.torn,
             findings: replay.findings,
@@ -477,40 +473,4 @@ impl Recovery<'_> {
         };
         Ok(Tail::Ended { last: *last, previous, seal_first })
     }
-}
-
-type OpenSlots = BTreeMap<Slot, (Ballot, Value)>;
-
-/// Reads the values accepted above the chosen prefix, and says what a promise must report of those
-/// that are not exact (C5).
-fn read_open(
-    storage: &dyn Storage,
-    journal_id: &JournalId,
-    replayed: &Replayed,
-) -> Result<(OpenSlots, BTreeMap<Slot, Report>), StorageError> {
-    let (mut open, mut reports) = (OpenSlots::new(), BTreeMap::new());
-    let index = &replayed.replay.index;
-    for slot in index.slots_above(replayed.chosen_upto) {
-        let best = index.best(slot).expect("the slot was taken from the index");
-        let location = best.location;
-        let wanted = Wanted { slot, location, headless: index.headless(&location) };
-        let damaged = best.flags & DAMAGED != 0;
-        let value = if damaged { None } else { read_one(storage, journal_id, &wanted)?.ok() };
-        let shadow = replayed.shadow(slot, location.lsn, location.ballot);
-        let own = match (&value, best.flags & SUSPECT != 0) {
-            (Some(_), _) => None,
-            (None, true) => Some(Report::Suspect(location.ballot)),
-            (None, false) => Some(Report::ValueDamaged(location.ballot)),
-        };
-        if let Some(report) = shadow.or(own) {
-            reports.insert(slot, report);
-        }
-        if let Some((ballot, value)) = value {
-            // What was learned holds in every ballot above the one that it was chosen in, too, and
-            // may have been accepted and acknowledged in one (C3).
-            let ballot = index.highest_ballot(slot).unwrap_or(ballot).max(ballot);
-            open.insert(slot, (ballot, value));
-        }
-    }
-    Ok((open, reports))
 }
