@@ -74,18 +74,20 @@ fn account(
                 }
             }
         } else if let Some(report) = reports.get(&slot) {
-            let (Report::ValueDamaged(hi) | Report::Damaged(hi) | Report::Suspect(hi)) = *report
+            let (Report::ValueDamaged(ballot_max)
+            | Report::Damaged(ballot_max)
+            | Report::Suspect(ballot_max)) = *report
             else {
                 panic!("{context}: slot {slot}: {report:?}")
             };
-            assert!(hi >= highest, "{context}: slot {slot}: {report:?} is below {highest}");
+            assert!(ballot_max >= highest, "{context}: slot {slot}: {report:?} is below {highest}");
             false
         } else if let Some((ballot, found)) = recovered.open.get(&slot) {
             let right = found == value && *ballot >= highest;
             assert!(right, "{context}: slot {slot} in {ballot}: {found:?}");
             true
         } else {
-            let covers = damage.is_some_and(|d| slot <= d.upto && highest <= d.hi);
+            let covers = damage.is_some_and(|d| slot <= d.upto && highest <= d.ballot_max);
             assert!(covers, "{context}: slot {slot} is silently gone: {damage:?}");
             false
         };
@@ -297,7 +299,7 @@ fn c05_a_lost_record_bounds_what_it_may_have_held_by_its_neighbours() {
     destroy(&rig, 3);
     let (_, recovered) = Rig::reopen(&rig.storage).unwrap();
     let damage = lost(&recovered).unwrap();
-    assert_eq!(damage.hi, ballot(3), "the next record's ballot, not what is promised now");
+    assert_eq!(damage.ballot_max, ballot(3), "the next record's ballot, not what is promised now");
     assert!(!damage.suspect && damage.upto >= Slot(3), "{damage:?}");
     // Slots 1 and 2 may have been accepted again in the lost record; 4 and 5 came later.
     let found = reports(&recovered);
@@ -342,7 +344,10 @@ fn c11_what_was_suspect_once_stays_suspect() {
         for life in 0..3 {
             if both_headers {
                 let damage = lost(&recovered).unwrap();
-                assert!(damage.suspect && damage.hi == ballot(4), "life {life}: {damage:?}");
+                assert!(
+                    damage.suspect && damage.ballot_max == ballot(4),
+                    "life {life}: {damage:?}"
+                );
                 assert!(damage.upto >= Slot(2), "life {life}: {damage:?}");
             } else {
                 let report = Some(Report::Suspect(ballot(4)));

@@ -62,7 +62,11 @@ impl Acceptor {
     pub(super) fn report(&self, slot: Slot) -> Option<Report> {
         let exact = self.accepted.get(&slot).map(|(ballot, _)| Report::Accepted(*ballot));
         let lost = self.damage.filter(|damage| slot <= damage.upto).map(|damage| {
-            if damage.suspect { Report::Suspect(damage.hi) } else { Report::Damaged(damage.hi) }
+            if damage.suspect {
+                Report::Suspect(damage.ballot_max)
+            } else {
+                Report::Damaged(damage.ballot_max)
+            }
         });
         let lost = worse(self.reports.get(&slot).copied(), lost);
         match (exact, lost) {
@@ -109,7 +113,9 @@ fn worse(a: Option<Report>, b: Option<Report>) -> Option<Report> {
             let (higher, lower) = if b.ballot() > a.ballot() { (b, a) } else { (a, b) };
             match (higher, lower) {
                 // What was durable may have been chosen: a suspect beside it does not excuse it.
-                (Report::Suspect(hi), Report::Damaged(_)) => Some(Report::Damaged(hi)),
+                (Report::Suspect(ballot_max), Report::Damaged(_)) => {
+                    Some(Report::Damaged(ballot_max))
+                }
                 (higher, _) => Some(higher),
             }
         }
@@ -141,26 +147,32 @@ impl Report {
 
 impl Replica {
     /// Phase 1b. Refuses by number (nack) or by time (a lease that runs, C16).
-    pub(super) fn on_prepare(&mut self, now: Tick, from: NodeId, p: &Prepare, fx: &mut Effects) {
+    pub(super) fn on_prepare(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        p: &Prepare,
+        effects: &mut Effects,
+    ) {
         self.round_seen = self.round_seen.max(p.ballot.round);
         if !self.may_vote(now) || p.ballot.node != from {
             return;
         }
         if p.ballot < self.hard.promised {
-            return self.nack(from, p.ballot, fx);
+            return self.nack(from, p.ballot, effects);
         }
         if p.ballot > self.hard.promised {
             self.earlier_grants_end(now, p.released);
             let wait_us = self.promise_wait(now, from, p.released);
             if wait_us > 0 {
                 let refusal = LeaseRefusal { ballot: p.ballot, wait_us };
-                return fx.send(from, Plain::LeaseRefusal(refusal));
+                return effects.send(from, Plain::LeaseRefusal(refusal));
             }
-            self.promise_ballot(p.ballot, fx);
-            self.become_follower(now, None, fx);
+            self.promise_ballot(p.ballot, effects);
+            self.become_follower(now, None, effects);
         }
         for page in self.promise_pages(p.ballot) {
-            fx.send_after(self.last_lsn(), from, Vote::Promise(page));
+            effects.send_after(self.last_lsn(), from, Vote::Promise(page));
         }
     }
 
@@ -192,23 +204,29 @@ impl Replica {
             trimmed_upto: Slot(0),
             damage: self.acceptor.damage,
             reports: chunk.to_vec(),
-            durable: self.binding,
+            durable: self.last_vote_lsn,
         };
         chunks.iter().enumerate().map(page).collect()
     }
 
-    pub(super) fn nack(&self, to: NodeId, ballot: Ballot, fx: &mut Effects) {
+    pub(super) fn nack(&self, to: NodeId, ballot: Ballot, effects: &mut Effects) {
         let promised = self.hard.promised;
         assert!(ballot < promised, "nack of a ballot not below: {ballot} promised={promised}");
-        fx.send(to, Plain::Nack(Nack { ballot, promised }));
+        effects.send(to, Plain::Nack(Nack { ballot, promised }));
     }
 
     /// A leader of `ballot` spoke: it has won phase 1, so its ballot may be promised without asking
     /// whether a grant runs (R14, C16).
-    pub(super) fn follow(&mut self, now: Tick, leader: NodeId, ballot: Ballot, fx: &mut Effects) {
+    pub(super) fn follow(
+        &mut self,
+        now: Tick,
+        leader: NodeId,
+        ballot: Ballot,
+        effects: &mut Effects,
+    ) {
         assert!(ballot >= self.hard.promised, "follow {ballot} below {}", self.hard.promised);
         if ballot > self.hard.promised {
-            self.promise_ballot(ballot, fx);
+            self.promise_ballot(ballot, effects);
         }
         match &self.role {
             Role::Follower if self.leader == Some(leader) => {
@@ -216,29 +234,29 @@ impl Replica {
                 self.wait_for_silence(now);
             }
             Role::Follower | Role::Canvassing(_) | Role::Candidate(_) | Role::Leader(_) => {
-                self.become_follower(now, Some(leader), fx);
+                self.become_follower(now, Some(leader), effects);
             }
         }
     }
 
     /// Phase 2b. Accepts in slot order only, so that what a ballot got accepted here is a run from
     /// its first slot on, and the acknowledgement can be cumulative (C3).
-    pub(super) fn on_accept(&mut self, now: Tick, from: NodeId, a: Accept, fx: &mut Effects) {
+    pub(super) fn on_accept(&mut self, now: Tick, from: NodeId, a: Accept, effects: &mut Effects) {
         if !self.may_vote(now) || a.ballot.node != from {
             return;
         }
         if a.ballot < self.hard.promised {
-            return self.nack(from, a.ballot, fx);
+            return self.nack(from, a.ballot, effects);
         }
-        if self.is_contradicted(from, a.slot, a.ballot, &a.value, fx) {
+        if self.is_contradicted(from, a.slot, a.ballot, &a.value, effects) {
             return;
         }
-        self.follow(now, from, a.ballot, fx);
-        self.observe_chosen(now, a.ballot, a.chosen_upto, fx);
-        self.advance_marked(fx);
+        self.follow(now, from, a.ballot, effects);
+        self.observe_chosen(now, a.ballot, a.chosen_upto, effects);
+        self.advance_marked(effects);
         // Behind: learn first. The leader sends again what is refused here (C4).
         if a.slot > self.chosen_upto.plus(2 * self.config.window_slots) {
-            return self.learn_more(now, fx);
+            return self.learn_more(now, effects);
         }
         let upto = self.stream(a.ballot, a.first);
         let held = a.slot <= upto;
@@ -247,27 +265,27 @@ impl Replica {
             // The leader is to know at once that it cannot count on this disk.
             if !std::mem::replace(&mut self.acceptor.refused, true) && !fits {
                 let accepted = self.accepted_upto(from, upto);
-                fx.send_after(self.last_lsn(), from, Vote::Accepted(accepted));
+                effects.send_after(self.last_lsn(), from, Vote::Accepted(accepted));
             }
         } else if a.slot > upto.next() {
-            self.ask_resend(now, from, a.ballot, upto.next(), fx);
+            self.ask_resend(now, from, a.ballot, upto.next(), effects);
         } else {
-            self.accept_next(a, upto, fx);
+            self.accept_next(a, upto, effects);
             let upto = self.stream_upto();
             let accepted = self.accepted_upto(from, upto);
-            fx.send_after(self.last_lsn(), from, Vote::Accepted(accepted));
+            effects.send_after(self.last_lsn(), from, Vote::Accepted(accepted));
         }
-        self.advance_marked(fx);
-        self.learn_more(now, fx);
+        self.advance_marked(effects);
+        self.learn_more(now, effects);
     }
 
-    fn accept_next(&mut self, a: Accept, upto: Slot, fx: &mut Effects) {
+    fn accept_next(&mut self, a: Accept, upto: Slot, effects: &mut Effects) {
         if a.slot <= upto {
             return; // Held already: the acknowledgement alone is repeated.
         }
         let (slot, ballot, chosen_upto) = (a.slot, a.ballot, a.chosen_upto);
         let record = Record::Accepted { slot, ballot, chosen_upto, value: a.value.clone() };
-        self.persist(record, fx);
+        self.persist(record, effects);
         self.acceptor.accepted.insert(slot, (ballot, a.value));
         self.acceptor.reports.remove(&slot);
         if let Some(stream) = &mut self.acceptor.stream {
@@ -280,7 +298,7 @@ impl Replica {
         let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
         assert_eq!(leader, ballot.node, "acknowledged to another than the leader of {ballot}");
         let has_room = !self.budget.full;
-        Accepted { ballot, upto, chosen_upto, durable: self.binding, has_room }
+        Accepted { ballot, upto, chosen_upto, durable: self.last_vote_lsn, has_room }
     }
 
     /// The run of `ballot`, begun if this is its first accept here in this life.
@@ -315,7 +333,7 @@ impl Replica {
         to: NodeId,
         ballot: Ballot,
         slot: Slot,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
         let (retry_us, chosen_upto) = (self.config.timing.retry_us, self.chosen_upto);
         let Some(stream) = &mut self.acceptor.stream else { return };
@@ -323,11 +341,11 @@ impl Replica {
             return;
         }
         stream.resend_asked = Some((slot, now));
-        fx.send(to, Plain::Resend(Resend { ballot, from: slot, chosen_upto }));
+        effects.send(to, Plain::Resend(Resend { ballot, from: slot, chosen_upto }));
     }
 
     /// The disk has caught up: asks for what was refused until then.
-    pub(super) fn resume_accepting(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn resume_accepting(&mut self, now: Tick, effects: &mut Effects) {
         if self.is_sync_backlog_full() {
             return;
         }
@@ -337,13 +355,13 @@ impl Replica {
             && let Some(leader) = self.leader.filter(leads)
         {
             let upto = self.stream_upto();
-            self.ask_resend(now, leader, promised, upto.next(), fx);
+            self.ask_resend(now, leader, promised, upto.next(), effects);
         }
-        self.learn_more(now, fx);
+        self.learn_more(now, effects);
     }
 
     /// Answers with exactly (slot, ballot), or says why not (C6).
-    pub(super) fn on_fetch(&self, from: NodeId, fetch: &Fetch, fx: &mut Effects) {
+    pub(super) fn on_fetch(&self, from: NodeId, fetch: &Fetch, effects: &mut Effects) {
         let Fetch { ballot, slot, of } = *fetch;
         let outcome = if slot <= self.chosen_upto {
             FetchOutcome::Chosen
@@ -356,7 +374,7 @@ impl Replica {
                 },
             }
         };
-        fx.send(from, Plain::Fetched(Fetched { ballot, slot, of, outcome }));
+        effects.send(from, Plain::Fetched(Fetched { ballot, slot, of, outcome }));
     }
 }
 
@@ -377,7 +395,9 @@ mod tests {
     /// that cannot have does not, and slots beyond its reach are not touched.
     #[test]
     fn c05_damage_above_an_accepted_ballot_is_reported() {
-        let damage = |hi, upto| Some(Damage { hi: ballot(hi), upto: Slot(upto), suspect: false });
+        let damage = |ballot_max, upto| {
+            Some(Damage { ballot_max: ballot(ballot_max), upto: Slot(upto), suspect: false })
+        };
         let report = |held, damage| acceptor(held, damage).report(Slot(1));
         assert_eq!(report(2, damage(3, 5)), Some(Report::Damaged(ballot(3))));
         assert_eq!(report(3, damage(3, 5)), Some(Report::Accepted(ballot(3))));

@@ -46,12 +46,12 @@ impl Replica {
         slot: Slot,
         ballot: Ballot,
         value: &Value,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) -> bool {
         let sums = &self.chosen_sums;
         let contradicted = slot <= self.chosen_upto && sums.contradicts(slot, ballot, value);
         if contradicted {
-            self.stop(Stop::Contradicted { slot, peer: from }, fx);
+            self.stop(Stop::Contradicted { slot, peer: from }, effects);
         }
         contradicted
     }

@@ -56,7 +56,7 @@ impl Replica {
             && self.promise_wait(now, self.config.me, released) == 0
     }
 
-    pub(super) fn follower_tick(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn follower_tick(&mut self, now: Tick, effects: &mut Effects) {
         if now < self.election_at {
             return;
         }
@@ -67,19 +67,19 @@ impl Replica {
                 now.after(wait.max(self.config.timing.heartbeat_us / 4) + jitter / 8);
             return;
         }
-        self.canvass(now, fx);
+        self.canvass(now, effects);
     }
 
     /// Asks first, changing no state (C18).
-    fn canvass(&mut self, now: Tick, fx: &mut Effects) {
+    fn canvass(&mut self, now: Tick, effects: &mut Effects) {
         self.attempt += 1;
         self.leader = None;
         let (attempt, chosen_upto) = (self.attempt, self.chosen_upto);
         let until = now.after(self.config.timing.retry_us);
         let yes = BTreeSet::from([self.config.me]);
         self.role = Role::Canvassing(Canvassing { attempt, until, yes });
-        self.broadcast(&Plain::Canvass(Canvass { attempt, chosen_upto }), fx);
-        self.count_canvass(now, fx);
+        self.broadcast(&Plain::Canvass(Canvass { attempt, chosen_upto }), effects);
+        self.count_canvass(now, effects);
     }
 
     pub(super) fn canvass_tick(&mut self, now: Tick, _fx: &mut Effects) {
@@ -92,7 +92,13 @@ impl Replica {
 
     /// Yes only if no leader is alive here, and no value is missing that the candidate would have
     /// to learn from here.
-    pub(super) fn on_canvass(&mut self, now: Tick, from: NodeId, c: &Canvass, fx: &mut Effects) {
+    pub(super) fn on_canvass(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        c: &Canvass,
+        effects: &mut Effects,
+    ) {
         let silent = match &self.role {
             Role::Follower => {
                 self.leader.is_none() || now.since(self.heard_at) >= self.config.timing.election_us
@@ -106,7 +112,7 @@ impl Replica {
         let yes = silent && !granted && serves && self.may_vote(now);
         let (promised, chosen_upto) = (self.hard.promised, self.chosen_upto);
         let answer = CanvassAnswer { attempt: c.attempt, yes, promised, chosen_upto };
-        fx.send(from, Plain::CanvassAnswer(answer));
+        effects.send(from, Plain::CanvassAnswer(answer));
     }
 
     pub(super) fn on_canvass_answer(
@@ -114,39 +120,39 @@ impl Replica {
         now: Tick,
         from: NodeId,
         answer: &CanvassAnswer,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
         self.heard_chosen(from, answer.chosen_upto);
         self.round_seen = self.round_seen.max(answer.promised.round);
         // Behind, perhaps because the leader cannot be heard here: whoever answers can teach.
         self.learner.want(answer.chosen_upto);
-        self.learn_more(now, fx);
+        self.learn_more(now, effects);
         let Role::Canvassing(canvassing) = &mut self.role else { return };
         if answer.attempt == canvassing.attempt && answer.yes {
             canvassing.yes.insert(from);
-            self.count_canvass(now, fx);
+            self.count_canvass(now, effects);
         }
     }
 
-    fn count_canvass(&mut self, now: Tick, fx: &mut Effects) {
+    fn count_canvass(&mut self, now: Tick, effects: &mut Effects) {
         let Role::Canvassing(canvassing) = &self.role else { return };
         // Who wins a small prepare quorum but reaches no accept quorum would lead nothing, and keep
         // those from leading that reach one (C18).
         let enough = self.voters().is_leading_quorum(|node| canvassing.yes.contains(&node));
         if enough && self.may_campaign(now, Ballot::ZERO) {
-            self.campaign(now, Ballot::ZERO, fx);
+            self.campaign(now, Ballot::ZERO, effects);
         }
     }
 
     /// Begins phase 1 in a ballot never used before: above every round seen, durable before the
     /// first prepare leaves (C1, R15).
-    pub(super) fn campaign(&mut self, now: Tick, released: Ballot, fx: &mut Effects) {
+    pub(super) fn campaign(&mut self, now: Tick, released: Ballot, effects: &mut Effects) {
         let round = self.round_seen.max(self.hard.promised.round) + 1;
         let ballot = Ballot::new(round, self.config.me);
-        self.become_follower(now, None, fx);
-        self.promise_ballot(ballot, fx);
-        self.learner.forgive();
-        self.feed_learner();
+        self.become_follower(now, None, effects);
+        self.promise_ballot(ballot, effects);
+        self.learner.clear_refusals();
+        self.unblock_learner();
         self.role = Role::Candidate(Campaign {
             ballot,
             released,
@@ -159,41 +165,41 @@ impl Replica {
             fetch_failed: BTreeSet::new(),
             fetch_late: BTreeSet::new(),
         });
-        self.send_prepares(fx);
+        self.send_prepares(effects);
     }
 
-    fn send_prepares(&self, fx: &mut Effects) {
+    fn send_prepares(&self, effects: &mut Effects) {
         for node in self.others() {
-            self.send_prepare(node, fx);
+            self.send_prepare(node, effects);
         }
     }
 
-    fn send_prepare(&self, node: NodeId, fx: &mut Effects) {
+    fn send_prepare(&self, node: NodeId, effects: &mut Effects) {
         let Role::Candidate(campaign) = &self.role else { return };
         if !campaign.promises.get(&node).is_some_and(|pages| pages.complete) {
             let (ballot, released) = (campaign.ballot, campaign.released);
             let prepare = Prepare { ballot, chosen_upto: self.chosen_upto, released };
-            fx.send_after(self.hard_lsn, node, Vote::Prepare(prepare));
+            effects.send_after(self.hard_lsn, node, Vote::Prepare(prepare));
         }
     }
 
     /// A member is there again: what it was asked on an earlier connection is lost.
-    pub(super) fn ask_again(&self, node: NodeId, fx: &mut Effects) {
+    pub(super) fn ask_again(&self, node: NodeId, effects: &mut Effects) {
         match &self.role {
             Role::Canvassing(canvassing) if !canvassing.yes.contains(&node) => {
                 let (attempt, chosen_upto) = (canvassing.attempt, self.chosen_upto);
-                fx.send(node, Plain::Canvass(Canvass { attempt, chosen_upto }));
+                effects.send(node, Plain::Canvass(Canvass { attempt, chosen_upto }));
             }
-            Role::Candidate(_) => self.send_prepare(node, fx),
+            Role::Candidate(_) => self.send_prepare(node, effects),
             Role::Canvassing(_) | Role::Follower | Role::Leader(_) => {}
         }
     }
 
-    pub(super) fn campaign_tick(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn campaign_tick(&mut self, now: Tick, effects: &mut Effects) {
         let retry_us = self.config.timing.retry_us;
         let Role::Candidate(campaign) = &mut self.role else { return };
         if now >= campaign.give_up_at {
-            self.become_follower(now, None, fx);
+            self.become_follower(now, None, effects);
             return;
         }
         if now >= campaign.retry_at {
@@ -209,13 +215,19 @@ impl Replica {
                     campaign.fetch_late.insert((slot, of, node));
                 }
             }
-            self.send_prepares(fx);
-            self.campaign_step(now, fx);
+            self.send_prepares(effects);
+            self.campaign_step(now, effects);
         }
     }
 
     /// Phase 1b arrived: one page. It counts when all pages are here, under this very ballot.
-    pub(super) fn on_promise(&mut self, now: Tick, from: NodeId, p: Promise, fx: &mut Effects) {
+    pub(super) fn on_promise(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        p: Promise,
+        effects: &mut Effects,
+    ) {
         self.heard_chosen(from, p.chosen_upto);
         self.witness(from, p.durable);
         let Role::Candidate(campaign) = &mut self.role else { return };
@@ -240,7 +252,7 @@ impl Replica {
         pages.reports.extend(p.reports);
         if pages.complete {
             campaign.give_up_at = now.after(4 * self.config.timing.election_us);
-            self.campaign_step(now, fx);
+            self.campaign_step(now, effects);
         }
     }
 
@@ -253,19 +265,19 @@ impl Replica {
 
     /// A higher ballot was promised somewhere. A leader whose lease still runs has lost nobody but
     /// the one locked out, and campaigns higher at once (C18).
-    pub(super) fn on_nack(&mut self, now: Tick, _from: NodeId, nack: &Nack, fx: &mut Effects) {
+    pub(super) fn on_nack(&mut self, now: Tick, _from: NodeId, nack: &Nack, effects: &mut Effects) {
         self.round_seen = self.round_seen.max(nack.promised.round);
         match &self.role {
             Role::Leader(leadership) if leadership.ballot == nack.ballot => {
                 let holds = self.lease_valid(now) && self.hard.promised == nack.ballot;
                 if holds && leadership.hand_over_by.is_none() {
-                    self.campaign(now, Ballot::ZERO, fx);
+                    self.campaign(now, Ballot::ZERO, effects);
                 } else {
-                    self.become_follower(now, None, fx);
+                    self.become_follower(now, None, effects);
                 }
             }
             Role::Candidate(campaign) if campaign.ballot == nack.ballot => {
-                self.become_follower(now, None, fx);
+                self.become_follower(now, None, effects);
                 let jitter = self.random.below(2 * self.config.timing.jitter_us + 1);
                 self.election_at = now.after(self.config.timing.heartbeat_us + jitter);
             }
@@ -274,8 +286,14 @@ impl Replica {
     }
 
     /// The value for exactly (slot, ballot), or why not (C6).
-    pub(super) fn on_fetched(&mut self, now: Tick, from: NodeId, f: Fetched, fx: &mut Effects) {
-        self.learn_copy(now, &f, fx);
+    pub(super) fn on_fetched(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        f: Fetched,
+        effects: &mut Effects,
+    ) {
+        self.learn_copy(now, &f, effects);
         let Role::Candidate(campaign) = &mut self.role else { return };
         if f.ballot != campaign.ballot {
             return;
@@ -293,32 +311,32 @@ impl Replica {
                 campaign.fetch_failed.insert((f.slot, f.of, from));
             }
             // It promised this very value: it has accepted another since, in a higher ballot.
-            FetchOutcome::NotHeld if asked => return self.become_follower(now, None, fx),
+            FetchOutcome::NotHeld if asked => return self.become_follower(now, None, effects),
             FetchOutcome::NotHeld => {}
             FetchOutcome::Chosen => {
                 campaign.fetch_failed.insert((f.slot, f.of, from));
                 self.heard_chosen(from, f.slot);
                 self.learner.want(f.slot);
-                self.learn_more(now, fx);
+                self.learn_more(now, effects);
             }
         }
-        self.campaign_step(now, fx);
+        self.campaign_step(now, effects);
     }
 
     /// Takes the campaign as far as what has arrived allows.
-    pub(super) fn campaign_step(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn campaign_step(&mut self, now: Tick, effects: &mut Effects) {
         let Some(base) = self.campaign_base() else { return };
         if self.chosen_upto < base {
-            return self.campaign_learn(now, base, fx);
+            return self.campaign_learn(now, base, effects);
         }
-        match self.phase1_outcome(now, fx) {
+        match self.phase1_outcome(now, effects) {
             Phase1Outcome::Values(values) if self.has_room_to_propose(&values) => {
-                self.become_leader(now, values, fx);
+                self.become_leader(now, values, effects);
             }
             // Another may have the space that this disk lacks (R11).
-            Phase1Outcome::Values(_) => self.become_follower(now, None, fx),
+            Phase1Outcome::Values(_) => self.become_follower(now, None, effects),
             Phase1Outcome::Incomplete => {}
-            Phase1Outcome::Unrepairable(slot) => self.stop(Stop::Unrepairable { slot }, fx),
+            Phase1Outcome::Unrepairable(slot) => self.stop(Stop::Unrepairable { slot }, effects),
         }
     }
 
@@ -351,9 +369,9 @@ impl Replica {
 
     /// Slots up to the base are learned, not proposed. If nobody can serve them, the promises that
     /// speak of them are dropped, and the quorum is completed with others (C7).
-    fn campaign_learn(&mut self, now: Tick, base: Slot, fx: &mut Effects) {
+    fn campaign_learn(&mut self, now: Tick, base: Slot, effects: &mut Effects) {
         self.learner.want(base);
-        self.learn_more(now, fx);
+        self.learn_more(now, effects);
         let able = |node: NodeId| {
             self.peers.get(&node).is_some_and(|p| p.up && p.chosen_upto > self.chosen_upto)
                 && !self.learner.refused(node)
@@ -366,15 +384,15 @@ impl Replica {
         let ahead = campaign.promises.iter().filter(|(_, pages)| pages.chosen_upto > chosen_upto);
         let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
         campaign.dropped.extend(ahead);
-        self.learner.forgive();
-        self.campaign_step(now, fx);
+        self.learner.clear_refusals();
+        self.campaign_step(now, effects);
     }
 
     /// Phase 1 is won: every value found is proposed again, whatever its old ballot (C8). What is
     /// proposed is of this ballot, so that it is served once all of it is chosen (R17, R19); a
     /// leader that finds nothing proposes a no-op. One more behind the others would let the open
     /// range grow with every failed leadership (C4).
-    fn become_leader(&mut self, now: Tick, mut values: Vec<Value>, fx: &mut Effects) {
+    fn become_leader(&mut self, now: Tick, mut values: Vec<Value>, effects: &mut Effects) {
         if values.is_empty() {
             values.push(Value::noop());
         }
@@ -408,12 +426,12 @@ impl Replica {
         self.acceptor.stream = None;
         self.leader = Some(self.config.me);
         for value in values {
-            self.propose_next(now, value, fx);
+            self.propose_next(now, value, effects);
         }
-        self.heartbeat(now, fx);
-        self.send_all_open_slots(now, fx);
+        self.heartbeat(now, effects);
+        self.send_all_open_slots(now, effects);
         if self.leaving {
-            self.on_hand_over_wanted(now, fx);
+            self.on_hand_over_wanted(now, effects);
         }
     }
 }

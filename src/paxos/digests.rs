@@ -110,8 +110,8 @@ impl Digests {
         let against: BTreeSet<NodeId> = counted.clone().flat_map(against).collect();
         let against: BTreeSet<NodeId> = against.difference(uncounted).copied().collect();
         // The first slot by which all differences had been seen.
-        let parted_at = counted.map(|(_, compared)| compared.slot).max().unwrap_or_default();
-        let agreeing = self.agreeing(parted_at, uncounted);
+        let diverged_at = counted.map(|(_, compared)| compared.slot).max().unwrap_or_default();
+        let agreeing = self.agreeing(diverged_at, uncounted);
         let agrees = |node: NodeId| node == me || agreeing.contains(&node);
         let doubt = if against.is_empty() {
             None
@@ -136,7 +136,7 @@ impl Digests {
 
 impl Replica {
     /// The state machine applied a slot.
-    pub(super) fn on_applied(&mut self, now: Tick, digest: Digest, fx: &mut Effects) {
+    pub(super) fn on_applied(&mut self, now: Tick, digest: Digest, effects: &mut Effects) {
         self.digests.push(digest);
         let due = |(node, (theirs, _)): (&NodeId, &(Digest, Vec<NodeId>))| {
             (theirs.slot <= digest.slot).then_some(*node)
@@ -144,7 +144,7 @@ impl Replica {
         while let Some(node) = self.digests.pending.iter().find_map(due) {
             let Some((theirs, backed)) = self.digests.pending.remove(&node) else { break };
             if theirs.slot == digest.slot {
-                self.compare(now, node, (theirs, backed), digest, fx);
+                self.compare(now, node, (theirs, backed), digest, effects);
             }
         }
     }
@@ -156,13 +156,13 @@ impl Replica {
         from: NodeId,
         theirs: Option<Digest>,
         backed: &[NodeId],
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
         let Some(theirs) = theirs else { return };
         if self.digests.last().is_none_or(|last| last.slot < theirs.slot) {
             self.digests.pending.entry(from).or_insert_with(|| (theirs, backed.to_vec()));
         } else if let Some(own) = self.digests.at(theirs.slot) {
-            self.compare(now, from, (theirs, backed.to_vec()), own, fx);
+            self.compare(now, from, (theirs, backed.to_vec()), own, effects);
         }
     }
 
@@ -189,7 +189,7 @@ impl Replica {
         with: NodeId,
         (theirs, backed): (Digest, Vec<NodeId>),
         own: Digest,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
         let (slot, same) = (own.slot, theirs.state == own.state);
         let differed = self.digests.compared.get(&with).filter(|before| !before.same);
@@ -198,25 +198,25 @@ impl Replica {
         self.digests.compared.insert(with, Compared { slot: first, same, backed });
         if !same && differed.is_none() {
             let (theirs, own) = (theirs.state, own.state);
-            fx.note(Note::StateDiffers { node: with, slot, theirs, own });
+            effects.note(Note::StateDiffers { node: with, slot, theirs, own });
         }
-        self.weigh_digests(now, fx);
+        self.weigh_digests(now, effects);
     }
 
     /// Looks again at what the comparisons come to: one is new, or a member counts no more.
-    pub(super) fn weigh_digests(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn weigh_digests(&mut self, now: Tick, effects: &mut Effects) {
         let was = self.digests.doubt;
         let uncounted = self.uncounted();
         let voters = self.configurations.of(self.chosen_upto.next());
         self.digests.weigh(self.config.me, voters, &uncounted);
         if self.digests.doubt == Some(Doubt::Fenced) && was != self.digests.doubt {
-            fx.note(Note::Fenced);
+            effects.note(Note::Fenced);
             if !matches!(self.role, Role::Follower) {
-                self.become_follower(now, None, fx);
+                self.become_follower(now, None, effects);
             }
             // The others learn of it, though this one answers no heartbeat any more.
-            self.meet_due = true;
-            self.meet_durable(fx);
+            self.announce_due = true;
+            self.meet_durable(effects);
         }
     }
 

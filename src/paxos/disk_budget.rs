@@ -37,13 +37,13 @@ impl DiskBudget {
 
 impl Replica {
     /// The journal can take in more, or less, than before.
-    pub(super) fn on_disk_budget(&mut self, now: Tick, budget: DiskBudget, fx: &mut Effects) {
+    pub(super) fn on_disk_budget(&mut self, now: Tick, budget: DiskBudget, effects: &mut Effects) {
         let more = |of: fn(&DiskBudget) -> u64| of(&budget) > of(&self.budget);
         let more = more(|r| r.new_values) || more(|r| r.catch_up) || more(|r| r.election);
         self.budget = budget;
         if more {
-            self.feed_learner();
-            self.resume_accepting(now, fx);
+            self.unblock_learner();
+            self.resume_accepting(now, effects);
         }
     }
 

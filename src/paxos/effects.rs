@@ -77,8 +77,8 @@ pub enum Stop {
 /// A message that binds its sender to nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Plain {
-    /// See [`peer::Meet`].
-    Meet(peer::Meet),
+    /// See [`peer::Announce`].
+    Announce(peer::Announce),
     /// See [`peer::Canvass`].
     Canvass(peer::Canvass),
     /// See [`peer::CanvassAnswer`].
@@ -98,16 +98,16 @@ pub enum Plain {
     Resend(peer::Resend),
     /// See [`peer::Heartbeat`].
     Heartbeat(peer::Heartbeat),
-    /// See [`peer::Mark`].
-    Mark(peer::Mark),
+    /// See [`peer::ChosenUpto`].
+    ChosenUpto(peer::ChosenUpto),
     /// See [`peer::Learn`].
     Learn(peer::Learn),
     /// See [`peer::HandOver`].
     HandOver(peer::HandOver),
     /// See [`peer::Release`].
     Release(peer::Release),
-    /// See [`peer::Standing`].
-    Standing(peer::Standing),
+    /// See [`peer::Eligibility`].
+    Eligibility(peer::Eligibility),
 }
 
 /// A message that binds its sender.
@@ -126,7 +126,7 @@ pub enum Vote {
 impl From<Plain> for peer::Message {
     fn from(plain: Plain) -> peer::Message {
         match plain {
-            Plain::Meet(m) => peer::Message::Meet(m),
+            Plain::Announce(m) => peer::Message::Announce(m),
             Plain::Canvass(m) => peer::Message::Canvass(m),
             Plain::CanvassAnswer(m) => peer::Message::CanvassAnswer(m),
             Plain::LeaseRefusal(m) => peer::Message::LeaseRefusal(m),
@@ -136,11 +136,11 @@ impl From<Plain> for peer::Message {
             Plain::Accept(m) => peer::Message::Accept(m),
             Plain::Resend(m) => peer::Message::Resend(m),
             Plain::Heartbeat(m) => peer::Message::Heartbeat(m),
-            Plain::Mark(m) => peer::Message::Mark(m),
+            Plain::ChosenUpto(m) => peer::Message::ChosenUpto(m),
             Plain::Learn(m) => peer::Message::Learn(m),
             Plain::HandOver(m) => peer::Message::HandOver(m),
             Plain::Release(m) => peer::Message::Release(m),
-            Plain::Standing(m) => peer::Message::Standing(m),
+            Plain::Eligibility(m) => peer::Message::Eligibility(m),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::effects::{Effects, Plain};
 use super::note::Note;
 use super::replica::{Replica, Role};
 use crate::types::{Incarnation, NodeId, Tick};
-use crate::wire::peer::Meet;
+use crate::wire::peer::Announce;
 
 impl Replica {
     /// True once every member has met every other one: before that nobody leads.
@@ -23,7 +23,7 @@ impl Replica {
         }
         let met = |node: &NodeId| self.peers.get(node).and_then(|peer| peer.met.as_ref());
         let knows = |by: NodeId, node: NodeId| {
-            met(&by).is_none_or(|meet| meet.known.iter().any(|(known, _)| *known == node))
+            met(&by).is_none_or(|announce| announce.known.iter().any(|(known, _)| *known == node))
         };
         let lacks =
             |node: &NodeId| met(node).is_none() || !self.others().all(|by| knows(by, *node));
@@ -45,26 +45,26 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_peer_up(&mut self, node: NodeId, as_of: Incarnation, fx: &mut Effects) {
+    pub(super) fn on_peer_up(&mut self, node: NodeId, as_of: Incarnation, effects: &mut Effects) {
         if self.admits(node, as_of).is_err() {
             return;
         }
         if self.incarnation_of(node).is_none() {
             self.hard.incarnations.insert(node, as_of);
             self.fix_configuration();
-            self.persist_hard(fx);
-            self.meet_due = true;
+            self.persist_hard(effects);
+            self.announce_due = true;
         }
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = true;
             peer.met = None;
-            (peer.standing, peer.sent_standing) = Default::default();
+            (peer.eligibility, peer.sent_eligibility) = Default::default();
             peer.refuted = false;
         }
         if self.hard_lsn <= self.durable {
-            self.send_meet(node, fx);
+            self.send_meet(node, effects);
         } else {
-            self.meet_due = true;
+            self.announce_due = true;
         }
         if let Role::Leader(leadership) = &mut self.role
             && let Some(progress) = leadership.followers.get_mut(&node)
@@ -73,12 +73,12 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_peer_down(&mut self, _now: Tick, node: NodeId, fx: &mut Effects) {
+    pub(super) fn on_peer_down(&mut self, _now: Tick, node: NodeId, effects: &mut Effects) {
         if let Some(peer) = self.peers.get_mut(&node) {
             peer.up = false;
         }
         self.learner.lost(node);
-        self.call_another(node, fx);
+        self.ask_next_successor(node, effects);
     }
 
     /// Once every member's incarnation is known, others may take the cluster for formed and vote:
@@ -89,56 +89,63 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_meet(&mut self, now: Tick, from: NodeId, meet: Meet, fx: &mut Effects) {
+    pub(super) fn on_announce(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        announce: Announce,
+        effects: &mut Effects,
+    ) {
         let own = self.config.configuration();
-        if meet.configuration != own {
-            let theirs = meet.configuration;
-            return fx.note(Note::OtherConfiguration { node: from, theirs, own });
+        if announce.configuration != own {
+            let theirs = announce.configuration;
+            return effects.note(Note::OtherConfiguration { node: from, theirs, own });
         }
-        self.hear_witness(from, &meet.witness, fx);
+        self.hear_witness(from, &announce.witness, effects);
         if self.is_ending() {
             return;
         }
-        let known = meet.known.iter().find(|(node, _)| *node == self.config.me);
+        let known = announce.known.iter().find(|(node, _)| *node == self.config.me);
         if known.is_some_and(|(_, as_of)| *as_of != self.config.incarnation) {
-            return fx.note(Note::OtherIncarnation { node: from });
+            return effects.note(Note::OtherIncarnation { node: from });
         }
-        let refuted = self.judge(from, &meet, fx);
-        self.record_new_life(from, fx);
-        self.weigh_digests(now, fx);
-        self.hear_digest(now, from, meet.digest, &[from], fx);
-        let answers = refuted || (!meet.formed && self.hard.formed);
+        let refuted = self.judge(from, &announce, effects);
+        self.record_new_life(from, effects);
+        self.weigh_digests(now, effects);
+        self.hear_digest(now, from, announce.digest, &[from], effects);
+        let answers = refuted || (!announce.formed && self.hard.formed);
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.met = Some(meet);
+            peer.met = Some(announce);
         }
         if answers {
-            self.send_meet(from, fx);
+            self.send_meet(from, effects);
         }
-        self.forget_heard_cuts(fx);
-        self.form(fx);
+        self.forget_heard_cuts(effects);
+        self.form(effects);
         if let Role::Leader(_) = &self.role {
-            self.send_open_slots(now, from, fx);
+            self.send_open_slots(now, from, effects);
         }
     }
 
     /// Formed when every member has made every incarnation durable, the same ones everywhere; or
     /// when one that is formed says so: it has seen just that, and a member may be gone since.
-    fn form(&mut self, fx: &mut Effects) {
+    fn form(&mut self, effects: &mut Effects) {
         if self.hard.formed || self.hard_lsn > self.durable {
             return;
         }
         let all: Vec<(NodeId, Incarnation)> = self.known();
         let (me, voters) = (self.config.me, self.voters());
         let met = |node: NodeId| self.peers.get(&node).and_then(|peer| peer.met.as_ref());
-        let agrees = |meet: &Meet| meet.known == all;
+        let agrees = |announce: &Announce| announce.known == all;
         let known = voters.is_everyone(|node| self.incarnation_of(node).is_some());
         let agreed = voters.is_everyone(|node| node == me || met(node).is_some_and(agrees));
-        let has_formed = |node| met(node).is_some_and(|meet| meet.formed && agrees(meet));
+        let has_formed =
+            |node| met(node).is_some_and(|announce| announce.formed && agrees(announce));
         let has_formed = self.others().any(has_formed);
         if known && (agreed || has_formed) {
             self.hard.formed = true;
-            self.persist_hard(fx);
-            self.meet_due = true;
+            self.persist_hard(effects);
+            self.announce_due = true;
         }
     }
 
@@ -154,11 +161,11 @@ impl Replica {
     }
 
     /// Sends what is durable; nothing while the last change is not.
-    pub(super) fn send_meet(&self, to: NodeId, fx: &mut Effects) {
+    pub(super) fn send_meet(&self, to: NodeId, effects: &mut Effects) {
         if self.hard_lsn > self.durable {
             return;
         }
-        let meet = Meet {
+        let announce = Announce {
             incarnation: self.config.incarnation,
             known: self.known(),
             formed: self.hard.formed,
@@ -168,28 +175,28 @@ impl Replica {
             witness: self.evidence_table(),
             digest: self.digests.last(),
         };
-        fx.send(to, Plain::Meet(meet));
+        effects.send(to, Plain::Announce(announce));
     }
 
-    pub(super) fn meet_durable(&mut self, fx: &mut Effects) {
-        if !self.meet_due || self.hard_lsn > self.durable {
+    pub(super) fn meet_durable(&mut self, effects: &mut Effects) {
+        if !self.announce_due || self.hard_lsn > self.durable {
             return;
         }
-        self.meet_due = false;
-        self.form(fx);
+        self.announce_due = false;
+        self.form(effects);
         for node in self.others() {
-            self.send_meet(node, fx);
+            self.send_meet(node, effects);
         }
     }
 
     /// Until formed, repeats itself: a message may have been lost.
-    pub(super) fn meet_tick(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn meet_tick(&mut self, now: Tick, effects: &mut Effects) {
         if self.hard.formed || now < self.meet_at {
             return;
         }
         self.meet_at = now.after(self.config.timing.heartbeat_us);
         for node in self.others() {
-            self.send_meet(node, fx);
+            self.send_meet(node, effects);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::effects::{Effect, Effects, Plain, Stop, Vote};
 use super::replica::{Replica, Role};
 use crate::limits::LEARN_SLOTS_MAX;
 use crate::types::{Ballot, NodeId, Record, Slot, Tick, Value};
-use crate::wire::peer::{Fetch, FetchOutcome, Fetched, Learn, Learned, Mark};
+use crate::wire::peer::{ChosenUpto, Fetch, FetchOutcome, Fetched, Learn, Learned};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A fact that is not yet on disk goes there after this, so that a restart forgets little.
@@ -110,7 +110,7 @@ impl Learner {
         self.forward.refused.contains(&peer)
     }
 
-    pub(super) fn forgive(&mut self) {
+    pub(super) fn clear_refusals(&mut self) {
         self.forward.refused.clear();
     }
 
@@ -138,10 +138,10 @@ impl Replica {
         now: Tick,
         ballot: Ballot,
         upto: Slot,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
         if ballot > self.learner.mark.0 {
-            self.record_mark(now, fx);
+            self.record_mark(now, effects);
             self.learner.mark = (ballot, upto);
         } else if ballot == self.learner.mark.0 {
             self.learner.mark.1 = self.learner.mark.1.max(upto);
@@ -149,33 +149,39 @@ impl Replica {
         self.learner.want(upto);
     }
 
-    fn record_mark(&mut self, now: Tick, fx: &mut Effects) {
+    fn record_mark(&mut self, now: Tick, effects: &mut Effects) {
         let (ballot, slot) = self.learner.mark;
         if slot > self.learner.recorded.0 {
             self.learner.recorded = (slot.min(self.chosen_upto), now);
-            self.persist(Record::Chosen { ballot, slot }, fx);
+            self.persist(Record::Chosen { ballot, slot }, effects);
         }
     }
 
-    pub(super) fn on_mark(&mut self, now: Tick, from: NodeId, mark: &Mark, fx: &mut Effects) {
+    pub(super) fn on_chosen_upto(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        mark: &ChosenUpto,
+        effects: &mut Effects,
+    ) {
         // A mark is no reason to promise: only accepts and heartbeats speak for a live leader.
         if mark.ballot.node != from || mark.ballot != self.hard.promised {
             return;
         }
-        self.observe_chosen(now, mark.ballot, mark.chosen_upto, fx);
-        self.advance_marked(fx);
-        self.learn_more(now, fx);
+        self.observe_chosen(now, mark.ballot, mark.chosen_upto, effects);
+        self.advance_marked(effects);
+        self.learn_more(now, effects);
     }
 
     /// Marks chosen what the mark covers and was accepted here in *exactly* its ballot (C9).
-    pub(super) fn advance_marked(&mut self, fx: &mut Effects) {
+    pub(super) fn advance_marked(&mut self, effects: &mut Effects) {
         let (ballot, upto) = self.learner.mark;
         while self.chosen_upto < upto {
             let slot = self.chosen_upto.next();
             match self.acceptor.accepted.get(&slot) {
                 Some((held, value)) if *held == ballot => {
                     let value = value.clone();
-                    self.choose(slot, ballot, value, fx);
+                    self.choose(slot, ballot, value, effects);
                     self.learner.chosen_by_mark(slot);
                 }
                 Some(_) | None => break,
@@ -184,7 +190,13 @@ impl Replica {
     }
 
     /// The slot is chosen: the one door through which the watermark rises.
-    pub(super) fn choose(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) {
+    pub(super) fn choose(
+        &mut self,
+        slot: Slot,
+        ballot: Ballot,
+        value: Value,
+        effects: &mut Effects,
+    ) {
         let next = self.chosen_upto.next();
         assert_eq!(slot, next, "chosen out of order: slot={slot} next={next}");
         self.chosen_upto = slot;
@@ -192,20 +204,20 @@ impl Replica {
         self.learner.identified = None;
         self.acceptor.accepted.remove(&slot);
         self.acceptor.forget_chosen(slot);
-        fx.push(Effect::Chosen { slot, ballot, value });
+        effects.push(Effect::Chosen { slot, ballot, value });
     }
 
     /// Serves a peer's request, clipped to what is known here; the shard reads the values.
-    pub(super) fn on_learn(&mut self, from: NodeId, mut learn: Learn, fx: &mut Effects) {
+    pub(super) fn on_learn(&mut self, from: NodeId, mut learn: Learn, effects: &mut Effects) {
         let last = learn.from.plus(LEARN_SLOTS_MAX - 1);
         learn.upto = learn.upto.min(last).min(self.chosen_upto);
-        fx.push(Effect::Serve { to: from, learn });
+        effects.push(Effect::Serve { to: from, learn });
     }
 
     /// Asks for what is missing, unless a request is under way. A leader learns nothing new: what it
     /// knows as chosen in its ballot it decided itself (C9).
-    pub(super) fn learn_more(&mut self, now: Tick, fx: &mut Effects) {
-        if self.learns_nothing() {
+    pub(super) fn learn_more(&mut self, now: Tick, effects: &mut Effects) {
+        if self.is_learning_blocked() {
             return; // The disk first: `resume_accepting` goes on.
         }
         let (from, upto) = (self.chosen_upto.next(), self.learner.target);
@@ -213,12 +225,12 @@ impl Replica {
             // A candidate goes without what nobody serves, rather than ask in circles (C7).
             let rounds = !matches!(self.role, Role::Candidate(_));
             let mut catch_up = std::mem::take(&mut self.learner.forward);
-            self.enquire(now, &mut catch_up, Learn { from, upto }, rounds, fx);
+            self.enquire(now, &mut catch_up, Learn { from, upto }, rounds, effects);
             self.learner.forward = catch_up;
         }
         if let Some(hole) = self.learner.first_hole() {
             let mut catch_up = std::mem::take(&mut self.learner.repair);
-            self.enquire(now, &mut catch_up, Learn { from: hole, upto: hole }, true, fx);
+            self.enquire(now, &mut catch_up, Learn { from: hole, upto: hole }, true, effects);
             self.learner.repair = catch_up;
         }
     }
@@ -229,7 +241,7 @@ impl Replica {
         catch_up: &mut CatchUp,
         learn: Learn,
         rounds: bool,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
         catch_up.over(now);
         if catch_up.asking.is_some() {
@@ -244,7 +256,7 @@ impl Replica {
         let Some(peer) = peer else { return };
         let until = now.after(self.config.timing.election_us);
         catch_up.asking = Some(Asking { peer, from: learn.from, until });
-        fx.send(peer, Plain::Learn(learn));
+        effects.send(peer, Plain::Learn(learn));
     }
 
     /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
@@ -260,7 +272,13 @@ impl Replica {
     }
 
     /// Chosen values arrived. Each gets a record of its own before it counts as held (C9).
-    pub(super) fn on_learned(&mut self, now: Tick, from: NodeId, l: Learned, fx: &mut Effects) {
+    pub(super) fn on_learned(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        l: Learned,
+        effects: &mut Effects,
+    ) {
         self.heard_chosen(from, l.chosen_upto);
         let (slot, damaged) = (l.from, l.damaged);
         let forward = self.learner.forward.asked(from, slot);
@@ -270,20 +288,20 @@ impl Replica {
         }
         // What is learned is known after a restart only if all below it is.
         if self.learner.by_mark > self.learner.recorded.0 && !l.values.is_empty() {
-            self.record_mark(now, fx);
+            self.record_mark(now, effects);
         }
         let mut progress = false;
         for (slot, ballot, value) in l.values {
-            if self.is_contradicted(from, slot, Ballot::MAX, &value, fx) {
+            if self.is_contradicted(from, slot, Ballot::MAX, &value, effects) {
                 return;
             }
-            progress |= self.learn_value(slot, ballot, value, fx);
+            progress |= self.learn_value(slot, ballot, value, effects);
             if self.learner.blocked_on_disk {
                 break; // Not this one, and so none behind it.
             }
         }
         if let Some(ballot) = damaged.filter(|_| !progress && forward) {
-            progress = self.learn_identified(slot, ballot, fx);
+            progress = self.learn_identified(slot, ballot, effects);
         }
         let catch_up = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
         catch_up.asking = None;
@@ -293,107 +311,114 @@ impl Replica {
             catch_up.refused.insert(from);
         }
         if repair && !progress && !self.learner.blocked_on_disk {
-            self.repair_refused(from, slot, damaged.is_some(), fx);
+            self.repair_refused(from, slot, damaged.is_some(), effects);
         }
-        self.advance_marked(fx);
-        self.learn_more(now, fx);
+        self.advance_marked(effects);
+        self.learn_more(now, effects);
         match &mut self.role {
             Role::Candidate(campaign) => {
                 if progress {
                     campaign.give_up_at = now.after(4 * self.config.timing.election_us);
                 }
-                self.campaign_step(now, fx);
+                self.campaign_step(now, effects);
             }
-            Role::Follower if progress => self.send_progress(now, fx),
+            Role::Follower if progress => self.send_progress(now, effects),
             Role::Follower | Role::Canvassing(_) | Role::Leader(_) => {}
         }
     }
 
-    fn learn_value(&mut self, slot: Slot, ballot: Ballot, value: Value, fx: &mut Effects) -> bool {
+    fn learn_value(
+        &mut self,
+        slot: Slot,
+        ballot: Ballot,
+        value: Value,
+        effects: &mut Effects,
+    ) -> bool {
         if self.learner.holes.contains_key(&slot) {
-            if self.starves(&value) {
+            if self.block_if_no_space(&value) {
                 return false;
             }
             self.learner.holes.remove(&slot);
             self.learner.unrepairable_on.clear();
-            self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
-            fx.push(Effect::Repaired { slot, ballot, value });
+            self.persist(Record::Learned { slot, ballot, value: value.clone() }, effects);
+            effects.push(Effect::Repaired { slot, ballot, value });
             return true;
         }
         if slot != self.chosen_upto.next() || matches!(self.role, Role::Leader(_)) {
             return false;
         }
-        if self.starves(&value) {
+        if self.block_if_no_space(&value) {
             return false;
         }
-        self.persist(Record::Learned { slot, ballot, value: value.clone() }, fx);
-        self.choose(slot, ballot, value, fx);
+        self.persist(Record::Learned { slot, ballot, value: value.clone() }, effects);
+        self.choose(slot, ballot, value, effects);
         true
     }
 
     /// The journal has no room for the value (R11).
-    fn starves(&mut self, value: &Value) -> bool {
+    fn block_if_no_space(&mut self, value: &Value) -> bool {
         self.learner.blocked_on_disk = !self.has_room_to_learn(value.len());
         self.learner.blocked_on_disk
     }
 
     /// The disk is behind, or full: what is learned now would only wait for it.
-    pub(super) fn learns_nothing(&self) -> bool {
+    pub(super) fn is_learning_blocked(&self) -> bool {
         self.is_sync_backlog_full() || self.learner.blocked_on_disk
     }
 
     /// The journal has more room than before, or it is taken from the reserve.
-    pub(super) fn feed_learner(&mut self) {
+    pub(super) fn unblock_learner(&mut self) {
         self.learner.blocked_on_disk = false;
     }
 
     /// The next slot is chosen in exactly `ballot`, but damaged where it was asked for: a copy that
     /// was accepted in that ballot is as good, here or elsewhere (C7).
-    fn learn_identified(&mut self, slot: Slot, ballot: Ballot, fx: &mut Effects) -> bool {
+    fn learn_identified(&mut self, slot: Slot, ballot: Ballot, effects: &mut Effects) -> bool {
         if slot != self.chosen_upto.next() || ballot.is_zero() {
             return false;
         }
         let own = self.acceptor.accepted.get(&slot).filter(|held| held.0 == ballot);
         if let Some(value) = own.map(|held| held.1.clone()) {
-            return self.learn_value(slot, ballot, value, fx);
+            return self.learn_value(slot, ballot, value, effects);
         }
         self.learner.identified = Some((slot, ballot));
-        self.fetch_copy(slot, ballot, fx);
+        self.fetch_copy(slot, ballot, effects);
         false
     }
 
-    fn fetch_copy(&self, slot: Slot, of: Ballot, fx: &mut Effects) {
-        self.broadcast(&Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of }), fx);
+    fn fetch_copy(&self, slot: Slot, of: Ballot, effects: &mut Effects) {
+        self.broadcast(&Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of }), effects);
     }
 
     /// A copy of a chosen slot, accepted in the very ballot in which it was chosen.
-    pub(super) fn learn_copy(&mut self, now: Tick, f: &Fetched, fx: &mut Effects) {
+    pub(super) fn learn_copy(&mut self, now: Tick, f: &Fetched, effects: &mut Effects) {
         let FetchOutcome::Held(value) = &f.outcome else { return };
         let identified = self.learner.identified == Some((f.slot, f.of));
         let hole = self.learner.holes.get(&f.slot) == Some(&f.of);
-        if (identified || hole) && self.learn_value(f.slot, f.of, value.clone(), fx) {
-            self.advance_marked(fx);
-            self.learn_more(now, fx);
+        if (identified || hole) && self.learn_value(f.slot, f.of, value.clone(), effects) {
+            self.advance_marked(effects);
+            self.learn_more(now, effects);
         }
     }
 
     /// A peer cannot serve the first hole. One that does not know it as chosen may still hold a
     /// copy; when it is damaged at every other member too, the node must end.
-    fn repair_refused(&mut self, from: NodeId, slot: Slot, damaged: bool, fx: &mut Effects) {
+    fn repair_refused(&mut self, from: NodeId, slot: Slot, damaged: bool, effects: &mut Effects) {
         let Some(ballot) = self.learner.holes.get(&slot).copied() else { return };
         if damaged {
             self.learner.unrepairable_on.insert(from);
         } else if !ballot.is_zero() {
-            fx.send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
+            effects
+                .send(from, Plain::Fetch(Fetch { ballot: self.hard.promised, slot, of: ballot }));
         }
         if self.others().all(|node| self.learner.unrepairable_on.contains(&node)) {
-            self.stop(Stop::Unrepairable { slot }, fx);
+            self.stop(Stop::Unrepairable { slot }, effects);
         }
     }
 
     /// Reports to the leader how far this follower came, so that it sends what was held back, or
     /// what was refused here because it lay behind the gap that is closed now.
-    fn send_progress(&mut self, now: Tick, fx: &mut Effects) {
+    fn send_progress(&mut self, now: Tick, effects: &mut Effects) {
         let Some(leader) = self.leader.filter(|leader| *leader == self.hard.promised.node) else {
             return;
         };
@@ -401,10 +426,10 @@ impl Replica {
         let streams = self.acceptor.stream.as_ref().is_some_and(|s| s.ballot == promised);
         let upto = if streams { self.stream_upto() } else { Slot(0) };
         let accepted = self.accepted_upto(leader, upto);
-        fx.send_after(self.last_lsn(), leader, Vote::Accepted(accepted));
+        effects.send_after(self.last_lsn(), leader, Vote::Accepted(accepted));
         let missed = self.acceptor.stream.as_ref().is_some_and(|s| s.resend_asked.is_some());
         if streams && missed && self.chosen_upto >= self.learner.target {
-            self.ask_resend(now, leader, promised, upto.next(), fx);
+            self.ask_resend(now, leader, promised, upto.next(), effects);
         }
     }
 
@@ -417,7 +442,7 @@ impl Replica {
         if self.learner.first_hole() == Some(slot) {
             self.learner.unrepairable_on.clear(); // What peers said was of another one.
         }
-        self.check_memory(effects);
+        self.stop_if_unrepairable(effects);
         self.learn_more(now, effects);
     }
 
@@ -428,11 +453,11 @@ impl Replica {
     }
 
     /// Repeats what went unanswered, and writes down what is known when no accept does.
-    pub(super) fn learn_tick(&mut self, now: Tick, fx: &mut Effects) {
-        self.learn_more(now, fx);
+    pub(super) fn learn_tick(&mut self, now: Tick, effects: &mut Effects) {
+        self.learn_more(now, effects);
         let (_, at) = self.learner.recorded;
         if self.chosen_upto >= self.learner.mark.1 && now.since(at) >= CHOSEN_RECORD_US {
-            self.record_mark(now, fx);
+            self.record_mark(now, effects);
         }
     }
 }

@@ -21,25 +21,25 @@ impl Replica {
         now: Tick,
         from: NodeId,
         h: &Heartbeat,
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) {
-        self.hear_witness(from, &h.witness, fx);
-        self.weigh_digests(now, fx);
-        self.hear_digest(now, from, h.digest, &h.agreeing, fx);
+        self.hear_witness(from, &h.witness, effects);
+        self.weigh_digests(now, effects);
+        self.hear_digest(now, from, h.digest, &h.agreeing, effects);
         if !self.may_vote(now) || h.ballot.node != from {
             return;
         }
         if h.ballot < self.hard.promised {
-            return self.nack(from, h.ballot, fx);
+            return self.nack(from, h.ballot, effects);
         }
-        self.follow(now, from, h.ballot, fx);
+        self.follow(now, from, h.ballot, effects);
         self.leader_full = !h.has_room;
         self.heard_chosen(from, h.chosen_upto);
-        self.observe_chosen(now, h.ballot, h.chosen_upto, fx);
+        self.observe_chosen(now, h.ballot, h.chosen_upto, effects);
         if h.lease_us > 0 {
             if h.lease_us > self.hard.lease_longest_us {
                 self.hard.lease_longest_us = h.lease_us;
-                self.persist_hard(fx);
+                self.persist_hard(effects);
             }
             self.grant = Some(GrantHeld { ballot: h.ballot, until: now.after(h.lease_us) });
         }
@@ -53,24 +53,24 @@ impl Replica {
             has_room: !self.budget.full,
             digest: self.digests.last(),
         };
-        fx.send_after(self.hard_lsn, from, Vote::Grant(grant));
-        self.advance_marked(fx);
-        self.learn_more(now, fx);
+        effects.send_after(self.hard_lsn, from, Vote::Grant(grant));
+        self.advance_marked(effects);
+        self.learn_more(now, effects);
     }
 
     /// The leader counts a grant from the moment the heartbeat left, by its own clock.
-    pub(super) fn on_grant(&mut self, now: Tick, from: NodeId, g: &Grant, fx: &mut Effects) {
+    pub(super) fn on_grant(&mut self, now: Tick, from: NodeId, g: &Grant, effects: &mut Effects) {
         self.heard_chosen(from, g.chosen_upto);
         self.witness(from, g.durable);
-        self.hear_digest(now, from, g.digest, &[from], fx);
+        self.hear_digest(now, from, g.digest, &[from], effects);
         let Role::Leader(leadership) = &mut self.role else { return };
         if g.ballot != leadership.ballot {
             return;
         }
         let Some(progress) = leadership.followers.get_mut(&from) else { return };
         progress.granted(g);
-        self.send_open_slots(now, from, fx);
-        self.fill_leftovers(now, g.accepted_upto, fx);
+        self.send_open_slots(now, from, effects);
+        self.fill_leftovers(now, g.accepted_upto, effects);
     }
 
     /// The leader gave up its lease in this ballot for good: its grant here is void (C17).
@@ -82,7 +82,7 @@ impl Replica {
     }
 
     /// Sends a heartbeat to every other member.
-    pub(super) fn heartbeat(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn heartbeat(&mut self, now: Tick, effects: &mut Effects) {
         let witness = self.witness_table();
         let (digest, agreeing) = self.shared_digest();
         let heartbeat_us = self.config.timing.heartbeat_us;
@@ -107,12 +107,12 @@ impl Replica {
             digest,
             agreeing,
         };
-        self.broadcast(&Plain::Heartbeat(heartbeat), fx);
+        self.broadcast(&Plain::Heartbeat(heartbeat), effects);
     }
 
     /// A read waits for proof: ask now rather than at the next heartbeat.
-    pub(super) fn on_confirm(&mut self, now: Tick, fx: &mut Effects) {
-        self.heartbeat(now, fx);
+    pub(super) fn on_confirm(&mut self, now: Tick, effects: &mut Effects) {
+        self.heartbeat(now, effects);
     }
 
     /// The end of the lease this leader holds; the past when it holds none, or needs none because

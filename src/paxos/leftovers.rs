@@ -13,7 +13,7 @@ impl Replica {
     /// A member has accepted something as high as that: the leader proposes no-ops as far as there, as
     /// its window allows. The next grant brings the rest. Not while anything is open: a no-op behind
     /// commands that may yet be lost would part them from those behind it.
-    pub(super) fn fill_leftovers(&mut self, now: Tick, accepted_upto: Slot, fx: &mut Effects) {
+    pub(super) fn fill_leftovers(&mut self, now: Tick, accepted_upto: Slot, effects: &mut Effects) {
         if self.open_slots() > 0 {
             return;
         }
@@ -24,11 +24,11 @@ impl Replica {
         };
         let mut proposed = false;
         while is_left(self) && self.has_room(0) {
-            self.propose_next(now, Value::noop(), fx);
+            self.propose_next(now, Value::noop(), effects);
             proposed = true;
         }
         if proposed {
-            self.send_all_open_slots(now, fx);
+            self.send_all_open_slots(now, effects);
         }
     }
 }

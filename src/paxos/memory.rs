@@ -65,10 +65,14 @@ pub fn damage_of_unknown_slot(losses: &Losses) -> Option<Damage> {
 /// higher ballot.
 fn shadow(lost: &[LostRecords], slot: Slot, left: &RecordLeft) -> Option<Report> {
     let hides = |lost: &&LostRecords| {
-        lost.last > left.lsn && lost.bound.upto >= slot && lost.bound.hi > left.ballot
+        lost.last > left.lsn && lost.bound.upto >= slot && lost.bound.ballot_max > left.ballot
     };
     let hidden = lost.iter().filter(hides).map(|lost| lost.bound).reduce(Damage::and)?;
-    Some(if hidden.suspect { Report::Suspect(hidden.hi) } else { Report::Damaged(hidden.hi) })
+    Some(if hidden.suspect {
+        Report::Suspect(hidden.ballot_max)
+    } else {
+        Report::Damaged(hidden.ballot_max)
+    })
 }
 
 #[cfg(test)]
@@ -79,8 +83,8 @@ mod tests {
         Ballot::new(round, NodeId(1))
     }
 
-    fn lost(last: u64, hi: u64, upto: u64, suspect: bool) -> LostRecords {
-        let bound = Damage { hi: ballot(hi), upto: Slot(upto), suspect };
+    fn lost(last: u64, ballot_max: u64, upto: u64, suspect: bool) -> LostRecords {
+        let bound = Damage { ballot_max: ballot(ballot_max), upto: Slot(upto), suspect };
         LostRecords { last: Lsn(last), bound }
     }
 

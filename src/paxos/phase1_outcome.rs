@@ -42,7 +42,7 @@ fn runs(promises: &[(NodeId, &Pages)], first: Slot, last: Slot) -> Vec<(Slot, u6
 
 impl Replica {
     /// Picks the value of every open slot, and fetches those that are not held here.
-    pub(super) fn phase1_outcome(&mut self, now: Tick, fx: &mut Effects) -> Phase1Outcome {
+    pub(super) fn phase1_outcome(&mut self, now: Tick, effects: &mut Effects) -> Phase1Outcome {
         let counted = self.counted();
         let everyone = self.voters().is_everyone(|node| counted.contains(&node));
         let Role::Candidate(campaign) = &self.role else { return Phase1Outcome::Incomplete };
@@ -77,7 +77,7 @@ impl Replica {
                 },
             }
         }
-        let unrepairable = self.fetch_missing(now, &missing, fx);
+        let unrepairable = self.fetch_missing(now, &missing, effects);
         // Only the node whose own record is damaged ends: it alone can name file and offset.
         let own_damage = |slot: &Slot| self.acceptor.report(*slot).is_some_and(Report::is_damage);
         match waiting.or(unrepairable) {
@@ -139,7 +139,7 @@ impl Replica {
         &mut self,
         now: Tick,
         missing: &[(Slot, Ballot, Vec<NodeId>)],
-        fx: &mut Effects,
+        effects: &mut Effects,
     ) -> Option<Slot> {
         let target = self.learner.target();
         let Role::Candidate(campaign) = &mut self.role else { return None };
@@ -161,7 +161,7 @@ impl Replica {
             }
             campaign.fetching.insert(*slot, (*of, holder, now));
             let ballot = campaign.ballot;
-            fx.send(holder, Plain::Fetch(Fetch { ballot, slot: *slot, of: *of }));
+            effects.send(holder, Plain::Fetch(Fetch { ballot, slot: *slot, of: *of }));
         }
         unrepairable
     }
@@ -175,7 +175,7 @@ mod tests {
     fn pages(reports: &[u64], lost_upto: u64) -> Pages {
         let ballot = Ballot::new(1, NodeId(1));
         let report = |slot: &u64| (Slot(*slot), Report::Accepted(ballot));
-        let damage = Damage { hi: ballot, upto: Slot(lost_upto), suspect: false };
+        let damage = Damage { ballot_max: ballot, upto: Slot(lost_upto), suspect: false };
         Pages {
             reports: reports.iter().map(report).collect(),
             damage: (lost_upto > 0).then_some(damage),

@@ -4,7 +4,7 @@ use super::effects::{Effect, Effects, Plain};
 use super::progress::FollowerProgress;
 use super::replica::{Replica, Role};
 use crate::types::{Ballot, Lsn, NodeId, Record, Slot, Tick, Value};
-use crate::wire::peer::{Accept, Accepted, Mark, Resend};
+use crate::wire::peer::{Accept, Accepted, ChosenUpto, Resend};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A leader's state: one ballot, from its first slot to its last.
@@ -100,14 +100,14 @@ impl Replica {
     }
 
     /// Gives the value the next slot: the leader's own accept, and the place in the pipeline.
-    pub(super) fn propose_next(&mut self, now: Tick, value: Value, fx: &mut Effects) -> Slot {
+    pub(super) fn propose_next(&mut self, now: Tick, value: Value, effects: &mut Effects) -> Slot {
         let Role::Leader(leadership) = &mut self.role else { panic!("only a leader proposes") };
         let (slot, ballot) = (leadership.next_slot, leadership.ballot);
         leadership.next_slot = slot.next();
         leadership.open_bytes += value.len();
         let chosen_upto = self.chosen_upto;
         let record = Record::Accepted { slot, ballot, chosen_upto, value: value.clone() };
-        let lsn = self.persist(record, fx);
+        let lsn = self.persist(record, effects);
         self.acceptor.accepted.insert(slot, (ballot, value));
         self.acceptor.reports.remove(&slot);
         if let Role::Leader(leadership) = &mut self.role {
@@ -116,17 +116,17 @@ impl Replica {
         slot
     }
 
-    pub(super) fn send_all_open_slots(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn send_all_open_slots(&mut self, now: Tick, effects: &mut Effects) {
         let Role::Leader(leadership) = &self.role else { return };
         let nodes: Vec<NodeId> = leadership.followers.keys().copied().collect();
         for node in nodes {
-            self.send_open_slots(now, node, fx);
+            self.send_open_slots(now, node, effects);
         }
     }
 
     /// Sends a follower every open slot that it may take and was not sent: accepts leave before the
     /// leader's own write is durable, so that all disks work at the same time.
-    pub(super) fn send_open_slots(&mut self, now: Tick, node: NodeId, fx: &mut Effects) {
+    pub(super) fn send_open_slots(&mut self, now: Tick, node: NodeId, effects: &mut Effects) {
         if !self.peers.get(&node).is_some_and(|peer| peer.up) {
             return;
         }
@@ -146,12 +146,18 @@ impl Replica {
                 chosen_upto: self.chosen_upto,
                 value: value.clone(),
             };
-            fx.send(node, Plain::Accept(accept));
+            effects.send(node, Plain::Accept(accept));
         }
     }
 
     /// Phase 2b arrived: cumulative, for exactly this ballot (C3, R15).
-    pub(super) fn on_accepted(&mut self, now: Tick, from: NodeId, a: &Accepted, fx: &mut Effects) {
+    pub(super) fn on_accepted(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        a: &Accepted,
+        effects: &mut Effects,
+    ) {
         self.heard_chosen(from, a.chosen_upto);
         self.witness(from, a.durable);
         let Role::Leader(leadership) = &mut self.role else { return };
@@ -161,12 +167,12 @@ impl Replica {
         let proposed = leadership.next_slot.prev();
         let Some(progress) = leadership.followers.get_mut(&from) else { return };
         progress.accepted(now, a, proposed);
-        self.advance_leader(now, fx);
-        self.send_open_slots(now, from, fx);
+        self.advance_leader(now, effects);
+        self.send_open_slots(now, from, effects);
     }
 
     /// A follower misses accepts: send again from there.
-    pub(super) fn on_resend(&mut self, now: Tick, from: NodeId, r: &Resend, fx: &mut Effects) {
+    pub(super) fn on_resend(&mut self, now: Tick, from: NodeId, r: &Resend, effects: &mut Effects) {
         self.heard_chosen(from, r.chosen_upto);
         let Role::Leader(leadership) = &mut self.role else { return };
         if r.ballot != leadership.ballot {
@@ -174,11 +180,11 @@ impl Replica {
         }
         let Some(progress) = leadership.followers.get_mut(&from) else { return };
         progress.misses(now, r);
-        self.send_open_slots(now, from, fx);
+        self.send_open_slots(now, from, effects);
     }
 
     /// The leader's own records became durable.
-    pub(super) fn own_durable(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn own_durable(&mut self, now: Tick, effects: &mut Effects) {
         let durable = self.durable;
         let Role::Leader(leadership) = &mut self.role else { return };
         while leadership.own_pending.front().is_some_and(|(lsn, ..)| *lsn <= durable) {
@@ -186,11 +192,11 @@ impl Replica {
                 leadership.own_upto = slot;
             }
         }
-        self.advance_leader(now, fx);
+        self.advance_leader(now, effects);
     }
 
     /// Marks chosen what an accept quorum of this very ballot holds (C9).
-    pub(super) fn advance_leader(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn advance_leader(&mut self, now: Tick, effects: &mut Effects) {
         let before = self.chosen_upto;
         while let Role::Leader(leadership) = &self.role {
             let (slot, ballot) = (self.chosen_upto.next(), leadership.ballot);
@@ -205,14 +211,14 @@ impl Replica {
             if let Role::Leader(leadership) = &mut self.role {
                 leadership.open_bytes -= value.len();
             }
-            self.choose(slot, ballot, value, fx);
+            self.choose(slot, ballot, value, effects);
         }
         if self.chosen_upto > before {
-            self.after_advance(now, before, fx);
+            self.after_advance(now, before, effects);
         }
     }
 
-    fn after_advance(&mut self, now: Tick, before: Slot, fx: &mut Effects) {
+    fn after_advance(&mut self, now: Tick, before: Slot, effects: &mut Effects) {
         let (chosen_upto, mark_us) = (self.chosen_upto, self.config.timing.mark_us);
         let Role::Leader(leadership) = &mut self.role else { return };
         let ballot = leadership.ballot;
@@ -220,33 +226,33 @@ impl Replica {
             leadership.mark_at.get_or_insert(now.after(mark_us));
         }
         if before < leadership.serving_from && chosen_upto >= leadership.serving_from {
-            fx.push(Effect::Leading(Some(ballot)));
+            effects.push(Effect::Leading(Some(ballot)));
         }
-        self.observe_chosen(now, ballot, chosen_upto, fx);
+        self.observe_chosen(now, ballot, chosen_upto, effects);
         self.learner.chosen_by_mark(chosen_upto);
         if mark_us == 0 {
-            self.send_mark(fx);
+            self.send_mark(effects);
         }
-        self.hand_over_when_drained(now, fx);
+        self.hand_over_when_drained(now, effects);
     }
 
-    fn send_mark(&mut self, fx: &mut Effects) {
+    fn send_mark(&mut self, effects: &mut Effects) {
         let chosen_upto = self.chosen_upto;
         let Role::Leader(leadership) = &mut self.role else { return };
         if leadership.mark_at.take().is_some() {
-            let mark = Mark { ballot: leadership.ballot, chosen_upto };
-            self.broadcast(&Plain::Mark(mark), fx);
+            let mark = ChosenUpto { ballot: leadership.ballot, chosen_upto };
+            self.broadcast(&Plain::ChosenUpto(mark), effects);
         }
     }
 
     /// Heartbeats, repeats, and the reasons for which a leader gives up.
-    pub(super) fn leader_tick(&mut self, now: Tick, fx: &mut Effects) {
+    pub(super) fn leader_tick(&mut self, now: Tick, effects: &mut Effects) {
         let timing = self.config.timing;
         let Role::Leader(leadership) = &self.role else { return };
         let heard = self.confirmed_at(leadership).max(leadership.began_at);
         if now.since(heard) > 2 * timing.election_us {
             // Nobody answers: heartbeats without grants would only keep others from electing (C18).
-            return self.become_follower(now, None, fx);
+            return self.become_follower(now, None, effects);
         }
         // A process that did not run says nothing of its disk.
         let since = |pending: &(Lsn, Slot, Tick)| now.since(pending.2.max(self.resumed_at));
@@ -256,23 +262,23 @@ impl Replica {
         let heartbeat_due = now >= leadership.heartbeat_at;
         let stays = leadership.hand_over_by.is_none() && !self.is_single();
         if stalled && stays {
-            fx.push(Effect::Stalled(stalled_us));
-            self.on_hand_over_wanted(now, fx);
+            effects.push(Effect::Stalled(stalled_us));
+            self.on_hand_over_wanted(now, effects);
         } else if stays && self.should_yield() {
-            fx.push(Effect::Yields);
-            self.on_hand_over_wanted(now, fx);
+            effects.push(Effect::Yields);
+            self.on_hand_over_wanted(now, effects);
         }
         if heartbeat_due {
-            self.heartbeat(now, fx);
-            self.resend_stalled(now, fx);
+            self.heartbeat(now, effects);
+            self.resend_stalled(now, effects);
         } else if mark_due {
-            self.send_mark(fx);
+            self.send_mark(effects);
         }
-        self.hand_over_when_drained(now, fx);
+        self.hand_over_when_drained(now, effects);
     }
 
     /// What was sent and not acknowledged for long goes out again: its connection may have eaten it.
-    fn resend_stalled(&mut self, now: Tick, fx: &mut Effects) {
+    fn resend_stalled(&mut self, now: Tick, effects: &mut Effects) {
         // Patient: a follower whose disk is slow has them all, and needs no second copy.
         let retry_us = 4 * self.config.timing.retry_us;
         let Role::Leader(leadership) = &mut self.role else { return };
@@ -284,7 +290,7 @@ impl Replica {
             }
         }
         for node in stalled {
-            self.send_open_slots(now, node, fx);
+            self.send_open_slots(now, node, effects);
         }
     }
 }

@@ -19,7 +19,11 @@ impl Pages {
     pub(super) fn report(&self, slot: Slot) -> Option<Report> {
         let lost = self.damage.filter(|damage| slot <= damage.upto);
         let lost = lost.map(|damage| {
-            if damage.suspect { Report::Suspect(damage.hi) } else { Report::Damaged(damage.hi) }
+            if damage.suspect {
+                Report::Suspect(damage.ballot_max)
+            } else {
+                Report::Damaged(damage.ballot_max)
+            }
         });
         self.reports.get(&slot).copied().or(lost)
     }

@@ -14,7 +14,7 @@ use super::digests::{Digests, Doubt};
 use super::disk_budget::DiskBudget;
 use super::effects::{Effect, Effects, Plain, Stop};
 use super::evidence::Evidence;
-use super::handover::{Call, GivenUp};
+use super::handover::{GivenUp, SuccessionRequest};
 use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
@@ -72,25 +72,25 @@ pub struct Peer {
     /// A connection is open.
     pub up: bool,
     /// What it said last when it met this replica in its present life.
-    pub met: Option<peer::Meet>,
+    pub met: Option<peer::Announce>,
     /// The most that it was seen to acknowledge.
     pub witnessed: Witness,
     /// What others saw it acknowledge in another life, which it has not accounted for here yet.
-    pub hearsay: Witness,
+    pub unconfirmed: Witness,
     /// It lacks some of that: its votes do not count.
     pub refuted: bool,
     /// Its chosen watermark, as last heard.
     pub chosen_upto: Slot,
     /// What it is fit for, as it said on the present connection.
-    pub standing: peer::Standing,
+    pub eligibility: peer::Eligibility,
     /// What it was sent on the present connection of this replica's.
-    pub(super) sent_standing: peer::Standing,
+    pub(super) sent_eligibility: peer::Eligibility,
 }
 
 impl Peer {
     /// It lacks, or has not accounted for, some of what it was seen to acknowledge.
     pub(super) fn is_unaccounted(&self) -> bool {
-        self.refuted || self.hearsay != Witness::default()
+        self.refuted || self.unconfirmed != Witness::default()
     }
 }
 
@@ -109,7 +109,7 @@ pub struct Replica {
     /// Everything up to here is durable.
     pub(super) durable: Lsn,
     /// The last record that a vote may rest on.
-    pub(super) binding: Lsn,
+    pub(super) last_vote_lsn: Lsn,
     /// Values that are not durable yet.
     pub(super) unsynced: Unsynced,
     /// What the journal still takes in.
@@ -137,14 +137,14 @@ pub struct Replica {
     /// The leadership that was handed over last, until another leader is followed.
     pub(super) given_up: Option<GivenUp>,
     /// The leader that renounced wants this replica to lead.
-    pub(super) call: Option<Call>,
+    pub(super) asked_to_succeed: Option<SuccessionRequest>,
     /// The process stood still until then.
     pub(super) resumed_at: Tick,
     pub(super) round_seen: u64,
     pub(super) attempt: u64,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// Incarnations or formation are to be sent to peers as soon as they are durable.
-    pub(super) meet_due: bool,
+    pub(super) announce_due: bool,
     pub(super) meet_at: Tick,
     pub(super) evidence: Evidence,
     pub(super) digests: Digests,
@@ -159,7 +159,7 @@ impl Replica {
         if self.stopped || (self.is_ending() && !matches!(input, Input::Durable(_))) {
             return;
         }
-        let busy = is_busy(&input);
+        let busy = comes_with_every_append(&input);
         match input {
             Input::Tick => self.on_tick(now, effects),
             Input::PeerUp(node, incarnation) => self.on_peer_up(node, incarnation, effects),
@@ -173,7 +173,7 @@ impl Replica {
             Input::DiskBudget(budget) => self.on_disk_budget(now, budget, effects),
             Input::Applied(digest) => self.on_applied(now, digest, effects),
         }
-        self.answer_call(now, effects);
+        self.campaign_if_asked(now, effects);
         // What comes with every append is followed by a tick, which is soon enough.
         if !busy {
             self.send_standing(now, effects);
@@ -197,15 +197,15 @@ impl Replica {
             return; // Not a member, or a message of a connection that is gone.
         };
         // What a peer is fit for binds nobody, and may arrive before it has found its hard state durable.
-        let plain = matches!(message, Message::Meet(_) | Message::Standing(_));
+        let plain = matches!(message, Message::Announce(_) | Message::Eligibility(_));
         if (peer.met.is_none() || peer.refuted) && !plain {
             // Witness first: what it saw of this node may forbid every vote, and what this node
             // saw of it may void its own (R13).
             return;
         }
         match message {
-            Message::Meet(meet) => {
-                self.on_meet(now, from, meet, effects);
+            Message::Announce(announce) => {
+                self.on_announce(now, from, announce, effects);
                 self.ask_again(from, effects);
             }
             Message::Canvass(canvass) => self.on_canvass(now, from, &canvass, effects),
@@ -221,12 +221,12 @@ impl Replica {
             Message::Resend(resend) => self.on_resend(now, from, &resend, effects),
             Message::Heartbeat(heartbeat) => self.on_heartbeat(now, from, &heartbeat, effects),
             Message::Grant(grant) => self.on_grant(now, from, &grant, effects),
-            Message::Mark(mark) => self.on_mark(now, from, &mark, effects),
+            Message::ChosenUpto(mark) => self.on_chosen_upto(now, from, &mark, effects),
             Message::Learn(learn) => self.on_learn(from, learn, effects),
             Message::Learned(learned) => self.on_learned(now, from, learned, effects),
             Message::HandOver(hand_over) => self.on_hand_over(now, from, &hand_over, effects),
             Message::Release(release) => self.on_release(now, &release),
-            Message::Standing(standing) => self.on_standing(from, standing, effects),
+            Message::Eligibility(eligibility) => self.on_eligibility(from, eligibility, effects),
         }
     }
 
@@ -254,10 +254,15 @@ impl Replica {
     }
 
     /// The role changes through this door: whoever led or campaigned does so no more.
-    pub(super) fn become_follower(&mut self, now: Tick, leader: Option<NodeId>, fx: &mut Effects) {
+    pub(super) fn become_follower(
+        &mut self,
+        now: Tick,
+        leader: Option<NodeId>,
+        effects: &mut Effects,
+    ) {
         let was = std::mem::replace(&mut self.role, Role::Follower);
         if let Role::Leader(_) = was {
-            fx.push(Effect::Leading(None));
+            effects.push(Effect::Leading(None));
         }
         self.leader = leader;
         self.leader_full = false;
@@ -296,9 +301,9 @@ impl Replica {
             Record::Accepted { value, .. } | Record::Learned { value, .. } => {
                 self.unsynced.push(lsn, value.len());
                 self.budget.take(value_room_bytes(value.len()));
-                self.binding = lsn;
+                self.last_vote_lsn = lsn;
             }
-            Record::HardState(_) | Record::Chosen { .. } => self.binding = lsn,
+            Record::HardState(_) | Record::Chosen { .. } => self.last_vote_lsn = lsn,
             Record::Witnessed(_) => {}
         }
         self.evidence.has_company |= !matches!(record, Record::Witnessed(_));
@@ -345,7 +350,7 @@ impl Replica {
     }
 
     /// A replica with no peers has nobody to get damaged values from.
-    pub(super) fn check_memory(&mut self, effects: &mut Effects) {
+    pub(super) fn stop_if_unrepairable(&mut self, effects: &mut Effects) {
         if let Some(slot) = self.learner.first_hole().filter(|_| self.is_single()) {
             self.stop(Stop::Unrepairable { slot }, effects);
         }
@@ -353,11 +358,11 @@ impl Replica {
 }
 
 /// Inputs that each append brings.
-fn is_busy(input: &Input) -> bool {
+fn comes_with_every_append(input: &Input) -> bool {
     match input {
         Input::Applied(_) | Input::Durable(_) => true,
         Input::Message(_, message) => {
-            matches!(message, Message::Accept(_) | Message::Accepted(_) | Message::Mark(_))
+            matches!(message, Message::Accept(_) | Message::Accepted(_) | Message::ChosenUpto(_))
         }
         Input::Tick
         | Input::PeerUp(..)
@@ -432,7 +437,7 @@ impl Replica {
 
     /// Slots that somebody knows to be chosen and this replica does not yet: it catches up.
     #[must_use]
-    pub fn behind(&self) -> u64 {
+    pub fn lag_slots(&self) -> u64 {
         self.learner.target().0.saturating_sub(self.chosen_upto.0)
     }
 
@@ -456,8 +461,8 @@ impl Replica {
 
     /// The last record that a vote may rest on; what is behind it needs no durability mark.
     #[must_use]
-    pub fn binding(&self) -> Lsn {
-        self.binding
+    pub fn last_vote_lsn(&self) -> Lsn {
+        self.last_vote_lsn
     }
 
     /// The next time at which a tick may do something.
@@ -476,7 +481,7 @@ impl Replica {
             at = at.min(self.meet_at);
         }
         if let Some(retry_at) =
-            self.learner.retry_at(self.chosen_upto).filter(|_| !self.learns_nothing())
+            self.learner.retry_at(self.chosen_upto).filter(|_| !self.is_learning_blocked())
         {
             at = at.min(retry_at);
         }

@@ -98,7 +98,7 @@ impl Replica {
             hard_lsn: durable,
             next_lsn,
             durable,
-            binding: durable,
+            last_vote_lsn: durable,
             unsynced: Unsynced::default(),
             budget: DiskBudget::default(),
             chosen_upto: memory.chosen_upto,
@@ -115,11 +115,11 @@ impl Replica {
             election_at: now.after(first_wait),
             leaving: false,
             given_up: None,
-            call: None,
+            asked_to_succeed: None,
             resumed_at: now,
             attempt: 0,
             peers,
-            meet_due: true,
+            announce_due: true,
             meet_at: now,
             evidence: Evidence::remember(memory.witnessed),
             digests: Digests::default(),
@@ -142,13 +142,13 @@ impl Replica {
         for (node, seen) in self.evidence.recorded().to_vec() {
             if let Some(peer) = self.peers.get_mut(&node) {
                 let first = peer.witnessed == Witness::default();
-                *(if first { &mut peer.witnessed } else { &mut peer.hearsay }) = seen;
+                *(if first { &mut peer.witnessed } else { &mut peer.unconfirmed }) = seen;
             }
         }
         self.fix_configuration();
         self.persist_hard(effects);
         self.check_own_account(effects);
-        self.check_memory(effects);
+        self.stop_if_unrepairable(effects);
     }
 }
 

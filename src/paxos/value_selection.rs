@@ -33,7 +33,9 @@ pub fn select_value(reports: &[(NodeId, Option<Report>)], voters: &Voters) -> Se
         reports.iter().filter_map(exact).fold(Ballot::ZERO, |highest, ballot| highest.max(ballot));
     let counts = |report: &Option<Report>| match report {
         None | Some(Report::Accepted(_) | Report::ValueDamaged(_)) => true,
-        Some(Report::Damaged(hi) | Report::Suspect(hi)) => !highest.is_zero() && *hi <= highest,
+        Some(Report::Damaged(ballot_max) | Report::Suspect(ballot_max)) => {
+            !highest.is_zero() && *ballot_max <= highest
+        }
     };
     if voters.is_prepare_quorum(|node| says(node).is_some_and(counts)) {
         if highest.is_zero() {

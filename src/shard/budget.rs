@@ -76,14 +76,14 @@ impl Budget {
 
     /// An answer leaves the shard.
     pub(super) fn hand(&mut self, reply: &Reply) {
-        let bytes = weight(reply);
+        let bytes = answer_bytes(reply);
         let is_read = matches!(reply, Reply::ReadDone(_));
         *(if is_read { &mut self.read } else { &mut self.other }) += bytes;
     }
 }
 
 /// Bytes of an answer, about.
-pub fn weight(reply: &Reply) -> usize {
+pub fn answer_bytes(reply: &Reply) -> usize {
     let carried = if let Reply::ReadDone(ReadDone { entries, .. }) = reply {
         entries.byte_len()
     } else if let Reply::Listed(Listed { logs, .. }) = reply {

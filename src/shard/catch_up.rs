@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 
 /// Answers peers that ask for chosen values.
 #[derive(Debug, Default)]
-pub struct CatchUp {
+pub struct CatchUpServer {
     /// Who is served from the journal, and what was asked for, by the token of the read.
     served: BTreeMap<u64, (NodeId, Learn)>,
 }
 
-impl CatchUp {
+impl CatchUpServer {
     /// Answers a peer's request, from memory if the values are there.
     pub(super) fn serve(&mut self, turn: &mut Turn<'_>, to: NodeId, learn: Learn) {
         let found = turn.core.cache.run(learn.from, learn.upto, LEARN_BYTES_MAX);

@@ -23,7 +23,7 @@ pub struct FailedAppend {
 pub struct Chains {
     failed: BTreeMap<(u32, LogRef), FailedAppend>,
     /// Appends whose error has not left, each with the refusals that must leave behind it.
-    owed: BTreeMap<u64, Vec<u64>>,
+    pending_refusals: BTreeMap<u64, Vec<u64>>,
 }
 
 impl Chains {
@@ -32,15 +32,15 @@ impl Chains {
         if chain == 0 {
             return;
         }
-        let worn_out = self.has_too_many_failures();
+        let too_many = self.has_too_many_failures();
         let key = (chain, log.clone());
         let known = self.failed.get(&key);
-        if known.is_some_and(|known| known.order <= failure.order) || (known.is_none() && worn_out)
+        if known.is_some_and(|known| known.order <= failure.order) || (known.is_none() && too_many)
         {
             return;
         }
         if let Some(correlation) = failure.unanswered {
-            self.owed.entry(correlation).or_default();
+            self.pending_refusals.entry(correlation).or_default();
         }
         self.failed.insert(key, failure);
     }
@@ -61,19 +61,19 @@ impl Chains {
     pub(super) fn hold(&mut self, log: &LogRef, chain: u32, correlation: u64) -> bool {
         let failure = self.failed.get(&(chain, log.clone()));
         let Some(unanswered) = failure.and_then(|failure| failure.unanswered) else { return false };
-        let Some(behind) = self.owed.get_mut(&unanswered) else { return false };
+        let Some(behind) = self.pending_refusals.get_mut(&unanswered) else { return false };
         behind.push(correlation);
         true
     }
 
     /// An answer left: the refusals that waited for it.
     pub(super) fn answered(&mut self, correlation: u64) -> Vec<u64> {
-        self.owed.remove(&correlation).unwrap_or_default()
+        self.pending_refusals.remove(&correlation).unwrap_or_default()
     }
 
     /// Refusals that wait for the error that they follow.
     pub(super) fn held_back(&self) -> usize {
-        self.owed.values().map(Vec::len).sum()
+        self.pending_refusals.values().map(Vec::len).sum()
     }
 
     /// So many chains have failed that no more can be distinguished.

@@ -34,11 +34,11 @@ pub struct ColdReads {
 
 /// How a read goes on.
 #[derive(Debug)]
-pub enum Cold {
+pub enum ColdReadStep {
     /// Its values are being fetched, or its client is gone.
-    Left,
+    Pending,
     /// It waits for its turn.
-    Waits(ReadTask, Need),
+    WaitsForMemory(ReadTask, Need),
     /// It has all that it gets.
     Finished(ReadTask),
     /// Its next entry is damaged here, in this slot if one is named.
@@ -47,15 +47,20 @@ pub enum Cold {
 
 impl ColdReads {
     /// Fetches what a read needs from the journal, from the value of `from` on.
-    pub(super) fn begin(&mut self, turn: &mut Turn<'_>, task: ReadTask, from: Slot) -> Cold {
+    pub(super) fn begin(
+        &mut self,
+        turn: &mut Turn<'_>,
+        task: ReadTask,
+        from: Slot,
+    ) -> ColdReadStep {
         if turn.core.replica.holes().contains_key(&from) {
-            return Cold::Damaged(task, Some(from), "the slot is damaged here".to_string());
+            return ColdReadStep::Damaged(task, Some(from), "the slot is damaged here".to_string());
         }
         let bytes_max = task.reading.bytes_left().min(READ_BYTES_MAX) + MORE_BYTES;
         let job = plan(turn, &task, bytes_max);
         let need = Need { bytes: 2 * job.value_bytes(), cold: true };
         if !need.fits(turn.core) {
-            return Cold::Waits(task, need);
+            return ColdReadStep::WaitsForMemory(task, need);
         }
         self.fetch(turn, task, job, 0)
     }
@@ -66,15 +71,15 @@ impl ColdReads {
         task: ReadTask,
         job: ReadJob,
         read_bytes: usize,
-    ) -> Cold {
+    ) -> ColdReadStep {
         let reserved = task.reading.bytes_taken() + 2 * job.value_bytes();
         turn.core.budget.reserve(reserved);
-        turn.core.conns.owe(task.conn(), reserved);
+        turn.core.conns.add_read_bytes(task.conn(), reserved);
         let read_bytes = read_bytes + job.file_bytes();
         turn.core.journal_reads.begin(job.token(), JournalRead::Client);
         self.under_way.insert(job.token(), ColdRead { task, reserved, read_bytes });
         turn.run(Job::Read(job));
-        Cold::Left
+        ColdReadStep::Pending
     }
 
     /// The journal delivered values for a read.
@@ -83,13 +88,13 @@ impl ColdReads {
         turn: &mut Turn<'_>,
         token: u64,
         results: Vec<(Slot, ReadResult)>,
-    ) -> Cold {
-        let Some(cold) = self.under_way.remove(&token) else { return Cold::Left };
+    ) -> ColdReadStep {
+        let Some(cold) = self.under_way.remove(&token) else { return ColdReadStep::Pending };
         let ColdRead { mut task, reserved, read_bytes } = cold;
         turn.core.budget.release(reserved);
-        turn.core.conns.paid(task.conn(), reserved);
+        turn.core.conns.remove_read_bytes(task.conn(), reserved);
         if !turn.core.conns.is_known(task.conn()) {
-            return Cold::Left; // Its client is gone.
+            return ColdReadStep::Pending; // Its client is gone.
         }
         let values = intact(turn, results);
         let before = task.reading.next();
@@ -102,20 +107,20 @@ impl ColdReads {
             let cached = || turn.core.cache.get(extent.slot).map(|held| &held.1);
             let Some(value) = values.get(&extent.slot).or_else(cached).cloned() else { break };
             if let Err(damaged) = task.reading.take(&extent, extent.slot, &value) {
-                return Cold::Damaged(task, Some(extent.slot), damaged.to_string());
+                return ColdReadStep::Damaged(task, Some(extent.slot), damaged.to_string());
             }
         }
         if task.reading.next() > before {
             return self.go_on(turn, task, read_bytes);
         }
         if turn.core.machine.logs().next_index(task.reading.log()).is_none() {
-            return Cold::Finished(task);
+            return ColdReadStep::Finished(task);
         }
-        Cold::Damaged(task, None, "the slot cannot be read here".to_string())
+        ColdReadStep::Damaged(task, None, "the slot cannot be read here".to_string())
     }
 
     /// Finishes with what was found, or fetches more where that is little of what may be answered.
-    fn go_on(&mut self, turn: &mut Turn<'_>, task: ReadTask, read_bytes: usize) -> Cold {
+    fn go_on(&mut self, turn: &mut Turn<'_>, task: ReadTask, read_bytes: usize) -> ColdReadStep {
         let taken = task.reading.bytes_taken();
         let wants = task.reading.wants().is_some() && taken < task.reading.bytes_left();
         if wants && read_bytes < COLD_READ_BYTES_MAX {
@@ -127,7 +132,7 @@ impl ColdReads {
                 return self.fetch(turn, task, job, read_bytes);
             }
         }
-        Cold::Finished(task)
+        ColdReadStep::Finished(task)
     }
 
     /// The reads under way, with the memory set aside for each.

@@ -13,14 +13,14 @@ pub struct Conns {
     /// Writes that arrived so far, on all connections.
     arrived: u64,
     /// Those that do not take their answers for now.
-    choked: BTreeSet<ConnId>,
+    paused: BTreeSet<ConnId>,
 }
 
 #[derive(Debug, Default)]
 struct Conn {
     requests: usize,
     /// Memory that its reads wait for or use.
-    owed: usize,
+    read_bytes: usize,
     chains: Chains,
 }
 
@@ -50,7 +50,7 @@ impl Conns {
 
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
         self.conns.remove(&conn);
-        self.choked.remove(&conn);
+        self.paused.remove(&conn);
     }
 
     /// A request of some connection has no answer yet.
@@ -59,35 +59,35 @@ impl Conns {
     }
 
     /// One of its reads waits for so much memory, or uses it.
-    pub(super) fn owe(&mut self, conn: ConnId, bytes: usize) {
+    pub(super) fn add_read_bytes(&mut self, conn: ConnId, bytes: usize) {
         if let Some(entry) = self.conns.get_mut(&conn) {
-            entry.owed += bytes;
+            entry.read_bytes += bytes;
         }
     }
 
     /// It no longer does.
-    pub(super) fn paid(&mut self, conn: ConnId, bytes: usize) {
+    pub(super) fn remove_read_bytes(&mut self, conn: ConnId, bytes: usize) {
         if let Some(entry) = self.conns.get_mut(&conn) {
-            entry.owed = entry.owed.saturating_sub(bytes);
+            entry.read_bytes = entry.read_bytes.saturating_sub(bytes);
         }
     }
 
     /// Memory that its reads wait for or use.
-    pub(super) fn owed(&self, conn: ConnId) -> usize {
-        self.conns.get(&conn).map_or(0, |entry| entry.owed)
+    pub(super) fn read_bytes(&self, conn: ConnId) -> usize {
+        self.conns.get(&conn).map_or(0, |entry| entry.read_bytes)
     }
 
     /// Whether so many answers wait for the connection to take them that it gets no more.
-    pub(super) fn set_choked(&mut self, conn: ConnId, choked: bool) {
-        if choked {
-            self.choked.insert(conn);
+    pub(super) fn set_paused(&mut self, conn: ConnId, paused: bool) {
+        if paused {
+            self.paused.insert(conn);
         } else {
-            self.choked.remove(&conn);
+            self.paused.remove(&conn);
         }
     }
 
     pub(super) fn is_choked(&self, conn: ConnId) -> bool {
-        self.choked.contains(&conn)
+        self.paused.contains(&conn)
     }
 
     /// Later appends of this log and chain are refused.
@@ -136,7 +136,7 @@ impl Conns {
     /// and how many of the requests are refused once an earlier error has left.
     pub(super) fn iter(&self) -> impl Iterator<Item = (ConnId, usize, usize, usize)> {
         let of = |(conn, entry): (&ConnId, &Conn)| {
-            (*conn, entry.requests, entry.owed, entry.chains.held_back())
+            (*conn, entry.requests, entry.read_bytes, entry.chains.held_back())
         };
         self.conns.iter().map(of)
     }

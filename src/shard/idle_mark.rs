@@ -21,7 +21,7 @@ impl IdleMark {
     /// Records up to `lsn` became durable.
     pub(super) fn durable(&mut self, turn: &Turn<'_>, lsn: Lsn) {
         // What no vote rests on may be lost without a mark.
-        if turn.core.journal.marked_upto() < lsn.min(turn.core.replica.binding()) {
+        if turn.core.journal.marked_upto() < lsn.min(turn.core.replica.last_vote_lsn()) {
             self.at = Some(turn.now.after(MARK_IDLE_US));
         }
     }

@@ -105,15 +105,15 @@ impl Shard {
     }
 
     /// Whether so many answers wait for a connection to take them that its reads wait.
-    pub fn set_choked(&mut self, conn: ConnId, choked: bool) {
-        self.core.conns.set_choked(conn, choked);
+    pub fn set_paused(&mut self, conn: ConnId, paused: bool) {
+        self.core.conns.set_paused(conn, paused);
     }
 
     /// Bytes of memory that the reads of a connection wait for or use: its answers to be. With what
     /// it was answered and did not take, they say whether more requests are read from it.
     #[must_use]
     pub fn owed_to(&self, conn: ConnId) -> usize {
-        self.core.conns.owed(conn)
+        self.core.conns.read_bytes(conn)
     }
 
     /// A request of some client has no answer yet.
@@ -263,7 +263,7 @@ impl Shard {
             cold_reads: core.journal_reads.len() as u64,
             waiting_reads: requests.reads.waiting() as u64,
             answer_bytes: core.budget.in_use() as u64,
-            catch_up_slots: core.replica.behind(),
+            catch_up_slots: core.replica.lag_slots(),
         }
     }
 }

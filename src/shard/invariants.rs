@@ -2,7 +2,7 @@
 //! Run after every step in tests, and from time to time in the simulator: nobody who waits is forgotten,
 //! nothing that is set aside is lost, and nothing is kept that should have left.
 
-use super::budget::weight;
+use super::budget::answer_bytes;
 use super::core::Core;
 use super::events::RequestId;
 use super::interface::Shard;
@@ -73,7 +73,7 @@ fn check_journal_reads(core: &Core, router: &Router) {
 fn check_held(core: &Core) {
     let serving = core.replica.serving();
     for held in core.held.iter() {
-        let (ballot, bytes) = (held.proof.ballot, weight(&held.reply));
+        let (ballot, bytes) = (held.proof.ballot, answer_bytes(&held.reply));
         assert!(serving == Some(ballot), "held for ballot {ballot}, served is {serving:?}");
         assert!(held.bytes == bytes, "{} bytes set aside for {bytes}", held.bytes);
     }

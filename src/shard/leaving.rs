@@ -6,7 +6,7 @@ use super::turn::Turn;
 use crate::limits::STOP_ANSWER_MS;
 use crate::paxos;
 use crate::types::{NodeId, Tick};
-use crate::wire::peer::{Message, Standing};
+use crate::wire::peer::{Eligibility, Message};
 
 /// How long a shard that handed over stays for its successor, whose election may need its vote, in
 /// election timeouts.
@@ -78,8 +78,8 @@ impl Leaving {
 
 /// A peer that leaves says so once on each connection.
 pub fn log_who_leaves(turn: &Turn<'_>, node: NodeId, message: &Message) {
-    if let Message::Standing(Standing { leaving: true, .. }) = message
-        && turn.core.replica.peers().get(&node).is_some_and(|peer| !peer.standing.leaving)
+    if let Message::Eligibility(Eligibility { leaving: true, .. }) = message
+        && turn.core.replica.peers().get(&node).is_some_and(|peer| !peer.eligibility.leaving)
     {
         let shard = turn.core.options.shard;
         log::info!("shard {shard}: node {node} is stopping, and takes no leadership any more");

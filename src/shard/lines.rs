@@ -16,7 +16,7 @@ const LOOK_MAX: usize = 64;
 
 /// A read in line.
 #[derive(Debug)]
-pub struct Waiting {
+pub struct QueuedRead {
     /// The read.
     pub task: ReadTask,
     /// What it needs.
@@ -27,14 +27,14 @@ pub struct Waiting {
 
 /// The lines.
 #[derive(Debug, Default)]
-pub struct Lines {
-    lines: [VecDeque<Waiting>; LINES],
+pub struct ReadQueues {
+    lines: [VecDeque<QueuedRead>; LINES],
     /// The line that is served first.
     first: usize,
     count: usize,
 }
 
-impl Lines {
+impl ReadQueues {
     /// Reads that wait.
     pub(super) fn len(&self) -> usize {
         self.count
@@ -55,7 +55,7 @@ impl Lines {
     }
 
     /// A read gets in line.
-    pub(super) fn push(&mut self, waiting: Waiting) {
+    pub(super) fn push(&mut self, waiting: QueuedRead) {
         self.count += 1;
         let line = &mut self.lines[line_of(waiting.need)];
         line.insert(place(line.iter().map(|other| other.until), waiting.until), waiting);
@@ -85,7 +85,7 @@ impl Lines {
         line: usize,
         takes: impl Fn(ConnId) -> bool,
         may: impl Fn(Need) -> bool,
-    ) -> Option<Waiting> {
+    ) -> Option<QueuedRead> {
         let at = self.startable(line, &takes, &may)?;
         self.count -= 1;
         self.lines[line].remove(at)
@@ -106,8 +106,8 @@ impl Lines {
     }
 
     /// Takes out one that has waited for too long.
-    pub(super) fn pop_expired(&mut self, now: Tick) -> Option<Waiting> {
-        let late = |line: &&mut VecDeque<Waiting>| {
+    pub(super) fn pop_expired(&mut self, now: Tick) -> Option<QueuedRead> {
+        let late = |line: &&mut VecDeque<QueuedRead>| {
             line.front().is_some_and(|waiting| waiting.until <= now)
         };
         let expired = self.lines.iter_mut().find(late)?.pop_front();
@@ -116,14 +116,14 @@ impl Lines {
     }
 
     /// Takes out all that `which` says.
-    pub(super) fn take_out(&mut self, which: impl Fn(&ReadTask) -> bool) -> Vec<Waiting> {
+    pub(super) fn take_out(&mut self, which: impl Fn(&ReadTask) -> bool) -> Vec<QueuedRead> {
         let mut out = Vec::new();
         for line in &mut self.lines {
             if line.iter().any(|waiting| which(&waiting.task)) {
                 let (gone, kept) =
                     std::mem::take(line).into_iter().partition(|waiting| which(&waiting.task));
                 *line = kept;
-                let gone: VecDeque<Waiting> = gone;
+                let gone: VecDeque<QueuedRead> = gone;
                 out.extend(gone);
             }
         }
@@ -147,7 +147,7 @@ impl Lines {
     }
 
     /// Those that wait, line by line.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Waiting> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedRead> {
         self.lines.iter().flatten()
     }
 }

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 /// A write that came in, and may have to wait: for room, or for a name.
 #[derive(Debug)]
-pub struct Queued {
+pub struct QueuedWrite {
     /// The request.
     pub asked: RequestId,
     /// Its place among the writes that arrived.
@@ -22,10 +22,14 @@ pub struct Queued {
     pub request: WriteRequest,
 }
 
-impl Queued {
+impl QueuedWrite {
     /// A write arrives.
-    pub(super) fn arrive(turn: &mut Turn<'_>, asked: RequestId, request: WriteRequest) -> Queued {
-        Queued { asked, order: turn.core.conns.next_order(), request }
+    pub(super) fn arrive(
+        turn: &mut Turn<'_>,
+        asked: RequestId,
+        request: WriteRequest,
+    ) -> QueuedWrite {
+        QueuedWrite { asked, order: turn.core.conns.next_order(), request }
     }
 
     /// True when an append of the request's chain that was sent before it failed.
@@ -72,7 +76,7 @@ impl Queued {
 /// Writes that wait, in the order of their arrival.
 #[derive(Debug, Default)]
 pub struct WriteQueue {
-    queue: VecDeque<Queued>,
+    queue: VecDeque<QueuedWrite>,
     bytes: usize,
 }
 
@@ -87,13 +91,13 @@ impl WriteQueue {
     }
 
     /// One more waits.
-    pub(super) fn push(&mut self, queued: Queued) {
+    pub(super) fn push(&mut self, queued: QueuedWrite) {
         self.bytes += queued.request.memory_bytes();
         self.queue.push_back(queued);
     }
 
     /// The oldest.
-    pub(super) fn pop(&mut self) -> Option<Queued> {
+    pub(super) fn pop(&mut self) -> Option<QueuedWrite> {
         let queued = self.queue.pop_front()?;
         self.bytes -= queued.request.memory_bytes();
         Some(queued)
@@ -120,7 +124,7 @@ impl WriteQueue {
     /// Takes all of them out: they are not to be executed.
     pub(super) fn withdraw(&mut self) -> impl Iterator<Item = Chained> + use<> {
         self.bytes = 0;
-        std::mem::take(&mut self.queue).into_iter().map(Queued::chained)
+        std::mem::take(&mut self.queue).into_iter().map(QueuedWrite::chained)
     }
 
     /// Checks that their bytes are counted.
@@ -133,7 +137,7 @@ impl WriteQueue {
     }
 
     /// Those that wait.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Queued> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedWrite> {
         self.queue.iter()
     }
 }

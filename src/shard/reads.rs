@@ -2,10 +2,10 @@
 //!
 //! A read begins at once while there is plenty of memory for answers, else when its turn comes (R39).
 
-use super::cold_reads::{Cold, ColdReads};
+use super::cold_reads::{ColdReadStep, ColdReads};
 use super::core::Core;
 use super::events::RequestId;
-use super::lines::{Lines, Waiting};
+use super::lines::{QueuedRead, ReadQueues};
 use super::parked::Parked;
 use super::read_task::{Need, ReadTask};
 use super::turn::Turn;
@@ -21,7 +21,7 @@ pub struct Reads {
     /// Reads at the tail that wait for an entry.
     parked: Parked,
     /// Reads that wait for memory or for the disk.
-    lines: Lines,
+    lines: ReadQueues,
     /// Reads whose values are being fetched from the journal.
     cold: ColdReads,
 }
@@ -111,15 +111,15 @@ impl Reads {
                 RequestError::new(ErrorCode::Overloaded, "too many reads wait on this node");
             return turn.refuse(task.asked, error);
         }
-        turn.core.conns.owe(task.conn(), need.bytes);
+        turn.core.conns.add_read_bytes(task.conn(), need.bytes);
         let until = *task.waits_until.get_or_insert(turn.now.after(READ_WAITING_MS * 1000));
-        self.lines.push(Waiting { task, need, until });
+        self.lines.push(QueuedRead { task, need, until });
     }
 
     /// Begins reads in line as far as there is room, and refuses those that waited for too long.
     pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
-        while let Some(Waiting { task, need, .. }) = self.lines.pop_expired(turn.now) {
-            turn.core.conns.paid(task.conn(), need.bytes);
+        while let Some(QueuedRead { task, need, .. }) = self.lines.pop_expired(turn.now) {
+            turn.core.conns.remove_read_bytes(task.conn(), need.bytes);
             let text = "no memory for the answer came free in time; clients that take their answers \
                         slowly hold it";
             turn.refuse(task.asked, RequestError::new(ErrorCode::Overloaded, text));
@@ -130,18 +130,18 @@ impl Reads {
         // One goes on in any case, so that those in line are not passed for ever by those who come.
         let mut first = true;
         for line in self.lines.order() {
-            while let Some(Waiting { mut task, need, .. }) =
+            while let Some(QueuedRead { mut task, need, .. }) =
                 self.pop_startable(turn.core, line, first)
             {
                 first = false;
-                turn.core.conns.paid(task.conn(), need.bytes);
+                turn.core.conns.remove_read_bytes(task.conn(), need.bytes);
                 task.prove_anew(turn.core);
                 self.advance(turn, task);
             }
         }
     }
 
-    fn pop_startable(&mut self, core: &Core, line: usize, first: bool) -> Option<Waiting> {
+    fn pop_startable(&mut self, core: &Core, line: usize, first: bool) -> Option<QueuedRead> {
         let takes = |conn: ConnId| !core.conns.is_choked(conn);
         self.lines.pop(line, takes, |need| need.may_begin(core, first))
     }
@@ -184,12 +184,12 @@ impl Reads {
         self.go_on(turn, cold);
     }
 
-    fn go_on(&mut self, turn: &mut Turn<'_>, cold: Cold) {
+    fn go_on(&mut self, turn: &mut Turn<'_>, cold: ColdReadStep) {
         match cold {
-            Cold::Left => {}
-            Cold::Waits(task, need) => self.wait_in_line(turn, task, need),
-            Cold::Finished(task) => self.finish(turn, task),
-            Cold::Damaged(task, slot, why) => self.damaged(turn, task, slot, &why),
+            ColdReadStep::Pending => {}
+            ColdReadStep::WaitsForMemory(task, need) => self.wait_in_line(turn, task, need),
+            ColdReadStep::Finished(task) => self.finish(turn, task),
+            ColdReadStep::Damaged(task, slot, why) => self.damaged(turn, task, slot, &why),
         }
     }
 
@@ -261,17 +261,17 @@ impl Reads {
 
     /// Leadership is gone: linearizable reads are void (R19); they were not executed.
     pub(super) fn lose_leadership(&mut self, turn: &mut Turn<'_>) {
-        let mut void: Vec<RequestId> = Vec::new();
+        let mut refused: Vec<RequestId> = Vec::new();
         for held in turn.core.held.take_all() {
             turn.core.budget.release(held.bytes);
-            void.push(held.asked);
+            refused.push(held.asked);
         }
         for waiting in self.lines.take_out(|task| task.proof.is_some()) {
-            turn.core.conns.paid(waiting.task.conn(), waiting.need.bytes);
-            void.push(waiting.task.asked);
+            turn.core.conns.remove_read_bytes(waiting.task.conn(), waiting.need.bytes);
+            refused.push(waiting.task.asked);
         }
-        void.extend(self.parked.take_linearizable().into_iter().map(|task| task.asked));
-        for asked in void {
+        refused.extend(self.parked.take_linearizable().into_iter().map(|task| task.asked));
+        for asked in refused {
             turn.refuse(asked, turn.core.not_leader());
         }
     }
@@ -291,7 +291,7 @@ impl Reads {
     }
 
     /// Those that wait for memory or for the disk.
-    pub(super) fn in_line(&self) -> impl Iterator<Item = &Waiting> {
+    pub(super) fn in_line(&self) -> impl Iterator<Item = &QueuedRead> {
         self.lines.iter()
     }
 

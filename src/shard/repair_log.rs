@@ -11,36 +11,36 @@ const SUMMARY_EVERY: usize = 256;
 #[derive(Debug, Default)]
 pub struct RepairLog {
     /// Settled since the start.
-    settled: usize,
+    repaired_slots: usize,
     /// The last slot whose value is there again, until it is logged.
     slot: Option<Slot>,
 }
 
 impl RepairLog {
     /// The value of a damaged slot is there again.
-    pub fn repaired(&mut self, slot: Slot) {
+    pub fn note_repaired(&mut self, slot: Slot) {
         self.slot = Some(slot);
     }
 
     /// A message of `node` came where `before` slots were damaged, and `left` are now: what is to be
     /// said of it, if anything.
-    pub fn settled(&mut self, before: usize, left: usize, node: NodeId) -> Option<String> {
+    pub fn summary(&mut self, before: usize, left: usize, node: NodeId) -> Option<String> {
         let slot = self.slot.take();
         let count = before.checked_sub(left).filter(|count| *count > 0)?;
-        let summaries = self.settled / SUMMARY_EVERY;
-        self.settled += count;
-        if self.settled <= SINGLE_MAX {
+        let summaries = self.repaired_slots / SUMMARY_EVERY;
+        self.repaired_slots += count;
+        if self.repaired_slots <= SINGLE_MAX {
             let what = match slot.filter(|_| count == 1) {
                 Some(slot) => format!("slot {slot}"),
                 None => format!("damage of {count} slots"),
             };
             return Some(format!("{what} settled with node {node}; {left} damaged slots left"));
         }
-        let due = left == 0 || self.settled / SUMMARY_EVERY > summaries;
+        let due = left == 0 || self.repaired_slots / SUMMARY_EVERY > summaries;
         due.then(|| {
-            let settled = self.settled;
+            let repaired_slots = self.repaired_slots;
             format!(
-                "{settled} damaged slots settled so far, the last with node {node}; {left} left"
+                "{repaired_slots} damaged slots settled so far, the last with node {node}; {left} left"
             )
         })
     }
@@ -54,14 +54,14 @@ mod tests {
     #[test]
     fn many_settled_slots_are_summed_up() {
         let mut repair_log = RepairLog::default();
-        assert_eq!(repair_log.settled(5, 5, NodeId(1)), None, "nothing was settled");
-        repair_log.repaired(Slot(3159));
-        let text = repair_log.settled(1000, 999, NodeId(1)).expect("the first is logged");
+        assert_eq!(repair_log.summary(5, 5, NodeId(1)), None, "nothing was settled");
+        repair_log.note_repaired(Slot(3159));
+        let text = repair_log.summary(1000, 999, NodeId(1)).expect("the first is logged");
         assert!(text.starts_with("slot 3159 settled with node 1"), "{text}");
         let mut lines = 0;
         let mut last = None;
         for left in (0..999).rev() {
-            last = repair_log.settled(left + 1, left, NodeId(2));
+            last = repair_log.summary(left + 1, left, NodeId(2));
             lines += usize::from(last.is_some());
         }
         assert!(lines < 20, "{lines} lines for 1000 slots");

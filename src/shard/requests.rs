@@ -3,7 +3,7 @@
 use super::disk_full::DiskFull;
 use super::events::RequestId;
 use super::fates::Fates;
-use super::queued::Queued;
+use super::queued::QueuedWrite;
 use super::reads::Reads;
 use super::status::Status;
 use super::turn::Turn;
@@ -74,7 +74,7 @@ impl Requests {
         request: WriteRequest,
         disk_full: &DiskFull,
     ) {
-        let queued = Queued::arrive(turn, asked, request);
+        let queued = QueuedWrite::arrive(turn, asked, request);
         if queued.is_behind_failure(turn.core) {
             return queued.refuse_behind(turn);
         }

@@ -1,7 +1,7 @@
 //! The parts of a shard: what happened finds its part here, and the replica's effects are carried out.
 
 use super::apply::Applier;
-use super::catch_up::CatchUp;
+use super::catch_up::CatchUpServer;
 use super::disk_full::DiskFull;
 use super::events::{Input, RequestId};
 use super::fatal::Fatal;
@@ -29,7 +29,7 @@ pub struct Router {
     /// Applies what is chosen.
     pub(super) applier: Applier,
     /// Serves peers that are behind.
-    pub(super) catch_up: CatchUp,
+    pub(super) catch_up: CatchUpServer,
     /// What is known of full disks.
     pub(super) disk_full: DiskFull,
     /// What the driver noted for status.
@@ -49,7 +49,7 @@ impl Router {
             outbox: Outbox::default(),
             requests: Requests::default(),
             applier: Applier::default(),
-            catch_up: CatchUp::default(),
+            catch_up: CatchUpServer::default(),
             disk_full: DiskFull::default(),
             status: Status::start(now),
             leaving: Leaving::default(),
@@ -106,7 +106,7 @@ impl Router {
         if before > 0 {
             self.drain_effects(turn);
             let left = turn.core.replica.damaged_slots();
-            if let Some(text) = self.repair_log.settled(before, left, node) {
+            if let Some(text) = self.repair_log.summary(before, left, node) {
                 log::info!("shard {}: {text}", turn.core.options.shard);
             }
         }
@@ -201,7 +201,7 @@ impl Router {
             Effect::SendAfter(lsn, node, vote) => self.outbox.hold(lsn, node, vote),
             Effect::Chosen { slot, ballot, value } => turn.core.cache.insert(slot, ballot, value),
             Effect::Repaired { slot, ballot, value } => {
-                self.repair_log.repaired(slot);
+                self.repair_log.note_repaired(slot);
                 turn.core.cache.insert(slot, ballot, value);
             }
             Effect::Serve { to, learn } => self.catch_up.serve(turn, to, learn),

@@ -132,6 +132,6 @@ impl Status {
 /// missing.
 fn is_caught_up(now: Tick, core: &Core) -> bool {
     now < core.replica.assured_until()
-        && core.replica.behind() == 0
+        && core.replica.lag_slots() == 0
         && core.machine.applied_upto() >= core.replica.chosen_upto()
 }

@@ -1,6 +1,6 @@
 //! One step of a shard as its parts see it: the time, what they all work on, and what is to be done.
 
-use super::budget::weight;
+use super::budget::answer_bytes;
 use super::core::Core;
 use super::events::{Output, RequestId};
 use super::fatal::Fatal;
@@ -102,7 +102,7 @@ impl<'a> Turn<'a> {
         match self.core.is_proven(self.now, proof) {
             Some(true) => self.reply(asked, reply),
             Some(false) => {
-                let bytes = weight(&reply);
+                let bytes = answer_bytes(&reply);
                 self.core.budget.reserve(bytes);
                 self.core.held.push(Held { asked, proof, reply, bytes });
             }

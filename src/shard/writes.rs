@@ -8,7 +8,7 @@ use super::core::Core;
 use super::events::RequestId;
 use super::fates::Fates;
 use super::lookup;
-use super::queued::{Queued, WriteQueue};
+use super::queued::{QueuedWrite, WriteQueue};
 use super::turn::Turn;
 use super::waiter::{Chained, Waiter};
 use super::write_request::WriteRequest;
@@ -77,7 +77,7 @@ impl Writes {
     }
 
     /// Takes in a write that may be served: admits it, or has it wait.
-    pub(super) fn take_in(&mut self, turn: &mut Turn<'_>, queued: Queued) {
+    pub(super) fn take_in(&mut self, turn: &mut Turn<'_>, queued: QueuedWrite) {
         if self.builder.is_full() || !self.backlog.is_empty() {
             self.flush_builder(turn);
         }
@@ -88,7 +88,7 @@ impl Writes {
     }
 
     /// Admits a write, unless it has to wait for its log's name.
-    fn admit_or_stall(&mut self, turn: &mut Turn<'_>, queued: Queued) {
+    fn admit_or_stall(&mut self, turn: &mut Turn<'_>, queued: QueuedWrite) {
         let name = queued.request.name(&turn.core.machine);
         if name.is_some_and(|name| self.names.contains(name)) {
             return self.stalled.push(queued);
@@ -97,7 +97,7 @@ impl Writes {
     }
 
     /// Adds the command of a request to the value being built.
-    fn admit(&mut self, turn: &mut Turn<'_>, queued: &Queued) {
+    fn admit(&mut self, turn: &mut Turn<'_>, queued: &QueuedWrite) {
         // Looked at again: the request may have waited while an earlier one of its chain failed.
         if queued.is_behind_failure(turn.core) {
             return queued.refuse_behind(turn);
@@ -152,7 +152,7 @@ impl Writes {
     fn admit_append(
         &mut self,
         turn: &mut Turn<'_>,
-        queued: &Queued,
+        queued: &QueuedWrite,
         append: &Append,
     ) -> Result<Admitted, RequestError> {
         let (expect, entries) = (append.expect, append.entries.as_ref());
@@ -239,7 +239,7 @@ impl Writes {
         let mut freed = false;
         for claim in flight.claims {
             match claim {
-                Claim::Entries(log, _) => self.arrived(log, 0),
+                Claim::Entries(log, _) => self.forget_append(log, 0),
                 Claim::Name(name) => {
                     self.names.remove(&name);
                     freed = true;
@@ -285,7 +285,7 @@ impl Writes {
         self.builder = ValueBuilder::default();
         for claim in std::mem::take(&mut self.claims) {
             match claim {
-                Claim::Entries(log, moves) => self.arrived(log, moves),
+                Claim::Entries(log, moves) => self.forget_append(log, moves),
                 Claim::Name(name) => drop(self.names.remove(&name)),
             }
         }
@@ -294,7 +294,7 @@ impl Writes {
     }
 
     /// One command less is on its way to the log; it will not move the next index by `back`.
-    fn arrived(&mut self, log: LogId, back: u64) {
+    fn forget_append(&mut self, log: LogId, back: u64) {
         let Some(ahead) = self.ahead.get_mut(&log) else { return };
         ahead.0 = Index(ahead.0.0 - back);
         ahead.1 -= 1;

@@ -90,7 +90,7 @@ impl DurabilityChecker {
                 self.claimed.lease_us = self.claimed.lease_us.max(grant.lease_us);
                 Ok(())
             }
-            Message::Meet(meet) => self.claim_lsn("meet", meet.durable.durable),
+            Message::Announce(announce) => self.claim_lsn("meet", announce.durable.durable),
             Message::Canvass(_)
             | Message::CanvassAnswer(_)
             | Message::LeaseRefusal(_)
@@ -100,12 +100,12 @@ impl DurabilityChecker {
             | Message::Accept(_)
             | Message::Resend(_)
             | Message::Heartbeat(_)
-            | Message::Mark(_)
+            | Message::ChosenUpto(_)
             | Message::Learn(_)
             | Message::Learned(_)
             | Message::HandOver(_)
             | Message::Release(_)
-            | Message::Standing(_) => Ok(()),
+            | Message::Eligibility(_) => Ok(()),
         }
     }
 
@@ -163,8 +163,10 @@ impl DurabilityChecker {
         while slot <= upto {
             let held = recovered.open.get(&slot).map(|held| held.0);
             let report = reports.get(&slot).map(|report| report.ballot());
-            let unknown = damage.filter(|damage| slot <= damage.upto).map(|damage| damage.hi);
-            let known_lost = corrupted && report.max(unknown).is_some_and(|hi| hi >= ballot);
+            let unknown =
+                damage.filter(|damage| slot <= damage.upto).map(|damage| damage.ballot_max);
+            let known_lost =
+                corrupted && report.max(unknown).is_some_and(|ballot_max| ballot_max >= ballot);
             ensure(known_lost || held.is_some_and(|held| held >= ballot), check, || {
                 format!("accepted slot {slot} in {ballot} (up to {upto}), the disk has {held:?}")
             })?;

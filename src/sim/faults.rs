@@ -72,9 +72,9 @@ impl World {
                 self.nodes[node].disk.fail_next_sync();
             }
             FaultKind::HandOver => self.give_input(node, Input::HandOver),
-            FaultKind::Rot => self.rot(self.plan.unlucky)?,
-            FaultKind::Wipe => self.wipe(self.plan.unlucky)?,
-            FaultKind::SetBack => self.set_back(self.plan.unlucky)?,
+            FaultKind::Rot => self.rot(self.plan.faulty_node)?,
+            FaultKind::Wipe => self.wipe(self.plan.faulty_node)?,
+            FaultKind::SetBack => self.set_back(self.plan.faulty_node)?,
         }
         Ok(())
     }
@@ -105,7 +105,7 @@ impl World {
         if self.nodes[node].is_out() || !formed {
             return Ok(()); // A cluster forms with all of its members, or not at all (C13).
         }
-        if self.rng.one_in(2) && self.leave_bystanders(node) {
+        if self.rng.one_in(2) && self.isolate_to_bare_quorum(node) {
             return Ok(());
         }
         self.end(node, true)?;

@@ -7,8 +7,8 @@ use crate::shard::Input;
 impl World {
     pub(super) fn message_arrives(&mut self, from: usize, to: usize, generation: u64) {
         if let Some(message) = self.network.deliver(from, to, generation) {
-            let (sender, is_unlucky) = (&self.nodes[from], from == self.plan.unlucky);
-            if self.set_back.note_arrival(sender, is_unlucky, to, &message) {
+            let (sender, is_faulty) = (&self.nodes[from], from == self.plan.faulty_node);
+            if self.set_back.note_arrival(sender, is_faulty, to, &message) {
                 self.trace.line(self.now, || {
                     format!("n{} cannot know that n{} was set back", to + 1, from + 1)
                 });
@@ -72,20 +72,20 @@ impl World {
     }
 
     /// Ends cuts of directed links.
-    pub(super) fn mend(&mut self, cuts: &[(usize, usize)]) {
+    pub(super) fn end_cut(&mut self, cuts: &[(usize, usize)]) {
         self.trace.line(self.now, || format!("mend {cuts:?}"));
         for (from, to) in cuts {
-            self.network.mend(self.now, *from, *to, &mut self.rng, &mut self.queue);
+            self.network.end_cut(self.now, *from, *to, &mut self.rng, &mut self.queue);
         }
     }
 
     /// Mends everything.
-    pub(super) fn mend_all(&mut self) -> CheckResult {
+    pub(super) fn end_all_cuts(&mut self) -> CheckResult {
         let nodes = self.nodes.len();
-        self.network.hurry();
+        self.network.reset_lag();
         for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
             while from != to && !self.network.passes(from, to) {
-                self.network.mend(self.now, from, to, &mut self.rng, &mut self.queue);
+                self.network.end_cut(self.now, from, to, &mut self.rng, &mut self.queue);
             }
         }
         Ok(())

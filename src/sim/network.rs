@@ -145,7 +145,7 @@ impl Network {
     }
 
     /// No direction is late any more.
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn reset_lag(&mut self) {
         self.lags.fill(0);
     }
 
@@ -183,7 +183,7 @@ impl Network {
     }
 
     /// Ends one cut of one direction; what was held back arrives.
-    pub(super) fn mend(
+    pub(super) fn end_cut(
         &mut self,
         now: u64,
         from: usize,
@@ -208,7 +208,7 @@ impl Network {
     }
 
     /// True while a connection stands that a cut may yet bring down.
-    pub(super) fn hangs(&self, a: usize, b: usize, generation: u64) -> bool {
+    pub(super) fn is_half_cut(&self, a: usize, b: usize, generation: u64) -> bool {
         self.generation(a, b) == Some(generation) && !(self.passes(a, b) && self.passes(b, a))
     }
 
@@ -284,7 +284,7 @@ mod tests {
         assert!(arrivals(&mut network, &mut queue).is_empty());
         network.set_lag(1, 0, 400_000);
         network.send(1_000, 1, 0, message(1), &mut rng, &mut queue);
-        network.hurry();
+        network.reset_lag();
         network.send(1_000, 1, 0, message(2), &mut rng, &mut queue);
         network.send(1_000, 0, 1, message(3), &mut rng, &mut queue);
         assert_eq!(arrivals(&mut network, &mut queue), [3, 1, 2]);
@@ -305,7 +305,7 @@ mod tests {
         network.send(2_000, 1, 0, message(6), &mut rng, &mut queue);
         network.send(2_000, 0, 1, message(7), &mut rng, &mut queue);
         assert_eq!(arrivals(&mut network, &mut queue), [7]);
-        network.mend(3_000, 1, 0, &mut rng, &mut queue);
+        network.end_cut(3_000, 1, 0, &mut rng, &mut queue);
         assert_eq!(arrivals(&mut network, &mut queue), [6]);
         network.send(4_000, 1, 0, message(8), &mut rng, &mut queue);
         network.break_off(4_000, 0, 1, &mut rng, &mut queue);

@@ -30,7 +30,7 @@ impl World {
     pub(super) fn next_phase(&mut self) -> CheckResult {
         match self.phase {
             Phase::Chaos => {
-                self.mend_all()?;
+                self.end_all_cuts()?;
                 self.isolate_minority()?;
                 let deadline = self.progress_deadline();
                 self.phase = Phase::Crippled { since: self.now, deadline };
@@ -49,7 +49,7 @@ impl World {
                 }
             }
             Phase::Settling { deadline } => {
-                if self.settled() {
+                if self.is_quiescent() {
                     self.add_readers();
                     self.phase = Phase::Reading { deadline: self.now + SETTLE_US };
                 }
@@ -159,7 +159,7 @@ impl World {
 
     fn heal(&mut self) -> CheckResult {
         self.trace.line(self.now, || "everything is healed".to_string());
-        self.mend_all()?;
+        self.end_all_cuts()?;
         for node in 0..self.nodes.len() {
             if std::mem::take(&mut self.nodes[node].kept) {
                 self.resume(node);
@@ -171,7 +171,7 @@ impl World {
     }
 
     /// Nothing is under way, and every node has applied everything.
-    fn settled(&self) -> bool {
+    fn is_quiescent(&self) -> bool {
         let last = self.oracle.last();
         let whole = |shard: &Shard| {
             let replica = shard.replica();

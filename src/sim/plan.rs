@@ -112,7 +112,7 @@ pub struct Plan {
     /// What may go wrong.
     pub faults: Vec<FaultKind>,
     /// The one node whose disk may rot, be lost or be set back: of what was acknowledged, others hold copies.
-    pub unlucky: usize,
+    pub faulty_node: usize,
 }
 
 impl FaultKind {
@@ -152,7 +152,7 @@ impl Plan {
                 _ => {}
             }
         }
-        let unlucky = rng.below(nodes as u64) as usize;
+        let faulty_node = rng.below(nodes as u64) as usize;
         Plan {
             seed,
             nodes,
@@ -178,7 +178,7 @@ impl Plan {
             chaos_us: *rng.pick(&[4_000_000, 8_000_000, 14_000_000]),
             fault_us: *rng.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
-            unlucky,
+            faulty_node,
         }
     }
 
@@ -189,7 +189,7 @@ impl Plan {
         let mut plan = Plan::of(seed);
         plan.nodes = plan.nodes.max(3);
         plan.quorums = Quorums::majority(plan.nodes);
-        plan.unlucky %= plan.nodes;
+        plan.faulty_node %= plan.nodes;
         plan.faults.retain(|other| {
             !matches!(other, FaultKind::Rot | FaultKind::Wipe | FaultKind::SetBack)
         });

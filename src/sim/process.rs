@@ -64,8 +64,8 @@ impl World {
         } else {
             self.check_recovered(node, &recovered, corrupted)?;
         }
-        let unlucky = self.nodes[self.plan.unlucky].id;
-        self.set_back.note_restart(node, unlucky, &recovered.witnessed);
+        let faulty_node = self.nodes[self.plan.faulty_node].id;
+        self.set_back.note_restart(node, faulty_node, &recovered.witnessed);
         let options = self.shard_options(node);
         let starting = &mut self.nodes[node];
         starting.life += 1;

@@ -125,7 +125,7 @@ impl World {
     }
 
     fn break_hanging(&mut self, a: usize, b: usize, generation: u64) {
-        if self.network.hangs(a, b, generation) {
+        if self.network.is_half_cut(a, b, generation) {
             self.network.break_off(self.now, a, b, &mut self.rng, &mut self.queue);
         }
     }
@@ -137,7 +137,7 @@ impl World {
 
     fn fault_over(&mut self, over: FaultEnd) -> CheckResult {
         match over {
-            FaultEnd::Cuts(cuts) => self.mend(&cuts),
+            FaultEnd::Cuts(cuts) => self.end_cut(&cuts),
             FaultEnd::Lag(links) => self.catch_up(&links),
             FaultEnd::Bystanders { leader, cuts } => return self.rot_a_witness(leader, &cuts),
             FaultEnd::Slow { node } => self.speed_up(node),

@@ -40,7 +40,7 @@ impl World {
     /// For a while only an accept quorum takes part, with the leader and `node` in it. Then `node` rots, and
     /// the leader is cut off: of what was chosen meanwhile the others know only what `node` can still say.
     /// False where nobody else leads.
-    pub(super) fn leave_bystanders(&mut self, node: usize) -> bool {
+    pub(super) fn isolate_to_bare_quorum(&mut self, node: usize) -> bool {
         let leader = self.nodes.iter().position(super::node::Node::leads);
         let Some(leader) = leader.filter(|leader| *leader != node && self.nodes[node].is_up())
         else {
@@ -59,8 +59,8 @@ impl World {
 
     /// The second part of the scene.
     pub(super) fn rot_a_witness(&mut self, leader: usize, cuts: &[(usize, usize)]) -> CheckResult {
-        self.mend(cuts);
-        let node = self.plan.unlucky;
+        self.end_cut(cuts);
+        let node = self.plan.faulty_node;
         if !self.is_chaos() || self.nodes[node].is_out() || self.nodes[node].shard.is_none() {
             return Ok(());
         }

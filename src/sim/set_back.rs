@@ -53,11 +53,11 @@ impl SetBack {
     pub(super) fn note_arrival(
         &mut self,
         sender: &Node,
-        is_unlucky: bool,
+        is_faulty: bool,
         to: usize,
         message: &Message,
     ) -> bool {
-        if is_unlucky && !self.done {
+        if is_faulty && !self.done {
             self.note_claim(sender, to, message);
         }
         if sender.medium != Medium::SetBack || !self.claims_broken {
@@ -86,7 +86,7 @@ impl SetBack {
         let durable = match message {
             Message::Accepted(accepted) => accepted.durable,
             Message::Grant(grant) => grant.durable,
-            Message::Meet(meet) => meet.durable.durable,
+            Message::Announce(announce) => announce.durable.durable,
             _ => return,
         };
         let Some(shard) = &sender.shard else { return };
@@ -102,10 +102,10 @@ impl SetBack {
     pub(super) fn note_restart(
         &mut self,
         node: usize,
-        unlucky: NodeId,
+        faulty_node: NodeId,
         witnessed: &[(NodeId, Witness)],
     ) {
-        let rows = witnessed.iter().filter(|row| row.0 == unlucky).map(|row| row.1).collect();
+        let rows = witnessed.iter().filter(|row| row.0 == faulty_node).map(|row| row.1).collect();
         self.seen.insert(node, rows);
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Damage {
     /// The lost record's ballot is at most this.
-    pub hi: Ballot,
+    pub ballot_max: Ballot,
     /// The lost record's slot is at most this.
     pub upto: Slot,
     /// The record was never known to be durable (C11): it may be the trace of a crash.
@@ -19,7 +19,7 @@ impl Damage {
     #[must_use]
     pub fn and(self, other: Damage) -> Damage {
         Damage {
-            hi: self.hi.max(other.hi),
+            ballot_max: self.ballot_max.max(other.ballot_max),
             upto: self.upto.max(other.upto),
             suspect: self.suspect && other.suspect,
         }

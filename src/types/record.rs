@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Record {
     /// A new hard state. Written to both copies of the hard-state file first (C2), then as this
-    /// record, so that records keep dense LSNs and ballots rise with them (C5's `hi`).
+    /// record, so that records keep dense LSNs and ballots rise with them (C5's `ballot_max`).
     HardState(Box<HardState>),
     /// This acceptor accepted `value` for `slot` in `ballot`.
     Accepted {

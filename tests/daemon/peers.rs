@@ -21,7 +21,7 @@ fn a_peer_is_welcome() {
         PeerHelloReply::Refused(refusal) => panic!("refused: {refusal}"),
     }
     let message = raw.next(|frame| read_message(frame).unwrap()).expect("a message");
-    assert!(matches!(message, Message::Meet(_)), "incarnations come first: {message:?}");
+    assert!(matches!(message, Message::Announce(_)), "incarnations come first: {message:?}");
 }
 
 /// R29, R38, C13: a peer of another cluster, another membership or other limits is refused with

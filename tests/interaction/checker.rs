@@ -99,7 +99,7 @@ impl Checker {
                 self.leads(node, boots, heartbeat.ballot, heartbeat.first, picture);
                 self.assert_all_chosen(node, heartbeat.chosen_upto);
             }
-            Message::Mark(mark) => self.assert_all_chosen(node, mark.chosen_upto),
+            Message::ChosenUpto(mark) => self.assert_all_chosen(node, mark.chosen_upto),
             Message::Learned(learned) => {
                 for (slot, _, value) in &learned.values {
                     self.assert_chosen(node, *slot, value);
@@ -110,7 +110,7 @@ impl Checker {
                     self.proposed(fetched.slot, fetched.of, value); // C6
                 }
             }
-            Message::Meet(_)
+            Message::Announce(_)
             | Message::Canvass(_)
             | Message::CanvassAnswer(_)
             | Message::LeaseRefusal(_)
@@ -120,7 +120,7 @@ impl Checker {
             | Message::Learn(_)
             | Message::HandOver(_)
             | Message::Release(_)
-            | Message::Standing(_) => {}
+            | Message::Eligibility(_) => {}
         }
     }
 
@@ -158,7 +158,7 @@ impl Checker {
             let below = |b: &&Ballot| **b < promise.ballot;
             let Some(highest) = held.iter().filter(below).max() else { continue };
             let damage = promise.damage.filter(|damage| *slot <= damage.upto);
-            let reported = reports.get(slot).map(|r| r.ballot()).or(damage.map(|d| d.hi));
+            let reported = reports.get(slot).map(|r| r.ballot()).or(damage.map(|d| d.ballot_max));
             let whole = promise.page == 0 && promise.last;
             assert!(
                 !whole || reported >= Some(*highest),

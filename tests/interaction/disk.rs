@@ -109,7 +109,7 @@ impl Disk {
     /// The next start cuts off a tail of so many records, which looks torn.
     pub fn cut_tail(&mut self, records: u64) {
         let hi = self.recover().0.hard.promised;
-        let damage = Damage { hi, upto: Slot(600), suspect: false };
+        let damage = Damage { ballot_max: hi, upto: Slot(600), suspect: false };
         self.cut = Some((self.last().plus(records), damage));
     }
 

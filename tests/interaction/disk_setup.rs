@@ -68,7 +68,8 @@ pub fn disk(cluster: &mut Cluster, id: NodeId, text: &str) {
         }
         "lost" => {
             let upto = Slot(number(option(&words, "upto").expect("damage has an end")));
-            cluster.node_mut(id).disk.damage = Some(Damage { hi: hi(), upto, suspect: false });
+            cluster.node_mut(id).disk.damage =
+                Some(Damage { ballot_max: hi(), upto, suspect: false });
         }
         "cut" => {
             let lost = words.get(1).map_or(1, |word| number(word));

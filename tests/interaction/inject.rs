@@ -5,8 +5,8 @@ use crate::expect::ballot;
 use crate::script::{node, number, value};
 use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Witness};
 use paxosd::wire::peer::{
-    Accept, Accepted, CanvassAnswer, Fetch, Grant, HandOver, Heartbeat, Learn, Learned, Mark, Meet,
-    Message, Nack, Prepare, Promise, Release,
+    Accept, Accepted, Announce, CanvassAnswer, ChosenUpto, Fetch, Grant, HandOver, Heartbeat,
+    Learn, Learned, Message, Nack, Prepare, Promise, Release,
 };
 
 /// The words of a message: its kind, its ballot, its `key=value`s.
@@ -93,7 +93,7 @@ pub fn parse(cluster: &Cluster, text: &str) -> Message {
             let (ballot, of) = (words.own_ballot(), words.ballot("of"));
             Message::Fetch(Fetch { ballot, slot, of })
         }
-        "mark" => Message::Mark(Mark { ballot: words.own_ballot(), chosen_upto }),
+        "chosen" => Message::ChosenUpto(ChosenUpto { ballot: words.own_ballot(), chosen_upto }),
         "learn" => Message::Learn(Learn { from: words.slot("from"), upto: words.slot("upto") }),
         "canvass-answer" => {
             let (attempt, promised) = (words.number("attempt"), words.ballot("promised"));
@@ -101,15 +101,15 @@ pub fn parse(cluster: &Cluster, text: &str) -> Message {
             Message::CanvassAnswer(CanvassAnswer { attempt, yes, promised, chosen_upto })
         }
         "learned" => learned(&words, slot, chosen_upto),
-        "meet" => meet(cluster, &words),
+        "announce" => announce(cluster, &words),
         "hand-over" => Message::HandOver(HandOver { ballot: words.own_ballot(), chosen_upto }),
         "release" => Message::Release(Release { ballot: words.own_ballot() }),
         other => panic!("no message called {other:?}"),
     }
 }
 
-/// `meet known=1:101,2:102 [formed]`, from the first of these.
-fn meet(cluster: &Cluster, words: &Words<'_>) -> Message {
+/// `announce known=1:101,2:102 [formed]`, from the first of these.
+fn announce(cluster: &Cluster, words: &Words<'_>) -> Message {
     let known = words.text("known").expect("a meet says whom its sender knows");
     let entry = |text: &str| {
         let (id, of) = text.split_once(':').expect("a node and its incarnation");
@@ -117,7 +117,7 @@ fn meet(cluster: &Cluster, words: &Words<'_>) -> Message {
     };
     let known: Vec<(NodeId, Incarnation)> = known.split(',').map(entry).collect();
     let config = cluster.replica(known[0].0).expect("it runs").config();
-    Message::Meet(Meet {
+    Message::Announce(Announce {
         incarnation: known[0].1,
         known,
         formed: words.0.contains(&"formed"),

@@ -2,7 +2,9 @@
 
 use paxosd::paxos::{DiskBudget, Effect, Role, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Refuted, Slot, Witness};
-use paxosd::wire::peer::{FetchOutcome, Heartbeat, Meet, Message, Promise, Report, Standing};
+use paxosd::wire::peer::{
+    Announce, Eligibility, FetchOutcome, Heartbeat, Message, Promise, Report,
+};
 
 pub fn role(role: &Role) -> &'static str {
     match role {
@@ -49,7 +51,7 @@ fn promise(p: &Promise) -> String {
     }
     if let Some(damage) = &p.damage {
         let kind = if damage.suspect { "suspect" } else { "damaged" };
-        text += &format!(" {kind}<={} upto={}", damage.hi, damage.upto);
+        text += &format!(" {kind}<={} upto={}", damage.ballot_max, damage.upto);
     }
     text + &format!(" [{}]", reports.join(" "))
 }
@@ -73,17 +75,17 @@ fn outcome(outcome: &FetchOutcome) -> String {
     }
 }
 
-fn meet(m: &Meet) -> String {
+fn announce(m: &Announce) -> String {
     let known: Vec<String> = m.known.iter().map(|k| format!("{}:{}", k.0, k.1)).collect();
     let formed = if m.formed { " formed" } else { "" };
     let (known, durable) = (known.join(" "), witness(&m.durable));
-    format!("meet known=[{known}] durable={durable} seen=[{}]{formed}", table(&m.witness))
+    format!("announce known=[{known}] durable={durable} seen=[{}]{formed}", table(&m.witness))
 }
 
-fn standing(m: &Standing) -> String {
+fn eligibility(m: &Eligibility) -> String {
     let (ready, leaving) =
         (if m.ready { " ready" } else { "" }, if m.leaving { " leaving" } else { "" });
-    format!("standing{ready}{leaving} linked={}", m.linked)
+    format!("eligibility{ready}{leaving} linked={}", m.linked)
 }
 
 fn heartbeat(m: &Heartbeat) -> String {
@@ -97,7 +99,7 @@ fn heartbeat(m: &Heartbeat) -> String {
 
 pub fn message(message: &Message) -> String {
     match message {
-        Message::Meet(m) => meet(m),
+        Message::Announce(m) => announce(m),
         Message::Canvass(m) => format!("canvass #{} chosen={}", m.attempt, m.chosen_upto),
         Message::CanvassAnswer(m) => {
             let (yes, promised) = (if m.yes { "yes" } else { "no" }, m.promised);
@@ -144,7 +146,7 @@ pub fn message(message: &Message) -> String {
             let (ballot, full) = (m.ballot, full(m.has_room));
             format!("grant {ballot} at={at} lease={lease} chosen={chosen} durable={durable}{full}")
         }
-        Message::Mark(m) => format!("mark {} chosen={}", m.ballot, m.chosen_upto),
+        Message::ChosenUpto(m) => format!("chosen {} chosen={}", m.ballot, m.chosen_upto),
         Message::Learn(m) => format!("learn {}..{}", m.from, m.upto),
         Message::Learned(m) => {
             let one = |v: &(Slot, _, _)| format!("{}:{}:{:?}", v.0, v.1, v.2);
@@ -155,7 +157,7 @@ pub fn message(message: &Message) -> String {
         }
         Message::HandOver(m) => format!("hand-over {} chosen={}", m.ballot, m.chosen_upto),
         Message::Release(m) => format!("release {}", m.ballot),
-        Message::Standing(m) => standing(m),
+        Message::Eligibility(m) => eligibility(m),
     }
 }
 

@@ -220,7 +220,7 @@ impl Trio {
 /// The digest of another state.
 fn alter_digest(message: &mut Message) {
     let digest = match message {
-        Message::Meet(meet) => &mut meet.digest,
+        Message::Announce(meet) => &mut meet.digest,
         Message::Heartbeat(heartbeat) => &mut heartbeat.digest,
         Message::Grant(grant) => &mut grant.digest,
         _ => return,

@@ -116,13 +116,13 @@ fn r39_a_read_does_not_wait_for_ever() {
 fn r39_who_takes_nothing_holds_up_nobody() {
     let mut node = node();
     node.unsent = CONN_OUTPUT_BYTES_MAX;
-    node.shard.set_choked(ConnId(1), true);
+    node.shard.set_paused(ConnId(1), true);
     let choked = node.send(1, read("large", 0, 0));
     let other = node.send(2, read("large", 0, 0));
     node.tick();
     assert!(node.take(1, choked).is_none());
     assert!(is_answer(node.take(2, other)));
-    node.shard.set_choked(ConnId(1), false);
+    node.shard.set_paused(ConnId(1), false);
     node.tick();
     assert!(is_answer(node.take(1, choked)));
 }

@@ -11,9 +11,9 @@ use paxosd::wire::peer::hello::{
     members_digest,
 };
 use paxosd::wire::peer::{
-    Accept, Accepted, Canvass, CanvassAnswer, Digest, Fetch, FetchOutcome, Fetched, Grant,
-    HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message as Peer, Nack, Prepare,
-    Promise, Release, Report, Resend, Standing,
+    Accept, Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch,
+    FetchOutcome, Fetched, Grant, HandOver, Heartbeat, Learn, Learned, LeaseRefusal,
+    Message as Peer, Nack, Prepare, Promise, Release, Report, Resend,
 };
 
 const BALLOT: Ballot = Ballot { round: 5, node: NodeId(2) };
@@ -85,8 +85,8 @@ fn meeting() -> Vec<Vector> {
     let incarnations = [(NodeId(1), Incarnation(0x55)), (NodeId(2), Incarnation(0x11))];
     vec![
         peer(
-            "meet",
-            Peer::Meet(Meet {
+            "announce",
+            Peer::Announce(Announce {
                 incarnation: Incarnation(0x11),
                 known: incarnations.to_vec(),
                 formed: true,
@@ -128,7 +128,7 @@ fn phase_1() -> Vec<Vector> {
         (Slot(44), Report::Damaged(BALLOT)),
         (Slot(45), Report::Suspect(BALLOT)),
     ];
-    let damage = Some(Damage { hi: BALLOT, upto: Slot(600), suspect: false });
+    let damage = Some(Damage { ballot_max: BALLOT, upto: Slot(600), suspect: false });
     let held = FetchOutcome::Held(Value::new(*b"value"));
     let fetched =
         |outcome| Peer::Fetched(Fetched { ballot: BALLOT, slot: Slot(42), of: LOWER, outcome });
@@ -238,8 +238,11 @@ fn leadership() -> Vec<Vector> {
         peer("learned-damaged", learned(Vec::new(), Some(LOWER))),
         peer("hand-over", Peer::HandOver(HandOver { ballot: BALLOT, chosen_upto })),
         peer("release", Peer::Release(Release { ballot: BALLOT })),
-        peer("standing", Peer::Standing(Standing { leaving: false, ready: true, linked: 2 })),
-        peer("mark", Peer::Mark(Mark { ballot: BALLOT, chosen_upto })),
+        peer(
+            "eligibility",
+            Peer::Eligibility(Eligibility { leaving: false, ready: true, linked: 2 }),
+        ),
+        peer("chosen", Peer::ChosenUpto(ChosenUpto { ballot: BALLOT, chosen_upto })),
         peer("resend", Peer::Resend(Resend { ballot: BALLOT, from: Slot(41), chosen_upto })),
     ]
 }

@@ -169,7 +169,7 @@ fn r37_an_announced_list_reserves_nothing() {
         body.extend_from_slice(&[0; 20]);
         body.extend_from_slice(&u32::MAX.to_le_bytes());
     });
-    write_frame(&mut bytes, PeerKind::Meet.number(), 0, |body| {
+    write_frame(&mut bytes, PeerKind::Announce.number(), 0, |body| {
         body.extend_from_slice(&[0; 8]);
         body.extend_from_slice(&200u32.to_le_bytes());
     });

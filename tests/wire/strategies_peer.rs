@@ -42,8 +42,8 @@ fn report() -> impl Strategy<Value = Report> {
 }
 
 fn damage() -> impl Strategy<Value = Option<Damage>> {
-    let damage = (ballot(), slot(), any::<bool>()).prop_map(|(hi, upto, suspect)| Damage {
-        hi,
+    let damage = (ballot(), slot(), any::<bool>()).prop_map(|(ballot_max, upto, suspect)| Damage {
+        ballot_max,
         upto,
         suspect,
     });
@@ -129,7 +129,7 @@ fn meeting() -> impl Strategy<Value = Message> {
         )
             .prop_map(
                 |((incarnation, known, formed), configuration, lives, seen, digest)| {
-                    Message::Meet(Meet {
+                    Message::Announce(Announce {
                         incarnation,
                         known,
                         formed,
@@ -192,8 +192,10 @@ fn leadership() -> impl Strategy<Value = Message> {
     prop_oneof![
         heartbeat(),
         grant(),
-        (ballot(), slot())
-            .prop_map(|(ballot, chosen_upto)| Message::Mark(Mark { ballot, chosen_upto })),
+        (ballot(), slot()).prop_map(|(ballot, chosen_upto)| Message::ChosenUpto(ChosenUpto {
+            ballot,
+            chosen_upto
+        })),
         (ballot(), slot(), slot()).prop_map(|(ballot, from, chosen_upto)| {
             Message::Resend(Resend { ballot, from, chosen_upto })
         }),
@@ -204,7 +206,7 @@ fn leadership() -> impl Strategy<Value = Message> {
         }),
         ballot().prop_map(|ballot| Message::Release(Release { ballot })),
         (any::<bool>(), any::<bool>(), any::<u16>()).prop_map(|(leaving, ready, linked)| {
-            Message::Standing(Standing { leaving, ready, linked })
+            Message::Eligibility(Eligibility { leaving, ready, linked })
         }),
     ]
 }

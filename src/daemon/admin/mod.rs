@@ -2,9 +2,9 @@
 //! there, and no visitor can make the node wait: heads, times, connections and bytes are bounded
 //! (R37, R39).
 
+mod connection;
 mod http;
 mod pages;
-mod visit;
 
 use super::clock;
 use crate::daemon::net::conn::Conn;
@@ -15,6 +15,7 @@ use crate::limits::{
     ACCEPTS_PER_TURN, ADMIN_CONNECTIONS_MAX, ADMIN_HEAD_BYTES_MAX, ADMIN_OUTPUT_BYTES_MAX,
 };
 use crate::types::Tick;
+use connection::{AdminConnection, AdminHost, ConnectionOutcome};
 use http::{HttpRequest, HttpStatus, Response};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
@@ -23,7 +24,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use visit::{AdminConnection, AdminHost, VisitOutcome};
 
 /// The admin port's listeners and visitors have the tokens from here.
 const FIRST_TOKEN: usize = 1 << 12;
@@ -51,44 +51,44 @@ pub struct Admin {
     ready: bool,
     /// Not before then: the system had no descriptor left.
     accept_after: Tick,
-    visits: BTreeMap<usize, AdminConnection>,
+    connections: BTreeMap<usize, AdminConnection>,
     /// Visits that have more to do.
     again: Vec<usize>,
     scratch: Vec<u8>,
-    desk: Desk,
+    responder: Responder,
 }
 
 /// What answers requests.
 #[derive(Debug)]
-struct Desk {
-    facts: Arc<NodeContext>,
+struct Responder {
+    context: Arc<NodeContext>,
     pages: AdminPages,
     /// Visits now.
-    visitors: usize,
+    connections: usize,
     /// Bytes that wait to leave for all of them.
     output_bytes: usize,
 }
 
-impl AdminHost for Desk {
+impl AdminHost for Responder {
     fn answer(&mut self, request: &HttpRequest) -> Response {
         if self.output_bytes >= ADMIN_OUTPUT_BYTES_MAX {
-            count(&self.facts.board.counters.admin.overflowed);
+            count(&self.context.board.counters.admin.overflowed);
             let text = "too many answers wait to be read by others; ask again later";
             return Response::text(HttpStatus::Unavailable, text);
         }
         // Read for each: the request arrived before.
         let now = clock::now();
-        let answer = self.pages.answer(&request.path, &self.facts, self.visitors, now);
+        let answer = self.pages.answer(&request.path, &self.context, self.connections, now);
         self.output_bytes += answer.body.len();
         answer
     }
 
     fn cut_short(&mut self) {
-        count(&self.facts.board.counters.admin.cut_short);
+        count(&self.context.board.counters.admin.cut_short);
     }
 
     fn refused(&mut self, status: HttpStatus, reason: &str) {
-        let counters = &self.facts.board.counters.admin;
+        let counters = &self.context.board.counters.admin;
         count(match status {
             HttpStatus::Timeout => &counters.too_slow,
             HttpStatus::BadRequest | HttpStatus::HeadTooLarge | HttpStatus::VersionNotSupported => {
@@ -112,21 +112,22 @@ impl Admin {
     pub fn new(
         mut listeners: Vec<TcpListener>,
         registry: &Registry,
-        facts: Arc<NodeContext>,
+        context: Arc<NodeContext>,
     ) -> io::Result<Admin> {
         for (at, listener) in listeners.iter_mut().enumerate() {
             assert!(FIRST_TOKEN + at < FIRST_VISIT, "more listeners than tokens: {at}");
             registry.register(listener, Token(FIRST_TOKEN + at), Interest::READABLE)?;
         }
-        let desk = Desk { facts, pages: AdminPages::default(), visitors: 0, output_bytes: 0 };
+        let responder =
+            Responder { context, pages: AdminPages::default(), connections: 0, output_bytes: 0 };
         Ok(Admin {
             listeners,
             ready: true,
             accept_after: Tick(0),
-            visits: BTreeMap::new(),
+            connections: BTreeMap::new(),
             again: Vec::new(),
             scratch: vec![0; ADMIN_HEAD_BYTES_MAX],
-            desk,
+            responder,
         })
     }
 
@@ -134,9 +135,9 @@ impl Admin {
     pub fn on_event(&mut self, token: Token, hung_up: bool) {
         if token.0 < FIRST_VISIT {
             self.ready = true;
-        } else if let Some(visit) = self.visits.get_mut(&token.0) {
-            visit.conn.readable = true;
-            visit.conn.hung_up |= hung_up;
+        } else if let Some(connection) = self.connections.get_mut(&token.0) {
+            connection.conn.readable = true;
+            connection.conn.hung_up |= hung_up;
             self.again.push(token.0);
         }
     }
@@ -148,8 +149,8 @@ impl Admin {
             return Some(Tick(0));
         }
         let accept = (self.ready && !self.listeners.is_empty()).then_some(self.accept_after);
-        let visits = self.visits.values().map(|visit| visit.deadline).min();
-        accept.into_iter().chain(visits).min()
+        let connections = self.connections.values().map(|connection| connection.deadline).min();
+        accept.into_iter().chain(connections).min()
     }
 
     /// Accepts, answers, and closes what is too slow.
@@ -193,10 +194,10 @@ impl Admin {
     }
 
     fn welcome(&mut self, stream: TcpStream, address: SocketAddr, now: Tick, registry: &Registry) {
-        if self.visits.len() >= self.desk.facts.descriptors.admin_max {
+        if self.connections.len() >= self.responder.context.descriptors.admin_max {
             self.make_room(now);
         }
-        let free = (FIRST_VISIT..END_TOKEN).find(|token| !self.visits.contains_key(token));
+        let free = (FIRST_VISIT..END_TOKEN).find(|token| !self.connections.contains_key(token));
         let Some(token) = free else { return };
         let mut conn = Conn::new(stream, address);
         let interest = Interest::READABLE | Interest::WRITABLE;
@@ -204,7 +205,7 @@ impl Admin {
             .and_then(|()| registry.register(&mut conn.transport, Token(token), interest));
         match registered {
             Ok(()) => {
-                self.visits.insert(token, AdminConnection::new(conn, now));
+                self.connections.insert(token, AdminConnection::new(conn, now));
             }
             Err(error) => log::debug!("admin connection from {address} is of no use: {error}"),
         }
@@ -213,35 +214,37 @@ impl Admin {
     /// Who was idle for longest makes room, so that idlers cannot keep probes out. What it has asked
     /// for is answered first: in a crowd, a probe may be pushed out before its turn to be read.
     fn make_room(&mut self, now: Tick) {
-        let idlest = self.visits.iter().min_by_key(|(_, visit)| visit.idle_since);
+        let idlest = self.connections.iter().min_by_key(|(_, connection)| connection.idle_since);
         let Some(token) = idlest.map(|(token, _)| *token) else { return };
-        if let Some(visit) = self.visits.get_mut(&token) {
-            visit.conn.readable = true;
-            visit.step(now, &mut self.scratch, &mut self.desk);
+        if let Some(connection) = self.connections.get_mut(&token) {
+            connection.conn.readable = true;
+            connection.step(now, &mut self.scratch, &mut self.responder);
         }
-        self.visits.remove(&token);
-        count(&self.desk.facts.board.counters.admin.turned_away);
+        self.connections.remove(&token);
+        count(&self.responder.context.board.counters.admin.turned_away);
     }
 
     fn step(&mut self, token: usize, now: Tick) {
         self.count_output();
-        let Some(visit) = self.visits.get_mut(&token) else { return };
-        match visit.step(now, &mut self.scratch, &mut self.desk) {
-            VisitOutcome::Wait => {}
-            VisitOutcome::Again => self.again.push(token),
-            VisitOutcome::Over => {
-                self.visits.remove(&token);
+        let Some(connection) = self.connections.get_mut(&token) else { return };
+        match connection.step(now, &mut self.scratch, &mut self.responder) {
+            ConnectionOutcome::Wait => {}
+            ConnectionOutcome::Again => self.again.push(token),
+            ConnectionOutcome::Over => {
+                self.connections.remove(&token);
             }
         }
     }
 
     fn count_output(&mut self) {
-        self.desk.visitors = self.visits.len();
-        self.desk.output_bytes = self.visits.values().map(|visit| visit.conn.output.len()).sum();
+        self.responder.connections = self.connections.len();
+        self.responder.output_bytes =
+            self.connections.values().map(|connection| connection.conn.output.len()).sum();
     }
 
     fn expire(&mut self, now: Tick) {
-        let Admin { visits, desk, .. } = self;
-        visits.retain(|_, visit| visit.deadline > now || visit.expire(now, desk));
+        let Admin { connections, responder, .. } = self;
+        connections
+            .retain(|_, connection| connection.deadline > now || connection.expire(now, responder));
     }
 }

@@ -18,17 +18,23 @@ pub struct AdminPages {
 
 impl AdminPages {
     /// The answer to a request for a path.
-    pub fn answer(&mut self, path: &str, facts: &NodeContext, admin: usize, now: Tick) -> Response {
+    pub fn answer(
+        &mut self,
+        path: &str,
+        context: &NodeContext,
+        admin: usize,
+        now: Tick,
+    ) -> Response {
         match path {
-            "/livez" => health("live", facts.board.loops_turn(now).err().into_iter().collect()),
-            "/readyz" => health("ready", unready(facts, now)),
+            "/livez" => health("live", context.board.loops_turn(now).err().into_iter().collect()),
+            "/readyz" => health("ready", unready(context, now)),
             "/status" => {
-                let moment = self.moment(facts, admin, now);
+                let moment = self.moment(context, admin, now);
                 let body = format!("{:#}\n", status(&moment));
                 Response { status: HttpStatus::Ok, content_type: "application/json", body }
             }
             "/metrics" => {
-                let body = self.moment(facts, admin, now).metrics();
+                let body = self.moment(context, admin, now).metrics();
                 let content_type = "text/plain; version=0.0.4; charset=utf-8";
                 Response { status: HttpStatus::Ok, content_type, body }
             }
@@ -41,14 +47,14 @@ impl AdminPages {
 
     fn moment<'a>(
         &mut self,
-        facts: &'a NodeContext,
+        context: &'a NodeContext,
         admin_connections: usize,
         now: Tick,
     ) -> Moment<'a> {
-        let process = self.sampler.numbers(now, &facts.config.data_dir);
-        let live = facts.board.loops_turn(now).is_ok();
-        let ready = unready(facts, now).is_empty();
-        Moment { facts, process, admin_connections, live, ready, now }
+        let process = self.sampler.numbers(now, &context.config.data_dir);
+        let live = context.board.loops_turn(now).is_ok();
+        let ready = unready(context, now).is_empty();
+        Moment { context, process, admin_connections, live, ready, now }
     }
 }
 
@@ -60,13 +66,13 @@ fn health(word: &str, reasons: Vec<String>) -> Response {
 }
 
 /// Why a write that comes now might not be chosen; nothing where it would be.
-fn unready(facts: &NodeContext, now: Tick) -> Vec<String> {
+fn unready(context: &NodeContext, now: Tick) -> Vec<String> {
     let mut reasons = Vec::new();
-    if facts.board.is_stopping() {
+    if context.board.is_stopping() {
         reasons.push("the node is stopping".to_string());
     }
-    reasons.extend(facts.board.loops_turn(now).err());
-    for (shard, board) in facts.board.shards() {
+    reasons.extend(context.board.loops_turn(now).err());
+    for (shard, board) in context.board.shards() {
         let Some(numbers) = board.numbers() else {
             reasons.push(format!("shard {shard} has just been started"));
             continue;
@@ -76,7 +82,7 @@ fn unready(facts: &NodeContext, now: Tick) -> Vec<String> {
         }
         if board.assured_until() <= now {
             if numbers.status.formed {
-                reasons.push(no_leader(shard, &numbers, facts.config.timing.lease_ms));
+                reasons.push(no_leader(shard, &numbers, context.config.timing.lease_ms));
             }
             reasons.extend(troubles(shard, &numbers));
         } else if let Some(reason) = &numbers.want_of_room {
@@ -84,7 +90,7 @@ fn unready(facts: &NodeContext, now: Tick) -> Vec<String> {
         }
     }
     // Behind the links that are refused or broken, which may be why.
-    reasons.extend(unformed::reasons(&facts.board));
+    reasons.extend(unformed::reasons(&context.board));
     reasons
 }
 
@@ -114,8 +120,8 @@ fn no_leader(shard: ShardId, numbers: &ShardNumbers, lease_ms: u64) -> String {
 
 /// The page of `/status`; docs/METRICS.md explains every field.
 fn status(moment: &Moment<'_>) -> Value {
-    let (facts, now) = (moment.facts, moment.now);
-    let config = &facts.config;
+    let (context, now) = (moment.context, moment.now);
+    let config = &context.config;
     let member = |member: &crate::config::MemberConfig| {
         json!({
             "node": member.id.0,
@@ -123,7 +129,7 @@ fn status(moment: &Moment<'_>) -> Value {
             "peer": member.peer.to_string(),
         })
     };
-    let shards: Vec<Value> = facts
+    let shards: Vec<Value> = context
         .board
         .shards()
         .filter_map(|(_, board)| {
@@ -134,17 +140,17 @@ fn status(moment: &Moment<'_>) -> Value {
     json!({
         "node": config.node.0,
         "cluster": config.cluster.to_string(),
-        "incarnation": format!("{:016x}", facts.identity.incarnation.0),
+        "incarnation": format!("{:016x}", context.identity.incarnation.0),
         "version": VERSION,
-        "uptime_ms": now.since(facts.board.started) / 1000,
+        "uptime_ms": now.since(context.board.started) / 1000,
         "live": moment.live,
         "ready": moment.ready,
-        "stopping": facts.board.is_stopping(),
-        "reasons": unready(facts, now),
+        "stopping": context.board.is_stopping(),
+        "reasons": unready(context, now),
         "members": config.members.values().map(member).collect::<Vec<_>>(),
         "quorum_prepare": config.quorums.prepare,
         "quorum_accept": config.quorums.accept,
-        "client_connections": facts.admission.in_all(),
+        "client_connections": context.admission.in_all(),
         "memory_bytes": moment.process.resident_bytes,
         "threads": moment.process.threads,
         "disk_free_bytes": moment.process.disk_free_bytes,

@@ -76,7 +76,7 @@ pub struct Disk {
     outcomes: Receiver<Done>,
     reads: Receiver<Done>,
     /// Reads of this shard at the helpers.
-    errands: usize,
+    reads_under_way: usize,
     /// Reads that wait for their turn to go there.
     waiting: VecDeque<Job>,
 }
@@ -200,20 +200,20 @@ impl Helper {
     pub fn start(shards: u16) -> io::Result<Helper> {
         // A journal has one preparation under way, and each shard sends at most HELPER_JOBS_MAX reads
         // without an answer, so that sending never waits.
-        let (prepare, errands) = bounded::<HelperJob>(usize::from(shards));
-        start_helper("helper".to_string(), errands)?;
-        let (read, errands) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
+        let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
+        start_helper("helper".to_string(), jobs)?;
+        let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..READERS {
-            start_helper(format!("reader-{number}"), errands.clone())?;
+            start_helper(format!("reader-{number}"), jobs.clone())?;
         }
         Ok(Helper { prepare, read })
     }
 }
 
-fn start_helper(name: String, errands: Receiver<HelperJob>) -> io::Result<()> {
+fn start_helper(name: String, jobs: Receiver<HelperJob>) -> io::Result<()> {
     std::thread::Builder::new().name(name).spawn(move || {
         let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
-        while let Some(HelperJob { volume, job, back }) = next_errand(&errands, &mut short) {
+        while let Some(HelperJob { volume, job, back }) = next_job(&jobs, &mut short) {
             match volume.run(job, &mut shortage) {
                 Ok(done) => back.give(done),
                 Err(job) => {
@@ -227,21 +227,21 @@ fn start_helper(name: String, errands: Receiver<HelperJob>) -> io::Result<()> {
 }
 
 /// The next errand: a new one, or one for which the system was short of something a while ago.
-fn next_errand(
-    errands: &Receiver<HelperJob>,
+fn next_job(
+    jobs: &Receiver<HelperJob>,
     short: &mut VecDeque<(Instant, HelperJob)>,
 ) -> Option<HelperJob> {
-    let Some((again, _)) = short.front() else { return errands.recv().ok() };
-    match errands.recv_deadline(*again) {
-        Ok(errand) if Instant::now() < *again => Some(errand),
-        Ok(errand) => {
+    let Some((again, _)) = short.front() else { return jobs.recv().ok() };
+    match jobs.recv_deadline(*again) {
+        Ok(helper_job) if Instant::now() < *again => Some(helper_job),
+        Ok(helper_job) => {
             // Both are due: the one that has waited goes first.
-            short.push_back((Instant::now(), errand));
-            short.pop_front().map(|(_, errand)| errand)
+            short.push_back((Instant::now(), helper_job));
+            short.pop_front().map(|(_, helper_job)| helper_job)
         }
         // Nobody sends any more: what is left is nobody's either.
         Err(RecvTimeoutError::Disconnected) => None,
-        Err(RecvTimeoutError::Timeout) => short.pop_front().map(|(_, errand)| errand),
+        Err(RecvTimeoutError::Timeout) => short.pop_front().map(|(_, helper_job)| helper_job),
     }
 }
 
@@ -294,7 +294,7 @@ impl Disk {
             back,
             outcomes,
             reads,
-            errands: 0,
+            reads_under_way: 0,
             waiting: VecDeque::new(),
         })
     }
@@ -312,27 +312,27 @@ impl Disk {
                 assert!(sent, "a journal hands out one batch at a time, and its syncer lives");
             }
             job @ Job::Prepare(_) => {
-                let sent = self.helper.prepare.try_send(self.errand(job)).is_ok();
+                let sent = self.helper.prepare.try_send(self.helper_job(job)).is_ok();
                 assert!(sent, "a journal prepares one segment at a time, and the helper lives");
             }
             job @ Job::Read(_) => {
                 self.waiting.push_back(job);
-                self.send_errands();
+                self.send_reads();
             }
         }
     }
 
-    fn errand(&self, job: Job) -> HelperJob {
+    fn helper_job(&self, job: Job) -> HelperJob {
         HelperJob { volume: self.volume.clone(), job, back: self.back.clone() }
     }
 
-    fn send_errands(&mut self) {
-        while self.errands < HELPER_JOBS_MAX
+    fn send_reads(&mut self) {
+        while self.reads_under_way < HELPER_JOBS_MAX
             && let Some(job) = self.waiting.pop_front()
         {
-            let sent = self.helper.read.try_send(self.errand(job)).is_ok();
+            let sent = self.helper.read.try_send(self.helper_job(job)).is_ok();
             assert!(sent, "the readers live and have room for every shard's share");
-            self.errands += 1;
+            self.reads_under_way += 1;
         }
     }
 
@@ -382,8 +382,8 @@ impl Disk {
     /// The next outcome of a read, if one is there.
     pub fn read_outcome(&mut self) -> Option<Done> {
         let done = self.reads.try_recv().ok()?;
-        self.errands -= 1;
-        self.send_errands();
+        self.reads_under_way -= 1;
+        self.send_reads();
         Some(done)
     }
 
@@ -396,7 +396,7 @@ impl Disk {
     /// So many reads wait for the helpers that clients are not read from until some are done.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.errands + self.waiting.len() >= HELPER_JOBS_MAX
+        self.reads_under_way + self.waiting.len() >= HELPER_JOBS_MAX
     }
 }
 

@@ -74,15 +74,15 @@ impl ShardSender {
 
     /// Sends a message. False when too many wait: the sender of a connection closes it.
     #[must_use]
-    pub fn send(&self, letter: ShardMessage) -> bool {
-        let must_arrive = match &letter {
+    pub fn send(&self, message: ShardMessage) -> bool {
+        let must_arrive = match &message {
             ShardMessage::Client(_) | ShardMessage::Peer(_) => false,
             ShardMessage::Resolved { .. } | ShardMessage::HandOver => true,
         };
         if !must_arrive && self.messages.len() + RESERVED >= MESSAGES_MAX {
             return false;
         }
-        let sent = self.messages.try_send(letter).is_ok();
+        let sent = self.messages.try_send(message).is_ok();
         self.waker.ring();
         sent
     }

@@ -51,7 +51,7 @@ pub struct MainLoop {
     greetings: BTreeMap<usize, Greeting>,
     next_token: usize,
     senders: Vec<ShardSender>,
-    facts: Arc<NodeContext>,
+    context: Arc<NodeContext>,
     scratch: Vec<u8>,
     accept_complained: Option<Tick>,
     /// Lines of refused connections, of clients and of peers.
@@ -102,7 +102,7 @@ pub struct MainLoopParts {
     /// The ways to the shards, by their number.
     pub senders: Vec<ShardSender>,
     /// What every thread knows.
-    pub facts: Arc<NodeContext>,
+    pub context: Arc<NodeContext>,
 }
 
 impl MainLoop {
@@ -120,8 +120,8 @@ impl MainLoop {
             registry.register(&mut socket, Token(FIRST_LISTENER + i), Interest::READABLE)?;
             listeners.push(Listener { socket, port, ready: true, not_before: Tick(0) });
         }
-        let admin = Admin::new(parts.admin, registry, Arc::clone(&parts.facts))?;
-        parts.facts.board.space.refresh(clock::now(), &parts.facts.config.data_dir);
+        let admin = Admin::new(parts.admin, registry, Arc::clone(&parts.context))?;
+        parts.context.board.space.refresh(clock::now(), &parts.context.config.data_dir);
         Ok(MainLoop {
             poll: parts.poll,
             finished: parts.finished,
@@ -132,7 +132,7 @@ impl MainLoop {
             next_token: FIRST_GREETING,
             running: parts.senders.len(),
             senders: parts.senders,
-            facts: parts.facts,
+            context: parts.context,
             scratch: vec![0; READ_TURN_BYTES],
             accept_complained: None,
             refusals: Default::default(),
@@ -182,10 +182,10 @@ impl MainLoop {
             }
             self.running -= self.finished.try_iter().count();
             let now = clock::now();
-            self.facts.board.loops.turned(Loop::Main, now);
-            self.facts.board.space.refresh(now, &self.facts.config.data_dir);
+            self.context.board.loops.turned(Loop::Main, now);
+            self.context.board.space.refresh(now, &self.context.config.data_dir);
             self.log_rest(now, self.running == 0);
-            self.unformed.log_news(now, &self.facts.board);
+            self.unformed.log_news(now, &self.context.board);
             if self.running == 0 {
                 return Ok(());
             }
@@ -238,8 +238,8 @@ impl MainLoop {
             "stopping: leadership is handed over and none is taken, a second signal stops at once"
         );
         notify::stopping();
-        self.facts.board.stops();
-        self.stop_by = Some(clock::now().after(self.facts.config.stop_timeout_ms * 1000));
+        self.context.board.stops();
+        self.stop_by = Some(clock::now().after(self.context.config.stop_timeout_ms * 1000));
         self.listeners.clear();
         self.greetings.clear();
         for sender in &self.senders {
@@ -293,14 +293,14 @@ impl MainLoop {
 
     fn on_accepted(&mut self, port: Port, stream: TcpStream, address: SocketAddr, now: Tick) {
         let of_port = || self.greetings.iter().filter(|(_, g)| g.port == port);
-        if of_port().count() >= self.facts.descriptors.greetings_max {
+        if of_port().count() >= self.context.descriptors.greetings_max {
             // Who has not greeted for longest makes room: callers that never greet cannot keep
             // those out that do.
             let oldest = of_port().map(|(token, _)| *token).next();
             if let Some(oldest) = oldest {
                 self.greetings.remove(&oldest);
             }
-            count(&self.facts.board.counters.of(port).turned_away);
+            count(&self.context.board.counters.of(port).turned_away);
         }
         let mut conn = Conn::new(stream, address);
         let token = self.next_token;
@@ -326,7 +326,7 @@ impl MainLoop {
                 Ok(Taken::Bytes(_)) if greeting.refused => {}
                 Ok(Taken::Bytes(taken)) => {
                     let bytes = &self.scratch[..taken];
-                    let verdict = greet(&mut greeting.conn, greeting.port, bytes, &self.facts);
+                    let verdict = greet(&mut greeting.conn, greeting.port, bytes, &self.context);
                     match verdict {
                         GreetingOutcome::Wait => {}
                         GreetingOutcome::Admit(admitted) => return self.hand_over(token, admitted),
@@ -348,7 +348,7 @@ impl MainLoop {
                 Ok(Taken::Nothing) => {}
                 Ok(Taken::Closed) | Err(_) => {
                     if !greeting.refused && greeting.conn.held_bytes() > 0 {
-                        count(&self.facts.board.counters.of(greeting.port).cut_short);
+                        count(&self.context.board.counters.of(greeting.port).cut_short);
                     }
                     if greeting.refused {
                         // Who says no more may still listen; an error means that nobody does.
@@ -380,17 +380,17 @@ impl MainLoop {
         if let Err(error) = self.poll.registry().deregister(&mut conn.transport) {
             return log::warn!("connection from {address} is of no use: {error}");
         }
-        let (shard, letter) = admitted.into_letter(conn);
+        let (shard, letter) = admitted.into_message(conn);
         let sent = self.senders.get(usize::from(shard.0)).is_some_and(|sender| sender.send(letter));
         if !sent {
-            count(&self.facts.board.counters.of(port).turned_away);
+            count(&self.context.board.counters.of(port).turned_away);
             log::warn!("connection from {address} closed: shard {shard} has no time for it");
         }
     }
 
     /// Closes what did not greet in time (R39).
     fn expire(&mut self, now: Tick) {
-        let counters = &self.facts.board.counters;
+        let counters = &self.context.board.counters;
         self.greetings.retain(|_, greeting| {
             let late = greeting.deadline <= now;
             if late && !greeting.refused {

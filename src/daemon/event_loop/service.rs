@@ -27,7 +27,7 @@ pub struct Service {
     pub asked: usize,
     /// What was answered since the start.
     pub served: Served,
-    facts: Arc<NodeContext>,
+    context: Arc<NodeContext>,
 }
 
 /// What becomes of a connection after a frame.
@@ -45,10 +45,10 @@ impl Service {
     pub fn new(
         shard: Shard,
         id: ShardId,
-        facts: Arc<NodeContext>,
+        context: Arc<NodeContext>,
         outputs: Vec<Output>,
     ) -> Service {
-        Service { shard, id, outputs, asked: 0, served: Served::default(), facts }
+        Service { shard, id, outputs, asked: 0, served: Served::default(), context }
     }
 
     /// Hands the shard an input.
@@ -68,7 +68,7 @@ impl Service {
         output: &mut Outgoing,
     ) -> Flow {
         let correlation = frame.correlation;
-        let request = match read_request(frame, &self.facts.limits.append()) {
+        let request = match read_request(frame, &self.context.limits.append()) {
             Ok(request) => request,
             Err(refusal) => {
                 if let Some((log, chain)) = refusal.chain {
@@ -86,12 +86,12 @@ impl Service {
             return Flow::GoOn;
         }
         if request.kind() == RequestKind::Map {
-            self.shard.note_leaders(self.facts.board.leaders());
+            self.shard.note_leaders(self.context.board.leaders());
         }
         if request.kind() == RequestKind::Status {
-            let board = &self.facts.board;
+            let board = &self.context.board;
             self.shard.note_syncs(board.shard(self.id).sync_tally());
-            self.shard.note_disk(board.space.seen(self.facts.live.min_free_bytes()));
+            self.shard.note_disk(board.space.seen(self.context.live.min_free_bytes()));
         }
         side.asked(now, correlation, &request);
         self.asked += 1;

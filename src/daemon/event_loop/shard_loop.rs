@@ -43,7 +43,7 @@ const DRAIN_US: u64 = 250_000;
 pub struct ShardLoop {
     pub(in crate::daemon) poll: Poll,
     pub(in crate::daemon) service: Service,
-    pub(in crate::daemon) facts: Arc<NodeContext>,
+    pub(in crate::daemon) context: Arc<NodeContext>,
     pub(in crate::daemon) table: ConnectionTable,
     pub(in crate::daemon) links: Links,
     pub(in crate::daemon) resolver: Resolver,
@@ -108,7 +108,7 @@ pub struct ShardLoopParts {
     /// The shard.
     pub service: Service,
     /// What every thread knows.
-    pub facts: Arc<NodeContext>,
+    pub context: Arc<NodeContext>,
     /// The way to the disk.
     pub disk: Disk,
     /// The way to addresses.
@@ -123,13 +123,13 @@ impl ShardLoop {
     /// A loop that did not turn yet.
     #[must_use]
     pub fn new(parts: ShardLoopParts) -> ShardLoop {
-        let config = &parts.facts.config;
+        let config = &parts.context.config;
         let slow_requests = SlowLines::new(config.slow_request_ms);
         let links = Links::new(config.node, config.members.keys().copied(), clock::entropy());
         ShardLoop {
             poll: parts.poll,
             service: parts.service,
-            facts: parts.facts,
+            context: parts.context,
             table: ConnectionTable::default(),
             links,
             resolver: parts.resolver,
@@ -160,7 +160,7 @@ impl ShardLoop {
 
     /// Turns until the shard has handed over.
     pub fn run(mut self) {
-        if self.facts.config.pin {
+        if self.context.config.pin {
             pin::pin_current(self.service.id);
         }
         let mut events = Events::with_capacity(EVENTS_MAX);
@@ -169,8 +169,8 @@ impl ShardLoop {
             self.turn(&events);
         }
         self.log_closings(clock::now(), true);
-        self.facts.board.loops.excused(Loop::Shard(self.service.id));
-        self.facts.board.shard(self.service.id).assure(Tick(0));
+        self.context.board.loops.excused(Loop::Shard(self.service.id));
+        self.context.board.shard(self.service.id).assure(Tick(0));
         log::info!("shard {} stopped", self.service.id);
     }
 
@@ -233,8 +233,8 @@ impl ShardLoop {
         self.flush_dirty();
         self.service.shard.begin_turn(self.output_bytes);
         self.service.shard.set_wall_ms(clock::wall_ms());
-        while let Ok(letter) = self.messages.try_recv() {
-            self.on_message(letter);
+        while let Ok(message) = self.messages.try_recv() {
+            self.on_message(message);
         }
         while let Some(done) = self.disk.outcome() {
             self.service.step(clock::now(), Input::Disk(done));
@@ -255,7 +255,7 @@ impl ShardLoop {
         // Whether more answers fit is looked at before the loop sleeps.
         self.service.shard.begin_turn(self.output_bytes);
         self.publish();
-        self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
+        self.context.board.loops.turned(Loop::Shard(self.service.id), now);
         self.log_slow(now);
     }
 
@@ -288,22 +288,22 @@ impl ShardLoop {
             let reason = format!(
                 "it has not called this node for {} s: it is down, or does not reach {}",
                 AWAITED_MS / 1000,
-                self.facts.config.listen_peer
+                self.context.config.listen_peer
             );
             log::warn!("shard {}: no link with node {node}: {reason}", self.service.id);
             self.service.shard.note_trouble(node, reason);
         }
     }
 
-    fn on_message(&mut self, letter: ShardMessage) {
-        match letter {
-            ShardMessage::Client(visitor) => self.welcome_client(*visitor),
+    fn on_message(&mut self, message: ShardMessage) {
+        match message {
+            ShardMessage::Client(client) => self.welcome_client(*client),
             ShardMessage::Peer(caller) => self.welcome_peer(*caller),
             ShardMessage::Resolved { node, answer } => self.on_resolved(node, answer),
             ShardMessage::HandOver => {
                 if self.phase == Phase::Serving {
                     let now = clock::now();
-                    let drain_ms = self.facts.config.stop_timeout_ms - STOP_DRAIN_MS;
+                    let drain_ms = self.context.config.stop_timeout_ms - STOP_DRAIN_MS;
                     self.phase = Phase::HandingOver(now.after(drain_ms * 1000));
                     self.service.step(now, Input::HandOver);
                 }
@@ -320,10 +320,10 @@ impl ShardLoop {
             // What need not wait for this disk leaves before it is waited for.
             self.flush_dirty();
             // Whether the disk answers is not for the watchdog to judge.
-            self.facts.board.loops.excused(Loop::Shard(self.service.id));
+            self.context.board.loops.excused(Loop::Shard(self.service.id));
             let done = self.disk.run_here(batch);
             let now = clock::now();
-            self.facts.board.loops.turned(Loop::Shard(self.service.id), now);
+            self.context.board.loops.turned(Loop::Shard(self.service.id), now);
             self.pauses.excused(now);
             let Some(done) = done else { continue };
             self.service.step(now, Input::Disk(done));
@@ -336,7 +336,7 @@ impl ShardLoop {
 
     /// Carries the outputs out, in order. Returns a batch that this thread should run itself.
     fn take_outputs(&mut self, may_run_here: bool) -> Option<Job> {
-        let may_run_here = may_run_here && self.facts.config.sync_inline;
+        let may_run_here = may_run_here && self.context.config.sync_inline;
         let mut here = None;
         while !self.service.outputs.is_empty() {
             let mut outputs = std::mem::take(&mut self.service.outputs);
@@ -385,9 +385,9 @@ impl ShardLoop {
     /// Puts on the board how the shard is: two numbers every turn, the rest now and then.
     fn publish(&mut self) {
         let now = clock::now();
-        self.service.shard.set_min_free_bytes(self.facts.live.min_free_bytes());
+        self.service.shard.set_min_free_bytes(self.context.live.min_free_bytes());
         let shard = &self.service.shard;
-        let own = self.facts.board.shard(self.service.id);
+        let own = self.context.board.shard(self.service.id);
         own.assure(shard.replica().assured_until());
         let leader = shard.leader();
         if self.published != Some(leader) {
@@ -395,7 +395,7 @@ impl ShardLoop {
                 self.service.served.leader_changes += 1;
                 self.led = Some(leader.epoch);
             }
-            self.facts.board.publish(leader);
+            self.context.board.publish(leader);
             self.published = Some(leader);
             self.publish_at = now;
         }

@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Moment<'a> {
     /// What every thread knows.
-    pub facts: &'a NodeContext,
+    pub context: &'a NodeContext,
     /// What the system says.
     pub process: ProcessNumbers,
     /// Connections to the admin port.
@@ -46,7 +46,7 @@ impl Moment<'_> {
         let mut page = MetricsPage::default();
         self.node(&mut page);
         self.ports(&mut page);
-        let board = &self.facts.board;
+        let board = &self.context.board;
         let shards: Vec<Shard<'_>> =
             board.shards().map(|(id, board)| (id, board, board.numbers())).collect();
         for (metric, value) in table::SHARD {
@@ -66,7 +66,7 @@ impl Moment<'_> {
     }
 
     fn node(&self, page: &mut MetricsPage) {
-        let config = &self.facts.config;
+        let config = &self.context.config;
         page.family(&table::INFO);
         let labels = [("version", &VERSION as _), ("cluster", &config.cluster as _)];
         page.sample(&table::INFO, "", &[labels[0], labels[1], ("node", &config.node)], 1);
@@ -75,7 +75,7 @@ impl Moment<'_> {
             page.sample(metric, "", &[], value(self));
         }
         page.family(&table::LOOP_SILENCE);
-        for (of, silence_us) in self.facts.board.loops.silences(self.now) {
+        for (of, silence_us) in self.context.board.loops.silences(self.now) {
             let name = match of {
                 Loop::Main => "main".to_string(),
                 Loop::Shard(shard) => format!("shard-{shard}"),
@@ -87,11 +87,11 @@ impl Moment<'_> {
 
     fn ports(&self, page: &mut MetricsPage) {
         page.family(&table::CONNECTIONS);
-        let clients = self.facts.admission.in_all();
+        let clients = self.context.admission.in_all();
         for (port, connections) in [("client", clients), ("admin", self.admin_connections)] {
             page.sample(&table::CONNECTIONS, "", &[("port", &port)], connections);
         }
-        let counters = &self.facts.board.counters;
+        let counters = &self.context.board.counters;
         page.family(&table::REFUSED);
         let ports =
             [("client", &counters.client), ("peer", &counters.peer), ("admin", &counters.admin)];

@@ -83,7 +83,7 @@ pub const NODE: &[OfNode] = &[
         |m| f64::from(u8::from(m.ready)),
     ),
     (Metric::gauge("paxosd_uptime_seconds", "Time since the node began to serve."), |m| {
-        m.now.since(m.facts.board.started) as f64 / 1e6
+        m.now.since(m.context.board.started) as f64 / 1e6
     }),
     (Metric::gauge("paxosd_disk_free_bytes", "Free space on the file system of data_dir."), |m| {
         m.process.disk_free_bytes as f64
@@ -96,7 +96,7 @@ pub const NODE: &[OfNode] = &[
             "paxosd_disk_min_free_bytes",
             "Free space below which no segment is prepared: min_free_bytes.",
         ),
-        |m| m.facts.live.min_free_bytes() as f64,
+        |m| m.context.live.min_free_bytes() as f64,
     ),
     (Metric::gauge("process_resident_memory_bytes", "Memory that the process holds."), |m| {
         m.process.resident_bytes as f64

@@ -48,9 +48,9 @@ impl ShardLoop {
     }
 
     /// A client comes in from the main thread.
-    pub(in crate::daemon) fn welcome_client(&mut self, visitor: NewClient) {
-        let NewClient { mut conn, correlation, version, node_level, permit } = visitor;
-        let (header, welcome) = (self.service.header(), self.facts.welcome(version));
+    pub(in crate::daemon) fn welcome_client(&mut self, client: NewClient) {
+        let NewClient { mut conn, correlation, version, node_level, permit } = client;
+        let (header, welcome) = (self.service.header(), self.context.welcome(version));
         conn.greeted();
         if let Err(error) = sockets::prepare_client(conn.transport.socket()) {
             log::debug!("a client's connection has no bound of unsent bytes: {error}");
@@ -156,7 +156,7 @@ impl ShardLoop {
                 Ok(Arrived::Bytes(bytes)) => bytes,
                 Ok(Arrived::Nothing) => return false,
                 Ok(Arrived::Closed) | Err(_) => {
-                    self.note_cut(index);
+                    self.note_truncated_frame(index);
                     self.close(index, "closed by the client");
                     return false;
                 }
@@ -172,7 +172,7 @@ impl ShardLoop {
                 if let Some(suppressed) = self.closings.note(now) {
                     log::warn!("connection from {address} closed: {reason}{suppressed}");
                 }
-                count(&self.facts.board.counters.client.garbage);
+                count(&self.context.board.counters.client.garbage);
                 self.linger(index, &reason);
                 return true;
             }
@@ -217,10 +217,10 @@ impl ShardLoop {
         let (held, before) = (entry.conn.held_bytes(), entry.counted_in);
         self.input_bytes = self.input_bytes + held - before;
         entry.counted_in = held;
-        let (out, choked) = match entry.role {
+        let (out, output_full) = match entry.role {
             ConnectionRole::Client(_) => {
-                let choked = entry.conn.output.len() >= CONN_OUTPUT_BYTES_MAX;
-                (entry.conn.output.held_bytes(), choked)
+                let output_full = entry.conn.output.len() >= CONN_OUTPUT_BYTES_MAX;
+                (entry.conn.output.held_bytes(), output_full)
             }
             ConnectionRole::Lingering => (entry.conn.output.held_bytes(), false),
             ConnectionRole::Peer(_)
@@ -229,9 +229,9 @@ impl ShardLoop {
         };
         self.output_bytes = self.output_bytes + out - entry.counted_out;
         entry.counted_out = out;
-        if choked != entry.choked {
-            entry.choked = choked;
-            self.service.shard.set_choked(entry.id, choked);
+        if output_full != entry.output_full {
+            entry.output_full = output_full;
+            self.service.shard.set_paused(entry.id, output_full);
         }
         if held > before && self.input_bytes > SHARD_INPUT_BYTES_MAX {
             count(&self.counters_of(index).overflowed);
@@ -240,7 +240,7 @@ impl ShardLoop {
     }
 
     /// The other side closed: counts it where a frame was under way.
-    pub(in crate::daemon) fn note_cut(&self, index: TableIndex) {
+    pub(in crate::daemon) fn note_truncated_frame(&self, index: TableIndex) {
         if self.table.get(index).is_some_and(|entry| entry.conn.held_bytes() > 0) {
             count(&self.counters_of(index).cut_short);
         }
@@ -248,7 +248,7 @@ impl ShardLoop {
 
     /// The counters of the port that a connection belongs to.
     pub(in crate::daemon) fn counters_of(&self, index: TableIndex) -> &PortCounters {
-        let counters = &self.facts.board.counters;
+        let counters = &self.context.board.counters;
         match self.table.get(index).map(|entry| &entry.role) {
             Some(
                 ConnectionRole::Peer(_)

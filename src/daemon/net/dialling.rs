@@ -20,7 +20,7 @@ impl ShardLoop {
     pub(in crate::daemon) fn dial(&mut self) {
         let now = clock::now();
         for node in self.links.due(now) {
-            let Some(member) = self.facts.config.members.get(&node) else { continue };
+            let Some(member) = self.context.config.members.get(&node) else { continue };
             let sender = self.sender.clone();
             let reply = move |answer: Lookup| {
                 // A loop that is gone needs no address.
@@ -50,7 +50,7 @@ impl ShardLoop {
 
     fn connect(&mut self, node: NodeId, address: SocketAddr) {
         let now = clock::now();
-        let silence = self.facts.config.link_silence();
+        let silence = self.context.config.link_silence();
         let connected = TcpStream::connect(address).and_then(|stream| {
             sockets::prepare_peer(&stream, silence)?;
             self.adopt(Conn::new(stream, address), ConnectionRole::Connecting(node))
@@ -70,7 +70,7 @@ impl ShardLoop {
 
     /// Our call may have got through. Returns whether to look again at once.
     pub(in crate::daemon) fn on_connecting(&mut self, index: TableIndex, node: NodeId) -> bool {
-        let hello = self.facts.peer_hello(node, self.service.id);
+        let hello = self.context.peer_hello(node, self.service.id);
         let Some(entry) = self.table.get_mut(index) else { return false };
         let conn = &mut entry.conn;
         if let Ok(Some(error)) | Err(error) = conn.transport.socket().take_error() {
@@ -119,7 +119,7 @@ impl ShardLoop {
         // The system of a peer that stands still accepts, and dialling it again would help nobody.
         // A stranger that accepts must not keep this node from the peer's other addresses.
         let micros = match self.links.has_more(node) {
-            true => self.facts.config.link_silence().as_micros(),
+            true => self.context.config.link_silence().as_micros(),
             false => u128::from(HANDSHAKE_MS) * 1000,
         };
         self.expect_within(index, clock::now(), micros);

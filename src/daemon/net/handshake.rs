@@ -45,11 +45,11 @@ pub enum Admitted {
 impl Admitted {
     /// The message that hands the connection over, and to which shard.
     #[must_use]
-    pub fn into_letter(self, conn: Conn) -> (ShardId, ShardMessage) {
+    pub fn into_message(self, conn: Conn) -> (ShardId, ShardMessage) {
         match self {
             Admitted::Client { shard, correlation, version, node_level, permit } => {
-                let visitor = NewClient { conn, correlation, version, node_level, permit };
-                (shard, ShardMessage::Client(Box::new(visitor)))
+                let client = NewClient { conn, correlation, version, node_level, permit };
+                (shard, ShardMessage::Client(Box::new(client)))
             }
             Admitted::Peer { hello, version } => {
                 (hello.shard, ShardMessage::Peer(Box::new(NewPeer { conn, hello, version })))
@@ -70,16 +70,16 @@ pub enum GreetingOutcome {
 }
 
 /// Takes bytes of a connection that has not greeted yet.
-pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &NodeContext) -> GreetingOutcome {
+pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], context: &NodeContext) -> GreetingOutcome {
     let mut rest = bytes;
     let output = conn.output.buffer();
     let verdict = match conn.frames.next(&mut rest) {
         Ok(None) => return GreetingOutcome::Wait,
         Ok(Some(frame)) => match port {
-            Port::Client => greet_client(&frame, conn.address.ip(), facts, output),
-            Port::Peer => greet_peer(&frame, facts, output),
+            Port::Client => greet_client(&frame, conn.address.ip(), context, output),
+            Port::Peer => greet_peer(&frame, context, output),
         },
-        Err(error) => garbage(&error, port, facts, output),
+        Err(error) => garbage(&error, port, context, output),
     };
     if let GreetingOutcome::Admit(_) = verdict {
         // Nobody reads what a refused one sent: it is not kept either.
@@ -91,10 +91,10 @@ pub fn greet(conn: &mut Conn, port: Port, bytes: &[u8], facts: &NodeContext) -> 
 fn greet_client(
     frame: &Frame<'_>,
     address: std::net::IpAddr,
-    facts: &NodeContext,
+    context: &NodeContext,
     output: &mut Vec<u8>,
 ) -> GreetingOutcome {
-    let counters = &facts.board.counters.client;
+    let counters = &context.board.counters.client;
     let mut refuse = |counter: &AtomicU64, error: RequestError| {
         count(counter);
         let text = error.to_string();
@@ -110,11 +110,11 @@ fn greet_client(
             return refuse(counter, refusal.error);
         }
     };
-    let version = match hello.check(facts.config.cluster, facts.config.shards) {
+    let version = match hello.check(context.config.cluster, context.config.shards) {
         Ok(version) => version,
         Err(error) => return refuse(&counters.refused, error),
     };
-    let permit = match facts.admission.admit(address) {
+    let permit = match context.admission.admit(address) {
         Ok(permit) => permit,
         Err(full) => {
             let error = RequestError::new(ErrorCode::TooManyConnections, full.to_string());
@@ -127,8 +127,8 @@ fn greet_client(
     GreetingOutcome::Admit(Admitted::Client { shard, correlation, version, node_level, permit })
 }
 
-fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> GreetingOutcome {
-    let counters = &facts.board.counters.peer;
+fn greet_peer(frame: &Frame<'_>, context: &NodeContext, output: &mut Vec<u8>) -> GreetingOutcome {
+    let counters = &context.board.counters.peer;
     let hello = match read_peer_hello(frame) {
         Ok(hello) => hello,
         Err(error) => {
@@ -143,7 +143,7 @@ fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> G
             return GreetingOutcome::Refuse(error.to_string());
         }
     };
-    match hello.check(&facts.host) {
+    match hello.check(&context.host) {
         Ok(version) => GreetingOutcome::Admit(Admitted::Peer { hello, version }),
         Err(refusal) => {
             count(&counters.refused);
@@ -158,10 +158,10 @@ fn greet_peer(frame: &Frame<'_>, facts: &NodeContext, output: &mut Vec<u8>) -> G
 fn garbage(
     error: &FrameError,
     port: Port,
-    facts: &NodeContext,
+    context: &NodeContext,
     output: &mut Vec<u8>,
 ) -> GreetingOutcome {
-    count(&facts.board.counters.of(port).garbage);
+    count(&context.board.counters.of(port).garbage);
     if port == Port::Client {
         let reply = Reply::Error(RequestError::from(error));
         write_reply(output, 0, &ReplyHeader::NOBODY, &reply);

@@ -78,7 +78,7 @@ impl ShardLoop {
             Err(reason) => {
                 let Some(entry) = self.table.get_mut(index) else { return false };
                 let reason = format!("{}: {reason}", entry.conn.address);
-                count(&self.facts.board.counters.peer.refused);
+                count(&self.context.board.counters.peer.refused);
                 if self.links.refused(node, clock::now(), &reason) {
                     log::error!("shard {}: no link with node {node}: {reason}", self.service.id);
                 }
@@ -95,7 +95,7 @@ impl ShardLoop {
         let reason = format!("{}: refused by us: {refusal}", entry.conn.address);
         let reply = PeerHelloReply::Refused(refusal);
         write_peer_hello_reply(entry.conn.output.buffer(), &reply);
-        count(&self.facts.board.counters.peer.refused);
+        count(&self.context.board.counters.peer.refused);
         self.linger(index, &reason);
     }
 
@@ -126,7 +126,7 @@ impl ShardLoop {
         incarnation: Incarnation,
         address: SocketAddr,
     ) -> Result<(), PeerRefusal> {
-        let own = self.facts.config.node;
+        let own = self.context.config.node;
         match self.service.shard.admits(node, incarnation) {
             Ok(()) => Ok(()),
             Err(Some(known)) => {
@@ -164,7 +164,7 @@ impl ShardLoop {
         let NewPeer { conn, hello, version } = caller;
         let judged = self.admits(hello.node, hello.incarnation, conn.address);
         if let Err(error) =
-            sockets::prepare_peer(conn.transport.socket(), self.facts.config.link_silence())
+            sockets::prepare_peer(conn.transport.socket(), self.context.config.link_silence())
         {
             log::debug!("a peer's connection has no silence bound: {error}");
         }
@@ -176,7 +176,7 @@ impl ShardLoop {
         let output = entry.conn.output.buffer();
         match judged {
             Ok(()) => {
-                let welcome = self.facts.peer_welcome(version);
+                let welcome = self.context.peer_welcome(version);
                 write_peer_hello_reply(output, &PeerHelloReply::Accepted(welcome));
                 self.mark_dirty(index);
                 self.peer_stands(index, hello.node, hello.incarnation);
@@ -184,7 +184,7 @@ impl ShardLoop {
             Err(refusal) => {
                 let reason = format!("node {} refused: {refusal}", hello.node);
                 write_peer_hello_reply(output, &PeerHelloReply::Refused(refusal));
-                count(&self.facts.board.counters.peer.refused);
+                count(&self.context.board.counters.peer.refused);
                 if self.links.refused(hello.node, clock::now(), &reason) {
                     log::warn!("shard {}: {reason}", self.service.id);
                 }
@@ -227,7 +227,7 @@ impl ShardLoop {
                 Ok(Arrived::Bytes(bytes)) => bytes,
                 Ok(Arrived::Nothing) => return false,
                 Ok(Arrived::Closed) => {
-                    self.note_cut(index);
+                    self.note_truncated_frame(index);
                     self.close(index, "closed by the peer");
                     return false;
                 }
@@ -275,7 +275,7 @@ impl ShardLoop {
     fn break_link(&mut self, index: TableIndex, node: NodeId, broken: &Broken) {
         match broken {
             Broken::Refused(reason) => {
-                count(&self.facts.board.counters.peer.refused);
+                count(&self.context.board.counters.peer.refused);
                 if self.links.refused(node, clock::now(), reason) {
                     log::error!(
                         "shard {}: node {node} refuses this node: {reason}",
@@ -286,7 +286,7 @@ impl ShardLoop {
                 self.close(index, reason);
             }
             Broken::Garbage(reason) => {
-                count(&self.facts.board.counters.peer.garbage);
+                count(&self.context.board.counters.peer.garbage);
                 log::warn!("node {node} sent what makes no sense: {reason}");
                 self.close(index, reason);
             }
@@ -301,7 +301,7 @@ impl ShardLoop {
         write_message(entry.conn.output.buffer(), message);
         let bytes = entry.conn.output.len();
         if bytes > PEER_OUTPUT_BYTES_MAX {
-            count(&self.facts.board.counters.peer.overflowed);
+            count(&self.context.board.counters.peer.overflowed);
             return self.close(index, &format!("{bytes} bytes wait to leave"));
         }
         self.mark_dirty(index);
@@ -324,7 +324,7 @@ impl ShardLoop {
 
     /// For status: what is wrong with the link, in words.
     pub(in crate::daemon) fn note_trouble(&mut self, node: NodeId) {
-        if !self.facts.config.members.contains_key(&node) {
+        if !self.context.config.members.contains_key(&node) {
             return; // A stranger: there is nothing to show it with.
         }
         self.service.shard.note_trouble(node, self.links.trouble(node));

@@ -62,7 +62,7 @@ impl ShardLoop {
             let Some(address) = self.table.get(index).map(|entry| entry.conn.address) else {
                 break;
             };
-            count(&self.facts.board.counters.client.overflowed);
+            count(&self.context.board.counters.client.overflowed);
             let shard = self.service.id;
             if let Some(suppressed) = self.closings.note(now) {
                 log::warn!(

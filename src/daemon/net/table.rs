@@ -101,7 +101,7 @@ pub struct TableEntry {
     /// It has an entry among the deadlines.
     pub watched: bool,
     /// The shard knows that it takes no more answers to reads for now.
-    pub choked: bool,
+    pub output_full: bool,
     /// What it adds to the thread's count of bytes that arrived and are not a frame yet.
     pub counted_in: usize,
     /// What it adds to the thread's count of memory for what waits to leave for clients.
@@ -135,7 +135,7 @@ impl ConnectionTable {
             dirty: false,
             ready: false,
             watched: false,
-            choked: false,
+            output_full: false,
             counted_in: 0,
             counted_out: 0,
         };

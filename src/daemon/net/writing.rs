@@ -47,7 +47,7 @@ impl ShardLoop {
         if let Some((since, asked)) = asked {
             let (now, shard, address) = (clock::now(), self.service.id, entry.conn.address);
             let took_us = now.since(since);
-            let requests = &self.facts.board.shard(shard).requests;
+            let requests = &self.context.board.shard(shard).requests;
             requests.record(asked, Became::of(reply), Duration::from_micros(took_us));
             let what =
                 || format!("shard {shard}: {} of {address} (slow_request_ms)", described(asked));
@@ -57,7 +57,7 @@ impl ShardLoop {
         }
         write_reply(entry.conn.output.buffer(), correlation, header, reply);
         if entry.conn.output.len() > CONN_OUTPUT_BYTES_CEILING {
-            count(&self.facts.board.counters.client.overflowed);
+            count(&self.context.board.counters.client.overflowed);
             return self.close(index, "the client does not read its answers");
         }
         self.mark_dirty(index);

@@ -27,7 +27,7 @@ pub fn unblock_signals() -> io::Result<()> {
 ///
 /// # Errors
 /// 75: the system refuses.
-pub fn settle() -> Result<(), FatalError> {
+pub fn apply() -> Result<(), FatalError> {
     unblock_signals().map_err(|error| refused("signals cannot be unblocked", &error))?;
     // A write past the limit of a file's size is an error then, and not the end of the process.
     signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))

@@ -63,13 +63,13 @@ pub fn run(
     warn_of_exposure(&config);
     let DataDir { identity, shards, lock } =
         data_dir::open(&config, descriptors.read_files, manager.replayed())?;
-    let facts = Arc::new(NodeContext::new(config, identity, descriptors, live));
-    let front = assemble(&facts, shards, ports, signals)?;
-    log::info!("listening for clients at {}", facts.config.listen);
-    if let Some(address) = &facts.config.listen_admin {
+    let context = Arc::new(NodeContext::new(config, identity, descriptors, live));
+    let front = assemble(&context, shards, ports, signals)?;
+    log::info!("listening for clients at {}", context.config.listen);
+    if let Some(address) = &context.config.listen_admin {
         log::info!("admin pages at http://{address}/");
     }
-    manager.ready(&facts);
+    manager.ready(&context);
     ready();
     let ended = front.run();
     // Held to the very end: no other process may open the directory before.
@@ -109,7 +109,7 @@ fn signals() -> io::Result<UnixStream> {
 
 /// Starts every thread but the main one, whose loop is returned.
 fn assemble(
-    facts: &Arc<NodeContext>,
+    context: &Arc<NodeContext>,
     shards: Vec<OpenShard>,
     ports: Ports,
     signals: UnixStream,
@@ -118,7 +118,7 @@ fn assemble(
     let poll = Poll::new().map_err(threads)?;
     let waker = LoopWaker::new(poll.registry(), WAKER).map_err(threads)?;
     let (ended, finished) = bounded(shards.len());
-    let senders = start_shards(facts, shards, &waker, &ended).map_err(threads)?;
+    let senders = start_shards(context, shards, &waker, &ended).map_err(threads)?;
     let mut listeners = Vec::new();
     for (port, bound) in [(Port::Client, Some(ports.client)), (Port::Peer, ports.peer)] {
         for socket in bound.map(Bound::listen).transpose()?.into_iter().flatten() {
@@ -126,7 +126,7 @@ fn assemble(
         }
     }
     let admin = ports.admin.map(Bound::listen).transpose()?.unwrap_or_default();
-    let facts = Arc::clone(facts);
+    let context = Arc::clone(context);
     MainLoop::new(main_loop::MainLoopParts {
         poll,
         waker,
@@ -135,28 +135,28 @@ fn assemble(
         listeners,
         admin,
         senders,
-        facts,
+        context,
     })
     .map_err(|error| start_failure("the main loop", &error))
 }
 
 /// Starts the threads of all shards, and those that they share.
 fn start_shards(
-    facts: &Arc<NodeContext>,
+    context: &Arc<NodeContext>,
     shards: Vec<OpenShard>,
     waker: &LoopWaker,
     ended: &Sender<ShardId>,
 ) -> io::Result<Vec<ShardSender>> {
-    let helper = Helper::start(facts.config.shards)?;
-    let peers = facts.config.members.values().filter(|member| member.id != facts.config.node);
+    let helper = Helper::start(context.config.shards)?;
+    let peers = context.config.members.values().filter(|member| member.id != context.config.node);
     let resolver = Resolver::start(peers.map(|member| &member.peer), Arc::new(system_lookup))?;
-    let parts = Start { facts, helper: &helper, resolver: &resolver, waker };
+    let parts = Start { context, helper: &helper, resolver: &resolver, waker };
     shards.into_iter().map(|shard| parts.start(shard, ended.clone())).collect()
 }
 
 /// What the threads of all shards share.
 struct Start<'a> {
-    facts: &'a Arc<NodeContext>,
+    context: &'a Arc<NodeContext>,
     helper: &'a Helper,
     resolver: &'a Resolver,
     /// The main thread's.
@@ -170,24 +170,24 @@ impl Start<'_> {
         let poll = Poll::new()?;
         let waker = LoopWaker::new(poll.registry(), WAKER)?;
         let (sender, messages) = ShardSender::new(waker.clone());
-        let facts = Arc::clone(self.facts);
-        let syncs = Arc::clone(&facts.board.shard(id).syncs);
+        let context = Arc::clone(self.context);
+        let syncs = Arc::clone(&context.board.shard(id).syncs);
         let (name, helper) = (id.to_string(), self.helper.clone());
         let disk =
-            Disk::start(&name, volume, helper, waker.clone(), syncs, facts.config.slow_sync_ms)?;
+            Disk::start(&name, volume, helper, waker.clone(), syncs, context.config.slow_sync_ms)?;
         let (resolver, loop_sender, main_waker) =
             (self.resolver.clone(), sender.clone(), self.waker.clone());
-        let options = shard_options(&facts, id, clock::entropy());
+        let options = shard_options(&context, id, clock::entropy());
         let run = move || {
             let mut outputs = Vec::new();
             let shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
-            let service = Service::new(shard, id, Arc::clone(&facts), outputs);
+            let service = Service::new(shard, id, Arc::clone(&context), outputs);
             let sender = loop_sender;
             let parts = shard_loop::ShardLoopParts {
                 poll,
                 waker,
                 service,
-                facts,
+                context,
                 disk,
                 resolver,
                 sender,
@@ -204,18 +204,18 @@ impl Start<'_> {
 }
 
 /// What a shard is given at its start.
-fn shard_options(facts: &NodeContext, shard: ShardId, seed: u64) -> ShardOptions {
-    let config = &facts.config;
+fn shard_options(context: &NodeContext, shard: ShardId, seed: u64) -> ShardOptions {
+    let config = &context.config;
     let addresses =
         config.members.values().map(|member| (member.id, member.client.to_string())).collect();
     ShardOptions {
         shard,
         shards: config.shards,
         cluster: config.cluster,
-        paxos: paxos_config(config, &facts.identity, seed),
+        paxos: paxos_config(config, &context.identity, seed),
         addresses,
-        append: facts.limits.append(),
-        stop_timeout_ms: facts.config.stop_timeout_ms,
+        append: context.limits.append(),
+        stop_timeout_ms: context.config.stop_timeout_ms,
         version: VERSION.to_string(),
     }
 }

@@ -44,12 +44,12 @@ impl Manager {
         if std::env::var_os("NOTIFY_SOCKET").is_none() {
             return Ok(Manager { serving: None, ready, replayed });
         }
-        let (serving, facts) = bounded(1);
+        let (serving, context) = bounded(1);
         let watchdog = sd_notify::watchdog_enabled();
         let (notifier, read) = (Notifier::new(watchdog), Arc::clone(&replayed));
         std::thread::Builder::new()
             .name("notify".to_string())
-            .spawn(move || notifier.run(&facts, &read))?;
+            .spawn(move || notifier.run(&context, &read))?;
         Ok(Manager { serving: Some(serving), ready, replayed })
     }
 
@@ -60,13 +60,13 @@ impl Manager {
     }
 
     /// The journal is replayed and the node listens.
-    pub fn ready(&self, facts: &Arc<NodeContext>) {
+    pub fn ready(&self, context: &Arc<NodeContext>) {
         // First, for the manager may ask for a reload as soon as it hears of it.
         self.ready.store(true, Ordering::Release);
         send(&[NotifyState::Ready]);
         if let Some(serving) = &self.serving {
             // Once in a process, and there is room for one.
-            let _ = serving.try_send(Arc::clone(facts));
+            let _ = serving.try_send(Arc::clone(context));
         }
     }
 
@@ -119,14 +119,14 @@ impl Notifier {
 
     fn run(mut self, serving: &Receiver<Arc<NodeContext>>, replayed: &AtomicU64) {
         let mut replay = Replay::default();
-        let facts = loop {
+        let context = loop {
             let status = replay.status(replayed.load(Ordering::Relaxed));
             match replay.extension() {
                 Some(more) => self.send(&[more, NotifyState::Status(&status)]),
                 None => self.send(&[NotifyState::Status(&status)]),
             };
             match serving.recv_timeout(EXTENSION / 3) {
-                Ok(facts) => break facts,
+                Ok(context) => break context,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
@@ -136,12 +136,12 @@ impl Notifier {
         let mut status_at = Tick(0);
         loop {
             let now = clock::now();
-            if self.watchdog.as_mut().is_some_and(|dog| dog.may_feed(&facts.board.loops, now)) {
+            if self.watchdog.as_mut().is_some_and(|dog| dog.may_feed(&context.board.loops, now)) {
                 self.send(&[NotifyState::Watchdog]);
             }
             if now >= status_at {
                 status_at = now.after(STATUS_EVERY_MS * 1000);
-                self.send_status(&facts);
+                self.send_status(&context);
             }
             match serving.recv_timeout(wait) {
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
@@ -150,11 +150,11 @@ impl Notifier {
         }
     }
 
-    fn send_status(&mut self, facts: &NodeContext) {
-        let config = &facts.config;
-        let waiting = unformed::reasons(&facts.board);
+    fn send_status(&mut self, context: &NodeContext) {
+        let config = &context.config;
+        let waiting = unformed::reasons(&context.board);
         let status = match waiting.is_empty() {
-            true => status_line(config.node, config.shards, &facts.board.leaders()),
+            true => status_line(config.node, config.shards, &context.board.leaders()),
             false => waiting.join("; "),
         };
         if status != self.status && self.send(&[NotifyState::Status(&status)]) {

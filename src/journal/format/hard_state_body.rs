@@ -107,7 +107,7 @@ fn put_life_id(out: &mut Vec<u8>, life: LifeId) {
 }
 
 fn put_damage(out: &mut Vec<u8>, damage: Damage) {
-    put_ballot(out, damage.hi);
+    put_ballot(out, damage.ballot_max);
     put_u64(out, damage.upto.0);
     out.push(u8::from(damage.suspect));
 }
@@ -185,8 +185,8 @@ fn read_life_id(from: &mut &[u8]) -> io::Result<LifeId> {
 }
 
 fn read_damage(from: &mut &[u8]) -> io::Result<Damage> {
-    let (hi, upto) = (read_ballot(from)?, Slot(from.read_u64::<LittleEndian>()?));
-    Ok(Damage { hi, upto, suspect: read_bool(from)? })
+    let (ballot_max, upto) = (read_ballot(from)?, Slot(from.read_u64::<LittleEndian>()?));
+    Ok(Damage { ballot_max, upto, suspect: read_bool(from)? })
 }
 
 fn read_refuted(from: &mut &[u8]) -> io::Result<Refuted> {

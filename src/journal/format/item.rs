@@ -64,7 +64,7 @@ impl std::fmt::Display for JournalId {
 
 /// One item, decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct JournalItem {
+pub(crate) struct MetadataItem {
     pub kind: u8,
     pub flags: u8,
     /// Bytes of what belongs to the item: a record's body, a batch's data.
@@ -104,10 +104,10 @@ fn u64_at(bytes: &[u8; ITEM_BYTES], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
 
-impl JournalItem {
+impl MetadataItem {
     /// An item of this kind with all else zero.
-    pub(crate) fn of_kind(kind: u8) -> JournalItem {
-        JournalItem {
+    pub(crate) fn of_kind(kind: u8) -> MetadataItem {
+        MetadataItem {
             kind,
             flags: 0,
             bytes: 0,
@@ -146,7 +146,7 @@ impl JournalItem {
     pub(crate) fn decode(
         bytes: &[u8; ITEM_BYTES],
         journal_id: &JournalId,
-    ) -> Result<JournalItem, ItemFault> {
+    ) -> Result<MetadataItem, ItemFault> {
         if bytes[0..4] != MAGIC {
             return Err(ItemFault::Magic);
         }
@@ -171,7 +171,7 @@ impl JournalItem {
         for (word, at) in words.iter_mut().zip((WORDS_AT..).step_by(8)) {
             *word = u64_at(bytes, at);
         }
-        Ok(JournalItem {
+        Ok(MetadataItem {
             kind: bytes[6],
             flags: bytes[7],
             bytes: u32_at(bytes, 8),
@@ -187,9 +187,9 @@ impl JournalItem {
     pub(crate) fn decode_slice(
         bytes: &[u8],
         journal_id: &JournalId,
-    ) -> Result<JournalItem, ItemFault> {
+    ) -> Result<MetadataItem, ItemFault> {
         match bytes.first_chunk() {
-            Some(bytes) => JournalItem::decode(bytes, journal_id),
+            Some(bytes) => MetadataItem::decode(bytes, journal_id),
             None => Err(ItemFault::Magic),
         }
     }
@@ -219,8 +219,8 @@ pub(crate) struct RecordHead {
 }
 
 impl RecordHead {
-    pub(crate) fn item(&self) -> JournalItem {
-        JournalItem {
+    pub(crate) fn item(&self) -> MetadataItem {
+        MetadataItem {
             kind: self.kind as u8,
             flags: 0,
             bytes: self.body_bytes,
@@ -240,7 +240,7 @@ impl RecordHead {
     }
 
     /// Nothing for items that are no records, and for kinds of records this version never wrote.
-    pub(crate) fn from_item(item: &JournalItem) -> Option<RecordHead> {
+    pub(crate) fn from_item(item: &MetadataItem) -> Option<RecordHead> {
         let kind = match item.kind {
             1 => RecordKind::HardState,
             2 => RecordKind::Accepted,
@@ -312,9 +312,9 @@ pub(crate) struct BatchHead {
 }
 
 impl BatchHead {
-    pub(crate) fn item(&self) -> JournalItem {
+    pub(crate) fn item(&self) -> MetadataItem {
         let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
-        JournalItem {
+        MetadataItem {
             kind: kind::BATCH,
             flags: if self.seal { FLAG_SEAL } else { 0 },
             bytes: self.data_bytes,
@@ -333,7 +333,7 @@ impl BatchHead {
         }
     }
 
-    pub(crate) fn from_item(item: &JournalItem) -> Option<BatchHead> {
+    pub(crate) fn from_item(item: &MetadataItem) -> Option<BatchHead> {
         if item.kind != kind::BATCH {
             return None;
         }
@@ -361,13 +361,13 @@ impl BatchHead {
 }
 
 /// The item that names up to [`RUNS_PER_ITEM`] runs of zero sectors of the batch at `offset`.
-pub(crate) fn zero_runs_item(head: &BatchHead, ordinal: u32, runs: &[(u32, u32)]) -> JournalItem {
-    let mut item = JournalItem {
+pub(crate) fn zero_runs_item(head: &BatchHead, ordinal: u32, runs: &[(u32, u32)]) -> MetadataItem {
+    let mut item = MetadataItem {
         count: ordinal,
         segment: head.segment,
         offset: head.offset,
         lsn: head.first_lsn,
-        ..JournalItem::of_kind(kind::ZERO_RUNS)
+        ..MetadataItem::of_kind(kind::ZERO_RUNS)
     };
     for (word, (first, sectors)) in item.words.iter_mut().zip(runs.iter().take(RUNS_PER_ITEM)) {
         *word = u64::from(*first) | u64::from(*sectors) << 32;
@@ -377,7 +377,7 @@ pub(crate) fn zero_runs_item(head: &BatchHead, ordinal: u32, runs: &[(u32, u32)]
 }
 
 /// The runs that an item names, as (first sector within the batch's data, how many).
-pub(crate) fn zero_runs(item: &JournalItem) -> impl Iterator<Item = (u32, u32)> + '_ {
+pub(crate) fn zero_runs(item: &MetadataItem) -> impl Iterator<Item = (u32, u32)> + '_ {
     let count = (item.words[RUNS_PER_ITEM] as usize).min(RUNS_PER_ITEM);
     item.words[..count].iter().map(|word| (*word as u32, (*word >> 32) as u32))
 }
@@ -416,11 +416,11 @@ mod tests {
         #[test]
         fn r03_record_heads_notice_every_flip(head in any_record(), bit in 0..1024usize) {
             let mut bytes = head.item().encode(&STAMP);
-            let item = JournalItem::decode(&bytes, &STAMP).unwrap();
+            let item = MetadataItem::decode(&bytes, &STAMP).unwrap();
             prop_assert_eq!(RecordHead::from_item(&item), Some(head));
             prop_assert_eq!(BatchHead::from_item(&item), None);
             bytes[bit / 8] ^= 1 << (bit % 8);
-            prop_assert!(JournalItem::decode(&bytes, &STAMP).is_err());
+            prop_assert!(MetadataItem::decode(&bytes, &STAMP).is_err());
         }
 
         /// A batch's header reads back as written.
@@ -434,7 +434,7 @@ mod tests {
                 first_lsn: Lsn(w[2]), records: n[2], zero_items: n[3], number: w[3],
                 mark: Lsn(w[5]), previous, seal,
             };
-            let item = JournalItem::decode(&head.item().encode(&STAMP), &STAMP).unwrap();
+            let item = MetadataItem::decode(&head.item().encode(&STAMP), &STAMP).unwrap();
             prop_assert_eq!(BatchHead::from_item(&item), Some(head));
             prop_assert_eq!(RecordHead::from_item(&item), None);
         }
@@ -443,16 +443,16 @@ mod tests {
     /// R03: magic, version and checksum are distinguished, and so is another owner.
     #[test]
     fn r03_faults_are_distinguished_in_order() {
-        let bytes = JournalItem::of_kind(kind::SEGMENT).encode(&STAMP);
+        let bytes = MetadataItem::of_kind(kind::SEGMENT).encode(&STAMP);
         let fault = |at: usize| {
             let mut bytes = bytes;
             bytes[at] ^= 0x40;
-            JournalItem::decode(&bytes, &STAMP).unwrap_err()
+            MetadataItem::decode(&bytes, &STAMP).unwrap_err()
         };
         assert_eq!(fault(0), ItemFault::Magic);
         assert_eq!(fault(4), ItemFault::Version { found: 0x41, intact: false });
         assert_eq!(fault(50), ItemFault::Checksum);
         let other = JournalId { incarnation: 98, ..STAMP };
-        assert_eq!(JournalItem::decode(&bytes, &other), Err(ItemFault::Foreign(STAMP)));
+        assert_eq!(MetadataItem::decode(&bytes, &other), Err(ItemFault::Foreign(STAMP)));
     }
 }

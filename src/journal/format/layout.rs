@@ -5,7 +5,7 @@
 //! between them, so that any mix of record sizes fills a segment.
 
 use crate::journal::format::item::{
-    ITEM_BYTES, ItemFault, JournalId, JournalItem, Previous, VERSION, kind,
+    ITEM_BYTES, ItemFault, JournalId, MetadataItem, Previous, VERSION, kind,
 };
 use crate::journal::format::open_error::OpenError;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_MIN};
@@ -41,10 +41,10 @@ pub(crate) fn parse_file_name(name: &str) -> Option<SegmentId> {
 
 /// The header block of a segment of `bytes` bytes.
 pub(crate) fn header_block(journal_id: &JournalId, segment: SegmentId, bytes: u64) -> Vec<u8> {
-    let item = JournalItem {
+    let item = MetadataItem {
         segment,
         words: [bytes, 0, 0, 0, 0, 0],
-        ..JournalItem::of_kind(kind::SEGMENT)
+        ..MetadataItem::of_kind(kind::SEGMENT)
     };
     let mut block = vec![0; BLOCK_BYTES];
     block[..ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
@@ -73,7 +73,7 @@ pub(crate) fn read_header(
         found,
         expected: format!("{journal_id} segment {segment}"),
     };
-    match JournalItem::decode_slice(block, journal_id) {
+    match MetadataItem::decode_slice(block, journal_id) {
         Ok(item) if item.kind == kind::SEGMENT && item.segment == segment => {
             Ok(SegmentHeader::Intact(item.words[0]))
         }

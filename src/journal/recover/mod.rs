@@ -4,7 +4,6 @@
 //! [`replay`] adds the records up, [`open_slots`] reads the values above the chosen prefix, and [`run`]
 //! joins them.
 
-pub mod cut_short;
 pub mod inspect;
 #[cfg(test)]
 mod manifest_tests;
@@ -14,4 +13,5 @@ pub mod records;
 pub mod recovered;
 pub mod replay;
 pub mod run;
+pub mod short_segment;
 pub mod tail;

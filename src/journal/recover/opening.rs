@@ -6,7 +6,7 @@ use crate::journal::format::layout::{
     self, BLOCK, SegmentHeader, UNFINISHED, file_name, header_block, parse_file_name,
 };
 use crate::journal::format::open_error::OpenError;
-use crate::journal::recover::cut_short::CutShort;
+use crate::journal::recover::short_segment::ShortSegment;
 use crate::journal::segment::batch_scan::{self, FoundBatch};
 use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::SegmentReader;
@@ -116,9 +116,9 @@ pub(crate) fn list_segments(
     options: &JournalOptions,
     manifest: &Manifest,
     names: &[String],
-) -> Result<(BTreeMap<SegmentId, Segment>, Option<CutShort>), OpenError> {
+) -> Result<(BTreeMap<SegmentId, Segment>, Option<ShortSegment>), OpenError> {
     let mut segments = BTreeMap::new();
-    let mut cut: Option<CutShort> = None;
+    let mut cut: Option<ShortSegment> = None;
     let ids = names.iter().filter_map(|name| parse_file_name(name));
     let kept = ids.filter(|id| *id >= manifest.first_segment);
     for (id, due) in kept.zip(manifest.segments()) {
@@ -131,7 +131,7 @@ pub(crate) fn list_segments(
             }
             (Ok(segment), Some(before)) => cut = Some(before.before(segment.is_used())?),
             (Err(error @ OpenError::Length { found, .. }), before) => {
-                let this = CutShort::judge(storage, id, found, error)?;
+                let this = ShortSegment::judge(storage, id, found, error)?;
                 cut = Some(before.unwrap_or(this));
             }
             (Err(error), _) => return Err(error),

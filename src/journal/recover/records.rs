@@ -3,7 +3,7 @@
 
 use crate::journal::format::hard_state_body;
 use crate::journal::format::item::{
-    ITEM_BYTES, JournalId, JournalItem, RecordHead, body_checksum, kind, record_span, zero_runs,
+    ITEM_BYTES, JournalId, MetadataItem, RecordHead, body_checksum, kind, record_span, zero_runs,
 };
 use crate::journal::format::layout::is_zero;
 use crate::journal::format::open_error::OpenError;
@@ -58,7 +58,7 @@ impl Stretch {
     fn record(
         &self,
         reader: &SegmentReader<'_>,
-        item: &JournalItem,
+        item: &MetadataItem,
         lsn: Lsn,
     ) -> Option<RecordHead> {
         let head = RecordHead::from_item(item)?;
@@ -74,8 +74,8 @@ fn item_at(
     reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     at: u64,
-) -> Result<Option<JournalItem>, OpenError> {
-    Ok(JournalItem::decode_slice(reader.read(at, ITEM_BYTES)?, journal_id).ok())
+) -> Result<Option<MetadataItem>, OpenError> {
+    Ok(MetadataItem::decode_slice(reader.read(at, ITEM_BYTES)?, journal_id).ok())
 }
 
 /// Looks at every record of a batch.
@@ -134,7 +134,7 @@ fn check(
     reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
     stretch: &Stretch,
-    descriptors: &BTreeMap<Lsn, JournalItem>,
+    descriptors: &BTreeMap<Lsn, MetadataItem>,
 ) -> Result<CheckedBatch, OpenError> {
     let mut checked = CheckedBatch { records: Vec::new(), complete: true };
     // Where the next header lies, as long as that is known.

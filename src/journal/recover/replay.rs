@@ -21,7 +21,7 @@ pub(crate) struct LostRange {
     pub first: Lsn,
     pub last: Lsn,
     /// No ballot in them is higher; known once a later record bounds it.
-    pub hi: Option<Ballot>,
+    pub ballot_max: Option<Ballot>,
     /// No slot in them is higher.
     pub upto: Slot,
     pub suspect: bool,
@@ -82,11 +82,11 @@ impl Replay {
         }
     }
 
-    pub(crate) fn find(&mut self, place: FilePlace<'_>, kind: FindingKind, text: String) {
-        self.find_about(place, kind, About::default(), text);
+    pub(crate) fn add_finding(&mut self, place: FilePlace<'_>, kind: FindingKind, text: String) {
+        self.add_finding_about(place, kind, About::default(), text);
     }
 
-    pub(crate) fn find_about(
+    pub(crate) fn add_finding_about(
         &mut self,
         place: FilePlace<'_>,
         kind: FindingKind,
@@ -123,10 +123,15 @@ impl Replay {
             let kind = self.gravity(first);
             let last = after.prev();
             let about = About { lsns: Some((first, last)), slot: None };
-            self.find_about(place, kind, about, format!("records {first} to {last} are lost"));
+            self.add_finding_about(
+                place,
+                kind,
+                about,
+                format!("records {first} to {last} are lost"),
+            );
             let upto = self.reach(after.0 - first.0);
             let suspect = kind == FindingKind::Suspect;
-            self.lost.push(LostRange { first, last, hi: None, upto, suspect });
+            self.lost.push(LostRange { first, last, ballot_max: None, upto, suspect });
         }
         self.expected = next;
     }
@@ -184,7 +189,7 @@ impl Replay {
             );
             let slot = (head.slot != Slot(0)).then_some(head.slot);
             let about = About { lsns: Some((head.lsn, head.lsn)), slot };
-            self.find_about(FilePlace { file, offset: head.offset }, gravity, about, text);
+            self.add_finding_about(FilePlace { file, offset: head.offset }, gravity, about, text);
         }
         let Some(mut found) = IndexedRecord::of(head) else { return };
         if !seen.intact {
@@ -204,8 +209,8 @@ impl Replay {
 
     /// An acceptor's ballots rise with LSNs: what was lost before is not above this (C5).
     fn bound_lost(&mut self, ballot: Ballot) {
-        for lost in self.lost.iter_mut().rev().take_while(|lost| lost.hi.is_none()) {
-            lost.hi = Some(ballot);
+        for lost in self.lost.iter_mut().rev().take_while(|lost| lost.ballot_max.is_none()) {
+            lost.ballot_max = Some(ballot);
         }
     }
 
@@ -250,12 +255,12 @@ impl Replay {
                 holes.entry(found.slot).or_insert(best.location.ballot);
             }
         }
-        self.mend(chosen_upto, &holes);
+        self.downgrade_rewritten(chosen_upto, &holes);
         Replayed { replay: self, chosen_upto, holes }
     }
 
     /// What does not verify and was written again since, or is trimmed, is no damage any more.
-    fn mend(&mut self, chosen_upto: Slot, holes: &BTreeMap<Slot, Ballot>) {
+    fn downgrade_rewritten(&mut self, chosen_upto: Slot, holes: &BTreeMap<Slot, Ballot>) {
         let intact = |slot: &Slot| {
             let best = self.index.best(*slot);
             let serves = best.is_some_and(|best| best.flags & DAMAGED == 0);
@@ -300,8 +305,8 @@ impl Replayed {
     pub(crate) fn lost(&self) -> Vec<LostRecords> {
         let open = self.replay.lost.iter().filter(|lost| lost.upto > self.chosen_upto);
         let bounded = |lost: &LostRange| {
-            let hi = lost.hi.expect("the end of the replay bounds every loss");
-            let bound = Damage { hi, upto: lost.upto, suspect: lost.suspect };
+            let ballot_max = lost.ballot_max.expect("the end of the replay bounds every loss");
+            let bound = Damage { ballot_max, upto: lost.upto, suspect: lost.suspect };
             LostRecords { last: lost.last, bound }
         };
         open.map(bounded).collect()

@@ -6,12 +6,12 @@ use crate::journal::format::layout::{
     BLOCK, DATA_START, SegmentHeader, Writing, file_name, header_block,
 };
 use crate::journal::format::open_error::OpenError;
-use crate::journal::recover::cut_short;
 use crate::journal::recover::open_slots::read_open;
 use crate::journal::recover::opening::{Segment, clean_directory, list_segments};
 use crate::journal::recover::records::{CheckedBatch, check_batch, check_gap, shows_pre_image};
 use crate::journal::recover::recovered::{FindingKind, Recovered, TornTail};
 use crate::journal::recover::replay::{About, FilePlace, Replay, Replayed};
+use crate::journal::recover::short_segment;
 use crate::journal::recover::tail::{self, Ending, Torn};
 use crate::journal::segment::batch_scan::{self, BatchScan, Limit, Part};
 use crate::journal::segment::manifest::Manifest;
@@ -49,7 +49,7 @@ pub(crate) fn recover_from(
     let journal_id = JournalId::new(identity, shard);
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &journal_id)?;
-    let (segments, cut_short) = list_segments(storage, &journal_id, options, manifest, &names)?;
+    let (segments, short_segment) = list_segments(storage, &journal_id, options, manifest, &names)?;
     let mut recovery = Recovery {
         storage,
         journal_id,
@@ -57,15 +57,15 @@ pub(crate) fn recover_from(
         segments,
         replay: Replay::new(manifest),
         torn: None,
-        halved: None,
+        one_header_copy: None,
     };
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.replay_upto(&ended)?;
-    if let Some(cut_short) = cut_short {
-        let behind_a_spare = recovery.behind(ended.last).next().is_some();
-        let (file, kind, text) = cut_short.spared(&ended.ending, behind_a_spare)?;
-        recovery.replay.find(cut_short::place(&file), kind, text);
+    if let Some(short_segment) = short_segment {
+        let after_spare = recovery.segments_after(ended.last).next().is_some();
+        let (file, kind, text) = short_segment.accept_if_unused(&ended.ending, after_spare)?;
+        recovery.replay.add_finding(short_segment::place(&file), kind, text);
     }
     recovery.finish(ended, opened, options)
 }
@@ -96,11 +96,11 @@ struct Recovery<'a> {
     replay: Replay,
     torn: Option<TornTail>,
     /// The last batch that lacks a copy of its headers, and shows that it was never written.
-    halved: Option<Halved>,
+    one_header_copy: Option<OneHeaderCopy>,
 }
 
 /// A batch of which some sector was never written, and nothing is missing.
-struct Halved {
+struct OneHeaderCopy {
     file: Arc<str>,
     offset: u64,
     first_lsn: Lsn,
@@ -113,7 +113,7 @@ impl Recovery<'_> {
             let text = format!("a copy of the hard state: {why}; written anew from the other one");
             let interrupted = opened.interrupted;
             let kind = if interrupted { FindingKind::Interrupted } else { FindingKind::OneCopy };
-            self.replay.find(place, kind, text);
+            self.replay.add_finding(place, kind, text);
         }
     }
 
@@ -122,7 +122,7 @@ impl Recovery<'_> {
     }
 
     /// The segments after this one, in order.
-    fn behind(&self, id: SegmentId) -> impl Iterator<Item = &Segment> {
+    fn segments_after(&self, id: SegmentId) -> impl Iterator<Item = &Segment> {
         self.segments.range(id.next()..).map(|(_, segment)| segment)
     }
 
@@ -138,14 +138,14 @@ impl Recovery<'_> {
             let used = self.segments.values().rev().find(|segment| segment.any.is_some());
             let last = used.map_or(self.manifest.first_segment, |segment| segment.id);
             let ended = self.end_of(last, self.manifest.first_lsn)?;
-            if self.wiped(&ended)? {
+            if self.erase_if_first_batch_torn(&ended)? {
                 continue;
             }
             // Behind it there can be the remains of one more batch, in the segment after it.
-            let remains = self.behind(last).find(|segment| segment.dirty).map(|s| s.id);
+            let remains = self.segments_after(last).find(|segment| segment.dirty).map(|s| s.id);
             let Some(remains) = remains else { return Ok(ended) };
             let after = self.end_of(remains, ended.next_lsn())?;
-            if !self.wiped(&after)? {
+            if !self.erase_if_first_batch_torn(&after)? {
                 return Ok(after);
             }
         }
@@ -160,15 +160,15 @@ impl Recovery<'_> {
     }
 
     /// Makes a segment as new if its very first batch is cut. Says whether it did.
-    fn wiped(&mut self, ended: &Ended) -> Result<bool, OpenError> {
+    fn erase_if_first_batch_torn(&mut self, ended: &Ended) -> Result<bool, OpenError> {
         let Ending::Torn(torn) = ended.ending else { return Ok(false) };
         if torn.data_end != DATA_START {
             return Ok(false);
         }
         self.note_torn(ended.last, &torn);
         self.erase(ended.last, DATA_START..self.segment(ended.last).bytes)?;
-        let wiped = self.segments.get_mut(&ended.last).expect("the last segment is on the list");
-        (wiped.any, wiped.dirty) = (None, false);
+        let segment = self.segments.get_mut(&ended.last).expect("the last segment is on the list");
+        (segment.any, segment.dirty) = (None, false);
         Ok(true)
     }
 
@@ -192,7 +192,7 @@ impl Recovery<'_> {
     /// it had never been begun: otherwise the node could not even record that it started (R11).
     fn reuse_without_spare(&self, mut ended: Ended) -> Result<Ended, OpenError> {
         let Ending::Torn(torn) = ended.ending else { return Ok(ended) };
-        if self.behind(ended.last).next().is_some() {
+        if self.segments_after(ended.last).next().is_some() {
             return Ok(ended);
         }
         self.erase(ended.last, torn.data_end..torn.desc_start)?;
@@ -213,7 +213,7 @@ impl Recovery<'_> {
         );
         let last = torn.records.filter(|n| *n > 0).map(|n| Lsn(torn.first_lsn.0 + n - 1));
         let about = About { lsns: last.map(|last| (torn.first_lsn, last)), slot: None };
-        self.replay.find_about(place, FindingKind::Torn, about, text);
+        self.replay.add_finding_about(place, FindingKind::Torn, about, text);
         // Each record takes a header and a descriptor.
         let most = torn.records.unwrap_or(torn.bytes / (2 * ITEM_BYTES as u64)).max(1);
         // Remains of one more batch may have been cut before: no record of either is forgotten.
@@ -227,7 +227,7 @@ impl Recovery<'_> {
             bytes: torn.bytes,
             last_lsn: last,
             // Known once all is read.
-            damage: Damage { hi: Ballot::ZERO, upto: Slot(0), suspect: false },
+            damage: Damage { ballot_max: Ballot::ZERO, upto: Slot(0), suspect: false },
         });
     }
 
@@ -289,8 +289,8 @@ impl Recovery<'_> {
                     }
                     if !checked.complete && checked.is_whole(batch.head.records) {
                         let (file, offset) = (file_name(reader.segment), batch.head.offset);
-                        self.halved =
-                            Some(Halved { file, offset, first_lsn: batch.head.first_lsn });
+                        self.one_header_copy =
+                            Some(OneHeaderCopy { file, offset, first_lsn: batch.head.first_lsn });
                         if !shows_pre_image(reader, &self.journal_id, batch)? {
                             self.after_halved(false);
                         }
@@ -303,7 +303,7 @@ impl Recovery<'_> {
                     let name = reader.name.clone();
                     let place = FilePlace { file: &name, offset: gap.data };
                     let text = "the headers of one batch or more do not verify".to_string();
-                    self.replay.find(place, FindingKind::OneCopy, text);
+                    self.replay.add_finding(place, FindingKind::OneCopy, text);
                     self.add(checked, segment_first, gap.first_lsn, gap.next_lsn, place);
                 }
             }
@@ -321,7 +321,9 @@ impl Recovery<'_> {
     /// a life, whose end came in between, there is the next life, or nothing. Any other was durable
     /// before the next one was written: the copy was there, and the disk has lost it.
     fn after_halved(&mut self, ended: bool) {
-        let Some(Halved { file, offset, first_lsn }) = self.halved.take() else { return };
+        let Some(OneHeaderCopy { file, offset, first_lsn }) = self.one_header_copy.take() else {
+            return;
+        };
         let (kind, what) = if ended {
             (FindingKind::Interrupted, "was never written, as a crash leaves it")
         } else {
@@ -331,7 +333,7 @@ impl Recovery<'_> {
             "of the batch from record {first_lsn} on one copy of some header {what}; the other one \
              serves"
         );
-        self.replay.find(FilePlace { file: &file, offset }, kind, text);
+        self.replay.add_finding(FilePlace { file: &file, offset }, kind, text);
     }
 
     fn add(
@@ -354,11 +356,11 @@ impl Recovery<'_> {
         let place = |offset| FilePlace { file: &reader.name, offset };
         if !matches!(self.segment(reader.segment).header, SegmentHeader::Intact(_)) {
             let text = "the segment's header does not verify; the batches say the same".to_string();
-            self.replay.find(place(0), FindingKind::OneCopy, text);
+            self.replay.add_finding(place(0), FindingKind::OneCopy, text);
         }
         for range in &reader.unreadable {
             let text = format!("{} bytes cannot be read", range.end - range.start);
-            self.replay.find(place(range.start), FindingKind::OneCopy, text);
+            self.replay.add_finding(place(range.start), FindingKind::OneCopy, text);
         }
     }
 
@@ -378,7 +380,7 @@ impl Recovery<'_> {
         if let Some(torn) = &mut self.torn {
             // The file of the hard state was written before any record that rests on it (C2).
             let upto = self.replay.reach(torn.last_lsn.0 - torn.first_lsn.0 + 1);
-            torn.damage = Damage { hi: hard.promised, upto, suspect: false };
+            torn.damage = Damage { ballot_max: hard.promised, upto, suspect: false };
         }
         let witnessed = std::mem::take(&mut self.replay.witnessed);
         let name = file_name(ended.last);
@@ -421,7 +423,7 @@ impl Recovery<'_> {
     /// written anew.
     fn spares(&self, ended: &Ended) -> Result<VecDeque<(SegmentId, u64)>, OpenError> {
         let mut spares = VecDeque::new();
-        for segment in self.behind(ended.last) {
+        for segment in self.segments_after(ended.last) {
             if !matches!(segment.header, SegmentHeader::Intact(_)) {
                 let name = file_name(segment.id);
                 let header = header_block(&self.journal_id, segment.id, segment.bytes);

@@ -1,6 +1,6 @@
 //! A segment's batches, found by their headers alone: where they lie, and what lies between.
 
-use crate::journal::format::item::{BatchHead, ITEM_BYTES, JournalId, JournalItem, Previous};
+use crate::journal::format::item::{BatchHead, ITEM_BYTES, JournalId, MetadataItem, Previous};
 use crate::journal::format::layout::{BLOCK, DATA_START};
 use crate::journal::format::open_error::OpenError;
 use crate::journal::segment::reader::SegmentReader;
@@ -105,7 +105,7 @@ fn header_at(
 ) -> Result<Option<FoundBatch>, OpenError> {
     let segment = reader.segment;
     let bytes = reader.bytes;
-    let item = JournalItem::decode_slice(reader.read(offset, ITEM_BYTES)?, journal_id).ok();
+    let item = MetadataItem::decode_slice(reader.read(offset, ITEM_BYTES)?, journal_id).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
     let batch = head.map(|head| FoundBatch { head, in_data: false, in_descriptors: false });
     Ok(batch.filter(|batch| {
@@ -128,7 +128,7 @@ pub(crate) fn stated_bytes(
     journal_id: &JournalId,
 ) -> Result<Option<u64>, OpenError> {
     let segment = reader.segment;
-    let item = JournalItem::decode_slice(reader.read(DATA_START, ITEM_BYTES)?, journal_id).ok();
+    let item = MetadataItem::decode_slice(reader.read(DATA_START, ITEM_BYTES)?, journal_id).ok();
     let head = item.as_ref().and_then(BatchHead::from_item);
     let first = head.filter(|head| head.segment == segment && head.offset == DATA_START);
     Ok(first.map(|head| u64::from(head.desc_top) * BLOCK))

@@ -266,7 +266,7 @@ impl SlotIndex {
     }
 
     /// The damage of a slot's best record, if it is damaged.
-    pub(crate) fn damage_text(found: &IndexedRecord) -> Option<(String, u64)> {
+    pub(crate) fn damaged_place(found: &IndexedRecord) -> Option<(String, u64)> {
         let file = || file_name(found.location.segment).to_string();
         (found.flags & DAMAGED != 0).then(|| (file(), found.location.offset))
     }

@@ -1,11 +1,13 @@
 //! Running a job: the only place where a journal's batches, segments and reads meet a storage.
 
-use crate::journal::format::item::{ITEM_BYTES, JournalId, JournalItem, RecordHead, body_checksum};
+use crate::journal::format::item::{
+    ITEM_BYTES, JournalId, MetadataItem, RecordHead, body_checksum,
+};
 use crate::journal::format::layout::{UNFINISHED, file_name};
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp, read_some};
 use crate::journal::write::jobs::{
-    BatchDone, BatchJob, BatchStep, Done, Job, NoRoom, PrepareDone, PrepareJob, ReadDamage,
-    ReadExtent, ReadJob, ReadJobDone, ReadResult, Wanted,
+    BatchDone, BatchJob, BatchStep, Done, FileRange, Job, NoRoom, PrepareDone, PrepareJob,
+    ReadDamage, ReadJob, ReadJobDone, ReadResult, Wanted,
 };
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;
@@ -142,7 +144,7 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadJobDone, Storage
 fn read_extent(
     storage: &dyn Storage,
     journal_id: &JournalId,
-    extent: &ReadExtent,
+    extent: &FileRange,
     buffer: &mut Vec<u8>,
     values: &mut Vec<(crate::types::Slot, ReadResult)>,
 ) -> Result<(), StorageError> {
@@ -181,7 +183,7 @@ pub(crate) fn read_one(
     wanted: &Wanted,
 ) -> Result<ReadResult, StorageError> {
     let location = &wanted.location;
-    let extent = ReadExtent {
+    let extent = FileRange {
         file: file_name(location.segment),
         offset: location.offset,
         bytes: ITEM_BYTES + location.bytes as usize,
@@ -198,7 +200,7 @@ fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> 
     let Wanted { slot, location, headless } = *wanted;
     let (header, body) = bytes.split_at(ITEM_BYTES);
     let checksum = headless.or_else(|| {
-        let item = JournalItem::decode_slice(header, journal_id).ok()?;
+        let item = MetadataItem::decode_slice(header, journal_id).ok()?;
         let head = RecordHead::from_item(&item)?;
         let same = matches!(head.kind, RecordKind::Accepted | RecordKind::Learned)
             && (head.slot, head.ballot, head.lsn) == (slot, location.ballot, location.lsn)

@@ -3,7 +3,7 @@
 
 use crate::journal::format::hard_state_body::{BODY_BYTES_MAX, decode_body, encode_body};
 use crate::journal::format::item::{
-    ITEM_BYTES, ItemFault, JournalId, JournalItem, VERSION, body_checksum, kind,
+    ITEM_BYTES, ItemFault, JournalId, MetadataItem, VERSION, body_checksum, kind,
 };
 use crate::journal::format::open_error::OpenError;
 use crate::journal::storage::seam::{Storage, StorageError, StorageOp, read_some};
@@ -59,12 +59,12 @@ fn encode_copy(journal_id: &JournalId, sequence: u64, copy: usize, hard: &HardSt
     let mut out = vec![0; ITEM_BYTES];
     encode_body(hard, &mut out);
     let sequence = Lsn(sequence);
-    let item = JournalItem {
+    let item = MetadataItem {
         bytes: (out.len() - ITEM_BYTES) as u32,
         offset: COPIES[copy],
         lsn: sequence,
         words: [0, 0, 0, 0, body_checksum(&out[ITEM_BYTES..], sequence), 0],
-        ..JournalItem::of_kind(kind::HARD_STATE)
+        ..MetadataItem::of_kind(kind::HARD_STATE)
     };
     out[..ITEM_BYTES].copy_from_slice(&item.encode(journal_id));
     out.resize(out.len().next_multiple_of(BLOCK_BYTES), 0);
@@ -216,7 +216,7 @@ fn decode_copy(
     journal_id: &JournalId,
     offset: u64,
 ) -> Result<(u64, HardState), BadCopy> {
-    let item = JournalItem::decode_slice(bytes, journal_id).map_err(|fault| match fault {
+    let item = MetadataItem::decode_slice(bytes, journal_id).map_err(|fault| match fault {
         ItemFault::Magic | ItemFault::Checksum => BadCopy::Header,
         ItemFault::Version { found, intact } => BadCopy::Version { found, intact },
         ItemFault::Foreign(found) => BadCopy::Foreign { found, expected: *journal_id },

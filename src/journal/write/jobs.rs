@@ -130,7 +130,7 @@ impl fmt::Display for NoRoom {
 pub struct ReadJob {
     pub(crate) token: u64,
     pub(crate) journal_id: JournalId,
-    pub(crate) extents: Vec<ReadExtent>,
+    pub(crate) extents: Vec<FileRange>,
     /// Slots that need no look at the disk to fail.
     pub(crate) missing: Vec<(Slot, ReadDamage)>,
 }
@@ -158,7 +158,7 @@ impl ReadJob {
 
 /// One contiguous read of one file, and the records wanted in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ReadExtent {
+pub(crate) struct FileRange {
     pub file: Arc<str>,
     pub offset: u64,
     pub bytes: usize,

@@ -226,7 +226,7 @@ impl Journal {
     #[must_use]
     pub fn locate(&self, slot: Slot) -> Option<Location> {
         let best = self.index.best(slot)?;
-        SlotIndex::damage_text(&best).is_none().then_some(best.location)
+        SlotIndex::damaged_place(&best).is_none().then_some(best.location)
     }
 
     // Segments.

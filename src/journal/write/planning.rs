@@ -3,7 +3,7 @@
 use crate::journal::format::item::ITEM_BYTES;
 use crate::journal::format::layout::file_name;
 use crate::journal::segment::index::{Location, SlotIndex};
-use crate::journal::write::jobs::{Job, ReadDamage, ReadExtent, ReadJob, Wanted};
+use crate::journal::write::jobs::{FileRange, Job, ReadDamage, ReadJob, Wanted};
 use crate::journal::write::journal::Journal;
 use crate::limits::{READ_EXTENT_BYTES_MAX, READ_SPAN_BYTES_MAX};
 use crate::types::Slot;
@@ -51,7 +51,7 @@ impl Journal {
                     job.missing.push((slot, ReadDamage::Trimmed { slot, first }));
                 }
                 None => job.missing.push((slot, ReadDamage::NotHeld { slot })),
-                Some(found) => match SlotIndex::damage_text(&found) {
+                Some(found) => match SlotIndex::damaged_place(&found) {
                     Some((file, offset)) => {
                         job.missing.push((slot, ReadDamage::Damaged { slot, file, offset }));
                     }
@@ -64,7 +64,7 @@ impl Journal {
 
     /// Adds a record to the last extent of a read where it lies close behind it. Returns by how
     /// many bytes the read grows.
-    fn plan(&self, slot: Slot, location: Location, extents: &mut Vec<ReadExtent>) -> usize {
+    fn plan(&self, slot: Slot, location: Location, extents: &mut Vec<FileRange>) -> usize {
         let file = file_name(location.segment);
         let wanted = Wanted { slot, location, headless: self.index.headless(&location) };
         let bytes = ITEM_BYTES + location.bytes as usize;
@@ -81,7 +81,7 @@ impl Journal {
                 return grown;
             }
         }
-        extents.push(ReadExtent { file, offset: location.offset, bytes, wanted: vec![wanted] });
+        extents.push(FileRange { file, offset: location.offset, bytes, wanted: vec![wanted] });
         bytes
     }
 }

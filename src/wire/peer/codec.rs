@@ -2,8 +2,8 @@
 //! are in [`super::pages`].
 
 use super::message::{
-    Accepted, Canvass, CanvassAnswer, Digest, Fetch, Grant, HandOver, Heartbeat, Learn,
-    LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Release, Resend, Standing,
+    Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch, Grant,
+    HandOver, Heartbeat, Learn, LeaseRefusal, Message, Nack, Prepare, Release, Resend,
 };
 use crate::limits::{LIVES_MAX, MEMBERS_MAX};
 use crate::types::{Configuration, Incarnation, Life, LifeId, NodeId, Slot, Witness};
@@ -52,7 +52,7 @@ macro_rules! messages {
 }
 
 messages! {
-    Meet = 0x1010;
+    Announce = 0x1010;
     Canvass = 0x1011;
     CanvassAnswer = 0x1012;
     Prepare = 0x1013;
@@ -65,17 +65,17 @@ messages! {
     Accepted = 0x101A;
     Heartbeat = 0x101B;
     Grant = 0x101C;
-    Mark = 0x1021;
+    ChosenUpto = 0x1021;
     Resend = 0x1022;
     Learn = 0x101D;
     Learned = 0x101E;
     HandOver = 0x101F;
     Release = 0x1020;
-    Standing = 0x1023;
+    Eligibility = 0x1023;
 }
 
 message! {
-    Meet {
+    Announce {
         incarnation, known as NODES, formed, configuration, lives as LIVES, durable,
         witness as NODES, digest,
     }
@@ -95,11 +95,11 @@ message! {
         ballot, sent_at, lease_us, chosen_upto, accepted_upto, durable, has_room,
         digest,
     }
-    Mark { ballot, chosen_upto }
+    ChosenUpto { ballot, chosen_upto }
     Learn { from, upto }
     HandOver { ballot, chosen_upto }
     Release { ballot }
-    Standing { leaving, ready, linked }
+    Eligibility { leaving, ready, linked }
 
     Configuration { members as MEMBERS, prepare, accept, window_slots }
     LifeId { boots, nonce }

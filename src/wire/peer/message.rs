@@ -8,7 +8,7 @@ use crate::types::{
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Incarnations and witness of durable LSNs, on every new connection and until formed.
-    Meet(Meet),
+    Announce(Announce),
     /// May I campaign? Changes no state.
     Canvass(Canvass),
     /// Answer to a canvass.
@@ -36,7 +36,7 @@ pub enum Message {
     /// Answer to a heartbeat.
     Grant(Grant),
     /// The leader's watermark, when no accept or heartbeat is about to carry it.
-    Mark(Mark),
+    ChosenUpto(ChosenUpto),
     /// Asks for chosen values.
     Learn(Learn),
     /// Chosen values.
@@ -46,13 +46,13 @@ pub enum Message {
     /// The leader gave up its lease in this ballot for good.
     Release(Release),
     /// What the sender is fit for, should leadership be handed over.
-    Standing(Standing),
+    Eligibility(Eligibility),
 }
 
 /// Incarnations and witness (C13). Sent when a connection opens, when its content changes, and
 /// with every tick of formation until the sender is formed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Meet {
+pub struct Announce {
     /// The sender's own incarnation.
     pub incarnation: Incarnation,
     /// Every incarnation the sender has made durable, its own included, by node id.
@@ -301,7 +301,7 @@ pub struct Grant {
 
 /// The leader's watermark in its ballot (C9). Not answered.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Mark {
+pub struct ChosenUpto {
     /// The leader's ballot.
     pub ballot: Ballot,
     /// Every slot up to here is chosen.
@@ -349,7 +349,7 @@ pub struct Release {
 /// What the sender is fit for, should leadership be handed over (C17). Sent whenever it changes;
 /// on a new connection the default holds until then. Binds its sender to nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Standing {
+pub struct Eligibility {
     /// It is about to stop, and takes no leadership any more.
     pub leaving: bool,
     /// It could campaign: it knows the cluster to be formed, may vote, and has no damage to mend.

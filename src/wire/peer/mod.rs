@@ -10,7 +10,7 @@ mod pages;
 
 pub use codec::{PeerKind, read_message, write_message};
 pub use message::{
-    Accept, Accepted, Canvass, CanvassAnswer, Digest, Fetch, FetchOutcome, Fetched, Grant,
-    HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Mark, Meet, Message, Nack, Prepare, Promise,
-    Release, Report, Resend, Standing,
+    Accept, Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch,
+    FetchOutcome, Fetched, Grant, HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Message, Nack,
+    Prepare, Promise, Release, Report, Resend,
 };

@@ -33,7 +33,7 @@ message! {
     Accept { ballot, slot, first, serving_from, chosen_upto, value }
     Learned { from, chosen_upto, values as CHOSEN, damaged }
 
-    Damage { hi, upto, suspect }
+    Damage { ballot_max, upto, suspect }
 }
 
 tuple! {

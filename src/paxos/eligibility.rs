@@ -5,7 +5,7 @@ use super::effects::{Effects, Plain};
 use super::progress::FollowerProgress;
 use super::replica::{Peer, Replica, Role};
 use crate::types::{NodeId, Slot, Tick};
-use crate::wire::peer::Standing;
+use crate::wire::peer::Eligibility;
 
 /// How well a member would succeed a leader; the highest is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,9 +24,9 @@ struct Fitness {
 
 impl Replica {
     /// What this replica is fit for.
-    fn standing(&self, now: Tick) -> Standing {
+    fn eligibility(&self, now: Tick) -> Eligibility {
         let linked = self.peers.values().filter(|peer| peer.is_linked()).count();
-        Standing {
+        Eligibility {
             leaving: self.leaving,
             ready: self.hard.formed && self.damaged_slots() == 0 && self.may_vote(now),
             linked: u16::try_from(linked).unwrap_or(u16::MAX),
@@ -34,22 +34,27 @@ impl Replica {
     }
 
     /// Says so to every member that was sent something else on its present connection.
-    pub(super) fn send_standing(&mut self, now: Tick, fx: &mut Effects) {
-        let standing = self.standing(now);
+    pub(super) fn send_standing(&mut self, now: Tick, effects: &mut Effects) {
+        let eligibility = self.eligibility(now);
         for (node, peer) in &mut self.peers {
-            if peer.up && peer.sent_standing != standing {
-                peer.sent_standing = standing;
-                fx.send(*node, Plain::Standing(standing));
+            if peer.up && peer.sent_eligibility != eligibility {
+                peer.sent_eligibility = eligibility;
+                effects.send(*node, Plain::Eligibility(eligibility));
             }
         }
     }
 
-    pub(super) fn on_standing(&mut self, from: NodeId, standing: Standing, fx: &mut Effects) {
+    pub(super) fn on_eligibility(
+        &mut self,
+        from: NodeId,
+        eligibility: Eligibility,
+        effects: &mut Effects,
+    ) {
         if let Some(peer) = self.peers.get_mut(&from) {
-            peer.standing = standing;
+            peer.eligibility = eligibility;
         }
-        if standing.leaving {
-            self.call_another(from, fx);
+        if eligibility.leaving {
+            self.ask_next_successor(from, effects);
         }
     }
 
@@ -59,7 +64,7 @@ impl Replica {
         let Role::Leader(leadership) = &self.role else { return Vec::new() };
         let fitness = |(node, progress): (&NodeId, &FollowerProgress)| {
             let peer = self.peers.get(node).filter(|peer| peer.is_linked())?;
-            let Standing { leaving, ready, linked } = peer.standing;
+            let Eligibility { leaving, ready, linked } = peer.eligibility;
             // Of those that it is linked with, one is this leader; in its place it counts itself.
             let reaches = self.voters().suffice_to_lead(usize::from(linked));
             let (has_room, upto, chosen_upto) =

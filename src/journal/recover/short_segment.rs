@@ -13,7 +13,7 @@ use crate::types::SegmentId;
 
 /// The first segment that is cut short, where nothing but zeros is left of it and of all behind it.
 #[derive(Debug)]
-pub(crate) struct CutShort {
+pub(crate) struct ShortSegment {
     id: SegmentId,
     /// Why the start is refused, if it was in use after all.
     error: OpenError,
@@ -21,14 +21,14 @@ pub(crate) struct CutShort {
     never_used: bool,
 }
 
-impl CutShort {
+impl ShortSegment {
     /// Judges a file of a wrong length. What shows that it was in use is the error itself.
     pub(crate) fn judge(
         storage: &dyn Storage,
         id: SegmentId,
         bytes: u64,
         error: OpenError,
-    ) -> Result<CutShort, OpenError> {
+    ) -> Result<ShortSegment, OpenError> {
         let name = file_name(id);
         let mut at = DATA_START;
         while at < bytes {
@@ -40,11 +40,11 @@ impl CutShort {
             }
             at += BLOCK;
         }
-        Ok(CutShort { id, error, never_used: bytes >= DATA_START + BLOCK })
+        Ok(ShortSegment { id, error, never_used: bytes >= DATA_START + BLOCK })
     }
 
     /// Another segment lies behind it: nothing may be in it either.
-    pub(crate) fn before(self, is_used: bool) -> Result<CutShort, OpenError> {
+    pub(crate) fn before(self, is_used: bool) -> Result<ShortSegment, OpenError> {
         if is_used { Err(self.error) } else { Ok(self) }
     }
 
@@ -56,18 +56,18 @@ impl CutShort {
     /// Whether the journal can do without it, now that its end is known, and whether an empty segment
     /// lies before this one: a segment is begun only behind one that is sealed, or whose torn end it
     /// names itself.
-    pub(crate) fn spared(
+    pub(crate) fn accept_if_unused(
         self,
         ending: &Ending,
-        behind_a_spare: bool,
+        after_spare: bool,
     ) -> Result<(String, FindingKind, String), OpenError> {
-        let spared = match ending {
-            _ if behind_a_spare => true,
+        let is_unused = match ending {
+            _ if after_spare => true,
             Ending::Clean => true,
             Ending::Sealed => false,
             Ending::Torn(_) | Ending::Suspect { .. } => self.never_used,
         };
-        if !spared {
+        if !is_unused {
             return Err(self.error);
         }
         let text = "the file is cut short; nothing was ever written to it, and it is made anew";

@@ -38,7 +38,7 @@ pub trait AdminHost {
 
 /// What becomes of a visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VisitOutcome {
+pub enum ConnectionOutcome {
     /// It waits for its socket.
     Wait,
     /// It has more to do once others had their turn.
@@ -68,20 +68,20 @@ impl AdminConnection {
         now: Tick,
         scratch: &mut [u8],
         host: &mut impl AdminHost,
-    ) -> VisitOutcome {
+    ) -> ConnectionOutcome {
         for _ in 0..ADMIN_REQUESTS_PER_TURN {
             if !self.lingering && !self.conn.output.is_empty() {
                 match self.conn.flush() {
                     Ok(true) => self.sent(now),
-                    Ok(false) => return VisitOutcome::Wait,
-                    Err(_) => return VisitOutcome::Over,
+                    Ok(false) => return ConnectionOutcome::Wait,
+                    Err(_) => return ConnectionOutcome::Over,
                 }
             }
             if !self.lingering && self.serve(now, host) {
                 continue;
             }
             if !self.conn.readable {
-                return VisitOutcome::Wait;
+                return ConnectionOutcome::Wait;
             }
             match self.conn.take(scratch) {
                 Ok(Taken::Bytes(_)) if self.lingering => {}
@@ -91,11 +91,11 @@ impl AdminConnection {
                     if !self.lingering && !self.head.is_empty() {
                         host.cut_short();
                     }
-                    return VisitOutcome::Over;
+                    return ConnectionOutcome::Over;
                 }
             }
         }
-        VisitOutcome::Again
+        ConnectionOutcome::Again
     }
 
     fn take(&mut self, now: Tick, bytes: &[u8]) {
