@@ -5,6 +5,8 @@
 
 #[path = "tidy/layers.rs"]
 mod layers;
+#[path = "tidy/purity.rs"]
+mod purity;
 #[path = "tidy/rules.rs"]
 mod rules;
 #[path = "tidy/source.rs"]
@@ -14,7 +16,8 @@ mod style;
 #[path = "tidy/type_names.rs"]
 mod type_names;
 
-use layers::{check_assertions, check_floors, check_layers, check_purity};
+use layers::{check_aliases, check_circles, check_floors, check_layers};
+use purity::{check_assertions, check_purity};
 use rules::{RULES, check_citations, check_rules};
 use source::{Fault, Source, files};
 use std::fs;
@@ -30,6 +33,7 @@ type Check = fn(&Source) -> Vec<Fault>;
 
 const CHECKS: &[Check] = &[
     check_layers,
+    check_aliases,
     check_floors,
     check_purity,
     check_assertions,
@@ -47,6 +51,24 @@ const CHECKS: &[Check] = &[
 
 const RUST_FOLDERS: &[&str] = &["src", "tests", "examples", "benches", "fuzz"];
 const TEXT_FOLDERS: &[&str] = &[".", "src", "tests", "examples", "benches", "docs", "scripts"];
+/// Files that may import each other in a circle: each holds a part of the replica's state together with
+/// what the replica does with it, so it needs the replica, and the replica needs it.
+const CIRCLES: &[&str] = &[
+    "src/paxos/acceptor.rs",
+    "src/paxos/agreement.rs",
+    "src/paxos/campaign.rs",
+    "src/paxos/configuration.rs",
+    "src/paxos/digests.rs",
+    "src/paxos/disk_budget.rs",
+    "src/paxos/evidence.rs",
+    "src/paxos/handover.rs",
+    "src/paxos/learner.rs",
+    "src/paxos/lease.rs",
+    "src/paxos/phase1_outcome.rs",
+    "src/paxos/pipeline.rs",
+    "src/paxos/progress.rs",
+    "src/paxos/replica.rs",
+];
 /// Has the banned words, as those of other systems.
 const GLOSSARY: &str = "docs/GLOSSARY.md";
 /// Where numbers of rules are cited.
@@ -95,6 +117,7 @@ fn the_tree_is_tidy() {
         faults.extend(sources.iter().flat_map(check));
     }
     faults.extend(check_type_names(&sources, SHARED));
+    faults.extend(check_circles(&sources, CIRCLES));
     for path in TEXT_FOLDERS.iter().flat_map(|folder| files(root(), folder, TEXTS)) {
         faults.extend(check_marks(&path, &read(&path)));
     }
@@ -167,6 +190,11 @@ fn an_import_from_above_is_found() {
     expect(check_layers, "src/wire/mod.rs", "macro_rules! m { () => { $crate::sim::go() } }", &[1]);
     expect(check_layers, "src/daemon/mod.rs", "use crate::sim::Rig;", &[1]);
     expect(check_layers, "src/sim/mod.rs", "use crate::ctl::Exit;", &[1]);
+    expect(check_layers, "src/wire/frame.rs", "use self::super::super::shard::Shard;", &[1]);
+    // What hides the layer is none the better for it.
+    expect(check_layers, "src/wire/frame.rs", "use crate::*;\nuse crate::Client;", &[1, 2]);
+    expect(check_aliases, "src/wire/frame.rs", "use crate as root;\nuse super as up;", &[1, 2]);
+    expect(check_aliases, "src/wire/frame.rs", "use std as s;\nuse std::io as i;", &[1]);
 }
 
 #[test]
@@ -185,8 +213,32 @@ fn an_import_from_a_floor_above_is_found() {
     expect(check_floors, "src/journal/recover/run.rs", write, &[]);
     expect(check_floors, "src/journal/invariants.rs", write, &[]);
     expect(check_floors, "src/shard/core.rs", write, &[]);
+    let hidden = "use super::super::write::jobs::Job;\nuse crate::journal::{Journal, *};";
+    expect(check_floors, "src/journal/segment/index.rs", hidden, &[1, 2, 2]);
     let tests = "#[cfg(test)]\nmod tests {\n use crate::journal::recover::run::recover;\n}";
     expect(check_floors, "src/journal/format/item.rs", tests, &[]);
+}
+
+#[test]
+fn a_circle_of_imports_is_found() {
+    // Two files of a folder that import each other are one idea in two files, or a third is missing.
+    let texts = [
+        ("src/wire/mod.rs", "mod a;\npub use a::A;\nuse super::wire::b;"),
+        ("src/wire/a.rs", "use super::b::B;\nuse super::A;"),
+        ("src/wire/b.rs", "use crate::wire::c::{self, C};"),
+        ("src/wire/c.rs", "fn f() { super::a::go() }"),
+        ("src/wire/d.rs", "use super::a::A;\n#[cfg(test)]\nmod tests { use super::super::e::E; }"),
+        ("src/wire/e.rs", "use crate::wire::d::D;"),
+    ];
+    let sources: Vec<Source> = texts.iter().map(|(path, text)| parse(path, text)).collect();
+    let found = |may: &[&str]| -> Vec<String> {
+        check_circles(&sources, may).into_iter().map(|fault| fault.path).collect()
+    };
+    assert_eq!(found(&[]), ["src/wire/a.rs", "src/wire/b.rs", "src/wire/c.rs"]);
+    let listed = ["src/wire/a.rs", "src/wire/b.rs", "src/wire/c.rs"];
+    assert!(found(&listed).is_empty());
+    let one_too_many = [listed.as_slice(), &["src/wire/d.rs"]].concat();
+    assert_eq!(found(&one_too_many), ["src/wire/d.rs"]);
 }
 
 #[test]
@@ -216,8 +268,17 @@ fn the_machine_in_a_pure_layer_is_found() {
     expect(check_purity, "src/machine/mod.rs", "fn f() { std::thread::spawn(g); }", &[1]);
     expect(check_purity, "src/journal/journal.rs", "use std::fs;", &[1]);
     expect(check_purity, "src/wire/mod.rs", "use mio::Token;", &[1]);
-    expect(check_purity, "src/shard/mod.rs", "fn f() { rand::thread_rng(); }", &[]);
-    expect(check_purity, "src/shard/mod.rs", "use rand::rng;\nfn f() { thread_rng(); }", &[2]);
+    expect(check_purity, "src/shard/mod.rs", "fn f() { rand::random(); }", &[1]);
+    expect(check_purity, "src/shard/mod.rs", "fn f() {}\nfn g() { x::thread_rng(); }", &[2]);
+    let rooted = "use ::std::fs;\nfn f() { ::std::env::var(x); }";
+    expect(check_purity, "src/shard/mod.rs", rooted, &[1, 2]);
+    let module = "use std::time;\nfn f() { time::Instant::now() }";
+    expect(check_purity, "src/shard/mod.rs", module, &[2]);
+    let order = "fn f(m: HashMap<u8, u8>, p: &Path) { p.exists(); }";
+    expect(check_purity, "src/shard/mod.rs", order, &[1, 1]);
+    let logs = "fn f() { log::error!(x); ::log::info!(y); }";
+    expect(check_purity, "src/paxos/a.rs", logs, &[1, 1]);
+    expect(check_purity, "src/shard/a.rs", logs, &[]);
 }
 
 #[test]
@@ -315,6 +376,10 @@ fn unwrap_and_expect_without_proof_are_found() {
     let good = "fn f() { x.unwrap_or(1); x.expect(\"the lock is held here\"); }\n\
                 #[cfg(test)]\nmod tests {\n fn g() { x.unwrap(); }\n}";
     expect(check_unwrap, "src/wire/a.rs", good, &[]);
+    let paths = "fn f() { Option::unwrap(x); y.map(Result::unwrap); }";
+    expect(check_unwrap, "src/wire/a.rs", paths, &[1, 1]);
+    let any = "#[cfg(any(test, unix))]\nfn g() { x.unwrap(); }";
+    expect(check_unwrap, "src/wire/a.rs", any, &[2]);
     expect(check_unwrap, "src/wire/a.rs", "#[test]\nfn g() { x.unwrap(); }", &[]);
     expect(check_unwrap, "src/wire/a.rs", "#[cfg(not(test))]\nfn g() { x.unwrap(); }", &[2]);
     expect(check_unwrap, "src/wire/a.rs", "#[cfg(test)]\nuse a;\nfn g() { x.unwrap(); }", &[3]);
@@ -326,6 +391,9 @@ fn r25_assertions_that_a_release_leaves_out_are_found() {
     expect(check_assertions, "src/paxos/a.rs", "fn f() {\n debug_assert_eq!(1, 1);\n}", &[2]);
     expect(check_assertions, "src/shard/a.rs", "fn f() { debug_assert!(true); }", &[1]);
     expect(check_assertions, "src/shard/a.rs", "fn f() { assert!(true); x.debug_assert(); }", &[]);
+    expect(check_assertions, "src/shard/a.rs", "use std::debug_assert as check;", &[1]);
+    expect(check_assertions, "src/shard/a.rs", "fn f() { if cfg!(debug_assertions) {} }", &[1]);
+    expect(check_assertions, "src/shard/a.rs", "#[cfg(debug_assertions)]\nfn f() {}", &[1]);
     expect(check_assertions, "src/ctl/a.rs", "fn f() { debug_assert!(true); }", &[]);
 }
 
@@ -343,6 +411,7 @@ fn a_file_declared_as_tests_counts_as_tests() {
 fn printing_below_the_commands_is_found() {
     // Only commands own standard output; everything else logs or returns.
     expect(check_printing, "src/client/a.rs", "fn f() {\n println!(\"x\");\n}", &[2]);
+    expect(check_printing, "src/client/a.rs", "fn f() { eprintln!(\"x\"); }", &[1]);
     expect(check_printing, "src/ctl/a.rs", "fn f() { println!(\"x\");\n dbg!(1); }", &[2]);
     expect(check_printing, "src/bin/paxosctl.rs", "fn main() { print!(\"x\"); }", &[]);
 }
@@ -351,6 +420,7 @@ fn printing_below_the_commands_is_found() {
 fn sleeping_tests_are_found() {
     // A test waits for a fact; only the one poll with a deadline may sleep.
     expect(check_sleep, "tests/a.rs", "fn f() { std::thread::sleep(d); }", &[1]);
+    expect(check_sleep, "tests/a.rs", "fn f() { std::thread::park_timeout(d); }", &[1]);
     expect(check_sleep, "tests/a.rs", "use std::thread::sleep;\nfn f() { sleep(d); }", &[1, 2]);
     expect(check_sleep, "src/client/a.rs", "#[test]\nfn f() { thread::sleep(d); }", &[2]);
     expect(check_sleep, "src/client/a.rs", "fn f() { thread::sleep(d); }", &[]);

@@ -1,7 +1,8 @@
-//! Layers and purity (DESIGN, section 3): imports go down only, and the pure layers reach nothing
-//! that is not passed in.
+//! Layers (docs/ARCHITECTURE.md, "Layers"): imports go down only, between modules, between the folders
+//! of a module, and between the files of a folder.
 
-use crate::source::{Fault, Kind, Source};
+use crate::source::{Fault, Source};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Top-level modules, lowest layer first. Modules of one row do not import each other, but for the
 /// bottom row, which is the vocabulary that all of it shares.
@@ -21,37 +22,13 @@ const LAYERS: &[&[&str]] = &[
 const FLOORS: &[(&str, &[&str])] =
     &[("journal", &["storage", "format", "segment", "write", "recover"])];
 
-/// Modules that take time, entropy, disk and network as arguments.
-const PURE: &[&str] = &["types", "limits", "api", "wire", "paxos", "machine", "journal", "shard"];
-
-/// The files of a pure layer whose purpose is to touch the machine: the other side of a seam.
-const IMPURE_FILES: &[&str] = &[
-    "src/journal/storage/files.rs",
-    "src/journal/format/identity.rs",
-    "src/journal/storage/lock.rs",
-    "src/journal/storage/open_files.rs",
-];
-
-/// What a pure layer must not name, and what it does instead.
-const OUTSIDE: &[(&[&str], &str)] = &[
-    (&["std", "net"], "emit an effect; sockets belong to daemon/ and client/"),
-    (&["std", "thread"], "emit an effect; threads belong to daemon/"),
-    (&["std", "fs"], "go through the Storage trait of journal/"),
-    (&["std", "os"], "go through the Storage trait of journal/"),
-    (&["std", "env"], "take it from config/ as an argument"),
-    (&["std", "process"], "return an error or emit a fatal effect; daemon/ ends the process"),
-    (&["std", "time", "Instant"], "take the time as a Tick argument"),
-    (&["std", "time", "SystemTime"], "take the time as an argument"),
-    (&["mio"], "emit an effect; sockets belong to daemon/"),
-    (&["socket2"], "emit an effect; sockets belong to daemon/ and client/"),
-    (&["rustix"], "go through the Storage trait of journal/"),
-    (&["fs2"], "go through the Storage trait of journal/"),
-    (&["crossbeam"], "emit an effect; channels belong to daemon/"),
-    (&["signal_hook"], "take a signal as an input; daemon/ catches it"),
-];
-
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&module))
+}
+
+/// A name that is no module: a type, a function of the root, or everything.
+fn is_item(name: &str) -> bool {
+    name == "*" || name.starts_with(char::is_uppercase)
 }
 
 /// Imports of one file that do not go down.
@@ -64,9 +41,17 @@ pub fn check_layers(source: &Source) -> Vec<Fault> {
         return vec![source.fault(1, what)];
     };
     let mut faults = Vec::new();
-    for (line, target) in top_level_targets(source) {
-        let Some(there) = layer(&target) else { continue };
-        let down = there < here || (there == here && (target == home || here == 0));
+    for (line, path) in source.absolute_paths(true) {
+        let target = &path[0];
+        let Some(there) = layer(target) else {
+            if is_item(target) && home != "lib" {
+                let what =
+                    format!("`crate::{target}` hides the layer; name the module that has it");
+                faults.push(source.fault(line, what));
+            }
+            continue;
+        };
+        let down = there < here || (there == here && (*target == home || here == 0));
         if !down {
             let what = if there == here {
                 format!("`{home}` imports its sibling `{target}`; let the layer above join the two")
@@ -77,6 +62,19 @@ pub fn check_layers(source: &Source) -> Vec<Fault> {
                 )
             };
             faults.push(source.fault(line, what));
+        }
+    }
+    faults
+}
+
+/// New names for the roots of paths, which would hide what is imported.
+pub fn check_aliases(source: &Source) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (at, token) in source.tokens.iter().enumerate() {
+        let root = matches!(token.text.as_str(), "crate" | "super" | "std" | "core" | "alloc");
+        if root && source.text(at + 1) == "as" && source.path.starts_with("src/") {
+            let what = format!("`{} as {}`; write the path out", token.text, source.text(at + 2));
+            faults.push(source.fault(token.line, what));
         }
     }
     faults
@@ -95,20 +93,20 @@ pub fn check_floors(source: &Source) -> Vec<Fault> {
     };
     let Some(here) = floor(module.get(1)) else { return Vec::new() };
     let mut faults = Vec::new();
-    for (at, token) in source.tokens.iter().enumerate() {
-        if token.text != "crate" || token.test || source.text(at + 1) != "::" {
+    for (line, path) in source.absolute_paths(false) {
+        if path[0] != *top {
             continue;
         }
-        for path in source.paths(at + 2).iter().filter(|path| path[0] == *top) {
-            let Some(there) = floor(path.get(1)) else { continue };
-            if there > here {
-                let (low, high) = (floors[here], floors[there]);
-                let what = format!(
-                    "`{top}/{low}` imports `{top}/{high}`, which lies above it; \
-                     move what is needed below both"
-                );
-                faults.push(source.fault(token.line, what));
-            }
+        if let Some(there) = floor(path.get(1)).filter(|there| *there > here) {
+            let (low, high) = (floors[here], floors[there]);
+            let what = format!(
+                "`{top}/{low}` imports `{top}/{high}`, which lies above it; \
+                 move what is needed below both"
+            );
+            faults.push(source.fault(line, what));
+        } else if path.get(1).is_some_and(|name| is_item(name)) {
+            let what = format!("`{}` hides the folder; name the file that has it", path.join("::"));
+            faults.push(source.fault(line, what));
         }
     }
     faults
@@ -118,94 +116,64 @@ fn in_src(source: &Source) -> Option<String> {
     source.path.starts_with("src/").then(|| "lib".to_string())
 }
 
-/// Top-level modules named by `crate::…`, or by enough `super::` to reach the crate's root.
-fn top_level_targets(source: &Source) -> Vec<(usize, String)> {
-    let mut found = Vec::new();
-    let mut inner: Vec<(usize, String)> = Vec::new();
-    for at in 0..source.tokens.len() {
-        inner.retain(|(close, _)| at < *close);
-        let token = &source.tokens[at];
-        if token.kind != Kind::Ident {
-            continue;
+/// Circles of imports between files. `may` names files that are in one, with the reason beside it; a
+/// file that stands there without need is a fault, too. A folder's own file joins what is in it, so
+/// it is in none.
+pub fn check_circles(sources: &[Source], may: &[&str]) -> Vec<Fault> {
+    let files: BTreeMap<Vec<String>, &Source> = sources
+        .iter()
+        .filter(|source| source.path.starts_with("src/") && !source.is_folder_root())
+        .map(|source| (source.module(), source))
+        .collect();
+    let imports: BTreeMap<&str, BTreeSet<&str>> = files
+        .values()
+        .map(|source| (source.path.as_str(), imported_files(source, &files)))
+        .collect();
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        imports.keys().map(|path| (*path, reach(path, &imports))).collect();
+    let mut faults = Vec::new();
+    for source in files.values() {
+        let path = source.path.as_str();
+        let circle: Vec<&str> =
+            reached[path].iter().filter(|other| reached[**other].contains(path)).copied().collect();
+        let listed = may.contains(&path);
+        if !circle.is_empty() && !listed {
+            let others: Vec<&str> = circle.into_iter().filter(|other| *other != path).collect();
+            let what = format!(
+                "it imports {}, and is imported by it: move what both need into a file below",
+                others.join(", ")
+            );
+            faults.push(source.fault(1, what));
+        } else if circle.is_empty() && listed {
+            faults.push(
+                source.fault(1, "it is in no circle; take it off the list of those that may"),
+            );
         }
-        if token.text == "mod" && source.text(at + 2) == "{" {
-            inner.push((source.tokens[at + 2].close, source.text(at + 1).to_string()));
-        }
-        let starts = at == 0 || source.text(at - 1) != "::";
-        if !starts || source.text(at + 1) != "::" {
-            continue;
-        }
-        match token.text.as_str() {
-            "crate" => {
-                for path in source.paths(at + 2) {
-                    found.push((token.line, path[0].clone()));
-                }
-            }
-            "super" => {
-                let depth = source.module().len() + inner.len();
-                for path in source.paths(at) {
-                    let up = path.iter().take_while(|name| *name == "super").count();
-                    if up == depth && path.len() > up {
-                        found.push((token.line, path[up].clone()));
-                    }
-                }
-            }
-            _ => {}
+    }
+    faults
+}
+
+/// The files that this one imports from, tests left out.
+fn imported_files<'a>(
+    source: &Source,
+    files: &BTreeMap<Vec<String>, &'a Source>,
+) -> BTreeSet<&'a str> {
+    let own = source.module();
+    let found = source
+        .absolute_paths(false)
+        .into_iter()
+        .filter_map(|(_, path)| (1..=path.len()).rev().find_map(|len| files.get(&path[..len])));
+    found.filter(|file| file.module() != own).map(|file| file.path.as_str()).collect()
+}
+
+/// Every file that is reached from here by one import or more.
+fn reach<'a>(from: &str, imports: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<&'a str> {
+    let mut found = BTreeSet::new();
+    let mut next: Vec<&str> = imports.get(from).into_iter().flatten().copied().collect();
+    while let Some(file) = next.pop() {
+        if found.insert(file) {
+            next.extend(imports.get(file).into_iter().flatten().copied());
         }
     }
     found
-}
-
-/// Names of clock, thread, socket, file and chance in a layer that must not know them.
-pub fn check_purity(source: &Source) -> Vec<Fault> {
-    let module = source.module();
-    let pure = module.first().is_some_and(|top| PURE.contains(&top.as_str()));
-    if !pure || IMPURE_FILES.contains(&source.path.as_str()) {
-        return Vec::new();
-    }
-    let mut faults = Vec::new();
-    for at in 0..source.tokens.len() {
-        let token = &source.tokens[at];
-        let continues = at > 0 && matches!(source.text(at - 1), "::" | ".");
-        if token.kind != Kind::Ident || token.test || continues {
-            continue;
-        }
-        for path in source.paths(at) {
-            for (banned, instead) in OUTSIDE {
-                if path.len() >= banned.len() && path.iter().zip(*banned).all(|(a, b)| a == b) {
-                    let what = format!("`{}` in the pure layer `{}`", banned.join("::"), module[0]);
-                    faults.push(source.fault(token.line, format!("{what}; {instead}")));
-                }
-            }
-        }
-        let chance = ["thread_rng", "getrandom", "RandomState", "from_entropy"];
-        let clock = ["Instant", "SystemTime"];
-        let bare = source.text(at + 1) == "::";
-        if chance.contains(&token.text.as_str()) {
-            let what =
-                format!("`{}` is chance; take a seeded generator as an argument", token.text);
-            faults.push(source.fault(token.line, what));
-        } else if bare && clock.contains(&token.text.as_str()) {
-            let what = format!("`{}` is a clock; take the time as a Tick argument", token.text);
-            faults.push(source.fault(token.line, what));
-        }
-    }
-    faults
-}
-
-/// Assertions of the pure layers that a release build would leave out (R25).
-pub fn check_assertions(source: &Source) -> Vec<Fault> {
-    let module = source.module();
-    if !module.first().is_some_and(|top| PURE.contains(&top.as_str())) {
-        return Vec::new();
-    }
-    let mut faults = Vec::new();
-    for (at, token) in source.tokens.iter().enumerate() {
-        let debug = token.text.starts_with("debug_assert") && source.text(at + 1) == "!";
-        if token.kind == Kind::Ident && debug && !token.test {
-            let what = format!("`{}!` is left out of releases; assert in all builds", token.text);
-            faults.push(source.fault(token.line, what));
-        }
-    }
-    faults
 }

@@ -46,6 +46,12 @@ pub struct Comment {
     pub text: String,
 }
 
+/// Words after which a path may begin with `::`.
+const KEYWORDS: &[&str] = &[
+    "as", "dyn", "else", "for", "if", "impl", "in", "let", "match", "move", "mut", "pub", "return",
+    "use", "where", "while",
+];
+
 #[derive(Debug)]
 pub struct Source {
     pub path: String,
@@ -133,6 +139,67 @@ impl Source {
         }
     }
 
+    /// True where no path goes on at `at`: nothing stands before it, or the `::` of a path from the
+    /// root of all crates.
+    pub fn starts_path(&self, at: usize) -> bool {
+        let before = |back: usize| at.checked_sub(back).map(|at| &self.tokens[at]);
+        match before(1).map(|token| token.text.as_str()) {
+            Some("::") => !before(2).is_some_and(|token| {
+                let keyword = KEYWORDS.contains(&token.text.as_str());
+                (token.kind == Kind::Ident && !keyword) || matches!(token.text.as_str(), ">" | "$")
+            }),
+            Some(".") => false,
+            Some(_) | None => true,
+        }
+    }
+
+    /// The file of a folder, which joins what lies in it.
+    pub fn is_folder_root(&self) -> bool {
+        ["/mod.rs", "/lib.rs", "/main.rs"].iter().any(|name| self.path.ends_with(name))
+    }
+
+    /// Every path that begins at the crate's root, by `crate::…`, or by as many `super::` and `self::`
+    /// as lead to a name: with its line, from the top-level module on. Tests only if `tests` says so.
+    pub fn absolute_paths(&self, tests: bool) -> Vec<(usize, Vec<String>)> {
+        let mut found = Vec::new();
+        let mut inner: Vec<(usize, String)> = Vec::new();
+        for at in 0..self.tokens.len() {
+            inner.retain(|(close, _)| at < *close);
+            let token = &self.tokens[at];
+            if token.kind != Kind::Ident || (token.test && !tests) {
+                continue;
+            }
+            if token.text == "mod" && self.text(at + 2) == "{" {
+                inner.push((self.tokens[at + 2].close, self.text(at + 1).to_string()));
+            }
+            if !self.starts_path(at) || self.text(at + 1) != "::" {
+                continue;
+            }
+            let mut home = self.module();
+            home.extend(inner.iter().map(|(_, name)| name.clone()));
+            for path in self.paths(at) {
+                let up = path
+                    .iter()
+                    .take_while(|name| matches!(name.as_str(), "super" | "self" | "crate"));
+                let up: Vec<&str> = up.map(String::as_str).collect();
+                let kept = match up.first() {
+                    None => continue,
+                    Some(&"crate") => 0,
+                    Some(_) => {
+                        let levels = up.iter().filter(|name| **name == "super").count();
+                        let Some(kept) = home.len().checked_sub(levels) else { continue };
+                        kept
+                    }
+                };
+                let absolute = [&home[..kept], &path[up.len()..]].concat();
+                if !absolute.is_empty() && path.len() > up.len() {
+                    found.push((token.line, absolute));
+                }
+            }
+        }
+        found
+    }
+
     /// The position after the token at `at`, a whole group counting as one.
     pub fn after(&self, at: usize) -> usize {
         match self.tokens.get(at) {
@@ -189,7 +256,7 @@ impl Source {
             "test" => inside.len() == 1,
             "cfg" => {
                 let names = |name: &str| inside.clone().any(|i| self.text(i) == name);
-                names("test") && !names("not")
+                names("test") && !names("not") && !names("any")
             }
             _ => false,
         }

@@ -235,7 +235,9 @@ pub fn check_unwrap(source: &Source) -> Vec<Fault> {
     let mut faults = Vec::new();
     for at in 1..source.tokens.len() {
         let token = &source.tokens[at];
-        if token.test || source.text(at - 1) != "." || source.text(at + 1) != "(" {
+        let method = source.text(at - 1) == "." && source.text(at + 1) == "(";
+        let path = source.text(at - 1) == "::";
+        if token.test || !(method || path) {
             continue;
         }
         if token.text == "unwrap" {
@@ -244,6 +246,7 @@ pub fn check_unwrap(source: &Source) -> Vec<Fault> {
         }
         let argument = source.tokens.get(at + 2);
         if token.text == "expect"
+            && method
             && let Some(message) = argument.filter(|token| token.kind == Kind::Literal)
             && message.text.split_whitespace().count() < PROOF_WORDS_MIN
         {
@@ -266,8 +269,8 @@ pub fn check_printing(source: &Source) -> Vec<Fault> {
         if token.kind != Kind::Ident || source.text(at + 1) != "!" {
             continue;
         }
-        let prints =
-            matches!(token.text.as_str(), "println" | "print") && !may_print && !token.test;
+        let printer = matches!(token.text.as_str(), "println" | "print" | "eprintln" | "eprint");
+        let prints = printer && !may_print && !token.test;
         if prints || token.text == "dbg" {
             let what = format!("`{}!`; log it, or return it to a command in ctl/", token.text);
             faults.push(source.fault(token.line, what));
@@ -291,7 +294,8 @@ pub fn check_sleep(source: &Source) -> Vec<Fault> {
             comment.text.contains(REASON_TO_SLEEP)
                 && (comment.line == token.line || comment.line + 1 == token.line)
         });
-        if token.test && token.text == "sleep" && used && !own && !reasoned {
+        let sleeps = matches!(token.text.as_str(), "sleep" | "sleep_until" | "park_timeout");
+        if token.test && sleeps && used && !own && !reasoned {
             let what = "a test sleeps; wait for the fact itself: a channel with recv_timeout, \
                         `paxosctl wait`, or the poll with a deadline in tests/process/poll.rs; \
                         where time itself is tested, `// Sleeps because …` says why";
