@@ -3,7 +3,7 @@
 //! A value of (state, input, time) → (state, effects): no clock, no socket, no disk. One replica
 //! plays proposer, acceptor and learner; leader, candidate and follower are its states. The rules
 //! are those of Paxos Made Simple (section 2) and Paxos Made Moderately Complex (sections 2 to 4),
-//! with the additions numbered C1 to C19 in the project's rules.
+//! with the additions numbered C1 to C22 in docs/RULES.md.
 
 use super::acceptor::Acceptor;
 use super::agreement::ChosenSums;
