@@ -26,6 +26,10 @@ use crate::types::{
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
 
+/// No tick is asked for sooner than this: the system's poll counts in milliseconds, so that an earlier
+/// one would find the loop turning without rest.
+const DEADLINE_MIN_US: u64 = 1_000;
+
 /// What happens to a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Input {
@@ -136,7 +140,7 @@ pub struct Replica {
     pub(super) leaving: bool,
     /// The leadership that was handed over last, until another leader is followed.
     pub(super) given_up: Option<GivenUp>,
-    /// The leader that renounced wants this replica to lead.
+    /// The leader that renounced asks this replica to lead.
     pub(super) call: Option<Call>,
     /// The process stood still until then.
     pub(super) resumed_at: Tick,
@@ -253,7 +257,7 @@ impl Replica {
         }
     }
 
-    /// The role changes through this door: whoever led or campaigned does so no more.
+    /// The only function that ends a leadership, a campaign or a canvass.
     pub(super) fn become_follower(&mut self, now: Tick, leader: Option<NodeId>, fx: &mut Effects) {
         let was = std::mem::replace(&mut self.role, Role::Follower);
         if let Role::Leader(_) = was {
@@ -312,7 +316,8 @@ impl Replica {
     }
 
     /// So much waits for the disk that nothing more may be taken in: a disk that is slow or full must
-    /// not fill the memory, though the others have long chosen what waits (C4, R11).
+    /// not fill the memory, though the others have long chosen what waits (C4, R11). Twice the window, as
+    /// for open slots (C4): one full window may be in the sync under way while the next one arrives.
     pub(super) fn is_sync_backlog_full(&self) -> bool {
         let Config { window_slots, window_bytes, .. } = self.config;
         self.unsynced.values() >= 2 * window_slots || self.unsynced.bytes() >= 2 * window_bytes
@@ -481,6 +486,6 @@ impl Replica {
             at = at.min(retry_at);
         }
         // A deadline in the past means "as soon as possible", never a busy loop.
-        at.max(now.after(1_000))
+        at.max(now.after(DEADLINE_MIN_US))
     }
 }

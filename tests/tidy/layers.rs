@@ -1,4 +1,4 @@
-//! Layers and purity (DESIGN, section 3): imports go down only, and the pure layers reach nothing
+//! Layers and purity (docs/ARCHITECTURE.md, "Code map"): imports go down only, and the pure layers reach nothing
 //! that is not passed in.
 
 use crate::source::{Fault, Kind, Source};
