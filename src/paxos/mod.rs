@@ -16,7 +16,7 @@
 //! | `start` | how a replica begins a life from what its disk holds, and why one is refused |
 //! | `memory` | what the disk holds of earlier lives, and what follows from what it has lost |
 //! | `config`, `configuration` | members, quorums and times, as given; who votes on which slot |
-//! | `effects`, `note` | what a replica wants done; what an operator should read of |
+//! | `effects`, `note` | what a replica asks for; what an operator should read of |
 //! | `unsynced`, `disk_budget` | values on their way to the disk; the space that is left for more |
 //! | `invariants` | what must hold after every step |
 //! | **Phase 1** | |
