@@ -155,7 +155,8 @@ pub const READS_WAITING_MAX: usize = 16_384;
 pub const READ_WAITING_MS: u64 = 5_000;
 /// Bytes of answers that one turn of a shard's loop makes before peers and disk have theirs again.
 pub const TURN_ANSWER_BYTES_MAX: usize = 4 << 20;
-/// Bytes that one turn of a shard's loop gives to the sockets of clients before peers and disk have theirs again.
+/// Bytes that one turn of a shard's loop gives to the sockets of clients before peers and disk have
+/// theirs again.
 pub const TURN_OUTPUT_BYTES_MAX: usize = 8 << 20;
 /// Bytes given to one socket before the others have their turn.
 pub const WRITE_TURN_BYTES: usize = 512 << 10;

@@ -127,7 +127,8 @@ impl Replica {
     ) {
         self.heard_chosen(from, answer.chosen_upto);
         self.round_seen = self.round_seen.max(answer.promised.round);
-        // Behind, perhaps because the leader cannot be heard here: whoever answers can teach.
+        // Behind, perhaps because the leader cannot be heard here: whoever answers can serve what is
+        // missing.
         self.learner.want(answer.chosen_upto);
         self.learn_more(now, fx);
         let Role::Canvassing(canvassing) = &mut self.role else { return };

@@ -257,7 +257,7 @@ impl Replica {
         }
     }
 
-    /// The only function that ends a leadership, a campaign or a canvass.
+    /// The only function by which a leadership ends, and a campaign that was not won.
     pub(super) fn become_follower(&mut self, now: Tick, leader: Option<NodeId>, fx: &mut Effects) {
         let was = std::mem::replace(&mut self.role, Role::Follower);
         if let Role::Leader(_) = was {

@@ -22,7 +22,8 @@
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
 //! | `conns`, `chains` | requests under way by connection; chains of appends that failed |
 //! | `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
-//! | `lookup`, `doubt`, `counters` | which log a request means; errors while states differ; numbers for metrics |
+//! | `lookup`, `doubt` | which log a request means; errors while states differ |
+//! | `counters` | what a shard has done and has on its hands, for metrics |
 //! | `events`, `options`, `fatal` | what goes in and comes out |
 
 mod apply;

@@ -116,7 +116,8 @@ impl Reads {
         self.lines.push(Waiting { task, need, until });
     }
 
-    /// Begins reads in line as far as there is memory for their answers, and refuses those that waited for too long.
+    /// Begins reads in line as far as there is memory for their answers, and refuses those that waited
+    /// for too long.
     pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
         while let Some(Waiting { task, need, .. }) = self.lines.pop_expired(turn.now) {
             turn.core.conns.paid(task.conn(), need.bytes);

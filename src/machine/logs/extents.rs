@@ -16,7 +16,7 @@
 //! the newest are sealed, that is never changed again, and sorted by slot as well as by index. That
 //! is the seam for moving them to disk: when the journal seals a segment, the chunks whose slots
 //! lie in it are written beside it and replaced here by their first index and their place;
-//! [`LogExtents::from`] is the only function that looks at them.
+//! [`LogExtents::from`] is the only function by which readers find them.
 
 use crate::types::{Index, Slot};
 
