@@ -51,7 +51,8 @@
 //! layers only:
 //!
 //! ```text
-//! bin/               arguments in, exit code out (the commands themselves in ctl/)
+//! bin/               arguments in, exit code out
+//! ctl/               the commands of both programs
 //! sim/               the deterministic simulator: many shards over simulated everything
 //! daemon/  client/   threads, sockets, signals  |  the blocking client library
 //! shard/             one shard, sans-IO: replica + machine + journal + requests

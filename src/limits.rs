@@ -102,7 +102,7 @@ pub const MEMBERS_MAX: usize = 15;
 /// Most shards of a cluster: each is a thread, a journal and a directory on every node.
 pub const SHARDS_MAX: u16 = 256;
 
-// Whatever a leader accepts fits one frame to every peer, with room for the message around it.
+// Whatever a leader accepts fits one frame to every peer, with space for the message around it.
 const _: () = assert!(VALUE_BYTES_MAX + 4096 <= FRAME_BYTES_MAX);
 // An answer to a read fits one frame, with the largest entry on top of a full answer.
 const _: () = assert!(READ_BYTES_MAX + 64 * 1024 <= FRAME_BYTES_MAX);
@@ -155,7 +155,8 @@ pub const READS_WAITING_MAX: usize = 16_384;
 pub const READ_WAITING_MS: u64 = 5_000;
 /// Bytes of answers that one turn of a shard's loop makes before peers and disk have theirs again.
 pub const TURN_ANSWER_BYTES_MAX: usize = 4 << 20;
-/// Bytes that one turn of a shard's loop gives to the sockets of clients, likewise.
+/// Bytes that one turn of a shard's loop gives to the sockets of clients before peers and disk have
+/// theirs again.
 pub const TURN_OUTPUT_BYTES_MAX: usize = 8 << 20;
 /// Bytes given to one socket before the others have their turn.
 pub const WRITE_TURN_BYTES: usize = 512 << 10;
@@ -169,7 +170,8 @@ pub const UNREAD_MS: u64 = 20_000;
 pub const UNREAD_BYTES_MIN: u64 = 256 << 10;
 /// Longest time, in milliseconds, in which a client takes nothing, where answers of others wait too.
 pub const UNREAD_TIGHT_MS: u64 = 1_000;
-/// Likewise where no client can be read from before there is room.
+/// Longest time, in milliseconds, in which a client takes nothing, where no client can be read from
+/// before some of the output is gone.
 pub const UNREAD_FULL_MS: u64 = 100;
 /// Bytes of incomplete frames held by one shard; past it, connections that add to them are closed.
 pub const SHARD_INPUT_BYTES_MAX: usize = 256 << 20;
@@ -245,7 +247,7 @@ const _: () = assert!(
 const _: () =
     assert!(4 * (READ_BYTES_MAX + VALUE_BYTES_MAX) <= SHARD_ANSWER_BYTES_MAX - SMALL_READS_BYTES);
 const _: () = assert!(16 * SMALL_READ_BYTES <= SMALL_READS_BYTES);
-// Clients' reads of the journal leave room for those of peers and of the shard itself.
+// Clients' reads of the journal leave places for those of peers and of the shard itself.
 const _: () = assert!(COLD_READS_MAX + 2 * MEMBERS_MAX <= HELPER_JOBS_MAX);
 // What is read for one answer can bring a whole one, and is done in a few reads.
 const _: () = assert!(READ_BYTES_MAX + VALUE_BYTES_MAX <= READ_SPAN_BYTES_MAX);

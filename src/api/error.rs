@@ -160,7 +160,7 @@ codes! {
     3 NotReady NotExecuted Here 50;
     /// A bound of this node is reached; it goes on when its queue is shorter.
     4 Overloaded NotExecuted Here 20;
-    /// The disk has no room for appends; they resume by themselves.
+    /// The disk has no space for appends; they resume by themselves.
     5 DiskFull NotExecuted Here 1000;
     /// The node is stopping and takes no more requests.
     6 ShuttingDown NotExecuted Elsewhere 0;

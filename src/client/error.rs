@@ -62,7 +62,7 @@ pub enum Stage {
     Leader,
     /// The node has the request and waits for a quorum.
     Quorum,
-    /// The node's disk has no room, or does not give back what it was given.
+    /// The node's disk has no space, or does not give back what it was given.
     Disk,
     /// The node refuses the request for what it asks.
     Request,

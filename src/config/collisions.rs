@@ -31,9 +31,9 @@ impl ListenerPort {
 /// One of a node's ports, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// Which.
+    /// Which of the ports of the node it is.
     pub port: ListenerPort,
-    /// As typed.
+    /// The address as typed.
     pub typed: Address,
     /// Nobody said where.
     pub is_default: bool,

@@ -68,7 +68,7 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("{file}: cannot be read: {reason}")]
     Unreadable {
-        /// The file.
+        /// The path of the configuration, as given.
         file: String,
         /// The system's reason.
         reason: String,

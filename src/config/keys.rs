@@ -8,21 +8,21 @@ use crate::limits;
 pub enum KeyKind {
     /// A whole number within bounds, both included. No default: required, or derived from others.
     Whole {
-        /// Smallest.
+        /// The smallest value allowed.
         min: u64,
-        /// Largest.
+        /// The largest value allowed.
         max: u64,
-        /// Default.
+        /// The value that holds where the key is absent.
         default: Option<u64>,
     },
     /// True or false.
     Flag {
-        /// Default.
+        /// The value that holds where the key is absent.
         default: bool,
     },
     /// A text. No default: required, or derived from others.
     Text {
-        /// Default.
+        /// The value that holds where the key is absent.
         default: Option<&'static str>,
     },
 }

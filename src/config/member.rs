@@ -7,7 +7,7 @@ use crate::types::NodeId;
 /// A member of the cluster, with the addresses at which the others reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberConfig {
-    /// The member.
+    /// The member's number, by which the others know it.
     pub id: NodeId,
     /// Where clients reach it; sent to clients as typed, resolved by them.
     pub client: Address,
@@ -20,7 +20,7 @@ pub struct MemberConfig {
 pub struct KnownMember {
     /// Where it begins.
     pub place: ConfigPlace,
-    /// Its id.
+    /// Its number, where that has no fault.
     pub id: Option<NodeId>,
     /// Where clients reach it.
     pub client: Option<Address>,

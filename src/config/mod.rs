@@ -101,11 +101,11 @@ pub struct Config {
     pub listen_peer: Address,
     /// Where this node listens for those who watch it; nothing where that is turned off.
     pub listen_admin: Option<Address>,
-    /// Quorum sizes.
+    /// How many members a decision of each phase needs.
     pub quorums: QuorumConfig,
     /// Lease and election times.
     pub timing: TimingConfig,
-    /// Bounds.
+    /// Bounds on the window, entries, appends, segments and connections.
     pub bounds: Bounds,
     /// Pin each shard's thread to a core of its own.
     pub pin: bool,

@@ -28,9 +28,9 @@ pub enum Typed {
 /// A value that somebody set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypedValue {
-    /// Where.
+    /// The line or the variable in which it stands.
     pub place: ConfigPlace,
-    /// As typed.
+    /// The text as typed, for messages.
     pub found: String,
     /// The value, or nothing where its type is wrong, which is reported already.
     pub value: Option<Typed>,
@@ -41,7 +41,7 @@ pub struct TypedValue {
 pub struct RawMember {
     /// Where it begins.
     pub place: ConfigPlace,
-    /// Its keys.
+    /// The values of its keys, by name.
     pub keys: BTreeMap<&'static str, TypedValue>,
 }
 
@@ -87,7 +87,7 @@ impl RawConfig {
         RawConfig::parse_lines(text, &BTreeMap::new())
     }
 
-    /// Likewise, of a file that may not be text.
+    /// Reads a file's bytes as [`RawConfig::parse`] does; what is no text is a fault of its line.
     #[must_use]
     pub fn parse_bytes(bytes: &[u8]) -> RawConfig {
         let decoded = file::decode(bytes);

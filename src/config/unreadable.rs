@@ -20,7 +20,7 @@ pub(super) enum Section {
 /// Keys of one table that may have been set on unreadable lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnreadableKeys {
-    /// By name.
+    /// The keys that such lines begin with.
     names: BTreeSet<&'static str>,
     /// Every key of the table.
     all: bool,

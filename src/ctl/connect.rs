@@ -36,7 +36,8 @@ pub fn connect(global: &Global, timeout: Duration) -> Result<Client, CommandFail
     Ok(client)
 }
 
-/// Likewise, but silent: for commands that show by themselves how far they are.
+/// A client as the global flags want it, which writes nothing: for commands that show by themselves
+/// how far they are.
 pub fn connect_silently(global: &Global, timeout: Duration) -> Result<Client, CommandFailure> {
     let client = Client::connect(options(global, timeout))?;
     one_cluster(&client, global)?;

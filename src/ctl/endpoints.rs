@@ -13,7 +13,7 @@ pub fn why(error: &ClientError) -> String {
     format!("{}: {}", error.stage, error.cause)
 }
 
-/// Likewise for each of them.
+/// How far each endpoint came, and why no further, in one line.
 #[must_use]
 pub fn whys(failed: &Failed) -> String {
     let each = failed.iter().map(|(endpoint, error)| format!("{endpoint}: {}", why(error)));

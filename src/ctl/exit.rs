@@ -60,7 +60,7 @@ pub enum CommandFailure {
     },
     /// A signal ended it in order; the note says how far it came.
     Signalled {
-        /// Which signal.
+        /// The number of the signal.
         signal: c_int,
         /// What was executed until then.
         note: String,

@@ -13,7 +13,7 @@ use thiserror::Error;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("slot {slot} cannot be applied: {source}")]
 pub struct MachineError {
-    /// The slot.
+    /// The slot whose value it is: the one after those applied.
     pub slot: Slot,
     /// What is wrong with its value.
     pub source: CommandError,

@@ -31,7 +31,7 @@ const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize);
 /// Builds values from commands.
 #[derive(Clone, Debug)]
 pub struct ValueBuilder {
-    /// The value so far, with room for its header.
+    /// The value so far, with space for its header.
     bytes: Vec<u8>,
     count: u32,
 }

@@ -45,7 +45,7 @@ pub enum CommandError {
     UnknownKind {
         /// Where the command begins.
         offset: u32,
-        /// Its kind.
+        /// The number of its kind in the encoding.
         kind: u8,
     },
     /// A command of a version that this node does not know.
@@ -53,9 +53,9 @@ pub enum CommandError {
     CommandVersion {
         /// Where the command begins.
         offset: u32,
-        /// Its kind.
+        /// The number of its kind in the encoding.
         kind: u8,
-        /// Its version.
+        /// The version that its encoding names.
         found: u8,
         /// The version that this node knows.
         known: u8,

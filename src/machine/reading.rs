@@ -74,9 +74,9 @@ pub enum EntryDamage {
     /// The value's appends to this log do not hold the entries that the extent says.
     #[error("the value's appends to this log end at index {found}, not at {expected}")]
     Extent {
-        /// Where they end.
+        /// The index after the last entry found.
         found: Index,
-        /// Where the extent ends.
+        /// The index after the last entry of the extent.
         expected: Index,
     },
     /// The entry does not fit its checksum.

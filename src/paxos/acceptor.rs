@@ -204,6 +204,8 @@ impl Replica {
             trimmed_upto: Slot(0),
             damage: self.acceptor.damage,
             reports: chunk.to_vec(),
+            // Not durable yet, but true when it leaves: the promise waits for `last_lsn`, which is
+            // this record or one behind it.
             durable: self.last_vote_lsn,
         };
         chunks.iter().enumerate().map(page).collect()
@@ -254,7 +256,9 @@ impl Replica {
         self.follow(now, from, a.ballot, effects);
         self.observe_chosen(now, a.ballot, a.chosen_upto, effects);
         self.advance_marked(effects);
-        // Behind: learn first. The leader sends again what is refused here (C4).
+        // Behind: learn first. The leader sends again what is refused here (C4). Twice the window: the
+        // leader proposes up to α beyond its own watermark, and this node may not have heard yet that
+        // the α slots before them are chosen.
         if a.slot > self.chosen_upto.plus(2 * self.config.window_slots) {
             return self.learn_more(now, effects);
         }
@@ -298,6 +302,8 @@ impl Replica {
         let (ballot, chosen_upto) = (self.hard.promised, self.chosen_upto);
         assert_eq!(leader, ballot.node, "acknowledged to another than the leader of {ballot}");
         let has_room = !self.budget.full;
+        // `last_vote_lsn` is durable by the time this leaves: it is sent after `last_lsn`, which is never
+        // below it.
         Accepted { ballot, upto, chosen_upto, durable: self.last_vote_lsn, has_room }
     }
 

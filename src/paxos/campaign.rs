@@ -17,6 +17,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 /// promise, and walking its slots would take for ever (R37).
 const REPORTED_SLOTS_MAX: u64 = 1 << 16;
 
+/// A campaign is given up after so many election timeouts in which nothing arrived that it needs. What
+/// it lacks is asked of one member after another, and each that is silent costs a timeout: three of
+/// them may be tried in vain.
+pub(super) const GIVE_UP_TIMEOUTS: u64 = 4;
+
+/// A prepare that was refused for a lease goes out again so much later than the acceptor named: where
+/// the clock there runs a little slower, the grant has run out there too, and is not refused for again.
+const LEASE_MARGIN_US: u64 = 1_000;
+
 /// Asking whether to campaign; changes no acceptor's state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Canvassing {
@@ -82,7 +91,7 @@ impl Replica {
         self.count_canvass(now, effects);
     }
 
-    pub(super) fn canvass_tick(&mut self, now: Tick, _fx: &mut Effects) {
+    pub(super) fn canvass_tick(&mut self, now: Tick) {
         let Role::Canvassing(canvassing) = &self.role else { return };
         if now >= canvassing.until {
             self.role = Role::Follower;
@@ -124,7 +133,8 @@ impl Replica {
     ) {
         self.heard_chosen(from, answer.chosen_upto);
         self.round_seen = self.round_seen.max(answer.promised.round);
-        // Behind, perhaps because the leader cannot be heard here: whoever answers can teach.
+        // Behind, perhaps because the leader cannot be heard here: whoever answers can serve what is
+        // missing.
         self.learner.want(answer.chosen_upto);
         self.learn_more(now, effects);
         let Role::Canvassing(canvassing) = &mut self.role else { return };
@@ -157,7 +167,7 @@ impl Replica {
             ballot,
             released,
             retry_at: now.after(self.config.timing.retry_us),
-            give_up_at: now.after(4 * self.config.timing.election_us),
+            give_up_at: now.after(GIVE_UP_TIMEOUTS * self.config.timing.election_us),
             promises: BTreeMap::new(),
             dropped: BTreeSet::new(),
             fetched: BTreeMap::new(),
@@ -251,7 +261,7 @@ impl Replica {
         pages.damage = p.damage;
         pages.reports.extend(p.reports);
         if pages.complete {
-            campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+            campaign.give_up_at = now.after(GIVE_UP_TIMEOUTS * self.config.timing.election_us);
             self.campaign_step(now, effects);
         }
     }
@@ -259,7 +269,7 @@ impl Replica {
     pub(super) fn on_lease_refusal(&mut self, now: Tick, _from: NodeId, refusal: &LeaseRefusal) {
         let Role::Candidate(campaign) = &mut self.role else { return };
         if refusal.ballot == campaign.ballot {
-            campaign.retry_at = campaign.retry_at.min(now.after(refusal.wait_us + 1_000));
+            campaign.retry_at = campaign.retry_at.min(now.after(refusal.wait_us + LEASE_MARGIN_US));
         }
     }
 
@@ -305,7 +315,7 @@ impl Replica {
         match f.outcome {
             FetchOutcome::Held(value) => {
                 campaign.fetched.insert(f.slot, (f.of, value));
-                campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+                campaign.give_up_at = now.after(GIVE_UP_TIMEOUTS * self.config.timing.election_us);
             }
             FetchOutcome::Damaged => {
                 campaign.fetch_failed.insert((f.slot, f.of, from));

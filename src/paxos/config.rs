@@ -53,15 +53,15 @@ impl Timing {
 /// What a replica is given at its start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Config {
-    /// This node.
+    /// The node that this replica is part of; a member.
     pub me: NodeId,
     /// This node's incarnation.
     pub incarnation: Incarnation,
     /// All members, this node included.
     pub members: BTreeSet<NodeId>,
-    /// Quorum sizes.
+    /// How many members a decision of each phase needs.
     pub quorums: Quorums,
-    /// Times.
+    /// Leases, intervals and timeouts.
     pub timing: Timing,
     /// Most slots proposed beyond the contiguous chosen prefix (α).
     pub window_slots: u64,

@@ -77,7 +77,7 @@ impl Digests {
     }
 
     /// The digest that a majority is known to share, of the highest such slot, and the other members
-    /// that share it. Where there is none, the last one, which this replica alone speaks for.
+    /// that share it. Where there is none, the last one, which only this replica is known to have.
     fn spoken_for(
         &self,
         me: NodeId,
@@ -174,7 +174,7 @@ impl Replica {
         doubted.map(|(node, _)| *node).chain([self.config.me]).collect()
     }
 
-    /// The state that this leader speaks for, and all members that are known to have it.
+    /// The state that this leader names, and all members that are known to have it.
     pub(super) fn shared_digest(&self) -> (Option<Digest>, Vec<NodeId>) {
         let me = self.config.me;
         let (digest, mut agreeing) = self.digests.spoken_for(me, self.voters(), &self.uncounted());

@@ -1,11 +1,11 @@
-//! What a replica wants done. The order of durability is in the type: a vote has no way out but
+//! What a replica asks its shard to do. The order of durability is in the type: a vote has no way out but
 //! behind its own record (rule C1).
 
 use super::note::Note;
 use crate::types::{Ballot, Lsn, NodeId, Record, Refuted, Slot, Value};
 use crate::wire::peer;
 
-/// One thing a replica wants done. Effects are carried out in the order of their emission.
+/// One thing that a replica asks its shard to do. Effects are carried out in the order of their emission.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Append the record to the journal. LSNs are dense.
@@ -16,25 +16,25 @@ pub enum Effect {
     SendAfter(Lsn, NodeId, Vote),
     /// The slot is chosen: apply it. Emitted once per slot, in slot order, without gaps.
     Chosen {
-        /// The slot.
+        /// The slot that follows the one chosen last.
         slot: Slot,
         /// A ballot in which it was chosen.
         ballot: Ballot,
-        /// The value.
+        /// What was chosen; it may not be durable here yet.
         value: Value,
     },
     /// The damaged value of an earlier chosen slot is there again, with a record of its own.
     Repaired {
-        /// The slot.
+        /// A slot at or below the chosen watermark.
         slot: Slot,
         /// A ballot in which it was chosen.
         ballot: Ballot,
-        /// The value.
+        /// What was chosen there, as a peer sent it.
         value: Value,
     },
     /// Answer a peer's request for chosen values, from memory or from the journal.
     Serve {
-        /// Who asks.
+        /// The peer that asks, and is answered.
         to: NodeId,
         /// What it asks for, clipped to what is chosen here.
         learn: peer::Learn,
@@ -62,14 +62,14 @@ pub enum Stop {
     /// A peer has another value for a slot that this replica knows to be chosen: acknowledged
     /// entries are lost somewhere.
     Contradicted {
-        /// The slot.
+        /// A slot that is chosen here with another value than the peer sent.
         slot: Slot,
-        /// The peer.
+        /// The peer with the other value.
         peer: NodeId,
     },
     /// No good copy of a damaged slot exists where it could be asked for.
     Unrepairable {
-        /// The slot.
+        /// The first such slot.
         slot: Slot,
     },
 }

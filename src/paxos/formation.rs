@@ -30,7 +30,7 @@ impl Replica {
         self.others().filter(lacks).collect()
     }
 
-    /// Whether a node of this incarnation may speak for the member `node`.
+    /// Whether a node of this incarnation may take part as the member `node`.
     ///
     /// # Errors
     /// The incarnation by which the member is known, when it is another one; `None` when the node

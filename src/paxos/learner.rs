@@ -1,5 +1,6 @@
 //! The learner: what is known to be chosen, and how a replica that is behind catches up.
 
+use super::campaign::GIVE_UP_TIMEOUTS;
 use super::effects::{Effect, Effects, Plain, Stop, Vote};
 use super::replica::{Replica, Role};
 use crate::limits::LEARN_SLOTS_MAX;
@@ -32,7 +33,7 @@ pub struct Learner {
     by_mark: Slot,
     /// The watermark that the last `Chosen` record held, and when.
     recorded: (Slot, Tick),
-    /// The journal had no room for what was to be learned: nothing is asked until it has more.
+    /// The journal had no space for what was to be learned: nothing is asked until it has more.
     blocked_on_disk: bool,
 }
 
@@ -164,7 +165,7 @@ impl Replica {
         mark: &ChosenUpto,
         effects: &mut Effects,
     ) {
-        // A mark is no reason to promise: only accepts and heartbeats speak for a live leader.
+        // A mark is no reason to promise: only accepts and heartbeats show that a leader is alive.
         if mark.ballot.node != from || mark.ballot != self.hard.promised {
             return;
         }
@@ -189,7 +190,7 @@ impl Replica {
         }
     }
 
-    /// The slot is chosen: the one door through which the watermark rises.
+    /// The slot is chosen. The only function that raises the watermark.
     pub(super) fn choose(
         &mut self,
         slot: Slot,
@@ -318,7 +319,8 @@ impl Replica {
         match &mut self.role {
             Role::Candidate(campaign) => {
                 if progress {
-                    campaign.give_up_at = now.after(4 * self.config.timing.election_us);
+                    campaign.give_up_at =
+                        now.after(GIVE_UP_TIMEOUTS * self.config.timing.election_us);
                 }
                 self.campaign_step(now, effects);
             }
@@ -355,7 +357,7 @@ impl Replica {
         true
     }
 
-    /// The journal has no room for the value (R11).
+    /// The journal has no space for the value (R11).
     fn block_if_no_space(&mut self, value: &Value) -> bool {
         self.learner.blocked_on_disk = !self.has_room_to_learn(value.len());
         self.learner.blocked_on_disk
@@ -366,7 +368,7 @@ impl Replica {
         self.is_sync_backlog_full() || self.learner.blocked_on_disk
     }
 
-    /// The journal has more room than before, or it is taken from the reserve.
+    /// The journal has more space than before, or it is taken from the reserve.
     pub(super) fn unblock_learner(&mut self) {
         self.learner.blocked_on_disk = false;
     }

@@ -172,16 +172,17 @@ impl Replica {
     }
 
     /// Until when this replica takes it that its shard has a leader by which writes come to be
-    /// chosen: following, a lease after it last heard its leader; serving, a lease after it sent
+    /// chosen: following, an election timeout after it last heard its leader; serving, one after it sent
     /// the last heartbeat that an accept quorum has answered. In the past where there is none.
     #[must_use]
     pub fn assured_until(&self) -> Tick {
-        let lease_us = self.config.timing.election_us;
+        // Not `lease_us`, which is 0 without leases: followers look for another leader after this.
+        let election_us = self.config.timing.election_us;
         match &self.role {
             Role::Leader(leadership) if self.serving().is_some() => {
-                self.confirmed_at(leadership).after(lease_us)
+                self.confirmed_at(leadership).after(election_us)
             }
-            Role::Follower if self.leader.is_some() => self.heard_at.after(lease_us),
+            Role::Follower if self.leader.is_some() => self.heard_at.after(election_us),
             Role::Leader(_) | Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => Tick(0),
         }
     }

@@ -8,21 +8,21 @@ use crate::types::{Configuration, NodeId, Slot, Witness};
 pub enum Note {
     /// A peer's votes rest on another configuration: it is not heard (R26).
     OtherConfiguration {
-        /// The peer.
+        /// The peer that is not heard.
         node: NodeId,
-        /// Its configuration.
+        /// What the votes of the peer rest on.
         theirs: Configuration,
         /// This node's configuration.
         own: Configuration,
     },
     /// A peer takes this node for the one that had another disk: it is not heard (R27).
     OtherIncarnation {
-        /// The peer.
+        /// The peer that is not heard.
         node: NodeId,
     },
     /// A peer's disk lacks what the peer acknowledged: its votes do not count (C13).
     Refuted {
-        /// The peer.
+        /// The peer whose votes do not count.
         node: NodeId,
         /// What it was seen to acknowledge.
         seen: Witness,
@@ -31,12 +31,12 @@ pub enum Note {
     CutWasDamage {
         /// The peer that saw it acknowledged.
         witness: NodeId,
-        /// What it saw.
+        /// The highest LSN that it saw acknowledged, and in which life.
         seen: Witness,
     },
     /// A peer applied the same slots and has another state (R23).
     StateDiffers {
-        /// The peer.
+        /// The peer that this node was compared with.
         node: NodeId,
         /// The slot after which the states were compared.
         slot: Slot,

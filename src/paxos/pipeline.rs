@@ -54,8 +54,8 @@ impl Leadership {
 }
 
 impl Replica {
-    /// True when a value of this many bytes may be proposed now: the window has room in slots and
-    /// bytes, this node's own disk has room and is not too far behind, and no hand-over has begun.
+    /// True when a value of this many bytes may be proposed now: the window has space in slots and
+    /// bytes, this node's own disk has space and is not too far behind, and no hand-over has begun.
     #[must_use]
     pub fn has_room(&self, bytes: usize) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
@@ -277,9 +277,10 @@ impl Replica {
         self.hand_over_when_drained(now, effects);
     }
 
-    /// What was sent and not acknowledged for long goes out again: its connection may have eaten it.
+    /// What was sent and not acknowledged for long goes out again: it may have been lost on its way.
     fn resend_stalled(&mut self, now: Tick, effects: &mut Effects) {
-        // Patient: a follower whose disk is slow has them all, and needs no second copy.
+        // Four times what a lost message takes: a follower whose disk is slow has them all, and needs no
+        // second copy.
         let retry_us = 4 * self.config.timing.retry_us;
         let Role::Leader(leadership) = &mut self.role else { return };
         let election = leadership.serving_from;

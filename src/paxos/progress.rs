@@ -1,12 +1,13 @@
-//! How far a follower has come, as the leader of one ballot sees it (the tracker's `FollowerProgress` of
-//! etcd's Raft; Paxos Made Moderately Complex, the commander's `waitfor`).
+//! How far a follower has come, as the leader of one ballot sees it (`tracker.Progress` of etcd's Raft;
+//! Paxos Made Moderately Complex, the commander's `waitfor`).
 
 use super::replica::{Replica, Role};
 use crate::types::{NodeId, Slot, Tick};
 use crate::wire::peer::{Accepted, Grant, Resend};
 
 /// What a follower said of itself counts for so many election timeouts after the heartbeat that it
-/// answered: longer than a lost packet, far shorter than anybody's patience.
+/// answered: longer than a lost packet delays
+/// the next answer, and too short for an operator to read a figure that is out of date.
 const FRESH_TIMEOUTS: u64 = 4;
 
 /// A follower's progress in one ballot. It changes by what the follower says, by what is sent, and by
@@ -24,7 +25,7 @@ pub struct FollowerProgress {
     granted_at: Tick,
     /// The stamp of the last heartbeat that it answered.
     confirmed_at: Tick,
-    /// Whether its disk has room, once it has said so in this ballot.
+    /// Whether its disk has space, once it has said so in this ballot.
     has_room: Option<bool>,
     /// When `upto` last rose, or the sending last began anew.
     moved_at: Tick,
@@ -108,7 +109,7 @@ impl FollowerProgress {
     }
 
     /// What was sent and not acknowledged for so long is to be sent again: true if there is any. A
-    /// full disk asks by itself when it has room again, but for slots up to `election`, which an
+    /// full disk asks by itself when it has space again, but for slots up to `election`, which an
     /// election found.
     pub(super) fn resend_if_stalled(&mut self, now: Tick, retry_us: u64, election: Slot) -> bool {
         let waits = self.upto < self.sent && (!self.is_full() || self.upto < election);
@@ -145,7 +146,7 @@ impl FollowerProgress {
         self.has_room == Some(false)
     }
 
-    /// It said that its disk has room.
+    /// It said that its disk has space.
     pub(super) fn has_room(&self) -> bool {
         self.has_room == Some(true)
     }

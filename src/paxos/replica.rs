@@ -3,7 +3,7 @@
 //! A value of (state, input, time) → (state, effects): no clock, no socket, no disk. One replica
 //! plays proposer, acceptor and learner; leader, candidate and follower are its states. The rules
 //! are those of Paxos Made Simple (section 2) and Paxos Made Moderately Complex (sections 2 to 4),
-//! with the additions numbered C1 to C19 in the project's rules.
+//! with the additions numbered C1 to C22 in docs/RULES.md.
 
 use super::acceptor::Acceptor;
 use super::agreement::ChosenSums;
@@ -25,6 +25,10 @@ use crate::types::{
 };
 use crate::wire::peer::{self, Message};
 use std::collections::BTreeMap;
+
+/// No tick is asked for sooner than this: the system's poll counts in milliseconds, so that an earlier
+/// one would find the loop turning without rest.
+const DEADLINE_MIN_US: u64 = 1_000;
 
 /// What happens to a replica.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -136,7 +140,7 @@ pub struct Replica {
     pub(super) leaving: bool,
     /// The leadership that was handed over last, until another leader is followed.
     pub(super) given_up: Option<GivenUp>,
-    /// The leader that renounced wants this replica to lead.
+    /// The leader that renounced asks this replica to lead.
     pub(super) asked_to_succeed: Option<SuccessionRequest>,
     /// The process stood still until then.
     pub(super) resumed_at: Tick,
@@ -186,7 +190,7 @@ impl Replica {
         self.learn_tick(now, effects);
         match &self.role {
             Role::Follower => self.follower_tick(now, effects),
-            Role::Canvassing(_) => self.canvass_tick(now, effects),
+            Role::Canvassing(_) => self.canvass_tick(now),
             Role::Candidate(_) => self.campaign_tick(now, effects),
             Role::Leader(_) => self.leader_tick(now, effects),
         }
@@ -253,7 +257,7 @@ impl Replica {
         }
     }
 
-    /// The role changes through this door: whoever led or campaigned does so no more.
+    /// The only function by which a leadership ends, and a campaign that was not won.
     pub(super) fn become_follower(
         &mut self,
         now: Tick,
@@ -317,7 +321,8 @@ impl Replica {
     }
 
     /// So much waits for the disk that nothing more may be taken in: a disk that is slow or full must
-    /// not fill the memory, though the others have long chosen what waits (C4, R11).
+    /// not fill the memory, though the others have long chosen what waits (C4, R11). Twice the window, as
+    /// for open slots (C4): one full window may be in the sync under way while the next one arrives.
     pub(super) fn is_sync_backlog_full(&self) -> bool {
         let Config { window_slots, window_bytes, .. } = self.config;
         self.unsynced.values() >= 2 * window_slots || self.unsynced.bytes() >= 2 * window_bytes
@@ -486,6 +491,6 @@ impl Replica {
             at = at.min(retry_at);
         }
         // A deadline in the past means "as soon as possible", never a busy loop.
-        at.max(now.after(1_000))
+        at.max(now.after(DEADLINE_MIN_US))
     }
 }

@@ -19,7 +19,12 @@ use crate::types::{
     Witness,
 };
 
-/// Why a node must not start over what its disk remembers. Exit 65.
+/// A node whose tail was cut waits for so many election timeouts for members that it has not met
+/// (C11). A member that runs is met by then: a broken link is noticed after two leases, and the attempt
+/// to open another one has as long.
+const WITNESS_TIMEOUTS: u64 = 4;
+
+/// Why a node must not start from what its disk remembers. Exit 65.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartRefused {
     /// Its votes rest on another configuration than the one given (R26, R28).
@@ -45,7 +50,7 @@ pub enum StartRefused {
 }
 
 impl Config {
-    /// Whether a replica may start over this hard state.
+    /// Whether a replica may start from this hard state.
     ///
     /// # Errors
     /// [`StartRefused`], with both sides.
@@ -89,7 +94,7 @@ impl Replica {
         }
         // A cut that not every member has been heard on, be it of an earlier start (C11).
         let unheard = !alone && !hard.cuts.is_empty();
-        let witness_wait = if unheard { config.timing.election_us * 4 } else { 0 };
+        let witness_wait = if unheard { WITNESS_TIMEOUTS * config.timing.election_us } else { 0 };
         hard.cut_damage = hard.cut_damage.filter(|damage| damage.upto > memory.chosen_upto);
         let lost = memory.damage.into_iter().chain(hard.cut_damage).reduce(Damage::and);
         let mut replica = Replica {

@@ -16,7 +16,7 @@ pub struct Budget {
     unsent: usize,
     /// They were handed to the driver in this turn: answers to reads.
     read: usize,
-    /// Likewise all other answers.
+    /// They were handed to the driver in this turn: all other answers.
     other: usize,
     /// They are set aside for answers in the making, with what these read from the disk.
     reserved: usize,
@@ -38,7 +38,8 @@ impl Budget {
         self.read >= TURN_ANSWER_BYTES_MAX
     }
 
-    /// Likewise for all that is not a read, which never waits: no more should be asked in this turn.
+    /// This turn has made as many other answers as one turn may. They never wait, so the driver should
+    /// take in no more requests.
     pub(super) fn is_full(&self) -> bool {
         self.other >= TURN_ANSWER_BYTES_MAX
     }
@@ -48,7 +49,7 @@ impl Budget {
         !self.is_spent() && self.in_use() <= SHARD_ANSWER_BYTES_MAX / 2
     }
 
-    /// There is room for so many bytes more. Large reads leave a part to small ones, so that these
+    /// There is memory for so many bytes more. Large reads leave a part to small ones, so that these
     /// never wait for clients that take nothing of a large answer.
     pub(super) fn fits(&self, bytes: usize) -> bool {
         let most = match bytes {
@@ -99,7 +100,7 @@ pub fn answer_bytes(reply: &Reply) -> usize {
 mod tests {
     use super::*;
 
-    /// R39: whatever is unsent, handed out or set aside counts; large reads leave room to small ones.
+    /// R39: whatever is unsent, handed out or set aside counts; large reads leave memory to small ones.
     #[test]
     fn r39_all_that_answers_take_counts() {
         let mut budget = Budget::default();
@@ -116,7 +117,7 @@ mod tests {
         assert!(budget.fits(1));
     }
 
-    /// A turn makes so many bytes of answers and no more, though there is room.
+    /// A turn makes so many bytes of answers and no more, though there is memory for more.
     #[test]
     fn a_turn_is_spent() {
         let mut budget = Budget::default();

@@ -25,8 +25,8 @@ impl Cache {
         }
     }
 
-    /// Consecutive values from `from` to `upto`, at most `bytes_max` bytes but at least one if it
-    /// is here.
+    /// Consecutive values from `from` to `upto`, of `max` bytes together at most, but at least one if
+    /// it is here.
     pub(super) fn run(&self, from: Slot, upto: Slot, max: usize) -> Vec<(Slot, Ballot, Value)> {
         let (mut found, mut bytes, mut next) = (Vec::new(), 0, from);
         if from > upto {

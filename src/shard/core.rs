@@ -86,7 +86,7 @@ impl Core {
         self.replica.step(now, input, &mut self.effects);
     }
 
-    /// Proposes a value; there must be room for it.
+    /// Proposes a value; the window must have space for it.
     pub(super) fn propose(&mut self, now: Tick, value: Value) -> Slot {
         self.replica.propose(now, value, &mut self.effects)
     }

@@ -5,7 +5,7 @@
 pub struct Tally {
     /// Appends acknowledged to clients of this node.
     pub appends: u64,
-    /// Their entries.
+    /// Entries of these appends.
     pub entries: u64,
     /// Bytes of these entries, without prefixes.
     pub entry_bytes: u64,
@@ -16,7 +16,7 @@ pub struct Tally {
 /// What the batches of a shard's journal have cost since its start. Only rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SyncTally {
-    /// How many there were.
+    /// How many batches there were.
     pub count: u64,
     /// How long their writes and syncs took together, in microseconds.
     pub took_us: u64,

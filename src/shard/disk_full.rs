@@ -10,10 +10,10 @@ use crate::types::{NodeId, Tick};
 /// A segment that could not be prepared for want of space is tried again after this.
 const PREPARE_RETRY_US: u64 = 1_000_000;
 
-/// What a shard knows of room, here and at the others.
+/// Which disks are full, here and at the others.
 #[derive(Debug, Default)]
 pub struct DiskFull {
-    /// What was reported last to the replica about the journal's room.
+    /// What was reported last to the replica about the journal's space.
     budget: DiskBudget,
     /// Nodes whose disks are full, so that no quorum can take an append in.
     full: Option<Vec<NodeId>>,
@@ -43,7 +43,7 @@ impl DiskFull {
     pub(super) fn retry_prepare(&mut self, turn: &mut Turn<'_>) {
         if self.prepare_at.is_some_and(|at| turn.now >= at) {
             let journal = &mut turn.core.journal;
-            // Once more after this, until there is room: only the first failure is an event.
+            // Once more after this, until there is space: only the first failure is an event.
             self.prepare_at = (!journal.has_room()).then(|| turn.now.after(PREPARE_RETRY_US));
             journal.retry_prepare();
         }
@@ -85,7 +85,7 @@ impl DiskFull {
         self.refusal(core)
     }
 
-    /// Why no append is taken in; nothing while disks have room.
+    /// Why no append is taken in; nothing while disks have space.
     pub(super) fn refusal(&self, core: &Core) -> Option<RequestError> {
         let text = match &self.full {
             _ if !core.journal.has_room() => {

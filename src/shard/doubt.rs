@@ -1,4 +1,4 @@
-//! What clients and operators hear while replicas' states differ (R23).
+//! What clients and operators are answered while replicas' states differ (R23).
 
 use crate::paxos::{Doubt, Replica};
 

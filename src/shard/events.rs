@@ -1,4 +1,4 @@
-//! What happens to a shard, and what it wants done.
+//! What happens to a shard, and what it asks its driver to do.
 
 use super::fatal::Fatal;
 use crate::api::{LogRef, Reply, ReplyHeader, Request};
@@ -13,45 +13,45 @@ pub enum Input {
     Tick,
     /// A connection to a peer is open, greeted and admitted.
     PeerUp {
-        /// The peer.
+        /// The member at the other end, as it greeted.
         node: NodeId,
-        /// Its incarnation.
+        /// The incarnation that it greeted with.
         incarnation: Incarnation,
     },
     /// The connection to a peer is gone.
     PeerDown {
-        /// The peer.
+        /// The member at the other end.
         node: NodeId,
     },
     /// A message of a peer.
     Peer {
-        /// The peer.
+        /// The member at the other end: its sender, or whom it is for.
         node: NodeId,
-        /// The message.
+        /// One decoded message, within the bounds of the protocol.
         message: Message,
     },
     /// A client's request.
     Client {
-        /// Its connection.
+        /// The connection on which it came.
         conn: ConnId,
         /// Its number, echoed in the reply.
         correlation: u64,
-        /// The request.
+        /// What is asked, decoded and within the bounds of the protocol.
         request: Request,
     },
     /// An append was refused by its bytes alone, before it became a request: later ones of its log
     /// and chain on this connection are refused too.
     ChainFailed {
-        /// The connection.
+        /// The connection on which the append came.
         conn: ConnId,
-        /// The log.
+        /// The log that the append named, by name or by id.
         log: LogRef,
         /// The chain, not 0.
         chain: u32,
     },
     /// A client's connection is gone.
     ClientDown {
-        /// The connection.
+        /// The connection that is gone.
         conn: ConnId,
     },
     /// A job of the journal is done.
@@ -63,25 +63,25 @@ pub enum Input {
     Resumed,
 }
 
-/// What a shard wants done, in order.
+/// What a shard asks its driver to do, in order.
 #[derive(Clone, Debug)]
 pub enum Output {
     /// Send to a peer; drop it when there is no connection.
     Peer {
-        /// The peer.
+        /// The member at the other end: its sender, or whom it is for.
         node: NodeId,
-        /// The message.
+        /// One decoded message, within the bounds of the protocol.
         message: Message,
     },
     /// Answer a client; drop it when the connection is gone.
     Client {
-        /// The connection.
+        /// The connection on which the request came.
         conn: ConnId,
-        /// The request's number.
+        /// The number of the request that is answered.
         correlation: u64,
         /// Stands in front of every reply.
         header: ReplyHeader,
-        /// The answer.
+        /// What the client asked for, or why not.
         reply: Reply,
     },
     /// Run a job of the journal on a thread that may block.
@@ -96,7 +96,7 @@ pub enum Output {
 /// A request of a client: its connection, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId {
-    /// The connection.
+    /// The connection on which the request came.
     pub conn: ConnId,
     /// Echoed in the reply.
     pub correlation: u64,

@@ -10,18 +10,18 @@ use std::fmt;
 pub enum Fatal {
     /// The replica must not go on.
     Stopped {
-        /// The shard.
+        /// The shard that ends the process.
         shard: ShardId,
-        /// Why.
+        /// The reason that the replica gave.
         stop: Stop,
         /// Damaged places found at the start.
         findings: Vec<String>,
     },
     /// What was chosen cannot be applied.
     NotApplied {
-        /// The shard.
+        /// The shard that ends the process.
         shard: ShardId,
-        /// Why.
+        /// What is wrong with the value, or with the state.
         error: MachineError,
     },
 }

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 /// that leadership must be confirmed unless a lease is valid when the answer leaves.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadProof {
-    /// The ballot.
+    /// The ballot in which this node led when the answer was computed.
     pub ballot: Ballot,
-    /// The stamp.
+    /// The stamp of the last heartbeat sent when the read arrived; a later one must be confirmed.
     pub stamp: Tick,
 }
 
@@ -22,7 +22,7 @@ pub struct Held {
     pub asked: RequestId,
     /// The proof that it waits for.
     pub proof: ReadProof,
-    /// The answer.
+    /// The answer as it leaves once it is proven.
     pub reply: Reply,
     /// Memory set aside for it.
     pub bytes: usize,

@@ -68,7 +68,7 @@ impl Shard {
 /// What a driver says of its turns, and asks: how much it may read from clients (R39).
 impl Shard {
     /// A turn of the driver's loop begins, in which so many bytes of answers wait on connections.
-    /// Reads are answered as far as that leaves room, and as many in one turn as leave time for
+    /// Reads are answered as far as that leaves memory, and as many in one turn as leave time for
     /// the peers and the disk. To be said before each burst of inputs.
     pub fn begin_turn(&mut self, unsent_bytes: usize) {
         self.core.budget.begin_turn(unsent_bytes);
@@ -136,7 +136,7 @@ impl Shard {
         self.core.set_cache_bytes(bytes_max);
     }
 
-    /// Free space that the journal leaves alone from now on; looked at when it next wants a segment,
+    /// Free space that the journal leaves alone from now on; looked at when it next prepares a segment,
     /// and within a second where it waits for space.
     pub fn set_min_free_bytes(&mut self, bytes: u64) {
         self.core.journal.set_min_free_bytes(bytes);
@@ -166,7 +166,7 @@ impl Shard {
 
 /// What a driver may ask of its shard.
 impl Shard {
-    /// Whether a node of this incarnation may speak for the member `node` (C13).
+    /// Whether a node of this incarnation may take part as the member `node` (C13).
     ///
     /// # Errors
     /// The incarnation by which the member is known; `None` when it is no other member.

@@ -13,11 +13,17 @@
 //! | `router` | hands an input to its part, and carries out the replica's effects |
 //! | `apply`, `leaving` | what is chosen reaches those who wait; the end in order |
 //! | `requests` | hands a request to its part: `writes`, `fates`, `reads`, `status` |
-//! | `writes`, `fates`, `reads` | who waits for an answer, with `queued`, `waiter`, `lines`, `parked`, `cold_reads` |
+//! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter` |
+//! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
+//! | `status` | what a shard says of itself |
 //! | `catch_up`, `disk_full`, `idle_mark` | what needs no client |
+//! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
-//! | `conns`, `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
+//! | `conns`, `chains` | requests under way by connection; chains of appends that failed |
+//! | `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
+//! | `lookup`, `doubt` | which log a request means; errors while states differ |
+//! | `counters` | what a shard has done and has on its hands, for metrics |
 //! | `events`, `options`, `fatal` | what goes in and comes out |
 
 mod apply;

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 /// What a shard is given at its start.
 #[derive(Clone, Debug)]
 pub struct ShardOptions {
-    /// The shard.
+    /// The number of this shard, below `shards`.
     pub shard: ShardId,
     /// Shards of the cluster.
     pub shards: u16,
-    /// The cluster.
+    /// The cluster that the node belongs to.
     pub cluster: ClusterId,
     /// The replica's configuration.
     pub paxos: paxos::Config,

@@ -11,7 +11,7 @@ use crate::api::error::{ErrorCode, RequestError};
 use crate::types::ConnId;
 use std::collections::VecDeque;
 
-/// A write that came in, and may have to wait: for room, or for a name.
+/// A write that came in, and may have to wait: for space in the window, or for a name.
 #[derive(Debug)]
 pub struct QueuedWrite {
     /// The request.

@@ -116,7 +116,8 @@ impl Reads {
         self.lines.push(QueuedRead { task, need, until });
     }
 
-    /// Begins reads in line as far as there is room, and refuses those that waited for too long.
+    /// Begins reads in line as far as there is memory for their answers, and refuses those that waited
+    /// for too long.
     pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
         while let Some(QueuedRead { task, need, .. }) = self.lines.pop_expired(turn.now) {
             turn.core.conns.remove_read_bytes(task.conn(), need.bytes);

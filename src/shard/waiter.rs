@@ -12,18 +12,18 @@ use crate::types::Index;
 /// A write, and the chain that breaks if it is not executed or its outcome stays unknown.
 #[derive(Debug)]
 pub struct Chained {
-    /// The write.
+    /// The request that is answered.
     pub asked: RequestId,
-    /// The chain.
+    /// The log as the append named it, and the chain's number; none where it is in no chain.
     pub chain: Option<(LogRef, u32)>,
 }
 
 /// A client that waits for one command's outcome.
 #[derive(Debug)]
 pub struct Waiter {
-    /// Its request.
+    /// Its request, and the chain of that.
     pub write: Chained,
-    /// The condition of its append.
+    /// The next index that its append expects; none where it has no condition.
     pub expect: Option<Index>,
     /// Bytes of the entries to append.
     pub entry_bytes: u64,

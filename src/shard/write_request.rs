@@ -17,7 +17,7 @@ pub enum WriteRequest {
 
 /// Bytes that a request costs while it waits, beside those of its entries.
 const APPEND_BYTES: usize = 128;
-/// Likewise of one without entries, its name included.
+/// Bytes that a request without entries costs while it waits, its name included.
 const OTHER_BYTES: usize = 512;
 
 impl WriteRequest {

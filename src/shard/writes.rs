@@ -1,6 +1,6 @@
 //! Commands: admitted in order, batched, proposed, answered when applied.
 //!
-//! A leader knows the next index of every log once what is in flight is applied, because in one
+//! A leader can compute the next index of every log once what is in flight is applied, because in one
 //! leadership nothing in flight is dropped without all that came behind it. So a conditional append
 //! that cannot succeed breaks its chain at once, and those behind it are refused without a round.
 
@@ -59,7 +59,7 @@ pub struct Writes {
     names: BTreeSet<LogName>,
     /// Requests for such names.
     stalled: WriteQueue,
-    /// Requests for which the window has no room.
+    /// Requests for which the window has no space.
     backlog: WriteQueue,
 }
 
@@ -187,7 +187,7 @@ impl Writes {
         Ok((Claim::Entries(id, moves), expect))
     }
 
-    /// Proposes what was gathered, as far as the window has room.
+    /// Proposes what was gathered, as far as the window has space.
     pub(super) fn flush(&mut self, turn: &mut Turn<'_>) {
         loop {
             self.flush_builder(turn);

@@ -1,4 +1,4 @@
-//! One simulated client: what it waits for, and what it believes of the cluster.
+//! One simulated client: what it waits for, and what it was answered of the cluster.
 
 use super::rng::Rng;
 use crate::api::name::LogName;
@@ -19,7 +19,7 @@ pub(super) struct SimClient {
     /// Where to go when nothing is pending any more.
     pub(super) moves_to: Option<usize>,
     pub(super) chain: u32,
-    /// What it believes each name to be: the log, and its next index.
+    /// The log of each name and its next index, as last answered.
     pub(super) known: BTreeMap<LogName, (LogId, Index)>,
     /// Nothing overtakes, neither on the way there nor on the way back.
     pub(super) there_at: u64,

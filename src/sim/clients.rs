@@ -1,4 +1,4 @@
-//! What simulated clients do: they append, read, look for the leader, lose patience.
+//! What simulated clients do: they append, read, look for the leader, give up.
 
 use super::client::SimClient;
 use super::history::{OperationKind, OperationState, mark};
@@ -14,9 +14,9 @@ use crate::api::{
 };
 use crate::types::{ConnId, Index, LogId};
 
-/// A client loses patience after this.
+/// A client gives a request up after this.
 const TIMEOUT_US: u64 = 1_500_000;
-/// A prober tries again after this, and loses patience after twice that.
+/// A prober tries again after this, and gives up after twice that.
 const PROBE_US: u64 = 60_000;
 /// Most bytes of a large entry, which few are.
 const LARGE_BYTES: u64 = 60_000;

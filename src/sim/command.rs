@@ -93,10 +93,10 @@ pub fn run_seeds(
     run_plans(seeds, threads, verbosity, Plan::of)
 }
 
-/// Likewise, with the plan that each seed is to have.
+/// Runs seeds as [`run_seeds`] does, each with the plan that the function gives for it.
 ///
 /// # Errors
-/// Likewise.
+/// As those of [`run_seeds`].
 pub fn run_plans(
     seeds: Range<u64>,
     threads: usize,

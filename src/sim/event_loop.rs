@@ -107,7 +107,7 @@ impl World {
         })
     }
 
-    /// At most one node holds a lease that it believes to be valid (C14 to C17).
+    /// At most one node holds a lease that is valid by its own clock (C14 to C17).
     fn check_leases(&self, node: usize) -> CheckResult {
         let holds = |node: &Node| {
             let replica = node.shard.as_ref().map(shard::Shard::replica);
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// Carries out what a turn wants done.
+    /// Carries out what a turn asks for.
     pub(super) fn carry_out(&mut self, node: usize, out: Vec<Output>) -> CheckResult {
         for output in out {
             match output {

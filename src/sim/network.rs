@@ -28,7 +28,7 @@ pub(super) struct Network {
     cuts: Vec<u32>,
     /// By sender and receiver: so much later than usual messages arrive.
     lags: Vec<u64>,
-    /// By node and peer: the connection that the node believes to be open.
+    /// By node and peer: the connection that is open as far as the node has noticed.
     open: Vec<Option<u64>>,
 }
 
@@ -78,7 +78,7 @@ impl Network {
         self.connections[self.pair(a, b)].is_some()
     }
 
-    /// The connection that `node` believes to be open to `peer`.
+    /// The connection to `peer` that is open as far as `node` has noticed.
     pub(super) fn believes(&self, node: usize, peer: usize) -> Option<u64> {
         self.open[self.edge(node, peer)]
     }
@@ -114,7 +114,7 @@ impl Network {
         self.connections[pair] = Some(Connection { generation, ways });
     }
 
-    /// Sends on the connection that the sender believes to be open; lost if it is gone.
+    /// Sends on the connection that is open as far as the sender has noticed; lost if it is gone.
     pub(super) fn send(
         &mut self,
         now: u64,

@@ -69,7 +69,7 @@ impl Node {
         matches!(self.medium, Medium::Lost | Medium::Wiped)
     }
 
-    /// The process leads, or believes so.
+    /// The process leads, or has not noticed yet that another does.
     pub(super) fn leads(&self) -> bool {
         self.shard
             .as_ref()

@@ -1,4 +1,4 @@
-//! Processes start over what their disks hold, stand still, and end.
+//! Processes start from what their disks hold, stand still, and end.
 
 use super::clock::Clock;
 use super::event_loop::check_read_back;

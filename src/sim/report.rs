@@ -14,11 +14,11 @@ use std::sync::Once;
 pub struct RunSummary {
     /// The hash of everything that happened: the same for the same seed.
     pub hash: u64,
-    /// Events.
+    /// Events that were played.
     pub events: u64,
-    /// Simulated time.
+    /// The simulated time that passed, in microseconds.
     pub simulated_us: u64,
-    /// Slots decided.
+    /// Slots that were chosen.
     pub slots: u64,
     /// Appends acknowledged.
     pub acknowledged: u64,
@@ -33,13 +33,13 @@ pub struct RunSummary {
 /// A run that did not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunFailure {
-    /// The seed.
+    /// The seed by which the run repeats.
     pub seed: u64,
     /// The event at which the check failed, counted from 1.
     pub step: u64,
-    /// Simulated time.
+    /// The simulated time at which it failed, in microseconds from the start.
     pub at_us: u64,
-    /// What failed.
+    /// The check that failed, and what it saw.
     pub violation: Violation,
     /// What was planned.
     pub plan: String,
@@ -71,7 +71,7 @@ pub fn run_seed(seed: u64, verbosity: Verbosity) -> Result<RunSummary, Box<RunFa
 /// Runs one plan.
 ///
 /// # Errors
-/// Likewise.
+/// As those of [`run_seed`].
 pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunFailure>> {
     let seed = plan.seed;
     let text = plan.summary();

@@ -11,9 +11,9 @@ use std::fmt;
 pub struct Configuration {
     /// The ids of all members, this node's own included.
     pub members: BTreeSet<NodeId>,
-    /// Promises that a campaign needs (q1).
+    /// The prepare quorum: so many members must promise before a candidate leads (phase 1).
     pub prepare: u16,
-    /// Accepteds that make a value chosen (q2).
+    /// The accept quorum: so many members must have accepted a value before it is chosen (phase 2).
     pub accept: u16,
     /// Most slots proposed beyond the contiguous chosen prefix (α).
     pub window_slots: u64,

@@ -38,9 +38,9 @@ pub struct LostRecords {
 /// The record of a slot's highest ballot that a disk still has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RecordLeft {
-    /// Its LSN.
+    /// The LSN of the record.
     pub lsn: Lsn,
-    /// Its ballot.
+    /// The ballot that the record names; exact, since its header or descriptor verifies.
     pub ballot: Ballot,
     /// Whether its value verifies.
     pub content: Content,

@@ -19,7 +19,7 @@ pub enum Trouble {
     /// The system is short of something for now, or the call was interrupted: it did nothing, and
     /// is made again later.
     Shortage,
-    /// No space, no inode, or a quota is used up: it takes somebody to make room.
+    /// No space, no inode, or a quota is used up: somebody must free some.
     NoSpace,
     /// The process may not do that: it takes somebody to change owner, mode or attributes.
     Denied,
@@ -51,7 +51,7 @@ impl Trouble {
         Trouble::of(error) == Trouble::Shortage
     }
 
-    /// Returns true when there was no room: a full disk, no inodes, and an exhausted quota alike.
+    /// Returns true when there was no space: a full disk, no inodes, and an exhausted quota alike.
     #[must_use]
     pub fn is_no_space(error: &io::Error) -> bool {
         Trouble::of(error) == Trouble::NoSpace

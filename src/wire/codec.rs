@@ -12,7 +12,7 @@ pub enum DecodeError {
     /// The body ends inside a field.
     #[error("the body ends inside `{field}`: {needed} bytes needed, {left} left")]
     Truncated {
-        /// The field.
+        /// The name of the field, as docs/PROTOCOL.md has it.
         field: &'static str,
         /// Bytes that the field needs.
         needed: usize,
@@ -22,13 +22,13 @@ pub enum DecodeError {
     /// There are bytes behind the last field.
     #[error("there are {bytes} bytes behind the last field")]
     Trailing {
-        /// How many.
+        /// Bytes behind the last field, at least one.
         bytes: usize,
     },
     /// A field has a number that means nothing.
     #[error("`{field}` is {found}, which means nothing")]
     Number {
-        /// The field.
+        /// The name of the field, as docs/PROTOCOL.md has it.
         field: &'static str,
         /// The number found.
         found: u64,
@@ -36,7 +36,7 @@ pub enum DecodeError {
     /// A field has a number that a later version may know.
     #[error("`{field}` is {found}, which this version does not know")]
     Unsupported {
-        /// The field.
+        /// The name of the field, as docs/PROTOCOL.md has it.
         field: &'static str,
         /// The number found.
         found: u64,
@@ -44,7 +44,7 @@ pub enum DecodeError {
     /// A field has bits set that a later version may know.
     #[error("`{field}` has the bits {bits:#x}, which this version does not know")]
     UnknownBits {
-        /// The field.
+        /// The name of the field, as docs/PROTOCOL.md has it.
         field: &'static str,
         /// The bits that are not known.
         bits: u64,
@@ -67,29 +67,29 @@ pub enum DecodeError {
     /// A text is not UTF-8.
     #[error("`{field}` is not UTF-8")]
     NotUtf8 {
-        /// The field.
+        /// The name of the field, as docs/PROTOCOL.md has it.
         field: &'static str,
     },
     /// A field is longer than its limit.
     #[error("`{field}` has length {found}, the limit is {limit}")]
     TooLong {
-        /// The field.
+        /// The name of the field, as docs/PROTOCOL.md has it.
         field: &'static str,
-        /// The length found.
+        /// The length found, in bytes or items.
         found: u64,
-        /// The limit.
+        /// The longest that the field may be, in the same unit.
         limit: u64,
     },
     /// The frame has a kind that is not expected here.
     #[error("a frame of kind {kind:#06x} is not expected here")]
     Kind {
-        /// The kind.
+        /// The number of the kind found.
         kind: u16,
     },
     /// A frame carries a flag that must be understood and is not.
     #[error("the frame's flags {flags:#06x} hold one that must be understood and is not")]
     Flags {
-        /// The flags.
+        /// All flags of the frame.
         flags: u16,
     },
     /// A name breaks the rules for names.

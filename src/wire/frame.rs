@@ -33,9 +33,9 @@ pub enum FrameError {
     /// The header announces more than the limit.
     #[error("a frame announces {bytes} bytes, the limit is {limit}")]
     TooLarge {
-        /// Bytes announced.
+        /// Bytes of body that the header announces.
         bytes: u32,
-        /// The limit.
+        /// Most bytes of body that are taken here.
         limit: usize,
     },
     /// The checksum does not fit.

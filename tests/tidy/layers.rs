@@ -1,4 +1,4 @@
-//! Layers (docs/ARCHITECTURE.md, "Layers"): imports go down only, between modules, between the folders
+//! Layers (docs/ARCHITECTURE.md, "Code map"): imports go down only, between modules, between the folders
 //! of a module, and between the files of a folder.
 
 use crate::source::{Fault, Source};

@@ -1,4 +1,4 @@
-//! Purity (docs/ARCHITECTURE.md, "Layers"): the pure layers reach nothing that is not passed in, and
+//! Purity (docs/ARCHITECTURE.md, "Code map"): the pure layers reach nothing that is not passed in, and
 //! assert in releases too.
 
 use crate::source::{Fault, Kind, Source};

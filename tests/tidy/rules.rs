@@ -1,5 +1,5 @@
 //! Rules by number: each one that is cited stands in docs/RULES.md, and each one there names tests
-//! that exist, or the capability that it waits for.
+//! that exist, or the capability that it waits for. Files that the document names exist, too.
 
 use crate::source::Fault;
 use std::collections::BTreeSet;
@@ -12,6 +12,9 @@ const TRACES: &str = "tests/interaction/";
 
 /// The list of planted bugs.
 const MUTANTS: &str = "tests/mutants/mutants.toml";
+
+/// Folders whose files the document names, each with its path in the package.
+const FOLDERS: [&str; 3] = ["src/", "tests/", "docs/"];
 
 /// How a rule says that it belongs to what does not exist yet; the capability follows.
 const NOT_BUILT: &str = "**Not built yet:**";
@@ -88,7 +91,33 @@ pub fn check_rules(text: &str, read: impl Fn(&str) -> Option<String>) -> Vec<Fau
             }
         }
     }
+    for (line, name, is_code) in spans_but_tests(text) {
+        let path = name.split("::").next().unwrap_or_default();
+        let is_file = FOLDERS.iter().any(|folder| path.starts_with(folder)) && !path.ends_with('/');
+        if is_file && read(path).is_none() {
+            faults.push(fault(line, format!("`{path}` does not exist")));
+        } else if is_code && !is_file {
+            faults.push(fault(line, format!("`{name}` names no file; say `src/paxos/quorum.rs`")));
+        }
+    }
     faults
+}
+
+/// What the document sets in backquotes outside its lists of tests, each with its line, and whether it
+/// stands in a list of code.
+fn spans_but_tests(text: &str) -> Vec<(usize, &str, bool)> {
+    let mut found = Vec::new();
+    let mut item = "";
+    for (at, line) in text.lines().enumerate() {
+        if !line.starts_with("  ") {
+            item = line.strip_prefix("- ").unwrap_or_default();
+        }
+        if !item.starts_with("**Tests:**") {
+            let spans = line.split('`').skip(1).step_by(2);
+            found.extend(spans.map(|span| (at + 1, span, item.starts_with("**Code:**"))));
+        }
+    }
+    found
 }
 
 /// What is wrong with the name of a test: `story.txt` or `path/of/file.rs::function`.
@@ -174,7 +203,8 @@ mod tests {
         - **Mutants:** `planted`\n\n### C2 · Not yet\n\n- **Not built yet:** locks.\n\n\
         ### R03 · Bare\n\nText.\n\n### C2 · Twice\n\n- **Not built yet:**\n- **Tests:** `gone.txt`,\n  \
         `tests/a.rs::step`, `tests/b.rs::holds`,\n  `simulate`\n- **Mutants:** `unknown`\n\n\
-        ### Rules of thumb\n\n- **Tests:** `tests/a.rs::hold`\n";
+        ### Rules of thumb\n\n- **Tests:** `tests/a.rs::hold`\n- **Code:** `tests/a.rs`,\n  \
+        `src/gone.rs`, `nowhere`\n";
 
     fn read(path: &str) -> Option<String> {
         let text = match path {
@@ -188,7 +218,7 @@ mod tests {
         Some(text.to_string())
     }
 
-    /// A rule without a test, and a test, trace or mutant that does not exist, are found.
+    /// A rule without a test, and a test, trace, mutant or file that does not exist, are found.
     #[test]
     fn rules_without_tests_are_found() {
         let faults = check_rules(SAMPLE, read);
@@ -204,6 +234,8 @@ mod tests {
             (26, "`unknown` is no mutant"),
             (28, "`Rules of thumb` is no number of a rule"),
             (30, "`hold` is no test of tests/a.rs"),
+            (32, "`src/gone.rs` does not exist"),
+            (32, "`nowhere` names no file"),
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for ((line, what), (at, begins)) in found.iter().zip(expected) {

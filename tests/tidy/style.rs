@@ -9,7 +9,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Fewest words of an `expect` message: a proof does not fit in fewer.
 const PROOF_WORDS_MIN: usize = 3;
 
-/// Words that the vocabulary of DESIGN, section 2, replaces.
+/// Words of other systems, and what docs/GLOSSARY.md has in their place.
 const WORDS: &[(&str, &str)] = &[
     ("term", "ballot, or epoch towards clients"),
     ("view", "ballot, or configuration"),

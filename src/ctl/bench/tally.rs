@@ -207,7 +207,7 @@ impl BenchTally {
         count(&self.failures)
     }
 
-    /// Likewise, of those that were due while warming up.
+    /// Operations that failed, of those that were due while warming up.
     #[must_use]
     pub fn failed_early_count(&self) -> u64 {
         count(&self.failed_early)

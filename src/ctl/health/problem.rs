@@ -14,48 +14,48 @@ pub enum Problem {
         a: NodeId,
         /// The other one.
         b: NodeId,
-        /// Where.
+        /// The shards in which it is so.
         shards: Shards,
     },
     /// Values are damaged on the node.
     Damaged {
-        /// The node.
+        /// The node whose disk is damaged.
         node: NodeId,
-        /// Where.
+        /// The shards in which it is so.
         shards: Shards,
         /// How many slots in all.
         slots: u64,
     },
     /// A node does not answer.
     Dead {
-        /// The node.
+        /// The node that does not answer.
         node: NodeId,
-        /// Where it should be.
+        /// The address at which it was asked.
         address: String,
     },
     /// Nodes that answer have no link with each other, or one refuses the other.
     NoLink {
         /// The node that has most of these links.
         node: NodeId,
-        /// The other ends.
+        /// The nodes at the other ends of these links, without repetition.
         peers: Vec<NodeId>,
-        /// Where.
+        /// The shards in which it is so.
         shards: Shards,
         /// Why, and which node says so.
         said: Option<(NodeId, String)>,
     },
     /// The node refuses appends for want of disk space.
     NoRoom {
-        /// The node.
+        /// The node whose disk is full.
         node: NodeId,
-        /// Where.
+        /// The shards in which it is so.
         shards: Shards,
-        /// Its disk.
+        /// The space on its disk, and what it keeps free.
         disk: DiskSpace,
     },
     /// A new cluster waits for members that its other members have not met.
     Unformed {
-        /// Where.
+        /// The shards in which it is so.
         shards: Shards,
         /// Whom it waits for.
         unmet: Vec<NodeId>,
@@ -68,9 +68,9 @@ pub enum Problem {
     Astray(NodeId, Shards),
     /// The node is behind.
     Behind {
-        /// The node.
+        /// The node that is behind.
         node: NodeId,
-        /// Where.
+        /// The shards in which it is so.
         shards: Shards,
         /// By how many slots in all.
         slots: u64,

@@ -27,7 +27,7 @@ pub fn load(file: &ConfigFile) -> Result<Config, FatalError> {
     Ok(load_with_source(file)?.0)
 }
 
-/// Likewise, with what it takes to read it again.
+/// Reads the configuration as [`load`] does, and returns with it what a later reading needs.
 pub fn load_with_source(file: &ConfigFile) -> Result<(Config, ConfigSource), FatalError> {
     let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
     let running = RawConfig::from_file(&path, variables.iter().cloned())

@@ -155,7 +155,7 @@ fn replay(
 }
 
 /// Makes a file in the directory, as each new segment will need it hours later. A full disk is none of
-/// its business: it has room for votes, and for appends again some day.
+/// its business: it has space for votes, and for appends again some day.
 fn check_writable(dir: &Path) -> Result<(), FatalError> {
     let path = dir.join(PROBE);
     let made = fs::File::create(&path).and_then(|_| fs::remove_file(&path));

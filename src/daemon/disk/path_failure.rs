@@ -54,7 +54,7 @@ pub fn disk_failure(path: &Path, what: &str, error: &io::Error) -> FatalError {
     }
 }
 
-/// What to do where there is no room, whatever it is that ran out.
+/// What to do where there is no space, whatever it is that ran out.
 pub const ROOM: &str =
     "make room: look at the disk's bytes (df), its inodes (df -i) and this user's quota (quota -v)";
 

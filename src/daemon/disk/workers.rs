@@ -166,7 +166,7 @@ impl Syncer {
         done
     }
 
-    /// Likewise, but where the system is short of something, what is left of the batch comes back.
+    /// Runs a batch without waiting: where the system is short of something, what is left comes back.
     fn run_once(&mut self, job: Job) -> Result<Done, Job> {
         let (bytes, began, started) = (batch_bytes(&job), Instant::now(), clock::now());
         let done = self.volume.run(job, &mut self.shortage)?;
@@ -251,7 +251,7 @@ impl Completions {
             Done::Batch(_) | Done::Prepare(_) => &self.outcomes,
             Done::Read(_) => &self.reads,
         };
-        // A shard that is gone wants no outcomes any more.
+        // A shard that is gone takes no outcomes any more.
         if way.send(done).is_ok() {
             self.waker.ring();
         }

@@ -22,7 +22,7 @@ pub enum ShardMessage {
     Peer(Box<NewPeer>),
     /// Where a peer is.
     Resolved {
-        /// The peer.
+        /// The member whose name was looked up.
         node: NodeId,
         /// Its addresses, or why they are not known.
         answer: Lookup,
@@ -36,13 +36,13 @@ pub enum ShardMessage {
 pub struct NewClient {
     /// Its connection, with what it sent behind its Hello.
     pub conn: Conn,
-    /// Of its Hello.
+    /// The number of its Hello, which the answer carries.
     pub correlation: u64,
     /// The protocol version that both speak.
     pub version: u16,
     /// It greeted no shard.
     pub node_level: bool,
-    /// Keeps it counted.
+    /// Counts it among the clients connected for as long as this lives.
     pub permit: Permit,
 }
 
@@ -51,7 +51,7 @@ pub struct NewClient {
 pub struct NewPeer {
     /// Its connection.
     pub conn: Conn,
-    /// Its greeting.
+    /// What it sent first, which fits this node.
     pub hello: PeerHello,
     /// The version that both speak.
     pub version: u16,

@@ -21,7 +21,7 @@ pub struct Service {
     pub shard: Shard,
     /// Its id.
     pub id: ShardId,
-    /// What it wants done, in order.
+    /// What it asks its thread to do, in order.
     pub outputs: Vec<Output>,
     /// Requests handed to the shard in this turn of the loop.
     pub asked: usize,
@@ -40,7 +40,7 @@ pub enum Flow {
 }
 
 impl Service {
-    /// A shard that was not stepped yet, and what its start wants done.
+    /// A shard that was not stepped yet, and what its start asks for.
     #[must_use]
     pub fn new(
         shard: Shard,

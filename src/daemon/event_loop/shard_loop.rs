@@ -54,7 +54,7 @@ pub struct ShardLoop {
     pub(in crate::daemon) ready_others: Vec<TableIndex>,
     /// Peers with output that was not offered to their sockets yet.
     pub(in crate::daemon) dirty_peers: Vec<TableIndex>,
-    /// Likewise clients, in the order of their turns.
+    /// Clients with output that waits for its turn, in the order of their turns.
     pub(in crate::daemon) dirty_clients: VecDeque<TableIndex>,
     /// Bytes given to the sockets of clients in this turn.
     pub(in crate::daemon) given: usize,
@@ -311,7 +311,7 @@ impl ShardLoop {
         }
     }
 
-    /// One tick, then everything that the shard wants done; again where a batch was run here.
+    /// One tick, then everything that the shard asks for; again where a batch was run here.
     fn carry_out(&mut self) {
         for _ in 0..BATCHES_HERE_MAX {
             self.note_pause(Duration::ZERO);

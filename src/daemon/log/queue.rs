@@ -1,5 +1,5 @@
 //! The way of log lines to standard error: a bounded queue and a thread behind it, so that a pipe
-//! that nobody empties never holds up a shard. What finds no room is dropped and counted.
+//! that nobody empties never holds up a shard. What does not fit is dropped and counted.
 
 use crate::limits::{LOG_LINE_BYTES_MAX, LOG_LINES_MAX};
 use crate::types::Trouble;
@@ -16,7 +16,7 @@ const FULL_PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone, Debug)]
 pub struct LogQueue {
     items: Sender<Item>,
-    /// Lines that found no room and were not reported yet.
+    /// Lines that did not fit and were not reported yet.
     dropped: Arc<AtomicU64>,
 }
 
@@ -46,7 +46,7 @@ impl LogQueue {
         Ok(LogQueue { items: send, dropped })
     }
 
-    /// Queues a line, or drops and counts it where there is no room. Never waits.
+    /// Queues a line, or drops and counts it where the queue is full. Never waits.
     pub fn offer(&self, line: &[u8]) {
         if self.items.try_send(Item::Line(shortened(line))).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -116,11 +116,11 @@ fn write_all(
             Item::Line(line) => put(&line),
             Item::Flush(done) => {
                 write_lost(&mut put);
-                // Whoever asked may have lost patience.
+                // Whoever asked may have stopped waiting.
                 let _ = done.try_send(());
             }
         }
-        // After the lines that were queued when others found no room.
+        // After the lines that were queued when others did not fit.
         if items.is_empty() {
             write_lost(&mut put);
         }
@@ -241,7 +241,7 @@ mod tests {
         assert_eq!(written, [b"before\n".to_vec(), b"the end\n".to_vec()]);
     }
 
-    /// A line of any length takes bounded room.
+    /// A line of any length takes bounded space.
     #[test]
     fn long_lines_are_cut() {
         let cut = shortened(&vec![b'x'; LOG_LINE_BYTES_MAX * 3]);

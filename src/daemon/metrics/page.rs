@@ -1,5 +1,5 @@
 //! The Prometheus text format, version 0.0.4. The crate `prometheus-client` would write the same but
-//! for `1.0` instead of `1`, and saves nothing here: it wants metrics that outlive the page, where
+//! for `1.0` instead of `1`, and saves nothing here: it needs metrics that outlive the page, where
 //! these borrow a moment of the node, so that they had to be collected for it first.
 
 use std::fmt::{Display, Write};

@@ -195,7 +195,7 @@ impl Conn {
         Ok(self.flush_share(usize::MAX)? == Flushed::All)
     }
 
-    /// Likewise, but at most so many bytes.
+    /// Writes at most so many bytes of the output, and no more than the socket takes.
     ///
     /// # Errors
     /// Whatever the socket says; the connection is to be closed.

@@ -116,7 +116,7 @@ impl ShardLoop {
         }
     }
 
-    /// Likewise from clients.
+    /// Reads from every client that may have something, each up to its share of the turn.
     pub(in crate::daemon) fn read_clients(&mut self) {
         self.service.asked = 0;
         let clients = std::mem::take(&mut self.ready_clients);

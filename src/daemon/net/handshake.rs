@@ -24,18 +24,18 @@ pub enum Admitted {
     Client {
         /// The shard that serves it.
         shard: ShardId,
-        /// Of its Hello.
+        /// The number of its Hello, which the answer carries.
         correlation: u64,
         /// The protocol version that both speak.
         version: u16,
         /// It greeted no shard.
         node_level: bool,
-        /// Keeps it counted.
+        /// Counts it among the clients connected for as long as this lives.
         permit: Permit,
     },
     /// A peer.
     Peer {
-        /// Its greeting.
+        /// What it sent first, which fits this node.
         hello: PeerHello,
         /// The version that both speak.
         version: u16,

@@ -36,7 +36,7 @@ struct Link {
     failures: u32,
     /// Why the last call failed, so that the same reason is logged once.
     reason: String,
-    /// Why one side refused the other last, likewise; empty once the peer spoke as a peer.
+    /// Why one side refused the other last, kept for the same reason; empty once the peer sent a message.
     refusal: String,
 }
 
@@ -284,7 +284,7 @@ impl Links {
     }
 
     /// A connection to a peer was greeted on both sides. Returns the one that it replaces: whoever
-    /// dials believes the old one dead.
+    /// dials takes the old one for dead.
     pub fn up(&mut self, node: NodeId, index: TableIndex) -> Option<TableIndex> {
         let link = self.links.get_mut(&node)?;
         let replaced = match link.state {

@@ -118,7 +118,7 @@ impl ShardLoop {
         Ok(welcome.incarnation)
     }
 
-    /// Whether a node of this incarnation may speak for the member: one whose disk was wiped may
+    /// Whether a node of this incarnation may take part as the member: one whose disk was wiped may
     /// not, for it has forgotten what it promised (C13, R27).
     fn admits(
         &self,

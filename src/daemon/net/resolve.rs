@@ -36,7 +36,7 @@ pub type Lookup = Result<ResolvedName, String>;
 /// What a question to the resolver brings at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookupStart {
-    /// The answer.
+    /// The answer is known already: an address needs no lookup, and a name may be known.
     Now(Lookup),
     /// Only what the name was last known to be, if anything; the answer follows.
     Later(Vec<SocketAddr>),

@@ -1,4 +1,4 @@
-//! Sockets as the daemon wants them.
+//! Sockets with the options that the daemon needs.
 
 use crate::config::Address;
 use crate::daemon::exit::{FatalError, NodeExit};

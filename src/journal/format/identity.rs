@@ -20,7 +20,7 @@ const VERSION: u16 = 1;
 /// What a data directory is: written once by `init`, compared with every file found in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The cluster.
+    /// The cluster that the directory belongs to.
     pub cluster: ClusterId,
     /// The member that owns the directory.
     pub node: NodeId,
@@ -39,7 +39,7 @@ pub enum IdentityError {
          node that never ran"
     )]
     NoDirectory {
-        /// The directory.
+        /// The data directory, as configured.
         path: PathBuf,
     },
     /// The directory is empty.
@@ -48,7 +48,7 @@ pub enum IdentityError {
          never ran. A node whose data is gone stays down: its peers would refuse a new one in its place"
     )]
     Empty {
-        /// The directory.
+        /// The data directory, as configured.
         path: PathBuf,
     },
     /// The directory holds something, but no identity.
@@ -57,7 +57,7 @@ pub enum IdentityError {
          correct data_dir"
     )]
     NotPaxosd {
-        /// The directory.
+        /// The data directory, as configured.
         path: PathBuf,
     },
     /// The directory holds a shard's data, but no identity.
@@ -67,7 +67,7 @@ pub enum IdentityError {
          interrupted) may be emptied and initialised again"
     )]
     NoIdentity {
-        /// The directory.
+        /// The data directory, as configured.
         path: PathBuf,
     },
     /// The file does not verify.
@@ -76,7 +76,7 @@ pub enum IdentityError {
          docs/OPERATIONS.md, \"Data is damaged\""
     )]
     Damaged {
-        /// The file.
+        /// The path of the identity file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
@@ -87,9 +87,9 @@ pub enum IdentityError {
          run the newer program"
     )]
     FutureVersion {
-        /// The file.
+        /// The path of the identity file.
         path: PathBuf,
-        /// Its version.
+        /// The version that the file names.
         found: u16,
         /// The newest version known here.
         known: u16,
@@ -100,11 +100,11 @@ pub enum IdentityError {
          point the configuration at this node's own directory"
     )]
     Other {
-        /// The directory.
+        /// The data directory, as configured.
         path: PathBuf,
         /// What differs, as found.
         found: String,
-        /// As configured.
+        /// What the configuration says instead.
         expected: String,
     },
     /// The cluster has another number of shards than the configuration says.
@@ -113,17 +113,17 @@ pub enum IdentityError {
          {expected}; the number never changes: set shards = {found}"
     )]
     Shards {
-        /// The directory.
+        /// The data directory, as configured.
         path: PathBuf,
-        /// As found.
+        /// Shards of the directory.
         found: u16,
-        /// As configured.
+        /// Shards that the configuration says.
         expected: u16,
     },
     /// An identity is there already.
     #[error("{path} exists already; this directory is initialised")]
     Exists {
-        /// The file.
+        /// The path of the identity file.
         path: PathBuf,
     },
     /// The file system failed: exit 74.

@@ -17,7 +17,7 @@ pub enum OpenError {
     /// A file that must be there is missing.
     #[error("{file} is missing; keep the directory; see docs/OPERATIONS.md, \"Data is damaged\"")]
     Missing {
-        /// The file.
+        /// The name of the missing file.
         file: String,
     },
     /// A file is shorter (or longer) than it must be.
@@ -26,17 +26,17 @@ pub enum OpenError {
          docs/OPERATIONS.md, \"Data is damaged\""
     )]
     Length {
-        /// The file.
+        /// The file's name in the shard's directory.
         file: String,
-        /// Its length.
+        /// The length that it has, in bytes.
         found: u64,
-        /// What it must be.
+        /// The length that it must have, in bytes.
         expected: u64,
     },
     /// A file cannot be opened or read at all.
     #[error("{file} cannot be opened: {source}")]
     Unopenable {
-        /// The file.
+        /// The file's name in the shard's directory.
         file: String,
         /// What the system said.
         #[source]
@@ -48,9 +48,9 @@ pub enum OpenError {
              run the newer program"
     )]
     FutureVersion {
-        /// The file.
+        /// The file's name in the shard's directory.
         file: String,
-        /// Its version.
+        /// The version that the file names.
         found: u16,
         /// The newest version known here.
         known: u16,
@@ -61,7 +61,7 @@ pub enum OpenError {
          own file back"
     )]
     Foreign {
-        /// The file.
+        /// The file's name in the shard's directory.
         file: String,
         /// Whose it is.
         found: String,
@@ -75,7 +75,7 @@ pub enum OpenError {
              see docs/OPERATIONS.md, \"Data is damaged\""
     )]
     HardStateLost {
-        /// The file.
+        /// The file's name in the shard's directory.
         file: String,
         /// What is wrong with the first copy.
         first: String,

@@ -33,7 +33,7 @@ pub fn format(
     format_from(storage, identity, shard, options, &Manifest::UNTRIMMED)
 }
 
-/// Likewise for a journal that begins elsewhere.
+/// Creates a journal that begins where the manifest says.
 pub(crate) fn format_from(
     storage: &dyn Storage,
     identity: &Identity,
@@ -169,7 +169,7 @@ fn look_at(
     if let Some(expected) = batch_scan::stated_bytes(&mut reader, journal_id)?
         && expected != bytes
     {
-        // The header may be gone; the first batch knows the length as well.
+        // The header may be gone; the first batch names the length as well.
         return Err(length(expected));
     }
     let (any, dirty) = batch_scan::peek(&mut reader, journal_id)?;

@@ -34,9 +34,9 @@ pub struct Recovered {
 /// A last batch that was cut: never known durable, and a sector of it shows its pre-image (C11).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
-    /// The file.
+    /// The segment's file, by its name in the shard's directory.
     pub file: String,
-    /// Offset of the batch.
+    /// Offset in the file, in bytes, at which the data of the batch began.
     pub offset: u64,
     /// The LSN of the first record cut.
     pub first_lsn: Lsn,
@@ -53,9 +53,9 @@ pub struct TornTail {
 /// One place that did not verify.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The file.
+    /// The file, by its name in the shard's directory.
     pub file: String,
-    /// The offset.
+    /// Offset in the file, in bytes, of what does not verify.
     pub offset: u64,
     /// What kind of finding.
     pub kind: FindingKind,
@@ -107,9 +107,9 @@ impl fmt::Display for Finding {
 /// How much a recovery read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Segment files.
+    /// Segment files, those that were prepared and never used included.
     pub segments: u64,
-    /// Batches.
+    /// Batches of which a header verified.
     pub batches: u64,
     /// Records that verified.
     pub records: u64,

@@ -95,7 +95,7 @@ fn judge_headless(reader: &mut SegmentReader<'_>, scan: &BatchScan) -> Result<En
             desc_start: desc,
         }));
     }
-    // It may have held as many records as there is room for a header and a descriptor each; none
+    // It may have held as many records as there is space for, with a header and a descriptor each; none
     // of their LSNs is used again.
     let records = bytes / (2 * ITEM_BYTES as u64);
     Ok(Ending::Suspect {

@@ -16,7 +16,7 @@ pub(crate) const SUSPECT: u8 = 4;
 /// Where the record of a slot lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file.
+    /// The segment whose file holds it.
     pub segment: SegmentId,
     /// Offset of the record's header in it.
     pub offset: u64,

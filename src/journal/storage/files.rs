@@ -37,8 +37,8 @@ impl FileStorage {
         FileStorage::bounded(dir, limits::READ_FILES_MAX, Arc::default())
     }
 
-    /// Likewise, with at most so many files kept open that are only read, and adding the bytes that
-    /// are read to a count.
+    /// The journal in this directory, which must exist. At most so many files are kept open that are
+    /// only read, and the bytes that are read are added to the count.
     #[must_use]
     pub fn bounded(dir: &Path, read_max: usize, read_bytes: Arc<AtomicU64>) -> FileStorage {
         let open = Mutex::new(OpenFiles::new(read_max));

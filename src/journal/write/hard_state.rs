@@ -23,7 +23,7 @@ const COPIES: [u64; 2] = [0, COPY_BYTES];
 pub(crate) const FILE_BYTES: u64 = 2 * COPY_BYTES;
 const _: () = assert!(ITEM_BYTES + BODY_BYTES_MAX <= COPY_BYTES as usize);
 
-/// Adds to `hard` what another hard state of the same shard knows: its facts only grow.
+/// Adds to `hard` what another hard state of the same shard has: its facts only grow.
 pub(crate) fn merge(hard: &mut HardState, other: &HardState) {
     hard.promised = hard.promised.max(other.promised);
     hard.lease_longest_us = hard.lease_longest_us.max(other.lease_longest_us);

@@ -63,18 +63,18 @@ impl BatchJob {
 /// One step of a batch; steps run strictly in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BatchStep {
-    /// A write.
+    /// Bytes are written to a file that exists, in whole blocks.
     Write {
-        /// The file's name.
+        /// The file's name in the shard's directory.
         file: Arc<str>,
-        /// Where.
+        /// Offset in the file, in bytes.
         offset: u64,
-        /// What.
+        /// The bytes to be written there.
         bytes: Vec<u8>,
     },
     /// A sync of one file.
     Sync {
-        /// The file's name.
+        /// The file's name in the shard's directory.
         file: Arc<str>,
     },
 }
@@ -193,13 +193,13 @@ pub enum ReadDamage {
     /// No durable record of the slot is held here.
     #[error("slot {slot} is not held here")]
     NotHeld {
-        /// The slot.
+        /// The slot that was asked for.
         slot: Slot,
     },
     /// The slot lies before the first one that the journal keeps.
     #[error("slot {slot} is trimmed: the journal begins at slot {first}")]
     Trimmed {
-        /// The slot.
+        /// The slot that was asked for.
         slot: Slot,
         /// The first slot kept.
         first: Slot,
@@ -207,21 +207,21 @@ pub enum ReadDamage {
     /// The record is known to be damaged since recovery.
     #[error("the record of slot {slot} is damaged: {file} at offset {offset}")]
     Damaged {
-        /// The slot.
+        /// The slot that was asked for.
         slot: Slot,
-        /// The file.
+        /// The segment's file, by its name in the shard's directory.
         file: String,
-        /// Offset of the record.
+        /// Offset of the record's header in the file, in bytes.
         offset: u64,
     },
     /// The medium failed to deliver the record.
     #[error("the record of slot {slot} cannot be read: {file} at offset {offset}: {error}")]
     Unreadable {
-        /// The slot.
+        /// The slot that was asked for.
         slot: Slot,
-        /// The file.
+        /// The segment's file, by its name in the shard's directory.
         file: String,
-        /// Offset of the record.
+        /// Offset of the record's header in the file, in bytes.
         offset: u64,
         /// What the system said.
         error: String,

@@ -68,7 +68,7 @@ pub(crate) struct Restored {
     pub marked: Lsn,
     pub hard: HardState,
     pub hard_sequence: u64,
-    /// The hard state knows more than its file does.
+    /// The hard state has more than its file does.
     pub hard_changed: bool,
     pub index: SlotIndex,
 }
@@ -302,7 +302,7 @@ impl Journal {
         } else if self.spares.is_empty() {
             return None;
         } else if self.pending.is_empty() {
-            // No room but for the segment's seal, which carries the mark as well.
+            // No space but for the segment's seal, which carries the mark as well.
             self.wants_mark = false;
             self.seal(&mut steps)?
         } else {
@@ -339,7 +339,7 @@ impl Journal {
         }
     }
 
-    /// Seals the segment that is open, in the room kept back for that. Only while there is a next
+    /// Seals the segment that is open, in the space kept back for that. Only while there is a next
     /// one: recovery takes a seal without a next segment for a segment that is missing.
     fn seal(&mut self, steps: &mut Vec<BatchStep>) -> Option<BatchInFlight> {
         assert!(!self.spares.is_empty(), "a segment is sealed only when the next one is there");

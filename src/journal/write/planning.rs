@@ -21,7 +21,7 @@ impl Journal {
         Job::Read(self.read_slots(token, (from.0..=upto.0).map(Slot), bytes_max))
     }
 
-    /// Likewise for slots that need not follow each other, in rising order. What lies between two
+    /// One read job for slots that need not follow each other, in rising order. What lies between two
     /// records is read too where that costs less than another read; the bytes read from files are
     /// bounded as those of the values are.
     #[must_use]

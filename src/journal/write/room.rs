@@ -4,7 +4,7 @@ use crate::journal::write::journal::{Journal, SPARES, Tail};
 
 /// Of the last segment's bytes, one in so many is for votes alone.
 const VOTES_SHARE: u64 = 8;
-/// Likewise for elections: votes, and what must be settled.
+/// Of the last segment's bytes, one in so many is for elections: votes, and what must be settled.
 const ELECTIONS_SHARE: u64 = 2;
 
 /// Bytes for values that may be pushed, as [`crate::limits::value_room_bytes`] counts them; no bound while

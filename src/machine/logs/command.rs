@@ -12,19 +12,19 @@ use crate::wire::codec::DecodeError;
 pub enum LogCommand<'a> {
     /// Creates a log.
     Create {
-        /// Its name.
+        /// The name of the log. Nothing is created where a log of this name exists.
         name: &'a str,
         /// Milliseconds since 1970 on the proposing leader's clock.
         created_ms: u64,
     },
     /// Deletes a log with its entries.
     Delete {
-        /// The log.
+        /// The log that goes.
         log: LogId,
     },
     /// Appends entries as one atomic batch.
     Append {
-        /// The log.
+        /// The log that the entries go to.
         log: LogId,
         /// Only if the log's next index is this one.
         expect: Option<Index>,
@@ -34,7 +34,7 @@ pub enum LogCommand<'a> {
     /// Appends entries to the log of this name, which is created if there is none; one atomic
     /// command: where the append is refused, nothing is created either.
     AppendCreate {
-        /// The log's name.
+        /// The name of the log, which is created under it where there is none.
         name: &'a str,
         /// Milliseconds since 1970 on the proposing leader's clock.
         created_ms: u64,

@@ -12,15 +12,15 @@
 //! its own.
 //!
 //! # Memory
-//! LogExtents grow with the number of appends. They are kept in chunks of [`CHUNK_EXTENTS`]: all but
+//! Extents grow with the number of appends. They are kept in chunks of [`CHUNK_EXTENTS`]: all but
 //! the newest are sealed, that is never changed again, and sorted by slot as well as by index. That
 //! is the seam for moving them to disk: when the journal seals a segment, the chunks whose slots
 //! lie in it are written beside it and replaced here by their first index and their place;
-//! [`LogExtents::from`] is the only door through which they are looked at.
+//! [`LogExtents::from`] is the only function by which readers find them.
 
 use crate::types::{Index, Slot};
 
-/// LogExtents of one sealed chunk: 12 KiB, so that growing never copies a long log's whole index.
+/// Extents of one sealed chunk: 12 KiB, so that growing never copies a long log's whole index.
 pub const CHUNK_EXTENTS: usize = 512;
 
 /// A run of one log's entries in one slot.

@@ -18,14 +18,14 @@ pub enum LogOutcome {
         log: LogId,
         /// Index of the first entry.
         first: Index,
-        /// How many entries.
+        /// How many entries were appended, at least one.
         count: u32,
     },
     /// Nothing was appended: the log's next index is not the one expected.
     ExpectMismatch {
         /// The log; none when it would have had to be created.
         log: Option<LogId>,
-        /// Its next index.
+        /// The log's next index when the append was applied.
         next: Index,
     },
     /// Nothing was done: there is no such log, or no longer.

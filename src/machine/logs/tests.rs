@@ -1,4 +1,4 @@
-//! LogExtents against a list of where every entry lies.
+//! Extents against a list of where every entry lies.
 
 use super::extents::{CHUNK_EXTENTS, LogExtent, LogExtents};
 use crate::machine::tests::generated;

@@ -49,9 +49,9 @@ pub struct SharedLimits {
     pub value_bytes_max: u32,
     /// Shards of the cluster.
     pub shards: u16,
-    /// Promises that a campaign needs (q1).
+    /// The prepare quorum: so many members must promise before a candidate leads (phase 1).
     pub prepare_quorum: u16,
-    /// Accepteds that make a value chosen (q2).
+    /// The accept quorum: so many members must have accepted a value before it is chosen (phase 2).
     pub accept_quorum: u16,
     /// Most slots proposed beyond the contiguous chosen prefix (α): an acceptor bounds by it what a
     /// leader may have left open (C4).
@@ -63,9 +63,9 @@ pub struct SharedLimits {
 /// The answer to a [`PeerHello`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerHelloReply {
-    /// Come in.
+    /// The caller is taken in: messages follow.
     Accepted(PeerWelcome),
-    /// Stay out.
+    /// The caller is turned away: the connection is closed behind this.
     Refused(PeerRefusal),
 }
 

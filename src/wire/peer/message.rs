@@ -39,7 +39,7 @@ pub enum Message {
     ChosenUpto(ChosenUpto),
     /// Asks for chosen values.
     Learn(Learn),
-    /// Chosen values.
+    /// Answers a [`Learn`] with chosen values.
     Learned(Learned),
     /// The leader asks the receiver to succeed it at once.
     HandOver(HandOver),
@@ -96,7 +96,7 @@ pub struct Canvass {
 pub struct CanvassAnswer {
     /// The canvass's attempt.
     pub attempt: u64,
-    /// The answer.
+    /// True where the sender sees no reason against a campaign.
     pub yes: bool,
     /// The highest ballot the sender promised, so that the candidate picks one above.
     pub promised: Ballot,
@@ -166,7 +166,7 @@ pub struct LeaseRefusal {
 pub struct Nack {
     /// The ballot refused.
     pub ballot: Ballot,
-    /// The whole higher ballot.
+    /// The higher ballot that the sender has promised.
     pub promised: Ballot,
 }
 
@@ -175,7 +175,7 @@ pub struct Nack {
 pub struct Fetch {
     /// The campaign that asks.
     pub ballot: Ballot,
-    /// The slot.
+    /// The slot whose value is asked for.
     pub slot: Slot,
     /// The ballot in which the value was accepted.
     pub of: Ballot,
@@ -186,18 +186,18 @@ pub struct Fetch {
 pub struct Fetched {
     /// The campaign that asked.
     pub ballot: Ballot,
-    /// The slot.
+    /// The slot that was asked for.
     pub slot: Slot,
     /// The ballot in which the value was accepted.
     pub of: Ballot,
-    /// The outcome.
+    /// The value of exactly (slot, of), or why it is not sent.
     pub outcome: FetchOutcome,
 }
 
 /// What became of a fetch.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum FetchOutcome {
-    /// The value.
+    /// The value that was accepted in exactly that ballot.
     Held(Value),
     /// It was accepted here, and is damaged.
     Damaged,
@@ -212,16 +212,16 @@ pub enum FetchOutcome {
 pub struct Accept {
     /// The leader's ballot.
     pub ballot: Ballot,
-    /// The slot.
+    /// The slot that the value is proposed for.
     pub slot: Slot,
-    /// The first slot that this ballot proposes (`first_b`, C3).
+    /// The first slot that this ballot proposes. The run that an [`Accepted`] covers begins there (C3).
     pub first: Slot,
     /// What phase 1 found ends here: up to this slot the value is taken in from the reserve of a full
     /// disk, so that an election can be settled (R11).
     pub serving_from: Slot,
     /// The leader's watermark in this ballot (C9).
     pub chosen_upto: Slot,
-    /// The value.
+    /// The value proposed; empty for a no-op.
     pub value: Value,
 }
 
@@ -229,7 +229,7 @@ pub struct Accept {
 /// or known chosen (C3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Accepted {
-    /// The ballot.
+    /// The leader's ballot, in which all of that was accepted.
     pub ballot: Ballot,
     /// The watermark; one below the ballot's first slot claims nothing.
     pub upto: Slot,
@@ -261,7 +261,7 @@ pub struct Heartbeat {
     pub sent_at: Tick,
     /// The lease asked for, in microseconds; 0 asks for a confirmation only.
     pub lease_us: u64,
-    /// The first slot that this ballot proposes (`first_b`).
+    /// The first slot that this ballot proposes, as in each of its accepts.
     pub first: Slot,
     /// The leader's watermark in this ballot (C9).
     pub chosen_upto: Slot,
@@ -280,7 +280,7 @@ pub struct Heartbeat {
 /// after receipt it promises nothing to others.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Grant {
-    /// The ballot.
+    /// The leader's ballot, which the sender has promised.
     pub ballot: Ballot,
     /// The heartbeat's `sent_at`.
     pub sent_at: Tick,
