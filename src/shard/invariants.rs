@@ -1,6 +1,6 @@
 //! What must hold of a shard after every step, beside what must hold of its replica and its machine.
-//! Run after every step in tests, and from time to time in the simulator: nobody who waits is forgotten,
-//! nothing that is set aside is lost, and nothing is kept that should have left.
+//! Run after every step in tests and in the simulator: nobody who waits is forgotten, nothing that is set
+//! aside is lost, and nothing is kept that should have left.
 
 use super::budget::answer_bytes;
 use super::core::Core;

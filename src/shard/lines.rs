@@ -169,6 +169,7 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shard::invariants_tests::{read_task, serving};
 
     /// R39: who has waited before keeps its place, and who comes now comes behind all others.
     #[test]
@@ -176,5 +177,30 @@ mod tests {
         let line = [3, 5, 5, 8].map(Tick);
         let place_of = |until| place(line.into_iter(), Tick(until));
         assert_eq!([2, 3, 5, 6, 8, 9].map(place_of), [0, 1, 3, 3, 4, 4]);
+    }
+    /// ReadQueues in which these wait, each refused at its time, and so many of them counted.
+    fn lines_of(untils: [u64; 2], count: usize) -> ReadQueues {
+        let shard = serving();
+        let mut lines = ReadQueues { count, ..ReadQueues::default() };
+        for until in untils.map(Tick) {
+            let (task, need) = (read_task(&shard, until), Need { bytes: 1, cold: false });
+            lines.lines[line_of(need)].push_back(QueuedRead { task, need, until });
+        }
+        lines
+    }
+
+    /// R39: a line out of order is noticed.
+    #[test]
+    #[should_panic(expected = "line 0: 5 stands before 3")]
+    fn r39_a_line_out_of_order_is_noticed() {
+        lines_of([3, 5], 2).check();
+        lines_of([5, 3], 2).check();
+    }
+
+    /// R39: a read that is not counted is noticed.
+    #[test]
+    #[should_panic(expected = "2 reads in line, counted are 1")]
+    fn r39_a_read_that_is_not_counted_is_noticed() {
+        lines_of([3, 5], 1).check();
     }
 }

@@ -44,6 +44,8 @@ mod held;
 mod idle_mark;
 mod interface;
 pub mod invariants;
+#[cfg(test)]
+mod invariants_tests;
 mod journal_reads;
 mod leaving;
 mod lines;

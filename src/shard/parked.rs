@@ -95,3 +95,34 @@ impl Parked {
 fn key(task: &ReadTask) -> (Tick, ConnId, u64) {
     (task.deadline, task.asked.conn, task.asked.correlation)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::invariants_tests::{read_task, serving};
+
+    fn parked() -> Parked {
+        let mut parked = Parked::default();
+        parked.push(read_task(&serving(), Tick(5)));
+        parked.check();
+        parked
+    }
+
+    /// A read that would wait for ever is noticed.
+    #[test]
+    #[should_panic(expected = "its deadline is of None")]
+    fn a_read_without_a_deadline_is_noticed() {
+        let mut parked = parked();
+        parked.deadlines.clear();
+        parked.check();
+    }
+
+    /// A deadline of a read that is gone is noticed: no tick would take it out.
+    #[test]
+    #[should_panic(expected = "0 reads wait at tails, 1 have a deadline")]
+    fn a_deadline_of_no_read_is_noticed() {
+        let mut parked = parked();
+        parked.tasks.clear();
+        parked.check();
+    }
+}

@@ -141,3 +141,15 @@ impl WriteQueue {
         self.queue.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that nothing in the queue takes are noticed.
+    #[test]
+    #[should_panic(expected = "0 bytes wait, counted are 1")]
+    fn bytes_of_no_write_are_noticed() {
+        WriteQueue { bytes: 1, ..WriteQueue::default() }.check();
+    }
+}

@@ -357,3 +357,71 @@ impl Writes {
         assert!(named == known, "{named} names on their way, known are {known}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::invariants_tests::complaint;
+    use crate::types::NodeId;
+
+    fn in_flight(ballot: Ballot) -> InFlight {
+        InFlight { ballot, waiters: Vec::new(), claims: Vec::new() }
+    }
+
+    /// Somebody waits for each command, and what is claimed is claimed by a command on its way.
+    #[test]
+    fn a_command_for_nobody_is_noticed() {
+        let log = LogId(9);
+        let text = complaint(|shard| {
+            shard.router.requests.writes.builder.push(LogCommand::Delete { log });
+        });
+        assert!(text.contains("a value in the making (true) with 0 waiters"), "{text}");
+        let text = complaint(|shard| {
+            shard.router.requests.writes.ahead.insert(log, (Index(0), 1));
+        });
+        assert!(text.contains("0 appends on their way, counted are 1"), "{text}");
+        let text = complaint(|shard| {
+            let name = LogName::new("b").expect("a good name");
+            shard.router.requests.writes.names.insert(name);
+        });
+        assert!(text.contains("0 names on their way, known are 1"), "{text}");
+    }
+
+    /// What a command on its way claims is what others are admitted by.
+    #[test]
+    fn a_claim_that_is_not_kept_is_noticed() {
+        let (log, name) = (LogId(9), LogName::new("b").expect("a good name"));
+        let expected = ["appends to 9 are not counted", "is on its way, and not known"];
+        for (claim, expected) in [Claim::Entries(log, 1), Claim::Name(name)].iter().zip(expected) {
+            let text = complaint(|shard| {
+                let writes = &mut shard.router.requests.writes;
+                let write =
+                    Chained { asked: RequestId { conn: ConnId(99), correlation: 1 }, chain: None };
+                writes.builder.push(LogCommand::Delete { log });
+                writes.waiters.push(Waiter { write, expect: None, entry_bytes: 0 });
+                writes.claims.push(claim.clone());
+            });
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    /// What is in flight is of this leadership, is not applied, and somebody waits for it.
+    #[test]
+    fn a_slot_that_is_not_in_flight_is_noticed() {
+        let text = complaint(|shard| {
+            let (slot, ballot) = (shard.applied_upto(), shard.replica().promised());
+            shard.router.requests.writes.in_flight.insert(slot, in_flight(ballot));
+        });
+        assert!(text.contains("is in flight: applied_upto="), "{text}");
+        let text = complaint(|shard| {
+            let flight = in_flight(Ballot::new(1, NodeId(2)));
+            shard.router.requests.writes.in_flight.insert(Slot(100), flight);
+        });
+        assert!(text.contains("slot 100 is in flight in"), "{text}");
+        let text = complaint(|shard| {
+            let flight = in_flight(shard.replica().promised());
+            shard.router.requests.writes.in_flight.insert(Slot(100), flight);
+        });
+        assert!(text.contains("slot 100: 0 waiters, 0 claims"), "{text}");
+    }
+}

@@ -14,10 +14,6 @@ use crate::shard::{self, Input, Output};
 use crate::types::{ConnId, Tick};
 use crate::wire::peer::Message;
 
-/// A shard's own invariants are checked at the end of one turn in so many: the work of a check grows
-/// with what waits.
-const SHARD_CHECK_EVENTS: u64 = 16;
-
 impl World {
     /// Something happened to a node: its loop will turn soon.
     pub(super) fn give_input(&mut self, node: usize, input: Input) {
@@ -56,11 +52,6 @@ impl World {
         for input in inbox.into_iter().chain([Input::Tick]) {
             self.step(node, now, input, &mut out)?;
         }
-        if self.events.is_multiple_of(SHARD_CHECK_EVENTS)
-            && let Some(shard) = &self.nodes[node].shard
-        {
-            shard::invariants::check_state(shard);
-        }
         self.carry_out(node, out)?;
         self.check_leases(node)?;
         self.arm(node);
@@ -78,6 +69,7 @@ impl World {
         let batch_done = matches!(input, Input::Disk(Done::Batch(_)));
         let (first, chosen_upto) = (shard.replica().next_lsn(), shard.replica().chosen_upto());
         shard.step(now, input, out);
+        shard::invariants::check_state(shard);
         check_state(shard.replica());
         check_step(&before, &Summary::of(shard.replica()));
         check_journal(shard.journal(), &journal_before, batch_done);

@@ -75,6 +75,53 @@ fn r32_what_is_left_behind_a_command_is_settled() {
     assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["y", "z"]);
 }
 
+/// R32: a leader that was elected without its own promise refuses writes until the leftovers of its earlier
+/// leadership are settled, or an append would overtake one of its chain that was sent before it.
+///
+/// Node 1 remembers a tail that its recovery cut off until it has heard node 3 on it, and writes down that it
+/// has just while the promises of the two others come in. So its own does not count, which alone names the
+/// two slots that its last leadership left open; it settles the first of them to be able to serve.
+#[test]
+fn r32_a_leader_elected_without_its_own_promise_settles_what_it_left_open() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    trio.hold(1);
+    trio.send(1, Request::Append(append("a", &"torn".repeat(500))));
+    trio.part(2, 3);
+    trio.slow.insert((3, 1));
+    trio.hold(2); // So that it does not come to lead.
+    trio.tear(1);
+    trio.pass_only(&[1], 2_000_000);
+    trio.release(2);
+    trio.pass_until_leads(1);
+    let of = |entry| Request::Append(Append { chain: 5, ..append("a", entry) });
+    let left = [Request::Append(append("a", "x")), of("y")].map(|request| trio.send(1, request));
+    trio.cut(1);
+    trio.pass_only(&[1], 3_000_000);
+    assert!(!trio.leads(1));
+    // Node 2 promises when its disk is released, and what node 3 says is under way.
+    trio.hold(2);
+    trio.heal(1);
+    trio.pass_only(&[1], 1_000_000);
+    trio.hold(1);
+    trio.slow.clear();
+    trio.deliver(3, 1);
+    trio.release(2);
+    trio.settle();
+    assert!(trio.leads(1), "elected by the others' promises");
+    assert_eq!(outcome(trio.answer(1, left[0])).1, Outcome::NotExecuted);
+    assert!(trio.answer(1, left[1]).is_none(), "its slot is left open");
+    let early = trio.send(1, of("z"));
+    trio.settle();
+    let refused = (ErrorCode::NotReady, Outcome::NotExecuted);
+    assert_eq!(outcome(trio.answer(1, early)), refused);
+    trio.release(1);
+    trio.pass(200_000);
+    assert_eq!(outcome(trio.answer(1, left[1])), refused);
+    assert_eq!(first(Some(trio.ask(Request::Append(append("a", "w"))))), 0);
+    assert_eq!(texts(Some(trio.ask(read("a", 0, 0)))), ["w"]);
+}
+
 /// R32: who learns nothing for eight seconds answers that nobody knows.
 #[test]
 fn r32_an_append_whose_fate_stays_open_is_unknown() {

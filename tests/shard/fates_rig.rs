@@ -2,7 +2,7 @@
 
 use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::api::{Reply, Request};
-use paxosd::journal::{MemStorage, execute, format, recover};
+use paxosd::journal::{Job, MemStorage, execute, format, recover};
 use paxosd::paxos::Role;
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
@@ -19,8 +19,13 @@ pub struct Trio {
     queues: BTreeMap<(u16, u16), VecDeque<Message>>,
     /// Connected pairs, the lower number first.
     links: BTreeSet<(u16, u16)>,
+    /// What these say to those waits until it is delivered by hand.
+    pub slow: BTreeSet<(u16, u16)>,
+    /// Jobs of disks that are held back.
+    held: BTreeMap<u16, VecDeque<Job>>,
     replies: BTreeMap<(u16, u64), Reply>,
     pub stopped: BTreeSet<u16>,
+    stop_timeout_ms: u64,
     /// What the others say of their states is not what this node has.
     pub differs: Option<u16>,
     next: u64,
@@ -40,32 +45,65 @@ impl Trio {
             now: Tick(1_000_000),
             queues: BTreeMap::new(),
             links: BTreeSet::new(),
+            slow: BTreeSet::new(),
+            held: BTreeMap::new(),
             replies: BTreeMap::new(),
             stopped: BTreeSet::new(),
+            stop_timeout_ms,
             differs: None,
             next: 1,
         };
         for node in NODES {
-            let (storage, identity) = (MemStorage::new(), identity_of(node));
-            format(&storage, &identity, ShardId(0), &SEGMENT).expect("a fresh disk");
-            let (journal, recovered) =
-                recover(&storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
-            let mut out = Vec::new();
-            let options = ShardOptions { stop_timeout_ms, ..options_of(node, &NODES) };
-            let shard = Shard::start(options, journal, recovered, trio.now, &mut out);
-            trio.shards.insert(node, shard);
+            let storage = MemStorage::new();
+            format(&storage, &identity_of(node), ShardId(0), &SEGMENT).expect("a fresh disk");
             trio.storages.insert(node, storage);
-            trio.carry_out(node, out);
+            trio.start(node);
         }
         NODES.iter().for_each(|node| trio.heal(*node));
         trio.settle();
-        for _ in 0..100 {
-            if trio.leads(1) {
-                return trio;
+        trio.pass_until_leads(1);
+        trio
+    }
+
+    /// Lets time pass, to which only this node looks, until it leads.
+    pub fn pass_until_leads(&mut self, node: u16) {
+        for _ in 0..500 {
+            if self.leads(node) {
+                return;
             }
-            trio.pass_only(&[1], 10_000);
+            self.pass_only(&[node], 10_000);
         }
-        panic!("node 1 cannot be elected");
+        panic!("node {node} cannot be elected");
+    }
+
+    /// Starts a node over what is on its disk; says whether a torn tail was cut off.
+    fn start(&mut self, node: u16) -> bool {
+        let (storage, identity) = (&self.storages[&node], identity_of(node));
+        let (journal, recovered) =
+            recover(storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
+        let torn = recovered.torn.is_some();
+        let mut out = Vec::new();
+        let (stop_timeout_ms, options) = (self.stop_timeout_ms, options_of(node, &NODES));
+        let options = ShardOptions { stop_timeout_ms, ..options };
+        let shard = Shard::start(options, journal, recovered, self.now, &mut out);
+        self.shards.insert(node, shard);
+        self.carry_out(node, out);
+        torn
+    }
+
+    /// Power fails at a node as it begins to write the batch that is held back, of which the first
+    /// sector is on the disk afterwards. The node starts again without that torn tail, and is connected.
+    pub fn tear(&mut self, node: u16) {
+        self.cut(node);
+        let mut jobs = self.held.remove(&node).expect("its disk is held back");
+        let batch = jobs.pop_front().expect("a batch is held back");
+        let storage = &self.storages[&node];
+        storage.halt_at(storage.steps() + 1);
+        execute(storage, batch).expect_err("the machine stops");
+        let mut survivors = 1;
+        storage.crash(&mut || std::mem::take(&mut survivors));
+        assert!(self.start(node), "nothing was torn");
+        self.heal(node);
     }
 
     pub fn leads(&self, node: u16) -> bool {
@@ -109,14 +147,31 @@ impl Trio {
                     let old = self.replies.insert((node, correlation), reply);
                     assert!(old.is_none(), "answered twice: {node} {correlation}");
                 }
-                Output::Job(job) => {
-                    let done = execute(&self.storages[&node], job).expect("the disk works");
-                    self.input(node, Input::Disk(done));
-                    self.input(node, Input::Tick);
-                }
+                Output::Job(job) => match self.held.get_mut(&node) {
+                    Some(held) => held.push_back(job),
+                    None => self.run(node, job),
+                },
                 Output::Stopped => assert!(self.stopped.insert(node), "stopped twice"),
                 Output::Fatal(fatal) => panic!("node {node} ends ({:?}): {fatal}", fatal.kind()),
             }
+        }
+    }
+
+    fn run(&mut self, node: u16, job: Job) {
+        let done = execute(&self.storages[&node], job).expect("the disk works");
+        self.input(node, Input::Disk(done));
+        self.input(node, Input::Tick);
+    }
+
+    /// Has a disk do nothing until it is released.
+    pub fn hold(&mut self, node: u16) {
+        self.held.entry(node).or_default();
+    }
+
+    /// The disk does what was held back.
+    pub fn release(&mut self, node: u16) {
+        for job in self.held.remove(&node).unwrap_or_default() {
+            self.run(node, job);
         }
     }
 
@@ -134,10 +189,11 @@ impl Trio {
         any
     }
 
-    /// Delivers until nothing is under way.
+    /// Delivers until nothing is under way but what is slow.
     pub fn settle(&mut self) {
         for _ in 0..10_000 {
-            let pairs: Vec<(u16, u16)> = self.queues.keys().copied().collect();
+            let mut pairs: Vec<(u16, u16)> = self.queues.keys().copied().collect();
+            pairs.retain(|pair| !self.slow.contains(pair));
             let mut any = false;
             for (from, to) in pairs {
                 any |= self.deliver(from, to);
@@ -152,12 +208,17 @@ impl Trio {
     /// All connections of a node break, with what is under way on them.
     pub fn cut(&mut self, node: u16) {
         for other in NODES.into_iter().filter(|other| *other != node) {
-            if self.links.remove(&pair(node, other)) {
-                self.queues.remove(&(node, other));
-                self.queues.remove(&(other, node));
-                self.input(node, Input::PeerDown { node: NodeId(other) });
-                self.input(other, Input::PeerDown { node: NodeId(node) });
-            }
+            self.part(node, other);
+        }
+    }
+
+    /// The connection of two nodes breaks, with what is under way on it.
+    pub fn part(&mut self, node: u16, other: u16) {
+        if self.links.remove(&pair(node, other)) {
+            self.queues.remove(&(node, other));
+            self.queues.remove(&(other, node));
+            self.input(node, Input::PeerDown { node: NodeId(other) });
+            self.input(other, Input::PeerDown { node: NodeId(node) });
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::node::{Node, append, code, create, read, texts};
 use paxosd::api::entries::Entries;
 use paxosd::api::error::{ErrorCode, Outcome};
-use paxosd::api::{Append, Reply, Request};
+use paxosd::api::{Append, Read, Reply, Request};
 use paxosd::limits::{
     CONN_OUTPUT_BYTES_MAX, READ_WAITING_MS, SHARD_ANSWER_BYTES_MAX, SMALL_READ_BYTES,
     TURN_ANSWER_BYTES_MAX,
@@ -161,4 +161,34 @@ fn r19_reads_in_line_end_with_the_leadership() {
         matches!(code(&reply), Some(ErrorCode::ShuttingDown | ErrorCode::NoQuorum)),
         "{reply:?}"
     );
+}
+
+/// R39: a read whose turn came, and that then found no memory for what it would fetch, keeps its place: a read
+/// that came after it, and would fit, is answered behind it.
+#[test]
+fn r39_a_read_that_waits_again_keeps_its_place() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    for _ in 0..100 {
+        node.ask(Request::Append(append("a", "small, but not all of them together")));
+    }
+    let mut node = Node::open(node.storage.duplicate());
+    node.unsent = SHARD_ANSWER_BYTES_MAX;
+    node.tick();
+    let of = |max_entries, max_bytes| {
+        let Request::Read(read) = read("a", 0, 0) else { panic!("a read") };
+        Request::Read(Read { max_entries, max_bytes, ..read })
+    };
+    // It needs little, and would rather fetch all that lies behind in the same job.
+    let older = node.send(1, of(0, 64));
+    node.pass(1_000);
+    let younger = node.send(2, of(1, 0));
+    node.unsent = SHARD_ANSWER_BYTES_MAX - 4_000;
+    node.pass(1_000);
+    assert!(node.take(2, younger).is_none(), "it passed the one before it");
+    assert!(node.take(1, older).is_none(), "answered without room");
+    node.unsent = 0;
+    node.tick();
+    assert_eq!(node.answered[node.answered.len() - 2..], [older, younger]);
+    assert!(is_answer(node.take(1, older)) && is_answer(node.take(2, younger)));
 }
