@@ -90,9 +90,8 @@ impl Replica {
     }
 
     pub(super) fn on_meet(&mut self, now: Tick, from: NodeId, meet: Meet, fx: &mut Effects) {
-        let own = self.config.configuration();
-        if meet.configuration != own {
-            let theirs = meet.configuration;
+        if !self.config.is_compatible_with(&meet.configuration) {
+            let (theirs, own) = (meet.configuration, self.config.configuration());
             return fx.note(Note::OtherConfiguration { node: from, theirs, own });
         }
         self.hear_witness(from, &meet.witness, fx);
