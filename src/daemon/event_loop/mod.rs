@@ -11,6 +11,7 @@ pub mod handshake;
 pub mod mailbox;
 pub mod main_loop;
 pub(super) mod peering;
+pub mod pin;
 pub mod service;
 pub mod shard_loop;
 pub(super) mod slow_clients;
