@@ -98,7 +98,6 @@ pub fn install_panic_hook() {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::daemon::net::outgoing::{Flushed, Outgoing};
     use std::process::Command;
 
     /// Set for the processes of their own that some tests need: they end, or fall silent for good.
@@ -114,6 +113,11 @@ pub(super) mod tests {
             .expect("runs")
     }
 
+    /// Ends nothing, but lets nothing leave this process any more.
+    pub fn fall_silent() {
+        SILENCED.store(true, Ordering::Release);
+    }
+
     /// The body of the test below, which runs it in a process of its own.
     #[test]
     fn panics_in_a_thread() {
@@ -124,32 +128,6 @@ pub(super) mod tests {
         let thread = std::thread::Builder::new().name("shard-0".into());
         let _ = thread.spawn(|| panic!("chosen=5 applied=6")).expect("spawned").join();
         std::process::exit(0);
-    }
-
-    /// The body of the test below, which runs it in a process of its own.
-    #[test]
-    fn falls_silent() {
-        if std::env::var_os(ALONE).is_none() {
-            return;
-        }
-        let mut output = Outgoing::default();
-        let mut wire = Vec::new();
-        output.buffer().extend_from_slice(b"before");
-        let flushed = output.flush(&mut wire, usize::MAX).expect("memory takes all");
-        assert_eq!(flushed, Flushed::All);
-        SILENCED.store(true, Ordering::Release);
-        output.buffer().extend_from_slice(b"a vote that rests on a failed write");
-        let flushed = output.flush(&mut wire, usize::MAX).expect("no error");
-        assert_eq!(flushed, Flushed::Full);
-        assert_eq!(wire, b"before");
-    }
-
-    /// R01: once a disk failed, no thread writes to a socket any more, whatever it has to say.
-    #[test]
-    fn r01_nothing_leaves_after_a_failure() {
-        let output = alone("daemon::exit::tests::falls_silent");
-        assert!(output.status.success(), "{output:?}");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
     }
 
     /// R25: a panic in any thread ends the whole process with exit 70.

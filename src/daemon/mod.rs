@@ -17,4 +17,5 @@ pub mod log;
 pub mod metrics;
 pub mod net;
 pub mod node;
+pub mod waker;
 pub mod watch;

@@ -55,7 +55,7 @@ impl<'a> MachineCommand<'a> {
         body: &'a [u8],
     ) -> Result<MachineCommand<'a>, DecodeError> {
         match kind {
-            CommandKind::Log(kind) => LogCommand::decode_body(kind, body).map(MachineCommand::Log),
+            CommandKind::Log(kind) => logs::decode_body(kind, body).map(MachineCommand::Log),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! Which members vote on a slot, and with which quorums (R26, R28).
 
 use super::config::Config;
-use super::quorum::Voters;
+use super::quorum::{Quorums, Voters};
 use super::replica::Replica;
-use crate::types::{Configuration, NodeId, Slot};
+use crate::types::{Configuration, ConfigurationNumber, NodeId, Slot};
 use std::collections::BTreeMap;
 
 /// The voters of every slot, by ranges of slots: each range reaches up to where the next one begins.
@@ -33,11 +33,24 @@ impl Config {
     #[must_use]
     pub fn configuration(&self) -> Configuration {
         Configuration {
+            number: ConfigurationNumber::FORMATION,
             members: self.members.clone(),
             prepare: self.quorums.prepare as u16,
             accept: self.quorums.accept as u16,
             window_slots: self.window_slots,
         }
+    }
+
+    /// Whether a peer of this configuration may be heard: it must be equal to the own one under the
+    /// same number. Under another number, members and quorums are what one of the two has yet to
+    /// learn; the window belongs to all of them, since an acceptor bounds a leader by it (C4).
+    pub(super) fn is_compatible_with(&self, theirs: &Configuration) -> bool {
+        let own = self.configuration();
+        if theirs.number == own.number {
+            return *theirs == own;
+        }
+        let quorums = Quorums { prepare: theirs.prepare.into(), accept: theirs.accept.into() };
+        theirs.window_slots == own.window_slots && quorums.check(theirs.members.len()).is_ok()
     }
 }
 

@@ -96,9 +96,8 @@ impl Replica {
         announce: Announce,
         effects: &mut Effects,
     ) {
-        let own = self.config.configuration();
-        if announce.configuration != own {
-            let theirs = announce.configuration;
+        if !self.config.is_compatible_with(&announce.configuration) {
+            let (theirs, own) = (announce.configuration, self.config.configuration());
             return effects.note(Note::OtherConfiguration { node: from, theirs, own });
         }
         self.hear_witness(from, &announce.witness, effects);

@@ -1,6 +1,6 @@
 //! What the votes of a shard's members rest on, and what its members must share for them.
 
-use super::NodeId;
+use super::{ConfigurationNumber, NodeId};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -9,6 +9,8 @@ use std::fmt;
 /// (Flexible Paxos, section 4; rules R06, R26, R28).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Configuration {
+    /// Which configuration of the cluster this is.
+    pub number: ConfigurationNumber,
     /// The ids of all members, this node's own included.
     pub members: BTreeSet<NodeId>,
     /// The prepare quorum: so many members must promise before a candidate leads (phase 1).
@@ -22,6 +24,9 @@ pub struct Configuration {
 impl fmt::Display for Configuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let members: Vec<String> = self.members.iter().map(NodeId::to_string).collect();
+        if self.number != ConfigurationNumber::FORMATION {
+            write!(f, "configuration {}: ", self.number)?;
+        }
         write!(
             f,
             "members {}, quorum_prepare {}, quorum_accept {}, window_slots {}",

@@ -76,6 +76,10 @@ id!(
     Incarnation(u64)
 );
 id!(
+    /// One configuration of a cluster: 0 for that of its formation, one more with each change.
+    ConfigurationNumber(u64)
+);
+id!(
     /// A client connection within one shard of one node.
     ConnId(u64)
 );
@@ -88,6 +92,11 @@ position!(Slot);
 position!(Index);
 position!(Lsn);
 position!(SegmentId);
+
+impl ConfigurationNumber {
+    /// The configuration that the cluster formed with, and the only one until members can change.
+    pub const FORMATION: ConfigurationNumber = ConfigurationNumber(0);
+}
 
 impl Tick {
     /// Returns the instant `micros` later, saturating.

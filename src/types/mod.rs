@@ -23,7 +23,8 @@ pub use count::Count;
 pub use damage::{Content, Damage, Losses, LostRecords, RecordLeft};
 pub use failure_kind::FailureKind;
 pub use ids::{
-    ClusterId, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot, Tick,
+    ClusterId, ConfigurationNumber, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId,
+    ShardId, Slot, Tick,
 };
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
 pub use nodes::Nodes;

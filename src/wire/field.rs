@@ -7,11 +7,12 @@
 
 use super::codec::{BodyReader, DecodeError, Writer};
 use crate::types::{
-    Ballot, ClusterId, Incarnation, Index, LogId, Lsn, NodeId, ShardId, Slot, Tick,
+    Ballot, ClusterId, ConfigurationNumber, Incarnation, Index, LogId, Lsn, NodeId, ShardId, Slot,
+    Tick,
 };
 use std::collections::BTreeSet;
 
-/// The highest round or slot that is believed: nobody counts that far in a thousand years.
+/// The highest round, slot or configuration number that is believed: nobody counts that far in a thousand years.
 const COUNTED_MAX: u64 = 1 << 62;
 
 /// A type with one encoding. Implementations are inlined, so that a list of fields becomes the code that
@@ -163,6 +164,21 @@ impl Field for Slot {
     #[inline]
     fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Slot, DecodeError> {
         counted(body, field).map(Slot)
+    }
+}
+
+impl Field for ConfigurationNumber {
+    #[inline]
+    fn put(&self, body: &mut Vec<u8>) {
+        self.0.put(body);
+    }
+
+    #[inline]
+    fn take(
+        body: &mut BodyReader<'_>,
+        field: &'static str,
+    ) -> Result<ConfigurationNumber, DecodeError> {
+        counted(body, field).map(ConfigurationNumber)
     }
 }
 

@@ -5,10 +5,10 @@ use crate::poll;
 use crate::rig::{Daemon, Raw, run};
 use crate::watched::Refusals;
 use crate::web::get;
-use paxosd::types::{Incarnation, NodeId, ShardId};
+use paxosd::types::{ConfigurationNumber, Incarnation, NodeId, ShardId};
 use paxosd::wire::peer::hello::{
-    PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerHelloReply, PeerRefusalCode, SharedLimits,
-    members_digest, read_peer_hello_reply, write_peer_hello,
+    PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerHelloReply, PeerRefusalCode,
+    SharedConfiguration, SharedLimits, members_digest, read_peer_hello_reply, write_peer_hello,
 };
 use std::net::TcpStream;
 
@@ -129,10 +129,13 @@ pub fn greeting() -> PeerHello {
             append_bytes_max: 4_325_376,
             value_bytes_max: 4_325_376 + 589_824,
             shards: 1,
-            prepare_quorum: 2,
-            accept_quorum: 2,
             window_slots: 256,
-            members: members_digest([1, 2, 3].map(NodeId)),
+            configuration: SharedConfiguration {
+                number: ConfigurationNumber::FORMATION,
+                prepare_quorum: 2,
+                accept_quorum: 2,
+                members: members_digest([1, 2, 3].map(NodeId)),
+            },
         },
     }
 }

@@ -33,7 +33,7 @@ fn r38_strangers_are_refused_with_both_values() {
     host.refused(&other, PeerRefusalCode::Cluster, &["5ca1ab1e0ddba115ea5eca5e0b5e55ed"]);
     let mut limits = greeting();
     limits.shared.entry_bytes_max = 999;
-    limits.shared.accept_quorum = 3;
+    limits.shared.configuration.accept_quorum = 3;
     let holds = ["entry_bytes_max is 999", "1048576", "quorum_accept is 3", "correct paxosd.toml"];
     host.refused(&limits, PeerRefusalCode::Limits, &holds);
     let stranger = PeerHello { node: NodeId(9), ..greeting() };

@@ -3,7 +3,7 @@
 use crate::cluster::Cluster;
 use crate::expect::ballot;
 use crate::script::{node, number, value};
-use paxosd::types::{Ballot, Incarnation, Lsn, NodeId, Slot, Tick, Witness};
+use paxosd::types::{Ballot, ConfigurationNumber, Incarnation, Lsn, NodeId, Slot, Tick, Witness};
 use paxosd::wire::peer::{
     Accept, Accepted, Announce, CanvassAnswer, ChosenUpto, Fetch, Grant, HandOver, Heartbeat,
     Learn, Learned, Message, Nack, Prepare, Promise, Release,
@@ -108,7 +108,8 @@ pub fn parse(cluster: &Cluster, text: &str) -> Message {
     }
 }
 
-/// `announce known=1:101,2:102 [formed]`, from the first of these.
+/// `announce known=1:101,2:102 [formed] [number=N] [prepare=Q]`, from the first of these; the number and
+/// the quorum are of its configuration.
 fn announce(cluster: &Cluster, words: &Words<'_>) -> Message {
     let known = words.text("known").expect("a meet says whom its sender knows");
     let entry = |text: &str| {
@@ -116,12 +117,15 @@ fn announce(cluster: &Cluster, words: &Words<'_>) -> Message {
         (node(id), Incarnation(number(of)))
     };
     let known: Vec<(NodeId, Incarnation)> = known.split(',').map(entry).collect();
-    let config = cluster.replica(known[0].0).expect("it runs").config();
+    let mut configuration = cluster.replica(known[0].0).expect("it runs").config().configuration();
+    configuration.number = ConfigurationNumber(words.number("number"));
+    configuration.prepare =
+        words.text("prepare").map_or(configuration.prepare, |text| number(text) as u16);
     Message::Announce(Announce {
         incarnation: known[0].1,
         known,
         formed: words.0.contains(&"formed"),
-        configuration: config.configuration(),
+        configuration,
         lives: Vec::new(),
         durable: Witness::default(),
         witness: Vec::new(),

@@ -3,12 +3,12 @@
 use crate::client::CLUSTER;
 use crate::model::{Message, Vector, vector};
 use paxosd::types::{
-    Ballot, Configuration, Damage, Incarnation, Life, LifeId, Lsn, NodeId, ShardId, Slot, Tick,
-    Value, Witness,
+    Ballot, Configuration, ConfigurationNumber, Damage, Incarnation, Life, LifeId, Lsn, NodeId,
+    ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
-    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
-    members_digest,
+    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
+    SharedLimits, members_digest,
 };
 use paxosd::wire::peer::{
     Accept, Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch,
@@ -38,10 +38,13 @@ fn greetings() -> Vec<Vector> {
             append_bytes_max: 4 << 20,
             value_bytes_max: 5 << 20,
             shards: 2,
-            prepare_quorum: 2,
-            accept_quorum: 2,
             window_slots: 256,
-            members: members_digest([NodeId(1), NodeId(2), NodeId(3)]),
+            configuration: SharedConfiguration {
+                number: ConfigurationNumber(7),
+                prepare_quorum: 2,
+                accept_quorum: 2,
+                members: members_digest([NodeId(1), NodeId(2), NodeId(3)]),
+            },
         },
     };
     let welcome = PeerWelcome {
@@ -91,6 +94,7 @@ fn meeting() -> Vec<Vector> {
                 known: incarnations.to_vec(),
                 formed: true,
                 configuration: Configuration {
+                    number: ConfigurationNumber(7),
                     members: [NodeId(1), NodeId(2)].into(),
                     prepare: 2,
                     accept: 1,

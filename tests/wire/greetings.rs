@@ -3,15 +3,15 @@
 use crate::roundtrip::frame;
 use paxosd::api::error::{Detail, ErrorCode};
 use paxosd::api::{NO_SHARD, ReplyHeader};
-use paxosd::types::{ClusterId, Incarnation, NodeId, ShardId};
+use paxosd::types::{ClusterId, ConfigurationNumber, Incarnation, NodeId, ShardId};
 use paxosd::wire::client::hello::{
     Hello, HelloAnswer, HelloReply, Limits, VERSION_MAX, common_version, read_hello,
     read_hello_answer, write_hello, write_hello_reply,
 };
 use paxosd::wire::frame::{Frame, write_frame};
 use paxosd::wire::peer::hello::{
-    Host, PeerHello, PeerRefusalCode, SharedLimits, members_digest, read_peer_hello,
-    write_peer_hello,
+    Host, PeerHello, PeerRefusalCode, SharedConfiguration, SharedLimits, members_digest,
+    read_peer_hello, write_peer_hello,
 };
 
 const CLUSTER: ClusterId = ClusterId(77);
@@ -49,11 +49,23 @@ fn shared() -> SharedLimits {
         append_bytes_max: 4 << 20,
         value_bytes_max: 5 << 20,
         shards: 2,
+        window_slots: 256,
+        configuration: configuration(),
+    }
+}
+
+fn configuration() -> SharedConfiguration {
+    SharedConfiguration {
+        number: ConfigurationNumber::FORMATION,
         prepare_quorum: 2,
         accept_quorum: 2,
-        window_slots: 256,
         members: members_digest([NodeId(1), NodeId(2), NodeId(3)]),
     }
+}
+
+/// The greeting of a node of this configuration.
+fn of_configuration(configuration: SharedConfiguration) -> PeerHello {
+    PeerHello { shared: SharedLimits { configuration, ..shared() }, ..peer_hello() }
 }
 
 fn host() -> Host {
@@ -191,7 +203,8 @@ fn r27_r29_a_foreign_peer_is_refused() {
 // R38: every limit that differs is named, with both values.
 #[test]
 fn r38_differing_limits_are_refused_with_both_values() {
-    let limits = SharedLimits { entry_bytes_max: 4096, accept_quorum: 3, ..shared() };
+    let configuration = SharedConfiguration { accept_quorum: 3, ..configuration() };
+    let limits = SharedLimits { entry_bytes_max: 4096, configuration, ..shared() };
     let refusal = PeerHello { shared: limits, ..peer_hello() }.check(&host()).expect_err("refused");
     assert_eq!(refusal.code, PeerRefusalCode::Limits);
     assert_eq!(
@@ -204,13 +217,58 @@ fn r38_differing_limits_are_refused_with_both_values() {
         SharedLimits { append_bytes_max: 0, ..shared() },
         SharedLimits { value_bytes_max: 0, ..shared() },
         SharedLimits { shards: 0, ..shared() },
-        SharedLimits { prepare_quorum: 0, ..shared() },
         SharedLimits { window_slots: 1, ..shared() },
-        SharedLimits { members: 0, ..shared() },
     ];
     for limits in every {
         let refused = PeerHello { shared: limits, ..peer_hello() }.check(&host());
         assert_eq!(refused.expect_err("refused").code, PeerRefusalCode::Limits, "{limits:?}");
+    }
+}
+
+// R26: what belongs to one configuration must be the same on its nodes, and is named with both values.
+#[test]
+fn r26_nodes_of_one_configuration_share_members_and_quorums() {
+    let members = SharedConfiguration { members: 0, ..configuration() };
+    let refusal = of_configuration(members).check(&host()).expect_err("refused");
+    assert_eq!(refusal.code, PeerRefusalCode::Limits);
+    let own = configuration().members;
+    let text = format!(
+        "a digest of the [[member]] ids is 0 on node 2 and {own} on node 1; it must be the same on \
+         all nodes: correct paxosd.toml and restart"
+    );
+    assert_eq!(refusal.text, text);
+    let quorum = SharedConfiguration { prepare_quorum: 0, ..configuration() };
+    let refusal = of_configuration(quorum).check(&host()).expect_err("refused");
+    assert!(refusal.text.contains("quorum_prepare is 0 on node 2 and 2 on node 1"), "{refusal}");
+}
+
+// R26: nodes of different configurations talk, whichever is the older one; sizes and the window are
+// compared all the same, and what cannot be a configuration is refused.
+#[test]
+fn r26_another_configuration_is_no_difference() {
+    let number = ConfigurationNumber(3);
+    let other = SharedConfiguration { number, prepare_quorum: 3, accept_quorum: 3, members: 5 };
+    assert_eq!(of_configuration(other).check(&host()), Ok(1));
+    let ahead = Host { shared: SharedLimits { configuration: other, ..shared() }, ..host() };
+    assert_eq!(peer_hello().check(&ahead), Ok(1));
+
+    let mut hello = of_configuration(other);
+    hello.shared.window_slots = 128;
+    let refusal = hello.check(&host()).expect_err("refused");
+    assert_eq!(
+        refusal.text,
+        "window_slots is 128 on node 2 and 256 on node 1; it must be the same on all nodes: correct \
+         paxosd.toml and restart"
+    );
+    for accept_quorum in [0, 16, u16::MAX] {
+        let hello = of_configuration(SharedConfiguration { accept_quorum, ..other });
+        let refusal = hello.check(&host()).expect_err("refused");
+        assert_eq!(refusal.code, PeerRefusalCode::Limits);
+        let text = format!(
+            "quorum_accept is {accept_quorum} in configuration 3 of node 2; a quorum has 1 to 15 \
+             members"
+        );
+        assert_eq!(refusal.text, text);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use crate::strategies::{ballot, text};
 use paxosd::types::{
-    ClusterId, Configuration, Damage, Incarnation, Life, LifeId, Lsn, NodeId, ShardId, Slot, Tick,
-    Value, Witness,
+    ClusterId, Configuration, ConfigurationNumber, Damage, Incarnation, Life, LifeId, Lsn, NodeId,
+    ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
-    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedLimits,
+    PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
+    SharedLimits,
 };
 use paxosd::wire::peer::*;
 use proptest::collection::{btree_set, vec};
@@ -108,8 +109,10 @@ fn digest() -> impl Strategy<Value = Option<Digest>> {
 }
 
 fn configuration() -> impl Strategy<Value = Configuration> {
-    (btree_set(node(), 0..6), any::<u16>(), any::<u16>(), any::<u64>()).prop_map(
-        |(members, prepare, accept, window_slots)| Configuration {
+    let number = (0..=1_u64 << 62).prop_map(ConfigurationNumber);
+    (number, btree_set(node(), 0..6), any::<(u16, u16)>(), any::<u64>()).prop_map(
+        |(number, members, (prepare, accept), window_slots)| Configuration {
+            number,
             members,
             prepare,
             accept,
@@ -270,9 +273,12 @@ pub fn peer_hello() -> impl Strategy<Value = PeerHello> {
                     value_bytes_max: n[2],
                     window_slots: n[0] ^ n[1],
                     shards: m[0],
-                    prepare_quorum: m[1],
-                    accept_quorum: m[2],
-                    members,
+                    configuration: SharedConfiguration {
+                        number: ConfigurationNumber(u64::from(n[2])),
+                        prepare_quorum: m[1],
+                        accept_quorum: m[2],
+                        members,
+                    },
                 },
             }
         },

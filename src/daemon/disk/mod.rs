@@ -9,5 +9,4 @@ pub mod data_layout;
 pub mod initialise;
 pub mod path_failure;
 pub mod shortage;
-pub mod space;
 pub mod workers;

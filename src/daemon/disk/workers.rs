@@ -7,10 +7,10 @@
 
 use crate::daemon::clock;
 use crate::daemon::disk::shortage::{PAUSE, Shortage};
-use crate::daemon::event_loop::waker::LoopWaker;
 use crate::daemon::exit::{FatalError, NodeExit, die};
 use crate::daemon::log::slow::SlowLines;
-use crate::daemon::metrics::histogram::Syncs;
+use crate::daemon::waker::LoopWaker;
+use crate::daemon::watch::histogram::Syncs;
 use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
 use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
 use crate::types::{Tick, Trouble};

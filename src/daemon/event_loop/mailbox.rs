@@ -1,9 +1,9 @@
 //! What other threads send to a shard's thread.
 
-use crate::daemon::event_loop::waker::LoopWaker;
 use crate::daemon::net::admission::Permit;
 use crate::daemon::net::conn::Conn;
 use crate::daemon::net::resolve::Lookup;
+use crate::daemon::waker::LoopWaker;
 use crate::types::NodeId;
 use crate::wire::peer::hello::PeerHello;
 use crossbeam::channel::{Receiver, Sender, bounded};

@@ -2,16 +2,16 @@
 
 use crate::daemon::admin::{self, Admin};
 use crate::daemon::clock;
+use crate::daemon::event_loop::handshake::{Admitted, GreetingOutcome, greet};
 use crate::daemon::event_loop::mailbox::{ShardMessage, ShardSender};
 use crate::daemon::event_loop::shard_loop::WAKER;
-use crate::daemon::event_loop::waker::LoopWaker;
 use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::log::rate_limited::RareLines;
 use crate::daemon::net::conn::{Conn, Taken};
-use crate::daemon::net::handshake::{Admitted, GreetingOutcome, greet};
 use crate::daemon::net::port::Port;
 use crate::daemon::net::sockets;
 use crate::daemon::node::context::{NodeContext, count};
+use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::loops::{Loop, SLEEP_MAX};
 use crate::daemon::watch::notify;
 use crate::daemon::watch::pauses::Pauses;

@@ -1,18 +1,16 @@
 //! The node in numbers, as `/metrics` serves them. docs/METRICS.md lists every name; a test compares
 //! it with what a node serves.
 
-pub mod histogram;
 pub mod page;
 pub mod process;
-pub mod requests;
 mod table;
 
 use crate::api::status::Role;
 use crate::daemon::node::context::{NodeContext, VERSION};
+use crate::daemon::watch::histogram::{BOUNDS_US, Counts};
 use crate::daemon::watch::loops::Loop;
 use crate::daemon::watch::status_board::{PortCounters, ShardBoard, ShardNumbers};
 use crate::types::{ShardId, Tick};
-use histogram::{BOUNDS_US, Counts};
 use page::{Label, Metric, MetricsPage};
 use process::ProcessNumbers;
 use std::fmt::Display;

@@ -1,6 +1,6 @@
 //! What the system says of this process and of its disk.
 
-use crate::daemon::disk::space::free_and_total;
+use crate::daemon::watch::space::free_and_total;
 use crate::types::Tick;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};

@@ -128,6 +128,7 @@ impl Outgoing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::exit::tests::{ALONE, alone, fall_silent};
 
     /// Takes `room` bytes, then is full.
     struct Narrow {
@@ -202,5 +203,31 @@ mod tests {
             socket.taken.clear();
             assert!(output.held_bytes() <= output.len() + FRAME + PIECE_BYTES);
         }
+    }
+
+    /// The body of the test below, which runs it in a process of its own.
+    #[test]
+    fn falls_silent() {
+        if std::env::var_os(ALONE).is_none() {
+            return;
+        }
+        let mut output = Outgoing::default();
+        let mut wire = Vec::new();
+        output.buffer().extend_from_slice(b"before");
+        let flushed = output.flush(&mut wire, usize::MAX).expect("memory takes all");
+        assert_eq!(flushed, Flushed::All);
+        fall_silent();
+        output.buffer().extend_from_slice(b"a vote that rests on a failed write");
+        let flushed = output.flush(&mut wire, usize::MAX).expect("no error");
+        assert_eq!(flushed, Flushed::Full);
+        assert_eq!(wire, b"before");
+    }
+
+    /// R01: once a disk failed, no thread writes to a socket any more, whatever it has to say.
+    #[test]
+    fn r01_nothing_leaves_after_a_failure() {
+        let output = alone("daemon::net::outgoing::tests::falls_silent");
+        assert!(output.status.success(), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
     }
 }

@@ -8,10 +8,11 @@ use crate::daemon::node::live::Live;
 use crate::daemon::watch::status_board::StatusBoard;
 use crate::journal::Identity;
 use crate::limits;
-use crate::types::{NodeId, ShardId};
+use crate::types::{ConfigurationNumber, NodeId, ShardId};
 use crate::wire::client::hello::{HelloReply, Limits};
 use crate::wire::peer::hello::{
-    Host, PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerWelcome, SharedLimits, members_digest,
+    Host, PEER_VERSION_MAX, PEER_VERSION_MIN, PeerHello, PeerWelcome, SharedConfiguration,
+    SharedLimits, members_digest,
 };
 use std::sync::Arc;
 
@@ -68,10 +69,13 @@ impl NodeContext {
             append_bytes_max: limits.append_bytes_max,
             value_bytes_max: number(config.value_bytes_max()),
             shards: config.shards,
-            prepare_quorum: config.quorums.prepare,
-            accept_quorum: config.quorums.accept,
             window_slots: u32::try_from(bounds.window_slots).unwrap_or(u32::MAX),
-            members: members_digest(config.members.keys().copied()),
+            configuration: SharedConfiguration {
+                number: ConfigurationNumber::FORMATION,
+                prepare_quorum: config.quorums.prepare,
+                accept_quorum: config.quorums.accept,
+                members: members_digest(config.members.keys().copied()),
+            },
         };
         let members = config.members.keys().copied().collect();
         let host = Host { cluster: config.cluster, node: config.node, members, shared };

@@ -4,7 +4,6 @@ pub mod context;
 pub mod descriptors;
 pub mod inherited;
 pub mod live;
-pub mod pin;
 pub mod reload;
 pub(super) mod replica_config;
 pub mod run;

@@ -5,11 +5,11 @@
 use crate::api::Reply;
 use crate::api::error::ErrorCode;
 use crate::api::status::{ShardLeader, ShardStatus};
-use crate::daemon::disk::space::Space;
-use crate::daemon::metrics::histogram::Syncs;
-use crate::daemon::metrics::requests::RequestMetrics;
 use crate::daemon::net::port::Port;
+use crate::daemon::watch::histogram::Syncs;
 use crate::daemon::watch::loops::{Loop, Loops};
+use crate::daemon::watch::requests::RequestMetrics;
+use crate::daemon::watch::space::Space;
 use crate::limits::LOOP_STUCK_MS;
 use crate::shard::{Backlog, SyncTally, Tally};
 use crate::types::{ShardId, Tick};

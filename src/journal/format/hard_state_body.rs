@@ -2,8 +2,8 @@
 
 use crate::limits::{CUTS_MAX, LIVES_MAX, MEMBERS_MAX};
 use crate::types::{
-    Ballot, Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Refuted,
-    Slot, Witness,
+    Ballot, Configuration, ConfigurationNumber, Cut, Damage, HardState, Incarnation, Life, LifeId,
+    Lsn, NodeId, Refuted, Slot, Witness,
 };
 use byteorder::{LittleEndian, ReadBytesExt};
 use std::collections::{BTreeMap, BTreeSet};
@@ -113,6 +113,9 @@ fn put_damage(out: &mut Vec<u8>, damage: Damage) {
 }
 
 fn put_configuration(out: &mut Vec<u8>, configuration: &Configuration) {
+    // The format has no place for another number: none may be lost in silence.
+    let (number, formation) = (configuration.number, ConfigurationNumber::FORMATION);
+    assert_eq!(number, formation, "hard state of configuration {number}, not {formation}");
     put_u16(out, configuration.members.len() as u16);
     for node in &configuration.members {
         put_u16(out, node.0);
@@ -199,6 +202,7 @@ fn read_refuted(from: &mut &[u8]) -> io::Result<Refuted> {
 fn read_configuration(from: &mut &[u8]) -> io::Result<Configuration> {
     let members = read_list(from, |from| Ok(NodeId(from.read_u16::<LittleEndian>()?)))?;
     Ok(Configuration {
+        number: ConfigurationNumber::FORMATION,
         members: members.into_iter().collect::<BTreeSet<NodeId>>(),
         prepare: from.read_u16::<LittleEndian>()?,
         accept: from.read_u16::<LittleEndian>()?,

@@ -13,6 +13,7 @@
 use super::command::{LogCommand, LogCommandKind};
 use crate::api::entries::{EntriesError, EntriesRef};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
+use crate::machine::feature::FeatureCommand;
 use crate::types::{Index, LogId};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
@@ -21,28 +22,45 @@ use crate::wire::codec::{BodyReader, DecodeError, Writer};
 pub(in crate::machine) const BODY_BYTES_MAX: usize =
     2 + NAME_BYTES_MAX + 2 * 8 + 1 + 4 + APPEND_BYTES_MAX;
 
-/// Encodes a command's body behind what `out` holds.
-pub(super) fn encode_body(command: &LogCommand<'_>, out: &mut Vec<u8>) {
-    match *command {
-        LogCommand::Create { name, created_ms } => {
-            out.put_text(name);
-            out.put_u64(created_ms);
+impl FeatureCommand for LogCommand<'_> {
+    fn kind_number(&self) -> u8 {
+        self.kind() as u8
+    }
+
+    fn encode_body(&self, out: &mut Vec<u8>) {
+        match *self {
+            LogCommand::Create { name, created_ms } => {
+                out.put_text(name);
+                out.put_u64(created_ms);
+            }
+            LogCommand::Delete { log } => out.put_u64(log.0),
+            LogCommand::Append { log, expect, entries } => {
+                out.put_u64(log.0);
+                put_entries(out, expect, entries);
+            }
+            LogCommand::AppendCreate { name, created_ms, expect, entries } => {
+                out.put_text(name);
+                out.put_u64(created_ms);
+                put_entries(out, expect, entries);
+            }
         }
-        LogCommand::Delete { log } => out.put_u64(log.0),
-        LogCommand::Append { log, expect, entries } => {
-            out.put_u64(log.0);
-            put_entries(out, expect, entries);
+    }
+
+    fn check_limits(&self) {
+        if let Some(name) = self.name() {
+            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
+            assert!(bytes <= max, "a name of {bytes} bytes, max {max}");
         }
-        LogCommand::AppendCreate { name, created_ms, expect, entries } => {
-            out.put_text(name);
-            out.put_u64(created_ms);
-            put_entries(out, expect, entries);
+        if let Some(entries) = self.entries() {
+            let (bytes, max) = (entries.raw().len(), APPEND_BYTES_MAX);
+            assert!(!entries.is_empty(), "an append without entries: {self:?}");
+            assert!(bytes <= max, "an append of {bytes} bytes, max {max}");
         }
     }
 }
 
 /// Decodes the body of a command of this kind.
-pub(super) fn decode_body(
+pub(in crate::machine) fn decode_body(
     kind: LogCommandKind,
     body: &[u8],
 ) -> Result<LogCommand<'_>, DecodeError> {

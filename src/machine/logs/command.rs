@@ -1,11 +1,7 @@
 //! The commands on logs.
 
-use super::codec;
 use crate::api::entries::EntriesRef;
-use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
-use crate::machine::feature::FeatureCommand;
 use crate::types::{Index, LogId};
-use crate::wire::codec::DecodeError;
 
 /// A command on a log, borrowed from the request or from the value that carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,40 +95,10 @@ impl<'a> LogCommand<'a> {
     }
 
     /// The name that the command gives to a log, or finds it by.
-    fn name(&self) -> Option<&'a str> {
+    pub(super) fn name(&self) -> Option<&'a str> {
         match *self {
             LogCommand::Create { name, .. } | LogCommand::AppendCreate { name, .. } => Some(name),
             LogCommand::Delete { .. } | LogCommand::Append { .. } => None,
-        }
-    }
-
-    /// Decodes the body of a command of this kind.
-    pub(in crate::machine) fn decode_body(
-        kind: LogCommandKind,
-        body: &'a [u8],
-    ) -> Result<LogCommand<'a>, DecodeError> {
-        codec::decode_body(kind, body)
-    }
-}
-
-impl FeatureCommand for LogCommand<'_> {
-    fn kind_number(&self) -> u8 {
-        self.kind() as u8
-    }
-
-    fn encode_body(&self, out: &mut Vec<u8>) {
-        codec::encode_body(self, out);
-    }
-
-    fn check_limits(&self) {
-        if let Some(name) = self.name() {
-            let (bytes, max) = (name.len(), NAME_BYTES_MAX);
-            assert!(bytes <= max, "a name of {bytes} bytes, max {max}");
-        }
-        if let Some(entries) = self.entries() {
-            let (bytes, max) = (entries.raw().len(), APPEND_BYTES_MAX);
-            assert!(!entries.is_empty(), "an append without entries: {self:?}");
-            assert!(bytes <= max, "an append of {bytes} bytes, max {max}");
         }
     }
 }

@@ -16,7 +16,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(super) use codec::{BODY_BYTES_MAX, appends_to};
+pub(super) use codec::{BODY_BYTES_MAX, appends_to, decode_body};
 pub use command::{LogCommand, LogCommandKind};
 pub(super) use digest::DIGEST_WORDS;
 pub use extents::LogExtent;

@@ -101,7 +101,7 @@ message! {
     Release { ballot }
     Eligibility { leaving, ready, linked }
 
-    Configuration { members as MEMBERS, prepare, accept, window_slots }
+    Configuration { number, members as MEMBERS, prepare, accept, window_slots }
     LifeId { boots, nonce }
     Life { id, start, accounted }
     Witness { life, durable }

@@ -1,6 +1,7 @@
 //! How two nodes meet: the caller greets, the called one accepts or says why not.
 
-use crate::types::{ClusterId, Incarnation, NodeId, ShardId};
+use crate::limits::MEMBERS_MAX;
+use crate::types::{ClusterId, ConfigurationNumber, Incarnation, NodeId, ShardId};
 use crate::wire::client::hello::common_version;
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, message};
@@ -49,13 +50,23 @@ pub struct SharedLimits {
     pub value_bytes_max: u32,
     /// Shards of the cluster.
     pub shards: u16,
+    /// Most slots proposed beyond the contiguous chosen prefix (α): an acceptor bounds by it what a
+    /// leader may have left open (C4).
+    pub window_slots: u32,
+    /// Members and quorums, shared by all nodes of one configuration.
+    pub configuration: SharedConfiguration,
+}
+
+/// What all nodes of one configuration must share. Nodes of different configurations differ in it
+/// until the older ones have learned of the newer one, so they must not refuse each other for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SharedConfiguration {
+    /// Which configuration this is.
+    pub number: ConfigurationNumber,
     /// The prepare quorum: so many members must promise before a candidate leads (phase 1).
     pub prepare_quorum: u16,
     /// The accept quorum: so many members must have accepted a value before it is chosen (phase 2).
     pub accept_quorum: u16,
-    /// Most slots proposed beyond the contiguous chosen prefix (α): an acceptor bounds by it what a
-    /// leader may have left open (C4).
-    pub window_slots: u32,
     /// Digest of the members' ids ([`members_digest`]).
     pub members: u64,
 }
@@ -183,7 +194,8 @@ impl PeerHello {
             );
             return refuse(PeerRefusalCode::NotAMember, text);
         }
-        if let Some(text) = self.shared.differences(&host.shared, caller, called) {
+        let differences = self.shared.differences(&host.shared, caller, called);
+        if let Some(text) = differences.or_else(|| self.shared.configuration.fault(caller)) {
             return refuse(PeerRefusalCode::Limits, text);
         }
         if self.shard.0 >= host.shared.shards {
@@ -197,6 +209,7 @@ impl PeerHello {
 
 impl SharedLimits {
     /// Every limit that differs, by its key in paxosd.toml, with both values; none when all agree.
+    /// What belongs to configurations of different numbers is not compared.
     #[must_use]
     pub fn differences(
         &self,
@@ -205,6 +218,9 @@ impl SharedLimits {
         called: NodeId,
     ) -> Option<String> {
         let same_append = self.append_bytes_max == host.append_bytes_max;
+        let same_number = self.configuration.number == host.configuration.number;
+        let ours = host.configuration;
+        let theirs = if same_number { self.configuration } else { ours };
         let fields = [
             ("shards", u64::from(self.shards), u64::from(host.shards)),
             ("entry_bytes_max", u64::from(self.entry_bytes_max), u64::from(host.entry_bytes_max)),
@@ -213,10 +229,10 @@ impl SharedLimits {
                 u64::from(self.append_bytes_max),
                 u64::from(host.append_bytes_max),
             ),
-            ("quorum_prepare", u64::from(self.prepare_quorum), u64::from(host.prepare_quorum)),
-            ("quorum_accept", u64::from(self.accept_quorum), u64::from(host.accept_quorum)),
+            ("quorum_prepare", u64::from(theirs.prepare_quorum), u64::from(ours.prepare_quorum)),
+            ("quorum_accept", u64::from(theirs.accept_quorum), u64::from(ours.accept_quorum)),
             ("window_slots", u64::from(self.window_slots), u64::from(host.window_slots)),
-            ("a digest of the [[member]] ids", self.members, host.members),
+            ("a digest of the [[member]] ids", theirs.members, ours.members),
             // No key of its own: it follows from append_bytes_max, unless the programs differ.
             (
                 "the largest value of the program",
@@ -241,14 +257,29 @@ impl SharedLimits {
     }
 }
 
+impl SharedConfiguration {
+    /// What cannot be true of any configuration. Between equal numbers a difference says as much.
+    fn fault(&self, caller: NodeId) -> Option<String> {
+        let quorums =
+            [("quorum_prepare", self.prepare_quorum), ("quorum_accept", self.accept_quorum)];
+        let beyond = |quorum: u16| quorum == 0 || usize::from(quorum) > MEMBERS_MAX;
+        let (key, quorum) = quorums.into_iter().find(|(_, quorum)| beyond(*quorum))?;
+        let number = self.number;
+        Some(format!(
+            "{key} is {quorum} in configuration {number} of node {caller}; a quorum has 1 to \
+             {MEMBERS_MAX} members"
+        ))
+    }
+}
+
 message! {
     PeerHello {
         version_min, version_max, cluster, node, target, incarnation, shard, features, shared,
     }
     SharedLimits {
-        entry_bytes_max, append_bytes_max, value_bytes_max, shards, prepare_quorum, accept_quorum,
-        window_slots, members,
+        entry_bytes_max, append_bytes_max, value_bytes_max, shards, window_slots, configuration,
     }
+    SharedConfiguration { number, prepare_quorum, accept_quorum, members }
     PeerWelcome { version, node, incarnation, features }
 }
 
