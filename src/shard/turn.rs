@@ -98,7 +98,13 @@ impl<'a> Turn<'a> {
 
     /// An answer was computed: it leaves if it is proven to be as fresh as asked for.
     pub(super) fn answer(&mut self, asked: RequestId, proof: Option<ReadProof>, reply: Reply) {
-        let Some(proof) = proof else { return self.reply(asked, reply) };
+        let Some(proof) = proof else {
+            if self.core.replica.is_doubtful() {
+                // The state came into doubt while it waited (R23).
+                return self.refuse(asked, self.core.in_doubt());
+            }
+            return self.reply(asked, reply);
+        };
         match self.core.is_proven(self.now, proof) {
             Some(true) => self.reply(asked, reply),
             Some(false) => {

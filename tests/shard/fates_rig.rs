@@ -2,8 +2,8 @@
 
 use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::api::{Reply, Request};
-use paxosd::journal::{MemStorage, execute, format, recover};
-use paxosd::paxos::Role;
+use paxosd::journal::{Job, MemStorage, execute, format, recover};
+use paxosd::paxos::{Replica, Role};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
@@ -23,6 +23,9 @@ pub struct Trio {
     pub stopped: BTreeSet<u16>,
     /// What the others say of their states is not what this node has.
     pub differs: Option<u16>,
+    /// Reads of the journal of this node wait in `held`.
+    pub hold_reads: Option<u16>,
+    held: Vec<Job>,
     next: u64,
 }
 
@@ -43,6 +46,8 @@ impl Trio {
             replies: BTreeMap::new(),
             stopped: BTreeSet::new(),
             differs: None,
+            hold_reads: None,
+            held: Vec::new(),
             next: 1,
         };
         for node in NODES {
@@ -66,6 +71,15 @@ impl Trio {
             trio.pass_only(&[1], 10_000);
         }
         panic!("node 1 cannot be elected");
+    }
+
+    /// Nothing that the journal can give back stays in a node's memory.
+    pub fn forget_values(&mut self, node: u16) {
+        self.shards.get_mut(&node).expect("one of the three").set_cache_bytes(0);
+    }
+
+    pub fn replica(&self, node: u16) -> &Replica {
+        self.shards[&node].replica()
     }
 
     pub fn leads(&self, node: u16) -> bool {
@@ -109,15 +123,29 @@ impl Trio {
                     let old = self.replies.insert((node, correlation), reply);
                     assert!(old.is_none(), "answered twice: {node} {correlation}");
                 }
-                Output::Job(job) => {
-                    let done = execute(&self.storages[&node], job).expect("the disk works");
-                    self.input(node, Input::Disk(done));
-                    self.input(node, Input::Tick);
+                Output::Job(job @ Job::Read(_)) if self.hold_reads == Some(node) => {
+                    self.held.push(job);
                 }
+                Output::Job(job) => self.execute(node, job),
                 Output::Stopped => assert!(self.stopped.insert(node), "stopped twice"),
                 Output::Fatal(fatal) => panic!("node {node} ends ({:?}): {fatal}", fatal.kind()),
             }
         }
+    }
+
+    fn execute(&mut self, node: u16, job: Job) {
+        let done = execute(&self.storages[&node], job).expect("the disk works");
+        self.input(node, Input::Disk(done));
+        self.input(node, Input::Tick);
+    }
+
+    /// Runs the reads of the journal that were held back; says how many.
+    pub fn release_reads(&mut self) -> usize {
+        let Some(node) = self.hold_reads.take() else { return 0 };
+        let held = std::mem::take(&mut self.held);
+        let count = held.len();
+        held.into_iter().for_each(|job| self.execute(node, job));
+        count
     }
 
     /// Delivers what is under way in one direction.
