@@ -245,6 +245,9 @@ impl Replica {
         if !self.may_vote(now) || a.ballot.node != from {
             return;
         }
+        if a.first == Slot(0) || a.first > a.slot {
+            return; // No leader proposes below its first slot: the run would end where it began (R37).
+        }
         if a.ballot < self.hard.promised {
             return self.nack(from, a.ballot, effects);
         }

@@ -64,7 +64,8 @@ impl Replica {
         self.witness(from, g.durable);
         self.hear_digest(now, from, g.digest, &[from], effects);
         let Role::Leader(leadership) = &mut self.role else { return };
-        if g.ballot != leadership.ballot {
+        // A grant answers a heartbeat that has left: a later stamp would count for a lease to come (R37).
+        if g.ballot != leadership.ballot || g.sent_at > leadership.heartbeat_sent {
             return;
         }
         let Some(progress) = leadership.followers.get_mut(&from) else { return };

@@ -203,6 +203,9 @@ impl Replica {
             // saw of it may void its own (R13).
             return;
         }
+        if !self.reaches_round(&message) {
+            return;
+        }
         match message {
             Message::Announce(announce) => {
                 self.on_announce(now, from, announce, effects);

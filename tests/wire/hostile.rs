@@ -8,8 +8,8 @@ use crate::strategies_peer::message;
 use paxosd::api::RequestKind;
 use paxosd::api::entries::EntriesRef;
 use paxosd::limits::{
-    FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
-    VALUE_BYTES_MAX,
+    FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, LEASE_MS_MAX,
+    PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
 use paxosd::types::{Ballot, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::client::hello::{read_hello, read_hello_answer};
@@ -18,7 +18,9 @@ use paxosd::wire::codec::DecodeError;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
 use paxosd::wire::kind::GreetingKind;
 use paxosd::wire::peer::hello::{read_peer_hello, read_peer_hello_reply};
-use paxosd::wire::peer::{Accept, Grant, Message, PeerKind, Promise, Report, Resend};
+use paxosd::wire::peer::{
+    Accept, Grant, Heartbeat, LeaseRefusal, Message, PeerKind, Promise, Report, Resend,
+};
 use paxosd::wire::peer::{read_message, write_message};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -263,6 +265,36 @@ fn r37_numbers_that_nobody_can_have_counted_are_malformed() {
         bytes.clear();
         write_message(&mut bytes, &Message::Grant(grant(ballot, Slot(slot))));
         assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "accepted up to {slot}, {round}");
+    }
+}
+
+/// R37: a lease that no leader can be set to ask for is malformed, and so is what would be left of it:
+/// the longest one that was granted is waited for after each start.
+#[test]
+fn r37_a_lease_that_cannot_be_set_is_malformed() {
+    let ballot = Ballot::new(1, NodeId(2));
+    let longest = LEASE_MS_MAX * 1000;
+    for (micros, fits) in [(longest, true), (longest + 1, false), (u64::MAX, false)] {
+        let heartbeat = Heartbeat {
+            ballot,
+            sent_at: Tick(1),
+            lease_us: micros,
+            first: Slot(1),
+            chosen_upto: Slot(0),
+            has_room: true,
+            witness: Vec::new(),
+            digest: None,
+            agreeing: Vec::new(),
+        };
+        for message in [
+            Message::Heartbeat(heartbeat),
+            Message::Grant(Grant { lease_us: micros, ..grant(ballot, Slot(0)) }),
+            Message::LeaseRefusal(LeaseRefusal { ballot, wait_us: micros }),
+        ] {
+            let mut bytes = Vec::new();
+            write_message(&mut bytes, &message);
+            assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "{message:?}");
+        }
     }
 }
 
