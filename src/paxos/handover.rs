@@ -118,7 +118,7 @@ impl Replica {
         if h.ballot.node != from || h.ballot != self.hard.promised {
             return;
         }
-        self.on_release(now, &Release { ballot: h.ballot });
+        self.on_release(now, from, &Release { ballot: h.ballot });
         self.heard_chosen(from, h.chosen_upto);
         self.observe_chosen(now, h.ballot, h.chosen_upto, effects);
         self.advance_marked(effects);

@@ -74,8 +74,12 @@ impl Replica {
         self.fill_leftovers(now, g.accepted_upto, effects);
     }
 
-    /// The leader gave up its lease in this ballot for good: its grant here is void (C17).
-    pub(super) fn on_release(&mut self, now: Tick, release: &Release) {
+    /// The leader gave up its lease in this ballot for good: its grant here is void (C17). Nobody else can
+    /// give it up.
+    pub(super) fn on_release(&mut self, now: Tick, from: NodeId, release: &Release) {
+        if release.ballot.node != from {
+            return;
+        }
         self.earlier_grants_end(now, release.ballot);
         if self.grant.as_ref().is_some_and(|grant| grant.ballot == release.ballot) {
             self.grant = None;
