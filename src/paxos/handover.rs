@@ -134,10 +134,10 @@ impl Replica {
     #[must_use]
     pub fn is_succeeded(&self) -> bool {
         let (marked_in, marked_upto) = self.learner.mark;
-        let first = self.acceptor.stream.as_ref().filter(|stream| stream.ballot == marked_in);
+        let run = self.acceptor.stream.as_ref().filter(|stream| stream.ballot == marked_in);
         self.leader.is_some()
             && marked_in == self.hard.promised
-            && first.is_some_and(|stream| marked_upto >= stream.first)
+            && run.is_some_and(|run| marked_upto >= run.serving_from)
     }
 
     /// Campaigns as called, as soon as it may: what it promised last can be on its way to the disk.
