@@ -5,13 +5,14 @@ use crate::counting::peak_of;
 use crate::roundtrip::{LIMIT, frame};
 use crate::strategies::{header, reply, request};
 use crate::strategies_peer::message;
-use paxosd::api::RequestKind;
-use paxosd::api::entries::EntriesRef;
+use paxosd::api::entries::{Entries, EntriesLimit, EntriesRef};
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Append, LogRef, Request, RequestKind};
 use paxosd::limits::{
     FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, LEASE_MS_MAX,
     PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
-use paxosd::types::{Ballot, Lsn, NodeId, Slot, Tick, Value};
+use paxosd::types::{Ballot, LogId, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::client::hello::{read_hello, read_hello_answer};
 use paxosd::wire::client::{ReplyKind, read_reply, read_request, write_reply, write_request};
 use paxosd::wire::codec::DecodeError;
@@ -203,6 +204,32 @@ fn r37_an_announced_length_reserves_nothing() {
     let (result, peak) = peak_of(|| buffer.next(&mut &piece[..]).map(|frame| frame.is_some()));
     assert_eq!(result, Ok(false));
     assert!(peak <= 4096 + 2 * piece.len(), "peak={peak}");
+}
+
+// R37: the entries of an append are copied when nothing is left to refuse it for, not before.
+#[test]
+fn r37_a_refused_append_is_not_copied() {
+    let size = 1 << 20;
+    let limit =
+        |entry_bytes_max| EntriesLimit { entries_max: 1, entry_bytes_max, bytes_max: 2 << 20 };
+    let entries = Entries::from_slices([vec![7; size]]).expect("one entry");
+    let log = LogRef::Id(LogId(5));
+    let append = Append { log, expect: None, chain: 9, create: false, entries };
+    let mut bytes = Vec::new();
+    write_request(&mut bytes, 1, &Request::Append(append));
+    let read = |body: &[u8], entry_bytes_max| {
+        let request = Frame { body, ..frame(&bytes) };
+        let (result, peak) = peak_of(|| read_request(&request, &limit(entry_bytes_max)));
+        (result.map(|_| ()).map_err(|refusal| refusal.error.code), peak)
+    };
+    let good = &bytes[FRAME_HEADER_BYTES..];
+    assert_eq!(read(good, size as u32).0, Ok(()));
+    let (result, peak) = read(good, 1000);
+    assert!(result == Err(ErrorCode::TooLarge) && peak < 1000, "{result:?} peak={peak}");
+    let mut rotten = good.to_vec();
+    *rotten.last_mut().expect("an entry") ^= 1;
+    let (result, peak) = read(&rotten, size as u32);
+    assert!(result == Err(ErrorCode::BadChecksum) && peak < 1000, "{result:?} peak={peak}");
 }
 
 // A promise page or a learner's answer with more items than its limit is refused, though every
