@@ -77,15 +77,18 @@ def load():
 
 
 def seeds(mutants):
-    """Every recorded seed, with the mutant that it notices."""
+    """Every recorded seed that is for a mutant, with that mutant."""
     found = []
     for number, line in enumerate(SEEDS.read_text().splitlines(), 1):
         text, _, comment = line.partition("#")
         if not text.strip():
             continue
+        if re.match(r"\s*none:", comment):
+            continue
         match = re.match(r"\s*mutant ([a-z0-9-]+):", comment)
         if not match or match[1] not in mutants:
-            raise Bad(f"{SEEDS.name}, line {number}: behind the # must stand 'mutant NAME: what it found'")
+            raise Bad(f"{SEEDS.name}, line {number}: behind the # must stand 'mutant NAME: what it found', or "
+                      "'none: what it found'")
         found.append((int(text), match[1]))
     return found
 
