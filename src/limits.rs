@@ -97,6 +97,13 @@ pub const CUTS_MAX: usize = 8;
 /// State digests of the last slots that a replica keeps to compare with its peers' (R23).
 pub const DIGESTS_KEPT: usize = 4096;
 
+/// A round that lies further above all that a replica has seen is not believed at once: more campaigns
+/// than there are in days without a leader, one after each election timeout (R37).
+pub const ROUND_JUMP_MAX: u64 = 1 << 20;
+/// Longest lease that can be set, in milliseconds. No leader asks for a longer one, and no grantor of an
+/// earlier life waits for longer (R37).
+pub const LEASE_MS_MAX: u64 = 60_000;
+
 /// Most members of a cluster.
 pub const MEMBERS_MAX: usize = 15;
 /// Most shards of a cluster: each is a thread, a journal and a directory on every node.

@@ -67,7 +67,7 @@ pub const KEYS: &[Key] = &[
     number("quorum_prepare", 1, limits::MEMBERS_MAX as u64),
     number("quorum_accept", 1, limits::MEMBERS_MAX as u64),
     flag("leases", true),
-    whole("lease_ms", 50, 60_000, 300),
+    whole("lease_ms", 50, limits::LEASE_MS_MAX, 300),
     whole("lease_drift_percent", 0, 50, 10),
     whole("heartbeat_ms", 5, 20_000, 60),
     whole("election_jitter_ms", 10, 60_000, 100),

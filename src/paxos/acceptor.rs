@@ -31,6 +31,8 @@ pub struct AcceptedRun {
     pub(super) ballot: Ballot,
     pub(super) first: Slot,
     pub(super) upto: Slot,
+    /// What the leader of this ballot found when it was elected ends here.
+    pub(super) serving_from: Slot,
     /// When the leader was last asked to send again what is missing behind `upto`.
     pub(super) resend_asked: Option<(Slot, Tick)>,
 }
@@ -247,6 +249,9 @@ impl Replica {
         if !self.may_vote(now) || a.ballot.node != from {
             return;
         }
+        if a.first == Slot(0) || a.first > a.slot {
+            return; // No leader proposes below its first slot: the run would end where it began (R37).
+        }
         if a.ballot < self.hard.promised {
             return self.nack(from, a.ballot, effects);
         }
@@ -262,7 +267,7 @@ impl Replica {
         if a.slot > self.chosen_upto.plus(2 * self.config.window_slots) {
             return self.learn_more(now, effects);
         }
-        let upto = self.stream(a.ballot, a.first);
+        let upto = self.stream(&a);
         let held = a.slot <= upto;
         let fits = self.has_room_to_accept(a.value.len(), a.slot <= a.serving_from);
         if !held && (self.is_sync_backlog_full() || !fits) {
@@ -307,12 +312,14 @@ impl Replica {
         Accepted { ballot, upto, chosen_upto, durable: self.last_vote_lsn, has_room }
     }
 
-    /// The run of `ballot`, begun if this is its first accept here in this life.
-    pub(super) fn stream(&mut self, ballot: Ballot, first: Slot) -> Slot {
+    /// The run of the accept's ballot, begun if this is the first one of it here in this life.
+    fn stream(&mut self, a: &Accept) -> Slot {
+        let Accept { ballot, first, serving_from, .. } = *a;
         let known = self.acceptor.stream.as_ref().map(|stream| (stream.ballot, stream.first));
         if known != Some((ballot, first)) {
             let upto = self.acceptor.run(ballot, first, self.chosen_upto);
-            self.acceptor.stream = Some(AcceptedRun { ballot, first, upto, resend_asked: None });
+            let run = AcceptedRun { ballot, first, upto, serving_from, resend_asked: None };
+            self.acceptor.stream = Some(run);
         }
         self.stream_upto()
     }

@@ -73,7 +73,7 @@ impl Replica {
             let wait = self.promise_wait(now, self.config.me, Ballot::ZERO);
             let jitter = self.random.below(self.config.timing.jitter_us + 1);
             self.election_at =
-                now.after(wait.max(self.config.timing.heartbeat_us / 4) + jitter / 8);
+                now.after(wait.max(self.config.timing.heartbeat_us / 4)).after(jitter / 8);
             return;
         }
         self.canvass(now, effects);
@@ -241,7 +241,7 @@ impl Replica {
         self.heard_chosen(from, p.chosen_upto);
         self.witness(from, p.durable);
         let Role::Candidate(campaign) = &mut self.role else { return };
-        let last = p.reports.last().map_or(Slot(0), |report| report.0);
+        let last = p.reports.iter().map(|report| report.0).max().unwrap_or_default();
         if p.ballot != campaign.ballot || last > p.chosen_upto.plus(REPORTED_SLOTS_MAX) {
             return;
         }
@@ -269,7 +269,8 @@ impl Replica {
     pub(super) fn on_lease_refusal(&mut self, now: Tick, _from: NodeId, refusal: &LeaseRefusal) {
         let Role::Candidate(campaign) = &mut self.role else { return };
         if refusal.ballot == campaign.ballot {
-            campaign.retry_at = campaign.retry_at.min(now.after(refusal.wait_us + LEASE_MARGIN_US));
+            let wait_until = now.after(refusal.wait_us).after(LEASE_MARGIN_US);
+            campaign.retry_at = campaign.retry_at.min(wait_until);
         }
     }
 

@@ -118,7 +118,7 @@ impl Replica {
         if h.ballot.node != from || h.ballot != self.hard.promised {
             return;
         }
-        self.on_release(now, &Release { ballot: h.ballot });
+        self.on_release(now, from, &Release { ballot: h.ballot });
         self.heard_chosen(from, h.chosen_upto);
         self.observe_chosen(now, h.ballot, h.chosen_upto, effects);
         self.advance_marked(effects);
@@ -134,10 +134,10 @@ impl Replica {
     #[must_use]
     pub fn is_succeeded(&self) -> bool {
         let (marked_in, marked_upto) = self.learner.mark;
-        let first = self.acceptor.stream.as_ref().filter(|stream| stream.ballot == marked_in);
+        let run = self.acceptor.stream.as_ref().filter(|stream| stream.ballot == marked_in);
         self.leader.is_some()
             && marked_in == self.hard.promised
-            && first.is_some_and(|stream| marked_upto >= stream.first)
+            && run.is_some_and(|run| marked_upto >= run.serving_from)
     }
 
     /// Campaigns as called, as soon as it may: what it promised last can be on its way to the disk.

@@ -208,8 +208,12 @@ impl Replica {
         effects.push(Effect::Chosen { slot, ballot, value });
     }
 
-    /// Serves a peer's request, clipped to what is known here; the shard reads the values.
+    /// Serves a peer's request, clipped to what is known here; the shard reads the values. No peer asks
+    /// for slot 0, which holds nothing, or for less than one slot (R37).
     pub(super) fn on_learn(&mut self, from: NodeId, mut learn: Learn, effects: &mut Effects) {
+        if learn.from == Slot(0) || learn.from > learn.upto {
+            return;
+        }
         let last = learn.from.plus(LEARN_SLOTS_MAX - 1);
         learn.upto = learn.upto.min(last).min(self.chosen_upto);
         effects.push(Effect::Serve { to: from, learn });
@@ -437,7 +441,9 @@ impl Replica {
 
     /// The value of a chosen slot turned out to be unreadable here: fetch it again from a peer.
     pub fn report_lost(&mut self, now: Tick, slot: Slot, ballot: Ballot, effects: &mut Effects) {
-        assert!(slot <= self.chosen_upto, "lost {slot} above chosen_upto={}", self.chosen_upto);
+        let chosen_upto = self.chosen_upto;
+        assert!(slot > Slot(0), "lost slot 0, which holds nothing: chosen_upto={chosen_upto}");
+        assert!(slot <= chosen_upto, "lost {slot} above chosen_upto={chosen_upto}");
         if self.stopped || self.learner.holes.insert(slot, ballot).is_some() {
             return;
         }

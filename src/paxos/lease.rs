@@ -64,7 +64,8 @@ impl Replica {
         self.witness(from, g.durable);
         self.hear_digest(now, from, g.digest, &[from], effects);
         let Role::Leader(leadership) = &mut self.role else { return };
-        if g.ballot != leadership.ballot {
+        // A grant answers a heartbeat that has left: a later stamp would count for a lease to come (R37).
+        if g.ballot != leadership.ballot || g.sent_at > leadership.heartbeat_sent {
             return;
         }
         let Some(progress) = leadership.followers.get_mut(&from) else { return };
@@ -73,8 +74,12 @@ impl Replica {
         self.fill_leftovers(now, g.accepted_upto, effects);
     }
 
-    /// The leader gave up its lease in this ballot for good: its grant here is void (C17).
-    pub(super) fn on_release(&mut self, now: Tick, release: &Release) {
+    /// The leader gave up its lease in this ballot for good: its grant here is void (C17). Nobody else can
+    /// give it up.
+    pub(super) fn on_release(&mut self, now: Tick, from: NodeId, release: &Release) {
+        if release.ballot.node != from {
+            return;
+        }
         self.earlier_grants_end(now, release.ballot);
         if self.grant.as_ref().is_some_and(|grant| grant.ballot == release.ballot) {
             self.grant = None;

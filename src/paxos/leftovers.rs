@@ -17,7 +17,11 @@ impl Replica {
         if self.open_slots() > 0 {
             return;
         }
-        let accepted_upto = accepted_upto.max(self.acceptor.last_accepted());
+        // What an earlier leadership proposed lies no further above what was chosen then than an
+        // acceptor takes (C4). A member that says more says what it cannot have (R37).
+        let Role::Leader(leadership) = &self.role else { return };
+        let most = leadership.serving_from.plus(2 * self.config.window_slots);
+        let accepted_upto = accepted_upto.max(self.acceptor.last_accepted()).min(most);
         let is_left = |replica: &Replica| match &replica.role {
             Role::Leader(leadership) => leadership.next_slot <= accepted_upto,
             Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => false,

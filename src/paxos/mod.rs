@@ -66,6 +66,7 @@ mod progress;
 mod promise_pages;
 mod quorum;
 mod replica;
+mod rounds;
 mod start;
 mod unsynced;
 mod value_selection;

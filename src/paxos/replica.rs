@@ -207,6 +207,9 @@ impl Replica {
             // saw of it may void its own (R13).
             return;
         }
+        if !self.reaches_round(&message) {
+            return;
+        }
         match message {
             Message::Announce(announce) => {
                 self.on_announce(now, from, announce, effects);
@@ -229,7 +232,7 @@ impl Replica {
             Message::Learn(learn) => self.on_learn(from, learn, effects),
             Message::Learned(learned) => self.on_learned(now, from, learned, effects),
             Message::HandOver(hand_over) => self.on_hand_over(now, from, &hand_over, effects),
-            Message::Release(release) => self.on_release(now, &release),
+            Message::Release(release) => self.on_release(now, from, &release),
             Message::Eligibility(eligibility) => self.on_eligibility(from, eligibility, effects),
         }
     }

@@ -83,8 +83,7 @@ impl Replica {
         hard.formed |= alone;
         let boot_wait = if alone { 0 } else { hard.lease_longest_us };
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
-        let first_wait =
-            if alone { 0 } else { boot_wait + random.below(config.timing.jitter_us + 1) };
+        let jitter = if alone { 0 } else { random.below(config.timing.jitter_us + 1) };
         let peers = voters.others(config.me).map(|node| (node, Peer::default())).collect();
         let next_lsn = memory.next_lsn.max(Lsn(1)); // LSN 0 is "none yet".
         let durable = next_lsn.prev();
@@ -117,7 +116,7 @@ impl Replica {
             grant: None,
             boot_wait_until: now.after(boot_wait),
             witness_wait_until: now.after(witness_wait),
-            election_at: now.after(first_wait),
+            election_at: now.after(boot_wait).after(jitter),
             leaving: false,
             given_up: None,
             asked_to_succeed: None,

@@ -51,7 +51,7 @@ impl CatchUpServer {
             match result {
                 Ok((ballot, value)) => values.push((slot, ballot, value)),
                 Err(damage) => {
-                    turn.lost(slot, &damage.to_string());
+                    turn.not_read(slot, &damage);
                     if values.is_empty() {
                         damaged = turn.core.replica.holes().get(&slot).copied();
                     }

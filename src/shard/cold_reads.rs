@@ -167,7 +167,7 @@ fn intact(turn: &mut Turn<'_>, results: Vec<(Slot, ReadResult)>) -> BTreeMap<Slo
                 values.insert(slot, value);
             }
             Err(damage) => {
-                turn.lost(slot, &damage.to_string());
+                turn.not_read(slot, &damage);
                 break;
             }
         }

@@ -148,7 +148,7 @@ impl Core {
             return Err(RequestError::new(ErrorCode::ShuttingDown, "the node is stopping"));
         }
         if self.replica.is_doubtful() {
-            return Err(RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica)));
+            return Err(self.in_doubt());
         }
         let Some(ballot) = self.replica.serving() else { return Err(self.not_leader()) };
         if self.machine.applied_upto() < self.replica.chosen_upto() {
@@ -160,6 +160,11 @@ impl Core {
             return Err(RequestError::new(ErrorCode::NotReady, text));
         }
         Ok(ballot)
+    }
+
+    /// Why nothing is answered from a state that may be wrong (R23).
+    pub(super) fn in_doubt(&self) -> RequestError {
+        RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica))
     }
 
     /// Who is to be asked instead, as far as this node can say.
@@ -207,9 +212,7 @@ impl Core {
         consistency: Consistency,
     ) -> Result<Option<ReadProof>, RequestError> {
         match consistency {
-            Consistency::Local if self.replica.is_doubtful() => {
-                Err(RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica)))
-            }
+            Consistency::Local if self.replica.is_doubtful() => Err(self.in_doubt()),
             Consistency::Local => Ok(None),
             Consistency::Linearizable => {
                 let ballot = self.serving()?;

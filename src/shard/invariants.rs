@@ -30,6 +30,7 @@ pub fn check_state(shard: &Shard) {
     router.requests.reads.check();
     check_connections(core, &router.requests);
     check_memory(core, &router.requests);
+    check_waits(core, &router.requests);
 }
 
 /// What is chosen is applied, or on its way from the journal or from a peer (R18).
@@ -121,4 +122,22 @@ fn check_memory(core: &Core, requests: &Requests) {
     let cold: usize = requests.reads.cold().map(|(_, reserved)| reserved).sum();
     let reserved = core.budget.reserved();
     assert!(reserved == held + cold, "reserved {reserved} bytes, in use are {held} and {cold}");
+}
+
+/// Who waits at a tail waits for an entry that is not there, of a log that is; and nobody waits for an
+/// answer from a state that may be wrong (R23).
+fn check_waits(core: &Core, requests: &Requests) {
+    for task in requests.reads.parked() {
+        let (log, from) = (task.reading.log(), task.reading.from());
+        let next = core.machine.logs().next_index(log);
+        assert!(
+            next.is_some_and(|next| next <= from),
+            "a read waits for entry {from} of log {log}, whose next one is {next:?}"
+        );
+    }
+    let (parked, in_line) = (requests.reads.parked().count(), requests.reads.in_line().count());
+    assert!(
+        !core.replica.is_doubtful() || parked + in_line == 0,
+        "{parked} reads at tails and {in_line} in line wait for a state in doubt"
+    );
 }

@@ -4,12 +4,18 @@ use super::read_task::ReadTask;
 use crate::types::{ConnId, LogId, Tick};
 use std::collections::BTreeMap;
 
+/// When a read is answered at the latest, and its place among all that ever waited: clients may give two
+/// requests under way the same correlation, and both are answered.
+type Deadline = (Tick, u64);
+
 /// The reads that wait.
 #[derive(Debug, Default)]
 pub struct Parked {
-    tasks: BTreeMap<LogId, Vec<ReadTask>>,
+    tasks: BTreeMap<LogId, Vec<(u64, ReadTask)>>,
     /// Their deadlines.
-    deadlines: BTreeMap<(Tick, ConnId, u64), LogId>,
+    deadlines: BTreeMap<Deadline, LogId>,
+    /// So many have begun to wait.
+    pushed: u64,
 }
 
 impl Parked {
@@ -22,17 +28,18 @@ impl Parked {
     pub(super) fn push(&mut self, mut task: ReadTask) {
         task.waits_until = None;
         let log = task.reading.log();
-        self.deadlines.insert(key(&task), log);
-        self.tasks.entry(log).or_default().push(task);
+        self.pushed += 1;
+        self.deadlines.insert((task.deadline, self.pushed), log);
+        self.tasks.entry(log).or_default().push((self.pushed, task));
     }
 
     /// Takes out those that wait at a log's tail.
     pub(super) fn take(&mut self, log: LogId) -> Vec<ReadTask> {
         let tasks = self.tasks.remove(&log).unwrap_or_default();
-        for task in &tasks {
-            self.deadlines.remove(&key(task));
+        for (place, task) in &tasks {
+            self.deadlines.remove(&(task.deadline, *place));
         }
-        tasks
+        tasks.into_iter().map(|(_, task)| task).collect()
     }
 
     /// Takes out those that wait at the log whose deadline is the first, if that is not after `now`.
@@ -66,9 +73,15 @@ impl Parked {
 
     /// A connection is gone: none of its reads wait any more.
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
-        self.deadlines.retain(|key, _| key.1 != conn);
+        let deadlines = &mut self.deadlines;
         self.tasks.retain(|_, tasks| {
-            tasks.retain(|task| task.conn() != conn);
+            tasks.retain(|(place, task)| {
+                let stays = task.conn() != conn;
+                if !stays {
+                    deadlines.remove(&(task.deadline, *place));
+                }
+                stays
+            });
             !tasks.is_empty()
         });
     }
@@ -78,8 +91,8 @@ impl Parked {
     /// # Panics
     /// When one has not, or when a deadline is left of one that is gone.
     pub(super) fn check(&self) {
-        for task in self.iter() {
-            let (log, known) = (task.reading.log(), self.deadlines.get(&key(task)));
+        for (place, task) in self.tasks.values().flatten() {
+            let (log, known) = (task.reading.log(), self.deadlines.get(&(task.deadline, *place)));
             assert!(known == Some(&log), "a read waits at log {log}, its deadline is of {known:?}");
         }
         let (tasks, deadlines) = (self.iter().count(), self.deadlines.len());
@@ -88,12 +101,8 @@ impl Parked {
 
     /// Those that wait.
     pub(super) fn iter(&self) -> impl Iterator<Item = &ReadTask> {
-        self.tasks.values().flatten()
+        self.tasks.values().flatten().map(|(_, task)| task)
     }
-}
-
-fn key(task: &ReadTask) -> (Tick, ConnId, u64) {
-    (task.deadline, task.asked.conn, task.asked.correlation)
 }
 
 #[cfg(test)]

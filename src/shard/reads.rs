@@ -252,6 +252,24 @@ impl Reads {
         }
     }
 
+    /// The state here may be wrong (R23): nothing will be answered from it, so nobody waits for that.
+    pub(super) fn refuse_in_doubt(&mut self, turn: &mut Turn<'_>) {
+        if !turn.core.replica.is_doubtful() {
+            return;
+        }
+        let mut refused: Vec<RequestId> = Vec::new();
+        for waiting in self.lines.take_out(|_| true) {
+            turn.core.conns.remove_read_bytes(waiting.task.conn(), waiting.need.bytes);
+            refused.push(waiting.task.asked);
+        }
+        while let Some(tasks) = self.parked.take_first() {
+            refused.extend(tasks.iter().map(|task| task.asked));
+        }
+        for asked in refused {
+            turn.refuse(asked, turn.core.in_doubt());
+        }
+    }
+
     /// A connection is gone: nobody waits for its answers.
     pub(super) fn drop_conn(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
         self.lines.take_out(|task| task.conn() == conn);

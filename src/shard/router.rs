@@ -171,6 +171,7 @@ impl Router {
                 break;
             }
         }
+        self.requests.reads.refuse_in_doubt(turn);
         turn.release_held();
         self.leaving.end_if_done(turn, &self.requests);
     }

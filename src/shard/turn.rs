@@ -7,7 +7,7 @@ use super::fatal::Fatal;
 use super::held::{Held, ReadProof};
 use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::api::{Consistency, Reply};
-use crate::journal::Job;
+use crate::journal::{Job, ReadDamage};
 use crate::paxos;
 use crate::types::{NodeId, Slot, Tick, Value};
 use crate::wire::peer::Message;
@@ -41,6 +41,13 @@ impl<'a> Turn<'a> {
     /// See [`Core::lost`].
     pub(super) fn lost(&mut self, slot: Slot, why: &str) {
         self.core.lost(self.now, slot, why);
+    }
+
+    /// The journal could not give a chosen value back. What was trimmed is not lost.
+    pub(super) fn not_read(&mut self, slot: Slot, why: &ReadDamage) {
+        if !matches!(why, ReadDamage::Trimmed { .. }) {
+            self.lost(slot, &why.to_string());
+        }
     }
 
     /// Sends to a peer.
@@ -98,7 +105,13 @@ impl<'a> Turn<'a> {
 
     /// An answer was computed: it leaves if it is proven to be as fresh as asked for.
     pub(super) fn answer(&mut self, asked: RequestId, proof: Option<ReadProof>, reply: Reply) {
-        let Some(proof) = proof else { return self.reply(asked, reply) };
+        let Some(proof) = proof else {
+            if self.core.replica.is_doubtful() {
+                // The state came into doubt while it waited (R23).
+                return self.refuse(asked, self.core.in_doubt());
+            }
+            return self.reply(asked, reply);
+        };
         match self.core.is_proven(self.now, proof) {
             Some(true) => self.reply(asked, reply),
             Some(false) => {

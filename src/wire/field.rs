@@ -321,6 +321,24 @@ fn put_items<'a, T: Field + 'a>(
     }
 }
 
+/// A number that no sender means to be higher than that (R37).
+pub(in crate::wire) struct AtMost(pub u64);
+
+impl Encoding<u64> for AtMost {
+    #[inline]
+    fn put(&self, number: &u64, body: &mut Vec<u8>) {
+        number.put(body);
+    }
+
+    #[inline]
+    fn take(&self, body: &mut BodyReader<'_>, field: &'static str) -> Result<u64, DecodeError> {
+        match body.u64(field)? {
+            found if found <= self.0 => Ok(found),
+            found => Err(DecodeError::Number { field, found }),
+        }
+    }
+}
+
 /// A text of at most so many bytes.
 pub(in crate::wire) struct TextLimit(pub usize);
 

@@ -10,6 +10,7 @@
 //! expect open 5 "x" on 1           accepted, not known chosen: as a promise would report it
 //! expect read waits | expect read answered | expect read void
 //! expect stopped 1 | expect runs 1
+//! expect succeeded 1 | expect unsucceeded 1  what the new leader found is known to be chosen
 //! expect refused 1 | expect startable 1     a node that is down, as the cluster is configured now
 //! expect formed 1 2 | expect unformed 3
 //! expect doubt fenced|disputed|others|none on 1
@@ -45,26 +46,17 @@ pub fn check(cluster: &Cluster, text: &str) {
                     .replica(*id)
                     .is_some_and(|replica| matches!(replica.role(), Role::Leader(_)))
             };
-            let leaders: Vec<String> =
-                cluster.ids().into_iter().filter(leads).map(|id| id.to_string()).collect();
-            let found = if leaders.is_empty() { "none".to_string() } else { leaders.join(" ") };
-            assert_eq!(found, who, "expect {text}");
+            assert_eq!(those_who(cluster, leads), who, "expect {text}");
         }
         ["lease", who] => {
             let holds = |id: &NodeId| {
                 cluster.replica(*id).is_some_and(|replica| replica.lease_valid(cluster.local(*id)))
             };
-            let holders: Vec<String> =
-                cluster.ids().into_iter().filter(holds).map(|id| id.to_string()).collect();
-            let found = if holders.is_empty() { "none".to_string() } else { holders.join(" ") };
-            assert_eq!(found, who, "expect {text}");
+            assert_eq!(those_who(cluster, holds), who, "expect {text}");
         }
         ["serving", who] => {
             let serves = |id: &NodeId| cluster.replica(*id).is_some_and(|r| r.serving().is_some());
-            let serving: Vec<String> =
-                cluster.ids().into_iter().filter(serves).map(|id| id.to_string()).collect();
-            let found = if serving.is_empty() { "none".to_string() } else { serving.join(" ") };
-            assert_eq!(found, who, "expect {text}");
+            assert_eq!(those_who(cluster, serves), who, "expect {text}");
         }
         ["read", fate] => {
             let found = cluster.read.as_ref().expect("a read has arrived").fate(cluster);
@@ -83,6 +75,10 @@ pub fn check(cluster: &Cluster, text: &str) {
             let slots = cluster.replica(node(who)).expect("it runs").damaged_slots();
             assert!(slots > 0, "expect {text}");
         }
+        [what @ ("succeeded" | "unsucceeded"), who] => {
+            let succeeded = cluster.replica(node(who)).expect("it runs").is_succeeded();
+            assert_eq!(succeeded, what == "succeeded", "expect {text}");
+        }
         ["runs", who] => assert!(cluster.node(node(who)).stopped.is_none(), "expect {text}"),
         ["formed" | "unformed", ..] => {
             for id in claim.split_whitespace().skip(1) {
@@ -92,6 +88,13 @@ pub fn check(cluster: &Cluster, text: &str) {
         }
         _ => panic!("no such claim: {text:?}"),
     }
+}
+
+/// The nodes of which something holds, `none` for no node.
+fn those_who(cluster: &Cluster, holds: impl Fn(&NodeId) -> bool) -> String {
+    let found: Vec<String> =
+        cluster.ids().into_iter().filter(holds).map(|id| id.to_string()).collect();
+    if found.is_empty() { "none".to_string() } else { found.join(" ") }
 }
 
 fn chosen(cluster: &Cluster, id: NodeId, slot: &str, what: &str) {

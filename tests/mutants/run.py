@@ -33,7 +33,7 @@ SEEDS = ROOT / "tests/sim_seeds.txt"
 BUILD = ROOT / "target/mutants"
 COPY = BUILD / "copy"
 # Test programs that can be named. None of the library's own tests: it would be compiled twice for them.
-TESTS = {"interaction", "shard", "journal_crash", "journal_damage", "journal_faults"}
+TESTS = {"interaction", "shard", "wire", "journal_crash", "journal_damage", "journal_faults"}
 # Longer than any test takes: a mutant may make one run for ever.
 TIMEOUT_S = 900
 # How many mutants a commit's hash picks.
@@ -77,15 +77,18 @@ def load():
 
 
 def seeds(mutants):
-    """Every recorded seed, with the mutant that it notices."""
+    """Every recorded seed that is for a mutant, with that mutant."""
     found = []
     for number, line in enumerate(SEEDS.read_text().splitlines(), 1):
         text, _, comment = line.partition("#")
         if not text.strip():
             continue
+        if re.match(r"\s*none:", comment):
+            continue
         match = re.match(r"\s*mutant ([a-z0-9-]+):", comment)
         if not match or match[1] not in mutants:
-            raise Bad(f"{SEEDS.name}, line {number}: behind the # must stand 'mutant NAME: what it found'")
+            raise Bad(f"{SEEDS.name}, line {number}: behind the # must stand 'mutant NAME: what it found', or "
+                      "'none: what it found'")
         found.append((int(text), match[1]))
     return found
 

@@ -4,7 +4,8 @@
 use crate::fates_rig::Trio;
 use crate::node::{append, code, create, first, read, texts};
 use paxosd::api::error::{ErrorCode, Outcome};
-use paxosd::api::{Append, Reply, Request};
+use paxosd::api::{Append, Consistency, Read, Reply, Request};
+use paxosd::paxos::Doubt;
 use paxosd::shard::Input;
 use paxosd::types::{Index, NodeId, Witness};
 
@@ -144,6 +145,44 @@ fn r23_who_differs_from_the_others_knows_no_fate() {
     trio.pass(500_000);
     let (code, outcome) = outcome(trio.answer(1, id));
     assert_eq!((code, outcome), (ErrorCode::LeadershipLost, Outcome::Unknown));
+}
+
+/// A read that any node answers from its own state, and that waits at the tail.
+fn local_read(from: u64) -> Request {
+    let Request::Read(asked) = read("a", from, 60_000) else { unreachable!() };
+    Request::Read(Read { consistency: Consistency::Local, ..asked })
+}
+
+/// R23: nobody goes on waiting for an answer from a state that turned out not to be what the others have,
+/// be it for an entry or for the end of a wait.
+#[test]
+fn r23_who_waits_is_refused_when_the_state_comes_into_doubt() {
+    let mut trio = Trio::new();
+    trio.ask(create("a"));
+    trio.pass(500_000);
+    let id = trio.send(2, local_read(0));
+    trio.differs = Some(2);
+    trio.pass(500_000);
+    assert_eq!(trio.replica(2).doubt(), Some(Doubt::Fenced));
+    assert_eq!(outcome(trio.answer(2, id)), (ErrorCode::NotReady, Outcome::NotExecuted));
+}
+
+/// R23: nor does a read get its answer that was at the disk when the state came into doubt.
+#[test]
+fn r23_what_the_disk_brings_is_not_answered_in_doubt() {
+    let mut trio = Trio::new();
+    trio.forget_values(2);
+    trio.ask(create("a"));
+    trio.ask(Request::Append(append("a", "x")));
+    trio.pass(500_000);
+    trio.hold_reads = Some(2);
+    let id = trio.send(2, local_read(0));
+    trio.differs = Some(2);
+    trio.pass(500_000);
+    assert_eq!(trio.replica(2).doubt(), Some(Doubt::Fenced));
+    assert!(trio.answer(2, id).is_none(), "the entry is on disk");
+    assert_eq!(trio.release_reads(), 1);
+    assert_eq!(outcome(trio.answer(2, id)), (ErrorCode::NotReady, Outcome::NotExecuted));
 }
 
 /// C8: where the successor wrote over one of two appends of a chain, neither takes effect, and what

@@ -3,7 +3,7 @@
 use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::api::{Reply, Request};
 use paxosd::journal::{Job, MemStorage, execute, format, recover};
-use paxosd::paxos::Role;
+use paxosd::paxos::{Replica, Role};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
 use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
@@ -28,6 +28,9 @@ pub struct Trio {
     stop_timeout_ms: u64,
     /// What the others say of their states is not what this node has.
     pub differs: Option<u16>,
+    /// Reads of the journal of this node wait in `held_reads`.
+    pub hold_reads: Option<u16>,
+    held_reads: Vec<Job>,
     next: u64,
 }
 
@@ -51,6 +54,8 @@ impl Trio {
             stopped: BTreeSet::new(),
             stop_timeout_ms,
             differs: None,
+            hold_reads: None,
+            held_reads: Vec::new(),
             next: 1,
         };
         for node in NODES {
@@ -106,6 +111,15 @@ impl Trio {
         self.heal(node);
     }
 
+    /// Nothing that the journal can give back stays in a node's memory.
+    pub fn forget_values(&mut self, node: u16) {
+        self.shards.get_mut(&node).expect("one of the three").set_cache_bytes(0);
+    }
+
+    pub fn replica(&self, node: u16) -> &Replica {
+        self.shards[&node].replica()
+    }
+
     pub fn leads(&self, node: u16) -> bool {
         matches!(self.shards[&node].replica().role(), Role::Leader(_))
             && self.shards[&node].replica().serving().is_some()
@@ -147,6 +161,9 @@ impl Trio {
                     let old = self.replies.insert((node, correlation), reply);
                     assert!(old.is_none(), "answered twice: {node} {correlation}");
                 }
+                Output::Job(job @ Job::Read(_)) if self.hold_reads == Some(node) => {
+                    self.held_reads.push(job);
+                }
                 Output::Job(job) => match self.held.get_mut(&node) {
                     Some(held) => held.push_back(job),
                     None => self.run(node, job),
@@ -173,6 +190,15 @@ impl Trio {
         for job in self.held.remove(&node).unwrap_or_default() {
             self.run(node, job);
         }
+    }
+
+    /// Runs the reads of the journal that were held back; says how many.
+    pub fn release_reads(&mut self) -> usize {
+        let Some(node) = self.hold_reads.take() else { return 0 };
+        let held = std::mem::take(&mut self.held_reads);
+        let count = held.len();
+        held.into_iter().for_each(|job| self.run(node, job));
+        count
     }
 
     /// Delivers what is under way in one direction.

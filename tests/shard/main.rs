@@ -5,6 +5,7 @@ mod cold_reads;
 mod fates;
 mod fates_rig;
 mod node;
+mod peers;
 mod reads;
 mod rules;
 mod trio;

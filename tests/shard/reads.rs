@@ -3,7 +3,9 @@
 use crate::node::{Node, append, code, create, log, read, texts};
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, Reply, Request, Stat};
-use paxosd::types::{FailureKind, Index, SegmentId};
+use paxosd::shard::invariants::check_state;
+use paxosd::shard::{Input, Output};
+use paxosd::types::{ConnId, FailureKind, Index, SegmentId};
 
 /// A read past the end is empty and reports the next index.
 #[test]
@@ -126,4 +128,22 @@ fn a_node_that_still_replays_answers_what_it_can() {
     node.pass(10_000);
     assert!(matches!(node.ask(stat(Consistency::Linearizable)), Reply::Stated(_)));
     assert!(node.shard.shard_status(node.now).caught_up);
+}
+
+/// Two requests under way with one correlation are two requests: docs/PROTOCOL.md promises a reply to each,
+/// also where both wait at a tail until the same moment (R39).
+#[test]
+fn r39_waits_with_one_correlation_end_each() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    for _ in 0..2 {
+        let (conn, correlation, request) = (ConnId(1), 77, read("a", 0, 500));
+        node.input(Input::Client { conn, correlation, request });
+    }
+    node.now = node.now.after(600_000);
+    let mut out = Vec::new();
+    node.shard.step(node.now, Input::Tick, &mut out);
+    let answers = |output: &&Output| matches!(output, Output::Client { correlation: 77, .. });
+    assert_eq!(out.iter().filter(answers).count(), 2);
+    check_state(&node.shard);
 }

@@ -5,20 +5,23 @@ use crate::counting::peak_of;
 use crate::roundtrip::{LIMIT, frame};
 use crate::strategies::{header, reply, request};
 use crate::strategies_peer::message;
-use paxosd::api::RequestKind;
-use paxosd::api::entries::EntriesRef;
+use paxosd::api::entries::{Entries, EntriesLimit, EntriesRef};
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Append, LogRef, Request, RequestKind};
 use paxosd::limits::{
-    FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, PROMISE_PAGE_SLOTS,
-    VALUE_BYTES_MAX,
+    FRAME_BYTES_BEFORE_HELLO, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, LEASE_MS_MAX,
+    PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
 };
-use paxosd::types::{Ballot, Lsn, NodeId, Slot, Tick, Value};
+use paxosd::types::{Ballot, LogId, Lsn, NodeId, Slot, Tick, Value};
 use paxosd::wire::client::hello::{read_hello, read_hello_answer};
 use paxosd::wire::client::{ReplyKind, read_reply, read_request, write_reply, write_request};
 use paxosd::wire::codec::DecodeError;
 use paxosd::wire::frame::{Frame, FrameBuffer, FrameError, write_frame};
 use paxosd::wire::kind::GreetingKind;
 use paxosd::wire::peer::hello::{read_peer_hello, read_peer_hello_reply};
-use paxosd::wire::peer::{Accept, Grant, Message, PeerKind, Promise, Report, Resend};
+use paxosd::wire::peer::{
+    Accept, Grant, Heartbeat, LeaseRefusal, Message, PeerKind, Promise, Report, Resend,
+};
 use paxosd::wire::peer::{read_message, write_message};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -203,6 +206,32 @@ fn r37_an_announced_length_reserves_nothing() {
     assert!(peak <= 4096 + 2 * piece.len(), "peak={peak}");
 }
 
+// R37: the entries of an append are copied when nothing is left to refuse it for, not before.
+#[test]
+fn r37_a_refused_append_is_not_copied() {
+    let size = 1 << 20;
+    let limit =
+        |entry_bytes_max| EntriesLimit { entries_max: 1, entry_bytes_max, bytes_max: 2 << 20 };
+    let entries = Entries::from_slices([vec![7; size]]).expect("one entry");
+    let log = LogRef::Id(LogId(5));
+    let append = Append { log, expect: None, chain: 9, create: false, entries };
+    let mut bytes = Vec::new();
+    write_request(&mut bytes, 1, &Request::Append(append));
+    let read = |body: &[u8], entry_bytes_max| {
+        let request = Frame { body, ..frame(&bytes) };
+        let (result, peak) = peak_of(|| read_request(&request, &limit(entry_bytes_max)));
+        (result.map(|_| ()).map_err(|refusal| refusal.error.code), peak)
+    };
+    let good = &bytes[FRAME_HEADER_BYTES..];
+    assert_eq!(read(good, size as u32).0, Ok(()));
+    let (result, peak) = read(good, 1000);
+    assert!(result == Err(ErrorCode::TooLarge) && peak < 1000, "{result:?} peak={peak}");
+    let mut rotten = good.to_vec();
+    *rotten.last_mut().expect("an entry") ^= 1;
+    let (result, peak) = read(&rotten, size as u32);
+    assert!(result == Err(ErrorCode::BadChecksum) && peak < 1000, "{result:?} peak={peak}");
+}
+
 // A promise page or a learner's answer with more items than its limit is refused, though every
 // byte is there: what a peer may make a node hold is bounded by count too (C4).
 #[test]
@@ -263,6 +292,36 @@ fn r37_numbers_that_nobody_can_have_counted_are_malformed() {
         bytes.clear();
         write_message(&mut bytes, &Message::Grant(grant(ballot, Slot(slot))));
         assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "accepted up to {slot}, {round}");
+    }
+}
+
+/// R37: a lease that no leader can be set to ask for is malformed, and so is what would be left of it:
+/// the longest one that was granted is waited for after each start.
+#[test]
+fn r37_a_lease_that_cannot_be_set_is_malformed() {
+    let ballot = Ballot::new(1, NodeId(2));
+    let longest = LEASE_MS_MAX * 1000;
+    for (micros, fits) in [(longest, true), (longest + 1, false), (u64::MAX, false)] {
+        let heartbeat = Heartbeat {
+            ballot,
+            sent_at: Tick(1),
+            lease_us: micros,
+            first: Slot(1),
+            chosen_upto: Slot(0),
+            has_room: true,
+            witness: Vec::new(),
+            digest: None,
+            agreeing: Vec::new(),
+        };
+        for message in [
+            Message::Heartbeat(heartbeat),
+            Message::Grant(Grant { lease_us: micros, ..grant(ballot, Slot(0)) }),
+            Message::LeaseRefusal(LeaseRefusal { ballot, wait_us: micros }),
+        ] {
+            let mut bytes = Vec::new();
+            write_message(&mut bytes, &message);
+            assert_eq!(read_message(&frame(&bytes)).is_ok(), fits, "{message:?}");
+        }
     }
 }
 

@@ -8,5 +8,6 @@ mod greetings;
 mod hostile;
 mod refusals;
 mod roundtrip;
+mod shards;
 mod strategies;
 mod strategies_peer;

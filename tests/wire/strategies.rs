@@ -11,7 +11,9 @@ use proptest::option;
 use proptest::prelude::*;
 
 pub fn ballot() -> impl Strategy<Value = Ballot> {
-    (0..=1u64 << 62, any::<u16>()).prop_map(|(round, node)| Ballot::new(round, NodeId(node)))
+    let round = prop_oneof![0..8u64, 0..=1u64 << 62, Just(1 << 62)];
+    let node = prop_oneof![1..4u16, any::<u16>()];
+    (round, node).prop_map(|(round, node)| Ballot::new(round, NodeId(node))).boxed()
 }
 
 pub fn text() -> impl Strategy<Value = String> {

@@ -1,6 +1,7 @@
 //! Every message between replicas, at random.
 
 use crate::strategies::{ballot, text};
+use paxosd::limits::LEASE_MS_MAX;
 use paxosd::types::{
     ClusterId, Configuration, ConfigurationNumber, Damage, Incarnation, Life, LifeId, Lsn, NodeId,
     ShardId, Slot, Tick, Value, Witness,
@@ -13,8 +14,14 @@ use paxosd::wire::peer::*;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
+/// Small ones, too, which a shard may have reached.
 fn slot() -> impl Strategy<Value = Slot> {
-    (0..=1u64 << 62).prop_map(Slot)
+    prop_oneof![0..8u64, 0..=1u64 << 62, Just(1 << 62)].prop_map(Slot).boxed()
+}
+
+/// A lease, or what is left of one, in microseconds.
+fn lease() -> impl Strategy<Value = u64> {
+    0..=LEASE_MS_MAX * 1000
 }
 
 fn lsn() -> impl Strategy<Value = Lsn> {
@@ -22,7 +29,7 @@ fn lsn() -> impl Strategy<Value = Lsn> {
 }
 
 fn node() -> impl Strategy<Value = NodeId> {
-    any::<u16>().prop_map(NodeId)
+    prop_oneof![1..4u16, any::<u16>()].prop_map(NodeId).boxed()
 }
 
 fn incarnation() -> impl Strategy<Value = Incarnation> {
@@ -163,7 +170,7 @@ fn phases() -> impl Strategy<Value = Message> {
             Message::Prepare(Prepare { ballot, chosen_upto, released })
         }),
         promise(),
-        (ballot(), any::<u64>())
+        (ballot(), lease())
             .prop_map(|(ballot, wait_us)| Message::LeaseRefusal(LeaseRefusal { ballot, wait_us })),
         (ballot(), ballot())
             .prop_map(|(ballot, promised)| Message::Nack(Nack { ballot, promised })),
@@ -216,25 +223,26 @@ fn leadership() -> impl Strategy<Value = Message> {
 
 fn heartbeat() -> impl Strategy<Value = Message> {
     let witness = vec((node(), witness()), 0..6);
-    (ballot(), any::<(u64, u64, bool)>(), (slot(), slot()), witness, digest()).prop_map(
-        |(ballot, (sent_at, lease_us, has_room), (first, chosen_upto), witness, digest)| {
-            Message::Heartbeat(Heartbeat {
-                ballot,
-                sent_at: Tick(sent_at),
-                lease_us,
-                first,
-                chosen_upto,
-                has_room,
-                agreeing: witness.iter().map(|row| row.0).collect(),
-                witness,
-                digest,
-            })
-        },
-    )
+    (ballot(), (any::<u64>(), lease(), any::<bool>()), (slot(), slot()), witness, digest())
+        .prop_map(
+            |(ballot, (sent_at, lease_us, has_room), (first, chosen_upto), witness, digest)| {
+                Message::Heartbeat(Heartbeat {
+                    ballot,
+                    sent_at: Tick(sent_at),
+                    lease_us,
+                    first,
+                    chosen_upto,
+                    has_room,
+                    agreeing: witness.iter().map(|row| row.0).collect(),
+                    witness,
+                    digest,
+                })
+            },
+        )
 }
 
 fn grant() -> impl Strategy<Value = Message> {
-    (ballot(), any::<(u64, u64, bool)>(), (slot(), slot()), lsn(), digest()).prop_map(
+    (ballot(), (any::<u64>(), lease(), any::<bool>()), (slot(), slot()), lsn(), digest()).prop_map(
         |(ballot, (sent_at, lease_us, has_room), (chosen_upto, accepted_upto), durable, digest)| {
             Message::Grant(Grant {
                 ballot,
@@ -251,7 +259,7 @@ fn grant() -> impl Strategy<Value = Message> {
 }
 
 pub fn message() -> impl Strategy<Value = Message> {
-    prop_oneof![meeting(), phases(), leadership()]
+    prop_oneof![meeting().boxed(), phases().boxed(), leadership().boxed()]
 }
 
 pub fn peer_hello() -> impl Strategy<Value = PeerHello> {

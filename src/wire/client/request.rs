@@ -2,7 +2,7 @@
 
 use super::operations::{put_request, take_request};
 use super::refusal::Refusal;
-use crate::api::entries::{EntriesLimit, EntriesRef};
+use crate::api::entries::{Entries, EntriesLimit, EntriesRef};
 use crate::api::{Append, LogRef, Request, RequestKind};
 use crate::types::Index;
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
@@ -46,11 +46,15 @@ fn read_body(
     mut body: BodyReader<'_>,
     limit: &EntriesLimit,
 ) -> Result<Request, DecodeError> {
-    let request = take_request(kind, &mut body)?;
-    if let Request::Append(Append { entries, .. }) = &request {
+    if kind == RequestKind::Append {
+        let (append, entries) = take_append(&mut body)?;
         entries.validate(limit)?;
-        entries.as_ref().verify()?;
+        entries.verify()?;
+        body.finish()?;
+        // Only what is taken is copied (R37).
+        return Ok(Request::Append(Append { entries: entries.to_owned(), ..append }));
     }
+    let request = take_request(kind, &mut body)?;
     body.finish()?;
     Ok(request)
 }
@@ -79,22 +83,28 @@ impl Field for Append {
     }
 
     fn take(body: &mut BodyReader<'_>, _: &'static str) -> Result<Append, DecodeError> {
-        let log = Field::take(body, "log")?;
-        let chain = body.u32("chain")?;
-        let options = body.u16("options")?;
-        let expect = Field::take(body, "expect")?;
-        let count = body.u32("count")?;
-        let raw = body.bytes32("entries")?;
-        let unknown = options & !(OPTION_CREATE | OPTION_EXPECT);
-        if unknown != 0 {
-            return Err(DecodeError::UnknownBits { field: "options", bits: u64::from(unknown) });
-        }
-        let create = options & OPTION_CREATE != 0;
-        if create && matches!(log, LogRef::Id(_)) {
-            return Err(DecodeError::CreateById);
-        }
-        let entries = EntriesRef::structured(raw, count)?.to_owned();
-        let expect = (options & OPTION_EXPECT != 0).then_some(expect);
-        Ok(Append { log, expect, chain, create, entries })
+        let (append, entries) = take_append(body)?;
+        Ok(Append { entries: entries.to_owned(), ..append })
     }
+}
+
+/// Takes an append without its entries, and these where they lie.
+fn take_append<'a>(body: &mut BodyReader<'a>) -> Result<(Append, EntriesRef<'a>), DecodeError> {
+    let log = Field::take(body, "log")?;
+    let chain = body.u32("chain")?;
+    let options = body.u16("options")?;
+    let expect = Field::take(body, "expect")?;
+    let count = body.u32("count")?;
+    let raw = body.bytes32("entries")?;
+    let unknown = options & !(OPTION_CREATE | OPTION_EXPECT);
+    if unknown != 0 {
+        return Err(DecodeError::UnknownBits { field: "options", bits: u64::from(unknown) });
+    }
+    let create = options & OPTION_CREATE != 0;
+    if create && matches!(log, LogRef::Id(_)) {
+        return Err(DecodeError::CreateById);
+    }
+    let entries = EntriesRef::structured(raw, count)?;
+    let expect = (options & OPTION_EXPECT != 0).then_some(expect);
+    Ok((Append { log, expect, chain, create, entries: Entries::new() }, entries))
 }

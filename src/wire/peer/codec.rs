@@ -5,16 +5,18 @@ use super::message::{
     Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch, Grant,
     HandOver, Heartbeat, Learn, LeaseRefusal, Message, Nack, Prepare, Release, Resend,
 };
-use crate::limits::{LIVES_MAX, MEMBERS_MAX};
+use crate::limits::{LEASE_MS_MAX, LIVES_MAX, MEMBERS_MAX};
 use crate::types::{Configuration, Incarnation, Life, LifeId, NodeId, Slot, Witness};
 use crate::wire::codec::{BodyReader, DecodeError};
-use crate::wire::field::{Field, ListLimit, message, tuple};
+use crate::wire::field::{AtMost, Field, ListLimit, message, tuple};
 use crate::wire::frame::{FLAGS_CRITICAL, Frame, write_frame};
 use crate::wire::kind::kinds;
 
 /// Members come and go, but few of them are known at any time.
 const NODES: ListLimit = ListLimit { items_max: 16 * MEMBERS_MAX, item_bytes_min: 10 };
 const MEMBERS: ListLimit = ListLimit { items_max: MEMBERS_MAX, item_bytes_min: 2 };
+/// A lease that is asked for or granted, and what is left of one, in microseconds.
+const LEASE: AtMost = AtMost(LEASE_MS_MAX * 1000);
 const LIVES: ListLimit = ListLimit { items_max: LIVES_MAX, item_bytes_min: 32 };
 
 /// Makes [`PeerKind`] and both directions of a [`Message`] by one row a message: the name that
@@ -82,17 +84,17 @@ message! {
     Canvass { attempt, chosen_upto }
     CanvassAnswer { attempt, yes, promised, chosen_upto }
     Prepare { ballot, chosen_upto, released }
-    LeaseRefusal { ballot, wait_us }
+    LeaseRefusal { ballot, wait_us as LEASE }
     Nack { ballot, promised }
     Fetch { ballot, slot, of }
     Accepted { ballot, upto, chosen_upto, durable, has_room }
     Resend { ballot, from, chosen_upto }
     Heartbeat {
-        ballot, sent_at, lease_us, first, chosen_upto, has_room, witness as NODES, digest,
+        ballot, sent_at, lease_us as LEASE, first, chosen_upto, has_room, witness as NODES, digest,
         agreeing as MEMBERS,
     }
     Grant {
-        ballot, sent_at, lease_us, chosen_upto, accepted_upto, durable, has_room,
+        ballot, sent_at, lease_us as LEASE, chosen_upto, accepted_upto, durable, has_room,
         digest,
     }
     ChosenUpto { ballot, chosen_upto }
