@@ -8,7 +8,7 @@ use super::bench::args::Bench;
 use super::codes;
 use super::top::args::Top;
 use super::usage;
-use super::values::{ConsistencyArg, Flag, parse_number, parse_size, parse_time};
+use super::values::{ConsistencyArg, Flag, parse_cluster, parse_number, parse_size, parse_time};
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -85,7 +85,7 @@ pub struct Global {
 
     /// Cluster that is meant, 32 hexadecimal digits; nodes of another one are not used [default: the
     /// cluster of the endpoints]
-    #[arg(long, global = true, env = "PAXOSCTL_CLUSTER", value_name = "ID")]
+    #[arg(long, global = true, env = "PAXOSCTL_CLUSTER", value_name = "ID", value_parser = parse_cluster)]
     pub cluster: Option<ClusterId>,
 
     /// Time that the command may take; with read, append --lines, bench and top, that one answer
