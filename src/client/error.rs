@@ -14,7 +14,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// An operation did not succeed. [`Failure::outcome`] says whether it took effect all the same.
-#[derive(Debug)]
+///
+/// `Debug` shows the sentence of `Display` and the next step, as a program shows it whose `main` returns
+/// the error. All fields are in the `Debug` of its [`Failure`].
 pub struct ClientError(Box<Failure>);
 
 /// What is known about an operation that did not succeed.
@@ -354,6 +356,13 @@ impl Deref for ClientError {
 
     fn deref(&self) -> &Failure {
         &self.0
+    }
+}
+
+/// What a `main` that returns the error prints: for people, with the next step.
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}; next: {}", self.next_step())
     }
 }
 

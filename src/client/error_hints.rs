@@ -218,6 +218,15 @@ mod tests {
         assert!(failure(Stage::Quorum, formed).next_step().contains("majority"));
     }
 
+    /// A `main` that returns the error shows people a sentence and the next step. The fields are shown
+    /// by the failure itself.
+    #[test]
+    fn debug_is_a_sentence_with_the_next_step() {
+        let error = ClientError::new(failure(Stage::Connect, Cause::NoTime));
+        assert_eq!(format!("{error:?}"), format!("{error}; next: give it more time (--timeout)"));
+        assert!(format!("{:?}", *error).starts_with("Failure { operation: "));
+    }
+
     /// Other nodes that were tried in vain are named beside the one that came furthest.
     #[test]
     fn other_nodes_are_named_too() {
