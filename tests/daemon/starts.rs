@@ -235,12 +235,17 @@ fn an_interrupted_init_is_done_again() {
     assert!(!site.data().join("init-unfinished").exists());
     assert_eq!(node.stop(Signal::TERM), Some(0));
     ends(&run(&["init", "--config", site.file()], &[]), 65, &["not empty"]);
-    // Somebody else's file stays what it is.
-    let site = Site::new(1);
-    fs::create_dir(site.data()).unwrap();
-    fs::write(site.data().join("init-unfinished"), "").unwrap();
-    fs::write(site.data().join("letter"), "dear").unwrap();
-    ends(&run(&["init", "--config", site.file()], &[]), 65, &["it holds letter"]);
+    // Somebody else's file stays what it is, also where it is called much like a shard's directory.
+    for name in ["letter", "shard-base/letter", "shard-000"] {
+        let site = Site::new(1);
+        let theirs = site.data().join(name);
+        fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+        fs::write(site.data().join("init-unfinished"), "").unwrap();
+        fs::write(&theirs, "dear").unwrap();
+        let holds = format!("it holds {}", name.split('/').next().unwrap());
+        ends(&run(&["init", "--config", site.file()], &[]), 65, &[&holds]);
+        assert_eq!(fs::read_to_string(theirs).unwrap(), "dear");
+    }
 }
 
 /// Where nothing but the lock is left, `run` says that nothing is there, and `init` goes on.

@@ -11,7 +11,7 @@ use crate::daemon::disk::path_failure::{ROOM, disk_failure, identity_failure, lo
 use crate::daemon::disk::workers::JournalDir;
 use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::inherited;
-use crate::journal::{DirLock, FileStorage, Identity, StorageError, format};
+use crate::journal::{DirLock, FileStorage, Identity, StorageError, format, is_shard_dir};
 use crate::types::{Incarnation, ShardId, Trouble};
 use std::fs;
 use std::io;
@@ -66,7 +66,7 @@ pub fn initialise(config: &Config) -> Result<Identity, FatalError> {
 fn check_new(dir: &Path) -> Result<Vec<String>, FatalError> {
     let found = contents(dir).map_err(|error| failed(dir, &error))?;
     let of_init = |name: &&String| {
-        *name == UNFINISHED || *name == IDENTITY_ASIDE || name.starts_with("shard-")
+        *name == UNFINISHED || *name == IDENTITY_ASIDE || is_shard_dir(&dir.join(name))
     };
     // A node runs only once there is an identity and no mark: what has the mark alone never ran.
     let unfinished = found.iter().any(|name| name == UNFINISHED);
