@@ -370,7 +370,8 @@ cmd_down() {
   for ((i = 1; i <= nodes; i++)); do await_gone "$i"; done
   for ((i = 1; i <= nodes; i++)); do rm -f "$(node_dir "$i")/paxosd.pid"; done
   if ((wipe == 0)); then
-    say "$(all_nodes is are) stopped. Data stays in $dir; 'cluster.sh up' starts again."
+    say "$(all_nodes is are) stopped. Data stays in $dir ($(du -sh -- "$dir" | cut -f1)); 'cluster.sh up' starts again, \
+'cluster.sh down --wipe' removes it."
     return
   fi
   rm -f "$dir/cluster.conf"
