@@ -4,7 +4,7 @@ use crate::api::entries::EntriesError;
 use crate::api::error::{ErrorCode, Outcome, RequestError, Retry};
 use crate::api::name::NameError;
 use crate::api::{LogRef, Request};
-use crate::types::ShardId;
+use crate::types::{Index, ShardId};
 use crate::wire::codec::DecodeError;
 use crate::wire::frame::FrameError;
 use std::fmt;
@@ -202,15 +202,15 @@ pub struct Operation {
     object: Option<LogRef>,
     /// It appends, and could create its log.
     pub(super) appends: bool,
-    /// It is an append that expects an index: it can be settled.
-    pub(super) expects: bool,
+    /// The index that an append expects: it can be settled.
+    pub(super) expects: Option<Index>,
 }
 
 impl Operation {
     /// Names an operation on nothing in particular.
     #[must_use]
     pub fn plain(verb: &'static str) -> Operation {
-        Operation { verb, object: None, appends: false, expects: false }
+        Operation { verb, object: None, appends: false, expects: None }
     }
 
     /// Returns the operation that a request stands for.
@@ -219,7 +219,7 @@ impl Operation {
         let operation =
             Operation { object: request.log(), ..Operation::plain(request.kind().name()) };
         if let Request::Append(append) = request {
-            let expects = append.expect.is_some();
+            let expects = append.expect;
             return Operation { verb: "append to", appends: true, expects, ..operation };
         }
         if matches!(request, Request::Map) {

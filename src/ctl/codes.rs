@@ -61,7 +61,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("stat", None),
             ("append", None),
             ("read", None),
-            ("status", Some("nobody answers any more")),
+            ("status", Some("a node answered, and then none did any more")),
             ("verify", Some("a node runs on the data, or the system is short of something")),
             ("disk-check", Some("no room for the file to measure with")),
             ("bench append", None),
@@ -98,7 +98,7 @@ pub const PAXOSCTL: &[Code] = &[
         code: "10",
         meaning: "unhealthy (status), or not ready in time (wait)",
         by: These(&[
-            ("status", Some("unhealthy: something is missing")),
+            ("status", Some("unhealthy: something is missing, or no node answers")),
             ("wait", Some("not ready in time")),
         ]),
     },
