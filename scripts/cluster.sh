@@ -330,7 +330,7 @@ cmd_up() {
   fi
   check_directory
   find_programs
-  mkdir -p "$dir"
+  mkdir -p -- "$dir" || die "$dir cannot be made; the message above says why. Set PAXOS_CLUSTER_DIR to another place."
   lock
   if [[ -f $dir/cluster.conf ]]; then
     load
@@ -442,7 +442,10 @@ node_start() {
 }
 
 node_stop() {
-  running_pid "$1" >/dev/null
+  if ! pid_of "$1" >/dev/null; then
+    say "Node $1 is stopped already."
+    return
+  fi
   terminate "$1"
   await_gone "$1"
   say "Stopped node $1."
@@ -483,6 +486,6 @@ case "${1:-}" in
   up | down | status | env) "cmd_$1" "${@:2}" ;;
   start | stop | kill | pause | resume) each_node "$@" ;;
   help | -h | --help) usage ;;
-  '') misuse "say what to do: up, down, status, stop, kill, pause, resume, start or env." ;;
+  '') misuse "say what to do: up, down, status, stop, kill, pause, resume, start, env or help." ;;
   *) misuse "there is no command '$1'." ;;
 esac
