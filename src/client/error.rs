@@ -129,7 +129,7 @@ pub enum Invalid {
     #[error("no endpoint was given")]
     NoEndpoint,
     /// An endpoint is neither `host` nor `host:port`.
-    #[error("the endpoint {endpoint:?} cannot be one: {rule}")]
+    #[error("{endpoint:?} is not a valid endpoint: {rule}")]
     Endpoint {
         /// The endpoint as it was given.
         endpoint: String,

@@ -151,18 +151,18 @@ pub const PAXOSD: &[Code] = &[
     },
     Code {
         code: "74",
-        meaning: "the disk failed a write or a sync, or standard output took nothing",
+        meaning: "the disk failed a write or a sync, or standard output could not be written",
         by: These(&[
             ("init", None),
             ("run", Some("the disk failed a write or a sync")),
-            ("check-config", Some("standard output took nothing")),
+            ("check-config", Some("standard output could not be written")),
             ("dev", None),
-            ("completions", Some("standard output took nothing")),
+            ("completions", Some("standard output could not be written")),
         ]),
     },
     Code {
         code: "75",
-        meaning: "temporary: an address, a name or the data is not there or in use, or something is short",
+        meaning: "temporary: address, name or data missing or in use; space, memory or descriptors short",
         by: All,
     },
     Code {

@@ -176,7 +176,7 @@ impl Identity {
         let text = String::from_utf8(text).map_err(|_| damaged("it is not text"))?;
         let (title, _) = text.split_once('\n').unwrap_or((&text, ""));
         if title != TITLE {
-            return Err(damaged("its first line is another"));
+            return Err(damaged("its first line is not the expected one"));
         }
         let fields = fields(&text);
         let field = |name: &str| {
