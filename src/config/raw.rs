@@ -94,6 +94,7 @@ impl RawConfig {
         let decoded = file::decode(bytes);
         let mut raw = RawConfig::parse_lines(&decoded.text, &decoded.broken);
         if let Some(rule) = decoded.rule {
+            raw.unreadable.whole_file();
             let (place, rule) = (ConfigPlace::Line(1), rule.to_string());
             raw.syntax.push(ConfigFault { place, key: String::new(), found: String::new(), rule });
         }

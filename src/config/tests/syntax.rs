@@ -202,5 +202,9 @@ fn bytes_that_are_no_text_are_named() {
         assert!(found[0].starts_with("f:1: the file is UTF-16"), "{found:#?}");
         assert!(found[1].starts_with("f:5: shards = 0"), "{found:#?}");
     }
-    assert!(faults_of(b"\xff\xfe").iter().any(|fault| fault.contains("UTF-16")));
+    // What is missing for that alone is no fault besides.
+    for bytes in [&b"\xff\xfe"[..], b"\xff\xfe#\x00\n\x00", b"\xfe\xff\x00"] {
+        let found = faults_of(bytes);
+        assert!(found.len() == 1 && found[0].contains("UTF-16"), "{found:#?}");
+    }
 }
