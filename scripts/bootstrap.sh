@@ -15,7 +15,8 @@ nodes_max=15
 default_port=7420
 ids=()
 keys=()
-declare -A host=() port=()
+declare -A host=() port=() key_set=()
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
 usage() {
   cat <<'TEXT'
@@ -26,11 +27,13 @@ bootstrap.sh: draws up a new paxosd cluster
 
   --node ID=HOST[:PORT]   a node: its id (1 to 65535), and where clients and the other nodes reach it,
                           a name or an address (IPv6 in brackets); clients at PORT (default 7420),
-                          nodes at the port after it, and the admin page at the next. Three nodes survive the loss of one, five of two.
+                          nodes at the port after it, and the admin page at the next. Three nodes
+                          survive the loss of one, five of two.
   --shards S              shards of the cluster, 1 to 256 (default 1), fixed for its life: as many as
                           the hosts have cores to spare
   --data-dir DIR          where each host keeps its data (default /var/lib/paxosd)
-  --set KEY=VALUE         a key of paxosd.toml in all files, such as --set pin=true
+  --set KEY=VALUE         a key of paxosd.toml in all files, such as --set pin=true; a text needs
+                          quotes: --set 'log_level="debug"'
   --cluster-id HEX        32 hexadecimal digits (default: drawn, once for all files)
   --out DIR               write DIR/node-ID.toml for each node, and print only the commands
   --help                  this text
@@ -38,6 +41,7 @@ bootstrap.sh: draws up a new paxosd cluster
 Prints, for each host, commands for a root shell there: they write its paxosd.toml, check it, prepare the
 data directory and start the service that install.sh installed. Nothing is run on any host. Where all hosts
 are loopback addresses, the cluster is for trying out: the commands run the nodes by hand on this machine.
+Where this machine has paxosd, on the PATH or built in this clone, it checks every file first.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.
 TEXT
@@ -80,6 +84,18 @@ to, not the one that means all of them."
   ids+=("$id")
 }
 
+# Reads a key for all files. TOML takes none twice.
+add_key() {
+  case $1 in
+    shards) misuse "--set $1: use --shards $2." ;;
+    data_dir | cluster_id) misuse "--set $1: use --${1/_/-}." ;;
+    node_id) misuse "--set $1: each file has its own, from --node." ;;
+  esac
+  [[ -z ${key_set[$1]:-} ]] || misuse "--set $1: it is given twice."
+  key_set[$1]=1
+  keys+=("$1 = $2")
+}
+
 parse() {
   while (($# > 0)); do
     case $1 in
@@ -95,7 +111,7 @@ parse() {
       --data-dir) data_dir=$2 ;;
       --set)
         [[ $2 =~ ^[a-z_]+=.+$ ]] || misuse "--set $2: give KEY=VALUE, such as pin=true."
-        keys+=("${2%%=*} = ${2#*=}")
+        add_key "${2%%=*}" "${2#*=}"
         ;;
       --cluster-id) cluster=$2 ;;
       --out) out=$2 ;;
@@ -123,6 +139,7 @@ settle() {
   fi
   cluster=${cluster:-$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')}
   [[ $cluster =~ ^[0-9A-Fa-f]{32}$ ]] || misuse "--cluster-id $cluster: give 32 hexadecimal digits."
+  [[ $cluster =~ [^0] ]] || misuse "--cluster-id $cluster: all zeros means any cluster; give another."
   for id in "${ids[@]}"; do
     if is_loopback "${host[$id]}"; then loopback=$((loopback + 1)); fi
     for other in "${ids[@]}"; do
@@ -133,6 +150,7 @@ settle() {
 no other host can reach a loopback address."
   here=0
   if ((loopback > 0)); then here=1; fi
+  settle_keys
   data_dir=${data_dir:-$(default_data_dir)}
   # The path stands in TOML, in a shell's commands and in a unit.
   [[ $data_dir =~ ^/[A-Za-z0-9/._+-]*$ ]] || misuse "--data-dir $data_dir: give an absolute path of letters, \
@@ -141,6 +159,20 @@ digits and / . _ + - only."
     misuse "--data-dir $data_dir: the service sees neither homes nor temporary directories; take one like \
 /srv/paxosd."
   fi
+}
+
+# Keys that the files have already, as the hosts want it.
+settle_keys() {
+  local id
+  ((here == 0)) || return 0
+  [[ -z ${key_set[insecure_listen]:-} ]] || misuse "--set insecure_listen: the files have it already, as hosts \
+must reach each other."
+  for id in "${ids[@]}"; do
+    if is_name "${host[$id]}" && [[ -n ${key_set[listen]:-}${key_set[listen_peer]:-} ]]; then
+      misuse "--set listen, listen_peer: the file of node $id has them already, as ${host[$id]} is a name; give \
+its address."
+    fi
+  done
 }
 
 # Two nodes on one host are for trying out only, and must not want the same ports.
@@ -251,6 +283,27 @@ local_commands() {
   say "paxosd run --config $file >>${file%.toml}.log 2>&1 &"
 }
 
+# The paxosd of this machine; nothing where there is none.
+checker() {
+  command -v paxosd || { [[ -x $root/target/release/paxosd ]] && printf '%s\n' "$root/target/release/paxosd"; }
+}
+
+# Has every file checked, where that can be done, before any of them is shown or written. What the
+# caller's environment overrides is left out: it is not that of the hosts.
+check_files() {
+  local id paxosd said code
+  paxosd=$(checker) || return 0
+  drafts=$(mktemp -d)
+  trap 'rm -rf -- "$drafts"' EXIT
+  for id in "${ids[@]}"; do
+    config_of "$id" >"$drafts/node-$id.toml"
+    code=0
+    said=$(env -i "$paxosd" check-config --config "$drafts/node-$id.toml" 2>&1) || code=$?
+    ((code != 78)) || misuse "the file of node $id would have faults, and nothing was drawn up:
+${said//"$drafts/"/}"
+  done
+}
+
 # Writes all files or none of those that exist already.
 write_files() {
   local id
@@ -267,6 +320,7 @@ data. Remove it, or give another --out."
 main() {
   parse "$@"
   settle
+  check_files
   give_warnings
   if [[ -n $out ]]; then
     out=$(realpath -m -- "$out")

@@ -330,7 +330,7 @@ cmd_up() {
   fi
   check_directory
   find_programs
-  mkdir -p "$dir"
+  mkdir -p -- "$dir" || die "$dir cannot be made; the message above says why. Set PAXOS_CLUSTER_DIR to another place."
   lock
   if [[ -f $dir/cluster.conf ]]; then
     load
@@ -370,7 +370,8 @@ cmd_down() {
   for ((i = 1; i <= nodes; i++)); do await_gone "$i"; done
   for ((i = 1; i <= nodes; i++)); do rm -f "$(node_dir "$i")/paxosd.pid"; done
   if ((wipe == 0)); then
-    say "$(all_nodes is are) stopped. Data stays in $dir; 'cluster.sh up' starts again."
+    say "$(all_nodes is are) stopped. Data stays in $dir ($(du -sh -- "$dir" | cut -f1)); 'cluster.sh up' starts again, \
+'cluster.sh down --wipe' removes it."
     return
   fi
   rm -f "$dir/cluster.conf"
@@ -441,7 +442,10 @@ node_start() {
 }
 
 node_stop() {
-  running_pid "$1" >/dev/null
+  if ! pid_of "$1" >/dev/null; then
+    say "Node $1 is stopped already."
+    return
+  fi
   terminate "$1"
   await_gone "$1"
   say "Stopped node $1."
@@ -482,6 +486,6 @@ case "${1:-}" in
   up | down | status | env) "cmd_$1" "${@:2}" ;;
   start | stop | kill | pause | resume) each_node "$@" ;;
   help | -h | --help) usage ;;
-  '') misuse "say what to do: up, down, status, stop, kill, pause, resume, start or env." ;;
+  '') misuse "say what to do: up, down, status, stop, kill, pause, resume, start, env or help." ;;
   *) misuse "there is no command '$1'." ;;
 esac

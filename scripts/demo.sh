@@ -106,5 +106,5 @@ run 'paxosctl status'
 
 count=$(paxosctl read orders | wc -l)
 ((count == 6)) || die "expected 6 entries at the end, found $count."
-tell 'That was it. The cluster goes down; the demo, unlike the tour, also forgets its data:'
-run 'scripts/cluster.sh down'
+tell 'That was it. The cluster goes down, and its data with it:'
+run 'scripts/cluster.sh down --wipe'

@@ -108,12 +108,16 @@ fn a_cluster_lives_and_keeps_its_data() {
     assert_eq!(place.expect(&["resume", "2"], 0), "Node 2 goes on.\n");
 
     assert_eq!(place.expect(&["stop", "3"], 0), "Stopped node 3.\n");
+    assert_eq!(place.expect(&["stop", "3"], 0), "Node 3 is stopped already.\n");
     place.ctl(&["append", "x", "four"]);
     place.expect(&["down"], 0);
     assert!(place.expect(&["status"], 1).contains("no node runs"));
     assert!(place.expect(&["up"], 0).contains("Started 3 of 3 nodes."));
     assert_eq!(place.ctl(&["read", "x"]), "one\ntwo\nthree\nfour\n");
 
+    // What stays is said with its size and what removes it.
+    let down = place.expect(&["down"], 0);
+    assert!(down.contains("Data stays in ") && down.contains("down --wipe"), "{down}");
     place.expect(&["down", "--wipe"], 0);
     assert!(!place.cluster().exists(), "`down --wipe` leaves nothing");
 }
@@ -142,6 +146,14 @@ fn misuse_is_answered_with_what_to_do() {
     assert!(place.expect(&["kill", "2", "x"], 2).contains("nodes 1 to 3"));
     assert!(place.expect(&["resume", "2"], 1).contains("cluster.sh start 2"));
     assert!(place.expect(&["help"], 0).contains("PAXOS_CLUSTER_DIR"));
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/cluster.sh");
+    let output =
+        place.command(script).env("PAXOS_CLUSTER_DIR", "/proc/x").arg("up").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("/proc/x cannot be made") && said.contains("Set PAXOS_CLUSTER_DIR"),
+        "{said}"
+    );
 }
 
 #[test]

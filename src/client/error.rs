@@ -4,7 +4,7 @@ use crate::api::entries::EntriesError;
 use crate::api::error::{ErrorCode, Outcome, RequestError, Retry};
 use crate::api::name::NameError;
 use crate::api::{LogRef, Request};
-use crate::types::ShardId;
+use crate::types::{Index, ShardId};
 use crate::wire::codec::DecodeError;
 use crate::wire::frame::FrameError;
 use std::fmt;
@@ -14,7 +14,9 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// An operation did not succeed. [`Failure::outcome`] says whether it took effect all the same.
-#[derive(Debug)]
+///
+/// `Debug` shows the sentence of `Display` and the next step, as a program shows it whose `main` returns
+/// the error. All fields are in the `Debug` of its [`Failure`].
 pub struct ClientError(Box<Failure>);
 
 /// What is known about an operation that did not succeed.
@@ -127,7 +129,7 @@ pub enum Invalid {
     #[error("no endpoint was given")]
     NoEndpoint,
     /// An endpoint is neither `host` nor `host:port`.
-    #[error("the endpoint {endpoint:?} cannot be one: {rule}")]
+    #[error("{endpoint:?} is not a valid endpoint: {rule}")]
     Endpoint {
         /// The endpoint as it was given.
         endpoint: String,
@@ -200,15 +202,15 @@ pub struct Operation {
     object: Option<LogRef>,
     /// It appends, and could create its log.
     pub(super) appends: bool,
-    /// It is an append that expects an index: it can be settled.
-    pub(super) expects: bool,
+    /// The index that an append expects: it can be settled.
+    pub(super) expects: Option<Index>,
 }
 
 impl Operation {
     /// Names an operation on nothing in particular.
     #[must_use]
     pub fn plain(verb: &'static str) -> Operation {
-        Operation { verb, object: None, appends: false, expects: false }
+        Operation { verb, object: None, appends: false, expects: None }
     }
 
     /// Returns the operation that a request stands for.
@@ -217,7 +219,7 @@ impl Operation {
         let operation =
             Operation { object: request.log(), ..Operation::plain(request.kind().name()) };
         if let Request::Append(append) = request {
-            let expects = append.expect.is_some();
+            let expects = append.expect;
             return Operation { verb: "append to", appends: true, expects, ..operation };
         }
         if matches!(request, Request::Map) {
@@ -354,6 +356,13 @@ impl Deref for ClientError {
 
     fn deref(&self) -> &Failure {
         &self.0
+    }
+}
+
+/// What a `main` that returns the error prints: for people, with the next step.
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}; next: {}", self.next_step())
     }
 }
 

@@ -19,8 +19,16 @@ impl Failure {
                 unmet => start_unmet(unmet),
             });
         }
+        // Nothing was appended since: it is another log, or the index was counted wrongly.
+        if let Some(Detail::Next { next, .. }) = self.wire().map(|error| &error.detail)
+            && self.operation.expects.is_some_and(|expected| expected > *next)
+        {
+            return Cow::Owned(format!(
+                "the log is shorter than expected: expect {next}, or check that it is the right log"
+            ));
+        }
         Cow::Borrowed(match self.outcome {
-            Outcome::Unknown if self.operation.expects => {
+            Outcome::Unknown if self.operation.expects.is_some() => {
                 "settle it: read the log at the expected index and compare"
             }
             Outcome::Unknown => {
@@ -148,7 +156,7 @@ mod tests {
     use super::super::error::{ClientError, Elsewhere, Operation};
     use super::*;
     use crate::api::error::RequestError;
-    use crate::types::ShardId;
+    use crate::types::{Index, LogId, ShardId};
     use std::time::Duration;
 
     fn failure(stage: Stage, cause: Cause) -> Failure {
@@ -216,6 +224,29 @@ mod tests {
         }
         let formed = Cause::Refused(RequestError::new(ErrorCode::NoQuorum, "nobody leads"));
         assert!(failure(Stage::Quorum, formed).next_step().contains("majority"));
+    }
+
+    /// A `main` that returns the error shows people a sentence and the next step. The fields are shown
+    /// by the failure itself.
+    #[test]
+    fn debug_is_a_sentence_with_the_next_step() {
+        let error = ClientError::new(failure(Stage::Connect, Cause::NoTime));
+        assert_eq!(format!("{error:?}"), format!("{error}; next: give it more time (--timeout)"));
+        assert!(format!("{:?}", *error).starts_with("Failure { operation: "));
+    }
+
+    /// An index that the log has not reached was not taken by others: there is nothing to read.
+    #[test]
+    fn an_index_past_the_end_was_not_taken_by_others() {
+        let step = |expected| {
+            let refused = RequestError::expect_mismatch(LogId(1), Index(expected), Index(3));
+            let mut operation = Operation::plain("append");
+            operation.expects = Some(Index(expected));
+            let cause = Cause::Refused(refused);
+            Failure { operation, ..failure(Stage::Request, cause) }.next_step().into_owned()
+        };
+        assert!(step(9).contains("shorter than expected: expect 3, or check"), "{}", step(9));
+        assert!(step(1).starts_with("read what was appended since"), "{}", step(1));
     }
 
     /// Other nodes that were tried in vain are named beside the one that came furthest.

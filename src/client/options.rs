@@ -19,7 +19,8 @@ pub struct ClientOptions {
     /// How long one node may take to be connected to, and to answer what can safely be asked of
     /// another node instead.
     pub attempt_timeout: Duration,
-    /// The cluster that is meant; none for whichever answers first. From then on it is that one.
+    /// The cluster that is meant; none, or an id of zeros, for whichever answers first. From then on it
+    /// is that one.
     pub cluster: Option<ClusterId>,
     /// The program's name, for the nodes' logs.
     pub name: String,

@@ -74,6 +74,8 @@ pub enum ConfigError {
         reason: String,
         /// The system was only short of something: the same file may be read later.
         may_pass: bool,
+        /// There is no such file.
+        missing: bool,
     },
     /// Rules are broken.
     #[error(transparent)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs::{File, FileType};
 use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// Why a file was not read.
@@ -16,17 +16,23 @@ pub(super) struct Unread {
     pub(super) reason: String,
     /// The system was only short of something.
     pub(super) may_pass: bool,
+    /// There is no such file.
+    pub(super) missing: bool,
 }
 
 impl Unread {
     fn of_kind(reason: String) -> Unread {
-        Unread { reason, may_pass: false }
+        Unread { reason, may_pass: false, missing: false }
     }
 }
 
-impl From<io::Error> for Unread {
-    fn from(error: io::Error) -> Unread {
-        Unread { reason: error.to_string(), may_pass: Trouble::is_shortage(&error) }
+impl From<&io::Error> for Unread {
+    fn from(error: &io::Error) -> Unread {
+        Unread {
+            reason: error.to_string(),
+            may_pass: Trouble::is_shortage(error),
+            missing: error.kind() == io::ErrorKind::NotFound,
+        }
     }
 }
 
@@ -38,16 +44,16 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unread> {
     // Without this flag a named pipe would keep the node waiting for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|error| Unread::from(io::Error::from(error)))?;
+        .map_err(|error| unopened(path, &error.into()))?;
     let file = File::from(file);
-    let metadata = file.metadata()?;
+    let metadata = file.metadata().map_err(|error| Unread::from(&error))?;
     let (kind, size) = (metadata.file_type(), metadata.len());
     if !kind.is_file() {
         return Err(Unread::of_kind(format!("it is {}, not a regular file", named(kind))));
     }
     let mut bytes = Vec::new();
     let most = CONFIG_BYTES_MAX as u64 + 1;
-    file.take(most).read_to_end(&mut bytes)?;
+    file.take(most).read_to_end(&mut bytes).map_err(|error| Unread::from(&error))?;
     if bytes.len() > CONFIG_BYTES_MAX {
         return Err(Unread::of_kind(format!(
             "it has {size} bytes, and a configuration {CONFIG_BYTES_MAX} bytes at most: it is likely \
@@ -56,6 +62,20 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Unread> {
         )));
     }
     Ok(bytes)
+}
+
+/// Why a file cannot be opened; of one that may not be, who asks and who may.
+fn unopened(path: &Path, error: &io::Error) -> Unread {
+    let unread = Unread::from(error);
+    let file = std::fs::metadata(path).ok().filter(|_| Trouble::is_denied(error));
+    let Some(file) = file else { return unread };
+    let (user, owner, mode) =
+        (rustix::process::geteuid().as_raw(), file.uid(), file.mode() & 0o7777);
+    let reason = format!(
+        "{}: this process runs as user {user}, and the file is of user {owner} with mode {mode:04o}",
+        unread.reason
+    );
+    Unread { reason, ..unread }
 }
 
 fn named(kind: FileType) -> &'static str {

@@ -27,6 +27,19 @@ pub enum KeyKind {
     },
 }
 
+impl KeyKind {
+    /// The rule that a value of another type breaks.
+    pub(super) fn rule(self) -> String {
+        match self {
+            KeyKind::Whole { min, max, .. } => {
+                format!("must be a whole number from {min} to {max}")
+            }
+            KeyKind::Flag { .. } => "must be true or false".to_string(),
+            KeyKind::Text { .. } => "must be a text in quotes".to_string(),
+        }
+    }
+}
+
 /// One key of `paxosd.toml`.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {

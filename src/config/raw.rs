@@ -3,7 +3,7 @@
 use super::fault::{ConfigError, ConfigFault, ConfigPlace};
 use super::file;
 use super::keys::{self, KEYS, Key, KeyKind, MEMBER_KEYS};
-use super::recover::{not_toml, recover, typed};
+use super::recover::{is_like_member, not_toml, recover, typed};
 use super::text::{self, Text, shortened};
 use super::unreadable::UnreadableParts;
 use super::variables::PREFIX;
@@ -75,6 +75,7 @@ impl RawConfig {
             file: path.display().to_string(),
             reason: unread.reason,
             may_pass: unread.may_pass,
+            missing: unread.missing,
         })?;
         let mut raw = RawConfig::parse_bytes(&bytes);
         raw.override_from(variables);
@@ -93,6 +94,7 @@ impl RawConfig {
         let decoded = file::decode(bytes);
         let mut raw = RawConfig::parse_lines(&decoded.text, &decoded.broken);
         if let Some(rule) = decoded.rule {
+            raw.unreadable.whole_file();
             let (place, rule) = (ConfigPlace::Line(1), rule.to_string());
             raw.syntax.push(ConfigFault { place, key: String::new(), found: String::new(), rule });
         }
@@ -254,19 +256,14 @@ impl RawConfig {
     }
 
     fn wrong_type(&mut self, key: &Key, path: String, given: &TypedValue) {
-        // Quotes are of the file; a variable has none.
-        let (quotes, plain) = match given.place {
-            ConfigPlace::Env(_) => ("", ", in digits alone"),
-            ConfigPlace::Line(_) | ConfigPlace::Absent => (", without quotes", ", without quotes"),
+        let is_number = matches!(key.kind, KeyKind::Whole { .. });
+        let how = match given.place {
+            // A variable has no quotes, and may be written as a number should not be.
+            ConfigPlace::Env(_) if is_number => ", in digits alone",
+            ConfigPlace::Line(_) if given.found.starts_with(['"', '\'']) => ", without quotes",
+            ConfigPlace::Env(_) | ConfigPlace::Line(_) | ConfigPlace::Absent => "",
         };
-        let rule = match key.kind {
-            KeyKind::Whole { min, max, .. } => {
-                format!("must be a whole number from {min} to {max}{plain}")
-            }
-            KeyKind::Flag { .. } => format!("must be true or false{quotes}"),
-            KeyKind::Text { .. } => "must be a text in quotes".to_string(),
-        };
-        let found = given.found.clone();
+        let (rule, found) = (key.kind.rule() + how, given.found.clone());
         self.faults.push(ConfigFault { place: given.place.clone(), key: path, found, rule });
     }
 
@@ -280,12 +277,17 @@ impl RawConfig {
     ) {
         let typed = name.get_ref();
         let in_member = std::ptr::eq(known, MEMBER_KEYS);
+        let is_table = matches!(value.get_ref(), DeValue::Array(_) | DeValue::Table(_));
+        let is_list = !in_member && is_table && is_like_member(typed);
+        // What stands below it would have been the members.
+        self.unreadable.member_list |= is_list;
         let other = if in_member { KEYS } else { MEMBER_KEYS };
         let rule = match (keys::find(other, typed), keys::nearest(known, typed)) {
             (Some(_), _) if in_member => {
                 "is not a key of a member: it belongs above the first [[member]]".to_string()
             }
             (Some(_), _) => "is not a key here: it belongs below a [[member]]".to_string(),
+            (None, _) if is_list => "is not a key; did you mean [[member]]?".to_string(),
             (None, Some(near)) => format!("is not a key; did you mean {near}?"),
             (None, None) => match keys::nearest(KEYS, typed).filter(|_| in_member) {
                 Some(near) => format!(

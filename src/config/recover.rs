@@ -2,6 +2,7 @@
 //! is broken is a fault and left out, so that all that is beside it can be checked.
 
 use super::fault::{ConfigFault, ConfigPlace};
+use super::keys::{self, KEYS, MEMBER_KEYS};
 use super::text::{self, line, shortened};
 use super::unreadable::{Section, UnreadableParts};
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ const STATEMENT_LINES_MAX: usize = 256;
 const AGAIN_BYTES_MAX: usize = 16 << 20;
 /// The head of a member.
 const HEAD: &str = "[[member]]\n";
-/// Most edits that make a broken head that of a member.
+/// Most edits that make a name that of the members.
 const HEAD_EDITS_MAX: usize = 2;
 
 /// What was read of a text.
@@ -58,7 +59,27 @@ pub(super) fn typed(line: &str) -> (String, String) {
     }
 }
 
-/// The rule that an unreadable line breaks.
+/// True for a name that was meant as that of the members' tables.
+pub(super) fn is_like_member(name: &str) -> bool {
+    keys::distance("member", &name.to_ascii_lowercase()) <= HEAD_EDITS_MAX
+}
+
+/// The rule that an unreadable line breaks: of its key, where that is known and its value is one bare
+/// word, which is a number or a text to whoever wrote it.
+fn unreadable(section: Section, line: &str, message: &str) -> String {
+    let (key, value) = typed(line);
+    let value = value.split('#').next().unwrap_or_default().trim();
+    let is_word =
+        !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || "\"'=[]{}".contains(c));
+    let known = match section {
+        Section::Top => keys::find(KEYS, &key),
+        Section::Member(_) => keys::find(MEMBER_KEYS, &key),
+        Section::Other(_) | Section::Unknown => None,
+    };
+    known.filter(|_| is_word).map_or_else(|| not_toml(message), |key| key.kind.rule())
+}
+
+/// The rule that an unreadable line breaks, in the parser's words.
 pub(super) fn not_toml(message: &str) -> String {
     format!("is not valid TOML: {}", message.trim())
 }
@@ -118,7 +139,7 @@ impl Reader<'_> {
             self.good(at, statement);
             return end;
         }
-        self.broken(at, not_toml(message));
+        self.broken(at, unreadable(self.section, first, message));
         let mut end = at + 1;
         if found.iter().any(is_open) {
             // What follows are further lines of the same value: no statement begins with these.
@@ -249,7 +270,7 @@ impl Reader<'_> {
     fn broken_head(&mut self, at: usize, line: &str) {
         let code = line.split('#').next().unwrap_or_default();
         let name: String = code.chars().filter(char::is_ascii_alphanumeric).collect();
-        if super::keys::distance("member", &name.to_ascii_lowercase()) <= HEAD_EDITS_MAX {
+        if is_like_member(&name) {
             return self.member(at);
         }
         self.section = Section::Unknown;

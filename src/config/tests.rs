@@ -220,7 +220,9 @@ fn member_faults_are_named() {
 /// A cluster id must be 32 hexadecimal digits and not zero, which would mean any cluster.
 #[test]
 fn cluster_id_faults() {
-    for (id, holds) in [("5ca1", "has 4"), ("zz", "has 2"), (&"0".repeat(32), "all zeros")] {
+    for (id, holds) in
+        [("5ca1", "has 4 characters"), ("zz", "has 2 characters"), (&"0".repeat(32), "all zeros")]
+    {
         let text = shortest(1).replace("5ca1ab1e0ddba115ea5eca5e0b5e55ed", id);
         one_fault(&text, "f:2: cluster_id = ", holds);
     }

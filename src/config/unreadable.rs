@@ -57,6 +57,11 @@ impl UnreadableParts {
         self.members.entry(index).or_default().all = true;
     }
 
+    /// The file is in another encoding: what seems to be missing may only not have been recognised.
+    pub(super) fn whole_file(&mut self) {
+        (self.top.all, self.member_list) = (true, true);
+    }
+
     /// Notes that a line of a section cannot be read; `typed` is the word that it begins with.
     pub(super) fn note(&mut self, section: Section, typed: &str) {
         match section {

@@ -15,7 +15,7 @@ pub fn warnings(unknown: &[String]) -> Vec<String> {
     for variable in unknown.iter().filter(|variable| !is_service_link(variable)) {
         match keys::nearest(KEYS, variable.strip_prefix(PREFIX).unwrap_or(variable)) {
             Some(key) => lines.push(format!(
-                "environment {variable} names no key: it is ignored; did you mean {PREFIX}{}?",
+                "warning: environment {variable} names no key: it is ignored; did you mean {PREFIX}{}?",
                 key.to_ascii_uppercase()
             )),
             None => foreign.push(variable.as_str()),
@@ -23,10 +23,11 @@ pub fn warnings(unknown: &[String]) -> Vec<String> {
     }
     match foreign.as_slice() {
         [] => {}
-        [one] => lines.push(format!("environment {one} names no key: it is ignored")),
-        [..] => {
-            lines.push(format!("environment {} name no key: they are ignored", foreign.join(", ")))
-        }
+        [one] => lines.push(format!("warning: environment {one} names no key: it is ignored")),
+        [..] => lines.push(format!(
+            "warning: environment {} name no key: they are ignored",
+            foreign.join(", ")
+        )),
     }
     lines
 }
@@ -67,8 +68,8 @@ mod tests {
         assert_eq!(
             lines(&["PAXOSD_BINARY", "PAXOSD_SHARD", "PAXOSD_IMAGE_TAG"]),
             [
-                "environment PAXOSD_SHARD names no key: it is ignored; did you mean PAXOSD_SHARDS?",
-                "environment PAXOSD_BINARY, PAXOSD_IMAGE_TAG name no key: they are ignored",
+                "warning: environment PAXOSD_SHARD names no key: it is ignored; did you mean PAXOSD_SHARDS?",
+                "warning: environment PAXOSD_BINARY, PAXOSD_IMAGE_TAG name no key: they are ignored",
             ]
         );
         assert_eq!(lines(&[]), [""; 0]);

@@ -61,7 +61,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("stat", None),
             ("append", None),
             ("read", None),
-            ("status", Some("nobody answers any more")),
+            ("status", Some("a node answered, and then none did any more")),
             ("verify", Some("a node runs on the data, or the system is short of something")),
             ("disk-check", Some("no room for the file to measure with")),
             ("bench append", None),
@@ -98,7 +98,7 @@ pub const PAXOSCTL: &[Code] = &[
         code: "10",
         meaning: "unhealthy (status), or not ready in time (wait)",
         by: These(&[
-            ("status", Some("unhealthy: something is missing")),
+            ("status", Some("unhealthy: something is missing, or no node answers")),
             ("wait", Some("not ready in time")),
         ]),
     },
@@ -151,18 +151,18 @@ pub const PAXOSD: &[Code] = &[
     },
     Code {
         code: "74",
-        meaning: "the disk failed a write or a sync, or standard output took nothing",
+        meaning: "the disk failed a write or a sync, or standard output could not be written",
         by: These(&[
             ("init", None),
             ("run", Some("the disk failed a write or a sync")),
-            ("check-config", Some("standard output took nothing")),
+            ("check-config", Some("standard output could not be written")),
             ("dev", None),
-            ("completions", Some("standard output took nothing")),
+            ("completions", Some("standard output could not be written")),
         ]),
     },
     Code {
         code: "75",
-        meaning: "temporary: an address, a name or the data is not there or in use, or something is short",
+        meaning: "temporary: address, name or data missing or in use; space, memory or descriptors short",
         by: All,
     },
     Code {

@@ -1,16 +1,43 @@
 //! What is said where none of the endpoints is a node that answers.
 
-use crate::client::{ClientError, Elsewhere};
+use crate::client::{Cause, ClientError, Elsewhere, ErrorCode, Stage};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Each endpoint with its own failure, as [`crate::client::Client::connect_once`] gives them.
 pub type Failed = [(String, ClientError)];
 
-/// How far an endpoint came, and why no further.
+/// How far an endpoint came, and why no further. What failed before a node could be greeted says by
+/// itself what was tried.
 #[must_use]
 pub fn why(error: &ClientError) -> String {
-    format!("{}: {}", error.stage, error.cause)
+    match error.cause {
+        Cause::NoAddress => error.cause.to_string(),
+        Cause::Io { .. } if error.stage <= Stage::Connect => error.cause.to_string(),
+        Cause::Io { .. }
+        | Cause::Refused(_)
+        | Cause::Closed
+        | Cause::Silent { .. }
+        | Cause::Protocol(_)
+        | Cause::NoLeader { .. }
+        | Cause::NoTime
+        | Cause::PriorFailed
+        | Cause::Invalid(_) => format!("{}: {}", error.stage, error.cause),
+    }
+}
+
+/// What an endpoint that does not answer as a node of the cluster is, for people and for programs.
+#[must_use]
+pub fn standing(error: &ClientError) -> (&'static str, &'static str) {
+    let strangers = [
+        (ErrorCode::WrongPort, ("WRONG PORT", "wrong_port")),
+        (ErrorCode::WrongCluster, ("OTHER CLUSTER", "other_cluster")),
+        (ErrorCode::VersionMismatch, ("OTHER VERSION", "other_version")),
+    ];
+    let refused = strangers.into_iter().find(|(code, _)| error.code() == Some(*code));
+    let is_foreign = matches!(error.cause, Cause::Protocol(_));
+    let unnamed = if is_foreign { ("NOT A NODE", "not_a_node") } else { ("DEAD", "dead") };
+    refused.map_or(unnamed, |(_, standing)| standing)
 }
 
 /// How far each endpoint came, and why no further, in one line.

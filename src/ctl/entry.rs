@@ -54,13 +54,23 @@ pub fn to_line(index: Index, data: &[u8]) -> String {
 /// A text that says what is wrong with the line.
 pub fn from_line(line: &[u8]) -> Result<Vec<u8>, String> {
     let read: Read<'_> = serde_json::from_slice(line)
-        .map_err(|error| format!("is no entry as read -o jsonl prints it: {error}"))?;
+        .map_err(|error| format!("is no entry as read -o jsonl prints it: {}", fault_of(&error)))?;
     if !read.base64 {
         return Ok(read.data.into_owned().into_bytes());
     }
     STANDARD
         .decode(read.data.as_ref())
         .map_err(|error| format!("has data that is no base64: {error}"))
+}
+
+/// What is wrong and in which column: the parser's own line number counts within the one line that it
+/// was given.
+fn fault_of(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    match text.strip_suffix(&format!(" at line {} column {column}", error.line())) {
+        Some(what) => format!("{what} at column {column}"),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -99,7 +109,10 @@ mod tests {
         ] {
             let error = from_line(line.as_bytes()).expect_err(line);
             assert!(error.contains(part), "{line}: {error}");
+            assert!(!error.contains(" line "), "two line numbers: {error}");
         }
+        let error = from_line(b"plain text").expect_err("no JSON");
+        assert!(error.ends_with("expected value at column 1"), "{error}");
         from_line(b"{\"data\":\"\xff\"}").expect_err("not UTF-8");
     }
 

@@ -2,7 +2,7 @@
 
 use super::args::Format;
 use super::calendar::duration;
-use super::endpoints::{self, why};
+use super::endpoints::{self, standing, why};
 use super::exit::CommandFailure;
 use super::health::{NodeStanding, Problem, lag, leader, leads_text, lines, problems};
 use super::table::{Align, TextTable};
@@ -65,7 +65,8 @@ fn settled(client: &mut Client) -> Result<ClusterStatus, CommandFailure> {
     Ok(status)
 }
 
-/// `status` where no endpoint answers: each is shown as dead, with the reason.
+/// `status` where no endpoint answers as a node of the cluster: each is shown as dead, or as what it is
+/// instead, with the reason.
 pub fn nobody(
     failed: &[(String, ClientError)],
     format: Format,
@@ -79,12 +80,12 @@ pub fn nobody(
                 ("", Align::Left),
             ]);
             for (endpoint, error) in failed {
-                table.row(vec![endpoint.clone(), "DEAD".to_string(), why(error)]);
+                table.row(vec![endpoint.clone(), standing(error).0.to_string(), why(error)]);
             }
             table.write(out).map_err(CommandFailure::Output)?;
         }
         Format::Json | Format::Jsonl => {
-            let node = |(endpoint, error): &(String, ClientError)| json!({ "address": endpoint, "up": false, "error": why(error) });
+            let node = |(endpoint, error): &(String, ClientError)| json!({ "address": endpoint, "state": standing(error).1, "up": false, "error": why(error) });
             let nodes: Vec<Value> = failed.iter().map(node).collect();
             if format == Format::Json {
                 let problem = "no endpoint answers";
@@ -94,9 +95,10 @@ pub fn nobody(
             }
         }
         Format::Raw => {
-            for (endpoint, _) in failed {
-                let dashes = ["-"; 6].join("\t");
-                writeln!(out, "-\t{endpoint}\tdead\t{dashes}").map_err(CommandFailure::Output)?;
+            for (endpoint, error) in failed {
+                let (state, dashes) = (standing(error).1, ["-"; 6].join("\t"));
+                writeln!(out, "-\t{endpoint}\t{state}\t{dashes}")
+                    .map_err(CommandFailure::Output)?;
             }
         }
     }
@@ -365,7 +367,7 @@ mod tests {
             let row = text.lines().find(|line| line.contains(&format!("n{node}:7420")));
             assert!(row.is_some_and(|row| row.ends_with(wanted)), "{wanted}:\n{text}");
         }
-        assert!(dead[0].contains("connect: it closed the connection"), "{text}");
+        assert!(dead[0].contains("it closed the connection"), "{text}");
         assert_eq!(text.lines().filter(|line| line.contains("follower")).count(), 1, "{text}");
 
         let mut out = Vec::new();

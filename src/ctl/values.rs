@@ -1,6 +1,7 @@
 //! Values of arguments: times, sizes, and flags that the environment can set.
 
 use crate::limits;
+use crate::types::ClusterId;
 use clap::builder::TypedValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ValueEnum};
@@ -17,6 +18,19 @@ pub fn parse_number(text: &str) -> Result<u64, String> {
         return Err("is not a whole number, 0 or more".to_string());
     }
     text.parse().map_err(|_| format!("is more than {}", u64::MAX))
+}
+
+/// Reads the id of a cluster, which is never all zeros: to a node that means any cluster, and nothing
+/// would be checked.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_cluster(text: &str) -> Result<ClusterId, String> {
+    let cluster: ClusterId = text.parse()?;
+    match cluster == ClusterId(0) {
+        true => Err("must not be all zeros, which means any cluster".to_string()),
+        false => Ok(cluster),
+    }
 }
 
 /// Reads a number of bytes with a unit, and rounds it up to whole blocks.

@@ -14,7 +14,7 @@ mod storage;
 mod test_rig;
 mod write;
 
-pub use format::identity::{Identity, IdentityError};
+pub use format::identity::{Identity, IdentityError, is_shard_dir};
 pub use format::open_error::OpenError;
 pub use recover::inspect::{Overlay, inspect};
 pub use recover::opening::format;

@@ -17,6 +17,7 @@ use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
 use crate::types::{Ballot, LogId, NodeId, Nodes, Slot, Tick, Value};
+use std::collections::BTreeSet;
 
 /// What all parts of a shard work on.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub struct Core {
     pub(super) held: HeldAnswers,
     /// Reads of the journal under way.
     pub(super) journal_reads: JournalReads,
+    /// Peers that refuse this node, or are refused by it.
+    pub(super) refusing: BTreeSet<NodeId>,
     /// What was done since the start.
     pub(super) tally: Tally,
     /// The wall clock, as the driver set it.
@@ -74,6 +77,7 @@ impl Core {
             budget: Budget::default(),
             held: HeldAnswers::default(),
             journal_reads: JournalReads::default(),
+            refusing: BTreeSet::new(),
             tally: Tally::default(),
             wall_ms: 0,
             stop_by: None,
@@ -185,9 +189,21 @@ impl Core {
         }
     }
 
-    /// Why nobody can lead: the cluster has not formed, and for whom it waits. Nothing once it has.
+    /// Why nobody can lead: the cluster has not formed, and for whom it waits, as far as this node
+    /// knows. Nothing once it has. A node that was wiped has met nobody either: its refusal is the
+    /// reason then, and the cluster may have formed long ago.
     pub(super) fn unformed(&self) -> Option<RequestError> {
         let unmet = (!self.replica.is_formed()).then(|| self.replica.unmet())?;
+        let refusing: Vec<NodeId> =
+            unmet.iter().copied().filter(|node| self.refusing.contains(node)).collect();
+        if !refusing.is_empty() {
+            let text = format!(
+                "no link with {}: one side refuses the other, for the reason in this node's log; it \
+                 serves nothing before that is mended",
+                Nodes(&refusing)
+            );
+            return Some(RequestError::new(ErrorCode::NoQuorum, text));
+        }
         let error = RequestError::new(ErrorCode::NoQuorum, unformed(&unmet));
         Some(error.with_detail(Detail::Unformed(unmet)))
     }
@@ -231,8 +247,7 @@ impl Core {
 }
 
 /// Says for whom a cluster that has not formed waits.
-#[must_use]
-pub fn unformed(unmet: &[NodeId]) -> String {
+fn unformed(unmet: &[NodeId]) -> String {
     let whom = match unmet {
         [] => "its members to have met each other".to_string(),
         nodes => Nodes(nodes).to_string(),

@@ -162,6 +162,14 @@ impl Shard {
     pub fn note_trouble(&mut self, node: NodeId, text: String) {
         self.router.status.note_trouble(node, text);
     }
+
+    /// Whether a peer refuses this node, or is refused by it.
+    pub fn note_refusal(&mut self, node: NodeId, refused: bool) {
+        match refused {
+            true => self.core.refusing.insert(node),
+            false => self.core.refusing.remove(&node),
+        };
+    }
 }
 
 /// What a driver may ask of its shard.
@@ -228,7 +236,8 @@ impl Shard {
         self.core.leader()
     }
 
-    /// Why nobody can lead: the cluster has not formed, and for whom it waits. Nothing once it has.
+    /// Why nobody can lead: the cluster has not formed, and for whom it waits, or who refuses this node.
+    /// Nothing once it has.
     #[must_use]
     pub fn unformed(&self) -> Option<RequestError> {
         self.core.unformed()

@@ -66,7 +66,6 @@ mod waiter;
 mod write_request;
 mod writes;
 
-pub use self::core::unformed;
 pub use self::counters::{Backlog, SyncTally, Tally};
 pub use self::events::{Input, Output};
 pub use self::fatal::Fatal;

@@ -158,8 +158,9 @@ impl std::str::FromStr for ClusterId {
     /// A text that says what is wrong with the input.
     fn from_str(text: &str) -> Result<ClusterId, String> {
         let digits: String = text.chars().filter(|c| *c != '-').collect();
-        if digits.len() != 32 {
-            return Err(format!("has {} hexadecimal digits, needs 32", digits.len()));
+        let count = digits.chars().count();
+        if count != 32 {
+            return Err(format!("has {count} characters, needs 32 hexadecimal digits"));
         }
         // The parser alone would take a sign for one of them.
         let plain = digits.chars().all(|c| c.is_ascii_hexdigit());

@@ -58,6 +58,50 @@ fn good_configurations_are_called_good() {
     assert_eq!(by_environment.status.code(), Some(0), "{by_environment:?}");
 }
 
+/// `dev` has no configuration to correct: what is wrong with a directory is said by its arguments, and
+/// the directory stays as it is.
+#[test]
+fn dev_speaks_of_its_arguments() {
+    let dir = tempfile::tempdir().unwrap();
+    let (made, strange) = (dir.path().join("made"), dir.path().join("strange"));
+    assert_eq!(Daemon::start_in(&made, &[]).stop().0, Some(0));
+    fs::create_dir(&strange).unwrap();
+    fs::write(strange.join("letter"), "dear").unwrap();
+    let site = Site::new(1);
+    assert_eq!(run(&["init", "--config", site.file()], &[]).status.code(), Some(0));
+    for (dir, shards, holds) in [
+        (&made, "2", "has 1 shard, and the number never changes: leave --shards out"),
+        (&strange, "1", "it holds files, and none of a node: give another --dir"),
+        (&site.data(), "1", "a node that `paxosd dev` did not make: give another --dir"),
+    ] {
+        let dir = dir.to_str().unwrap();
+        let arguments = ["dev", "--dir", dir, "--shards", shards, "--listen", "127.0.0.1:0"];
+        let output = run(&arguments, &[]);
+        assert_eq!(output.status.code(), Some(65), "{output:?}");
+        let said = said(&output);
+        assert!(said.contains(dir) && said.contains(holds), "should say {holds}: {said}");
+        assert!(!said.contains("configuration") && !said.contains("data_dir"), "{said}");
+    }
+    assert_eq!(fs::read_dir(&strange).unwrap().count(), 1);
+}
+
+/// A data directory that this user may not make is named with who could make it.
+#[test]
+#[ignore = "needs root: runs a command as another user"]
+fn a_directory_that_may_not_be_made_is_said_how_to_make() {
+    let site = Site::new(1);
+    let folder = std::path::Path::new(site.file()).parent().unwrap();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let data = folder.join("a/b");
+    let mut init = paxosd();
+    init.args(["init", "--config", site.file()]).env("PAXOSD_DATA_DIR", &data).uid(65_534);
+    let output = init.output().unwrap();
+    assert_eq!(output.status.code(), Some(78), "{output:?}");
+    let advice = format!("install -d -m 0700 -o 65534 {}", data.display());
+    let whom = format!("user 65534, who may not write to {};", folder.display());
+    assert!(said(&output).contains(&advice) && said(&output).contains(&whom), "{}", said(&output));
+}
+
 /// R27: `init` prepares an empty directory once; anything but lost+found in it is refused.
 #[test]
 fn r27_init_takes_only_an_empty_directory() {

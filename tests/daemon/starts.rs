@@ -3,7 +3,7 @@
 
 use crate::config::Site;
 use crate::poll;
-use crate::rig::{Raw, paxosd, run, said};
+use crate::rig::{Daemon, Raw, paxosd, run, said};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::net::TcpStream;
@@ -170,6 +170,26 @@ fn a_working_directory_that_is_gone_is_not_missed() {
     assert_eq!(node.stop(Signal::TERM), Some(0));
 }
 
+/// A data directory in memory is accepted and said to be that, by `init` and at each start: a sync does
+/// nothing there. What is only for trying out says nothing.
+#[test]
+fn a_data_directory_in_memory_is_warned_of() {
+    let warning = "lies on tmpfs, which is memory: a sync does nothing there";
+    let site = Site::new(1);
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let data = memory.path().join("data");
+    let environment = [("PAXOSD_DATA_DIR", data.to_str().unwrap())];
+    let output = run(&["init", "--config", site.file()], &environment);
+    ends(&output, 0, &[warning, data.to_str().unwrap()]);
+    let mut node = Daemon::run(site.file(), &site.client, &environment);
+    node.read_log();
+    poll::until("the node listens", || TcpStream::connect(&site.client).ok());
+    let (_, log) = node.stop();
+    assert_eq!(log.matches(warning).count(), 1, "{log}");
+    let (_, log) = Daemon::start_in(&memory.path().join("dev"), &[]).stop();
+    assert!(!log.contains("which is memory"), "{log}");
+}
+
 /// A relative data directory is reported with the place that it is relative to.
 #[test]
 fn a_relative_data_directory_is_reported_in_full() {
@@ -215,12 +235,17 @@ fn an_interrupted_init_is_done_again() {
     assert!(!site.data().join("init-unfinished").exists());
     assert_eq!(node.stop(Signal::TERM), Some(0));
     ends(&run(&["init", "--config", site.file()], &[]), 65, &["not empty"]);
-    // Somebody else's file stays what it is.
-    let site = Site::new(1);
-    fs::create_dir(site.data()).unwrap();
-    fs::write(site.data().join("init-unfinished"), "").unwrap();
-    fs::write(site.data().join("letter"), "dear").unwrap();
-    ends(&run(&["init", "--config", site.file()], &[]), 65, &["it holds letter"]);
+    // Somebody else's file stays what it is, also where it is called much like a shard's directory.
+    for name in ["letter", "shard-base/letter", "shard-000"] {
+        let site = Site::new(1);
+        let theirs = site.data().join(name);
+        fs::create_dir_all(theirs.parent().unwrap()).unwrap();
+        fs::write(site.data().join("init-unfinished"), "").unwrap();
+        fs::write(&theirs, "dear").unwrap();
+        let holds = format!("it holds {}", name.split('/').next().unwrap());
+        ends(&run(&["init", "--config", site.file()], &[]), 65, &[&holds]);
+        assert_eq!(fs::read_to_string(theirs).unwrap(), "dear");
+    }
 }
 
 /// Where nothing but the lock is left, `run` says that nothing is there, and `init` goes on.

@@ -102,6 +102,32 @@ fn every_file_passes_check_config() {
     assert_eq!(ids.len(), 2, "two clusters have the same id: {ids:?}");
 }
 
+/// Where there is a paxosd it checks what `--set` gives before anything is written or printed, whatever the
+/// environment of the caller overrides; and a text with its quotes is good.
+#[test]
+fn what_is_set_is_checked() {
+    let folder = TempDir::new().unwrap();
+    let out = folder.path().join("out");
+    let drawn = |set: &str| {
+        let mut words = script("bootstrap.sh");
+        words.args(["--node", "1=192.0.2.1", "--set", set, "--out"]).arg(&out);
+        let beside = Path::new(env!("CARGO_BIN_EXE_paxosd")).parent().unwrap();
+        let path = format!("{}:{}", beside.display(), std::env::var("PATH").unwrap());
+        run(words.env("PATH", path).env("PAXOSD_LOG_LEVEL", "info"))
+    };
+    for (set, fault) in [
+        ("log_level=debug", "log_level"),
+        ("log_level=\"loud\"", "log_level"),
+        ("lease=1", "is not a key"),
+    ] {
+        let done = drawn(set).expect(2).says("the file of node 1 would have faults");
+        assert!(done.err.contains("node-1.toml:") && done.err.contains(fault), "{}", done.err);
+        assert!(done.out.is_empty() && !out.exists(), "{}", done.out);
+    }
+    drawn("log_level=\"debug\"").expect(0);
+    assert!(fs::read_to_string(out.join("node-1.toml")).unwrap().contains("log_level = \"debug\""));
+}
+
 /// Brackets are a pattern to some shells: endpoints that have some are quoted, others are not.
 #[test]
 fn endpoints_are_quoted_where_they_need_it() {
@@ -167,7 +193,17 @@ fn misuse_is_reported() {
         (&[&one[..], &["--cluster-id", "12"]].concat(), "32 hexadecimal digits"),
         (&[&one[..], &["--data-dir", "data"]].concat(), "absolute path"),
         (&[&one[..], &["--data-dir", "/home/me/data"]].concat(), "neither homes"),
+        (
+            &[&one[..], &["--cluster-id", "00000000000000000000000000000000"]].concat(),
+            "all zeros means any cluster",
+        ),
         (&[&one[..], &["--set", "pin"]].concat(), "KEY=VALUE"),
+        (&[&one[..], &["--set", "shards=2"]].concat(), "use --shards 2"),
+        (&[&one[..], &["--set", "data_dir=\"/x\""]].concat(), "use --data-dir"),
+        (&[&one[..], &["--set", "node_id=2"]].concat(), "from --node"),
+        (&[&one[..], &["--set", "pin=true", "--set=pin=false"]].concat(), "given twice"),
+        (&[&one[..], &["--set", "insecure_listen=true"]].concat(), "have it already"),
+        (&["--node", "1=a", "--set", "listen=\"b\""], "as a is a name"),
     ] {
         bootstrap(arguments).expect(2).says(expected).says("Try: bootstrap.sh --help");
     }

@@ -46,7 +46,25 @@ fn two_clusters_among_the_endpoints_are_noticed() {
     assert!(ran.code == 1 && ran.err.contains("WrongCluster"), "{ran:?}");
 }
 
-/// Endpoints that are written as something else is get an error that says what they are.
+/// An id of zeros means any cluster to a node: it is refused before anything is sent, or the check that
+/// was asked for would be none.
+#[test]
+fn a_cluster_of_zeros_is_refused() {
+    let cluster = MockCluster::start(1, 1);
+    let (endpoint, zeros) = (&cluster.endpoints()[0], "0".repeat(32));
+    let flag = format!("append x data --create --cluster {zeros}");
+    let variable = [("PAXOSCTL_CLUSTER", zeros.as_str())];
+    for ran in [
+        run_with(endpoint, &[], &flag),
+        run_with(endpoint, &variable, "append x data --create"),
+        run_with(endpoint, &variable, "list"),
+    ] {
+        assert!(ran.code == 2 && ran.err.contains("must not be all zeros"), "{ran:?}");
+    }
+    assert!(cluster.state().logs.is_empty());
+}
+
+/// Endpoints that are written as something else get an error that says what they are.
 #[test]
 fn misunderstood_endpoints_are_explained() {
     for (endpoints, part) in [

@@ -63,12 +63,21 @@ fn a_permanent_mistake_is_not_waited_for() {
     }
     let ran = web.run("status");
     assert_eq!((ran.code, ran.out.matches("it speaks HTTP").count()), (10, 1), "{ran:?}");
+    assert!(ran.out.contains("  NOT A NODE  ") && !ran.out.contains("DEAD"), "{ran:?}");
     says(&ran, &[advice]);
 
-    for (code, advice) in [
-        (ErrorCode::WrongPort, advice),
-        (ErrorCode::WrongCluster, "next: name endpoints of the cluster that is meant"),
-        (ErrorCode::VersionMismatch, "next: use a client of the same version as the nodes"),
+    for (code, state, advice) in [
+        (ErrorCode::WrongPort, "WRONG PORT", advice),
+        (
+            ErrorCode::WrongCluster,
+            "OTHER CLUSTER",
+            "next: name endpoints of the cluster that is meant",
+        ),
+        (
+            ErrorCode::VersionMismatch,
+            "OTHER VERSION",
+            "next: use a client of the same version as the nodes",
+        ),
     ] {
         let cluster = refusing(code);
         let started = Instant::now();
@@ -78,8 +87,11 @@ fn a_permanent_mistake_is_not_waited_for() {
             says(&ran, &["stage hello", &code.to_string(), advice]);
         }
         let ran = run(&cluster, "status", b"");
-        assert_eq!(ran.code, 10, "{ran:?}");
+        assert!(ran.code == 10 && ran.out.contains(&format!("  {state}  ")), "{ran:?}");
         says(&ran, &[advice]);
+        let ran = run(&cluster, "status -o raw", b"");
+        let name = state.to_lowercase().replace(' ', "_");
+        assert!(ran.code == 10 && ran.out.contains(&format!("\t{name}\t-")), "{ran:?}");
         assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     }
 }
@@ -93,7 +105,8 @@ fn a_mistake_beside_others_is_reported_at_the_end() {
     assert_eq!(ran.code, 10, "{ran:?}");
     says(&ran, &["not ready after 1.0 s", "it speaks HTTP", &free, "next: ", "7420", "firewall"]);
     let ran = run_at(&[web.endpoint, free], "status", b"");
-    assert_eq!((ran.code, ran.out.matches("DEAD").count()), (10, 2), "{ran:?}");
+    let count = |state| ran.out.matches(state).count();
+    assert_eq!((ran.code, count("DEAD"), count("NOT A NODE")), (10, 1, 1), "{ran:?}");
     says(&ran, &["7420", "firewall"]);
 }
 

@@ -53,7 +53,7 @@ fn c18_two_that_stop_at_once_hand_over_to_the_third() {
     assert_eq!(cluster.node_mut(follower).wait().code(), Some(0));
     assert_eq!(before(&cluster), led, "a node that stops took leadership");
     let log = cluster.node(follower).log();
-    assert!(log.contains("leadership is handed over and none is taken"), "{log}");
+    assert!(log.contains("stopping: handing over leadership; a second signal"), "{log}");
     let said = format!("node {follower} is stopping, and takes no leadership any more");
     poll::until("the third node logs it", || {
         cluster.node(third).log().contains(&said).then_some(())

@@ -189,6 +189,9 @@ fn what_is_no_data_directory_is_said_to_be_none() {
     paxosctl(["verify", gone.to_str().unwrap()]).expect(3).says("does not exist").says("data_dir");
     assert!(!gone.exists());
     verify(folder.path(), &[]).expect(3).says("holds no paxosd data");
+    // Its name is not that of a shard's directory.
+    fs::create_dir(folder.path().join("shard-base")).unwrap();
+    verify(folder.path(), &[]).expect(3).says("holds no paxosd data");
     let file = folder.path().join("file");
     fs::write(&file, "x").unwrap();
     paxosctl(["verify", file.to_str().unwrap()]).expect(2).says("is a file");

@@ -30,8 +30,12 @@ impl Checker<'_> {
         let place = own.map_or(ConfigPlace::Absent, |own| own.place.clone());
         let own_client = own.and_then(|own| own.client.as_ref());
         let own_peer = own.and_then(|own| own.peer.as_ref());
-        let client = self.listener("listen", CLIENT_PORT, own_client, &place);
-        let peer = self.listener("listen_peer", PEER_PORT, own_peer, &place);
+        // Where the others look for this node: a host alone does not move it to another port.
+        let port = |own: Option<&Address>, usual| own.map_or(usual, |own| own.port);
+        let client_port = port(own_client, CLIENT_PORT);
+        let client = self.listener("listen", client_port, own_client, &place);
+        let peer_port = port(own_peer, PEER_PORT);
+        let peer = self.listener("listen_peer", peer_port, own_peer, &place);
         let listened: Vec<u16> =
             [&client, &peer].into_iter().flatten().map(|(_, address)| address.port).collect();
         let admin = self.admin_listener(members, own, &listened, &place);

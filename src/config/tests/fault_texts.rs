@@ -32,6 +32,37 @@ fn unknown_keys_are_reported_with_what_was_meant() {
     one_fault(&below("[tls]\ncert = 1"), "f:17: tls: ", "is not a key");
 }
 
+/// A value that is not TOML, or of another type, gets the rule of its key.
+#[test]
+fn a_known_key_has_its_own_rule() {
+    let cases: &[(&str, &str)] = &[
+        ("leases = yes", "leases = yes: must be true or false"),
+        ("pin = True # soon", "pin = True # soon: must be true or false"),
+        ("lease_ms = 300ms", "lease_ms = 300ms: must be a whole number from 50 to 60000"),
+        ("lease_ms = -1", "lease_ms = -1: must be a whole number from 50 to 60000"),
+        ("lease_ms = 1.5", "lease_ms = 1.5: must be a whole number from 50 to 60000"),
+        ("pin = 5", "pin = 5: must be true or false"),
+        ("log_level = debug", "log_level = debug: must be a text in quotes"),
+        (
+            "lease_ms = \"300\"",
+            "lease_ms = \"300\": must be a whole number from 50 to 60000, without quotes",
+        ),
+    ];
+    for (line, wanted) in cases {
+        assert_eq!(faults(&with(line, 3)), [format!("f:5: {wanted}")]);
+    }
+}
+
+/// A head that is meant as that of members is one fault, and no member is missed besides.
+#[test]
+fn members_under_another_name_are_one_fault() {
+    for name in ["members", "Member", "membr"] {
+        let text = shortest(3).replace("[[member]]", &format!("[[{name}]]"));
+        let begins = format!("f:5: {name}: ");
+        one_fault(&text, &begins, "is not a key; did you mean [[member]]?");
+    }
+}
+
 /// Nothing of what was typed can write to the terminal of whoever reads the fault.
 #[test]
 fn control_characters_are_shown_as_text() {

@@ -121,6 +121,19 @@ fn misspelt_listeners_are_explained() {
     );
 }
 
+/// A listener without a port is at that of its own member, where the others look for it.
+#[test]
+fn a_listener_without_a_port_stays_at_its_members() {
+    let moved = |line| with(line, 3).replace("127.0.0.1:7420", "127.0.0.1:8620");
+    let moved = |line| moved(line).replace("127.0.0.1:7421", "127.0.0.1:8621");
+    let config = good(&moved("listen = \"127.0.0.1\"\nlisten_peer = \"[::1]\""));
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8620");
+    assert_eq!(config.listen_peer.to_string(), "[::1]:8621");
+    let elsewhere = good(&moved("listen = \"127.0.0.1:9000\"\nlisten_admin = \"127.0.0.1\""));
+    assert_eq!(elsewhere.listen.to_string(), "127.0.0.1:9000");
+    assert_eq!(elsewhere.listen_admin.map(|admin| admin.port), Some(7422));
+}
+
 /// Who reaches the admin pages may read, and nothing else.
 #[test]
 fn exposure_is_reported_as_it_is() {

@@ -16,6 +16,9 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
+/// What to do with an entry that no node takes.
+const SMALLER: &str = "append it in parts, or raise entry_bytes_max on all nodes";
+
 /// Appends what the arguments say and prints the index of each entry, one a line.
 ///
 /// # Errors
@@ -48,8 +51,11 @@ pub fn append(
     let options = AppendOptions { expect: append.expect.map(Index), create: append.create };
     let most = client.limits().entry_bytes_max;
     if data.len() as u64 > u64::from(most) {
-        let text = format!("the entry has more than {most} bytes, which is the cluster's limit");
-        return Err(CommandFailure::BadInput(format!("append to log \"{}\": {text}", append.name)));
+        return Err(CommandFailure::BadInput(format!(
+            "append to log \"{}\": not executed: the entry has more than {most} bytes, which is the \
+             cluster's limit; next: {SMALLER}",
+            append.name
+        )));
     }
     let mut printer = Printer::single(format, streams.out);
     match client.append_with(append.name.as_str(), [data], options) {

@@ -8,7 +8,7 @@ use super::bench::args::Bench;
 use super::codes;
 use super::top::args::Top;
 use super::usage;
-use super::values::{ConsistencyArg, Flag, parse_number, parse_size, parse_time};
+use super::values::{ConsistencyArg, Flag, parse_cluster, parse_number, parse_size, parse_time};
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -85,11 +85,11 @@ pub struct Global {
 
     /// Cluster that is meant, 32 hexadecimal digits; nodes of another one are not used [default: the
     /// cluster of the endpoints]
-    #[arg(long, global = true, env = "PAXOSCTL_CLUSTER", value_name = "ID")]
+    #[arg(long, global = true, env = "PAXOSCTL_CLUSTER", value_name = "ID", value_parser = parse_cluster)]
     pub cluster: Option<ClusterId>,
 
-    /// Time that the command may take; with read, append --lines, bench and top, that one answer
-    /// may take: seconds, or with a unit, such as 500ms, 5s, 2m [default: 10s; wait: 60s]
+    /// Time that the command may take; with read, append --lines or --jsonl, bench and top, that one
+    /// answer may take: seconds, or with a unit, such as 500ms, 5s, 2m [default: 10s; wait: 60s]
     #[arg(
         long,
         global = true,
@@ -175,6 +175,12 @@ pub enum Command {
     ///
     /// What is wrong stands on standard error, a line for each problem, causes before what follows
     /// from them.
+    ///
+    /// An endpoint that is no node of the cluster is shown as NOT A NODE, WRONG PORT, OTHER CLUSTER or
+    /// OTHER VERSION where no endpoint is one.
+    ///
+    /// With -o raw there is a line for each shard on each node, with tabs between node, address, state
+    /// (up, cut_off, dead), shard, role, leader, chosen slot, applied slot and lag; - is not known.
     Status,
     /// Wait until the cluster works
     Wait(Wait),
@@ -282,7 +288,8 @@ pub struct Wait {
     /// Until every shard has a leader that serves (exit 10 if not in time)
     #[arg(long, env = "PAXOSCTL_QUORUM", value_parser = Flag)]
     pub quorum: bool,
-    /// Until moreover every node answers, follows its leader and lags by nothing (exit 10 if not in time)
+    /// As --quorum, and every node answers, follows its leader and lags by nothing (exit 10 if not in
+    /// time)
     #[arg(long, env = "PAXOSCTL_READY", value_parser = Flag)]
     pub ready: bool,
 }

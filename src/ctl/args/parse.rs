@@ -101,6 +101,11 @@ impl Typed<'_> {
     /// DATA, `--lines` and `--jsonl` exclude each other.
     fn settle_append(&self, append: &mut AppendArgs) -> Result<(), clap::Error> {
         let (lines, jsonl) = (self.has("lines"), self.has("jsonl"));
+        let pipelined = append.data.is_none() && (append.lines || append.jsonl);
+        if self.has("window") && !pipelined {
+            let text = "--window goes with --lines or --jsonl: one entry has nothing beside it";
+            return self.wrong(ErrorKind::ArgumentConflict, text);
+        }
         let text = match (append.data.is_some(), lines, jsonl) {
             (true, true, _) => {
                 "DATA and --lines do not go together: an entry, or the input's lines"
@@ -224,6 +229,8 @@ mod tests {
             &["list", "--timeout", "5 minutes"],
             &["list", "--cluster", "7"],
             &["append", "x", "--lines", "--window", "0"],
+            &["append", "x", "data", "--window", "5"],
+            &["append", "x", "--window", "5"],
             &["verify"],
             &["disk-check", ".", "--seconds", "0"],
             &["disk-check", ".", "--bytes", "12"],

@@ -129,8 +129,9 @@ fn prepare(
 ) -> Result<(Vec<BenchLog>, Work), CommandFailure> {
     let most = client.limits().entry_bytes_max;
     if load.size > most {
-        return Err(CommandFailure::Usage(format!(
-            "--size {} is more than the nodes take in one entry: {most} bytes",
+        return Err(CommandFailure::BadInput(format!(
+            "--size {}: not executed: it is more than {most} bytes, which is the cluster's limit for an \
+             entry; next: give a smaller one",
             load.size
         )));
     }

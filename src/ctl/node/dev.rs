@@ -10,8 +10,9 @@ use crate::daemon::log::logger;
 use crate::daemon::net::ports::Ports;
 use crate::daemon::net::sockets::Bound;
 use crate::daemon::node;
-use crate::journal::Identity;
+use crate::journal::{Identity, IdentityError};
 use crate::limits;
+use crate::types::Count;
 use clap::Args;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -68,8 +69,10 @@ pub fn dev(dev: &Dev) -> Result<(), FatalError> {
     let config = dev_config(&dir, shards_of(dev)?, address, &admin_address)?;
     logger::start(config.log_level);
     install_panic_hook();
-    if is_new(&dev.dir)? {
+    if is_new(&dir)? {
         initialise(&config)?;
+    } else {
+        check_own(&dir, &config)?;
     }
     // Whoever started it waits for the address, which nobody else says.
     let say_address = || say(&address.to_string()).unwrap_or_else(|failure| die(&failure));
@@ -115,6 +118,39 @@ fn shards_of(dev: &Dev) -> Result<u16, FatalError> {
         None if is_new(&dev.dir)? => Ok(1),
         None => Ok(Identity::read(&dev.dir).map_or(1, |identity| identity.shards)),
     }
+}
+
+/// Checks that a directory which holds something is one of `paxosd dev`, in the words of its arguments:
+/// there is no configuration to be corrected.
+fn check_own(dir: &Path, config: &Config) -> Result<(), FatalError> {
+    let shown = dir.display();
+    let Config { cluster, node, shards, .. } = *config;
+    let checked = Identity::read(dir).and_then(|found| found.check(dir, cluster, node, shards));
+    let text = match checked {
+        Err(IdentityError::Shards { found, .. }) => format!(
+            "--shards {shards}: the directory {shown} has {}, and the number never changes: leave \
+             --shards out, or give another --dir",
+            Count(u64::from(found), "shard")
+        ),
+        Err(IdentityError::Other { found, .. }) => format!(
+            "--dir {shown}: it belongs to {found}, a node that `paxosd dev` did not make: give another \
+             --dir"
+        ),
+        Err(IdentityError::NotPaxosd { .. }) => {
+            format!("--dir {shown}: it holds files, and none of a node: give another --dir")
+        }
+        Ok(())
+        | Err(
+            IdentityError::NoDirectory { .. }
+            | IdentityError::Empty { .. }
+            | IdentityError::NoIdentity { .. }
+            | IdentityError::Damaged { .. }
+            | IdentityError::FutureVersion { .. }
+            | IdentityError::Exists { .. }
+            | IdentityError::Io { .. },
+        ) => return Ok(()), // What is wrong then is found, and said, where the directory is opened.
+    };
+    Err(FatalError::new(NodeExit::Data, text))
 }
 
 /// A port beside the clients' one that is not the admin pages' either.

@@ -31,7 +31,7 @@ pub fn load(file: &ConfigFile) -> Result<Config, FatalError> {
 pub fn load_with_source(file: &ConfigFile) -> Result<(Config, ConfigSource), FatalError> {
     let (path, variables) = (file.config.clone(), variables().collect::<Vec<_>>());
     let running = RawConfig::from_file(&path, variables.iter().cloned())
-        .map_err(|error| FatalError::new(exit_of(&error), error))?;
+        .map_err(|error| unreadable(&error))?;
     report_unknown(&running);
     let mut config = check(running.clone()).map_err(|faults| {
         FatalError::new(NodeExit::Config, ConfigFaults { file: path.display().to_string(), faults })
@@ -42,11 +42,23 @@ pub fn load_with_source(file: &ConfigFile) -> Result<(Config, ConfigSource), Fat
     Ok((config, ConfigSource { path, variables, running }))
 }
 
-/// A file for which the system was only short of something may be read later.
-fn exit_of(error: &ConfigError) -> NodeExit {
+/// A file for which the system was only short of something may be read later; one that is not there
+/// is yet to be named, or drawn up.
+fn unreadable(error: &ConfigError) -> FatalError {
     match error {
-        ConfigError::Unreadable { may_pass: true, .. } => NodeExit::Temporary,
-        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => NodeExit::Config,
+        ConfigError::Unreadable { may_pass: true, .. } => {
+            FatalError::new(NodeExit::Temporary, error)
+        }
+        ConfigError::Unreadable { missing: true, .. } => {
+            let text = format!(
+                "{error}; next: name it with --config; scripts/bootstrap.sh draws one up, and `paxosd \
+                 dev` needs none"
+            );
+            FatalError::new(NodeExit::Config, text)
+        }
+        ConfigError::Unreadable { .. } | ConfigError::Faults(_) => {
+            FatalError::new(NodeExit::Config, error)
+        }
     }
 }
 

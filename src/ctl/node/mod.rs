@@ -6,6 +6,7 @@ mod output;
 
 use super::codes;
 use super::usage;
+use crate::daemon::disk::in_memory;
 use crate::daemon::disk::initialise::initialise;
 use crate::daemon::exit::{FatalError, NodeExit, install_panic_hook};
 use crate::daemon::log::logger;
@@ -134,6 +135,7 @@ fn init(file: &ConfigFile) -> Result<(), FatalError> {
     let config = load(file)?;
     logger::start(config.log_level);
     let identity = initialise(&config)?;
+    in_memory::warn(&config.data_dir);
     let text = format!(
         "{}: prepared for node {} of cluster {}, {}, incarnation {:016x}",
         config.data_dir.display(),
@@ -150,5 +152,6 @@ fn run(file: &ConfigFile) -> Result<(), FatalError> {
     logger::start(config.log_level);
     install_panic_hook();
     let ports = Ports::bind(&config)?;
+    in_memory::warn(&config.data_dir);
     node::run(config, Some(source), ports, || {})
 }

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 /// wanted.
 ///
 /// # Errors
-/// 74 where standard output takes nothing.
+/// 74 where standard output cannot be written.
 pub fn say(text: &str) -> Result<(), FatalError> {
     write(format!("{text}\n").as_bytes())
 }

@@ -26,6 +26,8 @@ pub struct Around {
     pub age: Option<Duration>,
     /// Shards that are scrolled out of sight above.
     pub scrolled: usize,
+    /// Keys are read: it is drawn more than once.
+    pub live: bool,
 }
 
 /// Draws the board.
@@ -91,11 +93,12 @@ fn heading(board: &Board, around: &Around, width: u16) -> Vec<Line<'static>> {
         }
         Some(_) => format!("every {} s", around.interval.as_secs_f64()),
     };
+    let keys = if around.live { "  q quits" } else { "" };
     let first = vec![
         Span::styled(format!("paxosd {}", board.cluster), bold),
-        Span::raw(format!("  {age}  q quits")),
+        Span::raw(format!("  {age}{keys}")),
     ];
-    let narrow = vec![Span::styled("paxosd", bold), Span::raw(format!("  {age}  q quits"))];
+    let narrow = vec![Span::styled("paxosd", bold), Span::raw(format!("  {age}{keys}"))];
     let fits = Line::from(first.clone()).width() <= usize::from(width);
     let Rates { slots, entries, bytes } = board.total;
     let (entries, bytes, slots) = (count(entries), volume(bytes), count(slots));
@@ -135,8 +138,12 @@ mod tests {
     use super::super::text;
     use super::*;
 
-    const AROUND: Around =
-        Around { interval: Duration::from_secs(2), age: Some(Duration::ZERO), scrolled: 0 };
+    const AROUND: Around = Around {
+        interval: Duration::from_secs(2),
+        age: Some(Duration::ZERO),
+        scrolled: 0,
+        live: true,
+    };
 
     fn board() -> Board {
         let mut board = Board::new("00112233445566778899aabbccddeeff".to_string());

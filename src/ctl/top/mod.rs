@@ -58,7 +58,8 @@ fn once(
     std::thread::sleep(top.interval);
     let second = look(client, start)?;
     board.update(Some(&first), &second);
-    let around = Around { interval: top.interval, age: Some(Duration::ZERO), scrolled: 0 };
+    let around =
+        Around { interval: top.interval, age: Some(Duration::ZERO), scrolled: 0, live: false };
     let lines =
         text(&board, &around, ONCE_WIDTH, draw::height(&board)).map_err(CommandFailure::Output)?;
     for line in lines {
@@ -103,7 +104,7 @@ fn live(client: Client, mut board: Board, top: &Top) -> Result<(), CommandFailur
     while !stop.load(Ordering::Relaxed) {
         take_news(&news, &mut board, &mut last)?;
         let age = last.as_ref().map(|(_, at)| at.elapsed());
-        let around = Around { interval: top.interval, age, scrolled };
+        let around = Around { interval: top.interval, age, scrolled, live: true };
         terminal.draw(|frame| draw(frame, &board, &around)).map_err(CommandFailure::Output)?;
         if !event::poll(TURN).or_else(interrupted).map_err(CommandFailure::Output)? {
             continue;

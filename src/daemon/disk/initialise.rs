@@ -11,7 +11,7 @@ use crate::daemon::disk::path_failure::{ROOM, disk_failure, identity_failure, lo
 use crate::daemon::disk::workers::JournalDir;
 use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::inherited;
-use crate::journal::{DirLock, FileStorage, Identity, StorageError, format};
+use crate::journal::{DirLock, FileStorage, Identity, StorageError, format, is_shard_dir};
 use crate::types::{Incarnation, ShardId, Trouble};
 use std::fs;
 use std::io;
@@ -32,7 +32,7 @@ pub fn initialise(config: &Config) -> Result<Identity, FatalError> {
     let dir = &config.data_dir;
     inherited::check_file_size(config.bounds.segment_bytes)?;
     check_new(dir)?;
-    private(dir).map_err(|error| failed(dir, &error))?;
+    private(dir).map_err(|error| unmade(dir, &error))?;
     let lock = DirLock::acquire(dir).map_err(|error| lock_failure(&error))?;
     // Again, for another one may have been at work until now.
     let remains = check_new(dir)?;
@@ -66,7 +66,7 @@ pub fn initialise(config: &Config) -> Result<Identity, FatalError> {
 fn check_new(dir: &Path) -> Result<Vec<String>, FatalError> {
     let found = contents(dir).map_err(|error| failed(dir, &error))?;
     let of_init = |name: &&String| {
-        *name == UNFINISHED || *name == IDENTITY_ASIDE || name.starts_with("shard-")
+        *name == UNFINISHED || *name == IDENTITY_ASIDE || is_shard_dir(&dir.join(name))
     };
     // A node runs only once there is an identity and no mark: what has the mark alone never ran.
     let unfinished = found.iter().any(|name| name == UNFINISHED);
@@ -130,6 +130,21 @@ fn settle_on_disk(dir: &Path) -> Result<(), FatalError> {
 
 fn private(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// The data directory cannot be made: where this user may not, who could make it for them.
+fn unmade(dir: &Path, error: &io::Error) -> FatalError {
+    let parent = dir.ancestors().skip(1).find(|parent| parent.is_dir());
+    let Some(parent) = parent.filter(|_| Trouble::is_denied(error)) else {
+        return failed(dir, error);
+    };
+    let (shown, user) = (dir.display(), rustix::process::geteuid().as_raw());
+    let text = format!(
+        "{shown} cannot be made: {error}. This process runs as user {user}, who may not write to {}; \
+         next: as root, install -d -m 0700 -o {user} {shown}, or run this as the node's user",
+        parent.display()
+    );
+    FatalError::new(NodeExit::Config, text)
 }
 
 fn failed(dir: &Path, error: &io::Error) -> FatalError {

@@ -6,6 +6,7 @@
 pub mod cow;
 pub mod data_dir;
 pub mod data_layout;
+pub mod in_memory;
 pub mod initialise;
 pub mod path_failure;
 pub mod shortage;

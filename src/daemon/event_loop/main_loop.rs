@@ -234,9 +234,10 @@ impl MainLoop {
             let text = "stopped at once by a second signal, before the hand-over was done";
             return Err(FatalError::new(NodeExit::Temporary, text));
         }
-        log::info!(
-            "stopping: leadership is handed over and none is taken, a second signal stops at once"
-        );
+        match self.context.config.members.len() {
+            1 => log::info!("stopping: a second signal stops at once"),
+            _ => log::info!("stopping: handing over leadership; a second signal stops at once"),
+        }
         notify::stopping();
         self.context.board.stops();
         self.stop_by = Some(clock::now().after(self.context.config.stop_timeout_ms * 1000));

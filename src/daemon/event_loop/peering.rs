@@ -328,5 +328,6 @@ impl ShardLoop {
             return; // A stranger: there is nothing to show it with.
         }
         self.service.shard.note_trouble(node, self.links.trouble(node));
+        self.service.shard.note_refusal(node, self.links.is_refused(node));
     }
 }

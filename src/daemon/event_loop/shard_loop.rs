@@ -411,6 +411,7 @@ impl ShardLoop {
             want_of_room: shard.want_of_room(),
             doubt: shard.replica().doubt().map(|_| shard.doubt_text()),
             doubtful: shard.replica().is_doubtful(),
+            unformed: shard.unformed().map(|error| error.text),
             served: self.service.served.clone(),
             connections: self.table.len() as u64,
             input_bytes: self.input_bytes as u64,

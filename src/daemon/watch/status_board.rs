@@ -62,6 +62,8 @@ pub struct ShardNumbers {
     pub doubt: Option<String>,
     /// Nothing is served from its state for that.
     pub doubtful: bool,
+    /// For whom a cluster that has not formed waits, or who refuses this node.
+    pub unformed: Option<String>,
     /// What its thread has done for clients.
     pub served: Served,
     /// Connections of its thread, peers' included.

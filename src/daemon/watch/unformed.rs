@@ -2,7 +2,6 @@
 //! that it has formed in the end.
 
 use crate::daemon::watch::status_board::StatusBoard;
-use crate::shard::unformed;
 use crate::types::{Shards, Tick};
 use std::collections::BTreeMap;
 
@@ -19,10 +18,10 @@ const LOOK_EVERY_US: u64 = 1_000_000;
 pub fn reasons(board: &StatusBoard) -> Vec<String> {
     let mut waiting: BTreeMap<String, Shards> = BTreeMap::new();
     for (shard, board) in board.shards() {
-        let Some(numbers) = board.numbers().filter(|numbers| !numbers.status.formed) else {
+        let Some(why) = board.numbers().and_then(|numbers| numbers.unformed.clone()) else {
             continue;
         };
-        waiting.entry(unformed(&numbers.status.unmet)).or_default().push(shard);
+        waiting.entry(why).or_default().push(shard);
     }
     waiting.into_iter().map(|(why, shards)| format!("{shards}: {why}")).collect()
 }

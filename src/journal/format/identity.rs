@@ -3,7 +3,6 @@
 use crate::journal::storage::lock::DirLock;
 use crate::types::{ClusterId, FailureKind, Incarnation, NodeId, Trouble};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -177,7 +176,7 @@ impl Identity {
         let text = String::from_utf8(text).map_err(|_| damaged("it is not text"))?;
         let (title, _) = text.split_once('\n').unwrap_or((&text, ""));
         if title != TITLE {
-            return Err(damaged("its first line is another"));
+            return Err(damaged("its first line is not the expected one"));
         }
         let fields = fields(&text);
         let field = |name: &str| {
@@ -273,17 +272,25 @@ impl Identity {
     }
 }
 
+/// True for a directory with the name of a shard's: `shard-` and three digits. Others may be anybody's.
+#[must_use]
+pub fn is_shard_dir(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let number = name.and_then(|name| name.strip_prefix("shard-"));
+    let has_name = |number: &str| number.len() == 3 && number.bytes().all(|b| b.is_ascii_digit());
+    number.is_some_and(has_name) && path.is_dir()
+}
+
 fn missing(dir: &Path) -> IdentityError {
     let path = dir.to_path_buf();
     match std::fs::read_dir(dir) {
         Ok(entries) => {
-            let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            let mut found: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
             // What every start makes, before there is anything to lock.
-            names.retain(|name| name != DirLock::FILE);
-            let of_shard = |name: &OsString| name.to_string_lossy().starts_with("shard-");
-            match names.iter().any(of_shard) {
+            found.retain(|path| !path.ends_with(DirLock::FILE));
+            match found.iter().any(|path| is_shard_dir(path)) {
                 true => IdentityError::NoIdentity { path },
-                false if names.is_empty() => IdentityError::Empty { path },
+                false if found.is_empty() => IdentityError::Empty { path },
                 false => IdentityError::NotPaxosd { path },
             }
         }
@@ -334,6 +341,12 @@ mod tests {
         std::fs::write(dir.path().join(DirLock::FILE), "process 1").unwrap();
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::Empty { .. })));
         std::fs::write(dir.path().join("x"), "y").unwrap();
+        assert!(matches!(Identity::read(dir.path()), Err(IdentityError::NotPaxosd { .. })));
+        // Whose names only resemble that of a shard's directory.
+        for name in ["shard-base", "shard-0", "shard-0000", "shard-00x"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        std::fs::write(dir.path().join("shard-001"), "a file").unwrap();
         assert!(matches!(Identity::read(dir.path()), Err(IdentityError::NotPaxosd { .. })));
         std::fs::create_dir(dir.path().join("shard-000")).unwrap();
         let orphaned = Identity::read(dir.path()).unwrap_err();
