@@ -189,23 +189,23 @@ impl Client {
         Ok((log, shard))
     }
 
-    /// Runs one errand to its answer, which is never [`Reply::Error`].
-    pub(super) fn run(&mut self, errand: &RoutedRequest<'_>) -> Result<SessionAnswer, ClientError> {
-        let mut tries = self.tries(Operation::of(errand.request), errand.wait);
+    /// Runs one request to its answer, which is never [`Reply::Error`].
+    pub(super) fn run(&mut self, routed: &RoutedRequest<'_>) -> Result<SessionAnswer, ClientError> {
+        let mut tries = self.tries(Operation::of(routed.request), routed.wait);
         loop {
             tries.begin();
-            let attempted = match shortened(errand, &tries.deadline(), self.options.timeout) {
+            let attempted = match shortened(routed, &tries.deadline(), self.options.timeout) {
                 Some((request, wait)) => self.attempt(
-                    &RoutedRequest { request: &request, wait, ..*errand },
+                    &RoutedRequest { request: &request, wait, ..*routed },
                     &tries.deadline(),
                 ),
-                None => self.attempt(errand, &tries.deadline()),
+                None => self.attempt(routed, &tries.deadline()),
             };
             match attempted {
                 Ok(answer) => return Ok(answer),
                 Err(AttemptError::Final(outcome, fault)) => return Err(tries.fail(outcome, fault)),
                 Err(AttemptError::Again(fault, pause)) => {
-                    if !errand.wait.is_zero() && self.whole.is_none() {
+                    if !routed.wait.is_zero() && self.whole.is_none() {
                         // Waiting for an entry was no failure: what follows has the usual time.
                         tries.restart_once(self.options.timeout);
                     }
@@ -218,10 +218,10 @@ impl Client {
     /// Makes one attempt on one node.
     fn attempt(
         &mut self,
-        errand: &RoutedRequest<'_>,
+        request: &RoutedRequest<'_>,
         deadline: &Deadline,
     ) -> Result<SessionAnswer, AttemptError> {
-        let RoutedRequest { shard, target, request, wait } = *errand;
+        let RoutedRequest { shard, target, request, wait } = *request;
         let safety = Idempotence::of(request);
         // What must not be repeated gets all the time there is; the rest may ask another node.
         let patience = match safety {
@@ -450,16 +450,16 @@ const LIMITS_UNKNOWN: Limits = Limits {
 /// The request with a shorter wait, where the node would else answer after the deadline: half of
 /// what is left, so that the rest is left for the way there and back.
 fn shortened(
-    errand: &RoutedRequest<'_>,
+    request: &RoutedRequest<'_>,
     deadline: &Deadline,
     timeout: Duration,
 ) -> Option<(Request, Duration)> {
-    let Request::Read(read) = errand.request else { return None };
+    let Request::Read(read) = request.request else { return None };
     let left = deadline.remaining().unwrap_or_default();
-    if errand.wait.is_zero() || left >= errand.wait.saturating_add(timeout / 2) {
+    if request.wait.is_zero() || left >= request.wait.saturating_add(timeout / 2) {
         return None;
     }
-    let wait = errand.wait.min(left / 2);
+    let wait = request.wait.min(left / 2);
     let wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
     Some((Request::Read(Read { wait_ms, ..read.clone() }), wait))
 }

@@ -431,7 +431,7 @@ impl Replica {
             began_at: now,
             heartbeat_at: now,
             heartbeat_sent: Tick(0),
-            mark_at: None,
+            chosen_upto_at: None,
             hand_over_by: None,
         });
         self.acceptor.stream = None;

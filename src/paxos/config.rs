@@ -20,7 +20,7 @@ pub struct Timing {
     /// Random addition to the silence, so that two followers seldom canvass at once.
     pub jitter_us: u64,
     /// How long a leader's watermark waits for an accept that could carry it.
-    pub mark_us: u64,
+    pub chosen_upto_us: u64,
     /// After this an unanswered request is sent again, or elsewhere.
     pub retry_us: u64,
     /// A leader whose journal makes nothing durable for this long hands over; 0 for never.
@@ -35,7 +35,7 @@ impl Default for Timing {
             heartbeat_us: 60_000,
             election_us: 300_000,
             jitter_us: 100_000,
-            mark_us: 1_000,
+            chosen_upto_us: 1_000,
             retry_us: 150_000,
             stall_us: 2_000_000,
         }

@@ -1,7 +1,7 @@
 //! Which members vote on a slot, and with which quorums (R26, R28).
 
 use super::config::Config;
-use super::quorum::{Quorums, Voters};
+use super::quorum::Voters;
 use super::replica::Replica;
 use crate::types::{Configuration, ConfigurationNumber, NodeId, Slot};
 use std::collections::BTreeMap;
@@ -39,18 +39,6 @@ impl Config {
             accept: self.quorums.accept as u16,
             window_slots: self.window_slots,
         }
-    }
-
-    /// Whether a peer of this configuration may be heard: it must be equal to the own one under the
-    /// same number. Under another number, members and quorums are what one of the two has yet to
-    /// learn; the window belongs to all of them, since an acceptor bounds a leader by it (C4).
-    pub(super) fn is_compatible_with(&self, theirs: &Configuration) -> bool {
-        let own = self.configuration();
-        if theirs.number == own.number {
-            return *theirs == own;
-        }
-        let quorums = Quorums { prepare: theirs.prepare.into(), accept: theirs.accept.into() };
-        theirs.window_slots == own.window_slots && quorums.check(theirs.members.len()).is_ok()
     }
 }
 

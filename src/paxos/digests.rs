@@ -216,7 +216,7 @@ impl Replica {
             }
             // The others learn of it, though this one answers no heartbeat any more.
             self.announce_due = true;
-            self.meet_durable(effects);
+            self.announce_if_durable(effects);
         }
     }
 

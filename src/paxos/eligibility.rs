@@ -34,7 +34,7 @@ impl Replica {
     }
 
     /// Says so to every member that was sent something else on its present connection.
-    pub(super) fn send_standing(&mut self, now: Tick, effects: &mut Effects) {
+    pub(super) fn send_eligibility(&mut self, now: Tick, effects: &mut Effects) {
         let eligibility = self.eligibility(now);
         for (node, peer) in &mut self.peers {
             if peer.up && peer.sent_eligibility != eligibility {

@@ -164,7 +164,7 @@ impl Replica {
             self.discard_votes(node);
         }
         if newer || self.peers.get(&node).is_some_and(|peer| peer.refuted) {
-            self.send_meet(node, effects);
+            self.send_announce(node, effects);
         }
     }
 

@@ -62,7 +62,7 @@ impl Replica {
             peer.refuted = false;
         }
         if self.hard_lsn <= self.durable {
-            self.send_meet(node, effects);
+            self.send_announce(node, effects);
         } else {
             self.announce_due = true;
         }
@@ -96,8 +96,11 @@ impl Replica {
         announce: Announce,
         effects: &mut Effects,
     ) {
-        if !self.config.is_compatible_with(&announce.configuration) {
-            let (theirs, own) = (announce.configuration, self.config.configuration());
+        let own = self.config.configuration();
+        if announce.configuration != own {
+            // Another number is no contradiction, and the connection stays. But votes count under one
+            // configuration only, and the members of another one may elect without any of these.
+            let theirs = announce.configuration;
             return effects.note(Note::OtherConfiguration { node: from, theirs, own });
         }
         self.hear_witness(from, &announce.witness, effects);
@@ -117,7 +120,7 @@ impl Replica {
             peer.met = Some(announce);
         }
         if answers {
-            self.send_meet(from, effects);
+            self.send_announce(from, effects);
         }
         self.forget_heard_cuts(effects);
         self.form(effects);
@@ -160,7 +163,7 @@ impl Replica {
     }
 
     /// Sends what is durable; nothing while the last change is not.
-    pub(super) fn send_meet(&self, to: NodeId, effects: &mut Effects) {
+    pub(super) fn send_announce(&self, to: NodeId, effects: &mut Effects) {
         if self.hard_lsn > self.durable {
             return;
         }
@@ -177,25 +180,25 @@ impl Replica {
         effects.send(to, Plain::Announce(announce));
     }
 
-    pub(super) fn meet_durable(&mut self, effects: &mut Effects) {
+    pub(super) fn announce_if_durable(&mut self, effects: &mut Effects) {
         if !self.announce_due || self.hard_lsn > self.durable {
             return;
         }
         self.announce_due = false;
         self.form(effects);
         for node in self.others() {
-            self.send_meet(node, effects);
+            self.send_announce(node, effects);
         }
     }
 
     /// Until formed, repeats itself: a message may have been lost.
-    pub(super) fn meet_tick(&mut self, now: Tick, effects: &mut Effects) {
-        if self.hard.formed || now < self.meet_at {
+    pub(super) fn announce_tick(&mut self, now: Tick, effects: &mut Effects) {
+        if self.hard.formed || now < self.announce_at {
             return;
         }
-        self.meet_at = now.after(self.config.timing.heartbeat_us);
+        self.announce_at = now.after(self.config.timing.heartbeat_us);
         for node in self.others() {
-            self.send_meet(node, effects);
+            self.send_announce(node, effects);
         }
     }
 }

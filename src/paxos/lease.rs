@@ -100,7 +100,7 @@ impl Replica {
         let sent_at = now.max(leadership.heartbeat_sent.after(1));
         leadership.heartbeat_sent = sent_at;
         leadership.heartbeat_at = now.after(heartbeat_us);
-        leadership.mark_at = None;
+        leadership.chosen_upto_at = None;
         let heartbeat = Heartbeat {
             ballot: leadership.ballot,
             sent_at,

@@ -38,6 +38,7 @@
 //! | `handover` | a leader renounces, and a successor takes over |
 //! | `eligibility` | which peers could take over leadership now |
 //! | **Evidence** | |
+//! | `rounds` | how far a round is believed that a peer names |
 //! | `formation` | a cluster forms once, with all of its members |
 //! | `evidence` | what peers saw acknowledged: it refutes disks that were set back, and cuts made in error |
 //! | `digests` | replicas compare digests of their states |

@@ -31,7 +31,7 @@ pub struct Leadership {
     /// The stamp of the last heartbeat.
     pub(super) heartbeat_sent: Tick,
     /// The watermark is to be sent by then, if nothing else carries it.
-    pub(super) mark_at: Option<Tick>,
+    pub(super) chosen_upto_at: Option<Tick>,
     /// Hand over when the pipeline is empty, or at this time.
     pub(super) hand_over_by: Option<Tick>,
 }
@@ -219,27 +219,27 @@ impl Replica {
     }
 
     fn after_advance(&mut self, now: Tick, before: Slot, effects: &mut Effects) {
-        let (chosen_upto, mark_us) = (self.chosen_upto, self.config.timing.mark_us);
+        let (chosen_upto, chosen_upto_us) = (self.chosen_upto, self.config.timing.chosen_upto_us);
         let Role::Leader(leadership) = &mut self.role else { return };
         let ballot = leadership.ballot;
         if leadership.next_slot == chosen_upto.next() {
-            leadership.mark_at.get_or_insert(now.after(mark_us));
+            leadership.chosen_upto_at.get_or_insert(now.after(chosen_upto_us));
         }
         if before < leadership.serving_from && chosen_upto >= leadership.serving_from {
             effects.push(Effect::Leading(Some(ballot)));
         }
         self.observe_chosen(now, ballot, chosen_upto, effects);
         self.learner.chosen_by_mark(chosen_upto);
-        if mark_us == 0 {
-            self.send_mark(effects);
+        if chosen_upto_us == 0 {
+            self.send_chosen_upto(effects);
         }
         self.hand_over_when_drained(now, effects);
     }
 
-    fn send_mark(&mut self, effects: &mut Effects) {
+    fn send_chosen_upto(&mut self, effects: &mut Effects) {
         let chosen_upto = self.chosen_upto;
         let Role::Leader(leadership) = &mut self.role else { return };
-        if leadership.mark_at.take().is_some() {
+        if leadership.chosen_upto_at.take().is_some() {
             let mark = ChosenUpto { ballot: leadership.ballot, chosen_upto };
             self.broadcast(&Plain::ChosenUpto(mark), effects);
         }
@@ -258,7 +258,7 @@ impl Replica {
         let since = |pending: &(Lsn, Slot, Tick)| now.since(pending.2.max(self.resumed_at));
         let stalled_us = leadership.own_pending.front().map_or(0, since);
         let stalled = timing.stall_us > 0 && stalled_us > timing.stall_us;
-        let mark_due = leadership.mark_at.is_some_and(|at| now >= at);
+        let chosen_upto_due = leadership.chosen_upto_at.is_some_and(|at| now >= at);
         let heartbeat_due = now >= leadership.heartbeat_at;
         let stays = leadership.hand_over_by.is_none() && !self.is_single();
         if stalled && stays {
@@ -271,8 +271,8 @@ impl Replica {
         if heartbeat_due {
             self.heartbeat(now, effects);
             self.resend_stalled(now, effects);
-        } else if mark_due {
-            self.send_mark(effects);
+        } else if chosen_upto_due {
+            self.send_chosen_upto(effects);
         }
         self.hand_over_when_drained(now, effects);
     }

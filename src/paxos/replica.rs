@@ -149,7 +149,7 @@ pub struct Replica {
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// Incarnations or formation are to be sent to peers as soon as they are durable.
     pub(super) announce_due: bool,
-    pub(super) meet_at: Tick,
+    pub(super) announce_at: Tick,
     pub(super) evidence: Evidence,
     pub(super) digests: Digests,
     /// The replica ends as soon as its hard state is durable: it takes part in nothing more.
@@ -180,12 +180,12 @@ impl Replica {
         self.campaign_if_asked(now, effects);
         // What comes with every append is followed by a tick, which is soon enough.
         if !busy {
-            self.send_standing(now, effects);
+            self.send_eligibility(now, effects);
         }
     }
 
     fn on_tick(&mut self, now: Tick, effects: &mut Effects) {
-        self.meet_tick(now, effects);
+        self.announce_tick(now, effects);
         self.evidence_tick(now, effects);
         self.learn_tick(now, effects);
         match &self.role {
@@ -252,7 +252,7 @@ impl Replica {
         if flooded {
             self.resume_accepting(now, effects);
         }
-        self.meet_durable(effects);
+        self.announce_if_durable(effects);
         match &mut self.role {
             Role::Leader(_) => self.own_durable(now, effects),
             Role::Candidate(_) => self.campaign_step(now, effects),
@@ -481,12 +481,12 @@ impl Replica {
             Role::Canvassing(canvassing) => canvassing.until,
             Role::Candidate(campaign) => campaign.retry_at,
             Role::Leader(leadership) => {
-                let mark_at = leadership.mark_at.unwrap_or(leadership.heartbeat_at);
-                leadership.heartbeat_at.min(mark_at)
+                let chosen_upto_at = leadership.chosen_upto_at.unwrap_or(leadership.heartbeat_at);
+                leadership.heartbeat_at.min(chosen_upto_at)
             }
         };
         if !self.hard.formed {
-            at = at.min(self.meet_at);
+            at = at.min(self.announce_at);
         }
         if let Some(retry_at) =
             self.learner.retry_at(self.chosen_upto).filter(|_| !self.is_learning_blocked())

@@ -5,8 +5,8 @@
 //! them would be heard by nobody, and no start of the node would cure that. Rounds rise by one with
 //! each campaign. One that lies [`ROUND_JUMP_MAX`] above all that was seen here is not promised; it
 //! shows at most that so many rounds have gone by. What was true is repeated, by heartbeats and
-//! prepares, and reached after a few of them, however far it is. What was not would have to be
-//! repeated for 2⁴² times before no campaign could follow.
+//! prepares, and reached after as many of them as there are such steps: one, unless rounds were
+//! forged. What was not would have to be repeated for 2⁴² times before no campaign could follow.
 
 use super::replica::Replica;
 use crate::limits::ROUND_JUMP_MAX;

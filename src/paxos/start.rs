@@ -13,7 +13,7 @@ use super::memory::Memory;
 use super::quorum::Voters;
 use super::replica::{Peer, Replica, Role};
 use super::unsynced::Unsynced;
-use crate::limits::{CUTS_MAX, LIVES_MAX};
+use crate::limits::{CUTS_MAX, LEASE_MS_MAX, LIVES_MAX};
 use crate::types::{
     Configuration, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, Random, Refuted, Tick,
     Witness,
@@ -81,7 +81,8 @@ impl Replica {
         hard.boots += 1;
         assert_own(hard.incarnations.insert(config.me, config.incarnation), config.incarnation);
         hard.formed |= alone;
-        let boot_wait = if alone { 0 } else { hard.lease_longest_us };
+        // No lease is longer today, whatever an earlier program wrote down.
+        let boot_wait = if alone { 0 } else { hard.lease_longest_us.min(LEASE_MS_MAX * 1_000) };
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
         let jitter = if alone { 0 } else { random.below(config.timing.jitter_us + 1) };
         let peers = voters.others(config.me).map(|node| (node, Peer::default())).collect();
@@ -124,7 +125,7 @@ impl Replica {
             attempt: 0,
             peers,
             announce_due: true,
-            meet_at: now,
+            announce_at: now,
             evidence: Evidence::remember(memory.witnessed),
             digests: Digests::default(),
             ending: None,

@@ -86,7 +86,7 @@ impl Conns {
         }
     }
 
-    pub(super) fn is_choked(&self, conn: ConnId) -> bool {
+    pub(super) fn is_paused(&self, conn: ConnId) -> bool {
         self.paused.contains(&conn)
     }
 

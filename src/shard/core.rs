@@ -173,6 +173,9 @@ impl Core {
 
     /// Who is to be asked instead, as far as this node can say.
     pub(super) fn not_leader(&self) -> RequestError {
+        if self.replica.is_doubtful() {
+            return self.in_doubt();
+        }
         match self.replica.leader() {
             Some(node) if node == self.options.paxos.me => {
                 RequestError::new(ErrorCode::NotReady, "elected, and settling what was open before")

@@ -112,7 +112,7 @@ impl Shard {
     /// Bytes of memory that the reads of a connection wait for or use: its answers to be. With what
     /// it was answered and did not take, they say whether more requests are read from it.
     #[must_use]
-    pub fn owed_to(&self, conn: ConnId) -> usize {
+    pub fn read_bytes_of(&self, conn: ConnId) -> usize {
         self.core.conns.read_bytes(conn)
     }
 

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!([2, 3, 5, 6, 8, 9].map(place_of), [0, 1, 3, 3, 4, 4]);
     }
     /// ReadQueues in which these wait, each refused at its time, and so many of them counted.
-    fn lines_of(untils: [u64; 2], count: usize) -> ReadQueues {
+    fn queues_of(untils: [u64; 2], count: usize) -> ReadQueues {
         let shard = serving();
         let mut lines = ReadQueues { count, ..ReadQueues::default() };
         for until in untils.map(Tick) {
@@ -193,14 +193,14 @@ mod tests {
     #[test]
     #[should_panic(expected = "line 0: 5 stands before 3")]
     fn r39_a_line_out_of_order_is_noticed() {
-        lines_of([3, 5], 2).check();
-        lines_of([5, 3], 2).check();
+        queues_of([3, 5], 2).check();
+        queues_of([5, 3], 2).check();
     }
 
     /// R39: a read that is not counted is noticed.
     #[test]
     #[should_panic(expected = "2 reads in line, counted are 1")]
     fn r39_a_read_that_is_not_counted_is_noticed() {
-        lines_of([3, 5], 1).check();
+        queues_of([3, 5], 1).check();
     }
 }

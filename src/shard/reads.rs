@@ -21,7 +21,7 @@ pub struct Reads {
     /// Reads at the tail that wait for an entry.
     parked: Parked,
     /// Reads that wait for memory or for the disk.
-    lines: ReadQueues,
+    queues: ReadQueues,
     /// Reads whose values are being fetched from the journal.
     cold: ColdReads,
 }
@@ -29,12 +29,12 @@ pub struct Reads {
 impl Reads {
     /// When the next of them has waited for too long.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.parked.next_deadline().into_iter().chain(self.lines.next_deadline()).min()
+        self.parked.next_deadline().into_iter().chain(self.queues.next_deadline()).min()
     }
 
     /// Reads that wait for memory or for the disk.
     pub(super) fn waiting(&self) -> usize {
-        self.lines.len()
+        self.queues.len()
     }
 
     /// A request for a log's data.
@@ -92,13 +92,13 @@ impl Reads {
 
     /// Makes the answer to a read at once, or puts the read in line.
     fn begin(&mut self, turn: &mut Turn<'_>, task: ReadTask) {
-        let takes = !turn.core.conns.is_choked(task.conn());
-        let free = self.lines.is_empty() && turn.core.budget.has_plenty();
+        let takes = !turn.core.conns.is_paused(task.conn());
+        let free = self.queues.is_empty() && turn.core.budget.has_plenty();
         if free && takes {
             return self.advance(turn, task);
         }
         let need = task.need(turn.core);
-        if takes && !self.lines.has_before(need) && need.may_begin(turn.core, false) {
+        if takes && !self.queues.has_before(need) && need.may_begin(turn.core, false) {
             return self.advance(turn, task);
         }
         self.wait_in_line(turn, task, need);
@@ -106,31 +106,31 @@ impl Reads {
 
     /// Puts a read in line; refuses it where the line is too long.
     fn wait_in_line(&mut self, turn: &mut Turn<'_>, mut task: ReadTask, need: Need) {
-        if self.lines.is_full() {
+        if self.queues.is_full() {
             let error =
                 RequestError::new(ErrorCode::Overloaded, "too many reads wait on this node");
             return turn.refuse(task.asked, error);
         }
         turn.core.conns.add_read_bytes(task.conn(), need.bytes);
         let until = *task.waits_until.get_or_insert(turn.now.after(READ_WAITING_MS * 1000));
-        self.lines.push(QueuedRead { task, need, until });
+        self.queues.push(QueuedRead { task, need, until });
     }
 
     /// Begins reads in line as far as there is memory for their answers, and refuses those that waited
     /// for too long.
     pub(super) fn admit(&mut self, turn: &mut Turn<'_>) {
-        while let Some(QueuedRead { task, need, .. }) = self.lines.pop_expired(turn.now) {
+        while let Some(QueuedRead { task, need, .. }) = self.queues.pop_expired(turn.now) {
             turn.core.conns.remove_read_bytes(task.conn(), need.bytes);
             let text = "no memory for the answer came free in time; clients that take their answers \
                         slowly hold it";
             turn.refuse(task.asked, RequestError::new(ErrorCode::Overloaded, text));
         }
-        if self.lines.is_empty() {
+        if self.queues.is_empty() {
             return;
         }
         // One goes on in any case, so that those in line are not passed for ever by those who come.
         let mut first = true;
-        for line in self.lines.order() {
+        for line in self.queues.order() {
             while let Some(QueuedRead { mut task, need, .. }) =
                 self.pop_startable(turn.core, line, first)
             {
@@ -143,14 +143,14 @@ impl Reads {
     }
 
     fn pop_startable(&mut self, core: &Core, line: usize, first: bool) -> Option<QueuedRead> {
-        let takes = |conn: ConnId| !core.conns.is_choked(conn);
-        self.lines.pop(line, takes, |need| need.may_begin(core, first))
+        let takes = |conn: ConnId| !core.conns.is_paused(conn);
+        self.queues.pop(line, takes, |need| need.may_begin(core, first))
     }
 
     /// Reads wait that the next turn can answer.
     pub(super) fn can_go_on(&self, core: &Core) -> bool {
-        let takes = |conn: ConnId| !core.conns.is_choked(conn);
-        self.lines.can_go_on(takes, |need| need.fits(core))
+        let takes = |conn: ConnId| !core.conns.is_paused(conn);
+        self.queues.can_go_on(takes, |need| need.fits(core))
     }
 
     /// Takes entries out of values in memory, and asks the journal for what is not there.
@@ -258,7 +258,7 @@ impl Reads {
             return;
         }
         let mut refused: Vec<RequestId> = Vec::new();
-        for waiting in self.lines.take_out(|_| true) {
+        for waiting in self.queues.take_out(|_| true) {
             turn.core.conns.remove_read_bytes(waiting.task.conn(), waiting.need.bytes);
             refused.push(waiting.task.asked);
         }
@@ -272,7 +272,7 @@ impl Reads {
 
     /// A connection is gone: nobody waits for its answers.
     pub(super) fn drop_conn(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
-        self.lines.take_out(|task| task.conn() == conn);
+        self.queues.take_out(|task| task.conn() == conn);
         self.parked.drop_conn(conn);
         let gone = turn.core.held.drop_conn(conn);
         turn.core.budget.release(gone);
@@ -285,7 +285,7 @@ impl Reads {
             turn.core.budget.release(held.bytes);
             refused.push(held.asked);
         }
-        for waiting in self.lines.take_out(|task| task.proof.is_some()) {
+        for waiting in self.queues.take_out(|task| task.proof.is_some()) {
             turn.core.conns.remove_read_bytes(waiting.task.conn(), waiting.need.bytes);
             refused.push(waiting.task.asked);
         }
@@ -301,7 +301,7 @@ impl Reads {
     /// When it does not.
     pub(super) fn check(&self) {
         self.parked.check();
-        self.lines.check();
+        self.queues.check();
     }
 
     /// Those that wait at a tail.
@@ -311,7 +311,7 @@ impl Reads {
 
     /// Those that wait for memory or for the disk.
     pub(super) fn in_line(&self) -> impl Iterator<Item = &QueuedRead> {
-        self.lines.iter()
+        self.queues.iter()
     }
 
     /// Those whose values are being fetched, with the memory set aside for each.

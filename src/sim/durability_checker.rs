@@ -90,7 +90,7 @@ impl DurabilityChecker {
                 self.claimed.lease_us = self.claimed.lease_us.max(grant.lease_us);
                 Ok(())
             }
-            Message::Announce(announce) => self.claim_lsn("meet", announce.durable.durable),
+            Message::Announce(announce) => self.claim_lsn("announce", announce.durable.durable),
             Message::Canvass(_)
             | Message::CanvassAnswer(_)
             | Message::LeaseRefusal(_)
@@ -131,7 +131,7 @@ impl DurabilityChecker {
     }
 
     /// True when the last batch was cut, and held what was claimed.
-    pub(super) fn is_cut_short(
+    pub(super) fn lost_its_tail(
         &self,
         recovered: &Recovered,
         firsts: &BTreeMap<Ballot, Slot>,

@@ -73,7 +73,7 @@ impl World {
 
     /// Ends cuts of directed links.
     pub(super) fn end_cut(&mut self, cuts: &[(usize, usize)]) {
-        self.trace.line(self.now, || format!("mend {cuts:?}"));
+        self.trace.line(self.now, || format!("end cut {cuts:?}"));
         for (from, to) in cuts {
             self.network.end_cut(self.now, *from, *to, &mut self.rng, &mut self.queue);
         }

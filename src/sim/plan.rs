@@ -133,7 +133,7 @@ impl Plan {
         let quorums = quorums(nodes, &mut rng);
         let lease_us = *rng.pick(&[0, 0, 300_000, 300_000, 300_000, 200_000, 300_000]);
         let mut timing =
-            Timing { lease_us, mark_us: *rng.pick(&[0, 1_000, 1_000]), ..Timing::default() };
+            Timing { lease_us, chosen_upto_us: *rng.pick(&[0, 1_000, 1_000]), ..Timing::default() };
         let (delay_us, sync_us) = if rng.percent(25) {
             hasten(&mut timing, *rng.pick(&[50_000, 100_000]));
             (*rng.pick(&[50, 150]), *rng.pick(&[100, 400]))

@@ -52,7 +52,8 @@ impl World {
         storage.halt_at(u64::MAX);
         check_read_back(&journal);
         self.trace_start(node, &recovered);
-        if corrupted && self.nodes[node].durability_checker.is_cut_short(&recovered, &self.firsts) {
+        if corrupted && self.nodes[node].durability_checker.lost_its_tail(&recovered, &self.firsts)
+        {
             // The residue of C11: zeros in the last batch are what a power cut leaves, too. Only a
             // peer that saw it acknowledged knows better, and it may be down.
             self.lose(node, "its last batch turned to zeros");

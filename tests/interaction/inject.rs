@@ -111,7 +111,7 @@ pub fn parse(cluster: &Cluster, text: &str) -> Message {
 /// `announce known=1:101,2:102 [formed] [number=N] [prepare=Q]`, from the first of these; the number and
 /// the quorum are of its configuration.
 fn announce(cluster: &Cluster, words: &Words<'_>) -> Message {
-    let known = words.text("known").expect("a meet says whom its sender knows");
+    let known = words.text("known").expect("an announce says whom its sender knows");
     let entry = |text: &str| {
         let (id, of) = text.split_once(':').expect("a node and its incarnation");
         (node(id), Incarnation(number(of)))

@@ -60,7 +60,7 @@ fn plan(seed: u64, random: &mut Random) -> Plan {
     plan.timing.heartbeat_us = plan.timing.election_us / 5;
     plan.timing.retry_us = plan.timing.election_us / 2;
     if random.below(4) == 0 {
-        plan.timing.mark_us = 0;
+        plan.timing.chosen_upto_us = 0;
     }
     plan.window_slots = 1 + random.below(6);
     plan.seed = seed;

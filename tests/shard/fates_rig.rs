@@ -307,7 +307,7 @@ impl Trio {
 /// The digest of another state.
 fn alter_digest(message: &mut Message) {
     let digest = match message {
-        Message::Announce(meet) => &mut meet.digest,
+        Message::Announce(announce) => &mut announce.digest,
         Message::Heartbeat(heartbeat) => &mut heartbeat.digest,
         Message::Grant(grant) => &mut grant.digest,
         _ => return,

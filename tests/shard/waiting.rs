@@ -117,14 +117,14 @@ fn r39_who_takes_nothing_holds_up_nobody() {
     let mut node = node();
     node.unsent = CONN_OUTPUT_BYTES_MAX;
     node.shard.set_paused(ConnId(1), true);
-    let choked = node.send(1, read("large", 0, 0));
+    let paused = node.send(1, read("large", 0, 0));
     let other = node.send(2, read("large", 0, 0));
     node.tick();
-    assert!(node.take(1, choked).is_none());
+    assert!(node.take(1, paused).is_none());
     assert!(is_answer(node.take(2, other)));
     node.shard.set_paused(ConnId(1), false);
     node.tick();
-    assert!(is_answer(node.take(1, choked)));
+    assert!(is_answer(node.take(1, paused)));
 }
 
 /// R39: the reads of one connection that wait count for it, and those of one that is gone are gone.
@@ -134,7 +134,7 @@ fn r39_reads_in_line_belong_to_their_connection() {
     node.unsent = SHARD_ANSWER_BYTES_MAX;
     node.tick();
     let mut sent = 0;
-    while node.shard.owed_to(ConnId(1)) < CONN_OUTPUT_BYTES_MAX {
+    while node.shard.read_bytes_of(ConnId(1)) < CONN_OUTPUT_BYTES_MAX {
         node.send(1, read("large", 0, 0));
         sent += 1;
         assert!(sent < 1000, "nothing is owed for reads that wait");
@@ -144,7 +144,7 @@ fn r39_reads_in_line_belong_to_their_connection() {
     node.input(paxosd::shard::Input::ClientDown { conn: ConnId(1) });
     node.tick();
     assert_eq!(node.shard.backlog().waiting_reads, 0);
-    assert_eq!(node.shard.owed_to(ConnId(1)), 0);
+    assert_eq!(node.shard.read_bytes_of(ConnId(1)), 0);
 }
 
 /// R19: a change of leadership voids the linearizable reads in line.

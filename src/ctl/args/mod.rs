@@ -180,7 +180,8 @@ pub enum Command {
     /// OTHER VERSION where no endpoint is one.
     ///
     /// With -o raw there is a line for each shard on each node, with tabs between node, address, state
-    /// (up, cut_off, dead), shard, role, leader, chosen slot, applied slot and lag; - is not known.
+    /// (up, cut_off, dead, not_a_node, wrong_port, other_cluster, other_version), shard, role, leader,
+    /// chosen slot, applied slot and lag; - is not known.
     Status,
     /// Wait until the cluster works
     Wait(Wait),

@@ -74,9 +74,9 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let runs = matches!(arguments.command, Command::Run(_) | Command::Dev(_));
     // First of all: a thread that was started before would keep what the parent left behind.
-    let settled = inherited::apply();
+    let applied = inherited::apply();
     let done = |()| ExitCode::SUCCESS;
-    let outcome = settled.and_then(|()| match arguments.command {
+    let outcome = applied.and_then(|()| match arguments.command {
         Command::Init(file) => init(&file).map(done),
         Command::Run(file) => run(&file).map(done),
         Command::CheckConfig(file) => check_config(&file).map(done),

@@ -100,7 +100,7 @@ impl ShardLoop {
         let open = |index: &TableIndex| match self.table.get(*index) {
             Some(TableEntry { id, role: ConnectionRole::Client(side), conn, .. }) => {
                 let tight = self.is_tight() && !conn.output.is_empty();
-                !tight && !side.is_full(conn.output.len() + self.service.shard.owed_to(*id))
+                !tight && !side.is_full(conn.output.len() + self.service.shard.read_bytes_of(*id))
             }
             Some(_) | None => true,
         };
@@ -368,7 +368,7 @@ fn deadline_of(entry: &TableEntry) -> Option<Tick> {
 
 /// This client is not read from for now.
 fn is_paused(service: &Service, id: ConnId, conn: &Conn, side: &ClientSide) -> bool {
-    side.is_full(conn.output.len() + service.shard.owed_to(id))
+    side.is_full(conn.output.len() + service.shard.read_bytes_of(id))
         || service.asked >= TURN_REQUESTS_MAX
         || service.shard.turn_is_full()
         || service.shard.congested()

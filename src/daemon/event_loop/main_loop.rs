@@ -381,8 +381,9 @@ impl MainLoop {
         if let Err(error) = self.poll.registry().deregister(&mut conn.transport) {
             return log::warn!("connection from {address} is of no use: {error}");
         }
-        let (shard, letter) = admitted.into_message(conn);
-        let sent = self.senders.get(usize::from(shard.0)).is_some_and(|sender| sender.send(letter));
+        let (shard, message) = admitted.into_message(conn);
+        let sent =
+            self.senders.get(usize::from(shard.0)).is_some_and(|sender| sender.send(message));
         if !sent {
             count(&self.context.board.counters.of(port).turned_away);
             log::warn!("connection from {address} closed: shard {shard} has no time for it");

@@ -118,31 +118,31 @@ pub(crate) fn list_segments(
     names: &[String],
 ) -> Result<(BTreeMap<SegmentId, Segment>, Option<ShortSegment>), OpenError> {
     let mut segments = BTreeMap::new();
-    let mut cut: Option<ShortSegment> = None;
+    let mut short: Option<ShortSegment> = None;
     let ids = names.iter().filter_map(|name| parse_file_name(name));
     let kept = ids.filter(|id| *id >= manifest.first_segment);
     for (id, due) in kept.zip(manifest.segments()) {
         if id != due {
             return Err(OpenError::Missing { file: file_name(due).to_string() });
         }
-        match (look_at(storage, journal_id, options, id), cut.take()) {
+        match (look_at(storage, journal_id, options, id), short.take()) {
             (Ok(segment), None) => {
                 segments.insert(id, segment);
             }
-            (Ok(segment), Some(before)) => cut = Some(before.before(segment.is_used())?),
+            (Ok(segment), Some(before)) => short = Some(before.before(segment.is_used())?),
             (Err(error @ OpenError::Length { found, .. }), before) => {
                 let this = ShortSegment::judge(storage, id, found, error)?;
-                cut = Some(before.unwrap_or(this));
+                short = Some(before.unwrap_or(this));
             }
             (Err(error), _) => return Err(error),
         }
     }
-    match (segments.is_empty(), cut) {
-        (true, Some(cut)) => Err(cut.refuse()),
+    match (segments.is_empty(), short) {
+        (true, Some(short)) => Err(short.refuse()),
         (true, None) => {
             Err(OpenError::Missing { file: file_name(manifest.first_segment).to_string() })
         }
-        (false, cut) => Ok((segments, cut)),
+        (false, short) => Ok((segments, short)),
     }
 }
 

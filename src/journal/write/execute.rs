@@ -134,42 +134,42 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadJobDone, Storage
     let missing = job.missing.iter();
     let mut values: Vec<_> = missing.map(|(slot, why)| (*slot, Err(why.clone()))).collect();
     let mut buffer = Vec::new();
-    for extent in &job.extents {
-        read_extent(storage, &job.journal_id, extent, &mut buffer, &mut values)?;
+    for range in &job.ranges {
+        read_range(storage, &job.journal_id, range, &mut buffer, &mut values)?;
     }
     values.sort_by_key(|(slot, _)| *slot);
     Ok(ReadJobDone { token: job.token, values })
 }
 
-fn read_extent(
+fn read_range(
     storage: &dyn Storage,
     journal_id: &JournalId,
-    extent: &FileRange,
+    range: &FileRange,
     buffer: &mut Vec<u8>,
     values: &mut Vec<(crate::types::Slot, ReadResult)>,
 ) -> Result<(), StorageError> {
     buffer.clear();
-    buffer.resize(extent.bytes, 0);
-    let whole = read_some(storage, &extent.file, extent.offset, buffer)?;
-    for wanted in &extent.wanted {
+    buffer.resize(range.bytes, 0);
+    let whole = read_some(storage, &range.file, range.offset, buffer)?;
+    for wanted in &range.wanted {
         let bytes = ITEM_BYTES + wanted.location.bytes as usize;
         let result = if whole.is_ok() {
-            let at = (wanted.location.offset - extent.offset) as usize;
-            verify(&buffer[at..at + bytes], journal_id, wanted, &extent.file)
+            let at = (wanted.location.offset - range.offset) as usize;
+            verify(&buffer[at..at + bytes], journal_id, wanted, &range.file)
         } else {
             // One unreadable sector must not take its neighbours with it: each on its own, and
             // a header that is known to be lost not at all.
             let skip = if wanted.headless.is_some() { ITEM_BYTES } else { 0 };
             let offset = wanted.location.offset + skip as u64;
             buffer.resize(bytes.max(buffer.len()), 0);
-            read_some(storage, &extent.file, offset, &mut buffer[skip..bytes])?
+            read_some(storage, &range.file, offset, &mut buffer[skip..bytes])?
                 .map_err(|error| ReadDamage::Unreadable {
                     slot: wanted.slot,
-                    file: extent.file.to_string(),
+                    file: range.file.to_string(),
                     offset,
                     error: error.to_string(),
                 })
-                .and_then(|()| verify(&buffer[..bytes], journal_id, wanted, &extent.file))
+                .and_then(|()| verify(&buffer[..bytes], journal_id, wanted, &range.file))
         };
         values.push((wanted.slot, result));
     }
@@ -183,14 +183,14 @@ pub(crate) fn read_one(
     wanted: &Wanted,
 ) -> Result<ReadResult, StorageError> {
     let location = &wanted.location;
-    let extent = FileRange {
+    let range = FileRange {
         file: file_name(location.segment),
         offset: location.offset,
         bytes: ITEM_BYTES + location.bytes as usize,
         wanted: vec![*wanted],
     };
     let mut values = Vec::new();
-    read_extent(storage, journal_id, &extent, &mut Vec::new(), &mut values)?;
+    read_range(storage, journal_id, &range, &mut Vec::new(), &mut values)?;
     Ok(values.pop().map_or(Err(ReadDamage::NotHeld { slot: wanted.slot }), |(_, result)| result))
 }
 

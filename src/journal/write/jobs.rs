@@ -130,7 +130,7 @@ impl fmt::Display for NoRoom {
 pub struct ReadJob {
     pub(crate) token: u64,
     pub(crate) journal_id: JournalId,
-    pub(crate) extents: Vec<FileRange>,
+    pub(crate) ranges: Vec<FileRange>,
     /// Slots that need no look at the disk to fail.
     pub(crate) missing: Vec<(Slot, ReadDamage)>,
 }
@@ -145,14 +145,14 @@ impl ReadJob {
     /// Bytes of the values that it brings.
     #[must_use]
     pub fn value_bytes(&self) -> usize {
-        let wanted = self.extents.iter().flat_map(|extent| &extent.wanted);
+        let wanted = self.ranges.iter().flat_map(|extent| &extent.wanted);
         wanted.map(|wanted| wanted.location.bytes as usize).sum()
     }
 
     /// Bytes of files that it reads, gaps between records included.
     #[must_use]
     pub fn file_bytes(&self) -> usize {
-        self.extents.iter().map(|extent| extent.bytes).sum()
+        self.ranges.iter().map(|extent| extent.bytes).sum()
     }
 }
 

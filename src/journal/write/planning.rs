@@ -31,12 +31,8 @@ impl Journal {
         slots: impl IntoIterator<Item = Slot>,
         bytes_max: usize,
     ) -> ReadJob {
-        let mut job = ReadJob {
-            token,
-            journal_id: self.journal_id,
-            extents: Vec::new(),
-            missing: Vec::new(),
-        };
+        let mut job =
+            ReadJob { token, journal_id: self.journal_id, ranges: Vec::new(), missing: Vec::new() };
         let (mut bytes, mut span) = (0, 0);
         let manifest = &self.index.manifest;
         for (nth, slot) in slots.into_iter().take(READ_SLOTS_MAX).enumerate() {
@@ -55,7 +51,7 @@ impl Journal {
                     Some((file, offset)) => {
                         job.missing.push((slot, ReadDamage::Damaged { slot, file, offset }));
                     }
-                    None => span += self.plan(slot, found.location, &mut job.extents),
+                    None => span += self.plan(slot, found.location, &mut job.ranges),
                 },
             }
         }
@@ -64,11 +60,11 @@ impl Journal {
 
     /// Adds a record to the last extent of a read where it lies close behind it. Returns by how
     /// many bytes the read grows.
-    fn plan(&self, slot: Slot, location: Location, extents: &mut Vec<FileRange>) -> usize {
+    fn plan(&self, slot: Slot, location: Location, ranges: &mut Vec<FileRange>) -> usize {
         let file = file_name(location.segment);
         let wanted = Wanted { slot, location, headless: self.index.headless(&location) };
         let bytes = ITEM_BYTES + location.bytes as usize;
-        if let Some(last) = extents.last_mut()
+        if let Some(last) = ranges.last_mut()
             && last.file == file
             && location.offset >= last.offset
             && location.offset <= last.offset + last.bytes as u64 + COALESCE_GAP_BYTES
@@ -81,7 +77,7 @@ impl Journal {
                 return grown;
             }
         }
-        extents.push(FileRange { file, offset: location.offset, bytes, wanted: vec![wanted] });
+        ranges.push(FileRange { file, offset: location.offset, bytes, wanted: vec![wanted] });
         bytes
     }
 }

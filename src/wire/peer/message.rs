@@ -59,7 +59,7 @@ pub struct Announce {
     pub known: Vec<(NodeId, Incarnation)>,
     /// The sender knows the cluster to be formed.
     pub formed: bool,
-    /// What the sender's votes rest on; peers of another configuration do not meet.
+    /// What the sender's votes rest on; votes of peers with another are not counted.
     pub configuration: Configuration,
     /// The sender's lives that it remembers, the present one last.
     pub lives: Vec<Life>,

@@ -61,8 +61,8 @@ impl Field for Report {
         let (number, ballot) = match self {
             Report::Accepted(ballot) => (0, ballot),
             Report::ValueDamaged(ballot) => (1, ballot),
-            Report::Damaged(hi) => (2, hi),
-            Report::Suspect(hi) => (3, hi),
+            Report::Damaged(ballot_max) => (2, ballot_max),
+            Report::Suspect(ballot_max) => (3, ballot_max),
         };
         body.put_u8(number);
         ballot.put(body);
