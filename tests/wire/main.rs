@@ -8,6 +8,7 @@ mod greetings;
 mod hostile;
 mod refusals;
 mod roundtrip;
+#[cfg(feature = "server")]
 mod shards;
 mod strategies;
 mod strategies_peer;
