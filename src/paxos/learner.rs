@@ -28,7 +28,7 @@ pub struct Learner {
     unrepairable_on: BTreeSet<NodeId>,
     /// The next slot is chosen in this ballot, said a peer whose own copy is damaged (C7).
     identified: Option<(Slot, Ballot)>,
-    /// The highest slot that is known to be chosen from a mark or from acknowledgements: that it is
+    /// The highest slot that is known to be chosen from the leader's watermark or from acknowledgements: that it is
     /// chosen has no record of its own, as what is learned has.
     by_mark: Slot,
     /// The watermark that the last `Chosen` record held, and when.
@@ -165,7 +165,7 @@ impl Replica {
         mark: &ChosenUpto,
         effects: &mut Effects,
     ) {
-        // A mark is no reason to promise: only accepts and heartbeats show that a leader is alive.
+        // The leader's watermark is no reason to promise: only accepts and heartbeats show that a leader is alive.
         if mark.ballot.node != from || mark.ballot != self.hard.promised {
             return;
         }

@@ -74,8 +74,8 @@ impl Replica {
         self.fill_leftovers(now, g.accepted_upto, effects);
     }
 
-    /// The leader gave up its lease in this ballot for good: its grant here is void (C17). Nobody else can
-    /// give it up.
+    /// The leader gave up its lease in this ballot for good: the grant to it ends (C17). No other member's
+    /// Release is taken.
     pub(super) fn on_release(&mut self, now: Tick, from: NodeId, release: &Release) {
         if release.ballot.node != from {
             return;

@@ -91,7 +91,7 @@ fn check_fates(core: &Core, requests: &Requests) {
 }
 
 /// Every request of a connection waits in exactly one place until it is answered, and what a
-/// connection is owed is what its reads wait for and use (R39).
+/// connection's reads are counted with is what they wait for and use (R39).
 fn check_connections(core: &Core, requests: &Requests) {
     let mut waits: BTreeMap<ConnId, (usize, usize)> = BTreeMap::new();
     let mut count = |asked: RequestId, bytes: usize| {
@@ -106,13 +106,16 @@ fn check_connections(core: &Core, requests: &Requests) {
     requests.reads.cold().for_each(|(task, reserved)| count(task.asked, reserved));
     core.held.iter().for_each(|held| count(held.asked, 0));
     // What is left of a connection that is gone waits in vain, and is nobody's.
-    for (conn, open, owed, held_back) in core.conns.iter() {
+    for (conn, open, counted, held_back) in core.conns.iter() {
         let (waiting, bytes) = waits.get(&conn).copied().unwrap_or_default();
         assert!(
             open == waiting + held_back,
             "connection {conn}: {open} requests open, {waiting} wait, {held_back} held back"
         );
-        assert!(owed == bytes, "connection {conn}: owed {owed} bytes, its reads have {bytes}");
+        assert!(
+            counted == bytes,
+            "connection {conn}: {counted} bytes counted, its reads have {bytes}"
+        );
     }
 }
 

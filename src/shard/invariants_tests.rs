@@ -171,7 +171,7 @@ fn r39_what_nobody_waits_for_is_noticed() {
     let text = complaint(|shard| shard.core.conns.begin(ConnId(1)));
     assert!(text.contains("connection 1: 1 requests open, 0 wait, 0 held back"), "{text}");
     let text = complaint(|shard| shard.core.conns.add_read_bytes(ConnId(1), 5));
-    assert!(text.contains("connection 1: owed 5 bytes, its reads have 0"), "{text}");
+    assert!(text.contains("connection 1: 5 bytes counted, its reads have 0"), "{text}");
     let text = complaint(|shard| shard.core.budget.reserve(5));
     assert!(text.contains("reserved 5 bytes, in use are 0 and 0"), "{text}");
 }

@@ -133,7 +133,7 @@ impl World {
         Ok(())
     }
 
-    /// Takes an image of the unlucky node's disk; later, puts it back under the next start. Other
+    /// Takes an image of the faulty node's disk; later, puts it back under the next start. Other
     /// faults restart the node and its witnesses before, between and after.
     fn set_back(&mut self, node: usize) -> CheckResult {
         let formed = self.nodes.iter().all(|node| node.formed);

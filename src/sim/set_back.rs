@@ -24,7 +24,7 @@ pub(super) struct SetBack {
     pub(super) refuted: bool,
     /// Somebody who had seen nothing took in a message of the node.
     pub(super) undetectable: bool,
-    /// What each node saw of the unlucky one before, as the messages that reached it said; after a
+    /// What each node saw of the faulty node before, as the messages that reached it said; after a
     /// restart, what its disk says. Kept apart from what the nodes make of it.
     seen: BTreeMap<usize, Vec<Witness>>,
 }
@@ -98,7 +98,7 @@ impl SetBack {
         }
     }
 
-    /// A node starts: what it saw of the unlucky one is what its disk says.
+    /// A node starts: what it saw of the faulty node is what its disk says.
     pub(super) fn note_restart(
         &mut self,
         node: usize,

@@ -12,7 +12,8 @@ use crate::types::{
 };
 use std::collections::BTreeSet;
 
-/// The highest round, slot or configuration number that is believed: nobody counts that far in a thousand years.
+/// The highest round, slot or configuration number that is believed: nobody counts that far in a
+/// thousand years.
 const COUNTED_MAX: u64 = 1 << 62;
 
 /// A type with one encoding. Implementations are inlined, so that a list of fields becomes the code that

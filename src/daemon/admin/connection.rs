@@ -7,7 +7,7 @@ use crate::limits::{
 };
 use crate::types::Tick;
 
-/// A visitor: what it sent and was not looked at, and what is owed to it.
+/// A connection to the admin port: what came and was not looked at, and what is still to be sent.
 #[derive(Debug)]
 pub struct AdminConnection {
     /// The connection.
@@ -26,17 +26,17 @@ pub struct AdminConnection {
     answered: bool,
 }
 
-/// What a visitor wants of its port.
+/// What a connection needs of its port.
 pub trait AdminHost {
     /// The answer to a request.
     fn answer(&mut self, request: &HttpRequest) -> Response;
-    /// The visitor closed in the middle of a head.
+    /// The caller closed in the middle of a head.
     fn cut_short(&mut self);
     /// A request was refused.
     fn refused(&mut self, status: HttpStatus, reason: &str);
 }
 
-/// What becomes of a visit.
+/// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionOutcome {
     /// It waits for its socket.
@@ -151,7 +151,7 @@ impl AdminConnection {
         }
     }
 
-    /// The deadline has passed. True where the visitor is still sent the reason.
+    /// The deadline has passed. True where the caller is still sent the reason.
     pub fn expire(&mut self, now: Tick, host: &mut impl AdminHost) -> bool {
         let reading = !self.lingering && self.conn.output.is_empty();
         let idle = reading && self.answered && self.head.is_empty();

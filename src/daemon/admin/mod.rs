@@ -1,5 +1,5 @@
 //! The admin port: pages for those who watch a node, on its main thread. Nothing can be changed
-//! there, and no visitor can make the node wait: heads, times, connections and bytes are bounded
+//! there, and no caller can make the node wait: heads, times, connections and bytes are bounded
 //! (R37, R39).
 
 mod connection;
@@ -25,16 +25,16 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The admin port's listeners and visitors have the tokens from here.
+/// The admin port's listeners and connections have the tokens from here.
 const FIRST_TOKEN: usize = 1 << 12;
-/// Its visitors have the tokens from here, up to [`END_TOKEN`].
+/// Its connections have the tokens from here, up to [`END_TOKEN`].
 const FIRST_VISIT: usize = FIRST_TOKEN + (1 << 10);
 /// Tokens from here are not the admin port's.
 const END_TOKEN: usize = 1 << 16;
 /// Pause after the system refused to accept, in microseconds.
 const ACCEPT_PAUSE_US: u64 = 100_000;
 
-// Every visitor has a token.
+// Every connection has a token.
 const _: () = assert!(FIRST_VISIT + ADMIN_CONNECTIONS_MAX <= END_TOKEN);
 
 /// The token belongs to the admin port.

@@ -226,7 +226,7 @@ fn start_helper(name: String, jobs: Receiver<HelperJob>) -> io::Result<()> {
     Ok(())
 }
 
-/// The next errand: a new one, or one for which the system was short of something a while ago.
+/// The next job: a new one, or one for which the system was short of something a while ago.
 fn next_job(
     jobs: &Receiver<HelperJob>,
     short: &mut VecDeque<(Instant, HelperJob)>,

@@ -11,7 +11,7 @@ use crate::journal::storage::seam::{Storage, read_some};
 use crate::limits::BLOCK_BYTES;
 use crate::types::SegmentId;
 
-/// The first segment that is cut short, where nothing but zeros is left of it and of all behind it.
+/// The first segment that is too short, where nothing but zeros is left of it and of all behind it.
 #[derive(Debug)]
 pub(crate) struct ShortSegment {
     id: SegmentId,
