@@ -63,12 +63,20 @@ pub enum Detail {
     None,
     /// [`ErrorCode::NotLeader`]: who leads, if anybody is known to.
     Leader(Option<Leader>),
-    /// [`ErrorCode::ExpectMismatch`]: the log and its actual next index.
+    /// [`ErrorCode::ExpectMismatch`], [`ErrorCode::Sealed`], [`ErrorCode::PastEnd`]: the log and its
+    /// actual next index.
     Next {
         /// The log's identity.
         log: LogId,
         /// The index that its next entry gets.
         next: Index,
+    },
+    /// [`ErrorCode::Trimmed`]: the log and the first index that can be read.
+    First {
+        /// The log's identity.
+        log: LogId,
+        /// The first index that can be read.
+        first: Index,
     },
     /// [`ErrorCode::LogExists`]: the log that has the name.
     Log(LogId),
@@ -192,8 +200,12 @@ codes! {
     29 Unsupported NotExecuted No 0;
     /// Reserved: the credential does not allow it.
     30 Denied NotExecuted No 0;
-    /// Reserved: the entries were trimmed. No version sends it yet.
+    /// The entries were trimmed; the detail has the first index that can be read.
     31 Trimmed NotExecuted No 0;
+    /// The log is sealed: it takes no more entries.
+    32 Sealed NotExecuted No 0;
+    /// The log has not come to the index up to which it is to be trimmed.
+    33 PastEnd NotExecuted No 0;
     /// Client and node have no protocol version in common.
     40 VersionMismatch NotExecuted No 0;
     /// The node belongs to another cluster than the one asked for.
@@ -250,6 +262,27 @@ impl RequestError {
     pub fn expect_mismatch(log: LogId, expected: Index, next: Index) -> RequestError {
         let text = format!("expected next index {expected}, but it is {next}");
         RequestError::new(ErrorCode::ExpectMismatch, text).with_detail(Detail::Next { log, next })
+    }
+
+    /// The entry at `from` was trimmed.
+    #[must_use]
+    pub fn trimmed(log: LogId, from: Index, first: Index) -> RequestError {
+        let text = format!("entry {from} was trimmed; the first that can be read is {first}");
+        RequestError::new(ErrorCode::Trimmed, text).with_detail(Detail::First { log, first })
+    }
+
+    /// The log is sealed.
+    #[must_use]
+    pub fn sealed(log: LogId, next: Index) -> RequestError {
+        let text = format!("the log is sealed at index {next}: it takes no more entries");
+        RequestError::new(ErrorCode::Sealed, text).with_detail(Detail::Next { log, next })
+    }
+
+    /// The log has not come to the index up to which it is to be trimmed.
+    #[must_use]
+    pub fn past_end(log: LogId, next: Index) -> RequestError {
+        let text = format!("the log's next index is {next}: nothing behind it can be trimmed");
+        RequestError::new(ErrorCode::PastEnd, text).with_detail(Detail::Next { log, next })
     }
 
     /// The name is taken by `log`.

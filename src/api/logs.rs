@@ -1,5 +1,6 @@
 //! Requests about logs, each with its answer.
 
+use super::attributes::{AttributeChanges, LogAttributes};
 use super::entries::Entries;
 use super::name::LogName;
 use crate::types::{Index, LogId, ShardId};
@@ -97,12 +98,46 @@ pub struct LogStat {
     pub name: LogName,
     /// Its identity, which is never used again.
     pub id: LogId,
+    /// The first index that can be read; entries before it are trimmed.
+    pub first_index: Index,
     /// The index that the next entry gets: the number of entries ever appended.
     pub next_index: Index,
-    /// Bytes of its entries, without prefixes.
+    /// Bytes of its entries, without prefixes. Trimmed entries count until all that were appended in
+    /// the same slot are trimmed.
     pub bytes: u64,
     /// When it was created: milliseconds since 1970 on the clock of the leader of that time.
     pub created_ms: u64,
+    /// What it keeps, and whether it takes more entries.
+    pub attributes: LogAttributes,
+}
+
+/// Trims entries from a log's beginning: they can be read no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trim {
+    /// The log to trim.
+    pub log: LogRef,
+    /// The first index that stays, at most the log's next index.
+    pub before: Index,
+}
+
+/// The entries before an index are trimmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trimmed {
+    /// The log's identity.
+    pub id: LogId,
+    /// The first index that can be read. Higher than asked for, where more was trimmed before.
+    pub first: Index,
+    /// The log's next index.
+    pub next: Index,
+}
+
+/// Changes a log's attributes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetAttributes {
+    /// The log to change.
+    pub log: LogRef,
+    /// What changes.
+    pub changes: AttributeChanges,
 }
 
 /// Appends entries as one atomic batch: all of them, at consecutive indexes, or none.
@@ -166,6 +201,8 @@ pub struct ReadDone {
     pub id: LogId,
     /// Index of the first entry of this answer: the `from` of the request.
     pub from: Index,
+    /// The first index of the log that can be read.
+    pub first: Index,
     /// The log's next index; an answer that ends there reached the tail.
     pub next: Index,
     /// The entries; none at the tail.

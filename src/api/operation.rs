@@ -3,7 +3,8 @@
 
 use super::error::RequestError;
 use super::logs::{
-    Append, Appended, Create, Created, Delete, List, Listed, LogRef, LogStat, Read, ReadDone, Stat,
+    Append, Appended, Create, Created, Delete, List, Listed, LogRef, LogStat, Read, ReadDone,
+    SetAttributes, Stat, Trim, Trimmed,
 };
 use super::status::{ClusterMap, StatusReply};
 use crate::types::{Ballot, ShardId, Slot};
@@ -14,6 +15,8 @@ enum Access {
     /// It changes the state, and so takes a slot: the shard's leader answers. Sent twice, it may take
     /// effect twice.
     Write,
+    /// As [`Access::Write`], but a second time changes nothing more, and is answered as the first.
+    Repeatable,
     /// It reads the shard's state: the leader answers, or any node to which [`super::Consistency`]
     /// leaves it.
     Read,
@@ -95,6 +98,10 @@ operations! {
     Append(Append) = Write "append" => Appended(Appended);
     /// Reads a range of entries.
     Read(Read) = Read "read" => ReadDone(ReadDone);
+    /// Trims entries from a log's beginning.
+    Trim(Trim) = Repeatable "trim" => Trimmed(Trimmed);
+    /// Changes a log's attributes.
+    SetAttributes(SetAttributes) = Write "set-attributes" => AttributesSet;
     /// Asks for the state of the node and of the shard that answers.
     Status = Node "status" => Status(Box<StatusReply>);
     /// Asks for the members, the number of shards and the leaders.
@@ -104,9 +111,15 @@ operations! {
 }
 
 impl RequestKind {
-    /// It changes something: sent a second time, it may take effect a second time.
+    /// It changes something, and so goes through the shard's sequence.
     #[must_use]
     pub fn is_write(self) -> bool {
+        matches!(self.access(), Access::Write | Access::Repeatable)
+    }
+
+    /// Sent a second time, it may take effect a second time.
+    #[must_use]
+    pub fn takes_effect_twice(self) -> bool {
         self.access() == Access::Write
     }
 
@@ -118,10 +131,16 @@ impl RequestKind {
 }
 
 impl Request {
-    /// It changes something: sent a second time, it may take effect a second time.
+    /// It changes something, and so goes through the shard's sequence.
     #[must_use]
     pub fn is_write(&self) -> bool {
         self.kind().is_write()
+    }
+
+    /// Sent a second time, it may take effect a second time.
+    #[must_use]
+    pub fn takes_effect_twice(&self) -> bool {
+        self.kind().takes_effect_twice()
     }
 
     /// The log that it is about, if it is about one.
@@ -132,6 +151,8 @@ impl Request {
             Request::Delete(Delete { log })
             | Request::Stat(Stat { log, .. })
             | Request::Append(Append { log, .. })
+            | Request::Trim(Trim { log, .. })
+            | Request::SetAttributes(SetAttributes { log, .. })
             | Request::Read(Read { log, .. }) => Some(log.clone()),
             Request::List(_) | Request::Status | Request::Map | Request::Ping => None,
         }
@@ -170,7 +191,12 @@ mod tests {
             let kinds = RequestKind::ALL.iter().filter(|kind| is(**kind));
             kinds.map(|kind| kind.name()).collect()
         };
-        assert_eq!(named(RequestKind::is_write), ["create", "delete", "append"]);
+        assert_eq!(
+            named(RequestKind::is_write),
+            ["create", "delete", "append", "trim", "set-attributes"]
+        );
+        let once = ["create", "delete", "append", "set-attributes"];
+        assert_eq!(named(RequestKind::takes_effect_twice), once);
         assert_eq!(named(RequestKind::is_node_level), ["status", "map", "ping"]);
     }
 }

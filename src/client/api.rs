@@ -8,8 +8,8 @@ use super::session::SessionAnswer;
 use crate::api::entries::Entries;
 use crate::api::error::Outcome;
 use crate::api::{
-    Append, Appended, Consistency, Create, Delete, List, LogRef, LogStat, NO_SHARD, Read, ReadDone,
-    Reply, Request, Stat,
+    Append, Appended, AttributeChanges, Consistency, Create, Delete, List, LogRef, LogStat,
+    NO_SHARD, Read, ReadDone, Reply, Request, SetAttributes, Stat, Trim, Trimmed,
 };
 use crate::types::{Index, LogId, ShardId};
 use std::time::Duration;
@@ -70,6 +70,45 @@ impl Client {
         let request = Request::Delete(Delete { log });
         let answer = self.ask_leader(shard, &request)?;
         expect_reply!(answer, Reply::Deleted => Ok(()))
+    }
+
+    /// Trims a log: its entries before `before` can be read no longer, by anybody. Indexes stay: the
+    /// next entry gets the next one as ever. Asking twice is the same as asking once.
+    ///
+    /// # Errors
+    /// [`ClientError`] with the code `UnknownLog` when there is none, `PastEnd` when the log has not
+    /// come to that index.
+    pub fn trim(
+        &mut self,
+        log: &(impl ToLog + ?Sized),
+        before: Index,
+    ) -> Result<Trimmed, ClientError> {
+        let (log, shard) = self.place("trim log", log)?;
+        let answer = self.ask_leader(shard, &Request::Trim(Trim { log, before }))?;
+        Ok(expect_reply!(answer, Reply::Trimmed(trimmed) => trimmed))
+    }
+
+    /// Changes a log's attributes: what it keeps, and whether it is sealed.
+    ///
+    /// # Errors
+    /// [`ClientError`] with the code `UnknownLog` when there is none.
+    pub fn set_attributes(
+        &mut self,
+        log: &(impl ToLog + ?Sized),
+        changes: AttributeChanges,
+    ) -> Result<(), ClientError> {
+        let (log, shard) = self.place("set attributes of log", log)?;
+        let request = Request::SetAttributes(SetAttributes { log, changes });
+        let answer = self.ask_leader(shard, &request)?;
+        expect_reply!(answer, Reply::AttributesSet => Ok(()))
+    }
+
+    /// Seals a log: it takes no more entries, for ever. A reader that comes to its end is at the end.
+    ///
+    /// # Errors
+    /// [`ClientError`] with the code `UnknownLog` when there is none.
+    pub fn seal(&mut self, log: &(impl ToLog + ?Sized)) -> Result<(), ClientError> {
+        self.set_attributes(log, AttributeChanges { seal: true, ..AttributeChanges::default() })
     }
 
     /// Lists all logs whose names begin with `prefix`, of all shards, ordered by the bytes of their
@@ -237,7 +276,8 @@ impl Client {
     /// fit. Past the end the answer is empty and carries the log's next index.
     ///
     /// # Errors
-    /// [`ClientError`] with the code `UnknownLog` when there is no such log.
+    /// [`ClientError`] with the code `UnknownLog` when there is no such log, `Trimmed` when the entry at
+    /// `from` was trimmed: the detail has the first index that can be read.
     pub fn read(
         &mut self,
         log: &(impl ToLog + ?Sized),

@@ -279,6 +279,8 @@ impl Stage {
             | ErrorCode::Unsupported
             | ErrorCode::Denied
             | ErrorCode::Trimmed
+            | ErrorCode::Sealed
+            | ErrorCode::PastEnd
             | ErrorCode::Internal
             | ErrorCode::Unrecognised(_) => Stage::Request,
         }

@@ -125,7 +125,9 @@ fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
         ErrorCode::BadName => "choose another name",
         ErrorCode::PriorFailed => "see the first failure, then resume from there",
         ErrorCode::Denied => "ask whoever runs the cluster whether this is allowed",
-        ErrorCode::Trimmed => "read from a later index",
+        ErrorCode::Trimmed => "read from the first index that is left",
+        ErrorCode::Sealed => "append to another log: a seal is never taken back",
+        ErrorCode::PastEnd => "trim before the log's next index at most",
         ErrorCode::WrongPort => "name the client port, 7420 unless configured otherwise",
         ErrorCode::WrongCluster => "name endpoints of the cluster that is meant",
         ErrorCode::VersionMismatch | ErrorCode::Unsupported | ErrorCode::Unrecognised(_) => {

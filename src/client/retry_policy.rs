@@ -19,8 +19,9 @@ impl Idempotence {
     #[must_use]
     pub fn of(request: &Request) -> Idempotence {
         // A second create would find the first one's log, a second delete might find a newer log of
-        // the same name, and a second append would append a second time.
-        if request.is_write() { Idempotence::Once } else { Idempotence::Repeatable }
+        // the same name, a second append would append a second time, and attributes set again might undo
+        // what somebody set in between. What is trimmed is trimmed however often.
+        if request.takes_effect_twice() { Idempotence::Once } else { Idempotence::Repeatable }
     }
 
     /// The outcome of a request of which nobody knows whether the node got it.

@@ -36,6 +36,9 @@ pub const PAXOSCTL: &[Code] = &[
         meaning: "the log was not found",
         by: These(&[
             ("delete", None),
+            ("trim", None),
+            ("seal", None),
+            ("set", None),
             ("stat", None),
             ("append", None),
             ("read", None),
@@ -47,8 +50,8 @@ pub const PAXOSCTL: &[Code] = &[
     },
     Code {
         code: "4",
-        meaning: "the precondition did not hold (--expect)",
-        by: These(&[("append", None)]),
+        meaning: "the precondition did not hold (--expect), or the log is sealed",
+        by: These(&[("append", None), ("trim", Some("the log has not come to that index"))]),
     },
     Code { code: "5", meaning: "the log exists already", by: These(&[("create", None)]) },
     Code {
@@ -57,6 +60,9 @@ pub const PAXOSCTL: &[Code] = &[
         by: These(&[
             ("create", None),
             ("delete", None),
+            ("trim", None),
+            ("seal", None),
+            ("set", None),
             ("list", None),
             ("stat", None),
             ("append", None),
@@ -75,6 +81,9 @@ pub const PAXOSCTL: &[Code] = &[
         by: These(&[
             ("create", None),
             ("delete", None),
+            ("trim", None),
+            ("seal", None),
+            ("set", None),
             ("append", None),
             ("bench append", None),
             ("bench read", Some("outcome unknown, of appends that were to fill a log")),
@@ -86,12 +95,23 @@ pub const PAXOSCTL: &[Code] = &[
         by: These(&[
             ("create", None),
             ("delete", None),
+            ("trim", None),
+            ("seal", None),
+            ("set", None),
             ("list", None),
             ("stat", None),
             ("append", None),
             ("read", None),
             ("bench append", None),
             ("bench read", None),
+        ]),
+    },
+    Code {
+        code: "9",
+        meaning: "trimmed: the entries are gone",
+        by: These(&[
+            ("read", None),
+            ("bench read", Some("trimmed: one of its logs lost the entries meanwhile")),
         ]),
     },
     Code {
@@ -261,7 +281,8 @@ mod tests {
         assert_eq!(codes("list"), ["0", "1", "2", "6", "8"]);
         assert_eq!(codes("wait"), ["0", "1", "2", "10"]);
         assert_eq!(codes("man"), ["0", "1", "2"]);
-        assert_eq!(codes("bench"), ["0", "1", "2", "3", "6", "7", "8", "11", "128+N"]);
+        assert_eq!(codes("bench"), ["0", "1", "2", "3", "6", "7", "8", "9", "11", "128+N"]);
+        assert_eq!(codes("trim"), ["0", "1", "2", "3", "4", "6", "7", "8"]);
         assert!(help(PAXOSCTL, "verify").contains("\n   6  a node runs on the data"));
         assert!(help(PAXOSCTL, "wait").ends_with("\n  10  not ready in time"));
     }

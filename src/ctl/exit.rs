@@ -28,6 +28,8 @@ pub enum Exit {
     Unknown = 7,
     /// Denied.
     Denied = 8,
+    /// The entries were trimmed.
+    Trimmed = 9,
     /// Something of the cluster is missing.
     Unhealthy = 10,
     /// Damage was found.
@@ -131,6 +133,7 @@ impl Exit {
         Exit::NotExecuted,
         Exit::Unknown,
         Exit::Denied,
+        Exit::Trimmed,
         Exit::Unhealthy,
         Exit::Damage,
         Exit::HungUp,
@@ -168,7 +171,10 @@ impl Exit {
     fn of_code(code: ErrorCode) -> Exit {
         match code {
             ErrorCode::UnknownLog => Exit::NotFound,
-            ErrorCode::ExpectMismatch => Exit::Precondition,
+            ErrorCode::ExpectMismatch | ErrorCode::Sealed | ErrorCode::PastEnd => {
+                Exit::Precondition
+            }
+            ErrorCode::Trimmed => Exit::Trimmed,
             ErrorCode::LogExists => Exit::Exists,
             ErrorCode::Denied => Exit::Denied,
             ErrorCode::Damaged => Exit::Damage,
@@ -187,7 +193,6 @@ impl Exit {
             | ErrorCode::BadChecksum
             | ErrorCode::BadRequest
             | ErrorCode::Unsupported
-            | ErrorCode::Trimmed
             | ErrorCode::VersionMismatch
             | ErrorCode::WrongCluster
             | ErrorCode::WrongPort

@@ -1,4 +1,4 @@
-//! `create`, `delete`, `list`, `stat`.
+//! `create`, `delete`, `list`, `stat`, `trim`, `set`, `seal`.
 
 use super::args::Format;
 use super::calendar::utc;
@@ -7,7 +7,8 @@ use super::screen;
 use super::table::{Align, TextTable};
 use super::values::ConsistencyArg;
 use super::write_json;
-use crate::client::{Client, LogStat};
+use crate::client::{AttributeChanges, Client, LogAttributes, LogStat};
+use crate::types::Index;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -59,6 +60,47 @@ pub fn delete(
     done(printed, out, || format!("log \"{name}\" was deleted"))
 }
 
+/// Trims a log; raw: its first index.
+pub fn trim(
+    client: &mut Client,
+    name: &str,
+    before: u64,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), CommandFailure> {
+    let trimmed = client.trim(name, Index(before))?;
+    let (first, next) = (trimmed.first.0, trimmed.next.0);
+    let printed = match format {
+        Format::Table => {
+            let text = format!("trimmed {name}: its entries are {first} to before {next}");
+            writeln!(out, "{text}").map_err(CommandFailure::Output)
+        }
+        Format::Json | Format::Jsonl => {
+            write_json(out, &json!({ "name": name, "first_index": first, "next_index": next }))
+        }
+        Format::Raw => writeln!(out, "{first}").map_err(CommandFailure::Output),
+    };
+    done(printed, out, || format!("log \"{name}\" was trimmed: its first index is {first}"))
+}
+
+/// Changes a log's attributes; raw: nothing.
+pub fn set(
+    client: &mut Client,
+    name: &str,
+    changes: AttributeChanges,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), CommandFailure> {
+    client.set_attributes(name, changes)?;
+    let what = if changes.seal { "sealed" } else { "set attributes of" };
+    let printed = match format {
+        Format::Table => writeln!(out, "{what} {name}").map_err(CommandFailure::Output),
+        Format::Json | Format::Jsonl => write_json(out, &json!({ "name": name, "set": true })),
+        Format::Raw => return Ok(()),
+    };
+    done(printed, out, || format!("the attributes of log \"{name}\" were set"))
+}
+
 /// Lists logs; raw: their names.
 pub fn list(
     client: &mut Client,
@@ -106,21 +148,39 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
         ("NAME", Align::Left),
         ("SHARD", Align::Right),
         ("ID", Align::Right),
+        ("FIRST INDEX", Align::Right),
         ("NEXT INDEX", Align::Right),
         ("BYTES", Align::Right),
         ("CREATED", Align::Left),
+        ("ATTRIBUTES", Align::Left),
     ]);
     for log in logs {
         table.row(vec![
             log.name.to_string(),
             log.id.shard().to_string(),
             log.id.to_string(),
+            log.first_index.to_string(),
             log.next_index.to_string(),
             log.bytes.to_string(),
             utc(log.created_ms),
+            attributes_text(&log.attributes),
         ]);
     }
     table.write_within(out, screen::width())
+}
+
+/// The attributes that are set, as `paxosctl set` takes them; nothing where none is.
+fn attributes_text(attributes: &LogAttributes) -> String {
+    let limits = [
+        ("retain.bytes", attributes.retention.bytes),
+        ("retain.entries", attributes.retention.entries),
+    ];
+    let limits = limits.into_iter().filter(|(_, limit)| *limit > 0);
+    let mut texts: Vec<String> = limits.map(|(key, limit)| format!("{key}={limit}")).collect();
+    if attributes.sealed {
+        texts.push("sealed".to_string());
+    }
+    texts.join(" ")
 }
 
 /// Ids are texts: many readers of JSON cannot hold 64-bit numbers.
@@ -129,9 +189,16 @@ fn value(log: &LogStat) -> Value {
         "name": log.name.as_str(),
         "shard": log.id.shard().0,
         "id": log.id.to_string(),
+        "first_index": log.first_index.0,
         "next_index": log.next_index.0,
         "bytes": log.bytes,
         "created": utc(log.created_ms),
         "created_ms": log.created_ms,
+        "attributes": {
+            "version": log.attributes.version,
+            "retain.bytes": log.attributes.retention.bytes,
+            "retain.entries": log.attributes.retention.entries,
+            "sealed": log.attributes.sealed,
+        },
     })
 }

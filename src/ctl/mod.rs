@@ -34,7 +34,7 @@ pub use args::{Cli, Command, Format, Global};
 pub use exit::{CommandFailure, Exit};
 pub use values::ConsistencyArg;
 
-use crate::client::Client;
+use crate::client::{AttributeChanges, Client};
 use connect::{connect, one_cluster, options};
 use signal_hook::low_level::emulate_default_handler;
 use std::ffi::OsString;
@@ -104,6 +104,22 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Exit {
     exit
 }
 
+/// The changes of a command line in one, each attribute once.
+fn joined(changes: &[AttributeChanges]) -> Result<AttributeChanges, CommandFailure> {
+    let mut all = AttributeChanges::default();
+    for change in changes {
+        let twice = (all.retain_bytes.is_some() && change.retain_bytes.is_some())
+            || (all.retain_entries.is_some() && change.retain_entries.is_some());
+        if twice {
+            return Err(CommandFailure::Usage("an attribute is set twice".to_string()));
+        }
+        all.retain_bytes = all.retain_bytes.or(change.retain_bytes);
+        all.retain_entries = all.retain_entries.or(change.retain_entries);
+        all.seal |= change.seal;
+    }
+    Ok(all)
+}
+
 fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
     let format = cli.global.output;
     let connect = || connect(&cli.global, TIMEOUT);
@@ -120,6 +136,14 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
     match &cli.command {
         Command::Create { name } => logs::create(&mut bounded()?, name, table, out),
         Command::Delete { name } => logs::delete(&mut bounded()?, name, table, out),
+        Command::Trim { name, before } => logs::trim(&mut bounded()?, name, *before, table, out),
+        Command::Seal { name } => {
+            let seal = AttributeChanges { seal: true, ..AttributeChanges::default() };
+            logs::set(&mut bounded()?, name, seal, table, out)
+        }
+        Command::Set { name, changes } => {
+            logs::set(&mut bounded()?, name, joined(changes)?, table, out)
+        }
         Command::List { prefix, consistency } => {
             logs::list(&mut bounded()?, prefix, *consistency, table, out)
         }
@@ -135,7 +159,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
         Command::Read(read) => {
             let format = format.unwrap_or(Format::Raw);
             let mut client = if read.follow { connect()? } else { bounded()? };
-            read::read(&mut client, read, format, out)
+            read::read(&mut client, read, format, streams)
         }
         Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
             Ok(mut client) => {

@@ -1,13 +1,16 @@
 //! `read`: entries to standard output, as they are or as JSON.
 
+use super::Streams;
 use super::args::{self, Format};
 use super::entry::to_line;
 use super::exit::CommandFailure;
 use super::screen;
 use super::stop::is_gone;
-use super::values;
-use crate::client::{Client, Consistency, ReadOptions};
+use super::values::{self, OnGap, ReadStart};
+use crate::api::error::Detail;
+use crate::client::{Client, ClientError, Consistency, ReadOptions};
 use crate::types::Index;
+use serde_json::json;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -24,12 +27,15 @@ pub fn read(
     client: &mut Client,
     read: &args::ReadArgs,
     format: Format,
-    out: &mut dyn Write,
+    streams: &mut Streams<'_>,
 ) -> Result<(), CommandFailure> {
     let width = screen::width();
+    let out = &mut *streams.out;
     let mut printer =
         Printer { format, exact: read.exact, printed: 0, width, hint: Hint::None, out };
     let (mut from, mut left) = range(client, read)?;
+    // Whoever asks for the earliest entry misses none that was trimmed before.
+    let mut earliest = matches!(read.from, None | Some(ReadStart::Earliest)) && read.last.is_none();
     while left > 0 {
         let options = ReadOptions {
             max_entries: Some(u32::try_from(left).unwrap_or(u32::MAX)),
@@ -37,7 +43,23 @@ pub fn read(
             wait: if read.follow { FOLLOW_WAIT } else { Duration::ZERO },
             consistency: consistency(read),
         };
-        let answer = client.read(read.name.as_str(), from, options)?;
+        let answer = match client.read(read.name.as_str(), from, options) {
+            Ok(answer) => answer,
+            Err(error) => {
+                let Some(first) = first_left(&error) else { return Err(error.into()) };
+                if !earliest {
+                    if !goes_on(read) {
+                        return Err(error.into());
+                    }
+                    printer.gap(from, first).map_err(CommandFailure::Output)?;
+                    let text = format!("entries {from} to {} were trimmed", first.0 - 1);
+                    let _nobody_reads_it = writeln!(streams.err, "paxosctl: warning: {text}");
+                }
+                from = first;
+                continue;
+            }
+        };
+        earliest = false;
         // A long log takes long to read: each further answer has its own time.
         client.set_timeout(client.timeout());
         for entry in answer.entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
@@ -63,7 +85,12 @@ pub fn read(
 /// The index to begin at, and how many entries to print at most.
 fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), CommandFailure> {
     let count = read.count.unwrap_or(u64::MAX);
-    let Some(last) = read.last else { return Ok((Index(read.from.unwrap_or(0)), count)) };
+    let last = match (read.last, read.from) {
+        (Some(last), _) | (None, Some(ReadStart::Last(last))) => last,
+        (None, Some(ReadStart::Latest)) => 0,
+        (None, Some(ReadStart::At(index))) => return Ok((Index(index), count)),
+        (None, None | Some(ReadStart::Earliest)) => return Ok((Index(0), count)),
+    };
     // Past the end there is no entry, and the answer says where the end is.
     let options = ReadOptions {
         max_entries: Some(1),
@@ -71,10 +98,33 @@ fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), Com
         wait: Duration::ZERO,
         consistency: consistency(read),
     };
-    let next = client.read(read.name.as_str(), Index(u64::MAX), options)?.next;
+    let end = client.read(read.name.as_str(), Index(u64::MAX), options)?;
     // What is appended from now on is not among the last ones, unless it is waited for.
     let count = if read.follow { count } else { count.min(last) };
-    Ok((Index(next.0.saturating_sub(last)), count))
+    Ok((end.first.max(Index(end.next.0.saturating_sub(last))), count))
+}
+
+/// The first index that is left, where an entry was asked for that is trimmed.
+fn first_left(error: &ClientError) -> Option<Index> {
+    match error.wire()?.detail {
+        Detail::First { first, .. } => Some(first),
+        Detail::None
+        | Detail::Leader(_)
+        | Detail::Next { .. }
+        | Detail::Log(_)
+        | Detail::Shard(_)
+        | Detail::Limit(_)
+        | Detail::Versions { .. }
+        | Detail::Unformed(_) => None,
+    }
+}
+
+/// Whether trimmed entries are passed over.
+fn goes_on(read: &args::ReadArgs) -> bool {
+    match read.on_gap {
+        Some(how) => how == OnGap::Continue,
+        None => read.follow,
+    }
 }
 
 fn consistency(read: &args::ReadArgs) -> Consistency {
@@ -111,6 +161,15 @@ struct Printer<'a> {
 const INDEX_COLUMNS: usize = 12;
 
 impl Printer<'_> {
+    /// Entries are missing that were trimmed.
+    fn gap(&mut self, from: Index, first: Index) -> io::Result<()> {
+        if self.format != Format::Jsonl {
+            return Ok(());
+        }
+        let gap = json!({ "gap": { "from": from.0, "to": first.0 - 1, "why": "trimmed" } });
+        writeln!(self.out, "{gap}")
+    }
+
     fn entry(&mut self, index: Index, data: &[u8]) -> io::Result<()> {
         self.printed += 1;
         match self.format {

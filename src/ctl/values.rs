@@ -1,5 +1,6 @@
 //! Values of arguments: times, sizes, and flags that the environment can set.
 
+use crate::client::AttributeChanges;
 use crate::limits;
 use crate::types::ClusterId;
 use clap::builder::TypedValueParser;
@@ -33,8 +34,40 @@ pub fn parse_cluster(text: &str) -> Result<ClusterId, String> {
     }
 }
 
+/// Reads one attribute of a log: `retain.bytes=SIZE`, `retain.entries=N` or `sealed=true`.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_attribute(text: &str) -> Result<AttributeChanges, String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err("has no \"=\": an attribute is set as KEY=VALUE".to_string());
+    };
+    let none = AttributeChanges::default();
+    match (key, value) {
+        ("retain.bytes", value) => {
+            Ok(AttributeChanges { retain_bytes: Some(parse_bytes(value)?), ..none })
+        }
+        ("retain.entries", value) => {
+            Ok(AttributeChanges { retain_entries: Some(parse_number(value)?), ..none })
+        }
+        ("sealed", "true") => Ok(AttributeChanges { seal: true, ..none }),
+        ("sealed", "false") => Err("a seal is never taken back".to_string()),
+        ("sealed", _) => Err("is neither true nor false".to_string()),
+        _ => Err(format!("{key:?} is no attribute; use retain.bytes, retain.entries or sealed")),
+    }
+}
+
 /// Reads a number of bytes with a unit, and rounds it up to whole blocks.
 pub fn parse_size(text: &str) -> Result<u64, String> {
+    let bytes = parse_bytes(text)?;
+    if !(1 << 20..=1 << 40).contains(&bytes) {
+        return Err("must lie between 1MiB and 1024GiB".to_string());
+    }
+    Ok(bytes.next_multiple_of(limits::BLOCK_BYTES as u64))
+}
+
+/// Reads a number of bytes, with a unit or without.
+fn parse_bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| "is not a number of bytes".to_string())?;
@@ -45,11 +78,43 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "GiB" => 1 << 30,
         _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
     };
-    let bytes = number.saturating_mul(scale);
-    if !(1 << 20..=1 << 40).contains(&bytes) {
-        return Err("must lie between 1MiB and 1024GiB".to_string());
+    Ok(number.saturating_mul(scale))
+}
+
+/// Where a read begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadStart {
+    /// The first entry that is not trimmed.
+    Earliest,
+    /// Behind the last entry.
+    Latest,
+    /// This index.
+    At(u64),
+    /// So many entries before the end.
+    Last(u64),
+}
+
+/// Reads `earliest`, `latest`, an index, or how many entries before the end, as `-N`.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_start(text: &str) -> Result<ReadStart, String> {
+    match (text, text.strip_prefix('-')) {
+        ("earliest", _) => Ok(ReadStart::Earliest),
+        ("latest", _) => Ok(ReadStart::Latest),
+        (_, Some(last)) => parse_number(last).map(ReadStart::Last),
+        (index, None) => parse_number(index).map(ReadStart::At),
     }
-    Ok(bytes.next_multiple_of(limits::BLOCK_BYTES as u64))
+    .map_err(|_| "is none of earliest, latest, an index, or -N for the last N entries".to_string())
+}
+
+/// What a read does that comes to trimmed entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum OnGap {
+    /// End with exit code 9
+    Fail,
+    /// Say so, and go on at the first index that is left
+    Continue,
 }
 
 /// Reads a time from a millisecond to a day: a number of seconds, fractions allowed, or one with

@@ -3,9 +3,9 @@
 //!
 //! | kinds | feature |
 //! | --- | --- |
-//! | 1 to 4 | [`logs`](super::logs) |
+//! | 1 to 7 | [`logs`](super::logs) |
 //!
-//! Numbers of kinds above 4 are free for what comes later (sessions, locks, trim points, members); a
+//! Numbers of kinds above 7 are free for what comes later (sessions, locks, members); a
 //! number is never used for anything else.
 
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};

@@ -100,7 +100,7 @@ impl ColdReads {
         let before = task.reading.next();
         while let Some(want) = task.reading.wants() {
             let log = task.reading.log();
-            let Some(extent) = turn.core.machine.logs().extents(log, want).next().copied() else {
+            let Some(extent) = turn.core.machine.logs().extent_at(log, want).copied() else {
                 break;
             };
             // Behind what the journal held, the newest values are in memory.
@@ -113,7 +113,9 @@ impl ColdReads {
         if task.reading.next() > before {
             return self.go_on(turn, task, read_bytes);
         }
-        if turn.core.machine.logs().next_index(task.reading.log()).is_none() {
+        let (log, next) = (task.reading.log(), task.reading.next());
+        if turn.core.machine.logs().extent_at(log, next).is_none() {
+            // Deleted or trimmed meanwhile.
             return ColdReadStep::Finished(task);
         }
         ColdReadStep::Damaged(task, None, "the slot cannot be read here".to_string())

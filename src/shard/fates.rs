@@ -61,6 +61,9 @@ impl Fates {
         ballot: Ballot,
         waiters: Vec<Waiter>,
     ) {
+        if !waiters.is_empty() && waiters.iter().all(|waiter| waiter.write.is_none()) {
+            return; // Commands of the shard's own: nobody asks what became of them.
+        }
         let until = match turn.core.stop_by {
             Some(by) => end_by(turn, by),
             None => turn.now.after(elections_us(turn.core).max(WAIT_US_MIN)),

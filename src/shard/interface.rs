@@ -61,7 +61,7 @@ impl Shard {
     #[must_use]
     pub fn next_deadline(&self, now: Tick) -> Tick {
         let at = self.core.replica.next_deadline(now);
-        self.router.next_deadline(now, self.core.stop_by).map_or(at, |other| other.min(at))
+        self.router.next_deadline(now, &self.core).map_or(at, |other| other.min(at))
     }
 }
 

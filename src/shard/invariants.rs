@@ -100,7 +100,8 @@ fn check_connections(core: &Core, requests: &Requests) {
     };
     requests.writes.waiting().for_each(|asked| count(asked, 0));
     let fates = requests.fates.iter().flat_map(|(_, _, waiters)| waiters);
-    fates.for_each(|waiter| count(waiter.write.asked, 0));
+    let fates = fates.filter_map(|waiter| waiter.write.as_ref());
+    fates.for_each(|write| count(write.asked, 0));
     requests.reads.parked().for_each(|task| count(task.asked, 0));
     requests.reads.in_line().for_each(|waiting| count(waiting.task.asked, waiting.need.bytes));
     requests.reads.cold().for_each(|(task, reserved)| count(task.asked, reserved));

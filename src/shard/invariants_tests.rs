@@ -151,7 +151,7 @@ fn r19_an_answer_of_another_leadership_is_noticed() {
 fn r32_a_fate_that_is_known_is_noticed() {
     let wait = |shard: &mut Shard, slot: Slot, ballot, waiting: usize| {
         let write = || Chained { asked: RequestId { conn: NOBODY, correlation: 1 }, chain: None };
-        let waiter = |_| Waiter { write: write(), expect: None, entry_bytes: 0 };
+        let waiter = |_| Waiter { write: Some(write()), expect: None, entry_bytes: 0 };
         let mut out = Vec::new();
         let turn = Turn::new(Tick(2_000_000), &mut shard.core, &mut out);
         shard.router.requests.fates.wait(&turn, slot, ballot, (0..waiting).map(waiter).collect());

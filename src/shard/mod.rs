@@ -16,7 +16,7 @@
 //! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter` |
 //! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
 //! | `status` | what a shard says of itself |
-//! | `catch_up`, `disk_full`, `idle_mark` | what needs no client |
+//! | `catch_up`, `disk_full`, `idle_mark`, `retention` | what needs no client |
 //! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
@@ -59,6 +59,7 @@ mod read_task;
 mod reads;
 mod repair_log;
 mod requests;
+mod retention;
 mod router;
 mod status;
 mod turn;

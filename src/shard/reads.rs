@@ -13,7 +13,7 @@ use crate::api::error::{ErrorCode, RequestError};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
 use crate::journal::ReadResult;
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{ConnId, LogId, Slot, Tick};
+use crate::types::{ConnId, Index, LogId, Slot, Tick};
 
 /// The read side of a shard.
 #[derive(Debug, Default)]
@@ -77,6 +77,9 @@ impl Reads {
             .map(|log| turn.core.machine.reading(log, read.from, read.max_entries, read.max_bytes));
         match reading {
             Ok(Some(reading)) => {
+                if let Some(error) = trimmed(turn.core, reading.log(), read.from) {
+                    return turn.answer(asked, proof, Reply::Error(error));
+                }
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
                 let deadline = turn.now.after(wait_us);
                 let task = ReadTask { asked, reading, proof, deadline, waits_until: None };
@@ -157,7 +160,7 @@ impl Reads {
     fn advance(&mut self, turn: &mut Turn<'_>, mut task: ReadTask) {
         while let Some(want) = task.reading.wants() {
             let log = task.reading.log();
-            let Some(extent) = turn.core.machine.logs().extents(log, want).next().copied() else {
+            let Some(extent) = turn.core.machine.logs().extent_at(log, want).copied() else {
                 break;
             };
             let Some((_, value)) = turn.core.cache.get(extent.slot) else {
@@ -215,13 +218,18 @@ impl Reads {
             return turn.answer(task.asked, task.proof, Reply::Error(error));
         };
         let from = task.reading.from();
+        // Trimmed while it was read: what was found is no answer any more (C28).
+        if let Some(error) = trimmed(turn.core, log, from) {
+            return turn.answer(task.asked, task.proof, Reply::Error(error));
+        }
+        let first = turn.core.machine.logs().first_index(log).unwrap_or_default();
         let waits = turn.now < task.deadline && !turn.core.is_leaving();
         if task.is_empty() && next <= from && waits {
             return self.parked.push(task);
         }
         let (asked, proof) = (task.asked, task.proof);
         let entries = task.reading.finish();
-        let reply = Reply::ReadDone(ReadDone { id: log, from, next, entries });
+        let reply = Reply::ReadDone(ReadDone { id: log, from, first, next, entries });
         turn.answer(asked, proof, reply);
     }
 
@@ -318,4 +326,10 @@ impl Reads {
     pub(super) fn cold(&self) -> impl Iterator<Item = (&ReadTask, usize)> {
         self.cold.iter()
     }
+}
+
+/// Why a read from this index cannot be answered, if it was trimmed.
+fn trimmed(core: &Core, log: LogId, from: Index) -> Option<RequestError> {
+    let first = core.machine.logs().first_index(log).filter(|first| from < *first)?;
+    Some(RequestError::trimmed(log, from, first))
 }

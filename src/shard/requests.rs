@@ -5,6 +5,7 @@ use super::events::RequestId;
 use super::fates::Fates;
 use super::queued::QueuedWrite;
 use super::reads::Reads;
+use super::retention::RetainedLogs;
 use super::status::Status;
 use super::turn::Turn;
 use super::write_request::WriteRequest;
@@ -24,12 +25,19 @@ pub struct Requests {
     pub(super) fates: Fates,
     /// Reads that wait.
     pub(super) reads: Reads,
+    /// Logs that are trimmed by themselves.
+    pub(super) retention: RetainedLogs,
 }
 
 impl Requests {
     /// When the next of those who wait is to be answered.
-    pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.reads.next_deadline().into_iter().chain(self.fates.next_deadline()).min()
+    pub(super) fn next_deadline(&self, leads: bool) -> Option<Tick> {
+        let deadlines = [
+            self.reads.next_deadline(),
+            self.fates.next_deadline(),
+            self.retention.next_deadline(leads),
+        ];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The fate of a command is not known.
@@ -50,6 +58,8 @@ impl Requests {
             Request::Create(create) => WriteRequest::Create(create),
             Request::Delete(delete) => WriteRequest::Delete(delete),
             Request::Append(append) => WriteRequest::Append(append),
+            Request::Trim(trim) => WriteRequest::Trim(trim),
+            Request::SetAttributes(set) => WriteRequest::SetAttributes(set),
             Request::Read(read) => return self.reads.read(turn, asked, &read),
             Request::Stat(stat) => return self.reads.stat(turn, asked, &stat),
             Request::List(list) => return self.reads.list(turn, asked, &list),
@@ -113,9 +123,21 @@ impl Requests {
         self.writes.applied(turn, slot, ballot, outcomes);
         self.fates.applied(turn, slot, value, outcomes);
         for MachineOutcome::Log(outcome) in outcomes {
-            if let LogOutcome::Appended { log, .. } | LogOutcome::Deleted(log) = outcome {
+            self.retention.applied(turn, outcome);
+            if let LogOutcome::Appended { log, .. }
+            | LogOutcome::Deleted(log)
+            | LogOutcome::Trimmed { log, .. }
+            | LogOutcome::AttributesSet(log) = outcome
+            {
                 self.reads.wake(turn, *log);
             }
+        }
+    }
+
+    /// Has logs trimmed as their retention allows.
+    pub(super) fn propose_retention(&mut self, turn: &mut Turn<'_>) {
+        if self.fates.is_empty() {
+            self.retention.propose(turn, &mut self.writes);
         }
     }
 

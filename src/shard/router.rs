@@ -2,6 +2,7 @@
 
 use super::apply::Applier;
 use super::catch_up::CatchUpServer;
+use super::core::Core;
 use super::disk_full::DiskFull;
 use super::events::{Input, RequestId};
 use super::fatal::Fatal;
@@ -60,12 +61,12 @@ impl Router {
     }
 
     /// When the next tick is needed, unless something happens before.
-    pub(super) fn next_deadline(&self, now: Tick, stop_by: Option<Tick>) -> Option<Tick> {
+    pub(super) fn next_deadline(&self, now: Tick, core: &Core) -> Option<Tick> {
         let deadlines = [
             self.idle_mark.next_deadline(),
             self.disk_full.next_deadline(),
-            self.requests.next_deadline(),
-            self.leaving.next_deadline(now, stop_by),
+            self.requests.next_deadline(core.serving().is_ok()),
+            self.leaving.next_deadline(now, core.stop_by),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -118,6 +119,7 @@ impl Router {
         if let Some(error) = self.disk_full.look_at_others(turn) {
             self.requests.writes.refuse_waiting(turn, &error);
         }
+        self.requests.propose_retention(turn);
         self.requests.writes.flush(turn);
         self.drain_effects(turn);
         self.requests.reads.expire(turn);

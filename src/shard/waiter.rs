@@ -5,7 +5,7 @@ use super::doubt::doubt_text;
 use super::events::RequestId;
 use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
-use crate::api::{Appended, Created, LogRef, Reply};
+use crate::api::{Appended, Created, LogRef, Reply, Trimmed};
 use crate::machine::{LogOutcome, MachineOutcome};
 use crate::types::Index;
 
@@ -21,8 +21,8 @@ pub struct Chained {
 /// A client that waits for one command's outcome.
 #[derive(Debug)]
 pub struct Waiter {
-    /// Its request, and the chain of that.
-    pub write: Chained,
+    /// Its request, and the chain of that; none where the shard itself proposed the command.
+    pub write: Option<Chained>,
     /// The next index that its append expects; none where it has no condition.
     pub expect: Option<Index>,
     /// Bytes of the entries to append.
@@ -43,6 +43,11 @@ impl Chained {
 }
 
 impl Waiter {
+    /// Nobody waits: the shard itself proposes the command.
+    pub(super) fn nobody() -> Waiter {
+        Waiter { write: None, expect: None, entry_bytes: 0 }
+    }
+
     /// The command took effect, or was refused as it was applied.
     pub(super) fn answer(&self, turn: &mut Turn<'_>, outcome: &MachineOutcome) {
         let MachineOutcome::Log(outcome) = outcome;
@@ -52,13 +57,16 @@ impl Waiter {
             tally.entries += u64::from(*count);
             tally.entry_bytes += self.entry_bytes;
         }
+        let Some(write) = &self.write else { return };
         let reply = self.reply_of(outcome, turn.core.options.shards);
-        turn.reply(self.write.asked, reply);
+        turn.reply(write.asked, reply);
     }
 
     /// The command was not executed, or nobody knows.
     pub(super) fn refuse(self, turn: &mut Turn<'_>, error: RequestError) {
-        self.write.refuse(turn, error);
+        if let Some(write) = self.write {
+            write.refuse(turn, error);
+        }
     }
 
     /// The command was chosen and applied to a state that others do not share: what it came to there
@@ -83,6 +91,12 @@ impl Waiter {
                     next,
                 ))
             }
+            LogOutcome::Trimmed { log, first, next } => {
+                Reply::Trimmed(Trimmed { id: log, first, next })
+            }
+            LogOutcome::PastEnd { log, next } => Reply::Error(RequestError::past_end(log, next)),
+            LogOutcome::AttributesSet(_) => Reply::AttributesSet,
+            LogOutcome::Sealed { log, next } => Reply::Error(RequestError::sealed(log, next)),
             LogOutcome::UnknownLog => {
                 Reply::Error(RequestError::new(ErrorCode::UnknownLog, "the log was deleted"))
             }

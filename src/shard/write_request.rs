@@ -1,7 +1,7 @@
 //! Requests that change something: those that go through the sequence.
 
 use crate::api::name::LogName;
-use crate::api::{Append, Create, Delete, LogRef};
+use crate::api::{Append, Create, Delete, LogRef, SetAttributes, Trim};
 use crate::machine::Machine;
 
 /// A request that becomes a command.
@@ -13,6 +13,10 @@ pub enum WriteRequest {
     Delete(Delete),
     /// Entries are appended.
     Append(Append),
+    /// Entries are trimmed.
+    Trim(Trim),
+    /// Attributes are changed.
+    SetAttributes(SetAttributes),
 }
 
 /// Bytes that a request costs while it waits, beside those of its entries.
@@ -32,6 +36,8 @@ impl WriteRequest {
             WriteRequest::Create(create) => return Some(&create.name),
             WriteRequest::Delete(delete) => &delete.log,
             WriteRequest::Append(append) => &append.log,
+            WriteRequest::Trim(trim) => &trim.log,
+            WriteRequest::SetAttributes(set) => &set.log,
         };
         match log {
             LogRef::Name(name) => Some(name),

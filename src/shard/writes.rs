@@ -14,7 +14,7 @@ use super::waiter::{Chained, Waiter};
 use super::write_request::WriteRequest;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::name::LogName;
-use crate::api::{Append, LogRef};
+use crate::api::{Append, LogRef, SetAttributes, Trim};
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{LogCommand, MachineOutcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, Slot};
@@ -36,8 +36,10 @@ struct InFlight {
 enum Claim {
     /// Entries are on their way to the log; so many will move its next index.
     Entries(LogId, u64),
-    /// The name is being taken or freed: others must wait.
+    /// The name is being taken or freed, or what its log takes changes: others must wait.
     Name(LogName),
+    /// Nothing that others would go by.
+    Nothing,
 }
 
 /// What a command means for those behind it, and the condition that its client named.
@@ -107,10 +109,12 @@ impl Writes {
             WriteRequest::Create(create) => self.admit_create(turn, &create.name),
             WriteRequest::Delete(delete) => self.admit_delete(turn, &delete.log),
             WriteRequest::Append(append) => self.admit_append(turn, queued, append),
+            WriteRequest::Trim(trim) => self.admit_trim(turn, trim),
+            WriteRequest::SetAttributes(set) => self.admit_set(turn, set),
         };
         match claimed {
             Ok((claim, expect)) => {
-                let write = Chained { asked: queued.asked, chain: request.chain() };
+                let write = Some(Chained { asked: queued.asked, chain: request.chain() });
                 let entry_bytes = request.entry_bytes();
                 self.waiters.push(Waiter { write, expect, entry_bytes });
                 if let Claim::Name(name) = &claim {
@@ -147,6 +151,35 @@ impl Writes {
         let name = name.ok_or_else(|| lookup::unknown_log(log))?;
         self.builder.push(LogCommand::Delete { log: id });
         Ok((Claim::Name(name), None))
+    }
+
+    fn admit_trim(&mut self, turn: &Turn<'_>, trim: &Trim) -> Result<Admitted, RequestError> {
+        let log = turn.core.find(&trim.log)?;
+        self.builder.push(LogCommand::Trim { log, before: trim.before });
+        Ok((Claim::Nothing, None))
+    }
+
+    fn admit_set(
+        &mut self,
+        turn: &Turn<'_>,
+        set: &SetAttributes,
+    ) -> Result<Admitted, RequestError> {
+        let log = turn.core.find(&set.log)?;
+        let name = turn.core.machine.logs().name(log).cloned();
+        let name = name.ok_or_else(|| lookup::unknown_log(&set.log))?;
+        self.builder.push(LogCommand::SetAttributes { log, changes: set.changes });
+        Ok((Claim::Name(name), None))
+    }
+
+    /// Adds a command of the shard's own, which nobody waits for; false where there is no room now.
+    pub(super) fn propose_own(&mut self, command: LogCommand<'_>) -> bool {
+        let takes = !self.builder.is_full() && self.backlog.is_empty();
+        if takes {
+            self.builder.push(command);
+            self.waiters.push(Waiter::nobody());
+            self.claims.push(Claim::Nothing);
+        }
+        takes
     }
 
     fn admit_append(
@@ -239,6 +272,7 @@ impl Writes {
         let mut freed = false;
         for claim in flight.claims {
             match claim {
+                Claim::Nothing => {}
                 Claim::Entries(log, _) => self.forget_append(log, 0),
                 Claim::Name(name) => {
                     self.names.remove(&name);
@@ -285,11 +319,12 @@ impl Writes {
         self.builder = ValueBuilder::default();
         for claim in std::mem::take(&mut self.claims) {
             match claim {
+                Claim::Nothing => {}
                 Claim::Entries(log, moves) => self.forget_append(log, moves),
                 Claim::Name(name) => drop(self.names.remove(&name)),
             }
         }
-        let waiters = std::mem::take(&mut self.waiters).into_iter().map(|waiter| waiter.write);
+        let waiters = std::mem::take(&mut self.waiters).into_iter().filter_map(|w| w.write);
         waiters.chain(self.stalled.withdraw()).chain(self.backlog.withdraw()).collect()
     }
 
@@ -306,7 +341,8 @@ impl Writes {
     /// Every write that has no answer yet.
     pub(super) fn waiting(&self) -> impl Iterator<Item = RequestId> {
         let in_flight = self.in_flight.values().flat_map(|flight| &flight.waiters);
-        let commands = self.waiters.iter().chain(in_flight).map(|waiter| waiter.write.asked);
+        let commands = self.waiters.iter().chain(in_flight);
+        let commands = commands.filter_map(|waiter| waiter.write.as_ref()).map(|write| write.asked);
         let queued = self.stalled.iter().chain(self.backlog.iter()).map(|queued| queued.asked);
         commands.chain(queued)
     }
@@ -341,6 +377,7 @@ impl Writes {
         let in_flight = self.in_flight.values().flat_map(|flight| &flight.claims);
         for claim in self.claims.iter().chain(in_flight) {
             match claim {
+                Claim::Nothing => {}
                 Claim::Entries(log, _) => {
                     assert!(self.ahead.contains_key(log), "appends to {log} are not counted");
                     appends += 1;
@@ -398,7 +435,7 @@ mod tests {
                 let write =
                     Chained { asked: RequestId { conn: ConnId(99), correlation: 1 }, chain: None };
                 writes.builder.push(LogCommand::Delete { log });
-                writes.waiters.push(Waiter { write, expect: None, entry_bytes: 0 });
+                writes.waiters.push(Waiter { write: Some(write), expect: None, entry_bytes: 0 });
                 writes.claims.push(claim.clone());
             });
             assert!(text.contains(expected), "{text}");

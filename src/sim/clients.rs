@@ -10,7 +10,8 @@ use crate::api::entries::Entries;
 use crate::api::error::{Detail, RequestError};
 use crate::api::name::LogName;
 use crate::api::{
-    Append, Consistency, Create, Delete, List, LogRef, Read, Reply, ReplyHeader, Request, Stat,
+    Append, AttributeChanges, Consistency, Create, Delete, List, LogRef, Read, Reply, ReplyHeader,
+    Request, SetAttributes, Stat, Trim,
 };
 use crate::types::{ConnId, Index, LogId};
 
@@ -193,7 +194,17 @@ impl World {
                 let what = OperationKind::Stat { log: log.clone(), consistency };
                 (what, Request::Stat(Stat { log, consistency }))
             }
-            15..=39 => self.draw_read(log, known, consistency),
+            15..=37 => self.draw_read(log, known, consistency),
+            38 => {
+                let next = known.map_or(0, |known| known.1.0);
+                let before = Index(self.rng.below(next + 2)); // One too far, now and then.
+                (OperationKind::Trim(log.clone()), Request::Trim(Trim { log, before }))
+            }
+            39 => {
+                let changes = self.draw_changes(&name);
+                let set = SetAttributes { log: log.clone(), changes };
+                (OperationKind::Set(log), Request::SetAttributes(set))
+            }
             _ => {
                 let expect = known.filter(|_| self.rng.one_in(4)).map(|known| known.1);
                 let chain = if self.rng.one_in(3) { self.clients[client].chain } else { 0 };
@@ -201,6 +212,18 @@ impl World {
                 self.append(log, expect, chain, create)
             }
         }
+    }
+
+    /// A small retention as a rule, a seal now and then; but not of the log that probers append to.
+    fn draw_changes(&mut self, log: &LogName) -> AttributeChanges {
+        let limit = |world: &mut World, most| {
+            let set = world.rng.one_in(2);
+            set.then(|| world.rng.below(most))
+        };
+        let retain_bytes = limit(self, 4 * self.plan.entry_bytes);
+        let retain_entries = limit(self, 20);
+        let seal = self.rng.one_in(20) && *log != name(0);
+        AttributeChanges { retain_bytes, retain_entries, seal }
     }
 
     fn draw_read(
@@ -291,6 +314,8 @@ impl World {
             | OperationKind::Read { .. }
             | OperationKind::Stat { .. }
             | OperationKind::Delete(_)
+            | OperationKind::Trim(_)
+            | OperationKind::Set(_)
             | OperationKind::List(_) => None,
         };
         let known = &mut self.clients[client].known;
@@ -349,6 +374,9 @@ impl World {
                 if next < done.next {
                     unread.push((log, next));
                 }
+            }
+            Reply::Error(RequestError { detail: Detail::First { first, .. }, .. }) => {
+                unread.push((log, *first)); // What was trimmed is not there to be read.
             }
             _ => unread.push((log, from)),
         }

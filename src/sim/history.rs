@@ -38,6 +38,8 @@ pub(super) enum OperationKind {
         consistency: Consistency,
     },
     List(Consistency),
+    Trim(LogRef),
+    Set(LogRef),
 }
 
 /// What became of an operation.
@@ -211,6 +213,22 @@ impl History {
     }
 }
 
+impl RecordedOperation {
+    /// It may be answered from what the answering node has applied.
+    fn is_local(&self) -> bool {
+        match &self.what {
+            OperationKind::Read { consistency, .. }
+            | OperationKind::Stat { consistency, .. }
+            | OperationKind::List(consistency) => *consistency == Consistency::Local,
+            OperationKind::Create(_)
+            | OperationKind::Delete(_)
+            | OperationKind::Append { .. }
+            | OperationKind::Trim(_)
+            | OperationKind::Set(_) => false,
+        }
+    }
+}
+
 /// The place of an operation among the decisions, where its answer gives it one.
 fn place_of(
     operation: &RecordedOperation,
@@ -241,34 +259,38 @@ fn place_of(
         (Reply::Deleted, OperationKind::Delete(log)) => {
             let deleted =
                 |past: &LogHistory| past.deleted().filter(|at| *at > floor && *at <= upto);
-            let found = match log {
-                LogRef::Id(id) => oracle.past(*id).and_then(deleted),
-                LogRef::Name(name) => {
-                    let namesakes = oracle.logs().filter(|(_, past)| past.name() == name);
-                    namesakes.filter_map(|(_, past)| deleted(past)).min()
-                }
-            };
+            let found = oracle.meant(log).filter_map(deleted).min();
             found.map(Some).ok_or(unexplained("deleted logs are gone"))
         }
         (Reply::ReadDone(done), OperationKind::Read { log, from, consistency }) => {
             check_entries(done, log, *from, oracle)?;
             let past = oracle.past(done.id).expect("its entries were compared just before");
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
-            let place = past.when(done.next, earliest, upto);
+            ensure(*from >= done.first, "trimmed is gone", || {
+                format!("read from {from}, though the first index is {}", done.first)
+            })?;
+            let place = past.when((done.first, done.next), earliest, upto);
             place.map(Some).ok_or(unexplained("linearizable reads"))
         }
         (Reply::Stated(stat), OperationKind::Stat { consistency, .. }) => {
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
             let past = oracle.past(stat.id);
-            let place = past.and_then(|past| past.when(stat.next_index, earliest, upto));
-            let same =
-                |slot: &Slot| past.and_then(|p| p.stat(stat.id, *slot)).as_ref() == Some(stat);
-            place.filter(same).map(Some).ok_or(unexplained("linearizable stats"))
+            let place = past.and_then(|past| past.when_stat(stat, earliest, upto));
+            place.map(Some).ok_or(unexplained("linearizable stats"))
         }
         (Reply::Listed(listed), OperationKind::List(consistency)) => {
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
             let place = place_of_list(&listed.logs, earliest, upto, oracle);
             place.map(Some).ok_or(unexplained("linearizable lists"))
+        }
+        (Reply::Trimmed(done), OperationKind::Trim(_)) => {
+            let past = oracle.past(done.id);
+            let place = past.and_then(|past| past.trimmed((done.first, done.next), floor, upto));
+            place.map(Some).ok_or(unexplained("trims are decided"))
+        }
+        (Reply::AttributesSet, OperationKind::Set(log)) => {
+            let place = place_of_set(log, floor, upto, oracle);
+            place.map(Some).ok_or(unexplained("attributes are decided"))
         }
         (Reply::Error(error), _) => check_error(operation, upto, error, oracle),
         (reply, what) => {
@@ -278,13 +300,19 @@ fn place_of(
     }
 }
 
+/// A slot behind `floor`, up to `upto`, in which attributes of the log were set.
+fn place_of_set(log: &LogRef, floor: Slot, upto: Slot, oracle: &Oracle) -> Option<Slot> {
+    oracle.meant(log).filter_map(|past| past.set(floor, upto)).min()
+}
+
 /// The first slot from `earliest` to `upto` after which exactly these logs exist.
 fn place_of_list(listed: &[LogStat], earliest: Slot, upto: Slot, oracle: &Oracle) -> Option<Slot> {
     let explains = |slot: &Slot| {
-        let all = oracle.logs().filter_map(|(id, log)| log.stat(id, *slot));
-        let mut all: Vec<_> = all.collect();
-        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        all == listed
+        let there = oracle.logs().filter(|(_, past)| past.exists(*slot)).count();
+        let fits = |stat: &LogStat| oracle.past(stat.id).is_some_and(|p| p.explains(stat, *slot));
+        there == listed.len()
+            && listed.is_sorted_by(|a, b| a.name < b.name)
+            && listed.iter().all(fits)
     };
     (earliest.0..=upto.0).map(Slot).find(explains)
 }
@@ -320,7 +348,10 @@ fn check_error(
     let floor = operation.floor;
     let log = match &operation.what {
         OperationKind::Create(name) => Some(LogRef::Name(name.clone())),
-        OperationKind::Delete(log) | OperationKind::Append { log, .. } => Some(log.clone()),
+        OperationKind::Delete(log)
+        | OperationKind::Append { log, .. }
+        | OperationKind::Trim(log)
+        | OperationKind::Set(log) => Some(log.clone()),
         OperationKind::Read { log, consistency, .. } | OperationKind::Stat { log, consistency } => {
             (*consistency == Consistency::Linearizable).then(|| log.clone())
         }
@@ -347,6 +378,17 @@ fn check_error(
             Some(past) => past.next_was(*next, floor, upto),
             None => Some(floor).filter(|_| *next == Index(0)),
         },
+        (ErrorCode::Trimmed, Detail::First { log, first }, _) => {
+            let earliest = if operation.is_local() { upto } else { floor };
+            oracle.past(*log).and_then(|past| past.when_first(*first, earliest, upto))
+        }
+        (ErrorCode::Sealed, Detail::Next { log, .. }, _) => {
+            let sealed = oracle.past(*log).and_then(LogHistory::sealed);
+            sealed.filter(|sealed| *sealed <= upto).map(|sealed| sealed.max(floor))
+        }
+        (ErrorCode::PastEnd, Detail::Next { log, next }, _) => {
+            oracle.past(*log).and_then(|past| past.next_was(*next, floor, upto))
+        }
         (code, ..) => {
             ensure(is_expected(code), "errors that may happen", || format!("{error:?}"))?;
             return Ok(None);

@@ -5,9 +5,9 @@
 //! machine of its own, so that the state at any slot of the past can be asked for.
 
 use super::violation::{CheckResult, Violation, ensure};
-use crate::api::LogStat;
 use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
+use crate::api::{LogAttributes, LogRef, LogStat};
 use crate::machine::{Commands, LogCommand, LogOutcome, Machine, MachineCommand, MachineOutcome};
 use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
 use std::collections::BTreeMap;
@@ -40,6 +40,10 @@ pub(super) struct LogHistory {
     deleted: Option<Slot>,
     /// After each slot that changed it: the next index, and the bytes of all entries.
     tails: Vec<(Slot, Index, u64)>,
+    /// Every command that trimmed it, or found it trimmed: its slot, and the first and next index then.
+    trims: Vec<(Slot, Index, Index)>,
+    /// After each command that set its attributes: the slot, and what they are.
+    attributes: Vec<(Slot, LogAttributes)>,
     entries: Vec<AppendedEntry>,
 }
 
@@ -48,6 +52,8 @@ pub(super) struct LogHistory {
 pub(super) struct AppendedEntry {
     pub(super) slot: Slot,
     pub(super) hash: u64,
+    /// Payload bytes of all entries of the log before this one.
+    before: u64,
 }
 
 /// An append that took effect.
@@ -146,11 +152,23 @@ impl Oracle {
                     }
                     applied.push(self.appended(slot, log, first, *entries));
                 }
+                (_, LogOutcome::Trimmed { log, first, next }) => {
+                    self.existing(log).trims.push((slot, first, next));
+                }
+                (LogCommand::SetAttributes { changes, .. }, LogOutcome::AttributesSet(log)) => {
+                    let past = self.existing(log);
+                    let before =
+                        past.attributes.last().map_or_else(Default::default, |last| last.1);
+                    past.attributes.push((slot, changes.applied_to(before)));
+                }
                 (
                     LogCommand::Create { .. }
                     | LogCommand::Delete { .. }
                     | LogCommand::Append { .. }
-                    | LogCommand::AppendCreate { .. },
+                    | LogCommand::AppendCreate { .. }
+                    | LogCommand::Trim { .. }
+                    | LogCommand::Retain { .. }
+                    | LogCommand::SetAttributes { .. },
                     _,
                 ) => {}
             }
@@ -168,9 +186,15 @@ impl Oracle {
             created_ms,
             deleted: None,
             tails,
+            trims: Vec::new(),
+            attributes: Vec::new(),
             entries: Vec::new(),
         };
         self.logs.insert(id, past);
+    }
+
+    fn existing(&mut self, id: LogId) -> &mut LogHistory {
+        self.logs.get_mut(&id).expect("a log was created before anything else is done with it")
     }
 
     fn deleted(&mut self, slot: Slot, id: LogId) {
@@ -183,8 +207,10 @@ impl Oracle {
         let past = self.logs.get_mut(&id).expect("a log was created before it was appended to");
         assert_eq!(first.0, past.entries.len() as u64, "indexes are dense");
         let mut marks = Vec::with_capacity(all.count() as usize);
+        let mut before = past.tails.last().map_or(0, |tail| tail.2);
         for entry in all.iter() {
-            past.entries.push(AppendedEntry { slot, hash: entry_hash(entry.data) });
+            past.entries.push(AppendedEntry { slot, hash: entry_hash(entry.data), before });
+            before += entry.data.len() as u64;
             let mark = entry.data.first_chunk().map_or(u64::MAX, |mark| u64::from_le_bytes(*mark));
             marks.push(mark);
         }
@@ -208,6 +234,15 @@ impl Oracle {
     /// A log's history.
     pub(super) fn past(&self, log: LogId) -> Option<&LogHistory> {
         self.logs.get(&log)
+    }
+
+    /// The logs that a request may mean: the one of this id, or all that ever had this name.
+    pub(super) fn meant<'a>(&'a self, log: &'a LogRef) -> impl Iterator<Item = &'a LogHistory> {
+        let named = move |(id, past): &(LogId, &LogHistory)| match log {
+            LogRef::Id(wanted) => wanted == id,
+            LogRef::Name(name) => past.name() == name,
+        };
+        self.logs().filter(named).map(|(_, past)| past)
     }
 
     /// Every log ever created.
@@ -262,16 +297,76 @@ impl LogHistory {
         self.tails.get(at.checked_sub(1)?).map(|tail| (tail.1, tail.2))
     }
 
-    /// The first slot from `from` to `upto` after which the next index is `next`.
-    pub(super) fn when(&self, next: Index, from: Slot, upto: Slot) -> Option<Slot> {
-        // Several appends of one slot: only what holds after the whole slot counts.
-        let at = self.tails.partition_point(|tail| tail.1 < next);
-        let begins = self.tails.get(at).filter(|tail| tail.1 == next)?.0;
-        let slot = begins.max(from);
-        (slot <= upto && self.tail(slot).is_some_and(|tail| tail.0 == next)).then_some(slot)
+    /// The log's first index after `slot`.
+    pub(super) fn first(&self, slot: Slot) -> Index {
+        let at = self.trims.partition_point(|trim| trim.0 <= slot);
+        at.checked_sub(1).map_or(Index(0), |at| self.trims[at].1)
     }
 
-    /// As [`LogHistory::when`], but what holds inside a slot, between two commands, counts too.
+    /// The log's attributes after `slot`.
+    fn attributes(&self, slot: Slot) -> LogAttributes {
+        let at = self.attributes.partition_point(|set| set.0 <= slot);
+        at.checked_sub(1).map_or_else(LogAttributes::default, |at| self.attributes[at].1)
+    }
+
+    /// The first slot from `from` to `upto` after which the log has these indexes, whole slots only:
+    /// nobody reads between two commands of one slot.
+    pub(super) fn when(
+        &self,
+        (first, next): (Index, Index),
+        from: Slot,
+        upto: Slot,
+    ) -> Option<Slot> {
+        let has = |slot: &Slot| {
+            self.first(*slot) == first && self.tail(*slot).is_some_and(|tail| tail.0 == next)
+        };
+        self.changes(from, upto).find(has)
+    }
+
+    /// The first slot from `from` to `upto` after which the log's first index is this one.
+    pub(super) fn when_first(&self, first: Index, from: Slot, upto: Slot) -> Option<Slot> {
+        let has = |slot: &Slot| self.exists(*slot) && self.first(*slot) == first;
+        self.changes(from, upto).find(has)
+    }
+
+    /// The first slot from `from` to `upto` that explains what was said of the log.
+    pub(super) fn when_stat(&self, stat: &LogStat, from: Slot, upto: Slot) -> Option<Slot> {
+        self.changes(from, upto).find(|slot| self.explains(stat, *slot))
+    }
+
+    /// The slots from `from` to `upto` after which the log may be other than before: the first one, and
+    /// those that changed it.
+    fn changes(&self, from: Slot, upto: Slot) -> impl Iterator<Item = Slot> {
+        let mut slots: Vec<Slot> = std::iter::once(from)
+            .chain(self.tails.iter().map(|tail| tail.0))
+            .chain(self.trims.iter().map(|trim| trim.0))
+            .chain(self.attributes.iter().map(|set| set.0))
+            .filter(|slot| from <= *slot && *slot <= upto)
+            .collect();
+        slots.sort_unstable();
+        slots.into_iter()
+    }
+
+    /// A slot behind `floor`, up to `upto`, in which a command trimmed the log to these indexes.
+    pub(super) fn trimmed(&self, indexes: (Index, Index), floor: Slot, upto: Slot) -> Option<Slot> {
+        let fits = |trim: &&(Slot, Index, Index)| {
+            trim.0 > floor && trim.0 <= upto && (trim.1, trim.2) == indexes
+        };
+        self.trims.iter().find(fits).map(|trim| trim.0)
+    }
+
+    /// A slot behind `floor`, up to `upto`, in which a command set attributes.
+    pub(super) fn set(&self, floor: Slot, upto: Slot) -> Option<Slot> {
+        let slots = self.attributes.iter().map(|set| set.0);
+        slots.into_iter().find(|slot| *slot > floor && *slot <= upto)
+    }
+
+    /// The first slot that sealed the log.
+    pub(super) fn sealed(&self) -> Option<Slot> {
+        self.attributes.iter().find(|set| set.1.sealed).map(|set| set.0)
+    }
+
+    /// As [`LogHistory::when`] of the next index alone, but what holds inside a slot, between two commands, counts too.
     pub(super) fn next_was(&self, next: Index, floor: Slot, upto: Slot) -> Option<Slot> {
         let at = self.tails.partition_point(|tail| tail.1 < next);
         let begin = self.tails.get(at).filter(|tail| tail.1 == next)?.0;
@@ -283,10 +378,20 @@ impl LogHistory {
         self.entries.get(index.0 as usize)
     }
 
-    /// What `Stat` says after `slot`.
-    pub(super) fn stat(&self, id: LogId, slot: Slot) -> Option<LogStat> {
-        let (next_index, bytes) = self.tail(slot)?;
-        let (name, created_ms) = (self.name.clone(), self.created_ms);
-        Some(LogStat { name, id, next_index, bytes, created_ms })
+    /// Whether `Stat` may say this after `slot`. Bytes of trimmed entries may count while others of their
+    /// slot are left.
+    pub(super) fn explains(&self, stat: &LogStat, slot: Slot) -> bool {
+        let Some((next_index, all)) = self.tail(slot) else { return false };
+        let first_index = self.first(slot);
+        let before = |index: Index| self.entry(index).map_or(all, |entry| entry.before);
+        let of_slot = self.entry(first_index).map_or(first_index, |first| {
+            Index(self.entries.partition_point(|entry| entry.slot < first.slot) as u64)
+        });
+        let (least, most) = (all - before(first_index), all - before(of_slot));
+        stat.name == self.name
+            && stat.created_ms == self.created_ms
+            && (stat.first_index, stat.next_index) == (first_index, next_index)
+            && (least..=most).contains(&stat.bytes)
+            && stat.attributes == self.attributes(slot)
     }
 }

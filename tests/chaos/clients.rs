@@ -160,6 +160,7 @@ fn actual(error: &ClientError) -> Option<Index> {
     match &error.wire()?.detail {
         Detail::Next { next, .. } => Some(*next),
         Detail::None
+        | Detail::First { .. }
         | Detail::Leader(_)
         | Detail::Log(_)
         | Detail::Shard(_)

@@ -5,7 +5,7 @@
 use paxosd::api::entries::EntriesLimit;
 use paxosd::api::error::{ErrorCode, RequestError};
 use paxosd::api::name::LogName;
-use paxosd::api::{Append, Delete, LogRef, Request};
+use paxosd::api::{Append, Delete, LogRef, Request, SetAttributes, Trim};
 use paxosd::limits::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_DEFAULT, FRAME_BYTES_BEFORE_HELLO,
     FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
@@ -178,7 +178,10 @@ impl ClientOracle {
 
 impl Spared {
     fn is_changed_by(&self, request: &Request) -> bool {
-        let (Request::Append(Append { log, .. }) | Request::Delete(Delete { log })) = request
+        let (Request::Append(Append { log, .. })
+        | Request::Delete(Delete { log })
+        | Request::Trim(Trim { log, .. })
+        | Request::SetAttributes(SetAttributes { log, .. })) = request
         else {
             return false;
         };

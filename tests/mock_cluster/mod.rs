@@ -467,9 +467,11 @@ impl State {
         LogStat {
             name: name.parse().unwrap(),
             id: *id,
+            first_index: Index(0),
             next_index: Index(entries.len() as u64),
             bytes: entries.iter().map(Vec::len).sum::<usize>() as u64,
             created_ms: 1_700_000_000_000,
+            attributes: LogAttributes::default(),
         }
     }
 
@@ -528,6 +530,7 @@ impl State {
         Reply::ReadDone(ReadDone {
             id: *id,
             from: read.from,
+            first: Index(0),
             next: Index(entries.len() as u64),
             entries: Entries::from_slices(some).unwrap(),
         })

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 LINEARIZABLE, LOCAL, CREATE, EXPECT = 0, 1, 1, 2  # consistency; options of an Append
 ANY_CLUSTER, NO_SHARD, BODY_MAX = bytes(16), 0xFFFF, 8_388_608
-CHANGES = ("Create", "Delete", "Append")
+CHANGES = ("Create", "Delete", "Append", "SetAttributes")
 FIELDS = re.compile(r"(\w+):(\S+)").findall
 MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters of Python's `struct`
     "Error": (0x00, "", "code:H outcome:B retry:B retry_after_ms:I detail_kind:B detail:bytes"
@@ -30,14 +30,17 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
     "Stat": (0x13, "log:ref consistency:B", "log:stat"),
     "Append": (0x14, "log:ref chain:I options:H expect:Q entries:entries", "id:Q first:Q count:I"),
     "Read": (0x15, "log:ref from_:Q max_entries:I max_bytes:I wait_ms:I consistency:B",
-             "id:Q from_:Q next:Q entries:entries")}
+             "id:Q from_:Q first:Q next:Q entries:entries"),
+    "Trim": (0x16, "log:ref before:Q", "id:Q first:Q next:Q"),
+    "SetAttributes": (0x17, "log:ref retain_bytes:?Q retain_entries:?Q seal:?", "")}
 RECORDS = {  # what messages are made of, and by their numbers the details of an Error
     "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
     "member": "node:H address:text", "peer": "node:H connected:? known:? chosen_upto:Q lag:Q trouble:text",
     "unmet": "node:H",
-    "stat": "name:text id:Q next_index:Q bytes:Q created_ms:Q", 1: "leader:H address:text",
+    "stat": "name:text id:Q first_index:Q next_index:Q bytes:Q created_ms:Q version:Q retain_bytes:Q"
+            " retain_entries:Q sealed:?", 1: "leader:H address:text",
     2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H",
-    7: "unmet:[unmet]"}
+    7: "unmet:[unmet]", 8: "log:Q first:Q"}
 CRC_TABLE = list(range(256))
 for _ in range(8):
     CRC_TABLE = [(c >> 1) ^ (0x82F63B78 if c & 1 else 0) for c in CRC_TABLE]
@@ -76,7 +79,7 @@ def pack(type_, value):
     if type_ == "entries":
         packed = b"".join(struct.pack("<II", len(e), crc32c(e)) + e for e in value)
         return struct.pack("<II", len(value), len(packed)) + packed
-    return struct.pack("<" + type_, value)
+    return struct.pack("<" + type_, *(value if isinstance(value, tuple) else (value,)))
 
 
 def unpack(type_, stream):

@@ -22,7 +22,7 @@ CODES = {1: "NotLeader", 2: "NoQuorum", 3: "NotReady", 4: "Overloaded", 5: "Disk
          6: "ShuttingDown", 7: "LeadershipLost", 8: "Damaged", 9: "TooManyConnections",
          20: "WrongShard", 21: "UnknownLog", 22: "LogExists", 23: "ExpectMismatch",
          24: "PriorFailed", 25: "TooLarge", 26: "BadName", 27: "BadChecksum", 28: "BadRequest",
-         29: "Unsupported", 30: "Denied", 31: "Trimmed", 40: "VersionMismatch",
+         29: "Unsupported", 30: "Denied", 31: "Trimmed", 32: "Sealed", 33: "PastEnd", 40: "VersionMismatch",
          41: "WrongCluster", 42: "WrongPort", 60: "Internal"}
 REPLIES_TO = {kind | 0x8000: name for name, (kind, _, _) in paxos.MESSAGES.items()}
 
@@ -100,6 +100,9 @@ REQUESTS = {
                                   max_bytes=65536, wait_ms=1500, consistency=LINEARIZABLE),
     "read-local": lambda: paxos.request("Read", 14, log=1, from_=5, max_entries=0,
                                         max_bytes=0, wait_ms=0, consistency=LOCAL),
+    "trim": lambda: paxos.request("Trim", 21, log="orders", before=1),
+    "set-attributes": lambda: paxos.request("SetAttributes", 22, log=1, retain_bytes=(False, 0),
+                                            retain_entries=(True, 3), seal=True),
 }
 REFUSED = {
     "bad-frame-checksum": lambda: altered(paxos.request("Ping", 2), 16, 1),
@@ -115,7 +118,9 @@ REFUSED = {
     "bad-entry-checksum": bad_entry,
     "no-entries": lambda: append(10, entries=()),
 }
-ORDERS = {"name": "orders", "id": 1, "next_index": 4, "bytes": 16, "created_ms": 1_700_000_000_000}
+ORDERS = {"name": "orders", "id": 1, "first_index": 1, "next_index": 4, "bytes": 16,
+          "created_ms": 1_700_000_000_000, "version": 2, "retain_bytes": 1 << 30, "retain_entries": 3,
+          "sealed": True}
 REPLIES = {
     "hello-reply": (1, {
         "version": 1, "cluster": CLUSTER, "node": 2, "shards": 2, "features": 0,
@@ -148,8 +153,10 @@ REPLIES = {
     "stated": (9, {"log": ORDERS}),
     "appended-first": (10, {"id": 1, "first": 0, "count": 1}),
     "appended": (12, {"id": 1, "first": 1, "count": 3}),
-    "read-done": (13, {"id": 1, "from_": 0, "next": 4, "entries": [b"hello", b"second"]}),
-    "read-empty": (14, {"id": 1, "from_": 5, "next": 4, "entries": []}),
+    "trimmed": (21, {"id": 1, "first": 1, "next": 4}),
+    "attributes-set": (22, {}),
+    "read-done": (13, {"id": 1, "from_": 0, "first": 0, "next": 4, "entries": [b"hello", b"second"]}),
+    "read-empty": (14, {"id": 1, "from_": 5, "first": 0, "next": 4, "entries": []}),
 }
 ERRORS = {  # correlation; name, outcome, retry, detail, text
     "hello-refused": (1, "VersionMismatch", 0, 0, {"min": 1, "max": 1},
@@ -298,7 +305,7 @@ class Offline(Refusals):
                 header = reply.pop("header")
                 self.assertEqual((got, size), (correlation, len(self.vectors[name][1])))
                 # What took a slot has its own among those applied.
-                applied = 42 if kind in (0x8010, 0x8011, 0x8014) else 41
+                applied = 42 if kind in (0x8010, 0x8011, 0x8014, 0x8016, 0x8017) else 41
                 self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": applied})
                 self.assertEqual(reply, expected)
 
@@ -344,8 +351,8 @@ class Offline(Refusals):
                 with self.assertRaises(ValueError):
                     decode(kind, body + b"\0")
         _, _, body, _ = take_frame(whole)
-        with self.assertRaises(ValueError):  # the length of all entries together, at 20 + 28
-            decode(0x8015, altered(body, 48, 1))
+        with self.assertRaises(ValueError):  # the length of all entries together, at 20 + 36
+            decode(0x8015, altered(body, 56, 1))
         _, _, listed, _ = take_frame(self.vectors["listed"][1])
         with self.assertRaises(ValueError):  # `more`, its last byte, is neither 0 nor 1
             decode(0x8012, listed[:-1] + b"\2")
@@ -463,14 +470,14 @@ class Routing(Refusals):
         self.assertEqual(len(node.asked), 1)
 
     def test_an_unknown_read_is_sent_again(self):
-        done = (0x8015, struct.pack("<QQQII", 1, 0, 0, 0, 0))
+        done = (0x8015, struct.pack("<QQQQII", 1, 0, 0, 0, 0, 0))
         node = self.node(lambda n: [None, error_body(7, 2, 0), done][n - 1])
         self.assertEqual(self.client(node).read("a").entries, [])
         self.assertEqual(len(node.asked), 3)
 
     def test_a_read_leaves_a_silent_node(self):
         silent = self.node(lambda _: "silence")
-        other = self.node(lambda _: (0x8015, struct.pack("<QQQII", 1, 0, 0, 0, 0)))
+        other = self.node(lambda _: (0x8015, struct.pack("<QQQQII", 1, 0, 0, 0, 0, 0)))
         client = Cluster([silent.address, other.address], timeout=1.0)
         self.addCleanup(client.close)
         self.assertEqual(client.read("a").next, 0)
@@ -602,6 +609,35 @@ class Live(Refusals):
         self.assertEqual((stat.name, stat.id, stat.next_index), (self.name, log, 5))
         self.assertEqual(stat.bytes, sum(map(len, entries)) + 5)
         self.assertLess(abs(stat.created_ms / 1000 - time.time()), 300)
+
+    def test_trim_seal_and_retention(self):
+        """Section 7: what is trimmed is gone, indexes stay, and a sealed log takes no more."""
+        log = self.client.append(self.name, [b"0", b"1", b"2"], create=True).id
+        link = self.connection(self.name)
+
+        def ask(kind, **fields):
+            return link.receive(link.send(kind, **fields))
+
+        self.assertEqual(ask("Trim", log=self.name, before=2).first, 2)
+        again = ask("Trim", log=log, before=1)
+        self.assertEqual((again.id, again.first, again.next), (log, 2, 3))
+        error = self.refused("Trimmed", self.client.read, log, 1)
+        self.assertEqual((error.detail.log, error.detail.first), (log, 2))
+        read = self.client.read(log, 2)
+        self.assertEqual((read.first, read.next, read.entries), (2, 3, [b"2"]))
+        error = self.refused("PastEnd", ask, "Trim", log=log, before=4)
+        self.assertEqual((error.detail.log, error.detail.next), (log, 3))
+        ask("SetAttributes", log=log, retain_bytes=(False, 0), retain_entries=(True, 1), seal=False)
+        self.client.append(log, [b"3", b"4"])
+        deadline = time.monotonic() + 20
+        while self.client.stat(log).first_index < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        stat = self.client.stat(log)
+        self.assertEqual((stat.first_index, stat.next_index, stat.retain_entries), (4, 5, 1))
+        ask("SetAttributes", log=log, retain_bytes=(False, 0), retain_entries=(False, 0), seal=True)
+        error = self.refused("Sealed", self.client.append, log, [b"no"])
+        self.assertEqual((error.detail.log, error.detail.next), (log, 5))
+        self.assertTrue(self.client.stat(log).sealed)
 
     def test_a_failed_expect_uses_a_slot(self):
         """Sections 6 and 7: the reply counts the slot that the append took, failed or not."""

@@ -210,9 +210,15 @@ fn stat_of_orders() -> LogStat {
     LogStat {
         name: name("orders"),
         id: LOG,
+        first_index: Index(1),
         next_index: Index(4),
         bytes: 16,
         created_ms: 1_700_000_000_000,
+        attributes: LogAttributes {
+            version: 2,
+            retention: Retention { bytes: 1 << 30, entries: 3 },
+            sealed: true,
+        },
     }
 }
 
@@ -224,6 +230,7 @@ fn log_requests() -> Vec<Vector> {
         consistency: Consistency::Local,
     };
     let stat = Stat { log: by_name(), consistency: Consistency::Linearizable };
+    let changes = AttributeChanges { retain_bytes: None, retain_entries: Some(3), seal: true };
     vec![
         vector(
             "create",
@@ -249,7 +256,8 @@ fn log_requests() -> Vec<Vector> {
         ),
         vector(
             "listed",
-            "Listed: \"orders\" (id 1, next index 4, 16 bytes, created at 1700000000000 ms), more.",
+            "Listed: \"orders\" (id 1, first index 1, next index 4, 16 bytes, created at 1700000000000 ms;\n\
+             attributes of version 2: keeps 1 GiB, keeps 3 entries, sealed), more.",
             reply(8, Reply::Listed(Listed { logs: vec![stat_of_orders()], more: true })),
         ),
         vector(
@@ -262,6 +270,23 @@ fn log_requests() -> Vec<Vector> {
             "Stated: as in the list above.",
             reply(9, Reply::Stated(stat_of_orders())),
         ),
+        vector(
+            "trim",
+            "Trim \"orders\", correlation 21: all before index 1.",
+            request(21, Request::Trim(Trim { log: by_name(), before: Index(1) })),
+        ),
+        vector(
+            "trimmed",
+            "Trimmed: log id 1, first index 1, next index 4.",
+            applied(21, Reply::Trimmed(Trimmed { id: LOG, first: Index(1), next: Index(4) })),
+        ),
+        vector(
+            "set-attributes",
+            "SetAttributes of log id 1, correlation 22: keeps 3 entries, and is sealed; what it keeps in\n\
+             bytes does not change.",
+            request(22, Request::SetAttributes(SetAttributes { log: LogRef::Id(LOG), changes })),
+        ),
+        vector("attributes-set", "AttributesSet.", applied(22, Reply::AttributesSet)),
     ]
 }
 
@@ -329,8 +354,8 @@ fn reads() -> Vec<Vector> {
         consistency: Consistency::Local,
     };
     let done = |from, next, data: &[&str]| {
-        let (from, next) = (Index(from), Index(next));
-        Reply::ReadDone(ReadDone { id: LOG, from, next, entries: entries(data) })
+        let (from, first, next) = (Index(from), Index(0), Index(next));
+        Reply::ReadDone(ReadDone { id: LOG, from, first, next, entries: entries(data) })
     };
     vec![
         vector(
@@ -341,7 +366,7 @@ fn reads() -> Vec<Vector> {
         ),
         vector(
             "read-done",
-            "ReadDone: log id 1 from 0, next index 4, entries \"hello\", \"second\".",
+            "ReadDone: log id 1 from 0, first index 0, next index 4, entries \"hello\", \"second\".",
             reply(13, done(0, 4, &["hello", "second"])),
         ),
         vector(
@@ -351,7 +376,7 @@ fn reads() -> Vec<Vector> {
         ),
         vector(
             "read-empty",
-            "ReadDone past the end: log id 1 from 5, next index 4, no entries.",
+            "ReadDone past the end: log id 1 from 5, first index 0, next index 4, no entries.",
             reply(14, done(5, 4, &[])),
         ),
     ]

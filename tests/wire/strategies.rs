@@ -81,11 +81,33 @@ pub fn request() -> impl Strategy<Value = Request> {
         (log(), consistency())
             .prop_map(|(log, consistency)| Request::Stat(Stat { log, consistency })),
         append().prop_map(Request::Append),
+        (log(), any::<u64>())
+            .prop_map(|(log, before)| Request::Trim(Trim { log, before: Index(before) })),
+        (log(), changes())
+            .prop_map(|(log, changes)| Request::SetAttributes(SetAttributes { log, changes })),
         read().prop_map(Request::Read),
         Just(Request::Status),
         Just(Request::Map),
         Just(Request::Ping),
     ]
+}
+
+fn changes() -> impl Strategy<Value = AttributeChanges> {
+    (any::<Option<u64>>(), any::<Option<u64>>(), any::<bool>()).prop_map(
+        |(retain_bytes, retain_entries, seal)| AttributeChanges {
+            retain_bytes,
+            retain_entries,
+            seal,
+        },
+    )
+}
+
+fn attributes() -> impl Strategy<Value = LogAttributes> {
+    any::<(u64, u64, u64, bool)>().prop_map(|(version, bytes, entries, sealed)| LogAttributes {
+        version,
+        retention: Retention { bytes, entries },
+        sealed,
+    })
 }
 
 pub fn header() -> impl Strategy<Value = ReplyHeader> {
@@ -97,13 +119,17 @@ pub fn header() -> impl Strategy<Value = ReplyHeader> {
 }
 
 fn log_stat() -> impl Strategy<Value = LogStat> {
-    (name(), any::<[u64; 4]>()).prop_map(|(name, [id, next_index, bytes, created_ms])| LogStat {
-        name,
-        id: LogId(id),
-        next_index: Index(next_index),
-        bytes,
-        created_ms,
-    })
+    (name(), any::<[u64; 5]>(), attributes()).prop_map(
+        |(name, [id, first, next, bytes, created_ms], attributes)| LogStat {
+            name,
+            id: LogId(id),
+            first_index: Index(first),
+            next_index: Index(next),
+            bytes,
+            created_ms,
+            attributes,
+        },
+    )
 }
 
 fn node_or_none() -> impl Strategy<Value = Option<NodeId>> {
@@ -196,6 +222,8 @@ fn detail() -> impl Strategy<Value = Detail> {
         }),
         any::<(u64, u64)>()
             .prop_map(|(log, next)| Detail::Next { log: LogId(log), next: Index(next) }),
+        any::<(u64, u64)>()
+            .prop_map(|(log, first)| Detail::First { log: LogId(log), first: Index(first) }),
         any::<u64>().prop_map(|log| Detail::Log(LogId(log))),
         any::<u16>().prop_map(|shard| Detail::Shard(ShardId(shard))),
         any::<u64>().prop_map(Detail::Limit),
@@ -238,9 +266,17 @@ pub fn reply() -> impl Strategy<Value = Reply> {
             first,
             count
         })),
-        (id(), index(), index(), entries(0)).prop_map(|(id, from, next, entries)| {
-            Reply::ReadDone(ReadDone { id, from, next, entries })
-        }),
+        (id(), index(), index(), index(), entries(0)).prop_map(
+            |(id, from, first, next, entries)| {
+                Reply::ReadDone(ReadDone { id, from, first, next, entries })
+            }
+        ),
+        (id(), index(), index()).prop_map(|(id, first, next)| Reply::Trimmed(Trimmed {
+            id,
+            first,
+            next
+        })),
+        Just(Reply::AttributesSet),
         status().prop_map(|status| Reply::Status(Box::new(status))),
         map().prop_map(Reply::Map),
         Just(Reply::Pong),

@@ -8,7 +8,11 @@ use super::bench::args::Bench;
 use super::codes;
 use super::top::args::Top;
 use super::usage;
-use super::values::{ConsistencyArg, Flag, parse_cluster, parse_number, parse_size, parse_time};
+use super::values::{
+    ConsistencyArg, Flag, OnGap, ReadStart, parse_attribute, parse_cluster, parse_number,
+    parse_size, parse_start, parse_time,
+};
+use crate::client::AttributeChanges;
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -142,7 +146,31 @@ pub enum Command {
         )]
         consistency: ConsistencyArg,
     },
-    /// Show a log's shard, id, next index, bytes and time of creation
+    /// Trim a log: its entries before an index can be read no longer; no disk space is freed yet
+    Trim {
+        /// The log's name
+        name: String,
+        /// The first index that stays; at most the log's next index
+        #[arg(long, env = "PAXOSCTL_BEFORE", value_name = "N", value_parser = parse_number)]
+        before: u64,
+    },
+    /// Seal a log: it takes no more entries, for ever
+    Seal {
+        /// The log's name
+        name: String,
+    },
+    /// Set what a log keeps, or seal it
+    ///
+    /// With retain.bytes or retain.entries the log trims itself: an entry may go once as many bytes, or
+    /// entries, lie behind it. The last entry always stays. 0 takes a limit away.
+    Set {
+        /// The log's name
+        name: String,
+        /// retain.bytes=SIZE, retain.entries=N, sealed=true
+        #[arg(required = true, value_name = "KEY=VALUE", value_parser = parse_attribute)]
+        changes: Vec<AttributeChanges>,
+    },
+    /// Show a log's shard, id, indexes, bytes, time of creation and attributes
     Stat {
         /// The log's name
         name: String,
@@ -257,9 +285,20 @@ pub struct AppendArgs {
 pub struct ReadArgs {
     /// The log's name
     pub name: String,
-    /// Index of the first entry [default: 0]
-    #[arg(long, env = "PAXOSCTL_FROM", value_name = "N", value_parser = parse_number)]
-    pub from: Option<u64>,
+    /// Where to begin: an index, earliest, latest, or -N for the last N entries [default: earliest]
+    #[arg(
+        long,
+        env = "PAXOSCTL_FROM",
+        value_name = "INDEX",
+        value_parser = parse_start,
+        allow_hyphen_values = true
+    )]
+    pub from: Option<ReadStart>,
+    /// What to do where entries were trimmed before they were read: end with exit code 9, or say so on
+    /// standard error (-o jsonl: as an object, too) and go on at the first that is left [default: fail;
+    /// with --follow: continue]
+    #[arg(long, env = "PAXOSCTL_ON_GAP", value_name = "HOW")]
+    pub on_gap: Option<OnGap>,
     /// Only the last N entries; with --follow, and what comes after them
     #[arg(long, env = "PAXOSCTL_LAST", value_name = "N", value_parser = parse_number)]
     pub last: Option<u64>,

@@ -28,6 +28,9 @@ where
         Command::Wait(wait) => typed.settle_wait(wait)?,
         Command::Create { .. }
         | Command::Delete { .. }
+        | Command::Trim { .. }
+        | Command::Seal { .. }
+        | Command::Set { .. }
         | Command::List { .. }
         | Command::Stat { .. }
         | Command::Status
@@ -192,6 +195,9 @@ fn forms(command: &Command) -> (&'static [Format], &'static str) {
         Command::Read(_)
         | Command::Create { .. }
         | Command::Delete { .. }
+        | Command::Trim { .. }
+        | Command::Seal { .. }
+        | Command::Set { .. }
         | Command::List { .. }
         | Command::Stat { .. }
         | Command::Append(_)
@@ -222,8 +228,13 @@ mod tests {
             &["append", "x", "--lines", "--jsonl"],
             &["wait"],
             &["wait", "--quorum", "--ready"],
-            &["read", "x", "--from", "-1"],
+            &["read", "x", "--from", "now"],
             &["read", "x", "--from", "1", "--last", "2"],
+            &["trim", "x"],
+            &["set", "x"],
+            &["set", "x", "sealed=false"],
+            &["set", "x", "retain.age"],
+            &["set", "x", "retain.colour=1"],
             &["read", "x", "--consistency", "eventual"],
             &["list", "--timeout", "0"],
             &["list", "--timeout", "5 minutes"],
@@ -250,12 +261,15 @@ mod tests {
             (&["append", "orders", "x", "--expct", "3"], "append [--lines] [--jsonl] [--expect N]"),
             (&["append"], "append [--lines] [--jsonl] [--expect N]"),
             (&["wait"], "wait (--quorum | --ready) [--endpoints HOST[:PORT],…]"),
-            (&["read", "x", "--from", "1", "--last", "2"], "read [--from N] [--last N]"),
-            (&["read", "x", "--timeout", "5x"], "read [--from N] [--last N]"),
-            (&["--timeout", "0", "read", "x"], "read [--from N] [--last N]"),
-            (&["read", "x", "--from", "-1"], "read [--from N] [--last N]"),
-            (&["read", "x", "-o", "xml"], "read [--from N] [--last N]"),
-            (&["read"], "read [--from N] [--last N]"),
+            (
+                &["read", "x", "--from", "1", "--last", "2"],
+                "read [--from INDEX] [--on-gap HOW] [--last N]",
+            ),
+            (&["read", "x", "--timeout", "5x"], "read [--from INDEX] [--on-gap HOW] [--last N]"),
+            (&["--timeout", "0", "read", "x"], "read [--from INDEX] [--on-gap HOW] [--last N]"),
+            (&["read", "x", "--from", "now"], "read [--from INDEX] [--on-gap HOW] [--last N]"),
+            (&["read", "x", "-o", "xml"], "read [--from INDEX] [--on-gap HOW] [--last N]"),
+            (&["read"], "read [--from INDEX] [--on-gap HOW] [--last N]"),
             (&["ls", "--wrong"], "list [--consistency LEVEL] [--endpoints HOST[:PORT],…]"),
             (&["ls", "--consistency", "old"], "list [--consistency LEVEL]"),
             (&["rm"], "delete [--endpoints HOST[:PORT],…] [--output FORM]"),
@@ -275,11 +289,11 @@ mod tests {
     /// type it that would.
     #[test]
     fn negative_numbers_are_said_to_be_wrong() {
-        for line in [&["read", "x", "--from", "-1"][..], &["list", "--timeout", "-5s"]] {
+        for line in [&["read", "x", "--last", "-1"][..], &["list", "--timeout", "-5s"]] {
             let text = parsed(line).expect_err("wrong usage").to_string();
             assert!(text.contains("invalid value '-") && !text.contains("tip:"), "{text}");
         }
-        let text = parsed(&["read", "x", "--from", "-1"]).expect_err("wrong usage").to_string();
+        let text = parsed(&["read", "x", "--last", "-1"]).expect_err("wrong usage").to_string();
         assert!(text.contains("is not a whole number, 0 or more"), "{text}");
     }
 

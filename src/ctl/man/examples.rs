@@ -23,6 +23,19 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ("paxosctl-create", &[("Create a log:", "paxosctl create orders")]),
     ("paxosctl-delete", &[("Delete a log and its entries:", "paxosctl delete orders")]),
     (
+        "paxosctl-trim",
+        &[("Trim all entries before index 5000:", "paxosctl trim orders --before 5000")],
+    ),
+    ("paxosctl-seal", &[("Let a log take no more entries:", "paxosctl seal orders")]),
+    (
+        "paxosctl-set",
+        &[
+            ("Keep the last 1000 entries:", "paxosctl set orders retain.entries=1000"),
+            ("Keep about a gibibyte, however many:", "paxosctl set orders retain.bytes=1GiB"),
+            ("Keep everything again:", "paxosctl set orders retain.entries=0 retain.bytes=0"),
+        ],
+    ),
+    (
         "paxosctl-list",
         &[
             ("List all logs:", "paxosctl list"),

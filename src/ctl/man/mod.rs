@@ -233,9 +233,9 @@ mod tests {
     fn exit_codes_have_their_heading() {
         let pages = all();
         for (name, codes) in [
-            ("paxosctl", 12),
+            ("paxosctl", 13),
             ("paxosd", 7),
-            ("paxosctl-bench-read", 9),
+            ("paxosctl-bench-read", 10),
             ("paxosctl-list", 5),
             ("paxosd-init", 6),
         ] {

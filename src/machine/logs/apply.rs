@@ -39,7 +39,33 @@ impl Logs {
                 };
                 self.append(place, id, expect, entries).expect("the log was found or made above")
             }
+            LogCommand::Trim { log, before } => self
+                .change(log, |id, log| log.trim(id, before))
+                .unwrap_or_else(|| self.missing(log)),
+            LogCommand::Retain { log, version, before } => self
+                .change(log, |id, log| log.retain(id, version, before))
+                .unwrap_or_else(|| self.missing(log)),
+            LogCommand::SetAttributes { log, changes } => self
+                .change(log, |id, log| {
+                    log.attributes = changes.applied_to(log.attributes);
+                    LogOutcome::AttributesSet(id)
+                })
+                .unwrap_or_else(|| self.missing(log)),
         }
+    }
+
+    /// Changes a log, and its share of the digest with it; none when it does not exist.
+    fn change(
+        &mut self,
+        id: LogId,
+        change: impl FnOnce(LogId, &mut Log) -> LogOutcome,
+    ) -> Option<LogOutcome> {
+        let log = self.by_id.get_mut(&id)?;
+        let outcome = change(id, log);
+        let before = log.hash;
+        log.hash = log.facts(id).hash();
+        self.sum.replace(before, log.hash);
+        Some(outcome)
     }
 
     /// Why there is no log of this id.
@@ -77,6 +103,9 @@ impl Logs {
     ) -> Option<LogOutcome> {
         let log = self.by_id.get_mut(&id)?;
         let first = log.next;
+        if log.attributes.sealed {
+            return Some(LogOutcome::Sealed { log: id, next: first });
+        }
         if expect.is_some_and(|index| index != first) {
             // Readers count the appends of an extent: the next one must not join those before it.
             log.extents.interrupt();
@@ -88,6 +117,25 @@ impl Logs {
 }
 
 impl Log {
+    /// Trims what lies before an index that the log has come to.
+    fn trim(&mut self, id: LogId, before: Index) -> LogOutcome {
+        if before > self.next {
+            return LogOutcome::PastEnd { log: id, next: self.next };
+        }
+        if before > self.first {
+            self.first = before;
+            self.live_bytes -= self.extents.trim(before);
+        }
+        LogOutcome::Trimmed { log: id, first: self.first, next: self.next }
+    }
+
+    /// Trims as the retention of this version allows; the last entry stays whatever was computed.
+    fn retain(&mut self, id: LogId, version: u64, before: Index) -> LogOutcome {
+        let last = Index(self.next.0.saturating_sub(1));
+        let before = if version == self.attributes.version { before.min(last) } else { self.first };
+        self.trim(id, before)
+    }
+
     /// Takes entries in; `sum` follows.
     fn extend(
         &mut self,
@@ -97,9 +145,11 @@ impl Log {
         sum: &mut LogSum,
     ) {
         let count = entries.count();
-        self.extents.record(self.next, count, place.slot, place.offset);
+        let bytes = u32::try_from(entries.data_len()).expect("an append is far below 4 GiB");
+        self.extents.record((self.next, count), bytes, place.slot, place.offset);
         self.next = self.extents.end();
-        self.bytes += entries.data_len();
+        self.appended_bytes += u64::from(bytes);
+        self.live_bytes += u64::from(bytes);
         for entry in entries.iter() {
             self.content = digest::content_hash(self.content, entry.data);
         }

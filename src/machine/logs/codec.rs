@@ -6,11 +6,16 @@
 //! | 2 | delete | log u64 |
 //! | 3 | append | log u64, expect, count u32, entries |
 //! | 4 | append or create | name, created_ms u64, expect, count u32, entries |
+//! | 5 | trim | log u64, before u64 |
+//! | 6 | retain | log u64, version u64, before u64 |
+//! | 7 | set attributes | log u64, changed u8, retain_bytes u64, retain_entries u64 |
 //!
 //! A name is a `u16` length and UTF-8; `expect` is a `u8`, 0 or 1, and in the latter case a `u64`;
-//! entries are as clients sent them ([`EntriesRef`]).
+//! entries are as clients sent them ([`EntriesRef`]). `changed` has a bit for each attribute that changes:
+//! 1 for retain_bytes, 2 for retain_entries, 4 for the seal; an attribute without its bit is 0.
 
 use super::command::{LogCommand, LogCommandKind};
+use crate::api::AttributeChanges;
 use crate::api::entries::{EntriesError, EntriesRef};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
 use crate::machine::feature::FeatureCommand;
@@ -42,6 +47,19 @@ impl FeatureCommand for LogCommand<'_> {
                 out.put_text(name);
                 out.put_u64(created_ms);
                 put_entries(out, expect, entries);
+            }
+            LogCommand::Trim { log, before } => {
+                out.put_u64(log.0);
+                out.put_u64(before.0);
+            }
+            LogCommand::Retain { log, version, before } => {
+                out.put_u64(log.0);
+                out.put_u64(version);
+                out.put_u64(before.0);
+            }
+            LogCommand::SetAttributes { log, changes } => {
+                out.put_u64(log.0);
+                put_changes(out, &changes);
             }
         }
     }
@@ -81,6 +99,19 @@ pub(in crate::machine) fn decode_body(
             let (expect, entries) = take_entries(&mut reader)?;
             LogCommand::AppendCreate { name, created_ms, expect, entries }
         }
+        LogCommandKind::Trim => LogCommand::Trim {
+            log: LogId(reader.u64("log")?),
+            before: Index(reader.u64("before")?),
+        },
+        LogCommandKind::Retain => LogCommand::Retain {
+            log: LogId(reader.u64("log")?),
+            version: reader.u64("version")?,
+            before: Index(reader.u64("before")?),
+        },
+        LogCommandKind::SetAttributes => {
+            let log = LogId(reader.u64("log")?);
+            LogCommand::SetAttributes { log, changes: take_changes(&mut reader)? }
+        }
     };
     reader.finish()?;
     Ok(command)
@@ -96,10 +127,46 @@ pub(in crate::machine) fn appends_to(
 ) -> bool {
     let mut reader = BodyReader::new(body);
     match kind {
-        LogCommandKind::Create | LogCommandKind::Delete => false,
+        LogCommandKind::Create
+        | LogCommandKind::Delete
+        | LogCommandKind::Trim
+        | LogCommandKind::Retain
+        | LogCommandKind::SetAttributes => false,
         LogCommandKind::Append => reader.u64("log") == Ok(log.0),
         LogCommandKind::AppendCreate => reader.bytes16("name") == Ok(name.as_bytes()),
     }
+}
+
+/// Bits of the attributes that a change names.
+const CHANGES_RETAIN_BYTES: u8 = 1;
+const CHANGES_RETAIN_ENTRIES: u8 = 2;
+const SEALS: u8 = 4;
+
+fn put_changes(out: &mut Vec<u8>, changes: &AttributeChanges) {
+    let bit = |set: bool, bit: u8| if set { bit } else { 0 };
+    out.put_u8(
+        bit(changes.retain_bytes.is_some(), CHANGES_RETAIN_BYTES)
+            | bit(changes.retain_entries.is_some(), CHANGES_RETAIN_ENTRIES)
+            | bit(changes.seal, SEALS),
+    );
+    out.put_u64(changes.retain_bytes.unwrap_or(0));
+    out.put_u64(changes.retain_entries.unwrap_or(0));
+}
+
+fn take_changes(reader: &mut BodyReader<'_>) -> Result<AttributeChanges, DecodeError> {
+    let changed = reader.u8("changed")?;
+    let unknown = changed & !(CHANGES_RETAIN_BYTES | CHANGES_RETAIN_ENTRIES | SEALS);
+    if unknown != 0 {
+        return Err(DecodeError::UnknownBits { field: "changed", bits: u64::from(unknown) });
+    }
+    let mut named = |bit: u8, field: &'static str| match (changed & bit != 0, reader.u64(field)?) {
+        (true, value) => Ok(Some(value)),
+        (false, 0) => Ok(None),
+        (false, found) => Err(DecodeError::Number { field, found }),
+    };
+    let retain_bytes = named(CHANGES_RETAIN_BYTES, "retain_bytes")?;
+    let retain_entries = named(CHANGES_RETAIN_ENTRIES, "retain_entries")?;
+    Ok(AttributeChanges { retain_bytes, retain_entries, seal: changed & SEALS != 0 })
 }
 
 fn put_entries(out: &mut Vec<u8>, expect: Option<Index>, entries: EntriesRef<'_>) {

@@ -1,5 +1,6 @@
 //! The commands on logs.
 
+use crate::api::AttributeChanges;
 use crate::api::entries::EntriesRef;
 use crate::types::{Index, LogId};
 
@@ -39,6 +40,29 @@ pub enum LogCommand<'a> {
         /// The entries, at least one.
         entries: EntriesRef<'a>,
     },
+    /// Trims entries from a log's beginning: they can be read no longer.
+    Trim {
+        /// The log.
+        log: LogId,
+        /// The first index that stays.
+        before: Index,
+    },
+    /// Trims as a log's retention allows; nothing, where its attributes changed since.
+    Retain {
+        /// The log.
+        log: LogId,
+        /// The version of the attributes by which it was computed.
+        version: u64,
+        /// The first index that stays.
+        before: Index,
+    },
+    /// Changes a log's attributes.
+    SetAttributes {
+        /// The log.
+        log: LogId,
+        /// What changes.
+        changes: AttributeChanges,
+    },
 }
 
 /// Number of each command in its encoding. Never used again for anything else.
@@ -53,15 +77,24 @@ pub enum LogCommandKind {
     Append = 3,
     /// [`LogCommand::AppendCreate`].
     AppendCreate = 4,
+    /// [`LogCommand::Trim`].
+    Trim = 5,
+    /// [`LogCommand::Retain`].
+    Retain = 6,
+    /// [`LogCommand::SetAttributes`].
+    SetAttributes = 7,
 }
 
 impl LogCommandKind {
     /// Every kind.
-    const ALL: [LogCommandKind; 4] = [
+    const ALL: [LogCommandKind; 7] = [
         LogCommandKind::Create,
         LogCommandKind::Delete,
         LogCommandKind::Append,
         LogCommandKind::AppendCreate,
+        LogCommandKind::Trim,
+        LogCommandKind::Retain,
+        LogCommandKind::SetAttributes,
     ];
 
     /// The kind of this number.
@@ -80,6 +113,9 @@ impl<'a> LogCommand<'a> {
             LogCommand::Delete { .. } => LogCommandKind::Delete,
             LogCommand::Append { .. } => LogCommandKind::Append,
             LogCommand::AppendCreate { .. } => LogCommandKind::AppendCreate,
+            LogCommand::Trim { .. } => LogCommandKind::Trim,
+            LogCommand::Retain { .. } => LogCommandKind::Retain,
+            LogCommand::SetAttributes { .. } => LogCommandKind::SetAttributes,
         }
     }
 
@@ -87,7 +123,11 @@ impl<'a> LogCommand<'a> {
     #[must_use]
     pub fn entries(&self) -> Option<EntriesRef<'a>> {
         match *self {
-            LogCommand::Create { .. } | LogCommand::Delete { .. } => None,
+            LogCommand::Create { .. }
+            | LogCommand::Delete { .. }
+            | LogCommand::Trim { .. }
+            | LogCommand::Retain { .. }
+            | LogCommand::SetAttributes { .. } => None,
             LogCommand::Append { entries, .. } | LogCommand::AppendCreate { entries, .. } => {
                 Some(entries)
             }
@@ -98,7 +138,11 @@ impl<'a> LogCommand<'a> {
     pub(super) fn name(&self) -> Option<&'a str> {
         match *self {
             LogCommand::Create { name, .. } | LogCommand::AppendCreate { name, .. } => Some(name),
-            LogCommand::Delete { .. } | LogCommand::Append { .. } => None,
+            LogCommand::Delete { .. }
+            | LogCommand::Append { .. }
+            | LogCommand::Trim { .. }
+            | LogCommand::Retain { .. }
+            | LogCommand::SetAttributes { .. } => None,
         }
     }
 }

@@ -4,6 +4,7 @@
 //! digest is made of their sum. A sum does not depend on the order in which the logs came to be what
 //! they are, and taking a log out or changing it is a subtraction.
 
+use crate::api::LogAttributes;
 use crate::machine::digest::hash_words;
 use crate::types::{Index, LogId};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -18,21 +19,37 @@ pub(super) struct LogFacts {
     pub(super) id: LogId,
     /// Hash of its name, see [`name_hash`].
     pub(super) name: u64,
+    /// The first index that is not trimmed.
+    pub(super) first: Index,
     /// Its next index.
     pub(super) next: Index,
-    /// Payload bytes of its entries.
-    pub(super) bytes: u64,
+    /// Payload bytes of its entries, trimmed ones too.
+    pub(super) appended_bytes: u64,
     /// When it was created.
     pub(super) created_ms: u64,
-    /// Its entries' bytes, see [`content_hash`].
+    /// Its entries' bytes, trimmed ones too, see [`content_hash`].
     pub(super) content: u64,
+    /// Its attributes.
+    pub(super) attributes: LogAttributes,
 }
 
 impl LogFacts {
     /// The log's share of the digest.
     pub(super) fn hash(&self) -> u64 {
-        let words = [self.id.0, self.name, self.next.0, self.bytes, self.created_ms, self.content];
-        hash_words(&words)
+        let LogAttributes { version, retention, sealed } = self.attributes;
+        hash_words(&[
+            self.id.0,
+            self.name,
+            self.first.0,
+            self.next.0,
+            self.appended_bytes,
+            self.created_ms,
+            self.content,
+            version,
+            retention.bytes,
+            retention.entries,
+            u64::from(sealed),
+        ])
     }
 }
 

@@ -40,15 +40,25 @@ impl Logs {
         assert!(LogName::new(&log.name).is_ok(), "log {id} has the name {:?}", log.name);
         let owner = ShardId::of_name(&log.name, self.home.shards);
         assert!(owner == shard, "log {id} {:?} belongs to shard {owner}", log.name); // C22
-        let mut end = Index(0);
+        let (mut end, mut bytes) = (None, 0);
         let mut last = CommandPlace { slot: Slot(0), offset: 0 };
         for extent in log.extents.from(Index(0)) {
-            assert!(extent.first == end, "log {id}: extent at {} behind {end}", extent.first);
+            let begins = match end {
+                Some(end) => extent.first == end,
+                None => extent.first <= log.first && log.first < extent.end(),
+            };
+            let (at, first) = (extent.first, log.first);
+            assert!(begins, "log {id}: an extent at {at} behind {end:?}, first is {first}");
+            bytes += u64::from(extent.bytes);
             let place = CommandPlace { slot: extent.slot, offset: extent.offset };
             assert!(last < place, "log {id}: extent of {place:?} behind {last:?}");
-            (end, last) = (extent.end(), place);
+            (end, last) = (Some(extent.end()), place);
         }
+        let end = end.unwrap_or(log.first);
         assert!(end == log.next, "log {id}: extents end at {end}, next is {}", log.next);
+        let (live, all) = (log.live_bytes, log.appended_bytes);
+        assert!(bytes == live, "log {id}: extents have {bytes} bytes, kept are {live}");
+        assert!(live <= all, "log {id}: {live} bytes are left of {all}");
         let slot = last.slot;
         assert!(
             slot <= applied_upto,

@@ -28,6 +28,31 @@ pub enum LogOutcome {
         /// The log's next index when the append was applied.
         next: Index,
     },
+    /// The log's entries before `first` are trimmed; there was nothing to trim if they were before.
+    Trimmed {
+        /// The log.
+        log: LogId,
+        /// The first index that can be read.
+        first: Index,
+        /// Its next index.
+        next: Index,
+    },
+    /// Nothing was trimmed: the log has not come to that index.
+    PastEnd {
+        /// The log.
+        log: LogId,
+        /// Its next index.
+        next: Index,
+    },
+    /// The attributes are as the change has them.
+    AttributesSet(LogId),
+    /// Nothing was appended: the log is sealed.
+    Sealed {
+        /// The log.
+        log: LogId,
+        /// Its next index, which stays.
+        next: Index,
+    },
     /// Nothing was done: there is no such log, or no longer.
     UnknownLog,
     /// Nothing was done: the log belongs to another shard (C22).

@@ -3,7 +3,7 @@
 use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
 use super::extents::{LogExtent, LogExtents};
 use crate::api::name::LogName;
-use crate::api::{LogRef, LogStat};
+use crate::api::{LogAttributes, LogRef, LogStat, Retention};
 use crate::limits::LIST_NAMES_MAX;
 use crate::machine::feature::HomeShard;
 use crate::types::{Index, LogId, ShardId};
@@ -32,13 +32,19 @@ pub(super) struct Log {
     /// Also its key in [`Logs::names`].
     pub(super) name: LogName,
     pub(super) name_hash: u64,
+    /// The first index that is not trimmed.
+    pub(super) first: Index,
     /// Index of the next entry; equal to the end of `extents`.
     pub(super) next: Index,
-    /// Payload bytes of all entries.
-    pub(super) bytes: u64,
+    /// Payload bytes of all entries, trimmed ones too.
+    pub(super) appended_bytes: u64,
+    /// Payload bytes of the extents: of the entries from `first` on, and of those before it that share
+    /// an extent with them.
+    pub(super) live_bytes: u64,
     pub(super) created_ms: u64,
-    /// Hash of all entries.
+    /// Hash of all entries, trimmed ones too.
     pub(super) content: u64,
+    pub(super) attributes: LogAttributes,
     /// The share of this log in [`Logs::sum`]; follows every change of the fields above.
     pub(super) hash: u64,
     pub(super) extents: LogExtents,
@@ -49,10 +55,12 @@ impl Log {
         LogFacts {
             id,
             name: self.name_hash,
+            first: self.first,
             next: self.next,
-            bytes: self.bytes,
+            appended_bytes: self.appended_bytes,
             created_ms: self.created_ms,
             content: self.content,
+            attributes: self.attributes,
         }
     }
 
@@ -60,9 +68,11 @@ impl Log {
         LogStat {
             name: self.name.clone(),
             id,
+            first_index: self.first,
             next_index: self.next,
-            bytes: self.bytes,
+            bytes: self.live_bytes,
             created_ms: self.created_ms,
+            attributes: self.attributes,
         }
     }
 }
@@ -166,6 +176,37 @@ impl Logs {
         self.by_id.get(&log).map(|log| log.next)
     }
 
+    /// The first index of a log that is not trimmed, none when the log does not exist.
+    #[must_use]
+    pub fn first_index(&self, log: LogId) -> Option<Index> {
+        self.by_id.get(&log).map(|log| log.first)
+    }
+
+    /// The log has more than its retention makes it keep: a whole extent could go.
+    #[must_use]
+    pub fn has_more_than_retained(&self, log: LogId) -> bool {
+        self.retained(log).is_some()
+    }
+
+    /// What a log's retention lets go: the version of its attributes, and the first index that stays;
+    /// none where nothing may go. The work grows with what may go, not with what stays.
+    #[must_use]
+    pub fn retained(&self, log: LogId) -> Option<(u64, Index)> {
+        let log = self.by_id.get(&log)?;
+        let Retention { bytes, entries } = log.attributes.retention;
+        let by_bytes = match bytes {
+            0 => log.first,
+            bytes => log.extents.keeps_bytes(bytes, log.live_bytes),
+        };
+        let by_entries = match entries {
+            0 => log.first,
+            entries => Index(log.next.0.saturating_sub(entries)),
+        };
+        let last = Index(log.next.0.saturating_sub(1));
+        let first = by_bytes.max(by_entries).min(last);
+        (first > log.first).then_some((log.attributes.version, first))
+    }
+
     /// The name of a log, none when it does not exist.
     #[must_use]
     pub fn name(&self, log: LogId) -> Option<&LogName> {
@@ -178,6 +219,13 @@ impl Logs {
         self.by_id.get(&log).into_iter().flat_map(move |log| log.extents.from(from))
     }
 
+    /// Where the entry at `index` lies. None when the log does not exist, `index` is past its end, or the
+    /// extent was trimmed whole.
+    #[must_use]
+    pub fn extent_at(&self, log: LogId, index: Index) -> Option<&LogExtent> {
+        self.extents(log, index).next().filter(|extent| extent.first <= index)
+    }
+
     /// Adds a log that does not exist yet, and returns its id.
     pub(super) fn insert(&mut self, name: LogName, created_ms: u64) -> LogId {
         self.created += 1;
@@ -186,10 +234,13 @@ impl Logs {
         let mut log = Log {
             name_hash: digest::name_hash(&name),
             name: name.clone(),
+            first: Index(0),
             next: Index(0),
-            bytes: 0,
+            appended_bytes: 0,
+            live_bytes: 0,
             created_ms,
             content: 0,
+            attributes: LogAttributes::default(),
             hash: 0,
             extents: LogExtents::default(),
         };

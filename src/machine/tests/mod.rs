@@ -75,7 +75,7 @@ impl Rig {
         let mut reading = self.machine.reading(log, Index(from), entries, bytes).unwrap();
         let mut damaged = None;
         while let Some(index) = reading.wants() {
-            let Some(extent) = self.machine.logs().extents(log, index).next() else { break };
+            let Some(extent) = self.machine.logs().extent_at(log, index) else { break };
             if let Err(error) = reading.take(extent, extent.slot, &values[&extent.slot]) {
                 damaged = Some(error);
                 break;

@@ -3,7 +3,7 @@
 use super::{Rig, by_name, value_of};
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
-use crate::api::{LogRef, LogStat};
+use crate::api::{AttributeChanges, LogAttributes, LogRef, LogStat};
 use crate::limits::ENTRY_PREFIX_BYTES;
 use crate::machine::{LogCommand, LogOutcome, LookupError, Machine};
 use crate::types::{Index, LogId, ShardId, Slot};
@@ -21,12 +21,17 @@ enum Op {
     Delete(LogId),
     Append(LogId, Option<Index>, Vec<Vec<u8>>),
     AppendCreate(&'static str, u64, Option<Index>, Vec<Vec<u8>>),
+    Trim(LogId, Index),
+    Retain(LogId, u64, Index),
+    Set(LogId, AttributeChanges),
 }
 
 impl Op {
     fn entries(&self) -> Entries {
         match self {
-            Op::Create(..) | Op::Delete(_) => Entries::new(),
+            Op::Create(..) | Op::Delete(_) | Op::Trim(..) | Op::Retain(..) | Op::Set(..) => {
+                Entries::new()
+            }
             Op::Append(_, _, entries) | Op::AppendCreate(_, _, _, entries) => {
                 Entries::from_slices(entries).unwrap()
             }
@@ -42,6 +47,9 @@ impl Op {
             Op::AppendCreate(name, created_ms, expect, _) => {
                 LogCommand::AppendCreate { name, created_ms, expect, entries }
             }
+            Op::Trim(log, before) => LogCommand::Trim { log, before },
+            Op::Retain(log, version, before) => LogCommand::Retain { log, version, before },
+            Op::Set(log, changes) => LogCommand::SetAttributes { log, changes },
         }
     }
 }
@@ -51,17 +59,44 @@ struct ModelLog {
     id: LogId,
     name: &'static str,
     created_ms: u64,
+    first: usize,
+    attributes: LogAttributes,
+    /// All of them, trimmed ones too.
     entries: Vec<Vec<u8>>,
 }
 
 impl ModelLog {
-    fn stat(&self) -> LogStat {
+    fn next(&self) -> Index {
+        Index(self.entries.len() as u64)
+    }
+
+    /// The entries that can be read.
+    fn live(&self) -> &[Vec<u8>] {
+        &self.entries[self.first..]
+    }
+
+    fn trim(&mut self, before: Index) -> LogOutcome {
+        if before > self.next() {
+            return LogOutcome::PastEnd { log: self.id, next: self.next() };
+        }
+        self.first = self.first.max(before.0 as usize);
+        LogOutcome::Trimmed { log: self.id, first: Index(self.first as u64), next: self.next() }
+    }
+
+    /// What the machine says of the log; its bytes where they are none too few and none too many.
+    fn stat(&self, bytes: u64) -> LogStat {
+        let count = |entries: &[Vec<u8>]| entries.concat().len() as u64;
+        assert!((count(self.live())..=count(&self.entries)).contains(&bytes), "{bytes}: {self:?}");
+        assert!(self.first > 0 || bytes == count(&self.entries), "{bytes}: {self:?}");
+        assert!(self.first < self.entries.len() || bytes == 0, "{bytes}: {self:?}");
         LogStat {
             name: LogName::new(self.name).unwrap(),
             id: self.id,
-            next_index: Index(self.entries.len() as u64),
-            bytes: self.entries.concat().len() as u64,
+            first_index: Index(self.first as u64),
+            next_index: self.next(),
+            bytes,
             created_ms: self.created_ms,
+            attributes: self.attributes,
         }
     }
 }
@@ -113,7 +148,26 @@ impl Model {
                 }
                 outcome
             }
+            Op::Trim(id, before) => self.change(*id, |log| log.trim(*before)),
+            Op::Retain(id, version, before) => self.change(*id, |log| {
+                let last = log.entries.len().saturating_sub(1) as u64;
+                let stale = *version != log.attributes.version;
+                log.trim(Index(if stale { 0 } else { before.0.min(last) }))
+            }),
+            Op::Set(id, changes) => self.change(*id, |log| {
+                log.attributes = changes.applied_to(log.attributes);
+                LogOutcome::AttributesSet(log.id)
+            }),
         }
+    }
+
+    fn change(
+        &mut self,
+        id: LogId,
+        change: impl FnOnce(&mut ModelLog) -> LogOutcome,
+    ) -> LogOutcome {
+        let missing = self.missing(id);
+        self.logs.iter_mut().find(|log| log.id == id).map_or(missing, change)
     }
 
     fn create(&mut self, name: &'static str, created_ms: u64) -> LogOutcome {
@@ -125,13 +179,24 @@ impl Model {
         }
         self.created += 1;
         let id = LogId::new(SHARD, self.created);
-        self.logs.push(ModelLog { id, name, created_ms, entries: Vec::new() });
+        let attributes = LogAttributes::default();
+        self.logs.push(ModelLog {
+            id,
+            name,
+            created_ms,
+            first: 0,
+            attributes,
+            entries: Vec::new(),
+        });
         LogOutcome::Created(id)
     }
 
     fn append(&mut self, at: usize, expect: Option<Index>, entries: &[Vec<u8>]) -> LogOutcome {
         let log = &mut self.logs[at];
-        let next = Index(log.entries.len() as u64);
+        let next = log.next();
+        if log.attributes.sealed {
+            return LogOutcome::Sealed { log: log.id, next };
+        }
         if expect.is_some_and(|expect| expect != next) {
             return LogOutcome::ExpectMismatch { log: Some(log.id), next };
         }
@@ -143,17 +208,17 @@ impl Model {
         if id.shard() == SHARD { LogOutcome::UnknownLog } else { LogOutcome::WrongShard }
     }
 
-    fn list(&self, prefix: &str, after: &str, limit: usize) -> (Vec<LogStat>, bool) {
-        let mut stats: Vec<LogStat> = self
+    fn list(&self, prefix: &str, after: &str, limit: usize) -> (Vec<&'static str>, bool) {
+        let mut names: Vec<&str> = self
             .logs
             .iter()
             .filter(|log| log.name.starts_with(prefix) && log.name > after)
-            .map(ModelLog::stat)
+            .map(|log| log.name)
             .collect();
-        stats.sort_by(|a, b| a.name.cmp(&b.name));
-        let more = stats.len() > limit;
-        stats.truncate(limit);
-        (stats, more)
+        names.sort_unstable();
+        let more = names.len() > limit;
+        names.truncate(limit);
+        (names, more)
     }
 
     /// The same state whichever order its logs were made in.
@@ -186,7 +251,22 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (log_id(), expect(), entries()).prop_map(|(id, at, data)| Op::Append(id, at, data)),
         3 => (name(), 0u64..3, expect(), entries())
             .prop_map(|(name, ms, at, data)| Op::AppendCreate(name, ms, at, data)),
+        2 => (log_id(), 0u64..8).prop_map(|(id, before)| Op::Trim(id, Index(before))),
+        1 => (log_id(), 0u64..3, 0u64..8)
+            .prop_map(|(id, version, before)| Op::Retain(id, version, Index(before))),
+        1 => (log_id(), changes()).prop_map(|(id, changes)| Op::Set(id, changes)),
     ]
+}
+
+fn changes() -> impl Strategy<Value = AttributeChanges> {
+    let limit = || prop::option::of(0u64..3);
+    (limit(), limit(), prop::bool::weighted(0.2)).prop_map(
+        |(retain_bytes, retain_entries, seal)| AttributeChanges {
+            retain_bytes,
+            retain_entries,
+            seal,
+        },
+    )
 }
 
 /// Values of a few commands each; one without commands is a no-op.
@@ -218,9 +298,10 @@ fn assert_same(rig: &Rig, model: &Model) {
     assert_eq!(rig.machine.applied_upto(), Slot(model.slots));
     assert_eq!(rig.machine.logs().count(), model.logs.len());
     for log in &model.logs {
-        assert_eq!(rig.machine.logs().stat(&LogRef::Id(log.id)), Ok(log.stat()));
-        assert_eq!(rig.machine.logs().stat(&by_name(log.name)), Ok(log.stat()));
-        assert_eq!(rig.read(log.id, 0, 0, 0), log.entries);
+        let stat = rig.machine.logs().stat(&LogRef::Id(log.id)).unwrap();
+        assert_eq!(stat, log.stat(stat.bytes));
+        assert_eq!(rig.machine.logs().stat(&by_name(log.name)), Ok(stat));
+        assert_eq!(rig.read(log.id, log.first as u64, 0, 0), log.live());
     }
     for counter in 1..=model.created + 1 {
         let id = LogId::new(SHARD, counter);
@@ -249,12 +330,16 @@ proptest! {
         }
         for log in &model.logs {
             for &(from, entries, bytes) in &reads {
+                let from = from.max(log.first);
                 let found = rig.read(log.id, from as u64, entries, bytes);
                 prop_assert_eq!(found, window(&log.entries, from, entries, bytes));
             }
         }
         for (prefix, after, limit) in lists {
-            prop_assert_eq!(rig.machine.logs().list(prefix, after, limit), model.list(prefix, after, limit));
+            let (stats, more) = rig.machine.logs().list(prefix, after, limit);
+            let names: Vec<&str> = stats.iter().map(|stat| stat.name.as_str()).collect();
+            let (wanted, more_wanted) = model.list(prefix, after, limit);
+            prop_assert_eq!((names, more), (wanted, more_wanted));
         }
     }
 

@@ -321,5 +321,5 @@ fn r23_the_digest_of_a_known_state_is_fixed() {
     let mut rig = Rig::new();
     rig.create("a");
     rig.append(LOG_1, None, &["x", "y"]);
-    assert_eq!(rig.machine.digest(), 0x68db_682d_cf82_58d2);
+    assert_eq!(rig.machine.digest(), 3_373_403_023_652_361_702);
 }

@@ -78,6 +78,11 @@ fn put_detail(out: &mut Vec<u8>, detail: &Detail) -> u8 {
             UNMET.put(unmet, out);
             7
         }
+        Detail::First { log, first } => {
+            log.put(out);
+            first.put(out);
+            8
+        }
     }
 }
 
@@ -98,6 +103,7 @@ fn detail(number: u8, mut body: BodyReader<'_>) -> Result<Detail, DecodeError> {
             max: Field::take(body, "version_max")?,
         },
         7 => Detail::Unformed(UNMET.take(body, "unmet")?),
-        0 | 8.. => Detail::None,
+        8 => Detail::First { log: Field::take(body, "log")?, first: Field::take(body, "first")? },
+        0 | 9.. => Detail::None,
     })
 }

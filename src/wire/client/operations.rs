@@ -3,8 +3,9 @@
 use crate::api::entries::{Entries, EntriesRef};
 use crate::api::name::LogName;
 use crate::api::{
-    Appended, Consistency, Create, Created, Delete, List, Listed, LogRef, LogStat, Read, ReadDone,
-    Reply, ReplyHeader, Request, RequestKind, Stat,
+    Appended, AttributeChanges, Consistency, Create, Created, Delete, List, Listed, LogAttributes,
+    LogRef, LogStat, Read, ReadDone, Reply, ReplyHeader, Request, RequestKind, Retention,
+    SetAttributes, Stat, Trim, Trimmed,
 };
 use crate::limits::{LIST_NAMES_MAX, NAME_BYTES_MAX};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
@@ -14,7 +15,7 @@ use crate::wire::kind::REPLY;
 /// A piece of a name, which needs to be none itself.
 const PART: TextLimit = TextLimit(NAME_BYTES_MAX);
 /// The smallest [`LogStat`] has a name of one byte.
-const LOGS: ListLimit = ListLimit { items_max: LIST_NAMES_MAX, item_bytes_min: 2 + 1 + 4 * 8 };
+const LOGS: ListLimit = ListLimit { items_max: LIST_NAMES_MAX, item_bytes_min: 2 + 1 + 8 * 8 + 1 };
 
 /// Makes the numbers of requests, the kinds of replies, and both directions of a [`Request`] and a
 /// [`Reply`] by one row an operation: the request's number, kind and content, and the reply's kind,
@@ -146,6 +147,8 @@ operations! {
     0x0013 Stat(stat)     => Stated: Stated(stat);
     0x0014 Append(append) => Appended: Appended(appended);
     0x0015 Read(read)     => ReadDone: ReadDone(done);
+    0x0016 Trim(trim)     => Trimmed: Trimmed(trimmed);
+    0x0017 SetAttributes(set) => AttributesSet: AttributesSet;
 }
 
 message! {
@@ -154,13 +157,35 @@ message! {
     List { prefix as PART, after as PART, limit, consistency }
     Stat { log, consistency }
     Read { log, from, max_entries, max_bytes, wait_ms, consistency }
+    Trim { log, before }
+    SetAttributes { log, changes }
+    AttributeChanges { retain_bytes, retain_entries, seal }
 
     ReplyHeader { shard, epoch, applied_upto as Uncounted }
     Created { id }
     Listed { logs as LOGS, more }
-    LogStat { name, id, next_index, bytes, created_ms }
+    LogStat { name, id, first_index, next_index, bytes, created_ms, attributes }
+    LogAttributes { version, retention, sealed }
+    Retention { bytes, entries }
+    Trimmed { id, first, next }
     Appended { id, first, count }
-    ReadDone { id, from, next, entries }
+    ReadDone { id, from, first, next, entries }
+}
+
+/// A number, or none: whether there is one, and the number, 0 for none.
+impl Field for Option<u64> {
+    fn put(&self, body: &mut Vec<u8>) {
+        self.is_some().put(body);
+        self.unwrap_or(0).put(body);
+    }
+
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Option<u64>, DecodeError> {
+        match (body.bool(field)?, body.u64(field)?) {
+            (true, number) => Ok(Some(number)),
+            (false, 0) => Ok(None),
+            (false, found) => Err(DecodeError::Number { field, found }),
+        }
+    }
 }
 
 impl Field for LogName {
