@@ -57,7 +57,7 @@
 //! daemon/  client/   threads, sockets, signals  |  the blocking client library
 //! shard/             one shard, sans-IO: replica + machine + journal + requests
 //! paxos/  machine/  journal/
-//! wire/              frames and messages: encode, decode, nothing else
+//! wire/  storage/    frames and messages: encode, decode, nothing else  |  the files of a shard
 //! api/               what clients ask and nodes answer, as values without bytes
 //! types, limits, config
 //! ```
@@ -81,6 +81,8 @@ pub mod paxos;
 pub mod shard;
 #[cfg(feature = "server")]
 pub mod sim;
+#[cfg(feature = "server")]
+pub mod storage;
 pub mod types;
 pub mod wire;
 

@@ -9,10 +9,10 @@ use journal_rig::{
     Expected, IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, add_up, assert_sizes, ballot, read,
 };
 use paxosd::journal::{
-    FindingKind, Job, Journal, JournalEvent, MemStorage, OpenError, Recovered, Storage, execute,
-    format,
+    FindingKind, Job, Journal, JournalEvent, OpenError, Recovered, execute, format,
 };
 use paxosd::paxos::inexact_reports;
+use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{Ballot, FailureKind, Lsn, Record, Slot, Value};
 
 /// A power cut without media damage: nothing is suspect, damaged or in doubt (C11).

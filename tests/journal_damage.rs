@@ -5,8 +5,9 @@
 mod journal_rig;
 
 use journal_rig::{Expected, OPTIONS, Rig, Rng, Workload, ballot, read};
-use paxosd::journal::{FindingKind, MemStorage, Recovered, Storage};
+use paxosd::journal::{FindingKind, Recovered};
 use paxosd::paxos::{damage_of_unknown_slot, inexact_reports};
+use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{Ballot, Damage, Lsn, Record, SegmentId, Slot, Value};
 use paxosd::wire::peer::Report;
 use std::collections::BTreeMap;

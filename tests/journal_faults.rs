@@ -6,11 +6,11 @@ mod journal_rig;
 
 use journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, ballot, read};
 use paxosd::journal::{
-    DirLock, Done, FileStorage, FindingKind, Identity, Job, Journal, JournalEvent, JournalOptions,
-    MemStorage, NoRoom, OpenError, ReadDamage, Recovered, Storage, StorageOp, ValueRoom, execute,
-    format, recover,
+    Done, FindingKind, Identity, Job, Journal, JournalEvent, JournalOptions, NoRoom, OpenError,
+    ReadDamage, Recovered, ValueRoom, execute, format, recover,
 };
 use paxosd::limits::value_room_bytes;
+use paxosd::storage::{DirLock, FileStorage, MemStorage, Storage, StorageOp};
 use paxosd::types::{
     FailureKind, HardState, Incarnation, Lsn, NodeId, Record, ShardId, Slot, Value,
 };

@@ -6,7 +6,8 @@
 mod journal_rig;
 
 use journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload};
-use paxosd::journal::{FindingKind, MemStorage, Recovered, Storage, inspect};
+use paxosd::journal::{FindingKind, Recovered, inspect};
+use paxosd::storage::{MemStorage, Storage};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Every byte of every file that can be read, sector by sector.

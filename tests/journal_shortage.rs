@@ -6,9 +6,8 @@
 mod journal_rig;
 
 use journal_rig::{OPTIONS, Rig, Rng, Workload};
-use paxosd::journal::{
-    FindingKind, JobError, JournalEvent, MemStorage, OpenError, Storage, execute, inspect,
-};
+use paxosd::journal::{FindingKind, JobError, JournalEvent, OpenError, execute, inspect};
+use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{FailureKind, Lsn, Slot};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -68,6 +67,12 @@ impl Storage for Stingy<'_> {
     }
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
         self.call().and_then(|()| self.below.create(name, bytes))
+    }
+    fn create_empty(&self, name: &str) -> io::Result<()> {
+        self.call().and_then(|()| self.below.create_empty(name))
+    }
+    fn extend(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.call().and_then(|()| self.below.extend(name, bytes))
     }
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.call().and_then(|()| self.below.rename(from, to))

@@ -1,7 +1,7 @@
 //! The write-ahead log: the one place where a shard's facts are kept, and the log store itself.
 //!
 //! A shard owns one [`Journal`], which does no input or output: it turns pushed records into
-//! [`Job`]s. Another thread (or the simulator) runs [`execute`] on each job over a [`Storage`] and
+//! [`Job`]s. Another thread (or the simulator) runs [`execute`] on each job over a [`Storage`](crate::storage::Storage) and
 //! hands the [`Done`] back. [`recover`] reads a journal back after a stop and distinguishes torn,
 //! suspect and damaged (C11). `docs/JOURNAL.md` is the specification of the format.
 
@@ -9,7 +9,6 @@ mod format;
 pub mod invariants;
 mod recover;
 mod segment;
-mod storage;
 #[cfg(test)]
 mod test_rig;
 mod write;
@@ -21,10 +20,6 @@ pub use recover::opening::format;
 pub use recover::recovered::{Finding, FindingKind, Recovered, Stats, TornTail};
 pub use recover::run::recover;
 pub use segment::index::Location;
-pub use storage::files::FileStorage;
-pub use storage::lock::{DirLock, LockError};
-pub use storage::memory::{MemStorage, Randomness};
-pub use storage::seam::{Storage, StorageError, StorageOp};
 pub use write::execute::{JobError, execute};
 pub use write::jobs::{
     BatchDone, BatchJob, Done, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadDamage,

@@ -9,10 +9,10 @@ use crate::journal::recover::opening::format_from;
 use crate::journal::recover::recovered::Recovered;
 use crate::journal::recover::run::recover_from;
 use crate::journal::segment::manifest::Manifest;
-use crate::journal::storage::memory::MemStorage;
 use crate::journal::write::execute::execute;
 use crate::journal::write::jobs::{Done, ReadResult};
 use crate::journal::write::journal::{Journal, JournalOptions};
+use crate::storage::MemStorage;
 use crate::types::{Ballot, ClusterId, Incarnation, NodeId, Record, ShardId, Slot, Value};
 use std::ops::RangeInclusive;
 

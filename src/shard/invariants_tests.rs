@@ -12,9 +12,10 @@ use super::waiter::{Chained, Waiter};
 use crate::api::entries::EntriesLimit;
 use crate::api::name::LogName;
 use crate::api::{Create, Reply, Request};
-use crate::journal::{Identity, JournalOptions, MemStorage, execute, format, recover};
+use crate::journal::{Identity, JournalOptions, execute, format, recover};
 use crate::machine::Machine;
 use crate::paxos::{Config, Vote};
+use crate::storage::MemStorage;
 use crate::types::Value;
 use crate::types::{
     Ballot, ClusterId, ConnId, Incarnation, Index, Lsn, NodeId, ShardId, Slot, Tick,

@@ -5,7 +5,8 @@
 //! step, and what it did not sync survives or not, sector by sector.
 
 use super::rng::Rng;
-use crate::journal::{Done, Job, JobError, MemStorage, execute};
+use crate::journal::{Done, Job, JobError, execute};
+use crate::storage::MemStorage;
 use std::collections::VecDeque;
 
 /// The lane of batches.

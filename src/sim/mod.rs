@@ -3,7 +3,7 @@
 //!
 //! A seed decides everything: the cluster, its hardware, what clients do and what goes wrong. The
 //! same seed gives the same history, so that a failure can be repeated at will. What runs is the
-//! production code: the shard, the journal over [`crate::journal::MemStorage`], and its recovery.
+//! production code: the shard, the journal over [`crate::storage::MemStorage`], and its recovery.
 //!
 //! - [`Plan`]: what a seed decides beforehand.
 //! - `run`: a run from its first event to its last. `world`: its state.

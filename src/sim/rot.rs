@@ -2,8 +2,8 @@
 
 use super::disk::SimDisk;
 use super::rng::Rng;
-use crate::journal::Storage;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
+use crate::storage::Storage;
 use std::ops::Range;
 
 /// Most blocks, and so batches, that are lost at the end of a journal.

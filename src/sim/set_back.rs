@@ -6,7 +6,7 @@
 //! Until then everything is checked as ever, and a node that is refuted must stay out.
 
 use super::node::{Medium, Node};
-use crate::journal::MemStorage;
+use crate::storage::MemStorage;
 use crate::types::{NodeId, Witness, refutes};
 use crate::wire::peer::Message;
 use std::collections::BTreeMap;

@@ -15,7 +15,8 @@ use super::queue::Queue;
 use super::rng::Rng;
 use super::set_back::SetBack;
 use super::trace::Trace;
-use crate::journal::{self, Identity, JournalOptions, MemStorage};
+use crate::journal::{self, Identity, JournalOptions};
+use crate::storage::MemStorage;
 use crate::types::{Ballot, ClusterId, Incarnation, Lsn, NodeId, ShardId, Slot};
 use std::collections::BTreeMap;
 

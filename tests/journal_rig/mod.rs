@@ -5,9 +5,10 @@
 
 use paxosd::journal::invariants::{JournalSummary, check_index, check_state, check_step};
 use paxosd::journal::{
-    Done, Identity, JobError, Journal, JournalEvent, JournalOptions, MemStorage, OpenError,
-    ReadResult, Recovered, Storage, StorageError, execute, format, recover,
+    Done, Identity, JobError, Journal, JournalEvent, JournalOptions, OpenError, ReadResult,
+    Recovered, execute, format, recover,
 };
+use paxosd::storage::{MemStorage, Storage, StorageError};
 use paxosd::types::{
     Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Random, Record, ShardId,
     Slot, Value, Witness,

@@ -2,10 +2,11 @@
 
 use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::api::{Reply, Request};
-use paxosd::journal::{Job, MemStorage, execute, format, recover};
+use paxosd::journal::{Job, execute, format, recover};
 use paxosd::paxos::{Replica, Role};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
+use paxosd::storage::MemStorage;
 use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -5,11 +5,12 @@ use paxosd::api::error::ErrorCode;
 use paxosd::api::name::LogName;
 use paxosd::api::{Append, Consistency, LogRef, Read, Reply, Request};
 use paxosd::journal::invariants as journal_invariants;
-use paxosd::journal::{Identity, Job, JournalOptions, MemStorage, execute, format, recover};
+use paxosd::journal::{Identity, Job, JournalOptions, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::Config;
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Input, Output, Shard, ShardOptions};
+use paxosd::storage::MemStorage;
 use paxosd::types::{ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Tick};
 use std::collections::{BTreeMap, BTreeSet};
 

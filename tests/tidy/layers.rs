@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const LAYERS: &[&[&str]] = &[
     &["types", "limits", "config"],
     &["api"],
-    &["wire"],
+    &["wire", "storage"],
     &["paxos", "machine", "journal"],
     &["shard"],
     &["daemon", "client"],
@@ -19,8 +19,7 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// Folders of a module that lie on each other, lowest first.
-const FLOORS: &[(&str, &[&str])] =
-    &[("journal", &["storage", "format", "segment", "write", "recover"])];
+const FLOORS: &[(&str, &[&str])] = &[("journal", &["format", "segment", "write", "recover"])];
 
 fn layer(module: &str) -> Option<usize> {
     LAYERS.iter().position(|row| row.contains(&module))

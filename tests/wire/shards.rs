@@ -4,11 +4,12 @@
 use crate::roundtrip::frame;
 use crate::strategies_peer::message;
 use paxosd::api::entries::EntriesLimit;
-use paxosd::journal::{Identity, JournalOptions, MemStorage, execute, format, recover};
+use paxosd::journal::{Identity, JournalOptions, execute, format, recover};
 use paxosd::limits;
 use paxosd::paxos::{Config, Stop};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{Fatal, Input, Output, Shard, ShardOptions};
+use paxosd::storage::MemStorage;
 use paxosd::types::{
     Ballot, ClusterId, Incarnation, LifeId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };

@@ -1,8 +1,8 @@
 //! The measurement: batches as the journal writes them, one sync each.
 
 use super::super::progress::TransientBar;
-use crate::journal::{FileStorage, Storage};
 use crate::limits::BLOCK_BYTES;
+use crate::storage::{FileStorage, Storage};
 use crate::types::Random;
 use hdrhistogram::Histogram;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};

@@ -8,10 +8,8 @@ mod report;
 use super::args::{self, Format};
 use super::exit::CommandFailure;
 use super::progress::TransientBar;
-use crate::journal::{
-    DirLock, FileStorage, FindingKind, Identity, IdentityError, LockError, OpenError, Recovered,
-    inspect,
-};
+use crate::journal::{FindingKind, Identity, IdentityError, OpenError, Recovered, inspect};
+use crate::storage::{DirLock, FileStorage, LockError};
 use crate::types::{ShardId, Trouble};
 use std::fs;
 use std::io::{self, Write};

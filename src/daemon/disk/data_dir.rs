@@ -9,9 +9,9 @@ use crate::daemon::disk::workers::JournalDir;
 use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::replica_config::paxos_config;
 use crate::journal::{
-    DirLock, FileStorage, Finding, FindingKind, Identity, IdentityError, Journal, OpenError,
-    Recovered, recover,
+    Finding, FindingKind, Identity, IdentityError, Journal, OpenError, Recovered, recover,
 };
+use crate::storage::{DirLock, FileStorage};
 use crate::types::{Count, ShardId, Trouble};
 use std::fs;
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! What lies where in a data directory.
 
 use crate::config::Config;
-use crate::journal::{DirLock, JournalOptions};
+use crate::journal::JournalOptions;
+use crate::storage::DirLock;
 use crate::types::ShardId;
 use std::fs;
 use std::io;

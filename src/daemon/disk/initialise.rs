@@ -11,7 +11,8 @@ use crate::daemon::disk::path_failure::{ROOM, disk_failure, identity_failure, lo
 use crate::daemon::disk::workers::JournalDir;
 use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::inherited;
-use crate::journal::{DirLock, FileStorage, Identity, StorageError, format, is_shard_dir};
+use crate::journal::{Identity, format, is_shard_dir};
+use crate::storage::{DirLock, FileStorage, StorageError};
 use crate::types::{Incarnation, ShardId, Trouble};
 use std::fs;
 use std::io;

@@ -1,7 +1,8 @@
 //! What a failed call on a path of the data directory means for the process, and what to do.
 
 use crate::daemon::exit::{FatalError, NodeExit};
-use crate::journal::{IdentityError, LockError};
+use crate::journal::IdentityError;
+use crate::storage::LockError;
 use crate::types::Trouble;
 use std::io;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Waiting for what the system is short of: descriptors, memory. Nothing was lost, so the same job is
 //! run again, and the log says now and then what it waits for.
 
-use crate::journal::StorageError;
+use crate::storage::StorageError;
 use std::time::{Duration, Instant};
 
 /// Time between two attempts.

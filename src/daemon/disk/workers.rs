@@ -11,8 +11,9 @@ use crate::daemon::exit::{FatalError, NodeExit, die};
 use crate::daemon::log::slow::SlowLines;
 use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::histogram::Syncs;
-use crate::journal::{Done, Job, JobError, Storage, StorageError, execute};
+use crate::journal::{Done, Job, JobError, execute};
 use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
+use crate::storage::{Storage, StorageError};
 use crate::types::{Tick, Trouble};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use std::collections::VecDeque;
@@ -404,7 +405,8 @@ impl Disk {
 mod tests {
     use super::*;
     use crate::daemon::exit::tests::{ALONE, alone};
-    use crate::journal::{Identity, Journal, JournalOptions, MemStorage, format, recover};
+    use crate::journal::{Identity, Journal, JournalOptions, format, recover};
+    use crate::storage::MemStorage;
     use crate::types::{ClusterId, Incarnation, Lsn, NodeId, Record, ShardId, Slot};
     use mio::{Events, Poll, Token};
 

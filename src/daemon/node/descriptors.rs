@@ -3,8 +3,8 @@
 
 use crate::config::Config;
 use crate::daemon::exit::{FatalError, NodeExit};
-use crate::journal::FileStorage;
 use crate::limits::{ADMIN_CONNECTIONS_MAX, GREETINGS_MAX, READ_FILES_MAX};
+use crate::storage::FileStorage;
 use rustix::process::{Resource, getrlimit};
 
 /// Of the process: standard streams, signals, the main loop, the lock, listeners, the resolver's

@@ -1,6 +1,6 @@
 //! Who a data directory belongs to: one small checksummed text file, written once.
 
-use crate::journal::storage::lock::DirLock;
+use crate::storage::DirLock;
 use crate::types::{ClusterId, FailureKind, Incarnation, NodeId, Trouble};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};

@@ -1,6 +1,6 @@
 //! Why the files of a journal are refused.
 
-use crate::journal::storage::seam::{StorageError, StorageOp};
+use crate::storage::{StorageError, StorageOp};
 use crate::types::{FailureKind, Trouble};
 use std::io;
 

@@ -6,9 +6,9 @@ use crate::journal::format::layout::BLOCK;
 use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::recovered::Recovered;
 use crate::journal::recover::run::recover;
-use crate::journal::storage::seam::Storage;
 use crate::journal::write::journal::JournalOptions;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT};
+use crate::storage::Storage;
 use crate::types::ShardId;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -154,6 +154,14 @@ impl Storage for Overlay<'_> {
     }
 
     fn create(&self, _name: &str, _bytes: u64) -> io::Result<()> {
+        refused()
+    }
+
+    fn create_empty(&self, _name: &str) -> io::Result<()> {
+        refused()
+    }
+
+    fn extend(&self, _name: &str, _bytes: &[u8]) -> io::Result<()> {
         refused()
     }
 

@@ -6,12 +6,12 @@ use crate::journal::format::item::ITEM_BYTES;
 use crate::journal::format::layout::file_name;
 use crate::journal::recover::recovered::FindingKind;
 use crate::journal::segment::manifest::Manifest;
-use crate::journal::storage::memory::MemStorage;
-use crate::journal::storage::seam::Storage;
 use crate::journal::test_rig::{accept, formatted, read, reopen, value};
 use crate::journal::write::jobs::ReadDamage;
 use crate::journal::write::journal::Journal;
 use crate::limits::{BLOCK_BYTES, WINDOW_SLOTS};
+use crate::storage::MemStorage;
+use crate::storage::Storage;
 use crate::types::{Lsn, SegmentId, Slot};
 
 const LATER: Manifest =

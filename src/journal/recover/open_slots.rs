@@ -3,9 +3,9 @@
 use crate::journal::format::item::JournalId;
 use crate::journal::recover::replay::Replayed;
 use crate::journal::segment::index::{DAMAGED, SUSPECT};
-use crate::journal::storage::seam::{Storage, StorageError};
 use crate::journal::write::execute::read_one;
 use crate::journal::write::jobs::Wanted;
+use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Content, RecordLeft, Slot, Value};
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@ use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::recovered::FindingKind;
 use crate::journal::recover::replay::FilePlace;
 use crate::journal::recover::tail::Ending;
-use crate::journal::storage::seam::{Storage, read_some};
 use crate::limits::BLOCK_BYTES;
+use crate::storage::{Storage, read_some};
 use crate::types::SegmentId;
 
 /// The first segment that is too short, where nothing but zeros is left of it and of all behind it.

@@ -2,8 +2,8 @@
 
 use crate::journal::format::layout::{BLOCK, file_name, is_zero};
 use crate::journal::format::open_error::OpenError;
-use crate::journal::storage::seam::{Storage, read_some};
 use crate::limits::SECTOR_BYTES;
+use crate::storage::{Storage, read_some};
 use crate::types::SegmentId;
 use std::io;
 use std::ops::Range;

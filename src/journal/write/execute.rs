@@ -4,11 +4,11 @@ use crate::journal::format::item::{
     ITEM_BYTES, JournalId, MetadataItem, RecordHead, body_checksum,
 };
 use crate::journal::format::layout::{UNFINISHED, file_name};
-use crate::journal::storage::seam::{Storage, StorageError, StorageOp, read_some};
 use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, FileRange, Job, NoRoom, PrepareDone, PrepareJob,
     ReadDamage, ReadJob, ReadJobDone, ReadResult, Wanted,
 };
+use crate::storage::{Storage, StorageError, StorageOp, read_some};
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;
 

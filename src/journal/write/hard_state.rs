@@ -6,9 +6,9 @@ use crate::journal::format::item::{
     ITEM_BYTES, ItemFault, JournalId, MetadataItem, VERSION, body_checksum, kind,
 };
 use crate::journal::format::open_error::OpenError;
-use crate::journal::storage::seam::{Storage, StorageError, StorageOp, read_some};
 use crate::journal::write::jobs::BatchStep;
 use crate::limits::{BLOCK_BYTES, SECTOR_BYTES};
+use crate::storage::{Storage, StorageError, StorageOp, read_some};
 use crate::types::{HardState, Lsn};
 use std::io;
 use std::sync::Arc;

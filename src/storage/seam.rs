@@ -6,7 +6,7 @@ use std::io;
 
 /// The files of one shard's journal. One directory, no sub-directories; names are plain.
 ///
-/// Implemented by [`crate::journal::FileStorage`] over a real directory and by [`crate::journal::MemStorage`] over
+/// Implemented by [`crate::storage::FileStorage`] over a real directory and by [`crate::storage::MemStorage`] over
 /// memory with every fault a disk has. Operations block. An offset is in bytes from the start.
 pub trait Storage: Send + Sync {
     /// The names of all files, sorted.
@@ -53,6 +53,21 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// `AlreadyExists`; `StorageFull` when there is no space (the file is then gone again).
     fn create(&self, name: &str, bytes: u64) -> io::Result<()>;
+
+    /// A new file without bytes, which grows by [`extend`](Storage::extend); its name is durable only
+    /// after [`sync_dir`](Storage::sync_dir).
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or whatever the directory says.
+    fn create_empty(&self, name: &str) -> io::Result<()>;
+
+    /// Writes all of `bytes` behind the file's last byte. They, and the file's new length, are durable
+    /// only after [`sync`](Storage::sync); until then a power cut may leave any length in between.
+    ///
+    /// # Errors
+    /// `StorageFull` when there is no space. After any error nothing may be assumed about what lies
+    /// behind the last byte that was synced.
+    fn extend(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives a file another name, replacing a file of that name.
     ///

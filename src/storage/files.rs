@@ -1,8 +1,8 @@
 //! Files in a real directory.
 
-use crate::journal::storage::open_files::{OpenFiles, WRITTEN_MAX};
-use crate::journal::storage::seam::Storage;
 use crate::limits;
+use crate::storage::open_files::{OpenFiles, WRITTEN_MAX};
+use crate::storage::seam::Storage;
 use crate::types::Trouble;
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
@@ -193,6 +193,18 @@ impl Storage for FileStorage {
             Err(_) => drop(std::fs::remove_file(self.path(name))),
         }
         filled
+    }
+
+    fn create_empty(&self, name: &str) -> io::Result<()> {
+        let file = self.new_file(name)?;
+        self.open.lock().insert(name, &file);
+        Ok(())
+    }
+
+    fn extend(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = self.file_to_write(name)?;
+        let end = file.metadata()?.len();
+        file.write_all_at(bytes, end)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

@@ -4,8 +4,8 @@
 //! unsynced file lengths and unsynced directory operations, any subset of which survives a
 //! [`MemStorage::crash`]. Deterministic: all chance comes in from outside.
 
-use crate::journal::storage::seam::Storage;
 use crate::limits::SECTOR_BYTES;
+use crate::storage::seam::Storage;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::io;
@@ -140,6 +140,16 @@ impl Content {
         }
     }
 
+    /// What lies behind the last byte is zero, should the file grow again.
+    fn clear_beyond_end(&mut self) {
+        let (sector, within) = (self.len / SECTOR_BYTES as u64, self.len as usize % SECTOR_BYTES);
+        let (page, at) = place(sector);
+        self.pages.split_off(&(page + 1));
+        if let Some(page) = self.pages.get_mut(&page) {
+            page[at + within..].fill(0);
+        }
+    }
+
     fn crash(&mut self, random: Randomness<'_>) {
         self.phantom.clear();
         if self.durable_len < self.len {
@@ -153,10 +163,11 @@ impl Content {
         for (sector, versions) in std::mem::take(&mut self.unsynced) {
             // Any version may have reached the medium, or none.
             let survivor = random() % (versions.len() as u64 + 1);
-            if survivor > 0 && (sector + 1) * SECTOR_BYTES as u64 <= self.len {
+            if survivor > 0 && sector * (SECTOR_BYTES as u64) < self.len {
                 self.store(sector, &versions[survivor as usize - 1]);
             }
         }
+        self.clear_beyond_end();
     }
 }
 
@@ -204,6 +215,24 @@ impl MemDisk {
     fn content(&mut self, name: &str) -> io::Result<&mut Content> {
         let file = self.named(name)?;
         Ok(self.files.get_mut(&file).expect("every name leads to a file"))
+    }
+
+    /// A new file of so many zeros; true when the machine stops at this very step.
+    fn create(&mut self, name: &str, bytes: u64) -> io::Result<bool> {
+        if self.names.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let halts = self.step()?;
+        if bytes > self.free_bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.free_bytes -= bytes;
+        let file = self.next_file;
+        self.next_file += 1;
+        self.files.insert(file, Content { len: bytes, ..Content::default() });
+        self.names.insert(name.to_string(), file);
+        self.unsynced_names.push(NameChange::Created { name: name.to_string(), file });
+        Ok(halts)
     }
 
     fn sync_one(&mut self, name: &str) -> io::Result<()> {
@@ -354,6 +383,7 @@ impl MemStorage {
         let mut disk = self.0.lock();
         let content = disk.content(name).expect("the file to cut exists");
         (content.len, content.durable_len) = (bytes, bytes);
+        content.clear_beyond_end();
     }
 }
 
@@ -431,23 +461,36 @@ impl Storage for MemStorage {
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
         let mut disk = self.0.lock();
-        if disk.names.contains_key(name) {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        }
-        let halts = disk.step()?;
-        if bytes > disk.free_bytes {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        disk.free_bytes -= bytes;
-        let file = disk.next_file;
-        disk.next_file += 1;
-        disk.files.insert(file, Content { len: bytes, ..Content::default() });
-        disk.names.insert(name.to_string(), file);
-        disk.unsynced_names.push(NameChange::Created { name: name.to_string(), file });
+        let halts = disk.create(name, bytes)?;
         if halts {
             return Err(broken("the machine stopped during the creation"));
         }
         disk.sync_one(name)
+    }
+
+    fn create_empty(&self, name: &str) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        let halts = disk.create(name, 0)?;
+        if halts { Err(broken("the machine stopped during the creation")) } else { Ok(()) }
+    }
+
+    fn extend(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut disk = self.0.lock();
+        let file = disk.named(name)?;
+        let halts = disk.step()?;
+        if disk.script.fail_write_at == Some(disk.script.steps) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let taken = bytes.len() as u64;
+        if taken > disk.free_bytes {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        disk.free_bytes -= taken;
+        let content = disk.files.get_mut(&file).expect("every name leads to a file");
+        let end = content.len;
+        content.len += taken;
+        content.write(end, bytes);
+        if halts { Err(broken("the machine stopped during the write")) } else { Ok(()) }
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -485,5 +528,40 @@ impl Storage for MemStorage {
 
     fn free_bytes(&self) -> io::Result<u64> {
         Ok(self.0.lock().free_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::types::Random;
+
+    /// A file that grows: what was synced stays whatever the crash, and of what was not any length and
+    /// any sectors may be left.
+    #[test]
+    fn a_crash_leaves_any_part_of_what_was_not_synced() {
+        let (mut lengths, mut holes) = (std::collections::BTreeSet::new(), 0);
+        for seed in 0..200 {
+            let disk = MemStorage::new();
+            disk.create_empty("f").unwrap();
+            disk.sync_dir().unwrap();
+            disk.extend("f", &[1; 700]).unwrap();
+            disk.sync("f").unwrap();
+            disk.extend("f", &[2; 3000]).unwrap();
+            let mut random = Random::new(seed);
+            disk.crash(&mut || random.draw());
+            let mut found = vec![0; disk.len("f").unwrap() as usize];
+            disk.read_at("f", 0, &mut found).unwrap();
+            assert!(found.len() >= 700 && found[..700].iter().all(|b| *b == 1), "seed {seed}");
+            holes += u32::from(found[700..].contains(&0));
+            lengths.insert(found.len());
+            disk.extend("f", &[3; 9]).unwrap();
+            let mut last = [0; 9];
+            disk.read_at("f", found.len() as u64, &mut last).unwrap();
+            assert_eq!(last, [3; 9], "seed {seed}");
+        }
+        assert!(lengths.len() > 20 && lengths.contains(&700) && lengths.contains(&3700));
+        assert!(holes > 50, "{holes}");
     }
 }
