@@ -5,6 +5,7 @@ mod ballot;
 mod configuration;
 mod count;
 mod damage;
+mod extent;
 mod failure_kind;
 mod ids;
 mod life;
@@ -21,6 +22,7 @@ pub use ballot::Ballot;
 pub use configuration::Configuration;
 pub use count::Count;
 pub use damage::{Content, Damage, Losses, LostRecords, RecordLeft};
+pub use extent::Extent;
 pub use failure_kind::FailureKind;
 pub use ids::{
     ClusterId, ConfigurationNumber, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId,
