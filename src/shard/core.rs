@@ -12,6 +12,7 @@ use super::lookup;
 use super::options::ShardOptions;
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
+use crate::index::EntryIndex;
 use crate::journal::{self, Journal};
 use crate::limits;
 use crate::machine::Machine;
@@ -31,6 +32,8 @@ pub struct Core {
     pub(super) journal: Journal,
     /// What the chosen values have built.
     pub(super) machine: Machine,
+    /// Where the logs' entries lie.
+    pub(super) index: EntryIndex,
     /// Chosen values in memory.
     pub(super) cache: Cache,
     cache_bytes_max: usize,
@@ -71,6 +74,7 @@ impl Core {
             effects,
             journal,
             machine,
+            index: EntryIndex::default(),
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
             conns: Conns::default(),
