@@ -5,6 +5,7 @@
 //! [`ReadCursor`](super::ReadCursor) takes them out of the values that hold them.
 
 mod apply;
+mod attributes;
 mod codec;
 mod command;
 mod digest;
