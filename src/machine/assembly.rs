@@ -4,12 +4,15 @@
 //! | kinds | feature |
 //! | --- | --- |
 //! | 1 to 7 | [`logs`](super::logs) |
+//! | 8 | [`cuts`](super::cuts) |
 //!
-//! Numbers of kinds above 7 are free for what comes later (sessions, locks, members); a
+//! Numbers of kinds above 8 are free for what comes later (sessions, locks, members); a
 //! number is never used for anything else.
 
+use super::cuts::{self, CutCommand, Cuts};
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
 use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, SlotExtents};
+use crate::types::Slot;
 use crate::wire::codec::DecodeError;
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
@@ -18,6 +21,8 @@ use crate::wire::codec::DecodeError;
 pub enum MachineCommand<'a> {
     /// A command on a log.
     Log(LogCommand<'a>),
+    /// A cut of the sequence.
+    Cut(CutCommand),
 }
 
 /// The kind of a command of any feature, as its number in the encoding says.
@@ -25,6 +30,8 @@ pub enum MachineCommand<'a> {
 pub enum CommandKind {
     /// A command on a log.
     Log(LogCommandKind),
+    /// A cut of the sequence.
+    Cut,
 }
 
 /// What became of one command.
@@ -32,19 +39,33 @@ pub enum CommandKind {
 pub enum MachineOutcome {
     /// Of a command on a log.
     Log(LogOutcome),
+    /// The slot is a cut.
+    Cut,
+}
+
+impl MachineOutcome {
+    /// The outcome of a command on a log, none of another one.
+    #[must_use]
+    pub fn on_log(&self) -> Option<&LogOutcome> {
+        match self {
+            MachineOutcome::Log(outcome) => Some(outcome),
+            MachineOutcome::Cut => None,
+        }
+    }
 }
 
 /// Bytes of the longest body of any command.
 pub(super) const BODY_BYTES_MAX: usize = logs::BODY_BYTES_MAX;
 
 /// How many words a digest takes of the features.
-pub(super) const DIGEST_WORDS: usize = logs::DIGEST_WORDS;
+pub(super) const DIGEST_WORDS: usize = logs::DIGEST_WORDS + cuts::DIGEST_WORDS;
 
 impl<'a> MachineCommand<'a> {
     /// The command, with what all features' commands have in common.
     pub(super) fn of_feature(&self) -> &dyn FeatureCommand {
         match self {
             MachineCommand::Log(command) => command,
+            MachineCommand::Cut(command) => command,
         }
     }
 
@@ -55,6 +76,7 @@ impl<'a> MachineCommand<'a> {
     ) -> Result<MachineCommand<'a>, DecodeError> {
         match kind {
             CommandKind::Log(kind) => logs::decode_body(kind, body).map(MachineCommand::Log),
+            CommandKind::Cut => cuts::decode_body(body).map(MachineCommand::Cut),
         }
     }
 }
@@ -63,7 +85,10 @@ impl CommandKind {
     /// The kind of this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<CommandKind> {
-        LogCommandKind::from_number(number).map(CommandKind::Log)
+        match number {
+            cuts::CUT_KIND => Some(CommandKind::Cut),
+            number => LogCommandKind::from_number(number).map(CommandKind::Log),
+        }
     }
 
     /// The kind's number.
@@ -71,6 +96,7 @@ impl CommandKind {
     pub fn number(self) -> u8 {
         match self {
             CommandKind::Log(kind) => kind as u8,
+            CommandKind::Cut => cuts::CUT_KIND,
         }
     }
 }
@@ -79,12 +105,13 @@ impl CommandKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FeatureStates {
     pub(super) logs: Logs,
+    pub(super) cuts: Cuts,
 }
 
 impl FeatureStates {
     /// The states before slot 1.
     pub(super) fn new(home: HomeShard) -> FeatureStates {
-        FeatureStates { logs: Logs::new(home) }
+        FeatureStates { logs: Logs::new(home), cuts: Cuts::default() }
     }
 
     /// Executes one command; where it appends entries, `extents` gets to know where they lie.
@@ -98,20 +125,35 @@ impl FeatureStates {
             MachineCommand::Log(command) => {
                 MachineOutcome::Log(self.logs.execute(place, command, extents))
             }
+            MachineCommand::Cut(CutCommand) => {
+                self.cuts.execute(place);
+                MachineOutcome::Cut
+            }
         }
     }
 
     /// What the machine's digest covers of each feature, one behind the other.
     pub(super) fn digest_words(&self) -> [u64; DIGEST_WORDS] {
-        self.logs.digest_words()
+        let mut words = [0; DIGEST_WORDS];
+        let (logs, cuts) = words.split_at_mut(logs::DIGEST_WORDS);
+        logs.copy_from_slice(&self.logs.digest_words());
+        cuts.copy_from_slice(&self.cuts.digest_words());
+        words
     }
 
     /// Checks the state of every feature.
     ///
     /// # Panics
     /// When an invariant is broken.
-    pub(super) fn check(&self) {
+    pub(super) fn check(&self, applied_upto: Slot) {
         self.logs.check();
+        self.cuts.check(applied_upto);
+    }
+}
+
+impl From<CutCommand> for MachineCommand<'_> {
+    fn from(command: CutCommand) -> Self {
+        MachineCommand::Cut(command)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The state of the machine: how far it is, whose values take effect, and the features' states.
 
 use super::assembly::{DIGEST_WORDS, FeatureStates};
+use super::cuts::Cuts;
 use super::digest::hash_words;
 use super::feature::HomeShard;
 use super::logs::Logs;
@@ -57,6 +58,12 @@ impl Machine {
     #[must_use]
     pub fn logs(&self) -> &Logs {
         &self.features.logs
+    }
+
+    /// The cuts.
+    #[must_use]
+    pub fn cuts(&self) -> &Cuts {
+        &self.features.cuts
     }
 
     /// The digest of the whole state, in constant time. Equal states have equal digests whatever
