@@ -11,9 +11,11 @@
 
 use super::cuts::{self, CutCommand, Cuts};
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
-use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, SlotExtents};
+use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, LogsRestore, SlotExtents};
+use super::snapshot::error::{RecordFault, SnapshotError};
+use super::snapshot::record::{SnapshotPiece, SnapshotRecordKind};
 use crate::types::Slot;
-use crate::wire::codec::DecodeError;
+use crate::wire::codec::{BodyReader, DecodeError};
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
 /// copied while a value is applied.
@@ -148,6 +150,81 @@ impl FeatureStates {
     pub(super) fn check(&self, applied_upto: Slot) {
         self.logs.check();
         self.cuts.check(applied_upto);
+    }
+
+    /// Begins a snapshot of every feature. Sections that are a few words are encoded at once; the last
+    /// one is encoded in steps.
+    pub(super) fn begin_snapshot(&mut self, out: &mut Vec<u8>) {
+        self.cuts.put_section(out);
+        self.logs.begin_snapshot(out);
+    }
+
+    /// Encodes what `piece` has room for; true when nothing is left.
+    pub(super) fn snapshot_step(&mut self, piece: &mut SnapshotPiece<'_>) -> bool {
+        self.logs.snapshot_step(piece)
+    }
+
+    /// Ends a snapshot that is under way.
+    pub(super) fn drop_snapshot(&mut self) {
+        self.logs.drop_snapshot();
+    }
+
+    /// Memory that a snapshot under way takes for what was changed since it began.
+    pub(super) fn snapshot_overlay_bytes(&self) -> usize {
+        self.logs.snapshot_overlay_bytes()
+    }
+}
+
+/// The states of the features as the sections of a snapshot come, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct FeatureRestores {
+    cuts: Option<Cuts>,
+    logs: Option<LogsRestore>,
+}
+
+impl FeatureRestores {
+    /// Takes in the head of a section, of a snapshot of `home` as it was at slot `applied_upto`.
+    pub(super) fn section(
+        &mut self,
+        (home, applied_upto): (HomeShard, Slot),
+        (feature, version): (u8, u16),
+        head: BodyReader<'_>,
+    ) -> Result<(), RecordFault> {
+        let next = match (&self.cuts, &self.logs) {
+            (None, _) => cuts::FEATURE,
+            (Some(_), None) => logs::FEATURE,
+            (Some(_), Some(_)) => return Err(RecordFault::Section { feature }),
+        };
+        if feature != next.number {
+            return Err(RecordFault::Section { feature });
+        }
+        if version != next.version {
+            return Err(RecordFault::Version { found: version, known: next.version });
+        }
+        if next == cuts::FEATURE {
+            self.cuts = Some(cuts::restore(applied_upto, head)?);
+        } else {
+            self.logs = Some(LogsRestore::new(home, head)?);
+        }
+        Ok(())
+    }
+
+    /// Takes in an item of the section that began last.
+    pub(super) fn item(&mut self, item: BodyReader<'_>) -> Result<(), RecordFault> {
+        let order = RecordFault::Order { kind: SnapshotRecordKind::Item as u8 };
+        self.logs.as_mut().ok_or(order)?.item(item)
+    }
+
+    /// Checks that all sections and their items came.
+    pub(super) fn check_whole(&self) -> Result<(), RecordFault> {
+        let order = RecordFault::Order { kind: SnapshotRecordKind::End as u8 };
+        self.logs.as_ref().ok_or(order)?.check_whole()
+    }
+
+    /// The states; none where a section is missing.
+    pub(super) fn finish(self) -> Option<Result<FeatureStates, SnapshotError>> {
+        let (cuts, logs) = (self.cuts?, self.logs?);
+        Some(logs.finish().map(|logs| FeatureStates { logs, cuts }))
     }
 }
 

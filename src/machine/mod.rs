@@ -5,7 +5,8 @@
 //! digest (R23).
 //!
 //! What the machine can do comes from *features*, one folder each: [`logs`] and `cuts`. A feature has its
-//! commands and their encoding, its state, its outcomes, its share of the digest and its invariants.
+//! commands and their encoding, its state, its outcomes, its share of the digest and of a snapshot, and its
+//! invariants.
 //! `assembly` puts the features together; batching, applying, digests and invariants dispatch to them
 //! there. Imports go one way: feature, assembly, command, batch, and then state, apply and reading.
 //!
@@ -25,6 +26,7 @@ mod feature;
 pub mod invariants;
 pub mod logs;
 mod reading;
+mod snapshot;
 mod state;
 
 #[cfg(test)]
@@ -37,4 +39,5 @@ pub use command::CommandError;
 pub use cuts::{CutCommand, Cuts};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
 pub use reading::{Damaged, EntryDamage, ReadCursor};
+pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep};
 pub use state::Machine;

@@ -5,9 +5,11 @@
 //! machine only notes that there was one; whoever applied the slot begins a snapshot before the next.
 
 mod command;
+mod snapshot;
 mod state;
 
 pub use command::CutCommand;
 pub(super) use command::{CUT_KIND, decode_body};
+pub(super) use snapshot::{FEATURE, restore};
 pub use state::Cuts;
 pub(super) use state::DIGEST_WORDS;

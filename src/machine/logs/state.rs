@@ -1,6 +1,7 @@
 //! The state: logs by name and by id, and the counters beside them.
 
 use super::attributes::PackedAttributes;
+use super::capture::Capture;
 use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
 use crate::api::name::LogName;
 use crate::api::{LogRef, LogStat, Retention};
@@ -24,6 +25,8 @@ pub struct Logs {
     by_id: BTreeMap<LogId, Box<Log>>,
     /// The sum of the hashes of `by_id`.
     pub(super) sum: LogSum,
+    /// What a snapshot under way needs: whoever changes a log has it kept there first.
+    pub(super) capture: Option<Capture>,
 }
 
 /// The state of one log. There may be millions: what it takes is counted in tests/machine_memory.rs.
@@ -125,7 +128,26 @@ impl Logs {
             names: BTreeMap::new(),
             by_id: BTreeMap::new(),
             sum: LogSum::default(),
+            capture: None,
         }
+    }
+
+    /// The logs of a snapshot: by rising name, and by rising id.
+    pub(super) fn restored(
+        home: HomeShard,
+        created: u64,
+        names: Vec<(LogName, LogId)>,
+        logs: Vec<(LogId, Box<Log>)>,
+        sum: LogSum,
+    ) -> Logs {
+        // Built of sorted items, a map takes time that grows with their number alone.
+        let (names, by_id) = (BTreeMap::from_iter(names), BTreeMap::from_iter(logs));
+        Logs { home, created, names, by_id, sum, capture: None }
+    }
+
+    /// The facts of a log that exists.
+    pub(super) fn facts(&self, id: LogId) -> LogFacts {
+        self.by_id.get(&id).expect("names hold ids of logs that exist").facts(id)
     }
 
     /// Every log that exists.
@@ -263,6 +285,9 @@ impl Logs {
     /// A log to be changed, the one way to change what exists, with the sum, which follows its hash.
     pub(super) fn log_mut(&mut self, id: LogId) -> Option<(&mut Log, &mut LogSum)> {
         let log = self.by_id.get_mut(&id)?;
+        if let Some(capture) = &mut self.capture {
+            capture.keep(&log.name, log.facts(id)); // C24
+        }
         Some((log, &mut self.sum))
     }
 
@@ -271,6 +296,9 @@ impl Logs {
         let Some(log) = self.by_id.remove(&id) else {
             return false;
         };
+        if let Some(capture) = &mut self.capture {
+            capture.keep(&log.name, log.facts(id)); // It may be anew by then: another log of its name (C24).
+        }
         let named = self.names.remove(&log.name);
         assert!(named == Some(id), "log {id} was known by name as {named:?}");
         self.sum.remove(log.hash);

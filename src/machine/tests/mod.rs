@@ -5,6 +5,7 @@
 mod codec;
 mod model;
 mod reading;
+mod snapshot;
 mod stories;
 
 use super::{Damaged, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder, invariants};
