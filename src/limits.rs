@@ -22,6 +22,9 @@ pub const VALUE_BYTES_MAX: usize = VALUE_BYTES_TARGET + APPEND_BYTES_MAX + 64 * 
 /// Most commands in one value: bounds the work of applying one slot.
 pub const VALUE_COMMANDS_MAX: usize = 16_384;
 
+/// Most bytes of one record of a snapshot of the state: a log with the longest name, three times over.
+pub const SNAPSHOT_RECORD_BYTES_MAX: usize = 1024;
+
 /// Most slots proposed beyond the contiguous chosen prefix (α).
 pub const WINDOW_SLOTS: u64 = 256;
 /// Most bytes of values in open slots.

@@ -4,13 +4,18 @@
 //! | kinds | feature |
 //! | --- | --- |
 //! | 1 to 7 | [`logs`](super::logs) |
+//! | 8 | [`cuts`](super::cuts) |
 //!
-//! Numbers of kinds above 7 are free for what comes later (sessions, locks, members); a
+//! Numbers of kinds above 8 are free for what comes later (sessions, locks, members); a
 //! number is never used for anything else.
 
+use super::cuts::{self, CutCommand, Cuts};
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
-use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, SlotExtents};
-use crate::wire::codec::DecodeError;
+use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, LogsRestore, SlotExtents};
+use super::snapshot::error::{RecordFault, SnapshotError};
+use super::snapshot::record::{SnapshotPiece, SnapshotRecordKind};
+use crate::types::Slot;
+use crate::wire::codec::{BodyReader, DecodeError};
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
 /// copied while a value is applied.
@@ -18,6 +23,8 @@ use crate::wire::codec::DecodeError;
 pub enum MachineCommand<'a> {
     /// A command on a log.
     Log(LogCommand<'a>),
+    /// A cut of the sequence.
+    Cut(CutCommand),
 }
 
 /// The kind of a command of any feature, as its number in the encoding says.
@@ -25,6 +32,8 @@ pub enum MachineCommand<'a> {
 pub enum CommandKind {
     /// A command on a log.
     Log(LogCommandKind),
+    /// A cut of the sequence.
+    Cut,
 }
 
 /// What became of one command.
@@ -32,19 +41,33 @@ pub enum CommandKind {
 pub enum MachineOutcome {
     /// Of a command on a log.
     Log(LogOutcome),
+    /// The slot is a cut.
+    Cut,
+}
+
+impl MachineOutcome {
+    /// The outcome of a command on a log, none of another one.
+    #[must_use]
+    pub fn on_log(&self) -> Option<&LogOutcome> {
+        match self {
+            MachineOutcome::Log(outcome) => Some(outcome),
+            MachineOutcome::Cut => None,
+        }
+    }
 }
 
 /// Bytes of the longest body of any command.
 pub(super) const BODY_BYTES_MAX: usize = logs::BODY_BYTES_MAX;
 
 /// How many words a digest takes of the features.
-pub(super) const DIGEST_WORDS: usize = logs::DIGEST_WORDS;
+pub(super) const DIGEST_WORDS: usize = logs::DIGEST_WORDS + cuts::DIGEST_WORDS;
 
 impl<'a> MachineCommand<'a> {
     /// The command, with what all features' commands have in common.
     pub(super) fn of_feature(&self) -> &dyn FeatureCommand {
         match self {
             MachineCommand::Log(command) => command,
+            MachineCommand::Cut(command) => command,
         }
     }
 
@@ -55,6 +78,7 @@ impl<'a> MachineCommand<'a> {
     ) -> Result<MachineCommand<'a>, DecodeError> {
         match kind {
             CommandKind::Log(kind) => logs::decode_body(kind, body).map(MachineCommand::Log),
+            CommandKind::Cut => cuts::decode_body(body).map(MachineCommand::Cut),
         }
     }
 }
@@ -63,7 +87,10 @@ impl CommandKind {
     /// The kind of this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<CommandKind> {
-        LogCommandKind::from_number(number).map(CommandKind::Log)
+        match number {
+            cuts::CUT_KIND => Some(CommandKind::Cut),
+            number => LogCommandKind::from_number(number).map(CommandKind::Log),
+        }
     }
 
     /// The kind's number.
@@ -71,6 +98,7 @@ impl CommandKind {
     pub fn number(self) -> u8 {
         match self {
             CommandKind::Log(kind) => kind as u8,
+            CommandKind::Cut => cuts::CUT_KIND,
         }
     }
 }
@@ -79,12 +107,13 @@ impl CommandKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FeatureStates {
     pub(super) logs: Logs,
+    pub(super) cuts: Cuts,
 }
 
 impl FeatureStates {
     /// The states before slot 1.
     pub(super) fn new(home: HomeShard) -> FeatureStates {
-        FeatureStates { logs: Logs::new(home) }
+        FeatureStates { logs: Logs::new(home), cuts: Cuts::default() }
     }
 
     /// Executes one command; where it appends entries, `extents` gets to know where they lie.
@@ -98,20 +127,110 @@ impl FeatureStates {
             MachineCommand::Log(command) => {
                 MachineOutcome::Log(self.logs.execute(place, command, extents))
             }
+            MachineCommand::Cut(CutCommand) => {
+                self.cuts.execute(place);
+                MachineOutcome::Cut
+            }
         }
     }
 
     /// What the machine's digest covers of each feature, one behind the other.
     pub(super) fn digest_words(&self) -> [u64; DIGEST_WORDS] {
-        self.logs.digest_words()
+        let mut words = [0; DIGEST_WORDS];
+        let (logs, cuts) = words.split_at_mut(logs::DIGEST_WORDS);
+        logs.copy_from_slice(&self.logs.digest_words());
+        cuts.copy_from_slice(&self.cuts.digest_words());
+        words
     }
 
     /// Checks the state of every feature.
     ///
     /// # Panics
     /// When an invariant is broken.
-    pub(super) fn check(&self) {
+    pub(super) fn check(&self, applied_upto: Slot) {
         self.logs.check();
+        self.cuts.check(applied_upto);
+    }
+
+    /// Begins a snapshot of every feature. Sections that are a few words are encoded at once; the last
+    /// one is encoded in steps.
+    pub(super) fn begin_snapshot(&mut self, out: &mut Vec<u8>) {
+        self.cuts.put_section(out);
+        self.logs.begin_snapshot(out);
+    }
+
+    /// Encodes what `piece` has room for; true when nothing is left.
+    pub(super) fn snapshot_step(&mut self, piece: &mut SnapshotPiece<'_>) -> bool {
+        self.logs.snapshot_step(piece)
+    }
+
+    /// Ends a snapshot that is under way.
+    pub(super) fn drop_snapshot(&mut self) {
+        self.logs.drop_snapshot();
+    }
+
+    /// Memory that a snapshot under way takes for what was changed since it began.
+    pub(super) fn snapshot_overlay_bytes(&self) -> usize {
+        self.logs.snapshot_overlay_bytes()
+    }
+}
+
+/// The states of the features as the sections of a snapshot come, in the order of their numbers.
+#[derive(Debug, Default)]
+pub(super) struct FeatureRestores {
+    cuts: Option<Cuts>,
+    logs: Option<LogsRestore>,
+}
+
+impl FeatureRestores {
+    /// Takes in the head of a section, of a snapshot of `home` as it was at slot `applied_upto`.
+    pub(super) fn section(
+        &mut self,
+        (home, applied_upto): (HomeShard, Slot),
+        (feature, version): (u8, u16),
+        head: BodyReader<'_>,
+    ) -> Result<(), RecordFault> {
+        let next = match (&self.cuts, &self.logs) {
+            (None, _) => cuts::FEATURE,
+            (Some(_), None) => logs::FEATURE,
+            (Some(_), Some(_)) => return Err(RecordFault::Section { feature }),
+        };
+        if feature != next.number {
+            return Err(RecordFault::Section { feature });
+        }
+        if version != next.version {
+            return Err(RecordFault::Version { found: version, known: next.version });
+        }
+        if next == cuts::FEATURE {
+            self.cuts = Some(cuts::restore(applied_upto, head)?);
+        } else {
+            self.logs = Some(LogsRestore::new(home, head)?);
+        }
+        Ok(())
+    }
+
+    /// Takes in an item of the section that began last.
+    pub(super) fn item(&mut self, item: BodyReader<'_>) -> Result<(), RecordFault> {
+        let order = RecordFault::Order { kind: SnapshotRecordKind::Item as u8 };
+        self.logs.as_mut().ok_or(order)?.item(item)
+    }
+
+    /// Checks that all sections and their items came.
+    pub(super) fn check_whole(&self) -> Result<(), RecordFault> {
+        let order = RecordFault::Order { kind: SnapshotRecordKind::End as u8 };
+        self.logs.as_ref().ok_or(order)?.check_whole()
+    }
+
+    /// The states; none where a section is missing.
+    pub(super) fn finish(self) -> Option<Result<FeatureStates, SnapshotError>> {
+        let (cuts, logs) = (self.cuts?, self.logs?);
+        Some(logs.finish().map(|logs| FeatureStates { logs, cuts }))
+    }
+}
+
+impl From<CutCommand> for MachineCommand<'_> {
+    fn from(command: CutCommand) -> Self {
+        MachineCommand::Cut(command)
     }
 }
 

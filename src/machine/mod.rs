@@ -4,8 +4,9 @@
 //! pure function of state and value (R22) they all hold the same state, which they compare by
 //! digest (R23).
 //!
-//! What the machine can do comes from *features*, one folder each: today [`logs`]. A feature has its
-//! commands and their encoding, its state, its outcomes, its share of the digest and its invariants.
+//! What the machine can do comes from *features*, one folder each: [`logs`] and `cuts`. A feature has its
+//! commands and their encoding, its state, its outcomes, its share of the digest and of a snapshot, and its
+//! invariants.
 //! `assembly` puts the features together; batching, applying, digests and invariants dispatch to them
 //! there. Imports go one way: feature, assembly, command, batch, and then state, apply and reading.
 //!
@@ -19,11 +20,13 @@ mod apply;
 mod assembly;
 mod batch;
 mod command;
+mod cuts;
 mod digest;
 mod feature;
 pub mod invariants;
 pub mod logs;
 mod reading;
+mod snapshot;
 mod state;
 
 #[cfg(test)]
@@ -33,6 +36,8 @@ pub use apply::{AppliedSlot, MachineError};
 pub use assembly::{CommandKind, MachineCommand, MachineOutcome};
 pub use batch::{Commands, ValueBuilder};
 pub use command::CommandError;
+pub use cuts::{CutCommand, Cuts};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
 pub use reading::{Damaged, EntryDamage, ReadCursor};
+pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep};
 pub use state::Machine;

@@ -209,8 +209,11 @@ impl ReadCursor {
                 }
                 continue;
             }
-            let MachineCommand::Log(command) = raw.decode()?;
-            let Some(entries) = command.entries() else {
+            let entries = match raw.decode()? {
+                MachineCommand::Log(command) => command.entries(),
+                MachineCommand::Cut(_) => None,
+            };
+            let Some(entries) = entries else {
                 return Err(EntryDamage::OtherLog { offset: raw.offset });
             };
             let behind = at.plus(u64::from(entries.count()));
@@ -230,6 +233,7 @@ impl ReadCursor {
     fn is_append(&self, raw: &RawCommand<'_>) -> bool {
         match raw.kind {
             CommandKind::Log(kind) => logs::appends_to(kind, raw.body, self.log, &self.name),
+            CommandKind::Cut => false,
         }
     }
 

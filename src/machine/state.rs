@@ -1,9 +1,11 @@
 //! The state of the machine: how far it is, whose values take effect, and the features' states.
 
 use super::assembly::{DIGEST_WORDS, FeatureStates};
+use super::cuts::Cuts;
 use super::digest::hash_words;
 use super::feature::HomeShard;
 use super::logs::Logs;
+use super::snapshot::SnapshotProgress;
 use crate::types::{Ballot, ShardId, Slot};
 
 /// Words of the machine itself in its digest.
@@ -12,7 +14,7 @@ const OWN_WORDS: usize = 5;
 /// The replicated state machine of one shard: a pure function of the values applied (R22).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
-    home: HomeShard,
+    pub(super) home: HomeShard,
     /// The last slot applied.
     pub(super) applied_upto: Slot,
     /// The leadership whose values take effect now: each slot from its last first value to
@@ -21,6 +23,8 @@ pub struct Machine {
     /// The highest stamp of a value that took effect: ms since 1970. It never falls (C28).
     pub(super) stamp_ms: u64,
     pub(super) features: FeatureStates,
+    /// The snapshot that is under way.
+    pub(super) snapshot: Option<SnapshotProgress>,
 }
 
 impl Machine {
@@ -38,6 +42,7 @@ impl Machine {
             applying_leadership: None,
             stamp_ms: 0,
             features: FeatureStates::new(home),
+            snapshot: None,
         }
     }
 
@@ -57,6 +62,12 @@ impl Machine {
     #[must_use]
     pub fn logs(&self) -> &Logs {
         &self.features.logs
+    }
+
+    /// The cuts.
+    #[must_use]
+    pub fn cuts(&self) -> &Cuts {
+        &self.features.cuts
     }
 
     /// The digest of the whole state, in constant time. Equal states have equal digests whatever

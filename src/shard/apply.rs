@@ -107,7 +107,7 @@ fn apply(
         }
     };
     turn.core.index.record(&applied.extents);
-    for MachineOutcome::Log(outcome) in &applied.outcomes {
+    for outcome in applied.outcomes.iter().filter_map(MachineOutcome::on_log) {
         if let LogOutcome::Deleted(log) = outcome {
             turn.core.index.remove(*log);
         } else if let LogOutcome::Trimmed { log, first, .. } = outcome {

@@ -122,7 +122,7 @@ impl Requests {
     ) {
         self.writes.applied(turn, slot, ballot, outcomes);
         self.fates.applied(turn, slot, value, outcomes);
-        for MachineOutcome::Log(outcome) in outcomes {
+        for outcome in outcomes.iter().filter_map(MachineOutcome::on_log) {
             self.retention.applied(turn, outcome);
             if let LogOutcome::Appended { log, .. }
             | LogOutcome::Deleted(log)

@@ -50,7 +50,7 @@ impl Waiter {
 
     /// The command took effect, or was refused as it was applied.
     pub(super) fn answer(&self, turn: &mut Turn<'_>, outcome: &MachineOutcome) {
-        let MachineOutcome::Log(outcome) = outcome;
+        let Some(outcome) = outcome.on_log() else { return }; // No client proposes a cut.
         if let LogOutcome::Appended { count, .. } = outcome {
             let tally = &mut turn.core.tally;
             tally.appends += 1;

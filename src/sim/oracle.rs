@@ -132,9 +132,12 @@ impl Oracle {
             return applied;
         }
         let commands = Commands::new(value).expect("the machine decoded the value just before");
-        for (item, MachineOutcome::Log(outcome)) in commands.zip(outcomes) {
-            let (_, MachineCommand::Log(command)) =
-                item.expect("the machine decoded the value just before");
+        for (item, outcome) in commands.zip(outcomes) {
+            let (_, command) = item.expect("the machine decoded the value just before");
+            let (MachineCommand::Log(command), MachineOutcome::Log(outcome)) = (command, outcome)
+            else {
+                continue; // A cut changes no log.
+            };
             match (&command, *outcome) {
                 (LogCommand::Create { name, created_ms }, LogOutcome::Created(id)) => {
                     self.created(slot, name, *created_ms, id);

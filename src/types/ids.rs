@@ -125,6 +125,12 @@ impl LogId {
     pub fn shard(self) -> ShardId {
         ShardId((self.0 >> 48) as u16)
     }
+
+    /// Returns how many logs the shard had created when it created this one, itself included.
+    #[must_use]
+    pub fn counter(self) -> u64 {
+        self.0 & ((1 << 48) - 1)
+    }
 }
 
 impl ShardId {

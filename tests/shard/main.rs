@@ -8,6 +8,7 @@ mod node;
 mod peers;
 mod reads;
 mod rules;
+mod snapshots;
 mod trim;
 mod trio;
 mod trio_rig;

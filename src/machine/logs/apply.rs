@@ -1,5 +1,6 @@
 //! Executing the commands on logs: the one place where their state changes.
 
+use super::attributes::PackedAttributes;
 use super::command::LogCommand;
 use super::digest::{self, LogSum};
 use super::outcome::LogOutcome;
@@ -50,7 +51,8 @@ impl Logs {
                 .unwrap_or_else(|| self.missing(log)),
             LogCommand::SetAttributes { log, changes } => self
                 .change(log, |id, log| {
-                    log.attributes = changes.applied_to(log.attributes);
+                    log.attributes =
+                        PackedAttributes::new(changes.applied_to(log.attributes.get()));
                     LogOutcome::AttributesSet(id)
                 })
                 .unwrap_or_else(|| self.missing(log)),
@@ -63,11 +65,11 @@ impl Logs {
         id: LogId,
         change: impl FnOnce(LogId, &mut Log) -> LogOutcome,
     ) -> Option<LogOutcome> {
-        let log = self.by_id.get_mut(&id)?;
+        let (log, sum) = self.log_mut(id)?;
         let outcome = change(id, log);
         let before = log.hash;
         log.hash = log.facts(id).hash();
-        self.sum.replace(before, log.hash);
+        sum.replace(before, log.hash);
         Some(outcome)
     }
 
@@ -104,9 +106,9 @@ impl Logs {
         entries: EntriesRef<'_>,
         extents: &mut SlotExtents,
     ) -> Option<LogOutcome> {
-        let log = self.by_id.get_mut(&id)?;
+        let (log, sum) = self.log_mut(id)?;
         let first = log.next;
-        if log.attributes.sealed {
+        if log.attributes.get().sealed {
             extents.interrupt(id);
             return Some(LogOutcome::Sealed { log: id, next: first });
         }
@@ -115,7 +117,7 @@ impl Logs {
             return Some(LogOutcome::ExpectMismatch { log: Some(id), next: first });
         }
         let (bytes_before, chain) = (log.appended_bytes, log.content);
-        log.extend(id, entries, &mut self.sum);
+        log.extend(id, entries, sum);
         let (offset, count) = (place.offset, entries.count());
         extents.append(id, AppendedRun { first, count, offset, bytes_before, chain });
         Some(LogOutcome::Appended { log: id, first, count })
@@ -139,7 +141,8 @@ impl Log {
     /// Trims as the retention of this version allows; the last entry stays whatever was computed.
     fn retain(&mut self, id: LogId, version: u64, before: Index, bytes_before: u64) -> LogOutcome {
         let last = Index(self.next.0.saturating_sub(1));
-        let before = if version == self.attributes.version { before.min(last) } else { self.first };
+        let known = self.attributes.get().version;
+        let before = if version == known { before.min(last) } else { self.first };
         self.trim(id, before, bytes_before)
     }
 

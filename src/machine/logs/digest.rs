@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 pub(in crate::machine) const DIGEST_WORDS: usize = 3;
 
 /// What the digest covers of one log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogFacts {
     /// The log.
     pub(super) id: LogId,

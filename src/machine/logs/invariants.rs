@@ -12,13 +12,13 @@ impl Logs {
     /// When an invariant is broken.
     pub(in crate::machine) fn check(&self) {
         assert!(
-            self.names.len() == self.by_id.len(),
+            self.names.len() == self.count(),
             "names and logs differ: names={} logs={}",
             self.names.len(),
-            self.by_id.len()
+            self.count()
         );
         let mut sum = LogSum::default();
-        for id in self.by_id.keys() {
+        for id in self.by_id().keys() {
             sum.add(self.check_log(*id));
         }
         assert!(sum == self.sum, "digest parts from the logs: {sum:?} {:?}", self.sum);
@@ -26,8 +26,8 @@ impl Logs {
 
     /// Checks one log and returns its share of the digest, computed anew.
     fn check_log(&self, id: LogId) -> u64 {
-        let (log, shard) = (&self.by_id[&id], self.home.shard);
-        let counter = id.0 & ((1 << 48) - 1);
+        let (log, shard) = (&self.by_id()[&id], self.home.shard);
+        let counter = id.counter();
         assert!(id.shard() == shard, "log {id} is not of shard {shard}");
         assert!(
             counter > 0 && counter <= self.created,

@@ -5,17 +5,23 @@
 //! [`ReadCursor`](super::ReadCursor) takes them out of the values that hold them.
 
 mod apply;
+mod attributes;
+mod capture;
 mod codec;
 mod command;
 mod digest;
 mod invariants;
 mod outcome;
+mod restore;
 mod slot_extents;
+mod snapshot;
 mod state;
 
 pub(super) use codec::{BODY_BYTES_MAX, appends_to, decode_body};
 pub use command::{LogCommand, LogCommandKind};
 pub(super) use digest::DIGEST_WORDS;
 pub use outcome::LogOutcome;
+pub(super) use restore::LogsRestore;
 pub(super) use slot_extents::SlotExtents;
+pub(super) use snapshot::FEATURE;
 pub use state::{Logs, LookupError, RetainedLog};

@@ -1,8 +1,10 @@
 //! The state: logs by name and by id, and the counters beside them.
 
+use super::attributes::PackedAttributes;
+use super::capture::Capture;
 use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
 use crate::api::name::LogName;
-use crate::api::{LogAttributes, LogRef, LogStat, Retention};
+use crate::api::{LogRef, LogStat, Retention};
 use crate::limits::LIST_NAMES_MAX;
 use crate::machine::feature::HomeShard;
 use crate::types::{Index, LogId, ShardId};
@@ -19,16 +21,18 @@ pub struct Logs {
     pub(super) created: u64,
     /// Every log's name; exactly the names in `by_id`.
     pub(super) names: BTreeMap<LogName, LogId>,
-    /// Every log that exists.
-    pub(super) by_id: BTreeMap<LogId, Log>,
+    /// Every log that exists. Boxed, because a node of a map is little more than half full.
+    by_id: BTreeMap<LogId, Box<Log>>,
     /// The sum of the hashes of `by_id`.
     pub(super) sum: LogSum,
+    /// What a snapshot under way needs: whoever changes a log has it kept there first.
+    pub(super) capture: Option<Capture>,
 }
 
-/// The state of one log.
+/// The state of one log. There may be millions: what it takes is counted in tests/machine_memory.rs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Log {
-    /// Also its key in [`Logs::names`].
+    /// Also its key in [`Logs::names`], which shares the text.
     pub(super) name: LogName,
     pub(super) name_hash: u64,
     /// The first index that is not trimmed.
@@ -43,7 +47,7 @@ pub(super) struct Log {
     pub(super) created_ms: u64,
     /// Hash of all entries, trimmed ones too.
     pub(super) content: u64,
-    pub(super) attributes: LogAttributes,
+    pub(super) attributes: PackedAttributes,
     /// The share of this log in [`Logs::sum`]; follows every change of the fields above.
     pub(super) hash: u64,
 }
@@ -59,7 +63,7 @@ impl Log {
             trimmed_bytes: self.trimmed_bytes,
             created_ms: self.created_ms,
             content: self.content,
-            attributes: self.attributes,
+            attributes: self.attributes.get(),
         }
     }
 
@@ -71,7 +75,7 @@ impl Log {
             next_index: self.next,
             bytes: self.appended_bytes - self.trimmed_bytes,
             created_ms: self.created_ms,
-            attributes: self.attributes,
+            attributes: self.attributes.get(),
         }
     }
 }
@@ -124,7 +128,31 @@ impl Logs {
             names: BTreeMap::new(),
             by_id: BTreeMap::new(),
             sum: LogSum::default(),
+            capture: None,
         }
+    }
+
+    /// The logs of a snapshot: by rising name, and by rising id.
+    pub(super) fn restored(
+        home: HomeShard,
+        created: u64,
+        names: Vec<(LogName, LogId)>,
+        logs: Vec<(LogId, Box<Log>)>,
+        sum: LogSum,
+    ) -> Logs {
+        // Built of sorted items, a map takes time that grows with their number alone.
+        let (names, by_id) = (BTreeMap::from_iter(names), BTreeMap::from_iter(logs));
+        Logs { home, created, names, by_id, sum, capture: None }
+    }
+
+    /// The facts of a log that exists.
+    pub(super) fn facts(&self, id: LogId) -> LogFacts {
+        self.by_id.get(&id).expect("names hold ids of logs that exist").facts(id)
+    }
+
+    /// Every log that exists.
+    pub(super) fn by_id(&self) -> &BTreeMap<LogId, Box<Log>> {
+        &self.by_id
     }
 
     /// How many logs exist.
@@ -214,8 +242,8 @@ impl Logs {
     pub fn retained(&self, log: LogId) -> Option<RetainedLog> {
         let log = self.by_id.get(&log)?;
         Some(RetainedLog {
-            version: log.attributes.version,
-            retention: log.attributes.retention,
+            version: log.attributes.get().version,
+            retention: log.attributes.get().retention,
             first: log.first,
             next: log.next,
             appended_bytes: log.appended_bytes,
@@ -234,7 +262,7 @@ impl Logs {
         self.created += 1;
         assert!(self.created < 1 << 48, "the counter of log ids has 48 bits: {}", self.created);
         let id = LogId::new(self.home.shard, self.created);
-        let mut log = Log {
+        let mut log = Box::new(Log {
             name_hash: digest::name_hash(&name),
             name: name.clone(),
             first: Index(0),
@@ -243,9 +271,9 @@ impl Logs {
             trimmed_bytes: 0,
             created_ms,
             content: 0,
-            attributes: LogAttributes::default(),
+            attributes: PackedAttributes::default(),
             hash: 0,
-        };
+        });
         log.hash = log.facts(id).hash();
         self.sum.add(log.hash);
         let namesake = self.names.insert(name, id);
@@ -254,11 +282,23 @@ impl Logs {
         id
     }
 
+    /// A log to be changed, the one way to change what exists, with the sum, which follows its hash.
+    pub(super) fn log_mut(&mut self, id: LogId) -> Option<(&mut Log, &mut LogSum)> {
+        let log = self.by_id.get_mut(&id)?;
+        if let Some(capture) = &mut self.capture {
+            capture.keep(&log.name, log.facts(id)); // C24
+        }
+        Some((log, &mut self.sum))
+    }
+
     /// Removes a log and frees its name; true if it existed.
     pub(super) fn remove(&mut self, id: LogId) -> bool {
         let Some(log) = self.by_id.remove(&id) else {
             return false;
         };
+        if let Some(capture) = &mut self.capture {
+            capture.keep(&log.name, log.facts(id)); // It may be anew by then: another log of its name (C24).
+        }
         let named = self.names.remove(&log.name);
         assert!(named == Some(id), "log {id} was known by name as {named:?}");
         self.sum.remove(log.hash);

@@ -5,6 +5,7 @@
 mod codec;
 mod model;
 mod reading;
+mod snapshot;
 mod stories;
 
 use super::{Damaged, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder, invariants};
@@ -45,7 +46,11 @@ impl Rig {
         }
         self.values.insert(slot, value);
         invariants::check_state(&self.machine);
-        applied.outcomes.into_iter().map(|MachineOutcome::Log(outcome)| outcome).collect()
+        let outcomes = applied.outcomes.into_iter().map(|outcome| match outcome {
+            MachineOutcome::Log(outcome) => outcome,
+            MachineOutcome::Cut => panic!("a cut among commands on logs"),
+        });
+        outcomes.collect()
     }
 
     /// Where a log's entries from `from` on lie.

@@ -9,14 +9,14 @@ use crate::machine::{LogCommand, LogOutcome, LookupError, Machine};
 use crate::types::{Index, LogId, ShardId, Slot};
 use proptest::prelude::*;
 
-const SHARD: ShardId = ShardId(0);
-const SHARDS: u16 = 2;
+pub(super) const SHARD: ShardId = ShardId(0);
+pub(super) const SHARDS: u16 = 2;
 /// Names of both shards, prefixes of each other, and one that is none.
 const NAMES: [&str; 8] = ["a", "ab", "abc", "a/1", "a/2", "é", "è", "bad\u{1}"];
 
 /// A command that owns what it is made of.
 #[derive(Clone, Debug)]
-enum Op {
+pub(super) enum Op {
     Create(&'static str, u64),
     Delete(LogId),
     Append(LogId, Option<Index>, Vec<Vec<u8>>),
@@ -27,7 +27,7 @@ enum Op {
 }
 
 impl Op {
-    fn entries(&self) -> Entries {
+    pub(super) fn entries(&self) -> Entries {
         match self {
             Op::Create(..) | Op::Delete(_) | Op::Trim(..) | Op::Retain(..) | Op::Set(..) => {
                 Entries::new()
@@ -38,7 +38,7 @@ impl Op {
         }
     }
 
-    fn command<'a>(&self, entries: &'a Entries) -> LogCommand<'a> {
+    pub(super) fn command<'a>(&self, entries: &'a Entries) -> LogCommand<'a> {
         let entries = entries.as_ref();
         match *self {
             Op::Create(name, created_ms) => LogCommand::Create { name, created_ms },
@@ -103,7 +103,7 @@ impl ModelLog {
 
 /// Everything that a machine means, as plainly as can be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Model {
+pub(super) struct Model {
     logs: Vec<ModelLog>,
     created: u64,
     slots: u64,
@@ -112,7 +112,7 @@ struct Model {
 }
 
 impl Model {
-    fn apply(&mut self, ops: &[Op]) -> Vec<LogOutcome> {
+    pub(super) fn apply(&mut self, ops: &[Op]) -> Vec<LogOutcome> {
         self.slots += 1;
         self.run = !ops.is_empty();
         ops.iter().map(|op| self.execute(op)).collect()
@@ -243,7 +243,7 @@ fn expect() -> impl Strategy<Value = Option<Index>> {
     prop_oneof![3 => Just(None), 2 => (0u64..6).prop_map(|index| Some(Index(index)))]
 }
 
-fn op() -> impl Strategy<Value = Op> {
+pub(super) fn op() -> impl Strategy<Value = Op> {
     let name = || prop::sample::select(&NAMES[..]);
     prop_oneof![
         2 => (name(), 0u64..3).prop_map(|(name, ms)| Op::Create(name, ms)),
@@ -270,11 +270,11 @@ fn changes() -> impl Strategy<Value = AttributeChanges> {
 }
 
 /// Values of a few commands each; one without commands is a no-op.
-fn values() -> impl Strategy<Value = Vec<Vec<Op>>> {
+pub(super) fn values() -> impl Strategy<Value = Vec<Vec<Op>>> {
     prop::collection::vec(prop::collection::vec(op(), 0..12), 1..12)
 }
 
-fn apply(rig: &mut Rig, ops: &[Op]) -> Vec<LogOutcome> {
+pub(super) fn apply(rig: &mut Rig, ops: &[Op]) -> Vec<LogOutcome> {
     let entries: Vec<Entries> = ops.iter().map(Op::entries).collect();
     let commands: Vec<_> = ops.iter().zip(&entries).map(|(op, data)| op.command(data)).collect();
     rig.apply(&commands)
@@ -294,7 +294,7 @@ fn window(entries: &[Vec<u8>], from: usize, max_entries: u32, max_bytes: u32) ->
     window
 }
 
-fn assert_same(rig: &Rig, model: &Model) {
+pub(super) fn assert_same(rig: &Rig, model: &Model) {
     assert_eq!(rig.machine.applied_upto(), Slot(model.slots));
     assert_eq!(rig.machine.logs().count(), model.logs.len());
     for log in &model.logs {

@@ -1,0 +1,124 @@
+//! Making a machine of a snapshot.
+
+use super::error::{RecordFault, SnapshotError};
+use super::header::Header;
+use super::record::{Records, SnapshotRecordKind};
+use crate::machine::assembly::FeatureRestores;
+use crate::machine::feature::HomeShard;
+use crate::machine::state::Machine;
+use crate::types::ShardId;
+use crate::wire::codec::BodyReader;
+
+/// A machine that is made of the pieces of a snapshot. No bytes make it panic, and none make it allocate
+/// more than a few times what they are.
+#[derive(Debug)]
+pub struct Restore {
+    records: Records,
+    state: Restored,
+    /// The first error: what comes behind it is not looked at.
+    failed: Option<SnapshotError>,
+}
+
+/// What the records so far came to.
+#[derive(Debug)]
+struct Restored {
+    home: HomeShard,
+    header: Option<Header>,
+    features: FeatureRestores,
+    /// The digest that the last record states.
+    digest: Option<u64>,
+}
+
+impl Restore {
+    /// Nothing yet of a snapshot that should be of this one of a cluster's `shards`.
+    ///
+    /// # Panics
+    /// When `shard` is not below `shards`.
+    #[must_use]
+    pub fn new(shard: ShardId, shards: u16) -> Restore {
+        assert!(shard.0 < shards, "shard {shard} of {shards} does not exist");
+        let home = HomeShard { shard, shards };
+        let features = FeatureRestores::default();
+        Restore {
+            records: Records::default(),
+            state: Restored { home, header: None, features, digest: None },
+            failed: None,
+        }
+    }
+
+    /// Takes the next bytes, in pieces of any size.
+    ///
+    /// # Errors
+    /// When the bytes are no snapshot that this node understands; the same error then for all that
+    /// follows.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        if let Some(error) = &self.failed {
+            return Err(error.clone());
+        }
+        let state = &mut self.state;
+        let taken = self.records.take(bytes, |kind, body| state.record(kind, body));
+        taken.inspect_err(|error| self.failed = Some(error.clone()))
+    }
+
+    /// The machine, once all bytes were taken. Its digest is computed from what was decoded, and is the
+    /// one that the snapshot states. The work grows with the number of logs, as that of all `take` calls
+    /// together: neither is for a turn of a loop where there are many.
+    ///
+    /// # Errors
+    /// When an error came before, bytes are missing, or what was decoded is no state or another one.
+    pub fn finish(self) -> Result<Machine, SnapshotError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let incomplete = SnapshotError::Incomplete { bytes: self.records.bytes() };
+        let Restored { home, header, features, digest } = self.state;
+        let (Some(header), Some(stated)) = (header, digest) else { return Err(incomplete) };
+        if self.records.is_inside() {
+            return Err(incomplete);
+        }
+        let mut machine = Machine::new(home.shard, home.shards);
+        machine.applied_upto = header.applied_upto;
+        machine.applying_leadership = header.applying_leadership;
+        machine.stamp_ms = header.stamp_ms;
+        machine.features = features.finish().ok_or(incomplete)??;
+        let found = machine.digest();
+        if found == stated { Ok(machine) } else { Err(SnapshotError::Digest { stated, found }) }
+    }
+}
+
+impl Restored {
+    /// Takes a record in.
+    fn record(&mut self, kind: u8, body: &[u8]) -> Result<(), RecordFault> {
+        let order = RecordFault::Order { kind };
+        let Some(kind) = SnapshotRecordKind::from_number(kind).filter(|_| self.digest.is_none())
+        else {
+            return Err(order);
+        };
+        let mut reader = BodyReader::new(body);
+        match (kind, &self.header) {
+            (SnapshotRecordKind::Machine, None) => {
+                self.header = Some(Header::take(self.home, body)?)
+            }
+            (SnapshotRecordKind::Section, Some(header)) => {
+                let (feature, version) = (reader.u8("feature")?, reader.u16("version")?);
+                let place = (header.home, header.applied_upto);
+                self.features.section(place, (feature, version), reader)?;
+            }
+            (SnapshotRecordKind::Item, Some(_)) => self.features.item(reader)?,
+            (SnapshotRecordKind::End, Some(_)) => {
+                self.features.check_whole()?;
+                let digest = reader.u64("digest")?;
+                reader.finish()?;
+                self.digest = Some(digest);
+            }
+            (SnapshotRecordKind::Machine, Some(_))
+            | (
+                SnapshotRecordKind::Section | SnapshotRecordKind::Item | SnapshotRecordKind::End,
+                None,
+            ) => {
+                return Err(order);
+            }
+        }
+        Ok(())
+    }
+}
