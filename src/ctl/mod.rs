@@ -109,12 +109,14 @@ fn joined(changes: &[AttributeChanges]) -> Result<AttributeChanges, CommandFailu
     let mut all = AttributeChanges::default();
     for change in changes {
         let twice = (all.retain_bytes.is_some() && change.retain_bytes.is_some())
-            || (all.retain_entries.is_some() && change.retain_entries.is_some());
+            || (all.retain_entries.is_some() && change.retain_entries.is_some())
+            || (all.retain_age_ms.is_some() && change.retain_age_ms.is_some());
         if twice {
             return Err(CommandFailure::Usage("an attribute is set twice".to_string()));
         }
         all.retain_bytes = all.retain_bytes.or(change.retain_bytes);
         all.retain_entries = all.retain_entries.or(change.retain_entries);
+        all.retain_age_ms = all.retain_age_ms.or(change.retain_age_ms);
         all.seal |= change.seal;
     }
     Ok(all)
@@ -134,7 +136,9 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
     let out = &mut *streams.out;
     let table = format.unwrap_or(Format::Table);
     match &cli.command {
-        Command::Create { name } => logs::create(&mut bounded()?, name, table, out),
+        Command::Create { name, retain } => {
+            logs::create(&mut bounded()?, name, retain.retention(), table, out)
+        }
         Command::Delete { name } => logs::delete(&mut bounded()?, name, table, out),
         Command::Trim { name, before } => logs::trim(&mut bounded()?, name, *before, table, out),
         Command::Seal { name } => {

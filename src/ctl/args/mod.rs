@@ -9,10 +9,10 @@ use super::codes;
 use super::top::args::Top;
 use super::usage;
 use super::values::{
-    ConsistencyArg, Flag, OnGap, ReadStart, parse_attribute, parse_cluster, parse_number,
-    parse_size, parse_start, parse_time,
+    ConsistencyArg, Flag, OnGap, ReadStart, parse_age, parse_attribute, parse_bytes, parse_cluster,
+    parse_number, parse_size, parse_start, parse_time,
 };
-use crate::client::AttributeChanges;
+use crate::client::{AttributeChanges, Retention};
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -124,6 +124,9 @@ pub enum Command {
     Create {
         /// The log's name: 1 to 255 bytes of UTF-8 without control characters
         name: String,
+        /// What it keeps.
+        #[command(flatten)]
+        retain: RetainArgs,
     },
     /// Delete a log and all its entries, for good; no disk space is freed yet
     #[command(visible_alias = "rm")]
@@ -161,12 +164,13 @@ pub enum Command {
     },
     /// Set what a log keeps, or seal it
     ///
-    /// With retain.bytes or retain.entries the log trims itself: an entry may go once as many bytes, or
-    /// entries, lie behind it. The last entry always stays. 0 takes a limit away.
+    /// With retain.bytes, retain.entries or retain.age the log trims itself: an entry may go once as many
+    /// bytes, or entries, lie behind it, or once it is so old. The last entry always stays. 0 takes a
+    /// limit away.
     Set {
         /// The log's name
         name: String,
-        /// retain.bytes=SIZE, retain.entries=N, sealed=true
+        /// retain.bytes=SIZE, retain.entries=N, retain.age=TIME (such as 7d, 12h, 30m, 90s), sealed=true
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = parse_attribute)]
         changes: Vec<AttributeChanges>,
     },
@@ -242,6 +246,33 @@ pub enum Command {
     Bench(Bench),
     /// Show nodes, shards, leaders, rates and lag, live; q quits
     Top(Top),
+}
+
+/// What a new log keeps; everything unless it is said.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RetainArgs {
+    /// Entries may go by themselves once the ones behind them have so many bytes
+    #[arg(long, env = "PAXOSCTL_RETAIN_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub retain_bytes: Option<u64>,
+    /// Entries may go by themselves once so many lie behind them
+    #[arg(long, env = "PAXOSCTL_RETAIN_ENTRIES", value_name = "N", value_parser = parse_number)]
+    pub retain_entries: Option<u64>,
+    /// Entries may go by themselves once they are so old: a number with the unit d, h, m, s or ms
+    #[arg(long, env = "PAXOSCTL_RETAIN_AGE", value_name = "TIME", value_parser = parse_age)]
+    pub retain_age: Option<u64>,
+}
+
+impl RetainArgs {
+    /// As the library takes it.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let limit = |limit: Option<u64>| limit.unwrap_or(0);
+        Retention {
+            bytes: limit(self.retain_bytes),
+            entries: limit(self.retain_entries),
+            age_ms: limit(self.retain_age),
+        }
+    }
 }
 
 /// `append`.

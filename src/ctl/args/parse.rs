@@ -234,6 +234,8 @@ mod tests {
             &["set", "x"],
             &["set", "x", "sealed=false"],
             &["set", "x", "retain.age"],
+            &["set", "x", "retain.age=7"],
+            &["create", "x", "--retain-age", "1w"],
             &["set", "x", "retain.colour=1"],
             &["read", "x", "--consistency", "eventual"],
             &["list", "--timeout", "0"],

@@ -20,7 +20,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("", "paxosctl read orders"),
         ],
     ),
-    ("paxosctl-create", &[("Create a log:", "paxosctl create orders")]),
+    (
+        "paxosctl-create",
+        &[
+            ("Create a log:", "paxosctl create orders"),
+            (
+                "Create one that keeps a week, and no more than 64 MiB:",
+                "paxosctl create clicks --retain-age 7d --retain-bytes 64MiB",
+            ),
+        ],
+    ),
     ("paxosctl-delete", &[("Delete a log and its entries:", "paxosctl delete orders")]),
     (
         "paxosctl-trim",

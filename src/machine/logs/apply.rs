@@ -17,10 +17,15 @@ impl Logs {
         command: &LogCommand<'_>,
     ) -> LogOutcome {
         match *command {
-            LogCommand::Create { name, created_ms } => match self.resolve(name) {
+            LogCommand::Create { name, created_ms, retention } => match self.resolve(name) {
                 Some(id) => LogOutcome::Exists(id),
                 None => match self.create(name, created_ms, None) {
-                    Ok(id) => LogOutcome::Created(id),
+                    Ok(id) => self
+                        .change(id, |id, log| {
+                            log.attributes.retention = retention;
+                            LogOutcome::Created(id)
+                        })
+                        .expect("the log was made just before"),
                     Err(refusal) => refusal,
                 },
             },

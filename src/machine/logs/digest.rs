@@ -48,6 +48,7 @@ impl LogFacts {
             version,
             retention.bytes,
             retention.entries,
+            retention.age_ms,
             u64::from(sealed),
         ])
     }

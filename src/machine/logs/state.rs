@@ -193,7 +193,8 @@ impl Logs {
     #[must_use]
     pub fn retained(&self, log: LogId) -> Option<(u64, Index)> {
         let log = self.by_id.get(&log)?;
-        let Retention { bytes, entries } = log.attributes.retention;
+        // Ages need the stamps of values: they let nothing go yet.
+        let Retention { bytes, entries, age_ms: _ } = log.attributes.retention;
         let by_bytes = match bytes {
             0 => log.first,
             bytes => log.extents.keeps_bytes(bytes, log.live_bytes),
