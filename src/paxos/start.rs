@@ -106,6 +106,7 @@ impl Replica {
             last_vote_lsn: durable,
             unsynced: Unsynced::default(),
             budget: DiskBudget::default(),
+            wall_ms: 0,
             chosen_upto: memory.chosen_upto,
             chosen_sums: ChosenSums::default(),
             acceptor: Acceptor::remember(memory.open, memory.reports, lost),

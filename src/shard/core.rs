@@ -10,6 +10,7 @@ use super::held::{HeldAnswers, ReadProof};
 use super::journal_reads::JournalReads;
 use super::lookup;
 use super::options::ShardOptions;
+use super::peer_clocks::PeerClocks;
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
 use crate::journal::{self, Journal};
@@ -48,6 +49,8 @@ pub struct Core {
     pub(super) tally: Tally,
     /// The wall clock, as the driver set it.
     pub(super) wall_ms: u64,
+    /// The members' wall clocks.
+    pub(super) clocks: PeerClocks,
     /// The node stops: what is not done by then is not waited for.
     pub(super) stop_by: Option<Tick>,
     /// The process must end: nothing is done any more.
@@ -65,6 +68,7 @@ impl Core {
         let mut effects = Effects::new();
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
         let machine = Machine::new(options.shard, options.shards);
+        let members = options.paxos.members.len();
         Core {
             options,
             replica,
@@ -80,6 +84,7 @@ impl Core {
             refusing: BTreeSet::new(),
             tally: Tally::default(),
             wall_ms: 0,
+            clocks: PeerClocks::new(members, limits::CLOCK_SKEW_MS_DEFAULT),
             stop_by: None,
             failed: false,
         }
@@ -130,6 +135,13 @@ impl Core {
             let durable = |at: journal::Location| at.ballot >= ballot;
             slot <= machine.applied_upto() && journal.locate(slot).is_some_and(durable)
         });
+    }
+
+    /// Holds the own clock against those of others now and then, so that a jump of it is seen as one.
+    pub(super) fn look_at_clock(&mut self, now: Tick) {
+        if let Some(held_back) = self.clocks.look(now, self.wall_ms) {
+            log::warn!("shard {}: {held_back}", self.options.shard);
+        }
     }
 
     /// The node is stopping.

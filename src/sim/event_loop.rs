@@ -49,6 +49,10 @@ impl World {
         if let Some(shard) = &mut turning.shard {
             shard.begin_turn(0); // Its clients take their answers at once.
         }
+        let wall_ms = self.wall_ms(node);
+        if let Some(shard) = &mut self.nodes[node].shard {
+            shard.set_wall_ms(wall_ms);
+        }
         for input in inbox.into_iter().chain([Input::Tick]) {
             self.step(node, now, input, &mut out)?;
         }
