@@ -10,6 +10,8 @@ mod copying;
 mod mock_cluster;
 #[path = "paxosctl/naming.rs"]
 mod naming;
+#[path = "paxosctl/retaining.rs"]
+mod retaining;
 #[path = "paxosctl/silence.rs"]
 mod silence;
 #[path = "paxosctl/stopping.rs"]

@@ -165,6 +165,13 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
             let mut client = if read.follow { connect()? } else { bounded()? };
             read::read(&mut client, read, format, streams)
         }
+        Command::Get { name } => {
+            read::get(&mut bounded()?, name, format.unwrap_or(Format::Raw), out)
+        }
+        Command::Put(put) => {
+            let format = format.unwrap_or(Format::Raw);
+            append::append(&mut bounded()?, &put.append(), format, streams)
+        }
         Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
             Ok(mut client) => {
                 one_cluster(&client, &cli.global)?;

@@ -191,6 +191,16 @@ pub enum Command {
     Append(AppendArgs),
     /// Print entries, each followed by a newline unless --exact
     Read(ReadArgs),
+    /// Print the last entry's bytes, exactly, and nothing else
+    ///
+    /// With put, a log is a small file of which every version is kept until it is trimmed: a configuration,
+    /// or the name of whoever is in charge. Nothing acknowledged before is missed.
+    Get {
+        /// The log's name
+        name: String,
+    },
+    /// Append one entry, for get; the log is created if it does not exist; print the index
+    Put(PutArgs),
     /// Show nodes, shards, leaders, watermarks and lag; exit 10 where something is missing
     ///
     /// The first table has a line for each node. STATE is up, DEAD where it does not answer, or CUT
@@ -309,6 +319,35 @@ pub struct AppendArgs {
         value_parser = clap::value_parser!(u16).range(1..=limits::CONN_REQUESTS_MAX as i64)
     )]
     pub window: u16,
+}
+
+/// `put`.
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// The log's name
+    pub name: String,
+    /// The entry; - for the whole of standard input
+    pub data: OsString,
+    /// Put only if the log's next index is N: the index that get -o json prints, and 1; 0 for a log that
+    /// is empty or does not exist
+    #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N", value_parser = parse_number)]
+    pub expect: Option<u64>,
+}
+
+impl PutArgs {
+    /// As an append.
+    #[must_use]
+    pub fn append(&self) -> AppendArgs {
+        AppendArgs {
+            name: self.name.clone(),
+            data: (self.data != "-").then(|| self.data.clone()),
+            lines: false,
+            jsonl: false,
+            expect: self.expect,
+            create: true,
+            window: 1,
+        }
+    }
 }
 
 /// `read`.

@@ -53,6 +53,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
     ),
     ("paxosctl-stat", &[("The index that the next entry gets:", "paxosctl stat orders -o raw")]),
     (
+        "paxosctl-put",
+        &[
+            ("Keep a configuration file:", "paxosctl put app/config - <app.toml"),
+            ("Change it, if it is as you saw it:", "paxosctl put app/config 'x = 2' --expect 7"),
+        ],
+    ),
+    (
+        "paxosctl-get",
+        &[
+            ("Write it to a file:", "paxosctl get app/config >app.toml"),
+            ("With its index:", "paxosctl get app/config -o json"),
+        ],
+    ),
+    (
         "paxosctl-append",
         &[
             ("Append one entry:", "paxosctl append orders 'two teas'"),
