@@ -4,8 +4,9 @@ use super::assembly::MachineOutcome;
 use super::batch::Commands;
 use super::command::CommandError;
 use super::feature::CommandPlace;
+use super::logs::SlotExtents;
 use super::state::Machine;
-use crate::types::{Slot, Value};
+use crate::types::{Extent, LogId, Slot, Value};
 use thiserror::Error;
 
 /// A chosen value that this node cannot apply. Nothing of it was applied. The node must stop: to
@@ -19,9 +20,17 @@ pub struct MachineError {
     pub source: CommandError,
 }
 
+/// What applying a slot's value came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AppliedSlot {
+    /// What became of each command, in their order; none for a no-op or a void value.
+    pub outcomes: Vec<MachineOutcome>,
+    /// Where the entries lie that were appended.
+    pub extents: Vec<(LogId, Extent)>,
+}
+
 impl Machine {
-    /// Applies the value chosen for `slot`, the next one (R18), and returns one outcome per
-    /// command, in their order; none for a no-op. The watermark moves with the effects: either all
+    /// Applies the value chosen for `slot`, the next one (R18). The watermark moves with the effects: either all
     /// of the value is applied or, in case of an error, nothing.
     ///
     /// A leadership proposes its values for consecutive slots, and a later one may find some of
@@ -37,42 +46,38 @@ impl Machine {
     ///
     /// # Panics
     /// When `slot` is not the one after [`Machine::applied_upto`].
-    pub fn apply(
-        &mut self,
-        slot: Slot,
-        value: &Value,
-    ) -> Result<Vec<MachineOutcome>, MachineError> {
+    pub fn apply(&mut self, slot: Slot, value: &Value) -> Result<AppliedSlot, MachineError> {
         let next = self.applied_upto.next();
         assert!(slot == next, "slots are applied in order: slot={slot} next={next}");
-        let outcomes = if value.is_noop() {
+        let applied = if value.is_noop() {
             self.applying_leadership = None;
-            Vec::new()
+            AppliedSlot::default()
         } else {
             self.execute_all(slot, value).map_err(|source| MachineError { slot, source })?
         };
         self.applied_upto = slot;
-        Ok(outcomes)
+        Ok(applied)
     }
 
-    fn execute_all(
-        &mut self,
-        slot: Slot,
-        value: &Value,
-    ) -> Result<Vec<MachineOutcome>, CommandError> {
+    fn execute_all(&mut self, slot: Slot, value: &Value) -> Result<AppliedSlot, CommandError> {
         // All of it is decoded before anything takes effect, so that an error leaves no half of it.
         let count = Commands::check(value)?;
         let commands = Commands::new(value)?;
         let leadership = Some(commands.leadership());
         if !commands.is_first() && self.applying_leadership != leadership {
             self.applying_leadership = None;
-            return Ok(Vec::new());
+            return Ok(AppliedSlot::default());
         }
         self.applying_leadership = leadership;
+        // One clock that was set back moves no stamp back.
+        self.stamp_ms = self.stamp_ms.max(commands.stamp_ms());
+        let mut extents = SlotExtents::new(slot, self.stamp_ms);
         let mut outcomes = Vec::with_capacity(count as usize);
         for item in commands {
             let (offset, command) = item.expect("the whole value was decoded just before");
-            outcomes.push(self.features.execute(CommandPlace { slot, offset }, &command));
+            let place = CommandPlace { slot, offset };
+            outcomes.push(self.features.execute(place, &command, &mut extents));
         }
-        Ok(outcomes)
+        Ok(AppliedSlot { outcomes, extents: extents.finish() })
     }
 }

@@ -9,8 +9,7 @@
 //! number is never used for anything else.
 
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
-use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs};
-use crate::types::Slot;
+use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, SlotExtents};
 use crate::wire::codec::DecodeError;
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
@@ -88,14 +87,17 @@ impl FeatureStates {
         FeatureStates { logs: Logs::new(home) }
     }
 
-    /// Executes one command.
+    /// Executes one command; where it appends entries, `extents` gets to know where they lie.
     pub(super) fn execute(
         &mut self,
         place: CommandPlace,
         command: &MachineCommand<'_>,
+        extents: &mut SlotExtents,
     ) -> MachineOutcome {
         match command {
-            MachineCommand::Log(command) => MachineOutcome::Log(self.logs.execute(place, command)),
+            MachineCommand::Log(command) => {
+                MachineOutcome::Log(self.logs.execute(place, command, extents))
+            }
         }
     }
 
@@ -108,8 +110,8 @@ impl FeatureStates {
     ///
     /// # Panics
     /// When an invariant is broken.
-    pub(super) fn check(&self, applied_upto: Slot) {
-        self.logs.check(applied_upto);
+    pub(super) fn check(&self) {
+        self.logs.check();
     }
 }
 

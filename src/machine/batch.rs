@@ -1,10 +1,10 @@
 //! Values as batches of commands: built command by command, taken apart without copying.
 //!
-//! A value is `magic u16, format u16, count u32, round u64, node u16, flags u16` and so many
-//! commands, one behind the other. Round and node name the leadership that first proposed the
+//! A value is `magic u16, format u16, count u32, round u64, node u16, flags u16, stamp u64` and so
+//! many commands, one behind the other. Round and node name the leadership that first proposed the
 //! value, whoever proposes it again; flag 1 says that it is the first one of that leadership, or
-//! that all that the leadership proposed before it is chosen. A
-//! no-op has no bytes at all, and never reaches this file. The journal's record around a value has
+//! that all that the leadership proposed before it is chosen. The stamp is the
+//! time at which the value was built, in ms since 1970, on that leadership's clock (C28). A no-op has no bytes at all, and never reaches this file. The journal's record around a value has
 //! the checksum.
 
 use super::assembly::{BODY_BYTES_MAX, MachineCommand};
@@ -14,7 +14,7 @@ use crate::types::{Ballot, NodeId, Value};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// Bytes in front of a value's first command.
-pub const VALUE_HEADER_BYTES: usize = 20;
+pub const VALUE_HEADER_BYTES: usize = 28;
 /// What a value begins with: "PV" read as a little-endian number.
 pub const VALUE_MAGIC: u16 = 0x5650;
 /// The value format that this node writes, and the newest that it reads.
@@ -92,12 +92,12 @@ impl ValueBuilder {
         self.bytes.len()
     }
 
-    /// The value of the commands so far, proposed by `leadership`, as its first one or behind
-    /// others. The builder is empty afterwards and can be used again.
+    /// The value of the commands so far, proposed by `leadership` at this time (ms since
+    /// 1970), as its first one or behind others. The builder is empty afterwards and can be used again.
     ///
     /// # Panics
     /// When there is no command: a leader with nothing to say proposes nothing.
-    pub fn build(&mut self, leadership: Ballot, first: bool) -> Value {
+    pub fn build(&mut self, leadership: Ballot, first: bool, stamp_ms: u64) -> Value {
         assert!(self.count > 0, "a value of no commands");
         let mut header = Vec::with_capacity(VALUE_HEADER_BYTES);
         header.put_u16(VALUE_MAGIC);
@@ -106,6 +106,7 @@ impl ValueBuilder {
         header.put_u64(leadership.round);
         header.put_u16(leadership.node.0);
         header.put_u16(if first { FLAG_FIRST } else { 0 });
+        header.put_u64(stamp_ms);
         self.bytes[..VALUE_HEADER_BYTES].copy_from_slice(&header);
         let value = Value::new(self.bytes.as_slice());
         self.bytes.truncate(VALUE_HEADER_BYTES);
@@ -121,6 +122,7 @@ pub struct Commands<'a> {
     walk: Walk<'a>,
     leadership: Ballot,
     first: bool,
+    stamp_ms: u64,
     stated: u32,
     found: u32,
 }
@@ -148,9 +150,10 @@ impl<'a> Commands<'a> {
         if flags & !FLAG_FIRST != 0 {
             return Err(CommandError::Flags { found: flags });
         }
+        let stamp_ms = reader.u64("stamp").map_err(malformed)?;
         let walk = Walk::new(value, VALUE_HEADER_BYTES as u32)?;
         let (leadership, first) = (Ballot { round, node }, flags & FLAG_FIRST != 0);
-        Ok(Commands { walk, leadership, first, stated, found: 0 })
+        Ok(Commands { walk, leadership, first, stamp_ms, stated, found: 0 })
     }
 
     /// The leadership that first proposed the value.
@@ -163,6 +166,12 @@ impl<'a> Commands<'a> {
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.first
+    }
+
+    /// When the value was built, on its leadership's clock: ms since 1970.
+    #[must_use]
+    pub fn stamp_ms(&self) -> u64 {
+        self.stamp_ms
     }
 
     /// Decodes every command of a value that is not a no-op, and returns how many there are.

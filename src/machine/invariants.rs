@@ -7,5 +7,5 @@ use super::state::Machine;
 /// # Panics
 /// When an invariant is broken.
 pub fn check_state(machine: &Machine) {
-    machine.features.check(machine.applied_upto);
+    machine.features.check();
 }

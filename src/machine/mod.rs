@@ -11,7 +11,7 @@
 //!
 //! - [`MachineCommand`] and [`ValueBuilder`]: what a leader proposes.
 //! - [`Machine::apply`]: what every replica does with what was chosen; one [`MachineOutcome`] per
-//!   command.
+//!   command, and where the entries lie that were appended.
 //! - [`Machine::logs`]: what clients ask of logs.
 //! - [`Machine::reading`] and [`ReadCursor`]: entries, out of the values that hold them.
 
@@ -29,10 +29,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use apply::MachineError;
+pub use apply::{AppliedSlot, MachineError};
 pub use assembly::{CommandKind, MachineCommand, MachineOutcome};
 pub use batch::{Commands, ValueBuilder};
 pub use command::CommandError;
-pub use logs::{LogCommand, LogExtent, LogOutcome, LookupError};
+pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
 pub use reading::{Damaged, EntryDamage, ReadCursor};
 pub use state::Machine;

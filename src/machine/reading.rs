@@ -1,8 +1,8 @@
 //! Reading: entries out of the values that hold them, verified.
 //!
 //! A [`ReadCursor`] is an answer in the making. Whoever owns the journal asks it for the next index
-//! that it [wants](ReadCursor::wants), finds the extent there ([`Logs::extents`](logs::Logs::extents)), fetches the
-//! value of the extent's slot from cache or disk, and hands both to [`ReadCursor::take`]; until
+//! that it [wants](ReadCursor::wants), finds the extent there in the index, fetches the value
+//! of the extent's slot from cache or disk, and hands both to [`ReadCursor::take`]; until
 //! nothing more is wanted or the log ends. The machine may move on in between: what a reading
 //! needs of it, it took along at its start.
 //!
@@ -16,12 +16,12 @@
 use super::assembly::{CommandKind, MachineCommand};
 use super::batch::Walk;
 use super::command::{CommandError, RawCommand};
-use super::logs::{self, LogExtent};
+use super::logs;
 use super::state::Machine;
 use crate::api::entries::{Entries, EntriesRef, Entry};
 use crate::api::name::LogName;
 use crate::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX};
-use crate::types::{Index, LogId, Slot, Value};
+use crate::types::{Extent, Index, LogId, Slot, Value};
 use thiserror::Error;
 
 /// An answer to a read in the making.
@@ -179,7 +179,7 @@ impl ReadCursor {
     ///
     /// # Panics
     /// When the extent does not hold the next index.
-    pub fn take(&mut self, extent: &LogExtent, slot: Slot, value: &Value) -> Result<(), Damaged> {
+    pub fn take(&mut self, extent: &Extent, slot: Slot, value: &Value) -> Result<(), Damaged> {
         let (first, next, end) = (extent.first, self.next(), extent.end());
         assert!(first <= next && next < end, "extent {first}..{end} does not hold {next}");
         self.take_verified(extent, slot, value).map_err(|damage| Damaged {
@@ -192,7 +192,7 @@ impl ReadCursor {
 
     fn take_verified(
         &mut self,
-        extent: &LogExtent,
+        extent: &Extent,
         slot: Slot,
         value: &Value,
     ) -> Result<(), EntryDamage> {

@@ -7,7 +7,7 @@ use super::logs::Logs;
 use crate::types::{Ballot, ShardId, Slot};
 
 /// Words of the machine itself in its digest.
-const OWN_WORDS: usize = 4;
+const OWN_WORDS: usize = 5;
 
 /// The replicated state machine of one shard: a pure function of the values applied (R22).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Machine {
     /// The leadership whose values take effect now: each slot from its last first value to
     /// `applied_upto` holds a value of its own. None after a no-op, or where one did not fit.
     pub(super) applying_leadership: Option<Ballot>,
+    /// The highest stamp of a value that took effect: ms since 1970. It never falls (C28).
+    pub(super) stamp_ms: u64,
     pub(super) features: FeatureStates,
 }
 
@@ -34,6 +36,7 @@ impl Machine {
             home,
             applied_upto: Slot(0),
             applying_leadership: None,
+            stamp_ms: 0,
             features: FeatureStates::new(home),
         }
     }
@@ -42,6 +45,12 @@ impl Machine {
     #[must_use]
     pub fn applied_upto(&self) -> Slot {
         self.applied_upto
+    }
+
+    /// The highest stamp of a value that took effect: ms since 1970, 0 for none.
+    #[must_use]
+    pub fn stamp_ms(&self) -> u64 {
+        self.stamp_ms
     }
 
     /// The logs.
@@ -60,7 +69,7 @@ impl Machine {
         let round = leadership.map_or(0, |ballot| ballot.round);
         let mut words = [0; OWN_WORDS + DIGEST_WORDS];
         let (own, features) = words.split_at_mut(OWN_WORDS);
-        own.copy_from_slice(&[cluster, self.applied_upto.0, round, node]);
+        own.copy_from_slice(&[cluster, self.applied_upto.0, round, node, self.stamp_ms]);
         features.copy_from_slice(&self.features.digest_words());
         hash_words(&words)
     }

@@ -6,6 +6,7 @@ use super::requests::Requests;
 use super::turn::Turn;
 use crate::journal::ReadResult;
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
+use crate::machine::{LogOutcome, MachineOutcome};
 use crate::paxos;
 use crate::types::{Ballot, Slot, Value};
 use crate::wire::peer::Digest;
@@ -98,15 +99,23 @@ fn apply(
     ballot: Ballot,
     value: &Value,
 ) -> bool {
-    let outcomes = match turn.core.machine.apply(slot, value) {
-        Ok(outcomes) => outcomes,
+    let applied = match turn.core.machine.apply(slot, value) {
+        Ok(applied) => applied,
         Err(error) => {
             turn.fail(Fatal::NotApplied { shard: turn.core.options.shard, error });
             return false;
         }
     };
+    turn.core.index.record(&applied.extents);
+    for MachineOutcome::Log(outcome) in &applied.outcomes {
+        if let LogOutcome::Deleted(log) = outcome {
+            turn.core.index.remove(*log);
+        } else if let LogOutcome::Trimmed { log, first, .. } = outcome {
+            turn.core.index.trim(*log, *first);
+        }
+    }
     let digest = Digest { slot, state: turn.core.machine.digest() };
     turn.feed(paxos::Input::Applied(digest));
-    requests.applied(turn, (slot, ballot, value), &outcomes);
+    requests.applied(turn, (slot, ballot, value), &applied.outcomes);
     true
 }

@@ -100,7 +100,7 @@ impl ColdReads {
         let before = task.reading.next();
         while let Some(want) = task.reading.wants() {
             let log = task.reading.log();
-            let Some(extent) = turn.core.machine.logs().extent_at(log, want).copied() else {
+            let Some(extent) = turn.core.index.extent_at(log, want).copied() else {
                 break;
             };
             // Behind what the journal held, the newest values are in memory.
@@ -114,7 +114,7 @@ impl ColdReads {
             return self.go_on(turn, task, read_bytes);
         }
         let (log, next) = (task.reading.log(), task.reading.next());
-        if turn.core.machine.logs().extent_at(log, next).is_none() {
+        if turn.core.index.extent_at(log, next).is_none() {
             // Deleted or trimmed meanwhile.
             return ColdReadStep::Finished(task);
         }
@@ -148,7 +148,7 @@ fn plan(turn: &mut Turn<'_>, task: &ReadTask, bytes_max: usize) -> ReadJob {
     let token = turn.core.journal_reads.token();
     let (core, reading) = (&turn.core, &task.reading);
     let end = reading.next().plus(u64::from(reading.entries_left()));
-    let extents = core.machine.logs().extents(reading.log(), reading.next());
+    let extents = core.index.extents(reading.log(), reading.next());
     let mut last = None;
     let slots = extents
         .take_while(|extent| extent.first < end)

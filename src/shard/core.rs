@@ -10,9 +10,10 @@ use super::held::{HeldAnswers, ReadProof};
 use super::journal_reads::JournalReads;
 use super::lookup;
 use super::options::ShardOptions;
-use super::peer_clocks::PeerClocks;
+use super::peer_clocks::{HeldBack, PeerClocks};
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
+use crate::index::EntryIndex;
 use crate::journal::{self, Journal};
 use crate::limits;
 use crate::machine::Machine;
@@ -32,6 +33,8 @@ pub struct Core {
     pub(super) journal: Journal,
     /// What the chosen values have built.
     pub(super) machine: Machine,
+    /// Where the logs' entries lie.
+    pub(super) index: EntryIndex,
     /// Chosen values in memory.
     pub(super) cache: Cache,
     cache_bytes_max: usize,
@@ -75,6 +78,7 @@ impl Core {
             effects,
             journal,
             machine,
+            index: EntryIndex::default(),
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
             conns: Conns::default(),
@@ -137,9 +141,22 @@ impl Core {
         });
     }
 
+    /// The stamp of a value that is built now (C28).
+    pub(super) fn stamp_ms(&mut self, now: Tick) -> u64 {
+        let last_ms = self.machine.stamp_ms();
+        let (stamp_ms, held_back) = self.clocks.stamp(now, self.wall_ms, last_ms);
+        self.complain(held_back);
+        stamp_ms
+    }
+
     /// Holds the own clock against those of others now and then, so that a jump of it is seen as one.
     pub(super) fn look_at_clock(&mut self, now: Tick) {
-        if let Some(held_back) = self.clocks.look(now, self.wall_ms) {
+        let held_back = self.clocks.look(now, self.wall_ms);
+        self.complain(held_back);
+    }
+
+    fn complain(&self, held_back: Option<HeldBack>) {
+        if let Some(held_back) = held_back {
             log::warn!("shard {}: {held_back}", self.options.shard);
         }
     }

@@ -22,6 +22,7 @@ pub fn check_state(shard: &Shard) {
         return; // It stopped within a step, and does nothing any more.
     }
     check_applied(core, router);
+    core.index.check(core.machine.applied_upto(), |log| core.machine.logs().next_index(log));
     check_votes(core, router);
     check_journal_reads(core, router);
     check_held(core);

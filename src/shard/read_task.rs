@@ -58,7 +58,7 @@ impl ReadTask {
         let reading = &self.reading;
         let (mut bytes, mut cold) = (0, false);
         let end = reading.next().plus(u64::from(reading.entries_left()));
-        let extents = core.machine.logs().extents(reading.log(), reading.next());
+        let extents = core.index.extents(reading.log(), reading.next());
         for (nth, extent) in extents.take(LOOK_EXTENTS_MAX + 1).enumerate() {
             if extent.first >= end || (nth > 0 && bytes >= reading.bytes_left()) {
                 break;

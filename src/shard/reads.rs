@@ -160,7 +160,7 @@ impl Reads {
     fn advance(&mut self, turn: &mut Turn<'_>, mut task: ReadTask) {
         while let Some(want) = task.reading.wants() {
             let log = task.reading.log();
-            let Some(extent) = turn.core.machine.logs().extent_at(log, want).copied() else {
+            let Some(extent) = turn.core.index.extent_at(log, want).copied() else {
                 break;
             };
             let Some((_, value)) = turn.core.cache.get(extent.slot) else {

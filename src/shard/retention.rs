@@ -4,10 +4,13 @@
 //! to trim them, a few at a time; the command names the version of the attributes that it was computed
 //! by, and is without effect where they have changed since.
 
+use super::core::Core;
 use super::turn::Turn;
 use super::writes::Writes;
-use crate::machine::{LogCommand, LogOutcome};
-use crate::types::{LogId, Tick};
+use crate::api::Retention;
+use crate::index::Search;
+use crate::machine::{LogCommand, LogOutcome, RetainedLog};
+use crate::types::{Index, LogId, Tick};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
@@ -42,7 +45,7 @@ impl RetainedLogs {
         else {
             return;
         };
-        if turn.core.machine.logs().has_more_than_retained(*log) {
+        if turn.core.machine.logs().retained(*log).is_some_and(|log| log.has_more()) {
             self.due.insert(*log);
             self.next.get_or_insert(turn.now.after(INTERVAL_US));
         } else {
@@ -65,13 +68,30 @@ impl RetainedLogs {
             logs.extend(self.due.iter().copied().take(LOGS_MAX));
         }
         for log in logs {
-            let Some((version, before)) = turn.core.machine.logs().retained(log) else {
+            let Some(command) = retain(turn.core, log) else {
                 self.due.remove(&log);
                 continue;
             };
-            if !writes.propose_own(LogCommand::Retain { log, version, before }) {
+            if !writes.propose_own(command) {
                 return; // The value is full of appends: later.
             }
         }
     }
+}
+
+/// What a log's retention lets go; none where no whole extent may go.
+fn retain(core: &Core, log: LogId) -> Option<LogCommand<'static>> {
+    let retained = core.machine.logs().retained(log)?;
+    let RetainedLog { version, retention, first, next, appended_bytes, .. } = retained;
+    // What an age lets go is found once the index reaches back so far.
+    let Retention { bytes, entries, age_ms: _ } = retention;
+    let by_bytes = (bytes > 0).then(|| {
+        let kept_behind = Search::BytesBefore(appended_bytes.saturating_sub(bytes));
+        core.index.search(log, kept_behind).map_or(first, |extent| extent.first)
+    });
+    let by_entries = (entries > 0).then(|| Index(next.0.saturating_sub(entries)));
+    let last = Index(next.0.saturating_sub(1));
+    let before = by_bytes.into_iter().chain(by_entries).max()?.min(last);
+    let within = core.index.search(log, Search::Index(before)).filter(|_| before > first)?;
+    Some(LogCommand::Retain { log, version, before, bytes_before: within.bytes_before })
 }

@@ -15,6 +15,7 @@ use super::write_request::WriteRequest;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Append, Create, LogRef, SetAttributes, Trim};
+use crate::index::Search;
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{LogCommand, MachineOutcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, Slot};
@@ -156,7 +157,8 @@ impl Writes {
 
     fn admit_trim(&mut self, turn: &Turn<'_>, trim: &Trim) -> Result<Admitted, RequestError> {
         let log = turn.core.find(&trim.log)?;
-        self.builder.push(LogCommand::Trim { log, before: trim.before });
+        let (before, bytes_before) = (trim.before, bytes_before(turn.core, log, trim.before));
+        self.builder.push(LogCommand::Trim { log, before, bytes_before });
         Ok((Claim::Nothing, None))
     }
 
@@ -251,7 +253,8 @@ impl Writes {
         // Behind no-ops of the replica's own the leadership begins anew: all before them is chosen.
         let behind = replica.next_slot().map(|next| (ballot, next.prev()));
         let first = self.begun != behind;
-        let value = self.builder.build(ballot, first);
+        let stamp_ms = turn.core.stamp_ms(turn.now);
+        let value = self.builder.build(ballot, first, stamp_ms);
         let waiters = std::mem::take(&mut self.waiters);
         let claims = std::mem::take(&mut self.claims);
         let slot = turn.propose(value);
@@ -394,6 +397,17 @@ impl Writes {
         assert!(appends == counted, "{appends} appends on their way, counted are {counted}");
         assert!(named == known, "{named} names on their way, known are {known}");
     }
+}
+
+/// Payload bytes of a log's entries in whole extents below `before`; 0 where it has not come to that
+/// index, as far as is applied here.
+fn bytes_before(core: &Core, log: LogId, before: Index) -> u64 {
+    let at_end = || {
+        let log = core.machine.logs().retained(log).filter(|log| log.next == before)?;
+        Some(log.appended_bytes)
+    };
+    let within = core.index.search(log, Search::Index(before)).map(|extent| extent.bytes_before);
+    within.or_else(at_end).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -120,12 +120,12 @@ impl Oracle {
             })?;
             return Ok(Vec::new());
         }
-        let outcomes = self.machine.apply(slot, value).map_err(|error| {
+        let applied = self.machine.apply(slot, value).map_err(|error| {
             Violation::new("chosen values can be applied", format!("slot {slot}: {error}"))
         })?;
         let digest = self.machine.digest();
         self.slots.push(Decision { ballot, value: value.clone(), digest });
-        Ok(self.record(slot, value, &outcomes))
+        Ok(self.record(slot, value, &applied.outcomes))
     }
 
     fn record(&mut self, slot: Slot, value: &Value, outcomes: &[MachineOutcome]) -> Vec<Applied> {

@@ -4,7 +4,7 @@ use crate::node::{Node, append, code, create, first, read, texts};
 use paxosd::api::entries::Entries;
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Append, Reply, Request, Retention};
-use paxosd::machine::{LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder};
+use paxosd::machine::{AppliedSlot, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder};
 use paxosd::types::{Ballot, Index, NodeId, ShardId, Slot, Value};
 
 /// R02: a batch vouches for the records that were in it, not for those that came while it was written.
@@ -88,15 +88,16 @@ fn r21_what_lost_its_predecessor_is_void() {
     let value = |name: &str, first: bool| -> Value {
         let mut builder = ValueBuilder::new();
         builder.push(LogCommand::Create { name, created_ms: 0, retention: Retention::default() });
-        builder.build(lost, first)
+        builder.build(lost, first, 0)
     };
     let mut machine = Machine::new(ShardId(0), 1);
-    assert_eq!(machine.apply(Slot(1), &Value::noop()), Ok(Vec::new()));
-    assert_eq!(machine.apply(Slot(2), &value("second", false)), Ok(Vec::new()));
+    assert_eq!(machine.apply(Slot(1), &Value::noop()), Ok(AppliedSlot::default()));
+    assert_eq!(machine.apply(Slot(2), &value("second", false)), Ok(AppliedSlot::default()));
     assert!(machine.logs().resolve("second").is_none(), "it took effect without the first");
     let mut machine = Machine::new(ShardId(0), 1);
     for (slot, name) in [(1, "first"), (2, "second")] {
-        let outcomes = machine.apply(Slot(slot), &value(name, slot == 1)).expect("a good value");
+        let applied = machine.apply(Slot(slot), &value(name, slot == 1)).expect("a good value");
+        let outcomes = applied.outcomes;
         assert!(
             matches!(outcomes[..], [MachineOutcome::Log(LogOutcome::Created(_))]),
             "{outcomes:?}"

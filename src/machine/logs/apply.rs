@@ -3,6 +3,7 @@
 use super::command::LogCommand;
 use super::digest::{self, LogSum};
 use super::outcome::LogOutcome;
+use super::slot_extents::{AppendedRun, SlotExtents};
 use super::state::{Log, Logs};
 use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
@@ -15,6 +16,7 @@ impl Logs {
         &mut self,
         place: CommandPlace,
         command: &LogCommand<'_>,
+        extents: &mut SlotExtents,
     ) -> LogOutcome {
         match *command {
             LogCommand::Create { name, created_ms, retention } => match self.resolve(name) {
@@ -31,9 +33,9 @@ impl Logs {
             },
             LogCommand::Delete { log } if self.remove(log) => LogOutcome::Deleted(log),
             LogCommand::Delete { log } => self.missing(log),
-            LogCommand::Append { log, expect, entries } => {
-                self.append(place, log, expect, entries).unwrap_or_else(|| self.missing(log))
-            }
+            LogCommand::Append { log, expect, entries } => self
+                .append((log, place), expect, entries, extents)
+                .unwrap_or_else(|| self.missing(log)),
             LogCommand::AppendCreate { name, created_ms, expect, entries } => {
                 let id = match self.resolve(name) {
                     Some(id) => id,
@@ -42,13 +44,14 @@ impl Logs {
                         Err(refusal) => return refusal,
                     },
                 };
-                self.append(place, id, expect, entries).expect("the log was found or made above")
+                self.append((id, place), expect, entries, extents)
+                    .expect("the log was found or made above")
             }
-            LogCommand::Trim { log, before } => self
-                .change(log, |id, log| log.trim(id, before))
+            LogCommand::Trim { log, before, bytes_before } => self
+                .change(log, |id, log| log.trim(id, before, bytes_before))
                 .unwrap_or_else(|| self.missing(log)),
-            LogCommand::Retain { log, version, before } => self
-                .change(log, |id, log| log.retain(id, version, before))
+            LogCommand::Retain { log, version, before, bytes_before } => self
+                .change(log, |id, log| log.retain(id, version, before, bytes_before))
                 .unwrap_or_else(|| self.missing(log)),
             LogCommand::SetAttributes { log, changes } => self
                 .change(log, |id, log| {
@@ -101,60 +104,54 @@ impl Logs {
     /// Appends to a log; none when it does not exist.
     fn append(
         &mut self,
-        place: CommandPlace,
-        id: LogId,
+        (id, place): (LogId, CommandPlace),
         expect: Option<Index>,
         entries: EntriesRef<'_>,
+        extents: &mut SlotExtents,
     ) -> Option<LogOutcome> {
         let log = self.by_id.get_mut(&id)?;
         let first = log.next;
         if log.attributes.sealed {
+            extents.interrupt(id);
             return Some(LogOutcome::Sealed { log: id, next: first });
         }
         if expect.is_some_and(|index| index != first) {
-            // Readers count the appends of an extent: the next one must not join those before it.
-            log.extents.interrupt();
+            extents.interrupt(id);
             return Some(LogOutcome::ExpectMismatch { log: Some(id), next: first });
         }
-        log.extend(id, place, entries, &mut self.sum);
-        Some(LogOutcome::Appended { log: id, first, count: entries.count() })
+        let (bytes_before, chain) = (log.appended_bytes, log.content);
+        log.extend(id, entries, &mut self.sum);
+        let (offset, count) = (place.offset, entries.count());
+        extents.append(id, AppendedRun { first, count, offset, bytes_before, chain });
+        Some(LogOutcome::Appended { log: id, first, count })
     }
 }
 
 impl Log {
-    /// Trims what lies before an index that the log has come to.
-    fn trim(&mut self, id: LogId, before: Index) -> LogOutcome {
+    /// Trims what lies before an index that the log has come to. Whole extents below it have so many
+    /// bytes together, as the leader found.
+    fn trim(&mut self, id: LogId, before: Index, bytes_before: u64) -> LogOutcome {
         if before > self.next {
             return LogOutcome::PastEnd { log: id, next: self.next };
         }
         if before > self.first {
             self.first = before;
-            self.live_bytes -= self.extents.trim(before);
+            self.trimmed_bytes = self.trimmed_bytes.max(bytes_before.min(self.appended_bytes));
         }
         LogOutcome::Trimmed { log: id, first: self.first, next: self.next }
     }
 
     /// Trims as the retention of this version allows; the last entry stays whatever was computed.
-    fn retain(&mut self, id: LogId, version: u64, before: Index) -> LogOutcome {
+    fn retain(&mut self, id: LogId, version: u64, before: Index, bytes_before: u64) -> LogOutcome {
         let last = Index(self.next.0.saturating_sub(1));
         let before = if version == self.attributes.version { before.min(last) } else { self.first };
-        self.trim(id, before)
+        self.trim(id, before, bytes_before)
     }
 
     /// Takes entries in; `sum` follows.
-    fn extend(
-        &mut self,
-        id: LogId,
-        place: CommandPlace,
-        entries: EntriesRef<'_>,
-        sum: &mut LogSum,
-    ) {
-        let count = entries.count();
-        let bytes = u32::try_from(entries.data_len()).expect("an append is far below 4 GiB");
-        self.extents.record((self.next, count), bytes, place.slot, place.offset);
-        self.next = self.extents.end();
-        self.appended_bytes += u64::from(bytes);
-        self.live_bytes += u64::from(bytes);
+    fn extend(&mut self, id: LogId, entries: EntriesRef<'_>, sum: &mut LogSum) {
+        self.next = self.next.plus(u64::from(entries.count()));
+        self.appended_bytes += entries.data_len();
         for entry in entries.iter() {
             self.content = digest::content_hash(self.content, entry.data);
         }

@@ -6,8 +6,8 @@
 //! | 2 | delete | log u64 |
 //! | 3 | append | log u64, expect, count u32, entries |
 //! | 4 | append or create | name, created_ms u64, expect, count u32, entries |
-//! | 5 | trim | log u64, before u64 |
-//! | 6 | retain | log u64, version u64, before u64 |
+//! | 5 | trim | log u64, before u64, bytes_before u64 |
+//! | 6 | retain | log u64, version u64, before u64, bytes_before u64 |
 //! | 7 | set attributes | log u64, changed u8, retain_bytes u64, retain_entries u64, retain_age_ms u64 |
 //!
 //! A name is a `u16` length and UTF-8; `expect` is a `u8`, 0 or 1, and in the latter case a `u64`;
@@ -52,14 +52,16 @@ impl FeatureCommand for LogCommand<'_> {
                 out.put_u64(created_ms);
                 put_entries(out, expect, entries);
             }
-            LogCommand::Trim { log, before } => {
+            LogCommand::Trim { log, before, bytes_before } => {
                 out.put_u64(log.0);
                 out.put_u64(before.0);
+                out.put_u64(bytes_before);
             }
-            LogCommand::Retain { log, version, before } => {
+            LogCommand::Retain { log, version, before, bytes_before } => {
                 out.put_u64(log.0);
                 out.put_u64(version);
                 out.put_u64(before.0);
+                out.put_u64(bytes_before);
             }
             LogCommand::SetAttributes { log, changes } => {
                 out.put_u64(log.0);
@@ -112,11 +114,13 @@ pub(in crate::machine) fn decode_body(
         LogCommandKind::Trim => LogCommand::Trim {
             log: LogId(reader.u64("log")?),
             before: Index(reader.u64("before")?),
+            bytes_before: reader.u64("bytes_before")?,
         },
         LogCommandKind::Retain => LogCommand::Retain {
             log: LogId(reader.u64("log")?),
             version: reader.u64("version")?,
             before: Index(reader.u64("before")?),
+            bytes_before: reader.u64("bytes_before")?,
         },
         LogCommandKind::SetAttributes => {
             let log = LogId(reader.u64("log")?);

@@ -48,6 +48,8 @@ pub enum LogCommand<'a> {
         log: LogId,
         /// The first index that stays.
         before: Index,
+        /// Payload bytes of the entries in whole extents below it, as the leader found them.
+        bytes_before: u64,
     },
     /// Trims as a log's retention allows; nothing, where its attributes changed since.
     Retain {
@@ -57,6 +59,8 @@ pub enum LogCommand<'a> {
         version: u64,
         /// The first index that stays.
         before: Index,
+        /// Payload bytes of the entries in whole extents below it, as the leader found them.
+        bytes_before: u64,
     },
     /// Changes a log's attributes.
     SetAttributes {

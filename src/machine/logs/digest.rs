@@ -25,6 +25,8 @@ pub(super) struct LogFacts {
     pub(super) next: Index,
     /// Payload bytes of its entries, trimmed ones too.
     pub(super) appended_bytes: u64,
+    /// Payload bytes of what is trimmed, in whole extents.
+    pub(super) trimmed_bytes: u64,
     /// When it was created.
     pub(super) created_ms: u64,
     /// Its entries' bytes, trimmed ones too, see [`content_hash`].
@@ -43,6 +45,7 @@ impl LogFacts {
             self.first.0,
             self.next.0,
             self.appended_bytes,
+            self.trimmed_bytes,
             self.created_ms,
             self.content,
             version,

@@ -1,7 +1,6 @@
 //! The state: logs by name and by id, and the counters beside them.
 
 use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
-use super::extents::{LogExtent, LogExtents};
 use crate::api::name::LogName;
 use crate::api::{LogAttributes, LogRef, LogStat, Retention};
 use crate::limits::LIST_NAMES_MAX;
@@ -11,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use thiserror::Error;
 
-/// All logs of one shard. Entries stay in the journal; where they lie is here ([`Logs::extents`]).
+/// All logs of one shard. Entries stay in the journal, and where they lie in the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logs {
     pub(super) home: HomeShard,
@@ -34,20 +33,19 @@ pub(super) struct Log {
     pub(super) name_hash: u64,
     /// The first index that is not trimmed.
     pub(super) first: Index,
-    /// Index of the next entry; equal to the end of `extents`.
+    /// Index of the next entry.
     pub(super) next: Index,
     /// Payload bytes of all entries, trimmed ones too.
     pub(super) appended_bytes: u64,
-    /// Payload bytes of the extents: of the entries from `first` on, and of those before it that share
-    /// an extent with them.
-    pub(super) live_bytes: u64,
+    /// Payload bytes of entries that are trimmed: of those in whole extents below `first`, as the leader
+    /// found them when it proposed to trim.
+    pub(super) trimmed_bytes: u64,
     pub(super) created_ms: u64,
     /// Hash of all entries, trimmed ones too.
     pub(super) content: u64,
     pub(super) attributes: LogAttributes,
     /// The share of this log in [`Logs::sum`]; follows every change of the fields above.
     pub(super) hash: u64,
-    pub(super) extents: LogExtents,
 }
 
 impl Log {
@@ -58,6 +56,7 @@ impl Log {
             first: self.first,
             next: self.next,
             appended_bytes: self.appended_bytes,
+            trimmed_bytes: self.trimmed_bytes,
             created_ms: self.created_ms,
             content: self.content,
             attributes: self.attributes,
@@ -70,10 +69,38 @@ impl Log {
             id,
             first_index: self.first,
             next_index: self.next,
-            bytes: self.live_bytes,
+            bytes: self.appended_bytes - self.trimmed_bytes,
             created_ms: self.created_ms,
             attributes: self.attributes,
         }
+    }
+}
+
+/// What the retention of a log goes by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetainedLog {
+    /// The version of its attributes.
+    pub version: u64,
+    /// What its attributes say.
+    pub retention: Retention,
+    /// Its first index that is not trimmed.
+    pub first: Index,
+    /// Its next index.
+    pub next: Index,
+    /// Payload bytes of all its entries, trimmed ones too.
+    pub appended_bytes: u64,
+    /// Payload bytes of those in whole extents that are trimmed.
+    pub trimmed_bytes: u64,
+}
+
+impl RetainedLog {
+    /// It has more than it must keep; the last entry stays whatever it may.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        let Retention { bytes, entries, age_ms: _ } = self.retention;
+        let kept = self.next.0 - self.first.0;
+        let live = self.appended_bytes - self.trimmed_bytes;
+        kept > 1 && (bytes > 0 && live > bytes || entries > 0 && kept > entries)
     }
 }
 
@@ -182,49 +209,24 @@ impl Logs {
         self.by_id.get(&log).map(|log| log.first)
     }
 
-    /// The log has more than its retention makes it keep: a whole extent could go.
+    /// What the retention of a log goes by, none when the log does not exist.
     #[must_use]
-    pub fn has_more_than_retained(&self, log: LogId) -> bool {
-        self.retained(log).is_some()
-    }
-
-    /// What a log's retention lets go: the version of its attributes, and the first index that stays;
-    /// none where nothing may go. The work grows with what may go, not with what stays.
-    #[must_use]
-    pub fn retained(&self, log: LogId) -> Option<(u64, Index)> {
+    pub fn retained(&self, log: LogId) -> Option<RetainedLog> {
         let log = self.by_id.get(&log)?;
-        // Ages need the stamps of values: they let nothing go yet.
-        let Retention { bytes, entries, age_ms: _ } = log.attributes.retention;
-        let by_bytes = match bytes {
-            0 => log.first,
-            bytes => log.extents.keeps_bytes(bytes, log.live_bytes),
-        };
-        let by_entries = match entries {
-            0 => log.first,
-            entries => Index(log.next.0.saturating_sub(entries)),
-        };
-        let last = Index(log.next.0.saturating_sub(1));
-        let first = by_bytes.max(by_entries).min(last);
-        (first > log.first).then_some((log.attributes.version, first))
+        Some(RetainedLog {
+            version: log.attributes.version,
+            retention: log.attributes.retention,
+            first: log.first,
+            next: log.next,
+            appended_bytes: log.appended_bytes,
+            trimmed_bytes: log.trimmed_bytes,
+        })
     }
 
     /// The name of a log, none when it does not exist.
     #[must_use]
     pub fn name(&self, log: LogId) -> Option<&LogName> {
         self.by_id.get(&log).map(|log| &log.name)
-    }
-
-    /// Where a log's entries from `from` on lie, by rising index. None when the log does not exist
-    /// or `from` is past its end.
-    pub fn extents(&self, log: LogId, from: Index) -> impl Iterator<Item = &LogExtent> {
-        self.by_id.get(&log).into_iter().flat_map(move |log| log.extents.from(from))
-    }
-
-    /// Where the entry at `index` lies. None when the log does not exist, `index` is past its end, or the
-    /// extent was trimmed whole.
-    #[must_use]
-    pub fn extent_at(&self, log: LogId, index: Index) -> Option<&LogExtent> {
-        self.extents(log, index).next().filter(|extent| extent.first <= index)
     }
 
     /// Adds a log that does not exist yet, and returns its id.
@@ -238,12 +240,11 @@ impl Logs {
             first: Index(0),
             next: Index(0),
             appended_bytes: 0,
-            live_bytes: 0,
+            trimmed_bytes: 0,
             created_ms,
             content: 0,
             attributes: LogAttributes::default(),
             hash: 0,
-            extents: LogExtents::default(),
         };
         log.hash = log.facts(id).hash();
         self.sum.add(log.hash);

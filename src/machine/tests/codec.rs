@@ -5,7 +5,9 @@ use crate::api::entries::{Entries, EntriesError};
 use crate::api::{AttributeChanges, Retention};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::machine::invariants::check_state;
-use crate::machine::{CommandError, Commands, LogCommand, MachineCommand, ValueBuilder};
+use crate::machine::{
+    AppliedSlot, CommandError, Commands, LogCommand, MachineCommand, ValueBuilder,
+};
 use crate::types::{Ballot, Index, LogId, NodeId, Slot, Value};
 use crate::wire::codec::DecodeError;
 use proptest::prelude::*;
@@ -27,7 +29,7 @@ fn the_encoding_is_fixed() {
     ] {
         builder.push(command);
     }
-    let value = builder.build(Ballot::new(0x0304, NodeId(7)), true);
+    let value = builder.build(Ballot::new(0x0304, NodeId(7)), true, 0x0506);
     let crc = crc32c::crc32c(b"hi").to_le_bytes();
     let number = |number: u64| number.to_le_bytes();
     let entry = [&[2, 0, 0, 0][..], &crc, b"hi"].concat();
@@ -35,6 +37,7 @@ fn the_encoding_is_fixed() {
         &b"PV\x01\x00\x05\x00\x00\x00"[..],
         &number(0x0304),
         &[7, 0, 1, 0],
+        &number(0x0506),
         &[1, 1, 36, 0, 0, 0, 2, 0, b'a', b'b'],
         &number(0x0102),
         &number(0x11),
@@ -80,7 +83,7 @@ fn a_built_value_comes_apart_into_its_commands() {
         assert_eq!(builder.push(command), ordinal);
     }
     let bytes = builder.byte_len();
-    let value = builder.build(Ballot::ZERO, true);
+    let value = builder.build(Ballot::ZERO, true, 9);
     assert_eq!(value.len(), bytes);
     let found: Vec<_> = Commands::new(&value).unwrap().map(Result::unwrap).collect();
     assert_eq!(
@@ -90,7 +93,7 @@ fn a_built_value_comes_apart_into_its_commands() {
 
     // Used again, the builder remembers nothing.
     builder.push(commands[0]);
-    assert_eq!(builder.build(Ballot::ZERO, true), value_of(&commands[..1]));
+    assert_eq!(builder.build(Ballot::ZERO, true, 0), value_of(&commands[..1]));
 }
 
 // R38: a batch that is not full takes the largest command there is, and full is said in time.
@@ -112,7 +115,7 @@ fn r38_a_builder_that_is_not_full_takes_any_command() {
     assert!(!builder.is_full());
     builder.push(put(largest.as_ref()));
     assert!(builder.is_full());
-    let value = builder.build(Ballot::ZERO, true);
+    let value = builder.build(Ballot::ZERO, true, 9);
     assert!(Commands::check(&value).is_ok());
 
     for count in 0..VALUE_COMMANDS_MAX {
@@ -149,22 +152,22 @@ fn what_a_newer_version_wrote_is_reported_as_such() {
         bytes[at] = byte;
         Commands::check(&Value::new(bytes)).unwrap_err()
     };
-    let second = 20 + 14;
+    let second = 28 + 14;
     assert_eq!(with(0, b'Q'), CommandError::Magic { found: 0x5651 });
     assert_eq!(with(2, 2), CommandError::ValueVersion { found: 2, known: 1 });
     assert_eq!(with(4, 3), CommandError::Count { stated: 3, found: 2 });
     assert_eq!(with(4, 1), CommandError::Count { stated: 1, found: 2 });
     assert_eq!(with(18, 3), CommandError::Flags { found: 3 });
-    assert_eq!(with(20, 0), CommandError::UnknownKind { offset: 20, kind: 0 });
-    assert_eq!(with(second, 8), CommandError::UnknownKind { offset: 34, kind: 8 });
+    assert_eq!(with(28, 0), CommandError::UnknownKind { offset: 28, kind: 0 });
+    assert_eq!(with(second, 8), CommandError::UnknownKind { offset: 42, kind: 8 });
     assert_eq!(
         with(second + 1, 2),
-        CommandError::CommandVersion { offset: 34, kind: 2, found: 2, known: 1 }
+        CommandError::CommandVersion { offset: 42, kind: 2, found: 2, known: 1 }
     );
     // Longer by one: the first command swallows the second's kind.
     assert_eq!(
-        with(20 + 2, 9),
-        CommandError::Malformed { offset: 20, source: DecodeError::Trailing { bytes: 1 } }
+        with(28 + 2, 9),
+        CommandError::Malformed { offset: 28, source: DecodeError::Trailing { bytes: 1 } }
     );
 }
 
@@ -173,10 +176,10 @@ fn what_a_newer_version_wrote_is_reported_as_such() {
 fn a_false_length_is_an_error() {
     let good = value_of(&[LogCommand::Delete { log: LogId(1) }]);
     let mut bytes = good.bytes().to_vec();
-    bytes[22..26].copy_from_slice(&u32::MAX.to_le_bytes());
+    bytes[30..34].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(
         Commands::check(&Value::new(bytes)),
-        Err(CommandError::Malformed { offset: 20, .. })
+        Err(CommandError::Malformed { offset: 28, .. })
     ));
     let mut bytes = good.bytes().to_vec();
     bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
@@ -188,11 +191,11 @@ fn a_false_length_is_an_error() {
 #[test]
 fn an_append_without_entries_is_malformed() {
     let log = 1u64.to_le_bytes();
-    let header = [&b"PV\x01\x00\x01\x00\x00\x00"[..], &[0; 10], &[1, 0]].concat();
+    let header = [&b"PV\x01\x00\x01\x00\x00\x00"[..], &[0; 10], &[1, 0], &[0; 8]].concat();
     let bytes = [&header[..], &[3, 1, 13, 0, 0, 0], &log, &[0; 5]].concat();
     let source = DecodeError::Entries(EntriesError::Empty);
     let error = Commands::check(&Value::new(bytes)).unwrap_err();
-    assert_eq!(error, CommandError::Malformed { offset: 20, source });
+    assert_eq!(error, CommandError::Malformed { offset: 28, source });
 }
 
 /// Bytes that look like a value for longer than chance allows.
@@ -204,6 +207,7 @@ fn nearly_a_value() -> impl Strategy<Value = Vec<u8>> {
         bytes.extend((commands.len() as u32).to_le_bytes());
         bytes.extend([0; 10]);
         bytes.extend([1, 0]);
+        bytes.extend([0; 8]);
         for (kind, version, len, body) in commands {
             bytes.extend([kind, version]);
             let exact = len % 2 == 0;
@@ -227,7 +231,7 @@ proptest! {
         let mut machine = rig.machine.clone();
         let value = Value::new(bytes);
         match machine.apply(Slot(2), &value) {
-            Ok(outcomes) => {
+            Ok(AppliedSlot { outcomes, .. }) => {
                 check_state(&machine);
                 let count = if value.is_noop() { 0 } else { Commands::check(&value).unwrap() };
                 let void = Commands::new(&value).is_ok_and(|commands| !commands.is_first());

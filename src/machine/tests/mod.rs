@@ -11,7 +11,7 @@ use super::{Damaged, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuild
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
 use crate::api::{LogRef, Retention};
-use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
+use crate::types::{Ballot, Extent, Index, LogId, ShardId, Slot, Value};
 use proptest::test_runner::{Config, RngSeed};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ use std::collections::BTreeMap;
 struct Rig {
     machine: Machine,
     values: BTreeMap<Slot, Value>,
+    /// What an index would keep for it.
+    extents: BTreeMap<LogId, Vec<Extent>>,
 }
 
 impl Rig {
@@ -29,17 +31,27 @@ impl Rig {
     }
 
     fn of(shard: ShardId, shards: u16) -> Rig {
-        Rig { machine: Machine::new(shard, shards), values: BTreeMap::new() }
+        let machine = Machine::new(shard, shards);
+        Rig { machine, values: BTreeMap::new(), extents: BTreeMap::new() }
     }
 
     /// Applies one value of these commands, or a no-op for none, and checks the state.
     fn apply(&mut self, commands: &[LogCommand<'_>]) -> Vec<LogOutcome> {
         let slot = self.machine.applied_upto().next();
         let value = value_of(commands);
-        let outcomes = self.machine.apply(slot, &value).expect("our own commands are known");
+        let applied = self.machine.apply(slot, &value).expect("our own commands are known");
+        for (log, extent) in applied.extents {
+            self.extents.entry(log).or_default().push(extent);
+        }
         self.values.insert(slot, value);
         invariants::check_state(&self.machine);
-        outcomes.into_iter().map(|MachineOutcome::Log(outcome)| outcome).collect()
+        applied.outcomes.into_iter().map(|MachineOutcome::Log(outcome)| outcome).collect()
+    }
+
+    /// Where a log's entries from `from` on lie.
+    fn extents(&self, log: LogId, from: u64) -> impl Iterator<Item = &Extent> {
+        let all = self.extents.get(&log).into_iter().flatten();
+        all.filter(move |extent| extent.end() > Index(from))
     }
 
     /// Creates a log and returns its id.
@@ -80,7 +92,7 @@ impl Rig {
         let mut reading = self.machine.reading(log, Index(from), entries, bytes).unwrap();
         let mut damaged = None;
         while let Some(index) = reading.wants() {
-            let Some(extent) = self.machine.logs().extent_at(log, index) else { break };
+            let Some(extent) = self.extents(log, index.0).next() else { break };
             if let Err(error) = reading.take(extent, extent.slot, &values[&extent.slot]) {
                 damaged = Some(error);
                 break;
@@ -98,7 +110,7 @@ fn value_of(commands: &[LogCommand<'_>]) -> Value {
     for command in commands {
         builder.push(command);
     }
-    builder.build(Ballot::ZERO, true)
+    builder.build(Ballot::ZERO, true, 0)
 }
 
 fn entries_of(entries: &[&str]) -> Entries {

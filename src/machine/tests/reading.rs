@@ -2,7 +2,7 @@
 
 use super::{Rig, entries_of, texts, value_of};
 use crate::machine::{CommandError, EntryDamage, LogCommand};
-use crate::types::{Index, LogId, Slot, Value};
+use crate::types::{Extent, Index, LogId, Slot, Value};
 
 const A: LogId = LogId(1);
 const B: LogId = LogId(2);
@@ -47,7 +47,7 @@ fn a_read_returns_the_logs_own_entries_in_order() {
     assert_eq!(texts(&rig.read(B, 0, 0, 0)), ["b0", "b0"]);
     assert!(rig.read(A, 8, 0, 0).is_empty() && rig.read(A, u64::MAX, 0, 0).is_empty());
     // Two extents in the first value, parted by the refused append, and one in the last.
-    assert_eq!(rig.machine.logs().extents(A, Index(0)).count(), 3);
+    assert_eq!(rig.extents(A, 0).count(), 3);
 }
 
 // A read stops at its limits, in the middle of a command too; one entry is answered whatever its
@@ -76,7 +76,7 @@ fn a_read_keeps_its_limits() {
 fn a_reading_does_not_need_the_machine_any_more() {
     let mut rig = rig();
     let mut reading = rig.machine.reading(A, Index(1), 0, 0).unwrap();
-    let extents: Vec<_> = rig.machine.logs().extents(A, Index(1)).copied().collect();
+    let extents: Vec<_> = rig.extents(A, 1).copied().collect();
     rig.apply(&[
         LogCommand::Delete { log: A },
         LogCommand::Create {
@@ -131,7 +131,7 @@ fn c19_a_read_verifies_slot_log_and_index() {
     let rig = rig();
     let entries = entries_of(&["a0", "a1"]);
     let append = |log| LogCommand::Append { log, expect: None, entries: entries.as_ref() };
-    let extent = *rig.machine.logs().extents(A, Index(0)).next().unwrap();
+    let extent = *rig.extents(A, 0).next().unwrap();
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
     let error = reading.take(&extent, Slot(5), &rig.values[&SLOT]).unwrap_err();
     assert_eq!((error.index, error.slot), (Index(0), SLOT));
@@ -139,12 +139,12 @@ fn c19_a_read_verifies_slot_log_and_index() {
 
     // The same shape with the logs exchanged: bytes and checksums are fine, the log is not.
     let exchanged = value_of(&[append(B), append(B)]);
-    let first = rig.machine.logs().extents(B, Index(0)).next().unwrap().offset;
-    assert_eq!(first, 20);
+    let first = rig.extents(B, 0).next().unwrap().offset;
+    assert_eq!(first, 28);
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
-    let at_start = crate::machine::LogExtent { offset: 20, ..extent };
+    let at_start = Extent { offset: 28, ..extent };
     let error = reading.take(&at_start, SLOT, &exchanged).unwrap_err();
-    assert_eq!(error.damage, EntryDamage::OtherLog { offset: 20 });
+    assert_eq!(error.damage, EntryDamage::OtherLog { offset: 28 });
 
     // Fewer entries of this log than the extent says, and more.
     for (commands, found) in [(1, Index(2)), (2, Index(4))] {
@@ -169,7 +169,7 @@ fn c19_a_value_that_cannot_be_decoded_is_damage() {
         assert!(matches!(damage, EntryDamage::Value(_) | EntryDamage::Extent { .. }), "{damage:?}");
     }
     let mut bytes = good.to_vec();
-    let offset = rig.machine.logs().extents(A, Index(0)).next().unwrap().offset;
+    let offset = rig.extents(A, 0).next().unwrap().offset;
     bytes[offset as usize] = 99;
     let unknown = CommandError::UnknownKind { offset, kind: 99 };
     assert_eq!(read_with(&rig, Value::new(bytes)).1, Some((Index(0), EntryDamage::Value(unknown))));
