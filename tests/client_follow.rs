@@ -100,10 +100,10 @@ fn a_log_in_the_place_of_another_is_not_followed() {
     assert_eq!(error.code(), Some(ErrorCode::UnknownLog), "{error}");
 }
 
-/// C28: what was trimmed while it was followed is told as a gap, and it goes on behind it; or it is an error,
+/// C28: what was trimmed while it was followed is reported as a gap, and it goes on behind it; or it is an error,
 /// each time that it is asked, where that is wanted.
 #[test]
-fn c28_trimmed_entries_are_told_as_a_gap() {
+fn c28_trimmed_entries_are_reported_as_a_gap() {
     let cluster = MockCluster::start(1, 1);
     let mut client = client(&cluster);
     client.create("x").unwrap();

@@ -52,7 +52,7 @@ pub enum Followed {
 ///
 /// A failure is handed out, and the next call goes on at the same entry: whoever wants to wait for
 /// longer than an operation may take ([`super::ClientOptions::timeout`]) just goes on. Nothing is
-/// left out but what was trimmed, which is told ([`Followed::Gap`]), and nothing comes twice.
+/// left out but what was trimmed, which is reported ([`Followed::Gap`]), and nothing comes twice.
 #[derive(Debug)]
 pub struct Follow {
     /// A client of its own, with its own connection.
@@ -63,7 +63,7 @@ pub struct Follow {
     next: Index,
     /// What was read and not handed out.
     read: IntoEntries,
-    /// Trimmed entries that were not told yet end before this index.
+    /// Trimmed entries that were not reported yet end before this index.
     gap_upto: Option<Index>,
     /// No entry came for the time in which one had to.
     ended: bool,

@@ -134,7 +134,7 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
         Ok::<Client, CommandFailure>(client)
     };
     let out = &mut *streams.out;
-    let table = format.unwrap_or(Format::Table);
+    let (table, raw) = (format.unwrap_or(Format::Table), format.unwrap_or(Format::Raw));
     match &cli.command {
         Command::Create { name, retain } => {
             logs::create(&mut bounded()?, name, retain.retention(), table, out)
@@ -155,23 +155,16 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
             logs::stat(&mut bounded()?, name, *consistency, table, out)
         }
         Command::Append(append) => {
-            let format = format.unwrap_or(Format::Raw);
             // Lines come and go for as long as there are some: each has its own time.
             let mut client = if append.lines || append.jsonl { connect()? } else { bounded()? };
-            append::append(&mut client, append, format, streams)
+            append::append(&mut client, append, raw, streams)
         }
         Command::Read(read) => {
-            let format = format.unwrap_or(Format::Raw);
             let mut client = if read.follow { connect()? } else { bounded()? };
-            read::read(&mut client, read, format, streams)
+            read::read(&mut client, read, raw, streams)
         }
-        Command::Get { name } => {
-            read::get(&mut bounded()?, name, format.unwrap_or(Format::Raw), out)
-        }
-        Command::Put(put) => {
-            let format = format.unwrap_or(Format::Raw);
-            append::append(&mut bounded()?, &put.append(), format, streams)
-        }
+        Command::Get { name } => read::get(&mut bounded()?, name, raw, out),
+        Command::Put(put) => append::append(&mut bounded()?, &put.append(), raw, streams),
         Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
             Ok(mut client) => {
                 one_cluster(&client, &cli.global)?;

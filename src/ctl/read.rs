@@ -6,7 +6,7 @@ use super::entry::to_line;
 use super::exit::CommandFailure;
 use super::screen;
 use super::stop::is_gone;
-use super::values::{self, OnGap, ReadStart};
+use super::values::{self, OnGapArg, ReadStart};
 use crate::client::{Client, Consistency, FollowOptions, Followed, ReadOptions};
 use crate::types::Index;
 use serde_json::json;
@@ -64,7 +64,7 @@ pub fn get(
     printer.end().map_err(CommandFailure::Output)
 }
 
-/// Where entries go, what becomes of gaps between them, and where these are told.
+/// Where entries go, what becomes of gaps between them, and where these are reported.
 type Sink<'a, 'b> = (&'a mut Printer<'b>, &'a mut Gaps, &'a mut dyn Write);
 
 /// Prints what there is from an index on.
@@ -86,7 +86,7 @@ fn to_the_end(
             Err(error) => {
                 let first = error.first_left().filter(|_| gaps.go_on());
                 let Some(first) = first else { return Err(error.into()) };
-                gaps.told(from, first, printer, err)?;
+                gaps.report(from, first, printer, err)?;
                 from = first;
                 continue;
             }
@@ -135,7 +135,7 @@ fn follow(
                 printer.entry(index, &data).map_err(CommandFailure::Output)?;
                 left -= 1;
             }
-            Followed::Gap { from, first } => gaps.told(from, first, printer, err)?,
+            Followed::Gap { from, first } => gaps.report(from, first, printer, err)?,
         }
     }
     Ok(())
@@ -151,7 +151,7 @@ struct Gaps {
 impl Gaps {
     fn of(read: &args::ReadArgs) -> Gaps {
         let passed_over = match read.on_gap {
-            Some(how) => how == OnGap::Continue,
+            Some(how) => how == OnGapArg::Continue,
             None => read.follow,
         };
         let from_start = matches!(read.from, None | Some(ReadStart::Earliest));
@@ -169,7 +169,7 @@ impl Gaps {
     }
 
     /// Says what was passed over, where anybody misses it.
-    fn told(
+    fn report(
         &mut self,
         from: Index,
         first: Index,

@@ -147,7 +147,7 @@ pub fn parse_start(text: &str) -> Result<ReadStart, String> {
 
 /// What a read does that comes to trimmed entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnGap {
+pub enum OnGapArg {
     /// End with exit code 9
     Fail,
     /// Say so, and go on at the first index that is left

@@ -118,7 +118,7 @@ impl Replica {
         self.broadcast(&Plain::Heartbeat(heartbeat), effects);
     }
 
-    /// What the wall clock shows: peers are told with the next heartbeat or grant. No vote and no lease
+    /// What the wall clock shows: peers learn it with the next heartbeat or grant. No vote and no lease
     /// goes by it.
     pub fn set_wall_ms(&mut self, wall_ms: u64) {
         self.wall_ms = wall_ms;

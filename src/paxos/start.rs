@@ -75,9 +75,8 @@ impl Replica {
         assert_checked(&config, &memory.hard);
         let voters = Voters::new(config.members.clone(), config.quorums);
         let alone = voters.is_single();
-        let highest_open = memory.highest_open();
-        let mut hard = memory.hard;
-        hard.promised = hard.promised.max(highest_open);
+        let promised = memory.hard.promised.max(memory.highest_open());
+        let mut hard = HardState { promised, ..memory.hard };
         hard.boots += 1;
         assert_own(hard.incarnations.insert(config.me, config.incarnation), config.incarnation);
         hard.formed |= alone;

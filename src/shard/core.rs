@@ -157,7 +157,7 @@ impl Core {
 
     fn complain(&self, held_back: Option<HeldBack>) {
         if let Some(held_back) = held_back {
-            log::warn!("shard {}: {held_back}", self.options.shard);
+            log::warn!("shard {}: the clock is held back: {held_back}", self.options.shard);
         }
     }
 

@@ -281,6 +281,14 @@ impl Shard {
             waiting_reads: requests.reads.waiting() as u64,
             answer_bytes: core.budget.in_use() as u64,
             catch_up_slots: core.replica.lag_slots(),
+            logs_over_retention: requests.logs_over_retention() as u64,
         }
+    }
+
+    /// This node's clock is too far from those of its peers, or jumped: values would be stamped by
+    /// those (C28).
+    #[must_use]
+    pub fn clock_is_held_back(&self) -> bool {
+        self.core.clocks.holds_back()
     }
 }

@@ -31,6 +31,11 @@ pub struct RetainedLogs {
 }
 
 impl RetainedLogs {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// When the leader is to propose something.
     pub(super) fn next_deadline(&self, leads: bool) -> Option<Tick> {
         self.next.filter(|_| leads && !self.due.is_empty())
@@ -75,6 +80,7 @@ impl RetainedLogs {
             if !writes.propose_own(command) {
                 return; // The value is full of appends: later.
             }
+            turn.core.tally.retentions += 1;
         }
     }
 }

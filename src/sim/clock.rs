@@ -1,5 +1,6 @@
 //! Clocks that run at rates of their own (R20).
 
+use crate::limits::CLOCK_SKEW_MS_DEFAULT;
 use crate::types::Tick;
 
 /// Parts per million in one.
@@ -80,6 +81,13 @@ impl WallClocks {
             Some((wrong, WrongBy::Behind)) if wrong == node => right - YEAR_MS,
             Some(_) | None => right,
         }
+    }
+
+    /// The latest stamp that a value may have that is chosen at a real time: the bound, and what a clock that
+    /// runs too fast has added to readings since the begin, lies between it and the right time.
+    #[must_use]
+    pub fn latest_stamp_ms(real: u64) -> u64 {
+        WallClocks::right_ms(real) + CLOCK_SKEW_MS_DEFAULT + real / 1000 / 10
     }
 
     /// What a clock that is right shows at a real time.

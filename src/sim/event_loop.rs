@@ -1,5 +1,6 @@
 //! A node's event loop: inputs gather, a turn takes them all in, then its outputs are carried out.
 
+use super::clock::WallClocks;
 use super::disk::{Completion, HELPER, SYNCER};
 use super::node::{Medium, Node};
 use super::queue::SimEvent;
@@ -95,6 +96,10 @@ impl World {
             }
             slot = slot.next();
         }
+        let (stamp_ms, latest_ms) = (self.oracle.stamp_ms(), WallClocks::latest_stamp_ms(self.now));
+        ensure(stamp_ms <= latest_ms, "stamps stay with the clocks that are right (C28)", || {
+            format!("node {} chose a stamp of {stamp_ms}, past {latest_ms}", node + 1)
+        })?;
         let applied_upto = shard.applied_upto();
         let digest = shard.machine().digest();
         let expected = self.oracle.digest(applied_upto);

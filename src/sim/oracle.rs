@@ -128,6 +128,11 @@ impl Oracle {
         Ok(self.record(slot, value, &applied.outcomes))
     }
 
+    /// The latest stamp of the values chosen so far.
+    pub(super) fn stamp_ms(&self) -> u64 {
+        self.machine.stamp_ms()
+    }
+
     fn record(&mut self, slot: Slot, value: &Value, outcomes: &[MachineOutcome]) -> Vec<Applied> {
         let mut applied = Vec::new();
         if value.is_noop() {
@@ -155,7 +160,7 @@ impl Oracle {
                     }
                     applied.push(self.appended(slot, log, first, *entries));
                 }
-                (_, LogOutcome::Trimmed { log, first, next }) => {
+                (_, LogOutcome::Trimmed { log, first, next, .. }) => {
                     self.existing(log).trims.push((slot, first, next));
                 }
                 (LogCommand::SetAttributes { changes, .. }, LogOutcome::AttributesSet(log)) => {

@@ -82,10 +82,10 @@ fn get_finds_the_last_entry_while_the_log_moves_on() {
     assert_eq!((got.code, got.out.as_str()), (0, "later"), "{got:?}");
 }
 
-/// What is trimmed before a follower comes to it is told on standard error, as an object with -o jsonl, and
+/// What is trimmed before a follower comes to it is reported on standard error, as an object with -o jsonl, and
 /// it goes on; with --on-gap fail it ends with exit code 9.
 #[test]
-fn c28_following_tells_of_a_gap_and_goes_on() {
+fn c28_following_reports_a_gap_and_goes_on() {
     let cluster = MockCluster::start(1, 1);
     run(&cluster, "append x --lines --create", b"a\nb\nc\nd\n");
     run(&cluster, "trim x --before 2", b"");

@@ -54,7 +54,7 @@ fn error(correlation: u64, error: RequestError) -> Message {
 }
 
 pub fn vectors() -> Vec<Vector> {
-    [greetings(), node_requests(), log_requests(), appends(), reads(), errors()]
+    [greetings(), node_requests(), log_requests(), retention(), appends(), reads(), errors()]
         .into_iter()
         .flatten()
         .collect()
@@ -230,8 +230,6 @@ fn log_requests() -> Vec<Vector> {
         consistency: Consistency::Local,
     };
     let stat = Stat { log: by_name(), consistency: Consistency::Linearizable };
-    let changes =
-        AttributeChanges { retain_entries: Some(3), seal: true, ..AttributeChanges::default() };
     let keeping = Retention { bytes: 1 << 30, entries: 3, age_ms: 604_800_000 };
     let all = Retention::default();
     vec![
@@ -278,6 +276,14 @@ fn log_requests() -> Vec<Vector> {
             "Stated: as in the list above.",
             reply(9, Reply::Stated(stat_of_orders())),
         ),
+    ]
+}
+
+/// What a log keeps.
+fn retention() -> Vec<Vector> {
+    let changes =
+        AttributeChanges { retain_entries: Some(3), seal: true, ..AttributeChanges::default() };
+    vec![
         vector(
             "trim",
             "Trim \"orders\", correlation 21: all before index 1.",

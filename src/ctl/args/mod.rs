@@ -9,8 +9,8 @@ use super::codes;
 use super::top::args::Top;
 use super::usage;
 use super::values::{
-    ConsistencyArg, Flag, OnGap, ReadStart, parse_age, parse_attribute, parse_bytes, parse_cluster,
-    parse_number, parse_size, parse_start, parse_time,
+    ConsistencyArg, Flag, OnGapArg, ReadStart, parse_age, parse_attribute, parse_bytes,
+    parse_cluster, parse_number, parse_size, parse_start, parse_time,
 };
 use crate::client::{AttributeChanges, Retention};
 use crate::limits;
@@ -368,7 +368,7 @@ pub struct ReadArgs {
     /// standard error (-o jsonl: as an object, too) and go on at the first that is left [default: fail;
     /// with --follow: continue]
     #[arg(long, env = "PAXOSCTL_ON_GAP", value_name = "HOW")]
-    pub on_gap: Option<OnGap>,
+    pub on_gap: Option<OnGapArg>,
     /// Only the last N entries; with --follow, and what comes after them
     #[arg(long, env = "PAXOSCTL_LAST", value_name = "N", value_parser = parse_number)]
     pub last: Option<u64>,

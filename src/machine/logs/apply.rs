@@ -134,11 +134,18 @@ impl Log {
         if before > self.next {
             return LogOutcome::PastEnd { log: id, next: self.next };
         }
+        let (first, trimmed_bytes) = (self.first, self.trimmed_bytes);
         if before > self.first {
             self.first = before;
             self.trimmed_bytes = self.trimmed_bytes.max(bytes_before.min(self.appended_bytes));
         }
-        LogOutcome::Trimmed { log: id, first: self.first, next: self.next }
+        LogOutcome::Trimmed {
+            log: id,
+            first: self.first,
+            next: self.next,
+            entries: self.first.0 - first.0,
+            bytes: self.trimmed_bytes - trimmed_bytes,
+        }
     }
 
     /// Trims as the retention of this version allows; the last entry stays whatever was computed.

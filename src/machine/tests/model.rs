@@ -83,8 +83,10 @@ impl ModelLog {
         if before > self.next() {
             return LogOutcome::PastEnd { log: self.id, next: self.next() };
         }
+        let entries = before.0.saturating_sub(self.first as u64);
         self.first = self.first.max(before.0 as usize);
-        LogOutcome::Trimmed { log: self.id, first: Index(self.first as u64), next: self.next() }
+        let (first, next) = (Index(self.first as u64), self.next());
+        LogOutcome::Trimmed { log: self.id, first, next, entries, bytes: 0 }
     }
 
     /// What the machine says of the log. All of it counts as live: these commands say of no bytes that
