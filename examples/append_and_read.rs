@@ -1,7 +1,8 @@
 //! Appends to a log and reads it back: `cargo run --example append_and_read -- 127.0.0.1:7420`.
 
 use paxosd::client::{
-    AppendOptions, AppenderOptions, Client, ClientOptions, FollowOptions, Outcome, Settlement,
+    AppendOptions, AppenderOptions, Client, ClientOptions, FollowOptions, Followed, Outcome,
+    Settlement,
 };
 use std::error::Error;
 use std::time::Duration;
@@ -48,8 +49,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     // by default it would wait there for what comes next.
     let to_the_end = FollowOptions { idle: Some(Duration::ZERO), ..FollowOptions::default() };
     for entry in client.follow("greetings", appended.first, to_the_end)? {
-        let (index, data) = entry?;
-        eprintln!("{index}: {}", String::from_utf8_lossy(&data));
+        match entry? {
+            Followed::Entry(index, data) => {
+                eprintln!("{index}: {}", String::from_utf8_lossy(&data));
+            }
+            Followed::Gap { from, first } => eprintln!("{from} to before {first}: trimmed"),
+        }
     }
     Ok(())
 }

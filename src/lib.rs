@@ -2,7 +2,7 @@
 //! logs that a quorum of nodes keeps on stable storage.
 //!
 //! ```no_run
-//! use paxosd::client::{AppendOptions, Client, ClientOptions, FollowOptions, Index};
+//! use paxosd::client::{AppendOptions, Client, ClientOptions, FollowOptions, Followed, Index};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut client = Client::connect(ClientOptions::new(["db1:7420", "db2:7420", "db3:7420"]))?;
@@ -14,8 +14,10 @@
 //!
 //! // Every entry from index 0 on, and then each one that is appended, as it comes.
 //! for entry in client.follow("orders", Index(0), FollowOptions::default())? {
-//!     let (index, data) = entry?;
-//!     println!("{index}: {}", String::from_utf8_lossy(&data));
+//!     match entry? {
+//!         Followed::Entry(index, data) => println!("{index}: {}", String::from_utf8_lossy(&data)),
+//!         Followed::Gap { from, first } => println!("{from} to before {first}: trimmed"),
+//!     }
 //! }
 //! # Ok(())
 //! # }

@@ -15,6 +15,12 @@ pub const APPEND_BYTES_MAX: usize = (4 << 20) + ENTRY_PREFIX_BYTES * APPEND_ENTR
 /// Bytes in front of every entry, on the wire and on disk: its length and its CRC-32C.
 pub const ENTRY_PREFIX_BYTES: usize = 8;
 
+/// The longest `clock_skew_max_ms`: what goes by ages of days is an hour off at most.
+pub const CLOCK_SKEW_MS_MAX: u64 = 3_600_000;
+/// Default of `clock_skew_max_ms`: clocks that are kept by a daemon stay far within it, and a leap second
+/// is no jump.
+pub const CLOCK_SKEW_MS_DEFAULT: u64 = 5_000;
+
 /// A leader closes a batch of commands when it reaches this size.
 pub const VALUE_BYTES_TARGET: usize = 512 << 10;
 /// Most bytes of a value: a full batch and one more append of the largest size.

@@ -9,8 +9,11 @@ use paxosd::client::*;
 use paxosd::types::Index;
 use std::time::Duration;
 
-const TO_THE_END: FollowOptions =
-    FollowOptions { consistency: Consistency::Linearizable, idle: Some(Duration::ZERO) };
+const TO_THE_END: FollowOptions = FollowOptions {
+    consistency: Consistency::Linearizable,
+    idle: Some(Duration::ZERO),
+    on_gap: OnGap::Continue,
+};
 
 fn client(cluster: &MockCluster) -> Client {
     Client::connect(ClientOptions {
@@ -21,8 +24,9 @@ fn client(cluster: &MockCluster) -> Client {
     .unwrap()
 }
 
-fn text(followed: Option<Result<(Index, Vec<u8>), ClientError>>) -> (u64, String) {
-    let (index, data) = followed.expect("it goes on").unwrap();
+fn text(followed: Option<Result<Followed, ClientError>>) -> (u64, String) {
+    let followed = followed.expect("it goes on").unwrap();
+    let Followed::Entry(index, data) = followed else { panic!("{followed:?}") };
     (index.0, String::from_utf8(data).unwrap())
 }
 
@@ -54,8 +58,9 @@ fn it_ends_where_no_entry_comes_in_time() {
     client.append("x", ["a", "b"]).unwrap();
     assert!(empty.next().is_none(), "it has ended");
     let all = client.follow("x", Index(0), TO_THE_END).unwrap();
-    let all: Result<Vec<(Index, Vec<u8>)>, ClientError> = all.collect();
-    assert_eq!(all.unwrap(), [(Index(0), b"a".to_vec()), (Index(1), b"b".to_vec())]);
+    let all: Result<Vec<Followed>, ClientError> = all.collect();
+    let entry = |index, data: &[u8]| Followed::Entry(Index(index), data.to_vec());
+    assert_eq!(all.unwrap(), [entry(0, b"a"), entry(1, b"b")]);
     let brief = FollowOptions { idle: Some(Duration::from_millis(50)), ..TO_THE_END };
     assert_eq!(client.follow("x", Index(0), brief).unwrap().count(), 2);
 }
@@ -93,4 +98,44 @@ fn a_log_in_the_place_of_another_is_not_followed() {
     client.append("x", ["other", "other"]).unwrap();
     let error = follow.next().unwrap().unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::UnknownLog), "{error}");
+}
+
+/// C28: what was trimmed while it was followed is reported as a gap, and it goes on behind it; or it is an error,
+/// each time that it is asked, where that is wanted.
+#[test]
+fn c28_trimmed_entries_are_reported_as_a_gap() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    client.create("x").unwrap();
+    client.append("x", ["a", "b", "c", "d", "e"]).unwrap();
+    let mut follow = client.follow("x", Index(0), TO_THE_END).unwrap();
+    assert_eq!(text(follow.next()), (0, "a".into()));
+    client.trim("x", Index(4)).unwrap();
+    // What was read before the trim is handed out.
+    assert_eq!((text(follow.next()).0, text(follow.next()).0), (1, 2));
+    assert!(!follow.is_ready() && follow.wait(Duration::ZERO).unwrap());
+    let gap = Followed::Gap { from: Index(3), first: Index(4) };
+    assert_eq!(follow.next().unwrap().unwrap(), gap);
+    assert_eq!(text(follow.next()), (4, "e".into()));
+    assert!(follow.next().is_none());
+    let strict = FollowOptions { on_gap: OnGap::Fail, ..TO_THE_END };
+    let mut follow = client.follow("x", Index(1), strict).unwrap();
+    for _ in 0..2 {
+        let error = follow.next().unwrap().unwrap_err();
+        assert_eq!(error.code(), Some(ErrorCode::Trimmed), "{error}");
+        assert_eq!((error.first_left(), follow.next_index()), (Some(Index(4)), Index(1)));
+    }
+}
+
+/// Waiting for an item ends without one, and takes none.
+#[test]
+fn waiting_takes_nothing() {
+    let cluster = MockCluster::start(1, 1);
+    let mut client = client(&cluster);
+    client.create("x").unwrap();
+    let mut follow = client.follow("x", Index(0), FollowOptions::default()).unwrap();
+    assert!(!follow.wait(Duration::from_millis(20)).unwrap());
+    client.append("x", ["a"]).unwrap();
+    assert!(follow.wait(Duration::from_millis(20)).unwrap() && follow.is_ready());
+    assert_eq!(text(follow.next()), (0, "a".into()));
 }

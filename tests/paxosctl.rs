@@ -10,6 +10,8 @@ mod copying;
 mod mock_cluster;
 #[path = "paxosctl/naming.rs"]
 mod naming;
+#[path = "paxosctl/retaining.rs"]
+mod retaining;
 #[path = "paxosctl/silence.rs"]
 mod silence;
 #[path = "paxosctl/stopping.rs"]
@@ -474,7 +476,7 @@ fn follow_survives_a_lost_poll() {
     let ran = run(&cluster, "read x --follow --count 2", b"");
     assert_eq!((ran.code, ran.out.as_str()), (0, "a\nb\n"), "{ran:?}");
     let waits = waits.lock().unwrap();
-    assert!(waits[1] == 1000 && waits[2] <= 500, "asked to wait {waits:?} ms");
+    assert!((900..=1000).contains(&waits[1]) && waits[2] <= 500, "asked to wait {waits:?} ms");
 }
 
 /// All nodes down: `status` shows each endpoint as dead and exits 10, without waiting for them.

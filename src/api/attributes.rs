@@ -20,6 +20,8 @@ pub struct Retention {
     pub bytes: u64,
     /// An entry may go once so many entries lie behind it; 0 for no such limit.
     pub entries: u64,
+    /// An entry may go once it is so old, in milliseconds; 0 for no such limit.
+    pub age_ms: u64,
 }
 
 impl Retention {
@@ -37,6 +39,8 @@ pub struct AttributeChanges {
     pub retain_bytes: Option<u64>,
     /// The new [`Retention::entries`].
     pub retain_entries: Option<u64>,
+    /// The new [`Retention::age_ms`].
+    pub retain_age_ms: Option<u64>,
     /// Seals the log; a seal is never taken back.
     pub seal: bool,
 }
@@ -48,6 +52,7 @@ impl AttributeChanges {
         let retention = Retention {
             bytes: self.retain_bytes.unwrap_or(before.retention.bytes),
             entries: self.retain_entries.unwrap_or(before.retention.entries),
+            age_ms: self.retain_age_ms.unwrap_or(before.retention.age_ms),
         };
         let sealed = before.sealed || self.seal;
         let after = LogAttributes { retention, sealed, ..before };
@@ -75,5 +80,8 @@ mod tests {
         assert_eq!(keep.applied_to(kept), kept, "nothing changes a second time");
         let free = AttributeChanges { retain_entries: Some(0), ..AttributeChanges::default() };
         assert!(free.applied_to(kept).retention.is_unlimited());
+        let aged = AttributeChanges { retain_age_ms: Some(9), ..AttributeChanges::default() };
+        let both = Retention { bytes: 0, entries: 7, age_ms: 9 };
+        assert_eq!(aged.applied_to(kept).retention, both, "a limit more takes none away");
     }
 }

@@ -1,6 +1,6 @@
 //! Requests about logs, each with its answer.
 
-use super::attributes::{AttributeChanges, LogAttributes};
+use super::attributes::{AttributeChanges, LogAttributes, Retention};
 use super::entries::Entries;
 use super::name::LogName;
 use crate::types::{Index, LogId, ShardId};
@@ -44,6 +44,8 @@ pub enum Consistency {
 pub struct Create {
     /// The new log's name.
     pub name: LogName,
+    /// What it keeps, from its first entry on.
+    pub retention: Retention,
 }
 
 /// The log was created.

@@ -147,7 +147,7 @@ impl Request {
     #[must_use]
     pub fn log(&self) -> Option<LogRef> {
         match self {
-            Request::Create(Create { name }) => Some(LogRef::Name(name.clone())),
+            Request::Create(Create { name, .. }) => Some(LogRef::Name(name.clone())),
             Request::Delete(Delete { log })
             | Request::Stat(Stat { log, .. })
             | Request::Append(Append { log, .. })

@@ -9,7 +9,7 @@ use crate::api::entries::Entries;
 use crate::api::error::Outcome;
 use crate::api::{
     Append, Appended, AttributeChanges, Consistency, Create, Delete, List, LogRef, LogStat,
-    NO_SHARD, Read, ReadDone, Reply, Request, SetAttributes, Stat, Trim, Trimmed,
+    NO_SHARD, Read, ReadDone, Reply, Request, Retention, SetAttributes, Stat, Trim, Trimmed,
 };
 use crate::types::{Index, LogId, ShardId};
 use std::time::Duration;
@@ -54,9 +54,17 @@ impl Client {
     /// [`ClientError`] with the code `LogExists` when the name is taken. When the outcome is
     /// unknown, [`Client::stat`] says whether the log is there.
     pub fn create(&mut self, name: &str) -> Result<LogId, ClientError> {
+        self.create_with(name, Retention::default())
+    }
+
+    /// Creates a log that trims itself from its first entry on; the default keeps everything.
+    ///
+    /// # Errors
+    /// As [`Client::create`].
+    pub fn create_with(&mut self, name: &str, retention: Retention) -> Result<LogId, ClientError> {
         let (log, shard) = self.place("create log", name)?;
         let LogRef::Name(name) = log else { unreachable!("a text names a log by name") };
-        let request = Request::Create(Create { name });
+        let request = Request::Create(Create { name, retention });
         let answer = self.ask_leader(shard, &request)?;
         Ok(expect_reply!(answer, Reply::Created(created) => created.id))
     }

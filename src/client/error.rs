@@ -1,7 +1,7 @@
 //! Failures, typed by what the caller must know: did it happen, where did it end, what now?
 
 use crate::api::entries::EntriesError;
-use crate::api::error::{ErrorCode, Outcome, RequestError, Retry};
+use crate::api::error::{Detail, ErrorCode, Outcome, RequestError, Retry};
 use crate::api::name::NameError;
 use crate::api::{LogRef, Request};
 use crate::types::{Index, ShardId};
@@ -293,6 +293,22 @@ impl Failure {
     #[must_use]
     pub fn is_for_good(&self) -> bool {
         refuses_for_good(self.stage, &self.cause)
+    }
+
+    /// Returns the first index that can be read, where an entry was asked for that is trimmed.
+    #[must_use]
+    pub fn first_left(&self) -> Option<Index> {
+        match self.wire()?.detail {
+            Detail::First { first, .. } => Some(first),
+            Detail::None
+            | Detail::Leader(_)
+            | Detail::Next { .. }
+            | Detail::Log(_)
+            | Detail::Shard(_)
+            | Detail::Limit(_)
+            | Detail::Versions { .. }
+            | Detail::Unformed(_) => None,
+        }
     }
 
     /// Returns the error that the node answered with, if it answered.

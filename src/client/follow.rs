@@ -10,13 +10,39 @@ use crate::types::Index;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
-/// How a log is followed; the default is linearizable and never ends.
+/// How a log is followed; the default is linearizable, never ends, and goes on behind gaps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FollowOptions {
     /// How fresh the entries must be.
     pub consistency: Consistency,
     /// End when no entry came for so long: with zero at the log's end. None for never.
     pub idle: Option<Duration>,
+    /// What to do where entries were trimmed before they were read.
+    pub on_gap: OnGap,
+}
+
+/// What a follower does that comes to trimmed entries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnGap {
+    /// Hand out a [`Followed::Gap`], and go on behind it.
+    #[default]
+    Continue,
+    /// Hand out the error `Trimmed`, each time that it is asked.
+    Fail,
+}
+
+/// What comes next in a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Followed {
+    /// An entry, and its index.
+    Entry(Index, Vec<u8>),
+    /// Entries that were trimmed before they were read.
+    Gap {
+        /// The first of them.
+        from: Index,
+        /// The index behind the last of them, at which it goes on.
+        first: Index,
+    },
 }
 
 /// The entries of one log in order, each with its index, as they come.
@@ -26,7 +52,7 @@ pub struct FollowOptions {
 ///
 /// A failure is handed out, and the next call goes on at the same entry: whoever wants to wait for
 /// longer than an operation may take ([`super::ClientOptions::timeout`]) just goes on. Nothing is
-/// left out and nothing comes twice.
+/// left out but what was trimmed, which is reported ([`Followed::Gap`]), and nothing comes twice.
 #[derive(Debug)]
 pub struct Follow {
     /// A client of its own, with its own connection.
@@ -37,6 +63,8 @@ pub struct Follow {
     next: Index,
     /// What was read and not handed out.
     read: IntoEntries,
+    /// Trimmed entries that were not reported yet end before this index.
+    gap_upto: Option<Index>,
     /// No entry came for the time in which one had to.
     ended: bool,
 }
@@ -60,7 +88,7 @@ impl Client {
         };
         let client = self.fork(shard, target);
         let read = Entries::new().into_iter();
-        Ok(Follow { client, log, options, next: from, read, ended: false })
+        Ok(Follow { client, log, options, next: from, read, gap_upto: None, ended: false })
     }
 }
 
@@ -71,25 +99,49 @@ impl Follow {
         self.next
     }
 
-    /// Waits until there are entries to hand out, or until none came for the time in which one had
-    /// to.
-    fn fill(&mut self) -> Result<(), ClientError> {
+    /// Returns true when the next item is here already: asking for it waits for nobody.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ended || self.gap_upto.is_some() || self.read.len() > 0
+    }
+
+    /// Waits for so long at most until the next item is here, and says whether it is.
+    ///
+    /// # Errors
+    /// As the iterator hands them out.
+    pub fn wait(&mut self, longest: Duration) -> Result<bool, ClientError> {
+        if !self.is_ready() {
+            self.fill(Some(longest))?;
+        }
+        Ok(self.is_ready())
+    }
+
+    /// Waits until there are entries to hand out, or until none came for so long.
+    fn fill(&mut self, longest: Option<Duration>) -> Result<(), ClientError> {
         // A node that has gone silent costs this much and the time of one attempt.
         let patience = self.client.options.attempt_timeout;
         let begun = Instant::now();
         loop {
-            let left = self.options.idle.map(|idle| idle.saturating_sub(begun.elapsed()));
+            let left = longest.map(|longest| longest.saturating_sub(begun.elapsed()));
             let wait = left.map_or(patience, |left| left.min(patience));
             let consistency = self.options.consistency;
             let options = ReadOptions { wait, consistency, ..ReadOptions::default() };
-            let done = self.client.read(&self.log, self.next, options)?;
+            let done = match self.client.read(&self.log, self.next, options) {
+                Ok(done) => done,
+                Err(error) => match (error.first_left(), self.options.on_gap) {
+                    (Some(first), OnGap::Continue) => {
+                        self.gap_upto = Some(first);
+                        return Ok(());
+                    }
+                    (Some(_), OnGap::Fail) | (None, _) => return Err(error),
+                },
+            };
             self.log = LogRef::Id(done.id);
             if !done.entries.is_empty() {
                 self.read = done.entries.into_iter();
                 return Ok(());
             }
-            if self.options.idle.is_some_and(|idle| begun.elapsed() >= idle) {
-                self.ended = true;
+            if longest.is_some_and(|longest| begun.elapsed() >= longest) {
                 return Ok(());
             }
         }
@@ -97,19 +149,23 @@ impl Follow {
 }
 
 impl Iterator for Follow {
-    type Item = Result<(Index, Vec<u8>), ClientError>;
+    type Item = Result<Followed, ClientError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.read.len() == 0
-            && !self.ended
-            && let Err(error) = self.fill()
-        {
-            return Some(Err(error));
+        if !self.is_ready() {
+            if let Err(error) = self.fill(self.options.idle) {
+                return Some(Err(error));
+            }
+            self.ended = !self.is_ready();
+        }
+        let from = self.next;
+        if let Some(first) = self.gap_upto.take() {
+            self.next = first;
+            return Some(Ok(Followed::Gap { from, first }));
         }
         let data = self.read.next()?;
-        let index = self.next;
-        self.next = index.next();
-        Some(Ok((index, data)))
+        self.next = from.next();
+        Some(Ok(Followed::Entry(from, data)))
     }
 }
 

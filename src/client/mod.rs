@@ -23,6 +23,7 @@ mod error_hints;
 mod follow;
 mod foreign;
 mod fork;
+mod last_entry;
 mod leaderless;
 mod link;
 mod options;
@@ -47,7 +48,8 @@ pub use self::error::{
 };
 #[doc(hidden)]
 pub use self::error_hints::start_unmet;
-pub use self::follow::{Follow, FollowOptions};
+pub use self::follow::{Follow, FollowOptions, Followed, OnGap};
+pub use self::last_entry::LastEntry;
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::reader::{FinishedRead, Reader, ReaderOptions};

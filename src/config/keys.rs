@@ -85,6 +85,7 @@ pub const KEYS: &[Key] = &[
     whole("heartbeat_ms", 5, 20_000, 60),
     whole("election_jitter_ms", 10, 60_000, 100),
     whole("disk_stall_ms", 0, 600_000, 2_000),
+    whole("clock_skew_max_ms", 100, limits::CLOCK_SKEW_MS_MAX, limits::CLOCK_SKEW_MS_DEFAULT),
     whole("window_slots", 1, limits::WINDOW_SLOTS, limits::WINDOW_SLOTS),
     whole("window_bytes", MIB, limits::WINDOW_BYTES_MAX as u64, limits::WINDOW_BYTES_MAX as u64),
     whole(

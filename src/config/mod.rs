@@ -59,6 +59,8 @@ pub struct TimingConfig {
     pub election_jitter_ms: u64,
     /// A leader whose disk makes nothing durable for this long hands over; 0 for never.
     pub disk_stall_ms: u64,
+    /// Values are stamped within this of the median of the members' clocks (C28).
+    pub clock_skew_max_ms: u64,
 }
 
 /// Bounds that an operator may set, within those of [`limits`].

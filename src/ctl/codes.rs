@@ -42,6 +42,8 @@ pub const PAXOSCTL: &[Code] = &[
             ("stat", None),
             ("append", None),
             ("read", None),
+            ("get", Some("the log was not found, or has no entry")),
+            ("put", None),
             ("verify", Some("there is no data")),
             ("disk-check", Some("there is no such directory")),
             ("bench append", Some("one of its logs was deleted meanwhile")),
@@ -51,7 +53,11 @@ pub const PAXOSCTL: &[Code] = &[
     Code {
         code: "4",
         meaning: "the precondition did not hold (--expect), or the log is sealed",
-        by: These(&[("append", None), ("trim", Some("the log has not come to that index"))]),
+        by: These(&[
+            ("append", None),
+            ("put", None),
+            ("trim", Some("the log has not come to that index")),
+        ]),
     },
     Code { code: "5", meaning: "the log exists already", by: These(&[("create", None)]) },
     Code {
@@ -67,6 +73,8 @@ pub const PAXOSCTL: &[Code] = &[
             ("stat", None),
             ("append", None),
             ("read", None),
+            ("get", None),
+            ("put", None),
             ("status", Some("a node answered, and then none did any more")),
             ("verify", Some("a node runs on the data, or the system is short of something")),
             ("disk-check", Some("no room for the file to measure with")),
@@ -85,6 +93,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("seal", None),
             ("set", None),
             ("append", None),
+            ("put", None),
             ("bench append", None),
             ("bench read", Some("outcome unknown, of appends that were to fill a log")),
         ]),
@@ -102,6 +111,8 @@ pub const PAXOSCTL: &[Code] = &[
             ("stat", None),
             ("append", None),
             ("read", None),
+            ("get", None),
+            ("put", None),
             ("bench append", None),
             ("bench read", None),
         ]),
@@ -111,6 +122,7 @@ pub const PAXOSCTL: &[Code] = &[
         meaning: "trimmed: the entries are gone",
         by: These(&[
             ("read", None),
+            ("get", Some("trimmed: the last entry went each time that it was to be read")),
             ("bench read", Some("trimmed: one of its logs lost the entries meanwhile")),
         ]),
     },
@@ -126,6 +138,7 @@ pub const PAXOSCTL: &[Code] = &[
         code: "11",
         meaning: "damage found",
         by: These(&[
+            ("get", Some("damage found: no node that was asked holds the entry whole")),
             ("read", Some("damage found: no node that was asked holds the entries whole")),
             ("status", Some("damage found: a node holds damaged slots")),
             ("verify", None),

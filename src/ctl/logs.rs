@@ -5,9 +5,9 @@ use super::calendar::utc;
 use super::exit::CommandFailure;
 use super::screen;
 use super::table::{Align, TextTable};
-use super::values::ConsistencyArg;
+use super::values::{ConsistencyArg, age_text};
 use super::write_json;
-use crate::client::{AttributeChanges, Client, LogAttributes, LogStat};
+use crate::client::{AttributeChanges, Client, LogAttributes, LogStat, Retention};
 use crate::types::Index;
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -16,10 +16,11 @@ use std::io::{self, Write};
 pub fn create(
     client: &mut Client,
     name: &str,
+    retention: Retention,
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), CommandFailure> {
-    let id = client.create(name)?;
+    let id = client.create_with(name, retention)?;
     let printed = match format {
         Format::Table => writeln!(out, "created {name} (id {id})").map_err(CommandFailure::Output),
         Format::Json | Format::Jsonl => {
@@ -171,12 +172,16 @@ fn table(logs: &[LogStat], out: &mut dyn Write) -> io::Result<()> {
 
 /// The attributes that are set, as `paxosctl set` takes them; nothing where none is.
 fn attributes_text(attributes: &LogAttributes) -> String {
-    let limits = [
-        ("retain.bytes", attributes.retention.bytes),
-        ("retain.entries", attributes.retention.entries),
-    ];
-    let limits = limits.into_iter().filter(|(_, limit)| *limit > 0);
-    let mut texts: Vec<String> = limits.map(|(key, limit)| format!("{key}={limit}")).collect();
+    let Retention { bytes, entries, age_ms } = attributes.retention;
+    let mut texts = Vec::new();
+    for (key, limit) in [("retain.bytes", bytes), ("retain.entries", entries)] {
+        if limit > 0 {
+            texts.push(format!("{key}={limit}"));
+        }
+    }
+    if age_ms > 0 {
+        texts.push(format!("retain.age={}", age_text(age_ms)));
+    }
     if attributes.sealed {
         texts.push("sealed".to_string());
     }
@@ -198,6 +203,7 @@ fn value(log: &LogStat) -> Value {
             "version": log.attributes.version,
             "retain.bytes": log.attributes.retention.bytes,
             "retain.entries": log.attributes.retention.entries,
+            "retain.age_ms": log.attributes.retention.age_ms,
             "sealed": log.attributes.sealed,
         },
     })

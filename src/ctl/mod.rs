@@ -109,12 +109,14 @@ fn joined(changes: &[AttributeChanges]) -> Result<AttributeChanges, CommandFailu
     let mut all = AttributeChanges::default();
     for change in changes {
         let twice = (all.retain_bytes.is_some() && change.retain_bytes.is_some())
-            || (all.retain_entries.is_some() && change.retain_entries.is_some());
+            || (all.retain_entries.is_some() && change.retain_entries.is_some())
+            || (all.retain_age_ms.is_some() && change.retain_age_ms.is_some());
         if twice {
             return Err(CommandFailure::Usage("an attribute is set twice".to_string()));
         }
         all.retain_bytes = all.retain_bytes.or(change.retain_bytes);
         all.retain_entries = all.retain_entries.or(change.retain_entries);
+        all.retain_age_ms = all.retain_age_ms.or(change.retain_age_ms);
         all.seal |= change.seal;
     }
     Ok(all)
@@ -132,9 +134,11 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
         Ok::<Client, CommandFailure>(client)
     };
     let out = &mut *streams.out;
-    let table = format.unwrap_or(Format::Table);
+    let (table, raw) = (format.unwrap_or(Format::Table), format.unwrap_or(Format::Raw));
     match &cli.command {
-        Command::Create { name } => logs::create(&mut bounded()?, name, table, out),
+        Command::Create { name, retain } => {
+            logs::create(&mut bounded()?, name, retain.retention(), table, out)
+        }
         Command::Delete { name } => logs::delete(&mut bounded()?, name, table, out),
         Command::Trim { name, before } => logs::trim(&mut bounded()?, name, *before, table, out),
         Command::Seal { name } => {
@@ -151,16 +155,16 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
             logs::stat(&mut bounded()?, name, *consistency, table, out)
         }
         Command::Append(append) => {
-            let format = format.unwrap_or(Format::Raw);
             // Lines come and go for as long as there are some: each has its own time.
             let mut client = if append.lines || append.jsonl { connect()? } else { bounded()? };
-            append::append(&mut client, append, format, streams)
+            append::append(&mut client, append, raw, streams)
         }
         Command::Read(read) => {
-            let format = format.unwrap_or(Format::Raw);
             let mut client = if read.follow { connect()? } else { bounded()? };
-            read::read(&mut client, read, format, streams)
+            read::read(&mut client, read, raw, streams)
         }
+        Command::Get { name } => read::get(&mut bounded()?, name, raw, out),
+        Command::Put(put) => append::append(&mut bounded()?, &put.append(), raw, streams),
         Command::Status => match Client::connect_once(options(&cli.global, TIMEOUT))? {
             Ok(mut client) => {
                 one_cluster(&client, &cli.global)?;

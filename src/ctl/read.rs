@@ -1,4 +1,4 @@
-//! `read`: entries to standard output, as they are or as JSON.
+//! `read` and `get`: entries to standard output, as they are or as JSON.
 
 use super::Streams;
 use super::args::{self, Format};
@@ -6,9 +6,8 @@ use super::entry::to_line;
 use super::exit::CommandFailure;
 use super::screen;
 use super::stop::is_gone;
-use super::values::{self, OnGap, ReadStart};
-use crate::api::error::Detail;
-use crate::client::{Client, ClientError, Consistency, ReadOptions};
+use super::values::{self, OnGapArg, ReadStart};
+use crate::client::{Client, Consistency, FollowOptions, Followed, ReadOptions};
 use crate::types::Index;
 use serde_json::json;
 use std::io::{self, Write};
@@ -33,33 +32,66 @@ pub fn read(
     let out = &mut *streams.out;
     let mut printer =
         Printer { format, exact: read.exact, printed: 0, width, hint: Hint::None, out };
-    let (mut from, mut left) = range(client, read)?;
-    // Whoever asks for the earliest entry misses none that was trimmed before.
-    let mut earliest = matches!(read.from, None | Some(ReadStart::Earliest)) && read.last.is_none();
+    let (from, count) = range(client, read)?;
+    let mut gaps = Gaps::of(read);
+    match read.follow {
+        true => follow(client, read, (from, count), (&mut printer, &mut gaps, streams.err))?,
+        false => to_the_end(client, read, (from, count), (&mut printer, &mut gaps, streams.err))?,
+    }
+    printer.end().map_err(CommandFailure::Output)
+}
+
+/// Prints the last entry of a log; raw: its bytes, and nothing else.
+///
+/// # Errors
+/// [`CommandFailure`], also where the log has no entry.
+pub fn get(
+    client: &mut Client,
+    name: &str,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<(), CommandFailure> {
+    let Some(last) = client.get(name)? else {
+        return Err(CommandFailure::NotFound(format!("log \"{name}\" has no entry")));
+    };
+    if format == Format::Json {
+        return writeln!(out, "{}", to_line(last.index, &last.data))
+            .map_err(CommandFailure::Output);
+    }
+    let (width, exact) = (screen::width(), true);
+    let mut printer = Printer { format, exact, printed: 0, width, hint: Hint::None, out };
+    printer.entry(last.index, &last.data).map_err(CommandFailure::Output)?;
+    printer.end().map_err(CommandFailure::Output)
+}
+
+/// Where entries go, what becomes of gaps between them, and where these are reported.
+type Sink<'a, 'b> = (&'a mut Printer<'b>, &'a mut Gaps, &'a mut dyn Write);
+
+/// Prints what there is from an index on.
+fn to_the_end(
+    client: &mut Client,
+    read: &args::ReadArgs,
+    (mut from, mut left): (Index, u64),
+    (printer, gaps, err): Sink<'_, '_>,
+) -> Result<(), CommandFailure> {
     while left > 0 {
         let options = ReadOptions {
             max_entries: Some(u32::try_from(left).unwrap_or(u32::MAX)),
             max_bytes: None,
-            wait: if read.follow { FOLLOW_WAIT } else { Duration::ZERO },
+            wait: Duration::ZERO,
             consistency: consistency(read),
         };
         let answer = match client.read(read.name.as_str(), from, options) {
             Ok(answer) => answer,
             Err(error) => {
-                let Some(first) = first_left(&error) else { return Err(error.into()) };
-                if !earliest {
-                    if !goes_on(read) {
-                        return Err(error.into());
-                    }
-                    printer.gap(from, first).map_err(CommandFailure::Output)?;
-                    let text = format!("entries {from} to {} were trimmed", first.0 - 1);
-                    let _nobody_reads_it = writeln!(streams.err, "paxosctl: warning: {text}");
-                }
+                let first = error.first_left().filter(|_| gaps.go_on());
+                let Some(first) = first else { return Err(error.into()) };
+                gaps.report(from, first, printer, err)?;
                 from = first;
                 continue;
             }
         };
-        earliest = false;
+        gaps.begun();
         // A long log takes long to read: each further answer has its own time.
         client.set_timeout(client.timeout());
         for entry in answer.entries.iter().take(usize::try_from(left).unwrap_or(usize::MAX)) {
@@ -67,19 +99,91 @@ pub fn read(
             from = from.next();
             left -= 1;
         }
-        if read.follow {
+        if from >= answer.next || answer.entries.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Prints entries as they come.
+fn follow(
+    client: &mut Client,
+    read: &args::ReadArgs,
+    (from, mut left): (Index, u64),
+    (printer, gaps, err): Sink<'_, '_>,
+) -> Result<(), CommandFailure> {
+    let on_gap =
+        if gaps.go_on() { crate::client::OnGap::Continue } else { crate::client::OnGap::Fail };
+    let options = FollowOptions { consistency: consistency(read), idle: None, on_gap };
+    let mut follow = client.follow(read.name.as_str(), from, options)?;
+    while left > 0 {
+        if !follow.is_ready() {
             printer.hint().map_err(CommandFailure::Output)?;
-            // The next answer may be long in coming.
+            // The next entry may be long in coming.
             printer.out.flush().map_err(CommandFailure::Output)?;
             // A reader that has seen enough is missed now, and not when the next entry comes.
             if is_gone(io::stdout().as_fd()) {
                 return Err(CommandFailure::Output(io::ErrorKind::BrokenPipe.into()));
             }
-        } else if from >= answer.next || answer.entries.is_empty() {
-            break;
+            if !follow.wait(FOLLOW_WAIT)? {
+                continue;
+            }
+        }
+        match follow.next().expect("a follower that has no end goes on")? {
+            Followed::Entry(index, data) => {
+                printer.entry(index, &data).map_err(CommandFailure::Output)?;
+                left -= 1;
+            }
+            Followed::Gap { from, first } => gaps.report(from, first, printer, err)?,
         }
     }
-    printer.end().map_err(CommandFailure::Output)
+    Ok(())
+}
+
+/// What becomes of entries that were trimmed before they were read.
+struct Gaps {
+    passed_over: bool,
+    /// Whoever asks for the earliest entry misses none that was trimmed before the first one.
+    earliest: bool,
+}
+
+impl Gaps {
+    fn of(read: &args::ReadArgs) -> Gaps {
+        let passed_over = match read.on_gap {
+            Some(how) => how == OnGapArg::Continue,
+            None => read.follow,
+        };
+        let from_start = matches!(read.from, None | Some(ReadStart::Earliest));
+        Gaps { passed_over, earliest: from_start && read.last.is_none() && !read.follow }
+    }
+
+    /// Trimmed entries are passed over.
+    fn go_on(&self) -> bool {
+        self.passed_over || self.earliest
+    }
+
+    /// What was asked for first has been read.
+    fn begun(&mut self) {
+        self.earliest = false;
+    }
+
+    /// Says what was passed over, where anybody misses it.
+    fn report(
+        &mut self,
+        from: Index,
+        first: Index,
+        printer: &mut Printer<'_>,
+        err: &mut dyn Write,
+    ) -> Result<(), CommandFailure> {
+        if std::mem::take(&mut self.earliest) {
+            return Ok(());
+        }
+        printer.gap(from, first).map_err(CommandFailure::Output)?;
+        let text = format!("entries {from} to {} were trimmed", first.0 - 1);
+        let _nobody_reads_it = writeln!(err, "paxosctl: warning: {text}");
+        Ok(())
+    }
 }
 
 /// The index to begin at, and how many entries to print at most.
@@ -89,6 +193,7 @@ fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), Com
         (Some(last), _) | (None, Some(ReadStart::Last(last))) => last,
         (None, Some(ReadStart::Latest)) => 0,
         (None, Some(ReadStart::At(index))) => return Ok((Index(index), count)),
+        (None, None | Some(ReadStart::Earliest)) if read.follow => u64::MAX,
         (None, None | Some(ReadStart::Earliest)) => return Ok((Index(0), count)),
     };
     // Past the end there is no entry, and the answer says where the end is.
@@ -102,29 +207,6 @@ fn range(client: &mut Client, read: &args::ReadArgs) -> Result<(Index, u64), Com
     // What is appended from now on is not among the last ones, unless it is waited for.
     let count = if read.follow { count } else { count.min(last) };
     Ok((end.first.max(Index(end.next.0.saturating_sub(last))), count))
-}
-
-/// The first index that is left, where an entry was asked for that is trimmed.
-fn first_left(error: &ClientError) -> Option<Index> {
-    match error.wire()?.detail {
-        Detail::First { first, .. } => Some(first),
-        Detail::None
-        | Detail::Leader(_)
-        | Detail::Next { .. }
-        | Detail::Log(_)
-        | Detail::Shard(_)
-        | Detail::Limit(_)
-        | Detail::Versions { .. }
-        | Detail::Unformed(_) => None,
-    }
-}
-
-/// Whether trimmed entries are passed over.
-fn goes_on(read: &args::ReadArgs) -> bool {
-    match read.on_gap {
-        Some(how) => how == OnGap::Continue,
-        None => read.follow,
-    }
 }
 
 fn consistency(read: &args::ReadArgs) -> Consistency {

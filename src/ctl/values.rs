@@ -34,7 +34,8 @@ pub fn parse_cluster(text: &str) -> Result<ClusterId, String> {
     }
 }
 
-/// Reads one attribute of a log: `retain.bytes=SIZE`, `retain.entries=N` or `sealed=true`.
+/// Reads one attribute of a log: `retain.bytes=SIZE`, `retain.entries=N`, `retain.age=TIME` or
+/// `sealed=true`.
 ///
 /// # Errors
 /// A text that says what is wrong with it.
@@ -50,10 +51,15 @@ pub fn parse_attribute(text: &str) -> Result<AttributeChanges, String> {
         ("retain.entries", value) => {
             Ok(AttributeChanges { retain_entries: Some(parse_number(value)?), ..none })
         }
+        ("retain.age", value) => {
+            Ok(AttributeChanges { retain_age_ms: Some(parse_age(value)?), ..none })
+        }
         ("sealed", "true") => Ok(AttributeChanges { seal: true, ..none }),
         ("sealed", "false") => Err("a seal is never taken back".to_string()),
         ("sealed", _) => Err("is neither true nor false".to_string()),
-        _ => Err(format!("{key:?} is no attribute; use retain.bytes, retain.entries or sealed")),
+        _ => Err(format!(
+            "{key:?} is no attribute; use retain.bytes, retain.entries, retain.age or sealed"
+        )),
     }
 }
 
@@ -67,7 +73,10 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 }
 
 /// Reads a number of bytes, with a unit or without.
-fn parse_bytes(text: &str) -> Result<u64, String> {
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let number: u64 = number.parse().map_err(|_| "is not a number of bytes".to_string())?;
@@ -79,6 +88,34 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
     };
     Ok(number.saturating_mul(scale))
+}
+
+/// Units of an age, largest first, in milliseconds.
+const AGE_UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// Reads an age as milliseconds: a whole number with the unit d, h, m, s or ms; 0 needs none.
+///
+/// # Errors
+/// A text that says what is wrong with it.
+pub fn parse_age(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number = parse_number(number)?;
+    let found = AGE_UNITS.iter().find(|(name, _)| *name == unit);
+    let scale = match (found, unit, number) {
+        (Some((_, scale)), ..) => *scale,
+        (None, "", 0) => 1,
+        (None, ..) => return Err(format!("has the unit {unit:?}; use d, h, m, s or ms")),
+    };
+    number.checked_mul(scale).ok_or_else(|| format!("is more than {} ms", u64::MAX))
+}
+
+/// An age as [`parse_age`] reads it, in its largest unit that leaves a whole number.
+pub fn age_text(age_ms: u64) -> String {
+    let whole = |(_, scale): &&(&str, u64)| age_ms.is_multiple_of(*scale);
+    let (unit, scale) = AGE_UNITS.iter().find(whole).unwrap_or(&("ms", 1));
+    format!("{}{unit}", age_ms / scale)
 }
 
 /// Where a read begins.
@@ -110,7 +147,7 @@ pub fn parse_start(text: &str) -> Result<ReadStart, String> {
 
 /// What a read does that comes to trimmed entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum OnGap {
+pub enum OnGapArg {
     /// End with exit code 9
     Fail,
     /// Say so, and go on at the first index that is left
@@ -204,6 +241,26 @@ mod tests {
         }
         for text in ["", "MiB", "1023KiB", "2048GiB", "1.5GiB", "-1", "99999999999999999999"] {
             assert!(parse_size(text).is_err(), "{text:?} passes for a size");
+        }
+    }
+
+    /// Ages have a unit, and are shown in the one that they are typed in.
+    #[test]
+    fn ages_are_read_with_their_units() {
+        for (text, ms) in [
+            ("7d", 604_800_000),
+            ("12h", 43_200_000),
+            ("30m", 1_800_000),
+            ("90s", 90_000),
+            ("500ms", 500),
+        ] {
+            assert_eq!(parse_age(text), Ok(ms), "{text}");
+            assert_eq!(age_text(ms), text);
+        }
+        assert_eq!((parse_age("0"), parse_age("0d")), (Ok(0), Ok(0)));
+        assert_eq!((age_text(3_600_000), age_text(1_000)), ("1h".to_string(), "1s".to_string()));
+        for text in ["", "d", "7", "-1d", "1.5h", "1 d", "1D", "1w", "99999999999999999d"] {
+            assert!(parse_age(text).is_err(), "{text:?} passes for an age");
         }
     }
 

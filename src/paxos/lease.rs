@@ -52,6 +52,7 @@ impl Replica {
             durable: self.own_witness().durable,
             has_room: !self.budget.full,
             digest: self.digests.last(),
+            wall_ms: self.wall_ms,
         };
         effects.send_after(self.hard_lsn, from, Vote::Grant(grant));
         self.advance_marked(effects);
@@ -94,6 +95,7 @@ impl Replica {
         let lease_us = self.config.timing.lease_us;
         let chosen_upto = self.chosen_upto;
         let has_room = !self.budget.full && self.full_nodes().is_none();
+        let wall_ms = self.wall_ms;
         let Role::Leader(leadership) = &mut self.role else { return };
         // Each heartbeat has a stamp of its own, so that a confirmation is known to be younger
         // than a read. The microsecond is far inside the drift bound.
@@ -111,8 +113,15 @@ impl Replica {
             witness,
             digest,
             agreeing,
+            wall_ms,
         };
         self.broadcast(&Plain::Heartbeat(heartbeat), effects);
+    }
+
+    /// What the wall clock shows: peers learn it with the next heartbeat or grant. No vote and no lease
+    /// goes by it.
+    pub fn set_wall_ms(&mut self, wall_ms: u64) {
+        self.wall_ms = wall_ms;
     }
 
     /// A read waits for proof: ask now rather than at the next heartbeat.

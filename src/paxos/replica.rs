@@ -118,6 +118,8 @@ pub struct Replica {
     pub(super) unsynced: Unsynced,
     /// What the journal still takes in.
     pub(super) budget: DiskBudget,
+    /// The wall clock as it was last set; others learn it, and it is never gone by here.
+    pub(super) wall_ms: u64,
     pub(super) acceptor: Acceptor,
     pub(super) learner: Learner,
     /// Every slot up to here is known to be chosen. Only rises.

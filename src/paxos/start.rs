@@ -75,9 +75,8 @@ impl Replica {
         assert_checked(&config, &memory.hard);
         let voters = Voters::new(config.members.clone(), config.quorums);
         let alone = voters.is_single();
-        let highest_open = memory.highest_open();
-        let mut hard = memory.hard;
-        hard.promised = hard.promised.max(highest_open);
+        let promised = memory.hard.promised.max(memory.highest_open());
+        let mut hard = HardState { promised, ..memory.hard };
         hard.boots += 1;
         assert_own(hard.incarnations.insert(config.me, config.incarnation), config.incarnation);
         hard.formed |= alone;
@@ -106,6 +105,7 @@ impl Replica {
             last_vote_lsn: durable,
             unsynced: Unsynced::default(),
             budget: DiskBudget::default(),
+            wall_ms: 0,
             chosen_upto: memory.chosen_upto,
             chosen_sums: ChosenSums::default(),
             acceptor: Acceptor::remember(memory.open, memory.reports, lost),

@@ -110,8 +110,10 @@ fn apply(
     for outcome in applied.outcomes.iter().filter_map(MachineOutcome::on_log) {
         if let LogOutcome::Deleted(log) = outcome {
             turn.core.index.remove(*log);
-        } else if let LogOutcome::Trimmed { log, first, .. } = outcome {
+        } else if let LogOutcome::Trimmed { log, first, entries, bytes, .. } = outcome {
             turn.core.index.trim(*log, *first);
+            turn.core.tally.trimmed_entries += entries;
+            turn.core.tally.trimmed_bytes += bytes;
         }
     }
     let digest = Digest { slot, state: turn.core.machine.digest() };

@@ -10,6 +10,7 @@ use super::held::{HeldAnswers, ReadProof};
 use super::journal_reads::JournalReads;
 use super::lookup;
 use super::options::ShardOptions;
+use super::peer_clocks::{HeldBack, PeerClocks};
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
 use crate::index::EntryIndex;
@@ -51,6 +52,8 @@ pub struct Core {
     pub(super) tally: Tally,
     /// The wall clock, as the driver set it.
     pub(super) wall_ms: u64,
+    /// The members' wall clocks.
+    pub(super) clocks: PeerClocks,
     /// The node stops: what is not done by then is not waited for.
     pub(super) stop_by: Option<Tick>,
     /// The process must end: nothing is done any more.
@@ -68,6 +71,7 @@ impl Core {
         let mut effects = Effects::new();
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
         let machine = Machine::new(options.shard, options.shards);
+        let members = options.paxos.members.len();
         Core {
             options,
             replica,
@@ -84,6 +88,7 @@ impl Core {
             refusing: BTreeSet::new(),
             tally: Tally::default(),
             wall_ms: 0,
+            clocks: PeerClocks::new(members, limits::CLOCK_SKEW_MS_DEFAULT),
             stop_by: None,
             failed: false,
         }
@@ -134,6 +139,26 @@ impl Core {
             let durable = |at: journal::Location| at.ballot >= ballot;
             slot <= machine.applied_upto() && journal.locate(slot).is_some_and(durable)
         });
+    }
+
+    /// The stamp of a value that is built now (C28).
+    pub(super) fn stamp_ms(&mut self, now: Tick) -> u64 {
+        let last_ms = self.machine.stamp_ms();
+        let (stamp_ms, held_back) = self.clocks.stamp(now, self.wall_ms, last_ms);
+        self.complain(held_back);
+        stamp_ms
+    }
+
+    /// Holds the own clock against those of others now and then, so that a jump of it is seen as one.
+    pub(super) fn look_at_clock(&mut self, now: Tick) {
+        let held_back = self.clocks.look(now, self.wall_ms);
+        self.complain(held_back);
+    }
+
+    fn complain(&self, held_back: Option<HeldBack>) {
+        if let Some(held_back) = held_back {
+            log::warn!("shard {}: the clock is held back: {held_back}", self.options.shard);
+        }
     }
 
     /// The node is stopping.

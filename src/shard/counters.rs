@@ -11,6 +11,12 @@ pub struct Tally {
     pub entry_bytes: u64,
     /// Campaigns won here.
     pub elections: u64,
+    /// Entries that were trimmed in slots applied here, those of the start included.
+    pub trimmed_entries: u64,
+    /// Bytes of these entries, without prefixes, as far as whole extents went.
+    pub trimmed_bytes: u64,
+    /// Trims that this node proposed because of what a log is to keep.
+    pub retentions: u64,
 }
 
 /// What the batches of a shard's journal have cost since its start. Only rises.
@@ -39,4 +45,6 @@ pub struct Backlog {
     pub answer_bytes: u64,
     /// Slots that somebody knows to be chosen and this replica does not yet.
     pub catch_up_slots: u64,
+    /// Logs that have more than they are to keep.
+    pub logs_over_retention: u64,
 }

@@ -125,9 +125,17 @@ impl Shard {
 
 /// What a driver hands to its shard besides inputs: settings, and what only the driver can know.
 impl Shard {
-    /// The wall clock, for the creation times of logs. Set by the driver from time to time.
+    /// The wall clock, for the creation times of logs, the stamps of values, and for peers. Set by the
+    /// driver from time to time.
     pub fn set_wall_ms(&mut self, wall_ms: u64) {
         self.core.wall_ms = wall_ms;
+        self.core.replica.set_wall_ms(wall_ms);
+    }
+
+    /// How far a stamp may be from the median of the members' clocks (C28);
+    /// [`CLOCK_SKEW_MS_DEFAULT`](crate::limits::CLOCK_SKEW_MS_DEFAULT) unless set otherwise.
+    pub fn set_clock_skew_max_ms(&mut self, skew_ms: u64) {
+        self.core.clocks.set_skew_ms(skew_ms);
     }
 
     /// Bounds the chosen values kept in memory; [`CACHE_BYTES_MAX`](crate::limits::CACHE_BYTES_MAX)
@@ -273,6 +281,14 @@ impl Shard {
             waiting_reads: requests.reads.waiting() as u64,
             answer_bytes: core.budget.in_use() as u64,
             catch_up_slots: core.replica.lag_slots(),
+            logs_over_retention: requests.logs_over_retention() as u64,
         }
+    }
+
+    /// This node's clock is too far from those of its peers, or jumped: values would be stamped by
+    /// those (C28).
+    #[must_use]
+    pub fn clock_is_held_back(&self) -> bool {
+        self.core.clocks.holds_back()
     }
 }

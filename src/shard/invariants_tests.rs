@@ -11,7 +11,7 @@ use super::turn::Turn;
 use super::waiter::{Chained, Waiter};
 use crate::api::entries::EntriesLimit;
 use crate::api::name::LogName;
-use crate::api::{Create, Reply, Request};
+use crate::api::{Create, Reply, Request, Retention};
 use crate::journal::{Identity, JournalOptions, execute, format, recover};
 use crate::machine::Machine;
 use crate::paxos::{Config, Vote};
@@ -52,7 +52,7 @@ pub fn serving() -> Shard {
     let mut out = Vec::new();
     let mut shard = Shard::start(options(&identity), journal, recovered, now, &mut out);
     let name = LogName::new("a").expect("a good name");
-    let request = Request::Create(Create { name });
+    let request = Request::Create(Create { name, retention: Retention::default() });
     let mut create = Some(Input::Client { conn: ConnId(1), correlation: 1, request });
     for _ in 0..100 {
         now = now.after(10_000);

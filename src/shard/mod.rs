@@ -54,6 +54,7 @@ mod notes;
 mod options;
 mod outbox;
 mod parked;
+mod peer_clocks;
 mod queued;
 mod read_task;
 mod reads;

@@ -101,7 +101,12 @@ impl Requests {
         disk_full: &DiskFull,
     ) -> Result<(), RequestError> {
         turn.core.serving()?;
-        disk_full.refusal(turn.core).map_or(Ok(()), Err)?;
+        if let Some(mut error) = disk_full.refusal(turn.core) {
+            if matches!(request, WriteRequest::Trim(_) | WriteRequest::Delete(_)) {
+                error.text.push_str("; this is a record itself, so it is refused as appends are");
+            }
+            return Err(error);
+        }
         if let Some(append) = request.append() {
             let limit = &turn.core.options.append;
             append.entries.validate(limit).map_err(|error| bad_entries(&error))?;
@@ -139,6 +144,11 @@ impl Requests {
         if self.fates.is_empty() {
             self.retention.propose(turn, &mut self.writes);
         }
+    }
+
+    /// Logs that have more than they are to keep.
+    pub(super) fn logs_over_retention(&self) -> usize {
+        self.retention.len()
     }
 
     /// Leadership is gone, and with it what rested on it.

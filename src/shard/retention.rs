@@ -31,6 +31,11 @@ pub struct RetainedLogs {
 }
 
 impl RetainedLogs {
+    /// How many they are.
+    pub(super) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// When the leader is to propose something.
     pub(super) fn next_deadline(&self, leads: bool) -> Option<Tick> {
         self.next.filter(|_| leads && !self.due.is_empty())
@@ -75,6 +80,7 @@ impl RetainedLogs {
             if !writes.propose_own(command) {
                 return; // The value is full of appends: later.
             }
+            turn.core.tally.retentions += 1;
         }
     }
 }
@@ -83,7 +89,8 @@ impl RetainedLogs {
 fn retain(core: &Core, log: LogId) -> Option<LogCommand<'static>> {
     let retained = core.machine.logs().retained(log)?;
     let RetainedLog { version, retention, first, next, appended_bytes, .. } = retained;
-    let Retention { bytes, entries } = retention;
+    // What an age lets go is found once the index reaches back so far.
+    let Retention { bytes, entries, age_ms: _ } = retention;
     let by_bytes = (bytes > 0).then(|| {
         let kept_behind = Search::BytesBefore(appended_bytes.saturating_sub(bytes));
         core.index.search(log, kept_behind).map_or(first, |extent| extent.first)

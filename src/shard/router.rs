@@ -18,7 +18,7 @@ use super::turn::Turn;
 use crate::journal::{JournalEvent, ReadJobDone};
 use crate::paxos::{self, Effect};
 use crate::types::{NodeId, Tick};
-use crate::wire::peer::Message;
+use crate::wire::peer::{Grant, Heartbeat, Message};
 
 /// The parts of a shard, each with its own state.
 #[derive(Debug)]
@@ -102,6 +102,11 @@ impl Router {
 
     fn message(&mut self, turn: &mut Turn<'_>, node: NodeId, message: Message) {
         log_who_leaves(turn, node, &message);
+        if let Message::Heartbeat(Heartbeat { wall_ms, .. })
+        | Message::Grant(Grant { wall_ms, .. }) = &message
+        {
+            turn.core.clocks.heard(turn.now, node, *wall_ms);
+        }
         let before = turn.core.replica.damaged_slots();
         turn.feed(paxos::Input::Message(node, message));
         if before > 0 {
@@ -114,6 +119,7 @@ impl Router {
     }
 
     fn tick(&mut self, turn: &mut Turn<'_>) {
+        turn.core.look_at_clock(turn.now);
         turn.feed(paxos::Input::Tick);
         self.drain_effects(turn);
         if let Some(error) = self.disk_full.look_at_others(turn) {

@@ -91,7 +91,7 @@ impl Waiter {
                     next,
                 ))
             }
-            LogOutcome::Trimmed { log, first, next } => {
+            LogOutcome::Trimmed { log, first, next, .. } => {
                 Reply::Trimmed(Trimmed { id: log, first, next })
             }
             LogOutcome::PastEnd { log, next } => Reply::Error(RequestError::past_end(log, next)),

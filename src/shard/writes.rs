@@ -14,7 +14,7 @@ use super::waiter::{Chained, Waiter};
 use super::write_request::WriteRequest;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::name::LogName;
-use crate::api::{Append, LogRef, SetAttributes, Trim};
+use crate::api::{Append, Create, LogRef, SetAttributes, Trim};
 use crate::index::Search;
 use crate::limits::VALUE_BYTES_TARGET;
 use crate::machine::{LogCommand, MachineOutcome, ValueBuilder};
@@ -107,7 +107,7 @@ impl Writes {
         }
         let request = &queued.request;
         let claimed = match request {
-            WriteRequest::Create(create) => self.admit_create(turn, &create.name),
+            WriteRequest::Create(create) => self.admit_create(turn, create),
             WriteRequest::Delete(delete) => self.admit_delete(turn, &delete.log),
             WriteRequest::Append(append) => self.admit_append(turn, queued, append),
             WriteRequest::Trim(trim) => self.admit_trim(turn, trim),
@@ -130,15 +130,16 @@ impl Writes {
     fn admit_create(
         &mut self,
         turn: &mut Turn<'_>,
-        name: &LogName,
+        Create { name, retention }: &Create,
     ) -> Result<Admitted, RequestError> {
         let core = &turn.core;
         lookup::check_owner(&core.machine, name, core.options.shards)?;
         if let Some(id) = core.machine.logs().resolve(name.as_str()) {
             return Err(RequestError::log_exists(id));
         }
-        let command = LogCommand::Create { name: name.as_str(), created_ms: core.wall_ms };
-        self.builder.push(command);
+        let (name_text, created_ms) = (name.as_str(), core.wall_ms);
+        let retention = *retention;
+        self.builder.push(LogCommand::Create { name: name_text, created_ms, retention });
         Ok((Claim::Name(name.clone()), None))
     }
 
@@ -252,7 +253,7 @@ impl Writes {
         // Behind no-ops of the replica's own the leadership begins anew: all before them is chosen.
         let behind = replica.next_slot().map(|next| (ballot, next.prev()));
         let first = self.begun != behind;
-        let stamp_ms = turn.core.wall_ms;
+        let stamp_ms = turn.core.stamp_ms(turn.now);
         let value = self.builder.build(ballot, first, stamp_ms);
         let waiters = std::mem::take(&mut self.waiters);
         let claims = std::mem::take(&mut self.claims);

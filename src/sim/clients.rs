@@ -11,7 +11,7 @@ use crate::api::error::{Detail, RequestError};
 use crate::api::name::LogName;
 use crate::api::{
     Append, AttributeChanges, Consistency, Create, Delete, List, LogRef, Read, Reply, ReplyHeader,
-    Request, SetAttributes, Stat, Trim,
+    Request, Retention, SetAttributes, Stat, Trim,
 };
 use crate::types::{ConnId, Index, LogId};
 
@@ -183,7 +183,13 @@ impl World {
         let linearizable = self.rng.percent(75);
         let consistency = if linearizable { Consistency::Linearizable } else { Consistency::Local };
         match self.rng.below(100) {
-            0..=2 => (OperationKind::Create(name.clone()), Request::Create(Create { name })),
+            0..=2 => {
+                // Some logs keep little from the first entry on.
+                let entries = if client == 0 { 20 } else { 0 };
+                let retention = Retention { entries, ..Retention::default() };
+                let what = OperationKind::Create(name.clone());
+                (what, Request::Create(Create { name, retention }))
+            }
             3 => (OperationKind::Delete(log.clone()), Request::Delete(Delete { log })),
             4..=5 => {
                 let (prefix, after) = (String::new(), String::new());
@@ -223,7 +229,7 @@ impl World {
         let retain_bytes = limit(self, 4 * self.plan.entry_bytes);
         let retain_entries = limit(self, 20);
         let seal = self.rng.one_in(20) && *log != name(0);
-        AttributeChanges { retain_bytes, retain_entries, seal }
+        AttributeChanges { retain_bytes, retain_entries, seal, ..AttributeChanges::default() }
     }
 
     fn draw_read(

@@ -1,5 +1,6 @@
 //! Clocks that run at rates of their own (R20).
 
+use crate::limits::CLOCK_SKEW_MS_DEFAULT;
 use crate::types::Tick;
 
 /// Parts per million in one.
@@ -36,6 +37,63 @@ impl Clock {
             real += 1;
         }
         real
+    }
+}
+
+/// When a run begins, by clocks that are right: milliseconds since 1970.
+const BEGIN_MS: u64 = 1_800_000_000_000;
+/// By how much a wrong wall clock is wrong.
+const YEAR_MS: u64 = 365 * 86_400_000;
+
+/// What the wall clocks of a run show: that of one node may be a year ahead or behind, by the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WallClocks {
+    wrong: Option<(usize, WrongBy)>,
+}
+
+/// To which side a clock is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WrongBy {
+    Ahead,
+    Behind,
+}
+
+impl WallClocks {
+    /// The clocks of so many nodes. Of fewer than three none is wrong: nobody would outvote it.
+    #[must_use]
+    pub fn of_seed(seed: u64, nodes: usize) -> WallClocks {
+        let side = match seed % 3 {
+            _ if nodes < 3 => None,
+            0 => None,
+            1 => Some(WrongBy::Ahead),
+            _ => Some(WrongBy::Behind),
+        };
+        let node = (seed / 3 % nodes as u64) as usize;
+        WallClocks { wrong: side.map(|side| (node, side)) }
+    }
+
+    /// What the clock of a node shows at a real time, in milliseconds since 1970.
+    #[must_use]
+    pub fn shown_ms(&self, node: usize, real: u64) -> u64 {
+        let right = WallClocks::right_ms(real);
+        match self.wrong {
+            Some((wrong, WrongBy::Ahead)) if wrong == node => right + YEAR_MS,
+            Some((wrong, WrongBy::Behind)) if wrong == node => right - YEAR_MS,
+            Some(_) | None => right,
+        }
+    }
+
+    /// The latest stamp that a value may have that is chosen at a real time: the bound, and what a clock that
+    /// runs too fast has added to readings since the begin, lies between it and the right time.
+    #[must_use]
+    pub fn latest_stamp_ms(real: u64) -> u64 {
+        WallClocks::right_ms(real) + CLOCK_SKEW_MS_DEFAULT + real / 1000 / 10
+    }
+
+    /// What a clock that is right shows at a real time.
+    #[must_use]
+    pub fn right_ms(real: u64) -> u64 {
+        BEGIN_MS + real / 1000
     }
 }
 

@@ -1,5 +1,6 @@
 //! A node's event loop: inputs gather, a turn takes them all in, then its outputs are carried out.
 
+use super::clock::WallClocks;
 use super::disk::{Completion, HELPER, SYNCER};
 use super::node::{Medium, Node};
 use super::queue::SimEvent;
@@ -49,6 +50,10 @@ impl World {
         if let Some(shard) = &mut turning.shard {
             shard.begin_turn(0); // Its clients take their answers at once.
         }
+        let wall_ms = self.wall_ms(node);
+        if let Some(shard) = &mut self.nodes[node].shard {
+            shard.set_wall_ms(wall_ms);
+        }
         for input in inbox.into_iter().chain([Input::Tick]) {
             self.step(node, now, input, &mut out)?;
         }
@@ -91,6 +96,10 @@ impl World {
             }
             slot = slot.next();
         }
+        let (stamp_ms, latest_ms) = (self.oracle.stamp_ms(), WallClocks::latest_stamp_ms(self.now));
+        ensure(stamp_ms <= latest_ms, "stamps stay with the clocks that are right (C28)", || {
+            format!("node {} chose a stamp of {stamp_ms}, past {latest_ms}", node + 1)
+        })?;
         let applied_upto = shard.applied_upto();
         let digest = shard.machine().digest();
         let expected = self.oracle.digest(applied_upto);

@@ -42,6 +42,8 @@ pub(super) struct LogHistory {
     tails: Vec<(Slot, Index, u64)>,
     /// Every command that trimmed it, or found it trimmed: its slot, and the first and next index then.
     trims: Vec<(Slot, Index, Index)>,
+    /// What its attributes were from its creation on.
+    born: LogAttributes,
     /// After each command that set its attributes: the slot, and what they are.
     attributes: Vec<(Slot, LogAttributes)>,
     entries: Vec<AppendedEntry>,
@@ -126,6 +128,11 @@ impl Oracle {
         Ok(self.record(slot, value, &applied.outcomes))
     }
 
+    /// The latest stamp of the values chosen so far.
+    pub(super) fn stamp_ms(&self) -> u64 {
+        self.machine.stamp_ms()
+    }
+
     fn record(&mut self, slot: Slot, value: &Value, outcomes: &[MachineOutcome]) -> Vec<Applied> {
         let mut applied = Vec::new();
         if value.is_noop() {
@@ -139,8 +146,9 @@ impl Oracle {
                 continue; // A cut changes no log.
             };
             match (&command, *outcome) {
-                (LogCommand::Create { name, created_ms }, LogOutcome::Created(id)) => {
+                (LogCommand::Create { name, created_ms, retention }, LogOutcome::Created(id)) => {
                     self.created(slot, name, *created_ms, id);
+                    self.existing(id).born.retention = *retention;
                 }
                 (_, LogOutcome::Deleted(id)) => self.deleted(slot, id),
                 (LogCommand::Append { entries, .. }, LogOutcome::Appended { log, first, .. }) => {
@@ -155,13 +163,12 @@ impl Oracle {
                     }
                     applied.push(self.appended(slot, log, first, *entries));
                 }
-                (_, LogOutcome::Trimmed { log, first, next }) => {
+                (_, LogOutcome::Trimmed { log, first, next, .. }) => {
                     self.existing(log).trims.push((slot, first, next));
                 }
                 (LogCommand::SetAttributes { changes, .. }, LogOutcome::AttributesSet(log)) => {
                     let past = self.existing(log);
-                    let before =
-                        past.attributes.last().map_or_else(Default::default, |last| last.1);
+                    let before = past.attributes.last().map_or(past.born, |last| last.1);
                     past.attributes.push((slot, changes.applied_to(before)));
                 }
                 (
@@ -190,6 +197,7 @@ impl Oracle {
             deleted: None,
             tails,
             trims: Vec::new(),
+            born: LogAttributes::default(),
             attributes: Vec::new(),
             entries: Vec::new(),
         };
@@ -309,7 +317,7 @@ impl LogHistory {
     /// The log's attributes after `slot`.
     fn attributes(&self, slot: Slot) -> LogAttributes {
         let at = self.attributes.partition_point(|set| set.0 <= slot);
-        at.checked_sub(1).map_or_else(LogAttributes::default, |at| self.attributes[at].1)
+        at.checked_sub(1).map_or(self.born, |at| self.attributes[at].1)
     }
 
     /// The first slot from `from` to `upto` after which the log has these indexes, whole slots only:

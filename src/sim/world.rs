@@ -3,7 +3,7 @@
 //! `run` calls those.
 
 use super::client::SimClient;
-use super::clock::Clock;
+use super::clock::{Clock, WallClocks};
 use super::disk::SimDisk;
 use super::durability_checker::DurabilityChecker;
 use super::history::History;
@@ -82,6 +82,11 @@ impl World {
             events: 0,
             plan,
         }
+    }
+
+    /// What a node's wall clock shows.
+    pub(super) fn wall_ms(&self, node: usize) -> u64 {
+        WallClocks::of_seed(self.plan.seed, self.plan.nodes).shown_ms(node, self.now)
     }
 
     /// Sizes of every node's journal.

@@ -84,6 +84,7 @@ pub fn parse(cluster: &Cluster, text: &str) -> Message {
             durable,
             has_room: words.text("full").is_none(),
             digest: None,
+            wall_ms: 0,
         }),
         "nack" => {
             let promised = words.ballot("promised");
@@ -144,6 +145,7 @@ fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {
         witness: Vec::new(),
         digest: None,
         agreeing: Vec::new(),
+        wall_ms: 0,
     })
 }
 

@@ -66,6 +66,8 @@ pub struct State {
     /// What followers say of the leader, when it is not the truth.
     pub hint: Option<u16>,
     pub logs: BTreeMap<String, (LogId, Vec<Vec<u8>>)>,
+    /// The first index of each log that was trimmed.
+    pub firsts: BTreeMap<LogId, u64>,
     /// Logs that were ever created: an id is never used again.
     created: u64,
     pub seen: Vec<Seen>,
@@ -112,6 +114,7 @@ impl MockCluster {
             leader: 1,
             hint: None,
             logs: BTreeMap::new(),
+            firsts: BTreeMap::new(),
             created: 0,
             seen: Vec::new(),
             hellos: Vec::new(),
@@ -467,7 +470,7 @@ impl State {
         LogStat {
             name: name.parse().unwrap(),
             id: *id,
-            first_index: Index(0),
+            first_index: self.first(*id),
             next_index: Index(entries.len() as u64),
             bytes: entries.iter().map(Vec::len).sum::<usize>() as u64,
             created_ms: 1_700_000_000_000,
@@ -499,6 +502,10 @@ impl State {
                 Some(name) => self.read(&name, read),
                 None => unknown(),
             },
+            Request::Trim(trim) => match self.name(&trim.log) {
+                Some(name) => self.trim(&name, trim.before),
+                None => unknown(),
+            },
             other => unreachable!("nobody asks this cluster for {other:?} here"),
         }
     }
@@ -521,16 +528,35 @@ impl State {
         Reply::Appended(Appended { id: *id, first: next, count: append.entries.count() })
     }
 
+    fn first(&self, id: LogId) -> Index {
+        Index(self.firsts.get(&id).copied().unwrap_or(0))
+    }
+
+    fn trim(&mut self, name: &str, before: Index) -> Reply {
+        let (id, entries) = &self.logs[name];
+        let (id, next) = (*id, Index(entries.len() as u64));
+        if before > next {
+            return Reply::Error(RequestError::past_end(id, next));
+        }
+        let first = self.first(id).max(before);
+        self.firsts.insert(id, first.0);
+        Reply::Trimmed(Trimmed { id, first, next })
+    }
+
     /// At most three entries an answer, so that reading takes several.
     fn read(&self, name: &str, read: &Read) -> Reply {
         let (id, entries) = &self.logs[name];
         let most = if read.max_entries == 0 { 3 } else { read.max_entries.min(3) as usize };
+        let first = self.first(*id);
+        if read.from < first {
+            return Reply::Error(RequestError::trimmed(*id, read.from, first));
+        }
         let from = usize::try_from(read.from.0).unwrap().min(entries.len());
         let some = entries[from..].iter().take(most);
         Reply::ReadDone(ReadDone {
             id: *id,
             from: read.from,
-            first: Index(0),
+            first,
             next: Index(entries.len() as u64),
             entries: Entries::from_slices(some).unwrap(),
         })

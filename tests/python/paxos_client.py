@@ -25,20 +25,23 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
                " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:?"
                " caught_up:? syncs:Q sync_us:Q formed:? unmet:[unmet] peers:[peer]"),
     "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
-    "Ping": (0x02, "", ""), "Create": (0x10, "name:text", "id:Q"), "Delete": (0x11, "log:ref", ""),
+    "Ping": (0x02, "", ""),
+    "Create": (0x10, "name:text retain_bytes:Q retain_entries:Q retain_age_ms:Q", "id:Q"),
+    "Delete": (0x11, "log:ref", ""),
     "List": (0x12, "prefix:text after:text limit:I consistency:B", "logs:[stat] more:?"),
     "Stat": (0x13, "log:ref consistency:B", "log:stat"),
     "Append": (0x14, "log:ref chain:I options:H expect:Q entries:entries", "id:Q first:Q count:I"),
     "Read": (0x15, "log:ref from_:Q max_entries:I max_bytes:I wait_ms:I consistency:B",
              "id:Q from_:Q first:Q next:Q entries:entries"),
     "Trim": (0x16, "log:ref before:Q", "id:Q first:Q next:Q"),
-    "SetAttributes": (0x17, "log:ref retain_bytes:?Q retain_entries:?Q seal:?", "")}
+    "SetAttributes": (0x17, "log:ref retain_bytes:?Q retain_entries:?Q retain_age_ms:?Q"
+                      " seal:?", "")}
 RECORDS = {  # what messages are made of, and by their numbers the details of an Error
     "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
     "member": "node:H address:text", "peer": "node:H connected:? known:? chosen_upto:Q lag:Q trouble:text",
     "unmet": "node:H",
     "stat": "name:text id:Q first_index:Q next_index:Q bytes:Q created_ms:Q version:Q retain_bytes:Q"
-            " retain_entries:Q sealed:?", 1: "leader:H address:text",
+            " retain_entries:Q retain_age_ms:Q sealed:?", 1: "leader:H address:text",
     2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H",
     7: "unmet:[unmet]", 8: "log:Q first:Q"}
 CRC_TABLE = list(range(256))

@@ -67,6 +67,11 @@ def hello(correlation, shard, cluster=ANY_CLUSTER, client="test_client.py"):
                          shard=shard, cluster=cluster, credential=b"", client=client)
 
 
+def create(correlation, name, retain_bytes=0, retain_entries=0, retain_age_ms=0):
+    return paxos.request("Create", correlation, name=name, retain_bytes=retain_bytes,
+                         retain_entries=retain_entries, retain_age_ms=retain_age_ms)
+
+
 def append(correlation, log="orders", chain=0, options=0, expect=0, entries=(b"hello",)):
     return paxos.request("Append", correlation, log=log, chain=chain, options=options,
                          expect=expect, entries=entries)
@@ -87,8 +92,9 @@ REQUESTS = {
     "ping": lambda: paxos.request("Ping", 2),
     "status": lambda: paxos.request("Status", 3),
     "map": lambda: paxos.request("Map", 4),
-    "create": lambda: paxos.request("Create", 5, name="orders"),
-    "create-unicode": lambda: paxos.request("Create", 6, name="größe/✓"),
+    "create": lambda: create(5, "orders"),
+    "create-unicode": lambda: create(6, "größe/✓"),
+    "create-retaining": lambda: create(23, "orders", 1 << 30, 3, 604_800_000),
     "delete": lambda: paxos.request("Delete", 7, log=1),
     "list": lambda: paxos.request("List", 8, prefix="or", after="oranges", limit=100,
                                   consistency=LOCAL),
@@ -102,7 +108,8 @@ REQUESTS = {
                                         max_bytes=0, wait_ms=0, consistency=LOCAL),
     "trim": lambda: paxos.request("Trim", 21, log="orders", before=1),
     "set-attributes": lambda: paxos.request("SetAttributes", 22, log=1, retain_bytes=(False, 0),
-                                            retain_entries=(True, 3), seal=True),
+                                            retain_entries=(True, 3), retain_age_ms=(False, 0),
+                                            seal=True),
 }
 REFUSED = {
     "bad-frame-checksum": lambda: altered(paxos.request("Ping", 2), 16, 1),
@@ -114,13 +121,13 @@ REFUSED = {
     "critical-flag": lambda: frame(2, 2, flags=0x80),
     "unknown-option": lambda: append(10, options=4),
     "create-by-id": lambda: append(10, log=1, options=1),
-    "bad-name": lambda: paxos.request("Create", 5, name="\trders"),
+    "bad-name": lambda: create(5, "\trders"),
     "bad-entry-checksum": bad_entry,
     "no-entries": lambda: append(10, entries=()),
 }
 ORDERS = {"name": "orders", "id": 1, "first_index": 1, "next_index": 4, "bytes": 16,
           "created_ms": 1_700_000_000_000, "version": 2, "retain_bytes": 1 << 30, "retain_entries": 3,
-          "sealed": True}
+          "retain_age_ms": 604_800_000, "sealed": True}
 REPLIES = {
     "hello-reply": (1, {
         "version": 1, "cluster": CLUSTER, "node": 2, "shards": 2, "features": 0,
@@ -233,8 +240,9 @@ class Cluster(Client):
     def map(self):
         return self.call("Map", NO_SHARD)
 
-    def create(self, name):
-        return self.call("Create", name=name).id
+    def create(self, name, retain_bytes=0, retain_entries=0, retain_age_ms=0):
+        return self.call("Create", name=name, retain_bytes=retain_bytes,
+                         retain_entries=retain_entries, retain_age_ms=retain_age_ms).id
 
     def delete(self, log):
         self.call("Delete", log=log)
@@ -627,17 +635,33 @@ class Live(Refusals):
         self.assertEqual((read.first, read.next, read.entries), (2, 3, [b"2"]))
         error = self.refused("PastEnd", ask, "Trim", log=log, before=4)
         self.assertEqual((error.detail.log, error.detail.next), (log, 3))
-        ask("SetAttributes", log=log, retain_bytes=(False, 0), retain_entries=(True, 1), seal=False)
+        as_before = (False, 0)
+        ask("SetAttributes", log=log, retain_bytes=as_before, retain_entries=(True, 1),
+            retain_age_ms=(True, 60_000), seal=False)
         self.client.append(log, [b"3", b"4"])
         deadline = time.monotonic() + 20
         while self.client.stat(log).first_index < 4 and time.monotonic() < deadline:
             time.sleep(0.05)
         stat = self.client.stat(log)
-        self.assertEqual((stat.first_index, stat.next_index, stat.retain_entries), (4, 5, 1))
-        ask("SetAttributes", log=log, retain_bytes=(False, 0), retain_entries=(False, 0), seal=True)
+        self.assertEqual((stat.first_index, stat.next_index), (4, 5))
+        self.assertEqual((stat.retain_entries, stat.retain_age_ms), (1, 60_000))
+        ask("SetAttributes", log=log, retain_bytes=as_before, retain_entries=as_before,
+            retain_age_ms=as_before, seal=True)
         error = self.refused("Sealed", self.client.append, log, [b"no"])
         self.assertEqual((error.detail.log, error.detail.next), (log, 5))
         self.assertTrue(self.client.stat(log).sealed)
+
+    def test_a_log_is_created_with_its_retention(self):
+        """Section 7: what a log keeps holds from its first entry on."""
+        log = self.client.create(self.name, 1 << 20, 2, 7_000)
+        stat = self.client.stat(log)
+        self.assertEqual((stat.version, stat.retain_bytes, stat.retain_entries,
+                          stat.retain_age_ms), (0, 1 << 20, 2, 7_000))
+        self.client.append(log, [b"0", b"1", b"2", b"3"])
+        deadline = time.monotonic() + 20
+        while self.client.stat(log).first_index < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.assertEqual(self.client.stat(log).first_index, 2)
 
     def test_a_failed_expect_uses_a_slot(self):
         """Sections 6 and 7: the reply counts the slot that the append took, failed or not."""

@@ -218,7 +218,8 @@ pub fn log(text: &str) -> LogRef {
 }
 
 pub fn create(text: &str) -> Request {
-    Request::Create(paxosd::api::Create { name: name(text) })
+    let retention = paxosd::api::Retention::default();
+    Request::Create(paxosd::api::Create { name: name(text), retention })
 }
 
 pub fn append(text: &str, entry: &str) -> Append {

@@ -3,7 +3,7 @@
 use crate::node::{Node, append, code, create, first, read, texts};
 use paxosd::api::entries::Entries;
 use paxosd::api::error::ErrorCode;
-use paxosd::api::{Append, Reply, Request};
+use paxosd::api::{Append, Reply, Request, Retention};
 use paxosd::machine::{AppliedSlot, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder};
 use paxosd::types::{Ballot, Index, NodeId, ShardId, Slot, Value};
 
@@ -87,7 +87,7 @@ fn r21_what_lost_its_predecessor_is_void() {
     let lost = Ballot::new(3, NodeId(1));
     let value = |name: &str, first: bool| -> Value {
         let mut builder = ValueBuilder::new();
-        builder.push(LogCommand::Create { name, created_ms: 0 });
+        builder.push(LogCommand::Create { name, created_ms: 0, retention: Retention::default() });
         builder.build(lost, first, 0)
     };
     let mut machine = Machine::new(ShardId(0), 1);

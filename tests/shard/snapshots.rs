@@ -1,6 +1,7 @@
 //! Snapshots of the machine's state: what a node that begins with one must have of it (C23, C24).
 
 use paxosd::api::AttributeChanges;
+use paxosd::api::Retention;
 use paxosd::api::entries::Entries;
 use paxosd::machine::{
     AppliedSlot, CutCommand, LogCommand, Machine, Restore, SnapshotStep, ValueBuilder,
@@ -47,7 +48,8 @@ fn machine() -> Machine {
     let entries = Entries::from_slices(["x", "yy", "zzz"]).expect("three small entries");
     let entries = entries.as_ref();
     let put = |name| LogCommand::AppendCreate { name, created_ms: 77, expect: None, entries };
-    let create = LogCommand::Create { name: "empty", created_ms: 78 };
+    let create =
+        LogCommand::Create { name: "empty", created_ms: 78, retention: Retention::default() };
     let keep = AttributeChanges { retain_bytes: Some(5), ..AttributeChanges::default() };
     let seal = AttributeChanges { seal: true, ..AttributeChanges::default() };
     let commands = [
@@ -75,7 +77,8 @@ fn c23_a_snapshot_holds_the_leaderships_run() {
         let mut machine = machine();
         machine.begin_snapshot();
         let mut copy = restored(&rest(&mut machine));
-        let create = LogCommand::Create { name: "next", created_ms: 0 };
+        let create =
+            LogCommand::Create { name: "next", created_ms: 0, retention: Retention::default() };
         let next = value(&[create], leadership, false);
         assert_eq!(apply(&mut copy, &next), apply(&mut machine, &next));
         assert_eq!(copy.logs().resolve("next").is_some(), takes_effect, "{leadership:?}");
@@ -108,7 +111,8 @@ fn c24_what_changes_meanwhile_is_in_a_snapshot_as_it_was() {
             LogCommand::SetAttributes { log, changes },
         ]
     });
-    let create = |name| LogCommand::Create { name, created_ms: 99 };
+    let create =
+        |name| LogCommand::Create { name, created_ms: 99, retention: Retention::default() };
     let new = ["a", "middle", "z"].map(create);
     changed_meanwhile(&later.chain(new).collect::<Vec<_>>());
 }

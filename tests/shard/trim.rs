@@ -2,8 +2,9 @@
 
 use crate::node::{Node, append, code, create, log, read, texts};
 use paxosd::api::error::{Detail, ErrorCode};
+use paxosd::api::name::LogName;
 use paxosd::api::{AttributeChanges, LogStat, Reply, Request, SetAttributes, Stat, Trim, Trimmed};
-use paxosd::api::{Consistency, ReadDone};
+use paxosd::api::{Consistency, Create, ReadDone, Retention};
 use paxosd::types::{Index, LogId};
 
 fn trim(name: &str, before: u64) -> Request {
@@ -175,4 +176,25 @@ fn c28_a_trim_by_an_older_retention_is_without_effect() {
     assert_eq!(stat(&mut node, "a").first_index, Index(0), "trimmed by what no longer holds");
     node.pass(3_000_000);
     assert_eq!(stat(&mut node, "a").first_index, Index(2));
+}
+
+/// C28: a log keeps from its first entry on what its creation says; its age limit goes along.
+#[test]
+fn c28_a_log_is_created_with_its_retention() {
+    let mut node = Node::new();
+    let retention = Retention { bytes: 0, entries: 2, age_ms: 604_800_000 };
+    let name = LogName::new("a").expect("a name");
+    node.ask(Request::Create(Create { name, retention }));
+    for nth in 0..5 {
+        node.ask(Request::Append(append("a", &format!("{nth}"))));
+    }
+    node.pass(3_000_000);
+    let log = stat(&mut node, "a");
+    assert_eq!((log.first_index, log.next_index), (Index(3), Index(5)));
+    assert_eq!((log.attributes.version, log.attributes.retention), (0, retention));
+    let aged = AttributeChanges { retain_age_ms: Some(500), ..AttributeChanges::default() };
+    node.ask(set("a", aged));
+    let attributes = stat(&mut node, "a").attributes;
+    assert_eq!((attributes.version, attributes.retention.age_ms), (1, 500));
+    assert_eq!(attributes.retention.entries, 2, "what is not named stays");
 }

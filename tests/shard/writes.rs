@@ -1,9 +1,9 @@
 //! Stories about appends.
 
-use crate::node::{Node, append, code, create, first, read, texts};
+use crate::node::{Node, append, code, create, first, log, read, texts};
 use paxosd::api::entries::Entries;
 use paxosd::api::error::ErrorCode;
-use paxosd::api::{Append, Delete, LogRef, Reply, Request};
+use paxosd::api::{Append, Delete, LogRef, Reply, Request, Trim};
 use paxosd::shard::Input;
 use paxosd::types::{ConnId, Index, LogId};
 
@@ -127,6 +127,10 @@ fn r11_a_full_disk_refuses_and_recovers() {
     let kept = refused.expect("the disk fills up");
     let last = node.send(1, read("a", kept - 1, 0));
     assert_eq!(texts(node.take(1, last)).len(), 1, "reads go on");
+    let trim = Trim { log: log("a"), before: Index(1) };
+    let Reply::Error(error) = node.ask(Request::Trim(trim)) else { panic!("a record needs room") };
+    assert_eq!(error.code, ErrorCode::DiskFull);
+    assert!(error.text.ends_with("it is refused as appends are"), "{}", error.text);
     node.storage.set_free_bytes(1 << 30);
     node.pass(2_500_000);
     assert!(matches!(node.ask(Request::Append(append("a", "x"))), Reply::Appended(_)));

@@ -54,7 +54,7 @@ fn error(correlation: u64, error: RequestError) -> Message {
 }
 
 pub fn vectors() -> Vec<Vector> {
-    [greetings(), node_requests(), log_requests(), appends(), reads(), errors()]
+    [greetings(), node_requests(), log_requests(), retention(), appends(), reads(), errors()]
         .into_iter()
         .flatten()
         .collect()
@@ -216,7 +216,7 @@ fn stat_of_orders() -> LogStat {
         created_ms: 1_700_000_000_000,
         attributes: LogAttributes {
             version: 2,
-            retention: Retention { bytes: 1 << 30, entries: 3 },
+            retention: Retention { bytes: 1 << 30, entries: 3, age_ms: 604_800_000 },
             sealed: true,
         },
     }
@@ -230,18 +230,24 @@ fn log_requests() -> Vec<Vector> {
         consistency: Consistency::Local,
     };
     let stat = Stat { log: by_name(), consistency: Consistency::Linearizable };
-    let changes = AttributeChanges { retain_bytes: None, retain_entries: Some(3), seal: true };
+    let keeping = Retention { bytes: 1 << 30, entries: 3, age_ms: 604_800_000 };
+    let all = Retention::default();
     vec![
         vector(
             "create",
             "Create \"orders\", correlation 5.",
-            request(5, Request::Create(Create { name: name("orders") })),
+            request(5, Request::Create(Create { name: name("orders"), retention: all })),
         ),
         vector("created", "Created: log id 1.", applied(5, Reply::Created(Created { id: LOG }))),
         vector(
             "create-unicode",
             "Create \"größe/✓\": 11 bytes of UTF-8, correlation 6.",
-            request(6, Request::Create(Create { name: name("größe/✓") })),
+            request(6, Request::Create(Create { name: name("größe/✓"), retention: all })),
+        ),
+        vector(
+            "create-retaining",
+            "Create \"orders\", correlation 23: keeps 1 GiB, keeps 3 entries, keeps 604800000 ms.",
+            request(23, Request::Create(Create { name: name("orders"), retention: keeping })),
         ),
         vector(
             "delete",
@@ -257,7 +263,7 @@ fn log_requests() -> Vec<Vector> {
         vector(
             "listed",
             "Listed: \"orders\" (id 1, first index 1, next index 4, 16 bytes, created at 1700000000000 ms;\n\
-             attributes of version 2: keeps 1 GiB, keeps 3 entries, sealed), more.",
+             attributes of version 2: keeps 1 GiB, keeps 3 entries, keeps 604800000 ms, sealed), more.",
             reply(8, Reply::Listed(Listed { logs: vec![stat_of_orders()], more: true })),
         ),
         vector(
@@ -270,6 +276,14 @@ fn log_requests() -> Vec<Vector> {
             "Stated: as in the list above.",
             reply(9, Reply::Stated(stat_of_orders())),
         ),
+    ]
+}
+
+/// What a log keeps.
+fn retention() -> Vec<Vector> {
+    let changes =
+        AttributeChanges { retain_entries: Some(3), seal: true, ..AttributeChanges::default() };
+    vec![
         vector(
             "trim",
             "Trim \"orders\", correlation 21: all before index 1.",

@@ -222,6 +222,7 @@ fn leadership() -> Vec<Vector> {
                 ],
                 digest: None,
                 agreeing: vec![NodeId(1), NodeId(3)],
+                wall_ms: 1_700_000_000_000,
             }),
         ),
         peer(
@@ -235,6 +236,7 @@ fn leadership() -> Vec<Vector> {
                 durable: Lsn(91),
                 has_room: false,
                 digest: Some(DIGEST),
+                wall_ms: 1_700_000_000_250,
             }),
         ),
         peer("learn", Peer::Learn(Learn { from: Slot(40), upto: Slot(41) })),

@@ -312,6 +312,7 @@ fn r37_a_lease_that_cannot_be_set_is_malformed() {
             witness: Vec::new(),
             digest: None,
             agreeing: Vec::new(),
+            wall_ms: 0,
         };
         for message in [
             Message::Heartbeat(heartbeat),
@@ -337,5 +338,6 @@ fn grant(ballot: Ballot, accepted_upto: Slot) -> Grant {
         durable: Lsn(0),
         has_room: true,
         digest: None,
+        wall_ms: 0,
     }
 }

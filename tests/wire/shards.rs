@@ -181,6 +181,7 @@ fn heartbeat() -> Heartbeat {
         witness: Vec::new(),
         digest: None,
         agreeing: Vec::new(),
+        wall_ms: 0,
     }
 }
 
@@ -211,6 +212,7 @@ fn answer(message: &Message) -> Option<Message> {
             durable,
             has_room,
             digest: None,
+            wall_ms: 0,
         }),
         Message::Accept(accept) => {
             let (ballot, upto) = (accept.ballot, accept.slot);
@@ -340,6 +342,7 @@ fn c14_a_grant_from_the_future_is_none() {
             durable: Lsn(0),
             has_room: true,
             digest: None,
+            wall_ms: 0,
         };
         node.hear(PEERS[0], &Message::Grant(grant));
     }

@@ -68,7 +68,8 @@ fn read() -> impl Strategy<Value = Read> {
 
 pub fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        name().prop_map(|name| Request::Create(Create { name })),
+        (name(), retention())
+            .prop_map(|(name, retention)| Request::Create(Create { name, retention })),
         log().prop_map(|log| Request::Delete(Delete { log })),
         (prefix(), prefix(), any::<u32>(), consistency()).prop_map(
             |(prefix, after, limit, consistency)| Request::List(List {
@@ -93,20 +94,27 @@ pub fn request() -> impl Strategy<Value = Request> {
 }
 
 fn changes() -> impl Strategy<Value = AttributeChanges> {
-    (any::<Option<u64>>(), any::<Option<u64>>(), any::<bool>()).prop_map(
-        |(retain_bytes, retain_entries, seal)| AttributeChanges {
+    let limit = any::<Option<u64>>;
+    (limit(), limit(), limit(), any::<bool>()).prop_map(
+        |(retain_bytes, retain_entries, retain_age_ms, seal)| AttributeChanges {
             retain_bytes,
             retain_entries,
+            retain_age_ms,
             seal,
         },
     )
 }
 
 fn attributes() -> impl Strategy<Value = LogAttributes> {
-    any::<(u64, u64, u64, bool)>().prop_map(|(version, bytes, entries, sealed)| LogAttributes {
-        version,
-        retention: Retention { bytes, entries },
-        sealed,
+    (any::<u64>(), retention(), any::<bool>())
+        .prop_map(|(version, retention, sealed)| LogAttributes { version, retention, sealed })
+}
+
+fn retention() -> impl Strategy<Value = Retention> {
+    any::<(u64, u64, u64)>().prop_map(|(bytes, entries, age_ms)| Retention {
+        bytes,
+        entries,
+        age_ms,
     })
 }
 

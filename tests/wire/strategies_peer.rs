@@ -223,36 +223,39 @@ fn leadership() -> impl Strategy<Value = Message> {
 
 fn heartbeat() -> impl Strategy<Value = Message> {
     let witness = vec((node(), witness()), 0..6);
-    (ballot(), (any::<u64>(), lease(), any::<bool>()), (slot(), slot()), witness, digest())
-        .prop_map(
-            |(ballot, (sent_at, lease_us, has_room), (first, chosen_upto), witness, digest)| {
-                Message::Heartbeat(Heartbeat {
-                    ballot,
-                    sent_at: Tick(sent_at),
-                    lease_us,
-                    first,
-                    chosen_upto,
-                    has_room,
-                    agreeing: witness.iter().map(|row| row.0).collect(),
-                    witness,
-                    digest,
-                })
-            },
-        )
+    let clocks = (any::<u64>(), any::<u64>());
+    (ballot(), clocks, (lease(), any::<bool>()), (slot(), slot()), witness, digest()).prop_map(
+        |(ballot, clocks, (lease_us, has_room), (first, chosen_upto), witness, digest)| {
+            Message::Heartbeat(Heartbeat {
+                ballot,
+                sent_at: Tick(clocks.0),
+                lease_us,
+                first,
+                chosen_upto,
+                has_room,
+                agreeing: witness.iter().map(|row| row.0).collect(),
+                witness,
+                digest,
+                wall_ms: clocks.1,
+            })
+        },
+    )
 }
 
 fn grant() -> impl Strategy<Value = Message> {
-    (ballot(), (any::<u64>(), lease(), any::<bool>()), (slot(), slot()), lsn(), digest()).prop_map(
-        |(ballot, (sent_at, lease_us, has_room), (chosen_upto, accepted_upto), durable, digest)| {
+    let clocks = (any::<u64>(), any::<u64>());
+    (ballot(), clocks, (lease(), any::<bool>()), (slot(), slot()), lsn(), digest()).prop_map(
+        |(ballot, clocks, (lease_us, has_room), (chosen_upto, accepted_upto), durable, digest)| {
             Message::Grant(Grant {
                 ballot,
-                sent_at: Tick(sent_at),
+                sent_at: Tick(clocks.0),
                 lease_us,
                 chosen_upto,
                 accepted_upto,
                 durable,
                 has_room,
                 digest,
+                wall_ms: clocks.1,
             })
         },
     )

@@ -58,6 +58,7 @@ impl Checker<'_> {
         let heartbeat = self.whole("heartbeat_ms");
         let jitter = self.whole("election_jitter_ms");
         let stall = self.whole("disk_stall_ms");
+        let skew = self.whole("clock_skew_max_ms");
         let (lease, heartbeat) = (lease?, heartbeat?);
         if heartbeat.value * 3 > lease.value {
             if lease.place.is_nearer(&heartbeat.place) {
@@ -81,6 +82,7 @@ impl Checker<'_> {
             heartbeat_ms: heartbeat.value,
             election_jitter_ms: jitter?.value,
             disk_stall_ms: stall?.value,
+            clock_skew_max_ms: skew?.value,
         })
     }
 

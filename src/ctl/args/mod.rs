@@ -9,10 +9,10 @@ use super::codes;
 use super::top::args::Top;
 use super::usage;
 use super::values::{
-    ConsistencyArg, Flag, OnGap, ReadStart, parse_attribute, parse_cluster, parse_number,
-    parse_size, parse_start, parse_time,
+    ConsistencyArg, Flag, OnGapArg, ReadStart, parse_age, parse_attribute, parse_bytes,
+    parse_cluster, parse_number, parse_size, parse_start, parse_time,
 };
-use crate::client::AttributeChanges;
+use crate::client::{AttributeChanges, Retention};
 use crate::limits;
 use crate::types::ClusterId;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
@@ -124,6 +124,9 @@ pub enum Command {
     Create {
         /// The log's name: 1 to 255 bytes of UTF-8 without control characters
         name: String,
+        /// What it keeps.
+        #[command(flatten)]
+        retain: RetainArgs,
     },
     /// Delete a log and all its entries, for good; no disk space is freed yet
     #[command(visible_alias = "rm")]
@@ -161,12 +164,13 @@ pub enum Command {
     },
     /// Set what a log keeps, or seal it
     ///
-    /// With retain.bytes or retain.entries the log trims itself: an entry may go once as many bytes, or
-    /// entries, lie behind it. The last entry always stays. 0 takes a limit away.
+    /// With retain.bytes, retain.entries or retain.age the log trims itself: an entry may go once as many
+    /// bytes, or entries, lie behind it, or once it is so old. The last entry always stays. 0 takes a
+    /// limit away.
     Set {
         /// The log's name
         name: String,
-        /// retain.bytes=SIZE, retain.entries=N, sealed=true
+        /// retain.bytes=SIZE, retain.entries=N, retain.age=TIME (such as 7d, 12h, 30m, 90s), sealed=true
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = parse_attribute)]
         changes: Vec<AttributeChanges>,
     },
@@ -187,6 +191,16 @@ pub enum Command {
     Append(AppendArgs),
     /// Print entries, each followed by a newline unless --exact
     Read(ReadArgs),
+    /// Print the last entry's bytes, exactly, and nothing else
+    ///
+    /// With put, a log is a small file of which every version is kept until it is trimmed: a configuration,
+    /// or the name of whoever is in charge. Nothing acknowledged before is missed.
+    Get {
+        /// The log's name
+        name: String,
+    },
+    /// Append one entry, for get; the log is created if it does not exist; print the index
+    Put(PutArgs),
     /// Show nodes, shards, leaders, watermarks and lag; exit 10 where something is missing
     ///
     /// The first table has a line for each node. STATE is up, DEAD where it does not answer, or CUT
@@ -244,6 +258,33 @@ pub enum Command {
     Top(Top),
 }
 
+/// What a new log keeps; everything unless it is said.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct RetainArgs {
+    /// Entries may go by themselves once the ones behind them have so many bytes
+    #[arg(long, env = "PAXOSCTL_RETAIN_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub retain_bytes: Option<u64>,
+    /// Entries may go by themselves once so many lie behind them
+    #[arg(long, env = "PAXOSCTL_RETAIN_ENTRIES", value_name = "N", value_parser = parse_number)]
+    pub retain_entries: Option<u64>,
+    /// Entries may go by themselves once they are so old: a number with the unit d, h, m, s or ms
+    #[arg(long, env = "PAXOSCTL_RETAIN_AGE", value_name = "TIME", value_parser = parse_age)]
+    pub retain_age: Option<u64>,
+}
+
+impl RetainArgs {
+    /// As the library takes it.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let limit = |limit: Option<u64>| limit.unwrap_or(0);
+        Retention {
+            bytes: limit(self.retain_bytes),
+            entries: limit(self.retain_entries),
+            age_ms: limit(self.retain_age),
+        }
+    }
+}
+
 /// `append`.
 #[derive(Debug, Args)]
 pub struct AppendArgs {
@@ -280,6 +321,35 @@ pub struct AppendArgs {
     pub window: u16,
 }
 
+/// `put`.
+#[derive(Debug, Args)]
+pub struct PutArgs {
+    /// The log's name
+    pub name: String,
+    /// The entry; - for the whole of standard input
+    pub data: OsString,
+    /// Put only if the log's next index is N: the index that get -o json prints, and 1; 0 for a log that
+    /// is empty or does not exist
+    #[arg(long, env = "PAXOSCTL_EXPECT", value_name = "N", value_parser = parse_number)]
+    pub expect: Option<u64>,
+}
+
+impl PutArgs {
+    /// As an append.
+    #[must_use]
+    pub fn append(&self) -> AppendArgs {
+        AppendArgs {
+            name: self.name.clone(),
+            data: (self.data != "-").then(|| self.data.clone()),
+            lines: false,
+            jsonl: false,
+            expect: self.expect,
+            create: true,
+            window: 1,
+        }
+    }
+}
+
 /// `read`.
 #[derive(Debug, Args)]
 pub struct ReadArgs {
@@ -298,7 +368,7 @@ pub struct ReadArgs {
     /// standard error (-o jsonl: as an object, too) and go on at the first that is left [default: fail;
     /// with --follow: continue]
     #[arg(long, env = "PAXOSCTL_ON_GAP", value_name = "HOW")]
-    pub on_gap: Option<OnGap>,
+    pub on_gap: Option<OnGapArg>,
     /// Only the last N entries; with --follow, and what comes after them
     #[arg(long, env = "PAXOSCTL_LAST", value_name = "N", value_parser = parse_number)]
     pub last: Option<u64>,

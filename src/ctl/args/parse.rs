@@ -27,6 +27,8 @@ where
         Command::Read(read) => typed.settle_read(read)?,
         Command::Wait(wait) => typed.settle_wait(wait)?,
         Command::Create { .. }
+        | Command::Get { .. }
+        | Command::Put(_)
         | Command::Delete { .. }
         | Command::Trim { .. }
         | Command::Seal { .. }
@@ -194,6 +196,8 @@ fn forms(command: &Command) -> (&'static [Format], &'static str) {
         ),
         Command::Read(_)
         | Command::Create { .. }
+        | Command::Get { .. }
+        | Command::Put(_)
         | Command::Delete { .. }
         | Command::Trim { .. }
         | Command::Seal { .. }
@@ -231,9 +235,13 @@ mod tests {
             &["read", "x", "--from", "now"],
             &["read", "x", "--from", "1", "--last", "2"],
             &["trim", "x"],
+            &["put", "x"],
+            &["get"],
             &["set", "x"],
             &["set", "x", "sealed=false"],
             &["set", "x", "retain.age"],
+            &["set", "x", "retain.age=7"],
+            &["create", "x", "--retain-age", "1w"],
             &["set", "x", "retain.colour=1"],
             &["read", "x", "--consistency", "eventual"],
             &["list", "--timeout", "0"],

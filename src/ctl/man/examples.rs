@@ -20,7 +20,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("", "paxosctl read orders"),
         ],
     ),
-    ("paxosctl-create", &[("Create a log:", "paxosctl create orders")]),
+    (
+        "paxosctl-create",
+        &[
+            ("Create a log:", "paxosctl create orders"),
+            (
+                "Create one that keeps a week, and no more than 64 MiB:",
+                "paxosctl create clicks --retain-age 7d --retain-bytes 64MiB",
+            ),
+        ],
+    ),
     ("paxosctl-delete", &[("Delete a log and its entries:", "paxosctl delete orders")]),
     (
         "paxosctl-trim",
@@ -43,6 +52,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     ("paxosctl-stat", &[("The index that the next entry gets:", "paxosctl stat orders -o raw")]),
+    (
+        "paxosctl-put",
+        &[
+            ("Keep a configuration file:", "paxosctl put app/config - <app.toml"),
+            ("Change it, if it is as you saw it:", "paxosctl put app/config 'x = 2' --expect 7"),
+        ],
+    ),
+    (
+        "paxosctl-get",
+        &[
+            ("Write it to a file:", "paxosctl get app/config >app.toml"),
+            ("With its index:", "paxosctl get app/config -o json"),
+        ],
+    ),
     (
         "paxosctl-append",
         &[

@@ -408,6 +408,7 @@ impl ShardLoop {
             status: shard.shard_status(now),
             tally: shard.tally(),
             backlog: shard.backlog(),
+            clock_held_back: shard.clock_is_held_back(),
             want_of_room: shard.want_of_room(),
             doubt: shard.replica().doubt().map(|_| shard.doubt_text()),
             doubtful: shard.replica().is_doubtful(),

@@ -160,6 +160,31 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     gauge("paxosd_trimmed_upto", "Slots up to this one are gone from the disk.", |s| {
         s.status.trimmed_upto.0
     }),
+    counter(
+        "paxosd_trimmed_entries_total",
+        "Entries that were trimmed in slots that this node applied since its start.",
+        |s| s.tally.trimmed_entries,
+    ),
+    counter(
+        "paxosd_trimmed_bytes_total",
+        "Bytes of these entries, as far as all that were chosen in the same slot went.",
+        |s| s.tally.trimmed_bytes,
+    ),
+    counter(
+        "paxosd_retention_trims_total",
+        "Trims that this node proposed, as leader, because of what a log is to keep.",
+        |s| s.tally.retentions,
+    ),
+    gauge(
+        "paxosd_logs_over_retention",
+        "Logs that have more than they are to keep: the leader trims them.",
+        |s| s.backlog.logs_over_retention,
+    ),
+    gauge(
+        "paxosd_clock_held_back",
+        "1 while this node's clock is too far from its peers', or jumped, and stamps go by theirs.",
+        |s| u64::from(s.clock_held_back),
+    ),
     gauge(
         "paxosd_catch_up_slots",
         "Slots that a peer knows to be chosen and this replica does not yet.",

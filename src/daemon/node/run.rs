@@ -180,7 +180,8 @@ impl Start<'_> {
         let options = shard_options(&context, id, clock::entropy());
         let run = move || {
             let mut outputs = Vec::new();
-            let shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
+            let mut shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
+            shard.set_clock_skew_max_ms(context.config.timing.clock_skew_max_ms);
             let service = Service::new(shard, id, Arc::clone(&context), outputs);
             let sender = loop_sender;
             let parts = shard_loop::ShardLoopParts {

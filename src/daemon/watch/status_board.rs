@@ -56,6 +56,8 @@ pub struct ShardNumbers {
     pub tally: Tally,
     /// What it has on its hands.
     pub backlog: Backlog,
+    /// This node's clock is too far from those of its peers (C28).
+    pub clock_held_back: bool,
     /// Why it takes no appends for want of space, on full disks.
     pub want_of_room: Option<String>,
     /// With whom its state differs, and what follows (R23).

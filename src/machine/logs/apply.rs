@@ -6,6 +6,7 @@ use super::digest::{self, LogSum};
 use super::outcome::LogOutcome;
 use super::slot_extents::{AppendedRun, SlotExtents};
 use super::state::{Log, Logs};
+use crate::api::LogAttributes;
 use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
 use crate::machine::feature::CommandPlace;
@@ -20,10 +21,16 @@ impl Logs {
         extents: &mut SlotExtents,
     ) -> LogOutcome {
         match *command {
-            LogCommand::Create { name, created_ms } => match self.resolve(name) {
+            LogCommand::Create { name, created_ms, retention } => match self.resolve(name) {
                 Some(id) => LogOutcome::Exists(id),
                 None => match self.create(name, created_ms, None) {
-                    Ok(id) => LogOutcome::Created(id),
+                    Ok(id) => self
+                        .change(id, |id, log| {
+                            let attributes = LogAttributes { retention, ..log.attributes.get() };
+                            log.attributes = PackedAttributes::new(attributes);
+                            LogOutcome::Created(id)
+                        })
+                        .expect("the log was made just before"),
                     Err(refusal) => refusal,
                 },
             },
@@ -131,11 +138,18 @@ impl Log {
         if before > self.next {
             return LogOutcome::PastEnd { log: id, next: self.next };
         }
+        let (first, trimmed_bytes) = (self.first, self.trimmed_bytes);
         if before > self.first {
             self.first = before;
             self.trimmed_bytes = self.trimmed_bytes.max(bytes_before.min(self.appended_bytes));
         }
-        LogOutcome::Trimmed { log: id, first: self.first, next: self.next }
+        LogOutcome::Trimmed {
+            log: id,
+            first: self.first,
+            next: self.next,
+            entries: self.first.0 - first.0,
+            bytes: self.trimmed_bytes - trimmed_bytes,
+        }
     }
 
     /// Trims as the retention of this version allows; the last entry stays whatever was computed.

@@ -2,21 +2,22 @@
 //!
 //! | kind | command | body |
 //! | --- | --- | --- |
-//! | 1 | create | name, created_ms u64 |
+//! | 1 | create | name, created_ms u64, retain_bytes u64, retain_entries u64, retain_age_ms u64 |
 //! | 2 | delete | log u64 |
 //! | 3 | append | log u64, expect, count u32, entries |
 //! | 4 | append or create | name, created_ms u64, expect, count u32, entries |
 //! | 5 | trim | log u64, before u64, bytes_before u64 |
 //! | 6 | retain | log u64, version u64, before u64, bytes_before u64 |
-//! | 7 | set attributes | log u64, changed u8, retain_bytes u64, retain_entries u64 |
+//! | 7 | set attributes | log u64, changed u8, retain_bytes u64, retain_entries u64, retain_age_ms u64 |
 //!
 //! A name is a `u16` length and UTF-8; `expect` is a `u8`, 0 or 1, and in the latter case a `u64`;
 //! entries are as clients sent them ([`EntriesRef`]). `changed` has a bit for each attribute that changes:
-//! 1 for retain_bytes, 2 for retain_entries, 4 for the seal; an attribute without its bit is 0.
+//! 1 for retain_bytes, 2 for retain_entries, 4 for the seal, 8 for retain_age_ms; an attribute without its
+//! bit is 0. Of a new log 0 is no limit.
 
 use super::command::{LogCommand, LogCommandKind};
-use crate::api::AttributeChanges;
 use crate::api::entries::{EntriesError, EntriesRef};
+use crate::api::{AttributeChanges, Retention};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
 use crate::machine::feature::FeatureCommand;
 use crate::types::{Index, LogId};
@@ -34,9 +35,12 @@ impl FeatureCommand for LogCommand<'_> {
 
     fn encode_body(&self, out: &mut Vec<u8>) {
         match *self {
-            LogCommand::Create { name, created_ms } => {
+            LogCommand::Create { name, created_ms, retention } => {
                 out.put_text(name);
                 out.put_u64(created_ms);
+                out.put_u64(retention.bytes);
+                out.put_u64(retention.entries);
+                out.put_u64(retention.age_ms);
             }
             LogCommand::Delete { log } => out.put_u64(log.0),
             LogCommand::Append { log, expect, entries } => {
@@ -86,9 +90,15 @@ pub(in crate::machine) fn decode_body(
 ) -> Result<LogCommand<'_>, DecodeError> {
     let mut reader = BodyReader::new(body);
     let command = match kind {
-        LogCommandKind::Create => {
-            LogCommand::Create { name: reader.text("name")?, created_ms: reader.u64("created_ms")? }
-        }
+        LogCommandKind::Create => LogCommand::Create {
+            name: reader.text("name")?,
+            created_ms: reader.u64("created_ms")?,
+            retention: Retention {
+                bytes: reader.u64("retain_bytes")?,
+                entries: reader.u64("retain_entries")?,
+                age_ms: reader.u64("retain_age_ms")?,
+            },
+        },
         LogCommandKind::Delete => LogCommand::Delete { log: LogId(reader.u64("log")?) },
         LogCommandKind::Append => {
             let log = LogId(reader.u64("log")?);
@@ -145,21 +155,25 @@ pub(in crate::machine) fn appends_to(
 const CHANGES_RETAIN_BYTES: u8 = 1;
 const CHANGES_RETAIN_ENTRIES: u8 = 2;
 const SEALS: u8 = 4;
+const CHANGES_RETAIN_AGE: u8 = 8;
 
 fn put_changes(out: &mut Vec<u8>, changes: &AttributeChanges) {
     let bit = |set: bool, bit: u8| if set { bit } else { 0 };
     out.put_u8(
         bit(changes.retain_bytes.is_some(), CHANGES_RETAIN_BYTES)
             | bit(changes.retain_entries.is_some(), CHANGES_RETAIN_ENTRIES)
-            | bit(changes.seal, SEALS),
+            | bit(changes.seal, SEALS)
+            | bit(changes.retain_age_ms.is_some(), CHANGES_RETAIN_AGE),
     );
     out.put_u64(changes.retain_bytes.unwrap_or(0));
     out.put_u64(changes.retain_entries.unwrap_or(0));
+    out.put_u64(changes.retain_age_ms.unwrap_or(0));
 }
 
 fn take_changes(reader: &mut BodyReader<'_>) -> Result<AttributeChanges, DecodeError> {
     let changed = reader.u8("changed")?;
-    let unknown = changed & !(CHANGES_RETAIN_BYTES | CHANGES_RETAIN_ENTRIES | SEALS);
+    let known = CHANGES_RETAIN_BYTES | CHANGES_RETAIN_ENTRIES | SEALS | CHANGES_RETAIN_AGE;
+    let unknown = changed & !known;
     if unknown != 0 {
         return Err(DecodeError::UnknownBits { field: "changed", bits: u64::from(unknown) });
     }
@@ -170,7 +184,9 @@ fn take_changes(reader: &mut BodyReader<'_>) -> Result<AttributeChanges, DecodeE
     };
     let retain_bytes = named(CHANGES_RETAIN_BYTES, "retain_bytes")?;
     let retain_entries = named(CHANGES_RETAIN_ENTRIES, "retain_entries")?;
-    Ok(AttributeChanges { retain_bytes, retain_entries, seal: changed & SEALS != 0 })
+    let retain_age_ms = named(CHANGES_RETAIN_AGE, "retain_age_ms")?;
+    let seal = changed & SEALS != 0;
+    Ok(AttributeChanges { retain_bytes, retain_entries, retain_age_ms, seal })
 }
 
 fn put_entries(out: &mut Vec<u8>, expect: Option<Index>, entries: EntriesRef<'_>) {

@@ -1,7 +1,7 @@
 //! The commands on logs.
 
-use crate::api::AttributeChanges;
 use crate::api::entries::EntriesRef;
+use crate::api::{AttributeChanges, Retention};
 use crate::types::{Index, LogId};
 
 /// A command on a log, borrowed from the request or from the value that carries it.
@@ -13,6 +13,8 @@ pub enum LogCommand<'a> {
         name: &'a str,
         /// Milliseconds since 1970 on the proposing leader's clock.
         created_ms: u64,
+        /// What the log keeps.
+        retention: Retention,
     },
     /// Deletes a log with its entries.
     Delete {

@@ -51,6 +51,7 @@ impl LogFacts {
             version,
             retention.bytes,
             retention.entries,
+            retention.age_ms,
             u64::from(sealed),
         ])
     }

@@ -36,6 +36,10 @@ pub enum LogOutcome {
         first: Index,
         /// Its next index.
         next: Index,
+        /// How many entries this command trimmed.
+        entries: u64,
+        /// Payload bytes of the whole extents among them, as its leader found them.
+        bytes: u64,
     },
     /// Nothing was trimmed: the log has not come to that index.
     PastEnd {

@@ -127,8 +127,11 @@ fn take_attributes(item: &mut BodyReader<'_>) -> Result<PackedAttributes, Record
         return Err(number("flags", u64::from(flags)));
     }
     let version = item.u64("version")?;
-    let retention =
-        Retention { bytes: item.u64("retain_bytes")?, entries: item.u64("retain_entries")? };
+    let retention = Retention {
+        bytes: item.u64("retain_bytes")?,
+        entries: item.u64("retain_entries")?,
+        age_ms: item.u64("retain_age_ms")?,
+    };
     let sealed = flags & FLAG_SEALED != 0;
     let attributes = LogAttributes { version, retention, sealed };
     if attributes == LogAttributes::default() {

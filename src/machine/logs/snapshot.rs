@@ -2,7 +2,7 @@
 //!
 //! The head is `created u64, count u64`. An item is `id u64, first u64, next u64, appended_bytes u64,
 //! trimmed_bytes u64, created_ms u64, content u64, flags u8`, then, with flag 1, `version u64,
-//! retain_bytes u64, retain_entries u64`, and the name to the item's end. Flag 1 says that the attributes
+//! retain_bytes u64, retain_entries u64, retain_age_ms u64`, and the name to the item's end. Flag 1 says that the attributes
 //! are not those of a fresh log, flag 2 that the log is sealed; without flag 1 there is no flag 2.
 
 use super::capture::Capture;
@@ -21,7 +21,7 @@ pub(in crate::machine) const FEATURE: Feature = Feature { number: 2, version: 1 
 /// Bytes of an item's record without attributes and name.
 const ITEM_BYTES_MIN: usize = RECORD_HEADER_BYTES + 7 * 8 + 1;
 /// Bytes that attributes add to it.
-const ATTRIBUTES_BYTES: usize = 3 * 8;
+const ATTRIBUTES_BYTES: usize = 4 * 8;
 
 /// Flag: the attributes are not those of a fresh log.
 pub(super) const FLAG_ATTRIBUTES: u8 = 1;
@@ -121,6 +121,7 @@ fn put_item(out: &mut Vec<u8>, name: &str, facts: &LogFacts) {
         out.put_u64(version);
         out.put_u64(retention.bytes);
         out.put_u64(retention.entries);
+        out.put_u64(retention.age_ms);
     }
     out.extend_from_slice(name.as_bytes());
 }

@@ -101,7 +101,7 @@ impl RetainedLog {
     /// It has more than it must keep; the last entry stays whatever it may.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        let Retention { bytes, entries } = self.retention;
+        let Retention { bytes, entries, age_ms: _ } = self.retention;
         let kept = self.next.0 - self.first.0;
         let live = self.appended_bytes - self.trimmed_bytes;
         kept > 1 && (bytes > 0 && live > bytes || entries > 0 && kept > entries)

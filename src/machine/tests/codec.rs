@@ -2,6 +2,7 @@
 
 use super::{Rig, entries_of, value_of};
 use crate::api::entries::{Entries, EntriesError};
+use crate::api::{AttributeChanges, Retention};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
 use crate::machine::invariants::check_state;
 use crate::machine::{
@@ -16,12 +17,15 @@ use proptest::prelude::*;
 fn the_encoding_is_fixed() {
     let entries = entries_of(&["hi"]);
     let entries = entries.as_ref();
+    let retention = Retention { bytes: 0x11, entries: 0x12, age_ms: 0x13 };
+    let aged = AttributeChanges { retain_age_ms: Some(0x14), ..AttributeChanges::default() };
     let mut builder = ValueBuilder::new();
     for command in [
-        LogCommand::Create { name: "ab", created_ms: 0x0102 },
+        LogCommand::Create { name: "ab", created_ms: 0x0102, retention },
         LogCommand::Delete { log: LogId(9) },
         LogCommand::Append { log: LogId(9), expect: Some(Index(5)), entries },
         LogCommand::AppendCreate { name: "ab", created_ms: 3, expect: None, entries },
+        LogCommand::SetAttributes { log: LogId(9), changes: aged },
     ] {
         builder.push(command);
     }
@@ -30,12 +34,15 @@ fn the_encoding_is_fixed() {
     let number = |number: u64| number.to_le_bytes();
     let entry = [&[2, 0, 0, 0][..], &crc, b"hi"].concat();
     let expected: Vec<u8> = [
-        &b"PV\x01\x00\x04\x00\x00\x00"[..],
+        &b"PV\x01\x00\x05\x00\x00\x00"[..],
         &number(0x0304),
         &[7, 0, 1, 0],
         &number(0x0506),
-        &[1, 1, 12, 0, 0, 0, 2, 0, b'a', b'b'],
+        &[1, 1, 36, 0, 0, 0, 2, 0, b'a', b'b'],
         &number(0x0102),
+        &number(0x11),
+        &number(0x12),
+        &number(0x13),
         &[2, 1, 8, 0, 0, 0],
         &number(9),
         &[3, 1, 31, 0, 0, 0],
@@ -48,6 +55,12 @@ fn the_encoding_is_fixed() {
         &number(3),
         &[0, 1, 0, 0, 0],
         &entry,
+        &[7, 1, 33, 0, 0, 0],
+        &number(9),
+        &[8],
+        &number(0),
+        &number(0),
+        &number(0x14),
     ]
     .concat();
     assert_eq!(value.bytes(), expected);
@@ -60,7 +73,7 @@ fn a_built_value_comes_apart_into_its_commands() {
     let commands = [
         LogCommand::Delete { log: LogId(3) },
         LogCommand::Append { log: LogId(3), expect: None, entries: entries.as_ref() },
-        LogCommand::Create { name: "é", created_ms: u64::MAX },
+        LogCommand::Create { name: "é", created_ms: u64::MAX, retention: Retention::default() },
     ];
     let mut builder = ValueBuilder::new();
     assert!(builder.is_empty());
@@ -120,7 +133,7 @@ fn r38_a_builder_refuses_what_breaks_a_limit() {
     let none = Entries::new();
     let append = |entries| LogCommand::Append { log: LogId(1), expect: None, entries };
     for command in [
-        LogCommand::Create { name: &long, created_ms: 0 },
+        LogCommand::Create { name: &long, created_ms: 0, retention: Retention::default() },
         append(large.as_ref()),
         append(none.as_ref()),
     ] {

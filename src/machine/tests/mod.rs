@@ -9,9 +9,9 @@ mod snapshot;
 mod stories;
 
 use super::{Damaged, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuilder, invariants};
-use crate::api::LogRef;
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
+use crate::api::{LogRef, Retention};
 use crate::types::{Ballot, Extent, Index, LogId, ShardId, Slot, Value};
 use proptest::test_runner::{Config, RngSeed};
 use std::collections::BTreeMap;
@@ -61,7 +61,12 @@ impl Rig {
 
     /// Creates a log and returns its id.
     fn create(&mut self, name: &str) -> LogId {
-        match self.apply(&[LogCommand::Create { name, created_ms: 7 }])[..] {
+        match self.apply(&[LogCommand::Create {
+            name,
+            created_ms: 7,
+            retention: Retention::default(),
+        }])[..]
+        {
             [LogOutcome::Created(id)] => id,
             ref other => panic!("creating {name:?}: {other:?}"),
         }

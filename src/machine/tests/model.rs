@@ -3,7 +3,7 @@
 use super::{Rig, by_name, value_of};
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
-use crate::api::{AttributeChanges, LogAttributes, LogRef, LogStat};
+use crate::api::{AttributeChanges, LogAttributes, LogRef, LogStat, Retention};
 use crate::limits::ENTRY_PREFIX_BYTES;
 use crate::machine::{LogCommand, LogOutcome, LookupError, Machine};
 use crate::types::{Index, LogId, ShardId, Slot};
@@ -17,7 +17,7 @@ const NAMES: [&str; 8] = ["a", "ab", "abc", "a/1", "a/2", "é", "è", "bad\u{1}"
 /// A command that owns what it is made of.
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    Create(&'static str, u64),
+    Create(&'static str, u64, Retention),
     Delete(LogId),
     Append(LogId, Option<Index>, Vec<Vec<u8>>),
     AppendCreate(&'static str, u64, Option<Index>, Vec<Vec<u8>>),
@@ -41,7 +41,9 @@ impl Op {
     pub(super) fn command<'a>(&self, entries: &'a Entries) -> LogCommand<'a> {
         let entries = entries.as_ref();
         match *self {
-            Op::Create(name, created_ms) => LogCommand::Create { name, created_ms },
+            Op::Create(name, created_ms, retention) => {
+                LogCommand::Create { name, created_ms, retention }
+            }
             Op::Delete(log) => LogCommand::Delete { log },
             Op::Append(log, expect, _) => LogCommand::Append { log, expect, entries },
             Op::AppendCreate(name, created_ms, expect, _) => {
@@ -81,8 +83,10 @@ impl ModelLog {
         if before > self.next() {
             return LogOutcome::PastEnd { log: self.id, next: self.next() };
         }
+        let entries = before.0.saturating_sub(self.first as u64);
         self.first = self.first.max(before.0 as usize);
-        LogOutcome::Trimmed { log: self.id, first: Index(self.first as u64), next: self.next() }
+        let (first, next) = (Index(self.first as u64), self.next());
+        LogOutcome::Trimmed { log: self.id, first, next, entries, bytes: 0 }
     }
 
     /// What the machine says of the log. All of it counts as live: these commands say of no bytes that
@@ -120,10 +124,12 @@ impl Model {
 
     fn execute(&mut self, op: &Op) -> LogOutcome {
         match op {
-            Op::Create(name, created_ms) => match self.logs.iter().find(|log| log.name == *name) {
-                Some(log) => LogOutcome::Exists(log.id),
-                None => self.create(name, *created_ms),
-            },
+            Op::Create(name, created_ms, retention) => {
+                if let Some(log) = self.logs.iter().find(|log| log.name == *name) {
+                    return LogOutcome::Exists(log.id);
+                }
+                self.create(name, *created_ms, *retention)
+            }
             Op::Delete(id) => match self.logs.iter().position(|log| log.id == *id) {
                 Some(at) => LogOutcome::Deleted(self.logs.remove(at).id),
                 None => self.missing(*id),
@@ -137,7 +143,7 @@ impl Model {
                     return self.append(at, *expect, entries);
                 }
                 let before = self.clone();
-                match self.create(name, *created_ms) {
+                match self.create(name, *created_ms, Retention::default()) {
                     LogOutcome::Created(_) => {}
                     refused => return refused,
                 }
@@ -170,7 +176,7 @@ impl Model {
         self.logs.iter_mut().find(|log| log.id == id).map_or(missing, change)
     }
 
-    fn create(&mut self, name: &'static str, created_ms: u64) -> LogOutcome {
+    fn create(&mut self, name: &'static str, created_ms: u64, retention: Retention) -> LogOutcome {
         if name.contains(char::is_control) {
             return LogOutcome::BadName;
         }
@@ -179,7 +185,7 @@ impl Model {
         }
         self.created += 1;
         let id = LogId::new(SHARD, self.created);
-        let attributes = LogAttributes::default();
+        let attributes = LogAttributes { retention, ..LogAttributes::default() };
         self.logs.push(ModelLog {
             id,
             name,
@@ -246,7 +252,8 @@ fn expect() -> impl Strategy<Value = Option<Index>> {
 pub(super) fn op() -> impl Strategy<Value = Op> {
     let name = || prop::sample::select(&NAMES[..]);
     prop_oneof![
-        2 => (name(), 0u64..3).prop_map(|(name, ms)| Op::Create(name, ms)),
+        2 => (name(), 0u64..3, retention())
+            .prop_map(|(name, ms, retention)| Op::Create(name, ms, retention)),
         1 => log_id().prop_map(Op::Delete),
         6 => (log_id(), expect(), entries()).prop_map(|(id, at, data)| Op::Append(id, at, data)),
         3 => (name(), 0u64..3, expect(), entries())
@@ -258,12 +265,21 @@ pub(super) fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn retention() -> impl Strategy<Value = Retention> {
+    (0u64..3, 0u64..3, 0u64..3).prop_map(|(bytes, entries, age_ms)| Retention {
+        bytes,
+        entries,
+        age_ms,
+    })
+}
+
 fn changes() -> impl Strategy<Value = AttributeChanges> {
     let limit = || prop::option::of(0u64..3);
-    (limit(), limit(), prop::bool::weighted(0.2)).prop_map(
-        |(retain_bytes, retain_entries, seal)| AttributeChanges {
+    (limit(), limit(), limit(), prop::bool::weighted(0.2)).prop_map(
+        |(retain_bytes, retain_entries, retain_age_ms, seal)| AttributeChanges {
             retain_bytes,
             retain_entries,
+            retain_age_ms,
             seal,
         },
     )

@@ -77,7 +77,14 @@ fn a_reading_does_not_need_the_machine_any_more() {
     let mut rig = rig();
     let mut reading = rig.machine.reading(A, Index(1), 0, 0).unwrap();
     let extents: Vec<_> = rig.extents(A, 1).copied().collect();
-    rig.apply(&[LogCommand::Delete { log: A }, LogCommand::Create { name: "a", created_ms: 0 }]);
+    rig.apply(&[
+        LogCommand::Delete { log: A },
+        LogCommand::Create {
+            name: "a",
+            created_ms: 0,
+            retention: crate::api::Retention::default(),
+        },
+    ]);
     for extent in extents {
         assert_eq!(reading.wants(), Some(extent.first.max(Index(1))));
         reading.take(&extent, extent.slot, &rig.values[&extent.slot]).unwrap();

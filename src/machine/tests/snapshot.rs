@@ -3,6 +3,7 @@
 use super::model::{self, Model, Op, SHARD, SHARDS, op, values};
 use super::{Rig, entries_of};
 use crate::api::AttributeChanges;
+use crate::api::Retention;
 use crate::machine::invariants::check_state;
 use crate::machine::{
     AppliedSlot, CutCommand, LogCommand, Machine, RecordFault, Restore, SnapshotError,
@@ -223,7 +224,8 @@ fn c24_no_step_grows_with_the_number_of_logs() {
     let mut machine = Machine::new(ShardId(0), 1);
     let create = |machine: &mut Machine, prefix: &str| {
         let names: Vec<String> = (0..2000).map(|nth| format!("{prefix}{nth:05}")).collect();
-        let create = |name| LogCommand::Create { name, created_ms: 0 };
+        let create =
+            |name| LogCommand::Create { name, created_ms: 0, retention: Retention::default() };
         let creates: Vec<_> = names.iter().map(|name| create(name)).collect();
         apply(machine, &commands(&creates));
     };
@@ -280,8 +282,12 @@ fn the_snapshots_encoding_is_fixed() {
     let log = LogId::new(ShardId(0), 1);
     let changes = AttributeChanges { retain_bytes: Some(9), ..AttributeChanges::default() };
     let mut builder = ValueBuilder::new();
-    builder.push(LogCommand::Create { name: "b", created_ms: 0x0102 });
-    builder.push(LogCommand::Create { name: "a", created_ms: 3 });
+    builder.push(LogCommand::Create {
+        name: "b",
+        created_ms: 0x0102,
+        retention: Retention::default(),
+    });
+    builder.push(LogCommand::Create { name: "a", created_ms: 3, retention: Retention::default() });
     builder.push(LogCommand::SetAttributes { log, changes });
     builder.push(CutCommand);
     apply(&mut machine, &builder.build(Ballot::new(5, NodeId(6)), true, 7));

@@ -1,8 +1,8 @@
 //! What commands do, one story each.
 
 use super::{Rig, by_name, entries_of, value_of};
-use crate::api::LogRef;
 use crate::api::entries::Entries;
+use crate::api::{LogRef, Retention};
 use crate::machine::invariants::check_state;
 use crate::machine::{CutCommand, LogCommand, LogOutcome, LookupError, Machine, ValueBuilder};
 use crate::types::{Ballot, Index, LogId, NodeId, ShardId, Slot, Value};
@@ -13,7 +13,11 @@ const LOG_1: LogId = LogId(1);
 #[test]
 fn a_log_is_created_once_and_found_by_name_and_id() {
     let mut rig = Rig::new();
-    let create = LogCommand::Create { name: "orders", created_ms: 1_700_000_000_000 };
+    let create = LogCommand::Create {
+        name: "orders",
+        created_ms: 1_700_000_000_000,
+        retention: Retention::default(),
+    };
     assert_eq!(
         rig.apply(&[create, create]),
         [LogOutcome::Created(LOG_1), LogOutcome::Exists(LOG_1)]
@@ -138,7 +142,7 @@ fn c22_names_and_ids_of_other_shards_are_refused() {
     let entries = entries.as_ref();
     let foreign = LogId::new(ShardId(3), 1);
     let outcomes = rig.apply(&[
-        LogCommand::Create { name: &theirs, created_ms: 0 },
+        LogCommand::Create { name: &theirs, created_ms: 0, retention: Retention::default() },
         LogCommand::AppendCreate { name: &theirs, created_ms: 0, expect: None, entries },
         LogCommand::AppendCreate { name: &theirs, created_ms: 0, expect: Some(Index(9)), entries },
         LogCommand::Append { log: foreign, expect: None, entries },
@@ -158,7 +162,7 @@ fn a_bad_name_is_refused_when_applied() {
     let mut rig = Rig::new();
     let entries = entries_of(&["e"]);
     for name in ["", "a\nb", "del\u{7f}"] {
-        let create = LogCommand::Create { name, created_ms: 0 };
+        let create = LogCommand::Create { name, created_ms: 0, retention: Retention::default() };
         let entries = entries.as_ref();
         let put = LogCommand::AppendCreate { name, created_ms: 0, expect: None, entries };
         assert_eq!(rig.apply(&[create, put]), [LogOutcome::BadName; 2], "{name:?}");
@@ -206,7 +210,7 @@ fn r18_the_watermark_moves_one_slot_at_a_time() {
 // R18: a value that cannot be understood to its end changes nothing, not even its first commands.
 #[test]
 fn r18_a_value_is_applied_whole_or_not_at_all() {
-    let create = LogCommand::Create { name: "a", created_ms: 0 };
+    let create = LogCommand::Create { name: "a", created_ms: 0, retention: Retention::default() };
     let good = value_of(&[create, LogCommand::Delete { log: LOG_1 }]);
     for end in 1..good.len() {
         let mut machine = Machine::new(ShardId(0), 1);
@@ -225,7 +229,7 @@ fn c03_a_leaderships_values_take_effect_in_an_unbroken_run_only() {
     let (b1, b2) = (Ballot::new(1, NodeId(1)), Ballot::new(2, NodeId(2)));
     let create = |name, leadership, first| {
         let mut builder = ValueBuilder::new();
-        builder.push(LogCommand::Create { name, created_ms: 0 });
+        builder.push(LogCommand::Create { name, created_ms: 0, retention: Retention::default() });
         builder.build(leadership, first, 0)
     };
     let names_after = |values: &[Value]| {
@@ -324,13 +328,13 @@ fn r23_replicas_that_applied_the_same_agree() {
 fn r23_the_digest_sees_every_difference() {
     let story = |name: &str, created_ms, entries: &[&str], extra: &[LogCommand<'_>], slots| {
         let mut rig = Rig::new();
-        rig.apply(&[LogCommand::Create { name, created_ms }]);
+        rig.apply(&[LogCommand::Create { name, created_ms, retention: Retention::default() }]);
         rig.append(LOG_1, None, entries);
         rig.apply(extra);
         (0..slots).for_each(|_| drop(rig.apply(&[])));
         rig.machine.digest()
     };
-    let create_b = LogCommand::Create { name: "b", created_ms: 7 };
+    let create_b = LogCommand::Create { name: "b", created_ms: 7, retention: Retention::default() };
     let delete_b = LogCommand::Delete { log: LogId(2) };
     let digests = [
         story("a", 7, &["xy", "z"], &[], 0),

@@ -15,7 +15,7 @@ use crate::wire::kind::REPLY;
 /// A piece of a name, which needs to be none itself.
 const PART: TextLimit = TextLimit(NAME_BYTES_MAX);
 /// The smallest [`LogStat`] has a name of one byte.
-const LOGS: ListLimit = ListLimit { items_max: LIST_NAMES_MAX, item_bytes_min: 2 + 1 + 8 * 8 + 1 };
+const LOGS: ListLimit = ListLimit { items_max: LIST_NAMES_MAX, item_bytes_min: 2 + 1 + 9 * 8 + 1 };
 
 /// Makes the numbers of requests, the kinds of replies, and both directions of a [`Request`] and a
 /// [`Reply`] by one row an operation: the request's number, kind and content, and the reply's kind,
@@ -152,21 +152,21 @@ operations! {
 }
 
 message! {
-    Create { name }
+    Create { name, retention }
     Delete { log }
     List { prefix as PART, after as PART, limit, consistency }
     Stat { log, consistency }
     Read { log, from, max_entries, max_bytes, wait_ms, consistency }
     Trim { log, before }
     SetAttributes { log, changes }
-    AttributeChanges { retain_bytes, retain_entries, seal }
+    AttributeChanges { retain_bytes, retain_entries, retain_age_ms, seal }
 
     ReplyHeader { shard, epoch, applied_upto as Uncounted }
     Created { id }
     Listed { logs as LOGS, more }
     LogStat { name, id, first_index, next_index, bytes, created_ms, attributes }
     LogAttributes { version, retention, sealed }
-    Retention { bytes, entries }
+    Retention { bytes, entries, age_ms }
     Trimmed { id, first, next }
     Appended { id, first, count }
     ReadDone { id, from, first, next, entries }

@@ -91,11 +91,11 @@ message! {
     Resend { ballot, from, chosen_upto }
     Heartbeat {
         ballot, sent_at, lease_us as LEASE, first, chosen_upto, has_room, witness as NODES, digest,
-        agreeing as MEMBERS,
+        agreeing as MEMBERS, wall_ms,
     }
     Grant {
         ballot, sent_at, lease_us as LEASE, chosen_upto, accepted_upto, durable, has_room,
-        digest,
+        digest, wall_ms,
     }
     ChosenUpto { ballot, chosen_upto }
     Learn { from, upto }

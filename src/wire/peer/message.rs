@@ -274,6 +274,8 @@ pub struct Heartbeat {
     pub digest: Option<Digest>,
     /// Members that are known to have this very state, the leader included.
     pub agreeing: Vec<NodeId>,
+    /// The leader's wall clock: milliseconds since 1970; 0 where it knows of none (C28).
+    pub wall_ms: u64,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`
@@ -297,6 +299,8 @@ pub struct Grant {
     pub has_room: bool,
     /// The sender's state (R23).
     pub digest: Option<Digest>,
+    /// The sender's wall clock: milliseconds since 1970; 0 where it knows of none (C28).
+    pub wall_ms: u64,
 }
 
 /// The leader's watermark in its ballot (C9). Not answered.
