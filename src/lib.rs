@@ -56,7 +56,7 @@
 //! sim/               the deterministic simulator: many shards over simulated everything
 //! daemon/  client/   threads, sockets, signals  |  the blocking client library
 //! shard/             one shard, sans-IO: replica + machine + journal + requests
-//! paxos/  machine/  journal/
+//! paxos/  machine/  index/  journal/
 //! wire/  storage/    frames and messages: encode, decode, nothing else  |  the files of a shard
 //! api/               what clients ask and nodes answer, as values without bytes
 //! types, limits, config
@@ -70,6 +70,8 @@ pub mod config;
 pub mod ctl;
 #[cfg(feature = "server")]
 pub mod daemon;
+#[cfg(feature = "server")]
+pub mod index;
 #[cfg(feature = "server")]
 pub mod journal;
 pub mod limits;

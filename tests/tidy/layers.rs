@@ -10,7 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["types", "limits", "config"],
     &["api"],
     &["wire", "storage"],
-    &["paxos", "machine", "journal"],
+    &["paxos", "machine", "index", "journal"],
     &["shard"],
     &["daemon", "client"],
     &["sim"],
