@@ -9,3 +9,4 @@ mod format;
 mod lookups;
 mod merging;
 mod rig;
+mod shortage;

@@ -154,10 +154,16 @@ pub fn write_all(storage: &MemStorage, parts: &[(Slot, Vec<Row>)]) -> RunSet {
     set
 }
 
-/// What a search is to find among all rows.
+/// The rows of a log among sorted ones.
+fn of_log(rows: &[Row], log: LogId) -> impl DoubleEndedIterator<Item = Extent> {
+    let start = rows.partition_point(|(of, _)| *of < log);
+    let end = rows.partition_point(|(of, _)| *of <= log);
+    rows[start..end].iter().map(|(_, extent)| *extent)
+}
+
+/// What a search is to find among all rows, which are sorted.
 pub fn expected(rows: &[Row], log: LogId, by: Search) -> Option<Extent> {
-    let of = |row: &&Row| row.0 == log;
-    let mut rows = rows.iter().filter(of).map(|(_, extent)| *extent);
+    let mut rows = of_log(rows, log);
     match by {
         Search::Index(index) => rows.find(|row| row.first <= index && index < row.end()),
         Search::BytesBefore(bytes) => rows.rfind(|row| row.bytes_before <= bytes),
@@ -167,8 +173,7 @@ pub fn expected(rows: &[Row], log: LogId, by: Search) -> Option<Extent> {
 
 /// What is to be found from an index on.
 pub fn expected_from(rows: &[Row], log: LogId, from: Index, max_rows: usize) -> Vec<Extent> {
-    let of = rows.iter().filter(|(of, row)| *of == log && row.end() > from);
-    of.take(max_rows).map(|(_, extent)| *extent).collect()
+    of_log(rows, log).filter(|row| row.end() > from).take(max_rows).collect()
 }
 
 /// A search of any kind, for something near the rows of a log or far from them.

@@ -1,6 +1,7 @@
 //! What can be wrong with a run, and where.
 
-use crate::storage::{Storage, StorageError, read_some};
+use crate::storage::{Storage, StorageError, StorageOp};
+use crate::types::Trouble;
 use std::fmt;
 use std::io;
 
@@ -105,21 +106,25 @@ impl RunError {
     }
 }
 
-/// The fault that a failed read, or a failed question for the length, stands for.
-pub(crate) fn unreadable(error: &io::Error) -> RunFault {
-    match error.kind() {
+/// What a failed question for a file, or for a part of it, stands for: a shortage says nothing about the
+/// run, all else is damage.
+pub(crate) fn read_failed(file: &str, offset: u64, error: io::Error) -> RunError {
+    if Trouble::is_shortage(&error) {
+        return RunError::Storage(StorageError::at(StorageOp::Read, file, offset)(error));
+    }
+    let fault = match error.kind() {
         io::ErrorKind::NotFound => RunFault::Missing,
         _ => RunFault::Unreadable(error.to_string()),
-    }
+    };
+    RunError::damaged(file, offset, fault)
 }
 
-/// Fills `buf` from the file. What the medium does not deliver is damage; a shortage is none.
+/// Fills `buf` from the file.
 pub(crate) fn read_run(
     storage: &dyn Storage,
     file: &str,
     offset: u64,
     buf: &mut [u8],
 ) -> Result<(), RunError> {
-    read_some(storage, file, offset, buf)?
-        .map_err(|error| RunError::damaged(file, offset, unreadable(&error)))
+    storage.read_at(file, offset, buf).map_err(|error| read_failed(file, offset, error))
 }

@@ -1,14 +1,14 @@
 //! One run as memory holds it: its header, its footer, its fences and its filter.
 
-use crate::index::run::fault::{RunError, RunFault, read_run, unreadable};
+use crate::index::run::fault::{RunError, RunFault, read_failed, read_run};
 use crate::index::run::filter::LogFilter;
 use crate::index::run::footer::{Fence, Keys, RunFooter};
 use crate::index::run::layout::{
     BLOCK, Block, BlockKind, RunHeader, check_block, parse_run_file_name, run_file_name,
 };
 use crate::limits::{BLOCK_BYTES, RUN_CHUNK_BYTES};
-use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, LogId, RunId, Slot, Trouble};
+use crate::storage::Storage;
+use crate::types::{FileOwner, LogId, RunId, Slot};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::Xxh3;
@@ -156,10 +156,7 @@ impl Run {
 
 /// The length of the file, which must be that of some run.
 fn file_bytes(storage: &dyn Storage, name: &str) -> Result<u64, RunError> {
-    let bytes = storage.len(name).map_err(|error| match Trouble::is_shortage(&error) {
-        true => StorageError::at(StorageOp::Read, name, 0)(error).into(),
-        false => RunError::damaged(name, 0, unreadable(&error)),
-    })?;
+    let bytes = storage.len(name).map_err(|error| read_failed(name, 0, error))?;
     // The shortest has a header, a block of the filter, and a footer.
     if bytes < 3 * BLOCK || !bytes.is_multiple_of(BLOCK) || bytes > FILE_BYTES_MAX {
         return Err(RunError::damaged(name, 0, RunFault::Length(bytes)));

@@ -1,12 +1,12 @@
 //! Reading all of a run, and holding every part of it against the others.
 
 use crate::index::run::cursor::{BlockReader, RowCursor};
-use crate::index::run::fault::{RunError, RunFault};
+use crate::index::run::fault::{RunError, RunFault, read_failed};
 use crate::index::run::layout::BLOCK;
 use crate::index::run::opened::Run;
 use crate::index::run::rows::ContentChecksum;
 use crate::limits::RUN_CHUNK_BYTES;
-use crate::storage::{Storage, StorageError, StorageOp};
+use crate::storage::Storage;
 use crate::types::{FileOwner, LogId};
 
 impl Run {
@@ -33,7 +33,7 @@ impl Run {
     /// # Errors
     /// As for [`verify`](Run::verify).
     pub fn read_back(&self, storage: &dyn Storage, owner: &FileOwner) -> Result<(), RunError> {
-        storage.forget(&self.name).map_err(StorageError::at(StorageOp::Read, &self.name, 0))?;
+        storage.forget(&self.name).map_err(|error| read_failed(&self.name, 0, error))?;
         self.verify(storage, owner)
     }
 
