@@ -98,6 +98,20 @@ pub const fn value_room_bytes(bytes: usize) -> u64 {
     (bytes + bytes / 32 + 3 * BLOCK_BYTES) as u64
 }
 
+/// Most bytes that one write adds to a run of the index, and that one read of a whole run brings.
+pub const RUN_CHUNK_BYTES: usize = 256 << 10;
+/// A run is synced each time so many bytes were written, so that it never queues up in front of a
+/// batch's sync on the same disk.
+pub const RUN_SYNC_BYTES: u64 = 4 << 20;
+/// Bytes that a merge reads ahead in each of the runs that it merges.
+pub const RUN_AHEAD_BYTES: usize = 64 << 10;
+/// Bits of a run's filter for each log: a run that lacks a log is asked for it once in a hundred times.
+pub const RUN_FILTER_BITS: u64 = 10;
+/// Runs of one shard's index; when there are more, some are merged.
+pub const RUNS_MAX: usize = 8;
+/// The unit in which merges are planned, in bytes: the smallest run.
+pub const RUN_UNIT_BYTES: u64 = 3 * BLOCK_BYTES as u64;
+
 /// Starts of a shard that its hard state remembers, so that peers can hold what they saw against
 /// it (C13). Testimony of a life older than these is judged by the oldest of them.
 pub const LIVES_MAX: usize = 256;
@@ -131,6 +145,10 @@ const _: () = assert!(ENTRY_BYTES_CEILING + ENTRY_PREFIX_BYTES <= APPEND_BYTES_M
 const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
 // One promise needs few pages: an acceptor holds at most 2α open slots (C4).
 const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);
+
+// Runs are read and written in whole blocks.
+const _: () = assert!(RUN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES));
+const _: () = assert!(RUN_AHEAD_BYTES.is_multiple_of(BLOCK_BYTES));
 
 /// Time for a connection to send its whole Hello, in milliseconds (R39).
 pub const HANDSHAKE_MS: u64 = 5_000;

@@ -4,6 +4,7 @@
 mod counting;
 
 use counting::peak_of;
+use paxosd::api::Retention;
 use paxosd::machine::{LogCommand, Machine, Restore, SnapshotStep, ValueBuilder};
 use paxosd::types::{Ballot, ShardId, Slot};
 
@@ -20,7 +21,11 @@ fn machine_of(name: impl Fn(u64) -> String) -> Machine {
         for nth in 0..100 {
             let name = name(slot * 100 + nth);
             assert_eq!(name.len(), 24);
-            builder.push(LogCommand::Create { name: &name, created_ms: 1 });
+            builder.push(LogCommand::Create {
+                name: &name,
+                created_ms: 1,
+                retention: Retention::default(),
+            });
         }
         let value = builder.build(Ballot::ZERO, true, 0);
         machine.apply(Slot(slot), &value).expect("values of this node are understood");

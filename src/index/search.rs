@@ -2,34 +2,41 @@
 
 use crate::types::{Extent, Index};
 
-/// What one extent of a log is looked for by. All three rise from extent to extent of a log.
+/// What one extent of a log is looked for by. A log's extents rise in each of these respects, so that
+/// some are *reached* and all behind them are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
     /// The one that holds this index.
     Index(Index),
-    /// The last one before which the log has at most so many bytes.
+    /// The last one before which the log has at most so many payload bytes.
     BytesBefore(u64),
     /// The first one whose stamp is not before this time, in ms since 1970.
     Stamp(u64),
 }
 
 impl Search {
+    /// An extent is on the side of the smaller ones.
+    pub(crate) fn reaches(self, extent: &Extent) -> bool {
+        match self {
+            Search::Index(index) => extent.first <= index,
+            Search::BytesBefore(bytes) => extent.bytes_before <= bytes,
+            Search::Stamp(stamp_ms) => extent.stamp_ms < stamp_ms,
+        }
+    }
+
+    /// The extent that is looked for, given the last one that is reached and the one behind it.
+    pub(crate) fn between(self, reached: Option<Extent>, next: Option<Extent>) -> Option<Extent> {
+        match self {
+            Search::Index(index) => reached.filter(|extent| index < extent.end()),
+            Search::BytesBefore(_) => reached,
+            Search::Stamp(_) => next,
+        }
+    }
+
     /// The extent in a part of a log's extents, by rising index; the part need not be the whole.
-    #[must_use]
-    pub fn in_part(self, part: &[Extent]) -> Option<Extent> {
-        let found = match self {
-            Search::Index(index) => {
-                let at = part.partition_point(|extent| extent.end() <= index);
-                part.get(at).filter(|extent| extent.first <= index)
-            }
-            Search::BytesBefore(bytes) => {
-                let at = part.partition_point(|extent| extent.bytes_before <= bytes);
-                at.checked_sub(1).and_then(|last| part.get(last))
-            }
-            Search::Stamp(stamp_ms) => {
-                part.get(part.partition_point(|extent| extent.stamp_ms < stamp_ms))
-            }
-        };
-        found.copied()
+    pub(crate) fn in_part(self, part: &[Extent]) -> Option<Extent> {
+        let at = part.partition_point(|extent| self.reaches(extent));
+        let reached = at.checked_sub(1).and_then(|last| part.get(last)).copied();
+        self.between(reached, part.get(at).copied())
     }
 }

@@ -72,6 +72,10 @@ id!(
     SegmentId(u64)
 );
 id!(
+    /// One sorted run of a shard's index on one node's disk: 1, 2, 3 …, never used again.
+    RunId(u64)
+);
+id!(
     /// Random number written when a data directory is initialised; shows that a node was wiped.
     Incarnation(u64)
 );

@@ -7,6 +7,7 @@ mod count;
 mod damage;
 mod extent;
 mod failure_kind;
+mod file_owner;
 mod ids;
 mod life;
 mod nodes;
@@ -24,9 +25,10 @@ pub use count::Count;
 pub use damage::{Content, Damage, Losses, LostRecords, RecordLeft};
 pub use extent::Extent;
 pub use failure_kind::FailureKind;
+pub use file_owner::FileOwner;
 pub use ids::{
-    ClusterId, ConfigurationNumber, ConnId, Incarnation, Index, LogId, Lsn, NodeId, SegmentId,
-    ShardId, Slot, Tick,
+    ClusterId, ConfigurationNumber, ConnId, Incarnation, Index, LogId, Lsn, NodeId, RunId,
+    SegmentId, ShardId, Slot, Tick,
 };
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
 pub use nodes::Nodes;

@@ -4,10 +4,11 @@
 use crate::source::{Fault, Kind, Source};
 
 /// Modules that take time, entropy, disk and network as arguments.
-const PURE: &[&str] = &["types", "limits", "api", "wire", "paxos", "machine", "journal", "shard"];
+const PURE: &[&str] =
+    &["types", "limits", "api", "wire", "paxos", "machine", "journal", "index", "shard"];
 
 /// The consensus core and the machine report through effects and outcomes, and write no log.
-const SILENT: &[&str] = &["types", "limits", "api", "wire", "paxos", "machine"];
+const SILENT: &[&str] = &["types", "limits", "api", "wire", "paxos", "machine", "index"];
 
 /// The files of a pure layer whose purpose is to touch the machine: the other side of a seam.
 const IMPURE_FILES: &[&str] = &[

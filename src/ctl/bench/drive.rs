@@ -13,7 +13,7 @@ const WAIT_MAX: Duration = Duration::from_millis(50);
 
 /// What all threads of a run share.
 #[derive(Debug)]
-pub struct Run {
+pub struct BenchRun {
     /// When it began.
     pub start: Instant,
     /// What of it is measured.
@@ -30,7 +30,7 @@ pub struct Run {
     pub failed: AtomicU64,
 }
 
-impl Run {
+impl BenchRun {
     /// Time since the run began.
     pub fn now(&self) -> Duration {
         self.start.elapsed()
@@ -44,7 +44,7 @@ impl Run {
 }
 
 /// Drives these connections until the run ends and all they sent is back.
-pub fn drive<P: Pipe>(lanes: &mut [Lane<P>], run: &Run) -> BenchTally {
+pub fn drive<P: Pipe>(lanes: &mut [Lane<P>], run: &BenchRun) -> BenchTally {
     let mut tally = BenchTally::new(run.period);
     let mut ready: Vec<usize> = Vec::new();
     loop {
@@ -73,7 +73,7 @@ pub fn drive<P: Pipe>(lanes: &mut [Lane<P>], run: &Run) -> BenchTally {
 
 /// Lets the client library work on connections that get no further by themselves: those without an
 /// answer on its way, and those whose node says nothing. True when there were any.
-fn settle<P: Pipe>(lanes: &mut [Lane<P>], run: &Run, tally: &mut BenchTally) -> bool {
+fn settle<P: Pipe>(lanes: &mut [Lane<P>], run: &BenchRun, tally: &mut BenchTally) -> bool {
     let mut any = false;
     for lane in lanes {
         let silent = |since| run.now().saturating_sub(since) >= run.patience;

@@ -24,7 +24,7 @@ use crate::client::{
 use crate::daemon::clock::wall_ms;
 use crate::types::{Count, Index};
 use args::{Bench, BenchOperation, Load};
-use drive::{Run, drive};
+use drive::{BenchRun, drive};
 use lane::{Lane, Pipe};
 use logs::BenchLog;
 use pipes::{Appends, Noise, ReadPipe, random_of};
@@ -246,7 +246,7 @@ fn run<P: Pipe + Send>(
     let mut groups = groups(lanes.collect(), processors());
     let stop = Arc::new(AtomicBool::new(false));
     let _signals = catch_signals(&stop);
-    let run = Run {
+    let run = BenchRun {
         start: Instant::now(),
         period,
         patience: times.0,
@@ -308,7 +308,7 @@ fn catch_signals(stop: &Arc<AtomicBool>) -> Vec<Result<signal_hook::SigId, std::
 /// the measured part, and when the run was ended early, if it was.
 fn watch(
     threads: &[ScopedJoinHandle<'_, BenchTally>],
-    run: &Run,
+    run: &BenchRun,
     streams: &mut Streams<'_>,
 ) -> (Duration, Option<Duration>) {
     let terminal = std::io::stderr().is_terminal();
