@@ -77,6 +77,8 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// Largest segment that may be set, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a file of places that are written at a time.
+pub const PLACES_WRITE_BYTES: usize = 1 << 20;
 /// The unit of write placement: each batch starts on a fresh block.
 pub const BLOCK_BYTES: usize = 4096;
 /// The unit that a disk writes or loses as a whole.

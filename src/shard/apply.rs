@@ -79,7 +79,7 @@ impl Applier {
                     }
                 }
                 Ok(_) => {}
-                Err(damage) => return turn.lost(slot, &damage.to_string()),
+                Err(damage) => return turn.not_read(slot, &damage),
             }
         }
     }

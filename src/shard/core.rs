@@ -12,7 +12,7 @@ use super::lookup;
 use super::options::ShardOptions;
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
-use crate::journal::{self, Journal};
+use crate::journal::Journal;
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
@@ -101,9 +101,8 @@ impl Core {
     }
 
     /// A chosen value cannot be read here any more: it is fetched from a peer.
-    pub(super) fn lost(&mut self, now: Tick, slot: Slot, why: &str) {
+    pub(super) fn lost(&mut self, now: Tick, slot: Slot, ballot: Ballot, why: &str) {
         log::error!("shard {}: {why}; fetching it from a peer", self.options.shard);
-        let ballot = self.journal.locate(slot).map_or(Ballot::ZERO, |location| location.ballot);
         self.replica.report_lost(now, slot, ballot, &mut self.effects);
     }
 
@@ -127,8 +126,7 @@ impl Core {
         let Core { cache, machine, journal, .. } = self;
         cache.trim(self.cache_bytes_max, |slot, ballot| {
             // A record of a lower ballot may hold what was not chosen.
-            let durable = |at: journal::Location| at.ballot >= ballot;
-            slot <= machine.applied_upto() && journal.locate(slot).is_some_and(durable)
+            slot <= machine.applied_upto() && journal.is_durable_in(slot, ballot)
         });
     }
 

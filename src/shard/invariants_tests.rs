@@ -48,7 +48,7 @@ pub fn serving() -> Shard {
     let segment = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
     format(&storage, &identity, ShardId(0), &segment).expect("a fresh disk takes a journal");
     let (journal, recovered) =
-        recover(&storage, &identity, ShardId(0), &segment).expect("the journal recovers");
+        recover(&storage, &identity, ShardId(0), &segment, None).expect("the journal recovers");
     let mut out = Vec::new();
     let mut shard = Shard::start(options(&identity), journal, recovered, now, &mut out);
     let name = LogName::new("a").expect("a good name");

@@ -69,7 +69,7 @@ impl ReadTask {
             }
             let cached = core.cache.get(extent.slot).map(|(_, value)| value.len());
             cold |= nth == 0 && cached.is_none();
-            let on_disk = || core.journal.locate(extent.slot).map_or(0, |at| at.bytes as usize);
+            let on_disk = || core.journal.value_bytes_max(extent.slot);
             bytes += cached.unwrap_or_else(on_disk);
         }
         Need { bytes: if cold { 2 * bytes } else { bytes }, cold }

@@ -13,7 +13,7 @@ use crate::api::error::{ErrorCode, RequestError};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
 use crate::journal::ReadResult;
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{ConnId, Index, LogId, Slot, Tick};
+use crate::types::{Ballot, ConnId, Index, LogId, Slot, Tick};
 
 /// The read side of a shard.
 #[derive(Debug, Default)]
@@ -202,7 +202,8 @@ impl Reads {
         if let Some(slot) = slot
             && !turn.core.replica.holes().contains_key(&slot)
         {
-            turn.lost(slot, why);
+            let held = turn.core.journal.locate(slot);
+            turn.lost(slot, held.map_or(Ballot::ZERO, |at| at.ballot), why);
         }
         if !task.is_empty() {
             return self.finish(turn, task);

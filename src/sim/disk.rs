@@ -69,7 +69,7 @@ impl SimDisk {
     pub(super) fn submit(&mut self, job: Job, rng: &mut Rng) -> Option<Completion> {
         let lane = match &job {
             Job::Batch(_) => SYNCER,
-            Job::Prepare(_) | Job::Read(_) => HELPER,
+            Job::Prepare(_) | Job::Read(_) | Job::Places(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
         if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
@@ -90,7 +90,7 @@ impl SimDisk {
     fn time(&self, lane: usize, rng: &mut Rng) -> u64 {
         let typical = match self.lanes[lane].front() {
             Some(Job::Batch(_)) | None => self.sync_us,
-            Some(Job::Prepare(_)) => self.sync_us * 10,
+            Some(Job::Prepare(_) | Job::Places(_)) => self.sync_us * 10,
             Some(Job::Read(_)) => 1 + self.sync_us / 4,
         };
         rng.duration(typical * self.slowness)

@@ -342,6 +342,7 @@ fn describe_input(input: &Input) -> String {
         Input::Tick => "tick".to_string(),
         Input::Disk(Done::Batch(_)) => "batch durable".to_string(),
         Input::Disk(Done::Prepare(done)) => format!("prepared segment {:?}", done.segment),
+        Input::Disk(Done::Places(_)) => "places of a segment on disk".to_string(),
         Input::Disk(Done::Read(done)) => {
             format!("read #{}, {} slots", done.token, done.values.len())
         }

@@ -33,22 +33,23 @@ impl World {
         }
         let identity = self.nodes[node].identity;
         let options = self.journal_options();
-        let (journal, recovered) = match journal::recover(&storage, &identity, SHARD, &options) {
-            Ok(recovered) => recovered,
-            Err(OpenError::Storage(error)) if chaos => {
-                self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
-                let power = self.rng.one_in(2);
-                return self.crash(node, power);
-            }
-            Err(error @ OpenError::HardStateLost { .. }) if corrupted => {
-                self.lose(node, &error.to_string());
-                return Ok(());
-            }
-            Err(error) => {
-                let text = format!("node {}: {error}", node + 1);
-                return Err(Violation::new("no crash makes a disk unusable", text));
-            }
-        };
+        let (journal, recovered) =
+            match journal::recover(&storage, &identity, SHARD, &options, None) {
+                Ok(recovered) => recovered,
+                Err(OpenError::Storage(error)) if chaos => {
+                    self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
+                    let power = self.rng.one_in(2);
+                    return self.crash(node, power);
+                }
+                Err(error @ OpenError::HardStateLost { .. }) if corrupted => {
+                    self.lose(node, &error.to_string());
+                    return Ok(());
+                }
+                Err(error) => {
+                    let text = format!("node {}: {error}", node + 1);
+                    return Err(Violation::new("no crash makes a disk unusable", text));
+                }
+            };
         storage.halt_at(u64::MAX);
         check_read_back(&journal);
         self.trace_start(node, &recovered);

@@ -86,7 +86,7 @@ impl Trio {
     fn start(&mut self, node: u16) -> bool {
         let (storage, identity) = (&self.storages[&node], identity_of(node));
         let (journal, recovered) =
-            recover(storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
+            recover(storage, &identity, ShardId(0), &SEGMENT, None).expect("it recovers");
         let torn = recovered.torn.is_some();
         let mut out = Vec::new();
         let (stop_timeout_ms, options) = (self.stop_timeout_ms, options_of(node, &NODES));
@@ -130,7 +130,7 @@ impl Trio {
     pub fn witnessed(&self, node: u16) -> Vec<(NodeId, Witness)> {
         let (storage, identity) = (&self.storages[&node], identity_of(node));
         let (_, recovered) =
-            recover(storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
+            recover(storage, &identity, ShardId(0), &SEGMENT, None).expect("it recovers");
         recovered.witnessed
     }
 

@@ -90,8 +90,8 @@ impl Node {
     }
 
     fn open_with(storage: MemStorage, hold_reads: bool) -> Node {
-        let (journal, recovered) =
-            recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
+        let (journal, recovered) = recover(&storage, &identity(), ShardId(0), &SEGMENT, None)
+            .expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
         let shard = Shard::start(options(), journal, recovered, now, &mut out);
         let mut node = Node {

@@ -83,8 +83,8 @@ impl Trio {
             let (identity, mut out) = (identity(at), Vec::new());
             format(&storage, &identity, ShardId(0), &SEGMENT)
                 .expect("a fresh disk takes a journal");
-            let (journal, recovered) =
-                recover(&storage, &identity, ShardId(0), &SEGMENT).expect("the journal recovers");
+            let (journal, recovered) = recover(&storage, &identity, ShardId(0), &SEGMENT, None)
+                .expect("the journal recovers");
             let shard = Shard::start(options(at, timing), journal, recovered, now, &mut out);
             trio.members.push(Member {
                 shard,
@@ -183,7 +183,7 @@ impl Trio {
         let member = &mut self.members[at];
         let held = |job: &Job| match job {
             Job::Read(_) => member.hold_reads,
-            Job::Batch(_) | Job::Prepare(_) => member.hold,
+            Job::Batch(_) | Job::Prepare(_) | Job::Places(_) => member.hold,
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };
         let job = member.held.remove(first).expect("it was found just now");

@@ -50,8 +50,8 @@ impl Node {
 
     /// A start over what the disk holds, with a word from each peer.
     fn start(storage: MemStorage) -> Node {
-        let (journal, recovered) =
-            recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
+        let (journal, recovered) = recover(&storage, &identity(), ShardId(0), &SEGMENT, None)
+            .expect("the journal recovers");
         let options = ShardOptions {
             shard: ShardId(0),
             shards: 1,

@@ -134,7 +134,7 @@ fn replay(
     check_writable(&dir)?;
     warn_of_copying(shard, &dir);
     let volume = JournalDir::new(Arc::new(storage), &dir);
-    let opened = recover(volume.storage(), identity, shard, &journal_options(config));
+    let opened = recover(volume.storage(), identity, shard, &journal_options(config), None);
     let (journal, recovered) = opened.map_err(|error| match error {
         OpenError::Storage(error) if Trouble::is_denied(&error.source) => {
             unusable(&dir.join(&error.file), "cannot be used", &error.source)

@@ -189,7 +189,7 @@ impl Syncer {
 fn batch_bytes(job: &Job) -> u64 {
     match job {
         Job::Batch(batch) => batch.bytes(),
-        Job::Prepare(_) | Job::Read(_) => 0,
+        Job::Prepare(_) | Job::Read(_) | Job::Places(_) => 0,
     }
 }
 
@@ -250,7 +250,7 @@ impl Completions {
     fn give(&self, done: Done) {
         let way = match done {
             Done::Batch(_) | Done::Prepare(_) => &self.outcomes,
-            Done::Read(_) => &self.reads,
+            Done::Read(_) | Done::Places(_) => &self.reads,
         };
         // A shard that is gone takes no outcomes any more.
         if way.send(done).is_ok() {
@@ -316,7 +316,7 @@ impl Disk {
                 let sent = self.helper.prepare.try_send(self.helper_job(job)).is_ok();
                 assert!(sent, "a journal prepares one segment at a time, and the helper lives");
             }
-            job @ Job::Read(_) => {
+            job @ (Job::Read(_) | Job::Places(_)) => {
                 self.waiting.push_back(job);
                 self.send_reads();
             }
@@ -428,7 +428,8 @@ mod tests {
         let options = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
         let storage = MemStorage::new();
         format(&storage, &identity, ShardId(0), &options).expect("formats");
-        let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
+        let (journal, _) =
+            recover(&storage, &identity, ShardId(0), &options, None).expect("recovers");
         let poll = Poll::new().expect("poll");
         let waker = LoopWaker::new(poll.registry(), Token(0)).expect("bell");
         let volume = JournalDir::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
