@@ -65,6 +65,8 @@
 //! ```
 
 pub mod api;
+#[cfg(feature = "server")]
+pub mod checkpoint;
 pub mod client;
 #[cfg(feature = "server")]
 pub mod config;

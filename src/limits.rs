@@ -31,6 +31,30 @@ pub const VALUE_COMMANDS_MAX: usize = 16_384;
 /// Most bytes of one record of a snapshot of the state: a log with the longest name, three times over.
 pub const SNAPSHOT_RECORD_BYTES_MAX: usize = 1024;
 
+/// Most bytes of one piece of a checkpoint: what is encoded in one go, in a turn of the shard's loop.
+pub const CHECKPOINT_PIECE_BYTES: usize = 64 << 10;
+/// Most bytes of a piece that is read: a piece, and one record that did not fit any more.
+pub const CHECKPOINT_PIECE_BYTES_MAX: usize = CHECKPOINT_PIECE_BYTES + SNAPSHOT_RECORD_BYTES_MAX;
+/// A checkpoint is synced each time so many bytes were written, so that it never queues up in front of
+/// a batch's sync on the same disk.
+pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
+/// Checkpoints that are kept: the newer one may be damaged.
+pub const CHECKPOINTS_KEPT: usize = 2;
+
+/// Most extents that one lookup on disk brings.
+pub const LOOKUP_EXTENTS_MAX: usize = 256;
+/// Bytes of memory that a lookup on disk takes.
+pub const LOOKUP_BYTES: usize = 32 << 10;
+
+/// Bytes of values between two cuts, unless the state itself is larger than half of that.
+pub const CUT_BYTES: u64 = 64 << 20;
+/// Slots between two cuts.
+pub const CUT_SLOTS: u64 = 1 << 18;
+/// Extents between two cuts: they take memory until they are in a run.
+pub const CUT_EXTENTS: u64 = 1 << 18;
+/// Time between two cuts, in microseconds, where anything was applied.
+pub const CUT_IDLE_US: u64 = 300_000_000;
+
 /// Most slots proposed beyond the contiguous chosen prefix (α).
 pub const WINDOW_SLOTS: u64 = 256;
 /// Most bytes of values in open slots.
@@ -86,6 +110,8 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// Largest segment that may be set, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of a file of places that are written at a time.
+pub const PLACES_WRITE_BYTES: usize = 1 << 20;
 /// The unit of write placement: each batch starts on a fresh block.
 pub const BLOCK_BYTES: usize = 4096;
 /// The unit that a disk writes or loses as a whole.

@@ -97,7 +97,7 @@ fn r11_min_free_bytes_is_respected() {
     let storage = MemStorage::new();
     let options = JournalOptions { min_free_bytes: 1 << 20, ..OPTIONS };
     format(&storage, &IDENTITY, SHARD, &options).unwrap();
-    let (mut journal, _) = recover(&storage, &IDENTITY, SHARD, &options).unwrap();
+    let (mut journal, _) = recover(&storage, &IDENTITY, SHARD, &options, None).unwrap();
     for (free, room) in [(1 << 20, false), ((1 << 20) + options.segment_bytes, true)] {
         storage.set_free_bytes(free);
         journal.retry_prepare();
@@ -295,10 +295,10 @@ fn r27_foreign_files_are_refused_as_foreign() {
         Identity { node: NodeId(3), ..IDENTITY },
     ];
     for other in others {
-        let error = recover(&rig.storage, &other, SHARD, &OPTIONS).unwrap_err();
+        let error = recover(&rig.storage, &other, SHARD, &OPTIONS, None).unwrap_err();
         assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
     }
-    let error = recover(&rig.storage, &IDENTITY, ShardId(2), &OPTIONS).unwrap_err();
+    let error = recover(&rig.storage, &IDENTITY, ShardId(2), &OPTIONS, None).unwrap_err();
     assert!(matches!(error, OpenError::Foreign { .. }), "{error}");
     // One segment copied over another.
     let mut bytes = vec![0; OPTIONS.segment_bytes as usize];
@@ -406,7 +406,7 @@ fn reads_are_bounded_and_fail_slot_by_slot() {
 }
 
 fn on_disk(storage: &FileStorage) -> (Journal, Recovered) {
-    recover(storage, &IDENTITY, SHARD, &OPTIONS).unwrap()
+    recover(storage, &IDENTITY, SHARD, &OPTIONS, None).unwrap()
 }
 
 /// The real thing: files in a directory, written, rolled, reopened and read by another handle; a
@@ -455,7 +455,7 @@ fn r07_r08_real_files_hold_what_was_written() {
     let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(OPTIONS.segment_bytes - 4096).unwrap();
     let third = FileStorage::new(dir.path());
-    let error = recover(&third, &IDENTITY, SHARD, &OPTIONS).unwrap_err();
+    let error = recover(&third, &IDENTITY, SHARD, &OPTIONS, None).unwrap_err();
     assert!(matches!(&error, OpenError::Length { file, .. } if file == FIRST), "{error}");
 }
 
@@ -506,7 +506,7 @@ fn r11_torn_ends_do_not_use_up_a_full_disk() {
     format(&storage, &IDENTITY, SHARD, &options).unwrap();
     let mut torn = 0;
     for boots in 1..40 {
-        let (mut journal, recovered) = recover(&storage, &IDENTITY, SHARD, &options).unwrap();
+        let (mut journal, recovered) = recover(&storage, &IDENTITY, SHARD, &options, None).unwrap();
         assert_eq!(recovered.hard.boots, boots - 1);
         torn += u64::from(recovered.torn.is_some());
         journal.push(recovered.next_lsn, hard(1, boots));
@@ -542,7 +542,7 @@ fn a_crash_between_two_copies_is_no_alarm() {
     execute(&storage, rig.journal.next_job().unwrap()).unwrap_err();
     storage.restart_process();
     for boots in 2..5 {
-        let (mut journal, recovered) = recover(&storage, &IDENTITY, SHARD, &OPTIONS).unwrap();
+        let (mut journal, recovered) = recover(&storage, &IDENTITY, SHARD, &OPTIONS, None).unwrap();
         let kinds: Vec<FindingKind> = recovered.findings.iter().map(|found| found.kind).collect();
         assert_eq!(kinds, [FindingKind::Interrupted], "{:?}", recovered.findings);
         assert!(recovered.open.contains_key(&Slot(1)), "nothing is missing");

@@ -1,16 +1,42 @@
-//! The index of one shard.
+//! The index of one shard: runs on disk, and the extents behind them in memory.
 
 use super::recent::Recent;
+use super::run::opened::Run;
+use super::run::set::{RunSet, RunsApart};
 use super::search::Search;
 use crate::types::{Extent, Index, LogId, Slot};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// Where the entries of all logs of a shard lie.
 #[derive(Clone, Debug, Default)]
 pub struct EntryIndex {
+    runs: RunSet,
+    /// Extents of the newest run, which readers near the tail ask for.
+    newest_run: Arc<Recent>,
+    /// Extents that are being written as a run, and the last slot that they are of.
+    frozen: Option<(Slot, Arc<Recent>)>,
+    /// Extents of the slots behind those.
     recent: Recent,
 }
 
+/// What memory says of an extent that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It is this one, or there is none.
+    Here(Option<Extent>),
+    /// The runs are to be asked. Where they have none, it is this one.
+    OnDisk(Option<Extent>),
+}
+
 impl EntryIndex {
+    /// The index of a shard that starts from these runs, which have the extents of all slots up to some
+    /// one.
+    #[must_use]
+    pub fn over(runs: RunSet) -> EntryIndex {
+        EntryIndex { runs, ..EntryIndex::default() }
+    }
+
     /// Takes in what a slot appended.
     ///
     /// # Panics
@@ -34,25 +60,114 @@ impl EntryIndex {
     /// How many extents are in memory.
     #[must_use]
     pub fn extents_in_memory(&self) -> usize {
+        self.in_memory().map(Recent::len).sum()
+    }
+
+    /// How many extents are in no run, and in none that is being written.
+    #[must_use]
+    pub fn recent_extents(&self) -> usize {
         self.recent.len()
     }
 
-    /// A log's extents from the one that holds `index` on, by rising index; none where `index` is past
-    /// the log's end.
+    /// A log's extents in memory from the one that holds `index` on, by rising index. Where memory does
+    /// not go back as far, the first one lies behind it.
     pub fn extents(&self, log: LogId, index: Index) -> impl Iterator<Item = &Extent> {
-        self.recent.from(log, index).iter()
+        self.in_memory().flat_map(move |part| part.from(log, index))
     }
 
-    /// The extent that holds this index; none where it is past the log's end.
+    /// The extent that holds this index, as far as memory has it.
     #[must_use]
     pub fn extent_at(&self, log: LogId, index: Index) -> Option<&Extent> {
         self.extents(log, index).next().filter(|extent| extent.first <= index)
     }
 
-    /// An extent of a log; none where there is no such.
+    /// Looks for an extent of a log in memory, and says whether the runs are to be asked.
     #[must_use]
-    pub fn search(&self, log: LogId, by: Search) -> Option<Extent> {
-        by.in_part(self.recent.of(log))
+    pub fn find(&self, log: LogId, by: Search) -> Found {
+        // Parts rise: what is reached in a newer one lies behind all that an older one has.
+        let parts: Vec<&[Extent]> = self.in_memory().map(|part| part.of(log)).collect();
+        let (mut reached, mut next) = (None, None);
+        for part in parts.iter().rev() {
+            let at = part.partition_point(|extent| by.reaches(extent));
+            next = part.get(at).copied().or(next);
+            reached = at.checked_sub(1).map(|last| part[last]);
+            if reached.is_some() {
+                break;
+            }
+        }
+        let found = by.between(reached, next);
+        if reached.is_some() || self.runs.runs().is_empty() {
+            Found::Here(found)
+        } else {
+            Found::OnDisk(found)
+        }
+    }
+
+    /// The runs, for threads that look things up in them.
+    #[must_use]
+    pub fn runs(&self) -> &RunSet {
+        &self.runs
+    }
+
+    /// Takes what is in no run out of the way of what comes, to be written as a run of all slots up to
+    /// `upto`; none where there is nothing.
+    ///
+    /// # Panics
+    /// When such a run is being written already.
+    pub fn freeze(&mut self, upto: Slot) -> Option<Arc<Recent>> {
+        let pending = self.frozen.as_ref().map(|(upto, _)| *upto);
+        assert!(pending.is_none(), "slots up to {pending:?} are being written, frozen is {upto}");
+        if self.recent.len() == 0 {
+            return None;
+        }
+        let frozen = Arc::new(std::mem::take(&mut self.recent));
+        self.frozen = Some((upto, Arc::clone(&frozen)));
+        Some(frozen)
+    }
+
+    /// What is to be written as a run.
+    #[must_use]
+    pub fn frozen(&self) -> Option<Arc<Recent>> {
+        self.frozen.as_ref().map(|(_, frozen)| Arc::clone(frozen))
+    }
+
+    /// What was frozen is on disk as a run.
+    ///
+    /// # Errors
+    /// When the run does not begin where the runs before end.
+    ///
+    /// # Panics
+    /// When nothing is frozen, or something else than what the run has.
+    pub fn run_written(&mut self, run: Arc<Run>) -> Result<(), RunsApart> {
+        let upto = self.frozen.as_ref().map(|(upto, _)| *upto);
+        assert!(upto == Some(run.upto()), "run {} is of {upto:?}, not {}", run.id(), run.upto());
+        self.runs = self.runs.with(run)?;
+        self.newest_run = self.frozen.take().map(|(_, frozen)| frozen).unwrap_or_default();
+        Ok(())
+    }
+
+    /// What was frozen could not be written: it goes into the next run, but for logs that are gone.
+    pub fn thaw(&mut self, exists: impl Fn(LogId) -> bool) {
+        let Some((_, frozen)) = self.frozen.take() else { return };
+        let newer = std::mem::replace(&mut self.recent, Arc::unwrap_or_clone(frozen));
+        self.recent.retain(exists);
+        self.recent.append(newer);
+    }
+
+    /// One run has what these had, but for what nobody can read any more.
+    ///
+    /// # Errors
+    /// When it is not of the same slots.
+    pub fn runs_merged(&mut self, merged: Range<usize>, run: Arc<Run>) -> Result<(), RunsApart> {
+        self.runs = self.runs.replaced(merged, run)?;
+        Ok(())
+    }
+
+    /// Bytes of memory, about.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let runs: usize = self.runs.runs().iter().map(|run| run.memory_bytes()).sum();
+        runs + self.in_memory().map(Recent::memory_bytes).sum::<usize>()
     }
 
     /// Checks the index against the state: what was applied last, and the next index of each log.
@@ -60,15 +175,22 @@ impl EntryIndex {
     /// # Panics
     /// When an invariant is broken.
     pub fn check(&self, applied_upto: Slot, next_index: impl Fn(LogId) -> Option<Index>) {
-        self.recent.check(applied_upto);
+        for part in self.in_memory() {
+            part.check(applied_upto);
+        }
         for (log, extent) in self.recent.iter() {
             let next = next_index(log);
             assert!(next.is_some(), "log {log} is gone, and the index has {extent:?} of it");
             assert!(Some(extent.end()) <= next, "log {log}: {extent:?} is past its end {next:?}");
         }
     }
-}
 
+    /// The parts in memory, the oldest first.
+    fn in_memory(&self) -> impl Iterator<Item = &Recent> {
+        let frozen = self.frozen.as_ref().map(|(_, frozen)| &**frozen);
+        std::iter::once(&*self.newest_run).chain(frozen).chain([&self.recent])
+    }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,11 +227,15 @@ mod tests {
             for nth in 0..3 {
                 let at = Index((slot - 1) * 3 + nth);
                 assert_eq!(index.extent_at(LOG, at), Some(&extent(slot, 3)), "{at}");
-                assert_eq!(index.search(LOG, Search::Index(at)), Some(extent(slot, 3)), "{at}");
+                assert_eq!(
+                    index.find(LOG, Search::Index(at)),
+                    Found::Here(Some(extent(slot, 3))),
+                    "{at}"
+                );
             }
         }
         assert_eq!(index.extent_at(LOG, Index(15)), None);
-        assert_eq!(index.search(LogId(8), Search::Index(Index(0))), None);
+        assert_eq!(index.find(LogId(8), Search::Index(Index(0))), Found::Here(None));
         assert_eq!(index.extents(LOG, Index(7)).count(), 3);
     }
 
@@ -119,12 +245,16 @@ mod tests {
     fn c28_extents_are_found_by_bytes_and_by_age() {
         let index = index_of(5, 3);
         let all = 150u64;
-        let kept = |bytes| index.search(LOG, Search::BytesBefore(all - bytes)).map(|e| e.slot.0);
-        let found = [0, 1, 30, 31, 149, 150].map(kept);
-        assert_eq!(found, [Some(5), Some(5), Some(5), Some(4), Some(1), Some(1)]);
-        let since = |stamp| index.search(LOG, Search::Stamp(stamp)).map(|e| e.slot.0);
-        let found = [0, 10, 11, 50, 51].map(since);
-        assert_eq!(found, [Some(1), Some(1), Some(2), Some(5), None]);
+        let found = |by| match index.find(LOG, by) {
+            Found::Here(found) => found.map(|extent| extent.slot.0),
+            Found::OnDisk(_) => panic!("there is no run"),
+        };
+        let kept = |bytes| found(Search::BytesBefore(all - bytes));
+        let kept = [0, 1, 30, 31, 149, 150].map(kept);
+        assert_eq!(kept, [Some(5), Some(5), Some(5), Some(4), Some(1), Some(1)]);
+        let since = |stamp| found(Search::Stamp(stamp));
+        let since = [0, 10, 11, 50, 51].map(since);
+        assert_eq!(since, [Some(1), Some(1), Some(2), Some(5), None]);
     }
 
     /// What is trimmed is forgotten in the end, and nothing else is.

@@ -1,19 +1,15 @@
-//! Where each log's entries lie, as a fact of the sequence (C31): extents, sorted by log and index.
+//! Where each log's entries lie: extents by log and index.
 //!
-//! The machine computes an [`Extent`](crate::types::Extent) when it applies a slot, and forgets it.
-//! Here they are kept: on disk in *runs*, which are immutable, sorted and checksummed, and of which
-//! memory holds little more than one key in two hundred. `docs/JOURNAL.md` specifies their format.
-//!
-//! - [`RunWriter`] writes a run, [`Run::open`] finds one again, [`Run::verify`] reads all of it.
-//! - [`RunSet`] is what worker threads look things up in: all runs of a shard, at one moment.
-//! - [`plan_merge`] says which runs are to become one, and [`merge`] makes it.
+//! The machine says where entries lie when it applies a slot, and forgets it: its state must not grow with
+//! the number of entries. The index keeps it: the extents of recent slots in memory.
 
 mod entry_index;
 mod recent;
 mod run;
 mod search;
 
-pub use entry_index::EntryIndex;
+pub use entry_index::{EntryIndex, Found};
+pub use recent::Recent;
 pub use run::fault::{RunDamage, RunError, RunFault};
 pub use run::layout::{is_unfinished_run, parse_run_file_name, run_file_name};
 pub use run::merge::merge;

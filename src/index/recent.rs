@@ -3,6 +3,9 @@
 use crate::types::{Extent, Index, LogId, Slot};
 use std::collections::BTreeMap;
 
+/// What a log takes beside its extents: its place in the map, and what its vector has spare.
+const LOG_BYTES: usize = 64;
+
 /// Extents of consecutive slots, by log and index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
@@ -52,10 +55,45 @@ impl Recent {
         }
     }
 
+    /// Forgets the logs that do not exist.
+    pub(super) fn retain(&mut self, exists: impl Fn(LogId) -> bool) {
+        let extents = &mut self.extents;
+        self.logs.retain(|log, of_log| {
+            let exists = exists(*log);
+            *extents -= if exists { 0 } else { of_log.len() };
+            exists
+        });
+    }
+
+    /// Takes in the extents of later slots. Where some between are missing, because they are trimmed, so
+    /// are all before them.
+    pub(super) fn append(&mut self, newer: Recent) {
+        for (log, extents) in newer.logs {
+            let older = self.logs.entry(log).or_default();
+            if older.last().map(Extent::end) != extents.first().map(|extent| extent.first) {
+                self.extents -= older.len();
+                older.clear();
+            }
+            self.extents += extents.len();
+            older.extend(extents);
+        }
+    }
+
     /// How many extents there are.
     #[must_use]
     pub fn len(&self) -> usize {
         self.extents
+    }
+
+    /// Bytes of memory, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.extents * size_of::<Extent>() + self.logs.len() * LOG_BYTES
+    }
+
+    /// How many logs have extents here.
+    #[must_use]
+    pub fn logs(&self) -> usize {
+        self.logs.len()
     }
 
     /// A log's extents, by rising index.

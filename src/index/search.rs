@@ -32,11 +32,4 @@ impl Search {
             Search::Stamp(_) => next,
         }
     }
-
-    /// The extent in a part of a log's extents, by rising index; the part need not be the whole.
-    pub(crate) fn in_part(self, part: &[Extent]) -> Option<Extent> {
-        let at = part.partition_point(|extent| self.reaches(extent));
-        let reached = at.checked_sub(1).and_then(|last| part.get(last)).copied();
-        self.between(reached, part.get(at).copied())
-    }
 }

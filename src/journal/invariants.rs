@@ -80,8 +80,8 @@ fn check_lsns(journal: &Journal) -> Lsn {
         journal.next_lsn
     );
     assert!(marked <= durable, "marked={marked} beyond durable={durable} (C11)");
-    let first = journal.index.manifest.first_lsn;
-    assert!(durable >= first.prev(), "durable={durable} before the first LSN, {first}");
+    let first = journal.index.baseline.start.first_lsn;
+    assert!(durable >= first.prev(), "durable={durable} before the first LSN read, {first}");
     handed_out
 }
 
@@ -147,16 +147,16 @@ fn check_tail(journal: &Journal, next: Lsn) {
 /// Segments follow each other without a gap: those in use, then the spare ones.
 fn check_segments(journal: &Journal) {
     let in_use = journal.segment_in_use();
-    let first = journal.index.manifest.first_segment;
-    assert!(first <= in_use, "segment {in_use} is in use, the first is {first}");
+    let first = journal.index.baseline.start.segment;
+    assert!(first <= in_use, "segment {in_use} is in use, the first read is {first}");
     let mut due = in_use;
     for (spare, _) in &journal.spares {
         due = due.next();
         assert!(*spare == due, "segment {spare} is spare, due was {due}");
     }
     let (count, bytes) = journal.files;
-    let listed = due.0 - first.0 + 1;
-    assert!(count == listed, "{count} segments, from {first} to {due} are {listed}");
+    let listed = due.0;
+    assert!(count == listed, "{count} segments, up to {due} are {listed}");
     let spare: u64 = journal.spares.iter().map(|(_, bytes)| *bytes).sum();
     assert!(spare < bytes, "{bytes} bytes of segments, {spare} of the spare ones");
 }
@@ -178,31 +178,33 @@ pub fn check_index(journal: &Journal) {
     let index = &journal.index;
     let in_use = journal.segment_in_use();
     let mut after: Option<Lsn> = None;
+    let last = journal.facts.last_segment();
+    for id in index.spilled.files.keys() {
+        assert!(Some(*id) < last, "the places of segment {id} are on disk, the last is {last:?}");
+        let twice = index.segments.contains_key(id);
+        assert!(!twice, "the places of segment {id} are on disk and in memory");
+    }
     for (id, segment) in index.segments.iter().rev() {
-        let first = index.manifest.first_segment;
+        let first = index.baseline.start.segment;
         assert!(
             *id >= first && *id <= in_use,
             "segment {id} is indexed, not of {first} to {in_use}"
         );
-        check_segment_index(journal, *id, segment, after.unwrap_or(journal.durable.next()));
+        check_segment_index(*id, segment, after.unwrap_or(journal.durable.next()));
         after = Some(segment.first_lsn);
-    }
-    for slot in &index.distrusted {
-        assert!(!index.manifest.is_trimmed(*slot), "slot {slot} is distrusted, and trimmed");
     }
 }
 
 /// `after` is an LSN that lies behind every record of the segment.
-fn check_segment_index(journal: &Journal, id: SegmentId, segment: &SegmentIndex, after: Lsn) {
-    let (mut place, trimmed_upto) = ((0, 0), journal.index.manifest.trimmed_upto());
+fn check_segment_index(id: SegmentId, segment: &SegmentIndex, after: Lsn) {
+    let mut place = (0, 0);
     for entry in &segment.entries {
         let here = (entry.slot, entry.lsn);
         assert!(place < here, "segment {id}: slot and LSN {here:?} stand behind {place:?}");
         place = here;
         let lsn = segment.first_lsn.plus(u64::from(entry.lsn));
         assert!(lsn < after, "segment {id} holds {lsn}, it ends before {after}");
-        let (slot, ballots) = (entry.slot, segment.ballots.len());
-        assert!(slot > trimmed_upto.0, "slot {slot} is indexed, {trimmed_upto} are trimmed");
+        let ballots = segment.ballots.len();
         assert!(entry.ballot() < ballots, "segment {id}: no ballot {}: {ballots}", entry.ballot());
     }
 }
@@ -211,13 +213,14 @@ fn check_segment_index(journal: &Journal, id: SegmentId, segment: &SegmentIndex,
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::{JournalSummary, check_index, check_state, check_step};
-    use crate::journal::segment::manifest::Manifest;
+    use crate::journal::segment::index::SegmentIndex;
     use crate::journal::test_rig::{accept, accepted, formatted};
     use crate::journal::write::jobs::Job;
     use crate::journal::write::journal::{Journal, Tail};
     use crate::types::{Ballot, Lsn, NodeId, SegmentId, Slot};
     use std::any::Any;
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
 
     /// Breaks one rule.
     type Spoil = fn(&mut Journal);
@@ -225,7 +228,7 @@ mod tests {
     /// A journal with two segments full, some records durable in the third, two in flight, and one
     /// that waits.
     fn busy() -> Journal {
-        let (storage, mut journal) = formatted(&Manifest::UNTRIMMED);
+        let (storage, mut journal) = formatted();
         accept(&storage, &mut journal, 1..=140);
         let push = |journal: &mut Journal, slot| {
             journal.push(Lsn(slot), accepted(Slot(slot), 1, Slot(0)));
@@ -248,6 +251,10 @@ mod tests {
         writing
     }
 
+    fn index_of(journal: &mut Journal, segment: u64) -> &mut SegmentIndex {
+        Arc::make_mut(journal.index.segments.get_mut(&SegmentId(segment)).unwrap())
+    }
+
     /// What is wrong with a journal after this was done to it.
     fn fault(spoil: impl FnOnce(&mut Journal), check: fn(&Journal)) -> String {
         let mut journal = busy();
@@ -268,7 +275,10 @@ mod tests {
             (|j| j.durable = Lsn(143), "durable=143 beyond the batch in flight, 142"),
             (|j| j.next_lsn = Lsn(145), "LSNs have a gap: 142 are handed out, 1 wait"),
             (|j| j.marked = Lsn(141), "marked=141 beyond durable=140"),
-            (|j| j.index.manifest.first_lsn = Lsn(142), "durable=140 before the first LSN, 142"),
+            (
+                |j| j.index.baseline.start.first_lsn = Lsn(142),
+                "durable=140 before the first LSN read",
+            ),
             (|j| j.pending_bytes += 1, "wait, counted are"),
             (|j| j.pending_room += 1, "takes up to"),
             (|j| j.in_flight.as_mut().unwrap().mark = Lsn(139), "is marked 139, durable=140"),
@@ -289,7 +299,7 @@ mod tests {
             (|j| writing(j).desc = writing(j).data + 4096, "no place is left for the seal"),
             (|j| writing(j).previous.first_lsn = Lsn(144), "begins at 144, the next is 143"),
             (|j| j.spares.rotate_left(1), "segment 7 is spare, due was 6"),
-            (|j| j.files.0 = 6, "6 segments, from 1 to 7 are 7"),
+            (|j| j.files.0 = 6, "6 segments, up to 7 are 7"),
             (|j| j.files.1 = 1000, "1000 bytes of segments"),
             (|j| j.preparing = true, "beside 2 spare ones"),
         ];
@@ -311,30 +321,20 @@ mod tests {
         };
         let ended = fault(ended, check_state);
         assert!(ended.contains("ends before 142, the next is 141"), "{ended}");
-        let first = fault(|j| j.index.manifest.first_segment = SegmentId(6), check_state);
-        assert!(first.contains("segment 5 is in use, the first is 6"), "{first}");
+        let first = fault(|j| j.index.baseline.start.segment = SegmentId(6), check_state);
+        assert!(first.contains("segment 5 is in use, the first read is 6"), "{first}");
     }
 
     /// Every rule of the index is noticed when it is broken.
     #[test]
     fn a_broken_index_is_noticed() {
-        let spoilt: [(Spoil, &str); 6] = [
-            (
-                |j| j.index.segments.get_mut(&SegmentId(2)).unwrap().entries.swap(3, 4),
-                "stand behind",
-            ),
-            (
-                |j| j.index.segments.get_mut(&SegmentId(2)).unwrap().first_lsn = Lsn(61),
-                "it ends before",
-            ),
+        let spoilt: [(Spoil, &str); 5] = [
+            (|j| index_of(j, 2).entries.swap(3, 4), "stand behind"),
+            (|j| index_of(j, 2).first_lsn = Lsn(61), "it ends before"),
             (|j| j.durable = Lsn(130), "it ends before 131"),
-            (|j| j.index.manifest.first_slot = Slot(20), "slot 1 is indexed, 19 are trimmed"),
+            (|j| index_of(j, 1).ballots.clear(), "no ballot 0: 0"),
             (
-                |j| j.index.segments.get_mut(&SegmentId(1)).unwrap().ballots.clear(),
-                "no ballot 0: 0",
-            ),
-            (
-                |j| j.index.manifest.first_segment = SegmentId(2),
+                |j| j.index.baseline.start.segment = SegmentId(2),
                 "segment 1 is indexed, not of 2 to 5",
             ),
         ];
@@ -342,13 +342,6 @@ mod tests {
             let fault = fault(spoil, check_index);
             assert!(fault.contains(text), "{fault:?}, not {text:?}");
         }
-        let distrusted = |j: &mut Journal| {
-            j.index.segments.clear();
-            j.index.manifest.first_slot = Slot(20);
-            j.index.distrust(Slot(19));
-        };
-        let distrusted = fault(distrusted, check_index);
-        assert!(distrusted.contains("slot 19 is distrusted"), "{distrusted}");
     }
 
     /// Every number that falls between two calls is noticed.

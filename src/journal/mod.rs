@@ -3,7 +3,7 @@
 //! A shard owns one [`Journal`], which does no input or output: it turns pushed records into
 //! [`Job`]s. Another thread (or the simulator) runs [`execute`] on each job over a [`Storage`](crate::storage::Storage) and
 //! hands the [`Done`] back. [`recover`] reads a journal back after a stop and distinguishes torn,
-//! suspect and damaged (C11). `docs/JOURNAL.md` is the specification of the format.
+//! suspect and damaged (C11), as a whole or from a checkpoint on (C31). `docs/JOURNAL.md` is the specification of the format.
 
 mod format;
 pub mod invariants;
@@ -19,11 +19,15 @@ pub use recover::inspect::{Overlay, inspect};
 pub use recover::opening::format;
 pub use recover::recovered::{Finding, FindingKind, Recovered, Stats, TornTail};
 pub use recover::run::recover;
-pub use segment::index::Location;
+pub use segment::facts::FactsToRepeat;
+pub use segment::indexed_record::Location;
+pub use segment::start::JournalStart;
 pub use write::execute::{JobError, execute};
 pub use write::jobs::{
-    BatchDone, BatchJob, Done, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadDamage,
-    ReadJob, ReadJobDone, ReadResult,
+    BatchDone, BatchJob, Done, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadJob,
+    ReadJobDone,
 };
 pub use write::journal::{Journal, JournalOptions};
+pub use write::places_jobs::{PlacesDone, PlacesJob};
+pub use write::read_plan::{ReadDamage, ReadResult};
 pub use write::room::ValueRoom;

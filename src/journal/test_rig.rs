@@ -3,14 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::journal::format::identity::Identity;
-use crate::journal::format::open_error::OpenError;
 use crate::journal::invariants::{JournalSummary, check_index, check_state, check_step};
-use crate::journal::recover::opening::format_from;
-use crate::journal::recover::recovered::Recovered;
-use crate::journal::recover::run::recover_from;
-use crate::journal::segment::manifest::Manifest;
+use crate::journal::recover::opening::format;
+use crate::journal::recover::run::recover;
 use crate::journal::write::execute::execute;
-use crate::journal::write::jobs::{Done, ReadResult};
 use crate::journal::write::journal::{Journal, JournalOptions};
 use crate::storage::MemStorage;
 use crate::types::{Ballot, ClusterId, Incarnation, NodeId, Record, ShardId, Slot, Value};
@@ -21,24 +17,13 @@ const IDENTITY: Identity =
 /// A segment holds some thirty records.
 const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 256 << 10, min_free_bytes: 0 };
 
-pub(crate) fn reopen(
-    storage: &MemStorage,
-    manifest: &Manifest,
-) -> Result<(Journal, Recovered), OpenError> {
-    let (journal, recovered) = recover_from(storage, &IDENTITY, ShardId(0), &OPTIONS, manifest)?;
+/// A new journal.
+pub(crate) fn formatted() -> (MemStorage, Journal) {
+    let storage = MemStorage::new();
+    format(&storage, &IDENTITY, ShardId(0), &OPTIONS).unwrap();
+    let (journal, _) = recover(&storage, &IDENTITY, ShardId(0), &OPTIONS, None).unwrap();
     check_state(&journal);
     check_index(&journal);
-    Ok((journal, recovered))
-}
-
-/// A new journal that begins here.
-pub(crate) fn formatted(manifest: &Manifest) -> (MemStorage, Journal) {
-    let storage = MemStorage::new();
-    format_from(&storage, &IDENTITY, ShardId(0), &OPTIONS, manifest).unwrap();
-    let (journal, recovered) = reopen(&storage, manifest).unwrap();
-    assert_eq!(recovered.next_lsn, manifest.first_lsn);
-    assert_eq!(recovered.chosen_upto, manifest.trimmed_upto());
-    assert!(recovered.findings.is_empty(), "{:?}", recovered.findings);
     (storage, journal)
 }
 
@@ -74,10 +59,4 @@ pub(crate) fn accept(storage: &MemStorage, journal: &mut Journal, slots: RangeIn
         check_state(journal);
         settle(storage, journal);
     }
-}
-
-pub(crate) fn read(storage: &MemStorage, journal: &Journal, slot: Slot) -> ReadResult {
-    let done = execute(storage, journal.read(1, slot, slot, usize::MAX)).unwrap();
-    let Done::Read(mut done) = done else { panic!("not a read") };
-    done.values.remove(0).1
 }

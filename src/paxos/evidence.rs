@@ -10,7 +10,7 @@
 use super::effects::{Effects, Stop};
 use super::note::Note;
 use super::replica::{Peer, Replica, Role};
-use crate::types::{Lsn, NodeId, Record, Refuted, Tick, Witness, refutes};
+use crate::types::{Lsn, NodeId, Record, Refuted, Slot, Tick, Witness, refutes};
 use crate::wire::peer::Announce;
 
 /// Evidence that rises all the time is written down this often.
@@ -253,6 +253,25 @@ impl Replica {
         } else if since.is_none() && self.evidence_table() != self.evidence.recorded {
             self.evidence.waits_since = Some(now);
         }
+    }
+
+    /// Writes facts down again that a start from a checkpoint would not find otherwise.
+    pub fn repeat_facts(&mut self, hard_state: bool, witnessed: bool, effects: &mut Effects) {
+        if self.budget.full || self.is_ending() {
+            return;
+        }
+        if hard_state {
+            self.persist_hard(effects);
+        }
+        if witnessed {
+            let table = self.evidence.recorded.clone();
+            self.persist(Record::Witnessed(table), effects);
+        }
+    }
+
+    /// Notes that the checkpoint at a slot is durable; returns the record's LSN.
+    pub fn record_checkpoint(&mut self, slot: Slot, digest: u64, effects: &mut Effects) -> Lsn {
+        self.persist(Record::Checkpoint { slot, digest }, effects)
     }
 
     /// Writes down what was seen, if it has risen; says whether it had. For a shard that idles: its

@@ -1,5 +1,7 @@
 //! Applying what is chosen, in order, as soon as its value is at hand (R18).
 
+use super::checkpoints::Checkpoints;
+use super::cuts::SinceCut;
 use super::fatal::Fatal;
 use super::journal_reads::JournalRead;
 use super::requests::Requests;
@@ -14,6 +16,17 @@ use crate::wire::peer::Digest;
 /// Bytes that one read of the journal brings for applying, at a start or behind a repair.
 const REPLAY_BYTES: usize = CACHE_BYTES_MAX / 8;
 
+/// What hears of everything that is applied.
+#[derive(Debug)]
+pub struct Listeners<'a> {
+    /// Those who wait for a command.
+    pub(super) requests: &'a mut Requests,
+    /// What was applied since the last cut.
+    pub(super) since_cut: &'a mut SinceCut,
+    /// Checkpoints begin at cuts.
+    pub(super) checkpoints: &'a mut Checkpoints,
+}
+
 /// Applies what is chosen.
 #[derive(Debug, Default)]
 pub struct Applier {
@@ -24,8 +37,8 @@ pub struct Applier {
 impl Applier {
     /// Applies every chosen slot whose value is here. What is only in the journal, because this
     /// node was just started or was far behind, is read from there, chunk by chunk.
-    pub(super) fn apply_ready(&mut self, turn: &mut Turn<'_>, requests: &mut Requests) {
-        self.apply_cached(turn, requests);
+    pub(super) fn apply_ready(&mut self, turn: &mut Turn<'_>, listeners: &mut Listeners<'_>) {
+        self.apply_cached(turn, listeners);
         let slot = turn.core.machine.applied_upto().next();
         if slot <= turn.core.replica.chosen_upto() && !self.replaying && !turn.core.failed {
             self.replay(turn, slot);
@@ -33,7 +46,7 @@ impl Applier {
     }
 
     /// Applies the chosen slots whose values are in memory.
-    pub(super) fn apply_cached(&self, turn: &mut Turn<'_>, requests: &mut Requests) {
+    pub(super) fn apply_cached(&self, turn: &mut Turn<'_>, listeners: &mut Listeners<'_>) {
         if self.replaying {
             return;
         }
@@ -43,7 +56,7 @@ impl Applier {
                 return;
             }
             let Some((ballot, value)) = turn.core.cache.get(slot).cloned() else { return };
-            if !apply(turn, requests, slot, ballot, &value) {
+            if !apply(turn, listeners, slot, ballot, &value) {
                 return;
             }
         }
@@ -68,19 +81,19 @@ impl Applier {
     pub(super) fn replayed(
         &mut self,
         turn: &mut Turn<'_>,
-        requests: &mut Requests,
+        listeners: &mut Listeners<'_>,
         values: Vec<(Slot, ReadResult)>,
     ) {
         self.replaying = false;
         for (slot, result) in values {
             match result {
                 Ok((ballot, value)) if slot == turn.core.machine.applied_upto().next() => {
-                    if !apply(turn, requests, slot, ballot, &value) {
+                    if !apply(turn, listeners, slot, ballot, &value) {
                         return;
                     }
                 }
                 Ok(_) => {}
-                Err(damage) => return turn.lost(slot, &damage.to_string()),
+                Err(damage) => return turn.not_read(slot, &damage),
             }
         }
     }
@@ -94,7 +107,7 @@ impl Applier {
 /// Applies one slot and answers whoever waits for it; false when the node must end.
 fn apply(
     turn: &mut Turn<'_>,
-    requests: &mut Requests,
+    listeners: &mut Listeners<'_>,
     slot: Slot,
     ballot: Ballot,
     value: &Value,
@@ -107,17 +120,26 @@ fn apply(
         }
     };
     turn.core.index.record(&applied.extents);
-    for outcome in applied.outcomes.iter().filter_map(MachineOutcome::on_log) {
-        if let LogOutcome::Deleted(log) = outcome {
-            turn.core.index.remove(*log);
-        } else if let LogOutcome::Trimmed { log, first, entries, bytes, .. } = outcome {
-            turn.core.index.trim(*log, *first);
-            turn.core.tally.trimmed_entries += entries;
-            turn.core.tally.trimmed_bytes += bytes;
+    let mut is_cut = false;
+    for outcome in &applied.outcomes {
+        match outcome {
+            MachineOutcome::Log(LogOutcome::Deleted(log)) => turn.core.index.remove(*log),
+            MachineOutcome::Log(LogOutcome::Trimmed { log, first, entries, bytes, .. }) => {
+                turn.core.index.trim(*log, *first);
+                turn.core.tally.trimmed_entries += entries;
+                turn.core.tally.trimmed_bytes += bytes;
+            }
+            MachineOutcome::Log(_) => {}
+            MachineOutcome::Cut => is_cut = true,
         }
     }
     let digest = Digest { slot, state: turn.core.machine.digest() };
     turn.feed(paxos::Input::Applied(digest));
+    let Listeners { requests, since_cut, checkpoints } = listeners;
+    since_cut.applied(turn.now, value.len(), is_cut);
+    if is_cut {
+        checkpoints.cut(turn.core);
+    }
     requests.applied(turn, (slot, ballot, value), &applied.outcomes);
     true
 }

@@ -4,17 +4,22 @@
 //! all the slots that an answer needs, neighbours in one read of a file. Where the slots hold more of
 //! other logs than of this one, further jobs fill the answer, up to a bound on what is read for it.
 
+use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::read_task::{Need, ReadTask};
+use super::lookup_job::{LookupJob, Wanted};
+use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
-use crate::journal::{Job, ReadJob, ReadResult};
-use crate::limits::{COLD_READ_BYTES_MAX, READ_BYTES_MAX};
-use crate::types::{Slot, Value};
+use crate::journal::{Job, ReadDamage, ReadJob, ReadResult};
+use crate::limits::{COLD_READ_BYTES_MAX, LOOKUP_BYTES, LOOKUP_EXTENTS_MAX, READ_BYTES_MAX};
+use crate::types::{Extent, Slot, Value};
 use std::collections::BTreeMap;
 
 /// The first job of a read brings so many bytes of values more than are asked for: values have more
 /// in them than this log's entries.
 const MORE_BYTES: usize = 64 << 10;
+
+/// Most extents that are planned for at a time.
+const PLANNED_EXTENTS_MAX: usize = 4096;
 
 /// A read whose values are being fetched from the journal.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub enum ColdReadStep {
     WaitsForMemory(ReadTask, Need),
     /// It has all that it gets.
     Finished(ReadTask),
+    /// It is known where its next entry lies.
+    Placed(ReadTask),
     /// Its next entry is damaged here, in this slot if one is named.
     Damaged(ReadTask, Option<Slot>, String),
 }
@@ -50,19 +57,64 @@ impl ColdReads {
     pub(super) fn begin(
         &mut self,
         turn: &mut Turn<'_>,
-        task: ReadTask,
+        mut task: ReadTask,
         from: Slot,
     ) -> ColdReadStep {
         if turn.core.replica.holes().contains_key(&from) {
             return ColdReadStep::Damaged(task, Some(from), "the slot is damaged here".to_string());
         }
         let bytes_max = task.reading.bytes_left().min(READ_BYTES_MAX) + MORE_BYTES;
-        let job = plan(turn, &task, bytes_max);
+        let job = plan(turn, &mut task, bytes_max);
         let need = Need { bytes: 2 * job.value_bytes(), cold: true };
         if !need.fits(turn.core) {
             return ColdReadStep::WaitsForMemory(task, need);
         }
         self.fetch(turn, task, job, 0)
+    }
+
+    /// Has it looked up on disk where a read's next entries lie.
+    pub(super) fn look_up(&mut self, turn: &mut Turn<'_>, task: ReadTask) -> ColdReadStep {
+        let need = Need { bytes: LOOKUP_BYTES, cold: true };
+        if !need.fits(turn.core) {
+            return ColdReadStep::WaitsForMemory(task, need);
+        }
+        let (token, reserved) = (turn.core.journal_reads.token(), need.bytes);
+        turn.core.budget.reserve(reserved);
+        turn.core.conns.add_read_bytes(task.conn(), reserved);
+        turn.core.journal_reads.begin(token, JournalRead::Client);
+        let (log, from) = (task.reading.log(), task.reading.next());
+        let rows = LOOKUP_EXTENTS_MAX.min(task.reading.entries_left() as usize);
+        let (runs, wanted) = (turn.core.index.runs().clone(), Wanted::From(from, rows));
+        self.under_way.insert(token, ColdRead { task, reserved, read_bytes: 0 });
+        turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
+        ColdReadStep::Pending
+    }
+
+    /// It was looked up where a read's next entries lie.
+    pub(super) fn looked_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: u64,
+        found: Result<Vec<Extent>, String>,
+    ) -> ColdReadStep {
+        let Some(ColdRead { mut task, reserved, .. }) = self.under_way.remove(&token) else {
+            return ColdReadStep::Pending;
+        };
+        turn.core.budget.release(reserved);
+        turn.core.conns.remove_read_bytes(task.conn(), reserved);
+        if !turn.core.conns.is_known(task.conn()) {
+            return ColdReadStep::Pending; // Its client is gone.
+        }
+        match found {
+            Ok(extents) => task.extents = extents.into(),
+            Err(why) => return ColdReadStep::Damaged(task, None, why),
+        }
+        let want = task.reading.next();
+        if task.place(turn.core, want) == EntryPlace::OnDisk {
+            let why = format!("the index has no place for entry {want}");
+            return ColdReadStep::Damaged(task, None, why);
+        }
+        ColdReadStep::Placed(task)
     }
 
     fn fetch(
@@ -96,13 +148,15 @@ impl ColdReads {
         if !turn.core.conns.is_known(task.conn()) {
             return ColdReadStep::Pending; // Its client is gone.
         }
+        if let Some((_, Err(ReadDamage::Unplaced { .. }))) = results.first() {
+            // Nothing is lost: it goes on when it is known again where the slots lie.
+            let need = Need { bytes: reserved, cold: true };
+            return ColdReadStep::WaitsForMemory(task, need);
+        }
         let values = intact(turn, results);
         let before = task.reading.next();
         while let Some(want) = task.reading.wants() {
-            let log = task.reading.log();
-            let Some(extent) = turn.core.index.extent_at(log, want).copied() else {
-                break;
-            };
+            let EntryPlace::Here(extent) = task.place(turn.core, want) else { break };
             // Behind what the journal held, the newest values are in memory.
             let cached = || turn.core.cache.get(extent.slot).map(|held| &held.1);
             let Some(value) = values.get(&extent.slot).or_else(cached).cloned() else { break };
@@ -113,8 +167,8 @@ impl ColdReads {
         if task.reading.next() > before {
             return self.go_on(turn, task, read_bytes);
         }
-        let (log, next) = (task.reading.log(), task.reading.next());
-        if turn.core.index.extent_at(log, next).is_none() {
+        let next = task.reading.next();
+        if task.place(turn.core, next) == EntryPlace::Nowhere {
             // Deleted or trimmed meanwhile.
             return ColdReadStep::Finished(task);
         }
@@ -122,13 +176,18 @@ impl ColdReads {
     }
 
     /// Finishes with what was found, or fetches more where that is little of what may be answered.
-    fn go_on(&mut self, turn: &mut Turn<'_>, task: ReadTask, read_bytes: usize) -> ColdReadStep {
+    fn go_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        mut task: ReadTask,
+        read_bytes: usize,
+    ) -> ColdReadStep {
         let taken = task.reading.bytes_taken();
         let wants = task.reading.wants().is_some() && taken < task.reading.bytes_left();
         if wants && read_bytes < COLD_READ_BYTES_MAX {
             // Twice as much each time, so that a log among many others is not read slot by slot.
             let bytes_max = read_bytes.max(task.reading.bytes_left()).min(READ_BYTES_MAX);
-            let job = plan(turn, &task, bytes_max);
+            let job = plan(turn, &mut task, bytes_max);
             let fits = turn.core.budget.fits(taken + 2 * job.value_bytes());
             if job.file_bytes() > 0 && fits {
                 return self.fetch(turn, task, job, read_bytes);
@@ -144,14 +203,18 @@ impl ColdReads {
 }
 
 /// A job for the values of this log's next entries, as far as they are on disk and wanted.
-fn plan(turn: &mut Turn<'_>, task: &ReadTask, bytes_max: usize) -> ReadJob {
+fn plan(turn: &mut Turn<'_>, task: &mut ReadTask, bytes_max: usize) -> ReadJob {
     let token = turn.core.journal_reads.token();
     let (core, reading) = (&turn.core, &task.reading);
     let end = reading.next().plus(u64::from(reading.entries_left()));
-    let extents = core.index.extents(reading.log(), reading.next());
+    let extents = task.known_extents(core, reading.next());
+    let wanted = extents.take_while(|extent| extent.first < end).take(PLANNED_EXTENTS_MAX);
+    // The read keeps them: by the time the values are there, memory may have let them go.
+    task.extents = wanted.copied().collect();
     let mut last = None;
-    let slots = extents
-        .take_while(|extent| extent.first < end)
+    let slots = task
+        .extents
+        .iter()
         .map(|extent| extent.slot)
         .filter(|slot| last.replace(*slot) != Some(*slot))
         // What is in memory need not be durable yet, and the journal may hold an older value.

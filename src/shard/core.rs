@@ -13,12 +13,12 @@ use super::options::ShardOptions;
 use super::peer_clocks::{HeldBack, PeerClocks};
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
-use crate::index::EntryIndex;
-use crate::journal::{self, Journal};
+use crate::index::{EntryIndex, RunSet};
+use crate::journal::Journal;
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
-use crate::types::{Ballot, LogId, NodeId, Nodes, Slot, Tick, Value};
+use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Slot, Tick, Value};
 use std::collections::BTreeSet;
 
 /// What all parts of a shard work on.
@@ -66,11 +66,11 @@ impl Core {
         options: ShardOptions,
         journal: Journal,
         memory: Memory,
+        (machine, runs): (Machine, RunSet),
         now: Tick,
     ) -> Core {
         let mut effects = Effects::new();
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
-        let machine = Machine::new(options.shard, options.shards);
         let members = options.paxos.members.len();
         Core {
             options,
@@ -78,7 +78,7 @@ impl Core {
             effects,
             journal,
             machine,
-            index: EntryIndex::default(),
+            index: EntryIndex::over(runs),
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
             conns: Conns::default(),
@@ -109,10 +109,19 @@ impl Core {
         self.replica.record_evidence(&mut self.effects)
     }
 
+    /// Facts that a start from a checkpoint would not find are written down again.
+    pub(super) fn repeat_facts(&mut self, hard_state: bool, witnessed: bool) {
+        self.replica.repeat_facts(hard_state, witnessed, &mut self.effects);
+    }
+
+    /// The checkpoint at a slot is durable: notes it in the journal.
+    pub(super) fn record_checkpoint(&mut self, slot: Slot, digest: u64) -> Lsn {
+        self.replica.record_checkpoint(slot, digest, &mut self.effects)
+    }
+
     /// A chosen value cannot be read here any more: it is fetched from a peer.
-    pub(super) fn lost(&mut self, now: Tick, slot: Slot, why: &str) {
+    pub(super) fn lost(&mut self, now: Tick, slot: Slot, ballot: Ballot, why: &str) {
         log::error!("shard {}: {why}; fetching it from a peer", self.options.shard);
-        let ballot = self.journal.locate(slot).map_or(Ballot::ZERO, |location| location.ballot);
         self.replica.report_lost(now, slot, ballot, &mut self.effects);
     }
 
@@ -136,8 +145,7 @@ impl Core {
         let Core { cache, machine, journal, .. } = self;
         cache.trim(self.cache_bytes_max, |slot, ballot| {
             // A record of a lower ballot may hold what was not chosen.
-            let durable = |at: journal::Location| at.ballot >= ballot;
-            slot <= machine.applied_upto() && journal.locate(slot).is_some_and(durable)
+            slot <= machine.applied_upto() && journal.is_durable_in(slot, ballot)
         });
     }
 
@@ -147,6 +155,13 @@ impl Core {
         let (stamp_ms, held_back) = self.clocks.stamp(now, self.wall_ms, last_ms);
         self.complain(held_back);
         stamp_ms
+    }
+
+    /// The time, in ms since 1970, as far as others bear it out; 0 where nobody does yet (C28).
+    pub(super) fn time_ms(&mut self, now: Tick) -> u64 {
+        let (time_ms, held_back) = self.clocks.time_ms(now, self.wall_ms);
+        self.complain(held_back);
+        time_ms
     }
 
     /// Holds the own clock against those of others now and then, so that a jump of it is seen as one.

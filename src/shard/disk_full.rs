@@ -7,8 +7,8 @@ use crate::journal::{NoRoom, ValueRoom};
 use crate::paxos::{self, DiskBudget};
 use crate::types::{NodeId, Tick};
 
-/// A segment that could not be prepared for want of space is tried again after this.
-const PREPARE_RETRY_US: u64 = 1_000_000;
+/// What could not be made for want of space, a segment or a file of places, is tried again after this.
+const RETRY_US: u64 = 1_000_000;
 
 /// Which disks are full, here and at the others.
 #[derive(Debug, Default)]
@@ -21,12 +21,14 @@ pub struct DiskFull {
     lacks: String,
     /// When it is tried again.
     prepare_at: Option<Tick>,
+    /// When a file of places that is missing is tried again.
+    places_at: Option<Tick>,
 }
 
 impl DiskFull {
-    /// When a segment is tried again.
+    /// When a segment or a file of places is tried again.
     pub(super) fn next_deadline(&self) -> Option<Tick> {
-        self.prepare_at
+        self.prepare_at.into_iter().chain(self.places_at).min()
     }
 
     /// No further segment can be prepared.
@@ -36,15 +38,22 @@ impl DiskFull {
             "shard {shard}: no space for another segment ({why}): appends are refused until there is"
         );
         self.lacks = why.to_string();
-        self.prepare_at = Some(turn.now.after(PREPARE_RETRY_US));
+        self.prepare_at = Some(turn.now.after(RETRY_US));
     }
 
-    /// Tries a segment again, when it is time.
-    pub(super) fn retry_prepare(&mut self, turn: &mut Turn<'_>) {
+    /// Tries a segment again, when it is time, and a file of places without which cold reads wait.
+    pub(super) fn retry(&mut self, turn: &mut Turn<'_>) {
+        if !turn.core.journal.is_placing() {
+            self.places_at = None;
+        } else if turn.now >= *self.places_at.get_or_insert(turn.now.after(RETRY_US)) {
+            self.places_at = Some(turn.now.after(RETRY_US));
+            turn.core.journal.retry_places();
+        }
+
         if self.prepare_at.is_some_and(|at| turn.now >= at) {
             let journal = &mut turn.core.journal;
             // Once more after this, until there is space: only the first failure is an event.
-            self.prepare_at = (!journal.has_room()).then(|| turn.now.after(PREPARE_RETRY_US));
+            self.prepare_at = (!journal.has_room()).then(|| turn.now.after(RETRY_US));
             journal.retry_prepare();
         }
     }

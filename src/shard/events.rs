@@ -1,8 +1,8 @@
 //! What happens to a shard, and what it asks its driver to do.
 
+use super::disk_job::{DiskDone, DiskJob};
 use super::fatal::Fatal;
 use crate::api::{LogRef, Reply, ReplyHeader, Request};
-use crate::journal::{Done, Job};
 use crate::types::{ConnId, Incarnation, NodeId};
 use crate::wire::peer::Message;
 
@@ -54,8 +54,8 @@ pub enum Input {
         /// The connection that is gone.
         conn: ConnId,
     },
-    /// A job of the journal is done.
-    Disk(Done),
+    /// A job is done.
+    Disk(DiskDone),
     /// The node stops: hand leadership over, if it is held here, take none and no more writes, and
     /// answer what is under way.
     HandOver,
@@ -84,8 +84,8 @@ pub enum Output {
         /// What the client asked for, or why not.
         reply: Reply,
     },
-    /// Run a job of the journal on a thread that may block.
-    Job(Job),
+    /// Run a job on a thread that may block.
+    Job(DiskJob),
     /// The hand-over asked for is finished: this shard leads nothing, another does where there is one
     /// to do so, and what was in flight is answered.
     Stopped,

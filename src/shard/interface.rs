@@ -1,5 +1,6 @@
 //! The shard as its driver sees it: what happened in, what is to be done out.
 
+use super::checkpoints::{CheckpointTally, Checkpoints};
 use super::core::Core;
 use super::counters::{Backlog, SyncTally, Tally};
 use super::doubt::doubt_text;
@@ -9,11 +10,12 @@ use super::router::Router;
 use super::turn::Turn;
 use crate::api::error::RequestError;
 use crate::api::{ClusterMap, DiskSpace, ShardLeader, ShardStatus, StatusReply};
-use crate::journal::{Journal, Recovered};
+use crate::checkpoint::{Kept, Restored, Start};
+use crate::journal::Journal;
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Memory, Replica};
-use crate::types::{Ballot, ConnId, Incarnation, NodeId, Slot, Tick, Value};
+use crate::types::{Ballot, ConnId, FileOwner, Incarnation, NodeId, Slot, Tick, Value};
 
 /// One shard on one node. See the module's documentation.
 #[derive(Debug)]
@@ -23,15 +25,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard over what its journal recovered.
+    /// A shard over what its directory gave back.
     #[must_use]
-    pub fn start(
-        options: ShardOptions,
-        journal: Journal,
-        recovered: Recovered,
-        now: Tick,
-        out: &mut Vec<Output>,
-    ) -> Shard {
+    pub fn start(options: ShardOptions, start: Start, now: Tick, out: &mut Vec<Output>) -> Shard {
+        let Start { journal, recovered, restored } = start;
         let findings = recovered.findings.iter().map(ToString::to_string).collect();
         let memory = Memory {
             hard: recovered.hard,
@@ -44,8 +41,17 @@ impl Shard {
             witnessed: recovered.witnessed,
             cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
         };
-        let core = Core::start(options, journal, memory, now);
-        let mut shard = Shard { core, router: Router::start(now, findings) };
+        let owner = FileOwner {
+            cluster: options.cluster,
+            node: options.paxos.me,
+            incarnation: options.paxos.incarnation,
+            shard: options.shard,
+        };
+        let Restored { machine, runs, kept, next_run, unused, .. } = restored;
+        let checkpoints = Checkpoints::start(owner, kept, next_run, unused);
+        let core = Core::start(options, journal, memory, (machine, runs), now);
+        let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };
+        shard.router.resume(&mut shard.core, now);
         shard.router.drain_effects(&mut Turn::new(now, &mut shard.core, out));
         shard
     }
@@ -206,6 +212,30 @@ impl Shard {
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.core.machine
+    }
+
+    /// The checkpoints that count, the oldest first.
+    #[must_use]
+    pub fn checkpoints(&self) -> &[Kept] {
+        self.router.checkpoints.kept()
+    }
+
+    /// The slot of the checkpoint that is being taken.
+    #[must_use]
+    pub fn taking_checkpoint(&self) -> Option<Slot> {
+        self.router.checkpoints.taking()
+    }
+
+    /// How many extents of the index are in memory.
+    #[must_use]
+    pub fn extents_in_memory(&self) -> usize {
+        self.core.index.extents_in_memory()
+    }
+
+    /// What became of the checkpoints since the start.
+    #[must_use]
+    pub fn checkpoint_tally(&self) -> CheckpointTally {
+        self.router.checkpoints.tally()
     }
 
     /// A chosen value that is still in memory, and a ballot in which it was chosen.

@@ -23,6 +23,7 @@ pub fn check_state(shard: &Shard) {
     }
     check_applied(core, router);
     core.index.check(core.machine.applied_upto(), |log| core.machine.logs().next_index(log));
+    router.since_cut.check(core.machine.applied_upto(), core.machine.cuts().last());
     check_votes(core, router);
     check_journal_reads(core, router);
     check_held(core);
@@ -61,6 +62,8 @@ fn check_journal_reads(core: &Core, router: &Router) {
         (JournalRead::Replay, usize::from(router.applier.is_replaying())),
         (JournalRead::Serve, router.catch_up.len()),
         (JournalRead::Client, router.requests.reads.cold().count()),
+        (JournalRead::Trim, router.requests.trims.len()),
+        (JournalRead::Retention, router.requests.retention.lookups()),
     ];
     for (purpose, wanted) in wanted {
         let under_way = core.journal_reads.count(purpose);
@@ -100,6 +103,7 @@ fn check_connections(core: &Core, requests: &Requests) {
         *of_conn = (of_conn.0 + 1, of_conn.1 + bytes);
     };
     requests.writes.waiting().for_each(|asked| count(asked, 0));
+    requests.trims.iter().for_each(|queued| count(queued.asked, 0));
     let fates = requests.fates.iter().flat_map(|(_, _, waiters)| waiters);
     let fates = fates.filter_map(|waiter| waiter.write.as_ref());
     fates.for_each(|write| count(write.asked, 0));

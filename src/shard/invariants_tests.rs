@@ -1,5 +1,7 @@
 //! Whether the checks of a shard notice anything: each fact is broken by hand, and its check fails.
 
+use super::cuts::CutOptions;
+use super::disk_job::execute;
 use super::events::{Input, Output, RequestId};
 use super::held::{Held, ReadProof};
 use super::interface::Shard;
@@ -12,7 +14,8 @@ use super::waiter::{Chained, Waiter};
 use crate::api::entries::EntriesLimit;
 use crate::api::name::LogName;
 use crate::api::{Create, Reply, Request, Retention};
-use crate::journal::{Identity, JournalOptions, execute, format, recover};
+use crate::checkpoint;
+use crate::journal::{Identity, JournalOptions, format};
 use crate::machine::Machine;
 use crate::paxos::{Config, Vote};
 use crate::storage::MemStorage;
@@ -22,6 +25,7 @@ use crate::types::{
 };
 use crate::wire::peer::Accepted;
 use std::collections::BTreeSet;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// No client has this connection.
@@ -36,6 +40,7 @@ fn options(identity: &Identity) -> ShardOptions {
         addresses: [(identity.node, "node-1".to_string())].into(),
         append: EntriesLimit { entries_max: 100, entry_bytes_max: 4096, bytes_max: 65_536 },
         stop_timeout_ms: 5_000,
+        cuts: CutOptions::default(),
         version: "test".to_string(),
     }
 }
@@ -47,10 +52,10 @@ pub fn serving() -> Shard {
     let (storage, mut now) = (MemStorage::new(), Tick(1_000_000));
     let segment = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
     format(&storage, &identity, ShardId(0), &segment).expect("a fresh disk takes a journal");
-    let (journal, recovered) =
-        recover(&storage, &identity, ShardId(0), &segment).expect("the journal recovers");
+    let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &segment)
+        .expect("the journal recovers");
     let mut out = Vec::new();
-    let mut shard = Shard::start(options(&identity), journal, recovered, now, &mut out);
+    let mut shard = Shard::start(options(&identity), start, now, &mut out);
     let name = LogName::new("a").expect("a good name");
     let request = Request::Create(Create { name, retention: Retention::default() });
     let mut create = Some(Input::Client { conn: ConnId(1), correlation: 1, request });
@@ -78,7 +83,8 @@ pub fn read_task(shard: &Shard, deadline: Tick) -> ReadTask {
     let log = shard.machine().logs().resolve("a").expect("the log was created");
     let reading = shard.machine().reading(log, Index(0), 0, 0).expect("the log was created");
     let asked = RequestId { conn: NOBODY, correlation: deadline.0 };
-    ReadTask { asked, reading, proof: None, deadline, waits_until: None }
+    let extents = VecDeque::new();
+    ReadTask { asked, reading, proof: None, deadline, extents, waits_until: None }
 }
 
 /// Breaks a fact of a shard of which everything holds, and returns what is said of it then.

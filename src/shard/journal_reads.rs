@@ -10,8 +10,12 @@ pub enum JournalRead {
     Replay,
     /// A peer's request for chosen values.
     Serve,
-    /// A client's read.
+    /// A client's read, or the lookup of where its entries lie.
     Client,
+    /// The lookup of what a trim lets go.
+    Trim,
+    /// The lookup of what a log's retention lets go.
+    Retention,
 }
 
 /// The reads under way, by token.

@@ -13,10 +13,10 @@
 //! | `router` | hands an input to its part, and carries out the replica's effects |
 //! | `apply`, `leaving` | what is chosen reaches those who wait; the end in order |
 //! | `requests` | hands a request to its part: `writes`, `fates`, `reads`, `status` |
-//! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter` |
+//! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter`, `trims` |
 //! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
 //! | `status` | what a shard says of itself |
-//! | `catch_up`, `disk_full`, `idle_mark`, `retention` | what needs no client |
+//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `checkpoints` | what needs no client |
 //! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
@@ -24,6 +24,7 @@
 //! | `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
 //! | `lookup`, `doubt` | which log a request means; errors while states differ |
 //! | `counters` | what a shard has done and has on its hands, for metrics |
+//! | `disk_job`, `lookup_job` | what is done on threads that may block |
 //! | `events`, `options`, `fatal` | what goes in and comes out |
 
 mod apply;
@@ -31,11 +32,14 @@ mod budget;
 mod cache;
 mod catch_up;
 mod chains;
+mod checkpoints;
 mod cold_reads;
 mod conns;
 mod core;
 mod counters;
+mod cuts;
 mod disk_full;
+mod disk_job;
 mod doubt;
 mod events;
 mod fatal;
@@ -50,6 +54,7 @@ mod journal_reads;
 mod leaving;
 mod lines;
 mod lookup;
+mod lookup_job;
 mod notes;
 mod options;
 mod outbox;
@@ -63,12 +68,16 @@ mod requests;
 mod retention;
 mod router;
 mod status;
+mod trims;
 mod turn;
 mod waiter;
 mod write_request;
 mod writes;
 
+pub use self::checkpoints::CheckpointTally;
 pub use self::counters::{Backlog, SyncTally, Tally};
+pub use self::cuts::CutOptions;
+pub use self::disk_job::{DiskDone, DiskJob, DiskJobError, execute};
 pub use self::events::{Input, Output};
 pub use self::fatal::Fatal;
 pub use self::interface::Shard;

@@ -1,5 +1,6 @@
 //! What a shard is given at its start.
 
+use super::cuts::CutOptions;
 use crate::api::entries::EntriesLimit;
 use crate::paxos;
 use crate::types::{ClusterId, NodeId, ShardId};
@@ -22,6 +23,8 @@ pub struct ShardOptions {
     pub append: EntriesLimit,
     /// A clean stop of the node takes no longer than this.
     pub stop_timeout_ms: u64,
+    /// What may lie between two cuts.
+    pub cuts: CutOptions,
     /// The program's version, for status.
     pub version: String,
 }

@@ -90,6 +90,11 @@ impl WriteQueue {
         self.queue.is_empty()
     }
 
+    /// A trim waits.
+    pub(super) fn has_trims(&self) -> bool {
+        self.queue.iter().any(|queued| matches!(queued.request, WriteRequest::Trim(..)))
+    }
+
     /// One more waits.
     pub(super) fn push(&mut self, queued: QueuedWrite) {
         self.bytes += queued.request.memory_bytes();

@@ -3,9 +3,10 @@
 use super::core::Core;
 use super::events::RequestId;
 use super::held::ReadProof;
-use crate::limits::SMALL_READ_BYTES;
+use crate::limits::{LOOKUP_BYTES, SMALL_READ_BYTES};
 use crate::machine::ReadCursor;
-use crate::types::{ConnId, Tick};
+use crate::types::{ConnId, Extent, Index, Tick};
+use std::collections::VecDeque;
 
 /// So many extents are looked at to say how large an answer can be at most.
 const LOOK_EXTENTS_MAX: usize = 64;
@@ -21,6 +22,8 @@ pub struct ReadTask {
     pub proof: Option<ReadProof>,
     /// It waits for entries no longer than until then.
     pub deadline: Tick,
+    /// Where its next entries lie, as far as that was looked up on disk.
+    pub extents: VecDeque<Extent>,
     /// It waits for memory no longer than until then, once it has begun to wait.
     pub waits_until: Option<Tick>,
 }
@@ -34,7 +37,50 @@ pub struct Need {
     pub cold: bool,
 }
 
+/// Where an entry lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryPlace {
+    /// In this extent.
+    Here(Extent),
+    /// The runs of the index say it.
+    OnDisk,
+    /// There is no such entry, or no longer.
+    Nowhere,
+}
+
 impl ReadTask {
+    /// Where its next entry lies.
+    pub(super) fn place(&mut self, core: &Core, want: Index) -> EntryPlace {
+        while self.extents.front().is_some_and(|extent| extent.end() <= want) {
+            self.extents.pop_front();
+        }
+        let log = self.reading.log();
+        let known = self.extents.front().filter(|extent| extent.first <= want);
+        if let Some(extent) = known.or_else(|| core.index.extent_at(log, want)) {
+            return EntryPlace::Here(*extent);
+        }
+        let logs = core.machine.logs();
+        let exists = logs.first_index(log).is_some_and(|first| first <= want)
+            && logs.next_index(log).is_some_and(|next| want < next);
+        if exists { EntryPlace::OnDisk } else { EntryPlace::Nowhere }
+    }
+
+    /// The extents that are known from this index on, without a gap.
+    pub(super) fn known_extents<'a>(
+        &'a self,
+        core: &'a Core,
+        from: Index,
+    ) -> impl Iterator<Item = &'a Extent> {
+        let looked_up = self.extents.iter().filter(move |extent| extent.end() > from);
+        let behind = self.extents.back().map_or(from, |last| last.end().max(from));
+        let mut expected = from;
+        looked_up.chain(core.index.extents(self.reading.log(), behind)).take_while(move |extent| {
+            let follows = extent.first <= expected;
+            expected = extent.end();
+            follows
+        })
+    }
+
     /// Whose it is.
     pub(super) fn conn(&self) -> ConnId {
         self.asked.conn
@@ -56,9 +102,14 @@ impl ReadTask {
     /// on disk as much again, since they are read before entries are taken out of them.
     pub(super) fn need(&self, core: &Core) -> Need {
         let reading = &self.reading;
+        let known = self.known_extents(core, reading.next()).next();
+        if known.is_none() {
+            // Where it lies is on disk, or nowhere.
+            return Need { bytes: LOOKUP_BYTES, cold: true };
+        }
         let (mut bytes, mut cold) = (0, false);
         let end = reading.next().plus(u64::from(reading.entries_left()));
-        let extents = core.index.extents(reading.log(), reading.next());
+        let extents = self.known_extents(core, reading.next());
         for (nth, extent) in extents.take(LOOK_EXTENTS_MAX + 1).enumerate() {
             if extent.first >= end || (nth > 0 && bytes >= reading.bytes_left()) {
                 break;
@@ -69,7 +120,7 @@ impl ReadTask {
             }
             let cached = core.cache.get(extent.slot).map(|(_, value)| value.len());
             cold |= nth == 0 && cached.is_none();
-            let on_disk = || core.journal.locate(extent.slot).map_or(0, |at| at.bytes as usize);
+            let on_disk = || core.journal.value_bytes_max(extent.slot);
             bytes += cached.unwrap_or_else(on_disk);
         }
         Need { bytes: if cold { 2 * bytes } else { bytes }, cold }
@@ -82,9 +133,11 @@ impl Need {
         self.bytes <= SMALL_READ_BYTES
     }
 
-    /// There is memory for it, and the journal takes one more read where it needs that.
+    /// There is memory for it, and the journal takes one more read where it needs that, and knows where
+    /// all slots lie.
     pub(super) fn fits(self, core: &Core) -> bool {
-        core.budget.fits(self.bytes) && (!self.cold || core.journal_reads.has_free())
+        let disk = || core.journal_reads.has_free() && !core.journal.is_placing();
+        core.budget.fits(self.bytes) && (!self.cold || disk())
     }
 
     /// It fits, and this turn has time for it; `first` always has.

@@ -7,13 +7,14 @@ use super::core::Core;
 use super::events::RequestId;
 use super::lines::{QueuedRead, ReadQueues};
 use super::parked::Parked;
-use super::read_task::{Need, ReadTask};
+use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
 use crate::journal::ReadResult;
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{ConnId, Index, LogId, Slot, Tick};
+use crate::types::{Ballot, ConnId, Extent, Index, LogId, Slot, Tick};
+use std::collections::VecDeque;
 
 /// The read side of a shard.
 #[derive(Debug, Default)]
@@ -82,7 +83,8 @@ impl Reads {
                 }
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
                 let deadline = turn.now.after(wait_us);
-                let task = ReadTask { asked, reading, proof, deadline, waits_until: None };
+                let (extents, waits_until) = (VecDeque::new(), None);
+                let task = ReadTask { asked, reading, proof, deadline, extents, waits_until };
                 self.begin(turn, task);
             }
             Ok(None) => {
@@ -159,9 +161,14 @@ impl Reads {
     /// Takes entries out of values in memory, and asks the journal for what is not there.
     fn advance(&mut self, turn: &mut Turn<'_>, mut task: ReadTask) {
         while let Some(want) = task.reading.wants() {
-            let log = task.reading.log();
-            let Some(extent) = turn.core.index.extent_at(log, want).copied() else {
-                break;
+            let extent = match task.place(turn.core, want) {
+                EntryPlace::Here(extent) => extent,
+                EntryPlace::OnDisk if task.is_empty() => {
+                    let cold = self.cold.look_up(turn, task);
+                    return self.go_on(turn, cold);
+                }
+                // A part is an answer: the client asks on.
+                EntryPlace::OnDisk | EntryPlace::Nowhere => break,
             };
             let Some((_, value)) = turn.core.cache.get(extent.slot) else {
                 if !task.is_empty() {
@@ -188,8 +195,20 @@ impl Reads {
         self.go_on(turn, cold);
     }
 
+    /// It is known where the entries of a read lie, or the index is damaged there.
+    pub(super) fn looked_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: u64,
+        found: Result<Vec<Extent>, String>,
+    ) {
+        let cold = self.cold.looked_up(turn, token, found);
+        self.go_on(turn, cold);
+    }
+
     fn go_on(&mut self, turn: &mut Turn<'_>, cold: ColdReadStep) {
         match cold {
+            ColdReadStep::Placed(task) => self.advance(turn, task),
             ColdReadStep::Pending => {}
             ColdReadStep::WaitsForMemory(task, need) => self.wait_in_line(turn, task, need),
             ColdReadStep::Finished(task) => self.finish(turn, task),
@@ -202,7 +221,8 @@ impl Reads {
         if let Some(slot) = slot
             && !turn.core.replica.holes().contains_key(&slot)
         {
-            turn.lost(slot, why);
+            let held = turn.core.journal.locate(slot);
+            turn.lost(slot, held.map_or(Ballot::ZERO, |at| at.ballot), why);
         }
         if !task.is_empty() {
             return self.finish(turn, task);

@@ -3,10 +3,12 @@
 use super::disk_full::DiskFull;
 use super::events::RequestId;
 use super::fates::Fates;
+use super::lookup_job::Answers;
 use super::queued::QueuedWrite;
 use super::reads::Reads;
 use super::retention::RetainedLogs;
 use super::status::Status;
+use super::trims::{TrimStep, WaitingTrims};
 use super::turn::Turn;
 use super::write_request::WriteRequest;
 use super::writes::Writes;
@@ -25,6 +27,8 @@ pub struct Requests {
     pub(super) fates: Fates,
     /// Reads that wait.
     pub(super) reads: Reads,
+    /// Trims that wait to know what they let go.
+    pub(super) trims: WaitingTrims,
     /// Logs that are trimmed by themselves.
     pub(super) retention: RetainedLogs,
 }
@@ -58,7 +62,7 @@ impl Requests {
             Request::Create(create) => WriteRequest::Create(create),
             Request::Delete(delete) => WriteRequest::Delete(delete),
             Request::Append(append) => WriteRequest::Append(append),
-            Request::Trim(trim) => WriteRequest::Trim(trim),
+            Request::Trim(trim) => WriteRequest::Trim(trim, None),
             Request::SetAttributes(set) => WriteRequest::SetAttributes(set),
             Request::Read(read) => return self.reads.read(turn, asked, &read),
             Request::Stat(stat) => return self.reads.stat(turn, asked, &stat),
@@ -88,9 +92,25 @@ impl Requests {
         if queued.is_behind_failure(turn.core) {
             return queued.refuse_behind(turn);
         }
-        match self.may_write(turn, &queued.request, disk_full) {
-            Ok(()) => self.writes.take_in(turn, queued),
-            Err(error) => queued.refuse(turn, error),
+        if let Err(error) = self.may_write(turn, &queued.request, disk_full) {
+            return queued.refuse(turn, error);
+        }
+        self.write_on(turn, queued);
+    }
+
+    /// A write that may be served goes on.
+    fn write_on(&mut self, turn: &mut Turn<'_>, queued: QueuedWrite) {
+        let Requests { trims, writes, .. } = self;
+        match trims.take_in(turn, queued) {
+            TrimStep::Ready(queued) => writes.take_in(turn, queued),
+            TrimStep::Waits => {}
+        }
+    }
+
+    /// Trims whose extents left memory while they waited have them looked up.
+    pub(super) fn look_up_trims(&mut self, turn: &mut Turn<'_>) {
+        for queued in self.writes.take_unplaced() {
+            self.write_on(turn, queued);
         }
     }
 
@@ -102,7 +122,7 @@ impl Requests {
     ) -> Result<(), RequestError> {
         turn.core.serving()?;
         if let Some(mut error) = disk_full.refusal(turn.core) {
-            if matches!(request, WriteRequest::Trim(_) | WriteRequest::Delete(_)) {
+            if matches!(request, WriteRequest::Trim(..) | WriteRequest::Delete(_)) {
                 error.text.push_str("; this is a record itself, so it is refused as appends are");
             }
             return Err(error);
@@ -139,6 +159,20 @@ impl Requests {
         }
     }
 
+    /// It is known what a trim lets go.
+    pub(super) fn trim_looked_up(
+        &mut self,
+        turn: &mut Turn<'_>,
+        disk_full: &DiskFull,
+        (token, answers): (u64, Option<Answers>),
+    ) {
+        let Some(queued) = self.trims.done(token, answers) else { return };
+        match self.may_write(turn, &queued.request, disk_full) {
+            Ok(()) => self.writes.take_in(turn, queued),
+            Err(error) => queued.refuse(turn, error),
+        }
+    }
+
     /// Has logs trimmed as their retention allows.
     pub(super) fn propose_retention(&mut self, turn: &mut Turn<'_>) {
         if self.fates.is_empty() {
@@ -168,6 +202,7 @@ impl Requests {
         turn.core.conns.drop_conn(conn);
         self.reads.drop_conn(turn, conn);
         self.writes.drop_conn(conn);
+        self.trims.drop_conn(conn);
     }
 }
 

@@ -1,14 +1,18 @@
 //! The parts of a shard: what happened finds its part here, and the replica's effects are carried out.
 
-use super::apply::Applier;
+use super::apply::{Applier, Listeners};
 use super::catch_up::CatchUpServer;
+use super::checkpoints::Checkpoints;
 use super::core::Core;
+use super::cuts::SinceCut;
 use super::disk_full::DiskFull;
+use super::disk_job::DiskDone;
 use super::events::{Input, RequestId};
 use super::fatal::Fatal;
 use super::idle_mark::IdleMark;
 use super::journal_reads::JournalRead;
 use super::leaving::{Leaving, log_who_leaves};
+use super::lookup_job::{Answers, LookupDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
 use super::repair_log::RepairLog;
@@ -17,8 +21,8 @@ use super::status::Status;
 use super::turn::Turn;
 use crate::journal::{JournalEvent, ReadJobDone};
 use crate::paxos::{self, Effect};
-use crate::types::{NodeId, Tick};
-use crate::wire::peer::{Grant, Heartbeat, Message};
+use crate::types::{NodeId, Slot, Tick};
+use crate::wire::peer::{Digest, Grant, Heartbeat, Message};
 
 /// The parts of a shard, each with its own state.
 #[derive(Debug)]
@@ -35,6 +39,10 @@ pub struct Router {
     pub(super) disk_full: DiskFull,
     /// What the driver noted for status.
     pub(super) status: Status,
+    /// What was applied since the last cut.
+    pub(super) since_cut: SinceCut,
+    /// Checkpoints, as they are taken.
+    pub(super) checkpoints: Checkpoints,
     /// The node's stop, as far as it is.
     leaving: Leaving,
     idle_mark: IdleMark,
@@ -45,7 +53,7 @@ pub struct Router {
 
 impl Router {
     /// The parts of a shard that starts.
-    pub(super) fn start(now: Tick, findings: Vec<String>) -> Router {
+    pub(super) fn start(now: Tick, findings: Vec<String>, checkpoints: Checkpoints) -> Router {
         Router {
             outbox: Outbox::default(),
             requests: Requests::default(),
@@ -53,10 +61,21 @@ impl Router {
             catch_up: CatchUpServer::default(),
             disk_full: DiskFull::default(),
             status: Status::start(now),
+            since_cut: SinceCut::default(),
+            checkpoints,
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),
             findings,
+        }
+    }
+
+    /// What a checkpoint restored counts as applied.
+    pub(super) fn resume(&mut self, core: &mut Core, now: Tick) {
+        let slot = core.machine.applied_upto();
+        if slot > Slot(0) {
+            core.feed(now, paxos::Input::Applied(Digest { slot, state: core.machine.digest() }));
+            self.requests.retention.resume(now, core);
         }
     }
 
@@ -67,6 +86,7 @@ impl Router {
             self.disk_full.next_deadline(),
             self.requests.next_deadline(core.serving().is_ok()),
             self.leaving.next_deadline(now, core.stop_by),
+            self.since_cut.next_deadline(core),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -90,9 +110,7 @@ impl Router {
             }
             Input::ClientDown { conn } => self.requests.drop_conn(turn, conn),
             Input::Disk(done) => {
-                if let Some(event) = turn.core.journal.done(done) {
-                    self.disk_event(turn, event);
-                }
+                self.disk_done(turn, done);
             }
             Input::HandOver => self.leaving.begin(turn, &mut self.requests),
             Input::Resumed => turn.feed(paxos::Input::Resumed),
@@ -125,7 +143,9 @@ impl Router {
         if let Some(error) = self.disk_full.look_at_others(turn) {
             self.requests.writes.refuse_waiting(turn, &error);
         }
+        self.requests.look_up_trims(turn);
         self.requests.propose_retention(turn);
+        self.propose_cut(turn);
         self.requests.writes.flush(turn);
         self.drain_effects(turn);
         self.requests.reads.expire(turn);
@@ -137,12 +157,58 @@ impl Router {
         if self.idle_mark.write(turn) {
             self.drain_effects(turn);
         }
-        self.disk_full.retry_prepare(turn);
+        self.disk_full.retry(turn);
+        self.checkpoints.go_on(turn);
         turn.core.trim_cache();
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).
         while let Some(job) = turn.core.journal.next_job() {
             turn.run(job);
+        }
+    }
+
+    /// Has a checkpoint taken everywhere, where this node leads and it is time.
+    fn propose_cut(&mut self, turn: &Turn<'_>) {
+        if !self.requests.has_open_fates() {
+            let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
+            self.since_cut.propose(turn.now, turn.core, bytes, writes);
+        }
+    }
+
+    fn disk_done(&mut self, turn: &mut Turn<'_>, done: DiskDone) {
+        match done {
+            DiskDone::Journal(done) => {
+                if let Some(event) = turn.core.journal.done(done) {
+                    self.disk_event(turn, event);
+                }
+            }
+            DiskDone::Lookup(done) => self.looked_up(turn, done),
+            DiskDone::Checkpoint(done) => self.checkpoints.done(turn, done),
+        }
+    }
+
+    /// A lookup in the runs came back.
+    fn looked_up(&mut self, turn: &mut Turn<'_>, done: LookupDone) {
+        let LookupDone { token, found } = done;
+        if let Err(damage) = &found {
+            log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
+        }
+        match (turn.core.journal_reads.finish(token), found) {
+            (Some(JournalRead::Client), found) => {
+                let extents = match found {
+                    Ok(Answers::Extents(extents)) => Ok(extents),
+                    Ok(Answers::Each(_)) => Ok(Vec::new()),
+                    Err(damage) => Err(damage.to_string()),
+                };
+                self.requests.reads.looked_up(turn, token, extents);
+            }
+            (Some(JournalRead::Trim), found) => {
+                self.requests.trim_looked_up(turn, &self.disk_full, (token, found.ok()));
+            }
+            (Some(JournalRead::Retention), found) => {
+                self.requests.retention.looked_up(token, found.ok());
+            }
+            (Some(JournalRead::Replay | JournalRead::Serve) | None, _) => {}
         }
     }
 
@@ -162,18 +228,28 @@ impl Router {
     fn read_done(&mut self, turn: &mut Turn<'_>, done: ReadJobDone) {
         let ReadJobDone { token, values, .. } = done;
         match turn.core.journal_reads.finish(token) {
-            Some(JournalRead::Replay) => self.applier.replayed(turn, &mut self.requests, values),
+            Some(JournalRead::Replay) => {
+                let (applier, mut listeners) = self.applying();
+                applier.replayed(turn, &mut listeners, values);
+            }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
             Some(JournalRead::Client) => self.requests.reads.cold_done(turn, token, values),
-            None => {}
+            Some(JournalRead::Trim | JournalRead::Retention) | None => {}
         }
+    }
+
+    /// What applies, and what hears of it.
+    fn applying(&mut self) -> (&mut Applier, Listeners<'_>) {
+        let Router { applier, requests, since_cut, checkpoints, .. } = self;
+        (applier, Listeners { requests, since_cut, checkpoints })
     }
 
     /// Carries out effects until none are left, and applies what can be applied.
     pub(super) fn drain_effects(&mut self, turn: &mut Turn<'_>) {
         loop {
             self.carry_out(turn);
-            self.applier.apply_ready(turn, &mut self.requests);
+            let (applier, mut listeners) = self.applying();
+            applier.apply_ready(turn, &mut listeners);
             // What was applied may have shown that replicas differ (R23).
             if !turn.core.has_effects() {
                 break;
@@ -221,7 +297,8 @@ impl Router {
             Effect::Leading(None) => {
                 log::info!("shard {shard}: no longer leads");
                 // What was chosen before is answered as such, not as unknown.
-                self.applier.apply_cached(turn, &mut self.requests);
+                let (applier, mut listeners) = self.applying();
+                applier.apply_cached(turn, &mut listeners);
                 self.requests.lose_leadership(turn);
             }
             Effect::Stalled(micros) => log::warn!(

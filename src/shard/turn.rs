@@ -2,14 +2,15 @@
 
 use super::budget::answer_bytes;
 use super::core::Core;
+use super::disk_job::DiskJob;
 use super::events::{Output, RequestId};
 use super::fatal::Fatal;
 use super::held::{Held, ReadProof};
 use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::api::{Consistency, Reply};
-use crate::journal::{Job, ReadDamage};
+use crate::journal::ReadDamage;
 use crate::paxos;
-use crate::types::{NodeId, Slot, Tick, Value};
+use crate::types::{Ballot, NodeId, Slot, Tick, Value};
 use crate::wire::peer::Message;
 
 /// One step. The parts of a shard own their state and are given this.
@@ -39,14 +40,14 @@ impl<'a> Turn<'a> {
     }
 
     /// See [`Core::lost`].
-    pub(super) fn lost(&mut self, slot: Slot, why: &str) {
-        self.core.lost(self.now, slot, why);
+    pub(super) fn lost(&mut self, slot: Slot, ballot: Ballot, why: &str) {
+        self.core.lost(self.now, slot, ballot, why);
     }
 
-    /// The journal could not give a chosen value back. What was trimmed is not lost.
+    /// The journal could not give a chosen value back. What is only not found for now is not lost.
     pub(super) fn not_read(&mut self, slot: Slot, why: &ReadDamage) {
-        if !matches!(why, ReadDamage::Trimmed { .. }) {
-            self.lost(slot, &why.to_string());
+        if !matches!(why, ReadDamage::Unplaced { .. }) {
+            self.lost(slot, why.ballot(), &why.to_string());
         }
     }
 
@@ -55,9 +56,9 @@ impl<'a> Turn<'a> {
         self.out.push(Output::Peer { node, message });
     }
 
-    /// Has a job of the journal run.
-    pub(super) fn run(&mut self, job: Job) {
-        self.out.push(Output::Job(job));
+    /// Has a job run on a thread that may block.
+    pub(super) fn run(&mut self, job: impl Into<DiskJob>) {
+        self.out.push(Output::Job(job.into()));
     }
 
     /// The hand-over asked for is finished.

@@ -3,6 +3,7 @@
 use crate::api::name::LogName;
 use crate::api::{Append, Create, Delete, LogRef, SetAttributes, Trim};
 use crate::machine::Machine;
+use crate::types::LogId;
 
 /// A request that becomes a command.
 #[derive(Clone, Debug)]
@@ -13,8 +14,9 @@ pub enum WriteRequest {
     Delete(Delete),
     /// Entries are appended.
     Append(Append),
-    /// Entries are trimmed.
-    Trim(Trim),
+    /// Entries are trimmed; how many bytes they have in whole extents, where that was looked up on disk, and
+    /// in which log.
+    Trim(Trim, Option<(LogId, u64)>),
     /// Attributes are changed.
     SetAttributes(SetAttributes),
 }
@@ -36,7 +38,7 @@ impl WriteRequest {
             WriteRequest::Create(create) => return Some(&create.name),
             WriteRequest::Delete(delete) => &delete.log,
             WriteRequest::Append(append) => &append.log,
-            WriteRequest::Trim(trim) => &trim.log,
+            WriteRequest::Trim(trim, _) => &trim.log,
             WriteRequest::SetAttributes(set) => &set.log,
         };
         match log {

@@ -9,15 +9,15 @@ use super::events::RequestId;
 use super::fates::Fates;
 use super::lookup;
 use super::queued::{QueuedWrite, WriteQueue};
+use super::trims::TrimmedBytes;
 use super::turn::Turn;
 use super::waiter::{Chained, Waiter};
 use super::write_request::WriteRequest;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Append, Create, LogRef, SetAttributes, Trim};
-use crate::index::Search;
 use crate::limits::VALUE_BYTES_TARGET;
-use crate::machine::{LogCommand, MachineOutcome, ValueBuilder};
+use crate::machine::{LogCommand, MachineCommand, MachineOutcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +62,8 @@ pub struct Writes {
     names: BTreeSet<LogName>,
     /// Requests for such names.
     stalled: WriteQueue,
+    /// Trims whose extents are on disk, to be looked up.
+    unplaced: WriteQueue,
     /// Requests for which the window has no space.
     backlog: WriteQueue,
 }
@@ -70,13 +72,14 @@ impl Writes {
     /// The connection is gone, and with it the memory of its chains: what waits is not admitted.
     pub(super) fn drop_conn(&mut self, conn: ConnId) {
         self.stalled.drop_conn(conn);
+        self.unplaced.drop_conn(conn);
         self.backlog.drop_conn(conn);
     }
 
     /// Bytes of what waits to be proposed.
     pub(super) fn queued_bytes(&self) -> usize {
         let building = if self.builder.is_empty() { 0 } else { self.builder.byte_len() };
-        building + self.backlog.bytes() + self.stalled.bytes()
+        building + self.backlog.bytes() + self.stalled.bytes() + self.unplaced.bytes()
     }
 
     /// Takes in a write that may be served: admits it, or has it wait.
@@ -96,7 +99,32 @@ impl Writes {
         if name.is_some_and(|name| self.names.contains(name)) {
             return self.stalled.push(queued);
         }
+        if let WriteRequest::Trim(Trim { log, before }, looked_up) = &queued.request
+            && let Ok(log) = turn.core.find(log)
+            && looked_up.is_none_or(|(of, _)| of != log)
+        {
+            match TrimmedBytes::of(turn.core, log, *before) {
+                TrimmedBytes::Known(_) => {}
+                // Entries that are on their way are waited for.
+                TrimmedBytes::PastEnd
+                    if self.ahead.get(&log).is_some_and(|ahead| *before <= ahead.0) =>
+                {
+                    return self.stalled.push(queued);
+                }
+                TrimmedBytes::PastEnd => {}
+                TrimmedBytes::OnDisk(_) => return self.unplaced.push(queued),
+            }
+        }
         self.admit(turn, &queued);
+    }
+
+    /// Trims whose extents are on disk, to be looked up.
+    pub(super) fn take_unplaced(&mut self) -> Vec<QueuedWrite> {
+        let mut taken = Vec::new();
+        while let Some(queued) = self.unplaced.pop() {
+            taken.push(queued);
+        }
+        taken
     }
 
     /// Adds the command of a request to the value being built.
@@ -110,7 +138,7 @@ impl Writes {
             WriteRequest::Create(create) => self.admit_create(turn, create),
             WriteRequest::Delete(delete) => self.admit_delete(turn, &delete.log),
             WriteRequest::Append(append) => self.admit_append(turn, queued, append),
-            WriteRequest::Trim(trim) => self.admit_trim(turn, trim),
+            WriteRequest::Trim(trim, bytes) => self.admit_trim(turn, trim, *bytes),
             WriteRequest::SetAttributes(set) => self.admit_set(turn, set),
         };
         match claimed {
@@ -155,10 +183,20 @@ impl Writes {
         Ok((Claim::Name(name), None))
     }
 
-    fn admit_trim(&mut self, turn: &Turn<'_>, trim: &Trim) -> Result<Admitted, RequestError> {
+    fn admit_trim(
+        &mut self,
+        turn: &Turn<'_>,
+        trim: &Trim,
+        looked_up: Option<(LogId, u64)>,
+    ) -> Result<Admitted, RequestError> {
         let log = turn.core.find(&trim.log)?;
-        let (before, bytes_before) = (trim.before, bytes_before(turn.core, log, trim.before));
-        self.builder.push(LogCommand::Trim { log, before, bytes_before });
+        let in_memory = || match TrimmedBytes::of(turn.core, log, trim.before) {
+            TrimmedBytes::Known(bytes) => bytes,
+            TrimmedBytes::OnDisk(_) | TrimmedBytes::PastEnd => 0,
+        };
+        let looked_up = looked_up.filter(|(of, _)| *of == log).map(|(_, bytes)| bytes);
+        let bytes_before = looked_up.unwrap_or_else(in_memory);
+        self.builder.push(LogCommand::Trim { log, before: trim.before, bytes_before });
         Ok((Claim::Nothing, None))
     }
 
@@ -175,7 +213,7 @@ impl Writes {
     }
 
     /// Adds a command of the shard's own, which nobody waits for; false where there is no room now.
-    pub(super) fn propose_own(&mut self, command: LogCommand<'_>) -> bool {
+    pub(super) fn propose_own<'c>(&mut self, command: impl Into<MachineCommand<'c>>) -> bool {
         let takes = !self.builder.is_full() && self.backlog.is_empty();
         if takes {
             self.builder.push(command);
@@ -214,7 +252,9 @@ impl Writes {
         let start = turn.core.machine.logs().next_index(id).unwrap_or_default();
         let ahead = self.ahead.entry(id).or_insert((start, 0));
         ahead.1 += 1;
-        let moves = if expect.is_none_or(|index| index == ahead.0) { count } else { 0 };
+        // A seal on its way holds the name, so what the state says of it is what the append meets.
+        let takes = !turn.core.machine.logs().is_sealed(id);
+        let moves = if takes && expect.is_none_or(|index| index == ahead.0) { count } else { 0 };
         ahead.0 = ahead.0.plus(moves);
         if moves == 0 {
             // It will be refused when it is applied; what comes behind it must not slip through.
@@ -277,7 +317,10 @@ impl Writes {
         for claim in flight.claims {
             match claim {
                 Claim::Nothing => {}
-                Claim::Entries(log, _) => self.forget_append(log, 0),
+                Claim::Entries(log, _) => {
+                    self.forget_append(log, 0);
+                    freed |= self.stalled.has_trims();
+                }
                 Claim::Name(name) => {
                     self.names.remove(&name);
                     freed = true;
@@ -329,7 +372,8 @@ impl Writes {
             }
         }
         let waiters = std::mem::take(&mut self.waiters).into_iter().filter_map(|w| w.write);
-        waiters.chain(self.stalled.withdraw()).chain(self.backlog.withdraw()).collect()
+        let waiting = waiters.chain(self.stalled.withdraw()).chain(self.unplaced.withdraw());
+        waiting.chain(self.backlog.withdraw()).collect()
     }
 
     /// One command less is on its way to the log; it will not move the next index by `back`.
@@ -347,7 +391,12 @@ impl Writes {
         let in_flight = self.in_flight.values().flat_map(|flight| &flight.waiters);
         let commands = self.waiters.iter().chain(in_flight);
         let commands = commands.filter_map(|waiter| waiter.write.as_ref()).map(|write| write.asked);
-        let queued = self.stalled.iter().chain(self.backlog.iter()).map(|queued| queued.asked);
+        let queued = self
+            .stalled
+            .iter()
+            .chain(self.unplaced.iter())
+            .chain(self.backlog.iter())
+            .map(|queued| queued.asked);
         commands.chain(queued)
     }
 
@@ -358,6 +407,7 @@ impl Writes {
     /// When it is not so.
     pub(super) fn check(&self, core: &Core) {
         self.stalled.check();
+        self.unplaced.check();
         self.backlog.check();
         let building = !self.builder.is_empty();
         assert!(
@@ -397,17 +447,6 @@ impl Writes {
         assert!(appends == counted, "{appends} appends on their way, counted are {counted}");
         assert!(named == known, "{named} names on their way, known are {known}");
     }
-}
-
-/// Payload bytes of a log's entries in whole extents below `before`; 0 where it has not come to that
-/// index, as far as is applied here.
-fn bytes_before(core: &Core, log: LogId, before: Index) -> u64 {
-    let at_end = || {
-        let log = core.machine.logs().retained(log).filter(|log| log.next == before)?;
-        Some(log.appended_bytes)
-    };
-    let within = core.index.search(log, Search::Index(before)).map(|extent| extent.bytes_before);
-    within.or_else(at_end).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! A node's disk: jobs take time, and a crash meets them half done.
 //!
-//! Two lanes, as in the daemon: the syncer writes batches, the helper prepares segments and reads.
+//! Three lanes, as in the daemon: the syncer writes batches, the helper prepares segments and reads, and
+//! one writes checkpoints.
 //! A job reaches storage when it finishes; one that a crash interrupts has run up to an arbitrary
 //! step, and what it did not sync survives or not, sector by sector.
 
 use super::rng::Rng;
-use crate::journal::{Done, Job, JobError, execute};
+use crate::journal::Job;
+use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::MemStorage;
 use std::collections::VecDeque;
 
@@ -13,6 +15,10 @@ use std::collections::VecDeque;
 pub(super) const SYNCER: usize = 0;
 /// The lane of preparations and reads.
 pub(super) const HELPER: usize = 1;
+/// The lane of checkpoints.
+pub(super) const CHECKPOINTS: usize = 2;
+/// Every lane.
+pub(super) const LANES: [usize; 3] = [SYNCER, HELPER, CHECKPOINTS];
 /// More steps than any job has.
 const STEPS_MAX: u64 = 14;
 
@@ -29,9 +35,9 @@ pub(super) struct Completion {
 pub(super) struct SimDisk {
     storage: MemStorage,
     /// The jobs of each lane; the first one is being worked on.
-    lanes: [VecDeque<Job>; 2],
+    lanes: [VecDeque<DiskJob>; 3],
     /// The number of each lane's planned completion: others are void.
-    planned: [u64; 2],
+    planned: [u64; 3],
     sync_us: u64,
     /// How many times slower than usual the disk is.
     slowness: u64,
@@ -39,7 +45,7 @@ pub(super) struct SimDisk {
 
 impl SimDisk {
     pub(super) fn new(storage: MemStorage, sync_us: u64) -> SimDisk {
-        SimDisk { storage, lanes: Default::default(), planned: [0; 2], sync_us, slowness: 1 }
+        SimDisk { storage, lanes: Default::default(), planned: [0; 3], sync_us, slowness: 1 }
     }
 
     pub(super) fn storage(&self) -> &MemStorage {
@@ -66,10 +72,11 @@ impl SimDisk {
     }
 
     /// Takes a job in. Returns its lane's completion, if the job is the only one there.
-    pub(super) fn submit(&mut self, job: Job, rng: &mut Rng) -> Option<Completion> {
+    pub(super) fn submit(&mut self, job: DiskJob, rng: &mut Rng) -> Option<Completion> {
         let lane = match &job {
-            Job::Batch(_) => SYNCER,
-            Job::Prepare(_) | Job::Read(_) => HELPER,
+            DiskJob::Journal(Job::Batch(_)) => SYNCER,
+            DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_)) => CHECKPOINTS,
+            DiskJob::Journal(_) | DiskJob::Lookup(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
         if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
@@ -89,9 +96,10 @@ impl SimDisk {
 
     fn time(&self, lane: usize, rng: &mut Rng) -> u64 {
         let typical = match self.lanes[lane].front() {
-            Some(Job::Batch(_)) | None => self.sync_us,
-            Some(Job::Prepare(_)) => self.sync_us * 10,
-            Some(Job::Read(_)) => 1 + self.sync_us / 4,
+            Some(DiskJob::Journal(Job::Batch(_))) | None => self.sync_us,
+            Some(DiskJob::Journal(Job::Prepare(_))) => self.sync_us * 10,
+            Some(DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_))) => self.sync_us * 2,
+            Some(DiskJob::Journal(_) | DiskJob::Lookup(_)) => 1 + self.sync_us / 4,
         };
         rng.duration(typical * self.slowness)
     }
@@ -101,14 +109,15 @@ impl SimDisk {
         &mut self,
         lane: usize,
         rng: &mut Rng,
-    ) -> (Result<Done, JobError>, Option<Completion>) {
+    ) -> (Result<DiskDone, DiskJobError>, Option<Completion>) {
         let job = self.lanes[lane].pop_front().expect("a lane finishes the job it works on");
         (execute(&self.storage, job), self.plan(lane, rng))
     }
 
     /// The process ends in the middle of its jobs; with `power`, what was not synced may be lost.
     pub(super) fn crash(&mut self, power: bool, rng: &mut Rng) {
-        let mut order = [SYNCER, HELPER];
+        let mut order = LANES;
+        order.rotate_left(rng.below(LANES.len() as u64) as usize);
         if rng.one_in(2) {
             order.reverse();
         }

@@ -1,7 +1,7 @@
 //! A node's event loop: inputs gather, a turn takes them all in, then its outputs are carried out.
 
 use super::clock::WallClocks;
-use super::disk::{Completion, HELPER, SYNCER};
+use super::disk::{Completion, LANES, SYNCER};
 use super::node::{Medium, Node};
 use super::queue::SimEvent;
 use super::violation::{CheckResult, Violation, ensure};
@@ -11,7 +11,7 @@ use crate::journal::invariants::JournalSummary;
 use crate::journal::{self, Done, Job};
 use crate::paxos::invariants::{Summary, check_state, check_step};
 use crate::paxos::{Replica, Role};
-use crate::shard::{self, Input, Output};
+use crate::shard::{self, DiskDone, DiskJob, Input, Output};
 use crate::types::{ConnId, Tick};
 use crate::wire::peer::Message;
 
@@ -71,7 +71,7 @@ impl World {
         self.trace.line(at, || format!("n{} < {}", stepping.id, describe_input(&input)));
         let before = Summary::of(shard.replica());
         let journal_before = JournalSummary::of(shard.journal());
-        let batch_done = matches!(input, Input::Disk(Done::Batch(_)));
+        let batch_done = matches!(input, Input::Disk(DiskDone::Journal(Done::Batch(_))));
         let (first, chosen_upto) = (shard.replica().next_lsn(), shard.replica().chosen_upto());
         shard.step(now, input, out);
         shard::invariants::check_state(shard);
@@ -160,8 +160,8 @@ impl World {
     }
 
     /// A batch that is handed out now holds no record that is yet to come.
-    fn note_batch(&mut self, node: usize, job: &Job) {
-        let Job::Batch(_) = job else { return };
+    fn note_batch(&mut self, node: usize, job: &DiskJob) {
+        let DiskJob::Journal(Job::Batch(_)) = job else { return };
         if let Some(shard) = &self.nodes[node].shard {
             self.nodes[node].batch_upto = shard.replica().next_lsn().prev();
         }
@@ -237,7 +237,7 @@ impl World {
         self.plan_completion(node, next);
         match outcome {
             Ok(done) => {
-                if let Done::Batch(_) = &done {
+                if let DiskDone::Journal(Done::Batch(_)) = &done {
                     assert_eq!(lane, SYNCER, "batches are the syncer's");
                     let upto = self.nodes[node].batch_upto;
                     self.nodes[node].durability_checker.synced(upto);
@@ -263,7 +263,7 @@ impl World {
     /// The disk is as fast as usual again, for what it works on, too.
     pub(super) fn speed_up(&mut self, node: usize) {
         self.nodes[node].disk.set_slowness(1);
-        for lane in [SYNCER, HELPER] {
+        for lane in LANES {
             let completion = self.nodes[node].disk.plan(lane, &mut self.rng);
             self.plan_completion(node, completion);
         }
@@ -349,9 +349,11 @@ fn check_issued(node: &mut Node, message: &Message) -> CheckResult {
 fn describe_input(input: &Input) -> String {
     match input {
         Input::Tick => "tick".to_string(),
-        Input::Disk(Done::Batch(_)) => "batch durable".to_string(),
-        Input::Disk(Done::Prepare(done)) => format!("prepared segment {:?}", done.segment),
-        Input::Disk(Done::Read(done)) => {
+        Input::Disk(DiskDone::Journal(Done::Batch(_))) => "batch durable".to_string(),
+        Input::Disk(DiskDone::Journal(Done::Prepare(done))) => {
+            format!("prepared segment {:?}", done.segment)
+        }
+        Input::Disk(DiskDone::Journal(Done::Read(done))) => {
             format!("read #{}, {} slots", done.token, done.values.len())
         }
         other => format!("{other:?}"),

@@ -2,6 +2,7 @@
 
 use super::rng::Rng;
 use crate::paxos::{Quorums, Timing};
+use crate::shard::CutOptions;
 
 /// Something that goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -83,6 +84,8 @@ pub struct Plan {
     pub segment_bytes: u64,
     /// Most bytes of chosen values that a node keeps in memory.
     pub cache_bytes: usize,
+    /// What may lie between two cuts.
+    pub cuts: CutOptions,
     /// Clocks run at most this many millionths too slow or too fast.
     pub drift_ppm: u64,
     /// Typical one-way delay between nodes.
@@ -163,6 +166,12 @@ impl Plan {
             window_bytes: *rng.pick(&[8 << 20, 16 << 20, 64 << 10]),
             segment_bytes: *rng.pick(&[64 << 10, 256 << 10, 256 << 10, 1 << 20]),
             cache_bytes: *rng.pick(&[0, 20 << 10, 32 << 20]),
+            cuts: CutOptions {
+                bytes: *rng.pick(&[1 << 10, 20 << 10, 1 << 20]),
+                slots: *rng.pick(&[3, 20, 100]),
+                extents: *rng.pick(&[5, 50, 1 << 20]),
+                idle_us: *rng.pick(&[200_000, 60_000_000]),
+            },
             // The bound of 10 % between two clocks is kept: 1.05 / 0.95 < 1 / 0.9.
             drift_ppm: *rng.pick(&[0, 200, 20_000, 50_000]),
             delay_us,

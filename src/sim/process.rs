@@ -7,6 +7,7 @@ use super::queue::SimEvent;
 use super::violation::{CheckResult, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::api::entries::EntriesLimit;
+use crate::checkpoint;
 use crate::journal::{self, OpenError, Recovered};
 use crate::paxos;
 use crate::shard::{Input, Shard, ShardOptions};
@@ -33,8 +34,8 @@ impl World {
         }
         let identity = self.nodes[node].identity;
         let options = self.journal_options();
-        let (journal, recovered) = match journal::recover(&storage, &identity, SHARD, &options) {
-            Ok(recovered) => recovered,
+        let start = match checkpoint::start(&storage, &identity, (SHARD, 1), &options) {
+            Ok(start) => start,
             Err(OpenError::Storage(error)) if chaos => {
                 self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
                 let power = self.rng.one_in(2);
@@ -50,7 +51,8 @@ impl World {
             }
         };
         storage.halt_at(u64::MAX);
-        check_read_back(&journal);
+        check_read_back(&start.journal);
+        let recovered = start.recovered.clone();
         self.trace_start(node, &recovered);
         if corrupted && self.nodes[node].durability_checker.lost_its_tail(&recovered, &self.firsts)
         {
@@ -74,7 +76,7 @@ impl World {
         let now = starting.clock.local(self.now);
         let first = recovered.next_lsn;
         let mut out = Vec::new();
-        let mut shard = Shard::start(options, journal, recovered, now, &mut out);
+        let mut shard = Shard::start(options, start, now, &mut out);
         shard.set_cache_bytes(self.plan.cache_bytes);
         starting.durability_checker.changed(shard.replica().hard(), first);
         starting.shard = Some(shard);
@@ -155,6 +157,7 @@ impl World {
                 bytes_max: 4 << 20,
             },
             stop_timeout_ms: 5_000,
+            cuts: self.plan.cuts,
             version: "simulated".to_string(),
         }
     }

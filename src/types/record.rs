@@ -41,6 +41,14 @@ pub enum Record {
     /// What other members were seen to acknowledge, by node: evidence against disks that are set
     /// back (C13). The last such record counts. No vote rests on it.
     Witnessed(Vec<(NodeId, Witness)>),
+    /// The checkpoint at `slot` is durable: every slot up to it is chosen and was applied (C25). No
+    /// vote rests on it.
+    Checkpoint {
+        /// The slot after which the state was taken.
+        slot: Slot,
+        /// The digest of that state.
+        digest: u64,
+    },
 }
 
 /// The kind number of a record on disk. Numbers are never used again for anything else.
@@ -57,7 +65,7 @@ pub enum RecordKind {
     Chosen = 4,
     /// Reserved for a trim point; no version writes it yet.
     Trimmed = 5,
-    /// Reserved for the place of a checkpoint; no version writes it yet.
+    /// Kind of [`Record::Checkpoint`].
     Checkpoint = 6,
     /// Kind of [`Record::Witnessed`].
     Witnessed = 7,
@@ -73,6 +81,7 @@ impl Record {
             Record::Learned { .. } => RecordKind::Learned,
             Record::Chosen { .. } => RecordKind::Chosen,
             Record::Witnessed(_) => RecordKind::Witnessed,
+            Record::Checkpoint { .. } => RecordKind::Checkpoint,
         }
     }
 }

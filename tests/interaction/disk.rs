@@ -36,7 +36,10 @@ impl Picture {
             Record::Accepted { slot, ballot, .. } => {
                 self.accepted.entry(*slot).or_default().insert(*ballot);
             }
-            Record::Learned { .. } | Record::Chosen { .. } | Record::Witnessed(_) => {}
+            Record::Learned { .. }
+            | Record::Chosen { .. }
+            | Record::Witnessed(_)
+            | Record::Checkpoint { .. } => {}
         }
     }
 }
@@ -126,7 +129,8 @@ impl Disk {
             | Record::HardState(_)
             | Record::Learned { .. }
             | Record::Chosen { .. }
-            | Record::Witnessed(_) => None,
+            | Record::Witnessed(_)
+            | Record::Checkpoint { .. } => None,
         };
         self.records.iter().filter_map(of).max()
     }
@@ -157,6 +161,7 @@ impl Disk {
                 }
                 Record::Chosen { ballot, slot } => mark(*ballot, *slot),
                 Record::Witnessed(table) => memory.witnessed.clone_from(table),
+                Record::Checkpoint { .. } => {}
             }
         }
         for (slot, held) in &accepted {

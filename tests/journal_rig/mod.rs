@@ -5,13 +5,13 @@
 
 use paxosd::journal::invariants::{JournalSummary, check_index, check_state, check_step};
 use paxosd::journal::{
-    Done, Identity, JobError, Journal, JournalEvent, JournalOptions, OpenError, ReadResult,
-    Recovered, execute, format, recover,
+    Done, Identity, JobError, Journal, JournalEvent, JournalOptions, JournalStart, OpenError,
+    ReadResult, Recovered, execute, format, recover,
 };
 use paxosd::storage::{MemStorage, Storage, StorageError};
 use paxosd::types::{
-    Ballot, ClusterId, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Random, Record, ShardId,
-    Slot, Value, Witness,
+    Ballot, ClusterId, Cut, Damage, HardState, Incarnation, Life, LifeId, Lsn, NodeId, Random,
+    Record, ShardId, Slot, Value, Witness,
 };
 use std::collections::BTreeMap;
 
@@ -84,6 +84,7 @@ pub fn add_up(records: &[Record]) -> Expected {
                 *mark = (*mark).max(*slot);
             }
             Record::Witnessed(table) => witnessed.clone_from(table),
+            Record::Checkpoint { .. } => {}
         }
     }
     let known = |slot: Slot, b: &Ballot| marks.get(b).is_some_and(|mark| slot <= *mark);
@@ -199,8 +200,16 @@ impl Workload {
             incarnations,
             formed: true,
             lives: vec![self.life()],
+            cuts: self.cuts(),
             ..HardState::default()
         }))
+    }
+
+    /// A cut that nobody has spoken of yet, in every other life.
+    fn cuts(&self) -> Vec<Cut> {
+        let damage = Damage { ballot_max: ballot(self.round), upto: Slot(9), suspect: false };
+        let cut = Cut { life: self.life().id, upto: Lsn(self.next), damage };
+        if self.boots.is_multiple_of(2) { vec![cut] } else { Vec::new() }
     }
 
     fn life(&self) -> Life {
@@ -208,7 +217,7 @@ impl Workload {
         Life { id, start: Lsn(self.next), accounted: Lsn(self.next) }
     }
 
-    fn witnessed(&mut self) -> Record {
+    pub fn witnessed(&mut self) -> Record {
         let seen = Witness { life: self.life().id, durable: Lsn(self.rng.below(1 << 40)) };
         Record::Witnessed(vec![(NodeId(2), seen), (NodeId(3), Witness::default())])
     }
@@ -275,7 +284,7 @@ pub struct Rig {
 impl Rig {
     pub fn new(storage: MemStorage) -> Rig {
         format(&storage, &IDENTITY, SHARD, &OPTIONS).unwrap();
-        let (journal, recovered) = recover(&storage, &IDENTITY, SHARD, &OPTIONS).unwrap();
+        let (journal, recovered) = recover(&storage, &IDENTITY, SHARD, &OPTIONS, None).unwrap();
         assert_eq!(recovered.next_lsn, Lsn(1));
         assert!(recovered.findings.is_empty(), "{:?}", recovered.findings);
         Rig::going_on(storage, journal, Vec::new(), (Ballot::ZERO, 0))
@@ -352,11 +361,41 @@ impl Rig {
     }
 
     pub fn reopen(storage: &MemStorage) -> Result<(Journal, Recovered), OpenError> {
-        recover(storage, &IDENTITY, SHARD, &OPTIONS)
+        recover(storage, &IDENTITY, SHARD, &OPTIONS, None)
     }
 
     pub fn expected(&self) -> Expected {
         add_up(&self.records)
+    }
+
+    /// A checkpoint at this slot, as a shard takes it: facts that stand only in early segments are
+    /// written again, and then its record.
+    pub fn checkpoint(&mut self, slot: Slot) -> Result<Taken, StorageError> {
+        let repeat = self.journal.facts_to_repeat(slot);
+        let last = |fits: fn(&Record) -> bool| self.records.iter().rev().find(|r| fits(r)).cloned();
+        let hard = repeat.hard_state.then(|| last(|r| matches!(r, Record::HardState(_)))).flatten();
+        let seen = repeat.witnessed.then(|| last(|r| matches!(r, Record::Witnessed(_)))).flatten();
+        self.push(hard.into_iter().chain(seen).collect());
+        self.settle()?;
+        let start = self.journal.start_for(slot);
+        self.push(vec![Record::Checkpoint { slot, digest: slot.0 ^ 0xd1 }]);
+        self.settle()?;
+        Ok(Taken { slot, start })
+    }
+}
+
+/// A checkpoint that was taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Taken {
+    pub slot: Slot,
+    /// Nothing where not even one batch was durable.
+    pub start: Option<JournalStart>,
+}
+
+impl Taken {
+    /// What a start with it begins from.
+    pub fn from(&self) -> Option<(Slot, JournalStart)> {
+        self.start.map(|start| (self.slot, start))
     }
 }
 

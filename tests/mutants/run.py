@@ -33,7 +33,17 @@ SEEDS = ROOT / "tests/sim_seeds.txt"
 BUILD = ROOT / "target/mutants"
 COPY = BUILD / "copy"
 # Test programs that can be named. None of the library's own tests: it would be compiled twice for them.
-TESTS = {"index", "interaction", "shard", "wire", "journal_crash", "journal_damage", "journal_faults"}
+TESTS = {
+    "index",
+    "interaction",
+    "shard",
+    "wire",
+    "journal_crash",
+    "journal_damage",
+    "journal_faults",
+    "journal_places",
+    "journal_start",
+}
 # Longer than any test takes: a mutant may make one run for ever.
 TIMEOUT_S = 900
 # How many mutants a commit's hash picks.

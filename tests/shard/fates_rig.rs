@@ -2,10 +2,11 @@
 
 use crate::node::{SEGMENT, identity_of, options_of};
 use paxosd::api::{Reply, Request};
-use paxosd::journal::{Job, execute, format, recover};
+use paxosd::checkpoint;
+use paxosd::journal::{Job, format};
 use paxosd::paxos::{Replica, Role};
 use paxosd::shard::invariants::check_state;
-use paxosd::shard::{Input, Output, Shard, ShardOptions};
+use paxosd::shard::{DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
 use paxosd::wire::peer::Message;
@@ -23,7 +24,7 @@ pub struct Trio {
     /// What these say to those waits until it is delivered by hand.
     pub slow: BTreeSet<(u16, u16)>,
     /// Jobs of disks that are held back.
-    held: BTreeMap<u16, VecDeque<Job>>,
+    held: BTreeMap<u16, VecDeque<DiskJob>>,
     replies: BTreeMap<(u16, u64), Reply>,
     pub stopped: BTreeSet<u16>,
     stop_timeout_ms: u64,
@@ -31,7 +32,7 @@ pub struct Trio {
     pub differs: Option<u16>,
     /// Reads of the journal of this node wait in `held_reads`.
     pub hold_reads: Option<u16>,
-    held_reads: Vec<Job>,
+    held_reads: Vec<DiskJob>,
     next: u64,
 }
 
@@ -85,13 +86,13 @@ impl Trio {
     /// Starts a node over what is on its disk; says whether a torn tail was cut off.
     fn start(&mut self, node: u16) -> bool {
         let (storage, identity) = (&self.storages[&node], identity_of(node));
-        let (journal, recovered) =
-            recover(storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
-        let torn = recovered.torn.is_some();
+        let start =
+            checkpoint::start(storage, &identity, (ShardId(0), 1), &SEGMENT).expect("it recovers");
+        let torn = start.recovered.torn.is_some();
         let mut out = Vec::new();
         let (stop_timeout_ms, options) = (self.stop_timeout_ms, options_of(node, &NODES));
         let options = ShardOptions { stop_timeout_ms, ..options };
-        let shard = Shard::start(options, journal, recovered, self.now, &mut out);
+        let shard = Shard::start(options, start, self.now, &mut out);
         self.shards.insert(node, shard);
         self.carry_out(node, out);
         torn
@@ -129,9 +130,9 @@ impl Trio {
     /// What the disk of a node says that others acknowledged.
     pub fn witnessed(&self, node: u16) -> Vec<(NodeId, Witness)> {
         let (storage, identity) = (&self.storages[&node], identity_of(node));
-        let (_, recovered) =
-            recover(storage, &identity, ShardId(0), &SEGMENT).expect("it recovers");
-        recovered.witnessed
+        let start =
+            checkpoint::start(storage, &identity, (ShardId(0), 1), &SEGMENT).expect("it recovers");
+        start.recovered.witnessed
     }
 
     pub fn leader(&self) -> Option<u16> {
@@ -162,7 +163,9 @@ impl Trio {
                     let old = self.replies.insert((node, correlation), reply);
                     assert!(old.is_none(), "answered twice: {node} {correlation}");
                 }
-                Output::Job(job @ Job::Read(_)) if self.hold_reads == Some(node) => {
+                Output::Job(job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)))
+                    if self.hold_reads == Some(node) =>
+                {
                     self.held_reads.push(job);
                 }
                 Output::Job(job) => match self.held.get_mut(&node) {
@@ -175,7 +178,7 @@ impl Trio {
         }
     }
 
-    fn run(&mut self, node: u16, job: Job) {
+    fn run(&mut self, node: u16, job: DiskJob) {
         let done = execute(&self.storages[&node], job).expect("the disk works");
         self.input(node, Input::Disk(done));
         self.input(node, Input::Tick);

@@ -1,6 +1,7 @@
 //! One shard alone, driven step by step: what its clients are promised.
 
 mod chains;
+mod checkpoints;
 mod clocks;
 mod cold_reads;
 mod fates;

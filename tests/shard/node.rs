@@ -4,14 +4,17 @@ use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::ErrorCode;
 use paxosd::api::name::LogName;
 use paxosd::api::{Append, Consistency, LogRef, Read, Reply, Request};
+use paxosd::checkpoint;
 use paxosd::journal::invariants as journal_invariants;
-use paxosd::journal::{Identity, Job, JournalOptions, execute, format, recover};
+use paxosd::journal::{Identity, Job, JournalOptions, format};
 use paxosd::limits;
 use paxosd::paxos::Config;
 use paxosd::shard::invariants::check_state;
-use paxosd::shard::{Input, Output, Shard, ShardOptions};
+use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
-use paxosd::types::{ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Tick};
+use paxosd::types::{
+    ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Slot, Tick,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub struct Node {
@@ -22,7 +25,7 @@ pub struct Node {
     pub hold: bool,
     /// While true, reads of the journal gather there, and all else is done at once.
     pub hold_reads: bool,
-    held: Vec<Job>,
+    held: Vec<DiskJob>,
     replies: BTreeMap<(u64, u64), Reply>,
     /// Correlations in the order in which they were answered.
     pub answered: Vec<u64>,
@@ -32,6 +35,16 @@ pub struct Node {
     /// Reads of the journal that it asked for, and the bytes of files that they read.
     pub journal_reads: usize,
     pub journal_bytes: usize,
+    /// Lookups in the runs of the index that it asked for.
+    pub lookups: usize,
+    /// Records that its start read.
+    pub replayed: u64,
+    /// The checkpoint that it began from, if any.
+    pub from: Option<Slot>,
+    /// What its start did not believe.
+    pub faults: Vec<String>,
+    /// The machine may stop in the middle of a job.
+    pub may_halt: bool,
     next: u64,
 }
 
@@ -67,6 +80,7 @@ pub fn options_of(node: u16, members: &[u16]) -> ShardOptions {
             bytes_max: 65_536,
         },
         stop_timeout_ms: 5_000,
+        cuts: CutOptions::default(),
         version: "test".to_string(),
     }
 }
@@ -84,16 +98,34 @@ impl Node {
         Node::open_with(storage, false)
     }
 
+    /// The same, with cuts as often as this.
+    pub fn open_with_cuts(storage: MemStorage, cuts: CutOptions) -> Node {
+        Node::open_as(storage, ShardOptions { cuts, ..options() }, false)
+    }
+
+    /// A fresh node that leads, with cuts as often as this.
+    pub fn with_cuts(cuts: CutOptions) -> Node {
+        let storage = MemStorage::new();
+        format(&storage, &identity(), ShardId(0), &SEGMENT).expect("a fresh disk takes a journal");
+        Node::open_with_cuts(storage, cuts)
+    }
+
     /// Likewise, but reads of the journal are held back from the start.
     pub fn open_without_reads(storage: MemStorage) -> Node {
         Node::open_with(storage, true)
     }
 
     fn open_with(storage: MemStorage, hold_reads: bool) -> Node {
-        let (journal, recovered) =
-            recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
+        Node::open_as(storage, options(), hold_reads)
+    }
+
+    fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
+        let start = checkpoint::start(&storage, &identity(), (ShardId(0), 1), &SEGMENT)
+            .expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
-        let shard = Shard::start(options(), journal, recovered, now, &mut out);
+        let (replayed, from) = (start.recovered.stats.records, start.restored.from);
+        let faults = start.restored.faults.clone();
+        let shard = Shard::start(options, start, now, &mut out);
         let mut node = Node {
             shard,
             storage,
@@ -107,6 +139,11 @@ impl Node {
             unsent: 0,
             journal_reads: 0,
             journal_bytes: 0,
+            lookups: 0,
+            replayed,
+            from: from.map(|(slot, _)| slot),
+            faults,
+            may_halt: false,
             next: 1,
         };
         node.run(out);
@@ -139,7 +176,11 @@ impl Node {
                     let old = self.replies.insert((conn.0, correlation), reply);
                     assert!(old.is_none(), "answered twice: {conn} {correlation}");
                 }
-                Output::Job(job @ Job::Read(_)) if self.hold_reads => self.held.push(job),
+                Output::Job(job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)))
+                    if self.hold_reads =>
+                {
+                    self.held.push(job)
+                }
                 Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
@@ -148,12 +189,17 @@ impl Node {
         }
     }
 
-    fn execute(&mut self, job: Job) {
-        if let Job::Read(read) = &job {
+    fn execute(&mut self, job: DiskJob) {
+        if let DiskJob::Journal(Job::Read(read)) = &job {
             self.journal_reads += 1;
             self.journal_bytes += read.file_bytes();
         }
-        let done = execute(&self.storage, job).expect("the disk does not fail here");
+        self.lookups += usize::from(matches!(job, DiskJob::Lookup(_)));
+        let done = match execute(&self.storage, job) {
+            Ok(done) => done,
+            Err(_) if self.may_halt => return,
+            Err(error) => panic!("the disk does not fail here: {error}"),
+        };
         let mut out = self.step(Input::Disk(done));
         out.extend(self.step(Input::Tick));
         self.run(out);
@@ -171,9 +217,21 @@ impl Node {
 
     /// Runs the first batch that was held back, and nothing else.
     pub fn finish_a_batch(&mut self) {
-        let first = self.held.iter().position(|job| matches!(job, Job::Batch(_)));
+        let first = self.held.iter().position(|job| matches!(job, DiskJob::Journal(Job::Batch(_))));
         let job = self.held.remove(first.expect("a batch was held back"));
         self.execute(job);
+    }
+
+    /// Runs the jobs that were held back up to the first of a kind, which stays.
+    pub fn release_until(&mut self, is_wanted: impl Fn(&DiskJob) -> bool) {
+        while let Some(job) = self.held.first() {
+            if is_wanted(job) {
+                return;
+            }
+            let job = self.held.remove(0);
+            self.execute(job);
+        }
+        panic!("no such job was held back");
     }
 
     /// Sends a request without a turn's end; returns its number.

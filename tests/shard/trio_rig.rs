@@ -4,12 +4,13 @@
 use crate::node::SEGMENT;
 use paxosd::api::entries::EntriesLimit;
 use paxosd::api::{Reply, Request};
+use paxosd::checkpoint;
 use paxosd::journal::invariants as journal_invariants;
-use paxosd::journal::{Identity, Job, execute, format, recover};
+use paxosd::journal::{Identity, Job, format};
 use paxosd::limits;
 use paxosd::paxos::{Config, Timing};
 use paxosd::shard::invariants::check_state;
-use paxosd::shard::{Input, Output, Shard, ShardOptions};
+use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{ClusterId, ConnId, Incarnation, NodeId, ShardId, Tick};
 use paxosd::wire::peer::Message;
@@ -26,7 +27,7 @@ pub struct Member {
     pub hold: bool,
     /// While true, reads of the journal do.
     pub hold_reads: bool,
-    held: VecDeque<Job>,
+    held: VecDeque<DiskJob>,
     replies: BTreeMap<u64, Reply>,
 }
 
@@ -63,6 +64,7 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
             bytes_max: 65_536,
         },
         stop_timeout_ms: 5_000,
+        cuts: CutOptions::default(),
         version: "test".to_string(),
     }
 }
@@ -83,9 +85,9 @@ impl Trio {
             let (identity, mut out) = (identity(at), Vec::new());
             format(&storage, &identity, ShardId(0), &SEGMENT)
                 .expect("a fresh disk takes a journal");
-            let (journal, recovered) =
-                recover(&storage, &identity, ShardId(0), &SEGMENT).expect("the journal recovers");
-            let shard = Shard::start(options(at, timing), journal, recovered, now, &mut out);
+            let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &SEGMENT)
+                .expect("the journal recovers");
+            let shard = Shard::start(options(at, timing), start, now, &mut out);
             trio.members.push(Member {
                 shard,
                 storage,
@@ -181,9 +183,9 @@ impl Trio {
     /// Runs what is not to be held back.
     fn run_jobs(&mut self, at: usize) {
         let member = &mut self.members[at];
-        let held = |job: &Job| match job {
-            Job::Read(_) => member.hold_reads,
-            Job::Batch(_) | Job::Prepare(_) => member.hold,
+        let held = |job: &DiskJob| match job {
+            DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) => member.hold_reads,
+            DiskJob::Journal(_) | DiskJob::Checkpoint(_) => member.hold,
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };
         let job = member.held.remove(first).expect("it was found just now");

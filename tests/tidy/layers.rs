@@ -11,6 +11,7 @@ const LAYERS: &[&[&str]] = &[
     &["api"],
     &["wire", "storage"],
     &["paxos", "machine", "index", "journal"],
+    &["checkpoint"],
     &["shard"],
     &["daemon", "client"],
     &["sim"],

@@ -4,11 +4,12 @@
 use crate::roundtrip::frame;
 use crate::strategies_peer::message;
 use paxosd::api::entries::EntriesLimit;
-use paxosd::journal::{Identity, JournalOptions, execute, format, recover};
+use paxosd::checkpoint;
+use paxosd::journal::{Identity, JournalOptions, format};
 use paxosd::limits;
 use paxosd::paxos::{Config, Stop};
 use paxosd::shard::invariants::check_state;
-use paxosd::shard::{Fatal, Input, Output, Shard, ShardOptions};
+use paxosd::shard::{CutOptions, Fatal, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{
     Ballot, ClusterId, Incarnation, LifeId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
@@ -50,8 +51,8 @@ impl Node {
 
     /// A start over what the disk holds, with a word from each peer.
     fn start(storage: MemStorage) -> Node {
-        let (journal, recovered) =
-            recover(&storage, &identity(), ShardId(0), &SEGMENT).expect("the journal recovers");
+        let start = checkpoint::start(&storage, &identity(), (ShardId(0), 1), &SEGMENT)
+            .expect("the journal recovers");
         let options = ShardOptions {
             shard: ShardId(0),
             shards: 1,
@@ -64,10 +65,11 @@ impl Node {
                 bytes_max: 65_536,
             },
             stop_timeout_ms: 5_000,
+            cuts: CutOptions::default(),
             version: "test".to_string(),
         };
         let (now, mut out) = (Tick(1_000_000), Vec::new());
-        let shard = Shard::start(options, journal, recovered, now, &mut out);
+        let shard = Shard::start(options, start, now, &mut out);
         let mut node = Node { shard, storage, now, said: Vec::new(), fatal: None };
         node.carry_out(out);
         for peer in PEERS {

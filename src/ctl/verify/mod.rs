@@ -125,6 +125,7 @@ fn state_of(error: &OpenError) -> State {
         | OpenError::Missing { .. }
         | OpenError::Length { .. }
         | OpenError::Unopenable { .. }
+        | OpenError::StartMoved { .. }
         | OpenError::HardStateLost { .. }
         | OpenError::Storage(_) => State::Damaged,
     }

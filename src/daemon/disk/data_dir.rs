@@ -1,5 +1,6 @@
 //! A node's data directory: initialised once, opened with care, never made anew (R08, R27).
 
+use crate::checkpoint::{self, Start};
 use crate::config::Config;
 use crate::daemon::disk::cow::{self, Cow};
 use crate::daemon::disk::data_layout::{UNFINISHED, contents, journal_options, shard_dir};
@@ -8,9 +9,7 @@ use crate::daemon::disk::path_failure::{identity_failure, lock_failure, unusable
 use crate::daemon::disk::workers::JournalDir;
 use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::replica_config::paxos_config;
-use crate::journal::{
-    Finding, FindingKind, Identity, IdentityError, Journal, OpenError, Recovered, recover,
-};
+use crate::journal::{Finding, FindingKind, Identity, IdentityError, OpenError};
 use crate::storage::{DirLock, FileStorage};
 use crate::types::{Count, ShardId, Trouble};
 use std::fs;
@@ -38,10 +37,8 @@ pub struct OpenShard {
     pub shard: ShardId,
     /// Where its jobs run.
     pub volume: JournalDir,
-    /// Its journal.
-    pub journal: Journal,
-    /// What the journal held.
-    pub recovered: Recovered,
+    /// What its directory gave back.
+    pub start: Start,
 }
 
 /// Opens a data directory: locked, its identity compared with the configuration, every shard's
@@ -134,8 +131,9 @@ fn replay(
     check_writable(&dir)?;
     warn_of_copying(shard, &dir);
     let volume = JournalDir::new(Arc::new(storage), &dir);
-    let opened = recover(volume.storage(), identity, shard, &journal_options(config));
-    let (journal, recovered) = opened.map_err(|error| match error {
+    let place = (shard, config.shards);
+    let opened = checkpoint::start(volume.storage(), identity, place, &journal_options(config));
+    let start = opened.map_err(|error| match error {
         OpenError::Storage(error) if Trouble::is_denied(&error.source) => {
             unusable(&dir.join(&error.file), "cannot be used", &error.source)
         }
@@ -147,11 +145,11 @@ fn replay(
             FatalError::new(NodeExit::from(other.kind()), format!("{}: {other}", dir.display()))
         }
     })?;
-    report(shard, &dir, &recovered, started);
-    paxos_config(config, identity, 0).check(&recovered.hard).map_err(|refused| {
+    report(shard, &dir, &start, started);
+    paxos_config(config, identity, 0).check(&start.recovered.hard).map_err(|refused| {
         FatalError::new(NodeExit::Data, format!("{}: {refused}", dir.display()))
     })?;
-    Ok(OpenShard { shard, volume, journal, recovered })
+    Ok(OpenShard { shard, volume, start })
 }
 
 /// Makes a file in the directory, as each new segment will need it hours later. A full disk is none of
@@ -184,8 +182,15 @@ fn warn_of_copying(shard: ShardId, dir: &Path) {
 }
 
 /// Says what a start found.
-fn report(shard: ShardId, dir: &Path, recovered: &Recovered, started: Instant) {
+fn report(shard: ShardId, dir: &Path, start: &Start, started: Instant) {
+    let Start { recovered, restored, .. } = start;
     let stats = &recovered.stats;
+    for fault in &restored.faults {
+        log::error!("{}: {fault}; an older checkpoint serves, or the journal", dir.display());
+    }
+    if let Some((slot, _)) = restored.from {
+        log::info!("shard {shard}: begins from the checkpoint at slot {slot}");
+    }
     log::info!(
         "shard {shard}: replayed {}, {} in {}, in {} ms; chosen up to {}; {}",
         Count(stats.records, "record"),

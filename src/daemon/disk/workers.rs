@@ -11,8 +11,9 @@ use crate::daemon::exit::{FatalError, NodeExit, die};
 use crate::daemon::log::slow::SlowLines;
 use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::histogram::Syncs;
-use crate::journal::{Done, Job, JobError, execute};
+use crate::journal::{Done, Job};
 use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
+use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Tick, Trouble};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
@@ -41,26 +42,28 @@ struct Syncer {
 /// A job for a helper: whose it is, and where the outcome goes.
 struct HelperJob {
     volume: JournalDir,
-    job: Job,
+    job: DiskJob,
     back: Completions,
 }
 
 /// Where outcomes go.
 #[derive(Clone)]
 struct Completions {
-    outcomes: Sender<Done>,
+    outcomes: Sender<DiskDone>,
     /// Those of reads.
-    reads: Sender<Done>,
+    reads: Sender<DiskDone>,
     waker: LoopWaker,
 }
 
 /// Threads that read what is not in memory: a disk serves several reads in the time of one.
 const READERS: usize = 4;
 
-/// The way to the node's helpers: one prepares segments, which takes long, the others read.
+/// The way to the node's helpers: one prepares segments, and one writes checkpoints, which takes long;
+/// the others read.
 #[derive(Clone)]
 pub struct Helper {
     prepare: Sender<HelperJob>,
+    checkpoint: Sender<HelperJob>,
     read: Sender<HelperJob>,
 }
 
@@ -71,15 +74,15 @@ pub struct Disk {
     here: Syncer,
     /// When the batch that is under way was handed out, and when it was logged last.
     under_way: Option<(Tick, Tick)>,
-    syncer: Sender<Job>,
+    syncer: Sender<DiskJob>,
     helper: Helper,
     back: Completions,
-    outcomes: Receiver<Done>,
-    reads: Receiver<Done>,
+    outcomes: Receiver<DiskDone>,
+    reads: Receiver<DiskDone>,
     /// Reads of this shard at the helpers.
     reads_under_way: usize,
     /// Reads that wait for their turn to go there.
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<DiskJob>,
 }
 
 impl JournalDir {
@@ -96,7 +99,7 @@ impl JournalDir {
     }
 
     /// Runs a batch to its end, or ends the process, and measures how long the disk took over it.
-    fn run_batch(&self, job: Job, syncs: &Syncs) -> Done {
+    fn run_batch(&self, job: DiskJob, syncs: &Syncs) -> DiskDone {
         let (bytes, began) = (batch_bytes(&job), Instant::now());
         let mut shortage = Shortage::default();
         let mut left = job;
@@ -117,14 +120,14 @@ impl JournalDir {
     /// Runs a job, or ends the process: after a failed write or sync nothing on the disk can be
     /// relied on, and nothing may leave the node that does (R01). What is left of a job for which the
     /// system was short of something comes back.
-    fn run(&self, job: Job, shortage: &mut Shortage) -> Result<Done, Job> {
+    fn run(&self, job: DiskJob, shortage: &mut Shortage) -> Result<DiskDone, DiskJob> {
         match execute(self.storage(), job) {
             Ok(done) => Ok(done),
-            Err(JobError::Short { error, rest }) => {
+            Err(DiskJobError::Short { error, rest }) => {
                 shortage.log_if_due(Instant::now(), &self.dir.display().to_string(), &error);
                 Err(*rest)
             }
-            Err(JobError::Fatal(error)) => die(&self.failure(&error)),
+            Err(DiskJobError::Fatal(error)) => die(&self.failure(&error)),
         }
     }
 
@@ -145,7 +148,7 @@ impl JournalDir {
 
 impl Syncer {
     /// The next batch. While warnings are held back, it looks up in time to give their count.
-    fn next(&mut self, jobs: &Receiver<Job>) -> Option<Job> {
+    fn next(&mut self, jobs: &Receiver<DiskJob>) -> Option<DiskJob> {
         while self.slow.is_pending() {
             match jobs.recv_timeout(Duration::from_millis(SLOW_LINE_MS)) {
                 Ok(job) => return Some(job),
@@ -160,7 +163,7 @@ impl Syncer {
         jobs.recv().ok()
     }
 
-    fn run(&mut self, job: Job) -> Done {
+    fn run(&mut self, job: DiskJob) -> DiskDone {
         let started = clock::now();
         let done = self.volume.run_batch(job, &self.syncs);
         self.note(started);
@@ -168,7 +171,7 @@ impl Syncer {
     }
 
     /// Runs a batch without waiting: where the system is short of something, what is left comes back.
-    fn run_once(&mut self, job: Job) -> Result<Done, Job> {
+    fn run_once(&mut self, job: DiskJob) -> Result<DiskDone, DiskJob> {
         let (bytes, began, started) = (batch_bytes(&job), Instant::now(), clock::now());
         let done = self.volume.run(job, &mut self.shortage)?;
         self.syncs.record(bytes, began.elapsed());
@@ -186,10 +189,10 @@ impl Syncer {
     }
 }
 
-fn batch_bytes(job: &Job) -> u64 {
+fn batch_bytes(job: &DiskJob) -> u64 {
     match job {
-        Job::Batch(batch) => batch.bytes(),
-        Job::Prepare(_) | Job::Read(_) => 0,
+        DiskJob::Journal(Job::Batch(batch)) => batch.bytes(),
+        DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::Checkpoint(_) => 0,
     }
 }
 
@@ -199,15 +202,17 @@ impl Helper {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(shards: u16) -> io::Result<Helper> {
-        // A journal has one preparation under way, and each shard sends at most HELPER_JOBS_MAX reads
+        // A journal has one preparation under way, a shard one step of a checkpoint, and each shard sends at most HELPER_JOBS_MAX reads
         // without an answer, so that sending never waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), jobs)?;
+        let (checkpoint, jobs) = bounded::<HelperJob>(2 * usize::from(shards));
+        start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..READERS {
             start_helper(format!("reader-{number}"), jobs.clone())?;
         }
-        Ok(Helper { prepare, read })
+        Ok(Helper { prepare, checkpoint, read })
     }
 }
 
@@ -247,10 +252,10 @@ fn next_job(
 }
 
 impl Completions {
-    fn give(&self, done: Done) {
+    fn give(&self, done: DiskDone) {
         let way = match done {
-            Done::Batch(_) | Done::Prepare(_) => &self.outcomes,
-            Done::Read(_) => &self.reads,
+            DiskDone::Journal(Done::Read(_)) | DiskDone::Lookup(_) => &self.reads,
+            DiskDone::Journal(_) | DiskDone::Checkpoint(_) => &self.outcomes,
         };
         // A shard that is gone takes no outcomes any more.
         if way.send(done).is_ok() {
@@ -274,9 +279,9 @@ impl Disk {
         slow_sync_ms: u64,
     ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
-        let (syncer, jobs) = bounded::<Job>(1);
-        let (send, outcomes) = bounded::<Done>(2);
-        let (send_read, reads) = bounded::<Done>(HELPER_JOBS_MAX);
+        let (syncer, jobs) = bounded::<DiskJob>(1);
+        let (send, outcomes) = bounded::<DiskDone>(4);
+        let (send_read, reads) = bounded::<DiskDone>(HELPER_JOBS_MAX);
         let back = Completions { outcomes: send, reads: send_read, waker };
         let slow = SlowLines::new(slow_sync_ms);
         let here = Syncer { volume: volume.clone(), syncs, slow, shortage: Shortage::default() };
@@ -304,26 +309,30 @@ impl Disk {
     ///
     /// # Panics
     /// When a second batch comes before the first is done.
-    pub fn submit(&mut self, job: Job) {
+    pub fn submit(&mut self, job: DiskJob) {
         match job {
-            job @ Job::Batch(_) => {
+            job @ DiskJob::Journal(Job::Batch(_)) => {
                 let sent = self.syncer.try_send(job).is_ok();
                 let now = clock::now();
                 self.under_way = Some((now, now));
                 assert!(sent, "a journal hands out one batch at a time, and its syncer lives");
             }
-            job @ Job::Prepare(_) => {
+            job @ DiskJob::Journal(Job::Prepare(_)) => {
                 let sent = self.helper.prepare.try_send(self.helper_job(job)).is_ok();
                 assert!(sent, "a journal prepares one segment at a time, and the helper lives");
             }
-            job @ Job::Read(_) => {
+            job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)) => {
                 self.waiting.push_back(job);
                 self.send_reads();
+            }
+            job @ (DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_))) => {
+                let sent = self.helper.checkpoint.try_send(self.helper_job(job)).is_ok();
+                assert!(sent, "a shard has one step of a checkpoint and one file of places made");
             }
         }
     }
 
-    fn helper_job(&self, job: Job) -> HelperJob {
+    fn helper_job(&self, job: DiskJob) -> HelperJob {
         HelperJob { volume: self.volume.clone(), job, back: self.back.clone() }
     }
 
@@ -340,7 +349,7 @@ impl Disk {
     /// Runs a batch on the calling thread; where the system is short of something, the syncer waits
     /// for it instead, so that this thread's heartbeats go on.
     #[must_use]
-    pub fn run_here(&mut self, job: Job) -> Option<Done> {
+    pub fn run_here(&mut self, job: DiskJob) -> Option<DiskDone> {
         match self.here.run_once(job) {
             Ok(done) => Some(done),
             Err(rest) => {
@@ -372,16 +381,16 @@ impl Disk {
     }
 
     /// The next outcome of a batch or a preparation, if one is there.
-    pub fn outcome(&mut self) -> Option<Done> {
+    pub fn outcome(&mut self) -> Option<DiskDone> {
         let done = self.outcomes.try_recv().ok()?;
-        if matches!(done, Done::Batch(_)) {
+        if matches!(done, DiskDone::Journal(Done::Batch(_))) {
             self.under_way = None;
         }
         Some(done)
     }
 
     /// The next outcome of a read, if one is there.
-    pub fn read_outcome(&mut self) -> Option<Done> {
+    pub fn read_outcome(&mut self) -> Option<DiskDone> {
         let done = self.reads.try_recv().ok()?;
         self.reads_under_way -= 1;
         self.send_reads();
@@ -428,7 +437,8 @@ mod tests {
         let options = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
         let storage = MemStorage::new();
         format(&storage, &identity, ShardId(0), &options).expect("formats");
-        let (journal, _) = recover(&storage, &identity, ShardId(0), &options).expect("recovers");
+        let (journal, _) =
+            recover(&storage, &identity, ShardId(0), &options, None).expect("recovers");
         let poll = Poll::new().expect("poll");
         let waker = LoopWaker::new(poll.registry(), Token(0)).expect("bell");
         let volume = JournalDir::new(Arc::new(storage.clone()), Path::new("/data/shard-000"));
@@ -443,7 +453,7 @@ mod tests {
             let ballot = crate::types::Ballot::new(1, NodeId(1));
             self.journal.push(Lsn(1), Record::Chosen { ballot, slot: Slot(0) });
             let jobs = std::iter::from_fn(|| self.journal.next_job());
-            jobs.filter(wanted).for_each(|job| self.disk.submit(job));
+            jobs.filter(wanted).for_each(|job| self.disk.submit(job.into()));
         }
 
         /// Waits for one outcome, as a loop does.
@@ -451,7 +461,7 @@ mod tests {
             let mut events = Events::with_capacity(8);
             loop {
                 self.disk.back.waker.falls_asleep();
-                if let Some(done) = self.disk.outcome() {
+                if let Some(DiskDone::Journal(done)) = self.disk.outcome() {
                     return done;
                 }
                 let timeout = Some(Duration::from_secs(30));

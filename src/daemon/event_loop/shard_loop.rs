@@ -21,7 +21,7 @@ use crate::daemon::watch::pauses::Pauses;
 use crate::daemon::watch::status_board::ShardNumbers;
 use crate::journal::Job;
 use crate::limits::{BOARD_MS, READ_TURN_BYTES, SHARD_OUTPUT_BYTES_MAX, STOP_DRAIN_MS};
-use crate::shard::{Input, Output};
+use crate::shard::{DiskJob, Input, Output};
 use crate::types::{Ballot, ConnId, Tick};
 use crossbeam::channel::Receiver;
 use mio::{Events, Poll, Token};
@@ -335,7 +335,7 @@ impl ShardLoop {
     }
 
     /// Carries the outputs out, in order. Returns a batch that this thread should run itself.
-    fn take_outputs(&mut self, may_run_here: bool) -> Option<Job> {
+    fn take_outputs(&mut self, may_run_here: bool) -> Option<DiskJob> {
         let may_run_here = may_run_here && self.context.config.sync_inline;
         let mut here = None;
         while !self.service.outputs.is_empty() {
@@ -346,7 +346,9 @@ impl ShardLoop {
                     Output::Client { conn, correlation, header, reply } => {
                         self.send_client(conn, correlation, &header, &reply);
                     }
-                    Output::Job(job @ Job::Batch(_)) if may_run_here && self.nothing_waits() => {
+                    Output::Job(job @ DiskJob::Journal(Job::Batch(_)))
+                        if may_run_here && self.nothing_waits() =>
+                    {
                         here = Some(job);
                     }
                     Output::Job(job) => self.disk.submit(job),

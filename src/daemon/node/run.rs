@@ -21,7 +21,7 @@ use crate::daemon::node::reload::{self, ConfigSource};
 use crate::daemon::node::replica_config::paxos_config;
 use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::notify::Manager;
-use crate::shard::{Shard, ShardOptions};
+use crate::shard::{CutOptions, Shard, ShardOptions};
 use crate::types::{Count, ShardId};
 use crossbeam::channel::{Sender, bounded};
 use mio::Poll;
@@ -166,7 +166,7 @@ struct Start<'a> {
 impl Start<'_> {
     /// Starts a shard's thread and its syncer.
     fn start(&self, open: OpenShard, ended: Sender<ShardId>) -> io::Result<ShardSender> {
-        let OpenShard { shard: id, volume, journal, recovered } = open;
+        let OpenShard { shard: id, volume, start } = open;
         let poll = Poll::new()?;
         let waker = LoopWaker::new(poll.registry(), WAKER)?;
         let (sender, messages) = ShardSender::new(waker.clone());
@@ -180,7 +180,7 @@ impl Start<'_> {
         let options = shard_options(&context, id, clock::entropy());
         let run = move || {
             let mut outputs = Vec::new();
-            let mut shard = Shard::start(options, journal, recovered, clock::now(), &mut outputs);
+            let mut shard = Shard::start(options, start, clock::now(), &mut outputs);
             shard.set_clock_skew_max_ms(context.config.timing.clock_skew_max_ms);
             let service = Service::new(shard, id, Arc::clone(&context), outputs);
             let sender = loop_sender;
@@ -217,6 +217,7 @@ fn shard_options(context: &NodeContext, shard: ShardId, seed: u64) -> ShardOptio
         addresses,
         append: context.limits.append(),
         stop_timeout_ms: context.config.stop_timeout_ms,
+        cuts: CutOptions::default(),
         version: VERSION.to_string(),
     }
 }

@@ -9,6 +9,8 @@ use crate::journal::format::witnessed;
 use crate::limits::{self, BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{Ballot, Lsn, Record, Slot};
 
+/// Bytes of the body of a `Checkpoint` record: its digest.
+const CHECKPOINT_BODY_BYTES: usize = 8;
 /// Space that a record without a value takes at most: it is alone in its batch.
 const SMALL_ROOM_BYTES: u64 = 2 * BLOCK_BYTES as u64;
 
@@ -46,6 +48,7 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => value.len(),
         Record::Chosen { .. } => 0,
         Record::Witnessed(table) => witnessed::body_bytes(table),
+        Record::Checkpoint { .. } => CHECKPOINT_BODY_BYTES,
     })
 }
 
@@ -64,7 +67,7 @@ pub(crate) fn room_bytes(record: &Record) -> u64 {
         Record::HardState(_) | Record::Witnessed(_) => {
             limits::value_room_bytes(record_bytes(record)).max(SMALL_ROOM_BYTES)
         }
-        Record::Chosen { .. } => SMALL_ROOM_BYTES,
+        Record::Chosen { .. } | Record::Checkpoint { .. } => SMALL_ROOM_BYTES,
     }
 }
 
@@ -154,6 +157,10 @@ fn push_record(
             witnessed::encode_body(table, data);
             (Slot(0), Ballot::ZERO, Slot(0))
         }
+        Record::Checkpoint { slot, digest } => {
+            data.extend_from_slice(&digest.to_le_bytes());
+            (*slot, Ballot::ZERO, *slot)
+        }
     };
     let head = RecordHead {
         kind: record.kind(),
@@ -195,7 +202,8 @@ pub(crate) fn accepted_ballot(record: &Record) -> Option<Ballot> {
         Record::HardState(_)
         | Record::Learned { .. }
         | Record::Chosen { .. }
-        | Record::Witnessed(_) => None,
+        | Record::Witnessed(_)
+        | Record::Checkpoint { .. } => None,
     }
 }
 
@@ -215,8 +223,11 @@ mod tests {
             let taken = batch_bytes(data_bytes, items);
             assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
         }
-        let (data_bytes, items) = lone_record(&Record::HardState(Box::default()));
-        assert!(batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
+        let checkpoint = Record::Checkpoint { slot: Slot(1), digest: 7 };
+        for record in [Record::HardState(Box::default()), checkpoint] {
+            let (data_bytes, items) = lone_record(&record);
+            assert!(batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);
+        }
         let id = LifeId { boots: 1, nonce: 1 };
         let life = Life { id, start: Lsn(1), accounted: Lsn(1) };
         let hard = HardState { lives: vec![life; limits::LIVES_MAX], ..HardState::default() };

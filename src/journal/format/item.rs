@@ -33,6 +33,8 @@ pub(crate) mod kind {
     pub(crate) const SEGMENT: u8 = 34;
     /// The header of a copy of the hard state.
     pub(crate) const HARD_STATE: u8 = 35;
+    /// The header of a file of places.
+    pub(crate) const PLACES: u8 = 36;
 }
 
 /// Whose items these are. Part of every item.
@@ -246,6 +248,7 @@ impl RecordHead {
             2 => RecordKind::Accepted,
             3 => RecordKind::Learned,
             4 => RecordKind::Chosen,
+            6 => RecordKind::Checkpoint,
             7 => RecordKind::Witnessed,
             _ => return None,
         };
@@ -392,11 +395,11 @@ mod tests {
         JournalId { cluster: 7 << 100 | 3, incarnation: 99, node: 2, shard: 1 };
 
     fn any_record() -> impl Strategy<Value = RecordHead> {
-        (any::<[u64; 7]>(), any::<[u32; 2]>(), any::<u16>(), 0..4usize).prop_map(
+        (any::<[u64; 7]>(), any::<[u32; 2]>(), any::<u16>(), 0..5usize).prop_map(
             |(w, n, node, k)| {
-                use RecordKind::{Accepted, Chosen, HardState, Learned};
+                use RecordKind::{Accepted, Checkpoint, Chosen, HardState, Learned};
                 RecordHead {
-                    kind: [HardState, Accepted, Learned, Chosen][k],
+                    kind: [HardState, Accepted, Learned, Chosen, Checkpoint][k],
                     lsn: Lsn(w[0]),
                     slot: Slot(w[1]),
                     ballot: Ballot::new(w[2], NodeId(node)),

@@ -1,7 +1,7 @@
 //! Why the files of a journal are refused.
 
 use crate::storage::{StorageError, StorageOp};
-use crate::types::{FailureKind, Trouble};
+use crate::types::{FailureKind, Lsn, Trouble};
 use std::io;
 
 /// Why a journal could not be opened.
@@ -68,6 +68,16 @@ pub enum OpenError {
         /// Whose it should be.
         expected: String,
     },
+    /// A segment does not begin where a checkpoint says. Another checkpoint may do.
+    #[error("{file} does not begin with record {first_lsn}, as the checkpoint says, but {}", begins(*found))]
+    StartMoved {
+        /// The file's name in the shard's directory.
+        file: String,
+        /// The first LSN of the segment, where any batch of it verifies.
+        found: Option<Lsn>,
+        /// The first LSN that the checkpoint names.
+        first_lsn: Lsn,
+    },
     /// Neither copy of the hard state verifies: what was promised is unknown (C12).
     #[error(
         "{file}: neither copy of the hard state verifies ({first}; {second}); \
@@ -85,6 +95,10 @@ pub enum OpenError {
     /// A write or sync of recovery itself failed: exit 74.
     #[error(transparent)]
     Storage(#[from] StorageError),
+}
+
+fn begins(found: Option<Lsn>) -> String {
+    found.map_or("holds no batch that verifies".to_string(), |lsn| format!("with {lsn}"))
 }
 
 impl OpenError {
@@ -114,6 +128,7 @@ impl OpenError {
             | OpenError::Unopenable { .. }
             | OpenError::FutureVersion { .. }
             | OpenError::Foreign { .. }
+            | OpenError::StartMoved { .. }
             | OpenError::HardStateLost { .. } => FailureKind::Data,
         }
     }

@@ -1,10 +1,10 @@
 //! What is left of the slots above the chosen prefix.
 
 use crate::journal::format::item::JournalId;
-use crate::journal::recover::replay::Replayed;
-use crate::journal::segment::index::{DAMAGED, SUSPECT};
+use crate::journal::recover::conclude::Replayed;
+use crate::journal::segment::indexed_record::{DAMAGED, SUSPECT};
 use crate::journal::write::execute::read_one;
-use crate::journal::write::jobs::Wanted;
+use crate::journal::write::read_plan::Wanted;
 use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Content, RecordLeft, Slot, Value};
 use std::collections::BTreeMap;

@@ -8,16 +8,19 @@ use crate::journal::format::layout::{
 use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::short_segment::ShortSegment;
 use crate::journal::segment::batch_scan::{self, FoundBatch};
-use crate::journal::segment::manifest::Manifest;
+use crate::journal::segment::places::Places;
 use crate::journal::segment::reader::SegmentReader;
+use crate::journal::segment::start::{Baseline, JournalStart};
 use crate::journal::write::execute::{run_prepare, run_steps};
 use crate::journal::write::hard_state;
 use crate::journal::write::jobs::PrepareJob;
 use crate::journal::write::journal::JournalOptions;
-use crate::storage::{Storage, StorageError, StorageOp};
+use crate::limits::BLOCK_BYTES;
+use crate::storage::{Storage, StorageError, StorageOp, read_some};
 use crate::types::{HardState, SegmentId, ShardId};
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 /// Creates the journal of a new shard: hard state in both copies and the first segment. The
 /// directory must be empty.
@@ -30,17 +33,6 @@ pub fn format(
     shard: ShardId,
     options: &JournalOptions,
 ) -> Result<(), StorageError> {
-    format_from(storage, identity, shard, options, &Manifest::UNTRIMMED)
-}
-
-/// Creates a journal that begins where the manifest says.
-pub(crate) fn format_from(
-    storage: &dyn Storage,
-    identity: &Identity,
-    shard: ShardId,
-    options: &JournalOptions,
-    manifest: &Manifest,
-) -> Result<(), StorageError> {
     let journal_id = JournalId::new(identity, shard);
     let file = hard_state::FILE;
     storage.create(file, hard_state::FILE_BYTES).map_err(StorageError::at(
@@ -50,7 +42,7 @@ pub(crate) fn format_from(
     ))?;
     let hard = HardState::default();
     run_steps(storage, &hard_state::steps(&journal_id, 1, &hard, &file.into()), &mut 0)?;
-    let segment = manifest.first_segment;
+    let segment = JournalStart::FRONT.segment;
     let bytes = layout::segment_bytes_for(options.segment_bytes, BLOCK, 1);
     let header = header_block(&journal_id, segment, bytes);
     let min_free_bytes = options.min_free_bytes;
@@ -71,12 +63,13 @@ pub(crate) fn format_from(
 /// left pages that were never written, or that the system takes for written (R01).
 pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, OpenError> {
     let mut names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
-    let is_ours = |name: &str| name == hard_state::FILE || parse_file_name(name).is_some();
-    if !names.iter().any(|name| is_ours(name)) {
+    let is_journal = |name: &str| name == hard_state::FILE || parse_file_name(name).is_some();
+    let is_ours = |name: &str| is_journal(name) || is_derived(name);
+    if !names.iter().any(|name| is_journal(name)) {
         return Err(OpenError::NotFormatted);
     }
     for name in &names {
-        if name.strip_suffix(UNFINISHED).and_then(parse_file_name).is_some() {
+        if name.strip_suffix(UNFINISHED).is_some_and(is_ours) {
             storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
         }
     }
@@ -88,6 +81,16 @@ pub(crate) fn clean_directory(storage: &dyn Storage) -> Result<Vec<String>, Open
         storage.forget(name).map_err(|source| OpenError::unopenable(name, source))?;
     }
     Ok(names)
+}
+
+/// A file beside the journal that is written aside and renamed as well: a checkpoint, a run of the
+/// index, or the places of a segment.
+fn is_derived(name: &str) -> bool {
+    let is = |prefix: &str, suffix: &str| {
+        let middle = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+        middle.is_some_and(|middle| !middle.is_empty() && !middle.contains('.'))
+    };
+    is("checkpoint-", "") || is("run-", ".run") || is("places-", ".idx")
 }
 
 /// One segment file, before its batches are looked at.
@@ -108,22 +111,42 @@ impl Segment {
     }
 }
 
-/// Looks at the segments from the manifest's first one on. Files before it are what a trim that was
-/// interrupted left behind, and hold nothing.
+/// A segment that is not read.
+pub(crate) struct EarlierSegment {
+    pub bytes: u64,
+    /// Its file of places, if that serves.
+    pub places: Option<Arc<Places>>,
+}
+
+/// The segment files of a journal.
+pub(crate) struct Segments {
+    /// Those before the first one that is read.
+    pub earlier: BTreeMap<SegmentId, EarlierSegment>,
+    /// From the first one that is read on.
+    pub segments: BTreeMap<SegmentId, Segment>,
+    /// The first one that is too short, where nothing was written to it as far as its rest shows.
+    pub short: Option<ShortSegment>,
+}
+
+/// Looks at all segments; at those that need not be read only whether they are there, whole and ours.
 pub(crate) fn list_segments(
     storage: &dyn Storage,
     journal_id: &JournalId,
     options: &JournalOptions,
-    manifest: &Manifest,
+    baseline: &Baseline,
     names: &[String],
-) -> Result<(BTreeMap<SegmentId, Segment>, Option<ShortSegment>), OpenError> {
-    let mut segments = BTreeMap::new();
+) -> Result<Segments, OpenError> {
+    let first = baseline.start.segment;
+    let (mut earlier, mut segments) = (BTreeMap::new(), BTreeMap::new());
     let mut short: Option<ShortSegment> = None;
     let ids = names.iter().filter_map(|name| parse_file_name(name));
-    let kept = ids.filter(|id| *id >= manifest.first_segment);
-    for (id, due) in kept.zip(manifest.segments()) {
+    for (id, due) in ids.zip((JournalStart::FRONT.segment.0..).map(SegmentId)) {
         if id != due {
             return Err(OpenError::Missing { file: file_name(due).to_string() });
+        }
+        if id < first {
+            earlier.insert(id, look_at_earlier(storage, journal_id, options, id)?);
+            continue;
         }
         match (look_at(storage, journal_id, options, id), short.take()) {
             (Ok(segment), None) => {
@@ -139,10 +162,45 @@ pub(crate) fn list_segments(
     }
     match (segments.is_empty(), short) {
         (true, Some(short)) => Err(short.refuse()),
-        (true, None) => {
-            Err(OpenError::Missing { file: file_name(manifest.first_segment).to_string() })
+        (true, None) => Err(OpenError::Missing { file: file_name(first).to_string() }),
+        (false, short) => Ok(Segments { earlier, segments, short }),
+    }
+}
+
+/// A segment that is not read: its length and its owner, by its file of places, by its header or by
+/// that of its first batch. Where none verifies, there is nothing to hold its length against.
+fn look_at_earlier(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    options: &JournalOptions,
+    id: SegmentId,
+) -> Result<EarlierSegment, OpenError> {
+    let name = file_name(id);
+    let found = storage.len(&name).map_err(|source| OpenError::unopenable(&name, source))?;
+    let length = |expected| OpenError::Length { file: name.to_string(), found, expected };
+    if found < layout::segment_bytes_for(0, BLOCK, 1) || found % BLOCK != 0 {
+        return Err(length(options.segment_bytes));
+    }
+    let places = Places::open(storage, journal_id, id)?.ok();
+    if let Some(places) = places.filter(|places| places.segment_bytes == found) {
+        return Ok(EarlierSegment { bytes: found, places: Some(Arc::new(places)) });
+    }
+    let mut block = [0; BLOCK_BYTES];
+    let read = read_some(storage, &name, 0, &mut block)?;
+    let header = match read {
+        Ok(()) => layout::read_header(&block, journal_id, id)?,
+        Err(_) => SegmentHeader::Damaged,
+    };
+    let stated = match header {
+        SegmentHeader::Intact(expected) => Some(expected),
+        SegmentHeader::Damaged | SegmentHeader::Newer(_) => {
+            let mut reader = SegmentReader::new(storage, id, found);
+            batch_scan::stated_bytes(&mut reader, journal_id)?
         }
-        (false, short) => Ok((segments, short)),
+    };
+    match stated {
+        Some(expected) if expected != found => Err(length(expected)),
+        Some(_) | None => Ok(EarlierSegment { bytes: found, places: None }),
     }
 }
 

@@ -22,6 +22,8 @@ pub struct Recovered {
     pub losses: Losses,
     /// What other members were seen to acknowledge (C13).
     pub witnessed: Vec<(NodeId, Witness)>,
+    /// The checkpoints that the records read say were durable, and their digests, oldest first (C25).
+    pub checkpoints: Vec<(Slot, u64)>,
     /// A tail that was cut on C11's evidence. Its LSNs are given out again: a peer that has seen
     /// one of them acknowledged refutes the cut.
     pub torn: Option<TornTail>,

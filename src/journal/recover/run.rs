@@ -6,16 +6,19 @@ use crate::journal::format::layout::{
     BLOCK, DATA_START, SegmentHeader, Writing, file_name, header_block,
 };
 use crate::journal::format::open_error::OpenError;
+use crate::journal::recover::conclude::Replayed;
 use crate::journal::recover::open_slots::read_open;
-use crate::journal::recover::opening::{Segment, clean_directory, list_segments};
-use crate::journal::recover::records::{CheckedBatch, check_batch, check_gap, shows_pre_image};
+use crate::journal::recover::opening::{
+    EarlierSegment, Segment, Segments, clean_directory, list_segments,
+};
 use crate::journal::recover::recovered::{FindingKind, Recovered, TornTail};
-use crate::journal::recover::replay::{About, FilePlace, Replay, Replayed};
+use crate::journal::recover::replay::{About, FilePlace, Replay};
 use crate::journal::recover::short_segment;
 use crate::journal::recover::tail::{self, Ending, Torn};
 use crate::journal::segment::batch_scan::{self, BatchScan, Limit, Part};
-use crate::journal::segment::manifest::Manifest;
 use crate::journal::segment::reader::SegmentReader;
+use crate::journal::segment::records::{CheckedBatch, check_batch, check_gap, shows_pre_image};
+use crate::journal::segment::start::{Baseline, JournalStart};
 use crate::journal::write::hard_state::{self, Opened};
 use crate::journal::write::journal::{Journal, JournalOptions, Restored, Tail};
 use crate::limits::BLOCK_BYTES;
@@ -25,40 +28,46 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Reads a shard's journal back.
+/// Reads a shard's journal back: all of it, or what a start with the checkpoint at a slot needs. Of
+/// what lies before that only the files are looked at; every slot up to the checkpoint's is chosen
+/// and applied.
 ///
 /// # Errors
-/// When the journal must not be used as it is; damage of single records is not among it.
+/// When the journal must not be used as it is; damage of single records is not among it. With
+/// [`OpenError::StartMoved`] the journal is not as the checkpoint says: the caller takes an older
+/// checkpoint, and none at last.
 pub fn recover(
     storage: &dyn Storage,
     identity: &Identity,
     shard: ShardId,
     options: &JournalOptions,
+    from: Option<(Slot, JournalStart)>,
 ) -> Result<(Journal, Recovered), OpenError> {
-    recover_from(storage, identity, shard, options, &Manifest::UNTRIMMED)
-}
-
-/// Reads back a journal that begins where its manifest says.
-pub(crate) fn recover_from(
-    storage: &dyn Storage,
-    identity: &Identity,
-    shard: ShardId,
-    options: &JournalOptions,
-    manifest: &Manifest,
-) -> Result<(Journal, Recovered), OpenError> {
+    let baseline = Baseline::new(from);
     let journal_id = JournalId::new(identity, shard);
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &journal_id)?;
-    let (segments, short_segment) = list_segments(storage, &journal_id, options, manifest, &names)?;
+    let listed = list_segments(storage, &journal_id, options, &baseline, &names)?;
+    let Segments { earlier, segments, short: short_segment } = listed;
     let mut recovery = Recovery {
         storage,
         journal_id,
-        manifest: *manifest,
+        start: baseline.start,
+        earlier,
         segments,
-        replay: Replay::new(manifest),
+        replay: Replay::new(&baseline),
+        boots_before: 0,
         torn: None,
         one_header_copy: None,
     };
+    recovery.check_start()?;
+    for (id, segment) in &recovery.earlier {
+        recovery.replay.index.spilled.set(*id, segment.places.clone());
+    }
+    // The lives that began before show whether a record is that of a boot or a repeated one.
+    let lives = opened.hard.lives.iter();
+    let before = lives.filter(|life| life.start < baseline.start.first_lsn.prev());
+    recovery.boots_before = before.map(|life| life.id.boots).max().unwrap_or_default();
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.replay_upto(&ended)?;
@@ -90,10 +99,14 @@ impl Ended {
 struct Recovery<'a> {
     storage: &'a dyn Storage,
     journal_id: JournalId,
-    manifest: Manifest,
-    /// From the manifest's first one on, without a gap.
+    start: JournalStart,
+    /// The files before the first segment that is read.
+    earlier: BTreeMap<SegmentId, EarlierSegment>,
+    /// From the first one that is read on, without a gap.
     segments: BTreeMap<SegmentId, Segment>,
     replay: Replay,
+    /// The boots before the first record that is read.
+    boots_before: u64,
     torn: Option<TornTail>,
     /// The last batch that lacks a copy of its headers, and shows that it was never written.
     one_header_copy: Option<OneHeaderCopy>,
@@ -107,6 +120,22 @@ struct OneHeaderCopy {
 }
 
 impl Recovery<'_> {
+    /// The first segment that is read begins where the checkpoint says, by any batch in it.
+    fn check_start(&self) -> Result<(), OpenError> {
+        let JournalStart { segment, first_lsn, .. } = self.start;
+        if self.start == JournalStart::FRONT {
+            return Ok(());
+        }
+        let any = self.segments.get(&segment).and_then(|segment| segment.any);
+        let found = any.map(|batch| batch.head.previous.first_lsn);
+        if found == Some(first_lsn) { Ok(()) } else { Err(self.moved(found)) }
+    }
+
+    fn moved(&self, found: Option<Lsn>) -> OpenError {
+        let JournalStart { segment, first_lsn, .. } = self.start;
+        OpenError::StartMoved { file: file_name(segment).to_string(), found, first_lsn }
+    }
+
     fn note_hard_state(&mut self, opened: &Opened) {
         if let Some((offset, why)) = &opened.repaired {
             let place = FilePlace { file: hard_state::FILE, offset: *offset };
@@ -136,8 +165,8 @@ impl Recovery<'_> {
     fn find_end(&mut self) -> Result<Ended, OpenError> {
         loop {
             let used = self.segments.values().rev().find(|segment| segment.any.is_some());
-            let last = used.map_or(self.manifest.first_segment, |segment| segment.id);
-            let ended = self.end_of(last, self.manifest.first_lsn)?;
+            let last = used.map_or(self.start.segment, |segment| segment.id);
+            let ended = self.end_of(last, self.start.first_lsn)?;
             if self.erase_if_first_batch_torn(&ended)? {
                 continue;
             }
@@ -164,6 +193,10 @@ impl Recovery<'_> {
         let Ending::Torn(torn) = ended.ending else { return Ok(false) };
         if torn.data_end != DATA_START {
             return Ok(false);
+        }
+        if ended.last == self.start.segment && self.start != JournalStart::FRONT {
+            // How the segment before ends is known to a start that reads it.
+            return Err(self.moved(None));
         }
         self.note_torn(ended.last, &torn);
         self.erase(ended.last, DATA_START..self.segment(ended.last).bytes)?;
@@ -236,9 +269,12 @@ impl Recovery<'_> {
         if let Ending::Torn(torn) = &ended.ending {
             self.note_torn(ended.last, torn);
         }
-        for id in self.manifest.segments().take_while(|id| *id <= ended.last) {
+        let ids: Vec<SegmentId> = self.segments.range(..=ended.last).map(|(id, _)| *id).collect();
+        for id in ids {
             let mut reader = SegmentReader::new(self.storage, id, self.segment(id).bytes);
             let first_lsn = self.first_lsn(id, self.replay.expected());
+            let stated = self.segment(id).any.map(|batch| batch.head.previous.first_lsn);
+            self.replay.facts.begin(id, stated);
             if id == ended.last {
                 self.replay.suspect_from = match ended.ending {
                     Ending::Suspect { from, .. } => from,
@@ -314,7 +350,7 @@ impl Recovery<'_> {
     /// The batch's first record is that of a boot: the batch before it was the last one of a life.
     fn begins_a_life(&self, checked: &CheckedBatch) -> bool {
         let first = checked.records.first().and_then(|seen| seen.hard.as_ref());
-        first.is_some_and(|hard| hard.boots > self.replay.hard.boots)
+        first.is_some_and(|hard| hard.boots > self.replay.hard.boots.max(self.boots_before))
     }
 
     /// What lies behind a batch that lacks a copy of its headers shows why. Behind the last one of
@@ -374,7 +410,11 @@ impl Recovery<'_> {
         let next_lsn = ended.next_lsn();
         let spares = self.spares(&ended)?;
         let tail = self.new_tail(&ended, &spares)?;
-        let files = (self.segments.len() as u64, self.segments.values().map(|s| s.bytes).sum());
+        let bytes = self.segments.values().map(|segment| segment.bytes);
+        let files = (
+            (self.earlier.len() + self.segments.len()) as u64,
+            bytes.chain(self.earlier.values().map(|segment| segment.bytes)).sum(),
+        );
         let mut hard = opened.hard.clone();
         hard_state::merge(&mut hard, &self.replay.hard);
         if let Some(torn) = &mut self.torn {
@@ -397,6 +437,7 @@ impl Recovery<'_> {
             holes,
             losses,
             witnessed,
+            checkpoints: replay.checkpoints,
             torn: self.torn,
             findings: replay.findings,
             stats: replay.stats,
@@ -415,6 +456,7 @@ impl Recovery<'_> {
             hard,
             hard_sequence: opened.sequence,
             index: replay.index,
+            facts: replay.facts,
         });
         Ok((journal, recovered))
     }
@@ -454,7 +496,7 @@ impl Recovery<'_> {
         };
         let (previous, seal_first) = match *ending {
             Ending::Clean => {
-                let first = Previous { first_lsn: self.manifest.first_lsn, ..Previous::default() };
+                let first = Previous { first_lsn: self.start.first_lsn, ..Previous::default() };
                 return Ok(Tail::Open(Writing {
                     segment: *last,
                     name: file_name(*last),

@@ -7,9 +7,9 @@
 use crate::journal::format::item::{ITEM_BYTES, JournalId};
 use crate::journal::format::layout::{BLOCK, is_zero};
 use crate::journal::format::open_error::OpenError;
-use crate::journal::recover::records::{check_batch, shows_pre_image};
 use crate::journal::segment::batch_scan::{BatchScan, FoundBatch, Part};
 use crate::journal::segment::reader::SegmentReader;
+use crate::journal::segment::records::{check_batch, shows_pre_image};
 use crate::limits::SECTOR_BYTES;
 use crate::types::Lsn;
 

@@ -1,35 +1,17 @@
 //! Where the values lie: per segment, a sorted array of fixed-size entries. No values in memory.
 
-use crate::journal::format::item::{ALIGN_BYTES, RecordHead};
+use crate::journal::format::item::ALIGN_BYTES;
 use crate::journal::format::layout::file_name;
-use crate::journal::segment::manifest::Manifest;
-use crate::types::{Ballot, Lsn, RecordKind, SegmentId, Slot};
+use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN, Location};
+use crate::journal::segment::places::{PlaceRow, Places};
+use crate::journal::segment::spilled::{SlotLookup, Spilled};
+use crate::journal::segment::start::Baseline;
+use crate::types::{Ballot, Lsn, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The record does not verify; what it should hold is damaged here.
-pub(crate) const DAMAGED: u8 = 1;
-/// The value is known to be chosen: learned, or accepted in exactly the ballot of a watermark.
-pub(crate) const KNOWN: u8 = 2;
-/// Never known durable, and does not verify (C11); goes with `DAMAGED`.
-pub(crate) const SUSPECT: u8 = 4;
-
-/// Where the record of a slot lies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The segment whose file holds it.
-    pub segment: SegmentId,
-    /// Offset of the record's header in it.
-    pub offset: u64,
-    /// Bytes of the value.
-    pub bytes: u32,
-    /// The record's position in the stream.
-    pub lsn: Lsn,
-    /// The ballot of the record.
-    pub ballot: Ballot,
-}
+use std::sync::Arc;
 
 /// One record with a value: 24 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::journal) struct IndexEntry {
     pub(in crate::journal) slot: u64,
     /// LSN, from the segment's first one.
@@ -53,47 +35,26 @@ impl IndexEntry {
 
 const _: () = assert!(size_of::<IndexEntry>() == 24);
 
-/// One record with a value, as it goes into the index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IndexedRecord {
-    pub slot: Slot,
-    pub location: Location,
-    pub flags: u8,
-}
-
-impl IndexedRecord {
-    /// A record as the index holds it, if it has a value.
-    pub(crate) fn of(head: &RecordHead) -> Option<IndexedRecord> {
-        let flags = match head.kind {
-            RecordKind::Accepted => 0,
-            RecordKind::Learned => KNOWN,
-            RecordKind::HardState
-            | RecordKind::Chosen
-            | RecordKind::Trimmed
-            | RecordKind::Checkpoint
-            | RecordKind::Witnessed => return None,
-        };
-        let location = Location {
-            segment: head.segment,
-            offset: head.offset,
-            bytes: head.body_bytes,
-            lsn: head.lsn,
-            ballot: head.ballot,
-        };
-        Some(IndexedRecord { slot: head.slot, location, flags })
-    }
-}
-
 /// The entries of one segment, by rising slot; entries of one slot in the order of writing.
 /// Self-contained, so that the arrays of full segments can move to disk.
-#[derive(Clone, Debug)]
-pub(in crate::journal) struct SegmentIndex {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentIndex {
     pub(in crate::journal) first_lsn: Lsn,
     pub(in crate::journal) ballots: Vec<Ballot>,
     pub(in crate::journal) entries: Vec<IndexEntry>,
 }
 
 impl SegmentIndex {
+    /// No entries yet, of a segment whose first LSN is this one.
+    pub(crate) fn new(first_lsn: Lsn) -> SegmentIndex {
+        SegmentIndex { first_lsn, ballots: Vec::new(), entries: Vec::new() }
+    }
+
+    /// All records, by rising slot.
+    pub(crate) fn records(&self, segment: SegmentId) -> impl Iterator<Item = IndexedRecord> + '_ {
+        self.entries.iter().map(move |entry| self.found(segment, entry))
+    }
+
     fn ballot_number(&mut self, ballot: Ballot) -> u32 {
         let known = self.ballots.iter().rposition(|other| *other == ballot);
         let number = known.unwrap_or_else(|| {
@@ -130,9 +91,11 @@ impl SegmentIndex {
 /// The index of all segments.
 #[derive(Clone, Debug)]
 pub(crate) struct SlotIndex {
-    /// Slots before its first one are not in the index.
-    pub(in crate::journal) manifest: Manifest,
-    pub(in crate::journal) segments: BTreeMap<SegmentId, SegmentIndex>,
+    /// What the start began with.
+    pub(in crate::journal) baseline: Baseline,
+    pub(in crate::journal) segments: BTreeMap<SegmentId, Arc<SegmentIndex>>,
+    /// Segments whose places left memory; none of them is among `segments`.
+    pub(in crate::journal) spilled: Spilled,
     /// Records whose header is lost and whose descriptor serves: the body's checksum, by place.
     pub(in crate::journal) headless: BTreeMap<(SegmentId, u64), u64>,
     /// Chosen slots of which only a record known to hold the chosen value may be believed: a
@@ -141,28 +104,22 @@ pub(crate) struct SlotIndex {
 }
 
 impl SlotIndex {
-    /// An empty index of a journal that begins here.
-    pub(crate) fn new(manifest: Manifest) -> SlotIndex {
+    /// An empty index of a journal that is read from here on.
+    pub(crate) fn new(baseline: Baseline) -> SlotIndex {
         SlotIndex {
-            manifest,
+            baseline,
             segments: BTreeMap::new(),
+            spilled: Spilled { upto: baseline.slot, ..Spilled::default() },
             headless: BTreeMap::new(),
             distrusted: BTreeSet::new(),
         }
     }
 
-    /// Adds a record of a segment whose first LSN is `first_lsn`. Slots mostly rise. A record of a
-    /// slot that is trimmed is left out: nobody asks for it, and its damage is none.
+    /// Adds a record of a segment whose first LSN is `first_lsn`. Slots mostly rise.
     pub(crate) fn insert(&mut self, first_lsn: Lsn, found: &IndexedRecord) {
         let IndexedRecord { slot, location, flags } = *found;
-        if self.manifest.is_trimmed(slot) {
-            return;
-        }
-        let index = self.segments.entry(location.segment).or_insert_with(|| SegmentIndex {
-            first_lsn,
-            ballots: Vec::new(),
-            entries: Vec::new(),
-        });
+        let index = self.segments.entry(location.segment);
+        let index = Arc::make_mut(index.or_insert_with(|| Arc::new(SegmentIndex::new(first_lsn))));
         let entry = IndexEntry {
             slot: slot.0,
             lsn: (location.lsn.0 - index.first_lsn.0) as u32,
@@ -184,22 +141,13 @@ impl SlotIndex {
         self.headless.get(&(location.segment, location.offset)).copied()
     }
 
-    /// The record whose value counts for a slot: one known to hold the chosen value, else the one
-    /// of the highest ballot; of several, one that is intact, else the newest.
-    ///
-    /// Where the slot is chosen, every record of a ballot at or above the one in which it was
-    /// chosen holds the chosen value (Paxos Made Simple, P2), so the highest ballot is right.
+    /// The record in memory whose value counts for a slot (see [`IndexedRecord::rank`]).
     pub(crate) fn best(&self, slot: Slot) -> Option<IndexedRecord> {
-        let rank = |found: &IndexedRecord| {
-            let intact = found.flags & DAMAGED == 0;
-            let known = intact && found.flags & KNOWN != 0;
-            (known, found.location.ballot, intact, found.location.lsn)
-        };
         // Newest first: a slot's records lie close together, in a few segments at most.
         let segments = self.segments.iter().rev().filter(|(_, index)| index.spans(slot));
         let all = segments
             .flat_map(|(id, index)| index.of_slot(slot).iter().map(|e| index.found(*id, e)));
-        let best = all.max_by_key(rank)?;
+        let best = all.max_by_key(IndexedRecord::rank)?;
         let doubtful = best.flags & KNOWN == 0 && self.distrusted.contains(&slot);
         Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
     }
@@ -220,9 +168,7 @@ impl SlotIndex {
 
     /// Every record, segment by segment, by slot in each.
     fn all(&self) -> impl Iterator<Item = IndexedRecord> + '_ {
-        self.segments
-            .iter()
-            .flat_map(|(id, index)| index.entries.iter().map(|entry| index.found(*id, entry)))
+        self.segments.iter().flat_map(|(id, index)| index.records(*id))
     }
 
     /// The slots known to be chosen, almost in order, some more than once.
@@ -238,8 +184,17 @@ impl SlotIndex {
     /// A segment is full: gives back what its array does not need.
     pub(crate) fn seal(&mut self, segment: SegmentId) {
         if let Some(index) = self.segments.get_mut(&segment) {
-            index.entries.shrink_to_fit();
+            Arc::make_mut(index).entries.shrink_to_fit();
         }
+    }
+
+    /// The distinct slots up to `slot`, rising.
+    pub(crate) fn slots_upto(&self, slot: Slot) -> BTreeSet<Slot> {
+        let of = |index: &SegmentIndex| index.entries.partition_point(|entry| entry.slot <= slot.0);
+        let segments = self.segments.values();
+        segments
+            .flat_map(|index| index.entries[..of(index)].iter().map(|entry| Slot(entry.slot)))
+            .collect()
     }
 
     /// The distinct slots above `slot`, rising.
@@ -257,8 +212,9 @@ impl SlotIndex {
     /// Marks as known to be chosen what `known(slot, ballot)` says so of.
     pub(crate) fn mark_known(&mut self, known: impl Fn(Slot, Ballot) -> bool) {
         for index in self.segments.values_mut() {
-            for entry in &mut index.entries {
-                if known(Slot(entry.slot), index.ballots[entry.ballot()]) {
+            let SegmentIndex { ballots, entries, .. } = Arc::make_mut(index);
+            for entry in entries {
+                if known(Slot(entry.slot), ballots[entry.ballot()]) {
                     entry.ballot_and_flags |= u32::from(KNOWN) << 24;
                 }
             }
@@ -269,6 +225,58 @@ impl SlotIndex {
     pub(crate) fn damaged_place(found: &IndexedRecord) -> Option<(String, u64)> {
         let file = || file_name(found.location.segment).to_string();
         (found.flags & DAMAGED != 0).then(|| (file(), found.location.offset))
+    }
+}
+
+impl SlotIndex {
+    /// What is to be looked up for these slots, which rise; nothing where memory knows all of them.
+    pub(in crate::journal) fn lookups(&self, slots: &[Slot]) -> Option<Vec<SlotLookup>> {
+        let (first, last) = (*slots.first()?, *slots.last()?);
+        let files = self.spilled.spanning(first, last);
+        if files.is_empty() && self.spilled.unplaced_for(first).is_none() {
+            return None;
+        }
+        let lookup = |slot: &Slot| {
+            let slot = *slot;
+            let lost = self.spilled.losses.iter().rev().find(|(_, upto)| **upto >= slot);
+            SlotLookup {
+                slot,
+                held: self.best_row(slot),
+                places: files.iter().filter(|places| places.spans(slot)).cloned().collect(),
+                unplaced: self.spilled.unplaced_for(slot),
+                distrusted: self.distrusted.contains(&slot),
+                // Above, the record that is left is served at its ballot, whatever lies behind (C6).
+                lost_in: lost.filter(|_| slot <= self.spilled.upto).map(|(segment, _)| *segment),
+            }
+        };
+        Some(slots.iter().map(lookup).collect())
+    }
+
+    /// The record in memory that counts for a slot.
+    pub(in crate::journal) fn best_row(&self, slot: Slot) -> Option<PlaceRow> {
+        let record = self.best(slot)?;
+        Some(PlaceRow { record, headless: self.headless(&record.location) })
+    }
+
+    /// The slot may stand in a segment whose places left memory.
+    pub(in crate::journal) fn is_spilled(&self, slot: Slot) -> bool {
+        let spans = |places: &Arc<Places>| places.spans(slot);
+        self.spilled.unplaced_for(slot).is_some()
+            || self.spilled.files.values().flatten().any(spans)
+    }
+
+    /// A durable record in this ballot or a higher one holds the slot, or it is one of those whose
+    /// places left memory: they were applied before a checkpoint that is durable.
+    pub(in crate::journal) fn is_durable_in(&self, slot: Slot, ballot: Ballot) -> bool {
+        let best = self.best(slot).filter(|best| SlotIndex::damaged_place(best).is_none());
+        best.is_some_and(|best| best.location.ballot >= ballot) || self.is_spilled(slot)
+    }
+
+    /// The value of a slot is no larger.
+    pub(in crate::journal) fn value_bytes_max(&self, slot: Slot) -> usize {
+        let spanning = self.spilled.spanning(slot, slot);
+        let held = self.best(slot).map_or(0, |best| best.location.bytes);
+        spanning.iter().map(|places| places.value_bytes_max).fold(held, u32::max) as usize
     }
 }
 
@@ -303,7 +311,7 @@ mod tests {
         ];
         for upto in 1..=rising.len() {
             for backwards in [false, true] {
-                let mut index = SlotIndex::new(Manifest::UNTRIMMED);
+                let mut index = SlotIndex::new(Baseline::NONE);
                 let mut some: Vec<_> = rising[..upto].to_vec();
                 if backwards {
                     some.reverse();

@@ -1,6 +1,12 @@
 //! Segment files: where the journal begins, what is found in them, and where each value lies.
 
 pub mod batch_scan;
+pub mod facts;
 pub mod index;
-pub mod manifest;
+pub mod indexed_record;
+pub mod places;
 pub mod reader;
+pub mod records;
+pub mod rescan;
+pub mod spilled;
+pub mod start;

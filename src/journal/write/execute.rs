@@ -4,10 +4,14 @@ use crate::journal::format::item::{
     ITEM_BYTES, JournalId, MetadataItem, RecordHead, body_checksum,
 };
 use crate::journal::format::layout::{UNFINISHED, file_name};
+use crate::journal::segment::indexed_record::Location;
 use crate::journal::write::jobs::{
-    BatchDone, BatchJob, BatchStep, Done, FileRange, Job, NoRoom, PrepareDone, PrepareJob,
-    ReadDamage, ReadJob, ReadJobDone, ReadResult, Wanted,
+    BatchDone, BatchJob, BatchStep, Done, Job, NoRoom, PrepareDone, PrepareJob, ReadJob,
+    ReadJobDone,
 };
+use crate::journal::write::lookup;
+use crate::journal::write::places_jobs::run_places;
+use crate::journal::write::read_plan::{FileRange, ReadDamage, ReadPlan, ReadResult, Wanted};
 use crate::storage::{Storage, StorageError, StorageOp, read_some};
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;
@@ -46,6 +50,12 @@ pub fn execute(storage: &dyn Storage, job: Job) -> Result<Done, JobError> {
         Job::Read(job) => match run_read(storage, &job) {
             Ok(done) => Ok(Done::Read(done)),
             Err(error) => short(error, Job::Read(job)),
+        },
+        Job::Places(job) => match run_places(storage, &job) {
+            Ok(done) => Ok(Done::Places(done)),
+            // A file that has no name yet is in nobody's way: it is written from the start again.
+            Err(error) if error.may_pass() => short(error, Job::Places(job)),
+            Err(error) => Err(JobError::Fatal(error)),
         },
     }
 }
@@ -131,14 +141,22 @@ pub(crate) fn run_prepare(
 
 /// Fails only where the system is short of something: what the medium does not give is a result.
 fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadJobDone, StorageError> {
-    let missing = job.missing.iter();
+    let found;
+    let (plan, unplaced): (&ReadPlan, _) = match &job.lookups {
+        None => (&*job.plan, Vec::new()),
+        Some(lookups) => {
+            found = lookup::find(storage, lookups)?;
+            (&found.plan, found.unplaced.iter().copied().collect())
+        }
+    };
+    let missing = plan.missing.iter();
     let mut values: Vec<_> = missing.map(|(slot, why)| (*slot, Err(why.clone()))).collect();
     let mut buffer = Vec::new();
-    for range in &job.ranges {
+    for range in &plan.ranges {
         read_range(storage, &job.journal_id, range, &mut buffer, &mut values)?;
     }
     values.sort_by_key(|(slot, _)| *slot);
-    Ok(ReadJobDone { token: job.token, values })
+    Ok(ReadJobDone { token: job.token, values, unplaced })
 }
 
 fn read_range(
@@ -165,6 +183,7 @@ fn read_range(
             read_some(storage, &range.file, offset, &mut buffer[skip..bytes])?
                 .map_err(|error| ReadDamage::Unreadable {
                     slot: wanted.slot,
+                    ballot: wanted.location.ballot,
                     file: range.file.to_string(),
                     offset,
                     error: error.to_string(),
@@ -211,5 +230,6 @@ fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> 
     if checksum == Some(body_checksum(body, location.lsn)) {
         return Ok((location.ballot, Value::new(body)));
     }
-    Err(ReadDamage::Damaged { slot, file: file.to_string(), offset: location.offset })
+    let Location { ballot, offset, .. } = location;
+    Err(ReadDamage::Damaged { slot, ballot, file: file.to_string(), offset })
 }

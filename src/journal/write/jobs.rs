@@ -1,8 +1,9 @@
 //! What a journal asks of the threads that may block, and what they answer.
 
 use crate::journal::format::item::JournalId;
-use crate::journal::segment::index::Location;
-use crate::types::{Ballot, Lsn, SegmentId, Slot, Value};
+use crate::journal::write::places_jobs::{PlacesDone, PlacesJob};
+use crate::journal::write::read_plan::{Lookups, ReadPlan, ReadResult};
+use crate::types::{Lsn, SegmentId, Slot};
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,6 +16,8 @@ pub enum Job {
     Prepare(PrepareJob),
     /// A read of values, for a helper thread.
     Read(ReadJob),
+    /// Writes where the values of one segment lie, for a helper thread. One at a time per journal.
+    Places(PlacesJob),
 }
 
 /// A job's outcome, to be handed to [`crate::journal::Journal::done`].
@@ -26,6 +29,8 @@ pub enum Done {
     Prepare(PrepareDone),
     /// The values that could be read.
     Read(ReadJobDone),
+    /// The places of a segment are on disk, or there was no space for them.
+    Places(PlacesDone),
 }
 
 /// What a shard learns from [`crate::journal::Journal::done`].
@@ -130,9 +135,9 @@ impl fmt::Display for NoRoom {
 pub struct ReadJob {
     pub(crate) token: u64,
     pub(crate) journal_id: JournalId,
-    pub(crate) ranges: Vec<FileRange>,
-    /// Slots that need no look at the disk to fail.
-    pub(crate) missing: Vec<(Slot, ReadDamage)>,
+    pub(crate) plan: Box<ReadPlan>,
+    /// Slots that are to be found first, and planned for then.
+    pub(crate) lookups: Option<Box<Lookups>>,
 }
 
 impl ReadJob {
@@ -142,40 +147,22 @@ impl ReadJob {
         self.token
     }
 
-    /// Bytes of the values that it brings.
+    /// Bytes of the values that it brings; at most, where it has yet to find them.
     #[must_use]
     pub fn value_bytes(&self) -> usize {
-        let wanted = self.ranges.iter().flat_map(|extent| &extent.wanted);
-        wanted.map(|wanted| wanted.location.bytes as usize).sum()
+        let wanted = self.plan.ranges.iter().flat_map(|extent| &extent.wanted);
+        let planned: usize = wanted.map(|wanted| wanted.location.bytes as usize).sum();
+        planned + self.lookups.as_ref().map_or(0, |lookups| lookups.value_bytes())
     }
 
-    /// Bytes of files that it reads, gaps between records included.
+    /// Bytes of files that it reads, gaps between records included; a guess where it has yet to find
+    /// them.
     #[must_use]
     pub fn file_bytes(&self) -> usize {
-        self.ranges.iter().map(|extent| extent.bytes).sum()
+        let planned: usize = self.plan.ranges.iter().map(|extent| extent.bytes).sum();
+        planned + self.lookups.as_ref().map_or(0, |lookups| lookups.value_bytes())
     }
 }
-
-/// One contiguous read of one file, and the records wanted in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FileRange {
-    pub file: Arc<str>,
-    pub offset: u64,
-    pub bytes: usize,
-    pub wanted: Vec<Wanted>,
-}
-
-/// One record wanted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wanted {
-    pub slot: Slot,
-    pub location: Location,
-    /// The body's checksum where the record's own header is lost.
-    pub headless: Option<u64>,
-}
-
-/// What a read found for one slot.
-pub type ReadResult = Result<(Ballot, Value), ReadDamage>;
 
 /// A finished read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -185,45 +172,6 @@ pub struct ReadJobDone {
     /// By rising slot, from the first one asked for on; fewer than asked for when a limit of the
     /// read was reached (never fewer than one).
     pub values: Vec<(Slot, ReadResult)>,
-}
-
-/// Why a value could not be read. Not fatal: the slot is damaged here.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ReadDamage {
-    /// No durable record of the slot is held here.
-    #[error("slot {slot} is not held here")]
-    NotHeld {
-        /// The slot that was asked for.
-        slot: Slot,
-    },
-    /// The slot lies before the first one that the journal keeps.
-    #[error("slot {slot} is trimmed: the journal begins at slot {first}")]
-    Trimmed {
-        /// The slot that was asked for.
-        slot: Slot,
-        /// The first slot kept.
-        first: Slot,
-    },
-    /// The record is known to be damaged since recovery.
-    #[error("the record of slot {slot} is damaged: {file} at offset {offset}")]
-    Damaged {
-        /// The slot that was asked for.
-        slot: Slot,
-        /// The segment's file, by its name in the shard's directory.
-        file: String,
-        /// Offset of the record's header in the file, in bytes.
-        offset: u64,
-    },
-    /// The medium failed to deliver the record.
-    #[error("the record of slot {slot} cannot be read: {file} at offset {offset}: {error}")]
-    Unreadable {
-        /// The slot that was asked for.
-        slot: Slot,
-        /// The segment's file, by its name in the shard's directory.
-        file: String,
-        /// Offset of the record's header in the file, in bytes.
-        offset: u64,
-        /// What the system said.
-        error: String,
-    },
+    /// Segments whose files of places do not serve.
+    pub(crate) unplaced: Vec<SegmentId>,
 }

@@ -3,13 +3,17 @@
 use crate::journal::format::batch::{self, BatchPlan, Encoded, room_bytes};
 use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
 use crate::journal::format::layout::{self, Writing, header_block};
-use crate::journal::segment::index::{IndexedRecord, Location, SlotIndex};
+use crate::journal::segment::facts::{FactsToRepeat, JournalFacts};
+use crate::journal::segment::index::SlotIndex;
+use crate::journal::segment::indexed_record::{IndexedRecord, Location};
+use crate::journal::segment::start::JournalStart;
 use crate::journal::write::hard_state;
 use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, PrepareDone, PrepareJob,
 };
+use crate::journal::write::places_jobs::Spilling;
 use crate::limits;
-use crate::types::{HardState, Lsn, Record, SegmentId, Slot};
+use crate::types::{Ballot, HardState, Lsn, Record, SegmentId, Slot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -71,6 +75,7 @@ pub(crate) struct Restored {
     /// The hard state has more than its file does.
     pub hard_changed: bool,
     pub index: SlotIndex,
+    pub facts: JournalFacts,
 }
 
 /// The batch that is being written.
@@ -78,6 +83,7 @@ pub(crate) struct Restored {
 pub(crate) struct BatchInFlight {
     pub upto: Lsn,
     pub mark: Lsn,
+    pub segment: SegmentId,
     pub first_lsn_of_segment: Lsn,
     pub heads: Vec<RecordHead>,
 }
@@ -112,12 +118,16 @@ pub struct Journal {
     pub(in crate::journal) hard_changed: bool,
     pub(in crate::journal) hard_file: Arc<str>,
     pub(in crate::journal) index: SlotIndex,
+    /// What the durable records of each segment reach.
+    pub(in crate::journal) facts: JournalFacts,
+    pub(in crate::journal) spilling: Spilling,
     /// Of the last batch, the larger one first: data, then descriptors.
     pub(in crate::journal) buffers: Vec<Vec<u8>>,
 }
 
 impl Journal {
     pub(crate) fn new(restored: Restored) -> Journal {
+        let unplaced = restored.index.spilled.unplaced().is_some();
         Journal {
             journal_id: restored.journal_id,
             options: restored.options,
@@ -141,6 +151,8 @@ impl Journal {
             hard_changed: restored.hard_changed,
             hard_file: hard_state::FILE.into(),
             index: restored.index,
+            facts: restored.facts,
+            spilling: Spilling { due: unplaced, ..Spilling::default() },
             buffers: Vec::new(),
         }
     }
@@ -160,7 +172,9 @@ impl Journal {
     /// The next job, if one can start now: call until it returns nothing, after every push and
     /// every [`done`](Journal::done). Batches are handed out one at a time (group commit).
     pub fn next_job(&mut self) -> Option<Job> {
-        self.next_prepare().map(Job::Prepare).or_else(|| self.next_batch().map(Job::Batch))
+        let job = self.next_prepare().map(Job::Prepare);
+        let job = job.or_else(|| self.next_batch().map(Job::Batch));
+        job.or_else(|| self.next_places().map(Job::Places))
     }
 
     /// Takes in the outcome of a job.
@@ -168,7 +182,14 @@ impl Journal {
         match done {
             Done::Batch(done) => self.batch_done(done),
             Done::Prepare(done) => self.prepare_done(&done),
-            Done::Read(done) => Some(JournalEvent::Read(done)),
+            Done::Read(done) => {
+                self.places_failed(&done.unplaced);
+                Some(JournalEvent::Read(done))
+            }
+            Done::Places(done) => {
+                self.places_done(done);
+                None
+            }
         }
     }
 
@@ -222,14 +243,57 @@ impl Journal {
     }
 
     /// Where the value of a chosen slot lies. Durable records only; nothing where the value is
-    /// damaged.
+    /// damaged, and where its place left memory.
     #[must_use]
     pub fn locate(&self, slot: Slot) -> Option<Location> {
         let best = self.index.best(slot)?;
         SlotIndex::damaged_place(&best).is_none().then_some(best.location)
     }
 
+    /// A durable record of this ballot or a higher one holds the slot. A slot whose place left memory
+    /// is held: it was applied before a durable checkpoint.
+    #[must_use]
+    pub fn is_durable_in(&self, slot: Slot, ballot: Ballot) -> bool {
+        self.index.is_durable_in(slot, ballot)
+    }
+
+    /// Bytes of a slot's value, at most; zero for a slot that is not held.
+    #[must_use]
+    pub fn value_bytes_max(&self, slot: Slot) -> usize {
+        self.index.value_bytes_max(slot)
+    }
+
+    /// A file of places is being made anew: until it is there, slots whose places left memory cannot be
+    /// read.
+    #[must_use]
+    pub fn is_placing(&self) -> bool {
+        self.index.spilled.unplaced().is_some()
+    }
+
+    // Starts from a checkpoint.
+
+    /// From where on a start with a checkpoint at `slot` must read this journal; nothing where this
+    /// journal was itself read from a later one on. Goes by durable records only, and stays right
+    /// whatever is written later.
+    #[must_use]
+    pub fn start_for(&self, slot: Slot) -> Option<JournalStart> {
+        (slot >= self.index.baseline.slot).then(|| self.facts.start_for(slot)).flatten()
+    }
+
+    /// What must be written again, and be durable, for [`start_for`](Journal::start_for) to begin as
+    /// late as the slots allow: facts that stand only in segments before.
+    #[must_use]
+    pub fn facts_to_repeat(&self, slot: Slot) -> FactsToRepeat {
+        self.facts.to_repeat(slot)
+    }
+
     // Segments.
+
+    /// Free space that is left alone, in bytes.
+    #[must_use]
+    pub fn min_free_bytes(&self) -> u64 {
+        self.options.min_free_bytes
+    }
 
     /// Free space that is left alone when a segment is prepared from now on.
     pub fn set_min_free_bytes(&mut self, bytes: u64) {
@@ -390,7 +454,7 @@ impl Journal {
             heads: Vec::with_capacity(records),
         };
         let (data, desc, file) = (writing.data, writing.desc, Arc::clone(&writing.name));
-        let first_lsn_of_segment = writing.previous.first_lsn;
+        let (segment, first_lsn_of_segment) = (writing.segment, writing.previous.first_lsn);
         batch::encode(
             &self.journal_id,
             plan,
@@ -411,6 +475,7 @@ impl Journal {
         BatchInFlight {
             upto: self.next_batch_lsn().prev(),
             mark: plan.mark,
+            segment,
             first_lsn_of_segment,
             heads: encoded.heads,
         }
@@ -441,7 +506,10 @@ impl Journal {
 
     fn batch_done(&mut self, done: BatchDone) -> Option<JournalEvent> {
         let batch = self.in_flight.take().expect("only a batch in flight can be done");
+        self.facts.begin(batch.segment, Some(batch.first_lsn_of_segment));
         for head in &batch.heads {
+            self.facts.saw(head.slot.max(head.chosen_upto));
+            self.facts.stands(head.kind);
             if let Some(found) = IndexedRecord::of(head) {
                 self.index.insert(batch.first_lsn_of_segment, &found);
             }

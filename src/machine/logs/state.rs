@@ -98,13 +98,13 @@ pub struct RetainedLog {
 }
 
 impl RetainedLog {
-    /// It has more than it must keep; the last entry stays whatever it may.
+    /// It has more than it must keep, or comes to have with time; the last entry stays whatever it may.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        let Retention { bytes, entries, age_ms: _ } = self.retention;
+        let Retention { bytes, entries, age_ms } = self.retention;
         let kept = self.next.0 - self.first.0;
         let live = self.appended_bytes - self.trimmed_bytes;
-        kept > 1 && (bytes > 0 && live > bytes || entries > 0 && kept > entries)
+        kept > 1 && (age_ms > 0 || bytes > 0 && live > bytes || entries > 0 && kept > entries)
     }
 }
 
@@ -231,10 +231,27 @@ impl Logs {
         self.by_id.get(&log).map(|log| log.next)
     }
 
+    /// The log exists and takes no more entries.
+    #[must_use]
+    pub fn is_sealed(&self, log: LogId) -> bool {
+        self.by_id.get(&log).is_some_and(|log| log.attributes.get().sealed)
+    }
+
     /// The first index of a log that is not trimmed, none when the log does not exist.
     #[must_use]
     pub fn first_index(&self, log: LogId) -> Option<Index> {
         self.by_id.get(&log).map(|log| log.first)
+    }
+
+    /// Every log with its first index, by rising id.
+    pub fn first_indexes(&self) -> impl Iterator<Item = (LogId, Index)> {
+        self.by_id.iter().map(|(id, log)| (*id, log.first))
+    }
+
+    /// The logs that have more than they must keep, or come to have with time.
+    pub fn over_retention(&self) -> impl Iterator<Item = LogId> {
+        let over = |id: &LogId| self.retained(*id).is_some_and(|log| log.has_more());
+        self.by_id.keys().copied().filter(over)
     }
 
     /// What the retention of a log goes by, none when the log does not exist.

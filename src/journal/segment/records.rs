@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     pub hard: Option<HardState>,
     /// The content of a record of what was witnessed.
     pub witnessed: Option<Vec<(NodeId, Witness)>>,
+    /// The digest that a record of a checkpoint names.
+    pub digest: Option<u64>,
 }
 
 /// What was found of a batch.
@@ -171,9 +173,11 @@ fn check(
         };
         let is_table = intact && head.kind == RecordKind::Witnessed;
         let witnessed = if is_table { witnessed::decode_body(body) } else { None };
+        let is_checkpoint = intact && head.kind == RecordKind::Checkpoint;
+        let digest = body.try_into().ok().filter(|_| is_checkpoint).map(u64::from_le_bytes);
         let headless = header.is_none();
         checked.complete &= intact && !headless && descriptor.is_some() && descriptor == header;
-        checked.records.push(Seen { head, intact, headless, hard, witnessed });
+        checked.records.push(Seen { head, intact, headless, hard, witnessed, digest });
         home = Some(head.offset + record_span(head.body_bytes as usize) as u64);
         lsn = lsn.next();
     }

@@ -1,0 +1,79 @@
+//! The node's own part of a checkpoint: what else a start from it needs, and where that is.
+
+use crate::index::Run;
+use crate::journal::JournalStart;
+use crate::limits::RUNS_MAX;
+use crate::types::{RunId, Slot};
+use crate::wire::codec::{BodyReader, DecodeError, Writer};
+
+/// A run by what it must be: another file under its name is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunEntry {
+    /// Its number, which makes up its name.
+    pub id: RunId,
+    /// All its rows are of slots above this one …
+    pub after: Slot,
+    /// … up to this one.
+    pub upto: Slot,
+    /// The checksum of its rows.
+    pub content: u64,
+}
+
+/// Most runs of a checkpoint: as many as there may be, and some that wait to be merged.
+const RUNS_LISTED_MAX: usize = 64 * RUNS_MAX;
+
+/// What a start from a checkpoint needs of this node's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Manifest {
+    /// From where on the journal must be read.
+    pub journal: JournalStart,
+    /// The runs that hold the extents of all slots up to the checkpoint's, the oldest first.
+    pub runs: Vec<RunEntry>,
+}
+
+impl RunEntry {
+    /// What a run must be to be taken for this one.
+    #[must_use]
+    pub fn of(run: &Run) -> RunEntry {
+        let (id, content) = (run.id(), run.content());
+        RunEntry { id, after: run.after(), upto: run.upto(), content }
+    }
+}
+
+impl Manifest {
+    /// Encodes the part behind what `out` holds: the journal's start, the number of runs, the runs.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.journal.to_bytes());
+        out.put_u32(self.runs.len() as u32);
+        for run in &self.runs {
+            for number in [run.id.0, run.after.0, run.upto.0, run.content] {
+                out.put_u64(number);
+            }
+        }
+    }
+
+    /// Decodes the part.
+    ///
+    /// # Errors
+    /// When it holds what the format does not allow.
+    pub fn take(bytes: &[u8]) -> Result<Manifest, DecodeError> {
+        let mut reader = BodyReader::new(bytes);
+        let mut start = [0; JournalStart::BYTES];
+        start.copy_from_slice(reader.take("journal", JournalStart::BYTES)?);
+        let count = reader.u32("runs")?;
+        if count as usize > RUNS_LISTED_MAX {
+            return Err(DecodeError::Number { field: "runs", found: u64::from(count) });
+        }
+        let mut runs = Vec::with_capacity(count as usize);
+        for _ in 0..count {
+            runs.push(RunEntry {
+                id: RunId(reader.u64("run")?),
+                after: Slot(reader.u64("after")?),
+                upto: Slot(reader.u64("upto")?),
+                content: reader.u64("content")?,
+            });
+        }
+        reader.finish()?;
+        Ok(Manifest { journal: JournalStart::from_bytes(&start), runs })
+    }
+}

@@ -1,0 +1,28 @@
+//! Checkpoints: the state after a slot, as a file, and where the rest of a start is found.
+//!
+//! A checkpoint is taken at a *cut*, so that its state is the same bytes on all nodes (C23). It is
+//! written aside, synced, renamed, and read back past the page cache before it counts (C25). Its last
+//! part is this node's own: the runs of the index that hold the extents of all slots up to it, and
+//! from where on the journal must be read. `docs/JOURNAL.md` is the specification of the format.
+//!
+//! - [`CheckpointJob`] and [`execute`]: what a shard has written, on a thread that may block.
+//! - [`start()`]: a shard's directory is read back.
+
+mod file;
+mod footer;
+mod job;
+mod manifest;
+mod newest;
+mod reader;
+mod start;
+
+pub use file::{
+    CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, checkpoint_file_name, header_bytes,
+    parse_checkpoint_file_name, piece_bytes,
+};
+pub use footer::Ending;
+pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
+pub use manifest::{Manifest, RunEntry};
+pub use newest::{Kept, Restored};
+pub use reader::{ReadError, read_checkpoint, read_manifest};
+pub use start::{Start, owner, start};

@@ -1,0 +1,212 @@
+//! What a start begins from: the newest checkpoint that is good, with all that it names.
+
+use super::file::{CheckpointFault, UNFINISHED, checkpoint_file_name, parse_checkpoint_file_name};
+use super::footer::Ending;
+use super::manifest::{Manifest, RunEntry};
+use super::reader::{ReadError, read_checkpoint, read_manifest};
+use crate::index::{Run, RunError, RunSet, parse_run_file_name, run_file_name};
+use crate::journal::JournalStart;
+use crate::machine::{Machine, Restore};
+use crate::storage::{Storage, StorageError, StorageOp};
+use crate::types::{FileOwner, RunId, Slot};
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+/// A checkpoint that is kept: its slot, its digest, and the runs that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The slot.
+    pub slot: Slot,
+    /// The digest of the state after it.
+    pub digest: u64,
+    /// The runs that a start from it needs.
+    pub runs: Vec<RunId>,
+    /// Bytes of its state.
+    pub state_bytes: u64,
+}
+
+/// What a shard's directory gives back.
+#[derive(Debug)]
+pub struct Restored {
+    /// The state after the checkpoint's slot; that before slot 1 where there is no checkpoint.
+    pub machine: Machine,
+    /// The runs that it names.
+    pub runs: RunSet,
+    /// From where on the journal must be read; nothing for all of it.
+    pub from: Option<(Slot, JournalStart)>,
+    /// The checkpoints that are good as far as was looked, the oldest first.
+    pub kept: Vec<Kept>,
+    /// Every run has a lower number.
+    pub next_run: RunId,
+    /// Files that nothing names: checkpoints and runs that are unfinished or too old.
+    pub unused: Vec<String>,
+    /// What was not believed, for log lines.
+    pub faults: Vec<String>,
+}
+
+impl Restored {
+    /// A shard without checkpoints.
+    #[must_use]
+    pub fn none(owner: &FileOwner, shards: u16) -> Restored {
+        Restored {
+            machine: Machine::new(owner.shard, shards),
+            runs: RunSet::default(),
+            from: None,
+            kept: Vec::new(),
+            next_run: RunId(1),
+            unused: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Looks for the newest good checkpoint below slot `below` in a shard's directory.
+    ///
+    /// # Errors
+    /// When the system is short of something, or the directory cannot be read. What is damaged is no
+    /// error: an older checkpoint serves, or the journal.
+    pub fn newest(
+        storage: &dyn Storage,
+        owner: &FileOwner,
+        shards: u16,
+        below: Slot,
+    ) -> Result<Restored, StorageError> {
+        let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
+        let mut restored = Restored::none(owner, shards);
+        let last_run = names.iter().filter_map(|name| parse_run_file_name(name)).max();
+        restored.next_run = RunId(last_run.map_or(0, |run| run.0) + 1);
+        let mut slots: Vec<Slot> =
+            names.iter().filter_map(|name| parse_checkpoint_file_name(name)).collect();
+        slots.sort_unstable();
+        for slot in slots.into_iter().rev().filter(|slot| *slot < below) {
+            settle(storage, &checkpoint_file_name(slot))?;
+            let found = match restored.from {
+                None => restored.take(storage, owner, shards, slot),
+                Some(_) => restored.note_older(storage, owner, slot),
+            };
+            match found {
+                Ok(()) => {}
+                Err(ReadError::Fault(fault)) => restored.faults.push(fault.to_string()),
+                Err(ReadError::Storage(error)) => return Err(error),
+            }
+        }
+        restored.kept.reverse();
+        restored.unused = restored.unnamed(&names);
+        Ok(restored)
+    }
+
+    /// Begins from this checkpoint, if all that it names is there.
+    fn take(
+        &mut self,
+        storage: &dyn Storage,
+        owner: &FileOwner,
+        shards: u16,
+        slot: Slot,
+    ) -> Result<(), ReadError> {
+        let (machine, (ending, manifest)) = restore(storage, owner, shards, slot)?;
+        self.runs = open_runs(storage, owner, slot, &manifest.runs)?;
+        self.machine = machine;
+        self.from = Some((slot, manifest.journal));
+        self.kept.push(kept(slot, &ending, &manifest));
+        Ok(())
+    }
+
+    /// Keeps an older checkpoint, with what it names.
+    fn note_older(
+        &mut self,
+        storage: &dyn Storage,
+        owner: &FileOwner,
+        slot: Slot,
+    ) -> Result<(), ReadError> {
+        let (ending, manifest) = read_manifest(storage, owner, slot)?;
+        self.kept.push(kept(slot, &ending, &manifest));
+        Ok(())
+    }
+
+    /// Names of files in the directory that nothing here has a use for: unfinished ones, and runs that
+    /// no checkpoint names.
+    fn unnamed(&self, names: &[String]) -> Vec<String> {
+        let slots: BTreeSet<String> =
+            self.kept.iter().map(|kept| checkpoint_file_name(kept.slot)).collect();
+        let runs: BTreeSet<String> =
+            self.kept.iter().flat_map(|kept| &kept.runs).map(|run| run_file_name(*run)).collect();
+        let is_unused = |name: &&String| {
+            let whole = name.strip_suffix(UNFINISHED).unwrap_or(name);
+            let is_run = parse_run_file_name(whole).is_some();
+            let is_ours = is_run || parse_checkpoint_file_name(whole).is_some();
+            is_ours && !slots.contains(*name) && !runs.contains(*name)
+        };
+        names.iter().filter(is_unused).cloned().collect()
+    }
+}
+
+fn kept(slot: Slot, ending: &Ending, manifest: &Manifest) -> Kept {
+    let runs = manifest.runs.iter().map(|run| run.id).collect();
+    Kept { slot, digest: ending.digest, runs, state_bytes: ending.state_bytes }
+}
+
+/// The state of the checkpoint at a slot, and what the file says of itself.
+pub(super) fn restore(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    shards: u16,
+    slot: Slot,
+) -> Result<(Machine, (Ending, Manifest)), ReadError> {
+    let mut restore = Restore::new(owner.shard, shards);
+    let mut visit = |piece: &[u8]| restore.take(piece).map_err(|error| error.to_string());
+    let found = read_checkpoint(storage, owner, slot, &mut visit)?;
+    let damaged = |what: String| {
+        let file = checkpoint_file_name(slot);
+        ReadError::from(CheckpointFault::Damaged { file, offset: found.0.manifest_at, what })
+    };
+    let machine = restore.finish().map_err(|error| damaged(error.to_string()))?;
+    if machine.applied_upto() != slot || machine.digest() != found.0.digest {
+        let (upto, digest) = (machine.applied_upto(), machine.digest());
+        return Err(damaged(format!("its state is that of slot {upto}, of digest {digest:016x}")));
+    }
+    Ok((machine, found))
+}
+
+/// What a killed process left unsynced becomes durable, and what the page cache shows is not believed.
+fn settle(storage: &dyn Storage, name: &str) -> Result<(), StorageError> {
+    match storage.sync(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        synced => synced.map_err(StorageError::at(StorageOp::Sync, name, 0))?,
+    }
+    storage.forget(name).map_err(StorageError::at(StorageOp::Read, name, 0))
+}
+
+/// Opens the runs that a checkpoint names.
+fn open_runs(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    slot: Slot,
+    entries: &[RunEntry],
+) -> Result<RunSet, ReadError> {
+    let damaged = |file: String, what: String| {
+        ReadError::from(CheckpointFault::Damaged { file, offset: 0, what })
+    };
+    let mut runs = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let name = run_file_name(entry.id);
+        settle(storage, &name)?;
+        let run = match Run::open(storage, &name, owner) {
+            Ok(run) => run,
+            Err(RunError::Damaged(damage)) => return Err(damaged(name, damage.to_string())),
+            Err(RunError::Storage(error)) => return Err(error.into()),
+        };
+        if RunEntry::of(&run) != *entry {
+            let what = format!("it is not the run that {} names", checkpoint_file_name(slot));
+            return Err(damaged(name, what));
+        }
+        runs.push(Arc::new(run));
+    }
+    let upto = runs.last().map_or(Slot(0), |run| run.upto());
+    let set = RunSet::new(runs)
+        .map_err(|apart| damaged(checkpoint_file_name(slot), apart.to_string()))?;
+    if upto > slot {
+        let what = format!("its runs are of slots up to {upto}");
+        return Err(damaged(checkpoint_file_name(slot), what));
+    }
+    Ok(set)
+}

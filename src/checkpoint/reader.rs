@@ -1,0 +1,166 @@
+//! Reading a checkpoint, piece by piece, each checked before it is handed on.
+
+use super::file::{CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, checkpoint_file_name};
+use super::file::{piece_checksum, u64_at};
+use super::footer::{Ending, FOOTER_BYTES};
+use super::manifest::Manifest;
+use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES_MAX};
+use crate::storage::{Storage, StorageError, read_some};
+use crate::types::{FileOwner, Slot, Trouble};
+use xxhash_rust::xxh3::Xxh3;
+
+/// Why a checkpoint could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not believed.
+    #[error(transparent)]
+    Fault(#[from] CheckpointFault),
+    /// The system was short of something: this says nothing about the file.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// Reads the checkpoint at a slot whole. `visit` is given the state in pieces, in order, and says what
+/// is wrong with one.
+///
+/// # Errors
+/// When the file is not believed, or the system is short of something.
+pub fn read_checkpoint(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    slot: Slot,
+    visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+) -> Result<(Ending, Manifest), ReadError> {
+    let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
+    let (mut content, mut bytes) = (Xxh3::new(), 0);
+    for _ in 0..ending.pieces {
+        if pieces.offset >= ending.manifest_at {
+            let what = "it has fewer pieces than its footer says";
+            return Err(pieces.file.damaged(pieces.offset, what).into());
+        }
+        let at = pieces.offset;
+        let piece = pieces.next()?;
+        content.update(piece);
+        bytes += piece.len() as u64;
+        visit(piece).map_err(|what| pieces.file.damaged(at, what))?;
+    }
+    if (bytes, content.digest()) != (ending.state_bytes, ending.content) {
+        let what = "its pieces are not those that its footer is of";
+        return Err(pieces.file.damaged(pieces.offset, what).into());
+    }
+    Ok((ending, pieces.manifest(&ending)?))
+}
+
+/// Reads only what the checkpoint at a slot says of itself and of this node.
+///
+/// # Errors
+/// As [`read_checkpoint`].
+pub fn read_manifest(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    slot: Slot,
+) -> Result<(Ending, Manifest), ReadError> {
+    let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
+    (pieces.offset, pieces.number) = (ending.manifest_at, ending.pieces as u32);
+    Ok((ending, pieces.manifest(&ending)?))
+}
+
+/// The pieces of a file, one after the other.
+struct Pieces<'a> {
+    storage: &'a dyn Storage,
+    file: CheckpointFile,
+    /// Where the footer begins.
+    end: u64,
+    /// The next piece, and where it begins.
+    number: u32,
+    offset: u64,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Pieces<'a> {
+    fn open(
+        storage: &'a dyn Storage,
+        owner: &FileOwner,
+        slot: Slot,
+    ) -> Result<(Pieces<'a>, Ending), ReadError> {
+        let name = checkpoint_file_name(slot);
+        let bytes = storage.len(&name).map_err(|error| unreadable(&name, 0, error))?;
+        let mut block = [0; BLOCK_BYTES];
+        let short = (BLOCK_BYTES + PIECE_OVERHEAD_BYTES + FOOTER_BYTES) as u64;
+        if bytes < short {
+            let what = format!("it has {bytes} bytes, and no checkpoint has fewer than {short}");
+            return Err(CheckpointFault::Damaged { file: name, offset: bytes, what }.into());
+        }
+        read(storage, &name, 0, &mut block)?;
+        let file = CheckpointFile::of_header(slot, owner, &block)?;
+        let (end, mut footer) = (bytes - FOOTER_BYTES as u64, [0; FOOTER_BYTES]);
+        read(storage, &name, end, &mut footer)?;
+        let ending = Ending::decode(&file, end, &footer)?;
+        let offset = BLOCK_BYTES as u64;
+        let last = end - PIECE_OVERHEAD_BYTES as u64;
+        if !(offset..=last).contains(&ending.manifest_at) || ending.pieces > u64::from(u32::MAX) {
+            return Err(file.damaged(end, "its footer names a place that it does not have").into());
+        }
+        let pieces = Pieces { storage, file, end, number: 0, offset, buffer: Vec::new() };
+        Ok((pieces, ending))
+    }
+
+    /// The content of the next piece.
+    fn next(&mut self) -> Result<&[u8], ReadError> {
+        let (at, mut head) = (self.offset, [0; PIECE_OVERHEAD_BYTES]);
+        let damaged = |what: &str| Err(self.file.damaged(at, what).into());
+        if at + PIECE_OVERHEAD_BYTES as u64 > self.end {
+            return damaged("a piece is missing");
+        }
+        read(self.storage, &self.file.name, at, &mut head)?;
+        let lengths = u64_at(&head, 8);
+        let (number, length) = (lengths as u32, (lengths >> 32) as usize);
+        let left = (self.end - at) as usize - PIECE_OVERHEAD_BYTES;
+        if length > CHECKPOINT_PIECE_BYTES_MAX || length > left {
+            return damaged("a piece is longer than can be");
+        }
+        // Number and length are under the checksum, with the content.
+        self.buffer.resize(8 + length, 0);
+        read(self.storage, &self.file.name, at + 8, &mut self.buffer)?;
+        let checksum = piece_checksum(self.file.seed, self.number, &self.buffer);
+        if number != self.number || checksum != u64_at(&head, 0) {
+            return damaged("the checksum of a piece does not verify");
+        }
+        self.number += 1;
+        self.offset += (PIECE_OVERHEAD_BYTES + length) as u64;
+        Ok(&self.buffer[8..])
+    }
+
+    /// The node's own part, which is the last piece.
+    fn manifest(mut self, ending: &Ending) -> Result<Manifest, ReadError> {
+        let at = self.offset;
+        if at != ending.manifest_at {
+            let what = "its pieces do not end where its footer says";
+            return Err(self.file.damaged(at, what).into());
+        }
+        let decoded = Manifest::take(self.next()?);
+        if self.offset != self.end {
+            return Err(self.file.damaged(self.offset, "something lies behind its pieces").into());
+        }
+        decoded.map_err(|error| self.file.damaged(at, error.to_string()).into())
+    }
+}
+
+fn unreadable(file: &str, offset: u64, error: std::io::Error) -> ReadError {
+    match Trouble::is_shortage(&error) {
+        true => StorageError::at(crate::storage::StorageOp::Read, file, offset)(error).into(),
+        false => {
+            let (file, error) = (file.to_string(), error.to_string());
+            CheckpointFault::Unreadable { file, offset, error }.into()
+        }
+    }
+}
+
+fn read(
+    storage: &dyn Storage,
+    file: &str,
+    offset: u64,
+    buffer: &mut [u8],
+) -> Result<(), ReadError> {
+    read_some(storage, file, offset, buffer)?.map_err(|error| unreadable(file, offset, error))
+}

@@ -1,0 +1,88 @@
+//! Segments whose places left memory, and how a slot that may stand in them is found.
+
+use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN};
+use crate::journal::segment::places::{PlaceRow, Places};
+use crate::types::{SegmentId, Slot};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The places of segments that are not in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Spilled {
+    /// Every slot of these segments is at or below this one, and chosen.
+    pub(in crate::journal) upto: Slot,
+    /// By segment: the file of its places, where there is one that serves.
+    pub(in crate::journal) files: BTreeMap<SegmentId, Option<Arc<Places>>>,
+    /// Segments in which records are lost, of slots up to this one.
+    pub(in crate::journal) losses: BTreeMap<SegmentId, Slot>,
+}
+
+impl Spilled {
+    /// A segment's places are on disk; `None` where no file of them serves.
+    pub(in crate::journal) fn set(&mut self, segment: SegmentId, places: Option<Arc<Places>>) {
+        if let Some(places) = &places {
+            self.lost(segment, places.lost_upto);
+        }
+        self.files.insert(segment, places);
+    }
+
+    /// Records of a segment are lost, of slots up to this one; none where it is zero.
+    pub(in crate::journal) fn lost(&mut self, segment: SegmentId, upto: Slot) {
+        if upto > Slot(0) {
+            self.losses.insert(segment, upto);
+        }
+    }
+
+    /// A segment of which no file of places serves.
+    pub(in crate::journal) fn unplaced(&self) -> Option<SegmentId> {
+        self.files.iter().find(|(_, places)| places.is_none()).map(|(segment, _)| *segment)
+    }
+
+    pub(in crate::journal) fn unplaced_for(&self, slot: Slot) -> Option<SegmentId> {
+        if slot <= self.upto { self.unplaced() } else { None }
+    }
+
+    /// Files of places that may hold a slot of this range.
+    pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
+        let within = |places: &&Arc<Places>| {
+            let (from, upto) = places.slots();
+            from <= upto && from <= last && first <= upto
+        };
+        self.files.values().flatten().filter(within).cloned().collect()
+    }
+}
+
+/// A slot to be found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SlotLookup {
+    pub slot: Slot,
+    /// The best record of those that are in memory.
+    pub held: Option<PlaceRow>,
+    /// Files in which other records of the slot may stand.
+    pub places: Vec<Arc<Places>>,
+    /// A segment whose file of places is being made, and which may hold the slot.
+    pub unplaced: Option<SegmentId>,
+    /// Only a record that is known to hold the chosen value is believed.
+    pub distrusted: bool,
+    /// The last segment in which a record of the slot may be lost.
+    pub lost_in: Option<SegmentId>,
+}
+
+impl SlotLookup {
+    /// The slot's value is no larger.
+    pub(crate) fn value_bytes_max(&self) -> usize {
+        let held = self.held.map_or(0, |row| row.record.location.bytes);
+        self.places.iter().map(|places| places.value_bytes_max).fold(held, u32::max) as usize
+    }
+
+    /// The row whose value counts (see [`IndexedRecord::rank`]). All slots that left memory are chosen:
+    /// where a record behind may be lost, one that may hold another value is not believed (C5).
+    pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> Option<PlaceRow> {
+        let best = rows.chain(self.held).max_by_key(|row| row.record.rank())?;
+        let IndexedRecord { location, flags, .. } = best.record;
+        let hidden = self.lost_in.is_some_and(|segment| segment >= location.segment);
+        let doubtful = flags & KNOWN == 0 && (self.distrusted || hidden);
+        let flags = flags | if doubtful { DAMAGED } else { 0 };
+        Some(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
+    }
+}

@@ -1,0 +1,86 @@
+//! Places of full segments leave memory for files of their own, and files that do not serve are made
+//! anew from their segments. One such job at a time.
+
+use crate::journal::segment::index::SegmentIndex;
+use crate::journal::write::journal::Journal;
+use crate::journal::write::places_jobs::{PlacesDone, PlacesJob, PlacesSource, SegmentPlaces};
+use crate::types::{Lsn, SegmentId, Slot};
+use std::sync::Arc;
+
+impl Journal {
+    /// The places of full segments leave memory where none of their records, be it lost, is of a slot
+    /// above this one: that of a checkpoint that is durable. The jobs come from
+    /// [`next_job`](Journal::next_job).
+    pub fn spill_upto(&mut self, slot: Slot) {
+        self.spilling.upto = self.spilling.upto.max(slot);
+        self.spilling.due = true;
+    }
+
+    /// Lets what could not be made for want of space be tried again; the caller drives the back-off.
+    pub fn retry_places(&mut self) {
+        self.spilling.due = true;
+    }
+
+    /// Records whose places are in memory.
+    #[must_use]
+    pub fn places_in_memory(&self) -> usize {
+        self.index.segments.values().map(|index| index.entries.len()).sum()
+    }
+
+    pub(in crate::journal) fn next_places(&mut self) -> Option<PlacesJob> {
+        if !self.spilling.due || self.spilling.under_way.is_some() {
+            return None;
+        }
+        let unplaced = self.index.spilled.unplaced();
+        let rebuilt =
+            unplaced.map(|segment| (segment, PlacesSource::Segment(self.index.spilled.upto)));
+        let next = rebuilt.or_else(|| self.next_spill());
+        let Some((segment, source)) = next else {
+            self.spilling.due = false;
+            return None;
+        };
+        self.spilling.under_way = Some(segment);
+        let (journal_id, min_free_bytes) = (self.journal_id, self.options.min_free_bytes);
+        Some(PlacesJob { journal_id, segment, min_free_bytes, source })
+    }
+
+    /// The first segment whose places can leave memory: something durable lies behind it, so that
+    /// nothing is added to it any more.
+    fn next_spill(&self) -> Option<(SegmentId, PlacesSource)> {
+        let last = self.facts.last_segment()?;
+        let files = &self.index.spilled.files;
+        let mut full = self.facts.all().filter(|(id, _)| *id < last && !files.contains_key(id));
+        let (segment, facts) = full.find(|(_, facts)| facts.reach() <= self.spilling.upto)?;
+        let index = self.index.segments.get(&segment).map_or_else(
+            || Arc::new(SegmentIndex::new(facts.first_lsn.unwrap_or(Lsn(0)))),
+            Arc::clone,
+        );
+        let headless = self.index.headless.iter().filter(|((id, _), _)| *id == segment);
+        let headless = headless.map(|((_, offset), checksum)| (*offset, *checksum)).collect();
+        let places = SegmentPlaces { index, headless, lost_upto: facts.lost_upto };
+        Some((segment, PlacesSource::Memory(places)))
+    }
+
+    pub(in crate::journal) fn places_done(&mut self, done: PlacesDone) {
+        let PlacesDone { segment, places } = done;
+        let asked = self.spilling.under_way.take();
+        assert!(asked == Some(segment), "places of segment {segment} are done, not of {asked:?}");
+        let Some(places) = places else {
+            // Tried again with the next checkpoint, or when the caller says so.
+            self.spilling.due = false;
+            return;
+        };
+        self.index.spilled.upto = self.index.spilled.upto.max(self.spilling.upto);
+        self.index.spilled.set(segment, Some(places));
+        self.index.segments.remove(&segment);
+        self.index.headless.retain(|(id, _), _| *id != segment);
+    }
+
+    /// Files of places that a read found not to serve are made anew.
+    pub(in crate::journal) fn places_failed(&mut self, segments: &[SegmentId]) {
+        for segment in segments {
+            self.index.spilled.set(*segment, None);
+            self.spilling.due = true;
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Taking checkpoints: what was cut is written, read back, and noted, step by step (C24, C25).
+//!
+//! One step is under way at a time. The state is encoded in bounded pieces between the turns in which
+//! later slots are applied; files are written by jobs. What cannot be done, because the disk is full or
+//! what was read back is not what was written, is left, and the next cut tries again.
+
+use super::core::Core;
+use super::disk_job::DiskJob;
+use super::turn::Turn;
+use crate::checkpoint::{
+    CheckpointDone, CheckpointJob, Ending, Kept, Manifest, PIECE_OVERHEAD_BYTES, RunEntry,
+    checkpoint_file_name, header_bytes, piece_bytes,
+};
+use crate::index::{Run, RunSpec, plan_merge, run_file_name};
+use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
+use crate::machine::SnapshotStep;
+use crate::types::{FileOwner, Lsn, RunId, Slot};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use xxhash_rust::xxh3::Xxh3;
+
+/// The checkpoints of a shard on this node.
+#[derive(Debug)]
+pub struct Checkpoints {
+    owner: FileOwner,
+    /// Durable, and noted in the journal or found at the start; the oldest first.
+    kept: Vec<Kept>,
+    /// The number of the next run.
+    next_run: RunId,
+    /// The one that is being taken.
+    taking: Option<Taking>,
+    /// The step that is under way.
+    under_way: Option<UnderWay>,
+    /// Files that nothing names any more.
+    unused: Vec<String>,
+    /// Runs that were merged. A lookup under way may still read one: its file stays until then.
+    merged: Vec<Arc<Run>>,
+    /// A checkpoint was taken since runs were last looked at for a merge.
+    may_merge: bool,
+    tally: CheckpointTally,
+}
+
+/// What became of the checkpoints since the start. Only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointTally {
+    /// Taken, and noted in the journal.
+    pub taken: u64,
+    /// Begun and left.
+    pub abandoned: u64,
+    /// Cuts at which none was begun, because one was under way.
+    pub passed_over: u64,
+    /// Merges of runs.
+    pub merges: u64,
+}
+
+/// The step that is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum UnderWay {
+    /// One of the checkpoint that is being taken.
+    Taking,
+    /// These runs become one.
+    Merging(Range<usize>),
+    /// Files are being removed.
+    Removing,
+}
+
+/// A checkpoint that is being taken.
+#[derive(Debug)]
+struct Taking {
+    slot: Slot,
+    digest: u64,
+    /// All records up to here were pushed when the cut was applied: the values that the state is made of.
+    records_upto: Lsn,
+    seed: u64,
+    /// Bytes of the state, once all are written.
+    state_bytes: u64,
+    phase: Phase,
+}
+
+/// What is to be done next for it, or is being done.
+#[derive(Debug)]
+enum Phase {
+    /// The extents that were frozen are to be written as a run.
+    Run,
+    /// The file is to be begun.
+    Begin,
+    /// Pieces of the state are to be written.
+    Pieces(Written),
+    /// The end of the file is to be written, once the records that it speaks of are durable.
+    Complete(Written),
+    /// The file is to be read back.
+    ReadBack,
+    /// The record in the journal is to become durable.
+    Record(Lsn),
+}
+
+/// How far the file is.
+struct Written {
+    /// Bytes of the file.
+    offset: u64,
+    pieces: u32,
+    state_bytes: u64,
+    content: Box<Xxh3>,
+    /// The last piece of the state was encoded.
+    is_whole: bool,
+}
+
+impl Checkpoints {
+    /// What a start found; these files are of no use.
+    pub(super) fn start(
+        owner: FileOwner,
+        kept: Vec<Kept>,
+        next_run: RunId,
+        unused: Vec<String>,
+    ) -> Checkpoints {
+        Checkpoints {
+            owner,
+            kept,
+            next_run,
+            taking: None,
+            under_way: None,
+            unused,
+            merged: Vec::new(),
+            may_merge: true,
+            tally: CheckpointTally::default(),
+        }
+    }
+
+    /// The state is that of a cut: a checkpoint of it begins, unless one is under way.
+    pub(super) fn cut(&mut self, core: &mut Core) {
+        if self.taking.is_some() || core.replica.is_doubtful() {
+            self.tally.passed_over += 1;
+            return;
+        }
+        let slot = core.machine.applied_upto();
+        let digest = core.machine.digest();
+        core.machine.begin_snapshot();
+        let frozen = core.index.freeze(slot).is_some();
+        let facts = core.journal.facts_to_repeat(slot);
+        core.repeat_facts(facts.hard_state, facts.witnessed);
+        let (_, seed) = header_bytes(slot, &self.owner);
+        let phase = if frozen { Phase::Run } else { Phase::Begin };
+        let records_upto = core.replica.next_lsn().prev();
+        self.taking = Some(Taking { slot, digest, records_upto, seed, state_bytes: 0, phase });
+    }
+
+    /// Has the next step done, if none is under way.
+    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
+        if self.under_way.is_some() || turn.core.failed {
+            return;
+        }
+        if let Some(Taking { slot, phase: Phase::Record(lsn), .. }) = self.taking
+            && lsn <= turn.core.journal.durable_upto()
+        {
+            self.taken(turn, slot);
+        }
+        let next = match self.next_step(turn.core) {
+            Some(job) => Some((UnderWay::Taking, job)),
+            None if self.taking.is_some() => None,
+            None => self.next_removal().or_else(|| self.next_merge(turn.core)),
+        };
+        if let Some((under_way, job)) = next {
+            self.under_way = Some(under_way);
+            turn.run(DiskJob::Checkpoint(job));
+        }
+    }
+
+    /// The next step of the checkpoint that is being taken; none where something is to be waited for.
+    fn next_step(&mut self, core: &mut Core) -> Option<CheckpointJob> {
+        let min_free_bytes = core.journal.min_free_bytes();
+        let Taking { slot, digest, records_upto, seed, ref mut phase, .. } =
+            *self.taking.as_mut()?;
+        match phase {
+            Phase::Run => {
+                let rows = core.index.frozen()?;
+                let (owner, run) = (self.owner, self.next_run);
+                self.next_run = RunId(run.0 + 1);
+                let after = core.index.runs().upto().unwrap_or(Slot(0));
+                let logs_max = rows.logs() as u64;
+                let spec = RunSpec { owner, run, after, upto: slot, logs_max };
+                Some(CheckpointJob::Run { spec, rows, min_free_bytes })
+            }
+            Phase::Begin => {
+                let (header, _) = header_bytes(slot, &self.owner);
+                Some(CheckpointJob::Begin { slot, header, min_free_bytes })
+            }
+            Phase::Pieces(written) => {
+                let mut bytes = vec![0; PIECE_OVERHEAD_BYTES];
+                let step = core.machine.snapshot_step(CHECKPOINT_PIECE_BYTES, &mut bytes);
+                written.is_whole = step == SnapshotStep::Done;
+                let (offset, bytes) = written.add(bytes, seed);
+                Some(CheckpointJob::Piece { slot, offset, bytes })
+            }
+            Phase::Complete(written) => {
+                if core.journal.durable_upto() < records_upto {
+                    return None;
+                }
+                let journal = core.journal.start_for(slot)?;
+                let runs = core.index.runs().runs().iter().map(|run| RunEntry::of(run)).collect();
+                let bytes = written.end(digest, &Manifest { journal, runs }, seed);
+                Some(CheckpointJob::Complete { slot, offset: written.offset, bytes })
+            }
+            Phase::ReadBack => {
+                let (owner, shards) = (self.owner, core.options.shards);
+                Some(CheckpointJob::ReadBack { owner, shards, slot, digest })
+            }
+            Phase::Record(_) => None,
+        }
+    }
+
+    /// A step is done.
+    pub(super) fn done(&mut self, turn: &mut Turn<'_>, done: CheckpointDone) {
+        let under_way = self.under_way.take().expect("a step that is done was under way");
+        let shard = turn.core.options.shard;
+        match (under_way, done) {
+            (UnderWay::Taking, CheckpointDone::Abandoned(why)) => self.abandon(turn.core, &why),
+            (UnderWay::Taking, CheckpointDone::Run(run)) => {
+                if let Err(apart) = turn.core.index.run_written(run) {
+                    return self.abandon(turn.core, &apart.to_string());
+                }
+                self.set_phase(Phase::Begin);
+            }
+            (UnderWay::Taking, CheckpointDone::Step) => self.step_done(turn.core),
+            (UnderWay::Merging(range), CheckpointDone::Run(run)) => {
+                self.tally.merges += 1;
+                self.may_merge = true; // One more may be due.
+                self.merged.extend_from_slice(&turn.core.index.runs().runs()[range.clone()]);
+                let merged = turn.core.index.runs_merged(range, run);
+                merged.expect("the run has the slots of those that it was made of");
+            }
+            (UnderWay::Merging(_), CheckpointDone::Abandoned(why)) => {
+                log::warn!("shard {shard}: runs of the index are not merged: {why}");
+            }
+            (UnderWay::Merging(_) | UnderWay::Removing, _) => {}
+        }
+        self.go_on(turn);
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        if let Some(taking) = &mut self.taking {
+            taking.phase = phase;
+        }
+    }
+
+    fn step_done(&mut self, core: &mut Core) {
+        let Some(taking) = self.taking.take() else { return };
+        let (slot, digest) = (taking.slot, taking.digest);
+        let mut state_bytes = taking.state_bytes;
+        let phase = match taking.phase {
+            Phase::Run => Phase::Begin,
+            Phase::Begin => Phase::Pieces(Written::header()),
+            Phase::Pieces(written) if written.is_whole => Phase::Complete(written),
+            Phase::Pieces(written) => Phase::Pieces(written),
+            Phase::Complete(written) => {
+                state_bytes = written.state_bytes;
+                Phase::ReadBack
+            }
+            Phase::ReadBack => Phase::Record(core.record_checkpoint(slot, digest)),
+            Phase::Record(lsn) => Phase::Record(lsn),
+        };
+        self.taking = Some(Taking { phase, state_bytes, ..taking });
+    }
+
+    /// The checkpoint cannot be taken: what was begun is undone, and the next cut tries again.
+    fn abandon(&mut self, core: &mut Core, why: &str) {
+        let Some(taking) = self.taking.take() else { return };
+        let (shard, slot) = (core.options.shard, taking.slot);
+        log::warn!("shard {shard}: the checkpoint at slot {slot} is left: {why}");
+        self.tally.abandoned += 1;
+        core.machine.drop_snapshot();
+        let Core { index, machine, .. } = core;
+        index.thaw(|log| machine.logs().next_index(log).is_some());
+        let name = checkpoint_file_name(slot);
+        self.unused.extend([format!("{name}.new"), name]);
+    }
+
+    /// The checkpoint counts.
+    fn taken(&mut self, turn: &mut Turn<'_>, slot: Slot) {
+        let Some(taking) = self.taking.take() else { return };
+        let runs: Vec<RunId> = turn.core.index.runs().runs().iter().map(|run| run.id()).collect();
+        self.tally.taken += 1;
+        self.may_merge = true;
+        let Taking { digest, state_bytes, .. } = taking;
+        self.kept.push(Kept { slot, digest, runs, state_bytes });
+        turn.core.journal.spill_upto(slot);
+        let surplus = self.kept.len().saturating_sub(CHECKPOINTS_KEPT);
+        for gone in self.kept.drain(..surplus).collect::<Vec<_>>() {
+            self.unused.push(checkpoint_file_name(gone.slot));
+            let current = turn.core.index.runs().runs();
+            let is_used = |run: &RunId| {
+                self.kept.iter().any(|kept| kept.runs.contains(run))
+                    || current.iter().any(|other| other.id() == *run)
+            };
+            let unused = gone.runs.iter().filter(|run| !is_used(run));
+            self.unused.extend(unused.map(|run| run_file_name(*run)));
+        }
+    }
+
+    fn next_removal(&mut self) -> Option<(UnderWay, CheckpointJob)> {
+        let merged = &self.merged;
+        let is_read = |name: &String| {
+            merged.iter().any(|run| run.name() == name && Arc::strong_count(run) > 1)
+        };
+        let (later, names): (Vec<String>, Vec<String>) =
+            std::mem::take(&mut self.unused).into_iter().partition(is_read);
+        self.unused = later;
+        self.merged.retain(|run| !names.contains(&run.name().to_string()));
+        (!names.is_empty()).then_some((UnderWay::Removing, CheckpointJob::Remove { names }))
+    }
+
+    /// Runs that are to become one, now that the newest checkpoint says which logs there are.
+    fn next_merge(&mut self, core: &Core) -> Option<(UnderWay, CheckpointJob)> {
+        let slot = self.kept.last()?.slot;
+        if !std::mem::take(&mut self.may_merge) {
+            return None;
+        }
+        let range = plan_merge(core.index.runs())?;
+        let inputs = core.index.runs().runs()[range.clone()].to_vec();
+        let (owner, shards, run) = (self.owner, core.options.shards, self.next_run);
+        let min_free_bytes = core.journal.min_free_bytes();
+        self.next_run = RunId(run.0 + 1);
+        let job = CheckpointJob::Merge { owner, shards, inputs, run, slot, min_free_bytes };
+        Some((UnderWay::Merging(range), job))
+    }
+
+    /// Bytes of the state in the newest checkpoint.
+    pub(super) fn state_bytes(&self) -> u64 {
+        self.kept.last().map_or(0, |kept| kept.state_bytes)
+    }
+
+    /// The checkpoints that count, the oldest first.
+    #[must_use]
+    pub fn kept(&self) -> &[Kept] {
+        &self.kept
+    }
+
+    /// What became of them since the start.
+    #[must_use]
+    pub fn tally(&self) -> CheckpointTally {
+        self.tally
+    }
+
+    /// The slot of the one that is being taken.
+    #[must_use]
+    pub fn taking(&self) -> Option<Slot> {
+        self.taking.as_ref().map(|taking| taking.slot)
+    }
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Written { offset, pieces, is_whole, .. } = self;
+        write!(f, "Written {{ offset: {offset}, pieces: {pieces}, is_whole: {is_whole} }}")
+    }
+}
+
+impl Written {
+    /// The header is written.
+    fn header() -> Written {
+        let (offset, content) = (BLOCK_BYTES as u64, Box::new(Xxh3::new()));
+        Written { offset, pieces: 0, state_bytes: 0, content, is_whole: false }
+    }
+
+    /// Makes the next piece of these bytes; where it goes, and what is written.
+    fn add(&mut self, bytes: Vec<u8>, seed: u64) -> (u64, Vec<u8>) {
+        let state = &bytes[PIECE_OVERHEAD_BYTES..];
+        self.content.update(state);
+        self.state_bytes += state.len() as u64;
+        let (offset, number) = (self.offset, self.pieces);
+        let piece = piece_bytes(bytes, seed, number);
+        self.offset += piece.len() as u64;
+        self.pieces += 1;
+        (offset, piece)
+    }
+
+    /// The end of the file: the node's own part, and the footer.
+    fn end(&self, digest: u64, manifest: &Manifest, seed: u64) -> Vec<u8> {
+        let mut bytes = vec![0; PIECE_OVERHEAD_BYTES];
+        manifest.put(&mut bytes);
+        let ending = Ending {
+            manifest_at: self.offset,
+            pieces: u64::from(self.pieces),
+            state_bytes: self.state_bytes,
+            content: self.content.digest(),
+            digest,
+        };
+        let mut end = piece_bytes(bytes, seed, self.pieces);
+        end.extend(ending.to_bytes(seed));
+        end
+    }
+}

@@ -1,0 +1,100 @@
+//! When a leader proposes a cut, at which all nodes take the same checkpoint (C23).
+//!
+//! A start replays what lies behind the last checkpoint, so the next cut is due when that has grown; but
+//! not before it is a good part of what the checkpoint itself will write.
+
+use super::core::Core;
+use super::writes::Writes;
+use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_IDLE_US, CUT_SLOTS};
+use crate::machine::CutCommand;
+use crate::types::{Slot, Tick};
+
+/// A cut that was proposed and did not come is proposed again after this.
+const AGAIN_US: u64 = 5_000_000;
+
+/// What may lie between two cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOptions {
+    /// Bytes of values.
+    pub bytes: u64,
+    /// Slots.
+    pub slots: u64,
+    /// Extents, which take memory until they are in a run.
+    pub extents: u64,
+    /// Where anything was applied since the last one, a cut is due after this, in microseconds.
+    pub idle_us: u64,
+}
+
+impl Default for CutOptions {
+    fn default() -> CutOptions {
+        CutOptions {
+            bytes: CUT_BYTES,
+            slots: CUT_SLOTS,
+            extents: CUT_EXTENTS,
+            idle_us: CUT_IDLE_US,
+        }
+    }
+}
+
+/// What was applied since the last cut.
+#[derive(Debug, Default)]
+pub struct SinceCut {
+    bytes: u64,
+    slots: u64,
+    /// When the first slot behind the cut was applied.
+    began: Option<Tick>,
+    /// A leader does not propose before that.
+    wait_until: Tick,
+}
+
+impl SinceCut {
+    /// A slot's value was applied, which has so many bytes, and which is a cut or is not.
+    pub(super) fn applied(&mut self, now: Tick, bytes: usize, is_cut: bool) {
+        if is_cut {
+            *self = SinceCut::default();
+        } else if bytes > 0 {
+            self.bytes += bytes as u64;
+            self.slots += 1;
+            self.began.get_or_insert(now);
+        }
+    }
+
+    /// A cut is due.
+    fn is_due(&self, now: Tick, core: &Core, state_bytes: u64) -> bool {
+        let CutOptions { bytes, slots, extents, idle_us } = core.options.cuts;
+        let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
+        self.bytes >= bytes.max(2 * state_bytes)
+            || self.slots >= slots
+            || core.index.recent_extents() as u64 >= extents
+            || idle
+    }
+
+    /// When a leader looks again.
+    pub(super) fn next_deadline(&self, core: &Core) -> Option<Tick> {
+        let idle = self.began.map(|began| began.after(core.options.cuts.idle_us))?;
+        Some(idle.max(self.wait_until)).filter(|_| core.serving().is_ok())
+    }
+
+    /// Proposes a cut where this node leads and one is due; the last checkpoint has so many bytes.
+    pub(super) fn propose(
+        &mut self,
+        now: Tick,
+        core: &Core,
+        state_bytes: u64,
+        writes: &mut Writes,
+    ) {
+        let due = now >= self.wait_until && self.is_due(now, core, state_bytes);
+        if due && core.serving().is_ok() && writes.propose_own(CutCommand) {
+            self.wait_until = now.after(AGAIN_US);
+        }
+    }
+
+    /// Checks against the last cut that the state knows.
+    ///
+    /// # Panics
+    /// When more slots are counted than there are.
+    pub(super) fn check(&self, applied_upto: Slot, last_cut: Slot) {
+        let (slots, most) = (self.slots, applied_upto.0 - last_cut.0);
+        assert!(slots <= most, "{slots} slots since the cut at {last_cut}, applied {applied_upto}");
+    }
+}

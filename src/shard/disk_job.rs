@@ -1,0 +1,78 @@
+//! What a shard has done on threads that may block, and what comes of it.
+
+use super::lookup_job::{LookupDone, LookupJob};
+use crate::checkpoint::{self, CheckpointDone, CheckpointJob, CheckpointJobError};
+use crate::journal::{self, Done, Job, JobError};
+use crate::storage::{Storage, StorageError};
+
+/// Work for a thread that may block.
+#[derive(Clone, Debug)]
+pub enum DiskJob {
+    /// Of the journal.
+    Journal(Job),
+    /// A lookup in the runs of the index.
+    Lookup(LookupJob),
+    /// A step of a checkpoint.
+    Checkpoint(CheckpointJob),
+}
+
+/// What became of it.
+#[derive(Clone, Debug)]
+pub enum DiskDone {
+    /// Of the journal.
+    Journal(Done),
+    /// What was looked up.
+    Lookup(LookupDone),
+    /// A step of a checkpoint.
+    Checkpoint(CheckpointDone),
+}
+
+/// Why a job is not done.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskJobError {
+    /// Durable state failed: the caller ends the process with exit 74 (R01).
+    #[error(transparent)]
+    Fatal(StorageError),
+    /// The system was short of something. Nothing failed that matters: the caller runs what is left
+    /// of the job a little later.
+    #[error("{error}")]
+    Short {
+        /// What there was too little of, and where.
+        error: StorageError,
+        /// What is left to do.
+        rest: Box<DiskJob>,
+    },
+}
+
+/// Runs a job over the files of the shard. The threads of the daemon and the simulator run this very
+/// function.
+///
+/// # Errors
+/// [`DiskJobError`]. What cannot be read, and a full disk, are no errors.
+pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobError> {
+    let short = |error, rest| DiskJobError::Short { error, rest: Box::new(rest) };
+    match job {
+        DiskJob::Journal(job) => match journal::execute(storage, job) {
+            Ok(done) => Ok(DiskDone::Journal(done)),
+            Err(JobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
+            Err(JobError::Short { error, rest }) => Err(short(error, DiskJob::Journal(*rest))),
+        },
+        DiskJob::Lookup(job) => match job.run(storage) {
+            Ok(done) => Ok(DiskDone::Lookup(done)),
+            Err(error) => Err(short(error, DiskJob::Lookup(job))),
+        },
+        DiskJob::Checkpoint(job) => match checkpoint::execute(storage, job) {
+            Ok(done) => Ok(DiskDone::Checkpoint(done)),
+            Err(CheckpointJobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
+            Err(CheckpointJobError::Short { error, again }) => {
+                Err(short(error, DiskJob::Checkpoint(*again)))
+            }
+        },
+    }
+}
+
+impl From<Job> for DiskJob {
+    fn from(job: Job) -> DiskJob {
+        DiskJob::Journal(job)
+    }
+}

@@ -1,0 +1,99 @@
+//! Lookups in the runs of the index: reads of the disk, and so for a thread that may block.
+
+use crate::index::{EntryIndex, Found, RunDamage, RunError, RunSet, Search};
+use crate::storage::{Storage, StorageError};
+use crate::types::{Extent, Index, LogId};
+
+/// A lookup in the runs.
+#[derive(Clone, Debug)]
+pub struct LookupJob {
+    pub(super) token: u64,
+    pub(super) runs: RunSet,
+    pub(super) log: LogId,
+    pub(super) wanted: Wanted,
+}
+
+/// What is looked up.
+#[derive(Clone, Debug)]
+pub enum Wanted {
+    /// Extents from the one that holds this index on, so many at most.
+    From(Index, usize),
+    /// An extent for each of these.
+    Each(Vec<Question>),
+}
+
+/// An extent that is looked for, and what memory says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    by: Search,
+    known: Found,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct LookupDone {
+    /// The lookup's token.
+    pub token: u64,
+    /// The answers.
+    pub found: Result<Answers, RunDamage>,
+}
+
+/// The answers to a lookup.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    /// Extents by rising index; none where the runs have none.
+    Extents(Vec<Extent>),
+    /// Of each question in turn.
+    Each(Vec<Option<Extent>>),
+}
+
+impl Question {
+    /// A question of a log, asked of memory first.
+    pub(super) fn ask(index: &EntryIndex, log: LogId, by: Search) -> Question {
+        Question { by, known: index.find(log, by) }
+    }
+
+    /// What memory says, where that is all there is to say.
+    fn answer(&self) -> Option<Option<Extent>> {
+        match self.known {
+            Found::Here(found) => Some(found),
+            Found::OnDisk(_) => None,
+        }
+    }
+
+    /// The answers to all questions, where memory has them.
+    pub(super) fn answers(questions: &[Question]) -> Option<Vec<Option<Extent>>> {
+        questions.iter().map(Question::answer).collect()
+    }
+}
+
+impl LookupJob {
+    /// Looks it up. Fails only where the system is short of something.
+    pub(super) fn run(&self, storage: &dyn Storage) -> Result<LookupDone, StorageError> {
+        let token = self.token;
+        match self.look_up(storage) {
+            Ok(found) => Ok(LookupDone { token, found: Ok(found) }),
+            Err(RunError::Damaged(damage)) => Ok(LookupDone { token, found: Err(damage) }),
+            Err(RunError::Storage(error)) => Err(error),
+        }
+    }
+
+    fn look_up(&self, storage: &dyn Storage) -> Result<Answers, RunError> {
+        let LookupJob { runs, log, wanted, .. } = self;
+        match wanted {
+            Wanted::From(from, rows) => {
+                runs.extents_from(storage, *log, *from, *rows).map(Answers::Extents)
+            }
+            Wanted::Each(questions) => {
+                let answer = |question: &Question| match question.known {
+                    Found::Here(found) => Ok(found),
+                    Found::OnDisk(otherwise) => {
+                        let found = runs.search(storage, *log, question.by)?;
+                        Ok(found.or(otherwise))
+                    }
+                };
+                questions.iter().map(answer).collect::<Result<_, _>>().map(Answers::Each)
+            }
+        }
+    }
+}
