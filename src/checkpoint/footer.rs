@@ -10,7 +10,7 @@ const CHECKSUM_AT: usize = FOOTER_BYTES - 8;
 
 /// What a checkpoint's footer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct CheckpointFooter {
     /// Where the piece with the node's own part begins, in bytes from the file's start.
     pub manifest_at: u64,
     /// How many pieces of the state there are.
@@ -23,13 +23,13 @@ pub struct Ending {
     pub digest: u64,
 }
 
-impl Ending {
+impl CheckpointFooter {
     /// The footer's bytes, in a file whose pieces have this seed.
     #[must_use]
     pub fn to_bytes(&self, seed: u64) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(FOOTER_BYTES);
         bytes.extend_from_slice(&MAGIC);
-        let Ending { manifest_at, pieces, state_bytes, content, digest } = *self;
+        let CheckpointFooter { manifest_at, pieces, state_bytes, content, digest } = *self;
         for number in [manifest_at, pieces, state_bytes, content, digest] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
@@ -44,7 +44,7 @@ impl Ending {
         file: &CheckpointFile,
         offset: u64,
         bytes: &[u8; FOOTER_BYTES],
-    ) -> Result<Ending, CheckpointFault> {
+    ) -> Result<CheckpointFooter, CheckpointFault> {
         if bytes[..8] != MAGIC {
             return Err(file.damaged(offset, "it does not end as a checkpoint does"));
         }
@@ -53,6 +53,6 @@ impl Ending {
         }
         let [manifest_at, pieces, state_bytes, content, digest] =
             [8, 16, 24, 32, 40].map(|at| u64_at(bytes, at));
-        Ok(Ending { manifest_at, pieces, state_bytes, content, digest })
+        Ok(CheckpointFooter { manifest_at, pieces, state_bytes, content, digest })
     }
 }

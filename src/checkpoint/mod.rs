@@ -20,9 +20,9 @@ pub use file::{
     CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, checkpoint_file_name, header_bytes,
     parse_checkpoint_file_name, piece_bytes,
 };
-pub use footer::Ending;
+pub use footer::CheckpointFooter;
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RunEntry};
-pub use newest::{Kept, Restored};
+pub use newest::{Kept, RestoredState};
 pub use reader::{ReadError, read_checkpoint, read_manifest};
 pub use start::{Start, owner, start};

@@ -1,7 +1,7 @@
 //! What a start begins from: the newest checkpoint that is good, with all that it names.
 
 use super::file::{CheckpointFault, UNFINISHED, checkpoint_file_name, parse_checkpoint_file_name};
-use super::footer::Ending;
+use super::footer::CheckpointFooter;
 use super::manifest::{Manifest, RunEntry};
 use super::reader::{ReadError, read_checkpoint, read_manifest};
 use crate::index::{Run, RunError, RunSet, parse_run_file_name, run_file_name};
@@ -28,7 +28,7 @@ pub struct Kept {
 
 /// What a shard's directory gives back.
 #[derive(Debug)]
-pub struct Restored {
+pub struct RestoredState {
     /// The state after the checkpoint's slot; that before slot 1 where there is no checkpoint.
     pub machine: Machine,
     /// The runs that it names.
@@ -45,11 +45,11 @@ pub struct Restored {
     pub faults: Vec<String>,
 }
 
-impl Restored {
+impl RestoredState {
     /// A shard without checkpoints.
     #[must_use]
-    pub fn none(owner: &FileOwner, shards: u16) -> Restored {
-        Restored {
+    pub fn none(owner: &FileOwner, shards: u16) -> RestoredState {
+        RestoredState {
             machine: Machine::new(owner.shard, shards),
             runs: RunSet::default(),
             from: None,
@@ -70,9 +70,9 @@ impl Restored {
         owner: &FileOwner,
         shards: u16,
         below: Slot,
-    ) -> Result<Restored, StorageError> {
+    ) -> Result<RestoredState, StorageError> {
         let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
-        let mut restored = Restored::none(owner, shards);
+        let mut restored = RestoredState::none(owner, shards);
         let last_run = names.iter().filter_map(|name| parse_run_file_name(name)).max();
         restored.next_run = RunId(last_run.map_or(0, |run| run.0) + 1);
         let mut slots: Vec<Slot> =
@@ -140,7 +140,7 @@ impl Restored {
     }
 }
 
-fn kept(slot: Slot, ending: &Ending, manifest: &Manifest) -> Kept {
+fn kept(slot: Slot, ending: &CheckpointFooter, manifest: &Manifest) -> Kept {
     let runs = manifest.runs.iter().map(|run| run.id).collect();
     Kept { slot, digest: ending.digest, runs, state_bytes: ending.state_bytes }
 }
@@ -151,7 +151,7 @@ pub(super) fn restore(
     owner: &FileOwner,
     shards: u16,
     slot: Slot,
-) -> Result<(Machine, (Ending, Manifest)), ReadError> {
+) -> Result<(Machine, (CheckpointFooter, Manifest)), ReadError> {
     let mut restore = Restore::new(owner.shard, shards);
     let mut visit = |piece: &[u8]| restore.take(piece).map_err(|error| error.to_string());
     let found = read_checkpoint(storage, owner, slot, &mut visit)?;

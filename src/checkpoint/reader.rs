@@ -2,7 +2,7 @@
 
 use super::file::{CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, checkpoint_file_name};
 use super::file::{piece_checksum, u64_at};
-use super::footer::{Ending, FOOTER_BYTES};
+use super::footer::{CheckpointFooter, FOOTER_BYTES};
 use super::manifest::Manifest;
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES_MAX};
 use crate::storage::{Storage, StorageError, read_some};
@@ -30,7 +30,7 @@ pub fn read_checkpoint(
     owner: &FileOwner,
     slot: Slot,
     visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
-) -> Result<(Ending, Manifest), ReadError> {
+) -> Result<(CheckpointFooter, Manifest), ReadError> {
     let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
     let (mut content, mut bytes) = (Xxh3::new(), 0);
     for _ in 0..ending.pieces {
@@ -59,7 +59,7 @@ pub fn read_manifest(
     storage: &dyn Storage,
     owner: &FileOwner,
     slot: Slot,
-) -> Result<(Ending, Manifest), ReadError> {
+) -> Result<(CheckpointFooter, Manifest), ReadError> {
     let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
     (pieces.offset, pieces.number) = (ending.manifest_at, ending.pieces as u32);
     Ok((ending, pieces.manifest(&ending)?))
@@ -82,7 +82,7 @@ impl<'a> Pieces<'a> {
         storage: &'a dyn Storage,
         owner: &FileOwner,
         slot: Slot,
-    ) -> Result<(Pieces<'a>, Ending), ReadError> {
+    ) -> Result<(Pieces<'a>, CheckpointFooter), ReadError> {
         let name = checkpoint_file_name(slot);
         let bytes = storage.len(&name).map_err(|error| unreadable(&name, 0, error))?;
         let mut block = [0; BLOCK_BYTES];
@@ -95,7 +95,7 @@ impl<'a> Pieces<'a> {
         let file = CheckpointFile::of_header(slot, owner, &block)?;
         let (end, mut footer) = (bytes - FOOTER_BYTES as u64, [0; FOOTER_BYTES]);
         read(storage, &name, end, &mut footer)?;
-        let ending = Ending::decode(&file, end, &footer)?;
+        let ending = CheckpointFooter::decode(&file, end, &footer)?;
         let offset = BLOCK_BYTES as u64;
         let last = end - PIECE_OVERHEAD_BYTES as u64;
         if !(offset..=last).contains(&ending.manifest_at) || ending.pieces > u64::from(u32::MAX) {
@@ -132,7 +132,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// The node's own part, which is the last piece.
-    fn manifest(mut self, ending: &Ending) -> Result<Manifest, ReadError> {
+    fn manifest(mut self, ending: &CheckpointFooter) -> Result<Manifest, ReadError> {
         let at = self.offset;
         if at != ending.manifest_at {
             let what = "its pieces do not end where its footer says";

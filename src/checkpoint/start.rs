@@ -1,6 +1,6 @@
 //! The start of a shard from its directory: the newest good checkpoint, and the journal behind it.
 
-use super::newest::Restored;
+use super::newest::RestoredState;
 use crate::journal::{self, Identity, Journal, JournalOptions, OpenError, Recovered};
 use crate::storage::Storage;
 use crate::types::{FileOwner, ShardId, Slot};
@@ -13,7 +13,7 @@ pub struct Start {
     /// What it gave back.
     pub recovered: Recovered,
     /// What the newest good checkpoint gave back.
-    pub restored: Restored,
+    pub restored: RestoredState,
 }
 
 /// Reads a shard's directory back: the newest checkpoint that is good, and of the journal what lies
@@ -31,7 +31,7 @@ pub fn start(
     let owner = owner(identity, shard);
     let (mut below, mut faults) = (Slot(u64::MAX), Vec::new());
     loop {
-        let mut restored = Restored::newest(storage, &owner, shards, below)?;
+        let mut restored = RestoredState::newest(storage, &owner, shards, below)?;
         faults.append(&mut restored.faults);
         match (journal::recover(storage, identity, shard, options, restored.from), restored.from) {
             (Ok((journal, recovered)), _) => {

@@ -22,7 +22,7 @@ pub struct EntryIndex {
 
 /// What memory says of an extent that is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum InMemory {
     /// It is this one, or there is none.
     Here(Option<Extent>),
     /// The runs are to be asked. Where they have none, it is this one.
@@ -60,13 +60,13 @@ impl EntryIndex {
     /// How many extents are in memory.
     #[must_use]
     pub fn extents_in_memory(&self) -> usize {
-        self.in_memory().map(Recent::len).sum()
+        self.in_memory().map(Recent::count).sum()
     }
 
     /// How many extents are in no run, and in none that is being written.
     #[must_use]
     pub fn recent_extents(&self) -> usize {
-        self.recent.len()
+        self.recent.count()
     }
 
     /// A log's extents in memory from the one that holds `index` on, by rising index. Where memory does
@@ -83,7 +83,7 @@ impl EntryIndex {
 
     /// Looks for an extent of a log in memory, and says whether the runs are to be asked.
     #[must_use]
-    pub fn find(&self, log: LogId, by: Search) -> Found {
+    pub fn find(&self, log: LogId, by: Search) -> InMemory {
         // Parts rise: what is reached in a newer one lies behind all that an older one has.
         let parts: Vec<&[Extent]> = self.in_memory().map(|part| part.of(log)).collect();
         let (mut reached, mut next) = (None, None);
@@ -97,9 +97,9 @@ impl EntryIndex {
         }
         let found = by.between(reached, next);
         if reached.is_some() || self.runs.runs().is_empty() {
-            Found::Here(found)
+            InMemory::Here(found)
         } else {
-            Found::OnDisk(found)
+            InMemory::OnDisk(found)
         }
     }
 
@@ -117,7 +117,7 @@ impl EntryIndex {
     pub fn freeze(&mut self, upto: Slot) -> Option<Arc<Recent>> {
         let pending = self.frozen.as_ref().map(|(upto, _)| *upto);
         assert!(pending.is_none(), "slots up to {pending:?} are being written, frozen is {upto}");
-        if self.recent.len() == 0 {
+        if self.recent.count() == 0 {
             return None;
         }
         let frozen = Arc::new(std::mem::take(&mut self.recent));
@@ -229,13 +229,13 @@ mod tests {
                 assert_eq!(index.extent_at(LOG, at), Some(&extent(slot, 3)), "{at}");
                 assert_eq!(
                     index.find(LOG, Search::Index(at)),
-                    Found::Here(Some(extent(slot, 3))),
+                    InMemory::Here(Some(extent(slot, 3))),
                     "{at}"
                 );
             }
         }
         assert_eq!(index.extent_at(LOG, Index(15)), None);
-        assert_eq!(index.find(LogId(8), Search::Index(Index(0))), Found::Here(None));
+        assert_eq!(index.find(LogId(8), Search::Index(Index(0))), InMemory::Here(None));
         assert_eq!(index.extents(LOG, Index(7)).count(), 3);
     }
 
@@ -246,8 +246,8 @@ mod tests {
         let index = index_of(5, 3);
         let all = 150u64;
         let found = |by| match index.find(LOG, by) {
-            Found::Here(found) => found.map(|extent| extent.slot.0),
-            Found::OnDisk(_) => panic!("there is no run"),
+            InMemory::Here(found) => found.map(|extent| extent.slot.0),
+            InMemory::OnDisk(_) => panic!("there is no run"),
         };
         let kept = |bytes| found(Search::BytesBefore(all - bytes));
         let kept = [0, 1, 30, 31, 149, 150].map(kept);

@@ -8,7 +8,7 @@ mod recent;
 mod run;
 mod search;
 
-pub use entry_index::{EntryIndex, Found};
+pub use entry_index::{EntryIndex, InMemory};
 pub use recent::Recent;
 pub use run::fault::{RunDamage, RunError, RunFault};
 pub use run::layout::{is_unfinished_run, parse_run_file_name, run_file_name};

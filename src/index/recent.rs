@@ -81,7 +81,7 @@ impl Recent {
 
     /// How many extents there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.extents
     }
 

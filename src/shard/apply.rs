@@ -16,9 +16,9 @@ use crate::wire::peer::Digest;
 /// Bytes that one read of the journal brings for applying, at a start or behind a repair.
 const REPLAY_BYTES: usize = CACHE_BYTES_MAX / 8;
 
-/// What hears of everything that is applied.
+/// The parts of a shard that follow what is applied.
 #[derive(Debug)]
-pub struct Listeners<'a> {
+pub struct ApplyHooks<'a> {
     /// Those who wait for a command.
     pub(super) requests: &'a mut Requests,
     /// What was applied since the last cut.
@@ -37,8 +37,8 @@ pub struct Applier {
 impl Applier {
     /// Applies every chosen slot whose value is here. What is only in the journal, because this
     /// node was just started or was far behind, is read from there, chunk by chunk.
-    pub(super) fn apply_ready(&mut self, turn: &mut Turn<'_>, listeners: &mut Listeners<'_>) {
-        self.apply_cached(turn, listeners);
+    pub(super) fn apply_ready(&mut self, turn: &mut Turn<'_>, hooks: &mut ApplyHooks<'_>) {
+        self.apply_cached(turn, hooks);
         let slot = turn.core.machine.applied_upto().next();
         if slot <= turn.core.replica.chosen_upto() && !self.replaying && !turn.core.failed {
             self.replay(turn, slot);
@@ -46,7 +46,7 @@ impl Applier {
     }
 
     /// Applies the chosen slots whose values are in memory.
-    pub(super) fn apply_cached(&self, turn: &mut Turn<'_>, listeners: &mut Listeners<'_>) {
+    pub(super) fn apply_cached(&self, turn: &mut Turn<'_>, hooks: &mut ApplyHooks<'_>) {
         if self.replaying {
             return;
         }
@@ -56,7 +56,7 @@ impl Applier {
                 return;
             }
             let Some((ballot, value)) = turn.core.cache.get(slot).cloned() else { return };
-            if !apply(turn, listeners, slot, ballot, &value) {
+            if !apply(turn, hooks, slot, ballot, &value) {
                 return;
             }
         }
@@ -81,14 +81,14 @@ impl Applier {
     pub(super) fn replayed(
         &mut self,
         turn: &mut Turn<'_>,
-        listeners: &mut Listeners<'_>,
+        hooks: &mut ApplyHooks<'_>,
         values: Vec<(Slot, ReadResult)>,
     ) {
         self.replaying = false;
         for (slot, result) in values {
             match result {
                 Ok((ballot, value)) if slot == turn.core.machine.applied_upto().next() => {
-                    if !apply(turn, listeners, slot, ballot, &value) {
+                    if !apply(turn, hooks, slot, ballot, &value) {
                         return;
                     }
                 }
@@ -107,7 +107,7 @@ impl Applier {
 /// Applies one slot and answers whoever waits for it; false when the node must end.
 fn apply(
     turn: &mut Turn<'_>,
-    listeners: &mut Listeners<'_>,
+    hooks: &mut ApplyHooks<'_>,
     slot: Slot,
     ballot: Ballot,
     value: &Value,
@@ -135,7 +135,7 @@ fn apply(
     }
     let digest = Digest { slot, state: turn.core.machine.digest() };
     turn.feed(paxos::Input::Applied(digest));
-    let Listeners { requests, since_cut, checkpoints } = listeners;
+    let ApplyHooks { requests, since_cut, checkpoints } = hooks;
     since_cut.applied(turn.now, value.len(), is_cut);
     if is_cut {
         checkpoints.cut(turn.core);

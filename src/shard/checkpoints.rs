@@ -8,8 +8,8 @@ use super::core::Core;
 use super::disk_job::DiskJob;
 use super::turn::Turn;
 use crate::checkpoint::{
-    CheckpointDone, CheckpointJob, Ending, Kept, Manifest, PIECE_OVERHEAD_BYTES, RunEntry,
-    checkpoint_file_name, header_bytes, piece_bytes,
+    CheckpointDone, CheckpointFooter, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES,
+    RunEntry, checkpoint_file_name, header_bytes, piece_bytes,
 };
 use crate::index::{Run, RunSpec, plan_merge, run_file_name};
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
@@ -378,7 +378,7 @@ impl Written {
     fn end(&self, digest: u64, manifest: &Manifest, seed: u64) -> Vec<u8> {
         let mut bytes = vec![0; PIECE_OVERHEAD_BYTES];
         manifest.put(&mut bytes);
-        let ending = Ending {
+        let ending = CheckpointFooter {
             manifest_at: self.offset,
             pieces: u64::from(self.pieces),
             state_bytes: self.state_bytes,

@@ -6,7 +6,7 @@
 
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::lookup_job::{LookupJob, Wanted};
+use super::lookup_job::{LookupJob, LookupWanted};
 use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
 use crate::journal::{Job, ReadDamage, ReadJob, ReadResult};
@@ -84,7 +84,7 @@ impl ColdReads {
         turn.core.journal_reads.begin(token, JournalRead::Client);
         let (log, from) = (task.reading.log(), task.reading.next());
         let rows = LOOKUP_EXTENTS_MAX.min(task.reading.entries_left() as usize);
-        let (runs, wanted) = (turn.core.index.runs().clone(), Wanted::From(from, rows));
+        let (runs, wanted) = (turn.core.index.runs().clone(), LookupWanted::From(from, rows));
         self.under_way.insert(token, ColdRead { task, reserved, read_bytes: 0 });
         turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
         ColdReadStep::Pending

@@ -4,37 +4,13 @@
 //! not before it is a good part of what the checkpoint itself will write.
 
 use super::core::Core;
+use super::cut_options::CutOptions;
 use super::writes::Writes;
-use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_IDLE_US, CUT_SLOTS};
 use crate::machine::CutCommand;
 use crate::types::{Slot, Tick};
 
 /// A cut that was proposed and did not come is proposed again after this.
 const AGAIN_US: u64 = 5_000_000;
-
-/// What may lie between two cuts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CutOptions {
-    /// Bytes of values.
-    pub bytes: u64,
-    /// Slots.
-    pub slots: u64,
-    /// Extents, which take memory until they are in a run.
-    pub extents: u64,
-    /// Where anything was applied since the last one, a cut is due after this, in microseconds.
-    pub idle_us: u64,
-}
-
-impl Default for CutOptions {
-    fn default() -> CutOptions {
-        CutOptions {
-            bytes: CUT_BYTES,
-            slots: CUT_SLOTS,
-            extents: CUT_EXTENTS,
-            idle_us: CUT_IDLE_US,
-        }
-    }
-}
 
 /// What was applied since the last cut.
 #[derive(Debug, Default)]

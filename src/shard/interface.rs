@@ -10,7 +10,7 @@ use super::router::Router;
 use super::turn::Turn;
 use crate::api::error::RequestError;
 use crate::api::{ClusterMap, DiskSpace, ShardLeader, ShardStatus, StatusReply};
-use crate::checkpoint::{Kept, Restored, Start};
+use crate::checkpoint::{Kept, RestoredState, Start};
 use crate::journal::Journal;
 use crate::limits;
 use crate::machine::Machine;
@@ -47,7 +47,7 @@ impl Shard {
             incarnation: options.paxos.incarnation,
             shard: options.shard,
         };
-        let Restored { machine, runs, kept, next_run, unused, .. } = restored;
+        let RestoredState { machine, runs, kept, next_run, unused, .. } = restored;
         let checkpoints = Checkpoints::start(owner, kept, next_run, unused);
         let core = Core::start(options, journal, memory, (machine, runs), now);
         let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };

@@ -1,6 +1,6 @@
 //! Whether the checks of a shard notice anything: each fact is broken by hand, and its check fails.
 
-use super::cuts::CutOptions;
+use super::cut_options::CutOptions;
 use super::disk_job::execute;
 use super::events::{Input, Output, RequestId};
 use super::held::{Held, ReadProof};

@@ -1,6 +1,6 @@
 //! Lookups in the runs of the index: reads of the disk, and so for a thread that may block.
 
-use crate::index::{EntryIndex, Found, RunDamage, RunError, RunSet, Search};
+use crate::index::{EntryIndex, InMemory, RunDamage, RunError, RunSet, Search};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Extent, Index, LogId};
 
@@ -10,12 +10,12 @@ pub struct LookupJob {
     pub(super) token: u64,
     pub(super) runs: RunSet,
     pub(super) log: LogId,
-    pub(super) wanted: Wanted,
+    pub(super) wanted: LookupWanted,
 }
 
 /// What is looked up.
 #[derive(Clone, Debug)]
-pub enum Wanted {
+pub enum LookupWanted {
     /// Extents from the one that holds this index on, so many at most.
     From(Index, usize),
     /// An extent for each of these.
@@ -26,7 +26,7 @@ pub enum Wanted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
     by: Search,
-    known: Found,
+    known: InMemory,
 }
 
 /// What was found.
@@ -56,8 +56,8 @@ impl Question {
     /// What memory says, where that is all there is to say.
     fn answer(&self) -> Option<Option<Extent>> {
         match self.known {
-            Found::Here(found) => Some(found),
-            Found::OnDisk(_) => None,
+            InMemory::Here(found) => Some(found),
+            InMemory::OnDisk(_) => None,
         }
     }
 
@@ -81,13 +81,13 @@ impl LookupJob {
     fn look_up(&self, storage: &dyn Storage) -> Result<Answers, RunError> {
         let LookupJob { runs, log, wanted, .. } = self;
         match wanted {
-            Wanted::From(from, rows) => {
+            LookupWanted::From(from, rows) => {
                 runs.extents_from(storage, *log, *from, *rows).map(Answers::Extents)
             }
-            Wanted::Each(questions) => {
+            LookupWanted::Each(questions) => {
                 let answer = |question: &Question| match question.known {
-                    Found::Here(found) => Ok(found),
-                    Found::OnDisk(otherwise) => {
+                    InMemory::Here(found) => Ok(found),
+                    InMemory::OnDisk(otherwise) => {
                         let found = runs.search(storage, *log, question.by)?;
                         Ok(found.or(otherwise))
                     }

@@ -25,7 +25,7 @@
 //! | `lookup`, `doubt` | which log a request means; errors while states differ |
 //! | `counters` | what a shard has done and has on its hands, for metrics |
 //! | `disk_job`, `lookup_job` | what is done on threads that may block |
-//! | `events`, `options`, `fatal` | what goes in and comes out |
+//! | `events`, `options`, `cut_options`, `fatal` | what goes in and comes out |
 
 mod apply;
 mod budget;
@@ -37,6 +37,7 @@ mod cold_reads;
 mod conns;
 mod core;
 mod counters;
+mod cut_options;
 mod cuts;
 mod disk_full;
 mod disk_job;
@@ -76,7 +77,7 @@ mod writes;
 
 pub use self::checkpoints::CheckpointTally;
 pub use self::counters::{Backlog, SyncTally, Tally};
-pub use self::cuts::CutOptions;
+pub use self::cut_options::CutOptions;
 pub use self::disk_job::{DiskDone, DiskJob, DiskJobError, execute};
 pub use self::events::{Input, Output};
 pub use self::fatal::Fatal;

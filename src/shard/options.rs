@@ -1,6 +1,6 @@
 //! What a shard is given at its start.
 
-use super::cuts::CutOptions;
+use super::cut_options::CutOptions;
 use crate::api::entries::EntriesLimit;
 use crate::paxos;
 use crate::types::{ClusterId, NodeId, ShardId};

@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::lookup_job::{Answers, LookupJob, Question, Wanted};
+use super::lookup_job::{Answers, LookupJob, LookupWanted, Question};
 use super::turn::Turn;
 use super::writes::Writes;
 use crate::index::Search;
@@ -149,7 +149,8 @@ impl RetainedLogs {
         let token = turn.core.journal_reads.token();
         turn.core.journal_reads.begin(token, JournalRead::Retention);
         self.under_way.insert(token, (log, retained));
-        let (runs, wanted) = (turn.core.index.runs().clone(), Wanted::Each(questions.to_vec()));
+        let (runs, wanted) =
+            (turn.core.index.runs().clone(), LookupWanted::Each(questions.to_vec()));
         turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
     }
 

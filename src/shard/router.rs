@@ -1,6 +1,6 @@
 //! The parts of a shard: what happened finds its part here, and the replica's effects are carried out.
 
-use super::apply::{Applier, Listeners};
+use super::apply::{Applier, ApplyHooks};
 use super::catch_up::CatchUpServer;
 use super::checkpoints::Checkpoints;
 use super::core::Core;
@@ -229,8 +229,8 @@ impl Router {
         let ReadJobDone { token, values, .. } = done;
         match turn.core.journal_reads.finish(token) {
             Some(JournalRead::Replay) => {
-                let (applier, mut listeners) = self.applying();
-                applier.replayed(turn, &mut listeners, values);
+                let (applier, mut hooks) = self.applying();
+                applier.replayed(turn, &mut hooks, values);
             }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
             Some(JournalRead::Client) => self.requests.reads.cold_done(turn, token, values),
@@ -239,17 +239,17 @@ impl Router {
     }
 
     /// What applies, and what hears of it.
-    fn applying(&mut self) -> (&mut Applier, Listeners<'_>) {
+    fn applying(&mut self) -> (&mut Applier, ApplyHooks<'_>) {
         let Router { applier, requests, since_cut, checkpoints, .. } = self;
-        (applier, Listeners { requests, since_cut, checkpoints })
+        (applier, ApplyHooks { requests, since_cut, checkpoints })
     }
 
     /// Carries out effects until none are left, and applies what can be applied.
     pub(super) fn drain_effects(&mut self, turn: &mut Turn<'_>) {
         loop {
             self.carry_out(turn);
-            let (applier, mut listeners) = self.applying();
-            applier.apply_ready(turn, &mut listeners);
+            let (applier, mut hooks) = self.applying();
+            applier.apply_ready(turn, &mut hooks);
             // What was applied may have shown that replicas differ (R23).
             if !turn.core.has_effects() {
                 break;
@@ -297,8 +297,8 @@ impl Router {
             Effect::Leading(None) => {
                 log::info!("shard {shard}: no longer leads");
                 // What was chosen before is answered as such, not as unknown.
-                let (applier, mut listeners) = self.applying();
-                applier.apply_cached(turn, &mut listeners);
+                let (applier, mut hooks) = self.applying();
+                applier.apply_cached(turn, &mut hooks);
                 self.requests.lose_leadership(turn);
             }
             Effect::Stalled(micros) => log::warn!(

@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::lookup_job::{Answers, LookupJob, Question, Wanted};
+use super::lookup_job::{Answers, LookupJob, LookupWanted, Question};
 use super::queued::QueuedWrite;
 use super::turn::Turn;
 use super::write_request::WriteRequest;
@@ -76,7 +76,7 @@ impl WaitingTrims {
         let token = turn.core.journal_reads.token();
         turn.core.journal_reads.begin(token, JournalRead::Trim);
         self.under_way.insert(token, (log, Some(queued)));
-        let (runs, wanted) = (turn.core.index.runs().clone(), Wanted::Each(vec![question]));
+        let (runs, wanted) = (turn.core.index.runs().clone(), LookupWanted::Each(vec![question]));
         turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
         TrimStep::Waits
     }

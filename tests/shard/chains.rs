@@ -2,7 +2,7 @@
 
 use crate::node::{Node, append, code, create, first, log};
 use paxosd::api::error::ErrorCode;
-use paxosd::api::{Append, Request};
+use paxosd::api::{Append, AttributeChanges, Delete, Reply, Request, SetAttributes};
 use paxosd::shard::Input;
 use paxosd::types::{ConnId, Index};
 
@@ -113,4 +113,24 @@ fn a_gone_connection_is_owed_nothing() {
     node.release();
     assert!(node.take(1, bad).is_none() && node.take(1, behind).is_none());
     assert_eq!(first(Some(node.ask(of(5, None, "the next connection of this number")))), 0);
+}
+
+/// C28: a log that is sealed takes nothing, which is known when an append to it arrives: its chain is
+/// broken at once, and what follows does not slip through to a new log of the same name.
+#[test]
+fn c28_a_sealed_log_breaks_the_chain_at_once() {
+    let mut node = Node::new();
+    node.ask(create("a"));
+    let seal = AttributeChanges { seal: true, ..AttributeChanges::default() };
+    node.ask(Request::SetAttributes(SetAttributes { log: log("a"), changes: seal }));
+    node.hold = true;
+    let sealed = node.send(1, of(5, None, "to the sealed log"));
+    let deletes = node.send(1, Request::Delete(Delete { log: log("a") }));
+    let create = Append { chain: 5, create: true, ..append("a", "to the new log") };
+    let behind = node.send(1, Request::Append(create));
+    node.release();
+    node.tick();
+    assert_eq!(code(&node.take(1, sealed).expect("answered")), Some(ErrorCode::Sealed));
+    assert_eq!(node.take(1, deletes), Some(Reply::Deleted));
+    assert_eq!(code(&node.take(1, behind).expect("answered")), Some(ErrorCode::PriorFailed));
 }

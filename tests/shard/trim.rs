@@ -5,6 +5,7 @@ use paxosd::api::error::{Detail, ErrorCode};
 use paxosd::api::name::LogName;
 use paxosd::api::{AttributeChanges, LogStat, Reply, Request, SetAttributes, Stat, Trim, Trimmed};
 use paxosd::api::{Consistency, Create, ReadDone, Retention};
+use paxosd::shard::CutOptions;
 use paxosd::types::{Index, LogId};
 
 fn trim(name: &str, before: u64) -> Request {
@@ -168,6 +169,36 @@ fn c28_retention_trims_what_need_not_be_kept() {
     let stat = stat(&mut node, "a");
     assert_eq!((stat.first_index, stat.next_index), (Index(10), Index(11)));
     assert_eq!(texts(Some(node.ask(read("a", 10, 0)))), ["10"]);
+}
+
+/// C28: an age lets go what is too old by the stamps of values, on disk and in memory, but for the last
+/// entry; and looks again when the next one is.
+#[test]
+fn c28_an_age_lets_go_what_is_too_old() {
+    let cuts = CutOptions { bytes: 1 << 30, slots: 3, extents: 1 << 20, idle_us: 1 << 40 };
+    let mut node = Node::with_cuts(cuts);
+    let day = 86_400_000;
+    let mut wall = 1_800_000_000_000;
+    node.shard.set_wall_ms(wall);
+    node.ask(create("a"));
+    for nth in 0..20 {
+        wall += 1000;
+        node.pass(1_000_000);
+        node.shard.set_wall_ms(wall);
+        node.ask(Request::Append(append("a", &format!("{nth}"))));
+    }
+    let age = AttributeChanges { retain_age_ms: Some(5_500), ..AttributeChanges::default() };
+    node.ask(set("a", age));
+    node.pass(3_000_000);
+    assert_eq!(stat(&mut node, "a").first_index, Index(14), "kept are those of 5.5 s");
+    for (passes, first) in [(2_000, 16), (day, 19), (day, 19)] {
+        wall += passes;
+        node.pass(passes.min(10_000) * 1000);
+        node.shard.set_wall_ms(wall);
+        node.pass(3_000_000);
+        assert_eq!(stat(&mut node, "a").first_index, Index(first), "{passes} ms later");
+    }
+    assert_eq!(texts(Some(node.ask(read("a", 19, 0)))), ["19"]);
 }
 
 /// C28: the owner doubles the retention while a trim under the old one is proposed: it is without effect.

@@ -1,0 +1,27 @@
+//! How often cuts are taken.
+
+use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_IDLE_US, CUT_SLOTS};
+
+/// What may lie between two cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CutOptions {
+    /// Bytes of values.
+    pub bytes: u64,
+    /// Slots.
+    pub slots: u64,
+    /// Extents, which take memory until they are in a run.
+    pub extents: u64,
+    /// Where anything was applied since the last one, a cut is due after this, in microseconds.
+    pub idle_us: u64,
+}
+
+impl Default for CutOptions {
+    fn default() -> CutOptions {
+        CutOptions {
+            bytes: CUT_BYTES,
+            slots: CUT_SLOTS,
+            extents: CUT_EXTENTS,
+            idle_us: CUT_IDLE_US,
+        }
+    }
+}
