@@ -10,6 +10,7 @@
 
 mod file;
 mod footer;
+mod inspect;
 mod job;
 mod manifest;
 mod newest;
@@ -21,6 +22,7 @@ pub use file::{
     parse_checkpoint_file_name, piece_bytes,
 };
 pub use footer::CheckpointFooter;
+pub use inspect::inspect;
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RunEntry};
 pub use newest::{Kept, RestoredState};

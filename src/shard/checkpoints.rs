@@ -5,6 +5,7 @@
 //! what was read back is not what was written, is left, and the next cut tries again.
 
 use super::core::Core;
+use super::counters::CheckpointTally;
 use super::disk_job::DiskJob;
 use super::turn::Turn;
 use crate::checkpoint::{
@@ -39,19 +40,6 @@ pub struct Checkpoints {
     /// A checkpoint was taken since runs were last looked at for a merge.
     may_merge: bool,
     tally: CheckpointTally,
-}
-
-/// What became of the checkpoints since the start. Only rises.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CheckpointTally {
-    /// Taken, and noted in the journal.
-    pub taken: u64,
-    /// Begun and left.
-    pub abandoned: u64,
-    /// Cuts at which none was begun, because one was under way.
-    pub passed_over: u64,
-    /// Merges of runs.
-    pub merges: u64,
 }
 
 /// The step that is under way.

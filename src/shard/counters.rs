@@ -11,12 +11,27 @@ pub struct Tally {
     pub entry_bytes: u64,
     /// Campaigns won here.
     pub elections: u64,
+    /// Checkpoints, and merges of runs of the index.
+    pub checkpoints: CheckpointTally,
     /// Entries that were trimmed in slots applied here, those of the start included.
     pub trimmed_entries: u64,
     /// Bytes of these entries, without prefixes, as far as whole extents went.
     pub trimmed_bytes: u64,
     /// Trims that this node proposed because of what a log is to keep.
     pub retentions: u64,
+}
+
+/// What became of the checkpoints since the start. Only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CheckpointTally {
+    /// Taken, and noted in the journal.
+    pub taken: u64,
+    /// Begun and left.
+    pub abandoned: u64,
+    /// Cuts at which none was begun, because one was under way.
+    pub passed_over: u64,
+    /// Merges of runs.
+    pub merges: u64,
 }
 
 /// What the batches of a shard's journal have cost since its start. Only rises.
@@ -43,6 +58,12 @@ pub struct Backlog {
     pub waiting_reads: u64,
     /// Bytes of answers that wait to leave, are made, or are read from the journal.
     pub answer_bytes: u64,
+    /// Slots applied behind the newest checkpoint: what a start replays, at least.
+    pub slots_behind_checkpoint: u64,
+    /// Extents of the index in memory.
+    pub extents_in_memory: u64,
+    /// Places of records in memory.
+    pub places_in_memory: u64,
     /// Slots that somebody knows to be chosen and this replica does not yet.
     pub catch_up_slots: u64,
     /// Logs that have more than they are to keep.

@@ -1,6 +1,6 @@
 //! The shard as its driver sees it: what happened in, what is to be done out.
 
-use super::checkpoints::{CheckpointTally, Checkpoints};
+use super::checkpoints::Checkpoints;
 use super::core::Core;
 use super::counters::{Backlog, SyncTally, Tally};
 use super::doubt::doubt_text;
@@ -226,18 +226,6 @@ impl Shard {
         self.router.checkpoints.taking()
     }
 
-    /// How many extents of the index are in memory.
-    #[must_use]
-    pub fn extents_in_memory(&self) -> usize {
-        self.core.index.extents_in_memory()
-    }
-
-    /// What became of the checkpoints since the start.
-    #[must_use]
-    pub fn checkpoint_tally(&self) -> CheckpointTally {
-        self.router.checkpoints.tally()
-    }
-
     /// A chosen value that is still in memory, and a ballot in which it was chosen.
     #[must_use]
     pub fn recent(&self, slot: Slot) -> Option<&(Ballot, Value)> {
@@ -296,7 +284,12 @@ impl Shard {
     /// What was done since the start.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        self.core.tally
+        Tally { checkpoints: self.router.checkpoints.tally(), ..self.core.tally }
+    }
+
+    fn slots_behind_checkpoint(&self) -> u64 {
+        let newest = self.router.checkpoints.kept().last().map_or(Slot(0), |kept| kept.slot);
+        self.applied_upto().0 - newest.0
     }
 
     /// How much there is to do.
@@ -310,6 +303,9 @@ impl Shard {
             cold_reads: core.journal_reads.len() as u64,
             waiting_reads: requests.reads.waiting() as u64,
             answer_bytes: core.budget.in_use() as u64,
+            slots_behind_checkpoint: self.slots_behind_checkpoint(),
+            extents_in_memory: core.index.extents_in_memory() as u64,
+            places_in_memory: core.journal.places_in_memory() as u64,
             catch_up_slots: core.replica.lag_slots(),
             logs_over_retention: requests.logs_over_retention() as u64,
         }

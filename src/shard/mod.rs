@@ -75,8 +75,7 @@ mod waiter;
 mod write_request;
 mod writes;
 
-pub use self::checkpoints::CheckpointTally;
-pub use self::counters::{Backlog, SyncTally, Tally};
+pub use self::counters::{Backlog, CheckpointTally, SyncTally, Tally};
 pub use self::cut_options::CutOptions;
 pub use self::disk_job::{DiskDone, DiskJob, DiskJobError, execute};
 pub use self::events::{Input, Output};

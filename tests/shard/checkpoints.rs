@@ -1,11 +1,12 @@
 //! Stories about checkpoints: what a start from one gives back, and what one needs to count.
 
-use crate::node::{Node, append, create, log, read, texts};
+use crate::node::{Node, append, create, identity_of, log, read, texts};
 use paxosd::api::{Delete, Reply, Request, Trim};
-use paxosd::checkpoint::{CheckpointJob, checkpoint_file_name};
+use paxosd::checkpoint::{self, CheckpointJob, checkpoint_file_name};
+use paxosd::index::run_file_name;
 use paxosd::shard::{CutOptions, DiskJob};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Random, Slot};
+use paxosd::types::{Index, Random, ShardId, Slot};
 
 /// A cut every ten slots.
 const OFTEN: CutOptions =
@@ -69,7 +70,7 @@ fn is_read_back(job: &DiskJob) -> bool {
 fn c25_a_start_from_a_checkpoint_gives_back_what_the_journal_does() {
     let mut node = with_logs(OFTEN, 30);
     let before = (contents(&mut node, 30), node.shard.machine().digest());
-    assert!(node.shard.checkpoint_tally().taken > 5, "{:?}", node.shard.checkpoint_tally());
+    assert!(node.shard.tally().checkpoints.taken > 5, "{:?}", node.shard.tally().checkpoints);
     let mut again = Node::open_with_cuts(node.storage.duplicate(), NEVER);
     let kept = node.shard.checkpoints().last().expect("some count");
     assert_eq!(again.from, Some(kept.slot));
@@ -92,13 +93,13 @@ fn c25_a_start_from_a_checkpoint_gives_back_what_the_journal_does() {
 fn c31_old_entries_are_found_through_the_runs() {
     let mut node = with_logs(OFTEN, 200);
     let before = node.lookups;
-    assert!(node.shard.checkpoint_tally().merges > 0, "{:?}", node.shard.checkpoint_tally());
+    assert!(node.shard.tally().checkpoints.merges > 0, "{:?}", node.shard.tally().checkpoints);
     let found = contents(&mut node, 200);
     let expected =
         |name: &str, from: u64| (from..200).map(|n| format!("{name}{n}")).collect::<Vec<_>>();
     assert_eq!(found, [expected("a", 100), expected("b", 0), expected("c", 0)]);
     assert!(node.lookups > before, "all was in memory");
-    let kept = node.shard.extents_in_memory();
+    let kept = node.shard.backlog().extents_in_memory;
     assert!(kept < 60, "{kept} extents of some 600 are in memory");
 }
 
@@ -128,6 +129,33 @@ fn contents_digest(node: &Node, _slot: Slot) -> Vec<String> {
     logs.iter().map(|log| format!("{log:?}")).collect()
 }
 
+/// C25, C31: an inspection reads every checkpoint and every run, and names each file in which a bit has
+/// flipped, wherever that is.
+#[test]
+fn c25_an_inspection_finds_every_flipped_bit() {
+    let node = with_logs(OFTEN, 30);
+    let inspected = |storage: &MemStorage| {
+        let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0));
+        found.expect("nothing is short").into_iter().map(|found| found.file).collect::<Vec<_>>()
+    };
+    assert!(inspected(&node.storage).is_empty());
+    let mut random = Random::new(7);
+    let names = node.storage.list().expect("a list");
+    let runs = node.shard.checkpoints().iter().flat_map(|kept| &kept.runs);
+    let named: Vec<String> = runs.map(|run| run_file_name(*run)).collect();
+    let is_ours = |name: &&String| name.starts_with("checkpoint-") || named.contains(name);
+    let ours: Vec<&String> = names.iter().filter(is_ours).collect();
+    assert!(ours.len() > 3, "{names:?}");
+    for name in ours {
+        for _ in 0..20 {
+            let storage = node.storage.duplicate();
+            let at = random.below(storage.len(name).expect("it is there"));
+            storage.rot(name, at..at + 1, |bytes| bytes[0] ^= 1 << random.below(8));
+            assert_eq!(inspected(&storage), [name.as_str()], "byte {at}");
+        }
+    }
+}
+
 /// C25: a file that does not read back as what was cut never counts: the one before stays, and the next
 /// cut makes a new one.
 #[test]
@@ -140,13 +168,13 @@ fn c25_what_does_not_read_back_does_not_count() {
     let name = checkpoint_file_name(slot);
     node.storage.rot(&name, 4200..4201, |bytes| bytes[0] ^= 1);
     node.release();
-    let tally = node.shard.checkpoint_tally();
+    let tally = node.shard.tally().checkpoints;
     assert_eq!((tally.taken, tally.abandoned), (0, 1), "{tally:?}");
     assert!(node.shard.checkpoints().is_empty());
     assert!(!node.storage.list().expect("a list").contains(&name), "it stays in the way");
     node.ask(Request::Append(append("b", "more")));
     idle(&mut node);
-    assert_eq!(node.shard.checkpoint_tally().taken, 1);
+    assert_eq!(node.shard.tally().checkpoints.taken, 1);
     assert_eq!(contents(&mut node, 10).concat().len(), 26);
 }
 
@@ -154,18 +182,18 @@ fn c25_what_does_not_read_back_does_not_count() {
 #[test]
 fn c25_a_full_disk_takes_no_checkpoint_and_loses_none() {
     let mut node = with_logs(OFTEN, 30);
-    let before = node.shard.checkpoint_tally();
+    let before = node.shard.tally().checkpoints;
     node.storage.set_free_bytes(100);
     for nth in 0..30 {
         node.ask(Request::Append(append("b", &format!("more {nth}"))));
     }
-    let full = node.shard.checkpoint_tally();
+    let full = node.shard.tally().checkpoints;
     assert!(full.abandoned > before.abandoned && full.taken == before.taken, "{full:?}");
     node.storage.set_free_bytes(1 << 40);
     for nth in 0..30 {
         node.ask(Request::Append(append("b", &format!("and more {nth}"))));
     }
-    assert!(node.shard.checkpoint_tally().taken > full.taken);
+    assert!(node.shard.tally().checkpoints.taken > full.taken);
     let mut again = Node::open_with_cuts(node.storage.duplicate(), NEVER);
     assert!(again.from.is_some());
     assert_eq!(contents(&mut again, 30).concat().len(), 135);

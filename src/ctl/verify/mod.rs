@@ -8,6 +8,7 @@ mod report;
 use super::args::{self, Format};
 use super::exit::CommandFailure;
 use super::progress::TransientBar;
+use crate::checkpoint;
 use crate::journal::{FindingKind, Identity, IdentityError, OpenError, Recovered, inspect};
 use crate::storage::{DirLock, FileStorage, LockError};
 use crate::types::{ShardId, Trouble};
@@ -164,9 +165,7 @@ pub fn verify(
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(OpenError::Missing { file: dir.display().to_string() })
             }
-            Ok(_) | Err(_) => {
-                inspect(&storage, &identity, shard, &|bytes| progress.add_bytes(bytes))
-            }
+            Ok(_) | Err(_) => inspected(&storage, &identity, shard, &progress),
         };
         Checked { shard, dir, segments, file_bytes, found }
     };
@@ -174,6 +173,18 @@ pub fn verify(
     drop(progress);
     report::write(&target.data_dir, &identity, &checked, format, out)?;
     verdict(&checked)
+}
+
+/// What the journal, the checkpoints and the runs of a shard hold.
+fn inspected(
+    storage: &FileStorage,
+    identity: &Identity,
+    shard: ShardId,
+    progress: &TransientBar,
+) -> Result<Recovered, OpenError> {
+    let mut recovered = inspect(storage, identity, shard, &|bytes| progress.add_bytes(bytes))?;
+    recovered.findings.extend(checkpoint::inspect(storage, identity, shard)?);
+    Ok(recovered)
 }
 
 /// The directory of a shard.

@@ -161,6 +161,39 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         s.status.trimmed_upto.0
     }),
     counter(
+        "paxosd_checkpoints_total",
+        "Checkpoints that were written, read back and noted in the journal.",
+        |s| s.tally.checkpoints.taken,
+    ),
+    counter(
+        "paxosd_checkpoints_left_total",
+        "Checkpoints that were begun and left: no space, or not read back as written.",
+        |s| s.tally.checkpoints.abandoned,
+    ),
+    counter(
+        "paxosd_checkpoints_passed_over_total",
+        "Cuts at which no checkpoint was begun, because one was under way.",
+        |s| s.tally.checkpoints.passed_over,
+    ),
+    counter("paxosd_index_merges_total", "Merges of runs of the index.", |s| {
+        s.tally.checkpoints.merges
+    }),
+    gauge(
+        "paxosd_slots_behind_checkpoint",
+        "Slots applied behind the newest checkpoint: what a start replays, at least.",
+        |s| s.backlog.slots_behind_checkpoint,
+    ),
+    gauge(
+        "paxosd_index_extents_in_memory",
+        "Extents of the index that are in memory, those of the newest run included.",
+        |s| s.backlog.extents_in_memory,
+    ),
+    gauge(
+        "paxosd_places_in_memory",
+        "Records of the journal whose places are in memory, and not yet in a file of their own.",
+        |s| s.backlog.places_in_memory,
+    ),
+    counter(
         "paxosd_trimmed_entries_total",
         "Entries that were trimmed in slots that this node applied since its start.",
         |s| s.tally.trimmed_entries,

@@ -1,0 +1,75 @@
+//! Looking at a shard's checkpoints and runs without a start: for `paxosctl verify`.
+
+use super::file::{CheckpointFault, checkpoint_file_name, parse_checkpoint_file_name};
+use super::manifest::RunEntry;
+use super::newest::restore;
+use super::reader::ReadError;
+use super::start::owner;
+use crate::index::{Run, RunError, run_file_name};
+use crate::journal::{Finding, FindingKind, Identity};
+use crate::storage::{Storage, StorageError, StorageOp};
+use crate::types::{FileOwner, ShardId};
+use std::collections::BTreeMap;
+
+/// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
+/// every run that one of them names. Returns what does not verify: nothing is missing for that, an older
+/// checkpoint serves, or the journal.
+///
+/// # Errors
+/// When the system is short of something, or the directory cannot be read.
+pub fn inspect(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+) -> Result<Vec<Finding>, StorageError> {
+    let owner = owner(identity, shard);
+    let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
+    let (mut findings, mut runs) = (Vec::new(), BTreeMap::new());
+    for slot in names.iter().filter_map(|name| parse_checkpoint_file_name(name)) {
+        match restore(storage, &owner, identity.shards, slot) {
+            Ok((_, (_, manifest))) => {
+                let named = |run: RunEntry| (run.id, (run, checkpoint_file_name(slot)));
+                runs.extend(manifest.runs.into_iter().map(named));
+            }
+            Err(ReadError::Fault(fault)) => findings.push(finding(fault)),
+            Err(ReadError::Storage(error)) => return Err(error),
+        }
+    }
+    for (run, named_by) in runs.into_values() {
+        match verify_run(storage, &owner, &run) {
+            Ok(true) => {}
+            Ok(false) => {
+                let (file, offset) = (run_file_name(run.id), 0);
+                let what = format!("it is not the run that {named_by} names");
+                findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
+            }
+            Err(RunError::Damaged(damage)) => {
+                let (file, offset, what) = (damage.file, damage.offset, damage.fault.to_string());
+                findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
+            }
+            Err(RunError::Storage(error)) => return Err(error),
+        }
+    }
+    Ok(findings)
+}
+
+/// Reads a run whole; false when it is another than the one named.
+fn verify_run(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    entry: &RunEntry,
+) -> Result<bool, RunError> {
+    let run = Run::open(storage, &run_file_name(entry.id), owner)?;
+    run.verify(storage, owner)?;
+    Ok(RunEntry::of(&run) == *entry)
+}
+
+fn finding(fault: CheckpointFault) -> Finding {
+    let (file, offset, text) = match fault {
+        CheckpointFault::Unreadable { file, offset, error } => {
+            (file, offset, format!("it cannot be read: {error}"))
+        }
+        CheckpointFault::Damaged { file, offset, what } => (file, offset, what),
+    };
+    Finding { file, offset, kind: FindingKind::OneCopy, lsns: None, slot: None, text }
+}
