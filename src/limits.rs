@@ -52,6 +52,8 @@ pub const CUT_BYTES: u64 = 64 << 20;
 pub const CUT_SLOTS: u64 = 1 << 18;
 /// Extents between two cuts: they take memory until they are in a run.
 pub const CUT_EXTENTS: u64 = 1 << 18;
+/// Least time between two cuts, in microseconds.
+pub const CUT_GAP_US: u64 = 1_000_000;
 /// Time between two cuts, in microseconds, where anything was applied.
 pub const CUT_IDLE_US: u64 = 300_000_000;
 

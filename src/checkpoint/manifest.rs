@@ -20,7 +20,7 @@ pub struct RunEntry {
 }
 
 /// Most runs of a checkpoint: as many as there may be, and some that wait to be merged.
-const RUNS_LISTED_MAX: usize = 64 * RUNS_MAX;
+pub const RUNS_LISTED_MAX: usize = 64 * RUNS_MAX;
 
 /// What a start from a checkpoint needs of this node's disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

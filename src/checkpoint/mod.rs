@@ -24,7 +24,7 @@ pub use file::{
 pub use footer::CheckpointFooter;
 pub use inspect::inspect;
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
-pub use manifest::{Manifest, RunEntry};
+pub use manifest::{Manifest, RUNS_LISTED_MAX, RunEntry};
 pub use newest::{Kept, RestoredState};
 pub use reader::{ReadError, read_checkpoint, read_manifest};
 pub use start::{Start, owner, start};

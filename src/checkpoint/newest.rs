@@ -41,6 +41,8 @@ pub struct RestoredState {
     pub next_run: RunId,
     /// Files that nothing names: checkpoints and runs that are unfinished or too old.
     pub unused: Vec<String>,
+    /// Those that are to stay until a newer checkpoint is taken, because one was not believed.
+    pub doubted: Vec<String>,
     /// What was not believed, for log lines.
     pub faults: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl RestoredState {
             kept: Vec::new(),
             next_run: RunId(1),
             unused: Vec::new(),
+            doubted: Vec::new(),
             faults: Vec::new(),
         }
     }
@@ -92,6 +95,11 @@ impl RestoredState {
         }
         restored.kept.reverse();
         restored.unused = restored.unnamed(&names);
+        if !restored.faults.is_empty() {
+            let unfinished = |name: &String| name.ends_with(UNFINISHED);
+            (restored.unused, restored.doubted) =
+                std::mem::take(&mut restored.unused).into_iter().partition(unfinished);
+        }
         Ok(restored)
     }
 

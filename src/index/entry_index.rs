@@ -63,12 +63,6 @@ impl EntryIndex {
         self.in_memory().map(Recent::count).sum()
     }
 
-    /// How many extents are in no run, and in none that is being written.
-    #[must_use]
-    pub fn recent_extents(&self) -> usize {
-        self.recent.count()
-    }
-
     /// A log's extents in memory from the one that holds `index` on, by rising index. Where memory does
     /// not go back as far, the first one lies behind it.
     pub fn extents(&self, log: LogId, index: Index) -> impl Iterator<Item = &Extent> {
@@ -146,12 +140,13 @@ impl EntryIndex {
         Ok(())
     }
 
-    /// What was frozen could not be written: it goes into the next run, but for logs that are gone.
-    pub fn thaw(&mut self, exists: impl Fn(LogId) -> bool) {
+    /// What was frozen could not be written: it goes into the next run, but for logs that are gone, and for
+    /// those that were trimmed to an end that lies behind it.
+    pub fn thaw(&mut self, next_index: impl Fn(LogId) -> Option<Index>) {
         let Some((_, frozen)) = self.frozen.take() else { return };
         let newer = std::mem::replace(&mut self.recent, Arc::unwrap_or_clone(frozen));
-        self.recent.retain(exists);
         self.recent.append(newer);
+        self.recent.retain(next_index);
     }
 
     /// One run has what these had, but for what nobody can read any more.
@@ -283,5 +278,23 @@ mod tests {
         let back = Extent { slot: Slot(1), ..extent(2, 3) };
         let back = std::panic::catch_unwind(|| index_of(1, 3).record(&[(LOG, back)]));
         assert!(back.is_err(), "the place does not rise");
+    }
+
+    /// What was frozen and is not written goes into the next run; but nothing of a log that is gone, or
+    /// that was trimmed to its end meanwhile, whose next entries would not follow.
+    #[test]
+    fn c31_what_was_frozen_and_not_written_is_not_forgotten() {
+        let mut index = index_of(2, 3);
+        index.record(&[(LogId(8), extent(1, 3)), (LogId(9), extent(1, 3))]);
+        assert!(index.freeze(Slot(2)).is_some());
+        index.record(&[(LOG, extent(3, 3)), (LogId(8), extent(2, 3))]);
+        index.trim(LogId(8), Index(6));
+        let next = |log: LogId| [(LOG, 9), (LogId(8), 6)].into_iter().find(|(l, _)| *l == log);
+        let next = |log| next(log).map(|(_, next)| Index(next));
+        index.thaw(next);
+        index.check(Slot(3), next);
+        assert_eq!(index.extents(LOG, Index(0)).count(), 3);
+        index.record(&[(LogId(8), extent(3, 3))]);
+        assert_eq!(index.extents_in_memory(), 4);
     }
 }

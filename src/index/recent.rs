@@ -55,13 +55,14 @@ impl Recent {
         }
     }
 
-    /// Forgets the logs that do not exist.
-    pub(super) fn retain(&mut self, exists: impl Fn(LogId) -> bool) {
+    /// Forgets the logs that do not exist, and those whose last entries are missing here: they are trimmed,
+    /// and so is all before them.
+    pub(super) fn retain(&mut self, next_index: impl Fn(LogId) -> Option<Index>) {
         let extents = &mut self.extents;
         self.logs.retain(|log, of_log| {
-            let exists = exists(*log);
-            *extents -= if exists { 0 } else { of_log.len() };
-            exists
+            let stays = of_log.last().map(Extent::end) == next_index(*log);
+            *extents -= if stays { 0 } else { of_log.len() };
+            stays
         });
     }
 

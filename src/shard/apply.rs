@@ -136,7 +136,8 @@ fn apply(
     let digest = Digest { slot, state: turn.core.machine.digest() };
     turn.feed(paxos::Input::Applied(digest));
     let ApplyHooks { requests, since_cut, checkpoints } = hooks;
-    since_cut.applied(turn.now, value.len(), is_cut);
+    let size = (value.len(), applied.extents.len());
+    since_cut.applied(turn.now, size, is_cut);
     if is_cut {
         checkpoints.cut(turn.core);
     }

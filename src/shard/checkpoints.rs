@@ -10,7 +10,7 @@ use super::disk_job::DiskJob;
 use super::turn::Turn;
 use crate::checkpoint::{
     CheckpointDone, CheckpointFooter, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES,
-    RunEntry, checkpoint_file_name, header_bytes, piece_bytes,
+    RUNS_LISTED_MAX, RunEntry, checkpoint_file_name, header_bytes, piece_bytes,
 };
 use crate::index::{Run, RunSpec, plan_merge, run_file_name};
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
@@ -35,6 +35,8 @@ pub struct Checkpoints {
     under_way: Option<UnderWay>,
     /// Files that nothing names any more.
     unused: Vec<String>,
+    /// Files that go once a newer checkpoint is taken.
+    doubted: Vec<String>,
     /// Runs that were merged. A lookup under way may still read one: its file stays until then.
     merged: Vec<Arc<Run>>,
     /// A checkpoint was taken since runs were last looked at for a merge.
@@ -47,10 +49,10 @@ pub struct Checkpoints {
 enum UnderWay {
     /// One of the checkpoint that is being taken.
     Taking,
-    /// These runs become one.
-    Merging(Range<usize>),
-    /// Files are being removed.
-    Removing,
+    /// These runs become this one.
+    Merging(Range<usize>, RunId),
+    /// Files of these names are being removed.
+    Removing(Vec<String>),
 }
 
 /// A checkpoint that is being taken.
@@ -69,8 +71,8 @@ struct Taking {
 /// What is to be done next for it, or is being done.
 #[derive(Debug)]
 enum Phase {
-    /// The extents that were frozen are to be written as a run.
-    Run,
+    /// The extents that were frozen are to be written as this run.
+    Run(RunId),
     /// The file is to be begun.
     Begin,
     /// Pieces of the state are to be written.
@@ -95,12 +97,12 @@ struct Written {
 }
 
 impl Checkpoints {
-    /// What a start found; these files are of no use.
+    /// What a start found; these files are of no use, now or once a newer checkpoint is taken.
     pub(super) fn start(
         owner: FileOwner,
         kept: Vec<Kept>,
         next_run: RunId,
-        unused: Vec<String>,
+        (unused, doubted): (Vec<String>, Vec<String>),
     ) -> Checkpoints {
         Checkpoints {
             owner,
@@ -109,6 +111,7 @@ impl Checkpoints {
             taking: None,
             under_way: None,
             unused,
+            doubted,
             merged: Vec::new(),
             may_merge: true,
             tally: CheckpointTally::default(),
@@ -128,7 +131,10 @@ impl Checkpoints {
         let facts = core.journal.facts_to_repeat(slot);
         core.repeat_facts(facts.hard_state, facts.witnessed);
         let (_, seed) = header_bytes(slot, &self.owner);
-        let phase = if frozen { Phase::Run } else { Phase::Begin };
+        let phase = if frozen { Phase::Run(self.run_id()) } else { Phase::Begin };
+        let name = checkpoint_file_name(slot);
+        self.unused.retain(|unused| *unused != name);
+        self.doubted.retain(|doubted| *doubted != name);
         let records_upto = core.replica.next_lsn().prev();
         self.taking = Some(Taking { slot, digest, records_upto, seed, state_bytes: 0, phase });
     }
@@ -137,6 +143,9 @@ impl Checkpoints {
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
         if self.under_way.is_some() || turn.core.failed {
             return;
+        }
+        if self.taking.is_some() && turn.core.replica.is_doubtful() {
+            self.abandon(turn.core, "the state is in doubt"); // R23
         }
         if let Some(Taking { slot, phase: Phase::Record(lsn), .. }) = self.taking
             && lsn <= turn.core.journal.durable_upto()
@@ -156,14 +165,14 @@ impl Checkpoints {
 
     /// The next step of the checkpoint that is being taken; none where something is to be waited for.
     fn next_step(&mut self, core: &mut Core) -> Option<CheckpointJob> {
-        let min_free_bytes = core.journal.min_free_bytes();
+        // The file will be about as large as the one before.
+        let min_free_bytes = core.journal.min_free_bytes().saturating_add(self.state_bytes());
         let Taking { slot, digest, records_upto, seed, ref mut phase, .. } =
             *self.taking.as_mut()?;
         match phase {
-            Phase::Run => {
+            Phase::Run(run) => {
                 let rows = core.index.frozen()?;
-                let (owner, run) = (self.owner, self.next_run);
-                self.next_run = RunId(run.0 + 1);
+                let (owner, run) = (self.owner, *run);
                 let after = core.index.runs().upto().unwrap_or(Slot(0));
                 let logs_max = rows.logs() as u64;
                 let spec = RunSpec { owner, run, after, upto: slot, logs_max };
@@ -184,8 +193,15 @@ impl Checkpoints {
                 if core.journal.durable_upto() < records_upto {
                     return None;
                 }
-                let journal = core.journal.start_for(slot)?;
-                let runs = core.index.runs().runs().iter().map(|run| RunEntry::of(run)).collect();
+                let runs: Vec<RunEntry> =
+                    core.index.runs().runs().iter().map(|run| RunEntry::of(run)).collect();
+                let journal = core.journal.start_for(slot);
+                let (Some(journal), true) = (journal, runs.len() <= RUNS_LISTED_MAX) else {
+                    let count = runs.len();
+                    let why = format!("no start of the journal, or too many runs: {count}");
+                    self.abandon(core, &why);
+                    return None;
+                };
                 let bytes = written.end(digest, &Manifest { journal, runs }, seed);
                 Some(CheckpointJob::Complete { slot, offset: written.offset, bytes })
             }
@@ -210,17 +226,19 @@ impl Checkpoints {
                 self.set_phase(Phase::Begin);
             }
             (UnderWay::Taking, CheckpointDone::Step) => self.step_done(turn.core),
-            (UnderWay::Merging(range), CheckpointDone::Run(run)) => {
+            (UnderWay::Merging(range, _), CheckpointDone::Run(run)) => {
                 self.tally.merges += 1;
                 self.may_merge = true; // One more may be due.
                 self.merged.extend_from_slice(&turn.core.index.runs().runs()[range.clone()]);
                 let merged = turn.core.index.runs_merged(range, run);
                 merged.expect("the run has the slots of those that it was made of");
             }
-            (UnderWay::Merging(_), CheckpointDone::Abandoned(why)) => {
+            (UnderWay::Merging(_, run), CheckpointDone::Abandoned(why)) => {
+                self.drop_run(run);
                 log::warn!("shard {shard}: runs of the index are not merged: {why}");
             }
-            (UnderWay::Merging(_) | UnderWay::Removing, _) => {}
+            (UnderWay::Removing(names), CheckpointDone::Abandoned(_)) => self.unused.extend(names),
+            (UnderWay::Merging(..) | UnderWay::Removing(_), _) => {}
         }
         self.go_on(turn);
     }
@@ -236,7 +254,7 @@ impl Checkpoints {
         let (slot, digest) = (taking.slot, taking.digest);
         let mut state_bytes = taking.state_bytes;
         let phase = match taking.phase {
-            Phase::Run => Phase::Begin,
+            Phase::Run(_) => Phase::Begin,
             Phase::Begin => Phase::Pieces(Written::header()),
             Phase::Pieces(written) if written.is_whole => Phase::Complete(written),
             Phase::Pieces(written) => Phase::Pieces(written),
@@ -258,9 +276,25 @@ impl Checkpoints {
         self.tally.abandoned += 1;
         core.machine.drop_snapshot();
         let Core { index, machine, .. } = core;
-        index.thaw(|log| machine.logs().next_index(log).is_some());
+        index.thaw(|log| machine.logs().next_index(log));
         let name = checkpoint_file_name(slot);
         self.unused.extend([format!("{name}.new"), name]);
+        if let Phase::Run(run) = taking.phase {
+            self.drop_run(run);
+        }
+    }
+
+    /// A run was not made: whatever there is of its file goes.
+    fn drop_run(&mut self, run: RunId) {
+        let name = run_file_name(run);
+        self.unused.extend([format!("{name}.new"), name]);
+    }
+
+    /// A number for a new run.
+    fn run_id(&mut self) -> RunId {
+        let run = self.next_run;
+        self.next_run = RunId(run.0 + 1);
+        run
     }
 
     /// The checkpoint counts.
@@ -269,6 +303,7 @@ impl Checkpoints {
         let runs: Vec<RunId> = turn.core.index.runs().runs().iter().map(|run| run.id()).collect();
         self.tally.taken += 1;
         self.may_merge = true;
+        self.unused.append(&mut self.doubted);
         let Taking { digest, state_bytes, .. } = taking;
         self.kept.push(Kept { slot, digest, runs, state_bytes });
         turn.core.journal.spill_upto(slot);
@@ -294,22 +329,27 @@ impl Checkpoints {
             std::mem::take(&mut self.unused).into_iter().partition(is_read);
         self.unused = later;
         self.merged.retain(|run| !names.contains(&run.name().to_string()));
-        (!names.is_empty()).then_some((UnderWay::Removing, CheckpointJob::Remove { names }))
+        let job = CheckpointJob::Remove { names: names.clone() };
+        (!names.is_empty()).then_some((UnderWay::Removing(names), job))
     }
 
     /// Runs that are to become one, now that the newest checkpoint says which logs there are.
     fn next_merge(&mut self, core: &Core) -> Option<(UnderWay, CheckpointJob)> {
         let slot = self.kept.last()?.slot;
+        // A checkpoint that was left may have left its run: of younger logs this one knows nothing.
+        if core.index.runs().upto().is_some_and(|upto| upto > slot) {
+            return None;
+        }
         if !std::mem::take(&mut self.may_merge) {
             return None;
         }
         let range = plan_merge(core.index.runs())?;
         let inputs = core.index.runs().runs()[range.clone()].to_vec();
-        let (owner, shards, run) = (self.owner, core.options.shards, self.next_run);
-        let min_free_bytes = core.journal.min_free_bytes();
-        self.next_run = RunId(run.0 + 1);
+        let (owner, shards, run) = (self.owner, core.options.shards, self.run_id());
+        let bytes: u64 = inputs.iter().map(|run| run.file_bytes()).sum();
+        let min_free_bytes = core.journal.min_free_bytes().saturating_add(bytes);
         let job = CheckpointJob::Merge { owner, shards, inputs, run, slot, min_free_bytes };
-        Some((UnderWay::Merging(range), job))
+        Some((UnderWay::Merging(range, run), job))
     }
 
     /// Bytes of the state in the newest checkpoint.

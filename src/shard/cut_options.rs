@@ -1,6 +1,6 @@
 //! How often cuts are taken.
 
-use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_IDLE_US, CUT_SLOTS};
+use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_GAP_US, CUT_IDLE_US, CUT_SLOTS};
 
 /// What may lie between two cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct CutOptions {
     pub extents: u64,
     /// Where anything was applied since the last one, a cut is due after this, in microseconds.
     pub idle_us: u64,
+    /// At least so much time lies between two cuts, in microseconds.
+    pub gap_us: u64,
 }
 
 impl Default for CutOptions {
@@ -22,6 +24,7 @@ impl Default for CutOptions {
             slots: CUT_SLOTS,
             extents: CUT_EXTENTS,
             idle_us: CUT_IDLE_US,
+            gap_us: CUT_GAP_US,
         }
     }
 }

@@ -11,24 +11,30 @@ use crate::types::{Slot, Tick};
 
 /// A cut that was proposed and did not come is proposed again after this.
 const AGAIN_US: u64 = 5_000_000;
+/// One that finds no room in the value that is being built waits so long.
+const BUSY_US: u64 = 1_000;
 
 /// What was applied since the last cut.
 #[derive(Debug, Default)]
 pub struct SinceCut {
     bytes: u64,
     slots: u64,
+    extents: u64,
     /// When the first slot behind the cut was applied.
     began: Option<Tick>,
+    /// When the last cut was applied.
+    cut_at: Option<Tick>,
     /// A leader does not propose before that.
     wait_until: Tick,
 }
 
 impl SinceCut {
-    /// A slot's value was applied, which has so many bytes, and which is a cut or is not.
-    pub(super) fn applied(&mut self, now: Tick, bytes: usize, is_cut: bool) {
+    /// A slot's value was applied, which has so many bytes and extents, and which is a cut or is not.
+    pub(super) fn applied(&mut self, now: Tick, (bytes, extents): (usize, usize), is_cut: bool) {
         if is_cut {
-            *self = SinceCut::default();
+            *self = SinceCut { cut_at: Some(now), ..SinceCut::default() };
         } else if bytes > 0 {
+            self.extents += extents as u64;
             self.bytes += bytes as u64;
             self.slots += 1;
             self.began.get_or_insert(now);
@@ -37,11 +43,15 @@ impl SinceCut {
 
     /// A cut is due.
     fn is_due(&self, now: Tick, core: &Core, state_bytes: u64) -> bool {
-        let CutOptions { bytes, slots, extents, idle_us } = core.options.cuts;
+        let CutOptions { bytes, slots, extents, idle_us, gap_us } = core.options.cuts;
+        // Whatever becomes of the checkpoint, cuts do not follow each other at the pace of appends.
+        if self.cut_at.is_some_and(|cut_at| now < cut_at.after(gap_us)) {
+            return false;
+        }
         let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
         self.bytes >= bytes.max(2 * state_bytes)
             || self.slots >= slots
-            || core.index.recent_extents() as u64 >= extents
+            || self.extents >= extents
             || idle
     }
 
@@ -60,8 +70,10 @@ impl SinceCut {
         writes: &mut Writes,
     ) {
         let due = now >= self.wait_until && self.is_due(now, core, state_bytes);
-        if due && core.serving().is_ok() && writes.propose_own(CutCommand) {
-            self.wait_until = now.after(AGAIN_US);
+        if due && core.serving().is_ok() {
+            // Where the value is full of appends, a little later.
+            let wait_us = if writes.propose_own(CutCommand) { AGAIN_US } else { BUSY_US };
+            self.wait_until = now.after(wait_us);
         }
     }
 

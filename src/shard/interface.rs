@@ -47,8 +47,8 @@ impl Shard {
             incarnation: options.paxos.incarnation,
             shard: options.shard,
         };
-        let RestoredState { machine, runs, kept, next_run, unused, .. } = restored;
-        let checkpoints = Checkpoints::start(owner, kept, next_run, unused);
+        let RestoredState { machine, runs, kept, next_run, unused, doubted, .. } = restored;
+        let checkpoints = Checkpoints::start(owner, kept, next_run, (unused, doubted));
         let core = Core::start(options, journal, memory, (machine, runs), now);
         let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };
         shard.router.resume(&mut shard.core, now);

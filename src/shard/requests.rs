@@ -39,7 +39,7 @@ impl Requests {
         let deadlines = [
             self.reads.next_deadline(),
             self.fates.next_deadline(),
-            self.retention.next_deadline(leads),
+            self.retention.next_deadline(leads && self.fates.is_empty()),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -19,6 +19,8 @@ use std::ops::Bound;
 /// A leader looks for logs to trim this often: retention may lag behind its limits, but costs next to
 /// nothing beside appends.
 const INTERVAL_US: u64 = 1_000_000;
+/// While what was found last is not proposed yet, it looks again after this.
+const BUSY_US: u64 = 10_000;
 /// Logs that are trimmed at one time: a turn does not grow with their number.
 const LOGS_MAX: usize = 64;
 
@@ -99,8 +101,11 @@ impl RetainedLogs {
             return;
         }
         self.propose_found(turn.core, writes);
-        let busy = !self.under_way.is_empty() || !self.found.is_empty();
-        if busy || self.next.is_none_or(|next| turn.now < next) {
+        if self.next.is_none_or(|next| turn.now < next) {
+            return;
+        }
+        if !self.under_way.is_empty() || !self.found.is_empty() {
+            self.next = Some(turn.now.after(BUSY_US));
             return;
         }
         self.next = Some(turn.now.after(INTERVAL_US));

@@ -86,7 +86,7 @@ impl Router {
             self.disk_full.next_deadline(),
             self.requests.next_deadline(core.serving().is_ok()),
             self.leaving.next_deadline(now, core.stop_by),
-            self.since_cut.next_deadline(core),
+            self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
         ];
         deadlines.into_iter().flatten().min()
     }

@@ -171,6 +171,7 @@ impl Plan {
                 slots: *rng.pick(&[3, 20, 100]),
                 extents: *rng.pick(&[5, 50, 1 << 20]),
                 idle_us: *rng.pick(&[200_000, 60_000_000]),
+                gap_us: *rng.pick(&[0, 20_000]),
             },
             // The bound of 10 % between two clocks is kept: 1.05 / 0.95 < 1 / 0.9.
             drift_ppm: *rng.pick(&[0, 200, 20_000, 50_000]),

@@ -10,7 +10,7 @@ use paxosd::types::{Index, Random, ShardId, Slot};
 
 /// A cut every ten slots.
 const OFTEN: CutOptions =
-    CutOptions { bytes: 1 << 30, slots: 10, extents: 1 << 20, idle_us: 1 << 40 };
+    CutOptions { bytes: 1 << 30, slots: 10, extents: 1 << 20, idle_us: 1 << 40, gap_us: 0 };
 /// No cut but for what has long been idle.
 const NEVER: CutOptions = CutOptions { slots: 1 << 40, ..OFTEN };
 

@@ -175,7 +175,8 @@ fn c28_retention_trims_what_need_not_be_kept() {
 /// entry; and looks again when the next one is.
 #[test]
 fn c28_an_age_lets_go_what_is_too_old() {
-    let cuts = CutOptions { bytes: 1 << 30, slots: 3, extents: 1 << 20, idle_us: 1 << 40 };
+    let cuts =
+        CutOptions { bytes: 1 << 30, slots: 3, extents: 1 << 20, idle_us: 1 << 40, gap_us: 0 };
     let mut node = Node::with_cuts(cuts);
     let day = 86_400_000;
     let mut wall = 1_800_000_000_000;

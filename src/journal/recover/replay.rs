@@ -10,7 +10,6 @@ use crate::journal::segment::start::Baseline;
 use crate::journal::write::hard_state;
 use crate::limits::WINDOW_SLOTS;
 use crate::types::{Ballot, HardState, Lsn, NodeId, RecordKind, Slot, Witness};
-use std::collections::BTreeMap;
 
 /// Findings kept: enough to see the pattern of a dying disk.
 const FINDINGS_MAX: usize = 10_000;
@@ -50,8 +49,6 @@ pub(crate) struct Replay {
     pub hard: HardState,
     /// What the last record of it says that other members were seen to acknowledge (C13).
     pub witnessed: Vec<(NodeId, Witness)>,
-    /// Per ballot, the highest slot that its leader said is chosen (C9).
-    watermarks: BTreeMap<Ballot, Slot>,
     /// What the segments read so far reach.
     pub facts: JournalFacts,
     /// The highest slot accepted: everything 2α below it was chosen here (C4).
@@ -76,7 +73,6 @@ impl Replay {
             index: SlotIndex::new(*baseline),
             hard: HardState::default(),
             witnessed: Vec::new(),
-            watermarks: BTreeMap::new(),
             facts: JournalFacts::new(baseline.start.highest_slot),
             accepted_slot_max: Slot(0),
             checkpoints: Vec::new(),
@@ -221,8 +217,7 @@ impl Replay {
     }
 
     fn raise_watermark(&mut self, ballot: Ballot, slot: Slot) {
-        let mark = self.watermarks.entry(ballot).or_default();
-        *mark = (*mark).max(slot);
+        self.index.raise_watermark(ballot, slot);
     }
 
     /// An acceptor's ballots rise with LSNs: what was lost before is not above this (C5).
@@ -234,8 +229,6 @@ impl Replay {
 
     /// Marks the records that the watermarks of their ballots cover (C9).
     pub(crate) fn mark_known(&mut self) {
-        let watermarks = std::mem::take(&mut self.watermarks);
-        let known = |slot, ballot| watermarks.get(&ballot).is_some_and(|mark| slot <= *mark);
-        self.index.mark_known(known);
+        self.index.mark_known();
     }
 }

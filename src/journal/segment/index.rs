@@ -10,6 +10,9 @@ use crate::types::{Ballot, Lsn, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Ballots whose watermarks are kept: what is asked of them is about the newest.
+const WATERMARKS_MAX: usize = 1024;
+
 /// One record with a value: 24 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::journal) struct IndexEntry {
@@ -82,6 +85,16 @@ impl SegmentIndex {
         &self.entries[from..from + count]
     }
 
+    fn mark_known(&mut self, watermarks: &BTreeMap<Ballot, Slot>) {
+        let mark = |ballot| watermarks.get(ballot).copied().unwrap_or_default();
+        let marks: Vec<Slot> = self.ballots.iter().map(mark).collect();
+        for entry in &mut self.entries {
+            if Slot(entry.slot) <= marks[entry.ballot()] {
+                entry.ballot_and_flags |= u32::from(KNOWN) << 24;
+            }
+        }
+    }
+
     fn spans(&self, slot: Slot) -> bool {
         let first = self.entries.first().is_some_and(|entry| entry.slot <= slot.0);
         first && self.entries.last().is_some_and(|entry| slot.0 <= entry.slot)
@@ -101,6 +114,9 @@ pub(crate) struct SlotIndex {
     /// Chosen slots of which only a record known to hold the chosen value may be believed: a
     /// record of a higher ballot may be lost.
     pub(in crate::journal) distrusted: BTreeSet<Slot>,
+    /// By ballot, the highest slot up to which what was accepted in it is chosen (C9), as far as durable
+    /// records say; of the newest ballots.
+    pub(in crate::journal) watermarks: BTreeMap<Ballot, Slot>,
 }
 
 impl SlotIndex {
@@ -112,6 +128,7 @@ impl SlotIndex {
             spilled: Spilled { upto: baseline.slot, ..Spilled::default() },
             headless: BTreeMap::new(),
             distrusted: BTreeSet::new(),
+            watermarks: BTreeMap::new(),
         }
     }
 
@@ -209,15 +226,26 @@ impl SlotIndex {
         slots
     }
 
-    /// Marks as known to be chosen what `known(slot, ballot)` says so of.
-    pub(crate) fn mark_known(&mut self, known: impl Fn(Slot, Ballot) -> bool) {
+    /// A durable record says that what was accepted in this ballot is chosen up to this slot (C9).
+    pub(crate) fn raise_watermark(&mut self, ballot: Ballot, slot: Slot) {
+        let mark = self.watermarks.entry(ballot).or_default();
+        *mark = slot.max(*mark);
+        if self.watermarks.len() > WATERMARKS_MAX {
+            self.watermarks.pop_first();
+        }
+    }
+
+    /// Marks the records that the watermarks of their ballots cover as known to be chosen (C9).
+    pub(crate) fn mark_known(&mut self) {
         for index in self.segments.values_mut() {
-            let SegmentIndex { ballots, entries, .. } = Arc::make_mut(index);
-            for entry in entries {
-                if known(Slot(entry.slot), ballots[entry.ballot()]) {
-                    entry.ballot_and_flags |= u32::from(KNOWN) << 24;
-                }
-            }
+            Arc::make_mut(index).mark_known(&self.watermarks);
+        }
+    }
+
+    /// The same for one segment.
+    pub(crate) fn mark_known_in(&mut self, segment: SegmentId) {
+        if let Some(index) = self.segments.get_mut(&segment) {
+            Arc::make_mut(index).mark_known(&self.watermarks);
         }
     }
 

@@ -10,7 +10,7 @@ use crate::journal::segment::reader::SegmentReader;
 use crate::journal::segment::records::{Seen, check_batch, check_gap};
 use crate::journal::segment::start::Baseline;
 use crate::storage::Storage;
-use crate::types::{Ballot, Lsn, RecordKind, SegmentId, Slot};
+use crate::types::{Lsn, RecordKind, SegmentId, Slot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -67,14 +67,12 @@ struct Adding {
     expected: Lsn,
     lost: bool,
     index: SlotIndex,
-    watermarks: BTreeMap<Ballot, Slot>,
 }
 
 impl Adding {
     fn new(first_lsn: Lsn) -> Adding {
         let index = SlotIndex::new(Baseline::NONE);
-        let watermarks = BTreeMap::new();
-        Adding { first_lsn, expected: first_lsn, lost: false, index, watermarks }
+        Adding { first_lsn, expected: first_lsn, lost: false, index }
     }
 
     fn expect(&mut self, next: Lsn) {
@@ -95,8 +93,7 @@ impl Adding {
             | RecordKind::Checkpoint
             | RecordKind::Witnessed => Slot(0),
         };
-        let mark = self.watermarks.entry(head.ballot).or_default();
-        *mark = watermark.max(*mark);
+        self.index.raise_watermark(head.ballot, watermark);
         let Some(mut found) = IndexedRecord::of(head) else { return };
         found.flags |= if seen.intact { 0 } else { DAMAGED };
         self.index.insert(self.first_lsn, &found);
@@ -106,9 +103,7 @@ impl Adding {
     }
 
     fn finish(mut self, segment: SegmentId) -> Rescanned {
-        let watermarks = self.watermarks;
-        let known = |slot, ballot| watermarks.get(&ballot).is_some_and(|mark| slot <= *mark);
-        self.index.mark_known(known);
+        self.index.mark_known();
         let headless = self.index.headless.iter().map(|((_, at), sum)| (*at, *sum)).collect();
         let index = self.index.segments.remove(&segment);
         let index = index.unwrap_or_else(|| Arc::new(SegmentIndex::new(self.first_lsn)));

@@ -13,7 +13,7 @@ use crate::journal::write::jobs::{
 };
 use crate::journal::write::places_jobs::Spilling;
 use crate::limits;
-use crate::types::{Ballot, HardState, Lsn, Record, SegmentId, Slot};
+use crate::types::{Ballot, HardState, Lsn, Record, RecordKind, SegmentId, Slot};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -510,6 +510,15 @@ impl Journal {
         for head in &batch.heads {
             self.facts.saw(head.slot.max(head.chosen_upto));
             self.facts.stands(head.kind);
+            match head.kind {
+                RecordKind::Accepted => self.index.raise_watermark(head.ballot, head.chosen_upto),
+                RecordKind::Chosen => self.index.raise_watermark(head.ballot, head.slot),
+                RecordKind::HardState
+                | RecordKind::Learned
+                | RecordKind::Trimmed
+                | RecordKind::Checkpoint
+                | RecordKind::Witnessed => {}
+            }
             if let Some(found) = IndexedRecord::of(head) {
                 self.index.insert(batch.first_lsn_of_segment, &found);
             }

@@ -46,11 +46,14 @@ impl Journal {
 
     /// The first segment whose places can leave memory: something durable lies behind it, so that
     /// nothing is added to it any more.
-    fn next_spill(&self) -> Option<(SegmentId, PlacesSource)> {
+    fn next_spill(&mut self) -> Option<(SegmentId, PlacesSource)> {
         let last = self.facts.last_segment()?;
         let files = &self.index.spilled.files;
         let mut full = self.facts.all().filter(|(id, _)| *id < last && !files.contains_key(id));
         let (segment, facts) = full.find(|(_, facts)| facts.reach() <= self.spilling.upto)?;
+        let facts = *facts;
+        // Of what no watermark covers, a loss behind may hide another value.
+        self.index.mark_known_in(segment);
         let index = self.index.segments.get(&segment).map_or_else(
             || Arc::new(SegmentIndex::new(facts.first_lsn.unwrap_or(Lsn(0)))),
             Arc::clone,
