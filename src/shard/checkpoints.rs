@@ -237,7 +237,10 @@ impl Checkpoints {
                 self.drop_run(run);
                 log::warn!("shard {shard}: runs of the index are not merged: {why}");
             }
-            (UnderWay::Removing(names), CheckpointDone::Abandoned(_)) => self.unused.extend(names),
+            (UnderWay::Removing(names), CheckpointDone::Abandoned(_)) => {
+                self.unused.extend(names);
+                return; // Not at once: the disk is as full as it was.
+            }
             (UnderWay::Merging(..) | UnderWay::Removing(_), _) => {}
         }
         self.go_on(turn);
