@@ -6,7 +6,7 @@ use super::reader::ReadError;
 use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, merge};
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::machine::Machine;
-use crate::storage::{Storage, StorageError, StorageOp};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file};
 use crate::types::{FileOwner, RunId, Slot, Trouble};
 use std::io;
 use std::sync::Arc;
@@ -246,13 +246,7 @@ fn complete(
         return Ok(CheckpointDone::Abandoned(why));
     }
     let (unfinished, name) = (aside(slot), checkpoint_file_name(slot));
-    storage.sync(&unfinished).map_err(StorageError::at(StorageOp::Sync, &unfinished, 0))?;
-    storage.rename(&unfinished, &name).map_err(StorageError::at(
-        StorageOp::Rename,
-        &unfinished,
-        0,
-    ))?;
-    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+    complete_file(storage, &unfinished, &name)?;
     Ok(CheckpointDone::Step)
 }
 

@@ -10,5 +10,5 @@ mod seam;
 pub use files::FileStorage;
 pub use lock::{DirLock, LockError};
 pub use memory::{MemStorage, Randomness};
-pub(crate) use seam::read_some;
 pub use seam::{Storage, StorageError, StorageOp};
+pub(crate) use seam::{complete_file, read_some};

@@ -166,6 +166,18 @@ impl StorageError {
     }
 }
 
+/// Completes a file that was written aside, in this order: sync it, only then give it its name, sync the
+/// directory (R07).
+pub(crate) fn complete_file(
+    storage: &dyn Storage,
+    aside: &str,
+    name: &str,
+) -> Result<(), StorageError> {
+    storage.sync(aside).map_err(StorageError::at(StorageOp::Sync, aside, 0))?;
+    storage.rename(aside, name).map_err(StorageError::at(StorageOp::Rename, aside, 0))?;
+    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))
+}
+
 /// A read whose failure says something about the medium, or nothing at all: a shortage is an error
 /// of its own.
 pub(crate) fn read_some(

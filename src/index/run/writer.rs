@@ -8,7 +8,7 @@ use crate::index::run::layout::{
 use crate::index::run::opened::Run;
 use crate::index::run::rows::{ContentChecksum, Row, RowBlock, in_order};
 use crate::limits::{BLOCK_BYTES, RUN_CHUNK_BYTES, RUN_SYNC_BYTES};
-use crate::storage::{Storage, StorageError, StorageOp};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file};
 use crate::types::{Extent, FileOwner, LogId, RunId, Slot, Trouble};
 use std::io;
 
@@ -146,11 +146,7 @@ impl<'a> RunWriter<'a> {
         self.write()?;
         let bytes = footer.file_bytes();
         assert_eq!(self.written, bytes, "wrote {} bytes of a run of {bytes}", self.written);
-        self.sync()?;
-        let name = run_file_name(self.header.run);
-        let at = |op| StorageError::at(op, &self.aside, 0);
-        self.storage.rename(&self.aside, &name).map_err(at(StorageOp::Rename))?;
-        self.storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+        complete_file(self.storage, &self.aside, &run_file_name(self.header.run))?;
         Ok(Run::assembled(self.header, self.seed, footer, self.fences, self.filter))
     }
 

@@ -12,7 +12,7 @@ use crate::journal::write::jobs::{
 use crate::journal::write::lookup;
 use crate::journal::write::places_jobs::run_places;
 use crate::journal::write::read_plan::{FileRange, ReadDamage, ReadPlan, ReadResult, Wanted};
-use crate::storage::{Storage, StorageError, StorageOp, read_some};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;
 
@@ -129,13 +129,7 @@ pub(crate) fn run_prepare(
         &unfinished,
         0,
     ))?;
-    storage.sync(&unfinished).map_err(StorageError::at(StorageOp::Sync, &unfinished, 0))?;
-    storage.rename(&unfinished, &name).map_err(StorageError::at(
-        StorageOp::Rename,
-        &unfinished,
-        0,
-    ))?;
-    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
+    complete_file(storage, &unfinished, &name)?;
     Ok(PrepareDone { segment, bytes, no_space: None })
 }
 

@@ -7,7 +7,7 @@ use crate::journal::segment::index::SegmentIndex;
 use crate::journal::segment::places::{PlaceRow, Places, PlacesOf, places_name};
 use crate::journal::segment::rescan::{Rescanned, rescan};
 use crate::limits::{BLOCK_BYTES, PLACES_WRITE_BYTES};
-use crate::storage::{Storage, StorageError, StorageOp};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file};
 use crate::types::{SegmentId, Slot, Trouble};
 use std::collections::BTreeMap;
 use std::io;
@@ -129,9 +129,7 @@ fn write_places(
         }
     }
     storage.extend(&aside, &buffer).map_err(StorageError::at(StorageOp::Write, &aside, 0))?;
-    storage.sync(&aside).map_err(StorageError::at(StorageOp::Sync, &aside, 0))?;
-    storage.rename(&aside, &name).map_err(StorageError::at(StorageOp::Rename, &aside, 0))?;
-    storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))
+    complete_file(storage, &aside, &name)
 }
 
 /// How far places may leave memory, and what is being done about it.
