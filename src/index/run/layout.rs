@@ -50,24 +50,25 @@ pub(crate) fn unfinished_name(run: RunId) -> String {
     run_file_name(run) + UNFINISHED
 }
 
-/// What a run is: the first block.
+/// What a file of the index is: the first block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RunHeader {
+pub(crate) struct FileHeader {
     pub owner: FileOwner,
-    pub run: RunId,
-    /// All rows are of slots above this one …
+    /// Which file of its kind it is.
+    pub number: u64,
+    /// All that it has is of slots above this one …
     pub after: Slot,
     /// … up to this one.
     pub upto: Slot,
 }
 
-impl RunHeader {
+impl FileHeader {
     /// The header's block, and the seed for the checksums of all others.
-    pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
+    pub(crate) fn encode(&self, magic: [u8; 4]) -> (Vec<u8>, u64) {
         let mut out = vec![0; BLOCK_BYTES];
-        out[0..4].copy_from_slice(&MAGIC);
+        out[0..4].copy_from_slice(&magic);
         out[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        out[8..16].copy_from_slice(&self.run.0.to_le_bytes());
+        out[8..16].copy_from_slice(&self.number.to_le_bytes());
         out[16..32].copy_from_slice(&self.owner.cluster.0.to_le_bytes());
         out[32..40].copy_from_slice(&self.owner.incarnation.0.to_le_bytes());
         out[40..42].copy_from_slice(&self.owner.node.0.to_le_bytes());
@@ -80,8 +81,11 @@ impl RunHeader {
     }
 
     /// Reads a header's block, and the seed. Magic, version, checksum and owner are checked apart.
-    pub(crate) fn decode(block: &[u8; BLOCK_BYTES]) -> Result<(RunHeader, u64), RunFault> {
-        if block[0..4] != MAGIC {
+    pub(crate) fn decode(
+        block: &[u8; BLOCK_BYTES],
+        magic: [u8; 4],
+    ) -> Result<(FileHeader, u64), RunFault> {
+        if block[0..4] != magic {
             return Err(RunFault::Magic);
         }
         let seed = u64_at(block, CHECKSUM_AT);
@@ -105,7 +109,32 @@ impl RunHeader {
         if after > upto {
             return Err(RunFault::Layout);
         }
-        Ok((RunHeader { owner, run: RunId(u64_at(block, 8)), after, upto }, seed))
+        Ok((FileHeader { owner, number: u64_at(block, 8), after, upto }, seed))
+    }
+}
+
+/// What a run is: the first block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunHeader {
+    pub owner: FileOwner,
+    pub run: RunId,
+    /// All rows are of slots above this one …
+    pub after: Slot,
+    /// … up to this one.
+    pub upto: Slot,
+}
+
+impl RunHeader {
+    /// The header's block, and the seed for the checksums of all others.
+    pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
+        let RunHeader { owner, run, after, upto } = *self;
+        FileHeader { owner, number: run.0, after, upto }.encode(MAGIC)
+    }
+
+    /// Reads a header's block, and the seed.
+    pub(crate) fn decode(block: &[u8; BLOCK_BYTES]) -> Result<(RunHeader, u64), RunFault> {
+        let (FileHeader { owner, number, after, upto }, seed) = FileHeader::decode(block, MAGIC)?;
+        Ok((RunHeader { owner, run: RunId(number), after, upto }, seed))
     }
 }
 

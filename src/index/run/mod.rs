@@ -15,6 +15,7 @@ pub(crate) mod opened;
 pub(crate) mod plan;
 pub(crate) mod rows;
 pub(crate) mod set;
+pub(crate) mod source;
 pub(crate) mod varint;
 pub(crate) mod verify;
 pub(crate) mod writer;
