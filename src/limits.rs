@@ -112,6 +112,9 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// Largest segment that may be set, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Ranges of released segments that a journal names, at most: segments that stay lie between them. A
+/// record names all of them.
+pub const RELEASED_RANGES_MAX: usize = 1024;
 /// Bytes of a file of places that are written at a time.
 pub const PLACES_WRITE_BYTES: usize = 1 << 20;
 /// The unit of write placement: each batch starts on a fresh block.

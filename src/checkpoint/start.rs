@@ -38,7 +38,10 @@ pub fn start(
                 restored.faults = faults;
                 return Ok(Start { journal, recovered, restored });
             }
-            (Err(error @ OpenError::StartMoved { .. }), Some((slot, _))) => {
+            (
+                Err(error @ (OpenError::StartMoved { .. } | OpenError::StartGone { .. })),
+                Some((slot, _)),
+            ) => {
                 faults.push(error.to_string());
                 below = slot;
             }

@@ -5,6 +5,7 @@ use crate::journal::format::batch::{record_bytes, room_bytes};
 use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, parse_file_name};
 use crate::journal::segment::index::SegmentIndex;
 use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail};
+use crate::journal::write::releasing::Releasing;
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
 /// The few numbers of a journal that only ever rise.
@@ -17,7 +18,10 @@ pub struct JournalSummary {
     promised: Ballot,
     hard_sequence: u64,
     last_segment: SegmentId,
+    released: u64,
     disk_bytes: u64,
+    /// Bytes that were released and are still there.
+    leaving_bytes: u64,
 }
 
 impl JournalSummary {
@@ -32,7 +36,9 @@ impl JournalSummary {
             promised: journal.hard.promised,
             hard_sequence: journal.hard_sequence,
             last_segment: journal.last_segment(),
+            released: journal.released_segments(),
             disk_bytes: journal.files.1,
+            leaving_bytes: leaving(journal).1,
         }
     }
 }
@@ -49,7 +55,17 @@ pub fn check_step(before: &JournalSummary, after: &JournalSummary) {
     assert!(before.promised <= after.promised, "promised fell: {before:?} {after:?}"); // C2
     assert!(before.hard_sequence <= after.hard_sequence, "sequence fell: {before:?} {after:?}");
     assert!(before.last_segment <= after.last_segment, "last segment fell: {before:?} {after:?}");
-    assert!(before.disk_bytes <= after.disk_bytes, "bytes on disk fell: {before:?} {after:?}");
+    assert!(before.released <= after.released, "what was released came back: {before:?} {after:?}");
+    let left = before.leaving_bytes.saturating_sub(after.leaving_bytes);
+    let due = before.disk_bytes - left;
+    assert!(due <= after.disk_bytes, "bytes on disk fell: {before:?} {after:?}");
+}
+
+/// Segments that were released and are still there, and their bytes.
+fn leaving(journal: &Journal) -> (u64, u64) {
+    let Releasing { due, under_way, .. } = &journal.releasing;
+    let leaving = due.iter().chain(under_way);
+    leaving.fold((0, 0), |sum, (_, bytes)| (sum.0 + 1, sum.1 + bytes))
 }
 
 /// Checks the state itself, but for the index.
@@ -64,6 +80,7 @@ pub fn check_state(journal: &Journal) {
     }
     check_tail(journal, handed_out.next());
     check_segments(journal);
+    check_released(journal);
     check_space(journal);
 }
 
@@ -155,10 +172,24 @@ fn check_segments(journal: &Journal) {
         assert!(*spare == due, "segment {spare} is spare, due was {due}");
     }
     let (count, bytes) = journal.files;
-    let listed = due.0;
+    let listed = due.0 - journal.released_segments() + leaving(journal).0;
     assert!(count == listed, "{count} segments, up to {due} are {listed}");
     let spare: u64 = journal.spares.iter().map(|(_, bytes)| *bytes).sum();
     assert!(spare < bytes, "{bytes} bytes of segments, {spare} of the spare ones");
+}
+
+/// What was released lies before what a start reads, and nothing knows of it any more (C26).
+fn check_released(journal: &Journal) {
+    let spilled = &journal.index.spilled;
+    let (last, in_use) = (spilled.released.last_segment(), journal.segment_in_use());
+    assert!(last < in_use, "segment {last} was released, {in_use} is in use");
+    let known = spilled.files.keys().find(|id| spilled.released.contains(**id));
+    assert!(known.is_none(), "segment {known:?} was released, and its places are known");
+    let read = journal.facts.all().map(|(id, _)| id).find(|id| spilled.released.contains(*id));
+    assert!(read.is_none(), "segment {read:?} was released, and a start would read it");
+    let recorded = journal.releasing.recorded.as_ref().map(|(lsn, _)| *lsn);
+    let durable = journal.durable;
+    assert!(recorded.is_none_or(|lsn| lsn > durable), "{recorded:?} is durable, as is {durable}");
 }
 
 fn check_space(journal: &Journal) {

@@ -30,4 +30,5 @@ pub use write::jobs::{
 pub use write::journal::{Journal, JournalOptions};
 pub use write::places_jobs::{PlacesDone, PlacesJob};
 pub use write::read_plan::{ReadDamage, ReadResult};
+pub use write::releasing::{FullSegment, RemoveDone, RemoveJob};
 pub use write::room::ValueRoom;

@@ -10,8 +10,9 @@
 use super::effects::{Effects, Stop};
 use super::note::Note;
 use super::replica::{Peer, Replica, Role};
-use crate::types::{Lsn, NodeId, Record, Refuted, Slot, Tick, Witness, refutes};
+use crate::types::{Lsn, NodeId, Record, Refuted, Released, Slot, Tick, Witness, refutes};
 use crate::wire::peer::Announce;
+use std::sync::Arc;
 
 /// Evidence that rises all the time is written down this often.
 const RECORD_US: u64 = 10_000;
@@ -256,7 +257,13 @@ impl Replica {
     }
 
     /// Writes facts down again that a start from a checkpoint would not find otherwise.
-    pub fn repeat_facts(&mut self, hard_state: bool, witnessed: bool, effects: &mut Effects) {
+    pub fn repeat_facts(
+        &mut self,
+        hard_state: bool,
+        witnessed: bool,
+        released: Option<Arc<Released>>,
+        effects: &mut Effects,
+    ) {
         if self.budget.full || self.is_ending() {
             return;
         }
@@ -267,6 +274,15 @@ impl Replica {
             let table = self.evidence.recorded.clone();
             self.persist(Record::Witnessed(table), effects);
         }
+        if let Some(released) = released {
+            self.persist(Record::Released(released), effects);
+        }
+    }
+
+    /// Notes which segments of the journal are released; returns the record's LSN. Also where the disk
+    /// is full: that is how space comes back (R11).
+    pub fn record_released(&mut self, released: Released, effects: &mut Effects) -> Lsn {
+        self.persist(Record::Released(Arc::new(released)), effects)
     }
 
     /// Notes that the checkpoint at a slot is durable; returns the record's LSN.

@@ -313,7 +313,7 @@ impl Replica {
                 self.last_vote_lsn = lsn;
             }
             Record::HardState(_) | Record::Chosen { .. } => self.last_vote_lsn = lsn,
-            Record::Witnessed(_) | Record::Checkpoint { .. } => {}
+            Record::Witnessed(_) | Record::Checkpoint { .. } | Record::Released(_) => {}
         }
         self.evidence.has_company |= !matches!(record, Record::Witnessed(_));
         effects.push(Effect::Persist(lsn, record));

@@ -6,7 +6,7 @@ use super::fatal::Fatal;
 use super::journal_reads::JournalRead;
 use super::requests::Requests;
 use super::turn::Turn;
-use crate::journal::ReadResult;
+use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::machine::{LogOutcome, MachineOutcome};
 use crate::paxos;
@@ -93,6 +93,10 @@ impl Applier {
                     }
                 }
                 Ok(_) => {}
+                // What is not applied yet is not released: if it is gone, it is lost.
+                Err(gone @ ReadDamage::Released { .. }) => {
+                    return turn.lost(slot, gone.ballot(), &gone.to_string());
+                }
                 Err(damage) => return turn.not_read(slot, &damage),
             }
         }

@@ -129,7 +129,7 @@ impl Checkpoints {
         core.machine.begin_snapshot();
         let frozen = core.index.freeze(slot).is_some();
         let facts = core.journal.facts_to_repeat(slot);
-        core.repeat_facts(facts.hard_state, facts.witnessed);
+        core.repeat_facts(facts);
         let (_, seed) = header_bytes(slot, &self.owner);
         let phase = if frozen { Phase::Run(self.run_id()) } else { Phase::Begin };
         let name = checkpoint_file_name(slot);

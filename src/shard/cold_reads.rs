@@ -4,6 +4,7 @@
 //! all the slots that an answer needs, neighbours in one read of a file. Where the slots hold more of
 //! other logs than of this one, further jobs fill the answer, up to a bound on what is read for it.
 
+use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
 use super::lookup_job::{LookupJob, LookupWanted};
@@ -50,6 +51,8 @@ pub enum ColdReadStep {
     Placed(ReadTask),
     /// Its next entry is damaged here, in this slot if one is named.
     Damaged(ReadTask, Option<Slot>, String),
+    /// Its next entry was released here, though this state still has it.
+    Released(ReadTask),
 }
 
 impl ColdReads {
@@ -148,10 +151,14 @@ impl ColdReads {
         if !turn.core.conns.is_known(task.conn()) {
             return ColdReadStep::Pending; // Its client is gone.
         }
-        if let Some((_, Err(ReadDamage::Unplaced { .. }))) = results.first() {
-            // Nothing is lost: it goes on when it is known again where the slots lie.
-            let need = Need { bytes: reserved, cold: true };
-            return ColdReadStep::WaitsForMemory(task, need);
+        match results.first() {
+            Some((_, Err(ReadDamage::Unplaced { .. }))) => {
+                // Nothing is lost: it goes on when it is known again where the slots lie.
+                let need = Need { bytes: reserved, cold: true };
+                return ColdReadStep::WaitsForMemory(task, need);
+            }
+            Some((_, Err(ReadDamage::Released { .. }))) => return released(turn.core, task),
+            Some(_) | None => {}
         }
         let values = intact(turn, results);
         let before = task.reading.next();
@@ -200,6 +207,16 @@ impl ColdReads {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&ReadTask, usize)> {
         self.under_way.values().map(|cold| (&cold.task, cold.reserved))
     }
+}
+
+/// The values of a read's next entries went meanwhile: as a rule the entries were trimmed (C26).
+fn released(core: &Core, task: ReadTask) -> ColdReadStep {
+    let (log, next) = (task.reading.log(), task.reading.next());
+    let is_there = core.machine.logs().first_index(log).is_some_and(|first| first <= next);
+    if is_there && task.is_empty() {
+        return ColdReadStep::Released(task);
+    }
+    ColdReadStep::Finished(task)
 }
 
 /// A job for the values of this log's next entries, as far as they are on disk and wanted.

@@ -14,12 +14,13 @@ use super::peer_clocks::{HeldBack, PeerClocks};
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
 use crate::index::{EntryIndex, RunSet};
-use crate::journal::Journal;
+use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
 use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Slot, Tick, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What all parts of a shard work on.
 #[derive(Debug)]
@@ -110,8 +111,10 @@ impl Core {
     }
 
     /// Facts that a start from a checkpoint would not find are written down again.
-    pub(super) fn repeat_facts(&mut self, hard_state: bool, witnessed: bool) {
-        self.replica.repeat_facts(hard_state, witnessed, &mut self.effects);
+    pub(super) fn repeat_facts(&mut self, facts: FactsToRepeat) {
+        let released = facts.released.then(|| Arc::clone(self.journal.last_released()));
+        let FactsToRepeat { hard_state, witnessed, .. } = facts;
+        self.replica.repeat_facts(hard_state, witnessed, released, &mut self.effects);
     }
 
     /// The checkpoint at a slot is durable: notes it in the journal.

@@ -44,10 +44,14 @@ impl<'a> Turn<'a> {
         self.core.lost(self.now, slot, ballot, why);
     }
 
-    /// The journal could not give a chosen value back. What is only not found for now is not lost.
+    /// The journal could not give a chosen value back. What is only not found for now is not lost, nor
+    /// is what was released (C26).
     pub(super) fn not_read(&mut self, slot: Slot, why: &ReadDamage) {
-        if !matches!(why, ReadDamage::Unplaced { .. }) {
-            self.lost(slot, why.ballot(), &why.to_string());
+        match why {
+            ReadDamage::Unplaced { .. } | ReadDamage::Released { .. } => {}
+            ReadDamage::NotHeld { .. }
+            | ReadDamage::Damaged { .. }
+            | ReadDamage::Unreadable { .. } => self.lost(slot, why.ballot(), &why.to_string()),
         }
     }
 

@@ -215,8 +215,10 @@ impl Storage for FileStorage {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.path(name))?;
+        // A reader may have opened it meanwhile: while it stays open, its space is not free.
         self.open.lock().remove(name);
-        std::fs::remove_file(self.path(name))
+        Ok(())
     }
 
     fn sync_dir(&self) -> io::Result<()> {

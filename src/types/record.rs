@@ -1,9 +1,11 @@
 //! The facts that a shard persists. Facts only grow: replaying them in any order gives the same state.
 
 use super::{
-    Ballot, Configuration, Cut, Damage, Incarnation, Life, NodeId, Refuted, Slot, Value, Witness,
+    Ballot, Configuration, Cut, Damage, Incarnation, Life, NodeId, Refuted, Released, Slot, Value,
+    Witness,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One item of the write-ahead log. Kind numbers are part of the disk format ([`RecordKind`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +51,8 @@ pub enum Record {
         /// The digest of that state.
         digest: u64,
     },
+    /// These segments are released: their files go once this is durable (C26). No vote rests on it.
+    Released(Arc<Released>),
 }
 
 /// The kind number of a record on disk. Numbers are never used again for anything else.
@@ -63,8 +67,8 @@ pub enum RecordKind {
     Learned = 3,
     /// Kind of [`Record::Chosen`].
     Chosen = 4,
-    /// Reserved for a trim point; no version writes it yet.
-    Trimmed = 5,
+    /// Kind of [`Record::Released`].
+    Released = 5,
     /// Kind of [`Record::Checkpoint`].
     Checkpoint = 6,
     /// Kind of [`Record::Witnessed`].
@@ -82,6 +86,7 @@ impl Record {
             Record::Chosen { .. } => RecordKind::Chosen,
             Record::Witnessed(_) => RecordKind::Witnessed,
             Record::Checkpoint { .. } => RecordKind::Checkpoint,
+            Record::Released(_) => RecordKind::Released,
         }
     }
 }

@@ -39,7 +39,8 @@ impl Picture {
             Record::Learned { .. }
             | Record::Chosen { .. }
             | Record::Witnessed(_)
-            | Record::Checkpoint { .. } => {}
+            | Record::Checkpoint { .. }
+            | Record::Released(_) => {}
         }
     }
 }
@@ -130,7 +131,8 @@ impl Disk {
             | Record::Learned { .. }
             | Record::Chosen { .. }
             | Record::Witnessed(_)
-            | Record::Checkpoint { .. } => None,
+            | Record::Checkpoint { .. }
+            | Record::Released(_) => None,
         };
         self.records.iter().filter_map(of).max()
     }
@@ -161,7 +163,7 @@ impl Disk {
                 }
                 Record::Chosen { ballot, slot } => mark(*ballot, *slot),
                 Record::Witnessed(table) => memory.witnessed.clone_from(table),
-                Record::Checkpoint { .. } => {}
+                Record::Checkpoint { .. } | Record::Released(_) => {}
             }
         }
         for (slot, held) in &accepted {

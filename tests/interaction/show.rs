@@ -184,6 +184,7 @@ fn record(record: &Record) -> String {
         Record::Chosen { ballot, slot } => format!("chosen {ballot} upto={slot}"),
         Record::Witnessed(seen) => format!("witnessed [{}]", table(seen)),
         Record::Checkpoint { slot, digest } => format!("checkpoint {slot} digest={digest:x}"),
+        Record::Released(released) => format!("released {} segments", released.segments()),
     }
 }
 

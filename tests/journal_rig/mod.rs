@@ -84,7 +84,7 @@ pub fn add_up(records: &[Record]) -> Expected {
                 *mark = (*mark).max(*slot);
             }
             Record::Witnessed(table) => witnessed.clone_from(table),
-            Record::Checkpoint { .. } => {}
+            Record::Checkpoint { .. } | Record::Released(_) => {}
         }
     }
     let known = |slot: Slot, b: &Ballot| marks.get(b).is_some_and(|mark| slot <= *mark);

@@ -127,6 +127,8 @@ fn state_of(error: &OpenError) -> State {
         | OpenError::Length { .. }
         | OpenError::Unopenable { .. }
         | OpenError::StartMoved { .. }
+        | OpenError::StartGone { .. }
+        | OpenError::NoCheckpoint { .. }
         | OpenError::HardStateLost { .. }
         | OpenError::Storage(_) => State::Damaged,
     }

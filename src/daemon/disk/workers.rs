@@ -202,11 +202,12 @@ impl Helper {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(shards: u16) -> io::Result<Helper> {
-        // A journal has one preparation under way, a shard one step of a checkpoint, and each shard sends at most HELPER_JOBS_MAX reads
-        // without an answer, so that sending never waits.
+        // A journal has one preparation, one file of places and one removal under way, a shard one step
+        // of a checkpoint, and each shard sends at most HELPER_JOBS_MAX reads without an answer, so that
+        // sending never waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), jobs)?;
-        let (checkpoint, jobs) = bounded::<HelperJob>(2 * usize::from(shards));
+        let (checkpoint, jobs) = bounded::<HelperJob>(3 * usize::from(shards));
         start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..READERS {
@@ -280,7 +281,7 @@ impl Disk {
     ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
         let (syncer, jobs) = bounded::<DiskJob>(1);
-        let (send, outcomes) = bounded::<DiskDone>(4);
+        let (send, outcomes) = bounded::<DiskDone>(5);
         let (send_read, reads) = bounded::<DiskDone>(HELPER_JOBS_MAX);
         let back = Completions { outcomes: send, reads: send_read, waker };
         let slow = SlowLines::new(slow_sync_ms);
@@ -325,9 +326,9 @@ impl Disk {
                 self.waiting.push_back(job);
                 self.send_reads();
             }
-            job @ (DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_))) => {
+            job @ (DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_) | Job::Remove(_))) => {
                 let sent = self.helper.checkpoint.try_send(self.helper_job(job)).is_ok();
-                assert!(sent, "a shard has one step of a checkpoint and one file of places made");
+                assert!(sent, "a shard has one checkpoint's step, one file of places, one removal");
             }
         }
     }

@@ -218,6 +218,8 @@ pub(crate) struct RecordHead {
     pub ordinal: u32,
     pub body_bytes: u32,
     pub body_checksum: u64,
+    /// How many segments a record of what was released names; 0 in all others.
+    pub named: u64,
 }
 
 impl RecordHead {
@@ -236,7 +238,7 @@ impl RecordHead {
                 u64::from(self.ballot.node.0),
                 self.chosen_upto.0,
                 self.body_checksum,
-                0,
+                self.named,
             ],
         }
     }
@@ -248,6 +250,7 @@ impl RecordHead {
             2 => RecordKind::Accepted,
             3 => RecordKind::Learned,
             4 => RecordKind::Chosen,
+            5 => RecordKind::Released,
             6 => RecordKind::Checkpoint,
             7 => RecordKind::Witnessed,
             _ => return None,
@@ -263,6 +266,7 @@ impl RecordHead {
             ordinal: item.count,
             body_bytes: item.bytes,
             body_checksum: item.words[4],
+            named: item.words[5],
         })
     }
 
@@ -395,11 +399,11 @@ mod tests {
         JournalId { cluster: 7 << 100 | 3, incarnation: 99, node: 2, shard: 1 };
 
     fn any_record() -> impl Strategy<Value = RecordHead> {
-        (any::<[u64; 7]>(), any::<[u32; 2]>(), any::<u16>(), 0..5usize).prop_map(
+        (any::<[u64; 8]>(), any::<[u32; 2]>(), any::<u16>(), 0..6usize).prop_map(
             |(w, n, node, k)| {
-                use RecordKind::{Accepted, Checkpoint, Chosen, HardState, Learned};
+                use RecordKind::{Accepted, Checkpoint, Chosen, HardState, Learned, Released};
                 RecordHead {
-                    kind: [HardState, Accepted, Learned, Chosen, Checkpoint][k],
+                    kind: [HardState, Accepted, Learned, Chosen, Checkpoint, Released][k],
                     lsn: Lsn(w[0]),
                     slot: Slot(w[1]),
                     ballot: Ballot::new(w[2], NodeId(node)),
@@ -409,6 +413,7 @@ mod tests {
                     ordinal: n[0],
                     body_bytes: n[1],
                     body_checksum: w[6],
+                    named: w[7],
                 }
             },
         )

@@ -1,7 +1,7 @@
 //! Why the files of a journal are refused.
 
 use crate::storage::{StorageError, StorageOp};
-use crate::types::{FailureKind, Lsn, Trouble};
+use crate::types::{FailureKind, Lsn, Slot, Trouble};
 use std::io;
 
 /// Why a journal could not be opened.
@@ -78,6 +78,24 @@ pub enum OpenError {
         /// The first LSN that the checkpoint names.
         first_lsn: Lsn,
     },
+    /// A segment that a start from a checkpoint reads is not there. Another checkpoint may do.
+    #[error("{file} is missing, and a start from the checkpoint reads it")]
+    StartGone {
+        /// The name of the missing file.
+        file: String,
+    },
+    /// Without a checkpoint the journal says nothing of what was released (C26).
+    #[error(
+        "no checkpoint serves, and what the journal held of slots up to {upto} was released: {segments} \
+         segments are gone; keep the directory: what is left of it can be made whole from the other \
+         members only; see docs/OPERATIONS.md, \"Data is damaged\""
+    )]
+    NoCheckpoint {
+        /// How many segments are gone.
+        segments: u64,
+        /// The highest slot of a value in them.
+        upto: Slot,
+    },
     /// Neither copy of the hard state verifies: what was promised is unknown (C12).
     #[error(
         "{file}: neither copy of the hard state verifies ({first}; {second}); \
@@ -129,6 +147,8 @@ impl OpenError {
             | OpenError::FutureVersion { .. }
             | OpenError::Foreign { .. }
             | OpenError::StartMoved { .. }
+            | OpenError::StartGone { .. }
+            | OpenError::NoCheckpoint { .. }
             | OpenError::HardStateLost { .. } => FailureKind::Data,
         }
     }

@@ -6,7 +6,7 @@ use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN, Loc
 use crate::journal::segment::places::{PlaceRow, Places};
 use crate::journal::segment::spilled::{SlotLookup, Spilled};
 use crate::journal::segment::start::Baseline;
-use crate::types::{Ballot, Lsn, SegmentId, Slot};
+use crate::types::{Ballot, Lsn, ReleasedRange, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -261,12 +261,16 @@ impl SlotIndex {
     pub(in crate::journal) fn lookups(&self, slots: &[Slot]) -> Option<Vec<SlotLookup>> {
         let (first, last) = (*slots.first()?, *slots.last()?);
         let files = self.spilled.spanning(first, last);
-        if files.is_empty() && self.spilled.unplaced_for(first).is_none() {
+        let ranges = &self.spilled.released.ranges;
+        let within = |range: &&ReleasedRange| range.slots.0 <= last && first <= range.slots.1;
+        let gone: Vec<&ReleasedRange> = ranges.iter().filter(within).collect();
+        if files.is_empty() && gone.is_empty() && self.spilled.unplaced_for(first).is_none() {
             return None;
         }
         let lookup = |slot: &Slot| {
             let slot = *slot;
             let lost = self.spilled.losses.iter().rev().find(|(_, upto)| **upto >= slot);
+            let released = gone.iter().rev().find(|range| range.covers(slot));
             SlotLookup {
                 slot,
                 held: self.best_row(slot),
@@ -275,6 +279,7 @@ impl SlotIndex {
                 distrusted: self.distrusted.contains(&slot),
                 // Above, the record that is left is served at its ballot, whatever lies behind (C6).
                 lost_in: lost.filter(|_| slot <= self.spilled.upto).map(|(segment, _)| *segment),
+                released_in: released.map(|range| range.last),
             }
         };
         Some(slots.iter().map(lookup).collect())
@@ -286,15 +291,16 @@ impl SlotIndex {
         Some(PlaceRow { record, headless: self.headless(&record.location) })
     }
 
-    /// The slot may stand in a segment whose places left memory.
+    /// The slot may stand in a segment whose places left memory, or was released.
     pub(in crate::journal) fn is_spilled(&self, slot: Slot) -> bool {
         let spans = |places: &Arc<Places>| places.spans(slot);
         self.spilled.unplaced_for(slot).is_some()
             || self.spilled.files.values().flatten().any(spans)
+            || self.spilled.released.ranges.iter().any(|range| range.covers(slot))
     }
 
     /// A durable record in this ballot or a higher one holds the slot, or it is one of those whose
-    /// places left memory: they were applied before a checkpoint that is durable.
+    /// places left memory, or that were released: they were applied before a checkpoint that is durable.
     pub(in crate::journal) fn is_durable_in(&self, slot: Slot, ballot: Ballot) -> bool {
         let best = self.best(slot).filter(|best| SlotIndex::damaged_place(best).is_none());
         best.is_some_and(|best| best.location.ballot >= ballot) || self.is_spilled(slot)

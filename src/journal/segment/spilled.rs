@@ -2,7 +2,7 @@
 
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN};
 use crate::journal::segment::places::{PlaceRow, Places};
-use crate::types::{SegmentId, Slot};
+use crate::types::{Released, SegmentId, Slot};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ pub(crate) struct Spilled {
     pub(in crate::journal) files: BTreeMap<SegmentId, Option<Arc<Places>>>,
     /// Segments in which records are lost, of slots up to this one.
     pub(in crate::journal) losses: BTreeMap<SegmentId, Slot>,
+    /// Segments that are gone, as a durable record says.
+    pub(in crate::journal) released: Arc<Released>,
 }
 
 impl Spilled {
@@ -31,6 +33,12 @@ impl Spilled {
         if upto > Slot(0) {
             self.losses.insert(segment, upto);
         }
+    }
+
+    /// A segment is gone.
+    pub(in crate::journal) fn forget(&mut self, segment: SegmentId) {
+        self.files.remove(&segment);
+        self.losses.remove(&segment);
     }
 
     /// A segment of which no file of places serves.
@@ -66,6 +74,19 @@ pub(crate) struct SlotLookup {
     pub distrusted: bool,
     /// The last segment in which a record of the slot may be lost.
     pub lost_in: Option<SegmentId>,
+    /// The last segment that was released, and in which a record of the slot may have stood.
+    pub released_in: Option<SegmentId>,
+}
+
+/// What is found of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FoundSlot {
+    /// The record that counts.
+    Record(PlaceRow),
+    /// No record.
+    Nothing,
+    /// Its value was released, or may have been.
+    Released,
 }
 
 impl SlotLookup {
@@ -77,12 +98,20 @@ impl SlotLookup {
 
     /// The row whose value counts (see [`IndexedRecord::rank`]). All slots that left memory are chosen:
     /// where a record behind may be lost, one that may hold another value is not believed (C5).
-    pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> Option<PlaceRow> {
-        let best = rows.chain(self.held).max_by_key(|row| row.record.rank())?;
+    pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> FoundSlot {
+        let Some(best) = rows.chain(self.held).max_by_key(|row| row.record.rank()) else {
+            let is_released = self.released_in.is_some();
+            return if is_released { FoundSlot::Released } else { FoundSlot::Nothing };
+        };
         let IndexedRecord { location, flags, .. } = best.record;
+        let is_chosen = flags & KNOWN != 0 && flags & DAMAGED == 0;
+        if !is_chosen && self.released_in.is_some_and(|segment| segment > location.segment) {
+            // The record that held the chosen value may have stood there.
+            return FoundSlot::Released;
+        }
         let hidden = self.lost_in.is_some_and(|segment| segment >= location.segment);
         let doubtful = flags & KNOWN == 0 && (self.distrusted || hidden);
         let flags = flags | if doubtful { DAMAGED } else { 0 };
-        Some(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
+        FoundSlot::Record(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
     }
 }

@@ -12,6 +12,7 @@ use crate::journal::write::jobs::{
 use crate::journal::write::lookup;
 use crate::journal::write::places_jobs::run_places;
 use crate::journal::write::read_plan::{FileRange, ReadDamage, ReadPlan, ReadResult, Wanted};
+use crate::journal::write::releasing::{RemoveDone, run_remove};
 use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;
@@ -55,6 +56,11 @@ pub fn execute(storage: &dyn Storage, job: Job) -> Result<Done, JobError> {
             Ok(done) => Ok(Done::Places(done)),
             // A file that has no name yet is in nobody's way: it is written from the start again.
             Err(error) if error.may_pass() => short(error, Job::Places(job)),
+            Err(error) => Err(JobError::Fatal(error)),
+        },
+        Job::Remove(job) => match run_remove(storage, &job) {
+            Ok(()) => Ok(Done::Remove(RemoveDone { segments: job.segments })),
+            Err(error) if error.may_pass() => short(error, Job::Remove(job)),
             Err(error) => Err(JobError::Fatal(error)),
         },
     }

@@ -12,6 +12,7 @@ use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, PrepareDone, PrepareJob,
 };
 use crate::journal::write::places_jobs::Spilling;
+use crate::journal::write::releasing::Releasing;
 use crate::limits;
 use crate::types::{Ballot, HardState, Lsn, Record, RecordKind, SegmentId, Slot};
 use std::collections::VecDeque;
@@ -121,6 +122,7 @@ pub struct Journal {
     /// What the durable records of each segment reach.
     pub(in crate::journal) facts: JournalFacts,
     pub(in crate::journal) spilling: Spilling,
+    pub(in crate::journal) releasing: Releasing,
     /// Of the last batch, the larger one first: data, then descriptors.
     pub(in crate::journal) buffers: Vec<Vec<u8>>,
 }
@@ -153,6 +155,7 @@ impl Journal {
             index: restored.index,
             facts: restored.facts,
             spilling: Spilling { due: unplaced, ..Spilling::default() },
+            releasing: Releasing::default(),
             buffers: Vec::new(),
         }
     }
@@ -164,6 +167,9 @@ impl Journal {
     pub fn push(&mut self, lsn: Lsn, record: Record) {
         assert!(lsn == self.next_lsn, "LSNs are dense: got {lsn}, expected {}", self.next_lsn);
         self.next_lsn = lsn.next();
+        if let Record::Released(released) = &record {
+            self.record_released(lsn, released);
+        }
         self.pending_bytes += batch::record_bytes(&record);
         self.pending_room += room_bytes(&record);
         self.pending.push_back(record);
@@ -174,6 +180,7 @@ impl Journal {
     pub fn next_job(&mut self) -> Option<Job> {
         let job = self.next_prepare().map(Job::Prepare);
         let job = job.or_else(|| self.next_batch().map(Job::Batch));
+        let job = job.or_else(|| self.next_removal().map(Job::Remove));
         job.or_else(|| self.next_places().map(Job::Places))
     }
 
@@ -182,12 +189,17 @@ impl Journal {
         match done {
             Done::Batch(done) => self.batch_done(done),
             Done::Prepare(done) => self.prepare_done(&done),
-            Done::Read(done) => {
+            Done::Read(mut done) => {
                 self.places_failed(&done.unplaced);
+                self.excuse_released(&mut done.values);
                 Some(JournalEvent::Read(done))
             }
             Done::Places(done) => {
                 self.places_done(done);
+                None
+            }
+            Done::Remove(done) => {
+                self.removal_done(&done);
                 None
             }
         }
@@ -508,14 +520,14 @@ impl Journal {
         let batch = self.in_flight.take().expect("only a batch in flight can be done");
         self.facts.begin(batch.segment, Some(batch.first_lsn_of_segment));
         for head in &batch.heads {
-            self.facts.saw(head.slot.max(head.chosen_upto));
-            self.facts.stands(head.kind);
+            self.facts.saw(head);
+            self.facts.stands(head.kind, true);
             match head.kind {
                 RecordKind::Accepted => self.index.raise_watermark(head.ballot, head.chosen_upto),
                 RecordKind::Chosen => self.index.raise_watermark(head.ballot, head.slot),
                 RecordKind::HardState
                 | RecordKind::Learned
-                | RecordKind::Trimmed
+                | RecordKind::Released
                 | RecordKind::Checkpoint
                 | RecordKind::Witnessed => {}
             }
@@ -530,6 +542,7 @@ impl Journal {
         self.buffers.truncate(2);
         let news = batch.upto > self.durable;
         self.durable = batch.upto;
+        self.forget_released();
         news.then_some(JournalEvent::Durable(batch.upto))
     }
 }

@@ -2,6 +2,7 @@
 //! are weighed against each other as if all of them were in memory.
 
 use crate::journal::segment::places::{PlaceRow, Places, PlacesFault, places_name};
+use crate::journal::segment::spilled::FoundSlot;
 use crate::journal::write::read_plan::{Lookups, ReadDamage, ReadPlan};
 use crate::storage::{Storage, StorageError};
 use crate::types::{SegmentId, Slot};
@@ -40,7 +41,11 @@ pub(crate) fn find(storage: &dyn Storage, lookups: &Lookups) -> Result<Found, St
                 let file = places_name(segment).to_string();
                 found.plan.miss(slot, ReadDamage::Unplaced { slot, file })
             }
-            None => found.plan.add(slot, lookup.best(rows.into_iter())),
+            None => match lookup.best(rows.into_iter()) {
+                FoundSlot::Record(row) => found.plan.add(slot, Some(row)),
+                FoundSlot::Nothing => found.plan.add(slot, None),
+                FoundSlot::Released => found.plan.miss(slot, ReadDamage::Released { slot }),
+            },
         };
         if !goes_on {
             break;

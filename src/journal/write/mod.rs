@@ -10,5 +10,6 @@ pub mod lookup;
 pub mod places_jobs;
 pub mod planning;
 pub mod read_plan;
+pub mod releasing;
 pub mod room;
 pub mod spilling;

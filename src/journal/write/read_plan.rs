@@ -157,6 +157,12 @@ pub enum ReadDamage {
         /// The file of places, by its name in the shard's directory.
         file: String,
     },
+    /// The slot's value was released (C26): it is no damage, and is not repaired.
+    #[error("slot {slot} was released here")]
+    Released {
+        /// The slot that was asked for.
+        slot: Slot,
+    },
     /// The medium failed to deliver the record.
     #[error("the record of slot {slot} cannot be read: {file} at offset {offset}: {error}")]
     Unreadable {
@@ -174,11 +180,23 @@ pub enum ReadDamage {
 }
 
 impl ReadDamage {
+    /// The segment's file that was read in vain, or is known to be damaged.
+    pub(crate) fn file(&self) -> Option<&str> {
+        match self {
+            ReadDamage::Damaged { file, .. } | ReadDamage::Unreadable { file, .. } => Some(file),
+            ReadDamage::NotHeld { .. }
+            | ReadDamage::Unplaced { .. }
+            | ReadDamage::Released { .. } => None,
+        }
+    }
+
     /// The ballot of the record that was lost: a copy of it, or of a higher one, makes it good.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
         match self {
-            ReadDamage::NotHeld { .. } | ReadDamage::Unplaced { .. } => Ballot::ZERO,
+            ReadDamage::NotHeld { .. }
+            | ReadDamage::Unplaced { .. }
+            | ReadDamage::Released { .. } => Ballot::ZERO,
             ReadDamage::Damaged { ballot, .. } | ReadDamage::Unreadable { ballot, .. } => *ballot,
         }
     }

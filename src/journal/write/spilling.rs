@@ -68,6 +68,11 @@ impl Journal {
         let PlacesDone { segment, places } = done;
         let asked = self.spilling.under_way.take();
         assert!(asked == Some(segment), "places of segment {segment} are done, not of {asked:?}");
+        if !self.index.spilled.files.contains_key(&segment)
+            && self.last_released().contains(segment)
+        {
+            return; // It was released meanwhile; the removal waits for this.
+        }
         let Some(places) = places else {
             // Tried again with the next checkpoint, or when the caller says so.
             self.spilling.due = false;
@@ -79,9 +84,11 @@ impl Journal {
         self.index.headless.retain(|(id, _), _| *id != segment);
     }
 
-    /// Files of places that a read found not to serve are made anew.
+    /// Files of places that a read found not to serve are made anew, but for those that go.
     pub(in crate::journal) fn places_failed(&mut self, segments: &[SegmentId]) {
-        for segment in segments {
+        let goes = |id: &&SegmentId| self.last_released().contains(**id);
+        let stays: Vec<SegmentId> = segments.iter().filter(|id| !goes(id)).copied().collect();
+        for segment in &stays {
             self.index.spilled.set(*segment, None);
             self.spilling.due = true;
         }
