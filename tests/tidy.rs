@@ -66,6 +66,7 @@ const CIRCLES: &[&str] = &[
     "src/paxos/lease.rs",
     "src/paxos/phase1_outcome.rs",
     "src/paxos/pipeline.rs",
+    "src/paxos/released.rs",
     "src/paxos/progress.rs",
     "src/paxos/replica.rs",
 ];

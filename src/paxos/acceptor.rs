@@ -203,7 +203,7 @@ impl Replica {
             page: number as u32,
             last: number == last,
             chosen_upto: self.chosen_upto,
-            trimmed_upto: Slot(0),
+            released_upto: self.released.own_upto(),
             damage: self.acceptor.damage,
             reports: chunk.to_vec(),
             // Not durable yet, but true when it leaves: the promise waits for `last_lsn`, which is

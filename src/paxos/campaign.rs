@@ -61,6 +61,7 @@ impl Replica {
             && self.hard.formed
             && self.hard_lsn <= self.durable
             && self.holes().is_empty()
+            && !self.is_install_wanted()
             && self.may_vote(now)
             && self.promise_wait(now, self.config.me, released) == 0
     }
@@ -117,7 +118,8 @@ impl Replica {
             Role::Leader(_) => false,
         };
         let granted = self.promise_wait(now, from, Ballot::ZERO) > 0;
-        let serves = self.holes().range(c.chosen_upto.next()..).next().is_none();
+        let serves = self.holes().range(c.chosen_upto.next()..).next().is_none()
+            && self.released.own_upto() <= c.chosen_upto; // C27
         let yes = silent && !granted && serves && self.may_vote(now);
         let (promised, chosen_upto) = (self.hard.promised, self.chosen_upto);
         let answer = CanvassAnswer { attempt: c.attempt, yes, promised, chosen_upto };
@@ -258,6 +260,7 @@ impl Replica {
         pages.next += 1;
         pages.complete = p.last;
         pages.chosen_upto = p.chosen_upto;
+        pages.released_upto = p.released_upto.min(p.chosen_upto);
         pages.damage = p.damage;
         pages.reports.extend(p.reports);
         if pages.complete {
@@ -392,6 +395,10 @@ impl Replica {
         }
         let chosen_upto = self.chosen_upto;
         let Role::Candidate(campaign) = &mut self.role else { return };
+        if campaign.promises.values().any(|pages| pages.released_upto > chosen_upto) {
+            // C27: a checkpoint stands for what nobody serves; it comes before any campaign.
+            return self.become_follower(now, None, effects);
+        }
         let ahead = campaign.promises.iter().filter(|(_, pages)| pages.chosen_upto > chosen_upto);
         let ahead: Vec<NodeId> = ahead.map(|(node, _)| *node).collect();
         campaign.dropped.extend(ahead);
@@ -413,6 +420,15 @@ impl Replica {
         let counted = self.counted();
         let won = self.voters().is_prepare_quorum(|node| counted.contains(&node));
         assert!(won, "elected without a quorum: {counted:?} of {:?}", self.voters());
+        if let Role::Candidate(campaign) = &self.role {
+            let released = counted.iter().filter_map(|node| campaign.promises.get(node));
+            let released_upto = released.map(|pages| pages.released_upto).max().unwrap_or_default();
+            let chosen_upto = self.chosen_upto;
+            assert!(
+                released_upto <= chosen_upto,
+                "elected at {chosen_upto}, below a released slot: {released_upto}"
+            );
+        }
         let first = self.chosen_upto.next();
         let follower = |node: NodeId| {
             let chosen_upto = self.peers.get(&node).map_or(Slot(0), |peer| peer.chosen_upto);

@@ -174,6 +174,11 @@ impl Replica {
         doubted.map(|(node, _)| *node).chain([self.config.me]).collect()
     }
 
+    /// Another voter was seen with this replica's state at that slot or later.
+    pub(super) fn is_shared_since(&self, slot: Slot) -> bool {
+        !self.digests.agreeing(slot, &self.uncounted()).is_empty()
+    }
+
     /// The state that this leader names, and all members that are known to have it.
     pub(super) fn shared_digest(&self) -> (Option<Digest>, Vec<NodeId>) {
         let me = self.config.me;

@@ -78,6 +78,7 @@ impl Replica {
             peer.up = false;
         }
         self.learner.lost(node);
+        self.released.lost(node);
         self.ask_next_successor(node, effects);
     }
 

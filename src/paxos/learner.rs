@@ -203,6 +203,7 @@ impl Replica {
         self.chosen_upto = slot;
         self.chosen_sums.push(slot, ballot, &value);
         self.learner.identified = None;
+        self.released.progressed();
         self.acceptor.accepted.remove(&slot);
         self.acceptor.forget_chosen(slot);
         effects.push(Effect::Chosen { slot, ballot, value });
@@ -231,6 +232,11 @@ impl Replica {
             let rounds = !matches!(self.role, Role::Candidate(_));
             let mut catch_up = std::mem::take(&mut self.learner.forward);
             self.enquire(now, &mut catch_up, Learn { from, upto }, rounds, effects);
+            if catch_up.asking.is_none()
+                && self.others().all(|node| !self.may_serve(&catch_up, node))
+            {
+                self.nobody_serves();
+            }
             self.learner.forward = catch_up;
         }
         if let Some(hole) = self.learner.first_hole() {
@@ -264,11 +270,13 @@ impl Replica {
         effects.send(peer, Plain::Learn(learn));
     }
 
+    fn may_serve(&self, catch_up: &CatchUp, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.up) && !catch_up.refused.contains(&node)
+    }
+
     /// The peer to learn from: the last that served, the leader, or any other that is up, in turn.
     fn source(&self, catch_up: &CatchUp) -> Option<NodeId> {
-        let fit = |node: &NodeId| {
-            self.peers.get(node).is_some_and(|peer| peer.up) && !catch_up.refused.contains(node)
-        };
+        let fit = |node: &NodeId| self.may_serve(catch_up, *node);
         let ahead = |node: &NodeId| {
             fit(node) && self.peers.get(node).is_some_and(|p| p.chosen_upto > self.chosen_upto)
         };
@@ -285,7 +293,7 @@ impl Replica {
         effects: &mut Effects,
     ) {
         self.heard_chosen(from, l.chosen_upto);
-        let (slot, damaged) = (l.from, l.damaged);
+        let (slot, damaged, released) = (l.from, l.damaged, l.released);
         let forward = self.learner.forward.asked(from, slot);
         let repair = self.learner.repair.asked(from, slot);
         if !forward && !repair {
@@ -307,6 +315,9 @@ impl Replica {
         }
         if let Some(ballot) = damaged.filter(|_| !progress && forward) {
             progress = self.learn_identified(slot, ballot, effects);
+        }
+        if let Some(checkpoint) = released.filter(|_| forward && !progress) {
+            self.hear_released(from, checkpoint);
         }
         let catch_up = if forward { &mut self.learner.forward } else { &mut self.learner.repair };
         catch_up.asking = None;

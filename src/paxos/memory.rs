@@ -17,6 +17,8 @@ pub struct Memory {
     pub next_lsn: Lsn,
     /// Every slot up to here is known to be chosen.
     pub chosen_upto: Slot,
+    /// Values of slots up to here may be released from the journal (C26).
+    pub released_upto: Slot,
     /// Accepted above `chosen_upto`, at the highest ballot each.
     pub open: BTreeMap<Slot, (Ballot, Value)>,
     /// Chosen slots whose value is damaged here.
@@ -34,9 +36,15 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// The hard state that a start begins with: it promises no less than what is held.
+    pub(super) fn hard_state(&self) -> HardState {
+        let promised = self.hard.promised.max(self.highest_open());
+        HardState { promised, ..self.hard.clone() }
+    }
+
     /// The highest ballot of an open slot. A value that was learned, and whose watermark is lost, stands
     /// among the accepted ones, in a ballot that was perhaps never promised here (C2).
-    pub(super) fn highest_open(&self) -> Ballot {
+    fn highest_open(&self) -> Ballot {
         self.open.values().map(|(ballot, _)| *ballot).max().unwrap_or_default()
     }
 }

@@ -66,6 +66,7 @@ mod pipeline;
 mod progress;
 mod promise_pages;
 mod quorum;
+mod released;
 mod replica;
 mod rounds;
 mod start;

@@ -121,6 +121,7 @@ impl Replica {
             next: 0,
             complete: true,
             chosen_upto: self.chosen_upto,
+            released_upto: self.released.own_upto(),
             damage: self.acceptor.damage,
             reports: self.acceptor.reports_above(self.chosen_upto).into_iter().collect(),
         }

@@ -10,6 +10,7 @@ pub struct Pages {
     pub(super) next: u32,
     pub(super) complete: bool,
     pub(super) chosen_upto: Slot,
+    pub(super) released_upto: Slot,
     pub(super) damage: Option<Damage>,
     pub(super) reports: BTreeMap<Slot, Report>,
 }

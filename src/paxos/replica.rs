@@ -18,6 +18,7 @@ use super::handover::{GivenUp, SuccessionRequest};
 use super::learner::Learner;
 use super::lease::GrantHeld;
 use super::pipeline::Leadership;
+use super::released::ReleasedSlots;
 use super::unsynced::Unsynced;
 use crate::limits::value_room_bytes;
 use crate::types::{
@@ -125,6 +126,8 @@ pub struct Replica {
     /// Every slot up to here is known to be chosen. Only rises.
     pub(super) chosen_upto: Slot,
     pub(super) chosen_sums: ChosenSums,
+    /// Slots whose values were released, here and at the peers.
+    pub(super) released: ReleasedSlots,
     pub(super) role: Role,
     /// The leader followed, and when it was last heard.
     pub(super) leader: Option<NodeId>,

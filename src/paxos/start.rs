@@ -11,6 +11,7 @@ use super::evidence::Evidence;
 use super::learner::Learner;
 use super::memory::Memory;
 use super::quorum::Voters;
+use super::released::ReleasedSlots;
 use super::replica::{Peer, Replica, Role};
 use super::unsynced::Unsynced;
 use crate::limits::{CUTS_MAX, LEASE_MS_MAX, LIVES_MAX};
@@ -75,13 +76,11 @@ impl Replica {
         assert_checked(&config, &memory.hard);
         let voters = Voters::new(config.members.clone(), config.quorums);
         let alone = voters.is_single();
-        let promised = memory.hard.promised.max(memory.highest_open());
-        let mut hard = HardState { promised, ..memory.hard };
+        let mut hard = memory.hard_state();
         hard.boots += 1;
         assert_own(hard.incarnations.insert(config.me, config.incarnation), config.incarnation);
         hard.formed |= alone;
-        // No lease is longer today, whatever an earlier program wrote down.
-        let boot_wait = if alone { 0 } else { hard.lease_longest_us.min(LEASE_MS_MAX * 1_000) };
+        let boot_wait = if alone { 0 } else { boot_wait_us(&hard) };
         let mut random = Random::new(config.seed ^ hard.boots.rotate_left(32));
         let jitter = if alone { 0 } else { random.below(config.timing.jitter_us + 1) };
         let peers = voters.others(config.me).map(|node| (node, Peer::default())).collect();
@@ -96,6 +95,7 @@ impl Replica {
         let witness_wait = if unheard { WITNESS_TIMEOUTS * config.timing.election_us } else { 0 };
         hard.cut_damage = hard.cut_damage.filter(|damage| damage.upto > memory.chosen_upto);
         let lost = memory.damage.into_iter().chain(hard.cut_damage).reduce(Damage::and);
+        let acceptor = Acceptor::remember(memory.open, memory.reports, lost);
         let mut replica = Replica {
             round_seen: hard.promised.round,
             hard,
@@ -108,7 +108,8 @@ impl Replica {
             wall_ms: 0,
             chosen_upto: memory.chosen_upto,
             chosen_sums: ChosenSums::default(),
-            acceptor: Acceptor::remember(memory.open, memory.reports, lost),
+            released: ReleasedSlots::start(memory.released_upto),
+            acceptor,
             learner: Learner::remember(memory.holes, memory.chosen_upto),
             role: Role::Follower,
             leader: None,
@@ -155,6 +156,12 @@ impl Replica {
         self.check_own_account(effects);
         self.stop_if_unrepairable(effects);
     }
+}
+
+/// How long no promise is given: as long as a grant may still run. No lease is longer today, whatever an
+/// earlier program wrote down.
+fn boot_wait_us(hard: &HardState) -> u64 {
+    hard.lease_longest_us.min(LEASE_MS_MAX * 1_000)
 }
 
 /// The hard state is of this very disk.

@@ -76,6 +76,6 @@ fn send(
     damaged: Option<Ballot>,
 ) {
     let chosen_upto = turn.core.replica.chosen_upto();
-    let learned = Learned { from: learn.from, chosen_upto, values, damaged };
+    let learned = Learned { from: learn.from, chosen_upto, values, damaged, released: None };
     turn.send(to, Message::Learned(learned));
 }

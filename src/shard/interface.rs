@@ -34,6 +34,7 @@ impl Shard {
             hard: recovered.hard,
             next_lsn: recovered.next_lsn,
             chosen_upto: recovered.chosen_upto,
+            released_upto: Slot(0),
             open: recovered.open,
             holes: recovered.holes,
             reports: paxos::inexact_reports(&recovered.losses),

@@ -360,13 +360,16 @@ impl Cluster {
         let upto = learn.upto.min(learn.from.plus(chunk - 1));
         let mut values = Vec::new();
         let mut slot = learn.from;
-        while let Some((ballot, value)) = node.chosen.get(&slot).filter(|_| slot <= upto) {
+        let held = |slot: Slot| slot <= upto && learn.from > node.disk.released;
+        while let Some((ballot, value)) = node.chosen.get(&slot).filter(|_| held(slot)) {
             values.push((slot, *ballot, value.clone()));
             slot = slot.next();
         }
         let damaged = replica.holes().get(&learn.from).copied();
         let chosen_upto = replica.chosen_upto();
-        let learned = Message::Learned(Learned { from: learn.from, chosen_upto, values, damaged });
+        let released = Some(node.disk.released).filter(|upto| learn.from <= *upto);
+        let from = learn.from;
+        let learned = Message::Learned(Learned { from, chosen_upto, values, damaged, released });
         self.say(|| format!("{id} reads\n    {}", show::leaving(to, &learned)));
         self.leave(id, to, learned);
     }

@@ -18,6 +18,8 @@ pub struct Disk {
     pub damage: Option<Damage>,
     /// The file of the hard state, where it is newer than its copies among the records.
     pub hard_file: HardState,
+    /// Values of slots up to here were released: a checkpoint stands for them.
+    pub released: Slot,
     /// The LSN up to which a tail was cut, and what it is if it was no torn one.
     pub cut: Option<(Lsn, Damage)>,
 }
@@ -180,6 +182,7 @@ impl Disk {
         while chosen.contains_key(&memory.chosen_upto.next()) {
             memory.chosen_upto = memory.chosen_upto.next();
         }
+        memory.released_upto = self.released;
         self.recover_open(&mut memory, accepted, chosen)
     }
 

@@ -9,6 +9,7 @@
 //! disk 1 suspect 5 hi=2.1             … and were never known durable
 //! disk 1 value-damaged 5              … but the ballot is known
 //! disk 1 lost hi=2.1 upto=9           a record of unknown slot is damaged
+//! disk 1 released 5                   the values of slots up to 5 were released: a checkpoint stands for them
 //! disk 1 cut [2]                      a torn tail was cut, of so many records
 //! disk 1 back 3                       the last 3 records are gone: the disk is older than its node
 //! disk 1 before "x"                   … and so are the record that accepted "x" and all behind it
@@ -71,6 +72,7 @@ pub fn disk(cluster: &mut Cluster, id: NodeId, text: &str) {
             cluster.node_mut(id).disk.damage =
                 Some(Damage { ballot_max: hi(), upto, suspect: false });
         }
+        "released" => cluster.node_mut(id).disk.released = slot(),
         "cut" => {
             let lost = words.get(1).map_or(1, |word| number(word));
             cluster.node_mut(id).disk.cut_tail(lost);

@@ -14,6 +14,8 @@
 //! expect refused 1 | expect startable 1     a node that is down, as the cluster is configured now
 //! expect formed 1 2 | expect unformed 3
 //! expect doubt fenced|disputed|others|none on 1
+//! expect held 7 on 1 2             every member holds the slots up to here, as far as these know
+//! expect install 1 2 on 3 | expect install none on 3   whose checkpoints stand for what it lacks
 //! ```
 
 use crate::cluster::Cluster;
@@ -40,6 +42,11 @@ pub fn check(cluster: &Cluster, text: &str) {
             let promised = cluster.replica(*id).expect("it runs").promised();
             assert_eq!(promised, ballot(of), "expect {text}: node {id}");
         }),
+        ["held", upto] => on.iter().for_each(|id| {
+            let held = cluster.replica(*id).expect("it runs").held_by_all();
+            assert_eq!(held, Slot(number(upto)), "expect {text}: node {id}");
+        }),
+        ["install", ..] => on.iter().for_each(|id| install(cluster, *id, claim)),
         ["leader", who] => {
             let leads = |id: &NodeId| {
                 cluster
@@ -88,6 +95,14 @@ pub fn check(cluster: &Cluster, text: &str) {
         }
         _ => panic!("no such claim: {text:?}"),
     }
+}
+
+/// Whose checkpoints stand for what a node lacks.
+fn install(cluster: &Cluster, id: NodeId, claim: &str) {
+    let offers = cluster.replica(id).expect("it runs").install_offers();
+    let from: Vec<String> = offers.iter().map(|(node, _)| node.to_string()).collect();
+    let found = if from.is_empty() { "none".to_string() } else { from.join(" ") };
+    assert_eq!(claim, format!("install {found}"), "node {id}");
 }
 
 /// The nodes of which something holds, `none` for no node.

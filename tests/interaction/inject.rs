@@ -56,7 +56,7 @@ pub fn parse(cluster: &Cluster, text: &str) -> Message {
             page: words.number("page") as u32,
             last: words.text("more").is_none(),
             chosen_upto,
-            trimmed_upto: Slot(0),
+            released_upto: words.slot("released"),
             damage: None,
             reports: Vec::new(),
             durable,
@@ -146,6 +146,7 @@ fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {
         digest: None,
         agreeing: Vec::new(),
         wall_ms: 0,
+        held_by_all: Slot(0),
     })
 }
 
@@ -154,5 +155,5 @@ fn learned(words: &Words<'_>, slot: Slot, chosen_upto: Slot) -> Message {
     let values = words.text("value").map(|text| (slot, of, value(text)));
     let from = words.text("from").map_or(slot, |text| Slot(number(text)));
     let values = values.into_iter().collect();
-    Message::Learned(Learned { from, chosen_upto, values, damaged: None })
+    Message::Learned(Learned { from, chosen_upto, values, damaged: None, released: None })
 }

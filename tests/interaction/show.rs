@@ -49,6 +49,9 @@ fn promise(p: &Promise) -> String {
     if p.page > 0 || !p.last {
         text += &format!(" page={}{}", p.page, if p.last { " last" } else { "" });
     }
+    if p.released_upto > Slot(0) {
+        text += &format!(" released={}", p.released_upto);
+    }
     if let Some(damage) = &p.damage {
         let kind = if damage.suspect { "suspect" } else { "damaged" };
         text += &format!(" {kind}<={} upto={}", damage.ballot_max, damage.upto);
@@ -152,8 +155,9 @@ pub fn message(message: &Message) -> String {
             let one = |v: &(Slot, _, _)| format!("{}:{}:{:?}", v.0, v.1, v.2);
             let values: Vec<String> = m.values.iter().map(one).collect();
             let damaged = m.damaged.map(|b| format!(" damaged in {b}")).unwrap_or_default();
+            let released = m.released.map(|slot| format!(" checkpoint={slot}")).unwrap_or_default();
             let (from, chosen) = (m.from, m.chosen_upto);
-            format!("learned from={from} chosen={chosen} [{}]{damaged}", values.join(" "))
+            format!("learned from={from} chosen={chosen} [{}]{damaged}{released}", values.join(" "))
         }
         Message::HandOver(m) => format!("hand-over {} chosen={}", m.ballot, m.chosen_upto),
         Message::Release(m) => format!("release {}", m.ballot),

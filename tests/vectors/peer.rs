@@ -148,7 +148,7 @@ fn phase_1() -> Vec<Vector> {
                 page: 0,
                 last: true,
                 chosen_upto: Slot(41),
-                trimmed_upto: Slot(7),
+                released_upto: Slot(7),
                 damage,
                 reports,
                 durable: Lsn(90),
@@ -161,7 +161,7 @@ fn phase_1() -> Vec<Vector> {
                 page: 3,
                 last: false,
                 chosen_upto: Slot(41),
-                trimmed_upto: Slot(0),
+                released_upto: Slot(0),
                 damage: None,
                 reports: Vec::new(),
                 durable: Lsn(0),
@@ -205,7 +205,7 @@ fn phase_2() -> Vec<Vector> {
 fn leadership() -> Vec<Vector> {
     let (first, chosen_upto) = (Slot(42), Slot(41));
     let learned =
-        |values, damaged| Peer::Learned(Learned { from: Slot(40), chosen_upto, values, damaged });
+        |values, damaged| Learned { from: Slot(40), chosen_upto, values, damaged, released: None };
     vec![
         peer(
             "heartbeat",
@@ -223,6 +223,7 @@ fn leadership() -> Vec<Vector> {
                 digest: None,
                 agreeing: vec![NodeId(1), NodeId(3)],
                 wall_ms: 1_700_000_000_000,
+                held_by_all: Slot(39),
             }),
         ),
         peer(
@@ -240,8 +241,15 @@ fn leadership() -> Vec<Vector> {
             }),
         ),
         peer("learn", Peer::Learn(Learn { from: Slot(40), upto: Slot(41) })),
-        peer("learned", learned(vec![(Slot(40), LOWER, Value::new(*b"value"))], None)),
-        peer("learned-damaged", learned(Vec::new(), Some(LOWER))),
+        peer(
+            "learned",
+            Peer::Learned(learned(vec![(Slot(40), LOWER, Value::new(*b"value"))], None)),
+        ),
+        peer("learned-damaged", Peer::Learned(learned(Vec::new(), Some(LOWER)))),
+        peer(
+            "learned-released",
+            Peer::Learned(Learned { released: Some(Slot(41)), ..learned(Vec::new(), None) }),
+        ),
         peer("hand-over", Peer::HandOver(HandOver { ballot: BALLOT, chosen_upto })),
         peer("release", Peer::Release(Release { ballot: BALLOT })),
         peer(

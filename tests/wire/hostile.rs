@@ -243,7 +243,7 @@ fn lists_over_their_limit_are_refused() {
             page: 0,
             last: true,
             chosen_upto: Slot(0),
-            trimmed_upto: Slot(0),
+            released_upto: Slot(0),
             damage: None,
             reports: (1..=slots as u64)
                 .map(|slot| (Slot(slot), Report::Accepted(ballot)))
@@ -313,6 +313,7 @@ fn r37_a_lease_that_cannot_be_set_is_malformed() {
             digest: None,
             agreeing: Vec::new(),
             wall_ms: 0,
+            held_by_all: Slot(0),
         };
         for message in [
             Message::Heartbeat(heartbeat),

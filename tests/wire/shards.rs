@@ -184,6 +184,7 @@ fn heartbeat() -> Heartbeat {
         digest: None,
         agreeing: Vec::new(),
         wall_ms: 0,
+        held_by_all: Slot(0),
     }
 }
 
@@ -200,7 +201,7 @@ fn answer(message: &Message) -> Option<Message> {
             page: 0,
             last: true,
             chosen_upto,
-            trimmed_upto: Slot(0),
+            released_upto: Slot(0),
             damage: None,
             reports: Vec::new(),
             durable,

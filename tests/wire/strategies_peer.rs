@@ -61,13 +61,13 @@ fn damage() -> impl Strategy<Value = Option<Damage>> {
 fn promise() -> impl Strategy<Value = Message> {
     let head = (ballot(), any::<u32>(), any::<bool>(), slot(), slot());
     (head, damage(), vec((slot(), report()), 0..6), lsn()).prop_map(
-        |((ballot, page, last, chosen_upto, trimmed_upto), damage, reports, durable)| {
+        |((ballot, page, last, chosen_upto, released_upto), damage, reports, durable)| {
             Message::Promise(Promise {
                 ballot,
                 page,
                 last,
                 chosen_upto,
-                trimmed_upto,
+                released_upto,
                 damage,
                 reports,
                 durable,
@@ -90,9 +90,10 @@ fn fetched() -> impl Strategy<Value = Message> {
 
 fn learned() -> impl Strategy<Value = Message> {
     let damaged = prop_oneof![Just(None), ballot().prop_map(Some)];
-    (slot(), slot(), vec((slot(), ballot(), value()), 0..5), damaged).prop_map(
-        |(from, chosen_upto, values, damaged)| {
-            Message::Learned(Learned { from, chosen_upto, values, damaged })
+    let released = prop_oneof![Just(None), (1..=u64::MAX).prop_map(|slot| Some(Slot(slot)))];
+    (slot(), slot(), vec((slot(), ballot(), value()), 0..5), damaged, released).prop_map(
+        |(from, chosen_upto, values, damaged, released)| {
+            Message::Learned(Learned { from, chosen_upto, values, damaged, released })
         },
     )
 }
@@ -224,8 +225,10 @@ fn leadership() -> impl Strategy<Value = Message> {
 fn heartbeat() -> impl Strategy<Value = Message> {
     let witness = vec((node(), witness()), 0..6);
     let clocks = (any::<u64>(), any::<u64>());
-    (ballot(), clocks, (lease(), any::<bool>()), (slot(), slot()), witness, digest()).prop_map(
-        |(ballot, clocks, (lease_us, has_room), (first, chosen_upto), witness, digest)| {
+    let slots = (slot(), slot(), slot());
+    (ballot(), clocks, (lease(), any::<bool>()), slots, witness, digest()).prop_map(
+        |(ballot, clocks, (lease_us, has_room), slots, witness, digest)| {
+            let (first, chosen_upto, held_by_all) = slots;
             Message::Heartbeat(Heartbeat {
                 ballot,
                 sent_at: Tick(clocks.0),
@@ -237,6 +240,7 @@ fn heartbeat() -> impl Strategy<Value = Message> {
                 witness,
                 digest,
                 wall_ms: clocks.1,
+                held_by_all,
             })
         },
     )

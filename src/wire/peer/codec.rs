@@ -91,7 +91,7 @@ message! {
     Resend { ballot, from, chosen_upto }
     Heartbeat {
         ballot, sent_at, lease_us as LEASE, first, chosen_upto, has_room, witness as NODES, digest,
-        agreeing as MEMBERS, wall_ms,
+        agreeing as MEMBERS, wall_ms, held_by_all,
     }
     Grant {
         ballot, sent_at, lease_us as LEASE, chosen_upto, accepted_upto, durable, has_room,

@@ -126,8 +126,9 @@ pub struct Promise {
     pub last: bool,
     /// The acceptor's chosen watermark: the promise covers only slots above it (C7).
     pub chosen_upto: Slot,
-    /// Slots up to here are gone from the acceptor's disk; 0 for none.
-    pub trimmed_upto: Slot,
+    /// Values of slots up to here may be released from the acceptor's journal, where a checkpoint stands for
+    /// them; never above `chosen_upto`, and 0 for none (C27).
+    pub released_upto: Slot,
     /// Damage of unknown slot: every slot above `chosen_upto` up to `upto` that has no report of
     /// its own is damaged with this bound (C5).
     pub damage: Option<Damage>,
@@ -276,6 +277,8 @@ pub struct Heartbeat {
     pub agreeing: Vec<NodeId>,
     /// The leader's wall clock: milliseconds since 1970; 0 where it knows of none (C28).
     pub wall_ms: u64,
+    /// Every member knows the slots up to here as chosen, as far as the leader has heard.
+    pub held_by_all: Slot,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`
@@ -332,6 +335,8 @@ pub struct Learned {
     pub values: Vec<(Slot, Ballot, Value)>,
     /// `from` itself is chosen, in this ballot, and its value is damaged here (C7).
     pub damaged: Option<Ballot>,
+    /// The value of `from` is released here. In its place stands the checkpoint at this slot (C27).
+    pub released: Option<Slot>,
 }
 
 /// The leader asks the receiver to campaign at once; it has renounced its lease (C17).

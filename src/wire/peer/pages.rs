@@ -27,11 +27,11 @@ const _: () = assert!(
 
 message! {
     Promise {
-        ballot, page, last, chosen_upto, trimmed_upto, damage, reports as REPORTS, durable,
+        ballot, page, last, chosen_upto, released_upto, damage, reports as REPORTS, durable,
     }
     Fetched { ballot, slot, of, outcome }
     Accept { ballot, slot, first, serving_from, chosen_upto, value }
-    Learned { from, chosen_upto, values as CHOSEN, damaged }
+    Learned { from, chosen_upto, values as CHOSEN, damaged, released }
 
     Damage { ballot_max, upto, suspect }
 }
@@ -52,6 +52,18 @@ impl Field for Option<Damage> {
 
     fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Option<Damage>, DecodeError> {
         if body.bool(field)? { Field::take(body, field).map(Some) } else { Ok(None) }
+    }
+}
+
+/// Slot 0 stands for none: it holds nothing.
+impl Field for Option<Slot> {
+    fn put(&self, body: &mut Vec<u8>) {
+        self.unwrap_or_default().put(body);
+    }
+
+    fn take(body: &mut BodyReader<'_>, field: &'static str) -> Result<Option<Slot>, DecodeError> {
+        let slot = Field::take(body, field)?;
+        Ok((slot != Slot(0)).then_some(slot))
     }
 }
 
