@@ -41,6 +41,17 @@ pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
 /// Checkpoints that are kept: the newer one may be damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
 
+/// Blocks of rows that are read of a span at a time: bounds what one turn looks up of them.
+pub const SPAN_READ_BLOCKS: u64 = 2;
+
+/// Spans of which one turn looks whether an entry is still live.
+pub const SPANS_LOOKED_AT: usize = 1024;
+
+/// Bytes of a run for each extent, about; more than most take.
+pub const EXTENT_RUN_BYTES: u64 = 32;
+/// Default of `catchup_bytes`: of what a node need not keep, so much stays for nodes that were away.
+pub const CATCHUP_BYTES_DEFAULT: u64 = 1 << 30;
+
 /// Most extents that one lookup on disk brings.
 pub const LOOKUP_EXTENTS_MAX: usize = 256;
 /// Bytes of memory that a lookup on disk takes.

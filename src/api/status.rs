@@ -61,6 +61,12 @@ pub struct ShardStatus {
     pub segments: u64,
     /// Bytes of the write-ahead log on disk.
     pub disk_bytes: u64,
+    /// Bytes of those of its files that hold no live entry, and are not gone yet.
+    pub dead_bytes: u64,
+    /// Free space that none of its files takes, beside `min_free_bytes`: checkpoints need it.
+    pub reserve_bytes: u64,
+    /// Why its oldest file stays, in words.
+    pub kept_for: String,
     /// False while appends are refused for want of disk space.
     pub has_room: bool,
     /// Everything that the node knows to be chosen is applied, and it is in touch with its leader,

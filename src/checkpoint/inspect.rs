@@ -1,19 +1,19 @@
-//! Looking at a shard's checkpoints and runs without a start: for `paxosctl verify`.
+//! Looking at a shard's checkpoints, runs and spans without a start: for `paxosctl verify`.
 
 use super::file::{CheckpointFault, checkpoint_file_name, parse_checkpoint_file_name};
 use super::manifest::RunEntry;
 use super::newest::restore;
 use super::reader::ReadError;
 use super::start::owner;
-use crate::index::{Run, RunError, run_file_name};
+use crate::index::{Run, RunDamage, RunError, Span, parse_span_file_name, run_file_name};
 use crate::journal::{Finding, FindingKind, Identity};
 use crate::storage::{Storage, StorageError, StorageOp};
 use crate::types::{FileOwner, ShardId};
 use std::collections::BTreeMap;
 
 /// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
-/// every run that one of them names. Returns what does not verify: nothing is missing for that, an older
-/// checkpoint serves, or the journal.
+/// every run that one of them names, and every span. Returns what does not verify: nothing is missing for
+/// that, an older checkpoint serves, or the journal, and spans are made anew.
 ///
 /// # Errors
 /// When the system is short of something, or the directory cannot be read.
@@ -44,13 +44,24 @@ pub fn inspect(
                 findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
             }
             Err(RunError::Damaged(damage)) => {
-                let (file, offset, what) = (damage.file, damage.offset, damage.fault.to_string());
-                findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
+                findings.push(finding(damaged(damage)));
             }
             Err(RunError::Storage(error)) => return Err(error),
         }
     }
+    for name in names.iter().filter(|name| parse_span_file_name(name).is_some()) {
+        match Span::open(storage, name, &owner).and_then(|span| span.verify(storage)) {
+            Ok(()) => {}
+            Err(RunError::Damaged(damage)) => findings.push(finding(damaged(damage))),
+            Err(RunError::Storage(error)) => return Err(error),
+        }
+    }
     Ok(findings)
+}
+
+fn damaged(damage: RunDamage) -> CheckpointFault {
+    let RunDamage { file, offset, fault } = damage;
+    CheckpointFault::Damaged { file, offset, what: fault.to_string() }
 }
 
 /// Reads a run whole; false when it is another than the one named.

@@ -3,7 +3,7 @@
 
 use super::file::{UNFINISHED, checkpoint_file_name};
 use super::reader::ReadError;
-use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, merge};
+use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, Span, SpanSpec, merge, write_span};
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::machine::Machine;
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// One step of taking a checkpoint, or of what follows from one.
 #[derive(Clone, Debug)]
 pub enum CheckpointJob {
-    /// Writes extents as a run, and reads it back.
+    /// Writes extents as a run and as a span, and reads both back.
     Run {
         /// What the run is to be.
         spec: RunSpec,
@@ -88,7 +88,9 @@ pub enum CheckpointJob {
 pub enum CheckpointDone {
     /// It is done.
     Step,
-    /// The run is durable and was read back.
+    /// The run of what was frozen is durable and was read back, and so is its span.
+    Frozen(Arc<Run>, Arc<Span>),
+    /// The merged run is durable and was read back.
     Run(Arc<Run>),
     /// It cannot be done now: nothing was changed that anything depends on.
     Abandoned(String),
@@ -177,11 +179,22 @@ fn write_run(
     spec: &RunSpec,
     rows: &Recent,
 ) -> Result<CheckpointDone, StorageError> {
+    let RunSpec { owner, after, upto, .. } = *spec;
+    let span_spec = SpanSpec { owner, after, upto };
+    let span = match write_span(storage, &span_spec, &mut rows.span_parts()) {
+        Ok(span) => span,
+        Err(RunError::Damaged(damage)) => return Ok(CheckpointDone::Abandoned(damage.to_string())),
+        Err(RunError::Storage(error)) => return Err(error),
+    };
     let mut writer = RunWriter::create(storage, spec)?;
     for (log, extent) in rows.iter() {
         writer.push(log, &extent)?;
     }
-    run_made(storage, &spec.owner, writer.finish().map_err(RunError::from))
+    let made = run_made(storage, &spec.owner, writer.finish().map_err(RunError::from))?;
+    Ok(match made {
+        CheckpointDone::Run(run) => CheckpointDone::Frozen(run, Arc::new(span)),
+        other => other,
+    })
 }
 
 /// A run that was written counts once it was read back past the page cache.

@@ -15,6 +15,7 @@ mod job;
 mod manifest;
 mod newest;
 mod reader;
+mod span_job;
 mod start;
 
 pub use file::{
@@ -27,4 +28,5 @@ pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RUNS_LISTED_MAX, RunEntry};
 pub use newest::{Kept, RestoredState};
 pub use reader::{ReadError, read_checkpoint, read_manifest};
+pub use span_job::{SpanDone, SpanJob, SpanJobError, execute_span};
 pub use start::{Start, owner, start};

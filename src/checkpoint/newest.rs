@@ -4,7 +4,10 @@ use super::file::{CheckpointFault, UNFINISHED, checkpoint_file_name, parse_check
 use super::footer::CheckpointFooter;
 use super::manifest::{Manifest, RunEntry};
 use super::reader::{ReadError, read_checkpoint, read_manifest};
-use crate::index::{Run, RunError, RunSet, parse_run_file_name, run_file_name};
+use crate::index::{
+    Run, RunError, RunSet, Span, parse_run_file_name, parse_span_file_name, run_file_name,
+    span_file_name,
+};
 use crate::journal::JournalStart;
 use crate::machine::{Machine, Restore};
 use crate::storage::{Storage, StorageError, StorageOp};
@@ -24,6 +27,8 @@ pub struct Kept {
     pub runs: Vec<RunId>,
     /// Bytes of its state.
     pub state_bytes: u64,
+    /// From where on a start from it reads the journal.
+    pub journal: JournalStart,
 }
 
 /// What a shard's directory gives back.
@@ -33,13 +38,15 @@ pub struct RestoredState {
     pub machine: Machine,
     /// The runs that it names.
     pub runs: RunSet,
+    /// The spans of their slots that are there and good.
+    pub spans: Vec<Arc<Span>>,
     /// From where on the journal must be read; nothing for all of it.
     pub from: Option<(Slot, JournalStart)>,
     /// The checkpoints that are good as far as was looked, the oldest first.
     pub kept: Vec<Kept>,
     /// Every run has a lower number.
     pub next_run: RunId,
-    /// Files that nothing names: checkpoints and runs that are unfinished or too old.
+    /// Files that nothing names: checkpoints, runs and spans that are unfinished or too old.
     pub unused: Vec<String>,
     /// Those that are to stay until a newer checkpoint is taken, because one was not believed.
     pub doubted: Vec<String>,
@@ -54,6 +61,7 @@ impl RestoredState {
         RestoredState {
             machine: Machine::new(owner.shard, shards),
             runs: RunSet::default(),
+            spans: Vec::new(),
             from: None,
             kept: Vec::new(),
             next_run: RunId(1),
@@ -94,13 +102,43 @@ impl RestoredState {
             }
         }
         restored.kept.reverse();
+        let damaged_spans = restored.open_spans(storage, owner, &names)?;
         restored.unused = restored.unnamed(&names);
         if !restored.faults.is_empty() {
             let unfinished = |name: &String| name.ends_with(UNFINISHED);
             (restored.unused, restored.doubted) =
                 std::mem::take(&mut restored.unused).into_iter().partition(unfinished);
         }
+        restored.faults.extend(damaged_spans);
         Ok(restored)
+    }
+
+    /// Opens the spans of the slots that the runs have, none of which shares slots with another: what was
+    /// written before a start from an older checkpoint may. A damaged one is none: it is made anew from
+    /// the runs. Returns what is wrong.
+    fn open_spans(
+        &mut self,
+        storage: &dyn Storage,
+        owner: &FileOwner,
+        names: &[String],
+    ) -> Result<Vec<String>, StorageError> {
+        let mut faults = Vec::new();
+        let Some(mut end) = self.runs.upto() else { return Ok(faults) };
+        // The names are sorted.
+        for slot in names.iter().rev().filter_map(|name| parse_span_file_name(name)) {
+            if slot > end {
+                continue;
+            }
+            match Span::open(storage, &span_file_name(slot), owner) {
+                Ok(span) => {
+                    end = span.spec().after;
+                    self.spans.push(Arc::new(span));
+                }
+                Err(RunError::Damaged(damage)) => faults.push(damage.to_string()),
+                Err(RunError::Storage(error)) => return Err(error),
+            }
+        }
+        Ok(faults)
     }
 
     /// Begins from this checkpoint, if all that it names is there.
@@ -131,18 +169,21 @@ impl RestoredState {
         Ok(())
     }
 
-    /// Names of files in the directory that nothing here has a use for: unfinished ones, and runs that
-    /// no checkpoint names.
+    /// Names of files in the directory that nothing here has a use for: unfinished ones, runs that no
+    /// checkpoint names, and spans of other slots or that are damaged.
     fn unnamed(&self, names: &[String]) -> Vec<String> {
         let slots: BTreeSet<String> =
             self.kept.iter().map(|kept| checkpoint_file_name(kept.slot)).collect();
         let runs: BTreeSet<String> =
             self.kept.iter().flat_map(|kept| &kept.runs).map(|run| run_file_name(*run)).collect();
+        let spans: BTreeSet<&str> = self.spans.iter().map(|span| span.name()).collect();
         let is_unused = |name: &&String| {
             let whole = name.strip_suffix(UNFINISHED).unwrap_or(name);
-            let is_run = parse_run_file_name(whole).is_some();
-            let is_ours = is_run || parse_checkpoint_file_name(whole).is_some();
-            is_ours && !slots.contains(*name) && !runs.contains(*name)
+            let is_of_index =
+                parse_run_file_name(whole).is_some() || parse_span_file_name(whole).is_some();
+            let is_ours = is_of_index || parse_checkpoint_file_name(whole).is_some();
+            let is_used = slots.contains(*name) || runs.contains(*name);
+            is_ours && !is_used && !spans.contains(name.as_str())
         };
         names.iter().filter(is_unused).cloned().collect()
     }
@@ -150,7 +191,8 @@ impl RestoredState {
 
 fn kept(slot: Slot, ending: &CheckpointFooter, manifest: &Manifest) -> Kept {
     let runs = manifest.runs.iter().map(|run| run.id).collect();
-    Kept { slot, digest: ending.digest, runs, state_bytes: ending.state_bytes }
+    let CheckpointFooter { digest, state_bytes, .. } = *ending;
+    Kept { slot, digest, runs, state_bytes, journal: manifest.journal }
 }
 
 /// The state of the checkpoint at a slot, and what the file says of itself.

@@ -188,6 +188,7 @@ fn shards(status: &ClusterStatus) -> TextTable {
         ("LAG SLOTS", Align::Right),
         ("LOGS", Align::Right),
         ("DISK", Align::Right),
+        ("DEAD", Align::Right),
         ("", Align::Left),
     ]);
     for (report, state) in rows(status) {
@@ -205,6 +206,7 @@ fn shards(status: &ClusterStatus) -> TextTable {
             lag(status, state).to_string(),
             state.logs.to_string(),
             bytes(state.disk_bytes),
+            bytes(state.dead_bytes),
             notes(state),
         ]);
     }
@@ -230,7 +232,7 @@ fn notes(state: &ShardStatus) -> String {
         notes.push(format!("{} DAMAGED slots", state.damaged_slots));
     }
     if !state.has_room {
-        notes.push("disk full".to_string());
+        notes.push(format!("disk full, the oldest segment stays: {}", state.kept_for));
     }
     notes.join(", ")
 }
@@ -337,6 +339,9 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "damaged_slots": state.damaged_slots,
         "segments": state.segments,
         "disk_bytes": state.disk_bytes,
+        "dead_bytes": state.dead_bytes,
+        "reserve_bytes": state.reserve_bytes,
+        "kept_for": state.kept_for,
         "has_room": state.has_room,
         "caught_up": state.caught_up,
         "syncs": state.syncs,

@@ -256,7 +256,8 @@ impl Replica {
         }
     }
 
-    /// Writes facts down again that a start from a checkpoint would not find otherwise.
+    /// Writes facts down again that a start from a checkpoint would not find otherwise. Also where the disk
+    /// is full: what they stand in could not be released before (R11).
     pub fn repeat_facts(
         &mut self,
         hard_state: bool,
@@ -264,7 +265,7 @@ impl Replica {
         released: Option<Arc<Released>>,
         effects: &mut Effects,
     ) {
-        if self.budget.full || self.is_ending() {
+        if self.is_ending() {
             return;
         }
         if hard_state {

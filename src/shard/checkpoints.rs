@@ -12,7 +12,8 @@ use crate::checkpoint::{
     CheckpointDone, CheckpointFooter, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES,
     RUNS_LISTED_MAX, RunEntry, checkpoint_file_name, header_bytes, piece_bytes,
 };
-use crate::index::{Run, RunSpec, plan_merge, run_file_name};
+use crate::index::{Run, RunSpec, plan_merge, run_file_name, span_file_name};
+use crate::journal::JournalStart;
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
 use crate::machine::SnapshotStep;
 use crate::types::{FileOwner, Lsn, RunId, Slot};
@@ -63,8 +64,9 @@ struct Taking {
     /// All records up to here were pushed when the cut was applied: the values that the state is made of.
     records_upto: Lsn,
     seed: u64,
-    /// Bytes of the state, once all are written.
+    /// Bytes of the state, and from where on a start reads the journal, once the file names both.
     state_bytes: u64,
+    journal: Option<JournalStart>,
     phase: Phase,
 }
 
@@ -132,11 +134,35 @@ impl Checkpoints {
         core.repeat_facts(facts);
         let (_, seed) = header_bytes(slot, &self.owner);
         let phase = if frozen { Phase::Run(self.run_id()) } else { Phase::Begin };
-        let name = checkpoint_file_name(slot);
-        self.unused.retain(|unused| *unused != name);
-        self.doubted.retain(|doubted| *doubted != name);
+        self.keep(&checkpoint_file_name(slot));
+        self.keep(&span_file_name(slot));
         let records_upto = core.replica.next_lsn().prev();
-        self.taking = Some(Taking { slot, digest, records_upto, seed, state_bytes: 0, phase });
+        let (state_bytes, journal) = (0, None);
+        self.taking =
+            Some(Taking { slot, digest, records_upto, seed, state_bytes, journal, phase });
+    }
+
+    /// A file of this name is written again: it is not removed any more.
+    fn keep(&mut self, name: &str) {
+        self.unused.retain(|unused| unused != name);
+        self.doubted.retain(|doubted| doubted != name);
+    }
+
+    /// A file of this name is about to be written by somebody else. False while one of that name is
+    /// being removed: then it is too early.
+    pub(super) fn hand_over(&mut self, name: &str) -> bool {
+        if let Some(UnderWay::Removing(names)) = &self.under_way
+            && names.iter().any(|other| other == name)
+        {
+            return false;
+        }
+        self.keep(name);
+        true
+    }
+
+    /// Nothing needs the file of this name any more.
+    pub(super) fn discard(&mut self, name: String) {
+        self.unused.push(name);
     }
 
     /// Has the next step done, if none is under way.
@@ -167,8 +193,9 @@ impl Checkpoints {
     fn next_step(&mut self, core: &mut Core) -> Option<CheckpointJob> {
         // The file will be about as large as the one before.
         let min_free_bytes = core.journal.min_free_bytes().saturating_add(self.state_bytes());
-        let Taking { slot, digest, records_upto, seed, ref mut phase, .. } =
-            *self.taking.as_mut()?;
+        let Taking {
+            slot, digest, records_upto, seed, journal: ref mut start, ref mut phase, ..
+        } = *self.taking.as_mut()?;
         match phase {
             Phase::Run(run) => {
                 let rows = core.index.frozen()?;
@@ -202,6 +229,7 @@ impl Checkpoints {
                     self.abandon(core, &why);
                     return None;
                 };
+                *start = Some(journal);
                 let bytes = written.end(digest, &Manifest { journal, runs }, seed);
                 Some(CheckpointJob::Complete { slot, offset: written.offset, bytes })
             }
@@ -219,13 +247,16 @@ impl Checkpoints {
         let shard = turn.core.options.shard;
         match (under_way, done) {
             (UnderWay::Taking, CheckpointDone::Abandoned(why)) => self.abandon(turn.core, &why),
-            (UnderWay::Taking, CheckpointDone::Run(run)) => {
+            (UnderWay::Taking, CheckpointDone::Frozen(run, span)) => {
                 if let Err(apart) = turn.core.index.run_written(run) {
                     return self.abandon(turn.core, &apart.to_string());
                 }
+                turn.core.spans.add(span);
                 self.set_phase(Phase::Begin);
             }
-            (UnderWay::Taking, CheckpointDone::Step) => self.step_done(turn.core),
+            (UnderWay::Taking, CheckpointDone::Step | CheckpointDone::Run(_)) => {
+                self.step_done(turn.core);
+            }
             (UnderWay::Merging(range, _), CheckpointDone::Run(run)) => {
                 self.tally.merges += 1;
                 self.may_merge = true; // One more may be due.
@@ -284,6 +315,8 @@ impl Checkpoints {
         self.unused.extend([format!("{name}.new"), name]);
         if let Phase::Run(run) = taking.phase {
             self.drop_run(run);
+            let span = span_file_name(slot);
+            self.unused.extend([format!("{span}.new"), span]);
         }
     }
 
@@ -303,12 +336,12 @@ impl Checkpoints {
     /// The checkpoint counts.
     fn taken(&mut self, turn: &mut Turn<'_>, slot: Slot) {
         let Some(taking) = self.taking.take() else { return };
+        let Taking { digest, state_bytes, journal: Some(journal), .. } = taking else { return };
         let runs: Vec<RunId> = turn.core.index.runs().runs().iter().map(|run| run.id()).collect();
         self.tally.taken += 1;
         self.may_merge = true;
         self.unused.append(&mut self.doubted);
-        let Taking { digest, state_bytes, .. } = taking;
-        self.kept.push(Kept { slot, digest, runs, state_bytes });
+        self.kept.push(Kept { slot, digest, runs, state_bytes, journal });
         turn.core.journal.spill_upto(slot);
         let surplus = self.kept.len().saturating_sub(CHECKPOINTS_KEPT);
         for gone in self.kept.drain(..surplus).collect::<Vec<_>>() {
@@ -353,6 +386,11 @@ impl Checkpoints {
         let min_free_bytes = core.journal.min_free_bytes().saturating_add(bytes);
         let job = CheckpointJob::Merge { owner, shards, inputs, run, slot, min_free_bytes };
         Some((UnderWay::Merging(range, run), job))
+    }
+
+    /// Whose the files are.
+    pub(super) fn owner(&self) -> FileOwner {
+        self.owner
     }
 
     /// Bytes of the state in the newest checkpoint.

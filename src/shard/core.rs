@@ -8,17 +8,19 @@ use super::counters::Tally;
 use super::doubt::doubt_text;
 use super::held::{HeldAnswers, ReadProof};
 use super::journal_reads::JournalReads;
+use super::keeping::Keeping;
 use super::lookup;
 use super::options::ShardOptions;
 use super::peer_clocks::{HeldBack, PeerClocks};
+use super::spans::Spans;
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
-use crate::index::{EntryIndex, RunSet};
+use crate::index::{EntryIndex, RunSet, Span};
 use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
-use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Slot, Tick, Value};
+use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Released, Slot, Tick, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -36,6 +38,10 @@ pub struct Core {
     pub(super) machine: Machine,
     /// Where the logs' entries lie.
     pub(super) index: EntryIndex,
+    /// In which slots entries are live.
+    pub(super) spans: Spans,
+    /// What the journal keeps, and why.
+    pub(super) keeping: Keeping,
     /// Chosen values in memory.
     pub(super) cache: Cache,
     cache_bytes_max: usize,
@@ -67,7 +73,7 @@ impl Core {
         options: ShardOptions,
         journal: Journal,
         memory: Memory,
-        (machine, runs): (Machine, RunSet),
+        (machine, runs, spans): (Machine, RunSet, Vec<Arc<Span>>),
         now: Tick,
     ) -> Core {
         let mut effects = Effects::new();
@@ -79,7 +85,9 @@ impl Core {
             effects,
             journal,
             machine,
+            spans: Spans::start(spans, runs.upto().unwrap_or(Slot(0))),
             index: EntryIndex::over(runs),
+            keeping: Keeping::default(),
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
             conns: Conns::default(),
@@ -120,6 +128,12 @@ impl Core {
     /// The checkpoint at a slot is durable: notes it in the journal.
     pub(super) fn record_checkpoint(&mut self, slot: Slot, digest: u64) -> Lsn {
         self.replica.record_checkpoint(slot, digest, &mut self.effects)
+    }
+
+    /// Segments go: notes it in the journal, which removes them once that is durable.
+    pub(super) fn record_released(&mut self, released: Released) {
+        self.replica.release_upto(released.upto());
+        self.replica.record_released(released, &mut self.effects);
     }
 
     /// A chosen value cannot be read here any more: it is fetched from a peer.

@@ -17,6 +17,8 @@ pub struct Tally {
     pub trimmed_entries: u64,
     /// Bytes of these entries, without prefixes, as far as whole extents went.
     pub trimmed_bytes: u64,
+    /// Segments of the journal that were released.
+    pub released_segments: u64,
     /// Trims that this node proposed because of what a log is to keep.
     pub retentions: u64,
 }

@@ -1,7 +1,9 @@
 //! What a shard has done on threads that may block, and what comes of it.
 
 use super::lookup_job::{LookupDone, LookupJob};
-use crate::checkpoint::{self, CheckpointDone, CheckpointJob, CheckpointJobError};
+use crate::checkpoint::{
+    self, CheckpointDone, CheckpointJob, CheckpointJobError, SpanDone, SpanJob, SpanJobError,
+};
 use crate::journal::{self, Done, Job, JobError};
 use crate::storage::{Storage, StorageError};
 
@@ -14,6 +16,8 @@ pub enum DiskJob {
     Lookup(LookupJob),
     /// A step of a checkpoint.
     Checkpoint(CheckpointJob),
+    /// For a span.
+    Span(SpanJob),
 }
 
 /// What became of it.
@@ -25,6 +29,8 @@ pub enum DiskDone {
     Lookup(LookupDone),
     /// A step of a checkpoint.
     Checkpoint(CheckpointDone),
+    /// For a span.
+    Span(SpanDone),
 }
 
 /// Why a job is not done.
@@ -67,6 +73,11 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
             Err(CheckpointJobError::Short { error, again }) => {
                 Err(short(error, DiskJob::Checkpoint(*again)))
             }
+        },
+        DiskJob::Span(job) => match checkpoint::execute_span(storage, job) {
+            Ok(done) => Ok(DiskDone::Span(done)),
+            Err(SpanJobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
+            Err(SpanJobError::Short { error, again }) => Err(short(error, DiskJob::Span(*again))),
         },
     }
 }

@@ -34,7 +34,7 @@ impl Shard {
             hard: recovered.hard,
             next_lsn: recovered.next_lsn,
             chosen_upto: recovered.chosen_upto,
-            released_upto: Slot(0),
+            released_upto: journal.released_upto(),
             open: recovered.open,
             holes: recovered.holes,
             reports: paxos::inexact_reports(&recovered.losses),
@@ -48,9 +48,9 @@ impl Shard {
             incarnation: options.paxos.incarnation,
             shard: options.shard,
         };
-        let RestoredState { machine, runs, kept, next_run, unused, doubted, .. } = restored;
+        let RestoredState { machine, runs, spans, kept, next_run, unused, doubted, .. } = restored;
         let checkpoints = Checkpoints::start(owner, kept, next_run, (unused, doubted));
-        let core = Core::start(options, journal, memory, (machine, runs), now);
+        let core = Core::start(options, journal, memory, (machine, runs, spans), now);
         let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };
         shard.router.resume(&mut shard.core, now);
         shard.router.drain_effects(&mut Turn::new(now, &mut shard.core, out));

@@ -23,6 +23,7 @@ pub fn check_state(shard: &Shard) {
     }
     check_applied(core, router);
     core.index.check(core.machine.applied_upto(), |log| core.machine.logs().next_index(log));
+    core.spans.check(core.machine.applied_upto());
     router.since_cut.check(core.machine.applied_upto(), core.machine.cuts().last());
     check_votes(core, router);
     check_journal_reads(core, router);

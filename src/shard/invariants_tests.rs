@@ -41,6 +41,7 @@ fn options(identity: &Identity) -> ShardOptions {
         append: EntriesLimit { entries_max: 100, entry_bytes_max: 4096, bytes_max: 65_536 },
         stop_timeout_ms: 5_000,
         cuts: CutOptions::default(),
+        catchup_bytes: 0,
         version: "test".to_string(),
     }
 }

@@ -15,6 +15,7 @@ use super::leaving::{Leaving, log_who_leaves};
 use super::lookup_job::{Answers, LookupDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
+use super::release::Release;
 use super::repair_log::RepairLog;
 use super::requests::Requests;
 use super::status::Status;
@@ -43,6 +44,8 @@ pub struct Router {
     pub(super) since_cut: SinceCut,
     /// Checkpoints, as they are taken.
     pub(super) checkpoints: Checkpoints,
+    /// Finds out what the journal need not keep.
+    pub(super) release: Release,
     /// The node's stop, as far as it is.
     leaving: Leaving,
     idle_mark: IdleMark,
@@ -63,6 +66,7 @@ impl Router {
             status: Status::start(now),
             since_cut: SinceCut::default(),
             checkpoints,
+            release: Release::default(),
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),
@@ -86,6 +90,7 @@ impl Router {
             self.disk_full.next_deadline(),
             self.requests.next_deadline(core.serving().is_ok()),
             self.leaving.next_deadline(now, core.stop_by),
+            self.release.next_deadline(now, core),
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
         ];
         deadlines.into_iter().flatten().min()
@@ -159,6 +164,7 @@ impl Router {
         }
         self.disk_full.retry(turn);
         self.checkpoints.go_on(turn);
+        self.release.go_on(turn, &mut self.checkpoints);
         turn.core.trim_cache();
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).
@@ -170,8 +176,9 @@ impl Router {
     /// Has a checkpoint taken everywhere, where this node leads and it is time.
     fn propose_cut(&mut self, turn: &Turn<'_>) {
         if !self.requests.has_open_fates() {
+            let garbage = self.release.garbage(turn.core);
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
-            self.since_cut.propose(turn.now, turn.core, bytes, writes);
+            self.since_cut.propose(turn.now, turn.core, (bytes, garbage), writes);
         }
     }
 
@@ -184,6 +191,10 @@ impl Router {
             }
             DiskDone::Lookup(done) => self.looked_up(turn, done),
             DiskDone::Checkpoint(done) => self.checkpoints.done(turn, done),
+            DiskDone::Span(done) => {
+                self.release.done(turn.core, done);
+                self.release.go_on(turn, &mut self.checkpoints);
+            }
         }
     }
 
@@ -232,7 +243,10 @@ impl Router {
                 let (applier, mut hooks) = self.applying();
                 applier.replayed(turn, &mut hooks, values);
             }
-            Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
+            Some(JournalRead::Serve) => {
+                let newest = self.checkpoints.kept().last().map(|kept| kept.slot);
+                self.catch_up.done(turn, token, values, newest);
+            }
             Some(JournalRead::Client) => self.requests.reads.cold_done(turn, token, values),
             Some(JournalRead::Trim | JournalRead::Retention) | None => {}
         }

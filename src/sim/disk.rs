@@ -75,9 +75,9 @@ impl SimDisk {
     pub(super) fn submit(&mut self, job: DiskJob, rng: &mut Rng) -> Option<Completion> {
         let lane = match &job {
             DiskJob::Journal(Job::Batch(_)) => SYNCER,
-            DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_) | Job::Remove(_)) => {
-                CHECKPOINTS
-            }
+            DiskJob::Checkpoint(_)
+            | DiskJob::Span(_)
+            | DiskJob::Journal(Job::Places(_) | Job::Remove(_)) => CHECKPOINTS,
             DiskJob::Journal(_) | DiskJob::Lookup(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
@@ -100,9 +100,11 @@ impl SimDisk {
         let typical = match self.lanes[lane].front() {
             Some(DiskJob::Journal(Job::Batch(_))) | None => self.sync_us,
             Some(DiskJob::Journal(Job::Prepare(_))) => self.sync_us * 10,
-            Some(DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_) | Job::Remove(_))) => {
-                self.sync_us * 2
-            }
+            Some(
+                DiskJob::Checkpoint(_)
+                | DiskJob::Span(_)
+                | DiskJob::Journal(Job::Places(_) | Job::Remove(_)),
+            ) => self.sync_us * 2,
             Some(DiskJob::Journal(_) | DiskJob::Lookup(_)) => 1 + self.sync_us / 4,
         };
         rng.duration(typical * self.slowness)

@@ -158,6 +158,7 @@ impl World {
             },
             stop_timeout_ms: 5_000,
             cuts: self.plan.cuts,
+            catchup_bytes: self.plan.catchup_bytes,
             version: "simulated".to_string(),
         }
     }

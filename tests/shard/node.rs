@@ -81,6 +81,7 @@ pub fn options_of(node: u16, members: &[u16]) -> ShardOptions {
         },
         stop_timeout_ms: 5_000,
         cuts: CutOptions::default(),
+        catchup_bytes: 0,
         version: "test".to_string(),
     }
 }

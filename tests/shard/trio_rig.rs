@@ -65,6 +65,7 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
         },
         stop_timeout_ms: 5_000,
         cuts: CutOptions::default(),
+        catchup_bytes: 0,
         version: "test".to_string(),
     }
 }
@@ -185,7 +186,7 @@ impl Trio {
         let member = &mut self.members[at];
         let held = |job: &DiskJob| match job {
             DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) => member.hold_reads,
-            DiskJob::Journal(_) | DiskJob::Checkpoint(_) => member.hold,
+            DiskJob::Journal(_) | DiskJob::Checkpoint(_) | DiskJob::Span(_) => member.hold,
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };
         let job = member.held.remove(first).expect("it was found just now");

@@ -66,6 +66,7 @@ impl Node {
             },
             stop_timeout_ms: 5_000,
             cuts: CutOptions::default(),
+            catchup_bytes: 0,
             version: "test".to_string(),
         };
         let (now, mut out) = (Tick(1_000_000), Vec::new());

@@ -163,7 +163,7 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
         (any::<u16>(), role, node_or_none(), ballot(), ballot()),
         any::<[u64; 11]>(),
         any::<(bool, bool)>(),
-        (any::<bool>(), vec(any::<u16>().prop_map(NodeId), 0..5)),
+        (any::<bool>(), vec(any::<u16>().prop_map(NodeId), 0..5), any::<String>()),
         vec(peer_status(), 0..5),
     )
         .prop_map(|((shard, role, leader, epoch, promised), n, flags, met, peers)| {
@@ -182,6 +182,9 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
                 damaged_slots: n[6],
                 segments: n[7],
                 disk_bytes: n[8],
+                dead_bytes: n[8] / 2,
+                reserve_bytes: n[8] / 3,
+                kept_for: met.2,
                 has_room: flags.0,
                 caught_up: flags.1,
                 syncs: n[9],

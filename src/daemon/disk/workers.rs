@@ -192,7 +192,7 @@ impl Syncer {
 fn batch_bytes(job: &DiskJob) -> u64 {
     match job {
         DiskJob::Journal(Job::Batch(batch)) => batch.bytes(),
-        DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::Checkpoint(_) => 0,
+        DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::Checkpoint(_) | DiskJob::Span(_) => 0,
     }
 }
 
@@ -207,7 +207,7 @@ impl Helper {
         // sending never waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), jobs)?;
-        let (checkpoint, jobs) = bounded::<HelperJob>(3 * usize::from(shards));
+        let (checkpoint, jobs) = bounded::<HelperJob>(4 * usize::from(shards));
         start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..READERS {
@@ -256,7 +256,7 @@ impl Completions {
     fn give(&self, done: DiskDone) {
         let way = match done {
             DiskDone::Journal(Done::Read(_)) | DiskDone::Lookup(_) => &self.reads,
-            DiskDone::Journal(_) | DiskDone::Checkpoint(_) => &self.outcomes,
+            DiskDone::Journal(_) | DiskDone::Checkpoint(_) | DiskDone::Span(_) => &self.outcomes,
         };
         // A shard that is gone takes no outcomes any more.
         if way.send(done).is_ok() {
@@ -326,9 +326,14 @@ impl Disk {
                 self.waiting.push_back(job);
                 self.send_reads();
             }
-            job @ (DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_) | Job::Remove(_))) => {
+            job @ (DiskJob::Checkpoint(_)
+            | DiskJob::Span(_)
+            | DiskJob::Journal(Job::Places(_) | Job::Remove(_))) => {
                 let sent = self.helper.checkpoint.try_send(self.helper_job(job)).is_ok();
-                assert!(sent, "a shard has one checkpoint's step, one file of places, one removal");
+                assert!(
+                    sent,
+                    "a shard has one checkpoint's step, one of a span, one file of places, one removal"
+                );
             }
         }
     }

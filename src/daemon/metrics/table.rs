@@ -273,6 +273,26 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     gauge("paxosd_segments", "Segments of the write-ahead log.", |s| s.status.segments),
     gauge("paxosd_journal_bytes", "Bytes of the write-ahead log on disk.", |s| s.status.disk_bytes),
     gauge(
+        "paxosd_journal_live_bytes",
+        "Bytes of the write-ahead log in files that hold live entries, or whose turn has not come.",
+        |s| s.status.disk_bytes.saturating_sub(s.status.dead_bytes),
+    ),
+    gauge(
+        "paxosd_journal_dead_bytes",
+        "Bytes of the write-ahead log in full files without a live entry, which are to go.",
+        |s| s.status.dead_bytes,
+    ),
+    gauge(
+        "paxosd_journal_reserve_bytes",
+        "Free space that the write-ahead log leaves for checkpoints, beside min_free_bytes.",
+        |s| s.status.reserve_bytes,
+    ),
+    counter(
+        "paxosd_released_segments_total",
+        "Segments of the write-ahead log that held nothing live any more, and were removed.",
+        |s| s.tally.released_segments,
+    ),
+    gauge(
         "paxosd_formed",
         "0 while the shard of a new cluster waits for members that it has not met yet.",
         |s| u64::from(s.status.formed),

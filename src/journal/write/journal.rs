@@ -111,6 +111,8 @@ pub struct Journal {
     pub(in crate::journal) spares: VecDeque<(SegmentId, u64)>,
     pub(in crate::journal) in_flight: Option<BatchInFlight>,
     pub(in crate::journal) preparing: bool,
+    /// Free space beside `min_free_bytes` that no segment takes.
+    pub(in crate::journal) reserve_bytes: u64,
     pub(in crate::journal) room: bool,
     /// A preparation failed for want of space and was not retried yet.
     pub(in crate::journal) prepare_blocked: bool,
@@ -146,6 +148,7 @@ impl Journal {
             spares: restored.spares,
             in_flight: None,
             preparing: false,
+            reserve_bytes: 0,
             room: true,
             prepare_blocked: false,
             hard: restored.hard,
@@ -341,7 +344,7 @@ impl Journal {
         Some(PrepareJob {
             segment,
             bytes,
-            min_free_bytes: self.options.min_free_bytes,
+            min_free_bytes: self.options.min_free_bytes.saturating_add(self.reserve_bytes),
             header: header_block(&self.journal_id, segment, bytes),
         })
     }

@@ -21,6 +21,12 @@ impl Journal {
         self.spilling.due = true;
     }
 
+    /// Places of full segments are leaving memory, or files of places are being made anew.
+    #[must_use]
+    pub fn is_spilling(&self) -> bool {
+        self.spilling.due || self.spilling.under_way.is_some()
+    }
+
     /// Records whose places are in memory.
     #[must_use]
     pub fn places_in_memory(&self) -> usize {

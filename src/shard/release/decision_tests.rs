@@ -1,0 +1,99 @@
+//! Each condition of release, by itself: without it a segment would go that somebody needs.
+
+use super::decision::Basis;
+use crate::checkpoint::Kept;
+use crate::journal::{FullSegment, JournalStart};
+use crate::shard::keeping::Stays;
+use crate::shard::spans::Spans;
+use crate::types::{Lsn, SegmentId, Slot};
+
+const MIB: u64 = 1 << 20;
+
+/// A checkpoint from which a start reads the journal from this segment on.
+fn checkpoint(slot: u64, segment: u64) -> Kept {
+    let (segment, first_lsn) = (SegmentId(segment), Lsn(1));
+    let journal = JournalStart { segment, first_lsn, highest_slot: Slot(slot) };
+    Kept { slot: Slot(slot), digest: 0, runs: Vec::new(), state_bytes: 0, journal }
+}
+
+/// Five segments of a MiB with ten slots each.
+fn segments() -> impl Iterator<Item = FullSegment> {
+    (1..=5).map(|id| FullSegment {
+        segment: SegmentId(id),
+        bytes: MIB,
+        slots: Some((Slot(10 * id - 9), Slot(10 * id))),
+    })
+}
+
+/// What goes, and why the first one stays, where no entry is live.
+fn decide(basis: Basis<'_>) -> (Vec<u64>, Stays) {
+    let decision = basis.decide(segments());
+    assert_eq!(decision.dead_bytes, 5 * MIB);
+    (decision.goes.iter().map(|id| id.0).collect(), decision.stays)
+}
+
+/// C26: only what lies before the start of the older of two checkpoints goes.
+#[test]
+fn c26_the_older_checkpoint_needs_what_lies_behind_it() {
+    let spans = Spans::default();
+    let (is_confirmed, held_by_all) = (true, Slot(100));
+    let basis = |kept| Basis { kept, spans: &spans, is_confirmed, held_by_all, catchup_bytes: 0 };
+    let two = [checkpoint(30, 4), checkpoint(60, 9)];
+    assert_eq!(decide(basis(&two)), (vec![1, 2, 3], Stays::Goes));
+    assert!(basis(&two).decide(segments()).wants_cut);
+    assert_eq!(decide(basis(&two[1..])), (vec![], Stays::Later));
+    assert_eq!(decide(basis(&[])), (vec![], Stays::Later));
+    // A segment with a slot above the older checkpoint's stays, wherever that one's start is.
+    let low = [checkpoint(25, 4), checkpoint(60, 9)];
+    assert_eq!(decide(basis(&low)), (vec![1, 2], Stays::Goes));
+    let all = [checkpoint(50, 6), checkpoint(60, 9)];
+    assert_eq!(decide(basis(&all)), (vec![1, 2, 3, 4, 5], Stays::Goes));
+    assert!(!basis(&all).decide(segments()).wants_cut);
+}
+
+/// C25, C26: nothing goes before another voter confirmed the older checkpoint, and nothing that a member
+/// lacks.
+#[test]
+fn c26_others_must_confirm_and_hold_what_goes() {
+    let (spans, kept) = (Spans::default(), [checkpoint(50, 6), checkpoint(60, 9)]);
+    let basis = |is_confirmed, held_by_all| {
+        let held_by_all = Slot(held_by_all);
+        Basis { kept: &kept, spans: &spans, is_confirmed, held_by_all, catchup_bytes: 0 }
+    };
+    assert_eq!(decide(basis(false, 100)), (vec![], Stays::Unconfirmed));
+    assert_eq!(decide(basis(true, 9)), (vec![], Stays::Needed));
+    assert_eq!(decide(basis(true, 29)), (vec![1, 2], Stays::Goes));
+    assert_eq!(decide(basis(true, 50)), (vec![1, 2, 3, 4, 5], Stays::Goes));
+}
+
+/// C26: of what may go the newest segments stay for members that were away.
+#[test]
+fn c26_catchup_bytes_stay() {
+    let (spans, kept) = (Spans::default(), [checkpoint(50, 6), checkpoint(60, 9)]);
+    let (is_confirmed, held_by_all) = (true, Slot(50));
+    let basis = |catchup_bytes| Basis {
+        kept: &kept,
+        spans: &spans,
+        is_confirmed,
+        held_by_all,
+        catchup_bytes,
+    };
+    assert_eq!(decide(basis(2 * MIB)), (vec![1, 2, 3], Stays::Goes));
+    assert_eq!(decide(basis(2 * MIB + 1)), (vec![1, 2], Stays::Goes));
+    assert_eq!(decide(basis(5 * MIB)), (vec![], Stays::CatchUp));
+}
+
+/// C26: what may be live stays, and so does what was found dead by a later state than the older
+/// checkpoint's; a span that is missing is asked for.
+#[test]
+fn c26_what_may_be_live_stays() {
+    let kept = [checkpoint(50, 6), checkpoint(60, 9)];
+    let spans = Spans::start(Vec::new(), Slot(20));
+    let (is_confirmed, held_by_all) = (true, Slot(50));
+    let basis = Basis { kept: &kept, spans: &spans, is_confirmed, held_by_all, catchup_bytes: 0 };
+    let decision = basis.decide(segments());
+    assert_eq!(decision.goes, [3, 4, 5].map(SegmentId));
+    assert_eq!((decision.stays, decision.dead_bytes), (Stays::Live, 3 * MIB));
+    assert_eq!(decision.missing, Some((Slot(0), Slot(20))));
+    assert!(!decision.wants_cut);
+}
