@@ -118,6 +118,8 @@ pub struct Plan {
     pub faulty_node: usize,
     /// Bytes of the journal that stay for members that were away.
     pub catchup_bytes: u64,
+    /// Of a hundred requests so many trim most of a log, so that segments are released all along.
+    pub trims: u64,
 }
 
 impl FaultKind {
@@ -192,6 +194,7 @@ impl Plan {
             faults,
             faulty_node,
             catchup_bytes: *rng.pick(&[0, 0, 64 << 10, 1 << 20]),
+            trims: *rng.pick(&[0, 8, 20]),
         }
     }
 

@@ -163,6 +163,12 @@ impl World {
         }
     }
 
+    /// Segments that the journals of those that run have released, in all their lives.
+    pub(super) fn released_segments(&self) -> u64 {
+        let shards = self.nodes.iter().filter_map(|node| node.shard.as_ref());
+        shards.map(|shard| shard.journal().released_segments()).sum()
+    }
+
     /// The process ends between two steps; it starts again after a while.
     pub(super) fn stop(&mut self, node: usize, power: bool) {
         let (now, ending) = (self.now, &mut self.nodes[node]);

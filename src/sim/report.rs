@@ -24,6 +24,8 @@ pub struct RunSummary {
     pub acknowledged: u64,
     /// Other requests that were answered without an error.
     pub answered: u64,
+    /// Segments of journals that held nothing live any more, and were removed.
+    pub released: u64,
     /// Disks that were set back, and refuted by a peer.
     pub refuted: u64,
     /// Runs that ended because nobody who could know of a disk that was set back was there.
@@ -86,6 +88,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 slots: world.oracle.last().0,
                 acknowledged: world.history.acknowledged,
                 answered: world.history.reads,
+                released: world.released_segments(),
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
             });
