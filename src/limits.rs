@@ -28,6 +28,11 @@ pub const VALUE_BYTES_MAX: usize = VALUE_BYTES_TARGET + APPEND_BYTES_MAX + 64 * 
 /// Most commands in one value: bounds the work of applying one slot.
 pub const VALUE_COMMANDS_MAX: usize = 16_384;
 
+/// Where a disk is full, trims and deletions are taken in while so many values of this size fit …
+pub const FREEING_VALUES: u64 = 4;
+/// … which is the most that they may come to in a turn.
+pub const FREEING_BYTES_MAX: u64 = 16 << 10;
+
 /// Most bytes of one record of a snapshot of the state: a log with the longest name, three times over.
 pub const SNAPSHOT_RECORD_BYTES_MAX: usize = 1024;
 

@@ -193,6 +193,13 @@ impl Core {
         }
     }
 
+    /// The journal, though no further segment can be prepared, takes in what frees space.
+    pub(super) fn has_room_to_free(&self) -> bool {
+        let least =
+            limits::FREEING_VALUES * limits::value_room_bytes(limits::FREEING_BYTES_MAX as usize);
+        self.journal.value_room().new_values >= least
+    }
+
     /// The node is stopping.
     pub(super) fn is_leaving(&self) -> bool {
         self.stop_by.is_some()

@@ -9,7 +9,7 @@ use super::interface::Shard;
 use super::journal_reads::JournalRead;
 use super::requests::Requests;
 use super::router::Router;
-use crate::types::ConnId;
+use crate::types::{ConnId, Slot};
 use std::collections::BTreeMap;
 
 /// Checks the state of a shard between two steps; its work grows with what waits.
@@ -23,7 +23,7 @@ pub fn check_state(shard: &Shard) {
     }
     check_applied(core, router);
     core.index.check(core.machine.applied_upto(), |log| core.machine.logs().next_index(log));
-    core.spans.check(core.machine.applied_upto());
+    check_released(core, router);
     router.since_cut.check(core.machine.applied_upto(), core.machine.cuts().last());
     check_votes(core, router);
     check_journal_reads(core, router);
@@ -45,6 +45,18 @@ fn check_applied(core: &Core, router: &Router) {
         applied == chosen || router.applier.is_replaying() || damaged,
         "nothing is under way to apply: applied_upto={applied} chosen_upto={chosen}"
     );
+}
+
+/// What was released lies below every checkpoint that a start may begin from, and so do spans that are
+/// forgotten; no segment goes before a checkpoint stands for it (C25, C26).
+fn check_released(core: &Core, router: &Router) {
+    let released = core.journal.last_released().upto();
+    let oldest = router.checkpoints.kept().first().map_or(Slot(0), |kept| kept.slot);
+    assert!(
+        released <= oldest,
+        "slots up to {released} are released, a start may begin at {oldest}"
+    );
+    core.spans.check(core.machine.applied_upto());
 }
 
 /// Votes wait only for records that are not durable (R02).

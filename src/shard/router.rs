@@ -145,7 +145,9 @@ impl Router {
         turn.core.look_at_clock(turn.now);
         turn.feed(paxos::Input::Tick);
         self.drain_effects(turn);
-        if let Some(error) = self.disk_full.look_at_others(turn) {
+        if let Some(error) = self.disk_full.look_at_others(turn)
+            && !self.requests.writes.wants_little_room()
+        {
             self.requests.writes.refuse_waiting(turn, &error);
         }
         self.requests.look_up_trims(turn);

@@ -16,7 +16,7 @@ use super::write_request::WriteRequest;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Append, Create, LogRef, SetAttributes, Trim};
-use crate::limits::VALUE_BYTES_TARGET;
+use crate::limits::{FREEING_BYTES_MAX, VALUE_BYTES_TARGET};
 use crate::machine::{LogCommand, MachineCommand, MachineOutcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -352,6 +352,15 @@ impl Writes {
             let error = turn.core.serving().err().unwrap_or_else(|| turn.core.not_leader());
             write.refuse(turn, error);
         }
+    }
+
+    /// Nothing of what waits to be proposed appends to a log that exists, and all of it is small: what
+    /// frees space is let through where there is little.
+    pub(super) fn wants_little_room(&self) -> bool {
+        let queues = [&self.stalled, &self.unplaced, &self.backlog];
+        let appends = self.claims.iter().any(|claim| matches!(claim, Claim::Entries(..)));
+        let bytes = self.builder.byte_len() as u64;
+        !appends && bytes <= FREEING_BYTES_MAX && queues.iter().all(|queue| queue.is_empty())
     }
 
     /// Refuses all that waits to be proposed: it was not executed.
