@@ -5,7 +5,7 @@ use crate::journal::format::batch::{record_bytes, room_bytes};
 use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, parse_file_name};
 use crate::journal::segment::index::SegmentIndex;
 use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail};
-use crate::journal::write::releasing::Releasing;
+use crate::journal::write::removal::Releasing;
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
 /// The few numbers of a journal that only ever rise.
