@@ -111,3 +111,24 @@ fn c26_a_segment_with_a_loss_goes_after_those_before_it() {
 fn storage_half(storage: &MemStorage, name: &str) -> u64 {
     storage.len(name).unwrap() / 2
 }
+
+/// C26, C31: a file of places is made anew from its segment alone where the one behind was released.
+#[test]
+fn c26_places_are_made_anew_beside_a_gap() {
+    let (mut rig, older, newer) = two_checkpoints();
+    let gone = ids(&releasable(&rig.journal, &older.start.unwrap()));
+    release(&mut rig, &[gone[0], gone[2]]);
+    rig.settle().unwrap();
+    let kept = values(&rig.storage, &mut rig.journal, 200);
+    rig.storage.remove(&format!("places-{:020}.idx", gone[1])).unwrap();
+    let (mut journal, _) = start(&rig.storage, &newer).unwrap();
+    assert!(journal.is_placing());
+    while let Some(job) = journal.next_job() {
+        journal.done(execute(&rig.storage, job).unwrap());
+    }
+    assert_eq!(values(&rig.storage, &mut journal, 200), kept);
+    let full = releasable(&journal, &newer.start.unwrap());
+    assert_eq!(full[0].segment, SegmentId(gone[1]));
+    assert!(journal.release(&[full[1].segment]).contains(full[1].segment), "nothing is lost in it");
+    assert_eq!(ids(&full)[..2], [gone[1], gone[3]], "nothing is lost in them");
+}

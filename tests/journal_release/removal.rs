@@ -1,10 +1,10 @@
 //! Files of released segments go, and a power failure at any step loses nothing else.
 
-use crate::journal_rig::{IDENTITY, OPTIONS, Rng, SHARD, assert_sizes, read};
+use crate::journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, assert_sizes, read};
 use crate::rig::*;
 use paxosd::journal::invariants::check_state;
-use paxosd::journal::{Job, JournalEvent, ReadDamage, execute, recover};
-use paxosd::storage::Storage;
+use paxosd::journal::{Job, JournalEvent, OpenError, ReadDamage, execute, recover};
+use paxosd::storage::MemStorage;
 use paxosd::types::Slot;
 use std::collections::BTreeMap;
 
@@ -182,4 +182,56 @@ fn r11_a_full_disk_comes_back_when_segments_go() {
     }
     assert!(came_back && rig.journal.has_room());
     assert_sizes(&rig.storage, &rig.journal);
+}
+
+/// C26: a segment goes only when the record that names it is durable, not with a batch before.
+#[test]
+fn c26_nothing_goes_before_its_record_is_durable() {
+    let (mut rig, older, _) = two_checkpoints();
+    let gone = ids(&releasable(&rig.journal, &older.start.unwrap()));
+    let before = segments(&rig.storage);
+    rig.push(vec![learned(201)]);
+    let job = rig.journal.next_job().expect("a batch");
+    release(&mut rig, &gone);
+    rig.journal.done(execute(&rig.storage, job).unwrap());
+    assert!(rig.journal.is_releasing());
+    assert_eq!((rig.journal.released_upto(), rig.journal.released_segments()), (Slot(0), 0));
+    let Some(job @ Job::Batch(_)) = rig.journal.next_job() else { panic!("its batch comes first") };
+    let done = execute(&rig.storage, job).unwrap();
+    assert!(rig.journal.next_job().is_none(), "nothing is removed meanwhile");
+    assert_eq!(segments(&rig.storage), before);
+    rig.journal.done(done);
+    assert!(matches!(rig.journal.next_job(), Some(Job::Remove(_))));
+}
+
+/// C26: a checkpoint older than both that are kept may serve a start, where a crash has left its file:
+/// what that start reads stays, though a record names it.
+#[test]
+fn c26_what_an_older_start_reads_stays() {
+    let mut rig = Rig::new(MemStorage::new());
+    push_each(&mut rig, (1..=100).map(learned));
+    let oldest = checkpoint(&mut rig, 100);
+    push_each(&mut rig, (101..=150).map(learned));
+    let older = checkpoint(&mut rig, 150);
+    push_each(&mut rig, (151..=200).map(learned));
+    checkpoint(&mut rig, 200);
+    let full = releasable(&rig.journal, &older.start.unwrap());
+    let gone = ids(&full);
+    release(&mut rig, &gone);
+    while let Some(job) = rig.journal.next_job().filter(|job| !matches!(job, Job::Remove(_))) {
+        rig.journal.done(execute(&rig.storage, job).unwrap());
+    }
+    let first = oldest.start.unwrap().segment.0;
+    assert!(first > 1 && gone.contains(&first), "{first} of {gone:?}");
+    let (mut journal, recovered) = start(&rig.storage, &oldest).unwrap();
+    assert_eq!(recovered.chosen_upto, Slot(200));
+    assert_eq!((journal.released_segments(), segments(&rig.storage)[0]), (first - 1, first));
+    let held = values(&rig.storage, &mut journal, 200);
+    let (_, upto) = full[first as usize - 2].slots.unwrap();
+    assert_eq!((held.len() as u64, held.keys().next()), (200 - upto.0, Some(&upto.next())));
+    // Once they are gone, it does not serve any more.
+    let (_, recovered) = start(&rig.storage, &older).unwrap();
+    assert_eq!(recovered.released.segments(), gone.len() as u64);
+    let error = start(&rig.storage, &oldest).err().expect("the start is refused");
+    assert!(matches!(error, OpenError::StartGone { .. }), "{error}");
 }
