@@ -6,14 +6,15 @@ use super::newest::restore;
 use super::reader::ReadError;
 use super::start::owner;
 use crate::index::{Run, RunDamage, RunError, Span, parse_span_file_name, run_file_name};
-use crate::journal::{Finding, FindingKind, Identity};
+use crate::journal::{Finding, FindingKind, Identity, OpenError};
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, ShardId};
+use crate::types::{FileOwner, Released, ShardId};
 use std::collections::BTreeMap;
 
 /// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
 /// every run that one of them names, and every span. Returns what does not verify: nothing is missing for
-/// that, an older checkpoint serves, or the journal, and spans are made anew.
+/// that as long as an older checkpoint serves, or the whole journal, and spans are made anew. Of the
+/// journal these segments were released.
 ///
 /// # Errors
 /// When the system is short of something, or the directory cannot be read.
@@ -21,19 +22,25 @@ pub fn inspect(
     storage: &dyn Storage,
     identity: &Identity,
     shard: ShardId,
+    released: &Released,
 ) -> Result<Vec<Finding>, StorageError> {
     let owner = owner(identity, shard);
     let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
     let (mut findings, mut runs) = (Vec::new(), BTreeMap::new());
+    let mut serves = released.ranges.is_empty();
     for slot in names.iter().filter_map(|name| parse_checkpoint_file_name(name)) {
         match restore(storage, &owner, identity.shards, slot) {
             Ok((_, (_, manifest))) => {
+                serves |= manifest.journal.segment > released.last_segment();
                 let named = |run: RunEntry| (run.id, (run, checkpoint_file_name(slot)));
                 runs.extend(manifest.runs.into_iter().map(named));
             }
             Err(ReadError::Fault(fault)) => findings.push(finding(fault)),
             Err(ReadError::Storage(error)) => return Err(error),
         }
+    }
+    if !serves {
+        findings.push(none_serves(released));
     }
     for (run, named_by) in runs.into_values() {
         match verify_run(storage, &owner, &run) {
@@ -73,6 +80,19 @@ fn verify_run(
     let run = Run::open(storage, &run_file_name(entry.id), owner)?;
     run.verify(storage, owner)?;
     Ok(RunEntry::of(&run) == *entry)
+}
+
+/// Segments were released, and no checkpoint holds what they held: a start is refused.
+fn none_serves(released: &Released) -> Finding {
+    let refusal = OpenError::NoCheckpoint { segments: released.segments(), upto: released.upto() };
+    Finding {
+        file: ".".to_string(),
+        offset: 0,
+        kind: FindingKind::Damaged,
+        lsns: None,
+        slot: None,
+        text: refusal.to_string(),
+    }
 }
 
 fn finding(fault: CheckpointFault) -> Finding {

@@ -5,7 +5,7 @@ use crate::journal::format::batch::{record_bytes, room_bytes};
 use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, parse_file_name};
 use crate::journal::segment::index::SegmentIndex;
 use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail};
-use crate::journal::write::releasing::Releasing;
+use crate::journal::write::removal::Releasing;
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
 /// The few numbers of a journal that only ever rise.
@@ -248,7 +248,7 @@ mod tests {
     use crate::journal::test_rig::{accept, accepted, formatted};
     use crate::journal::write::jobs::Job;
     use crate::journal::write::journal::{Journal, Tail};
-    use crate::types::{Ballot, Lsn, NodeId, SegmentId, Slot};
+    use crate::types::{Ballot, Lsn, NodeId, Released, ReleasedRange, SegmentId, Slot};
     use std::any::Any;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
@@ -284,6 +284,15 @@ mod tests {
 
     fn index_of(journal: &mut Journal, segment: u64) -> &mut SegmentIndex {
         Arc::make_mut(journal.index.segments.get_mut(&SegmentId(segment)).unwrap())
+    }
+
+    /// This segment is said to be gone, and its file is still counted.
+    fn released(journal: &mut Journal, segment: u64) {
+        let (first, last) = (SegmentId(segment), SegmentId(segment));
+        let ranges = vec![ReleasedRange { first, last, slots: (Slot(1), Slot(9)) }];
+        let released = Released { ranges, highest_slot: Slot(143) };
+        journal.index.spilled.released = Arc::new(released);
+        journal.releasing.due.push((first, 1));
     }
 
     /// What is wrong with a journal after this was done to it.
@@ -352,6 +361,10 @@ mod tests {
         };
         let ended = fault(ended, check_state);
         assert!(ended.contains("ends before 142, the next is 141"), "{ended}");
+        let used = fault(|j| released(j, 5), check_state);
+        assert!(used.contains("segment 5 was released, 5 is in use"), "{used}");
+        let read = fault(|j| released(j, 1), check_state);
+        assert!(read.contains("SegmentId(1)) was released, and a start would read it"), "{read}");
         let first = fault(|j| j.index.baseline.start.segment = SegmentId(6), check_state);
         assert!(first.contains("segment 5 is in use, the first read is 6"), "{first}");
     }
@@ -379,7 +392,7 @@ mod tests {
     #[test]
     fn a_broken_step_is_noticed() {
         let before = JournalSummary::of(&busy());
-        let lower: [(JournalSummary, &str); 8] = [
+        let lower: [(JournalSummary, &str); 9] = [
             (JournalSummary { next_lsn: Lsn(143), ..before }, "next LSN fell"),
             (JournalSummary { durable: Lsn(139), ..before }, "durable fell"),
             (JournalSummary { marked: Lsn(138), ..before }, "the mark fell"),
@@ -388,8 +401,14 @@ mod tests {
             (JournalSummary { hard_sequence: 1, ..before }, "sequence fell"),
             (JournalSummary { last_segment: SegmentId(6), ..before }, "last segment fell"),
             (JournalSummary { disk_bytes: 0, ..before }, "bytes on disk fell"),
+            (JournalSummary { disk_bytes: before.disk_bytes - 8, ..before }, "bytes on disk fell"),
         ];
         check_step(&before, &before);
+        let leaving = JournalSummary { leaving_bytes: 8, ..before };
+        check_step(&leaving, &JournalSummary { disk_bytes: before.disk_bytes - 8, ..before });
+        let released = JournalSummary { released: 1, ..before };
+        let panic = catch_unwind(|| check_step(&released, &before)).unwrap_err();
+        assert!(text_of(panic.as_ref()).starts_with("what was released came back"));
         for (after, text) in lower {
             let panic = catch_unwind(|| check_step(&before, &after)).unwrap_err();
             let fault = text_of(panic.as_ref());

@@ -30,5 +30,6 @@ pub use write::jobs::{
 pub use write::journal::{Journal, JournalOptions};
 pub use write::places_jobs::{PlacesDone, PlacesJob};
 pub use write::read_plan::{ReadDamage, ReadResult};
-pub use write::releasing::{FullSegment, RemoveDone, RemoveJob};
+pub use write::releasing::FullSegment;
+pub use write::removal::{RemoveDone, RemoveJob};
 pub use write::room::ValueRoom;

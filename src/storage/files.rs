@@ -215,10 +215,10 @@ impl Storage for FileStorage {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        std::fs::remove_file(self.path(name))?;
-        // A reader may have opened it meanwhile: while it stays open, its space is not free.
+        let removed = std::fs::remove_file(self.path(name));
+        // Only now, so that no reader opens it once more: while it stays open, its space is not free.
         self.open.lock().remove(name);
-        Ok(())
+        removed
     }
 
     fn sync_dir(&self) -> io::Result<()> {

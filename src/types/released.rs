@@ -94,12 +94,13 @@ impl Released {
         self.highest_slot = self.highest_slot.max(other.highest_slot);
     }
 
-    /// Keeps only the segments before this one.
-    pub fn keep_before(&mut self, segment: SegmentId) {
+    /// Keeps only the segments before this one, in which no value has a higher slot than this.
+    pub fn keep_before(&mut self, segment: SegmentId, upto: Slot) {
         self.ranges.retain(|range| range.first < segment);
         if let Some(last) = self.ranges.last_mut() {
             last.last = last.last.min(segment.prev());
         }
+        self.ranges.iter_mut().for_each(|range| range.slots.1 = range.slots.1.min(upto));
     }
 }
 
@@ -143,9 +144,9 @@ mod tests {
         let hides = [(3, 30), (3, 60), (3, 61), (7, 40)];
         let hides = hides.map(|(id, slot)| released.hides(SegmentId(id), Slot(slot)));
         assert_eq!(hides, [true, true, false, false]);
-        released.keep_before(SegmentId(6));
-        assert_eq!(released.ranges, [range(4, 5, 30, 60)]);
-        released.keep_before(SegmentId(4));
+        released.keep_before(SegmentId(6), Slot(50));
+        assert_eq!(released.ranges, [range(4, 5, 30, 50)]);
+        released.keep_before(SegmentId(4), Slot(50));
         assert_eq!(released.ranges, []);
     }
 }

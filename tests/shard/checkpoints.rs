@@ -6,7 +6,7 @@ use paxosd::checkpoint::{self, CheckpointJob, checkpoint_file_name};
 use paxosd::index::run_file_name;
 use paxosd::shard::{CutOptions, DiskJob};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Random, ShardId, Slot};
+use paxosd::types::{Index, Random, Released, ShardId, Slot};
 
 /// A cut every ten slots.
 const OFTEN: CutOptions =
@@ -131,7 +131,8 @@ fn listed(node: &Node) -> Vec<String> {
 fn c25_an_inspection_finds_every_flipped_bit() {
     let node = with_logs(OFTEN, 30);
     let inspected = |storage: &MemStorage| {
-        let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0));
+        let none = Released::default();
+        let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0), &none);
         found.expect("nothing is short").into_iter().map(|found| found.file).collect::<Vec<_>>()
     };
     assert!(inspected(&node.storage).is_empty());

@@ -185,7 +185,8 @@ fn inspected(
     progress: &TransientBar,
 ) -> Result<Recovered, OpenError> {
     let mut recovered = inspect(storage, identity, shard, &|bytes| progress.add_bytes(bytes))?;
-    recovered.findings.extend(checkpoint::inspect(storage, identity, shard)?);
+    let checkpoints = checkpoint::inspect(storage, identity, shard, &recovered.released)?;
+    recovered.findings.extend(checkpoints);
     Ok(recovered)
 }
 

@@ -208,4 +208,21 @@ mod tests {
             assert_eq!(runs.missing(3, 4), [4]);
         }
     }
+
+    /// A run that is added as a whole is the same as its slots one by one.
+    #[test]
+    fn a_run_of_slots_is_its_slots() {
+        for from in 1..12 {
+            for upto in from - 1..14 {
+                let (mut whole, mut single) = (Runs::default(), Runs::default());
+                for slot in [2, 5, 6, 9, 12] {
+                    whole.insert(slot);
+                    single.insert(slot);
+                }
+                whole.insert_run(from, upto);
+                (from..=upto).for_each(|slot| single.insert(slot));
+                assert_eq!(whole.0, single.0, "{from} to {upto}");
+            }
+        }
+    }
 }

@@ -42,7 +42,7 @@ pub(crate) fn settle(replay: &mut Replay, missing: &Ranges) -> Result<(), OpenEr
     let baseline = replay.index.baseline;
     if baseline.has_checkpoint() {
         // What this start needs stays, though a later checkpoint would do without.
-        released.keep_before(baseline.start.segment);
+        released.keep_before(baseline.start.segment, baseline.slot);
     } else {
         // All that is there is read, and stays.
         released = only(&released, missing);

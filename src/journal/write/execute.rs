@@ -12,7 +12,7 @@ use crate::journal::write::jobs::{
 use crate::journal::write::lookup;
 use crate::journal::write::places_jobs::run_places;
 use crate::journal::write::read_plan::{FileRange, ReadDamage, ReadPlan, ReadResult, Wanted};
-use crate::journal::write::releasing::{RemoveDone, run_remove};
+use crate::journal::write::removal::{RemoveDone, run_remove};
 use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
 use crate::types::{RecordKind, Trouble, Value};
 use std::io;

@@ -3,7 +3,7 @@
 use crate::journal::format::item::JournalId;
 use crate::journal::write::places_jobs::{PlacesDone, PlacesJob};
 use crate::journal::write::read_plan::{Lookups, ReadPlan, ReadResult};
-use crate::journal::write::releasing::{RemoveDone, RemoveJob};
+use crate::journal::write::removal::{RemoveDone, RemoveJob};
 use crate::types::{Lsn, SegmentId, Slot};
 use std::fmt;
 use std::sync::Arc;

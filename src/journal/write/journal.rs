@@ -12,7 +12,7 @@ use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, PrepareDone, PrepareJob,
 };
 use crate::journal::write::places_jobs::Spilling;
-use crate::journal::write::releasing::Releasing;
+use crate::journal::write::removal::Releasing;
 use crate::limits;
 use crate::types::{Ballot, HardState, Lsn, Record, RecordKind, SegmentId, Slot};
 use std::collections::VecDeque;

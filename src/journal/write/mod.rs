@@ -11,5 +11,6 @@ pub mod places_jobs;
 pub mod planning;
 pub mod read_plan;
 pub mod releasing;
+pub mod removal;
 pub mod room;
 pub mod spilling;

@@ -2,10 +2,15 @@
 
 use super::decision::Basis;
 use crate::checkpoint::Kept;
+use crate::index::{SpanPart, SpanRow, SpanSpec, write_span};
 use crate::journal::{FullSegment, JournalStart};
 use crate::shard::keeping::Stays;
 use crate::shard::spans::Spans;
-use crate::types::{Lsn, SegmentId, Slot};
+use crate::storage::MemStorage;
+use crate::types::{
+    ClusterId, FileOwner, Incarnation, Index, LogId, Lsn, NodeId, SegmentId, ShardId, Slot,
+};
+use std::sync::Arc;
 
 const MIB: u64 = 1 << 20;
 
@@ -96,4 +101,31 @@ fn c26_what_may_be_live_stays() {
     assert_eq!((decision.stays, decision.dead_bytes), (Stays::Live, 3 * MIB));
     assert_eq!(decision.missing, Some((Slot(0), Slot(20))));
     assert!(!decision.wants_cut);
+
+    let mut spans = dead_since(55);
+    let decide = |spans: &Spans, kept: &[Kept]| {
+        Basis { kept, spans, is_confirmed, held_by_all, catchup_bytes: 0 }.decide(segments())
+    };
+    let decision = decide(&spans, &kept);
+    assert_eq!((decision.goes, decision.wants_cut), ([1, 2, 4, 5].map(SegmentId).to_vec(), true));
+    let later = [checkpoint(60, 9), checkpoint(70, 10)];
+    assert_eq!(decide(&spans, &later).goes, [1, 2, 3, 4, 5].map(SegmentId));
+    assert_eq!(spans.forget(Slot(50), &[], Slot(60)), Vec::<String>::new());
+}
+
+/// A span of the slots of segment 3, which is dead since a slot.
+fn dead_since(slot: u64) -> Spans {
+    let (cluster, node, incarnation) = (ClusterId(7), NodeId(1), Incarnation(9));
+    let owner = FileOwner { cluster, node, incarnation, shard: ShardId(0) };
+    let (storage, spec) = (MemStorage::new(), SpanSpec { owner, after: Slot(20), upto: Slot(30) });
+    let row = SpanRow { log: LogId(1), last: Index(5), entries: 1 };
+    let mut parts = [Ok(SpanPart { row, slots: (Slot(25), Slot(25)) })].into_iter();
+    let span = write_span(&storage, &spec, &mut parts).expect("there is space");
+    let mut spans = Spans::default();
+    spans.add(Arc::new(span));
+    spans.look_again();
+    assert!(spans.look(Slot(slot), 10, |_| None).is_some(), "its row is to be read");
+    spans.read(Slot(30), &[vec![row]], |_| None);
+    assert!(spans.look(Slot(slot), 10, |_| None).is_none());
+    spans
 }
