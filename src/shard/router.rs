@@ -15,7 +15,7 @@ use super::leaving::{Leaving, log_who_leaves};
 use super::lookup_job::{Answers, LookupDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
-use super::release::Release;
+use super::release::SegmentRelease;
 use super::repair_log::RepairLog;
 use super::requests::Requests;
 use super::status::Status;
@@ -45,7 +45,7 @@ pub struct Router {
     /// Checkpoints, as they are taken.
     pub(super) checkpoints: Checkpoints,
     /// Finds out what the journal need not keep.
-    pub(super) release: Release,
+    pub(super) release: SegmentRelease,
     /// The node's stop, as far as it is.
     leaving: Leaving,
     idle_mark: IdleMark,
@@ -66,7 +66,7 @@ impl Router {
             status: Status::start(now),
             since_cut: SinceCut::default(),
             checkpoints,
-            release: Release::default(),
+            release: SegmentRelease::default(),
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),

@@ -194,7 +194,8 @@ fn node_requests() -> Vec<Vector> {
             "status-reply",
             "StatusReply: node 2, version \"0.1.0\", up 60000 ms, shard 0, leader itself in epoch 5.2,\n\
              durable 90, chosen and applied 41, trimmed 0, digest 0123456789abcdef, 1 log, nothing damaged,\n\
-             2 segments of 134217728 bytes in all, room, caught up, 50 syncs in 12500 us, formed,\n\
+             2 segments of 134217728 bytes in all, 67108864 of them dead, 1048576 reserved, the oldest kept\n\
+             because \"it has live entries\", room, caught up, 50 syncs in 12500 us, formed,\n\
              peer 1 connected at 40 (lag 1), peer 3 gone and how far it is not known.\n\
              40 GiB of 100 are free, 256 MiB are the least.",
             reply(3, Reply::Status(Box::new(status()))),

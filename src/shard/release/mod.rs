@@ -25,7 +25,7 @@ const AGAIN_US: u64 = 1_000_000;
 
 /// Has segments released.
 #[derive(Debug, Default)]
-pub struct Release {
+pub struct SegmentRelease {
     /// The span for which a job is under way, by its last slot.
     under_way: Option<Slot>,
     /// The newest checkpoint when spans were last looked at.
@@ -48,7 +48,7 @@ pub struct Garbage {
     pub is_short: bool,
 }
 
-impl Release {
+impl SegmentRelease {
     /// Has the next step done, if none is under way.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>, checkpoints: &mut Checkpoints) {
         if turn.core.failed {
