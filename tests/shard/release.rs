@@ -1,13 +1,15 @@
 //! Stories about the journal's release: what nobody can read any more leaves the disk (C26).
 
 use crate::node::{Node, append, code, create, log, name, read, texts};
+use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Append, Delete, LogRef, Reply, Request, Trim};
 use paxosd::checkpoint::checkpoint_file_name;
 use paxosd::index::{parse_span_file_name, span_file_name};
+use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Slot};
+use paxosd::types::{Index, Slot, Tick};
 
 /// A cut every fifty slots.
 const OFTEN: CutOptions =
@@ -201,6 +203,44 @@ fn c26_lost_spans_are_made_anew() {
     let mut once_more = Node::open_with_cuts(again.storage.duplicate(), OFTEN);
     check_entries(&mut once_more, "rare", 0..1);
     check_entries(&mut once_more, "a", 590..800);
+}
+
+/// C26: while a member is away nothing goes that it lacks; once it is back it catches up from what was kept,
+/// and segments go everywhere.
+#[test]
+fn c26_what_a_member_lacks_stays() {
+    let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    let away = (leader + 1) % 3;
+    trio.cut_off(away);
+    let append_all = |trio: &mut Trio, entries: std::ops::Range<u64>| {
+        for number in entries {
+            trio.ask(leader, Request::Append(large("a", number)));
+        }
+    };
+    let trim = |trio: &mut Trio, before| {
+        trio.ask(leader, Request::Trim(Trim { log: log("a"), before: Index(before) }));
+        trio.pass(2_000_000);
+    };
+    append_all(&mut trio, 0..400);
+    trim(&mut trio, 400);
+    append_all(&mut trio, 400..600);
+    trim(&mut trio, 600);
+    let tally = |trio: &Trio, at: usize| trio.members[at].shard.tally().released_segments;
+    let stays = trio.members[leader].shard.shard_status(Tick(0)).kept_for;
+    assert_eq!((tally(&trio, leader), stays.as_str()), (0, "a member may need it to catch up"));
+    trio.heal(away);
+    trio.pass(5_000_000);
+    append_all(&mut trio, 600..800);
+    trim(&mut trio, 800);
+    append_all(&mut trio, 800..900);
+    trio.pass(5_000_000);
+    let applied: Vec<Slot> =
+        trio.members.iter().map(|member| member.shard.applied_upto()).collect();
+    assert!(applied.windows(2).all(|pair| pair[0] == pair[1]), "{applied:?}");
+    let released: Vec<u64> = (0..3).map(|at| tally(&trio, at)).collect();
+    assert!(released.iter().all(|released| *released > 1), "{released:?} released");
 }
 
 /// C26: spans that nothing needs any more are removed, so that their number stays small.

@@ -47,7 +47,7 @@ fn identity(at: usize) -> Identity {
     Identity { cluster: ClusterId(7), node, incarnation, shards: 1 }
 }
 
-fn options(at: usize, timing: Timing) -> ShardOptions {
+fn options(at: usize, timing: Timing, cuts: CutOptions) -> ShardOptions {
     let members = (1..=3).map(NodeId).collect();
     let Identity { node, incarnation, cluster, .. } = identity(at);
     let mut paxos = Config::new(node, incarnation, members);
@@ -64,7 +64,7 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
             bytes_max: 65_536,
         },
         stop_timeout_ms: 5_000,
-        cuts: CutOptions::default(),
+        cuts,
         catchup_bytes: 0,
         version: "test".to_string(),
     }
@@ -73,6 +73,11 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
 impl Trio {
     /// Three fresh nodes of these times, connected, of which one leads.
     pub fn new(timing: Timing) -> Trio {
+        Trio::with_cuts(timing, CutOptions::default())
+    }
+
+    /// The same, with cuts as often as this.
+    pub fn with_cuts(timing: Timing, cuts: CutOptions) -> Trio {
         let now = Tick(1_000_000);
         let mut trio = Trio {
             members: Vec::new(),
@@ -88,7 +93,7 @@ impl Trio {
                 .expect("a fresh disk takes a journal");
             let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &SEGMENT)
                 .expect("the journal recovers");
-            let shard = Shard::start(options(at, timing), start, now, &mut out);
+            let shard = Shard::start(options(at, timing, cuts), start, now, &mut out);
             trio.members.push(Member {
                 shard,
                 storage,
