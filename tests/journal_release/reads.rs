@@ -102,6 +102,11 @@ fn c26_a_segment_with_a_loss_goes_after_those_before_it() {
     }
     let all: Vec<u64> = (1..from.segment.0).filter(|id| *id != 3).collect();
     assert_eq!(ids(&releasable(&journal, &from)), all);
+    assert!(!journal.release(&[SegmentId(1), SegmentId(3)]).contains(SegmentId(3)));
+    assert!(
+        journal.release(&[1, 2, 3].map(SegmentId)).contains(SegmentId(3)),
+        "none is left before"
+    );
     let released = journal.release(&[SegmentId(1), SegmentId(2)]);
     let lsn = journal.durable_upto().next();
     journal.push(lsn, Record::Released(Arc::new(released)));

@@ -9,6 +9,7 @@ mod fates_rig;
 mod node;
 mod peers;
 mod reads;
+mod released_starts;
 mod rules;
 mod snapshots;
 mod trim;
