@@ -44,7 +44,7 @@ fn r08_a_missing_segment_that_no_record_names_refuses_the_start() {
 /// segments may be missing. The next checkpoint writes the record again.
 #[test]
 fn r08_a_rotten_record_of_what_was_released_is_no_loss() {
-    let (rig, older, newer, gone) = all_released();
+    let (rig, _, newer, gone) = all_released();
     let (segment, at) = *release_records(&rig.storage).last().unwrap();
     let name = segment_name(segment);
     let body = at + 128..at + 140;
@@ -67,6 +67,20 @@ fn r08_a_rotten_record_of_what_was_released_is_no_loss() {
     assert!(journal.start_for(Slot(200)).unwrap().segment <= SegmentId(segment));
     // One more segment is missing than it names.
     storage.remove(&segment_name(gone.len() as u64 + 1)).unwrap();
+    let error = start(&storage, &newer).unwrap_err();
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+    // Or it is missing between those that it names.
+    let (mut rig, older, newer) = two_checkpoints();
+    let gone = ids(&releasable(&rig.journal, &older.start.unwrap()));
+    release(&mut rig, &[gone[0], gone[2]]);
+    rig.settle().unwrap();
+    let (segment, at) = *release_records(&rig.storage).last().unwrap();
+    let name = segment_name(segment);
+    rig.storage.rot(&name, at + 128..at + 140, |bytes| bytes.fill(0x5a));
+    let (journal, _) = start(&rig.storage.duplicate(), &newer).unwrap();
+    assert_eq!(journal.last_released().ranges.len(), 2);
+    let storage = rig.storage.duplicate();
+    storage.remove(&segment_name(gone[1])).unwrap();
     let error = start(&storage, &newer).unwrap_err();
     assert!(matches!(error, OpenError::Missing { .. }), "{error}");
     // Of the record nothing is left: nothing says that the segments were released.

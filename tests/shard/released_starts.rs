@@ -74,7 +74,7 @@ fn c26_behind_a_release_the_older_checkpoint_serves_and_the_journal_alone_does_n
     assert_eq!(kinds(&storage, &names), all);
 }
 
-/// C26, C27: a read of a trimmed entry whose value went says that it is trimmed; one of an entry that
+/// C26: a read of a trimmed entry whose value went says that it is trimmed; one of an entry that
 /// this state still has is for another node, and is no damage.
 #[test]
 fn c26_a_read_of_what_went_is_no_damage() {
