@@ -41,7 +41,11 @@ impl World {
                 let power = self.rng.one_in(2);
                 return self.crash(node, power);
             }
-            Err(error @ OpenError::HardStateLost { .. }) if corrupted => {
+            // Where both copies of the record rotted that names what was released, files are missing for no
+            // known reason (R08).
+            Err(error @ (OpenError::HardStateLost { .. } | OpenError::Missing { .. }))
+                if corrupted =>
+            {
                 self.lose(node, &error.to_string());
                 return Ok(());
             }

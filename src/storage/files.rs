@@ -238,3 +238,31 @@ fn opened(files: &mut OpenFiles, open: impl Fn() -> io::Result<File>) -> io::Res
         done => done,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// R11: the space of a file that was read and removed is free at once: no handle of it stays open.
+    #[test]
+    fn r11_a_removed_file_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::new(dir.path());
+        storage.create("a", 4096).unwrap();
+        storage.read_at("a", 0, &mut [0; 8]).unwrap();
+        let open = || {
+            let open = std::fs::read_dir("/proc/self/fd").unwrap();
+            let names = open.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+            names.filter(|name| name.starts_with(dir.path())).count()
+        };
+        let before = open();
+        storage.remove("a").unwrap();
+        assert_eq!(open(), before - 1, "its handle is open");
+        assert_eq!(
+            storage.read_at("a", 0, &mut [0; 8]).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        assert_eq!(storage.remove("a").unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+}

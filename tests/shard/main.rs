@@ -10,6 +10,7 @@ mod node;
 mod peers;
 mod reads;
 mod release;
+mod released_starts;
 mod rules;
 mod snapshots;
 mod trim;

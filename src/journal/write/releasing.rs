@@ -50,7 +50,12 @@ impl Journal {
     pub fn release(&self, segments: &[SegmentId]) -> Released {
         let mut released = Released::clone(self.last_released());
         for id in segments {
-            let Some(Some(places)) = self.index.spilled.files.get(id) else { continue };
+            let spilled = &self.index.spilled;
+            let Some(Some(places)) = spilled.files.get(id) else { continue };
+            let first = || spilled.files.keys().find(|other| !released.contains(**other));
+            if spilled.losses.contains_key(id) && first() != Some(id) {
+                continue;
+            }
             let touches = released.contains(id.prev()) || released.contains(id.next());
             if touches || released.ranges.len() < RELEASED_RANGES_MAX {
                 released.add(ReleasedRange { first: *id, last: *id, slots: places.slots() });
