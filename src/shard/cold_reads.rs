@@ -51,8 +51,6 @@ pub enum ColdReadStep {
     Placed(ReadTask),
     /// Its next entry is damaged here, in this slot if one is named.
     Damaged(ReadTask, Option<Slot>, String),
-    /// Its next entry was released here, though this state still has it.
-    Released(ReadTask),
 }
 
 impl ColdReads {
@@ -157,7 +155,9 @@ impl ColdReads {
                 let need = Need { bytes: reserved, cold: true };
                 return ColdReadStep::WaitsForMemory(task, need);
             }
-            Some((_, Err(ReadDamage::Released { .. }))) => return released(turn.core, task),
+            Some((slot, Err(ReadDamage::Released { .. }))) => {
+                return released(turn.core, task, *slot);
+            }
             Some(_) | None => {}
         }
         let values = intact(turn, results);
@@ -209,12 +209,15 @@ impl ColdReads {
     }
 }
 
-/// The values of a read's next entries went meanwhile: as a rule the entries were trimmed (C26).
-fn released(core: &Core, task: ReadTask) -> ColdReadStep {
+/// The value of a read's next entry is not there, and may have been released: as a rule the entry was
+/// trimmed meanwhile. One that is live in any state that this node may have is never released (C26): then
+/// its value is lost, in a slot between others that are released.
+fn released(core: &Core, task: ReadTask, slot: Slot) -> ColdReadStep {
     let (log, next) = (task.reading.log(), task.reading.next());
     let is_there = core.machine.logs().first_index(log).is_some_and(|first| first <= next);
     if is_there && task.is_empty() {
-        return ColdReadStep::Released(task);
+        let why = format!("the value of slot {slot}, of which entry {next} is live, is missing");
+        return ColdReadStep::Damaged(task, Some(slot), why);
     }
     ColdReadStep::Finished(task)
 }

@@ -9,7 +9,7 @@ use super::lines::{QueuedRead, ReadQueues};
 use super::parked::Parked;
 use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
-use crate::api::error::{ErrorCode, RequestError, Retry};
+use crate::api::error::{ErrorCode, RequestError};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
 use crate::journal::ReadResult;
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
@@ -213,12 +213,6 @@ impl Reads {
             ColdReadStep::WaitsForMemory(task, need) => self.wait_in_line(turn, task, need),
             ColdReadStep::Finished(task) => self.finish(turn, task),
             ColdReadStep::Damaged(task, slot, why) => self.damaged(turn, task, slot, &why),
-            ColdReadStep::Released(task) => {
-                // This state is behind: in a later one the entry is trimmed. Others may be further.
-                let text = format!("entry {} is not held here any more", task.reading.next());
-                let error = RequestError::new(ErrorCode::NotReady, text);
-                turn.refuse(task.asked, RequestError { retry: Retry::Elsewhere, ..error });
-            }
         }
     }
 
