@@ -188,7 +188,7 @@ fn shards(status: &ClusterStatus) -> TextTable {
         ("LAG SLOTS", Align::Right),
         ("LOGS", Align::Right),
         ("DISK", Align::Right),
-        ("DEAD", Align::Right),
+        ("GARBAGE", Align::Right),
         ("", Align::Left),
     ]);
     for (report, state) in rows(status) {
