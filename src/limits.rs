@@ -15,6 +15,9 @@ pub const APPEND_BYTES_MAX: usize = (4 << 20) + ENTRY_PREFIX_BYTES * APPEND_ENTR
 /// Bytes in front of every entry, on the wire and on disk: its length and its CRC-32C.
 pub const ENTRY_PREFIX_BYTES: usize = 8;
 
+/// The highest format level that this program knows (C32c).
+pub const FORMAT_LEVEL_KNOWN: u16 = 1;
+
 /// The longest `clock_skew_max_ms`: what goes by ages of days is an hour off at most.
 pub const CLOCK_SKEW_MS_MAX: u64 = 3_600_000;
 /// Default of `clock_skew_max_ms`: clocks that are kept by a daemon stay far within it, and a leap second

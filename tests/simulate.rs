@@ -34,3 +34,13 @@ fn same_seed_same_trace() {
         assert_eq!(run().expect("clean"), run().expect("clean"));
     }
 }
+
+/// C44d, C32c: nodes whose programs know different format levels, upgraded at restarts: the level rises in
+/// many runs, and in none of them before the last member knows it, nor is it ever applied by one that does not.
+#[test]
+fn c44d_the_level_rises_once_every_member_knows_it() {
+    match run_plans(1000..1060, 2, Verbosity::Hash, |seed| Plan::with(seed, FaultKind::Kill)) {
+        Ok(total) => assert!(total.raised >= 8, "the level rose in {} runs", total.raised),
+        Err(failure) => panic!("{failure}\nwith: --with kill"),
+    }
+}

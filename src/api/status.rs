@@ -1,6 +1,6 @@
 //! What a node reports about itself and its cluster.
 
-use crate::types::{Ballot, ClusterId, NodeId, ShardId, Slot};
+use crate::types::{Ballot, ClusterId, FormatLevel, NodeId, ShardId, Slot};
 
 /// A node's state, as the shard of the answering thread sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +76,10 @@ pub struct ShardStatus {
     pub unmet: Vec<NodeId>,
     /// One report for each other member.
     pub peers: Vec<PeerStatus>,
+    /// The format level, as far as this node has applied.
+    pub level: FormatLevel,
+    /// The highest format level that the answering node's program knows.
+    pub known_level: FormatLevel,
 }
 
 /// The part that a replica plays.

@@ -3,12 +3,11 @@
 use super::file::{CheckpointFault, checkpoint_file_name, parse_checkpoint_file_name};
 use super::manifest::RunEntry;
 use super::newest::restore;
-use super::reader::ReadError;
 use super::start::owner;
-use crate::index::{Run, RunError, run_file_name};
-use crate::journal::{Finding, FindingKind, Identity};
+use crate::index::{Run, RunDamage, RunError, RunFault, run_file_name};
+use crate::journal::{Finding, FindingKind, Identity, OpenError};
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, ShardId};
+use crate::types::{FileOwner, FormatLevel, ShardId};
 use std::collections::BTreeMap;
 
 /// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
@@ -16,23 +15,22 @@ use std::collections::BTreeMap;
 /// checkpoint serves, or the journal.
 ///
 /// # Errors
-/// When the system is short of something, or the directory cannot be read.
+/// When the system is short of something, the directory cannot be read, or a newer program wrote a file.
 pub fn inspect(
     storage: &dyn Storage,
     identity: &Identity,
     shard: ShardId,
-) -> Result<Vec<Finding>, StorageError> {
+) -> Result<Vec<Finding>, OpenError> {
     let owner = owner(identity, shard);
     let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
     let (mut findings, mut runs) = (Vec::new(), BTreeMap::new());
     for slot in names.iter().filter_map(|name| parse_checkpoint_file_name(name)) {
-        match restore(storage, &owner, identity.shards, slot) {
+        match restore(storage, &owner, (identity.shards, FormatLevel::KNOWN), slot) {
             Ok((_, (_, manifest))) => {
                 let named = |run: RunEntry| (run.id, (run, checkpoint_file_name(slot)));
                 runs.extend(manifest.runs.into_iter().map(named));
             }
-            Err(ReadError::Fault(fault)) => findings.push(finding(fault)),
-            Err(ReadError::Storage(error)) => return Err(error),
+            Err(error) => findings.push(finding(error.damage()?)),
         }
     }
     for (run, named_by) in runs.into_values() {
@@ -43,11 +41,16 @@ pub fn inspect(
                 let what = format!("it is not the run that {named_by} names");
                 findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
             }
+            Err(RunError::Damaged(RunDamage {
+                file,
+                fault: RunFault::Newer { found, known },
+                ..
+            })) => return Err(OpenError::FutureVersion { file, found, known }),
             Err(RunError::Damaged(damage)) => {
                 let (file, offset, what) = (damage.file, damage.offset, damage.fault.to_string());
                 findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
             }
-            Err(RunError::Storage(error)) => return Err(error),
+            Err(RunError::Storage(error)) => return Err(error.into()),
         }
     }
     Ok(findings)

@@ -1,13 +1,12 @@
 //! The file work of a checkpoint, step by step, on a thread that may block. Run by the daemon and by
 //! the simulator alike.
 
-use super::file::{UNFINISHED, checkpoint_file_name};
-use super::reader::ReadError;
+use super::file::{ReadError, UNFINISHED, checkpoint_file_name};
 use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, merge};
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::machine::Machine;
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
-use crate::types::{FileOwner, RunId, Slot, Trouble};
+use crate::types::{FileOwner, FormatLevel, RunId, Slot, Trouble};
 use std::io;
 use std::sync::Arc;
 
@@ -56,6 +55,8 @@ pub enum CheckpointJob {
         owner: FileOwner,
         /// Shards of the cluster.
         shards: u16,
+        /// The highest format level that this node's program knows.
+        known: FormatLevel,
         /// The checkpoint's slot.
         slot: Slot,
         /// The digest that the state had at the cut.
@@ -67,12 +68,16 @@ pub enum CheckpointJob {
         owner: FileOwner,
         /// Shards of the cluster.
         shards: u16,
+        /// The highest format level that this node's program knows.
+        known: FormatLevel,
         /// The runs, the oldest first.
         inputs: Vec<Arc<Run>>,
         /// The number of the new one.
         run: RunId,
         /// The slot of the checkpoint.
         slot: Slot,
+        /// The format level at which it is written.
+        level: FormatLevel,
         /// Free space that is left alone, in bytes.
         min_free_bytes: u64,
     },
@@ -139,19 +144,19 @@ fn run(storage: &dyn Storage, job: &CheckpointJob) -> Result<CheckpointDone, Sto
         CheckpointJob::Begin { slot, header, .. } => begin(storage, *slot, header),
         CheckpointJob::Piece { slot, offset, bytes } => extend(storage, *slot, *offset, bytes),
         CheckpointJob::Complete { slot, offset, bytes } => complete(storage, *slot, *offset, bytes),
-        CheckpointJob::ReadBack { owner, shards, slot, digest } => {
-            read_back(storage, owner, *shards, *slot, *digest)
+        CheckpointJob::ReadBack { owner, shards, known, slot, digest } => {
+            read_back(storage, owner, (*shards, *known), *slot, *digest)
         }
-        CheckpointJob::Merge { owner, shards, inputs, run, slot, .. } => {
-            let machine = match restore(storage, owner, *shards, *slot) {
+        CheckpointJob::Merge { owner, shards, known, inputs, run, slot, level, .. } => {
+            let machine = match restore(storage, owner, (*shards, *known), *slot) {
                 Ok(machine) => machine,
-                Err(ReadError::Fault(fault)) => {
-                    return Ok(CheckpointDone::Abandoned(fault.to_string()));
-                }
                 Err(ReadError::Storage(error)) => return Err(error),
+                Err(error @ (ReadError::Fault(_) | ReadError::Newer(_))) => {
+                    return Ok(CheckpointDone::Abandoned(error.to_string()));
+                }
             };
             let mut live = machine.logs().first_indexes();
-            run_made(storage, owner, merge(storage, owner, inputs, *run, &mut live))
+            run_made(storage, owner, merge(storage, owner, inputs, (*run, *level), &mut live))
         }
         CheckpointJob::Remove { names } => remove(storage, names),
     }
@@ -255,21 +260,23 @@ fn complete(
 fn read_back(
     storage: &dyn Storage,
     owner: &FileOwner,
-    shards: u16,
+    place: (u16, FormatLevel),
     slot: Slot,
     digest: u64,
 ) -> Result<CheckpointDone, StorageError> {
     let name = checkpoint_file_name(slot);
     storage.forget(&name).map_err(StorageError::at(StorageOp::Read, &name, 0))?;
-    match restore(storage, owner, shards, slot) {
+    match restore(storage, owner, place, slot) {
         Ok(machine) if machine.digest() == digest => Ok(CheckpointDone::Step),
         Ok(machine) => {
             let found = machine.digest();
             let why = format!("{name} has a state of digest {found:016x}, not {digest:016x}");
             Ok(CheckpointDone::Abandoned(why))
         }
-        Err(ReadError::Fault(fault)) => Ok(CheckpointDone::Abandoned(fault.to_string())),
         Err(ReadError::Storage(error)) => Err(error),
+        Err(error @ (ReadError::Fault(_) | ReadError::Newer(_))) => {
+            Ok(CheckpointDone::Abandoned(error.to_string()))
+        }
     }
 }
 
@@ -277,10 +284,10 @@ fn read_back(
 fn restore(
     storage: &dyn Storage,
     owner: &FileOwner,
-    shards: u16,
+    place: (u16, FormatLevel),
     slot: Slot,
 ) -> Result<Machine, ReadError> {
-    super::newest::restore(storage, owner, shards, slot).map(|(machine, _)| machine)
+    super::newest::restore(storage, owner, place, slot).map(|(machine, _)| machine)
 }
 
 /// Files that are gone already are none to remove: an earlier attempt may have come so far.

@@ -1,14 +1,18 @@
 //! What a start begins from: the newest checkpoint that is good, with all that it names.
 
-use super::file::{CheckpointFault, UNFINISHED, checkpoint_file_name, parse_checkpoint_file_name};
+use super::file::{
+    CheckpointFault, ReadError, UNFINISHED, checkpoint_file_name, parse_checkpoint_file_name,
+};
 use super::footer::CheckpointFooter;
 use super::manifest::{Manifest, RunEntry};
-use super::reader::{ReadError, read_checkpoint, read_manifest};
-use crate::index::{Run, RunError, RunSet, parse_run_file_name, run_file_name};
-use crate::journal::JournalStart;
+use super::reader::{read_checkpoint, read_manifest};
+use crate::index::{
+    Run, RunDamage, RunError, RunFault, RunSet, parse_run_file_name, run_file_name,
+};
+use crate::journal::{JournalStart, OpenError};
 use crate::machine::{Machine, Restore};
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, RunId, Slot};
+use crate::types::{FileOwner, FormatLevel, RunId, Slot};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -63,17 +67,18 @@ impl RestoredState {
         }
     }
 
-    /// Looks for the newest good checkpoint below slot `below` in a shard's directory.
+    /// Looks for the newest good checkpoint below slot `below` in a shard's directory, for a program that
+    /// knows format levels up to `known`.
     ///
     /// # Errors
-    /// When the system is short of something, or the directory cannot be read. What is damaged is no
-    /// error: an older checkpoint serves, or the journal.
+    /// When the system is short of something, the directory cannot be read, or a newer program wrote a
+    /// checkpoint or a run. What is damaged is no error: an older checkpoint serves, or the journal.
     pub fn newest(
         storage: &dyn Storage,
         owner: &FileOwner,
-        shards: u16,
+        (shards, known): (u16, FormatLevel),
         below: Slot,
-    ) -> Result<RestoredState, StorageError> {
+    ) -> Result<RestoredState, OpenError> {
         let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
         let mut restored = RestoredState::none(owner, shards);
         let last_run = names.iter().filter_map(|name| parse_run_file_name(name)).max();
@@ -84,13 +89,12 @@ impl RestoredState {
         for slot in slots.into_iter().rev().filter(|slot| *slot < below) {
             settle(storage, &checkpoint_file_name(slot))?;
             let found = match restored.from {
-                None => restored.take(storage, owner, shards, slot),
+                None => restored.take(storage, owner, (shards, known), slot),
                 Some(_) => restored.note_older(storage, owner, slot),
             };
             match found {
                 Ok(()) => {}
-                Err(ReadError::Fault(fault)) => restored.faults.push(fault.to_string()),
-                Err(ReadError::Storage(error)) => return Err(error),
+                Err(error) => restored.faults.push(error.damage()?.to_string()),
             }
         }
         restored.kept.reverse();
@@ -108,10 +112,10 @@ impl RestoredState {
         &mut self,
         storage: &dyn Storage,
         owner: &FileOwner,
-        shards: u16,
+        place: (u16, FormatLevel),
         slot: Slot,
     ) -> Result<(), ReadError> {
-        let (machine, (ending, manifest)) = restore(storage, owner, shards, slot)?;
+        let (machine, (ending, manifest)) = restore(storage, owner, place, slot)?;
         self.runs = open_runs(storage, owner, slot, &manifest.runs)?;
         self.machine = machine;
         self.from = Some((slot, manifest.journal));
@@ -157,12 +161,11 @@ fn kept(slot: Slot, ending: &CheckpointFooter, manifest: &Manifest) -> Kept {
 pub(super) fn restore(
     storage: &dyn Storage,
     owner: &FileOwner,
-    shards: u16,
+    (shards, known): (u16, FormatLevel),
     slot: Slot,
 ) -> Result<(Machine, (CheckpointFooter, Manifest)), ReadError> {
-    let mut restore = Restore::new(owner.shard, shards);
-    let mut visit = |piece: &[u8]| restore.take(piece).map_err(|error| error.to_string());
-    let found = read_checkpoint(storage, owner, slot, &mut visit)?;
+    let mut restore = Restore::new(owner.shard, shards, known);
+    let found = read_checkpoint(storage, owner, slot, &mut |piece| restore.take(piece))?;
     let damaged = |what: String| {
         let file = checkpoint_file_name(slot);
         ReadError::from(CheckpointFault::Damaged { file, offset: found.0.manifest_at, what })
@@ -200,6 +203,13 @@ fn open_runs(
         settle(storage, &name)?;
         let run = match Run::open(storage, &name, owner) {
             Ok(run) => run,
+            Err(RunError::Damaged(RunDamage {
+                file,
+                fault: RunFault::Newer { found, known },
+                ..
+            })) => {
+                return Err(ReadError::Newer(OpenError::FutureVersion { file, found, known }));
+            }
             Err(RunError::Damaged(damage)) => return Err(damaged(name, damage.to_string())),
             Err(RunError::Storage(error)) => return Err(error.into()),
         };

@@ -232,6 +232,9 @@ fn notes(state: &ShardStatus) -> String {
     if !state.has_room {
         notes.push("disk full".to_string());
     }
+    if state.level != state.known_level {
+        notes.push(format!("format level {}, knows {}", state.level, state.known_level));
+    }
     notes.join(", ")
 }
 
@@ -333,6 +336,8 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "trimmed_upto": state.trimmed_upto.0,
         "lag": lag(status, state),
         "digest": format!("{:016x}", state.digest),
+        "format_level": state.level.0,
+        "known_format_level": state.known_level.0,
         "logs": state.logs,
         "damaged_slots": state.damaged_slots,
         "segments": state.segments,

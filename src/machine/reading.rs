@@ -211,7 +211,7 @@ impl ReadCursor {
             }
             let entries = match raw.decode()? {
                 MachineCommand::Log(command) => command.entries(),
-                MachineCommand::Cut(_) => None,
+                MachineCommand::Cut(_) | MachineCommand::Level(_) => None,
             };
             let Some(entries) = entries else {
                 return Err(EntryDamage::OtherLog { offset: raw.offset });
@@ -233,7 +233,7 @@ impl ReadCursor {
     fn is_append(&self, raw: &RawCommand<'_>) -> bool {
         match raw.kind {
             CommandKind::Log(kind) => logs::appends_to(kind, raw.body, self.log, &self.name),
-            CommandKind::Cut => false,
+            CommandKind::Cut | CommandKind::Level => false,
         }
     }
 

@@ -15,7 +15,7 @@ use crate::checkpoint::{
 use crate::index::{Run, RunSpec, plan_merge, run_file_name};
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
 use crate::machine::SnapshotStep;
-use crate::types::{FileOwner, Lsn, RunId, Slot};
+use crate::types::{FileOwner, FormatLevel, Lsn, RunId, Slot};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ enum UnderWay {
 struct Taking {
     slot: Slot,
     digest: u64,
+    /// The format level of the state: its files are written at that one.
+    level: FormatLevel,
     /// All records up to here were pushed when the cut was applied: the values that the state is made of.
     records_upto: Lsn,
     seed: u64,
@@ -125,18 +127,19 @@ impl Checkpoints {
             return;
         }
         let slot = core.machine.applied_upto();
-        let digest = core.machine.digest();
+        let (digest, level) = (core.machine.digest(), core.machine.levels().level());
         core.machine.begin_snapshot();
         let frozen = core.index.freeze(slot).is_some();
         let facts = core.journal.facts_to_repeat(slot);
         core.repeat_facts(facts.hard_state, facts.witnessed);
-        let (_, seed) = header_bytes(slot, &self.owner);
+        let (_, seed) = header_bytes(slot, &self.owner, level);
         let phase = if frozen { Phase::Run(self.run_id()) } else { Phase::Begin };
         let name = checkpoint_file_name(slot);
         self.unused.retain(|unused| *unused != name);
         self.doubted.retain(|doubted| *doubted != name);
         let records_upto = core.replica.next_lsn().prev();
-        self.taking = Some(Taking { slot, digest, records_upto, seed, state_bytes: 0, phase });
+        let state_bytes = 0;
+        self.taking = Some(Taking { slot, digest, level, records_upto, seed, state_bytes, phase });
     }
 
     /// Has the next step done, if none is under way.
@@ -167,7 +170,7 @@ impl Checkpoints {
     fn next_step(&mut self, core: &mut Core) -> Option<CheckpointJob> {
         // The file will be about as large as the one before.
         let min_free_bytes = core.journal.min_free_bytes().saturating_add(self.state_bytes());
-        let Taking { slot, digest, records_upto, seed, ref mut phase, .. } =
+        let Taking { slot, digest, level, records_upto, seed, ref mut phase, .. } =
             *self.taking.as_mut()?;
         match phase {
             Phase::Run(run) => {
@@ -175,11 +178,11 @@ impl Checkpoints {
                 let (owner, run) = (self.owner, *run);
                 let after = core.index.runs().upto().unwrap_or(Slot(0));
                 let logs_max = rows.logs() as u64;
-                let spec = RunSpec { owner, run, after, upto: slot, logs_max };
+                let spec = RunSpec { owner, run, after, upto: slot, logs_max, level };
                 Some(CheckpointJob::Run { spec, rows, min_free_bytes })
             }
             Phase::Begin => {
-                let (header, _) = header_bytes(slot, &self.owner);
+                let (header, _) = header_bytes(slot, &self.owner, level);
                 Some(CheckpointJob::Begin { slot, header, min_free_bytes })
             }
             Phase::Pieces(written) => {
@@ -207,7 +210,8 @@ impl Checkpoints {
             }
             Phase::ReadBack => {
                 let (owner, shards) = (self.owner, core.options.shards);
-                Some(CheckpointJob::ReadBack { owner, shards, slot, digest })
+                let known = core.options.paxos.known_level;
+                Some(CheckpointJob::ReadBack { owner, shards, known, slot, digest })
             }
             Phase::Record(_) => None,
         }
@@ -351,7 +355,9 @@ impl Checkpoints {
         let (owner, shards, run) = (self.owner, core.options.shards, self.run_id());
         let bytes: u64 = inputs.iter().map(|run| run.file_bytes()).sum();
         let min_free_bytes = core.journal.min_free_bytes().saturating_add(bytes);
-        let job = CheckpointJob::Merge { owner, shards, inputs, run, slot, min_free_bytes };
+        let (known, level) = (core.options.paxos.known_level, core.machine.levels().level());
+        let job =
+            CheckpointJob::Merge { owner, shards, known, inputs, run, slot, level, min_free_bytes };
         Some((UnderWay::Merging(range, run), job))
     }
 

@@ -66,12 +66,13 @@ impl Core {
         options: ShardOptions,
         journal: Journal,
         memory: Memory,
-        (machine, runs): (Machine, RunSet),
+        (mut machine, runs): (Machine, RunSet),
         now: Tick,
     ) -> Core {
         let mut effects = Effects::new();
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
         let members = options.paxos.members.len();
+        machine.set_known_level(options.paxos.known_level);
         Core {
             options,
             replica,

@@ -72,7 +72,7 @@ impl SinceCut {
         let due = now >= self.wait_until && self.is_due(now, core, state_bytes);
         if due && core.serving().is_ok() {
             // Where the value is full of appends, a little later.
-            let wait_us = if writes.propose_own(CutCommand) { AGAIN_US } else { BUSY_US };
+            let wait_us = if writes.propose_own(core, CutCommand) { AGAIN_US } else { BUSY_US };
             self.wait_until = now.after(wait_us);
         }
     }

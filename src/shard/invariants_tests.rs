@@ -21,7 +21,7 @@ use crate::paxos::{Config, Vote};
 use crate::storage::MemStorage;
 use crate::types::Value;
 use crate::types::{
-    Ballot, ClusterId, ConnId, Incarnation, Index, Lsn, NodeId, ShardId, Slot, Tick,
+    Ballot, ClusterId, ConnId, FormatLevel, Incarnation, Index, Lsn, NodeId, ShardId, Slot, Tick,
 };
 use crate::wire::peer::Accepted;
 use std::collections::BTreeSet;
@@ -52,8 +52,9 @@ pub fn serving() -> Shard {
     let (storage, mut now) = (MemStorage::new(), Tick(1_000_000));
     let segment = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
     format(&storage, &identity, ShardId(0), &segment).expect("a fresh disk takes a journal");
-    let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &segment)
-        .expect("the journal recovers");
+    let start =
+        checkpoint::start(&storage, &identity, (ShardId(0), 1), FormatLevel::KNOWN, &segment)
+            .expect("the journal recovers");
     let mut out = Vec::new();
     let mut shard = Shard::start(options(&identity), start, now, &mut out);
     let name = LogName::new("a").expect("a good name");

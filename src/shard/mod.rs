@@ -16,7 +16,7 @@
 //! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter`, `trims` |
 //! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
 //! | `status` | what a shard says of itself |
-//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `checkpoints` | what needs no client |
+//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `levels`, `checkpoints` | what needs no client |
 //! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
@@ -53,6 +53,7 @@ pub mod invariants;
 mod invariants_tests;
 mod journal_reads;
 mod leaving;
+mod levels;
 mod lines;
 mod lookup;
 mod lookup_job;

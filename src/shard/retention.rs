@@ -132,7 +132,7 @@ impl RetainedLogs {
     /// Proposes what was found, as far as there is room.
     fn propose_found(&mut self, core: &mut Core, writes: &mut Writes) {
         while let Some(command) = self.found.pop() {
-            if !writes.propose_own(command) {
+            if !writes.propose_own(core, command) {
                 self.found.push(command); // The value is full of appends: later.
                 return;
             }

@@ -12,6 +12,7 @@ use super::fatal::Fatal;
 use super::idle_mark::IdleMark;
 use super::journal_reads::JournalRead;
 use super::leaving::{Leaving, log_who_leaves};
+use super::levels::LevelRaises;
 use super::lookup_job::{Answers, LookupDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
@@ -43,6 +44,7 @@ pub struct Router {
     pub(super) since_cut: SinceCut,
     /// Checkpoints, as they are taken.
     pub(super) checkpoints: Checkpoints,
+    levels: LevelRaises,
     /// The node's stop, as far as it is.
     leaving: Leaving,
     idle_mark: IdleMark,
@@ -63,6 +65,7 @@ impl Router {
             status: Status::start(now),
             since_cut: SinceCut::default(),
             checkpoints,
+            levels: LevelRaises::default(),
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),
@@ -145,7 +148,7 @@ impl Router {
         }
         self.requests.look_up_trims(turn);
         self.requests.propose_retention(turn);
-        self.propose_cut(turn);
+        self.propose_own(turn);
         self.requests.writes.flush(turn);
         self.drain_effects(turn);
         self.requests.reads.expire(turn);
@@ -167,11 +170,12 @@ impl Router {
         }
     }
 
-    /// Has a checkpoint taken everywhere, where this node leads and it is time.
-    fn propose_cut(&mut self, turn: &Turn<'_>) {
+    /// Has a checkpoint taken everywhere, and the format level raised, where this node leads and it is time.
+    fn propose_own(&mut self, turn: &Turn<'_>) {
         if !self.requests.has_open_fates() {
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
             self.since_cut.propose(turn.now, turn.core, bytes, writes);
+            self.levels.propose(turn.now, turn.core, writes);
         }
     }
 

@@ -92,6 +92,8 @@ impl Status {
             applied_upto: core.machine.applied_upto(),
             trimmed_upto: Slot(0),
             digest: core.machine.digest(),
+            level: core.machine.levels().level(),
+            known_level: core.options.paxos.known_level,
             logs: core.machine.logs().count() as u64,
             damaged_slots: replica.damaged_slots() as u64,
             segments: core.journal.segments(),

@@ -53,7 +53,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             let count = seeds.end - seeds.start;
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
-                 {} events, {} disks set back and refuted, {} undetectable; {:.1} seeds/s",
+                 {} events, {} disks set back and refuted, {} undetectable, {} levels raised; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
                 total.acknowledged,
@@ -61,6 +61,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
                 total.events,
                 total.refuted,
                 total.undetectable,
+                total.raised,
                 count as f64 / seconds
             ));
             if args.seed.is_some() {
@@ -144,5 +145,6 @@ impl RunSummary {
         self.answered += other.answered;
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
+        self.raised += other.raised;
     }
 }

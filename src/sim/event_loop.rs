@@ -79,6 +79,7 @@ impl World {
         check_step(&before, &Summary::of(shard.replica()));
         check_journal(shard.journal(), &journal_before, batch_done);
         stepping.durability_checker.changed(shard.replica().hard(), first);
+        self.check_level(node)?;
         self.check_chosen(node, chosen_upto)
     }
 

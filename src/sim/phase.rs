@@ -170,7 +170,7 @@ impl World {
         Ok(())
     }
 
-    /// Nothing is under way, and every node has applied everything.
+    /// Nothing is under way, every node has applied everything, and no raise of the format level is due.
     fn is_quiescent(&self) -> bool {
         let last = self.oracle.last();
         let whole = |shard: &Shard| {
@@ -179,11 +179,13 @@ impl World {
             shard.applied_upto() == last && replica.holes().is_empty() && replica.open_slots() == 0
         };
         let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
-        self.clients.iter().all(SimClient::is_idle) && self.nodes.iter().all(agrees)
+        self.clients.iter().all(SimClient::is_idle)
+            && self.nodes.iter().all(agrees)
+            && self.level_is_settled()
     }
 
     fn disagreement(&self) -> String {
-        let mut text = format!("decided {}", self.oracle.last());
+        let mut text = format!("decided {}, level {}", self.oracle.last(), self.oracle.level());
         for node in &self.nodes {
             text += &match &node.shard {
                 None => format!("; node {} is down", node.id),

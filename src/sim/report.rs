@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use super::trace::{Trace, Verbosity};
+use super::upgrades;
 use super::violation::Violation;
 use super::world::World;
 use std::cell::{Cell, RefCell};
@@ -28,6 +29,8 @@ pub struct RunSummary {
     pub refuted: u64,
     /// Runs that ended because nobody who could know of a disk that was set back was there.
     pub undetectable: u64,
+    /// Runs in which the format level rose.
+    pub raised: u64,
 }
 
 /// A run that did not.
@@ -88,6 +91,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 answered: world.history.reads,
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
+                raised: u64::from(world.oracle.level() > upgrades::OLD),
             });
         }
         Ok(Err(violation)) => violation,

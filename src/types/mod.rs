@@ -8,6 +8,7 @@ mod damage;
 mod extent;
 mod failure_kind;
 mod file_owner;
+mod format_level;
 mod ids;
 mod life;
 mod nodes;
@@ -26,6 +27,7 @@ pub use damage::{Content, Damage, Losses, LostRecords, RecordLeft};
 pub use extent::Extent;
 pub use failure_kind::FailureKind;
 pub use file_owner::FileOwner;
+pub use format_level::{FormatLevel, FormatVersions};
 pub use ids::{
     ClusterId, ConfigurationNumber, ConnId, Incarnation, Index, LogId, Lsn, NodeId, RunId,
     SegmentId, ShardId, Slot, Tick,

@@ -3,7 +3,7 @@
 use crate::rig::{OWNER, Row, Shard, expected, expected_from, log, some_search, write, write_all};
 use paxosd::index::{RunSet, Search, merge, plan_merge};
 use paxosd::storage::MemStorage;
-use paxosd::types::{Index, RunId, Slot};
+use paxosd::types::{FormatLevel, Index, RunId, Slot};
 use std::sync::Arc;
 
 /// Rows in the order of the index, whatever run they are in.
@@ -47,7 +47,9 @@ fn c31_lookups_find_what_was_written() {
             if let Some(range) = plan_merge(&set) {
                 let inputs = &set.runs()[range.clone()];
                 let live = &mut shard.live.iter().map(|(log, first)| (*log, *first));
-                let merged = merge(&storage, &OWNER, inputs, RunId(1_000 + run), live).unwrap();
+                let merged =
+                    merge(&storage, &OWNER, inputs, (RunId(1_000 + run), FormatLevel::FIRST), live)
+                        .unwrap();
                 merged.read_back(&storage, &OWNER).unwrap();
                 set = set.replaced(range.clone(), Arc::new(merged)).unwrap();
                 let mut rows = sorted(&parts[range.clone()]);

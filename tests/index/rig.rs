@@ -3,7 +3,8 @@
 use paxosd::index::{Run, RunSet, RunSpec, RunWriter, Search};
 use paxosd::storage::{MemStorage, Storage, StorageError};
 use paxosd::types::{
-    ClusterId, Extent, FileOwner, Incarnation, Index, LogId, NodeId, Random, RunId, ShardId, Slot,
+    ClusterId, Extent, FileOwner, FormatLevel, Incarnation, Index, LogId, NodeId, Random, RunId,
+    ShardId, Slot,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,7 +123,8 @@ impl Shard {
 /// What a run of these rows is to be.
 pub fn spec(run: u64, after: Slot, upto: Slot, rows: &[Row]) -> RunSpec {
     let logs: BTreeSet<LogId> = rows.iter().map(|(log, _)| *log).collect();
-    RunSpec { owner: OWNER, run: RunId(run), after, upto, logs_max: logs.len() as u64 }
+    let (run, logs_max, level) = (RunId(run), logs.len() as u64, FormatLevel::FIRST);
+    RunSpec { owner: OWNER, run, after, upto, logs_max, level }
 }
 
 pub fn write_as(storage: &dyn Storage, spec: &RunSpec, rows: &[Row]) -> Result<Run, StorageError> {

@@ -146,7 +146,8 @@ REPLIES = {
         "peers": [{"node": 1, "connected": True, "known": True, "chosen_upto": 40, "lag": 1,
                    "trouble": ""},
                   {"node": 3, "connected": False, "known": False, "chosen_upto": 0, "lag": 0,
-                   "trouble": "127.0.0.3:7421: Connection refused"}]}),
+                   "trouble": "127.0.0.3:7421: Connection refused"}],
+        "level": 1, "known_level": 2}),
     "map-reply": (4, {
         "cluster": CLUSTER, "shards": 2,
         "members": [{"node": 1, "address": "10.0.0.1:7420"},

@@ -13,7 +13,7 @@ use paxosd::shard::invariants::check_state;
 use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{
-    ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Slot, Tick,
+    ClusterId, ConnId, FailureKind, FormatLevel, Incarnation, Index, NodeId, ShardId, Slot, Tick,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -120,8 +120,9 @@ impl Node {
     }
 
     fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
-        let start = checkpoint::start(&storage, &identity(), (ShardId(0), 1), &SEGMENT)
-            .expect("the journal recovers");
+        let start =
+            checkpoint::start(&storage, &identity(), (ShardId(0), 1), FormatLevel::KNOWN, &SEGMENT)
+                .expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
         let (replayed, from) = (start.recovered.stats.records, start.restored.from);
         let faults = start.restored.faults.clone();

@@ -12,7 +12,7 @@ use paxosd::paxos::{Config, Timing};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
-use paxosd::types::{ClusterId, ConnId, Incarnation, NodeId, ShardId, Tick};
+use paxosd::types::{ClusterId, ConnId, FormatLevel, Incarnation, NodeId, ShardId, Tick};
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -85,8 +85,14 @@ impl Trio {
             let (identity, mut out) = (identity(at), Vec::new());
             format(&storage, &identity, ShardId(0), &SEGMENT)
                 .expect("a fresh disk takes a journal");
-            let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &SEGMENT)
-                .expect("the journal recovers");
+            let start = checkpoint::start(
+                &storage,
+                &identity,
+                (ShardId(0), 1),
+                FormatLevel::KNOWN,
+                &SEGMENT,
+            )
+            .expect("the journal recovers");
             let shard = Shard::start(options(at, timing), start, now, &mut out);
             trio.members.push(Member {
                 shard,

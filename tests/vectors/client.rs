@@ -5,7 +5,7 @@ use paxosd::api::entries::Entries;
 use paxosd::api::error::{Detail, ErrorCode, Leader, RequestError};
 use paxosd::api::name::LogName;
 use paxosd::api::*;
-use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
+use paxosd::types::{Ballot, ClusterId, FormatLevel, Index, LogId, NodeId, ShardId, Slot};
 use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 
 /// The cluster of the examples.
@@ -141,6 +141,8 @@ fn status() -> StatusReply {
             applied_upto: Slot(41),
             trimmed_upto: Slot(0),
             digest: 0x0123_4567_89ab_cdef,
+            level: FormatLevel(1),
+            known_level: FormatLevel(2),
             logs: 1,
             damaged_slots: 0,
             segments: 2,

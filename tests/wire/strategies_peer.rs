@@ -3,8 +3,8 @@
 use crate::strategies::{ballot, text};
 use paxosd::limits::LEASE_MS_MAX;
 use paxosd::types::{
-    ClusterId, Configuration, ConfigurationNumber, Damage, Incarnation, Life, LifeId, Lsn, NodeId,
-    ShardId, Slot, Tick, Value, Witness,
+    ClusterId, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Life, LifeId,
+    Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
@@ -135,10 +135,16 @@ fn meeting() -> impl Strategy<Value = Message> {
             configuration(),
             vec(life(), 0..6),
             (witness(), vec((node(), witness()), 0..6)),
-            digest()
+            (digest(), any::<u16>().prop_map(FormatLevel))
         )
             .prop_map(
-                |((incarnation, known, formed), configuration, lives, seen, digest)| {
+                |(
+                    (incarnation, known, formed),
+                    configuration,
+                    lives,
+                    seen,
+                    (digest, known_level),
+                )| {
                     Message::Announce(Announce {
                         incarnation,
                         known,
@@ -148,6 +154,7 @@ fn meeting() -> impl Strategy<Value = Message> {
                         durable: seen.0,
                         witness: seen.1,
                         digest,
+                        known_level,
                     })
                 }
             ),

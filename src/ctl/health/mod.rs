@@ -67,7 +67,7 @@ pub(super) mod tests {
         Cause, ClientError, DiskSpace, Failure, Member, NodeStatus, Operation, Outcome, PeerStatus,
         Progress, Stage,
     };
-    use crate::types::{Ballot, Slot};
+    use crate::types::{Ballot, FormatLevel, Slot};
 
     /// Three nodes and one shard, led by node 1; all have applied slot 10.
     pub fn healthy() -> ClusterStatus {
@@ -98,6 +98,8 @@ pub(super) mod tests {
                     applied_upto: Slot(10),
                     trimmed_upto: Slot(0),
                     digest: 7,
+                    level: FormatLevel::FIRST,
+                    known_level: FormatLevel::FIRST,
                     logs: 2,
                     damaged_slots: 0,
                     segments: 1,

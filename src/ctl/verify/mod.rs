@@ -114,7 +114,9 @@ impl Checked {
 
 fn state_of(error: &OpenError) -> State {
     match error {
-        OpenError::FutureVersion { .. } | OpenError::Foreign { .. } => State::Refused,
+        OpenError::FutureVersion { .. }
+        | OpenError::FutureLevel { .. }
+        | OpenError::Foreign { .. } => State::Refused,
         OpenError::Unopenable { source, .. } if is_denied(source) => State::Refused,
         // What the system is short of says nothing about the data.
         OpenError::Storage(error)

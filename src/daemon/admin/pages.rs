@@ -184,6 +184,8 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         "trimmed_upto": status.trimmed_upto.0,
         "catch_up_slots": numbers.backlog.catch_up_slots,
         "digest": format!("{:016x}", status.digest),
+        "format_level": status.level.0,
+        "known_format_level": status.known_level.0,
         "logs": status.logs,
         "damaged_slots": status.damaged_slots,
         "segments": status.segments,

@@ -157,6 +157,14 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         s.status.chosen_upto.0
     }),
     gauge("paxosd_applied_upto", "Slots up to this one are applied.", |s| s.status.applied_upto.0),
+    gauge("paxosd_format_level", "The format level: what all members may write.", |s| {
+        u64::from(s.status.level.0)
+    }),
+    gauge(
+        "paxosd_known_format_level",
+        "The highest format level that this node's program knows.",
+        |s| u64::from(s.status.known_level.0),
+    ),
     gauge("paxosd_trimmed_upto", "Slots up to this one are gone from the disk.", |s| {
         s.status.trimmed_upto.0
     }),

@@ -6,12 +6,12 @@
 
 use crate::index::run::fault::RunFault;
 use crate::limits::BLOCK_BYTES;
-use crate::types::{ClusterId, FileOwner, Incarnation, NodeId, RunId, ShardId, Slot};
+use crate::types::{ClusterId, FileOwner, FormatLevel, Incarnation, NodeId, RunId, ShardId, Slot};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes of a block, as an offset.
 pub(crate) const BLOCK: u64 = BLOCK_BYTES as u64;
-/// The newest format version known, and the one written.
+/// The newest format version known.
 pub(crate) const VERSION: u16 = 1;
 /// Bytes in front of each block's content: checksum, kind, bytes, count.
 pub(crate) const HEAD_BYTES: usize = 16;
@@ -62,11 +62,12 @@ pub(crate) struct RunHeader {
 }
 
 impl RunHeader {
-    /// The header's block, and the seed for the checksums of all others.
-    pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
+    /// The header's block of a run that is written at this format level, and the seed for the checksums of
+    /// all others.
+    pub(crate) fn encode(&self, level: FormatLevel) -> (Vec<u8>, u64) {
         let mut out = vec![0; BLOCK_BYTES];
         out[0..4].copy_from_slice(&MAGIC);
-        out[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        out[4..6].copy_from_slice(&level.versions().run.to_le_bytes());
         out[8..16].copy_from_slice(&self.run.0.to_le_bytes());
         out[16..32].copy_from_slice(&self.owner.cluster.0.to_le_bytes());
         out[32..40].copy_from_slice(&self.owner.incarnation.0.to_le_bytes());
@@ -205,7 +206,7 @@ mod tests {
     /// A header comes back as it was written, and every flipped bit of its block is noticed.
     #[test]
     fn c31_a_rotten_header_is_refused() {
-        let (block, seed) = HEADER.encode();
+        let (block, seed) = HEADER.encode(FormatLevel::FIRST);
         assert_eq!(decode(&block), Ok((HEADER, seed)));
         for bit in 0..block.len() * 8 {
             let mut rotten = block.clone();
@@ -217,7 +218,7 @@ mod tests {
     /// A header of a newer version that verifies is no damage: it says which program can read it.
     #[test]
     fn a_newer_version_is_distinguished_from_rot() {
-        let (mut block, _) = HEADER.encode();
+        let (mut block, _) = HEADER.encode(FormatLevel::FIRST);
         block[4] = 2;
         assert_eq!(decode(&block), Err(RunFault::Checksum));
         let checksum = xxh3_64(&block[..CHECKSUM_AT]);

@@ -7,10 +7,11 @@ use crate::index::run::rows::{Row, in_order};
 use crate::index::run::writer::{RunSpec, RunWriter};
 use crate::limits::RUN_AHEAD_BYTES;
 use crate::storage::Storage;
-use crate::types::{FileOwner, Index, LogId, RunId};
+use crate::types::{FileOwner, FormatLevel, Index, LogId, RunId};
 use std::sync::Arc;
 
-/// Writes one run that has the rows of these, which lie on each other, the oldest first.
+/// Writes one run that has the rows of these, which lie on each other, the oldest first: of this number, and
+/// at this format level.
 ///
 /// `live` gives each log that exists with its first index, in rising order of logs. It must have been
 /// drawn up at or behind the last slot of the newest run: then a log that it lacks was deleted. Rows of
@@ -29,7 +30,7 @@ pub fn merge(
     storage: &dyn Storage,
     owner: &FileOwner,
     inputs: &[Arc<Run>],
-    run: RunId,
+    (run, level): (RunId, FormatLevel),
     live: &mut dyn Iterator<Item = (LogId, Index)>,
 ) -> Result<Run, RunError> {
     let (Some(oldest), Some(newest)) = (inputs.first(), inputs.last()) else {
@@ -41,7 +42,8 @@ pub fn merge(
     }
     let logs_max = inputs.iter().map(|input| input.logs()).fold(0, u64::saturating_add);
     let (owner, after, upto) = (*owner, oldest.after(), newest.upto());
-    let mut out = RunWriter::create(storage, &RunSpec { owner, run, after, upto, logs_max })?;
+    let spec = RunSpec { owner, run, after, upto, logs_max, level };
+    let mut out = RunWriter::create(storage, &spec)?;
     let mut sources = Vec::new();
     for input in inputs {
         let reader = BlockReader::new(storage, input, RUN_AHEAD_BYTES);

@@ -1,7 +1,7 @@
 //! Why the files of a journal are refused.
 
 use crate::storage::{StorageError, StorageOp};
-use crate::types::{FailureKind, Lsn, Trouble};
+use crate::types::{FailureKind, FormatLevel, Lsn, Trouble};
 use std::io;
 
 /// Why a journal could not be opened.
@@ -54,6 +54,19 @@ pub enum OpenError {
         found: u16,
         /// The newest version known here.
         known: u16,
+    },
+    /// The state in a checkpoint has a format level that this program does not know (C32c).
+    #[error(
+        "{file} has format level {found}, this program knows levels up to {known}; run the newer program; \
+         see docs/OPERATIONS.md, \"Rolling upgrade\""
+    )]
+    FutureLevel {
+        /// The file's name in the shard's directory.
+        file: String,
+        /// The level of the state.
+        found: FormatLevel,
+        /// The highest level known here.
+        known: FormatLevel,
     },
     /// A file belongs to another cluster, node, incarnation, shard or segment.
     #[error(
@@ -127,6 +140,7 @@ impl OpenError {
             | OpenError::Length { .. }
             | OpenError::Unopenable { .. }
             | OpenError::FutureVersion { .. }
+            | OpenError::FutureLevel { .. }
             | OpenError::Foreign { .. }
             | OpenError::StartMoved { .. }
             | OpenError::HardStateLost { .. } => FailureKind::Data,

@@ -79,7 +79,7 @@ messages! {
 message! {
     Announce {
         incarnation, known as NODES, formed, configuration, lives as LIVES, durable,
-        witness as NODES, digest,
+        witness as NODES, digest, known_level,
     }
     Canvass { attempt, chosen_upto }
     CanvassAnswer { attempt, yes, promised, chosen_upto }

@@ -1,7 +1,8 @@
 //! The messages of replicas, as values: one struct each.
 
 use crate::types::{
-    Ballot, Configuration, Damage, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value, Witness,
+    Ballot, Configuration, Damage, FormatLevel, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value,
+    Witness,
 };
 
 /// A message between two replicas of one shard.
@@ -70,6 +71,8 @@ pub struct Announce {
     pub witness: Vec<(NodeId, Witness)>,
     /// The sender's state, where it has applied anything.
     pub digest: Option<Digest>,
+    /// The highest format level that the sender's program knows (C44d).
+    pub known_level: FormatLevel,
 }
 
 /// The digest of a replica's state after a slot: replicas that applied the same slots have the same
