@@ -4,11 +4,14 @@
 use paxosd::sim::command::{run_plans, run_seeds};
 use paxosd::sim::{FaultKind, Plan, Verbosity, run_seed};
 
-/// A few dozen seeds, every run the same ones.
+/// A few dozen seeds, every run the same ones. In half of them nodes are upgraded, each at a start of its own,
+/// to a program that knows one format level more: the level rises in some, and never before the last member
+/// knows it (C44d).
 #[test]
 fn seeds_stay_clean() {
-    if let Err(failure) = run_seeds(0..48, 2, Verbosity::Hash) {
-        panic!("{failure}");
+    match run_seeds(0..48, 2, Verbosity::Hash) {
+        Ok(total) => assert!(total.raised >= 4, "the level rose in {} runs", total.raised),
+        Err(failure) => panic!("{failure}"),
     }
 }
 
@@ -32,15 +35,5 @@ fn same_seed_same_trace() {
     for seed in [3, 14, 159] {
         let run = || run_seed(seed, Verbosity::Hash).map_err(|failure| failure.to_string());
         assert_eq!(run().expect("clean"), run().expect("clean"));
-    }
-}
-
-/// C44d, C32c: nodes whose programs know different format levels, upgraded at restarts: the level rises in
-/// many runs, and in none of them before the last member knows it, nor is it ever applied by one that does not.
-#[test]
-fn c44d_the_level_rises_once_every_member_knows_it() {
-    match run_plans(1000..1060, 2, Verbosity::Hash, |seed| Plan::with(seed, FaultKind::Kill)) {
-        Ok(total) => assert!(total.raised >= 8, "the level rose in {} runs", total.raised),
-        Err(failure) => panic!("{failure}\nwith: --with kill"),
     }
 }

@@ -14,7 +14,7 @@ pub(super) const OLD: FormatLevel = FormatLevel::KNOWN;
 /// What the program after it knows.
 const NEW: FormatLevel = FormatLevel(OLD.0 + 1);
 /// One seed of so many has upgrades.
-const ONE_IN: u64 = 3;
+const ONE_IN: u64 = 2;
 
 /// What a node's program knows once it was started so many times. Drawn apart from all else that a seed
 /// decides.
@@ -24,7 +24,7 @@ pub(super) fn known_level(seed: u64, node: usize, starts: u64) -> FormatLevel {
     }
     let mut rng = Rng::new(seed.rotate_left(32) ^ node as u64 ^ 0x1e7e1);
     // The first start with the newer program.
-    let upgraded_at = *rng.pick(&[1, 2, 2, 3]);
+    let upgraded_at = *rng.pick(&[1, 1, 2, 2]);
     if starts >= upgraded_at { NEW } else { OLD }
 }
 
@@ -60,12 +60,12 @@ mod tests {
     fn c44d_upgrades_come_one_by_one() {
         let levels = |seed, starts| [0, 1, 2].map(|node| known_level(seed, node, starts));
         let mixed = (0..300).filter(|seed| levels(*seed, 1).contains(&OLD)).count();
-        let upgraded = (0..300).filter(|seed| levels(*seed, 3) == [NEW; 3]).count();
+        let upgraded = (0..300).filter(|seed| levels(*seed, 2) == [NEW; 3]).count();
         let apart = (0..300).filter(|seed| {
-            let levels = levels(*seed, 2);
+            let levels = levels(*seed, 1);
             levels.contains(&OLD) && levels.contains(&NEW)
         });
-        assert!((60..150).contains(&upgraded), "{upgraded} seeds with upgrades");
+        assert!((120..180).contains(&upgraded), "{upgraded} seeds with upgrades");
         assert!(mixed > upgraded && apart.count() > 20, "{mixed} seeds with the old program");
         for seed in 0..300 {
             for starts in 1..4 {

@@ -13,7 +13,7 @@ use paxosd::shard::invariants::check_state;
 use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{
-    ClusterId, ConnId, FailureKind, FormatLevel, Incarnation, Index, NodeId, ShardId, Slot, Tick,
+    ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Slot, Tick,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -119,10 +119,11 @@ impl Node {
         Node::open_as(storage, options(), hold_reads)
     }
 
-    fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
-        let start =
-            checkpoint::start(&storage, &identity(), (ShardId(0), 1), FormatLevel::KNOWN, &SEGMENT)
-                .expect("the journal recovers");
+    /// The same, with these options.
+    pub fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
+        let (place, known) = ((ShardId(0), 1), options.paxos.known_level);
+        let start = checkpoint::start(&storage, &identity(), place, known, &SEGMENT)
+            .expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
         let (replayed, from) = (start.recovered.stats.records, start.restored.from);
         let faults = start.restored.faults.clone();

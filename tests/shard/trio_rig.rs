@@ -69,39 +69,44 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
     }
 }
 
+/// A node over what its disk holds, of a program that knows this format level.
+fn start(
+    at: usize,
+    (timing, known): (Timing, FormatLevel),
+    now: Tick,
+    storage: MemStorage,
+) -> (Member, Vec<Output>) {
+    let (identity, mut options) = (identity(at), options(at, timing));
+    options.paxos.known_level = known;
+    let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), known, &SEGMENT)
+        .expect("the journal recovers");
+    let mut out = Vec::new();
+    let shard = Shard::start(options, start, now, &mut out);
+    let (held, replies) = (VecDeque::new(), BTreeMap::new());
+    (Member { shard, storage, hold: false, hold_reads: false, held, replies }, out)
+}
+
 impl Trio {
     /// Three fresh nodes of these times, connected, of which one leads.
     pub fn new(timing: Timing) -> Trio {
-        let now = Tick(1_000_000);
+        Trio::of_programs(timing, [FormatLevel::KNOWN; 3])
+    }
+
+    /// The same, of programs that know format levels up to these.
+    pub fn of_programs(timing: Timing, known: [FormatLevel; 3]) -> Trio {
         let mut trio = Trio {
             members: Vec::new(),
-            now,
+            now: Tick(1_000_000),
             links: BTreeMap::new(),
             cut: BTreeSet::new(),
             next: 0,
         };
-        for at in 0..3 {
+        for (at, known) in known.into_iter().enumerate() {
             let storage = MemStorage::new();
-            let (identity, mut out) = (identity(at), Vec::new());
-            format(&storage, &identity, ShardId(0), &SEGMENT)
+            format(&storage, &identity(at), ShardId(0), &SEGMENT)
                 .expect("a fresh disk takes a journal");
-            let start = checkpoint::start(
-                &storage,
-                &identity,
-                (ShardId(0), 1),
-                FormatLevel::KNOWN,
-                &SEGMENT,
-            )
-            .expect("the journal recovers");
-            let shard = Shard::start(options(at, timing), start, now, &mut out);
-            trio.members.push(Member {
-                shard,
-                storage,
-                hold: false,
-                hold_reads: false,
-                held: VecDeque::new(),
-                replies: BTreeMap::new(),
-            });
+            let (member, out) = start(at, (timing, known), trio.now, storage);
+            trio.members.push(member);
             trio.carry_out(at, out);
         }
         for (a, b) in pairs() {
@@ -109,6 +114,15 @@ impl Trio {
         }
         trio.leader();
         trio
+    }
+
+    /// A node that is cut off ends, and starts again with a program that knows this format level.
+    pub fn restart(&mut self, at: usize, (timing, known): (Timing, FormatLevel)) {
+        assert!(self.cut.contains(&at), "node {at} is connected");
+        let storage = self.members[at].storage.duplicate();
+        let (member, out) = start(at, (timing, known), self.now, storage);
+        self.members[at] = member;
+        self.carry_out(at, out);
     }
 
     fn connect(&mut self, at: usize, to: usize) {
