@@ -20,6 +20,9 @@ pub const PIECE_OVERHEAD_BYTES: usize = 16;
 /// Suffix of a checkpoint that is not complete.
 pub(super) const UNFINISHED: &str = ".new";
 
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().checkpoint <= VERSION);
+
 /// Why a checkpoint is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointFault {

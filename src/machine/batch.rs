@@ -23,6 +23,8 @@ pub const VALUE_VERSION: u16 = 1;
 /// Flag: the first value of its leadership.
 const FLAG_FIRST: u16 = 1;
 
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().value <= VALUE_VERSION);
 // A batch that is not full takes any command that keeps the limits.
 const _: () =
     assert!(VALUE_BYTES_TARGET + COMMAND_HEADER_BYTES + BODY_BYTES_MAX <= VALUE_BYTES_MAX);

@@ -67,7 +67,7 @@ pub struct Config {
     pub window_slots: u64,
     /// Most bytes of values proposed and not yet chosen.
     pub window_bytes: usize,
-    /// The highest format level that this node's program knows: peers are told of it (C44d).
+    /// The highest format level that this node's program knows: it is announced to peers (C44d).
     pub known_level: FormatLevel,
     /// Seed of the election's randomness.
     pub seed: u64,

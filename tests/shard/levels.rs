@@ -55,14 +55,15 @@ fn c44d_the_level_waits_for_the_last_member() {
 #[test]
 fn c44d_a_member_is_asked_anew_on_each_connection() {
     let timing = Timing::default();
-    let mut trio = Trio::of_programs(timing, [OLD, NEW, NEW]);
+    let mut trio = Trio::of_programs(timing, [NEW, NEW, OLD]);
     trio.cut_off(1);
-    trio.restart(1, (timing, OLD));
-    trio.cut_off(0);
-    trio.restart(0, (timing, NEW));
-    trio.heal(0);
+    trio.cut_off(2);
+    trio.restart(2, (timing, NEW));
+    trio.heal(2);
+    trio.lead_again(0);
     trio.pass(WHILE_US);
-    assert_eq!(levels(&trio), [1; 3], "node 2 knew more once, and is away");
+    assert_eq!(levels(&trio), [1; 3], "node 1 has heard that node 2 knows more, which is away");
+    trio.restart(1, (timing, OLD));
     trio.heal(1);
     trio.pass(WHILE_US);
     assert_eq!(levels(&trio), [1; 3], "node 2 has gone back to the older program");

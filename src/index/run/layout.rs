@@ -23,6 +23,9 @@ const MAGIC: [u8; 4] = *b"pxR\x89";
 const CHECKSUM_AT: usize = 120;
 const HEADER_BYTES: usize = 128;
 
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().run <= VERSION);
+
 /// The file name of a run.
 #[must_use]
 pub fn run_file_name(run: RunId) -> String {

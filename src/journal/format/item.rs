@@ -5,19 +5,25 @@
 //! descriptor area, and the two copies of the hard state. What differs are the six words.
 
 use crate::journal::format::identity::Identity;
-use crate::types::{Ballot, Lsn, NodeId, RecordKind, SegmentId, ShardId, Slot};
+use crate::types::{Ballot, FormatLevel, Lsn, NodeId, RecordKind, SegmentId, ShardId, Slot};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes of an item. Divides a sector, so that no descriptor lies in two sectors.
 pub(crate) const ITEM_BYTES: usize = 128;
-/// The newest format version known, and the one written.
+/// The newest format version known.
 pub(crate) const VERSION: u16 = 1;
+/// The version written. A segment holds items of one version only; so where a level has another one, each
+/// segment must carry the level at which it was prepared.
+const WRITTEN: u16 = FormatLevel::FIRST.versions().journal;
 /// Where records begin: a record's header starts at a multiple of this.
 pub(crate) const ALIGN_BYTES: usize = 8;
 /// The batch is the last one of its segment.
 pub(crate) const FLAG_SEAL: u8 = 1;
 /// Runs of zero sectors that one item names.
 pub(crate) const RUNS_PER_ITEM: usize = 5;
+
+// No level that this program knows has another version.
+const _: () = assert!(FormatLevel::KNOWN.versions().journal == WRITTEN && WRITTEN <= VERSION);
 
 const MAGIC: [u8; 4] = *b"pxJ\x89";
 const WORDS_AT: usize = 72;
@@ -124,7 +130,7 @@ impl MetadataItem {
     pub(crate) fn encode(&self, journal_id: &JournalId) -> [u8; ITEM_BYTES] {
         let mut out = [0; ITEM_BYTES];
         out[0..4].copy_from_slice(&MAGIC);
-        out[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        out[4..6].copy_from_slice(&WRITTEN.to_le_bytes());
         out[6] = self.kind;
         out[7] = self.flags;
         out[8..12].copy_from_slice(&self.bytes.to_le_bytes());

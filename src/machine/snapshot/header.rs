@@ -13,6 +13,9 @@ const MAGIC: [u8; 8] = *b"PAXSTATE";
 /// The newest format that this node reads.
 const VERSION: u16 = 1;
 
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().state <= VERSION);
+
 /// The machine's own state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
