@@ -40,7 +40,7 @@ impl Replica {
         };
         self.others()
             .map(announced)
-            .fold(Some(self.config.known_level), |level, announced| Some(level?.min(announced?)))
+            .try_fold(self.config.known_level, |level, announced| Some(level.min(announced?)))
     }
 
     /// Whether a node of this incarnation may take part as the member `node`.
