@@ -41,10 +41,13 @@ pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
 /// Checkpoints that are kept: the newer one may be damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
 
+/// No append joins an extent of so many bytes of entries: a reader of one entry reads about as many, and
+/// the index has a row for as many.
+pub const EXTENT_BYTES: u64 = 8 << 10;
+/// Bytes of blocks of runs and of files of places that a shard keeps in memory.
+pub const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Most extents that one lookup on disk brings.
 pub const LOOKUP_EXTENTS_MAX: usize = 256;
-/// Bytes of memory that a lookup on disk takes.
-pub const LOOKUP_BYTES: usize = 32 << 10;
 
 /// Bytes of values between two cuts, unless the state itself is larger than half of that.
 pub const CUT_BYTES: u64 = 64 << 20;
@@ -85,9 +88,23 @@ pub const READ_EXTENT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of files that one read of the journal goes through, gaps between records included: a
 /// tenth of a second of a slow disk.
 pub const READ_SPAN_BYTES_MAX: usize = 16 << 20;
+/// A value of no more bytes is read as a whole, whatever is wanted of it.
+pub const WHOLE_VALUE_BYTES: usize = 16 << 10;
+/// Memory that a read of old entries takes for each entry that it asks for, while nothing is known of
+/// their size: what is larger waits for as much as it needs.
+pub const COLD_ENTRY_BYTES: usize = 64 << 10;
 /// Past this many bytes of files no more is read for one answer. A log that shares its slots with
 /// others gets a shorter answer instead of one that keeps the disk from the others.
 pub const COLD_READ_BYTES_MAX: usize = 32 << 20;
+/// So many bytes behind what a client reads in order are read into the page cache ahead of it, once it has
+/// gone on where it ended …
+pub const READ_AHEAD_BYTES_MIN: usize = 128 << 10;
+/// … and twice as many each time that it does so again, up to this.
+pub const READ_AHEAD_BYTES_MAX: usize = 4 << 20;
+/// Threads of a node that read what is not in memory, for each core that it may use.
+pub const READERS_PER_CORE: usize = 4;
+/// Most of these threads.
+pub const READERS_MAX: usize = 32;
 /// Reads of old entries of one shard that are at the disk at once; more wait.
 pub const COLD_READS_MAX: usize = 256;
 /// Longest long poll at the tail.

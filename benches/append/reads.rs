@@ -41,7 +41,7 @@ pub struct Options {
     /// Read in order, too
     #[arg(long)]
     scan: bool,
-    /// Keys of paxosd.toml, such as readers=4
+    /// Keys of paxosd.toml, such as sync_inline=true
     #[arg(long, value_name = "KEY=VALUE")]
     key: Vec<String>,
 }

@@ -151,7 +151,7 @@ impl<'a> Commands<'a> {
             return Err(CommandError::Flags { found: flags });
         }
         let stamp_ms = reader.u64("stamp").map_err(malformed)?;
-        let walk = Walk::new(value, VALUE_HEADER_BYTES as u32)?;
+        let walk = Walk::new(value.bytes(), VALUE_HEADER_BYTES as u32)?;
         let (leadership, first) = (Ballot { round, node }, flags & FLAG_FIRST != 0);
         Ok(Commands { walk, leadership, first, stamp_ms, stated, found: 0 })
     }
@@ -221,8 +221,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Starts at the command at byte `offset` of a value.
-    pub(super) fn new(value: &'a Value, offset: u32) -> Result<Walk<'a>, CommandError> {
-        let bytes = value.bytes();
+    pub(super) fn new(bytes: &'a [u8], offset: u32) -> Result<Walk<'a>, CommandError> {
         match bytes.get(offset as usize..) {
             Some(rest) => Ok(Walk { reader: BodyReader::new(rest), len: bytes.len() }),
             None => Err(CommandError::Malformed {

@@ -38,6 +38,6 @@ pub use batch::{Commands, ValueBuilder};
 pub use command::CommandError;
 pub use cuts::{CutCommand, Cuts};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
-pub use reading::{Damaged, EntryDamage, ReadCursor};
+pub use reading::{Damaged, EntryDamage, ReadCursor, Unverified};
 pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep};
 pub use state::Machine;

@@ -18,8 +18,10 @@ use crate::journal::Journal;
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
+use crate::storage::BlockCache;
 use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Slot, Tick, Value};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What all parts of a shard work on.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Core {
     pub(super) machine: Machine,
     /// Where the logs' entries lie.
     pub(super) index: EntryIndex,
+    /// Blocks that lookups on disk have read.
+    pub(super) block_cache: Arc<BlockCache>,
     /// Chosen values in memory.
     pub(super) cache: Cache,
     cache_bytes_max: usize,
@@ -72,13 +76,15 @@ impl Core {
         let mut effects = Effects::new();
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
         let members = options.paxos.members.len();
+        let block_cache = Arc::new(BlockCache::new(limits::BLOCK_CACHE_BYTES));
         Core {
             options,
             replica,
             effects,
             journal,
             machine,
-            index: EntryIndex::over(runs),
+            index: EntryIndex::over(runs.cached(Arc::clone(&block_cache))),
+            block_cache,
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
             conns: Conns::default(),

@@ -1,5 +1,7 @@
 //! What a shard has done since its start, and how much it has on its hands: for metrics.
 
+use crate::storage::BlockCacheStats;
+
 /// What a shard has done since its start. Only rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -64,6 +66,10 @@ pub struct Backlog {
     pub extents_in_memory: u64,
     /// Places of records in memory.
     pub places_in_memory: u64,
+    /// Bytes of memory of fences, filters and extents of the index.
+    pub index_bytes: u64,
+    /// Blocks of the index and of files of places in memory.
+    pub block_cache: BlockCacheStats,
     /// Slots that somebody knows to be chosen and this replica does not yet.
     pub catch_up_slots: u64,
     /// Logs that have more than they are to keep.

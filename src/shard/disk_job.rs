@@ -1,5 +1,6 @@
 //! What a shard has done on threads that may block, and what comes of it.
 
+use super::cold_job::{ColdReadDone, ColdReadJob};
 use super::lookup_job::{LookupDone, LookupJob};
 use crate::checkpoint::{self, CheckpointDone, CheckpointJob, CheckpointJobError};
 use crate::journal::{self, Done, Job, JobError};
@@ -12,6 +13,8 @@ pub enum DiskJob {
     Journal(Job),
     /// A lookup in the runs of the index.
     Lookup(LookupJob),
+    /// A read of entries that are not in memory.
+    ColdRead(Box<ColdReadJob>),
     /// A step of a checkpoint.
     Checkpoint(CheckpointJob),
 }
@@ -23,6 +26,8 @@ pub enum DiskDone {
     Journal(Done),
     /// What was looked up.
     Lookup(LookupDone),
+    /// The entries that were read.
+    ColdRead(Box<ColdReadDone>),
     /// A step of a checkpoint.
     Checkpoint(CheckpointDone),
 }
@@ -60,6 +65,10 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
         DiskJob::Lookup(job) => match job.run(storage) {
             Ok(done) => Ok(DiskDone::Lookup(done)),
             Err(error) => Err(short(error, DiskJob::Lookup(job))),
+        },
+        DiskJob::ColdRead(job) => match job.run(storage) {
+            Ok(done) => Ok(DiskDone::ColdRead(Box::new(done))),
+            Err((error, rest)) => Err(short(error, DiskJob::ColdRead(rest))),
         },
         DiskJob::Checkpoint(job) => match checkpoint::execute(storage, job) {
             Ok(done) => Ok(DiskDone::Checkpoint(done)),

@@ -306,6 +306,8 @@ impl Shard {
             slots_behind_checkpoint: self.slots_behind_checkpoint(),
             extents_in_memory: core.index.extents_in_memory() as u64,
             places_in_memory: core.journal.places_in_memory() as u64,
+            index_bytes: core.index.memory_bytes() as u64,
+            block_cache: core.block_cache.stats(),
             catch_up_slots: core.replica.lag_slots(),
             logs_over_retention: requests.logs_over_retention() as u64,
         }

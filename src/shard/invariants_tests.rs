@@ -84,7 +84,7 @@ pub fn read_task(shard: &Shard, deadline: Tick) -> ReadTask {
     let reading = shard.machine().reading(log, Index(0), 0, 0).expect("the log was created");
     let asked = RequestId { conn: NOBODY, correlation: deadline.0 };
     let extents = VecDeque::new();
-    ReadTask { asked, reading, proof: None, deadline, extents, waits_until: None }
+    ReadTask { asked, reading, proof: None, deadline, extents, room: 0, waits_until: None }
 }
 
 /// Breaks a fact of a shard of which everything holds, and returns what is said of it then.

@@ -24,7 +24,7 @@
 //! | `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
 //! | `lookup`, `doubt` | which log a request means; errors while states differ |
 //! | `counters` | what a shard has done and has on its hands, for metrics |
-//! | `disk_job`, `lookup_job` | what is done on threads that may block |
+//! | `disk_job`, `lookup_job`, `cold_job` | what is done on threads that may block |
 //! | `events`, `options`, `cut_options`, `fatal` | what goes in and comes out |
 
 mod apply;
@@ -33,6 +33,7 @@ mod cache;
 mod catch_up;
 mod chains;
 mod checkpoints;
+mod cold_job;
 mod cold_reads;
 mod conns;
 mod core;

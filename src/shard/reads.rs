@@ -2,6 +2,7 @@
 //!
 //! A read begins at once while there is plenty of memory for answers, else when its turn comes (R39).
 
+use super::cold_job::ColdReadDone;
 use super::cold_reads::{ColdReadStep, ColdReads};
 use super::core::Core;
 use super::events::RequestId;
@@ -11,9 +12,8 @@ use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
-use crate::journal::ReadResult;
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{Ballot, ConnId, Extent, Index, LogId, Slot, Tick};
+use crate::types::{Ballot, ConnId, Index, LogId, Slot, Tick};
 use std::collections::VecDeque;
 
 /// The read side of a shard.
@@ -84,7 +84,8 @@ impl Reads {
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
                 let deadline = turn.now.after(wait_us);
                 let (extents, waits_until) = (VecDeque::new(), None);
-                let task = ReadTask { asked, reading, proof, deadline, extents, waits_until };
+                let task =
+                    ReadTask { asked, reading, proof, deadline, extents, room: 0, waits_until };
                 self.begin(turn, task);
             }
             Ok(None) => {
@@ -164,7 +165,7 @@ impl Reads {
             let extent = match task.place(turn.core, want) {
                 EntryPlace::Here(extent) => extent,
                 EntryPlace::OnDisk if task.is_empty() => {
-                    let cold = self.cold.look_up(turn, task);
+                    let cold = self.cold.begin(turn, task);
                     return self.go_on(turn, cold);
                 }
                 // A part is an answer: the client asks on.
@@ -174,41 +175,25 @@ impl Reads {
                 if !task.is_empty() {
                     break; // A part is an answer: the client asks on.
                 }
-                let cold = self.cold.begin(turn, task, extent.slot);
+                let cold = self.cold.begin(turn, task);
                 return self.go_on(turn, cold);
             };
-            if let Err(damaged) = task.reading.take(&extent, extent.slot, value) {
+            if let Err(damaged) = task.reading.take(&extent, extent.slot, value.bytes()) {
                 return self.damaged(turn, task, Some(extent.slot), &damaged.to_string());
             }
         }
         self.finish(turn, task);
     }
 
-    /// The journal delivered values for a read.
-    pub(super) fn cold_done(
-        &mut self,
-        turn: &mut Turn<'_>,
-        token: u64,
-        results: Vec<(Slot, ReadResult)>,
-    ) {
-        let cold = self.cold.done(turn, token, results);
-        self.go_on(turn, cold);
-    }
-
-    /// It is known where the entries of a read lie, or the index is damaged there.
-    pub(super) fn looked_up(
-        &mut self,
-        turn: &mut Turn<'_>,
-        token: u64,
-        found: Result<Vec<Extent>, String>,
-    ) {
-        let cold = self.cold.looked_up(turn, token, found);
+    /// Entries came from the disk for a read.
+    pub(super) fn cold_done(&mut self, turn: &mut Turn<'_>, done: ColdReadDone) {
+        let cold = self.cold.done(turn, done);
         self.go_on(turn, cold);
     }
 
     fn go_on(&mut self, turn: &mut Turn<'_>, cold: ColdReadStep) {
         match cold {
-            ColdReadStep::Placed(task) => self.advance(turn, task),
+            ColdReadStep::Advanced(task) => self.advance(turn, task),
             ColdReadStep::Pending => {}
             ColdReadStep::WaitsForMemory(task, need) => self.wait_in_line(turn, task, need),
             ColdReadStep::Finished(task) => self.finish(turn, task),
@@ -248,6 +233,7 @@ impl Reads {
             return self.parked.push(task);
         }
         let (asked, proof) = (task.asked, task.proof);
+        self.cold.answered(asked.conn, log, (from, task.reading.next()));
         let entries = task.reading.finish();
         let reply = Reply::ReadDone(ReadDone { id: log, from, first, next, entries });
         turn.answer(asked, proof, reply);
@@ -302,6 +288,7 @@ impl Reads {
     pub(super) fn drop_conn(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
         self.queues.take_out(|task| task.conn() == conn);
         self.parked.drop_conn(conn);
+        self.cold.drop_conn(conn);
         let gone = turn.core.held.drop_conn(conn);
         turn.core.budget.release(gone);
     }

@@ -12,7 +12,7 @@ use super::fatal::Fatal;
 use super::idle_mark::IdleMark;
 use super::journal_reads::JournalRead;
 use super::leaving::{Leaving, log_who_leaves};
-use super::lookup_job::{Answers, LookupDone};
+use super::lookup_job::LookupDone;
 use super::notes::log_note;
 use super::outbox::Outbox;
 use super::repair_log::RepairLog;
@@ -183,6 +183,11 @@ impl Router {
                 }
             }
             DiskDone::Lookup(done) => self.looked_up(turn, done),
+            DiskDone::ColdRead(done) => {
+                turn.core.journal.places_failed(&done.unplaced);
+                turn.core.journal_reads.finish(done.token);
+                self.requests.reads.cold_done(turn, *done);
+            }
             DiskDone::Checkpoint(done) => self.checkpoints.done(turn, done),
         }
     }
@@ -194,21 +199,13 @@ impl Router {
             log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
         }
         match (turn.core.journal_reads.finish(token), found) {
-            (Some(JournalRead::Client), found) => {
-                let extents = match found {
-                    Ok(Answers::Extents(extents)) => Ok(extents),
-                    Ok(Answers::Each(_)) => Ok(Vec::new()),
-                    Err(damage) => Err(damage.to_string()),
-                };
-                self.requests.reads.looked_up(turn, token, extents);
-            }
             (Some(JournalRead::Trim), found) => {
                 self.requests.trim_looked_up(turn, &self.disk_full, (token, found.ok()));
             }
             (Some(JournalRead::Retention), found) => {
                 self.requests.retention.looked_up(token, found.ok());
             }
-            (Some(JournalRead::Replay | JournalRead::Serve) | None, _) => {}
+            (Some(JournalRead::Replay | JournalRead::Serve | JournalRead::Client) | None, _) => {}
         }
     }
 
@@ -233,8 +230,7 @@ impl Router {
                 applier.replayed(turn, &mut hooks, values);
             }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
-            Some(JournalRead::Client) => self.requests.reads.cold_done(turn, token, values),
-            Some(JournalRead::Trim | JournalRead::Retention) | None => {}
+            Some(JournalRead::Client | JournalRead::Trim | JournalRead::Retention) | None => {}
         }
     }
 

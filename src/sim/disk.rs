@@ -76,7 +76,7 @@ impl SimDisk {
         let lane = match &job {
             DiskJob::Journal(Job::Batch(_)) => SYNCER,
             DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_)) => CHECKPOINTS,
-            DiskJob::Journal(_) | DiskJob::Lookup(_) => HELPER,
+            DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::ColdRead(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
         if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
@@ -99,7 +99,9 @@ impl SimDisk {
             Some(DiskJob::Journal(Job::Batch(_))) | None => self.sync_us,
             Some(DiskJob::Journal(Job::Prepare(_))) => self.sync_us * 10,
             Some(DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_))) => self.sync_us * 2,
-            Some(DiskJob::Journal(_) | DiskJob::Lookup(_)) => 1 + self.sync_us / 4,
+            Some(DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::ColdRead(_)) => {
+                1 + self.sync_us / 4
+            }
         };
         rng.duration(typical * self.slowness)
     }

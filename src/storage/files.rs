@@ -7,6 +7,7 @@ use crate::types::Trouble;
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,6 +178,13 @@ impl Storage for FileStorage {
         // Advice only: a file system without a page cache may refuse it.
         let _ = rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed);
         Ok(())
+    }
+
+    fn will_need(&self, name: &str, offset: u64, bytes: u64) {
+        if let Ok(file) = self.file(name) {
+            let bytes = NonZeroU64::new(bytes);
+            let _ = rustix::fs::fadvise(&*file, offset, bytes, rustix::fs::Advice::WillNeed);
+        }
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {

@@ -2,7 +2,7 @@
 
 use crate::rig::{OWNER, Row, Shard, expected, expected_from, log, some_search, write, write_all};
 use paxosd::index::{RunSet, Search, merge, plan_merge};
-use paxosd::storage::MemStorage;
+use paxosd::storage::{BlockCache, MemStorage};
 use paxosd::types::{Index, RunId, Slot};
 use std::sync::Arc;
 
@@ -116,4 +116,26 @@ fn runs_of_a_set_lie_on_each_other() {
     let set = set.with(third).unwrap();
     assert!(set.replaced(0..2, run(5, 0, 19)).is_err());
     assert_eq!(set.replaced(0..2, run(6, 0, 20)).unwrap().runs().len(), 2);
+}
+
+/// C31: with a cache, lookups find the same, and a block that is in it is not read again; whatever became
+/// of the file, what was read is what verified.
+#[test]
+fn c31_blocks_in_the_cache_are_those_of_their_run() {
+    let storage = MemStorage::new();
+    let mut shard = Shard::new(11);
+    let mut parts: Vec<(Slot, Vec<Row>)> = Vec::new();
+    for _ in 0..5 {
+        let rows = shard.go_on(400);
+        parts.push((shard.slot, rows));
+    }
+    let rows: Vec<Vec<Row>> = parts.iter().map(|(_, rows)| rows.clone()).collect();
+    let cache = Arc::new(BlockCache::new(1 << 20));
+    let set = write_all(&storage, &parts).cached(Arc::clone(&cache));
+    check(&storage, &set, &sorted(&rows), &mut shard, "first");
+    check(&storage, &set, &sorted(&rows), &mut shard, "again");
+    let blocks: u64 = set.runs().iter().map(|run| run.file_bytes() / 4096).sum();
+    assert!(set.blocks_read() < blocks, "{} of {blocks} blocks", set.blocks_read());
+    let stats = cache.stats();
+    assert!(stats.hits > 100 && stats.misses == set.blocks_read(), "{stats:?}");
 }

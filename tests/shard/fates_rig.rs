@@ -163,9 +163,11 @@ impl Trio {
                     let old = self.replies.insert((node, correlation), reply);
                     assert!(old.is_none(), "answered twice: {node} {correlation}");
                 }
-                Output::Job(job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)))
-                    if self.hold_reads == Some(node) =>
-                {
+                Output::Job(
+                    job @ (DiskJob::Journal(Job::Read(_))
+                    | DiskJob::Lookup(_)
+                    | DiskJob::ColdRead(_)),
+                ) if self.hold_reads == Some(node) => {
                     self.held_reads.push(job);
                 }
                 Output::Job(job) => match self.held.get_mut(&node) {

@@ -184,7 +184,9 @@ impl Trio {
     fn run_jobs(&mut self, at: usize) {
         let member = &mut self.members[at];
         let held = |job: &DiskJob| match job {
-            DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) => member.hold_reads,
+            DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) | DiskJob::ColdRead(_) => {
+                member.hold_reads
+            }
             DiskJob::Journal(_) | DiskJob::Checkpoint(_) => member.hold,
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };

@@ -12,7 +12,9 @@ use crate::daemon::log::slow::SlowLines;
 use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::histogram::Syncs;
 use crate::journal::{Done, Job};
-use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
+use crate::limits::{
+    HELPER_JOBS_MAX, READERS_MAX, READERS_PER_CORE, SLOW_LINE_MS, SYNC_OVERDUE_MS,
+};
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Tick, Trouble};
@@ -54,9 +56,6 @@ struct Completions {
     reads: Sender<DiskDone>,
     waker: LoopWaker,
 }
-
-/// Threads that read what is not in memory: a disk serves several reads in the time of one.
-const READERS: usize = 4;
 
 /// The way to the node's helpers: one prepares segments, and one writes checkpoints, which takes long;
 /// the others read.
@@ -192,7 +191,10 @@ impl Syncer {
 fn batch_bytes(job: &DiskJob) -> u64 {
     match job {
         DiskJob::Journal(Job::Batch(batch)) => batch.bytes(),
-        DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::Checkpoint(_) => 0,
+        DiskJob::Journal(_)
+        | DiskJob::Lookup(_)
+        | DiskJob::ColdRead(_)
+        | DiskJob::Checkpoint(_) => 0,
     }
 }
 
@@ -209,11 +211,18 @@ impl Helper {
         let (checkpoint, jobs) = bounded::<HelperJob>(2 * usize::from(shards));
         start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
-        for number in 0..READERS {
+        for number in 0..readers() {
             start_helper(format!("reader-{number}"), jobs.clone())?;
         }
         Ok(Helper { prepare, checkpoint, read })
     }
+}
+
+/// Threads that read what is not in memory, for all shards together: a disk serves many reads in the time
+/// of one, and a thread that reads waits most of the time.
+fn readers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores * READERS_PER_CORE).min(READERS_MAX)
 }
 
 fn start_helper(name: String, jobs: Receiver<HelperJob>) -> io::Result<()> {
@@ -254,7 +263,9 @@ fn next_job(
 impl Completions {
     fn give(&self, done: DiskDone) {
         let way = match done {
-            DiskDone::Journal(Done::Read(_)) | DiskDone::Lookup(_) => &self.reads,
+            DiskDone::Journal(Done::Read(_)) | DiskDone::Lookup(_) | DiskDone::ColdRead(_) => {
+                &self.reads
+            }
             DiskDone::Journal(_) | DiskDone::Checkpoint(_) => &self.outcomes,
         };
         // A shard that is gone takes no outcomes any more.
@@ -321,7 +332,7 @@ impl Disk {
                 let sent = self.helper.prepare.try_send(self.helper_job(job)).is_ok();
                 assert!(sent, "a journal prepares one segment at a time, and the helper lives");
             }
-            job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)) => {
+            job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) | DiskJob::ColdRead(_)) => {
                 self.waiting.push_back(job);
                 self.send_reads();
             }

@@ -193,6 +193,26 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         "Records of the journal whose places are in memory, and not yet in a file of their own.",
         |s| s.backlog.places_in_memory,
     ),
+    gauge(
+        "paxosd_index_memory_bytes",
+        "Memory that the index takes: fences and filters of its runs, and extents in memory.",
+        |s| s.backlog.index_bytes,
+    ),
+    gauge(
+        "paxosd_block_cache_bytes",
+        "Memory for blocks of the index and of files of places that were read.",
+        |s| s.backlog.block_cache.bytes,
+    ),
+    counter(
+        "paxosd_block_cache_hits_total",
+        "Blocks of these files that a read needed and memory had.",
+        |s| s.backlog.block_cache.hits,
+    ),
+    counter(
+        "paxosd_block_cache_misses_total",
+        "Blocks of these files that a read needed and memory had not.",
+        |s| s.backlog.block_cache.misses,
+    ),
     counter(
         "paxosd_trimmed_entries_total",
         "Entries that were trimmed in slots that this node applied since its start.",

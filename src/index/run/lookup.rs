@@ -5,7 +5,7 @@ use crate::index::run::cursor::{BlockReader, RowCursor};
 use crate::index::run::fault::RunError;
 use crate::index::run::opened::Run;
 use crate::index::search::Search;
-use crate::storage::Storage;
+use crate::storage::{BlockCache, Storage};
 use crate::types::{Extent, LogId};
 
 /// The two rows of one log, in one run, between which a search ends.
@@ -23,8 +23,12 @@ pub(crate) struct RunLookup<'a> {
 }
 
 impl<'a> RunLookup<'a> {
-    pub(crate) fn new(storage: &'a dyn Storage, run: &'a Run) -> RunLookup<'a> {
-        RunLookup { reader: BlockReader::new(storage, run, 0) }
+    pub(crate) fn new(
+        storage: &'a dyn Storage,
+        run: &'a Run,
+        cache: Option<&'a BlockCache>,
+    ) -> RunLookup<'a> {
+        RunLookup { reader: BlockReader::cached(storage, run, cache) }
     }
 
     /// Looks things up in this run from now on.

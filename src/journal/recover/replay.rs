@@ -10,6 +10,7 @@ use crate::journal::segment::start::Baseline;
 use crate::journal::write::hard_state;
 use crate::limits::WINDOW_SLOTS;
 use crate::types::{Ballot, HardState, Lsn, NodeId, RecordKind, Slot, Witness};
+use std::sync::Arc;
 
 /// Findings kept: enough to see the pattern of a dying disk.
 const FINDINGS_MAX: usize = 10_000;
@@ -136,7 +137,7 @@ impl Replay {
             let suspect = kind == FindingKind::Suspect;
             self.facts.lost(upto);
             if let Some(segment) = self.facts.last_segment() {
-                self.index.spilled.lost(segment, upto);
+                Arc::make_mut(&mut self.index.spilled).lost(segment, upto);
             }
             self.lost.push(LostRange { first, last, ballot_max: None, upto, suspect });
         }

@@ -62,7 +62,7 @@ pub fn recover(
     };
     recovery.check_start()?;
     for (id, segment) in &recovery.earlier {
-        recovery.replay.index.spilled.set(*id, segment.places.clone());
+        Arc::make_mut(&mut recovery.replay.index.spilled).set(*id, segment.places.clone());
     }
     // The lives that began before show whether a record is that of a boot or a repeated one.
     let lives = opened.hard.lives.iter();

@@ -42,6 +42,26 @@ impl Spilled {
         if slot <= self.upto { self.unplaced() } else { None }
     }
 
+    /// What is to be looked up for a slot, of which memory holds this record at best, in those of these
+    /// files that may hold it.
+    pub(in crate::journal) fn lookup(
+        &self,
+        slot: Slot,
+        files: &[Arc<Places>],
+        (held, distrusted): (Option<PlaceRow>, bool),
+    ) -> SlotLookup {
+        let lost = self.losses.iter().rev().find(|(_, upto)| **upto >= slot);
+        SlotLookup {
+            slot,
+            held,
+            places: files.iter().filter(|places| places.spans(slot)).cloned().collect(),
+            unplaced: self.unplaced_for(slot),
+            distrusted,
+            // Above, the record that is left is served at its ballot, whatever lies behind (C6).
+            lost_in: lost.filter(|_| slot <= self.upto).map(|(segment, _)| *segment),
+        }
+    }
+
     /// Files of places that may hold a slot of this range.
     pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
         let within = |places: &&Arc<Places>| {
@@ -49,6 +69,34 @@ impl Spilled {
             from <= upto && from <= last && first <= upto
         };
         self.files.values().flatten().filter(within).cloned().collect()
+    }
+}
+
+/// Finds slots without the journal: on a thread that may block.
+#[derive(Clone, Debug)]
+pub struct SlotFinder {
+    /// What memory said of some slots, which rise.
+    pub(in crate::journal) known: Vec<SlotLookup>,
+    pub(in crate::journal) spilled: Arc<Spilled>,
+    /// Memory has nothing to say of other slots below this one.
+    pub(in crate::journal) below: Slot,
+}
+
+impl SlotFinder {
+    /// Leaves slots from this one on to whoever has the journal.
+    #[must_use]
+    pub fn below(mut self, slot: Slot) -> SlotFinder {
+        self.below = self.below.min(slot);
+        self
+    }
+
+    /// What is to be looked up for a slot; nothing where only the journal can say it.
+    pub(in crate::journal) fn lookup(&self, slot: Slot) -> Option<SlotLookup> {
+        if let Ok(at) = self.known.binary_search_by_key(&slot, |lookup| lookup.slot) {
+            return Some(self.known[at].clone());
+        }
+        let files = self.spilled.spanning(slot, slot);
+        (slot < self.below).then(|| self.spilled.lookup(slot, &files, (None, false)))
     }
 }
 

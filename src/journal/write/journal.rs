@@ -257,12 +257,6 @@ impl Journal {
         self.index.is_durable_in(slot, ballot)
     }
 
-    /// Bytes of a slot's value, at most; zero for a slot that is not held.
-    #[must_use]
-    pub fn value_bytes_max(&self, slot: Slot) -> usize {
-        self.index.value_bytes_max(slot)
-    }
-
     /// A file of places is being made anew: until it is there, slots whose places left memory cannot be
     /// read.
     #[must_use]

@@ -73,16 +73,17 @@ impl Journal {
             self.spilling.due = false;
             return;
         };
-        self.index.spilled.upto = self.index.spilled.upto.max(self.spilling.upto);
-        self.index.spilled.set(segment, Some(places));
+        let spilled = Arc::make_mut(&mut self.index.spilled);
+        spilled.upto = spilled.upto.max(self.spilling.upto);
+        spilled.set(segment, Some(places));
         self.index.segments.remove(&segment);
         self.index.headless.retain(|(id, _), _| *id != segment);
     }
 
     /// Files of places that a read found not to serve are made anew.
-    pub(in crate::journal) fn places_failed(&mut self, segments: &[SegmentId]) {
+    pub fn places_failed(&mut self, segments: &[SegmentId]) {
         for segment in segments {
-            self.index.spilled.set(*segment, None);
+            Arc::make_mut(&mut self.index.spilled).set(*segment, None);
             self.spilling.due = true;
         }
     }

@@ -98,7 +98,7 @@ impl Rig {
         let mut damaged = None;
         while let Some(index) = reading.wants() {
             let Some(extent) = self.extents(log, index.0).next() else { break };
-            if let Err(error) = reading.take(extent, extent.slot, &values[&extent.slot]) {
+            if let Err(error) = reading.take(extent, extent.slot, values[&extent.slot].bytes()) {
                 damaged = Some(error);
                 break;
             }
