@@ -171,7 +171,10 @@ impl Rig {
             let threads: Vec<_> = (0..self.options.connections)
                 .map(|number| scope.spawn(move || reads(number)))
                 .collect();
-            threads.into_iter().map(|thread| thread.join().expect("it reads")).sum()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("a thread that reads files it has opened"))
+                .sum()
         });
         count as f64 / begun.elapsed().as_secs_f64()
     }
@@ -191,7 +194,9 @@ impl Rig {
     fn scan(&self, client: &mut Client) -> f64 {
         let (mut next, mut bytes, begun) = (Index(0), 0, Instant::now());
         while next.0 < self.options.entries {
-            let read = client.read("reads", next, ReadOptions::default()).expect("it reads");
+            let read = client
+                .read("reads", next, ReadOptions::default())
+                .expect("the node answers, and nothing is trimmed");
             bytes += read.entries.byte_len();
             next = next.plus(u64::from(read.entries.count()));
         }
@@ -227,7 +232,7 @@ fn bare_scan(files: &[PathBuf]) -> io::Result<f64> {
                 count => bytes += count,
             }
         }
-        sender.join().expect("it sends")?;
+        sender.join().expect("a thread whose errors are values")?;
         io::Result::Ok(bytes)
     })?;
     Ok(bytes as f64 / begun.elapsed().as_secs_f64() / 1e6)

@@ -28,7 +28,7 @@ pub use write::jobs::{
     ReadJobDone,
 };
 pub use write::journal::{Journal, JournalOptions};
-pub use write::pieces::{Piece, PieceReader, PieceSource, RecordPlace, SlotPlace};
+pub use write::pieces::{PieceReader, PieceSource, RecordPiece, RecordPlace, SlotPlace};
 pub use write::places_jobs::{PlacesDone, PlacesJob};
 pub use write::read_plan::{ReadDamage, ReadResult};
 pub use write::room::ValueRoom;

@@ -2,7 +2,7 @@
 //! they lie, finds the records, reads what is wanted of them, and takes the entries out.
 
 use crate::index::{RunDamage, RunError, RunSet};
-use crate::journal::{Piece, PieceReader, PieceSource, ReadDamage, RecordPlace, SlotPlace};
+use crate::journal::{PieceReader, PieceSource, ReadDamage, RecordPiece, RecordPlace, SlotPlace};
 use crate::limits::{
     COLD_READ_BYTES_MAX, ENTRY_PREFIX_BYTES, LOOKUP_EXTENTS_MAX, READ_EXTENT_BYTES_MAX,
     WHOLE_VALUE_BYTES,
@@ -51,7 +51,7 @@ pub struct ColdReadDone {
     pub(super) unplaced: Vec<SegmentId>,
     /// Bytes of files that were read for it, those of the index apart.
     pub file_bytes: usize,
-    /// Bytes of values behind that the page cache was told to read.
+    /// Bytes of values behind that the page cache was asked to read.
     pub ahead_bytes: usize,
 }
 
@@ -74,7 +74,7 @@ pub(super) enum ColdReadEnd {
 
 /// What is read of one value, and of how many extents it has the entries.
 struct Planned {
-    piece: Piece,
+    piece: RecordPiece,
     extents: usize,
 }
 
@@ -181,7 +181,7 @@ impl ColdReadJob {
             if last.replace(extent.slot) != Some(extent.slot) {
                 let Ok(SlotPlace::At(place)) = reader.find(extent.slot) else { break };
                 bytes += place.value_bytes() as usize;
-                pieces.push(Piece { place, part: None });
+                pieces.push(RecordPiece { place, part: None });
             }
         }
         reader.will_need(&pieces);
@@ -207,7 +207,7 @@ impl ColdReadJob {
             let part = self.part(at, count, place);
             let whole = 0..place.value_bytes();
             bytes += part.as_ref().unwrap_or(&whole).len();
-            planned.push(Planned { piece: Piece { place, part }, extents: count });
+            planned.push(Planned { piece: RecordPiece { place, part }, extents: count });
             at += count;
         }
         Ok(planned)
@@ -255,7 +255,8 @@ impl ColdReadJob {
 
     /// Reads what was planned, and takes the entries out.
     fn read(&mut self, reader: &PieceReader<'_>, planned: &[Planned]) -> Result<(), Stop> {
-        let pieces: Vec<Piece> = planned.iter().map(|planned| planned.piece.clone()).collect();
+        let pieces: Vec<RecordPiece> =
+            planned.iter().map(|planned| planned.piece.clone()).collect();
         let mut left = planned.iter();
         let mut ended = Ok(true);
         let bytes = reader.read(&pieces, |found| {

@@ -6,7 +6,7 @@ use crate::index::run::fault::RunError;
 use crate::index::run::opened::Run;
 use crate::index::search::Search;
 use crate::storage::{BlockCache, Storage};
-use crate::types::{Extent, LogId};
+use crate::types::{Extent, Index, LogId};
 
 /// The two rows of one log, in one run, between which a search ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,18 @@ impl<'a> RunLookup<'a> {
             found.next.is_none()
         })?;
         Ok(found)
+    }
+
+    /// The run has a row of a log that begins at or before an index. Mostly its fences say so.
+    pub(crate) fn reaches(&mut self, log: LogId, index: Index) -> Result<bool, RunError> {
+        let fences = &self.reader.run.fences;
+        let before = fences.partition_point(|fence| (fence.log, fence.first) <= (log, index));
+        match before.checked_sub(1).map(|last| fences[last].log) {
+            None => Ok(false),
+            Some(last) if last == log => Ok(true),
+            // Its first rows may stand at the end of a block that begins with another log.
+            Some(_) => Ok(self.find(log, Search::Index(index))?.reached.is_some()),
+        }
     }
 
     /// Calls `visit` for rows of a log, from the last one that is reached on, or one that stands in the

@@ -135,7 +135,7 @@ impl RunSet {
     ) -> Result<usize, RunError> {
         for (at, run) in self.runs.iter().enumerate().rev() {
             lookup.turn_to(run);
-            if lookup.find(log, Search::Index(from))?.reached.is_some() {
+            if lookup.reaches(log, from)? {
                 return Ok(at);
             }
         }

@@ -47,7 +47,7 @@ pub struct RecordPlace(PlaceRow);
 
 /// What is read of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct RecordPiece {
     /// The record.
     pub place: RecordPlace,
     /// So many bytes of its value; nothing verifies them. None for the whole value, which is verified.
@@ -107,7 +107,7 @@ impl<'a> PieceReader<'a> {
     /// Only where the system is short of something.
     pub fn read(
         &self,
-        pieces: &[Piece],
+        pieces: &[RecordPiece],
         mut visit: impl FnMut(Result<&[u8], ReadDamage>),
     ) -> Result<usize, StorageError> {
         let plan = plan(pieces);
@@ -118,7 +118,7 @@ impl<'a> PieceReader<'a> {
     }
 
     /// These pieces will be read soon.
-    pub fn will_need(&self, pieces: &[Piece]) {
+    pub fn will_need(&self, pieces: &[RecordPiece]) {
         for range in plan(pieces).ranges {
             self.search.storage.will_need(&range.file, range.offset, range.bytes as u64);
         }
@@ -131,9 +131,9 @@ impl<'a> PieceReader<'a> {
     }
 }
 
-fn plan(pieces: &[Piece]) -> ReadPlan {
+fn plan(pieces: &[RecordPiece]) -> ReadPlan {
     let mut plan = ReadPlan::new(usize::MAX);
-    for Piece { place, part } in pieces {
+    for RecordPiece { place, part } in pieces {
         let part = part.as_ref().map(|part| (part.start, part.end - part.start));
         plan.plan(Wanted { part, ..Wanted::whole(&place.0) });
     }

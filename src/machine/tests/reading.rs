@@ -219,7 +219,7 @@ fn c19_a_part_is_held_against_the_chain() {
     assert_eq!(read_part(&rig, &swapped), Err(Unverified));
 }
 
-// R39: what there is no memory for is not taken, and its size is told.
+// R39: what there is no memory for is not taken, and how large it is can be asked.
 #[test]
 fn r39_a_reading_keeps_to_its_memory() {
     let rig = rig();
