@@ -15,6 +15,9 @@ pub const APPEND_BYTES_MAX: usize = (4 << 20) + ENTRY_PREFIX_BYTES * APPEND_ENTR
 /// Bytes in front of every entry, on the wire and on disk: its length and its CRC-32C.
 pub const ENTRY_PREFIX_BYTES: usize = 8;
 
+/// The highest format level that this program knows (C32c).
+pub const FORMAT_LEVEL_KNOWN: u16 = 1;
+
 /// The longest `clock_skew_max_ms`: what goes by ages of days is an hour off at most.
 pub const CLOCK_SKEW_MS_MAX: u64 = 3_600_000;
 /// Default of `clock_skew_max_ms`: clocks that are kept by a daemon stay far within it, and a leap second
@@ -27,6 +30,11 @@ pub const VALUE_BYTES_TARGET: usize = 512 << 10;
 pub const VALUE_BYTES_MAX: usize = VALUE_BYTES_TARGET + APPEND_BYTES_MAX + 64 * 1024;
 /// Most commands in one value: bounds the work of applying one slot.
 pub const VALUE_COMMANDS_MAX: usize = 16_384;
+
+/// Where a disk is full, trims and deletions are taken in while so many values of this size fit …
+pub const FREEING_VALUES: u64 = 4;
+/// … which is the most that they may come to in a turn.
+pub const FREEING_BYTES_MAX: u64 = 16 << 10;
 
 /// Most bytes of one record of a snapshot of the state: a log with the longest name, three times over.
 pub const SNAPSHOT_RECORD_BYTES_MAX: usize = 1024;
@@ -41,10 +49,24 @@ pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
 /// Checkpoints that are kept: the newer one may be damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
 
+/// Blocks of rows that are read of a span at a time: bounds what one turn looks up of them.
+pub const SPAN_READ_BLOCKS: u64 = 2;
+
+/// Spans of which one turn looks whether an entry is still live.
+pub const SPANS_LOOKED_AT: usize = 1024;
+
+/// Bytes of a run for each extent, about; more than most take.
+pub const EXTENT_RUN_BYTES: u64 = 32;
+/// Default of `catchup_bytes`: of what a node need not keep, so much stays for nodes that were away.
+pub const CATCHUP_BYTES_DEFAULT: u64 = 1 << 30;
+
+/// No append joins an extent of so many bytes of entries: a reader of one entry reads about as many, and
+/// the index has a row for as many.
+pub const EXTENT_BYTES: u64 = 8 << 10;
+/// Bytes of blocks of runs and of files of places that a shard keeps in memory.
+pub const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Most extents that one lookup on disk brings.
 pub const LOOKUP_EXTENTS_MAX: usize = 256;
-/// Bytes of memory that a lookup on disk takes.
-pub const LOOKUP_BYTES: usize = 32 << 10;
 
 /// Bytes of values between two cuts, unless the state itself is larger than half of that.
 pub const CUT_BYTES: u64 = 64 << 20;
@@ -69,6 +91,24 @@ pub const LEARN_BYTES_MAX: usize = 1 << 20;
 /// Most slots of one answer to a request for chosen values.
 pub const LEARN_SLOTS_MAX: u64 = 1024;
 
+/// Bytes of one answer to a node that installs a checkpoint, about.
+pub const INSTALL_CHUNK_BYTES: usize = 256 << 10;
+/// Most bytes of such an answer that is read: one that is full, and one piece of a checkpoint.
+pub const INSTALL_CHUNK_BYTES_MAX: usize = INSTALL_CHUNK_BYTES + CHECKPOINT_PIECE_BYTES_MAX;
+/// A node that installs a checkpoint asks another peer after so many election timeouts without an answer.
+pub const INSTALL_ASK_TIMEOUTS: u64 = 4;
+/// After an install failed, the next attempt begins no sooner, in microseconds.
+pub const INSTALL_RETRY_US: u64 = 1_000_000;
+/// Ranges of slots that a checkpoint names, at most, of absent ones and of installed ones; with more it names
+/// some slots too many.
+pub const SLOT_RANGES_MAX: usize = 1024;
+/// Values that no peer could give are asked for again after this, in microseconds.
+pub const ABSENT_RETRY_US: u64 = 2_000_000;
+/// Where the disk is behind, or full, no absent value is asked for so long, in microseconds.
+pub const ABSENT_REST_US: u64 = 200_000;
+/// A checkpoint that a peer installs is kept so long after it asked last, in microseconds.
+pub const INSTALL_KEEP_US: u64 = 600_000_000;
+
 /// Bytes of a frame's header on every connection.
 pub const FRAME_HEADER_BYTES: usize = 24;
 /// Largest body of a frame once a connection has said Hello.
@@ -85,9 +125,23 @@ pub const READ_EXTENT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes of files that one read of the journal goes through, gaps between records included: a
 /// tenth of a second of a slow disk.
 pub const READ_SPAN_BYTES_MAX: usize = 16 << 20;
+/// A value of no more bytes is read as a whole, whatever is wanted of it.
+pub const WHOLE_VALUE_BYTES: usize = 16 << 10;
+/// Memory that a read of old entries takes for each entry that it asks for, while nothing is known of
+/// their size: what is larger waits for as much as it needs.
+pub const COLD_ENTRY_BYTES: usize = 64 << 10;
 /// Past this many bytes of files no more is read for one answer. A log that shares its slots with
 /// others gets a shorter answer instead of one that keeps the disk from the others.
 pub const COLD_READ_BYTES_MAX: usize = 32 << 20;
+/// So many bytes behind what a client reads in order are read into the page cache ahead of it, once it has
+/// gone on where it ended …
+pub const READ_AHEAD_BYTES_MIN: usize = 128 << 10;
+/// … and twice as many each time that it does so again, up to this.
+pub const READ_AHEAD_BYTES_MAX: usize = 4 << 20;
+/// Threads of a node that read what is not in memory, for each core that it may use.
+pub const READERS_PER_CORE: usize = 4;
+/// Most of these threads.
+pub const READERS_MAX: usize = 32;
 /// Reads of old entries of one shard that are at the disk at once; more wait.
 pub const COLD_READS_MAX: usize = 256;
 /// Longest long poll at the tail.
@@ -112,6 +166,9 @@ pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 /// Largest segment that may be set, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// Ranges of released segments that a journal names, at most: segments that stay lie between them. A
+/// record names all of them.
+pub const RELEASED_RANGES_MAX: usize = 1024;
 /// Bytes of a file of places that are written at a time.
 pub const PLACES_WRITE_BYTES: usize = 1 << 20;
 /// The unit of write placement: each batch starts on a fresh block.

@@ -6,7 +6,7 @@ mod counting;
 use counting::peak_of;
 use paxosd::api::Retention;
 use paxosd::machine::{LogCommand, Machine, Restore, SnapshotStep, ValueBuilder};
-use paxosd::types::{Ballot, ShardId, Slot};
+use paxosd::types::{Ballot, FormatLevel, ShardId, Slot};
 
 /// Enough for nodes of maps to be what they are on the average; ten times as many take the same each.
 const LOGS: u64 = 100_000;
@@ -47,7 +47,7 @@ fn a_log_takes_250_bytes() {
         machine.begin_snapshot();
         while machine.snapshot_step(1 << 20, &mut bytes) == SnapshotStep::More {}
         let (copy, peak) = peak_of(|| {
-            let mut restore = Restore::new(ShardId(0), 1);
+            let mut restore = Restore::new(ShardId(0), 1, FormatLevel::KNOWN);
             restore.take(&bytes).expect("what a machine wrote is understood");
             restore.finish().expect("what a machine wrote is whole")
         });

@@ -86,9 +86,9 @@ fn one(cluster: &Cluster, number: usize, cell: Cell, size: usize, options: &Opti
         let name = names.find(on_shard).expect("one of endless names falls on every shard");
         let log = client.create(&name).expect("a new name in a cluster that serves");
         let leader = cluster.endpoint(cluster.leader(shard));
-        loads.push(Load { endpoint: leader, shard: ShardId(shard), log });
+        loads.push(Load::appends(&leader, ShardId(shard), log, size));
     }
-    let mut generator = Generator::connect(&loads, cell.connections, cell.window, size)
+    let mut generator = Generator::connect(&loads, cell.connections, cell.window)
         .expect("the leaders take connections");
     generator.run(Duration::from_secs(1)).expect("the leaders answer");
     let servers = || cluster.ids().map(|id| cost::processor_time(cluster.node(id).pid()));

@@ -1,4 +1,4 @@
-//! A closed loop of appends over many connections, driven by one thread: frames are encoded once
+//! A closed loop of requests over many connections, driven by one thread: frames are encoded once
 //! and sent again and again, so that the load itself costs little beside the servers. The load of
 //! `paxosctl bench` is that of programs which use the client library, and costs twice to three times
 //! as much processor time: on the one machine that has the servers as well, an append of 64x16 took
@@ -9,9 +9,9 @@ use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use paxosd::api::entries::Entries;
-use paxosd::api::{Append, LogRef, Reply, Request};
+use paxosd::api::{Append, Consistency, LogRef, Read as ReadRequest, Reply, Request};
 use paxosd::limits::FRAME_BYTES_MAX;
-use paxosd::types::{ClusterId, LogId, ShardId};
+use paxosd::types::{ClusterId, Index, LogId, ShardId};
 use paxosd::wire::client::hello::{
     Hello, HelloAnswer, VERSION_MAX, VERSION_MIN, read_hello_answer, write_hello,
 };
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 const READ_BYTES: usize = 64 << 10;
-/// Correlation of the Hello; those of the appends follow.
+/// Correlation of the Hello; those of the requests follow.
 const HELLO: u64 = 1;
 
 /// What one shard's connections do.
@@ -32,8 +32,37 @@ pub struct Load {
     pub endpoint: String,
     /// The shard.
     pub shard: ShardId,
-    /// The log appended to.
-    pub log: LogId,
+    /// The requests of each connection, sent in turn.
+    pub requests: Vec<Request>,
+    /// What answers them.
+    pub answer: ReplyKind,
+}
+
+impl Load {
+    /// Appends of one entry of so many bytes.
+    pub fn appends(endpoint: &str, shard: ShardId, log: LogId, size: usize) -> Load {
+        let entries = Entries::from_slices([vec![7; size]]).expect("an entry of a size that fits");
+        let (expect, chain, create) = (None, 0, false);
+        let append = Append { log: LogRef::Id(log), expect, chain, create, entries };
+        let requests = vec![Request::Append(append)];
+        Load { endpoint: endpoint.to_string(), shard, requests, answer: ReplyKind::Appended }
+    }
+
+    /// Reads of one entry at each of these places.
+    pub fn reads(
+        endpoint: &str,
+        shard: ShardId,
+        log: LogId,
+        places: impl Iterator<Item = Index>,
+    ) -> Load {
+        let read = |from| {
+            let (max_entries, max_bytes, wait_ms) = (1, 0, 0);
+            let (log, consistency) = (LogRef::Id(log), Consistency::Linearizable);
+            Request::Read(ReadRequest { log, from, max_entries, max_bytes, wait_ms, consistency })
+        };
+        let requests = places.map(read).collect();
+        Load { endpoint: endpoint.to_string(), shard, requests, answer: ReplyKind::ReadDone }
+    }
 }
 
 /// All connections.
@@ -49,9 +78,12 @@ pub struct Generator {
 struct Connection {
     stream: TcpStream,
     frames: FrameBuffer,
-    /// One frame for each place of the window.
-    requests: Vec<Vec<u8>>,
-    /// When the append of each place was sent.
+    /// The frames of each place of the window.
+    requests: Vec<Vec<Vec<u8>>>,
+    /// How many were sent.
+    turn: usize,
+    answer: ReplyKind,
+    /// When the request of each place was sent.
     sent: Vec<Instant>,
     /// Frames that the socket did not take yet.
     unsent: Vec<u8>,
@@ -60,16 +92,11 @@ struct Connection {
 
 impl Generator {
     /// Connects and greets, round robin over the loads.
-    pub fn connect(
-        loads: &[Load],
-        connections: usize,
-        window: usize,
-        size: usize,
-    ) -> io::Result<Generator> {
+    pub fn connect(loads: &[Load], connections: usize, window: usize) -> io::Result<Generator> {
         let poll = Poll::new()?;
         let mut all = Vec::new();
         for number in 0..connections {
-            let mut connection = Connection::open(&loads[number % loads.len()], window, size)?;
+            let mut connection = Connection::open(&loads[number % loads.len()], window)?;
             let interest = Interest::READABLE | Interest::WRITABLE;
             poll.registry().register(&mut connection.stream, Token(number), interest)?;
             all.push(connection);
@@ -79,7 +106,7 @@ impl Generator {
     }
 
     /// Keeps every window full for that long, then lets it run empty; returns the latencies of the
-    /// appends that were answered in time.
+    /// requests that were answered in time.
     pub fn run(&mut self, time: Duration) -> io::Result<Histogram<u64>> {
         let mut latencies = cost::latencies();
         let end = Instant::now() + time;
@@ -102,30 +129,25 @@ impl Generator {
 }
 
 impl Connection {
-    fn open(load: &Load, window: usize, size: usize) -> io::Result<Connection> {
+    fn open(load: &Load, window: usize) -> io::Result<Connection> {
         let mut stream = std::net::TcpStream::connect(&load.endpoint)?;
         stream.set_nodelay(true)?;
         greet(&mut stream, load.shard)?;
         stream.set_nonblocking(true)?;
         let mut frames = FrameBuffer::new();
         frames.set_limit(FRAME_BYTES_MAX);
-        let entries = Entries::from_slices([vec![7; size]]).map_err(io::Error::other)?;
-        let append = Request::Append(Append {
-            log: LogRef::Id(load.log),
-            expect: None,
-            chain: 0,
-            create: false,
-            entries,
-        });
-        let request = |place| {
+        let request = |place: usize, request: &Request| {
             let mut frame = Vec::new();
-            write_request(&mut frame, HELLO + 1 + place as u64, &append);
+            write_request(&mut frame, HELLO + 1 + place as u64, request);
             frame
         };
+        let of_place = |place| load.requests.iter().map(|one| request(place, one)).collect();
         Ok(Connection {
             stream: TcpStream::from_std(stream),
             frames,
-            requests: (0..window).map(request).collect(),
+            requests: (0..window).map(of_place).collect(),
+            turn: 0,
+            answer: load.answer,
             sent: vec![Instant::now(); window],
             unsent: Vec::new(),
             idle: true,
@@ -137,14 +159,21 @@ impl Connection {
         assert!(self.idle, "the window ran empty before");
         self.idle = false;
         let now = Instant::now();
-        for (request, sent) in self.requests.iter().zip(&mut self.sent) {
-            self.unsent.extend_from_slice(request);
-            *sent = now;
+        for place in 0..self.requests.len() {
+            self.send(place, now);
         }
         self.flush()
     }
 
-    /// Takes the answers that are there; each makes room for the next append until `end`. Returns
+    /// Sends the next request of a place of the window.
+    fn send(&mut self, place: usize, now: Instant) {
+        let frames = &self.requests[place];
+        self.unsent.extend_from_slice(&frames[self.turn % frames.len()]);
+        self.turn += 1;
+        self.sent[place] = now;
+    }
+
+    /// Takes the answers that are there; each makes room for the next request until `end`. Returns
     /// how many places ran empty.
     fn turn(
         &mut self,
@@ -164,7 +193,7 @@ impl Connection {
             let now = Instant::now();
             let mut input = &scratch[..count];
             while let Some(frame) = self.frames.next(&mut input).map_err(io::Error::other)? {
-                if frame.kind != ReplyKind::Appended.number() {
+                if frame.kind != self.answer.number() {
                     let reply = read_reply(&frame).map_err(io::Error::other)?.1;
                     return Err(refused(reply));
                 }
@@ -175,8 +204,7 @@ impl Connection {
                     continue;
                 }
                 cost::record(latencies, now - self.sent[place]);
-                self.sent[place] = now;
-                self.unsent.extend_from_slice(&self.requests[place]);
+                self.send(place, now);
             }
             if count < scratch.len() {
                 // The socket is empty: what comes next is another event.
@@ -202,7 +230,7 @@ impl Connection {
 }
 
 fn refused(reply: Reply) -> io::Error {
-    io::Error::other(format!("not appended: {reply:?}"))
+    io::Error::other(format!("not done: {reply:?}"))
 }
 
 /// Says Hello and takes the answer, before the socket stops blocking.

@@ -5,6 +5,7 @@
 //! cargo bench --bench append -- pairs             # one client, beside the floor
 //! cargo bench --bench append -- cells 64x16 64x1  # connections x window
 //! cargo bench --bench append -- failover --times 50
+//! cargo bench --bench append -- --size 1024 reads # what is not in memory, beside bare reads
 //! cargo bench --bench append -- floor
 //! ```
 
@@ -16,6 +17,7 @@ mod failover;
 mod floor;
 mod generator;
 mod pairs;
+mod reads;
 #[path = "../../tests/process/rig/mod.rs"]
 mod rig;
 
@@ -43,6 +45,8 @@ enum Command {
     Cells(cells::Options),
     /// From the leader's death, or its orderly stop, to the next acknowledged append
     Failover(failover::Options),
+    /// Old entries at random places and in order, beside bare reads of the same files
+    Reads(reads::Options),
     /// The floor alone
     Floor(floor::Options),
     /// One process of the floor
@@ -59,6 +63,7 @@ fn main() {
         Some(Command::Pairs(options)) => pairs::run(&dir, size, &options),
         Some(Command::Cells(options)) => cells::run(&dir, size, &options),
         Some(Command::Failover(options)) => failover::run(&dir, &options),
+        Some(Command::Reads(options)) => reads::run(&dir, size, &options),
         Some(Command::Floor(options)) => floor::run(&dir, size, &options),
         Some(Command::FloorProcess(part)) => floor::process(&part),
         None => {

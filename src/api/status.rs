@@ -1,6 +1,6 @@
 //! What a node reports about itself and its cluster.
 
-use crate::types::{Ballot, ClusterId, NodeId, ShardId, Slot};
+use crate::types::{Ballot, ClusterId, FormatLevel, NodeId, ShardId, Slot};
 
 /// A node's state, as the shard of the answering thread sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +61,12 @@ pub struct ShardStatus {
     pub segments: u64,
     /// Bytes of the write-ahead log on disk.
     pub disk_bytes: u64,
+    /// Bytes of those of its files that hold no live entry, and are not gone yet.
+    pub dead_bytes: u64,
+    /// Free space that none of its files takes, beside `min_free_bytes`: checkpoints need it.
+    pub reserve_bytes: u64,
+    /// Why its oldest file stays, in words.
+    pub kept_for: String,
     /// False while appends are refused for want of disk space.
     pub has_room: bool,
     /// Everything that the node knows to be chosen is applied, and it is in touch with its leader,
@@ -76,6 +82,10 @@ pub struct ShardStatus {
     pub unmet: Vec<NodeId>,
     /// One report for each other member.
     pub peers: Vec<PeerStatus>,
+    /// The format level, as far as this node has applied.
+    pub level: FormatLevel,
+    /// The highest format level that the answering node's program knows.
+    pub known_level: FormatLevel,
 }
 
 /// The part that a replica plays.

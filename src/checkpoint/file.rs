@@ -4,11 +4,14 @@
 //! footer. Each piece has a checksum, seeded with the header's and the piece's number, so that a piece
 //! of another place or file never passes (R03).
 
+use crate::index::{RunDamage, RunFault};
+use crate::journal::OpenError;
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES_MAX};
-use crate::types::{FileOwner, Slot};
+use crate::storage::StorageError;
+use crate::types::{FileOwner, FormatLevel, Slot};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// The newest format version known, and the one written.
+/// The newest format version known.
 const VERSION: u16 = 1;
 const MAGIC: [u8; 4] = *b"pxC\x89";
 const OWNER_AT: usize = 16;
@@ -17,6 +20,9 @@ const CHECKSUM_AT: usize = 120;
 pub const PIECE_OVERHEAD_BYTES: usize = 16;
 /// Suffix of a checkpoint that is not complete.
 pub(super) const UNFINISHED: &str = ".new";
+
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().checkpoint <= VERSION);
 
 /// Why a checkpoint is not believed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,6 +47,46 @@ pub enum CheckpointFault {
         /// What is wrong there.
         what: String,
     },
+}
+
+/// What is damaged of the index.
+///
+/// # Errors
+/// When it is not damaged, but a newer program wrote it (C32c).
+pub(super) fn not_newer(damage: RunDamage) -> Result<RunDamage, OpenError> {
+    if let RunFault::Newer { found, known } = damage.fault {
+        return Err(OpenError::FutureVersion { file: damage.file, found, known });
+    }
+    Ok(damage)
+}
+
+/// Why a checkpoint could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is not believed.
+    #[error(transparent)]
+    Fault(#[from] CheckpointFault),
+    /// A newer program wrote it, or a run that it names: that is no damage, and to pass it over would be to go
+    /// on without what that program knew (C32c).
+    #[error(transparent)]
+    Newer(OpenError),
+    /// The system was short of something: this says nothing about the file.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl ReadError {
+    /// What is damaged: another file takes its place, or the journal.
+    ///
+    /// # Errors
+    /// What nothing may take the place of.
+    pub(super) fn damage(self) -> Result<CheckpointFault, OpenError> {
+        match self {
+            ReadError::Fault(fault) => Ok(fault),
+            ReadError::Newer(error) => Err(error),
+            ReadError::Storage(error) => Err(error.into()),
+        }
+    }
 }
 
 /// The file name of the checkpoint at a slot.
@@ -77,38 +123,43 @@ impl CheckpointFile {
         slot: Slot,
         owner: &FileOwner,
         block: &[u8; BLOCK_BYTES],
-    ) -> Result<CheckpointFile, CheckpointFault> {
+    ) -> Result<CheckpointFile, ReadError> {
         let name = checkpoint_file_name(slot);
         let file = CheckpointFile { name, seed: xxh3_64(&block[..CHECKSUM_AT]) };
         if block[..4] != MAGIC {
-            return Err(file.damaged(0, "it does not begin as a checkpoint does"));
+            return Err(file.damaged(0, "it does not begin as a checkpoint does").into());
         }
         // Bytes that mean nothing are zero: one that is not has rotted, or means something elsewhere.
         let zero = block[CHECKSUM_AT + 8..].iter().all(|byte| *byte == 0);
         if u64_at(block, CHECKSUM_AT) != file.seed || !zero {
-            return Err(file.damaged(0, "the checksum of its header does not verify"));
+            return Err(file.damaged(0, "the checksum of its header does not verify").into());
         }
         let version = u16::from_le_bytes([block[4], block[5]]);
+        if version > VERSION {
+            let (file, found, known) = (file.name, version, VERSION);
+            return Err(ReadError::Newer(OpenError::FutureVersion { file, found, known }));
+        }
         if version != VERSION {
-            let what = format!("it has format version {version}, this program knows {VERSION}");
-            return Err(file.damaged(0, what));
+            let what = format!("no checkpoint has format version {version}");
+            return Err(file.damaged(0, what).into());
         }
         if block[OWNER_AT..OWNER_AT + FileOwner::BYTES] != owner.to_bytes() {
-            return Err(file.damaged(0, format!("it is not of {owner}")));
+            return Err(file.damaged(0, format!("it is not of {owner}")).into());
         }
         if u64_at(block, 8) != slot.0 {
-            return Err(file.damaged(0, "it is of another slot than its name says"));
+            return Err(file.damaged(0, "it is of another slot than its name says").into());
         }
         Ok(file)
     }
 }
 
-/// The header's block of a checkpoint, and the seed for the checksums of its pieces.
+/// The header's block of a checkpoint that is written at this format level, and the seed for the checksums
+/// of its pieces.
 #[must_use]
-pub fn header_bytes(slot: Slot, owner: &FileOwner) -> (Vec<u8>, u64) {
+pub fn header_bytes(slot: Slot, owner: &FileOwner, level: FormatLevel) -> (Vec<u8>, u64) {
     let mut block = vec![0; BLOCK_BYTES];
     block[..4].copy_from_slice(&MAGIC);
-    block[4..6].copy_from_slice(&VERSION.to_le_bytes());
+    block[4..6].copy_from_slice(&level.versions().checkpoint.to_le_bytes());
     block[8..16].copy_from_slice(&slot.0.to_le_bytes());
     block[OWNER_AT..OWNER_AT + FileOwner::BYTES].copy_from_slice(&owner.to_bytes());
     let seed = xxh3_64(&block[..CHECKSUM_AT]);

@@ -1,39 +1,44 @@
-//! Looking at a shard's checkpoints and runs without a start: for `paxosctl verify`.
+//! Looking at a shard's checkpoints, runs and spans without a start: for `paxosctl verify`.
 
-use super::file::{CheckpointFault, checkpoint_file_name, parse_checkpoint_file_name};
+use super::file::{CheckpointFault, checkpoint_file_name, not_newer, parse_checkpoint_file_name};
 use super::manifest::RunEntry;
 use super::newest::restore;
-use super::reader::ReadError;
 use super::start::owner;
-use crate::index::{Run, RunError, run_file_name};
-use crate::journal::{Finding, FindingKind, Identity};
+use crate::index::{Run, RunDamage, RunError, Span, parse_span_file_name, run_file_name};
+use crate::journal::{Finding, FindingKind, Identity, OpenError};
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, ShardId};
+use crate::types::{FileOwner, FormatLevel, Released, ShardId};
 use std::collections::BTreeMap;
 
 /// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
-/// every run that one of them names. Returns what does not verify: nothing is missing for that, an older
-/// checkpoint serves, or the journal.
+/// every run that one of them names, and every span. Returns what does not verify: nothing is missing for
+/// that as long as an older checkpoint serves, or the whole journal, and spans are made anew. Of the
+/// journal these segments were released.
 ///
 /// # Errors
-/// When the system is short of something, or the directory cannot be read.
+/// When the system is short of something, the directory cannot be read, or a newer program wrote a file.
 pub fn inspect(
     storage: &dyn Storage,
     identity: &Identity,
     shard: ShardId,
-) -> Result<Vec<Finding>, StorageError> {
+    released: &Released,
+) -> Result<Vec<Finding>, OpenError> {
     let owner = owner(identity, shard);
     let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
     let (mut findings, mut runs) = (Vec::new(), BTreeMap::new());
+    let mut serves = released.ranges.is_empty();
     for slot in names.iter().filter_map(|name| parse_checkpoint_file_name(name)) {
-        match restore(storage, &owner, identity.shards, slot) {
+        match restore(storage, &owner, (identity.shards, FormatLevel::KNOWN), slot) {
             Ok((_, (_, manifest))) => {
+                serves |= manifest.journal.segment > released.last_segment();
                 let named = |run: RunEntry| (run.id, (run, checkpoint_file_name(slot)));
                 runs.extend(manifest.runs.into_iter().map(named));
             }
-            Err(ReadError::Fault(fault)) => findings.push(finding(fault)),
-            Err(ReadError::Storage(error)) => return Err(error),
+            Err(error) => findings.push(finding(error.damage()?)),
         }
+    }
+    if !serves {
+        findings.push(none_serves(released));
     }
     for (run, named_by) in runs.into_values() {
         match verify_run(storage, &owner, &run) {
@@ -43,14 +48,23 @@ pub fn inspect(
                 let what = format!("it is not the run that {named_by} names");
                 findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
             }
-            Err(RunError::Damaged(damage)) => {
-                let (file, offset, what) = (damage.file, damage.offset, damage.fault.to_string());
-                findings.push(finding(CheckpointFault::Damaged { file, offset, what }));
-            }
-            Err(RunError::Storage(error)) => return Err(error),
+            Err(RunError::Damaged(damage)) => findings.push(finding(damaged(not_newer(damage)?))),
+            Err(RunError::Storage(error)) => return Err(error.into()),
+        }
+    }
+    for name in names.iter().filter(|name| parse_span_file_name(name).is_some()) {
+        match Span::open(storage, name, &owner).and_then(|span| span.verify(storage)) {
+            Ok(()) => {}
+            Err(RunError::Damaged(damage)) => findings.push(finding(damaged(not_newer(damage)?))),
+            Err(RunError::Storage(error)) => return Err(error.into()),
         }
     }
     Ok(findings)
+}
+
+fn damaged(damage: RunDamage) -> CheckpointFault {
+    let RunDamage { file, offset, fault } = damage;
+    CheckpointFault::Damaged { file, offset, what: fault.to_string() }
 }
 
 /// Reads a run whole; false when it is another than the one named.
@@ -62,6 +76,19 @@ fn verify_run(
     let run = Run::open(storage, &run_file_name(entry.id), owner)?;
     run.verify(storage, owner)?;
     Ok(RunEntry::of(&run) == *entry)
+}
+
+/// Segments were released, and no checkpoint holds what they held: a start is refused.
+fn none_serves(released: &Released) -> Finding {
+    let refusal = OpenError::NoCheckpoint { segments: released.segments(), upto: released.upto() };
+    Finding {
+        file: ".".to_string(),
+        offset: 0,
+        kind: FindingKind::Damaged,
+        lsns: None,
+        slot: None,
+        text: refusal.to_string(),
+    }
 }
 
 fn finding(fault: CheckpointFault) -> Finding {

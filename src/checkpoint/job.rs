@@ -1,20 +1,19 @@
 //! The file work of a checkpoint, step by step, on a thread that may block. Run by the daemon and by
 //! the simulator alike.
 
-use super::file::{UNFINISHED, checkpoint_file_name};
-use super::reader::ReadError;
-use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, merge};
+use super::file::{ReadError, UNFINISHED, checkpoint_file_name};
+use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, Span, SpanSpec, merge, write_span};
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::machine::Machine;
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
-use crate::types::{FileOwner, RunId, Slot, Trouble};
+use crate::types::{FileOwner, FormatLevel, RunId, Slot, Trouble};
 use std::io;
 use std::sync::Arc;
 
 /// One step of taking a checkpoint, or of what follows from one.
 #[derive(Clone, Debug)]
 pub enum CheckpointJob {
-    /// Writes extents as a run, and reads it back.
+    /// Writes extents as a run and as a span, and reads both back.
     Run {
         /// What the run is to be.
         spec: RunSpec,
@@ -56,6 +55,8 @@ pub enum CheckpointJob {
         owner: FileOwner,
         /// Shards of the cluster.
         shards: u16,
+        /// The highest format level that this node's program knows.
+        known: FormatLevel,
         /// The checkpoint's slot.
         slot: Slot,
         /// The digest that the state had at the cut.
@@ -67,12 +68,16 @@ pub enum CheckpointJob {
         owner: FileOwner,
         /// Shards of the cluster.
         shards: u16,
+        /// The highest format level that this node's program knows.
+        known: FormatLevel,
         /// The runs, the oldest first.
         inputs: Vec<Arc<Run>>,
         /// The number of the new one.
         run: RunId,
         /// The slot of the checkpoint.
         slot: Slot,
+        /// The format level at which it is written.
+        level: FormatLevel,
         /// Free space that is left alone, in bytes.
         min_free_bytes: u64,
     },
@@ -88,7 +93,9 @@ pub enum CheckpointJob {
 pub enum CheckpointDone {
     /// It is done.
     Step,
-    /// The run is durable and was read back.
+    /// The run of what was frozen is durable and was read back, and so is its span.
+    Frozen(Arc<Run>, Arc<Span>),
+    /// The merged run is durable and was read back.
     Run(Arc<Run>),
     /// It cannot be done now: nothing was changed that anything depends on.
     Abandoned(String),
@@ -139,19 +146,19 @@ fn run(storage: &dyn Storage, job: &CheckpointJob) -> Result<CheckpointDone, Sto
         CheckpointJob::Begin { slot, header, .. } => begin(storage, *slot, header),
         CheckpointJob::Piece { slot, offset, bytes } => extend(storage, *slot, *offset, bytes),
         CheckpointJob::Complete { slot, offset, bytes } => complete(storage, *slot, *offset, bytes),
-        CheckpointJob::ReadBack { owner, shards, slot, digest } => {
-            read_back(storage, owner, *shards, *slot, *digest)
+        CheckpointJob::ReadBack { owner, shards, known, slot, digest } => {
+            read_back(storage, owner, (*shards, *known), *slot, *digest)
         }
-        CheckpointJob::Merge { owner, shards, inputs, run, slot, .. } => {
-            let machine = match restore(storage, owner, *shards, *slot) {
+        CheckpointJob::Merge { owner, shards, known, inputs, run, slot, level, .. } => {
+            let machine = match restore(storage, owner, (*shards, *known), *slot) {
                 Ok(machine) => machine,
-                Err(ReadError::Fault(fault)) => {
-                    return Ok(CheckpointDone::Abandoned(fault.to_string()));
-                }
                 Err(ReadError::Storage(error)) => return Err(error),
+                Err(error @ (ReadError::Fault(_) | ReadError::Newer(_))) => {
+                    return Ok(CheckpointDone::Abandoned(error.to_string()));
+                }
             };
             let mut live = machine.logs().first_indexes();
-            run_made(storage, owner, merge(storage, owner, inputs, *run, &mut live))
+            run_made(storage, owner, merge(storage, owner, inputs, (*run, *level), &mut live))
         }
         CheckpointJob::Remove { names } => remove(storage, names),
     }
@@ -177,11 +184,22 @@ fn write_run(
     spec: &RunSpec,
     rows: &Recent,
 ) -> Result<CheckpointDone, StorageError> {
+    let RunSpec { owner, after, upto, level, .. } = *spec;
+    let span_spec = SpanSpec { owner, after, upto };
+    let span = match write_span(storage, (&span_spec, level), &mut rows.span_parts()) {
+        Ok(span) => span,
+        Err(RunError::Damaged(damage)) => return Ok(CheckpointDone::Abandoned(damage.to_string())),
+        Err(RunError::Storage(error)) => return Err(error),
+    };
     let mut writer = RunWriter::create(storage, spec)?;
     for (log, extent) in rows.iter() {
         writer.push(log, &extent)?;
     }
-    run_made(storage, &spec.owner, writer.finish().map_err(RunError::from))
+    let made = run_made(storage, &spec.owner, writer.finish().map_err(RunError::from))?;
+    Ok(match made {
+        CheckpointDone::Run(run) => CheckpointDone::Frozen(run, Arc::new(span)),
+        other => other,
+    })
 }
 
 /// A run that was written counts once it was read back past the page cache.
@@ -255,21 +273,23 @@ fn complete(
 fn read_back(
     storage: &dyn Storage,
     owner: &FileOwner,
-    shards: u16,
+    place: (u16, FormatLevel),
     slot: Slot,
     digest: u64,
 ) -> Result<CheckpointDone, StorageError> {
     let name = checkpoint_file_name(slot);
     storage.forget(&name).map_err(StorageError::at(StorageOp::Read, &name, 0))?;
-    match restore(storage, owner, shards, slot) {
+    match restore(storage, owner, place, slot) {
         Ok(machine) if machine.digest() == digest => Ok(CheckpointDone::Step),
         Ok(machine) => {
             let found = machine.digest();
             let why = format!("{name} has a state of digest {found:016x}, not {digest:016x}");
             Ok(CheckpointDone::Abandoned(why))
         }
-        Err(ReadError::Fault(fault)) => Ok(CheckpointDone::Abandoned(fault.to_string())),
         Err(ReadError::Storage(error)) => Err(error),
+        Err(error @ (ReadError::Fault(_) | ReadError::Newer(_))) => {
+            Ok(CheckpointDone::Abandoned(error.to_string()))
+        }
     }
 }
 
@@ -277,10 +297,10 @@ fn read_back(
 fn restore(
     storage: &dyn Storage,
     owner: &FileOwner,
-    shards: u16,
+    place: (u16, FormatLevel),
     slot: Slot,
 ) -> Result<Machine, ReadError> {
-    super::newest::restore(storage, owner, shards, slot).map(|(machine, _)| machine)
+    super::newest::restore(storage, owner, place, slot).map(|(machine, _)| machine)
 }
 
 /// Files that are gone already are none to remove: an earlier attempt may have come so far.

@@ -2,8 +2,8 @@
 
 use crate::index::Run;
 use crate::journal::JournalStart;
-use crate::limits::RUNS_MAX;
-use crate::types::{RunId, Slot};
+use crate::limits::{RUNS_MAX, SLOT_RANGES_MAX};
+use crate::types::{RunId, Slot, SlotRanges};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// A run by what it must be: another file under its name is not believed.
@@ -29,6 +29,11 @@ pub struct Manifest {
     pub journal: JournalStart,
     /// The runs that hold the extents of all slots up to the checkpoint's, the oldest first.
     pub runs: Vec<RunEntry>,
+    /// Slots that a peer's checkpoint stands for: of their values this node has those alone that were fetched,
+    /// and its own records of them say nothing of what was chosen.
+    pub installed: SlotRanges,
+    /// Slots up to the checkpoint's whose values this node may not have.
+    pub absent: SlotRanges,
 }
 
 impl RunEntry {
@@ -41,7 +46,8 @@ impl RunEntry {
 }
 
 impl Manifest {
-    /// Encodes the part behind what `out` holds: the journal's start, the number of runs, the runs.
+    /// Encodes the part behind what `out` holds: the journal's start, the number of runs, the runs, the
+    /// ranges of installed slots, and those of absent ones, each behind their number.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.journal.to_bytes());
         out.put_u32(self.runs.len() as u32);
@@ -50,6 +56,8 @@ impl Manifest {
                 out.put_u64(number);
             }
         }
+        put_ranges(out, &self.installed);
+        put_ranges(out, &self.absent);
     }
 
     /// Decodes the part.
@@ -73,7 +81,30 @@ impl Manifest {
                 content: reader.u64("content")?,
             });
         }
+        let installed = take_ranges(&mut reader)?;
+        let absent = take_ranges(&mut reader)?;
         reader.finish()?;
-        Ok(Manifest { journal: JournalStart::from_bytes(&start), runs })
+        Ok(Manifest { journal: JournalStart::from_bytes(&start), runs, installed, absent })
     }
+}
+
+fn put_ranges(out: &mut Vec<u8>, slots: &SlotRanges) {
+    let slots = slots.coarse(SLOT_RANGES_MAX);
+    out.put_u32(slots.as_slice().len() as u32);
+    for (first, last) in slots.as_slice() {
+        out.put_u64(first.0);
+        out.put_u64(last.0);
+    }
+}
+
+fn take_ranges(reader: &mut BodyReader<'_>) -> Result<SlotRanges, DecodeError> {
+    let count = reader.u32("ranges")?;
+    if count as usize > SLOT_RANGES_MAX {
+        return Err(DecodeError::Number { field: "ranges", found: u64::from(count) });
+    }
+    let mut slots = SlotRanges::default();
+    for _ in 0..count {
+        slots.add(Slot(reader.u64("first")?), Slot(reader.u64("last")?));
+    }
+    Ok(slots)
 }

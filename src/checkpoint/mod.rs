@@ -11,20 +11,25 @@
 mod file;
 mod footer;
 mod inspect;
+pub mod install;
 mod job;
 mod manifest;
 mod newest;
 mod reader;
+mod span_job;
 mod start;
+mod written;
 
 pub use file::{
-    CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, checkpoint_file_name, header_bytes,
-    parse_checkpoint_file_name, piece_bytes,
+    CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, ReadError, checkpoint_file_name,
+    header_bytes, parse_checkpoint_file_name, piece_bytes,
 };
 pub use footer::CheckpointFooter;
 pub use inspect::inspect;
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RUNS_LISTED_MAX, RunEntry};
 pub use newest::{Kept, RestoredState};
-pub use reader::{ReadError, read_checkpoint, read_manifest};
+pub use reader::{read_checkpoint, read_manifest};
+pub use span_job::{SpanDone, SpanJob, SpanJobError, execute_span};
 pub use start::{Start, owner, start};
+pub use written::Written;

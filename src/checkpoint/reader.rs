@@ -1,24 +1,17 @@
 //! Reading a checkpoint, piece by piece, each checked before it is handed on.
 
-use super::file::{CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, checkpoint_file_name};
+use super::file::{
+    CheckpointFault, CheckpointFile, PIECE_OVERHEAD_BYTES, ReadError, checkpoint_file_name,
+};
 use super::file::{piece_checksum, u64_at};
 use super::footer::{CheckpointFooter, FOOTER_BYTES};
 use super::manifest::Manifest;
+use crate::journal::OpenError;
 use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES_MAX};
+use crate::machine::{RecordFault, SnapshotError};
 use crate::storage::{Storage, StorageError, read_some};
 use crate::types::{FileOwner, Slot, Trouble};
 use xxhash_rust::xxh3::Xxh3;
-
-/// Why a checkpoint could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is not believed.
-    #[error(transparent)]
-    Fault(#[from] CheckpointFault),
-    /// The system was short of something: this says nothing about the file.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-}
 
 /// Reads the checkpoint at a slot whole. `visit` is given the state in pieces, in order, and says what
 /// is wrong with one.
@@ -29,7 +22,7 @@ pub fn read_checkpoint(
     storage: &dyn Storage,
     owner: &FileOwner,
     slot: Slot,
-    visit: &mut dyn FnMut(&[u8]) -> Result<(), String>,
+    visit: &mut dyn FnMut(&[u8]) -> Result<(), SnapshotError>,
 ) -> Result<(CheckpointFooter, Manifest), ReadError> {
     let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
     let (mut content, mut bytes) = (Xxh3::new(), 0);
@@ -42,7 +35,7 @@ pub fn read_checkpoint(
         let piece = pieces.next()?;
         content.update(piece);
         bytes += piece.len() as u64;
-        visit(piece).map_err(|what| pieces.file.damaged(at, what))?;
+        visit(piece).map_err(|error| refused(&pieces.file, at, &error))?;
     }
     if (bytes, content.digest()) != (ending.state_bytes, ending.content) {
         let what = "its pieces are not those that its footer is of";
@@ -63,6 +56,33 @@ pub fn read_manifest(
     let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
     (pieces.offset, pieces.number) = (ending.manifest_at, ending.pieces as u32);
     Ok((ending, pieces.manifest(&ending)?))
+}
+
+/// Reads the state of the checkpoint at a slot from a byte of it on: about so many bytes, and whether they
+/// are the last ones.
+///
+/// # Errors
+/// As [`read_checkpoint`].
+pub fn read_state(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    slot: Slot,
+    from: u64,
+    bytes_wanted: usize,
+) -> Result<(Vec<u8>, bool), ReadError> {
+    let (mut pieces, ending) = Pieces::open(storage, owner, slot)?;
+    let (mut at, mut bytes) = (0, Vec::new());
+    while u64::from(pieces.number) < ending.pieces && bytes.len() < bytes_wanted {
+        let length = pieces.length()? as u64;
+        if at + length <= from {
+            pieces.skip(length);
+        } else {
+            let piece = pieces.next()?;
+            bytes.extend_from_slice(&piece[from.saturating_sub(at) as usize..]);
+        }
+        at += length;
+    }
+    Ok((bytes, u64::from(pieces.number) == ending.pieces))
 }
 
 /// The pieces of a file, one after the other.
@@ -103,6 +123,23 @@ impl<'a> Pieces<'a> {
         }
         let pieces = Pieces { storage, file, end, number: 0, offset, buffer: Vec::new() };
         Ok((pieces, ending))
+    }
+
+    /// Passes over the next piece, which is so long by its head: a head that is wrong leads to a place where
+    /// no piece verifies.
+    fn skip(&mut self, length: u64) {
+        self.number += 1;
+        self.offset += PIECE_OVERHEAD_BYTES as u64 + length;
+    }
+
+    /// How long the next piece is, by its head.
+    fn length(&self) -> Result<usize, ReadError> {
+        let (at, mut head) = (self.offset, [0; PIECE_OVERHEAD_BYTES]);
+        if at + PIECE_OVERHEAD_BYTES as u64 > self.end {
+            return Err(self.file.damaged(at, "a piece is missing").into());
+        }
+        read(self.storage, &self.file.name, at, &mut head)?;
+        Ok((u64_at(&head, 8) >> 32) as usize)
     }
 
     /// The content of the next piece.
@@ -163,4 +200,21 @@ fn read(
     buffer: &mut [u8],
 ) -> Result<(), ReadError> {
     read_some(storage, file, offset, buffer)?.map_err(|error| unreadable(file, offset, error))
+}
+
+/// Why the state at a place of a file was refused.
+fn refused(file: &CheckpointFile, offset: u64, error: &SnapshotError) -> ReadError {
+    let name = file.name.clone();
+    match *error {
+        SnapshotError::Record { fault: RecordFault::Version { found, known }, .. } => {
+            ReadError::Newer(OpenError::FutureVersion { file: name, found, known })
+        }
+        SnapshotError::Record { fault: RecordFault::Level { found, known }, .. } => {
+            ReadError::Newer(OpenError::FutureLevel { file: name, found, known })
+        }
+        SnapshotError::Record { .. }
+        | SnapshotError::Incomplete { .. }
+        | SnapshotError::Duplicate { .. }
+        | SnapshotError::Digest { .. } => file.damaged(offset, error.to_string()).into(),
+    }
 }

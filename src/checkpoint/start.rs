@@ -3,7 +3,7 @@
 use super::newest::RestoredState;
 use crate::journal::{self, Identity, Journal, JournalOptions, OpenError, Recovered};
 use crate::storage::Storage;
-use crate::types::{FileOwner, ShardId, Slot};
+use crate::types::{FileOwner, FormatLevel, ShardId, Slot};
 
 /// What a shard starts from.
 #[derive(Debug)]
@@ -18,27 +18,31 @@ pub struct Start {
 
 /// Reads a shard's directory back: the newest checkpoint that is good, and of the journal what lies
 /// behind it. Where a checkpoint and the journal do not fit each other, an older one serves, and in the
-/// end the whole journal.
+/// end the whole journal. The program knows format levels up to `known`.
 ///
 /// # Errors
-/// When the journal must not be used as it is.
+/// When the journal must not be used as it is, or a newer program wrote a part of it.
 pub fn start(
     storage: &dyn Storage,
     identity: &Identity,
     (shard, shards): (ShardId, u16),
+    known: FormatLevel,
     options: &JournalOptions,
 ) -> Result<Start, OpenError> {
     let owner = owner(identity, shard);
     let (mut below, mut faults) = (Slot(u64::MAX), Vec::new());
     loop {
-        let mut restored = RestoredState::newest(storage, &owner, shards, below)?;
+        let mut restored = RestoredState::newest(storage, &owner, (shards, known), below)?;
         faults.append(&mut restored.faults);
         match (journal::recover(storage, identity, shard, options, restored.from), restored.from) {
             (Ok((journal, recovered)), _) => {
                 restored.faults = faults;
                 return Ok(Start { journal, recovered, restored });
             }
-            (Err(error @ OpenError::StartMoved { .. }), Some((slot, _))) => {
+            (
+                Err(error @ (OpenError::StartMoved { .. } | OpenError::StartGone { .. })),
+                Some((slot, _)),
+            ) => {
                 faults.push(error.to_string());
                 below = slot;
             }

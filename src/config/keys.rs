@@ -107,6 +107,7 @@ pub const KEYS: &[Key] = &[
         limits::SEGMENT_BYTES_DEFAULT,
     ),
     whole("min_free_bytes", 0, 1 << 50, 256 * MIB),
+    whole("catchup_bytes", 0, 1 << 50, limits::CATCHUP_BYTES_DEFAULT),
     flag("pin", false),
     flag("sync_inline", false),
     whole("connections_max", 16, 1_000_000, 10_000),

@@ -78,6 +78,8 @@ pub struct Bounds {
     pub segment_bytes: u64,
     /// Below this much free space appends are refused (R11).
     pub min_free_bytes: u64,
+    /// Of the write-ahead logs that need not be kept, so many bytes stay for members that were away (C26).
+    pub catchup_bytes: u64,
     /// Client connections in all.
     pub connections_max: usize,
     /// Client connections from one address.

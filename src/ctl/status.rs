@@ -188,6 +188,7 @@ fn shards(status: &ClusterStatus) -> TextTable {
         ("LAG SLOTS", Align::Right),
         ("LOGS", Align::Right),
         ("DISK", Align::Right),
+        ("GARBAGE", Align::Right),
         ("", Align::Left),
     ]);
     for (report, state) in rows(status) {
@@ -205,6 +206,7 @@ fn shards(status: &ClusterStatus) -> TextTable {
             lag(status, state).to_string(),
             state.logs.to_string(),
             bytes(state.disk_bytes),
+            bytes(state.dead_bytes),
             notes(state),
         ]);
     }
@@ -230,7 +232,10 @@ fn notes(state: &ShardStatus) -> String {
         notes.push(format!("{} DAMAGED slots", state.damaged_slots));
     }
     if !state.has_room {
-        notes.push("disk full".to_string());
+        notes.push(format!("disk full, the oldest segment stays: {}", state.kept_for));
+    }
+    if state.level != state.known_level {
+        notes.push(format!("format level {}, knows {}", state.level, state.known_level));
     }
     notes.join(", ")
 }
@@ -333,10 +338,15 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "trimmed_upto": state.trimmed_upto.0,
         "lag": lag(status, state),
         "digest": format!("{:016x}", state.digest),
+        "format_level": state.level.0,
+        "known_format_level": state.known_level.0,
         "logs": state.logs,
         "damaged_slots": state.damaged_slots,
         "segments": state.segments,
         "disk_bytes": state.disk_bytes,
+        "dead_bytes": state.dead_bytes,
+        "reserve_bytes": state.reserve_bytes,
+        "kept_for": state.kept_for,
         "has_room": state.has_room,
         "caught_up": state.caught_up,
         "syncs": state.syncs,
@@ -359,7 +369,7 @@ mod tests {
         let mut out = Vec::new();
         table(&status, &mut out).expect("a vector takes everything");
         let text = String::from_utf8(out).expect("text");
-        let dead: Vec<&str> = text.lines().filter(|line| line.contains("DEAD")).collect();
+        let dead: Vec<&str> = text.lines().filter(|line| line.contains("  DEAD  ")).collect();
         assert!(dead.len() == 1 && dead[0].contains("n2:7420  DEAD"), "{text}");
         let cells: Vec<&str> = dead[0].split_whitespace().collect();
         assert_eq!(cells[3..7], ["-"; 4], "nothing of before is shown of it: {text}");

@@ -97,6 +97,15 @@ impl EntryIndex {
         }
     }
 
+    /// A log's chain value behind the last of its extents that the runs have; nothing where memory has none
+    /// behind them.
+    #[must_use]
+    pub fn chain_behind_runs(&self, log: LogId) -> Option<u64> {
+        let frozen = self.frozen.as_ref().map(|(_, frozen)| &**frozen);
+        let parts = frozen.into_iter().chain([&self.recent]);
+        parts.flat_map(|part| part.of(log)).next().map(|extent| extent.chain)
+    }
+
     /// The runs, for threads that look things up in them.
     #[must_use]
     pub fn runs(&self) -> &RunSet {

@@ -7,6 +7,7 @@ mod entry_index;
 mod recent;
 mod run;
 mod search;
+mod span;
 
 pub use entry_index::{EntryIndex, InMemory};
 pub use recent::Recent;
@@ -18,3 +19,8 @@ pub use run::plan::{plan_merge, plan_merge_of_sizes};
 pub use run::set::{RunSet, RunsApart};
 pub use run::writer::{RunSpec, RunWriter};
 pub use search::Search;
+pub use span::gather::{PartsOfRuns, SpanPart};
+pub use span::layout::{SpanSpec, parse_span_file_name, span_file_name};
+pub use span::opened::Span;
+pub use span::rows::SpanRow;
+pub use span::writer::write_span;

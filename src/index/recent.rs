@@ -113,6 +113,11 @@ impl Recent {
         self.logs.iter().flat_map(|(log, extents)| extents.iter().map(|extent| (*log, *extent)))
     }
 
+    /// The extents of each log, by log.
+    pub(super) fn by_log(&self) -> impl Iterator<Item = (LogId, &[Extent])> {
+        self.logs.iter().map(|(log, extents)| (*log, extents.as_slice()))
+    }
+
     /// Checks that what [`push`](Recent::push) demands still holds, and that no slot is above `upto`.
     ///
     /// # Panics

@@ -1,6 +1,6 @@
 //! What an extent is looked for by.
 
-use crate::types::{Extent, Index};
+use crate::types::{Extent, Index, Slot};
 
 /// What one extent of a log is looked for by. A log's extents rise in each of these respects, so that
 /// some are *reached* and all behind them are not.
@@ -12,6 +12,8 @@ pub enum Search {
     BytesBefore(u64),
     /// The first one whose stamp is not before this time, in ms since 1970.
     Stamp(u64),
+    /// The first one of this slot or a later one.
+    Slot(Slot),
 }
 
 impl Search {
@@ -21,6 +23,7 @@ impl Search {
             Search::Index(index) => extent.first <= index,
             Search::BytesBefore(bytes) => extent.bytes_before <= bytes,
             Search::Stamp(stamp_ms) => extent.stamp_ms < stamp_ms,
+            Search::Slot(slot) => extent.slot < slot,
         }
     }
 
@@ -29,7 +32,7 @@ impl Search {
         match self {
             Search::Index(index) => reached.filter(|extent| index < extent.end()),
             Search::BytesBefore(_) => reached,
-            Search::Stamp(_) => next,
+            Search::Stamp(_) | Search::Slot(_) => next,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::journal::format::batch::{record_bytes, room_bytes};
 use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, parse_file_name};
 use crate::journal::segment::index::SegmentIndex;
 use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail};
+use crate::journal::write::removal::Releasing;
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
 
 /// The few numbers of a journal that only ever rise.
@@ -17,7 +18,10 @@ pub struct JournalSummary {
     promised: Ballot,
     hard_sequence: u64,
     last_segment: SegmentId,
+    released: u64,
     disk_bytes: u64,
+    /// Bytes that were released and are still there.
+    leaving_bytes: u64,
 }
 
 impl JournalSummary {
@@ -32,7 +36,9 @@ impl JournalSummary {
             promised: journal.hard.promised,
             hard_sequence: journal.hard_sequence,
             last_segment: journal.last_segment(),
+            released: journal.released_segments(),
             disk_bytes: journal.files.1,
+            leaving_bytes: leaving(journal).1,
         }
     }
 }
@@ -49,7 +55,17 @@ pub fn check_step(before: &JournalSummary, after: &JournalSummary) {
     assert!(before.promised <= after.promised, "promised fell: {before:?} {after:?}"); // C2
     assert!(before.hard_sequence <= after.hard_sequence, "sequence fell: {before:?} {after:?}");
     assert!(before.last_segment <= after.last_segment, "last segment fell: {before:?} {after:?}");
-    assert!(before.disk_bytes <= after.disk_bytes, "bytes on disk fell: {before:?} {after:?}");
+    assert!(before.released <= after.released, "what was released came back: {before:?} {after:?}");
+    let left = before.leaving_bytes.saturating_sub(after.leaving_bytes);
+    let due = before.disk_bytes - left;
+    assert!(due <= after.disk_bytes, "bytes on disk fell: {before:?} {after:?}");
+}
+
+/// Segments that were released and are still there, and their bytes.
+fn leaving(journal: &Journal) -> (u64, u64) {
+    let Releasing { due, under_way, .. } = &journal.releasing;
+    let leaving = due.iter().chain(under_way);
+    leaving.fold((0, 0), |sum, (_, bytes)| (sum.0 + 1, sum.1 + bytes))
 }
 
 /// Checks the state itself, but for the index.
@@ -64,6 +80,7 @@ pub fn check_state(journal: &Journal) {
     }
     check_tail(journal, handed_out.next());
     check_segments(journal);
+    check_released(journal);
     check_space(journal);
 }
 
@@ -155,10 +172,24 @@ fn check_segments(journal: &Journal) {
         assert!(*spare == due, "segment {spare} is spare, due was {due}");
     }
     let (count, bytes) = journal.files;
-    let listed = due.0;
+    let listed = due.0 - journal.released_segments() + leaving(journal).0;
     assert!(count == listed, "{count} segments, up to {due} are {listed}");
     let spare: u64 = journal.spares.iter().map(|(_, bytes)| *bytes).sum();
     assert!(spare < bytes, "{bytes} bytes of segments, {spare} of the spare ones");
+}
+
+/// What was released lies before what a start reads, and nothing knows of it any more (C26).
+fn check_released(journal: &Journal) {
+    let spilled = &journal.index.spilled;
+    let (last, in_use) = (spilled.released.last_segment(), journal.segment_in_use());
+    assert!(last < in_use, "segment {last} was released, {in_use} is in use");
+    let known = spilled.files.keys().find(|id| spilled.released.contains(**id));
+    assert!(known.is_none(), "segment {known:?} was released, and its places are known");
+    let read = journal.facts.all().map(|(id, _)| id).find(|id| spilled.released.contains(*id));
+    assert!(read.is_none(), "segment {read:?} was released, and a start would read it");
+    let recorded = journal.releasing.recorded.as_ref().map(|(lsn, _)| *lsn);
+    let durable = journal.durable;
+    assert!(recorded.is_none_or(|lsn| lsn > durable), "{recorded:?} is durable, as is {durable}");
 }
 
 fn check_space(journal: &Journal) {
@@ -217,7 +248,7 @@ mod tests {
     use crate::journal::test_rig::{accept, accepted, formatted};
     use crate::journal::write::jobs::Job;
     use crate::journal::write::journal::{Journal, Tail};
-    use crate::types::{Ballot, Lsn, NodeId, SegmentId, Slot};
+    use crate::types::{Ballot, Lsn, NodeId, Released, ReleasedRange, SegmentId, Slot};
     use std::any::Any;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
@@ -253,6 +284,15 @@ mod tests {
 
     fn index_of(journal: &mut Journal, segment: u64) -> &mut SegmentIndex {
         Arc::make_mut(journal.index.segments.get_mut(&SegmentId(segment)).unwrap())
+    }
+
+    /// This segment is said to be gone, and its file is still counted.
+    fn released(journal: &mut Journal, segment: u64) {
+        let (first, last) = (SegmentId(segment), SegmentId(segment));
+        let ranges = vec![ReleasedRange { first, last, slots: (Slot(1), Slot(9)) }];
+        let released = Released { ranges, highest_slot: Slot(143) };
+        Arc::make_mut(&mut journal.index.spilled).released = Arc::new(released);
+        journal.releasing.due.push((first, 1));
     }
 
     /// What is wrong with a journal after this was done to it.
@@ -321,6 +361,10 @@ mod tests {
         };
         let ended = fault(ended, check_state);
         assert!(ended.contains("ends before 142, the next is 141"), "{ended}");
+        let used = fault(|j| released(j, 5), check_state);
+        assert!(used.contains("segment 5 was released, 5 is in use"), "{used}");
+        let read = fault(|j| released(j, 1), check_state);
+        assert!(read.contains("SegmentId(1)) was released, and a start would read it"), "{read}");
         let first = fault(|j| j.index.baseline.start.segment = SegmentId(6), check_state);
         assert!(first.contains("segment 5 is in use, the first read is 6"), "{first}");
     }
@@ -348,7 +392,7 @@ mod tests {
     #[test]
     fn a_broken_step_is_noticed() {
         let before = JournalSummary::of(&busy());
-        let lower: [(JournalSummary, &str); 8] = [
+        let lower: [(JournalSummary, &str); 9] = [
             (JournalSummary { next_lsn: Lsn(143), ..before }, "next LSN fell"),
             (JournalSummary { durable: Lsn(139), ..before }, "durable fell"),
             (JournalSummary { marked: Lsn(138), ..before }, "the mark fell"),
@@ -357,8 +401,14 @@ mod tests {
             (JournalSummary { hard_sequence: 1, ..before }, "sequence fell"),
             (JournalSummary { last_segment: SegmentId(6), ..before }, "last segment fell"),
             (JournalSummary { disk_bytes: 0, ..before }, "bytes on disk fell"),
+            (JournalSummary { disk_bytes: before.disk_bytes - 8, ..before }, "bytes on disk fell"),
         ];
         check_step(&before, &before);
+        let leaving = JournalSummary { leaving_bytes: 8, ..before };
+        check_step(&leaving, &JournalSummary { disk_bytes: before.disk_bytes - 8, ..before });
+        let released = JournalSummary { released: 1, ..before };
+        let panic = catch_unwind(|| check_step(&released, &before)).unwrap_err();
+        assert!(text_of(panic.as_ref()).starts_with("what was released came back"));
         for (after, text) in lower {
             let panic = catch_unwind(|| check_step(&before, &after)).unwrap_err();
             let fault = text_of(panic.as_ref());

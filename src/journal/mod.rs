@@ -28,6 +28,9 @@ pub use write::jobs::{
     ReadJobDone,
 };
 pub use write::journal::{Journal, JournalOptions};
+pub use write::pieces::{PieceReader, PieceSource, RecordPiece, RecordPlace, SlotPlace};
 pub use write::places_jobs::{PlacesDone, PlacesJob};
 pub use write::read_plan::{ReadDamage, ReadResult};
+pub use write::releasing::FullSegment;
+pub use write::removal::{RemoveDone, RemoveJob};
 pub use write::room::ValueRoom;

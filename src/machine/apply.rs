@@ -61,12 +61,16 @@ impl Machine {
 
     fn execute_all(&mut self, slot: Slot, value: &Value) -> Result<AppliedSlot, CommandError> {
         // All of it is decoded before anything takes effect, so that an error leaves no half of it.
-        let count = Commands::check(value)?;
+        let (count, raised) = Commands::check(value)?;
         let commands = Commands::new(value)?;
         let leadership = Some(commands.leadership());
         if !commands.is_first() && self.applying_leadership != leadership {
             self.applying_leadership = None;
             return Ok(AppliedSlot::default());
+        }
+        if raised > self.known {
+            // What comes behind may be of that level (C44d).
+            return Err(CommandError::Level { found: raised, known: self.known });
         }
         self.applying_leadership = leadership;
         // One clock that was set back moves no stamp back.

@@ -5,16 +5,18 @@
 //! | --- | --- |
 //! | 1 to 7 | [`logs`](super::logs) |
 //! | 8 | [`cuts`](super::cuts) |
+//! | 9 | [`levels`](super::levels) |
 //!
-//! Numbers of kinds above 8 are free for what comes later (sessions, locks, members); a
+//! Numbers of kinds above 9 are free for what comes later (sessions, locks, members); a
 //! number is never used for anything else.
 
 use super::cuts::{self, CutCommand, Cuts};
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
+use super::levels::{self, LevelCommand, Levels};
 use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, LogsRestore, SlotExtents};
 use super::snapshot::error::{RecordFault, SnapshotError};
 use super::snapshot::record::{SnapshotPiece, SnapshotRecordKind};
-use crate::types::Slot;
+use crate::types::{FormatLevel, Slot};
 use crate::wire::codec::{BodyReader, DecodeError};
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
@@ -25,6 +27,8 @@ pub enum MachineCommand<'a> {
     Log(LogCommand<'a>),
     /// A cut of the sequence.
     Cut(CutCommand),
+    /// A raise of the format level.
+    Level(LevelCommand),
 }
 
 /// The kind of a command of any feature, as its number in the encoding says.
@@ -34,6 +38,8 @@ pub enum CommandKind {
     Log(LogCommandKind),
     /// A cut of the sequence.
     Cut,
+    /// A raise of the format level.
+    Level,
 }
 
 /// What became of one command.
@@ -43,6 +49,11 @@ pub enum MachineOutcome {
     Log(LogOutcome),
     /// The slot is a cut.
     Cut,
+    /// Of a raise of the format level.
+    Level {
+        /// The level was lower before.
+        raised: bool,
+    },
 }
 
 impl MachineOutcome {
@@ -51,7 +62,7 @@ impl MachineOutcome {
     pub fn on_log(&self) -> Option<&LogOutcome> {
         match self {
             MachineOutcome::Log(outcome) => Some(outcome),
-            MachineOutcome::Cut => None,
+            MachineOutcome::Cut | MachineOutcome::Level { .. } => None,
         }
     }
 }
@@ -60,7 +71,8 @@ impl MachineOutcome {
 pub(super) const BODY_BYTES_MAX: usize = logs::BODY_BYTES_MAX;
 
 /// How many words a digest takes of the features.
-pub(super) const DIGEST_WORDS: usize = logs::DIGEST_WORDS + cuts::DIGEST_WORDS;
+pub(super) const DIGEST_WORDS: usize =
+    logs::DIGEST_WORDS + cuts::DIGEST_WORDS + levels::DIGEST_WORDS;
 
 impl<'a> MachineCommand<'a> {
     /// The command, with what all features' commands have in common.
@@ -68,6 +80,7 @@ impl<'a> MachineCommand<'a> {
         match self {
             MachineCommand::Log(command) => command,
             MachineCommand::Cut(command) => command,
+            MachineCommand::Level(command) => command,
         }
     }
 
@@ -79,6 +92,7 @@ impl<'a> MachineCommand<'a> {
         match kind {
             CommandKind::Log(kind) => logs::decode_body(kind, body).map(MachineCommand::Log),
             CommandKind::Cut => cuts::decode_body(body).map(MachineCommand::Cut),
+            CommandKind::Level => levels::decode_body(body).map(MachineCommand::Level),
         }
     }
 }
@@ -89,6 +103,7 @@ impl CommandKind {
     pub fn from_number(number: u8) -> Option<CommandKind> {
         match number {
             cuts::CUT_KIND => Some(CommandKind::Cut),
+            levels::LEVEL_KIND => Some(CommandKind::Level),
             number => LogCommandKind::from_number(number).map(CommandKind::Log),
         }
     }
@@ -99,6 +114,7 @@ impl CommandKind {
         match self {
             CommandKind::Log(kind) => kind as u8,
             CommandKind::Cut => cuts::CUT_KIND,
+            CommandKind::Level => levels::LEVEL_KIND,
         }
     }
 }
@@ -108,12 +124,14 @@ impl CommandKind {
 pub(super) struct FeatureStates {
     pub(super) logs: Logs,
     pub(super) cuts: Cuts,
+    pub(super) levels: Levels,
 }
 
 impl FeatureStates {
     /// The states before slot 1.
     pub(super) fn new(home: HomeShard) -> FeatureStates {
-        FeatureStates { logs: Logs::new(home), cuts: Cuts::default() }
+        let (cuts, levels) = (Cuts::default(), Levels::default());
+        FeatureStates { logs: Logs::new(home), cuts, levels }
     }
 
     /// Executes one command; where it appends entries, `extents` gets to know where they lie.
@@ -131,15 +149,20 @@ impl FeatureStates {
                 self.cuts.execute(place);
                 MachineOutcome::Cut
             }
+            MachineCommand::Level(LevelCommand { level }) => {
+                MachineOutcome::Level { raised: self.levels.execute(place, *level) }
+            }
         }
     }
 
     /// What the machine's digest covers of each feature, one behind the other.
     pub(super) fn digest_words(&self) -> [u64; DIGEST_WORDS] {
         let mut words = [0; DIGEST_WORDS];
-        let (logs, cuts) = words.split_at_mut(logs::DIGEST_WORDS);
+        let (logs, others) = words.split_at_mut(logs::DIGEST_WORDS);
+        let (cuts, levels) = others.split_at_mut(cuts::DIGEST_WORDS);
         logs.copy_from_slice(&self.logs.digest_words());
         cuts.copy_from_slice(&self.cuts.digest_words());
+        levels.copy_from_slice(&self.levels.digest_words());
         words
     }
 
@@ -150,11 +173,13 @@ impl FeatureStates {
     pub(super) fn check(&self, applied_upto: Slot) {
         self.logs.check();
         self.cuts.check(applied_upto);
+        self.levels.check(applied_upto);
     }
 
     /// Begins a snapshot of every feature. Sections that are a few words are encoded at once; the last
     /// one is encoded in steps.
     pub(super) fn begin_snapshot(&mut self, out: &mut Vec<u8>) {
+        self.levels.put_section(out);
         self.cuts.put_section(out);
         self.logs.begin_snapshot(out);
     }
@@ -175,25 +200,28 @@ impl FeatureStates {
     }
 }
 
-/// The states of the features as the sections of a snapshot come, in the order of their numbers.
+/// The states of the features as the sections of a snapshot come: the level, the cuts, the logs.
 #[derive(Debug, Default)]
 pub(super) struct FeatureRestores {
+    levels: Option<Levels>,
     cuts: Option<Cuts>,
     logs: Option<LogsRestore>,
 }
 
 impl FeatureRestores {
-    /// Takes in the head of a section, of a snapshot of `home` as it was at slot `applied_upto`.
+    /// Takes in the head of a section, of a snapshot of `home` as it was at slot `applied_upto`, for a
+    /// program that knows levels up to `known`.
     pub(super) fn section(
         &mut self,
-        (home, applied_upto): (HomeShard, Slot),
+        (home, applied_upto, known): (HomeShard, Slot, FormatLevel),
         (feature, version): (u8, u16),
         head: BodyReader<'_>,
     ) -> Result<(), RecordFault> {
-        let next = match (&self.cuts, &self.logs) {
-            (None, _) => cuts::FEATURE,
-            (Some(_), None) => logs::FEATURE,
-            (Some(_), Some(_)) => return Err(RecordFault::Section { feature }),
+        let next = match (&self.levels, &self.cuts, &self.logs) {
+            (None, _, _) => levels::FEATURE,
+            (Some(_), None, _) => cuts::FEATURE,
+            (Some(_), Some(_), None) => logs::FEATURE,
+            (Some(_), Some(_), Some(_)) => return Err(RecordFault::Section { feature }),
         };
         if feature != next.number {
             return Err(RecordFault::Section { feature });
@@ -201,7 +229,9 @@ impl FeatureRestores {
         if version != next.version {
             return Err(RecordFault::Version { found: version, known: next.version });
         }
-        if next == cuts::FEATURE {
+        if next == levels::FEATURE {
+            self.levels = Some(levels::restore(applied_upto, known, head)?);
+        } else if next == cuts::FEATURE {
             self.cuts = Some(cuts::restore(applied_upto, head)?);
         } else {
             self.logs = Some(LogsRestore::new(home, head)?);
@@ -223,14 +253,20 @@ impl FeatureRestores {
 
     /// The states; none where a section is missing.
     pub(super) fn finish(self) -> Option<Result<FeatureStates, SnapshotError>> {
-        let (cuts, logs) = (self.cuts?, self.logs?);
-        Some(logs.finish().map(|logs| FeatureStates { logs, cuts }))
+        let (levels, cuts, logs) = (self.levels?, self.cuts?, self.logs?);
+        Some(logs.finish().map(|logs| FeatureStates { logs, cuts, levels }))
     }
 }
 
 impl From<CutCommand> for MachineCommand<'_> {
     fn from(command: CutCommand) -> Self {
         MachineCommand::Cut(command)
+    }
+}
+
+impl From<LevelCommand> for MachineCommand<'_> {
+    fn from(command: LevelCommand) -> Self {
+        MachineCommand::Level(command)
     }
 }
 

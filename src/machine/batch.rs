@@ -9,19 +9,22 @@
 
 use super::assembly::{BODY_BYTES_MAX, MachineCommand};
 use super::command::{self, COMMAND_HEADER_BYTES, CommandError, RawCommand};
+use super::feature::FeatureCommand;
 use crate::limits::{VALUE_BYTES_MAX, VALUE_BYTES_TARGET, VALUE_COMMANDS_MAX};
-use crate::types::{Ballot, NodeId, Value};
+use crate::types::{Ballot, FormatLevel, NodeId, Value};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// Bytes in front of a value's first command.
 pub const VALUE_HEADER_BYTES: usize = 28;
 /// What a value begins with: "PV" read as a little-endian number.
 pub const VALUE_MAGIC: u16 = 0x5650;
-/// The value format that this node writes, and the newest that it reads.
+/// The newest value format that this node reads.
 pub const VALUE_VERSION: u16 = 1;
 /// Flag: the first value of its leadership.
 const FLAG_FIRST: u16 = 1;
 
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().value <= VALUE_VERSION);
 // A batch that is not full takes any command that keeps the limits.
 const _: () =
     assert!(VALUE_BYTES_TARGET + COMMAND_HEADER_BYTES + BODY_BYTES_MAX <= VALUE_BYTES_MAX);
@@ -34,6 +37,8 @@ pub struct ValueBuilder {
     /// The value so far, with space for its header.
     bytes: Vec<u8>,
     count: u32,
+    /// The cluster has reached it: it says what may be proposed, and in which format.
+    level: FormatLevel,
 }
 
 impl Default for ValueBuilder {
@@ -43,24 +48,37 @@ impl Default for ValueBuilder {
 }
 
 impl ValueBuilder {
-    /// A builder without commands.
+    /// A builder without commands, for a cluster of the first format level.
     #[must_use]
     pub fn new() -> ValueBuilder {
-        ValueBuilder { bytes: vec![0; VALUE_HEADER_BYTES], count: 0 }
+        let level = FormatLevel::FIRST;
+        ValueBuilder { bytes: vec![0; VALUE_HEADER_BYTES], count: 0, level }
+    }
+
+    /// The format level that the applied state has reached. It never falls.
+    pub fn set_level(&mut self, level: FormatLevel) {
+        self.level = self.level.max(level);
     }
 
     /// Adds a command and returns its ordinal, from 0: the place of its outcome in what
     /// [`Machine::apply`](super::Machine::apply) returns.
     ///
     /// # Panics
-    /// When the builder [is full](ValueBuilder::is_full), or the command does not keep the limits
-    /// of `limits.rs`, which requests are checked against long before: nothing may be proposed
-    /// that a peer could not apply (R38).
+    /// When the builder [is full](ValueBuilder::is_full), or the command needs a format level that the
+    /// cluster has not reached, or does not keep the limits of `limits.rs`, which requests are checked
+    /// against long before: nothing may be proposed that a peer could not apply (R38, C44d).
     pub fn push<'c>(&mut self, command: impl Into<MachineCommand<'c>>) -> u32 {
+        self.push_feature(command.into().of_feature())
+    }
+
+    /// Adds a command of whatever feature.
+    pub(super) fn push_feature(&mut self, command: &dyn FeatureCommand) -> u32 {
         assert!(!self.is_full(), "push to a full value: {} commands", self.count);
-        let command = command.into();
-        command.of_feature().check_limits();
-        command::encode(&command, &mut self.bytes);
+        let (kind, needed) = (command.kind_number(), command.needed_level());
+        let level = self.level;
+        assert!(needed <= level, "kind {kind} needs level {needed}, the cluster has level {level}");
+        command.check_limits();
+        command::encode(command, &mut self.bytes);
         let (bytes, max) = (self.bytes.len(), VALUE_BYTES_MAX);
         assert!(bytes <= max, "a value of {bytes} bytes passes the limit {max}");
         self.count += 1;
@@ -101,7 +119,7 @@ impl ValueBuilder {
         assert!(self.count > 0, "a value of no commands");
         let mut header = Vec::with_capacity(VALUE_HEADER_BYTES);
         header.put_u16(VALUE_MAGIC);
-        header.put_u16(VALUE_VERSION);
+        header.put_u16(self.level.versions().value);
         header.put_u32(self.count);
         header.put_u64(leadership.round);
         header.put_u16(leadership.node.0);
@@ -151,7 +169,7 @@ impl<'a> Commands<'a> {
             return Err(CommandError::Flags { found: flags });
         }
         let stamp_ms = reader.u64("stamp").map_err(malformed)?;
-        let walk = Walk::new(value, VALUE_HEADER_BYTES as u32)?;
+        let walk = Walk::new(value.bytes(), VALUE_HEADER_BYTES as u32)?;
         let (leadership, first) = (Ballot { round, node }, flags & FLAG_FIRST != 0);
         Ok(Commands { walk, leadership, first, stamp_ms, stated, found: 0 })
     }
@@ -174,16 +192,19 @@ impl<'a> Commands<'a> {
         self.stamp_ms
     }
 
-    /// Decodes every command of a value that is not a no-op, and returns how many there are.
+    /// Decodes every command of a value that is not a no-op. Returns how many there are, and the highest
+    /// format level that one of them names.
     ///
     /// # Errors
     /// The first thing in it that this node cannot apply.
-    pub fn check(value: &Value) -> Result<u32, CommandError> {
-        let mut commands = Commands::new(value)?;
+    pub fn check(value: &Value) -> Result<(u32, FormatLevel), CommandError> {
+        let (mut commands, mut level) = (Commands::new(value)?, FormatLevel::FIRST);
         for item in commands.by_ref() {
-            item?;
+            if let (_, MachineCommand::Level(raise)) = item? {
+                level = level.max(raise.level);
+            }
         }
-        Ok(commands.found)
+        Ok((commands.found, level))
     }
 }
 
@@ -221,8 +242,7 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Starts at the command at byte `offset` of a value.
-    pub(super) fn new(value: &'a Value, offset: u32) -> Result<Walk<'a>, CommandError> {
-        let bytes = value.bytes();
+    pub(super) fn new(bytes: &'a [u8], offset: u32) -> Result<Walk<'a>, CommandError> {
         match bytes.get(offset as usize..) {
             Some(rest) => Ok(Walk { reader: BodyReader::new(rest), len: bytes.len() }),
             None => Err(CommandError::Malformed {

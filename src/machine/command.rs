@@ -6,6 +6,8 @@
 //! noticing.
 
 use super::assembly::{CommandKind, MachineCommand};
+use super::feature::FeatureCommand;
+use crate::types::FormatLevel;
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use thiserror::Error;
 
@@ -60,6 +62,17 @@ pub enum CommandError {
         /// The version that this node knows.
         known: u8,
     },
+    /// The value raises the format level to one that this node does not know.
+    #[error(
+        "the value raises the format level to {found}, this node knows {known}: it needs an upgrade; \
+         see docs/OPERATIONS.md, \"Rolling upgrade\""
+    )]
+    Level {
+        /// The level that it names.
+        found: FormatLevel,
+        /// The highest that this node knows.
+        known: FormatLevel,
+    },
     /// The bytes end too early, too late, or hold what the format does not allow.
     #[error("the command at byte {offset}: {source}")]
     Malformed {
@@ -79,8 +92,7 @@ pub enum CommandError {
 }
 
 /// Encodes a command behind what `out` holds.
-pub(super) fn encode(command: &MachineCommand<'_>, out: &mut Vec<u8>) {
-    let command = command.of_feature();
+pub(super) fn encode(command: &dyn FeatureCommand, out: &mut Vec<u8>) {
     out.put_u8(command.kind_number());
     out.put_u8(COMMAND_VERSION);
     let length_at = out.len();

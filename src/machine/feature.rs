@@ -4,12 +4,16 @@
 //! digest, its invariants. It imports nothing of the machine but this file and `digest`;
 //! `assembly` puts the features together.
 
-use crate::types::{ShardId, Slot};
+use crate::types::{FormatLevel, ShardId, Slot};
 
 /// A command of some feature, as the machine handles it without knowledge of its fields.
 pub(super) trait FeatureCommand {
     /// The number of the command's kind in the encoding.
     fn kind_number(&self) -> u8;
+
+    /// The format level from which on the command may be proposed: members that know a lower one only would
+    /// not understand it (C44d).
+    fn needed_level(&self) -> FormatLevel;
 
     /// Encodes the command's body behind what `out` holds.
     fn encode_body(&self, out: &mut Vec<u8>);

@@ -4,7 +4,7 @@
 //! pure function of state and value (R22) they all hold the same state, which they compare by
 //! digest (R23).
 //!
-//! What the machine can do comes from *features*, one folder each: [`logs`] and `cuts`. A feature has its
+//! What the machine can do comes from *features*, one folder each: [`logs`], `cuts` and `levels`. A feature has its
 //! commands and their encoding, its state, its outcomes, its share of the digest and of a snapshot, and its
 //! invariants.
 //! `assembly` puts the features together; batching, applying, digests and invariants dispatch to them
@@ -23,7 +23,9 @@ mod command;
 mod cuts;
 mod digest;
 mod feature;
+mod fetched;
 pub mod invariants;
+mod levels;
 pub mod logs;
 mod reading;
 mod snapshot;
@@ -37,7 +39,9 @@ pub use assembly::{CommandKind, MachineCommand, MachineOutcome};
 pub use batch::{Commands, ValueBuilder};
 pub use command::CommandError;
 pub use cuts::{CutCommand, Cuts};
+pub use fetched::{appended_logs, chain_behind};
+pub use levels::{LevelCommand, Levels};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
-pub use reading::{Damaged, EntryDamage, ReadCursor};
+pub use reading::{Damaged, EntryDamage, ReadCursor, Unverified};
 pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep};
 pub use state::Machine;

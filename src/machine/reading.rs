@@ -6,6 +6,11 @@
 //! nothing more is wanted or the log ends. The machine may move on in between: what a reading
 //! needs of it, it took along at its start.
 //!
+//! Of a large value a part is enough: [`ReadCursor::take_part`] holds the entries of a whole extent
+//! against the log's chain values in front of it and behind it, which say what these entries are, and in
+//! which order. An entry's own checksum would not do for that: it is as good in any other place, and zeros
+//! pass for an entry without bytes.
+//!
 //! Nothing is believed of the value (C19): it must be the slot's that was asked for, its commands
 //! must append to this log and hold as many entries as the extent says, and every entry must fit
 //! its own checksum. What does not is [`Damaged`]: an error for the client that says "retry
@@ -21,7 +26,7 @@ use super::state::Machine;
 use crate::api::entries::{Entries, EntriesRef, Entry};
 use crate::api::name::LogName;
 use crate::limits::{READ_BYTES_MAX, READ_ENTRIES_MAX};
-use crate::types::{Extent, Index, LogId, Slot, Value};
+use crate::types::{Extent, Index, LogId, Slot};
 use thiserror::Error;
 
 /// An answer to a read in the making.
@@ -37,7 +42,15 @@ pub struct ReadCursor {
     taken: Entries,
     /// The next entry did not fit.
     full: bool,
+    /// Most bytes that there is memory for.
+    room: usize,
+    /// The first entry takes so many bytes, and there is no memory for it.
+    lacks: Option<usize>,
 }
+
+/// The part of a value does not hold what the chain values say, or not all of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unverified;
 
 /// What was found where a log's entry should have been.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -113,6 +126,8 @@ impl Machine {
             bytes_max: capped(max_bytes, READ_BYTES_MAX),
             taken: Entries::new(),
             full: false,
+            room: usize::MAX,
+            lacks: None,
         })
     }
 }
@@ -123,8 +138,9 @@ impl ReadCursor {
     #[must_use]
     pub fn wants(&self) -> Option<Index> {
         let full = self.full
+            || self.lacks.is_some()
             || self.taken.count() >= self.entries_max
-            || self.taken.byte_len() >= self.bytes_max && !self.taken.is_empty();
+            || self.bytes_left() == 0 && !self.taken.is_empty();
         (!full).then(|| self.next())
     }
 
@@ -155,7 +171,25 @@ impl ReadCursor {
     /// How many more bytes of entries the answer may hold.
     #[must_use]
     pub fn bytes_left(&self) -> usize {
-        self.bytes_max.saturating_sub(self.taken.byte_len())
+        self.bytes_max.min(self.room).saturating_sub(self.taken.byte_len())
+    }
+
+    /// There is memory for so many bytes of entries, from now on. A first entry that is larger is not
+    /// taken: see [`ReadCursor::lacks`].
+    pub fn set_room(&mut self, bytes: usize) {
+        (self.room, self.lacks) = (bytes, None);
+    }
+
+    /// So many bytes the first entry takes, where there is no memory for it.
+    #[must_use]
+    pub fn lacks(&self) -> Option<usize> {
+        self.lacks
+    }
+
+    /// Bytes of entries that the answer may hold.
+    #[must_use]
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
     }
 
     /// Bytes of the entries taken.
@@ -179,7 +213,7 @@ impl ReadCursor {
     ///
     /// # Panics
     /// When the extent does not hold the next index.
-    pub fn take(&mut self, extent: &Extent, slot: Slot, value: &Value) -> Result<(), Damaged> {
+    pub fn take(&mut self, extent: &Extent, slot: Slot, value: &[u8]) -> Result<(), Damaged> {
         let (first, next, end) = (extent.first, self.next(), extent.end());
         assert!(first <= next && next < end, "extent {first}..{end} does not hold {next}");
         self.take_verified(extent, slot, value).map_err(|damage| Damaged {
@@ -194,7 +228,7 @@ impl ReadCursor {
         &mut self,
         extent: &Extent,
         slot: Slot,
-        value: &Value,
+        value: &[u8],
     ) -> Result<(), EntryDamage> {
         if slot != extent.slot {
             return Err(EntryDamage::Slot { found: slot });
@@ -211,7 +245,7 @@ impl ReadCursor {
             }
             let entries = match raw.decode()? {
                 MachineCommand::Log(command) => command.entries(),
-                MachineCommand::Cut(_) => None,
+                MachineCommand::Cut(_) | MachineCommand::Level(_) => None,
             };
             let Some(entries) = entries else {
                 return Err(EntryDamage::OtherLog { offset: raw.offset });
@@ -229,11 +263,58 @@ impl ReadCursor {
         Err(EntryDamage::Extent { found: at, expected })
     }
 
+    /// Takes what is wanted of `extent`, which holds the index that is [wanted](ReadCursor::wants),
+    /// out of a part of its value that begins where the extent does. `behind` is the log's chain value
+    /// behind the extent.
+    ///
+    /// # Errors
+    /// [`Unverified`] when the part does not hold exactly the entries that the chain values say; nothing
+    /// is said then of the value as a whole, and nothing unverified was taken.
+    ///
+    /// # Panics
+    /// When the extent does not hold the next index.
+    pub fn take_part(
+        &mut self,
+        extent: &Extent,
+        part: &[u8],
+        behind: u64,
+    ) -> Result<(), Unverified> {
+        let (first, next, end) = (extent.first, self.next(), extent.end());
+        assert!(first <= next && next < end, "extent {first}..{end} does not hold {next}");
+        let mut found = Vec::new();
+        let (mut at, mut chain) = (first, extent.chain);
+        for raw in Walk::new(part, 0).map_err(|_| Unverified)? {
+            let raw = raw.map_err(|_| Unverified)?;
+            if !self.is_append(&raw) {
+                continue;
+            }
+            let Ok(MachineCommand::Log(command)) = raw.decode() else { return Err(Unverified) };
+            let entries = command.entries().ok_or(Unverified)?;
+            chain = logs::chain_over(chain, entries);
+            found.push((at, entries));
+            at = at.plus(u64::from(entries.count()));
+            if at >= end {
+                break;
+            }
+        }
+        if at != end || chain != behind {
+            return Err(Unverified);
+        }
+        for (at, entries) in found {
+            // The checksum in front of an entry may have rotted, which no chain value covers.
+            self.take_command(at, entries).map_err(|_| Unverified)?;
+            if self.wants().is_none() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// True for an append to this log.
     fn is_append(&self, raw: &RawCommand<'_>) -> bool {
         match raw.kind {
             CommandKind::Log(kind) => logs::appends_to(kind, raw.body, self.log, &self.name),
-            CommandKind::Cut => false,
+            CommandKind::Cut | CommandKind::Level => false,
         }
     }
 
@@ -246,10 +327,14 @@ impl ReadCursor {
         };
         let skip = u32::try_from(skip).expect("fewer than the command's entries");
         let entries_left = self.entries_max - self.taken.count();
-        let bytes_left = self.bytes_max.saturating_sub(self.taken.byte_len());
+        let bytes_left = self.bytes_left();
         let window = entries.window(skip, entries_left, bytes_left);
         if window.raw().len() > bytes_left && !self.taken.is_empty() {
             self.full = true; // A window has one entry whatever its size; an answer has it first.
+            return Ok(());
+        }
+        if window.raw().len() > self.room {
+            self.lacks = Some(window.raw().len()); // Nothing is taken yet.
             return Ok(());
         }
         self.full = u64::from(window.count()) < left;

@@ -4,9 +4,10 @@ use super::assembly::{DIGEST_WORDS, FeatureStates};
 use super::cuts::Cuts;
 use super::digest::hash_words;
 use super::feature::HomeShard;
+use super::levels::Levels;
 use super::logs::Logs;
 use super::snapshot::SnapshotProgress;
-use crate::types::{Ballot, ShardId, Slot};
+use crate::types::{Ballot, FormatLevel, ShardId, Slot};
 
 /// Words of the machine itself in its digest.
 const OWN_WORDS: usize = 5;
@@ -15,6 +16,8 @@ const OWN_WORDS: usize = 5;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     pub(super) home: HomeShard,
+    /// The highest format level that this node's program knows; no part of the replicated state.
+    pub(super) known: FormatLevel,
     /// The last slot applied.
     pub(super) applied_upto: Slot,
     /// The leadership whose values take effect now: each slot from its last first value to
@@ -38,12 +41,18 @@ impl Machine {
         let home = HomeShard { shard, shards };
         Machine {
             home,
+            known: FormatLevel::KNOWN,
             applied_upto: Slot(0),
             applying_leadership: None,
             stamp_ms: 0,
             features: FeatureStates::new(home),
             snapshot: None,
         }
+    }
+
+    /// The highest format level that this node's program knows; [`FormatLevel::KNOWN`] unless set otherwise.
+    pub fn set_known_level(&mut self, known: FormatLevel) {
+        self.known = known;
     }
 
     /// The last slot applied, 0 for none.
@@ -68,6 +77,12 @@ impl Machine {
     #[must_use]
     pub fn cuts(&self) -> &Cuts {
         &self.features.cuts
+    }
+
+    /// The format level, and since when.
+    #[must_use]
+    pub fn levels(&self) -> &Levels {
+        &self.features.levels
     }
 
     /// The digest of the whole state, in constant time. Equal states have equal digests whatever

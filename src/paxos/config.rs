@@ -2,7 +2,7 @@
 
 use super::quorum::Quorums;
 use crate::limits;
-use crate::types::{Incarnation, NodeId};
+use crate::types::{FormatLevel, Incarnation, NodeId};
 use std::collections::BTreeSet;
 
 /// Times in microseconds, on each node's own clock.
@@ -67,6 +67,8 @@ pub struct Config {
     pub window_slots: u64,
     /// Most bytes of values proposed and not yet chosen.
     pub window_bytes: usize,
+    /// The highest format level that this node's program knows: it is announced to peers (C44d).
+    pub known_level: FormatLevel,
     /// Seed of the election's randomness.
     pub seed: u64,
     /// Names this life, beside its number: drawn anew at every start (C13).
@@ -89,6 +91,7 @@ impl Config {
             timing: Timing::default(),
             window_slots: limits::WINDOW_SLOTS,
             window_bytes: limits::WINDOW_BYTES_MAX,
+            known_level: FormatLevel::KNOWN,
             seed: u64::from(me.0),
             nonce: u64::from(me.0),
         }

@@ -46,6 +46,13 @@ pub enum Doubt {
 }
 
 impl Digests {
+    /// The state is another one: what was compared says nothing of it. A replica that has fenced itself
+    /// stays so.
+    pub(super) fn restart(&mut self) {
+        let doubt = self.doubt.filter(|doubt| *doubt == Doubt::Fenced);
+        *self = Digests { doubt, ..Digests::default() };
+    }
+
     /// After the last slot applied.
     pub(super) fn last(&self) -> Option<Digest> {
         self.kept.back().copied()

@@ -10,8 +10,9 @@
 use super::effects::{Effects, Stop};
 use super::note::Note;
 use super::replica::{Peer, Replica, Role};
-use crate::types::{Lsn, NodeId, Record, Refuted, Slot, Tick, Witness, refutes};
+use crate::types::{Lsn, NodeId, Record, Refuted, Released, Slot, Tick, Witness, refutes};
 use crate::wire::peer::Announce;
+use std::sync::Arc;
 
 /// Evidence that rises all the time is written down this often.
 const RECORD_US: u64 = 10_000;
@@ -255,9 +256,16 @@ impl Replica {
         }
     }
 
-    /// Writes facts down again that a start from a checkpoint would not find otherwise.
-    pub fn repeat_facts(&mut self, hard_state: bool, witnessed: bool, effects: &mut Effects) {
-        if self.budget.full || self.is_ending() {
+    /// Writes facts down again that a start from a checkpoint would not find otherwise. Also where the disk
+    /// is full: what they stand in could not be released before (R11).
+    pub fn repeat_facts(
+        &mut self,
+        hard_state: bool,
+        witnessed: bool,
+        released: Option<Arc<Released>>,
+        effects: &mut Effects,
+    ) {
+        if self.is_ending() {
             return;
         }
         if hard_state {
@@ -267,11 +275,27 @@ impl Replica {
             let table = self.evidence.recorded.clone();
             self.persist(Record::Witnessed(table), effects);
         }
+        if let Some(released) = released {
+            self.persist(Record::Released(released), effects);
+        }
     }
 
-    /// Notes that the checkpoint at a slot is durable; returns the record's LSN.
-    pub fn record_checkpoint(&mut self, slot: Slot, digest: u64, effects: &mut Effects) -> Lsn {
-        self.persist(Record::Checkpoint { slot, digest }, effects)
+    /// Notes which segments of the journal are released; returns the record's LSN. Also where the disk
+    /// is full: that is how space comes back (R11).
+    pub fn record_released(&mut self, released: Released, effects: &mut Effects) -> Lsn {
+        self.learner.forget_released(&released);
+        self.persist(Record::Released(Arc::new(released)), effects)
+    }
+
+    /// Notes that the checkpoint at a slot is durable, up to where all was applied here; returns the record's
+    /// LSN.
+    pub fn record_checkpoint(
+        &mut self,
+        (slot, applied_upto): (Slot, Slot),
+        digest: u64,
+        effects: &mut Effects,
+    ) -> Lsn {
+        self.persist(Record::Checkpoint { slot, applied_upto, digest }, effects)
     }
 
     /// Writes down what was seen, if it has risen; says whether it had. For a shard that idles: its

@@ -3,7 +3,7 @@
 use super::effects::{Effects, Plain};
 use super::note::Note;
 use super::replica::{Replica, Role};
-use crate::types::{Incarnation, NodeId, Tick};
+use crate::types::{FormatLevel, Incarnation, NodeId, Tick};
 use crate::wire::peer::Announce;
 
 impl Replica {
@@ -28,6 +28,19 @@ impl Replica {
         let lacks =
             |node: &NodeId| met(node).is_none() || !self.others().all(|by| knows(by, *node));
         self.others().filter(lacks).collect()
+    }
+
+    /// The highest format level that every member knows, as each has announced on its present connection; none
+    /// while one of them is not connected or was not heard yet (C44d).
+    #[must_use]
+    pub fn level_known_by_all(&self) -> Option<FormatLevel> {
+        let announced = |node: NodeId| {
+            let peer = self.peers.get(&node).filter(|peer| peer.up)?;
+            peer.met.as_ref().map(|announce| announce.known_level)
+        };
+        self.others()
+            .map(announced)
+            .try_fold(self.config.known_level, |level, announced| Some(level.min(announced?)))
     }
 
     /// Whether a node of this incarnation may take part as the member `node`.
@@ -177,6 +190,7 @@ impl Replica {
             durable: self.own_witness(),
             witness: self.evidence_table(),
             digest: self.digests.last(),
+            known_level: self.config.known_level,
         };
         effects.send(to, Plain::Announce(announce));
     }

@@ -4,7 +4,7 @@ use super::campaign::GIVE_UP_TIMEOUTS;
 use super::effects::{Effect, Effects, Plain, Stop, Vote};
 use super::replica::{Replica, Role};
 use crate::limits::LEARN_SLOTS_MAX;
-use crate::types::{Ballot, NodeId, Record, Slot, Tick, Value};
+use crate::types::{Ballot, NodeId, Record, Released, Slot, Tick, Value};
 use crate::wire::peer::{ChosenUpto, Fetch, FetchOutcome, Fetched, Learn, Learned};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,6 +90,15 @@ impl Learner {
         &self.holes
     }
 
+    /// What was damaged and is released now is not repaired any more: others may have released it, too.
+    pub(super) fn forget_released(&mut self, released: &Released) {
+        let first = self.first_hole();
+        self.holes.retain(|slot, _| !released.covers(*slot));
+        if self.first_hole() != first {
+            self.unrepairable_on.clear(); // What peers said was of another one.
+        }
+    }
+
     pub(super) fn first_hole(&self) -> Option<Slot> {
         self.holes.first_key_value().map(|entry| *entry.0)
     }
@@ -119,6 +128,27 @@ impl Learner {
     pub(super) fn lost(&mut self, node: NodeId) {
         self.forward.lost(node);
         self.repair.lost(node);
+    }
+
+    /// Slots up to this one are no holes any more; returns them.
+    pub(super) fn forget_holes(&mut self, upto: Slot) -> Vec<Slot> {
+        let above = self.holes.split_off(&upto.next());
+        let gone = std::mem::replace(&mut self.holes, above);
+        if !gone.is_empty() {
+            self.unrepairable_on.clear();
+            self.repair = CatchUp::default();
+        }
+        gone.into_keys().collect()
+    }
+
+    /// A checkpoint stands for all slots up to this one.
+    pub(super) fn installed(&mut self, now: Tick, slot: Slot) {
+        self.forget_holes(slot);
+        self.identified = None;
+        self.target = self.target.max(slot);
+        self.forward = CatchUp::default();
+        // Its record says more than one of the watermark would.
+        self.recorded = (self.recorded.0.max(slot), now);
     }
 
     pub(super) fn chosen_by_mark(&mut self, upto: Slot) {
@@ -232,11 +262,6 @@ impl Replica {
             let rounds = !matches!(self.role, Role::Candidate(_));
             let mut catch_up = std::mem::take(&mut self.learner.forward);
             self.enquire(now, &mut catch_up, Learn { from, upto }, rounds, effects);
-            if catch_up.asking.is_none()
-                && self.others().all(|node| !self.may_serve(&catch_up, node))
-            {
-                self.nobody_serves();
-            }
             self.learner.forward = catch_up;
         }
         if let Some(hole) = self.learner.first_hole() {
@@ -247,7 +272,7 @@ impl Replica {
     }
 
     fn enquire(
-        &self,
+        &mut self,
         now: Tick,
         catch_up: &mut CatchUp,
         learn: Learn,
@@ -259,6 +284,9 @@ impl Replica {
             return;
         }
         let mut peer = self.source(catch_up);
+        if peer.is_none() && !catch_up.refused.is_empty() {
+            self.nobody_serves(); // Perhaps a checkpoint is to be installed.
+        }
         if peer.is_none() && rounds && !catch_up.refused.is_empty() && now >= catch_up.rest_until {
             catch_up.refused.clear();
             catch_up.rest_until = now.after(self.config.timing.retry_us);
@@ -316,7 +344,7 @@ impl Replica {
         if let Some(ballot) = damaged.filter(|_| !progress && forward) {
             progress = self.learn_identified(slot, ballot, effects);
         }
-        if let Some(checkpoint) = released.filter(|_| forward && !progress) {
+        if let Some(checkpoint) = released.filter(|_| !progress) {
             self.hear_released(from, checkpoint);
         }
         let catch_up = if forward { &mut self.learner.forward } else { &mut self.learner.repair };

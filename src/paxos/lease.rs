@@ -34,7 +34,6 @@ impl Replica {
         }
         self.follow(now, from, h.ballot, effects);
         self.leader_full = !h.has_room;
-        self.released.hear_held_by_all(h.held_by_all);
         self.heard_chosen(from, h.chosen_upto);
         self.observe_chosen(now, h.ballot, h.chosen_upto, effects);
         if h.lease_us > 0 {
@@ -97,7 +96,6 @@ impl Replica {
         let chosen_upto = self.chosen_upto;
         let has_room = !self.budget.full && self.full_nodes().is_none();
         let wall_ms = self.wall_ms;
-        let held_by_all = self.held_by_all();
         let Role::Leader(leadership) = &mut self.role else { return };
         // Each heartbeat has a stamp of its own, so that a confirmation is known to be younger
         // than a read. The microsecond is far inside the drift bound.
@@ -116,7 +114,6 @@ impl Replica {
             digest,
             agreeing,
             wall_ms,
-            held_by_all,
         };
         self.broadcast(&Plain::Heartbeat(heartbeat), effects);
     }

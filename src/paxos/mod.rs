@@ -55,6 +55,7 @@ mod eligibility;
 mod evidence;
 mod formation;
 mod handover;
+mod install;
 pub mod invariants;
 mod learner;
 mod lease;

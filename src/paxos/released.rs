@@ -5,7 +5,7 @@
 //! because a promise covers only slots above the chosen watermark, and that is never below a released
 //! slot; nor as damaged, because nobody has to repair it.
 
-use super::replica::{Replica, Role};
+use super::replica::Replica;
 use crate::types::{NodeId, Slot};
 use std::collections::BTreeMap;
 
@@ -18,8 +18,6 @@ pub struct ReleasedSlots {
     offers: BTreeMap<NodeId, Slot>,
     /// Nobody serves the next slot, and a peer has a checkpoint in its place.
     is_install_wanted: bool,
-    /// Every member knows the slots up to here as chosen, as far as a leader has heard.
-    held_by_all: Slot,
 }
 
 impl ReleasedSlots {
@@ -38,15 +36,16 @@ impl ReleasedSlots {
         self.is_install_wanted = false;
     }
 
+    /// A checkpoint stands for all values up to this slot.
+    pub(super) fn installed(&mut self, slot: Slot) {
+        self.own_upto = self.own_upto.max(slot);
+        self.progressed();
+    }
+
     /// The connection to a peer is gone.
     pub(super) fn lost(&mut self, node: NodeId) {
         self.offers.remove(&node);
         self.is_install_wanted &= !self.offers.is_empty();
-    }
-
-    /// A leader says what every member holds.
-    pub(super) fn hear_held_by_all(&mut self, upto: Slot) {
-        self.held_by_all = self.held_by_all.max(upto);
     }
 }
 
@@ -67,15 +66,6 @@ impl Replica {
         self.released.own_upto
     }
 
-    /// Every member knows the slots up to here as chosen, as far as this replica has heard.
-    #[must_use]
-    pub fn held_by_all(&self) -> Slot {
-        let Role::Leader(leadership) = &self.role else { return self.released.held_by_all };
-        let everyone = leadership.followers.values().map(|progress| progress.chosen_upto());
-        let upto = everyone.fold(self.chosen_upto, Slot::min);
-        upto.max(self.released.held_by_all)
-    }
-
     /// Another voter was seen with this replica's state at that slot or later; always, where there is no
     /// other (C25).
     #[must_use]
@@ -90,15 +80,14 @@ impl Replica {
         if !self.released.is_install_wanted {
             return Vec::new();
         }
-        let ahead = self.released.offers.iter().filter(|(_, slot)| **slot > self.chosen_upto);
+        let needed = self.holes().keys().next().map_or(self.chosen_upto, |hole| hole.prev());
+        let ahead = self.released.offers.iter().filter(|(_, slot)| **slot > needed);
         ahead.map(|(node, slot)| (*node, *slot)).collect()
     }
 
     /// A peer released the next slot; its newest checkpoint is at `checkpoint`.
     pub(super) fn hear_released(&mut self, from: NodeId, checkpoint: Slot) {
-        if checkpoint > self.chosen_upto {
-            self.released.offers.insert(from, checkpoint);
-        }
+        self.released.offers.insert(from, checkpoint);
     }
 
     /// Everybody who could serve the next slot was asked in vain.

@@ -239,6 +239,11 @@ impl Replica {
             Message::HandOver(hand_over) => self.on_hand_over(now, from, &hand_over, effects),
             Message::Release(release) => self.on_release(now, from, &release),
             Message::Eligibility(eligibility) => self.on_eligibility(from, eligibility, effects),
+            // The shard's: they are about files.
+            Message::InstallFetch(_)
+            | Message::InstallChunk(_)
+            | Message::ValuesFetch(_)
+            | Message::ValuesChunk(_) => {}
         }
     }
 
@@ -316,7 +321,7 @@ impl Replica {
                 self.last_vote_lsn = lsn;
             }
             Record::HardState(_) | Record::Chosen { .. } => self.last_vote_lsn = lsn,
-            Record::Witnessed(_) | Record::Checkpoint { .. } => {}
+            Record::Witnessed(_) | Record::Checkpoint { .. } | Record::Released(_) => {}
         }
         self.evidence.has_company |= !matches!(record, Record::Witnessed(_));
         effects.push(Effect::Persist(lsn, record));

@@ -37,7 +37,11 @@ fn round_of(message: &Message) -> u64 {
         | Message::Learn(_)
         | Message::HandOver(_)
         | Message::Release(_)
-        | Message::Eligibility(_) => 0,
+        | Message::Eligibility(_)
+        | Message::InstallFetch(_)
+        | Message::InstallChunk(_)
+        | Message::ValuesFetch(_)
+        | Message::ValuesChunk(_) => 0,
     }
 }
 

@@ -1,12 +1,13 @@
 //! Applying what is chosen, in order, as soon as its value is at hand (R18).
 
 use super::checkpoints::Checkpoints;
+use super::core::Core;
 use super::cuts::SinceCut;
 use super::fatal::Fatal;
 use super::journal_reads::JournalRead;
 use super::requests::Requests;
 use super::turn::Turn;
-use crate::journal::ReadResult;
+use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::machine::{LogOutcome, MachineOutcome};
 use crate::paxos;
@@ -93,6 +94,10 @@ impl Applier {
                     }
                 }
                 Ok(_) => {}
+                // What is not applied yet is not released: if it is gone, it is lost.
+                Err(gone @ ReadDamage::Released { .. }) => {
+                    return turn.lost(slot, gone.ballot(), &gone.to_string());
+                }
                 Err(damage) => return turn.not_read(slot, &damage),
             }
         }
@@ -131,6 +136,8 @@ fn apply(
             }
             MachineOutcome::Log(_) => {}
             MachineOutcome::Cut => is_cut = true,
+            MachineOutcome::Level { raised: true } => log_level(turn.core),
+            MachineOutcome::Level { raised: false } => {}
         }
     }
     let digest = Digest { slot, state: turn.core.machine.digest() };
@@ -143,4 +150,14 @@ fn apply(
     }
     requests.applied(turn, (slot, ballot, value), &applied.outcomes);
     true
+}
+
+/// What is written from here on may be of the new level: whoever runs the cluster should know.
+fn log_level(core: &Core) {
+    let (shard, levels) = (core.options.shard, core.machine.levels());
+    log::info!(
+        "shard {shard}: the format level is {} from slot {} on: every member knows it",
+        levels.level(),
+        levels.since()
+    );
 }

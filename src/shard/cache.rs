@@ -51,6 +51,13 @@ impl Cache {
         first.map_or(upto, |(slot, _)| slot.prev())
     }
 
+    /// Drops all slots up to this one.
+    pub(super) fn drop_upto(&mut self, slot: Slot) {
+        let above = self.values.split_off(&slot.next());
+        let gone = std::mem::replace(&mut self.values, above);
+        self.bytes -= gone.values().map(|(_, value)| value.len() + ENTRY_BYTES).sum::<usize>();
+    }
+
     /// Drops the lowest slots beyond `bytes_max`, as far as `may_go` allows, which gets the slot
     /// and a ballot in which it was chosen: what is not yet applied, or not yet readable from the
     /// journal in such a ballot, stays.

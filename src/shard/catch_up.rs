@@ -2,7 +2,7 @@
 
 use super::journal_reads::JournalRead;
 use super::turn::Turn;
-use crate::journal::ReadResult;
+use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::LEARN_BYTES_MAX;
 use crate::types::{Ballot, NodeId, Slot, Value};
 use crate::wire::peer::{Learn, Learned, Message};
@@ -20,13 +20,13 @@ impl CatchUpServer {
     pub(super) fn serve(&mut self, turn: &mut Turn<'_>, to: NodeId, learn: Learn) {
         let found = turn.core.cache.run(learn.from, learn.upto, LEARN_BYTES_MAX);
         if !found.is_empty() || learn.from > learn.upto {
-            return send(turn, to, &learn, found, None);
+            return send(turn, to, &learn, found, (None, None));
         }
         if self.served.values().any(|(other, _)| *other == to) {
             return; // It asks again when nothing comes; one read per peer is enough.
         }
         if let Some(ballot) = turn.core.replica.holes().get(&learn.from).copied() {
-            return send(turn, to, &learn, Vec::new(), Some(ballot));
+            return send(turn, to, &learn, Vec::new(), (Some(ballot), None));
         }
         let core = &mut *turn.core;
         let token = core.journal_reads.token();
@@ -46,20 +46,23 @@ impl CatchUpServer {
     ) {
         let Some((to, learn)) = self.served.remove(&token) else { return };
         let mut values = Vec::new();
-        let mut damaged = None;
+        let (mut damaged, mut released) = (None, None);
         for (slot, result) in results {
             match result {
                 Ok((ballot, value)) => values.push((slot, ballot, value)),
                 Err(damage) => {
-                    turn.not_read(slot, &damage);
+                    if !matches!(damage, ReadDamage::Released { .. }) {
+                        turn.not_read(slot, &damage);
+                    }
                     if values.is_empty() {
                         damaged = turn.core.replica.holes().get(&slot).copied();
+                        released = Some(turn.core.checkpointed_upto).filter(|upto| slot <= *upto);
                     }
                     break;
                 }
             }
         }
-        send(turn, to, &learn, values, damaged);
+        send(turn, to, &learn, values, (damaged, released));
     }
 
     /// Reads of the journal under way for peers.
@@ -73,9 +76,9 @@ fn send(
     to: NodeId,
     learn: &Learn,
     values: Vec<(Slot, Ballot, Value)>,
-    damaged: Option<Ballot>,
+    (damaged, released): (Option<Ballot>, Option<Slot>),
 ) {
     let chosen_upto = turn.core.replica.chosen_upto();
-    let learned = Learned { from: learn.from, chosen_upto, values, damaged, released: None };
+    let learned = Learned { from: learn.from, chosen_upto, values, damaged, released };
     turn.send(to, Message::Learned(learned));
 }

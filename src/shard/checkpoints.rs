@@ -8,18 +8,19 @@ use super::core::Core;
 use super::counters::CheckpointTally;
 use super::disk_job::DiskJob;
 use super::turn::Turn;
+use crate::checkpoint::install::part_file_names;
 use crate::checkpoint::{
-    CheckpointDone, CheckpointFooter, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES,
-    RUNS_LISTED_MAX, RunEntry, checkpoint_file_name, header_bytes, piece_bytes,
+    CheckpointDone, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES, RUNS_LISTED_MAX,
+    RestoredState, RunEntry, Written, checkpoint_file_name, header_bytes,
 };
-use crate::index::{Run, RunSpec, plan_merge, run_file_name};
-use crate::limits::{BLOCK_BYTES, CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
+use crate::index::{Run, RunSet, RunSpec, plan_merge, run_file_name, span_file_name};
+use crate::journal::JournalStart;
+use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
 use crate::machine::SnapshotStep;
-use crate::types::{FileOwner, Lsn, RunId, Slot};
-use std::fmt;
+use crate::types::{FileOwner, FormatLevel, Lsn, NodeId, RunId, Slot, SlotRanges, Tick};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use xxhash_rust::xxh3::Xxh3;
 
 /// The checkpoints of a shard on this node.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub struct Checkpoints {
     merged: Vec<Arc<Run>>,
     /// A checkpoint was taken since runs were last looked at for a merge.
     may_merge: bool,
+    /// Nothing new is begun: that of a peer is about to take the place of the state.
+    is_held: bool,
+    /// Checkpoints that peers install, and until when they are kept for that.
+    kept_for: BTreeMap<NodeId, (Slot, Tick)>,
     tally: CheckpointTally,
 }
 
@@ -60,11 +65,16 @@ enum UnderWay {
 struct Taking {
     slot: Slot,
     digest: u64,
+    /// The format level of the state: its files are written at that one.
+    level: FormatLevel,
     /// All records up to here were pushed when the cut was applied: the values that the state is made of.
     records_upto: Lsn,
     seed: u64,
-    /// Bytes of the state, once all are written.
+    /// Slots whose values were absent when the cut was applied: what was fetched since need not be durable.
+    absent: SlotRanges,
+    /// Bytes of the state, and from where on a start reads the journal, once the file names both.
     state_bytes: u64,
+    journal: Option<JournalStart>,
     phase: Phase,
 }
 
@@ -85,63 +95,82 @@ enum Phase {
     Record(Lsn),
 }
 
-/// How far the file is.
-struct Written {
-    /// Bytes of the file.
-    offset: u64,
-    pieces: u32,
-    state_bytes: u64,
-    content: Box<Xxh3>,
-    /// The last piece of the state was encoded.
-    is_whole: bool,
-}
-
 impl Checkpoints {
-    /// What a start found; these files are of no use, now or once a newer checkpoint is taken.
-    pub(super) fn start(
-        owner: FileOwner,
-        kept: Vec<Kept>,
-        next_run: RunId,
-        (unused, doubted): (Vec<String>, Vec<String>),
-    ) -> Checkpoints {
+    /// What a start found.
+    pub(super) fn start(owner: FileOwner, restored: &mut RestoredState) -> Checkpoints {
         Checkpoints {
             owner,
-            kept,
-            next_run,
+            kept: std::mem::take(&mut restored.kept),
+            next_run: restored.next_run,
             taking: None,
             under_way: None,
-            unused,
-            doubted,
+            unused: std::mem::take(&mut restored.unused),
+            doubted: std::mem::take(&mut restored.doubted),
             merged: Vec::new(),
             may_merge: true,
+            is_held: false,
+            kept_for: BTreeMap::new(),
             tally: CheckpointTally::default(),
         }
     }
 
     /// The state is that of a cut: a checkpoint of it begins, unless one is under way.
     pub(super) fn cut(&mut self, core: &mut Core) {
-        if self.taking.is_some() || core.replica.is_doubtful() {
+        if self.taking.is_some() || self.is_held || core.replica.is_doubtful() {
             self.tally.passed_over += 1;
             return;
         }
         let slot = core.machine.applied_upto();
-        let digest = core.machine.digest();
+        let (digest, level) = (core.machine.digest(), core.machine.levels().level());
         core.machine.begin_snapshot();
         let frozen = core.index.freeze(slot).is_some();
         let facts = core.journal.facts_to_repeat(slot);
-        core.repeat_facts(facts.hard_state, facts.witnessed);
-        let (_, seed) = header_bytes(slot, &self.owner);
+        core.repeat_facts(facts);
+        let (_, seed) = header_bytes(slot, &self.owner, level);
         let phase = if frozen { Phase::Run(self.run_id()) } else { Phase::Begin };
-        let name = checkpoint_file_name(slot);
-        self.unused.retain(|unused| *unused != name);
-        self.doubted.retain(|doubted| *doubted != name);
+        self.keep(&checkpoint_file_name(slot));
+        self.keep(&span_file_name(slot));
         let records_upto = core.replica.next_lsn().prev();
-        self.taking = Some(Taking { slot, digest, records_upto, seed, state_bytes: 0, phase });
+        let (absent, state_bytes, journal) = (core.absent.ranges(), 0, None);
+        self.taking = Some(Taking {
+            slot,
+            digest,
+            level,
+            records_upto,
+            seed,
+            absent,
+            state_bytes,
+            journal,
+            phase,
+        });
+    }
+
+    /// A file of this name is written again: it is not removed any more.
+    fn keep(&mut self, name: &str) {
+        self.unused.retain(|unused| unused != name);
+        self.doubted.retain(|doubted| doubted != name);
+    }
+
+    /// A file of this name is about to be written by somebody else. False while one of that name is
+    /// being removed: then it is too early.
+    pub(super) fn hand_over(&mut self, name: &str) -> bool {
+        if let Some(UnderWay::Removing(names)) = &self.under_way
+            && names.iter().any(|other| other == name)
+        {
+            return false;
+        }
+        self.keep(name);
+        true
+    }
+
+    /// Nothing needs the file of this name any more.
+    pub(super) fn discard(&mut self, name: String) {
+        self.unused.push(name);
     }
 
     /// Has the next step done, if none is under way.
     pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
-        if self.under_way.is_some() || turn.core.failed {
+        if self.under_way.is_some() || self.is_held || turn.core.failed {
             return;
         }
         if self.taking.is_some() && turn.core.replica.is_doubtful() {
@@ -167,19 +196,28 @@ impl Checkpoints {
     fn next_step(&mut self, core: &mut Core) -> Option<CheckpointJob> {
         // The file will be about as large as the one before.
         let min_free_bytes = core.journal.min_free_bytes().saturating_add(self.state_bytes());
-        let Taking { slot, digest, records_upto, seed, ref mut phase, .. } =
-            *self.taking.as_mut()?;
+        let Taking {
+            slot,
+            digest,
+            level,
+            records_upto,
+            seed,
+            ref absent,
+            journal: ref mut start,
+            ref mut phase,
+            ..
+        } = *self.taking.as_mut()?;
         match phase {
             Phase::Run(run) => {
                 let rows = core.index.frozen()?;
                 let (owner, run) = (self.owner, *run);
                 let after = core.index.runs().upto().unwrap_or(Slot(0));
                 let logs_max = rows.logs() as u64;
-                let spec = RunSpec { owner, run, after, upto: slot, logs_max };
+                let spec = RunSpec { owner, run, after, upto: slot, logs_max, level };
                 Some(CheckpointJob::Run { spec, rows, min_free_bytes })
             }
             Phase::Begin => {
-                let (header, _) = header_bytes(slot, &self.owner);
+                let (header, _) = header_bytes(slot, &self.owner, level);
                 Some(CheckpointJob::Begin { slot, header, min_free_bytes })
             }
             Phase::Pieces(written) => {
@@ -202,12 +240,17 @@ impl Checkpoints {
                     self.abandon(core, &why);
                     return None;
                 };
-                let bytes = written.end(digest, &Manifest { journal, runs }, seed);
+                *start = Some(journal);
+                let absent = absent.clone();
+                let installed = core.installed.clone();
+                let manifest = Manifest { journal, runs, installed, absent };
+                let bytes = written.end(digest, &manifest, seed);
                 Some(CheckpointJob::Complete { slot, offset: written.offset, bytes })
             }
             Phase::ReadBack => {
                 let (owner, shards) = (self.owner, core.options.shards);
-                Some(CheckpointJob::ReadBack { owner, shards, slot, digest })
+                let known = core.options.paxos.known_level;
+                Some(CheckpointJob::ReadBack { owner, shards, known, slot, digest })
             }
             Phase::Record(_) => None,
         }
@@ -219,13 +262,20 @@ impl Checkpoints {
         let shard = turn.core.options.shard;
         match (under_way, done) {
             (UnderWay::Taking, CheckpointDone::Abandoned(why)) => self.abandon(turn.core, &why),
-            (UnderWay::Taking, CheckpointDone::Run(run)) => {
+            (UnderWay::Taking, CheckpointDone::Frozen(run, _)) if self.taking.is_none() => {
+                self.drop_run(run.id());
+                self.unused.push(span_file_name(run.upto()));
+            }
+            (UnderWay::Taking, CheckpointDone::Frozen(run, span)) => {
                 if let Err(apart) = turn.core.index.run_written(run) {
                     return self.abandon(turn.core, &apart.to_string());
                 }
+                turn.core.spans.add(span);
                 self.set_phase(Phase::Begin);
             }
-            (UnderWay::Taking, CheckpointDone::Step) => self.step_done(turn.core),
+            (UnderWay::Taking, CheckpointDone::Step | CheckpointDone::Run(_)) => {
+                self.step_done(turn.core);
+            }
             (UnderWay::Merging(range, _), CheckpointDone::Run(run)) => {
                 self.tally.merges += 1;
                 self.may_merge = true; // One more may be due.
@@ -265,7 +315,7 @@ impl Checkpoints {
                 state_bytes = written.state_bytes;
                 Phase::ReadBack
             }
-            Phase::ReadBack => Phase::Record(core.record_checkpoint(slot, digest)),
+            Phase::ReadBack => Phase::Record(core.record_checkpoint((slot, slot), digest)),
             Phase::Record(lsn) => Phase::Record(lsn),
         };
         self.taking = Some(Taking { phase, state_bytes, ..taking });
@@ -284,6 +334,8 @@ impl Checkpoints {
         self.unused.extend([format!("{name}.new"), name]);
         if let Phase::Run(run) = taking.phase {
             self.drop_run(run);
+            let span = span_file_name(slot);
+            self.unused.extend([format!("{span}.new"), span]);
         }
     }
 
@@ -294,7 +346,7 @@ impl Checkpoints {
     }
 
     /// A number for a new run.
-    fn run_id(&mut self) -> RunId {
+    pub(super) fn run_id(&mut self) -> RunId {
         let run = self.next_run;
         self.next_run = RunId(run.0 + 1);
         run
@@ -303,17 +355,27 @@ impl Checkpoints {
     /// The checkpoint counts.
     fn taken(&mut self, turn: &mut Turn<'_>, slot: Slot) {
         let Some(taking) = self.taking.take() else { return };
+        let Taking { digest, state_bytes, journal: Some(journal), .. } = taking else { return };
         let runs: Vec<RunId> = turn.core.index.runs().runs().iter().map(|run| run.id()).collect();
         self.tally.taken += 1;
         self.may_merge = true;
         self.unused.append(&mut self.doubted);
-        let Taking { digest, state_bytes, .. } = taking;
-        self.kept.push(Kept { slot, digest, runs, state_bytes });
-        turn.core.journal.spill_upto(slot);
+        self.kept.push(Kept { slot, digest, runs, state_bytes, journal });
+        turn.core.checkpointed(slot);
+        self.drop_surplus(turn.now, turn.core.index.runs());
+    }
+
+    /// Checkpoints go that are neither among the newest ones nor installed by a peer, and with them the runs
+    /// that only they name.
+    fn drop_surplus(&mut self, now: Tick, current: &RunSet) {
+        self.kept_for.retain(|_, (_, until)| now < *until);
         let surplus = self.kept.len().saturating_sub(CHECKPOINTS_KEPT);
-        for gone in self.kept.drain(..surplus).collect::<Vec<_>>() {
+        let mut gone: Vec<Kept> = self.kept.drain(..surplus).collect();
+        let is_wanted = |kept: &Kept| self.kept_for.values().any(|(slot, _)| *slot == kept.slot);
+        self.kept.splice(0..0, gone.extract_if(.., |kept| is_wanted(kept)));
+        for gone in gone {
             self.unused.push(checkpoint_file_name(gone.slot));
-            let current = turn.core.index.runs().runs();
+            let current = current.runs();
             let is_used = |run: &RunId| {
                 self.kept.iter().any(|kept| kept.runs.contains(run))
                     || current.iter().any(|other| other.id() == *run)
@@ -351,8 +413,58 @@ impl Checkpoints {
         let (owner, shards, run) = (self.owner, core.options.shards, self.run_id());
         let bytes: u64 = inputs.iter().map(|run| run.file_bytes()).sum();
         let min_free_bytes = core.journal.min_free_bytes().saturating_add(bytes);
-        let job = CheckpointJob::Merge { owner, shards, inputs, run, slot, min_free_bytes };
+        let (known, level) = (core.options.paxos.known_level, core.machine.levels().level());
+        let job =
+            CheckpointJob::Merge { owner, shards, known, inputs, run, slot, level, min_free_bytes };
         Some((UnderWay::Merging(range, run), job))
+    }
+
+    /// Whose the files are.
+    pub(super) fn owner(&self) -> FileOwner {
+        self.owner
+    }
+
+    /// A peer installs the checkpoint at this slot: it is kept until then.
+    pub(super) fn keep_for(&mut self, peer: NodeId, slot: Slot, until: Tick) {
+        self.kept_for.insert(peer, (slot, until));
+    }
+
+    /// A peer's checkpoint is to take the place of the state: nothing new is begun. True once nothing is under
+    /// way any more.
+    pub(super) fn hold(&mut self, core: &mut Core) -> bool {
+        if !self.is_held {
+            self.is_held = true;
+            self.abandon(core, "that of a peer takes its place");
+        }
+        self.under_way.is_none()
+    }
+
+    /// No checkpoint is about to take the place of the state any more.
+    pub(super) fn release_hold(&mut self) {
+        self.is_held = false;
+    }
+
+    /// What a peer's checkpoint was to bring is here already.
+    pub(super) fn not_needed(&mut self, slot: Slot, run: RunId) {
+        self.is_held = false;
+        self.drop_run(run);
+        self.unused.push(checkpoint_file_name(slot));
+        self.unused.extend(part_file_names(slot));
+    }
+
+    /// A checkpoint that was installed counts, and its run takes the place of all others.
+    pub(super) fn installed(&mut self, now: Tick, before: &RunSet, (kept, runs): (Kept, &RunSet)) {
+        assert!(self.is_held && self.under_way.is_none(), "a step of a checkpoint is under way");
+        self.is_held = false;
+        self.may_merge = true;
+        let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
+        let unnamed = before.runs().iter().filter(|run| !is_named(&run.id()));
+        self.unused.extend(unnamed.map(|run| run.name().to_string()));
+        self.merged.extend(before.runs().iter().cloned());
+        self.unused.append(&mut self.doubted);
+        self.unused.extend(part_file_names(kept.slot));
+        self.kept.push(kept);
+        self.drop_surplus(now, runs);
     }
 
     /// Bytes of the state in the newest checkpoint.
@@ -376,48 +488,5 @@ impl Checkpoints {
     #[must_use]
     pub fn taking(&self) -> Option<Slot> {
         self.taking.as_ref().map(|taking| taking.slot)
-    }
-}
-
-impl fmt::Debug for Written {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Written { offset, pieces, is_whole, .. } = self;
-        write!(f, "Written {{ offset: {offset}, pieces: {pieces}, is_whole: {is_whole} }}")
-    }
-}
-
-impl Written {
-    /// The header is written.
-    fn header() -> Written {
-        let (offset, content) = (BLOCK_BYTES as u64, Box::new(Xxh3::new()));
-        Written { offset, pieces: 0, state_bytes: 0, content, is_whole: false }
-    }
-
-    /// Makes the next piece of these bytes; where it goes, and what is written.
-    fn add(&mut self, bytes: Vec<u8>, seed: u64) -> (u64, Vec<u8>) {
-        let state = &bytes[PIECE_OVERHEAD_BYTES..];
-        self.content.update(state);
-        self.state_bytes += state.len() as u64;
-        let (offset, number) = (self.offset, self.pieces);
-        let piece = piece_bytes(bytes, seed, number);
-        self.offset += piece.len() as u64;
-        self.pieces += 1;
-        (offset, piece)
-    }
-
-    /// The end of the file: the node's own part, and the footer.
-    fn end(&self, digest: u64, manifest: &Manifest, seed: u64) -> Vec<u8> {
-        let mut bytes = vec![0; PIECE_OVERHEAD_BYTES];
-        manifest.put(&mut bytes);
-        let ending = CheckpointFooter {
-            manifest_at: self.offset,
-            pieces: u64::from(self.pieces),
-            state_bytes: self.state_bytes,
-            content: self.content.digest(),
-            digest,
-        };
-        let mut end = piece_bytes(bytes, seed, self.pieces);
-        end.extend(ending.to_bytes(seed));
-        end
     }
 }

@@ -1,199 +1,171 @@
 //! Reads of old entries: out of the journal, over as many slots as the answer needs.
 //!
-//! A log's entries may lie in slots far apart, with those of other logs between them. One job brings
-//! all the slots that an answer needs, neighbours in one read of a file. Where the slots hold more of
-//! other logs than of this one, further jobs fill the answer, up to a bound on what is read for it.
+//! A log's entries may lie in slots far apart, with those of other logs between them. One job finds all
+//! that an answer needs, and takes the entries out. Only where their places are in memory alone, which
+//! the job learns when it has looked up the entries, a second one reads them.
 
+use super::cold_job::{ColdReadDone, ColdReadEnd, ColdReadJob};
+use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::lookup_job::{LookupJob, LookupWanted};
 use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
-use crate::journal::{Job, ReadDamage, ReadJob, ReadResult};
-use crate::limits::{COLD_READ_BYTES_MAX, LOOKUP_BYTES, LOOKUP_EXTENTS_MAX, READ_BYTES_MAX};
-use crate::types::{Extent, Slot, Value};
-use std::collections::BTreeMap;
-
-/// The first job of a read brings so many bytes of values more than are asked for: values have more
-/// in them than this log's entries.
-const MORE_BYTES: usize = 64 << 10;
+use crate::journal::ReadDamage;
+use crate::limits::{READ_AHEAD_BYTES_MAX, READ_AHEAD_BYTES_MIN};
+use crate::types::{ConnId, Extent, Index, LogId, Slot};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// Most extents that are planned for at a time.
-const PLANNED_EXTENTS_MAX: usize = 4096;
+const PLANNED_EXTENTS_MAX: usize = 1024;
 
-/// A read whose values are being fetched from the journal.
+/// A read whose entries are being fetched from the journal.
 #[derive(Debug)]
 struct ColdRead {
     task: ReadTask,
-    /// Memory set aside for it: for the values under way, and for the entries out of them.
+    /// Memory set aside for it: for the entries.
     reserved: usize,
-    /// Bytes of files read for it so far.
-    read_bytes: usize,
 }
 
 /// All of them, by the token of their job.
 #[derive(Debug, Default)]
 pub struct ColdReads {
     under_way: BTreeMap<u64, ColdRead>,
+    /// Of each connection the last answer to a read.
+    scans: BTreeMap<ConnId, Scan>,
+}
+
+/// A client that may read a log in order.
+#[derive(Clone, Copy, Debug)]
+struct Scan {
+    log: LogId,
+    /// Where its last answer ended.
+    next: Index,
+    /// So many bytes are read ahead when it goes on there.
+    ahead: usize,
 }
 
 /// How a read goes on.
 #[derive(Debug)]
 pub enum ColdReadStep {
-    /// Its values are being fetched, or its client is gone.
+    /// Its entries are being fetched, or its client is gone.
     Pending,
     /// It waits for its turn.
     WaitsForMemory(ReadTask, Need),
     /// It has all that it gets.
     Finished(ReadTask),
-    /// It is known where its next entry lies.
-    Placed(ReadTask),
+    /// More of it is known than before.
+    Advanced(ReadTask),
     /// Its next entry is damaged here, in this slot if one is named.
     Damaged(ReadTask, Option<Slot>, String),
+    /// Its next entry is not here, though this state has it: others may have it, or be further.
+    Absent(ReadTask),
 }
 
 impl ColdReads {
-    /// Fetches what a read needs from the journal, from the value of `from` on.
-    pub(super) fn begin(
-        &mut self,
-        turn: &mut Turn<'_>,
-        mut task: ReadTask,
-        from: Slot,
-    ) -> ColdReadStep {
-        if turn.core.replica.holes().contains_key(&from) {
-            return ColdReadStep::Damaged(task, Some(from), "the slot is damaged here".to_string());
-        }
-        let bytes_max = task.reading.bytes_left().min(READ_BYTES_MAX) + MORE_BYTES;
-        let job = plan(turn, &mut task, bytes_max);
-        let need = Need { bytes: 2 * job.value_bytes(), cold: true };
+    /// Fetches what a read needs from the journal.
+    pub(super) fn begin(&mut self, turn: &mut Turn<'_>, task: ReadTask) -> ColdReadStep {
+        let need = Need { bytes: task.room(), cold: true };
         if !need.fits(turn.core) {
             return ColdReadStep::WaitsForMemory(task, need);
         }
-        self.fetch(turn, task, job, 0)
-    }
-
-    /// Has it looked up on disk where a read's next entries lie.
-    pub(super) fn look_up(&mut self, turn: &mut Turn<'_>, task: ReadTask) -> ColdReadStep {
-        let need = Need { bytes: LOOKUP_BYTES, cold: true };
-        if !need.fits(turn.core) {
-            return ColdReadStep::WaitsForMemory(task, need);
+        let ahead = self.ahead(&task);
+        let extents = known_extents(turn.core, &task, ahead);
+        if let Some(slot) = extents.front().map(|first| first.slot) {
+            if turn.core.absent.contains(slot) {
+                turn.core.absent.want(slot);
+                return absent(turn.core, task);
+            }
+            if turn.core.replica.holes().contains_key(&slot) {
+                let why = "the slot is damaged here".to_string();
+                return ColdReadStep::Damaged(task, Some(slot), why);
+            }
         }
-        let (token, reserved) = (turn.core.journal_reads.token(), need.bytes);
+        let token = turn.core.journal_reads.token();
+        let Some(job) = job(turn.core, token, &task, (extents, ahead)) else {
+            return ColdReadStep::Finished(task); // The log is gone.
+        };
+        let reserved = need.bytes;
         turn.core.budget.reserve(reserved);
         turn.core.conns.add_read_bytes(task.conn(), reserved);
         turn.core.journal_reads.begin(token, JournalRead::Client);
-        let (log, from) = (task.reading.log(), task.reading.next());
-        let rows = LOOKUP_EXTENTS_MAX.min(task.reading.entries_left() as usize);
-        let (runs, wanted) = (turn.core.index.runs().clone(), LookupWanted::From(from, rows));
-        self.under_way.insert(token, ColdRead { task, reserved, read_bytes: 0 });
-        turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
+        self.under_way.insert(token, ColdRead { task, reserved });
+        turn.run(DiskJob::ColdRead(Box::new(job)));
         ColdReadStep::Pending
     }
 
-    /// It was looked up where a read's next entries lie.
-    pub(super) fn looked_up(
-        &mut self,
-        turn: &mut Turn<'_>,
-        token: u64,
-        found: Result<Vec<Extent>, String>,
-    ) -> ColdReadStep {
-        let Some(ColdRead { mut task, reserved, .. }) = self.under_way.remove(&token) else {
-            return ColdReadStep::Pending;
-        };
-        turn.core.budget.release(reserved);
-        turn.core.conns.remove_read_bytes(task.conn(), reserved);
-        if !turn.core.conns.is_known(task.conn()) {
-            return ColdReadStep::Pending; // Its client is gone.
-        }
-        match found {
-            Ok(extents) => task.extents = extents.into(),
-            Err(why) => return ColdReadStep::Damaged(task, None, why),
-        }
-        let want = task.reading.next();
-        if task.place(turn.core, want) == EntryPlace::OnDisk {
-            let why = format!("the index has no place for entry {want}");
-            return ColdReadStep::Damaged(task, None, why);
-        }
-        ColdReadStep::Placed(task)
-    }
-
-    fn fetch(
-        &mut self,
-        turn: &mut Turn<'_>,
-        task: ReadTask,
-        job: ReadJob,
-        read_bytes: usize,
-    ) -> ColdReadStep {
-        let reserved = task.reading.bytes_taken() + 2 * job.value_bytes();
-        turn.core.budget.reserve(reserved);
-        turn.core.conns.add_read_bytes(task.conn(), reserved);
-        let read_bytes = read_bytes + job.file_bytes();
-        turn.core.journal_reads.begin(job.token(), JournalRead::Client);
-        self.under_way.insert(job.token(), ColdRead { task, reserved, read_bytes });
-        turn.run(Job::Read(job));
-        ColdReadStep::Pending
-    }
-
-    /// The journal delivered values for a read.
-    pub(super) fn done(
-        &mut self,
-        turn: &mut Turn<'_>,
-        token: u64,
-        results: Vec<(Slot, ReadResult)>,
-    ) -> ColdReadStep {
+    /// Entries came for a read.
+    pub(super) fn done(&mut self, turn: &mut Turn<'_>, done: ColdReadDone) -> ColdReadStep {
+        let ColdReadDone { token, cursor, extents, ended, .. } = done;
         let Some(cold) = self.under_way.remove(&token) else { return ColdReadStep::Pending };
-        let ColdRead { mut task, reserved, read_bytes } = cold;
+        let ColdRead { mut task, reserved } = cold;
         turn.core.budget.release(reserved);
         turn.core.conns.remove_read_bytes(task.conn(), reserved);
         if !turn.core.conns.is_known(task.conn()) {
             return ColdReadStep::Pending; // Its client is gone.
         }
-        if let Some((_, Err(ReadDamage::Unplaced { .. }))) = results.first() {
-            // Nothing is lost: it goes on when it is known again where the slots lie.
-            let need = Need { bytes: reserved, cold: true };
-            return ColdReadStep::WaitsForMemory(task, need);
+        let brought_some = cursor.next() > task.reading.next();
+        (task.reading, task.extents) = (cursor, extents);
+        let lacks = task.reading.lacks();
+        task.reading.set_room(usize::MAX);
+        if let Some(bytes) = lacks {
+            task.room = bytes;
+            return ColdReadStep::WaitsForMemory(task, Need { bytes, cold: true });
         }
-        let values = intact(turn, results);
-        let before = task.reading.next();
-        while let Some(want) = task.reading.wants() {
-            let EntryPlace::Here(extent) = task.place(turn.core, want) else { break };
-            // Behind what the journal held, the newest values are in memory.
-            let cached = || turn.core.cache.get(extent.slot).map(|held| &held.1);
-            let Some(value) = values.get(&extent.slot).or_else(cached).cloned() else { break };
-            if let Err(damaged) = task.reading.take(&extent, extent.slot, &value) {
-                return ColdReadStep::Damaged(task, Some(extent.slot), damaged.to_string());
+        match ended {
+            ColdReadEnd::Lost(_, ReadDamage::Unplaced { .. }) if !brought_some => {
+                // Nothing is lost: it goes on when it is known again where the slots lie.
+                ColdReadStep::WaitsForMemory(task, Need { bytes: reserved, cold: true })
+            }
+            ColdReadEnd::Taken | ColdReadEnd::Beyond => ColdReadStep::Advanced(task),
+            ColdReadEnd::Lost(slot, damage) => {
+                let damage = turn.core.journal.excused(slot, damage);
+                turn.not_read(slot, &damage);
+                let is_released = matches!(damage, ReadDamage::Released { .. });
+                if is_released || slot <= turn.core.checkpointed_upto {
+                    return absent(turn.core, task); // C29
+                }
+                lost(turn.core, task, None, "the slot cannot be read here".to_string())
+            }
+            ColdReadEnd::Damaged(slot, why) => lost(turn.core, task, Some(slot), why),
+            ColdReadEnd::IndexDamaged(damage) => {
+                log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
+                lost(turn.core, task, None, damage.to_string())
+            }
+            ColdReadEnd::NotIndexed => {
+                let want = task.reading.next();
+                let why = format!("the index has no place for entry {want}");
+                match task.place(turn.core, want) {
+                    EntryPlace::OnDisk => lost(turn.core, task, None, why),
+                    EntryPlace::Here(_) | EntryPlace::Nowhere => ColdReadStep::Advanced(task),
+                }
             }
         }
-        if task.reading.next() > before {
-            return self.go_on(turn, task, read_bytes);
-        }
-        let next = task.reading.next();
-        if task.place(turn.core, next) == EntryPlace::Nowhere {
-            // Deleted or trimmed meanwhile.
-            return ColdReadStep::Finished(task);
-        }
-        ColdReadStep::Damaged(task, None, "the slot cannot be read here".to_string())
     }
 
-    /// Finishes with what was found, or fetches more where that is little of what may be answered.
-    fn go_on(
-        &mut self,
-        turn: &mut Turn<'_>,
-        mut task: ReadTask,
-        read_bytes: usize,
-    ) -> ColdReadStep {
-        let taken = task.reading.bytes_taken();
-        let wants = task.reading.wants().is_some() && taken < task.reading.bytes_left();
-        if wants && read_bytes < COLD_READ_BYTES_MAX {
-            // Twice as much each time, so that a log among many others is not read slot by slot.
-            let bytes_max = read_bytes.max(task.reading.bytes_left()).min(READ_BYTES_MAX);
-            let job = plan(turn, &mut task, bytes_max);
-            let fits = turn.core.budget.fits(taken + 2 * job.value_bytes());
-            if job.file_bytes() > 0 && fits {
-                return self.fetch(turn, task, job, read_bytes);
+    /// So many bytes are read ahead of a client that goes on where it ended: twice as many each time.
+    fn ahead(&mut self, task: &ReadTask) -> usize {
+        let (log, from) = (task.reading.log(), task.reading.from());
+        match self.scans.get_mut(&task.conn()) {
+            Some(scan) if (scan.log, scan.next) == (log, from) => {
+                let ahead = scan.ahead;
+                scan.ahead = (2 * ahead).min(READ_AHEAD_BYTES_MAX);
+                ahead
             }
+            Some(_) | None => 0,
         }
-        ColdReadStep::Finished(task)
+    }
+
+    /// A client was answered, with entries up to this index.
+    pub(super) fn answered(&mut self, conn: ConnId, log: LogId, (from, next): (Index, Index)) {
+        let before = self.scans.get(&conn).filter(|scan| (scan.log, scan.next) == (log, from));
+        let ahead = before.map_or(READ_AHEAD_BYTES_MIN, |scan| scan.ahead);
+        self.scans.insert(conn, Scan { log, next, ahead });
+    }
+
+    /// A connection is gone.
+    pub(super) fn drop_conn(&mut self, conn: ConnId) {
+        self.scans.remove(&conn);
     }
 
     /// The reads under way, with the memory set aside for each.
@@ -202,40 +174,80 @@ impl ColdReads {
     }
 }
 
-/// A job for the values of this log's next entries, as far as they are on disk and wanted.
-fn plan(turn: &mut Turn<'_>, task: &mut ReadTask, bytes_max: usize) -> ReadJob {
-    let token = turn.core.journal_reads.token();
-    let (core, reading) = (&turn.core, &task.reading);
+/// The next entry is not here; nobody wants it where it was trimmed, or its log deleted, meanwhile (C26).
+/// What came before it is an answer.
+fn absent(core: &Core, task: ReadTask) -> ColdReadStep {
+    let first = core.machine.logs().first_index(task.reading.log());
+    if task.is_empty() && first.is_some_and(|first| first <= task.reading.next()) {
+        return ColdReadStep::Absent(task);
+    }
+    ColdReadStep::Finished(task)
+}
+
+/// The next entry cannot be read; nobody wants it where it was trimmed, or its log deleted, meanwhile.
+fn lost(core: &Core, task: ReadTask, slot: Option<Slot>, why: String) -> ColdReadStep {
+    let first = core.machine.logs().first_index(task.reading.log());
+    if first.is_some_and(|first| first <= task.reading.next()) {
+        return ColdReadStep::Damaged(task, slot, why);
+    }
+    ColdReadStep::Finished(task)
+}
+
+/// The extents of a read that are known, as far as they are wanted, with so many bytes ahead; and the one
+/// behind, which has the chain value there.
+fn known_extents(core: &Core, task: &ReadTask, ahead: usize) -> VecDeque<Extent> {
+    let reading = &task.reading;
     let end = reading.next().plus(u64::from(reading.entries_left()));
-    let extents = task.known_extents(core, reading.next());
-    let wanted = extents.take_while(|extent| extent.first < end).take(PLANNED_EXTENTS_MAX);
-    // The read keeps them: by the time the values are there, memory may have let them go.
-    task.extents = wanted.copied().collect();
+    let mut extents: VecDeque<Extent> = VecDeque::new();
+    let (mut enough, mut last) = (u64::MAX, u64::MAX);
+    for extent in task.known_extents(core, reading.next()).take(PLANNED_EXTENTS_MAX) {
+        extents.push_back(*extent);
+        if extents.len() == 2 {
+            enough = extent.bytes_before.saturating_add(reading.bytes_left() as u64);
+        }
+        if extent.first >= end || extent.bytes_before >= enough {
+            last = last.min(extent.bytes_before.saturating_add(ahead as u64));
+        }
+        if extent.bytes_before >= last {
+            break;
+        }
+    }
+    extents
+}
+
+/// A job for what a read wants next; nothing where its log is gone.
+fn job(
+    core: &Core,
+    token: u64,
+    task: &ReadTask,
+    (extents, ahead): (VecDeque<Extent>, usize),
+) -> Option<ColdReadJob> {
     let mut last = None;
-    let slots = task
-        .extents
+    let slots: Vec<Slot> = extents
         .iter()
         .map(|extent| extent.slot)
         .filter(|slot| last.replace(*slot) != Some(*slot))
         // What is in memory need not be durable yet, and the journal may hold an older value.
         .take_while(|slot| core.cache.get(*slot).is_none())
-        .take_while(|slot| !core.replica.holes().contains_key(slot));
-    core.journal.read_slots(token, slots, bytes_max)
-}
-
-/// The values that came back, up to the first that is damaged.
-fn intact(turn: &mut Turn<'_>, results: Vec<(Slot, ReadResult)>) -> BTreeMap<Slot, Value> {
-    let mut values = BTreeMap::new();
-    for (slot, result) in results {
-        match result {
-            Ok((_, value)) => {
-                values.insert(slot, value);
-            }
-            Err(damage) => {
-                turn.not_read(slot, &damage);
-                break;
-            }
-        }
-    }
-    values
+        .take_while(|slot| !core.replica.holes().contains_key(slot) && !core.absent.contains(*slot))
+        .collect();
+    // What the journal has of an absent slot may be another value than was chosen (C29).
+    let first_hole = core.replica.holes().keys().next().copied();
+    let end = first_hole.into_iter().chain(core.absent.first()).min().unwrap_or(Slot(u64::MAX));
+    let source = core.journal.piece_source(&slots, end, Arc::clone(&core.block_cache));
+    let runs = extents.is_empty().then(|| core.index.runs().clone());
+    let end = core.machine.logs().end(task.reading.log())?;
+    let mut cursor = task.reading.clone();
+    cursor.set_room(task.room());
+    Some(ColdReadJob {
+        token,
+        cursor,
+        extents,
+        runs,
+        end,
+        source: Arc::new(source),
+        distrusted: None,
+        file_bytes: 0,
+        ahead,
+    })
 }

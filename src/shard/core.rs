@@ -7,19 +7,26 @@ use super::conns::Conns;
 use super::counters::Tally;
 use super::doubt::doubt_text;
 use super::held::{HeldAnswers, ReadProof};
+use super::install::Absent;
 use super::journal_reads::JournalReads;
+use super::keeping::Keeping;
 use super::lookup;
 use super::options::ShardOptions;
 use super::peer_clocks::{HeldBack, PeerClocks};
+use super::spans::Spans;
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
+use crate::checkpoint::RestoredState;
 use crate::index::{EntryIndex, RunSet};
-use crate::journal::Journal;
+use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
 use crate::machine::Machine;
 use crate::paxos::{self, Effect, Effects, Memory, Replica};
-use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Slot, Tick, Value};
+use crate::storage::BlockCache;
+use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Released, Slot, SlotRanges, Tick, Value};
+use crate::wire::peer;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// What all parts of a shard work on.
 #[derive(Debug)]
@@ -35,6 +42,18 @@ pub struct Core {
     pub(super) machine: Machine,
     /// Where the logs' entries lie.
     pub(super) index: EntryIndex,
+    /// Slots that are chosen and applied, and whose values may not be here.
+    pub(super) absent: Absent,
+    /// Slots that a peer's checkpoint stands for: of their values only those are here that were fetched.
+    pub(super) installed: SlotRanges,
+    /// The slot of the newest checkpoint.
+    pub(super) checkpointed_upto: Slot,
+    /// In which slots entries are live.
+    pub(super) spans: Spans,
+    /// What the journal keeps, and why.
+    pub(super) keeping: Keeping,
+    /// Blocks that lookups on disk have read.
+    pub(super) block_cache: Arc<BlockCache>,
     /// Chosen values in memory.
     pub(super) cache: Cache,
     cache_bytes_max: usize,
@@ -64,21 +83,32 @@ impl Core {
     /// Over what the journal recovered; the effects of the replica's start are to be carried out.
     pub(super) fn start(
         options: ShardOptions,
-        journal: Journal,
+        mut journal: Journal,
         memory: Memory,
-        (machine, runs): (Machine, RunSet),
+        restored: RestoredState,
         now: Tick,
     ) -> Core {
         let mut effects = Effects::new();
         let replica = Replica::start(options.paxos.clone(), memory, now, &mut effects);
         let members = options.paxos.members.len();
+        let RestoredState { mut machine, runs, spans, installed, absent, .. } = restored;
+        machine.set_known_level(options.paxos.known_level);
+        let checkpointed_upto = machine.applied_upto();
+        journal.believe_known_only(&installed);
+        let block_cache = Arc::new(BlockCache::new(limits::BLOCK_CACHE_BYTES));
         Core {
             options,
             replica,
             effects,
             journal,
             machine,
-            index: EntryIndex::over(runs),
+            spans: Spans::start(spans, runs.upto().unwrap_or(Slot(0))),
+            index: EntryIndex::over(runs.cached(Arc::clone(&block_cache))),
+            absent: Absent::start(absent),
+            installed,
+            checkpointed_upto,
+            keeping: Keeping::default(),
+            block_cache,
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
             conns: Conns::default(),
@@ -110,13 +140,52 @@ impl Core {
     }
 
     /// Facts that a start from a checkpoint would not find are written down again.
-    pub(super) fn repeat_facts(&mut self, hard_state: bool, witnessed: bool) {
-        self.replica.repeat_facts(hard_state, witnessed, &mut self.effects);
+    pub(super) fn repeat_facts(&mut self, facts: FactsToRepeat) {
+        let released = facts.released.then(|| Arc::clone(self.journal.last_released()));
+        let FactsToRepeat { hard_state, witnessed, .. } = facts;
+        self.replica.repeat_facts(hard_state, witnessed, released, &mut self.effects);
     }
 
     /// The checkpoint at a slot is durable: notes it in the journal.
-    pub(super) fn record_checkpoint(&mut self, slot: Slot, digest: u64) -> Lsn {
-        self.replica.record_checkpoint(slot, digest, &mut self.effects)
+    pub(super) fn record_checkpoint(&mut self, slots: (Slot, Slot), digest: u64) -> Lsn {
+        self.replica.record_checkpoint(slots, digest, &mut self.effects)
+    }
+
+    /// A checkpoint is about to take the place of the state: this node leads no more.
+    pub(super) fn before_install(&mut self, now: Tick) {
+        self.replica.before_install(now, &mut self.effects);
+    }
+
+    /// The checkpoint at a slot takes the place of the state, of the index and of all values up to there.
+    pub(super) fn install(&mut self, now: Tick, slot: Slot, machine: Machine, runs: RunSet) {
+        self.installed.add(self.machine.applied_upto().next(), slot);
+        self.journal.believe_known_only(&self.installed);
+        let runs = runs.cached(Arc::clone(&self.block_cache));
+        (self.machine, self.index) = (machine, EntryIndex::over(runs));
+        self.cache.drop_upto(slot);
+        self.replica.installed(now, slot, &mut self.effects);
+        let digest = peer::Digest { slot, state: self.machine.digest() };
+        self.feed(now, paxos::Input::Applied(digest));
+    }
+
+    /// The checkpoint at a slot is durable: what is damaged of slots up to there is no hole (C29).
+    pub(super) fn checkpointed(&mut self, slot: Slot) {
+        self.checkpointed_upto = slot;
+        self.journal.spill_upto(slot);
+        for hole in self.replica.forget_holes(slot) {
+            self.absent.want(hole);
+        }
+    }
+
+    /// Keeps a value that a checkpoint stands for; false where the disk has no space for it.
+    pub(super) fn keep_value(&mut self, slot: Slot, ballot: Ballot, value: Value) -> bool {
+        self.replica.keep_value(slot, ballot, value, &mut self.effects)
+    }
+
+    /// Segments go: notes it in the journal, which removes them once that is durable.
+    pub(super) fn record_released(&mut self, released: Released) {
+        self.replica.release_upto(released.upto());
+        self.replica.record_released(released, &mut self.effects);
     }
 
     /// A chosen value cannot be read here any more: it is fetched from a peer.
@@ -174,6 +243,13 @@ impl Core {
         if let Some(held_back) = held_back {
             log::warn!("shard {}: the clock is held back: {held_back}", self.options.shard);
         }
+    }
+
+    /// The journal, though no further segment can be prepared, takes in what frees space.
+    pub(super) fn has_room_to_free(&self) -> bool {
+        let least =
+            limits::FREEING_VALUES * limits::value_room_bytes(limits::FREEING_BYTES_MAX as usize);
+        self.journal.value_room().new_values >= least
     }
 
     /// The node is stopping.

@@ -1,5 +1,7 @@
 //! What a shard has done since its start, and how much it has on its hands: for metrics.
 
+use crate::storage::BlockCacheStats;
+
 /// What a shard has done since its start. Only rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -17,6 +19,12 @@ pub struct Tally {
     pub trimmed_entries: u64,
     /// Bytes of these entries, without prefixes, as far as whole extents went.
     pub trimmed_bytes: u64,
+    /// Segments of the journal that were released.
+    pub released_segments: u64,
+    /// Checkpoints of peers that were installed, and bytes of such that arrived.
+    pub installs: (u64, u64),
+    /// Absent values that were fetched from peers.
+    pub fetched_values: u64,
     /// Trims that this node proposed because of what a log is to keep.
     pub retentions: u64,
 }
@@ -58,12 +66,20 @@ pub struct Backlog {
     pub waiting_reads: u64,
     /// Bytes of answers that wait to leave, are made, or are read from the journal.
     pub answer_bytes: u64,
+    /// A peer's checkpoint is being installed: 1, else 0.
+    pub installing: u64,
+    /// Slots that are applied, and whose values may be missing here.
+    pub absent_slots: u64,
     /// Slots applied behind the newest checkpoint: what a start replays, at least.
     pub slots_behind_checkpoint: u64,
     /// Extents of the index in memory.
     pub extents_in_memory: u64,
     /// Places of records in memory.
     pub places_in_memory: u64,
+    /// Bytes of memory of fences, filters and extents of the index.
+    pub index_bytes: u64,
+    /// Blocks of the index and of files of places in memory.
+    pub block_cache: BlockCacheStats,
     /// Slots that somebody knows to be chosen and this replica does not yet.
     pub catch_up_slots: u64,
     /// Logs that have more than they are to keep.

@@ -1,7 +1,11 @@
 //! What a shard has done on threads that may block, and what comes of it.
 
+use super::cold_job::{ColdReadDone, ColdReadJob};
 use super::lookup_job::{LookupDone, LookupJob};
-use crate::checkpoint::{self, CheckpointDone, CheckpointJob, CheckpointJobError};
+use crate::checkpoint::install::{self, InstallDone, InstallJob, InstallJobError};
+use crate::checkpoint::{
+    self, CheckpointDone, CheckpointJob, CheckpointJobError, SpanDone, SpanJob, SpanJobError,
+};
 use crate::journal::{self, Done, Job, JobError};
 use crate::storage::{Storage, StorageError};
 
@@ -12,8 +16,14 @@ pub enum DiskJob {
     Journal(Job),
     /// A lookup in the runs of the index.
     Lookup(LookupJob),
+    /// A read of entries that are not in memory.
+    ColdRead(Box<ColdReadJob>),
     /// A step of a checkpoint.
     Checkpoint(CheckpointJob),
+    /// A step of taking over a peer's checkpoint, or of giving it one.
+    Install(InstallJob),
+    /// For a span.
+    Span(SpanJob),
 }
 
 /// What became of it.
@@ -23,8 +33,14 @@ pub enum DiskDone {
     Journal(Done),
     /// What was looked up.
     Lookup(LookupDone),
+    /// The entries that were read.
+    ColdRead(Box<ColdReadDone>),
     /// A step of a checkpoint.
     Checkpoint(CheckpointDone),
+    /// A step of an install.
+    Install(InstallDone),
+    /// For a span.
+    Span(SpanDone),
 }
 
 /// Why a job is not done.
@@ -61,12 +77,28 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
             Ok(done) => Ok(DiskDone::Lookup(done)),
             Err(error) => Err(short(error, DiskJob::Lookup(job))),
         },
+        DiskJob::ColdRead(job) => match job.run(storage) {
+            Ok(done) => Ok(DiskDone::ColdRead(Box::new(done))),
+            Err((error, rest)) => Err(short(error, DiskJob::ColdRead(rest))),
+        },
         DiskJob::Checkpoint(job) => match checkpoint::execute(storage, job) {
             Ok(done) => Ok(DiskDone::Checkpoint(done)),
             Err(CheckpointJobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
             Err(CheckpointJobError::Short { error, again }) => {
                 Err(short(error, DiskJob::Checkpoint(*again)))
             }
+        },
+        DiskJob::Install(job) => match install::execute(storage, job) {
+            Ok(done) => Ok(DiskDone::Install(done)),
+            Err(InstallJobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
+            Err(InstallJobError::Short { error, again }) => {
+                Err(short(error, DiskJob::Install(*again)))
+            }
+        },
+        DiskJob::Span(job) => match checkpoint::execute_span(storage, job) {
+            Ok(done) => Ok(DiskDone::Span(done)),
+            Err(SpanJobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
+            Err(SpanJobError::Short { error, again }) => Err(short(error, DiskJob::Span(*again))),
         },
     }
 }

@@ -113,7 +113,17 @@ impl Fates {
 
     /// Answers those who have waited long enough: nobody knows here.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
-        for open in self.take(|open| open.until <= turn.now) {
+        let now = turn.now;
+        self.give_up(turn, |open| open.until <= now);
+    }
+
+    /// A checkpoint stands for all slots up to this one: what became of their commands is not known here.
+    pub(super) fn installed(&mut self, turn: &mut Turn<'_>, slot: Slot) {
+        self.give_up(turn, |open| open.slot <= slot);
+    }
+
+    fn give_up(&mut self, turn: &mut Turn<'_>, fits: impl Fn(&Open) -> bool) {
+        for open in self.take(fits) {
             for waiter in open.waiters {
                 let text = "leadership was lost while the request was under way, and it is not known \
                             what became of it";

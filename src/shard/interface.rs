@@ -10,7 +10,7 @@ use super::router::Router;
 use super::turn::Turn;
 use crate::api::error::RequestError;
 use crate::api::{ClusterMap, DiskSpace, ShardLeader, ShardStatus, StatusReply};
-use crate::checkpoint::{Kept, RestoredState, Start};
+use crate::checkpoint::{Kept, Start};
 use crate::journal::Journal;
 use crate::limits;
 use crate::machine::Machine;
@@ -28,13 +28,13 @@ impl Shard {
     /// A shard over what its directory gave back.
     #[must_use]
     pub fn start(options: ShardOptions, start: Start, now: Tick, out: &mut Vec<Output>) -> Shard {
-        let Start { journal, recovered, restored } = start;
+        let Start { journal, recovered, mut restored } = start;
         let findings = recovered.findings.iter().map(ToString::to_string).collect();
         let memory = Memory {
             hard: recovered.hard,
             next_lsn: recovered.next_lsn,
             chosen_upto: recovered.chosen_upto,
-            released_upto: Slot(0),
+            released_upto: journal.released_upto().max(restored.installed_upto()),
             open: recovered.open,
             holes: recovered.holes,
             reports: paxos::inexact_reports(&recovered.losses),
@@ -48,9 +48,8 @@ impl Shard {
             incarnation: options.paxos.incarnation,
             shard: options.shard,
         };
-        let RestoredState { machine, runs, kept, next_run, unused, doubted, .. } = restored;
-        let checkpoints = Checkpoints::start(owner, kept, next_run, (unused, doubted));
-        let core = Core::start(options, journal, memory, (machine, runs), now);
+        let checkpoints = Checkpoints::start(owner, &mut restored);
+        let core = Core::start(options, journal, memory, restored, now);
         let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };
         shard.router.resume(&mut shard.core, now);
         shard.router.drain_effects(&mut Turn::new(now, &mut shard.core, out));
@@ -233,6 +232,18 @@ impl Shard {
         self.core.cache.get(slot)
     }
 
+    /// The slot of the last checkpoint that was installed here, 0 for none.
+    #[must_use]
+    pub fn installed_upto(&self) -> Slot {
+        self.core.installed.last().map_or(Slot(0), |(_, last)| last)
+    }
+
+    /// Slots that are applied, and whose values may be missing here.
+    #[must_use]
+    pub fn absent_slots(&self) -> u64 {
+        self.core.absent.count()
+    }
+
     /// Slots applied.
     #[must_use]
     pub fn applied_upto(&self) -> Slot {
@@ -285,7 +296,12 @@ impl Shard {
     /// What was done since the start.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        Tally { checkpoints: self.router.checkpoints.tally(), ..self.core.tally }
+        Tally {
+            checkpoints: self.router.checkpoints.tally(),
+            installs: self.router.receiver.tally(),
+            fetched_values: self.core.absent.fetched(),
+            ..self.core.tally
+        }
     }
 
     fn slots_behind_checkpoint(&self) -> u64 {
@@ -304,9 +320,13 @@ impl Shard {
             cold_reads: core.journal_reads.len() as u64,
             waiting_reads: requests.reads.waiting() as u64,
             answer_bytes: core.budget.in_use() as u64,
+            installing: u64::from(self.router.receiver.is_installing()),
+            absent_slots: self.absent_slots(),
             slots_behind_checkpoint: self.slots_behind_checkpoint(),
             extents_in_memory: core.index.extents_in_memory() as u64,
             places_in_memory: core.journal.places_in_memory() as u64,
+            index_bytes: core.index.memory_bytes() as u64,
+            block_cache: core.block_cache.stats(),
             catch_up_slots: core.replica.lag_slots(),
             logs_over_retention: requests.logs_over_retention() as u64,
         }

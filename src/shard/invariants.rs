@@ -9,7 +9,7 @@ use super::interface::Shard;
 use super::journal_reads::JournalRead;
 use super::requests::Requests;
 use super::router::Router;
-use crate::types::ConnId;
+use crate::types::{ConnId, Slot};
 use std::collections::BTreeMap;
 
 /// Checks the state of a shard between two steps; its work grows with what waits.
@@ -23,6 +23,7 @@ pub fn check_state(shard: &Shard) {
     }
     check_applied(core, router);
     core.index.check(core.machine.applied_upto(), |log| core.machine.logs().next_index(log));
+    check_released(core, router);
     router.since_cut.check(core.machine.applied_upto(), core.machine.cuts().last());
     check_votes(core, router);
     check_journal_reads(core, router);
@@ -46,6 +47,18 @@ fn check_applied(core: &Core, router: &Router) {
     );
 }
 
+/// What was released lies below every checkpoint that a start may begin from, and so do spans that are
+/// forgotten; no segment goes before a checkpoint stands for it (C25, C26).
+fn check_released(core: &Core, router: &Router) {
+    let released = core.journal.last_released().upto();
+    let oldest = router.checkpoints.kept().first().map_or(Slot(0), |kept| kept.slot);
+    assert!(
+        released <= oldest,
+        "slots up to {released} are released, a start may begin at {oldest}"
+    );
+    core.spans.check(core.machine.applied_upto());
+}
+
 /// Votes wait only for records that are not durable (R02).
 fn check_votes(core: &Core, router: &Router) {
     let durable = core.journal.durable_upto();
@@ -61,6 +74,7 @@ fn check_journal_reads(core: &Core, router: &Router) {
     let wanted = [
         (JournalRead::Replay, usize::from(router.applier.is_replaying())),
         (JournalRead::Serve, router.catch_up.len()),
+        (JournalRead::Values, router.values.len()),
         (JournalRead::Client, router.requests.reads.cold().count()),
         (JournalRead::Trim, router.requests.trims.len()),
         (JournalRead::Retention, router.requests.retention.lookups()),

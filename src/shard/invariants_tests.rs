@@ -21,7 +21,7 @@ use crate::paxos::{Config, Vote};
 use crate::storage::MemStorage;
 use crate::types::Value;
 use crate::types::{
-    Ballot, ClusterId, ConnId, Incarnation, Index, Lsn, NodeId, ShardId, Slot, Tick,
+    Ballot, ClusterId, ConnId, FormatLevel, Incarnation, Index, Lsn, NodeId, ShardId, Slot, Tick,
 };
 use crate::wire::peer::Accepted;
 use std::collections::BTreeSet;
@@ -41,6 +41,7 @@ fn options(identity: &Identity) -> ShardOptions {
         append: EntriesLimit { entries_max: 100, entry_bytes_max: 4096, bytes_max: 65_536 },
         stop_timeout_ms: 5_000,
         cuts: CutOptions::default(),
+        catchup_bytes: 0,
         version: "test".to_string(),
     }
 }
@@ -52,8 +53,9 @@ pub fn serving() -> Shard {
     let (storage, mut now) = (MemStorage::new(), Tick(1_000_000));
     let segment = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
     format(&storage, &identity, ShardId(0), &segment).expect("a fresh disk takes a journal");
-    let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &segment)
-        .expect("the journal recovers");
+    let start =
+        checkpoint::start(&storage, &identity, (ShardId(0), 1), FormatLevel::KNOWN, &segment)
+            .expect("the journal recovers");
     let mut out = Vec::new();
     let mut shard = Shard::start(options(&identity), start, now, &mut out);
     let name = LogName::new("a").expect("a good name");
@@ -84,7 +86,7 @@ pub fn read_task(shard: &Shard, deadline: Tick) -> ReadTask {
     let reading = shard.machine().reading(log, Index(0), 0, 0).expect("the log was created");
     let asked = RequestId { conn: NOBODY, correlation: deadline.0 };
     let extents = VecDeque::new();
-    ReadTask { asked, reading, proof: None, deadline, extents, waits_until: None }
+    ReadTask { asked, reading, proof: None, deadline, extents, room: 0, waits_until: None }
 }
 
 /// Breaks a fact of a shard of which everything holds, and returns what is said of it then.

@@ -10,6 +10,8 @@ pub enum JournalRead {
     Replay,
     /// A peer's request for chosen values.
     Serve,
+    /// A peer's request for values that a checkpoint stands for there.
+    Values,
     /// A client's read, or the lookup of where its entries lie.
     Client,
     /// The lookup of what a trim lets go.

@@ -2,7 +2,7 @@
 
 use crate::index::{EntryIndex, InMemory, RunDamage, RunError, RunSet, Search};
 use crate::storage::{Storage, StorageError};
-use crate::types::{Extent, Index, LogId};
+use crate::types::{Extent, LogId};
 
 /// A lookup in the runs.
 #[derive(Clone, Debug)]
@@ -10,16 +10,8 @@ pub struct LookupJob {
     pub(super) token: u64,
     pub(super) runs: RunSet,
     pub(super) log: LogId,
-    pub(super) wanted: LookupWanted,
-}
-
-/// What is looked up.
-#[derive(Clone, Debug)]
-pub enum LookupWanted {
-    /// Extents from the one that holds this index on, so many at most.
-    From(Index, usize),
-    /// An extent for each of these.
-    Each(Vec<Question>),
+    /// An extent is looked up for each of these.
+    pub(super) questions: Vec<Question>,
 }
 
 /// An extent that is looked for, and what memory says of it.
@@ -38,14 +30,8 @@ pub struct LookupDone {
     pub found: Result<Answers, RunDamage>,
 }
 
-/// The answers to a lookup.
-#[derive(Clone, Debug)]
-pub enum Answers {
-    /// Extents by rising index; none where the runs have none.
-    Extents(Vec<Extent>),
-    /// Of each question in turn.
-    Each(Vec<Option<Extent>>),
-}
+/// The answers to a lookup: of each question in turn.
+pub type Answers = Vec<Option<Extent>>;
 
 impl Question {
     /// A question of a log, asked of memory first.
@@ -62,7 +48,7 @@ impl Question {
     }
 
     /// The answers to all questions, where memory has them.
-    pub(super) fn answers(questions: &[Question]) -> Option<Vec<Option<Extent>>> {
+    pub(super) fn answers(questions: &[Question]) -> Option<Answers> {
         questions.iter().map(Question::answer).collect()
     }
 }
@@ -79,21 +65,14 @@ impl LookupJob {
     }
 
     fn look_up(&self, storage: &dyn Storage) -> Result<Answers, RunError> {
-        let LookupJob { runs, log, wanted, .. } = self;
-        match wanted {
-            LookupWanted::From(from, rows) => {
-                runs.extents_from(storage, *log, *from, *rows).map(Answers::Extents)
+        let LookupJob { runs, log, questions, .. } = self;
+        let answer = |question: &Question| match question.known {
+            InMemory::Here(found) => Ok(found),
+            InMemory::OnDisk(otherwise) => {
+                let found = runs.search(storage, *log, question.by)?;
+                Ok(found.or(otherwise))
             }
-            LookupWanted::Each(questions) => {
-                let answer = |question: &Question| match question.known {
-                    InMemory::Here(found) => Ok(found),
-                    InMemory::OnDisk(otherwise) => {
-                        let found = runs.search(storage, *log, question.by)?;
-                        Ok(found.or(otherwise))
-                    }
-                };
-                questions.iter().map(answer).collect::<Result<_, _>>().map(Answers::Each)
-            }
-        }
+        };
+        questions.iter().map(answer).collect()
     }
 }

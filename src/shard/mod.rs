@@ -16,15 +16,15 @@
 //! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter`, `trims` |
 //! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
 //! | `status` | what a shard says of itself |
-//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `checkpoints` | what needs no client |
+//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `levels`, `checkpoints`, `release` | what needs no client |
 //! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
 //! | `conns`, `chains` | requests under way by connection; chains of appends that failed |
-//! | `budget`, `held`, `cache`, `journal_reads`, `outbox` | one table each, with what it counts |
+//! | `budget`, `held`, `cache`, `journal_reads`, `outbox`, `spans` | one table each, with what it counts |
 //! | `lookup`, `doubt` | which log a request means; errors while states differ |
-//! | `counters` | what a shard has done and has on its hands, for metrics |
-//! | `disk_job`, `lookup_job` | what is done on threads that may block |
+//! | `counters`, `keeping` | what a shard has done and has on its hands, for metrics |
+//! | `disk_job`, `lookup_job`, `cold_job` | what is done on threads that may block |
 //! | `events`, `options`, `cut_options`, `fatal` | what goes in and comes out |
 
 mod apply;
@@ -33,6 +33,7 @@ mod cache;
 mod catch_up;
 mod chains;
 mod checkpoints;
+mod cold_job;
 mod cold_reads;
 mod conns;
 mod core;
@@ -47,12 +48,15 @@ mod fatal;
 mod fates;
 mod held;
 mod idle_mark;
+mod install;
 mod interface;
 pub mod invariants;
 #[cfg(test)]
 mod invariants_tests;
 mod journal_reads;
+mod keeping;
 mod leaving;
+mod levels;
 mod lines;
 mod lookup;
 mod lookup_job;
@@ -64,10 +68,14 @@ mod peer_clocks;
 mod queued;
 mod read_task;
 mod reads;
+mod release;
 mod repair_log;
 mod requests;
 mod retention;
 mod router;
+mod spans;
+#[cfg(test)]
+mod spans_tests;
 mod status;
 mod trims;
 mod turn;

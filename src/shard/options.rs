@@ -25,6 +25,8 @@ pub struct ShardOptions {
     pub stop_timeout_ms: u64,
     /// What may lie between two cuts.
     pub cuts: CutOptions,
+    /// Of the journal that need not be kept, so many bytes stay for members that were away.
+    pub catchup_bytes: u64,
     /// The program's version, for status.
     pub version: String,
 }

@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::events::RequestId;
 use super::held::ReadProof;
-use crate::limits::{LOOKUP_BYTES, SMALL_READ_BYTES};
+use crate::limits::{COLD_ENTRY_BYTES, READ_BYTES_MAX, SMALL_READ_BYTES};
 use crate::machine::ReadCursor;
 use crate::types::{ConnId, Extent, Index, Tick};
 use std::collections::VecDeque;
@@ -24,6 +24,8 @@ pub struct ReadTask {
     pub deadline: Tick,
     /// Where its next entries lie, as far as that was looked up on disk.
     pub extents: VecDeque<Extent>,
+    /// Memory that its first entry takes, where that was found to be more than usual.
+    pub room: usize,
     /// It waits for memory no longer than until then, once it has begun to wait.
     pub waits_until: Option<Tick>,
 }
@@ -98,16 +100,18 @@ impl ReadTask {
         }
     }
 
-    /// What it needs, at most: the bytes of the values that hold what it may answer, and for those
-    /// on disk as much again, since they are read before entries are taken out of them.
+    /// Memory for the entries that it reads from the disk, at most.
+    pub(super) fn room(&self) -> usize {
+        let reading = &self.reading;
+        let entries = (reading.entries_left() as usize).saturating_mul(COLD_ENTRY_BYTES);
+        // One entry is read whatever its size; how large it is shows when it is found.
+        reading.bytes_max().clamp(COLD_ENTRY_BYTES, READ_BYTES_MAX).min(entries).max(self.room)
+    }
+
+    /// What it needs, at most: memory for what it may answer.
     pub(super) fn need(&self, core: &Core) -> Need {
         let reading = &self.reading;
-        let known = self.known_extents(core, reading.next()).next();
-        if known.is_none() {
-            // Where it lies is on disk, or nowhere.
-            return Need { bytes: LOOKUP_BYTES, cold: true };
-        }
-        let (mut bytes, mut cold) = (0, false);
+        let mut bytes = 0;
         let end = reading.next().plus(u64::from(reading.entries_left()));
         let extents = self.known_extents(core, reading.next());
         for (nth, extent) in extents.take(LOOK_EXTENTS_MAX + 1).enumerate() {
@@ -118,12 +122,12 @@ impl ReadTask {
                 bytes = bytes.max(reading.bytes_left());
                 break;
             }
-            let cached = core.cache.get(extent.slot).map(|(_, value)| value.len());
-            cold |= nth == 0 && cached.is_none();
-            let on_disk = || core.journal.value_bytes_max(extent.slot);
-            bytes += cached.unwrap_or_else(on_disk);
+            // What is in memory is an answer, and nothing is read for more.
+            let Some((_, value)) = core.cache.get(extent.slot) else { break };
+            bytes += value.len();
         }
-        Need { bytes: if cold { 2 * bytes } else { bytes }, cold }
+        let cold = bytes == 0;
+        Need { bytes: if cold { self.room() } else { bytes }, cold }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! A read begins at once while there is plenty of memory for answers, else when its turn comes (R39).
 
+use super::cold_job::ColdReadDone;
 use super::cold_reads::{ColdReadStep, ColdReads};
 use super::core::Core;
 use super::events::RequestId;
@@ -9,11 +10,10 @@ use super::lines::{QueuedRead, ReadQueues};
 use super::parked::Parked;
 use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
-use crate::api::error::{ErrorCode, RequestError};
+use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
-use crate::journal::ReadResult;
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{Ballot, ConnId, Extent, Index, LogId, Slot, Tick};
+use crate::types::{Ballot, ConnId, Index, LogId, Slot, Tick};
 use std::collections::VecDeque;
 
 /// The read side of a shard.
@@ -84,7 +84,8 @@ impl Reads {
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
                 let deadline = turn.now.after(wait_us);
                 let (extents, waits_until) = (VecDeque::new(), None);
-                let task = ReadTask { asked, reading, proof, deadline, extents, waits_until };
+                let task =
+                    ReadTask { asked, reading, proof, deadline, extents, room: 0, waits_until };
                 self.begin(turn, task);
             }
             Ok(None) => {
@@ -164,7 +165,7 @@ impl Reads {
             let extent = match task.place(turn.core, want) {
                 EntryPlace::Here(extent) => extent,
                 EntryPlace::OnDisk if task.is_empty() => {
-                    let cold = self.cold.look_up(turn, task);
+                    let cold = self.cold.begin(turn, task);
                     return self.go_on(turn, cold);
                 }
                 // A part is an answer: the client asks on.
@@ -174,45 +175,30 @@ impl Reads {
                 if !task.is_empty() {
                     break; // A part is an answer: the client asks on.
                 }
-                let cold = self.cold.begin(turn, task, extent.slot);
+                let cold = self.cold.begin(turn, task);
                 return self.go_on(turn, cold);
             };
-            if let Err(damaged) = task.reading.take(&extent, extent.slot, value) {
+            if let Err(damaged) = task.reading.take(&extent, extent.slot, value.bytes()) {
                 return self.damaged(turn, task, Some(extent.slot), &damaged.to_string());
             }
         }
         self.finish(turn, task);
     }
 
-    /// The journal delivered values for a read.
-    pub(super) fn cold_done(
-        &mut self,
-        turn: &mut Turn<'_>,
-        token: u64,
-        results: Vec<(Slot, ReadResult)>,
-    ) {
-        let cold = self.cold.done(turn, token, results);
-        self.go_on(turn, cold);
-    }
-
-    /// It is known where the entries of a read lie, or the index is damaged there.
-    pub(super) fn looked_up(
-        &mut self,
-        turn: &mut Turn<'_>,
-        token: u64,
-        found: Result<Vec<Extent>, String>,
-    ) {
-        let cold = self.cold.looked_up(turn, token, found);
+    /// Entries came from the disk for a read.
+    pub(super) fn cold_done(&mut self, turn: &mut Turn<'_>, done: ColdReadDone) {
+        let cold = self.cold.done(turn, done);
         self.go_on(turn, cold);
     }
 
     fn go_on(&mut self, turn: &mut Turn<'_>, cold: ColdReadStep) {
         match cold {
-            ColdReadStep::Placed(task) => self.advance(turn, task),
+            ColdReadStep::Advanced(task) => self.advance(turn, task),
             ColdReadStep::Pending => {}
             ColdReadStep::WaitsForMemory(task, need) => self.wait_in_line(turn, task, need),
             ColdReadStep::Finished(task) => self.finish(turn, task),
             ColdReadStep::Damaged(task, slot, why) => self.damaged(turn, task, slot, &why),
+            ColdReadStep::Absent(task) => refuse_absent(turn, &task),
         }
     }
 
@@ -226,6 +212,9 @@ impl Reads {
         }
         if !task.is_empty() {
             return self.finish(turn, task);
+        }
+        if slot.is_some_and(|slot| slot <= turn.core.checkpointed_upto) {
+            return refuse_absent(turn, &task);
         }
         turn.refuse(task.asked, RequestError::new(ErrorCode::Damaged, why));
     }
@@ -248,6 +237,7 @@ impl Reads {
             return self.parked.push(task);
         }
         let (asked, proof) = (task.asked, task.proof);
+        self.cold.answered(asked.conn, log, (from, task.reading.next()));
         let entries = task.reading.finish();
         let reply = Reply::ReadDone(ReadDone { id: log, from, first, next, entries });
         turn.answer(asked, proof, reply);
@@ -264,6 +254,15 @@ impl Reads {
             task.prove_anew(turn.core);
             self.begin(turn, task);
         }
+    }
+
+    /// The state is a later one: those who wait at tails look again.
+    pub(super) fn installed(&mut self, turn: &mut Turn<'_>) {
+        let mut all = Vec::new();
+        while let Some(tasks) = self.parked.take_first() {
+            all.extend(tasks);
+        }
+        self.begin_again(turn, all);
     }
 
     /// Answers those whose wait is over.
@@ -302,6 +301,7 @@ impl Reads {
     pub(super) fn drop_conn(&mut self, turn: &mut Turn<'_>, conn: ConnId) {
         self.queues.take_out(|task| task.conn() == conn);
         self.parked.drop_conn(conn);
+        self.cold.drop_conn(conn);
         let gone = turn.core.held.drop_conn(conn);
         turn.core.budget.release(gone);
     }
@@ -346,6 +346,14 @@ impl Reads {
     pub(super) fn cold(&self) -> impl Iterator<Item = (&ReadTask, usize)> {
         self.cold.iter()
     }
+}
+
+/// The next entry is not here: it is being fetched, or this state is behind, and in a later one the entry is
+/// trimmed. Others may have it, or be further (C26, C29).
+fn refuse_absent(turn: &mut Turn<'_>, task: &ReadTask) {
+    let text = format!("entry {} is not held here", task.reading.next());
+    let error = RequestError::new(ErrorCode::NotReady, text);
+    turn.refuse(task.asked, RequestError { retry: Retry::Elsewhere, ..error });
 }
 
 /// Why a read from this index cannot be answered, if it was trimmed.

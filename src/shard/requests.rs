@@ -122,10 +122,15 @@ impl Requests {
     ) -> Result<(), RequestError> {
         turn.core.serving()?;
         if let Some(mut error) = disk_full.refusal(turn.core) {
-            if matches!(request, WriteRequest::Trim(..) | WriteRequest::Delete(_)) {
-                error.text.push_str("; this is a record itself, so it is refused as appends are");
+            if !request.frees_space() {
+                return Err(error);
             }
-            return Err(error);
+            if !turn.core.has_room_to_free() {
+                error
+                    .text
+                    .push_str("; this is a record itself, and there is no room for it either");
+                return Err(error);
+            }
         }
         if let Some(append) = request.append() {
             let limit = &turn.core.options.append;
@@ -183,6 +188,13 @@ impl Requests {
     /// Logs that have more than they are to keep.
     pub(super) fn logs_over_retention(&self) -> usize {
         self.retention.len()
+    }
+
+    /// A checkpoint took the place of the state.
+    pub(super) fn installed(&mut self, turn: &mut Turn<'_>, slot: Slot) {
+        self.fates.installed(turn, slot);
+        self.reads.installed(turn);
+        self.retention.resume(turn.now, turn.core);
     }
 
     /// Leadership is gone, and with it what rested on it.

@@ -7,7 +7,7 @@
 use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::lookup_job::{Answers, LookupJob, LookupWanted, Question};
+use super::lookup_job::{Answers, LookupJob, Question};
 use super::turn::Turn;
 use super::writes::Writes;
 use crate::index::Search;
@@ -132,7 +132,7 @@ impl RetainedLogs {
     /// Proposes what was found, as far as there is room.
     fn propose_found(&mut self, core: &mut Core, writes: &mut Writes) {
         while let Some(command) = self.found.pop() {
-            if !writes.propose_own(command) {
+            if !writes.propose_own(core, command) {
                 self.found.push(command); // The value is full of appends: later.
                 return;
             }
@@ -154,17 +154,16 @@ impl RetainedLogs {
         let token = turn.core.journal_reads.token();
         turn.core.journal_reads.begin(token, JournalRead::Retention);
         self.under_way.insert(token, (log, retained));
-        let (runs, wanted) =
-            (turn.core.index.runs().clone(), LookupWanted::Each(questions.to_vec()));
-        turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
+        let (runs, questions) = (turn.core.index.runs().clone(), questions.to_vec());
+        turn.run(DiskJob::Lookup(LookupJob { token, runs, log, questions }));
     }
 
     /// What was looked up on disk; nothing where the index is damaged there.
     pub(super) fn looked_up(&mut self, token: u64, answers: Option<Answers>) {
         let Some((log, retained)) = self.under_way.remove(&token) else { return };
         match answers {
-            Some(Answers::Each(answers)) => self.decide(log, &retained, &answers),
-            Some(Answers::Extents(_)) | None => drop(self.due.remove(&log)),
+            Some(answers) => self.decide(log, &retained, &answers),
+            None => drop(self.due.remove(&log)),
         }
     }
 

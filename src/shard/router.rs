@@ -10,19 +10,25 @@ use super::disk_job::DiskDone;
 use super::events::{Input, RequestId};
 use super::fatal::Fatal;
 use super::idle_mark::IdleMark;
+use super::install::{Absent, CheckpointSource, Receiver, ReceiverStep, ValuesSource};
 use super::journal_reads::JournalRead;
 use super::leaving::{Leaving, log_who_leaves};
-use super::lookup_job::{Answers, LookupDone};
+use super::levels::LevelRaises;
+use super::lookup_job::LookupDone;
 use super::notes::log_note;
 use super::outbox::Outbox;
+use super::release::SegmentRelease;
 use super::repair_log::RepairLog;
 use super::requests::Requests;
 use super::status::Status;
 use super::turn::Turn;
+use crate::checkpoint::Kept;
+use crate::checkpoint::install::{Built, InstallDone};
+use crate::index::RunSet;
 use crate::journal::{JournalEvent, ReadJobDone};
 use crate::paxos::{self, Effect};
 use crate::types::{NodeId, Slot, Tick};
-use crate::wire::peer::{Digest, Grant, Heartbeat, Message};
+use crate::wire::peer::{Digest, Grant, Heartbeat, Message, ValuesChunk};
 
 /// The parts of a shard, each with its own state.
 #[derive(Debug)]
@@ -43,6 +49,15 @@ pub struct Router {
     pub(super) since_cut: SinceCut,
     /// Checkpoints, as they are taken.
     pub(super) checkpoints: Checkpoints,
+    /// Takes over a peer's checkpoint.
+    pub(super) receiver: Receiver,
+    /// Gives peers this node's.
+    source: CheckpointSource,
+    /// Gives peers values that they passed over.
+    pub(super) values: ValuesSource,
+    /// Finds out what the journal need not keep.
+    pub(super) release: SegmentRelease,
+    levels: LevelRaises,
     /// The node's stop, as far as it is.
     leaving: Leaving,
     idle_mark: IdleMark,
@@ -63,6 +78,11 @@ impl Router {
             status: Status::start(now),
             since_cut: SinceCut::default(),
             checkpoints,
+            receiver: Receiver::default(),
+            source: CheckpointSource::default(),
+            values: ValuesSource::default(),
+            release: SegmentRelease::default(),
+            levels: LevelRaises::default(),
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),
@@ -86,7 +106,10 @@ impl Router {
             self.disk_full.next_deadline(),
             self.requests.next_deadline(core.serving().is_ok()),
             self.leaving.next_deadline(now, core.stop_by),
+            self.release.next_deadline(now, core),
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
+            self.receiver.next_deadline(now, core),
+            core.absent.next_deadline(now),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -97,9 +120,14 @@ impl Router {
         match input {
             Input::Tick => self.tick(turn),
             Input::PeerUp { node, incarnation } => {
+                turn.core.absent.met();
                 turn.feed(paxos::Input::PeerUp(node, incarnation));
             }
-            Input::PeerDown { node } => turn.feed(paxos::Input::PeerDown(node)),
+            Input::PeerDown { node } => {
+                turn.core.absent.lost(node);
+                self.receiver.lost(turn.now, node);
+                turn.feed(paxos::Input::PeerDown(node));
+            }
             Input::Peer { node, message } => self.message(turn, node, message),
             Input::Client { conn, correlation, request } => {
                 let asked = RequestId { conn, correlation };
@@ -125,6 +153,25 @@ impl Router {
         {
             turn.core.clocks.heard(turn.now, node, *wall_ms);
         }
+        let message = match message {
+            Message::InstallFetch(_)
+            | Message::InstallChunk(_)
+            | Message::ValuesFetch(_)
+            | Message::ValuesChunk(_)
+                if !turn.core.replica.may_hear(node) =>
+            {
+                return;
+            }
+            Message::InstallFetch(fetch) => {
+                return self.source.serve(turn, node, &fetch, &mut self.checkpoints);
+            }
+            Message::InstallChunk(chunk) => return self.receiver.hear(turn, node, chunk),
+            Message::ValuesFetch(fetch) => {
+                return self.values.serve(turn, node, &fetch, &self.checkpoints);
+            }
+            Message::ValuesChunk(chunk) => return hear_values(turn, node, chunk),
+            other => other,
+        };
         let before = turn.core.replica.damaged_slots();
         turn.feed(paxos::Input::Message(node, message));
         if before > 0 {
@@ -140,12 +187,14 @@ impl Router {
         turn.core.look_at_clock(turn.now);
         turn.feed(paxos::Input::Tick);
         self.drain_effects(turn);
-        if let Some(error) = self.disk_full.look_at_others(turn) {
+        if let Some(error) = self.disk_full.look_at_others(turn)
+            && !self.requests.writes.wants_little_room()
+        {
             self.requests.writes.refuse_waiting(turn, &error);
         }
         self.requests.look_up_trims(turn);
         self.requests.propose_retention(turn);
-        self.propose_cut(turn);
+        self.propose_own(turn);
         self.requests.writes.flush(turn);
         self.drain_effects(turn);
         self.requests.reads.expire(turn);
@@ -159,7 +208,10 @@ impl Router {
         }
         self.disk_full.retry(turn);
         self.checkpoints.go_on(turn);
+        self.release.go_on(turn, &mut self.checkpoints);
         turn.core.trim_cache();
+        self.go_on_installing(turn);
+        with_absent(turn, Absent::go_on);
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).
         while let Some(job) = turn.core.journal.next_job() {
@@ -167,11 +219,13 @@ impl Router {
         }
     }
 
-    /// Has a checkpoint taken everywhere, where this node leads and it is time.
-    fn propose_cut(&mut self, turn: &Turn<'_>) {
+    /// Has a checkpoint taken everywhere, and the format level raised, where this node leads and it is time.
+    fn propose_own(&mut self, turn: &Turn<'_>) {
         if !self.requests.has_open_fates() {
+            let garbage = self.release.garbage(turn.core);
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
-            self.since_cut.propose(turn.now, turn.core, bytes, writes);
+            self.since_cut.propose(turn.now, turn.core, (bytes, garbage), writes);
+            self.levels.propose(turn.now, turn.core, writes);
         }
     }
 
@@ -183,8 +237,56 @@ impl Router {
                 }
             }
             DiskDone::Lookup(done) => self.looked_up(turn, done),
+            DiskDone::ColdRead(done) => {
+                turn.core.journal.places_failed(&done.unplaced);
+                turn.core.journal_reads.finish(done.token);
+                self.requests.reads.cold_done(turn, *done);
+            }
             DiskDone::Checkpoint(done) => self.checkpoints.done(turn, done),
+            DiskDone::Install(InstallDone::Read { to, chunk, .. }) => {
+                self.source.done(turn, &self.checkpoints, to, chunk);
+            }
+            DiskDone::Install(InstallDone::Verified(verified)) => {
+                with_absent(turn, |absent, turn| {
+                    absent.verified(turn, verified);
+                })
+            }
+            DiskDone::Install(InstallDone::Rows(rows)) => {
+                with_absent(turn, |absent, turn| absent.rows_found(turn.core, rows));
+            }
+            DiskDone::Install(done) => self.receiver.done(turn, done),
+            DiskDone::Span(done) => {
+                self.release.done(turn.core, done);
+                self.release.go_on(turn, &mut self.checkpoints);
+            }
         }
+    }
+
+    /// A peer's checkpoint is taken over, as far as can be now.
+    fn go_on_installing(&mut self, turn: &mut Turn<'_>) {
+        let ReceiverStep::Installed(slot, built) = self.receiver.go_on(turn, &mut self.checkpoints)
+        else {
+            return;
+        };
+        turn.core.before_install(turn.now);
+        self.drain_effects(turn);
+        let Built { machine, run, state_bytes, journal } = *built;
+        let (digest, of_it) = (machine.digest(), vec![run.id()]);
+        let kept = Kept { slot, digest, runs: of_it, state_bytes, journal };
+        let runs = RunSet::new(vec![run]).expect("one run follows no other");
+        let held_upto = turn.core.machine.applied_upto();
+        let before = turn.core.index.runs().clone();
+        self.checkpoints.installed(turn.now, &before, (kept, &runs));
+        turn.core.install(turn.now, slot, machine, runs);
+        for name in turn.core.spans.installed(slot) {
+            self.checkpoints.discard(name);
+        }
+        turn.core.absent.add(held_upto.next(), slot);
+        turn.core.checkpointed(slot);
+        self.since_cut = SinceCut::default();
+        self.requests.installed(turn, slot);
+        log::info!("shard {}: installed the checkpoint at slot {slot}", turn.core.options.shard);
+        self.drain_effects(turn);
     }
 
     /// A lookup in the runs came back.
@@ -194,21 +296,22 @@ impl Router {
             log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
         }
         match (turn.core.journal_reads.finish(token), found) {
-            (Some(JournalRead::Client), found) => {
-                let extents = match found {
-                    Ok(Answers::Extents(extents)) => Ok(extents),
-                    Ok(Answers::Each(_)) => Ok(Vec::new()),
-                    Err(damage) => Err(damage.to_string()),
-                };
-                self.requests.reads.looked_up(turn, token, extents);
-            }
             (Some(JournalRead::Trim), found) => {
                 self.requests.trim_looked_up(turn, &self.disk_full, (token, found.ok()));
             }
             (Some(JournalRead::Retention), found) => {
                 self.requests.retention.looked_up(token, found.ok());
             }
-            (Some(JournalRead::Replay | JournalRead::Serve) | None, _) => {}
+            (
+                Some(
+                    JournalRead::Replay
+                    | JournalRead::Serve
+                    | JournalRead::Values
+                    | JournalRead::Client,
+                )
+                | None,
+                _,
+            ) => {}
         }
     }
 
@@ -233,8 +336,8 @@ impl Router {
                 applier.replayed(turn, &mut hooks, values);
             }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
-            Some(JournalRead::Client) => self.requests.reads.cold_done(turn, token, values),
-            Some(JournalRead::Trim | JournalRead::Retention) | None => {}
+            Some(JournalRead::Values) => self.values.done(turn, token, values),
+            Some(JournalRead::Client | JournalRead::Trim | JournalRead::Retention) | None => {}
         }
     }
 
@@ -317,4 +420,15 @@ impl Router {
             }
         }
     }
+}
+
+fn hear_values(turn: &mut Turn<'_>, from: NodeId, chunk: ValuesChunk) {
+    with_absent(turn, |absent, turn| absent.hear(turn, from, chunk));
+}
+
+/// What fetches absent values needs the rest of the core for it.
+fn with_absent(turn: &mut Turn<'_>, run: impl FnOnce(&mut Absent, &mut Turn<'_>)) {
+    let mut absent = std::mem::take(&mut turn.core.absent);
+    run(&mut absent, turn);
+    turn.core.absent = absent;
 }

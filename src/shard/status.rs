@@ -7,7 +7,7 @@ use crate::api::{
     StatusReply,
 };
 use crate::paxos;
-use crate::types::{Ballot, NodeId, ShardId, Slot, Tick};
+use crate::types::{Ballot, NodeId, ShardId, Tick};
 use std::collections::BTreeMap;
 
 /// What a status has in it beside the shard's own state; only the driver can know it.
@@ -90,12 +90,17 @@ impl Status {
             durable_upto: core.journal.durable_upto().0,
             chosen_upto,
             applied_upto: core.machine.applied_upto(),
-            trimmed_upto: Slot(0),
+            trimmed_upto: core.journal.released_upto(),
             digest: core.machine.digest(),
+            level: core.machine.levels().level(),
+            known_level: core.options.paxos.known_level,
             logs: core.machine.logs().count() as u64,
             damaged_slots: replica.damaged_slots() as u64,
             segments: core.journal.segments(),
             disk_bytes: core.journal.disk_bytes(),
+            dead_bytes: core.keeping.dead_bytes,
+            reserve_bytes: core.keeping.reserve_bytes,
+            kept_for: core.keeping.stays.to_string(),
             has_room: core.journal.has_room(),
             caught_up: is_caught_up(now, core),
             syncs: self.syncs.count,

@@ -3,7 +3,7 @@
 use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
-use super::lookup_job::{Answers, LookupJob, LookupWanted, Question};
+use super::lookup_job::{Answers, LookupJob, Question};
 use super::queued::QueuedWrite;
 use super::turn::Turn;
 use super::write_request::WriteRequest;
@@ -76,8 +76,8 @@ impl WaitingTrims {
         let token = turn.core.journal_reads.token();
         turn.core.journal_reads.begin(token, JournalRead::Trim);
         self.under_way.insert(token, (log, Some(queued)));
-        let (runs, wanted) = (turn.core.index.runs().clone(), LookupWanted::Each(vec![question]));
-        turn.run(DiskJob::Lookup(LookupJob { token, runs, log, wanted }));
+        let (runs, questions) = (turn.core.index.runs().clone(), vec![question]);
+        turn.run(DiskJob::Lookup(LookupJob { token, runs, log, questions }));
         TrimStep::Waits
     }
 
@@ -87,10 +87,7 @@ impl WaitingTrims {
         let (log, queued) = self.under_way.remove(&token)?;
         let mut queued = queued?;
         if let WriteRequest::Trim(_, looked_up) = &mut queued.request {
-            let bytes = match answers {
-                Some(Answers::Each(found)) => bytes_in_front(found.first().copied().flatten()),
-                Some(Answers::Extents(_)) | None => 0,
-            };
+            let bytes = answers.map_or(0, |found| bytes_in_front(found.first().copied().flatten()));
             *looked_up = Some((log, bytes));
         }
         Some(queued)

@@ -39,15 +39,27 @@ impl<'a> Turn<'a> {
         self.core.propose(self.now, value)
     }
 
-    /// See [`Core::lost`].
+    /// A chosen value cannot be had here: it is fetched from a peer. Where a checkpoint stands for the slot,
+    /// its entries are absent, and it is no hole (C29).
     pub(super) fn lost(&mut self, slot: Slot, ballot: Ballot, why: &str) {
-        self.core.lost(self.now, slot, ballot, why);
+        if slot > self.core.checkpointed_upto {
+            return self.core.lost(self.now, slot, ballot, why);
+        }
+        if !self.core.absent.contains(slot) {
+            log::error!("shard {}: {why}; fetching it from a peer", self.core.options.shard);
+        }
+        self.core.absent.want(slot);
     }
 
-    /// The journal could not give a chosen value back. What is only not found for now is not lost.
+    /// The journal could not give a chosen value back. What is only not found for now is not lost, nor
+    /// is what was released (C26).
     pub(super) fn not_read(&mut self, slot: Slot, why: &ReadDamage) {
-        if !matches!(why, ReadDamage::Unplaced { .. }) {
-            self.lost(slot, why.ballot(), &why.to_string());
+        match why {
+            ReadDamage::Unplaced { .. } => {}
+            ReadDamage::Released { .. } => self.core.absent.want(slot),
+            ReadDamage::NotHeld { .. }
+            | ReadDamage::Damaged { .. }
+            | ReadDamage::Unreadable { .. } => self.lost(slot, why.ballot(), &why.to_string()),
         }
     }
 

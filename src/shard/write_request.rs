@@ -32,6 +32,16 @@ impl WriteRequest {
         if let WriteRequest::Append(append) = self { Some(append) } else { None }
     }
 
+    /// Entries go by it, or come to go.
+    pub(super) fn frees_space(&self) -> bool {
+        match self {
+            WriteRequest::Trim(..) | WriteRequest::Delete(_) | WriteRequest::SetAttributes(_) => {
+                true
+            }
+            WriteRequest::Create(_) | WriteRequest::Append(_) => false,
+        }
+    }
+
     /// The name of the log that it is about, if there is one.
     pub(super) fn name<'a>(&'a self, machine: &'a Machine) -> Option<&'a LogName> {
         let log = match self {

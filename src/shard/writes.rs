@@ -16,7 +16,7 @@ use super::write_request::WriteRequest;
 use crate::api::error::{ErrorCode, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Append, Create, LogRef, SetAttributes, Trim};
-use crate::limits::VALUE_BYTES_TARGET;
+use crate::limits::{FREEING_BYTES_MAX, VALUE_BYTES_TARGET};
 use crate::machine::{LogCommand, MachineCommand, MachineOutcome, ValueBuilder};
 use crate::types::{Ballot, ConnId, Index, LogId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
@@ -167,7 +167,7 @@ impl Writes {
         }
         let (name_text, created_ms) = (name.as_str(), core.wall_ms);
         let retention = *retention;
-        self.builder.push(LogCommand::Create { name: name_text, created_ms, retention });
+        self.push(turn.core, LogCommand::Create { name: name_text, created_ms, retention });
         Ok((Claim::Name(name.clone()), None))
     }
 
@@ -179,7 +179,7 @@ impl Writes {
         let id = turn.core.find(log)?;
         let name = turn.core.machine.logs().name(id).cloned();
         let name = name.ok_or_else(|| lookup::unknown_log(log))?;
-        self.builder.push(LogCommand::Delete { log: id });
+        self.push(turn.core, LogCommand::Delete { log: id });
         Ok((Claim::Name(name), None))
     }
 
@@ -196,7 +196,7 @@ impl Writes {
         };
         let looked_up = looked_up.filter(|(of, _)| *of == log).map(|(_, bytes)| bytes);
         let bytes_before = looked_up.unwrap_or_else(in_memory);
-        self.builder.push(LogCommand::Trim { log, before: trim.before, bytes_before });
+        self.push(turn.core, LogCommand::Trim { log, before: trim.before, bytes_before });
         Ok((Claim::Nothing, None))
     }
 
@@ -208,15 +208,25 @@ impl Writes {
         let log = turn.core.find(&set.log)?;
         let name = turn.core.machine.logs().name(log).cloned();
         let name = name.ok_or_else(|| lookup::unknown_log(&set.log))?;
-        self.builder.push(LogCommand::SetAttributes { log, changes: set.changes });
+        self.push(turn.core, LogCommand::SetAttributes { log, changes: set.changes });
         Ok((Claim::Name(name), None))
     }
 
+    /// Adds a command to the value being built, which the format level of the applied state must allow (C44d).
+    fn push<'c>(&mut self, core: &Core, command: impl Into<MachineCommand<'c>>) {
+        self.builder.set_level(core.machine.levels().level());
+        self.builder.push(command);
+    }
+
     /// Adds a command of the shard's own, which nobody waits for; false where there is no room now.
-    pub(super) fn propose_own<'c>(&mut self, command: impl Into<MachineCommand<'c>>) -> bool {
+    pub(super) fn propose_own<'c>(
+        &mut self,
+        core: &Core,
+        command: impl Into<MachineCommand<'c>>,
+    ) -> bool {
         let takes = !self.builder.is_full() && self.backlog.is_empty();
         if takes {
-            self.builder.push(command);
+            self.push(core, command);
             self.waiters.push(Waiter::nobody());
             self.claims.push(Claim::Nothing);
         }
@@ -239,7 +249,7 @@ impl Writes {
                 let name_text = name.as_str();
                 let command =
                     LogCommand::AppendCreate { name: name_text, created_ms, expect, entries };
-                self.builder.push(command);
+                self.push(turn.core, command);
                 if expect.is_some_and(|index| index != Index(0)) {
                     queued.fail_chain(turn);
                 }
@@ -247,7 +257,7 @@ impl Writes {
             }
             (Err(error), _) => return Err(error),
         };
-        self.builder.push(LogCommand::Append { log: id, expect, entries });
+        self.push(turn.core, LogCommand::Append { log: id, expect, entries });
         let count = u64::from(entries.count());
         let start = turn.core.machine.logs().next_index(id).unwrap_or_default();
         let ahead = self.ahead.entry(id).or_insert((start, 0));
@@ -352,6 +362,15 @@ impl Writes {
             let error = turn.core.serving().err().unwrap_or_else(|| turn.core.not_leader());
             write.refuse(turn, error);
         }
+    }
+
+    /// Nothing of what waits to be proposed appends to a log that exists, and all of it is small: what
+    /// frees space is let through where there is little.
+    pub(super) fn wants_little_room(&self) -> bool {
+        let queues = [&self.stalled, &self.unplaced, &self.backlog];
+        let appends = self.claims.iter().any(|claim| matches!(claim, Claim::Entries(..)));
+        let bytes = self.builder.byte_len() as u64;
+        !appends && bytes <= FREEING_BYTES_MAX && queues.iter().all(|queue| queue.is_empty())
     }
 
     /// Refuses all that waits to be proposed: it was not executed.

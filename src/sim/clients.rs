@@ -182,6 +182,11 @@ impl World {
         };
         let linearizable = self.rng.percent(75);
         let consistency = if linearizable { Consistency::Linearizable } else { Consistency::Local };
+        if self.plan.trims > 0 && self.rng.below(100) < self.plan.trims {
+            let next = known.map_or(0, |known| known.1.0);
+            let before = Index(next.saturating_sub(self.rng.below(4)));
+            return (OperationKind::Trim(log.clone()), Request::Trim(Trim { log, before }));
+        }
         match self.rng.below(100) {
             0..=2 => {
                 // Some logs keep little from the first entry on.

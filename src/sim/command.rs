@@ -53,14 +53,17 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             let count = seeds.end - seeds.start;
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
-                 {} events, {} disks set back and refuted, {} undetectable; {:.1} seeds/s",
+                 {} events, {} segments released, {} disks set back and refuted, {} undetectable, \
+                 {} levels raised; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
                 total.acknowledged,
                 total.answered,
                 total.events,
+                total.released,
                 total.refuted,
                 total.undetectable,
+                total.raised,
                 count as f64 / seconds
             ));
             if args.seed.is_some() {
@@ -142,7 +145,9 @@ impl RunSummary {
         self.slots += other.slots;
         self.acknowledged += other.acknowledged;
         self.answered += other.answered;
+        self.released += other.released;
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
+        self.raised += other.raised;
     }
 }

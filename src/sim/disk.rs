@@ -6,6 +6,7 @@
 //! step, and what it did not sync survives or not, sector by sector.
 
 use super::rng::Rng;
+use crate::checkpoint::install::InstallJob;
 use crate::journal::Job;
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::MemStorage;
@@ -75,8 +76,12 @@ impl SimDisk {
     pub(super) fn submit(&mut self, job: DiskJob, rng: &mut Rng) -> Option<Completion> {
         let lane = match &job {
             DiskJob::Journal(Job::Batch(_)) => SYNCER,
-            DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_)) => CHECKPOINTS,
-            DiskJob::Journal(_) | DiskJob::Lookup(_) => HELPER,
+            DiskJob::Install(InstallJob::Read { .. }) => HELPER,
+            DiskJob::Checkpoint(_)
+            | DiskJob::Span(_)
+            | DiskJob::Journal(Job::Places(_) | Job::Remove(_))
+            | DiskJob::Install(_) => CHECKPOINTS,
+            DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::ColdRead(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
         if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
@@ -98,8 +103,15 @@ impl SimDisk {
         let typical = match self.lanes[lane].front() {
             Some(DiskJob::Journal(Job::Batch(_))) | None => self.sync_us,
             Some(DiskJob::Journal(Job::Prepare(_))) => self.sync_us * 10,
-            Some(DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_))) => self.sync_us * 2,
-            Some(DiskJob::Journal(_) | DiskJob::Lookup(_)) => 1 + self.sync_us / 4,
+            Some(
+                DiskJob::Checkpoint(_)
+                | DiskJob::Span(_)
+                | DiskJob::Journal(Job::Places(_) | Job::Remove(_))
+                | DiskJob::Install(_),
+            ) => self.sync_us * 2,
+            Some(DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::ColdRead(_)) => {
+                1 + self.sync_us / 4
+            }
         };
         rng.duration(typical * self.slowness)
     }

@@ -105,7 +105,11 @@ impl DurabilityChecker {
             | Message::Learned(_)
             | Message::HandOver(_)
             | Message::Release(_)
-            | Message::Eligibility(_) => Ok(()),
+            | Message::Eligibility(_)
+            | Message::InstallFetch(_)
+            | Message::InstallChunk(_)
+            | Message::ValuesFetch(_)
+            | Message::ValuesChunk(_) => Ok(()),
         }
     }
 

@@ -7,8 +7,8 @@
 //!
 //! - [`Plan`]: what a seed decides beforehand.
 //! - `run`: a run from its first event to its last. `world`: its state.
-//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `clients`, `phase`:
-//!   what happens in the world.
+//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `clients`, `phase`,
+//!   `upgrades`: what happens in the world.
 //! - `oracle`, `history`, `durability_checker`: what is checked, against what was decided, asked and claimed.
 //! - [`command`]: `paxosd simulate`.
 
@@ -36,6 +36,7 @@ mod run;
 mod scenes;
 mod set_back;
 mod trace;
+mod upgrades;
 mod violation;
 mod world;
 

@@ -5,7 +5,7 @@ use super::disk::SimDisk;
 use super::durability_checker::DurabilityChecker;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
-use crate::types::{Ballot, ConnId, Lsn, NodeId};
+use crate::types::{Ballot, ConnId, FormatLevel, Lsn, NodeId};
 use std::collections::BTreeMap;
 
 /// What has become of a node's disk.
@@ -37,6 +37,10 @@ pub(super) struct Node {
     pub(super) shard: Option<Shard>,
     /// Counts starts and ends of the process: an event of another life is void.
     pub(super) life: u64,
+    /// Starts of the process.
+    pub(super) starts: u64,
+    /// The highest format level that its program knows; before its first start, what every program knows.
+    pub(super) known_level: FormatLevel,
     /// The process stands still.
     pub(super) paused: bool,
     /// The node is to stay down, or paused, until everything is healed.

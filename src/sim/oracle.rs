@@ -9,7 +9,7 @@ use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
 use crate::api::{LogAttributes, LogRef, LogStat};
 use crate::machine::{Commands, LogCommand, LogOutcome, Machine, MachineCommand, MachineOutcome};
-use crate::types::{Ballot, Index, LogId, ShardId, Slot, Value};
+use crate::types::{Ballot, FormatLevel, Index, LogId, ShardId, Slot, Value};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -75,7 +75,8 @@ pub(super) fn entry_hash(data: &[u8]) -> u64 {
 
 impl Oracle {
     pub(super) fn new() -> Oracle {
-        let machine = Machine::new(ShardId(0), 1);
+        let mut machine = Machine::new(ShardId(0), 1);
+        machine.set_known_level(FormatLevel(u16::MAX)); // Whatever some node knows.
         Oracle { machine, slots: Vec::new(), names: BTreeMap::new(), logs: BTreeMap::new() }
     }
 
@@ -128,6 +129,11 @@ impl Oracle {
         Ok(self.record(slot, value, &applied.outcomes))
     }
 
+    /// The format level, by the values chosen so far.
+    pub(super) fn level(&self) -> FormatLevel {
+        self.machine.levels().level()
+    }
+
     /// The latest stamp of the values chosen so far.
     pub(super) fn stamp_ms(&self) -> u64 {
         self.machine.stamp_ms()
@@ -143,7 +149,7 @@ impl Oracle {
             let (_, command) = item.expect("the machine decoded the value just before");
             let (MachineCommand::Log(command), MachineOutcome::Log(outcome)) = (command, outcome)
             else {
-                continue; // A cut changes no log.
+                continue; // A cut or a level changes no log.
             };
             match (&command, *outcome) {
                 (LogCommand::Create { name, created_ms, retention }, LogOutcome::Created(id)) => {

@@ -170,31 +170,35 @@ impl World {
         Ok(())
     }
 
-    /// Nothing is under way, and every node has applied everything.
+    /// Nothing is under way, every node has applied everything, and no raise of the format level is due.
     fn is_quiescent(&self) -> bool {
         let last = self.oracle.last();
         let whole = |shard: &Shard| {
             let replica = shard.replica();
             // What a client gave up waiting for can still be on its way to be chosen.
-            shard.applied_upto() == last && replica.holes().is_empty() && replica.open_slots() == 0
+            let is_settled = replica.holes().is_empty() && replica.open_slots() == 0;
+            shard.applied_upto() == last && is_settled && shard.absent_slots() == 0
         };
         let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
-        self.clients.iter().all(SimClient::is_idle) && self.nodes.iter().all(agrees)
+        self.clients.iter().all(SimClient::is_idle)
+            && self.nodes.iter().all(agrees)
+            && self.level_is_settled()
     }
 
     fn disagreement(&self) -> String {
-        let mut text = format!("decided {}", self.oracle.last());
+        let mut text = format!("decided {}, level {}", self.oracle.last(), self.oracle.level());
         for node in &self.nodes {
             text += &match &node.shard {
                 None => format!("; node {} is down", node.id),
                 Some(shard) => format!(
-                    "; node {}{} {}, promised {}, chosen {}, applied {}",
+                    "; node {}{} {}, promised {}, chosen {}, applied {}, absent {}",
                     node.id,
                     if node.paused { " (paused)" } else { "" },
                     role(shard),
                     shard.replica().promised(),
                     shard.replica().chosen_upto(),
-                    shard.applied_upto()
+                    shard.applied_upto(),
+                    shard.absent_slots()
                 ),
             };
         }

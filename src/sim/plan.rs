@@ -116,6 +116,10 @@ pub struct Plan {
     pub faults: Vec<FaultKind>,
     /// The one node whose disk may rot, be lost or be set back: of what was acknowledged, others hold copies.
     pub faulty_node: usize,
+    /// Bytes of the journal that stay for members that were away.
+    pub catchup_bytes: u64,
+    /// Of a hundred requests so many trim most of a log, so that segments are released all along.
+    pub trims: u64,
 }
 
 impl FaultKind {
@@ -189,6 +193,8 @@ impl Plan {
             fault_us: *rng.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
             faulty_node,
+            catchup_bytes: *rng.pick(&[0, 0, 64 << 10, 1 << 20]),
+            trims: *rng.pick(&[0, 8, 20]),
         }
     }
 

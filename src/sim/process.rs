@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::event_loop::check_read_back;
 use super::node::Medium;
 use super::queue::SimEvent;
+use super::upgrades::known_level;
 use super::violation::{CheckResult, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::api::entries::EntriesLimit;
@@ -11,7 +12,7 @@ use crate::checkpoint;
 use crate::journal::{self, OpenError, Recovered};
 use crate::paxos;
 use crate::shard::{Input, Shard, ShardOptions};
-use crate::types::{FailureKind, NodeId};
+use crate::types::{FailureKind, FormatLevel, NodeId};
 use std::collections::BTreeMap;
 
 /// A start is cut short, by power or by a kill, once in so many starts.
@@ -32,16 +33,21 @@ impl World {
         if chaos && self.rng.one_in(RECOVERY_CRASH) {
             storage.halt_at(storage.steps() + self.rng.range(1, RECOVERY_STEPS_MAX));
         }
+        let known = self.upgrade(node);
         let identity = self.nodes[node].identity;
         let options = self.journal_options();
-        let start = match checkpoint::start(&storage, &identity, (SHARD, 1), &options) {
+        let start = match checkpoint::start(&storage, &identity, (SHARD, 1), known, &options) {
             Ok(start) => start,
             Err(OpenError::Storage(error)) if chaos => {
                 self.trace.line(self.now, || format!("n{} recovery ends: {error}", node + 1));
                 let power = self.rng.one_in(2);
                 return self.crash(node, power);
             }
-            Err(error @ OpenError::HardStateLost { .. }) if corrupted => {
+            // Where both copies of the record rotted that names what was released, files are missing for no
+            // known reason (R08).
+            Err(error @ (OpenError::HardStateLost { .. } | OpenError::Missing { .. }))
+                if corrupted =>
+            {
                 self.lose(node, &error.to_string());
                 return Ok(());
             }
@@ -83,6 +89,14 @@ impl World {
         self.carry_out(node, out)?;
         self.plan_turn(node, self.plan.turn_us);
         Ok(())
+    }
+
+    /// The node starts with the program that it has by now.
+    fn upgrade(&mut self, node: usize) -> FormatLevel {
+        let starting = &mut self.nodes[node];
+        starting.starts += 1;
+        starting.known_level = known_level(self.plan.seed, node, starting.starts);
+        starting.known_level
     }
 
     fn trace_start(&mut self, node: usize, recovered: &Recovered) {
@@ -141,6 +155,7 @@ impl World {
         }
         paxos.window_slots = self.plan.window_slots;
         paxos.window_bytes = self.plan.window_bytes;
+        paxos.known_level = self.nodes[node].known_level;
         paxos.seed = self.rng.bits();
         paxos.nonce = paxos.seed.rotate_left(17) ^ 0x11fe;
         ShardOptions {
@@ -158,8 +173,15 @@ impl World {
             },
             stop_timeout_ms: 5_000,
             cuts: self.plan.cuts,
+            catchup_bytes: self.plan.catchup_bytes,
             version: "simulated".to_string(),
         }
+    }
+
+    /// Segments that the journals of those that run have released, in all their lives.
+    pub(super) fn released_segments(&self) -> u64 {
+        let shards = self.nodes.iter().filter_map(|node| node.shard.as_ref());
+        shards.map(|shard| shard.journal().released_segments()).sum()
     }
 
     /// The process ends between two steps; it starts again after a while.

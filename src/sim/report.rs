@@ -2,6 +2,7 @@
 
 use super::plan::Plan;
 use super::trace::{Trace, Verbosity};
+use super::upgrades;
 use super::violation::Violation;
 use super::world::World;
 use std::cell::{Cell, RefCell};
@@ -24,10 +25,14 @@ pub struct RunSummary {
     pub acknowledged: u64,
     /// Other requests that were answered without an error.
     pub answered: u64,
+    /// Segments of journals that held nothing live any more, and were removed.
+    pub released: u64,
     /// Disks that were set back, and refuted by a peer.
     pub refuted: u64,
     /// Runs that ended because nobody who could know of a disk that was set back was there.
     pub undetectable: u64,
+    /// Runs in which the format level rose.
+    pub raised: u64,
 }
 
 /// A run that did not.
@@ -86,8 +91,10 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 slots: world.oracle.last().0,
                 acknowledged: world.history.acknowledged,
                 answered: world.history.reads,
+                released: world.released_segments(),
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
+                raised: u64::from(world.oracle.level() > upgrades::OLD),
             });
         }
         Ok(Err(violation)) => violation,

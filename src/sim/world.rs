@@ -17,7 +17,7 @@ use super::set_back::SetBack;
 use super::trace::Trace;
 use crate::journal::{self, Identity, JournalOptions};
 use crate::storage::MemStorage;
-use crate::types::{Ballot, ClusterId, Incarnation, Lsn, NodeId, ShardId, Slot};
+use crate::types::{Ballot, ClusterId, FormatLevel, Incarnation, Lsn, NodeId, ShardId, Slot};
 use std::collections::BTreeMap;
 
 /// The one shard of every node.
@@ -122,6 +122,8 @@ fn node(at: usize, plan: &Plan, rng: &mut Rng) -> Node {
         batch_upto: Lsn(0),
         shard: None,
         life: 0,
+        starts: 0,
+        known_level: FormatLevel::FIRST,
         paused: false,
         kept: false,
         inbox: Vec::new(),

@@ -7,6 +7,7 @@ use crate::types::Trouble;
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,6 +180,13 @@ impl Storage for FileStorage {
         Ok(())
     }
 
+    fn will_need(&self, name: &str, offset: u64, bytes: u64) {
+        if let Ok(file) = self.file(name) {
+            let bytes = NonZeroU64::new(bytes);
+            let _ = rustix::fs::fadvise(&*file, offset, bytes, rustix::fs::Advice::WillNeed);
+        }
+    }
+
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
         let file = self.new_file(name)?;
         let filled = FileStorage::fill(&file, bytes);
@@ -215,8 +223,10 @@ impl Storage for FileStorage {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        let removed = std::fs::remove_file(self.path(name));
+        // Only now, so that no reader opens it once more: while it stays open, its space is not free.
         self.open.lock().remove(name);
-        std::fs::remove_file(self.path(name))
+        removed
     }
 
     fn sync_dir(&self) -> io::Result<()> {
@@ -234,5 +244,33 @@ fn opened(files: &mut OpenFiles, open: impl Fn() -> io::Result<File>) -> io::Res
     match open() {
         Err(error) if Trouble::is_shortage(&error) && files.make_room() => open(),
         done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// R11: the space of a file that was read and removed is free at once: no handle of it stays open.
+    #[test]
+    fn r11_a_removed_file_is_closed() {
+        let dir = tempfile::tempdir().unwrap();
+        let storage = FileStorage::new(dir.path());
+        storage.create("a", 4096).unwrap();
+        storage.read_at("a", 0, &mut [0; 8]).unwrap();
+        let open = || {
+            let open = std::fs::read_dir("/proc/self/fd").unwrap();
+            let names = open.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
+            names.filter(|name| name.starts_with(dir.path())).count()
+        };
+        let before = open();
+        storage.remove("a").unwrap();
+        assert_eq!(open(), before - 1, "its handle is open");
+        assert_eq!(
+            storage.read_at("a", 0, &mut [0; 8]).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+        assert_eq!(storage.remove("a").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

@@ -47,6 +47,10 @@ pub trait Storage: Send + Sync {
     /// `NotFound` when there is no such file. An advice that the system refuses is no error.
     fn forget(&self, name: &str) -> io::Result<()>;
 
+    /// So many bytes of a file will be read soon: a page cache may begin to. Nothing waits for it, and
+    /// nothing depends on it.
+    fn will_need(&self, _name: &str, _offset: u64, _bytes: u64) {}
+
     /// A new file of `bytes` zeros: allocated, written and synced, but its name is durable only
     /// after [`sync_dir`](Storage::sync_dir).
     ///

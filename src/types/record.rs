@@ -1,9 +1,11 @@
 //! The facts that a shard persists. Facts only grow: replaying them in any order gives the same state.
 
 use super::{
-    Ballot, Configuration, Cut, Damage, Incarnation, Life, NodeId, Refuted, Slot, Value, Witness,
+    Ballot, Configuration, Cut, Damage, Incarnation, Life, NodeId, Refuted, Released, Slot, Value,
+    Witness,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// One item of the write-ahead log. Kind numbers are part of the disk format ([`RecordKind`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -41,14 +43,19 @@ pub enum Record {
     /// What other members were seen to acknowledge, by node: evidence against disks that are set
     /// back (C13). The last such record counts. No vote rests on it.
     Witnessed(Vec<(NodeId, Witness)>),
-    /// The checkpoint at `slot` is durable: every slot up to it is chosen and was applied (C25). No
-    /// vote rests on it.
+    /// The checkpoint at `slot` is durable: every slot up to it is chosen and was applied (C25), or a peer's
+    /// state stands for it (C29). No vote rests on it.
     Checkpoint {
         /// The slot after which the state was taken.
         slot: Slot,
+        /// What was applied here: `slot`, or, where a peer's checkpoint was installed, the slot above which
+        /// records of this journal say nothing of what was chosen.
+        applied_upto: Slot,
         /// The digest of that state.
         digest: u64,
     },
+    /// These segments are released: their files go once this is durable (C26). No vote rests on it.
+    Released(Arc<Released>),
 }
 
 /// The kind number of a record on disk. Numbers are never used again for anything else.
@@ -63,8 +70,8 @@ pub enum RecordKind {
     Learned = 3,
     /// Kind of [`Record::Chosen`].
     Chosen = 4,
-    /// Reserved for a trim point; no version writes it yet.
-    Trimmed = 5,
+    /// Kind of [`Record::Released`].
+    Released = 5,
     /// Kind of [`Record::Checkpoint`].
     Checkpoint = 6,
     /// Kind of [`Record::Witnessed`].
@@ -82,6 +89,7 @@ impl Record {
             Record::Chosen { .. } => RecordKind::Chosen,
             Record::Witnessed(_) => RecordKind::Witnessed,
             Record::Checkpoint { .. } => RecordKind::Checkpoint,
+            Record::Released(_) => RecordKind::Released,
         }
     }
 }

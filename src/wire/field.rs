@@ -7,8 +7,8 @@
 
 use super::codec::{BodyReader, DecodeError, Writer};
 use crate::types::{
-    Ballot, ClusterId, ConfigurationNumber, Incarnation, Index, LogId, Lsn, NodeId, ShardId, Slot,
-    Tick,
+    Ballot, ClusterId, ConfigurationNumber, FormatLevel, Incarnation, Index, LogId, Lsn, NodeId,
+    ShardId, Slot, Tick,
 };
 use std::collections::BTreeSet;
 
@@ -153,7 +153,7 @@ macro_rules! numbers {
     )*};
 }
 
-numbers! { NodeId ShardId LogId Index Lsn Tick Incarnation }
+numbers! { FormatLevel NodeId ShardId LogId Index Lsn Tick Incarnation }
 
 /// A slot that was counted up from 0; [`Uncounted`] is the encoding of one that is only shown.
 impl Field for Slot {

@@ -3,7 +3,7 @@
 use crate::rig::{OWNER, Row, Shard, spec, write, write_as};
 use paxosd::index::{Run, RunError, is_unfinished_run, merge, run_file_name};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Random, RunId, Slot};
+use paxosd::types::{FormatLevel, Random, RunId, Slot};
 use std::sync::Arc;
 
 /// Enough rows for several writes.
@@ -89,7 +89,7 @@ fn c31_an_interrupted_merge_is_made_again() {
     let first = before.steps();
     let join = |storage: &MemStorage| {
         let live = &mut shard.live.iter().map(|(log, first)| (*log, *first));
-        merge(storage, &OWNER, &runs, RunId(9), live)
+        merge(storage, &OWNER, &runs, (RunId(9), FormatLevel::FIRST), live)
     };
     let storage = before.duplicate();
     let merged = join(&storage).unwrap();

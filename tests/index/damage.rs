@@ -5,7 +5,7 @@ use crate::rig::{
 };
 use paxosd::index::{Run, RunDamage, RunError, RunFault, RunSet, RunSpec, merge, run_file_name};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{FileOwner, Index, LogId, NodeId, Random, RunId, Slot};
+use paxosd::types::{FileOwner, FormatLevel, Index, LogId, NodeId, Random, RunId, Slot};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -98,7 +98,8 @@ fn c31_no_answer_comes_from_rotten_bytes() {
         }
         let all = logs(&rows);
         let live = &mut all.iter().map(|log| (*log, Index(0)));
-        let merged = merge(&storage, &OWNER, &[Arc::clone(&run)], RunId(2), live);
+        let merged =
+            merge(&storage, &OWNER, &[Arc::clone(&run)], (RunId(2), FormatLevel::FIRST), live);
         let read = read_all(&storage, run.name(), &rows);
         if let Ok(merged) = merged {
             assert_eq!(merged.content(), run.content(), "seed {seed}");

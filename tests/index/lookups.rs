@@ -2,8 +2,8 @@
 
 use crate::rig::{OWNER, Row, Shard, expected, expected_from, log, some_search, write, write_all};
 use paxosd::index::{RunSet, Search, merge, plan_merge};
-use paxosd::storage::MemStorage;
-use paxosd::types::{Index, RunId, Slot};
+use paxosd::storage::{BlockCache, MemStorage};
+use paxosd::types::{FormatLevel, Index, LogId, RunId, Slot};
 use std::sync::Arc;
 
 /// Rows in the order of the index, whatever run they are in.
@@ -13,20 +13,48 @@ fn sorted(parts: &[Vec<Row>]) -> Vec<Row> {
     rows
 }
 
-fn check(storage: &MemStorage, set: &RunSet, rows: &[Row], shard: &mut Shard, context: &str) {
+/// Lookups find what the rows say; each is followed by what `also` does at its place.
+fn check_lookups(
+    (storage, set): (&MemStorage, &RunSet),
+    rows: &[Row],
+    shard: &mut Shard,
+    context: &str,
+    also: &mut dyn FnMut(&mut Shard, LogId, Index, usize),
+) {
     for _ in 0..60 {
         let (log, search) = some_search(&mut shard.random, rows);
         let found = set.search(storage, log, search).unwrap();
         assert_eq!(found, expected(rows, log, search), "{context}: {search:?} of log {log}");
         let from = match search {
             Search::Index(index) => index,
-            Search::BytesBefore(_) | Search::Stamp(_) => Index(shard.random.below(300)),
+            Search::BytesBefore(_) | Search::Stamp(_) | Search::Slot(_) => {
+                Index(shard.random.below(300))
+            }
         };
         let max = shard.random.below(12) as usize;
         let found = set.extents_from(storage, log, from, max).unwrap();
         let expected = expected_from(rows, log, from, max);
         assert_eq!(found, expected, "{context}: {max} rows from {from} of log {log}");
+        also(shard, log, from, max);
     }
+}
+
+/// Lookups and scans from any place on find what the rows say.
+fn check(storage: &MemStorage, set: &RunSet, rows: &[Row], shard: &mut Shard, context: &str) {
+    let last = rows.iter().map(|row| row.1.slot.0).max().unwrap_or(0);
+    let mut scan = |shard: &mut Shard, log, from, max: usize| {
+        let upto = Slot(shard.random.below(1 + last));
+        let mut found: Vec<Row> = Vec::new();
+        let mut take = |log, extent: &_| {
+            found.push((log, *extent));
+            found.len() < max
+        };
+        set.rows_from(storage, (log, from), upto, &mut take).unwrap();
+        let behind = rows.iter().filter(|(of, row)| (*of, row.first) >= (log, from));
+        let behind = behind.filter(|(_, row)| row.slot <= upto).take(max.max(1));
+        assert!(found.iter().eq(behind), "{context}: {max} rows from {log} {from} up to {upto}");
+    };
+    check_lookups((storage, set), rows, shard, context, &mut scan);
 }
 
 /// C31: a shard's life by chance, with a run at each cut and merges as they are planned: every lookup
@@ -47,7 +75,9 @@ fn c31_lookups_find_what_was_written() {
             if let Some(range) = plan_merge(&set) {
                 let inputs = &set.runs()[range.clone()];
                 let live = &mut shard.live.iter().map(|(log, first)| (*log, *first));
-                let merged = merge(&storage, &OWNER, inputs, RunId(1_000 + run), live).unwrap();
+                let merged =
+                    merge(&storage, &OWNER, inputs, (RunId(1_000 + run), FormatLevel::FIRST), live)
+                        .unwrap();
                 merged.read_back(&storage, &OWNER).unwrap();
                 set = set.replaced(range.clone(), Arc::new(merged)).unwrap();
                 let mut rows = sorted(&parts[range.clone()]);
@@ -116,4 +146,26 @@ fn runs_of_a_set_lie_on_each_other() {
     let set = set.with(third).unwrap();
     assert!(set.replaced(0..2, run(5, 0, 19)).is_err());
     assert_eq!(set.replaced(0..2, run(6, 0, 20)).unwrap().runs().len(), 2);
+}
+
+/// C31: with a cache, lookups find the same, and a block that is in it is not read again; whatever became
+/// of the file, what was read is what verified.
+#[test]
+fn c31_blocks_in_the_cache_are_those_of_their_run() {
+    let storage = MemStorage::new();
+    let mut shard = Shard::new(11);
+    let mut parts: Vec<(Slot, Vec<Row>)> = Vec::new();
+    for _ in 0..5 {
+        let rows = shard.go_on(400);
+        parts.push((shard.slot, rows));
+    }
+    let rows: Vec<Vec<Row>> = parts.iter().map(|(_, rows)| rows.clone()).collect();
+    let cache = Arc::new(BlockCache::new(1 << 20));
+    let set = write_all(&storage, &parts).cached(Arc::clone(&cache));
+    check_lookups((&storage, &set), &sorted(&rows), &mut shard, "first", &mut |_, _, _, _| {});
+    check_lookups((&storage, &set), &sorted(&rows), &mut shard, "again", &mut |_, _, _, _| {});
+    let blocks: u64 = set.runs().iter().map(|run| run.file_bytes() / 4096).sum();
+    assert!(set.blocks_read() < blocks, "{} of {blocks} blocks", set.blocks_read());
+    let stats = cache.stats();
+    assert!(stats.hits > 100 && stats.misses == set.blocks_read(), "{stats:?}");
 }

@@ -10,3 +10,4 @@ mod lookups;
 mod merging;
 mod rig;
 mod shortage;
+mod spans;

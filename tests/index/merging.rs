@@ -3,11 +3,18 @@
 use crate::rig::{OWNER, Row, Shard, log, spec, write_all, write_as};
 use paxosd::index::{RunSet, RunSpec, merge};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{FileOwner, Index, LogId, NodeId, RunId, Slot};
+use paxosd::types::{FileOwner, FormatLevel, Index, LogId, NodeId, RunId, Slot};
 use std::collections::BTreeMap;
 
 fn merged(storage: &MemStorage, set: &RunSet, live: &[(LogId, Index)]) -> RunSet {
-    let run = merge(storage, &OWNER, set.runs(), RunId(100), &mut live.iter().copied()).unwrap();
+    let run = merge(
+        storage,
+        &OWNER,
+        set.runs(),
+        (RunId(100), FormatLevel::FIRST),
+        &mut live.iter().copied(),
+    )
+    .unwrap();
     run.read_back(storage, &OWNER).unwrap();
     set.replaced(0..set.runs().len(), run.into()).unwrap()
 }

@@ -3,7 +3,8 @@
 use paxosd::index::{Run, RunSet, RunSpec, RunWriter, Search};
 use paxosd::storage::{MemStorage, Storage, StorageError};
 use paxosd::types::{
-    ClusterId, Extent, FileOwner, Incarnation, Index, LogId, NodeId, Random, RunId, ShardId, Slot,
+    ClusterId, Extent, FileOwner, FormatLevel, Incarnation, Index, LogId, NodeId, Random, RunId,
+    ShardId, Slot,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,7 +123,8 @@ impl Shard {
 /// What a run of these rows is to be.
 pub fn spec(run: u64, after: Slot, upto: Slot, rows: &[Row]) -> RunSpec {
     let logs: BTreeSet<LogId> = rows.iter().map(|(log, _)| *log).collect();
-    RunSpec { owner: OWNER, run: RunId(run), after, upto, logs_max: logs.len() as u64 }
+    let (run, logs_max, level) = (RunId(run), logs.len() as u64, FormatLevel::FIRST);
+    RunSpec { owner: OWNER, run, after, upto, logs_max, level }
 }
 
 pub fn write_as(storage: &dyn Storage, spec: &RunSpec, rows: &[Row]) -> Result<Run, StorageError> {
@@ -168,6 +170,7 @@ pub fn expected(rows: &[Row], log: LogId, by: Search) -> Option<Extent> {
         Search::Index(index) => rows.find(|row| row.first <= index && index < row.end()),
         Search::BytesBefore(bytes) => rows.rfind(|row| row.bytes_before <= bytes),
         Search::Stamp(ms) => rows.find(|row| row.stamp_ms >= ms),
+        Search::Slot(slot) => rows.find(|row| row.slot >= slot),
     }
 }
 
@@ -184,9 +187,10 @@ pub fn some_search(random: &mut Random, rows: &[Row]) -> (LogId, Search) {
     };
     let shift = random.below(5);
     let moved = |value: u64| (value + shift).saturating_sub(2);
-    let search = match random.below(3) {
+    let search = match random.below(4) {
         0 => Search::Index(Index(moved(near.first.0))),
         1 => Search::BytesBefore(moved(near.bytes_before)),
+        2 => Search::Slot(Slot(moved(near.slot.0))),
         _ => Search::Stamp(moved(near.stamp_ms)),
     };
     (log, search)

@@ -3,7 +3,7 @@
 use crate::rig::{OWNER, Shard, spec, write_all, write_as};
 use paxosd::index::{Run, RunError, RunSet, merge};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, RunId, Slot};
+use paxosd::types::{FormatLevel, Index, RunId, Slot};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -124,6 +124,6 @@ fn c31_a_shortage_is_no_damage() {
     });
     none_is_damage(&storage, |storage| {
         let live = &mut shard.live.iter().map(|(log, first)| (*log, *first));
-        merge(storage, &OWNER, set.runs(), RunId(9), live).map(drop)
+        merge(storage, &OWNER, set.runs(), (RunId(9), FormatLevel::FIRST), live).map(drop)
     });
 }

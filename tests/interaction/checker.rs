@@ -120,7 +120,11 @@ impl Checker {
             | Message::Learn(_)
             | Message::HandOver(_)
             | Message::Release(_)
-            | Message::Eligibility(_) => {}
+            | Message::Eligibility(_)
+            | Message::InstallFetch(_)
+            | Message::InstallChunk(_)
+            | Message::ValuesFetch(_)
+            | Message::ValuesChunk(_) => {}
         }
     }
 

@@ -41,7 +41,8 @@ impl Picture {
             Record::Learned { .. }
             | Record::Chosen { .. }
             | Record::Witnessed(_)
-            | Record::Checkpoint { .. } => {}
+            | Record::Checkpoint { .. }
+            | Record::Released(_) => {}
         }
     }
 }
@@ -132,7 +133,8 @@ impl Disk {
             | Record::Learned { .. }
             | Record::Chosen { .. }
             | Record::Witnessed(_)
-            | Record::Checkpoint { .. } => None,
+            | Record::Checkpoint { .. }
+            | Record::Released(_) => None,
         };
         self.records.iter().filter_map(of).max()
     }
@@ -163,7 +165,7 @@ impl Disk {
                 }
                 Record::Chosen { ballot, slot } => mark(*ballot, *slot),
                 Record::Witnessed(table) => memory.witnessed.clone_from(table),
-                Record::Checkpoint { .. } => {}
+                Record::Checkpoint { .. } | Record::Released(_) => {}
             }
         }
         for (slot, held) in &accepted {

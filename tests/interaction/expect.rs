@@ -14,7 +14,6 @@
 //! expect refused 1 | expect startable 1     a node that is down, as the cluster is configured now
 //! expect formed 1 2 | expect unformed 3
 //! expect doubt fenced|disputed|others|none on 1
-//! expect held 7 on 1 2             every member holds the slots up to here, as far as these know
 //! expect install 1 2 on 3 | expect install none on 3   whose checkpoints stand for what it lacks
 //! ```
 
@@ -41,10 +40,6 @@ pub fn check(cluster: &Cluster, text: &str) {
         ["promised", of] => on.iter().for_each(|id| {
             let promised = cluster.replica(*id).expect("it runs").promised();
             assert_eq!(promised, ballot(of), "expect {text}: node {id}");
-        }),
-        ["held", upto] => on.iter().for_each(|id| {
-            let held = cluster.replica(*id).expect("it runs").held_by_all();
-            assert_eq!(held, Slot(number(upto)), "expect {text}: node {id}");
         }),
         ["install", ..] => on.iter().for_each(|id| install(cluster, *id, claim)),
         ["leader", who] => {

@@ -3,7 +3,9 @@
 use crate::cluster::Cluster;
 use crate::expect::ballot;
 use crate::script::{node, number, value};
-use paxosd::types::{Ballot, ConfigurationNumber, Incarnation, Lsn, NodeId, Slot, Tick, Witness};
+use paxosd::types::{
+    Ballot, ConfigurationNumber, FormatLevel, Incarnation, Lsn, NodeId, Slot, Tick, Witness,
+};
 use paxosd::wire::peer::{
     Accept, Accepted, Announce, CanvassAnswer, ChosenUpto, Fetch, Grant, HandOver, Heartbeat,
     Learn, Learned, Message, Nack, Prepare, Promise, Release,
@@ -131,6 +133,7 @@ fn announce(cluster: &Cluster, words: &Words<'_>) -> Message {
         durable: Witness::default(),
         witness: Vec::new(),
         digest: None,
+        known_level: FormatLevel::KNOWN,
     })
 }
 
@@ -146,7 +149,6 @@ fn heartbeat(words: &Words<'_>, chosen_upto: Slot) -> Message {
         digest: None,
         agreeing: Vec::new(),
         wall_ms: 0,
-        held_by_all: Slot(0),
     })
 }
 

@@ -162,6 +162,10 @@ pub fn message(message: &Message) -> String {
         Message::HandOver(m) => format!("hand-over {} chosen={}", m.ballot, m.chosen_upto),
         Message::Release(m) => format!("release {}", m.ballot),
         Message::Eligibility(m) => eligibility(m),
+        Message::InstallFetch(m) => format!("install-fetch slot={}", m.slot),
+        Message::InstallChunk(m) => format!("install-chunk slot={}", m.slot),
+        Message::ValuesFetch(m) => format!("values-fetch {}..{}", m.from, m.upto),
+        Message::ValuesChunk(m) => format!("values-chunk {}..{}", m.from, m.covered),
     }
 }
 
@@ -187,7 +191,8 @@ fn record(record: &Record) -> String {
         }
         Record::Chosen { ballot, slot } => format!("chosen {ballot} upto={slot}"),
         Record::Witnessed(seen) => format!("witnessed [{}]", table(seen)),
-        Record::Checkpoint { slot, digest } => format!("checkpoint {slot} digest={digest:x}"),
+        Record::Checkpoint { slot, digest, .. } => format!("checkpoint {slot} digest={digest:x}"),
+        Record::Released(released) => format!("released {} segments", released.segments()),
     }
 }
 

@@ -14,6 +14,7 @@ use paxosd::types::{
     Record, ShardId, Slot, Value, Witness,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub const IDENTITY: Identity =
     Identity { cluster: ClusterId(77), node: NodeId(2), incarnation: Incarnation(5), shards: 3 };
@@ -84,7 +85,7 @@ pub fn add_up(records: &[Record]) -> Expected {
                 *mark = (*mark).max(*slot);
             }
             Record::Witnessed(table) => witnessed.clone_from(table),
-            Record::Checkpoint { .. } => {}
+            Record::Checkpoint { .. } | Record::Released(_) => {}
         }
     }
     let known = |slot: Slot, b: &Ballot| marks.get(b).is_some_and(|mark| slot <= *mark);
@@ -375,10 +376,12 @@ impl Rig {
         let last = |fits: fn(&Record) -> bool| self.records.iter().rev().find(|r| fits(r)).cloned();
         let hard = repeat.hard_state.then(|| last(|r| matches!(r, Record::HardState(_)))).flatten();
         let seen = repeat.witnessed.then(|| last(|r| matches!(r, Record::Witnessed(_)))).flatten();
-        self.push(hard.into_iter().chain(seen).collect());
+        let last = self.journal.last_released();
+        let gone = repeat.released.then(|| Record::Released(Arc::clone(last)));
+        self.push(hard.into_iter().chain(seen).chain(gone).collect());
         self.settle()?;
         let start = self.journal.start_for(slot);
-        self.push(vec![Record::Checkpoint { slot, digest: slot.0 ^ 0xd1 }]);
+        self.push(vec![Record::Checkpoint { slot, applied_upto: slot, digest: slot.0 ^ 0xd1 }]);
         self.settle()?;
         Ok(Taken { slot, start })
     }

@@ -7,7 +7,7 @@ use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::{ErrorCode, Leader, RequestError};
 use paxosd::api::*;
 use paxosd::limits;
-use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
+use paxosd::types::{Ballot, ClusterId, FormatLevel, Index, LogId, NodeId, ShardId, Slot};
 use paxosd::wire::client::hello::{Hello, HelloReply, Limits, read_hello, write_hello_reply};
 use paxosd::wire::client::{read_request, write_reply};
 use paxosd::wire::frame::FrameBuffer;
@@ -433,10 +433,15 @@ impl State {
                 applied_upto: Slot(if follows { 10 - self.lag } else { 10 }),
                 trimmed_upto: Slot(0),
                 digest: 7,
+                level: FormatLevel::FIRST,
+                known_level: FormatLevel::FIRST,
                 logs: self.logs.len() as u64,
                 damaged_slots: self.damaged_slots,
                 segments: 1,
                 disk_bytes: 64 << 20,
+                dead_bytes: 0,
+                reserve_bytes: 0,
+                kept_for: "it has live entries".to_string(),
                 has_room: true,
                 caught_up: true,
                 syncs: self.seen.len() as u64,

@@ -42,6 +42,7 @@ TESTS = {
     "journal_damage",
     "journal_faults",
     "journal_places",
+    "journal_release",
     "journal_start",
 }
 # Longer than any test takes: a mutant may make one run for ever.

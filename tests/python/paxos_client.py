@@ -22,8 +22,10 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
     "Status": (0x03, "", "node:H cluster:16s version:text uptime_ms:Q disk_free_bytes:Q"
                " disk_total_bytes:Q disk_min_free_bytes:Q shard:H role:B leader:H"
                " epoch:QH promised:QH durable_upto:Q chosen_upto:Q applied_upto:Q trimmed_upto:Q"
-               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q has_room:?"
-               " caught_up:? syncs:Q sync_us:Q formed:? unmet:[unmet] peers:[peer]"),
+               " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q dead_bytes:Q"
+               " reserve_bytes:Q kept_for:text has_room:?"
+               " caught_up:? syncs:Q sync_us:Q formed:? unmet:[unmet] peers:[peer]"
+               " level:H known_level:H"),
     "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
     "Ping": (0x02, "", ""),
     "Create": (0x10, "name:text retain_bytes:Q retain_entries:Q retain_age_ms:Q", "id:Q"),

@@ -6,10 +6,10 @@ use paxosd::checkpoint::{self, CheckpointJob, checkpoint_file_name};
 use paxosd::index::run_file_name;
 use paxosd::shard::{CutOptions, DiskJob};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Random, ShardId, Slot};
+use paxosd::types::{Index, Random, Released, ShardId, Slot};
 
 /// A cut every ten slots.
-const OFTEN: CutOptions =
+pub const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 10, extents: 1 << 20, idle_us: 1 << 40, gap_us: 0 };
 /// No cut but for what has long been idle.
 const NEVER: CutOptions = CutOptions { slots: 1 << 40, ..OFTEN };
@@ -18,7 +18,7 @@ const NEVER: CutOptions = CutOptions { slots: 1 << 40, ..OFTEN };
 const IDLE: CutOptions = CutOptions { idle_us: 5_000_000, ..NEVER };
 
 /// A node with so many entries in each of three logs; a fourth was deleted, and the first one trimmed.
-fn with_logs(cuts: CutOptions, entries: u64) -> Node {
+pub fn with_logs(cuts: CutOptions, entries: u64) -> Node {
     let mut node = Node::with_cuts(cuts);
     for name in ["a", "b", "c", "gone"] {
         node.ask(create(name));
@@ -131,7 +131,8 @@ fn listed(node: &Node) -> Vec<String> {
 fn c25_an_inspection_finds_every_flipped_bit() {
     let node = with_logs(OFTEN, 30);
     let inspected = |storage: &MemStorage| {
-        let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0));
+        let none = Released::default();
+        let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0), &none);
         found.expect("nothing is short").into_iter().map(|found| found.file).collect::<Vec<_>>()
     };
     assert!(inspected(&node.storage).is_empty());

@@ -8,7 +8,7 @@ use paxosd::paxos::{Replica, Role};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
-use paxosd::types::{ConnId, NodeId, ShardId, Tick, Witness};
+use paxosd::types::{ConnId, FormatLevel, NodeId, ShardId, Tick, Witness};
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -87,7 +87,8 @@ impl Trio {
     fn start(&mut self, node: u16) -> bool {
         let (storage, identity) = (&self.storages[&node], identity_of(node));
         let start =
-            checkpoint::start(storage, &identity, (ShardId(0), 1), &SEGMENT).expect("it recovers");
+            checkpoint::start(storage, &identity, (ShardId(0), 1), FormatLevel::KNOWN, &SEGMENT)
+                .expect("it recovers");
         let torn = start.recovered.torn.is_some();
         let mut out = Vec::new();
         let (stop_timeout_ms, options) = (self.stop_timeout_ms, options_of(node, &NODES));
@@ -131,7 +132,8 @@ impl Trio {
     pub fn witnessed(&self, node: u16) -> Vec<(NodeId, Witness)> {
         let (storage, identity) = (&self.storages[&node], identity_of(node));
         let start =
-            checkpoint::start(storage, &identity, (ShardId(0), 1), &SEGMENT).expect("it recovers");
+            checkpoint::start(storage, &identity, (ShardId(0), 1), FormatLevel::KNOWN, &SEGMENT)
+                .expect("it recovers");
         start.recovered.witnessed
     }
 
@@ -163,9 +165,11 @@ impl Trio {
                     let old = self.replies.insert((node, correlation), reply);
                     assert!(old.is_none(), "answered twice: {node} {correlation}");
                 }
-                Output::Job(job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)))
-                    if self.hold_reads == Some(node) =>
-                {
+                Output::Job(
+                    job @ (DiskJob::Journal(Job::Read(_))
+                    | DiskJob::Lookup(_)
+                    | DiskJob::ColdRead(_)),
+                ) if self.hold_reads == Some(node) => {
                     self.held_reads.push(job);
                 }
                 Output::Job(job) => match self.held.get_mut(&node) {

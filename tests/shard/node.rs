@@ -10,7 +10,7 @@ use paxosd::journal::{Identity, Job, JournalOptions, format};
 use paxosd::limits;
 use paxosd::paxos::Config;
 use paxosd::shard::invariants::check_state;
-use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
+use paxosd::shard::{CutOptions, DiskDone, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{
     ClusterId, ConnId, FailureKind, Incarnation, Index, NodeId, ShardId, Slot, Tick,
@@ -33,8 +33,10 @@ pub struct Node {
     /// Bytes of answers that its clients do not take.
     pub unsent: usize,
     /// Reads of the journal that it asked for, and the bytes of files that they read.
-    pub journal_reads: usize,
-    pub journal_bytes: usize,
+    pub cold_reads: usize,
+    pub cold_bytes: usize,
+    /// Bytes that the last of them had read ahead.
+    pub ahead_bytes: usize,
     /// Lookups in the runs of the index that it asked for.
     pub lookups: usize,
     /// Records that its start read.
@@ -81,6 +83,7 @@ pub fn options_of(node: u16, members: &[u16]) -> ShardOptions {
         },
         stop_timeout_ms: 5_000,
         cuts: CutOptions::default(),
+        catchup_bytes: 0,
         version: "test".to_string(),
     }
 }
@@ -119,8 +122,10 @@ impl Node {
         Node::open_as(storage, options(), hold_reads)
     }
 
-    fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
-        let start = checkpoint::start(&storage, &identity(), (ShardId(0), 1), &SEGMENT)
+    /// The same, with these options.
+    pub fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
+        let (place, known) = ((ShardId(0), 1), options.paxos.known_level);
+        let start = checkpoint::start(&storage, &identity(), place, known, &SEGMENT)
             .expect("the journal recovers");
         let (now, mut out) = (Tick(1_000_000), Vec::new());
         let (replayed, from) = (start.recovered.stats.records, start.restored.from);
@@ -137,8 +142,9 @@ impl Node {
             answered: Vec::new(),
             fatal: None,
             unsent: 0,
-            journal_reads: 0,
-            journal_bytes: 0,
+            cold_reads: 0,
+            cold_bytes: 0,
+            ahead_bytes: 0,
             lookups: 0,
             replayed,
             from: from.map(|(slot, _)| slot),
@@ -176,11 +182,11 @@ impl Node {
                     let old = self.replies.insert((conn.0, correlation), reply);
                     assert!(old.is_none(), "answered twice: {conn} {correlation}");
                 }
-                Output::Job(job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)))
-                    if self.hold_reads =>
-                {
-                    self.held.push(job)
-                }
+                Output::Job(
+                    job @ (DiskJob::Journal(Job::Read(_))
+                    | DiskJob::Lookup(_)
+                    | DiskJob::ColdRead(_)),
+                ) if self.hold_reads => self.held.push(job),
                 Output::Job(job) if self.hold => self.held.push(job),
                 Output::Job(job) => self.execute(job),
                 Output::Peer { .. } | Output::Stopped => {}
@@ -190,16 +196,24 @@ impl Node {
     }
 
     fn execute(&mut self, job: DiskJob) {
-        if let DiskJob::Journal(Job::Read(read)) = &job {
-            self.journal_reads += 1;
-            self.journal_bytes += read.file_bytes();
-        }
-        self.lookups += usize::from(matches!(job, DiskJob::Lookup(_)));
+        self.lookups += match &job {
+            DiskJob::Lookup(_) => 1,
+            DiskJob::ColdRead(read) => usize::from(read.looks_up()),
+            DiskJob::Journal(_)
+            | DiskJob::Checkpoint(_)
+            | DiskJob::Span(_)
+            | DiskJob::Install(_) => 0,
+        };
         let done = match execute(&self.storage, job) {
             Ok(done) => done,
             Err(_) if self.may_halt => return,
             Err(error) => panic!("the disk does not fail here: {error}"),
         };
+        if let DiskDone::ColdRead(read) = &done {
+            self.cold_reads += 1;
+            self.cold_bytes += read.file_bytes;
+            self.ahead_bytes = read.ahead_bytes;
+        }
         let mut out = self.step(Input::Disk(done));
         out.extend(self.step(Input::Tick));
         self.run(out);

@@ -6,7 +6,7 @@ use paxosd::api::entries::Entries;
 use paxosd::machine::{
     AppliedSlot, CutCommand, LogCommand, Machine, Restore, SnapshotStep, ValueBuilder,
 };
-use paxosd::types::{Ballot, Index, LogId, NodeId, ShardId, Value};
+use paxosd::types::{Ballot, FormatLevel, Index, LogId, NodeId, ShardId, Value};
 
 const SHARD: ShardId = ShardId(0);
 const OURS: Ballot = Ballot { round: 1, node: NodeId(1) };
@@ -37,7 +37,7 @@ fn rest(machine: &mut Machine) -> Vec<u8> {
 }
 
 fn restored(bytes: &[u8]) -> Machine {
-    let mut restore = Restore::new(SHARD, 1);
+    let mut restore = Restore::new(SHARD, 1, FormatLevel::KNOWN);
     restore.take(bytes).expect("what a machine wrote is understood");
     restore.finish().expect("what a machine wrote is whole")
 }

@@ -12,7 +12,7 @@ use paxosd::paxos::{Config, Timing};
 use paxosd::shard::invariants::check_state;
 use paxosd::shard::{CutOptions, DiskJob, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
-use paxosd::types::{ClusterId, ConnId, Incarnation, NodeId, ShardId, Tick};
+use paxosd::types::{ClusterId, ConnId, FormatLevel, Incarnation, NodeId, ShardId, Tick};
 use paxosd::wire::peer::Message;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -39,15 +39,20 @@ pub struct Trio {
     links: BTreeMap<(usize, usize), VecDeque<Message>>,
     /// Nobody hears these, and they hear nobody: what they say is lost.
     cut: BTreeSet<usize>,
+    /// Sees each message before it is under way, and may change it; false loses it.
+    tap: Option<Tap>,
+    cuts: CutOptions,
     next: u64,
 }
+
+type Tap = Box<dyn FnMut(usize, usize, &mut Message) -> bool>;
 
 fn identity(at: usize) -> Identity {
     let (node, incarnation) = (NodeId(at as u16 + 1), Incarnation(at as u64 + 11));
     Identity { cluster: ClusterId(7), node, incarnation, shards: 1 }
 }
 
-fn options(at: usize, timing: Timing) -> ShardOptions {
+fn options(at: usize, timing: Timing, cuts: CutOptions) -> ShardOptions {
     let members = (1..=3).map(NodeId).collect();
     let Identity { node, incarnation, cluster, .. } = identity(at);
     let mut paxos = Config::new(node, incarnation, members);
@@ -64,38 +69,61 @@ fn options(at: usize, timing: Timing) -> ShardOptions {
             bytes_max: 65_536,
         },
         stop_timeout_ms: 5_000,
-        cuts: CutOptions::default(),
+        cuts,
+        catchup_bytes: 0,
         version: "test".to_string(),
     }
+}
+
+/// A node over what its disk holds, of a program that knows this format level.
+fn start(
+    at: usize,
+    (timing, cuts, known): (Timing, CutOptions, FormatLevel),
+    now: Tick,
+    storage: MemStorage,
+) -> (Member, Vec<Output>) {
+    let (identity, mut options) = (identity(at), options(at, timing, cuts));
+    options.paxos.known_level = known;
+    let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), known, &SEGMENT)
+        .expect("the journal recovers");
+    let mut out = Vec::new();
+    let shard = Shard::start(options, start, now, &mut out);
+    let (held, replies) = (VecDeque::new(), BTreeMap::new());
+    (Member { shard, storage, hold: false, hold_reads: false, held, replies }, out)
 }
 
 impl Trio {
     /// Three fresh nodes of these times, connected, of which one leads.
     pub fn new(timing: Timing) -> Trio {
-        let now = Tick(1_000_000);
+        Trio::begin((timing, CutOptions::default()), [FormatLevel::KNOWN; 3])
+    }
+
+    /// The same, with cuts as often as this.
+    pub fn with_cuts(timing: Timing, cuts: CutOptions) -> Trio {
+        Trio::begin((timing, cuts), [FormatLevel::KNOWN; 3])
+    }
+
+    /// The same, of programs that know format levels up to these.
+    pub fn of_programs(timing: Timing, known: [FormatLevel; 3]) -> Trio {
+        Trio::begin((timing, CutOptions::default()), known)
+    }
+
+    fn begin((timing, cuts): (Timing, CutOptions), known: [FormatLevel; 3]) -> Trio {
         let mut trio = Trio {
             members: Vec::new(),
-            now,
+            now: Tick(1_000_000),
             links: BTreeMap::new(),
             cut: BTreeSet::new(),
+            tap: None,
+            cuts,
             next: 0,
         };
-        for at in 0..3 {
+        for (at, known) in known.into_iter().enumerate() {
             let storage = MemStorage::new();
-            let (identity, mut out) = (identity(at), Vec::new());
-            format(&storage, &identity, ShardId(0), &SEGMENT)
+            format(&storage, &identity(at), ShardId(0), &SEGMENT)
                 .expect("a fresh disk takes a journal");
-            let start = checkpoint::start(&storage, &identity, (ShardId(0), 1), &SEGMENT)
-                .expect("the journal recovers");
-            let shard = Shard::start(options(at, timing), start, now, &mut out);
-            trio.members.push(Member {
-                shard,
-                storage,
-                hold: false,
-                hold_reads: false,
-                held: VecDeque::new(),
-                replies: BTreeMap::new(),
-            });
+            let (member, out) = start(at, (timing, cuts, known), trio.now, storage);
+            trio.members.push(member);
             trio.carry_out(at, out);
         }
         for (a, b) in pairs() {
@@ -103,6 +131,20 @@ impl Trio {
         }
         trio.leader();
         trio
+    }
+
+    /// A node that is cut off ends, and starts again with a program that knows this format level.
+    pub fn restart(&mut self, at: usize, (timing, known): (Timing, FormatLevel)) {
+        assert!(self.cut.contains(&at), "node {at} is connected");
+        let storage = self.members[at].storage.duplicate();
+        let (member, out) = start(at, (timing, self.cuts, known), self.now, storage);
+        self.members[at] = member;
+        self.carry_out(at, out);
+    }
+
+    /// Has each message seen, changed or lost, by sender and receiver, from now on.
+    pub fn tap(&mut self, tap: impl FnMut(usize, usize, &mut Message) -> bool + 'static) {
+        self.tap = Some(Box::new(tap));
     }
 
     fn connect(&mut self, at: usize, to: usize) {
@@ -162,9 +204,10 @@ impl Trio {
     fn carry_out(&mut self, at: usize, out: Vec<Output>) {
         for output in out {
             match output {
-                Output::Peer { node, message } => {
+                Output::Peer { node, mut message } => {
                     let to = usize::from(node.0) - 1;
-                    if !self.cut.contains(&at) && !self.cut.contains(&to) {
+                    let is_linked = !self.cut.contains(&at) && !self.cut.contains(&to);
+                    if is_linked && self.tap.as_mut().is_none_or(|tap| tap(at, to, &mut message)) {
                         self.links.entry((at, to)).or_default().push_back(message);
                     }
                 }
@@ -184,8 +227,13 @@ impl Trio {
     fn run_jobs(&mut self, at: usize) {
         let member = &mut self.members[at];
         let held = |job: &DiskJob| match job {
-            DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) => member.hold_reads,
-            DiskJob::Journal(_) | DiskJob::Checkpoint(_) => member.hold,
+            DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) | DiskJob::ColdRead(_) => {
+                member.hold_reads
+            }
+            DiskJob::Journal(_)
+            | DiskJob::Checkpoint(_)
+            | DiskJob::Span(_)
+            | DiskJob::Install(_) => member.hold,
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };
         let job = member.held.remove(first).expect("it was found just now");

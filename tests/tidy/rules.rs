@@ -152,20 +152,18 @@ fn has_test(text: &str, function: &str) -> bool {
 fn cited(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for word in line.split(|c: char| !c.is_alphanumeric() && c != '_') {
-        if is_number(word, ['C', 'R']) {
+        if digits(word, ['C', 'R']).is_some() {
             found.push(word.to_string());
             continue;
         }
         let mut rest = word;
         while let Some((front, behind)) = rest.split_once('_')
-            && front.len() == 3
-            && is_number(front, ['c', 'r'])
+            && digits(front, ['c', 'r']).is_some_and(|digits| digits.len() == 2)
         {
             // Names have two digits always; rules of consensus are cited without a leading zero.
-            let digits = front.trim_start_matches(['c', '0']);
             found.push(match front.starts_with('c') {
-                true => format!("C{digits}"),
-                false => front.to_uppercase(),
+                true => format!("C{}", front.trim_start_matches(['c', '0'])),
+                false => format!("R{}", &front[1..]),
             });
             rest = behind;
         }
@@ -173,10 +171,11 @@ fn cited(line: &str) -> Vec<String> {
     found
 }
 
-/// One of these letters and digits behind it.
-fn is_number(word: &str, letters: [char; 2]) -> bool {
-    let digits = word.strip_prefix(letters).unwrap_or_default();
-    !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())
+/// The digits behind one of these letters; a small letter may follow them.
+fn digits(word: &str, letters: [char; 2]) -> Option<&str> {
+    let number = word.strip_prefix(letters)?;
+    let digits = number.strip_suffix(|c: char| c.is_ascii_lowercase()).unwrap_or(number);
+    (!digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit())).then_some(digits)
 }
 
 /// Numbers cited by a file, in its text or its name, that the document `rules_text` does not have.
@@ -251,11 +250,15 @@ mod tests {
             let faults = check_citations(path, text, SAMPLE);
             faults.iter().map(|fault| fault.line).collect()
         };
-        let text = format!("// C1, C2 and (R03).\n// C{0} to R{0}.\nfn r{0}_x() {{}}", 77);
-        assert_eq!(check("src/a.rs", &text), [2, 2, 3]);
+        let text = format!(
+            "// C1, C2 and (R03).\n// C{0} to R{0}.\nfn r{0}_x() {{}}\nfn c{0}b_x() {{}}",
+            77
+        );
+        assert_eq!(check("src/a.rs", &text), [2, 2, 3, 4]);
         assert_eq!(check(&format!("tests/interaction/c{}_x.txt", 77), "C1"), [1]);
         assert_eq!(check("src/a.rs", &format!("// R{}: with its zero, please.", 3)), [1]);
-        let good = "fn c01_x() {} fn r03_c02_y() {} let (c1, crc32c, r2d2_x) = C; // ABC1 C1x C CR";
+        let good =
+            "fn c01_x() {} fn r03_c02_y() {} let (c1, crc32c, r2d2_x) = C; // ABC1 C1xy C CR";
         assert_eq!(check("tests/interaction/c01_x.txt", good), [0; 0]);
     }
 }

@@ -5,7 +5,7 @@ use paxosd::api::entries::Entries;
 use paxosd::api::error::{Detail, ErrorCode, Leader, RequestError};
 use paxosd::api::name::LogName;
 use paxosd::api::*;
-use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
+use paxosd::types::{Ballot, ClusterId, FormatLevel, Index, LogId, NodeId, ShardId, Slot};
 use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 
 /// The cluster of the examples.
@@ -141,10 +141,15 @@ fn status() -> StatusReply {
             applied_upto: Slot(41),
             trimmed_upto: Slot(0),
             digest: 0x0123_4567_89ab_cdef,
+            level: FormatLevel(1),
+            known_level: FormatLevel(2),
             logs: 1,
             damaged_slots: 0,
             segments: 2,
             disk_bytes: 128 << 20,
+            dead_bytes: 64 << 20,
+            reserve_bytes: 1 << 20,
+            kept_for: "it has live entries".to_string(),
             has_room: true,
             caught_up: true,
             syncs: 50,
@@ -191,7 +196,8 @@ fn node_requests() -> Vec<Vector> {
             "status-reply",
             "StatusReply: node 2, version \"0.1.0\", up 60000 ms, shard 0, leader itself in epoch 5.2,\n\
              durable 90, chosen and applied 41, trimmed 0, digest 0123456789abcdef, 1 log, nothing damaged,\n\
-             2 segments of 134217728 bytes in all, room, caught up, 50 syncs in 12500 us, formed,\n\
+             2 segments of 134217728 bytes in all, 67108864 of them dead, 1048576 reserved, the oldest kept\n\
+             because \"it has live entries\", room, caught up, 50 syncs in 12500 us, formed,\n\
              peer 1 connected at 40 (lag 1), peer 3 gone and how far it is not known.\n\
              40 GiB of 100 are free, 256 MiB are the least.",
             reply(3, Reply::Status(Box::new(status()))),

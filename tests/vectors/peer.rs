@@ -3,8 +3,8 @@
 use crate::client::CLUSTER;
 use crate::model::{Message, Vector, vector};
 use paxosd::types::{
-    Ballot, Configuration, ConfigurationNumber, Damage, Incarnation, Life, LifeId, Lsn, NodeId,
-    ShardId, Slot, Tick, Value, Witness,
+    Ballot, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Life, LifeId,
+    Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
@@ -110,6 +110,7 @@ fn meeting() -> Vec<Vector> {
                     (NodeId(3), Witness { life: LATER, durable: Lsn(7) }),
                 ],
                 digest: Some(DIGEST),
+                known_level: FormatLevel(3),
             }),
         ),
         peer("canvass", Peer::Canvass(Canvass { attempt: 6, chosen_upto: Slot(41) })),
@@ -223,7 +224,6 @@ fn leadership() -> Vec<Vector> {
                 digest: None,
                 agreeing: vec![NodeId(1), NodeId(3)],
                 wall_ms: 1_700_000_000_000,
-                held_by_all: Slot(39),
             }),
         ),
         peer(

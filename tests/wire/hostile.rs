@@ -313,7 +313,6 @@ fn r37_a_lease_that_cannot_be_set_is_malformed() {
             digest: None,
             agreeing: Vec::new(),
             wall_ms: 0,
-            held_by_all: Slot(0),
         };
         for message in [
             Message::Heartbeat(heartbeat),

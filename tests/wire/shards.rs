@@ -12,7 +12,8 @@ use paxosd::shard::invariants::check_state;
 use paxosd::shard::{CutOptions, Fatal, Input, Output, Shard, ShardOptions, execute};
 use paxosd::storage::MemStorage;
 use paxosd::types::{
-    Ballot, ClusterId, Incarnation, LifeId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
+    Ballot, ClusterId, FormatLevel, Incarnation, LifeId, Lsn, NodeId, ShardId, Slot, Tick, Value,
+    Witness,
 };
 use paxosd::wire::peer::{
     Accept, Accepted, Announce, CanvassAnswer, Grant, Heartbeat, Message, Nack, Prepare, Promise,
@@ -51,8 +52,9 @@ impl Node {
 
     /// A start over what the disk holds, with a word from each peer.
     fn start(storage: MemStorage) -> Node {
-        let start = checkpoint::start(&storage, &identity(), (ShardId(0), 1), &SEGMENT)
-            .expect("the journal recovers");
+        let start =
+            checkpoint::start(&storage, &identity(), (ShardId(0), 1), FormatLevel::KNOWN, &SEGMENT)
+                .expect("the journal recovers");
         let options = ShardOptions {
             shard: ShardId(0),
             shards: 1,
@@ -66,6 +68,7 @@ impl Node {
             },
             stop_timeout_ms: 5_000,
             cuts: CutOptions::default(),
+            catchup_bytes: 0,
             version: "test".to_string(),
         };
         let (now, mut out) = (Tick(1_000_000), Vec::new());
@@ -158,6 +161,7 @@ fn announce(node: NodeId) -> Announce {
         durable: Witness { life: LifeId { boots: 1, nonce: 1 }, durable: Lsn(0) },
         witness: Vec::new(),
         digest: None,
+        known_level: FormatLevel::KNOWN,
     }
 }
 
@@ -184,7 +188,6 @@ fn heartbeat() -> Heartbeat {
         digest: None,
         agreeing: Vec::new(),
         wall_ms: 0,
-        held_by_all: Slot(0),
     }
 }
 

@@ -4,7 +4,7 @@ use paxosd::api::entries::Entries;
 use paxosd::api::error::{Detail, ErrorCode, Leader, Outcome, RequestError, Retry};
 use paxosd::api::name::LogName;
 use paxosd::api::*;
-use paxosd::types::{Ballot, ClusterId, Index, LogId, NodeId, ShardId, Slot};
+use paxosd::types::{Ballot, ClusterId, FormatLevel, Index, LogId, NodeId, ShardId, Slot};
 use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 use proptest::collection::vec;
 use proptest::option;
@@ -163,10 +163,11 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
         (any::<u16>(), role, node_or_none(), ballot(), ballot()),
         any::<[u64; 11]>(),
         any::<(bool, bool)>(),
-        (any::<bool>(), vec(any::<u16>().prop_map(NodeId), 0..5)),
+        any::<[u16; 2]>().prop_map(|levels| levels.map(FormatLevel)),
+        (any::<bool>(), vec(any::<u16>().prop_map(NodeId), 0..5), any::<String>()),
         vec(peer_status(), 0..5),
     )
-        .prop_map(|((shard, role, leader, epoch, promised), n, flags, met, peers)| {
+        .prop_map(|((shard, role, leader, epoch, promised), n, flags, levels, met, peers)| {
             ShardStatus {
                 shard: ShardId(shard),
                 role,
@@ -178,10 +179,15 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
                 applied_upto: Slot(n[2]),
                 trimmed_upto: Slot(n[3]),
                 digest: n[4],
+                level: levels[0],
+                known_level: levels[1],
                 logs: n[5],
                 damaged_slots: n[6],
                 segments: n[7],
                 disk_bytes: n[8],
+                dead_bytes: n[8] / 2,
+                reserve_bytes: n[8] / 3,
+                kept_for: met.2,
                 has_room: flags.0,
                 caught_up: flags.1,
                 syncs: n[9],

@@ -3,8 +3,8 @@
 use crate::strategies::{ballot, text};
 use paxosd::limits::LEASE_MS_MAX;
 use paxosd::types::{
-    ClusterId, Configuration, ConfigurationNumber, Damage, Incarnation, Life, LifeId, Lsn, NodeId,
-    ShardId, Slot, Tick, Value, Witness,
+    ClusterId, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Life, LifeId,
+    Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
@@ -90,7 +90,7 @@ fn fetched() -> impl Strategy<Value = Message> {
 
 fn learned() -> impl Strategy<Value = Message> {
     let damaged = prop_oneof![Just(None), ballot().prop_map(Some)];
-    let released = prop_oneof![Just(None), (1..=u64::MAX).prop_map(|slot| Some(Slot(slot)))];
+    let released = prop_oneof![Just(None), (1..=1u64 << 62).prop_map(|slot| Some(Slot(slot)))];
     (slot(), slot(), vec((slot(), ballot(), value()), 0..5), damaged, released).prop_map(
         |(from, chosen_upto, values, damaged, released)| {
             Message::Learned(Learned { from, chosen_upto, values, damaged, released })
@@ -136,10 +136,16 @@ fn meeting() -> impl Strategy<Value = Message> {
             configuration(),
             vec(life(), 0..6),
             (witness(), vec((node(), witness()), 0..6)),
-            digest()
+            (digest(), any::<u16>().prop_map(FormatLevel))
         )
             .prop_map(
-                |((incarnation, known, formed), configuration, lives, seen, digest)| {
+                |(
+                    (incarnation, known, formed),
+                    configuration,
+                    lives,
+                    seen,
+                    (digest, known_level),
+                )| {
                     Message::Announce(Announce {
                         incarnation,
                         known,
@@ -149,6 +155,7 @@ fn meeting() -> impl Strategy<Value = Message> {
                         durable: seen.0,
                         witness: seen.1,
                         digest,
+                        known_level,
                     })
                 }
             ),
@@ -225,10 +232,8 @@ fn leadership() -> impl Strategy<Value = Message> {
 fn heartbeat() -> impl Strategy<Value = Message> {
     let witness = vec((node(), witness()), 0..6);
     let clocks = (any::<u64>(), any::<u64>());
-    let slots = (slot(), slot(), slot());
-    (ballot(), clocks, (lease(), any::<bool>()), slots, witness, digest()).prop_map(
-        |(ballot, clocks, (lease_us, has_room), slots, witness, digest)| {
-            let (first, chosen_upto, held_by_all) = slots;
+    (ballot(), clocks, (lease(), any::<bool>()), (slot(), slot()), witness, digest()).prop_map(
+        |(ballot, clocks, (lease_us, has_room), (first, chosen_upto), witness, digest)| {
             Message::Heartbeat(Heartbeat {
                 ballot,
                 sent_at: Tick(clocks.0),
@@ -240,7 +245,6 @@ fn heartbeat() -> impl Strategy<Value = Message> {
                 witness,
                 digest,
                 wall_ms: clocks.1,
-                held_by_all,
             })
         },
     )

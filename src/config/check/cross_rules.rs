@@ -94,6 +94,7 @@ impl Checker<'_> {
         let append = self.whole("append_bytes_max");
         let segment = self.whole("segment_bytes");
         let min_free = self.whole("min_free_bytes");
+        let catchup = self.whole("catchup_bytes");
         let connections = self.whole("connections_max");
         let per_address = self.whole("connections_per_address_max");
         if let (Some(entry), Some(append)) = (&entry, &append) {
@@ -129,6 +130,7 @@ impl Checker<'_> {
             append_bytes_max: bytes(append)?,
             segment_bytes: segment?.value,
             min_free_bytes: min_free?.value,
+            catchup_bytes: catchup?.value,
             connections_max: bytes(connections)?,
             connections_per_address_max: bytes(per_address)?,
         })

@@ -128,7 +128,7 @@ pub enum Command {
         #[command(flatten)]
         retain: RetainArgs,
     },
-    /// Delete a log and all its entries, for good; no disk space is freed yet
+    /// Delete a log and all its entries, for good; disk space comes back by whole segments
     #[command(visible_alias = "rm")]
     Delete {
         /// The log's name
@@ -149,7 +149,7 @@ pub enum Command {
         )]
         consistency: ConsistencyArg,
     },
-    /// Trim a log: its entries before an index can be read no longer; no disk space is freed yet
+    /// Trim a log: its entries before an index can be read no longer
     Trim {
         /// The log's name
         name: String,

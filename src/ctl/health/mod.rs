@@ -67,7 +67,7 @@ pub(super) mod tests {
         Cause, ClientError, DiskSpace, Failure, Member, NodeStatus, Operation, Outcome, PeerStatus,
         Progress, Stage,
     };
-    use crate::types::{Ballot, Slot};
+    use crate::types::{Ballot, FormatLevel, Slot};
 
     /// Three nodes and one shard, led by node 1; all have applied slot 10.
     pub fn healthy() -> ClusterStatus {
@@ -98,10 +98,15 @@ pub(super) mod tests {
                     applied_upto: Slot(10),
                     trimmed_upto: Slot(0),
                     digest: 7,
+                    level: FormatLevel::FIRST,
+                    known_level: FormatLevel::FIRST,
                     logs: 2,
                     damaged_slots: 0,
                     segments: 1,
                     disk_bytes: 64 << 20,
+                    dead_bytes: 0,
+                    reserve_bytes: 0,
+                    kept_for: String::new(),
                     has_room: true,
                     caught_up: true,
                     syncs: 100,

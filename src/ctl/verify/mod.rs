@@ -114,7 +114,9 @@ impl Checked {
 
 fn state_of(error: &OpenError) -> State {
     match error {
-        OpenError::FutureVersion { .. } | OpenError::Foreign { .. } => State::Refused,
+        OpenError::FutureVersion { .. }
+        | OpenError::FutureLevel { .. }
+        | OpenError::Foreign { .. } => State::Refused,
         OpenError::Unopenable { source, .. } if is_denied(source) => State::Refused,
         // What the system is short of says nothing about the data.
         OpenError::Storage(error)
@@ -127,6 +129,8 @@ fn state_of(error: &OpenError) -> State {
         | OpenError::Length { .. }
         | OpenError::Unopenable { .. }
         | OpenError::StartMoved { .. }
+        | OpenError::StartGone { .. }
+        | OpenError::NoCheckpoint { .. }
         | OpenError::HardStateLost { .. }
         | OpenError::Storage(_) => State::Damaged,
     }
@@ -183,7 +187,8 @@ fn inspected(
     progress: &TransientBar,
 ) -> Result<Recovered, OpenError> {
     let mut recovered = inspect(storage, identity, shard, &|bytes| progress.add_bytes(bytes))?;
-    recovered.findings.extend(checkpoint::inspect(storage, identity, shard)?);
+    let checkpoints = checkpoint::inspect(storage, identity, shard, &recovered.released)?;
+    recovered.findings.extend(checkpoints);
     Ok(recovered)
 }
 

@@ -159,6 +159,8 @@ fn recovered_value(found: &Recovered) -> Value {
         "formed": found.hard.formed,
         "durable_lsn": durable_upto(found),
         "chosen_upto": found.chosen_upto.0,
+        "released_segments": found.released.segments(),
+        "released_upto": found.released.upto().0,
         "open": found.open.len(),
         "holes": found.holes.len(),
         "hole_slots": found.holes.keys().take(HOLES_LISTED).map(|slot| slot.0).collect::<Vec<_>>(),

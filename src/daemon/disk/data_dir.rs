@@ -11,7 +11,7 @@ use crate::daemon::exit::{FatalError, NodeExit};
 use crate::daemon::node::replica_config::paxos_config;
 use crate::journal::{Finding, FindingKind, Identity, IdentityError, OpenError};
 use crate::storage::{DirLock, FileStorage};
-use crate::types::{Count, ShardId, Trouble};
+use crate::types::{Count, FormatLevel, ShardId, Trouble};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -132,7 +132,8 @@ fn replay(
     warn_of_copying(shard, &dir);
     let volume = JournalDir::new(Arc::new(storage), &dir);
     let place = (shard, config.shards);
-    let opened = checkpoint::start(volume.storage(), identity, place, &journal_options(config));
+    let (known, options) = (FormatLevel::KNOWN, journal_options(config));
+    let opened = checkpoint::start(volume.storage(), identity, place, known, &options);
     let start = opened.map_err(|error| match error {
         OpenError::Storage(error) if Trouble::is_denied(&error.source) => {
             unusable(&dir.join(&error.file), "cannot be used", &error.source)

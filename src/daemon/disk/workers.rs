@@ -5,6 +5,7 @@
 //! Hand-offs of an append: one to the syncer and one back, unless the batch is run on the event
 //! loop itself, which [`Disk::run_here`] allows while nothing else waits.
 
+use crate::checkpoint::install::{InstallDone, InstallJob};
 use crate::daemon::clock;
 use crate::daemon::disk::shortage::{PAUSE, Shortage};
 use crate::daemon::exit::{FatalError, NodeExit, die};
@@ -12,7 +13,9 @@ use crate::daemon::log::slow::SlowLines;
 use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::histogram::Syncs;
 use crate::journal::{Done, Job};
-use crate::limits::{HELPER_JOBS_MAX, SLOW_LINE_MS, SYNC_OVERDUE_MS};
+use crate::limits::{
+    HELPER_JOBS_MAX, READERS_MAX, READERS_PER_CORE, SLOW_LINE_MS, SYNC_OVERDUE_MS,
+};
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Tick, Trouble};
@@ -54,9 +57,6 @@ struct Completions {
     reads: Sender<DiskDone>,
     waker: LoopWaker,
 }
-
-/// Threads that read what is not in memory: a disk serves several reads in the time of one.
-const READERS: usize = 4;
 
 /// The way to the node's helpers: one prepares segments, and one writes checkpoints, which takes long;
 /// the others read.
@@ -192,7 +192,12 @@ impl Syncer {
 fn batch_bytes(job: &DiskJob) -> u64 {
     match job {
         DiskJob::Journal(Job::Batch(batch)) => batch.bytes(),
-        DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::Checkpoint(_) => 0,
+        DiskJob::Journal(_)
+        | DiskJob::Lookup(_)
+        | DiskJob::ColdRead(_)
+        | DiskJob::Checkpoint(_)
+        | DiskJob::Span(_)
+        | DiskJob::Install(_) => 0,
     }
 }
 
@@ -202,18 +207,26 @@ impl Helper {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(shards: u16) -> io::Result<Helper> {
-        // A journal has one preparation under way, a shard one step of a checkpoint, and each shard sends at most HELPER_JOBS_MAX reads
-        // without an answer, so that sending never waits.
+        // A journal has one preparation, one file of places and one removal under way, a shard one step of
+        // a checkpoint and two of installs, and each shard sends at most HELPER_JOBS_MAX reads without an
+        // answer, so that sending never waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), jobs)?;
-        let (checkpoint, jobs) = bounded::<HelperJob>(2 * usize::from(shards));
+        let (checkpoint, jobs) = bounded::<HelperJob>(6 * usize::from(shards));
         start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
-        for number in 0..READERS {
+        for number in 0..readers() {
             start_helper(format!("reader-{number}"), jobs.clone())?;
         }
         Ok(Helper { prepare, checkpoint, read })
     }
+}
+
+/// Threads that read what is not in memory, for all shards together: a disk serves many reads in the time
+/// of one, and a thread that reads waits most of the time.
+fn readers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores * READERS_PER_CORE).min(READERS_MAX)
 }
 
 fn start_helper(name: String, jobs: Receiver<HelperJob>) -> io::Result<()> {
@@ -254,8 +267,14 @@ fn next_job(
 impl Completions {
     fn give(&self, done: DiskDone) {
         let way = match done {
-            DiskDone::Journal(Done::Read(_)) | DiskDone::Lookup(_) => &self.reads,
-            DiskDone::Journal(_) | DiskDone::Checkpoint(_) => &self.outcomes,
+            DiskDone::Journal(Done::Read(_))
+            | DiskDone::Lookup(_)
+            | DiskDone::ColdRead(_)
+            | DiskDone::Install(InstallDone::Read { .. }) => &self.reads,
+            DiskDone::Journal(_)
+            | DiskDone::Checkpoint(_)
+            | DiskDone::Span(_)
+            | DiskDone::Install(_) => &self.outcomes,
         };
         // A shard that is gone takes no outcomes any more.
         if way.send(done).is_ok() {
@@ -280,7 +299,7 @@ impl Disk {
     ) -> io::Result<Disk> {
         // A journal hands out one batch at a time (group commit); there is room for every outcome.
         let (syncer, jobs) = bounded::<DiskJob>(1);
-        let (send, outcomes) = bounded::<DiskDone>(4);
+        let (send, outcomes) = bounded::<DiskDone>(7);
         let (send_read, reads) = bounded::<DiskDone>(HELPER_JOBS_MAX);
         let back = Completions { outcomes: send, reads: send_read, waker };
         let slow = SlowLines::new(slow_sync_ms);
@@ -321,13 +340,19 @@ impl Disk {
                 let sent = self.helper.prepare.try_send(self.helper_job(job)).is_ok();
                 assert!(sent, "a journal prepares one segment at a time, and the helper lives");
             }
-            job @ (DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_)) => {
+            job @ (DiskJob::Journal(Job::Read(_))
+            | DiskJob::Lookup(_)
+            | DiskJob::ColdRead(_)
+            | DiskJob::Install(InstallJob::Read { .. })) => {
                 self.waiting.push_back(job);
                 self.send_reads();
             }
-            job @ (DiskJob::Checkpoint(_) | DiskJob::Journal(Job::Places(_))) => {
+            job @ (DiskJob::Checkpoint(_)
+            | DiskJob::Span(_)
+            | DiskJob::Journal(Job::Places(_) | Job::Remove(_))
+            | DiskJob::Install(_)) => {
                 let sent = self.helper.checkpoint.try_send(self.helper_job(job)).is_ok();
-                assert!(sent, "a shard has one step of a checkpoint and one file of places made");
+                assert!(sent, "a shard has one step of each kind of file work under way");
             }
         }
     }

@@ -157,6 +157,14 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         s.status.chosen_upto.0
     }),
     gauge("paxosd_applied_upto", "Slots up to this one are applied.", |s| s.status.applied_upto.0),
+    gauge("paxosd_format_level", "The format level: what all members may write.", |s| {
+        u64::from(s.status.level.0)
+    }),
+    gauge(
+        "paxosd_known_format_level",
+        "The highest format level that this node's program knows.",
+        |s| u64::from(s.status.known_level.0),
+    ),
     gauge("paxosd_trimmed_upto", "Slots up to this one are gone from the disk.", |s| {
         s.status.trimmed_upto.0
     }),
@@ -192,6 +200,26 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         "paxosd_places_in_memory",
         "Records of the journal whose places are in memory, and not yet in a file of their own.",
         |s| s.backlog.places_in_memory,
+    ),
+    gauge(
+        "paxosd_index_memory_bytes",
+        "Memory that the index takes: fences and filters of its runs, and extents in memory.",
+        |s| s.backlog.index_bytes,
+    ),
+    gauge(
+        "paxosd_block_cache_bytes",
+        "Memory for blocks of the index and of files of places that were read.",
+        |s| s.backlog.block_cache.bytes,
+    ),
+    counter(
+        "paxosd_block_cache_hits_total",
+        "Blocks of these files that a read needed and memory had.",
+        |s| s.backlog.block_cache.hits,
+    ),
+    counter(
+        "paxosd_block_cache_misses_total",
+        "Blocks of these files that a read needed and memory had not.",
+        |s| s.backlog.block_cache.misses,
     ),
     counter(
         "paxosd_trimmed_entries_total",
@@ -272,6 +300,47 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     }),
     gauge("paxosd_segments", "Segments of the write-ahead log.", |s| s.status.segments),
     gauge("paxosd_journal_bytes", "Bytes of the write-ahead log on disk.", |s| s.status.disk_bytes),
+    gauge(
+        "paxosd_journal_live_bytes",
+        "Bytes of the write-ahead log in files that hold live entries, or whose turn has not come.",
+        |s| s.status.disk_bytes.saturating_sub(s.status.dead_bytes),
+    ),
+    gauge(
+        "paxosd_journal_dead_bytes",
+        "Bytes of the write-ahead log in full files without a live entry, which are to go.",
+        |s| s.status.dead_bytes,
+    ),
+    gauge(
+        "paxosd_journal_reserve_bytes",
+        "Free space that the write-ahead log leaves for checkpoints, beside min_free_bytes.",
+        |s| s.status.reserve_bytes,
+    ),
+    counter(
+        "paxosd_installs_total",
+        "Checkpoints of peers that were installed, because their journals no longer had what was missing.",
+        |s| s.tally.installs.0,
+    ),
+    counter("paxosd_install_bytes_total", "Bytes of peers' checkpoints that arrived.", |s| {
+        s.tally.installs.1
+    }),
+    gauge("paxosd_installing", "1 while a peer's checkpoint is being installed.", |s| {
+        s.backlog.installing
+    }),
+    gauge(
+        "paxosd_absent_slots",
+        "Applied slots whose values may be missing on this disk, and are fetched from peers.",
+        |s| s.backlog.absent_slots,
+    ),
+    counter(
+        "paxosd_absent_values_fetched_total",
+        "Absent values that were fetched from peers.",
+        |s| s.tally.fetched_values,
+    ),
+    counter(
+        "paxosd_released_segments_total",
+        "Segments of the write-ahead log that held nothing live any more, and were removed.",
+        |s| s.tally.released_segments,
+    ),
     gauge(
         "paxosd_formed",
         "0 while the shard of a new cluster waits for members that it has not met yet.",

@@ -3,13 +3,14 @@
 
 use crate::config::Config;
 use crate::daemon::exit::{FatalError, NodeExit};
-use crate::limits::{ADMIN_CONNECTIONS_MAX, GREETINGS_MAX, READ_FILES_MAX};
+use crate::limits::{ADMIN_CONNECTIONS_MAX, GREETINGS_MAX, READ_FILES_MAX, READERS_MAX};
 use crate::storage::FileStorage;
 use rustix::process::{Resource, getrlimit};
 
 /// Of the process: standard streams, signals, the main loop, the lock, listeners, the resolver's
-/// sockets, pages of /proc, and connections that were just accepted or are about to be closed.
-const PROCESS: u64 = 48;
+/// sockets, pages of /proc, connections that were just accepted or are about to be closed, and a file for
+/// each thread that reads.
+const PROCESS: u64 = 48 + READERS_MAX as u64;
 /// Of each shard, beside its files: what its loop polls and is woken by.
 const LOOP: u64 = 2;
 /// Of each peer and shard: the link, the one that replaces it, and one that is refused.

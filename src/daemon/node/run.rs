@@ -218,6 +218,7 @@ fn shard_options(context: &NodeContext, shard: ShardId, seed: u64) -> ShardOptio
         append: context.limits.append(),
         stop_timeout_ms: context.config.stop_timeout_ms,
         cuts: CutOptions::default(),
+        catchup_bytes: config.bounds.catchup_bytes / u64::from(config.shards.max(1)),
         version: VERSION.to_string(),
     }
 }

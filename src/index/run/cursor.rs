@@ -6,8 +6,9 @@ use crate::index::run::layout::{BLOCK, Block, BlockKind, HEAD_BYTES, check_block
 use crate::index::run::opened::Run;
 use crate::index::run::rows::{BadRows, Row, RowDecoder, in_order};
 use crate::limits::BLOCK_BYTES;
-use crate::storage::Storage;
+use crate::storage::{BlockCache, Storage};
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Reads blocks of rows, some ahead of what is asked for.
@@ -21,19 +22,43 @@ pub(crate) struct BlockReader<'a> {
     checked: Option<(usize, usize, u32)>,
     /// Blocks that one read brings, at most.
     ahead: usize,
+    /// Blocks that were read before, one at a time.
+    cache: Option<&'a BlockCache>,
 }
 
 impl<'a> BlockReader<'a> {
     /// A reader that reads so many bytes at a time, one block at least.
     pub(crate) fn new(storage: &'a dyn Storage, run: &'a Run, ahead_bytes: usize) -> Self {
         let ahead = (ahead_bytes / BLOCK_BYTES).max(1);
-        BlockReader { storage, run, buf: Vec::new(), loaded: 0..0, checked: None, ahead }
+        let (buf, loaded, checked, cache) = (Vec::new(), 0..0, None, None);
+        BlockReader { storage, run, buf, loaded, checked, ahead, cache }
+    }
+
+    /// A reader of single blocks, which looks for them in the cache first, and keeps them there.
+    pub(crate) fn cached(
+        storage: &'a dyn Storage,
+        run: &'a Run,
+        cache: Option<&'a BlockCache>,
+    ) -> Self {
+        BlockReader { cache, ..BlockReader::new(storage, run, 0) }
     }
 
     /// The content of a block of rows that verifies.
     pub(crate) fn block(&mut self, block: usize) -> Result<Block<'_>, RunError> {
+        let key = (self.run.seed, block as u64 + 1);
+        let mut fresh = None;
         if !self.loaded.contains(&block) {
-            self.load(block)?;
+            match self.cache.and_then(|cache| cache.get(key)) {
+                Some(kept) => {
+                    self.buf.clear();
+                    self.buf.extend_from_slice(&kept[..]);
+                    (self.loaded, self.checked) = (block..block + 1, None);
+                }
+                None => {
+                    self.load(block)?;
+                    fresh = self.cache;
+                }
+            }
         }
         let start = (block - self.loaded.start) * BLOCK_BYTES;
         let bytes = &self.buf[start..start + BLOCK_BYTES];
@@ -46,6 +71,9 @@ impl<'a> BlockReader<'a> {
             }
         };
         self.checked = Some((block, len, count));
+        if let Some((cache, bytes)) = fresh.zip(bytes.first_chunk()) {
+            cache.insert(key, Arc::new(*bytes));
+        }
         Ok(Block { content: &bytes[HEAD_BYTES..HEAD_BYTES + len], count })
     }
 

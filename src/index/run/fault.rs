@@ -1,4 +1,4 @@
-//! What can be wrong with a run, and where.
+//! What can be wrong with a run or another file of the index, and where.
 
 use crate::storage::{Storage, StorageError, StorageOp};
 use crate::types::Trouble;
@@ -64,9 +64,9 @@ impl fmt::Display for RunFault {
         match self {
             RunFault::Missing => f.write_str("the file is missing"),
             RunFault::Unreadable(why) => write!(f, "it cannot be read: {why}"),
-            RunFault::Name => f.write_str("no run has this name"),
-            RunFault::Length(bytes) => write!(f, "no run has {bytes} bytes"),
-            RunFault::Magic => f.write_str("it does not begin as a run does"),
+            RunFault::Name => f.write_str("it has a name that is given to no such file"),
+            RunFault::Length(bytes) => write!(f, "no such file has {bytes} bytes"),
+            RunFault::Magic => f.write_str("it does not begin as such a file does"),
             RunFault::Newer { found, known } => write!(
                 f,
                 "it has format version {found}, this program knows versions up to {known}; run the newer \
@@ -74,7 +74,7 @@ impl fmt::Display for RunFault {
             ),
             RunFault::Checksum => f.write_str("the checksum does not verify"),
             RunFault::Foreign(found) => write!(f, "it belongs to {found}"),
-            RunFault::Other => f.write_str("it is another run"),
+            RunFault::Other => f.write_str("it is another file"),
             RunFault::Kind => f.write_str("a block of another kind belongs there"),
             RunFault::Layout => f.write_str("what its footer counts does not make up the file"),
             RunFault::Rows => f.write_str("its rows are not in order"),

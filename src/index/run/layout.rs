@@ -6,13 +6,13 @@
 
 use crate::index::run::fault::RunFault;
 use crate::limits::BLOCK_BYTES;
-use crate::types::{ClusterId, FileOwner, Incarnation, NodeId, RunId, ShardId, Slot};
+use crate::types::{ClusterId, FileOwner, FormatLevel, Incarnation, NodeId, RunId, ShardId, Slot};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes of a block, as an offset.
 pub(crate) const BLOCK: u64 = BLOCK_BYTES as u64;
-/// The newest format version known, and the one written.
-pub(crate) const VERSION: u16 = 1;
+/// The newest format version known.
+const VERSION: u16 = 1;
 /// Bytes in front of each block's content: checksum, kind, bytes, count.
 pub(crate) const HEAD_BYTES: usize = 16;
 /// Most bytes of content in a block.
@@ -22,6 +22,9 @@ const UNFINISHED: &str = ".new";
 const MAGIC: [u8; 4] = *b"pxR\x89";
 const CHECKSUM_AT: usize = 120;
 const HEADER_BYTES: usize = 128;
+
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().run <= VERSION);
 
 /// The file name of a run.
 #[must_use]
@@ -50,24 +53,25 @@ pub(crate) fn unfinished_name(run: RunId) -> String {
     run_file_name(run) + UNFINISHED
 }
 
-/// What a run is: the first block.
+/// What a file of the index is: the first block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct RunHeader {
+pub(crate) struct FileHeader {
     pub owner: FileOwner,
-    pub run: RunId,
-    /// All rows are of slots above this one …
+    /// Which file of its kind it is.
+    pub number: u64,
+    /// All that it has is of slots above this one …
     pub after: Slot,
     /// … up to this one.
     pub upto: Slot,
 }
 
-impl RunHeader {
-    /// The header's block, and the seed for the checksums of all others.
-    pub(crate) fn encode(&self) -> (Vec<u8>, u64) {
+impl FileHeader {
+    /// The header's block of a file of this format version, and the seed for the checksums of all others.
+    pub(crate) fn encode(&self, magic: [u8; 4], version: u16) -> (Vec<u8>, u64) {
         let mut out = vec![0; BLOCK_BYTES];
-        out[0..4].copy_from_slice(&MAGIC);
-        out[4..6].copy_from_slice(&VERSION.to_le_bytes());
-        out[8..16].copy_from_slice(&self.run.0.to_le_bytes());
+        out[0..4].copy_from_slice(&magic);
+        out[4..6].copy_from_slice(&version.to_le_bytes());
+        out[8..16].copy_from_slice(&self.number.to_le_bytes());
         out[16..32].copy_from_slice(&self.owner.cluster.0.to_le_bytes());
         out[32..40].copy_from_slice(&self.owner.incarnation.0.to_le_bytes());
         out[40..42].copy_from_slice(&self.owner.node.0.to_le_bytes());
@@ -79,20 +83,25 @@ impl RunHeader {
         (out, seed)
     }
 
-    /// Reads a header's block, and the seed. Magic, version, checksum and owner are checked apart.
-    pub(crate) fn decode(block: &[u8; BLOCK_BYTES]) -> Result<(RunHeader, u64), RunFault> {
-        if block[0..4] != MAGIC {
+    /// Reads a header's block, and the seed. Magic, version, checksum and owner are checked apart; versions
+    /// up to `known` can be read.
+    pub(crate) fn decode(
+        block: &[u8; BLOCK_BYTES],
+        magic: [u8; 4],
+        known: u16,
+    ) -> Result<(FileHeader, u64), RunFault> {
+        if block[0..4] != magic {
             return Err(RunFault::Magic);
         }
         let seed = u64_at(block, CHECKSUM_AT);
         let verifies = xxh3_64(&block[..CHECKSUM_AT]) == seed;
         let version = u16_at(block, 4);
-        if verifies && version > VERSION {
-            return Err(RunFault::Newer { found: version, known: VERSION });
+        if verifies && version > known {
+            return Err(RunFault::Newer { found: version, known });
         }
         // Bits that mean nothing are zero: one that is not has rotted, or means something elsewhere.
         let zero = block[HEADER_BYTES..].iter().all(|byte| *byte == 0);
-        if !verifies || version != VERSION || !zero {
+        if !verifies || version == 0 || !zero {
             return Err(RunFault::Checksum);
         }
         let owner = FileOwner {
@@ -105,7 +114,34 @@ impl RunHeader {
         if after > upto {
             return Err(RunFault::Layout);
         }
-        Ok((RunHeader { owner, run: RunId(u64_at(block, 8)), after, upto }, seed))
+        Ok((FileHeader { owner, number: u64_at(block, 8), after, upto }, seed))
+    }
+}
+
+/// What a run is: the first block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RunHeader {
+    pub owner: FileOwner,
+    pub run: RunId,
+    /// All rows are of slots above this one …
+    pub after: Slot,
+    /// … up to this one.
+    pub upto: Slot,
+}
+
+impl RunHeader {
+    /// The header's block of a run that is written at this format level, and the seed for the checksums of
+    /// all others.
+    pub(crate) fn encode(&self, level: FormatLevel) -> (Vec<u8>, u64) {
+        let RunHeader { owner, run, after, upto } = *self;
+        FileHeader { owner, number: run.0, after, upto }.encode(MAGIC, level.versions().run)
+    }
+
+    /// Reads a header's block, and the seed.
+    pub(crate) fn decode(block: &[u8; BLOCK_BYTES]) -> Result<(RunHeader, u64), RunFault> {
+        let (FileHeader { owner, number, after, upto }, seed) =
+            FileHeader::decode(block, MAGIC, VERSION)?;
+        Ok((RunHeader { owner, run: RunId(number), after, upto }, seed))
     }
 }
 
@@ -205,7 +241,7 @@ mod tests {
     /// A header comes back as it was written, and every flipped bit of its block is noticed.
     #[test]
     fn c31_a_rotten_header_is_refused() {
-        let (block, seed) = HEADER.encode();
+        let (block, seed) = HEADER.encode(FormatLevel::FIRST);
         assert_eq!(decode(&block), Ok((HEADER, seed)));
         for bit in 0..block.len() * 8 {
             let mut rotten = block.clone();
@@ -217,7 +253,7 @@ mod tests {
     /// A header of a newer version that verifies is no damage: it says which program can read it.
     #[test]
     fn a_newer_version_is_distinguished_from_rot() {
-        let (mut block, _) = HEADER.encode();
+        let (mut block, _) = HEADER.encode(FormatLevel::FIRST);
         block[4] = 2;
         assert_eq!(decode(&block), Err(RunFault::Checksum));
         let checksum = xxh3_64(&block[..CHECKSUM_AT]);

@@ -5,8 +5,8 @@ use crate::index::run::cursor::{BlockReader, RowCursor};
 use crate::index::run::fault::RunError;
 use crate::index::run::opened::Run;
 use crate::index::search::Search;
-use crate::storage::Storage;
-use crate::types::{Extent, LogId};
+use crate::storage::{BlockCache, Storage};
+use crate::types::{Extent, Index, LogId};
 
 /// The two rows of one log, in one run, between which a search ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,8 +23,12 @@ pub(crate) struct RunLookup<'a> {
 }
 
 impl<'a> RunLookup<'a> {
-    pub(crate) fn new(storage: &'a dyn Storage, run: &'a Run) -> RunLookup<'a> {
-        RunLookup { reader: BlockReader::new(storage, run, 0) }
+    pub(crate) fn new(
+        storage: &'a dyn Storage,
+        run: &'a Run,
+        cache: Option<&'a BlockCache>,
+    ) -> RunLookup<'a> {
+        RunLookup { reader: BlockReader::cached(storage, run, cache) }
     }
 
     /// Looks things up in this run from now on.
@@ -44,6 +48,18 @@ impl<'a> RunLookup<'a> {
             found.next.is_none()
         })?;
         Ok(found)
+    }
+
+    /// The run has a row of a log that begins at or before an index. Mostly its fences say so.
+    pub(crate) fn reaches(&mut self, log: LogId, index: Index) -> Result<bool, RunError> {
+        let fences = &self.reader.run.fences;
+        let before = fences.partition_point(|fence| (fence.log, fence.first) <= (log, index));
+        match before.checked_sub(1).map(|last| fences[last].log) {
+            None => Ok(false),
+            Some(last) if last == log => Ok(true),
+            // Its first rows may stand at the end of a block that begins with another log.
+            Some(_) => Ok(self.find(log, Search::Index(index))?.reached.is_some()),
+        }
     }
 
     /// Calls `visit` for rows of a log, from the last one that is reached on, or one that stands in the

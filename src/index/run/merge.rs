@@ -1,16 +1,16 @@
 //! Making one run of several: their rows in order, without those that nobody can read any more.
 
-use crate::index::run::cursor::{BlockReader, RowCursor};
 use crate::index::run::fault::{RunError, RunFault};
 use crate::index::run::opened::Run;
-use crate::index::run::rows::{Row, in_order};
+use crate::index::run::rows::in_order;
+use crate::index::run::source::Source;
 use crate::index::run::writer::{RunSpec, RunWriter};
-use crate::limits::RUN_AHEAD_BYTES;
 use crate::storage::Storage;
-use crate::types::{FileOwner, Index, LogId, RunId};
+use crate::types::{FileOwner, FormatLevel, Index, LogId, RunId};
 use std::sync::Arc;
 
-/// Writes one run that has the rows of these, which lie on each other, the oldest first.
+/// Writes one run that has the rows of these, which lie on each other, the oldest first: of this number, and
+/// at this format level.
 ///
 /// `live` gives each log that exists with its first index, in rising order of logs. It must have been
 /// drawn up at or behind the last slot of the newest run: then a log that it lacks was deleted. Rows of
@@ -29,7 +29,7 @@ pub fn merge(
     storage: &dyn Storage,
     owner: &FileOwner,
     inputs: &[Arc<Run>],
-    run: RunId,
+    (run, level): (RunId, FormatLevel),
     live: &mut dyn Iterator<Item = (LogId, Index)>,
 ) -> Result<Run, RunError> {
     let (Some(oldest), Some(newest)) = (inputs.first(), inputs.last()) else {
@@ -41,13 +41,11 @@ pub fn merge(
     }
     let logs_max = inputs.iter().map(|input| input.logs()).fold(0, u64::saturating_add);
     let (owner, after, upto) = (*owner, oldest.after(), newest.upto());
-    let mut out = RunWriter::create(storage, &RunSpec { owner, run, after, upto, logs_max })?;
+    let spec = RunSpec { owner, run, after, upto, logs_max, level };
+    let mut out = RunWriter::create(storage, &spec)?;
     let mut sources = Vec::new();
     for input in inputs {
-        let reader = BlockReader::new(storage, input, RUN_AHEAD_BYTES);
-        let mut source = Source { reader, cursor: RowCursor::all(input), next: None };
-        source.advance()?;
-        sources.push(source);
+        sources.push(Source::new(storage, input)?);
     }
     let mut live = LiveLogs { live, last: None };
     while let Some(log) = sources.iter().filter_map(Source::log).min() {
@@ -55,24 +53,6 @@ pub fn merge(
         merge_log(&mut sources, log, first, &mut out)?;
     }
     Ok(out.finish()?)
-}
-
-/// One of the runs that are merged, and its next row.
-struct Source<'a> {
-    reader: BlockReader<'a>,
-    cursor: RowCursor,
-    next: Option<Row>,
-}
-
-impl Source<'_> {
-    fn log(&self) -> Option<LogId> {
-        self.next.map(|(log, _)| log)
-    }
-
-    fn advance(&mut self) -> Result<(), RunError> {
-        self.next = self.cursor.next(&mut self.reader)?;
-        Ok(())
-    }
 }
 
 /// Takes all rows of a log, the oldest run's first, and writes those that can still be read: none
@@ -88,7 +68,7 @@ fn merge_log(
         while let Some(row) = source.next.filter(|(of, _)| *of == log) {
             // Each run was in order; that they are so together is not known before.
             if !in_order(previous.as_ref(), &row) {
-                return Err(source.reader.run.damaged(source.cursor.block(), RunFault::Rows));
+                return Err(source.damaged(RunFault::Rows));
             }
             previous = Some(row);
             let (_, extent) = row;

@@ -4,7 +4,7 @@ use crate::index::run::fault::RunError;
 use crate::index::run::lookup::RunLookup;
 use crate::index::run::opened::Run;
 use crate::index::search::Search;
-use crate::storage::Storage;
+use crate::storage::{BlockCache, Storage};
 use crate::types::{Extent, Index, LogId, RunId, Slot};
 use std::ops::Range;
 use std::sync::Arc;
@@ -12,7 +12,11 @@ use std::sync::Arc;
 /// The runs of a shard from the oldest to the newest; each begins at the slot where the one before
 /// ends. Cheap to clone; a clone keeps what it has while others change.
 #[derive(Clone, Debug, Default)]
-pub struct RunSet(Arc<[Arc<Run>]>);
+pub struct RunSet {
+    runs: Arc<[Arc<Run>]>,
+    /// Blocks that lookups have read.
+    cache: Option<Arc<BlockCache>>,
+}
 
 /// Two runs between which slots are missing, or which share some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,19 +45,19 @@ impl RunSet {
                 return Err(RunsApart { older: older.id(), upto, newer: newer.id(), after });
             }
         }
-        Ok(RunSet(runs.into()))
+        Ok(RunSet { runs: runs.into(), cache: None })
     }
 
     /// The runs, the oldest first.
     #[must_use]
     pub fn runs(&self) -> &[Arc<Run>] {
-        &self.0
+        &self.runs
     }
 
     /// The last slot of the newest run; nothing when there is none.
     #[must_use]
     pub fn upto(&self) -> Option<Slot> {
-        self.0.last().map(|run| run.upto())
+        self.runs.last().map(|run| run.upto())
     }
 
     /// The same set with one more run behind all others.
@@ -61,7 +65,8 @@ impl RunSet {
     /// # Errors
     /// When it does not begin where they end.
     pub fn with(&self, run: Arc<Run>) -> Result<RunSet, RunsApart> {
-        RunSet::new(self.0.iter().cloned().chain([run]).collect())
+        let runs = RunSet::new(self.runs.iter().cloned().chain([run]).collect())?;
+        Ok(RunSet { cache: self.cache.clone(), ..runs })
     }
 
     /// The same set with one run in place of these, of which it was merged.
@@ -72,15 +77,21 @@ impl RunSet {
     /// # Panics
     /// When there are no such runs.
     pub fn replaced(&self, merged: Range<usize>, run: Arc<Run>) -> Result<RunSet, RunsApart> {
-        let mut runs = self.0.to_vec();
+        let mut runs = self.runs.to_vec();
         runs.splice(merged, [run]);
-        RunSet::new(runs)
+        Ok(RunSet { cache: self.cache.clone(), ..RunSet::new(runs)? })
+    }
+
+    /// The same set; lookups keep the blocks that they read in this cache.
+    #[must_use]
+    pub fn cached(self, cache: Arc<BlockCache>) -> RunSet {
+        RunSet { cache: Some(cache), ..self }
     }
 
     /// Blocks of rows that were read of these runs so far.
     #[must_use]
     pub fn blocks_read(&self) -> u64 {
-        self.0.iter().map(|run| run.blocks_read()).sum()
+        self.runs.iter().map(|run| run.blocks_read()).sum()
     }
 
     /// Rows of a log in rising order, so many at most, from the one that holds `from` on. Where none
@@ -95,10 +106,10 @@ impl RunSet {
         from: Index,
         max_rows: usize,
     ) -> Result<Vec<Extent>, RunError> {
-        let Some(newest) = self.0.last() else { return Ok(Vec::new()) };
-        let mut lookup = RunLookup::new(storage, newest);
+        let Some(newest) = self.runs.last() else { return Ok(Vec::new()) };
+        let mut lookup = RunLookup::new(storage, newest, self.cache.as_deref());
         let mut rows = Vec::new();
-        for run in &self.0[self.start_of(&mut lookup, log, from)?..] {
+        for run in &self.runs[self.start_of(&mut lookup, log, from)?..] {
             if rows.len() >= max_rows {
                 break;
             }
@@ -122,9 +133,9 @@ impl RunSet {
         log: LogId,
         from: Index,
     ) -> Result<usize, RunError> {
-        for (at, run) in self.0.iter().enumerate().rev() {
+        for (at, run) in self.runs.iter().enumerate().rev() {
             lookup.turn_to(run);
-            if lookup.find(log, Search::Index(from))?.reached.is_some() {
+            if lookup.reaches(log, from)? {
                 return Ok(at);
             }
         }
@@ -141,10 +152,10 @@ impl RunSet {
         log: LogId,
         by: Search,
     ) -> Result<Option<Extent>, RunError> {
-        let Some(newest) = self.0.last() else { return Ok(None) };
-        let mut lookup = RunLookup::new(storage, newest);
+        let Some(newest) = self.runs.last() else { return Ok(None) };
+        let mut lookup = RunLookup::new(storage, newest, self.cache.as_deref());
         let (mut reached, mut next) = (None, None);
-        for run in self.0.iter().rev() {
+        for run in self.runs.iter().rev() {
             lookup.turn_to(run);
             let found = lookup.find(log, by)?;
             // What a newer run has of the log lies behind what an older one has.

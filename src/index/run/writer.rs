@@ -9,7 +9,7 @@ use crate::index::run::opened::Run;
 use crate::index::run::rows::{ContentChecksum, Row, RowBlock, in_order};
 use crate::limits::{BLOCK_BYTES, RUN_CHUNK_BYTES, RUN_SYNC_BYTES};
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
-use crate::types::{Extent, FileOwner, LogId, RunId, Slot, Trouble};
+use crate::types::{Extent, FileOwner, FormatLevel, LogId, RunId, Slot, Trouble};
 use std::io;
 
 /// What a run is to be.
@@ -25,6 +25,8 @@ pub struct RunSpec {
     pub upto: Slot,
     /// How many logs it will have rows of, at most. With more it is still right, but slower.
     pub logs_max: u64,
+    /// The format level at which it is written.
+    pub level: FormatLevel,
 }
 
 /// Writes one run. A crash before [`finish`](RunWriter::finish) has ended leaves a file that
@@ -55,7 +57,7 @@ impl<'a> RunWriter<'a> {
     /// # Errors
     /// Whatever the file system says.
     pub fn create(storage: &'a dyn Storage, spec: &RunSpec) -> Result<RunWriter<'a>, StorageError> {
-        let RunSpec { owner, run, after, upto, logs_max } = *spec;
+        let RunSpec { owner, run, after, upto, logs_max, level } = *spec;
         assert!(after <= upto, "a run of slots above {after} up to {upto}");
         let aside = unfinished_name(run);
         match storage.remove(&aside) {
@@ -66,7 +68,7 @@ impl<'a> RunWriter<'a> {
         }
         storage.create_empty(&aside).map_err(StorageError::at(StorageOp::Create, &aside, 0))?;
         let header = RunHeader { owner, run, after, upto };
-        let (out, seed) = header.encode();
+        let (out, seed) = header.encode(level);
         Ok(RunWriter {
             storage,
             header,

@@ -5,6 +5,7 @@ use crate::journal::format::item::{
     self, BatchHead, ITEM_BYTES, JournalId, RUNS_PER_ITEM, RecordHead, body_checksum, record_span,
 };
 use crate::journal::format::layout::{BLOCK, Writing, is_zero};
+use crate::journal::format::released::{self, RottenRelease};
 use crate::journal::format::witnessed;
 use crate::limits::{self, BLOCK_BYTES, SECTOR_BYTES};
 use crate::types::{Ballot, Lsn, Record, Slot};
@@ -49,6 +50,7 @@ pub(crate) fn record_bytes(record: &Record) -> usize {
         Record::Chosen { .. } => 0,
         Record::Witnessed(table) => witnessed::body_bytes(table),
         Record::Checkpoint { .. } => CHECKPOINT_BODY_BYTES,
+        Record::Released(released) => released::body_bytes(released),
     })
 }
 
@@ -64,7 +66,7 @@ pub(crate) fn room_bytes(record: &Record) -> u64 {
         Record::Accepted { value, .. } | Record::Learned { value, .. } => {
             limits::value_room_bytes(value.len())
         }
-        Record::HardState(_) | Record::Witnessed(_) => {
+        Record::HardState(_) | Record::Witnessed(_) | Record::Released(_) => {
             limits::value_room_bytes(record_bytes(record)).max(SMALL_ROOM_BYTES)
         }
         Record::Chosen { .. } | Record::Checkpoint { .. } => SMALL_ROOM_BYTES,
@@ -139,6 +141,7 @@ fn push_record(
     let at = data.len();
     let body_at = at + ITEM_BYTES;
     data.resize(body_at, 0);
+    let mut named = 0;
     let (slot, ballot, chosen_upto) = match record {
         Record::HardState(hard) => {
             hard_state_body::encode_body(hard, data);
@@ -157,9 +160,15 @@ fn push_record(
             witnessed::encode_body(table, data);
             (Slot(0), Ballot::ZERO, Slot(0))
         }
-        Record::Checkpoint { slot, digest } => {
+        Record::Checkpoint { slot, applied_upto, digest } => {
             data.extend_from_slice(&digest.to_le_bytes());
-            (*slot, Ballot::ZERO, *slot)
+            (*slot, Ballot::ZERO, *applied_upto)
+        }
+        Record::Released(released) => {
+            released::encode_body(released, data);
+            let claimed = RottenRelease::claimed_by(released);
+            named = claimed.segments;
+            (claimed.highest_slot, claimed.ballot(), claimed.upto)
         }
     };
     let head = RecordHead {
@@ -173,6 +182,7 @@ fn push_record(
         ordinal,
         body_bytes: (data.len() - body_at) as u32,
         body_checksum: body_checksum(&data[body_at..], lsn),
+        named,
     };
     data[at..body_at].copy_from_slice(&head.item().encode(journal_id));
     data.resize(at + record_span(head.body_bytes as usize), 0);
@@ -203,7 +213,8 @@ pub(crate) fn accepted_ballot(record: &Record) -> Option<Ballot> {
         | Record::Learned { .. }
         | Record::Chosen { .. }
         | Record::Witnessed(_)
-        | Record::Checkpoint { .. } => None,
+        | Record::Checkpoint { .. }
+        | Record::Released(_) => None,
     }
 }
 
@@ -223,7 +234,7 @@ mod tests {
             let taken = batch_bytes(data_bytes, items);
             assert!(taken <= room_bytes(&record), "{bytes}: {taken}");
         }
-        let checkpoint = Record::Checkpoint { slot: Slot(1), digest: 7 };
+        let checkpoint = Record::Checkpoint { slot: Slot(1), applied_upto: Slot(1), digest: 7 };
         for record in [Record::HardState(Box::default()), checkpoint] {
             let (data_bytes, items) = lone_record(&record);
             assert!(batch_bytes(data_bytes, items) <= SMALL_ROOM_BYTES);

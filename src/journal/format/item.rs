@@ -5,19 +5,25 @@
 //! descriptor area, and the two copies of the hard state. What differs are the six words.
 
 use crate::journal::format::identity::Identity;
-use crate::types::{Ballot, Lsn, NodeId, RecordKind, SegmentId, ShardId, Slot};
+use crate::types::{Ballot, FormatLevel, Lsn, NodeId, RecordKind, SegmentId, ShardId, Slot};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// Bytes of an item. Divides a sector, so that no descriptor lies in two sectors.
 pub(crate) const ITEM_BYTES: usize = 128;
-/// The newest format version known, and the one written.
+/// The newest format version known.
 pub(crate) const VERSION: u16 = 1;
+/// The version written. A segment holds items of one version only; so where a level has another one, each
+/// segment must carry the level at which it was prepared.
+const WRITTEN: u16 = FormatLevel::FIRST.versions().journal;
 /// Where records begin: a record's header starts at a multiple of this.
 pub(crate) const ALIGN_BYTES: usize = 8;
 /// The batch is the last one of its segment.
 pub(crate) const FLAG_SEAL: u8 = 1;
 /// Runs of zero sectors that one item names.
 pub(crate) const RUNS_PER_ITEM: usize = 5;
+
+// No level that this program knows has another version.
+const _: () = assert!(FormatLevel::KNOWN.versions().journal == WRITTEN && WRITTEN <= VERSION);
 
 const MAGIC: [u8; 4] = *b"pxJ\x89";
 const WORDS_AT: usize = 72;
@@ -124,7 +130,7 @@ impl MetadataItem {
     pub(crate) fn encode(&self, journal_id: &JournalId) -> [u8; ITEM_BYTES] {
         let mut out = [0; ITEM_BYTES];
         out[0..4].copy_from_slice(&MAGIC);
-        out[4..6].copy_from_slice(&VERSION.to_le_bytes());
+        out[4..6].copy_from_slice(&WRITTEN.to_le_bytes());
         out[6] = self.kind;
         out[7] = self.flags;
         out[8..12].copy_from_slice(&self.bytes.to_le_bytes());
@@ -218,6 +224,8 @@ pub(crate) struct RecordHead {
     pub ordinal: u32,
     pub body_bytes: u32,
     pub body_checksum: u64,
+    /// How many segments a record of what was released names; 0 in all others.
+    pub named: u64,
 }
 
 impl RecordHead {
@@ -236,7 +244,7 @@ impl RecordHead {
                 u64::from(self.ballot.node.0),
                 self.chosen_upto.0,
                 self.body_checksum,
-                0,
+                self.named,
             ],
         }
     }
@@ -248,6 +256,7 @@ impl RecordHead {
             2 => RecordKind::Accepted,
             3 => RecordKind::Learned,
             4 => RecordKind::Chosen,
+            5 => RecordKind::Released,
             6 => RecordKind::Checkpoint,
             7 => RecordKind::Witnessed,
             _ => return None,
@@ -263,6 +272,7 @@ impl RecordHead {
             ordinal: item.count,
             body_bytes: item.bytes,
             body_checksum: item.words[4],
+            named: item.words[5],
         })
     }
 
@@ -395,11 +405,11 @@ mod tests {
         JournalId { cluster: 7 << 100 | 3, incarnation: 99, node: 2, shard: 1 };
 
     fn any_record() -> impl Strategy<Value = RecordHead> {
-        (any::<[u64; 7]>(), any::<[u32; 2]>(), any::<u16>(), 0..5usize).prop_map(
+        (any::<[u64; 8]>(), any::<[u32; 2]>(), any::<u16>(), 0..6usize).prop_map(
             |(w, n, node, k)| {
-                use RecordKind::{Accepted, Checkpoint, Chosen, HardState, Learned};
+                use RecordKind::{Accepted, Checkpoint, Chosen, HardState, Learned, Released};
                 RecordHead {
-                    kind: [HardState, Accepted, Learned, Chosen, Checkpoint][k],
+                    kind: [HardState, Accepted, Learned, Chosen, Checkpoint, Released][k],
                     lsn: Lsn(w[0]),
                     slot: Slot(w[1]),
                     ballot: Ballot::new(w[2], NodeId(node)),
@@ -409,6 +419,7 @@ mod tests {
                     ordinal: n[0],
                     body_bytes: n[1],
                     body_checksum: w[6],
+                    named: w[7],
                 }
             },
         )

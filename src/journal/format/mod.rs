@@ -7,4 +7,5 @@ pub mod identity;
 pub mod item;
 pub mod layout;
 pub mod open_error;
+pub mod released;
 pub mod witnessed;

@@ -1,7 +1,7 @@
 //! Why the files of a journal are refused.
 
 use crate::storage::{StorageError, StorageOp};
-use crate::types::{FailureKind, Lsn, Trouble};
+use crate::types::{FailureKind, FormatLevel, Lsn, Slot, Trouble};
 use std::io;
 
 /// Why a journal could not be opened.
@@ -55,6 +55,19 @@ pub enum OpenError {
         /// The newest version known here.
         known: u16,
     },
+    /// The state in a checkpoint has a format level that this program does not know (C32c).
+    #[error(
+        "{file} has format level {found}, this program knows levels up to {known}; run the newer program; \
+         see docs/OPERATIONS.md, \"Rolling upgrade\""
+    )]
+    FutureLevel {
+        /// The file's name in the shard's directory.
+        file: String,
+        /// The level of the state.
+        found: FormatLevel,
+        /// The highest level known here.
+        known: FormatLevel,
+    },
     /// A file belongs to another cluster, node, incarnation, shard or segment.
     #[error(
         "{file} belongs to {found}, this is {expected}; it was copied from elsewhere: put this node's \
@@ -77,6 +90,24 @@ pub enum OpenError {
         found: Option<Lsn>,
         /// The first LSN that the checkpoint names.
         first_lsn: Lsn,
+    },
+    /// A segment that a start from a checkpoint reads is not there. Another checkpoint may do.
+    #[error("{file} is missing, and a start from the checkpoint reads it")]
+    StartGone {
+        /// The name of the missing file.
+        file: String,
+    },
+    /// Without a checkpoint the journal says nothing of what was released (C26).
+    #[error(
+        "no checkpoint serves, and what the journal held of slots up to {upto} was released: {segments} \
+         segments are gone; keep the directory: what is left of it can be made whole from the other \
+         members only; see docs/OPERATIONS.md, \"Data is damaged\""
+    )]
+    NoCheckpoint {
+        /// How many segments are gone.
+        segments: u64,
+        /// The highest slot of a value in them.
+        upto: Slot,
     },
     /// Neither copy of the hard state verifies: what was promised is unknown (C12).
     #[error(
@@ -127,8 +158,11 @@ impl OpenError {
             | OpenError::Length { .. }
             | OpenError::Unopenable { .. }
             | OpenError::FutureVersion { .. }
+            | OpenError::FutureLevel { .. }
             | OpenError::Foreign { .. }
             | OpenError::StartMoved { .. }
+            | OpenError::StartGone { .. }
+            | OpenError::NoCheckpoint { .. }
             | OpenError::HardStateLost { .. } => FailureKind::Data,
         }
     }

@@ -7,6 +7,7 @@ use crate::journal::segment::indexed_record::DAMAGED;
 use crate::limits::WINDOW_SLOTS;
 use crate::types::{Ballot, Damage, LostRecords, Lsn, Slot};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 impl Replay {
     /// Draws the conclusions from all records. `promised` bounds what was lost at the very end.
@@ -24,6 +25,11 @@ impl Replay {
             chosen.insert(slot.0);
         }
         self.distrust_applied(&chosen);
+        let released = Arc::clone(&self.index.spilled.released);
+        // What was released was chosen and applied.
+        for (from, upto) in released.ranges.iter().map(|range| range.slots) {
+            chosen.insert_run(from.0, upto.0);
+        }
         let applied = self.index.baseline.slot;
         let mut holes = BTreeMap::new();
         let mut chosen_upto = Slot(chosen.end_of_run_from(applied.0 + 1));
@@ -46,6 +52,7 @@ impl Replay {
             // copy of exactly that ballot is as good. Of a distrusted slot no ballot is known.
             if let Some(best) = best.filter(|best| best.flags & DAMAGED != 0)
                 && found.slot > applied
+                && !released.hides(best.location.segment, found.slot)
                 && found.slot <= chosen_upto
             {
                 holes.entry(found.slot).or_insert(best.location.ballot);
@@ -145,6 +152,20 @@ impl Runs {
         self.0.insert(from, upto);
     }
 
+    /// Adds the slots of `from..=upto`.
+    fn insert_run(&mut self, from: u64, upto: u64) {
+        if from > upto {
+            return;
+        }
+        let upto = upto.max(self.end_of_run_from(upto.saturating_add(1)));
+        let from = match self.0.range(..from).next_back() {
+            Some((first, last)) if last + 1 >= from => *first,
+            Some(_) | None => from,
+        };
+        self.0.retain(|first, _| *first < from || *first > upto);
+        self.0.insert(from, upto);
+    }
+
     fn contains(&self, slot: u64) -> bool {
         let run = self.0.range(..=slot).next_back();
         run.is_some_and(|(_, upto)| slot <= *upto)
@@ -185,6 +206,23 @@ mod tests {
             assert_eq!(runs.end_of_run_from(4), 3);
             assert!(runs.missing(1, 3).is_empty());
             assert_eq!(runs.missing(3, 4), [4]);
+        }
+    }
+
+    /// A run that is added as a whole is the same as its slots one by one.
+    #[test]
+    fn a_run_of_slots_is_its_slots() {
+        for from in 1..12 {
+            for upto in from - 1..14 {
+                let (mut whole, mut single) = (Runs::default(), Runs::default());
+                for slot in [2, 5, 6, 9, 12] {
+                    whole.insert(slot);
+                    single.insert(slot);
+                }
+                whole.insert_run(from, upto);
+                (from..=upto).for_each(|slot| single.insert(slot));
+                assert_eq!(whole.0, single.0, "{from} to {upto}");
+            }
         }
     }
 }

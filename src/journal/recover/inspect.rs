@@ -6,7 +6,7 @@ use crate::journal::format::layout::BLOCK;
 use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::places_check::check_places;
 use crate::journal::recover::recovered::Recovered;
-use crate::journal::recover::run::recover;
+use crate::journal::recover::run::{Scope, read_back};
 use crate::journal::write::journal::JournalOptions;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT};
 use crate::storage::Storage;
@@ -15,12 +15,12 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-/// What recovery would make of a shard's journal, all of it, and whether the files of places say the same.
+/// What recovery would make of all that is left of a shard's journal, and whether the files of places say the same.
 /// Nothing is written: the repairs of recovery are
 /// kept in memory and dropped. `on_read` gets each number of bytes as it is read.
 ///
 /// # Errors
-/// As for [`recover`]: the journal could not be used as it is.
+/// As for [`recover`](crate::journal::recover()): the journal could not be used as it is.
 pub fn inspect(
     storage: &dyn Storage,
     identity: &Identity,
@@ -30,7 +30,8 @@ pub fn inspect(
     // The size is only what a refusal names where the file itself does not say it.
     let options = JournalOptions { segment_bytes: SEGMENT_BYTES_DEFAULT, min_free_bytes: 0 };
     let overlay = Overlay::new(storage, on_read);
-    let (journal, mut recovered) = recover(&overlay, identity, shard, &options, None)?;
+    let (journal, mut recovered) =
+        read_back(&overlay, identity, shard, &options, Scope::WhatIsLeft)?;
     recovered.findings.extend(check_places(&overlay, &journal.journal_id, &journal.index)?);
     Ok(recovered)
 }

@@ -10,6 +10,7 @@
 
 pub mod conclude;
 pub mod inspect;
+pub mod missing;
 pub mod open_slots;
 pub mod opening;
 pub mod places_check;

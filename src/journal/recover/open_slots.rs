@@ -26,7 +26,7 @@ pub(crate) fn read_open(
     for slot in index.slots_above(replayed.chosen_upto) {
         let best = index.best(slot).expect("the slot was taken from the index");
         let location = best.location;
-        let wanted = Wanted { slot, location, headless: index.headless(&location) };
+        let wanted = Wanted { slot, location, headless: index.headless(&location), part: None };
         let damaged = best.flags & DAMAGED != 0;
         let value = if damaged { None } else { read_one(storage, journal_id, &wanted)?.ok() };
         let content = match (&value, best.flags & SUSPECT != 0) {

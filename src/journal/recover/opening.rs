@@ -124,11 +124,14 @@ pub(crate) struct Segments {
     pub earlier: BTreeMap<SegmentId, EarlierSegment>,
     /// From the first one that is read on.
     pub segments: BTreeMap<SegmentId, Segment>,
+    /// Ranges of segments that are not there, the first and the last of each.
+    pub missing: Vec<(SegmentId, SegmentId)>,
     /// The first one that is too short, where nothing was written to it as far as its rest shows.
     pub short: Option<ShortSegment>,
 }
 
-/// Looks at all segments; at those that need not be read only whether they are there, whole and ours.
+/// Looks at all segments; at those that need not be read only whether they are whole and ours. From a
+/// checkpoint's start on none may be missing.
 pub(crate) fn list_segments(
     storage: &dyn Storage,
     journal_id: &JournalId,
@@ -137,13 +140,20 @@ pub(crate) fn list_segments(
     names: &[String],
 ) -> Result<Segments, OpenError> {
     let first = baseline.start.segment;
-    let (mut earlier, mut segments) = (BTreeMap::new(), BTreeMap::new());
+    let (mut earlier, mut segments, mut missing) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     let mut short: Option<ShortSegment> = None;
-    let ids = names.iter().filter_map(|name| parse_file_name(name));
-    for (id, due) in ids.zip((JournalStart::FRONT.segment.0..).map(SegmentId)) {
-        if id != due {
+    let mut due = JournalStart::FRONT.segment;
+    for id in names.iter().filter_map(|name| parse_file_name(name)) {
+        if id < due || id.0 == u64::MAX {
             return Err(OpenError::Missing { file: file_name(due).to_string() });
         }
+        if id > due {
+            if baseline.has_checkpoint() && id > first {
+                return Err(OpenError::StartGone { file: file_name(due.max(first)).to_string() });
+            }
+            missing.push((due, id.prev()));
+        }
+        due = id.next();
         if id < first {
             earlier.insert(id, look_at_earlier(storage, journal_id, options, id)?);
             continue;
@@ -163,7 +173,7 @@ pub(crate) fn list_segments(
     match (segments.is_empty(), short) {
         (true, Some(short)) => Err(short.refuse()),
         (true, None) => Err(OpenError::Missing { file: file_name(first).to_string() }),
-        (false, short) => Ok(Segments { earlier, segments, short }),
+        (false, short) => Ok(Segments { earlier, segments, missing, short }),
     }
 }
 

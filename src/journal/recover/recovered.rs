@@ -1,8 +1,11 @@
 //! What a recovery yields.
 
-use crate::types::{Ballot, Damage, HardState, Losses, Lsn, NodeId, Slot, Value, Witness};
+use crate::types::{
+    Ballot, Damage, HardState, Losses, Lsn, NodeId, Released, Slot, Value, Witness,
+};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 /// Everything a shard needs to know to go on after a stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +27,8 @@ pub struct Recovered {
     pub witnessed: Vec<(NodeId, Witness)>,
     /// The checkpoints that the records read say were durable, and their digests, oldest first (C25).
     pub checkpoints: Vec<(Slot, u64)>,
+    /// The segments that are gone because they were released (C26).
+    pub released: Arc<Released>,
     /// A tail that was cut on C11's evidence. Its LSNs are given out again: a peer that has seen
     /// one of them acknowledged refutes the cut.
     pub torn: Option<TornTail>,

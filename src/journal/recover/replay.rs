@@ -1,6 +1,7 @@
 //! What the records of a journal add up to. Facts only grow, so their order does not matter,
 //! except that ballots rise with LSNs: that bounds what a lost record can have held (C5).
 
+use crate::journal::format::released::RottenRelease;
 use crate::journal::recover::recovered::{Finding, FindingKind, Stats};
 use crate::journal::segment::facts::JournalFacts;
 use crate::journal::segment::index::SlotIndex;
@@ -9,7 +10,8 @@ use crate::journal::segment::records::Seen;
 use crate::journal::segment::start::Baseline;
 use crate::journal::write::hard_state;
 use crate::limits::WINDOW_SLOTS;
-use crate::types::{Ballot, HardState, Lsn, NodeId, RecordKind, Slot, Witness};
+use crate::types::{Ballot, HardState, Lsn, NodeId, RecordKind, Released, Slot, Witness};
+use std::sync::Arc;
 
 /// Findings kept: enough to see the pattern of a dying disk.
 const FINDINGS_MAX: usize = 10_000;
@@ -58,6 +60,10 @@ pub(crate) struct Replay {
     /// The highest slot of such a record, though its digest may be damaged.
     pub checkpointed: Slot,
     pub lost: Vec<LostRange>,
+    /// The segments that records say were released.
+    pub released: Released,
+    /// What the header of the last such record says, where its body does not verify.
+    pub rotten_release: Option<RottenRelease>,
     /// The LSN that must come next.
     expected: Lsn,
     /// From this LSN on, what does not verify is suspect, not damaged.
@@ -78,6 +84,8 @@ impl Replay {
             checkpoints: Vec::new(),
             checkpointed: Slot(0),
             lost: Vec::new(),
+            released: Released::default(),
+            rotten_release: None,
             expected: baseline.start.first_lsn,
             suspect_from: Lsn(u64::MAX),
             findings: Vec::new(),
@@ -108,6 +116,11 @@ impl Replay {
         self.expected
     }
 
+    /// The segments before this LSN are not there, and nothing is said of their records.
+    pub(crate) fn pass_over(&mut self, next: Lsn) {
+        self.expected = self.expected.max(next);
+    }
+
     fn gravity(&self, lsn: Lsn) -> FindingKind {
         if lsn >= self.suspect_from { FindingKind::Suspect } else { FindingKind::Damaged }
     }
@@ -136,7 +149,7 @@ impl Replay {
             let suspect = kind == FindingKind::Suspect;
             self.facts.lost(upto);
             if let Some(segment) = self.facts.last_segment() {
-                self.index.spilled.lost(segment, upto);
+                Arc::make_mut(&mut self.index.spilled).lost(segment, upto);
             }
             self.lost.push(LostRange { first, last, ballot_max: None, upto, suspect });
         }
@@ -172,9 +185,13 @@ impl Replay {
             }
             RecordKind::Checkpoint => {
                 self.checkpointed = self.checkpointed.max(head.slot);
+                // Of slots that were not applied here, records say nothing of what was chosen (C29).
+                let spilled = Arc::make_mut(&mut self.index.spilled);
+                spilled.known_only.add(head.chosen_upto.next(), head.slot);
                 self.checkpoints.extend(seen.digest.map(|digest| (head.slot, digest)));
             }
-            RecordKind::Learned | RecordKind::Trimmed => {}
+            RecordKind::Learned => {}
+            RecordKind::Released => self.add_released(seen),
             RecordKind::Chosen => self.raise_watermark(head.ballot, head.slot),
             RecordKind::Witnessed => {
                 if let Some(table) = &seen.witnessed {
@@ -182,26 +199,41 @@ impl Replay {
                 }
             }
         }
-        self.facts.saw(head.slot.max(head.chosen_upto));
-        if seen.intact {
-            self.facts.stands(head.kind);
-        }
+        self.facts.saw(head);
+        self.facts.stands(head.kind, seen.intact);
         self.add_value(seen, segment_first, place.file);
+    }
+
+    fn add_released(&mut self, seen: &Seen) {
+        self.rotten_release = match &seen.released {
+            Some(released) => {
+                self.released.merge(released);
+                None
+            }
+            None => Some(RottenRelease::of(&seen.head)),
+        };
     }
 
     fn add_value(&mut self, seen: &Seen, segment_first: Lsn, file: &str) {
         let head = &seen.head;
         let gravity = self.gravity(head.lsn);
         if !seen.intact {
-            // The file of the hard state says no less than any record of it (C2), and the file of a
-            // checkpoint holds its digest, too.
-            let twice = matches!(head.kind, RecordKind::HardState | RecordKind::Checkpoint);
+            // The file of the hard state says no less than any record of it (C2), the file of a
+            // checkpoint holds its digest, too, and what was released is what is missing.
+            let twice = match head.kind {
+                RecordKind::HardState | RecordKind::Checkpoint | RecordKind::Released => true,
+                RecordKind::Accepted
+                | RecordKind::Learned
+                | RecordKind::Chosen
+                | RecordKind::Witnessed => false,
+            };
             let gravity = if twice { FindingKind::OneCopy } else { gravity };
             let text = format!(
                 "record {} ({:?} of slot {} in ballot {}): its content does not verify",
                 head.lsn, head.kind, head.slot, head.ballot
             );
-            let slot = (head.slot != Slot(0)).then_some(head.slot);
+            let names = head.slot != Slot(0) && head.kind != RecordKind::Released;
+            let slot = names.then_some(head.slot);
             let about = About { lsns: Some((head.lsn, head.lsn)), slot };
             self.add_finding_about(FilePlace { file, offset: head.offset }, gravity, about, text);
         }

@@ -7,6 +7,7 @@ use crate::journal::format::layout::{
 };
 use crate::journal::format::open_error::OpenError;
 use crate::journal::recover::conclude::Replayed;
+use crate::journal::recover::missing;
 use crate::journal::recover::open_slots::read_open;
 use crate::journal::recover::opening::{
     EarlierSegment, Segment, Segments, clean_directory, list_segments,
@@ -43,15 +44,42 @@ pub fn recover(
     options: &JournalOptions,
     from: Option<(Slot, JournalStart)>,
 ) -> Result<(Journal, Recovered), OpenError> {
-    let baseline = Baseline::new(from);
+    read_back(storage, identity, shard, options, Scope::From(from))
+}
+
+/// What is read of a journal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope {
+    /// What a start needs; all of it without a checkpoint.
+    From(Option<(Slot, JournalStart)>),
+    /// All that is left of it, though that may not be enough for a start.
+    WhatIsLeft,
+}
+
+/// Reads a journal back, as [`recover`] does.
+pub(crate) fn read_back(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+    scope: Scope,
+) -> Result<(Journal, Recovered), OpenError> {
+    let mut baseline = match scope {
+        Scope::From(from) => Baseline::new(from),
+        Scope::WhatIsLeft => Baseline::NONE,
+    };
     let journal_id = JournalId::new(identity, shard);
     let names = clean_directory(storage)?;
     let opened = hard_state::open(storage, &journal_id)?;
     let listed = list_segments(storage, &journal_id, options, &baseline, &names)?;
-    let Segments { earlier, segments, short: short_segment } = listed;
+    let Segments { earlier, segments, missing, short: short_segment } = listed;
+    if !baseline.has_checkpoint() {
+        baseline.start = first_left(&segments);
+    }
     let mut recovery = Recovery {
         storage,
         journal_id,
+        names,
         start: baseline.start,
         earlier,
         segments,
@@ -62,7 +90,7 @@ pub fn recover(
     };
     recovery.check_start()?;
     for (id, segment) in &recovery.earlier {
-        recovery.replay.index.spilled.set(*id, segment.places.clone());
+        Arc::make_mut(&mut recovery.replay.index.spilled).set(*id, segment.places.clone());
     }
     // The lives that began before show whether a record is that of a boot or a repeated one.
     let lives = opened.hard.lives.iter();
@@ -71,12 +99,28 @@ pub fn recover(
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.replay_upto(&ended)?;
+    missing::settle(&mut recovery.replay, &missing)?;
+    let is_enough = baseline.has_checkpoint() || missing.is_empty();
+    if !is_enough && matches!(scope, Scope::From(_)) {
+        return Err(missing::refuse(&recovery.replay, &missing));
+    }
     if let Some(short_segment) = short_segment {
         let after_spare = recovery.segments_after(ended.last).next().is_some();
         let (file, kind, text) = short_segment.accept_if_unused(&ended.ending, after_spare)?;
         recovery.replay.add_finding(short_segment::place(&file), kind, text);
     }
     recovery.finish(ended, opened, options)
+}
+
+/// The front of what is there.
+fn first_left(segments: &BTreeMap<SegmentId, Segment>) -> JournalStart {
+    let front = JournalStart::FRONT;
+    let first = segments.values().next().filter(|segment| segment.id > front.segment);
+    first.map_or(front, |segment| {
+        let stated = segment.any.map(|batch| batch.head.previous.first_lsn);
+        let first_lsn = stated.unwrap_or(front.first_lsn);
+        JournalStart { segment: segment.id, first_lsn, highest_slot: Slot(0) }
+    })
 }
 
 /// Where the journal ends.
@@ -99,6 +143,8 @@ impl Ended {
 struct Recovery<'a> {
     storage: &'a dyn Storage,
     journal_id: JournalId,
+    /// All files of the directory.
+    names: Vec<String>,
     start: JournalStart,
     /// The files before the first segment that is read.
     earlier: BTreeMap<SegmentId, EarlierSegment>,
@@ -123,7 +169,8 @@ impl Recovery<'_> {
     /// The first segment that is read begins where the checkpoint says, by any batch in it.
     fn check_start(&self) -> Result<(), OpenError> {
         let JournalStart { segment, first_lsn, .. } = self.start;
-        if self.start == JournalStart::FRONT {
+        let is_front = self.start == JournalStart::FRONT;
+        if is_front || !self.replay.index.baseline.has_checkpoint() {
             return Ok(());
         }
         let any = self.segments.get(&segment).and_then(|segment| segment.any);
@@ -275,6 +322,9 @@ impl Recovery<'_> {
             let first_lsn = self.first_lsn(id, self.replay.expected());
             let stated = self.segment(id).any.map(|batch| batch.head.previous.first_lsn);
             self.replay.facts.begin(id, stated);
+            if id > self.start.segment && !self.segments.contains_key(&id.prev()) {
+                self.replay.pass_over(first_lsn);
+            }
             if id == ended.last {
                 self.replay.suspect_from = match ended.ending {
                     Ending::Suspect { from, .. } => from,
@@ -286,7 +336,8 @@ impl Recovery<'_> {
                 };
                 self.replay_scan(&mut reader, &ended.scan, first_lsn, kept)?;
             } else {
-                let previous = self.segment(id.next()).any.map(|batch| batch.head.previous);
+                let next = self.segments.get(&id.next()).and_then(|segment| segment.any);
+                let previous = next.map(|batch| batch.head.previous);
                 self.replay.suspect_from =
                     previous.map_or(Lsn(u64::MAX), |p| Lsn(p.first_lsn.0 - u64::from(p.unsure)));
                 let limit = previous.as_ref().map(Limit::new);
@@ -410,6 +461,7 @@ impl Recovery<'_> {
         let next_lsn = ended.next_lsn();
         let spares = self.spares(&ended)?;
         let tail = self.new_tail(&ended, &spares)?;
+        self.remove_left_over()?;
         let bytes = self.segments.values().map(|segment| segment.bytes);
         let files = (
             (self.earlier.len() + self.segments.len()) as u64,
@@ -438,6 +490,7 @@ impl Recovery<'_> {
             losses,
             witnessed,
             checkpoints: replay.checkpoints,
+            released: Arc::clone(&replay.index.spilled.released),
             torn: self.torn,
             findings: replay.findings,
             stats: replay.stats,
@@ -459,6 +512,16 @@ impl Recovery<'_> {
             facts: replay.facts,
         });
         Ok((journal, recovered))
+    }
+
+    /// What was released and is still there goes.
+    fn remove_left_over(&mut self) -> Result<(), OpenError> {
+        let released = Arc::clone(&self.replay.index.spilled.released);
+        for id in missing::remove_left_over(self.storage, &self.names, &released)? {
+            self.earlier.remove(&id);
+            Arc::make_mut(&mut self.replay.index.spilled).forget(id);
+        }
+        Ok(())
     }
 
     /// The segments behind the last one in use, all zero by now. A header that does not verify is

@@ -1,6 +1,7 @@
 //! What the records of each segment reach, so that a start from a checkpoint knows which segments it
 //! need not read. Only what is durable is taken in.
 
+use crate::journal::format::item::RecordHead;
 use crate::journal::segment::start::JournalStart;
 use crate::types::{Lsn, RecordKind, SegmentId, Slot};
 use std::collections::BTreeMap;
@@ -32,6 +33,8 @@ pub struct FactsToRepeat {
     pub hard_state: bool,
     /// A record of what was witnessed is to be written again.
     pub witnessed: bool,
+    /// The record of what was released is to be written again.
+    pub released: bool,
 }
 
 /// What the segments reach, from the first one that was read on.
@@ -43,12 +46,23 @@ pub(crate) struct JournalFacts {
     /// The segments that hold the last record of the hard state, and of what was witnessed.
     hard_state: Option<SegmentId>,
     witnessed: Option<SegmentId>,
+    /// The segment that holds the last record of what was released, and whether it verifies.
+    released: Option<(SegmentId, bool)>,
+    /// No record of a segment that was forgotten is of a higher slot, be it lost or not.
+    forgotten_upto: Slot,
 }
 
 impl JournalFacts {
     /// Nothing is read yet, and nothing before has a higher slot.
     pub(in crate::journal) fn new(highest: Slot) -> JournalFacts {
-        JournalFacts { segments: BTreeMap::new(), highest, hard_state: None, witnessed: None }
+        JournalFacts {
+            segments: BTreeMap::new(),
+            highest,
+            hard_state: None,
+            witnessed: None,
+            released: None,
+            forgotten_upto: Slot(0),
+        }
     }
 
     /// Records of this segment follow, if they do not yet.
@@ -67,10 +81,13 @@ impl JournalFacts {
         self.segments.values_mut().next_back()
     }
 
-    /// A record of the last segment names this slot.
-    pub(in crate::journal) fn saw(&mut self, slot: Slot) {
+    /// A record of the last segment is there.
+    pub(in crate::journal) fn saw(&mut self, head: &RecordHead) {
+        let slot = head.slot.max(head.chosen_upto);
         self.highest = self.highest.max(slot);
-        if let Some(facts) = self.last() {
+        // What was released names slots of other segments.
+        let names = head.kind != RecordKind::Released;
+        if let Some(facts) = self.last().filter(|_| names) {
             facts.slot_max = facts.slot_max.max(slot);
         }
     }
@@ -83,16 +100,19 @@ impl JournalFacts {
         }
     }
 
-    /// The last segment holds a record of this kind, whole.
-    pub(in crate::journal) fn stands(&mut self, kind: RecordKind) {
+    /// The last segment holds a record of this kind, whole or not.
+    pub(in crate::journal) fn stands(&mut self, kind: RecordKind, intact: bool) {
         let segment = self.segments.keys().next_back().copied();
         match kind {
-            RecordKind::HardState => self.hard_state = segment,
-            RecordKind::Witnessed => self.witnessed = segment,
-            RecordKind::Accepted
+            // Without it, files that are missing are not known to be released.
+            RecordKind::Released => self.released = segment.map(|segment| (segment, intact)),
+            RecordKind::HardState if intact => self.hard_state = segment,
+            RecordKind::Witnessed if intact => self.witnessed = segment,
+            RecordKind::HardState
+            | RecordKind::Witnessed
+            | RecordKind::Accepted
             | RecordKind::Learned
             | RecordKind::Chosen
-            | RecordKind::Trimmed
             | RecordKind::Checkpoint => {}
         }
     }
@@ -124,12 +144,28 @@ impl JournalFacts {
     pub(in crate::journal) fn to_repeat(&self, slot: Slot) -> FactsToRepeat {
         let Some(first) = self.first_above(slot) else { return FactsToRepeat::default() };
         let before = |stands: Option<SegmentId>| stands.is_some_and(|segment| segment < first);
-        FactsToRepeat { hard_state: before(self.hard_state), witnessed: before(self.witnessed) }
+        let rotten = self.released.is_some_and(|(_, intact)| !intact);
+        FactsToRepeat {
+            hard_state: before(self.hard_state),
+            witnessed: before(self.witnessed),
+            released: rotten || before(self.released.map(|(segment, _)| segment)),
+        }
     }
 
-    /// From where on a start with a checkpoint at `slot` must read.
+    /// The segment was released.
+    pub(in crate::journal) fn forget(&mut self, segment: SegmentId) {
+        if let Some(facts) = self.segments.remove(&segment) {
+            self.forgotten_upto = self.forgotten_upto.max(facts.reach());
+        }
+    }
+
+    /// From where on a start with a checkpoint at `slot` must read; nothing where that is gone.
     pub(in crate::journal) fn start_for(&self, slot: Slot) -> Option<JournalStart> {
-        let stand = self.hard_state.into_iter().chain(self.witnessed);
+        if slot < self.forgotten_upto {
+            return None;
+        }
+        let released = self.released.map(|(segment, _)| segment);
+        let stand = self.hard_state.into_iter().chain(self.witnessed).chain(released);
         let first = stand.chain(self.first_above(slot)).min()?;
         // A segment whose batches do not say where it begins cannot be held against what a
         // checkpoint says.

@@ -4,9 +4,9 @@ use crate::journal::format::item::ALIGN_BYTES;
 use crate::journal::format::layout::file_name;
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN, Location};
 use crate::journal::segment::places::{PlaceRow, Places};
-use crate::journal::segment::spilled::{SlotLookup, Spilled};
+use crate::journal::segment::spilled::{SlotFinder, SlotLookup, Spilled};
 use crate::journal::segment::start::Baseline;
-use crate::types::{Ballot, Lsn, SegmentId, Slot};
+use crate::types::{Ballot, Lsn, ReleasedRange, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ pub(crate) struct SlotIndex {
     pub(in crate::journal) baseline: Baseline,
     pub(in crate::journal) segments: BTreeMap<SegmentId, Arc<SegmentIndex>>,
     /// Segments whose places left memory; none of them is among `segments`.
-    pub(in crate::journal) spilled: Spilled,
+    pub(in crate::journal) spilled: Arc<Spilled>,
     /// Records whose header is lost and whose descriptor serves: the body's checksum, by place.
     pub(in crate::journal) headless: BTreeMap<(SegmentId, u64), u64>,
     /// Chosen slots of which only a record known to hold the chosen value may be believed: a
@@ -125,7 +125,7 @@ impl SlotIndex {
         SlotIndex {
             baseline,
             segments: BTreeMap::new(),
-            spilled: Spilled { upto: baseline.slot, ..Spilled::default() },
+            spilled: Arc::new(Spilled { upto: baseline.slot, ..Spilled::default() }),
             headless: BTreeMap::new(),
             distrusted: BTreeSet::new(),
             watermarks: BTreeMap::new(),
@@ -164,6 +164,8 @@ impl SlotIndex {
         let segments = self.segments.iter().rev().filter(|(_, index)| index.spans(slot));
         let all = segments
             .flat_map(|(id, index)| index.of_slot(slot).iter().map(|e| index.found(*id, e)));
+        let known_only = self.spilled.is_known_only(slot);
+        let all = all.filter(|record| !known_only || record.flags & KNOWN != 0);
         let best = all.max_by_key(IndexedRecord::rank)?;
         let doubtful = best.flags & KNOWN == 0 && self.distrusted.contains(&slot);
         Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
@@ -261,23 +263,38 @@ impl SlotIndex {
     pub(in crate::journal) fn lookups(&self, slots: &[Slot]) -> Option<Vec<SlotLookup>> {
         let (first, last) = (*slots.first()?, *slots.last()?);
         let files = self.spilled.spanning(first, last);
-        if files.is_empty() && self.spilled.unplaced_for(first).is_none() {
+        let ranges = &self.spilled.released.ranges;
+        let within = |range: &ReleasedRange| range.slots.0 <= last && first <= range.slots.1;
+        let gone = ranges.iter().any(within);
+        if files.is_empty() && !gone && self.spilled.unplaced_for(first).is_none() {
             return None;
         }
-        let lookup = |slot: &Slot| {
-            let slot = *slot;
-            let lost = self.spilled.losses.iter().rev().find(|(_, upto)| **upto >= slot);
-            SlotLookup {
-                slot,
-                held: self.best_row(slot),
-                places: files.iter().filter(|places| places.spans(slot)).cloned().collect(),
-                unplaced: self.spilled.unplaced_for(slot),
-                distrusted: self.distrusted.contains(&slot),
-                // Above, the record that is left is served at its ballot, whatever lies behind (C6).
-                lost_in: lost.filter(|_| slot <= self.spilled.upto).map(|(segment, _)| *segment),
-            }
-        };
-        Some(slots.iter().map(lookup).collect())
+        Some(self.lookups_in(&files, slots))
+    }
+
+    fn lookups_in(&self, files: &[Arc<Places>], slots: &[Slot]) -> Vec<SlotLookup> {
+        let held = |slot| (self.best_row(slot), self.distrusted.contains(&slot));
+        slots.iter().map(|slot| self.spilled.lookup(*slot, files, held(*slot))).collect()
+    }
+
+    /// What finds these slots, which rise, and all those of which no record is in memory, for a thread
+    /// that may block.
+    pub(in crate::journal) fn finder(&self, slots: &[Slot]) -> SlotFinder {
+        let span = slots.first().zip(slots.last());
+        let files = span.map(|(first, last)| self.spilled.spanning(*first, *last));
+        SlotFinder {
+            known: self.lookups_in(&files.unwrap_or_default(), slots),
+            spilled: Arc::clone(&self.spilled),
+            below: self.spilled_below(),
+        }
+    }
+
+    /// Of slots below this one no record is in memory, and none of them is distrusted: whoever has the
+    /// files of places finds them.
+    fn spilled_below(&self) -> Slot {
+        let first = |index: &Arc<SegmentIndex>| index.entries.first().map(|entry| Slot(entry.slot));
+        let held = self.segments.values().filter_map(first);
+        held.chain(self.distrusted.first().copied()).min().unwrap_or(Slot(u64::MAX))
     }
 
     /// The record in memory that counts for a slot.
@@ -286,25 +303,19 @@ impl SlotIndex {
         Some(PlaceRow { record, headless: self.headless(&record.location) })
     }
 
-    /// The slot may stand in a segment whose places left memory.
+    /// The slot may stand in a segment whose places left memory, or was released.
     pub(in crate::journal) fn is_spilled(&self, slot: Slot) -> bool {
         let spans = |places: &Arc<Places>| places.spans(slot);
         self.spilled.unplaced_for(slot).is_some()
             || self.spilled.files.values().flatten().any(spans)
+            || self.spilled.released.covers(slot)
     }
 
     /// A durable record in this ballot or a higher one holds the slot, or it is one of those whose
-    /// places left memory: they were applied before a checkpoint that is durable.
+    /// places left memory, or that were released: they were applied before a checkpoint that is durable.
     pub(in crate::journal) fn is_durable_in(&self, slot: Slot, ballot: Ballot) -> bool {
         let best = self.best(slot).filter(|best| SlotIndex::damaged_place(best).is_none());
         best.is_some_and(|best| best.location.ballot >= ballot) || self.is_spilled(slot)
-    }
-
-    /// The value of a slot is no larger.
-    pub(in crate::journal) fn value_bytes_max(&self, slot: Slot) -> usize {
-        let spanning = self.spilled.spanning(slot, slot);
-        let held = self.best(slot).map_or(0, |best| best.location.bytes);
-        spanning.iter().map(|places| places.value_bytes_max).fold(held, u32::max) as usize
     }
 }
 

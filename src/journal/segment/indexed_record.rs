@@ -41,7 +41,7 @@ impl IndexedRecord {
             RecordKind::Learned => KNOWN,
             RecordKind::HardState
             | RecordKind::Chosen
-            | RecordKind::Trimmed
+            | RecordKind::Released
             | RecordKind::Checkpoint
             | RecordKind::Witnessed => return None,
         };

@@ -5,8 +5,9 @@ use crate::journal::format::item::{ITEM_BYTES, JournalId, MetadataItem, kind};
 use crate::journal::format::layout::BLOCK;
 use crate::journal::segment::indexed_record::{IndexedRecord, Location};
 use crate::limits::BLOCK_BYTES;
-use crate::storage::{Storage, StorageError, read_some};
+use crate::storage::{BlockCache, CachedBlock, Storage, StorageError, read_some};
 use crate::types::{Ballot, Lsn, NodeId, SegmentId, Slot};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
@@ -53,10 +54,13 @@ impl PlaceRow {
         out.push(0);
     }
 
+    /// The slot of an encoded row.
+    fn slot(bytes: &[u8]) -> Slot {
+        Slot(number(bytes, 0, 8))
+    }
+
     fn decode(bytes: &[u8], segment: SegmentId) -> PlaceRow {
-        let number = |at: usize, len: usize| {
-            bytes[at..at + len].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
-        };
+        let number = |at: usize, len: usize| number(bytes, at, len);
         let flags = bytes[46];
         let location = Location {
             segment,
@@ -68,6 +72,10 @@ impl PlaceRow {
         let record = IndexedRecord { slot: Slot(number(0, 8)), location, flags: flags & !HEADLESS };
         PlaceRow { record, headless: (flags & HEADLESS != 0).then(|| number(32, 8)) }
     }
+}
+
+fn number(bytes: &[u8], at: usize, len: usize) -> u64 {
+    bytes[at..at + len].iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// What stays in memory of a file of places.
@@ -240,6 +248,16 @@ impl Places {
         storage: &dyn Storage,
         nth: u64,
     ) -> Result<Result<Vec<PlaceRow>, PlacesFault>, StorageError> {
+        let block = self.read_block(storage, nth)?;
+        Ok(block.and_then(|block| self.decode(&block, nth, Slot(0)..=Slot(u64::MAX))))
+    }
+
+    /// Reads one block, which verifies.
+    fn read_block(
+        &self,
+        storage: &dyn Storage,
+        nth: u64,
+    ) -> Result<Result<CachedBlock, PlacesFault>, StorageError> {
         let mut block = [0; BLOCK_BYTES];
         let at = self.front_bytes() + nth * BLOCK;
         if read_some(storage, &places_name(self.segment), at, &mut block)?.is_err() {
@@ -250,16 +268,51 @@ impl Places {
         if checksum != xxh3_64_with_seed(rows, seed).to_le_bytes() {
             return Ok(Err(PlacesFault));
         }
+        Ok(Ok(Arc::new(block)))
+    }
+
+    /// The rows of a block that are of a slot of this range. Blocks that were read before are in the
+    /// cache.
+    ///
+    /// # Errors
+    /// Only where the system is short of something.
+    pub(crate) fn rows(
+        &self,
+        (storage, cache): (&dyn Storage, &BlockCache),
+        nth: u64,
+        slots: RangeInclusive<Slot>,
+    ) -> Result<Result<Vec<PlaceRow>, PlacesFault>, StorageError> {
+        let key = (self.seed, nth);
+        let block = match cache.get(key) {
+            Some(block) => block,
+            None => match self.read_block(storage, nth)? {
+                Ok(block) => {
+                    cache.insert(key, Arc::clone(&block));
+                    block
+                }
+                Err(fault) => return Ok(Err(fault)),
+            },
+        };
+        Ok(self.decode(&block, nth, slots))
+    }
+
+    fn decode(
+        &self,
+        block: &[u8; BLOCK_BYTES],
+        nth: u64,
+        slots: RangeInclusive<Slot>,
+    ) -> Result<Vec<PlaceRow>, PlacesFault> {
         let count = (self.rows as usize - nth as usize * BLOCK_ROWS).min(BLOCK_ROWS);
-        let rows = rows.chunks_exact(ROW_BYTES).take(count);
-        let rows: Vec<_> = rows.map(|row| PlaceRow::decode(row, self.segment)).collect();
+        let rows = block.chunks_exact(ROW_BYTES).take(count);
+        let wanted = rows.filter(|row| slots.contains(&PlaceRow::slot(row)));
+        let rows: Vec<_> = wanted.map(|row| PlaceRow::decode(row, self.segment)).collect();
         // What a read will make space for lies in the segment.
         let lies_inside = |row: &PlaceRow| {
             let Location { offset, bytes, .. } = row.record.location;
             let end = offset.checked_add(ITEM_BYTES as u64 + u64::from(bytes));
             end.is_some_and(|end| end <= self.segment_bytes)
         };
-        Ok(if rows.iter().all(lies_inside) { Ok(rows) } else { Err(PlacesFault) })
+        if rows.iter().all(lies_inside) { Ok(rows) } else { Err(PlacesFault) }
     }
 
     /// The blocks in which rows of a slot may lie.

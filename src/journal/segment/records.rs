@@ -7,11 +7,12 @@ use crate::journal::format::item::{
 };
 use crate::journal::format::layout::is_zero;
 use crate::journal::format::open_error::OpenError;
+use crate::journal::format::released;
 use crate::journal::format::witnessed;
 use crate::journal::segment::batch_scan::{FoundBatch, Gap};
 use crate::journal::segment::reader::SegmentReader;
 use crate::limits::SECTOR_BYTES;
-use crate::types::{HardState, Lsn, NodeId, RecordKind, Witness};
+use crate::types::{HardState, Lsn, NodeId, RecordKind, Released, Witness};
 use std::collections::BTreeMap;
 
 /// One record whose identity verifies.
@@ -28,6 +29,8 @@ pub(crate) struct Seen {
     pub witnessed: Option<Vec<(NodeId, Witness)>>,
     /// The digest that a record of a checkpoint names.
     pub digest: Option<u64>,
+    /// The content of a record of what was released.
+    pub released: Option<Released>,
 }
 
 /// What was found of a batch.
@@ -167,17 +170,19 @@ fn check(
             | RecordKind::Accepted
             | RecordKind::Learned
             | RecordKind::Chosen
-            | RecordKind::Trimmed
+            | RecordKind::Released
             | RecordKind::Checkpoint
             | RecordKind::Witnessed => None,
         };
         let is_table = intact && head.kind == RecordKind::Witnessed;
         let witnessed = if is_table { witnessed::decode_body(body) } else { None };
+        let is_release = intact && head.kind == RecordKind::Released;
+        let released = if is_release { released::decode_body(&head, body) } else { None };
         let is_checkpoint = intact && head.kind == RecordKind::Checkpoint;
         let digest = body.try_into().ok().filter(|_| is_checkpoint).map(u64::from_le_bytes);
         let headless = header.is_none();
         checked.complete &= intact && !headless && descriptor.is_some() && descriptor == header;
-        checked.records.push(Seen { head, intact, headless, hard, witnessed, digest });
+        checked.records.push(Seen { head, intact, headless, hard, witnessed, digest, released });
         home = Some(head.offset + record_span(head.body_bytes as usize) as u64);
         lsn = lsn.next();
     }

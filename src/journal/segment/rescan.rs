@@ -56,8 +56,8 @@ pub(crate) fn rescan(
         checked.records.iter().for_each(|seen| found.add(seen));
         found.expect(next);
     }
-    // Where the next segment does not say how this one ends, there may have been more.
-    found.lost |= limit.is_none_or(|limit| found.expected < limit.next_lsn);
+    // Where neither a seal nor the next segment says how this one ends, there may have been more.
+    found.lost |= limit.map_or(!scan.sealed, |limit| found.expected < limit.next_lsn);
     Ok(found.finish(segment))
 }
 
@@ -89,7 +89,7 @@ impl Adding {
             RecordKind::Chosen => head.slot,
             RecordKind::HardState
             | RecordKind::Learned
-            | RecordKind::Trimmed
+            | RecordKind::Released
             | RecordKind::Checkpoint
             | RecordKind::Witnessed => Slot(0),
         };

@@ -2,22 +2,32 @@
 
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN};
 use crate::journal::segment::places::{PlaceRow, Places};
-use crate::types::{SegmentId, Slot};
+use crate::types::{Released, SegmentId, Slot, SlotRanges};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The places of segments that are not in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Spilled {
+    /// Slots of which only records that are known to hold the chosen value are believed.
+    pub(in crate::journal) known_only: SlotRanges,
     /// Every slot of these segments is at or below this one, and chosen.
     pub(in crate::journal) upto: Slot,
     /// By segment: the file of its places, where there is one that serves.
     pub(in crate::journal) files: BTreeMap<SegmentId, Option<Arc<Places>>>,
     /// Segments in which records are lost, of slots up to this one.
     pub(in crate::journal) losses: BTreeMap<SegmentId, Slot>,
+    /// Segments that are gone, as a durable record says.
+    pub(in crate::journal) released: Arc<Released>,
 }
 
 impl Spilled {
+    /// Of the slots that a peer's checkpoint stands for, only what is known to hold the chosen value is believed:
+    /// whatever was accepted here need not have been chosen.
+    pub(in crate::journal) fn is_known_only(&self, slot: Slot) -> bool {
+        self.known_only.contains(slot)
+    }
+
     /// A segment's places are on disk; `None` where no file of them serves.
     pub(in crate::journal) fn set(&mut self, segment: SegmentId, places: Option<Arc<Places>>) {
         if let Some(places) = &places {
@@ -33,6 +43,12 @@ impl Spilled {
         }
     }
 
+    /// A segment is gone.
+    pub(in crate::journal) fn forget(&mut self, segment: SegmentId) {
+        self.files.remove(&segment);
+        self.losses.remove(&segment);
+    }
+
     /// A segment of which no file of places serves.
     pub(in crate::journal) fn unplaced(&self) -> Option<SegmentId> {
         self.files.iter().find(|(_, places)| places.is_none()).map(|(segment, _)| *segment)
@@ -42,6 +58,29 @@ impl Spilled {
         if slot <= self.upto { self.unplaced() } else { None }
     }
 
+    /// What is to be looked up for a slot, of which memory holds this record at best, in those of these
+    /// files that may hold it.
+    pub(in crate::journal) fn lookup(
+        &self,
+        slot: Slot,
+        files: &[Arc<Places>],
+        (held, distrusted): (Option<PlaceRow>, bool),
+    ) -> SlotLookup {
+        let lost = self.losses.iter().rev().find(|(_, upto)| **upto >= slot);
+        let released = self.released.ranges.iter().rev().find(|range| range.covers(slot));
+        SlotLookup {
+            slot,
+            held,
+            places: files.iter().filter(|places| places.spans(slot)).cloned().collect(),
+            unplaced: self.unplaced_for(slot),
+            distrusted,
+            known_only: self.is_known_only(slot),
+            // Above, the record that is left is served at its ballot, whatever lies behind (C6).
+            lost_in: lost.filter(|_| slot <= self.upto).map(|(segment, _)| *segment),
+            released_in: released.map(|range| range.last),
+        }
+    }
+
     /// Files of places that may hold a slot of this range.
     pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
         let within = |places: &&Arc<Places>| {
@@ -49,6 +88,34 @@ impl Spilled {
             from <= upto && from <= last && first <= upto
         };
         self.files.values().flatten().filter(within).cloned().collect()
+    }
+}
+
+/// Finds slots without the journal: on a thread that may block.
+#[derive(Clone, Debug)]
+pub struct SlotFinder {
+    /// What memory said of some slots, which rise.
+    pub(in crate::journal) known: Vec<SlotLookup>,
+    pub(in crate::journal) spilled: Arc<Spilled>,
+    /// Memory has nothing to say of other slots below this one.
+    pub(in crate::journal) below: Slot,
+}
+
+impl SlotFinder {
+    /// Leaves slots from this one on to whoever has the journal.
+    #[must_use]
+    pub fn below(mut self, slot: Slot) -> SlotFinder {
+        self.below = self.below.min(slot);
+        self
+    }
+
+    /// What is to be looked up for a slot; nothing where only the journal can say it.
+    pub(in crate::journal) fn lookup(&self, slot: Slot) -> Option<SlotLookup> {
+        if let Ok(at) = self.known.binary_search_by_key(&slot, |lookup| lookup.slot) {
+            return Some(self.known[at].clone());
+        }
+        let files = self.spilled.spanning(slot, slot);
+        (slot < self.below).then(|| self.spilled.lookup(slot, &files, (None, false)))
     }
 }
 
@@ -64,8 +131,23 @@ pub(crate) struct SlotLookup {
     pub unplaced: Option<SegmentId>,
     /// Only a record that is known to hold the chosen value is believed.
     pub distrusted: bool,
+    /// Other records than those say nothing at all.
+    pub known_only: bool,
     /// The last segment in which a record of the slot may be lost.
     pub lost_in: Option<SegmentId>,
+    /// The last segment that was released, and in which a record of the slot may have stood.
+    pub released_in: Option<SegmentId>,
+}
+
+/// What is found of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FoundSlot {
+    /// The record that counts.
+    Record(PlaceRow),
+    /// No record.
+    Nothing,
+    /// Its value was released, or may have been.
+    Released,
 }
 
 impl SlotLookup {
@@ -77,12 +159,22 @@ impl SlotLookup {
 
     /// The row whose value counts (see [`IndexedRecord::rank`]). All slots that left memory are chosen:
     /// where a record behind may be lost, one that may hold another value is not believed (C5).
-    pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> Option<PlaceRow> {
-        let best = rows.chain(self.held).max_by_key(|row| row.record.rank())?;
+    pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> FoundSlot {
+        let counts = |row: &PlaceRow| !self.known_only || row.record.flags & KNOWN != 0;
+        let rows = rows.chain(self.held).filter(counts);
+        let Some(best) = rows.max_by_key(|row| row.record.rank()) else {
+            let is_released = self.released_in.is_some() || self.known_only;
+            return if is_released { FoundSlot::Released } else { FoundSlot::Nothing };
+        };
         let IndexedRecord { location, flags, .. } = best.record;
+        let is_chosen = flags & KNOWN != 0 && flags & DAMAGED == 0;
+        if !is_chosen && self.released_in.is_some_and(|segment| segment > location.segment) {
+            // The record that held the chosen value may have stood there.
+            return FoundSlot::Released;
+        }
         let hidden = self.lost_in.is_some_and(|segment| segment >= location.segment);
         let doubtful = flags & KNOWN == 0 && (self.distrusted || hidden);
         let flags = flags | if doubtful { DAMAGED } else { 0 };
-        Some(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
+        FoundSlot::Record(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
     }
 }

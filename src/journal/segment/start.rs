@@ -65,6 +65,11 @@ impl Baseline {
     pub(crate) fn new(from: Option<(Slot, JournalStart)>) -> Baseline {
         from.map_or(Baseline::NONE, |(slot, start)| Baseline { slot, start })
     }
+
+    /// There is a checkpoint: what lies before the start need not be read.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        self.slot > Slot(0)
+    }
 }
 
 #[cfg(test)]

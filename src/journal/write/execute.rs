@@ -12,8 +12,11 @@ use crate::journal::write::jobs::{
 use crate::journal::write::lookup;
 use crate::journal::write::places_jobs::run_places;
 use crate::journal::write::read_plan::{FileRange, ReadDamage, ReadPlan, ReadResult, Wanted};
+use crate::journal::write::removal::{RemoveDone, run_remove};
+use crate::limits::READ_EXTENT_BYTES_MAX;
 use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
 use crate::types::{RecordKind, Trouble, Value};
+use std::cell::Cell;
 use std::io;
 
 /// Why a job is not done.
@@ -55,6 +58,11 @@ pub fn execute(storage: &dyn Storage, job: Job) -> Result<Done, JobError> {
             Ok(done) => Ok(Done::Places(done)),
             // A file that has no name yet is in nobody's way: it is written from the start again.
             Err(error) if error.may_pass() => short(error, Job::Places(job)),
+            Err(error) => Err(JobError::Fatal(error)),
+        },
+        Job::Remove(job) => match run_remove(storage, &job) {
+            Ok(()) => Ok(Done::Remove(RemoveDone { segments: job.segments })),
+            Err(error) if error.may_pass() => short(error, Job::Remove(job)),
             Err(error) => Err(JobError::Fatal(error)),
         },
     }
@@ -145,12 +153,49 @@ fn run_read(storage: &dyn Storage, job: &ReadJob) -> Result<ReadJobDone, Storage
     };
     let missing = plan.missing.iter();
     let mut values: Vec<_> = missing.map(|(slot, why)| (*slot, Err(why.clone()))).collect();
-    let mut buffer = Vec::new();
-    for range in &plan.ranges {
-        read_range(storage, &job.journal_id, range, &mut buffer, &mut values)?;
-    }
+    let journal_id = &job.journal_id;
+    read_ranges(storage, journal_id, &plan.ranges, &mut |wanted, body| {
+        let value = body.map(|body| (wanted.location.ballot, Value::new(body)));
+        values.push((wanted.slot, value));
+    })?;
     values.sort_by_key(|(slot, _)| *slot);
     Ok(ReadJobDone { token: job.token, values, unplaced })
+}
+
+/// What takes in what was read: the body of each record, or the part of it that is wanted.
+pub(crate) type Visit<'a> = dyn FnMut(&Wanted, Result<&[u8], ReadDamage>) + 'a;
+
+thread_local! {
+    /// What a thread reads into. It is filled with zeros once, not for each read.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Reads records, and hands each to `visit`, in the order in which they were planned. Fails only where
+/// the system is short of something.
+pub(crate) fn read_ranges(
+    storage: &dyn Storage,
+    journal_id: &JournalId,
+    ranges: &[FileRange],
+    visit: &mut Visit<'_>,
+) -> Result<(), StorageError> {
+    let mut buffer = BUFFER.take();
+    let mut ranges = ranges.iter();
+    let read =
+        ranges.try_for_each(|range| read_range(storage, journal_id, range, &mut buffer, visit));
+    // A record of the largest size is rare, and its memory is not kept for ever.
+    if buffer.len() > READ_EXTENT_BYTES_MAX {
+        buffer = Vec::new();
+    }
+    BUFFER.set(buffer);
+    read
+}
+
+/// So many bytes to read into; what is in them is of no account.
+fn room(buffer: &mut Vec<u8>, bytes: usize) -> &mut [u8] {
+    if buffer.len() < bytes {
+        buffer.resize(bytes, 0);
+    }
+    &mut buffer[..bytes]
 }
 
 fn read_range(
@@ -158,23 +203,22 @@ fn read_range(
     journal_id: &JournalId,
     range: &FileRange,
     buffer: &mut Vec<u8>,
-    values: &mut Vec<(crate::types::Slot, ReadResult)>,
+    visit: &mut Visit<'_>,
 ) -> Result<(), StorageError> {
-    buffer.clear();
-    buffer.resize(range.bytes, 0);
-    let whole = read_some(storage, &range.file, range.offset, buffer)?;
+    let whole = read_some(storage, &range.file, range.offset, room(buffer, range.bytes))?;
     for wanted in &range.wanted {
-        let bytes = ITEM_BYTES + wanted.location.bytes as usize;
+        let (offset, bytes) = wanted.span();
         let result = if whole.is_ok() {
-            let at = (wanted.location.offset - range.offset) as usize;
+            let at = (offset - range.offset) as usize;
             verify(&buffer[at..at + bytes], journal_id, wanted, &range.file)
         } else {
             // One unreadable sector must not take its neighbours with it: each on its own, and
             // a header that is known to be lost not at all.
-            let skip = if wanted.headless.is_some() { ITEM_BYTES } else { 0 };
-            let offset = wanted.location.offset + skip as u64;
-            buffer.resize(bytes.max(buffer.len()), 0);
-            read_some(storage, &range.file, offset, &mut buffer[skip..bytes])?
+            let headless = wanted.headless.is_some() && wanted.part.is_none();
+            let skip = if headless { ITEM_BYTES } else { 0 };
+            let offset = offset + skip as u64;
+            let record = room(buffer, bytes);
+            read_some(storage, &range.file, offset, &mut record[skip..])?
                 .map_err(|error| ReadDamage::Unreadable {
                     slot: wanted.slot,
                     ballot: wanted.location.ballot,
@@ -182,9 +226,9 @@ fn read_range(
                     offset,
                     error: error.to_string(),
                 })
-                .and_then(|()| verify(&buffer[..bytes], journal_id, wanted, &range.file))
+                .and_then(|()| verify(record, journal_id, wanted, &range.file))
         };
-        values.push((wanted.slot, result));
+        visit(wanted, result);
     }
     Ok(())
 }
@@ -202,15 +246,25 @@ pub(crate) fn read_one(
         bytes: ITEM_BYTES + location.bytes as usize,
         wanted: vec![*wanted],
     };
-    let mut values = Vec::new();
-    read_range(storage, journal_id, &range, &mut Vec::new(), &mut values)?;
-    Ok(values.pop().map_or(Err(ReadDamage::NotHeld { slot: wanted.slot }), |(_, result)| result))
+    let mut result = Err(ReadDamage::NotHeld { slot: wanted.slot });
+    read_ranges(storage, journal_id, &[range], &mut |wanted, body| {
+        result = body.map(|body| (wanted.location.ballot, Value::new(body)));
+    })?;
+    Ok(result)
 }
 
 /// Believes a record only if header and body verify and are those of the slot, ballot, LSN and
-/// place asked for.
-fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> ReadResult {
-    let Wanted { slot, location, headless } = *wanted;
+/// place asked for; returns its body. A part of a body is for the caller to verify.
+fn verify<'a>(
+    bytes: &'a [u8],
+    journal_id: &JournalId,
+    wanted: &Wanted,
+    file: &str,
+) -> Result<&'a [u8], ReadDamage> {
+    let Wanted { slot, location, headless, part } = *wanted;
+    if part.is_some() {
+        return Ok(bytes);
+    }
     let (header, body) = bytes.split_at(ITEM_BYTES);
     let checksum = headless.or_else(|| {
         let item = MetadataItem::decode_slice(header, journal_id).ok()?;
@@ -222,7 +276,7 @@ fn verify(bytes: &[u8], journal_id: &JournalId, wanted: &Wanted, file: &str) -> 
         same.then_some(head.body_checksum)
     });
     if checksum == Some(body_checksum(body, location.lsn)) {
-        return Ok((location.ballot, Value::new(body)));
+        return Ok(body);
     }
     let Location { ballot, offset, .. } = location;
     Err(ReadDamage::Damaged { slot, ballot, file: file.to_string(), offset })

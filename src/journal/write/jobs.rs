@@ -3,6 +3,7 @@
 use crate::journal::format::item::JournalId;
 use crate::journal::write::places_jobs::{PlacesDone, PlacesJob};
 use crate::journal::write::read_plan::{Lookups, ReadPlan, ReadResult};
+use crate::journal::write::removal::{RemoveDone, RemoveJob};
 use crate::types::{Lsn, SegmentId, Slot};
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub enum Job {
     Read(ReadJob),
     /// Writes where the values of one segment lie, for a helper thread. One at a time per journal.
     Places(PlacesJob),
+    /// Removes the files of released segments, for a helper thread. One at a time per journal.
+    Remove(RemoveJob),
 }
 
 /// A job's outcome, to be handed to [`crate::journal::Journal::done`].
@@ -31,6 +34,8 @@ pub enum Done {
     Read(ReadJobDone),
     /// The places of a segment are on disk, or there was no space for them.
     Places(PlacesDone),
+    /// The files of released segments are gone.
+    Remove(RemoveDone),
 }
 
 /// What a shard learns from [`crate::journal::Journal::done`].

@@ -12,6 +12,7 @@ use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, PrepareDone, PrepareJob,
 };
 use crate::journal::write::places_jobs::Spilling;
+use crate::journal::write::removal::Releasing;
 use crate::limits;
 use crate::types::{Ballot, HardState, Lsn, Record, RecordKind, SegmentId, Slot};
 use std::collections::VecDeque;
@@ -110,6 +111,8 @@ pub struct Journal {
     pub(in crate::journal) spares: VecDeque<(SegmentId, u64)>,
     pub(in crate::journal) in_flight: Option<BatchInFlight>,
     pub(in crate::journal) preparing: bool,
+    /// Free space beside `min_free_bytes` that no segment takes.
+    pub(in crate::journal) reserve_bytes: u64,
     pub(in crate::journal) room: bool,
     /// A preparation failed for want of space and was not retried yet.
     pub(in crate::journal) prepare_blocked: bool,
@@ -121,6 +124,7 @@ pub struct Journal {
     /// What the durable records of each segment reach.
     pub(in crate::journal) facts: JournalFacts,
     pub(in crate::journal) spilling: Spilling,
+    pub(in crate::journal) releasing: Releasing,
     /// Of the last batch, the larger one first: data, then descriptors.
     pub(in crate::journal) buffers: Vec<Vec<u8>>,
 }
@@ -144,6 +148,7 @@ impl Journal {
             spares: restored.spares,
             in_flight: None,
             preparing: false,
+            reserve_bytes: 0,
             room: true,
             prepare_blocked: false,
             hard: restored.hard,
@@ -153,6 +158,7 @@ impl Journal {
             index: restored.index,
             facts: restored.facts,
             spilling: Spilling { due: unplaced, ..Spilling::default() },
+            releasing: Releasing::default(),
             buffers: Vec::new(),
         }
     }
@@ -164,6 +170,9 @@ impl Journal {
     pub fn push(&mut self, lsn: Lsn, record: Record) {
         assert!(lsn == self.next_lsn, "LSNs are dense: got {lsn}, expected {}", self.next_lsn);
         self.next_lsn = lsn.next();
+        if let Record::Released(released) = &record {
+            self.record_released(lsn, released);
+        }
         self.pending_bytes += batch::record_bytes(&record);
         self.pending_room += room_bytes(&record);
         self.pending.push_back(record);
@@ -174,6 +183,7 @@ impl Journal {
     pub fn next_job(&mut self) -> Option<Job> {
         let job = self.next_prepare().map(Job::Prepare);
         let job = job.or_else(|| self.next_batch().map(Job::Batch));
+        let job = job.or_else(|| self.next_removal().map(Job::Remove));
         job.or_else(|| self.next_places().map(Job::Places))
     }
 
@@ -182,12 +192,17 @@ impl Journal {
         match done {
             Done::Batch(done) => self.batch_done(done),
             Done::Prepare(done) => self.prepare_done(&done),
-            Done::Read(done) => {
+            Done::Read(mut done) => {
                 self.places_failed(&done.unplaced);
+                self.excuse_released(&mut done.values);
                 Some(JournalEvent::Read(done))
             }
             Done::Places(done) => {
                 self.places_done(done);
+                None
+            }
+            Done::Remove(done) => {
+                self.removal_done(&done);
                 None
             }
         }
@@ -257,12 +272,6 @@ impl Journal {
         self.index.is_durable_in(slot, ballot)
     }
 
-    /// Bytes of a slot's value, at most; zero for a slot that is not held.
-    #[must_use]
-    pub fn value_bytes_max(&self, slot: Slot) -> usize {
-        self.index.value_bytes_max(slot)
-    }
-
     /// A file of places is being made anew: until it is there, slots whose places left memory cannot be
     /// read.
     #[must_use]
@@ -329,7 +338,7 @@ impl Journal {
         Some(PrepareJob {
             segment,
             bytes,
-            min_free_bytes: self.options.min_free_bytes,
+            min_free_bytes: self.options.min_free_bytes.saturating_add(self.reserve_bytes),
             header: header_block(&self.journal_id, segment, bytes),
         })
     }
@@ -508,14 +517,14 @@ impl Journal {
         let batch = self.in_flight.take().expect("only a batch in flight can be done");
         self.facts.begin(batch.segment, Some(batch.first_lsn_of_segment));
         for head in &batch.heads {
-            self.facts.saw(head.slot.max(head.chosen_upto));
-            self.facts.stands(head.kind);
+            self.facts.saw(head);
+            self.facts.stands(head.kind, true);
             match head.kind {
                 RecordKind::Accepted => self.index.raise_watermark(head.ballot, head.chosen_upto),
                 RecordKind::Chosen => self.index.raise_watermark(head.ballot, head.slot),
                 RecordKind::HardState
                 | RecordKind::Learned
-                | RecordKind::Trimmed
+                | RecordKind::Released
                 | RecordKind::Checkpoint
                 | RecordKind::Witnessed => {}
             }
@@ -530,6 +539,7 @@ impl Journal {
         self.buffers.truncate(2);
         let news = batch.upto > self.durable;
         self.durable = batch.upto;
+        self.forget_released();
         news.then_some(JournalEvent::Durable(batch.upto))
     }
 }

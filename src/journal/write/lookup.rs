@@ -2,13 +2,14 @@
 //! are weighed against each other as if all of them were in memory.
 
 use crate::journal::segment::places::{PlaceRow, Places, PlacesFault, places_name};
+use crate::journal::segment::spilled::{FoundSlot, SlotLookup};
 use crate::journal::write::read_plan::{Lookups, ReadDamage, ReadPlan};
-use crate::storage::{Storage, StorageError};
+use crate::storage::{BlockCache, Storage, StorageError};
 use crate::types::{SegmentId, Slot};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-/// Blocks of rows that one read keeps, so that neighbours are found in the same one.
-const BLOCKS_KEPT: usize = 16;
+/// Blocks of rows that one read of many slots keeps, so that neighbours are found in the same one.
+const CACHE_BYTES: usize = 64 << 10;
 
 /// What a search found.
 pub(crate) struct Found {
@@ -19,64 +20,72 @@ pub(crate) struct Found {
 
 /// Finds the slots, up to where the plan is full. Fails only where the system is short of something.
 pub(crate) fn find(storage: &dyn Storage, lookups: &Lookups) -> Result<Found, StorageError> {
-    let mut found = Found { plan: ReadPlan::new(lookups.bytes_max), unplaced: BTreeSet::new() };
-    let mut blocks = Blocks::default();
+    let mut plan = ReadPlan::new(lookups.bytes_max);
+    let cache = BlockCache::new(CACHE_BYTES);
+    let mut search = PlaceSearch { storage, cache: &cache, failed: BTreeSet::new() };
     for lookup in &lookups.slots {
-        let slot = lookup.slot;
-        let mut rows = Vec::new();
-        let mut unplaced = lookup.unplaced;
-        for places in &lookup.places {
-            match blocks.rows(storage, places, slot)? {
-                Ok(some) => rows.extend(some),
-                Err(PlacesFault) => {
-                    found.unplaced.insert(places.segment);
-                    unplaced = Some(places.segment);
-                }
-            }
-        }
-        let goes_on = match unplaced {
-            // A better record may stand where nothing can be seen.
-            Some(segment) => {
-                let file = places_name(segment).to_string();
-                found.plan.miss(slot, ReadDamage::Unplaced { slot, file })
-            }
-            None => found.plan.add(slot, lookup.best(rows.into_iter())),
+        let goes_on = match search.place(lookup)? {
+            Ok(row) => plan.add(lookup.slot, row),
+            Err(why) => plan.miss(lookup.slot, why),
         };
         if !goes_on {
             break;
         }
     }
-    Ok(found)
+    Ok(Found { plan, unplaced: search.failed })
 }
 
-/// Blocks that were read.
-#[derive(Default)]
-struct Blocks(BTreeMap<(SegmentId, u64), Vec<PlaceRow>>);
+/// Finds slots in files of places, of which it keeps blocks.
+pub(crate) struct PlaceSearch<'a> {
+    pub storage: &'a dyn Storage,
+    pub cache: &'a BlockCache,
+    /// Segments whose files of places do not serve.
+    pub failed: BTreeSet<SegmentId>,
+}
 
-impl Blocks {
+impl PlaceSearch<'_> {
+    /// The row that counts for a slot, none where there is none; or why that cannot be said.
+    pub(crate) fn place(
+        &mut self,
+        lookup: &SlotLookup,
+    ) -> Result<Result<Option<PlaceRow>, ReadDamage>, StorageError> {
+        let slot = lookup.slot;
+        let mut rows = Vec::new();
+        let mut unplaced = lookup.unplaced;
+        for places in &lookup.places {
+            match self.rows(places, slot)? {
+                Ok(some) => rows.extend(some),
+                Err(PlacesFault) => {
+                    self.failed.insert(places.segment);
+                    unplaced = Some(places.segment);
+                }
+            }
+        }
+        Ok(match unplaced {
+            // A better record may stand where nothing can be seen.
+            Some(segment) => {
+                Err(ReadDamage::Unplaced { slot, file: places_name(segment).to_string() })
+            }
+            None => match lookup.best(rows.into_iter()) {
+                FoundSlot::Record(row) => Ok(Some(row)),
+                FoundSlot::Nothing => Ok(None),
+                FoundSlot::Released => Err(ReadDamage::Released { slot }),
+            },
+        })
+    }
+
     /// The rows of a slot in one file.
     fn rows(
-        &mut self,
-        storage: &dyn Storage,
+        &self,
         places: &Places,
         slot: Slot,
     ) -> Result<Result<Vec<PlaceRow>, PlacesFault>, StorageError> {
         let mut rows = Vec::new();
         for nth in places.blocks_of(slot) {
-            let key = (places.segment, nth);
-            if !self.0.contains_key(&key) {
-                let block = match places.block(storage, nth)? {
-                    Ok(block) => block,
-                    Err(fault) => return Ok(Err(fault)),
-                };
-                if self.0.len() >= BLOCKS_KEPT {
-                    // Slots rise: the first ones are not asked for again.
-                    self.0.pop_first();
-                }
-                self.0.insert(key, block);
+            match places.rows((self.storage, self.cache), nth, slot..=slot)? {
+                Ok(some) => rows.extend(some),
+                Err(fault) => return Ok(Err(fault)),
             }
-            let block = self.0.get(&key).into_iter().flatten();
-            rows.extend(block.filter(|row| row.record.slot == slot));
         }
         Ok(Ok(rows))
     }

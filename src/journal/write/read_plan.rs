@@ -22,13 +22,32 @@ pub(crate) struct FileRange {
     pub wanted: Vec<Wanted>,
 }
 
-/// One record wanted.
+/// One record wanted, or a part of its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wanted {
     pub slot: Slot,
     pub location: Location,
     /// The body's checksum where the record's own header is lost.
     pub headless: Option<u64>,
+    /// Of the body so many bytes from this one on, which nothing here verifies.
+    pub part: Option<(u32, u32)>,
+}
+
+impl Wanted {
+    /// The whole record.
+    pub(crate) fn whole(row: &PlaceRow) -> Wanted {
+        let PlaceRow { record, headless } = *row;
+        Wanted { slot: record.slot, location: record.location, headless, part: None }
+    }
+
+    /// Where in the file it begins, and how many bytes of it are read.
+    pub(crate) fn span(&self) -> (u64, usize) {
+        let Location { offset, bytes, .. } = self.location;
+        match self.part {
+            None => (offset, ITEM_BYTES + bytes as usize),
+            Some((from, bytes)) => (offset + ITEM_BYTES as u64 + u64::from(from), bytes as usize),
+        }
+    }
 }
 
 /// What a read found for one slot.
@@ -63,9 +82,10 @@ impl ReadPlan {
 
     /// Adds the record that counts for a slot, in rising order of slots. False: it is full.
     pub(crate) fn add(&mut self, slot: Slot, found: Option<PlaceRow>) -> bool {
-        let Some(PlaceRow { record, headless }) = found else {
+        let Some(row) = found else {
             return self.miss(slot, ReadDamage::NotHeld { slot });
         };
+        let record = row.record;
         if self.is_full(record.location.bytes as usize) {
             return false;
         }
@@ -74,7 +94,7 @@ impl ReadPlan {
             let ballot = Ballot::ZERO; // As for a hole of a start, which has it from recovery.
             self.missing.push((slot, ReadDamage::Damaged { slot, ballot, file, offset }));
         } else {
-            self.span += self.plan(Wanted { slot, location: record.location, headless });
+            self.span += self.plan(Wanted::whole(&row));
         }
         true
     }
@@ -90,9 +110,9 @@ impl ReadPlan {
 
     /// Adds a record to the last extent of a read where it lies close behind it. Returns by how
     /// many bytes the read grows.
-    fn plan(&mut self, wanted: Wanted) -> usize {
-        let Location { segment, offset, bytes, .. } = wanted.location;
-        let (file, bytes): (Arc<str>, _) = (file_name(segment), ITEM_BYTES + bytes as usize);
+    pub(crate) fn plan(&mut self, wanted: Wanted) -> usize {
+        let (offset, bytes) = wanted.span();
+        let file: Arc<str> = file_name(wanted.location.segment);
         if let Some(last) = self.ranges.last_mut()
             && last.file == file
             && offset >= last.offset
@@ -157,6 +177,12 @@ pub enum ReadDamage {
         /// The file of places, by its name in the shard's directory.
         file: String,
     },
+    /// The slot's value was released (C26): it is no damage, and is not repaired.
+    #[error("slot {slot} was released here")]
+    Released {
+        /// The slot that was asked for.
+        slot: Slot,
+    },
     /// The medium failed to deliver the record.
     #[error("the record of slot {slot} cannot be read: {file} at offset {offset}: {error}")]
     Unreadable {
@@ -174,11 +200,23 @@ pub enum ReadDamage {
 }
 
 impl ReadDamage {
+    /// The segment's file that was read in vain, or is known to be damaged.
+    pub(crate) fn file(&self) -> Option<&str> {
+        match self {
+            ReadDamage::Damaged { file, .. } | ReadDamage::Unreadable { file, .. } => Some(file),
+            ReadDamage::NotHeld { .. }
+            | ReadDamage::Unplaced { .. }
+            | ReadDamage::Released { .. } => None,
+        }
+    }
+
     /// The ballot of the record that was lost: a copy of it, or of a higher one, makes it good.
     #[must_use]
     pub fn ballot(&self) -> Ballot {
         match self {
-            ReadDamage::NotHeld { .. } | ReadDamage::Unplaced { .. } => Ballot::ZERO,
+            ReadDamage::NotHeld { .. }
+            | ReadDamage::Unplaced { .. }
+            | ReadDamage::Released { .. } => Ballot::ZERO,
             ReadDamage::Damaged { ballot, .. } | ReadDamage::Unreadable { ballot, .. } => *ballot,
         }
     }

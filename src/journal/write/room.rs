@@ -20,6 +20,18 @@ pub struct ValueRoom {
 }
 
 impl Journal {
+    /// Free space beside `min_free_bytes` that is left alone when a segment is prepared from now on: one
+    /// segment, and what is needed for checkpoints, without which nothing is released (R11).
+    pub fn set_reserve_bytes(&mut self, bytes_for_checkpoints: u64) {
+        self.reserve_bytes = self.options.segment_bytes.saturating_add(bytes_for_checkpoints);
+    }
+
+    /// Free space beside `min_free_bytes` that no segment takes.
+    #[must_use]
+    pub fn reserve_bytes(&self) -> u64 {
+        self.reserve_bytes
+    }
+
     /// Space for values that may be pushed now (R11).
     #[must_use]
     pub fn value_room(&self) -> ValueRoom {

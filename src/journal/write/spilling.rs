@@ -4,10 +4,19 @@
 use crate::journal::segment::index::SegmentIndex;
 use crate::journal::write::journal::Journal;
 use crate::journal::write::places_jobs::{PlacesDone, PlacesJob, PlacesSource, SegmentPlaces};
-use crate::types::{Lsn, SegmentId, Slot};
+use crate::types::{Lsn, SegmentId, Slot, SlotRanges};
 use std::sync::Arc;
 
 impl Journal {
+    /// Of these slots only records are believed that are known to hold the chosen value: a peer's checkpoint
+    /// stands for them (C29).
+    pub fn believe_known_only(&mut self, slots: &SlotRanges) {
+        let spilled = Arc::make_mut(&mut self.index.spilled);
+        for (first, last) in slots.as_slice() {
+            spilled.known_only.add(*first, *last);
+        }
+    }
+
     /// The places of full segments leave memory where none of their records, be it lost, is of a slot
     /// above this one: that of a checkpoint that is durable. The jobs come from
     /// [`next_job`](Journal::next_job).
@@ -19,6 +28,12 @@ impl Journal {
     /// Lets what could not be made for want of space be tried again; the caller drives the back-off.
     pub fn retry_places(&mut self) {
         self.spilling.due = true;
+    }
+
+    /// Places of full segments are leaving memory, or files of places are being made anew.
+    #[must_use]
+    pub fn is_spilling(&self) -> bool {
+        self.spilling.due || self.spilling.under_way.is_some()
     }
 
     /// Records whose places are in memory.
@@ -68,21 +83,29 @@ impl Journal {
         let PlacesDone { segment, places } = done;
         let asked = self.spilling.under_way.take();
         assert!(asked == Some(segment), "places of segment {segment} are done, not of {asked:?}");
+        if !self.index.spilled.files.contains_key(&segment)
+            && self.last_released().contains(segment)
+        {
+            return; // It was released meanwhile; the removal waits for this.
+        }
         let Some(places) = places else {
             // Tried again with the next checkpoint, or when the caller says so.
             self.spilling.due = false;
             return;
         };
-        self.index.spilled.upto = self.index.spilled.upto.max(self.spilling.upto);
-        self.index.spilled.set(segment, Some(places));
+        let spilled = Arc::make_mut(&mut self.index.spilled);
+        spilled.upto = spilled.upto.max(self.spilling.upto);
+        spilled.set(segment, Some(places));
         self.index.segments.remove(&segment);
         self.index.headless.retain(|(id, _), _| *id != segment);
     }
 
-    /// Files of places that a read found not to serve are made anew.
-    pub(in crate::journal) fn places_failed(&mut self, segments: &[SegmentId]) {
-        for segment in segments {
-            self.index.spilled.set(*segment, None);
+    /// Files of places that a read found not to serve are made anew, but for those that go.
+    pub fn places_failed(&mut self, segments: &[SegmentId]) {
+        let goes = |id: &&SegmentId| self.last_released().contains(**id);
+        let stays: Vec<SegmentId> = segments.iter().filter(|id| !goes(id)).copied().collect();
+        for segment in &stays {
+            Arc::make_mut(&mut self.index.spilled).set(*segment, None);
             self.spilling.due = true;
         }
     }

@@ -5,6 +5,7 @@
 //! | 8 | cut | nothing |
 
 use crate::machine::feature::FeatureCommand;
+use crate::types::FormatLevel;
 use crate::wire::codec::{BodyReader, DecodeError};
 
 /// The number of the command in its encoding. Never used again for anything else.
@@ -17,6 +18,10 @@ pub struct CutCommand;
 impl FeatureCommand for CutCommand {
     fn kind_number(&self) -> u8 {
         CUT_KIND
+    }
+
+    fn needed_level(&self) -> FormatLevel {
+        FormatLevel::FIRST
     }
 
     fn encode_body(&self, _out: &mut Vec<u8>) {}

@@ -20,7 +20,7 @@ use crate::api::entries::{EntriesError, EntriesRef};
 use crate::api::{AttributeChanges, Retention};
 use crate::limits::{APPEND_BYTES_MAX, NAME_BYTES_MAX};
 use crate::machine::feature::FeatureCommand;
-use crate::types::{Index, LogId};
+use crate::types::{FormatLevel, Index, LogId};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// Bytes of the longest body, that of an append or create: `u16`, name, two `u64`, `u8`, `u32`,
@@ -31,6 +31,18 @@ pub(in crate::machine) const BODY_BYTES_MAX: usize =
 impl FeatureCommand for LogCommand<'_> {
     fn kind_number(&self) -> u8 {
         self.kind() as u8
+    }
+
+    fn needed_level(&self) -> FormatLevel {
+        match self.kind() {
+            LogCommandKind::Create
+            | LogCommandKind::Delete
+            | LogCommandKind::Append
+            | LogCommandKind::AppendCreate
+            | LogCommandKind::Trim
+            | LogCommandKind::Retain
+            | LogCommandKind::SetAttributes => FormatLevel::FIRST,
+        }
     }
 
     fn encode_body(&self, out: &mut Vec<u8>) {

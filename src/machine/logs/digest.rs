@@ -5,6 +5,7 @@
 //! they are, and taking a log out or changing it is a subtraction.
 
 use crate::api::LogAttributes;
+use crate::api::entries::EntriesRef;
 use crate::machine::digest::hash_words;
 use crate::types::{Index, LogId};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -64,8 +65,13 @@ pub(super) fn name_hash(name: &str) -> u64 {
 
 /// The hash of a log's entries up to and with `entry`, given the hash of those `before`; 0 for none.
 /// It depends on the entries and their order, not on how they were grouped into appends.
-pub(super) fn content_hash(before: u64, entry: &[u8]) -> u64 {
+pub(in crate::machine) fn content_hash(before: u64, entry: &[u8]) -> u64 {
     xxh3_64_with_seed(entry, before)
+}
+
+/// A log's chain value behind these entries, given the one in front of them.
+pub(in crate::machine) fn chain_over(before: u64, entries: EntriesRef<'_>) -> u64 {
+    entries.iter().fold(before, |chain, entry| content_hash(chain, entry.data))
 }
 
 /// The sum over all logs.

@@ -19,7 +19,7 @@ mod state;
 
 pub(super) use codec::{BODY_BYTES_MAX, appends_to, decode_body};
 pub use command::{LogCommand, LogCommandKind};
-pub(super) use digest::DIGEST_WORDS;
+pub(super) use digest::{DIGEST_WORDS, chain_over};
 pub use outcome::LogOutcome;
 pub(super) use restore::LogsRestore;
 pub(super) use slot_extents::SlotExtents;

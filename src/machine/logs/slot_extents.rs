@@ -1,16 +1,18 @@
 //! The extents that come to be while one slot is applied.
 
+use crate::limits::{ENTRY_PREFIX_BYTES, EXTENT_BYTES};
 use crate::types::{Extent, Index, LogId, Slot};
 use std::collections::BTreeMap;
 
 /// Extents of one slot, gathered command by command. Appends to one log share an extent, so that a batch
-/// of a thousand small appends costs a log one row of the index.
+/// of a thousand small appends costs a log few rows of the index; but none joins an extent that is long
+/// enough, so that a reader of one entry need not read all that a large value has of the log.
 #[derive(Debug)]
 pub(in crate::machine) struct SlotExtents {
     slot: Slot,
     stamp_ms: u64,
     found: Vec<(LogId, Extent)>,
-    /// Where in `found` the extent of each log lies that the next append may join.
+    /// Where in `found` the extent of each log lies that the next append may join, while it is short.
     open: BTreeMap<LogId, usize>,
 }
 
@@ -41,7 +43,10 @@ impl SlotExtents {
             let (end, before) = (last.end(), last.offset);
             assert!(end == first, "extents are dense: log={log} end={end} first={first}");
             assert!(before < offset, "offsets rise: log={log} {before} then {offset}");
-            if let Some(sum) = last.count.checked_add(count) {
+            let bytes = bytes_before - last.bytes_before;
+            let prefixes = u64::from(last.count) * ENTRY_PREFIX_BYTES as u64;
+            let sum = last.count.checked_add(count);
+            if let Some(sum) = sum.filter(|_| bytes + prefixes < EXTENT_BYTES) {
                 last.count = sum;
                 return;
             }
@@ -102,7 +107,21 @@ mod tests {
         assert_eq!(extents.finish(), [(LogId(1), extent(0, 1, 8)), (LogId(1), extent(1, 2, 90))]);
     }
 
-    /// More entries than 32 bits can count go on in a second extent.
+    /// An extent of many bytes is joined by no further append; the next one may be joined again.
+    #[test]
+    fn c31_an_extent_is_joined_while_it_is_short() {
+        let mut extents = SlotExtents::new(Slot(5), 77);
+        // Ten bytes each, and their prefixes.
+        let long = EXTENT_BYTES as u32 / 18 + 1;
+        append(&mut extents, 1, 0, long - 1, 8);
+        append(&mut extents, 1, u64::from(long) - 1, 1, 90);
+        append(&mut extents, 1, u64::from(long), 5, 120);
+        append(&mut extents, 1, u64::from(long) + 5, 7, 150);
+        let expected = [extent(0, long, 8), extent(u64::from(long), 12, 120)];
+        assert_eq!(extents.finish(), expected.map(|extent| (LogId(1), extent)));
+    }
+
+    /// However many entries an append has, the one behind it has an extent of its own.
     #[test]
     fn c31_a_run_beyond_32_bits_goes_on_in_a_second_extent() {
         let mut extents = SlotExtents::new(Slot(5), 77);

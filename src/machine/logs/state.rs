@@ -7,7 +7,7 @@ use crate::api::name::LogName;
 use crate::api::{LogRef, LogStat, Retention};
 use crate::limits::LIST_NAMES_MAX;
 use crate::machine::feature::HomeShard;
-use crate::types::{Index, LogId, ShardId};
+use crate::types::{Extent, Index, LogId, ShardId, Slot};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use thiserror::Error;
@@ -237,10 +237,32 @@ impl Logs {
         self.by_id.get(&log).is_some_and(|log| log.attributes.get().sealed)
     }
 
+    /// An extent without entries that stands behind the last one of a log, none when the log does not
+    /// exist.
+    #[must_use]
+    pub fn end(&self, log: LogId) -> Option<Extent> {
+        let Log { next, appended_bytes, content, .. } = **self.by_id.get(&log)?;
+        Some(Extent {
+            first: next,
+            count: 0,
+            offset: 0,
+            slot: Slot(u64::MAX),
+            bytes_before: appended_bytes,
+            stamp_ms: u64::MAX,
+            chain: content,
+        })
+    }
+
     /// The first index of a log that is not trimmed, none when the log does not exist.
     #[must_use]
     pub fn first_index(&self, log: LogId) -> Option<Index> {
         self.by_id.get(&log).map(|log| log.first)
+    }
+
+    /// A log's chain value, the running hash of all its entries; none when the log does not exist.
+    #[must_use]
+    pub fn chain(&self, log: LogId) -> Option<u64> {
+        self.by_id.get(&log).map(|log| log.content)
     }
 
     /// Every log with its first index, by rising id.

@@ -33,9 +33,9 @@ impl Machine {
             applying_leadership: self.applying_leadership,
             stamp_ms: self.stamp_ms,
         };
-        let digest = self.digest();
+        let (digest, level) = (self.digest(), self.levels().level());
         let mut begun = Vec::new();
-        record::put_record(&mut begun, SnapshotRecordKind::Machine, |out| header.put(out));
+        record::put_record(&mut begun, SnapshotRecordKind::Machine, |out| header.put(level, out));
         self.features.begin_snapshot(&mut begun);
         self.snapshot = Some(SnapshotProgress { digest, begun });
     }

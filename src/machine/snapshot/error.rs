@@ -1,6 +1,6 @@
 //! Why bytes are not a snapshot that this node can take in.
 
-use crate::types::{LogId, ShardId};
+use crate::types::{FormatLevel, LogId, ShardId};
 use crate::wire::codec::DecodeError;
 use thiserror::Error;
 
@@ -61,6 +61,14 @@ pub enum RecordFault {
         found: u16,
         /// The newest that this node knows.
         known: u16,
+    },
+    /// The state has a format level that this program does not know.
+    #[error("it has format level {found}, this node knows {known}: it needs an upgrade")]
+    Level {
+        /// The level of the state.
+        found: FormatLevel,
+        /// The highest that this node knows.
+        known: FormatLevel,
     },
     /// The snapshot is one of another shard, or of a cluster with another number of shards.
     #[error("it is of shard {shard} of {shards}")]

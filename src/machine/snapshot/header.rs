@@ -5,13 +5,16 @@
 
 use super::error::RecordFault;
 use crate::machine::feature::HomeShard;
-use crate::types::{Ballot, NodeId, ShardId, Slot};
+use crate::types::{Ballot, FormatLevel, NodeId, ShardId, Slot};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// What every snapshot begins with, behind the first record's length and kind.
 const MAGIC: [u8; 8] = *b"PAXSTATE";
-/// The format that this node writes, and the newest that it reads.
+/// The newest format that this node reads.
 const VERSION: u16 = 1;
+
+// What is written at any level that is known can be read.
+const _: () = assert!(FormatLevel::KNOWN.versions().state <= VERSION);
 
 /// The machine's own state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +26,10 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    /// Encodes the header as the state's format level says.
+    pub(super) fn put(&self, level: FormatLevel, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
-        out.put_u16(VERSION);
+        out.put_u16(level.versions().state);
         out.put_u16(self.home.shard.0);
         out.put_u16(self.home.shards);
         out.put_u64(self.applied_upto.0);

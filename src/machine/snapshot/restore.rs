@@ -6,7 +6,7 @@ use super::record::{Records, SnapshotRecordKind};
 use crate::machine::assembly::FeatureRestores;
 use crate::machine::feature::HomeShard;
 use crate::machine::state::Machine;
-use crate::types::ShardId;
+use crate::types::{FormatLevel, ShardId};
 use crate::wire::codec::BodyReader;
 
 /// A machine that is made of the pieces of a snapshot. No bytes make it panic, and none make it allocate
@@ -23,6 +23,8 @@ pub struct Restore {
 #[derive(Debug)]
 struct Restored {
     home: HomeShard,
+    /// The highest format level that this node's program knows.
+    known: FormatLevel,
     header: Option<Header>,
     features: FeatureRestores,
     /// The digest that the last record states.
@@ -30,18 +32,19 @@ struct Restored {
 }
 
 impl Restore {
-    /// Nothing yet of a snapshot that should be of this one of a cluster's `shards`.
+    /// Nothing yet of a snapshot that should be of this one of a cluster's `shards`, for a program that knows
+    /// format levels up to `known`.
     ///
     /// # Panics
     /// When `shard` is not below `shards`.
     #[must_use]
-    pub fn new(shard: ShardId, shards: u16) -> Restore {
+    pub fn new(shard: ShardId, shards: u16, known: FormatLevel) -> Restore {
         assert!(shard.0 < shards, "shard {shard} of {shards} does not exist");
         let home = HomeShard { shard, shards };
         let features = FeatureRestores::default();
         Restore {
             records: Records::default(),
-            state: Restored { home, header: None, features, digest: None },
+            state: Restored { home, known, header: None, features, digest: None },
             failed: None,
         }
     }
@@ -71,12 +74,13 @@ impl Restore {
             return Err(error);
         }
         let incomplete = SnapshotError::Incomplete { bytes: self.records.bytes() };
-        let Restored { home, header, features, digest } = self.state;
+        let Restored { home, known, header, features, digest } = self.state;
         let (Some(header), Some(stated)) = (header, digest) else { return Err(incomplete) };
         if self.records.is_inside() {
             return Err(incomplete);
         }
         let mut machine = Machine::new(home.shard, home.shards);
+        machine.set_known_level(known);
         machine.applied_upto = header.applied_upto;
         machine.applying_leadership = header.applying_leadership;
         machine.stamp_ms = header.stamp_ms;
@@ -101,7 +105,7 @@ impl Restored {
             }
             (SnapshotRecordKind::Section, Some(header)) => {
                 let (feature, version) = (reader.u8("feature")?, reader.u16("version")?);
-                let place = (header.home, header.applied_upto);
+                let place = (header.home, header.applied_upto, self.known);
                 self.features.section(place, (feature, version), reader)?;
             }
             (SnapshotRecordKind::Item, Some(_)) => self.features.item(reader)?,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)] // In a test a panic is the report.
 
 mod codec;
+mod levels;
 mod model;
 mod reading;
 mod snapshot;
@@ -12,9 +13,19 @@ use super::{Damaged, LogCommand, LogOutcome, Machine, MachineOutcome, ValueBuild
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
 use crate::api::{LogRef, Retention};
-use crate::types::{Ballot, Extent, Index, LogId, ShardId, Slot, Value};
+use crate::types::{Ballot, Extent, FormatLevel, Index, LogId, ShardId, Slot, Value};
 use proptest::test_runner::{Config, RngSeed};
 use std::collections::BTreeMap;
+
+/// What the program of these machines knows: more than levels in the stories rise to.
+const KNOWN: FormatLevel = FormatLevel(7);
+
+/// A machine without logs.
+fn new_machine(shard: ShardId, shards: u16) -> Machine {
+    let mut machine = Machine::new(shard, shards);
+    machine.set_known_level(KNOWN);
+    machine
+}
 
 /// A machine and the values that it applied: what a journal would keep for it.
 #[derive(Clone, Debug)]
@@ -32,7 +43,7 @@ impl Rig {
     }
 
     fn of(shard: ShardId, shards: u16) -> Rig {
-        let machine = Machine::new(shard, shards);
+        let machine = new_machine(shard, shards);
         Rig { machine, values: BTreeMap::new(), extents: BTreeMap::new() }
     }
 
@@ -48,7 +59,9 @@ impl Rig {
         invariants::check_state(&self.machine);
         let outcomes = applied.outcomes.into_iter().map(|outcome| match outcome {
             MachineOutcome::Log(outcome) => outcome,
-            MachineOutcome::Cut => panic!("a cut among commands on logs"),
+            MachineOutcome::Cut | MachineOutcome::Level { .. } => {
+                panic!("{outcome:?} among commands on logs")
+            }
         });
         outcomes.collect()
     }
@@ -98,7 +111,7 @@ impl Rig {
         let mut damaged = None;
         while let Some(index) = reading.wants() {
             let Some(extent) = self.extents(log, index.0).next() else { break };
-            if let Err(error) = reading.take(extent, extent.slot, &values[&extent.slot]) {
+            if let Err(error) = reading.take(extent, extent.slot, values[&extent.slot].bytes()) {
                 damaged = Some(error);
                 break;
             }

@@ -1,11 +1,11 @@
 //! The machine against a naive model: logs as lists of entries, found by looking at every one.
 
-use super::{Rig, by_name, value_of};
+use super::{Rig, by_name, new_machine, value_of};
 use crate::api::entries::Entries;
 use crate::api::name::LogName;
 use crate::api::{AttributeChanges, LogAttributes, LogRef, LogStat, Retention};
 use crate::limits::ENTRY_PREFIX_BYTES;
-use crate::machine::{LogCommand, LogOutcome, LookupError, Machine};
+use crate::machine::{LogCommand, LogOutcome, LookupError};
 use crate::types::{Index, LogId, ShardId, Slot};
 use proptest::prelude::*;
 
@@ -364,7 +364,7 @@ proptest! {
     fn r23_a_replay_arrives_at_the_same_state(values in values()) {
         let mut rig = Rig::of(SHARD, SHARDS);
         values.iter().for_each(|ops| drop(apply(&mut rig, ops)));
-        let mut replica = Machine::new(SHARD, SHARDS);
+        let mut replica = new_machine(SHARD, SHARDS);
         for (slot, value) in &rig.values {
             replica.apply(*slot, value).unwrap();
         }

@@ -1,7 +1,7 @@
 //! Reading entries out of values, and what is damaged there.
 
 use super::{Rig, entries_of, texts, value_of};
-use crate::machine::{CommandError, EntryDamage, LogCommand};
+use crate::machine::{CommandError, EntryDamage, LogCommand, Unverified};
 use crate::types::{Extent, Index, LogId, Slot, Value};
 
 const A: LogId = LogId(1);
@@ -87,7 +87,7 @@ fn a_reading_does_not_need_the_machine_any_more() {
     ]);
     for extent in extents {
         assert_eq!(reading.wants(), Some(extent.first.max(Index(1))));
-        reading.take(&extent, extent.slot, &rig.values[&extent.slot]).unwrap();
+        reading.take(&extent, extent.slot, rig.values[&extent.slot].bytes()).unwrap();
     }
     assert_eq!((reading.log(), reading.from(), reading.next()), (A, Index(1), Index(7)));
     assert_eq!(reading.finish().count(), 6);
@@ -133,7 +133,7 @@ fn c19_a_read_verifies_slot_log_and_index() {
     let append = |log| LogCommand::Append { log, expect: None, entries: entries.as_ref() };
     let extent = *rig.extents(A, 0).next().unwrap();
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
-    let error = reading.take(&extent, Slot(5), &rig.values[&SLOT]).unwrap_err();
+    let error = reading.take(&extent, Slot(5), rig.values[&SLOT].bytes()).unwrap_err();
     assert_eq!((error.index, error.slot), (Index(0), SLOT));
     assert_eq!(error.damage, EntryDamage::Slot { found: Slot(5) });
 
@@ -143,14 +143,14 @@ fn c19_a_read_verifies_slot_log_and_index() {
     assert_eq!(first, 28);
     let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
     let at_start = Extent { offset: 28, ..extent };
-    let error = reading.take(&at_start, SLOT, &exchanged).unwrap_err();
+    let error = reading.take(&at_start, SLOT, exchanged.bytes()).unwrap_err();
     assert_eq!(error.damage, EntryDamage::OtherLog { offset: 28 });
 
     // Fewer entries of this log than the extent says, and more.
     for (commands, found) in [(1, Index(2)), (2, Index(4))] {
         let value = value_of(&vec![append(A); commands]);
         let mut reading = rig.machine.reading(A, Index(0), 0, 0).unwrap();
-        let error = reading.take(&at_start, SLOT, &value).unwrap_err();
+        let error = reading.take(&at_start, SLOT, value.bytes()).unwrap_err();
         assert_eq!(error.damage, EntryDamage::Extent { found, expected: Index(3) });
         assert_eq!(error.index, Index(2), "only the first command's entries were believed");
     }
@@ -173,4 +173,63 @@ fn c19_a_value_that_cannot_be_decoded_is_damage() {
     bytes[offset as usize] = 99;
     let unknown = CommandError::UnknownKind { offset, kind: 99 };
     assert_eq!(read_with(&rig, Value::new(bytes)).1, Some((Index(0), EntryDamage::Value(unknown))));
+}
+
+/// What log A reads of its first extent out of a part of the value, with the chain values around it.
+fn read_part(rig: &Rig, part: &[u8]) -> Result<Vec<String>, Unverified> {
+    let extents: Vec<_> = rig.extents(A, 0).copied().collect();
+    let mut reading = rig.machine.reading(A, Index(1), 0, 0).unwrap();
+    reading.take_part(&extents[0], part, extents[1].chain)?;
+    let entries = reading.finish();
+    Ok(entries.iter().map(|entry| String::from_utf8(entry.data.to_vec()).unwrap()).collect())
+}
+
+// C19, C31: a part of a value is believed only if its entries lead from one chain value to the next:
+// whatever is wrong with it, no other entry is served. Zeros, which pass for an entry without bytes, and
+// entries that are intact and in another order are among that.
+#[test]
+fn c19_a_part_is_held_against_the_chain() {
+    let rig = rig();
+    let extents: Vec<_> = rig.extents(A, 0).copied().collect();
+    let value = rig.values[&SLOT].bytes();
+    let part = &value[extents[0].offset as usize..extents[1].offset as usize];
+    let good = ["a1", "a2"].map(str::to_string).to_vec();
+    assert_eq!(read_part(&rig, part), Ok(good.clone()));
+    assert_eq!(read_part(&rig, &value[extents[0].offset as usize..]), Ok(good.clone()));
+    let mut refused = 0;
+    let mut try_one = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = part.to_vec();
+        change(&mut bytes);
+        let found = read_part(&rig, &bytes);
+        refused += usize::from(found.is_err());
+        assert!(found == Err(Unverified) || found == Ok(good.clone()), "{found:?}");
+    };
+    for at in 0..part.len() {
+        (0..8).for_each(|bit| try_one(&|bytes| bytes[at] ^= 1 << bit));
+        try_one(&|bytes| bytes.truncate(at));
+        (at..part.len()).for_each(|end| try_one(&|bytes| bytes[at..end].fill(0)));
+    }
+    assert!(refused > 1000, "{refused}");
+    // Two entries of one size change places, each with its checksum.
+    let entry = |text: &[u8]| part.windows(2).position(|bytes| bytes == text).unwrap() - 8;
+    let (first, second) = (entry(b"a0"), entry(b"a1"));
+    let mut swapped = part.to_vec();
+    swapped[first..first + 10].copy_from_slice(&part[second..second + 10]);
+    swapped[second..second + 10].copy_from_slice(&part[first..first + 10]);
+    assert_eq!(read_part(&rig, &swapped), Err(Unverified));
+}
+
+// R39: what there is no memory for is not taken, and how large it is can be asked.
+#[test]
+fn r39_a_reading_keeps_to_its_memory() {
+    let rig = rig();
+    let extents: Vec<_> = rig.extents(A, 5).copied().collect();
+    let value = rig.values[&extents[0].slot].bytes();
+    let mut reading = rig.machine.reading(A, Index(5), 0, 0).unwrap();
+    reading.set_room(15);
+    reading.take(&extents[0], extents[0].slot, value).unwrap();
+    assert_eq!((reading.lacks(), reading.wants(), reading.bytes_taken()), (Some(20), None, 0));
+    reading.set_room(20);
+    reading.take(&extents[0], extents[0].slot, value).unwrap();
+    assert_eq!((reading.lacks(), reading.bytes_taken()), (None, 20));
 }

@@ -1,22 +1,24 @@
 //! Snapshots: of the slot they began at, whatever is applied meanwhile, and all that the next slot needs.
 
 use super::model::{self, Model, Op, SHARD, SHARDS, op, values};
-use super::{Rig, entries_of};
+use super::{KNOWN, Rig, entries_of, new_machine};
 use crate::api::AttributeChanges;
 use crate::api::Retention;
 use crate::machine::invariants::check_state;
 use crate::machine::{
-    AppliedSlot, CutCommand, LogCommand, Machine, RecordFault, Restore, SnapshotError,
-    SnapshotStep, ValueBuilder,
+    AppliedSlot, CutCommand, LevelCommand, LogCommand, Machine, RecordFault, Restore,
+    SnapshotError, SnapshotStep, ValueBuilder,
 };
-use crate::types::{Ballot, Index, LogId, NodeId, ShardId, Value};
+use crate::types::{Ballot, FormatLevel, Index, LogId, NodeId, ShardId, Value};
 use proptest::prelude::*;
 
-/// One slot: a no-op where there are neither operations nor a cut.
+/// One slot: a no-op where there are no operations, no cut and no level.
 #[derive(Clone, Debug)]
 struct Plan {
     ops: Vec<Op>,
     is_cut: bool,
+    /// The format level that the slot raises.
+    level: Option<FormatLevel>,
     round: u64,
     is_first: bool,
     stamp_ms: u64,
@@ -32,6 +34,9 @@ impl Plan {
         if self.is_cut {
             builder.push(CutCommand);
         }
+        if let Some(level) = self.level {
+            builder.push(LevelCommand { level });
+        }
         if builder.is_empty() {
             return Value::noop();
         }
@@ -42,9 +47,16 @@ impl Plan {
 fn plan() -> impl Strategy<Value = Plan> {
     let ops = prop::collection::vec(op(), 0..10);
     // Some values are void: they are no first ones, and another leadership was before them.
-    (ops, prop::bool::weighted(0.2), 1u64..3, prop::bool::weighted(0.7), 0u64..1000).prop_map(
-        |(ops, is_cut, round, is_first, stamp_ms)| Plan { ops, is_cut, round, is_first, stamp_ms },
-    )
+    let level = prop::option::weighted(0.2, (1..=KNOWN.0).prop_map(FormatLevel));
+    (ops, prop::bool::weighted(0.2), level, 1u64..3, prop::bool::weighted(0.7), 0u64..1000)
+        .prop_map(|(ops, is_cut, level, round, is_first, stamp_ms)| Plan {
+            ops,
+            is_cut,
+            level,
+            round,
+            is_first,
+            stamp_ms,
+        })
 }
 
 fn apply(machine: &mut Machine, value: &Value) -> AppliedSlot {
@@ -79,14 +91,14 @@ fn whole(machine: &Machine) -> Vec<u8> {
 }
 
 fn restored(bytes: &[u8]) -> Result<Machine, SnapshotError> {
-    let mut restore = Restore::new(SHARD, SHARDS);
+    let mut restore = Restore::new(SHARD, SHARDS, KNOWN);
     restore.take(bytes)?;
     restore.finish()
 }
 
 /// Logs of all kinds: fresh, filled, trimmed, sealed, with retention, deleted, created anew.
 fn colourful() -> Machine {
-    let mut machine = Machine::new(SHARD, SHARDS);
+    let mut machine = new_machine(SHARD, SHARDS);
     let entries = entries_of(&["x", "yy"]);
     let entries = entries.as_ref();
     let log = |counter| LogId::new(SHARD, counter);
@@ -104,6 +116,7 @@ fn colourful() -> Machine {
     builder.push(LogCommand::SetAttributes { log: log(3), changes: seal });
     builder.push(LogCommand::Delete { log: log(4) });
     builder.push(CutCommand);
+    builder.push(LevelCommand { level: FormatLevel(3) });
     apply(&mut machine, &builder.build(Ballot::new(3, NodeId(2)), true, 99));
     machine
 }
@@ -122,7 +135,7 @@ proptest! {
     ) {
         let values: Vec<Value> = plans.iter().map(Plan::value).collect();
         let (before, behind) = values.split_at(at.index(values.len() + 1));
-        let mut machine = Machine::new(SHARD, SHARDS);
+        let mut machine = new_machine(SHARD, SHARDS);
         before.iter().for_each(|value| drop(apply(&mut machine, value)));
         let (fixed, reference) = (machine.clone(), whole(&machine));
 
@@ -144,7 +157,7 @@ proptest! {
         prop_assert_eq!(machine.snapshot_overlay_bytes(), 0);
 
         let (one, other) = bytes.split_at(cut_at.index(bytes.len() + 1));
-        let mut restore = Restore::new(SHARD, SHARDS);
+        let mut restore = Restore::new(SHARD, SHARDS, KNOWN);
         restore.take(one).unwrap();
         restore.take(other).unwrap();
         let mut copy = restore.finish().unwrap();
@@ -221,7 +234,7 @@ fn r37_every_flipped_bit_of_a_snapshot_is_noticed() {
 // and every piece that is cut off a snapshot keeps its bound.
 #[test]
 fn c24_no_step_grows_with_the_number_of_logs() {
-    let mut machine = Machine::new(ShardId(0), 1);
+    let mut machine = new_machine(ShardId(0), 1);
     let create = |machine: &mut Machine, prefix: &str| {
         let names: Vec<String> = (0..2000).map(|nth| format!("{prefix}{nth:05}")).collect();
         let create =
@@ -278,7 +291,7 @@ fn c24_what_is_kept_for_a_snapshot_is_bounded_by_what_changed() {
 // The encoding is a disk format: these bytes, field by field, are what a snapshot looks like.
 #[test]
 fn the_snapshots_encoding_is_fixed() {
-    let mut machine = Machine::new(ShardId(0), 1);
+    let mut machine = new_machine(ShardId(0), 1);
     let log = LogId::new(ShardId(0), 1);
     let changes = AttributeChanges { retain_bytes: Some(9), ..AttributeChanges::default() };
     let mut builder = ValueBuilder::new();
@@ -290,6 +303,7 @@ fn the_snapshots_encoding_is_fixed() {
     builder.push(LogCommand::Create { name: "a", created_ms: 3, retention: Retention::default() });
     builder.push(LogCommand::SetAttributes { log, changes });
     builder.push(CutCommand);
+    builder.push(LevelCommand { level: FormatLevel(2) });
     apply(&mut machine, &builder.build(Ballot::new(5, NodeId(6)), true, 7));
     let number = |number: u64| number.to_le_bytes();
     let log = |id, created_ms| [id, 0, 0, 0, 0, created_ms, 0].map(number).concat();
@@ -301,6 +315,8 @@ fn the_snapshots_encoding_is_fixed() {
         &number(5),
         &[6, 0],
         &number(7),
+        &[14, 0, 2, 3, 1, 0, 2, 0],
+        &number(1),
         &[20, 0, 2, 1, 1, 0],
         &[number(1), number(1)].concat(),
         &[20, 0, 2, 2, 1, 0],
@@ -344,6 +360,6 @@ fn what_is_of_another_version_or_shard_is_refused_as_such() {
 // A machine that applied nothing has a snapshot, too.
 #[test]
 fn an_empty_machine_has_a_snapshot() {
-    let machine = Machine::new(SHARD, SHARDS);
+    let machine = new_machine(SHARD, SHARDS);
     assert_eq!(restored(&whole(&machine)), Ok(machine));
 }

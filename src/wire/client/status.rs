@@ -23,7 +23,8 @@ message! {
     ShardStatus {
         shard, role, leader, epoch, promised, durable_upto, chosen_upto as Uncounted,
         applied_upto as Uncounted, trimmed_upto as Uncounted, digest, logs, damaged_slots, segments,
-        disk_bytes, has_room, caught_up, syncs, sync_us, formed, unmet as UNMET, peers as PEERS,
+        disk_bytes, dead_bytes, reserve_bytes, kept_for, has_room, caught_up, syncs, sync_us, formed,
+        unmet as UNMET, peers as PEERS, level, known_level,
     }
     PeerStatus { node, connected, progress, trouble }
 

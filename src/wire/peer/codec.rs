@@ -74,12 +74,16 @@ messages! {
     HandOver = 0x101F;
     Release = 0x1020;
     Eligibility = 0x1023;
+    InstallFetch = 0x1024;
+    InstallChunk = 0x1025;
+    ValuesFetch = 0x1026;
+    ValuesChunk = 0x1027;
 }
 
 message! {
     Announce {
         incarnation, known as NODES, formed, configuration, lives as LIVES, durable,
-        witness as NODES, digest,
+        witness as NODES, digest, known_level,
     }
     Canvass { attempt, chosen_upto }
     CanvassAnswer { attempt, yes, promised, chosen_upto }
@@ -91,7 +95,7 @@ message! {
     Resend { ballot, from, chosen_upto }
     Heartbeat {
         ballot, sent_at, lease_us as LEASE, first, chosen_upto, has_room, witness as NODES, digest,
-        agreeing as MEMBERS, wall_ms, held_by_all,
+        agreeing as MEMBERS, wall_ms,
     }
     Grant {
         ballot, sent_at, lease_us as LEASE, chosen_upto, accepted_upto, durable, has_room,

@@ -1,7 +1,9 @@
 //! The messages of replicas, as values: one struct each.
 
+use super::install::{InstallChunk, InstallFetch, ValuesChunk, ValuesFetch};
 use crate::types::{
-    Ballot, Configuration, Damage, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value, Witness,
+    Ballot, Configuration, Damage, FormatLevel, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value,
+    Witness,
 };
 
 /// A message between two replicas of one shard.
@@ -47,6 +49,14 @@ pub enum Message {
     Release(Release),
     /// What the sender is fit for, should leadership be handed over.
     Eligibility(Eligibility),
+    /// Asks for a part of a checkpoint.
+    InstallFetch(InstallFetch),
+    /// Answers an [`InstallFetch`].
+    InstallChunk(InstallChunk),
+    /// Asks for values that a checkpoint stands for.
+    ValuesFetch(ValuesFetch),
+    /// Answers a [`ValuesFetch`].
+    ValuesChunk(ValuesChunk),
 }
 
 /// Incarnations and witness (C13). Sent when a connection opens, when its content changes, and
@@ -70,6 +80,8 @@ pub struct Announce {
     pub witness: Vec<(NodeId, Witness)>,
     /// The sender's state, where it has applied anything.
     pub digest: Option<Digest>,
+    /// The highest format level that the sender's program knows (C44d).
+    pub known_level: FormatLevel,
 }
 
 /// The digest of a replica's state after a slot: replicas that applied the same slots have the same
@@ -277,8 +289,6 @@ pub struct Heartbeat {
     pub agreeing: Vec<NodeId>,
     /// The leader's wall clock: milliseconds since 1970; 0 where it knows of none (C28).
     pub wall_ms: u64,
-    /// Every member knows the slots up to here as chosen, as far as the leader has heard.
-    pub held_by_all: Slot,
 }
 
 /// Answer to a heartbeat: the sender's promised ballot is durably `ballot`, and until `lease_us`

@@ -3,12 +3,15 @@
 //! Messages that bind their sender (prepare, promise, accepted, grant) leave a node only after the
 //! record that they imply is durable there; see `paxos::Effect::SendAfter`.
 
+mod chosen;
 mod codec;
 pub mod hello;
+mod install;
 mod message;
 mod pages;
 
 pub use codec::{PeerKind, read_message, write_message};
+pub use install::{InstallChunk, InstallFetch, ValuesChunk, ValuesFetch};
 pub use message::{
     Accept, Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch,
     FetchOutcome, Fetched, Grant, HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Message, Nack,

@@ -1,5 +1,6 @@
 //! The peer messages that grow: promises, values, chosen values. Each fits one frame.
 
+use super::chosen::{CHOSEN, CHOSEN_BYTES};
 use super::message::{Accept, FetchOutcome, Fetched, Learned, Promise, Report};
 use crate::limits::{
     FRAME_BYTES_MAX, LEARN_BYTES_MAX, LEARN_SLOTS_MAX, PROMISE_PAGE_SLOTS, VALUE_BYTES_MAX,
@@ -10,12 +11,8 @@ use crate::wire::field::{Field, ListLimit, message, tuple};
 
 /// Bytes of one slot's report: slot, number, ballot.
 const REPORT_BYTES: usize = 8 + 1 + 10;
-/// Bytes of one chosen value without its bytes: slot, ballot, length.
-const CHOSEN_BYTES: usize = 8 + 10 + 4;
 const REPORTS: ListLimit =
     ListLimit { items_max: PROMISE_PAGE_SLOTS, item_bytes_min: REPORT_BYTES };
-const CHOSEN: ListLimit =
-    ListLimit { items_max: LEARN_SLOTS_MAX as usize, item_bytes_min: CHOSEN_BYTES };
 
 // A full page of a promise fits one frame.
 const _: () = assert!(PROMISE_PAGE_SLOTS * REPORT_BYTES + 256 <= FRAME_BYTES_MAX);
@@ -38,7 +35,6 @@ message! {
 
 tuple! {
     (slot: Slot, report: Report)
-    (slot: Slot, ballot: Ballot, value: Value)
 }
 
 /// Damage of unknown slot, if there is any: the bool says so.

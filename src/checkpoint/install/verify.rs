@@ -1,0 +1,144 @@
+//! Values of slots that a checkpoint stands for, held against the index before they are kept (C29).
+
+use crate::api::name::LogName;
+use crate::index::{RunError, RunSet, Search};
+use crate::machine::{appended_logs, chain_behind};
+use crate::storage::{Storage, StorageError};
+use crate::types::{Ballot, Extent, Index, LogId, NodeId, Slot, SlotRanges, Value};
+use std::collections::BTreeMap;
+
+/// Rows of a log that are read at once: a slot has one, as a rule, and the one behind it is needed too.
+const ROWS: usize = 4;
+
+/// Values that arrived, and what the state says of the logs that they append to.
+#[derive(Clone, Debug)]
+pub struct VerifyValues {
+    /// Who sent them.
+    pub from: NodeId,
+    /// The values, by rising slot.
+    pub values: Vec<(Slot, Ballot, Value)>,
+    /// The runs, which have the extents of those slots.
+    pub runs: RunSet,
+    /// The logs that exist.
+    pub logs: BTreeMap<LogId, LogEnd>,
+}
+
+/// What is known of a log without its rows.
+#[derive(Clone, Debug)]
+pub struct LogEnd {
+    /// Its name.
+    pub name: LogName,
+    /// What lies below is trimmed.
+    pub first: Index,
+    /// The chain value behind the last row of the runs.
+    pub chain: u64,
+}
+
+/// What became of the values.
+#[derive(Clone, Debug)]
+pub struct Verified {
+    /// Who sent them.
+    pub from: NodeId,
+    /// Those that hold entries which can still be read, and are the very ones.
+    pub values: Vec<(Slot, Ballot, Value)>,
+    /// The first slot whose value is not what the sequence had there, and why; none behind it was looked at.
+    pub refused: Option<(Slot, String)>,
+}
+
+/// Holds each value against the rows of its slot.
+pub(super) fn verify(
+    storage: &dyn Storage,
+    verify: &VerifyValues,
+) -> Result<Verified, StorageError> {
+    let mut verified = Verified { from: verify.from, values: Vec::new(), refused: None };
+    for (slot, ballot, value) in &verify.values {
+        match is_wanted(storage, verify, *slot, value)? {
+            Ok(true) => verified.values.push((*slot, *ballot, value.clone())),
+            Ok(false) => {}
+            Err(why) => {
+                verified.refused = Some((*slot, why));
+                break;
+            }
+        }
+    }
+    Ok(verified)
+}
+
+/// True where somebody may ask for an entry of the value; an error where it is another value than was
+/// chosen for the slot.
+fn is_wanted(
+    storage: &dyn Storage,
+    verify: &VerifyValues,
+    slot: Slot,
+    value: &Value,
+) -> Result<Result<bool, String>, StorageError> {
+    let (ids, names) = match appended_logs(value) {
+        Ok(found) => found,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let mut is_wanted = false;
+    for (log, end) in &verify.logs {
+        if !ids.contains(log) && !names.contains(end.name.as_str()) {
+            continue;
+        }
+        let rows = match rows_at(storage, &verify.runs, *log, slot) {
+            Ok(rows) => rows,
+            Err(RunError::Damaged(damage)) => return Ok(Err(damage.to_string())),
+            Err(RunError::Storage(error)) => return Err(error),
+        };
+        for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
+            if row.end() <= end.first {
+                continue; // Trimmed.
+            }
+            let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
+            match chain_behind(value, (*log, &end.name), row) {
+                Ok(chain) if chain == expected => is_wanted = true,
+                Ok(_) => return Ok(Err(format!("log {log} has other entries from {}", row.first))),
+                Err(damage) => return Ok(Err(format!("log {log}: {damage}"))),
+            }
+        }
+    }
+    Ok(Ok(is_wanted))
+}
+
+/// The rows of these slots: each row's slot, its log, and the index behind its last entry. Goes through all
+/// rows, for they stand by log.
+pub(super) fn rows_of(
+    storage: &dyn Storage,
+    runs: &RunSet,
+    slots: &SlotRanges,
+) -> Result<Option<Vec<(Slot, LogId, Index)>>, StorageError> {
+    let upto = slots.last().map_or(Slot(0), |(_, last)| last);
+    let mut found = Vec::new();
+    let mut take = |log, extent: &Extent| {
+        if slots.contains(extent.slot) {
+            found.push((extent.slot, log, extent.end()));
+        }
+        true
+    };
+    match runs.rows_from(storage, (LogId(0), Index(0)), upto, &mut take) {
+        Ok(()) => Ok(Some(found)),
+        Err(RunError::Damaged(_)) => Ok(None),
+        Err(RunError::Storage(error)) => Err(error),
+    }
+}
+
+/// The rows of a log that are of a slot, and the one behind them.
+fn rows_at(
+    storage: &dyn Storage,
+    runs: &RunSet,
+    log: LogId,
+    slot: Slot,
+) -> Result<Vec<Extent>, RunError> {
+    let Some(first) = runs.search(storage, log, Search::Slot(slot))? else { return Ok(Vec::new()) };
+    let mut rows = vec![first];
+    while rows.last().is_some_and(|row| row.slot == slot) {
+        let next = rows.last().map_or(first.first, Extent::end);
+        let more = runs.extents_from(storage, log, next, ROWS)?;
+        if more.is_empty() {
+            break;
+        }
+        rows.extend(more);
+    }
+    Ok(rows)
+}

@@ -1,0 +1,15 @@
+//! A node that is behind what the journals of its peers still have takes over a checkpoint (C29).
+//!
+//! `receiver` is that node, `source` the peer that gives it its own. What the checkpoint stands for and is
+//! not here is fetched afterwards: `absent` asks for it, `values` gives it.
+
+mod absent;
+mod receiver;
+mod source;
+mod values;
+
+pub use absent::Absent;
+pub use receiver::Receiver;
+pub(super) use receiver::ReceiverStep;
+pub use source::CheckpointSource;
+pub use values::ValuesSource;

@@ -1,0 +1,340 @@
+//! Takes over the checkpoint of a peer, part by part.
+//!
+//! One request and one step of file work are under way at a time, so that memory and rate are bounded.
+//! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
+//! where it was as long as some peer has the same checkpoint.
+
+use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
+use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
+use crate::shard::checkpoints::Checkpoints;
+use crate::shard::core::Core;
+use crate::shard::disk_job::DiskJob;
+use crate::shard::turn::Turn;
+use crate::types::{InstallPlace, Lsn, NodeId, Slot, SlotRanges, Tick};
+use crate::wire::peer::{InstallChunk, InstallFetch, Message};
+use std::collections::BTreeMap;
+
+/// Takes over checkpoints.
+#[derive(Debug, Default)]
+pub struct Receiver {
+    current: Option<Install>,
+    /// A step of file work is under way.
+    is_busy: bool,
+    /// What has arrived of this checkpoint is of no use.
+    useless: Option<Slot>,
+    /// After a failure the next attempt begins no sooner.
+    rest_until: Tick,
+    /// Checkpoints taken over since the start.
+    installed: u64,
+    /// Bytes that arrived since the start.
+    bytes: u64,
+}
+
+/// A checkpoint that is being taken over.
+#[derive(Debug)]
+struct Install {
+    slot: Slot,
+    /// Who is asked for it, and who was asked in vain.
+    source: NodeId,
+    phase: Phase,
+    /// The digests that peers say their state had at the slot; nothing of one that has no such checkpoint.
+    digests: BTreeMap<NodeId, Option<u64>>,
+    /// Bytes of it that arrived.
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// What has arrived before is looked at.
+    Look,
+    /// Parts arrive.
+    Fetch(Parts),
+    /// Records that a start from the checkpoint needs are to become durable.
+    Facts(Lsn),
+    /// The checkpoint is being made.
+    Build,
+    /// Its record is to become durable.
+    Record(Lsn, Box<Built>),
+}
+
+/// How far the parts are.
+#[derive(Debug)]
+struct Parts {
+    received: Received,
+    /// The state is whole; the extents are.
+    whole: (bool, bool),
+    /// What was asked for, and until when an answer is waited for.
+    asked: Option<(InstallPlace, Tick)>,
+}
+
+/// What comes of a step that is done.
+#[derive(Debug)]
+pub(in crate::shard) enum ReceiverStep {
+    /// More is to be done.
+    GoesOn,
+    /// The checkpoint is durable: it is to take the place of the state.
+    Installed(Slot, Box<Built>),
+}
+
+impl Receiver {
+    /// A checkpoint is being taken over.
+    #[must_use]
+    pub fn is_installing(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Checkpoints taken over, and bytes that arrived, since the start.
+    #[must_use]
+    pub fn tally(&self) -> (u64, u64) {
+        (self.installed, self.bytes)
+    }
+
+    /// When it is to be looked at again.
+    pub(in crate::shard) fn next_deadline(&self, now: Tick, core: &Core) -> Option<Tick> {
+        match &self.current {
+            None => {
+                let until = Some(self.rest_until).filter(|until| *until > now);
+                until.filter(|_| !core.replica.install_offers().is_empty())
+            }
+            Some(Install { phase: Phase::Fetch(parts), .. }) => parts.asked.map(|(_, until)| until),
+            Some(_) => None,
+        }
+    }
+
+    /// Does what can be done next.
+    pub(in crate::shard) fn go_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        checkpoints: &mut Checkpoints,
+    ) -> ReceiverStep {
+        if self.is_busy || turn.core.failed {
+            return ReceiverStep::GoesOn;
+        }
+        if self.current.is_none() {
+            checkpoints.release_hold();
+            self.begin(turn);
+            return ReceiverStep::GoesOn;
+        }
+        self.ask(turn);
+        self.make(turn, checkpoints);
+        self.take_effect(turn, checkpoints)
+    }
+
+    /// Begins to take over the newest checkpoint that is offered.
+    fn begin(&mut self, turn: &mut Turn<'_>) {
+        let offers = turn.core.replica.install_offers();
+        let Some((source, slot)) = offers.iter().copied().max_by_key(|(_, slot)| *slot) else {
+            return;
+        };
+        if turn.now < self.rest_until {
+            return;
+        }
+        let shard = turn.core.options.shard;
+        log::info!("shard {shard}: installs the checkpoint at slot {slot} of node {source}");
+        let digests = BTreeMap::new();
+        self.current = Some(Install { slot, source, phase: Phase::Look, digests, bytes: 0 });
+        for (node, _) in offers {
+            turn.send(node, Message::InstallFetch(InstallFetch { slot, place: None }));
+        }
+        let anew = self.useless.take() == Some(slot);
+        self.run(turn, InstallJob::Look { slot, anew });
+    }
+
+    fn run(&mut self, turn: &mut Turn<'_>, job: InstallJob) {
+        self.is_busy = true;
+        turn.run(DiskJob::Install(job));
+    }
+
+    /// Asks for the next part.
+    fn ask(&mut self, turn: &mut Turn<'_>) {
+        let Some(Install { slot, source, phase: Phase::Fetch(parts), .. }) = &mut self.current
+        else {
+            return;
+        };
+        if let Some((_, until)) = parts.asked {
+            if turn.now < until {
+                return;
+            }
+            *source = next_source(turn.core, *source);
+        }
+        let place = match parts.whole {
+            (false, _) => parts.received.state.1,
+            (true, false) => parts.received.extents.1,
+            (true, true) => return,
+        };
+        parts.asked = Some((place, turn.now.after(answer_us(turn.core))));
+        let fetch = InstallFetch { slot: *slot, place: Some(place) };
+        turn.send(*source, Message::InstallFetch(fetch));
+    }
+
+    /// The connection to a peer is gone: another is asked.
+    pub(in crate::shard) fn lost(&mut self, now: Tick, peer: NodeId) {
+        if let Some(Install { source, phase: Phase::Fetch(parts), .. }) = &mut self.current
+            && *source == peer
+            && let Some((_, until)) = &mut parts.asked
+        {
+            *until = now;
+        }
+    }
+
+    /// A peer answered.
+    pub(in crate::shard) fn hear(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: NodeId,
+        chunk: InstallChunk,
+    ) {
+        let is_busy = self.is_busy;
+        let Some(install) = self.current.as_mut().filter(|install| install.slot == chunk.slot)
+        else {
+            return;
+        };
+        install.digests.insert(from, Some(chunk.digest).filter(|digest| *digest != 0));
+        let Phase::Fetch(parts) = &mut install.phase else { return };
+        let asked = parts.asked.is_some_and(|(place, _)| chunk.place == Some(place));
+        let (Some(place), true, false) = (chunk.place, asked && from == install.source, is_busy)
+        else {
+            return;
+        };
+        if chunk.digest == 0 {
+            // It has a newer one by now, which is offered when the next slot is asked for.
+            let why = format!("node {from} has it no more; its newest is at {}", chunk.newest);
+            return self.fail(turn, &why);
+        }
+        let (whole, number) = match place {
+            InstallPlace::State(_) => (&mut parts.whole.0, parts.received.state.0),
+            InstallPlace::Extents(..) => (&mut parts.whole.1, parts.received.extents.0),
+        };
+        *whole = chunk.is_last;
+        if chunk.bytes.is_empty() {
+            if chunk.is_last {
+                parts.asked = None; // Nothing was missing of it.
+            }
+            return; // It cannot say: another is asked in time.
+        }
+        let (slot, bytes) = (chunk.slot, chunk.bytes);
+        install.bytes += bytes.len() as u64;
+        self.bytes += bytes.len() as u64;
+        self.run(turn, InstallJob::Append { slot, place, number, bytes });
+    }
+
+    /// Makes the checkpoint, once all parts are here and what a start from it needs is durable.
+    fn make(&mut self, turn: &mut Turn<'_>, checkpoints: &mut Checkpoints) {
+        let Some(install) = &mut self.current else { return };
+        if let Phase::Fetch(Parts { whole: (true, true), .. }) = install.phase {
+            let facts = turn.core.journal.facts_to_repeat(install.slot);
+            turn.core.repeat_facts(facts);
+            install.phase = Phase::Facts(turn.core.replica.next_lsn().prev());
+        }
+        let Phase::Facts(lsn) = install.phase else { return };
+        if self.is_busy || turn.core.journal.durable_upto() < lsn {
+            return;
+        }
+        let slot = install.slot;
+        if !checkpoints.hold(turn.core) {
+            return;
+        }
+        let Some(journal) = turn.core.journal.start_for(slot) else {
+            return self.fail(turn, "the journal has no start for it");
+        };
+        install.phase = Phase::Build;
+        let plan = BuildPlan {
+            owner: checkpoints.owner(),
+            shards: turn.core.options.shards,
+            known: turn.core.options.paxos.known_level,
+            slot,
+            digests: install.digests.values().flatten().copied().collect(),
+            run: checkpoints.run_id(),
+            journal,
+            installed: with_gap(turn.core, turn.core.installed.clone(), slot),
+            absent: with_gap(turn.core, turn.core.absent.ranges(), slot),
+            min_free_bytes: turn.core.journal.min_free_bytes(),
+        };
+        self.run(turn, InstallJob::Build(Box::new(plan)));
+    }
+
+    fn take_effect(&mut self, turn: &mut Turn<'_>, checkpoints: &mut Checkpoints) -> ReceiverStep {
+        let durable = turn.core.journal.durable_upto();
+        let applied = turn.core.machine.applied_upto();
+        let due = self
+            .current
+            .take_if(|install| matches!(&install.phase, Phase::Record(lsn, _) if *lsn <= durable));
+        match due {
+            Some(Install { slot, phase: Phase::Record(_, built), .. }) if slot <= applied => {
+                log::info!(
+                    "shard {}: slot {slot} was reached without its checkpoint",
+                    turn.core.options.shard
+                );
+                checkpoints.not_needed(slot, built.run.id());
+                ReceiverStep::GoesOn
+            }
+            Some(Install { slot, phase: Phase::Record(_, built), .. }) => {
+                self.installed += 1;
+                ReceiverStep::Installed(slot, built)
+            }
+            Some(_) | None => ReceiverStep::GoesOn,
+        }
+    }
+
+    /// A step of file work is done.
+    pub(in crate::shard) fn done(&mut self, turn: &mut Turn<'_>, done: InstallDone) {
+        self.is_busy = false;
+        let Some(install) = &mut self.current else { return };
+        match done {
+            InstallDone::Looked(received) => {
+                let parts = Parts { received, whole: (false, false), asked: None };
+                install.phase = Phase::Fetch(parts);
+            }
+            InstallDone::Appended(next) => {
+                let Phase::Fetch(parts) = &mut install.phase else { return };
+                let part = match next {
+                    InstallPlace::State(_) => &mut parts.received.state,
+                    InstallPlace::Extents(..) => &mut parts.received.extents,
+                };
+                *part = (part.0 + 1, next);
+                parts.asked = None;
+            }
+            InstallDone::Built(built) => {
+                let (digest, applied) = (built.machine.digest(), turn.core.machine.applied_upto());
+                let applied = applied.min(install.slot);
+                let lsn = turn.core.record_checkpoint((install.slot, applied), digest);
+                install.phase = Phase::Record(lsn, built);
+            }
+            InstallDone::Failed { why, is_useless } => {
+                self.useless = Some(install.slot).filter(|_| is_useless);
+                self.fail(turn, &why);
+            }
+            InstallDone::Read { .. } | InstallDone::Verified(_) | InstallDone::Rows(_) => {}
+        }
+    }
+
+    /// The attempt is given up; what has arrived is looked at by the next one.
+    fn fail(&mut self, turn: &Turn<'_>, why: &str) {
+        let Some(install) = self.current.take() else { return };
+        let shard = turn.core.options.shard;
+        log::warn!(
+            "shard {shard}: the checkpoint at slot {} is not installed: {why}",
+            install.slot
+        );
+        self.rest_until = turn.now.after(INSTALL_RETRY_US);
+    }
+}
+
+/// These slots, and those that the checkpoint at a slot is to stand for.
+fn with_gap(core: &Core, mut slots: SlotRanges, slot: Slot) -> SlotRanges {
+    slots.add(core.machine.applied_upto().next(), slot);
+    slots
+}
+
+/// An answer is waited for so long, in microseconds.
+pub(super) fn answer_us(core: &Core) -> u64 {
+    INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
+}
+
+/// Another peer that may have the same checkpoint.
+fn next_source(core: &Core, source: NodeId) -> NodeId {
+    let offers = core.replica.install_offers();
+    let others = offers.iter().map(|(node, _)| *node);
+    let behind = others.clone().find(|node| *node > source);
+    behind.or_else(|| others.clone().next()).unwrap_or(source)
+}

@@ -1,0 +1,74 @@
+//! Gives this node's checkpoint to a peer that installs it.
+
+use crate::checkpoint::install::InstallJob;
+use crate::limits::INSTALL_KEEP_US;
+use crate::shard::checkpoints::Checkpoints;
+use crate::shard::disk_job::DiskJob;
+use crate::shard::turn::Turn;
+use crate::types::{InstallPlace, NodeId, Slot};
+use crate::wire::peer::{InstallChunk, InstallFetch, Message};
+use std::collections::BTreeMap;
+
+/// Answers peers that install a checkpoint.
+#[derive(Debug, Default)]
+pub struct CheckpointSource {
+    /// Who is served from the disk, and what was asked for.
+    served: BTreeMap<NodeId, (Slot, InstallPlace)>,
+}
+
+impl CheckpointSource {
+    /// A peer asks for a part, or for a digest.
+    pub(in crate::shard) fn serve(
+        &mut self,
+        turn: &mut Turn<'_>,
+        to: NodeId,
+        fetch: &InstallFetch,
+        checkpoints: &mut Checkpoints,
+    ) {
+        let InstallFetch { slot, place } = *fetch;
+        let known = checkpoints.kept().iter().any(|kept| kept.slot == slot);
+        let Some(place) = place.filter(|_| known && !turn.core.replica.is_doubtful()) else {
+            let answer = answer(checkpoints, (slot, place), (Vec::new(), false));
+            return turn.send(to, Message::InstallChunk(answer));
+        };
+        // Until the peer has all of it, it stays, and the journal behind it.
+        checkpoints.keep_for(to, slot, turn.now.after(INSTALL_KEEP_US));
+        if self.served.contains_key(&to) {
+            return; // It asks again when nothing comes; one read per peer is enough.
+        }
+        self.served.insert(to, (slot, place));
+        let (owner, runs) = (checkpoints.owner(), turn.core.index.runs().clone());
+        turn.run(DiskJob::Install(InstallJob::Read { to, owner, slot, place, runs }));
+    }
+
+    /// A part was read for a peer.
+    pub(in crate::shard) fn done(
+        &mut self,
+        turn: &mut Turn<'_>,
+        checkpoints: &Checkpoints,
+        to: NodeId,
+        chunk: Result<(Vec<u8>, bool), String>,
+    ) {
+        let Some((slot, place)) = self.served.remove(&to) else { return };
+        let chunk = chunk.unwrap_or_else(|why| {
+            let shard = turn.core.options.shard;
+            log::error!(
+                "shard {shard}: the checkpoint at slot {slot} is not sent to node {to}: {why}"
+            );
+            (Vec::new(), false)
+        });
+        let answer = answer(checkpoints, (slot, Some(place)), chunk);
+        turn.send(to, Message::InstallChunk(answer));
+    }
+}
+
+fn answer(
+    checkpoints: &Checkpoints,
+    (slot, place): (Slot, Option<InstallPlace>),
+    (bytes, is_last): (Vec<u8>, bool),
+) -> InstallChunk {
+    let kept = checkpoints.kept();
+    let digest = kept.iter().find(|kept| kept.slot == slot).map_or(0, |kept| kept.digest);
+    let newest = kept.last().map_or(Slot(0), |kept| kept.slot);
+    InstallChunk { slot, place, digest, newest, bytes, is_last }
+}

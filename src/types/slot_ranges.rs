@@ -1,0 +1,129 @@
+//! Slots in ranges.
+
+use super::Slot;
+
+/// A set of slots, as ranges of which each takes two numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SlotRanges {
+    /// The first and the last slot of each, by rising slot; between two of them something is missing.
+    ranges: Vec<(Slot, Slot)>,
+}
+
+impl SlotRanges {
+    /// The set that has these ranges, in any order.
+    #[must_use]
+    pub fn new(ranges: impl IntoIterator<Item = (Slot, Slot)>) -> SlotRanges {
+        let mut set = SlotRanges::default();
+        ranges.into_iter().for_each(|(first, last)| set.add(first, last));
+        set
+    }
+
+    /// The ranges, by rising slot.
+    #[must_use]
+    pub fn as_slice(&self) -> &[(Slot, Slot)] {
+        &self.ranges
+    }
+
+    /// The range of the highest slots.
+    #[must_use]
+    pub fn last(&self) -> Option<(Slot, Slot)> {
+        self.ranges.last().copied()
+    }
+
+    /// How many slots it has.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.ranges.iter().map(|(first, last)| last.0 - first.0 + 1).sum()
+    }
+
+    /// It has this slot.
+    #[must_use]
+    pub fn contains(&self, slot: Slot) -> bool {
+        let at = self.ranges.partition_point(|(_, last)| *last < slot);
+        self.ranges.get(at).is_some_and(|(first, _)| *first <= slot)
+    }
+
+    /// A set of so many ranges at most, one at least, which has these slots, and others between the lowest of
+    /// them where there are too many.
+    #[must_use]
+    pub fn coarse(&self, ranges_max: usize) -> SlotRanges {
+        let surplus = self.ranges.len().saturating_sub(ranges_max);
+        let (Some(first), Some(last)) = (self.ranges.first(), self.ranges.get(surplus)) else {
+            return self.clone();
+        };
+        let mut coarse = self.clone();
+        coarse.add(first.0, last.1);
+        coarse
+    }
+
+    /// Adds the slots from `first` to `last`.
+    pub fn add(&mut self, first: Slot, last: Slot) {
+        if first > last {
+            return;
+        }
+        let touches = |range: &(Slot, Slot)| range.1.next() >= first && range.0 <= last.next();
+        let (mut first, mut last) = (first, last);
+        for range in self.ranges.iter().filter(|range| touches(range)) {
+            (first, last) = (first.min(range.0), last.max(range.1));
+        }
+        self.ranges.retain(|range| !touches(range));
+        let at = self.ranges.partition_point(|range| range.0 < first);
+        self.ranges.insert(at, (first, last));
+    }
+
+    /// Takes the slots from `first` to `last` out.
+    pub fn remove(&mut self, first: Slot, last: Slot) {
+        let mut left = Vec::with_capacity(self.ranges.len() + 1);
+        for (from, upto) in self.ranges.drain(..) {
+            let before = (from, upto.min(first.prev()));
+            let behind = (from.max(last.next()), upto);
+            if upto < first || from > last {
+                left.push((from, upto));
+                continue;
+            }
+            left.extend([before, behind].into_iter().filter(|(from, upto)| from <= upto));
+        }
+        self.ranges = left;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::Random;
+    use std::collections::BTreeSet;
+
+    /// Ranges have the slots that a plain set has, whatever is added and taken out, and as few ranges as
+    /// there can be.
+    #[test]
+    fn c29_ranges_are_a_set() {
+        for seed in 0..200 {
+            let mut random = Random::new(seed);
+            let (mut ranges, mut model) = (SlotRanges::default(), BTreeSet::new());
+            for _ in 0..40 {
+                let first = 1 + random.below(60);
+                let last = first + random.below(12);
+                if random.below(2) == 0 {
+                    ranges.add(Slot(first), Slot(last));
+                    model.extend(first..=last);
+                } else {
+                    ranges.remove(Slot(first), Slot(last));
+                    model.retain(|slot| *slot < first || *slot > last);
+                }
+                let all: Vec<u64> =
+                    ranges.as_slice().iter().flat_map(|(from, upto)| from.0..=upto.0).collect();
+                assert_eq!(all, model.iter().copied().collect::<Vec<_>>(), "seed {seed}");
+                assert_eq!(ranges.count(), model.len() as u64, "seed {seed}");
+                let apart = ranges.as_slice().windows(2).all(|pair| pair[0].1.next() < pair[1].0);
+                assert!(apart, "seed {seed}: {ranges:?}");
+                let probe = random.below(80);
+                assert_eq!(ranges.contains(Slot(probe)), model.contains(&probe), "seed {seed}");
+                let coarse = ranges.coarse(2);
+                assert!(coarse.as_slice().len() <= 2, "seed {seed}: {coarse:?}");
+                let all = model.iter().all(|slot| coarse.contains(Slot(*slot)));
+                assert!(all, "seed {seed}: {coarse:?} of {ranges:?}");
+            }
+            assert_eq!(SlotRanges::new(ranges.as_slice().iter().copied()), ranges, "seed {seed}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Released segments: their files go, and nothing that is needed goes with them (C26, R08).
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../journal_rig/mod.rs"]
+mod journal_rig;
+mod reads;
+mod removal;
+mod rig;
+mod starts;
