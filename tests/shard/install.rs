@@ -1,10 +1,10 @@
 //! Stories about installs: a node that was away while the others released what it lacks takes over the
 //! checkpoint of a peer, and fetches the live entries that it does not have (C29).
 
-use crate::node::{Node, SEGMENT, append, code, create, identity_of, log, read, texts};
+use crate::node::{Node, SEGMENT, append, code, create, identity_of, log, name, read, texts};
 use crate::trio_rig::Trio;
-use paxosd::api::error::ErrorCode;
-use paxosd::api::{Consistency, Read, Reply, Request, Trim};
+use paxosd::api::error::{Detail, ErrorCode};
+use paxosd::api::{Consistency, Create, Read, Reply, Request, Retention, Trim};
 use paxosd::checkpoint;
 use paxosd::checkpoint::install::{BuildPlan, InstallDone, InstallJob, execute, part_file_names};
 use paxosd::paxos::Timing;
@@ -167,6 +167,8 @@ struct Chunks {
     arrived: Vec<(usize, InstallPlace)>,
     /// Places that were asked for, by the node that was asked.
     asked: Vec<(usize, InstallPlace)>,
+    /// The checkpoint that was asked for last.
+    slot: Slot,
     /// No more than so many arrive.
     most: usize,
 }
@@ -179,6 +181,7 @@ fn watch(trio: &mut Trio, to: usize, most: usize) -> Rc<RefCell<Chunks>> {
         let mut chunks = watched.borrow_mut();
         match message {
             Message::InstallFetch(fetch) if from == to => {
+                chunks.slot = fetch.slot;
                 chunks.asked.extend(fetch.place.map(|place| (receiver, place)));
             }
             Message::InstallChunk(chunk) if receiver == to && !chunk.bytes.is_empty() => {
@@ -242,6 +245,59 @@ fn c29_another_source_goes_on() {
     story.trio.heal(gone);
     story.trio.pass(WHILE_US);
     check_all(&mut story.trio, END + 60);
+}
+
+/// C29: while a peer installs a checkpoint it stays, and so does the journal above it, however many newer ones
+/// there are: the peer catches up from there.
+#[test]
+fn c29_a_source_keeps_what_is_installed() {
+    let mut story = Story::begin(LOGS);
+    let (away, leader) = (story.away, story.leader);
+    let before = watch(&mut story.trio, away, 2);
+    story.trio.heal(away);
+    story.trio.pass(1_000_000);
+    let slot = before.borrow().slot;
+    let end = END + 660;
+    story.go_on(END + 60..end - 300);
+    story.go_on(end - 300..end);
+    let kept = story.trio.members[leader].shard.checkpoints().iter().map(|kept| kept.slot);
+    assert!(kept.filter(|kept| *kept > slot).count() >= 2, "no newer checkpoints");
+    let after = watch(&mut story.trio, away, usize::MAX);
+    story.trio.pass(2 * WHILE_US);
+    assert_eq!(story.installed(), slot);
+    check_goes_on(&before.borrow().arrived, &after.borrow().asked);
+    for at in 0..3 {
+        check_log(&mut story.trio, at, "a", (end, end));
+        check_log(&mut story.trio, at, "rare", (0, 2));
+    }
+}
+
+/// C29: the same where retention trims.
+#[test]
+fn c29_a_node_installs_what_retention_left() {
+    let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
+    let (leader, end) = (trio.leader(), 600);
+    let away = (leader + 1) % 3;
+    trio.members.iter_mut().for_each(|member| member.shard.set_cache_bytes(0));
+    let retention = Retention { entries: 40, ..Retention::default() };
+    trio.ask(leader, Request::Create(Create { name: name("a"), retention }));
+    trio.pass(500_000);
+    trio.cut_off(away);
+    for from in (0..end).step_by(50) {
+        put(&mut trio, leader, "a", from..from + 50);
+        trio.pass(2_000_000);
+    }
+    assert!(trio.members[leader].shard.journal().released_upto() > Slot(100));
+    trio.heal(away);
+    trio.pass(WHILE_US);
+    assert!(trio.members[away].shard.installed_upto() > Slot(0));
+    let reply = trio.ask(leader, read("a", 0, 0));
+    let Reply::Error(error) = &reply else { panic!("{reply:?}") };
+    let Detail::First { first, .. } = &error.detail else { panic!("{error:?}") };
+    assert!((end - 100..end).contains(&first.0), "{first} is the first of {end}");
+    for at in 0..3 {
+        check_log(&mut trio, at, "a", (first.0, end));
+    }
 }
 
 /// C29: a node that was installed comes to lead, and serves every live entry, also after a restart.

@@ -147,7 +147,8 @@ impl Receiver {
 
     /// Asks for the next part.
     fn ask(&mut self, turn: &mut Turn<'_>) {
-        let Some(Install { slot, source, phase: Phase::Fetch(parts), .. }) = &mut self.current
+        let Some(Install { slot, source, phase: Phase::Fetch(parts), digests, .. }) =
+            &mut self.current
         else {
             return;
         };
@@ -155,7 +156,10 @@ impl Receiver {
             if turn.now < until {
                 return;
             }
-            *source = next_source(turn.core, *source);
+            let Some(next) = next_source(turn.core, *source, digests) else {
+                return self.fail(turn, "nobody has it any more");
+            };
+            *source = next;
         }
         let place = match parts.whole {
             (false, _) => parts.received.state.1,
@@ -197,6 +201,11 @@ impl Receiver {
             return;
         };
         if chunk.digest == 0 {
+            let others = install.digests.iter().filter(|(_, digest)| digest.is_some());
+            if let Some((other, _)) = others.min_by_key(|(node, _)| **node < from) {
+                (install.source, parts.asked) = (*other, None);
+                return;
+            }
             // It has a newer one by now, which is offered when the next slot is asked for.
             let why = format!("node {from} has it no more; its newest is at {}", chunk.newest);
             return self.fail(turn, &why);
@@ -331,10 +340,18 @@ pub(super) fn answer_us(core: &Core) -> u64 {
     INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
 }
 
-/// Another peer that may have the same checkpoint.
-fn next_source(core: &Core, source: NodeId) -> NodeId {
+/// Another peer that may have the same checkpoint; nothing where all that are there have denied it.
+fn next_source(
+    core: &Core,
+    source: NodeId,
+    digests: &BTreeMap<NodeId, Option<u64>>,
+) -> Option<NodeId> {
     let offers = core.replica.install_offers();
+    if offers.is_empty() {
+        return Some(source); // It may come back.
+    }
     let others = offers.iter().map(|(node, _)| *node);
+    let others = others.filter(|node| digests.get(node) != Some(&None));
     let behind = others.clone().find(|node| *node > source);
-    behind.or_else(|| others.clone().next()).unwrap_or(source)
+    behind.or_else(|| others.clone().next())
 }
