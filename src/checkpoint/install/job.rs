@@ -5,11 +5,11 @@ use super::build::{BuildFault, BuildPlan, Built, build};
 use super::part_file::{Frames, frame, part_file_name, part_file_slot};
 use super::rows::take_rows;
 use super::source::read_chunk;
-use super::verify::{Verified, VerifyValues, rows_of, verify};
+use super::verify::{SlotRow, Verified, VerifyValues, rows_of, verify};
 use crate::index::RunSet;
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, Index, InstallPlace, LogId, NodeId, Slot, SlotRanges, Trouble};
+use crate::types::{FileOwner, InstallPlace, NodeId, Slot, SlotRanges, Trouble};
 use std::io;
 
 /// One step of an install.
@@ -81,8 +81,8 @@ pub enum InstallDone {
     Built(Box<Built>),
     /// The values that are right.
     Verified(Verified),
-    /// Of each row the slot, the log, and the index behind its last entry; nothing where a run is damaged.
-    Rows(Option<Vec<(Slot, LogId, Index)>>),
+    /// Rows of the slots that were asked for; nothing where a run is damaged.
+    Rows(Option<Vec<SlotRow>>),
     /// It cannot be done now, or not with what has arrived.
     Failed {
         /// Why.

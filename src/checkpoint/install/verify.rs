@@ -34,6 +34,17 @@ pub struct LogEnd {
     pub chain: u64,
 }
 
+/// A row of the index, found by its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotRow {
+    /// The slot.
+    pub slot: Slot,
+    /// The log.
+    pub log: LogId,
+    /// The index behind its last entry.
+    pub end: Index,
+}
+
 /// What became of the values.
 #[derive(Clone, Debug)]
 pub struct Verified {
@@ -101,18 +112,17 @@ fn is_wanted(
     Ok(Ok(is_wanted))
 }
 
-/// The rows of these slots: each row's slot, its log, and the index behind its last entry. Goes through all
-/// rows, for they stand by log.
+/// The rows of these slots; nothing where a run is damaged. Goes through all rows, for they stand by log.
 pub(super) fn rows_of(
     storage: &dyn Storage,
     runs: &RunSet,
     slots: &SlotRanges,
-) -> Result<Option<Vec<(Slot, LogId, Index)>>, StorageError> {
+) -> Result<Option<Vec<SlotRow>>, StorageError> {
     let upto = slots.last().map_or(Slot(0), |(_, last)| last);
     let mut found = Vec::new();
     let mut take = |log, extent: &Extent| {
         if slots.contains(extent.slot) {
-            found.push((extent.slot, log, extent.end()));
+            found.push(SlotRow { slot: extent.slot, log, end: extent.end() });
         }
         true
     };

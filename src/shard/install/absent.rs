@@ -5,13 +5,13 @@
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
 use super::receiver::answer_us;
-use crate::checkpoint::install::{InstallJob, LogEnd, Verified, VerifyValues};
+use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, Verified, VerifyValues};
 use crate::limits::{ABSENT_REST_US, ABSENT_RETRY_US, LEARN_SLOTS_MAX};
 use crate::machine::appended_logs;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
 use crate::shard::turn::Turn;
-use crate::types::{Ballot, Index, LogId, NodeId, Slot, SlotRanges, Tick, Value};
+use crate::types::{Ballot, LogId, NodeId, Slot, SlotRanges, Tick, Value};
 use crate::wire::peer::{Message, ValuesChunk, ValuesFetch};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -171,16 +171,11 @@ impl Absent {
     }
 
     /// The rows of slots that nobody could give: those without a live entry are not missing.
-    pub(in crate::shard) fn rows_found(
-        &mut self,
-        core: &Core,
-        rows: Option<Vec<(Slot, LogId, Index)>>,
-    ) {
+    pub(in crate::shard) fn rows_found(&mut self, core: &Core, rows: Option<Vec<SlotRow>>) {
         let (Some(examined), Some(rows)) = (self.examined.take(), rows) else { return };
-        let is_live =
-            |log, end| core.machine.logs().first_index(log).is_some_and(|first| first < end);
-        let live = rows.into_iter().filter(|(_, log, end)| is_live(*log, *end));
-        let live: BTreeSet<Slot> = live.map(|(slot, _, _)| slot).collect();
+        let first_index = |log| core.machine.logs().first_index(log);
+        let is_live = |row: &&SlotRow| first_index(row.log).is_some_and(|first| first < row.end);
+        let live: BTreeSet<Slot> = rows.iter().filter(is_live).map(|row| row.slot).collect();
         self.in_vain.retain(|slot, _| !examined.contains(*slot) || live.contains(slot));
     }
 
