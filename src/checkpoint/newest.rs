@@ -13,6 +13,7 @@ use crate::index::{
     span_file_name,
 };
 use crate::journal::{JournalStart, OpenError};
+use crate::limits::CHECKPOINTS_KEPT;
 use crate::machine::{Machine, Restore};
 use crate::storage::{Storage, StorageError, StorageOp};
 use crate::types::{FileOwner, FormatLevel, RunId, Slot, SlotRanges};
@@ -107,6 +108,10 @@ impl RestoredState {
             names.iter().filter_map(|name| parse_checkpoint_file_name(name)).collect();
         slots.sort_unstable();
         for slot in slots.into_iter().rev().filter(|slot| *slot < below) {
+            // One more is one that was on its way out: segments went by the older of the other two (C26).
+            if restored.kept.len() == CHECKPOINTS_KEPT {
+                break;
+            }
             settle(storage, &checkpoint_file_name(slot))?;
             let found = match restored.from {
                 None => restored.take(storage, owner, (shards, known), slot),

@@ -1,12 +1,12 @@
 //! Stories about checkpoints: what a start from one gives back, and what one needs to count.
 
-use crate::node::{Node, append, create, identity_of, log, read, texts};
+use crate::node::{Node, SEGMENT, append, create, identity_of, log, read, texts};
 use paxosd::api::{Delete, Reply, Request, Trim};
 use paxosd::checkpoint::{self, CheckpointJob, checkpoint_file_name};
 use paxosd::index::run_file_name;
 use paxosd::shard::{CutOptions, DiskJob};
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Random, Released, ShardId, Slot};
+use paxosd::types::{FormatLevel, Index, Random, Released, ShardId, Slot};
 
 /// A cut every ten slots.
 pub const OFTEN: CutOptions =
@@ -120,6 +120,33 @@ fn c25_where_the_newest_is_damaged_the_older_serves_and_then_the_journal() {
 }
 
 /// What the state says of its logs.
+/// C26: a crash left the file of a checkpoint that was on its way out. Segments went by the older of the other
+/// two: these count, and the file goes.
+#[test]
+fn c26_a_start_counts_the_newest_two_checkpoints() {
+    let started = |storage: &MemStorage| {
+        let place = ((ShardId(0), 1), FormatLevel::KNOWN);
+        let start = checkpoint::start(storage, &identity_of(1), place.0, place.1, &SEGMENT);
+        let restored = start.expect("it starts").restored;
+        (restored.kept.iter().map(|kept| kept.slot).collect::<Vec<_>>(), restored.unused)
+    };
+    let mut node = with_logs(OFTEN, 50);
+    let (before, _) = started(&node.storage.duplicate());
+    let name = checkpoint_file_name(before[0]);
+    let mut bytes = vec![0; node.storage.len(&name).expect("its length") as usize];
+    node.storage.read_at(&name, 0, &mut bytes).expect("it is read");
+    while node.storage.len(&name).is_ok() {
+        node.ask(Request::Append(append("b", "more")));
+    }
+    let storage = node.storage.duplicate();
+    let (kept, unused) = started(&storage.duplicate());
+    assert!(kept.len() == 2 && !kept.contains(&before[0]), "{kept:?}");
+    assert!(unused.is_empty(), "{unused:?}");
+    storage.create_empty(&name).expect("it is made");
+    storage.extend(&name, &bytes).expect("it is written");
+    assert_eq!(started(&storage), (kept, vec![name]));
+}
+
 fn listed(node: &Node) -> Vec<String> {
     let (logs, _) = node.shard.machine().logs().list("", "", 100);
     logs.iter().map(|log| format!("{log:?}")).collect()
