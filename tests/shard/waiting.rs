@@ -1,13 +1,14 @@
 //! Stories about reads that wait (R39): for memory that answers take, in order, and not for ever.
 
-use crate::node::{Node, append, code, create, read, texts};
-use paxosd::api::entries::Entries;
+use crate::node::{Node, append, code, create, options_of, read, texts};
+use paxosd::api::entries::{Entries, EntriesLimit};
 use paxosd::api::error::{ErrorCode, Outcome};
 use paxosd::api::{Append, Read, Reply, Request};
 use paxosd::limits::{
-    CONN_OUTPUT_BYTES_MAX, READ_WAITING_MS, SHARD_ANSWER_BYTES_MAX, SMALL_READ_BYTES,
-    TURN_ANSWER_BYTES_MAX,
+    COLD_ENTRY_BYTES, CONN_OUTPUT_BYTES_MAX, READ_WAITING_MS, SHARD_ANSWER_BYTES_MAX,
+    SMALL_READ_BYTES, TURN_ANSWER_BYTES_MAX,
 };
+use paxosd::shard::ShardOptions;
 use paxosd::types::ConnId;
 
 /// A node with a small log and one whose answers are large.
@@ -163,30 +164,37 @@ fn r19_reads_in_line_end_with_the_leadership() {
     );
 }
 
-/// R39: a read whose turn came, and that then found no memory for what it would fetch, keeps its place: a read
-/// that came after it, and would fit, is answered behind it.
+/// R39: a read whose turn came, and whose entry was then found to be larger than the memory that it had, keeps
+/// its place: a read that came after it, and would fit, is answered behind it.
 #[test]
 fn r39_a_read_that_waits_again_keeps_its_place() {
-    let mut node = Node::new();
-    node.ask(create("a"));
-    for _ in 0..100 {
-        node.ask(Request::Append(append("a", "small, but not all of them together")));
-    }
+    let storage = Node::new().storage.duplicate();
+    let bytes_max = 4 * COLD_ENTRY_BYTES as u32;
+    let append_limit = EntriesLimit { entries_max: 1, entry_bytes_max: bytes_max / 2, bytes_max };
+    let options = ShardOptions { append: append_limit, ..options_of(1, &[1]) };
+    let mut node = Node::open_as(storage, options, false);
+    node.ask(create("large"));
+    node.ask(create("small"));
+    let entries = Entries::from_slices([[7; 2 * COLD_ENTRY_BYTES]]).expect("one entry");
+    let large = node.ask(Request::Append(Append { entries, ..append("large", "") }));
+    assert!(matches!(large, Reply::Appended(_)), "{large:?}");
+    node.ask(Request::Append(append("small", "x")));
+    node.ask(Request::Append(append("small", "in memory after a start")));
     let mut node = Node::open(node.storage.duplicate());
     node.unsent = SHARD_ANSWER_BYTES_MAX;
     node.tick();
-    let of = |max_entries, max_bytes| {
-        let Request::Read(read) = read("a", 0, 0) else { panic!("a read") };
-        Request::Read(Read { max_entries, max_bytes, ..read })
+    let one_of = |log| {
+        let Request::Read(read) = read(log, 0, 0) else { panic!("a read") };
+        Request::Read(Read { max_entries: 1, ..read })
     };
-    // It needs little, and would rather fetch all that lies behind in the same job.
-    let older = node.send(1, of(0, 64));
+    let older = node.send(1, one_of("large"));
     node.pass(1_000);
-    let younger = node.send(2, of(1, 0));
-    node.unsent = SHARD_ANSWER_BYTES_MAX - 4_000;
+    let younger = node.send(2, one_of("small"));
+    // There is room for one entry of unknown size at a time.
+    node.unsent = SHARD_ANSWER_BYTES_MAX - COLD_ENTRY_BYTES;
     node.pass(1_000);
-    assert!(node.take(2, younger).is_none(), "it passed the one before it");
     assert!(node.take(1, older).is_none(), "answered without room");
+    assert!(node.take(2, younger).is_none(), "it passed the one before it");
     node.unsent = 0;
     node.tick();
     assert_eq!(node.answered[node.answered.len() - 2..], [older, younger]);
