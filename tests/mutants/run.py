@@ -4,7 +4,6 @@
     tests/mutants/run.py --check            every mutant still applies, every seed names one (seconds)
     tests/mutants/run.py                    all of them
     tests/mutants/run.py NAME...            these
-    tests/mutants/run.py --part COMMIT      the few that a commit's hash picks
     tests/mutants/run.py --survey 0..2000   which of them the simulator alone notices, and by what seed
 
 `mutants.toml` beside this file lists them. A mutant replaces the text between « and » of `before`, which
@@ -47,8 +46,6 @@ TESTS = {
 }
 # Longer than any test takes: a mutant may make one run for ever.
 TIMEOUT_S = 900
-# How many mutants a commit's hash picks.
-PART = 6
 
 SWITCH = '''
 /// True when the variable MUTANT picks this mutant.
@@ -260,7 +257,6 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     arguments.add_argument("names", nargs="*", metavar="NAME")
     arguments.add_argument("--check", action="store_true", help="only whether every mutant applies")
-    arguments.add_argument("--part", metavar="COMMIT", help="the few mutants that a commit's hash picks")
     arguments.add_argument("--survey", metavar="A..B", help="run these seeds against each mutant")
     given = arguments.parse_args()
     mutants = load()
@@ -273,9 +269,6 @@ def main():
         print(f"{len(mutants)} mutants apply, {len(recorded)} seeds name one")
         return
     names = given.names or list(mutants)
-    if given.part:
-        first = int(given.part[:12], 16) * PART
-        names = [names[(first + at) % len(names)] for at in range(min(PART, len(names)))]
     kinds = {killer.split()[0] for name in names for killer in mutants[name]["killed_by"]} - {"sim"}
     copy(planted)
     programs = build(kinds)
