@@ -1,5 +1,6 @@
 //! `paxosd simulate`: runs seeds, and says how to repeat the one that fails.
 
+use super::marks::{self, Marks};
 use super::plan::{FaultKind, Plan};
 use super::report::{RunFailure, RunSummary, run_plan};
 use super::trace::{Verbosity, print_line};
@@ -26,6 +27,9 @@ pub struct SimulateArgs {
     /// Prints everything that happens.
     #[arg(long, requires = "seed")]
     pub trace: bool,
+    /// Prints how often each branch was taken that a run of many seeds must take.
+    #[arg(long)]
+    pub marks: bool,
     /// Seeds to run at once; all cores by default.
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
@@ -69,7 +73,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             if args.seed.is_some() {
                 print_line(&format!("hash {:016x}", total.hash));
             }
-            0
+            report_marks(args, count, &total.marks)
         }
         Err(failure) => {
             // Once more, for the trace's last lines: the same seed fails in the same way.
@@ -82,6 +86,24 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             EXIT_BROKEN
         }
     }
+}
+
+/// Prints the marks, if they were asked for. So many seeds that leave one out have checked less than they seem
+/// to: that is a failure. Returns the exit code.
+fn report_marks(args: &SimulateArgs, seeds: u64, reached: &Marks) -> u8 {
+    if args.marks {
+        for (text, count) in reached.counts() {
+            print_line(&format!("{count:>9}  {text}"));
+        }
+    }
+    let missing = reached.missing();
+    if seeds < marks::SEEDS || args.with.is_some() || missing.is_empty() {
+        return 0;
+    }
+    for text in missing {
+        print_line(&format!("never in {seeds} seeds: {text}"));
+    }
+    EXIT_BROKEN
 }
 
 /// Runs seeds on several threads.
@@ -149,5 +171,6 @@ impl RunSummary {
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
         self.raised += other.raised;
+        self.marks.add_all(&other.marks);
     }
 }

@@ -5,6 +5,7 @@
 //! A job reaches storage when it finishes; one that a crash interrupts has run up to an arbitrary
 //! step, and what it did not sync survives or not, sector by sector.
 
+use super::marks::{Marks, cut_mark};
 use super::rng::Rng;
 use crate::checkpoint::install::InstallJob;
 use crate::journal::Job;
@@ -127,7 +128,7 @@ impl SimDisk {
     }
 
     /// The process ends in the middle of its jobs; with `power`, what was not synced may be lost.
-    pub(super) fn crash(&mut self, power: bool, rng: &mut Rng) {
+    pub(super) fn crash(&mut self, power: bool, rng: &mut Rng, marks: &mut Marks) {
         let mut order = LANES;
         order.rotate_left(rng.below(LANES.len() as u64) as usize);
         if rng.one_in(2) {
@@ -136,9 +137,12 @@ impl SimDisk {
         for lane in order {
             let Some(job) = self.lanes[lane].drain(..).next() else { continue };
             self.storage.restart_process();
-            self.storage.halt_at(self.storage.steps() + rng.range(1, STEPS_MAX));
+            // Many jobs have few steps.
+            let steps = if rng.one_in(2) { 3 } else { STEPS_MAX };
+            self.storage.halt_at(self.storage.steps() + rng.range(1, steps));
             // An error is what a job that is cut short ends in.
-            drop(execute(&self.storage, job));
+            let mark = cut_mark(&job);
+            marks.cut_short(mark, &execute(&self.storage, job));
         }
         if power {
             self.storage.crash(&mut || rng.bits());

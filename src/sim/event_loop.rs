@@ -149,6 +149,7 @@ impl World {
                 }
                 Output::Job(job) => {
                     self.note_batch(node, &job);
+                    self.may_interrupt(node, &job);
                     let completion = self.nodes[node].disk.submit(job, &mut self.rng);
                     self.plan_completion(node, completion);
                 }
@@ -183,6 +184,7 @@ impl World {
         message: Message,
     ) -> CheckResult {
         self.trace.line(self.now, || short(format!("n{} > n{to}: {message:?}", from + 1)));
+        self.marks.sent(&message);
         self.nodes[from].durability_checker.sent(&message)?;
         check_issued(&mut self.nodes[from], &message)?;
         if let Message::Accept(accept) = &message {
@@ -206,6 +208,7 @@ impl World {
         reply: Reply,
     ) {
         let Some(client) = self.nodes[node].conns.get(&conn).copied() else { return };
+        self.marks.answered(&reply);
         self.trace.line(self.now, || {
             format!(
                 "n{} > c{client}: #{correlation} at {}: {reply:?}",
@@ -251,6 +254,7 @@ impl World {
                     let upto = self.nodes[node].batch_upto;
                     self.nodes[node].durability_checker.synced(upto);
                 }
+                self.marks.done(&done);
                 self.give_input(node, Input::Disk(done));
                 Ok(())
             }

@@ -72,6 +72,8 @@ impl World {
                 self.nodes[node].disk.fail_next_sync();
             }
             FaultKind::HandOver => self.give_input(node, Input::HandOver),
+            FaultKind::Away => self.go_away(node)?,
+            FaultKind::Interrupt => self.arm_interrupt(),
             FaultKind::Rot => self.rot(self.plan.faulty_node)?,
             FaultKind::Wipe => self.wipe(self.plan.faulty_node)?,
             FaultKind::SetBack => self.set_back(self.plan.faulty_node)?,

@@ -7,11 +7,13 @@
 //!
 //! - [`Plan`]: what a seed decides beforehand.
 //! - `run`: a run from its first event to its last. `world`: its state.
-//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `clients`, `phase`,
+//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `absence`, `clients`, `phase`,
 //!   `upgrades`: what happens in the world.
 //! - `oracle`, `history`, `durability_checker`: what is checked, against what was decided, asked and claimed.
+//! - `marks`: which branches were taken, so that a run of many seeds that leaves one out fails.
 //! - [`command`]: `paxosd simulate`.
 
+mod absence;
 mod client;
 mod clients;
 mod clock;
@@ -22,6 +24,7 @@ mod event_loop;
 mod faults;
 mod history;
 mod links;
+mod marks;
 mod network;
 mod node;
 mod oracle;
@@ -40,6 +43,7 @@ mod upgrades;
 mod violation;
 mod world;
 
+pub use marks::Marks;
 pub use plan::{FaultKind, Plan};
 pub use report::{RunFailure, RunSummary, run_plan, run_seed};
 pub use rng::Rng;

@@ -45,6 +45,8 @@ pub(super) struct Node {
     pub(super) paused: bool,
     /// The node is to stay down, or paused, until everything is healed.
     pub(super) kept: bool,
+    /// The node is away, for longer than others remember what it lacks.
+    pub(super) away: bool,
     /// What has happened since the last turn of the event loop.
     pub(super) inbox: Vec<Input>,
     /// A turn is planned.

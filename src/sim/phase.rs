@@ -95,6 +95,7 @@ impl World {
         for node in 0..self.nodes.len() {
             self.speed_up(node);
             self.make_room(node);
+            self.come_back(node);
             self.resume(node);
             self.nodes[node].disk.fail_nothing();
             self.add_client(Some(node));

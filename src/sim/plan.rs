@@ -37,6 +37,10 @@ pub enum FaultKind {
     FailSync,
     /// A node is stopped cleanly.
     HandOver,
+    /// A node is away until others have forgotten what it lacks (C29).
+    Away,
+    /// A process ends while a file is written that is seldom written.
+    Interrupt,
     /// A machine loses power, and its disk rots in a place.
     Rot,
     /// A node loses its disk and is initialised anew: its peers must refuse it (R27).
@@ -45,7 +49,7 @@ pub enum FaultKind {
     SetBack,
 }
 
-const FAULTS: [FaultKind; 15] = [
+const FAULTS: [FaultKind; 17] = [
     FaultKind::Kill,
     FaultKind::PowerCut,
     FaultKind::KillAll,
@@ -61,6 +65,8 @@ const FAULTS: [FaultKind; 15] = [
     FaultKind::FullDisk,
     FaultKind::FailSync,
     FaultKind::HandOver,
+    FaultKind::Away,
+    FaultKind::Interrupt,
 ];
 
 /// What a seed decides beforehand. Times are in real microseconds.

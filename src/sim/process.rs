@@ -25,7 +25,7 @@ impl World {
     pub(super) fn start(&mut self, node: usize) -> CheckResult {
         let (running, corrupted) =
             (self.nodes[node].shard.is_some(), self.nodes[node].medium == Medium::Corrupted);
-        if running || self.nodes[node].medium == Medium::Lost {
+        if running || self.nodes[node].away || self.nodes[node].medium == Medium::Lost {
             return Ok(());
         }
         let chaos = self.is_chaos();
@@ -44,10 +44,12 @@ impl World {
                 return self.crash(node, power);
             }
             // Where both copies of the record rotted that names what was released, files are missing for no
-            // known reason (R08).
-            Err(error @ (OpenError::HardStateLost { .. } | OpenError::Missing { .. }))
-                if corrupted =>
-            {
+            // known reason (R08). Behind a release, the journal alone does not serve.
+            Err(
+                error @ (OpenError::HardStateLost { .. }
+                | OpenError::Missing { .. }
+                | OpenError::NoCheckpoint { .. }),
+            ) if corrupted => {
                 self.lose(node, &error.to_string());
                 return Ok(());
             }
@@ -58,6 +60,7 @@ impl World {
         };
         storage.halt_at(u64::MAX);
         check_read_back(&start.journal);
+        self.marks.started(&start);
         let recovered = start.recovered.clone();
         self.trace_start(node, &recovered);
         if corrupted && self.nodes[node].durability_checker.lost_its_tail(&recovered, &self.firsts)
@@ -193,7 +196,7 @@ impl World {
         ending.inbox.clear();
         ending.turn_due = false;
         ending.wake_at = None;
-        ending.disk.crash(power, &mut self.rng);
+        ending.disk.crash(power, &mut self.rng, &mut self.marks);
         if power {
             // The clock begins anew with the machine.
             let rate = self.plan.drift_ppm;
@@ -206,7 +209,7 @@ impl World {
             self.queue.push(at, SimEvent::Lost { client, conn });
         }
         self.network.forget(now, node, &mut self.rng, &mut self.queue);
-        if !self.nodes[node].kept {
+        if !self.nodes[node].kept && !self.nodes[node].away {
             let pause = if self.rng.one_in(2) { 20_000 } else { 1_500_000 };
             let at = now + self.rng.range(1_000, pause);
             self.queue.push(at, SimEvent::Start { node, life: self.nodes[node].life });

@@ -40,6 +40,8 @@ pub(super) enum SimEvent {
     End { node: usize, life: u64 },
     /// A paused node goes on.
     Resume { node: usize, life: u64 },
+    /// A node's process is killed, or its machine loses power, while a job is under way.
+    Crash { node: usize, life: u64, power: bool },
     /// Something goes wrong.
     Fault,
     /// Something that went wrong is over.
@@ -61,6 +63,8 @@ pub(super) enum FaultEnd {
     Slow { node: usize },
     /// A full disk.
     Full { node: usize },
+    /// A node that is away.
+    Away { node: usize },
 }
 
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! Running a seed, and reporting what came of it.
 
+use super::marks::Marks;
 use super::plan::Plan;
 use super::trace::{Trace, Verbosity};
 use super::upgrades;
@@ -11,7 +12,7 @@ use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::Once;
 
 /// A run that ended well.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunSummary {
     /// The hash of everything that happened: the same for the same seed.
     pub hash: u64,
@@ -33,6 +34,8 @@ pub struct RunSummary {
     pub undetectable: u64,
     /// Runs in which the format level rose.
     pub raised: u64,
+    /// Which branches were taken.
+    pub marks: Marks,
 }
 
 /// A run that did not.
@@ -95,6 +98,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
                 raised: u64::from(world.oracle.level() > upgrades::OLD),
+                marks: std::mem::take(&mut world.marks),
             });
         }
         Ok(Err(violation)) => violation,

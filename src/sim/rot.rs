@@ -15,35 +15,46 @@ impl SimDisk {
     pub(super) fn rot(&mut self, anywhere: bool, rng: &mut Rng) -> String {
         let names = self.storage().list().unwrap_or_default();
         let segments: Vec<&String> = names.iter().filter(|name| name.ends_with(".wal")).collect();
+        let is_derived = |name: &&String| {
+            ["checkpoint-", "run-", "span-", "places-", "install-"]
+                .iter()
+                .any(|kind| name.starts_with(kind))
+        };
+        let derived: Vec<&String> = names.iter().filter(is_derived).collect();
         let file = if segments.is_empty() || (anywhere && rng.one_in(8)) {
             "hard-state".to_string()
+        } else if !derived.is_empty() && rng.one_in(3) {
+            (*rng.pick(&derived)).clone()
         } else {
             (*rng.pick(&segments)).clone()
         };
-        let sectors = self.storage().len(&file).unwrap_or(0) / SECTOR_BYTES as u64;
+        // Derived files end anywhere.
+        let bytes = self.storage().len(&file).unwrap_or(0);
+        let sectors = bytes.div_ceil(SECTOR_BYTES as u64);
         if sectors == 0 {
             return "nothing".to_string();
         }
-        let mut at = 0;
+        let mut place = 0..0;
         for _ in 0..40 {
             // A place where something was written, if one is found soon.
-            at = rng.below(sectors) * SECTOR_BYTES as u64;
-            let mut sector = [0; SECTOR_BYTES];
+            let at = rng.below(sectors) * SECTOR_BYTES as u64;
+            place = at..bytes.min(at + SECTOR_BYTES as u64);
+            let mut sector = vec![0; (place.end - at) as usize];
             if self.storage().read_at(&file, at, &mut sector).is_ok()
                 && sector.iter().any(|b| *b > 0)
             {
                 break;
             }
         }
-        let (kind, bytes) = (rng.below(4), rng.bits());
-        let end = at + SECTOR_BYTES as u64;
+        let (kind, bits, at) = (rng.below(4), rng.bits(), place.start);
         match kind {
-            0 => self.storage().make_unreadable(&file, at..end),
-            1 => self.storage().rot(&file, at..end, |sector| sector.fill(0)),
-            2 => self.storage().rot(&file, at..end, |sector| {
-                sector[(bytes % SECTOR_BYTES as u64) as usize] ^= 1 << (bytes >> 32 & 7);
+            0 => self.storage().make_unreadable(&file, place),
+            1 => self.storage().rot(&file, place, |sector| sector.fill(0)),
+            2 => self.storage().rot(&file, place, |sector| {
+                let byte = (bits % sector.len() as u64) as usize;
+                sector[byte] ^= 1 << (bits >> 32 & 7);
             }),
-            _ => self.storage().rot(&file, at..end, |sector| sector.fill(bytes as u8 | 1)),
+            _ => self.storage().rot(&file, place, |sector| sector.fill(bits as u8 | 1)),
         }
         format!("{file} at {at}, kind {kind}")
     }

@@ -78,6 +78,9 @@ impl World {
                 Ok(())
             }
             SimEvent::End { node, life } if self.is_running(node, life) => self.leave(node),
+            SimEvent::Crash { node, life, power } if self.is_running(node, life) => {
+                self.crash(node, power)
+            }
             SimEvent::Start { node, life } if self.nodes[node].life == life => self.start(node),
             SimEvent::Turn { .. }
             | SimEvent::Wake { .. }
@@ -86,6 +89,7 @@ impl World {
             | SimEvent::Hangup { .. }
             | SimEvent::Resume { .. }
             | SimEvent::End { .. }
+            | SimEvent::Crash { .. }
             | SimEvent::Start { .. } => Ok(()), // Of another life.
             SimEvent::Deliver { from, to, generation } => {
                 self.message_arrives(from, to, generation);
@@ -142,6 +146,7 @@ impl World {
             FaultEnd::Bystanders { leader, cuts } => return self.rot_a_witness(leader, &cuts),
             FaultEnd::Slow { node } => self.speed_up(node),
             FaultEnd::Full { node } => self.make_room(node),
+            FaultEnd::Away { node } => self.come_back(node),
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::clock::{Clock, WallClocks};
 use super::disk::SimDisk;
 use super::durability_checker::DurabilityChecker;
 use super::history::History;
+use super::marks::{Mark, Marks};
 use super::network::Network;
 use super::node::{Medium, Node};
 use super::oracle::Oracle;
@@ -18,7 +19,7 @@ use super::trace::Trace;
 use crate::journal::{self, Identity, JournalOptions};
 use crate::storage::MemStorage;
 use crate::types::{Ballot, ClusterId, FormatLevel, Incarnation, Lsn, NodeId, ShardId, Slot};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The one shard of every node.
 pub(super) const SHARD: ShardId = ShardId(0);
@@ -55,6 +56,10 @@ pub(super) struct World {
     pub(super) firsts: BTreeMap<Ballot, Slot>,
     pub(super) set_back: SetBack,
     pub(super) trace: Trace,
+    /// Jobs of these kinds are cut short when they are next done.
+    pub(super) armed: BTreeSet<Mark>,
+    /// Which branches this run took.
+    pub(super) marks: Marks,
     pub(super) phase: Phase,
     pub(super) now: u64,
     pub(super) events: u64,
@@ -77,6 +82,8 @@ impl World {
             firsts: BTreeMap::new(),
             set_back: SetBack::default(),
             trace,
+            armed: BTreeSet::new(),
+            marks: Marks::default(),
             phase: Phase::Chaos,
             now: 0,
             events: 0,
@@ -126,6 +133,7 @@ fn node(at: usize, plan: &Plan, rng: &mut Rng) -> Node {
         known_level: FormatLevel::FIRST,
         paused: false,
         kept: false,
+        away: false,
         inbox: Vec::new(),
         turn_due: false,
         wake_at: None,
