@@ -1,10 +1,13 @@
-//! Real files: what is made of zeros, and what goes past the page cache.
+//! Real files: what is made of zeros, what goes past the page cache, and a journal over both.
 
 #![allow(clippy::unwrap_used)]
 
+use paxosd::journal::{Fill, Identity, Job, Journal, JournalOptions, execute, format, recover};
 use paxosd::limits::BULK_BYTES;
 use paxosd::storage::{FileStorage, Storage};
-use paxosd::types::Random;
+use paxosd::types::{
+    Ballot, ClusterId, Incarnation, Lsn, NodeId, Random, Record, ShardId, Slot, Value,
+};
 use rustix::fs::{SeekFrom, seek};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
@@ -120,4 +123,74 @@ fn r11_a_file_that_took_bulk_is_closed() {
     storage.write_at("a", 0, &vec![4; BULK_BYTES]).unwrap();
     assert!(content(&storage, "a") == vec![4; BULK_BYTES]);
     assert!(content(&storage, "b") == bulk);
+}
+
+const IDENTITY: Identity =
+    Identity { cluster: ClusterId(77), node: NodeId(2), incarnation: Incarnation(5), shards: 1 };
+const OPTIONS: JournalOptions = JournalOptions { segment_bytes: 1 << 20, min_free_bytes: 0 };
+
+/// Appends one value after another, each in a batch of its own, and says how segments were filled.
+fn append(
+    storage: &FileStorage,
+    journal: &mut Journal,
+    values: impl Iterator<Item = Value>,
+) -> Vec<Fill> {
+    let mut fills = Vec::new();
+    let ballot = Ballot::new(1, NodeId(2));
+    for value in values {
+        let lsn = journal.durable_upto().next();
+        let (slot, chosen_upto) = (Slot(lsn.0), Slot(lsn.0 - 1));
+        journal.push(lsn, Record::Accepted { slot, ballot, chosen_upto, value });
+        while let Some(job) = journal.next_job() {
+            if let Job::Prepare(prepare) = &job {
+                fills.push(prepare.fill());
+            }
+            journal.done(execute(storage, job).unwrap());
+        }
+        assert_eq!(journal.durable_upto(), lsn);
+    }
+    fills
+}
+
+/// A5, C11: on real files too, bulk goes to segments that nobody wrote before, small batches do not, and a
+/// start finds all of both, and goes on behind it.
+#[test]
+fn c11_a_journal_of_unwritten_segments_is_read_back() {
+    for folder in folders() {
+        let storage = FileStorage::new(folder.path());
+        format(&storage, &IDENTITY, ShardId(0), &OPTIONS).unwrap();
+        let open = || recover(&storage, &IDENTITY, ShardId(0), &OPTIONS, None).unwrap();
+        let value = |number: u64, bytes: usize| {
+            let bytes: Vec<u8> = (0..bytes as u64).map(|at| (at / 700 * number) as u8).collect();
+            Value::new(bytes)
+        };
+        let mut journal = open().0;
+        let small = append(&storage, &mut journal, (1..=300).map(|n| value(n, 2000)));
+        assert!(small.iter().all(|fill| *fill == Fill::Written), "{small:?}");
+        let bulk = append(&storage, &mut journal, (301..=450).map(|n| value(n, 200_000)));
+        let unwritten = bulk.iter().filter(|fill| **fill == Fill::Allocated).count();
+        assert!(unwritten > 10, "{bulk:?}");
+        drop(journal);
+
+        let (mut journal, recovered) = open();
+        assert!(recovered.findings.is_empty(), "{:?}", recovered.findings);
+        assert_eq!(recovered.next_lsn, Lsn(451));
+        append(&storage, &mut journal, (451..=460).map(|n| value(n, 150_000)));
+        drop(journal);
+        let (journal, recovered) = open();
+        assert!(recovered.findings.is_empty(), "{:?}", recovered.findings);
+        assert_eq!((recovered.next_lsn, recovered.chosen_upto), (Lsn(461), Slot(459)));
+        for slot in 1..=459 {
+            let job = journal.read(1, Slot(slot), Slot(slot), usize::MAX);
+            let paxosd::journal::Done::Read(done) = execute(&storage, job).unwrap() else {
+                panic!("not a read");
+            };
+            let bytes = match slot {
+                ..=300 => 2000,
+                ..=450 => 200_000,
+                _ => 150_000,
+            };
+            assert!(done.values[0].1.as_ref().unwrap().1 == value(slot, bytes), "slot {slot}");
+        }
+    }
 }

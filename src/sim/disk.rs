@@ -7,7 +7,7 @@
 
 use super::rng::Rng;
 use crate::checkpoint::install::InstallJob;
-use crate::journal::Job;
+use crate::journal::{Fill, Job};
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::MemStorage;
 use std::collections::VecDeque;
@@ -102,7 +102,10 @@ impl SimDisk {
     fn time(&self, lane: usize, rng: &mut Rng) -> u64 {
         let typical = match self.lanes[lane].front() {
             Some(DiskJob::Journal(Job::Batch(_))) | None => self.sync_us,
-            Some(DiskJob::Journal(Job::Prepare(_))) => self.sync_us * 10,
+            Some(DiskJob::Journal(Job::Prepare(job))) => match job.fill() {
+                Fill::Written => self.sync_us * 10,
+                Fill::Allocated => self.sync_us * 2,
+            },
             Some(
                 DiskJob::Checkpoint(_)
                 | DiskJob::Span(_)
