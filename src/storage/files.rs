@@ -185,7 +185,7 @@ impl Storage for FileStorage {
         if direct::is_worth_it(offset, bytes.len())
             && let Some(past_cache) = self.file_past_cache(name)
         {
-            // A write that fails here is told at once, and leaves nothing for the sync to tell (R01).
+            // A failure shows here at once, and leaves nothing for the sync to report (R01).
             match direct::write(&past_cache, bytes, offset) {
                 Err(error) if direct::is_refused(&error) => {
                     self.refuses_direct.store(true, Ordering::Relaxed);
