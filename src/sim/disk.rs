@@ -40,17 +40,25 @@ pub(super) struct SimDisk {
     /// The number of each lane's planned completion: others are void.
     planned: [u64; 3],
     sync_us: u64,
+    /// Segments that were to be allocated and not written.
+    unwritten: u64,
     /// How many times slower than usual the disk is.
     slowness: u64,
 }
 
 impl SimDisk {
     pub(super) fn new(storage: MemStorage, sync_us: u64) -> SimDisk {
-        SimDisk { storage, lanes: Default::default(), planned: [0; 3], sync_us, slowness: 1 }
+        let (lanes, planned) = Default::default();
+        SimDisk { storage, lanes, planned, sync_us, unwritten: 0, slowness: 1 }
     }
 
     pub(super) fn storage(&self) -> &MemStorage {
         &self.storage
+    }
+
+    /// Segments so far that were to be allocated and not written.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.unwritten
     }
 
     /// The machine has this disk from now on; no job is under way.
@@ -74,6 +82,9 @@ impl SimDisk {
 
     /// Takes a job in. Returns its lane's completion, if the job is the only one there.
     pub(super) fn submit(&mut self, job: DiskJob, rng: &mut Rng) -> Option<Completion> {
+        if let DiskJob::Journal(Job::Prepare(prepare)) = &job {
+            self.unwritten += u64::from(prepare.fill() == Fill::Allocated);
+        }
         let lane = match &job {
             DiskJob::Journal(Job::Batch(_)) => SYNCER,
             DiskJob::Install(InstallJob::Read { .. }) => HELPER,
