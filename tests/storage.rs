@@ -187,8 +187,8 @@ fn c11_a_journal_of_unwritten_segments_is_read_back() {
             };
             let bytes = match slot {
                 ..=300 => 2000,
-                ..=450 => 200_000,
-                _ => 150_000,
+                301..=450 => 200_000,
+                451.. => 150_000,
             };
             assert!(done.values[0].1.as_ref().unwrap().1 == value(slot, bytes), "slot {slot}");
         }
