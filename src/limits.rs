@@ -171,6 +171,12 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 pub const RELEASED_RANGES_MAX: usize = 1024;
 /// Bytes of a file of places that are written at a time.
 pub const PLACES_WRITE_BYTES: usize = 1 << 20;
+/// A write of so many bytes is bulk: it goes past the page cache. While the batches of a journal are so
+/// large in the mean, its new segments are allocated and not written.
+pub const BULK_BYTES: usize = 128 << 10;
+/// A write past the page cache is made in pieces of this size, each copied to memory that begins at a
+/// block. A thread that made one keeps so much.
+pub const DIRECT_PIECE_BYTES: usize = 1 << 20;
 /// The unit of write placement: each batch starts on a fresh block.
 pub const BLOCK_BYTES: usize = 4096;
 /// The unit that a disk writes or loses as a whole.
@@ -232,6 +238,7 @@ const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
 const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);
 
 // Runs are read and written in whole blocks.
+const _: () = assert!(DIRECT_PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(RUN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(RUN_AHEAD_BYTES.is_multiple_of(BLOCK_BYTES));
 

@@ -9,7 +9,7 @@ use journal_rig::{
     Expected, IDENTITY, OPTIONS, Rig, Rng, SHARD, Workload, add_up, assert_sizes, ballot, read,
 };
 use paxosd::journal::{
-    FindingKind, Job, Journal, JournalEvent, OpenError, Recovered, execute, format,
+    Fill, FindingKind, Job, Journal, JournalEvent, OpenError, Recovered, execute, format,
 };
 use paxosd::paxos::inexact_reports;
 use paxosd::storage::{MemStorage, Storage};
@@ -402,4 +402,39 @@ fn r07_a_segment_whose_name_was_not_durable_is_made_so_before_use() {
         rig.storage.crash(&mut || 0);
         recover_and_check(&rig, &rig.storage, &format!("step {step}"));
     }
+}
+
+/// A5, C11: where zeros are not written as fast as records, segments are taken that were allocated and never
+/// written. Cut at every step of it, any block is what was written or zeros, and what is torn is cut, never
+/// taken for damage.
+#[test]
+fn c11_a_cut_over_unwritten_segments_keeps_what_was_durable() {
+    let push = |rig: &mut Rig, records: u64| {
+        let first = rig.records.len() as u64 + 1;
+        rig.push((first..first + records).map(|slot| accepted(slot, 1, slot - 1, 9_000)).collect());
+        rig.settle()
+    };
+    let mut rig = Rig::new(MemStorage::new());
+    push(&mut rig, 20).unwrap();
+    assert!(!rig.fills.contains(&Fill::Allocated), "ready in time: {:?}", rig.fills);
+    rig.prepares_late = true;
+    push(&mut rig, 60).unwrap();
+    let spares = rig.fills.iter().rev().take_while(|fill| **fill == Fill::Allocated).count();
+    assert!(spares >= 2, "{:?}", rig.fills);
+    let mut torn = 0;
+    for step in 1..=40 {
+        for sample in 0..6 {
+            let context = format!("step {step} sample {sample}");
+            let mut rng = Rng::new(step << 8 | sample);
+            let storage = rig.storage.duplicate();
+            let journal = Rig::reopen(&storage).unwrap().0;
+            let mut rig = Rig::going_on(storage, journal, rig.records.clone(), rig.hard_max);
+            rig.storage.halt_at(rig.storage.steps() + step);
+            while push(&mut rig, 1 + step % 3).is_ok() {}
+            rig.storage.crash(&mut || rng.next());
+            let (_, recovered) = recover_and_check(&rig, &rig.storage, &context);
+            torn += u64::from(recovered.torn.is_some());
+        }
+    }
+    assert!(torn > 20, "torn only {torn} times");
 }

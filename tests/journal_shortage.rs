@@ -68,6 +68,9 @@ impl Storage for Stingy<'_> {
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
         self.call().and_then(|()| self.below.create(name, bytes))
     }
+    fn allocate(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.call().and_then(|()| self.below.allocate(name, bytes))
+    }
     fn create_empty(&self, name: &str) -> io::Result<()> {
         self.call().and_then(|()| self.below.create_empty(name))
     }

@@ -24,7 +24,7 @@ pub use segment::indexed_record::Location;
 pub use segment::start::JournalStart;
 pub use write::execute::{JobError, execute};
 pub use write::jobs::{
-    BatchDone, BatchJob, Done, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadJob,
+    BatchDone, BatchJob, Done, Fill, Job, JournalEvent, NoRoom, PrepareDone, PrepareJob, ReadJob,
     ReadJobDone,
 };
 pub use write::journal::{Journal, JournalOptions};

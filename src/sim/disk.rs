@@ -8,7 +8,7 @@
 use super::marks::{Marks, cut_mark};
 use super::rng::Rng;
 use crate::checkpoint::install::InstallJob;
-use crate::journal::Job;
+use crate::journal::{Fill, Job};
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::MemStorage;
 use std::collections::VecDeque;
@@ -41,17 +41,25 @@ pub(super) struct SimDisk {
     /// The number of each lane's planned completion: others are void.
     planned: [u64; 3],
     sync_us: u64,
+    /// Segments that were to be allocated and not written.
+    unwritten: u64,
     /// How many times slower than usual the disk is.
     slowness: u64,
 }
 
 impl SimDisk {
     pub(super) fn new(storage: MemStorage, sync_us: u64) -> SimDisk {
-        SimDisk { storage, lanes: Default::default(), planned: [0; 3], sync_us, slowness: 1 }
+        let (lanes, planned) = Default::default();
+        SimDisk { storage, lanes, planned, sync_us, unwritten: 0, slowness: 1 }
     }
 
     pub(super) fn storage(&self) -> &MemStorage {
         &self.storage
+    }
+
+    /// Segments so far that were to be allocated and not written.
+    pub(super) fn unwritten(&self) -> u64 {
+        self.unwritten
     }
 
     /// The machine has this disk from now on; no job is under way.
@@ -75,6 +83,9 @@ impl SimDisk {
 
     /// Takes a job in. Returns its lane's completion, if the job is the only one there.
     pub(super) fn submit(&mut self, job: DiskJob, rng: &mut Rng) -> Option<Completion> {
+        if let DiskJob::Journal(Job::Prepare(prepare)) = &job {
+            self.unwritten += u64::from(prepare.fill() == Fill::Allocated);
+        }
         let lane = match &job {
             DiskJob::Journal(Job::Batch(_)) => SYNCER,
             DiskJob::Install(InstallJob::Read { .. }) => HELPER,
@@ -103,7 +114,10 @@ impl SimDisk {
     fn time(&self, lane: usize, rng: &mut Rng) -> u64 {
         let typical = match self.lanes[lane].front() {
             Some(DiskJob::Journal(Job::Batch(_))) | None => self.sync_us,
-            Some(DiskJob::Journal(Job::Prepare(_))) => self.sync_us * 10,
+            Some(DiskJob::Journal(Job::Prepare(job))) => match job.fill() {
+                Fill::Written => self.sync_us * 10,
+                Fill::Allocated => self.sync_us * 2,
+            },
             Some(
                 DiskJob::Checkpoint(_)
                 | DiskJob::Span(_)

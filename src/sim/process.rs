@@ -187,6 +187,11 @@ impl World {
         shards.map(|shard| shard.journal().released_segments()).sum()
     }
 
+    /// Segments that these disks were asked to allocate and not to write.
+    pub(super) fn unwritten_segments(&self) -> u64 {
+        self.nodes.iter().map(|node| node.disk.unwritten()).sum()
+    }
+
     /// The process ends between two steps; it starts again after a while.
     pub(super) fn stop(&mut self, node: usize, power: bool) {
         let (now, ending) = (self.now, &mut self.nodes[node]);

@@ -3,6 +3,7 @@
 use crate::limits;
 use crate::storage::open_files::{OpenFiles, WRITTEN_MAX};
 use crate::storage::seam::Storage;
+use crate::storage::{direct, fill};
 use crate::types::Trouble;
 use parking_lot::Mutex;
 use std::fs::{File, OpenOptions};
@@ -11,13 +12,7 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// A new file is written in chunks of this size.
-const FILL_CHUNK_BYTES: u64 = 1 << 20;
-/// A new file is synced each time so many bytes were written, so that its zeros never queue up in
-/// front of a batch's sync on the same disk.
-const FILL_SYNC_BYTES: u64 = 1 << 20;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// A directory of a real file system. Files stay open in a small cache; every read and write names
 /// its offset, so threads share the handles without a lock around the input and output itself.
@@ -28,6 +23,8 @@ pub struct FileStorage {
     writable: bool,
     /// Grows with every byte that is read.
     read_bytes: Arc<AtomicU64>,
+    /// The file system refused a write past the page cache.
+    refuses_direct: AtomicBool,
     open: Mutex<OpenFiles>,
 }
 
@@ -43,12 +40,19 @@ impl FileStorage {
     #[must_use]
     pub fn bounded(dir: &Path, read_max: usize, read_bytes: Arc<AtomicU64>) -> FileStorage {
         let open = Mutex::new(OpenFiles::new(read_max));
-        FileStorage { dir: dir.to_path_buf(), writable: true, read_bytes, open }
+        FileStorage {
+            dir: dir.to_path_buf(),
+            writable: true,
+            read_bytes,
+            refuses_direct: AtomicBool::new(false),
+            open,
+        }
     }
 
     /// Descriptors that one journal takes beside the files that are only read: those that it writes
-    /// to, its directory, and one for each of two threads that have just opened a file.
-    pub const DESCRIPTORS: usize = WRITTEN_MAX + 3;
+    /// to, its directory, one for each of two threads that have just opened a file, and two for writes past
+    /// the page cache, of a batch and of a new file.
+    pub const DESCRIPTORS: usize = WRITTEN_MAX + 5;
 
     /// The same for reading alone: files need not be writable, and the system refuses all writes.
     /// For [`crate::journal::inspect()`].
@@ -93,6 +97,20 @@ impl FileStorage {
         }
     }
 
+    /// The file, for a write past the page cache, where the file system lets one.
+    fn file_past_cache(&self, name: &str) -> Option<Arc<File>> {
+        if self.refuses_direct.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut open = self.open.lock();
+        if let Some(file) = open.past_cache(name) {
+            return Some(file);
+        }
+        let file = Arc::new(direct::open(&self.path(name)).ok()?);
+        open.keep_past_cache(name, &file);
+        Some(file)
+    }
+
     /// The directory, opened once, so that no later sync of it needs a descriptor.
     fn directory(&self) -> io::Result<Arc<File>> {
         let mut open = self.open.lock();
@@ -119,26 +137,25 @@ impl FileStorage {
         Ok(Arc::new(file?))
     }
 
-    fn fill(file: &File, bytes: u64) -> io::Result<()> {
-        // Early notice of a full disk and fewer extents; file systems without it need neither.
-        match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
-            Err(error) => return Err(error.into()),
-        }
-        // Allocated is not enough: an extent that was never written costs a journalled change of
-        // metadata at the first write to it, which doubles the cost of a batch.
-        let zeros = vec![0; FILL_CHUNK_BYTES as usize];
-        let (mut at, mut synced) = (0, 0);
-        while at < bytes {
-            let chunk = FILL_CHUNK_BYTES.min(bytes - at);
-            file.write_all_at(&zeros[..chunk as usize], at)?;
-            at += chunk;
-            if at - synced >= FILL_SYNC_BYTES {
-                file.sync_data()?;
-                synced = at;
+    /// A new file with what `fill` gives it.
+    fn create_with(
+        &self,
+        name: &str,
+        fill: impl FnOnce(&File) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let file = self.new_file(name)?;
+        let filled = fill(&file);
+        match &filled {
+            Ok(()) => {
+                let mut open = self.open.lock();
+                open.insert(name, &file);
+                open.written(name);
+                open.synced(name);
             }
+            // Best effort: it would only take up space; recovery removes what stays behind.
+            Err(_) => drop(std::fs::remove_file(self.path(name))),
         }
-        file.sync_all()
+        filled
     }
 }
 
@@ -164,7 +181,19 @@ impl Storage for FileStorage {
     }
 
     fn write_at(&self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.file_to_write(name)?.write_all_at(bytes, offset)
+        let file = self.file_to_write(name)?;
+        if direct::is_worth_it(offset, bytes.len())
+            && let Some(past_cache) = self.file_past_cache(name)
+        {
+            // A failure shows here at once, and leaves nothing for the sync to report (R01).
+            match direct::write(&past_cache, bytes, offset) {
+                Err(error) if direct::is_refused(&error) => {
+                    self.refuses_direct.store(true, Ordering::Relaxed);
+                }
+                done => return done,
+            }
+        }
+        file.write_all_at(bytes, offset)
     }
 
     fn sync(&self, name: &str) -> io::Result<()> {
@@ -188,19 +217,14 @@ impl Storage for FileStorage {
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
-        let file = self.new_file(name)?;
-        let filled = FileStorage::fill(&file, bytes);
-        match &filled {
-            Ok(()) => {
-                let mut open = self.open.lock();
-                open.insert(name, &file);
-                open.written(name);
-                open.synced(name);
-            }
-            // Best effort: it would only take up space; recovery removes what stays behind.
-            Err(_) => drop(std::fs::remove_file(self.path(name))),
-        }
-        filled
+        self.create_with(name, |file| fill::write_zeros(file, &self.path(name), bytes))
+    }
+
+    fn allocate(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.create_with(name, |file| match fill::allocate(file, bytes)? {
+            true => Ok(()),
+            false => fill::write_zeros(file, &self.path(name), bytes),
+        })
     }
 
     fn create_empty(&self, name: &str) -> io::Result<()> {

@@ -56,6 +56,8 @@ enum NameChange {
 struct Content {
     len: u64,
     durable_len: u64,
+    /// Its pages were allocated and not written: see [`Content::crash`].
+    unwritten: bool,
     /// The medium; a page that is not there is zero.
     pages: BTreeMap<u64, Box<[u8; PAGE_BYTES]>>,
     /// Every version of a sector since the last sync, oldest first.
@@ -160,7 +162,17 @@ impl Content {
             };
             self.durable_len = self.len;
         }
+        let mut lost_pages: BTreeMap<u64, bool> = BTreeMap::new();
         for (sector, versions) in std::mem::take(&mut self.unsynced) {
+            // A page that was never written counts as zeros until the file system has noted that it was.
+            // Without that note all that was written to it is gone, whatever reached the medium.
+            let page = place(sector).0;
+            if self.unwritten
+                && !self.pages.contains_key(&page)
+                && *lost_pages.entry(page).or_insert_with(|| random() & 1 == 1)
+            {
+                continue;
+            }
             // Any version may have reached the medium, or none.
             let survivor = random() % (versions.len() as u64 + 1);
             if survivor > 0 && sector * (SECTOR_BYTES as u64) < self.len {
@@ -215,6 +227,15 @@ impl MemDisk {
     fn content(&mut self, name: &str) -> io::Result<&mut Content> {
         let file = self.named(name)?;
         Ok(self.files.get_mut(&file).expect("every name leads to a file"))
+    }
+
+    /// A new file of so many zeros, written or only allocated, and synced.
+    fn create_synced(&mut self, name: &str, bytes: u64, unwritten: bool) -> io::Result<()> {
+        if self.create(name, bytes)? {
+            return Err(broken("the machine stopped during the creation"));
+        }
+        self.content(name)?.unwritten = unwritten;
+        self.sync_one(name)
     }
 
     /// A new file of so many zeros; true when the machine stops at this very step.
@@ -460,12 +481,11 @@ impl Storage for MemStorage {
     }
 
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
-        let mut disk = self.0.lock();
-        let halts = disk.create(name, bytes)?;
-        if halts {
-            return Err(broken("the machine stopped during the creation"));
-        }
-        disk.sync_one(name)
+        self.0.lock().create_synced(name, bytes, false)
+    }
+
+    fn allocate(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.0.lock().create_synced(name, bytes, true)
     }
 
     fn create_empty(&self, name: &str) -> io::Result<()> {

@@ -2,7 +2,9 @@
 //! which stay open, and with files in memory behind it.
 
 mod block_cache;
+mod direct;
 mod files;
+mod fill;
 mod lock;
 mod memory;
 mod open_files;

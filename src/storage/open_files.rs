@@ -16,6 +16,8 @@ pub(crate) struct OpenFiles {
     files: BTreeMap<String, OpenFile>,
     /// The directory itself, once it was needed.
     pub(crate) dir: Option<Arc<File>>,
+    /// The file that was last written to past the page cache.
+    past_cache: Option<(String, Arc<File>)>,
     /// Most files kept open that are only read.
     read_max: usize,
     clock: u64,
@@ -31,7 +33,7 @@ struct OpenFile {
 
 impl OpenFiles {
     pub(crate) fn new(read_max: usize) -> OpenFiles {
-        OpenFiles { files: BTreeMap::new(), dir: None, read_max, clock: 0 }
+        OpenFiles { files: BTreeMap::new(), dir: None, past_cache: None, read_max, clock: 0 }
     }
 
     /// The handle of a file, if it is open.
@@ -40,6 +42,17 @@ impl OpenFiles {
         let open = self.files.get_mut(name)?;
         open.used = self.clock;
         Some(Arc::clone(&open.file))
+    }
+
+    /// The handle of a file for writes past the page cache, if it is open.
+    pub(crate) fn past_cache(&self, name: &str) -> Option<Arc<File>> {
+        let (of, file) = self.past_cache.as_ref()?;
+        (of == name).then(|| Arc::clone(file))
+    }
+
+    /// Keeps that handle, and none of another file.
+    pub(crate) fn keep_past_cache(&mut self, name: &str, file: &Arc<File>) {
+        self.past_cache = Some((name.to_string(), Arc::clone(file)));
     }
 
     /// True while this very handle of a file is kept.
@@ -74,6 +87,7 @@ impl OpenFiles {
 
     pub(crate) fn rename(&mut self, from: &str, to: &str) {
         self.files.remove(to);
+        self.past_cache = None; // It may be of either.
         if let Some(open) = self.files.remove(from) {
             self.files.insert(to.to_string(), open);
         }
@@ -81,6 +95,7 @@ impl OpenFiles {
 
     pub(crate) fn remove(&mut self, name: &str) {
         self.files.remove(name);
+        self.past_cache.take_if(|(of, _)| of == name);
     }
 
     /// Closes all files that are only read. Says whether there were any.

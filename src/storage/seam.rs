@@ -58,6 +58,15 @@ pub trait Storage: Send + Sync {
     /// `AlreadyExists`; `StorageFull` when there is no space (the file is then gone again).
     fn create(&self, name: &str, bytes: u64) -> io::Result<()>;
 
+    /// A new file of `bytes` zeros of which none need be written: its space is its own, and it reads as
+    /// zeros, but the first write to each block of it costs more than to one of a file that was
+    /// [created](Storage::create). All else is as there, and where a file system cannot do that, the
+    /// zeros are written.
+    ///
+    /// # Errors
+    /// Those of [`create`](Storage::create).
+    fn allocate(&self, name: &str, bytes: u64) -> io::Result<()>;
+
     /// A new file without bytes, which grows by [`extend`](Storage::extend); its name is durable only
     /// after [`sync_dir`](Storage::sync_dir).
     ///

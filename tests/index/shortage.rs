@@ -59,6 +59,9 @@ impl Storage for Stingy<'_> {
     fn create(&self, name: &str, bytes: u64) -> io::Result<()> {
         self.call()?.create(name, bytes)
     }
+    fn allocate(&self, name: &str, bytes: u64) -> io::Result<()> {
+        self.call()?.allocate(name, bytes)
+    }
     fn create_empty(&self, name: &str) -> io::Result<()> {
         self.call()?.create_empty(name)
     }

@@ -5,8 +5,8 @@
 
 use paxosd::journal::invariants::{JournalSummary, check_index, check_state, check_step};
 use paxosd::journal::{
-    Done, Identity, JobError, Journal, JournalEvent, JournalOptions, JournalStart, OpenError,
-    ReadResult, Recovered, execute, format, recover,
+    Done, Fill, Identity, Job, JobError, Journal, JournalEvent, JournalOptions, JournalStart,
+    OpenError, ReadResult, Recovered, execute, format, recover,
 };
 use paxosd::storage::{MemStorage, Storage, StorageError};
 use paxosd::types::{
@@ -280,6 +280,10 @@ pub struct Rig {
     /// The highest promised ballot and count of boots ever pushed, kept or not: the hard-state
     /// file is written ahead of the batch.
     pub hard_max: (Ballot, u64),
+    /// How segments were filled, in turn.
+    pub fills: Vec<Fill>,
+    /// Segments are prepared only when nothing else can be done.
+    pub prepares_late: bool,
 }
 
 impl Rig {
@@ -301,7 +305,16 @@ impl Rig {
         check_state(&journal);
         check_index(&journal);
         let durable = journal.durable_upto().0 as usize;
-        Rig { storage, journal, records, durable, durable_before: durable, hard_max }
+        Rig {
+            storage,
+            journal,
+            records,
+            durable,
+            durable_before: durable,
+            hard_max,
+            fills: Vec::new(),
+            prepares_late: false,
+        }
     }
 
     pub fn push(&mut self, records: Vec<Record>) {
@@ -317,10 +330,24 @@ impl Rig {
 
     /// Runs jobs until there are none.
     pub fn settle(&mut self) -> Result<(), StorageError> {
+        let mut held = None;
         loop {
             let before = JournalSummary::of(&self.journal);
-            let Some(job) = self.journal.next_job() else { return Ok(()) };
+            let job = match self.journal.next_job() {
+                Some(job @ Job::Prepare(_)) if self.prepares_late => {
+                    held = Some(job);
+                    continue;
+                }
+                Some(job) => job,
+                None => match held.take() {
+                    Some(job) => job,
+                    None => return Ok(()),
+                },
+            };
             check_state(&self.journal);
+            if let Job::Prepare(prepare) = &job {
+                self.fills.push(prepare.fill());
+            }
             let done = execute(&self.storage, job).map_err(|error| match error {
                 JobError::Fatal(error) | JobError::Short { error, .. } => error,
             })?;

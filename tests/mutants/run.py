@@ -43,6 +43,7 @@ TESTS = {
     "journal_places",
     "journal_release",
     "journal_start",
+    "storage",
 }
 # Longer than any test takes: a mutant may make one run for ever.
 TIMEOUT_S = 900

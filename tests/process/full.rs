@@ -8,6 +8,7 @@ use crate::rig::verdict::judge;
 use crate::rig::writer::{RunLog, Writer};
 use crate::rig::{Cluster, Plan, poll};
 use paxosd::client::{ClientError, ClientOptions, ErrorCode, Outcome, ReadOptions};
+use paxosd::storage::{FileStorage, Storage};
 use paxosd::types::Index;
 use std::time::Duration;
 
@@ -140,6 +141,30 @@ fn r11_a_full_xfs_is_survived() {
 #[ignore = "needs root: mounts btrfs on a loop device"]
 fn r11_a_full_btrfs_is_survived() {
     a_full_disk_is_survived("btrfs");
+}
+
+/// What was allocated and never written takes every write on a disk without one free block, also where each
+/// block must be noted by itself.
+#[test]
+#[ignore = "needs root: mounts ext4, XFS and btrfs on a loop device"]
+fn r11_unwritten_space_takes_every_write() {
+    for kind in ["ext4", "xfs", "btrfs"] {
+        let disk = Mounted::image(kind, DISK_BYTES);
+        let storage = FileStorage::new(disk.path());
+        let (bytes, block) = (32 << 20, 4096);
+        storage.allocate("segment", bytes).unwrap();
+        storage.sync_dir().unwrap();
+        let _ballast = Ballast::leaving(&disk, 0);
+        for first in [0, 1] {
+            for at in (first * block..bytes).step_by(2 * block as usize) {
+                storage.write_at("segment", at, &vec![7; block as usize]).unwrap();
+                if at % (1 << 20) == first * block {
+                    storage.sync("segment").unwrap();
+                }
+            }
+            storage.sync("segment").unwrap();
+        }
+    }
 }
 
 /// Puts a node's data on a disk of its own.

@@ -161,6 +161,10 @@ impl Storage for Overlay<'_> {
         refused()
     }
 
+    fn allocate(&self, _name: &str, _bytes: u64) -> io::Result<()> {
+        refused()
+    }
+
     fn create_empty(&self, _name: &str) -> io::Result<()> {
         refused()
     }

@@ -13,7 +13,7 @@ use crate::journal::segment::reader::SegmentReader;
 use crate::journal::segment::start::{Baseline, JournalStart};
 use crate::journal::write::execute::{run_prepare, run_steps};
 use crate::journal::write::hard_state;
-use crate::journal::write::jobs::PrepareJob;
+use crate::journal::write::jobs::{Fill, PrepareJob};
 use crate::journal::write::journal::JournalOptions;
 use crate::limits::BLOCK_BYTES;
 use crate::storage::{Storage, StorageError, StorageOp, read_some};
@@ -47,7 +47,8 @@ pub fn format(
     let header = header_block(&journal_id, segment, bytes);
     let min_free_bytes = options.min_free_bytes;
     // Its last step makes both names durable.
-    let done = run_prepare(storage, &PrepareJob { segment, bytes, min_free_bytes, header })?;
+    let job = PrepareJob { segment, bytes, fill: Fill::Written, min_free_bytes, header };
+    let done = run_prepare(storage, &job)?;
     match done.no_space {
         None => Ok(()),
         Some(why) => Err(StorageError {

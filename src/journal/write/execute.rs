@@ -6,7 +6,7 @@ use crate::journal::format::item::{
 use crate::journal::format::layout::{UNFINISHED, file_name};
 use crate::journal::segment::indexed_record::Location;
 use crate::journal::write::jobs::{
-    BatchDone, BatchJob, BatchStep, Done, Job, NoRoom, PrepareDone, PrepareJob, ReadJob,
+    BatchDone, BatchJob, BatchStep, Done, Fill, Job, NoRoom, PrepareDone, PrepareJob, ReadJob,
     ReadJobDone,
 };
 use crate::journal::write::lookup;
@@ -105,12 +105,12 @@ pub(crate) fn run_steps(
     Ok(())
 }
 
-/// R07: allocate, write, sync the file, only then give it its name, sync the directory.
+/// R07: allocate, fill, sync the file, only then give it its name, sync the directory.
 pub(crate) fn run_prepare(
     storage: &dyn Storage,
     job: &PrepareJob,
 ) -> Result<PrepareDone, StorageError> {
-    let PrepareJob { segment, bytes, min_free_bytes, ref header } = *job;
+    let PrepareJob { segment, bytes, fill, min_free_bytes, ref header } = *job;
     let name = file_name(segment);
     let unfinished = format!("{name}{UNFINISHED}");
     let free = storage.free_bytes().map_err(StorageError::at(StorageOp::Space, ".", 0))?;
@@ -118,11 +118,15 @@ pub(crate) fn run_prepare(
     if free < bytes.saturating_add(min_free_bytes) {
         return no_space(NoRoom { free_bytes: free, why: None });
     }
-    let mut created = storage.create(&unfinished, bytes);
+    let create = || match fill {
+        Fill::Written => storage.create(&unfinished, bytes),
+        Fill::Allocated => storage.allocate(&unfinished, bytes),
+    };
+    let mut created = create();
     if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
         // What an attempt without space left behind. It never had its name: nothing is in it.
         storage.remove(&unfinished).map_err(StorageError::at(StorageOp::Remove, &unfinished, 0))?;
-        created = storage.create(&unfinished, bytes);
+        created = create();
     }
     match created {
         Ok(()) => {}

@@ -95,13 +95,31 @@ pub struct BatchDone {
     pub(crate) buffers: Vec<Vec<u8>>,
 }
 
-/// Creation of a segment: allocated, zero-written, headed, synced, named, directory synced (R07).
+/// Creation of a segment: allocated, filled, headed, synced, named, directory synced (R07).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrepareJob {
     pub(crate) segment: SegmentId,
     pub(crate) bytes: u64,
+    pub(crate) fill: Fill,
     pub(crate) min_free_bytes: u64,
     pub(crate) header: Vec<u8>,
+}
+
+/// How a new segment comes to read as zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// Zeros are written.
+    Written,
+    /// Its space is allocated, and counts as zeros until it is written.
+    Allocated,
+}
+
+impl PrepareJob {
+    /// How the segment is filled.
+    #[must_use]
+    pub fn fill(&self) -> Fill {
+        self.fill
+    }
 }
 
 /// Outcome of a preparation.

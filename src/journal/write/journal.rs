@@ -7,6 +7,7 @@ use crate::journal::segment::facts::{FactsToRepeat, JournalFacts};
 use crate::journal::segment::index::SlotIndex;
 use crate::journal::segment::indexed_record::{IndexedRecord, Location};
 use crate::journal::segment::start::JournalStart;
+use crate::journal::write::filling::Filling;
 use crate::journal::write::hard_state;
 use crate::journal::write::jobs::{
     BatchDone, BatchJob, BatchStep, Done, Job, JournalEvent, PrepareDone, PrepareJob,
@@ -111,6 +112,7 @@ pub struct Journal {
     pub(in crate::journal) spares: VecDeque<(SegmentId, u64)>,
     pub(in crate::journal) in_flight: Option<BatchInFlight>,
     pub(in crate::journal) preparing: bool,
+    pub(in crate::journal) filling: Filling,
     /// Free space beside `min_free_bytes` that no segment takes.
     pub(in crate::journal) reserve_bytes: u64,
     pub(in crate::journal) room: bool,
@@ -148,6 +150,7 @@ impl Journal {
             spares: restored.spares,
             in_flight: None,
             preparing: false,
+            filling: Filling::default(),
             reserve_bytes: 0,
             room: true,
             prepare_blocked: false,
@@ -338,6 +341,7 @@ impl Journal {
         Some(PrepareJob {
             segment,
             bytes,
+            fill: self.filling.next(),
             min_free_bytes: self.options.min_free_bytes.saturating_add(self.reserve_bytes),
             header: header_block(&self.journal_id, segment, bytes),
         })
@@ -431,6 +435,7 @@ impl Journal {
     fn begin_segment(&mut self, steps: &mut Vec<BatchStep>) {
         self.seal(steps);
         let (segment, bytes) = self.spares.pop_front().expect("the caller saw a spare segment");
+        self.filling.note_begun(self.spares.len());
         let Tail::Ended { previous, seal_first, .. } = self.tail else {
             unreachable!("an open segment was sealed above");
         };
@@ -476,6 +481,7 @@ impl Journal {
             self.pending_bytes -= batch::record_bytes(&record);
             self.pending_room -= room_bytes(&record);
         }
+        self.filling.note_batch((encoded.data.len() + encoded.descriptors.len()) as u64);
         let offset = desc - encoded.descriptors.len() as u64;
         let write = |offset, bytes| BatchStep::Write { file: Arc::clone(&file), offset, bytes };
         steps.push(write(data, encoded.data));

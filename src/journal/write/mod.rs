@@ -3,6 +3,7 @@
 //! [`journal`] does no input or output. It hands out [`jobs`], which [`execute`] runs over a storage.
 
 pub mod execute;
+pub mod filling;
 pub mod hard_state;
 pub mod jobs;
 pub mod journal;
