@@ -11,7 +11,7 @@ use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{
-    FormatLevel, Index, InstallPlace, NodeId, RunId, ShardId, Slot, SlotRanges, Tick,
+    FormatLevel, Index, InstallPlace, NodeId, Released, RunId, ShardId, Slot, SlotRanges, Tick,
 };
 use paxosd::wire::peer::Message;
 use std::cell::RefCell;
@@ -440,6 +440,7 @@ fn c29_rotten_rows_are_no_rows() {
             run: RunId(1),
             journal,
             absent: SlotRanges::default(),
+            released: Released::default(),
             min_free_bytes: 0,
         };
         execute(storage, InstallJob::Build(Box::new(plan))).expect("nothing fails here")

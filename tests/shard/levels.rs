@@ -185,6 +185,7 @@ fn c29_a_state_of_a_later_level_is_not_installed() {
         run: RunId(1),
         journal,
         absent: SlotRanges::default(),
+        released: Released::default(),
         min_free_bytes: 0,
     };
     let built = execute(&storage, InstallJob::Build(Box::new(plan))).expect("nothing fails here");

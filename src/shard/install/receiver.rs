@@ -257,6 +257,7 @@ impl Receiver {
             journal,
             installed: with_gap(turn.core, turn.core.installed.clone(), slot),
             absent: with_gap(turn.core, turn.core.absent.ranges(), slot),
+            released: turn.core.journal.released().clone(),
             min_free_bytes: turn.core.journal.min_free_bytes(),
         };
         self.run(turn, InstallJob::Build(Box::new(plan)));
