@@ -211,6 +211,7 @@ impl Router {
         self.release.go_on(turn, &mut self.checkpoints);
         turn.core.trim_cache();
         self.go_on_installing(turn);
+        turn.core.installing = self.receiver.progress();
         with_absent(turn, Absent::go_on);
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).

@@ -4,6 +4,7 @@
 use crate::node::{Node, SEGMENT, append, code, create, identity_of, log, name, read, texts};
 use crate::trio_rig::Trio;
 use paxosd::api::error::{Detail, ErrorCode};
+use paxosd::api::status::InstallPhase;
 use paxosd::api::{Consistency, Create, Read, Reply, Request, Retention, Trim};
 use paxosd::checkpoint;
 use paxosd::checkpoint::install::{BuildPlan, InstallDone, InstallJob, execute, part_file_names};
@@ -13,7 +14,7 @@ use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{
     FormatLevel, Index, InstallPlace, NodeId, Released, RunId, ShardId, Slot, SlotRanges, Tick,
 };
-use paxosd::wire::peer::Message;
+use paxosd::wire::peer::{InstallChunk, Message};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -223,6 +224,44 @@ fn c29_a_restart_goes_on_where_it_was() {
     assert!(story.installed() > Slot(0));
     check_goes_on(&before.borrow().arrived, &after.borrow().asked);
     check_all(&mut story.trio, END + 60);
+}
+
+/// C29: status says of which peer the checkpoint is, which part arrives, how much of it is here and of how much;
+/// after a restart it goes on from there, and in the end it says what was fetched.
+#[test]
+fn c29_progress_is_reported() {
+    let mut story = Story::begin(LOGS);
+    let away = story.away;
+    let reported = |story: &Story| story.trio.members[away].shard.shard_status(Tick(0));
+    assert_eq!(reported(&story).installing, None);
+    let chunks = watch(&mut story.trio, away, 1);
+    story.trio.heal(away);
+    story.trio.pass(1_000_000);
+    let (first, slot) = (reported(&story).installing.expect("it installs"), chunks.borrow().slot);
+    assert_eq!((first.slot, first.phase), (slot, InstallPhase::State));
+    assert!(0 < first.bytes && first.bytes < first.part_bytes, "{first:?}");
+    let sources = chunks.borrow().arrived.iter().map(|(from, _)| *from).collect::<Vec<_>>();
+    assert!(!sources.contains(&away), "{sources:?}");
+    assert_ne!(usize::from(first.source.0), away + 1);
+    // One more chunk ends the state, and the extents are next.
+    let extents = Rc::new(RefCell::new(0));
+    let counted = Rc::clone(&extents);
+    story.trio.tap(move |_, _, message| {
+        let is_chunk =
+            |chunk: &InstallChunk| matches!(chunk.place, Some(InstallPlace::Extents(..)));
+        let stops = matches!(message, Message::InstallChunk(chunk) if is_chunk(chunk));
+        *counted.borrow_mut() += usize::from(stops);
+        !stops
+    });
+    story.trio.pass(1_000_000);
+    assert!(*extents.borrow() > 0);
+    let then = reported(&story).installing.expect("it installs");
+    assert_eq!((then.slot, then.phase, then.bytes), (slot, InstallPhase::Extents, 0));
+    story.trio.tap(|_, _, _| true);
+    story.trio.pass(WHILE_US);
+    let done = reported(&story);
+    assert_eq!((done.installing, done.absent_slots), (None, 0));
+    assert!(done.fetched_values > 0, "{done:?}");
 }
 
 /// C29: the source goes away in the middle. Another one has the same bytes, and goes on with them.

@@ -75,8 +75,8 @@ pub enum InstallDone {
     },
     /// What has arrived before.
     Looked(Received),
-    /// It is added; what comes next of the part is this.
-    Appended(InstallPlace),
+    /// It is added, so many bytes; what comes next of the part is this.
+    Appended(InstallPlace, u64),
     /// The checkpoint is durable and was read back.
     Built(Box<Built>),
     /// The values that are right.
@@ -99,6 +99,8 @@ pub struct Received {
     pub state: (u32, InstallPlace),
     /// Of the extents.
     pub extents: (u32, InstallPlace),
+    /// Bytes of the extents.
+    pub extent_bytes: u64,
 }
 
 /// Why a step is not done.
@@ -182,28 +184,31 @@ fn look(storage: &dyn Storage, slot: Slot, anew: bool) -> Result<InstallDone, St
         storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
     }
     let [state, extents] = parts.map(|part| look_at(storage, slot, part));
-    let received = Received { state: state?, extents: extents? };
+    let ((state, _), (extents, extent_bytes)) = (state?, extents?);
+    let received = Received { state, extents, extent_bytes };
     storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
     Ok(InstallDone::Looked(received))
 }
 
-/// How far a part's file is. One that does not end with a whole frame is begun anew.
+/// How far a part's file is, and how many bytes of the part it holds. One that does not end with a whole
+/// frame is begun anew.
 fn look_at(
     storage: &dyn Storage,
     slot: Slot,
     part: InstallPlace,
-) -> Result<(u32, InstallPlace), StorageError> {
+) -> Result<((u32, InstallPlace), u64), StorageError> {
     let name = part_file_name(slot, part);
     let mut frames = Frames::open(storage, slot, part)?;
-    let mut next = Some(part);
+    let (mut next, mut held) = (Some(part), 0);
     while let Some(bytes) = frames.next()? {
         next = next.and_then(|place| behind(place, bytes));
+        held += bytes.len() as u64;
     }
     if let Some(next) = next.filter(|_| frames.is_at_end()) {
-        return Ok((frames.number, next));
+        return Ok(((frames.number, next), held));
     }
     storage.remove(&name).map_err(StorageError::at(StorageOp::Remove, &name, 0))?;
-    Ok((0, part))
+    Ok(((0, part), 0))
 }
 
 fn append(
@@ -233,5 +238,5 @@ fn append(
     if synced(offset) != synced(offset + frame.len() as u64) {
         storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
     }
-    Ok(InstallDone::Appended(next))
+    Ok(InstallDone::Appended(next, bytes.len() as u64))
 }

@@ -327,6 +327,16 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         s.backlog.installing
     }),
     gauge(
+        "paxosd_install_received_bytes",
+        "Bytes that have arrived of the part of a peer's checkpoint that arrives now, the state or the extents.",
+        |s| s.status.installing.map_or(0, |installing| installing.bytes),
+    ),
+    gauge(
+        "paxosd_install_part_bytes",
+        "About how many bytes that part has in all, as the peer says.",
+        |s| s.status.installing.map_or(0, |installing| installing.part_bytes),
+    ),
+    gauge(
         "paxosd_absent_slots",
         "Applied slots whose values may be missing on this disk, and are fetched from peers.",
         |s| s.backlog.absent_slots,

@@ -4,6 +4,7 @@
 //! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
 //! where it was as long as some peer has the same checkpoint.
 
+use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
 use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
 use crate::shard::checkpoints::Checkpoints;
@@ -65,6 +66,8 @@ struct Parts {
     whole: (bool, bool),
     /// What was asked for, and until when an answer is waited for.
     asked: Option<(InstallPlace, Tick)>,
+    /// About how many bytes the part has that arrives, as the source says.
+    part_bytes: u64,
 }
 
 /// What comes of a step that is done.
@@ -87,6 +90,28 @@ impl Receiver {
     #[must_use]
     pub fn tally(&self) -> (u64, u64) {
         (self.installed, self.bytes)
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Option<InstallProgress> {
+        let install = self.current.as_ref()?;
+        let (phase, bytes, part_bytes) = match &install.phase {
+            Phase::Look => (InstallPhase::State, 0, 0),
+            Phase::Fetch(Parts { received, whole: (false, _), part_bytes, .. }) => {
+                let bytes = match received.state.1 {
+                    InstallPlace::State(bytes) => bytes,
+                    InstallPlace::Extents(..) => 0,
+                };
+                (InstallPhase::State, bytes, *part_bytes)
+            }
+            Phase::Fetch(Parts { received, part_bytes, .. }) => {
+                (InstallPhase::Extents, received.extent_bytes, *part_bytes)
+            }
+            Phase::Facts(_) | Phase::Build | Phase::Record(..) => (InstallPhase::Making, 0, 0),
+        };
+        let (source, slot) = (install.source, install.slot);
+        Some(InstallProgress { source, slot, phase, bytes, part_bytes })
     }
 
     /// When it is to be looked at again.
@@ -215,6 +240,7 @@ impl Receiver {
             InstallPlace::Extents(..) => (&mut parts.whole.1, parts.received.extents.0),
         };
         *whole = chunk.is_last;
+        parts.part_bytes = chunk.part_bytes;
         if chunk.bytes.is_empty() {
             if chunk.is_last {
                 parts.asked = None; // Nothing was missing of it.
@@ -292,10 +318,10 @@ impl Receiver {
         let Some(install) = &mut self.current else { return };
         match done {
             InstallDone::Looked(received) => {
-                let parts = Parts { received, whole: (false, false), asked: None };
+                let parts = Parts { received, whole: (false, false), asked: None, part_bytes: 0 };
                 install.phase = Phase::Fetch(parts);
             }
-            InstallDone::Appended(next) => {
+            InstallDone::Appended(next, bytes) => {
                 let Phase::Fetch(parts) = &mut install.phase else { return };
                 let part = match next {
                     InstallPlace::State(_) => &mut parts.received.state,
@@ -303,6 +329,9 @@ impl Receiver {
                 };
                 *part = (part.0 + 1, next);
                 parts.asked = None;
+                if let InstallPlace::Extents(..) = next {
+                    parts.received.extent_bytes += bytes;
+                }
             }
             InstallDone::Built(built) => {
                 let (digest, applied) = (built.machine.digest(), turn.core.machine.applied_upto());
