@@ -157,6 +157,25 @@ pub const CONN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const PEER_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// Most bytes of client commands that wait in a shard to be proposed.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+// What is in memory; `paxosd_memory_bytes` of /metrics shows the accounts beside what the process holds.
+
+/// Bytes of memory that name and facts of a log take beside the name's text: the log, its share of two maps, and
+/// what the allocator adds.
+pub const LOG_MEMORY_BYTES: usize = 196;
+/// Most bytes of memory of a log in all, in the mean of names of 24 bytes.
+pub const LOG_MEMORY_BYTES_MAX: usize = 250;
+/// Bytes of memory of a place: where the value of one record lies.
+pub const PLACE_MEMORY_BYTES: usize = 24;
+/// Most bytes of memory of a connection that carries nothing.
+pub const CONN_MEMORY_BYTES_MAX: usize = 1024;
+
+/// Most bytes of memory that the places of an open segment of so many bytes take: each record has a header
+/// there and a copy of it.
+#[must_use]
+pub const fn segment_memory_bytes(segment_bytes: u64) -> u64 {
+    segment_bytes / 256 * PLACE_MEMORY_BYTES as u64
+}
+
 /// Bytes of chosen values kept in memory for tail reads and for peers slightly behind.
 pub const CACHE_BYTES_MAX: usize = 32 << 20;
 

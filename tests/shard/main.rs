@@ -8,6 +8,7 @@ mod fates;
 mod fates_rig;
 mod install;
 mod levels;
+mod memory;
 mod node;
 mod peers;
 mod reads;

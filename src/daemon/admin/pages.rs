@@ -159,13 +159,13 @@ fn status(moment: &Moment<'_>) -> Value {
     })
 }
 
-fn install_progress(installing: InstallProgress) -> Value {
+fn install_progress(installing: Option<InstallProgress>) -> Value {
     json!({
-        "source": installing.source.0,
-        "slot": installing.slot.0,
-        "phase": installing.phase.name(),
-        "bytes": installing.bytes,
-        "part_bytes": installing.part_bytes,
+        "source": installing.map(|installing| installing.source.0),
+        "slot": installing.map(|installing| installing.slot.0),
+        "phase": installing.map(|installing| installing.phase.name()),
+        "bytes": installing.map(|installing| installing.bytes),
+        "part_bytes": installing.map(|installing| installing.part_bytes),
     })
 }
 
@@ -203,7 +203,7 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         "dead_bytes": status.dead_bytes,
         "reserve_bytes": status.reserve_bytes,
         "kept_for": status.kept_for,
-        "installing": status.installing.map(install_progress),
+        "installing": install_progress(status.installing),
         "absent_slots": status.absent_slots,
         "fetched_values": status.fetched_values,
         "has_room": status.has_room,

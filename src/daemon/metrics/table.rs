@@ -40,6 +40,9 @@ pub const REFUSED: Metric = Metric::counter(
     "paxosd_connections_refused_total",
     "Connections turned away or closed by this node, by port and reason.",
 );
+/// What shards keep in memory.
+pub const MEMORY: Metric =
+    Metric::gauge("paxosd_memory_bytes", "Memory of a shard by account, as it is counted.");
 /// Whether there is a leader.
 pub const LEADER_HEARD: Metric = Metric::gauge(
     "paxosd_leader_heard",
