@@ -99,6 +99,15 @@ pub const INSTALL_CHUNK_BYTES_MAX: usize = INSTALL_CHUNK_BYTES + CHECKPOINT_PIEC
 pub const INSTALL_ASK_TIMEOUTS: u64 = 4;
 /// After an install failed, the next attempt begins no sooner, in microseconds.
 pub const INSTALL_RETRY_US: u64 = 1_000_000;
+/// While clients append, a node that takes over a checkpoint, or fetches absent values, does so for this share
+/// of the time, in percent; else without a pause.
+pub const INSTALL_SHARE_PERCENT: u64 = 50;
+/// Clients are active for this long after a slot was chosen, in microseconds.
+pub const INSTALL_ACTIVE_US: u64 = 1_000_000;
+/// The longest pause for that, in microseconds.
+pub const INSTALL_REST_US_MAX: u64 = 500_000;
+// A tenth at least: whoever is behind is to catch up.
+const _: () = assert!(10 <= INSTALL_SHARE_PERCENT && INSTALL_SHARE_PERCENT <= 100);
 /// Ranges of slots that a checkpoint names, at most, of absent ones and of installed ones; with more it names
 /// some slots too many.
 pub const SLOT_RANGES_MAX: usize = 1024;

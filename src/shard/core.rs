@@ -182,6 +182,10 @@ impl Core {
     }
 
     /// Keeps a value that a checkpoint stands for; false where the disk has no space for it.
+    pub(super) fn known_chosen(&self) -> Slot {
+        self.replica.chosen_upto().plus(self.replica.lag_slots())
+    }
+
     pub(super) fn keep_value(&mut self, slot: Slot, ballot: Ballot, value: Value) -> bool {
         self.replica.keep_value(slot, ballot, value, &mut self.effects)
     }

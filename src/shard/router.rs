@@ -213,6 +213,8 @@ impl Router {
         self.go_on_installing(turn);
         turn.core.installing = self.receiver.progress();
         with_absent(turn, Absent::go_on);
+        let lacks_entries = turn.core.absent.count() > 0;
+        turn.core.replica.set_lacks_entries(lacks_entries);
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).
         while let Some(job) = turn.core.journal.next_job() {

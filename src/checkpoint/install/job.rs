@@ -45,6 +45,8 @@ pub enum InstallJob {
         number: u32,
         /// What has arrived.
         bytes: Vec<u8>,
+        /// Free space that is left alone, in bytes.
+        min_free_bytes: u64,
     },
     /// Makes a checkpoint of this node's own of what has arrived.
     Build(Box<BuildPlan>),
@@ -143,8 +145,8 @@ fn run(storage: &dyn Storage, job: &InstallJob) -> Result<InstallDone, StorageEr
             Ok(InstallDone::Read { to: *to, slot: *slot, place: *place, chunk })
         }
         InstallJob::Look { slot, anew } => look(storage, *slot, *anew),
-        InstallJob::Append { slot, place, number, bytes } => {
-            append(storage, *slot, *place, *number, bytes)
+        InstallJob::Append { slot, place, number, bytes, min_free_bytes } => {
+            append(storage, (*slot, *place), *number, bytes, *min_free_bytes)
         }
         InstallJob::Build(plan) => match build(storage, plan) {
             Ok(built) => Ok(InstallDone::Built(Box::new(built))),
@@ -190,8 +192,8 @@ fn look(storage: &dyn Storage, slot: Slot, anew: bool) -> Result<InstallDone, St
     Ok(InstallDone::Looked(received))
 }
 
-/// How far a part's file is, and how many bytes of the part it holds. One that does not end with a whole
-/// frame is begun anew.
+/// How far a part's file is, and how many bytes of the part it holds. What lies behind the last whole frame, as a
+/// crash leaves it, goes; a file whose frames are not in order is begun anew.
 fn look_at(
     storage: &dyn Storage,
     slot: Slot,
@@ -204,7 +206,9 @@ fn look_at(
         next = next.and_then(|place| behind(place, bytes));
         held += bytes.len() as u64;
     }
-    if let Some(next) = next.filter(|_| frames.is_at_end()) {
+    if let Some(next) = next
+        && (frames.is_at_end() || frames.number > 0 && frames.keep_whole()?)
+    {
         return Ok(((frames.number, next), held));
     }
     storage.remove(&name).map_err(StorageError::at(StorageOp::Remove, &name, 0))?;
@@ -213,12 +217,18 @@ fn look_at(
 
 fn append(
     storage: &dyn Storage,
-    slot: Slot,
-    place: InstallPlace,
+    (slot, place): (Slot, InstallPlace),
     number: u32,
     bytes: &[u8],
+    min_free_bytes: u64,
 ) -> Result<InstallDone, StorageError> {
     let name = part_file_name(slot, place);
+    let free = storage.free_bytes().map_err(StorageError::at(StorageOp::Space, ".", 0))?;
+    let needed = min_free_bytes.saturating_add(bytes.len() as u64);
+    if free < needed {
+        let why = format!("{free} bytes free, needed are {needed}");
+        return Ok(InstallDone::Failed { why, is_useless: false });
+    }
     let Some(next) = behind(place, bytes) else {
         let why = format!("what arrived for {name} is not in order");
         return Ok(InstallDone::Failed { why, is_useless: true });

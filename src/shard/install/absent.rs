@@ -4,6 +4,7 @@
 //! A slot at or below the newest checkpoint is no hole: it forbids no vote and no leadership. Its entries
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
+use super::pace::Pace;
 use super::receiver::answer_us;
 use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, Verified, VerifyValues};
 use crate::limits::{ABSENT_REST_US, ABSENT_RETRY_US, LEARN_SLOTS_MAX};
@@ -31,6 +32,7 @@ pub struct Absent {
     verifies: Option<(Slot, Slot)>,
     /// No sooner is anything asked for: the disk had no space.
     rest_until: Tick,
+    pace: Pace,
     /// There are slots in `in_vain` whose rows were not looked for since they were asked for.
     is_news: bool,
     /// The slots of `in_vain` whose rows are being looked for: where no entry is live, no value is needed.
@@ -114,6 +116,7 @@ impl Absent {
         let asked = self.asked.map(|asked| asked.until);
         // What waits for neither of them waits for a peer.
         let rest = Some(self.rest_until).filter(|until| *until > now);
+        let rest = rest.max(self.pace.rests_until(now));
         asked.or(rest).into_iter().chain(self.in_vain.values().copied().min()).min()
     }
 
@@ -129,10 +132,15 @@ impl Absent {
         if self.asked.is_some() || self.verifies.is_some() || turn.now < self.rest_until {
             return;
         }
+        // Whoever waits for an entry does not wait for that.
+        if self.wanted.is_empty() && self.pace.rests_until(turn.now).is_some() {
+            return;
+        }
         while let Some((from, upto)) = self.next_slots() {
             if let Some(peer) = self.next_peer(turn.core) {
                 let until = turn.now.after(answer_us(turn.core));
                 self.asked = Some(Asked { from, upto, peer, until });
+                self.pace.begin(turn.now, turn.core.known_chosen());
                 turn.send(peer, Message::ValuesFetch(ValuesFetch { from, upto }));
                 return;
             }
@@ -200,6 +208,7 @@ impl Absent {
         }
         values.retain(|(slot, _, _)| (from..=upto).contains(slot));
         if values.is_empty() {
+            self.pace.end(turn.now, turn.core.known_chosen());
             return self.complete(from, upto);
         }
         self.verifies = Some((from, upto));
@@ -211,6 +220,7 @@ impl Absent {
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
         let Some((from, mut upto)) = self.verifies.take() else { return };
+        self.pace.end(turn.now, turn.core.known_chosen());
         let Verified { from: peer, values, refused } = verified;
         if let Some((slot, why)) = refused {
             let shard = turn.core.options.shard;

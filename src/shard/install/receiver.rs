@@ -4,6 +4,7 @@
 //! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
 //! where it was as long as some peer has the same checkpoint.
 
+use super::pace::Pace;
 use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
 use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
@@ -25,6 +26,7 @@ pub struct Receiver {
     useless: Option<Slot>,
     /// After a failure the next attempt begins no sooner.
     rest_until: Tick,
+    pace: Pace,
     /// Checkpoints taken over since the start.
     installed: u64,
     /// Bytes that arrived since the start.
@@ -121,7 +123,10 @@ impl Receiver {
                 let until = Some(self.rest_until).filter(|until| *until > now);
                 until.filter(|_| !core.replica.install_offers().is_empty())
             }
-            Some(Install { phase: Phase::Fetch(parts), .. }) => parts.asked.map(|(_, until)| until),
+            Some(Install { phase: Phase::Fetch(parts), .. }) => {
+                let asked = parts.asked.map(|(_, until)| until);
+                asked.or_else(|| self.pace.rests_until(now))
+            }
             Some(_) => None,
         }
     }
@@ -185,6 +190,8 @@ impl Receiver {
                 return self.fail(turn, "nobody has it any more");
             };
             *source = next;
+        } else if self.pace.rests_until(turn.now).is_some() {
+            return;
         }
         let place = match parts.whole {
             (false, _) => parts.received.state.1,
@@ -192,6 +199,7 @@ impl Receiver {
             (true, true) => return,
         };
         parts.asked = Some((place, turn.now.after(answer_us(turn.core))));
+        self.pace.begin(turn.now, turn.core.known_chosen());
         let fetch = InstallFetch { slot: *slot, place: Some(place) };
         turn.send(*source, Message::InstallFetch(fetch));
     }
@@ -250,7 +258,8 @@ impl Receiver {
         let (slot, bytes) = (chunk.slot, chunk.bytes);
         install.bytes += bytes.len() as u64;
         self.bytes += bytes.len() as u64;
-        self.run(turn, InstallJob::Append { slot, place, number, bytes });
+        let min_free_bytes = turn.core.journal.min_free_bytes();
+        self.run(turn, InstallJob::Append { slot, place, number, bytes, min_free_bytes });
     }
 
     /// Makes the checkpoint, once all parts are here and what a start from it needs is durable.
@@ -329,6 +338,7 @@ impl Receiver {
                 };
                 *part = (part.0 + 1, next);
                 parts.asked = None;
+                self.pace.end(turn.now, turn.core.known_chosen());
                 if let InstallPlace::Extents(..) = next {
                     parts.received.extent_bytes += bytes;
                 }
