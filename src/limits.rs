@@ -113,6 +113,11 @@ const _: () = assert!(10 <= INSTALL_SHARE_PERCENT && INSTALL_SHARE_PERCENT <= 10
 pub const SLOT_RANGES_MAX: usize = 1024;
 /// Values that no peer could give are asked for again after this, in microseconds.
 pub const ABSENT_RETRY_US: u64 = 2_000_000;
+/// Slots that peers answered for and whose rows are looked for at a time: all rows of the index are gone through
+/// for that.
+pub const EXAMINED_SLOTS_MAX: usize = 16_384;
+/// Looking for rows takes at most one part in so many of the time.
+pub const EXAMINE_TIME_PARTS: u64 = 10;
 /// Where the disk is behind, or full, no absent value is asked for so long, in microseconds.
 pub const ABSENT_REST_US: u64 = 200_000;
 /// A checkpoint that a peer installs is kept so long after it asked last, in microseconds.

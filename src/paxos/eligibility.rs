@@ -32,13 +32,13 @@ impl Replica {
             leaving: self.leaving,
             ready: self.hard.formed && self.damaged_slots() == 0 && self.may_vote(now),
             linked: u16::try_from(linked).unwrap_or(u16::MAX),
-            lacks_entries: self.lacks_entries,
+            lacks_entries: self.learner.lacks_entries,
         }
     }
 
     /// Whether live entries are absent on this node's disk: its driver knows (C29).
     pub fn set_lacks_entries(&mut self, lacks_entries: bool) {
-        self.lacks_entries = lacks_entries;
+        self.learner.lacks_entries = lacks_entries;
     }
 
     /// Says so to every member that was sent something else on its present connection.

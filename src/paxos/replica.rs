@@ -143,8 +143,6 @@ pub struct Replica {
     pub(super) election_at: Tick,
     /// The node is about to stop: no leadership is taken any more.
     pub(super) leaving: bool,
-    /// Live entries are absent on this node's disk.
-    pub(super) lacks_entries: bool,
     /// The leadership that was handed over last, until another leader is followed.
     pub(super) given_up: Option<GivenUp>,
     /// The leader that renounced asks this replica to lead.

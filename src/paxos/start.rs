@@ -120,7 +120,6 @@ impl Replica {
             witness_wait_until: now.after(witness_wait),
             election_at: now.after(boot_wait).after(jitter),
             leaving: false,
-            lacks_entries: false,
             given_up: None,
             asked_to_succeed: None,
             resumed_at: now,

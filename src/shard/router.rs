@@ -255,7 +255,7 @@ impl Router {
                 })
             }
             DiskDone::Install(InstallDone::Rows(rows)) => {
-                with_absent(turn, |absent, turn| absent.rows_found(turn.core, rows));
+                with_absent(turn, |absent, turn| absent.rows_found(turn, rows));
             }
             DiskDone::Install(done) => self.receiver.done(turn, done),
             DiskDone::Span(done) => {

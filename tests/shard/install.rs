@@ -4,18 +4,16 @@
 use crate::node::{Node, SEGMENT, append, code, create, identity_of, log, name, read, texts};
 use crate::trio_rig::Trio;
 use paxosd::api::error::{Detail, ErrorCode};
-use paxosd::api::status::InstallPhase;
 use paxosd::api::{Consistency, Create, Read, Reply, Request, Retention, Trim};
 use paxosd::checkpoint;
 use paxosd::checkpoint::install::{BuildPlan, InstallDone, InstallJob, execute, part_file_names};
-use paxosd::limits::INSTALL_REST_US_MAX;
 use paxosd::paxos::Timing;
-use paxosd::shard::{CutOptions, Input};
+use paxosd::shard::CutOptions;
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{
     FormatLevel, Index, InstallPlace, NodeId, Released, RunId, ShardId, Slot, SlotRanges, Tick,
 };
-use paxosd::wire::peer::{InstallChunk, Message};
+use paxosd::wire::peer::Message;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -23,33 +21,33 @@ use std::rc::Rc;
 const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 1 << 40, gap_us: 0 };
 /// Longer than an install takes, with what is fetched behind it.
-const WHILE_US: u64 = 10_000_000;
+pub const WHILE_US: u64 = 10_000_000;
 /// So many entries of the log that is trimmed are there in the end, and the first one that is live.
-const END: u64 = 500;
-const FIRST: u64 = 460;
+pub const END: u64 = 500;
+pub const FIRST: u64 = 460;
 /// So many logs make a state of several chunks.
-const LOGS: usize = 1_600;
+pub const LOGS: usize = 1_600;
 
 /// An entry of three kilobytes, which begins with its number.
 fn entry(text: &str, number: u64) -> Request {
     Request::Append(append(text, &format!("{number:06}{}", "x".repeat(3_000))))
 }
 
-fn put(trio: &mut Trio, at: usize, text: &str, entries: std::ops::Range<u64>) {
+pub fn put(trio: &mut Trio, at: usize, text: &str, entries: std::ops::Range<u64>) {
     for number in entries {
         let reply = trio.ask(at, entry(text, number));
         assert!(matches!(reply, Reply::Appended(_)), "entry {number} of {text}: {reply:?}");
     }
 }
 
-fn read_as(text: &str, from: u64, consistency: Consistency) -> Request {
+pub fn read_as(text: &str, from: u64, consistency: Consistency) -> Request {
     let (max_entries, max_bytes, wait_ms) = (0, 0, 0);
     let from = Index(from);
     Request::Read(Read { log: log(text), from, max_entries, max_bytes, wait_ms, consistency })
 }
 
 /// This node has the live entries of a log, and says of all others that they are trimmed.
-fn check_log(trio: &mut Trio, at: usize, text: &str, (first, end): (u64, u64)) {
+pub fn check_log(trio: &mut Trio, at: usize, text: &str, (first, end): (u64, u64)) {
     let level = Consistency::Local;
     for trimmed in (0..first).step_by(7).chain(first.checked_sub(1)) {
         let reply = trio.ask(at, read_as(text, trimmed, level));
@@ -66,7 +64,7 @@ fn check_log(trio: &mut Trio, at: usize, text: &str, (first, end): (u64, u64)) {
 }
 
 /// All three have the same state, and the same entries.
-fn check_all(trio: &mut Trio, end: u64) {
+pub fn check_all(trio: &mut Trio, end: u64) {
     for at in 0..3 {
         check_log(trio, at, "a", (FIRST, end));
         check_log(trio, at, "rare", (0, 2));
@@ -76,17 +74,17 @@ fn check_all(trio: &mut Trio, end: u64) {
 }
 
 /// A story in which a node was away for long.
-struct Story {
-    trio: Trio,
-    leader: usize,
-    away: usize,
-    other: usize,
+pub struct Story {
+    pub trio: Trio,
+    pub leader: usize,
+    pub away: usize,
+    pub other: usize,
 }
 
 impl Story {
     /// A node is cut off; the others append to two logs, of which one is trimmed, and release what went. So
     /// many more logs exist, which make the state large.
-    fn begin(logs: usize) -> Story {
+    pub fn begin(logs: usize) -> Story {
         let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
         let leader = trio.leader();
         let (away, other) = ((leader + 1) % 3, (leader + 2) % 3);
@@ -125,14 +123,14 @@ impl Story {
     }
 
     /// Appends, trims all of it, and lets time pass.
-    fn go_on(&mut self, entries: std::ops::Range<u64>) {
+    pub fn go_on(&mut self, entries: std::ops::Range<u64>) {
         put(&mut self.trio, self.leader, "a", entries.clone());
         let before = Index(entries.end);
         self.trio.ask(self.leader, Request::Trim(Trim { log: log("a"), before }));
         self.trio.pass(1_100_000);
     }
 
-    fn installed(&self) -> Slot {
+    pub fn installed(&self) -> Slot {
         self.trio.members[self.away].shard.installed_upto()
     }
 }
@@ -164,19 +162,19 @@ fn c29_a_node_that_was_away_installs() {
 
 /// Chunks of checkpoints that travel to a node.
 #[derive(Default)]
-struct Chunks {
+pub struct Chunks {
     /// Those that arrived, by the node that sent them.
-    arrived: Vec<(usize, InstallPlace)>,
+    pub arrived: Vec<(usize, InstallPlace)>,
     /// Places that were asked for, by the node that was asked.
-    asked: Vec<(usize, InstallPlace)>,
+    pub asked: Vec<(usize, InstallPlace)>,
     /// The checkpoint that was asked for last.
-    slot: Slot,
+    pub slot: Slot,
     /// No more than so many arrive.
-    most: usize,
+    pub most: usize,
 }
 
 /// Watches the chunks that travel to a node, of which no more than `most` arrive.
-fn watch(trio: &mut Trio, to: usize, most: usize) -> Rc<RefCell<Chunks>> {
+pub fn watch(trio: &mut Trio, to: usize, most: usize) -> Rc<RefCell<Chunks>> {
     let chunks = Rc::new(RefCell::new(Chunks { most, ..Chunks::default() }));
     let watched = Rc::clone(&chunks);
     trio.tap(move |from, receiver, message| {
@@ -225,44 +223,6 @@ fn c29_a_restart_goes_on_where_it_was() {
     assert!(story.installed() > Slot(0));
     check_goes_on(&before.borrow().arrived, &after.borrow().asked);
     check_all(&mut story.trio, END + 60);
-}
-
-/// C29: status says of which peer the checkpoint is, which part arrives, how much of it is here and of how much;
-/// after a restart it goes on from there, and in the end it says what was fetched.
-#[test]
-fn c29_progress_is_reported() {
-    let mut story = Story::begin(LOGS);
-    let away = story.away;
-    let reported = |story: &Story| story.trio.members[away].shard.shard_status(Tick(0));
-    assert_eq!(reported(&story).installing, None);
-    let chunks = watch(&mut story.trio, away, 1);
-    story.trio.heal(away);
-    story.trio.pass(1_000_000);
-    let (first, slot) = (reported(&story).installing.expect("it installs"), chunks.borrow().slot);
-    assert_eq!((first.slot, first.phase), (slot, InstallPhase::State));
-    assert!(0 < first.bytes && first.bytes < first.part_bytes, "{first:?}");
-    let sources = chunks.borrow().arrived.iter().map(|(from, _)| *from).collect::<Vec<_>>();
-    assert!(!sources.contains(&away), "{sources:?}");
-    assert_ne!(usize::from(first.source.0), away + 1);
-    // One more chunk ends the state, and the extents are next.
-    let extents = Rc::new(RefCell::new(0));
-    let counted = Rc::clone(&extents);
-    story.trio.tap(move |_, _, message| {
-        let is_chunk =
-            |chunk: &InstallChunk| matches!(chunk.place, Some(InstallPlace::Extents(..)));
-        let stops = matches!(message, Message::InstallChunk(chunk) if is_chunk(chunk));
-        *counted.borrow_mut() += usize::from(stops);
-        !stops
-    });
-    story.trio.pass(1_000_000);
-    assert!(*extents.borrow() > 0);
-    let then = reported(&story).installing.expect("it installs");
-    assert_eq!((then.slot, then.phase, then.bytes), (slot, InstallPhase::Extents, 0));
-    story.trio.tap(|_, _, _| true);
-    story.trio.pass(WHILE_US);
-    let done = reported(&story);
-    assert_eq!((done.installing, done.absent_slots), (None, 0));
-    assert!(done.fetched_values > 0, "{done:?}");
 }
 
 /// C29: the source goes away in the middle. Another one has the same bytes, and goes on with them.
@@ -367,113 +327,6 @@ fn c29_an_installed_node_leads() {
     trio.heal(other);
     trio.pass(WHILE_US);
     check_all(&mut trio, END + 120);
-}
-
-/// C29: a leader hands over to a member that has all live entries, though another one would be fitter but for
-/// those that it lacks; that one takes part in everything.
-#[test]
-fn c29_leadership_goes_to_a_complete_member() {
-    let Story { mut trio, away, leader, other } = Story::begin(0);
-    let called = Rc::new(RefCell::new(Vec::new()));
-    let seen = Rc::clone(&called);
-    trio.tap(move |_, to, message| {
-        if matches!(message, Message::HandOver(_)) {
-            seen.borrow_mut().push(to);
-        }
-        // Nothing that is absent arrives, and the complete member is a slot behind.
-        let is_last = matches!(message, Message::Accept(_) | Message::Learned(_)) && to == other;
-        !matches!(message, Message::ValuesChunk(_)) && !(is_last && seen.borrow().is_empty())
-    });
-    trio.heal(away);
-    trio.pass(WHILE_US);
-    put(&mut trio, leader, "a", END + 60..END + 61);
-    trio.pass(200_000);
-    let shard = &trio.members[away].shard;
-    assert!(shard.absent_slots() > 0 && shard.installed_upto() > Slot(0));
-    assert!(shard.applied_upto() > trio.members[other].shard.applied_upto());
-    trio.input(leader, Input::HandOver);
-    assert_eq!(*called.borrow(), [other]);
-    trio.pass(WHILE_US);
-    assert_eq!(trio.leader(), other);
-    trio.tap(|_, _, _| true);
-    trio.pass(WHILE_US);
-    assert_eq!(trio.members[away].shard.absent_slots(), 0);
-    check_all(&mut trio, END + 61);
-}
-
-/// C29: without space for what arrives, less `min_free_bytes`, nothing is written, and what has arrived stays.
-#[test]
-fn c29_what_arrives_leaves_the_free_space_alone() {
-    let (storage, slot, place) = (MemStorage::new(), Slot(9), InstallPlace::STATE);
-    storage.set_free_bytes(10_000);
-    let append = |number, min_free_bytes| {
-        let bytes = vec![7; 4_000];
-        let place = InstallPlace::State(4_000 * u64::from(number));
-        let append = InstallJob::Append { slot, place, number, bytes, min_free_bytes };
-        execute(&storage, append).expect("nothing fails here")
-    };
-    let appended = append(0, 6_000);
-    assert!(matches!(appended, InstallDone::Appended(InstallPlace::State(4_000), 4_000)));
-    let refused = append(1, 6_001);
-    let InstallDone::Failed { why, is_useless: false } = &refused else { panic!("{refused:?}") };
-    assert!(why.contains("bytes free, needed are 10001"), "{why}");
-    let looked = execute(&storage, InstallJob::Look { slot, anew: false });
-    let InstallDone::Looked(received) = looked.expect("nothing fails here") else { panic!() };
-    assert_eq!(received.state, (1, InstallPlace::State(4_000)), "{place:?}");
-}
-
-/// C29: of a frame that a crash cut off nothing stays: what arrives next stands in its place.
-#[test]
-fn c29_what_a_crash_cut_off_goes() {
-    let (storage, slot) = (MemStorage::new(), Slot(9));
-    let append = |number: u32| {
-        let (bytes, place) = (vec![7; 4_000], InstallPlace::State(4_000 * u64::from(number)));
-        let append = InstallJob::Append { slot, place, number, bytes, min_free_bytes: 0 };
-        execute(&storage, append).expect("nothing fails here");
-    };
-    let state = || {
-        let looked = execute(&storage, InstallJob::Look { slot, anew: false });
-        let InstallDone::Looked(received) = looked.expect("nothing fails here") else { panic!() };
-        received.state
-    };
-    (0..2).for_each(append);
-    let [name, _] = part_file_names(slot);
-    storage.truncate(&name, storage.len(&name).expect("it is there") - 1);
-    assert_eq!(state(), (1, InstallPlace::State(4_000)));
-    append(1);
-    assert_eq!(state(), (2, InstallPlace::State(8_000)));
-}
-
-/// C29: while clients append, the next part of a checkpoint is asked for only after a pause as long as the last one
-/// took; without them at once.
-#[test]
-fn c29_an_install_leaves_clients_their_share() {
-    for appends in [true, false] {
-        let mut story = Story::begin(LOGS);
-        let (away, leader) = (story.away, story.leader);
-        let chunks = watch(&mut story.trio, away, 1);
-        story.trio.heal(away);
-        story.trio.pass(2_000_000);
-        // The disk takes what arrives next, but not at once.
-        story.trio.members[away].hold = true;
-        chunks.borrow_mut().most = 2;
-        for _ in 0..200 {
-            if chunks.borrow().arrived.len() < 2 {
-                story.trio.pass(100_000);
-            }
-        }
-        assert_eq!(chunks.borrow().arrived.len(), 2);
-        if appends {
-            put(&mut story.trio, leader, "a", END + 60..END + 70);
-        }
-        story.trio.pass(200_000);
-        let asked = chunks.borrow().asked.len();
-        story.trio.release(away);
-        let at_once = chunks.borrow().asked.len() > asked;
-        assert_eq!(at_once, !appends);
-        story.trio.pass(INSTALL_REST_US_MAX + 100_000);
-        assert!(chunks.borrow().asked.len() > asked, "it goes on after the pause");
-    }
 }
 
 /// C29: what a node has accepted above the checkpoint that it installs was counted, and stays: the one that
