@@ -99,11 +99,25 @@ pub const INSTALL_CHUNK_BYTES_MAX: usize = INSTALL_CHUNK_BYTES + CHECKPOINT_PIEC
 pub const INSTALL_ASK_TIMEOUTS: u64 = 4;
 /// After an install failed, the next attempt begins no sooner, in microseconds.
 pub const INSTALL_RETRY_US: u64 = 1_000_000;
+/// While clients append, a node that takes over a checkpoint, or fetches absent values, does so for this share
+/// of the time, in percent; else without a pause.
+pub const INSTALL_SHARE_PERCENT: u64 = 50;
+/// Clients are active for this long after a slot was chosen, in microseconds.
+pub const INSTALL_ACTIVE_US: u64 = 1_000_000;
+/// The longest pause for that, in microseconds.
+pub const INSTALL_REST_US_MAX: u64 = 500_000;
+// A tenth at least: whoever is behind is to catch up.
+const _: () = assert!(10 <= INSTALL_SHARE_PERCENT && INSTALL_SHARE_PERCENT <= 100);
 /// Ranges of slots that a checkpoint names, at most, of absent ones and of installed ones; with more it names
 /// some slots too many.
 pub const SLOT_RANGES_MAX: usize = 1024;
 /// Values that no peer could give are asked for again after this, in microseconds.
 pub const ABSENT_RETRY_US: u64 = 2_000_000;
+/// Slots that peers answered for and whose rows are looked for at a time: all rows of the index are gone through
+/// for that.
+pub const EXAMINED_SLOTS_MAX: usize = 16_384;
+/// Looking for rows takes at most one part in so many of the time.
+pub const EXAMINE_TIME_PARTS: u64 = 10;
 /// Where the disk is behind, or full, no absent value is asked for so long, in microseconds.
 pub const ABSENT_REST_US: u64 = 200_000;
 /// A checkpoint that a peer installs is kept so long after it asked last, in microseconds.
@@ -157,6 +171,25 @@ pub const CONN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const PEER_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// Most bytes of client commands that wait in a shard to be proposed.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
+// What is in memory; `paxosd_memory_bytes` of /metrics shows the accounts beside what the process holds.
+
+/// Bytes of memory that name and facts of a log take beside the name's text: the log, its share of two maps, and
+/// what the allocator adds.
+pub const LOG_MEMORY_BYTES: usize = 196;
+/// Most bytes of memory of a log in all, in the mean of names of 24 bytes.
+pub const LOG_MEMORY_BYTES_MAX: usize = 250;
+/// Bytes of memory of a place: where the value of one record lies.
+pub const PLACE_MEMORY_BYTES: usize = 24;
+/// Most bytes of memory of a connection that carries nothing.
+pub const CONN_MEMORY_BYTES_MAX: usize = 1024;
+
+/// Most bytes of memory that the places of an open segment of so many bytes take: each record has a header
+/// there and a copy of it.
+#[must_use]
+pub const fn segment_memory_bytes(segment_bytes: u64) -> u64 {
+    segment_bytes / 256 * PLACE_MEMORY_BYTES as u64
+}
+
 /// Bytes of chosen values kept in memory for tail reads and for peers slightly behind.
 pub const CACHE_BYTES_MAX: usize = 32 << 20;
 

@@ -16,6 +16,6 @@ pub use attributes::{AttributeChanges, LogAttributes, Retention};
 pub use logs::*;
 pub use operation::{NO_SHARD, Reply, ReplyHeader, Request, RequestKind};
 pub use status::{
-    ClusterMap, DiskSpace, Member, PeerStatus, Progress, Role, ShardLeader, ShardStatus,
-    StatusReply,
+    ClusterMap, DiskSpace, InstallPhase, InstallProgress, Member, PeerStatus, Progress, Role,
+    ShardLeader, ShardStatus, StatusReply,
 };

@@ -86,6 +86,51 @@ pub struct ShardStatus {
     pub level: FormatLevel,
     /// The highest format level that the answering node's program knows.
     pub known_level: FormatLevel,
+    /// The checkpoint of a peer that it takes over now.
+    pub installing: Option<InstallProgress>,
+    /// Applied slots whose values may be missing on its disk, and are fetched from peers.
+    pub absent_slots: u64,
+    /// Such values that were fetched since the process started.
+    pub fetched_values: u64,
+}
+
+/// How far a node is that takes over a peer's checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct InstallProgress {
+    /// The peer that is asked for it.
+    pub source: NodeId,
+    /// The checkpoint's slot.
+    pub slot: Slot,
+    /// What is under way.
+    pub phase: InstallPhase,
+    /// Bytes of that part that have arrived.
+    pub bytes: u64,
+    /// About how many the part has in all; 0 where that is not known yet.
+    pub part_bytes: u64,
+}
+
+/// What is under way of an install; the parts arrive in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum InstallPhase {
+    /// The state arrives.
+    State = 0,
+    /// The extents arrive.
+    Extents = 1,
+    /// The node makes a checkpoint of its own of them.
+    Making = 2,
+}
+
+impl InstallPhase {
+    /// Its name, as `/status` and `paxosctl status` say it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            InstallPhase::State => "state",
+            InstallPhase::Extents => "extents",
+            InstallPhase::Making => "making",
+        }
+    }
 }
 
 /// The part that a replica plays.

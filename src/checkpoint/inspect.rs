@@ -1,8 +1,11 @@
 //! Looking at a shard's checkpoints, runs and spans without a start: for `paxosctl verify`.
 
-use super::file::{CheckpointFault, checkpoint_file_name, not_newer, parse_checkpoint_file_name};
+use super::file::{
+    CheckpointFault, ReadError, checkpoint_file_name, not_newer, parse_checkpoint_file_name,
+};
 use super::manifest::RunEntry;
 use super::newest::restore;
+use super::reader::read_manifest;
 use super::start::owner;
 use crate::index::{Run, RunDamage, RunError, Span, parse_span_file_name, run_file_name};
 use crate::journal::{Finding, FindingKind, Identity, OpenError};
@@ -60,6 +63,29 @@ pub fn inspect(
         }
     }
     Ok(findings)
+}
+
+/// What a shard's checkpoints name as released, as far as they verify.
+///
+/// # Errors
+/// When the system is short of something, or the directory cannot be read.
+pub fn released(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+) -> Result<Released, OpenError> {
+    let owner = owner(identity, shard);
+    let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
+    let mut released = Released::default();
+    for slot in names.iter().filter_map(|name| parse_checkpoint_file_name(name)) {
+        match read_manifest(storage, &owner, slot) {
+            Ok((_, manifest)) => released.merge(&manifest.released),
+            Err(ReadError::Storage(error)) => return Err(error.into()),
+            // Another look at them says what is wrong.
+            Err(ReadError::Fault(_) | ReadError::Newer(_)) => {}
+        }
+    }
+    Ok(released)
 }
 
 fn damaged(damage: RunDamage) -> CheckpointFault {

@@ -2,8 +2,8 @@
 
 use crate::index::Run;
 use crate::journal::JournalStart;
-use crate::limits::{RUNS_MAX, SLOT_RANGES_MAX};
-use crate::types::{RunId, Slot, SlotRanges};
+use crate::limits::{RELEASED_RANGES_MAX, RUNS_MAX, SLOT_RANGES_MAX};
+use crate::types::{Released, ReleasedRange, RunId, SegmentId, Slot, SlotRanges};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// A run by what it must be: another file under its name is not believed.
@@ -34,6 +34,8 @@ pub struct Manifest {
     pub installed: SlotRanges,
     /// Slots up to the checkpoint's whose values this node may not have.
     pub absent: SlotRanges,
+    /// What the journal had released by then, as durable records said: files that a start need not find.
+    pub released: Released,
 }
 
 impl RunEntry {
@@ -47,7 +49,8 @@ impl RunEntry {
 
 impl Manifest {
     /// Encodes the part behind what `out` holds: the journal's start, the number of runs, the runs, the
-    /// ranges of installed slots, and those of absent ones, each behind their number.
+    /// ranges of installed slots, those of absent ones, and those of released segments, each behind their
+    /// number, and the highest slot of what was released.
     pub fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.journal.to_bytes());
         out.put_u32(self.runs.len() as u32);
@@ -58,6 +61,7 @@ impl Manifest {
         }
         put_ranges(out, &self.installed);
         put_ranges(out, &self.absent);
+        put_released(out, &self.released);
     }
 
     /// Decodes the part.
@@ -83,8 +87,10 @@ impl Manifest {
         }
         let installed = take_ranges(&mut reader)?;
         let absent = take_ranges(&mut reader)?;
+        let released = take_released(&mut reader)?;
         reader.finish()?;
-        Ok(Manifest { journal: JournalStart::from_bytes(&start), runs, installed, absent })
+        let journal = JournalStart::from_bytes(&start);
+        Ok(Manifest { journal, runs, installed, absent, released })
     }
 }
 
@@ -107,4 +113,38 @@ fn take_ranges(reader: &mut BodyReader<'_>) -> Result<SlotRanges, DecodeError> {
         slots.add(Slot(reader.u64("first")?), Slot(reader.u64("last")?));
     }
     Ok(slots)
+}
+
+fn put_released(out: &mut Vec<u8>, released: &Released) {
+    out.put_u32(released.ranges.len() as u32);
+    for range in &released.ranges {
+        let (from, upto) = range.slots;
+        for number in [range.first.0, range.last.0, from.0, upto.0] {
+            out.put_u64(number);
+        }
+    }
+    out.put_u64(released.highest_slot.0);
+}
+
+/// The ranges rise, none touches the next one, and behind the last segment of all comes another one.
+fn take_released(reader: &mut BodyReader<'_>) -> Result<Released, DecodeError> {
+    let count = reader.u32("released")?;
+    if count as usize > RELEASED_RANGES_MAX {
+        return Err(DecodeError::Number { field: "released", found: u64::from(count) });
+    }
+    let mut released = Released::default();
+    for _ in 0..count {
+        let (first, last) = (SegmentId(reader.u64("first")?), SegmentId(reader.u64("last")?));
+        let slots = (Slot(reader.u64("from")?), Slot(reader.u64("upto")?));
+        let after = released.ranges.last().map_or(SegmentId(0), |range| range.last.next());
+        if first <= after {
+            return Err(DecodeError::Number { field: "first", found: first.0 });
+        }
+        if last < first || last.0 == u64::MAX {
+            return Err(DecodeError::Number { field: "last", found: last.0 });
+        }
+        released.ranges.push(ReleasedRange { first, last, slots });
+    }
+    released.highest_slot = Slot(reader.u64("highest slot")?);
+    Ok(released)
 }

@@ -25,7 +25,7 @@ pub use file::{
     header_bytes, parse_checkpoint_file_name, piece_bytes,
 };
 pub use footer::CheckpointFooter;
-pub use inspect::inspect;
+pub use inspect::{inspect, released};
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RUNS_LISTED_MAX, RunEntry};
 pub use newest::{Kept, RestoredState};

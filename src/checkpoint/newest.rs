@@ -16,7 +16,7 @@ use crate::journal::{JournalStart, OpenError};
 use crate::limits::CHECKPOINTS_KEPT;
 use crate::machine::{Machine, Restore};
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, FormatLevel, RunId, Slot, SlotRanges};
+use crate::types::{FileOwner, FormatLevel, Released, RunId, Slot, SlotRanges};
 use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
@@ -47,6 +47,8 @@ pub struct RestoredState {
     pub spans: Vec<Arc<Span>>,
     /// From where on the journal must be read; nothing for all of it.
     pub from: Option<(Slot, JournalStart)>,
+    /// What the journal had released when that checkpoint was taken.
+    pub released: Released,
     /// Slots that a peer's checkpoint stands for.
     pub installed: SlotRanges,
     /// Slots up to the checkpoint's whose values this node may not have.
@@ -72,6 +74,7 @@ impl RestoredState {
             runs: RunSet::default(),
             spans: Vec::new(),
             from: None,
+            released: Released::default(),
             installed: SlotRanges::default(),
             absent: SlotRanges::default(),
             kept: Vec::new(),
@@ -174,6 +177,7 @@ impl RestoredState {
         self.runs = open_runs(storage, owner, slot, &manifest.runs)?;
         self.machine = machine;
         self.from = Some((slot, manifest.journal));
+        self.released.clone_from(&manifest.released);
         (self.installed, self.absent) = (manifest.installed.clone(), manifest.absent.clone());
         self.kept.push(kept(slot, &ending, &manifest));
         Ok(())

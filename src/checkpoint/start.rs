@@ -34,7 +34,9 @@ pub fn start(
     loop {
         let mut restored = RestoredState::newest(storage, &owner, (shards, known), below)?;
         faults.append(&mut restored.faults);
-        match (journal::recover(storage, identity, shard, options, restored.from), restored.from) {
+        let from = (restored.from, &restored.released);
+        let recovered = journal::recover_knowing(storage, identity, shard, options, from);
+        match (recovered, restored.from) {
             (Ok((journal, recovered)), _) => {
                 restored.faults = faults;
                 return Ok(Start { journal, recovered, restored });

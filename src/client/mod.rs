@@ -60,7 +60,8 @@ pub use crate::api::entries::{Entries, Entry};
 pub use crate::api::error::{ErrorCode, Outcome, RequestError};
 pub use crate::api::name::{LogName, NameError};
 pub use crate::api::{
-    Appended, AttributeChanges, ClusterMap, Consistency, DiskSpace, LogAttributes, LogRef, LogStat,
-    Member, PeerStatus, Progress, ReadDone, Retention, Role, ShardLeader, ShardStatus, Trimmed,
+    Appended, AttributeChanges, ClusterMap, Consistency, DiskSpace, InstallPhase, InstallProgress,
+    LogAttributes, LogRef, LogStat, Member, PeerStatus, Progress, ReadDone, Retention, Role,
+    ShardLeader, ShardStatus, Trimmed,
 };
 pub use crate::types::{ClusterId, Index, LogId, NodeId, ShardId};

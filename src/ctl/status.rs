@@ -8,7 +8,10 @@ use super::health::{NodeStanding, Problem, lag, leader, leads_text, lines, probl
 use super::table::{Align, TextTable};
 use super::units::bytes;
 use super::write_json;
-use crate::client::{Client, ClientError, ClusterStatus, DiskSpace, NodeReport, Role, ShardStatus};
+use crate::client::{
+    Client, ClientError, ClusterStatus, DiskSpace, InstallPhase, InstallProgress, NodeReport, Role,
+    ShardStatus,
+};
 use crate::types::{NodeId, ShardId};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -237,7 +240,26 @@ fn notes(state: &ShardStatus) -> String {
     if state.level != state.known_level {
         notes.push(format!("format level {}, knows {}", state.level, state.known_level));
     }
+    notes.extend(catching_up(state));
     notes.join(", ")
+}
+
+/// How far a shard of a node is with what it takes over from others.
+pub(super) fn catching_up(state: &ShardStatus) -> Option<String> {
+    if let Some(InstallProgress { source, slot, phase, bytes: here, part_bytes }) = state.installing
+    {
+        let what = format!("installs the checkpoint at slot {slot} of node {source}");
+        return Some(match (phase, part_bytes) {
+            (InstallPhase::Making, _) => format!("{what}: makes its own of it"),
+            (InstallPhase::State | InstallPhase::Extents, 0) => what,
+            (InstallPhase::State | InstallPhase::Extents, all) => {
+                let (here, all) = (bytes(here), bytes(all.max(here)));
+                format!("{what}: {}, {here} of about {all}", phase.name())
+            }
+        });
+    }
+    let (absent, fetched) = (state.absent_slots, state.fetched_values);
+    (absent > 0).then(|| format!("fetches values of {absent} absent slots, has fetched {fetched}"))
 }
 
 fn role(role: Role) -> &'static str {
@@ -353,6 +375,15 @@ fn shard_value(status: &ClusterStatus, state: &ShardStatus) -> Value {
         "sync_us": state.sync_us,
         "formed": state.formed,
         "unmet": state.unmet.iter().map(|node| node.0).collect::<Vec<_>>(),
+        "installing": state.installing.map(|installing| json!({
+            "source": installing.source.0,
+            "slot": installing.slot.0,
+            "phase": installing.phase.name(),
+            "bytes": installing.bytes,
+            "part_bytes": installing.part_bytes,
+        })),
+        "absent_slots": state.absent_slots,
+        "fetched_values": state.fetched_values,
     })
 }
 
@@ -389,6 +420,40 @@ mod tests {
             (&value["nodes"][1]["up"], &value["nodes"][0]["up"]),
             (&json!(false), &json!(true))
         );
+    }
+
+    /// What a node takes over is shown: of which node, which part, and how much of it is here; then what it
+    /// still fetches. It is no problem.
+    #[test]
+    fn c29_progress_is_shown() {
+        let mut status = healthy();
+        let progress = InstallProgress {
+            source: NodeId(1),
+            slot: crate::types::Slot(4711),
+            phase: InstallPhase::Extents,
+            bytes: 3 << 20,
+            part_bytes: 12 << 20,
+        };
+        let text = |state: &ShardStatus| catching_up(state).unwrap_or_default();
+        shard(&mut status, 2).installing = Some(progress);
+        let said = text(shard(&mut status, 2));
+        assert_eq!(
+            said,
+            "installs the checkpoint at slot 4711 of node 1: extents, 3.0 MiB of about 12.0 MiB"
+        );
+        let value = shard_value(&healthy(), shard(&mut status, 2));
+        assert_eq!(value["installing"]["bytes"], json!(3 << 20));
+        let mut out = Vec::new();
+        table(&status, &mut out).expect("a vector takes everything");
+        assert!(String::from_utf8(out).expect("text").contains(&said));
+        assert_eq!(verdict(&problems(&status)).map_err(|failure| failure.exit()), Ok(()));
+        shard(&mut status, 2).installing = Some(InstallProgress { part_bytes: 0, ..progress });
+        let said = text(shard(&mut status, 2));
+        assert_eq!(said, "installs the checkpoint at slot 4711 of node 1");
+        let state = shard(&mut status, 2);
+        (state.installing, state.absent_slots, state.fetched_values) = (None, 7, 2);
+        assert_eq!(text(state), "fetches values of 7 absent slots, has fetched 2");
+        assert_eq!(shard_value(&healthy(), state)["absent_slots"], json!(7));
     }
 
     /// Healthy is 0, something missing is 10, damage is 11 even beside it; lag alone is no alarm.

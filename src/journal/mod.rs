@@ -15,10 +15,10 @@ mod write;
 
 pub use format::identity::{Identity, IdentityError, is_shard_dir};
 pub use format::open_error::OpenError;
-pub use recover::inspect::{Overlay, inspect};
+pub use recover::inspect::{Overlay, inspect, inspect_knowing};
 pub use recover::opening::format;
 pub use recover::recovered::{Finding, FindingKind, Recovered, Stats, TornTail};
-pub use recover::run::recover;
+pub use recover::run::{recover, recover_knowing};
 pub use segment::facts::FactsToRepeat;
 pub use segment::indexed_record::Location;
 pub use segment::start::JournalStart;

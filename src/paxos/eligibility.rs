@@ -12,6 +12,8 @@ use crate::wire::peer::Eligibility;
 struct Fitness {
     /// It could campaign at once.
     ready: bool,
+    /// No live entry is absent on its disk (C29).
+    is_complete: bool,
     /// One whose disk is full could take no appends.
     has_room: bool,
     /// It reaches a quorum without the leader that goes.
@@ -30,7 +32,13 @@ impl Replica {
             leaving: self.leaving,
             ready: self.hard.formed && self.damaged_slots() == 0 && self.may_vote(now),
             linked: u16::try_from(linked).unwrap_or(u16::MAX),
+            lacks_entries: self.learner.lacks_entries,
         }
+    }
+
+    /// Whether live entries are absent on this node's disk: its driver knows (C29).
+    pub fn set_lacks_entries(&mut self, lacks_entries: bool) {
+        self.learner.lacks_entries = lacks_entries;
     }
 
     /// Says so to every member that was sent something else on its present connection.
@@ -64,13 +72,14 @@ impl Replica {
         let Role::Leader(leadership) = &self.role else { return Vec::new() };
         let fitness = |(node, progress): (&NodeId, &FollowerProgress)| {
             let peer = self.peers.get(node).filter(|peer| peer.is_linked())?;
-            let Eligibility { leaving, ready, linked } = peer.eligibility;
+            let Eligibility { leaving, ready, linked, lacks_entries } = peer.eligibility;
             // Of those that it is linked with, one is this leader; in its place it counts itself.
             let reaches = self.voters().suffice_to_lead(usize::from(linked));
             let (has_room, upto, chosen_upto) =
                 (!progress.is_full(), progress.upto(), progress.chosen_upto());
             (!leaving).then_some(Fitness {
                 ready,
+                is_complete: !lacks_entries,
                 has_room,
                 reaches,
                 upto,

@@ -14,6 +14,8 @@ const CHOSEN_RECORD_US: u64 = 1_000_000;
 /// What a learner knows and what it has asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Learner {
+    /// Live entries are absent on this node's disk (C29).
+    pub(super) lacks_entries: bool,
     /// Chosen slots whose value is damaged here, each with a ballot in which it was chosen.
     holes: BTreeMap<Slot, Ballot>,
     /// The highest ballot whose leader sent a watermark, and that watermark (C9).

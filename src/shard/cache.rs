@@ -14,6 +14,11 @@ pub struct Cache {
 }
 
 impl Cache {
+    /// Bytes that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn get(&self, slot: Slot) -> Option<&(Ballot, Value)> {
         self.values.get(&slot)
     }

@@ -243,7 +243,8 @@ impl Checkpoints {
                 *start = Some(journal);
                 let absent = absent.clone();
                 let installed = core.installed.clone();
-                let manifest = Manifest { journal, runs, installed, absent };
+                let released = core.journal.released().clone();
+                let manifest = Manifest { journal, runs, installed, absent, released };
                 let bytes = written.end(digest, &manifest, seed);
                 Some(CheckpointJob::Complete { slot, offset: written.offset, bytes })
             }

@@ -15,6 +15,7 @@ use super::options::ShardOptions;
 use super::peer_clocks::{HeldBack, PeerClocks};
 use super::spans::Spans;
 use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
+use crate::api::status::InstallProgress;
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
 use crate::checkpoint::RestoredState;
 use crate::index::{EntryIndex, RunSet};
@@ -52,6 +53,8 @@ pub struct Core {
     pub(super) spans: Spans,
     /// What the journal keeps, and why.
     pub(super) keeping: Keeping,
+    /// How far the checkpoint of a peer is that is being taken over.
+    pub(super) installing: Option<InstallProgress>,
     /// Blocks that lookups on disk have read.
     pub(super) block_cache: Arc<BlockCache>,
     /// Chosen values in memory.
@@ -108,6 +111,7 @@ impl Core {
             installed,
             checkpointed_upto,
             keeping: Keeping::default(),
+            installing: None,
             block_cache,
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
@@ -178,6 +182,10 @@ impl Core {
     }
 
     /// Keeps a value that a checkpoint stands for; false where the disk has no space for it.
+    pub(super) fn known_chosen(&self) -> Slot {
+        self.replica.chosen_upto().plus(self.replica.lag_slots())
+    }
+
     pub(super) fn keep_value(&mut self, slot: Slot, ballot: Ballot, value: Value) -> bool {
         self.replica.keep_value(slot, ballot, value, &mut self.effects)
     }

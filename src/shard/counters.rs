@@ -1,5 +1,6 @@
 //! What a shard has done since its start, and how much it has on its hands: for metrics.
 
+use super::memory::MemoryAccounts;
 use crate::storage::BlockCacheStats;
 
 /// What a shard has done since its start. Only rises.
@@ -78,6 +79,8 @@ pub struct Backlog {
     pub places_in_memory: u64,
     /// Bytes of memory of fences, filters and extents of the index.
     pub index_bytes: u64,
+    /// Bytes of memory, by account.
+    pub memory: MemoryAccounts,
     /// Blocks of the index and of files of places in memory.
     pub block_cache: BlockCacheStats,
     /// Slots that somebody knows to be chosen and this replica does not yet.

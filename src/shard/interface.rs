@@ -5,6 +5,7 @@ use super::core::Core;
 use super::counters::{Backlog, SyncTally, Tally};
 use super::doubt::doubt_text;
 use super::events::{Input, Output};
+use super::memory::MemoryAccounts;
 use super::options::ShardOptions;
 use super::router::Router;
 use super::turn::Turn;
@@ -309,6 +310,23 @@ impl Shard {
         self.applied_upto().0 - newest.0
     }
 
+    /// What it keeps in memory.
+    fn memory(&self) -> MemoryAccounts {
+        let (core, requests) = (&self.core, &self.router.requests);
+        let (places, journal) = core.journal.memory_bytes();
+        MemoryAccounts {
+            logs: core.machine.logs().memory_bytes() as u64,
+            index: core.index.memory_bytes() as u64,
+            places: places as u64,
+            spans: core.spans.memory_bytes() as u64,
+            journal: journal as u64,
+            queue: requests.writes.queued_bytes() as u64,
+            answers: core.budget.in_use() as u64,
+            cache: core.cache.bytes() as u64,
+            blocks: core.block_cache.stats().bytes,
+        }
+    }
+
     /// How much there is to do.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
@@ -326,6 +344,7 @@ impl Shard {
             extents_in_memory: core.index.extents_in_memory() as u64,
             places_in_memory: core.journal.places_in_memory() as u64,
             index_bytes: core.index.memory_bytes() as u64,
+            memory: self.memory(),
             block_cache: core.block_cache.stats(),
             catch_up_slots: core.replica.lag_slots(),
             logs_over_retention: requests.logs_over_retention() as u64,

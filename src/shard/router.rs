@@ -211,7 +211,10 @@ impl Router {
         self.release.go_on(turn, &mut self.checkpoints);
         turn.core.trim_cache();
         self.go_on_installing(turn);
+        turn.core.installing = self.receiver.progress();
         with_absent(turn, Absent::go_on);
+        let lacks_entries = turn.core.absent.count() > 0;
+        turn.core.replica.set_lacks_entries(lacks_entries);
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).
         while let Some(job) = turn.core.journal.next_job() {
@@ -252,7 +255,7 @@ impl Router {
                 })
             }
             DiskDone::Install(InstallDone::Rows(rows)) => {
-                with_absent(turn, |absent, turn| absent.rows_found(turn.core, rows));
+                with_absent(turn, |absent, turn| absent.rows_found(turn, rows));
             }
             DiskDone::Install(done) => self.receiver.done(turn, done),
             DiskDone::Span(done) => {

@@ -168,6 +168,11 @@ impl Spans {
     }
 
     /// Not all witnesses were looked at.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.spans.len() * (size_of::<(Slot, Entry)>() + size_of::<Span>())
+    }
+
     pub(super) fn is_looking(&self) -> bool {
         self.pass.is_some()
     }

@@ -108,6 +108,9 @@ impl Status {
             formed: replica.is_formed(),
             unmet: replica.unmet(),
             peers: replica.peers().iter().map(peer).collect(),
+            installing: core.installing,
+            absent_slots: core.absent.count(),
+            fetched_values: core.absent.fetched(),
         }
     }
 

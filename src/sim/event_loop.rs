@@ -82,6 +82,7 @@ impl World {
         check_step(&before, &Summary::of(shard.replica()));
         check_journal(shard.journal(), &journal_before, batch_done);
         stepping.durability_checker.changed(shard.replica().hard(), first);
+        stepping.note_named_released();
         self.check_level(node)?;
         self.check_chosen(node, chosen_upto)
     }

@@ -5,7 +5,7 @@ use super::disk::SimDisk;
 use super::durability_checker::DurabilityChecker;
 use crate::journal::Identity;
 use crate::shard::{Input, Shard};
-use crate::types::{Ballot, ConnId, FormatLevel, Lsn, NodeId};
+use crate::types::{Ballot, ConnId, FormatLevel, Lsn, NodeId, Released, Slot};
 use std::collections::BTreeMap;
 
 /// What has become of a node's disk.
@@ -62,7 +62,12 @@ pub(super) struct Node {
     pub(super) issued: BTreeMap<Ballot, u64>,
     /// Space that a full disk lacks.
     pub(super) free_bytes: u64,
+    /// What had been released when checkpoints began to be taken, by their slots: what they name at least.
+    pub(super) named_released: BTreeMap<Slot, Released>,
 }
+
+/// Checkpoints that are remembered: more than a node keeps.
+const NAMED_MAX: usize = 8;
 
 impl Node {
     /// The process runs, and is not paused.
@@ -73,6 +78,17 @@ impl Node {
     /// The node takes no part any more, for good.
     pub(super) fn is_out(&self) -> bool {
         matches!(self.medium, Medium::Lost | Medium::Wiped)
+    }
+
+    /// Remembers what the checkpoint must name that is being taken.
+    pub(super) fn note_named_released(&mut self) {
+        let Some(shard) = &self.shard else { return };
+        let Some(slot) = shard.taking_checkpoint() else { return };
+        let released = || shard.journal().released().clone();
+        self.named_released.entry(slot).or_insert_with(released);
+        if self.named_released.len() > NAMED_MAX {
+            self.named_released.pop_first();
+        }
     }
 
     /// The process leads, or has not noticed yet that another does.

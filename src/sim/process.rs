@@ -8,11 +8,11 @@ use super::upgrades::known_level;
 use super::violation::{CheckResult, Violation, ensure};
 use super::world::{SHARD, World};
 use crate::api::entries::EntriesLimit;
-use crate::checkpoint;
+use crate::checkpoint::{self, Kept, RestoredState};
 use crate::journal::{self, OpenError, Recovered};
 use crate::paxos;
 use crate::shard::{Input, Shard, ShardOptions};
-use crate::types::{FailureKind, FormatLevel, NodeId};
+use crate::types::{FailureKind, FormatLevel, NodeId, ReleasedRange, Slot};
 use std::collections::BTreeMap;
 
 /// A start is cut short, by power or by a kill, once in so many starts.
@@ -43,13 +43,7 @@ impl World {
                 let power = self.rng.one_in(2);
                 return self.crash(node, power);
             }
-            // Where both copies of the record rotted that names what was released, files are missing for no
-            // known reason (R08). Behind a release, the journal alone does not serve.
-            Err(
-                error @ (OpenError::HardStateLost { .. }
-                | OpenError::Missing { .. }
-                | OpenError::NoCheckpoint { .. }),
-            ) if corrupted => {
+            Err(error) if corrupted && self.is_excused(node, &error)? => {
                 self.lose(node, &error.to_string());
                 return Ok(());
             }
@@ -100,6 +94,41 @@ impl World {
         starting.starts += 1;
         starting.known_level = known_level(self.plan.seed, node, starting.starts);
         starting.known_level
+    }
+
+    /// Rot explains the refusal. Where both copies of the last record rotted that names what was released,
+    /// files that went since the checkpoint are missing for no known reason (R08).
+    fn is_excused(&self, node: usize, error: &OpenError) -> Result<bool, Violation> {
+        Ok(match error {
+            // Behind a release, the journal alone does not serve.
+            OpenError::HardStateLost { .. } | OpenError::NoCheckpoint { .. } => true,
+            OpenError::Missing { .. } => !self.must_be_named(node, error)?,
+            OpenError::NotFormatted
+            | OpenError::FutureVersion { .. }
+            | OpenError::FutureLevel { .. }
+            | OpenError::Foreign { .. }
+            | OpenError::Length { .. }
+            | OpenError::Unopenable { .. }
+            | OpenError::StartMoved { .. }
+            | OpenError::StartGone { .. }
+            | OpenError::Storage(_) => false,
+        })
+    }
+
+    /// Whichever checkpoint the node starts from names the segment that is missing.
+    fn must_be_named(&self, node: usize, error: &OpenError) -> Result<bool, Violation> {
+        let starting = &self.nodes[node];
+        let (storage, owner) =
+            (starting.disk.storage(), checkpoint::owner(&starting.identity, SHARD));
+        let known = (1, starting.known_level);
+        let newest = RestoredState::newest(storage, &owner, known, Slot(u64::MAX))
+            .map_err(|error| Violation::new("a checkpoint can be looked at", error.to_string()))?;
+        let OpenError::Missing { file } = error else { return Ok(false) };
+        let names = |kept: &Kept| {
+            let named = starting.named_released.get(&kept.slot);
+            named.is_some_and(|named| named.ranges.iter().any(|range| names_file(range, file)))
+        };
+        Ok(!newest.kept.is_empty() && newest.kept.iter().all(names))
     }
 
     fn trace_start(&mut self, node: usize, recovered: &Recovered) {
@@ -276,4 +305,10 @@ impl World {
         let text = format!("node {} ends ({kind:?}): {text}", node + 1);
         Err(Violation::new("no healthy node gives up", text))
     }
+}
+
+/// The file is that of a segment in the range.
+fn names_file(range: &ReleasedRange, file: &str) -> bool {
+    let digits = file.trim_start_matches("segment-").trim_end_matches(".wal");
+    digits.parse().is_ok_and(|id| range.first.0 <= id && id <= range.last.0)
 }

@@ -142,5 +142,6 @@ fn node(at: usize, plan: &Plan, rng: &mut Rng) -> Node {
         formed: false,
         issued: BTreeMap::new(),
         free_bytes: 1 << 40,
+        named_released: BTreeMap::new(),
     }
 }

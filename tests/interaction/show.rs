@@ -88,7 +88,8 @@ fn announce(m: &Announce) -> String {
 fn eligibility(m: &Eligibility) -> String {
     let (ready, leaving) =
         (if m.ready { " ready" } else { "" }, if m.leaving { " leaving" } else { "" });
-    format!("eligibility{ready}{leaving} linked={}", m.linked)
+    let lacks = if m.lacks_entries { " lacks-entries" } else { "" };
+    format!("eligibility{ready}{leaving}{lacks} linked={}", m.linked)
 }
 
 fn heartbeat(m: &Heartbeat) -> String {

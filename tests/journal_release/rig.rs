@@ -92,6 +92,19 @@ pub fn release_records(storage: &MemStorage) -> Vec<(u64, u64)> {
     found
 }
 
+/// Both copies of the header of every record of what was released rot.
+pub fn rot_release_records(storage: &MemStorage) {
+    for id in segments(storage) {
+        let name = segment_name(id);
+        let mut bytes = vec![0; storage.len(&name).unwrap() as usize];
+        storage.read_at(&name, 0, &mut bytes).unwrap();
+        let is_one = |at: &usize| bytes[*at..].starts_with(b"pxJ\x89") && bytes[at + 6] == 5;
+        for at in (4096..bytes.len() - 127).step_by(8).filter(is_one) {
+            storage.rot(&name, at as u64..at as u64 + 128, |bytes| bytes.fill(0x5a));
+        }
+    }
+}
+
 pub fn ids(full: &[FullSegment]) -> Vec<u64> {
     full.iter().map(|full| full.segment.0).collect()
 }

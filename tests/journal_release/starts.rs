@@ -3,10 +3,12 @@
 use crate::journal_rig::{IDENTITY, OPTIONS, Rig, SHARD, Taken, Workload, ballot, read};
 use crate::rig::*;
 use paxosd::journal::invariants::{check_index, check_state};
-use paxosd::journal::{FindingKind, Job, OpenError, execute, inspect, recover};
+use paxosd::journal::{
+    FindingKind, Job, OpenError, execute, inspect, inspect_knowing, recover, recover_knowing,
+};
 use paxosd::paxos::damage_of_unknown_slot;
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Record, SegmentId, Slot, Value};
+use paxosd::types::{Record, Released, SegmentId, Slot, Value};
 use std::sync::Arc;
 
 /// R08: a segment that is missing and that no record names refuses the start, whatever else was
@@ -88,6 +90,36 @@ fn r08_a_rotten_record_of_what_was_released_is_no_loss() {
     storage.rot(&name, 4096..storage.len(&name).unwrap(), |bytes| bytes.fill(0x5a));
     let error = start(&storage, &older).unwrap_err();
     assert!(matches!(error, OpenError::Missing { .. } | OpenError::StartMoved { .. }), "{error}");
+}
+
+/// R08, A8: what a checkpoint names needs no record: both copies of the last one may rot, and the next
+/// checkpoint writes it again. What the checkpoint does not name is missing as before.
+#[test]
+fn r08_what_the_checkpoint_names_needs_no_record() {
+    let (rig, older, newer, gone) = all_released();
+    let named = rig.journal.released().clone();
+    rot_release_records(&rig.storage);
+    let know = |storage: &MemStorage, taken: &Taken, named: &Released| {
+        recover_knowing(storage, &IDENTITY, SHARD, &OPTIONS, (taken.from(), named))
+    };
+    for taken in [&older, &newer] {
+        let error = know(&rig.storage.duplicate(), taken, &Released::default()).unwrap_err();
+        assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+        let (journal, recovered) = know(&rig.storage.duplicate(), taken, &named).unwrap();
+        check_state(&journal);
+        check_index(&journal);
+        assert_eq!(journal.released_segments(), gone.len() as u64);
+        assert_eq!(recovered.released.ranges, named.ranges);
+        assert!(journal.facts_to_repeat(taken.slot).released, "it is written again");
+    }
+    let left = inspect_knowing(&rig.storage, &IDENTITY, SHARD, &named, &|_| {}).unwrap();
+    assert_eq!(left.chosen_upto, Slot(200));
+    // One that went since the checkpoint was taken.
+    let storage = rig.storage.duplicate();
+    let since = segment_name(gone.len() as u64 + 1);
+    storage.remove(&since).unwrap();
+    let error = know(&storage, &newer, &named).unwrap_err();
+    assert!(error.to_string().contains(&since), "{error}");
 }
 
 /// R08, A8: one block that rots, whichever it is, never makes a start take what was released for lost.

@@ -25,7 +25,8 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
                " digest:Q logs:Q damaged_slots:Q segments:Q disk_bytes:Q dead_bytes:Q"
                " reserve_bytes:Q kept_for:text has_room:?"
                " caught_up:? syncs:Q sync_us:Q formed:? unmet:[unmet] peers:[peer]"
-               " level:H known_level:H"),
+               " level:H known_level:H installing:? source:H slot:Q phase:B bytes:Q part_bytes:Q"
+               " absent_slots:Q fetched_values:Q"),
     "Map": (0x04, "", "cluster:16s shards:H members:[member] leaders:[leader]"),
     "Ping": (0x02, "", ""),
     "Create": (0x10, "name:text retain_bytes:Q retain_entries:Q retain_age_ms:Q", "id:Q"),

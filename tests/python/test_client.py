@@ -149,7 +149,8 @@ REPLIES = {
                    "trouble": ""},
                   {"node": 3, "connected": False, "known": False, "chosen_upto": 0, "lag": 0,
                    "trouble": "127.0.0.3:7421: Connection refused"}],
-        "level": 1, "known_level": 2}),
+        "level": 1, "known_level": 2, "installing": True, "source": 3, "slot": 32, "phase": 1,
+        "bytes": 112, "part_bytes": 560, "absent_slots": 6, "fetched_values": 2}),
     "map-reply": (4, {
         "cluster": CLUSTER, "shards": 2,
         "members": [{"node": 1, "address": "10.0.0.1:7420"},

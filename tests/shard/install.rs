@@ -11,7 +11,7 @@ use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{
-    FormatLevel, Index, InstallPlace, NodeId, RunId, ShardId, Slot, SlotRanges, Tick,
+    FormatLevel, Index, InstallPlace, NodeId, Released, RunId, ShardId, Slot, SlotRanges, Tick,
 };
 use paxosd::wire::peer::Message;
 use std::cell::RefCell;
@@ -21,33 +21,33 @@ use std::rc::Rc;
 const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 1 << 40, gap_us: 0 };
 /// Longer than an install takes, with what is fetched behind it.
-const WHILE_US: u64 = 10_000_000;
+pub const WHILE_US: u64 = 10_000_000;
 /// So many entries of the log that is trimmed are there in the end, and the first one that is live.
-const END: u64 = 500;
-const FIRST: u64 = 460;
+pub const END: u64 = 500;
+pub const FIRST: u64 = 460;
 /// So many logs make a state of several chunks.
-const LOGS: usize = 1_600;
+pub const LOGS: usize = 1_600;
 
 /// An entry of three kilobytes, which begins with its number.
 fn entry(text: &str, number: u64) -> Request {
     Request::Append(append(text, &format!("{number:06}{}", "x".repeat(3_000))))
 }
 
-fn put(trio: &mut Trio, at: usize, text: &str, entries: std::ops::Range<u64>) {
+pub fn put(trio: &mut Trio, at: usize, text: &str, entries: std::ops::Range<u64>) {
     for number in entries {
         let reply = trio.ask(at, entry(text, number));
         assert!(matches!(reply, Reply::Appended(_)), "entry {number} of {text}: {reply:?}");
     }
 }
 
-fn read_as(text: &str, from: u64, consistency: Consistency) -> Request {
+pub fn read_as(text: &str, from: u64, consistency: Consistency) -> Request {
     let (max_entries, max_bytes, wait_ms) = (0, 0, 0);
     let from = Index(from);
     Request::Read(Read { log: log(text), from, max_entries, max_bytes, wait_ms, consistency })
 }
 
 /// This node has the live entries of a log, and says of all others that they are trimmed.
-fn check_log(trio: &mut Trio, at: usize, text: &str, (first, end): (u64, u64)) {
+pub fn check_log(trio: &mut Trio, at: usize, text: &str, (first, end): (u64, u64)) {
     let level = Consistency::Local;
     for trimmed in (0..first).step_by(7).chain(first.checked_sub(1)) {
         let reply = trio.ask(at, read_as(text, trimmed, level));
@@ -64,7 +64,7 @@ fn check_log(trio: &mut Trio, at: usize, text: &str, (first, end): (u64, u64)) {
 }
 
 /// All three have the same state, and the same entries.
-fn check_all(trio: &mut Trio, end: u64) {
+pub fn check_all(trio: &mut Trio, end: u64) {
     for at in 0..3 {
         check_log(trio, at, "a", (FIRST, end));
         check_log(trio, at, "rare", (0, 2));
@@ -74,17 +74,17 @@ fn check_all(trio: &mut Trio, end: u64) {
 }
 
 /// A story in which a node was away for long.
-struct Story {
-    trio: Trio,
-    leader: usize,
-    away: usize,
-    other: usize,
+pub struct Story {
+    pub trio: Trio,
+    pub leader: usize,
+    pub away: usize,
+    pub other: usize,
 }
 
 impl Story {
     /// A node is cut off; the others append to two logs, of which one is trimmed, and release what went. So
     /// many more logs exist, which make the state large.
-    fn begin(logs: usize) -> Story {
+    pub fn begin(logs: usize) -> Story {
         let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
         let leader = trio.leader();
         let (away, other) = ((leader + 1) % 3, (leader + 2) % 3);
@@ -123,14 +123,14 @@ impl Story {
     }
 
     /// Appends, trims all of it, and lets time pass.
-    fn go_on(&mut self, entries: std::ops::Range<u64>) {
+    pub fn go_on(&mut self, entries: std::ops::Range<u64>) {
         put(&mut self.trio, self.leader, "a", entries.clone());
         let before = Index(entries.end);
         self.trio.ask(self.leader, Request::Trim(Trim { log: log("a"), before }));
         self.trio.pass(1_100_000);
     }
 
-    fn installed(&self) -> Slot {
+    pub fn installed(&self) -> Slot {
         self.trio.members[self.away].shard.installed_upto()
     }
 }
@@ -162,19 +162,19 @@ fn c29_a_node_that_was_away_installs() {
 
 /// Chunks of checkpoints that travel to a node.
 #[derive(Default)]
-struct Chunks {
+pub struct Chunks {
     /// Those that arrived, by the node that sent them.
-    arrived: Vec<(usize, InstallPlace)>,
+    pub arrived: Vec<(usize, InstallPlace)>,
     /// Places that were asked for, by the node that was asked.
-    asked: Vec<(usize, InstallPlace)>,
+    pub asked: Vec<(usize, InstallPlace)>,
     /// The checkpoint that was asked for last.
-    slot: Slot,
+    pub slot: Slot,
     /// No more than so many arrive.
-    most: usize,
+    pub most: usize,
 }
 
 /// Watches the chunks that travel to a node, of which no more than `most` arrive.
-fn watch(trio: &mut Trio, to: usize, most: usize) -> Rc<RefCell<Chunks>> {
+pub fn watch(trio: &mut Trio, to: usize, most: usize) -> Rc<RefCell<Chunks>> {
     let chunks = Rc::new(RefCell::new(Chunks { most, ..Chunks::default() }));
     let watched = Rc::clone(&chunks);
     trio.tap(move |from, receiver, message| {
@@ -426,7 +426,7 @@ fn c29_rotten_rows_are_no_rows() {
         let read = InstallJob::Read { to: NodeId(2), owner, slot, place, runs: runs.clone() };
         let read = execute(&node.storage, read).expect("nothing fails here");
         let InstallDone::Read { chunk: Ok((bytes, true)), .. } = read else { panic!("{read:?}") };
-        let append = InstallJob::Append { slot, place, number: 0, bytes };
+        let append = InstallJob::Append { slot, place, number: 0, bytes, min_free_bytes: 0 };
         execute(&storage, append).expect("nothing fails here");
     }
     let build = |storage: &MemStorage| {
@@ -440,6 +440,7 @@ fn c29_rotten_rows_are_no_rows() {
             run: RunId(1),
             journal,
             absent: SlotRanges::default(),
+            released: Released::default(),
             min_free_bytes: 0,
         };
         execute(storage, InstallJob::Build(Box::new(plan))).expect("nothing fails here")

@@ -172,9 +172,9 @@ fn c29_a_state_of_a_later_level_is_not_installed() {
     let InstallDone::Read { chunk: Ok((bytes, true)), .. } = read else { panic!("{read:?}") };
 
     let storage = MemStorage::new();
-    let append = InstallJob::Append { slot, place, number: 0, bytes };
+    let append = InstallJob::Append { slot, place, number: 0, bytes, min_free_bytes: 0 };
     let appended = execute(&storage, append).expect("nothing fails here");
-    assert!(matches!(appended, InstallDone::Appended(_)), "{appended:?}");
+    assert!(matches!(appended, InstallDone::Appended(..)), "{appended:?}");
     let plan = BuildPlan {
         installed: SlotRanges::default(),
         owner,
@@ -185,6 +185,7 @@ fn c29_a_state_of_a_later_level_is_not_installed() {
         run: RunId(1),
         journal,
         absent: SlotRanges::default(),
+        released: Released::default(),
         min_free_bytes: 0,
     };
     let built = execute(&storage, InstallJob::Build(Box::new(plan))).expect("nothing fails here");

@@ -1,5 +1,6 @@
 //! One shard alone, driven step by step: what its clients are promised.
 
+mod absent;
 mod chains;
 mod checkpoints;
 mod clocks;
@@ -7,7 +8,9 @@ mod cold_reads;
 mod fates;
 mod fates_rig;
 mod install;
+mod installing;
 mod levels;
+mod memory;
 mod node;
 mod peers;
 mod reads;

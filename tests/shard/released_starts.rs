@@ -2,9 +2,9 @@
 //! say so.
 
 use crate::checkpoints::{OFTEN, with_logs};
-use crate::node::{Node, SEGMENT, code, identity_of, options_of, read};
-use paxosd::api::Reply;
+use crate::node::{Node, SEGMENT, append, code, identity_of, options_of, read};
 use paxosd::api::error::{ErrorCode, Retry};
+use paxosd::api::{Reply, Request};
 use paxosd::checkpoint::{self, Start, checkpoint_file_name, owner, read_manifest};
 use paxosd::journal::{FindingKind, OpenError, execute};
 use paxosd::paxos::{Effect, Effects, Memory, Replica};
@@ -76,6 +76,43 @@ fn c26_behind_a_release_the_older_checkpoint_serves_and_the_journal_alone_does_n
     assert_eq!(storage.list().expect("a list"), before);
     let all = [FindingKind::OneCopy, FindingKind::OneCopy, FindingKind::Damaged];
     assert_eq!(kinds(&storage, &names), all);
+}
+
+/// R08, A8: a checkpoint names what was released before it. Where every record of that rots, a start from it
+/// finds nothing missing, and one from an older checkpoint, that names less, is refused.
+#[test]
+fn r08_a_checkpoint_names_what_was_released_before_it() {
+    let (storage, _, upto) = released();
+    let mut node = Node::open_with_cuts(storage, OFTEN);
+    let taken = |node: &Node| node.shard.checkpoints().last().expect("there is one").slot;
+    let before = taken(&node);
+    while taken(&node) == before {
+        node.ask(Request::Append(append("b", "more")));
+    }
+    let storage = node.storage.duplicate();
+    let names = start(&storage.duplicate()).expect("it starts").recovered.released;
+    assert!(names.upto() >= upto, "{names:?}");
+    let owner = owner(&identity_of(1), ShardId(0));
+    let (_, manifest) = read_manifest(&storage, &owner, taken(&node)).expect("it is read");
+    assert_eq!(manifest.released.ranges, names.ranges);
+    for name in storage.list().expect("a list").iter().filter(|name| name.ends_with(".wal")) {
+        rot_releases(&storage, name);
+    }
+    let found = start(&storage.duplicate()).expect("it starts");
+    assert_eq!(found.recovered.released.ranges, names.ranges);
+    rot(&storage, taken(&node));
+    let error = start(&storage).expect_err("the start is refused");
+    assert!(matches!(error, OpenError::Missing { .. }), "{error}");
+}
+
+/// Both copies of the header of each record of what was released, kind 5, rot.
+fn rot_releases(storage: &MemStorage, name: &str) {
+    let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
+    storage.read_at(name, 0, &mut bytes).expect("it is read");
+    let is_one = |at: &usize| bytes[*at..].starts_with(b"pxJ\x89") && bytes[at + 6] == 5;
+    for at in (4096..bytes.len() - 127).step_by(8).filter(is_one) {
+        storage.rot(name, at as u64..at as u64 + 128, |bytes| bytes.fill(0x5a));
+    }
 }
 
 /// C26: a slot that is damaged here and then released is nothing to be repaired, nor does it keep the

@@ -261,6 +261,12 @@ impl Trio {
         self.carry_out(at, out);
     }
 
+    /// Gives a node an input of its driver.
+    pub fn input(&mut self, at: usize, input: Input) {
+        self.step(at, input);
+        self.settle();
+    }
+
     /// Delivers what is under way.
     fn settle(&mut self) {
         while let Some(((from, to), message)) = self.arrival() {

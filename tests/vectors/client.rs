@@ -160,6 +160,15 @@ fn status() -> StatusReply {
                 peer(1, true, Some((40, 1)), ""),
                 peer(3, false, None, "127.0.0.3:7421: Connection refused"),
             ],
+            installing: Some(InstallProgress {
+                source: NodeId(3),
+                slot: Slot(32),
+                phase: InstallPhase::Extents,
+                bytes: 112,
+                part_bytes: 560,
+            }),
+            absent_slots: 6,
+            fetched_values: 2,
         },
     }
 }

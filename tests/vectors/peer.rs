@@ -254,7 +254,12 @@ fn leadership() -> Vec<Vector> {
         peer("release", Peer::Release(Release { ballot: BALLOT })),
         peer(
             "eligibility",
-            Peer::Eligibility(Eligibility { leaving: false, ready: true, linked: 2 }),
+            Peer::Eligibility(Eligibility {
+                leaving: false,
+                ready: true,
+                linked: 2,
+                lacks_entries: true,
+            }),
         ),
         peer("chosen", Peer::ChosenUpto(ChosenUpto { ballot: BALLOT, chosen_upto })),
         peer("resend", Peer::Resend(Resend { ballot: BALLOT, from: Slot(41), chosen_upto })),

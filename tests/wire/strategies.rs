@@ -195,6 +195,15 @@ fn shard_status() -> impl Strategy<Value = ShardStatus> {
                 formed: met.0,
                 unmet: met.1,
                 peers,
+                installing: flags.1.then_some(InstallProgress {
+                    source: NodeId(shard),
+                    slot: Slot(n[0]),
+                    phase: if flags.0 { InstallPhase::Making } else { InstallPhase::State },
+                    bytes: n[1],
+                    part_bytes: n[2],
+                }),
+                absent_slots: n[3],
+                fetched_values: n[4],
             }
         })
 }

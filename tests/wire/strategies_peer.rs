@@ -223,8 +223,8 @@ fn leadership() -> impl Strategy<Value = Message> {
             Message::HandOver(HandOver { ballot, chosen_upto })
         }),
         ballot().prop_map(|ballot| Message::Release(Release { ballot })),
-        (any::<bool>(), any::<bool>(), any::<u16>()).prop_map(|(leaving, ready, linked)| {
-            Message::Eligibility(Eligibility { leaving, ready, linked })
+        (any::<[bool; 3]>(), any::<u16>()).prop_map(|([leaving, ready, lacks_entries], linked)| {
+            Message::Eligibility(Eligibility { leaving, ready, linked, lacks_entries })
         }),
     ]
 }

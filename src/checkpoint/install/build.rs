@@ -14,7 +14,7 @@ use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINT_SYNC_BYTES};
 use crate::machine::{Machine, RecordFault, Restore, SnapshotError};
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
 use crate::types::{
-    Extent, FileOwner, FormatLevel, Index, InstallPlace, LogId, RunId, Slot, SlotRanges,
+    Extent, FileOwner, FormatLevel, Index, InstallPlace, LogId, Released, RunId, Slot, SlotRanges,
 };
 use std::io;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ pub struct BuildPlan {
     pub installed: SlotRanges,
     /// Slots up to the checkpoint's whose values this node may not have.
     pub absent: SlotRanges,
+    /// What this node's journal has released.
+    pub released: Released,
     /// Free space that is left alone, in bytes.
     pub min_free_bytes: u64,
 }
@@ -257,6 +259,7 @@ fn write_checkpoint(
         runs: vec![RunEntry::of(run)],
         installed: plan.installed.clone(),
         absent: plan.absent.clone(),
+        released: plan.released.clone(),
     };
     extend(written.offset, &written.end(machine.digest(), &manifest, seed))?;
     complete_file(storage, &aside, &name)?;

@@ -45,6 +45,8 @@ pub enum InstallJob {
         number: u32,
         /// What has arrived.
         bytes: Vec<u8>,
+        /// Free space that is left alone, in bytes.
+        min_free_bytes: u64,
     },
     /// Makes a checkpoint of this node's own of what has arrived.
     Build(Box<BuildPlan>),
@@ -75,8 +77,8 @@ pub enum InstallDone {
     },
     /// What has arrived before.
     Looked(Received),
-    /// It is added; what comes next of the part is this.
-    Appended(InstallPlace),
+    /// It is added, so many bytes; what comes next of the part is this.
+    Appended(InstallPlace, u64),
     /// The checkpoint is durable and was read back.
     Built(Box<Built>),
     /// The values that are right.
@@ -99,6 +101,8 @@ pub struct Received {
     pub state: (u32, InstallPlace),
     /// Of the extents.
     pub extents: (u32, InstallPlace),
+    /// Bytes of the extents.
+    pub extent_bytes: u64,
 }
 
 /// Why a step is not done.
@@ -141,8 +145,8 @@ fn run(storage: &dyn Storage, job: &InstallJob) -> Result<InstallDone, StorageEr
             Ok(InstallDone::Read { to: *to, slot: *slot, place: *place, chunk })
         }
         InstallJob::Look { slot, anew } => look(storage, *slot, *anew),
-        InstallJob::Append { slot, place, number, bytes } => {
-            append(storage, *slot, *place, *number, bytes)
+        InstallJob::Append { slot, place, number, bytes, min_free_bytes } => {
+            append(storage, (*slot, *place), *number, bytes, *min_free_bytes)
         }
         InstallJob::Build(plan) => match build(storage, plan) {
             Ok(built) => Ok(InstallDone::Built(Box::new(built))),
@@ -182,38 +186,49 @@ fn look(storage: &dyn Storage, slot: Slot, anew: bool) -> Result<InstallDone, St
         storage.remove(name).map_err(StorageError::at(StorageOp::Remove, name, 0))?;
     }
     let [state, extents] = parts.map(|part| look_at(storage, slot, part));
-    let received = Received { state: state?, extents: extents? };
+    let ((state, _), (extents, extent_bytes)) = (state?, extents?);
+    let received = Received { state, extents, extent_bytes };
     storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
     Ok(InstallDone::Looked(received))
 }
 
-/// How far a part's file is. One that does not end with a whole frame is begun anew.
+/// How far a part's file is, and how many bytes of the part it holds. What lies behind the last whole frame, as a
+/// crash leaves it, goes; a file whose frames are not in order is begun anew.
 fn look_at(
     storage: &dyn Storage,
     slot: Slot,
     part: InstallPlace,
-) -> Result<(u32, InstallPlace), StorageError> {
+) -> Result<((u32, InstallPlace), u64), StorageError> {
     let name = part_file_name(slot, part);
     let mut frames = Frames::open(storage, slot, part)?;
-    let mut next = Some(part);
+    let (mut next, mut held) = (Some(part), 0);
     while let Some(bytes) = frames.next()? {
         next = next.and_then(|place| behind(place, bytes));
+        held += bytes.len() as u64;
     }
-    if let Some(next) = next.filter(|_| frames.is_at_end()) {
-        return Ok((frames.number, next));
+    if let Some(next) = next
+        && (frames.is_at_end() || frames.number > 0 && frames.keep_whole()?)
+    {
+        return Ok(((frames.number, next), held));
     }
     storage.remove(&name).map_err(StorageError::at(StorageOp::Remove, &name, 0))?;
-    Ok((0, part))
+    Ok(((0, part), 0))
 }
 
 fn append(
     storage: &dyn Storage,
-    slot: Slot,
-    place: InstallPlace,
+    (slot, place): (Slot, InstallPlace),
     number: u32,
     bytes: &[u8],
+    min_free_bytes: u64,
 ) -> Result<InstallDone, StorageError> {
     let name = part_file_name(slot, place);
+    let free = storage.free_bytes().map_err(StorageError::at(StorageOp::Space, ".", 0))?;
+    let needed = min_free_bytes.saturating_add(bytes.len() as u64);
+    if free < needed {
+        let why = format!("{free} bytes free, needed are {needed}");
+        return Ok(InstallDone::Failed { why, is_useless: false });
+    }
     let Some(next) = behind(place, bytes) else {
         let why = format!("what arrived for {name} is not in order");
         return Ok(InstallDone::Failed { why, is_useless: true });
@@ -233,5 +248,5 @@ fn append(
     if synced(offset) != synced(offset + frame.len() as u64) {
         storage.sync(&name).map_err(StorageError::at(StorageOp::Sync, &name, 0))?;
     }
-    Ok(InstallDone::Appended(next))
+    Ok(InstallDone::Appended(next, bytes.len() as u64))
 }

@@ -4,13 +4,26 @@
 //! length, number and bytes, seeded with the checkpoint's slot. A file ends with any number of whole
 //! frames, and perhaps with a part of one that a crash cut off.
 
+use crate::checkpoint::file::UNFINISHED;
 use crate::limits::INSTALL_CHUNK_BYTES_MAX;
-use crate::storage::{Storage, StorageError, StorageOp, read_some};
-use crate::types::{InstallPlace, Slot};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
+use crate::types::{InstallPlace, Slot, Trouble};
 use std::io;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 const FRAME_HEAD_BYTES: usize = 16;
+
+/// So much is copied at a time.
+const COPY_BYTES: u64 = 1 << 20;
+
+fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<(), StorageError> {
+    match storage.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::at(StorageOp::Remove, name, 0)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
 
 /// The name of the file in which a part of the checkpoint at a slot gathers.
 pub(super) fn part_file_name(slot: Slot, part: InstallPlace) -> String {
@@ -116,6 +129,39 @@ impl<'a> Frames<'a> {
     /// True when nothing lies behind the frames that were read.
     pub(super) fn is_at_end(&self) -> bool {
         self.offset == self.file_bytes
+    }
+
+    /// Keeps of the file the frames that were read, as another file that takes its place: nothing is ever cut off
+    /// a file. False where there is no space for that.
+    pub(super) fn keep_whole(&mut self) -> Result<bool, StorageError> {
+        let aside = format!("{}{UNFINISHED}", self.name);
+        match self.copy_to(&aside) {
+            Ok(()) => {
+                complete_file(self.storage, &aside, &self.name)?;
+                self.file_bytes = self.offset;
+                Ok(true)
+            }
+            Err(error) if Trouble::is_no_space(&error.source) => {
+                remove_if_there(self.storage, &aside)?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn copy_to(&self, aside: &str) -> Result<(), StorageError> {
+        remove_if_there(self.storage, aside)?;
+        self.storage.create_empty(aside).map_err(StorageError::at(StorageOp::Create, aside, 0))?;
+        let mut at = 0;
+        while at < self.offset {
+            let mut bytes = vec![0; (self.offset - at).min(COPY_BYTES) as usize];
+            let read = self.storage.read_at(&self.name, at, &mut bytes);
+            read.map_err(StorageError::at(StorageOp::Read, &self.name, at))?;
+            let written = self.storage.extend(aside, &bytes);
+            written.map_err(StorageError::at(StorageOp::Write, aside, at))?;
+            at += bytes.len() as u64;
+        }
+        Ok(())
     }
 
     /// Reads from the file; false where the medium does not deliver it.

@@ -54,8 +54,8 @@ fn c29_every_flipped_bit_is_noticed() {
     }
 }
 
-/// C29: a file that is cut off anywhere has the frames before the cut, and goes on only where it ends with a whole
-/// one.
+/// C29: a file that is cut off anywhere has the frames before the cut, and goes on behind the last whole one: what
+/// lies behind that goes, and what arrives next stands in its place.
 #[test]
 fn c29_every_cut_is_noticed() {
     let (storage, ends) = part_file();
@@ -68,10 +68,41 @@ fn c29_every_cut_is_noticed() {
         let expected: Vec<_> = PARTS[..before].iter().map(|part| part.to_vec()).collect();
         assert_eq!(whole(&storage, SLOT), (expected, at_end), "{bytes} bytes");
         let had: u64 = PARTS[..before].iter().map(|part| part.len() as u64).sum();
-        let next = if at_end { (before as u32, had) } else { (0, 0) };
         let received = look(&storage, SLOT, false);
-        assert_eq!(received.state, (next.0, InstallPlace::State(next.1)), "{bytes} bytes");
+        let place = InstallPlace::State(had);
+        assert_eq!(received.state, (before as u32, place), "{bytes} bytes");
+        let (slot, number, bytes) = (SLOT, before as u32, b"next".to_vec());
+        let append = InstallJob::Append { slot, place, number, bytes, min_free_bytes: 0 };
+        let appended = execute(&storage, append).expect("nothing fails here");
+        let next = InstallPlace::State(had + 4);
+        assert!(matches!(appended, InstallDone::Appended(at, 4) if at == next), "{appended:?}");
+        let mut expected: Vec<_> = PARTS[..before].iter().map(|part| part.to_vec()).collect();
+        expected.push(b"next".to_vec());
+        assert_eq!(whole(&storage, SLOT), (expected, true));
     }
+}
+
+/// C29: a crash while the whole frames of a file are kept leaves them: the next look does it again.
+#[test]
+fn c29_a_crash_while_whole_frames_are_kept_loses_none() {
+    let (storage, ends) = part_file();
+    storage.truncate(&part_file_name(SLOT, InstallPlace::STATE), ends[2] - 1);
+    let had = (PARTS[0].len() + PARTS[1].len()) as u64;
+    let (mut crashes, mut steps) = (0, 1);
+    loop {
+        let storage = storage.duplicate();
+        storage.halt_at(storage.steps() + steps);
+        let looked = execute(&storage, InstallJob::Look { slot: SLOT, anew: false });
+        storage.halt_at(u64::MAX);
+        storage.restart_process();
+        let received = look(&storage, SLOT, false);
+        assert_eq!(received.state, (2, InstallPlace::State(had)), "cut at step {steps}");
+        if looked.is_ok() {
+            break;
+        }
+        (crashes, steps) = (crashes + 1, steps + 1);
+    }
+    assert!(crashes > 3, "{crashes} steps");
 }
 
 /// C29: the frames of another checkpoint are none of this one's, and neither are those that stand in another

@@ -4,7 +4,7 @@ use crate::types::{Extent, Index, LogId, Slot};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 
 /// Bytes of one row.
-pub(super) const ROW_BYTES: usize = 56;
+pub const ROW_BYTES: usize = 56;
 
 /// Appends a row.
 pub(super) fn put_row(out: &mut Vec<u8>, log: LogId, extent: &Extent) {

@@ -52,6 +52,8 @@ pub struct Verified {
     pub from: NodeId,
     /// Those that hold entries which can still be read, and are the very ones.
     pub values: Vec<(Slot, Ballot, Value)>,
+    /// How many rows of live entries each of these has.
+    pub rows: BTreeMap<Slot, u64>,
     /// The first slot whose value is not what the sequence had there, and why; none behind it was looked at.
     pub refused: Option<(Slot, String)>,
 }
@@ -61,11 +63,15 @@ pub(super) fn verify(
     storage: &dyn Storage,
     verify: &VerifyValues,
 ) -> Result<Verified, StorageError> {
-    let mut verified = Verified { from: verify.from, values: Vec::new(), refused: None };
+    let (values, rows, refused) = (Vec::new(), BTreeMap::new(), None);
+    let mut verified = Verified { from: verify.from, values, rows, refused };
     for (slot, ballot, value) in &verify.values {
-        match is_wanted(storage, verify, *slot, value)? {
-            Ok(true) => verified.values.push((*slot, *ballot, value.clone())),
-            Ok(false) => {}
+        match live_rows(storage, verify, *slot, value)? {
+            Ok(0) => {}
+            Ok(rows) => {
+                verified.values.push((*slot, *ballot, value.clone()));
+                verified.rows.insert(*slot, rows);
+            }
             Err(why) => {
                 verified.refused = Some((*slot, why));
                 break;
@@ -75,19 +81,19 @@ pub(super) fn verify(
     Ok(verified)
 }
 
-/// True where somebody may ask for an entry of the value; an error where it is another value than was
-/// chosen for the slot.
-fn is_wanted(
+/// How many rows the value has of which somebody may ask for an entry; an error where it is another value than
+/// was chosen for the slot. Rows of logs that are not in the value are not looked for.
+fn live_rows(
     storage: &dyn Storage,
     verify: &VerifyValues,
     slot: Slot,
     value: &Value,
-) -> Result<Result<bool, String>, StorageError> {
+) -> Result<Result<u64, String>, StorageError> {
     let (ids, names) = match appended_logs(value) {
         Ok(found) => found,
         Err(error) => return Ok(Err(error.to_string())),
     };
-    let mut is_wanted = false;
+    let mut live = 0;
     for (log, end) in &verify.logs {
         if !ids.contains(log) && !names.contains(end.name.as_str()) {
             continue;
@@ -103,13 +109,13 @@ fn is_wanted(
             }
             let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
             match chain_behind(value, (*log, &end.name), row) {
-                Ok(chain) if chain == expected => is_wanted = true,
+                Ok(chain) if chain == expected => live += 1,
                 Ok(_) => return Ok(Err(format!("log {log} has other entries from {}", row.first))),
                 Err(damage) => return Ok(Err(format!("log {log}: {damage}"))),
             }
         }
     }
-    Ok(Ok(is_wanted))
+    Ok(Ok(live))
 }
 
 /// The rows of these slots; nothing where a run is damaged. Goes through all rows, for they stand by log.

@@ -2,6 +2,7 @@
 
 use super::super::calendar::duration;
 use super::super::health::{self, NodeStanding};
+use super::super::status::catching_up;
 use super::sample::{Sample, SampleExtent};
 use crate::client::{ClusterStatus, DiskSpace, NodeReport, ShardStatus};
 use crate::types::{LogId, NodeId, ShardId};
@@ -24,6 +25,8 @@ pub struct Board {
     pub total: Rates,
     /// What is wrong; nothing for a healthy cluster.
     pub problems: Vec<String>,
+    /// What nodes take over from others, and how far they are.
+    pub catching_up: Vec<String>,
     /// Why the cluster could not be looked at the last time; what is shown is older then.
     pub trouble: Option<String>,
     /// Entries a second, or slots where entries are not known, oldest first.
@@ -124,6 +127,7 @@ impl Board {
         // What passes by itself stands in the columns: a busy cluster always lags by a slot.
         let lasting = problems.iter().filter(|problem| !problem.is_passing());
         self.problems = lasting.map(ToString::to_string).collect();
+        self.catching_up = progress_lines(status);
         if let Some(rate) = self.total.entries.or(self.total.slots) {
             self.history.push_back(rate.round() as u64);
             let spare = self.history.len().saturating_sub(HISTORY_MAX);
@@ -144,8 +148,22 @@ impl Board {
             shard.replicas.0 = 0;
         }
         (self.total, self.problems) = (Rates::default(), Vec::new());
+        self.catching_up.clear();
         self.trouble = Some(why);
     }
+}
+
+/// A line for each shard of a node that catches up.
+fn progress_lines(status: &ClusterStatus) -> Vec<String> {
+    let mut lines = Vec::new();
+    for report in &status.nodes {
+        for state in report.state.iter().flat_map(|state| &state.shards) {
+            let (node, shard) = (report.member.node, state.shard);
+            let text = catching_up(state);
+            lines.extend(text.map(|text| format!("node {node}, shard {shard}: {text}")));
+        }
+    }
+    lines
 }
 
 /// The sum of what is known; none when nothing is.

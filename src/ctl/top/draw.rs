@@ -120,6 +120,8 @@ fn problem_lines(board: &Board) -> Vec<Line<'static>> {
     if lines.is_empty() && !board.nodes.is_empty() {
         lines.push(Line::styled("healthy", Style::new().fg(Color::Green)));
     }
+    let under_way = board.catching_up.iter().take(SHOWN_MAX);
+    lines.extend(under_way.map(|text| Line::from(text.clone())));
     lines
 }
 
@@ -133,7 +135,7 @@ fn draw_curve(frame: &mut Frame<'_>, board: &Board, area: Rect) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::health::tests::kill;
+    use super::super::super::health::tests::{kill, shard};
     use super::super::board::tests::sample;
     use super::super::text;
     use super::*;
@@ -204,6 +206,20 @@ mod tests {
             }
         }
         assert!(screen(&board, 200, 60).join("\n").contains("connect: it closed the connection"));
+    }
+
+    /// What a node takes over stands below what is wrong, and is no alarm.
+    #[test]
+    fn c29_progress_is_seen() {
+        let (mut board, mut look) = (board(), sample(4000, 5000));
+        shard(&mut look.status, 1).absent_slots = 12;
+        board.update(None, &look);
+        let lines = screen(&board, 80, 24);
+        assert_eq!(lines[2], "healthy");
+        let wanted = "node 2, shard 0: fetches values of 12 absent slots, has fetched 0";
+        assert_eq!(lines[3], wanted);
+        board.lose("status: not executed: no node answers".to_string());
+        assert!(screen(&board, 80, 24).iter().all(|line| !line.contains("absent")));
     }
 
     /// A small screen leaves out columns, not rows; a large one has all of them, and the curve.

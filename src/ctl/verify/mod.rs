@@ -9,7 +9,7 @@ use super::args::{self, Format};
 use super::exit::CommandFailure;
 use super::progress::TransientBar;
 use crate::checkpoint;
-use crate::journal::{FindingKind, Identity, IdentityError, OpenError, Recovered, inspect};
+use crate::journal::{FindingKind, Identity, IdentityError, OpenError, Recovered, inspect_knowing};
 use crate::storage::{DirLock, FileStorage, LockError};
 use crate::types::{ShardId, Trouble};
 use std::fs;
@@ -186,7 +186,9 @@ fn inspected(
     shard: ShardId,
     progress: &TransientBar,
 ) -> Result<Recovered, OpenError> {
-    let mut recovered = inspect(storage, identity, shard, &|bytes| progress.add_bytes(bytes))?;
+    let released = checkpoint::released(storage, identity, shard)?;
+    let on_read = |bytes| progress.add_bytes(bytes);
+    let mut recovered = inspect_knowing(storage, identity, shard, &released, &on_read)?;
     let checkpoints = checkpoint::inspect(storage, identity, shard, &recovered.released)?;
     recovered.findings.extend(checkpoints);
     Ok(recovered)

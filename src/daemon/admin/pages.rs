@@ -1,7 +1,7 @@
 //! The pages: `/livez`, `/readyz`, `/status`, `/metrics`.
 
 use super::http::{HttpStatus, Response};
-use crate::api::status::{PeerStatus, Role};
+use crate::api::status::{InstallProgress, PeerStatus, Role};
 use crate::daemon::metrics::process::Sampler;
 use crate::daemon::metrics::{Moment, role_name};
 use crate::daemon::node::context::{NodeContext, VERSION};
@@ -159,6 +159,16 @@ fn status(moment: &Moment<'_>) -> Value {
     })
 }
 
+fn install_progress(installing: Option<InstallProgress>) -> Value {
+    json!({
+        "source": installing.map(|installing| installing.source.0),
+        "slot": installing.map(|installing| installing.slot.0),
+        "phase": installing.map(|installing| installing.phase.name()),
+        "bytes": installing.map(|installing| installing.bytes),
+        "part_bytes": installing.map(|installing| installing.part_bytes),
+    })
+}
+
 fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
     let ballot = |ballot: Ballot| json!({ "round": ballot.round, "node": ballot.node.0 });
     let peer = |peer: &PeerStatus| {
@@ -193,6 +203,9 @@ fn shard_status(numbers: &ShardNumbers, leader_heard: bool) -> Value {
         "dead_bytes": status.dead_bytes,
         "reserve_bytes": status.reserve_bytes,
         "kept_for": status.kept_for,
+        "installing": install_progress(status.installing),
+        "absent_slots": status.absent_slots,
+        "fetched_values": status.fetched_values,
         "has_room": status.has_room,
         "caught_up": status.caught_up && leader_heard,
         "syncs": status.syncs,

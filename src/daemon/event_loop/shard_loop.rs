@@ -417,6 +417,7 @@ impl ShardLoop {
             unformed: shard.unformed().map(|error| error.text),
             served: self.service.served.clone(),
             connections: self.table.len() as u64,
+            connection_bytes: (self.table.memory_bytes() + self.input_bytes) as u64,
             input_bytes: self.input_bytes as u64,
             output_bytes: self.output_bytes as u64,
         };

@@ -57,6 +57,7 @@ impl Moment<'_> {
         }
         self.leaderships(&mut page, &shards);
         errors(&mut page, &shards);
+        memory(&mut page, &shards);
         peers(&mut page, &shards);
         syncs(&mut page, &shards);
         requests(&mut page, &shards);
@@ -126,6 +127,19 @@ pub fn role_name(role: Role) -> &'static str {
         Role::Follower => "follower",
         Role::Candidate => "candidate",
         Role::Leader => "leader",
+    }
+}
+
+/// What each shard keeps in memory, by account.
+fn memory(page: &mut MetricsPage, shards: &[Shard<'_>]) {
+    page.family(&table::MEMORY);
+    for (id, _, numbers) in shards {
+        let Some(numbers) = numbers else { continue };
+        let connections = ("connections", numbers.connection_bytes);
+        for (account, bytes) in numbers.backlog.memory.named().into_iter().chain([connections]) {
+            let labels = [("shard", id as _), ("account", &account as _)];
+            page.sample(&table::MEMORY, "", &labels, bytes);
+        }
     }
 }
 

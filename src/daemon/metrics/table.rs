@@ -40,6 +40,9 @@ pub const REFUSED: Metric = Metric::counter(
     "paxosd_connections_refused_total",
     "Connections turned away or closed by this node, by port and reason.",
 );
+/// What shards keep in memory.
+pub const MEMORY: Metric =
+    Metric::gauge("paxosd_memory_bytes", "Memory of a shard by account, as it is counted.");
 /// Whether there is a leader.
 pub const LEADER_HEARD: Metric = Metric::gauge(
     "paxosd_leader_heard",
@@ -326,6 +329,16 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     gauge("paxosd_installing", "1 while a peer's checkpoint is being installed.", |s| {
         s.backlog.installing
     }),
+    gauge(
+        "paxosd_install_received_bytes",
+        "Bytes that have arrived of the part of a peer's checkpoint that arrives now, the state or the extents.",
+        |s| s.status.installing.map_or(0, |installing| installing.bytes),
+    ),
+    gauge(
+        "paxosd_install_part_bytes",
+        "About how many bytes that part has in all, as the peer says.",
+        |s| s.status.installing.map_or(0, |installing| installing.part_bytes),
+    ),
     gauge(
         "paxosd_absent_slots",
         "Applied slots whose values may be missing on this disk, and are fetched from peers.",

@@ -5,7 +5,7 @@ use crate::daemon::net::admission::Permit;
 use crate::daemon::net::asked::timed;
 use crate::daemon::net::conn::Conn;
 use crate::daemon::net::links::TableIndex;
-use crate::limits::{CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX};
+use crate::limits::{CONN_MEMORY_BYTES_MAX, CONN_OUTPUT_BYTES_MAX, CONN_REQUESTS_MAX};
 use crate::types::{ConnId, NodeId, Tick};
 use mio::Token;
 use std::collections::VecDeque;
@@ -117,6 +117,9 @@ pub struct ConnectionTable {
     count: usize,
 }
 
+// A connection that carries nothing holds no buffer.
+const _: () = assert!(size_of::<Option<TableEntry>>() <= CONN_MEMORY_BYTES_MAX);
+
 impl ConnectionTable {
     /// Puts a connection in; its place stays the same until it is removed.
     pub fn insert(&mut self, conn: Conn, role: ConnectionRole) -> TableIndex {
@@ -174,6 +177,12 @@ impl ConnectionTable {
     /// Places in use.
     pub fn indexes(&self) -> impl Iterator<Item = TableIndex> {
         self.entries.iter().enumerate().filter(|(_, entry)| entry.is_some()).map(|(i, _)| i)
+    }
+
+    /// Bytes of memory that the table takes, beside what connections hold for what arrives and what leaves.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.entries.capacity() * size_of::<Option<TableEntry>>()
     }
 
     /// Connections.

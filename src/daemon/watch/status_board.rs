@@ -70,6 +70,8 @@ pub struct ShardNumbers {
     pub served: Served,
     /// Connections of its thread, peers' included.
     pub connections: u64,
+    /// Bytes of memory that these take, with what arrives.
+    pub connection_bytes: u64,
     /// Bytes of incomplete frames.
     pub input_bytes: u64,
     /// Bytes that wait to leave for clients.

@@ -10,7 +10,7 @@ use crate::journal::recover::run::{Scope, read_back};
 use crate::journal::write::journal::JournalOptions;
 use crate::limits::{BLOCK_BYTES, SEGMENT_BYTES_DEFAULT};
 use crate::storage::Storage;
-use crate::types::ShardId;
+use crate::types::{Released, ShardId};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -27,11 +27,25 @@ pub fn inspect(
     shard: ShardId,
     on_read: &(dyn Fn(u64) + Sync),
 ) -> Result<Recovered, OpenError> {
+    inspect_knowing(storage, identity, shard, &Released::default(), on_read)
+}
+
+/// As [`inspect`], where checkpoints name what was released before they were taken.
+///
+/// # Errors
+/// As for [`inspect`].
+pub fn inspect_knowing(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    released: &Released,
+    on_read: &(dyn Fn(u64) + Sync),
+) -> Result<Recovered, OpenError> {
     // The size is only what a refusal names where the file itself does not say it.
     let options = JournalOptions { segment_bytes: SEGMENT_BYTES_DEFAULT, min_free_bytes: 0 };
     let overlay = Overlay::new(storage, on_read);
     let (journal, mut recovered) =
-        read_back(&overlay, identity, shard, &options, Scope::WhatIsLeft)?;
+        read_back(&overlay, identity, shard, &options, (Scope::WhatIsLeft, released))?;
     recovered.findings.extend(check_places(&overlay, &journal.journal_id, &journal.index)?);
     Ok(recovered)
 }

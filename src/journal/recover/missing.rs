@@ -1,4 +1,4 @@
-//! Segments that are not there: released, as the journal itself says, or lost (R08, C26).
+//! Segments that are not there: released, as the journal or the checkpoint says, or lost (R08, C26).
 
 use crate::journal::format::layout::{file_name, parse_file_name};
 use crate::journal::format::open_error::OpenError;
@@ -15,11 +15,11 @@ fn count(ranges: &Ranges) -> u64 {
     ranges.iter().map(|(first, last)| last.0 - first.0 + 1).sum()
 }
 
-/// Holds the segments that are missing against what the records say, all of which were read. What was
-/// released is known to the index from then on.
+/// Holds the segments that are missing against what the records say, all of which were read, and the
+/// checkpoint. What was released is known to the index from then on.
 ///
 /// # Errors
-/// A segment is missing that no record names.
+/// A segment is missing that neither names.
 pub(crate) fn settle(replay: &mut Replay, missing: &Ranges) -> Result<(), OpenError> {
     let mut released = std::mem::take(&mut replay.released);
     if let Some(rotten) = replay.rotten_release {
@@ -27,7 +27,12 @@ pub(crate) fn settle(replay: &mut Replay, missing: &Ranges) -> Result<(), OpenEr
         // Nothing but what it names may be missing; what it names and is there can stay.
         let last = missing.last().map_or(SegmentId(0), |(_, last)| *last);
         if count(missing) <= rotten.segments && last <= rotten.last {
-            for (first, last) in missing {
+            let is_named = |first: &SegmentId, last: &SegmentId| {
+                released.range_of(*first).is_some_and(|range| *last <= range.last)
+            };
+            let unnamed: Vec<_> =
+                missing.iter().filter(|(first, last)| !is_named(first, last)).collect();
+            for (first, last) in unnamed {
                 let slots = (Slot(1), rotten.upto);
                 released.add(ReleasedRange { first: *first, last: *last, slots });
             }

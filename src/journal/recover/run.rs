@@ -24,7 +24,7 @@ use crate::journal::write::hard_state::{self, Opened};
 use crate::journal::write::journal::{Journal, JournalOptions, Restored, Tail};
 use crate::limits::BLOCK_BYTES;
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{Ballot, Damage, Losses, Lsn, SegmentId, ShardId, Slot};
+use crate::types::{Ballot, Damage, Losses, Lsn, Released, SegmentId, ShardId, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
@@ -44,7 +44,22 @@ pub fn recover(
     options: &JournalOptions,
     from: Option<(Slot, JournalStart)>,
 ) -> Result<(Journal, Recovered), OpenError> {
-    read_back(storage, identity, shard, options, Scope::From(from))
+    recover_knowing(storage, identity, shard, options, (from, &Released::default()))
+}
+
+/// As [`recover`], where the checkpoint names what was released before it was taken: of that, no record
+/// need be left.
+///
+/// # Errors
+/// As for [`recover`].
+pub fn recover_knowing(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    options: &JournalOptions,
+    (from, released): (Option<(Slot, JournalStart)>, &Released),
+) -> Result<(Journal, Recovered), OpenError> {
+    read_back(storage, identity, shard, options, (Scope::From(from), released))
 }
 
 /// What is read of a journal.
@@ -56,13 +71,13 @@ pub(crate) enum Scope {
     WhatIsLeft,
 }
 
-/// Reads a journal back, as [`recover`] does.
+/// Reads a journal back, as [`recover_knowing`] does.
 pub(crate) fn read_back(
     storage: &dyn Storage,
     identity: &Identity,
     shard: ShardId,
     options: &JournalOptions,
-    scope: Scope,
+    (scope, released): (Scope, &Released),
 ) -> Result<(Journal, Recovered), OpenError> {
     let mut baseline = match scope {
         Scope::From(from) => Baseline::new(from),
@@ -99,6 +114,7 @@ pub(crate) fn read_back(
     recovery.note_hard_state(&opened);
     let ended = recovery.find_end()?;
     recovery.replay_upto(&ended)?;
+    recovery.replay.released.merge(released);
     missing::settle(&mut recovery.replay, &missing)?;
     let is_enough = baseline.has_checkpoint() || missing.is_empty();
     if !is_enough && matches!(scope, Scope::From(_)) {

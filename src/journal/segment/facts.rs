@@ -152,6 +152,11 @@ impl JournalFacts {
         }
     }
 
+    /// No record of what was released was read or written since the start.
+    pub(in crate::journal) fn lacks_release(&self) -> bool {
+        self.released.is_none()
+    }
+
     /// The segment was released.
     pub(in crate::journal) fn forget(&mut self, segment: SegmentId) {
         if let Some(facts) = self.segments.remove(&segment) {

@@ -6,6 +6,7 @@ use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN, Loc
 use crate::journal::segment::places::{PlaceRow, Places};
 use crate::journal::segment::spilled::{SlotFinder, SlotLookup, Spilled};
 use crate::journal::segment::start::Baseline;
+use crate::limits::PLACE_MEMORY_BYTES;
 use crate::types::{Ballot, Lsn, ReleasedRange, SegmentId, Slot};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +37,7 @@ impl IndexEntry {
     }
 }
 
-const _: () = assert!(size_of::<IndexEntry>() == 24);
+const _: () = assert!(size_of::<IndexEntry>() == PLACE_MEMORY_BYTES);
 
 /// The entries of one segment, by rising slot; entries of one slot in the order of writing.
 /// Self-contained, so that the arrays of full segments can move to disk.

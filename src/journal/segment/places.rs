@@ -110,6 +110,11 @@ pub(crate) struct PlacesOf {
 }
 
 impl Places {
+    /// Bytes of memory that it takes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        size_of::<Places>() + self.fences.len() * size_of::<u64>()
+    }
+
     /// Lays out a file for these rows, which are sorted by slot: what stays in memory, and the bytes
     /// of the file's front.
     pub(crate) fn lay_out(

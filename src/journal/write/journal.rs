@@ -296,7 +296,10 @@ impl Journal {
     /// late as the slots allow: facts that stand only in segments before.
     #[must_use]
     pub fn facts_to_repeat(&self, slot: Slot) -> FactsToRepeat {
-        self.facts.to_repeat(slot)
+        let mut facts = self.facts.to_repeat(slot);
+        // A checkpoint alone names what is gone: of its record nothing is left.
+        facts.released |= self.facts.lacks_release() && self.names_gone_unrecorded();
+        facts
     }
 
     // Segments.

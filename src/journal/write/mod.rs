@@ -8,6 +8,7 @@ pub mod hard_state;
 pub mod jobs;
 pub mod journal;
 pub mod lookup;
+mod memory;
 pub mod pieces;
 pub mod places_jobs;
 pub mod planning;

@@ -73,6 +73,17 @@ impl Journal {
         recorded.unwrap_or(&self.index.spilled.released)
     }
 
+    /// What is gone, as a durable record or a checkpoint says: what the next checkpoint names.
+    #[must_use]
+    pub fn released(&self) -> &Released {
+        &self.index.spilled.released
+    }
+
+    /// Segments are gone, and no record that names them is on its way to the disk.
+    pub(in crate::journal) fn names_gone_unrecorded(&self) -> bool {
+        self.releasing.recorded.is_none() && !self.released().ranges.is_empty()
+    }
+
     /// Values up to this slot may be gone, as a durable record says.
     #[must_use]
     pub fn released_upto(&self) -> Slot {

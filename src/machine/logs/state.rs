@@ -5,7 +5,7 @@ use super::capture::Capture;
 use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
 use crate::api::name::LogName;
 use crate::api::{LogRef, LogStat, Retention};
-use crate::limits::LIST_NAMES_MAX;
+use crate::limits::{LIST_NAMES_MAX, LOG_MEMORY_BYTES};
 use crate::machine::feature::HomeShard;
 use crate::types::{Extent, Index, LogId, ShardId, Slot};
 use std::collections::BTreeMap;
@@ -25,6 +25,8 @@ pub struct Logs {
     by_id: BTreeMap<LogId, Box<Log>>,
     /// The sum of the hashes of `by_id`.
     pub(super) sum: LogSum,
+    /// Bytes of the texts of all names.
+    name_bytes: usize,
     /// What a snapshot under way needs: whoever changes a log has it kept there first.
     pub(super) capture: Option<Capture>,
 }
@@ -128,6 +130,7 @@ impl Logs {
             names: BTreeMap::new(),
             by_id: BTreeMap::new(),
             sum: LogSum::default(),
+            name_bytes: 0,
             capture: None,
         }
     }
@@ -141,8 +144,9 @@ impl Logs {
         sum: LogSum,
     ) -> Logs {
         // Built of sorted items, a map takes time that grows with their number alone.
+        let name_bytes = names.iter().map(|(name, _)| name.as_str().len()).sum();
         let (names, by_id) = (BTreeMap::from_iter(names), BTreeMap::from_iter(logs));
-        Logs { home, created, names, by_id, sum, capture: None }
+        Logs { home, created, names, by_id, sum, name_bytes, capture: None }
     }
 
     /// The facts of a log that exists.
@@ -159,6 +163,13 @@ impl Logs {
     #[must_use]
     pub fn count(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Bytes of memory, about: names and facts of all logs, with their share of the maps and what the allocator
+    /// adds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.by_id.len() * LOG_MEMORY_BYTES + self.name_bytes
     }
 
     /// What the machine's digest covers of the logs; where their entries lie is no part of it, what
@@ -315,6 +326,7 @@ impl Logs {
         });
         log.hash = log.facts(id).hash();
         self.sum.add(log.hash);
+        self.name_bytes += name.as_str().len();
         let namesake = self.names.insert(name, id);
         assert!(namesake.is_none(), "log {id} takes the name of {namesake:?}");
         self.by_id.insert(id, log);
@@ -341,6 +353,7 @@ impl Logs {
         let named = self.names.remove(&log.name);
         assert!(named == Some(id), "log {id} was known by name as {named:?}");
         self.sum.remove(log.hash);
+        self.name_bytes -= log.name.as_str().len();
         true
     }
 }

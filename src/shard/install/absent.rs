@@ -4,9 +4,12 @@
 //! A slot at or below the newest checkpoint is no hole: it forbids no vote and no leadership. Its entries
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
+use super::pace::Pace;
 use super::receiver::answer_us;
 use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, Verified, VerifyValues};
-use crate::limits::{ABSENT_REST_US, ABSENT_RETRY_US, LEARN_SLOTS_MAX};
+use crate::limits::{
+    ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
+};
 use crate::machine::appended_logs;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
@@ -31,12 +34,28 @@ pub struct Absent {
     verifies: Option<(Slot, Slot)>,
     /// No sooner is anything asked for: the disk had no space.
     rest_until: Tick,
+    pace: Pace,
     /// There are slots in `in_vain` whose rows were not looked for since they were asked for.
     is_news: bool,
-    /// The slots of `in_vain` whose rows are being looked for: where no entry is live, no value is needed.
-    examined: Option<SlotRanges>,
+    /// Slots that a peer answered for, until their rows show that no live entry is missing.
+    unproven: BTreeMap<Slot, Answered>,
+    /// Peers whose answers for a slot lacked live entries.
+    omitted: BTreeMap<Slot, BTreeSet<NodeId>>,
+    /// The slots of `in_vain` and `unproven` whose rows are being looked for, and since when: where no entry is
+    /// live, no value is needed.
+    examined: Option<(SlotRanges, Tick)>,
+    /// They are looked for no sooner.
+    examine_after: Tick,
     /// Values that were fetched since the start.
     fetched: u64,
+}
+
+/// What a peer gave for a slot.
+#[derive(Clone, Copy, Debug)]
+struct Answered {
+    peer: NodeId,
+    /// Rows of live entries in its value; 0 where it gave none, or one that nobody may ask for.
+    rows: u64,
 }
 
 /// What was asked for.
@@ -57,7 +76,7 @@ impl Absent {
     /// How many slots may be missing.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.slots.count() + self.in_vain.len() as u64
+        self.slots.count() + (self.in_vain.len() + self.unproven.len()) as u64
     }
 
     /// Values that were fetched since the start.
@@ -69,19 +88,23 @@ impl Absent {
     /// The slots, for a checkpoint.
     pub(in crate::shard) fn ranges(&self) -> SlotRanges {
         let mut slots = self.slots.clone();
-        self.in_vain.keys().for_each(|slot| slots.add(*slot, *slot));
+        let others = self.in_vain.keys().chain(self.unproven.keys());
+        others.for_each(|slot| slots.add(*slot, *slot));
         slots
     }
 
     /// The value of this slot may be missing.
     pub(in crate::shard) fn contains(&self, slot: Slot) -> bool {
-        self.slots.contains(slot) || self.in_vain.contains_key(&slot)
+        self.slots.contains(slot)
+            || self.in_vain.contains_key(&slot)
+            || self.unproven.get(&slot).is_some_and(|answered| answered.rows == 0)
     }
 
     /// The first slot whose value may be missing.
     pub(in crate::shard) fn first(&self) -> Option<Slot> {
         let first = self.slots.as_slice().first().map(|(first, _)| *first);
-        first.into_iter().chain(self.in_vain.keys().next().copied()).min()
+        let others = [self.in_vain.keys().next(), self.unproven.keys().next()];
+        first.into_iter().chain(others.into_iter().flatten().copied()).min()
     }
 
     /// A checkpoint was installed: of the slots between, values may be missing.
@@ -91,6 +114,9 @@ impl Absent {
 
     /// Somebody asks for an entry of this slot, and its value is not here.
     pub(in crate::shard) fn want(&mut self, slot: Slot) {
+        if let Some(answered) = self.unproven.remove(&slot) {
+            self.omitted.entry(slot).or_default().insert(answered.peer);
+        }
         if !self.in_vain.contains_key(&slot) {
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
@@ -102,6 +128,7 @@ impl Absent {
         for slot in std::mem::take(&mut self.in_vain).into_keys() {
             self.slots.add(slot, slot);
         }
+        self.omitted.clear();
     }
 
     /// The connection to a peer is gone.
@@ -114,6 +141,9 @@ impl Absent {
         let asked = self.asked.map(|asked| asked.until);
         // What waits for neither of them waits for a peer.
         let rest = Some(self.rest_until).filter(|until| *until > now);
+        let rest = rest.max(self.pace.rests_until(now));
+        let is_due = self.examined.is_none() && !self.unproven.is_empty();
+        let rest = rest.or(Some(self.examine_after).filter(|at| is_due && *at > now));
         asked.or(rest).into_iter().chain(self.in_vain.values().copied().min()).min()
     }
 
@@ -129,14 +159,22 @@ impl Absent {
         if self.asked.is_some() || self.verifies.is_some() || turn.now < self.rest_until {
             return;
         }
+        // Whoever waits for an entry does not wait for that.
+        if self.wanted.is_empty() && self.pace.rests_until(turn.now).is_some() {
+            return;
+        }
+        if self.wanted.is_empty() && self.unproven.len() >= EXAMINED_SLOTS_MAX {
+            return self.examine(turn);
+        }
         while let Some((from, upto)) = self.next_slots() {
-            if let Some(peer) = self.next_peer(turn.core) {
+            if let Some(peer) = self.next_peer(turn.core, from) {
                 let until = turn.now.after(answer_us(turn.core));
                 self.asked = Some(Asked { from, upto, peer, until });
+                self.pace.begin(turn.now, turn.core.known_chosen());
                 turn.send(peer, Message::ValuesFetch(ValuesFetch { from, upto }));
                 return;
             }
-            if self.refused.is_empty() {
+            if self.refused.is_empty() && !self.omitted.contains_key(&from) {
                 return; // Nobody is there to be asked.
             }
             self.give_up(turn.now, from);
@@ -144,39 +182,86 @@ impl Absent {
         self.examine(turn);
     }
 
-    /// The slots to ask for next.
+    /// The slots to ask for next: of all of them the same peers lacked entries.
     fn next_slots(&self) -> Option<(Slot, Slot)> {
         if let Some(slot) = self.wanted.last() {
             return Some((*slot, *slot));
         }
         let (first, last) = self.slots.last()?;
-        Some((first.max(Slot(last.0.saturating_sub(LEARN_SLOTS_MAX - 1))), last))
+        let least = first.max(Slot(last.0.saturating_sub(LEARN_SLOTS_MAX - 1)));
+        let by_whom = self.omitted.get(&last);
+        let is_alike = |slot: &Slot| self.omitted.get(slot) == by_whom;
+        let alike = (least.0..=last.0).rev().map(Slot).take_while(is_alike).last();
+        Some((alike.unwrap_or(last), last))
     }
 
-    fn next_peer(&self, core: &Core) -> Option<NodeId> {
+    fn next_peer(&self, core: &Core, slot: Slot) -> Option<NodeId> {
+        let omitted =
+            |node: &NodeId| self.omitted.get(&slot).is_some_and(|by_whom| by_whom.contains(node));
         let me = core.options.paxos.me;
         let mut others = core.options.paxos.members.iter().filter(|node| **node != me);
-        others.find(|node| !self.refused.contains(node) && core.replica.may_hear(**node)).copied()
+        let may = |node: &NodeId| !self.refused.contains(node) && !omitted(node);
+        others.find(|node| may(node) && core.replica.may_hear(**node)).copied()
     }
 
-    /// Looks for the rows of slots that nobody could give, a set of them at a time.
+    /// Looks for the rows of slots that nobody could give, and of those that were answered for, a set of them at a
+    /// time.
     fn examine(&mut self, turn: &mut Turn<'_>) {
-        if self.examined.is_some() || !std::mem::take(&mut self.is_news) {
+        if self.examined.is_some() || turn.now < self.examine_after {
             return;
         }
-        let slots = SlotRanges::new(self.in_vain.keys().map(|slot| (*slot, *slot)));
-        self.examined = Some(slots.clone());
+        if !std::mem::take(&mut self.is_news) && self.unproven.is_empty() {
+            return;
+        }
+        let slots = self.in_vain.keys().chain(self.unproven.keys());
+        let slots: BTreeSet<Slot> = slots.copied().collect();
+        let slots = SlotRanges::new(slots.into_iter().map(|slot| (slot, slot)));
+        self.examined = Some((slots.clone(), turn.now));
         let runs = turn.core.index.runs().clone();
         turn.run(DiskJob::Install(InstallJob::Rows { runs, slots }));
     }
 
-    /// The rows of slots that nobody could give: those without a live entry are not missing.
-    pub(in crate::shard) fn rows_found(&mut self, core: &Core, rows: Option<Vec<SlotRow>>) {
-        let (Some(examined), Some(rows)) = (self.examined.take(), rows) else { return };
-        let first_index = |log| core.machine.logs().first_index(log);
+    /// The rows of these slots: those without a live entry are not missing, and of those whose answer has them all
+    /// nothing is. The others are asked for elsewhere: a peer that is ahead may know of a trim that is still to
+    /// come here, and one that is wrong is not asked for them again.
+    pub(in crate::shard) fn rows_found(&mut self, turn: &Turn<'_>, rows: Option<Vec<SlotRow>>) {
+        let Some((examined, since)) = self.examined.take() else { return };
+        let took = turn.now.since(since);
+        self.examine_after = turn.now.after(took.saturating_mul(EXAMINE_TIME_PARTS - 1));
+        let Some(rows) = rows else {
+            // A run is damaged.
+            self.examine_after = self.examine_after.max(turn.now.after(ABSENT_RETRY_US));
+            return;
+        };
+        let first_index = |log| turn.core.machine.logs().first_index(log);
         let is_live = |row: &&SlotRow| first_index(row.log).is_some_and(|first| first < row.end);
-        let live: BTreeSet<Slot> = rows.iter().filter(is_live).map(|row| row.slot).collect();
-        self.in_vain.retain(|slot, _| !examined.contains(*slot) || live.contains(slot));
+        let mut live: BTreeMap<Slot, u64> = BTreeMap::new();
+        for row in rows.iter().filter(is_live) {
+            *live.entry(row.slot).or_default() += 1;
+        }
+        self.in_vain.retain(|slot, _| !examined.contains(*slot) || live.contains_key(slot));
+        let lacks = |slot: &Slot, answered: &Answered| {
+            live.get(slot).is_some_and(|rows| *rows > answered.rows)
+        };
+        let answered = self.unproven.extract_if(.., |slot, _| examined.contains(*slot));
+        let (lacking, proven): (Vec<_>, Vec<_>) =
+            answered.partition(|(slot, answered)| lacks(slot, answered));
+        for (slot, _) in proven {
+            self.omitted.remove(&slot);
+        }
+        if let Some((slot, answered)) = lacking.first() {
+            log::warn!(
+                "shard {}: of {} slots peers gave no value with all live entries, as node {} of slot \
+                 {slot}; others are asked",
+                turn.core.options.shard,
+                lacking.len(),
+                answered.peer
+            );
+        }
+        for (slot, answered) in lacking {
+            self.omitted.entry(slot).or_default().insert(answered.peer);
+            self.slots.add(slot, slot);
+        }
     }
 
     /// Nobody can give this slot now.
@@ -184,6 +269,7 @@ impl Absent {
         self.refused.clear();
         self.wanted.remove(&slot);
         self.slots.remove(slot, slot);
+        self.omitted.remove(&slot);
         self.in_vain.insert(slot, now.after(ABSENT_RETRY_US));
         self.is_news = true;
     }
@@ -200,7 +286,8 @@ impl Absent {
         }
         values.retain(|(slot, _, _)| (from..=upto).contains(slot));
         if values.is_empty() {
-            return self.complete(from, upto);
+            self.pace.end(turn.now, turn.core.known_chosen());
+            return self.complete((from, upto), peer, &BTreeMap::new());
         }
         self.verifies = Some((from, upto));
         let (logs, runs) = (ends(turn.core, &values), turn.core.index.runs().clone());
@@ -211,7 +298,8 @@ impl Absent {
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
         let Some((from, mut upto)) = self.verifies.take() else { return };
-        let Verified { from: peer, values, refused } = verified;
+        self.pace.end(turn.now, turn.core.known_chosen());
+        let Verified { from: peer, values, rows, refused } = verified;
         if let Some((slot, why)) = refused {
             let shard = turn.core.options.shard;
             log::error!("shard {shard}: node {peer} sent a wrong value for slot {slot}: {why}");
@@ -229,13 +317,17 @@ impl Absent {
             self.fetched += 1;
         }
         if upto >= from {
-            self.complete(from, upto);
+            self.complete((from, upto), peer, &rows);
         }
     }
 
-    /// These slots have what they need.
-    fn complete(&mut self, from: Slot, upto: Slot) {
+    /// A peer has answered for these slots, with values of so many rows: whether that is all, their rows show.
+    fn complete(&mut self, (from, upto): (Slot, Slot), peer: NodeId, rows: &BTreeMap<Slot, u64>) {
         self.refused.clear();
+        for slot in (from.0..=upto.0).map(Slot).filter(|slot| self.slots.contains(*slot)) {
+            let rows = rows.get(&slot).copied().unwrap_or_default();
+            self.unproven.insert(slot, Answered { peer, rows });
+        }
         self.slots.remove(from, upto);
         let behind = self.wanted.split_off(&upto.next());
         self.wanted.retain(|slot| *slot < from);

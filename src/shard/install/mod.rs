@@ -4,6 +4,7 @@
 //! not here is fetched afterwards: `absent` asks for it, `values` gives it.
 
 mod absent;
+mod pace;
 mod receiver;
 mod source;
 mod values;

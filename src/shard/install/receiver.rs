@@ -4,6 +4,8 @@
 //! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
 //! where it was as long as some peer has the same checkpoint.
 
+use super::pace::Pace;
+use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
 use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
 use crate::shard::checkpoints::Checkpoints;
@@ -24,6 +26,7 @@ pub struct Receiver {
     useless: Option<Slot>,
     /// After a failure the next attempt begins no sooner.
     rest_until: Tick,
+    pace: Pace,
     /// Checkpoints taken over since the start.
     installed: u64,
     /// Bytes that arrived since the start.
@@ -65,6 +68,8 @@ struct Parts {
     whole: (bool, bool),
     /// What was asked for, and until when an answer is waited for.
     asked: Option<(InstallPlace, Tick)>,
+    /// About how many bytes the part has that arrives, as the source says.
+    part_bytes: u64,
 }
 
 /// What comes of a step that is done.
@@ -89,6 +94,28 @@ impl Receiver {
         (self.installed, self.bytes)
     }
 
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> Option<InstallProgress> {
+        let install = self.current.as_ref()?;
+        let (phase, bytes, part_bytes) = match &install.phase {
+            Phase::Look => (InstallPhase::State, 0, 0),
+            Phase::Fetch(Parts { received, whole: (false, _), part_bytes, .. }) => {
+                let bytes = match received.state.1 {
+                    InstallPlace::State(bytes) => bytes,
+                    InstallPlace::Extents(..) => 0,
+                };
+                (InstallPhase::State, bytes, *part_bytes)
+            }
+            Phase::Fetch(Parts { received, part_bytes, .. }) => {
+                (InstallPhase::Extents, received.extent_bytes, *part_bytes)
+            }
+            Phase::Facts(_) | Phase::Build | Phase::Record(..) => (InstallPhase::Making, 0, 0),
+        };
+        let (source, slot) = (install.source, install.slot);
+        Some(InstallProgress { source, slot, phase, bytes, part_bytes })
+    }
+
     /// When it is to be looked at again.
     pub(in crate::shard) fn next_deadline(&self, now: Tick, core: &Core) -> Option<Tick> {
         match &self.current {
@@ -96,7 +123,10 @@ impl Receiver {
                 let until = Some(self.rest_until).filter(|until| *until > now);
                 until.filter(|_| !core.replica.install_offers().is_empty())
             }
-            Some(Install { phase: Phase::Fetch(parts), .. }) => parts.asked.map(|(_, until)| until),
+            Some(Install { phase: Phase::Fetch(parts), .. }) => {
+                let asked = parts.asked.map(|(_, until)| until);
+                asked.or_else(|| self.pace.rests_until(now))
+            }
             Some(_) => None,
         }
     }
@@ -160,6 +190,8 @@ impl Receiver {
                 return self.fail(turn, "nobody has it any more");
             };
             *source = next;
+        } else if self.pace.rests_until(turn.now).is_some() {
+            return;
         }
         let place = match parts.whole {
             (false, _) => parts.received.state.1,
@@ -167,6 +199,7 @@ impl Receiver {
             (true, true) => return,
         };
         parts.asked = Some((place, turn.now.after(answer_us(turn.core))));
+        self.pace.begin(turn.now, turn.core.known_chosen());
         let fetch = InstallFetch { slot: *slot, place: Some(place) };
         turn.send(*source, Message::InstallFetch(fetch));
     }
@@ -215,6 +248,7 @@ impl Receiver {
             InstallPlace::Extents(..) => (&mut parts.whole.1, parts.received.extents.0),
         };
         *whole = chunk.is_last;
+        parts.part_bytes = chunk.part_bytes;
         if chunk.bytes.is_empty() {
             if chunk.is_last {
                 parts.asked = None; // Nothing was missing of it.
@@ -224,7 +258,8 @@ impl Receiver {
         let (slot, bytes) = (chunk.slot, chunk.bytes);
         install.bytes += bytes.len() as u64;
         self.bytes += bytes.len() as u64;
-        self.run(turn, InstallJob::Append { slot, place, number, bytes });
+        let min_free_bytes = turn.core.journal.min_free_bytes();
+        self.run(turn, InstallJob::Append { slot, place, number, bytes, min_free_bytes });
     }
 
     /// Makes the checkpoint, once all parts are here and what a start from it needs is durable.
@@ -257,6 +292,7 @@ impl Receiver {
             journal,
             installed: with_gap(turn.core, turn.core.installed.clone(), slot),
             absent: with_gap(turn.core, turn.core.absent.ranges(), slot),
+            released: turn.core.journal.released().clone(),
             min_free_bytes: turn.core.journal.min_free_bytes(),
         };
         self.run(turn, InstallJob::Build(Box::new(plan)));
@@ -291,10 +327,10 @@ impl Receiver {
         let Some(install) = &mut self.current else { return };
         match done {
             InstallDone::Looked(received) => {
-                let parts = Parts { received, whole: (false, false), asked: None };
+                let parts = Parts { received, whole: (false, false), asked: None, part_bytes: 0 };
                 install.phase = Phase::Fetch(parts);
             }
-            InstallDone::Appended(next) => {
+            InstallDone::Appended(next, bytes) => {
                 let Phase::Fetch(parts) = &mut install.phase else { return };
                 let part = match next {
                     InstallPlace::State(_) => &mut parts.received.state,
@@ -302,6 +338,10 @@ impl Receiver {
                 };
                 *part = (part.0 + 1, next);
                 parts.asked = None;
+                self.pace.end(turn.now, turn.core.known_chosen());
+                if let InstallPlace::Extents(..) = next {
+                    parts.received.extent_bytes += bytes;
+                }
             }
             InstallDone::Built(built) => {
                 let (digest, applied) = (built.machine.digest(), turn.core.machine.applied_upto());

@@ -1,8 +1,9 @@
 //! Gives this node's checkpoint to a peer that installs it.
 
-use crate::checkpoint::install::InstallJob;
+use crate::checkpoint::install::{InstallJob, ROW_BYTES};
 use crate::limits::INSTALL_KEEP_US;
 use crate::shard::checkpoints::Checkpoints;
+use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
 use crate::shard::turn::Turn;
 use crate::types::{InstallPlace, NodeId, Slot};
@@ -28,7 +29,7 @@ impl CheckpointSource {
         let InstallFetch { slot, place } = *fetch;
         let known = checkpoints.kept().iter().any(|kept| kept.slot == slot);
         let Some(place) = place.filter(|_| known && !turn.core.replica.is_doubtful()) else {
-            let answer = answer(checkpoints, (slot, place), (Vec::new(), false));
+            let answer = answer(checkpoints, (slot, place), (Vec::new(), false), 0);
             return turn.send(to, Message::InstallChunk(answer));
         };
         // Until the peer has all of it, it stays, and the journal behind it.
@@ -57,8 +58,23 @@ impl CheckpointSource {
             );
             (Vec::new(), false)
         });
-        let answer = answer(checkpoints, (slot, Some(place)), chunk);
+        let part_bytes = part_bytes(turn.core, checkpoints, (slot, place));
+        let answer = answer(checkpoints, (slot, Some(place)), chunk, part_bytes);
         turn.send(to, Message::InstallChunk(answer));
+    }
+}
+
+/// About how many bytes a part has: runs may have rows of later slots as well.
+fn part_bytes(core: &Core, checkpoints: &Checkpoints, (slot, place): (Slot, InstallPlace)) -> u64 {
+    match place {
+        InstallPlace::State(_) => {
+            let kept = checkpoints.kept().iter().find(|kept| kept.slot == slot);
+            kept.map_or(0, |kept| kept.state_bytes)
+        }
+        InstallPlace::Extents(..) => {
+            let runs = core.index.runs().runs().iter().filter(|run| run.after() < slot);
+            runs.map(|run| run.rows()).sum::<u64>() * ROW_BYTES as u64
+        }
     }
 }
 
@@ -66,9 +82,10 @@ fn answer(
     checkpoints: &Checkpoints,
     (slot, place): (Slot, Option<InstallPlace>),
     (bytes, is_last): (Vec<u8>, bool),
+    part_bytes: u64,
 ) -> InstallChunk {
     let kept = checkpoints.kept();
     let digest = kept.iter().find(|kept| kept.slot == slot).map_or(0, |kept| kept.digest);
     let newest = kept.last().map_or(Slot(0), |kept| kept.slot);
-    InstallChunk { slot, place, digest, newest, bytes, is_last }
+    InstallChunk { slot, place, digest, newest, bytes, is_last, part_bytes }
 }

@@ -105,7 +105,7 @@ message! {
     Learn { from, upto }
     HandOver { ballot, chosen_upto }
     Release { ballot }
-    Eligibility { leaving, ready, linked }
+    Eligibility { leaving, ready, linked, lacks_entries }
 
     Configuration { number, members as MEMBERS, prepare, accept, window_slots }
     LifeId { boots, nonce }

@@ -30,6 +30,8 @@ pub struct InstallChunk {
     pub bytes: Vec<u8>,
     /// The part ends with these bytes.
     pub is_last: bool,
+    /// About how many bytes the part has; 0 where there are none.
+    pub part_bytes: u64,
 }
 
 /// Asks for the values of slots that the sender passed over when it installed a checkpoint, or whose copy is
@@ -99,7 +101,7 @@ impl Field for Option<InstallPlace> {
 
 message! {
     InstallFetch { slot, place }
-    InstallChunk { slot, place, digest, newest, bytes as ChunkBytes, is_last }
+    InstallChunk { slot, place, digest, newest, bytes as ChunkBytes, is_last, part_bytes }
     ValuesFetch { from, upto }
     ValuesChunk { from, covered, values as CHOSEN }
 }

@@ -375,4 +375,6 @@ pub struct Eligibility {
     pub ready: bool,
     /// How many other members it is connected with, and has met.
     pub linked: u16,
+    /// Live entries are absent on its disk: as a leader it would have to fetch what is read of them.
+    pub lacks_entries: bool,
 }

@@ -1,0 +1,80 @@
+//! How fast a node takes over what it lacks: as fast as it goes while nobody else needs network and disks, and
+//! for a share of the time while clients are active (C29).
+
+use crate::limits::{INSTALL_ACTIVE_US, INSTALL_REST_US_MAX, INSTALL_SHARE_PERCENT};
+use crate::types::{Slot, Tick};
+
+/// The pace of one kind of requests, of which one is under way at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    /// When the present request was sent.
+    begun: Tick,
+    /// Up to where slots were known to be chosen, and when that rose last.
+    known: Slot,
+    rose_at: Tick,
+    /// The next request is sent no sooner.
+    rest_until: Tick,
+}
+
+impl Pace {
+    /// A request is sent.
+    pub(super) fn begin(&mut self, now: Tick, known: Slot) {
+        self.note(now, known);
+        self.begun = now;
+    }
+
+    /// All that it brought is dealt with. While clients append, the next one waits for as long as the share
+    /// asks for: what a request takes goes by what the others leave it.
+    pub(super) fn end(&mut self, now: Tick, known: Slot) {
+        self.note(now, known);
+        let is_active = self.rose_at > Tick(0) && now.since(self.rose_at) < INSTALL_ACTIVE_US;
+        let took = now.since(self.begun);
+        let rest = took.saturating_mul(100 - INSTALL_SHARE_PERCENT) / INSTALL_SHARE_PERCENT;
+        let rest = if is_active { rest.min(INSTALL_REST_US_MAX) } else { 0 };
+        self.rest_until = now.after(rest);
+    }
+
+    fn note(&mut self, now: Tick, known: Slot) {
+        if known > self.known {
+            let is_first = self.known == Slot(0);
+            self.known = known;
+            self.rose_at = if is_first { self.rose_at } else { now };
+        }
+    }
+
+    /// Until when nothing is asked for.
+    pub(super) fn rests_until(&self, now: Tick) -> Option<Tick> {
+        Some(self.rest_until).filter(|until| *until > now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C29: nobody waits while nobody appends; beside clients the rest is what the share asks for, at least a
+    /// tenth of the time is taken, and a request that took long does not stop it for long.
+    #[test]
+    fn c29_what_is_taken_over_leaves_clients_their_share() {
+        let mut pace = Pace::default();
+        pace.begin(Tick(1_000_000), Slot(10));
+        pace.end(Tick(1_004_000), Slot(10));
+        assert_eq!(pace.rests_until(Tick(1_004_000)), None);
+        pace.begin(Tick(1_004_000), Slot(11));
+        pace.end(Tick(1_008_000), Slot(12));
+        let until = pace.rests_until(Tick(1_008_000)).expect("clients are active");
+        let rest = until.since(Tick(1_008_000));
+        assert_eq!(rest, 4_000 * (100 - INSTALL_SHARE_PERCENT) / INSTALL_SHARE_PERCENT);
+        assert!(4_000 * 10 >= 4_000 + rest, "at least a tenth of the time: {rest}");
+        assert_eq!(pace.rests_until(until), None);
+        pace.begin(until, Slot(12));
+        pace.end(until.after(100 * INSTALL_REST_US_MAX), Slot(13));
+        let now = until.after(100 * INSTALL_REST_US_MAX);
+        assert_eq!(pace.rests_until(now), Some(now.after(INSTALL_REST_US_MAX)));
+        // A while after the last append nobody waits any more.
+        let later = now.after(INSTALL_ACTIVE_US);
+        pace.begin(later, Slot(13));
+        pace.end(later.after(4_000), Slot(13));
+        assert_eq!(pace.rests_until(later.after(4_000)), None);
+    }
+}
