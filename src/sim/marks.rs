@@ -161,7 +161,7 @@ impl Marks {
             | DiskDone::Install(
                 InstallDone::Read { .. }
                 | InstallDone::Looked(_)
-                | InstallDone::Appended(_)
+                | InstallDone::Appended(..)
                 | InstallDone::Rows(None),
             ) => {}
         }
