@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
 use super::counters::Tally;
-use super::doubt::doubt_text;
+use super::doubt::{Healing, doubt_text};
 use super::held::{HeldAnswers, ReadProof};
 use super::install::Absent;
 use super::journal_reads::JournalReads;
@@ -52,6 +52,8 @@ pub struct Core {
     pub(super) spans: Spans,
     /// What the journal keeps, and why.
     pub(super) keeping: Keeping,
+    /// What a node that fenced itself does about it.
+    pub(super) healing: Healing,
     /// Blocks that lookups on disk have read.
     pub(super) block_cache: Arc<BlockCache>,
     /// Chosen values in memory.
@@ -108,6 +110,7 @@ impl Core {
             installed,
             checkpointed_upto,
             keeping: Keeping::default(),
+            healing: Healing::default(),
             block_cache,
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
@@ -160,10 +163,36 @@ impl Core {
     pub(super) fn install(&mut self, now: Tick, slot: Slot, machine: Machine, runs: RunSet) {
         self.installed.add(self.machine.applied_upto().next(), slot);
         self.journal.believe_known_only(&self.installed);
+        if slot < self.machine.applied_upto() {
+            self.drop_cached(); // What is behind the slot is applied again.
+        }
         let runs = runs.cached(Arc::clone(&self.block_cache));
         (self.machine, self.index) = (machine, EntryIndex::over(runs));
         self.cache.drop_upto(slot);
         self.replica.installed(now, slot, &mut self.effects);
+        let digest = peer::Digest { slot, state: self.machine.digest() };
+        self.feed(now, paxos::Input::Applied(digest));
+    }
+
+    /// Drops all values from memory that the journal can give back.
+    fn drop_cached(&mut self) {
+        let Core { cache, machine, journal, .. } = self;
+        let applied = machine.applied_upto();
+        cache.trim(0, |slot, ballot| slot <= applied && journal.is_durable_in(slot, ballot));
+    }
+
+    /// The state is that after a slot once more, as a checkpoint of this node's own has it. What is chosen
+    /// behind it comes from the journal, as far as it is there.
+    pub(super) fn rebuild(&mut self, now: Tick, slot: Slot, machine: Machine, runs: RunSet) {
+        self.drop_cached();
+        let runs = runs.cached(Arc::clone(&self.block_cache));
+        (self.machine, self.index) = (machine, EntryIndex::over(runs));
+        self.machine.set_known_level(self.options.paxos.known_level);
+        self.checkpointed_upto = slot;
+        self.replica.rebuilt(now, slot, &mut self.effects);
+        if slot == Slot(0) {
+            return; // Nobody has a digest of that.
+        }
         let digest = peer::Digest { slot, state: self.machine.digest() };
         self.feed(now, paxos::Input::Applied(digest));
     }
@@ -288,7 +317,7 @@ impl Core {
 
     /// Why nothing is answered from a state that may be wrong (R23).
     pub(super) fn in_doubt(&self) -> RequestError {
-        RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica))
+        RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica, self.healing))
     }
 
     /// Who is to be asked instead, as far as this node can say.

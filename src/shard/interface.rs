@@ -3,8 +3,9 @@
 use super::checkpoints::Checkpoints;
 use super::core::Core;
 use super::counters::{Backlog, SyncTally, Tally};
-use super::doubt::doubt_text;
+use super::doubt::{Healing, doubt_text};
 use super::events::{Input, Output};
+use super::heal::Healer;
 use super::options::ShardOptions;
 use super::router::Router;
 use super::turn::Turn;
@@ -41,6 +42,7 @@ impl Shard {
             damage: paxos::damage_of_unknown_slot(&recovered.losses),
             witnessed: recovered.witnessed,
             cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
+            is_fenced: Healer::is_fenced(restored.heal),
         };
         let owner = FileOwner {
             cluster: options.cluster,
@@ -48,9 +50,10 @@ impl Shard {
             incarnation: options.paxos.incarnation,
             shard: options.shard,
         };
-        let checkpoints = Checkpoints::start(owner, &mut restored);
+        let (checkpoints, tried) = (Checkpoints::start(owner, &mut restored), restored.heal);
         let core = Core::start(options, journal, memory, restored, now);
-        let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };
+        let healer = Healer::start(owner, tried, &core);
+        let mut shard = Shard { core, router: Router::start(now, findings, checkpoints, healer) };
         shard.router.resume(&mut shard.core, now);
         shard.router.drain_effects(&mut Turn::new(now, &mut shard.core, out));
         shard
@@ -214,6 +217,12 @@ impl Shard {
         &self.core.machine
     }
 
+    /// Makes the state another one, as memory that fails would; false where there is nothing to change. For
+    /// tests of what follows from that (C32).
+    pub fn spoil_state(&mut self) -> bool {
+        self.core.machine.spoil()
+    }
+
     /// The checkpoints that count, the oldest first.
     #[must_use]
     pub fn checkpoints(&self) -> &[Kept] {
@@ -284,7 +293,13 @@ impl Shard {
     /// With whom this replica differs, and what follows; empty when it differs from nobody.
     #[must_use]
     pub fn doubt_text(&self) -> String {
-        doubt_text(&self.core.replica)
+        doubt_text(&self.core.replica, self.core.healing)
+    }
+
+    /// The state is another than that of the others, and nothing that the node tried has helped (C32).
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.core.healing == Healing::Failed
     }
 
     /// Where this node leads, or follows: why the shard takes no appends for want of space.
@@ -300,6 +315,7 @@ impl Shard {
             checkpoints: self.router.checkpoints.tally(),
             installs: self.router.receiver.tally(),
             fetched_values: self.core.absent.fetched(),
+            heals: self.router.healer.healed(),
             ..self.core.tally
         }
     }

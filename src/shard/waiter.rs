@@ -72,7 +72,7 @@ impl Waiter {
     /// The command was chosen and applied to a state that others do not share: what it came to there
     /// is nothing to rely on.
     pub(super) fn doubt(self, turn: &mut Turn<'_>) {
-        let text = doubt_text(&turn.core.replica);
+        let text = doubt_text(&turn.core.replica, turn.core.healing);
         self.refuse(turn, RequestError::new(ErrorCode::LeadershipLost, text));
     }
 

@@ -54,7 +54,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
                  {} events, {} segments released, {} disks set back and refuted, {} undetectable, \
-                 {} levels raised; {:.1} seeds/s",
+                 {} states healed, {} levels raised; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
                 total.acknowledged,
@@ -63,6 +63,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
                 total.released,
                 total.refuted,
                 total.undetectable,
+                total.healed,
                 total.raised,
                 count as f64 / seconds
             ));
@@ -148,6 +149,7 @@ impl RunSummary {
         self.released += other.released;
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
+        self.healed += other.healed;
         self.raised += other.raised;
     }
 }
