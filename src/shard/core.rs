@@ -21,7 +21,7 @@ use crate::index::{EntryIndex, RunSet};
 use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
 use crate::machine::Machine;
-use crate::paxos::{self, Effect, Effects, Memory, Replica};
+use crate::paxos::{self, Doubt, Effect, Effects, Memory, Replica};
 use crate::storage::BlockCache;
 use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Released, Slot, SlotRanges, Tick, Value};
 use crate::wire::peer;
@@ -52,6 +52,8 @@ pub struct Core {
     pub(super) spans: Spans,
     /// What the journal keeps, and why.
     pub(super) keeping: Keeping,
+    /// Plain appends are taken while the state is disputed.
+    pub(super) appends_in_dispute: bool,
     /// What a node that fenced itself does about it.
     pub(super) healing: Healing,
     /// Blocks that lookups on disk have read.
@@ -110,6 +112,7 @@ impl Core {
             installed,
             checkpointed_upto,
             keeping: Keeping::default(),
+            appends_in_dispute: false,
             healing: Healing::default(),
             block_cache,
             cache: Cache::default(),
@@ -315,9 +318,32 @@ impl Core {
         Ok(ballot)
     }
 
+    /// The state is disputed, and plain appends are taken all the same: they depend on nothing that it says but
+    /// which logs there are (C32).
+    pub(super) fn takes_plain_appends(&self) -> bool {
+        self.appends_in_dispute && self.replica.doubt() == Some(Doubt::Disputed)
+    }
+
+    /// Why no plain append is taken, if none is.
+    pub(super) fn may_append(&self) -> Result<(), RequestError> {
+        let goes_on = self.takes_plain_appends() && !self.is_leaving();
+        if goes_on
+            && self.replica.leads()
+            && self.machine.applied_upto() == self.replica.chosen_upto()
+        {
+            return Ok(());
+        }
+        self.serving().map(drop)
+    }
+
+    /// With whom this node differs, and what follows; empty when it differs from nobody.
+    pub(super) fn doubt_text(&self) -> String {
+        doubt_text(&self.replica, (self.healing, self.takes_plain_appends()))
+    }
+
     /// Why nothing is answered from a state that may be wrong (R23).
     pub(super) fn in_doubt(&self) -> RequestError {
-        RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica, self.healing))
+        RequestError::new(ErrorCode::NotReady, self.doubt_text())
     }
 
     /// Who is to be asked instead, as far as this node can say.

@@ -18,7 +18,7 @@ pub enum Healing {
 }
 
 /// With whom a replica differs, and what follows; empty when it differs from nobody.
-pub fn doubt_text(replica: &Replica, healing: Healing) -> String {
+pub fn doubt_text(replica: &Replica, (healing, takes_appends): (Healing, bool)) -> String {
     let differing = replica.digests().differing();
     let nodes: Vec<String> =
         differing.map(|(node, slot)| format!("node {node} (slot {slot})")).collect();
@@ -49,7 +49,8 @@ pub fn doubt_text(replica: &Replica, healing: Healing) -> String {
         }
         Some(Doubt::Disputed) => format!(
             "the state here differs from {nodes}, and no majority agrees with either: nothing \
-             is served from it; {see}"
+             is served from it{}; {see}",
+            if takes_appends { ", but appends without conditions are taken" } else { "" }
         ),
         Some(Doubt::Others) => format!(
             "the state of {nodes} differs from that of the majority, which this node shares; \

@@ -3,7 +3,7 @@
 use super::checkpoints::Checkpoints;
 use super::core::Core;
 use super::counters::{Backlog, SyncTally, Tally};
-use super::doubt::{Healing, doubt_text};
+use super::doubt::Healing;
 use super::events::{Input, Output};
 use super::heal::Healer;
 use super::options::ShardOptions;
@@ -159,6 +159,12 @@ impl Shard {
         self.core.journal.set_min_free_bytes(bytes);
     }
 
+    /// Whether this node takes plain appends where it leads while members' states differ and no majority agrees
+    /// with its own (C32); it does not unless set otherwise.
+    pub fn set_appends_in_dispute(&mut self, takes: bool) {
+        self.core.appends_in_dispute = takes;
+    }
+
     /// What other shards of this node know of their leaders, for the cluster map.
     pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
         self.router.status.note_leaders(leaders);
@@ -293,7 +299,7 @@ impl Shard {
     /// With whom this replica differs, and what follows; empty when it differs from nobody.
     #[must_use]
     pub fn doubt_text(&self) -> String {
-        doubt_text(&self.core.replica, self.core.healing)
+        self.core.doubt_text()
     }
 
     /// The state is another than that of the others, and nothing that the node tried has helped (C32).

@@ -67,6 +67,8 @@ pub struct Router {
     repair_log: RepairLog,
     /// Damaged places found at the start, for the message with which the node may have to end.
     findings: Vec<String>,
+    /// The state is disputed, as far as those who wait were answered.
+    is_disputed: bool,
 }
 
 impl Router {
@@ -96,6 +98,7 @@ impl Router {
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),
             findings,
+            is_disputed: false,
         }
     }
 
@@ -204,6 +207,7 @@ impl Router {
         self.requests.look_up_trims(turn);
         self.requests.propose_retention(turn);
         self.propose_own(turn);
+        self.refuse_if_disputed(turn);
         self.requests.writes.flush(turn);
         self.drain_effects(turn);
         self.requests.reads.expire(turn);
@@ -227,6 +231,17 @@ impl Router {
         while let Some(job) = turn.core.journal.next_job() {
             turn.run(job);
         }
+    }
+
+    /// Where the state has come to be disputed, what waits to be proposed is refused: it may rest on what the
+    /// state says.
+    fn refuse_if_disputed(&mut self, turn: &mut Turn<'_>) {
+        let is_disputed = turn.core.replica.doubt() == Some(Doubt::Disputed);
+        if is_disputed && !self.is_disputed {
+            let error = turn.core.in_doubt();
+            self.requests.writes.refuse_waiting(turn, &error);
+        }
+        self.is_disputed = is_disputed;
     }
 
     /// Has a checkpoint taken everywhere, and the format level raised, where this node leads and it is time.

@@ -1,10 +1,10 @@
 //! Stories about a node whose state is another than that of the others: it fences itself, and comes by
 //! theirs again (C32).
 
-use crate::node::{append, code, create, log, texts};
+use crate::node::{append, code, create, first, log, read, texts};
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
-use paxosd::api::{Consistency, Read, Reply, Request};
+use paxosd::api::{Append, Consistency, Read, Reply, Request, Trim};
 use paxosd::checkpoint::HEAL_FILE;
 use paxosd::paxos::{Doubt, Timing};
 use paxosd::shard::CutOptions;
@@ -262,4 +262,71 @@ fn c32_where_nothing_helps_it_stays_fenced() {
     story.trio.heal(bad);
     story.trio.pass(WHILE_US);
     story.check_healed();
+}
+
+fn append_at(expect: u64) -> Request {
+    Request::Append(Append { expect: Some(Index(expect)), ..append("a", "conditional") })
+}
+
+/// C32: one against one, and the third away. No majority agrees with either: the leader serves nothing. Where its
+/// configuration says so, it goes on with appends that have no condition, and with nothing else.
+#[test]
+fn c32_without_a_majority_plain_appends_go_on_if_asked_for() {
+    let mut story = Story::begin();
+    let (leader, bad) = (story.leader, story.bad);
+    story.trio.cut_off(3 - leader - bad);
+    assert!(story.trio.members[bad].shard.spoil_state());
+    story.put(1);
+    story.trio.pass(SEEN_US);
+    let doubt = |story: &Story, at: usize| story.trio.members[at].shard.replica().doubt();
+    assert_eq!(doubt(&story, leader), Some(Doubt::Disputed));
+    assert_ne!(doubt(&story, bad), Some(Doubt::Fenced), "it may be right");
+    let others = [
+        append_at(story.end),
+        Request::Append(Append { create: true, ..append("new", "x") }),
+        create("b"),
+        Request::Trim(Trim { log: log("a"), before: Index(3) }),
+        read("a", 0, 0),
+    ];
+    let plain = || Request::Append(append("a", "plain"));
+    for request in others.clone().into_iter().chain([plain()]) {
+        let reply = story.trio.ask(leader, request);
+        assert_eq!(code(&reply), Some(ErrorCode::NotReady), "{reply:?}");
+    }
+    story.trio.members[leader].shard.set_appends_in_dispute(true);
+    for nth in 0..3 {
+        let id = story.trio.send(leader, plain());
+        story.trio.pass(SEEN_US);
+        assert_eq!(first(story.trio.take(leader, id)), story.end + nth);
+    }
+    for request in others {
+        let reply = story.trio.ask(leader, request);
+        assert_eq!(code(&reply), Some(ErrorCode::NotReady), "{reply:?}");
+    }
+    let text = story.trio.members[leader].shard.doubt_text();
+    assert!(text.contains("appends without conditions are taken"), "{text}");
+    story.trio.members[leader].shard.set_appends_in_dispute(false);
+    assert_eq!(code(&story.trio.ask(leader, plain())), Some(ErrorCode::NotReady));
+}
+
+/// C32: what waited for its turn when the state came to be disputed is refused, for it may rest on that state;
+/// what was proposed with a condition has an outcome that nobody knows.
+#[test]
+fn c32_conditions_that_wait_are_refused_in_a_dispute() {
+    let mut story = Story::begin();
+    let (leader, bad) = (story.leader, story.bad);
+    story.trio.cut_off(3 - leader - bad);
+    story.trio.members[leader].shard.set_appends_in_dispute(true);
+    assert!(story.trio.members[bad].shard.spoil_state());
+    story.put(1);
+    story.trio.members[leader].hold = true;
+    let conditional = story.trio.send(leader, append_at(story.end));
+    let plain = story.trio.send(leader, Request::Append(append("a", "plain")));
+    story.trio.pass(SEEN_US);
+    story.trio.release(leader);
+    story.trio.pass(SEEN_US);
+    let reply = story.trio.take(leader, conditional).expect("it is answered");
+    assert_eq!(code(&reply), Some(ErrorCode::LeadershipLost), "{reply:?}");
+    let reply = story.trio.take(leader, plain).expect("it is answered");
+    assert!(!matches!(code(&reply), Some(ErrorCode::LeadershipLost)), "{reply:?}");
 }
