@@ -34,11 +34,11 @@ fn r13_disks_that_are_set_back_are_refuted() {
 #[test]
 fn c32_states_that_differ_are_healed() {
     let plan = |seed| Plan::with(seed, FaultKind::Spoil);
-    let total = match run_plans(0..40, 2, Verbosity::Hash, plan) {
+    let total = match run_plans(0..24, 2, Verbosity::Hash, plan) {
         Ok(total) => total,
         Err(failure) => panic!("{failure}\nwith: --with spoil"),
     };
-    assert!(total.healed >= 20, "{} healed", total.healed);
+    assert!(total.healed >= 12, "{} healed", total.healed);
 }
 
 /// Same seed, same trace.

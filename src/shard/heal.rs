@@ -14,10 +14,10 @@ use super::turn::Turn;
 use crate::checkpoint::install::{HealDone, HealStep, InstallJob};
 use crate::checkpoint::{HealNote, HealStage};
 use crate::index::RunSet;
-use crate::limits::HEAL_INSTALLS_MAX;
+use crate::limits::{HEAL_INSTALLS_MAX, INSTALL_RETRY_US};
 use crate::machine::Machine;
 use crate::paxos::Doubt;
-use crate::types::{FileOwner, Slot};
+use crate::types::{FileOwner, Slot, Tick};
 
 /// Heals this node's state.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Healer {
     phase: Phase,
     /// A step of file work is under way.
     is_busy: bool,
+    /// The disk had no space: no sooner is anything begun.
+    rest_until: Tick,
     /// How often the replica had fenced itself when the present attempt began.
     fences: u64,
     /// A checkpoint above this slot with which a majority agrees shows that nothing has to be tried any more.
@@ -40,8 +42,8 @@ pub struct Healer {
 enum Phase {
     /// The state is not known to be wrong.
     Sound,
-    /// This is to be written down, and then done.
-    Note(HealNote),
+    /// This is to be written down, once these files are gone, and then done.
+    Note(HealNote, Vec<String>),
     /// A checkpoint of this node's own is to be read back, or is being read.
     Restore(Slot),
     /// It was read.
@@ -58,7 +60,8 @@ impl Healer {
     /// What a start found.
     pub(super) fn start(owner: FileOwner, tried: Option<HealNote>, core: &Core) -> Healer {
         let (phase, forget_behind) = (Phase::Sound, core.replica.chosen_upto());
-        Healer { owner, tried, phase, is_busy: false, fences: 0, forget_behind, healed: 0 }
+        let (is_busy, rest_until) = (false, Tick::default());
+        Healer { owner, tried, phase, is_busy, rest_until, fences: 0, forget_behind, healed: 0 }
     }
 
     /// A start from what the disk holds would be one from a state that is not that of the others.
@@ -79,7 +82,12 @@ impl Healer {
         checkpoints: &mut Checkpoints,
         (receiver, is_settled): (&mut Receiver, bool),
     ) -> Option<(Slot, Box<(Machine, RunSet)>)> {
-        if self.is_busy || turn.core.failed {
+        if self.is_busy || turn.core.failed || turn.now < self.rest_until {
+            return None;
+        }
+        if let Phase::Note(note, remove) = &self.phase {
+            let (note, remove) = (*note, remove.clone());
+            self.write(turn, note, remove);
             return None;
         }
         if turn.core.replica.doubt() != Some(Doubt::Fenced) {
@@ -102,7 +110,7 @@ impl Healer {
             }
             Phase::Restored(..)
             | Phase::Judge
-            | Phase::Note(_)
+            | Phase::Note(..)
             | Phase::Restore(_)
             | Phase::Failed => {}
         }
@@ -169,7 +177,7 @@ impl Healer {
     }
 
     fn write(&mut self, turn: &mut Turn<'_>, note: HealNote, remove: Vec<String>) {
-        self.phase = Phase::Note(note);
+        self.phase = Phase::Note(note, remove.clone());
         let owner = self.owner;
         self.run(turn, HealStep::Note { owner, note, remove });
     }
@@ -183,7 +191,7 @@ impl Healer {
     pub(super) fn done(&mut self, turn: &mut Turn<'_>, checkpoints: &Checkpoints, done: HealDone) {
         self.is_busy = false;
         match (std::mem::replace(&mut self.phase, Phase::Judge), done) {
-            (Phase::Note(note), HealDone::Noted) => {
+            (Phase::Note(note, _), HealDone::Noted) => {
                 self.tried = Some(note);
                 match note.stage {
                     HealStage::Replay => self.restore(turn, checkpoints, note.slot),
@@ -200,6 +208,10 @@ impl Healer {
                 self.try_next(turn, checkpoints);
             }
             (phase, HealDone::Forgotten) => (self.phase, self.tried) = (phase, None),
+            (phase, HealDone::NoSpace) => {
+                self.phase = phase;
+                self.rest_until = turn.now.after(INSTALL_RETRY_US);
+            }
             (phase, HealDone::Noted | HealDone::Restored(_) | HealDone::NotRestored(_)) => {
                 self.phase = phase;
             }
@@ -226,6 +238,11 @@ impl Healer {
     pub(super) fn installed(&mut self, turn: &mut Turn<'_>, slot: Slot, before: Vec<String>) {
         let installs = self.tried.map_or(0, |note| note.installs);
         self.write(turn, HealNote { stage: HealStage::Installed, installs, slot }, before);
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        Some(self.rest_until).filter(|until| *until > now)
     }
 
     /// A step of file work is under way.

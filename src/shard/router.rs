@@ -122,6 +122,7 @@ impl Router {
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
             self.receiver.next_deadline(now, core),
             core.absent.next_deadline(now),
+            self.healer.next_deadline(now),
         ];
         deadlines.into_iter().flatten().min()
     }

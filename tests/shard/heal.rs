@@ -330,3 +330,19 @@ fn c32_conditions_that_wait_are_refused_in_a_dispute() {
     let reply = story.trio.take(leader, plain).expect("it is answered");
     assert!(!matches!(code(&reply), Some(ErrorCode::LeadershipLost)), "{reply:?}");
 }
+
+/// C32, R11: where the disk has no space for the note of what is tried, nothing is tried before it has.
+#[test]
+fn c32_a_full_disk_delays_a_heal() {
+    let mut story = Story::begin();
+    let bad = story.bad;
+    assert!(story.trio.members[bad].shard.spoil_state());
+    story.trio.storage(bad).set_free_bytes(0);
+    story.put(1);
+    story.trio.pass(WHILE_US);
+    assert_eq!((story.doubt(), story.heals()), (Some(Doubt::Fenced), 0));
+    story.trio.storage(bad).set_free_bytes(1 << 40);
+    story.trio.pass(WHILE_US);
+    assert_eq!(story.heals(), 1);
+    story.check_healed();
+}

@@ -48,6 +48,8 @@ pub enum HealDone {
     Restored(Box<(Machine, RunSet)>),
     /// The checkpoint is not to be believed.
     NotRestored(String),
+    /// There was no space for the note.
+    NoSpace,
 }
 
 pub(super) fn heal(storage: &dyn Storage, step: &HealStep) -> Result<HealDone, StorageError> {

@@ -129,9 +129,17 @@ pub enum InstallJobError {
 pub fn execute(storage: &dyn Storage, job: InstallJob) -> Result<InstallDone, InstallJobError> {
     match run(storage, &job) {
         Ok(done) => Ok(done),
-        Err(error) if Trouble::is_no_space(&error.source) => {
-            Ok(InstallDone::Failed { why: error.to_string(), is_useless: false })
-        }
+        Err(error) if Trouble::is_no_space(&error.source) => Ok(match job {
+            InstallJob::Heal(_) => InstallDone::Heal(HealDone::NoSpace),
+            InstallJob::Read { .. }
+            | InstallJob::Look { .. }
+            | InstallJob::Append { .. }
+            | InstallJob::Build(_)
+            | InstallJob::Verify(_)
+            | InstallJob::Rows { .. } => {
+                InstallDone::Failed { why: error.to_string(), is_useless: false }
+            }
+        }),
         Err(error) if error.may_pass() => {
             Err(InstallJobError::Short { error, again: Box::new(job) })
         }
