@@ -111,6 +111,9 @@ const _: () = assert!(10 <= INSTALL_SHARE_PERCENT && INSTALL_SHARE_PERCENT <= 10
 /// Ranges of slots that a checkpoint names, at most, of absent ones and of installed ones; with more it names
 /// some slots too many.
 pub const SLOT_RANGES_MAX: usize = 1024;
+/// Lives of a process in which a node whose state is another than that of the others may try to install a
+/// peer's checkpoint (C32).
+pub const HEAL_INSTALLS_MAX: u32 = 3;
 /// Values that no peer could give are asked for again after this, in microseconds.
 pub const ABSENT_RETRY_US: u64 = 2_000_000;
 /// Slots that peers answered for and whose rows are looked for at a time: all rows of the index are gone through

@@ -29,6 +29,18 @@ fn r13_disks_that_are_set_back_are_refuted() {
     assert!(total.undetectable * 10 <= total.refuted, "{} undetectable", total.undetectable);
 }
 
+/// C32: the state of a node becomes another one, in memory, while processes are killed and machines lose power:
+/// it fences itself, and comes by the state of the others again, whatever was written to its disk meanwhile.
+#[test]
+fn c32_states_that_differ_are_healed() {
+    let plan = |seed| Plan::with(seed, FaultKind::Spoil);
+    let total = match run_plans(0..24, 2, Verbosity::Hash, plan) {
+        Ok(total) => total,
+        Err(failure) => panic!("{failure}\nwith: --with spoil"),
+    };
+    assert!(total.healed >= 12, "{} healed", total.healed);
+}
+
 /// Same seed, same trace.
 #[test]
 fn same_seed_same_trace() {

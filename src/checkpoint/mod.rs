@@ -10,6 +10,7 @@
 
 mod file;
 mod footer;
+mod heal_note;
 mod inspect;
 pub mod install;
 mod job;
@@ -25,6 +26,7 @@ pub use file::{
     header_bytes, parse_checkpoint_file_name, piece_bytes,
 };
 pub use footer::CheckpointFooter;
+pub use heal_note::{HEAL_FILE, HealNote, HealStage};
 pub use inspect::{inspect, released};
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RUNS_LISTED_MAX, RunEntry};

@@ -5,6 +5,7 @@ use super::file::{
     parse_checkpoint_file_name,
 };
 use super::footer::CheckpointFooter;
+use super::heal_note::{HEAL_FILE, HealNote, read_note};
 use super::install::part_file_slot;
 use super::manifest::{Manifest, RunEntry};
 use super::reader::{read_checkpoint, read_manifest};
@@ -63,6 +64,8 @@ pub struct RestoredState {
     pub doubted: Vec<String>,
     /// What was not believed, for log lines.
     pub faults: Vec<String>,
+    /// What this node has tried to come by the state of the others, and not seen to succeed (C32).
+    pub heal: Option<HealNote>,
 }
 
 impl RestoredState {
@@ -82,6 +85,7 @@ impl RestoredState {
             unused: Vec::new(),
             doubted: Vec::new(),
             faults: Vec::new(),
+            heal: None,
         }
     }
 
@@ -134,6 +138,9 @@ impl RestoredState {
                 std::mem::take(&mut restored.unused).into_iter().partition(unfinished);
         }
         restored.faults.extend(damaged_spans);
+        let (heal, damaged_note) = read_note(storage, owner)?;
+        restored.heal = heal;
+        restored.faults.extend(damaged_note);
         Ok(restored)
     }
 
@@ -212,7 +219,10 @@ impl RestoredState {
             let is_part = part_file_slot(name).is_some_and(|slot| slot <= newest);
             let is_checkpoint = parse_checkpoint_file_name(whole).is_some();
             let is_used = slots.contains(*name) || runs.contains(*name);
-            (is_of_index || is_part || is_checkpoint) && !is_used && !spans.contains(name.as_str())
+            let is_note = whole == HEAL_FILE && whole != name.as_str();
+            (is_of_index || is_part || is_checkpoint || is_note)
+                && !is_used
+                && !spans.contains(name.as_str())
         };
         names.iter().filter(is_unused).cloned().collect()
     }
@@ -255,7 +265,7 @@ fn settle(storage: &dyn Storage, name: &str) -> Result<(), StorageError> {
 }
 
 /// Opens the runs that a checkpoint names.
-fn open_runs(
+pub(super) fn open_runs(
     storage: &dyn Storage,
     owner: &FileOwner,
     slot: Slot,

@@ -115,6 +115,7 @@ pub const KEYS: &[Key] = &[
     whole("stop_timeout_ms", limits::STOP_MS_MIN, limits::STOP_MS_MAX, 5_000),
     whole("slow_sync_ms", 0, 600_000, 500),
     whole("slow_request_ms", 0, 600_000, 1_000),
+    Key { name: "on_dispute", kind: KeyKind::Text { default: Some("stop") } },
     Key { name: "log_level", kind: KeyKind::Text { default: Some("info") } },
 ];
 

@@ -121,6 +121,8 @@ pub struct Config {
     pub slow_sync_ms: u64,
     /// A request that is answered after this long is logged; 0 for none.
     pub slow_request_ms: u64,
+    /// While members' states differ, and no majority agrees with the leader's, it takes plain appends.
+    pub appends_in_dispute: bool,
     /// Most detailed level that is logged.
     pub log_level: log::LevelFilter,
 }

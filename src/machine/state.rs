@@ -85,6 +85,12 @@ impl Machine {
         &self.features.levels
     }
 
+    /// Makes the state another one, as memory that fails would; false where there is nothing to change. For
+    /// tests of what follows from that (C32).
+    pub fn spoil(&mut self) -> bool {
+        self.features.logs.spoil()
+    }
+
     /// The digest of the whole state, in constant time. Equal states have equal digests whatever
     /// built them (R23).
     #[must_use]

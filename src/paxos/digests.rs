@@ -20,8 +20,16 @@ pub struct Digests {
     pending: BTreeMap<NodeId, (Digest, Vec<NodeId>)>,
     /// The last comparison with each peer.
     compared: BTreeMap<NodeId, Compared>,
-    /// What the comparisons come to. A replica that has fenced itself stays so.
+    /// What the comparisons come to. A replica that has fenced itself stays so until its state was rebuilt.
     doubt: Option<Doubt>,
+    /// The highest slot at which a majority was seen to share this replica's state.
+    agreed_upto: Slot,
+    /// How often it has fenced itself.
+    fences: u64,
+    /// It has fenced itself, and the state was rebuilt since: what comes of that is not known yet.
+    is_rebuilt: bool,
+    /// Members whose digests, by which it had fenced itself, are to be compared with the new state.
+    awaited: BTreeSet<NodeId>,
 }
 
 /// Two replicas' digests after the same slot.
@@ -30,6 +38,8 @@ struct Compared {
     /// The last slot at which they were the same, or the first one since at which they were not.
     slot: Slot,
     same: bool,
+    /// The peer's digest at that slot.
+    theirs: u64,
     /// Members that share the peer's state, itself included, as far as the peer knows.
     backed: Vec<NodeId>,
 }
@@ -46,11 +56,26 @@ pub enum Doubt {
 }
 
 impl Digests {
-    /// The state is another one: what was compared says nothing of it. A replica that has fenced itself
-    /// stays so.
-    pub(super) fn restart(&mut self) {
-        let doubt = self.doubt.filter(|doubt| *doubt == Doubt::Fenced);
-        *self = Digests { doubt, ..Digests::default() };
+    /// Of a replica that starts. Where its disk says that the state there is not to be believed, it has
+    /// fenced itself.
+    pub(super) fn start(is_fenced: bool) -> Digests {
+        let doubt = is_fenced.then_some(Doubt::Fenced);
+        Digests { doubt, fences: u64::from(is_fenced), ..Digests::default() }
+    }
+
+    /// The state is another one, that after a slot: what was compared says nothing of it. A replica that has
+    /// fenced itself stays so until the new state was held against the digests by which it had.
+    pub(super) fn restart(&mut self, slot: Slot) {
+        let before = std::mem::take(self);
+        self.fences = before.fences;
+        if before.doubt != Some(Doubt::Fenced) {
+            return;
+        }
+        (self.doubt, self.is_rebuilt) = (before.doubt, true);
+        let ahead = before.compared.into_iter().filter(|(_, c)| !c.same && c.slot > slot);
+        let digest = |c: &Compared| Digest { slot: c.slot, state: c.theirs };
+        self.pending = ahead.map(|(node, c)| (node, (digest(&c), c.backed))).collect();
+        self.awaited = self.pending.keys().copied().collect();
     }
 
     /// After the last slot applied.
@@ -129,9 +154,28 @@ impl Digests {
         } else {
             Some(Doubt::Disputed)
         };
-        if self.doubt != Some(Doubt::Fenced) {
-            self.doubt = doubt;
+        let is_judged = self.is_rebuilt && self.awaited.is_empty();
+        if self.doubt != Some(Doubt::Fenced) || is_judged {
+            self.fences += u64::from(doubt == Some(Doubt::Fenced));
+            (self.doubt, self.is_rebuilt) = (doubt, false);
         }
+    }
+
+    /// Notes up to where a majority is known to share this replica's state.
+    fn note_agreement(&mut self, me: NodeId, voters: &Voters, uncounted: &BTreeSet<NodeId>) {
+        let last = self.last().map(|digest| digest.slot);
+        let agrees_at = |node: NodeId| {
+            if node == me {
+                return last;
+            }
+            let shows = |(with, compared): &(&NodeId, &Compared)| {
+                let speaks = **with == node || compared.backed.contains(&node);
+                compared.same && speaks && !uncounted.contains(with) && !uncounted.contains(&node)
+            };
+            self.compared.iter().filter(shows).map(|(_, compared)| compared.slot).max()
+        };
+        let agreed = voters.reached_by_majority(agrees_at);
+        self.agreed_upto = self.agreed_upto.max(agreed.unwrap_or_default());
     }
 
     /// The members whose state differs, each with the first slot at which that was seen.
@@ -150,10 +194,14 @@ impl Replica {
         };
         while let Some(node) = self.digests.pending.iter().find_map(due) {
             let Some((theirs, backed)) = self.digests.pending.remove(&node) else { break };
+            let was_awaited = self.digests.awaited.remove(&node);
             if theirs.slot == digest.slot {
                 self.compare(now, node, (theirs, backed), digest, effects);
+            } else if was_awaited {
+                self.weigh_digests(now, effects);
             }
         }
+        self.announce_if_durable(effects);
     }
 
     /// A peer's digest, which these members share: compared now, or once its slot is applied here.
@@ -204,12 +252,17 @@ impl Replica {
         effects: &mut Effects,
     ) {
         let (slot, same) = (own.slot, theirs.state == own.state);
+        let (theirs, own) = (theirs.state, own.state);
         let differed = self.digests.compared.get(&with).filter(|before| !before.same);
-        let differed = differed.map(|before| before.slot);
-        let first = differed.filter(|_| !same).unwrap_or(slot);
-        self.digests.compared.insert(with, Compared { slot: first, same, backed });
-        if !same && differed.is_none() {
-            let (theirs, own) = (theirs.state, own.state);
+        let differed = differed.map(|before| (before.slot, before.theirs));
+        let (first, at_first) = differed.filter(|_| !same).unwrap_or((slot, theirs));
+        let compared = Compared { slot: first, same, theirs: at_first, backed };
+        self.digests.compared.insert(with, compared);
+        if same {
+            let uncounted = self.uncounted();
+            let voters = self.configurations.of(self.chosen_upto.next());
+            self.digests.note_agreement(self.config.me, voters, &uncounted);
+        } else if differed.is_none() {
             effects.note(Note::StateDiffers { node: with, slot, theirs, own });
         }
         self.weigh_digests(now, effects);
@@ -217,11 +270,15 @@ impl Replica {
 
     /// Looks again at what the comparisons come to: one is new, or a member counts no more.
     pub(super) fn weigh_digests(&mut self, now: Tick, effects: &mut Effects) {
-        let was = self.digests.doubt;
+        let (was, fences) = (self.digests.doubt, self.digests.fences);
         let uncounted = self.uncounted();
         let voters = self.configurations.of(self.chosen_upto.next());
         self.digests.weigh(self.config.me, voters, &uncounted);
-        if self.digests.doubt == Some(Doubt::Fenced) && was != self.digests.doubt {
+        let is_fenced = self.digests.doubt == Some(Doubt::Fenced);
+        if was == Some(Doubt::Fenced) && !is_fenced {
+            self.announce_due = true; // The others learn that the state is theirs again.
+        }
+        if self.digests.fences > fences {
             effects.note(Note::Fenced);
             if !matches!(self.role, Role::Follower) {
                 self.become_follower(now, None, effects);
@@ -236,6 +293,20 @@ impl Replica {
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
         self.digests.doubt
+    }
+
+    /// How often this replica has fenced itself in its life.
+    #[must_use]
+    pub fn fences(&self) -> u64 {
+        self.digests.fences
+    }
+
+    /// A majority is known to have shared this replica's state up to this slot, and no member to have
+    /// differed; what is compared later may show another.
+    #[must_use]
+    pub fn agreed_upto(&self) -> Slot {
+        let differed = self.digests.differing().map(|(_, slot)| slot.prev()).min();
+        differed.map_or(self.digests.agreed_upto, |before| before.min(self.digests.agreed_upto))
     }
 
     /// The comparisons with other members.

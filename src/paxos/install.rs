@@ -54,7 +54,8 @@ impl Replica {
     pub fn installed(&mut self, now: Tick, slot: Slot, effects: &mut Effects) {
         self.released.installed(slot);
         self.learner.installed(now, slot);
-        self.digests.restart();
+        self.digests.restart(slot);
+        self.weigh_digests(now, effects);
         if slot > self.chosen_upto {
             self.chosen_upto = slot;
             let above = self.acceptor.accepted.split_off(&slot.next());
@@ -63,5 +64,14 @@ impl Replica {
         }
         self.advance_marked(effects);
         self.learn_more(now, effects);
+    }
+
+    /// The state is that after a slot once more: it was read back from a checkpoint of this replica's own,
+    /// because others had another one. What is chosen behind the slot is applied again.
+    pub fn rebuilt(&mut self, now: Tick, slot: Slot, effects: &mut Effects) {
+        let chosen_upto = self.chosen_upto;
+        assert!(slot <= chosen_upto, "rebuilt at slot {slot}, chosen is up to {chosen_upto}");
+        self.digests.restart(slot);
+        self.weigh_digests(now, effects);
     }
 }

@@ -170,12 +170,19 @@ impl Replica {
     pub fn serving(&self) -> Option<Ballot> {
         match &self.role {
             // Nothing is served from a state that others do not share (R23).
-            Role::Leader(leadership)
-                if self.chosen_upto >= leadership.serving_from && !self.is_doubtful() =>
-            {
+            Role::Leader(leadership) if self.leads() && !self.is_doubtful() => {
                 Some(leadership.ballot)
             }
             Role::Leader(_) | Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// It leads, and a slot of its own ballot is chosen; what its state says may be in doubt.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        match &self.role {
+            Role::Leader(leadership) => self.chosen_upto >= leadership.serving_from,
+            Role::Follower | Role::Canvassing(_) | Role::Candidate(_) => false,
         }
     }
 

@@ -33,6 +33,9 @@ pub struct Memory {
     /// A torn tail was cut: the node asks its peers for witness before it votes (C11). No record
     /// of it had a higher LSN than this; what it is if a peer saw it acknowledged.
     pub cut: Option<(Lsn, Damage)>,
+    /// The state on disk is known to be another one than that of the others: the node is fenced until it was
+    /// rebuilt (C32).
+    pub is_fenced: bool,
 }
 
 impl Memory {

@@ -60,7 +60,7 @@ impl Replica {
     pub fn has_room(&self, bytes: usize) -> bool {
         let Role::Leader(leadership) = &self.role else { return false };
         let open = leadership.next_slot.prev().0.saturating_sub(self.chosen_upto.0);
-        self.serving().is_some()
+        self.leads()
             && !self.is_sync_backlog_full()
             && self.has_room_to_accept(bytes, false)
             && leadership.hand_over_by.is_none()

@@ -128,7 +128,7 @@ impl Replica {
             announce_due: true,
             announce_at: now,
             evidence: Evidence::remember(memory.witnessed),
-            digests: Digests::default(),
+            digests: Digests::start(memory.is_fenced),
             ending: None,
             stopped: false,
             random,

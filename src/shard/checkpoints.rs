@@ -454,8 +454,21 @@ impl Checkpoints {
     }
 
     /// A checkpoint that was installed counts, and its run takes the place of all others.
-    pub(super) fn installed(&mut self, now: Tick, before: &RunSet, (kept, runs): (Kept, &RunSet)) {
+    /// Where the state before is not believed, neither are those that were taken of it: the names of their
+    /// files are returned.
+    pub(super) fn installed(
+        &mut self,
+        now: Tick,
+        before: &RunSet,
+        (kept, runs): (Kept, &RunSet),
+        is_distrusted: bool,
+    ) -> Vec<String> {
         assert!(self.is_held && self.under_way.is_none(), "a step of a checkpoint is under way");
+        let gone = if is_distrusted { self.drop_above(Slot(0)) } else { Vec::new() };
+        let gone: Vec<String> =
+            gone.into_iter().filter(|name| *name != checkpoint_file_name(kept.slot)).collect();
+        self.keep(&checkpoint_file_name(kept.slot));
+        self.unused.extend(gone.iter().cloned());
         self.is_held = false;
         self.may_merge = true;
         let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
@@ -466,6 +479,32 @@ impl Checkpoints {
         self.unused.extend(part_file_names(kept.slot));
         self.kept.push(kept);
         self.drop_surplus(now, runs);
+        gone
+    }
+
+    /// The state is that of the checkpoint at this slot once more, and its runs are those of the index: what
+    /// was taken since goes.
+    pub(super) fn rebuilt(&mut self, slot: Slot, before: &RunSet, runs: &RunSet) {
+        assert!(self.is_held && self.under_way.is_none(), "a step of a checkpoint is under way");
+        (self.is_held, self.may_merge) = (false, true);
+        let gone = self.drop_above(slot);
+        self.unused.extend(gone);
+        let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
+        let is_used =
+            |run: &Run| is_named(&run.id()) || runs.runs().iter().any(|r| r.id() == run.id());
+        let unused = before.runs().iter().filter(|run| !is_used(run));
+        self.unused.extend(unused.map(|run| run.name().to_string()));
+        self.merged.extend(before.runs().iter().cloned());
+    }
+
+    /// Those above this slot count no more, and the runs that only they name go. Returns the names of their
+    /// files.
+    fn drop_above(&mut self, slot: Slot) -> Vec<String> {
+        let gone: Vec<Kept> = self.kept.extract_if(.., |kept| kept.slot > slot).collect();
+        let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
+        let runs = gone.iter().flat_map(|gone| &gone.runs).filter(|run| !is_named(run));
+        self.unused.extend(runs.map(|run| run_file_name(*run)));
+        gone.iter().map(|gone| checkpoint_file_name(gone.slot)).collect()
     }
 
     /// Bytes of the state in the newest checkpoint.

@@ -25,6 +25,8 @@ struct ColdRead {
     task: ReadTask,
     /// Memory set aside for it: for the entries.
     reserved: usize,
+    /// The index that it goes by was not that of the others.
+    is_outdated: bool,
 }
 
 /// All of them, by the token of their job.
@@ -89,7 +91,7 @@ impl ColdReads {
         turn.core.budget.reserve(reserved);
         turn.core.conns.add_read_bytes(task.conn(), reserved);
         turn.core.journal_reads.begin(token, JournalRead::Client);
-        self.under_way.insert(token, ColdRead { task, reserved });
+        self.under_way.insert(token, ColdRead { task, reserved, is_outdated: false });
         turn.run(DiskJob::ColdRead(Box::new(job)));
         ColdReadStep::Pending
     }
@@ -98,11 +100,14 @@ impl ColdReads {
     pub(super) fn done(&mut self, turn: &mut Turn<'_>, done: ColdReadDone) -> ColdReadStep {
         let ColdReadDone { token, cursor, extents, ended, .. } = done;
         let Some(cold) = self.under_way.remove(&token) else { return ColdReadStep::Pending };
-        let ColdRead { mut task, reserved } = cold;
+        let ColdRead { mut task, reserved, is_outdated } = cold;
         turn.core.budget.release(reserved);
         turn.core.conns.remove_read_bytes(task.conn(), reserved);
         if !turn.core.conns.is_known(task.conn()) {
             return ColdReadStep::Pending; // Its client is gone.
+        }
+        if is_outdated {
+            return ColdReadStep::Absent(task);
         }
         let brought_some = cursor.next() > task.reading.next();
         (task.reading, task.extents) = (cursor, extents);
@@ -141,6 +146,11 @@ impl ColdReads {
                 }
             }
         }
+    }
+
+    /// The index that all of them go by was not that of the others.
+    pub(super) fn outdate(&mut self) {
+        self.under_way.values_mut().for_each(|cold| cold.is_outdated = true);
     }
 
     /// So many bytes are read ahead of a client that goes on where it ended: twice as many each time.

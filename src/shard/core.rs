@@ -5,7 +5,7 @@ use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
 use super::counters::Tally;
-use super::doubt::doubt_text;
+use super::doubt::{Healing, doubt_text};
 use super::held::{HeldAnswers, ReadProof};
 use super::install::Absent;
 use super::journal_reads::JournalReads;
@@ -22,7 +22,7 @@ use crate::index::{EntryIndex, RunSet};
 use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
 use crate::machine::Machine;
-use crate::paxos::{self, Effect, Effects, Memory, Replica};
+use crate::paxos::{self, Doubt, Effect, Effects, Memory, Replica};
 use crate::storage::BlockCache;
 use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Released, Slot, SlotRanges, Tick, Value};
 use crate::wire::peer;
@@ -55,6 +55,10 @@ pub struct Core {
     pub(super) keeping: Keeping,
     /// How far the checkpoint of a peer is that is being taken over.
     pub(super) installing: Option<InstallProgress>,
+    /// Plain appends are taken while the state is disputed.
+    pub(super) appends_in_dispute: bool,
+    /// What a node that fenced itself does about it.
+    pub(super) healing: Healing,
     /// Blocks that lookups on disk have read.
     pub(super) block_cache: Arc<BlockCache>,
     /// Chosen values in memory.
@@ -112,6 +116,8 @@ impl Core {
             checkpointed_upto,
             keeping: Keeping::default(),
             installing: None,
+            appends_in_dispute: false,
+            healing: Healing::default(),
             block_cache,
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
@@ -164,10 +170,36 @@ impl Core {
     pub(super) fn install(&mut self, now: Tick, slot: Slot, machine: Machine, runs: RunSet) {
         self.installed.add(self.machine.applied_upto().next(), slot);
         self.journal.believe_known_only(&self.installed);
+        if slot < self.machine.applied_upto() {
+            self.drop_cached(); // What is behind the slot is applied again.
+        }
         let runs = runs.cached(Arc::clone(&self.block_cache));
         (self.machine, self.index) = (machine, EntryIndex::over(runs));
         self.cache.drop_upto(slot);
         self.replica.installed(now, slot, &mut self.effects);
+        let digest = peer::Digest { slot, state: self.machine.digest() };
+        self.feed(now, paxos::Input::Applied(digest));
+    }
+
+    /// Drops all values from memory that the journal can give back.
+    fn drop_cached(&mut self) {
+        let Core { cache, machine, journal, .. } = self;
+        let applied = machine.applied_upto();
+        cache.trim(0, |slot, ballot| slot <= applied && journal.is_durable_in(slot, ballot));
+    }
+
+    /// The state is that after a slot once more, as a checkpoint of this node's own has it. What is chosen
+    /// behind it comes from the journal, as far as it is there.
+    pub(super) fn rebuild(&mut self, now: Tick, slot: Slot, machine: Machine, runs: RunSet) {
+        self.drop_cached();
+        let runs = runs.cached(Arc::clone(&self.block_cache));
+        (self.machine, self.index) = (machine, EntryIndex::over(runs));
+        self.machine.set_known_level(self.options.paxos.known_level);
+        self.checkpointed_upto = slot;
+        self.replica.rebuilt(now, slot, &mut self.effects);
+        if slot == Slot(0) {
+            return; // Nobody has a digest of that.
+        }
         let digest = peer::Digest { slot, state: self.machine.digest() };
         self.feed(now, paxos::Input::Applied(digest));
     }
@@ -294,9 +326,32 @@ impl Core {
         Ok(ballot)
     }
 
+    /// The state is disputed, and plain appends are taken all the same: they depend on nothing that it says but
+    /// which logs there are (C32).
+    pub(super) fn takes_plain_appends(&self) -> bool {
+        self.appends_in_dispute && self.replica.doubt() == Some(Doubt::Disputed)
+    }
+
+    /// Why no plain append is taken, if none is.
+    pub(super) fn may_append(&self) -> Result<(), RequestError> {
+        let goes_on = self.takes_plain_appends() && !self.is_leaving();
+        if goes_on
+            && self.replica.leads()
+            && self.machine.applied_upto() == self.replica.chosen_upto()
+        {
+            return Ok(());
+        }
+        self.serving().map(drop)
+    }
+
+    /// With whom this node differs, and what follows; empty when it differs from nobody.
+    pub(super) fn doubt_text(&self) -> String {
+        doubt_text(&self.replica, (self.healing, self.takes_plain_appends()))
+    }
+
     /// Why nothing is answered from a state that may be wrong (R23).
     pub(super) fn in_doubt(&self) -> RequestError {
-        RequestError::new(ErrorCode::NotReady, doubt_text(&self.replica))
+        RequestError::new(ErrorCode::NotReady, self.doubt_text())
     }
 
     /// Who is to be asked instead, as far as this node can say.

@@ -26,6 +26,8 @@ pub struct Tally {
     pub installs: (u64, u64),
     /// Absent values that were fetched from peers.
     pub fetched_values: u64,
+    /// Times that a node which had fenced itself came by the state of the others again.
+    pub heals: u64,
     /// Trims that this node proposed because of what a log is to keep.
     pub retentions: u64,
 }

@@ -3,8 +3,9 @@
 use super::checkpoints::Checkpoints;
 use super::core::Core;
 use super::counters::{Backlog, SyncTally, Tally};
-use super::doubt::doubt_text;
+use super::doubt::Healing;
 use super::events::{Input, Output};
+use super::heal::Healer;
 use super::memory::MemoryAccounts;
 use super::options::ShardOptions;
 use super::router::Router;
@@ -42,6 +43,7 @@ impl Shard {
             damage: paxos::damage_of_unknown_slot(&recovered.losses),
             witnessed: recovered.witnessed,
             cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
+            is_fenced: Healer::is_fenced(restored.heal),
         };
         let owner = FileOwner {
             cluster: options.cluster,
@@ -49,9 +51,10 @@ impl Shard {
             incarnation: options.paxos.incarnation,
             shard: options.shard,
         };
-        let checkpoints = Checkpoints::start(owner, &mut restored);
+        let (checkpoints, tried) = (Checkpoints::start(owner, &mut restored), restored.heal);
         let core = Core::start(options, journal, memory, restored, now);
-        let mut shard = Shard { core, router: Router::start(now, findings, checkpoints) };
+        let healer = Healer::start(owner, tried, &core);
+        let mut shard = Shard { core, router: Router::start(now, findings, checkpoints, healer) };
         shard.router.resume(&mut shard.core, now);
         shard.router.drain_effects(&mut Turn::new(now, &mut shard.core, out));
         shard
@@ -157,6 +160,12 @@ impl Shard {
         self.core.journal.set_min_free_bytes(bytes);
     }
 
+    /// Whether this node takes plain appends where it leads while members' states differ and no majority agrees
+    /// with its own (C32); it does not unless set otherwise.
+    pub fn set_appends_in_dispute(&mut self, takes: bool) {
+        self.core.appends_in_dispute = takes;
+    }
+
     /// What other shards of this node know of their leaders, for the cluster map.
     pub fn note_leaders(&mut self, leaders: impl IntoIterator<Item = ShardLeader>) {
         self.router.status.note_leaders(leaders);
@@ -213,6 +222,12 @@ impl Shard {
     #[must_use]
     pub fn machine(&self) -> &Machine {
         &self.core.machine
+    }
+
+    /// Makes the state another one, as memory that fails would; false where there is nothing to change. For
+    /// tests of what follows from that (C32).
+    pub fn spoil_state(&mut self) -> bool {
+        self.core.machine.spoil()
     }
 
     /// The checkpoints that count, the oldest first.
@@ -285,7 +300,13 @@ impl Shard {
     /// With whom this replica differs, and what follows; empty when it differs from nobody.
     #[must_use]
     pub fn doubt_text(&self) -> String {
-        doubt_text(&self.core.replica)
+        self.core.doubt_text()
+    }
+
+    /// The state is another than that of the others, and nothing that the node tried has helped (C32).
+    #[must_use]
+    pub fn has_given_up(&self) -> bool {
+        self.core.healing == Healing::Failed
     }
 
     /// Where this node leads, or follows: why the shard takes no appends for want of space.
@@ -301,6 +322,7 @@ impl Shard {
             checkpoints: self.router.checkpoints.tally(),
             installs: self.router.receiver.tally(),
             fetched_values: self.core.absent.fetched(),
+            heals: self.router.healer.healed(),
             ..self.core.tally
         }
     }

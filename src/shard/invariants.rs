@@ -75,6 +75,7 @@ fn check_journal_reads(core: &Core, router: &Router) {
         (JournalRead::Replay, usize::from(router.applier.is_replaying())),
         (JournalRead::Serve, router.catch_up.len()),
         (JournalRead::Values, router.values.len()),
+        (JournalRead::Absent, usize::from(core.absent.is_reading())),
         (JournalRead::Client, router.requests.reads.cold().count()),
         (JournalRead::Trim, router.requests.trims.len()),
         (JournalRead::Retention, router.requests.retention.lookups()),

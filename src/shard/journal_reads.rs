@@ -12,6 +12,8 @@ pub enum JournalRead {
     Serve,
     /// A peer's request for values that a checkpoint stands for there.
     Values,
+    /// What is absent may be in this node's own journal.
+    Absent,
     /// A client's read, or the lookup of where its entries lie.
     Client,
     /// The lookup of what a trim lets go.

@@ -16,7 +16,7 @@
 //! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter`, `trims` |
 //! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
 //! | `status` | what a shard says of itself |
-//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `levels`, `checkpoints`, `release` | what needs no client |
+//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `levels`, `checkpoints`, `release`, `heal` | what needs no client |
 //! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
@@ -46,6 +46,7 @@ mod doubt;
 mod events;
 mod fatal;
 mod fates;
+mod heal;
 mod held;
 mod idle_mark;
 mod install;

@@ -24,7 +24,7 @@ pub(super) fn log_note(note: &Note) {
         ),
         Note::Fenced => log::error!(
             "a majority of the members differs from this node's state: it votes, leads and \
-             serves no more until it is restarted"
+             serves no more until its state is theirs again"
         ),
     }
 }

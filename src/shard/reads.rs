@@ -265,6 +265,11 @@ impl Reads {
         self.begin_again(turn, all);
     }
 
+    /// The state and the index were not those of the others: what is read by them is no answer.
+    pub(super) fn outdate(&mut self) {
+        self.cold.outdate();
+    }
+
     /// Answers those whose wait is over.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
         while let Some(tasks) = self.parked.take_expired(turn.now) {

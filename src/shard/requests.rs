@@ -120,7 +120,10 @@ impl Requests {
         request: &WriteRequest,
         disk_full: &DiskFull,
     ) -> Result<(), RequestError> {
-        turn.core.serving()?;
+        match request.is_plain_append() {
+            true => turn.core.may_append()?,
+            false => turn.core.serving().map(drop)?,
+        }
         if let Some(mut error) = disk_full.refusal(turn.core) {
             if !request.frees_space() {
                 return Err(error);

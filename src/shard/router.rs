@@ -9,6 +9,7 @@ use super::disk_full::DiskFull;
 use super::disk_job::DiskDone;
 use super::events::{Input, RequestId};
 use super::fatal::Fatal;
+use super::heal::Healer;
 use super::idle_mark::IdleMark;
 use super::install::{Absent, CheckpointSource, Receiver, ReceiverStep, ValuesSource};
 use super::journal_reads::JournalRead;
@@ -26,7 +27,7 @@ use crate::checkpoint::Kept;
 use crate::checkpoint::install::{Built, InstallDone};
 use crate::index::RunSet;
 use crate::journal::{JournalEvent, ReadJobDone};
-use crate::paxos::{self, Effect};
+use crate::paxos::{self, Doubt, Effect};
 use crate::types::{NodeId, Slot, Tick};
 use crate::wire::peer::{Digest, Grant, Heartbeat, Message, ValuesChunk};
 
@@ -51,6 +52,8 @@ pub struct Router {
     pub(super) checkpoints: Checkpoints,
     /// Takes over a peer's checkpoint.
     pub(super) receiver: Receiver,
+    /// Comes by the state of the others again.
+    pub(super) healer: Healer,
     /// Gives peers this node's.
     source: CheckpointSource,
     /// Gives peers values that they passed over.
@@ -64,11 +67,18 @@ pub struct Router {
     repair_log: RepairLog,
     /// Damaged places found at the start, for the message with which the node may have to end.
     findings: Vec<String>,
+    /// The state is disputed, as far as those who wait were answered.
+    is_disputed: bool,
 }
 
 impl Router {
     /// The parts of a shard that starts.
-    pub(super) fn start(now: Tick, findings: Vec<String>, checkpoints: Checkpoints) -> Router {
+    pub(super) fn start(
+        now: Tick,
+        findings: Vec<String>,
+        checkpoints: Checkpoints,
+        healer: Healer,
+    ) -> Router {
         Router {
             outbox: Outbox::default(),
             requests: Requests::default(),
@@ -79,6 +89,7 @@ impl Router {
             since_cut: SinceCut::default(),
             checkpoints,
             receiver: Receiver::default(),
+            healer,
             source: CheckpointSource::default(),
             values: ValuesSource::default(),
             release: SegmentRelease::default(),
@@ -87,6 +98,7 @@ impl Router {
             idle_mark: IdleMark::default(),
             repair_log: RepairLog::default(),
             findings,
+            is_disputed: false,
         }
     }
 
@@ -110,6 +122,7 @@ impl Router {
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
             self.receiver.next_deadline(now, core),
             core.absent.next_deadline(now),
+            self.healer.next_deadline(now),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -195,6 +208,7 @@ impl Router {
         self.requests.look_up_trims(turn);
         self.requests.propose_retention(turn);
         self.propose_own(turn);
+        self.refuse_if_disputed(turn);
         self.requests.writes.flush(turn);
         self.drain_effects(turn);
         self.requests.reads.expire(turn);
@@ -210,6 +224,7 @@ impl Router {
         self.checkpoints.go_on(turn);
         self.release.go_on(turn, &mut self.checkpoints);
         turn.core.trim_cache();
+        self.go_on_healing(turn);
         self.go_on_installing(turn);
         turn.core.installing = self.receiver.progress();
         with_absent(turn, Absent::go_on);
@@ -222,10 +237,27 @@ impl Router {
         }
     }
 
+    /// Where the state has come to be disputed, what waits to be proposed is refused: it may rest on what the
+    /// state says.
+    fn refuse_if_disputed(&mut self, turn: &mut Turn<'_>) {
+        let is_disputed = turn.core.replica.doubt() == Some(Doubt::Disputed);
+        if is_disputed && !self.is_disputed {
+            let error = turn.core.in_doubt();
+            self.requests.writes.refuse_waiting(turn, &error);
+        }
+        self.is_disputed = is_disputed;
+    }
+
     /// Has a checkpoint taken everywhere, and the format level raised, where this node leads and it is time.
     fn propose_own(&mut self, turn: &Turn<'_>) {
         if !self.requests.has_open_fates() {
-            let garbage = self.release.garbage(turn.core);
+            let mut garbage = self.release.garbage(turn.core);
+            if turn.core.replica.doubt() == Some(Doubt::Others) {
+                let newest = self.checkpoints.kept().last().map_or(Slot(0), |kept| kept.slot);
+                let mut differing = turn.core.replica.digests().differing();
+                garbage.wants_cut |= differing.any(|(_, at)| newest < at);
+                garbage.is_short = true; // The sooner there is a checkpoint, the sooner that node heals.
+            }
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
             self.since_cut.propose(turn.now, turn.core, (bytes, garbage), writes);
             self.levels.propose(turn.now, turn.core, writes);
@@ -257,6 +289,9 @@ impl Router {
             DiskDone::Install(InstallDone::Rows(rows)) => {
                 with_absent(turn, |absent, turn| absent.rows_found(turn, rows));
             }
+            DiskDone::Install(InstallDone::Heal(done)) => {
+                self.healer.done(turn, &self.checkpoints, done);
+            }
             DiskDone::Install(done) => self.receiver.done(turn, done),
             DiskDone::Span(done) => {
                 self.release.done(turn.core, done);
@@ -267,29 +302,63 @@ impl Router {
 
     /// A peer's checkpoint is taken over, as far as can be now.
     fn go_on_installing(&mut self, turn: &mut Turn<'_>) {
+        let was_fenced = turn.core.replica.doubt() == Some(Doubt::Fenced);
+        if was_fenced && (!self.is_settled(turn.core) || self.healer.is_busy()) {
+            return;
+        }
         let ReceiverStep::Installed(slot, built) = self.receiver.go_on(turn, &mut self.checkpoints)
         else {
             return;
         };
         turn.core.before_install(turn.now);
         self.drain_effects(turn);
-        let Built { machine, run, state_bytes, journal } = *built;
+        let Built { machine, run, state_bytes, journal, live_from } = *built;
         let (digest, of_it) = (machine.digest(), vec![run.id()]);
         let kept = Kept { slot, digest, runs: of_it, state_bytes, journal };
         let runs = RunSet::new(vec![run]).expect("one run follows no other");
         let held_upto = turn.core.machine.applied_upto();
         let before = turn.core.index.runs().clone();
-        self.checkpoints.installed(turn.now, &before, (kept, &runs));
+        let dropped = self.checkpoints.installed(turn.now, &before, (kept, &runs), was_fenced);
         turn.core.install(turn.now, slot, machine, runs);
         for name in turn.core.spans.installed(slot) {
             self.checkpoints.discard(name);
         }
         turn.core.absent.add(held_upto.next(), slot);
+        if was_fenced {
+            turn.core.absent.distrust(live_from, slot);
+            self.requests.reads.outdate();
+            self.healer.installed(turn, slot, dropped);
+        }
         turn.core.checkpointed(slot);
         self.since_cut = SinceCut::default();
         self.requests.installed(turn, slot);
         log::info!("shard {}: installed the checkpoint at slot {slot}", turn.core.options.shard);
         self.drain_effects(turn);
+    }
+
+    /// A node that fenced itself heals, as far as it can be done now.
+    fn go_on_healing(&mut self, turn: &mut Turn<'_>) {
+        let is_settled = self.is_settled(turn.core);
+        let Router { healer, checkpoints, receiver, .. } = self;
+        let Some((slot, restored)) = healer.go_on(turn, checkpoints, (receiver, is_settled)) else {
+            return;
+        };
+        let (machine, runs) = *restored;
+        let (before, upto) = (turn.core.index.runs().clone(), runs.upto().unwrap_or(Slot(0)));
+        turn.core.rebuild(turn.now, slot, machine, runs);
+        self.checkpoints.rebuilt(slot, &before, turn.core.index.runs());
+        for name in turn.core.spans.installed(upto) {
+            self.checkpoints.discard(name);
+        }
+        self.requests.reads.outdate();
+        self.since_cut = SinceCut::default();
+        self.requests.installed(turn, slot);
+        self.drain_effects(turn);
+    }
+
+    /// No job is under way that goes by an index which is about to be replaced.
+    fn is_settled(&self, core: &Core) -> bool {
+        self.release.is_idle() && core.absent.is_idle()
     }
 
     /// A lookup in the runs came back.
@@ -310,6 +379,7 @@ impl Router {
                     JournalRead::Replay
                     | JournalRead::Serve
                     | JournalRead::Values
+                    | JournalRead::Absent
                     | JournalRead::Client,
                 )
                 | None,
@@ -340,6 +410,9 @@ impl Router {
             }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
             Some(JournalRead::Values) => self.values.done(turn, token, values),
+            Some(JournalRead::Absent) => {
+                with_absent(turn, |absent, turn| absent.found_here(turn, values));
+            }
             Some(JournalRead::Client | JournalRead::Trim | JournalRead::Retention) | None => {}
         }
     }

@@ -1,7 +1,6 @@
 //! Who waits for a command, and how it is answered.
 
 use super::chains::FailedAppend;
-use super::doubt::doubt_text;
 use super::events::RequestId;
 use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
@@ -72,7 +71,7 @@ impl Waiter {
     /// The command was chosen and applied to a state that others do not share: what it came to there
     /// is nothing to rely on.
     pub(super) fn doubt(self, turn: &mut Turn<'_>) {
-        let text = doubt_text(&turn.core.replica);
+        let text = turn.core.doubt_text();
         self.refuse(turn, RequestError::new(ErrorCode::LeadershipLost, text));
     }
 

@@ -32,6 +32,11 @@ impl WriteRequest {
         if let WriteRequest::Append(append) = self { Some(append) } else { None }
     }
 
+    /// It appends to a log that exists, whatever that holds.
+    pub(super) fn is_plain_append(&self) -> bool {
+        self.append().is_some_and(|append| append.expect.is_none() && !append.create)
+    }
+
     /// Entries go by it, or come to go.
     pub(super) fn frees_space(&self) -> bool {
         match self {

@@ -291,7 +291,8 @@ impl Writes {
 
     fn flush_builder(&mut self, turn: &mut Turn<'_>) {
         let replica = &turn.core.replica;
-        let takes = !replica.is_doubtful() && replica.has_room(self.builder.byte_len());
+        let goes_on = !replica.is_doubtful() || turn.core.takes_plain_appends();
+        let takes = goes_on && replica.has_room(self.builder.byte_len());
         if self.builder.is_empty() || !takes {
             return;
         }
@@ -324,6 +325,11 @@ impl Writes {
         assert_eq!(flight.ballot, ballot, "slot {slot} was proposed in this leadership only");
         assert_eq!(flight.waiters.len(), outcomes.len(), "one outcome per command of slot {slot}");
         let mut freed = false;
+        let is_plain = |waiter: &Waiter, claim: &Claim| {
+            waiter.expect.is_none() && matches!(claim, Claim::Entries(..))
+        };
+        let plain = flight.waiters.iter().zip(&flight.claims);
+        let plain: Vec<bool> = plain.map(|(waiter, claim)| is_plain(waiter, claim)).collect();
         for claim in flight.claims {
             match claim {
                 Claim::Nothing => {}
@@ -338,8 +344,9 @@ impl Writes {
             }
         }
         let doubtful = turn.core.replica.is_doubtful();
-        for (waiter, outcome) in flight.waiters.into_iter().zip(outcomes) {
-            match doubtful {
+        let takes_plain = turn.core.takes_plain_appends();
+        for ((waiter, outcome), is_plain) in flight.waiters.into_iter().zip(outcomes).zip(plain) {
+            match doubtful && !(takes_plain && is_plain) {
                 true => waiter.doubt(turn),
                 false => waiter.answer(turn, outcome),
             }

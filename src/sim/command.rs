@@ -58,7 +58,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
                  {} events, {} segments released, {} not written ahead, {} disks set back and refuted, \
-                 {} undetectable, {} levels raised; {:.1} seeds/s",
+                 {} undetectable, {} states healed, {} levels raised; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
                 total.acknowledged,
@@ -68,6 +68,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
                 total.unwritten,
                 total.refuted,
                 total.undetectable,
+                total.healed,
                 total.raised,
                 count as f64 / seconds
             ));
@@ -172,6 +173,7 @@ impl RunSummary {
         self.unwritten += other.unwritten;
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
+        self.healed += other.healed;
         self.raised += other.raised;
         self.marks.add_all(&other.marks);
     }

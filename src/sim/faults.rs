@@ -7,7 +7,9 @@ use super::plan::FaultKind;
 use super::queue::{FaultEnd, SimEvent};
 use super::violation::CheckResult;
 use super::world::{World, fresh_disk};
-use crate::shard::Input;
+use crate::checkpoint::HEAL_FILE;
+use crate::shard::{Input, Shard};
+use crate::storage::Storage;
 use crate::types::Incarnation;
 
 /// A disk with this much space left can prepare no segment.
@@ -77,6 +79,7 @@ impl World {
             FaultKind::Rot => self.rot(self.plan.faulty_node)?,
             FaultKind::Wipe => self.wipe(self.plan.faulty_node)?,
             FaultKind::SetBack => self.set_back(self.plan.faulty_node)?,
+            FaultKind::Spoil => self.spoil(self.plan.faulty_node),
         }
         Ok(())
     }
@@ -132,6 +135,31 @@ impl World {
         wiped.durability_checker = DurabilityChecker::default();
         wiped.issued.clear();
         wiped.medium = Medium::Wiped;
+        Ok(())
+    }
+
+    /// Memory of the node fails: its state becomes another one, which nothing on its disk shows. Not again
+    /// before the node has forgotten what it tried the last time: it would stay fenced.
+    fn spoil(&mut self, node: usize) {
+        let formed = self.nodes.iter().all(|node| node.formed);
+        let spoiling = &mut self.nodes[node];
+        let has_note = spoiling.disk.storage().len(HEAL_FILE).is_ok();
+        let may = formed && !spoiling.is_spoiled && !has_note;
+        let Some(shard) = spoiling.shard.as_mut().filter(|_| may) else { return };
+        if shard.spoil_state() {
+            spoiling.is_spoiled = true;
+            self.trace.line(self.now, || format!("n{}'s state is spoiled", node + 1));
+        }
+    }
+
+    /// An operator looks after a node that stays fenced, because its process ended too often while it healed:
+    /// what it tried is forgotten, and it starts again.
+    pub(super) fn let_heal_again(&mut self, node: usize) -> CheckResult {
+        if self.nodes[node].shard.as_ref().is_some_and(Shard::has_given_up) {
+            self.crash(node, false)?;
+            let removed = self.nodes[node].disk.storage().remove(HEAL_FILE);
+            self.trace.line(self.now, || format!("n{} may heal again: {removed:?}", node + 1));
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::api::Reply;
 use crate::api::error::ErrorCode;
-use crate::checkpoint::install::{InstallDone, InstallJob};
+use crate::checkpoint::install::{HealDone, InstallDone, InstallJob};
 use crate::checkpoint::{
     CheckpointDone, CheckpointJob, SpanDone, SpanJob, Start, parse_checkpoint_file_name,
 };
@@ -45,6 +45,7 @@ marks! {
     CutLook = "a crash while what arrived of a checkpoint is looked at",
     CutAppend = "a crash while a part of a peer's checkpoint is written",
     CutBuild = "a crash while a peer's checkpoint is made one of this node",
+    CutHeal = "a crash while a node that differs writes down what it tries",
     StartWithout = "a start reads the whole journal",
     StartNewest = "a start begins from the newest checkpoint",
     StartOlder = "a start passes over a damaged checkpoint",
@@ -59,6 +60,7 @@ marks! {
     NotInstalled = "a step of an install failed",
     Fetched = "a value that was absent was fetched",
     Unwanted = "a value that was fetched was of no use any more",
+    WentBack = "a node that differs went back to a checkpoint of its own",
     RowsFound = "rows of slots were looked for that nobody could give",
     ColdRead = "entries were read from the journal",
     SaidReleased = "a peer was told that a value is released",
@@ -81,6 +83,7 @@ pub(super) const RARE: &[Mark] = &[
     Mark::CutLook,
     Mark::CutAppend,
     Mark::CutBuild,
+    Mark::CutHeal,
 ];
 
 /// How often each mark was reached.
@@ -149,6 +152,9 @@ impl Marks {
             DiskDone::Install(InstallDone::Built(_)) => self.add(Mark::Installed),
             DiskDone::Install(InstallDone::Failed { .. }) => self.add(Mark::NotInstalled),
             DiskDone::Install(InstallDone::Rows(Some(_))) => self.add(Mark::RowsFound),
+            DiskDone::Install(InstallDone::Heal(HealDone::Restored(_))) => {
+                self.add(Mark::WentBack);
+            }
             DiskDone::Install(InstallDone::Verified(verified)) => {
                 let mark = if verified.values.is_empty() { Mark::Unwanted } else { Mark::Fetched };
                 self.add(mark);
@@ -162,7 +168,8 @@ impl Marks {
                 InstallDone::Read { .. }
                 | InstallDone::Looked(_)
                 | InstallDone::Appended(..)
-                | InstallDone::Rows(None),
+                | InstallDone::Rows(None)
+                | InstallDone::Heal(_),
             ) => {}
         }
     }
@@ -210,6 +217,7 @@ pub(super) fn cut_mark(job: &DiskJob) -> Option<Mark> {
             InstallJob::Look { .. } => Some(Mark::CutLook),
             InstallJob::Append { .. } => Some(Mark::CutAppend),
             InstallJob::Build(_) => Some(Mark::CutBuild),
+            InstallJob::Heal(_) => Some(Mark::CutHeal),
             InstallJob::Read { .. } | InstallJob::Verify(_) | InstallJob::Rows { .. } => None,
         },
         DiskJob::Span(SpanJob::Read { .. })

@@ -56,6 +56,10 @@ pub(super) struct Node {
     /// Client connections that the process knows of, and the client behind each.
     pub(super) conns: BTreeMap<ConnId, usize>,
     pub(super) medium: Medium,
+    /// Its state is another than that of the others, or was when it was looked at last.
+    pub(super) is_spoiled: bool,
+    /// Times that it came by theirs again, in lives that are over.
+    pub(super) healed_before: u64,
     /// The node has known the cluster to be formed (C13).
     pub(super) formed: bool,
     /// Ballots that the node issued, and the life in which it did (R15).
@@ -73,6 +77,11 @@ impl Node {
     /// The process runs, and is not paused.
     pub(super) fn is_up(&self) -> bool {
         self.shard.is_some() && !self.paused
+    }
+
+    /// Times that the process came by the state of the others again.
+    pub(super) fn heals(&self) -> u64 {
+        self.shard.as_ref().map_or(0, |shard| shard.tally().heals)
     }
 
     /// The node takes no part any more, for good.

@@ -162,6 +162,7 @@ impl World {
         self.trace.line(self.now, || "everything is healed".to_string());
         self.end_all_cuts()?;
         for node in 0..self.nodes.len() {
+            self.let_heal_again(node)?;
             if std::mem::take(&mut self.nodes[node].kept) {
                 self.resume(node);
                 let life = self.nodes[node].life;
@@ -180,7 +181,9 @@ impl World {
             let is_settled = replica.holes().is_empty() && replica.open_slots() == 0;
             shard.applied_upto() == last && is_settled && shard.absent_slots() == 0
         };
-        let agrees = |node: &Node| node.is_out() || node.shard.as_ref().is_some_and(whole);
+        let agrees = |node: &Node| {
+            node.is_out() || (!node.is_spoiled && node.shard.as_ref().is_some_and(whole))
+        };
         self.clients.iter().all(SimClient::is_idle)
             && self.nodes.iter().all(agrees)
             && self.level_is_settled()
@@ -192,14 +195,15 @@ impl World {
             text += &match &node.shard {
                 None => format!("; node {} is down", node.id),
                 Some(shard) => format!(
-                    "; node {}{} {}, promised {}, chosen {}, applied {}, absent {}",
+                    "; node {}{} {}, promised {}, chosen {}, applied {}, absent {}{}",
                     node.id,
                     if node.paused { " (paused)" } else { "" },
                     role(shard),
                     shard.replica().promised(),
                     shard.replica().chosen_upto(),
                     shard.applied_upto(),
-                    shard.absent_slots()
+                    shard.absent_slots(),
+                    shard.doubt_text()
                 ),
             };
         }

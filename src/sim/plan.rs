@@ -47,6 +47,8 @@ pub enum FaultKind {
     Wipe,
     /// A disk is set back to what it held earlier (R13).
     SetBack,
+    /// Memory fails: the state of a node becomes another one (C32).
+    Spoil,
 }
 
 const FAULTS: [FaultKind; 17] = [
@@ -162,6 +164,7 @@ impl Plan {
                 22..=33 => {
                     faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
                 }
+                34..=41 => faults.push(FaultKind::Spoil),
                 _ => {}
             }
         }
@@ -213,7 +216,10 @@ impl Plan {
         plan.quorums = Quorums::majority(plan.nodes);
         plan.faulty_node %= plan.nodes;
         plan.faults.retain(|other| {
-            !matches!(other, FaultKind::Rot | FaultKind::Wipe | FaultKind::SetBack)
+            !matches!(
+                other,
+                FaultKind::Rot | FaultKind::Wipe | FaultKind::SetBack | FaultKind::Spoil
+            )
         });
         plan.faults.extend([fault, FaultKind::Kill, FaultKind::PowerCut]);
         plan
@@ -225,10 +231,13 @@ impl Plan {
         self.faults.contains(&FaultKind::Rot)
     }
 
-    /// True when a node may be out for good before the end, for what its disk lost.
+    /// True when a node may be out before the end: for good, for what its disk lost, or for as long as its
+    /// state is another than that of the others.
     #[must_use]
     pub fn loses_node(&self) -> bool {
-        self.rots() || self.faults.contains(&FaultKind::SetBack)
+        self.rots()
+            || self.faults.contains(&FaultKind::SetBack)
+            || self.faults.contains(&FaultKind::Spoil)
     }
 
     /// The plan in one line.

@@ -225,6 +225,7 @@ impl World {
     pub(super) fn stop(&mut self, node: usize, power: bool) {
         let (now, ending) = (self.now, &mut self.nodes[node]);
         ending.life += 1;
+        ending.healed_before += ending.heals();
         ending.shard = None;
         ending.paused = false;
         ending.inbox.clear();

@@ -34,6 +34,8 @@ pub struct RunSummary {
     pub refuted: u64,
     /// Runs that ended because nobody who could know of a disk that was set back was there.
     pub undetectable: u64,
+    /// Nodes that had another state than the others, and came by theirs again.
+    pub healed: u64,
     /// Runs in which the format level rose.
     pub raised: u64,
     /// Which branches were taken.
@@ -100,6 +102,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 unwritten: world.unwritten_segments(),
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
+                healed: world.nodes.iter().map(|node| node.healed_before + node.heals()).sum(),
                 raised: u64::from(world.oracle.level() > upgrades::OLD),
                 marks: std::mem::take(&mut world.marks),
             });

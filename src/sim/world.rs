@@ -139,6 +139,8 @@ fn node(at: usize, plan: &Plan, rng: &mut Rng) -> Node {
         wake_at: None,
         conns: BTreeMap::new(),
         medium: Medium::Sound,
+        is_spoiled: false,
+        healed_before: 0,
         formed: false,
         issued: BTreeMap::new(),
         free_bytes: 1 << 40,

@@ -7,6 +7,7 @@ mod clocks;
 mod cold_reads;
 mod fates;
 mod fates_rig;
+mod heal;
 mod install;
 mod installing;
 mod levels;

@@ -142,6 +142,11 @@ impl Trio {
         self.carry_out(at, out);
     }
 
+    /// The disk of a node.
+    pub fn storage(&self, at: usize) -> &MemStorage {
+        &self.members[at].storage
+    }
+
     /// Has each message seen, changed or lost, by sender and receiver, from now on.
     pub fn tap(&mut self, tap: impl FnMut(usize, usize, &mut Message) -> bool + 'static) {
         self.tap = Some(Box::new(tap));

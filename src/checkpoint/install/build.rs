@@ -57,6 +57,8 @@ pub struct Built {
     pub state_bytes: u64,
     /// From where on a start from it reads this node's journal.
     pub journal: JournalStart,
+    /// No entry of a slot below is live.
+    pub live_from: Slot,
 }
 
 /// Why it could not be made.
@@ -114,13 +116,14 @@ pub(super) fn build(storage: &dyn Storage, plan: &BuildPlan) -> Result<Built, Bu
         let why = format!("its state has digest {digest:016x}, another node has {other:016x}");
         return Err(BuildFault::Useless(why));
     }
-    let run = write_run(storage, plan, &machine)?;
-    let state_bytes = write_checkpoint(storage, plan, &run, &machine)?;
+    let (run, live_from) = write_run(storage, plan, &machine)?;
+    let state_bytes = write_checkpoint(storage, plan, (&run, live_from), &machine)?;
     let name = checkpoint_file_name(plan.slot);
     storage.forget(&name).map_err(StorageError::at(StorageOp::Read, &name, 0))?;
     match restore(storage, &plan.owner, (plan.shards, plan.known), plan.slot) {
         Ok((machine, _)) if machine.digest() == digest => {
-            Ok(Built { machine, run: Arc::new(run), state_bytes, journal: plan.journal })
+            let (run, journal) = (Arc::new(run), plan.journal);
+            Ok(Built { machine, run, state_bytes, journal, live_from })
         }
         Ok(_) => Err(BuildFault::Passing(format!("{name} does not read back as it was written"))),
         Err(ReadError::Storage(error)) => Err(BuildFault::Storage(error)),
@@ -155,19 +158,20 @@ fn decode(storage: &dyn Storage, plan: &BuildPlan) -> Result<Machine, BuildFault
     }
 }
 
-/// Writes the extents that have arrived as a run, as far as somebody may ask for them.
+/// Writes the extents that have arrived as a run, as far as somebody may ask for them. Returns it, and the
+/// first slot that one of them is of.
 fn write_run(
     storage: &dyn Storage,
     plan: &BuildPlan,
     machine: &Machine,
-) -> Result<Run, BuildFault> {
+) -> Result<(Run, Slot), BuildFault> {
     let (owner, run, upto) = (plan.owner, plan.run, plan.slot);
     let logs_max = machine.logs().count() as u64;
     let level = machine.levels().level();
     let spec = RunSpec { owner, run, after: Slot(0), upto, logs_max, level };
     let mut writer = RunWriter::create(storage, &spec)?;
     let mut frames = Frames::open(storage, plan.slot, InstallPlace::EXTENTS)?;
-    let mut last: Option<(LogId, Extent)> = None;
+    let (mut last, mut live_from): (Option<(LogId, Extent)>, _) = (None, upto.next());
     while let Some(bytes) = frames.next()? {
         let rows = take_rows(bytes).map_err(|error| BuildFault::Useless(error.to_string()))?;
         for (log, extent) in rows {
@@ -182,6 +186,7 @@ fn write_run(
             }
             last = Some((log, extent));
             if machine.logs().first_index(log).is_some_and(|first| first < extent.end()) {
+                live_from = live_from.min(extent.slot);
                 writer.push(log, &extent)?;
             }
         }
@@ -190,7 +195,7 @@ fn write_run(
     check_end(machine, last)?;
     let run = writer.finish()?;
     run.read_back(storage, &owner)?;
-    Ok(run)
+    Ok((run, live_from))
 }
 
 /// True where a row may stand behind another. What lies in a gap within a log is trimmed, and so is all
@@ -223,7 +228,7 @@ fn check_end(machine: &Machine, last: Option<(LogId, Extent)>) -> Result<(), Bui
 fn write_checkpoint(
     storage: &dyn Storage,
     plan: &BuildPlan,
-    run: &Run,
+    (run, live_from): (&Run, Slot),
     machine: &Machine,
 ) -> Result<u64, StorageError> {
     let name = checkpoint_file_name(plan.slot);
@@ -254,11 +259,13 @@ fn write_checkpoint(
             synced = written.offset;
         }
     }
+    let mut absent = plan.absent.clone();
+    absent.remove(Slot(1), live_from.prev());
     let manifest = Manifest {
         journal: plan.journal,
         runs: vec![RunEntry::of(run)],
         installed: plan.installed.clone(),
-        absent: plan.absent.clone(),
+        absent,
         released: plan.released.clone(),
     };
     extend(written.offset, &written.end(machine.digest(), &manifest, seed))?;

@@ -2,6 +2,7 @@
 //! simulator alike.
 
 use super::build::{BuildFault, BuildPlan, Built, build};
+use super::heal::{HealDone, HealStep, heal};
 use super::part_file::{Frames, frame, part_file_name, part_file_slot};
 use super::rows::take_rows;
 use super::source::read_chunk;
@@ -59,6 +60,8 @@ pub enum InstallJob {
         /// The slots.
         slots: SlotRanges,
     },
+    /// A step of a node whose state is another than that of the others.
+    Heal(HealStep),
 }
 
 /// What became of a step.
@@ -85,6 +88,8 @@ pub enum InstallDone {
     Verified(Verified),
     /// Rows of the slots that were asked for; nothing where a run is damaged.
     Rows(Option<Vec<SlotRow>>),
+    /// What became of a step of a node that heals.
+    Heal(HealDone),
     /// It cannot be done now, or not with what has arrived.
     Failed {
         /// Why.
@@ -128,9 +133,17 @@ pub enum InstallJobError {
 pub fn execute(storage: &dyn Storage, job: InstallJob) -> Result<InstallDone, InstallJobError> {
     match run(storage, &job) {
         Ok(done) => Ok(done),
-        Err(error) if Trouble::is_no_space(&error.source) => {
-            Ok(InstallDone::Failed { why: error.to_string(), is_useless: false })
-        }
+        Err(error) if Trouble::is_no_space(&error.source) => Ok(match job {
+            InstallJob::Heal(_) => InstallDone::Heal(HealDone::NoSpace),
+            InstallJob::Read { .. }
+            | InstallJob::Look { .. }
+            | InstallJob::Append { .. }
+            | InstallJob::Build(_)
+            | InstallJob::Verify(_)
+            | InstallJob::Rows { .. } => {
+                InstallDone::Failed { why: error.to_string(), is_useless: false }
+            }
+        }),
         Err(error) if error.may_pass() => {
             Err(InstallJobError::Short { error, again: Box::new(job) })
         }
@@ -156,6 +169,7 @@ fn run(storage: &dyn Storage, job: &InstallJob) -> Result<InstallDone, StorageEr
         },
         InstallJob::Verify(values) => verify(storage, values).map(InstallDone::Verified),
         InstallJob::Rows { runs, slots } => rows_of(storage, runs, slots).map(InstallDone::Rows),
+        InstallJob::Heal(step) => heal(storage, step).map(InstallDone::Heal),
     }
 }
 

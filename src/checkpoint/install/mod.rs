@@ -5,6 +5,7 @@
 //! is there, a checkpoint of this node's own is made of it, as if it had been taken here.
 
 mod build;
+mod heal;
 mod job;
 mod part_file;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod source;
 mod verify;
 
 pub use build::{BuildPlan, Built};
+pub use heal::{HealDone, HealStep};
 pub use job::{InstallDone, InstallJob, InstallJobError, Received, execute};
 pub use part_file::{part_file_names, part_file_slot};
 pub use rows::ROW_BYTES;

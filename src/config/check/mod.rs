@@ -62,6 +62,7 @@ impl Checker<'_> {
         let stop_timeout = self.whole("stop_timeout_ms");
         let slow_sync = self.whole("slow_sync_ms");
         let slow_request = self.whole("slow_request_ms");
+        let appends_in_dispute = self.appends_in_dispute();
         let log_level = self.log_level();
         let listeners = listeners?;
         let members: Option<Vec<MemberConfig>> = known.iter().map(KnownMember::whole).collect();
@@ -83,6 +84,7 @@ impl Checker<'_> {
             stop_timeout_ms: stop_timeout?.value,
             slow_sync_ms: slow_sync?.value,
             slow_request_ms: slow_request?.value,
+            appends_in_dispute: appends_in_dispute?,
             log_level: log_level?,
         })
     }
@@ -182,6 +184,19 @@ impl Checker<'_> {
             return None;
         }
         Some(text.value.into())
+    }
+
+    fn appends_in_dispute(&mut self) -> Option<bool> {
+        let Some(given) = self.given("on_dispute") else { return Some(false) };
+        let text = sourced_text(given)?;
+        match text.value.as_str() {
+            "stop" => Some(false),
+            "append" => Some(true),
+            _ => {
+                self.broken("on_dispute", &text, "must be stop or append");
+                None
+            }
+        }
     }
 
     fn log_level(&mut self) -> Option<log::LevelFilter> {

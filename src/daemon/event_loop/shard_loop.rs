@@ -388,6 +388,7 @@ impl ShardLoop {
     fn publish(&mut self) {
         let now = clock::now();
         self.service.shard.set_min_free_bytes(self.context.live.min_free_bytes());
+        self.service.shard.set_appends_in_dispute(self.context.live.appends_in_dispute());
         let shard = &self.service.shard;
         let own = self.context.board.shard(self.service.id);
         own.assure(shard.replica().assured_until());

@@ -326,6 +326,11 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     counter("paxosd_install_bytes_total", "Bytes of peers' checkpoints that arrived.", |s| {
         s.tally.installs.1
     }),
+    counter(
+        "paxosd_heals_total",
+        "Times that a node whose state was another than that of the majority came by theirs again.",
+        |s| s.tally.heals,
+    ),
     gauge("paxosd_installing", "1 while a peer's checkpoint is being installed.", |s| {
         s.backlog.installing
     }),

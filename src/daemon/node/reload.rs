@@ -1,5 +1,5 @@
 //! SIGHUP: the configuration file is read again, and what a running node can take over is: how much
-//! it logs, and how much free space it leaves alone. What else has changed is named. A thread of its
+//! it logs, how much free space it leaves alone, and what it takes while states differ. What else has changed is named. A thread of its
 //! own, so that no loop waits for the file.
 
 use crate::config::{ConfigError, ConfigFaults, ConfigPlace, RawConfig, changes, check};
@@ -18,6 +18,9 @@ use std::sync::Arc;
 /// The keys that a running node takes over.
 const LOG_LEVEL: &str = "log_level";
 const MIN_FREE_BYTES: &str = "min_free_bytes";
+const ON_DISPUTE: &str = "on_dispute";
+/// All of them.
+const LIVE: [&str; 3] = [LOG_LEVEL, MIN_FREE_BYTES, ON_DISPUTE];
 
 /// A configuration that can be read again.
 #[derive(Clone, Debug)]
@@ -90,10 +93,10 @@ fn reload(source: Option<&ConfigSource>, live: &Live) {
     if let Ok(config) = check(raw.clone()) {
         take_level(source, &raw, config.log_level);
         take_min_free(source, &raw, live, config.bounds.min_free_bytes);
+        take_on_dispute(source, &raw, live, config.appends_in_dispute);
     }
     let changed = changes(&source.running, &raw);
-    let rest: Vec<&str> =
-        changed.into_iter().filter(|key| ![LOG_LEVEL, MIN_FREE_BYTES].contains(key)).collect();
+    let rest: Vec<&str> = changed.into_iter().filter(|key| !LIVE.contains(key)).collect();
     if !rest.is_empty() {
         log::warn!(
             "SIGHUP: {file}: {} changed and only a restart takes it over: the node goes on with \
@@ -136,6 +139,19 @@ fn take_min_free(source: &ConfigSource, raw: &RawConfig, live: &Live, bytes: u64
     if bytes != before {
         let file = source.path.display();
         log::info!("SIGHUP: {file} read again: min_free_bytes was {before} and is {bytes} now");
+    }
+}
+
+fn take_on_dispute(source: &ConfigSource, raw: &RawConfig, live: &Live, takes: bool) {
+    let spelt = |takes: bool| if takes { "append" } else { "stop" };
+    let before = live.appends_in_dispute();
+    if is_overridden(source, raw, ON_DISPUTE, spelt(before)) {
+        return;
+    }
+    live.set_appends_in_dispute(takes);
+    if takes != before {
+        let (file, old, new) = (source.path.display(), spelt(before), spelt(takes));
+        log::info!("SIGHUP: {file} read again: on_dispute was {old} and is {new} now");
     }
 }
 

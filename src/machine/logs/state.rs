@@ -342,6 +342,18 @@ impl Logs {
         Some((log, &mut self.sum))
     }
 
+    /// Makes the chain value of the first log another one, as memory that fails would; false where there is
+    /// no log. For tests of what follows from that (C32).
+    pub(in crate::machine) fn spoil(&mut self) -> bool {
+        let Some(id) = self.by_id.keys().next().copied() else { return false };
+        let Some((log, sum)) = self.log_mut(id) else { return false };
+        let before = log.hash;
+        log.content ^= 1;
+        log.hash = log.facts(id).hash();
+        sum.replace(before, log.hash);
+        true
+    }
+
     /// Removes a log and frees its name; true if it existed.
     pub(super) fn remove(&mut self, id: LogId) -> bool {
         let Some(log) = self.by_id.remove(&id) else {

@@ -4,13 +4,16 @@
 //! A slot at or below the newest checkpoint is no hole: it forbids no vote and no leadership. Its entries
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
+use super::own_values::OwnValues;
 use super::pace::Pace;
 use super::receiver::answer_us;
 use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, Verified, VerifyValues};
+use crate::journal::ReadResult;
 use crate::limits::{
     ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
 };
 use crate::machine::appended_logs;
+use crate::paxos::Doubt;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
 use crate::shard::turn::Turn;
@@ -23,6 +26,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Absent {
     /// Slots whose values may be missing here.
     slots: SlotRanges,
+    /// Such that are looked for in this node's own journal first.
+    own: OwnValues,
     /// Those that somebody has asked for: they come first.
     wanted: BTreeSet<Slot>,
     /// Those that no peer could give, with the time at which all are asked again.
@@ -70,13 +75,14 @@ struct Asked {
 impl Absent {
     /// What a checkpoint says is missing.
     pub(in crate::shard) fn start(slots: SlotRanges) -> Absent {
-        Absent { slots, ..Absent::default() }
+        Absent { own: OwnValues::start(slots), ..Absent::default() }
     }
 
     /// How many slots may be missing.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.slots.count() + (self.in_vain.len() + self.unproven.len()) as u64
+        let others = (self.in_vain.len() + self.unproven.len()) as u64;
+        self.slots.count() + self.own.slots().count() + others
     }
 
     /// Values that were fetched since the start.
@@ -88,6 +94,7 @@ impl Absent {
     /// The slots, for a checkpoint.
     pub(in crate::shard) fn ranges(&self) -> SlotRanges {
         let mut slots = self.slots.clone();
+        self.own.slots().as_slice().iter().for_each(|(first, last)| slots.add(*first, *last));
         let others = self.in_vain.keys().chain(self.unproven.keys());
         others.for_each(|slot| slots.add(*slot, *slot));
         slots
@@ -96,20 +103,39 @@ impl Absent {
     /// The value of this slot may be missing.
     pub(in crate::shard) fn contains(&self, slot: Slot) -> bool {
         self.slots.contains(slot)
+            || self.own.slots().contains(slot)
             || self.in_vain.contains_key(&slot)
             || self.unproven.get(&slot).is_some_and(|answered| answered.rows == 0)
     }
 
     /// The first slot whose value may be missing.
     pub(in crate::shard) fn first(&self) -> Option<Slot> {
-        let first = self.slots.as_slice().first().map(|(first, _)| *first);
+        let firsts = [&self.slots, self.own.slots()].map(|slots| slots.as_slice().first());
+        let firsts = firsts.into_iter().flatten().map(|(first, _)| *first);
         let others = [self.in_vain.keys().next(), self.unproven.keys().next()];
-        first.into_iter().chain(others.into_iter().flatten().copied()).min()
+        firsts.chain(others.into_iter().flatten().copied()).min()
     }
 
     /// A checkpoint was installed: of the slots between, values may be missing.
     pub(in crate::shard) fn add(&mut self, first: Slot, last: Slot) {
         self.slots.add(first, last);
+    }
+
+    /// The index that these slots' values were found by is not believed: each counts as missing until it was
+    /// held against the new one (C32).
+    pub(in crate::shard) fn distrust(&mut self, first: Slot, last: Slot) {
+        let own = OwnValues::start(SlotRanges::new([(first, last)]));
+        *self = Absent { own, fetched: self.fetched, ..Absent::default() };
+    }
+
+    /// No job is under way that goes by the index.
+    pub(in crate::shard) fn is_idle(&self) -> bool {
+        self.verifies.is_none() && self.examined.is_none() && self.own.is_idle()
+    }
+
+    /// A read of this node's own journal is under way.
+    pub(in crate::shard) fn is_reading(&self) -> bool {
+        self.own.is_reading()
     }
 
     /// Somebody asks for an entry of this slot, and its value is not here.
@@ -118,6 +144,7 @@ impl Absent {
             self.omitted.entry(slot).or_default().insert(answered.peer);
         }
         if !self.in_vain.contains_key(&slot) {
+            self.own.remove(slot);
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
         }
@@ -144,11 +171,17 @@ impl Absent {
         let rest = rest.max(self.pace.rests_until(now));
         let is_due = self.examined.is_none() && !self.unproven.is_empty();
         let rest = rest.or(Some(self.examine_after).filter(|at| is_due && *at > now));
-        asked.or(rest).into_iter().chain(self.in_vain.values().copied().min()).min()
+        let own = self.own.next_deadline(now);
+        asked.or(rest).into_iter().chain(own).chain(self.in_vain.values().copied().min()).min()
     }
 
-    /// Asks for what is next, if nothing is under way.
+    /// Looks for what is next, here and elsewhere, if nothing is under way. A node that fenced itself has no
+    /// index to hold it against.
     pub(in crate::shard) fn go_on(&mut self, turn: &mut Turn<'_>) {
+        if turn.core.replica.doubt() == Some(Doubt::Fenced) {
+            return;
+        }
+        self.own.go_on(turn);
         if self.asked.is_some_and(|asked| turn.now >= asked.until) {
             self.refused.extend(self.asked.take().map(|asked| asked.peer));
         }
@@ -290,13 +323,31 @@ impl Absent {
             return self.complete((from, upto), peer, &BTreeMap::new());
         }
         self.verifies = Some((from, upto));
-        let (logs, runs) = (ends(turn.core, &values), turn.core.index.runs().clone());
-        let verify = VerifyValues { from: peer, values, runs, logs };
+        let verify = against_index(turn.core, peer, values);
         turn.run(DiskJob::Install(InstallJob::Verify(verify)));
+    }
+
+    /// The own journal delivered what it has: the rest is fetched.
+    pub(in crate::shard) fn found_here(
+        &mut self,
+        turn: &mut Turn<'_>,
+        results: Vec<(Slot, ReadResult)>,
+    ) {
+        let me = turn.core.options.paxos.me;
+        let verify = |core: &Core, values| against_index(core, me, values);
+        for slot in self.own.found(turn, results, verify) {
+            self.own.remove(slot);
+            self.slots.add(slot, slot);
+        }
     }
 
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
+        if verified.from == turn.core.options.paxos.me {
+            let wrong = self.own.verified(&verified);
+            wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
+            return;
+        }
         let Some((from, mut upto)) = self.verifies.take() else { return };
         self.pace.end(turn.now, turn.core.known_chosen());
         let Verified { from: peer, values, rows, refused } = verified;
@@ -333,6 +384,12 @@ impl Absent {
         self.wanted.retain(|slot| *slot < from);
         self.wanted.extend(behind);
     }
+}
+
+/// These values are to be held against the index.
+fn against_index(core: &Core, from: NodeId, values: Vec<(Slot, Ballot, Value)>) -> VerifyValues {
+    let (logs, runs) = (ends(core, &values), core.index.runs().clone());
+    VerifyValues { from, values, runs, logs }
 }
 
 /// What the state says of the logs that these values append to.

@@ -11,6 +11,7 @@ use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
+use crate::shard::doubt::Healing;
 use crate::shard::turn::Turn;
 use crate::types::{InstallPlace, Lsn, NodeId, Slot, SlotRanges, Tick};
 use crate::wire::peer::{InstallChunk, InstallFetch, Message};
@@ -31,12 +32,24 @@ pub struct Receiver {
     installed: u64,
     /// Bytes that arrived since the start.
     bytes: u64,
+    /// The state is to be replaced, whatever the journals of peers still have.
+    heal: Option<HealOffers>,
+}
+
+/// Checkpoints that peers have, for a node whose own state is not that of the others.
+#[derive(Debug, Default)]
+struct HealOffers {
+    newest: BTreeMap<NodeId, Slot>,
+    /// When the peers are asked again.
+    ask_at: Tick,
 }
 
 /// A checkpoint that is being taken over.
 #[derive(Debug)]
 struct Install {
     slot: Slot,
+    /// It is to take effect though its slot was applied.
+    heals: bool,
     /// Who is asked for it, and who was asked in vain.
     source: NodeId,
     phase: Phase,
@@ -121,13 +134,54 @@ impl Receiver {
         match &self.current {
             None => {
                 let until = Some(self.rest_until).filter(|until| *until > now);
-                until.filter(|_| !core.replica.install_offers().is_empty())
+                let until = until.filter(|_| !self.offers(core).is_empty());
+                until.into_iter().chain(self.heal.as_ref().map(|heal| heal.ask_at)).min()
             }
             Some(Install { phase: Phase::Fetch(parts), .. }) => {
                 let asked = parts.asked.map(|(_, until)| until);
                 asked.or_else(|| self.pace.rests_until(now))
             }
             Some(_) => None,
+        }
+    }
+
+    /// A checkpoint of a peer is to take the place of the state, whatever slots were applied.
+    pub(in crate::shard) fn heal(&mut self) {
+        self.heal.get_or_insert_with(HealOffers::default);
+    }
+
+    /// The state is that of the others.
+    pub(in crate::shard) fn end_heal(&mut self) {
+        self.heal = None;
+    }
+
+    /// The peers that have a checkpoint to install, each with its newest one's slot. A node that stays fenced
+    /// installs nothing.
+    fn offers(&self, core: &Core) -> Vec<(NodeId, Slot)> {
+        let Some(heal) = &self.heal else {
+            let may = core.healing != Healing::Failed;
+            return if may { core.replica.install_offers() } else { Vec::new() };
+        };
+        // Of what was released here no slot can be applied again; and up to where the state was seen to differ,
+        // what this journal has may be wrong.
+        let differed = core.replica.digests().differing().map(|(_, slot)| slot).min();
+        let least = core.journal.released_upto().max(differed.unwrap_or_default());
+        let fits = |(node, slot): &(&NodeId, &Slot)| {
+            **slot > Slot(0) && **slot >= least && core.replica.may_hear(**node)
+        };
+        heal.newest.iter().filter(fits).map(|(node, slot)| (*node, *slot)).collect()
+    }
+
+    /// Asks the peers for their newest checkpoints.
+    fn ask_for_offers(&mut self, turn: &mut Turn<'_>) {
+        let Some(heal) = self.heal.as_mut().filter(|heal| turn.now >= heal.ask_at) else { return };
+        heal.ask_at = turn.now.after(answer_us(turn.core));
+        let me = turn.core.options.paxos.me;
+        let peers = turn.core.options.paxos.members.iter().copied().filter(|node| *node != me);
+        for node in peers.collect::<Vec<_>>() {
+            if turn.core.replica.may_hear(node) {
+                turn.send(node, Message::InstallFetch(InstallFetch { slot: Slot(0), place: None }));
+            }
         }
     }
 
@@ -142,6 +196,7 @@ impl Receiver {
         }
         if self.current.is_none() {
             checkpoints.release_hold();
+            self.ask_for_offers(turn);
             self.begin(turn);
             return ReceiverStep::GoesOn;
         }
@@ -152,7 +207,7 @@ impl Receiver {
 
     /// Begins to take over the newest checkpoint that is offered.
     fn begin(&mut self, turn: &mut Turn<'_>) {
-        let offers = turn.core.replica.install_offers();
+        let offers = self.offers(turn.core);
         let Some((source, slot)) = offers.iter().copied().max_by_key(|(_, slot)| *slot) else {
             return;
         };
@@ -161,8 +216,9 @@ impl Receiver {
         }
         let shard = turn.core.options.shard;
         log::info!("shard {shard}: installs the checkpoint at slot {slot} of node {source}");
-        let digests = BTreeMap::new();
-        self.current = Some(Install { slot, source, phase: Phase::Look, digests, bytes: 0 });
+        let (digests, heals) = (BTreeMap::new(), self.heal.is_some());
+        let phase = Phase::Look;
+        self.current = Some(Install { slot, heals, source, phase, digests, bytes: 0 });
         for (node, _) in offers {
             turn.send(node, Message::InstallFetch(InstallFetch { slot, place: None }));
         }
@@ -177,6 +233,7 @@ impl Receiver {
 
     /// Asks for the next part.
     fn ask(&mut self, turn: &mut Turn<'_>) {
+        let offers = self.offers(turn.core);
         let Some(Install { slot, source, phase: Phase::Fetch(parts), digests, .. }) =
             &mut self.current
         else {
@@ -186,7 +243,7 @@ impl Receiver {
             if turn.now < until {
                 return;
             }
-            let Some(next) = next_source(turn.core, *source, digests) else {
+            let Some(next) = next_source(&offers, *source, digests) else {
                 return self.fail(turn, "nobody has it any more");
             };
             *source = next;
@@ -222,6 +279,10 @@ impl Receiver {
         chunk: InstallChunk,
     ) {
         let is_busy = self.is_busy;
+        if let Some(heal) = self.heal.as_mut().filter(|_| chunk.slot == Slot(0)) {
+            heal.newest.insert(from, chunk.newest);
+            return;
+        }
         let Some(install) = self.current.as_mut().filter(|install| install.slot == chunk.slot)
         else {
             return;
@@ -282,6 +343,10 @@ impl Receiver {
             return self.fail(turn, "the journal has no start for it");
         };
         install.phase = Phase::Build;
+        let mut absent = with_gap(turn.core, turn.core.absent.ranges(), slot);
+        if install.heals {
+            absent.add(Slot(1), slot); // What is here was found by an index that is not believed.
+        }
         let plan = BuildPlan {
             owner: checkpoints.owner(),
             shards: turn.core.options.shards,
@@ -291,7 +356,7 @@ impl Receiver {
             run: checkpoints.run_id(),
             journal,
             installed: with_gap(turn.core, turn.core.installed.clone(), slot),
-            absent: with_gap(turn.core, turn.core.absent.ranges(), slot),
+            absent,
             released: turn.core.journal.released().clone(),
             min_free_bytes: turn.core.journal.min_free_bytes(),
         };
@@ -305,7 +370,9 @@ impl Receiver {
             .current
             .take_if(|install| matches!(&install.phase, Phase::Record(lsn, _) if *lsn <= durable));
         match due {
-            Some(Install { slot, phase: Phase::Record(_, built), .. }) if slot <= applied => {
+            Some(Install { slot, heals: false, phase: Phase::Record(_, built), .. })
+                if slot <= applied =>
+            {
                 log::info!(
                     "shard {}: slot {slot} was reached without its checkpoint",
                     turn.core.options.shard
@@ -315,6 +382,7 @@ impl Receiver {
             }
             Some(Install { slot, phase: Phase::Record(_, built), .. }) => {
                 self.installed += 1;
+                self.heal = None;
                 ReceiverStep::Installed(slot, built)
             }
             Some(_) | None => ReceiverStep::GoesOn,
@@ -353,7 +421,10 @@ impl Receiver {
                 self.useless = Some(install.slot).filter(|_| is_useless);
                 self.fail(turn, &why);
             }
-            InstallDone::Read { .. } | InstallDone::Verified(_) | InstallDone::Rows(_) => {}
+            InstallDone::Read { .. }
+            | InstallDone::Verified(_)
+            | InstallDone::Rows(_)
+            | InstallDone::Heal(_) => {}
         }
     }
 
@@ -382,11 +453,10 @@ pub(super) fn answer_us(core: &Core) -> u64 {
 
 /// Another peer that may have the same checkpoint; nothing where all that are there have denied it.
 fn next_source(
-    core: &Core,
+    offers: &[(NodeId, Slot)],
     source: NodeId,
     digests: &BTreeMap<NodeId, Option<u64>>,
 ) -> Option<NodeId> {
-    let offers = core.replica.install_offers();
     if offers.is_empty() {
         return Some(source); // It may come back.
     }

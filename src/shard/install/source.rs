@@ -29,7 +29,11 @@ impl CheckpointSource {
         let InstallFetch { slot, place } = *fetch;
         let known = checkpoints.kept().iter().any(|kept| kept.slot == slot);
         let Some(place) = place.filter(|_| known && !turn.core.replica.is_doubtful()) else {
-            let answer = answer(checkpoints, (slot, place), (Vec::new(), false), 0);
+            let mut answer = answer(checkpoints, (slot, place), (Vec::new(), false), 0);
+            if turn.core.replica.is_doubtful() {
+                // What was taken of a state in doubt is no second opinion, and nothing to install (C32).
+                (answer.digest, answer.newest) = (0, Slot(0));
+            }
             return turn.send(to, Message::InstallChunk(answer));
         };
         // Until the peer has all of it, it stays, and the journal behind it.

@@ -179,6 +179,11 @@ impl SegmentRelease {
         looks.or_else(|| self.decide_at.filter(|_| !core.journal.is_releasing()))
     }
 
+    /// No job is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.under_way.is_none()
+    }
+
     /// What waits for checkpoints.
     pub(super) fn garbage(&self, core: &Core) -> Garbage {
         Garbage { wants_cut: self.last.wants_cut, is_short: is_short(core) }

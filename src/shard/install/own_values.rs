@@ -1,0 +1,113 @@
+//! Absent values that may be in this node's own journal after all: what was there before the index was
+//! replaced, or was fetched before the process ended. Each is believed once it was held against the index,
+//! as what a peer sends is.
+
+use crate::checkpoint::install::{InstallJob, Verified, VerifyValues};
+use crate::journal::{Job, ReadDamage, ReadResult};
+use crate::limits::{ABSENT_REST_US, LEARN_BYTES_MAX, LEARN_SLOTS_MAX};
+use crate::shard::core::Core;
+use crate::shard::disk_job::DiskJob;
+use crate::shard::journal_reads::JournalRead;
+use crate::shard::turn::Turn;
+use crate::types::{Ballot, Slot, SlotRanges, Tick, Value};
+
+/// Looks for absent values here, the newest first.
+#[derive(Debug, Default)]
+pub struct OwnValues {
+    slots: SlotRanges,
+    /// They are being read.
+    reads: Option<(Slot, Slot)>,
+    /// They are being held against the index.
+    verifies: Option<(Slot, Slot)>,
+    /// No sooner is anything read: it was not known where it lies.
+    rest_until: Tick,
+}
+
+impl OwnValues {
+    /// These slots are looked for first.
+    pub(super) fn start(slots: SlotRanges) -> OwnValues {
+        OwnValues { slots, ..OwnValues::default() }
+    }
+
+    pub(super) fn slots(&self) -> &SlotRanges {
+        &self.slots
+    }
+
+    /// Somebody has it fetched.
+    pub(super) fn remove(&mut self, slot: Slot) {
+        self.slots.remove(slot, slot);
+    }
+
+    /// A read of the journal is under way.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reads.is_some()
+    }
+
+    /// No job is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.reads.is_none() && self.verifies.is_none()
+    }
+
+    /// When it is to be looked at again.
+    pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
+        Some(self.rest_until).filter(|until| *until > now && self.slots.last().is_some())
+    }
+
+    /// Reads what is next, if nothing is under way.
+    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_idle() || turn.now < self.rest_until {
+            return;
+        }
+        let Some((first, last)) = self.slots.last() else { return };
+        let first = first.max(Slot(last.0.saturating_sub(LEARN_SLOTS_MAX - 1)));
+        let core = &mut *turn.core;
+        let token = core.journal_reads.token();
+        core.journal_reads.begin(token, JournalRead::Absent);
+        self.reads = Some((first, last));
+        let slots = (first.0..=last.0).map(Slot);
+        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX);
+        turn.run(Job::Read(job));
+    }
+
+    /// The journal delivered what it has. Returns the slots that it has not.
+    pub(super) fn found(
+        &mut self,
+        turn: &mut Turn<'_>,
+        results: Vec<(Slot, ReadResult)>,
+        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>) -> VerifyValues,
+    ) -> Vec<Slot> {
+        let Some((first, _)) = self.reads.take() else { return Vec::new() };
+        let (mut values, mut lacking, mut upto) = (Vec::new(), Vec::new(), first.prev());
+        for (slot, result) in results {
+            match result {
+                Ok((ballot, value)) => values.push((slot, ballot, value)),
+                Err(ReadDamage::Unplaced { .. }) => break,
+                Err(
+                    ReadDamage::NotHeld { .. }
+                    | ReadDamage::Released { .. }
+                    | ReadDamage::Damaged { .. }
+                    | ReadDamage::Unreadable { .. },
+                ) => lacking.push(slot),
+            }
+            upto = slot;
+        }
+        if upto < first {
+            self.rest_until = turn.now.after(ABSENT_REST_US);
+        } else if values.is_empty() {
+            self.slots.remove(first, upto);
+        } else {
+            self.verifies = Some((first, upto));
+            let verify = verify(turn.core, values);
+            turn.run(DiskJob::Install(InstallJob::Verify(verify)));
+        }
+        lacking
+    }
+
+    /// Values were held against the index. Returns the slot of one that is another than was chosen.
+    pub(super) fn verified(&mut self, verified: &Verified) -> Option<Slot> {
+        let (first, upto) = self.verifies.take()?;
+        let wrong = verified.refused.as_ref().map(|(slot, _)| *slot);
+        self.slots.remove(first, wrong.unwrap_or(upto));
+        wrong
+    }
+}
