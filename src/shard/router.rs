@@ -3,6 +3,7 @@
 use super::apply::{Applier, ApplyHooks};
 use super::catch_up::CatchUpServer;
 use super::checkpoints::Checkpoints;
+use super::compaction::Compaction;
 use super::core::Core;
 use super::cuts::SinceCut;
 use super::disk_full::DiskFull;
@@ -57,6 +58,8 @@ pub struct Router {
     pub(super) values: ValuesSource,
     /// Finds out what the journal need not keep.
     pub(super) release: SegmentRelease,
+    /// Copies what is live out of mostly dead segments.
+    pub(super) compaction: Compaction,
     levels: LevelRaises,
     /// The node's stop, as far as it is.
     leaving: Leaving,
@@ -82,6 +85,7 @@ impl Router {
             source: CheckpointSource::default(),
             values: ValuesSource::default(),
             release: SegmentRelease::default(),
+            compaction: Compaction::default(),
             levels: LevelRaises::default(),
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
@@ -107,6 +111,7 @@ impl Router {
             self.requests.next_deadline(core.serving().is_ok()),
             self.leaving.next_deadline(now, core.stop_by),
             self.release.next_deadline(now, core),
+            self.compaction.next_deadline(),
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
             self.receiver.next_deadline(now, core),
             core.absent.next_deadline(now),
@@ -208,7 +213,11 @@ impl Router {
         }
         self.disk_full.retry(turn);
         self.checkpoints.go_on(turn);
-        self.release.go_on(turn, &mut self.checkpoints);
+        self.release.go_on(turn, &mut self.checkpoints, &self.compaction);
+        let pinned = self.release.pinned(turn.core);
+        if self.compaction.go_on(turn, &pinned) {
+            self.release.emptied(turn.now);
+        }
         turn.core.trim_cache();
         self.go_on_installing(turn);
         with_absent(turn, Absent::go_on);
@@ -222,7 +231,8 @@ impl Router {
     /// Has a checkpoint taken everywhere, and the format level raised, where this node leads and it is time.
     fn propose_own(&mut self, turn: &Turn<'_>) {
         if !self.requests.has_open_fates() {
-            let garbage = self.release.garbage(turn.core);
+            let mut garbage = self.release.garbage(turn.core);
+            garbage.wants_cut |= self.compaction.wants_cut();
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
             self.since_cut.propose(turn.now, turn.core, (bytes, garbage), writes);
             self.levels.propose(turn.now, turn.core, writes);
@@ -257,8 +267,9 @@ impl Router {
             DiskDone::Install(done) => self.receiver.done(turn, done),
             DiskDone::Span(done) => {
                 self.release.done(turn.core, done);
-                self.release.go_on(turn, &mut self.checkpoints);
+                self.release.go_on(turn, &mut self.checkpoints, &self.compaction);
             }
+            DiskDone::Compaction(done) => self.compaction.done(turn, *done),
         }
     }
 
@@ -278,6 +289,7 @@ impl Router {
         let before = turn.core.index.runs().clone();
         self.checkpoints.installed(turn.now, &before, (kept, &runs));
         turn.core.install(turn.now, slot, machine, runs);
+        self.compaction.leave();
         for name in turn.core.spans.installed(slot) {
             self.checkpoints.discard(name);
         }
@@ -307,6 +319,7 @@ impl Router {
                     JournalRead::Replay
                     | JournalRead::Serve
                     | JournalRead::Values
+                    | JournalRead::Compaction
                     | JournalRead::Client,
                 )
                 | None,
@@ -337,7 +350,13 @@ impl Router {
             }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
             Some(JournalRead::Values) => self.values.done(turn, token, values),
-            Some(JournalRead::Client | JournalRead::Trim | JournalRead::Retention) | None => {}
+            Some(
+                JournalRead::Client
+                | JournalRead::Trim
+                | JournalRead::Retention
+                | JournalRead::Compaction,
+            )
+            | None => {}
         }
     }
 

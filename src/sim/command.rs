@@ -53,7 +53,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             let count = seeds.end - seeds.start;
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
-                 {} events, {} segments released, {} disks set back and refuted, {} undetectable, \
+                 {} events, {} segments released, {} compacted, {} disks set back and refuted, {} undetectable, \
                  {} levels raised; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
@@ -61,6 +61,7 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
                 total.answered,
                 total.events,
                 total.released,
+                total.compacted,
                 total.refuted,
                 total.undetectable,
                 total.raised,
@@ -146,6 +147,7 @@ impl RunSummary {
         self.acknowledged += other.acknowledged;
         self.answered += other.answered;
         self.released += other.released;
+        self.compacted += other.compacted;
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
         self.raised += other.raised;

@@ -184,6 +184,12 @@ impl World {
         shards.map(|shard| shard.journal().released_segments()).sum()
     }
 
+    /// Segments whose live values those that run have copied since their last starts.
+    pub(super) fn compacted_segments(&self) -> u64 {
+        let shards = self.nodes.iter().filter_map(|node| node.shard.as_ref());
+        shards.map(|shard| shard.tally().compaction.segments).sum()
+    }
+
     /// The process ends between two steps; it starts again after a while.
     pub(super) fn stop(&mut self, node: usize, power: bool) {
         let (now, ending) = (self.now, &mut self.nodes[node]);

@@ -27,6 +27,8 @@ pub struct RunSummary {
     pub answered: u64,
     /// Segments of journals that held nothing live any more, and were removed.
     pub released: u64,
+    /// Mostly dead segments of those that run in the end, whose live values were copied since their last starts.
+    pub compacted: u64,
     /// Disks that were set back, and refuted by a peer.
     pub refuted: u64,
     /// Runs that ended because nobody who could know of a disk that was set back was there.
@@ -92,6 +94,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 acknowledged: world.history.acknowledged,
                 answered: world.history.reads,
                 released: world.released_segments(),
+                compacted: world.compacted_segments(),
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
                 raised: u64::from(world.oracle.level() > upgrades::OLD),

@@ -16,4 +16,4 @@ mod verify;
 pub use build::{BuildPlan, Built};
 pub use job::{InstallDone, InstallJob, InstallJobError, Received, execute};
 pub use part_file::{part_file_names, part_file_slot};
-pub use verify::{LogEnd, SlotRow, Verified, VerifyValues};
+pub use verify::{LogEnd, SlotRow, Verified, VerifyValues, verify};

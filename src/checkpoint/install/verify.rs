@@ -56,11 +56,11 @@ pub struct Verified {
     pub refused: Option<(Slot, String)>,
 }
 
-/// Holds each value against the rows of its slot.
-pub(super) fn verify(
-    storage: &dyn Storage,
-    verify: &VerifyValues,
-) -> Result<Verified, StorageError> {
+/// Holds each value against the rows of its slot. Reads them: for a thread that may block.
+///
+/// # Errors
+/// Only where the system is short of something.
+pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, StorageError> {
     let mut verified = Verified { from: verify.from, values: Vec::new(), refused: None };
     for (slot, ballot, value) in &verify.values {
         match is_wanted(storage, verify, *slot, value)? {

@@ -2,7 +2,7 @@
 
 use super::attributes::PackedAttributes;
 use super::capture::Capture;
-use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
+use super::digest::{self, DIGEST_WORDS, LogFacts, LogShare, LogSum};
 use crate::api::name::LogName;
 use crate::api::{LogRef, LogStat, Retention};
 use crate::limits::LIST_NAMES_MAX;
@@ -65,6 +65,11 @@ impl Log {
             content: self.content,
             attributes: self.attributes.get(),
         }
+    }
+
+    /// Its share of the sums, as its hash was computed last.
+    pub(super) fn share(&self) -> LogShare {
+        LogShare { hash: self.hash, live_bytes: self.appended_bytes - self.trimmed_bytes }
     }
 
     fn stat(&self, id: LogId) -> LogStat {
@@ -159,6 +164,12 @@ impl Logs {
     #[must_use]
     pub fn count(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// Payload bytes of all live entries; of extents that are trimmed in part, of all their entries.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.sum.live_bytes()
     }
 
     /// What the machine's digest covers of the logs; where their entries lie is no part of it, what
@@ -314,7 +325,7 @@ impl Logs {
             hash: 0,
         });
         log.hash = log.facts(id).hash();
-        self.sum.add(log.hash);
+        self.sum.add(log.share());
         let namesake = self.names.insert(name, id);
         assert!(namesake.is_none(), "log {id} takes the name of {namesake:?}");
         self.by_id.insert(id, log);
@@ -340,7 +351,7 @@ impl Logs {
         }
         let named = self.names.remove(&log.name);
         assert!(named == Some(id), "log {id} was known by name as {named:?}");
-        self.sum.remove(log.hash);
+        self.sum.remove(log.share());
         true
     }
 }

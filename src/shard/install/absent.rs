@@ -203,7 +203,7 @@ impl Absent {
             return self.complete(from, upto);
         }
         self.verifies = Some((from, upto));
-        let (logs, runs) = (ends(turn.core, &values), turn.core.index.runs().clone());
+        let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
         let verify = VerifyValues { from: peer, values, runs, logs };
         turn.run(DiskJob::Install(InstallJob::Verify(verify)));
     }
@@ -244,7 +244,10 @@ impl Absent {
 }
 
 /// What the state says of the logs that these values append to.
-fn ends(core: &Core, values: &[(Slot, Ballot, Value)]) -> BTreeMap<LogId, LogEnd> {
+pub(in crate::shard) fn log_ends(
+    core: &Core,
+    values: &[(Slot, Ballot, Value)],
+) -> BTreeMap<LogId, LogEnd> {
     let logs = core.machine.logs();
     let mut ends = BTreeMap::new();
     for (_, _, value) in values {

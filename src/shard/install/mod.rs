@@ -9,6 +9,7 @@ mod source;
 mod values;
 
 pub use absent::Absent;
+pub(super) use absent::log_ends;
 pub use receiver::Receiver;
 pub(super) use receiver::ReceiverStep;
 pub use source::CheckpointSource;
