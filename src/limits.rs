@@ -215,7 +215,7 @@ pub const COMPACTION_MEND_US: u64 = 60_000_000;
 /// Once all segments were looked at, they are again after this at the latest …
 pub const COMPACTION_REST_US: u64 = 3_600_000_000;
 /// … and while the disk is short of space.
-pub const COMPACTION_REST_SHORT_US: u64 = 10_000_000;
+pub const COMPACTION_REST_SHORT_US: u64 = 300_000_000;
 
 /// Most bytes that one write adds to a run of the index, and that one read of a whole run brings.
 pub const RUN_CHUNK_BYTES: usize = 256 << 10;

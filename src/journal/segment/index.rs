@@ -122,8 +122,15 @@ impl SegmentIndex {
     }
 
     fn insert(&mut self, entry: IndexEntry) {
-        let is_far = |last: &IndexEntry| entry.slot.saturating_add(2 * WINDOW_SLOTS) < last.slot;
-        let is_copy = self.entries.last().is_some_and(is_far);
+        let is_far = |low: u64, high: u64| low.saturating_add(2 * WINDOW_SLOTS) < high;
+        let last = self.entries.last().map(|last| last.slot);
+        let is_copy = last.is_some_and(|last| is_far(entry.slot, last));
+        if last.is_some_and(|last| is_far(last, entry.slot)) {
+            // Those so far were copies, with which the segment began.
+            self.entries.iter().for_each(|copy| self.copied.add(Slot(copy.slot)));
+            self.copies.append(&mut self.entries);
+            self.copies.sort_unstable_by_key(|copy| (copy.slot, copy.lsn));
+        }
         if is_copy {
             self.copied.add(Slot(entry.slot));
         }

@@ -26,11 +26,14 @@ impl Prospect {
         self.pinned_bytes.saturating_sub(self.live_bytes)
     }
 
-    /// More than half may be garbage, and the disk would have it back; where the disk is short, any of it.
+    /// More than half may be garbage, and the disk would have it back; where the disk is short, a tenth is
+    /// enough.
     pub(super) fn is_worth_it(&self) -> bool {
         let garbage = self.garbage_bytes();
         let would_go = garbage.saturating_add(self.dead_bytes) > self.catchup_bytes;
-        self.pinned > 1 && (self.is_short || garbage > self.live_bytes && would_go)
+        let is_much = garbage > self.live_bytes && would_go;
+        let is_enough = self.is_short && garbage > self.pinned_bytes / 10;
+        self.pinned > 1 && (is_much || is_enough)
     }
 }
 
@@ -107,7 +110,7 @@ mod tests {
     }
 
     /// C30: nothing is looked at where no more than half is garbage, or where what came of it would stay for
-    /// members that were away; any garbage counts where the disk is short.
+    /// members that were away; less is enough where the disk is short.
     #[test]
     fn c30_little_garbage_is_left_alone() {
         let first = |prospect: Prospect| Rounds::default().next(Tick(0), &prospect, &ids());
@@ -117,7 +120,8 @@ mod tests {
         let for_others = Prospect { catchup_bytes: 12 * MIB, ..prospect(0) };
         assert_eq!(next(for_others), None);
         assert_eq!(next(Prospect { dead_bytes: 3 * MIB, ..for_others }), Some(SegmentId(3)));
-        assert_eq!(next(Prospect { is_short: true, ..prospect(9 * MIB) }), Some(SegmentId(3)));
+        assert_eq!(next(Prospect { is_short: true, ..prospect(9 * MIB) }), None);
+        assert_eq!(next(Prospect { is_short: true, ..prospect(8 * MIB) }), Some(SegmentId(3)));
         assert_eq!(next(Prospect { pinned: 1, ..prospect(0) }), None);
     }
 
