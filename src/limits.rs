@@ -35,6 +35,8 @@ pub const VALUE_COMMANDS_MAX: usize = 16_384;
 pub const FREEING_VALUES: u64 = 4;
 /// … which is the most that they may come to in a turn.
 pub const FREEING_BYTES_MAX: u64 = 16 << 10;
+/// Space that these values take.
+pub const FREEING_ROOM_BYTES: u64 = FREEING_VALUES * value_room_bytes(FREEING_BYTES_MAX as usize);
 
 /// Most bytes of one record of a snapshot of the state: a log with the longest name, three times over.
 pub const SNAPSHOT_RECORD_BYTES_MAX: usize = 1024;
@@ -205,6 +207,9 @@ pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// Ranges of released segments that a journal names, at most: segments that stay lie between them. A
 /// record names all of them.
 pub const RELEASED_RANGES_MAX: usize = 1024;
+/// Ranges of slots by which memory knows of a segment which slots it has, at most: copies of older values lie
+/// far before the others.
+pub const PLACES_RANGES_MAX: usize = 16;
 /// Bytes of a file of places that are written at a time.
 pub const PLACES_WRITE_BYTES: usize = 1 << 20;
 /// A write of so many bytes is bulk: it goes past the page cache. While the batches of a journal are so
@@ -224,6 +229,35 @@ pub const SECTOR_BYTES: usize = 512;
 pub const fn value_room_bytes(bytes: usize) -> u64 {
     (bytes + bytes / 32 + 3 * BLOCK_BYTES) as u64
 }
+
+/// Bytes that a record takes beside its value where it shares a batch with others: header and descriptor.
+pub const RECORD_OVERHEAD_BYTES: u64 = 264;
+
+/// A segment is compacted when one part in so many of it, or less, is records with live entries.
+pub const COMPACTION_LIVE_SHARE: u64 = 2;
+/// Bytes that one step of a compaction reads, but for its last value.
+pub const COMPACTION_READ_BYTES: usize = 1 << 20;
+/// Slots that one step of a compaction lists.
+pub const COMPACTION_SLOTS_LISTED: usize = 1024;
+/// Ranges of slots in which a segment's live values are remembered between the two walks over it; where they
+/// are more scattered, all are read again.
+pub const COMPACTION_LIVE_RANGES: usize = 4096;
+/// Bytes a second that a compaction reads beside live traffic, at least …
+pub const COMPACTION_BYTES_PER_S: u64 = 4 << 20;
+/// … and one part in so many of what is applied.
+pub const COMPACTION_SHARE: u64 = 5;
+/// While records of so many bytes wait for their batch, a compaction adds none.
+pub const COMPACTION_PENDING_BYTES: usize = 1 << 20;
+/// A compaction goes on so long after it found live traffic …
+pub const COMPACTION_WAIT_US: u64 = 20_000;
+/// … or no space for a copy, or nothing that says where values lie.
+pub const COMPACTION_NO_ROOM_US: u64 = 1_000_000;
+/// So long it waits for values that peers are to give, before the segment is left as it is.
+pub const COMPACTION_MEND_US: u64 = 60_000_000;
+/// Once all segments were looked at, they are again after this at the latest …
+pub const COMPACTION_REST_US: u64 = 3_600_000_000;
+/// … and while the disk is short of space.
+pub const COMPACTION_REST_SHORT_US: u64 = 300_000_000;
 
 /// Most bytes that one write adds to a run of the index, and that one read of a whole run brings.
 pub const RUN_CHUNK_BYTES: usize = 256 << 10;

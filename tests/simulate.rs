@@ -10,7 +10,10 @@ use paxosd::sim::{FaultKind, Plan, Verbosity, run_seed};
 #[test]
 fn seeds_stay_clean() {
     match run_seeds(0..48, 2, Verbosity::Hash) {
-        Ok(total) => assert!(total.raised >= 8, "the level rose in {} runs", total.raised),
+        Ok(total) => {
+            assert!(total.raised >= 8, "the level rose in {} runs", total.raised);
+            assert!(total.compacted >= 8, "{} segments were compacted", total.compacted);
+        }
         Err(failure) => panic!("{failure}"),
     }
 }

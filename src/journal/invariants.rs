@@ -3,7 +3,7 @@
 
 use crate::journal::format::batch::{record_bytes, room_bytes};
 use crate::journal::format::layout::{BLOCK, DATA_START, EMPTY_BATCH_BYTES, parse_file_name};
-use crate::journal::segment::index::SegmentIndex;
+use crate::journal::segment::index::{IndexEntry, SegmentIndex};
 use crate::journal::write::journal::{BatchInFlight, Journal, SPARES, Tail};
 use crate::journal::write::removal::Releasing;
 use crate::types::{Ballot, Lsn, RecordKind, SegmentId};
@@ -228,8 +228,14 @@ pub fn check_index(journal: &Journal) {
 
 /// `after` is an LSN that lies behind every record of the segment.
 fn check_segment_index(id: SegmentId, segment: &SegmentIndex, after: Lsn) {
+    for entries in segment.arrays() {
+        check_entries(id, (segment, entries), after);
+    }
+}
+
+fn check_entries(id: SegmentId, (segment, entries): (&SegmentIndex, &[IndexEntry]), after: Lsn) {
     let mut place = (0, 0);
-    for entry in &segment.entries {
+    for entry in entries {
         let here = (entry.slot, entry.lsn);
         assert!(place < here, "segment {id}: slot and LSN {here:?} stand behind {place:?}");
         place = here;

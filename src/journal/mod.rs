@@ -34,3 +34,4 @@ pub use write::read_plan::{ReadDamage, ReadResult};
 pub use write::releasing::FullSegment;
 pub use write::removal::{RemoveDone, RemoveJob};
 pub use write::room::ValueRoom;
+pub use write::segment_slots::{ListedSlots, SegmentSlots};

@@ -125,6 +125,7 @@ fn apply(
         }
     };
     turn.core.index.record(&applied.extents);
+    turn.core.tally.applied_bytes += value.len() as u64;
     let mut is_cut = false;
     for outcome in &applied.outcomes {
         match outcome {

@@ -123,8 +123,11 @@ impl ColdReads {
                 ColdReadStep::WaitsForMemory(task, Need { bytes: reserved, cold: true })
             }
             ColdReadEnd::Taken | ColdReadEnd::Beyond => ColdReadStep::Advanced(task),
+            // The segment went while it was read: what was live in it stands elsewhere by now (C30).
+            ColdReadEnd::Lost(_, damage) if turn.core.journal.is_excused(&damage) => {
+                ColdReadStep::Advanced(task)
+            }
             ColdReadEnd::Lost(slot, damage) => {
-                let damage = turn.core.journal.excused(slot, damage);
                 turn.not_read(slot, &damage);
                 let is_released = matches!(damage, ReadDamage::Released { .. });
                 if is_released || slot <= turn.core.checkpointed_upto {

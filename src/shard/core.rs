@@ -287,9 +287,14 @@ impl Core {
 
     /// The journal, though no further segment can be prepared, takes in what frees space.
     pub(super) fn has_room_to_free(&self) -> bool {
-        let least =
-            limits::FREEING_VALUES * limits::value_room_bytes(limits::FREEING_BYTES_MAX as usize);
-        self.journal.value_room().new_values >= least
+        self.journal.value_room().new_values >= limits::FREEING_ROOM_BYTES
+    }
+
+    /// The journal takes in copies that need so much space. Where no further segment can be prepared, some is
+    /// left for what makes their segments go: cuts, and what is recorded at them.
+    pub(super) fn has_room_to_copy(&self, room_bytes: u64) -> bool {
+        let left = self.journal.value_room().new_values;
+        self.journal.has_room() || left >= room_bytes.saturating_add(2 * limits::FREEING_ROOM_BYTES)
     }
 
     /// The node is stopping.

@@ -30,6 +30,21 @@ pub struct Tally {
     pub heals: u64,
     /// Trims that this node proposed because of what a log is to keep.
     pub retentions: u64,
+    /// Bytes of the values that were applied here.
+    pub applied_bytes: u64,
+    /// Live values of mostly dead segments that were written down again.
+    pub compaction: CompactionTally,
+}
+
+/// What was compacted since the start. Only rises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CompactionTally {
+    /// Segments of which every live value has a copy.
+    pub segments: u64,
+    /// Values that were copied.
+    pub values: u64,
+    /// Their bytes.
+    pub bytes: u64,
 }
 
 /// What became of the checkpoints since the start. Only rises.
@@ -71,6 +86,8 @@ pub struct Backlog {
     pub answer_bytes: u64,
     /// A peer's checkpoint is being installed: 1, else 0.
     pub installing: u64,
+    /// A segment's live values are being copied: 1, else 0.
+    pub compacting: u64,
     /// Slots that are applied, and whose values may be missing here.
     pub absent_slots: u64,
     /// Slots applied behind the newest checkpoint: what a start replays, at least.

@@ -1,6 +1,7 @@
 //! What a shard has done on threads that may block, and what comes of it.
 
 use super::cold_job::{ColdReadDone, ColdReadJob};
+use super::compaction::{CompactionDone, CompactionJob};
 use super::lookup_job::{LookupDone, LookupJob};
 use crate::checkpoint::install::{self, InstallDone, InstallJob, InstallJobError};
 use crate::checkpoint::{
@@ -24,6 +25,8 @@ pub enum DiskJob {
     Install(InstallJob),
     /// For a span.
     Span(SpanJob),
+    /// A step of a walk over the values of a segment.
+    Compaction(Box<CompactionJob>),
 }
 
 /// What became of it.
@@ -41,6 +44,8 @@ pub enum DiskDone {
     Install(InstallDone),
     /// For a span.
     Span(SpanDone),
+    /// A step of a walk over the values of a segment.
+    Compaction(Box<CompactionDone>),
 }
 
 /// Why a job is not done.
@@ -99,6 +104,10 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
             Ok(done) => Ok(DiskDone::Span(done)),
             Err(SpanJobError::Fatal(error)) => Err(DiskJobError::Fatal(error)),
             Err(SpanJobError::Short { error, again }) => Err(short(error, DiskJob::Span(*again))),
+        },
+        DiskJob::Compaction(job) => match job.run(storage) {
+            Ok(done) => Ok(DiskDone::Compaction(Box::new(done))),
+            Err(error) => Err(short(error, DiskJob::Compaction(job))),
         },
     }
 }

@@ -323,6 +323,7 @@ impl Shard {
             installs: self.router.receiver.tally(),
             fetched_values: self.core.absent.fetched(),
             heals: self.router.healer.healed(),
+            compaction: self.router.compaction.tally(),
             ..self.core.tally
         }
     }
@@ -361,6 +362,7 @@ impl Shard {
             waiting_reads: requests.reads.waiting() as u64,
             answer_bytes: core.budget.in_use() as u64,
             installing: u64::from(self.router.receiver.is_installing()),
+            compacting: u64::from(self.router.compaction.segment().is_some()),
             absent_slots: self.absent_slots(),
             slots_behind_checkpoint: self.slots_behind_checkpoint(),
             extents_in_memory: core.index.extents_in_memory() as u64,

@@ -20,6 +20,8 @@ pub enum JournalRead {
     Trim,
     /// The lookup of what a log's retention lets go.
     Retention,
+    /// A compaction.
+    Compaction,
 }
 
 /// The reads under way, by token.

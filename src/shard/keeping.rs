@@ -21,6 +21,8 @@ pub enum Stays {
     Read,
     /// An entry in it is live, or may be.
     Live,
+    /// What is live in it is being copied.
+    Compacted,
     /// Its last live entry went behind the older checkpoint.
     Later,
     /// No other voter has confirmed the older checkpoint.
@@ -38,6 +40,7 @@ impl fmt::Display for Stays {
         f.write_str(match self {
             Stays::Read => "a start may read it",
             Stays::Live => "it has live entries",
+            Stays::Compacted => "its live entries are being copied",
             Stays::Later => "its entries were trimmed behind the older checkpoint",
             Stays::Unconfirmed => "no other voter has confirmed the older checkpoint",
             Stays::CatchUp => "it is within catchup_bytes",

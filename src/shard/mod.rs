@@ -16,7 +16,7 @@
 //! | `writes`, `fates` | who waits for a command, with `write_request`, `queued`, `waiter`, `trims` |
 //! | `reads` | who waits for entries, with `read_task`, `lines`, `parked`, `cold_reads` |
 //! | `status` | what a shard says of itself |
-//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `levels`, `checkpoints`, `release`, `heal` | what needs no client |
+//! | `catch_up`, `disk_full`, `idle_mark`, `retention`, `cuts`, `levels`, `checkpoints`, `release`, `compaction`, `heal` | what needs no client |
 //! | `notes`, `repair_log` | log lines of what the replica noted, and of damage that was repaired |
 //! | `turn` | one step: the time, the core, the outputs; answers leave here |
 //! | `core` | what all parts work on: replica, journal, machine, and the tables below |
@@ -35,6 +35,7 @@ mod chains;
 mod checkpoints;
 mod cold_job;
 mod cold_reads;
+mod compaction;
 mod conns;
 mod core;
 mod counters;
@@ -85,7 +86,7 @@ mod waiter;
 mod write_request;
 mod writes;
 
-pub use self::counters::{Backlog, CheckpointTally, SyncTally, Tally};
+pub use self::counters::{Backlog, CheckpointTally, CompactionTally, SyncTally, Tally};
 pub use self::cut_options::CutOptions;
 pub use self::disk_job::{DiskDone, DiskJob, DiskJobError, execute};
 pub use self::events::{Input, Output};

@@ -3,6 +3,7 @@
 use super::apply::{Applier, ApplyHooks};
 use super::catch_up::CatchUpServer;
 use super::checkpoints::Checkpoints;
+use super::compaction::Compaction;
 use super::core::Core;
 use super::cuts::SinceCut;
 use super::disk_full::DiskFull;
@@ -60,6 +61,8 @@ pub struct Router {
     pub(super) values: ValuesSource,
     /// Finds out what the journal need not keep.
     pub(super) release: SegmentRelease,
+    /// Copies what is live out of mostly dead segments.
+    pub(super) compaction: Compaction,
     levels: LevelRaises,
     /// The node's stop, as far as it is.
     leaving: Leaving,
@@ -93,6 +96,7 @@ impl Router {
             source: CheckpointSource::default(),
             values: ValuesSource::default(),
             release: SegmentRelease::default(),
+            compaction: Compaction::default(),
             levels: LevelRaises::default(),
             leaving: Leaving::default(),
             idle_mark: IdleMark::default(),
@@ -119,6 +123,7 @@ impl Router {
             self.requests.next_deadline(core.serving().is_ok()),
             self.leaving.next_deadline(now, core.stop_by),
             self.release.next_deadline(now, core),
+            self.compaction.next_deadline(),
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
             self.receiver.next_deadline(now, core),
             core.absent.next_deadline(now),
@@ -222,7 +227,11 @@ impl Router {
         }
         self.disk_full.retry(turn);
         self.checkpoints.go_on(turn);
-        self.release.go_on(turn, &mut self.checkpoints);
+        self.release.go_on(turn, &mut self.checkpoints, &self.compaction);
+        let pinned = self.release.pinned(turn.core);
+        if self.compaction.go_on(turn, &pinned) {
+            self.release.emptied(turn.now);
+        }
         turn.core.trim_cache();
         self.go_on_healing(turn);
         self.go_on_installing(turn);
@@ -258,6 +267,7 @@ impl Router {
                 garbage.wants_cut |= differing.any(|(_, at)| newest < at);
                 garbage.is_short = true; // The sooner there is a checkpoint, the sooner that node heals.
             }
+            garbage.wants_cut |= self.compaction.wants_cut();
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());
             self.since_cut.propose(turn.now, turn.core, (bytes, garbage), writes);
             self.levels.propose(turn.now, turn.core, writes);
@@ -295,8 +305,9 @@ impl Router {
             DiskDone::Install(done) => self.receiver.done(turn, done),
             DiskDone::Span(done) => {
                 self.release.done(turn.core, done);
-                self.release.go_on(turn, &mut self.checkpoints);
+                self.release.go_on(turn, &mut self.checkpoints, &self.compaction);
             }
+            DiskDone::Compaction(done) => self.compaction.done(turn, *done),
         }
     }
 
@@ -320,6 +331,7 @@ impl Router {
         let before = turn.core.index.runs().clone();
         let dropped = self.checkpoints.installed(turn.now, &before, (kept, &runs), was_fenced);
         turn.core.install(turn.now, slot, machine, runs);
+        self.compaction.leave();
         for name in turn.core.spans.installed(slot) {
             self.checkpoints.discard(name);
         }
@@ -380,6 +392,7 @@ impl Router {
                     | JournalRead::Serve
                     | JournalRead::Values
                     | JournalRead::Absent
+                    | JournalRead::Compaction
                     | JournalRead::Client,
                 )
                 | None,
@@ -413,7 +426,13 @@ impl Router {
             Some(JournalRead::Absent) => {
                 with_absent(turn, |absent, turn| absent.found_here(turn, values));
             }
-            Some(JournalRead::Client | JournalRead::Trim | JournalRead::Retention) | None => {}
+            Some(
+                JournalRead::Client
+                | JournalRead::Trim
+                | JournalRead::Retention
+                | JournalRead::Compaction,
+            )
+            | None => {}
         }
     }
 

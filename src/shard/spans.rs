@@ -6,7 +6,7 @@
 //! looked at again. A span without a live row is dead, and that for every state from then on.
 
 use crate::index::{Span, SpanRow};
-use crate::types::{Index, LogId, Slot};
+use crate::types::{Index, LogId, Slot, SlotRanges};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -224,6 +224,24 @@ impl Spans {
             ControlFlow::Continue(since) => Liveness::DeadSince(since),
             ControlFlow::Break(()) => Liveness::Live,
         }
+    }
+
+    /// Those of these slots in which entries may be live.
+    #[must_use]
+    pub fn live_slots(&self, slots: &SlotRanges) -> SlotRanges {
+        let mut live = SlotRanges::default();
+        for (lowest, highest) in slots.as_slice() {
+            for (upto, entry) in self.overlapping((*lowest, *highest)) {
+                let has_some = match &entry.state {
+                    State::Missing | State::Live(_) => true,
+                    State::Dead(..) => false,
+                };
+                if has_some {
+                    live.add(entry.after.next().max(*lowest), upto.min(*highest));
+                }
+            }
+        }
+        live
     }
 
     /// The slots of the first span that is missing among those that have some of these: above the first

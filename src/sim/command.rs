@@ -57,14 +57,15 @@ pub fn simulate(args: &SimulateArgs) -> u8 {
             let count = seeds.end - seeds.start;
             print_line(&format!(
                 "{count} seeds clean: {:.0} s simulated, {} slots, {} appends, {} other requests, \
-                 {} events, {} segments released, {} not written ahead, {} disks set back and refuted, \
-                 {} undetectable, {} states healed, {} levels raised; {:.1} seeds/s",
+                 {} events, {} segments released, {} compacted, {} not written ahead, {} disks set back and \
+                 refuted, {} undetectable, {} states healed, {} levels raised; {:.1} seeds/s",
                 total.simulated_us as f64 / 1e6,
                 total.slots,
                 total.acknowledged,
                 total.answered,
                 total.events,
                 total.released,
+                total.compacted,
                 total.unwritten,
                 total.refuted,
                 total.undetectable,
@@ -171,6 +172,7 @@ impl RunSummary {
         self.answered += other.answered;
         self.released += other.released;
         self.unwritten += other.unwritten;
+        self.compacted += other.compacted;
         self.refuted += other.refuted;
         self.undetectable += other.undetectable;
         self.healed += other.healed;

@@ -93,7 +93,10 @@ impl SimDisk {
             | DiskJob::Span(_)
             | DiskJob::Journal(Job::Places(_) | Job::Remove(_))
             | DiskJob::Install(_) => CHECKPOINTS,
-            DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::ColdRead(_) => HELPER,
+            DiskJob::Journal(_)
+            | DiskJob::Lookup(_)
+            | DiskJob::ColdRead(_)
+            | DiskJob::Compaction(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
         if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
@@ -124,9 +127,12 @@ impl SimDisk {
                 | DiskJob::Journal(Job::Places(_) | Job::Remove(_))
                 | DiskJob::Install(_),
             ) => self.sync_us * 2,
-            Some(DiskJob::Journal(_) | DiskJob::Lookup(_) | DiskJob::ColdRead(_)) => {
-                1 + self.sync_us / 4
-            }
+            Some(
+                DiskJob::Journal(_)
+                | DiskJob::Lookup(_)
+                | DiskJob::ColdRead(_)
+                | DiskJob::Compaction(_),
+            ) => 1 + self.sync_us / 4,
         };
         rng.duration(typical * self.slowness)
     }

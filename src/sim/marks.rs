@@ -7,7 +7,7 @@ use crate::checkpoint::{
     CheckpointDone, CheckpointJob, SpanDone, SpanJob, Start, parse_checkpoint_file_name,
 };
 use crate::journal::Job;
-use crate::shard::{DiskDone, DiskJob, DiskJobError};
+use crate::shard::{DiskDone, DiskJob, DiskJobError, Shard};
 use crate::wire::peer::{InstallChunk, Learned, Message, ValuesChunk};
 use std::collections::BTreeMap;
 
@@ -45,6 +45,7 @@ marks! {
     CutLook = "a crash while what arrived of a checkpoint is looked at",
     CutAppend = "a crash while a part of a peer's checkpoint is written",
     CutBuild = "a crash while a peer's checkpoint is made one of this node",
+    CutCompaction = "a crash while live values of a segment are copied",
     CutHeal = "a crash while a node that differs writes down what it tries",
     StartWithout = "a start reads the whole journal",
     StartNewest = "a start begins from the newest checkpoint",
@@ -54,6 +55,7 @@ marks! {
     StartAbsent = "a start finds that values are absent",
     Merged = "runs were merged",
     SpanMade = "a span was made anew",
+    Compacted = "the live values of a segment were copied",
     Released = "released segments were removed",
     NotTaken = "a checkpoint was not taken",
     Installed = "a peer's checkpoint was made one of this node",
@@ -131,6 +133,16 @@ impl Marks {
         found.into_iter().filter(|(_, is)| *is).for_each(|(mark, _)| self.add(mark));
     }
 
+    /// A process ends, or a run does.
+    pub(super) fn ended(&mut self, shard: &Shard) {
+        if shard.backlog().compacting > 0 {
+            self.add(Mark::CutCompaction);
+        }
+        if shard.tally().compaction.segments > 0 {
+            self.add(Mark::Compacted);
+        }
+    }
+
     /// A job was under way when its process ended; this came of as much of it as was done.
     pub(super) fn cut_short(
         &mut self,
@@ -162,6 +174,7 @@ impl Marks {
             DiskDone::ColdRead(_) => self.add(Mark::ColdRead),
             DiskDone::Journal(_)
             | DiskDone::Lookup(_)
+            | DiskDone::Compaction(_)
             | DiskDone::Checkpoint(CheckpointDone::Step | CheckpointDone::Frozen(..))
             | DiskDone::Span(SpanDone::Rows(_) | SpanDone::Damaged(_) | SpanDone::Abandoned(_))
             | DiskDone::Install(
@@ -223,6 +236,7 @@ pub(super) fn cut_mark(job: &DiskJob) -> Option<Mark> {
         DiskJob::Span(SpanJob::Read { .. })
         | DiskJob::Journal(Job::Batch(_) | Job::Read(_))
         | DiskJob::Lookup(_)
+        | DiskJob::Compaction(_)
         | DiskJob::ColdRead(_) => None,
     }
 }

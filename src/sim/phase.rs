@@ -214,6 +214,7 @@ impl World {
     fn finish(&mut self) -> CheckResult {
         for shard in self.nodes.iter().filter_map(|node| node.shard.as_ref()) {
             machine::invariants::check_state(shard.machine());
+            self.marks.ended(shard);
         }
         for node in self.nodes.iter().filter(|node| node.medium == Medium::Wiped) {
             let outside = |shard: &Shard| !shard.replica().hard().formed;

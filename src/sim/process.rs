@@ -221,12 +221,20 @@ impl World {
         self.nodes.iter().map(|node| node.disk.unwritten()).sum()
     }
 
+    /// Segments whose live values those that run have copied since their last starts.
+    pub(super) fn compacted_segments(&self) -> u64 {
+        let shards = self.nodes.iter().filter_map(|node| node.shard.as_ref());
+        shards.map(|shard| shard.tally().compaction.segments).sum()
+    }
+
     /// The process ends between two steps; it starts again after a while.
     pub(super) fn stop(&mut self, node: usize, power: bool) {
         let (now, ending) = (self.now, &mut self.nodes[node]);
         ending.life += 1;
         ending.healed_before += ending.heals();
-        ending.shard = None;
+        if let Some(shard) = ending.shard.take() {
+            self.marks.ended(&shard);
+        }
         ending.paused = false;
         ending.inbox.clear();
         ending.turn_due = false;

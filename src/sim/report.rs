@@ -30,6 +30,8 @@ pub struct RunSummary {
     pub released: u64,
     /// Segments that were allocated and not filled with zeros.
     pub unwritten: u64,
+    /// Mostly dead segments of those that run in the end, whose live values were copied since their last starts.
+    pub compacted: u64,
     /// Disks that were set back, and refuted by a peer.
     pub refuted: u64,
     /// Runs that ended because nobody who could know of a disk that was set back was there.
@@ -100,6 +102,7 @@ pub fn run_plan(plan: Plan, verbosity: Verbosity) -> Result<RunSummary, Box<RunF
                 answered: world.history.reads,
                 released: world.released_segments(),
                 unwritten: world.unwritten_segments(),
+                compacted: world.compacted_segments(),
                 refuted: u64::from(world.set_back.refuted),
                 undetectable: u64::from(world.set_back.undetectable),
                 healed: world.nodes.iter().map(|node| node.healed_before + node.heals()).sum(),

@@ -43,6 +43,19 @@ impl SlotRanges {
         self.ranges.get(at).is_some_and(|(first, _)| *first <= slot)
     }
 
+    /// It has a slot from `first` to `last`.
+    #[must_use]
+    pub fn touches(&self, first: Slot, last: Slot) -> bool {
+        let at = self.ranges.partition_point(|(_, end)| *end < first);
+        first <= last && self.ranges.get(at).is_some_and(|(begin, _)| *begin <= last)
+    }
+
+    /// The lowest of its slots, and the highest.
+    #[must_use]
+    pub fn ends(&self) -> Option<(Slot, Slot)> {
+        Some((self.ranges.first()?.0, self.ranges.last()?.1))
+    }
+
     /// A set of so many ranges at most, one at least, which has these slots, and others between the lowest of
     /// them where there are too many.
     #[must_use]
@@ -118,6 +131,11 @@ mod tests {
                 assert!(apart, "seed {seed}: {ranges:?}");
                 let probe = random.below(80);
                 assert_eq!(ranges.contains(Slot(probe)), model.contains(&probe), "seed {seed}");
+                let (from, upto) = (random.below(80), random.below(80));
+                let touches = model.iter().any(|slot| (from..=upto).contains(slot));
+                assert_eq!(ranges.touches(Slot(from), Slot(upto)), touches, "seed {seed}");
+                let ends = model.first().zip(model.last());
+                assert_eq!(ranges.ends(), ends.map(|(a, b)| (Slot(*a), Slot(*b))), "seed {seed}");
                 let coarse = ranges.coarse(2);
                 assert!(coarse.as_slice().len() <= 2, "seed {seed}: {coarse:?}");
                 let all = model.iter().all(|slot| coarse.contains(Slot(*slot)));

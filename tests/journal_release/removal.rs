@@ -18,7 +18,7 @@ fn c26_released_segments_go_and_starts_do_without() {
     let ids: Vec<u64> = full.iter().map(|full| full.segment.0).collect();
     assert_eq!(ids, (1..from.segment.0).collect::<Vec<_>>());
     assert!(ids.len() > 3, "{ids:?}");
-    assert_eq!(full[0].slots.unwrap().0, Slot(1));
+    assert_eq!(full[0].slots.ends().unwrap().0, Slot(1));
     assert!(full.iter().all(|full| full.bytes == OPTIONS.segment_bytes));
     let (count, bytes) = (rig.journal.segments(), rig.journal.disk_bytes());
     let gone = &ids[..ids.len() - 1];
@@ -27,7 +27,7 @@ fn c26_released_segments_go_and_starts_do_without() {
     assert_eq!((rig.journal.segments(), rig.journal.released_upto()), (count, Slot(0)));
     rig.settle().unwrap();
     assert!(!rig.journal.is_releasing());
-    let upto = full[gone.len() - 1].slots.unwrap().1;
+    let upto = full[gone.len() - 1].slots.ends().unwrap().1;
     assert_eq!(rig.journal.released_upto(), upto);
     assert_eq!(rig.journal.released_segments(), gone.len() as u64);
     assert_eq!(rig.journal.disk_bytes(), bytes - gone.len() as u64 * OPTIONS.segment_bytes);
@@ -227,7 +227,7 @@ fn c26_what_an_older_start_reads_stays() {
     assert_eq!(recovered.chosen_upto, Slot(200));
     assert_eq!((journal.released_segments(), segments(&rig.storage)[0]), (first - 1, first));
     let held = values(&rig.storage, &mut journal, 200);
-    let (_, upto) = full[first as usize - 2].slots.unwrap();
+    let (_, upto) = full[first as usize - 2].slots.ends().unwrap();
     assert_eq!((held.len() as u64, held.keys().next()), (200 - upto.0, Some(&upto.next())));
     // Once they are gone, it does not serve any more.
     let (_, recovered) = start(&rig.storage, &older).unwrap();

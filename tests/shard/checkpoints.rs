@@ -1,10 +1,10 @@
 //! Stories about checkpoints: what a start from one gives back, and what one needs to count.
 
-use crate::node::{Node, SEGMENT, append, create, identity_of, log, read, texts};
+use crate::node::{Node, SEGMENT, append, create, identity_of, log, options_of, read, texts};
 use paxosd::api::{Delete, Reply, Request, Trim};
 use paxosd::checkpoint::{self, CheckpointJob, checkpoint_file_name};
 use paxosd::index::run_file_name;
-use paxosd::shard::{CutOptions, DiskJob};
+use paxosd::shard::{CutOptions, DiskJob, ShardOptions};
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{FormatLevel, Index, Random, Released, ShardId, Slot};
 
@@ -19,7 +19,9 @@ const IDLE: CutOptions = CutOptions { idle_us: 5_000_000, ..NEVER };
 
 /// A node with so many entries in each of three logs; a fourth was deleted, and the first one trimmed.
 pub fn with_logs(cuts: CutOptions, entries: u64) -> Node {
-    let mut node = Node::with_cuts(cuts);
+    // Nothing is compacted: what it would free stays for others.
+    let options = ShardOptions { cuts, catchup_bytes: 1 << 40, ..options_of(1, &[1]) };
+    let mut node = Node::with_options(options);
     for name in ["a", "b", "c", "gone"] {
         node.ask(create(name));
     }

@@ -168,7 +168,8 @@ impl Trio {
                 Output::Job(
                     job @ (DiskJob::Journal(Job::Read(_))
                     | DiskJob::Lookup(_)
-                    | DiskJob::ColdRead(_)),
+                    | DiskJob::ColdRead(_)
+                    | DiskJob::Compaction(_)),
                 ) if self.hold_reads == Some(node) => {
                     self.held_reads.push(job);
                 }

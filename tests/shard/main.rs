@@ -5,6 +5,7 @@ mod chains;
 mod checkpoints;
 mod clocks;
 mod cold_reads;
+mod compaction;
 mod fates;
 mod fates_rig;
 mod heal;

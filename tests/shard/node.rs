@@ -108,9 +108,14 @@ impl Node {
 
     /// A fresh node that leads, with cuts as often as this.
     pub fn with_cuts(cuts: CutOptions) -> Node {
+        Node::with_options(ShardOptions { cuts, ..options() })
+    }
+
+    /// A fresh node that leads, with these options.
+    pub fn with_options(options: ShardOptions) -> Node {
         let storage = MemStorage::new();
         format(&storage, &identity(), ShardId(0), &SEGMENT).expect("a fresh disk takes a journal");
-        Node::open_with_cuts(storage, cuts)
+        Node::open_as(storage, options, false)
     }
 
     /// Likewise, but reads of the journal are held back from the start.
@@ -124,6 +129,19 @@ impl Node {
 
     /// The same, with these options.
     pub fn open_as(storage: MemStorage, options: ShardOptions, hold_reads: bool) -> Node {
+        Node::begin(storage, options, (hold_reads, false))
+    }
+
+    /// The same, of a machine that may stop in the middle of a job.
+    pub fn open_to_halt(storage: MemStorage, options: ShardOptions) -> Node {
+        Node::begin(storage, options, (false, true))
+    }
+
+    fn begin(
+        storage: MemStorage,
+        options: ShardOptions,
+        (hold_reads, may_halt): (bool, bool),
+    ) -> Node {
         let (place, known) = ((ShardId(0), 1), options.paxos.known_level);
         let start = checkpoint::start(&storage, &identity(), place, known, &SEGMENT)
             .expect("the journal recovers");
@@ -149,7 +167,7 @@ impl Node {
             replayed,
             from: from.map(|(slot, _)| slot),
             faults,
-            may_halt: false,
+            may_halt,
             next: 1,
         };
         node.run(out);
@@ -200,6 +218,7 @@ impl Node {
             DiskJob::Lookup(_) => 1,
             DiskJob::ColdRead(read) => usize::from(read.looks_up()),
             DiskJob::Journal(_)
+            | DiskJob::Compaction(_)
             | DiskJob::Checkpoint(_)
             | DiskJob::Span(_)
             | DiskJob::Install(_) => 0,

@@ -22,7 +22,7 @@ const ELECTION_US: u64 = 20_000_000;
 /// One of the three.
 pub struct Member {
     pub shard: Shard,
-    storage: MemStorage,
+    pub storage: MemStorage,
     /// While true, batches gather in `held`.
     pub hold: bool,
     /// While true, reads of the journal do.
@@ -232,9 +232,10 @@ impl Trio {
     fn run_jobs(&mut self, at: usize) {
         let member = &mut self.members[at];
         let held = |job: &DiskJob| match job {
-            DiskJob::Journal(Job::Read(_)) | DiskJob::Lookup(_) | DiskJob::ColdRead(_) => {
-                member.hold_reads
-            }
+            DiskJob::Journal(Job::Read(_))
+            | DiskJob::Lookup(_)
+            | DiskJob::ColdRead(_)
+            | DiskJob::Compaction(_) => member.hold_reads,
             DiskJob::Journal(_)
             | DiskJob::Checkpoint(_)
             | DiskJob::Span(_)

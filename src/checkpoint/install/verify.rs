@@ -58,11 +58,11 @@ pub struct Verified {
     pub refused: Option<(Slot, String)>,
 }
 
-/// Holds each value against the rows of its slot.
-pub(super) fn verify(
-    storage: &dyn Storage,
-    verify: &VerifyValues,
-) -> Result<Verified, StorageError> {
+/// Holds each value against the rows of its slot. Reads them: for a thread that may block.
+///
+/// # Errors
+/// Only where the system is short of something.
+pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, StorageError> {
     let (values, rows, refused) = (Vec::new(), BTreeMap::new(), None);
     let mut verified = Verified { from: verify.from, values, rows, refused };
     for (slot, ballot, value) in &verify.values {

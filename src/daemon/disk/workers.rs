@@ -195,6 +195,7 @@ fn batch_bytes(job: &DiskJob) -> u64 {
         DiskJob::Journal(_)
         | DiskJob::Lookup(_)
         | DiskJob::ColdRead(_)
+        | DiskJob::Compaction(_)
         | DiskJob::Checkpoint(_)
         | DiskJob::Span(_)
         | DiskJob::Install(_) => 0,
@@ -270,6 +271,7 @@ impl Completions {
             DiskDone::Journal(Done::Read(_))
             | DiskDone::Lookup(_)
             | DiskDone::ColdRead(_)
+            | DiskDone::Compaction(_)
             | DiskDone::Install(InstallDone::Read { .. }) => &self.reads,
             DiskDone::Journal(_)
             | DiskDone::Checkpoint(_)
@@ -343,6 +345,7 @@ impl Disk {
             job @ (DiskJob::Journal(Job::Read(_))
             | DiskJob::Lookup(_)
             | DiskJob::ColdRead(_)
+            | DiskJob::Compaction(_)
             | DiskJob::Install(InstallJob::Read { .. })) => {
                 self.waiting.push_back(job);
                 self.send_reads();

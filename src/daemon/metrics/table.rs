@@ -360,6 +360,21 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
         |s| s.tally.released_segments,
     ),
     gauge(
+        "paxosd_compacting",
+        "1 while live values of a mostly dead segment are being copied.",
+        |s| s.backlog.compacting,
+    ),
+    counter(
+        "paxosd_compaction_segments_total",
+        "Mostly dead segments of which every live value was copied, so that they can go.",
+        |s| s.tally.compaction.segments,
+    ),
+    counter(
+        "paxosd_compaction_bytes_total",
+        "Bytes of the values that were copied for that.",
+        |s| s.tally.compaction.bytes,
+    ),
+    gauge(
         "paxosd_formed",
         "0 while the shard of a new cluster waits for members that it has not met yet.",
         |s| u64::from(s.status.formed),

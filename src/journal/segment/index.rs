@@ -2,12 +2,13 @@
 
 use crate::journal::format::item::ALIGN_BYTES;
 use crate::journal::format::layout::file_name;
+use crate::journal::segment::gathered::GatheredSlots;
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN, Location};
 use crate::journal::segment::places::{PlaceRow, Places};
 use crate::journal::segment::spilled::{SlotFinder, SlotLookup, Spilled};
 use crate::journal::segment::start::Baseline;
-use crate::limits::PLACE_MEMORY_BYTES;
-use crate::types::{Ballot, Lsn, ReleasedRange, SegmentId, Slot};
+use crate::limits::{PLACE_MEMORY_BYTES, WINDOW_SLOTS};
+use crate::types::{Ballot, Lsn, ReleasedRange, SegmentId, Slot, SlotRanges};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -39,24 +40,49 @@ impl IndexEntry {
 
 const _: () = assert!(size_of::<IndexEntry>() == PLACE_MEMORY_BYTES);
 
-/// The entries of one segment, by rising slot; entries of one slot in the order of writing.
+/// The entries of one segment, by rising slot; entries of one slot in the order of writing. Two arrays.
 /// Self-contained, so that the arrays of full segments can move to disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentIndex {
     pub(in crate::journal) first_lsn: Lsn,
     pub(in crate::journal) ballots: Vec<Ballot>,
     pub(in crate::journal) entries: Vec<IndexEntry>,
+    /// Entries whose slots lay far below the others when they came: copies of older values. Among the
+    /// others, each of them would have to make its place by moving all of those.
+    pub(in crate::journal) copies: Vec<IndexEntry>,
+    /// Their slots.
+    copied: GatheredSlots,
 }
 
 impl SegmentIndex {
     /// No entries yet, of a segment whose first LSN is this one.
     pub(crate) fn new(first_lsn: Lsn) -> SegmentIndex {
-        SegmentIndex { first_lsn, ballots: Vec::new(), entries: Vec::new() }
+        let (ballots, entries, copies) = (Vec::new(), Vec::new(), Vec::new());
+        SegmentIndex { first_lsn, ballots, entries, copies, copied: GatheredSlots::default() }
+    }
+
+    /// All entries; each array is sorted.
+    pub(in crate::journal) fn arrays(&self) -> [&[IndexEntry]; 2] {
+        [&self.copies, &self.entries]
+    }
+
+    /// How many entries there are.
+    pub(in crate::journal) fn len(&self) -> usize {
+        self.arrays().map(<[IndexEntry]>::len).iter().sum()
     }
 
     /// All records, by rising slot.
     pub(crate) fn records(&self, segment: SegmentId) -> impl Iterator<Item = IndexedRecord> + '_ {
-        self.entries.iter().map(move |entry| self.found(segment, entry))
+        let [mut copies, mut entries] = self.arrays();
+        let next = move || {
+            let first = match (copies.first(), entries.first()) {
+                (Some(copy), Some(entry)) => (copy.slot, copy.lsn) < (entry.slot, entry.lsn),
+                (copy, _) => copy.is_some(),
+            };
+            let from = if first { &mut copies } else { &mut entries };
+            from.split_off_first()
+        };
+        std::iter::from_fn(next).map(move |entry| self.found(segment, entry))
     }
 
     fn ballot_number(&mut self, ballot: Ballot) -> u32 {
@@ -80,16 +106,44 @@ impl SegmentIndex {
         IndexedRecord { slot: Slot(entry.slot), location, flags: entry.flags() }
     }
 
-    fn of_slot(&self, slot: Slot) -> &[IndexEntry] {
-        let from = self.entries.partition_point(|entry| entry.slot < slot.0);
-        let count = self.entries[from..].iter().take_while(|entry| entry.slot == slot.0).count();
-        &self.entries[from..from + count]
+    fn of_slot(&self, slot: Slot) -> impl Iterator<Item = &IndexEntry> {
+        self.arrays().into_iter().flat_map(move |entries| {
+            let from = entries.partition_point(|entry| entry.slot < slot.0);
+            entries[from..].iter().take_while(move |entry| entry.slot == slot.0)
+        })
+    }
+
+    /// The distinct slots, each array by rising slot, of entries up to `slot`, or of those above it.
+    fn slots(&self, slot: Slot, is_above: bool) -> impl Iterator<Item = Slot> {
+        self.arrays().into_iter().flat_map(move |entries| {
+            let (upto, above) = entries.split_at(entries.partition_point(|e| e.slot <= slot.0));
+            if is_above { above } else { upto }.iter().map(|entry| Slot(entry.slot))
+        })
+    }
+
+    fn insert(&mut self, entry: IndexEntry) {
+        let is_far = |low: u64, high: u64| low.saturating_add(2 * WINDOW_SLOTS) < high;
+        let last = self.entries.last().map(|last| last.slot);
+        let is_copy = last.is_some_and(|last| is_far(entry.slot, last));
+        if last.is_some_and(|last| is_far(last, entry.slot)) {
+            // Those so far were copies, with which the segment began.
+            self.entries.iter().for_each(|copy| self.copied.add(Slot(copy.slot)));
+            self.copies.append(&mut self.entries);
+            self.copies.sort_unstable_by_key(|copy| (copy.slot, copy.lsn));
+        }
+        if is_copy {
+            self.copied.add(Slot(entry.slot));
+        }
+        let entries = if is_copy { &mut self.copies } else { &mut self.entries };
+        let at =
+            entries.partition_point(|other| (other.slot, other.lsn) <= (entry.slot, entry.lsn));
+        entries.insert(at, entry);
     }
 
     fn mark_known(&mut self, watermarks: &BTreeMap<Ballot, Slot>) {
         let mark = |ballot| watermarks.get(ballot).copied().unwrap_or_default();
         let marks: Vec<Slot> = self.ballots.iter().map(mark).collect();
-        for entry in &mut self.entries {
+        for entry in self.entries.iter_mut().chain(&mut self.copies) {
             if Slot(entry.slot) <= marks[entry.ballot()] {
                 entry.ballot_and_flags |= u32::from(KNOWN) << 24;
             }
@@ -97,8 +151,10 @@ impl SegmentIndex {
     }
 
     fn spans(&self, slot: Slot) -> bool {
-        let first = self.entries.first().is_some_and(|entry| entry.slot <= slot.0);
-        first && self.entries.last().is_some_and(|entry| slot.0 <= entry.slot)
+        self.arrays().into_iter().any(|entries| {
+            let first = entries.first().is_some_and(|entry| entry.slot <= slot.0);
+            first && entries.last().is_some_and(|entry| slot.0 <= entry.slot)
+        })
     }
 }
 
@@ -145,8 +201,7 @@ impl SlotIndex {
             bytes: location.bytes,
             ballot_and_flags: index.ballot_number(location.ballot) | u32::from(flags) << 24,
         };
-        let at = index.entries.partition_point(|other| other.slot <= slot.0);
-        index.entries.insert(at, entry);
+        index.insert(entry);
     }
 
     /// The record at this place has lost its header; its body has this checksum.
@@ -164,7 +219,7 @@ impl SlotIndex {
         // Newest first: a slot's records lie close together, in a few segments at most.
         let segments = self.segments.iter().rev().filter(|(_, index)| index.spans(slot));
         let all = segments
-            .flat_map(|(id, index)| index.of_slot(slot).iter().map(|e| index.found(*id, e)));
+            .flat_map(|(id, index)| index.of_slot(slot).map(|entry| index.found(*id, entry)));
         let known_only = self.spilled.is_known_only(slot);
         let all = all.filter(|record| !known_only || record.flags & KNOWN != 0);
         let best = all.max_by_key(IndexedRecord::rank)?;
@@ -175,9 +230,8 @@ impl SlotIndex {
     /// The highest ballot in which any record holds the slot.
     pub(crate) fn highest_ballot(&self, slot: Slot) -> Option<Ballot> {
         let segments = self.segments.values().filter(|index| index.spans(slot));
-        let entries = segments.flat_map(|index| {
-            index.of_slot(slot).iter().map(|entry| index.ballots[entry.ballot()])
-        });
+        let entries = segments
+            .flat_map(|index| index.of_slot(slot).map(|entry| index.ballots[entry.ballot()]));
         entries.max()
     }
 
@@ -204,26 +258,21 @@ impl SlotIndex {
     /// A segment is full: gives back what its array does not need.
     pub(crate) fn seal(&mut self, segment: SegmentId) {
         if let Some(index) = self.segments.get_mut(&segment) {
-            Arc::make_mut(index).entries.shrink_to_fit();
+            let index = Arc::make_mut(index);
+            index.entries.shrink_to_fit();
+            index.copies.shrink_to_fit();
         }
     }
 
     /// The distinct slots up to `slot`, rising.
     pub(crate) fn slots_upto(&self, slot: Slot) -> BTreeSet<Slot> {
-        let of = |index: &SegmentIndex| index.entries.partition_point(|entry| entry.slot <= slot.0);
-        let segments = self.segments.values();
-        segments
-            .flat_map(|index| index.entries[..of(index)].iter().map(|entry| Slot(entry.slot)))
-            .collect()
+        self.segments.values().flat_map(|index| index.slots(slot, false)).collect()
     }
 
     /// The distinct slots above `slot`, rising.
     pub(crate) fn slots_above(&self, slot: Slot) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = Vec::new();
-        for index in self.segments.values() {
-            let from = index.entries.partition_point(|entry| entry.slot <= slot.0);
-            slots.extend(index.entries[from..].iter().map(|entry| Slot(entry.slot)));
-        }
+        let segments = self.segments.values();
+        let mut slots: Vec<Slot> = segments.flat_map(|index| index.slots(slot, true)).collect();
         slots.sort_unstable();
         slots.dedup();
         slots
@@ -287,11 +336,18 @@ impl SlotIndex {
             known: self.lookups_in(&files.unwrap_or_default(), slots),
             spilled: Arc::clone(&self.spilled),
             below: self.spilled_below(),
+            copied: self.copied(),
         }
     }
 
-    /// Of slots below this one no record is in memory, and none of them is distrusted: whoever has the
-    /// files of places finds them.
+    /// Ranges that have all slots of which copies are in memory.
+    fn copied(&self) -> SlotRanges {
+        let copied = self.segments.values().flat_map(|index| index.copied.as_slice());
+        SlotRanges::new(copied.copied())
+    }
+
+    /// Of slots below this one no record but copies is in memory, and none of them is distrusted: whoever has
+    /// the files of places finds them.
     fn spilled_below(&self) -> Slot {
         let first = |index: &Arc<SegmentIndex>| index.entries.first().map(|entry| Slot(entry.slot));
         let held = self.segments.values().filter_map(first);
@@ -324,7 +380,7 @@ impl SlotIndex {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::types::NodeId;
+    use crate::types::{NodeId, Random};
 
     fn found(slot: u64, round: u64, segment: u64, lsn: u64, flags: u8) -> IndexedRecord {
         let location = Location {
@@ -364,6 +420,44 @@ mod tests {
                 assert_eq!(index.best(Slot(5)), Some(rising[upto - 1]), "{upto} {backwards}");
                 assert_eq!(index.best(Slot(6)), None);
             }
+        }
+    }
+
+    /// C30: copies of old values among new ones change nothing of what is found, nor in which order.
+    #[test]
+    fn c30_copies_stand_with_the_others() {
+        for seed in 0..50 {
+            let mut random = Random::new(seed);
+            let mut index = SlotIndex::new(Baseline::NONE);
+            let (mut all, mut next) = (Vec::new(), 5_000);
+            for lsn in 10..200 {
+                next += random.below(40);
+                let slot = if random.below(4) == 0 { 1 + random.below(300) } else { next };
+                all.push(found(slot, 1 + random.below(3), 1, lsn, random.below(3) as u8));
+                index.insert(Lsn(10), all.last().unwrap());
+            }
+            let segment = &index.segments[&SegmentId(1)];
+            assert!(segment.copies.len() > 10 && segment.entries.len() > 100, "seed {seed}");
+            assert_eq!(segment.len(), all.len());
+            let mut sorted = all.clone();
+            sorted.sort_by_key(|record| (record.slot, record.location.lsn));
+            let records: Vec<_> = segment.records(SegmentId(1)).collect();
+            assert_eq!(records, sorted, "seed {seed}");
+            let slots: BTreeSet<Slot> = all.iter().map(|record| record.slot).collect();
+            for slot in &slots {
+                let of_slot = all.iter().filter(|record| record.slot == *slot);
+                let best = of_slot.max_by_key(|record| record.rank()).copied();
+                assert_eq!(index.best(*slot), best, "seed {seed}: {slot}");
+            }
+            let (low, high): (BTreeSet<Slot>, BTreeSet<Slot>) =
+                slots.iter().partition(|slot| slot.0 <= 5_500);
+            assert_eq!(index.slots_upto(Slot(5_500)), low, "seed {seed}");
+            let above = index.slots_above(Slot(5_500));
+            assert!(above.iter().eq(&high), "seed {seed}: {above:?}");
+            let (below, copied) = (index.spilled_below(), index.copied());
+            let may_be_held = |slot: &Slot| *slot >= below || copied.contains(*slot);
+            assert!(slots.iter().all(may_be_held), "seed {seed}: below {below}, {copied:?}");
+            assert!(!copied.contains(Slot(4_999)) && below > Slot(4_000), "seed {seed}");
         }
     }
 }

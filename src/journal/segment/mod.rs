@@ -2,6 +2,7 @@
 
 pub mod batch_scan;
 pub mod facts;
+pub mod gathered;
 pub mod index;
 pub mod indexed_record;
 pub mod places;

@@ -3,10 +3,11 @@
 
 use crate::journal::format::item::{ITEM_BYTES, JournalId, MetadataItem, kind};
 use crate::journal::format::layout::BLOCK;
+use crate::journal::segment::gathered::GatheredSlots;
 use crate::journal::segment::indexed_record::{IndexedRecord, Location};
-use crate::limits::BLOCK_BYTES;
+use crate::limits::{BLOCK_BYTES, PLACES_RANGES_MAX};
 use crate::storage::{BlockCache, CachedBlock, Storage, StorageError, read_some};
-use crate::types::{Ballot, Lsn, NodeId, SegmentId, Slot};
+use crate::types::{Ballot, Lsn, NodeId, SegmentId, Slot, SlotRanges};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
@@ -15,6 +16,8 @@ const ROW_BYTES: usize = 48;
 /// Rows in a block; its checksum stands behind them.
 const BLOCK_ROWS: usize = (BLOCK_BYTES - 8) / ROW_BYTES;
 const CHECKSUM_AT: usize = BLOCK_BYTES - 8;
+/// Bytes of a range of slots.
+const RANGE_BYTES: usize = 16;
 /// Of the flags of a row: the record's own header is lost, and the row has its body's checksum.
 const HEADLESS: u8 = 1 << 7;
 
@@ -89,7 +92,8 @@ pub(crate) struct Places {
     /// No value is larger.
     pub value_bytes_max: u32,
     rows: u32,
-    slots: (Slot, Slot),
+    /// Every row is of one of these slots.
+    slots: SlotRanges,
     /// Of each block the slot of its first row.
     fences: Vec<u64>,
     /// The checksum of the file's header: seeds those of its blocks.
@@ -128,35 +132,37 @@ impl Places {
             lost_upto: of.lost_upto,
             value_bytes_max: 0,
             rows: 0,
-            slots: (Slot(1), Slot(0)),
+            slots: SlotRanges::default(),
             fences: Vec::new(),
             seed: 0,
         };
+        let mut slots = GatheredSlots::default();
         for row in rows {
             let IndexedRecord { slot, location, .. } = row.record;
             if (places.rows as usize).is_multiple_of(BLOCK_ROWS) {
                 places.fences.push(slot.0);
             }
-            if places.rows == 0 {
-                places.slots.0 = slot;
-            }
-            places.slots.1 = slot;
+            slots.add(slot);
             places.rows += 1;
             places.value_bytes_max = places.value_bytes_max.max(location.bytes);
         }
-        let fences: Vec<u8> = places.fences.iter().flat_map(|fence| fence.to_le_bytes()).collect();
+        places.slots = slots.finish();
+        let ranges = places.slots.as_slice();
+        let numbers = ranges.iter().flat_map(|(first, last)| [first.0, last.0]);
+        let numbers = places.fences.iter().copied().chain(numbers);
+        let lists: Vec<u8> = numbers.flat_map(u64::to_le_bytes).collect();
         let item = MetadataItem {
             bytes: places.rows,
             count: places.value_bytes_max,
             segment: of.segment,
             offset: of.segment_bytes,
             lsn: of.first_lsn,
-            words: [places.slots.0.0, places.slots.1.0, of.lost_upto.0, xxh3_64(&fences), 0, 0],
+            words: [ranges.len() as u64, of.lost_upto.0, xxh3_64(&lists), 0, 0, 0],
             ..MetadataItem::of_kind(kind::PLACES)
         };
         let mut front = item.encode(journal_id).to_vec();
         places.seed = seed(&front);
-        front.extend_from_slice(&fences);
+        front.extend_from_slice(&lists);
         front.resize(front.len().next_multiple_of(BLOCK_BYTES), 0);
         (places, front)
     }
@@ -181,17 +187,18 @@ impl Places {
     }
 
     fn front_bytes(&self) -> u64 {
-        (ITEM_BYTES as u64 + 8 * self.blocks()).next_multiple_of(BLOCK)
+        lists_end(self.fences.len(), self.slots.as_slice().len()).next_multiple_of(BLOCK_BYTES)
+            as u64
     }
 
     /// Some row may be of this slot.
     pub(crate) fn spans(&self, slot: Slot) -> bool {
-        self.slots.0 <= slot && slot <= self.slots.1
+        self.slots.contains(slot)
     }
 
-    /// The first slot of a row, and the last one; the first is higher where there are no rows.
-    pub(crate) fn slots(&self) -> (Slot, Slot) {
-        self.slots
+    /// Every row is of one of these slots.
+    pub(crate) fn slots(&self) -> &SlotRanges {
+        &self.slots
     }
 
     /// Reads the front of a segment's file of places: one small read, a second one where the fences
@@ -215,7 +222,11 @@ impl Places {
             Ok(_) | Err(_) => return Ok(Err(PlacesFault)),
         };
         let blocks = (item.bytes as usize).div_ceil(BLOCK_ROWS);
-        let end = ITEM_BYTES + 8 * blocks;
+        let [ranges, lost_upto, checksum, ..] = item.words;
+        if ranges > PLACES_RANGES_MAX as u64 {
+            return Ok(Err(PlacesFault));
+        }
+        let (fences_end, end) = (lists_end(blocks, 0), lists_end(blocks, ranges as usize));
         // The length is held against what the header says before anything is made for it.
         let front_bytes = end.next_multiple_of(BLOCK_BYTES);
         if len != (front_bytes + blocks * BLOCK_BYTES) as u64 {
@@ -227,19 +238,22 @@ impl Places {
                 return Ok(Err(PlacesFault));
             }
         }
-        let [first, last, lost_upto, checksum, ..] = item.words;
         if xxh3_64(&front[ITEM_BYTES..end]) != checksum {
             return Ok(Err(PlacesFault));
         }
-        let word = |bytes: &[u8]| bytes.iter().rev().fold(0, |sum, b| sum << 8 | u64::from(*b));
+        let slot = |bytes: &[u8], at: usize| Slot(number(bytes, at, 8));
+        let ranges = front[fences_end..end].chunks_exact(RANGE_BYTES);
         Ok(Ok(Places {
             segment,
             segment_bytes: item.offset,
             lost_upto: Slot(lost_upto),
             value_bytes_max: item.count,
             rows: item.bytes,
-            slots: (Slot(first), Slot(last)),
-            fences: front[ITEM_BYTES..end].chunks_exact(8).map(word).collect(),
+            slots: SlotRanges::new(ranges.map(|range| (slot(range, 0), slot(range, 8)))),
+            fences: front[ITEM_BYTES..fences_end]
+                .chunks_exact(8)
+                .map(|b| number(b, 0, 8))
+                .collect(),
             seed: seed(&front),
         }))
     }
@@ -329,6 +343,11 @@ impl Places {
     }
 }
 
+/// Where the lists of so many blocks' fences and so many ranges end.
+fn lists_end(blocks: usize, ranges: usize) -> usize {
+    ITEM_BYTES + 8 * blocks + RANGE_BYTES * ranges
+}
+
 fn seed(front: &[u8]) -> u64 {
     let checksum = &front[ITEM_BYTES - 8..ITEM_BYTES];
     checksum.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
@@ -356,7 +375,9 @@ mod tests {
             lsn: Lsn(50 + nth),
             ballot: Ballot::new(0x0102, NodeId(5)),
         };
-        let record = IndexedRecord { slot: Slot(10 + nth / 3), location, flags: 2 };
+        // The first two are copies, far before the others.
+        let slot = Slot(if nth < 2 { 3 } else { 10 + nth / 3 });
+        let record = IndexedRecord { slot, location, flags: 2 };
         PlaceRow { record, headless: nth.is_multiple_of(7).then_some(nth) }
     }
 
@@ -382,7 +403,7 @@ mod tests {
             assert_eq!(bytes.len() as u64, places.front_bytes() + BLOCK * places.blocks());
             for nth in (0..rows).step_by(1 + rows as usize / 50) {
                 let slot = row(nth).record.slot;
-                assert!(places.spans(slot));
+                assert!(places.spans(slot) && !places.spans(Slot(5)));
                 let blocks = places.blocks_of(slot);
                 assert!(blocks.end - blocks.start <= 2, "{blocks:?}");
                 let found = blocks.flat_map(|nth| places.block(&storage, nth).unwrap().unwrap());
@@ -402,14 +423,16 @@ mod tests {
         assert_eq!(bytes.len(), 3 * 4096);
         let front =
             [(6, 1, 36), (8, 4, 86), (12, 4, 85), (48, 8, 3), (56, 8, 1 << 24), (64, 8, 50)];
-        let words =
-            [(72, 8, 10), (80, 8, 10 + 85 / 3), (88, 8, 9), (96, 8, xxh3_64(&bytes[128..144]))];
-        let fences = [(128, 8, 10), (136, 8, 10 + 85 / 3)];
+        let words = [(72, 8, 2), (80, 8, 9), (88, 8, xxh3_64(&bytes[128..176])), (96, 8, 0)];
+        let fences = [(128, 8, 3), (136, 8, 10 + 85 / 3)];
+        let ranges = [(144, 8, 3), (152, 8, 3), (160, 8, 10), (168, 8, 10 + 85 / 3)];
         let at = 4096 + 7 * 48;
         let row = [(0, 8, 12), (8, 8, 57), (16, 8, 4096 + 7 * 128), (24, 8, 0x0102), (32, 8, 7)];
         let rest = [(40, 4, 7), (44, 2, 5), (46, 1, 0x82), (47, 1, 0)];
         let row = row.iter().chain(&rest).map(|(from, len, found)| (at + from, *len, *found));
-        for (at, len, expected) in front.into_iter().chain(words).chain(fences).chain(row) {
+        for (at, len, expected) in
+            front.into_iter().chain(words).chain(fences).chain(ranges).chain(row)
+        {
             assert_eq!(number(at, len), expected, "{len} bytes at {at}");
         }
         let second = xxh3_64_with_seed(&bytes[8192..12_280], number(120, 8) + 1);
@@ -420,7 +443,7 @@ mod tests {
     #[test]
     fn c31_places_notice_every_flip() {
         let (storage, places, bytes) = file(100);
-        let used = 128 + 8 * places.blocks();
+        let used = 128 + 8 * places.blocks() + 16 * 2;
         for at in (0..bytes.len() as u64).step_by(3) {
             storage.rot(&places_name(OF.segment), at..at + 1, |byte| byte[0] ^= 16);
             let opened = Places::open(&storage, &ID, OF.segment).unwrap();

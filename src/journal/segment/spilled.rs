@@ -83,10 +83,7 @@ impl Spilled {
 
     /// Files of places that may hold a slot of this range.
     pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
-        let within = |places: &&Arc<Places>| {
-            let (from, upto) = places.slots();
-            from <= upto && from <= last && first <= upto
-        };
+        let within = |places: &&Arc<Places>| places.slots().touches(first, last);
         self.files.values().flatten().filter(within).cloned().collect()
     }
 }
@@ -97,8 +94,10 @@ pub struct SlotFinder {
     /// What memory said of some slots, which rise.
     pub(in crate::journal) known: Vec<SlotLookup>,
     pub(in crate::journal) spilled: Arc<Spilled>,
-    /// Memory has nothing to say of other slots below this one.
+    /// Memory has nothing to say of other slots below this one …
     pub(in crate::journal) below: Slot,
+    /// … but of these.
+    pub(in crate::journal) copied: SlotRanges,
 }
 
 impl SlotFinder {
@@ -115,7 +114,8 @@ impl SlotFinder {
             return Some(self.known[at].clone());
         }
         let files = self.spilled.spanning(slot, slot);
-        (slot < self.below).then(|| self.spilled.lookup(slot, &files, (None, false)))
+        let is_held = slot >= self.below || self.copied.contains(slot);
+        (!is_held).then(|| self.spilled.lookup(slot, &files, (None, false)))
     }
 }
 

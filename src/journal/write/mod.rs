@@ -16,4 +16,5 @@ pub mod read_plan;
 pub mod releasing;
 pub mod removal;
 pub mod room;
+pub mod segment_slots;
 pub mod spilling;

@@ -70,6 +70,18 @@ impl RecordPlace {
     pub fn value_bytes(&self) -> u32 {
         self.0.record.location.bytes
     }
+
+    /// The segment in which it lies.
+    #[must_use]
+    pub fn segment(&self) -> SegmentId {
+        self.0.record.location.segment
+    }
+
+    /// The ballot in which it was written down.
+    #[must_use]
+    pub fn ballot(&self) -> Ballot {
+        self.0.record.location.ballot
+    }
 }
 
 impl<'a> PieceReader<'a> {

@@ -7,18 +7,18 @@ use crate::journal::write::journal::Journal;
 use crate::journal::write::read_plan::{ReadDamage, ReadResult};
 use crate::journal::write::removal::{Releasing, RemoveDone, RemoveJob};
 use crate::limits::RELEASED_RANGES_MAX;
-use crate::types::{Lsn, Released, ReleasedRange, SegmentId, Slot};
+use crate::types::{Lsn, Released, ReleasedRange, SegmentId, Slot, SlotRanges};
 use std::sync::Arc;
 
 /// A full segment whose places are on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FullSegment {
     /// Its number.
     pub segment: SegmentId,
     /// Bytes of its file.
     pub bytes: u64,
-    /// The lowest and the highest slot of the values in it.
-    pub slots: Option<(Slot, Slot)>,
+    /// Every value in it is of one of these slots.
+    pub slots: SlotRanges,
 }
 
 impl Journal {
@@ -33,12 +33,11 @@ impl Journal {
         let first = start.segment;
         left.take_while(move |(id, _)| **id < first).filter_map(move |(id, places)| {
             let places = places.as_ref()?;
-            let (from, upto) = places.slots();
             let hides = spilled.losses.contains_key(id) && oldest != Some(*id);
             (!hides).then_some(FullSegment {
                 segment: *id,
                 bytes: places.segment_bytes,
-                slots: (from <= upto).then_some((from, upto)),
+                slots: places.slots().clone(),
             })
         })
     }
@@ -56,9 +55,10 @@ impl Journal {
             if spilled.losses.contains_key(id) && first() != Some(id) {
                 continue;
             }
+            let slots = places.slots().ends().unwrap_or((Slot(1), Slot(0)));
             let touches = released.contains(id.prev()) || released.contains(id.next());
             if touches || released.ranges.len() < RELEASED_RANGES_MAX {
-                released.add(ReleasedRange { first: *id, last: *id, slots: places.slots() });
+                released.add(ReleasedRange { first: *id, last: *id, slots });
             }
         }
         released.highest_slot = released.highest_slot.max(self.facts.highest());
@@ -147,18 +147,17 @@ impl Journal {
 
     /// What a read found wrong with a file that went meanwhile is no damage.
     #[must_use]
-    pub fn excused(&self, slot: Slot, why: ReadDamage) -> ReadDamage {
+    pub fn is_excused(&self, why: &ReadDamage) -> bool {
         let file = why.file().and_then(parse_file_name);
-        if file.is_some_and(|segment| self.index.spilled.released.contains(segment)) {
-            return ReadDamage::Released { slot };
-        }
-        why
+        file.is_some_and(|segment| self.index.spilled.released.contains(segment))
     }
 
     pub(in crate::journal) fn excuse_released(&self, values: &mut [(Slot, ReadResult)]) {
         for (slot, result) in values {
-            if let Err(why) = result {
-                *why = self.excused(*slot, why.clone());
+            if let Err(why) = result
+                && self.is_excused(why)
+            {
+                *why = ReadDamage::Released { slot: *slot };
             }
         }
     }

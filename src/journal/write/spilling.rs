@@ -39,7 +39,7 @@ impl Journal {
     /// Records whose places are in memory.
     #[must_use]
     pub fn places_in_memory(&self) -> usize {
-        self.index.segments.values().map(|index| index.entries.len()).sum()
+        self.index.segments.values().map(|index| index.len()).sum()
     }
 
     pub(in crate::journal) fn next_places(&mut self) -> Option<PlacesJob> {

@@ -73,10 +73,10 @@ impl Logs {
         change: impl FnOnce(LogId, &mut Log) -> LogOutcome,
     ) -> Option<LogOutcome> {
         let (log, sum) = self.log_mut(id)?;
+        let before = log.share();
         let outcome = change(id, log);
-        let before = log.hash;
         log.hash = log.facts(id).hash();
-        sum.replace(before, log.hash);
+        sum.replace(before, log.share());
         Some(outcome)
     }
 
@@ -162,13 +162,13 @@ impl Log {
 
     /// Takes entries in; `sum` follows.
     fn extend(&mut self, id: LogId, entries: EntriesRef<'_>, sum: &mut LogSum) {
+        let before = self.share();
         self.next = self.next.plus(u64::from(entries.count()));
         self.appended_bytes += entries.data_len();
         for entry in entries.iter() {
             self.content = digest::content_hash(self.content, entry.data);
         }
-        let before = self.hash;
         self.hash = self.facts(id).hash();
-        sum.replace(before, self.hash);
+        sum.replace(before, self.share());
     }
 }

@@ -74,30 +74,48 @@ pub(in crate::machine) fn chain_over(before: u64, entries: EntriesRef<'_>) -> u6
     entries.iter().fold(before, |chain, entry| content_hash(chain, entry.data))
 }
 
-/// The sum over all logs.
+/// What sums over all logs have of one: the hash of its facts, and the payload bytes of its live entries, which
+/// are no part of the digest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct LogShare {
+    pub(super) hash: u64,
+    pub(super) live_bytes: u64,
+}
+
+/// The sums over all logs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct LogSum {
     sum: u64,
     count: u64,
+    live_bytes: u64,
 }
 
 impl LogSum {
     /// Takes a log in.
-    pub(super) fn add(&mut self, hash: u64) {
-        self.sum = self.sum.wrapping_add(hash);
+    pub(super) fn add(&mut self, share: LogShare) {
+        self.sum = self.sum.wrapping_add(share.hash);
         self.count += 1;
+        self.live_bytes += share.live_bytes;
     }
 
-    /// Takes a log out, whose hash was added before.
-    pub(super) fn remove(&mut self, hash: u64) {
+    /// Takes a log out, whose share was added before.
+    pub(super) fn remove(&mut self, share: LogShare) {
+        let hash = share.hash;
         assert!(self.count > 0, "a log is taken out of an empty digest: hash={hash:#x}");
         self.sum = self.sum.wrapping_sub(hash);
         self.count -= 1;
+        self.live_bytes -= share.live_bytes;
     }
 
-    /// Replaces a log's hash.
-    pub(super) fn replace(&mut self, before: u64, after: u64) {
-        self.sum = self.sum.wrapping_sub(before).wrapping_add(after);
+    /// Replaces a log's share.
+    pub(super) fn replace(&mut self, before: LogShare, after: LogShare) {
+        self.remove(before);
+        self.add(after);
+    }
+
+    /// Payload bytes of all live entries.
+    pub(super) fn live_bytes(&self) -> u64 {
+        self.live_bytes
     }
 
     /// The words of the digest, with the number of logs ever created.

@@ -1,6 +1,6 @@
 //! What holds of the logs in every state of a machine.
 
-use super::digest::LogSum;
+use super::digest::{LogShare, LogSum};
 use super::state::Logs;
 use crate::api::name::LogName;
 use crate::types::{LogId, ShardId};
@@ -24,8 +24,8 @@ impl Logs {
         assert!(sum == self.sum, "digest parts from the logs: {sum:?} {:?}", self.sum);
     }
 
-    /// Checks one log and returns its share of the digest, computed anew.
-    fn check_log(&self, id: LogId) -> u64 {
+    /// Checks one log and returns its share of the sums, computed anew.
+    fn check_log(&self, id: LogId) -> LogShare {
         let (log, shard) = (&self.by_id()[&id], self.home.shard);
         let counter = id.counter();
         assert!(id.shard() == shard, "log {id} is not of shard {shard}");
@@ -45,6 +45,6 @@ impl Logs {
         assert!(trimmed <= all, "log {id}: {trimmed} bytes of {all} are trimmed");
         let hash = log.facts(id).hash();
         assert!(hash == log.hash, "log {id}: its hash is {hash:#x}, kept is {:#x}", log.hash);
-        hash
+        LogShare { hash, live_bytes: all - trimmed }
     }
 }

@@ -78,7 +78,7 @@ impl LogsRestore {
             hash: 0,
         });
         log.hash = log.facts(id).hash();
-        self.sum.add(log.hash);
+        self.sum.add(log.share());
         self.names.push((name, id));
         self.logs.push((id, log));
         Ok(())

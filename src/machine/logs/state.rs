@@ -2,7 +2,7 @@
 
 use super::attributes::PackedAttributes;
 use super::capture::Capture;
-use super::digest::{self, DIGEST_WORDS, LogFacts, LogSum};
+use super::digest::{self, DIGEST_WORDS, LogFacts, LogShare, LogSum};
 use crate::api::name::LogName;
 use crate::api::{LogRef, LogStat, Retention};
 use crate::limits::{LIST_NAMES_MAX, LOG_MEMORY_BYTES};
@@ -67,6 +67,11 @@ impl Log {
             content: self.content,
             attributes: self.attributes.get(),
         }
+    }
+
+    /// Its share of the sums, as its hash was computed last.
+    pub(super) fn share(&self) -> LogShare {
+        LogShare { hash: self.hash, live_bytes: self.appended_bytes - self.trimmed_bytes }
     }
 
     fn stat(&self, id: LogId) -> LogStat {
@@ -170,6 +175,12 @@ impl Logs {
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.by_id.len() * LOG_MEMORY_BYTES + self.name_bytes
+    }
+
+    /// Payload bytes of all live entries; of extents that are trimmed in part, of all their entries.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        self.sum.live_bytes()
     }
 
     /// What the machine's digest covers of the logs; where their entries lie is no part of it, what
@@ -325,7 +336,7 @@ impl Logs {
             hash: 0,
         });
         log.hash = log.facts(id).hash();
-        self.sum.add(log.hash);
+        self.sum.add(log.share());
         self.name_bytes += name.as_str().len();
         let namesake = self.names.insert(name, id);
         assert!(namesake.is_none(), "log {id} takes the name of {namesake:?}");
@@ -347,10 +358,10 @@ impl Logs {
     pub(in crate::machine) fn spoil(&mut self) -> bool {
         let Some(id) = self.by_id.keys().next().copied() else { return false };
         let Some((log, sum)) = self.log_mut(id) else { return false };
-        let before = log.hash;
+        let before = log.share();
         log.content ^= 1;
         log.hash = log.facts(id).hash();
-        sum.replace(before, log.hash);
+        sum.replace(before, log.share());
         true
     }
 
@@ -364,7 +375,7 @@ impl Logs {
         }
         let named = self.names.remove(&log.name);
         assert!(named == Some(id), "log {id} was known by name as {named:?}");
-        self.sum.remove(log.hash);
+        self.sum.remove(log.share());
         self.name_bytes -= log.name.as_str().len();
         true
     }

@@ -388,12 +388,15 @@ impl Absent {
 
 /// These values are to be held against the index.
 fn against_index(core: &Core, from: NodeId, values: Vec<(Slot, Ballot, Value)>) -> VerifyValues {
-    let (logs, runs) = (ends(core, &values), core.index.runs().clone());
+    let (logs, runs) = (log_ends(core, &values), core.index.runs().clone());
     VerifyValues { from, values, runs, logs }
 }
 
 /// What the state says of the logs that these values append to.
-fn ends(core: &Core, values: &[(Slot, Ballot, Value)]) -> BTreeMap<LogId, LogEnd> {
+pub(in crate::shard) fn log_ends(
+    core: &Core,
+    values: &[(Slot, Ballot, Value)],
+) -> BTreeMap<LogId, LogEnd> {
     let logs = core.machine.logs();
     let mut ends = BTreeMap::new();
     for (_, _, value) in values {

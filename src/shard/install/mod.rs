@@ -12,6 +12,7 @@ mod source;
 mod values;
 
 pub use absent::Absent;
+pub(super) use absent::log_ends;
 pub use receiver::Receiver;
 pub(super) use receiver::ReceiverStep;
 pub use source::CheckpointSource;

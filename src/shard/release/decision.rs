@@ -5,6 +5,7 @@ use crate::journal::FullSegment;
 use crate::shard::keeping::Stays;
 use crate::shard::spans::{Liveness, Spans};
 use crate::types::{SegmentId, Slot};
+use std::collections::BTreeMap;
 
 /// What a decision goes by, beside the segments.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +18,9 @@ pub struct Basis<'a> {
     pub is_confirmed: bool,
     /// So many bytes of what could go stay for members that were away.
     pub catchup_bytes: u64,
+    /// Segments of which every live value has a durable copy elsewhere; what has none was dead in the state
+    /// after this slot (C30).
+    pub emptied: &'a BTreeMap<SegmentId, Slot>,
 }
 
 /// What was decided.
@@ -28,6 +32,15 @@ pub struct Decision {
     pub stays: Stays,
     /// Bytes of the segments without a live entry that are still there.
     pub dead_bytes: u64,
+    /// Segments that stay only because they hold live entries, and their bytes: all their slots are at or below
+    /// that of the older checkpoint, from which a start does not read them.
+    pub pinned: Vec<(SegmentId, u64)>,
+    /// Bytes of these together.
+    pub pinned_bytes: u64,
+    /// Bytes of others that live entries keep, and how many those are.
+    pub waiting: (u64, usize),
+    /// The oldest full segment.
+    pub oldest: Option<SegmentId>,
     /// Some of these could go if there were a newer checkpoint.
     pub wants_cut: bool,
     /// Slots of segments that may hold live entries, or that cannot go yet.
@@ -46,19 +59,32 @@ impl Basis<'_> {
             let stays = self.judge(&segment);
             let oldest = *first.get_or_insert((segment.segment, stays));
             if oldest.0 == segment.segment {
-                decision.stays = stays;
+                (decision.stays, decision.oldest) = (stays, Some(segment.segment));
             }
             match stays {
                 Stays::Live => {
-                    let missing = || self.spans.missing(segment.slots?);
+                    let mut ranges = segment.slots.as_slice().iter();
+                    let missing = || ranges.find_map(|slots| self.spans.missing(*slots));
                     decision.missing = decision.missing.or_else(missing);
+                    let is_behind = self.is_behind(&segment);
+                    if !is_behind {
+                        decision.waiting.0 += segment.bytes;
+                        decision.waiting.1 += 1;
+                    } else if self.is_confirmed {
+                        decision.pinned.push((segment.segment, segment.bytes));
+                        decision.pinned_bytes += segment.bytes;
+                    }
                 }
                 Stays::Goes => may_go.push((segment.segment, segment.bytes)),
                 Stays::Later => decision.wants_cut = true,
-                Stays::Read | Stays::Unconfirmed | Stays::CatchUp | Stays::Doubt => {}
+                Stays::Read
+                | Stays::Compacted
+                | Stays::Unconfirmed
+                | Stays::CatchUp
+                | Stays::Doubt => {}
             }
             decision.dead_bytes += if stays == Stays::Live { 0 } else { segment.bytes };
-            decision.kept_slots.extend(segment.slots);
+            decision.kept_slots.extend(segment.slots.as_slice());
         }
         // The newest ones stay for members that were away.
         let mut spared = 0;
@@ -74,21 +100,38 @@ impl Basis<'_> {
 
     /// Whether a segment can go, and why not.
     fn judge(&self, segment: &FullSegment) -> Stays {
-        let dead_since = match segment.slots.map(|slots| self.spans.liveness(slots)) {
-            Some(Liveness::Live) => return Stays::Live,
-            Some(Liveness::DeadSince(slot)) => slot,
-            None => Slot(0),
-        };
-        let highest = segment.slots.map_or(Slot(0), |(_, highest)| highest);
+        let Some(dead_since) = self.needless_since(segment) else { return Stays::Live };
         // What is found in the state of the older checkpoint is found by a start from either one.
-        let [older, _] = self.kept else { return Stays::Later };
-        let before = segment.segment < older.journal.segment && highest <= older.slot;
-        if !before || dead_since > older.slot {
+        if !self.is_behind(segment) || self.kept.first().is_none_or(|older| dead_since > older.slot)
+        {
             return Stays::Later;
         }
         if !self.is_confirmed {
             return Stays::Unconfirmed;
         }
         Stays::Goes
+    }
+
+    /// No start reads the segment, and its slots are at or below that of the older checkpoint.
+    fn is_behind(&self, segment: &FullSegment) -> bool {
+        let highest = segment.slots.last().map_or(Slot(0), |(_, highest)| highest);
+        match self.kept {
+            [older, _] => segment.segment < older.journal.segment && highest <= older.slot,
+            _ => false,
+        }
+    }
+
+    /// The slot in whose state, and in every later one, no entry of the segment was live that has no copy
+    /// elsewhere; none where some may be.
+    fn needless_since(&self, segment: &FullSegment) -> Option<Slot> {
+        let mut dead_since = Slot(0);
+        for slots in segment.slots.as_slice() {
+            match self.spans.liveness(*slots) {
+                // The copies are durable: a start reads them, or finds the files of their places.
+                Liveness::Live => return self.emptied.get(&segment.segment).copied(),
+                Liveness::DeadSince(slot) => dead_since = dead_since.max(slot),
+            }
+        }
+        Some(dead_since)
     }
 }

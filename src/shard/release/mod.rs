@@ -10,6 +10,7 @@ mod decision_tests;
 
 use self::decision::{Basis, Decision};
 use super::checkpoints::Checkpoints;
+use super::compaction::Compaction;
 use super::core::Core;
 use super::disk_job::DiskJob;
 use super::keeping::{Keeping, Stays};
@@ -18,7 +19,7 @@ use super::turn::Turn;
 use crate::checkpoint::{SpanDone, SpanJob};
 use crate::index::{SpanSpec, span_file_name};
 use crate::limits::{EXTENT_RUN_BYTES, SPANS_LOOKED_AT};
-use crate::types::{Slot, Tick};
+use crate::types::{SegmentId, Slot, Tick};
 
 /// What could not go yet is looked at again after this.
 const AGAIN_US: u64 = 1_000_000;
@@ -48,9 +49,29 @@ pub struct Garbage {
     pub is_short: bool,
 }
 
+/// What stays only because entries in it are live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pinned<'a> {
+    /// The segments, by rising number, and their bytes.
+    pub segments: &'a [(SegmentId, u64)],
+    /// Their bytes together.
+    pub bytes: u64,
+    /// Bytes of those that a start still reads, or with slots above the older checkpoint's, and how many they are.
+    pub waiting: (u64, usize),
+    /// Bytes of segments without live entries that are still there.
+    pub dead_bytes: u64,
+    /// A disk is short of space that they take.
+    pub is_short: bool,
+}
+
 impl SegmentRelease {
     /// Has the next step done, if none is under way.
-    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>, checkpoints: &mut Checkpoints) {
+    pub(super) fn go_on(
+        &mut self,
+        turn: &mut Turn<'_>,
+        checkpoints: &mut Checkpoints,
+        compaction: &Compaction,
+    ) {
         if turn.core.failed {
             return;
         }
@@ -66,9 +87,12 @@ impl SegmentRelease {
         if turn.core.replica.is_doubtful() {
             self.last = Decision { stays: Stays::Doubt, ..Decision::default() };
         } else if self.under_way.is_none() && !self.read_on(turn) {
-            self.decide(turn, checkpoints);
+            self.decide(turn, checkpoints, compaction);
         }
-        let Decision { dead_bytes, stays, .. } = self.last;
+        let Decision { dead_bytes, mut stays, oldest, .. } = self.last;
+        if stays == Stays::Live && oldest.is_some() && oldest == compaction.segment() {
+            stays = Stays::Compacted;
+        }
         let reserve_bytes = turn.core.journal.reserve_bytes();
         turn.core.keeping = Keeping { dead_bytes, reserve_bytes, stays };
     }
@@ -91,7 +115,12 @@ impl SegmentRelease {
     }
 
     /// Decides what goes, where it is time, and nothing is on its way out.
-    fn decide(&mut self, turn: &mut Turn<'_>, checkpoints: &mut Checkpoints) {
+    fn decide(
+        &mut self,
+        turn: &mut Turn<'_>,
+        checkpoints: &mut Checkpoints,
+        compaction: &Compaction,
+    ) {
         let due = self.decide_at.is_some_and(|at| turn.now >= at);
         if !due || turn.core.journal.is_releasing() {
             return;
@@ -105,7 +134,8 @@ impl SegmentRelease {
         let is_short = is_short(core);
         let catchup_bytes = if is_short { 0 } else { core.options.catchup_bytes };
         let spans = &core.spans;
-        let basis = Basis { kept, spans, is_confirmed, catchup_bytes };
+        let emptied = compaction.emptied();
+        let basis = Basis { kept, spans, is_confirmed, catchup_bytes, emptied };
         self.last = basis.decide(core.journal.releasable(&start));
         let waits = self.last.dead_bytes > 0 || self.last.missing.is_some();
         if waits || core.journal.is_spilling() {
@@ -182,6 +212,23 @@ impl SegmentRelease {
     /// No job is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.under_way.is_none()
+    }
+
+    /// What stays only because entries in it are live.
+    pub(super) fn pinned(&self, core: &Core) -> Pinned<'_> {
+        let Decision { pinned, pinned_bytes, waiting, dead_bytes, .. } = &self.last;
+        Pinned {
+            segments: pinned,
+            bytes: *pinned_bytes,
+            waiting: *waiting,
+            dead_bytes: *dead_bytes,
+            is_short: is_short(core),
+        }
+    }
+
+    /// A segment was emptied: it is decided anew.
+    pub(super) fn emptied(&mut self, now: Tick) {
+        self.decide_at = Some(now);
     }
 
     /// What waits for checkpoints.
