@@ -57,7 +57,7 @@ fn a_million_logs_take_250_bytes_each() {
     let machine = machine_of(MANY, mixed);
     let taken = resident() - before;
     let said = machine.logs().memory_bytes() as u64;
-    println!("{} bytes a log, {} are said", taken / MANY, said / MANY);
+    eprintln!("{} bytes a log, {} are said", taken / MANY, said / MANY);
     assert_eq!(machine.logs().count() as u64, MANY);
     assert!(taken / MANY <= LOG_MEMORY_BYTES_MAX as u64, "{} bytes a log", taken / MANY);
     check_account(&machine, taken);
