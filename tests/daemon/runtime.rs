@@ -74,6 +74,10 @@ fn sighup_takes_over_what_it_can() {
     assert!(log.contains("log_level was info and is debug now"), "{log}");
     assert!(!log.contains("only a restart takes it over"), "{log}");
 
+    let log = hang_up(&format!("log_level = \"debug\"\non_dispute = \"append\"\n{text}"));
+    assert!(log.contains("on_dispute was stop and is append now"), "{log}");
+    assert!(!log.contains("only a restart takes it over"), "{log}");
+
     let log = hang_up(&format!("log_level = \"warn\"\nlease_ms = 700\npin = true\n{text}"));
     assert!(log.contains("log_level was debug and is warn now"), "{log}");
     assert!(log.contains("lease_ms, pin changed and only a restart takes it over"), "{log}");
