@@ -82,6 +82,34 @@ fn c26_a_stale_record_does_not_come_back_when_the_chosen_one_goes() {
     }
 }
 
+/// C30, C26: the slots of a released segment reach over one whose only record lies before it, and is not known
+/// to hold the chosen value. Whoever takes values for chosen is not served; whoever holds them against the
+/// index is, for what was live in the segment was copied before it went.
+#[test]
+fn c30_what_lies_before_a_released_segment_is_read_by_the_index() {
+    let mut rig = Rig::new(MemStorage::new());
+    let (slot, value) = (Slot(60), Value::new(vec![7; 900]));
+    let accepted = Record::Accepted { slot, ballot: ballot(1), chosen_upto: Slot(0), value };
+    push_each(&mut rig, [accepted, learned(1)]);
+    push_each(&mut rig, (10..60).chain(61..80).map(learned));
+    let between = rig.journal.locate(Slot(50)).unwrap().segment;
+    // Its slots now reach from 50 to 70 and beyond.
+    push_each(&mut rig, (80..140).map(learned));
+    let taken = checkpoint(&mut rig, 139);
+    let gone = ids(&releasable(&rig.journal, &taken.start.unwrap()));
+    let behind: Vec<u64> = gone.into_iter().filter(|id| *id >= between.0).collect();
+    release(&mut rig, &behind);
+    rig.settle().unwrap();
+    assert!(rig.journal.released_upto() > slot);
+    let job = rig.journal.read_slots(3, [slot], 10_000);
+    for (job, is_read) in [(job.clone(), false), (job.of_live(), true)] {
+        let done = execute(&rig.storage, Job::Read(job)).unwrap();
+        let Some(JournalEvent::Read(done)) = rig.journal.done(done) else { panic!("not a read") };
+        let [(_, result)] = &done.values[..] else { panic!("{done:?}") };
+        assert_eq!((result.is_ok(), is_released(result)), (is_read, !is_read), "{result:?}");
+    }
+}
+
 /// C26, C5: a segment in which records are lost stays as long as one before it does: what is lost may
 /// hide what stands there.
 #[test]

@@ -164,6 +164,16 @@ pub struct ReadJob {
 }
 
 impl ReadJob {
+    /// Of values that are held against the index when they come, and of no use without a live entry: what went
+    /// with a released segment was no better record of such a slot, or was copied first (C30).
+    #[must_use]
+    pub fn of_live(mut self) -> ReadJob {
+        for lookup in self.lookups.iter_mut().flat_map(|lookups| &mut lookups.slots) {
+            lookup.is_of_live = true;
+        }
+        self
+    }
+
     /// Echoed in its outcome.
     #[must_use]
     pub fn token(&self) -> u64 {

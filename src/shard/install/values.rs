@@ -40,7 +40,8 @@ impl ValuesSource {
         let token = core.journal_reads.token();
         core.journal_reads.begin(token, JournalRead::Values);
         self.served.insert(token, (to, from, core.tally.released_segments));
-        let job = core.journal.read_slots(token, (from.0..=upto.0).map(Slot), LEARN_BYTES_MAX);
+        let slots = (from.0..=upto.0).map(Slot);
+        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX).of_live();
         turn.run(crate::journal::Job::Read(job));
     }
 
