@@ -137,6 +137,7 @@ impl ColdReads {
             }
             ColdReadEnd::Damaged(slot, why) => lost(turn.core, task, Some(slot), why),
             ColdReadEnd::IndexDamaged(damage) => {
+                turn.core.is_index_damaged = true;
                 log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
                 lost(turn.core, task, None, damage.to_string())
             }

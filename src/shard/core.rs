@@ -59,6 +59,8 @@ pub struct Core {
     pub(super) appends_in_dispute: bool,
     /// What a node that fenced itself does about it.
     pub(super) healing: Healing,
+    /// A run of the index is damaged: a peer's checkpoint is to take its place (C31).
+    pub(super) is_index_damaged: bool,
     /// Blocks that lookups on disk have read.
     pub(super) block_cache: Arc<BlockCache>,
     /// Chosen values in memory.
@@ -118,6 +120,7 @@ impl Core {
             installing: None,
             appends_in_dispute: false,
             healing: Healing::default(),
+            is_index_damaged: false,
             block_cache,
             cache: Cache::default(),
             cache_bytes_max: limits::CACHE_BYTES_MAX,
@@ -175,6 +178,7 @@ impl Core {
         }
         let runs = runs.cached(Arc::clone(&self.block_cache));
         (self.machine, self.index) = (machine, EntryIndex::over(runs));
+        self.is_index_damaged = false;
         self.cache.drop_upto(slot);
         self.replica.installed(now, slot, &mut self.effects);
         let digest = peer::Digest { slot, state: self.machine.digest() };

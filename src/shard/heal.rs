@@ -91,7 +91,7 @@ impl Healer {
             return None;
         }
         if turn.core.replica.doubt() != Some(Doubt::Fenced) {
-            receiver.end_heal();
+            self.mend_index(turn, receiver);
             self.is_sound(turn, checkpoints);
             return None;
         }
@@ -115,6 +115,21 @@ impl Healer {
             | Phase::Failed => {}
         }
         None
+    }
+
+    /// Where a run of the index is damaged, a peer's checkpoint takes the place of the state with all runs: the state
+    /// is right, but only with them is one whole. The node votes on (C31).
+    fn mend_index(&mut self, turn: &Turn<'_>, receiver: &mut Receiver) {
+        if !turn.core.is_index_damaged {
+            return receiver.end_heal();
+        }
+        if !receiver.is_healing() {
+            let shard = turn.core.options.shard;
+            log::warn!(
+                "shard {shard}: the index is damaged: a peer's checkpoint is to take its place"
+            );
+        }
+        receiver.heal();
     }
 
     /// Nothing is wrong any more, as far as is known.

@@ -314,7 +314,8 @@ impl Router {
     /// A peer's checkpoint is taken over, as far as can be now.
     fn go_on_installing(&mut self, turn: &mut Turn<'_>) {
         let was_fenced = turn.core.replica.doubt() == Some(Doubt::Fenced);
-        if was_fenced && (!self.is_settled(turn.core) || self.healer.is_busy()) {
+        let is_distrusted = was_fenced || self.receiver.is_healing();
+        if is_distrusted && (!self.is_settled(turn.core) || self.healer.is_busy()) {
             return;
         }
         let ReceiverStep::Installed(slot, built) = self.receiver.go_on(turn, &mut self.checkpoints)
@@ -329,16 +330,18 @@ impl Router {
         let runs = RunSet::new(vec![run]).expect("one run follows no other");
         let held_upto = turn.core.machine.applied_upto();
         let before = turn.core.index.runs().clone();
-        let dropped = self.checkpoints.installed(turn.now, &before, (kept, &runs), was_fenced);
+        let dropped = self.checkpoints.installed(turn.now, &before, (kept, &runs), is_distrusted);
         turn.core.install(turn.now, slot, machine, runs);
         self.compaction.leave();
         for name in turn.core.spans.installed(slot) {
             self.checkpoints.discard(name);
         }
         turn.core.absent.add(held_upto.next(), slot);
-        if was_fenced {
+        if is_distrusted {
             turn.core.absent.distrust(live_from, slot);
             self.requests.reads.outdate();
+        }
+        if was_fenced {
             self.healer.installed(turn, slot, dropped);
         }
         turn.core.checkpointed(slot);
@@ -378,6 +381,7 @@ impl Router {
         let LookupDone { token, found } = done;
         if let Err(damage) = &found {
             log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
+            turn.core.is_index_damaged = true;
         }
         match (turn.core.journal_reads.finish(token), found) {
             (Some(JournalRead::Trim), found) => {

@@ -36,10 +36,13 @@ impl World {
         }
     }
 
-    /// The next job that writes a file of some rare kind is to be cut short.
+    /// The next jobs that write files of some rare kinds are to be cut short.
     pub(super) fn arm_interrupt(&mut self) {
-        let mark = *self.rng.pick(marks::RARE);
-        self.armed.insert(mark);
+        for mark in marks::RARE {
+            if self.rng.one_in(4) {
+                self.armed.insert(*mark);
+            }
+        }
     }
 
     /// A node's process may end while this job is under way.

@@ -42,7 +42,8 @@ struct Script {
     halted: bool,
     fail_write_at: Option<u64>,
     fail_sync_at: Option<u64>,
-    unreadable: Vec<(String, Range<u64>)>,
+    /// By the number of the file: one that takes its name later lies elsewhere on the medium.
+    unreadable: Vec<(u64, Range<u64>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -369,8 +370,13 @@ impl MemStorage {
     }
 
     /// Reads that touch this range of the file fail with EIO until a write covers it.
+    ///
+    /// # Panics
+    /// When there is no such file.
     pub fn make_unreadable(&self, name: &str, range: Range<u64>) {
-        self.0.lock().script.unreadable.push((name.to_string(), range));
+        let mut disk = self.0.lock();
+        let file = disk.named(name).expect("the file to make unreadable exists");
+        disk.script.unreadable.push((file, range));
     }
 
     /// Sets the space that is left for new files.
@@ -441,8 +447,9 @@ impl Storage for MemStorage {
     fn read_at(&self, name: &str, offset: u64, buf: &mut [u8]) -> io::Result<()> {
         let mut disk = self.0.lock();
         let end = offset + buf.len() as u64;
-        let hit = |(file, range): &(String, Range<u64>)| {
-            file == name && range.start < end && offset < range.end && offset < end
+        let read = disk.named(name)?;
+        let hit = |(file, range): &(u64, Range<u64>)| {
+            *file == read && range.start < end && offset < range.end && offset < end
         };
         if disk.script.unreadable.iter().any(hit) {
             return Err(io::Error::from_raw_os_error(5));
@@ -467,7 +474,7 @@ impl Storage for MemStorage {
         let file = *disk.names.get(name).expect("the file was found above");
         disk.files.get_mut(&file).expect("every name leads to a file").write(offset, bytes);
         let covered = |range: &Range<u64>| offset <= range.start && range.end <= end;
-        disk.script.unreadable.retain(|(of, range)| of != name || !covered(range));
+        disk.script.unreadable.retain(|(of, range)| *of != file || !covered(range));
         if halts { Err(broken("the machine stopped during the write")) } else { Ok(()) }
     }
 

@@ -353,3 +353,25 @@ fn c32_a_full_disk_delays_a_heal() {
     assert_eq!(story.heals(), 1);
     story.check_healed();
 }
+
+/// C31: a run of the index rots on one node. The state is right, so that the node goes on voting; a peer's
+/// checkpoint takes the place of the index, and every entry can be read here again.
+#[test]
+fn c31_a_damaged_index_is_replaced_by_a_peers() {
+    let mut story = Story::begin();
+    let storage = story.trio.storage(story.bad).clone();
+    let names = storage.list().expect("a list").into_iter();
+    let runs: Vec<String> = names.filter(|name| name.starts_with("run-")).collect();
+    assert!(!runs.is_empty(), "extents have left memory");
+    for run in &runs {
+        let end = storage.len(run).expect("its length");
+        storage.rot(run, 4096..end.min(4096 + 64), |bytes| bytes.fill(0x5a));
+    }
+    let refused = story.read(0);
+    assert_eq!(code(&refused), Some(ErrorCode::Damaged), "{refused:?}");
+    assert_eq!(story.doubt(), None, "it votes all along");
+    story.put(15); // The others have a checkpoint as new as its own.
+    story.trio.pass(WHILE_US);
+    assert!(runs.iter().all(|run| storage.len(run).is_err()), "no damaged run is left");
+    story.check_healed();
+}

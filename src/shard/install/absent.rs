@@ -257,12 +257,12 @@ impl Absent {
     /// The rows of these slots: those without a live entry are not missing, and of those whose answer has them all
     /// nothing is. The others are asked for elsewhere: a peer that is ahead may know of a trim that is still to
     /// come here, and one that is wrong is not asked for them again.
-    pub(in crate::shard) fn rows_found(&mut self, turn: &Turn<'_>, rows: Option<Vec<SlotRow>>) {
+    pub(in crate::shard) fn rows_found(&mut self, turn: &mut Turn<'_>, rows: Option<Vec<SlotRow>>) {
         let Some((examined, since)) = self.examined.take() else { return };
         let took = turn.now.since(since);
         self.examine_after = turn.now.after(took.saturating_mul(EXAMINE_TIME_PARTS - 1));
         let Some(rows) = rows else {
-            // A run is damaged.
+            turn.core.is_index_damaged = true;
             self.examine_after = self.examine_after.max(turn.now.after(ABSENT_RETRY_US));
             return;
         };

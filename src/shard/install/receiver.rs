@@ -8,6 +8,7 @@ use super::pace::Pace;
 use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
 use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
+use crate::paxos::Doubt;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
@@ -150,6 +151,11 @@ impl Receiver {
         self.heal.get_or_insert_with(HealOffers::default);
     }
 
+    /// A checkpoint of a peer is to take the place of the state, or does.
+    pub(in crate::shard) fn is_healing(&self) -> bool {
+        self.heal.is_some() || self.current.as_ref().is_some_and(|install| install.heals)
+    }
+
     /// The state is that of the others.
     pub(in crate::shard) fn end_heal(&mut self) {
         self.heal = None;
@@ -166,6 +172,9 @@ impl Receiver {
         // what this journal has may be wrong.
         let differed = core.replica.digests().differing().map(|(_, slot)| slot).min();
         let least = core.journal.released_upto().max(differed.unwrap_or_default());
+        // Where the state is right, none goes that is newer.
+        let is_fenced = core.replica.doubt() == Some(Doubt::Fenced);
+        let least = if is_fenced { least } else { least.max(core.checkpointed_upto) };
         let fits = |(node, slot): &(&NodeId, &Slot)| {
             **slot > Slot(0) && **slot >= least && core.replica.may_hear(**node)
         };
@@ -335,9 +344,12 @@ impl Receiver {
         if self.is_busy || turn.core.journal.durable_upto() < lsn {
             return;
         }
-        let slot = install.slot;
+        let (slot, is_fenced) = (install.slot, turn.core.replica.doubt() == Some(Doubt::Fenced));
         if !checkpoints.hold(turn.core) {
             return;
+        }
+        if !is_fenced && slot < turn.core.checkpointed_upto {
+            return self.fail(turn, "a newer one was taken here meanwhile");
         }
         let Some(journal) = turn.core.journal.start_for(slot) else {
             return self.fail(turn, "the journal has no start for it");
