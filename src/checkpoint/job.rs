@@ -2,7 +2,9 @@
 //! the simulator alike.
 
 use super::file::{ReadError, UNFINISHED, checkpoint_file_name};
-use crate::index::{Recent, Run, RunError, RunSpec, RunWriter, Span, SpanSpec, merge, write_span};
+use crate::index::{
+    Recent, Run, RunError, RunSpec, RunWriter, Span, SpanSpec, merge, run_file_name, write_span,
+};
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::machine::Machine;
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
@@ -99,6 +101,8 @@ pub enum CheckpointDone {
     Run(Arc<Run>),
     /// It cannot be done now: nothing was changed that anything depends on.
     Abandoned(String),
+    /// Nor can it later: a run that is to be merged is damaged.
+    IndexDamaged(String),
 }
 
 /// Why a step is not done.
@@ -158,7 +162,13 @@ fn run(storage: &dyn Storage, job: &CheckpointJob) -> Result<CheckpointDone, Sto
                 }
             };
             let mut live = machine.logs().first_indexes();
-            run_made(storage, owner, merge(storage, owner, inputs, (*run, *level), &mut live))
+            match merge(storage, owner, inputs, (*run, *level), &mut live) {
+                // One of those that count, and not the one that was to be made.
+                Err(RunError::Damaged(damage)) if damage.file != run_file_name(*run) => {
+                    Ok(CheckpointDone::IndexDamaged(damage.to_string()))
+                }
+                made => run_made(storage, owner, made),
+            }
         }
         CheckpointJob::Remove { names } => remove(storage, names),
     }

@@ -261,8 +261,12 @@ impl Checkpoints {
     pub(super) fn done(&mut self, turn: &mut Turn<'_>, done: CheckpointDone) {
         let under_way = self.under_way.take().expect("a step that is done was under way");
         let shard = turn.core.options.shard;
+        let is_damaged = matches!(done, CheckpointDone::IndexDamaged(_));
         match (under_way, done) {
-            (UnderWay::Taking, CheckpointDone::Abandoned(why)) => self.abandon(turn.core, &why),
+            (
+                UnderWay::Taking,
+                CheckpointDone::Abandoned(why) | CheckpointDone::IndexDamaged(why),
+            ) => self.abandon(turn.core, &why),
             (UnderWay::Taking, CheckpointDone::Frozen(run, _)) if self.taking.is_none() => {
                 self.drop_run(run.id());
                 self.unused.push(span_file_name(run.upto()));
@@ -284,7 +288,11 @@ impl Checkpoints {
                 let merged = turn.core.index.runs_merged(range, run);
                 merged.expect("the run has the slots of those that it was made of");
             }
-            (UnderWay::Merging(_, run), CheckpointDone::Abandoned(why)) => {
+            (
+                UnderWay::Merging(_, run),
+                CheckpointDone::Abandoned(why) | CheckpointDone::IndexDamaged(why),
+            ) => {
+                turn.core.is_index_damaged |= is_damaged;
                 self.drop_run(run);
                 log::warn!("shard {shard}: runs of the index are not merged: {why}");
             }

@@ -175,7 +175,9 @@ impl Marks {
             DiskDone::Journal(_)
             | DiskDone::Lookup(_)
             | DiskDone::Compaction(_)
-            | DiskDone::Checkpoint(CheckpointDone::Step | CheckpointDone::Frozen(..))
+            | DiskDone::Checkpoint(
+                CheckpointDone::Step | CheckpointDone::Frozen(..) | CheckpointDone::IndexDamaged(_),
+            )
             | DiskDone::Span(SpanDone::Rows(_) | SpanDone::Damaged(_) | SpanDone::Abandoned(_))
             | DiskDone::Install(
                 InstallDone::Read { .. }

@@ -191,6 +191,7 @@ impl SegmentRelease {
                 log::warn!("shard {}: the span up to slot {upto}: {why}", options.shard);
                 if !spans.lost(upto) {
                     self.failed_at = Some(self.looked_at);
+                    core.is_index_damaged = true; // What it was to be made of is damaged.
                 }
             }
             SpanDone::Abandoned(why) => {
