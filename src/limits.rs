@@ -176,7 +176,8 @@ pub const CONN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const PEER_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// Most bytes of client commands that wait in a shard to be proposed.
 pub const QUEUE_BYTES_MAX: usize = 16 << 20;
-// What is in memory; `paxosd_memory_bytes` of /metrics shows the accounts beside what the process holds.
+
+// What memory may take, account by account: see docs/METRICS.md, "Memory".
 
 /// Bytes of memory that name and facts of a log take beside the name's text: the log, its share of two maps, and
 /// what the allocator adds.
@@ -242,9 +243,9 @@ pub const COMPACTION_SLOTS_LISTED: usize = 1024;
 /// Ranges of slots in which a segment's live values are remembered between the two walks over it; where they
 /// are more scattered, all are read again.
 pub const COMPACTION_LIVE_RANGES: usize = 4096;
-/// Bytes a second that a compaction reads beside live traffic, at least …
+/// Most bytes a second that a compaction reads while the disk is not short of space …
 pub const COMPACTION_BYTES_PER_S: u64 = 4 << 20;
-/// … and one part in so many of what is applied.
+/// … and, added to that, one part in so many of what is applied.
 pub const COMPACTION_SHARE: u64 = 5;
 /// While records of so many bytes wait for their batch, a compaction adds none.
 pub const COMPACTION_PENDING_BYTES: usize = 1 << 20;
@@ -252,9 +253,9 @@ pub const COMPACTION_PENDING_BYTES: usize = 1 << 20;
 pub const COMPACTION_WAIT_US: u64 = 20_000;
 /// … or no space for a copy, or nothing that says where values lie.
 pub const COMPACTION_NO_ROOM_US: u64 = 1_000_000;
-/// So long it waits for values that peers are to give, before the segment is left as it is.
+/// A compaction waits so long for values from peers before it leaves the segment as it is.
 pub const COMPACTION_MEND_US: u64 = 60_000_000;
-/// Once all segments were looked at, they are again after this at the latest …
+/// When all segments were looked at, the next round begins after this at the latest …
 pub const COMPACTION_REST_US: u64 = 3_600_000_000;
 /// … and while the disk is short of space.
 pub const COMPACTION_REST_SHORT_US: u64 = 300_000_000;
@@ -307,8 +308,9 @@ const _: () = assert!(VALUE_BYTES_MAX <= WINDOW_BYTES_MAX);
 // One promise needs few pages: an acceptor holds at most 2α open slots (C4).
 const _: () = assert!(2 * WINDOW_SLOTS as usize <= PROMISE_PAGE_SLOTS);
 
-// Runs are read and written in whole blocks.
+// A write past the page cache names whole blocks (A4).
 const _: () = assert!(DIRECT_PIECE_BYTES.is_multiple_of(BLOCK_BYTES));
+// Runs are read and written in whole blocks.
 const _: () = assert!(RUN_CHUNK_BYTES.is_multiple_of(BLOCK_BYTES));
 const _: () = assert!(RUN_AHEAD_BYTES.is_multiple_of(BLOCK_BYTES));
 

@@ -5,7 +5,7 @@
 
 use super::file::{UNFINISHED, u64_at};
 use crate::journal::OpenError;
-use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some, remove_if_there};
 use crate::types::{FileOwner, Slot};
 use std::io;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -59,8 +59,8 @@ impl HealNote {
         bytes
     }
 
-    /// The note of these bytes; what is wrong with them, where it is another or none. A newer version is
-    /// its number.
+    /// Decodes a note. Fails with `Ok(version)` for a version that this program does not know, and with
+    /// `Err(why)` for bytes that do not verify or are of another node or shard.
     fn of_bytes(bytes: &[u8; BYTES], owner: &FileOwner) -> Result<HealNote, Result<u16, String>> {
         let damaged = |what: &str| Err(Err(what.to_string()));
         let checksum = xxh3_64_with_seed(&bytes[..CHECKSUM_AT], 0);
@@ -122,21 +122,11 @@ pub(super) fn write_note(
     note: HealNote,
 ) -> Result<(), StorageError> {
     let aside = format!("{HEAL_FILE}{UNFINISHED}");
-    remove_file(storage, &aside)?;
+    remove_if_there(storage, &aside)?;
     storage.create_empty(&aside).map_err(StorageError::at(StorageOp::Create, &aside, 0))?;
     let bytes = note.to_bytes(owner);
     storage.extend(&aside, &bytes).map_err(StorageError::at(StorageOp::Write, &aside, 0))?;
     complete_file(storage, &aside, HEAL_FILE)
-}
-
-/// Removes a file that need not be there.
-pub(super) fn remove_file(storage: &dyn Storage, name: &str) -> Result<(), StorageError> {
-    match storage.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StorageError::at(StorageOp::Remove, name, 0)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 #[cfg(test)]

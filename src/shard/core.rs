@@ -217,11 +217,12 @@ impl Core {
         }
     }
 
-    /// Keeps a value that a checkpoint stands for; false where the disk has no space for it.
+    /// The highest slot that this node or a peer knows to be chosen.
     pub(super) fn known_chosen(&self) -> Slot {
         self.replica.chosen_upto().plus(self.replica.lag_slots())
     }
 
+    /// Keeps a value that a checkpoint stands for; false where the disk has no space for it.
     pub(super) fn keep_value(&mut self, slot: Slot, ballot: Ballot, value: Value) -> bool {
         self.replica.keep_value(slot, ballot, value, &mut self.effects)
     }

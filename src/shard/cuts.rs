@@ -51,12 +51,12 @@ impl SinceCut {
 
     /// What waits for cuts counts like what is applied, so that an idle shard takes them as well. Where
     /// space is short they come sooner; ever more seldom as long as nothing comes of them.
-    fn look_at(&mut self, now: Tick, Garbage { wants_cut, is_short }: Garbage) {
+    fn look_at(&mut self, now: Tick, Garbage { wants_cut, is_urgent }: Garbage) {
         if wants_cut {
             self.began.get_or_insert(now);
         }
         let hurries = self.hurries.unwrap_or(0);
-        self.hurries = (is_short && (wants_cut || self.slots > 0)).then_some(hurries);
+        self.hurries = (is_urgent && (wants_cut || self.slots > 0)).then_some(hurries);
     }
 
     /// When a cut is due because space is short.

@@ -4,6 +4,7 @@
 //! applies what is chosen behind it once more: what was wrong may have been memory. Where the state differs
 //! again, or there is no such checkpoint, it installs one of a peer, and believes nothing of its own index.
 //! Each is tried once, and that is written down first: where nothing helps, the node stays fenced.
+//! A damaged index is replaced by an install as well, without a note (C31).
 
 use super::checkpoints::Checkpoints;
 use super::core::Core;
@@ -74,8 +75,8 @@ impl Healer {
         self.healed
     }
 
-    /// Does what can be done next. The checkpoint that was read back, once it is to take the place of the
-    /// state: not before jobs are done that go by its index.
+    /// Does what can be done next. Returns the checkpoint that was read back when it is to replace the state: only
+    /// once no job is under way that goes by the old index.
     pub(super) fn go_on(
         &mut self,
         turn: &mut Turn<'_>,
@@ -92,7 +93,7 @@ impl Healer {
         }
         if turn.core.replica.doubt() != Some(Doubt::Fenced) {
             self.mend_index(turn, receiver);
-            self.is_sound(turn, checkpoints);
+            self.note_sound(turn, checkpoints);
             return None;
         }
         match &self.phase {
@@ -117,8 +118,8 @@ impl Healer {
         None
     }
 
-    /// Where a run of the index is damaged, a peer's checkpoint takes the place of the state with all runs: the state
-    /// is right, but only with them is one whole. The node votes on (C31).
+    /// A damaged run makes the index incomplete, though the state is right: a peer's checkpoint replaces both. The
+    /// node votes on meanwhile (C31).
     fn mend_index(&mut self, turn: &Turn<'_>, receiver: &mut Receiver) {
         if !turn.core.is_index_damaged {
             return receiver.end_heal();
@@ -132,8 +133,9 @@ impl Healer {
         receiver.heal();
     }
 
-    /// Nothing is wrong any more, as far as is known.
-    fn is_sound(&mut self, turn: &mut Turn<'_>, checkpoints: &Checkpoints) {
+    /// The replica is not fenced: ends what was tried, and has the note removed once a majority shares a newer
+    /// checkpoint.
+    fn note_sound(&mut self, turn: &mut Turn<'_>, checkpoints: &Checkpoints) {
         let core = &mut *turn.core;
         if !matches!(self.phase, Phase::Sound) {
             self.phase = Phase::Sound;

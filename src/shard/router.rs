@@ -265,7 +265,7 @@ impl Router {
                 let newest = self.checkpoints.kept().last().map_or(Slot(0), |kept| kept.slot);
                 let mut differing = turn.core.replica.digests().differing();
                 garbage.wants_cut |= differing.any(|(_, at)| newest < at);
-                garbage.is_short = true; // The sooner there is a checkpoint, the sooner that node heals.
+                garbage.is_urgent = true;
             }
             garbage.wants_cut |= self.compaction.wants_cut();
             let (writes, bytes) = (&mut self.requests.writes, self.checkpoints.state_bytes());

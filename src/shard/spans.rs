@@ -167,12 +167,13 @@ impl Spans {
         None
     }
 
-    /// Not all witnesses were looked at.
+    /// Bytes of memory that it takes, about.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
         self.spans.len() * (size_of::<(Slot, Entry)>() + size_of::<Span>())
     }
 
+    /// Not all witnesses were looked at.
     pub(super) fn is_looking(&self) -> bool {
         self.pass.is_some()
     }

@@ -1,11 +1,8 @@
-//! Faults that aim at what is rare: a node that stays away until its peers have forgotten what it lacks, and a
-//! process that ends while a file is written that is seldom written.
+//! A node stays away until its peers have forgotten what it lacks.
 
-use super::marks::{self, Mark};
 use super::queue::{FaultEnd, SimEvent};
 use super::violation::CheckResult;
 use super::world::World;
-use crate::shard::DiskJob;
 
 /// A node is away for so long, in microseconds: most of a run.
 const AWAY_US: (u64, u64) = (1_500_000, 8_000_000);
@@ -33,25 +30,6 @@ impl World {
         let coming = &mut self.nodes[node];
         if std::mem::take(&mut coming.away) {
             self.queue.push(self.now, SimEvent::Start { node, life: coming.life });
-        }
-    }
-
-    /// The next jobs that write files of some rare kinds are to be cut short.
-    pub(super) fn arm_interrupt(&mut self) {
-        for mark in marks::RARE {
-            if self.rng.one_in(4) {
-                self.armed.insert(*mark);
-            }
-        }
-    }
-
-    /// A node's process may end while this job is under way.
-    pub(super) fn may_interrupt(&mut self, node: usize, job: &DiskJob) {
-        let hit = marks::cut_mark(job).filter(|mark: &Mark| self.armed.remove(mark));
-        if hit.is_some() && self.is_chaos() {
-            let at = self.now + self.rng.duration(self.plan.sync_us);
-            let (life, power) = (self.nodes[node].life, self.rng.one_in(2));
-            self.queue.push(at, SimEvent::Crash { node, life, power });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which branches a run took. What no seed of many reaches, nothing checks: then the run of them fails.
 
 use crate::api::Reply;
-use crate::api::error::ErrorCode;
+use crate::api::error::{ErrorCode, Retry};
 use crate::checkpoint::install::{HealDone, InstallDone, InstallJob};
 use crate::checkpoint::{
     CheckpointDone, CheckpointJob, SpanDone, SpanJob, Start, parse_checkpoint_file_name,
@@ -60,10 +60,10 @@ marks! {
     NotTaken = "a checkpoint was not taken",
     Installed = "a peer's checkpoint was made one of this node",
     NotInstalled = "a step of an install failed",
-    Fetched = "a value that was absent was fetched",
+    Fetched = "a value that was absent was found, here or at a peer",
     Unwanted = "a value that was fetched was of no use any more",
     WentBack = "a node that differs went back to a checkpoint of its own",
-    RowsFound = "rows of slots were looked for that nobody could give",
+    RowsFound = "rows were looked for, of slots that peers answered for or could not give",
     ColdRead = "entries were read from the journal",
     SaidReleased = "a peer was told that a value is released",
     ChunkDenied = "a peer was told that a checkpoint is gone",
@@ -133,11 +133,15 @@ impl Marks {
         found.into_iter().filter(|(_, is)| *is).for_each(|(mark, _)| self.add(mark));
     }
 
-    /// A process ends, or a run does.
-    pub(super) fn ended(&mut self, shard: &Shard) {
+    /// A process ends in the middle of what it does.
+    pub(super) fn cut_off(&mut self, shard: &Shard) {
         if shard.backlog().compacting > 0 {
             self.add(Mark::CutCompaction);
         }
+    }
+
+    /// A process ends, or a run does.
+    pub(super) fn ended(&mut self, shard: &Shard) {
         if shard.tally().compaction.segments > 0 {
             self.add(Mark::Compacted);
         }
@@ -206,7 +210,7 @@ impl Marks {
         let Reply::Error(error) = reply else { return };
         if error.code == ErrorCode::Trimmed {
             self.add(Mark::SaidTrimmed);
-        } else if error.code == ErrorCode::NotReady {
+        } else if error.code == ErrorCode::NotReady && error.retry == Retry::Elsewhere {
             self.add(Mark::SaidAbsent);
         }
     }

@@ -270,6 +270,9 @@ impl World {
         self.trace.line(self.now, || {
             format!("n{} {}", node + 1, if power { "loses power" } else { "is killed" })
         });
+        if let Some(shard) = &self.nodes[node].shard {
+            self.marks.cut_off(shard);
+        }
         self.stop(node, power);
         Ok(())
     }

@@ -95,20 +95,11 @@ impl World {
                 self.message_arrives(from, to, generation);
                 Ok(())
             }
-            SimEvent::Connect { a, b } => {
-                self.connect(a, b);
-                Ok(())
-            }
-            SimEvent::EndUp { node, peer, generation } => {
-                self.end_up(node, peer, generation);
-                Ok(())
-            }
-            SimEvent::EndDown { node, peer, generation } => {
-                self.end_down(node, peer, generation);
-                Ok(())
-            }
-            SimEvent::Break { a, b, generation } => {
-                self.break_hanging(a, b, generation);
+            SimEvent::Connect { .. }
+            | SimEvent::EndUp { .. }
+            | SimEvent::EndDown { .. }
+            | SimEvent::Break { .. } => {
+                self.link_changes(&event);
                 Ok(())
             }
             SimEvent::Answer { client, conn, correlation, answer } => {
@@ -125,6 +116,17 @@ impl World {
             SimEvent::Fault => self.fault(),
             SimEvent::Over(over) => self.fault_over(over),
             SimEvent::Phase => self.next_phase(),
+        }
+    }
+
+    /// A connection between two nodes comes or goes.
+    fn link_changes(&mut self, event: &SimEvent) {
+        match *event {
+            SimEvent::Connect { a, b } => self.connect(a, b),
+            SimEvent::EndUp { node, peer, generation } => self.end_up(node, peer, generation),
+            SimEvent::EndDown { node, peer, generation } => self.end_down(node, peer, generation),
+            SimEvent::Break { a, b, generation } => self.break_hanging(a, b, generation),
+            _ => {}
         }
     }
 

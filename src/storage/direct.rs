@@ -19,8 +19,8 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).custom_flags(OFlags::DIRECT.bits() as i32).open(path)
 }
 
-/// The write is of whole blocks, and so large that copying it into the page cache, and out of it, costs
-/// more than that the disk begins on it a little later than on the rest of its batch.
+/// The write is of whole blocks, and large enough that the copy through the page cache costs more than the
+/// later start of the write to the disk.
 pub(super) fn is_worth_it(offset: u64, bytes: usize) -> bool {
     bytes >= BULK_BYTES
         && offset.is_multiple_of(BLOCK_BYTES as u64)

@@ -15,4 +15,4 @@ pub use files::FileStorage;
 pub use lock::{DirLock, LockError};
 pub use memory::{MemStorage, Randomness};
 pub use seam::{Storage, StorageError, StorageOp};
-pub(crate) use seam::{complete_file, read_some};
+pub(crate) use seam::{complete_file, read_some, remove_if_there};

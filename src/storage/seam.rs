@@ -191,6 +191,16 @@ pub(crate) fn complete_file(
     storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))
 }
 
+/// Removes a file that need not be there.
+pub(crate) fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<(), StorageError> {
+    match storage.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StorageError::at(StorageOp::Remove, name, 0)(error))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// A read whose failure says something about the medium, or nothing at all: a shortage is an error
 /// of its own.
 pub(crate) fn read_some(

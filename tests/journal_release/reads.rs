@@ -102,7 +102,7 @@ fn c30_what_lies_before_a_released_segment_is_read_by_the_index() {
     rig.settle().unwrap();
     assert!(rig.journal.released_upto() > slot);
     let job = rig.journal.read_slots(3, [slot], 10_000);
-    for (job, is_read) in [(job.clone(), false), (job.of_live(), true)] {
+    for (job, is_read) in [(job.clone(), false), (job.live_only(), true)] {
         let done = execute(&rig.storage, Job::Read(job)).unwrap();
         let Some(JournalEvent::Read(done)) = rig.journal.done(done) else { panic!("not a read") };
         let [(_, result)] = &done.values[..] else { panic!("{done:?}") };

@@ -1,11 +1,11 @@
 //! The file work of a node that heals: notes of what was tried, and its own checkpoint read back (C32).
 
 use crate::checkpoint::file::{ReadError, checkpoint_file_name};
-use crate::checkpoint::heal_note::{HEAL_FILE, HealNote, remove_file, write_note};
+use crate::checkpoint::heal_note::{HEAL_FILE, HealNote, write_note};
 use crate::checkpoint::newest::{open_runs, restore};
 use crate::index::RunSet;
 use crate::machine::Machine;
-use crate::storage::{Storage, StorageError, StorageOp};
+use crate::storage::{Storage, StorageError, StorageOp, remove_if_there};
 use crate::types::{FileOwner, FormatLevel, Slot};
 
 /// One step of it.
@@ -56,14 +56,14 @@ pub(super) fn heal(storage: &dyn Storage, step: &HealStep) -> Result<HealDone, S
     match step {
         HealStep::Note { owner, note, remove } => {
             for name in remove {
-                remove_file(storage, name)?;
+                remove_if_there(storage, name)?;
             }
             storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
             write_note(storage, owner, *note)?;
             Ok(HealDone::Noted)
         }
         HealStep::Forget => {
-            remove_file(storage, HEAL_FILE)?;
+            remove_if_there(storage, HEAL_FILE)?;
             storage.sync_dir().map_err(StorageError::at(StorageOp::SyncDir, ".", 0))?;
             Ok(HealDone::Forgotten)
         }
@@ -84,7 +84,8 @@ pub(super) fn heal(storage: &dyn Storage, step: &HealStep) -> Result<HealDone, S
     }
 }
 
-/// What memory has of the files proves nothing: they are read past the page cache.
+/// Reads a checkpoint of this node's own, and opens its runs. The page cache drops the checkpoint's file first: what
+/// failed may have been memory.
 fn read_back(
     storage: &dyn Storage,
     owner: &FileOwner,

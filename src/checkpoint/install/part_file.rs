@@ -6,7 +6,7 @@
 
 use crate::checkpoint::file::UNFINISHED;
 use crate::limits::INSTALL_CHUNK_BYTES_MAX;
-use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some};
+use crate::storage::{Storage, StorageError, StorageOp, complete_file, read_some, remove_if_there};
 use crate::types::{InstallPlace, Slot, Trouble};
 use std::io;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -15,15 +15,6 @@ const FRAME_HEAD_BYTES: usize = 16;
 
 /// So much is copied at a time.
 const COPY_BYTES: u64 = 1 << 20;
-
-fn remove_if_there(storage: &dyn Storage, name: &str) -> Result<(), StorageError> {
-    match storage.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StorageError::at(StorageOp::Remove, name, 0)(error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
 
 /// The name of the file in which a part of the checkpoint at a slot gathers.
 pub(super) fn part_file_name(slot: Slot, part: InstallPlace) -> String {

@@ -4,7 +4,7 @@
 use crate::limits::PLACES_RANGES_MAX;
 use crate::types::{Slot, SlotRanges};
 
-/// Slots in a bounded number of ranges, which may have others as well.
+/// A bounded number of ranges that hold all slots added, and perhaps others between them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::journal) struct GatheredSlots {
     ranges: Vec<(Slot, Slot)>,

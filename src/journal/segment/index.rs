@@ -40,15 +40,15 @@ impl IndexEntry {
 
 const _: () = assert!(size_of::<IndexEntry>() == PLACE_MEMORY_BYTES);
 
-/// The entries of one segment, by rising slot; entries of one slot in the order of writing. Two arrays.
+/// The entries of one segment, in two arrays that are each sorted by slot, and within a slot by order of writing.
 /// Self-contained, so that the arrays of full segments can move to disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentIndex {
     pub(in crate::journal) first_lsn: Lsn,
     pub(in crate::journal) ballots: Vec<Ballot>,
     pub(in crate::journal) entries: Vec<IndexEntry>,
-    /// Entries whose slots lay far below the others when they came: copies of older values. Among the
-    /// others, each of them would have to make its place by moving all of those.
+    /// Entries of slots far below the others: copies of older values. In `entries` each would be inserted near the
+    /// front, and move all that follow.
     pub(in crate::journal) copies: Vec<IndexEntry>,
     /// Their slots.
     copied: GatheredSlots,

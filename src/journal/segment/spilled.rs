@@ -78,7 +78,7 @@ impl Spilled {
             // Above, the record that is left is served at its ballot, whatever lies behind (C6).
             lost_in: lost.filter(|_| slot <= self.upto).map(|(segment, _)| *segment),
             released_in: released.map(|range| range.last),
-            is_of_live: false,
+            is_live_only: false,
         }
     }
 
@@ -112,11 +112,11 @@ impl SlotFinder {
     /// What is to be looked up for a slot; nothing where only the journal can say it.
     pub(in crate::journal) fn lookup(&self, slot: Slot) -> Option<SlotLookup> {
         if let Ok(at) = self.known.binary_search_by_key(&slot, |lookup| lookup.slot) {
-            return Some(self.known[at].clone().of_live());
+            return Some(self.known[at].clone().live_only());
         }
         let files = self.spilled.spanning(slot, slot);
         let is_held = slot >= self.below || self.copied.contains(slot);
-        (!is_held).then(|| self.spilled.lookup(slot, &files, (None, false)).of_live())
+        (!is_held).then(|| self.spilled.lookup(slot, &files, (None, false)).live_only())
     }
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct SlotLookup {
     /// The last segment that was released, and in which a record of the slot may have stood.
     pub released_in: Option<SegmentId>,
     /// Only values with a live entry are asked for.
-    pub is_of_live: bool,
+    pub is_live_only: bool,
 }
 
 /// What is found of a slot.
@@ -154,11 +154,10 @@ pub(crate) enum FoundSlot {
 }
 
 impl SlotLookup {
-    /// Whoever asks holds the value against the index, and has no use for one without a live entry. Segments go
-    /// when nothing in them is live, or when what is was copied: where a slot has a live entry, no better record than
-    /// those that are left has gone.
-    fn of_live(self) -> SlotLookup {
-        SlotLookup { is_of_live: true, ..self }
+    /// The asker holds the value against the index and needs live entries alone. A segment goes when no entry in it is
+    /// live, or once the live ones were copied: where a slot has a live entry, the record that counts is still here.
+    fn live_only(self) -> SlotLookup {
+        SlotLookup { is_live_only: true, ..self }
     }
 
     /// The slot's value is no larger.
@@ -178,7 +177,7 @@ impl SlotLookup {
         };
         let IndexedRecord { location, flags, .. } = best.record;
         let is_chosen = flags & KNOWN != 0 && flags & DAMAGED == 0;
-        let went = self.released_in.filter(|_| !self.is_of_live);
+        let went = self.released_in.filter(|_| !self.is_live_only);
         if !is_chosen && went.is_some_and(|segment| segment > location.segment) {
             // The record that held the chosen value may have stood there.
             return FoundSlot::Released;

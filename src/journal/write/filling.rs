@@ -1,9 +1,8 @@
 //! How new segments come to read as zeros (A5): written with zeros ahead, or allocated and not written.
 //!
-//! Zeros that are written ahead make each sync cheap, and everything is written twice. On a segment that
-//! was only allocated a sync costs once or twice as much again, because the file system notes what was
-//! written for the first time, and nothing is written twice. So small batches want the one, and bulk the
-//! other.
+//! Zeros written ahead make each sync cheap, but every byte is written twice. In a segment that is only
+//! allocated nothing is written twice, but a small sync takes about twice as long, because the file system
+//! notes each block's first write. So small batches want written segments, and bulk wants allocated ones.
 
 use crate::journal::write::jobs::Fill;
 use crate::limits::BULK_BYTES;

@@ -164,12 +164,12 @@ pub struct ReadJob {
 }
 
 impl ReadJob {
-    /// Of values that are held against the index when they come, and of no use without a live entry: what went
-    /// with a released segment was no better record of such a slot, or was copied first (C30).
+    /// For values that are held against the index when they come, and are needed for their live entries alone: whatever
+    /// was released, the record that counts for such a slot is still here (C30).
     #[must_use]
-    pub fn of_live(mut self) -> ReadJob {
+    pub fn live_only(mut self) -> ReadJob {
         for lookup in self.lookups.iter_mut().flat_map(|lookups| &mut lookups.slots) {
-            lookup.is_of_live = true;
+            lookup.is_live_only = true;
         }
         self
     }

@@ -17,7 +17,7 @@ pub use self::job::{CompactionDone, CompactionJob};
 
 use self::choice::{Prospect, Rounds};
 use self::job::{Step, StepFound};
-use self::pace::Pace;
+use self::pace::CompactionPace;
 use self::walk::{Next, Pass, SegmentWalk, read_bytes};
 use super::core::Core;
 use super::counters::CompactionTally;
@@ -46,7 +46,7 @@ pub struct Compaction {
     /// All of a segment is copied: it is emptied once this record is durable.
     settles: Option<(SegmentId, Slot, Lsn)>,
     rounds: Rounds,
-    pace: Pace,
+    pace: CompactionPace,
     /// No walk is begun before that.
     rest_until: Tick,
     /// More could be compacted if there were a newer checkpoint.

@@ -5,7 +5,7 @@ use crate::types::Tick;
 
 /// What may be read, by the time that passes and by what is applied meanwhile.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct CompactionPace {
     at: Tick,
     /// Bytes of values applied by then.
     applied: u64,
@@ -15,7 +15,7 @@ pub(super) struct Pace {
     owed: u64,
 }
 
-impl Pace {
+impl CompactionPace {
     /// So much has been applied by now.
     pub(super) fn earn(&mut self, now: Tick, applied: u64) {
         let micros = u128::from(now.since(self.at));
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn c30_a_walk_keeps_its_pace() {
         for applied_per_s in [0, 10 * COMPACTION_BYTES_PER_S * COMPACTION_SHARE] {
-            let (mut pace, mut read) = (Pace::default(), 0);
+            let (mut pace, mut read) = (CompactionPace::default(), 0);
             let seconds = 100;
             let mut now = Tick(0);
             while now < Tick(seconds * 1_000_000) {

@@ -5,7 +5,7 @@
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
 use super::own_values::OwnValues;
-use super::pace::Pace;
+use super::pace::InstallPace;
 use super::receiver::answer_us;
 use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, Verified, VerifyValues};
 use crate::journal::ReadResult;
@@ -39,7 +39,7 @@ pub struct Absent {
     verifies: Option<(Slot, Slot)>,
     /// No sooner is anything asked for: the disk had no space.
     rest_until: Tick,
-    pace: Pace,
+    pace: InstallPace,
     /// There are slots in `in_vain` whose rows were not looked for since they were asked for.
     is_news: bool,
     /// Slots that a peer answered for, until their rows show that no live entry is missing.
@@ -192,7 +192,7 @@ impl Absent {
         if self.asked.is_some() || self.verifies.is_some() || turn.now < self.rest_until {
             return;
         }
-        // Whoever waits for an entry does not wait for that.
+        // What a reader waits for is fetched without a pause.
         if self.wanted.is_empty() && self.pace.rests_until(turn.now).is_some() {
             return;
         }
@@ -284,8 +284,8 @@ impl Absent {
         }
         if let Some((slot, answered)) = lacking.first() {
             log::warn!(
-                "shard {}: of {} slots peers gave no value with all live entries, as node {} of slot \
-                 {slot}; others are asked",
+                "shard {}: the answers of peers for {} slots lack live entries, that of node {} for \
+                 slot {slot} among them; others are asked",
                 turn.core.options.shard,
                 lacking.len(),
                 answered.peer

@@ -6,7 +6,7 @@ use crate::types::{Slot, Tick};
 
 /// The pace of one kind of requests, of which one is under way at a time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct InstallPace {
     /// When the present request was sent.
     begun: Tick,
     /// Up to where slots were known to be chosen, and when that rose last.
@@ -16,7 +16,7 @@ pub(super) struct Pace {
     rest_until: Tick,
 }
 
-impl Pace {
+impl InstallPace {
     /// A request is sent.
     pub(super) fn begin(&mut self, now: Tick, known: Slot) {
         self.note(now, known);
@@ -56,7 +56,7 @@ mod tests {
     /// tenth of the time is taken, and a request that took long does not stop it for long.
     #[test]
     fn c29_what_is_taken_over_leaves_clients_their_share() {
-        let mut pace = Pace::default();
+        let mut pace = InstallPace::default();
         pace.begin(Tick(1_000_000), Slot(10));
         pace.end(Tick(1_004_000), Slot(10));
         assert_eq!(pace.rests_until(Tick(1_004_000)), None);

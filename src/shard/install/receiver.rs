@@ -4,7 +4,7 @@
 //! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
 //! where it was as long as some peer has the same checkpoint.
 
-use super::pace::Pace;
+use super::pace::InstallPace;
 use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
 use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
@@ -28,7 +28,7 @@ pub struct Receiver {
     useless: Option<Slot>,
     /// After a failure the next attempt begins no sooner.
     rest_until: Tick,
-    pace: Pace,
+    pace: InstallPace,
     /// Checkpoints taken over since the start.
     installed: u64,
     /// Bytes that arrived since the start.
@@ -51,7 +51,7 @@ struct Install {
     slot: Slot,
     /// It is to take effect though its slot was applied.
     heals: bool,
-    /// Who is asked for it, and who was asked in vain.
+    /// Who is asked for it.
     source: NodeId,
     phase: Phase,
     /// The digests that peers say their state had at the slot; nothing of one that has no such checkpoint.
@@ -156,7 +156,7 @@ impl Receiver {
         self.heal.is_some() || self.current.as_ref().is_some_and(|install| install.heals)
     }
 
-    /// The state is that of the others.
+    /// Nothing is to be replaced any more; an install under way goes on.
     pub(in crate::shard) fn end_heal(&mut self) {
         self.heal = None;
     }

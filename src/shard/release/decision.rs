@@ -32,8 +32,8 @@ pub struct Decision {
     pub stays: Stays,
     /// Bytes of the segments without a live entry that are still there.
     pub dead_bytes: u64,
-    /// Segments that stay only because they hold live entries, and their bytes: all their slots are at or below
-    /// that of the older checkpoint, from which a start does not read them.
+    /// Segments that stay only for their live entries, and their bytes. Their slots are at or below the older
+    /// checkpoint's, and no start from it reads them.
     pub pinned: Vec<(SegmentId, u64)>,
     /// Bytes of these together.
     pub pinned_bytes: u64,
@@ -121,8 +121,8 @@ impl Basis<'_> {
         }
     }
 
-    /// The slot in whose state, and in every later one, no entry of the segment was live that has no copy
-    /// elsewhere; none where some may be.
+    /// The slot from whose state on every live entry of the segment has a durable copy elsewhere; nothing where some
+    /// may have none.
     fn needless_since(&self, segment: &FullSegment) -> Option<Slot> {
         let mut dead_since = Slot(0);
         for slots in segment.slots.as_slice() {

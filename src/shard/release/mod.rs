@@ -45,8 +45,8 @@ pub struct SegmentRelease {
 pub struct Garbage {
     /// Segments could go if there were a newer checkpoint.
     pub wants_cut: bool,
-    /// A disk is short of space that they take.
-    pub is_short: bool,
+    /// A disk is short of space, or a node waits for a checkpoint to heal from.
+    pub is_urgent: bool,
 }
 
 /// What stays only because entries in it are live.
@@ -234,7 +234,7 @@ impl SegmentRelease {
 
     /// What waits for checkpoints.
     pub(super) fn garbage(&self, core: &Core) -> Garbage {
-        Garbage { wants_cut: self.last.wants_cut, is_short: is_short(core) }
+        Garbage { wants_cut: self.last.wants_cut, is_urgent: is_short(core) }
     }
 }
 
