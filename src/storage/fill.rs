@@ -20,7 +20,6 @@ pub(super) fn write_zeros(file: &File, path: &Path, bytes: u64) -> io::Result<()
     // Early notice of a full disk and fewer extents; file systems without it need neither.
     let _allocated = allocate_blocks(file, bytes)?;
     let chunk_bytes = CHUNK_BYTES.min(bytes.next_multiple_of(BLOCK_BYTES as u64)) as usize;
-    // Memory that is only read stays the one page of zeros that all processes share.
     let memory = vec![0; chunk_bytes + BLOCK_BYTES];
     let zeros = &memory[direct::block_start(&memory)..][..chunk_bytes];
     let mut past_cache = direct::open(path).ok();
