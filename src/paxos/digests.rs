@@ -301,11 +301,13 @@ impl Replica {
         self.digests.fences
     }
 
-    /// A majority is known to have shared this replica's state up to this slot, and no member to have
-    /// differed; what is compared later may show another.
+    /// A majority is known to have shared this replica's state up to this slot, and, while it is in doubt, no member
+    /// to have differed; what is compared later may show another.
     #[must_use]
     pub fn agreed_upto(&self) -> Slot {
-        let differed = self.digests.differing().map(|(_, slot)| slot.prev()).min();
+        let in_doubt = self.is_doubtful();
+        let differing = self.digests.differing().filter(|_| in_doubt);
+        let differed = differing.map(|(_, slot)| slot.prev()).min();
         differed.map_or(self.digests.agreed_upto, |before| before.min(self.digests.agreed_upto))
     }
 

@@ -1,6 +1,7 @@
 //! The learner: what is known to be chosen, and how a replica that is behind catches up.
 
 use super::campaign::GIVE_UP_TIMEOUTS;
+use super::digests::Doubt;
 use super::effects::{Effect, Effects, Plain, Stop, Vote};
 use super::replica::{Replica, Role};
 use crate::limits::LEARN_SLOTS_MAX;
@@ -244,7 +245,9 @@ impl Replica {
     /// Serves a peer's request, clipped to what is known here; the shard reads the values. No peer asks
     /// for slot 0, which holds nothing, or for less than one slot (R37).
     pub(super) fn on_learn(&mut self, from: NodeId, mut learn: Learn, effects: &mut Effects) {
-        if learn.from == Slot(0) || learn.from > learn.upto {
+        // What this replica takes for chosen may be wrong, where its state is (R23).
+        let is_fenced = self.doubt() == Some(Doubt::Fenced);
+        if learn.from == Slot(0) || learn.from > learn.upto || is_fenced {
             return;
         }
         let last = learn.from.plus(LEARN_SLOTS_MAX - 1);

@@ -49,6 +49,11 @@ impl CatchUpServer {
         let (mut damaged, mut released) = (None, None);
         for (slot, result) in results {
             match result {
+                // What the journal has of an absent slot may be another value than was chosen (C29).
+                Ok(_) if turn.core.absent.contains(slot) => {
+                    released = Some(turn.core.checkpointed_upto).filter(|_| values.is_empty());
+                    break;
+                }
                 Ok((ballot, value)) => values.push((slot, ballot, value)),
                 Err(damage) => {
                     if !matches!(damage, ReadDamage::Released { .. }) {

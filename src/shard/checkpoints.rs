@@ -457,7 +457,9 @@ impl Checkpoints {
     pub(super) fn not_needed(&mut self, slot: Slot, run: RunId) {
         self.is_held = false;
         self.drop_run(run);
-        self.unused.push(checkpoint_file_name(slot));
+        if self.kept.iter().all(|kept| kept.slot != slot) {
+            self.unused.push(checkpoint_file_name(slot));
+        }
         self.unused.extend(part_file_names(slot));
     }
 

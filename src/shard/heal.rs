@@ -102,7 +102,10 @@ impl Healer {
                 self.try_next(turn, checkpoints);
             }
             Phase::Install => receiver.heal(),
-            Phase::Restored(..) if is_settled && checkpoints.hold(turn.core) => {
+            // A peer's checkpoint that is about to take effect goes first.
+            Phase::Restored(..)
+                if is_settled && !receiver.is_making() && checkpoints.hold(turn.core) =>
+            {
                 if let Phase::Restored(slot, restored) =
                     std::mem::replace(&mut self.phase, Phase::Judge)
                 {

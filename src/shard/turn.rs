@@ -48,7 +48,7 @@ impl<'a> Turn<'a> {
         if !self.core.absent.contains(slot) {
             log::error!("shard {}: {why}; fetching it from a peer", self.core.options.shard);
         }
-        self.core.absent.want(slot);
+        self.core.absent.want_over(slot, ballot);
     }
 
     /// The journal could not give a chosen value back. What is only not found for now is not lost, nor

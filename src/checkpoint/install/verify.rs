@@ -54,8 +54,19 @@ pub struct Verified {
     pub values: Vec<(Slot, Ballot, Value)>,
     /// How many rows of live entries each of these has.
     pub rows: BTreeMap<Slot, u64>,
-    /// The first slot whose value is not what the sequence had there, and why; none behind it was looked at.
-    pub refused: Option<(Slot, String)>,
+    /// The first slot whose value is not believed, and why; none behind it was looked at.
+    pub refused: Option<(Slot, ValueFault)>,
+}
+
+/// Why a value is not believed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum ValueFault {
+    /// It is not what the sequence had in its slot.
+    #[error("{0}")]
+    OtherValue(String),
+    /// A run of the index is damaged, so that nothing can be said of it.
+    #[error("{0}")]
+    DamagedIndex(String),
 }
 
 /// Holds each value against the rows of its slot. Reads them: for a thread that may block.
@@ -88,10 +99,11 @@ fn live_rows(
     verify: &VerifyValues,
     slot: Slot,
     value: &Value,
-) -> Result<Result<u64, String>, StorageError> {
+) -> Result<Result<u64, ValueFault>, StorageError> {
+    let other = |why: String| Ok(Err(ValueFault::OtherValue(why)));
     let (ids, names) = match appended_logs(value) {
         Ok(found) => found,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return other(error.to_string()),
     };
     let mut live = 0;
     for (log, end) in &verify.logs {
@@ -100,7 +112,9 @@ fn live_rows(
         }
         let rows = match rows_at(storage, &verify.runs, *log, slot) {
             Ok(rows) => rows,
-            Err(RunError::Damaged(damage)) => return Ok(Err(damage.to_string())),
+            Err(RunError::Damaged(damage)) => {
+                return Ok(Err(ValueFault::DamagedIndex(damage.to_string())));
+            }
             Err(RunError::Storage(error)) => return Err(error),
         };
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
@@ -110,8 +124,8 @@ fn live_rows(
             let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
             match chain_behind(value, (*log, &end.name), row) {
                 Ok(chain) if chain == expected => live += 1,
-                Ok(_) => return Ok(Err(format!("log {log} has other entries from {}", row.first))),
-                Err(damage) => return Ok(Err(format!("log {log}: {damage}"))),
+                Ok(_) => return other(format!("log {log} has other entries from {}", row.first)),
+                Err(damage) => return other(format!("log {log}: {damage}")),
             }
         }
     }

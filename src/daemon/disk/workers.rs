@@ -209,11 +209,12 @@ impl Helper {
     /// The system gives no more threads.
     pub fn start(shards: u16) -> io::Result<Helper> {
         // A journal has one preparation, one file of places and one removal under way, a shard one step of
-        // a checkpoint and two of installs, and each shard sends at most HELPER_JOBS_MAX reads without an
-        // answer, so that sending never waits.
+        // a checkpoint, one for a span, one of a heal and four of installs (its own step, values of peers, values of its
+        // own, rows), and each shard sends at most HELPER_JOBS_MAX reads without an answer, so that sending never
+        // waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), jobs)?;
-        let (checkpoint, jobs) = bounded::<HelperJob>(6 * usize::from(shards));
+        let (checkpoint, jobs) = bounded::<HelperJob>(9 * usize::from(shards));
         start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..readers() {

@@ -22,7 +22,13 @@ pub(super) enum Step {
     /// Lists slots of the segment, from this one on.
     List { of: SegmentSlots, among: SlotRanges, from: Slot },
     /// Reads the values of these slots that count, as far as they stand in the segment.
-    Read { source: PieceSource, segment: SegmentId, slots: Vec<Slot> },
+    Read {
+        source: PieceSource,
+        segment: SegmentId,
+        slots: Vec<Slot>,
+        /// Also those of which another record counts: they are not copied, but must be whole.
+        reads_others: bool,
+    },
     /// Holds values against the index.
     Verify(VerifyValues),
 }
@@ -71,7 +77,9 @@ impl CompactionJob {
                     None => (StepFound::Unclear, vec![of.segment()]),
                 }
             }
-            Step::Read { source, segment, slots } => read(storage, source, *segment, slots)?,
+            Step::Read { source, segment, slots, reads_others } => {
+                read(storage, source, (*segment, *reads_others), slots)?
+            }
             Step::Verify(values) => (StepFound::Verified(verify(storage, values)?), Vec::new()),
         };
         Ok(CompactionDone { token: self.token, found, unplaced })
@@ -81,7 +89,7 @@ impl CompactionJob {
 fn read(
     storage: &dyn Storage,
     source: &PieceSource,
-    segment: SegmentId,
+    (segment, reads_others): (SegmentId, bool),
     slots: &[Slot],
 ) -> Result<(StepFound, Vec<SegmentId>), StorageError> {
     let mut reader = PieceReader::new(storage, source);
@@ -94,10 +102,15 @@ fn read(
         match reader.find(*slot)? {
             SlotPlace::At(place) if place.segment() == segment => {
                 bytes += place.value_bytes() as usize;
-                of.push((*slot, place.ballot()));
+                of.push((*slot, Some(place.ballot())));
                 pieces.push(RecordPiece { place, part: None });
             }
-            // Another record counts, which is a copy of this one or newer: it is read there.
+            // Another record counts, which is a copy of this one or newer. It is read, for it may have rotted.
+            SlotPlace::At(place) if reads_others => {
+                bytes += place.value_bytes() as usize;
+                of.push((*slot, None));
+                pieces.push(RecordPiece { place, part: None });
+            }
             SlotPlace::At(_) => {}
             SlotPlace::Damaged(ReadDamage::Unplaced { .. }) | SlotPlace::Beyond => {
                 return Ok((StepFound::Unclear, reader.finish()));
@@ -107,10 +120,12 @@ fn read(
         done.slots += 1;
     }
     let mut of = of.into_iter();
-    reader.read(&pieces, |found| {
-        if let Some((slot, ballot)) = of.next() {
+    reader.read(&pieces, |found| match (of.next(), found) {
+        (Some((slot, Some(ballot))), found) => {
             done.values.push((slot, found.map(|bytes| (ballot, Value::new(bytes)))));
         }
+        (Some((slot, None)), Err(damage)) => done.values.push((slot, Err(damage))),
+        (Some((_, None)), Ok(_)) | (None, _) => {}
     })?;
     done.values.sort_unstable_by_key(|(slot, _)| *slot);
     Ok((StepFound::Values(done), reader.finish()))

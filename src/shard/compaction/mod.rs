@@ -26,7 +26,7 @@ use super::install::log_ends;
 use super::journal_reads::JournalRead;
 use super::release::Pinned;
 use super::turn::Turn;
-use crate::checkpoint::install::{Verified, VerifyValues};
+use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
 use crate::limits::{
     COMPACTION_NO_ROOM_US, COMPACTION_PENDING_BYTES, COMPACTION_WAIT_US, value_room_bytes,
 };
@@ -140,7 +140,7 @@ impl Compaction {
         if self.emptied.last_key_value().is_some_and(is_stale) {
             return; // What is pinned is decided anew first.
         }
-        if turn.now < self.rest_until || core.journal.is_placing() {
+        if turn.now < self.rest_until || core.journal.is_placing() || core.absent.doubts_own() {
             self.wake = Some(self.rest_until.max(turn.now.after(COMPACTION_WAIT_US)));
             return;
         }
@@ -181,7 +181,7 @@ impl Compaction {
             Next::Read(slots) => {
                 let (cache, end) = (Arc::clone(&turn.core.block_cache), Slot(u64::MAX));
                 let source = turn.core.journal.piece_source(&slots, end, cache);
-                Step::Read { source, segment, slots }
+                Step::Read { source, segment, slots, reads_others: walk.pass == Pass::Copy }
             }
             Next::End if walk.pass == Pass::Survey => {
                 walk.begin_copy();
@@ -275,6 +275,9 @@ impl Compaction {
             StepFound::Verified(verified) => {
                 let Verified { values, refused, .. } = verified;
                 walk.verified(values);
+                if let Some((_, ValueFault::DamagedIndex(_))) = &refused {
+                    turn.core.is_index_damaged = true;
+                }
                 if let Some((slot, why)) = &refused {
                     // The record is whole, so that it is not clear which of the two is wrong.
                     let (shard, segment) = (turn.core.options.shard, walk.segment());

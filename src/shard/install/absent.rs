@@ -7,7 +7,7 @@
 use super::own_values::OwnValues;
 use super::pace::InstallPace;
 use super::receiver::answer_us;
-use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, Verified, VerifyValues};
+use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues};
 use crate::journal::ReadResult;
 use crate::limits::{
     ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
@@ -28,6 +28,8 @@ pub struct Absent {
     slots: SlotRanges,
     /// Such that are looked for in this node's own journal first.
     own: OwnValues,
+    /// Of slots whose record is damaged the ballot in which it was written down.
+    over: BTreeMap<Slot, Ballot>,
     /// Those that somebody has asked for: they come first.
     wanted: BTreeSet<Slot>,
     /// Those that no peer could give, with the time at which all are asked again.
@@ -128,6 +130,11 @@ impl Absent {
         *self = Absent { own, fetched: self.fetched, ..Absent::default() };
     }
 
+    /// Values of this node's own journal are still to be held against the index: that they are right is no copy.
+    pub(in crate::shard) fn doubts_own(&self) -> bool {
+        self.own.slots().count() > 0
+    }
+
     /// No job is under way that goes by the index.
     pub(in crate::shard) fn is_idle(&self) -> bool {
         self.verifies.is_none() && self.examined.is_none() && self.own.is_idle()
@@ -136,6 +143,14 @@ impl Absent {
     /// A read of this node's own journal is under way.
     pub(in crate::shard) fn is_reading(&self) -> bool {
         self.own.is_reading()
+    }
+
+    /// The record of this slot is damaged, which was written down in that ballot: what comes takes its place only in
+    /// no lower one. Every value that may be chosen in a higher ballot is the one that was (P2).
+    pub(in crate::shard) fn want_over(&mut self, slot: Slot, damaged: Ballot) {
+        let over = self.over.entry(slot).or_default();
+        *over = damaged.max(*over);
+        self.want(slot);
     }
 
     /// Somebody asks for an entry of this slot, and its value is not here.
@@ -343,6 +358,9 @@ impl Absent {
 
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
+        if let Some((_, ValueFault::DamagedIndex(_))) = &verified.refused {
+            turn.core.is_index_damaged = true;
+        }
         if verified.from == turn.core.options.paxos.me {
             let wrong = self.own.verified(&verified);
             wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
@@ -351,20 +369,32 @@ impl Absent {
         let Some((from, mut upto)) = self.verifies.take() else { return };
         self.pace.end(turn.now, turn.core.known_chosen());
         let Verified { from: peer, values, rows, refused } = verified;
-        if let Some((slot, why)) = refused {
+        if let Some((slot, fault)) = refused {
             let shard = turn.core.options.shard;
-            log::error!("shard {shard}: node {peer} sent a wrong value for slot {slot}: {why}");
+            match fault {
+                ValueFault::OtherValue(why) => {
+                    log::error!(
+                        "shard {shard}: node {peer} sent a wrong value for slot {slot}: {why}"
+                    );
+                }
+                ValueFault::DamagedIndex(why) => {
+                    log::error!("shard {shard}: a run of the index: {why}");
+                    self.rest_until = turn.now.after(ABSENT_REST_US);
+                }
+            }
             upto = slot.prev();
             if slot == from {
                 self.refused.insert(peer);
             }
         }
         for (slot, ballot, value) in values {
+            let ballot = self.over.get(&slot).map_or(ballot, |over| ballot.max(*over));
             if !turn.core.keep_value(slot, ballot, value) {
                 self.rest_until = turn.now.after(ABSENT_REST_US);
                 upto = slot.prev();
                 break;
             }
+            self.over.remove(&slot);
             self.fetched += 1;
         }
         if upto >= from {

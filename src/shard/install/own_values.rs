@@ -65,7 +65,7 @@ impl OwnValues {
         core.journal_reads.begin(token, JournalRead::Absent);
         self.reads = Some((first, last));
         let slots = (first.0..=last.0).map(Slot);
-        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX).live_only();
+        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX);
         turn.run(Job::Read(job));
     }
 

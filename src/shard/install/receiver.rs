@@ -24,6 +24,8 @@ pub struct Receiver {
     current: Option<Install>,
     /// A step of file work is under way.
     is_busy: bool,
+    /// No checkpoint of this node's own is taken: one of a peer is about to be asked for.
+    holds: bool,
     /// What has arrived of this checkpoint is of no use.
     useless: Option<Slot>,
     /// After a failure the next attempt begins no sooner.
@@ -108,6 +110,12 @@ impl Receiver {
         (self.installed, self.bytes)
     }
 
+    /// A checkpoint is being made of what has arrived, or is about to take effect.
+    pub(in crate::shard) fn is_making(&self) -> bool {
+        let phase = self.current.as_ref().map(|install| &install.phase);
+        matches!(phase, Some(Phase::Facts(_) | Phase::Build | Phase::Record(..)))
+    }
+
     /// How far it is.
     #[must_use]
     pub fn progress(&self) -> Option<InstallProgress> {
@@ -136,7 +144,8 @@ impl Receiver {
             None => {
                 let until = Some(self.rest_until).filter(|until| *until > now);
                 let until = until.filter(|_| !self.offers(core).is_empty());
-                until.into_iter().chain(self.heal.as_ref().map(|heal| heal.ask_at)).min()
+                let asks = self.heal.as_ref().map(|heal| heal.ask_at);
+                until.into_iter().chain(asks.filter(|at| *at > now)).min()
             }
             Some(Install { phase: Phase::Fetch(parts), .. }) => {
                 let asked = parts.asked.map(|(_, until)| until);
@@ -204,18 +213,21 @@ impl Receiver {
             return ReceiverStep::GoesOn;
         }
         if self.current.is_none() {
-            checkpoints.release_hold();
+            if !std::mem::take(&mut self.holds) {
+                checkpoints.release_hold();
+            }
             self.ask_for_offers(turn);
-            self.begin(turn);
+            self.begin(turn, checkpoints);
             return ReceiverStep::GoesOn;
         }
+        self.ask_for_offers(turn);
         self.ask(turn);
         self.make(turn, checkpoints);
         self.take_effect(turn, checkpoints)
     }
 
     /// Begins to take over the newest checkpoint that is offered.
-    fn begin(&mut self, turn: &mut Turn<'_>) {
+    fn begin(&mut self, turn: &mut Turn<'_>, checkpoints: &mut Checkpoints) {
         let offers = self.offers(turn.core);
         let Some((source, slot)) = offers.iter().copied().max_by_key(|(_, slot)| *slot) else {
             return;
@@ -223,6 +235,12 @@ impl Receiver {
         if turn.now < self.rest_until {
             return;
         }
+        // A newer one of this node's own would make that of the peer too old.
+        self.holds = self.heal.is_some();
+        if self.holds && !checkpoints.hold(turn.core) {
+            return;
+        }
+        self.holds = false;
         let shard = turn.core.options.shard;
         log::info!("shard {shard}: installs the checkpoint at slot {slot} of node {source}");
         let (digests, heals) = (BTreeMap::new(), self.heal.is_some());
@@ -344,12 +362,16 @@ impl Receiver {
         if self.is_busy || turn.core.journal.durable_upto() < lsn {
             return;
         }
-        let (slot, is_fenced) = (install.slot, turn.core.replica.doubt() == Some(Doubt::Fenced));
+        let (slot, heals) = (install.slot, install.heals);
+        let is_fenced = turn.core.replica.doubt() == Some(Doubt::Fenced);
         if !checkpoints.hold(turn.core) {
             return;
         }
         if !is_fenced && slot < turn.core.checkpointed_upto {
             return self.fail(turn, "a newer one was taken here meanwhile");
+        }
+        if !heals && slot <= turn.core.machine.applied_upto() {
+            return self.fail(turn, "its slot was reached without it");
         }
         let Some(journal) = turn.core.journal.start_for(slot) else {
             return self.fail(turn, "the journal has no start for it");

@@ -41,7 +41,7 @@ impl ValuesSource {
         core.journal_reads.begin(token, JournalRead::Values);
         self.served.insert(token, (to, from, core.tally.released_segments));
         let slots = (from.0..=upto.0).map(Slot);
-        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX).live_only();
+        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX);
         turn.run(crate::journal::Job::Read(job));
     }
 

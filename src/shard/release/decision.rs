@@ -116,7 +116,8 @@ impl Basis<'_> {
     fn is_behind(&self, segment: &FullSegment) -> bool {
         let highest = segment.slots.last().map_or(Slot(0), |(_, highest)| highest);
         match self.kept {
-            [older, _] => segment.segment < older.journal.segment && highest <= older.slot,
+            // A peer that installs may keep one that is older still.
+            [older, .., _] => segment.segment < older.journal.segment && highest <= older.slot,
             _ => false,
         }
     }

@@ -143,7 +143,10 @@ impl SegmentRelease {
         }
         if !self.last.goes.is_empty() {
             let released = core.journal.release(&self.last.goes);
-            let count = self.last.goes.len() as u64;
+            let count = released.segments() - core.journal.last_released().segments();
+            if count == 0 {
+                return; // No more ranges can be named: it is decided again in a while.
+            }
             log::info!("shard {}: {count} segments of the journal go", core.options.shard);
             core.tally.released_segments += count;
             core.record_released(released);
