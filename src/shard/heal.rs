@@ -65,9 +65,14 @@ impl Healer {
         Healer { owner, tried, phase, is_busy, rest_until, fences: 0, forget_behind, healed: 0 }
     }
 
-    /// A start from what the disk holds would be one from a state that is not that of the others.
-    pub(super) fn is_fenced(tried: Option<HealNote>) -> bool {
-        tried.is_some_and(|note| note.stage == HealStage::Install)
+    /// A start from the checkpoint at this slot would be one from a state that is not that of the others, or may be:
+    /// it was taken behind the one that was gone back to, perhaps before the state was rebuilt.
+    pub(super) fn is_fenced(tried: Option<HealNote>, from: Option<Slot>) -> bool {
+        tried.is_some_and(|note| match note.stage {
+            HealStage::Install => true,
+            HealStage::Replay => from.is_some_and(|from| from > note.slot),
+            HealStage::Installed => false,
+        })
     }
 
     /// How often the node came by the state of the others again since the start.
@@ -281,4 +286,23 @@ fn agreed_checkpoint(core: &Core, checkpoints: &Checkpoints) -> Option<Slot> {
     let is_whole = core.journal.released_upto() == Slot(0) && installed_upto == Slot(0);
     let is_first = is_whole && checkpoints.kept().is_empty();
     found.map(|kept| kept.slot).or_else(|| is_first.then_some(Slot(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C32: where the process ends after the state was rebuilt, and before the checkpoints of the wrong one are
+    /// gone, a start from one of them is that of a fenced node; one from what it went back to is not.
+    #[test]
+    fn c32_a_checkpoint_behind_the_one_gone_back_to_is_not_believed() {
+        let note = |stage| Some(HealNote { stage, installs: 0, slot: Slot(39) });
+        let is_fenced = |tried, from: u64| Healer::is_fenced(tried, Some(Slot(from)));
+        assert!(is_fenced(note(HealStage::Replay), 42));
+        assert!(!is_fenced(note(HealStage::Replay), 39));
+        assert!(!Healer::is_fenced(note(HealStage::Replay), None));
+        assert!(is_fenced(note(HealStage::Install), 39));
+        assert!(!is_fenced(note(HealStage::Installed), 42));
+        assert!(!is_fenced(None, 42));
+    }
 }

@@ -43,7 +43,7 @@ impl Shard {
             damage: paxos::damage_of_unknown_slot(&recovered.losses),
             witnessed: recovered.witnessed,
             cut: recovered.torn.map(|torn| (torn.last_lsn, torn.damage)),
-            is_fenced: Healer::is_fenced(restored.heal),
+            is_fenced: Healer::is_fenced(restored.heal, restored.from.map(|(slot, _)| slot)),
         };
         let owner = FileOwner {
             cluster: options.cluster,

@@ -81,6 +81,7 @@ impl World {
         let mut out = Vec::new();
         let mut shard = Shard::start(options, start, now, &mut out);
         shard.set_cache_bytes(self.plan.cache_bytes);
+        starting.is_spoiled |= shard.replica().doubt() == Some(paxos::Doubt::Fenced);
         starting.durability_checker.changed(shard.replica().hard(), first);
         starting.shard = Some(shard);
         self.carry_out(node, out)?;
