@@ -158,7 +158,7 @@ impl SimDisk {
             let Some(job) = self.lanes[lane].drain(..).next() else { continue };
             self.storage.restart_process();
             // Many jobs have few steps.
-            let steps = *rng.pick(&[1, 3, STEPS_MAX, STEPS_MAX]);
+            let steps = *rng.pick(&[1, 3, 3, STEPS_MAX]);
             self.storage.halt_at(self.storage.steps() + rng.range(1, steps));
             // An error is what a job that is cut short ends in.
             let mark = cut_mark(&job);

@@ -9,7 +9,7 @@ impl World {
     /// The next jobs that write files of some rare kinds are to be cut short.
     pub(super) fn arm_interrupt(&mut self) {
         for mark in marks::RARE {
-            if self.rng.one_in(4) {
+            if self.rng.one_in(2) {
                 self.armed.insert(*mark);
             }
         }

@@ -21,6 +21,7 @@ fn r37_what_strangers_send_is_not_kept() {
     // The segments that a start prepares take memory for a while.
     let memory = poll::until("the start is over", || {
         let before = daemon.memory();
+        // Sleeps because only time shows that memory has stopped growing.
         std::thread::sleep(Duration::from_millis(300));
         (daemon.memory() == before).then_some(before)
     });

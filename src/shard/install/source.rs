@@ -2,6 +2,7 @@
 
 use crate::checkpoint::install::{InstallJob, ROW_BYTES};
 use crate::limits::INSTALL_KEEP_US;
+use crate::paxos::Doubt;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
@@ -31,8 +32,11 @@ impl CheckpointSource {
         let Some(place) = place.filter(|_| known && !turn.core.replica.is_doubtful()) else {
             let mut answer = answer(checkpoints, (slot, place), (Vec::new(), false), 0);
             if turn.core.replica.is_doubtful() {
-                // What was taken of a state in doubt is no second opinion, and nothing to install (C32).
-                (answer.digest, answer.newest) = (0, Slot(0));
+                answer.newest = Slot(0); // Nothing to install (C32).
+            }
+            // In a dispute nobody knows who is right: the digest is an opinion that holds up the other one.
+            if turn.core.replica.doubt() == Some(Doubt::Fenced) {
+                answer.digest = 0;
             }
             return turn.send(to, Message::InstallChunk(answer));
         };
