@@ -164,17 +164,10 @@ impl Plan {
                 22..=33 => {
                     faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
                 }
-                34..=41 => {
-                    // A member that must install cannot say who is right, and so would take either state.
-                    faults.retain(|f| !matches!(f, FaultKind::Away | FaultKind::FullDisk));
-                    faults.push(FaultKind::Spoil);
-                }
                 _ => {}
             }
         }
         let faulty_node = rng.below(nodes as u64) as usize;
-        let spoils = faults.contains(&FaultKind::Spoil);
-        let catchup_bytes = *rng.pick(&[0, 0, 64 << 10, 1 << 20]);
         Plan {
             seed,
             nodes,
@@ -208,7 +201,7 @@ impl Plan {
             fault_us: *rng.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
             faulty_node,
-            catchup_bytes: if spoils { 1 << 40 } else { catchup_bytes },
+            catchup_bytes: *rng.pick(&[0, 0, 64 << 10, 1 << 20]),
             trims: *rng.pick(&[0, 8, 20]),
         }
     }

@@ -172,6 +172,8 @@ fn r23_who_waits_is_refused_when_the_state_comes_into_doubt() {
 fn r23_what_the_disk_brings_is_not_answered_in_doubt() {
     let mut trio = Trio::new();
     trio.forget_values(2);
+    // No majority differs, so that the node does not heal, which would have the read begin again.
+    trio.cut(3);
     trio.ask(create("a"));
     trio.ask(Request::Append(append("a", "x")));
     trio.pass(500_000);
@@ -179,9 +181,9 @@ fn r23_what_the_disk_brings_is_not_answered_in_doubt() {
     let id = trio.send(2, local_read(0));
     trio.differs = Some(2);
     trio.pass(500_000);
-    assert_eq!(trio.replica(2).doubt(), Some(Doubt::Fenced));
+    assert_eq!(trio.replica(2).doubt(), Some(Doubt::Disputed));
     assert!(trio.answer(2, id).is_none(), "the entry is on disk");
-    assert_eq!(trio.release_reads(), 2, "that of the client, and one of what a heal applies again");
+    assert_eq!(trio.release_reads(), 1);
     assert_eq!(outcome(trio.answer(2, id)), (ErrorCode::NotReady, Outcome::NotExecuted));
 }
 
