@@ -7,10 +7,10 @@ use paxosd::api::error::ErrorCode;
 use paxosd::api::{Append, Consistency, Read, Reply, Request, Trim};
 use paxosd::checkpoint::HEAL_FILE;
 use paxosd::paxos::{Doubt, Timing};
-use paxosd::shard::CutOptions;
+use paxosd::shard::{CutOptions, Input};
 use paxosd::storage::Storage;
-use paxosd::types::{FormatLevel, Index, Slot};
-use paxosd::wire::peer::Message;
+use paxosd::types::{FormatLevel, Index, InstallPlace, Slot};
+use paxosd::wire::peer::{InstallFetch, Message};
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -352,6 +352,40 @@ fn c32_a_full_disk_delays_a_heal() {
     story.trio.pass(WHILE_US);
     assert_eq!(story.heals(), 1);
     story.check_healed();
+}
+
+/// C32: in a dispute a node gives no checkpoint, but says which digest its own has: whoever is behind and installs
+/// one of the other side holds that against it.
+#[test]
+fn c32_a_node_in_dispute_gives_its_opinion_and_no_checkpoint() {
+    let mut story = Story::begin();
+    let (leader, bad) = (story.leader, story.bad);
+    story.trio.cut_off(3 - leader - bad);
+    story.put(15); // What the third one agreed with lies behind.
+    assert!(story.trio.members[bad].shard.spoil_state());
+    story.put(1);
+    story.trio.pass(SEEN_US);
+    assert_eq!(story.trio.members[leader].shard.replica().doubt(), Some(Doubt::Disputed));
+    let (slot, expected) = {
+        let kept = story.trio.members[leader].shard.checkpoints();
+        let newest = kept.last().expect("some are kept");
+        (newest.slot, newest.digest)
+    };
+    let answers = Rc::new(RefCell::new(Vec::new()));
+    let seen = Rc::clone(&answers);
+    story.trio.tap(move |from, _, message| {
+        if let (true, Message::InstallChunk(chunk)) = (from == leader, &message) {
+            seen.borrow_mut().push((chunk.digest, chunk.newest, chunk.bytes.len()));
+        }
+        true
+    });
+    let node = story.trio.members[bad].shard.replica().config().me;
+    for place in [None, Some(InstallPlace::STATE)] {
+        let message = Message::InstallFetch(InstallFetch { slot, place });
+        story.trio.input(leader, Input::Peer { node, message });
+    }
+    story.trio.pass(SEEN_US);
+    assert_eq!(answers.borrow()[..], [(expected, Slot(0), 0); 2]);
 }
 
 /// C31: a run of the index rots on one node. The state is right, so that the node goes on voting; a peer's
