@@ -95,6 +95,10 @@ impl Replica {
         let (bytes, open) = (value.len(), self.open_slots());
         assert!(self.has_room(bytes), "proposed without room: {bytes} bytes, {open} open slots");
         let slot = self.propose_next(now, value, effects);
+        if let Role::Leader(leadership) = &mut self.role {
+            // The accepts of this slot carry the watermark; a follower that gets none hears it by heartbeat.
+            leadership.chosen_upto_at = None;
+        }
         self.send_all_open_slots(now, effects);
         slot
     }
