@@ -97,8 +97,8 @@ pub struct Load {
         value_parser = clap::value_parser!(u16).range(1..=4096)
     )]
     pub logs: Option<u16>,
-    /// What the logs' names begin with; they are created where they are missing, and stay:
-    /// nothing frees what was appended, not even deleting them
+    /// What the logs' names begin with; they are created where they are missing, and stay
+    /// with what was appended, until they are deleted
     #[arg(long, env = "PAXOSCTL_PREFIX", value_name = "NAME", default_value = "bench")]
     pub prefix: String,
     /// How long to measure: seconds, or with a unit, such as 500ms, 5s, 2m

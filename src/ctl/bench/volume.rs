@@ -40,8 +40,7 @@ pub fn warning(status: &ClusterStatus, bench: &Bench, logs: &[BenchLog]) -> Opti
     };
     Some(format!(
         "warning: this run may write about {about} to each node, and node {node} has {has} left{then}; \
-         nothing frees them again, not even deleting the logs; fewer --seconds or a lower --rate write \
-         less"
+         they stay until the logs are trimmed or deleted; fewer --seconds or a lower --rate write less"
     ))
 }
 
@@ -59,8 +58,8 @@ pub fn left(before: Option<&ClusterStatus>, after: Option<&ClusterStatus>, work:
     let size = work.bytes as f64 / work.entries.max(1) as f64;
     let about = bytes((work.entries as f64 * each(together, size)) as u64);
     format!(
-        "what this run appended stays: about {about} on the disk of each node; nothing frees it, not even \
-         deleting the logs"
+        "what this run appended stays: about {about} on the disk of each node, until the logs are trimmed \
+         or deleted"
     )
 }
 
