@@ -108,6 +108,16 @@ impl Digests {
         self.compared.iter().filter(same).map(|(node, _)| *node).collect()
     }
 
+    /// Those, and the members that one of them has behind it: a follower hears of most others through its leader
+    /// alone.
+    fn backing(&self, since: Slot, uncounted: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
+        let agreeing = self.agreeing(since, uncounted);
+        let backed = agreeing.iter().filter_map(|node| self.compared.get(node));
+        let backed =
+            backed.flat_map(|compared| &compared.backed).filter(|n| !uncounted.contains(n));
+        backed.chain(&agreeing).copied().collect()
+    }
+
     /// The digest that a majority is known to share, of the highest such slot, and the other members
     /// that share it. Where there is none, the last one, which only this replica is known to have.
     fn spoken_for(
@@ -143,8 +153,9 @@ impl Digests {
         let against: BTreeSet<NodeId> = against.difference(uncounted).copied().collect();
         // The first slot by which all differences had been seen.
         let diverged_at = counted.map(|(_, compared)| compared.slot).max().unwrap_or_default();
-        let agreeing = self.agreeing(diverged_at, uncounted);
-        let agrees = |node: NodeId| node == me || agreeing.contains(&node);
+        let backing = self.backing(diverged_at, uncounted);
+        let agrees =
+            |node: NodeId| node == me || (backing.contains(&node) && !against.contains(&node));
         let doubt = if against.is_empty() {
             None
         } else if voters.is_majority(|node| against.contains(&node)) {
