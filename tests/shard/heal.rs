@@ -9,7 +9,7 @@ use paxosd::checkpoint::HEAL_FILE;
 use paxosd::paxos::{Doubt, Timing};
 use paxosd::shard::{CutOptions, Input};
 use paxosd::storage::Storage;
-use paxosd::types::{FormatLevel, Index, InstallPlace, Slot};
+use paxosd::types::{FormatLevel, Index, InstallPlace, Slot, Value};
 use paxosd::wire::peer::{InstallFetch, Message};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -195,6 +195,27 @@ fn c32_a_replica_that_serves_wrong_entries_with_good_checksums_installs() {
     assert_eq!(shard.replica().promised(), promised, "no vote is forgotten");
     assert!(shard.tally().fetched_values >= 1, "what was wrong was fetched");
     assert!(shard.tally().fetched_values < 5, "what was right was not: {:?}", shard.tally());
+    story.check_healed();
+}
+
+/// C32: all that is in a value of its own journal may be right, and a live entry may be missing from it all the same:
+/// here the value is empty. It is fetched, though nobody asks for the entry.
+#[test]
+fn c32_an_own_value_that_leaves_out_a_live_entry_is_fetched() {
+    let mut story = Story::begin();
+    let (bad, mut left) = (story.bad, 1);
+    story.trio.tap(move |_, to, message| {
+        if let (Message::Accept(accept), true) = (message, to == bad && left > 0) {
+            left -= 1;
+            accept.value = Value::new(Vec::new());
+        }
+        true
+    });
+    story.put(1);
+    story.trio.tap(|_, _, _| true);
+    story.trio.pass(WHILE_US);
+    let tally = story.trio.members[bad].shard.tally();
+    assert_eq!((tally.heals, tally.installs.0, tally.fetched_values), (1, 1, 1));
     story.check_healed();
 }
 

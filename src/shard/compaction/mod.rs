@@ -140,7 +140,8 @@ impl Compaction {
         if self.emptied.last_key_value().is_some_and(is_stale) {
             return; // What is pinned is decided anew first.
         }
-        if turn.now < self.rest_until || core.journal.is_placing() || core.absent.doubts_own() {
+        let doubts_own = core.absent.doubts_own(core.options.paxos.me);
+        if turn.now < self.rest_until || core.journal.is_placing() || doubts_own {
             self.wake = Some(self.rest_until.max(turn.now.after(COMPACTION_WAIT_US)));
             return;
         }

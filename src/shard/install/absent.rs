@@ -44,7 +44,7 @@ pub struct Absent {
     pace: InstallPace,
     /// There are slots in `in_vain` whose rows were not looked for since they were asked for.
     is_news: bool,
-    /// Slots that a peer answered for, until their rows show that no live entry is missing.
+    /// Slots that a peer answered for, or this node's own journal, until their rows show that no live entry is missing.
     unproven: BTreeMap<Slot, Answered>,
     /// Peers whose answers for a slot lacked live entries.
     omitted: BTreeMap<Slot, BTreeSet<NodeId>>,
@@ -57,9 +57,10 @@ pub struct Absent {
     fetched: u64,
 }
 
-/// What a peer gave for a slot.
+/// What a node gave for a slot.
 #[derive(Clone, Copy, Debug)]
 struct Answered {
+    /// Who: it may be this node, whose own journal had it.
     peer: NodeId,
     /// Rows of live entries in its value; 0 where it gave none, or one that nobody may ask for.
     rows: u64,
@@ -131,8 +132,9 @@ impl Absent {
     }
 
     /// Values of this node's own journal are still to be held against the index: that they are right is no copy.
-    pub(in crate::shard) fn doubts_own(&self) -> bool {
-        self.own.slots().count() > 0
+    pub(in crate::shard) fn doubts_own(&self, me: NodeId) -> bool {
+        let is_own = |answered: &Answered| answered.peer == me;
+        self.own.slots().count() > 0 || self.unproven.values().any(is_own)
     }
 
     /// No job is under way that goes by the index.
@@ -196,7 +198,9 @@ impl Absent {
         if turn.core.replica.doubt() == Some(Doubt::Fenced) {
             return;
         }
-        self.own.go_on(turn);
+        if self.unproven.len() < EXAMINED_SLOTS_MAX {
+            self.own.go_on(turn);
+        }
         if self.asked.is_some_and(|asked| turn.now >= asked.until) {
             self.refused.extend(self.asked.take().map(|asked| asked.peer));
         }
@@ -227,7 +231,10 @@ impl Absent {
             }
             self.give_up(turn.now, from);
         }
-        self.examine(turn);
+        // All rows are gone through: the more slots at once, the better.
+        if self.own.is_idle() {
+            self.examine(turn);
+        }
     }
 
     /// The slots to ask for next: of all of them the same peers lacked entries.
@@ -299,7 +306,7 @@ impl Absent {
         }
         if let Some((slot, answered)) = lacking.first() {
             log::warn!(
-                "shard {}: the answers of peers for {} slots lack live entries, that of node {} for \
+                "shard {}: the values found for {} slots lack live entries, that of node {} for \
                  slot {slot} among them; others are asked",
                 turn.core.options.shard,
                 lacking.len(),
@@ -361,10 +368,12 @@ impl Absent {
         if let Some((_, ValueFault::DamagedIndex(_))) = &verified.refused {
             turn.core.is_index_damaged = true;
         }
-        if verified.from == turn.core.options.paxos.me {
-            let wrong = self.own.verified(&verified);
+        let me = turn.core.options.paxos.me;
+        if verified.from == me {
+            let (right, wrong) = self.own.verified(&verified);
             wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
-            return;
+            // That all in it is right says nothing of what is not in it.
+            return self.await_proof(right.into_iter(), me, &verified.rows);
         }
         let Some((from, mut upto)) = self.verifies.take() else { return };
         self.pace.end(turn.now, turn.core.known_chosen());
@@ -405,14 +414,26 @@ impl Absent {
     /// A peer has answered for these slots, with values of so many rows: whether that is all, their rows show.
     fn complete(&mut self, (from, upto): (Slot, Slot), peer: NodeId, rows: &BTreeMap<Slot, u64>) {
         self.refused.clear();
-        for slot in (from.0..=upto.0).map(Slot).filter(|slot| self.slots.contains(*slot)) {
-            let rows = rows.get(&slot).copied().unwrap_or_default();
-            self.unproven.insert(slot, Answered { peer, rows });
-        }
+        let answered = (from.0..=upto.0).map(Slot).filter(|slot| self.slots.contains(*slot));
+        self.await_proof(answered.collect::<Vec<_>>().into_iter(), peer, rows);
         self.slots.remove(from, upto);
         let behind = self.wanted.split_off(&upto.next());
         self.wanted.retain(|slot| *slot < from);
         self.wanted.extend(behind);
+    }
+
+    /// A node, or this one's journal, has values of so many rows for these slots: those without have none.
+    fn await_proof(
+        &mut self,
+        slots: impl Iterator<Item = Slot>,
+        peer: NodeId,
+        rows: &BTreeMap<Slot, u64>,
+    ) {
+        let answered = |slot| {
+            let rows = rows.get(&slot).copied().unwrap_or_default();
+            (slot, Answered { peer, rows })
+        };
+        self.unproven.extend(slots.map(answered));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Absent values that may be in this node's own journal after all: what was there before the index was
 //! replaced, or was fetched before the process ended. Each is believed once it was held against the index,
-//! as what a peer sends is.
+//! and has every live row of its slot, as what a peer sends is.
 
 use crate::checkpoint::install::{InstallJob, Verified, VerifyValues};
 use crate::journal::{Job, ReadDamage, ReadResult};
@@ -103,11 +103,14 @@ impl OwnValues {
         lacking
     }
 
-    /// Values were held against the index. Returns the slot of one that is another than was chosen.
-    pub(super) fn verified(&mut self, verified: &Verified) -> Option<Slot> {
-        let (first, upto) = self.verifies.take()?;
+    /// Values were held against the index. Returns what of these slots was looked for here, and the slot of a value
+    /// that is another than was chosen.
+    pub(super) fn verified(&mut self, verified: &Verified) -> (Vec<Slot>, Option<Slot>) {
+        let Some((first, upto)) = self.verifies.take() else { return (Vec::new(), None) };
         let wrong = verified.refused.as_ref().map(|(slot, _)| *slot);
+        let right = (first.0..=upto.0).map(Slot).take_while(|slot| Some(*slot) != wrong);
+        let right = right.filter(|slot| self.slots.contains(*slot)).collect();
         self.slots.remove(first, wrong.unwrap_or(upto));
-        wrong
+        (right, wrong)
     }
 }
