@@ -20,6 +20,8 @@ pub(super) struct Oracle {
     slots: Vec<Decision>,
     names: BTreeMap<LogName, Vec<(Slot, Option<LogId>)>>,
     logs: BTreeMap<LogId, LogHistory>,
+    /// Disks rot: a leader whose index is damaged does not know how many bytes a trim lets go.
+    rots: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub(super) struct LogHistory {
     /// After each command that set its attributes: the slot, and what they are.
     attributes: Vec<(Slot, LogAttributes)>,
     entries: Vec<AppendedEntry>,
+    /// Its bytes may be said to be more than they are.
+    counts_high: bool,
 }
 
 /// One entry, by the slot that brought it and the hash of its bytes.
@@ -74,10 +78,10 @@ pub(super) fn entry_hash(data: &[u8]) -> u64 {
 }
 
 impl Oracle {
-    pub(super) fn new() -> Oracle {
+    pub(super) fn new(rots: bool) -> Oracle {
         let mut machine = Machine::new(ShardId(0), 1);
         machine.set_known_level(FormatLevel(u16::MAX)); // Whatever some node knows.
-        Oracle { machine, slots: Vec::new(), names: BTreeMap::new(), logs: BTreeMap::new() }
+        Oracle { machine, slots: Vec::new(), names: BTreeMap::new(), logs: BTreeMap::new(), rots }
     }
 
     /// The highest slot decided.
@@ -206,6 +210,7 @@ impl Oracle {
             born: LogAttributes::default(),
             attributes: Vec::new(),
             entries: Vec::new(),
+            counts_high: self.rots,
         };
         self.logs.insert(id, past);
     }
@@ -404,7 +409,8 @@ impl LogHistory {
         let of_slot = self.entry(first_index).map_or(first_index, |first| {
             Index(self.entries.partition_point(|entry| entry.slot < first.slot) as u64)
         });
-        let (least, most) = (all - before(first_index), all - before(of_slot));
+        let counted = if self.counts_high { 0 } else { before(of_slot) };
+        let (least, most) = (all - before(first_index), all - counted);
         stat.name == self.name
             && stat.created_ms == self.created_ms
             && (stat.first_index, stat.next_index) == (first_index, next_index)

@@ -164,10 +164,16 @@ impl Plan {
                 22..=33 => {
                     faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
                 }
+                34..=41 => {
+                    // A member that must install cannot say who is right, and so would take either state.
+                    faults.retain(|f| !matches!(f, FaultKind::Away | FaultKind::FullDisk));
+                    faults.push(FaultKind::Spoil);
+                }
                 _ => {}
             }
         }
         let faulty_node = rng.below(nodes as u64) as usize;
+        let spoils = faults.contains(&FaultKind::Spoil);
         Plan {
             seed,
             nodes,
@@ -201,7 +207,7 @@ impl Plan {
             fault_us: *rng.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
             faulty_node,
-            catchup_bytes: *rng.pick(&[0, 0, 64 << 10, 1 << 20]),
+            catchup_bytes: catchup_bytes(spoils, &mut rng),
             trims: *rng.pick(&[0, 8, 20]),
         }
     }
@@ -275,6 +281,12 @@ fn hasten(timing: &mut Timing, election_us: u64) {
     timing.retry_us = election_us / 2;
 }
 
+/// Mostly little. Where states are spoiled, nobody may fall so far behind that it must install.
+fn catchup_bytes(spoils: bool, rng: &mut Rng) -> u64 {
+    let drawn = *rng.pick(&[0, 0, 64 << 10, 1 << 20]);
+    if spoils { 1 << 40 } else { drawn }
+}
+
 /// Majorities mostly; else any pair that intersects (Flexible Paxos).
 fn quorums(nodes: usize, rng: &mut Rng) -> Quorums {
     if rng.percent(70) {
@@ -312,6 +324,8 @@ mod tests {
         assert!(share(&|plan| plan.timing.lease_us == 0) > 400);
         assert!(share(&|plan| plan.faults.contains(&FaultKind::Lag)) > 600);
         assert!(share(&Plan::rots) > 150, "{}", share(&Plan::rots));
+        let spoils = |plan: &Plan| plan.faults.contains(&FaultKind::Spoil);
+        assert!(share(&spoils) > 80, "{}", share(&spoils));
         assert!(share(&|plan| plan.loyal > 0) > 600);
     }
 }

@@ -77,7 +77,7 @@ impl World {
             network,
             clients: Vec::new(),
             next_conn: 0,
-            oracle: Oracle::new(),
+            oracle: Oracle::new(plan.rots()),
             history: History::new(plan.rots()),
             firsts: BTreeMap::new(),
             set_back: SetBack::default(),
