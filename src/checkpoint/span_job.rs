@@ -1,6 +1,6 @@
 //! The file work for spans, on a thread that may block. Run by the daemon and by the simulator alike.
 
-use crate::index::{PartsOfRuns, RunError, RunSet, Span, SpanRow, SpanSpec, write_span};
+use crate::index::{PartsOfRuns, RunDamage, RunError, RunSet, Span, SpanRow, SpanSpec, write_span};
 use crate::limits::SPAN_READ_BLOCKS;
 use crate::storage::{Storage, StorageError, StorageOp};
 use crate::types::{FormatLevel, LogId, Trouble};
@@ -37,7 +37,7 @@ pub enum SpanDone {
     /// The span is durable and was read back.
     Made(Arc<Span>),
     /// The span is damaged there, or what it is made of is.
-    Damaged(String),
+    Damaged(RunDamage),
     /// There was no space.
     Abandoned(String),
 }
@@ -71,7 +71,7 @@ pub fn execute_span(storage: &dyn Storage, job: SpanJob) -> Result<SpanDone, Spa
     };
     match done {
         Ok(done) => Ok(done),
-        Err(RunError::Damaged(damage)) => Ok(SpanDone::Damaged(damage.to_string())),
+        Err(RunError::Damaged(damage)) => Ok(SpanDone::Damaged(damage)),
         Err(RunError::Storage(error)) if Trouble::is_no_space(&error.source) => {
             Ok(SpanDone::Abandoned(error.to_string()))
         }

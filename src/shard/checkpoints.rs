@@ -528,6 +528,12 @@ impl Checkpoints {
         &self.kept
     }
 
+    /// A file of this name is one of them, or of the one that is being taken.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let slots = self.kept.iter().map(|kept| kept.slot).chain(self.taking());
+        slots.into_iter().any(|slot| checkpoint_file_name(slot) == name)
+    }
+
     /// What became of them since the start.
     #[must_use]
     pub fn tally(&self) -> CheckpointTally {

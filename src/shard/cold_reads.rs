@@ -136,8 +136,11 @@ impl ColdReads {
                 lost(turn.core, task, None, "the slot cannot be read here".to_string())
             }
             ColdReadEnd::Damaged(slot, why) => lost(turn.core, task, Some(slot), why),
+            // The run was replaced meanwhile: the read goes on by the index that took its place.
+            ColdReadEnd::IndexDamaged(damage) if !turn.core.note_damage(&damage) => {
+                ColdReadStep::Advanced(task)
+            }
             ColdReadEnd::IndexDamaged(damage) => {
-                turn.core.is_index_damaged = true;
                 log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
                 lost(turn.core, task, None, damage.to_string())
             }

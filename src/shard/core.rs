@@ -18,7 +18,7 @@ use crate::api::error::{Detail, ErrorCode, Leader, RequestError};
 use crate::api::status::InstallProgress;
 use crate::api::{Consistency, LogRef, ReplyHeader, ShardLeader};
 use crate::checkpoint::RestoredState;
-use crate::index::{EntryIndex, RunSet};
+use crate::index::{EntryIndex, RunDamage, RunSet};
 use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
 use crate::machine::Machine;
@@ -183,6 +183,14 @@ impl Core {
         self.replica.installed(now, slot, &mut self.effects);
         let digest = peer::Digest { slot, state: self.machine.digest() };
         self.feed(now, paxos::Input::Applied(digest));
+    }
+
+    /// A job found a run of the index damaged. False where that is a run of the index no more: while the job was
+    /// under way others took its place, and they may be whole.
+    pub(super) fn note_damage(&mut self, damage: &RunDamage) -> bool {
+        let is_current = self.index.runs().runs().iter().any(|run| run.name() == damage.file);
+        self.is_index_damaged |= is_current;
+        is_current
     }
 
     /// Drops all values from memory that the journal can give back.

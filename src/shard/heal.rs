@@ -92,7 +92,9 @@ impl Healer {
             return None;
         }
         if let Phase::Note(note, remove) = &self.phase {
-            let (note, remove) = (*note, remove.clone());
+            // One of the same name may have been taken since, of the state that is right.
+            let remove = remove.iter().filter(|name| !checkpoints.has(name)).cloned();
+            let (note, remove) = (*note, remove.collect());
             self.write(turn, note, remove);
             return None;
         }

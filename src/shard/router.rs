@@ -379,9 +379,10 @@ impl Router {
     /// A lookup in the runs came back.
     fn looked_up(&mut self, turn: &mut Turn<'_>, done: LookupDone) {
         let LookupDone { token, found } = done;
-        if let Err(damage) = &found {
+        if let Err(damage) = &found
+            && turn.core.note_damage(damage)
+        {
             log::error!("shard {}: a run of the index: {damage}", turn.core.options.shard);
-            turn.core.is_index_damaged = true;
         }
         match (turn.core.journal_reads.finish(token), found) {
             (Some(JournalRead::Trim), found) => {

@@ -167,7 +167,7 @@ impl Marks {
             DiskDone::Journal(crate::journal::Done::Remove(_)) => self.add(Mark::Released),
             DiskDone::Install(InstallDone::Built(_)) => self.add(Mark::Installed),
             DiskDone::Install(InstallDone::Failed { .. }) => self.add(Mark::NotInstalled),
-            DiskDone::Install(InstallDone::Rows(Some(_))) => self.add(Mark::RowsFound),
+            DiskDone::Install(InstallDone::Rows(Ok(_))) => self.add(Mark::RowsFound),
             DiskDone::Install(InstallDone::Heal(HealDone::Restored(_))) => {
                 self.add(Mark::WentBack);
             }
@@ -187,7 +187,7 @@ impl Marks {
                 InstallDone::Read { .. }
                 | InstallDone::Looked(_)
                 | InstallDone::Appended(..)
-                | InstallDone::Rows(None)
+                | InstallDone::Rows(Err(_))
                 | InstallDone::Heal(_),
             ) => {}
         }

@@ -18,21 +18,21 @@ use std::rc::Rc;
 const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 10, extents: 1 << 20, idle_us: 500_000, gap_us: 0 };
 /// Heartbeats come more often.
-const SEEN_US: u64 = 200_000;
+pub const SEEN_US: u64 = 200_000;
 /// Longer than a node takes to heal.
-const WHILE_US: u64 = 5_000_000;
+pub const WHILE_US: u64 = 5_000_000;
 
 /// Three nodes with a log of twenty entries, which all of them have and agree on.
-struct Story {
-    trio: Trio,
-    leader: usize,
+pub struct Story {
+    pub trio: Trio,
+    pub leader: usize,
     /// The one whose state is to be another.
-    bad: usize,
-    end: u64,
+    pub bad: usize,
+    pub end: u64,
 }
 
 impl Story {
-    fn begin() -> Story {
+    pub fn begin() -> Story {
         let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
         let leader = trio.leader();
         let bad = (leader + 1) % 3;
@@ -47,7 +47,7 @@ impl Story {
     }
 
     /// So many entries more.
-    fn put(&mut self, entries: u64) {
+    pub fn put(&mut self, entries: u64) {
         for _ in 0..entries {
             let entry = format!("{:06}", self.end);
             let reply = self.trio.ask(self.leader, Request::Append(append("a", &entry)));
@@ -56,11 +56,11 @@ impl Story {
         }
     }
 
-    fn doubt(&self) -> Option<Doubt> {
+    pub fn doubt(&self) -> Option<Doubt> {
         self.trio.members[self.bad].shard.replica().doubt()
     }
 
-    fn heals(&self) -> u64 {
+    pub fn heals(&self) -> u64 {
         self.trio.members[self.bad].shard.tally().heals
     }
 
@@ -80,7 +80,7 @@ impl Story {
     }
 
     /// The node has the state of the others, and every entry.
-    fn check_healed(&mut self) {
+    pub fn check_healed(&mut self) {
         self.put(15); // A checkpoint more.
         self.trio.pass(1_000_000);
         let digests = [0, 1, 2].map(|at| self.trio.members[at].shard.machine().digest());
@@ -153,7 +153,7 @@ fn c32_a_checkpoint_that_nobody_agreed_with_is_no_help() {
 
 /// Has one node take in another value for one slot than the others: an append of two entries that was made
 /// before, in place of one.
-fn shift_by_one(story: &mut Story) {
+pub fn shift_by_one(story: &mut Story) {
     let bad = story.bad;
     let pair = Rc::new(RefCell::new(None));
     let captured = Rc::clone(&pair);

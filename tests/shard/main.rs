@@ -9,6 +9,7 @@ mod compaction;
 mod fates;
 mod fates_rig;
 mod heal;
+mod heal_races;
 mod install;
 mod installing;
 mod levels;

@@ -41,11 +41,14 @@ pub struct Trio {
     cut: BTreeSet<usize>,
     /// Sees each message before it is under way, and may change it; false loses it.
     tap: Option<Tap>,
+    /// Sees each job of a node right before it runs.
+    watch: Option<JobWatch>,
     cuts: CutOptions,
     next: u64,
 }
 
 type Tap = Box<dyn FnMut(usize, usize, &mut Message) -> bool>;
+type JobWatch = Box<dyn FnMut(usize, &DiskJob, &MemStorage)>;
 
 fn identity(at: usize) -> Identity {
     let (node, incarnation) = (NodeId(at as u16 + 1), Incarnation(at as u64 + 11));
@@ -115,6 +118,7 @@ impl Trio {
             links: BTreeMap::new(),
             cut: BTreeSet::new(),
             tap: None,
+            watch: None,
             cuts,
             next: 0,
         };
@@ -150,6 +154,11 @@ impl Trio {
     /// Has each message seen, changed or lost, by sender and receiver, from now on.
     pub fn tap(&mut self, tap: impl FnMut(usize, usize, &mut Message) -> bool + 'static) {
         self.tap = Some(Box::new(tap));
+    }
+
+    /// Has each job seen right before it runs, with the node and its disk, from now on.
+    pub fn watch_jobs(&mut self, watch: impl FnMut(usize, &DiskJob, &MemStorage) + 'static) {
+        self.watch = Some(Box::new(watch));
     }
 
     fn connect(&mut self, at: usize, to: usize) {
@@ -243,6 +252,9 @@ impl Trio {
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };
         let job = member.held.remove(first).expect("it was found just now");
+        if let Some(watch) = &mut self.watch {
+            watch(at, &job, &member.storage);
+        }
         let done = execute(&member.storage, job).expect("the disk does not fail here");
         self.step(at, Input::Disk(done));
         self.run_jobs(at);
@@ -252,6 +264,15 @@ impl Trio {
     pub fn release(&mut self, at: usize) {
         (self.members[at].hold, self.members[at].hold_reads) = (false, false);
         self.run_jobs(at);
+        self.settle();
+    }
+
+    /// Runs the first job that was held back, and no other.
+    pub fn release_one(&mut self, at: usize) {
+        let member = &mut self.members[at];
+        let job = member.held.pop_front().expect("a job is held back");
+        let done = execute(&member.storage, job).expect("the disk does not fail here");
+        self.step(at, Input::Disk(done));
         self.settle();
     }
 

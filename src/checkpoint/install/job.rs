@@ -7,7 +7,7 @@ use super::part_file::{Frames, frame, part_file_name, part_file_slot};
 use super::rows::take_rows;
 use super::source::read_chunk;
 use super::verify::{SlotRow, Verified, VerifyValues, rows_of, verify};
-use crate::index::RunSet;
+use crate::index::{RunDamage, RunSet};
 use crate::limits::CHECKPOINT_SYNC_BYTES;
 use crate::storage::{Storage, StorageError, StorageOp};
 use crate::types::{FileOwner, InstallPlace, NodeId, Slot, SlotRanges, Trouble};
@@ -86,8 +86,8 @@ pub enum InstallDone {
     Built(Box<Built>),
     /// The values that are right.
     Verified(Verified),
-    /// Rows of the slots that were asked for; nothing where a run is damaged.
-    Rows(Option<Vec<SlotRow>>),
+    /// Rows of the slots that were asked for, or the damage of a run.
+    Rows(Result<Vec<SlotRow>, RunDamage>),
     /// What became of a step of a node that heals.
     Heal(HealDone),
     /// It cannot be done now, or not with what has arrived.

@@ -1,7 +1,7 @@
 //! Values of slots that a checkpoint stands for, held against the index before they are kept (C29).
 
 use crate::api::name::LogName;
-use crate::index::{RunError, RunSet, Search};
+use crate::index::{RunDamage, RunError, RunSet, Search};
 use crate::machine::{appended_logs, chain_behind};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Extent, Index, LogId, NodeId, Slot, SlotRanges, Value};
@@ -66,7 +66,7 @@ pub enum ValueFault {
     OtherValue(String),
     /// A run of the index is damaged, so that nothing can be said of it.
     #[error("{0}")]
-    DamagedIndex(String),
+    DamagedIndex(RunDamage),
 }
 
 /// Holds each value against the rows of its slot. Reads them: for a thread that may block.
@@ -113,7 +113,7 @@ fn live_rows(
         let rows = match rows_at(storage, &verify.runs, *log, slot) {
             Ok(rows) => rows,
             Err(RunError::Damaged(damage)) => {
-                return Ok(Err(ValueFault::DamagedIndex(damage.to_string())));
+                return Ok(Err(ValueFault::DamagedIndex(damage)));
             }
             Err(RunError::Storage(error)) => return Err(error),
         };
@@ -132,12 +132,12 @@ fn live_rows(
     Ok(Ok(live))
 }
 
-/// The rows of these slots; nothing where a run is damaged. Goes through all rows, for they stand by log.
+/// The rows of these slots, or the damage of a run. Goes through all rows, for they stand by log.
 pub(super) fn rows_of(
     storage: &dyn Storage,
     runs: &RunSet,
     slots: &SlotRanges,
-) -> Result<Option<Vec<SlotRow>>, StorageError> {
+) -> Result<Result<Vec<SlotRow>, RunDamage>, StorageError> {
     let upto = slots.last().map_or(Slot(0), |(_, last)| last);
     let mut found = Vec::new();
     let mut take = |log, extent: &Extent| {
@@ -147,8 +147,8 @@ pub(super) fn rows_of(
         true
     };
     match runs.rows_from(storage, (LogId(0), Index(0)), upto, &mut take) {
-        Ok(()) => Ok(Some(found)),
-        Err(RunError::Damaged(_)) => Ok(None),
+        Ok(()) => Ok(Ok(found)),
+        Err(RunError::Damaged(damage)) => Ok(Err(damage)),
         Err(RunError::Storage(error)) => Err(error),
     }
 }

@@ -164,9 +164,14 @@ impl JournalFacts {
         }
     }
 
+    /// No record that was released, or may have been in what was lost of it, has a higher slot.
+    pub(in crate::journal) fn forgotten_upto(&self) -> Slot {
+        self.forgotten_upto
+    }
+
     /// From where on a start with a checkpoint at `slot` must read; nothing where that is gone.
     pub(in crate::journal) fn start_for(&self, slot: Slot) -> Option<JournalStart> {
-        if slot < self.forgotten_upto {
+        if slot < self.forgotten_upto() {
             return None;
         }
         let released = self.released.map(|(segment, _)| segment);

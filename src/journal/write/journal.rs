@@ -289,7 +289,14 @@ impl Journal {
     /// whatever is written later.
     #[must_use]
     pub fn start_for(&self, slot: Slot) -> Option<JournalStart> {
-        (slot >= self.index.baseline.slot).then(|| self.facts.start_for(slot)).flatten()
+        self.may_start_from(slot).then(|| self.facts.start_for(slot)).flatten()
+    }
+
+    /// This journal was read from a start with a checkpoint at `slot`, or an earlier one, and has let nothing go
+    /// since that such a start needs.
+    #[must_use]
+    pub fn may_start_from(&self, slot: Slot) -> bool {
+        slot >= self.index.baseline.slot && slot >= self.facts.forgotten_upto()
     }
 
     /// What must be written again, and be durable, for [`start_for`](Journal::start_for) to begin as

@@ -276,8 +276,8 @@ impl Compaction {
             StepFound::Verified(verified) => {
                 let Verified { values, refused, .. } = verified;
                 walk.verified(values);
-                if let Some((_, ValueFault::DamagedIndex(_))) = &refused {
-                    turn.core.is_index_damaged = true;
+                if let Some((_, ValueFault::DamagedIndex(damage))) = &refused {
+                    turn.core.note_damage(damage);
                 }
                 if let Some((slot, why)) = &refused {
                     // The record is whole, so that it is not clear which of the two is wrong.

@@ -5,9 +5,9 @@
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
 use super::own_values::OwnValues;
-use super::pace::InstallPace;
-use super::receiver::answer_us;
+use super::pace::{InstallPace, answer_us};
 use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues};
+use crate::index::RunDamage;
 use crate::journal::ReadResult;
 use crate::limits::{
     ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
@@ -279,14 +279,21 @@ impl Absent {
     /// The rows of these slots: those without a live entry are not missing, and of those whose answer has them all
     /// nothing is. The others are asked for elsewhere: a peer that is ahead may know of a trim that is still to
     /// come here, and one that is wrong is not asked for them again.
-    pub(in crate::shard) fn rows_found(&mut self, turn: &mut Turn<'_>, rows: Option<Vec<SlotRow>>) {
+    pub(in crate::shard) fn rows_found(
+        &mut self,
+        turn: &mut Turn<'_>,
+        rows: Result<Vec<SlotRow>, RunDamage>,
+    ) {
         let Some((examined, since)) = self.examined.take() else { return };
         let took = turn.now.since(since);
         self.examine_after = turn.now.after(took.saturating_mul(EXAMINE_TIME_PARTS - 1));
-        let Some(rows) = rows else {
-            turn.core.is_index_damaged = true;
-            self.examine_after = self.examine_after.max(turn.now.after(ABSENT_RETRY_US));
-            return;
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(damage) => {
+                turn.core.note_damage(&damage);
+                self.examine_after = self.examine_after.max(turn.now.after(ABSENT_RETRY_US));
+                return;
+            }
         };
         let first_index = |log| turn.core.machine.logs().first_index(log);
         let is_live = |row: &&SlotRow| first_index(row.log).is_some_and(|first| first < row.end);
@@ -365,8 +372,8 @@ impl Absent {
 
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
-        if let Some((_, ValueFault::DamagedIndex(_))) = &verified.refused {
-            turn.core.is_index_damaged = true;
+        if let Some((_, ValueFault::DamagedIndex(damage))) = &verified.refused {
+            turn.core.note_damage(damage);
         }
         let me = turn.core.options.paxos.me;
         if verified.from == me {

@@ -1,8 +1,16 @@
 //! How fast a node takes over what it lacks: as fast as it goes while nobody else needs network and disks, and
 //! for a share of the time while clients are active (C29).
 
-use crate::limits::{INSTALL_ACTIVE_US, INSTALL_REST_US_MAX, INSTALL_SHARE_PERCENT};
+use crate::limits::{
+    INSTALL_ACTIVE_US, INSTALL_ASK_TIMEOUTS, INSTALL_REST_US_MAX, INSTALL_SHARE_PERCENT,
+};
+use crate::shard::core::Core;
 use crate::types::{Slot, Tick};
+
+/// An answer is waited for so long, in microseconds.
+pub(super) fn answer_us(core: &Core) -> u64 {
+    INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
+}
 
 /// The pace of one kind of requests, of which one is under way at a time.
 #[derive(Clone, Copy, Debug, Default)]

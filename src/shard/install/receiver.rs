@@ -4,10 +4,11 @@
 //! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
 //! where it was as long as some peer has the same checkpoint.
 
-use super::pace::InstallPace;
+use super::heal_offers::HealOffers;
+use super::pace::{InstallPace, answer_us};
 use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
-use crate::limits::{INSTALL_ASK_TIMEOUTS, INSTALL_RETRY_US};
+use crate::limits::INSTALL_RETRY_US;
 use crate::paxos::Doubt;
 use crate::shard::checkpoints::Checkpoints;
 use crate::shard::core::Core;
@@ -37,14 +38,6 @@ pub struct Receiver {
     bytes: u64,
     /// The state is to be replaced, whatever the journals of peers still have.
     heal: Option<HealOffers>,
-}
-
-/// Checkpoints that peers have, for a node whose own state is not that of the others.
-#[derive(Debug, Default)]
-struct HealOffers {
-    newest: BTreeMap<NodeId, Slot>,
-    /// When the peers are asked again.
-    ask_at: Tick,
 }
 
 /// A checkpoint that is being taken over.
@@ -144,8 +137,8 @@ impl Receiver {
             None => {
                 let until = Some(self.rest_until).filter(|until| *until > now);
                 let until = until.filter(|_| !self.offers(core).is_empty());
-                let asks = self.heal.as_ref().map(|heal| heal.ask_at);
-                until.into_iter().chain(asks.filter(|at| *at > now)).min()
+                let asks = self.heal.as_ref().and_then(|heal| heal.next_deadline(now));
+                until.into_iter().chain(asks).min()
             }
             Some(Install { phase: Phase::Fetch(parts), .. }) => {
                 let asked = parts.asked.map(|(_, until)| until);
@@ -177,30 +170,7 @@ impl Receiver {
             let may = core.healing != Healing::Failed;
             return if may { core.replica.install_offers() } else { Vec::new() };
         };
-        // Of what was released here no slot can be applied again; and up to where the state was seen to differ,
-        // what this journal has may be wrong.
-        let differed = core.replica.digests().differing().map(|(_, slot)| slot).min();
-        let least = core.journal.released_upto().max(differed.unwrap_or_default());
-        // Where the state is right, none goes that is newer.
-        let is_fenced = core.replica.doubt() == Some(Doubt::Fenced);
-        let least = if is_fenced { least } else { least.max(core.checkpointed_upto) };
-        let fits = |(node, slot): &(&NodeId, &Slot)| {
-            **slot > Slot(0) && **slot >= least && core.replica.may_hear(**node)
-        };
-        heal.newest.iter().filter(fits).map(|(node, slot)| (*node, *slot)).collect()
-    }
-
-    /// Asks the peers for their newest checkpoints.
-    fn ask_for_offers(&mut self, turn: &mut Turn<'_>) {
-        let Some(heal) = self.heal.as_mut().filter(|heal| turn.now >= heal.ask_at) else { return };
-        heal.ask_at = turn.now.after(answer_us(turn.core));
-        let me = turn.core.options.paxos.me;
-        let peers = turn.core.options.paxos.members.iter().copied().filter(|node| *node != me);
-        for node in peers.collect::<Vec<_>>() {
-            if turn.core.replica.may_hear(node) {
-                turn.send(node, Message::InstallFetch(InstallFetch { slot: Slot(0), place: None }));
-            }
-        }
+        heal.list(core)
     }
 
     /// Does what can be done next.
@@ -216,11 +186,11 @@ impl Receiver {
             if !std::mem::take(&mut self.holds) {
                 checkpoints.release_hold();
             }
-            self.ask_for_offers(turn);
+            self.heal.iter_mut().for_each(|heal| heal.ask(turn));
             self.begin(turn, checkpoints);
             return ReceiverStep::GoesOn;
         }
-        self.ask_for_offers(turn);
+        self.heal.iter_mut().for_each(|heal| heal.ask(turn));
         self.ask(turn);
         self.make(turn, checkpoints);
         self.take_effect(turn, checkpoints)
@@ -307,7 +277,7 @@ impl Receiver {
     ) {
         let is_busy = self.is_busy;
         if let Some(heal) = self.heal.as_mut().filter(|_| chunk.slot == Slot(0)) {
-            heal.newest.insert(from, chunk.newest);
+            heal.heard(from, chunk.newest);
             return;
         }
         let Some(install) = self.current.as_mut().filter(|install| install.slot == chunk.slot)
@@ -478,11 +448,6 @@ impl Receiver {
 fn with_gap(core: &Core, mut slots: SlotRanges, slot: Slot) -> SlotRanges {
     slots.add(core.machine.applied_upto().next(), slot);
     slots
-}
-
-/// An answer is waited for so long, in microseconds.
-pub(super) fn answer_us(core: &Core) -> u64 {
-    INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
 }
 
 /// Another peer that may have the same checkpoint; nothing where all that are there have denied it.

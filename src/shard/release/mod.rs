@@ -190,11 +190,11 @@ impl SegmentRelease {
                 spans.made(span);
                 spans.look_again();
             }
-            SpanDone::Damaged(why) => {
-                log::warn!("shard {}: the span up to slot {upto}: {why}", options.shard);
+            SpanDone::Damaged(damage) => {
+                log::warn!("shard {}: the span up to slot {upto}: {damage}", options.shard);
                 if !spans.lost(upto) {
                     self.failed_at = Some(self.looked_at);
-                    core.is_index_damaged = true; // What it was to be made of is damaged.
+                    core.note_damage(&damage); // What it was to be made of is damaged.
                 }
             }
             SpanDone::Abandoned(why) => {
