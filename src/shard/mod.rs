@@ -73,6 +73,7 @@ mod read_task;
 mod reads;
 mod release;
 mod repair_log;
+mod replacement;
 mod requests;
 mod retention;
 mod router;

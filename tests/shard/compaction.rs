@@ -1,5 +1,6 @@
 //! Stories about compaction: what is live in mostly dead segments is written down again, and they go (C30).
 
+use crate::large_entries::{check_entries, fill, segment_files, text_of, trim};
 use crate::node::{Node, SEGMENT, append, code, create, identity_of, log, options_of, read, texts};
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
@@ -13,40 +14,6 @@ use paxosd::types::{FormatLevel, Index, Random, ShardId, Slot};
 /// A cut every fifty slots, and five seconds after the last one where there is a reason.
 const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 5_000_000, gap_us: 0 };
-
-/// An entry of three kilobytes, which begins with its number. Some two hundred fill a segment.
-fn text_of(number: u64) -> String {
-    format!("{number:06}{}", "x".repeat(3_000))
-}
-
-fn fill(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
-    for number in entries {
-        let reply = node.ask(Request::Append(append(text, &text_of(number))));
-        assert!(matches!(reply, Reply::Appended(_)), "entry {number} of {text}: {reply:?}");
-    }
-}
-
-fn trim(node: &mut Node, text: &str, before: u64) {
-    let reply = node.ask(Request::Trim(Trim { log: log(text), before: Index(before) }));
-    assert!(matches!(reply, Reply::Trimmed(_)), "{reply:?}");
-}
-
-/// Every entry of a log from `from` up to `end` is read as it was appended.
-fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
-    let (mut next, end) = (entries.start, entries.end);
-    while next < end {
-        for found in texts(Some(node.ask(read(text, next, 0)))) {
-            assert_eq!(found, text_of(next), "entry {next} of {text}");
-            next += 1;
-        }
-    }
-    assert_eq!(next, end);
-}
-
-fn segment_files(storage: &MemStorage) -> usize {
-    let names = storage.list().expect("a directory");
-    names.iter().filter(|name| name.ends_with(".wal")).count()
-}
 
 /// Appends one entry to `rare` for every hundred to `a`, of which the last ones stay alone.
 fn append_rounds(node: &mut Node, rounds: std::ops::Range<u64>) {

@@ -12,6 +12,7 @@ mod heal;
 mod heal_races;
 mod install;
 mod installing;
+mod large_entries;
 mod levels;
 mod memory;
 mod node;

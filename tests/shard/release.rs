@@ -1,14 +1,15 @@
 //! Stories about the journal's release: what nobody can read any more leaves the disk (C26).
 
-use crate::node::{Node, append, code, create, log, name, read, texts};
+use crate::large_entries::{check_entries, fill, large, segment_files, trim};
+use crate::node::{Node, code, create, log, name};
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
-use paxosd::api::{Append, Delete, LogRef, Reply, Request, Trim};
+use paxosd::api::{Delete, LogRef, Reply, Request, Trim};
 use paxosd::checkpoint::checkpoint_file_name;
 use paxosd::index::{parse_span_file_name, span_file_name};
 use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
-use paxosd::storage::{MemStorage, Storage};
+use paxosd::storage::Storage;
 use paxosd::types::{Index, Slot};
 
 /// A cut every fifty slots.
@@ -16,40 +17,6 @@ const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 1 << 40, gap_us: 0 };
 /// A cut five seconds after the last one, where there is a reason.
 const IDLE: CutOptions = CutOptions { slots: 1 << 40, idle_us: 5_000_000, ..OFTEN };
-
-/// Entries of three kilobytes, which begin with their numbers. Some eighty fill a segment.
-fn large(text: &str, number: u64) -> Append {
-    append(text, &format!("{number:06}{}", "x".repeat(3_000)))
-}
-
-fn fill(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
-    for number in entries {
-        let reply = node.ask(Request::Append(large(text, number)));
-        assert!(matches!(reply, Reply::Appended(_)), "entry {number} of {text}: {reply:?}");
-    }
-}
-
-fn trim(node: &mut Node, text: &str, before: u64) {
-    let reply = node.ask(Request::Trim(Trim { log: log(text), before: Index(before) }));
-    assert!(matches!(reply, Reply::Trimmed(_)), "{reply:?}");
-}
-
-/// Every entry of a log from `from` up to `end` is read as it was appended.
-fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
-    let (mut next, end) = (entries.start, entries.end);
-    while next < end {
-        for text in texts(Some(node.ask(read(text, next, 0)))) {
-            assert!(text.starts_with(&format!("{next:06}")), "entry {next} is {}", &text[..6]);
-            next += 1;
-        }
-    }
-    assert_eq!(next, end);
-}
-
-fn segment_files(storage: &MemStorage) -> usize {
-    let names = storage.list().expect("a directory");
-    names.iter().filter(|name| name.ends_with(".wal")).count()
-}
 
 /// C26: of a log that is trimmed as it grows the disk holds a bounded part; what is not trimmed is read as
 /// before, also after a start from either checkpoint.

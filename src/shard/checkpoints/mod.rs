@@ -3,20 +3,24 @@
 //! One step is under way at a time. The state is encoded in bounded pieces between the turns in which
 //! later slots are applied; files are written by jobs. What cannot be done, because the disk is full or
 //! what was read back is not what was written, is left, and the next cut tries again.
+//!
+//! `files` says which files stay, and `replaced` what becomes of all of them when another state takes the place.
 
-use super::core::Core;
-use super::counters::CheckpointTally;
-use super::disk_job::DiskJob;
-use super::turn::Turn;
-use crate::checkpoint::install::part_file_names;
+mod files;
+mod replaced;
+
 use crate::checkpoint::{
     CheckpointDone, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES, RUNS_LISTED_MAX,
     RestoredState, RunEntry, Written, checkpoint_file_name, header_bytes,
 };
-use crate::index::{Run, RunSet, RunSpec, plan_merge, run_file_name, span_file_name};
+use crate::index::{Run, RunSpec, plan_merge, run_file_name, span_file_name};
 use crate::journal::JournalStart;
-use crate::limits::{CHECKPOINT_PIECE_BYTES, CHECKPOINTS_KEPT};
+use crate::limits::CHECKPOINT_PIECE_BYTES;
 use crate::machine::SnapshotStep;
+use crate::shard::core::Core;
+use crate::shard::counters::CheckpointTally;
+use crate::shard::disk_job::DiskJob;
+use crate::shard::turn::Turn;
 use crate::types::{FileOwner, FormatLevel, Lsn, NodeId, RunId, Slot, SlotRanges, Tick};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -97,7 +101,7 @@ enum Phase {
 
 impl Checkpoints {
     /// What a start found.
-    pub(super) fn start(owner: FileOwner, restored: &mut RestoredState) -> Checkpoints {
+    pub(in crate::shard) fn start(owner: FileOwner, restored: &mut RestoredState) -> Checkpoints {
         Checkpoints {
             owner,
             kept: std::mem::take(&mut restored.kept),
@@ -115,7 +119,7 @@ impl Checkpoints {
     }
 
     /// The state is that of a cut: a checkpoint of it begins, unless one is under way.
-    pub(super) fn cut(&mut self, core: &mut Core) {
+    pub(in crate::shard) fn cut(&mut self, core: &mut Core) {
         if self.taking.is_some() || self.is_held || core.replica.is_doubtful() {
             self.tally.passed_over += 1;
             return;
@@ -145,31 +149,8 @@ impl Checkpoints {
         });
     }
 
-    /// A file of this name is written again: it is not removed any more.
-    fn keep(&mut self, name: &str) {
-        self.unused.retain(|unused| unused != name);
-        self.doubted.retain(|doubted| doubted != name);
-    }
-
-    /// A file of this name is about to be written by somebody else. False while one of that name is
-    /// being removed: then it is too early.
-    pub(super) fn hand_over(&mut self, name: &str) -> bool {
-        if let Some(UnderWay::Removing(names)) = &self.under_way
-            && names.iter().any(|other| other == name)
-        {
-            return false;
-        }
-        self.keep(name);
-        true
-    }
-
-    /// Nothing needs the file of this name any more.
-    pub(super) fn discard(&mut self, name: String) {
-        self.unused.push(name);
-    }
-
     /// Has the next step done, if none is under way.
-    pub(super) fn go_on(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::shard) fn go_on(&mut self, turn: &mut Turn<'_>) {
         if self.under_way.is_some() || self.is_held || turn.core.failed {
             return;
         }
@@ -258,7 +239,7 @@ impl Checkpoints {
     }
 
     /// A step is done.
-    pub(super) fn done(&mut self, turn: &mut Turn<'_>, done: CheckpointDone) {
+    pub(in crate::shard) fn done(&mut self, turn: &mut Turn<'_>, done: CheckpointDone) {
         let under_way = self.under_way.take().expect("a step that is done was under way");
         let shard = turn.core.options.shard;
         let is_damaged = matches!(done, CheckpointDone::IndexDamaged(_));
@@ -355,7 +336,7 @@ impl Checkpoints {
     }
 
     /// A number for a new run.
-    pub(super) fn run_id(&mut self) -> RunId {
+    pub(in crate::shard) fn run_id(&mut self) -> RunId {
         let run = self.next_run;
         self.next_run = RunId(run.0 + 1);
         run
@@ -372,39 +353,6 @@ impl Checkpoints {
         self.kept.push(Kept { slot, digest, runs, state_bytes, journal });
         turn.core.checkpointed(slot);
         self.drop_surplus(turn.now, turn.core.index.runs());
-    }
-
-    /// Checkpoints go that are neither among the newest ones nor installed by a peer, and with them the runs
-    /// that only they name.
-    fn drop_surplus(&mut self, now: Tick, current: &RunSet) {
-        self.kept_for.retain(|_, (_, until)| now < *until);
-        let surplus = self.kept.len().saturating_sub(CHECKPOINTS_KEPT);
-        let mut gone: Vec<Kept> = self.kept.drain(..surplus).collect();
-        let is_wanted = |kept: &Kept| self.kept_for.values().any(|(slot, _)| *slot == kept.slot);
-        self.kept.splice(0..0, gone.extract_if(.., |kept| is_wanted(kept)));
-        for gone in gone {
-            self.unused.push(checkpoint_file_name(gone.slot));
-            let current = current.runs();
-            let is_used = |run: &RunId| {
-                self.kept.iter().any(|kept| kept.runs.contains(run))
-                    || current.iter().any(|other| other.id() == *run)
-            };
-            let unused = gone.runs.iter().filter(|run| !is_used(run));
-            self.unused.extend(unused.map(|run| run_file_name(*run)));
-        }
-    }
-
-    fn next_removal(&mut self) -> Option<(UnderWay, CheckpointJob)> {
-        let merged = &self.merged;
-        let is_read = |name: &String| {
-            merged.iter().any(|run| run.name() == name && Arc::strong_count(run) > 1)
-        };
-        let (later, names): (Vec<String>, Vec<String>) =
-            std::mem::take(&mut self.unused).into_iter().partition(is_read);
-        self.unused = later;
-        self.merged.retain(|run| !names.contains(&run.name().to_string()));
-        let job = CheckpointJob::Remove { names: names.clone() };
-        (!names.is_empty()).then_some((UnderWay::Removing(names), job))
     }
 
     /// Runs that are to become one, now that the newest checkpoint says which logs there are.
@@ -429,96 +377,12 @@ impl Checkpoints {
     }
 
     /// Whose the files are.
-    pub(super) fn owner(&self) -> FileOwner {
+    pub(in crate::shard) fn owner(&self) -> FileOwner {
         self.owner
     }
 
-    /// A peer installs the checkpoint at this slot: it is kept until then.
-    pub(super) fn keep_for(&mut self, peer: NodeId, slot: Slot, until: Tick) {
-        self.kept_for.insert(peer, (slot, until));
-    }
-
-    /// A peer's checkpoint is to take the place of the state: nothing new is begun. True once nothing is under
-    /// way any more.
-    pub(super) fn hold(&mut self, core: &mut Core) -> bool {
-        if !self.is_held {
-            self.is_held = true;
-            self.abandon(core, "that of a peer takes its place");
-        }
-        self.under_way.is_none()
-    }
-
-    /// No checkpoint is about to take the place of the state any more.
-    pub(super) fn release_hold(&mut self) {
-        self.is_held = false;
-    }
-
-    /// What a peer's checkpoint was to bring is here already.
-    pub(super) fn not_needed(&mut self, slot: Slot, run: RunId) {
-        self.is_held = false;
-        self.drop_run(run);
-        if self.kept.iter().all(|kept| kept.slot != slot) {
-            self.unused.push(checkpoint_file_name(slot));
-        }
-        self.unused.extend(part_file_names(slot));
-    }
-
-    /// A checkpoint that was installed counts, and its run takes the place of all others.
-    /// Where the state before is not believed, neither are those that were taken of it: the names of their
-    /// files are returned.
-    pub(super) fn installed(
-        &mut self,
-        now: Tick,
-        before: &RunSet,
-        (kept, runs): (Kept, &RunSet),
-        is_distrusted: bool,
-    ) -> Vec<String> {
-        assert!(self.is_held && self.under_way.is_none(), "a step of a checkpoint is under way");
-        let gone = if is_distrusted { self.drop_above(Slot(0)) } else { Vec::new() };
-        let gone: Vec<String> =
-            gone.into_iter().filter(|name| *name != checkpoint_file_name(kept.slot)).collect();
-        self.keep(&checkpoint_file_name(kept.slot));
-        self.unused.extend(gone.iter().cloned());
-        self.is_held = false;
-        self.may_merge = true;
-        let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
-        let unnamed = before.runs().iter().filter(|run| !is_named(&run.id()));
-        self.unused.extend(unnamed.map(|run| run.name().to_string()));
-        self.merged.extend(before.runs().iter().cloned());
-        self.unused.append(&mut self.doubted);
-        self.unused.extend(part_file_names(kept.slot));
-        self.kept.push(kept);
-        self.drop_surplus(now, runs);
-        gone
-    }
-
-    /// The state is that of the checkpoint at this slot once more, and its runs are those of the index: what
-    /// was taken since goes.
-    pub(super) fn rebuilt(&mut self, slot: Slot, before: &RunSet, runs: &RunSet) {
-        assert!(self.is_held && self.under_way.is_none(), "a step of a checkpoint is under way");
-        (self.is_held, self.may_merge) = (false, true);
-        let gone = self.drop_above(slot);
-        self.unused.extend(gone);
-        let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
-        let is_used =
-            |run: &Run| is_named(&run.id()) || runs.runs().iter().any(|r| r.id() == run.id());
-        let unused = before.runs().iter().filter(|run| !is_used(run));
-        self.unused.extend(unused.map(|run| run.name().to_string()));
-        self.merged.extend(before.runs().iter().cloned());
-    }
-
-    /// Those above this slot count no more, and the runs that only they name go. Returns the names of their
-    /// files.
-    fn drop_above(&mut self, slot: Slot) -> Vec<String> {
-        let gone: Vec<Kept> = self.kept.extract_if(.., |kept| kept.slot > slot).collect();
-        let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
-        let runs = gone.iter().flat_map(|gone| &gone.runs).filter(|run| !is_named(run));
-        self.unused.extend(runs.map(|run| run_file_name(*run)));
-        gone.iter().map(|gone| checkpoint_file_name(gone.slot)).collect()
-    }
-
     /// Bytes of the state in the newest checkpoint.
-    pub(super) fn state_bytes(&self) -> u64 {
+    pub(in crate::shard) fn state_bytes(&self) -> u64 {
         self.kept.last().map_or(0, |kept| kept.state_bytes)
     }
 
@@ -529,7 +393,7 @@ impl Checkpoints {
     }
 
     /// A file of this name is one of them, or of the one that is being taken.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::shard) fn has(&self, name: &str) -> bool {
         let slots = self.kept.iter().map(|kept| kept.slot).chain(self.taking());
         slots.into_iter().any(|slot| checkpoint_file_name(slot) == name)
     }
