@@ -203,6 +203,10 @@ pub const CACHE_BYTES_MAX: usize = 32 << 20;
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
 /// Smallest segment that can be configured; tests use it.
 pub const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+/// Jobs of one shard that can be under way at once on the thread that writes checkpoints: a file of places, a removal,
+/// a step of a checkpoint, a span, a step of a heal, and of installs a step, values of peers, values of this node's
+/// own journal, and rows.
+pub const CHECKPOINT_JOBS_MAX: usize = 9;
 /// Largest segment that may be set, in bytes.
 pub const SEGMENT_BYTES_MAX: u64 = 1 << 30;
 /// Ranges of released segments that a journal names, at most: segments that stay lie between them. A

@@ -9,6 +9,7 @@ use super::marks::{Marks, cut_mark};
 use super::rng::Rng;
 use crate::checkpoint::install::InstallJob;
 use crate::journal::{Fill, Job};
+use crate::limits::CHECKPOINT_JOBS_MAX;
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::MemStorage;
 use std::collections::VecDeque;
@@ -99,6 +100,11 @@ impl SimDisk {
             | DiskJob::Compaction(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
+        let waiting = self.lanes[CHECKPOINTS].len();
+        assert!(
+            waiting <= CHECKPOINT_JOBS_MAX,
+            "the daemon's queue holds {CHECKPOINT_JOBS_MAX} of {waiting} jobs"
+        );
         if self.lanes[lane].len() == 1 { self.plan(lane, rng) } else { None }
     }
 

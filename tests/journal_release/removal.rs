@@ -4,9 +4,11 @@ use crate::journal_rig::{IDENTITY, OPTIONS, Rig, Rng, SHARD, assert_sizes, read}
 use crate::rig::*;
 use paxosd::journal::invariants::check_state;
 use paxosd::journal::{Job, JournalEvent, OpenError, ReadDamage, execute, recover};
+use paxosd::limits::RELEASED_RANGES_MAX;
 use paxosd::storage::MemStorage;
-use paxosd::types::Slot;
+use paxosd::types::{Record, Released, ReleasedRange, SegmentId, Slot};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// C26: what lies before the older checkpoint's start can be released; its files go when the record is
 /// durable, and starts from either checkpoint go on without them.
@@ -48,6 +50,28 @@ fn c26_released_segments_go_and_starts_do_without() {
             assert_eq!(result.is_ok(), slot > upto, "slot {slot}: {result:?}");
         }
     }
+}
+
+/// C26: a record names so many ranges at most. A segment that would be one more stays, and the record that would be
+/// written for it is the one that there is; one beside a range that is named goes.
+#[test]
+fn c26_a_record_names_no_more_ranges_than_fit() {
+    let (mut rig, older, _) = two_checkpoints();
+    let from = older.start.unwrap();
+    let full = ids(&releasable(&rig.journal, &from));
+    assert!(full.len() > 3, "{full:?}");
+    let mut named = Released { ranges: Vec::new(), highest_slot: Slot(200) };
+    let (first, slots) = (SegmentId(full[0]), (Slot(1), Slot(1)));
+    named.ranges.push(ReleasedRange { first, last: first, slots });
+    // So many others have gone before, with one that stays between each two.
+    let others = (1..RELEASED_RANGES_MAX as u64).map(|nth| SegmentId(1_000 + 2 * nth));
+    named.ranges.extend(others.map(|id| ReleasedRange { first: id, last: id, slots }));
+    rig.push(vec![Record::Released(Arc::new(named.clone()))]);
+    let [.., apart] = full[..] else { panic!("{full:?}") };
+    assert_eq!(rig.journal.release(&[SegmentId(apart)]), named, "it would be one range more");
+    let beside = rig.journal.release(&[first.next(), SegmentId(apart)]);
+    assert_eq!((beside.ranges.len(), beside.segments()), (1024, named.segments() + 1));
+    assert!(beside.contains(first.next()) && !beside.contains(SegmentId(apart)));
 }
 
 /// C26, R08: power fails at every step of a release, the removal of each file included. The start after

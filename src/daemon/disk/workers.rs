@@ -14,7 +14,8 @@ use crate::daemon::waker::LoopWaker;
 use crate::daemon::watch::histogram::Syncs;
 use crate::journal::{Done, Job};
 use crate::limits::{
-    HELPER_JOBS_MAX, READERS_MAX, READERS_PER_CORE, SLOW_LINE_MS, SYNC_OVERDUE_MS,
+    CHECKPOINT_JOBS_MAX, HELPER_JOBS_MAX, READERS_MAX, READERS_PER_CORE, SLOW_LINE_MS,
+    SYNC_OVERDUE_MS,
 };
 use crate::shard::{DiskDone, DiskJob, DiskJobError, execute};
 use crate::storage::{Storage, StorageError};
@@ -208,13 +209,11 @@ impl Helper {
     /// # Errors
     /// The system gives no more threads.
     pub fn start(shards: u16) -> io::Result<Helper> {
-        // A journal has one preparation, one file of places and one removal under way, a shard one step of
-        // a checkpoint, one for a span, one of a heal and four of installs (its own step, values of peers, values of its
-        // own, rows), and each shard sends at most HELPER_JOBS_MAX reads without an answer, so that sending never
-        // waits.
+        // A journal has one preparation under way, and each shard sends at most CHECKPOINT_JOBS_MAX jobs of
+        // checkpoints and HELPER_JOBS_MAX reads without an answer, so that sending never waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
         start_helper("helper".to_string(), jobs)?;
-        let (checkpoint, jobs) = bounded::<HelperJob>(9 * usize::from(shards));
+        let (checkpoint, jobs) = bounded::<HelperJob>(CHECKPOINT_JOBS_MAX * usize::from(shards));
         start_helper("checkpoints".to_string(), jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..readers() {

@@ -61,6 +61,19 @@ fn c26_the_older_checkpoint_needs_what_lies_behind_it() {
     assert!(!basis(&all).decide(segments()).wants_cut);
 }
 
+/// C26, C29: while a peer installs, three checkpoints are kept, and what lies before the oldest of them goes as before:
+/// a peer that takes long does not fill this disk.
+#[test]
+fn c26_a_checkpoint_that_is_kept_for_a_peer_holds_up_no_release() {
+    let spans = Spans::default();
+    let is_confirmed = true;
+    let basis =
+        |kept| Basis { kept, spans: &spans, is_confirmed, catchup_bytes: 0, emptied: &NONE };
+    let three = [checkpoint(25, 3), checkpoint(50, 6), checkpoint(60, 9)];
+    assert_eq!(decide(basis(&three)), (vec![1, 2], Stays::Goes));
+    assert!(basis(&three).decide(segments()).wants_cut);
+}
+
 /// C25, C26: nothing goes before another voter confirmed the older checkpoint.
 #[test]
 fn c26_others_must_confirm_what_goes() {
