@@ -1,8 +1,8 @@
 //! A node that is behind what the journals of its peers still have takes over a checkpoint (C29).
 //!
-//! `receiver` is that node, `source` the peer that gives it its own; a node that heals chooses among `heal_offers`. What the checkpoint stands for and is
-//! not here is fetched afterwards: `absent` asks for it, `values` gives it; what may be in this node's own journal,
-//! `own_values` looks for first.
+//! `receiver` is that node, `source` the peer that gives it its own; a node that heals chooses among
+//! `heal_offers`. What the checkpoint stands for and is not here is fetched afterwards: `absent` asks for it,
+//! `values` gives it; what may be in this node's own journal, `own_values` looks for first.
 
 mod absent;
 mod heal_offers;
