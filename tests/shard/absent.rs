@@ -1,8 +1,12 @@
 //! Peers that leave out what a node lacks: the index of the node says what there must be (C29).
 
+use crate::heal;
 use crate::install::{END, Story, WHILE_US, check_all};
+use crate::node::{code, texts};
+use paxosd::api::error::ErrorCode;
 use paxosd::limits::ABSENT_RETRY_US;
-use paxosd::types::Value;
+use paxosd::storage::{MemStorage, Storage};
+use paxosd::types::{Ballot, Value};
 use paxosd::wire::peer::{Message, ValuesChunk};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -73,4 +77,44 @@ fn c29_what_all_peers_leave_out_stays_absent() {
     story.trio.pass(WHILE_US);
     assert_eq!(absent(&story), 0);
     check_all(&mut story.trio, END + 60);
+}
+
+/// C29, C10: a record rots that was written down in a higher ballot than the one in which a peer has the value, for it was
+/// proposed again there. What is fetched takes the place of the rotten record all the same, once and for all.
+#[test]
+fn c29_what_is_fetched_replaces_a_damaged_record_of_a_higher_ballot() {
+    let mut story = heal::Story::begin();
+    let (at, leader) = (story.bad, story.leader);
+    let higher = story.trio.members[leader].shard.replica().promised();
+    let lower = Ballot { round: higher.round - 1, ..higher };
+    rot_text(story.trio.storage(at), "000003");
+    let fetched = |story: &heal::Story| story.trio.members[at].shard.tally().fetched_values;
+    story.trio.tap(move |_, to, message| {
+        if let (Message::ValuesChunk(chunk), true) = (message, to == at) {
+            chunk.values.iter_mut().for_each(|(_, ballot, _)| *ballot = lower);
+        }
+        true
+    });
+    let refused = story.read(3);
+    assert_eq!(code(&refused), Some(ErrorCode::NotReady), "{refused:?}");
+    story.trio.pass(WHILE_US);
+    assert_eq!((fetched(&story), story.trio.members[at].shard.absent_slots()), (1, 0));
+    for _ in 0..2 {
+        assert_eq!(texts(Some(story.read(3)))[0], "000003");
+        story.trio.pass(WHILE_US);
+    }
+    assert_eq!(fetched(&story), 1);
+}
+
+/// The first value of a disk that holds this text rots there.
+fn rot_text(storage: &MemStorage, text: &str) {
+    for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
+        let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
+        storage.read_at(name, 0, &mut bytes).expect("it is read");
+        let found = bytes.windows(text.len()).position(|part| part == text.as_bytes());
+        if let Some(at) = found {
+            return storage.rot(name, at as u64..at as u64 + 1, |bytes| bytes[0] ^= 1);
+        }
+    }
+    panic!("no segment holds it");
 }

@@ -72,7 +72,7 @@ impl Story {
         self.trio.storage(self.bad).len(HEAL_FILE).is_ok()
     }
 
-    fn read(&mut self, from: u64) -> Reply {
+    pub fn read(&mut self, from: u64) -> Reply {
         let (max_entries, max_bytes, wait_ms) = (0, 0, 0);
         let (from, consistency) = (Index(from), Consistency::Local);
         let read = Read { log: log("a"), from, max_entries, max_bytes, wait_ms, consistency };

@@ -1,15 +1,16 @@
 //! Stories about heals beside which something else goes on, or goes wrong (C31, C32).
 
 use crate::heal::{SEEN_US, Story, WHILE_US, shift_by_one};
-use crate::node::log;
+use crate::node::{code, log};
+use paxosd::api::error::ErrorCode;
 use paxosd::api::{Request, Trim};
 use paxosd::checkpoint::install::{HealStep, InstallJob};
 use paxosd::checkpoint::{HealNote, HealStage, checkpoint_file_name};
 use paxosd::limits::INSTALL_RETRY_US;
 use paxosd::paxos::{Doubt, Timing};
 use paxosd::shard::DiskJob;
-use paxosd::storage::Storage;
-use paxosd::types::{FormatLevel, Index, NodeId, Slot};
+use paxosd::storage::{MemStorage, Storage};
+use paxosd::types::{FormatLevel, Index, NodeId, Slot, Tick};
 use paxosd::wire::peer::{Digest, Message};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -170,13 +171,7 @@ fn c31_damage_of_a_run_that_was_replaced_is_no_damage() {
     let mut story = Story::begin();
     let at = story.leader;
     let storage = story.trio.storage(at).clone();
-    let names = storage.list().expect("a list").into_iter();
-    let runs: Vec<String> = names.filter(|name| name.starts_with("run-")).collect();
-    assert!(!runs.is_empty(), "extents have left memory");
-    for run in &runs {
-        let end = storage.len(run).expect("its length");
-        storage.rot(run, 4096..end.min(4096 + 64), |bytes| bytes.fill(0x5a));
-    }
+    rot_runs(&storage);
     let trim = |before| Request::Trim(Trim { log: log("a"), before: Index(before) });
     // A second trim looks up while the damage that the first one met has the index replaced.
     story.trio.members[at].hold_reads = true;
@@ -191,4 +186,40 @@ fn c31_damage_of_a_run_that_was_replaced_is_no_damage() {
     story.trio.pass(WHILE_US);
     assert_eq!(installs(&story), 1, "once");
     assert_eq!(story.trio.members[at].shard.absent_slots(), 0);
+}
+
+/// C31: a node whose index is damaged takes no checkpoint of its own while it fetches that of a peer: a newer one would
+/// make that one too old, again and again where clients append all along.
+#[test]
+fn c31_a_node_that_repairs_its_index_takes_no_checkpoint_of_its_own() {
+    let mut story = Story::begin();
+    let bad = story.bad;
+    let storage = story.trio.storage(bad).clone();
+    rot_runs(&storage);
+    story.trio.tap(move |_, to, message| {
+        !(to == bad && matches!(message, Message::InstallChunk(chunk) if chunk.place.is_some()))
+    });
+    let refused = story.read(0);
+    assert_eq!(code(&refused), Some(ErrorCode::Damaged), "{refused:?}");
+    story.trio.pass(SEEN_US);
+    let taken = |story: &Story| story.trio.members[bad].shard.tally().checkpoints.taken;
+    let before = taken(&story);
+    assert!(story.trio.members[bad].shard.shard_status(Tick(0)).installing.is_some());
+    story.put(25);
+    assert_eq!(taken(&story), before);
+    story.trio.tap(|_, _, _| true);
+    story.trio.pass(2 * WHILE_US);
+    assert_eq!(story.trio.members[bad].shard.tally().installs.0, 1);
+    story.check_healed();
+}
+
+/// Every run of a node's index rots.
+fn rot_runs(storage: &MemStorage) {
+    let names = storage.list().expect("a list").into_iter();
+    let runs: Vec<String> = names.filter(|name| name.starts_with("run-")).collect();
+    assert!(!runs.is_empty(), "extents have left memory");
+    for run in &runs {
+        let end = storage.len(run).expect("its length");
+        storage.rot(run, 4096..end.min(4096 + 64), |bytes| bytes.fill(0x5a));
+    }
 }
