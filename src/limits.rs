@@ -240,6 +240,9 @@ pub const RECORD_OVERHEAD_BYTES: u64 = 264;
 
 /// A segment is compacted when one part in so many of it, or less, is records with live entries.
 pub const COMPACTION_LIVE_SHARE: u64 = 2;
+/// Of a value so large a part may live, or less, for what is left of it to be kept alone; else it is kept whole: a
+/// whole one is of use to nodes that are behind, too.
+pub const REMNANT_SHARE: (u64, u64) = (7, 8);
 /// Bytes that one step of a compaction reads, but for its last value.
 pub const COMPACTION_READ_BYTES: usize = 1 << 20;
 /// Slots that one step of a compaction lists.

@@ -18,6 +18,8 @@ use crate::wire::codec::{BodyReader, DecodeError, Writer};
 pub const VALUE_HEADER_BYTES: usize = 28;
 /// What a value begins with: "PV" read as a little-endian number.
 pub const VALUE_MAGIC: u16 = 0x5650;
+/// What the remnant of a value begins with, which is none: "PR" read as a little-endian number.
+pub const REMNANT_MAGIC: u16 = 0x5250;
 /// The newest value format that this node reads.
 pub const VALUE_VERSION: u16 = 1;
 /// Flag: the first value of its leadership.
@@ -154,6 +156,9 @@ impl<'a> Commands<'a> {
         let malformed = |source| CommandError::Malformed { offset: 0, source };
         let mut reader = BodyReader::new(value.bytes());
         let magic = reader.u16("magic").map_err(malformed)?;
+        if magic == REMNANT_MAGIC {
+            return Err(CommandError::Remnant);
+        }
         if magic != VALUE_MAGIC {
             return Err(CommandError::Magic { found: magic });
         }
@@ -254,6 +259,13 @@ impl<'a> Walk<'a> {
                 },
             }),
         }
+    }
+
+    /// Walks over commands alone, the first of which began at byte `offset` of its value. Later ones are said to
+    /// begin where they would if they had followed it at once.
+    pub(super) fn behind(commands: &'a [u8], offset: u32) -> Walk<'a> {
+        let reader = BodyReader::new(commands);
+        Walk { reader, len: commands.len().saturating_add(offset as usize) }
     }
 
     fn end(&mut self) {

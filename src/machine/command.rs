@@ -26,6 +26,21 @@ pub enum CommandError {
         /// What it begins with.
         found: u16,
     },
+    /// This is what was kept of a value whose other commands are dead (C30): nothing can be applied of it.
+    #[error("it is a remnant: what is left of a value, not the value that was chosen")]
+    Remnant,
+    /// What is left of a value does not have the commands of this extent.
+    #[error("what is left of the value has no commands from byte {offset} of the value on")]
+    NotLeft {
+        /// Where in the value the extent begins.
+        offset: u32,
+    },
+    /// A row of a remnant names what is not in it, or does not lie behind the row before.
+    #[error("the remnant's row for byte {offset} of the value is of no use")]
+    RemnantRow {
+        /// Where in the value the row's extent begins, as it says.
+        offset: u32,
+    },
     /// The value was made by a newer version of this program.
     #[error("the value has format {found}, this node knows {known}: it needs an upgrade")]
     ValueVersion {

@@ -4,36 +4,56 @@
 //! A value alone does not say which index an append got, nor whether it took effect. The index says so,
 //! with the log's chain value in front of each extent: the entries must lead from it to the next one's.
 
-use super::assembly::{CommandKind, MachineCommand};
+use super::appends::{EntryDamage, entries_of, is_append_to};
+use super::assembly::CommandKind;
 use super::batch::{Commands, VALUE_HEADER_BYTES, Walk};
-use super::command::CommandError;
+use super::command::{CommandError, RawCommand};
 use super::logs::{self, LogCommandKind};
-use super::reading::EntryDamage;
+use super::remnant::{Remnant, walk_from};
 use crate::api::name::LogName;
 use crate::types::{Extent, LogId, Value};
 use crate::wire::codec::BodyReader;
 use std::collections::BTreeSet;
 
-/// The logs that a value's commands append to, by id, and by name where the append may have created it.
+/// The logs that the commands of a value, or of what is left of one, append to: by id, and by name where the append
+/// may have created it.
 ///
 /// # Errors
-/// When the value is none that this node can apply.
+/// When it is none that this node knows.
 pub fn appended_logs(value: &Value) -> Result<(BTreeSet<LogId>, BTreeSet<String>), CommandError> {
-    let (mut ids, mut names) = (BTreeSet::new(), BTreeSet::new());
+    let mut found = AppendedLogs::default();
     if value.is_noop() {
-        return Ok((ids, names));
+        return Ok((found.ids, found.names));
     }
-    Commands::new(value)?; // Its header is one that this node knows.
-    for raw in Walk::new(value.bytes(), VALUE_HEADER_BYTES as u32)? {
-        let raw = raw?;
+    if let Some(remnant) = Remnant::of(value.bytes())? {
+        for raw in remnant.walks()?.into_iter().flatten() {
+            found.add(&raw?);
+        }
+    } else {
+        Commands::new(value)?; // Its header is one that this node knows.
+        for raw in Walk::new(value.bytes(), VALUE_HEADER_BYTES as u32)? {
+            found.add(&raw?);
+        }
+    }
+    Ok((found.ids, found.names))
+}
+
+#[derive(Default)]
+struct AppendedLogs {
+    ids: BTreeSet<LogId>,
+    names: BTreeSet<String>,
+}
+
+impl AppendedLogs {
+    fn add(&mut self, raw: &RawCommand<'_>) {
         let mut body = BodyReader::new(raw.body);
         match raw.kind {
             CommandKind::Log(LogCommandKind::Append) => {
-                ids.extend(body.u64("log").ok().map(LogId));
+                self.ids.extend(body.u64("log").ok().map(LogId));
             }
             CommandKind::Log(LogCommandKind::AppendCreate) => {
                 let name = body.bytes16("name").ok().and_then(|name| str::from_utf8(name).ok());
-                names.extend(name.map(str::to_string));
+                self.names.extend(name.map(str::to_string));
             }
             CommandKind::Log(
                 LogCommandKind::Create
@@ -46,10 +66,9 @@ pub fn appended_logs(value: &Value) -> Result<(BTreeSet<LogId>, BTreeSet<String>
             | CommandKind::Level => {}
         }
     }
-    Ok((ids, names))
 }
 
-/// The log's chain value behind an extent, as the entries that `value` has of it make it.
+/// The log's chain value behind an extent, as the entries that `value`, or what is left of it, has of it make it.
 ///
 /// # Errors
 /// [`EntryDamage`] when the value does not have as many entries of the log as the extent says.
@@ -59,17 +78,10 @@ pub fn chain_behind(
     extent: &Extent,
 ) -> Result<u64, EntryDamage> {
     let (mut chain, mut at) = (extent.chain, extent.first);
-    for raw in Walk::new(value.bytes(), extent.offset)? {
+    for raw in walk_from(value.bytes(), extent.offset)? {
         let raw = raw?;
-        let is_append = match raw.kind {
-            CommandKind::Log(kind) => logs::appends_to(kind, raw.body, log, name),
-            CommandKind::Cut | CommandKind::Level => false,
-        };
-        let entries = match raw.decode()? {
-            MachineCommand::Log(command) => command.entries().filter(|_| is_append),
-            MachineCommand::Cut(_) | MachineCommand::Level(_) => None,
-        };
-        let Some(entries) = entries else {
+        let is_append = is_append_to(&raw, log, name);
+        let Some(entries) = entries_of(&raw)?.filter(|_| is_append) else {
             if raw.offset == extent.offset {
                 return Err(EntryDamage::OtherLog { offset: raw.offset });
             }

@@ -8,14 +8,16 @@
 //! commands and their encoding, its state, its outcomes, its share of the digest and of a snapshot, and its
 //! invariants.
 //! `assembly` puts the features together; batching, applying, digests and invariants dispatch to them
-//! there. Imports go one way: feature, assembly, command, batch, and then state, apply and reading.
+//! there. Imports go one way: feature, assembly, command, batch, appends, remnant, and then state, apply and reading.
 //!
 //! - [`MachineCommand`] and [`ValueBuilder`]: what a leader proposes.
 //! - [`Machine::apply`]: what every replica does with what was chosen; one [`MachineOutcome`] per
 //!   command, and where the entries lie that were appended.
 //! - [`Machine::logs`]: what clients ask of logs.
 //! - [`Machine::reading`] and [`ReadCursor`]: entries, out of the values that hold them.
+//! - [`cut_down`]: what is left of a value whose other entries are dead.
 
+mod appends;
 mod apply;
 mod assembly;
 mod batch;
@@ -28,12 +30,14 @@ pub mod invariants;
 mod levels;
 pub mod logs;
 mod reading;
+mod remnant;
 mod snapshot;
 mod state;
 
 #[cfg(test)]
 mod tests;
 
+pub use appends::EntryDamage;
 pub use apply::{AppliedSlot, MachineError};
 pub use assembly::{CommandKind, MachineCommand, MachineOutcome};
 pub use batch::{Commands, ValueBuilder};
@@ -42,6 +46,7 @@ pub use cuts::{CutCommand, Cuts};
 pub use fetched::{appended_logs, chain_behind};
 pub use levels::{LevelCommand, Levels};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
-pub use reading::{Damaged, EntryDamage, ReadCursor, Unverified};
+pub use reading::{Damaged, ReadCursor, Unverified};
+pub use remnant::{NamedExtent, cut_down, has_extent, is_remnant};
 pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep};
 pub use state::Machine;

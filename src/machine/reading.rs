@@ -18,10 +18,10 @@
 //! for the record's own checksum to say, before it comes here: these checks find what is intact but
 //! in the wrong place, and entries that changed since the client computed their checksums.
 
-use super::assembly::{CommandKind, MachineCommand};
+use super::appends::{EntryDamage, entries_of, is_append_to};
 use super::batch::Walk;
-use super::command::{CommandError, RawCommand};
 use super::logs;
+use super::remnant::walk_from;
 use super::state::Machine;
 use crate::api::entries::{Entries, EntriesRef, Entry};
 use crate::api::name::LogName;
@@ -64,42 +64,6 @@ pub struct Damaged {
     pub slot: Slot,
     /// What is wrong there.
     pub damage: EntryDamage,
-}
-
-/// What is wrong with a value that should hold an entry.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum EntryDamage {
-    /// The value is another slot's.
-    #[error("the value is that of slot {found}")]
-    Slot {
-        /// The slot it belongs to.
-        found: Slot,
-    },
-    /// The bytes are not commands.
-    #[error(transparent)]
-    Value(#[from] CommandError),
-    /// The command where the extent begins does not append to this log.
-    #[error("the command at byte {offset} does not append to this log")]
-    OtherLog {
-        /// Where the command begins.
-        offset: u32,
-    },
-    /// The value's appends to this log do not hold the entries that the extent says.
-    #[error("the value's appends to this log end at index {found}, not at {expected}")]
-    Extent {
-        /// The index after the last entry found.
-        found: Index,
-        /// The index after the last entry of the extent.
-        expected: Index,
-    },
-    /// The entry does not fit its checksum.
-    #[error("the entry has CRC-32C {computed:#010x}, but says {stated:#010x}")]
-    Checksum {
-        /// The checksum in front of it.
-        stated: u32,
-        /// The checksum of its bytes.
-        computed: u32,
-    },
 }
 
 impl Machine {
@@ -205,7 +169,7 @@ impl ReadCursor {
     }
 
     /// Takes what is wanted of `extent`, which holds the index that is [wanted](ReadCursor::wants),
-    /// out of `value`, which was stored for `slot`.
+    /// out of `value`, which was stored for `slot`: a whole value, or what is left of one.
     ///
     /// # Errors
     /// [`Damaged`] when the value does not verify. What was taken before the damaged entry stays and
@@ -235,21 +199,16 @@ impl ReadCursor {
         }
         let expected = extent.end();
         let mut at = extent.first;
-        for raw in Walk::new(value, extent.offset)? {
+        for raw in walk_from(value, extent.offset)? {
             let raw = raw?;
-            if !self.is_append(&raw) {
+            if !is_append_to(&raw, self.log, &self.name) {
                 if raw.offset == extent.offset {
                     return Err(EntryDamage::OtherLog { offset: raw.offset });
                 }
                 continue;
             }
-            let entries = match raw.decode()? {
-                MachineCommand::Log(command) => command.entries(),
-                MachineCommand::Cut(_) | MachineCommand::Level(_) => None,
-            };
-            let Some(entries) = entries else {
-                return Err(EntryDamage::OtherLog { offset: raw.offset });
-            };
+            let entries = entries_of(&raw)?;
+            let entries = entries.ok_or(EntryDamage::OtherLog { offset: raw.offset })?;
             let behind = at.plus(u64::from(entries.count()));
             if behind > expected {
                 return Err(EntryDamage::Extent { found: behind, expected });
@@ -264,7 +223,7 @@ impl ReadCursor {
     }
 
     /// Takes what is wanted of `extent`, which holds the index that is [wanted](ReadCursor::wants),
-    /// out of a part of its value that begins where the extent does. `behind` is the log's chain value
+    /// out of a part of its whole value that begins where the extent does. `behind` is the log's chain value
     /// behind the extent.
     ///
     /// # Errors
@@ -285,11 +244,10 @@ impl ReadCursor {
         let (mut at, mut chain) = (first, extent.chain);
         for raw in Walk::new(part, 0).map_err(|_| Unverified)? {
             let raw = raw.map_err(|_| Unverified)?;
-            if !self.is_append(&raw) {
+            if !is_append_to(&raw, self.log, &self.name) {
                 continue;
             }
-            let Ok(MachineCommand::Log(command)) = raw.decode() else { return Err(Unverified) };
-            let entries = command.entries().ok_or(Unverified)?;
+            let entries = entries_of(&raw).ok().flatten().ok_or(Unverified)?;
             chain = logs::chain_over(chain, entries);
             found.push((at, entries));
             at = at.plus(u64::from(entries.count()));
@@ -308,14 +266,6 @@ impl ReadCursor {
             }
         }
         Ok(())
-    }
-
-    /// True for an append to this log.
-    fn is_append(&self, raw: &RawCommand<'_>) -> bool {
-        match raw.kind {
-            CommandKind::Log(kind) => logs::appends_to(kind, raw.body, self.log, &self.name),
-            CommandKind::Cut | CommandKind::Level => false,
-        }
     }
 
     /// Takes what is wanted of one command's entries, the first of which has index `at`.

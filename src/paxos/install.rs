@@ -25,13 +25,36 @@ impl Replica {
         value: Value,
         effects: &mut Effects,
     ) -> bool {
-        let chosen_upto = self.chosen_upto;
-        assert!(slot <= chosen_upto, "slot {slot} is kept, chosen is up to {chosen_upto}");
-        let has_room = self.has_room_to_learn(value.len()) && !self.is_sync_backlog_full();
+        let has_room = self.has_room_to_keep(slot, &value);
         if has_room {
             self.persist(Record::Learned { slot, ballot, value }, effects);
         }
         has_room
+    }
+
+    /// Writes down what is left of a chosen value that a checkpoint stands for; false where the journal has no
+    /// space for it.
+    ///
+    /// # Panics
+    /// When the slot is not known to be chosen.
+    pub fn keep_remnant(
+        &mut self,
+        slot: Slot,
+        ballot: Ballot,
+        value: Value,
+        effects: &mut Effects,
+    ) -> bool {
+        let has_room = self.has_room_to_keep(slot, &value);
+        if has_room {
+            self.persist(Record::Remnant { slot, ballot, value }, effects);
+        }
+        has_room
+    }
+
+    fn has_room_to_keep(&self, slot: Slot, value: &Value) -> bool {
+        let chosen_upto = self.chosen_upto;
+        assert!(slot <= chosen_upto, "slot {slot} is kept, chosen is up to {chosen_upto}");
+        self.has_room_to_learn(value.len()) && !self.is_sync_backlog_full()
     }
 
     /// A checkpoint stands for all slots up to this one: what is damaged of them is no hole any more. Returns

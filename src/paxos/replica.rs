@@ -320,6 +320,10 @@ impl Replica {
                 self.budget.take(value_room_bytes(value.len()));
                 self.last_vote_lsn = lsn;
             }
+            Record::Remnant { value, .. } => {
+                self.unsynced.push(lsn, value.len());
+                self.budget.take(value_room_bytes(value.len()));
+            }
             Record::HardState(_) | Record::Chosen { .. } => self.last_vote_lsn = lsn,
             Record::Witnessed(_) | Record::Checkpoint { .. } | Record::Released(_) => {}
         }

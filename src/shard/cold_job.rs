@@ -241,6 +241,9 @@ impl ColdReadJob {
         if value as usize <= WHOLE_VALUE_BYTES || self.distrusted == Some(first.slot) {
             return None;
         }
+        if place.is_remnant() {
+            return None; // Offsets are those of the value.
+        }
         let behind = self.behind(nth + count - 1)?;
         let upto = if behind.slot == first.slot {
             u64::from(behind.offset)

@@ -21,7 +21,7 @@ use crate::checkpoint::RestoredState;
 use crate::index::{EntryIndex, RunDamage, RunSet};
 use crate::journal::{FactsToRepeat, Journal};
 use crate::limits;
-use crate::machine::Machine;
+use crate::machine::{Machine, is_remnant};
 use crate::paxos::{self, Doubt, Effect, Effects, Memory, Replica};
 use crate::storage::BlockCache;
 use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Released, Slot, SlotRanges, Tick, Value};
@@ -230,9 +230,13 @@ impl Core {
         self.replica.chosen_upto().plus(self.replica.lag_slots())
     }
 
-    /// Keeps a value that a checkpoint stands for; false where the disk has no space for it.
+    /// Keeps a value that a checkpoint stands for, or what is left of it; false where the disk has no space for it.
     pub(super) fn keep_value(&mut self, slot: Slot, ballot: Ballot, value: Value) -> bool {
-        self.replica.keep_value(slot, ballot, value, &mut self.effects)
+        let Core { replica, effects, .. } = self;
+        match is_remnant(&value) {
+            true => replica.keep_remnant(slot, ballot, value, effects),
+            false => replica.keep_value(slot, ballot, value, effects),
+        }
     }
 
     /// Segments go: notes it in the journal, which removes them once that is durable.

@@ -41,8 +41,10 @@ pub struct Tally {
 pub struct CompactionTally {
     /// Segments of which every live value has a copy.
     pub segments: u64,
-    /// Values that were copied.
+    /// Values that were copied, as a whole or in part.
     pub values: u64,
+    /// Those of them of which only what is live was.
+    pub remnants: u64,
     /// Their bytes.
     pub bytes: u64,
 }

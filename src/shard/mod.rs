@@ -72,6 +72,7 @@ mod queued;
 mod read_task;
 mod reads;
 mod release;
+mod remnants;
 mod repair_log;
 mod replacement;
 mod requests;

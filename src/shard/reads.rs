@@ -13,7 +13,7 @@ use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{Ballot, ConnId, Index, LogId, Slot, Tick};
+use crate::types::{ConnId, Index, LogId, Slot, Tick};
 use std::collections::VecDeque;
 
 /// The read side of a shard.
@@ -207,8 +207,8 @@ impl Reads {
         if let Some(slot) = slot
             && !turn.core.replica.holes().contains_key(&slot)
         {
-            let held = turn.core.journal.locate(slot);
-            turn.lost(slot, held.map_or(Ballot::ZERO, |at| at.ballot), why);
+            let ballot = turn.core.journal.kept_in(slot);
+            turn.lost(slot, ballot, why);
         }
         if !task.is_empty() {
             return self.finish(turn, task);

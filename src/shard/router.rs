@@ -20,6 +20,7 @@ use super::lookup_job::LookupDone;
 use super::notes::log_note;
 use super::outbox::Outbox;
 use super::release::SegmentRelease;
+use super::remnants::without_remnants;
 use super::repair_log::RepairLog;
 use super::requests::Requests;
 use super::status::Status;
@@ -188,6 +189,12 @@ impl Router {
             Message::ValuesChunk(chunk) => return hear_values(turn, node, chunk),
             other => other,
         };
+        let (message, remnant) = without_remnants(message);
+        if let Some(slot) = remnant {
+            let shard = turn.core.options.shard;
+            log::error!("shard {shard}: node {node} sent a remnant for the value of slot {slot}");
+        }
+        let Some(message) = message else { return };
         let before = turn.core.replica.damaged_slots();
         turn.feed(paxos::Input::Message(node, message));
         if before > 0 {

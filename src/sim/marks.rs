@@ -7,6 +7,7 @@ use crate::checkpoint::{
     CheckpointDone, CheckpointJob, SpanDone, SpanJob, Start, parse_checkpoint_file_name,
 };
 use crate::journal::Job;
+use crate::machine::is_remnant;
 use crate::shard::{DiskDone, DiskJob, DiskJobError, Shard};
 use crate::wire::peer::{InstallChunk, Learned, Message, ValuesChunk};
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ marks! {
     Merged = "runs were merged",
     SpanMade = "a span was made anew",
     Compacted = "the live values of a segment were copied",
+    CopiedPart = "only what is live of a value was copied",
     Released = "released segments were removed",
     NotTaken = "a checkpoint was not taken",
     Installed = "a peer's checkpoint was made one of this node",
@@ -66,6 +68,7 @@ marks! {
     RowsFound = "rows were looked for, of slots that peers answered for or could not give",
     ColdRead = "entries were read from the journal",
     SaidReleased = "a peer was told that a value is released",
+    GivenPart = "what is left of a value was given to a peer for an absent one",
     ChunkDenied = "a peer was told that a checkpoint is gone",
     ValuesDenied = "a peer was told that values are not here",
     SaidTrimmed = "a client was told that its entry is trimmed",
@@ -145,6 +148,9 @@ impl Marks {
         if shard.tally().compaction.segments > 0 {
             self.add(Mark::Compacted);
         }
+        if shard.tally().compaction.remnants > 0 {
+            self.add(Mark::CopiedPart);
+        }
     }
 
     /// A job was under way when its process ended; this came of as much of it as was done.
@@ -200,6 +206,11 @@ impl Marks {
             Message::InstallChunk(InstallChunk { digest: 0, .. }) => self.add(Mark::ChunkDenied),
             Message::ValuesChunk(ValuesChunk { from, covered, .. }) if covered < from => {
                 self.add(Mark::ValuesDenied);
+            }
+            Message::ValuesChunk(ValuesChunk { values, .. })
+                if values.iter().any(|(_, _, value)| is_remnant(value)) =>
+            {
+                self.add(Mark::GivenPart);
             }
             _ => {}
         }

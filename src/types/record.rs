@@ -33,6 +33,16 @@ pub enum Record {
         /// The chosen value; no bytes for a no-op.
         value: Value,
     },
+    /// What is left of the value chosen for `slot` when most of it is dead (C30): entries that can still be read. It
+    /// is not the value: nothing is concluded from it of what was accepted or chosen, and no vote rests on it.
+    Remnant {
+        /// The slot, at or below a durable checkpoint's.
+        slot: Slot,
+        /// The ballot of the record that it was taken from.
+        ballot: Ballot,
+        /// What is left, in a format of its own that says so.
+        value: Value,
+    },
     /// Every slot up to `slot` that this node accepted in exactly `ballot` is chosen (C9).
     Chosen {
         /// The ballot whose leader said so.
@@ -76,6 +86,8 @@ pub enum RecordKind {
     Checkpoint = 6,
     /// Kind of [`Record::Witnessed`].
     Witnessed = 7,
+    /// Kind of [`Record::Remnant`].
+    Remnant = 8,
 }
 
 impl Record {
@@ -90,6 +102,7 @@ impl Record {
             Record::Witnessed(_) => RecordKind::Witnessed,
             Record::Checkpoint { .. } => RecordKind::Checkpoint,
             Record::Released(_) => RecordKind::Released,
+            Record::Remnant { .. } => RecordKind::Remnant,
         }
     }
 }

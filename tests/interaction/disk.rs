@@ -39,6 +39,7 @@ impl Picture {
                 self.accepted.entry(*slot).or_default().insert(*ballot);
             }
             Record::Learned { .. }
+            | Record::Remnant { .. }
             | Record::Chosen { .. }
             | Record::Witnessed(_)
             | Record::Checkpoint { .. }
@@ -131,6 +132,7 @@ impl Disk {
             Record::Accepted { .. }
             | Record::HardState(_)
             | Record::Learned { .. }
+            | Record::Remnant { .. }
             | Record::Chosen { .. }
             | Record::Witnessed(_)
             | Record::Checkpoint { .. }
@@ -165,7 +167,7 @@ impl Disk {
                 }
                 Record::Chosen { ballot, slot } => mark(*ballot, *slot),
                 Record::Witnessed(table) => memory.witnessed.clone_from(table),
-                Record::Checkpoint { .. } | Record::Released(_) => {}
+                Record::Checkpoint { .. } | Record::Released(_) | Record::Remnant { .. } => {}
             }
         }
         for (slot, held) in &accepted {

@@ -190,6 +190,9 @@ fn record(record: &Record) -> String {
         Record::Learned { slot, ballot, value } => {
             format!("learned {ballot} slot={slot} {value:?}")
         }
+        Record::Remnant { slot, ballot, value } => {
+            format!("remnant {ballot} slot={slot} {value:?}")
+        }
         Record::Chosen { ballot, slot } => format!("chosen {ballot} upto={slot}"),
         Record::Witnessed(seen) => format!("witnessed [{}]", table(seen)),
         Record::Checkpoint { slot, digest, .. } => format!("checkpoint {slot} digest={digest:x}"),

@@ -5,6 +5,7 @@
 #[path = "../journal_rig/mod.rs"]
 mod journal_rig;
 mod reads;
+mod remnants;
 mod removal;
 mod rig;
 mod starts;

@@ -85,7 +85,8 @@ pub fn add_up(records: &[Record]) -> Expected {
                 *mark = (*mark).max(*slot);
             }
             Record::Witnessed(table) => witnessed.clone_from(table),
-            Record::Checkpoint { .. } | Record::Released(_) => {}
+            // Of a remnant nothing follows.
+            Record::Checkpoint { .. } | Record::Released(_) | Record::Remnant { .. } => {}
         }
     }
     let known = |slot: Slot, b: &Ballot| marks.get(b).is_some_and(|mark| slot <= *mark);
@@ -260,6 +261,12 @@ impl Workload {
                     self.next += 1;
                     self.chosen += 1;
                 }
+            }
+            17 => {
+                // What is left of any value, be it chosen or not: nothing may be concluded from it.
+                let slot = Slot(1 + self.rng.below(self.next));
+                let ballot = ballot(1 + self.rng.below(self.round));
+                out.push(Record::Remnant { slot, ballot, value: self.value() });
             }
             _ => {}
         }

@@ -20,6 +20,7 @@ mod peers;
 mod reads;
 mod release;
 mod released_starts;
+mod remnants;
 mod rules;
 mod snapshots;
 mod trim;

@@ -277,9 +277,14 @@ impl Trio {
     }
 
     fn step(&mut self, at: usize, input: Input) {
+        self.turn(at, [input]);
+    }
+
+    /// One turn of a node: it takes these in, and only then acts on them.
+    fn turn(&mut self, at: usize, inputs: impl IntoIterator<Item = Input>) {
         let mut out = Vec::new();
         let shard = &mut self.members[at].shard;
-        for input in [input, Input::Tick] {
+        for input in inputs.into_iter().chain([Input::Tick]) {
             shard.step(self.now, input, &mut out);
             check_state(shard);
             journal_invariants::check_state(shard.journal());
@@ -329,6 +334,20 @@ impl Trio {
         self.step(at, Input::Client { conn: ConnId(1), correlation, request });
         self.settle();
         correlation
+    }
+
+    /// Sends requests in one turn, so that what they change goes into one value; returns their numbers.
+    pub fn send_together(&mut self, at: usize, requests: Vec<Request>) -> Vec<u64> {
+        let numbers: Vec<u64> = (self.next + 1..).take(requests.len()).collect();
+        self.next += requests.len() as u64;
+        let inputs = numbers.iter().zip(requests).map(|(correlation, request)| Input::Client {
+            conn: ConnId(1),
+            correlation: *correlation,
+            request,
+        });
+        self.turn(at, inputs);
+        self.settle();
+        numbers
     }
 
     pub fn take(&mut self, at: usize, correlation: u64) -> Option<Reply> {

@@ -2,7 +2,7 @@
 
 use crate::api::name::LogName;
 use crate::index::{RunDamage, RunError, RunSet, Search};
-use crate::machine::{appended_logs, chain_behind};
+use crate::machine::{NamedExtent, appended_logs, chain_behind, cut_down, has_extent};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Extent, Index, LogId, NodeId, Slot, SlotRanges, Value};
 use std::collections::BTreeMap;
@@ -15,8 +15,10 @@ const ROWS: usize = 4;
 pub struct VerifyValues {
     /// Who sent them.
     pub from: NodeId,
-    /// The values, by rising slot.
+    /// The values, or what is left of them, by rising slot.
     pub values: Vec<(Slot, Ballot, Value)>,
+    /// Of a value that is mostly dead only what is left of it is wanted.
+    pub cuts_down: bool,
     /// The runs, which have the extents of those slots.
     pub runs: RunSet,
     /// The logs that exist.
@@ -50,7 +52,7 @@ pub struct SlotRow {
 pub struct Verified {
     /// Who sent them.
     pub from: NodeId,
-    /// Those that hold entries which can still be read, and are the very ones.
+    /// Those that hold entries which can still be read, and are the very ones; cut down, where that was asked for.
     pub values: Vec<(Slot, Ballot, Value)>,
     /// How many rows of live entries each of these has.
     pub rows: BTreeMap<Slot, u64>,
@@ -74,13 +76,17 @@ pub enum ValueFault {
 /// # Errors
 /// Only where the system is short of something.
 pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, StorageError> {
-    let (values, rows, refused) = (Vec::new(), BTreeMap::new(), None);
-    let mut verified = Verified { from: verify.from, values, rows, refused };
+    let (from, values, rows, refused) = (verify.from, Vec::new(), BTreeMap::new(), None);
+    let mut verified = Verified { from, values, rows, refused };
     for (slot, ballot, value) in &verify.values {
-        match live_rows(storage, verify, *slot, value)? {
-            Ok(0) => {}
-            Ok(rows) => {
-                verified.values.push((*slot, *ballot, value.clone()));
+        let live = match live_rows(storage, verify, *slot, value)? {
+            Ok(live) if verify.cuts_down && !live.is_empty() => cut(value, &live),
+            live => live.map(|live| (value.clone(), live.len() as u64)),
+        };
+        match live {
+            Ok((_, 0)) => {}
+            Ok((value, rows)) => {
+                verified.values.push((*slot, *ballot, value));
                 verified.rows.insert(*slot, rows);
             }
             Err(why) => {
@@ -92,20 +98,26 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
     Ok(verified)
 }
 
-/// How many rows the value has of which somebody may ask for an entry; an error where it is another value than
+/// What is worth to be kept of a value with these live rows, and how many they are.
+fn cut(value: &Value, live: &[NamedExtent<'_>]) -> Result<(Value, u64), ValueFault> {
+    let cut = cut_down(value, live).map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
+    Ok((cut.unwrap_or_else(|| value.clone()), live.len() as u64))
+}
+
+/// The rows that the value has of which somebody may ask for an entry; an error where it is another value than
 /// was chosen for the slot. Rows of logs that are not in the value are not looked for.
-fn live_rows(
+fn live_rows<'a>(
     storage: &dyn Storage,
-    verify: &VerifyValues,
+    verify: &'a VerifyValues,
     slot: Slot,
     value: &Value,
-) -> Result<Result<u64, ValueFault>, StorageError> {
+) -> Result<Result<Vec<NamedExtent<'a>>, ValueFault>, StorageError> {
     let other = |why: String| Ok(Err(ValueFault::OtherValue(why)));
     let (ids, names) = match appended_logs(value) {
         Ok(found) => found,
         Err(error) => return other(error.to_string()),
     };
-    let mut live = 0;
+    let mut live = Vec::new();
     for (log, end) in &verify.logs {
         if !ids.contains(log) && !names.contains(end.name.as_str()) {
             continue;
@@ -118,12 +130,12 @@ fn live_rows(
             Err(RunError::Storage(error)) => return Err(error),
         };
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
-            if row.end() <= end.first {
-                continue; // Trimmed.
+            if row.end() <= end.first || !has_extent(value, row) {
+                continue; // Trimmed, or not left of the value.
             }
             let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
             match chain_behind(value, (*log, &end.name), row) {
-                Ok(chain) if chain == expected => live += 1,
+                Ok(chain) if chain == expected => live.push((*log, &end.name, *row)),
                 Ok(_) => return other(format!("log {log} has other entries from {}", row.first)),
                 Err(damage) => return other(format!("log {log}: {damage}")),
             }

@@ -46,7 +46,9 @@ pub(crate) fn items_bound(records: usize, data_bytes: usize) -> usize {
 pub(crate) fn record_bytes(record: &Record) -> usize {
     record_span(match record {
         Record::HardState(hard) => hard_state_body::body_bytes(hard),
-        Record::Accepted { value, .. } | Record::Learned { value, .. } => value.len(),
+        Record::Accepted { value, .. }
+        | Record::Learned { value, .. }
+        | Record::Remnant { value, .. } => value.len(),
         Record::Chosen { .. } => 0,
         Record::Witnessed(table) => witnessed::body_bytes(table),
         Record::Checkpoint { .. } => CHECKPOINT_BODY_BYTES,
@@ -63,9 +65,9 @@ pub(crate) fn lone_record(record: &Record) -> (u64, u64) {
 /// Space that a record takes at most.
 pub(crate) fn room_bytes(record: &Record) -> u64 {
     match record {
-        Record::Accepted { value, .. } | Record::Learned { value, .. } => {
-            limits::value_room_bytes(value.len())
-        }
+        Record::Accepted { value, .. }
+        | Record::Learned { value, .. }
+        | Record::Remnant { value, .. } => limits::value_room_bytes(value.len()),
         Record::HardState(_) | Record::Witnessed(_) | Record::Released(_) => {
             limits::value_room_bytes(record_bytes(record)).max(SMALL_ROOM_BYTES)
         }
@@ -151,7 +153,7 @@ fn push_record(
             data.extend_from_slice(value.bytes());
             (*slot, *ballot, *chosen_upto)
         }
-        Record::Learned { slot, ballot, value } => {
+        Record::Learned { slot, ballot, value } | Record::Remnant { slot, ballot, value } => {
             data.extend_from_slice(value.bytes());
             (*slot, *ballot, Slot(0))
         }
@@ -211,6 +213,7 @@ pub(crate) fn accepted_ballot(record: &Record) -> Option<Ballot> {
         Record::Accepted { ballot, .. } => Some(*ballot),
         Record::HardState(_)
         | Record::Learned { .. }
+        | Record::Remnant { .. }
         | Record::Chosen { .. }
         | Record::Witnessed(_)
         | Record::Checkpoint { .. }

@@ -259,6 +259,7 @@ impl RecordHead {
             5 => RecordKind::Released,
             6 => RecordKind::Checkpoint,
             7 => RecordKind::Witnessed,
+            8 => RecordKind::Remnant,
             _ => return None,
         };
         Some(RecordHead {

@@ -3,6 +3,7 @@
 use crate::journal::format::item::JournalId;
 use crate::journal::recover::conclude::Replayed;
 use crate::journal::segment::indexed_record::{DAMAGED, SUSPECT};
+use crate::journal::segment::places::PlaceRow;
 use crate::journal::write::execute::read_one;
 use crate::journal::write::read_plan::Wanted;
 use crate::storage::{Storage, StorageError};
@@ -26,7 +27,8 @@ pub(crate) fn read_open(
     for slot in index.slots_above(replayed.chosen_upto) {
         let best = index.best(slot).expect("the slot was taken from the index");
         let location = best.location;
-        let wanted = Wanted { slot, location, headless: index.headless(&location), part: None };
+        let row = PlaceRow { record: best, headless: index.headless(&location) };
+        let wanted = Wanted::whole(&row);
         let damaged = best.flags & DAMAGED != 0;
         let value = if damaged { None } else { read_one(storage, journal_id, &wanted)?.ok() };
         let content = match (&value, best.flags & SUSPECT != 0) {

@@ -190,7 +190,8 @@ impl Replay {
                 spilled.known_only.add(head.chosen_upto.next(), head.slot);
                 self.checkpoints.extend(seen.digest.map(|digest| (head.slot, digest)));
             }
-            RecordKind::Learned => {}
+            // Of a remnant nothing follows: it gives reads a place, and that is all.
+            RecordKind::Learned | RecordKind::Remnant => {}
             RecordKind::Released => self.add_released(seen),
             RecordKind::Chosen => self.raise_watermark(head.ballot, head.slot),
             RecordKind::Witnessed => {
@@ -224,6 +225,7 @@ impl Replay {
                 RecordKind::HardState | RecordKind::Checkpoint | RecordKind::Released => true,
                 RecordKind::Accepted
                 | RecordKind::Learned
+                | RecordKind::Remnant
                 | RecordKind::Chosen
                 | RecordKind::Witnessed => false,
             };

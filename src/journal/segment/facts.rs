@@ -112,6 +112,7 @@ impl JournalFacts {
             | RecordKind::Witnessed
             | RecordKind::Accepted
             | RecordKind::Learned
+            | RecordKind::Remnant
             | RecordKind::Chosen
             | RecordKind::Checkpoint => {}
         }

@@ -3,9 +3,11 @@
 use crate::journal::format::item::ALIGN_BYTES;
 use crate::journal::format::layout::file_name;
 use crate::journal::segment::gathered::GatheredSlots;
-use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN, Location};
+use crate::journal::segment::indexed_record::{
+    DAMAGED, IndexedRecord, KNOWN, Location, REMNANT, SlotNeed,
+};
 use crate::journal::segment::places::{PlaceRow, Places};
-use crate::journal::segment::spilled::{SlotFinder, SlotLookup, Spilled};
+use crate::journal::segment::spilled::{HeldRows, SlotFinder, SlotLookup, Spilled};
 use crate::journal::segment::start::Baseline;
 use crate::limits::{PLACE_MEMORY_BYTES, WINDOW_SLOTS};
 use crate::types::{Ballot, Lsn, ReleasedRange, SegmentId, Slot, SlotRanges};
@@ -35,6 +37,11 @@ impl IndexEntry {
 
     fn flags(&self) -> u8 {
         (self.ballot_and_flags >> 24) as u8
+    }
+
+    /// It is what is left of a value, which says nothing of what was accepted or chosen.
+    fn is_remnant(&self) -> bool {
+        self.flags() & REMNANT != 0
     }
 }
 
@@ -113,11 +120,12 @@ impl SegmentIndex {
         })
     }
 
-    /// The distinct slots, each array by rising slot, of entries up to `slot`, or of those above it.
+    /// The distinct slots of values, each array by rising slot, of entries up to `slot`, or of those above it.
     fn slots(&self, slot: Slot, is_above: bool) -> impl Iterator<Item = Slot> {
         self.arrays().into_iter().flat_map(move |entries| {
             let (upto, above) = entries.split_at(entries.partition_point(|e| e.slot <= slot.0));
-            if is_above { above } else { upto }.iter().map(|entry| Slot(entry.slot))
+            let values = if is_above { above } else { upto }.iter().filter(|e| !e.is_remnant());
+            values.map(|entry| Slot(entry.slot))
         })
     }
 
@@ -144,7 +152,7 @@ impl SegmentIndex {
         let mark = |ballot| watermarks.get(ballot).copied().unwrap_or_default();
         let marks: Vec<Slot> = self.ballots.iter().map(mark).collect();
         for entry in self.entries.iter_mut().chain(&mut self.copies) {
-            if Slot(entry.slot) <= marks[entry.ballot()] {
+            if Slot(entry.slot) <= marks[entry.ballot()] && !entry.is_remnant() {
                 entry.ballot_and_flags |= u32::from(KNOWN) << 24;
             }
         }
@@ -214,24 +222,31 @@ impl SlotIndex {
         self.headless.get(&(location.segment, location.offset)).copied()
     }
 
-    /// The record in memory whose value counts for a slot (see [`IndexedRecord::rank`]).
+    /// The record in memory whose value counts for a slot (see [`IndexedRecord::rank`]); never a remnant.
     pub(crate) fn best(&self, slot: Slot) -> Option<IndexedRecord> {
+        self.best_of(slot, SlotNeed::Whole)
+    }
+
+    /// The record in memory that counts for whoever needs this of a slot.
+    pub(crate) fn best_of(&self, slot: Slot, need: SlotNeed) -> Option<IndexedRecord> {
         // Newest first: a slot's records lie close together, in a few segments at most.
         let segments = self.segments.iter().rev().filter(|(_, index)| index.spans(slot));
         let all = segments
             .flat_map(|(id, index)| index.of_slot(slot).map(|entry| index.found(*id, entry)));
         let known_only = self.spilled.is_known_only(slot);
-        let all = all.filter(|record| !known_only || record.flags & KNOWN != 0);
-        let best = all.max_by_key(IndexedRecord::rank)?;
-        let doubtful = best.flags & KNOWN == 0 && self.distrusted.contains(&slot);
+        let all = all.filter(|record| !known_only || record.is_trusted());
+        let best = all.filter(|record| record.serves(need)).max_by_key(IndexedRecord::rank)?;
+        let doubtful = !best.is_trusted() && self.distrusted.contains(&slot);
         Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
     }
 
-    /// The highest ballot in which any record holds the slot.
+    /// The highest ballot in which any record holds the slot's value.
     pub(crate) fn highest_ballot(&self, slot: Slot) -> Option<Ballot> {
         let segments = self.segments.values().filter(|index| index.spans(slot));
         let entries = segments
-            .flat_map(|index| index.of_slot(slot).map(|entry| index.ballots[entry.ballot()]));
+            .flat_map(|index| index.of_slot(slot).map(move |entry| (index, entry)))
+            .filter(|(_, entry)| !entry.is_remnant())
+            .map(|(index, entry)| index.ballots[entry.ballot()]);
         entries.max()
     }
 
@@ -245,9 +260,10 @@ impl SlotIndex {
         self.segments.iter().flat_map(|(id, index)| index.records(*id))
     }
 
-    /// The slots known to be chosen, almost in order, some more than once.
+    /// The slots known to be chosen, and whose values are here, almost in order, some more than once.
     pub(crate) fn known_slots(&self) -> impl Iterator<Item = Slot> + '_ {
-        self.all().filter(|found| found.flags & KNOWN != 0).map(|found| found.slot)
+        let known = |found: &IndexedRecord| found.flags & KNOWN != 0 && !found.is_remnant();
+        self.all().filter(known).map(|found| found.slot)
     }
 
     /// The records that do not verify.
@@ -264,12 +280,12 @@ impl SlotIndex {
         }
     }
 
-    /// The distinct slots up to `slot`, rising.
+    /// The distinct slots of values up to `slot`, rising.
     pub(crate) fn slots_upto(&self, slot: Slot) -> BTreeSet<Slot> {
         self.segments.values().flat_map(|index| index.slots(slot, false)).collect()
     }
 
-    /// The distinct slots above `slot`, rising.
+    /// The distinct slots of values above `slot`, rising.
     pub(crate) fn slots_above(&self, slot: Slot) -> Vec<Slot> {
         let segments = self.segments.values();
         let mut slots: Vec<Slot> = segments.flat_map(|index| index.slots(slot, true)).collect();
@@ -310,7 +326,11 @@ impl SlotIndex {
 
 impl SlotIndex {
     /// What is to be looked up for these slots, which rise; nothing where memory knows all of them.
-    pub(in crate::journal) fn lookups(&self, slots: &[Slot]) -> Option<Vec<SlotLookup>> {
+    pub(in crate::journal) fn lookups(
+        &self,
+        slots: &[Slot],
+        need: SlotNeed,
+    ) -> Option<Vec<SlotLookup>> {
         let (first, last) = (*slots.first()?, *slots.last()?);
         let files = self.spilled.spanning(first, last);
         let ranges = &self.spilled.released.ranges;
@@ -319,12 +339,16 @@ impl SlotIndex {
         if files.is_empty() && !gone && self.spilled.unplaced_for(first).is_none() {
             return None;
         }
-        Some(self.lookups_in(&files, slots))
+        Some(self.lookups_in(&files, slots, need))
     }
 
-    fn lookups_in(&self, files: &[Arc<Places>], slots: &[Slot]) -> Vec<SlotLookup> {
-        let held = |slot| (self.best_row(slot), self.distrusted.contains(&slot));
-        slots.iter().map(|slot| self.spilled.lookup(*slot, files, held(*slot))).collect()
+    fn lookups_in(&self, files: &[Arc<Places>], slots: &[Slot], need: SlotNeed) -> Vec<SlotLookup> {
+        let held = |slot| HeldRows {
+            whole: self.best_row(slot, SlotNeed::Whole),
+            kept: self.best_row(slot, SlotNeed::Kept),
+            distrusted: self.distrusted.contains(&slot),
+        };
+        slots.iter().map(|slot| self.spilled.lookup(*slot, files, held(*slot), need)).collect()
     }
 
     /// What finds these slots, which rise, and all those of which no record is in memory, for a thread
@@ -333,7 +357,7 @@ impl SlotIndex {
         let span = slots.first().zip(slots.last());
         let files = span.map(|(first, last)| self.spilled.spanning(*first, *last));
         SlotFinder {
-            known: self.lookups_in(&files.unwrap_or_default(), slots),
+            known: self.lookups_in(&files.unwrap_or_default(), slots, SlotNeed::Live),
             spilled: Arc::clone(&self.spilled),
             below: self.spilled_below(),
             copied: self.copied(),
@@ -354,9 +378,9 @@ impl SlotIndex {
         held.chain(self.distrusted.first().copied()).min().unwrap_or(Slot(u64::MAX))
     }
 
-    /// The record in memory that counts for a slot.
-    pub(in crate::journal) fn best_row(&self, slot: Slot) -> Option<PlaceRow> {
-        let record = self.best(slot)?;
+    /// The record in memory that counts for whoever needs this of a slot.
+    pub(in crate::journal) fn best_row(&self, slot: Slot, need: SlotNeed) -> Option<PlaceRow> {
+        let record = self.best_of(slot, need)?;
         Some(PlaceRow { record, headless: self.headless(&record.location) })
     }
 

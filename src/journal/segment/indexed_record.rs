@@ -10,6 +10,20 @@ pub(crate) const KNOWN: u8 = 2;
 /// Never known durable, and does not verify (C11); goes with `DAMAGED`.
 pub(crate) const SUSPECT: u8 = 4;
 
+/// The record is a remnant: what is left of the chosen value (C30).
+pub(crate) const REMNANT: u8 = 8;
+
+/// What somebody needs of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SlotNeed {
+    /// The value that was chosen, as a whole: to learn it, or to apply it.
+    Whole,
+    /// What is here of it; whoever asks holds it against an index, and takes what is missing from others.
+    Kept,
+    /// The entries in it that can still be read, by this node's own index.
+    Live,
+}
+
 /// Where the record of a slot lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Location {
@@ -39,6 +53,7 @@ impl IndexedRecord {
         let flags = match head.kind {
             RecordKind::Accepted => 0,
             RecordKind::Learned => KNOWN,
+            RecordKind::Remnant => REMNANT,
             RecordKind::HardState
             | RecordKind::Chosen
             | RecordKind::Released
@@ -55,14 +70,34 @@ impl IndexedRecord {
         Some(IndexedRecord { slot: head.slot, location, flags })
     }
 
-    /// Of the records of a slot the one that ranks highest counts: one known to hold the chosen value,
-    /// else the one of the highest ballot; of several, one that is intact, else the newest.
+    /// It is no value, but what is left of one.
+    pub(crate) fn is_remnant(&self) -> bool {
+        self.flags & REMNANT != 0
+    }
+
+    /// What it holds is of the chosen value: that is known of it, or it was held against the index before it
+    /// was written.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.flags & (KNOWN | REMNANT) != 0
+    }
+
+    /// It may be given to whoever needs this: a remnant never takes the place of a value.
+    pub(crate) fn serves(&self, need: SlotNeed) -> bool {
+        match need {
+            SlotNeed::Whole => !self.is_remnant(),
+            SlotNeed::Kept | SlotNeed::Live => true,
+        }
+    }
+
+    /// Of the records of a slot the one that ranks highest counts: one known to hold the chosen value, or a
+    /// remnant of it, else the one of the highest ballot; of several, one that is intact, else the newest. So a
+    /// remnant that came for a value that rotted counts before it; whoever needs whole values looks at those alone.
     ///
     /// Where the slot is chosen, every record of a ballot at or above the one in which it was
     /// chosen holds the chosen value (Paxos Made Simple, P2), so the highest ballot is right.
     pub(crate) fn rank(&self) -> (bool, Ballot, bool, Lsn) {
         let intact = self.flags & DAMAGED == 0;
-        let known = intact && self.flags & KNOWN != 0;
+        let known = intact && self.is_trusted();
         (known, self.location.ballot, intact, self.location.lsn)
     }
 }

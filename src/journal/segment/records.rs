@@ -169,6 +169,7 @@ fn check(
             RecordKind::HardState
             | RecordKind::Accepted
             | RecordKind::Learned
+            | RecordKind::Remnant
             | RecordKind::Chosen
             | RecordKind::Released
             | RecordKind::Checkpoint

@@ -89,6 +89,7 @@ impl Adding {
             RecordKind::Chosen => head.slot,
             RecordKind::HardState
             | RecordKind::Learned
+            | RecordKind::Remnant
             | RecordKind::Released
             | RecordKind::Checkpoint
             | RecordKind::Witnessed => Slot(0),

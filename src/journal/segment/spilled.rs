@@ -1,6 +1,6 @@
 //! Segments whose places left memory, and how a slot that may stand in them is found.
 
-use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, KNOWN};
+use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, SlotNeed};
 use crate::journal::segment::places::{PlaceRow, Places};
 use crate::types::{Released, SegmentId, Slot, SlotRanges};
 use std::collections::BTreeMap;
@@ -58,13 +58,14 @@ impl Spilled {
         if slot <= self.upto { self.unplaced() } else { None }
     }
 
-    /// What is to be looked up for a slot, of which memory holds this record at best, in those of these
+    /// What is to be looked up for a slot, of which memory holds these records at best, in those of these
     /// files that may hold it.
     pub(in crate::journal) fn lookup(
         &self,
         slot: Slot,
         files: &[Arc<Places>],
-        (held, distrusted): (Option<PlaceRow>, bool),
+        held: HeldRows,
+        need: SlotNeed,
     ) -> SlotLookup {
         let lost = self.losses.iter().rev().find(|(_, upto)| **upto >= slot);
         let released = self.released.ranges.iter().rev().find(|range| range.covers(slot));
@@ -73,12 +74,11 @@ impl Spilled {
             held,
             places: files.iter().filter(|places| places.spans(slot)).cloned().collect(),
             unplaced: self.unplaced_for(slot),
-            distrusted,
             known_only: self.is_known_only(slot),
             // Above, the record that is left is served at its ballot, whatever lies behind (C6).
             lost_in: lost.filter(|_| slot <= self.upto).map(|(segment, _)| *segment),
             released_in: released.map(|range| range.last),
-            is_live_only: false,
+            need,
         }
     }
 
@@ -87,6 +87,17 @@ impl Spilled {
         let within = |places: &&Arc<Places>| places.slots().touches(first, last);
         self.files.values().flatten().filter(within).cloned().collect()
     }
+}
+
+/// What memory holds of a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeldRows {
+    /// The best record of a whole value.
+    pub whole: Option<PlaceRow>,
+    /// The best record, be it a remnant.
+    pub kept: Option<PlaceRow>,
+    /// Only a record that is known to hold the chosen value is believed.
+    pub distrusted: bool,
 }
 
 /// Finds slots without the journal: on a thread that may block.
@@ -112,11 +123,11 @@ impl SlotFinder {
     /// What is to be looked up for a slot; nothing where only the journal can say it.
     pub(in crate::journal) fn lookup(&self, slot: Slot) -> Option<SlotLookup> {
         if let Ok(at) = self.known.binary_search_by_key(&slot, |lookup| lookup.slot) {
-            return Some(self.known[at].clone().live_only());
+            return Some(self.known[at].clone());
         }
         let files = self.spilled.spanning(slot, slot);
         let is_held = slot >= self.below || self.copied.contains(slot);
-        (!is_held).then(|| self.spilled.lookup(slot, &files, (None, false)).live_only())
+        (!is_held).then(|| self.spilled.lookup(slot, &files, HeldRows::default(), SlotNeed::Live))
     }
 }
 
@@ -124,22 +135,21 @@ impl SlotFinder {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SlotLookup {
     pub slot: Slot,
-    /// The best record of those that are in memory.
-    pub held: Option<PlaceRow>,
+    /// The best records of those that are in memory.
+    pub held: HeldRows,
     /// Files in which other records of the slot may stand.
     pub places: Vec<Arc<Places>>,
     /// A segment whose file of places is being made, and which may hold the slot.
     pub unplaced: Option<SegmentId>,
-    /// Only a record that is known to hold the chosen value is believed.
-    pub distrusted: bool,
-    /// Other records than those say nothing at all.
+    /// Records of which it is not known that they hold what was chosen say nothing at all.
     pub known_only: bool,
     /// The last segment in which a record of the slot may be lost.
     pub lost_in: Option<SegmentId>,
     /// The last segment that was released, and in which a record of the slot may have stood.
     pub released_in: Option<SegmentId>,
-    /// Only values with a live entry are asked for.
-    pub is_live_only: bool,
+    /// What is asked for. Where that is live entries, the record that counts is still here: a segment goes when no
+    /// entry in it is live, or once the live ones were copied.
+    pub need: SlotNeed,
 }
 
 /// What is found of a slot.
@@ -154,36 +164,40 @@ pub(crate) enum FoundSlot {
 }
 
 impl SlotLookup {
-    /// The asker holds the value against the index and needs live entries alone. A segment goes when no entry in it is
-    /// live, or once the live ones were copied: where a slot has a live entry, the record that counts is still here.
-    fn live_only(self) -> SlotLookup {
-        SlotLookup { is_live_only: true, ..self }
-    }
-
     /// The slot's value is no larger.
     pub(crate) fn value_bytes_max(&self) -> usize {
-        let held = self.held.map_or(0, |row| row.record.location.bytes);
-        self.places.iter().map(|places| places.value_bytes_max).fold(held, u32::max) as usize
+        let held = self.held.whole.iter().chain(&self.held.kept);
+        let held = held.map(|row| row.record.location.bytes);
+        self.places.iter().map(|places| places.value_bytes_max).chain(held).max().unwrap_or(0)
+            as usize
     }
 
     /// The row whose value counts (see [`IndexedRecord::rank`]). All slots that left memory are chosen:
-    /// where a record behind may be lost, one that may hold another value is not believed (C5).
+    /// where a record behind may be lost, one that may hold another value is not believed (C5). Where of the value
+    /// itself nothing is left that serves, and a remnant is, the value was released (C27).
     pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> FoundSlot {
-        let counts = |row: &PlaceRow| !self.known_only || row.record.flags & KNOWN != 0;
-        let rows = rows.chain(self.held).filter(counts);
-        let Some(best) = rows.max_by_key(|row| row.record.rank()) else {
-            let is_released = self.released_in.is_some() || self.known_only;
+        let counts = |row: &PlaceRow| !self.known_only || row.record.is_trusted();
+        let HeldRows { whole, kept, distrusted } = self.held;
+        let rows: Vec<PlaceRow> = rows.chain(whole).chain(kept).filter(counts).collect();
+        let is_left = |row: &PlaceRow| row.record.is_remnant() && row.record.flags & DAMAGED == 0;
+        let has_remnant = rows.iter().any(is_left);
+        let serving = rows.iter().filter(|row| row.record.serves(self.need));
+        let Some(best) = serving.max_by_key(|row| row.record.rank()).copied() else {
+            let is_released = self.released_in.is_some() || self.known_only || !rows.is_empty();
             return if is_released { FoundSlot::Released } else { FoundSlot::Nothing };
         };
         let IndexedRecord { location, flags, .. } = best.record;
-        let is_chosen = flags & KNOWN != 0 && flags & DAMAGED == 0;
-        let went = self.released_in.filter(|_| !self.is_live_only);
+        if flags & DAMAGED != 0 && has_remnant {
+            return FoundSlot::Released; // It is not repaired: what is live of it is here.
+        }
+        let is_chosen = best.record.is_trusted() && flags & DAMAGED == 0;
+        let went = self.released_in.filter(|_| self.need != SlotNeed::Live);
         if !is_chosen && went.is_some_and(|segment| segment > location.segment) {
             // The record that held the chosen value may have stood there.
             return FoundSlot::Released;
         }
         let hidden = self.lost_in.is_some_and(|segment| segment >= location.segment);
-        let doubtful = flags & KNOWN == 0 && (self.distrusted || hidden);
+        let doubtful = !best.record.is_trusted() && (distrusted || hidden);
         let flags = flags | if doubtful { DAMAGED } else { 0 };
         FoundSlot::Record(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
     }

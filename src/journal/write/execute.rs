@@ -265,7 +265,7 @@ fn verify<'a>(
     wanted: &Wanted,
     file: &str,
 ) -> Result<&'a [u8], ReadDamage> {
-    let Wanted { slot, location, headless, part } = *wanted;
+    let Wanted { slot, location, headless, is_remnant, part } = *wanted;
     if part.is_some() {
         return Ok(bytes);
     }
@@ -273,7 +273,16 @@ fn verify<'a>(
     let checksum = headless.or_else(|| {
         let item = MetadataItem::decode_slice(header, journal_id).ok()?;
         let head = RecordHead::from_item(&item)?;
-        let same = matches!(head.kind, RecordKind::Accepted | RecordKind::Learned)
+        let fits = match head.kind {
+            RecordKind::Accepted | RecordKind::Learned => !is_remnant,
+            RecordKind::Remnant => is_remnant,
+            RecordKind::HardState
+            | RecordKind::Chosen
+            | RecordKind::Released
+            | RecordKind::Checkpoint
+            | RecordKind::Witnessed => false,
+        };
+        let same = fits
             && (head.slot, head.ballot, head.lsn) == (slot, location.ballot, location.lsn)
             && (head.segment, head.offset) == (location.segment, location.offset)
             && head.body_bytes == location.bytes;

@@ -1,6 +1,7 @@
 //! What a journal asks of the threads that may block, and what they answer.
 
 use crate::journal::format::item::JournalId;
+use crate::journal::segment::indexed_record::SlotNeed;
 use crate::journal::write::places_jobs::{PlacesDone, PlacesJob};
 use crate::journal::write::read_plan::{Lookups, ReadPlan, ReadResult};
 use crate::journal::write::removal::{RemoveDone, RemoveJob};
@@ -169,7 +170,7 @@ impl ReadJob {
     #[must_use]
     pub fn live_only(mut self) -> ReadJob {
         for lookup in self.lookups.iter_mut().flat_map(|lookups| &mut lookups.slots) {
-            lookup.is_live_only = true;
+            lookup.need = SlotNeed::Live;
         }
         self
     }

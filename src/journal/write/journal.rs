@@ -5,7 +5,7 @@ use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
 use crate::journal::format::layout::{self, Writing, header_block};
 use crate::journal::segment::facts::{FactsToRepeat, JournalFacts};
 use crate::journal::segment::index::SlotIndex;
-use crate::journal::segment::indexed_record::{IndexedRecord, Location};
+use crate::journal::segment::indexed_record::{IndexedRecord, Location, SlotNeed};
 use crate::journal::segment::start::JournalStart;
 use crate::journal::write::filling::Filling;
 use crate::journal::write::hard_state;
@@ -266,6 +266,14 @@ impl Journal {
     pub fn locate(&self, slot: Slot) -> Option<Location> {
         let best = self.index.best(slot)?;
         SlotIndex::damaged_place(&best).is_none().then_some(best.location)
+    }
+
+    /// The ballot of the record by which entries of a slot are read, be it a value or what is left of one; zero
+    /// where memory does not know it.
+    #[must_use]
+    pub fn kept_in(&self, slot: Slot) -> Ballot {
+        let best = self.index.best_of(slot, SlotNeed::Kept);
+        best.map_or(Ballot::ZERO, |best| best.location.ballot)
     }
 
     /// A durable record of this ballot or a higher one holds the slot. A slot whose place left memory
@@ -540,6 +548,7 @@ impl Journal {
                 RecordKind::Chosen => self.index.raise_watermark(head.ballot, head.slot),
                 RecordKind::HardState
                 | RecordKind::Learned
+                | RecordKind::Remnant
                 | RecordKind::Released
                 | RecordKind::Checkpoint
                 | RecordKind::Witnessed => {}

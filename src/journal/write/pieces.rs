@@ -65,10 +65,16 @@ impl Journal {
 }
 
 impl RecordPlace {
-    /// Bytes of the value.
+    /// Bytes of the value, or of what is left of it.
     #[must_use]
     pub fn value_bytes(&self) -> u32 {
         self.0.record.location.bytes
+    }
+
+    /// It is what is left of the value: a part of it is not found by offsets of the value.
+    #[must_use]
+    pub fn is_remnant(&self) -> bool {
+        self.0.record.is_remnant()
     }
 
     /// The segment in which it lies.

@@ -1,8 +1,9 @@
 //! Reads: which slots are planned for, and which are to be found first.
 
+use crate::journal::segment::indexed_record::SlotNeed;
 use crate::journal::write::jobs::{Job, ReadJob};
 use crate::journal::write::journal::Journal;
-use crate::journal::write::read_plan::{Lookups, ReadPlan};
+use crate::journal::write::read_plan::{Lookups, ReadDamage, ReadPlan};
 use crate::types::Slot;
 
 /// Most slots of one read job.
@@ -10,13 +11,16 @@ const READ_SLOTS_MAX: usize = 4096;
 
 impl Journal {
     /// One read job for the values of consecutive slots `from..=upto`, as far as `bytes_max` goes
-    /// and at least one slot. The answer is an [`JournalEvent::Read`](crate::journal::JournalEvent::Read) with the same token.
+    /// and at least one slot. Of a slot of which a remnant alone is left, the value is released. The answer is an
+    /// [`JournalEvent::Read`](crate::journal::JournalEvent::Read) with the same token.
     #[must_use]
     pub fn read(&self, token: u64, from: Slot, upto: Slot, bytes_max: usize) -> Job {
-        Job::Read(self.read_slots(token, (from.0..=upto.0).map(Slot), bytes_max))
+        let slots = (from.0..=upto.0).map(Slot);
+        Job::Read(self.plan_read(token, slots, bytes_max, SlotNeed::Whole))
     }
 
-    /// One read job for slots that need not follow each other, in rising order. What lies between two
+    /// One read job for what is here of slots that need not follow each other, in rising order: values, or what
+    /// is left of them, which is held against an index before anything is made of it. What lies between two
     /// records is read too where that costs less than another read; the bytes read from files are
     /// bounded as those of the values are. Slots whose places left memory are found by the job itself.
     #[must_use]
@@ -26,6 +30,16 @@ impl Journal {
         slots: impl IntoIterator<Item = Slot>,
         bytes_max: usize,
     ) -> ReadJob {
+        self.plan_read(token, slots, bytes_max, SlotNeed::Kept)
+    }
+
+    fn plan_read(
+        &self,
+        token: u64,
+        slots: impl IntoIterator<Item = Slot>,
+        bytes_max: usize,
+        need: SlotNeed,
+    ) -> ReadJob {
         let slots: Vec<Slot> = slots.into_iter().take(READ_SLOTS_MAX).collect();
         let mut job = ReadJob {
             token,
@@ -33,12 +47,19 @@ impl Journal {
             plan: Box::new(ReadPlan::new(bytes_max)),
             lookups: None,
         };
-        if let Some(lookups) = self.index.lookups(&slots) {
+        if let Some(lookups) = self.index.lookups(&slots, need) {
             job.lookups = Some(Box::new(Lookups { slots: lookups, bytes_max }));
             return job;
         }
         for slot in slots {
-            if !job.plan.add(slot, self.index.best_row(slot)) {
+            let row = self.index.best_row(slot, need);
+            let goes_on = match row {
+                None if self.index.best_row(slot, SlotNeed::Kept).is_some() => {
+                    job.plan.miss(slot, ReadDamage::Released { slot })
+                }
+                row => job.plan.add(slot, row),
+            };
+            if !goes_on {
                 break;
             }
         }

@@ -3,7 +3,7 @@
 use crate::journal::format::item::ITEM_BYTES;
 use crate::journal::format::layout::file_name;
 use crate::journal::segment::index::SlotIndex;
-use crate::journal::segment::indexed_record::Location;
+use crate::journal::segment::indexed_record::{IndexedRecord, Location};
 use crate::journal::segment::places::PlaceRow;
 use crate::journal::segment::spilled::SlotLookup;
 use crate::limits::{READ_EXTENT_BYTES_MAX, READ_SPAN_BYTES_MAX};
@@ -29,6 +29,8 @@ pub(crate) struct Wanted {
     pub location: Location,
     /// The body's checksum where the record's own header is lost.
     pub headless: Option<u64>,
+    /// It is the record of a remnant.
+    pub is_remnant: bool,
     /// Of the body so many bytes from this one on, which nothing here verifies.
     pub part: Option<(u32, u32)>,
 }
@@ -37,7 +39,8 @@ impl Wanted {
     /// The whole record.
     pub(crate) fn whole(row: &PlaceRow) -> Wanted {
         let PlaceRow { record, headless } = *row;
-        Wanted { slot: record.slot, location: record.location, headless, part: None }
+        let IndexedRecord { slot, location, .. } = record;
+        Wanted { slot, location, headless, is_remnant: record.is_remnant(), part: None }
     }
 
     /// Where in the file it begins, and how many bytes of it are read.

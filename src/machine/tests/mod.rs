@@ -6,6 +6,7 @@ mod codec;
 mod levels;
 mod model;
 mod reading;
+mod remnants;
 mod snapshot;
 mod stories;
 

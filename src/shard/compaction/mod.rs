@@ -30,6 +30,7 @@ use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
 use crate::limits::{
     COMPACTION_NO_ROOM_US, COMPACTION_PENDING_BYTES, COMPACTION_WAIT_US, value_room_bytes,
 };
+use crate::machine::is_remnant;
 use crate::types::{Ballot, Lsn, SegmentId, Slot, Tick, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -209,7 +210,7 @@ impl Compaction {
                 return Some(turn.now.after(COMPACTION_WAIT_US));
             }
             let (slot, ballot, value) = (*slot, *ballot, value.clone());
-            let bytes = value.len() as u64;
+            let (bytes, is_remnant) = (value.len() as u64, is_remnant(&value));
             // What is written down here reaches the journal at the end of the step.
             room_bytes += value_room_bytes(value.len());
             let has_room = turn.core.has_room_to_copy(room_bytes);
@@ -218,6 +219,7 @@ impl Compaction {
             }
             walk.copies.pop_front();
             self.tally.values += 1;
+            self.tally.remnants += u64::from(is_remnant);
             self.tally.bytes += bytes;
         }
         None
@@ -297,7 +299,8 @@ impl Compaction {
     fn verify(&mut self, turn: &mut Turn<'_>, values: Vec<(Slot, Ballot, Value)>) {
         let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
         let from = turn.core.options.paxos.me;
-        self.run(turn, Step::Verify(VerifyValues { from, values, runs, logs }));
+        let verify = VerifyValues { from, values, cuts_down: true, runs, logs };
+        self.run(turn, Step::Verify(verify));
     }
 }
 

@@ -199,7 +199,7 @@ impl Absent {
             return;
         }
         if self.unproven.len() < EXAMINED_SLOTS_MAX {
-            self.own.go_on(turn);
+            self.own.go_on(turn); // What is found here waits for its rows.
         }
         if self.asked.is_some_and(|asked| turn.now >= asked.until) {
             self.refused.extend(self.asked.take().map(|asked| asked.peer));
@@ -311,7 +311,8 @@ impl Absent {
         for (slot, _) in proven {
             self.omitted.remove(&slot);
         }
-        if let Some((slot, answered)) = lacking.first() {
+        let me = turn.core.options.paxos.me;
+        if let Some((slot, answered)) = lacking.iter().find(|(_, answered)| answered.peer != me) {
             log::warn!(
                 "shard {}: the values found for {} slots lack live entries, that of node {} for \
                  slot {slot} among them; others are asked",
@@ -447,7 +448,7 @@ impl Absent {
 /// These values are to be held against the index.
 fn against_index(core: &Core, from: NodeId, values: Vec<(Slot, Ballot, Value)>) -> VerifyValues {
     let (logs, runs) = (log_ends(core, &values), core.index.runs().clone());
-    VerifyValues { from, values, runs, logs }
+    VerifyValues { from, values, cuts_down: false, runs, logs }
 }
 
 /// What the state says of the logs that these values append to.
