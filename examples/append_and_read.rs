@@ -53,7 +53,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             Followed::Entry(index, data) => {
                 eprintln!("{index}: {}", String::from_utf8_lossy(&data));
             }
-            Followed::Gap { from, first } => eprintln!("{from} to before {first}: trimmed"),
+            Followed::Gap { from, first, why } => {
+                eprintln!("{from} to before {first}: {}", why.name());
+            }
         }
     }
     Ok(())

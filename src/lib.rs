@@ -16,7 +16,7 @@
 //! for entry in client.follow("orders", Index(0), FollowOptions::default())? {
 //!     match entry? {
 //!         Followed::Entry(index, data) => println!("{index}: {}", String::from_utf8_lossy(&data)),
-//!         Followed::Gap { from, first } => println!("{from} to before {first}: trimmed"),
+//!         Followed::Gap { from, first, why } => println!("{from} to before {first}: {}", why.name()),
 //!     }
 //! }
 //! # Ok(())

@@ -16,7 +16,15 @@ pub const APPEND_BYTES_MAX: usize = (4 << 20) + ENTRY_PREFIX_BYTES * APPEND_ENTR
 pub const ENTRY_PREFIX_BYTES: usize = 8;
 
 /// The highest format level that this program knows (C32c).
-pub const FORMAT_LEVEL_KNOWN: u16 = 1;
+pub const FORMAT_LEVEL_KNOWN: u16 = 2;
+
+/// Most ranges of entries of one shard that are declared lost: neighbours count as one, and the state has all of
+/// them in every checkpoint.
+pub const LOST_RANGES_MAX: usize = 1024;
+/// Most rows of the index that one request may declare lost: each member reads the value of each of them.
+pub const LOST_ROWS_MAX: usize = 1024;
+/// So long a leader waits for what the members say of entries that are to be declared lost.
+pub const LOST_ANSWER_US: u64 = 5_000_000;
 
 /// The longest `clock_skew_max_ms`: what goes by ages of days is an hour off at most.
 pub const CLOCK_SKEW_MS_MAX: u64 = 3_600_000;

@@ -114,7 +114,7 @@ fn c28_trimmed_entries_are_reported_as_a_gap() {
     // What was read before the trim is handed out.
     assert_eq!((text(follow.next()).0, text(follow.next()).0), (1, 2));
     assert!(!follow.is_ready() && follow.wait(Duration::ZERO).unwrap());
-    let gap = Followed::Gap { from: Index(3), first: Index(4) };
+    let gap = Followed::Gap { from: Index(3), first: Index(4), why: GapReason::Trimmed };
     assert_eq!(follow.next().unwrap().unwrap(), gap);
     assert_eq!(text(follow.next()), (4, "e".into()));
     assert!(follow.next().is_none());

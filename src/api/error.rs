@@ -1,6 +1,6 @@
 //! Errors that travel: each has a number, a name, an outcome, a retry hint and a text.
 
-use crate::types::{Index, LogId, NodeId, ShardId};
+use crate::types::{Index, LogId, LostRange, NodeId, ShardId};
 use std::fmt;
 use thiserror::Error;
 
@@ -77,6 +77,13 @@ pub enum Detail {
         log: LogId,
         /// The first index that can be read.
         first: Index,
+    },
+    /// [`ErrorCode::Lost`]: the log and the lost entries.
+    Lost {
+        /// The log's identity.
+        log: LogId,
+        /// The lost entries.
+        range: LostRange,
     },
     /// [`ErrorCode::LogExists`]: the log that has the name.
     Log(LogId),
@@ -206,6 +213,10 @@ codes! {
     32 Sealed NotExecuted No 0;
     /// The log has not come to the index up to which it is to be trimmed.
     33 PastEnd NotExecuted No 0;
+    /// The entries were declared lost: no member has them any more. The detail has the range.
+    34 Lost NotExecuted No 0;
+    /// A member has entries that are to be declared lost, or may have; or the log has no such entries.
+    35 NotLost NotExecuted No 0;
     /// Client and node have no protocol version in common.
     40 VersionMismatch NotExecuted No 0;
     /// The node belongs to another cluster than the one asked for.
@@ -269,6 +280,16 @@ impl RequestError {
     pub fn trimmed(log: LogId, from: Index, first: Index) -> RequestError {
         let text = format!("entry {from} was trimmed; the first that can be read is {first}");
         RequestError::new(ErrorCode::Trimmed, text).with_detail(Detail::First { log, first })
+    }
+
+    /// The entry asked for is one of those that were declared lost.
+    #[must_use]
+    pub fn lost(log: LogId, range: LostRange) -> RequestError {
+        let text = format!(
+            "{range} were declared lost: no member has them any more; read on from {}",
+            range.before
+        );
+        RequestError::new(ErrorCode::Lost, text).with_detail(Detail::Lost { log, range })
     }
 
     /// The log is sealed.

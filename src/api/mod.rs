@@ -7,6 +7,7 @@ mod attributes;
 pub mod entries;
 pub mod error;
 mod logs;
+mod lost;
 pub mod name;
 mod operation;
 pub mod status;
@@ -14,6 +15,7 @@ pub mod status;
 // All of what is asked and answered, so that another operation needs no line here.
 pub use attributes::{AttributeChanges, LogAttributes, Retention};
 pub use logs::*;
+pub use lost::*;
 pub use operation::{NO_SHARD, Reply, ReplyHeader, Request, RequestKind};
 pub use status::{
     ClusterMap, DiskSpace, InstallPhase, InstallProgress, Member, PeerStatus, Progress, Role,

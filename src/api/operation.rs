@@ -6,6 +6,7 @@ use super::logs::{
     Append, Appended, Create, Created, Delete, List, Listed, LogRef, LogStat, Read, ReadDone,
     SetAttributes, Stat, Trim, Trimmed,
 };
+use super::lost::{DeclareLost, DeclaredLost, ListLost, ListedLost};
 use super::status::{ClusterMap, StatusReply};
 use crate::types::{Ballot, ShardId, Slot};
 
@@ -102,6 +103,10 @@ operations! {
     Trim(Trim) = Repeatable "trim" => Trimmed(Trimmed);
     /// Changes a log's attributes.
     SetAttributes(SetAttributes) = Write "set-attributes" => AttributesSet;
+    /// Declares entries lost that no member has any more.
+    DeclareLost(DeclareLost) = Repeatable "declare-lost" => DeclaredLost(DeclaredLost);
+    /// Asks which entries of a log are lost.
+    ListLost(ListLost) = Read "list-lost" => ListedLost(ListedLost);
     /// Asks for the state of the node and of the shard that answers.
     Status = Node "status" => Status(Box<StatusReply>);
     /// Asks for the members, the number of shards and the leaders.
@@ -153,6 +158,8 @@ impl Request {
             | Request::Append(Append { log, .. })
             | Request::Trim(Trim { log, .. })
             | Request::SetAttributes(SetAttributes { log, .. })
+            | Request::DeclareLost(DeclareLost { log, .. })
+            | Request::ListLost(ListLost { log, .. })
             | Request::Read(Read { log, .. }) => Some(log.clone()),
             Request::List(_) | Request::Status | Request::Map | Request::Ping => None,
         }
@@ -193,7 +200,7 @@ mod tests {
         };
         assert_eq!(
             named(RequestKind::is_write),
-            ["create", "delete", "append", "trim", "set-attributes"]
+            ["create", "delete", "append", "trim", "set-attributes", "declare-lost"]
         );
         let once = ["create", "delete", "append", "set-attributes"];
         assert_eq!(named(RequestKind::takes_effect_twice), once);

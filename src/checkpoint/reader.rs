@@ -215,6 +215,7 @@ fn refused(file: &CheckpointFile, offset: u64, error: &SnapshotError) -> ReadErr
         SnapshotError::Record { .. }
         | SnapshotError::Incomplete { .. }
         | SnapshotError::Duplicate { .. }
+        | SnapshotError::StrayLoss { .. }
         | SnapshotError::Digest { .. } => file.damaged(offset, error.to_string()).into(),
     }
 }

@@ -285,7 +285,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`] with the code `UnknownLog` when there is no such log, `Trimmed` when the entry at
-    /// `from` was trimmed: the detail has the first index that can be read.
+    /// `from` was trimmed: the detail has the first index that can be read; `Lost` when it was declared lost: the
+    /// detail has the range.
     pub fn read(
         &mut self,
         log: &(impl ToLog + ?Sized),
@@ -338,7 +339,7 @@ impl Client {
     }
 
     /// Asks whoever answers with so much consistency.
-    fn ask(
+    pub(super) fn ask(
         &mut self,
         shard: ShardId,
         consistency: Consistency,

@@ -281,6 +281,8 @@ impl Stage {
             | ErrorCode::Trimmed
             | ErrorCode::Sealed
             | ErrorCode::PastEnd
+            | ErrorCode::Lost
+            | ErrorCode::NotLost
             | ErrorCode::Internal
             | ErrorCode::Unrecognised(_) => Stage::Request,
         }
@@ -301,6 +303,7 @@ impl Failure {
         match self.wire()?.detail {
             Detail::First { first, .. } => Some(first),
             Detail::None
+            | Detail::Lost { .. }
             | Detail::Leader(_)
             | Detail::Next { .. }
             | Detail::Log(_)

@@ -126,6 +126,10 @@ fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
         ErrorCode::PriorFailed => "see the first failure, then resume from there",
         ErrorCode::Denied => "ask whoever runs the cluster whether this is allowed",
         ErrorCode::Trimmed => "read from the first index that is left",
+        ErrorCode::Lost => "read on behind the lost entries; paxosctl stat shows which they are",
+        ErrorCode::NotLost => {
+            "see that every member runs and is whole (paxosctl status), and declare only what none of them has"
+        }
         ErrorCode::Sealed => "append to another log: a seal is never taken back",
         ErrorCode::PastEnd => "trim before the log's next index at most",
         ErrorCode::WrongPort => "name the client port, 7420 unless configured otherwise",

@@ -3,6 +3,7 @@
 use super::api::ReadOptions;
 use super::core::{Client, Target};
 use super::error::ClientError;
+use super::lost::{Gap, GapReason};
 use super::options::ToLog;
 use crate::api::entries::{Entries, IntoEntries};
 use crate::api::{Consistency, LogRef};
@@ -17,17 +18,17 @@ pub struct FollowOptions {
     pub consistency: Consistency,
     /// End when no entry came for so long: with zero at the log's end. None for never.
     pub idle: Option<Duration>,
-    /// What to do where entries were trimmed before they were read.
+    /// What to do where entries were trimmed before they were read, or are lost.
     pub on_gap: OnGap,
 }
 
-/// What a follower does that comes to trimmed entries.
+/// What a follower does that comes to trimmed or lost entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnGap {
     /// Hand out a [`Followed::Gap`], and go on behind it.
     #[default]
     Continue,
-    /// Hand out the error `Trimmed`, each time that it is asked.
+    /// Hand out the error `Trimmed` or `Lost`, each time that it is asked.
     Fail,
 }
 
@@ -36,12 +37,14 @@ pub enum OnGap {
 pub enum Followed {
     /// An entry, and its index.
     Entry(Index, Vec<u8>),
-    /// Entries that were trimmed before they were read.
+    /// Entries that were trimmed before they were read, or that are lost.
     Gap {
         /// The first of them.
         from: Index,
         /// The index behind the last of them, at which it goes on.
         first: Index,
+        /// Why they are gone.
+        why: GapReason,
     },
 }
 
@@ -52,7 +55,7 @@ pub enum Followed {
 ///
 /// A failure is handed out, and the next call goes on at the same entry: whoever wants to wait for
 /// longer than an operation may take ([`super::ClientOptions::timeout`]) just goes on. Nothing is
-/// left out but what was trimmed, which is reported ([`Followed::Gap`]), and nothing comes twice.
+/// left out but what was trimmed or is lost, which is reported ([`Followed::Gap`]), and nothing comes twice.
 #[derive(Debug)]
 pub struct Follow {
     /// A client of its own, with its own connection.
@@ -63,8 +66,8 @@ pub struct Follow {
     next: Index,
     /// What was read and not handed out.
     read: IntoEntries,
-    /// Trimmed entries that were not reported yet end before this index.
-    gap_upto: Option<Index>,
+    /// Entries that are gone, and not reported yet.
+    gap: Option<Gap>,
     /// No entry came for the time in which one had to.
     ended: bool,
 }
@@ -88,7 +91,7 @@ impl Client {
         };
         let client = self.fork(shard, target);
         let read = Entries::new().into_iter();
-        Ok(Follow { client, log, options, next: from, read, gap_upto: None, ended: false })
+        Ok(Follow { client, log, options, next: from, read, gap: None, ended: false })
     }
 }
 
@@ -102,7 +105,7 @@ impl Follow {
     /// Returns true when the next item is here already: asking for it waits for nobody.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.ended || self.gap_upto.is_some() || self.read.len() > 0
+        self.ended || self.gap.is_some() || self.read.len() > 0
     }
 
     /// Waits for so long at most until the next item is here, and says whether it is.
@@ -128,9 +131,9 @@ impl Follow {
             let options = ReadOptions { wait, consistency, ..ReadOptions::default() };
             let done = match self.client.read(&self.log, self.next, options) {
                 Ok(done) => done,
-                Err(error) => match (error.first_left(), self.options.on_gap) {
-                    (Some(first), OnGap::Continue) => {
-                        self.gap_upto = Some(first);
+                Err(error) => match (error.gap(), self.options.on_gap) {
+                    (Some(gap), OnGap::Continue) => {
+                        self.gap = Some(gap);
                         return Ok(());
                     }
                     (Some(_), OnGap::Fail) | (None, _) => return Err(error),
@@ -159,9 +162,9 @@ impl Iterator for Follow {
             self.ended = !self.is_ready();
         }
         let from = self.next;
-        if let Some(first) = self.gap_upto.take() {
+        if let Some(Gap { upto: first, why }) = self.gap.take() {
             self.next = first;
-            return Some(Ok(Followed::Gap { from, first }));
+            return Some(Ok(Followed::Gap { from, first, why }));
         }
         let data = self.read.next()?;
         self.next = from.next();

@@ -26,6 +26,7 @@ mod fork;
 mod last_entry;
 mod leaderless;
 mod link;
+mod lost;
 mod options;
 mod pipeline;
 mod reader;
@@ -50,6 +51,7 @@ pub use self::error::{
 pub use self::error_hints::start_unmet;
 pub use self::follow::{Follow, FollowOptions, Followed, OnGap};
 pub use self::last_entry::LastEntry;
+pub use self::lost::{Gap, GapReason};
 pub use self::options::{ClientOptions, ToLog};
 pub use self::pipeline::{Appender, AppenderOptions, Completed};
 pub use self::reader::{FinishedRead, Reader, ReaderOptions};
@@ -60,8 +62,8 @@ pub use crate::api::entries::{Entries, Entry};
 pub use crate::api::error::{ErrorCode, Outcome, RequestError};
 pub use crate::api::name::{LogName, NameError};
 pub use crate::api::{
-    Appended, AttributeChanges, ClusterMap, Consistency, DiskSpace, InstallPhase, InstallProgress,
-    LogAttributes, LogRef, LogStat, Member, PeerStatus, Progress, ReadDone, Retention, Role,
-    ShardLeader, ShardStatus, Trimmed,
+    Appended, AttributeChanges, ClusterMap, Consistency, DeclaredLost, DiskSpace, InstallPhase,
+    InstallProgress, LogAttributes, LogRef, LogStat, Member, PeerStatus, Progress, ReadDone,
+    Retention, Role, ShardLeader, ShardStatus, Trimmed,
 };
-pub use crate::types::{ClusterId, Index, LogId, NodeId, ShardId};
+pub use crate::types::{ClusterId, Index, LogId, LostRange, NodeId, ShardId};

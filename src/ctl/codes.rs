@@ -37,6 +37,7 @@ pub const PAXOSCTL: &[Code] = &[
         by: These(&[
             ("delete", None),
             ("trim", None),
+            ("declare-lost", None),
             ("seal", None),
             ("set", None),
             ("stat", None),
@@ -57,6 +58,10 @@ pub const PAXOSCTL: &[Code] = &[
             ("append", None),
             ("put", None),
             ("trim", Some("the log has not come to that index")),
+            (
+                "declare-lost",
+                Some("a member has the entries, or may have, or there are none there yet"),
+            ),
         ]),
     },
     Code { code: "5", meaning: "the log exists already", by: These(&[("create", None)]) },
@@ -67,6 +72,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("create", None),
             ("delete", None),
             ("trim", None),
+            ("declare-lost", None),
             ("seal", None),
             ("set", None),
             ("list", None),
@@ -90,6 +96,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("create", None),
             ("delete", None),
             ("trim", None),
+            ("declare-lost", None),
             ("seal", None),
             ("set", None),
             ("append", None),
@@ -105,6 +112,7 @@ pub const PAXOSCTL: &[Code] = &[
             ("create", None),
             ("delete", None),
             ("trim", None),
+            ("declare-lost", None),
             ("seal", None),
             ("set", None),
             ("list", None),
@@ -121,6 +129,7 @@ pub const PAXOSCTL: &[Code] = &[
         code: "9",
         meaning: "trimmed: the entries are gone",
         by: These(&[
+            ("declare-lost", None),
             ("read", None),
             ("get", Some("trimmed: the last entry went each time that it was to be read")),
             ("bench read", Some("trimmed: one of its logs lost the entries meanwhile")),
@@ -143,6 +152,15 @@ pub const PAXOSCTL: &[Code] = &[
             ("status", Some("damage found: a node holds damaged slots")),
             ("verify", None),
             ("bench read", Some("damage found: no node that was asked holds the entries whole")),
+        ]),
+    },
+    Code {
+        code: "12",
+        meaning: "lost: no node has the entries any more, and they were declared so",
+        by: These(&[
+            ("read", None),
+            ("get", Some("lost: no node has the last entry any more, and it was declared so")),
+            ("bench read", None),
         ]),
     },
     Code {
@@ -294,7 +312,7 @@ mod tests {
         assert_eq!(codes("list"), ["0", "1", "2", "6", "8"]);
         assert_eq!(codes("wait"), ["0", "1", "2", "10"]);
         assert_eq!(codes("man"), ["0", "1", "2"]);
-        assert_eq!(codes("bench"), ["0", "1", "2", "3", "6", "7", "8", "9", "11", "128+N"]);
+        assert_eq!(codes("bench"), ["0", "1", "2", "3", "6", "7", "8", "9", "11", "12", "128+N"]);
         assert_eq!(codes("trim"), ["0", "1", "2", "3", "4", "6", "7", "8"]);
         assert!(help(PAXOSCTL, "verify").contains("\n   6  a node runs on the data"));
         assert!(help(PAXOSCTL, "wait").ends_with("\n  10  not ready in time"));

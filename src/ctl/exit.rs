@@ -34,6 +34,8 @@ pub enum Exit {
     Unhealthy = 10,
     /// Damage was found.
     Damage = 11,
+    /// The entries were declared lost.
+    Lost = 12,
     /// SIGHUP ended it, in order.
     HungUp = 129,
     /// SIGINT ended it, in order.
@@ -136,6 +138,7 @@ impl Exit {
         Exit::Trimmed,
         Exit::Unhealthy,
         Exit::Damage,
+        Exit::Lost,
         Exit::HungUp,
         Exit::Interrupted,
         Exit::PipeClosed,
@@ -171,10 +174,12 @@ impl Exit {
     fn of_code(code: ErrorCode) -> Exit {
         match code {
             ErrorCode::UnknownLog => Exit::NotFound,
-            ErrorCode::ExpectMismatch | ErrorCode::Sealed | ErrorCode::PastEnd => {
-                Exit::Precondition
-            }
+            ErrorCode::ExpectMismatch
+            | ErrorCode::Sealed
+            | ErrorCode::PastEnd
+            | ErrorCode::NotLost => Exit::Precondition,
             ErrorCode::Trimmed => Exit::Trimmed,
+            ErrorCode::Lost => Exit::Lost,
             ErrorCode::LogExists => Exit::Exists,
             ErrorCode::Denied => Exit::Denied,
             ErrorCode::Damaged => Exit::Damage,

@@ -3,10 +3,11 @@
 use super::args::Format;
 use super::calendar::utc;
 use super::exit::CommandFailure;
+use super::lost;
 use super::screen;
 use super::table::{Align, TextTable};
 use super::values::{ConsistencyArg, age_text};
-use super::write_json;
+use super::{done, write_json};
 use crate::client::{AttributeChanges, Client, LogAttributes, LogStat, Retention};
 use crate::types::Index;
 use serde_json::{Value, json};
@@ -29,20 +30,6 @@ pub fn create(
         Format::Raw => writeln!(out, "{id}").map_err(CommandFailure::Output),
     };
     done(printed, out, || format!("log \"{name}\" was created, with id {id}"))
-}
-
-/// What was done stays done where standard output does not take what there is to say of it.
-fn done(
-    printed: Result<(), CommandFailure>,
-    out: &mut dyn Write,
-    note: impl FnOnce() -> String,
-) -> Result<(), CommandFailure> {
-    match printed.and_then(|()| out.flush().map_err(CommandFailure::Output)) {
-        Err(CommandFailure::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
-            Err(CommandFailure::Unprinted { source, note: note() })
-        }
-        other => other,
-    }
 }
 
 /// Deletes a log; raw: nothing.
@@ -138,8 +125,16 @@ pub fn stat(
         ConsistencyArg::Local => client.stat_local(name)?,
     };
     match format {
-        Format::Table => table(std::slice::from_ref(&log), out).map_err(CommandFailure::Output),
-        Format::Json | Format::Jsonl => write_json(out, &value(&log)),
+        Format::Table => {
+            let lost = lost::ranges(client, log.id, consistency)?;
+            table(std::slice::from_ref(&log), out).map_err(CommandFailure::Output)?;
+            lost::write_lines(&lost, out).map_err(CommandFailure::Output)
+        }
+        Format::Json | Format::Jsonl => {
+            let mut value = value(&log);
+            value["lost"] = lost::value(&lost::ranges(client, log.id, consistency)?);
+            write_json(out, &value)
+        }
         Format::Raw => writeln!(out, "{}", log.next_index).map_err(CommandFailure::Output),
     }
 }

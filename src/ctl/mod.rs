@@ -15,6 +15,7 @@ mod environment;
 mod exit;
 mod health;
 mod logs;
+mod lost;
 mod man;
 pub mod node;
 mod progress;
@@ -141,6 +142,9 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
         }
         Command::Delete { name } => logs::delete(&mut bounded()?, name, table, out),
         Command::Trim { name, before } => logs::trim(&mut bounded()?, name, *before, table, out),
+        Command::DeclareLost { name, from, before, yes: _ } => {
+            lost::declare(&mut bounded()?, name, (*from, *before), table, out)
+        }
         Command::Seal { name } => {
             let seal = AttributeChanges { seal: true, ..AttributeChanges::default() };
             logs::set(&mut bounded()?, name, seal, table, out)
@@ -193,4 +197,18 @@ fn command(cli: &Cli, streams: &mut Streams<'_>) -> Result<(), CommandFailure> {
 /// Writes one JSON value as a line.
 fn write_json(out: &mut dyn Write, value: &serde_json::Value) -> Result<(), CommandFailure> {
     writeln!(out, "{value}").map_err(CommandFailure::Output)
+}
+
+/// What was done stays done where standard output does not take what there is to say of it.
+fn done(
+    printed: Result<(), CommandFailure>,
+    out: &mut dyn Write,
+    note: impl FnOnce() -> String,
+) -> Result<(), CommandFailure> {
+    match printed.and_then(|()| out.flush().map_err(CommandFailure::Output)) {
+        Err(CommandFailure::Output(source)) if source.kind() != io::ErrorKind::BrokenPipe => {
+            Err(CommandFailure::Unprinted { source, note: note() })
+        }
+        other => other,
+    }
 }

@@ -7,7 +7,7 @@ use super::exit::CommandFailure;
 use super::screen;
 use super::stop::is_gone;
 use super::values::{self, OnGapArg, ReadStart};
-use crate::client::{Client, Consistency, FollowOptions, Followed, ReadOptions};
+use crate::client::{Client, Consistency, FollowOptions, Followed, Gap, GapReason, ReadOptions};
 use crate::types::Index;
 use serde_json::json;
 use std::io::{self, Write};
@@ -84,10 +84,10 @@ fn to_the_end(
         let answer = match client.read(read.name.as_str(), from, options) {
             Ok(answer) => answer,
             Err(error) => {
-                let first = error.first_left().filter(|_| gaps.go_on());
-                let Some(first) = first else { return Err(error.into()) };
-                gaps.report(from, first, printer, err)?;
-                from = first;
+                let gap = error.gap().filter(|gap| gaps.go_on(gap.why));
+                let Some(gap) = gap else { return Err(error.into()) };
+                gaps.report(from, gap, printer, err)?;
+                from = gap.upto;
                 continue;
             }
         };
@@ -114,7 +114,7 @@ fn follow(
     (printer, gaps, err): Sink<'_, '_>,
 ) -> Result<(), CommandFailure> {
     let on_gap =
-        if gaps.go_on() { crate::client::OnGap::Continue } else { crate::client::OnGap::Fail };
+        if gaps.passed_over { crate::client::OnGap::Continue } else { crate::client::OnGap::Fail };
     let options = FollowOptions { consistency: consistency(read), idle: None, on_gap };
     let mut follow = client.follow(read.name.as_str(), from, options)?;
     while left > 0 {
@@ -135,13 +135,15 @@ fn follow(
                 printer.entry(index, &data).map_err(CommandFailure::Output)?;
                 left -= 1;
             }
-            Followed::Gap { from, first } => gaps.report(from, first, printer, err)?,
+            Followed::Gap { from, first, why } => {
+                gaps.report(from, Gap { upto: first, why }, printer, err)?;
+            }
         }
     }
     Ok(())
 }
 
-/// What becomes of entries that were trimmed before they were read.
+/// What becomes of entries that were trimmed before they were read, or that are lost.
 struct Gaps {
     passed_over: bool,
     /// Whoever asks for the earliest entry misses none that was trimmed before the first one.
@@ -158,9 +160,9 @@ impl Gaps {
         Gaps { passed_over, earliest: from_start && read.last.is_none() && !read.follow }
     }
 
-    /// Trimmed entries are passed over.
-    fn go_on(&self) -> bool {
-        self.passed_over || self.earliest
+    /// Entries that are gone for this reason are passed over.
+    fn go_on(&self, why: GapReason) -> bool {
+        self.passed_over || self.earliest && why == GapReason::Trimmed
     }
 
     /// What was asked for first has been read.
@@ -172,15 +174,21 @@ impl Gaps {
     fn report(
         &mut self,
         from: Index,
-        first: Index,
+        gap: Gap,
         printer: &mut Printer<'_>,
         err: &mut dyn Write,
     ) -> Result<(), CommandFailure> {
-        if std::mem::take(&mut self.earliest) {
+        if std::mem::take(&mut self.earliest) && gap.why == GapReason::Trimmed {
             return Ok(());
         }
-        printer.gap(from, first).map_err(CommandFailure::Output)?;
-        let text = format!("entries {from} to {} were trimmed", first.0 - 1);
+        printer.gap(from, gap).map_err(CommandFailure::Output)?;
+        let last = gap.upto.0 - 1;
+        let text = match gap.why {
+            GapReason::Trimmed => format!("entries {from} to {last} were trimmed"),
+            GapReason::Lost => {
+                format!("entries {from} to {last} are lost: no node has them any more")
+            }
+        };
         let _nobody_reads_it = writeln!(err, "paxosctl: warning: {text}");
         Ok(())
     }
@@ -243,12 +251,13 @@ struct Printer<'a> {
 const INDEX_COLUMNS: usize = 12;
 
 impl Printer<'_> {
-    /// Entries are missing that were trimmed.
-    fn gap(&mut self, from: Index, first: Index) -> io::Result<()> {
+    /// Entries are missing that are gone.
+    fn gap(&mut self, from: Index, gap: Gap) -> io::Result<()> {
         if self.format != Format::Jsonl {
             return Ok(());
         }
-        let gap = json!({ "gap": { "from": from.0, "to": first.0 - 1, "why": "trimmed" } });
+        let (to, why) = (gap.upto.0 - 1, gap.why.name());
+        let gap = json!({ "gap": { "from": from.0, "to": to, "why": why } });
         writeln!(self.out, "{gap}")
     }
 

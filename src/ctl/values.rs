@@ -145,12 +145,12 @@ pub fn parse_start(text: &str) -> Result<ReadStart, String> {
     .map_err(|_| "is none of earliest, latest, an index, or -N for the last N entries".to_string())
 }
 
-/// What a read does that comes to trimmed entries.
+/// What a read does that comes to trimmed or lost entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OnGapArg {
-    /// End with exit code 9
+    /// End with exit code 9 for trimmed entries, 12 for lost ones
     Fail,
-    /// Say so, and go on at the first index that is left
+    /// Say so, and go on at the first index behind them
     Continue,
 }
 

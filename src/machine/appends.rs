@@ -48,7 +48,7 @@ pub enum EntryDamage {
 pub(super) fn is_append_to(raw: &RawCommand<'_>, log: LogId, name: &LogName) -> bool {
     match raw.kind {
         CommandKind::Log(kind) => logs::appends_to(kind, raw.body, log, name),
-        CommandKind::Cut | CommandKind::Level => false,
+        CommandKind::Cut | CommandKind::Level | CommandKind::Lose => false,
     }
 }
 
@@ -56,6 +56,6 @@ pub(super) fn is_append_to(raw: &RawCommand<'_>, log: LogId, name: &LogName) -> 
 pub(super) fn entries_of<'a>(raw: &RawCommand<'a>) -> Result<Option<EntriesRef<'a>>, CommandError> {
     Ok(match raw.decode()? {
         MachineCommand::Log(command) => command.entries(),
-        MachineCommand::Cut(_) | MachineCommand::Level(_) => None,
+        MachineCommand::Cut(_) | MachineCommand::Level(_) | MachineCommand::Lose(_) => None,
     })
 }

@@ -6,17 +6,19 @@
 //! | 1 to 7 | [`logs`](super::logs) |
 //! | 8 | [`cuts`](super::cuts) |
 //! | 9 | [`levels`](super::levels) |
+//! | 10 | [`lost`](super::lost) |
 //!
-//! Numbers of kinds above 9 are free for what comes later (sessions, locks, members); a
+//! Numbers of kinds above 10 are free for what comes later (sessions, locks, members); a
 //! number is never used for anything else.
 
 use super::cuts::{self, CutCommand, Cuts};
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
 use super::levels::{self, LevelCommand, Levels};
 use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, LogsRestore, SlotExtents};
+use super::lost::{self, LogBounds, LoseCommand, LostEntries, LostOutcome, LostRestore};
 use super::snapshot::error::{RecordFault, SnapshotError};
 use super::snapshot::record::{SnapshotPiece, SnapshotRecordKind};
-use crate::types::{FormatLevel, Slot};
+use crate::types::{FormatLevel, LogId, Slot};
 use crate::wire::codec::{BodyReader, DecodeError};
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
@@ -29,6 +31,8 @@ pub enum MachineCommand<'a> {
     Cut(CutCommand),
     /// A raise of the format level.
     Level(LevelCommand),
+    /// Entries are declared lost.
+    Lose(LoseCommand),
 }
 
 /// The kind of a command of any feature, as its number in the encoding says.
@@ -40,6 +44,8 @@ pub enum CommandKind {
     Cut,
     /// A raise of the format level.
     Level,
+    /// Entries are declared lost.
+    Lose,
 }
 
 /// What became of one command.
@@ -54,6 +60,8 @@ pub enum MachineOutcome {
         /// The level was lower before.
         raised: bool,
     },
+    /// Of a declaration that entries are lost.
+    Lost(LostOutcome),
 }
 
 impl MachineOutcome {
@@ -62,7 +70,7 @@ impl MachineOutcome {
     pub fn on_log(&self) -> Option<&LogOutcome> {
         match self {
             MachineOutcome::Log(outcome) => Some(outcome),
-            MachineOutcome::Cut | MachineOutcome::Level { .. } => None,
+            MachineOutcome::Cut | MachineOutcome::Level { .. } | MachineOutcome::Lost(_) => None,
         }
     }
 }
@@ -81,6 +89,7 @@ impl<'a> MachineCommand<'a> {
             MachineCommand::Log(command) => command,
             MachineCommand::Cut(command) => command,
             MachineCommand::Level(command) => command,
+            MachineCommand::Lose(command) => command,
         }
     }
 
@@ -93,6 +102,7 @@ impl<'a> MachineCommand<'a> {
             CommandKind::Log(kind) => logs::decode_body(kind, body).map(MachineCommand::Log),
             CommandKind::Cut => cuts::decode_body(body).map(MachineCommand::Cut),
             CommandKind::Level => levels::decode_body(body).map(MachineCommand::Level),
+            CommandKind::Lose => lost::decode_body(body).map(MachineCommand::Lose),
         }
     }
 }
@@ -104,6 +114,7 @@ impl CommandKind {
         match number {
             cuts::CUT_KIND => Some(CommandKind::Cut),
             levels::LEVEL_KIND => Some(CommandKind::Level),
+            lost::LOSE_KIND => Some(CommandKind::Lose),
             number => LogCommandKind::from_number(number).map(CommandKind::Log),
         }
     }
@@ -115,6 +126,7 @@ impl CommandKind {
             CommandKind::Log(kind) => kind as u8,
             CommandKind::Cut => cuts::CUT_KIND,
             CommandKind::Level => levels::LEVEL_KIND,
+            CommandKind::Lose => lost::LOSE_KIND,
         }
     }
 }
@@ -125,13 +137,14 @@ pub(super) struct FeatureStates {
     pub(super) logs: Logs,
     pub(super) cuts: Cuts,
     pub(super) levels: Levels,
+    pub(super) lost: LostEntries,
 }
 
 impl FeatureStates {
     /// The states before slot 1.
     pub(super) fn new(home: HomeShard) -> FeatureStates {
         let (cuts, levels) = (Cuts::default(), Levels::default());
-        FeatureStates { logs: Logs::new(home), cuts, levels }
+        FeatureStates { logs: Logs::new(home), cuts, levels, lost: LostEntries::default() }
     }
 
     /// Executes one command; where it appends entries, `extents` gets to know where they lie.
@@ -143,7 +156,9 @@ impl FeatureStates {
     ) -> MachineOutcome {
         match command {
             MachineCommand::Log(command) => {
-                MachineOutcome::Log(self.logs.execute(place, command, extents))
+                let outcome = self.logs.execute(place, command, extents);
+                self.follow(&outcome);
+                MachineOutcome::Log(outcome)
             }
             MachineCommand::Cut(CutCommand) => {
                 self.cuts.execute(place);
@@ -152,6 +167,28 @@ impl FeatureStates {
             MachineCommand::Level(LevelCommand { level }) => {
                 MachineOutcome::Level { raised: self.levels.execute(place, *level) }
             }
+            MachineCommand::Lose(command) => {
+                let bounds = bounds(&self.logs, command.log);
+                MachineOutcome::Lost(self.lost.execute(command, bounds))
+            }
+        }
+    }
+
+    /// What a command on a log means for its lost entries: trimmed ones are not lost any more, they are gone.
+    fn follow(&mut self, outcome: &LogOutcome) {
+        match *outcome {
+            LogOutcome::Deleted(log) => self.lost.remove(log),
+            LogOutcome::Trimmed { log, first, .. } => self.lost.trim(log, first),
+            LogOutcome::Created(_)
+            | LogOutcome::Exists(_)
+            | LogOutcome::Appended { .. }
+            | LogOutcome::ExpectMismatch { .. }
+            | LogOutcome::PastEnd { .. }
+            | LogOutcome::AttributesSet(_)
+            | LogOutcome::Sealed { .. }
+            | LogOutcome::UnknownLog
+            | LogOutcome::WrongShard
+            | LogOutcome::BadName => {}
         }
     }
 
@@ -174,6 +211,7 @@ impl FeatureStates {
         self.logs.check();
         self.cuts.check(applied_upto);
         self.levels.check(applied_upto);
+        self.lost.check(|log| bounds(&self.logs, log));
     }
 
     /// Begins a snapshot of every feature. Sections that are a few words are encoded at once; the last
@@ -181,6 +219,9 @@ impl FeatureStates {
     pub(super) fn begin_snapshot(&mut self, out: &mut Vec<u8>) {
         self.levels.put_section(out);
         self.cuts.put_section(out);
+        if self.levels.level() >= FormatLevel::LOST_ENTRIES {
+            self.lost.put_section(out);
+        }
         self.logs.begin_snapshot(out);
     }
 
@@ -200,11 +241,13 @@ impl FeatureStates {
     }
 }
 
-/// The states of the features as the sections of a snapshot come: the level, the cuts, the logs.
+/// The states of the features as the sections of a snapshot come: the level, the cuts, the lost entries where the
+/// level has them, the logs.
 #[derive(Debug, Default)]
 pub(super) struct FeatureRestores {
     levels: Option<Levels>,
     cuts: Option<Cuts>,
+    lost: Option<LostRestore>,
     logs: Option<LogsRestore>,
 }
 
@@ -217,11 +260,14 @@ impl FeatureRestores {
         (feature, version): (u8, u16),
         head: BodyReader<'_>,
     ) -> Result<(), RecordFault> {
-        let next = match (&self.levels, &self.cuts, &self.logs) {
-            (None, _, _) => levels::FEATURE,
-            (Some(_), None, _) => cuts::FEATURE,
-            (Some(_), Some(_), None) => logs::FEATURE,
-            (Some(_), Some(_), Some(_)) => return Err(RecordFault::Section { feature }),
+        let has_lost =
+            self.levels.is_some_and(|levels| levels.level() >= FormatLevel::LOST_ENTRIES);
+        let next = match (&self.levels, &self.cuts, &self.lost, &self.logs) {
+            (None, ..) => levels::FEATURE,
+            (Some(_), None, ..) => cuts::FEATURE,
+            (Some(_), Some(_), None, None) if has_lost => lost::FEATURE,
+            (Some(_), Some(_), _, None) => logs::FEATURE,
+            (Some(_), Some(_), _, Some(_)) => return Err(RecordFault::Section { feature }),
         };
         if feature != next.number {
             return Err(RecordFault::Section { feature });
@@ -233,16 +279,29 @@ impl FeatureRestores {
             self.levels = Some(levels::restore(applied_upto, known, head)?);
         } else if next == cuts::FEATURE {
             self.cuts = Some(cuts::restore(applied_upto, head)?);
+        } else if next == lost::FEATURE {
+            self.lost = Some(LostRestore::new(head)?);
         } else {
+            self.lost.as_ref().map_or(Ok(()), LostRestore::check_whole)?;
             self.logs = Some(LogsRestore::new(home, head)?);
         }
         Ok(())
     }
 
+    /// Checks that the snapshot has the format of its level: one state has one encoding.
+    pub(super) fn check_format(&self, found: u16) -> Result<(), RecordFault> {
+        let known = self.levels.map_or(found, |levels| levels.level().versions().state);
+        if found == known { Ok(()) } else { Err(RecordFault::Version { found, known }) }
+    }
+
     /// Takes in an item of the section that began last.
     pub(super) fn item(&mut self, item: BodyReader<'_>) -> Result<(), RecordFault> {
         let order = RecordFault::Order { kind: SnapshotRecordKind::Item as u8 };
-        self.logs.as_mut().ok_or(order)?.item(item)
+        match (&mut self.logs, &mut self.lost) {
+            (Some(logs), _) => logs.item(item),
+            (None, Some(lost)) => lost.item(item),
+            (None, None) => Err(order),
+        }
     }
 
     /// Checks that all sections and their items came.
@@ -254,7 +313,27 @@ impl FeatureRestores {
     /// The states; none where a section is missing.
     pub(super) fn finish(self) -> Option<Result<FeatureStates, SnapshotError>> {
         let (levels, cuts, logs) = (self.levels?, self.cuts?, self.logs?);
-        Some(logs.finish().map(|logs| FeatureStates { logs, cuts, levels }))
+        let logs = match logs.finish() {
+            Ok(logs) => logs,
+            Err(error) => return Some(Err(error)),
+        };
+        let lost = match self.lost {
+            Some(lost) => lost.finish(|log| bounds(&logs, log)),
+            None => Ok(LostEntries::default()),
+        };
+        Some(lost.map(|lost| FeatureStates { logs, cuts, levels, lost }))
+    }
+}
+
+/// What the logs say of one of theirs.
+fn bounds(logs: &Logs, log: LogId) -> Option<LogBounds> {
+    let log = logs.retained(log)?;
+    Some(LogBounds { first: log.first, next: log.next, appended_bytes: log.appended_bytes })
+}
+
+impl From<LoseCommand> for MachineCommand<'_> {
+    fn from(command: LoseCommand) -> Self {
+        MachineCommand::Lose(command)
     }
 }
 

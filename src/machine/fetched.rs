@@ -63,7 +63,8 @@ impl AppendedLogs {
                 | LogCommandKind::SetAttributes,
             )
             | CommandKind::Cut
-            | CommandKind::Level => {}
+            | CommandKind::Level
+            | CommandKind::Lose => {}
         }
     }
 }

@@ -4,7 +4,7 @@
 //! pure function of state and value (R22) they all hold the same state, which they compare by
 //! digest (R23).
 //!
-//! What the machine can do comes from *features*, one folder each: [`logs`], `cuts` and `levels`. A feature has its
+//! What the machine can do comes from *features*, one folder each: [`logs`], `cuts`, `levels` and `lost`. A feature has its
 //! commands and their encoding, its state, its outcomes, its share of the digest and of a snapshot, and its
 //! invariants.
 //! `assembly` puts the features together; batching, applying, digests and invariants dispatch to them
@@ -29,6 +29,7 @@ mod fetched;
 pub mod invariants;
 mod levels;
 pub mod logs;
+mod lost;
 mod reading;
 mod remnant;
 mod snapshot;
@@ -46,6 +47,7 @@ pub use cuts::{CutCommand, Cuts};
 pub use fetched::{appended_logs, chain_behind};
 pub use levels::{LevelCommand, Levels};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
+pub use lost::{LogLosses, LoseCommand, LostEntries, LostExtent, LostOutcome};
 pub use reading::{Damaged, ReadCursor, Unverified};
 pub use remnant::{NamedExtent, cut_down, has_extent, is_remnant};
 pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep};

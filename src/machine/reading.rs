@@ -82,11 +82,15 @@ impl Machine {
             0 => cap,
             max => max.min(cap),
         };
+        // An answer ends in front of what is lost (C32b).
+        let lost = self.lost().of(log).and_then(|losses| losses.from(from));
+        let readable = lost.map_or(u64::MAX, |range| range.from.0.saturating_sub(from.0));
+        let entries_max = capped(max_entries, READ_ENTRIES_MAX) as u64;
         Some(ReadCursor {
             log,
             name: self.logs().name(log)?.clone(),
             from,
-            entries_max: capped(max_entries, READ_ENTRIES_MAX) as u32,
+            entries_max: entries_max.min(readable) as u32,
             bytes_max: capped(max_bytes, READ_BYTES_MAX),
             taken: Entries::new(),
             full: false,
@@ -160,6 +164,15 @@ impl ReadCursor {
     #[must_use]
     pub fn bytes_taken(&self) -> usize {
         self.taken.byte_len()
+    }
+
+    /// Entries from `end` on are no part of the answer: they were declared lost while it was made.
+    pub fn end_before(&mut self, end: Index) {
+        let count = end.0.saturating_sub(self.from.0);
+        self.entries_max = u64::from(self.entries_max).min(count) as u32;
+        if self.taken.count() > self.entries_max {
+            self.taken = self.taken.as_ref().window(0, self.entries_max, usize::MAX).to_owned();
+        }
     }
 
     /// The entries taken.

@@ -5,9 +5,11 @@ use super::cuts::Cuts;
 use super::digest::hash_words;
 use super::feature::HomeShard;
 use super::levels::Levels;
-use super::logs::Logs;
+use super::logs::{Logs, LookupError};
+use super::lost::LostEntries;
 use super::snapshot::SnapshotProgress;
-use crate::types::{Ballot, FormatLevel, ShardId, Slot};
+use crate::api::{LogRef, LogStat};
+use crate::types::{Ballot, FormatLevel, Index, LogId, ShardId, Slot};
 
 /// Words of the machine itself in its digest.
 const OWN_WORDS: usize = 5;
@@ -85,6 +87,55 @@ impl Machine {
         &self.features.levels
     }
 
+    /// The entries that are declared lost.
+    #[must_use]
+    pub fn lost(&self) -> &LostEntries {
+        &self.features.lost
+    }
+
+    /// Some entry of the log from `first` up to `end`, which is not one of them, can still be asked for: the log
+    /// exists, and it is neither trimmed nor lost. What is so no more never is again.
+    #[must_use]
+    pub fn is_live(&self, log: LogId, first: Index, end: Index) -> bool {
+        let Some(untrimmed) = self.logs().first_index(log) else { return false };
+        let first = first.max(untrimmed);
+        let is_lost = || self.lost().of(log).is_some_and(|losses| losses.covers(first, end));
+        first < end && !is_lost()
+    }
+
+    /// Payload bytes of all live entries, about: of extents that are trimmed or lost in part, of all their
+    /// entries.
+    #[must_use]
+    pub fn live_bytes(&self) -> u64 {
+        let lost = self.lost().logs().map(|(log, _)| self.lost_bytes(log)).sum();
+        self.logs().live_bytes().saturating_sub(lost)
+    }
+
+    /// What clients may ask of a log.
+    ///
+    /// # Errors
+    /// See [`LookupError`].
+    pub fn stat(&self, log: &LogRef) -> Result<LogStat, LookupError> {
+        self.logs().stat(log).map(|stat| self.without_lost(stat))
+    }
+
+    /// See [`Logs::list`].
+    #[must_use]
+    pub fn list(&self, prefix: &str, after: &str, limit: usize) -> (Vec<LogStat>, bool) {
+        let (logs, more) = self.logs().list(prefix, after, limit);
+        (logs.into_iter().map(|stat| self.without_lost(stat)).collect(), more)
+    }
+
+    fn without_lost(&self, stat: LogStat) -> LogStat {
+        let lost = self.lost_bytes(stat.id);
+        LogStat { bytes: stat.bytes.saturating_sub(lost), ..stat }
+    }
+
+    fn lost_bytes(&self, log: LogId) -> u64 {
+        let trimmed = self.logs().retained(log).map_or(0, |log| log.trimmed_bytes);
+        self.lost().live_bytes(log, trimmed)
+    }
+
     /// Makes the state another one, as memory that fails would; false where there is nothing to change. For
     /// tests of what follows from that (C32).
     pub fn spoil(&mut self) -> bool {
@@ -103,6 +154,10 @@ impl Machine {
         let (own, features) = words.split_at_mut(OWN_WORDS);
         own.copy_from_slice(&[cluster, self.applied_upto.0, round, node, self.stamp_ms]);
         features.copy_from_slice(&self.features.digest_words());
-        hash_words(&words)
+        let digest = hash_words(&words);
+        match self.features.lost.digest_words() {
+            Some([ranges, sum]) => hash_words(&[digest, ranges, sum]),
+            None => digest,
+        }
     }
 }

@@ -243,7 +243,9 @@ impl Replica {
             Message::InstallFetch(_)
             | Message::InstallChunk(_)
             | Message::ValuesFetch(_)
-            | Message::ValuesChunk(_) => {}
+            | Message::ValuesChunk(_)
+            | Message::LossAsk(_)
+            | Message::LossAnswer(_) => {}
         }
     }
 

@@ -41,7 +41,9 @@ fn round_of(message: &Message) -> u64 {
         | Message::InstallFetch(_)
         | Message::InstallChunk(_)
         | Message::ValuesFetch(_)
-        | Message::ValuesChunk(_) => 0,
+        | Message::ValuesChunk(_)
+        | Message::LossAsk(_)
+        | Message::LossAnswer(_) => 0,
     }
 }
 

@@ -9,7 +9,7 @@ use super::requests::Requests;
 use super::turn::Turn;
 use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::{CACHE_BYTES_MAX, LEARN_SLOTS_MAX};
-use crate::machine::{LogOutcome, MachineOutcome};
+use crate::machine::{LogOutcome, LostOutcome, MachineOutcome};
 use crate::paxos;
 use crate::types::{Ballot, Slot, Value};
 use crate::wire::peer::Digest;
@@ -139,6 +139,7 @@ fn apply(
             MachineOutcome::Cut => is_cut = true,
             MachineOutcome::Level { raised: true } => log_level(turn.core),
             MachineOutcome::Level { raised: false } => {}
+            MachineOutcome::Lost(outcome) => lose(turn.core, outcome),
         }
     }
     let digest = Digest { slot, state: turn.core.machine.digest() };
@@ -151,6 +152,17 @@ fn apply(
     }
     requests.applied(turn, (slot, ballot, value), &applied.outcomes);
     true
+}
+
+/// Nothing waits for entries that are lost, and whoever runs the cluster should know of them (C32b).
+fn lose(core: &mut Core, outcome: &LostOutcome) {
+    let LostOutcome::Declared { log, range } = outcome else { return };
+    core.absent.look_again();
+    let name = core.machine.logs().name(*log).map_or("", |name| name.as_str());
+    log::warn!(
+        "shard {}: {range} of log {name:?} (id {log}) are declared lost for good, by an operator",
+        core.options.shard
+    );
 }
 
 /// What is written from here on may be of the new level: whoever runs the cluster should know.

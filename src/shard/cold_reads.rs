@@ -191,23 +191,29 @@ impl ColdReads {
     }
 }
 
-/// The next entry is not here; nobody wants it where it was trimmed, or its log deleted, meanwhile (C26).
-/// What came before it is an answer.
+/// The next entry is not here; nobody wants it where it was trimmed, or its log deleted, meanwhile (C26), or
+/// where it was declared lost (C32b). What came before it is an answer.
 fn absent(core: &Core, task: ReadTask) -> ColdReadStep {
-    let first = core.machine.logs().first_index(task.reading.log());
-    if task.is_empty() && first.is_some_and(|first| first <= task.reading.next()) {
+    if task.is_empty() && is_wanted(core, &task) {
         return ColdReadStep::Absent(task);
     }
     ColdReadStep::Finished(task)
 }
 
-/// The next entry cannot be read; nobody wants it where it was trimmed, or its log deleted, meanwhile.
+/// The next entry cannot be read; nobody wants it where it was trimmed, or declared lost, or its log deleted,
+/// meanwhile.
 fn lost(core: &Core, task: ReadTask, slot: Option<Slot>, why: String) -> ColdReadStep {
-    let first = core.machine.logs().first_index(task.reading.log());
-    if first.is_some_and(|first| first <= task.reading.next()) {
+    if is_wanted(core, &task) {
         return ColdReadStep::Damaged(task, slot, why);
     }
     ColdReadStep::Finished(task)
+}
+
+/// The log has the next entry, or is to get it.
+fn is_wanted(core: &Core, task: &ReadTask) -> bool {
+    let (log, next) = (task.reading.log(), task.reading.next());
+    let first = core.machine.logs().first_index(log);
+    first.is_some_and(|first| first <= next) && core.machine.lost().at(log, next).is_none()
 }
 
 /// The extents of a read that are known, as far as they are wanted, with so many bytes ahead; and the one

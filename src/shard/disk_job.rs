@@ -3,6 +3,7 @@
 use super::cold_job::{ColdReadDone, ColdReadJob};
 use super::compaction::{CompactionDone, CompactionJob};
 use super::lookup_job::{LookupDone, LookupJob};
+use super::lost::{LossDone, LossJob};
 use crate::checkpoint::install::{self, InstallDone, InstallJob, InstallJobError};
 use crate::checkpoint::{
     self, CheckpointDone, CheckpointJob, CheckpointJobError, SpanDone, SpanJob, SpanJobError,
@@ -27,6 +28,8 @@ pub enum DiskJob {
     Span(SpanJob),
     /// A step of a walk over the values of a segment.
     Compaction(Box<CompactionJob>),
+    /// For a declaration that entries are lost.
+    Loss(LossJob),
 }
 
 /// What became of it.
@@ -46,6 +49,8 @@ pub enum DiskDone {
     Span(SpanDone),
     /// A step of a walk over the values of a segment.
     Compaction(Box<CompactionDone>),
+    /// For a declaration that entries are lost.
+    Loss(LossDone),
 }
 
 /// Why a job is not done.
@@ -108,6 +113,10 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
         DiskJob::Compaction(job) => match job.run(storage) {
             Ok(done) => Ok(DiskDone::Compaction(Box::new(done))),
             Err(error) => Err(short(error, DiskJob::Compaction(job))),
+        },
+        DiskJob::Loss(job) => match job.run(storage) {
+            Ok(done) => Ok(DiskDone::Loss(done)),
+            Err(error) => Err(short(error, DiskJob::Loss(job))),
         },
     }
 }

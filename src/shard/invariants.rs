@@ -79,6 +79,7 @@ fn check_journal_reads(core: &Core, router: &Router) {
         (JournalRead::Client, router.requests.reads.cold().count()),
         (JournalRead::Trim, router.requests.trims.len()),
         (JournalRead::Retention, router.requests.retention.lookups()),
+        (JournalRead::Loss, router.holdings.len()),
     ];
     for (purpose, wanted) in wanted {
         let under_way = core.journal_reads.count(purpose);
@@ -119,6 +120,7 @@ fn check_connections(core: &Core, requests: &Requests) {
     };
     requests.writes.waiting().for_each(|asked| count(asked, 0));
     requests.trims.iter().for_each(|queued| count(queued.asked, 0));
+    requests.declarations.waiting().into_iter().for_each(|asked| count(asked, 0));
     let fates = requests.fates.iter().flat_map(|(_, _, waiters)| waiters);
     let fates = fates.filter_map(|waiter| waiter.write.as_ref());
     fates.for_each(|write| count(write.asked, 0));

@@ -22,6 +22,8 @@ pub enum JournalRead {
     Retention,
     /// A compaction.
     Compaction,
+    /// Whether this node has values whose entries are to be declared lost.
+    Loss,
 }
 
 /// The reads under way, by token.

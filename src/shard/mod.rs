@@ -24,6 +24,7 @@
 //! | `budget`, `held`, `cache`, `journal_reads`, `outbox`, `spans` | one table each, with what it counts |
 //! | `lookup`, `doubt` | which log a request means; errors while states differ |
 //! | `counters`, `keeping` | what a shard has done and has on its hands, for metrics |
+//! | `lost` | what is asked of all members before entries are declared lost |
 //! | `disk_job`, `lookup_job`, `cold_job` | what is done on threads that may block |
 //! | `events`, `options`, `cut_options`, `fatal` | what goes in and comes out |
 
@@ -62,6 +63,7 @@ mod levels;
 mod lines;
 mod lookup;
 mod lookup_job;
+mod lost;
 mod memory;
 mod notes;
 mod options;

@@ -11,7 +11,7 @@ use super::parked::Parked;
 use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError, Retry};
-use crate::api::{List, Listed, LogRef, Read, ReadDone, Reply, Stat};
+use crate::api::{List, ListLost, Listed, ListedLost, LogRef, Read, ReadDone, Reply, Stat};
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
 use crate::types::{ConnId, Index, LogId, Slot, Tick};
 use std::collections::VecDeque;
@@ -45,7 +45,7 @@ impl Reads {
             Err(error) => return turn.refuse(asked, error),
         };
         let found = turn.core.find(&stat.log);
-        let reply = match found.map(|log| turn.core.machine.logs().stat(&LogRef::Id(log))) {
+        let reply = match found.map(|log| turn.core.machine.stat(&LogRef::Id(log))) {
             Ok(Ok(stat)) => Reply::Stated(stat),
             Ok(Err(lookup)) => {
                 Reply::Error(RequestError::new(ErrorCode::UnknownLog, lookup.to_string()))
@@ -62,8 +62,25 @@ impl Reads {
             Err(error) => return turn.refuse(asked, error),
         };
         let limit = if list.limit == 0 { usize::MAX } else { list.limit as usize };
-        let (logs, more) = turn.core.machine.logs().list(&list.prefix, &list.after, limit);
+        let (logs, more) = turn.core.machine.list(&list.prefix, &list.after, limit);
         turn.answer(asked, proof, Reply::Listed(Listed { logs, more }));
+    }
+
+    /// A request for a log's lost entries.
+    pub(super) fn list_lost(&mut self, turn: &mut Turn<'_>, asked: RequestId, list: &ListLost) {
+        let proof = match turn.core.read_proof(list.consistency) {
+            Ok(proof) => proof,
+            Err(error) => return turn.refuse(asked, error),
+        };
+        let reply = match turn.core.find(&list.log) {
+            Ok(id) => {
+                let losses = turn.core.machine.lost().of(id);
+                let ranges = losses.map_or(Vec::new(), |losses| losses.ranges().collect());
+                Reply::ListedLost(ListedLost { id, ranges })
+            }
+            Err(error) => Reply::Error(error),
+        };
+        turn.answer(asked, proof, reply);
     }
 
     /// A request for entries.
@@ -78,7 +95,7 @@ impl Reads {
             .map(|log| turn.core.machine.reading(log, read.from, read.max_entries, read.max_bytes));
         match reading {
             Ok(Some(reading)) => {
-                if let Some(error) = trimmed(turn.core, reading.log(), read.from) {
+                if let Some(error) = gone(turn.core, reading.log(), read.from) {
                     return turn.answer(asked, proof, Reply::Error(error));
                 }
                 let wait_us = u64::from(read.wait_ms.min(READ_WAIT_MS_MAX)) * 1_000;
@@ -220,16 +237,19 @@ impl Reads {
     }
 
     /// Answers with what was found; waits at the tail where that is nothing.
-    fn finish(&mut self, turn: &mut Turn<'_>, task: ReadTask) {
+    fn finish(&mut self, turn: &mut Turn<'_>, mut task: ReadTask) {
         let log = task.reading.log();
         let Some(next) = turn.core.machine.logs().next_index(log) else {
             let error = RequestError::new(ErrorCode::UnknownLog, "the log was deleted");
             return turn.answer(task.asked, task.proof, Reply::Error(error));
         };
         let from = task.reading.from();
-        // Trimmed while it was read: what was found is no answer any more (C28).
-        if let Some(error) = trimmed(turn.core, log, from) {
+        // Trimmed or lost while it was read: what was found is no answer any more (C28, C32b).
+        if let Some(error) = gone(turn.core, log, from) {
             return turn.answer(task.asked, task.proof, Reply::Error(error));
+        }
+        if let Some(lost) = turn.core.machine.lost().of(log).and_then(|losses| losses.from(from)) {
+            task.reading.end_before(lost.from);
         }
         let first = turn.core.machine.logs().first_index(log).unwrap_or_default();
         let waits = turn.now < task.deadline && !turn.core.is_leaving();
@@ -361,8 +381,12 @@ fn refuse_absent(turn: &mut Turn<'_>, task: &ReadTask) {
     turn.refuse(task.asked, RequestError { retry: Retry::Elsewhere, ..error });
 }
 
-/// Why a read from this index cannot be answered, if it was trimmed.
-fn trimmed(core: &Core, log: LogId, from: Index) -> Option<RequestError> {
-    let first = core.machine.logs().first_index(log).filter(|first| from < *first)?;
-    Some(RequestError::trimmed(log, from, first))
+/// Why a read from this index can never be answered, if it was trimmed, or declared lost.
+fn gone(core: &Core, log: LogId, from: Index) -> Option<RequestError> {
+    let first = core.machine.logs().first_index(log)?;
+    if from < first {
+        return Some(RequestError::trimmed(log, from, first));
+    }
+    let range = core.machine.lost().at(log, from)?;
+    Some(RequestError::lost(log, range))
 }

@@ -35,6 +35,7 @@ impl Router {
         let dropped = self.checkpoints.installed(turn.now, &before, (kept, &runs), is_distrusted);
         turn.core.install(turn.now, slot, machine, runs);
         self.compaction.leave();
+        self.holdings.leave();
         for name in turn.core.spans.installed(slot) {
             self.checkpoints.discard(name);
         }
@@ -68,6 +69,7 @@ impl Router {
             self.checkpoints.discard(name);
         }
         self.requests.reads.outdate();
+        self.holdings.leave();
         self.since_cut = SinceCut::default();
         self.requests.installed(turn, slot);
         self.drain_effects(turn);

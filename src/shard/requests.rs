@@ -4,6 +4,7 @@ use super::disk_full::DiskFull;
 use super::events::RequestId;
 use super::fates::Fates;
 use super::lookup_job::Answers;
+use super::lost::Declarations;
 use super::queued::QueuedWrite;
 use super::reads::Reads;
 use super::retention::RetainedLogs;
@@ -15,7 +16,7 @@ use super::writes::Writes;
 use crate::api::entries::EntriesError;
 use crate::api::error::{Detail, ErrorCode, RequestError};
 use crate::api::{Reply, Request};
-use crate::machine::{LogOutcome, MachineOutcome};
+use crate::machine::{LogOutcome, LoseCommand, MachineOutcome};
 use crate::types::{Ballot, ConnId, Slot, Tick, Value};
 
 /// The parts of a shard that answer clients.
@@ -31,6 +32,8 @@ pub struct Requests {
     pub(super) trims: WaitingTrims,
     /// Logs that are trimmed by themselves.
     pub(super) retention: RetainedLogs,
+    /// Entries that are to be declared lost, once every member has said that it has none of them.
+    pub(super) declarations: Declarations,
 }
 
 impl Requests {
@@ -40,6 +43,7 @@ impl Requests {
             self.reads.next_deadline(),
             self.fates.next_deadline(),
             self.retention.next_deadline(leads && self.fates.is_empty()),
+            self.declarations.next_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -67,6 +71,10 @@ impl Requests {
             Request::Read(read) => return self.reads.read(turn, asked, &read),
             Request::Stat(stat) => return self.reads.stat(turn, asked, &stat),
             Request::List(list) => return self.reads.list(turn, asked, &list),
+            Request::ListLost(list) => return self.reads.list_lost(turn, asked, &list),
+            Request::DeclareLost(declare) => {
+                return self.declarations.begin(turn, asked, &declare);
+            }
             Request::Status => {
                 let status = status.node_status(turn.now, turn.core);
                 return turn.reply(asked, Reply::Status(Box::new(status)));
@@ -96,6 +104,16 @@ impl Requests {
             return queued.refuse(turn, error);
         }
         self.write_on(turn, queued);
+    }
+
+    /// No member has these entries: the command is proposed.
+    pub(super) fn lose(
+        &mut self,
+        turn: &mut Turn<'_>,
+        (asked, command): (RequestId, LoseCommand),
+        disk_full: &DiskFull,
+    ) {
+        self.write(turn, asked, WriteRequest::Lose(command), disk_full);
     }
 
     /// A write that may be served goes on.
@@ -204,6 +222,7 @@ impl Requests {
     pub(super) fn lose_leadership(&mut self, turn: &mut Turn<'_>) {
         self.writes.lose_leadership(turn, &mut self.fates);
         self.reads.lose_leadership(turn);
+        self.declarations.lose_leadership(turn);
     }
 
     /// The node is about to stop, and is to be gone by `by`.
@@ -218,6 +237,7 @@ impl Requests {
         self.reads.drop_conn(turn, conn);
         self.writes.drop_conn(conn);
         self.trims.drop_conn(conn);
+        self.declarations.drop_conn(conn);
     }
 }
 

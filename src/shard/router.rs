@@ -17,6 +17,7 @@ use super::journal_reads::JournalRead;
 use super::leaving::{Leaving, log_who_leaves};
 use super::levels::LevelRaises;
 use super::lookup_job::LookupDone;
+use super::lost::{Answer, DeclareStep, Holdings, LossDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
 use super::release::SegmentRelease;
@@ -29,7 +30,7 @@ use crate::checkpoint::install::InstallDone;
 use crate::journal::{JournalEvent, ReadJobDone};
 use crate::paxos::{self, Doubt, Effect};
 use crate::types::{NodeId, Slot, Tick};
-use crate::wire::peer::{Digest, Grant, Heartbeat, Message, ValuesChunk};
+use crate::wire::peer::{Digest, Grant, Heartbeat, LossAsk, Message, ValuesChunk};
 
 /// The parts of a shard, each with its own state.
 #[derive(Debug)]
@@ -58,6 +59,8 @@ pub struct Router {
     source: CheckpointSource,
     /// Gives peers values that they passed over.
     pub(super) values: ValuesSource,
+    /// What this node has of entries that are to be declared lost.
+    pub(super) holdings: Holdings,
     /// Finds out what the journal need not keep.
     pub(super) release: SegmentRelease,
     /// Copies what is live out of mostly dead segments.
@@ -94,6 +97,7 @@ impl Router {
             healer,
             source: CheckpointSource::default(),
             values: ValuesSource::default(),
+            holdings: Holdings::default(),
             release: SegmentRelease::default(),
             compaction: Compaction::default(),
             levels: LevelRaises::default(),
@@ -143,6 +147,8 @@ impl Router {
             Input::PeerDown { node } => {
                 turn.core.absent.lost(node);
                 self.receiver.lost(turn.now, node);
+                self.requests.declarations.lost(turn, node);
+                self.holdings.lost(node);
                 turn.feed(paxos::Input::PeerDown(node));
             }
             Input::Peer { node, message } => self.message(turn, node, message),
@@ -175,6 +181,8 @@ impl Router {
             | Message::InstallChunk(_)
             | Message::ValuesFetch(_)
             | Message::ValuesChunk(_)
+            | Message::LossAsk(_)
+            | Message::LossAnswer(_)
                 if !turn.core.replica.may_hear(node) =>
             {
                 return;
@@ -187,6 +195,11 @@ impl Router {
                 return self.values.serve(turn, node, &fetch, &self.checkpoints);
             }
             Message::ValuesChunk(chunk) => return hear_values(turn, node, chunk),
+            Message::LossAsk(ask) => return self.loss_asked(turn, node, &ask),
+            Message::LossAnswer(answer) => {
+                let step = self.requests.declarations.hear(turn, node, &answer);
+                return self.declare(turn, step);
+            }
             other => other,
         };
         let (message, remnant) = without_remnants(message);
@@ -223,6 +236,7 @@ impl Router {
         self.drain_effects(turn);
         self.requests.reads.expire(turn);
         self.requests.fates.expire(turn);
+        self.requests.declarations.expire(turn);
         self.requests.reads.admit(turn);
         if turn.core.held.take_proof_wanted() {
             turn.feed(paxos::Input::Confirm);
@@ -313,6 +327,14 @@ impl Router {
                 self.release.go_on(turn, &mut self.checkpoints, &self.compaction);
             }
             DiskDone::Compaction(done) => self.compaction.done(turn, *done),
+            DiskDone::Loss(LossDone::Rows { attempt, rows }) => {
+                let step = self.requests.declarations.rows_found(turn, attempt, rows);
+                self.declare(turn, step);
+            }
+            DiskDone::Loss(LossDone::Verified { token, verified }) => {
+                let answer = self.holdings.verified(turn, token, &verified);
+                self.loss_answered(turn, answer);
+            }
         }
     }
 
@@ -338,6 +360,7 @@ impl Router {
                     | JournalRead::Values
                     | JournalRead::Absent
                     | JournalRead::Compaction
+                    | JournalRead::Loss
                     | JournalRead::Client,
                 )
                 | None,
@@ -368,6 +391,10 @@ impl Router {
             }
             Some(JournalRead::Serve) => self.catch_up.done(turn, token, values),
             Some(JournalRead::Values) => self.values.done(turn, token, values),
+            Some(JournalRead::Loss) => {
+                let answer = self.holdings.read(turn, token, values);
+                self.loss_answered(turn, answer);
+            }
             Some(JournalRead::Absent) => {
                 with_absent(turn, |absent, turn| absent.found_here(turn, values));
             }
@@ -378,6 +405,43 @@ impl Router {
                 | JournalRead::Compaction,
             )
             | None => {}
+        }
+    }
+
+    /// A member asks whether this one has values whose entries are to be declared lost; or this one asks itself.
+    fn loss_asked(&mut self, turn: &mut Turn<'_>, from: NodeId, ask: &LossAsk) {
+        let known = self.checkpoints.kept().last().map_or(Slot(0), |kept| kept.slot);
+        let answer = self.holdings.ask(turn, from, ask, known);
+        self.loss_answered(turn, answer);
+    }
+
+    fn loss_answered(&mut self, turn: &mut Turn<'_>, answer: Option<Answer>) {
+        let me = turn.core.options.paxos.me;
+        match answer {
+            Some((to, answer)) if to == me => {
+                let step = self.requests.declarations.hear(turn, me, &answer);
+                self.declare(turn, step);
+            }
+            Some((to, answer)) => turn.send(to, Message::LossAnswer(answer)),
+            None => {}
+        }
+    }
+
+    /// A declaration goes on.
+    fn declare(&mut self, turn: &mut Turn<'_>, step: DeclareStep) {
+        match step {
+            DeclareStep::Waits => {}
+            DeclareStep::Ready(asked, command) => {
+                self.requests.lose(turn, (asked, command), &self.disk_full);
+            }
+            DeclareStep::Ask(ask) => {
+                let me = turn.core.options.paxos.me;
+                let members = turn.core.options.paxos.members.clone();
+                for other in members.into_iter().filter(|node| *node != me) {
+                    turn.send(other, Message::LossAsk(ask.clone()));
+                }
+                self.loss_asked(turn, me, &ask);
+            }
         }
     }
 

@@ -1,12 +1,12 @@
 //! In which slots entries are live: spans, each with a row that shows that it still has some.
 //!
-//! An entry is live while its log exists and its index is not below the log's first one; what is dead
-//! never becomes live again. So of every span one row is remembered, its *witness*, of which an entry
+//! An entry is live while its log exists, its index is not below the log's first one, and it is not declared
+//! lost; what is dead never becomes live again. So of every span one row is remembered, its *witness*, of which an entry
 //! is live. When that row is dead, the next live one is looked for behind it; rows before are never
 //! looked at again. A span without a live row is dead, and that for every state from then on.
 
 use crate::index::{Span, SpanRow};
-use crate::types::{Index, LogId, Slot, SlotRanges};
+use crate::types::{LogId, Slot, SlotRanges};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -123,7 +123,7 @@ impl Spans {
         before.spans.into_values().filter_map(name).collect()
     }
 
-    /// Logs were trimmed or deleted: witnesses are to be looked at again.
+    /// Logs were trimmed or deleted, or entries lost: witnesses are to be looked at again.
     pub(super) fn look_again(&mut self) {
         self.pass = Some(Slot(0));
     }
@@ -136,7 +136,7 @@ impl Spans {
         &mut self,
         applied: Slot,
         most: usize,
-        first_index: impl Fn(LogId) -> Option<Index>,
+        is_live: impl Fn(&SpanRow) -> bool,
     ) -> Option<RowsWanted> {
         let pass = self.pass?;
         let mut left = most;
@@ -146,7 +146,7 @@ impl Spans {
             }
             left -= 1;
             if let State::Live(reading) = &mut entry.state {
-                if reading.witness.is_some_and(|row| is_live(&row, &first_index)) {
+                if reading.witness.is_some_and(|row| is_live(&row)) {
                     self.pass = Some(*upto);
                     continue;
                 }
@@ -183,7 +183,7 @@ impl Spans {
         &mut self,
         upto: Slot,
         blocks: &[Vec<SpanRow>],
-        first_index: impl Fn(LogId) -> Option<Index>,
+        is_live: impl Fn(&SpanRow) -> bool,
     ) {
         let Some(Entry { state: State::Live(reading), .. }) = self.spans.get_mut(&upto) else {
             return;
@@ -193,7 +193,7 @@ impl Spans {
                 if Some(row.log) <= reading.dead_upto {
                     continue;
                 }
-                if is_live(row, &first_index) {
+                if is_live(row) {
                     reading.witness = Some(*row);
                     return;
                 }
@@ -315,9 +315,4 @@ impl Entry {
             State::Live(Reading { span, .. }) | State::Dead(_, span) => span.slots(),
         }
     }
-}
-
-/// An entry of the row is live.
-fn is_live(row: &SpanRow, first_index: &impl Fn(LogId) -> Option<Index>) -> bool {
-    first_index(row.log).is_some_and(|first| first <= row.last)
 }

@@ -72,8 +72,9 @@ impl Rig {
     fn look(&mut self) {
         self.spans.look_again();
         while self.spans.is_looking() {
-            let first = |log: LogId| self.first.get(&log).copied();
-            let wanted = self.spans.look(self.applied, 3, first);
+            let first = &self.first;
+            let is_live = |row: &SpanRow| first.get(&row.log).is_some_and(|at| *at <= row.last);
+            let wanted = self.spans.look(self.applied, 3, is_live);
             let Some(RowsWanted { span, block }) = wanted else { continue };
             let upto = span.spec().upto;
             let job = SpanJob::Read { span, block };
@@ -81,7 +82,7 @@ impl Rig {
                 panic!("rows were asked for");
             };
             self.blocks_read += blocks.len() as u64;
-            self.spans.read(upto, &blocks, |log| self.first.get(&log).copied());
+            self.spans.read(upto, &blocks, is_live);
         }
         self.spans.check(self.applied);
     }

@@ -45,6 +45,9 @@ impl<'a> Turn<'a> {
         if slot > self.core.checkpointed_upto {
             return self.core.lost(self.now, slot, ballot, why);
         }
+        if self.core.absent.is_needless(slot) {
+            return;
+        }
         if !self.core.absent.contains(slot) {
             log::error!("shard {}: {why}; fetching it from a peer", self.core.options.shard);
         }

@@ -2,10 +2,11 @@
 
 use super::chains::FailedAppend;
 use super::events::RequestId;
+use super::lost::too_many;
 use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError};
-use crate::api::{Appended, Created, LogRef, Reply, Trimmed};
-use crate::machine::{LogOutcome, MachineOutcome};
+use crate::api::{Appended, Created, DeclaredLost, LogRef, Reply, Trimmed};
+use crate::machine::{LogOutcome, LostOutcome, MachineOutcome};
 use crate::types::Index;
 
 /// A write, and the chain that breaks if it is not executed or its outcome stays unknown.
@@ -49,7 +50,11 @@ impl Waiter {
 
     /// The command took effect, or was refused as it was applied.
     pub(super) fn answer(&self, turn: &mut Turn<'_>, outcome: &MachineOutcome) {
-        let Some(outcome) = outcome.on_log() else { return }; // No client proposes a cut.
+        let outcome = match outcome {
+            MachineOutcome::Log(outcome) => outcome,
+            MachineOutcome::Lost(outcome) => return self.answer_lost(turn, outcome),
+            MachineOutcome::Cut | MachineOutcome::Level { .. } => return, // No client proposes one.
+        };
         if let LogOutcome::Appended { count, .. } = outcome {
             let tally = &mut turn.core.tally;
             tally.appends += 1;
@@ -58,6 +63,24 @@ impl Waiter {
         }
         let Some(write) = &self.write else { return };
         let reply = self.reply_of(outcome, turn.core.options.shards);
+        turn.reply(write.asked, reply);
+    }
+
+    /// Entries were declared lost, or not.
+    fn answer_lost(&self, turn: &mut Turn<'_>, outcome: &LostOutcome) {
+        let Some(write) = &self.write else { return };
+        let reply = match *outcome {
+            LostOutcome::Declared { log, range } => {
+                Reply::DeclaredLost(DeclaredLost { id: log, range })
+            }
+            LostOutcome::OutOfRange { log, first, .. } => {
+                Reply::Error(RequestError::trimmed(log, first, first))
+            }
+            LostOutcome::TooMany => Reply::Error(too_many()),
+            LostOutcome::UnknownLog => {
+                Reply::Error(RequestError::new(ErrorCode::UnknownLog, "the log was deleted"))
+            }
+        };
         turn.reply(write.asked, reply);
     }
 

@@ -2,7 +2,7 @@
 
 use crate::api::name::LogName;
 use crate::api::{Append, Create, Delete, LogRef, SetAttributes, Trim};
-use crate::machine::Machine;
+use crate::machine::{LoseCommand, Machine};
 use crate::types::LogId;
 
 /// A request that becomes a command.
@@ -19,6 +19,8 @@ pub enum WriteRequest {
     Trim(Trim, Option<(LogId, u64)>),
     /// Attributes are changed.
     SetAttributes(SetAttributes),
+    /// Entries are declared lost that no member has.
+    Lose(LoseCommand),
 }
 
 /// Bytes that a request costs while it waits, beside those of its entries.
@@ -40,9 +42,10 @@ impl WriteRequest {
     /// Entries go by it, or come to go.
     pub(super) fn frees_space(&self) -> bool {
         match self {
-            WriteRequest::Trim(..) | WriteRequest::Delete(_) | WriteRequest::SetAttributes(_) => {
-                true
-            }
+            WriteRequest::Trim(..)
+            | WriteRequest::Delete(_)
+            | WriteRequest::SetAttributes(_)
+            | WriteRequest::Lose(_) => true,
             WriteRequest::Create(_) | WriteRequest::Append(_) => false,
         }
     }
@@ -55,6 +58,7 @@ impl WriteRequest {
             WriteRequest::Append(append) => &append.log,
             WriteRequest::Trim(trim, _) => &trim.log,
             WriteRequest::SetAttributes(set) => &set.log,
+            WriteRequest::Lose(lose) => return machine.logs().name(lose.log),
         };
         match log {
             LogRef::Name(name) => Some(name),

@@ -140,6 +140,10 @@ impl Writes {
             WriteRequest::Append(append) => self.admit_append(turn, queued, append),
             WriteRequest::Trim(trim, bytes) => self.admit_trim(turn, trim, *bytes),
             WriteRequest::SetAttributes(set) => self.admit_set(turn, set),
+            WriteRequest::Lose(lose) => {
+                self.push(turn.core, *lose);
+                Ok((Claim::Nothing, None))
+            }
         };
         match claimed {
             Ok((claim, expect)) => {

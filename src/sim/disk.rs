@@ -97,6 +97,7 @@ impl SimDisk {
             DiskJob::Journal(_)
             | DiskJob::Lookup(_)
             | DiskJob::ColdRead(_)
+            | DiskJob::Loss(_)
             | DiskJob::Compaction(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
@@ -137,6 +138,7 @@ impl SimDisk {
                 DiskJob::Journal(_)
                 | DiskJob::Lookup(_)
                 | DiskJob::ColdRead(_)
+                | DiskJob::Loss(_)
                 | DiskJob::Compaction(_),
             ) => 1 + self.sync_us / 4,
         };

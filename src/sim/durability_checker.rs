@@ -108,6 +108,8 @@ impl DurabilityChecker {
             | Message::Eligibility(_)
             | Message::InstallFetch(_)
             | Message::InstallChunk(_)
+            | Message::LossAsk(_)
+            | Message::LossAnswer(_)
             | Message::ValuesFetch(_)
             | Message::ValuesChunk(_) => Ok(()),
         }

@@ -185,6 +185,7 @@ impl Marks {
             DiskDone::Journal(_)
             | DiskDone::Lookup(_)
             | DiskDone::Compaction(_)
+            | DiskDone::Loss(_)
             | DiskDone::Checkpoint(
                 CheckpointDone::Step | CheckpointDone::Frozen(..) | CheckpointDone::IndexDamaged(_),
             )
@@ -254,6 +255,7 @@ pub(super) fn cut_mark(job: &DiskJob) -> Option<Mark> {
         | DiskJob::Journal(Job::Batch(_) | Job::Read(_))
         | DiskJob::Lookup(_)
         | DiskJob::Compaction(_)
+        | DiskJob::Loss(_)
         | DiskJob::ColdRead(_) => None,
     }
 }

@@ -31,6 +31,8 @@ pub struct FormatVersions {
 impl FormatLevel {
     /// The level of a new cluster.
     pub const FIRST: FormatLevel = FormatLevel(1);
+    /// From this level on entries can be declared lost (C32b), and a state says which are.
+    pub const LOST_ENTRIES: FormatLevel = FormatLevel(2);
     /// The highest level that this program knows.
     pub const KNOWN: FormatLevel = FormatLevel(FORMAT_LEVEL_KNOWN);
 
@@ -38,7 +40,12 @@ impl FormatLevel {
     #[must_use]
     pub const fn versions(self) -> FormatVersions {
         // A later level that changes a format gets an arm of its own; the versions of lower ones stay.
-        FormatVersions { value: 1, state: 1, checkpoint: 1, run: 1, span: 1, journal: 1 }
+        let first =
+            FormatVersions { value: 1, state: 1, checkpoint: 1, run: 1, span: 1, journal: 1 };
+        match self.0 {
+            0 | 1 => first,
+            2.. => FormatVersions { state: 2, ..first },
+        }
     }
 }
 

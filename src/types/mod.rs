@@ -12,6 +12,7 @@ mod format_level;
 mod ids;
 mod install_place;
 mod life;
+mod lost_range;
 mod nodes;
 mod race;
 mod random;
@@ -37,6 +38,7 @@ pub use ids::{
 };
 pub use install_place::InstallPlace;
 pub use life::{Cut, Life, LifeId, Refuted, Witness, refutes};
+pub use lost_range::LostRange;
 pub use nodes::Nodes;
 pub use race::Race;
 pub use random::Random;

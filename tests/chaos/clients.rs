@@ -161,6 +161,7 @@ fn actual(error: &ClientError) -> Option<Index> {
         Detail::Next { next, .. } => Some(*next),
         Detail::None
         | Detail::First { .. }
+        | Detail::Lost { .. }
         | Detail::Leader(_)
         | Detail::Log(_)
         | Detail::Shard(_)

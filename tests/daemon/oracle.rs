@@ -5,7 +5,7 @@
 use paxosd::api::entries::EntriesLimit;
 use paxosd::api::error::{ErrorCode, RequestError};
 use paxosd::api::name::LogName;
-use paxosd::api::{Append, Delete, LogRef, Request, SetAttributes, Trim};
+use paxosd::api::{Append, DeclareLost, Delete, LogRef, Request, SetAttributes, Trim};
 use paxosd::limits::{
     APPEND_BYTES_MAX, APPEND_ENTRIES_MAX, ENTRY_BYTES_DEFAULT, FRAME_BYTES_BEFORE_HELLO,
     FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
@@ -181,6 +181,7 @@ impl Spared {
         let (Request::Append(Append { log, .. })
         | Request::Delete(Delete { log })
         | Request::Trim(Trim { log, .. })
+        | Request::DeclareLost(DeclareLost { log, .. })
         | Request::SetAttributes(SetAttributes { log, .. })) = request
         else {
             return false;

@@ -124,7 +124,9 @@ impl Checker {
             | Message::InstallFetch(_)
             | Message::InstallChunk(_)
             | Message::ValuesFetch(_)
-            | Message::ValuesChunk(_) => {}
+            | Message::ValuesChunk(_)
+            | Message::LossAsk(_)
+            | Message::LossAnswer(_) => {}
         }
     }
 

@@ -167,6 +167,8 @@ pub fn message(message: &Message) -> String {
         Message::InstallChunk(m) => format!("install-chunk slot={}", m.slot),
         Message::ValuesFetch(m) => format!("values-fetch {}..{}", m.from, m.upto),
         Message::ValuesChunk(m) => format!("values-chunk {}..{}", m.from, m.covered),
+        Message::LossAsk(m) => format!("loss-ask attempt={} slots={:?}", m.attempt, m.slots),
+        Message::LossAnswer(m) => format!("loss-answer attempt={} {:?}", m.attempt, m.verdict),
     }
 }
 

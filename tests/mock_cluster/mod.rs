@@ -514,6 +514,11 @@ impl State {
                 Some(name) => self.trim(&name, trim.before),
                 None => unknown(),
             },
+            // It is of the version before there were lost entries.
+            Request::ListLost(_) => Reply::Error(RequestError::new(
+                ErrorCode::Unsupported,
+                "it knows of no such request",
+            )),
             other => unreachable!("nobody asks this cluster for {other:?} here"),
         }
     }

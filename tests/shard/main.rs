@@ -14,6 +14,7 @@ mod install;
 mod installing;
 mod large_entries;
 mod levels;
+mod lost;
 mod memory;
 mod node;
 mod peers;

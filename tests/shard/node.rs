@@ -219,6 +219,7 @@ impl Node {
             DiskJob::ColdRead(read) => usize::from(read.looks_up()),
             DiskJob::Journal(_)
             | DiskJob::Compaction(_)
+            | DiskJob::Loss(_)
             | DiskJob::Checkpoint(_)
             | DiskJob::Span(_)
             | DiskJob::Install(_) => 0,

@@ -244,7 +244,8 @@ impl Trio {
             DiskJob::Journal(Job::Read(_))
             | DiskJob::Lookup(_)
             | DiskJob::ColdRead(_)
-            | DiskJob::Compaction(_) => member.hold_reads,
+            | DiskJob::Compaction(_)
+            | DiskJob::Loss(_) => member.hold_reads,
             DiskJob::Journal(_)
             | DiskJob::Checkpoint(_)
             | DiskJob::Span(_)

@@ -5,13 +5,18 @@ use paxosd::api::entries::Entries;
 use paxosd::api::error::{Detail, ErrorCode, Leader, RequestError};
 use paxosd::api::name::LogName;
 use paxosd::api::*;
-use paxosd::types::{Ballot, ClusterId, FormatLevel, Index, LogId, NodeId, ShardId, Slot};
+use paxosd::types::{
+    Ballot, ClusterId, FormatLevel, Index, LogId, LostRange, NodeId, ShardId, Slot,
+};
 use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 
 /// The cluster of the examples.
 pub const CLUSTER: ClusterId = ClusterId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff);
 /// The log of the examples: "orders", the first log of shard 0.
 const LOG: LogId = LogId(1);
+
+/// Entries that are lost in the examples.
+const LOST: LostRange = LostRange { from: Index(1), before: Index(3) };
 
 /// Node 2 leads shard 0 in its fifth round and has applied 41 slots.
 const HEADER: ReplyHeader = ReplyHeader {
@@ -54,10 +59,19 @@ fn error(correlation: u64, error: RequestError) -> Message {
 }
 
 pub fn vectors() -> Vec<Vector> {
-    [greetings(), node_requests(), log_requests(), retention(), appends(), reads(), errors()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        greetings(),
+        node_requests(),
+        log_requests(),
+        retention(),
+        lost(),
+        appends(),
+        reads(),
+        errors(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn greetings() -> Vec<Vector> {
@@ -290,6 +304,40 @@ fn log_requests() -> Vec<Vector> {
             "stated",
             "Stated: as in the list above.",
             reply(9, Reply::Stated(stat_of_orders())),
+        ),
+    ]
+}
+
+/// What no member has any more.
+fn lost() -> Vec<Vector> {
+    let declare = DeclareLost { log: LogRef::Id(LOG), from: LOST.from, before: LOST.before };
+    let list = ListLost { log: by_name(), consistency: Consistency::Linearizable };
+    let ranges = vec![LOST, LostRange { from: Index(9), before: Index(10) }];
+    vec![
+        vector(
+            "declare-lost",
+            "DeclareLost of log id 1, correlation 23: the entries from 1 up to 3.",
+            request(23, Request::DeclareLost(declare)),
+        ),
+        vector(
+            "declared-lost",
+            "DeclaredLost: of log id 1 the entries from 1 up to 3.",
+            applied(23, Reply::DeclaredLost(DeclaredLost { id: LOG, range: LOST })),
+        ),
+        vector(
+            "list-lost",
+            "ListLost of \"orders\", correlation 24, linearizable.",
+            request(24, Request::ListLost(list)),
+        ),
+        vector(
+            "listed-lost",
+            "ListedLost: of log id 1 the entries from 1 up to 3, and entry 9.",
+            applied(24, Reply::ListedLost(ListedLost { id: LOG, ranges })),
+        ),
+        vector(
+            "error-lost",
+            "Error: Lost, of log id 1 the entries from 1 up to 3.",
+            applied(24, Reply::Error(RequestError::lost(LOG, LOST))),
         ),
     ]
 }

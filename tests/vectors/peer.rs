@@ -12,8 +12,8 @@ use paxosd::wire::peer::hello::{
 };
 use paxosd::wire::peer::{
     Accept, Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch,
-    FetchOutcome, Fetched, Grant, HandOver, Heartbeat, Learn, Learned, LeaseRefusal,
-    Message as Peer, Nack, Prepare, Promise, Release, Report, Resend,
+    FetchOutcome, Fetched, Grant, HandOver, Heartbeat, Learn, Learned, LeaseRefusal, LossAnswer,
+    LossAsk, LossVerdict, Message as Peer, Nack, Prepare, Promise, Release, Report, Resend,
 };
 
 const BALLOT: Ballot = Ballot { round: 5, node: NodeId(2) };
@@ -260,6 +260,11 @@ fn leadership() -> Vec<Vector> {
                 linked: 2,
                 lacks_entries: true,
             }),
+        ),
+        peer("loss-ask", Peer::LossAsk(LossAsk { attempt: 7, slots: vec![(Slot(3), Slot(5))] })),
+        peer(
+            "loss-answer",
+            Peer::LossAnswer(LossAnswer { attempt: 7, verdict: LossVerdict::Held(Slot(4)) }),
         ),
         peer("chosen", Peer::ChosenUpto(ChosenUpto { ballot: BALLOT, chosen_upto })),
         peer("resend", Peer::Resend(Resend { ballot: BALLOT, from: Slot(41), chosen_upto })),

@@ -4,7 +4,9 @@ use paxosd::api::entries::Entries;
 use paxosd::api::error::{Detail, ErrorCode, Leader, Outcome, RequestError, Retry};
 use paxosd::api::name::LogName;
 use paxosd::api::*;
-use paxosd::types::{Ballot, ClusterId, FormatLevel, Index, LogId, NodeId, ShardId, Slot};
+use paxosd::types::{
+    Ballot, ClusterId, FormatLevel, Index, LogId, LostRange, NodeId, ShardId, Slot,
+};
 use paxosd::wire::client::hello::{Hello, HelloReply, Limits};
 use proptest::collection::vec;
 use proptest::option;
@@ -86,6 +88,12 @@ pub fn request() -> impl Strategy<Value = Request> {
             .prop_map(|(log, before)| Request::Trim(Trim { log, before: Index(before) })),
         (log(), changes())
             .prop_map(|(log, changes)| Request::SetAttributes(SetAttributes { log, changes })),
+        (log(), any::<(u64, u64)>()).prop_map(|(log, (from, before))| {
+            let (from, before) = (Index(from), Index(before));
+            Request::DeclareLost(DeclareLost { log, from, before })
+        }),
+        (log(), consistency())
+            .prop_map(|(log, consistency)| Request::ListLost(ListLost { log, consistency })),
         read().prop_map(Request::Read),
         Just(Request::Status),
         Just(Request::Map),
@@ -247,6 +255,8 @@ fn detail() -> impl Strategy<Value = Detail> {
             .prop_map(|(log, next)| Detail::Next { log: LogId(log), next: Index(next) }),
         any::<(u64, u64)>()
             .prop_map(|(log, first)| Detail::First { log: LogId(log), first: Index(first) }),
+        (any::<u64>().prop_map(LogId), lost_range())
+            .prop_map(|(log, range)| Detail::Lost { log, range }),
         any::<u64>().prop_map(|log| Detail::Log(LogId(log))),
         any::<u16>().prop_map(|shard| Detail::Shard(ShardId(shard))),
         any::<u64>().prop_map(Detail::Limit),
@@ -294,6 +304,10 @@ pub fn reply() -> impl Strategy<Value = Reply> {
                 Reply::ReadDone(ReadDone { id, from, first, next, entries })
             }
         ),
+        (id(), lost_range())
+            .prop_map(|(id, range)| Reply::DeclaredLost(DeclaredLost { id, range })),
+        (id(), vec(lost_range(), 0..4))
+            .prop_map(|(id, ranges)| Reply::ListedLost(ListedLost { id, ranges })),
         (id(), index(), index()).prop_map(|(id, first, next)| Reply::Trimmed(Trimmed {
             id,
             first,
@@ -321,6 +335,11 @@ pub fn hello() -> impl Strategy<Value = Hello> {
             client,
         },
     )
+}
+
+fn lost_range() -> impl Strategy<Value = LostRange> {
+    let indexes = any::<(u64, u64)>();
+    indexes.prop_map(|(from, before)| LostRange { from: Index(from), before: Index(before) })
 }
 
 pub fn hello_reply() -> impl Strategy<Value = HelloReply> {

@@ -229,6 +229,21 @@ fn leadership() -> impl Strategy<Value = Message> {
     ]
 }
 
+fn losses() -> impl Strategy<Value = Message> {
+    let verdict = prop_oneof![
+        Just(LossVerdict::Absent),
+        slot().prop_map(LossVerdict::Held),
+        slot().prop_map(LossVerdict::Unclear),
+        Just(LossVerdict::InDoubt),
+    ];
+    prop_oneof![
+        (any::<u64>(), vec((slot(), slot()), 0..5))
+            .prop_map(|(attempt, slots)| Message::LossAsk(LossAsk { attempt, slots })),
+        (any::<u64>(), verdict)
+            .prop_map(|(attempt, verdict)| Message::LossAnswer(LossAnswer { attempt, verdict })),
+    ]
+}
+
 fn heartbeat() -> impl Strategy<Value = Message> {
     let witness = vec((node(), witness()), 0..6);
     let clocks = (any::<u64>(), any::<u64>());
@@ -270,7 +285,7 @@ fn grant() -> impl Strategy<Value = Message> {
 }
 
 pub fn message() -> impl Strategy<Value = Message> {
-    prop_oneof![meeting().boxed(), phases().boxed(), leadership().boxed()]
+    prop_oneof![meeting().boxed(), phases().boxed(), leadership().boxed(), losses().boxed()]
 }
 
 pub fn peer_hello() -> impl Strategy<Value = PeerHello> {

@@ -88,6 +88,7 @@ impl From<SnapshotError> for BuildFault {
             SnapshotError::Record { .. }
             | SnapshotError::Incomplete { .. }
             | SnapshotError::Duplicate { .. }
+            | SnapshotError::StrayLoss { .. }
             | SnapshotError::Digest { .. } => BuildFault::Useless(error.to_string()),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::api::name::LogName;
 use crate::index::{RunDamage, RunError, RunSet, Search};
-use crate::machine::{NamedExtent, appended_logs, chain_behind, cut_down, has_extent};
+use crate::machine::{LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, has_extent};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Extent, Index, LogId, NodeId, Slot, SlotRanges, Value};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct LogEnd {
     pub name: LogName,
     /// What lies below is trimmed.
     pub first: Index,
+    /// Entries that are declared lost: nobody asks for them, found again or not (C32b).
+    pub lost: LogLosses,
     /// The chain value behind the last row of the runs.
     pub chain: u64,
 }
@@ -43,6 +45,8 @@ pub struct SlotRow {
     pub slot: Slot,
     /// The log.
     pub log: LogId,
+    /// Its first entry.
+    pub first: Index,
     /// The index behind its last entry.
     pub end: Index,
 }
@@ -130,8 +134,9 @@ fn live_rows<'a>(
             Err(RunError::Storage(error)) => return Err(error),
         };
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
-            if row.end() <= end.first || !has_extent(value, row) {
-                continue; // Trimmed, or not left of the value.
+            let is_lost = end.lost.covers(row.first.max(end.first), row.end());
+            if row.end() <= end.first || is_lost || !has_extent(value, row) {
+                continue; // Trimmed, lost, or not left of the value.
             }
             let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
             match chain_behind(value, (*log, &end.name), row) {
@@ -154,7 +159,8 @@ pub(super) fn rows_of(
     let mut found = Vec::new();
     let mut take = |log, extent: &Extent| {
         if slots.contains(extent.slot) {
-            found.push(SlotRow { slot: extent.slot, log, end: extent.end() });
+            let (slot, first, end) = (extent.slot, extent.first, extent.end());
+            found.push(SlotRow { slot, log, first, end });
         }
         true
     };

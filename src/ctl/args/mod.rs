@@ -157,6 +157,24 @@ pub enum Command {
         #[arg(long, env = "PAXOSCTL_BEFORE", value_name = "N", value_parser = parse_number)]
         before: u64,
     },
+    /// Declare entries lost for good that no node has any more, so that nothing waits for them
+    ///
+    /// For entries that have rotted on every node. Each member is asked first, and reads its disk: where one
+    /// has any of them, or does not answer, nothing is done. Readers are told that the entries are lost, and
+    /// go on behind them; indexes stay. It cannot be taken back.
+    DeclareLost {
+        /// The log's name
+        name: String,
+        /// The first of them
+        #[arg(long, env = "PAXOSCTL_FROM", value_name = "A", value_parser = parse_number)]
+        from: u64,
+        /// The index behind the last of them
+        #[arg(long, env = "PAXOSCTL_BEFORE", value_name = "B", value_parser = parse_number)]
+        before: u64,
+        /// Needed: what is declared lost stays so for good
+        #[arg(long, env = "PAXOSCTL_YES", value_parser = Flag)]
+        yes: bool,
+    },
     /// Seal a log: it takes no more entries, for ever
     Seal {
         /// The log's name
@@ -174,7 +192,7 @@ pub enum Command {
         #[arg(required = true, value_name = "KEY=VALUE", value_parser = parse_attribute)]
         changes: Vec<AttributeChanges>,
     },
-    /// Show a log's shard, id, indexes, bytes, time of creation and attributes
+    /// Show a log's shard, id, indexes, bytes, time of creation, attributes and lost entries
     Stat {
         /// The log's name
         name: String,
@@ -364,8 +382,8 @@ pub struct ReadArgs {
         allow_hyphen_values = true
     )]
     pub from: Option<ReadStart>,
-    /// What to do where entries were trimmed before they were read: end with exit code 9, or say so on
-    /// standard error (-o jsonl: as an object, too) and go on at the first that is left [default: fail;
+    /// What to do where entries were trimmed before they were read, or are lost: end with exit code 9 or
+    /// 12, or say so on standard error (-o jsonl: as an object, too) and go on behind them [default: fail;
     /// with --follow: continue]
     #[arg(long, env = "PAXOSCTL_ON_GAP", value_name = "HOW")]
     pub on_gap: Option<OnGapArg>,

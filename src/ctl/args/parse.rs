@@ -26,11 +26,16 @@ where
         Command::Append(append) => typed.settle_append(append)?,
         Command::Read(read) => typed.settle_read(read)?,
         Command::Wait(wait) => typed.settle_wait(wait)?,
+        Command::DeclareLost { yes: false, .. } => {
+            let text = "say --yes: entries that are declared lost stay so for good";
+            return typed.wrong(ErrorKind::MissingRequiredArgument, text);
+        }
         Command::Create { .. }
         | Command::Get { .. }
         | Command::Put(_)
         | Command::Delete { .. }
         | Command::Trim { .. }
+        | Command::DeclareLost { yes: true, .. }
         | Command::Seal { .. }
         | Command::Set { .. }
         | Command::List { .. }
@@ -200,6 +205,7 @@ fn forms(command: &Command) -> (&'static [Format], &'static str) {
         | Command::Put(_)
         | Command::Delete { .. }
         | Command::Trim { .. }
+        | Command::DeclareLost { .. }
         | Command::Seal { .. }
         | Command::Set { .. }
         | Command::List { .. }
@@ -235,6 +241,8 @@ mod tests {
             &["read", "x", "--from", "now"],
             &["read", "x", "--from", "1", "--last", "2"],
             &["trim", "x"],
+            &["declare-lost", "x", "--from", "1", "--before", "2"],
+            &["declare-lost", "x", "--from", "1", "--yes"],
             &["put", "x"],
             &["get"],
             &["set", "x"],

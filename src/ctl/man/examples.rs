@@ -35,6 +35,13 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "paxosctl-trim",
         &[("Trim all entries before index 5000:", "paxosctl trim orders --before 5000")],
     ),
+    (
+        "paxosctl-declare-lost",
+        &[(
+            "Let nothing wait for entries 40 and 41, which have rotted on every node:",
+            "paxosctl declare-lost orders --from 40 --before 42 --yes",
+        )],
+    ),
     ("paxosctl-seal", &[("Let a log take no more entries:", "paxosctl seal orders")]),
     (
         "paxosctl-set",

@@ -233,9 +233,9 @@ mod tests {
     fn exit_codes_have_their_heading() {
         let pages = all();
         for (name, codes) in [
-            ("paxosctl", 13),
+            ("paxosctl", 14),
             ("paxosd", 7),
-            ("paxosctl-bench-read", 10),
+            ("paxosctl-bench-read", 11),
             ("paxosctl-list", 5),
             ("paxosd-init", 6),
         ] {

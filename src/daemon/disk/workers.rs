@@ -197,6 +197,7 @@ fn batch_bytes(job: &DiskJob) -> u64 {
         | DiskJob::Lookup(_)
         | DiskJob::ColdRead(_)
         | DiskJob::Compaction(_)
+        | DiskJob::Loss(_)
         | DiskJob::Checkpoint(_)
         | DiskJob::Span(_)
         | DiskJob::Install(_) => 0,
@@ -272,6 +273,7 @@ impl Completions {
             | DiskDone::Lookup(_)
             | DiskDone::ColdRead(_)
             | DiskDone::Compaction(_)
+            | DiskDone::Loss(_)
             | DiskDone::Install(InstallDone::Read { .. }) => &self.reads,
             DiskDone::Journal(_)
             | DiskDone::Checkpoint(_)
@@ -346,6 +348,7 @@ impl Disk {
             | DiskJob::Lookup(_)
             | DiskJob::ColdRead(_)
             | DiskJob::Compaction(_)
+            | DiskJob::Loss(_)
             | DiskJob::Install(InstallJob::Read { .. })) => {
                 self.waiting.push_back(job);
                 self.send_reads();

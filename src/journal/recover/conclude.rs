@@ -2,7 +2,7 @@
 //! doubt.
 
 use crate::journal::recover::recovered::FindingKind;
-use crate::journal::recover::replay::{FilePlace, LostRange, Replay};
+use crate::journal::recover::replay::{FilePlace, MissingRecords, Replay};
 use crate::journal::segment::indexed_record::{DAMAGED, SlotNeed};
 use crate::limits::WINDOW_SLOTS;
 use crate::types::{Ballot, Damage, LostRecords, Lsn, Slot};
@@ -128,7 +128,7 @@ impl Replayed {
     /// The lost records that may have held a slot above the chosen prefix.
     pub(crate) fn lost(&self) -> Vec<LostRecords> {
         let open = self.replay.lost.iter().filter(|lost| lost.upto > self.chosen_upto);
-        let bounded = |lost: &LostRange| {
+        let bounded = |lost: &MissingRecords| {
             let ballot_max = lost.ballot_max.expect("the end of the replay bounds every loss");
             let bound = Damage { ballot_max, upto: lost.upto, suspect: lost.suspect };
             LostRecords { last: lost.last, bound }

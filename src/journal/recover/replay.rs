@@ -18,7 +18,7 @@ const FINDINGS_MAX: usize = 10_000;
 
 /// Consecutive records that are lost: no header and no descriptor of them verifies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LostRange {
+pub(crate) struct MissingRecords {
     pub first: Lsn,
     pub last: Lsn,
     /// No ballot in them is higher; known once a later record bounds it.
@@ -59,7 +59,7 @@ pub(crate) struct Replay {
     pub checkpoints: Vec<(Slot, u64)>,
     /// The highest slot of such a record, though its digest may be damaged.
     pub checkpointed: Slot,
-    pub lost: Vec<LostRange>,
+    pub lost: Vec<MissingRecords>,
     /// The segments that records say were released.
     pub released: Released,
     /// What the header of the last such record says, where its body does not verify.
@@ -151,7 +151,7 @@ impl Replay {
             if let Some(segment) = self.facts.last_segment() {
                 Arc::make_mut(&mut self.index.spilled).lost(segment, upto);
             }
-            self.lost.push(LostRange { first, last, ballot_max: None, upto, suspect });
+            self.lost.push(MissingRecords { first, last, ballot_max: None, upto, suspect });
         }
         self.expected = next;
     }

@@ -43,7 +43,7 @@ impl FoundBatch {
 
 /// A stretch between two batches in which no header verifies: one damaged batch or several.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Gap {
+pub(crate) struct ScanGap {
     pub data: u64,
     pub desc_top: u64,
     pub desc_start: u64,
@@ -56,7 +56,7 @@ pub(crate) struct Gap {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
     Batch(FoundBatch),
-    Gap(Gap),
+    Gap(ScanGap),
 }
 
 /// How far a scan may reach, if a later segment says how this one ends.
@@ -235,7 +235,7 @@ pub(crate) fn walk(
         }
         let Some(batch) = batch else { break };
         if batch.head.offset > data {
-            scan.parts.push(Part::Gap(Gap {
+            scan.parts.push(Part::Gap(ScanGap {
                 data,
                 desc_top: desc,
                 desc_start: batch.desc_top(),
@@ -248,7 +248,7 @@ pub(crate) fn walk(
     if let Some(limit) = limit
         && scan.data < limit.data_end
     {
-        scan.parts.push(Part::Gap(Gap {
+        scan.parts.push(Part::Gap(ScanGap {
             data: scan.data,
             desc_top: scan.desc,
             desc_start: limit.desc_start,

@@ -9,7 +9,7 @@ use crate::journal::format::layout::is_zero;
 use crate::journal::format::open_error::OpenError;
 use crate::journal::format::released;
 use crate::journal::format::witnessed;
-use crate::journal::segment::batch_scan::{FoundBatch, Gap};
+use crate::journal::segment::batch_scan::{FoundBatch, ScanGap};
 use crate::journal::segment::reader::SegmentReader;
 use crate::limits::SECTOR_BYTES;
 use crate::types::{HardState, Lsn, NodeId, RecordKind, Released, Witness};
@@ -113,7 +113,7 @@ pub(crate) fn check_batch(
 pub(crate) fn check_gap(
     reader: &mut SegmentReader<'_>,
     journal_id: &JournalId,
-    gap: &Gap,
+    gap: &ScanGap,
 ) -> Result<CheckedBatch, OpenError> {
     let stretch = Stretch {
         data: gap.data + ITEM_BYTES as u64,

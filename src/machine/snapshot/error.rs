@@ -27,6 +27,12 @@ pub enum SnapshotError {
         /// The id.
         log: LogId,
     },
+    /// Entries are lost that no log has.
+    #[error("the snapshot says that entries of log {log} are lost which it does not have")]
+    StrayLoss {
+        /// The log's id.
+        log: LogId,
+    },
     /// The state that was decoded is not the one that was encoded.
     #[error("the state has the digest {found:016x}, the snapshot says {stated:016x}")]
     Digest {

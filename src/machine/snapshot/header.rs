@@ -11,7 +11,7 @@ use crate::wire::codec::{BodyReader, DecodeError, Writer};
 /// What every snapshot begins with, behind the first record's length and kind.
 const MAGIC: [u8; 8] = *b"PAXSTATE";
 /// The newest format that this node reads.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 // What is written at any level that is known can be read.
 const _: () = assert!(FormatLevel::KNOWN.versions().state <= VERSION);
@@ -40,8 +40,8 @@ impl Header {
         out.put_u64(self.stamp_ms);
     }
 
-    /// Decodes the header of a snapshot that should be of `home`.
-    pub(super) fn take(home: HomeShard, body: &[u8]) -> Result<Header, RecordFault> {
+    /// Decodes the header of a snapshot that should be of `home`, and the snapshot's format.
+    pub(super) fn take(home: HomeShard, body: &[u8]) -> Result<(Header, u16), RecordFault> {
         let mut reader = BodyReader::new(body);
         let mut found = MAGIC;
         found.copy_from_slice(reader.take("magic", MAGIC.len())?);
@@ -49,7 +49,7 @@ impl Header {
             return Err(RecordFault::Magic { found });
         }
         let version = reader.u16("format")?;
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(RecordFault::Version { found: version, known: VERSION });
         }
         let (shard, shards) = (ShardId(reader.u16("shard")?), reader.u16("shards")?);
@@ -65,6 +65,6 @@ impl Header {
         let stamp_ms = reader.u64("stamp_ms")?;
         reader.finish()?;
         let applying_leadership = named.then_some(ballot);
-        Ok(Header { home, applied_upto, applying_leadership, stamp_ms })
+        Ok((Header { home, applied_upto, applying_leadership, stamp_ms }, version))
     }
 }

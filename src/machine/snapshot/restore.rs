@@ -25,7 +25,8 @@ struct Restored {
     home: HomeShard,
     /// The highest format level that this node's program knows.
     known: FormatLevel,
-    header: Option<Header>,
+    /// With the snapshot's format.
+    header: Option<(Header, u16)>,
     features: FeatureRestores,
     /// The digest that the last record states.
     digest: Option<u64>,
@@ -75,7 +76,7 @@ impl Restore {
         }
         let incomplete = SnapshotError::Incomplete { bytes: self.records.bytes() };
         let Restored { home, known, header, features, digest } = self.state;
-        let (Some(header), Some(stated)) = (header, digest) else { return Err(incomplete) };
+        let (Some((header, _)), Some(stated)) = (header, digest) else { return Err(incomplete) };
         if self.records.is_inside() {
             return Err(incomplete);
         }
@@ -103,10 +104,11 @@ impl Restored {
             (SnapshotRecordKind::Machine, None) => {
                 self.header = Some(Header::take(self.home, body)?)
             }
-            (SnapshotRecordKind::Section, Some(header)) => {
+            (SnapshotRecordKind::Section, Some((header, format))) => {
                 let (feature, version) = (reader.u8("feature")?, reader.u16("version")?);
                 let place = (header.home, header.applied_upto, self.known);
                 self.features.section(place, (feature, version), reader)?;
+                self.features.check_format(*format)?;
             }
             (SnapshotRecordKind::Item, Some(_)) => self.features.item(reader)?,
             (SnapshotRecordKind::End, Some(_)) => {

@@ -159,7 +159,7 @@ fn what_a_newer_version_wrote_is_reported_as_such() {
     assert_eq!(with(4, 1), CommandError::Count { stated: 1, found: 2 });
     assert_eq!(with(18, 3), CommandError::Flags { found: 3 });
     assert_eq!(with(28, 0), CommandError::UnknownKind { offset: 28, kind: 0 });
-    assert_eq!(with(second, 10), CommandError::UnknownKind { offset: 42, kind: 10 });
+    assert_eq!(with(second, 11), CommandError::UnknownKind { offset: 42, kind: 11 });
     assert_eq!(
         with(second + 1, 2),
         CommandError::CommandVersion { offset: 42, kind: 2, found: 2, known: 1 }

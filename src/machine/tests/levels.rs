@@ -4,10 +4,10 @@ use super::{Rig, new_machine};
 use crate::machine::feature::FeatureCommand;
 use crate::machine::invariants::check_state;
 use crate::machine::{
-    CommandError, CommandKind, CutCommand, LevelCommand, LogCommand, Machine, MachineOutcome,
-    RecordFault, Restore, SnapshotError, SnapshotStep, ValueBuilder,
+    CommandError, CommandKind, CutCommand, LevelCommand, LogCommand, LoseCommand, LostExtent,
+    Machine, MachineOutcome, RecordFault, Restore, SnapshotError, SnapshotStep, ValueBuilder,
 };
-use crate::types::{Ballot, FormatLevel, LogId, NodeId, ShardId, Slot, Value};
+use crate::types::{Ballot, FormatLevel, Index, LogId, LostRange, NodeId, ShardId, Slot, Value};
 use std::panic::catch_unwind;
 
 /// A value of one command, first of its leadership or behind others.
@@ -115,14 +115,17 @@ fn c44d_every_kind_has_a_level_that_this_program_knows() {
         (0..=u8::MAX).filter(|kind| CommandKind::from_number(*kind).is_some()).collect();
     assert_eq!(
         kinds,
-        (1..=9).collect::<Vec<u8>>(),
+        (1..=10).collect::<Vec<u8>>(),
         "a new kind needs a level that is not reached yet"
     );
     let cut = CutCommand.needed_level();
     let raise = LevelCommand { level: FormatLevel(9) }.needed_level();
     let log = LogCommand::Delete { log: LogId(1) }.needed_level();
     assert_eq!([cut, raise, log], [FormatLevel::FIRST; 3]);
-    assert!(FormatLevel::FIRST <= FormatLevel::KNOWN);
+    let range = LostRange { from: Index(1), before: Index(2) };
+    let lose = LoseCommand { log: LogId(1), extent: LostExtent { range, bytes: (0, 0) } };
+    assert_eq!(lose.needed_level(), FormatLevel(2));
+    assert!(lose.needed_level() <= FormatLevel::KNOWN);
 }
 
 // C32c: what is written at a level is what all members that know it can read.

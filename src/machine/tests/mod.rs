@@ -4,6 +4,7 @@
 
 mod codec;
 mod levels;
+mod lost;
 mod model;
 mod reading;
 mod remnants;
@@ -60,7 +61,7 @@ impl Rig {
         invariants::check_state(&self.machine);
         let outcomes = applied.outcomes.into_iter().map(|outcome| match outcome {
             MachineOutcome::Log(outcome) => outcome,
-            MachineOutcome::Cut | MachineOutcome::Level { .. } => {
+            MachineOutcome::Cut | MachineOutcome::Level { .. } | MachineOutcome::Lost(_) => {
                 panic!("{outcome:?} among commands on logs")
             }
         });

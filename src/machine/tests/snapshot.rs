@@ -309,7 +309,7 @@ fn the_snapshots_encoding_is_fixed() {
     let log = |id, created_ms| [id, 0, 0, 0, 0, created_ms, 0].map(number).concat();
     let expected: Vec<u8> = [
         &[42, 0, 1][..],
-        b"PAXSTATE\x01\x00\x00\x00\x01\x00",
+        b"PAXSTATE\x02\x00\x00\x00\x01\x00",
         &number(1),
         &[1],
         &number(5),
@@ -319,6 +319,8 @@ fn the_snapshots_encoding_is_fixed() {
         &number(1),
         &[20, 0, 2, 1, 1, 0],
         &[number(1), number(1)].concat(),
+        &[12, 0, 2, 4, 1, 0],
+        &number(0),
         &[20, 0, 2, 2, 1, 0],
         &[number(2), number(2)].concat(),
         &[59, 0, 3],
@@ -348,7 +350,7 @@ fn what_is_of_another_version_or_shard_is_refused_as_such() {
             other => panic!("byte {at} was changed: {other:?}"),
         }
     };
-    assert_eq!(fault(11, 2), (0, RecordFault::Version { found: 2, known: 1 }));
+    assert_eq!(fault(11, 3), (0, RecordFault::Version { found: 3, known: 2 }));
     let (shard, shards) = (ShardId(1), SHARDS);
     assert_eq!(fault(13, 1), (0, RecordFault::WrongShard { shard, shards }));
     assert_eq!(fault(44 + 4, 2), (44, RecordFault::Version { found: 2, known: 1 }));

@@ -149,7 +149,7 @@ impl Compaction {
         let prospect = |waiting: (u64, usize)| Prospect {
             pinned_bytes: pinned.bytes + waiting.0,
             pinned: pinned.segments.len() + waiting.1,
-            live_bytes: core.machine.logs().live_bytes(),
+            live_bytes: core.machine.live_bytes(),
             dead_bytes: pinned.dead_bytes,
             catchup_bytes: core.options.catchup_bytes,
             is_short: pinned.is_short,

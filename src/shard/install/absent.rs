@@ -21,6 +21,9 @@ use crate::types::{Ballot, LogId, NodeId, Slot, SlotRanges, Tick, Value};
 use crate::wire::peer::{Message, ValuesChunk, ValuesFetch};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Ranges of slots that are remembered as needed by nobody.
+const NEEDLESS_RANGES_MAX: usize = 4096;
+
 /// Fetches what is absent.
 #[derive(Debug, Default)]
 pub struct Absent {
@@ -32,6 +35,8 @@ pub struct Absent {
     over: BTreeMap<Slot, Ballot>,
     /// Those that somebody has asked for: they come first.
     wanted: BTreeSet<Slot>,
+    /// Such that nobody could give, and of which no entry is live: that stays so, and they are wanted no more.
+    needless: SlotRanges,
     /// Those that no peer could give, with the time at which all are asked again.
     in_vain: BTreeMap<Slot, Tick>,
     /// Peers that could not give the slot that is next.
@@ -160,11 +165,31 @@ impl Absent {
         if let Some(answered) = self.unproven.remove(&slot) {
             self.omitted.entry(slot).or_default().insert(answered.peer);
         }
-        if !self.in_vain.contains_key(&slot) {
+        if !self.in_vain.contains_key(&slot) && !self.is_needless(slot) {
             self.own.remove(slot);
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
         }
+    }
+
+    /// Entries are declared lost: of the slots that nobody could give, some may be needed no more (C32b).
+    pub(in crate::shard) fn look_again(&mut self) {
+        self.is_news = true;
+    }
+
+    /// The value of this slot may come to be here yet, though no member says that it has it: it is on its way, or
+    /// what is in this node's own journal was not looked at.
+    pub(in crate::shard) fn may_come(&self, slot: Slot) -> bool {
+        let is_in = |(from, upto): (Slot, Slot)| (from..=upto).contains(&slot);
+        self.own.slots().contains(slot)
+            || self.asked.is_some_and(|asked| is_in((asked.from, asked.upto)))
+            || self.verifies.is_some_and(is_in)
+    }
+
+    /// No entry of this slot is live, as was found when nobody could give its value: nobody needs it, here or
+    /// elsewhere. Else two nodes that both lack it would ask each other for ever.
+    pub(in crate::shard) fn is_needless(&self, slot: Slot) -> bool {
+        self.needless.contains(slot)
     }
 
     /// A peer is there again: what was asked for in vain may be had from it.
@@ -295,13 +320,19 @@ impl Absent {
                 return;
             }
         };
-        let first_index = |log| turn.core.machine.logs().first_index(log);
-        let is_live = |row: &&SlotRow| first_index(row.log).is_some_and(|first| first < row.end);
+        let machine = &turn.core.machine;
+        let is_live = |row: &&SlotRow| machine.is_live(row.log, row.first, row.end);
         let mut live: BTreeMap<Slot, u64> = BTreeMap::new();
         for row in rows.iter().filter(is_live) {
             *live.entry(row.slot).or_default() += 1;
         }
-        self.in_vain.retain(|slot, _| !examined.contains(*slot) || live.contains_key(slot));
+        let is_dead = |slot: &Slot| examined.contains(*slot) && !live.contains_key(slot);
+        for (slot, _) in self.in_vain.extract_if(.., |slot, _| is_dead(slot)) {
+            self.needless.add(slot, slot);
+        }
+        if self.needless.as_slice().len() > NEEDLESS_RANGES_MAX {
+            self.needless = SlotRanges::default(); // It is found out again of those that are asked for.
+        }
         let lacks = |slot: &Slot, answered: &Answered| {
             live.get(slot).is_some_and(|rows| *rows > answered.rows)
         };
@@ -468,7 +499,8 @@ pub(in crate::shard) fn log_ends(
                 continue;
             };
             let chain = core.index.chain_behind_runs(log).unwrap_or(chain);
-            ends.insert(log, LogEnd { name: name.clone(), first, chain });
+            let lost = core.machine.lost().of(log).cloned().unwrap_or_default();
+            ends.insert(log, LogEnd { name: name.clone(), first, lost, chain });
         }
     }
     ends

@@ -61,6 +61,8 @@ impl ValuesSource {
                 // Released: nobody needs it. But this node may miss some itself.
                 Err(ReadDamage::NotHeld { .. } | ReadDamage::Released { .. })
                     if is_settled && !turn.core.absent.contains(slot) => {}
+                // Damaged, and without a live entry: it is as if it were released.
+                Err(_) if turn.core.absent.is_needless(slot) => {}
                 // It went while it was read, and may be elsewhere by now.
                 Err(ReadDamage::NotHeld { .. } | ReadDamage::Released { .. }) => break,
                 Err(damage) => {

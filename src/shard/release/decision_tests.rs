@@ -185,8 +185,8 @@ fn dead_since(slot: u64) -> Spans {
     let mut spans = Spans::default();
     spans.add(Arc::new(span));
     spans.look_again();
-    assert!(spans.look(Slot(slot), 10, |_| None).is_some(), "its row is to be read");
-    spans.read(Slot(30), &[vec![row]], |_| None);
-    assert!(spans.look(Slot(slot), 10, |_| None).is_none());
+    assert!(spans.look(Slot(slot), 10, |_| false).is_some(), "its row is to be read");
+    spans.read(Slot(30), &[vec![row]], |_| false);
+    assert!(spans.look(Slot(slot), 10, |_| false).is_none());
     spans
 }

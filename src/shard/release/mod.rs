@@ -17,9 +17,10 @@ use super::keeping::{Keeping, Stays};
 use super::spans::RowsWanted;
 use super::turn::Turn;
 use crate::checkpoint::{SpanDone, SpanJob};
-use crate::index::{SpanSpec, span_file_name};
+use crate::index::{SpanRow, SpanSpec, span_file_name};
 use crate::limits::{EXTENT_RUN_BYTES, SPANS_LOOKED_AT};
-use crate::types::{SegmentId, Slot, Tick};
+use crate::machine::Machine;
+use crate::types::{Index, SegmentId, Slot, Tick};
 
 /// What could not go yet is looked at again after this.
 const AGAIN_US: u64 = 1_000_000;
@@ -103,8 +104,8 @@ impl SegmentRelease {
             return false;
         }
         let Core { spans, machine, .. } = &mut *turn.core;
-        let first_index = |log| machine.logs().first_index(log);
-        let wanted = spans.look(machine.applied_upto(), SPANS_LOOKED_AT, first_index);
+        let is_live = |row: &SpanRow| row_is_live(machine, row);
+        let wanted = spans.look(machine.applied_upto(), SPANS_LOOKED_AT, is_live);
         if let Some(RowsWanted { span, block }) = wanted {
             self.under_way = Some(span.spec().upto);
             turn.run(DiskJob::Span(SpanJob::Read { span, block }));
@@ -184,7 +185,7 @@ impl SegmentRelease {
         let Core { spans, machine, options, .. } = core;
         match done {
             SpanDone::Rows(blocks) => {
-                spans.read(upto, &blocks, |log| machine.logs().first_index(log));
+                spans.read(upto, &blocks, |row| row_is_live(machine, row));
             }
             SpanDone::Made(span) => {
                 spans.made(span);
@@ -239,6 +240,12 @@ impl SegmentRelease {
     pub(super) fn garbage(&self, core: &Core) -> Garbage {
         Garbage { wants_cut: self.last.wants_cut, is_urgent: is_short(core) }
     }
+}
+
+/// An entry of the row is live. A log's entries are dense, so that those of a row end with its last one.
+fn row_is_live(machine: &Machine, row: &SpanRow) -> bool {
+    let end = row.last.plus(1);
+    machine.is_live(row.log, Index(end.0.saturating_sub(row.entries)), end)
 }
 
 /// This disk is short of space, or too many others are for appends to go on.

@@ -83,6 +83,11 @@ fn put_detail(out: &mut Vec<u8>, detail: &Detail) -> u8 {
             first.put(out);
             8
         }
+        Detail::Lost { log, range } => {
+            log.put(out);
+            range.put(out);
+            9
+        }
     }
 }
 
@@ -104,6 +109,7 @@ fn detail(number: u8, mut body: BodyReader<'_>) -> Result<Detail, DecodeError> {
         },
         7 => Detail::Unformed(UNMET.take(body, "unmet")?),
         8 => Detail::First { log: Field::take(body, "log")?, first: Field::take(body, "first")? },
-        0 | 9.. => Detail::None,
+        9 => Detail::Lost { log: Field::take(body, "log")?, range: Field::take(body, "range")? },
+        0 | 10.. => Detail::None,
     })
 }

@@ -3,11 +3,12 @@
 use crate::api::entries::{Entries, EntriesRef};
 use crate::api::name::LogName;
 use crate::api::{
-    Appended, AttributeChanges, Consistency, Create, Created, Delete, List, Listed, LogAttributes,
-    LogRef, LogStat, Read, ReadDone, Reply, ReplyHeader, Request, RequestKind, Retention,
-    SetAttributes, Stat, Trim, Trimmed,
+    Appended, AttributeChanges, Consistency, Create, Created, DeclareLost, DeclaredLost, Delete,
+    List, ListLost, Listed, ListedLost, LogAttributes, LogRef, LogStat, Read, ReadDone, Reply,
+    ReplyHeader, Request, RequestKind, Retention, SetAttributes, Stat, Trim, Trimmed,
 };
-use crate::limits::{LIST_NAMES_MAX, NAME_BYTES_MAX};
+use crate::limits::{LIST_NAMES_MAX, LOST_RANGES_MAX, NAME_BYTES_MAX};
+use crate::types::LostRange;
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, ListLimit, TextLimit, Uncounted, message};
 use crate::wire::kind::REPLY;
@@ -16,6 +17,8 @@ use crate::wire::kind::REPLY;
 const PART: TextLimit = TextLimit(NAME_BYTES_MAX);
 /// The smallest [`LogStat`] has a name of one byte.
 const LOGS: ListLimit = ListLimit { items_max: LIST_NAMES_MAX, item_bytes_min: 2 + 1 + 9 * 8 + 1 };
+
+const RANGES: ListLimit = ListLimit { items_max: LOST_RANGES_MAX, item_bytes_min: 16 };
 
 /// Makes the numbers of requests, the kinds of replies, and both directions of a [`Request`] and a
 /// [`Reply`] by one row an operation: the request's number, kind and content, and the reply's kind,
@@ -149,6 +152,8 @@ operations! {
     0x0015 Read(read)     => ReadDone: ReadDone(done);
     0x0016 Trim(trim)     => Trimmed: Trimmed(trimmed);
     0x0017 SetAttributes(set) => AttributesSet: AttributesSet;
+    0x0018 DeclareLost(declare) => DeclaredLost: DeclaredLost(declared);
+    0x0019 ListLost(list) => ListedLost: ListedLost(listed);
 }
 
 message! {
@@ -170,6 +175,12 @@ message! {
     Trimmed { id, first, next }
     Appended { id, first, count }
     ReadDone { id, from, first, next, entries }
+
+    DeclareLost { log, from, before }
+    DeclaredLost { id, range }
+    ListLost { log, consistency }
+    ListedLost { id, ranges as RANGES }
+    LostRange { from, before }
 }
 
 /// A number, or none: whether there is one, and the number, 0 for none.

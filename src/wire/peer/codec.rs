@@ -78,6 +78,8 @@ messages! {
     InstallChunk = 0x1025;
     ValuesFetch = 0x1026;
     ValuesChunk = 0x1027;
+    LossAsk = 0x1028;
+    LossAnswer = 0x1029;
 }
 
 message! {

@@ -1,6 +1,7 @@
 //! The messages of replicas, as values: one struct each.
 
 use super::install::{InstallChunk, InstallFetch, ValuesChunk, ValuesFetch};
+use super::loss::{LossAnswer, LossAsk};
 use crate::types::{
     Ballot, Configuration, Damage, FormatLevel, Incarnation, Life, Lsn, NodeId, Slot, Tick, Value,
     Witness,
@@ -57,6 +58,10 @@ pub enum Message {
     ValuesFetch(ValuesFetch),
     /// Answers a [`ValuesFetch`].
     ValuesChunk(ValuesChunk),
+    /// Asks whether the receiver has values that hold entries which are to be declared lost.
+    LossAsk(LossAsk),
+    /// Answers a [`LossAsk`].
+    LossAnswer(LossAnswer),
 }
 
 /// Incarnations and witness (C13). Sent when a connection opens, when its content changes, and

@@ -7,11 +7,13 @@ mod chosen;
 mod codec;
 pub mod hello;
 mod install;
+mod loss;
 mod message;
 mod pages;
 
 pub use codec::{PeerKind, read_message, write_message};
 pub use install::{InstallChunk, InstallFetch, ValuesChunk, ValuesFetch};
+pub use loss::{LossAnswer, LossAsk, LossVerdict};
 pub use message::{
     Accept, Accepted, Announce, Canvass, CanvassAnswer, ChosenUpto, Digest, Eligibility, Fetch,
     FetchOutcome, Fetched, Grant, HandOver, Heartbeat, Learn, Learned, LeaseRefusal, Message, Nack,

@@ -1,0 +1,190 @@
+//! What a member has of the values that a leader asks about: each is read from the disk, and held against the index.
+
+use super::job::LossJob;
+use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
+use crate::journal::{Job, ReadDamage, ReadResult};
+use crate::limits::{LEARN_BYTES_MAX, LEARN_SLOTS_MAX, LOST_ROWS_MAX};
+use crate::shard::disk_job::DiskJob;
+use crate::shard::install::log_ends;
+use crate::shard::journal_reads::JournalRead;
+use crate::shard::turn::Turn;
+use crate::types::{Ballot, NodeId, Slot, Value};
+use crate::wire::peer::{LossAnswer, LossAsk, LossVerdict};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Checks under way, one for each node that asks.
+#[derive(Debug, Default)]
+pub struct Holdings {
+    checks: BTreeMap<NodeId, Check>,
+    /// Reads of the journal under way, those of checks that are over among them.
+    reading: BTreeSet<u64>,
+}
+
+/// A check of some slots.
+#[derive(Debug)]
+struct Check {
+    attempt: u64,
+    /// Slots that were not looked at yet, by rising slot.
+    left: VecDeque<Slot>,
+    /// Values that were read, and are being held against the index.
+    values: Vec<(Slot, Ballot, Value)>,
+    /// What is under way.
+    token: u64,
+    /// So many segments were released when the read began.
+    released_before: u64,
+}
+
+/// An answer, and who gets it.
+pub(in crate::shard) type Answer = (NodeId, LossAnswer);
+
+impl Holdings {
+    /// A node asks, this one itself where it leads. The newest checkpoint stands for all slots up to `known`.
+    pub(in crate::shard) fn ask(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: NodeId,
+        ask: &LossAsk,
+        known: Slot,
+    ) -> Option<Answer> {
+        let LossAsk { attempt, slots } = ask;
+        let answer = |verdict| Some((from, LossAnswer { attempt: *attempt, verdict }));
+        if turn.core.replica.is_doubtful() {
+            return answer(LossVerdict::InDoubt);
+        }
+        let count = slots.iter().fold(0u64, |sum, (first, last)| {
+            sum.saturating_add(last.0.saturating_sub(first.0).saturating_add(1))
+        });
+        let highest = slots.last().map_or(Slot(0), |(_, last)| *last);
+        // Of slots above its checkpoint a node may learn values that it does not have yet.
+        if count == 0 || count > LOST_ROWS_MAX as u64 || highest > known {
+            return answer(LossVerdict::Unclear(highest));
+        }
+        let left = slots.iter().flat_map(|(first, last)| (first.0..=last.0).map(Slot)).collect();
+        let check =
+            Check { attempt: *attempt, left, values: Vec::new(), token: 0, released_before: 0 };
+        self.checks.insert(from, check);
+        self.go_on(turn, from)
+    }
+
+    /// Reads what is next of a check; answers where nothing is left.
+    fn go_on(&mut self, turn: &mut Turn<'_>, from: NodeId) -> Option<Answer> {
+        let check = self.checks.get_mut(&from)?;
+        let slots: Vec<Slot> = check.left.iter().take(LEARN_SLOTS_MAX as usize).copied().collect();
+        let core = &mut *turn.core;
+        for slot in &slots {
+            if core.cache.get(*slot).is_some() {
+                return self.end(from, LossVerdict::Held(*slot));
+            }
+            if core.absent.may_come(*slot) {
+                return self.end(from, LossVerdict::Unclear(*slot));
+            }
+        }
+        if slots.is_empty() {
+            return self.end(from, LossVerdict::Absent);
+        }
+        check.token = core.journal_reads.token();
+        check.released_before = core.tally.released_segments;
+        core.journal_reads.begin(check.token, JournalRead::Loss);
+        self.reading.insert(check.token);
+        let job = core.journal.read_slots(check.token, slots, LEARN_BYTES_MAX);
+        turn.run(Job::Read(job));
+        None
+    }
+
+    /// The journal delivered what it has.
+    pub(in crate::shard) fn read(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: u64,
+        results: Vec<(Slot, ReadResult)>,
+    ) -> Option<Answer> {
+        self.reading.remove(&token);
+        let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
+        let from = *from;
+        if check.released_before != turn.core.tally.released_segments {
+            return self.go_on(turn, from); // What went while it was read may be elsewhere by now.
+        }
+        let next = check.left.front().copied().unwrap_or_default();
+        let mut looked_at = 0;
+        for (slot, result) in results {
+            match result {
+                Ok((ballot, value)) => check.values.push((slot, ballot, value)),
+                Err(ReadDamage::Unplaced { .. }) => break,
+                Err(
+                    damage @ (ReadDamage::NotHeld { .. }
+                    | ReadDamage::Released { .. }
+                    | ReadDamage::Damaged { .. }
+                    | ReadDamage::Unreadable { .. }),
+                ) => {
+                    if !turn.core.absent.contains(slot) {
+                        turn.not_read(slot, &damage); // Nobody has asked for it before.
+                    }
+                }
+            }
+            looked_at += 1;
+        }
+        if looked_at == 0 {
+            return self.end(from, LossVerdict::Unclear(next));
+        }
+        check.left.drain(..looked_at.min(check.left.len()));
+        self.verify(turn, from)
+    }
+
+    /// Holds the values that were read against the index, if there are some; else goes on.
+    fn verify(&mut self, turn: &mut Turn<'_>, from: NodeId) -> Option<Answer> {
+        let check = self.checks.get_mut(&from)?;
+        if check.values.is_empty() {
+            return self.go_on(turn, from);
+        }
+        check.token = turn.core.journal_reads.token();
+        let (token, values) = (check.token, check.values.clone());
+        let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
+        let values =
+            VerifyValues { from: turn.core.options.paxos.me, values, cuts_down: false, runs, logs };
+        turn.run(DiskJob::Loss(LossJob::Verify { token, values }));
+        None
+    }
+
+    /// Values were held against the index: one that is right is held, one that is another than was chosen is as
+    /// good as none.
+    pub(in crate::shard) fn verified(
+        &mut self,
+        turn: &mut Turn<'_>,
+        token: u64,
+        verified: &Verified,
+    ) -> Option<Answer> {
+        let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
+        let (from, first) = (*from, check.values.first().map(|(slot, ..)| *slot)?);
+        match &verified.refused {
+            Some((slot, ValueFault::OtherValue(_))) if *slot == first => {
+                check.values.remove(0);
+                self.verify(turn, from)
+            }
+            Some((slot, ValueFault::DamagedIndex(damage))) if *slot == first => {
+                turn.core.note_damage(damage);
+                self.end(from, LossVerdict::Unclear(first))
+            }
+            Some(_) | None => self.end(from, LossVerdict::Held(first)),
+        }
+    }
+
+    fn end(&mut self, from: NodeId, verdict: LossVerdict) -> Option<Answer> {
+        let check = self.checks.remove(&from)?;
+        Some((from, LossAnswer { attempt: check.attempt, verdict }))
+    }
+
+    /// The connection to a peer is gone: nobody waits for an answer.
+    pub(in crate::shard) fn lost(&mut self, peer: NodeId) {
+        self.checks.remove(&peer);
+    }
+
+    /// The state was replaced, or is another one: what was held against the index before says nothing.
+    pub(in crate::shard) fn leave(&mut self) {
+        self.checks.clear();
+    }
+
+    /// Reads of the journal under way.
+    pub(in crate::shard) fn len(&self) -> usize {
+        self.reading.len()
+    }
+}
