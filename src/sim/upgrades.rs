@@ -1,7 +1,8 @@
 //! Programs of two versions: which format level each node's program knows (C32c, C44d).
 //!
-//! In some seeds nodes begin with this program and are upgraded at one of their first starts, each at its own,
-//! to one that knows one level more and nothing new of it. Until the last of them is, the level must not rise.
+//! In some seeds nodes begin as a program that knows one level less than this one, and are upgraded at one of
+//! their first starts, each at its own. Until the last of them is, the level must not rise. In the other seeds
+//! nobody is upgraded.
 
 use super::node::Node;
 use super::rng::Rng;
@@ -10,9 +11,9 @@ use super::world::World;
 use crate::types::FormatLevel;
 
 /// What the program before the upgrade knows.
-pub(super) const OLD: FormatLevel = FormatLevel::KNOWN;
+pub(super) const OLD: FormatLevel = FormatLevel(NEW.0 - 1);
 /// What the program after it knows.
-const NEW: FormatLevel = FormatLevel(OLD.0 + 1);
+const NEW: FormatLevel = FormatLevel::KNOWN;
 /// One seed of so many has upgrades.
 const ONE_IN: u64 = 2;
 
