@@ -165,7 +165,7 @@ fn c30_the_layout_of_a_remnant_is_fixed() {
         (entries_of(&["dead".repeat(50).as_str()]), entries_of(&["1"]), entries_of(&["22"]));
     for (log, entries) in [(b, &dead), (a, &one), (b, &dead), (a, &two)] {
         let entries = entries.as_ref();
-        builder.push(&LogCommand::Append { log, expect: None, entries });
+        builder.push(LogCommand::Append { log, expect: None, entries });
     }
     let value = builder.build(Ballot::new(9, NodeId(2)), true, 0x1122);
     let applied = rig.machine.apply(Slot(3), &value).unwrap();
