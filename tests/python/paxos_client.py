@@ -38,15 +38,17 @@ MESSAGES = {  # kind, request, reply; the type of a field is a word, or letters 
              "id:Q from_:Q first:Q next:Q entries:entries"),
     "Trim": (0x16, "log:ref before:Q", "id:Q first:Q next:Q"),
     "SetAttributes": (0x17, "log:ref retain_bytes:?Q retain_entries:?Q retain_age_ms:?Q"
-                      " seal:?", "")}
+                      " seal:?", ""),
+    "DeclareLost": (0x18, "log:ref from_:Q before:Q", "id:Q from_:Q before:Q"),
+    "ListLost": (0x19, "log:ref consistency:B", "id:Q ranges:[range]")}
 RECORDS = {  # what messages are made of, and by their numbers the details of an Error
     "header": "shard:H epoch:QH applied_upto:Q", "leader": "shard:H epoch:QH leader:H",
     "member": "node:H address:text", "peer": "node:H connected:? known:? chosen_upto:Q lag:Q trouble:text",
-    "unmet": "node:H",
+    "unmet": "node:H", "range": "from_:Q before:Q",
     "stat": "name:text id:Q first_index:Q next_index:Q bytes:Q created_ms:Q version:Q retain_bytes:Q"
             " retain_entries:Q retain_age_ms:Q sealed:?", 1: "leader:H address:text",
     2: "log:Q next:Q", 3: "log:Q", 4: "shard:H", 5: "limit:Q", 6: "min:H max:H",
-    7: "unmet:[unmet]", 8: "log:Q first:Q"}
+    7: "unmet:[unmet]", 8: "log:Q first:Q", 9: "log:Q from_:Q before:Q"}
 CRC_TABLE = list(range(256))
 for _ in range(8):
     CRC_TABLE = [(c >> 1) ^ (0x82F63B78 if c & 1 else 0) for c in CRC_TABLE]

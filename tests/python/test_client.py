@@ -22,7 +22,8 @@ CODES = {1: "NotLeader", 2: "NoQuorum", 3: "NotReady", 4: "Overloaded", 5: "Disk
          6: "ShuttingDown", 7: "LeadershipLost", 8: "Damaged", 9: "TooManyConnections",
          20: "WrongShard", 21: "UnknownLog", 22: "LogExists", 23: "ExpectMismatch",
          24: "PriorFailed", 25: "TooLarge", 26: "BadName", 27: "BadChecksum", 28: "BadRequest",
-         29: "Unsupported", 30: "Denied", 31: "Trimmed", 32: "Sealed", 33: "PastEnd", 40: "VersionMismatch",
+         29: "Unsupported", 30: "Denied", 31: "Trimmed", 32: "Sealed", 33: "PastEnd",
+         34: "Lost", 35: "NotLost", 40: "VersionMismatch",
          41: "WrongCluster", 42: "WrongPort", 60: "Internal"}
 REPLIES_TO = {kind | 0x8000: name for name, (kind, _, _) in paxos.MESSAGES.items()}
 
@@ -110,6 +111,8 @@ REQUESTS = {
     "set-attributes": lambda: paxos.request("SetAttributes", 22, log=1, retain_bytes=(False, 0),
                                             retain_entries=(True, 3), retain_age_ms=(False, 0),
                                             seal=True),
+    "declare-lost": lambda: paxos.request("DeclareLost", 23, log=1, from_=1, before=3),
+    "list-lost": lambda: paxos.request("ListLost", 24, log="orders", consistency=LINEARIZABLE),
 }
 REFUSED = {
     "bad-frame-checksum": lambda: altered(paxos.request("Ping", 2), 16, 1),
@@ -166,6 +169,9 @@ REPLIES = {
     "appended": (12, {"id": 1, "first": 1, "count": 3}),
     "trimmed": (21, {"id": 1, "first": 1, "next": 4}),
     "attributes-set": (22, {}),
+    "declared-lost": (23, {"id": 1, "from_": 1, "before": 3}),
+    "listed-lost": (24, {"id": 1, "ranges": [{"from_": 1, "before": 3},
+                                             {"from_": 9, "before": 10}]}),
     "read-done": (13, {"id": 1, "from_": 0, "first": 0, "next": 4, "entries": [b"hello", b"second"]}),
     "read-empty": (14, {"id": 1, "from_": 5, "first": 0, "next": 4, "entries": []}),
 }
@@ -177,6 +183,8 @@ ERRORS = {  # correlation; name, outcome, retry, detail, text
     "not-leader-unknown": (10, "NotLeader", 0, 2, {"leader": 0, "address": ""},
                            "this node does not lead the shard and knows of no leader"),
     "unformed": (10, "NoQuorum", 0, 2, {"unmet": [{"node": 3}]}, "it waits for node 3"),
+    "error-lost": (24, "Lost", 0, 0, {"log": 1, "from_": 1, "before": 3},
+                   "entries 1 to 2 were declared lost: no member has them any more; read on from 3"),
     "expect-mismatch": (12, "ExpectMismatch", 0, 0, {"log": 1, "next": 4},
                         "expected next index 1, but it is 4"),
     "log-exists": (5, "LogExists", 0, 0, {"log": 1}, "the name belongs to log 1"),
@@ -317,7 +325,7 @@ class Offline(Refusals):
                 header = reply.pop("header")
                 self.assertEqual((got, size), (correlation, len(self.vectors[name][1])))
                 # What took a slot has its own among those applied.
-                applied = 42 if kind in (0x8010, 0x8011, 0x8014, 0x8016, 0x8017) else 41
+                applied = 42 if kind in (0x8010, 0x8011, 0x8014, 0x8016, 0x8017, 0x8018) else 41
                 self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": applied})
                 self.assertEqual(reply, expected)
 

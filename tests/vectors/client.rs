@@ -332,12 +332,12 @@ fn lost() -> Vec<Vector> {
         vector(
             "listed-lost",
             "ListedLost: of log id 1 the entries from 1 up to 3, and entry 9.",
-            applied(24, Reply::ListedLost(ListedLost { id: LOG, ranges })),
+            reply(24, Reply::ListedLost(ListedLost { id: LOG, ranges })),
         ),
         vector(
             "error-lost",
             "Error: Lost, of log id 1 the entries from 1 up to 3.",
-            applied(24, Reply::Error(RequestError::lost(LOG, LOST))),
+            error(24, RequestError::lost(LOG, LOST)),
         ),
     ]
 }
