@@ -118,6 +118,9 @@ pub const INSTALL_ACTIVE_US: u64 = 1_000_000;
 pub const INSTALL_REST_US_MAX: u64 = 500_000;
 // A tenth at least: whoever is behind is to catch up.
 const _: () = assert!(10 <= INSTALL_SHARE_PERCENT && INSTALL_SHARE_PERCENT <= 100);
+/// A node that is behind and has had no space for what it lacks for so long installs a peer's checkpoint, in
+/// microseconds.
+pub const RELIEF_AFTER_US: u64 = 5_000_000;
 /// Ranges of slots that a checkpoint names, at most, of absent ones and of installed ones; with more it names
 /// some slots too many.
 pub const SLOT_RANGES_MAX: usize = 1024;
@@ -135,6 +138,9 @@ pub const EXAMINE_TIME_PARTS: u64 = 10;
 pub const ABSENT_REST_US: u64 = 200_000;
 /// A checkpoint that a peer installs is kept so long after it asked last, in microseconds.
 pub const INSTALL_KEEP_US: u64 = 600_000_000;
+/// Where the disk is short of space, only so long: nothing goes of what was live at it.
+pub const INSTALL_KEEP_SHORT_US: u64 = 10_000_000;
+const _: () = assert!(INSTALL_KEEP_SHORT_US < INSTALL_KEEP_US);
 
 /// Bytes of a frame's header on every connection.
 pub const FRAME_HEADER_BYTES: usize = 24;

@@ -64,7 +64,8 @@ fn a_million_logs_take_250_bytes_each() {
 }
 
 // Names and facts of a log take 250 bytes at most, in whatever order the names came, and no more in a machine
-// that was made of a snapshot. Making one takes no more than twice that: the lists that maps are built of.
+// that was made of a snapshot. Making one takes no more than twice that: the lists that maps are built of. To read a
+// checkpoint back for its digest alone takes a small part.
 #[test]
 fn a_log_takes_250_bytes() {
     let rising = |nth: u64| format!("orders/{nth:017}");
@@ -87,6 +88,14 @@ fn a_log_takes_250_bytes() {
         assert_eq!(copy.logs().count() as u64, LOGS);
         let each = peak as u64 / LOGS;
         assert!(each <= 2 * LOG_MEMORY_BYTES_MAX as u64, "{each} bytes a log while it is restored");
+        let (survey, peak) = peak_of(|| {
+            let mut restore = Restore::survey_only(ShardId(0), 1, FormatLevel::KNOWN);
+            restore.take(&bytes).expect("what a machine wrote is understood");
+            restore.survey().expect("what a machine wrote is whole")
+        });
+        assert_eq!(survey.first_indexes.len() as u64, LOGS);
+        let each = peak as u64 / LOGS;
+        assert!(each <= LOG_MEMORY_BYTES_MAX as u64 / 4, "{each} bytes a log of a survey");
         let ((again, _), held) = peak_of(|| (copy.clone(), ()));
         assert_eq!(again.digest(), machine.digest());
         let each = held as u64 / LOGS;

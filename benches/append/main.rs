@@ -12,9 +12,11 @@
 #![allow(clippy::print_stdout)] // Figures are what a benchmark is for.
 
 mod cells;
+#[path = "../measure/cost.rs"]
 mod cost;
 mod failover;
 mod floor;
+#[path = "../measure/generator.rs"]
 mod generator;
 mod pairs;
 mod reads;

@@ -2,11 +2,11 @@
 //! the simulator alike.
 
 use super::file::{ReadError, UNFINISHED, checkpoint_file_name};
+use super::newest::survey;
 use crate::index::{
     Recent, Run, RunError, RunSpec, RunWriter, Span, SpanSpec, merge, run_file_name, write_span,
 };
 use crate::limits::CHECKPOINT_SYNC_BYTES;
-use crate::machine::Machine;
 use crate::storage::{Storage, StorageError, StorageOp, complete_file};
 use crate::types::{FileOwner, FormatLevel, RunId, Slot, Trouble};
 use std::io;
@@ -154,14 +154,14 @@ fn run(storage: &dyn Storage, job: &CheckpointJob) -> Result<CheckpointDone, Sto
             read_back(storage, owner, (*shards, *known), *slot, *digest)
         }
         CheckpointJob::Merge { owner, shards, known, inputs, run, slot, level, .. } => {
-            let machine = match restore(storage, owner, (*shards, *known), *slot) {
-                Ok(machine) => machine,
+            let survey = match survey(storage, owner, (*shards, *known), *slot) {
+                Ok(survey) => survey,
                 Err(ReadError::Storage(error)) => return Err(error),
                 Err(error @ (ReadError::Fault(_) | ReadError::Newer(_))) => {
                     return Ok(CheckpointDone::Abandoned(error.to_string()));
                 }
             };
-            let mut live = machine.logs().first_indexes();
+            let mut live = survey.first_indexes.into_iter();
             match merge(storage, owner, inputs, (*run, *level), &mut live) {
                 // One of those that count, and not the one that was to be made.
                 Err(RunError::Damaged(damage)) if damage.file != run_file_name(*run) => {
@@ -289,10 +289,10 @@ fn read_back(
 ) -> Result<CheckpointDone, StorageError> {
     let name = checkpoint_file_name(slot);
     storage.forget(&name).map_err(StorageError::at(StorageOp::Read, &name, 0))?;
-    match restore(storage, owner, place, slot) {
-        Ok(machine) if machine.digest() == digest => Ok(CheckpointDone::Step),
-        Ok(machine) => {
-            let found = machine.digest();
+    match survey(storage, owner, place, slot) {
+        Ok(survey) if survey.digest == digest => Ok(CheckpointDone::Step),
+        Ok(survey) => {
+            let found = survey.digest;
             let why = format!("{name} has a state of digest {found:016x}, not {digest:016x}");
             Ok(CheckpointDone::Abandoned(why))
         }
@@ -301,16 +301,6 @@ fn read_back(
             Ok(CheckpointDone::Abandoned(error.to_string()))
         }
     }
-}
-
-/// The state of the checkpoint at a slot.
-fn restore(
-    storage: &dyn Storage,
-    owner: &FileOwner,
-    place: (u16, FormatLevel),
-    slot: Slot,
-) -> Result<Machine, ReadError> {
-    super::newest::restore(storage, owner, place, slot).map(|(machine, _)| machine)
 }
 
 /// Files that are gone already are none to remove: an earlier attempt may have come so far.

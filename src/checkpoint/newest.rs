@@ -15,7 +15,7 @@ use crate::index::{
 };
 use crate::journal::{JournalStart, OpenError};
 use crate::limits::CHECKPOINTS_KEPT;
-use crate::machine::{Machine, Restore};
+use crate::machine::{Machine, Restore, SnapshotSurvey};
 use crate::storage::{Storage, StorageError, StorageOp};
 use crate::types::{FileOwner, FormatLevel, Released, RunId, Slot, SlotRanges};
 use std::collections::BTreeSet;
@@ -253,6 +253,28 @@ pub(super) fn restore(
         return Err(damaged(format!("its state is that of slot {upto}, of digest {digest:016x}")));
     }
     Ok((machine, found))
+}
+
+/// What is to be known of the checkpoint at a slot where nobody needs its state: all of it is read and decoded
+/// all the same (C25), in a small part of the memory.
+pub(super) fn survey(
+    storage: &dyn Storage,
+    owner: &FileOwner,
+    (shards, known): (u16, FormatLevel),
+    slot: Slot,
+) -> Result<SnapshotSurvey, ReadError> {
+    let mut restore = Restore::survey_only(owner.shard, shards, known);
+    let found = read_checkpoint(storage, owner, slot, &mut |piece| restore.take(piece))?;
+    let damaged = |what: String| {
+        let file = checkpoint_file_name(slot);
+        ReadError::from(CheckpointFault::Damaged { file, offset: found.0.manifest_at, what })
+    };
+    let survey = restore.survey().map_err(|error| damaged(error.to_string()))?;
+    let (upto, digest) = (survey.applied_upto, survey.digest);
+    if upto != slot || digest != found.0.digest {
+        return Err(damaged(format!("its state is that of slot {upto}, of digest {digest:016x}")));
+    }
+    Ok(survey)
 }
 
 /// What a killed process left unsynced becomes durable, and what the page cache shows is not believed.

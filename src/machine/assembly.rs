@@ -14,11 +14,14 @@
 use super::cuts::{self, CutCommand, Cuts};
 use super::feature::{CommandPlace, FeatureCommand, HomeShard};
 use super::levels::{self, LevelCommand, Levels};
-use super::logs::{self, LogCommand, LogCommandKind, LogOutcome, Logs, LogsRestore, SlotExtents};
+use super::logs::{
+    self, LogCommand, LogCommandKind, LogOutcome, Logs, LogsRestore, LogsSurvey, RestoreWanted,
+    SlotExtents,
+};
 use super::lost::{self, LogBounds, LoseCommand, LostEntries, LostOutcome, LostRestore};
 use super::snapshot::error::{RecordFault, SnapshotError};
 use super::snapshot::record::{SnapshotPiece, SnapshotRecordKind};
-use crate::types::{FormatLevel, LogId, Slot};
+use crate::types::{FormatLevel, Index, LogId, Slot};
 use crate::wire::codec::{BodyReader, DecodeError};
 
 /// A command of any feature, borrowed from the request or from the value that carries it: nothing is
@@ -192,15 +195,9 @@ impl FeatureStates {
         }
     }
 
-    /// What the machine's digest covers of each feature, one behind the other.
-    pub(super) fn digest_words(&self) -> [u64; DIGEST_WORDS] {
-        let mut words = [0; DIGEST_WORDS];
-        let (logs, others) = words.split_at_mut(logs::DIGEST_WORDS);
-        let (cuts, levels) = others.split_at_mut(cuts::DIGEST_WORDS);
-        logs.copy_from_slice(&self.logs.digest_words());
-        cuts.copy_from_slice(&self.cuts.digest_words());
-        levels.copy_from_slice(&self.levels.digest_words());
-        words
+    /// What the machine's digest covers of each feature.
+    pub(super) fn digest_words(&self) -> FeatureWords {
+        FeatureWords::new(&self.logs.digest_words(), &self.cuts, &self.levels, &self.lost)
     }
 
     /// Checks the state of every feature.
@@ -241,17 +238,58 @@ impl FeatureStates {
     }
 }
 
+/// What the machine's digest covers of the features.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FeatureWords {
+    /// Of those that every level has, one behind the other.
+    pub(super) all: [u64; DIGEST_WORDS],
+    /// Of the lost entries, where there are some.
+    pub(super) lost: Option<[u64; 2]>,
+}
+
+impl FeatureWords {
+    fn new(
+        of_logs: &[u64; logs::DIGEST_WORDS],
+        cuts: &Cuts,
+        levels: &Levels,
+        lost: &LostEntries,
+    ) -> FeatureWords {
+        let mut all = [0; DIGEST_WORDS];
+        let (first, others) = all.split_at_mut(logs::DIGEST_WORDS);
+        let (second, third) = others.split_at_mut(cuts::DIGEST_WORDS);
+        first.copy_from_slice(of_logs);
+        second.copy_from_slice(&cuts.digest_words());
+        third.copy_from_slice(&levels.digest_words());
+        FeatureWords { all, lost: lost.digest_words() }
+    }
+}
+
 /// The states of the features as the sections of a snapshot come: the level, the cuts, the lost entries where the
 /// level has them, the logs.
 #[derive(Debug, Default)]
 pub(super) struct FeatureRestores {
+    wanted: RestoreWanted,
     levels: Option<Levels>,
     cuts: Option<Cuts>,
     lost: Option<LostRestore>,
     logs: Option<LogsRestore>,
 }
 
+/// The features of a snapshot of which only the digest was wanted.
+#[derive(Debug)]
+pub(super) struct FeatureSurvey {
+    /// What the machine's digest covers of them.
+    pub(super) digest_words: FeatureWords,
+    /// The first index of each log, by rising id.
+    pub(super) first_indexes: Vec<(LogId, Index)>,
+}
+
 impl FeatureRestores {
+    /// For this of a snapshot.
+    pub(super) fn new(wanted: RestoreWanted) -> FeatureRestores {
+        FeatureRestores { wanted, ..FeatureRestores::default() }
+    }
+
     /// Takes in the head of a section, of a snapshot of `home` as it was at slot `applied_upto`, for a
     /// program that knows levels up to `known`.
     pub(super) fn section(
@@ -283,7 +321,7 @@ impl FeatureRestores {
             self.lost = Some(LostRestore::new(head)?);
         } else {
             self.lost.as_ref().map_or(Ok(()), LostRestore::check_whole)?;
-            self.logs = Some(LogsRestore::new(home, head)?);
+            self.logs = Some(LogsRestore::new(home, self.wanted, head)?);
         }
         Ok(())
     }
@@ -322,6 +360,17 @@ impl FeatureRestores {
             None => Ok(LostEntries::default()),
         };
         Some(lost.map(|lost| FeatureStates { logs, cuts, levels, lost }))
+    }
+
+    /// What the digest covers of them; none where a section is missing.
+    pub(super) fn finish_digest(self) -> Option<Result<FeatureSurvey, SnapshotError>> {
+        let (levels, cuts, logs) = (self.levels?, self.cuts?, self.logs?);
+        let lost = self.lost.map(LostRestore::finish_unheld).unwrap_or_default();
+        let survey = |logs: LogsSurvey| FeatureSurvey {
+            digest_words: FeatureWords::new(&logs.digest_words, &cuts, &levels, &lost),
+            first_indexes: logs.first_indexes,
+        };
+        Some(logs.finish_digest().map(survey))
     }
 }
 

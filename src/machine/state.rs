@@ -1,6 +1,6 @@
 //! The state of the machine: how far it is, whose values take effect, and the features' states.
 
-use super::assembly::{DIGEST_WORDS, FeatureStates};
+use super::assembly::{DIGEST_WORDS, FeatureStates, FeatureWords};
 use super::cuts::Cuts;
 use super::digest::hash_words;
 use super::feature::HomeShard;
@@ -146,6 +146,28 @@ impl Machine {
     /// built them (R23).
     #[must_use]
     pub fn digest(&self) -> u64 {
+        let own = OwnFacts {
+            home: self.home,
+            applied_upto: self.applied_upto,
+            applying_leadership: self.applying_leadership,
+            stamp_ms: self.stamp_ms,
+        };
+        own.digest_with(&self.features.digest_words())
+    }
+}
+
+/// What the digest covers of the machine itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnFacts {
+    pub(super) home: HomeShard,
+    pub(super) applied_upto: Slot,
+    pub(super) applying_leadership: Option<Ballot>,
+    pub(super) stamp_ms: u64,
+}
+
+impl OwnFacts {
+    /// The digest of a state of which the features have these words.
+    pub(super) fn digest_with(&self, of_features: &FeatureWords) -> u64 {
         let cluster = u64::from(self.home.shard.0) << 16 | u64::from(self.home.shards);
         let leadership = self.applying_leadership;
         let node = leadership.map_or(u64::MAX, |ballot| u64::from(ballot.node.0));
@@ -153,9 +175,9 @@ impl Machine {
         let mut words = [0; OWN_WORDS + DIGEST_WORDS];
         let (own, features) = words.split_at_mut(OWN_WORDS);
         own.copy_from_slice(&[cluster, self.applied_upto.0, round, node, self.stamp_ms]);
-        features.copy_from_slice(&self.features.digest_words());
+        features.copy_from_slice(&of_features.all);
         let digest = hash_words(&words);
-        match self.features.lost.digest_words() {
+        match of_features.lost {
             Some([ranges, sum]) => hash_words(&[digest, ranges, sum]),
             None => digest,
         }

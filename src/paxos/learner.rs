@@ -411,6 +411,12 @@ impl Replica {
         self.learner.blocked_on_disk
     }
 
+    /// This replica is behind, and its journal has no space for what it would learn next (R11).
+    #[must_use]
+    pub fn lacks_room_to_learn(&self) -> bool {
+        self.learner.blocked_on_disk && !matches!(self.role, Role::Leader(_))
+    }
+
     /// The disk is behind, or full: what is learned now would only wait for it.
     pub(super) fn is_learning_blocked(&self) -> bool {
         self.is_sync_backlog_full() || self.learner.blocked_on_disk

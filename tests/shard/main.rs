@@ -21,6 +21,7 @@ mod peers;
 mod reads;
 mod release;
 mod released_starts;
+mod relief;
 mod remnants;
 mod rules;
 mod snapshots;

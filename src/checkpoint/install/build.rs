@@ -6,7 +6,7 @@ use crate::checkpoint::file::{
     PIECE_OVERHEAD_BYTES, ReadError, UNFINISHED, checkpoint_file_name, header_bytes,
 };
 use crate::checkpoint::manifest::{Manifest, RunEntry};
-use crate::checkpoint::newest::restore;
+use crate::checkpoint::newest::survey;
 use crate::checkpoint::written::Written;
 use crate::index::{Run, RunError, RunSpec, RunWriter};
 use crate::journal::JournalStart;
@@ -121,8 +121,8 @@ pub(super) fn build(storage: &dyn Storage, plan: &BuildPlan) -> Result<Built, Bu
     let state_bytes = write_checkpoint(storage, plan, (&run, live_from), &machine)?;
     let name = checkpoint_file_name(plan.slot);
     storage.forget(&name).map_err(StorageError::at(StorageOp::Read, &name, 0))?;
-    match restore(storage, &plan.owner, (plan.shards, plan.known), plan.slot) {
-        Ok((machine, _)) if machine.digest() == digest => {
+    match survey(storage, &plan.owner, (plan.shards, plan.known), plan.slot) {
+        Ok(survey) if survey.digest == digest => {
             let (run, journal) = (Arc::new(run), plan.journal);
             Ok(Built { machine, run, state_bytes, journal, live_from })
         }

@@ -21,7 +21,7 @@ pub(super) use codec::{BODY_BYTES_MAX, appends_to, decode_body};
 pub use command::{LogCommand, LogCommandKind};
 pub(super) use digest::{DIGEST_WORDS, chain_over};
 pub use outcome::LogOutcome;
-pub(super) use restore::LogsRestore;
+pub(super) use restore::{LogsRestore, LogsSurvey, RestoreWanted};
 pub(super) use slot_extents::SlotExtents;
 pub(super) use snapshot::FEATURE;
 pub use state::{Logs, LookupError, RetainedLog};

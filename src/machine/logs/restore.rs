@@ -2,9 +2,10 @@
 //!
 //! Items come in the order of their names, so that a name has to be compared with the one before it and
 //! no other. Ids, which are numbers, are sorted once all are there. Both maps are then built in one go.
+//! Where only the digest is asked for, all is decoded and checked likewise, and little of it is kept.
 
 use super::attributes::PackedAttributes;
-use super::digest::{self, LogSum};
+use super::digest::{self, DIGEST_WORDS, LogSum};
 use super::snapshot::{FLAG_ATTRIBUTES, FLAG_SEALED};
 use super::state::{Log, Logs};
 use crate::api::name::LogName;
@@ -14,6 +15,25 @@ use crate::machine::snapshot::error::{RecordFault, SnapshotError};
 use crate::types::{Index, LogId, ShardId};
 use crate::wire::codec::{BodyReader, DecodeError};
 
+/// What is wanted of a snapshot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::machine) enum RestoreWanted {
+    /// The state.
+    #[default]
+    Whole,
+    /// That it is good, its digest, and where its logs begin.
+    Digest,
+}
+
+/// The logs of a snapshot of which only the digest was wanted.
+#[derive(Debug)]
+pub(in crate::machine) struct LogsSurvey {
+    /// What the machine's digest covers of them.
+    pub(in crate::machine) digest_words: [u64; DIGEST_WORDS],
+    /// The first index of each, by rising id.
+    pub(in crate::machine) first_indexes: Vec<(LogId, Index)>,
+}
+
 /// The section's items so far.
 #[derive(Debug)]
 pub(in crate::machine) struct LogsRestore {
@@ -21,17 +41,27 @@ pub(in crate::machine) struct LogsRestore {
     created: u64,
     /// How many logs there are, as the head says.
     count: u64,
-    /// By rising name. It grows with the items that came, never with what the head says.
-    names: Vec<(LogName, LogId)>,
-    /// In the same order.
-    logs: Vec<(LogId, Box<Log>)>,
+    /// How many items came, and the name of the last.
+    found: u64,
+    last: Option<LogName>,
+    kept: LogsKept,
     sum: LogSum,
+}
+
+/// What is kept of the items. It grows with those that came, never with what the head says.
+#[derive(Debug)]
+enum LogsKept {
+    /// The logs: by rising name, and in the same order.
+    Whole(Vec<(LogName, LogId)>, Vec<(LogId, Box<Log>)>),
+    /// Their first indexes.
+    FirstIndexes(Vec<(LogId, Index)>),
 }
 
 impl LogsRestore {
     /// Decodes the section's head.
     pub(in crate::machine) fn new(
         home: HomeShard,
+        wanted: RestoreWanted,
         mut head: BodyReader<'_>,
     ) -> Result<LogsRestore, RecordFault> {
         let created = head.u64("created")?;
@@ -43,8 +73,12 @@ impl LogsRestore {
         if count > created {
             return Err(number("count", count));
         }
-        let (names, logs, sum) = (Vec::new(), Vec::new(), LogSum::default());
-        Ok(LogsRestore { home, created, count, names, logs, sum })
+        let kept = match wanted {
+            RestoreWanted::Whole => LogsKept::Whole(Vec::new(), Vec::new()),
+            RestoreWanted::Digest => LogsKept::FirstIndexes(Vec::new()),
+        };
+        let (found, last, sum) = (0, None, LogSum::default());
+        Ok(LogsRestore { home, created, count, found, last, kept, sum })
     }
 
     /// Decodes an item.
@@ -65,7 +99,7 @@ impl LogsRestore {
         let (created_ms, content) = (item.u64("created_ms")?, item.u64("content")?);
         let attributes = take_attributes(&mut item)?;
         let name = self.take_name(&mut item)?;
-        let mut log = Box::new(Log {
+        let mut log = Log {
             name_hash: digest::name_hash(&name),
             name: name.clone(),
             first: Index(first),
@@ -76,11 +110,18 @@ impl LogsRestore {
             content,
             attributes,
             hash: 0,
-        });
+        };
         log.hash = log.facts(id).hash();
         self.sum.add(log.share());
-        self.names.push((name, id));
-        self.logs.push((id, log));
+        self.found += 1;
+        self.last = Some(name.clone());
+        match &mut self.kept {
+            LogsKept::Whole(names, logs) => {
+                names.push((name, id));
+                logs.push((id, Box::new(log)));
+            }
+            LogsKept::FirstIndexes(firsts) => firsts.push((id, log.first)),
+        }
         Ok(())
     }
 
@@ -88,7 +129,7 @@ impl LogsRestore {
     fn take_name(&self, item: &mut BodyReader<'_>) -> Result<LogName, RecordFault> {
         let bytes = item.take("name", item.left())?;
         let name = LogName::from_bytes(bytes).map_err(DecodeError::Name)?;
-        if self.names.last().is_some_and(|(before, _)| *before >= name) {
+        if self.last.as_ref().is_some_and(|before| *before >= name) {
             return Err(RecordFault::NameOrder);
         }
         let owner = ShardId::of_name(&name, self.home.shards);
@@ -97,20 +138,39 @@ impl LogsRestore {
 
     /// Checks that all items came.
     pub(in crate::machine) fn check_whole(&self) -> Result<(), RecordFault> {
-        let (stated, found) = (self.count, self.names.len() as u64);
+        let (stated, found) = (self.count, self.found);
         if stated == found { Ok(()) } else { Err(RecordFault::Count { stated, found }) }
     }
 
     /// The logs.
+    ///
+    /// # Panics
+    /// When only the digest was wanted.
     pub(in crate::machine) fn finish(self) -> Result<Logs, SnapshotError> {
-        let LogsRestore { home, created, count: _, names, mut logs, sum } = self;
-        logs.sort_unstable_by_key(|(id, _)| *id);
-        let twice = logs.array_windows().find(|[(one, _), (other, _)]| one == other);
-        if let Some([(log, _), _]) = twice {
-            return Err(SnapshotError::Duplicate { log: *log });
-        }
+        let LogsRestore { home, created, found, kept, sum, .. } = self;
+        let LogsKept::Whole(names, mut logs) = kept else {
+            panic!("of {found} logs only the digest was wanted");
+        };
+        sort(&mut logs)?;
         Ok(Logs::restored(home, created, names, logs, sum))
     }
+
+    /// What the digest covers of the logs, and the first index of each by rising id.
+    pub(in crate::machine) fn finish_digest(self) -> Result<LogsSurvey, SnapshotError> {
+        let mut first_indexes = match self.kept {
+            LogsKept::FirstIndexes(firsts) => firsts,
+            LogsKept::Whole(_, logs) => logs.iter().map(|(id, log)| (*id, log.first)).collect(),
+        };
+        sort(&mut first_indexes)?;
+        Ok(LogsSurvey { digest_words: self.sum.words(self.created), first_indexes })
+    }
+}
+
+/// Sorts by ids, each of which may be there once.
+fn sort<T>(logs: &mut [(LogId, T)]) -> Result<(), SnapshotError> {
+    logs.sort_unstable_by_key(|(id, _)| *id);
+    let twice = logs.array_windows().find(|[(one, _), (other, _)]| one == other);
+    twice.map_or(Ok(()), |[(log, _), _]| Err(SnapshotError::Duplicate { log: *log }))
 }
 
 fn take_attributes(item: &mut BodyReader<'_>) -> Result<PackedAttributes, RecordFault> {

@@ -287,11 +287,6 @@ impl Logs {
         self.by_id.get(&log).map(|log| log.content)
     }
 
-    /// Every log with its first index, by rising id.
-    pub fn first_indexes(&self) -> impl Iterator<Item = (LogId, Index)> {
-        self.by_id.iter().map(|(id, log)| (*id, log.first))
-    }
-
     /// The logs that have more than they must keep, or come to have with time.
     pub fn over_retention(&self) -> impl Iterator<Item = LogId> {
         let over = |id: &LogId| self.retained(*id).is_some_and(|log| log.has_more());

@@ -92,6 +92,12 @@ impl LostRestore {
         if stated == found { Ok(()) } else { Err(RecordFault::Count { stated, found }) }
     }
 
+    /// The lost entries, not held against the logs: of a state of which only the digest is wanted.
+    pub(in crate::machine) fn finish_unheld(mut self) -> LostEntries {
+        self.end_log();
+        self.lost
+    }
+
     /// The lost entries, where they are some of the logs that there are.
     pub(in crate::machine) fn finish(
         mut self,

@@ -19,4 +19,4 @@ mod restore;
 pub use encode::SnapshotStep;
 pub use error::{RecordFault, SnapshotError};
 pub(super) use progress::SnapshotProgress;
-pub use restore::Restore;
+pub use restore::{Restore, SnapshotSurvey};

@@ -1,12 +1,13 @@
-//! Making a machine of a snapshot.
+//! Making a machine of a snapshot, or only its digest.
 
 use super::error::{RecordFault, SnapshotError};
 use super::header::Header;
 use super::record::{Records, SnapshotRecordKind};
 use crate::machine::assembly::FeatureRestores;
 use crate::machine::feature::HomeShard;
-use crate::machine::state::Machine;
-use crate::types::{FormatLevel, ShardId};
+use crate::machine::logs::RestoreWanted;
+use crate::machine::state::{Machine, OwnFacts};
+use crate::types::{FormatLevel, Index, LogId, ShardId, Slot};
 use crate::wire::codec::BodyReader;
 
 /// A machine that is made of the pieces of a snapshot. No bytes make it panic, and none make it allocate
@@ -40,9 +41,22 @@ impl Restore {
     /// When `shard` is not below `shards`.
     #[must_use]
     pub fn new(shard: ShardId, shards: u16, known: FormatLevel) -> Restore {
+        Restore::of((shard, shards), known, RestoreWanted::Whole)
+    }
+
+    /// Likewise, of which only a survey is wanted: that takes a small part of the memory of a machine.
+    ///
+    /// # Panics
+    /// When `shard` is not below `shards`.
+    #[must_use]
+    pub fn survey_only(shard: ShardId, shards: u16, known: FormatLevel) -> Restore {
+        Restore::of((shard, shards), known, RestoreWanted::Digest)
+    }
+
+    fn of((shard, shards): (ShardId, u16), known: FormatLevel, wanted: RestoreWanted) -> Restore {
         assert!(shard.0 < shards, "shard {shard} of {shards} does not exist");
         let home = HomeShard { shard, shards };
-        let features = FeatureRestores::default();
+        let features = FeatureRestores::new(wanted);
         Restore {
             records: Records::default(),
             state: Restored { home, known, header: None, features, digest: None },
@@ -70,6 +84,9 @@ impl Restore {
     ///
     /// # Errors
     /// When an error came before, bytes are missing, or what was decoded is no state or another one.
+    ///
+    /// # Panics
+    /// When only a survey was wanted.
     pub fn finish(self) -> Result<Machine, SnapshotError> {
         if let Some(error) = self.failed {
             return Err(error);
@@ -89,6 +106,43 @@ impl Restore {
         let found = machine.digest();
         if found == stated { Ok(machine) } else { Err(SnapshotError::Digest { stated, found }) }
     }
+
+    /// What the machine would be, once all bytes were taken: all was decoded and checked as for
+    /// [`Restore::finish`].
+    ///
+    /// # Errors
+    /// As [`Restore::finish`].
+    pub fn survey(self) -> Result<SnapshotSurvey, SnapshotError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        let incomplete = SnapshotError::Incomplete { bytes: self.records.bytes() };
+        let Restored { home, header, features, digest, .. } = self.state;
+        let (Some((header, _)), Some(stated)) = (header, digest) else { return Err(incomplete) };
+        if self.records.is_inside() {
+            return Err(incomplete);
+        }
+        let features = features.finish_digest().ok_or(incomplete)??;
+        let Header { applied_upto, applying_leadership, stamp_ms, .. } = header;
+        let own = OwnFacts { home, applied_upto, applying_leadership, stamp_ms };
+        let (digest, first_indexes) =
+            (own.digest_with(&features.digest_words), features.first_indexes);
+        if digest != stated {
+            return Err(SnapshotError::Digest { stated, found: digest });
+        }
+        Ok(SnapshotSurvey { applied_upto, digest, first_indexes })
+    }
+}
+
+/// What is to be known of a snapshot whose machine nobody needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotSurvey {
+    /// The slot of which it is the state.
+    pub applied_upto: Slot,
+    /// The digest of what was decoded, and that which the snapshot states.
+    pub digest: u64,
+    /// Every log with its first index, by rising id.
+    pub first_indexes: Vec<(LogId, Index)>,
 }
 
 impl Restored {

@@ -90,10 +90,26 @@ fn whole(machine: &Machine) -> Vec<u8> {
     rest(&mut machine, usize::MAX)
 }
 
+/// A machine of these bytes. A survey of them says the same of it, or the same of what is wrong (C25).
 fn restored(bytes: &[u8]) -> Result<Machine, SnapshotError> {
     let mut restore = Restore::new(SHARD, SHARDS, KNOWN);
-    restore.take(bytes)?;
-    restore.finish()
+    let machine = restore.take(bytes).and_then(|()| restore.finish());
+    let mut restore = Restore::survey_only(SHARD, SHARDS, KNOWN);
+    let survey = restore.take(bytes).and_then(|()| restore.survey());
+    match (&machine, &survey) {
+        (Ok(machine), Ok(survey)) => {
+            let (upto, digest) = (machine.applied_upto(), machine.digest());
+            assert_eq!((survey.applied_upto, survey.digest), (upto, digest));
+            assert_eq!(survey.first_indexes.len(), machine.logs().count());
+            assert!(survey.first_indexes.is_sorted_by(|(one, _), (other, _)| one < other));
+            let is_first =
+                |(log, first): &(LogId, Index)| machine.logs().first_index(*log) == Some(*first);
+            assert!(survey.first_indexes.iter().all(is_first));
+        }
+        (Err(one), Err(other)) => assert_eq!(one, other),
+        (one, other) => panic!("{one:?}, and as a survey {other:?}"),
+    }
+    machine
 }
 
 /// Logs of all kinds: fresh, filled, trimmed, sealed, with retention, deleted, created anew.

@@ -4,7 +4,7 @@
 use super::{Checkpoints, UnderWay};
 use crate::checkpoint::{CheckpointJob, Kept, checkpoint_file_name};
 use crate::index::{RunSet, run_file_name};
-use crate::limits::CHECKPOINTS_KEPT;
+use crate::limits::{CHECKPOINTS_KEPT, INSTALL_KEEP_SHORT_US, INSTALL_KEEP_US};
 use crate::types::{NodeId, RunId, Slot, Tick};
 use std::sync::Arc;
 
@@ -55,6 +55,17 @@ impl Checkpoints {
             let unused = gone.runs.iter().filter(|run| !is_used(run));
             self.unused.extend(unused.map(|run| run_file_name(*run)));
         }
+    }
+
+    /// What peers install stays no longer than it may; less long where the disk is short of space, for it keeps
+    /// the journal behind it (C29).
+    pub(in crate::shard) fn let_go(&mut self, now: Tick, is_short: bool, current: &RunSet) {
+        if self.kept.len() <= CHECKPOINTS_KEPT {
+            return;
+        }
+        let early_us = if is_short { INSTALL_KEEP_US - INSTALL_KEEP_SHORT_US } else { 0 };
+        self.kept_for.retain(|_, (_, until)| now.after(early_us) < *until);
+        self.drop_surplus(now, current);
     }
 
     pub(super) fn next_removal(&mut self) -> Option<(UnderWay, CheckpointJob)> {

@@ -4,6 +4,7 @@
 //! A slot at or below the newest checkpoint is no hole: it forbids no vote and no leadership. Its entries
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
+use super::arrivals::{Arrival, Arrivals};
 use super::own_values::OwnValues;
 use super::pace::{InstallPace, answer_us};
 use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues};
@@ -42,8 +43,8 @@ pub struct Absent {
     /// Peers that could not give the slot that is next.
     refused: BTreeSet<NodeId>,
     asked: Option<Asked>,
-    /// Values that arrived are being held against the index.
-    verifies: Option<(Slot, Slot)>,
+    /// What arrived and is not kept yet; still absent until then.
+    arrivals: Arrivals,
     /// No sooner is anything asked for: the disk had no space.
     rest_until: Tick,
     pace: InstallPace,
@@ -144,7 +145,7 @@ impl Absent {
 
     /// No job is under way that goes by the index.
     pub(in crate::shard) fn is_idle(&self) -> bool {
-        self.verifies.is_none() && self.examined.is_none() && self.own.is_idle()
+        self.arrivals.is_empty() && self.examined.is_none() && self.own.is_idle()
     }
 
     /// A read of this node's own journal is under way.
@@ -183,7 +184,7 @@ impl Absent {
         let is_in = |(from, upto): (Slot, Slot)| (from..=upto).contains(&slot);
         self.own.slots().contains(slot)
             || self.asked.is_some_and(|asked| is_in((asked.from, asked.upto)))
-            || self.verifies.is_some_and(is_in)
+            || self.arrivals.contains(slot)
     }
 
     /// No entry of this slot is live, as was found when nobody could give its value: nobody needs it, here or
@@ -233,7 +234,7 @@ impl Absent {
             self.in_vain.remove(&slot);
             self.slots.add(slot, slot);
         }
-        if self.asked.is_some() || self.verifies.is_some() || turn.now < self.rest_until {
+        if self.asked.is_some() || !self.arrivals.has_room() || turn.now < self.rest_until {
             return;
         }
         // What a reader waits for is fetched without a pause.
@@ -264,10 +265,13 @@ impl Absent {
 
     /// The slots to ask for next: of all of them the same peers lacked entries.
     fn next_slots(&self) -> Option<(Slot, Slot)> {
-        if let Some(slot) = self.wanted.last() {
+        if let Some(slot) = self.wanted.iter().rev().find(|slot| !self.arrivals.contains(**slot)) {
             return Some((*slot, *slot));
         }
-        let (first, last) = self.slots.last()?;
+        let ranges = self.slots.as_slice().iter().rev();
+        let mut outside =
+            ranges.filter_map(|(first, last)| self.arrivals.last_outside(*first, *last));
+        let (first, last) = outside.next()?;
         let least = first.max(Slot(last.0.saturating_sub(LEARN_SLOTS_MAX - 1)));
         let by_whom = self.omitted.get(&last);
         let is_alike = |slot: &Slot| self.omitted.get(slot) == by_whom;
@@ -287,7 +291,7 @@ impl Absent {
     /// Looks for the rows of slots that nobody could give, and of those that were answered for, a set of them at a
     /// time.
     fn examine(&mut self, turn: &mut Turn<'_>) {
-        if self.examined.is_some() || turn.now < self.examine_after {
+        if self.examined.is_some() || !self.arrivals.is_empty() || turn.now < self.examine_after {
             return;
         }
         if !std::mem::take(&mut self.is_news) && self.unproven.is_empty() {
@@ -378,14 +382,22 @@ impl Absent {
             self.refused.insert(peer);
             return;
         }
+        // While it rests for clients, what came is held against the index and written down.
+        self.pace.end(turn.now, turn.core.known_chosen());
         values.retain(|(slot, _, _)| (from..=upto).contains(slot));
         if values.is_empty() {
-            self.pace.end(turn.now, turn.core.known_chosen());
             return self.complete((from, upto), peer, &BTreeMap::new());
         }
-        self.verifies = Some((from, upto));
-        let verify = against_index(turn.core, peer, values);
-        turn.run(DiskJob::Install(InstallJob::Verify(verify)));
+        self.arrivals.push(Arrival { peer, from, upto, values });
+        self.verify_next(turn);
+    }
+
+    /// Has what arrived next held against the index, if nothing is.
+    fn verify_next(&mut self, turn: &mut Turn<'_>) {
+        if let Some(Arrival { peer, values, .. }) = self.arrivals.next() {
+            let verify = against_index(turn.core, peer, values);
+            turn.run(DiskJob::Install(InstallJob::Verify(verify)));
+        }
     }
 
     /// The own journal delivered what it has: the rest is fetched.
@@ -414,8 +426,8 @@ impl Absent {
             // That all in it is right says nothing of what is not in it.
             return self.await_proof(right.into_iter(), me, &verified.rows);
         }
-        let Some((from, mut upto)) = self.verifies.take() else { return };
-        self.pace.end(turn.now, turn.core.known_chosen());
+        let Some((from, mut upto)) = self.arrivals.verified() else { return };
+        self.verify_next(turn);
         let Verified { from: peer, values, rows, refused } = verified;
         if let Some((slot, fault)) = refused {
             let shard = turn.core.options.shard;

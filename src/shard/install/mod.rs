@@ -1,14 +1,16 @@
 //! A node that is behind what the journals of its peers still have takes over a checkpoint (C29).
 //!
-//! `receiver` is that node, `source` the peer that gives it its own; a node that heals chooses among
-//! `heal_offers`. What the checkpoint stands for and is not here is fetched afterwards: `absent` asks for it,
+//! `receiver` is that node, `source` the peer that gives it its own; what peers have to be installed is in
+//! `offers`, and `relief` is for a node without room. What the checkpoint stands for and is not here is fetched afterwards: `absent` asks for it,
 //! `values` gives it; what may be in this node's own journal, `own_values` looks for first.
 
 mod absent;
-mod heal_offers;
+mod arrivals;
+mod offers;
 mod own_values;
 mod pace;
 mod receiver;
+mod relief;
 mod source;
 mod values;
 

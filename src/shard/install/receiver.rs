@@ -4,8 +4,9 @@
 //! Whatever goes wrong, nothing has changed before the checkpoint is durable; it is tried again, and goes on
 //! where it was as long as some peer has the same checkpoint.
 
-use super::heal_offers::HealOffers;
+use super::offers::Offers;
 use super::pace::{InstallPace, answer_us};
+use super::relief::Relief;
 use crate::api::status::{InstallPhase, InstallProgress};
 use crate::checkpoint::install::{BuildPlan, Built, InstallDone, InstallJob, Received};
 use crate::limits::INSTALL_RETRY_US;
@@ -37,7 +38,9 @@ pub struct Receiver {
     /// Bytes that arrived since the start.
     bytes: u64,
     /// The state is to be replaced, whatever the journals of peers still have.
-    heal: Option<HealOffers>,
+    heal: Option<Offers>,
+    /// What is lacked cannot be learned for want of space.
+    relief: Relief,
 }
 
 /// A checkpoint that is being taken over.
@@ -138,7 +141,8 @@ impl Receiver {
                 let until = Some(self.rest_until).filter(|until| *until > now);
                 let until = until.filter(|_| !self.offers(core).is_empty());
                 let asks = self.heal.as_ref().and_then(|heal| heal.next_deadline(now));
-                until.into_iter().chain(asks).min()
+                let relief = self.relief.next_deadline(now);
+                until.into_iter().chain(asks).chain(relief).min()
             }
             Some(Install { phase: Phase::Fetch(parts), .. }) => {
                 let asked = parts.asked.map(|(_, until)| until);
@@ -150,7 +154,7 @@ impl Receiver {
 
     /// A checkpoint of a peer is to take the place of the state, whatever slots were applied.
     pub(in crate::shard) fn heal(&mut self) {
-        self.heal.get_or_insert_with(HealOffers::default);
+        self.heal.get_or_insert_with(Offers::default);
     }
 
     /// A checkpoint of a peer is to take the place of the state, or does.
@@ -167,10 +171,21 @@ impl Receiver {
     /// installs nothing.
     fn offers(&self, core: &Core) -> Vec<(NodeId, Slot)> {
         let Some(heal) = &self.heal else {
-            let may = core.healing != Healing::Failed;
-            return if may { core.replica.install_offers() } else { Vec::new() };
+            if core.healing == Healing::Failed {
+                return Vec::new();
+            }
+            let mut offers = core.replica.install_offers();
+            offers.extend(self.relief.offers.iter().flat_map(|relief| relief.ahead(core)));
+            return offers;
         };
-        heal.list(core)
+        heal.fit_to_heal(core)
+    }
+
+    /// Asks the peers for what they have to install, where this node needs it.
+    fn ask_for_offers(&mut self, turn: &mut Turn<'_>) {
+        if let Some(offers) = self.heal.as_mut().or(self.relief.offers.as_mut()) {
+            offers.ask(turn);
+        }
     }
 
     /// Does what can be done next.
@@ -182,15 +197,16 @@ impl Receiver {
         if self.is_busy || turn.core.failed {
             return ReceiverStep::GoesOn;
         }
+        self.relief.look(turn.now, turn.core);
         if self.current.is_none() {
             if !std::mem::take(&mut self.holds) {
                 checkpoints.release_hold();
             }
-            self.heal.iter_mut().for_each(|heal| heal.ask(turn));
+            self.ask_for_offers(turn);
             self.begin(turn, checkpoints);
             return ReceiverStep::GoesOn;
         }
-        self.heal.iter_mut().for_each(|heal| heal.ask(turn));
+        self.ask_for_offers(turn);
         self.ask(turn);
         self.make(turn, checkpoints);
         self.take_effect(turn, checkpoints)
@@ -276,8 +292,9 @@ impl Receiver {
         chunk: InstallChunk,
     ) {
         let is_busy = self.is_busy;
-        if let Some(heal) = self.heal.as_mut().filter(|_| chunk.slot == Slot(0)) {
-            heal.heard(from, chunk.newest);
+        let offers = self.heal.as_mut().or(self.relief.offers.as_mut());
+        if let Some(offers) = offers.filter(|_| chunk.slot == Slot(0)) {
+            offers.heard(from, chunk.newest);
             return;
         }
         let Some(install) = self.current.as_mut().filter(|install| install.slot == chunk.slot)

@@ -18,7 +18,7 @@ use super::spans::RowsWanted;
 use super::turn::Turn;
 use crate::checkpoint::{SpanDone, SpanJob};
 use crate::index::{SpanRow, SpanSpec, span_file_name};
-use crate::limits::{EXTENT_RUN_BYTES, SPANS_LOOKED_AT};
+use crate::limits::{CHECKPOINTS_KEPT, EXTENT_RUN_BYTES, SPANS_LOOKED_AT};
 use crate::machine::Machine;
 use crate::types::{Index, SegmentId, Slot, Tick};
 
@@ -127,6 +127,7 @@ impl SegmentRelease {
             return;
         }
         self.decide_at = None;
+        checkpoints.let_go(turn.now, is_short(turn.core), turn.core.index.runs());
         let kept = checkpoints.kept();
         let (Some(oldest), Some(newest)) = (kept.first(), kept.last()) else { return };
         let (oldest, newest, start) = (oldest.slot, newest.slot, newest.journal);
@@ -138,7 +139,8 @@ impl SegmentRelease {
         let emptied = compaction.emptied();
         let basis = Basis { kept, spans, is_confirmed, catchup_bytes, emptied };
         self.last = basis.decide(core.journal.releasable(&start));
-        let waits = self.last.dead_bytes > 0 || self.last.missing.is_some();
+        let keeps_more = kept.len() > CHECKPOINTS_KEPT;
+        let waits = keeps_more || self.last.dead_bytes > 0 || self.last.missing.is_some();
         if waits || core.journal.is_spilling() {
             self.decide_at = Some(turn.now.after(AGAIN_US));
         }

@@ -17,6 +17,7 @@ pub mod raw;
 pub mod verdict;
 pub mod writer;
 
+use mounted::Mounted;
 use node::Node;
 use paxosd::client::{Client, ClientOptions, NodeStatus, Role, ShardStatus};
 use paxosd::types::{Ballot, ShardId, Slot};
@@ -32,12 +33,13 @@ pub struct Plan {
     nodes: u16,
     shards: u16,
     keys: Vec<(String, String)>,
+    disk_bytes: Option<u64>,
 }
 
 impl Plan {
     /// A cluster with the default configuration.
     pub fn of(nodes: u16) -> Plan {
-        Plan { nodes, shards: 1, keys: Vec::new() }
+        Plan { nodes, shards: 1, keys: Vec::new(), disk_bytes: None }
     }
 
     /// A cluster with small files, quick to make.
@@ -52,6 +54,11 @@ impl Plan {
     /// With that many shards.
     pub fn shards(self, shards: u16) -> Plan {
         Plan { shards, ..self }
+    }
+
+    /// With each node on a disk of its own of so many bytes, an ext4 on a loop device: that needs root.
+    pub fn disks(self, bytes: u64) -> Plan {
+        Plan { disk_bytes: Some(bytes), ..self }
     }
 
     /// With a key of the configuration set: a number, or true or false.
@@ -75,6 +82,8 @@ pub struct Cluster {
     plan: Plan,
     cluster_id: String,
     place: Place,
+    // Unmounted before the folder goes.
+    _disks: Vec<Mounted>,
     folder: TempDir,
 }
 
@@ -107,10 +116,15 @@ impl Cluster {
         let folder = tempfile::Builder::new().prefix("paxosd-").tempdir_in(parent);
         let folder = folder.expect("the temporary folder takes another");
         let cluster_id = format!("{:032x}", u128::from(u32::from(place.address(1))));
-        let mut cluster = Cluster { nodes: Vec::new(), plan, cluster_id, place, folder };
+        let (nodes, _disks) = (Vec::new(), Vec::new());
+        let mut cluster = Cluster { nodes, plan, cluster_id, place, _disks, folder };
         for id in 1..=cluster.plan.nodes {
             let home = cluster.folder.path().join(format!("node-{id}"));
             fs::create_dir(&home).expect("the test's own folder takes another");
+            if let Some(bytes) = cluster.plan.disk_bytes {
+                let file = cluster.folder.path().join(format!("disk-{id}"));
+                cluster._disks.push(Mounted::image_over(&home, &file, "ext4", bytes));
+            }
             let node = Node::new(id, home);
             fs::write(node.config(), cluster.config_text(id)).expect("a new file can be written");
             cluster.nodes.push(node);

@@ -14,9 +14,9 @@ const CHUNK_BYTES: usize = 64 << 10;
 /// A directory on which a file system is mounted until this is dropped.
 #[derive(Debug)]
 pub struct Mounted {
-    folder: TempDir,
-    // The disk, where the file system is not memory.
-    _image: Option<TempDir>,
+    path: PathBuf,
+    // Where it is mounted, and the disk, as far as they were made for it.
+    _folders: Vec<TempDir>,
 }
 
 impl Mounted {
@@ -24,8 +24,16 @@ impl Mounted {
     #[track_caller]
     pub fn new(arguments: &[&str]) -> Mounted {
         let folder = TempDir::new().unwrap();
-        run(Command::new("mount").args(arguments).arg(folder.path()));
-        Mounted { folder, _image: None }
+        let mut mounted = Mounted::over(folder.path(), arguments);
+        mounted._folders.push(folder);
+        mounted
+    }
+
+    /// Likewise, over a folder that is there and outlives it.
+    #[track_caller]
+    fn over(folder: &Path, arguments: &[&str]) -> Mounted {
+        run(Command::new("mount").args(arguments).arg(folder));
+        Mounted { path: folder.to_path_buf(), _folders: Vec::new() }
     }
 
     /// A fresh file system of that kind on a loop device of so many bytes.
@@ -33,16 +41,22 @@ impl Mounted {
     pub fn image(kind: &str, bytes: u64) -> Mounted {
         let image = TempDir::new().unwrap();
         let file = image.path().join("disk");
-        File::create(&file).unwrap().set_len(bytes).unwrap();
-        run(Command::new(format!("mkfs.{kind}")).arg("-q").arg(&file));
+        make_image(&file, kind, bytes);
         let mut mounted = Mounted::new(&["-o", "loop", file.to_str().unwrap()]);
-        mounted._image = Some(image);
+        mounted._folders.push(image);
         mounted
+    }
+
+    /// Likewise, in a file of the caller's choice and over a folder that is there; both outlive it.
+    #[track_caller]
+    pub fn image_over(folder: &Path, file: &Path, kind: &str, bytes: u64) -> Mounted {
+        make_image(file, kind, bytes);
+        Mounted::over(folder, &["-o", "loop", file.to_str().unwrap()])
     }
 
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
-        self.folder.path()
+        &self.path
     }
 
     /// Bytes that may still be written to it.
@@ -55,6 +69,12 @@ impl Drop for Mounted {
     fn drop(&mut self) {
         let _a_leak_at_worst = Command::new("umount").arg(self.path()).status();
     }
+}
+
+#[track_caller]
+fn make_image(file: &Path, kind: &str, bytes: u64) {
+    File::create(file).unwrap().set_len(bytes).unwrap();
+    run(Command::new(format!("mkfs.{kind}")).arg("-q").arg(file));
 }
 
 #[track_caller]

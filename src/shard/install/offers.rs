@@ -1,4 +1,5 @@
-//! The checkpoints that peers have, for a node whose own state, or index, is to be replaced (C31, C32).
+//! The checkpoints that peers have, for a node that needs one though their journals still have what it lacks: its own
+//! state, or index, is to be replaced (C31, C32), or it has no room to learn.
 
 use super::pace::answer_us;
 use crate::paxos::Doubt;
@@ -10,16 +11,16 @@ use std::collections::BTreeMap;
 
 /// What peers offer, as far as they were asked.
 #[derive(Debug, Default)]
-pub(super) struct HealOffers {
+pub(super) struct Offers {
     /// The slot of each peer's newest checkpoint.
     newest: BTreeMap<NodeId, Slot>,
     /// When the peers are asked again.
     ask_at: Tick,
 }
 
-impl HealOffers {
-    /// Those that may be installed, each with the peer that has it.
-    pub(super) fn list(&self, core: &Core) -> Vec<(NodeId, Slot)> {
+impl Offers {
+    /// Those that may take the place of this node's state, or give it an index, each with the peer that has it.
+    pub(super) fn fit_to_heal(&self, core: &Core) -> Vec<(NodeId, Slot)> {
         // Of what was released here no slot can be applied again; and up to where the state was seen to differ,
         // what this journal has may be wrong.
         let differed = core.replica.digests().differing().map(|(_, slot)| slot).min();
@@ -34,6 +35,12 @@ impl HealOffers {
             is_late_enough && can_start && core.replica.may_hear(**node)
         };
         self.newest.iter().filter(fits).map(|(node, slot)| (*node, *slot)).collect()
+    }
+
+    /// Those behind what is known to be chosen here.
+    pub(super) fn ahead(&self, core: &Core) -> Vec<(NodeId, Slot)> {
+        let is_ahead = |(_, slot): &(&NodeId, &Slot)| **slot > core.replica.chosen_upto();
+        self.newest.iter().filter(is_ahead).map(|(node, slot)| (*node, *slot)).collect()
     }
 
     /// Asks the peers for their newest checkpoints, once it is time.
@@ -56,7 +63,7 @@ impl HealOffers {
         self.newest.insert(from, newest);
     }
 
-    /// When the peers are asked again.
+    /// When the peers are asked again, where that is later.
     pub(super) fn next_deadline(&self, now: Tick) -> Option<Tick> {
         Some(self.ask_at).filter(|at| *at > now)
     }

@@ -1,4 +1,6 @@
-//! What is counted: latencies and processor time.
+//! What is counted: latencies, processor time and memory.
+
+#![allow(dead_code)] // Each benchmark uses another part of it.
 
 use hdrhistogram::Histogram;
 use std::fmt;
@@ -76,6 +78,15 @@ pub fn processor_time(pid: u32) -> Duration {
     let ticks = behind.split_whitespace().skip(11).take(2).filter_map(|t| t.parse::<u64>().ok());
     // USER_HZ: hundredths of a second, whatever the kernel's own tick is.
     Duration::from_millis(ticks.sum::<u64>() * 10)
+}
+
+/// Memory that a process holds, in bytes.
+pub fn resident_bytes(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"));
+    let status = status.expect("a process that runs has its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.map_or(0, |kib| kib << 10)
 }
 
 /// How busy this machine is otherwise: the load of the last minute.
