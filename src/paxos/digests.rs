@@ -240,6 +240,23 @@ impl Replica {
         doubted.map(|(node, _)| *node).chain([self.config.me]).collect()
     }
 
+    /// A checkpoint at a slot was installed, and these members were seen with the same one: that is as good as a
+    /// comparison at that slot, which they have left behind (C25). What is known of a later one stays.
+    pub fn shares_checkpoint(
+        &mut self,
+        now: Tick,
+        slot: Slot,
+        members: &[NodeId],
+        effects: &mut Effects,
+    ) {
+        let Some(own) = self.digests.at(slot) else { return };
+        for node in members {
+            if !self.digests.compared.contains_key(node) {
+                self.compare(now, *node, (own, vec![*node]), own, effects);
+            }
+        }
+    }
+
     /// Another voter was seen with this replica's state at that slot or later.
     pub(super) fn is_shared_since(&self, slot: Slot) -> bool {
         !self.digests.agreeing(slot, &self.uncounted()).is_empty()

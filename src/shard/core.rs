@@ -193,6 +193,11 @@ impl Core {
         is_current
     }
 
+    /// The checkpoint that was installed is one that these members have, too.
+    pub(super) fn shares_checkpoint(&mut self, now: Tick, slot: Slot, members: &[NodeId]) {
+        self.replica.shares_checkpoint(now, slot, members, &mut self.effects);
+    }
+
     /// Drops all values from memory that the journal can give back.
     fn drop_cached(&mut self) {
         let Core { cache, machine, journal, .. } = self;

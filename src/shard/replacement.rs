@@ -20,10 +20,8 @@ impl Router {
         if is_distrusted && (!self.is_settled(turn.core) || self.healer.is_busy()) {
             return;
         }
-        let ReceiverStep::Installed(slot, built) = self.receiver.go_on(turn, &mut self.checkpoints)
-        else {
-            return;
-        };
+        let step = self.receiver.go_on(turn, &mut self.checkpoints);
+        let ReceiverStep::Installed(slot, built, same) = step else { return };
         turn.core.before_install(turn.now);
         self.drain_effects(turn);
         let Built { machine, run, state_bytes, journal, live_from } = *built;
@@ -46,6 +44,9 @@ impl Router {
         }
         if was_fenced {
             self.healer.installed(turn, slot, dropped);
+        }
+        if !is_distrusted {
+            turn.core.shares_checkpoint(turn.now, slot, &same);
         }
         turn.core.checkpointed(slot);
         self.since_cut = SinceCut::default();

@@ -41,6 +41,8 @@ fn r11_a_full_node_that_is_behind_installs_a_checkpoint() {
     assert_eq!(shard(&trio), Slot(0), "space may come back by itself");
     trio.pass(RELIEF_AFTER_US + WHILE_US);
     assert!(shard(&trio) > Slot(0), "it stays behind for ever");
+    let member = &trio.members[away].shard;
+    assert!(member.replica().is_confirmed(shard(&trio)), "what was installed counts as shared");
     let upto = [leader, away].map(|at| trio.members[at].shard.applied_upto());
     assert!(upto[1] >= shard(&trio), "{upto:?}");
 }

@@ -89,8 +89,9 @@ struct Parts {
 pub(in crate::shard) enum ReceiverStep {
     /// More is to be done.
     GoesOn,
-    /// The checkpoint is durable: it is to take the place of the state.
-    Installed(Slot, Box<Built>),
+    /// The checkpoint is durable: it is to take the place of the state. These peers have it, too, with the same
+    /// digest.
+    Installed(Slot, Box<Built>, Vec<NodeId>),
 }
 
 impl Receiver {
@@ -401,10 +402,12 @@ impl Receiver {
                 checkpoints.not_needed(slot, built.run.id());
                 ReceiverStep::GoesOn
             }
-            Some(Install { slot, phase: Phase::Record(_, built), .. }) => {
+            Some(Install { slot, phase: Phase::Record(_, built), digests, .. }) => {
                 self.installed += 1;
                 self.heal = None;
-                ReceiverStep::Installed(slot, built)
+                let digest = Some(built.machine.digest());
+                let same = digests.into_iter().filter(|(_, theirs)| *theirs == digest);
+                ReceiverStep::Installed(slot, built, same.map(|(node, _)| node).collect())
             }
             Some(_) | None => ReceiverStep::GoesOn,
         }
