@@ -13,6 +13,7 @@ mod failing;
 mod full;
 mod large_reads;
 mod load;
+mod lost;
 #[path = "../docs/markdown.rs"]
 #[allow(dead_code)] // The documents' own tests use more of it.
 mod markdown;
