@@ -22,9 +22,9 @@ CODES = {1: "NotLeader", 2: "NoQuorum", 3: "NotReady", 4: "Overloaded", 5: "Disk
          6: "ShuttingDown", 7: "LeadershipLost", 8: "Damaged", 9: "TooManyConnections",
          20: "WrongShard", 21: "UnknownLog", 22: "LogExists", 23: "ExpectMismatch",
          24: "PriorFailed", 25: "TooLarge", 26: "BadName", 27: "BadChecksum", 28: "BadRequest",
-         29: "Unsupported", 30: "Denied", 31: "Trimmed", 32: "Sealed", 33: "PastEnd",
-         34: "Lost", 35: "NotLost", 40: "VersionMismatch",
-         41: "WrongCluster", 42: "WrongPort", 60: "Internal"}
+         29: "Unsupported", 30: "Denied", 31: "Trimmed", 32: "Sealed", 33: "PastEnd", 34: "Lost",
+         35: "NotLost", 40: "VersionMismatch", 41: "WrongCluster", 42: "WrongPort",
+         60: "Internal"}
 REPLIES_TO = {kind | 0x8000: name for name, (kind, _, _) in paxos.MESSAGES.items()}
 
 
@@ -170,8 +170,7 @@ REPLIES = {
     "trimmed": (21, {"id": 1, "first": 1, "next": 4}),
     "attributes-set": (22, {}),
     "declared-lost": (23, {"id": 1, "from_": 1, "before": 3}),
-    "listed-lost": (24, {"id": 1, "ranges": [{"from_": 1, "before": 3},
-                                             {"from_": 9, "before": 10}]}),
+    "listed-lost": (24, {"id": 1, "ranges": [{"from_": 1, "before": 3}, {"from_": 9, "before": 10}]}),
     "read-done": (13, {"id": 1, "from_": 0, "first": 0, "next": 4, "entries": [b"hello", b"second"]}),
     "read-empty": (14, {"id": 1, "from_": 5, "first": 0, "next": 4, "entries": []}),
 }
@@ -183,11 +182,11 @@ ERRORS = {  # correlation; name, outcome, retry, detail, text
     "not-leader-unknown": (10, "NotLeader", 0, 2, {"leader": 0, "address": ""},
                            "this node does not lead the shard and knows of no leader"),
     "unformed": (10, "NoQuorum", 0, 2, {"unmet": [{"node": 3}]}, "it waits for node 3"),
-    "error-lost": (24, "Lost", 0, 0, {"log": 1, "from_": 1, "before": 3},
-                   "entries 1 to 2 were declared lost: no member has them any more; read on from 3"),
     "expect-mismatch": (12, "ExpectMismatch", 0, 0, {"log": 1, "next": 4},
                         "expected next index 1, but it is 4"),
     "log-exists": (5, "LogExists", 0, 0, {"log": 1}, "the name belongs to log 1"),
+    "error-lost": (24, "Lost", 0, 0, {"log": 1, "from_": 1, "before": 3},
+                   "entries 1 to 2 were declared lost: no member has them any more; read on from 3"),
     "wrong-shard": (9, "WrongShard", 0, 0, {"shard": 1}, "the log lives in shard 1"),
     "leadership-lost": (10, "LeadershipLost", 2, 0, None, "leadership was lost"),
     "unrecognised-error": (10, "error 9999", 2, 0, None, "an error of a later version"),
@@ -279,6 +278,30 @@ class Cluster(Client):
     def read(self, log, from_=0, **values):
         return self.call("Read", log=log, from_=from_, **values)
 
+    def declare_lost(self, log, from_, before):
+        timeout = self.timeout + 5  # members read their disks for so long
+        return self.call("DeclareLost", log=log, from_=from_, before=before, timeout=timeout)
+
+    def list_lost(self, log, consistency=LINEARIZABLE):
+        reply = self.call("ListLost", log=log, consistency=consistency)
+        return [(lost.from_, lost.before) for lost in reply.ranges]
+
+    def read_past_lost(self, log, at=0):
+        """All entries that are left, each with its index."""
+        found = []
+        while True:
+            try:
+                read = self.read(log, at)
+            except PaxosError as error:
+                if name_of(error.code) != "Lost":
+                    raise
+                at = error.detail.before
+                continue
+            found += enumerate(read.entries, at)
+            at += len(read.entries)
+            if at >= read.next:
+                return found
+
 
 def append_fields(entries, expect=None, chain=0, create=False):
     options = paxos.CREATE * create | paxos.EXPECT * (expect is not None)
@@ -325,7 +348,8 @@ class Offline(Refusals):
                 header = reply.pop("header")
                 self.assertEqual((got, size), (correlation, len(self.vectors[name][1])))
                 # What took a slot has its own among those applied.
-                applied = 42 if kind in (0x8010, 0x8011, 0x8014, 0x8016, 0x8017, 0x8018) else 41
+                slotted = (0x8010, 0x8011, 0x8014, 0x8016, 0x8017, 0x8018, 0x8019)
+                applied = 42 if kind in slotted else 41
                 self.assertEqual(header, {"shard": 0, "epoch": (5, 2), "applied_upto": applied})
                 self.assertEqual(reply, expected)
 
@@ -576,6 +600,28 @@ class Routing(Refusals):
         error = self.refused("error 9999", self.client(node).append, "a", [b"x"])
         self.assertEqual((error.outcome, error.retry, len(node.asked)), (2, 0, 1))
 
+    def test_lost_entries_are_passed_over(self):
+        """Section 7: an answer ends in front of a lost range, and the Error says what lies behind."""
+        def answer(n):
+            if n == 2:
+                return error_body(34, 0, 0, 9, struct.pack("<QQQ", 1, 2, 5))
+            first, entries = ((0, [b"0", b"1"]), None, (5, [b"5"]))[n - 1]
+            return (0x8015, struct.pack("<QQQQ", 1, first, 0, 6) + paxos.pack("entries", entries))
+        node = self.node(answer)
+        found = self.client(node).read_past_lost("a")
+        self.assertEqual(found, [(0, b"0"), (1, b"1"), (5, b"5")])
+        self.assertEqual(node.asked, [0x15] * 3)
+
+    def test_a_declaration_is_sent_again(self):
+        """Section 8: after LeadershipLost and a lost connection too, for asking twice is asking once."""
+        declared = (0x8018, struct.pack("<QQQ", 1, 2, 5))
+        node = self.node(lambda n: [None, error_body(7, 2, 0), declared][n - 1])
+        done = self.client(node).declare_lost("a", 2, 5)
+        self.assertEqual((done.from_, done.before, node.asked), (2, 5, [0x18] * 3))
+        node = self.node(lambda _: error_body(35, 0, 0))
+        error = self.refused("NotLost", self.client(node).declare_lost, "a", 2, 5)
+        self.assertEqual((error.detail, len(node.asked)), (None, 1))
+
     def test_a_chain_is_never_sent_again(self):
         node = self.node(lambda _: error_body(4, 0, 1))
         self.refused("Overloaded", self.client(node).append, "a", [b"x"], chain=1)
@@ -662,6 +708,28 @@ class Live(Refusals):
         error = self.refused("Sealed", self.client.append, log, [b"no"])
         self.assertEqual((error.detail.log, error.detail.next), (log, 5))
         self.assertTrue(self.client.stat(log).sealed)
+
+    def test_what_is_there_is_not_declared_lost(self):
+        """Section 7: what a member may have is no loss, nor is what was trimmed or never appended."""
+        log = self.client.append(self.name, [b"0", b"1", b"2"], create=True).id
+        link = self.connection(self.name)
+        deadline = time.monotonic() + 20
+        while link.call("Status").level < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)  # Sleeps because the level rises by itself, and nobody is told.
+        error = self.refused("NotLost", self.client.declare_lost, log, 1, 2)
+        self.assertEqual((error.outcome, error.retry, error.detail), (0, 0, None))
+        error = self.refused("PastEnd", self.client.declare_lost, log, 2, 4)
+        self.assertEqual((error.detail.log, error.detail.next), (log, 3))
+        self.client.call("Trim", log=log, before=2)
+        error = self.refused("Trimmed", self.client.declare_lost, log, 1, 3)
+        self.assertEqual((error.detail.log, error.detail.first), (log, 2))
+        self.refused("BadRequest", link.call, "DeclareLost", log=log, from_=2, before=2)
+        for which, consistency in ((self.name, LINEARIZABLE), (log, LOCAL)):
+            reply = link.call("ListLost", log=which, consistency=consistency)
+            self.assertEqual((reply.id, reply.ranges), (log, []))
+        for call in (self.client.list_lost, lambda gone: self.client.declare_lost(gone, 0, 1)):
+            self.refused("UnknownLog", call, self.name + "/none")
+        self.assertEqual(self.client.read_past_lost(log, 2), [(2, b"2")])
 
     def test_a_log_is_created_with_its_retention(self):
         """Section 7: what a log keeps holds from its first entry on."""
