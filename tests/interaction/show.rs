@@ -3,7 +3,7 @@
 use paxosd::paxos::{DiskBudget, Effect, Role, Stop};
 use paxosd::types::{Lsn, NodeId, Record, Refuted, Slot, Witness};
 use paxosd::wire::peer::{
-    Announce, Eligibility, FetchOutcome, Heartbeat, Message, Promise, Report,
+    Announce, Eligibility, FetchOutcome, Heartbeat, LossAsk, Message, Promise, Report,
 };
 
 pub fn role(role: &Role) -> &'static str {
@@ -167,9 +167,13 @@ pub fn message(message: &Message) -> String {
         Message::InstallChunk(m) => format!("install-chunk slot={}", m.slot),
         Message::ValuesFetch(m) => format!("values-fetch {}..{}", m.from, m.upto),
         Message::ValuesChunk(m) => format!("values-chunk {}..{}", m.from, m.covered),
-        Message::LossAsk(m) => format!("loss-ask attempt={} slots={:?}", m.attempt, m.slots),
+        Message::LossAsk(m) => loss_ask(m),
         Message::LossAnswer(m) => format!("loss-answer attempt={} {:?}", m.attempt, m.verdict),
     }
+}
+
+fn loss_ask(m: &LossAsk) -> String {
+    format!("loss-ask attempt={} log={} slots={:?}", m.attempt, m.log, m.slots)
 }
 
 fn record(record: &Record) -> String {

@@ -210,6 +210,24 @@ fn c32b_a_member_that_has_an_entry_forbids_it() {
     }
 }
 
+/// C30, C32b: what a member has of other logs in the same slots says nothing of the log: of a value that was cut down
+/// that may be all that is left, and would forbid the declaration for ever.
+#[test]
+fn c32b_what_other_logs_have_in_the_slot_forbids_nothing() {
+    let mut story = Story::begin();
+    let holder = (story.leader + 1) % 3;
+    let others: Vec<usize> = (0..3).filter(|at| *at != holder).collect();
+    story.rot(3, &others);
+    story.trio.tap(move |_, to, message| {
+        if let (Message::LossAsk(ask), true) = (message, to == holder) {
+            assert_eq!(ask.log, LogId(2), "the log of the entries");
+            ask.log = LogId(1); // As if its value had entries of this log alone.
+        }
+        true
+    });
+    assert_eq!(story.declare(3, 4), declared(3, 4));
+}
+
 /// C32b: a member that cannot be asked may have the entries: it is waited for, however long it is away.
 #[test]
 fn c32b_a_member_that_is_away_forbids_it() {

@@ -4,7 +4,7 @@ use crate::client::CLUSTER;
 use crate::model::{Message, Vector, vector};
 use paxosd::types::{
     Ballot, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Life, LifeId,
-    Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
+    LogId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
@@ -261,7 +261,10 @@ fn leadership() -> Vec<Vector> {
                 lacks_entries: true,
             }),
         ),
-        peer("loss-ask", Peer::LossAsk(LossAsk { attempt: 7, slots: vec![(Slot(3), Slot(5))] })),
+        peer(
+            "loss-ask",
+            Peer::LossAsk(LossAsk { attempt: 7, log: LogId(1), slots: vec![(Slot(3), Slot(5))] }),
+        ),
         peer(
             "loss-answer",
             Peer::LossAnswer(LossAnswer { attempt: 7, verdict: LossVerdict::Held(Slot(4)) }),

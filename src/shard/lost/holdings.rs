@@ -1,4 +1,5 @@
-//! What a member has of the values that a leader asks about: each is read from the disk, and held against the index.
+//! What a member has of the entries that a leader asks about: each value is read from the disk, and held against the
+//! index. Of a value that was cut down to what was live (C30), entries of other logs may be all that is left.
 
 use super::job::LossJob;
 use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
@@ -8,7 +9,7 @@ use crate::shard::disk_job::DiskJob;
 use crate::shard::install::log_ends;
 use crate::shard::journal_reads::JournalRead;
 use crate::shard::turn::Turn;
-use crate::types::{Ballot, NodeId, Slot, Value};
+use crate::types::{Ballot, LogId, NodeId, Slot, Value};
 use crate::wire::peer::{LossAnswer, LossAsk, LossVerdict};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,6 +25,8 @@ pub struct Holdings {
 #[derive(Debug)]
 struct Check {
     attempt: u64,
+    /// Entries of this log alone are looked for.
+    log: LogId,
     /// Slots that were not looked at yet, by rising slot.
     left: VecDeque<Slot>,
     /// Values that were read, and are being held against the index.
@@ -46,7 +49,7 @@ impl Holdings {
         ask: &LossAsk,
         known: Slot,
     ) -> Option<Answer> {
-        let LossAsk { attempt, slots } = ask;
+        let LossAsk { attempt, log, slots } = ask;
         let answer = |verdict| Some((from, LossAnswer { attempt: *attempt, verdict }));
         if turn.core.replica.is_doubtful() {
             return answer(LossVerdict::InDoubt);
@@ -60,8 +63,8 @@ impl Holdings {
             return answer(LossVerdict::Unclear(highest));
         }
         let left = slots.iter().flat_map(|(first, last)| (first.0..=last.0).map(Slot)).collect();
-        let check =
-            Check { attempt: *attempt, left, values: Vec::new(), token: 0, released_before: 0 };
+        let (attempt, log, values) = (*attempt, *log, Vec::new());
+        let check = Check { attempt, log, left, values, token: 0, released_before: 0 };
         self.checks.insert(from, check);
         self.go_on(turn, from)
     }
@@ -138,15 +141,16 @@ impl Holdings {
         }
         check.token = turn.core.journal_reads.token();
         let (token, values) = (check.token, check.values.clone());
-        let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
+        let (mut logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
+        logs.retain(|log, _| *log == check.log);
         let values =
             VerifyValues { from: turn.core.options.paxos.me, values, cuts_down: false, runs, logs };
         turn.run(DiskJob::Loss(LossJob::Verify { token, values }));
         None
     }
 
-    /// Values were held against the index: one that is right is held, one that is another than was chosen is as
-    /// good as none.
+    /// Values were held against the index: one that is right and has entries of the log is held; one that is another
+    /// than was chosen, or of which only entries of other logs are left, is as good as none.
     pub(in crate::shard) fn verified(
         &mut self,
         turn: &mut Turn<'_>,
@@ -154,18 +158,21 @@ impl Holdings {
         verified: &Verified,
     ) -> Option<Answer> {
         let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
-        let (from, first) = (*from, check.values.first().map(|(slot, ..)| *slot)?);
-        match &verified.refused {
-            Some((slot, ValueFault::OtherValue(_))) if *slot == first => {
-                check.values.remove(0);
-                self.verify(turn, from)
-            }
-            Some((slot, ValueFault::DamagedIndex(damage))) if *slot == first => {
-                turn.core.note_damage(damage);
-                self.end(from, LossVerdict::Unclear(first))
-            }
-            Some(_) | None => self.end(from, LossVerdict::Held(first)),
+        let from = *from;
+        if let Some((slot, ..)) = verified.values.first() {
+            return self.end(from, LossVerdict::Held(*slot));
         }
+        match &verified.refused {
+            None => check.values.clear(),
+            Some((refused, ValueFault::OtherValue(_))) => {
+                check.values.retain(|(slot, ..)| slot > refused);
+            }
+            Some((slot, ValueFault::DamagedIndex(damage))) => {
+                turn.core.note_damage(damage);
+                return self.end(from, LossVerdict::Unclear(*slot));
+            }
+        }
+        self.verify(turn, from)
     }
 
     fn end(&mut self, from: NodeId, verdict: LossVerdict) -> Option<Answer> {

@@ -2,18 +2,21 @@
 //! where the format level is one at which entries can be.
 
 use crate::limits::LOST_ROWS_MAX;
-use crate::types::Slot;
+use crate::types::{LogId, Slot};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, ListLimit, message, tuple};
 
 /// Ranges of slots.
 const SLOTS: ListLimit = ListLimit { items_max: LOST_ROWS_MAX, item_bytes_min: 16 };
 
-/// Does the receiver have the value of any of these slots? It reads each from its disk and verifies it.
+/// Does the receiver have any of the entries that a log has in these slots? It reads each value, or what is left of
+/// it, from its disk and verifies it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LossAsk {
     /// Matches the answer; unique within the sender's life.
     pub attempt: u64,
+    /// The log: what other logs have in the slots says nothing.
+    pub log: LogId,
     /// The slots: the first and the last of each range, by rising slot.
     pub slots: Vec<(Slot, Slot)>,
 }
@@ -27,12 +30,12 @@ pub struct LossAnswer {
     pub verdict: LossVerdict,
 }
 
-/// What a member says of the values of some slots.
+/// What a member says of the entries of a log in some slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LossVerdict {
     /// All of them are absent here or damaged, and none is on its way.
     Absent,
-    /// The value of this slot is here.
+    /// Those of this slot are here.
     Held(Slot),
     /// It cannot be said of this slot now: it lies above the newest checkpoint, or its value is being looked for.
     Unclear(Slot),
@@ -66,7 +69,7 @@ impl Field for LossVerdict {
 }
 
 message! {
-    LossAsk { attempt, slots as SLOTS }
+    LossAsk { attempt, log, slots as SLOTS }
     LossAnswer { attempt, verdict }
 }
 
