@@ -9,7 +9,7 @@ use crate::shard::disk_job::DiskJob;
 use crate::shard::install::log_ends;
 use crate::shard::journal_reads::JournalRead;
 use crate::shard::turn::Turn;
-use crate::types::{Ballot, LogId, NodeId, Slot, Value};
+use crate::types::{Ballot, LogId, NodeId, Slot, SlotRanges, Value};
 use crate::wire::peer::{LossAnswer, LossAsk, LossVerdict};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -54,15 +54,20 @@ impl Holdings {
         if turn.core.replica.is_doubtful() {
             return answer(LossVerdict::InDoubt);
         }
-        let count = slots.iter().fold(0u64, |sum, (first, last)| {
-            sum.saturating_add(last.0.saturating_sub(first.0).saturating_add(1))
-        });
-        let highest = slots.last().map_or(Slot(0), |(_, last)| *last);
         // Of slots above its checkpoint a node may learn values that it does not have yet.
-        if count == 0 || count > LOST_ROWS_MAX as u64 || highest > known {
-            return answer(LossVerdict::Unclear(highest));
+        let is_known = |(first, last): &(Slot, Slot)| Slot(0) < *first && *last <= known;
+        if let Some((_, last)) = slots.iter().find(|range| !is_known(range)) {
+            return answer(LossVerdict::Unclear(*last));
         }
-        let left = slots.iter().flat_map(|(first, last)| (first.0..=last.0).map(Slot)).collect();
+        let slots = SlotRanges::new(slots.iter().copied()); // Whatever order they come in.
+        if slots.count() == 0 || slots.count() > LOST_ROWS_MAX as u64 {
+            return answer(LossVerdict::Unclear(known));
+        }
+        let left = slots
+            .as_slice()
+            .iter()
+            .flat_map(|(first, last)| (first.0..=last.0).map(Slot))
+            .collect();
         let (attempt, log, values) = (*attempt, *log, Vec::new());
         let check = Check { attempt, log, left, values, token: 0, released_before: 0 };
         self.checks.insert(from, check);
