@@ -44,6 +44,20 @@ fn c32_states_that_differ_are_healed() {
     assert!(total.healed >= 12, "{} healed", total.healed);
 }
 
+/// C32b: a value rots on all nodes, among kills, power cuts and partitions, and an operator declares its entries lost:
+/// reads say so from then on, of these alone, and what any node has is never declared.
+#[test]
+fn c32b_what_rotted_everywhere_is_declared_lost() {
+    let plan = |seed| Plan::with(seed, FaultKind::Lose);
+    let total = match run_plans(0..24, 2, Verbosity::Hash, plan) {
+        Ok(total) => total,
+        Err(failure) => panic!("{failure}\nwith: --with lose"),
+    };
+    let missing = total.marks.missing();
+    let lost = missing.iter().filter(|mark| mark.contains("lost") || mark.contains("declaration"));
+    assert_eq!(lost.count(), 0, "never: {missing:?}");
+}
+
 /// Same seed, same trace.
 #[test]
 fn same_seed_same_trace() {

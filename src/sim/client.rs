@@ -2,7 +2,7 @@
 
 use super::rng::Rng;
 use crate::api::name::LogName;
-use crate::types::{ConnId, Index, LogId};
+use crate::types::{ConnId, Index, LogId, LostRange};
 use std::collections::BTreeMap;
 
 /// One client: at most one connection at a time.
@@ -27,6 +27,8 @@ pub(super) struct SimClient {
     pub(super) retired: bool,
     /// A reader's work: the logs that it reads to their ends, and how far it is.
     pub(super) unread: Option<Vec<(LogId, Index)>>,
+    /// An operator's work: entries that are to be declared lost.
+    pub(super) declares: Vec<(LogId, LostRange)>,
 }
 
 impl SimClient {
@@ -45,6 +47,7 @@ impl SimClient {
             back_at: 0,
             retired: false,
             unread: None,
+            declares: Vec::new(),
         }
     }
 
@@ -59,8 +62,9 @@ impl SimClient {
         self.keeps_to.is_some() && !self.loyal
     }
 
-    /// It waits for no answer, and has nothing left to read.
+    /// It waits for no answer, and has nothing left to read or to declare.
     pub(super) fn is_idle(&self) -> bool {
-        self.pending.is_empty() && self.unread.as_ref().is_none_or(Vec::is_empty)
+        let has_read = self.unread.as_ref().is_none_or(Vec::is_empty);
+        self.pending.is_empty() && has_read && self.declares.is_empty()
     }
 }

@@ -61,7 +61,8 @@ impl World {
 
     fn client_asks(&mut self, client: usize) {
         let done = self.clients[client].unread.as_ref().is_some_and(Vec::is_empty);
-        if !self.clients[client].retired && !done && self.ensure_connected(client) {
+        let is_retired = self.clients[client].retired && !self.clients[client].is_operator();
+        if !is_retired && !done && self.ensure_connected(client) {
             let prober = self.clients[client].is_prober();
             let limit = if prober { 1 } else { self.plan.pipeline };
             let burst = self.rng.range(1, limit);
@@ -102,7 +103,7 @@ impl World {
     }
 
     fn client_moves(&mut self, client: usize) {
-        if !self.clients[client].is_idle() {
+        if !self.clients[client].pending.is_empty() {
             return;
         }
         if let Some(to) = self.clients[client].moves_to.take() {
@@ -170,6 +171,9 @@ impl World {
     fn draw(&mut self, client: usize) -> (OperationKind, Request) {
         if let Some((log, from)) = self.clients[client].unread.as_mut().and_then(Vec::pop) {
             return read_on(LogRef::Id(log), from);
+        }
+        if let Some(declaration) = self.draw_declaration(client) {
+            return declaration;
         }
         if self.clients[client].is_prober() {
             return self.append(LogRef::Name(name(0)), None, 0, true);
@@ -296,6 +300,7 @@ impl World {
             self.clients[client].chain += 1;
         }
         self.take_in(client, number, reply);
+        self.declared(client, number, reply);
         self.read_further(client, number, reply);
         Ok(())
     }
@@ -327,6 +332,7 @@ impl World {
             | OperationKind::Delete(_)
             | OperationKind::Trim(_)
             | OperationKind::Set(_)
+            | OperationKind::Declare(..)
             | OperationKind::List(_) => None,
         };
         let known = &mut self.clients[client].known;
@@ -388,6 +394,9 @@ impl World {
             }
             Reply::Error(RequestError { detail: Detail::First { first, .. }, .. }) => {
                 unread.push((log, *first)); // What was trimmed is not there to be read.
+            }
+            Reply::Error(RequestError { detail: Detail::Lost { range, .. }, .. }) => {
+                unread.push((log, range.before));
             }
             _ => unread.push((log, from)),
         }

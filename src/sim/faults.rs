@@ -79,6 +79,7 @@ impl World {
             FaultKind::Rot => self.rot(self.plan.faulty_node)?,
             FaultKind::Wipe => self.wipe(self.plan.faulty_node)?,
             FaultKind::SetBack => self.set_back(self.plan.faulty_node)?,
+            FaultKind::Lose => self.lose_a_value()?,
             FaultKind::Spoil => self.spoil(self.plan.faulty_node),
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::violation::{CheckResult, Violation, ensure};
 use crate::api::error::{Detail, ErrorCode, Outcome, RequestError};
 use crate::api::name::LogName;
 use crate::api::{Consistency, LogRef, LogStat, ReadDone, Reply, ReplyHeader};
-use crate::types::{ConnId, Index, LogId, Slot};
+use crate::types::{ConnId, Index, LogId, LostRange, Slot};
 use std::collections::BTreeMap;
 
 /// Entries of one append get numbers below this.
@@ -40,6 +40,7 @@ pub(super) enum OperationKind {
     List(Consistency),
     Trim(LogRef),
     Set(LogRef),
+    Declare(LogId, LostRange),
 }
 
 /// What became of an operation.
@@ -224,6 +225,7 @@ impl RecordedOperation {
             | OperationKind::Delete(_)
             | OperationKind::Append { .. }
             | OperationKind::Trim(_)
+            | OperationKind::Declare(..)
             | OperationKind::Set(_) => false,
         }
     }
@@ -263,13 +265,8 @@ fn place_of(
             found.map(Some).ok_or(unexplained("deleted logs are gone"))
         }
         (Reply::ReadDone(done), OperationKind::Read { log, from, consistency }) => {
-            check_entries(done, log, *from, oracle)?;
-            let past = oracle.past(done.id).expect("its entries were compared just before");
             let earliest = if *consistency == Consistency::Local { upto } else { floor };
-            ensure(*from >= done.first, "trimmed is gone", || {
-                format!("read from {from}, though the first index is {}", done.first)
-            })?;
-            let place = past.when((done.first, done.next), earliest, upto);
+            let place = place_of_read(done, (log, *from), (earliest, upto), oracle)?;
             place.map(Some).ok_or(unexplained("linearizable reads"))
         }
         (Reply::Stated(stat), OperationKind::Stat { consistency, .. }) => {
@@ -292,12 +289,32 @@ fn place_of(
             let place = place_of_set(log, floor, upto, oracle);
             place.map(Some).ok_or(unexplained("attributes are decided"))
         }
+        (Reply::DeclaredLost(done), OperationKind::Declare(log, _)) => {
+            let past = oracle.past(*log).filter(|_| done.id == *log);
+            let place = past.and_then(|past| past.declared(done.range, floor, upto));
+            place.map(Some).ok_or(unexplained("declarations are decided"))
+        }
         (Reply::Error(error), _) => check_error(operation, upto, error, oracle),
         (reply, what) => {
             let text = format!("{what:?} was answered with {reply:?}");
             Err(Violation::new("answers fit their requests", text))
         }
     }
+}
+
+/// The first slot from `earliest` to `upto` that explains an answer to a read.
+fn place_of_read(
+    done: &ReadDone,
+    (log, from): (&LogRef, Index),
+    (earliest, upto): (Slot, Slot),
+    oracle: &Oracle,
+) -> Result<Option<Slot>, Violation> {
+    check_entries(done, (log, from), earliest, oracle)?;
+    let past = oracle.past(done.id).expect("its entries were compared just before");
+    ensure(from >= done.first, "trimmed is gone", || {
+        format!("read from {from}, though the first index is {}", done.first)
+    })?;
+    Ok(past.when((done.first, done.next), earliest, upto))
 }
 
 /// A slot behind `floor`, up to `upto`, in which attributes of the log were set.
@@ -317,7 +334,13 @@ fn place_of_list(listed: &[LogStat], earliest: Slot, upto: Slot, oracle: &Oracle
     (earliest.0..=upto.0).map(Slot).find(explains)
 }
 
-fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) -> CheckResult {
+/// They are what was appended, and none of them was lost at the earliest place of the read.
+fn check_entries(
+    done: &ReadDone,
+    (log, from): (&LogRef, Index),
+    earliest: Slot,
+    oracle: &Oracle,
+) -> CheckResult {
     let check = "reads return what was appended";
     let past = oracle.past(done.id).filter(|past| match log {
         LogRef::Id(id) => *id == done.id,
@@ -332,6 +355,8 @@ fn check_entries(done: &ReadDone, log: &LogRef, from: Index, oracle: &Oracle) ->
         let expected = past.entry(index);
         let same = index < done.next && expected.is_some_and(|e| e.hash == entry_hash(entry.data));
         ensure(same, check, || format!("entry {index} is another, or is not there"))?;
+        let is_lost = past.is_lost(index, earliest);
+        ensure(!is_lost, "what is lost is not read (C32b)", || format!("entry {index}"))?;
     }
     ensure(!done.entries.is_empty() || from >= done.next, check, || {
         format!("nothing from {from}, though the next index is {}", done.next)
@@ -355,6 +380,7 @@ fn check_error(
         OperationKind::Read { log, consistency, .. } | OperationKind::Stat { log, consistency } => {
             (*consistency == Consistency::Linearizable).then(|| log.clone())
         }
+        OperationKind::Declare(log, _) => Some(LogRef::Id(*log)),
         OperationKind::List(_) => None,
     };
     ensure(
@@ -381,6 +407,16 @@ fn check_error(
         (ErrorCode::Trimmed, Detail::First { log, first }, _) => {
             let earliest = if operation.is_local() { upto } else { floor };
             oracle.past(*log).and_then(|past| past.when_first(*first, earliest, upto))
+        }
+        (ErrorCode::Lost, Detail::Lost { log, range }, _) => {
+            let is_lost = |past: &&LogHistory| {
+                (range.from.0..range.before.0).all(|index| past.is_lost(Index(index), upto))
+            };
+            let asked = match &operation.what {
+                OperationKind::Read { from, .. } => range.contains(*from),
+                _ => false,
+            };
+            oracle.past(*log).filter(is_lost).filter(|_| asked).map(|_| floor)
         }
         (ErrorCode::Sealed, Detail::Next { log, .. }, _) => {
             let sealed = oracle.past(*log).and_then(LogHistory::sealed);
@@ -410,5 +446,6 @@ fn is_expected(code: ErrorCode) -> bool {
             | ErrorCode::ShuttingDown
             | ErrorCode::LeadershipLost
             | ErrorCode::PriorFailed
+            | ErrorCode::NotLost
     )
 }

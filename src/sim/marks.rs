@@ -73,6 +73,9 @@ marks! {
     ValuesDenied = "a peer was told that values are not here",
     SaidTrimmed = "a client was told that its entry is trimmed",
     SaidAbsent = "a client was told that its entry is not here",
+    SaidLost = "a client was told that its entry is lost",
+    DeclaredLost = "entries were declared lost",
+    NotLost = "a declaration was refused, for a node may have the entries",
 }
 
 /// Crashes during jobs that are so seldom done that chance alone does not meet them.
@@ -219,8 +222,15 @@ impl Marks {
 
     /// A node answers a client.
     pub(super) fn answered(&mut self, reply: &Reply) {
+        if matches!(reply, Reply::DeclaredLost(_)) {
+            self.add(Mark::DeclaredLost);
+        }
         let Reply::Error(error) = reply else { return };
-        if error.code == ErrorCode::Trimmed {
+        if error.code == ErrorCode::Lost {
+            self.add(Mark::SaidLost);
+        } else if error.code == ErrorCode::NotLost {
+            self.add(Mark::NotLost);
+        } else if error.code == ErrorCode::Trimmed {
             self.add(Mark::SaidTrimmed);
         } else if error.code == ErrorCode::NotReady && error.retry == Retry::Elsewhere {
             self.add(Mark::SaidAbsent);

@@ -7,7 +7,7 @@
 //!
 //! - [`Plan`]: what a seed decides beforehand.
 //! - `run`: a run from its first event to its last. `world`: its state.
-//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `absence`, `interrupt`, `clients`, `phase`,
+//! - `event_loop`, `process`, `links`, `disk`, `rot`, `faults`, `scenes`, `losses`, `absence`, `interrupt`, `clients`, `phase`,
 //!   `upgrades`: what happens in the world.
 //! - `oracle`, `history`, `durability_checker`: what is checked, against what was decided, asked and claimed.
 //! - `marks`: which branches were taken, so that a run of many seeds that leaves one out fails.
@@ -25,6 +25,7 @@ mod faults;
 mod history;
 mod interrupt;
 mod links;
+mod losses;
 mod marks;
 mod network;
 mod node;

@@ -8,8 +8,10 @@ use super::violation::{CheckResult, Violation, ensure};
 use crate::api::entries::EntriesRef;
 use crate::api::name::LogName;
 use crate::api::{LogAttributes, LogRef, LogStat};
-use crate::machine::{Commands, LogCommand, LogOutcome, Machine, MachineCommand, MachineOutcome};
-use crate::types::{Ballot, FormatLevel, Index, LogId, ShardId, Slot, Value};
+use crate::machine::{
+    Commands, LogCommand, LogOutcome, LostOutcome, Machine, MachineCommand, MachineOutcome,
+};
+use crate::types::{Ballot, FormatLevel, Index, LogId, LostRange, ShardId, Slot, Value};
 use std::collections::BTreeMap;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -22,6 +24,8 @@ pub(super) struct Oracle {
     logs: BTreeMap<LogId, LogHistory>,
     /// Disks rot: a leader whose index is damaged does not know how many bytes a trim lets go.
     rots: bool,
+    /// The slot whose value has rotted on all nodes: of it alone entries may be declared lost.
+    pub(super) rotten: Option<Slot>,
 }
 
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub(super) struct LogHistory {
     /// After each command that set its attributes: the slot, and what they are.
     attributes: Vec<(Slot, LogAttributes)>,
     entries: Vec<AppendedEntry>,
+    /// Every command that declared entries lost.
+    lost: Vec<(Slot, LostRange)>,
     /// Its bytes may be said to be more than they are.
     counts_high: bool,
 }
@@ -81,7 +87,14 @@ impl Oracle {
     pub(super) fn new(rots: bool) -> Oracle {
         let mut machine = Machine::new(ShardId(0), 1);
         machine.set_known_level(FormatLevel(u16::MAX)); // Whatever some node knows.
-        Oracle { machine, slots: Vec::new(), names: BTreeMap::new(), logs: BTreeMap::new(), rots }
+        Oracle {
+            machine,
+            slots: Vec::new(),
+            names: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            rots,
+            rotten: None,
+        }
     }
 
     /// The highest slot decided.
@@ -130,7 +143,31 @@ impl Oracle {
         })?;
         let digest = self.machine.digest();
         self.slots.push(Decision { ballot, value: value.clone(), digest });
+        for outcome in &applied.outcomes {
+            self.record_loss(slot, *outcome)?;
+        }
         Ok(self.record(slot, value, &applied.outcomes))
+    }
+
+    /// Entries were declared lost: no node had any of them.
+    fn record_loss(&mut self, slot: Slot, outcome: MachineOutcome) -> CheckResult {
+        let MachineOutcome::Lost(LostOutcome::Declared { log, range }) = outcome else {
+            return Ok(());
+        };
+        let rotten = self.rotten;
+        let past = self.existing(log);
+        let is_rotten = |index: u64| past.entry(Index(index)).map(|entry| entry.slot) == rotten;
+        let all = rotten.is_some() && (range.from.0..range.before.0).all(is_rotten);
+        ensure(all, "what a node has is not lost (C32b)", || {
+            format!("{range} of log {log} are lost from slot {slot} on; rotten is {rotten:?}")
+        })?;
+        past.lost.push((slot, range));
+        Ok(())
+    }
+
+    /// The value decided for a slot.
+    pub(super) fn value(&self, slot: Slot) -> Option<&Value> {
+        self.decision(slot).map(|decision| &decision.value)
     }
 
     /// The format level, by the values chosen so far.
@@ -210,6 +247,7 @@ impl Oracle {
             born: LogAttributes::default(),
             attributes: Vec::new(),
             entries: Vec::new(),
+            lost: Vec::new(),
             counts_high: self.rots,
         };
         self.logs.insert(id, past);
@@ -396,6 +434,31 @@ impl LogHistory {
         (begin <= upto && end.is_none_or(|end| end > floor)).then(|| begin.max(floor))
     }
 
+    /// The slots of the entries that are left after `slot`.
+    pub(super) fn live_slots(&self, slot: Slot) -> impl Iterator<Item = Slot> {
+        let first = self.first(slot).0 as usize;
+        self.entries.iter().skip(first).map(|entry| entry.slot)
+    }
+
+    /// The entries that `of` brought, of those that are left after `slot`.
+    pub(super) fn live_of(&self, of: Slot, slot: Slot) -> Option<LostRange> {
+        let bound = |at: Slot| Index(self.entries.partition_point(|e| e.slot < at) as u64);
+        let range = LostRange { from: bound(of).max(self.first(slot)), before: bound(of.next()) };
+        (range.from < range.before).then_some(range)
+    }
+
+    /// An entry was declared lost, in a slot up to that.
+    pub(super) fn is_lost(&self, index: Index, upto: Slot) -> bool {
+        self.lost.iter().any(|(slot, range)| *slot <= upto && range.contains(index))
+    }
+
+    /// A slot behind `floor`, up to `upto`, in which a command declared exactly these lost.
+    pub(super) fn declared(&self, range: LostRange, floor: Slot, upto: Slot) -> Option<Slot> {
+        let fits =
+            |(slot, lost): &&(Slot, LostRange)| *slot > floor && *slot <= upto && *lost == range;
+        self.lost.iter().find(fits).map(|lost| lost.0)
+    }
+
     pub(super) fn entry(&self, index: Index) -> Option<&AppendedEntry> {
         self.entries.get(index.0 as usize)
     }
@@ -411,6 +474,8 @@ impl LogHistory {
         });
         let counted = if self.counts_high { 0 } else { before(of_slot) };
         let (least, most) = (all - before(first_index), all - counted);
+        let lost = |range: &LostRange| before(range.before) - before(range.from);
+        let least = least.saturating_sub(self.lost.iter().map(|(_, range)| lost(range)).sum());
         stat.name == self.name
             && stat.created_ms == self.created_ms
             && (stat.first_index, stat.next_index) == (first_index, next_index)

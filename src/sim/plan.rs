@@ -49,6 +49,8 @@ pub enum FaultKind {
     SetBack,
     /// Memory fails: the state of a node becomes another one (C32).
     Spoil,
+    /// One value rots on all nodes, and its entries are declared lost (C32b).
+    Lose,
 }
 
 const FAULTS: [FaultKind; 17] = [
@@ -169,6 +171,7 @@ impl Plan {
                     faults.retain(|f| !matches!(f, FaultKind::Away | FaultKind::FullDisk));
                     faults.push(FaultKind::Spoil);
                 }
+                42..=49 => faults.extend([FaultKind::Lose, FaultKind::Lose]),
                 _ => {}
             }
         }
@@ -223,7 +226,11 @@ impl Plan {
         plan.faults.retain(|other| {
             !matches!(
                 other,
-                FaultKind::Rot | FaultKind::Wipe | FaultKind::SetBack | FaultKind::Spoil
+                FaultKind::Rot
+                    | FaultKind::Wipe
+                    | FaultKind::SetBack
+                    | FaultKind::Spoil
+                    | FaultKind::Lose
             )
         });
         plan.faults.extend([fault, FaultKind::Kill, FaultKind::PowerCut]);
@@ -236,11 +243,18 @@ impl Plan {
         self.faults.contains(&FaultKind::Rot)
     }
 
+    /// True when a value may rot on all nodes.
+    #[must_use]
+    pub fn loses_values(&self) -> bool {
+        self.faults.contains(&FaultKind::Lose)
+    }
+
     /// True when a node may be out before the end: for good, for what its disk lost, or for as long as its
     /// state is another than that of the others.
     #[must_use]
     pub fn loses_node(&self) -> bool {
         self.rots()
+            || self.loses_values()
             || self.faults.contains(&FaultKind::SetBack)
             || self.faults.contains(&FaultKind::Spoil)
     }
