@@ -49,6 +49,10 @@ impl World {
                 }
             }
             Phase::Settling { deadline } => {
+                // A node may find only now that its process has ended too often while it healed.
+                for node in 0..self.nodes.len() {
+                    self.let_heal_again(node)?;
+                }
                 if self.is_quiescent() {
                     self.add_readers();
                     self.phase = Phase::Reading { deadline: self.now + SETTLE_US };
