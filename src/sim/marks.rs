@@ -2,7 +2,7 @@
 
 use crate::api::Reply;
 use crate::api::error::{ErrorCode, Retry};
-use crate::checkpoint::install::{HealDone, InstallDone, InstallJob};
+use crate::checkpoint::install::{InstallDone, InstallJob};
 use crate::checkpoint::{
     CheckpointDone, CheckpointJob, SpanDone, SpanJob, Start, parse_checkpoint_file_name,
 };
@@ -47,7 +47,6 @@ marks! {
     CutAppend = "a crash while a part of a peer's checkpoint is written",
     CutBuild = "a crash while a peer's checkpoint is made one of this node",
     CutCompaction = "a crash while live values of a segment are copied",
-    CutHeal = "a crash while a node that differs writes down what it tries",
     StartWithout = "a start reads the whole journal",
     StartNewest = "a start begins from the newest checkpoint",
     StartOlder = "a start passes over a damaged checkpoint",
@@ -64,7 +63,6 @@ marks! {
     NotInstalled = "a step of an install failed",
     Fetched = "a value that was absent was found, here or at a peer",
     Unwanted = "a value that was fetched was of no use any more",
-    WentBack = "a node that differs went back to a checkpoint of its own",
     RowsFound = "rows were looked for, of slots that peers answered for or could not give",
     ColdRead = "entries were read from the journal",
     SaidReleased = "a peer was told that a value is released",
@@ -91,7 +89,6 @@ pub(super) const RARE: &[Mark] = &[
     Mark::CutLook,
     Mark::CutAppend,
     Mark::CutBuild,
-    Mark::CutHeal,
 ];
 
 /// How often each mark was reached.
@@ -177,9 +174,6 @@ impl Marks {
             DiskDone::Install(InstallDone::Built(_)) => self.add(Mark::Installed),
             DiskDone::Install(InstallDone::Failed { .. }) => self.add(Mark::NotInstalled),
             DiskDone::Install(InstallDone::Rows(Ok(_))) => self.add(Mark::RowsFound),
-            DiskDone::Install(InstallDone::Heal(HealDone::Restored(_))) => {
-                self.add(Mark::WentBack);
-            }
             DiskDone::Install(InstallDone::Verified(verified)) => {
                 let mark = if verified.values.is_empty() { Mark::Unwanted } else { Mark::Fetched };
                 self.add(mark);
@@ -258,8 +252,10 @@ pub(super) fn cut_mark(job: &DiskJob) -> Option<Mark> {
             InstallJob::Look { .. } => Some(Mark::CutLook),
             InstallJob::Append { .. } => Some(Mark::CutAppend),
             InstallJob::Build(_) => Some(Mark::CutBuild),
-            InstallJob::Heal(_) => Some(Mark::CutHeal),
-            InstallJob::Read { .. } | InstallJob::Verify(_) | InstallJob::Rows { .. } => None,
+            InstallJob::Read { .. }
+            | InstallJob::Verify(_)
+            | InstallJob::Rows { .. }
+            | InstallJob::Heal(_) => None,
         },
         DiskJob::Span(SpanJob::Read { .. })
         | DiskJob::Journal(Job::Batch(_) | Job::Read(_))

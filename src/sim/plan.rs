@@ -166,17 +166,11 @@ impl Plan {
                 22..=33 => {
                     faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
                 }
-                34..=41 => {
-                    // A member that must install cannot say who is right, and so would take either state.
-                    faults.retain(|f| !matches!(f, FaultKind::Away | FaultKind::FullDisk));
-                    faults.push(FaultKind::Spoil);
-                }
                 42..=49 => faults.extend([FaultKind::Lose, FaultKind::Lose]),
                 _ => {}
             }
         }
         let faulty_node = rng.below(nodes as u64) as usize;
-        let spoils = faults.contains(&FaultKind::Spoil);
         Plan {
             seed,
             nodes,
@@ -210,7 +204,7 @@ impl Plan {
             fault_us: *rng.pick(&[100_000, 300_000, 700_000, 1_500_000]),
             faults,
             faulty_node,
-            catchup_bytes: catchup_bytes(spoils, &mut rng),
+            catchup_bytes: *rng.pick(&[0, 0, 64 << 10, 1 << 20]),
             trims: *rng.pick(&[0, 8, 20]),
         }
     }
@@ -295,12 +289,6 @@ fn hasten(timing: &mut Timing, election_us: u64) {
     timing.retry_us = election_us / 2;
 }
 
-/// Mostly little. Where states are spoiled, nobody may fall so far behind that it must install.
-fn catchup_bytes(spoils: bool, rng: &mut Rng) -> u64 {
-    let drawn = *rng.pick(&[0, 0, 64 << 10, 1 << 20]);
-    if spoils { 1 << 40 } else { drawn }
-}
-
 /// Majorities mostly; else any pair that intersects (Flexible Paxos).
 fn quorums(nodes: usize, rng: &mut Rng) -> Quorums {
     if rng.percent(70) {
@@ -338,8 +326,6 @@ mod tests {
         assert!(share(&|plan| plan.timing.lease_us == 0) > 400);
         assert!(share(&|plan| plan.faults.contains(&FaultKind::Lag)) > 600);
         assert!(share(&Plan::rots) > 150, "{}", share(&Plan::rots));
-        let spoils = |plan: &Plan| plan.faults.contains(&FaultKind::Spoil);
-        assert!(share(&spoils) > 80, "{}", share(&spoils));
         assert!(share(&|plan| plan.loyal > 0) > 600);
     }
 }

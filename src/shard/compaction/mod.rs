@@ -2,9 +2,10 @@
 //!
 //! A segment stays while one entry in it is live. Where more than half of what stays so is garbage, the
 //! segments are looked at one after the other: a walk reads the values in which entries may be live and holds
-//! them against the index. Where they take half of the segment or less, a second walk writes them down again
-//! in the ordinary journal, each as a whole, as a learned value; so a copy is as good as its original for
-//! whoever reads, recovers or serves it. Once the copies are durable the segment is *emptied*: release goes
+//! them against the index. Where what is live of them takes half of the segment or less, a second walk writes that
+//! down again in the ordinary journal: of a value the extents that are live, as a remnant; where that is nearly all
+//! of it, the value as a whole, as a learned one. A remnant is good for reads, and for nothing else: all slots here
+//! are at or below the older checkpoint. Once the copies are durable the segment is *emptied*: release goes
 //! by that as by a segment of which every entry is dead. After a restart nothing is known of it, but a second
 //! look finds that other records count.
 

@@ -137,7 +137,7 @@ impl SegmentWalk {
         self.live.take_if(|live| live.as_slice().len() > COMPACTION_LIVE_RANGES);
     }
 
-    /// These values hold live entries, and are the very ones that the index knows.
+    /// These values hold live entries, and are the very ones that the index knows; what is dead of them was cut off.
     pub(super) fn verified(&mut self, values: Vec<ReadValue>) {
         match self.pass {
             Pass::Survey => {
@@ -170,7 +170,7 @@ impl SegmentWalk {
     }
 }
 
-/// Bytes that a copy takes beside others in one batch.
+/// Bytes that a copy of a value, or of what is left of it, takes beside others in one batch.
 fn copy_bytes(value: &Value) -> u64 {
     value.len() as u64 + RECORD_OVERHEAD_BYTES
 }
