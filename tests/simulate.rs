@@ -37,7 +37,7 @@ fn r13_disks_that_are_set_back_are_refuted() {
 #[test]
 fn c32_states_that_differ_are_healed() {
     let plan = |seed| Plan::with(seed, FaultKind::Spoil);
-    let total = match run_plans(0..24, 2, Verbosity::Hash, plan) {
+    let total = match run_plans(0..80, 2, Verbosity::Hash, plan) {
         Ok(total) => total,
         Err(failure) => panic!("{failure}\nwith: --with spoil"),
     };
@@ -49,13 +49,13 @@ fn c32_states_that_differ_are_healed() {
 #[test]
 fn c32b_what_rotted_everywhere_is_declared_lost() {
     let plan = |seed| Plan::with(seed, FaultKind::Lose);
-    let total = match run_plans(0..24, 2, Verbosity::Hash, plan) {
+    let total = match run_plans(0..80, 2, Verbosity::Hash, plan) {
         Ok(total) => total,
         Err(failure) => panic!("{failure}\nwith: --with lose"),
     };
-    let missing = total.marks.missing();
-    let lost = missing.iter().filter(|mark| mark.contains("lost") || mark.contains("declaration"));
-    assert_eq!(lost.count(), 0, "never: {missing:?}");
+    let is_of_losses = |text: &str| text.contains("lost") || text.contains("declaration");
+    let counts: Vec<_> = total.marks.counts().filter(|(text, _)| is_of_losses(text)).collect();
+    assert!(counts.len() >= 3 && counts.iter().all(|(_, count)| *count > 0), "{counts:?}");
 }
 
 /// Same seed, same trace.

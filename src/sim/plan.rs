@@ -166,7 +166,6 @@ impl Plan {
                 22..=33 => {
                     faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
                 }
-                42..=49 => faults.extend([FaultKind::Lose, FaultKind::Lose]),
                 _ => {}
             }
         }
