@@ -15,6 +15,7 @@ mod installing;
 mod large_entries;
 mod levels;
 mod lost;
+mod lost_copies;
 mod memory;
 mod node;
 mod peers;

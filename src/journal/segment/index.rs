@@ -233,10 +233,11 @@ impl SlotIndex {
         let segments = self.segments.iter().rev().filter(|(_, index)| index.spans(slot));
         let all = segments
             .flat_map(|(id, index)| index.of_slot(slot).map(|entry| index.found(*id, entry)));
-        let known_only = self.spilled.is_known_only(slot);
+        let must_be_chosen = need != SlotNeed::Anything;
+        let known_only = must_be_chosen && self.spilled.is_known_only(slot);
         let all = all.filter(|record| !known_only || record.is_trusted());
         let best = all.filter(|record| record.serves(need)).max_by_key(IndexedRecord::rank)?;
-        let doubtful = !best.is_trusted() && self.distrusted.contains(&slot);
+        let doubtful = must_be_chosen && !best.is_trusted() && self.distrusted.contains(&slot);
         Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
     }
 
@@ -343,9 +344,13 @@ impl SlotIndex {
     }
 
     fn lookups_in(&self, files: &[Arc<Places>], slots: &[Slot], need: SlotNeed) -> Vec<SlotLookup> {
+        let kept = match need {
+            SlotNeed::Anything => SlotNeed::Anything,
+            SlotNeed::Whole | SlotNeed::Kept | SlotNeed::Live => SlotNeed::Kept,
+        };
         let held = |slot| HeldRows {
             whole: self.best_row(slot, SlotNeed::Whole),
-            kept: self.best_row(slot, SlotNeed::Kept),
+            kept: self.best_row(slot, kept),
             distrusted: self.distrusted.contains(&slot),
         };
         slots.iter().map(|slot| self.spilled.lookup(*slot, files, held(*slot), need)).collect()

@@ -22,6 +22,9 @@ pub(crate) enum SlotNeed {
     Kept,
     /// The entries in it that can still be read, by this node's own index.
     Live,
+    /// Whatever was written down for it, though it need not be what was chosen: whoever asks holds it against an
+    /// index, and asks whether this node has a copy at all (C32b).
+    Anything,
 }
 
 /// Where the record of a slot lies.
@@ -85,7 +88,7 @@ impl IndexedRecord {
     pub(crate) fn serves(&self, need: SlotNeed) -> bool {
         match need {
             SlotNeed::Whole => !self.is_remnant(),
-            SlotNeed::Kept | SlotNeed::Live => true,
+            SlotNeed::Kept | SlotNeed::Live | SlotNeed::Anything => true,
         }
     }
 

@@ -176,7 +176,9 @@ impl SlotLookup {
     /// where a record behind may be lost, one that may hold another value is not believed (C5). Where of the value
     /// itself nothing is left that serves, and a remnant is, the value was released (C27).
     pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> FoundSlot {
-        let counts = |row: &PlaceRow| !self.known_only || row.record.is_trusted();
+        let must_be_chosen = self.need != SlotNeed::Anything;
+        let known_only = self.known_only && must_be_chosen;
+        let counts = |row: &PlaceRow| !known_only || row.record.is_trusted();
         let HeldRows { whole, kept, distrusted } = self.held;
         let rows: Vec<PlaceRow> = rows.chain(whole).chain(kept).filter(counts).collect();
         let is_left = |row: &PlaceRow| row.record.is_remnant() && row.record.flags & DAMAGED == 0;
@@ -191,13 +193,14 @@ impl SlotLookup {
             return FoundSlot::Released; // It is not repaired: what is live of it is here.
         }
         let is_chosen = best.record.is_trusted() && flags & DAMAGED == 0;
-        let went = self.released_in.filter(|_| self.need != SlotNeed::Live);
+        let is_unchecked = matches!(self.need, SlotNeed::Whole | SlotNeed::Kept);
+        let went = self.released_in.filter(|_| is_unchecked);
         if !is_chosen && went.is_some_and(|segment| segment > location.segment) {
             // The record that held the chosen value may have stood there.
             return FoundSlot::Released;
         }
         let hidden = self.lost_in.is_some_and(|segment| segment >= location.segment);
-        let doubtful = !best.record.is_trusted() && (distrusted || hidden);
+        let doubtful = must_be_chosen && !best.record.is_trusted() && (distrusted || hidden);
         let flags = flags | if doubtful { DAMAGED } else { 0 };
         FoundSlot::Record(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
     }

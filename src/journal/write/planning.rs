@@ -33,6 +33,18 @@ impl Journal {
         self.plan_read(token, slots, bytes_max, SlotNeed::Kept)
     }
 
+    /// The same for whatever was written down for these slots, though it need not be what was chosen: for whoever
+    /// asks whether this node has a copy at all, and holds it against an index.
+    #[must_use]
+    pub fn read_anything(
+        &self,
+        token: u64,
+        slots: impl IntoIterator<Item = Slot>,
+        bytes_max: usize,
+    ) -> ReadJob {
+        self.plan_read(token, slots, bytes_max, SlotNeed::Anything)
+    }
+
     fn plan_read(
         &self,
         token: u64,

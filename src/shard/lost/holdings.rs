@@ -94,7 +94,7 @@ impl Holdings {
         check.released_before = core.tally.released_segments;
         core.journal_reads.begin(check.token, JournalRead::Loss);
         self.reading.insert(check.token);
-        let job = core.journal.read_slots(check.token, slots, LEARN_BYTES_MAX);
+        let job = core.journal.read_anything(check.token, slots, LEARN_BYTES_MAX);
         turn.run(Job::Read(job));
         None
     }
@@ -155,7 +155,8 @@ impl Holdings {
     }
 
     /// Values were held against the index: one that is right and has entries of the log is held; one that is another
-    /// than was chosen, or of which only entries of other logs are left, is as good as none.
+    /// than was chosen, or of which only entries of other logs are left, is as good as none. What was accepted here and
+    /// never known to be chosen (C29) is written down as what was chosen, for it may be the last copy.
     pub(in crate::shard) fn verified(
         &mut self,
         turn: &mut Turn<'_>,
@@ -164,7 +165,10 @@ impl Holdings {
     ) -> Option<Answer> {
         let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
         let from = *from;
-        if let Some((slot, ..)) = verified.values.first() {
+        if let Some((slot, ballot, value)) = verified.values.first() {
+            if turn.core.absent.contains(*slot) && !turn.core.replica.is_doubtful() {
+                turn.core.keep_value(*slot, *ballot, value.clone()); // Without space it is asked for again.
+            }
             return self.end(from, LossVerdict::Held(*slot));
         }
         match &verified.refused {

@@ -1,0 +1,91 @@
+//! Stories about copies that are easily overlooked when somebody asks whether any member has an entry (C32b).
+
+use crate::install::{put, read_as};
+use crate::node::{create, log, texts};
+use crate::trio_rig::Trio;
+use paxosd::api::error::ErrorCode;
+use paxosd::api::{Consistency, DeclareLost, Reply, Request, Trim};
+use paxosd::paxos::Timing;
+use paxosd::shard::CutOptions;
+use paxosd::storage::{MemStorage, Storage};
+use paxosd::types::{Index, Slot};
+
+/// A cut every fifty slots, and five seconds after the last one where there is a reason.
+const OFTEN: CutOptions =
+    CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 5_000_000, gap_us: 0 };
+/// Longer than an install takes, with what is fetched behind it.
+const WHILE_US: u64 = 20_000_000;
+
+/// Every copy on a disk of the entries of `rare`, which nothing else is like, rots.
+fn rot_rare(storage: &MemStorage) {
+    let mut copies = 0;
+    for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
+        let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
+        storage.read_at(name, 0, &mut bytes).expect("it is read");
+        let found =
+            bytes.windows(RARE.len()).enumerate().filter(|(_, part)| *part == RARE.as_bytes());
+        for at in found.map(|(at, _)| at as u64).collect::<Vec<_>>() {
+            storage.rot(name, at..at + 1, |bytes| bytes[0] ^= 1);
+            copies += 1;
+        }
+    }
+    assert!(copies > 0, "no segment holds it");
+}
+
+const RARE: &str = "an entry that nothing else is like";
+
+/// C32b, C29: a node accepted an entry and was cut off before it heard that it was chosen. It installs a checkpoint
+/// that stands for the entry, and what the others had of it has rotted. The node's record is the last copy: the
+/// entry is not lost, and all get it from there.
+#[test]
+fn c32b_what_was_accepted_before_an_install_is_a_copy() {
+    let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
+    let first = trio.leader();
+    let away = (first + 1) % 3;
+    let leader = first;
+    trio.members.iter_mut().for_each(|member| member.shard.set_cache_bytes(0));
+    for text in ["a", "rare"] {
+        trio.ask(leader, create(text));
+    }
+    put(&mut trio, leader, "a", 0..20);
+    trio.pass(500_000);
+    let before = trio.members[away].shard.applied_upto();
+    let reply = trio.ask(leader, Request::Append(crate::node::append("rare", RARE)));
+    assert!(matches!(reply, Reply::Appended(_)), "{reply:?}");
+    trio.cut_off(away);
+    let shard = &trio.members[away].shard;
+    assert_eq!(shard.applied_upto(), before, "it has not heard that the entry is chosen");
+    assert!(shard.journal().locate(before.next()).is_some(), "it has accepted it");
+    // Whoever leads next speaks of another ballot: the node cannot take what it accepted for what was chosen (C9).
+    trio.cut_off(first);
+    trio.pass(3_000_000);
+    trio.heal(first);
+    let leader = trio.leader();
+    let other = 3 - leader - away;
+    for round in 0..4 {
+        let upto = 20 + 100 * (round + 1);
+        put(&mut trio, leader, "a", upto - 100..upto);
+        trio.ask(leader, Request::Trim(Trim { log: log("a"), before: Index(upto) }));
+        trio.pass(6_000_000);
+    }
+    let released = trio.members[leader].shard.journal().released_upto();
+    assert!(released > before, "released up to {released}, it is at {before}");
+    for at in [leader, other] {
+        rot_rare(trio.storage(at));
+    }
+    trio.heal(away);
+    trio.pass(WHILE_US);
+    assert!(trio.members[away].shard.installed_upto() > Slot(0));
+    let request = DeclareLost { log: log("rare"), from: Index(0), before: Index(1) };
+    let reply = trio.ask(leader, Request::DeclareLost(request));
+    let is_refused = matches!(&reply, Reply::Error(error) if error.code == ErrorCode::NotLost);
+    assert!(is_refused, "node {} has it: {reply:?}", away + 1);
+    for at in [away, leader, other] {
+        let found = (0..3).find_map(|_| {
+            let reply = trio.ask(at, read_as("rare", 0, Consistency::Local));
+            trio.pass(WHILE_US);
+            matches!(reply, Reply::ReadDone(_)).then(|| texts(Some(reply)))
+        });
+        assert_eq!(found, Some(vec![RARE.to_string()]), "node {at}");
+    }
+}
