@@ -310,8 +310,8 @@ fn unreachable(nodes: &[NodeId]) -> RequestError {
 }
 
 fn damaged_index() -> RequestError {
-    let text = "the index of the leader is damaged where it has these entries; it mends itself from \
-                another member: try again later";
+    let text = "the index of the leader is damaged where it has these entries; a checkpoint of \
+                another member takes its place: try again later";
     RequestError::new(ErrorCode::NotLost, text)
 }
 
