@@ -1,6 +1,7 @@
 //! Whether appends become slower as a cluster grows: two clusters, one that holds little and one that holds
 //! much, take the same load in turns. And what a checkpoint costs those who append meanwhile.
 
+use crate::admin::Metrics;
 use crate::cost;
 use crate::fill::Filling;
 use crate::generator::{Generator, Load, ManyLogs};
@@ -165,7 +166,27 @@ impl Side {
             self.with.len() as f64 * 100.0 / all as f64,
             with as f64 / without.max(1) as f64
         );
+        for id in self.cluster.ids() {
+            let Ok(metrics) = Metrics::of(&self.cluster.admin(id)) else { continue };
+            println!("{what}: node {id}: {}", turns(&metrics));
+        }
     }
+}
+
+/// How many turns of a shard's loop there were since the node's start, and how many took long.
+fn turns(metrics: &Metrics) -> String {
+    const NAME: &str = "paxosd_loop_turn_seconds";
+    let all = metrics.sum(&format!("{NAME}_count"));
+    let buckets = format!("{NAME}_bucket");
+    let longer = |bound: &str| {
+        let label = format!("le=\"{bound}\"");
+        let of_bound = metrics.with_labels(&buckets).filter(|(labels, _)| labels.contains(&label));
+        all - of_bound.map(|(_, count)| count).sum::<f64>()
+    };
+    let [five, ten, fifty] = ["0.005", "0.01", "0.05"].map(longer);
+    format!(
+        "{all} turns of its loop, {five} longer than 5 ms, {ten} than 10 ms, {fifty} than 50 ms"
+    )
 }
 
 /// Whether some node is taking a checkpoint, by the files that it makes.

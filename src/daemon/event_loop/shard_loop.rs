@@ -79,6 +79,8 @@ pub struct ShardLoop {
     messages: Receiver<ShardMessage>,
     phase: Phase,
     pauses: Pauses,
+    /// How long this turn waited for the disk, in microseconds.
+    waited_us: u64,
     /// The leader that was put on the board last.
     published: Option<ShardLeader>,
     /// The last leadership that was counted.
@@ -152,6 +154,7 @@ impl ShardLoop {
             messages: parts.messages,
             phase: Phase::Serving,
             pauses: Pauses::new(clock::now()),
+            waited_us: 0,
             published: None,
             led: None,
             publish_at: Tick(0),
@@ -166,7 +169,12 @@ impl ShardLoop {
         let mut events = Events::with_capacity(EVENTS_MAX);
         while !self.is_done(clock::now()) {
             self.sleep(&mut events);
+            let began = clock::now();
+            self.waited_us = 0;
             self.turn(&events);
+            let took_us = clock::now().since(began).saturating_sub(self.waited_us);
+            let turns = &self.context.board.shard(self.service.id).turns;
+            turns.record(Duration::from_micros(took_us));
         }
         self.log_closings(clock::now(), true);
         self.context.board.loops.excused(Loop::Shard(self.service.id));
@@ -321,8 +329,10 @@ impl ShardLoop {
             self.flush_dirty();
             // Whether the disk answers is not for the watchdog to judge.
             self.context.board.loops.excused(Loop::Shard(self.service.id));
+            let began = clock::now();
             let done = self.disk.run_here(batch);
             let now = clock::now();
+            self.waited_us += now.since(began);
             self.context.board.loops.turned(Loop::Shard(self.service.id), now);
             self.pauses.excused(now);
             let Some(done) = done else { continue };

@@ -60,6 +60,7 @@ impl Moment<'_> {
         memory(&mut page, &shards);
         peers(&mut page, &shards);
         syncs(&mut page, &shards);
+        turns(&mut page, &shards);
         requests(&mut page, &shards);
         page.into_text()
     }
@@ -192,6 +193,13 @@ fn syncs(page: &mut MetricsPage, shards: &[Shard<'_>]) {
     page.family(&table::SYNC_SECONDS);
     for (id, board, _) in shards {
         histogram(page, &table::SYNC_SECONDS, &[("shard", id)], &board.syncs.took.counts());
+    }
+}
+
+fn turns(page: &mut MetricsPage, shards: &[Shard<'_>]) {
+    page.family(&table::TURN_SECONDS);
+    for (id, board, _) in shards {
+        histogram(page, &table::TURN_SECONDS, &[("shard", id)], &board.turns.counts());
     }
 }
 

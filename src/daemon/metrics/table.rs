@@ -67,6 +67,12 @@ pub const SYNC_SECONDS: Metric = Metric::histogram(
     "Time to write and sync one batch of the write-ahead log.",
 );
 
+/// Time of turns.
+pub const TURN_SECONDS: Metric = Metric::histogram(
+    "paxosd_loop_turn_seconds",
+    "Time that one turn of a shard's loop took, without what it waited for its own disk.",
+);
+
 /// Time of requests.
 pub const REQUEST_SECONDS: Metric = Metric::histogram(
     "paxosd_request_seconds",

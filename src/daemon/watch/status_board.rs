@@ -6,7 +6,7 @@ use crate::api::Reply;
 use crate::api::error::ErrorCode;
 use crate::api::status::{ShardLeader, ShardStatus};
 use crate::daemon::net::port::Port;
-use crate::daemon::watch::histogram::Syncs;
+use crate::daemon::watch::histogram::{Histogram, Syncs};
 use crate::daemon::watch::loops::{Loop, Loops};
 use crate::daemon::watch::requests::RequestMetrics;
 use crate::daemon::watch::space::Space;
@@ -42,6 +42,8 @@ pub struct ShardBoard {
     assured_until: AtomicU64,
     /// Measured by whoever syncs.
     pub syncs: Arc<Syncs>,
+    /// How long each turn of its loop took, without what it waited for its own disk.
+    pub turns: Histogram,
     /// How long its clients' requests took, measured by its thread.
     pub requests: RequestMetrics,
     numbers: Mutex<Option<Arc<ShardNumbers>>>,
@@ -158,6 +160,7 @@ impl StatusBoard {
         let shard = |_| ShardBoard {
             assured_until: AtomicU64::new(0),
             syncs: Arc::default(),
+            turns: Histogram::default(),
             requests: RequestMetrics::default(),
             numbers: Mutex::default(),
         };
