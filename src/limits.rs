@@ -56,6 +56,11 @@ pub const CHECKPOINT_PIECE_BYTES_MAX: usize = CHECKPOINT_PIECE_BYTES + SNAPSHOT_
 /// A checkpoint is synced each time so many bytes were written, so that it never queues up in front of
 /// a batch's sync on the same disk.
 pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
+/// Bytes of a checkpoint that are written in a second: a state that is large takes its time, and leaves disk and
+/// cores to those who append.
+pub const CHECKPOINT_BYTES_PER_SECOND: u64 = 32 << 20;
+/// Memory for logs that were changed before they were written, above which a checkpoint no longer takes its time.
+pub const CHECKPOINT_OVERLAY_BYTES: usize = 16 << 20;
 /// Checkpoints that are kept: the newer one may be damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
 
@@ -78,11 +83,15 @@ pub const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Most extents that one lookup on disk brings.
 pub const LOOKUP_EXTENTS_MAX: usize = 256;
 
-/// Bytes of values between two cuts, unless the state itself is larger than half of that.
+/// Bytes of values between two cuts, unless the state is so large that [`CUT_STATES`] of it are more.
 pub const CUT_BYTES: u64 = 64 << 20;
+/// Between two cuts come so many times the bytes of the state, at least: a checkpoint writes all of it, and a
+/// start reads that and what came since.
+pub const CUT_STATES: u64 = 4;
 /// Slots between two cuts.
 pub const CUT_SLOTS: u64 = 1 << 18;
-/// Extents between two cuts: they take memory until they are in a run.
+/// Extents between two cuts, or one for every second log where that is more: they take memory until they are in
+/// a run.
 pub const CUT_EXTENTS: u64 = 1 << 18;
 /// Least time between two cuts, in microseconds.
 pub const CUT_GAP_US: u64 = 1_000_000;
@@ -195,7 +204,7 @@ pub const QUEUE_BYTES_MAX: usize = 16 << 20;
 
 /// Bytes of memory that name and facts of a log take beside the name's text: the log, its share of two maps, and
 /// what the allocator adds.
-pub const LOG_MEMORY_BYTES: usize = 196;
+pub const LOG_MEMORY_BYTES: usize = 168;
 /// Most bytes of memory of a log in all, in the mean of names of 24 bytes.
 pub const LOG_MEMORY_BYTES_MAX: usize = 250;
 /// Bytes of memory of a place: where the value of one record lies.

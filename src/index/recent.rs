@@ -1,16 +1,20 @@
 //! The extents of recent slots, in memory.
 
 use crate::types::{Extent, Index, LogId, Slot};
+use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
+/// A log's extents. Most logs of a cluster with many are quiet: one extent lies in the map itself.
+type OfLog = SmallVec<[Extent; 1]>;
+
 /// What a log takes beside its extents: its place in the map, and what its vector has spare.
-const LOG_BYTES: usize = 64;
+const LOG_BYTES: usize = 48;
 
 /// Extents of consecutive slots, by log and index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
     /// By rising index, without gaps, for each log that was appended to.
-    logs: BTreeMap<LogId, Vec<Extent>>,
+    logs: BTreeMap<LogId, OfLog>,
     extents: usize,
 }
 
@@ -21,14 +25,11 @@ impl Recent {
     /// When it does not follow them: entries are dense, and slots rise.
     pub(super) fn push(&mut self, log: LogId, extent: Extent) {
         let extents = self.logs.entry(log).or_default();
-        match extents.last() {
-            Some(last) => {
-                let (end, first) = (last.end(), extent.first);
-                assert!(end == first, "extents are dense: log={log} end={end} first={first}");
-                let (before, place) = ((last.slot, last.offset), (extent.slot, extent.offset));
-                assert!(before < place, "places rise: log={log} {before:?} then {place:?}");
-            }
-            None => extents.reserve_exact(1), // Most logs of a cluster with many are quiet.
+        if let Some(last) = extents.last() {
+            let (end, first) = (last.end(), extent.first);
+            assert!(end == first, "extents are dense: log={log} end={end} first={first}");
+            let (before, place) = ((last.slot, last.offset), (extent.slot, extent.offset));
+            assert!(before < place, "places rise: log={log} {before:?} then {place:?}");
         }
         extents.push(extent);
         self.extents += 1;
@@ -48,7 +49,7 @@ impl Recent {
             return;
         }
         extents.drain(..trimmed);
-        extents.shrink_to(2 * extents.len());
+        extents.shrink_to_fit();
         self.extents -= trimmed;
         if extents.is_empty() {
             self.logs.remove(&log);
@@ -99,7 +100,7 @@ impl Recent {
 
     /// A log's extents, by rising index.
     pub(super) fn of(&self, log: LogId) -> &[Extent] {
-        self.logs.get(&log).map_or(&[], Vec::as_slice)
+        self.logs.get(&log).map_or(&[], SmallVec::as_slice)
     }
 
     /// A log's extents from the one that holds `index` on, or from the first one behind it.

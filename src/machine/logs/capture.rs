@@ -59,15 +59,22 @@ impl Capture {
         self.kept.first_key_value()
     }
 
-    /// The encoding has passed this name: a log of it was encoded, or is younger than the snapshot.
-    pub(super) fn pass(&mut self, name: LogName, is_encoded: bool) {
-        if self.kept.remove(&name).is_some() {
-            self.kept_bytes -= KEPT_BYTES + name.len();
-        }
-        if is_encoded {
-            assert!(self.left > 0, "more logs are encoded than there were: {name:?}");
-            self.left -= 1;
-        }
+    /// The first of the kept logs was encoded: its name.
+    pub(super) fn take_first(&mut self) -> Option<LogName> {
+        let (name, _) = self.kept.pop_first()?;
+        self.kept_bytes -= KEPT_BYTES + name.len();
+        self.count_encoded();
+        Some(name)
+    }
+
+    /// A log was encoded.
+    pub(super) fn count_encoded(&mut self) {
+        assert!(self.left > 0, "more logs are encoded than there were: {:?}", self.passed);
+        self.left -= 1;
+    }
+
+    /// The encoding has come to this name: a log of it was encoded, or is younger than the snapshot.
+    pub(super) fn pass(&mut self, name: LogName) {
         self.passed = Some(name);
     }
 

@@ -1,7 +1,7 @@
 //! What holds of the logs in every state of a machine.
 
 use super::digest::{LogShare, LogSum};
-use super::state::Logs;
+use super::state::{Log, Logs};
 use crate::api::name::LogName;
 use crate::types::{LogId, ShardId};
 
@@ -18,16 +18,16 @@ impl Logs {
             self.count()
         );
         let mut sum = LogSum::default();
-        for id in self.by_id().keys() {
-            sum.add(self.check_log(*id));
+        for (id, log) in self.by_id().iter() {
+            sum.add(self.check_log(id, log));
         }
+        assert!(self.by_id().iter().count() == self.count(), "{} logs are counted", self.count());
         assert!(sum == self.sum, "digest parts from the logs: {sum:?} {:?}", self.sum);
     }
 
     /// Checks one log and returns its share of the sums, computed anew.
-    fn check_log(&self, id: LogId) -> LogShare {
-        let (log, shard) = (&self.by_id()[&id], self.home.shard);
-        let counter = id.counter();
+    fn check_log(&self, id: LogId, log: &Log) -> LogShare {
+        let (shard, counter) = (self.home.shard, id.counter());
         assert!(id.shard() == shard, "log {id} is not of shard {shard}");
         assert!(
             counter > 0 && counter <= self.created,

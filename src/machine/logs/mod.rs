@@ -16,6 +16,7 @@ mod restore;
 mod slot_extents;
 mod snapshot;
 mod state;
+mod table;
 
 pub(super) use codec::{BODY_BYTES_MAX, appends_to, decode_body};
 pub use command::{LogCommand, LogCommandKind};

@@ -1,13 +1,14 @@
 //! The logs out of a snapshot.
 //!
 //! Items come in the order of their names, so that a name has to be compared with the one before it and
-//! no other. Ids, which are numbers, are sorted once all are there. Both maps are then built in one go.
+//! no other, and the map of names is built in one go; each log goes to its place by id at once.
 //! Where only the digest is asked for, all is decoded and checked likewise, and little of it is kept.
 
 use super::attributes::PackedAttributes;
 use super::digest::{self, DIGEST_WORDS, LogSum};
 use super::snapshot::{FLAG_ATTRIBUTES, FLAG_SEALED};
 use super::state::{Log, Logs};
+use super::table::LogTable;
 use crate::api::name::LogName;
 use crate::api::{LogAttributes, Retention};
 use crate::machine::feature::HomeShard;
@@ -45,15 +46,17 @@ pub(in crate::machine) struct LogsRestore {
     found: u64,
     last: Option<LogName>,
     kept: LogsKept,
+    /// An id that came twice.
+    twice: Option<LogId>,
     sum: LogSum,
 }
 
 /// What is kept of the items. It grows with those that came, never with what the head says.
 #[derive(Debug)]
 enum LogsKept {
-    /// The logs: by rising name, and in the same order.
-    Whole(Vec<(LogName, LogId)>, Vec<(LogId, Box<Log>)>),
-    /// Their first indexes.
+    /// The logs by rising name, and by id.
+    Whole(Vec<(LogName, LogId)>, LogTable<Log>),
+    /// Their first indexes, in the order in which they came.
     FirstIndexes(Vec<(LogId, Index)>),
 }
 
@@ -74,11 +77,11 @@ impl LogsRestore {
             return Err(number("count", count));
         }
         let kept = match wanted {
-            RestoreWanted::Whole => LogsKept::Whole(Vec::new(), Vec::new()),
+            RestoreWanted::Whole => LogsKept::Whole(Vec::new(), LogTable::new()),
             RestoreWanted::Digest => LogsKept::FirstIndexes(Vec::new()),
         };
-        let (found, last, sum) = (0, None, LogSum::default());
-        Ok(LogsRestore { home, created, count, found, last, kept, sum })
+        let (found, last, twice, sum) = (0, None, None, LogSum::default());
+        Ok(LogsRestore { home, created, count, found, last, kept, twice, sum })
     }
 
     /// Decodes an item.
@@ -118,7 +121,9 @@ impl LogsRestore {
         match &mut self.kept {
             LogsKept::Whole(names, logs) => {
                 names.push((name, id));
-                logs.push((id, Box::new(log)));
+                if !logs.insert(id, log) {
+                    self.twice = self.twice.or(Some(id));
+                }
             }
             LogsKept::FirstIndexes(firsts) => firsts.push((id, log.first)),
         }
@@ -147,19 +152,21 @@ impl LogsRestore {
     /// # Panics
     /// When only the digest was wanted.
     pub(in crate::machine) fn finish(self) -> Result<Logs, SnapshotError> {
-        let LogsRestore { home, created, found, kept, sum, .. } = self;
-        let LogsKept::Whole(names, mut logs) = kept else {
+        let LogsRestore { home, created, found, kept, twice, sum, .. } = self;
+        let LogsKept::Whole(names, logs) = kept else {
             panic!("of {found} logs only the digest was wanted");
         };
-        sort(&mut logs)?;
-        Ok(Logs::restored(home, created, names, logs, sum))
+        match twice {
+            Some(log) => Err(SnapshotError::Duplicate { log }),
+            None => Ok(Logs::restored(home, created, names, logs, sum)),
+        }
     }
 
     /// What the digest covers of the logs, and the first index of each by rising id.
     pub(in crate::machine) fn finish_digest(self) -> Result<LogsSurvey, SnapshotError> {
         let mut first_indexes = match self.kept {
             LogsKept::FirstIndexes(firsts) => firsts,
-            LogsKept::Whole(_, logs) => logs.iter().map(|(id, log)| (*id, log.first)).collect(),
+            LogsKept::Whole(_, logs) => logs.iter().map(|(id, log)| (id, log.first)).collect(),
         };
         sort(&mut first_indexes)?;
         Ok(LogsSurvey { digest_words: self.sum.words(self.created), first_indexes })

@@ -9,10 +9,12 @@ use super::capture::Capture;
 use super::digest::LogFacts;
 use super::state::Logs;
 use crate::api::LogAttributes;
+use crate::api::name::LogName;
 use crate::machine::snapshot::record::{
     self, Feature, RECORD_HEADER_BYTES, SnapshotPiece, SnapshotRecordKind,
 };
 use crate::wire::codec::Writer;
+use std::borrow::Cow;
 use std::ops::Bound;
 
 /// The section's number and version.
@@ -55,30 +57,43 @@ impl Logs {
         let passed = capture.passed().cloned();
         let start = passed.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
         let mut names = self.names.range::<str, _>((start, Bound::Unbounded)).peekable();
+        let mut last: Option<Cow<'_, LogName>> = None;
         // Logs that are younger than the snapshot are passed over, which takes time, too.
         let visits_max = 1 + piece.bytes_max() / ITEM_BYTES_MIN;
+        let mut is_whole = false;
         for _ in 0..visits_max {
             let (live, kept) = (names.peek().copied(), capture.first_kept());
-            let (name, facts) = match (live, kept) {
-                (None, None) => return true,
-                (Some((live, id)), kept) if kept.is_none_or(|(kept, _)| live < kept) => {
-                    let facts = capture.covers(*id).then(|| self.facts(*id));
-                    (live.clone(), facts)
+            match (live, kept) {
+                (None, None) => {
+                    is_whole = true;
+                    break;
+                }
+                (Some((name, id)), kept) if kept.is_none_or(|(kept, _)| name < kept) => {
+                    if capture.covers(*id) {
+                        if !put_item(piece, name, &self.facts(*id)) {
+                            break;
+                        }
+                        capture.count_encoded();
+                    }
+                    last = Some(Cow::Borrowed(name));
+                    names.next();
                 }
                 // Deleted since, or changed; another log may have its name by now.
-                (_, Some((kept, facts))) => (kept.clone(), Some(*facts)),
-                (Some(_), None) => unreachable!("a live name without a kept one comes first"),
-            };
-            if let Some(facts) = &facts {
-                if !piece.has_room_for(item_bytes(&name, facts)) {
-                    return false;
+                (_, Some((kept, facts))) => {
+                    if !put_item(piece, kept, facts) {
+                        break;
+                    }
+                    let kept = capture.take_first().expect("the first of them was just encoded");
+                    names.next_if(|(live, _)| **live == kept);
+                    last = Some(Cow::Owned(kept));
                 }
-                piece.put_record(SnapshotRecordKind::Item, |out| put_item(out, &name, facts));
+                (Some(_), None) => unreachable!("a live name without a kept one comes first"),
             }
-            names.next_if(|(live, _)| **live == name);
-            capture.pass(name, facts.is_some());
         }
-        false
+        if let Some(last) = last {
+            capture.pass(last.into_owned());
+        }
+        is_whole
     }
 
     /// Ends a snapshot that is under way.
@@ -97,7 +112,16 @@ fn item_bytes(name: &str, facts: &LogFacts) -> usize {
     ITEM_BYTES_MIN + name.len() + if is_fresh { 0 } else { ATTRIBUTES_BYTES }
 }
 
-fn put_item(out: &mut Vec<u8>, name: &str, facts: &LogFacts) {
+/// Encodes a log, if the piece has room for it.
+fn put_item(piece: &mut SnapshotPiece<'_>, name: &str, facts: &LogFacts) -> bool {
+    let has_room = piece.has_room_for(item_bytes(name, facts));
+    if has_room {
+        piece.put_record(SnapshotRecordKind::Item, |out| put_facts(out, name, facts));
+    }
+    has_room
+}
+
+fn put_facts(out: &mut Vec<u8>, name: &str, facts: &LogFacts) {
     // Every field is named, so that a new one cannot be forgotten; the name's hash is computed anew.
     let LogFacts {
         id,

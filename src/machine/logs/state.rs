@@ -3,8 +3,9 @@
 use super::attributes::PackedAttributes;
 use super::capture::Capture;
 use super::digest::{self, DIGEST_WORDS, LogFacts, LogShare, LogSum};
+use super::table::LogTable;
 use crate::api::name::LogName;
-use crate::api::{LogRef, LogStat, Retention};
+use crate::api::{LogAttributes, LogRef, LogStat, Retention};
 use crate::limits::{LIST_NAMES_MAX, LOG_MEMORY_BYTES};
 use crate::machine::feature::HomeShard;
 use crate::types::{Extent, Index, LogId, ShardId, Slot};
@@ -21,8 +22,8 @@ pub struct Logs {
     pub(super) created: u64,
     /// Every log's name; exactly the names in `by_id`.
     pub(super) names: BTreeMap<LogName, LogId>,
-    /// Every log that exists. Boxed, because a node of a map is little more than half full.
-    by_id: BTreeMap<LogId, Box<Log>>,
+    /// Every log that exists.
+    by_id: LogTable<Log>,
     /// The sum of the hashes of `by_id`.
     pub(super) sum: LogSum,
     /// Bytes of the texts of all names.
@@ -72,6 +73,18 @@ impl Log {
     /// Its share of the sums, as its hash was computed last.
     pub(super) fn share(&self) -> LogShare {
         LogShare { hash: self.hash, live_bytes: self.appended_bytes - self.trimmed_bytes }
+    }
+
+    fn retained(&self) -> RetainedLog {
+        let LogAttributes { version, retention, .. } = self.attributes.get();
+        RetainedLog {
+            version,
+            retention,
+            first: self.first,
+            next: self.next,
+            appended_bytes: self.appended_bytes,
+            trimmed_bytes: self.trimmed_bytes,
+        }
     }
 
     fn stat(&self, id: LogId) -> LogStat {
@@ -133,34 +146,35 @@ impl Logs {
             home,
             created: 0,
             names: BTreeMap::new(),
-            by_id: BTreeMap::new(),
+            by_id: LogTable::new(),
             sum: LogSum::default(),
             name_bytes: 0,
             capture: None,
         }
     }
 
-    /// The logs of a snapshot: by rising name, and by rising id.
+    /// The logs of a snapshot, and their names, which rise.
     pub(super) fn restored(
         home: HomeShard,
         created: u64,
         names: Vec<(LogName, LogId)>,
-        logs: Vec<(LogId, Box<Log>)>,
+        mut by_id: LogTable<Log>,
         sum: LogSum,
     ) -> Logs {
         // Built of sorted items, a map takes time that grows with their number alone.
         let name_bytes = names.iter().map(|(name, _)| name.as_str().len()).sum();
-        let (names, by_id) = (BTreeMap::from_iter(names), BTreeMap::from_iter(logs));
+        let names = BTreeMap::from_iter(names);
+        by_id.shrink();
         Logs { home, created, names, by_id, sum, name_bytes, capture: None }
     }
 
     /// The facts of a log that exists.
     pub(super) fn facts(&self, id: LogId) -> LogFacts {
-        self.by_id.get(&id).expect("names hold ids of logs that exist").facts(id)
+        self.by_id.get(id).expect("names hold ids of logs that exist").facts(id)
     }
 
     /// Every log that exists.
-    pub(super) fn by_id(&self) -> &BTreeMap<LogId, Box<Log>> {
+    pub(super) fn by_id(&self) -> &LogTable<Log> {
         &self.by_id
     }
 
@@ -208,9 +222,7 @@ impl Logs {
     pub fn lookup(&self, log: &LogRef) -> Result<LogId, LookupError> {
         let (found, ours) = match log {
             LogRef::Name(name) => (self.resolve(name), self.owns(name)),
-            LogRef::Id(id) => {
-                (self.by_id.contains_key(id).then_some(*id), id.shard() == self.home.shard)
-            }
+            LogRef::Id(id) => (self.by_id.get(*id).map(|_| *id), id.shard() == self.home.shard),
         };
         match found {
             Some(id) => Ok(id),
@@ -225,7 +237,7 @@ impl Logs {
     /// See [`LookupError`].
     pub fn stat(&self, log: &LogRef) -> Result<LogStat, LookupError> {
         let id = self.lookup(log)?;
-        Ok(self.by_id.get(&id).expect("lookup returns ids of logs that exist").stat(id))
+        Ok(self.by_id.get(id).expect("lookup returns ids of logs that exist").stat(id))
     }
 
     /// The logs whose names begin with `prefix` and come after `after` (which need not exist; the
@@ -242,7 +254,9 @@ impl Logs {
         let logs = found
             .by_ref()
             .take(limit)
-            .map(|(_, id)| self.by_id.get(id).expect("names hold ids of logs that exist").stat(*id))
+            .map(|(_, id)| {
+                self.by_id.get(*id).expect("names hold ids of logs that exist").stat(*id)
+            })
             .collect();
         (logs, found.next().is_some())
     }
@@ -250,20 +264,20 @@ impl Logs {
     /// The next index of a log, none when it does not exist.
     #[must_use]
     pub fn next_index(&self, log: LogId) -> Option<Index> {
-        self.by_id.get(&log).map(|log| log.next)
+        self.by_id.get(log).map(|log| log.next)
     }
 
     /// The log exists and takes no more entries.
     #[must_use]
     pub fn is_sealed(&self, log: LogId) -> bool {
-        self.by_id.get(&log).is_some_and(|log| log.attributes.get().sealed)
+        self.by_id.get(log).is_some_and(|log| log.attributes.get().sealed)
     }
 
     /// An extent without entries that stands behind the last one of a log, none when the log does not
     /// exist.
     #[must_use]
     pub fn end(&self, log: LogId) -> Option<Extent> {
-        let Log { next, appended_bytes, content, .. } = **self.by_id.get(&log)?;
+        let Log { next, appended_bytes, content, .. } = *self.by_id.get(log)?;
         Some(Extent {
             first: next,
             count: 0,
@@ -278,39 +292,30 @@ impl Logs {
     /// The first index of a log that is not trimmed, none when the log does not exist.
     #[must_use]
     pub fn first_index(&self, log: LogId) -> Option<Index> {
-        self.by_id.get(&log).map(|log| log.first)
+        self.by_id.get(log).map(|log| log.first)
     }
 
     /// A log's chain value, the running hash of all its entries; none when the log does not exist.
     #[must_use]
     pub fn chain(&self, log: LogId) -> Option<u64> {
-        self.by_id.get(&log).map(|log| log.content)
+        self.by_id.get(log).map(|log| log.content)
     }
 
     /// The logs that have more than they must keep, or come to have with time.
     pub fn over_retention(&self) -> impl Iterator<Item = LogId> {
-        let over = |id: &LogId| self.retained(*id).is_some_and(|log| log.has_more());
-        self.by_id.keys().copied().filter(over)
+        self.by_id.iter().filter(|(_, log)| log.retained().has_more()).map(|(id, _)| id)
     }
 
     /// What the retention of a log goes by, none when the log does not exist.
     #[must_use]
     pub fn retained(&self, log: LogId) -> Option<RetainedLog> {
-        let log = self.by_id.get(&log)?;
-        Some(RetainedLog {
-            version: log.attributes.get().version,
-            retention: log.attributes.get().retention,
-            first: log.first,
-            next: log.next,
-            appended_bytes: log.appended_bytes,
-            trimmed_bytes: log.trimmed_bytes,
-        })
+        self.by_id.get(log).map(Log::retained)
     }
 
     /// The name of a log, none when it does not exist.
     #[must_use]
     pub fn name(&self, log: LogId) -> Option<&LogName> {
-        self.by_id.get(&log).map(|log| &log.name)
+        self.by_id.get(log).map(|log| &log.name)
     }
 
     /// Adds a log that does not exist yet, and returns its id.
@@ -318,7 +323,7 @@ impl Logs {
         self.created += 1;
         assert!(self.created < 1 << 48, "the counter of log ids has 48 bits: {}", self.created);
         let id = LogId::new(self.home.shard, self.created);
-        let mut log = Box::new(Log {
+        let mut log = Log {
             name_hash: digest::name_hash(&name),
             name: name.clone(),
             first: Index(0),
@@ -329,19 +334,19 @@ impl Logs {
             content: 0,
             attributes: PackedAttributes::default(),
             hash: 0,
-        });
+        };
         log.hash = log.facts(id).hash();
         self.sum.add(log.share());
         self.name_bytes += name.as_str().len();
         let namesake = self.names.insert(name, id);
         assert!(namesake.is_none(), "log {id} takes the name of {namesake:?}");
-        self.by_id.insert(id, log);
+        assert!(self.by_id.insert(id, log), "log {id} is there already");
         id
     }
 
     /// A log to be changed, the one way to change what exists, with the sum, which follows its hash.
     pub(super) fn log_mut(&mut self, id: LogId) -> Option<(&mut Log, &mut LogSum)> {
-        let log = self.by_id.get_mut(&id)?;
+        let log = self.by_id.get_mut(id)?;
         if let Some(capture) = &mut self.capture {
             capture.keep(&log.name, log.facts(id)); // C24
         }
@@ -351,7 +356,7 @@ impl Logs {
     /// Makes the chain value of the first log another one, as memory that fails would; false where there is
     /// no log. For tests of what follows from that (C32).
     pub(in crate::machine) fn spoil(&mut self) -> bool {
-        let Some(id) = self.by_id.keys().next().copied() else { return false };
+        let Some((id, _)) = self.by_id.iter().next() else { return false };
         let Some((log, sum)) = self.log_mut(id) else { return false };
         let before = log.share();
         log.content ^= 1;
@@ -362,7 +367,7 @@ impl Logs {
 
     /// Removes a log and frees its name; true if it existed.
     pub(super) fn remove(&mut self, id: LogId) -> bool {
-        let Some(log) = self.by_id.remove(&id) else {
+        let Some(log) = self.by_id.remove(id) else {
             return false;
         };
         if let Some(capture) = &mut self.capture {
