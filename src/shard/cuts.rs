@@ -7,6 +7,7 @@ use super::core::Core;
 use super::cut_options::CutOptions;
 use super::release::Garbage;
 use super::writes::Writes;
+use crate::limits::CUT_STATES;
 use crate::machine::CutCommand;
 use crate::types::{Slot, Tick};
 
@@ -74,9 +75,10 @@ impl SinceCut {
         }
         let hurried = self.hurried(gap_us).is_some_and(|at| now >= at);
         let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
-        self.bytes >= bytes.max(2 * state_bytes)
+        let logs = core.machine.logs().count() as u64;
+        self.bytes >= bytes.max(CUT_STATES.saturating_mul(state_bytes))
             || self.slots >= slots
-            || self.extents >= extents
+            || self.extents >= extents.max(logs / 2)
             || idle
             || hurried
     }

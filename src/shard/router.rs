@@ -127,6 +127,7 @@ impl Router {
             self.leaving.next_deadline(now, core.stop_by),
             self.release.next_deadline(now, core),
             self.compaction.next_deadline(),
+            self.checkpoints.next_deadline(core),
             self.since_cut.next_deadline(core).filter(|_| !self.requests.has_open_fates()),
             self.receiver.next_deadline(now, core),
             core.absent.next_deadline(now),

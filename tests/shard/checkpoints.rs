@@ -4,6 +4,7 @@ use crate::node::{Node, SEGMENT, append, create, identity_of, log, options_of, r
 use paxosd::api::{Delete, Reply, Request, Trim};
 use paxosd::checkpoint::{self, CheckpointJob, checkpoint_file_name};
 use paxosd::index::run_file_name;
+use paxosd::limits::{CHECKPOINT_BYTES_PER_SECOND, CHECKPOINT_PIECE_BYTES};
 use paxosd::shard::{CutOptions, DiskJob, ShardOptions};
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{FormatLevel, Index, Random, Released, ShardId, Slot};
@@ -60,6 +61,59 @@ fn idle(node: &mut Node) {
 
 fn is_read_back(job: &DiskJob) -> bool {
     matches!(job, DiskJob::Checkpoint(CheckpointJob::ReadBack { .. }))
+}
+
+/// C24: a state of several pieces is written at its pace, so that those who append meanwhile keep disk and cores.
+#[test]
+fn c24_a_large_state_takes_its_time() {
+    let mut node = Node::with_cuts(IDLE);
+    for nth in 0..4000 {
+        node.ask(create(&format!("log-{nth}")));
+    }
+    let is_taken = |node: &Node| {
+        let files = node.storage.list().expect("it is listed");
+        files.iter().any(|file| file.starts_with("checkpoint-") && file.ends_with(".new"))
+    };
+    let mut took_us = 0;
+    for _ in 0..10_000 {
+        node.pass(1_000);
+        if is_taken(&node) {
+            took_us += 1_000;
+        } else if took_us > 0 {
+            break;
+        }
+    }
+    let newest = node.shard.checkpoints().last().expect("one is taken");
+    let pieces = newest.state_bytes / CHECKPOINT_PIECE_BYTES as u64;
+    assert!(pieces >= 4, "{pieces} pieces");
+    let pace_us = pieces * CHECKPOINT_PIECE_BYTES as u64 * 1_000_000 / CHECKPOINT_BYTES_PER_SECOND;
+    assert!((pace_us - 1_000..2 * pace_us).contains(&took_us), "{took_us} us, not {pace_us}");
+}
+
+/// A large state is written the more seldom: as many bytes of values come first as it has, four times.
+#[test]
+fn c23_a_large_state_is_cut_seldom() {
+    let mut node = Node::with_cuts(CutOptions { bytes: 1, ..NEVER });
+    for nth in 0..100 {
+        node.ask(create(&format!("log-{nth}")));
+    }
+    let taken = |node: &Node| node.shard.tally().checkpoints.taken;
+    // One that has them all.
+    node.pass(6_000_000);
+    node.ask(Request::Append(append("log-7", "x")));
+    node.pass(6_000_000);
+    let newest = node.shard.checkpoints().last().expect("some are taken");
+    let (before, state_bytes) = (taken(&node), newest.state_bytes);
+    let entry = "x".repeat(500);
+    let mut appended = 0;
+    while taken(&node) < before + 2 {
+        node.ask(Request::Append(append("log-7", &entry)));
+        node.pass(200_000);
+        appended += entry.len() as u64;
+        assert!(appended < 20 * state_bytes, "no cut comes");
+    }
+    // The first of them was on its way; between it and the next lie the states.
+    assert!(appended >= 3 * state_bytes, "{appended} bytes, the state has {state_bytes}");
 }
 
 /// C25, C31: a start from a checkpoint has the same state as one from the whole journal, and its clients

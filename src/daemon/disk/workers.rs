@@ -27,6 +27,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// How much more important than what writes checkpoints are the threads that serve clients, as `nice` counts:
+/// they get about three times its share of cores that all want.
+const CHECKPOINTS_NICE: i32 = 5;
+
 /// A shard's journal directory: where jobs run, and its name for messages.
 #[derive(Clone)]
 pub struct JournalDir {
@@ -213,12 +217,12 @@ impl Helper {
         // A journal has one preparation under way, and each shard sends at most CHECKPOINT_JOBS_MAX jobs of
         // checkpoints and HELPER_JOBS_MAX reads without an answer, so that sending never waits.
         let (prepare, jobs) = bounded::<HelperJob>(usize::from(shards));
-        start_helper("helper".to_string(), jobs)?;
+        start_helper("helper".to_string(), 0, jobs)?;
         let (checkpoint, jobs) = bounded::<HelperJob>(CHECKPOINT_JOBS_MAX * usize::from(shards));
-        start_helper("checkpoints".to_string(), jobs)?;
+        start_helper("checkpoints".to_string(), CHECKPOINTS_NICE, jobs)?;
         let (read, jobs) = bounded::<HelperJob>(HELPER_JOBS_MAX * usize::from(shards));
         for number in 0..readers() {
-            start_helper(format!("reader-{number}"), jobs.clone())?;
+            start_helper(format!("reader-{number}"), 0, jobs.clone())?;
         }
         Ok(Helper { prepare, checkpoint, read })
     }
@@ -231,8 +235,15 @@ fn readers() -> usize {
     (cores * READERS_PER_CORE).min(READERS_MAX)
 }
 
-fn start_helper(name: String, jobs: Receiver<HelperJob>) -> io::Result<()> {
+/// Starts a thread that runs jobs, and has others go first where they are as many as the cores: by so much.
+fn start_helper(name: String, nice: i32, jobs: Receiver<HelperJob>) -> io::Result<()> {
     std::thread::Builder::new().name(name).spawn(move || {
+        // On Linux this is a thread's own. Where it is refused, the thread is as important as the others.
+        if nice != 0
+            && let Err(error) = rustix::process::nice(nice)
+        {
+            log::debug!("a thread for checkpoints has no lower priority: {error}");
+        }
         let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
         while let Some(HelperJob { volume, job, back }) = next_job(&jobs, &mut short) {
             match volume.run(job, &mut shortage) {

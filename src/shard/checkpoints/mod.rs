@@ -4,11 +4,13 @@
 //! later slots are applied; files are written by jobs. What cannot be done, because the disk is full or
 //! what was read back is not what was written, is left, and the next cut tries again.
 //!
-//! `files` says which files stay, and `replaced` what becomes of all of them when another state takes the place.
+//! `pace` says how fast, `files` which files stay, and `replaced` what becomes of all of them when another state takes the place.
 
 mod files;
+mod pace;
 mod replaced;
 
+use self::pace::WritePace;
 use crate::checkpoint::{
     CheckpointDone, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES, RUNS_LISTED_MAX,
     RestoredState, RunEntry, Written, checkpoint_file_name, header_bytes,
@@ -38,6 +40,7 @@ pub struct Checkpoints {
     taking: Option<Taking>,
     /// The step that is under way.
     under_way: Option<UnderWay>,
+    pace: WritePace,
     /// Files that nothing names any more.
     unused: Vec<String>,
     /// Files that go once a newer checkpoint is taken.
@@ -108,6 +111,7 @@ impl Checkpoints {
             next_run: restored.next_run,
             taking: None,
             under_way: None,
+            pace: WritePace::default(),
             unused: std::mem::take(&mut restored.unused),
             doubted: std::mem::take(&mut restored.doubted),
             merged: Vec::new(),
@@ -162,15 +166,32 @@ impl Checkpoints {
         {
             self.taken(turn, slot);
         }
+        if self.rests(turn.core).is_some_and(|until| turn.now < until) {
+            return;
+        }
         let next = match self.next_step(turn.core) {
             Some(job) => Some((UnderWay::Taking, job)),
             None if self.taking.is_some() => None,
             None => self.next_removal().or_else(|| self.next_merge(turn.core)),
         };
         if let Some((under_way, job)) = next {
+            if let CheckpointJob::Piece { bytes, .. } = &job {
+                self.pace.wrote(turn.now, bytes.len());
+            }
             self.under_way = Some(under_way);
             turn.run(DiskJob::Checkpoint(job));
         }
+    }
+
+    /// Until when no piece of the state is written.
+    fn rests(&self, core: &Core) -> Option<Tick> {
+        let is_written = matches!(self.taking.as_ref()?.phase, Phase::Pieces(_));
+        is_written.then(|| self.pace.rests_until(core.machine.snapshot_overlay_bytes()))
+    }
+
+    /// When the next step is due, if one waits for its time.
+    pub(in crate::shard) fn next_deadline(&self, core: &Core) -> Option<Tick> {
+        self.rests(core).filter(|_| self.under_way.is_none() && !self.is_held && !core.failed)
     }
 
     /// The next step of the checkpoint that is being taken; none where something is to be waited for.

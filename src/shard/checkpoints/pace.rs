@@ -1,0 +1,45 @@
+//! How fast the state of a checkpoint is written: a large one takes its time, so that disk and cores are left to
+//! those who append. Logs that are changed before they are written are kept twice meanwhile; where those take
+//! much memory, the rest is written without a pause (C24).
+
+use crate::limits::{CHECKPOINT_BYTES_PER_SECOND, CHECKPOINT_OVERLAY_BYTES};
+use crate::types::Tick;
+
+/// When the next piece of a state may be written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct WritePace {
+    rest_until: Tick,
+}
+
+impl WritePace {
+    /// A piece of so many bytes is handed out.
+    pub(super) fn wrote(&mut self, now: Tick, bytes: usize) {
+        self.rest_until = now.after(bytes as u64 * 1_000_000 / CHECKPOINT_BYTES_PER_SECOND);
+    }
+
+    /// No piece is written before that, while logs that are kept twice take so many bytes.
+    pub(super) fn rests_until(&self, overlay_bytes: usize) -> Tick {
+        if overlay_bytes > CHECKPOINT_OVERLAY_BYTES { Tick(0) } else { self.rest_until }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// C24: so many bytes a second are written, and all at once where memory would run short.
+    #[test]
+    fn c24_a_state_is_written_at_its_pace() {
+        let mut pace = WritePace::default();
+        assert_eq!(pace.rests_until(0), Tick(0));
+        let (mut now, mut bytes) = (Tick(5_000_000), 0);
+        while bytes < CHECKPOINT_BYTES_PER_SECOND {
+            pace.wrote(now, 64 << 10);
+            bytes += 64 << 10;
+            now = pace.rests_until(CHECKPOINT_OVERLAY_BYTES);
+        }
+        let took = now.since(Tick(5_000_000));
+        assert!((990_000..=1_000_000).contains(&took), "{took} us");
+        assert_eq!(pace.rests_until(CHECKPOINT_OVERLAY_BYTES + 1), Tick(0));
+    }
+}
