@@ -24,7 +24,9 @@ use crate::limits;
 use crate::machine::{Machine, is_remnant};
 use crate::paxos::{self, Doubt, Effect, Effects, Memory, Replica};
 use crate::storage::BlockCache;
-use crate::types::{Ballot, LogId, Lsn, NodeId, Nodes, Released, Slot, SlotRanges, Tick, Value};
+use crate::types::{
+    Ballot, FormatLevel, LogId, Lsn, NodeId, Nodes, Released, Slot, SlotRanges, Tick, Value,
+};
 use crate::wire::peer;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -233,6 +235,11 @@ impl Core {
     /// The highest slot that this node or a peer knows to be chosen.
     pub(super) fn known_chosen(&self) -> Slot {
         self.replica.chosen_upto().plus(self.replica.lag_slots())
+    }
+
+    /// What is left of values may be written down, and is taken from peers: every member's program knows it (C32c).
+    pub(super) fn has_remnants(&self) -> bool {
+        self.machine.levels().level() >= FormatLevel::REMNANTS
     }
 
     /// Keeps a value that a checkpoint stands for, or what is left of it; false where the disk has no space for it.

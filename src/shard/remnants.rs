@@ -2,7 +2,7 @@
 
 use crate::machine::is_remnant;
 use crate::types::Slot;
-use crate::wire::peer::{FetchOutcome, Message};
+use crate::wire::peer::{FetchOutcome, Message, ValuesChunk};
 
 /// What a message says without the remnants that stand in it in the place of values; nothing where nothing is left.
 /// With the slot of the first one. Absent values may be remnants: they are held against the index (C29).
@@ -29,6 +29,16 @@ pub(super) fn without_remnants(mut message: Message) -> (Option<Message>, Option
         _ => {}
     }
     (Some(message), found)
+}
+
+/// What an answer says in front of its first remnant. A peer that has applied more may give one where this node's
+/// state has no level yet at which they are written down (C32c): the rest is asked for again.
+pub(super) fn without_later_remnants(mut chunk: ValuesChunk) -> ValuesChunk {
+    if let Some(at) = chunk.values.iter().position(|(_, _, value)| is_remnant(value)) {
+        chunk.covered = chunk.covered.min(chunk.values[at].0.prev());
+        chunk.values.truncate(at);
+    }
+    chunk
 }
 
 #[cfg(test)]
@@ -71,5 +81,20 @@ mod tests {
         let outcome = FetchOutcome::Damaged;
         assert_eq!(left, Some(Message::Fetched(Fetched { outcome, ..fetched })));
         assert_eq!(found, Some(slot));
+    }
+
+    /// C32c: an answer ends in front of the first remnant; one without stays as it is.
+    #[test]
+    fn c32c_an_answer_ends_in_front_of_a_remnant() {
+        let (from, covered, value) = (Slot(7), Slot(20), Value::new(*b"PV whole"));
+        let whole = |slots: std::ops::Range<u64>| -> Vec<_> {
+            slots.map(|slot| (Slot(slot), BALLOT, value.clone())).collect()
+        };
+        let chunk = ValuesChunk { from, covered, values: whole(8..11) };
+        assert_eq!(without_later_remnants(chunk.clone()), chunk);
+        let mut mixed = chunk;
+        mixed.values[1].2 = remnant();
+        let left = ValuesChunk { from, covered: Slot(8), values: whole(8..9) };
+        assert_eq!(without_later_remnants(mixed), left);
     }
 }

@@ -21,7 +21,7 @@ use super::lost::{Answer, DeclareStep, Holdings, LossDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
 use super::release::SegmentRelease;
-use super::remnants::without_remnants;
+use super::remnants::{without_later_remnants, without_remnants};
 use super::repair_log::RepairLog;
 use super::requests::Requests;
 use super::status::Status;
@@ -528,6 +528,8 @@ impl Router {
 }
 
 fn hear_values(turn: &mut Turn<'_>, from: NodeId, chunk: ValuesChunk) {
+    let knows = turn.core.has_remnants();
+    let chunk = if knows { chunk } else { without_later_remnants(chunk) };
     with_absent(turn, |absent, turn| absent.hear(turn, from, chunk));
 }
 

@@ -33,6 +33,8 @@ impl FormatLevel {
     pub const FIRST: FormatLevel = FormatLevel(1);
     /// From this level on entries can be declared lost (C32b), and a state says which are.
     pub const LOST_ENTRIES: FormatLevel = FormatLevel(2);
+    /// From this level on journals have remnants, what is left of values (C30), and peers are given them.
+    pub const REMNANTS: FormatLevel = FormatLevel(2);
     /// The highest level that this program knows.
     pub const KNOWN: FormatLevel = FormatLevel(FORMAT_LEVEL_KNOWN);
 

@@ -279,6 +279,34 @@ fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
     places.len()
 }
 
+/// C32c: while one member runs the program before, no journal gets a remnant, for a program of yesterday reads none,
+/// and none is sent; what is mostly dead stays. Once all know the level, it goes.
+#[test]
+fn c32c_no_remnant_is_written_below_its_level() {
+    let (new, old) = (FormatLevel::REMNANTS, FormatLevel::FIRST);
+    let mut trio = Trio::of_programs_with_cuts(OFTEN, [new, new, old]);
+    let leader = trio.leader();
+    trio.members.iter_mut().for_each(|member| member.shard.set_cache_bytes(0));
+    LOGS.iter().for_each(|text| drop(trio.ask(leader, create(text))));
+    share(&mut trio, leader, 0..VALUES);
+    for text in &LOGS[1..] {
+        trio.ask(leader, Request::Trim(Trim { log: log(text), before: Index(VALUES) }));
+    }
+    trio.pass(60_000_000);
+    let remnants =
+        |trio: &Trio| [0, 1, 2].map(|at| trio.members[at].shard.tally().compaction.remnants);
+    assert_eq!(remnants(&trio), [0; 3]);
+    let before = segments(trio.storage(0)).len();
+    trio.cut_off(2);
+    trio.restart(2, (Timing::default(), new));
+    trio.heal(2);
+    trio.pass(60_000_000);
+    assert!(remnants(&trio).iter().all(|count| *count > 50), "{:?}", remnants(&trio));
+    let after = segments(trio.storage(0)).len();
+    assert!(after < before, "{before} segments, then {after}");
+    (0..3).for_each(|at| check_log(&mut trio, at, "keeps", (0, VALUES)));
+}
+
 /// C30: a node that is behind and is sent a remnant for a value does not learn it: it asks again, and has what the
 /// others have.
 #[test]

@@ -111,6 +111,11 @@ impl Trio {
         Trio::begin((timing, CutOptions::default()), known)
     }
 
+    /// Of programs that know format levels up to these, with cuts as often as this.
+    pub fn of_programs_with_cuts(cuts: CutOptions, known: [FormatLevel; 3]) -> Trio {
+        Trio::begin((Timing::default(), cuts), known)
+    }
+
     fn begin((timing, cuts): (Timing, CutOptions), known: [FormatLevel; 3]) -> Trio {
         let mut trio = Trio {
             members: Vec::new(),

@@ -18,6 +18,8 @@ pub(super) struct Prospect {
     pub catchup_bytes: u64,
     /// The disk is short of space.
     pub is_short: bool,
+    /// Of values what is live is copied alone; else they are copied as a whole.
+    pub has_remnants: bool,
 }
 
 impl Prospect {
@@ -44,8 +46,10 @@ pub(super) struct Rounds {
     looked_at: SegmentId,
     /// The next round begins at that time …
     rest_until: Tick,
-    /// … or when there is more garbage than this.
+    /// … or when there is more garbage than this …
     garbage_enough: u64,
+    /// … or when remnants may be written, unless they were in the round before.
+    had_remnants: bool,
 }
 
 impl Rounds {
@@ -73,7 +77,8 @@ impl Rounds {
     }
 
     fn rests(&self, now: Tick, prospect: &Prospect) -> bool {
-        now < self.rest_until && prospect.garbage_bytes() <= self.garbage_enough
+        let takes_less = prospect.has_remnants && !self.had_remnants;
+        now < self.rest_until && prospect.garbage_bytes() <= self.garbage_enough && !takes_less
     }
 
     /// All were looked at. What was mostly live then may be so no more when a good deal has died.
@@ -83,6 +88,7 @@ impl Rounds {
         let garbage = prospect.garbage_bytes();
         let segment_bytes = pinned_bytes / pinned.max(1) as u64;
         self.looked_at = SegmentId(0);
+        self.had_remnants = prospect.has_remnants;
         self.rest_until = now.after(rest_us);
         self.garbage_enough = garbage.saturating_add((garbage / 4).max(segment_bytes));
     }
@@ -142,5 +148,17 @@ mod tests {
         let mut rounds = Rounds::default();
         assert_eq!(rounds.next(Tick(7), &prospect(0), &[]), None);
         assert_eq!(rounds.next(until, &prospect(0), &ids()), Some((SegmentId(3), MIB)));
+    }
+
+    /// C30, C32c: a round in which values were copied as a whole is made again once remnants may be written.
+    #[test]
+    fn c32c_rounds_go_on_when_the_level_has_risen() {
+        let (mut rounds, mut prospect) = (Rounds::default(), prospect(MIB));
+        assert_eq!(rounds.next(Tick(7), &prospect, &[]), None);
+        assert_eq!(rounds.next(Tick(8), &prospect, &ids()), None);
+        prospect.has_remnants = true;
+        assert_eq!(rounds.next(Tick(8), &prospect, &ids()), Some((SegmentId(3), MIB)));
+        assert_eq!(rounds.next(Tick(8), &prospect, &[]), None);
+        assert_eq!(rounds.next(Tick(9), &prospect, &ids()), None, "once");
     }
 }

@@ -4,10 +4,10 @@
 //! segments are looked at one after the other: a walk reads the values in which entries may be live and holds
 //! them against the index. Where what is live of them takes half of the segment or less, a second walk writes that
 //! down again in the ordinary journal: of a value the extents that are live, as a remnant; where that is nearly all
-//! of it, the value as a whole, as a learned one. A remnant is good for reads, and for nothing else: all slots here
-//! are at or below the older checkpoint. Once the copies are durable the segment is *emptied*: release goes
-//! by that as by a segment of which every entry is dead. After a restart nothing is known of it, but a second
-//! look finds that other records count.
+//! of it, or the format level is below that of remnants (C32c), the value as a whole, as a learned one. A remnant is
+//! good for reads, and for nothing else: all slots here are at or below the older checkpoint. Once the copies are
+//! durable the segment is *emptied*: release goes by that as by a segment of which every entry is dead. After a
+//! restart nothing is known of it, but a second look finds that other records count.
 
 mod choice;
 mod job;
@@ -154,6 +154,7 @@ impl Compaction {
             dead_bytes: pinned.dead_bytes,
             catchup_bytes: core.options.catchup_bytes,
             is_short: pinned.is_short,
+            has_remnants: core.has_remnants(),
         };
         self.wants_cut = pinned.waiting.1 > 0 && prospect(pinned.waiting).is_worth_it();
         let prospect = prospect((0, 0));
@@ -300,7 +301,8 @@ impl Compaction {
     fn verify(&mut self, turn: &mut Turn<'_>, values: Vec<(Slot, Ballot, Value)>) {
         let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
         let from = turn.core.options.paxos.me;
-        let verify = VerifyValues { from, values, cuts_down: true, runs, logs };
+        let cuts_down = turn.core.has_remnants();
+        let verify = VerifyValues { from, values, cuts_down, runs, logs };
         self.run(turn, Step::Verify(verify));
     }
 }
