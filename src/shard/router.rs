@@ -165,7 +165,10 @@ impl Router {
                 self.disk_done(turn, done);
             }
             Input::HandOver => self.leaving.begin(turn, &mut self.requests),
-            Input::Resumed => turn.feed(paxos::Input::Resumed),
+            Input::Resumed => {
+                turn.core.absent.resumed(turn.now);
+                turn.feed(paxos::Input::Resumed);
+            }
         }
         self.drain_effects(turn);
     }

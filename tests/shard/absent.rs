@@ -5,6 +5,7 @@ use crate::install::{END, Story, WHILE_US, check_all};
 use crate::node::{code, texts};
 use paxosd::api::error::ErrorCode;
 use paxosd::limits::ABSENT_RETRY_US;
+use paxosd::shard::Input;
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{Ballot, Value};
 use paxosd::wire::peer::{Message, ValuesChunk};
@@ -74,6 +75,24 @@ fn c29_what_all_peers_leave_out_stays_absent() {
     story.trio.pass(3 * ABSENT_RETRY_US);
     assert!(answers.borrow()[0] > before, "they are asked again");
     story.trio.tap(|_, _, _| true);
+    story.trio.pass(WHILE_US);
+    assert_eq!(absent(&story), 0);
+    check_all(&mut story.trio, END + 60);
+}
+
+/// C29: a node stands still for a minute while it looks for the rows of slots. That minute is not what the look took:
+/// the next one, by which the values that have come by then count as complete, does not wait nine times as long.
+#[test]
+fn c29_a_pause_does_not_put_off_the_next_look() {
+    let (mut story, _) = lied_to(true, |chunk| chunk.values.clear());
+    assert!(absent(&story) > 0);
+    let away = story.away;
+    story.trio.members[away].hold = true;
+    story.trio.pass(2 * ABSENT_RETRY_US);
+    story.trio.tap(|_, _, _| true);
+    story.trio.pass(60_000_000);
+    story.trio.input(away, Input::Resumed);
+    story.trio.release(away);
     story.trio.pass(WHILE_US);
     assert_eq!(absent(&story), 0);
     check_all(&mut story.trio, END + 60);

@@ -206,6 +206,13 @@ impl Absent {
         self.asked.take_if(|asked| asked.peer == peer);
     }
 
+    /// The process did not run for a while: an examination under way has not taken that time.
+    pub(in crate::shard) fn resumed(&mut self, now: Tick) {
+        if let Some((_, since)) = &mut self.examined {
+            *since = now;
+        }
+    }
+
     /// When it is to be looked at again.
     pub(in crate::shard) fn next_deadline(&self, now: Tick) -> Option<Tick> {
         let asked = self.asked.map(|asked| asked.until);
