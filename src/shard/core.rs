@@ -251,6 +251,19 @@ impl Core {
         }
     }
 
+    /// A chosen value whose record cannot be read here is in memory: it is written down once more, in no lower ballot
+    /// than that of the record. False where it is not in memory. Without space it is written down the next time.
+    pub(super) fn keep_cached(&mut self, slot: Slot, over: Ballot) -> bool {
+        let Some((ballot, value)) = self.cache.get(slot).cloned() else { return false };
+        if !self.replica.is_doubtful() && self.keep_value(slot, ballot.max(over), value) {
+            let shard = self.options.shard;
+            log::warn!(
+                "shard {shard}: slot {slot} is written down once more, from memory: its record cannot be read"
+            );
+        }
+        true
+    }
+
     /// Segments go: notes it in the journal, which removes them once that is durable.
     pub(super) fn record_released(&mut self, released: Released) {
         self.replica.release_upto(released.upto());

@@ -135,19 +135,25 @@ impl Story {
 
 /// A bit of every copy of this text on a disk is another; of a copy that was changed before it is as it was.
 fn flip(storage: &MemStorage, text: &str) {
-    let mut copies = 0;
+    let places = places(storage, text);
+    assert!(!places.is_empty(), "no segment holds it");
+    for (name, at) in places {
+        storage.rot(&name, at..at + 1, |bytes| bytes[0] ^= 1);
+    }
+}
+
+/// Places in the middle of every copy of this text on a disk: the file, and where.
+fn places(storage: &MemStorage, text: &str) -> Vec<(String, u64)> {
+    let mut places = Vec::new();
     for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
         let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
         storage.read_at(name, 0, &mut bytes).expect("it is read");
         // Entries differ in their beginning, which stays as it is.
         let begin = &text.as_bytes()[..100];
         let found = bytes.windows(100).enumerate().filter(|(_, part)| *part == begin);
-        for at in found.map(|(at, _)| at as u64 + 1000).collect::<Vec<_>>() {
-            storage.rot(name, at..at + 1, |bytes| bytes[0] ^= 1);
-            copies += 1;
-        }
+        places.extend(found.map(|(at, _)| (name.clone(), at as u64 + 1000)));
     }
-    assert!(copies > 0, "no segment holds it");
+    places
 }
 
 fn range(from: u64, before: u64) -> LostRange {
@@ -296,6 +302,49 @@ fn c32b_a_member_that_cannot_say_forbids_it() {
             text.contains(&format!("node {}", unclear + 1)) && text.contains(expected),
             "{text}"
         );
+    }
+}
+
+/// C32b: what a disk fails to deliver may be there all the same. A member whose disk says so forbids the declaration,
+/// however often it is asked, and is named.
+#[test]
+fn c32b_a_disk_that_fails_to_read_forbids_it() {
+    for ahead in [0, 1] {
+        let mut story = Story::begin();
+        let fails = (story.leader + ahead) % 3;
+        let others: Vec<usize> = (0..3).filter(|at| *at != fails).collect();
+        story.rot(3, &others);
+        for (name, at) in places(story.trio.storage(fails), &rare_text(3)) {
+            story.trio.storage(fails).make_unreadable(&name, at..at + 512);
+        }
+        for _ in 0..2 {
+            let text = story.refusal(3, 4);
+            let expected = format!("node {} cannot say yet whether it has entry 3", fails + 1);
+            assert!(text.starts_with(&expected) && text.contains("its disk fails"), "{text}");
+            story.trio.pass(WHILE_US);
+        }
+    }
+}
+
+/// C32b: of an entry whose records have rotted everywhere one member has the value in memory. It forbids the
+/// declaration, and does not only say that it has it: the value is written down once more, and the others get it.
+#[test]
+fn c32b_what_is_in_memory_is_written_down_once_more() {
+    for ahead in [0, 1] {
+        let mut story = Story::begin();
+        let holder = (story.leader + ahead) % 3;
+        story.trio.members[holder].shard.set_cache_bytes(1 << 30);
+        (0..3).for_each(|_| story.round());
+        story.trio.pass(1_000_000);
+        story.rot(10, &[0, 1, 2]);
+        let text = story.refusal(10, 11);
+        assert!(text.starts_with(&format!("node {} has entry 10,", holder + 1)), "{text}");
+        story.trio.members[holder].shard.set_cache_bytes(0);
+        story.trio.pass(WHILE_US);
+        story.check(range(0, 0));
+        story.trio.pass(WHILE_US);
+        assert_eq!(story.absent(), [0; 3]);
+        story.check(range(0, 0));
     }
 }
 

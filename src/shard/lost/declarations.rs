@@ -274,8 +274,8 @@ impl Declaration {
                 self.entries_of(slot)
             ),
             LossVerdict::Unclear(slot) => format!(
-                "node {node} cannot say yet whether it has {}: it has no checkpoint behind them, or looks \
-                 for them; try again in a moment",
+                "node {node} cannot say yet whether it has {}: it has no checkpoint behind them, looks for \
+                 them, or its disk fails to read them; try again in a moment",
                 self.entries_of(slot)
             ),
             LossVerdict::InDoubt => {

@@ -1,5 +1,6 @@
 //! What a member has of the entries that a leader asks about: each value is read from the disk, and held against the
-//! index. Of a value that was cut down to what was live (C30), entries of other logs may be all that is left.
+//! index. Of a value that was cut down to what was live (C30), entries of other logs may be all that is left. What a
+//! disk fails to deliver may be there all the same: the node cannot say.
 
 use super::job::LossJob;
 use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
@@ -79,13 +80,8 @@ impl Holdings {
         let check = self.checks.get_mut(&from)?;
         let slots: Vec<Slot> = check.left.iter().take(LEARN_SLOTS_MAX as usize).copied().collect();
         let core = &mut *turn.core;
-        for slot in &slots {
-            if core.cache.get(*slot).is_some() {
-                return self.end(from, LossVerdict::Held(*slot));
-            }
-            if core.absent.may_come(*slot) {
-                return self.end(from, LossVerdict::Unclear(*slot));
-            }
+        if let Some(slot) = slots.iter().find(|slot| core.absent.may_come(**slot)) {
+            return self.end(from, LossVerdict::Unclear(*slot));
         }
         if slots.is_empty() {
             return self.end(from, LossVerdict::Absent);
@@ -113,23 +109,41 @@ impl Holdings {
             return self.go_on(turn, from); // What went while it was read may be elsewhere by now.
         }
         let next = check.left.front().copied().unwrap_or_default();
-        let mut looked_at = 0;
+        let (mut looked_at, mut verdict) = (0, None);
         for (slot, result) in results {
-            match result {
-                Ok((ballot, value)) => check.values.push((slot, ballot, value)),
+            let damage = match result {
                 Err(ReadDamage::Unplaced { .. }) => break,
-                Err(
-                    damage @ (ReadDamage::NotHeld { .. }
-                    | ReadDamage::Released { .. }
-                    | ReadDamage::Damaged { .. }
-                    | ReadDamage::Unreadable { .. }),
-                ) => {
-                    if !turn.core.absent.contains(slot) {
-                        turn.not_read(slot, &damage); // Nobody has asked for it before.
-                    }
+                Ok(_) if turn.core.cache.get(slot).is_some() => {
+                    verdict = verdict.or(Some(LossVerdict::Held(slot)));
+                    continue;
                 }
+                Ok((ballot, value)) => {
+                    check.values.push((slot, ballot, value));
+                    looked_at += 1;
+                    continue;
+                }
+                Err(damage) => damage,
+            };
+            if turn.core.keep_cached(slot, damage.ballot()) {
+                verdict = verdict.or(Some(LossVerdict::Held(slot)));
+                continue;
             }
-            looked_at += 1;
+            if !turn.core.absent.contains(slot) {
+                turn.not_read(slot, &damage); // Nobody has asked for it before.
+            }
+            match damage {
+                // The bytes may be whole: the disk may deliver them the next time.
+                ReadDamage::Unreadable { .. } => {
+                    verdict = verdict.or(Some(LossVerdict::Unclear(slot)));
+                }
+                ReadDamage::NotHeld { .. }
+                | ReadDamage::Released { .. }
+                | ReadDamage::Damaged { .. }
+                | ReadDamage::Unplaced { .. } => looked_at += 1,
+            }
+        }
+        if let Some(verdict) = verdict {
+            return self.end(from, verdict);
         }
         if looked_at == 0 {
             return self.end(from, LossVerdict::Unclear(next));

@@ -37,7 +37,8 @@ pub enum LossVerdict {
     Absent,
     /// Those of this slot are here.
     Held(Slot),
-    /// It cannot be said of this slot now: it lies above the newest checkpoint, or its value is being looked for.
+    /// It cannot be said of this slot now: it lies above the newest checkpoint, its value is being looked for, or the
+    /// disk fails to deliver its record.
     Unclear(Slot),
     /// The sender's state is in doubt: it says nothing.
     InDoubt,
