@@ -168,6 +168,19 @@ pub fn has_extent(value: &Value, extent: &Extent) -> bool {
 /// # Errors
 /// [`EntryDamage`] when it does not have the entries of an extent.
 pub fn cut_down(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>, EntryDamage> {
+    let is_cut = is_remnant(value);
+    let pays = |left: &Value| {
+        is_cut || left.len() as u64 * REMNANT_SHARE.1 <= value.len() as u64 * REMNANT_SHARE.0
+    };
+    Ok(cut_out(value, live)?.filter(pays))
+}
+
+/// The same, worth while or not: for a value of which nothing but these extents is known to be what was chosen. Nothing
+/// where it has no commands.
+///
+/// # Errors
+/// [`EntryDamage`] when it does not have the entries of an extent.
+pub fn cut_out(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>, EntryDamage> {
     if value.len() < VALUE_HEADER_BYTES {
         return Ok(None);
     }
@@ -185,9 +198,6 @@ pub fn cut_down(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>
         rows.put_u32(commands.len() as u32);
     }
     let bytes = REMNANT_HEADER_BYTES + rows.len() + commands.len();
-    if source.is_none() && bytes as u64 * REMNANT_SHARE.1 > value.len() as u64 * REMNANT_SHARE.0 {
-        return Ok(None);
-    }
     let mut out = Vec::with_capacity(bytes);
     out.put_u16(REMNANT_MAGIC);
     out.put_u16(REMNANT_VERSION);

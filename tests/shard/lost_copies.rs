@@ -5,10 +5,14 @@ use crate::node::{create, log, texts};
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, DeclareLost, Reply, Request, Trim};
+use paxosd::machine::is_remnant;
 use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Slot};
+use paxosd::types::{Index, Slot, Value};
+use paxosd::wire::peer::Message;
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// A cut every fifty slots, and five seconds after the last one where there is a reason.
 const OFTEN: CutOptions =
@@ -39,6 +43,42 @@ const RARE: &str = "an entry that nothing else is like";
 /// entry is not lost, and all get it from there.
 #[test]
 fn c32b_what_was_accepted_before_an_install_is_a_copy() {
+    let (mut trio, away, leader, _) = accepted_before_an_install();
+    let request = DeclareLost { log: log("rare"), from: Index(0), before: Index(1) };
+    let reply = trio.ask(leader, Request::DeclareLost(request));
+    let is_refused = matches!(&reply, Reply::Error(error) if error.code == ErrorCode::NotLost);
+    assert!(is_refused, "node {} has it: {reply:?}", away + 1);
+    check_rare(&mut trio, away);
+}
+
+/// C29: the same, and nobody asks for anything. A node that was given the value by no peer reads its own journal, keeps
+/// the entries of what it had accepted, and the others have them from there; as entries, for nobody knows whether the
+/// rest of that value was chosen.
+#[test]
+fn c29_what_no_peer_could_give_is_looked_for_here() {
+    let (mut trio, away, _, parts) = accepted_before_an_install();
+    trio.pass(WHILE_US);
+    assert_eq!(trio.members[away].shard.absent_slots(), 0);
+    check_rare(&mut trio, away);
+    assert!(parts.get() > 0, "the others have it from elsewhere");
+}
+
+/// Each node has the rare entry, a while after it was asked for.
+fn check_rare(trio: &mut Trio, first: usize) {
+    for at in [first, (first + 1) % 3, (first + 2) % 3] {
+        let found = (0..3).find_map(|_| {
+            let reply = trio.ask(at, read_as("rare", 0, Consistency::Local));
+            trio.pass(WHILE_US);
+            matches!(reply, Reply::ReadDone(_)).then(|| texts(Some(reply)))
+        });
+        assert_eq!(found, Some(vec![RARE.to_string()]), "node {at}");
+    }
+}
+
+/// A trio of which one node accepted the rare entry and installed a checkpoint behind it, without its value; that has
+/// rotted on the others. With that node, who leads,
+/// and how often that node gave the entry to others.
+fn accepted_before_an_install() -> (Trio, usize, usize, Rc<Cell<u32>>) {
     let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
     let first = trio.leader();
     let away = (first + 1) % 3;
@@ -73,19 +113,21 @@ fn c32b_what_was_accepted_before_an_install_is_a_copy() {
     for at in [leader, other] {
         rot_rare(trio.storage(at));
     }
+    let parts = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&parts);
+    trio.tap(move |from, _, message| {
+        if let (Message::ValuesChunk(chunk), true) = (message, from == away) {
+            let of_it =
+                |value: &Value| value.bytes().windows(8).any(|part| part == &RARE.as_bytes()[..8]);
+            for (slot, _, value) in chunk.values.iter().filter(|(_, _, value)| of_it(value)) {
+                assert!(is_remnant(value), "slot {slot} is given as what was chosen");
+                counted.set(counted.get() + 1);
+            }
+        }
+        true
+    });
     trio.heal(away);
     trio.pass(WHILE_US);
     assert!(trio.members[away].shard.installed_upto() > Slot(0));
-    let request = DeclareLost { log: log("rare"), from: Index(0), before: Index(1) };
-    let reply = trio.ask(leader, Request::DeclareLost(request));
-    let is_refused = matches!(&reply, Reply::Error(error) if error.code == ErrorCode::NotLost);
-    assert!(is_refused, "node {} has it: {reply:?}", away + 1);
-    for at in [away, leader, other] {
-        let found = (0..3).find_map(|_| {
-            let reply = trio.ask(at, read_as("rare", 0, Consistency::Local));
-            trio.pass(WHILE_US);
-            matches!(reply, Reply::ReadDone(_)).then(|| texts(Some(reply)))
-        });
-        assert_eq!(found, Some(vec![RARE.to_string()]), "node {at}");
-    }
+    (trio, away, leader, parts)
 }

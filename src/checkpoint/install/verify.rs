@@ -2,7 +2,9 @@
 
 use crate::api::name::LogName;
 use crate::index::{RunDamage, RunError, RunSet, Search};
-use crate::machine::{LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, has_extent};
+use crate::machine::{
+    LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, cut_out, has_extent,
+};
 use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Extent, Index, LogId, NodeId, Slot, SlotRanges, Value};
 use std::collections::BTreeMap;
@@ -17,12 +19,23 @@ pub struct VerifyValues {
     pub from: NodeId,
     /// The values, or what is left of them, by rising slot.
     pub values: Vec<(Slot, Ballot, Value)>,
-    /// Of a value that is mostly dead only what is left of it is wanted.
-    pub cuts_down: bool,
+    /// What is wanted of those that are right.
+    pub wanted: WantedOf,
     /// The runs, which have the extents of those slots.
     pub runs: RunSet,
     /// The logs that exist.
     pub logs: BTreeMap<LogId, LogEnd>,
+}
+
+/// What is wanted of a value that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WantedOf {
+    /// All of it.
+    Whole,
+    /// Where it is mostly dead only what is live (C30).
+    MostlyLive,
+    /// What is live, and no more, for the rest of it may not be what was chosen.
+    Live,
 }
 
 /// What is known of a log without its rows.
@@ -84,8 +97,8 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
     let mut verified = Verified { from, values, rows, refused };
     for (slot, ballot, value) in &verify.values {
         let live = match live_rows(storage, verify, *slot, value)? {
-            Ok(live) if verify.cuts_down && !live.is_empty() => cut(value, &live),
-            live => live.map(|live| (value.clone(), live.len() as u64)),
+            Ok(live) if !live.is_empty() => cut(value, &live, verify.wanted),
+            live => live.map(|_| (value.clone(), 0)),
         };
         match live {
             Ok((_, 0)) => {}
@@ -103,8 +116,17 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
 }
 
 /// What is worth to be kept of a value with these live rows, and how many they are.
-fn cut(value: &Value, live: &[NamedExtent<'_>]) -> Result<(Value, u64), ValueFault> {
-    let cut = cut_down(value, live).map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
+fn cut(
+    value: &Value,
+    live: &[NamedExtent<'_>],
+    wanted: WantedOf,
+) -> Result<(Value, u64), ValueFault> {
+    let cut = match wanted {
+        WantedOf::Whole => Ok(None),
+        WantedOf::MostlyLive => cut_down(value, live),
+        WantedOf::Live => cut_out(value, live),
+    };
+    let cut = cut.map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
     Ok((cut.unwrap_or_else(|| value.clone()), live.len() as u64))
 }
 

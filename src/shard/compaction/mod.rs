@@ -27,7 +27,7 @@ use super::install::log_ends;
 use super::journal_reads::JournalRead;
 use super::release::Pinned;
 use super::turn::Turn;
-use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
+use crate::checkpoint::install::{ValueFault, Verified, VerifyValues, WantedOf};
 use crate::limits::{
     COMPACTION_NO_ROOM_US, COMPACTION_PENDING_BYTES, COMPACTION_WAIT_US, value_room_bytes,
 };
@@ -301,8 +301,8 @@ impl Compaction {
     fn verify(&mut self, turn: &mut Turn<'_>, values: Vec<(Slot, Ballot, Value)>) {
         let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
         let from = turn.core.options.paxos.me;
-        let cuts_down = turn.core.has_remnants();
-        let verify = VerifyValues { from, values, cuts_down, runs, logs };
+        let wanted = if turn.core.has_remnants() { WantedOf::MostlyLive } else { WantedOf::Whole };
+        let verify = VerifyValues { from, values, wanted, runs, logs };
         self.run(turn, Step::Verify(verify));
     }
 }

@@ -5,9 +5,12 @@
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
 use super::arrivals::{Arrival, Arrivals};
+use super::own_copies::OwnCopies;
 use super::own_values::OwnValues;
 use super::pace::{InstallPace, answer_us};
-use crate::checkpoint::install::{InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues};
+use crate::checkpoint::install::{
+    InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues, WantedOf,
+};
 use crate::index::RunDamage;
 use crate::journal::ReadResult;
 use crate::limits::{
@@ -32,6 +35,8 @@ pub struct Absent {
     slots: SlotRanges,
     /// Such that are looked for in this node's own journal first.
     own: OwnValues,
+    /// Such that no peer could give, and of which anything that was written down here is looked at.
+    copies: OwnCopies,
     /// Of slots whose record is damaged the ballot in which it was written down.
     over: BTreeMap<Slot, Ballot>,
     /// Those that somebody has asked for: they come first.
@@ -145,12 +150,17 @@ impl Absent {
 
     /// No job is under way that goes by the index.
     pub(in crate::shard) fn is_idle(&self) -> bool {
-        self.arrivals.is_empty() && self.examined.is_none() && self.own.is_idle()
+        self.arrivals.is_empty() && self.examined.is_none() && self.looks_for_nothing()
     }
 
     /// A read of this node's own journal is under way.
     pub(in crate::shard) fn is_reading(&self) -> bool {
-        self.own.is_reading()
+        self.own.is_reading() || self.copies.is_reading()
+    }
+
+    /// Nothing is being looked for in this node's own journal: one thing at a time is.
+    fn looks_for_nothing(&self) -> bool {
+        self.own.is_idle() && self.copies.is_idle()
     }
 
     /// The record of this slot is damaged, which was written down in that ballot: what comes takes its place only in
@@ -170,6 +180,14 @@ impl Absent {
             self.own.remove(slot);
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
+        }
+    }
+
+    /// What was written down here for this slot has entries of a log: where the slot is absent, they are looked for.
+    pub(in crate::shard) fn want_copy(&mut self, slot: Slot) {
+        if self.contains(slot) {
+            self.copies.forget(slot);
+            self.copies.want(slot);
         }
     }
 
@@ -221,7 +239,8 @@ impl Absent {
         let rest = rest.max(self.pace.rests_until(now));
         let is_due = self.examined.is_none() && !self.unproven.is_empty();
         let rest = rest.or(Some(self.examine_after).filter(|at| is_due && *at > now));
-        let own = self.own.next_deadline(now);
+        let own = [self.own.next_deadline(now), self.copies.next_deadline(now)];
+        let own = own.into_iter().flatten();
         asked.or(rest).into_iter().chain(own).chain(self.in_vain.values().copied().min()).min()
     }
 
@@ -231,9 +250,22 @@ impl Absent {
         if turn.core.replica.doubt() == Some(Doubt::Fenced) {
             return;
         }
-        if self.unproven.len() < EXAMINED_SLOTS_MAX {
-            self.own.go_on(turn); // What is found here waits for its rows.
+        if self.may_look_here() {
+            self.own.go_on(turn);
         }
+        self.ask_next(turn);
+        if self.may_look_here() && turn.core.has_remnants() {
+            self.copies.go_on(turn); // What is found is kept as one.
+        }
+    }
+
+    /// This node's own journal may be read: what is found there waits for its rows.
+    fn may_look_here(&self) -> bool {
+        self.looks_for_nothing() && self.unproven.len() < EXAMINED_SLOTS_MAX
+    }
+
+    /// Asks a peer for what is next, if nobody is asked.
+    fn ask_next(&mut self, turn: &mut Turn<'_>) {
         if self.asked.is_some_and(|asked| turn.now >= asked.until) {
             self.refused.extend(self.asked.take().map(|asked| asked.peer));
         }
@@ -265,7 +297,7 @@ impl Absent {
             self.give_up(turn.now, from);
         }
         // All rows are gone through: the more slots at once, the better.
-        if self.own.is_idle() {
+        if self.looks_for_nothing() {
             self.examine(turn);
         }
     }
@@ -352,6 +384,7 @@ impl Absent {
             answered.partition(|(slot, answered)| lacks(slot, answered));
         for (slot, _) in proven {
             self.omitted.remove(&slot);
+            self.over.remove(&slot);
         }
         let me = turn.core.options.paxos.me;
         if let Some((slot, answered)) = lacking.iter().find(|(_, answered)| answered.peer != me) {
@@ -369,8 +402,9 @@ impl Absent {
         }
     }
 
-    /// Nobody can give this slot now.
+    /// Nobody can give this slot now, unless it was written down here.
     fn give_up(&mut self, now: Tick, slot: Slot) {
+        self.copies.want(slot);
         self.refused.clear();
         self.wanted.remove(&slot);
         self.slots.remove(slot, slot);
@@ -414,8 +448,14 @@ impl Absent {
         results: Vec<(Slot, ReadResult)>,
     ) {
         let me = turn.core.options.paxos.me;
-        let verify = |core: &Core, values| against_index(core, me, values);
-        for slot in self.own.found(turn, results, verify) {
+        // Nothing but the entries that the index knows is taken of what was not known to be chosen.
+        let wanted = if self.copies.is_reading() { WantedOf::Live } else { WantedOf::Whole };
+        let verify =
+            |core: &Core, values| VerifyValues { wanted, ..against_index(core, me, values) };
+        if self.copies.is_reading() {
+            return self.copies.found(turn, results, verify);
+        }
+        for (slot, _) in self.own.found(turn, results, verify) {
             self.own.remove(slot);
             self.slots.add(slot, slot);
         }
@@ -427,6 +467,9 @@ impl Absent {
             turn.core.note_damage(damage);
         }
         let me = turn.core.options.paxos.me;
+        if verified.from == me && !self.copies.is_idle() {
+            return self.keep_copies(turn, verified);
+        }
         if verified.from == me {
             let (right, wrong) = self.own.verified(&verified);
             wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
@@ -469,6 +512,36 @@ impl Absent {
         }
     }
 
+    /// What was written down here for slots that no peer could give was held against the index. Entries that are right
+    /// are kept, as what is left of the chosen value: it may have had others, and other commands beside them, so that
+    /// nobody may learn it from here.
+    fn keep_copies(&mut self, turn: &mut Turn<'_>, verified: Verified) {
+        let (me, rows, mut kept) = (verified.from, verified.rows.clone(), Vec::new());
+        for (slot, ballot, value) in self.copies.verified(verified) {
+            if !self.slots.contains(slot) && !self.in_vain.contains_key(&slot) {
+                continue; // It has come meanwhile.
+            }
+            let ballot = self.over.get(&slot).map_or(ballot, |over| ballot.max(*over));
+            if !turn.core.keep_value(slot, ballot, value) {
+                self.copies.forget(slot);
+                continue;
+            }
+            // What comes in its place, should entries be missing, has to overrule it.
+            self.in_vain.remove(&slot);
+            self.slots.remove(slot, slot);
+            self.wanted.remove(&slot);
+            kept.push(slot);
+        }
+        if let Some(slot) = kept.first() {
+            let (shard, count) = (turn.core.options.shard, kept.len());
+            log::warn!(
+                "shard {shard}: no peer could give the values of {count} slots, slot {slot} among them: their \
+                 entries are in what was accepted here, and are kept"
+            );
+        }
+        self.await_proof(kept.into_iter(), me, &rows);
+    }
+
     /// A peer has answered for these slots, with values of so many rows: whether that is all, their rows show.
     fn complete(&mut self, (from, upto): (Slot, Slot), peer: NodeId, rows: &BTreeMap<Slot, u64>) {
         self.refused.clear();
@@ -498,7 +571,7 @@ impl Absent {
 /// These values are to be held against the index.
 fn against_index(core: &Core, from: NodeId, values: Vec<(Slot, Ballot, Value)>) -> VerifyValues {
     let (logs, runs) = (log_ends(core, &values), core.index.runs().clone());
-    VerifyValues { from, values, cuts_down: false, runs, logs }
+    VerifyValues { from, values, wanted: WantedOf::Whole, runs, logs }
 }
 
 /// What the state says of the logs that these values append to.

@@ -7,6 +7,7 @@
 mod absent;
 mod arrivals;
 mod offers;
+mod own_copies;
 mod own_values;
 mod pace;
 mod receiver;

@@ -1,5 +1,6 @@
 //! Absent values that may be in this node's own journal after all: what was there before the index was
-//! replaced, or was fetched before the process ended. Each is believed once it was held against the index,
+//! replaced, or was fetched before the process ended; and, where no peer could give a value, whatever was written
+//! down for its slot, though it was never known to be chosen. Each is believed once it was held against the index,
 //! and has every live row of its slot, as what a peer sends is.
 
 use crate::checkpoint::install::{InstallJob, Verified, VerifyValues};
@@ -15,6 +16,8 @@ use crate::types::{Ballot, Slot, SlotRanges, Tick, Value};
 #[derive(Debug, Default)]
 pub struct OwnValues {
     slots: SlotRanges,
+    /// Whatever was written down counts, be it known to be what was chosen or not.
+    reads_anything: bool,
     /// They are being read.
     reads: Option<(Slot, Slot)>,
     /// They are being held against the index.
@@ -27,6 +30,16 @@ impl OwnValues {
     /// These slots are looked for first.
     pub(super) fn start(slots: SlotRanges) -> OwnValues {
         OwnValues { slots, ..OwnValues::default() }
+    }
+
+    /// Whatever was written down for slots is looked for, once no peer could give them.
+    pub(super) fn of_anything() -> OwnValues {
+        OwnValues { reads_anything: true, ..OwnValues::default() }
+    }
+
+    /// This slot is looked for too.
+    pub(super) fn add(&mut self, slot: Slot) {
+        self.slots.add(slot, slot);
     }
 
     pub(super) fn slots(&self) -> &SlotRanges {
@@ -65,17 +78,21 @@ impl OwnValues {
         core.journal_reads.begin(token, JournalRead::Absent);
         self.reads = Some((first, last));
         let slots = (first.0..=last.0).map(Slot);
-        let job = core.journal.read_slots(token, slots, LEARN_BYTES_MAX);
+        let job = match self.reads_anything {
+            true => core.journal.read_anything(token, slots, LEARN_BYTES_MAX),
+            false => core.journal.read_slots(token, slots, LEARN_BYTES_MAX),
+        };
         turn.run(Job::Read(job));
     }
 
-    /// The journal delivered what it has. Returns the slots that it has not.
+    /// The journal delivered what it has. Returns the slots that it has not, and whether it may have them the next
+    /// time, as where the disk failed to read.
     pub(super) fn found(
         &mut self,
         turn: &mut Turn<'_>,
         results: Vec<(Slot, ReadResult)>,
         verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>) -> VerifyValues,
-    ) -> Vec<Slot> {
+    ) -> Vec<(Slot, bool)> {
         let Some((first, _)) = self.reads.take() else { return Vec::new() };
         let (mut values, mut lacking, mut upto) = (Vec::new(), Vec::new(), first.prev());
         for (slot, result) in results {
@@ -85,9 +102,9 @@ impl OwnValues {
                 Err(
                     ReadDamage::NotHeld { .. }
                     | ReadDamage::Released { .. }
-                    | ReadDamage::Damaged { .. }
-                    | ReadDamage::Unreadable { .. },
-                ) => lacking.push(slot),
+                    | ReadDamage::Damaged { .. },
+                ) => lacking.push((slot, false)),
+                Err(ReadDamage::Unreadable { .. }) => lacking.push((slot, true)),
             }
             upto = slot;
         }

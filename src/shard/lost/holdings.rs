@@ -3,7 +3,7 @@
 //! disk fails to deliver may be there all the same: the node cannot say.
 
 use super::job::LossJob;
-use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
+use crate::checkpoint::install::{ValueFault, Verified, VerifyValues, WantedOf};
 use crate::journal::{Job, ReadDamage, ReadResult};
 use crate::limits::{LEARN_BYTES_MAX, LEARN_SLOTS_MAX, LOST_ROWS_MAX};
 use crate::shard::disk_job::DiskJob;
@@ -162,15 +162,20 @@ impl Holdings {
         let (token, values) = (check.token, check.values.clone());
         let (mut logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
         logs.retain(|log, _| *log == check.log);
-        let values =
-            VerifyValues { from: turn.core.options.paxos.me, values, cuts_down: false, runs, logs };
+        let values = VerifyValues {
+            from: turn.core.options.paxos.me,
+            values,
+            wanted: WantedOf::Whole,
+            runs,
+            logs,
+        };
         turn.run(DiskJob::Loss(LossJob::Verify { token, values }));
         None
     }
 
     /// Values were held against the index: one that is right and has entries of the log is held; one that is another
     /// than was chosen, or of which only entries of other logs are left, is as good as none. What was accepted here and
-    /// never known to be chosen (C29) is written down as what was chosen, for it may be the last copy.
+    /// never known to be chosen (C29) is looked at as a whole then, and what is right of it is kept.
     pub(in crate::shard) fn verified(
         &mut self,
         turn: &mut Turn<'_>,
@@ -179,10 +184,8 @@ impl Holdings {
     ) -> Option<Answer> {
         let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
         let from = *from;
-        if let Some((slot, ballot, value)) = verified.values.first() {
-            if turn.core.absent.contains(*slot) && !turn.core.replica.is_doubtful() {
-                turn.core.keep_value(*slot, *ballot, value.clone()); // Without space it is asked for again.
-            }
+        if let Some((slot, ..)) = verified.values.first() {
+            turn.core.absent.want_copy(*slot);
             return self.end(from, LossVerdict::Held(*slot));
         }
         match &verified.refused {
