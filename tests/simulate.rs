@@ -55,7 +55,7 @@ fn c32b_what_rotted_everywhere_is_declared_lost() {
     };
     let is_of_losses = |text: &str| text.contains("lost") || text.contains("declaration");
     let counts: Vec<_> = total.marks.counts().filter(|(text, _)| is_of_losses(text)).collect();
-    assert!(counts.len() >= 3 && counts.iter().all(|(_, count)| *count > 0), "{counts:?}");
+    assert!(counts.len() >= 3 && counts.iter().all(|(_, count)| *count >= 20), "{counts:?}");
 }
 
 /// Same seed, same trace.

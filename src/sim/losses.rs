@@ -16,6 +16,20 @@ use std::collections::BTreeSet;
 const PREFIX_BYTES: usize = 8;
 
 impl World {
+    /// A value can seldom be lost: every node has to be there, with two checkpoints behind it. Where the plan says that
+    /// one is to be, it is looked for at each fault, half the time.
+    pub(super) fn lose_soon(&mut self) -> CheckResult {
+        if self.plan.loses_values() && self.rng.one_in(2) {
+            self.lose_a_value()?;
+        }
+        Ok(())
+    }
+
+    /// The same when nothing else goes wrong any more.
+    pub(super) fn lose_at_last(&mut self) -> CheckResult {
+        if self.plan.loses_values() { self.lose_a_value() } else { Ok(()) }
+    }
+
     /// All machines lose power, and with it every copy of one slot's value, whose entries are old enough that
     /// checkpoints stand for it; once in a run. An operator declares them lost from then on.
     pub(super) fn lose_a_value(&mut self) -> CheckResult {

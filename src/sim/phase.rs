@@ -44,6 +44,7 @@ impl World {
             }
             Phase::Healed { since, deadline } => {
                 if self.progressed(since, deadline)? {
+                    self.lose_at_last()?;
                     self.retire_clients();
                     self.phase = Phase::Settling { deadline: self.now + SETTLE_US };
                 }

@@ -166,6 +166,7 @@ impl Plan {
                 22..=33 => {
                     faults.extend([FaultKind::SetBack, FaultKind::Kill, FaultKind::PowerCut])
                 }
+                34..=43 => faults.push(FaultKind::Lose),
                 _ => {}
             }
         }
@@ -325,6 +326,7 @@ mod tests {
         assert!(share(&|plan| plan.timing.lease_us == 0) > 400);
         assert!(share(&|plan| plan.faults.contains(&FaultKind::Lag)) > 600);
         assert!(share(&Plan::rots) > 150, "{}", share(&Plan::rots));
+        assert!(share(&Plan::loses_values) > 80, "{}", share(&Plan::loses_values));
         assert!(share(&|plan| plan.loyal > 0) > 600);
     }
 }

@@ -93,7 +93,7 @@ impl World {
     fn upgrade(&mut self, node: usize) -> FormatLevel {
         let starting = &mut self.nodes[node];
         starting.starts += 1;
-        starting.known_level = known_level(self.plan.seed, node, starting.starts);
+        starting.known_level = known_level(&self.plan, node, starting.starts);
         starting.known_level
     }
 
