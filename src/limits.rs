@@ -138,7 +138,7 @@ pub const SLOT_RANGES_MAX: usize = 1024;
 pub const HEAL_INSTALLS_MAX: u32 = 3;
 /// Values that no peer could give are asked for again after this, in microseconds.
 pub const ABSENT_RETRY_US: u64 = 2_000_000;
-/// Slots that peers answered for and whose rows are looked for at a time: all rows of the index are gone through
+/// Slots that peers answered for and whose rows are looked for at a time: all logs of the index are gone through
 /// for that.
 pub const EXAMINED_SLOTS_MAX: usize = 16_384;
 /// Looking for rows takes at most one part in so many of the time.

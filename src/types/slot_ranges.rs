@@ -43,6 +43,13 @@ impl SlotRanges {
         self.ranges.get(at).is_some_and(|(first, _)| *first <= slot)
     }
 
+    /// The first of its slots at or above this one.
+    #[must_use]
+    pub fn from(&self, slot: Slot) -> Option<Slot> {
+        let at = self.ranges.partition_point(|(_, last)| *last < slot);
+        self.ranges.get(at).map(|(first, _)| slot.max(*first))
+    }
+
     /// It has a slot from `first` to `last`.
     #[must_use]
     pub fn touches(&self, first: Slot, last: Slot) -> bool {

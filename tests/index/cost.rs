@@ -57,7 +57,7 @@ fn c31_a_lookup_does_not_cost_more_among_many_logs() {
 }
 
 /// One row of log 1, with sixteen entries, in each slot and each millisecond.
-fn row_of_long_log(number: u64) -> Row {
+pub fn row_of_long_log(number: u64) -> Row {
     let extent = Extent {
         first: Index(16 * number),
         count: 16,

@@ -10,4 +10,5 @@ mod lookups;
 mod merging;
 mod rig;
 mod shortage;
+mod slots;
 mod spans;

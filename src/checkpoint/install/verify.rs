@@ -171,22 +171,18 @@ fn live_rows<'a>(
     Ok(Ok(live))
 }
 
-/// The rows of these slots, or the damage of a run. Goes through all rows, for they stand by log.
+/// The rows of these slots, or the damage of a run.
 pub(super) fn rows_of(
     storage: &dyn Storage,
     runs: &RunSet,
     slots: &SlotRanges,
 ) -> Result<Result<Vec<SlotRow>, RunDamage>, StorageError> {
-    let upto = slots.last().map_or(Slot(0), |(_, last)| last);
     let mut found = Vec::new();
     let mut take = |log, extent: &Extent| {
-        if slots.contains(extent.slot) {
-            let (slot, first, end) = (extent.slot, extent.first, extent.end());
-            found.push(SlotRow { slot, log, first, end });
-        }
-        true
+        let (slot, first, end) = (extent.slot, extent.first, extent.end());
+        found.push(SlotRow { slot, log, first, end });
     };
-    match runs.rows_from(storage, (LogId(0), Index(0)), upto, &mut take) {
+    match runs.rows_of_slots(storage, slots, &mut take) {
         Ok(()) => Ok(Ok(found)),
         Err(RunError::Damaged(damage)) => Ok(Err(damage)),
         Err(RunError::Storage(error)) => Err(error),

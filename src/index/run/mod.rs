@@ -16,6 +16,7 @@ pub(crate) mod plan;
 pub(crate) mod rows;
 pub(crate) mod scan;
 pub(crate) mod set;
+pub(crate) mod slots;
 pub(crate) mod source;
 pub(crate) mod varint;
 pub(crate) mod verify;

@@ -296,7 +296,7 @@ impl Absent {
             }
             self.give_up(turn.now, from);
         }
-        // All rows are gone through: the more slots at once, the better.
+        // All logs are gone through: the more slots at once, the better.
         if self.looks_for_nothing() {
             self.examine(turn);
         }
