@@ -269,6 +269,23 @@ fn c28_trimmed_bytes_are_no_part_of_a_logs_bytes() {
     assert_eq!(bytes(&rig), 0);
 }
 
+// C28: a leader whose index is damaged does not know how many bytes a trim lets go, and says none. The count of the
+// log's bytes is too high then, until the next trim of which it is known: what is found counts from the log's beginning.
+#[test]
+fn c28_the_next_trim_makes_up_for_one_of_unknown_bytes() {
+    let mut rig = Rig::new();
+    let log = rig.create("a");
+    let bytes = |rig: &Rig| rig.machine.logs().stat(&LogRef::Id(log)).unwrap().bytes;
+    for entry in ["abc", "de", "f", "ghij"] {
+        rig.append(log, None, &[entry]);
+    }
+    let trim = |before, bytes_before| LogCommand::Trim { log, before: Index(before), bytes_before };
+    rig.apply(&[trim(2, 0)]);
+    assert_eq!(bytes(&rig), 10, "as if nothing had been trimmed");
+    rig.apply(&[trim(3, 6)]);
+    assert_eq!(bytes(&rig), 4, "all that was trimmed counts");
+}
+
 // C28: the stamp of the state is the highest of the values that took effect; extents carry it.
 #[test]
 fn c28_a_clock_that_is_set_back_moves_no_stamp_back() {
