@@ -2,7 +2,9 @@
 //! those who append. Logs that are changed before they are written are kept twice meanwhile; where those take
 //! much memory, the rest is written without a pause (C24).
 
-use crate::limits::{CHECKPOINT_BYTES_PER_SECOND, CHECKPOINT_OVERLAY_BYTES};
+use crate::limits::{
+    CHECKPOINT_BYTES_PER_SECOND, CHECKPOINT_OVERLAY_BYTES, CHECKPOINT_PIECE_BYTES,
+};
 use crate::types::Tick;
 
 /// When the next piece of a state may be written.
@@ -12,9 +14,11 @@ pub(super) struct WritePace {
 }
 
 impl WritePace {
-    /// A piece of so many bytes is handed out.
+    /// A piece of so many bytes is handed out. Behind one that is not full comes little, or nothing.
     pub(super) fn wrote(&mut self, now: Tick, bytes: usize) {
-        self.rest_until = now.after(bytes as u64 * 1_000_000 / CHECKPOINT_BYTES_PER_SECOND);
+        let is_full = bytes >= CHECKPOINT_PIECE_BYTES / 2;
+        let rest_us = bytes as u64 * 1_000_000 / CHECKPOINT_BYTES_PER_SECOND;
+        self.rest_until = if is_full { now.after(rest_us) } else { now };
     }
 
     /// No piece is written before that, while logs that are kept twice take so many bytes.
@@ -34,12 +38,14 @@ mod tests {
         assert_eq!(pace.rests_until(0), Tick(0));
         let (mut now, mut bytes) = (Tick(5_000_000), 0);
         while bytes < CHECKPOINT_BYTES_PER_SECOND {
-            pace.wrote(now, 64 << 10);
-            bytes += 64 << 10;
+            pace.wrote(now, CHECKPOINT_PIECE_BYTES);
+            bytes += CHECKPOINT_PIECE_BYTES as u64;
             now = pace.rests_until(CHECKPOINT_OVERLAY_BYTES);
         }
         let took = now.since(Tick(5_000_000));
         assert!((990_000..=1_000_000).contains(&took), "{took} us");
         assert_eq!(pace.rests_until(CHECKPOINT_OVERLAY_BYTES + 1), Tick(0));
+        pace.wrote(now, 100);
+        assert_eq!(pace.rests_until(0), now);
     }
 }
