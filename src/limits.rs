@@ -169,6 +169,9 @@ pub const READ_EXTENT_BYTES_MAX: usize = 1 << 20;
 pub const READ_SPAN_BYTES_MAX: usize = 16 << 20;
 /// A value of no more bytes is read as a whole, whatever is wanted of it.
 pub const WHOLE_VALUE_BYTES: usize = 16 << 10;
+/// So much of a larger remnant is read to find the extents in it: as many rows as a block of a file holds.
+pub const REMNANT_FRONT_BYTES: u32 = 4 << 10;
+const _: () = assert!((REMNANT_FRONT_BYTES as usize) < WHOLE_VALUE_BYTES / 2);
 /// Memory that a read of old entries takes for each entry that it asks for, while nothing is known of
 /// their size: what is larger waits for as much as it needs.
 pub const COLD_ENTRY_BYTES: usize = 64 << 10;
@@ -270,6 +273,9 @@ pub const REMNANT_SHARE: (u64, u64) = (7, 8);
 pub const COMPACTION_READ_BYTES: usize = 1 << 20;
 /// Slots that one step of a compaction lists.
 pub const COMPACTION_SLOTS_LISTED: usize = 1024;
+/// Most records of one slot that are read where every one is asked for. A slot has more only where leaders changed again
+/// and again before it was chosen, and those of low ballots count least.
+pub const SLOT_RECORDS_MAX: usize = 8;
 /// Ranges of slots in which a segment's live values are remembered between the two walks over it; where they
 /// are more scattered, all are read again.
 pub const COMPACTION_LIVE_RANGES: usize = 4096;

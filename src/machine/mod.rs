@@ -49,6 +49,8 @@ pub use levels::{LevelCommand, Levels};
 pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
 pub use lost::{LogLosses, LoseCommand, LostEntries, LostExtent, LostOutcome};
 pub use reading::{Damaged, ReadCursor, Unverified};
-pub use remnant::{NamedExtent, cut_down, cut_out, has_extent, is_remnant};
+pub use remnant::{
+    NamedExtent, cut_down, cut_out, has_extent, is_remnant, places_in_remnant, remnant_front_bytes,
+};
 pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep, SnapshotSurvey};
 pub use state::Machine;

@@ -18,6 +18,7 @@ use crate::api::name::LogName;
 use crate::limits::{REMNANT_SHARE, VALUE_BYTES_MAX};
 use crate::types::{Extent, LogId, Value};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
+use std::ops::Range;
 
 /// The newest format of remnants that this node reads.
 pub const REMNANT_VERSION: u16 = 1;
@@ -103,16 +104,21 @@ impl<'a> Remnant<'a> {
 
     /// The appends of the extent that began at byte `offset` of the value.
     pub(super) fn at(&self, offset: u32) -> Result<&'a [u8], CommandError> {
+        self.appends(self.find(offset).ok_or(CommandError::NotLeft { offset })?)
+    }
+
+    /// The row of the extent that began at byte `offset` of the value.
+    fn find(&self, offset: u32) -> Option<usize> {
         let (mut from, mut upto) = (0, self.count());
         while from < upto {
             let middle = usize::midpoint(from, upto);
             match self.offset(middle).cmp(&offset) {
-                std::cmp::Ordering::Equal => return self.appends(middle),
+                std::cmp::Ordering::Equal => return Some(middle),
                 std::cmp::Ordering::Less => from = middle + 1,
                 std::cmp::Ordering::Greater => upto = middle,
             }
         }
-        Err(CommandError::NotLeft { offset })
+        None
     }
 
     /// All its commands, row by row, each as if it followed the one before in the value.
@@ -160,6 +166,29 @@ pub fn has_extent(value: &Value, extent: &Extent) -> bool {
         Ok(Some(remnant)) => remnant.at(extent.offset).is_ok(),
         Ok(None) | Err(_) => true,
     }
+}
+
+/// How many bytes of a remnant lie before its commands, as its first bytes say, if they are those of one.
+#[must_use]
+pub fn remnant_front_bytes(first: &[u8]) -> Option<u64> {
+    let has_count = has_magic(first) && first.len() >= REMNANT_HEADER_BYTES;
+    has_count
+        .then(|| REMNANT_HEADER_BYTES as u64 + ROW_BYTES as u64 * u64::from(number(&first[4..])))
+}
+
+/// Where in a remnant the appends of these extents lie, which begin at these bytes of the value: of each the first byte
+/// and the one behind. Goes by what lies before the commands, which nothing here verifies; nothing where that has not all.
+#[must_use]
+pub fn places_in_remnant(front: &[u8], offsets: &[u32]) -> Option<Vec<Range<u32>>> {
+    let remnant = Remnant::of(front).ok().flatten()?;
+    let commands = front.len() - remnant.commands.len();
+    let place = |offset: &u32| {
+        let nth = remnant.find(*offset)?;
+        let start = nth.checked_sub(1).map_or(0, |before| remnant.end(before));
+        let place = |at: usize| u32::try_from(commands.checked_add(at)?).ok();
+        Some(place(start)?..place(remnant.end(nth))?)
+    };
+    offsets.iter().map(place).collect()
 }
 
 /// What is left of a value, or of a remnant, when only these extents are kept. Nothing where it is not worth while:

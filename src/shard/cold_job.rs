@@ -1,6 +1,7 @@
 //! Reads of entries that are not in memory, by a thread that may block: one job looks up in the runs where
 //! they lie, finds the records, reads what is wanted of them, and takes the entries out.
 
+use super::value_part::{ValuePart, part_of_remnant};
 use crate::index::{RunDamage, RunError, RunSet};
 use crate::journal::{PieceReader, PieceSource, ReadDamage, RecordPiece, RecordPlace, SlotPlace};
 use crate::limits::{
@@ -9,9 +10,8 @@ use crate::limits::{
 };
 use crate::machine::ReadCursor;
 use crate::storage::{Storage, StorageError};
-use crate::types::{Extent, Index, SegmentId, Slot};
-use std::collections::VecDeque;
-use std::ops::Range;
+use crate::types::{Ballot, Extent, Index, SegmentId, Slot};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Bytes of a value beside a log's entries, up to the end of its extent: headers of commands, and those
@@ -33,6 +33,10 @@ pub struct ColdReadJob {
     pub(super) source: Arc<PieceSource>,
     /// A part of this slot's value did not verify: it is read as a whole.
     pub(super) distrusted: Option<Slot>,
+    /// Of this slot the record that counts did not serve: another one is read in its place.
+    pub(super) second: Option<(Slot, RecordPlace)>,
+    /// Slots of which the record that counts, of this ballot, did not serve, and another one did.
+    pub(super) mends: BTreeMap<Slot, Ballot>,
     /// Bytes of files that were read.
     pub(super) file_bytes: usize,
     /// So many bytes behind what is wanted are read ahead.
@@ -47,6 +51,8 @@ pub struct ColdReadDone {
     pub(super) cursor: ReadCursor,
     pub(super) extents: VecDeque<Extent>,
     pub(super) ended: ColdReadEnd,
+    /// Slots of which the record that counts, of this ballot, did not serve, and another one did.
+    pub(super) mends: BTreeMap<Slot, Ballot>,
     /// Segments whose files of places do not serve.
     pub(super) unplaced: Vec<SegmentId>,
     /// Bytes of files that were read for it, those of the index apart.
@@ -66,8 +72,8 @@ pub(super) enum ColdReadEnd {
     NotIndexed,
     /// The next value cannot be read.
     Lost(Slot, ReadDamage),
-    /// The next entry is damaged.
-    Damaged(Slot, String),
+    /// The next entry is damaged, or is not in the record that counts, which was written down in this ballot.
+    Damaged(Slot, Ballot, String),
     /// The index is damaged.
     IndexDamaged(RunDamage),
 }
@@ -76,6 +82,8 @@ pub(super) enum ColdReadEnd {
 struct Planned {
     piece: RecordPiece,
     extents: usize,
+    /// Where in the part the extents begin; nothing where all is read.
+    starts: Vec<u32>,
 }
 
 /// Why no more is done.
@@ -128,9 +136,9 @@ impl ColdReadJob {
             | ColdReadEnd::Damaged(..)
             | ColdReadEnd::IndexDamaged(_) => 0,
         };
-        let ColdReadJob { token, cursor, extents, file_bytes, .. } = self;
+        let ColdReadJob { token, cursor, extents, mends, file_bytes, .. } = self;
         let unplaced = reader.finish();
-        Ok(ColdReadDone { token, cursor, extents, ended, unplaced, file_bytes, ahead_bytes })
+        Ok(ColdReadDone { token, cursor, extents, ended, mends, unplaced, file_bytes, ahead_bytes })
     }
 
     /// Takes the next entries, some at a time.
@@ -190,12 +198,12 @@ impl ColdReadJob {
 
     /// Plans the next reads: no more than is wanted, of no more bytes than one read of a file brings, but
     /// of one value whatever its size.
-    fn plan(&self, reader: &mut PieceReader<'_>) -> Result<Vec<Planned>, Stop> {
+    fn plan(&mut self, reader: &mut PieceReader<'_>) -> Result<Vec<Planned>, Stop> {
         let (mut planned, mut bytes, mut at) = (Vec::new(), 0, 0);
         while self.is_wanted(at) && bytes < READ_EXTENT_BYTES_MAX {
             let slot = self.extents[at].slot;
             let place = match reader.find(slot)? {
-                SlotPlace::At(place) => place,
+                SlotPlace::At(place) => self.second_of(slot).unwrap_or(place),
                 SlotPlace::Damaged(_) | SlotPlace::Beyond if at > 0 => break,
                 SlotPlace::Damaged(damage) => {
                     return Err(Stop::End(ColdReadEnd::Lost(slot, damage)));
@@ -204,13 +212,18 @@ impl ColdReadJob {
             };
             let is_same = |nth: &usize| self.is_wanted(*nth) && self.extents[*nth].slot == slot;
             let count = 1 + (at + 1..).take_while(is_same).count();
-            let part = self.part(at, count, place);
-            let whole = 0..place.value_bytes();
-            bytes += part.as_ref().unwrap_or(&whole).len();
-            planned.push(Planned { piece: RecordPiece { place, part }, extents: count });
+            let part = self.part(reader, (at, count), place)?;
+            let (part, starts) = part.map_or((None, Vec::new()), |it| (Some(it.bytes), it.starts));
+            bytes += part.as_ref().unwrap_or(&(0..place.value_bytes())).len();
+            planned.push(Planned { piece: RecordPiece { place, part }, extents: count, starts });
             at += count;
         }
         Ok(planned)
+    }
+
+    /// The record of a slot that is read in the place of the one that counts.
+    fn second_of(&self, slot: Slot) -> Option<RecordPlace> {
+        self.second.filter(|(of, _)| *of == slot).map(|(_, place)| place)
     }
 
     /// The answer has space for entries of this extent, as far as is known.
@@ -234,30 +247,40 @@ impl ColdReadJob {
         next.or(Some(&self.end).filter(|last| last.first == end))
     }
 
-    /// The part of a value that is read for some of its extents, where that is much less than the value.
-    fn part(&self, nth: usize, count: usize, place: RecordPlace) -> Option<Range<u32>> {
-        let (first, last) = (&self.extents[nth], &self.extents[nth + count - 1]);
+    /// The part of a value, or of what is left of it, that is read for some of its extents, where that is much less than
+    /// the whole.
+    fn part(
+        &mut self,
+        reader: &PieceReader<'_>,
+        (nth, count): (usize, usize),
+        place: RecordPlace,
+    ) -> Result<Option<ValuePart>, StorageError> {
+        let (first, last) = (self.extents[nth], self.extents[nth + count - 1]);
         let value = place.value_bytes();
         if value as usize <= WHOLE_VALUE_BYTES || self.distrusted == Some(first.slot) {
-            return None;
+            return Ok(None);
         }
-        if place.is_remnant() {
-            return None; // Offsets are those of the value.
-        }
-        let behind = self.behind(nth + count - 1)?;
-        let upto = if behind.slot == first.slot {
-            u64::from(behind.offset)
+        let Some(behind) = self.behind(nth + count - 1) else { return Ok(None) };
+        let offsets = self.extents.range(nth..nth + count).map(|extent| extent.offset);
+        let offsets: Vec<u32> = offsets.collect();
+        let part = if place.is_remnant() {
+            part_of_remnant(reader, place, &offsets, &mut self.file_bytes)?
         } else {
-            let prefixes = u64::from(last.count) * ENTRY_PREFIX_BYTES as u64;
-            let bytes = behind.bytes_before.saturating_sub(last.bytes_before);
-            u64::from(last.offset).saturating_add(bytes + prefixes + BETWEEN_BYTES)
+            let upto = if behind.slot == first.slot {
+                u64::from(behind.offset)
+            } else {
+                let prefixes = u64::from(last.count) * ENTRY_PREFIX_BYTES as u64;
+                let bytes = behind.bytes_before.saturating_sub(last.bytes_before);
+                u64::from(last.offset).saturating_add(bytes + prefixes + BETWEEN_BYTES)
+            };
+            let bytes = first.offset..u32::try_from(upto).unwrap_or(value).min(value);
+            Some(ValuePart::of_value(bytes, &offsets))
         };
-        let part = first.offset..u32::try_from(upto).unwrap_or(value).min(value);
-        (!part.is_empty() && part.len() < value as usize / 2).then_some(part)
+        Ok(part.filter(|part| part.is_small(value)))
     }
 
     /// Reads what was planned, and takes the entries out.
-    fn read(&mut self, reader: &PieceReader<'_>, planned: &[Planned]) -> Result<(), Stop> {
+    fn read(&mut self, reader: &mut PieceReader<'_>, planned: &[Planned]) -> Result<(), Stop> {
         let pieces: Vec<RecordPiece> =
             planned.iter().map(|planned| planned.piece.clone()).collect();
         let mut left = planned.iter();
@@ -270,7 +293,29 @@ impl ColdReadJob {
             }
         })?;
         self.file_bytes += bytes;
-        ended.map(|_goes_on| ()).map_err(Stop::End)
+        let Err(ended) = ended else { return Ok(()) };
+        self.fall_back(reader, ended)
+    }
+
+    /// The record that counts for a slot did not serve: it is a remnant without the entries, or has rotted. Goes on with
+    /// the one beside it, if there is one.
+    fn fall_back(&mut self, reader: &mut PieceReader<'_>, ended: ColdReadEnd) -> Result<(), Stop> {
+        let (slot, ballot) = match &ended {
+            ColdReadEnd::Damaged(slot, ballot, _) => (*slot, *ballot),
+            ColdReadEnd::Lost(slot, damage) => (*slot, damage.ballot()),
+            ColdReadEnd::Taken
+            | ColdReadEnd::Beyond
+            | ColdReadEnd::NotIndexed
+            | ColdReadEnd::IndexDamaged(_) => return Err(Stop::End(ended)),
+        };
+        if self.second_of(slot).is_some() {
+            self.mends.remove(&slot);
+            return Err(Stop::End(ended));
+        }
+        let Some(place) = reader.beside(slot)? else { return Err(Stop::End(ended)) };
+        self.second = Some((slot, place));
+        self.mends.insert(slot, ballot.max(place.ballot()));
+        Ok(())
     }
 
     /// Takes the entries of some extents of one value. False: the value is to be read as a whole.
@@ -279,7 +324,7 @@ impl ColdReadJob {
         planned: &Planned,
         found: Result<&[u8], ReadDamage>,
     ) -> Result<bool, ColdReadEnd> {
-        for _ in 0..planned.extents {
+        for nth in 0..planned.extents {
             let extent = self.extents[0];
             let body = match &found {
                 Ok(body) => *body,
@@ -288,8 +333,8 @@ impl ColdReadJob {
             if self.cursor.wants().is_none() {
                 break;
             }
-            if let Some(part) = &planned.piece.part {
-                let from = extent.offset.saturating_sub(part.start) as usize;
+            if planned.piece.part.is_some() {
+                let from = planned.starts[nth] as usize;
                 let behind = self.behind(0).map(|behind| behind.chain);
                 let part = body.get(from..).zip(behind);
                 let taken = part.map(|(part, chain)| self.cursor.take_part(&extent, part, chain));
@@ -298,7 +343,9 @@ impl ColdReadJob {
                     return Ok(false);
                 }
             } else if let Err(damaged) = self.cursor.take(&extent, extent.slot, body) {
-                return Err(ColdReadEnd::Damaged(extent.slot, damaged.to_string()));
+                let ballot = planned.piece.place.ballot();
+                let ballot = self.mends.get(&extent.slot).map_or(ballot, |over| ballot.max(*over));
+                return Err(ColdReadEnd::Damaged(extent.slot, ballot, damaged.to_string()));
             }
             if self.cursor.next() >= extent.end() {
                 self.extents.pop_front();

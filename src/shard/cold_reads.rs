@@ -12,7 +12,7 @@ use super::read_task::{EntryPlace, Need, ReadTask};
 use super::turn::Turn;
 use crate::journal::ReadDamage;
 use crate::limits::{READ_AHEAD_BYTES_MAX, READ_AHEAD_BYTES_MIN};
-use crate::types::{ConnId, Extent, Index, LogId, Slot};
+use crate::types::{Ballot, ConnId, Extent, Index, LogId, Slot};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -58,8 +58,9 @@ pub enum ColdReadStep {
     Finished(ReadTask),
     /// More of it is known than before.
     Advanced(ReadTask),
-    /// Its next entry is damaged here, in this slot if one is named.
-    Damaged(ReadTask, Option<Slot>, String),
+    /// Its next entry is damaged here, in this slot if one is named, and in the record that was written down in this
+    /// ballot; zero where no record was read.
+    Damaged(ReadTask, Option<(Slot, Ballot)>, String),
     /// Its next entry is not here, though this state has it: others may have it, or be further.
     Absent(ReadTask),
 }
@@ -80,7 +81,7 @@ impl ColdReads {
             }
             if turn.core.replica.holes().contains_key(&slot) {
                 let why = "the slot is damaged here".to_string();
-                return ColdReadStep::Damaged(task, Some(slot), why);
+                return ColdReadStep::Damaged(task, Some((slot, Ballot::ZERO)), why);
             }
         }
         let token = turn.core.journal_reads.token();
@@ -98,7 +99,7 @@ impl ColdReads {
 
     /// Entries came for a read.
     pub(super) fn done(&mut self, turn: &mut Turn<'_>, done: ColdReadDone) -> ColdReadStep {
-        let ColdReadDone { token, cursor, extents, ended, .. } = done;
+        let ColdReadDone { token, cursor, extents, ended, mends, .. } = done;
         let Some(cold) = self.under_way.remove(&token) else { return ColdReadStep::Pending };
         let ColdRead { mut task, reserved, is_outdated } = cold;
         turn.core.budget.release(reserved);
@@ -109,6 +110,7 @@ impl ColdReads {
         if is_outdated {
             return ColdReadStep::Absent(task);
         }
+        mends.into_iter().for_each(|(slot, ballot)| turn.mend(slot, ballot));
         let brought_some = cursor.next() > task.reading.next();
         (task.reading, task.extents) = (cursor, extents);
         let lacks = task.reading.lacks();
@@ -135,7 +137,9 @@ impl ColdReads {
                 }
                 lost(turn.core, task, None, "the slot cannot be read here".to_string())
             }
-            ColdReadEnd::Damaged(slot, why) => lost(turn.core, task, Some(slot), why),
+            ColdReadEnd::Damaged(slot, ballot, why) => {
+                lost(turn.core, task, Some((slot, ballot)), why)
+            }
             // The run was replaced meanwhile: the read goes on by the index that took its place.
             ColdReadEnd::IndexDamaged(damage) if !turn.core.note_damage(&damage) => {
                 ColdReadStep::Advanced(task)
@@ -202,9 +206,9 @@ fn absent(core: &Core, task: ReadTask) -> ColdReadStep {
 
 /// The next entry cannot be read; nobody wants it where it was trimmed, or declared lost, or its log deleted,
 /// meanwhile.
-fn lost(core: &Core, task: ReadTask, slot: Option<Slot>, why: String) -> ColdReadStep {
+fn lost(core: &Core, task: ReadTask, record: Option<(Slot, Ballot)>, why: String) -> ColdReadStep {
     if is_wanted(core, &task) {
-        return ColdReadStep::Damaged(task, slot, why);
+        return ColdReadStep::Damaged(task, record, why);
     }
     ColdReadStep::Finished(task)
 }
@@ -270,6 +274,8 @@ fn job(
         end,
         source: Arc::new(source),
         distrusted: None,
+        second: None,
+        mends: BTreeMap::new(),
         file_bytes: 0,
         ahead,
     })

@@ -1,6 +1,8 @@
 //! Reads of the journal under way, whatever they are for: their bound counts them all.
 
+use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::COLD_READS_MAX;
+use crate::types::Slot;
 use std::collections::BTreeMap;
 
 /// What a read of the journal is for.
@@ -67,4 +69,9 @@ impl JournalReads {
     pub(super) fn count(&self, purpose: JournalRead) -> usize {
         self.under_way.values().filter(|read| **read == purpose).count()
     }
+}
+
+/// The disk failed to read one of these: the bytes may be whole, and come the next time.
+pub(in crate::shard) fn any_unreadable(records: &[(Slot, ReadResult)]) -> bool {
+    records.iter().any(|(_, found)| matches!(found, Err(ReadDamage::Unreadable { .. })))
 }

@@ -86,6 +86,7 @@ mod spans_tests;
 mod status;
 mod trims;
 mod turn;
+mod value_part;
 mod waiter;
 mod write_request;
 mod writes;

@@ -13,7 +13,7 @@ use super::turn::Turn;
 use crate::api::error::{ErrorCode, RequestError, Retry};
 use crate::api::{List, ListLost, Listed, ListedLost, LogRef, Read, ReadDone, Reply, Stat};
 use crate::limits::{READ_WAIT_MS_MAX, READ_WAITING_MS};
-use crate::types::{ConnId, Index, LogId, Slot, Tick};
+use crate::types::{Ballot, ConnId, Index, LogId, Slot, Tick};
 use std::collections::VecDeque;
 
 /// The read side of a shard.
@@ -196,7 +196,8 @@ impl Reads {
                 return self.go_on(turn, cold);
             };
             if let Err(damaged) = task.reading.take(&extent, extent.slot, value.bytes()) {
-                return self.damaged(turn, task, Some(extent.slot), &damaged.to_string());
+                let record = (extent.slot, turn.core.journal.kept_in(extent.slot));
+                return self.damaged(turn, task, Some(record), &damaged.to_string());
             }
         }
         self.finish(turn, task);
@@ -214,23 +215,29 @@ impl Reads {
             ColdReadStep::Pending => {}
             ColdReadStep::WaitsForMemory(task, need) => self.wait_in_line(turn, task, need),
             ColdReadStep::Finished(task) => self.finish(turn, task),
-            ColdReadStep::Damaged(task, slot, why) => self.damaged(turn, task, slot, &why),
+            ColdReadStep::Damaged(task, record, why) => self.damaged(turn, task, record, &why),
             ColdReadStep::Absent(task) => refuse_absent(turn, &task),
         }
     }
 
-    /// Damage is "retry elsewhere", never "end of log" (C19); what came before it is an answer.
-    fn damaged(&mut self, turn: &mut Turn<'_>, task: ReadTask, slot: Option<Slot>, why: &str) {
-        if let Some(slot) = slot
+    /// Damage is "retry elsewhere", never "end of log" (C19); what came before it is an answer. What is fetched for
+    /// the slot is written down in no lower ballot than the record that was read, or it would not count.
+    fn damaged(
+        &mut self,
+        turn: &mut Turn<'_>,
+        task: ReadTask,
+        record: Option<(Slot, Ballot)>,
+        why: &str,
+    ) {
+        if let Some((slot, ballot)) = record
             && !turn.core.replica.holes().contains_key(&slot)
         {
-            let ballot = turn.core.journal.kept_in(slot);
             turn.lost(slot, ballot, why);
         }
         if !task.is_empty() {
             return self.finish(turn, task);
         }
-        if slot.is_some_and(|slot| slot <= turn.core.checkpointed_upto) {
+        if record.is_some_and(|(slot, _)| slot <= turn.core.checkpointed_upto) {
             return refuse_absent(turn, &task);
         }
         turn.refuse(task.asked, RequestError::new(ErrorCode::Damaged, why));

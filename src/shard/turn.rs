@@ -54,6 +54,19 @@ impl<'a> Turn<'a> {
         self.core.absent.want_over(slot, ballot);
     }
 
+    /// The record of this slot that counts, of this ballot, has rotted or lacks live entries, and another one here has
+    /// them: what is found here is written anew, so that it counts (C30).
+    pub(super) fn mend(&mut self, slot: Slot, ballot: Ballot) {
+        let core = &mut *self.core;
+        if slot <= core.checkpointed_upto && core.absent.mend(slot, ballot) {
+            log::warn!(
+                "shard {}: the record of slot {slot} that counts has rotted or lacks live entries; another one \
+                 here has them, and is written anew",
+                core.options.shard
+            );
+        }
+    }
+
     /// The journal could not give a chosen value back. What is only not found for now is not lost, nor
     /// is what was released (C26).
     pub(super) fn not_read(&mut self, slot: Slot, why: &ReadDamage) {

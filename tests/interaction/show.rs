@@ -173,7 +173,8 @@ pub fn message(message: &Message) -> String {
 }
 
 fn loss_ask(m: &LossAsk) -> String {
-    format!("loss-ask attempt={} log={} slots={:?}", m.attempt, m.log, m.slots)
+    let LossAsk { attempt, log, from, before, slots } = m;
+    format!("loss-ask attempt={attempt} log={log} entries={from}..{before} slots={slots:?}")
 }
 
 fn record(record: &Record) -> String {

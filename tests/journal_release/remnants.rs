@@ -150,3 +150,39 @@ fn c30_remnants_behind_a_checkpoint_are_found_by_their_places() {
         }
     }
 }
+
+/// C27, C30: a whole value that rots beside an intact remnant was released, whether that is known before it is read or
+/// not, and wherever its place is known: nobody has it repaired, for its live entries are here.
+#[test]
+fn c27_a_value_that_rots_beside_a_remnant_was_released() {
+    let mut rig = Rig::new(MemStorage::new());
+    push_each(&mut rig, (1..=100).map(learned));
+    push_each(&mut rig, [remnant(5, 0xaa)]);
+    assert_eq!(first_byte(&whole(&rig.storage, &mut rig.journal, 5)), Some(5));
+    let place = rig.journal.locate(Slot(5)).unwrap();
+    let at = place.offset + 128 + 9;
+    rig.storage.rot(&segment_name(place.segment.0), at..at + 1, |byte| byte[0] ^= 4);
+    assert!(is_released(&whole(&rig.storage, &mut rig.journal, 5)), "it shows when it is read");
+    let (mut journal, _) = Rig::reopen(&rig.storage).unwrap();
+    assert!(is_released(&whole(&rig.storage, &mut journal, 5)), "it is known to be rotten");
+    push_each(&mut rig, (101..=250).map(learned));
+    let newer = checkpoint(&mut rig, 250);
+    // Behind a checkpoint only files have the places: the first ones do not know that it has rotten.
+    for is_new in [false, true] {
+        if is_new {
+            for id in numbers(&rig.storage, "places-", ".idx") {
+                rig.storage.remove(&format!("places-{id:020}.idx")).unwrap();
+            }
+        }
+        let (mut journal, _) = start(&rig.storage, &newer).unwrap();
+        while let Some(job) = journal.next_job() {
+            journal.done(execute(&rig.storage, job).unwrap());
+        }
+        assert_eq!(journal.locate(Slot(5)), None, "memory knows it");
+        let found = whole(&rig.storage, &mut journal, 5);
+        assert!(is_released(&found), "made anew: {is_new}: {found:?}");
+        for found in kept(&rig.storage, &mut journal, 5) {
+            assert_eq!(first_byte(&found), Some(0xaa), "{found:?}");
+        }
+    }
+}

@@ -25,12 +25,12 @@ fn append_rounds(node: &mut Node, rounds: std::ops::Range<u64>) {
 }
 
 /// What a node without peers is, of which this many bytes stay for others.
-fn options(catchup_bytes: u64) -> ShardOptions {
+pub fn options(catchup_bytes: u64) -> ShardOptions {
     ShardOptions { cuts: OFTEN, catchup_bytes, ..options_of(1, &[1]) }
 }
 
 /// A node with a log that was never trimmed, and that has an entry in each segment.
-fn with_rare_entries(rounds: u64, catchup_bytes: u64) -> Node {
+pub fn with_rare_entries(rounds: u64, catchup_bytes: u64) -> Node {
     let mut node = Node::with_options(options(catchup_bytes));
     node.ask(create("a"));
     node.ask(create("rare"));

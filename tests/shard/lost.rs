@@ -234,6 +234,24 @@ fn c32b_what_other_logs_have_in_the_slot_forbids_nothing() {
     assert_eq!(story.declare(3, 4), declared(3, 4));
 }
 
+/// C32b: what a member has of the log's other entries in the same slots says nothing of those that are asked for: of a
+/// value that was cut down that may be all that is left.
+#[test]
+fn c32b_what_the_log_has_of_other_entries_forbids_nothing() {
+    let mut story = Story::begin();
+    let holder = (story.leader + 1) % 3;
+    let others: Vec<usize> = (0..3).filter(|at| *at != holder).collect();
+    story.rot(3, &others);
+    story.trio.tap(move |_, to, message| {
+        if let (Message::LossAsk(ask), true) = (message, to == holder) {
+            assert_eq!((ask.from, ask.before), (Index(3), Index(4)), "what is declared");
+            (ask.from, ask.before) = (Index(4), Index(5)); // As if its value had another entry alone.
+        }
+        true
+    });
+    assert_eq!(story.declare(3, 4), declared(3, 4));
+}
+
 /// C32b: a member that cannot be asked may have the entries: it is waited for, however long it is away.
 #[test]
 fn c32b_a_member_that_is_away_forbids_it() {

@@ -2,14 +2,16 @@
 
 use crate::install::{put, read_as};
 use crate::node::{create, log, texts};
+use crate::remnant_records::{has, rewrite};
+use crate::remnants::restart;
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, DeclareLost, Reply, Request, Trim};
-use paxosd::machine::is_remnant;
+use paxosd::machine::{cut_down, is_remnant};
 use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
 use paxosd::storage::{MemStorage, Storage};
-use paxosd::types::{Index, Slot, Value};
+use paxosd::types::{Ballot, Index, Record, Slot, Value};
 use paxosd::wire::peer::Message;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,20 +22,29 @@ const OFTEN: CutOptions =
 /// Longer than an install takes, with what is fetched behind it.
 const WHILE_US: u64 = 20_000_000;
 
-/// Every copy on a disk of the entries of `rare`, which nothing else is like, rots.
-fn rot_rare(storage: &MemStorage) {
-    let mut copies = 0;
-    for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
+/// Where on a disk the entry of `rare` is, which nothing else is like, in the order in which it was written.
+fn copies(storage: &MemStorage) -> Vec<(String, u64)> {
+    let mut copies = Vec::new();
+    let mut names = storage.list().expect("a directory");
+    names.sort_unstable();
+    for name in names.iter().filter(|name| name.ends_with(".wal")) {
         let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
         storage.read_at(name, 0, &mut bytes).expect("it is read");
         let found =
             bytes.windows(RARE.len()).enumerate().filter(|(_, part)| *part == RARE.as_bytes());
-        for at in found.map(|(at, _)| at as u64).collect::<Vec<_>>() {
-            storage.rot(name, at..at + 1, |bytes| bytes[0] ^= 1);
-            copies += 1;
-        }
+        copies.extend(found.map(|(at, _)| (name.clone(), at as u64)));
     }
-    assert!(copies > 0, "no segment holds it");
+    assert!(!copies.is_empty(), "no segment holds it");
+    copies
+}
+
+fn rot(storage: &MemStorage, (name, at): &(String, u64)) {
+    storage.rot(name, *at..at + 1, |bytes| bytes[0] ^= 1);
+}
+
+/// Every copy of it on a disk rots.
+fn rot_rare(storage: &MemStorage) {
+    copies(storage).iter().for_each(|copy| rot(storage, copy));
 }
 
 const RARE: &str = "an entry that nothing else is like";
@@ -130,4 +141,110 @@ fn accepted_before_an_install() -> (Trio, usize, usize, Rc<Cell<u32>>) {
     trio.pass(WHILE_US);
     assert!(trio.members[away].shard.installed_upto() > Slot(0));
     (trio, away, leader, parts)
+}
+
+/// Three nodes with an entry of `rare`, of which the others' copies have rotted; who leads, and another one whose journal
+/// has these records of its slot beside what was written in the first place.
+fn with_records(of: impl Fn(Slot, Ballot, &Value) -> Vec<Record>) -> (Trio, usize, usize) {
+    let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
+    let leader = trio.leader();
+    let holder = (leader + 1) % 3;
+    trio.members.iter_mut().for_each(|member| member.shard.set_cache_bytes(0));
+    for text in ["a", "rare"] {
+        trio.ask(leader, create(text));
+    }
+    trio.ask(leader, Request::Append(crate::node::append("rare", RARE)));
+    put(&mut trio, leader, "a", 0..100);
+    trio.pass(6_000_000);
+    trio.cut_off(holder);
+    let slots = rewrite(trio.storage(holder), holder, |slot, ballot, value| {
+        if has(value, RARE) { of(slot, ballot, value) } else { Vec::new() }
+    });
+    assert!(!slots.is_empty(), "it has no such value");
+    restart(&mut trio, holder);
+    trio.members[holder].shard.set_cache_bytes(0);
+    let leader = trio.leader();
+    assert_ne!(leader, holder, "it was away");
+    put(&mut trio, leader, "a", 100..200);
+    trio.pass(6_000_000);
+    (0..3).filter(|at| *at != holder).for_each(|at| rot_rare(trio.storage(at)));
+    (trio, leader, holder)
+}
+
+/// What is left of a value with one command, an append, where that lives.
+fn remnant(value: &Value) -> Value {
+    let (bytes, offset) = (value.bytes(), 28_usize);
+    let mut out = Vec::new();
+    out.extend_from_slice(b"PR\x01\0\x01\0\0\0");
+    out.extend_from_slice(&bytes[8..offset]);
+    for number in [bytes.len(), offset, bytes.len() - offset] {
+        out.extend_from_slice(&(number as u32).to_le_bytes());
+    }
+    out.extend_from_slice(&bytes[offset..]);
+    let value = Value::new(out);
+    assert!(is_remnant(&value) && has(&value, RARE));
+    value
+}
+
+/// Three nodes, of which two have lost an entry. The record that counts for it on the third has rotted, unnoticed, and a
+/// remnant beside it has the entry; or it is a remnant without the entry, and the value is there.
+fn one_beside(rots: bool) -> (Trio, usize, usize) {
+    let above = |ballot: Ballot| Ballot::new(ballot.round + 1_000, ballot.node);
+    let rotten = |slot, ballot, value: &Value| {
+        let (ballot_of_value, left) = (above(ballot), remnant(value));
+        vec![
+            Record::Remnant { slot, ballot, value: left },
+            Record::Learned { slot, ballot: ballot_of_value, value: value.clone() },
+        ]
+    };
+    let lacking = |slot, ballot, value: &Value| {
+        let left = cut_down(&remnant(value), &[]).expect("it is one").expect("it is cut");
+        vec![Record::Remnant { slot, ballot: above(ballot), value: left }]
+    };
+    if !rots {
+        return with_records(lacking);
+    }
+    let (trio, leader, holder) = with_records(rotten);
+    let copies = copies(trio.storage(holder));
+    let [.., left, whole] = &copies[..] else { panic!("{copies:?}") };
+    assert_eq!(left.0, whole.0, "they were written together");
+    copies.iter().filter(|copy| *copy != left).for_each(|copy| rot(trio.storage(holder), copy));
+    (trio, leader, holder)
+}
+
+/// C32b, C30: the record that counts for an entry's slot does not have it, and the one beside it does. That is a copy: nothing
+/// is lost.
+#[test]
+fn c32b_a_record_beside_the_one_that_counts_is_a_copy() {
+    for rots in [true, false] {
+        let (mut trio, leader, holder) = one_beside(rots);
+        let request = DeclareLost { log: log("rare"), from: Index(0), before: Index(1) };
+        let reply = trio.ask(leader, Request::DeclareLost(request));
+        let is_refused = matches!(&reply, Reply::Error(error) if error.code == ErrorCode::NotLost);
+        assert!(is_refused, "rots: {rots}: node {} has it: {reply:?}", holder + 1);
+    }
+}
+
+/// C30: the record that counts has rotted, or is a remnant without the entry, and another one here has it. Readers get it at
+/// once; it is written anew, and counts from then on; and the others, whose copies have rotted, get it from there.
+#[test]
+fn c30_what_a_record_lacks_is_read_from_the_one_beside_it() {
+    for rots in [true, false] {
+        let (mut trio, _, holder) = one_beside(rots);
+        let request = || read_as("rare", 0, Consistency::Local);
+        assert_eq!(texts(Some(trio.ask(holder, request()))), [RARE], "rots: {rots}");
+        trio.pass(WHILE_US);
+        assert_eq!(trio.members[holder].shard.absent_slots(), 0, "rots: {rots}");
+        let copies = copies(trio.storage(holder));
+        let before = copies.len() - 1;
+        copies[..before].iter().for_each(|copy| rot(trio.storage(holder), copy));
+        for at in [holder, (holder + 1) % 3, (holder + 2) % 3] {
+            let found = (0..3).find_map(|_| {
+                let reply = trio.ask(at, request());
+                trio.pass(WHILE_US);
+                matches!(reply, Reply::ReadDone(_)).then(|| texts(Some(reply)))
+            });
+            assert_eq!(found, Some(vec![RARE.to_string()]), "rots: {rots}: node {at}");
+        }
+    }
 }

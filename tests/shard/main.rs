@@ -23,6 +23,8 @@ mod reads;
 mod release;
 mod released_starts;
 mod relief;
+mod remnant_reads;
+mod remnant_records;
 mod remnants;
 mod rules;
 mod snapshots;

@@ -15,22 +15,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A cut every fifty slots, and five seconds after the last one where there is a reason.
-const OFTEN: CutOptions =
+pub const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 5_000_000, gap_us: 0 };
 /// Logs whose entries are written together, and how many of them each value has.
-const LOGS: [&str; 8] = ["keeps", "b", "c", "d", "e", "f", "g", "h"];
+pub const LOGS: [&str; 8] = ["keeps", "b", "c", "d", "e", "f", "g", "h"];
 
 /// An entry of three kilobytes of this log.
-fn text_of(text: &str, number: u64) -> String {
+pub fn text_of(text: &str, number: u64) -> String {
     format!("{number:06}{}", text[..1].repeat(3_000))
 }
 
-fn appends(number: u64) -> impl Iterator<Item = Append> {
+pub fn appends(number: u64) -> impl Iterator<Item = Append> {
     LOGS.iter().map(move |text| append(text, &text_of(text, number)))
 }
 
 /// Each value of these has an entry of every log.
-fn fill(node: &mut Node, entries: std::ops::Range<u64>) {
+pub fn fill(node: &mut Node, entries: std::ops::Range<u64>) {
     for number in entries {
         let sent: Vec<u64> =
             appends(number).map(|one| node.send(1, Request::Append(one))).collect();
@@ -42,13 +42,13 @@ fn fill(node: &mut Node, entries: std::ops::Range<u64>) {
     }
 }
 
-fn trim(node: &mut Node, text: &str, before: u64) {
+pub fn trim(node: &mut Node, text: &str, before: u64) {
     let reply = node.ask(Request::Trim(Trim { log: log(text), before: Index(before) }));
     assert!(matches!(reply, Reply::Trimmed(_)), "{reply:?}");
 }
 
 /// Every entry from `from` up to `end` is read as it was appended.
-fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
+pub fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
     let (mut next, end) = (entries.start, entries.end);
     while next < end {
         for found in texts(Some(node.ask(read(text, next, 0)))) {
@@ -59,18 +59,18 @@ fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
     assert_eq!(next, end);
 }
 
-fn segments(storage: &MemStorage) -> Vec<String> {
+pub fn segments(storage: &MemStorage) -> Vec<String> {
     let mut names = storage.list().expect("a directory");
     names.retain(|name| name.ends_with(".wal"));
     names
 }
 
-fn options(catchup_bytes: u64) -> ShardOptions {
+pub fn options(catchup_bytes: u64) -> ShardOptions {
     ShardOptions { cuts: OFTEN, catchup_bytes, ..options_of(1, &[1]) }
 }
 
 /// A node with so many values, in each of which one entry of eight lives.
-fn mostly_dead(values: u64, catchup_bytes: u64) -> Node {
+pub fn mostly_dead(values: u64, catchup_bytes: u64) -> Node {
     let mut node = Node::with_options(options(catchup_bytes));
     node.shard.set_cache_bytes(0);
     LOGS.iter().for_each(|text| drop(node.ask(create(text))));
@@ -144,7 +144,7 @@ fn c30_a_crash_while_remnants_are_written_loses_nothing() {
 }
 
 /// Appends an entry to each log, all in one value; the leader's turn ends behind them.
-fn share(trio: &mut Trio, at: usize, entries: std::ops::Range<u64>) {
+pub fn share(trio: &mut Trio, at: usize, entries: std::ops::Range<u64>) {
     for number in entries {
         for asked in trio.send_together(at, appends(number).map(Request::Append).collect()) {
             let reply = trio.take(at, asked);
@@ -154,16 +154,16 @@ fn share(trio: &mut Trio, at: usize, entries: std::ops::Range<u64>) {
 }
 
 /// Three nodes, of which one was cut off early; the others hold remnants, and released the values.
-struct Story {
-    trio: Trio,
-    leader: usize,
-    away: usize,
+pub struct Story {
+    pub trio: Trio,
+    pub leader: usize,
+    pub away: usize,
 }
 
-const VALUES: u64 = 150;
+pub const VALUES: u64 = 150;
 
 impl Story {
-    fn begin() -> Story {
+    pub fn begin() -> Story {
         let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
         let leader = trio.leader();
         let away = (leader + 1) % 3;
@@ -248,7 +248,7 @@ fn c30_a_rotten_remnant_is_fetched() {
 }
 
 /// A node ends, and starts again.
-fn restart(trio: &mut Trio, at: usize) {
+pub fn restart(trio: &mut Trio, at: usize) {
     trio.cut_off(at);
     trio.restart(at, (Timing::default(), FormatLevel::KNOWN));
     trio.heal(at);
@@ -267,7 +267,7 @@ fn check_log_slowly(trio: &mut Trio, at: usize, end: u64) {
 }
 
 /// Flips a bit of the text wherever a segment has it; how often that was.
-fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
+pub fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
     let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
     storage.read_at(name, 0, &mut bytes).expect("it is read");
     let places = bytes.windows(text.len()).enumerate();

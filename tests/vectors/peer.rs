@@ -3,8 +3,8 @@
 use crate::client::CLUSTER;
 use crate::model::{Message, Vector, vector};
 use paxosd::types::{
-    Ballot, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Life, LifeId,
-    LogId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
+    Ballot, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Index, Life,
+    LifeId, LogId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
@@ -20,7 +20,10 @@ const BALLOT: Ballot = Ballot { round: 5, node: NodeId(2) };
 const LOWER: Ballot = Ballot { round: 3, node: NodeId(1) };
 
 pub fn vectors() -> Vec<Vector> {
-    [greetings(), meeting(), phase_1(), phase_2(), leadership()].into_iter().flatten().collect()
+    [greetings(), meeting(), phase_1(), phase_2(), leadership(), agreement()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn greetings() -> Vec<Vector> {
@@ -261,9 +264,21 @@ fn leadership() -> Vec<Vector> {
                 lacks_entries: true,
             }),
         ),
+    ]
+}
+
+fn agreement() -> Vec<Vector> {
+    let chosen_upto = Slot(41);
+    vec![
         peer(
             "loss-ask",
-            Peer::LossAsk(LossAsk { attempt: 7, log: LogId(1), slots: vec![(Slot(3), Slot(5))] }),
+            Peer::LossAsk(LossAsk {
+                attempt: 7,
+                log: LogId(1),
+                from: Index(20),
+                before: Index(30),
+                slots: vec![(Slot(3), Slot(5))],
+            }),
         ),
         peer(
             "loss-answer",

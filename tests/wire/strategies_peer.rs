@@ -3,8 +3,8 @@
 use crate::strategies::{ballot, text};
 use paxosd::limits::LEASE_MS_MAX;
 use paxosd::types::{
-    ClusterId, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Life, LifeId,
-    LogId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
+    ClusterId, Configuration, ConfigurationNumber, Damage, FormatLevel, Incarnation, Index, Life,
+    LifeId, LogId, Lsn, NodeId, ShardId, Slot, Tick, Value, Witness,
 };
 use paxosd::wire::peer::hello::{
     PeerHello, PeerHelloReply, PeerRefusal, PeerRefusalCode, PeerWelcome, SharedConfiguration,
@@ -237,8 +237,14 @@ fn losses() -> impl Strategy<Value = Message> {
         Just(LossVerdict::InDoubt),
     ];
     prop_oneof![
-        (any::<u64>(), any::<u64>(), vec((slot(), slot()), 0..5)).prop_map(
-            |(attempt, log, slots)| Message::LossAsk(LossAsk { attempt, log: LogId(log), slots })
+        (any::<[u64; 4]>(), vec((slot(), slot()), 0..5)).prop_map(
+            |([attempt, log, from, before], slots)| Message::LossAsk(LossAsk {
+                attempt,
+                log: LogId(log),
+                from: Index(from),
+                before: Index(before),
+                slots
+            })
         ),
         (any::<u64>(), verdict)
             .prop_map(|(attempt, verdict)| Message::LossAnswer(LossAnswer { attempt, verdict })),

@@ -52,7 +52,7 @@ pub enum InstallJob {
     /// Makes a checkpoint of this node's own of what has arrived.
     Build(Box<BuildPlan>),
     /// Holds values that arrived against the index.
-    Verify(VerifyValues),
+    Verify(Box<VerifyValues>),
     /// Looks for the rows of slots that no peer has a value of.
     Rows {
         /// The runs, which have the extents of those slots.

@@ -6,8 +6,8 @@ use crate::machine::{
     LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, cut_out, has_extent,
 };
 use crate::storage::{Storage, StorageError};
-use crate::types::{Ballot, Extent, Index, LogId, NodeId, Slot, SlotRanges, Value};
-use std::collections::BTreeMap;
+use crate::types::{Ballot, Extent, Index, LogId, LostRange, NodeId, Slot, SlotRanges, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of a log that are read at once: a slot has one, as a rule, and the one behind it is needed too.
 const ROWS: usize = 4;
@@ -19,6 +19,10 @@ pub struct VerifyValues {
     pub from: NodeId,
     /// The values, or what is left of them, by rising slot.
     pub values: Vec<(Slot, Ballot, Value)>,
+    /// What else there is of some of these slots: the right one with the most live rows is taken, of several the first.
+    pub beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
+    /// Only entries of this range are looked for, in every log; of all where it is none.
+    pub among: Option<LostRange>,
     /// What is wanted of those that are right.
     pub wanted: WantedOf,
     /// The runs, which have the extents of those slots.
@@ -73,6 +77,8 @@ pub struct Verified {
     pub values: Vec<(Slot, Ballot, Value)>,
     /// How many rows of live entries each of these has.
     pub rows: BTreeMap<Slot, u64>,
+    /// Of these slots something beside the value was taken, in no lower ballot than the value has.
+    pub beside: BTreeSet<Slot>,
     /// The first slot whose value is not believed, and why; none behind it was looked at.
     pub refused: Option<(Slot, ValueFault)>,
 }
@@ -94,19 +100,23 @@ pub enum ValueFault {
 /// Only where the system is short of something.
 pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, StorageError> {
     let (from, values, rows, refused) = (verify.from, Vec::new(), BTreeMap::new(), None);
-    let mut verified = Verified { from, values, rows, refused };
+    let mut verified = Verified { from, values, rows, beside: BTreeSet::new(), refused };
     for (slot, ballot, value) in &verify.values {
-        let live = match live_rows(storage, verify, *slot, value)? {
-            Ok(live) if !live.is_empty() => cut(value, &live, verify.wanted),
-            live => live.map(|_| (value.clone(), 0)),
-        };
-        match live {
-            Ok((_, 0)) => {}
-            Ok((value, rows)) => {
-                verified.values.push((*slot, *ballot, value));
+        let mut best = (*ballot, live_value(storage, verify, *slot, value)?);
+        for (other_ballot, other) in verify.beside.get(slot).into_iter().flatten() {
+            let found = live_value(storage, verify, *slot, other)?;
+            if is_better(&found, &best.1) {
+                best = (best.0.max(*other_ballot), found);
+                verified.beside.insert(*slot);
+            }
+        }
+        match best {
+            (_, Ok((_, 0))) => {}
+            (ballot, Ok((value, rows))) => {
+                verified.values.push((*slot, ballot, value));
                 verified.rows.insert(*slot, rows);
             }
-            Err(why) => {
+            (_, Err(why)) => {
                 verified.refused = Some((*slot, why));
                 break;
             }
@@ -115,12 +125,35 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
     Ok(verified)
 }
 
-/// What is worth to be kept of a value with these live rows, and how many they are.
-fn cut(
+/// What is wanted of a value, and how many live rows it has; or why it is not believed.
+type LiveValue = Result<(Value, u64), ValueFault>;
+
+fn live_value(
+    storage: &dyn Storage,
+    verify: &VerifyValues,
+    slot: Slot,
     value: &Value,
-    live: &[NamedExtent<'_>],
-    wanted: WantedOf,
-) -> Result<(Value, u64), ValueFault> {
+) -> Result<LiveValue, StorageError> {
+    Ok(match live_rows(storage, verify, slot, value)? {
+        Ok(live) if !live.is_empty() => cut(value, &live, verify.wanted),
+        live => live.map(|live| (value.clone(), live.len() as u64)),
+    })
+}
+
+/// It has more live rows than another, which may be a value that is not believed. Nothing is better than what cannot be
+/// held against the index.
+fn is_better(found: &LiveValue, other: &LiveValue) -> bool {
+    match (found, other) {
+        (_, Err(ValueFault::DamagedIndex(_))) => false,
+        (Err(ValueFault::DamagedIndex(_)), _) => true,
+        (Err(ValueFault::OtherValue(_)), _) => false,
+        (Ok((_, rows)), Ok((_, others))) => rows > others,
+        (Ok(_), Err(ValueFault::OtherValue(_))) => true,
+    }
+}
+
+/// What is worth to be kept of a value with these live rows, and how many they are.
+fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
     let cut = match wanted {
         WantedOf::Whole => Ok(None),
         WantedOf::MostlyLive => cut_down(value, live),
@@ -157,8 +190,10 @@ fn live_rows<'a>(
         };
         for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
             let is_lost = end.lost.covers(row.first.max(end.first), row.end());
-            if row.end() <= end.first || is_lost || !has_extent(value, row) {
-                continue; // Trimmed, lost, or not left of the value.
+            let is_asked =
+                verify.among.is_none_or(|it| row.first < it.before && it.from < row.end());
+            if row.end() <= end.first || is_lost || !is_asked || !has_extent(value, row) {
+                continue; // Trimmed, lost, not asked for, or not left of the value.
             }
             let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
             match chain_behind(value, (*log, &end.name), row) {

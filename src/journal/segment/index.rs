@@ -229,16 +229,21 @@ impl SlotIndex {
 
     /// The record in memory that counts for whoever needs this of a slot.
     pub(crate) fn best_of(&self, slot: Slot, need: SlotNeed) -> Option<IndexedRecord> {
-        // Newest first: a slot's records lie close together, in a few segments at most.
-        let segments = self.segments.iter().rev().filter(|(_, index)| index.spans(slot));
-        let all = segments
-            .flat_map(|(id, index)| index.of_slot(slot).map(|entry| index.found(*id, entry)));
+        let all = self.records_of(slot);
         let must_be_chosen = need != SlotNeed::Anything;
         let known_only = must_be_chosen && self.spilled.is_known_only(slot);
         let all = all.filter(|record| !known_only || record.is_trusted());
         let best = all.filter(|record| record.serves(need)).max_by_key(IndexedRecord::rank)?;
         let doubtful = must_be_chosen && !best.is_trusted() && self.distrusted.contains(&slot);
         Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
+    }
+
+    /// Every record of a slot that is in memory.
+    fn records_of(&self, slot: Slot) -> impl Iterator<Item = IndexedRecord> + '_ {
+        // Newest first: a slot's records lie close together, in a few segments at most.
+        let segments = self.segments.iter().rev().filter(move |(_, index)| index.spans(slot));
+        segments
+            .flat_map(move |(id, index)| index.of_slot(slot).map(|entry| index.found(*id, entry)))
     }
 
     /// The highest ballot in which any record holds the slot's value.
@@ -344,16 +349,21 @@ impl SlotIndex {
     }
 
     fn lookups_in(&self, files: &[Arc<Places>], slots: &[Slot], need: SlotNeed) -> Vec<SlotLookup> {
-        let kept = match need {
-            SlotNeed::Anything => SlotNeed::Anything,
-            SlotNeed::Whole | SlotNeed::Kept | SlotNeed::Live => SlotNeed::Kept,
-        };
-        let held = |slot| HeldRows {
-            whole: self.best_row(slot, SlotNeed::Whole),
-            kept: self.best_row(slot, kept),
-            distrusted: self.distrusted.contains(&slot),
-        };
-        slots.iter().map(|slot| self.spilled.lookup(*slot, files, held(*slot), need)).collect()
+        let lookup = |slot: &Slot| self.spilled.lookup(*slot, files, self.held(*slot), need);
+        slots.iter().map(lookup).collect()
+    }
+
+    /// What is to be looked up for a slot where memory alone knows it.
+    pub(in crate::journal) fn lookup(&self, slot: Slot, need: SlotNeed) -> SlotLookup {
+        self.spilled.lookup(slot, &[], self.held(slot), need)
+    }
+
+    /// What memory holds of a slot.
+    fn held(&self, slot: Slot) -> HeldRows {
+        let row =
+            |record: IndexedRecord| PlaceRow { record, headless: self.headless(&record.location) };
+        let rows = self.records_of(slot).map(row).collect();
+        HeldRows { rows, distrusted: self.distrusted.contains(&slot) }
     }
 
     /// What finds these slots, which rise, and all those of which no record is in memory, for a thread
@@ -381,12 +391,6 @@ impl SlotIndex {
         let first = |index: &Arc<SegmentIndex>| index.entries.first().map(|entry| Slot(entry.slot));
         let held = self.segments.values().filter_map(first);
         held.chain(self.distrusted.first().copied()).min().unwrap_or(Slot(u64::MAX))
-    }
-
-    /// The record in memory that counts for whoever needs this of a slot.
-    pub(in crate::journal) fn best_row(&self, slot: Slot, need: SlotNeed) -> Option<PlaceRow> {
-        let record = self.best_of(slot, need)?;
-        Some(PlaceRow { record, headless: self.headless(&record.location) })
     }
 
     /// The slot may stand in a segment whose places left memory, or was released.

@@ -20,6 +20,8 @@ pub(crate) enum SlotNeed {
     Whole,
     /// What is here of it; whoever asks holds it against an index, and takes what is missing from others.
     Kept,
+    /// The same, with the record beside the one that counts: that may lack entries, or have rotted.
+    Both,
     /// The entries in it that can still be read, by this node's own index.
     Live,
     /// Whatever was written down for it, though it need not be what was chosen: whoever asks holds it against an
@@ -78,6 +80,11 @@ impl IndexedRecord {
         self.flags & REMNANT != 0
     }
 
+    /// Nothing is known to be wrong with it.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.flags & DAMAGED == 0
+    }
+
     /// What it holds is of the chosen value: that is known of it, or it was held against the index before it
     /// was written.
     pub(crate) fn is_trusted(&self) -> bool {
@@ -88,7 +95,7 @@ impl IndexedRecord {
     pub(crate) fn serves(&self, need: SlotNeed) -> bool {
         match need {
             SlotNeed::Whole => !self.is_remnant(),
-            SlotNeed::Kept | SlotNeed::Live | SlotNeed::Anything => true,
+            SlotNeed::Kept | SlotNeed::Both | SlotNeed::Live | SlotNeed::Anything => true,
         }
     }
 
@@ -99,7 +106,7 @@ impl IndexedRecord {
     /// Where the slot is chosen, every record of a ballot at or above the one in which it was
     /// chosen holds the chosen value (Paxos Made Simple, P2), so the highest ballot is right.
     pub(crate) fn rank(&self) -> (bool, Ballot, bool, Lsn) {
-        let intact = self.flags & DAMAGED == 0;
+        let intact = self.is_intact();
         let known = intact && self.is_trusted();
         (known, self.location.ballot, intact, self.location.lsn)
     }

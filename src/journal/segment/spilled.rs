@@ -2,6 +2,7 @@
 
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, SlotNeed};
 use crate::journal::segment::places::{PlaceRow, Places};
+use crate::limits::SLOT_RECORDS_MAX;
 use crate::types::{Released, SegmentId, Slot, SlotRanges};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -90,12 +91,10 @@ impl Spilled {
 }
 
 /// What memory holds of a slot.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HeldRows {
-    /// The best record of a whole value.
-    pub whole: Option<PlaceRow>,
-    /// The best record, be it a remnant.
-    pub kept: Option<PlaceRow>,
+    /// Every record.
+    pub rows: Vec<PlaceRow>,
     /// Only a record that is known to hold the chosen value is believed.
     pub distrusted: bool,
 }
@@ -156,52 +155,156 @@ pub(crate) struct SlotLookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FoundSlot {
     /// The record that counts.
-    Record(PlaceRow),
+    Record(FoundRows),
     /// No record.
     Nothing,
     /// Its value was released, or may have been.
     Released,
 }
 
+/// Records of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoundRows {
+    /// The one that counts.
+    pub counts: PlaceRow,
+    /// Where that is a remnant, the record of the value, and where it is a value, the remnant that would count without
+    /// it; as far as it is intact.
+    pub beside: Option<PlaceRow>,
+}
+
 impl SlotLookup {
     /// The slot's value is no larger.
     pub(crate) fn value_bytes_max(&self) -> usize {
-        let held = self.held.whole.iter().chain(&self.held.kept);
-        let held = held.map(|row| row.record.location.bytes);
+        let held = self.held.rows.iter().map(|row| row.record.location.bytes);
         self.places.iter().map(|places| places.value_bytes_max).chain(held).max().unwrap_or(0)
             as usize
     }
 
-    /// The row whose value counts (see [`IndexedRecord::rank`]). All slots that left memory are chosen:
-    /// where a record behind may be lost, one that may hold another value is not believed (C5). Where of the value
-    /// itself nothing is left that serves, and a remnant is, the value was released (C27).
+    /// The row whose value counts (see [`IndexedRecord::rank`]), of those in memory and these. All slots that left
+    /// memory are chosen: where a record behind may be lost, one that may hold another value is not believed (C5).
+    /// Where of the value itself nothing is left that serves, and a remnant is, the value was released (C27).
     pub(crate) fn best(&self, rows: impl Iterator<Item = PlaceRow>) -> FoundSlot {
-        let must_be_chosen = self.need != SlotNeed::Anything;
-        let known_only = self.known_only && must_be_chosen;
-        let counts = |row: &PlaceRow| !known_only || row.record.is_trusted();
-        let HeldRows { whole, kept, distrusted } = self.held;
-        let rows: Vec<PlaceRow> = rows.chain(whole).chain(kept).filter(counts).collect();
-        let is_left = |row: &PlaceRow| row.record.is_remnant() && row.record.flags & DAMAGED == 0;
-        let has_remnant = rows.iter().any(is_left);
-        let serving = rows.iter().filter(|row| row.record.serves(self.need));
+        let rows: Vec<PlaceRow> = rows.chain(self.held.rows.iter().copied()).collect();
+        let known_only = self.known_only && self.need != SlotNeed::Anything;
+        let counts = |row: &&PlaceRow| !known_only || row.record.is_trusted();
+        let rows: Vec<PlaceRow> = rows.iter().filter(counts).copied().collect();
+        let found = match self.best_of(&rows, self.need) {
+            FoundSlot::Record(found) => found,
+            none @ (FoundSlot::Nothing | FoundSlot::Released) => return none,
+        };
+        let beside = match found.counts.record.is_remnant() {
+            true => match self.best_of(&rows, SlotNeed::Whole) {
+                FoundSlot::Record(whole) => Some(whole.counts),
+                FoundSlot::Nothing | FoundSlot::Released => None,
+            },
+            false => best_remnant(&rows),
+        };
+        let beside = beside.filter(|row| row.record.is_intact());
+        FoundSlot::Record(FoundRows { beside, ..found })
+    }
+
+    /// Every intact record of the slot, the one that counts first; of very many the first ones.
+    pub(crate) fn all(&self, rows: impl Iterator<Item = PlaceRow>) -> Vec<PlaceRow> {
+        let rows = rows.chain(self.held.rows.iter().copied());
+        let mut rows: Vec<PlaceRow> = rows.filter(|row| row.record.is_intact()).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.record.rank()));
+        rows.truncate(SLOT_RECORDS_MAX);
+        rows
+    }
+
+    fn best_of(&self, rows: &[PlaceRow], need: SlotNeed) -> FoundSlot {
+        let must_be_chosen = need != SlotNeed::Anything;
+        let serving = rows.iter().filter(|row| row.record.serves(need));
         let Some(best) = serving.max_by_key(|row| row.record.rank()).copied() else {
             let is_released = self.released_in.is_some() || self.known_only || !rows.is_empty();
             return if is_released { FoundSlot::Released } else { FoundSlot::Nothing };
         };
         let IndexedRecord { location, flags, .. } = best.record;
-        if flags & DAMAGED != 0 && has_remnant {
-            return FoundSlot::Released; // It is not repaired: what is live of it is here.
-        }
-        let is_chosen = best.record.is_trusted() && flags & DAMAGED == 0;
-        let is_unchecked = matches!(self.need, SlotNeed::Whole | SlotNeed::Kept);
+        let is_chosen = best.record.is_trusted() && best.record.is_intact();
+        let is_unchecked = matches!(need, SlotNeed::Whole | SlotNeed::Kept | SlotNeed::Both);
         let went = self.released_in.filter(|_| is_unchecked);
         if !is_chosen && went.is_some_and(|segment| segment > location.segment) {
             // The record that held the chosen value may have stood there.
             return FoundSlot::Released;
         }
         let hidden = self.lost_in.is_some_and(|segment| segment >= location.segment);
+        let distrusted = self.held.distrusted;
         let doubtful = must_be_chosen && !best.record.is_trusted() && (distrusted || hidden);
         let flags = flags | if doubtful { DAMAGED } else { 0 };
-        FoundSlot::Record(PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best })
+        if flags & DAMAGED != 0 && best_remnant(rows).is_some() {
+            return FoundSlot::Released; // It is not repaired: what is live of it is here.
+        }
+        let counts = PlaceRow { record: IndexedRecord { flags, ..best.record }, ..best };
+        FoundSlot::Record(FoundRows { counts, beside: None })
+    }
+}
+
+/// The intact remnant that counts before others.
+fn best_remnant(rows: &[PlaceRow]) -> Option<PlaceRow> {
+    let left = |row: &&PlaceRow| row.record.is_remnant() && row.record.is_intact();
+    rows.iter().filter(left).max_by_key(|row| row.record.rank()).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::segment::index::SlotIndex;
+    use crate::journal::segment::indexed_record::{KNOWN, Location, REMNANT};
+    use crate::journal::segment::start::Baseline;
+    use crate::types::{Ballot, Lsn, NodeId};
+
+    const SLOT: Slot = Slot(5);
+
+    fn row(segment: u64, round: u64, flags: u8) -> PlaceRow {
+        let location = Location {
+            segment: SegmentId(segment),
+            offset: 4096 + segment * 512,
+            bytes: 100,
+            lsn: Lsn(segment * 10),
+            ballot: Ballot::new(round, NodeId(1)),
+        };
+        PlaceRow { record: IndexedRecord { slot: SLOT, location, flags }, headless: None }
+    }
+
+    /// What is found of a slot of which records are lost behind some of these: all in memory, then all in files.
+    fn found(rows: &[PlaceRow], need: SlotNeed) -> [FoundSlot; 2] {
+        let mut index = SlotIndex::new(Baseline::NONE);
+        for row in rows {
+            index.insert(Lsn(row.record.location.segment.0 * 10), &row.record);
+        }
+        index.distrust(SLOT);
+        let held = HeldRows { rows: Vec::new(), distrusted: true };
+        let of_files = index.spilled.lookup(SLOT, &[], held, need);
+        [index.lookup(SLOT, need).best([].into_iter()), of_files.best(rows.iter().copied())]
+    }
+
+    /// C27, C30: a value that is damaged, or that may not be the chosen one, was released where an intact remnant
+    /// stands beside it, whether memory has their places or files have them; where none does, it is damaged.
+    #[test]
+    fn c27_a_value_in_doubt_beside_a_remnant_was_released() {
+        let (remnant, rotten) = (row(3, 1, REMNANT), row(3, 1, REMNANT | DAMAGED));
+        for value in [row(1, 1, 0), row(1, 2, 0), row(1, 1, DAMAGED), row(1, 1, KNOWN | DAMAGED)] {
+            let both = found(&[value, remnant], SlotNeed::Whole);
+            assert_eq!(both, [FoundSlot::Released; 2], "{value:?}");
+            for rows in [&[value][..], &[value, rotten]] {
+                let [memory, files] = found(rows, SlotNeed::Whole);
+                let FoundSlot::Record(of_memory) = memory else { panic!("{value:?}: {memory:?}") };
+                assert!(!of_memory.counts.record.is_intact(), "{value:?}: {memory:?}");
+                assert_eq!(memory, files, "{value:?}");
+            }
+            for found in found(&[value, remnant], SlotNeed::Live) {
+                let FoundSlot::Record(found) = found else { panic!("{value:?}: {found:?}") };
+                assert_eq!((found.counts, found.beside), (remnant, None), "{value:?}");
+            }
+        }
+        let good = row(1, 1, KNOWN);
+        for need in [SlotNeed::Whole, SlotNeed::Live] {
+            for found in found(&[good, remnant], need) {
+                let FoundSlot::Record(found) = found else { panic!("{need:?}: {found:?}") };
+                let whole = need == SlotNeed::Whole;
+                let expected = if whole { (good, remnant) } else { (remnant, good) };
+                assert_eq!((found.counts, found.beside), (expected.0, Some(expected.1)));
+            }
+        }
     }
 }

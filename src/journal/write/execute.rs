@@ -232,7 +232,12 @@ fn read_range(
                 })
                 .and_then(|()| verify(record, journal_id, wanted, &range.file))
         };
-        visit(wanted, result);
+        let slot = wanted.slot;
+        let known = |damage| match wanted.else_released {
+            true => ReadDamage::Released { slot },
+            false => damage,
+        };
+        visit(wanted, result.map_err(known));
     }
     Ok(())
 }
@@ -265,7 +270,7 @@ fn verify<'a>(
     wanted: &Wanted,
     file: &str,
 ) -> Result<&'a [u8], ReadDamage> {
-    let Wanted { slot, location, headless, is_remnant, part } = *wanted;
+    let Wanted { slot, location, headless, is_remnant, part, .. } = *wanted;
     if part.is_some() {
         return Ok(bytes);
     }

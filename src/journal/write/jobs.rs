@@ -204,7 +204,7 @@ pub struct ReadJobDone {
     /// The token that the read was asked for with.
     pub token: u64,
     /// By rising slot, from the first one asked for on; fewer than asked for when a limit of the
-    /// read was reached (never fewer than one).
+    /// read was reached (never fewer than one). Of a slot of which every record was asked for, all of them.
     pub values: Vec<(Slot, ReadResult)>,
     /// Segments whose files of places do not serve.
     pub(crate) unplaced: Vec<SegmentId>,

@@ -2,7 +2,7 @@
 //! are weighed against each other as if all of them were in memory.
 
 use crate::journal::segment::places::{PlaceRow, Places, PlacesFault, places_name};
-use crate::journal::segment::spilled::{FoundSlot, SlotLookup};
+use crate::journal::segment::spilled::{FoundRows, FoundSlot, SlotLookup};
 use crate::journal::write::read_plan::{Lookups, ReadDamage, ReadPlan};
 use crate::storage::{BlockCache, Storage, StorageError};
 use crate::types::{SegmentId, Slot};
@@ -24,8 +24,8 @@ pub(crate) fn find(storage: &dyn Storage, lookups: &Lookups) -> Result<Found, St
     let cache = BlockCache::new(CACHE_BYTES);
     let mut search = PlaceSearch { storage, cache: &cache, failed: BTreeSet::new() };
     for lookup in &lookups.slots {
-        let goes_on = match search.place(lookup)? {
-            Ok(row) => plan.add(lookup.slot, row),
+        let goes_on = match search.records(lookup)? {
+            Ok(rows) => plan.add_found(lookup, rows),
             Err(why) => plan.miss(lookup.slot, why),
         };
         if !goes_on {
@@ -44,11 +44,24 @@ pub(crate) struct PlaceSearch<'a> {
 }
 
 impl PlaceSearch<'_> {
-    /// The row that counts for a slot, none where there is none; or why that cannot be said.
+    /// The rows of a slot that count, none where there are none; or why that cannot be said.
     pub(crate) fn place(
         &mut self,
         lookup: &SlotLookup,
-    ) -> Result<Result<Option<PlaceRow>, ReadDamage>, StorageError> {
+    ) -> Result<Result<Option<FoundRows>, ReadDamage>, StorageError> {
+        let slot = lookup.slot;
+        Ok(self.records(lookup)?.and_then(|rows| match lookup.best(rows.into_iter()) {
+            FoundSlot::Record(found) => Ok(Some(found)),
+            FoundSlot::Nothing => Ok(None),
+            FoundSlot::Released => Err(ReadDamage::Released { slot }),
+        }))
+    }
+
+    /// All rows of a slot in files; or why that cannot be said.
+    pub(crate) fn records(
+        &mut self,
+        lookup: &SlotLookup,
+    ) -> Result<Result<Vec<PlaceRow>, ReadDamage>, StorageError> {
         let slot = lookup.slot;
         let mut rows = Vec::new();
         let mut unplaced = lookup.unplaced;
@@ -66,11 +79,7 @@ impl PlaceSearch<'_> {
             Some(segment) => {
                 Err(ReadDamage::Unplaced { slot, file: places_name(segment).to_string() })
             }
-            None => match lookup.best(rows.into_iter()) {
-                FoundSlot::Record(row) => Ok(Some(row)),
-                FoundSlot::Nothing => Ok(None),
-                FoundSlot::Released => Err(ReadDamage::Released { slot }),
-            },
+            None => Ok(rows),
         })
     }
 

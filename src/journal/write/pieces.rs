@@ -105,7 +105,7 @@ impl<'a> PieceReader<'a> {
     pub fn find(&mut self, slot: Slot) -> Result<SlotPlace, StorageError> {
         let Some(lookup) = self.source.finder.lookup(slot) else { return Ok(SlotPlace::Beyond) };
         let row = match self.search.place(&lookup)? {
-            Ok(Some(row)) => row,
+            Ok(Some(found)) => found.counts,
             Ok(None) => return Ok(SlotPlace::Damaged(ReadDamage::NotHeld { slot })),
             Err(why) => return Ok(SlotPlace::Damaged(why)),
         };
@@ -116,6 +116,34 @@ impl<'a> PieceReader<'a> {
                 SlotPlace::Damaged(ReadDamage::Damaged { slot, ballot, file, offset })
             }
         })
+    }
+
+    /// Finds the record beside the one that counts for a slot, if there is an intact one: a remnant lacks entries, and a
+    /// value may rot.
+    ///
+    /// # Errors
+    /// Only where the system is short of something.
+    pub fn beside(&mut self, slot: Slot) -> Result<Option<RecordPlace>, StorageError> {
+        let Some(lookup) = self.source.finder.lookup(slot) else { return Ok(None) };
+        let found = self.search.place(&lookup)?;
+        Ok(found.ok().flatten().and_then(|found| found.beside).map(RecordPlace))
+    }
+
+    /// Finds a record of a slot in this segment other than this one, of several the one that would count, if there is an
+    /// intact one; it need not hold what was chosen.
+    ///
+    /// # Errors
+    /// Only where the system is short of something.
+    pub fn other_in(
+        &mut self,
+        segment: SegmentId,
+        slot: Slot,
+        than: RecordPlace,
+    ) -> Result<Option<RecordPlace>, StorageError> {
+        let Some(lookup) = self.source.finder.lookup(slot) else { return Ok(None) };
+        let rows = self.search.records(&lookup)?.unwrap_or_default();
+        let mut all = lookup.all(rows.into_iter()).into_iter().map(RecordPlace);
+        Ok(all.find(|place| place.segment() == segment && *place != than))
     }
 
     /// Reads pieces, neighbours in one read of a file, and hands each to `visit` in turn: the value, or

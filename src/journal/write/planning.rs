@@ -3,7 +3,7 @@
 use crate::journal::segment::indexed_record::SlotNeed;
 use crate::journal::write::jobs::{Job, ReadJob};
 use crate::journal::write::journal::Journal;
-use crate::journal::write::read_plan::{Lookups, ReadDamage, ReadPlan};
+use crate::journal::write::read_plan::{Lookups, ReadPlan};
 use crate::types::Slot;
 
 /// Most slots of one read job.
@@ -33,8 +33,21 @@ impl Journal {
         self.plan_read(token, slots, bytes_max, SlotNeed::Kept)
     }
 
+    /// The same, with the record beside the one that counts: the whole value beside a remnant, or the other way round.
+    /// Of a slot that has both, the one that counts comes first.
+    #[must_use]
+    pub fn read_both(
+        &self,
+        token: u64,
+        slots: impl IntoIterator<Item = Slot>,
+        bytes_max: usize,
+    ) -> ReadJob {
+        self.plan_read(token, slots, bytes_max, SlotNeed::Both)
+    }
+
     /// The same for whatever was written down for these slots, though it need not be what was chosen: for whoever
-    /// asks whether this node has a copy at all, and holds it against an index.
+    /// asks whether this node has a copy at all, and holds it against an index. Of a slot every record is read of which
+    /// nothing bad is known, the one that counts first: any of them may have rotted, and a remnant has not all.
     #[must_use]
     pub fn read_anything(
         &self,
@@ -64,14 +77,7 @@ impl Journal {
             return job;
         }
         for slot in slots {
-            let row = self.index.best_row(slot, need);
-            let goes_on = match row {
-                None if self.index.best_row(slot, SlotNeed::Kept).is_some() => {
-                    job.plan.miss(slot, ReadDamage::Released { slot })
-                }
-                row => job.plan.add(slot, row),
-            };
-            if !goes_on {
+            if !job.plan.add_found(&self.index.lookup(slot, need), Vec::new()) {
                 break;
             }
         }

@@ -3,9 +3,9 @@
 use crate::journal::format::item::ITEM_BYTES;
 use crate::journal::format::layout::file_name;
 use crate::journal::segment::index::SlotIndex;
-use crate::journal::segment::indexed_record::{IndexedRecord, Location};
+use crate::journal::segment::indexed_record::{IndexedRecord, Location, SlotNeed};
 use crate::journal::segment::places::PlaceRow;
-use crate::journal::segment::spilled::SlotLookup;
+use crate::journal::segment::spilled::{FoundRows, FoundSlot, SlotLookup};
 use crate::limits::{READ_EXTENT_BYTES_MAX, READ_SPAN_BYTES_MAX};
 use crate::types::{Ballot, Slot, Value};
 use std::sync::Arc;
@@ -33,6 +33,8 @@ pub(crate) struct Wanted {
     pub is_remnant: bool,
     /// Of the body so many bytes from this one on, which nothing here verifies.
     pub part: Option<(u32, u32)>,
+    /// Where it does not verify, the slot's value was released.
+    pub else_released: bool,
 }
 
 impl Wanted {
@@ -40,7 +42,8 @@ impl Wanted {
     pub(crate) fn whole(row: &PlaceRow) -> Wanted {
         let PlaceRow { record, headless } = *row;
         let IndexedRecord { slot, location, .. } = record;
-        Wanted { slot, location, headless, is_remnant: record.is_remnant(), part: None }
+        let (is_remnant, part, else_released) = (record.is_remnant(), None, false);
+        Wanted { slot, location, headless, is_remnant, part, else_released }
     }
 
     /// Where in the file it begins, and how many bytes of it are read.
@@ -83,11 +86,30 @@ impl ReadPlan {
         over && !self.is_empty()
     }
 
-    /// Adds the record that counts for a slot, in rising order of slots. False: it is full.
-    pub(crate) fn add(&mut self, slot: Slot, found: Option<PlaceRow>) -> bool {
-        let Some(row) = found else {
-            return self.miss(slot, ReadDamage::NotHeld { slot });
-        };
+    /// Adds what is wanted of a slot, of which files have these rows, in rising order of slots. False: it is full.
+    pub(crate) fn add_found(&mut self, lookup: &SlotLookup, rows: Vec<PlaceRow>) -> bool {
+        let (slot, need) = (lookup.slot, lookup.need);
+        if need == SlotNeed::Anything {
+            let all = lookup.all(rows.iter().copied());
+            if !all.is_empty() {
+                return self.add_all(&all);
+            }
+        }
+        match lookup.best(rows.into_iter()) {
+            FoundSlot::Record(FoundRows { counts, beside: Some(beside) })
+                if need == SlotNeed::Both && counts.record.is_intact() =>
+            {
+                self.add_all(&[counts, beside])
+            }
+            FoundSlot::Record(found) => self.add(slot, found, need),
+            FoundSlot::Nothing => self.miss(slot, ReadDamage::NotHeld { slot }),
+            FoundSlot::Released => self.miss(slot, ReadDamage::Released { slot }),
+        }
+    }
+
+    /// Adds the record that counts for whoever needs this of a slot.
+    fn add(&mut self, slot: Slot, found: FoundRows, need: SlotNeed) -> bool {
+        let FoundRows { counts: row, beside } = found;
         let record = row.record;
         if self.is_full(record.location.bytes as usize) {
             return false;
@@ -97,9 +119,24 @@ impl ReadPlan {
             let ballot = Ballot::ZERO; // As for a hole of a start, which has it from recovery.
             self.missing.push((slot, ReadDamage::Damaged { slot, ballot, file, offset }));
         } else {
-            self.span += self.plan(Wanted::whole(&row));
+            // That it does not verify may show only when it is read.
+            let else_released = need == SlotNeed::Whole && beside.is_some();
+            self.span += self.plan(Wanted { else_released, ..Wanted::whole(&row) });
         }
         true
+    }
+
+    /// Adds all of these records of one slot, or none.
+    fn add_all(&mut self, rows: &[PlaceRow]) -> bool {
+        let bytes = rows.iter().map(|row| row.record.location.bytes as usize).sum();
+        let full = self.is_full(bytes);
+        if !full {
+            self.bytes += bytes;
+            for row in rows {
+                self.span += self.plan(Wanted::whole(row));
+            }
+        }
+        !full
     }
 
     /// Adds a slot that fails. False: the plan is full.

@@ -2,12 +2,13 @@
 
 use crate::checkpoint::install::{Verified, VerifyValues, verify};
 use crate::journal::{
-    ListedSlots, PieceReader, PieceSource, ReadDamage, ReadResult, RecordPiece, SegmentSlots,
-    SlotPlace,
+    ListedSlots, PieceReader, PieceSource, ReadDamage, ReadResult, RecordPiece, RecordPlace,
+    SegmentSlots, SlotPlace,
 };
 use crate::limits::{COMPACTION_READ_BYTES, COMPACTION_SLOTS_LISTED};
 use crate::storage::{Storage, StorageError};
-use crate::types::{SegmentId, Slot, SlotRanges, Value};
+use crate::types::{Ballot, SegmentId, Slot, SlotRanges, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A step.
 #[derive(Clone, Debug)]
@@ -26,7 +27,8 @@ pub(super) enum Step {
         source: PieceSource,
         segment: SegmentId,
         slots: Vec<Slot>,
-        /// Also those of which another record counts: they are not copied, but must be whole.
+        /// Also those of which another value counts: they are not copied, but must be whole. Remnants that count are read
+        /// in any case.
         reads_others: bool,
     },
     /// Holds values against the index.
@@ -58,8 +60,13 @@ pub(super) enum StepFound {
 /// Values of a segment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadValues {
-    /// By rising slot; those whose record that counts stands in another segment are left out.
+    /// By rising slot; those of which a value counts that stands in another segment are left out.
     pub values: Vec<(Slot, ReadResult)>,
+    /// Of these slots a remnant in another segment counts.
+    pub elsewhere: BTreeSet<Slot>,
+    /// Of slots of which a remnant counts another record that stands in the segment: the remnant may lack entries that
+    /// are live.
+    pub beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
     /// So many of the slots asked for were looked at.
     pub slots: usize,
 }
@@ -86,6 +93,17 @@ impl CompactionJob {
     }
 }
 
+/// What a record is to its slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It counts, and stands in the segment, or is a remnant.
+    Counts,
+    /// It stands in the segment, beside a remnant that counts.
+    Beside,
+    /// It counts, and is a value in another segment.
+    Other,
+}
+
 fn read(
     storage: &dyn Storage,
     source: &PieceSource,
@@ -95,22 +113,31 @@ fn read(
     let mut reader = PieceReader::new(storage, source);
     let (mut done, mut bytes) = (ReadValues::default(), 0);
     let (mut pieces, mut of) = (Vec::new(), Vec::new());
+    let mut take = |slot: Slot, place: RecordPlace, role: Role| {
+        of.push((slot, place.ballot(), role));
+        pieces.push(RecordPiece { place, part: None });
+        place.value_bytes() as usize
+    };
     for slot in slots {
         if bytes >= COMPACTION_READ_BYTES {
             break;
         }
         match reader.find(*slot)? {
+            // A remnant may lack what is live here.
+            SlotPlace::At(place) if place.is_remnant() => {
+                bytes += take(*slot, place, Role::Counts);
+                if place.segment() != segment {
+                    done.elsewhere.insert(*slot);
+                }
+                if let Some(here) = reader.other_in(segment, *slot, place)? {
+                    bytes += take(*slot, here, Role::Beside);
+                }
+            }
             SlotPlace::At(place) if place.segment() == segment => {
-                bytes += place.value_bytes() as usize;
-                of.push((*slot, Some(place.ballot())));
-                pieces.push(RecordPiece { place, part: None });
+                bytes += take(*slot, place, Role::Counts);
             }
             // Another record counts, which is a copy of this one or newer. It is read, for it may have rotted.
-            SlotPlace::At(place) if reads_others => {
-                bytes += place.value_bytes() as usize;
-                of.push((*slot, None));
-                pieces.push(RecordPiece { place, part: None });
-            }
+            SlotPlace::At(place) if reads_others => bytes += take(*slot, place, Role::Other),
             SlotPlace::At(_) => {}
             SlotPlace::Damaged(ReadDamage::Unplaced { .. }) | SlotPlace::Beyond => {
                 return Ok((StepFound::Unclear, reader.finish()));
@@ -121,11 +148,15 @@ fn read(
     }
     let mut of = of.into_iter();
     reader.read(&pieces, |found| match (of.next(), found) {
-        (Some((slot, Some(ballot))), found) => {
+        (Some((slot, ballot, Role::Counts)), found) => {
             done.values.push((slot, found.map(|bytes| (ballot, Value::new(bytes)))));
         }
-        (Some((slot, None)), Err(damage)) => done.values.push((slot, Err(damage))),
-        (Some((_, None)), Ok(_)) | (None, _) => {}
+        (Some((slot, ballot, Role::Beside)), found) => {
+            let found = found.map(|bytes| (ballot, Value::new(bytes))).ok();
+            done.beside.insert(slot, found.into_iter().collect());
+        }
+        (Some((slot, _, Role::Other)), Err(damage)) => done.values.push((slot, Err(damage))),
+        (Some((_, _, Role::Other)), Ok(_)) | (None, _) => {}
     })?;
     done.values.sort_unstable_by_key(|(slot, _)| *slot);
     Ok((StepFound::Values(done), reader.finish()))

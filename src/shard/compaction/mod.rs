@@ -267,19 +267,20 @@ impl Compaction {
             }
             StepFound::Listed(listed) => walk.listed(listed),
             StepFound::Values(read) => {
-                self.pace.spend(read_bytes(&read.values));
+                self.pace.spend(read_bytes(&read));
+                let beside = read.beside.clone();
                 let absent = &turn.core.absent;
                 let (values, damaged) = walk.read(read, |slot| absent.contains(slot));
                 for (slot, damage) in damaged {
                     turn.not_read(slot, &damage);
                 }
                 if !values.is_empty() {
-                    self.verify(turn, values);
+                    self.verify(turn, values, beside);
                 }
             }
             StepFound::Verified(verified) => {
-                let Verified { values, refused, .. } = verified;
-                walk.verified(values);
+                let Verified { values, beside, refused, .. } = verified;
+                walk.verified(values, &beside);
                 if let Some((_, ValueFault::DamagedIndex(damage))) = &refused {
                     turn.core.note_damage(damage);
                 }
@@ -298,11 +299,19 @@ impl Compaction {
         }
     }
 
-    fn verify(&mut self, turn: &mut Turn<'_>, values: Vec<(Slot, Ballot, Value)>) {
-        let (logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
+    fn verify(
+        &mut self,
+        turn: &mut Turn<'_>,
+        values: Vec<(Slot, Ballot, Value)>,
+        beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
+    ) {
+        let all = values.iter().map(|(_, _, value)| value);
+        let all = all.chain(beside.values().flatten().map(|(_, value)| value));
+        let logs = log_ends(turn.core, all);
+        let runs = turn.core.index.runs().clone();
         let from = turn.core.options.paxos.me;
         let wanted = if turn.core.has_remnants() { WantedOf::MostlyLive } else { WantedOf::Whole };
-        let verify = VerifyValues { from, values, wanted, runs, logs };
+        let verify = VerifyValues { from, values, beside, among: None, wanted, runs, logs };
         self.run(turn, Step::Verify(verify));
     }
 }

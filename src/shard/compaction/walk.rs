@@ -1,7 +1,7 @@
 //! A walk over the values of one segment: first to see how much of it is live, then to copy that.
 
 use super::job::ReadValues;
-use crate::journal::{ListedSlots, ReadDamage, ReadResult, SegmentSlots};
+use crate::journal::{ListedSlots, ReadDamage, SegmentSlots};
 use crate::limits::{
     COMPACTION_LIVE_RANGES, COMPACTION_LIVE_SHARE, COMPACTION_MEND_US, RECORD_OVERHEAD_BYTES,
 };
@@ -39,6 +39,9 @@ pub(super) struct SegmentWalk {
     live_bytes: u64,
     /// Copies to be written down.
     pub copies: VecDeque<ReadValue>,
+    /// Of these slots, which are being held against the index, a remnant in another segment counts: they are copied only
+    /// where the segment's record has more.
+    elsewhere: BTreeSet<Slot>,
     /// Slots whose values were not to be had here: they are fetched from peers.
     pub mends: BTreeSet<Slot>,
     /// These are waited for until then.
@@ -69,6 +72,7 @@ impl SegmentWalk {
             live: Some(SlotRanges::default()),
             live_bytes: 0,
             copies: VecDeque::new(),
+            elsewhere: BTreeSet::new(),
             mends: BTreeSet::new(),
             mend_until: None,
         }
@@ -96,13 +100,15 @@ impl SegmentWalk {
         self.list_from = listed.next;
     }
 
-    /// Values were read: those that are to be held against the index, and those that could not be had here.
+    /// Values were read: those that are to be held against the index, and those that could not be had here. What lies
+    /// beside them stays as it is.
     pub(super) fn read(
         &mut self,
         read: ReadValues,
         is_absent: impl Fn(Slot) -> bool,
     ) -> (Vec<ReadValue>, Vec<(Slot, ReadDamage)>) {
         self.listed.drain(..read.slots.min(self.listed.len()));
+        self.elsewhere = read.elsewhere;
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for (slot, result) in read.values {
             match (result, self.pass) {
@@ -138,7 +144,8 @@ impl SegmentWalk {
     }
 
     /// These values hold live entries, and are the very ones that the index knows; what is dead of them was cut off.
-    pub(super) fn verified(&mut self, values: Vec<ReadValue>) {
+    pub(super) fn verified(&mut self, mut values: Vec<ReadValue>, beside: &BTreeSet<Slot>) {
+        values.retain(|(slot, ..)| !self.elsewhere.contains(slot) || beside.contains(slot));
         match self.pass {
             Pass::Survey => {
                 for (slot, _, value) in &values {
@@ -176,7 +183,8 @@ fn copy_bytes(value: &Value) -> u64 {
 }
 
 /// Bytes of the values that were read.
-pub(super) fn read_bytes(values: &[(Slot, ReadResult)]) -> u64 {
-    let bytes = |(_, result): &(Slot, ReadResult)| result.as_ref().map_or(0, |(_, v)| v.len());
-    values.iter().map(bytes).sum::<usize>() as u64
+pub(super) fn read_bytes(read: &ReadValues) -> u64 {
+    let values = read.values.iter().filter_map(|(_, result)| result.as_ref().ok());
+    let values = values.chain(read.beside.values().flatten());
+    values.map(|(_, value)| value.len() as u64).sum()
 }

@@ -6,13 +6,13 @@
 
 use super::arrivals::{Arrival, Arrivals};
 use super::own_copies::OwnCopies;
-use super::own_values::OwnValues;
+use super::own_values::{Beside, FoundHere, OwnValues};
 use super::pace::{InstallPace, answer_us};
 use crate::checkpoint::install::{
     InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues, WantedOf,
 };
 use crate::index::RunDamage;
-use crate::journal::ReadResult;
+use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::{
     ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
 };
@@ -169,6 +169,24 @@ impl Absent {
         let over = self.over.entry(slot).or_default();
         *over = damaged.max(*over);
         self.want(slot);
+    }
+
+    /// What is kept for this slot, in this ballot at least, counts before the record that was damaged.
+    pub(in crate::shard) fn over(&self, slot: Slot, ballot: Ballot) -> Ballot {
+        self.over.get(&slot).map_or(ballot, |over| ballot.max(*over))
+    }
+
+    /// The record of this slot that counts, of this ballot, does not serve, and another one in this node's journal may:
+    /// it is looked for there. False where that is so already, or nobody needs it.
+    pub(in crate::shard) fn mend(&mut self, slot: Slot, ballot: Ballot) -> bool {
+        let is_new = !self.contains(slot) && !self.is_needless(slot);
+        if is_new {
+            let over = self.over.entry(slot).or_default();
+            *over = ballot.max(*over);
+            self.unproven.remove(&slot);
+            self.own.add(slot);
+        }
+        is_new
     }
 
     /// Somebody asks for an entry of this slot, and its value is not here.
@@ -382,11 +400,11 @@ impl Absent {
         let answered = self.unproven.extract_if(.., |slot, _| examined.contains(*slot));
         let (lacking, proven): (Vec<_>, Vec<_>) =
             answered.partition(|(slot, answered)| lacks(slot, answered));
+        let me = turn.core.options.paxos.me;
         for (slot, _) in proven {
             self.omitted.remove(&slot);
-            self.over.remove(&slot);
+            self.over.remove(&slot); // Nothing is to take its place.
         }
-        let me = turn.core.options.paxos.me;
         if let Some((slot, answered)) = lacking.iter().find(|(_, answered)| answered.peer != me) {
             log::warn!(
                 "shard {}: the values found for {} slots lack live entries, that of node {} for \
@@ -436,8 +454,8 @@ impl Absent {
     /// Has what arrived next held against the index, if nothing is.
     fn verify_next(&mut self, turn: &mut Turn<'_>) {
         if let Some(Arrival { peer, values, .. }) = self.arrivals.next() {
-            let verify = against_index(turn.core, peer, values);
-            turn.run(DiskJob::Install(InstallJob::Verify(verify)));
+            let verify = against_index(turn.core, peer, values, Beside::new());
+            turn.run(DiskJob::Install(InstallJob::Verify(Box::new(verify))));
         }
     }
 
@@ -448,10 +466,20 @@ impl Absent {
         results: Vec<(Slot, ReadResult)>,
     ) {
         let me = turn.core.options.paxos.me;
+        // What comes in the place of a record that is wrong, or lacks live entries, has to count before it.
+        for (slot, found) in &results {
+            let ballot = found.as_ref().map_or_else(ReadDamage::ballot, |(ballot, _)| *ballot);
+            if ballot > Ballot::ZERO {
+                let over = self.over.entry(*slot).or_default();
+                *over = ballot.max(*over);
+            }
+        }
         // Nothing but the entries that the index knows is taken of what was not known to be chosen.
         let wanted = if self.copies.is_reading() { WantedOf::Live } else { WantedOf::Whole };
-        let verify =
-            |core: &Core, values| VerifyValues { wanted, ..against_index(core, me, values) };
+        let verify = |core: &Core, values, beside| VerifyValues {
+            wanted,
+            ..against_index(core, me, values, beside)
+        };
         if self.copies.is_reading() {
             return self.copies.found(turn, results, verify);
         }
@@ -459,6 +487,21 @@ impl Absent {
             self.own.remove(slot);
             self.slots.add(slot, slot);
         }
+    }
+
+    /// Values of this node's own journal were held against the index. What does not count there is written anew.
+    fn found_right(&mut self, turn: &mut Turn<'_>, verified: Verified) {
+        let FoundHere { mut right, wrong, mended, rows } = self.own.verified(verified);
+        wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
+        for (slot, ballot, value) in mended {
+            if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
+                right.retain(|other| *other != slot);
+                self.own.add(slot);
+                self.own.rest_until(turn.now.after(ABSENT_REST_US));
+            }
+        }
+        // That all in it is right says nothing of what is not in it.
+        self.await_proof(right.into_iter(), turn.core.options.paxos.me, &rows);
     }
 
     /// Values were held against the index: those that are right are kept.
@@ -471,14 +514,11 @@ impl Absent {
             return self.keep_copies(turn, verified);
         }
         if verified.from == me {
-            let (right, wrong) = self.own.verified(&verified);
-            wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
-            // That all in it is right says nothing of what is not in it.
-            return self.await_proof(right.into_iter(), me, &verified.rows);
+            return self.found_right(turn, verified);
         }
         let Some((from, mut upto)) = self.arrivals.verified() else { return };
         self.verify_next(turn);
-        let Verified { from: peer, values, rows, refused } = verified;
+        let Verified { from: peer, values, rows, refused, .. } = verified;
         if let Some((slot, fault)) = refused {
             let shard = turn.core.options.shard;
             match fault {
@@ -498,7 +538,7 @@ impl Absent {
             }
         }
         for (slot, ballot, value) in values {
-            let ballot = self.over.get(&slot).map_or(ballot, |over| ballot.max(*over));
+            let ballot = self.over(slot, ballot);
             if !turn.core.keep_value(slot, ballot, value) {
                 self.rest_until = turn.now.after(ABSENT_REST_US);
                 upto = slot.prev();
@@ -521,8 +561,7 @@ impl Absent {
             if !self.slots.contains(slot) && !self.in_vain.contains_key(&slot) {
                 continue; // It has come meanwhile.
             }
-            let ballot = self.over.get(&slot).map_or(ballot, |over| ballot.max(*over));
-            if !turn.core.keep_value(slot, ballot, value) {
+            if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
                 self.copies.forget(slot);
                 continue;
             }
@@ -569,19 +608,27 @@ impl Absent {
 }
 
 /// These values are to be held against the index.
-fn against_index(core: &Core, from: NodeId, values: Vec<(Slot, Ballot, Value)>) -> VerifyValues {
-    let (logs, runs) = (log_ends(core, &values), core.index.runs().clone());
-    VerifyValues { from, values, wanted: WantedOf::Whole, runs, logs }
+fn against_index(
+    core: &Core,
+    from: NodeId,
+    values: Vec<(Slot, Ballot, Value)>,
+    beside: Beside,
+) -> VerifyValues {
+    let all = values.iter().map(|(_, _, value)| value);
+    let logs = log_ends(core, all.chain(beside.values().flatten().map(|(_, value)| value)));
+    let runs = core.index.runs().clone();
+    let wanted = WantedOf::Whole;
+    VerifyValues { from, values, beside, among: None, wanted, runs, logs }
 }
 
 /// What the state says of the logs that these values append to.
-pub(in crate::shard) fn log_ends(
+pub(in crate::shard) fn log_ends<'a>(
     core: &Core,
-    values: &[(Slot, Ballot, Value)],
+    values: impl Iterator<Item = &'a Value>,
 ) -> BTreeMap<LogId, LogEnd> {
     let logs = core.machine.logs();
     let mut ends = BTreeMap::new();
-    for (_, _, value) in values {
+    for value in values {
         let Ok((ids, names)) = appended_logs(value) else { continue };
         let named = names.iter().filter_map(|name| logs.resolve(name));
         for log in ids.iter().copied().chain(named) {

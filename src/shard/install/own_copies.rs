@@ -2,7 +2,7 @@
 //! was never known to be chosen. It may be the only copy that is left, as where a node accepted the value, did not
 //! hear that it was chosen, and installed a checkpoint behind it (C29, C32b).
 
-use super::own_values::OwnValues;
+use super::own_values::{Beside, FoundHere, OwnValues};
 use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
 use crate::journal::ReadResult;
 use crate::shard::core::Core;
@@ -71,7 +71,7 @@ impl OwnCopies {
         &mut self,
         turn: &mut Turn<'_>,
         results: Vec<(Slot, ReadResult)>,
-        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>) -> VerifyValues,
+        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, Beside) -> VerifyValues,
     ) {
         for (slot, may_come) in self.values.found(turn, results, verify) {
             self.values.remove(slot);
@@ -83,12 +83,11 @@ impl OwnCopies {
 
     /// Values were held against the index. Returns those that are what was chosen, and have live entries.
     pub(super) fn verified(&mut self, verified: Verified) -> Vec<(Slot, Ballot, Value)> {
-        let (right, wrong) = self.values.verified(&verified);
+        let mut values = verified.values.clone();
+        let is_other = matches!(verified.refused, Some((_, ValueFault::OtherValue(_))));
+        let FoundHere { right, wrong, .. } = self.values.verified(verified);
         right.iter().for_each(|slot| self.note(*slot));
-        if let (Some(wrong), Some((_, ValueFault::OtherValue(_)))) = (wrong, verified.refused) {
-            self.note(wrong);
-        }
-        let mut values = verified.values;
+        wrong.into_iter().filter(|_| is_other).for_each(|slot| self.note(slot));
         values.retain(|(slot, ..)| right.contains(slot));
         values
     }

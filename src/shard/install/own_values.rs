@@ -8,9 +8,10 @@ use crate::journal::{Job, ReadDamage, ReadResult};
 use crate::limits::{ABSENT_REST_US, LEARN_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
-use crate::shard::journal_reads::JournalRead;
+use crate::shard::journal_reads::{JournalRead, any_unreadable};
 use crate::shard::turn::Turn;
 use crate::types::{Ballot, Slot, SlotRanges, Tick, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks for absent values here, the newest first.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct OwnValues {
     reads: Option<(Slot, Slot)>,
     /// They are being held against the index.
     verifies: Option<(Slot, Slot)>,
+    /// Of these the record that counts does not verify, and another one does.
+    rotten: BTreeSet<Slot>,
     /// No sooner is anything read: it was not known where it lies.
     rest_until: Tick,
 }
@@ -49,6 +52,11 @@ impl OwnValues {
     /// Somebody has it fetched.
     pub(super) fn remove(&mut self, slot: Slot) {
         self.slots.remove(slot, slot);
+    }
+
+    /// Nothing is read before that: there was no space to write anew what was found.
+    pub(super) fn rest_until(&mut self, until: Tick) {
+        self.rest_until = until;
     }
 
     /// A read of the journal is under way.
@@ -80,7 +88,7 @@ impl OwnValues {
         let slots = (first.0..=last.0).map(Slot);
         let job = match self.reads_anything {
             true => core.journal.read_anything(token, slots, LEARN_BYTES_MAX),
-            false => core.journal.read_slots(token, slots, LEARN_BYTES_MAX),
+            false => core.journal.read_both(token, slots, LEARN_BYTES_MAX),
         };
         turn.run(Job::Read(job));
     }
@@ -91,20 +99,26 @@ impl OwnValues {
         &mut self,
         turn: &mut Turn<'_>,
         results: Vec<(Slot, ReadResult)>,
-        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>) -> VerifyValues,
+        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, Beside) -> VerifyValues,
     ) -> Vec<(Slot, bool)> {
         let Some((first, _)) = self.reads.take() else { return Vec::new() };
         let (mut values, mut lacking, mut upto) = (Vec::new(), Vec::new(), first.prev());
-        for (slot, result) in results {
-            match result {
-                Ok((ballot, value)) => values.push((slot, ballot, value)),
-                Err(ReadDamage::Unplaced { .. }) => break,
-                Err(
-                    ReadDamage::NotHeld { .. }
-                    | ReadDamage::Released { .. }
-                    | ReadDamage::Damaged { .. },
-                ) => lacking.push((slot, false)),
-                Err(ReadDamage::Unreadable { .. }) => lacking.push((slot, true)),
+        let mut beside = Beside::new();
+        self.rotten.clear();
+        for records in results.chunk_by(|(slot, _), (other, _)| slot == other) {
+            let slot = records[0].0;
+            let good = records.iter().filter_map(|(_, found)| found.as_ref().ok());
+            let mut good = good.map(|(ballot, value)| (*ballot, value.clone()));
+            match (&records[0].1, good.next()) {
+                (Err(ReadDamage::Unplaced { .. }), _) => break,
+                (found, Some((ballot, value))) => {
+                    if found.is_err() {
+                        self.rotten.insert(slot);
+                    }
+                    values.push((slot, ballot, value));
+                    beside.insert(slot, good.collect());
+                }
+                (_, None) => lacking.push((slot, any_unreadable(records))),
             }
             upto = slot;
         }
@@ -114,20 +128,38 @@ impl OwnValues {
             self.slots.remove(first, upto);
         } else {
             self.verifies = Some((first, upto));
-            let verify = verify(turn.core, values);
-            turn.run(DiskJob::Install(InstallJob::Verify(verify)));
+            let verify = verify(turn.core, values, beside);
+            turn.run(DiskJob::Install(InstallJob::Verify(Box::new(verify))));
         }
         lacking
     }
 
-    /// Values were held against the index. Returns what of these slots was looked for here, and the slot of a value
-    /// that is another than was chosen.
-    pub(super) fn verified(&mut self, verified: &Verified) -> (Vec<Slot>, Option<Slot>) {
-        let Some((first, upto)) = self.verifies.take() else { return (Vec::new(), None) };
+    /// Values were held against the index.
+    pub(super) fn verified(&mut self, verified: Verified) -> FoundHere {
+        let rotten = std::mem::take(&mut self.rotten);
+        let Some((first, upto)) = self.verifies.take() else { return FoundHere::default() };
         let wrong = verified.refused.as_ref().map(|(slot, _)| *slot);
         let right = (first.0..=upto.0).map(Slot).take_while(|slot| Some(*slot) != wrong);
         let right = right.filter(|slot| self.slots.contains(*slot)).collect();
         self.slots.remove(first, wrong.unwrap_or(upto));
-        (right, wrong)
+        let mut mended = verified.values;
+        mended.retain(|(slot, ..)| rotten.contains(slot) || verified.beside.contains(slot));
+        FoundHere { right, wrong, mended, rows: verified.rows }
     }
+}
+
+/// Records beside those that count.
+pub(super) type Beside = BTreeMap<Slot, Vec<(Ballot, Value)>>;
+
+/// What was found here.
+#[derive(Debug, Default)]
+pub(super) struct FoundHere {
+    /// The slots that were looked for here.
+    pub right: Vec<Slot>,
+    /// A slot whose value is another than was chosen.
+    pub wrong: Option<Slot>,
+    /// What is to be written anew, for it does not count.
+    pub mended: Vec<(Slot, Ballot, Value)>,
+    /// How many rows of live entries there are.
+    pub rows: BTreeMap<Slot, u64>,
 }

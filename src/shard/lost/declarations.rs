@@ -151,8 +151,8 @@ impl Declarations {
         }
         declaration.waits_for = turn.core.options.paxos.members.iter().copied().collect();
         let slots = SlotRanges::new(declaration.rows.iter().map(|row| (row.slot, row.slot)));
-        let log = declaration.log;
-        DeclareStep::Ask(LossAsk { attempt, log, slots: slots.as_slice().to_vec() })
+        let (log, LostRange { from, before }) = (declaration.log, declaration.range);
+        DeclareStep::Ask(LossAsk { attempt, log, from, before, slots: slots.as_slice().to_vec() })
     }
 
     /// A member answered, or this node itself.

@@ -8,9 +8,9 @@ use crate::journal::{Job, ReadDamage, ReadResult};
 use crate::limits::{LEARN_BYTES_MAX, LEARN_SLOTS_MAX, LOST_ROWS_MAX};
 use crate::shard::disk_job::DiskJob;
 use crate::shard::install::log_ends;
-use crate::shard::journal_reads::JournalRead;
+use crate::shard::journal_reads::{JournalRead, any_unreadable};
 use crate::shard::turn::Turn;
-use crate::types::{Ballot, LogId, NodeId, Slot, SlotRanges, Value};
+use crate::types::{Ballot, LogId, LostRange, NodeId, Slot, SlotRanges, Value};
 use crate::wire::peer::{LossAnswer, LossAsk, LossVerdict};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -26,12 +26,15 @@ pub struct Holdings {
 #[derive(Debug)]
 struct Check {
     attempt: u64,
-    /// Entries of this log alone are looked for.
+    /// Entries of this log alone are looked for, and of them those of this range.
     log: LogId,
+    range: LostRange,
     /// Slots that were not looked at yet, by rising slot.
     left: VecDeque<Slot>,
     /// Values that were read, and are being held against the index.
     values: Vec<(Slot, Ballot, Value)>,
+    /// Other records of those slots: one may have what another lacks.
+    beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
     /// What is under way.
     token: u64,
     /// So many segments were released when the read began.
@@ -50,7 +53,7 @@ impl Holdings {
         ask: &LossAsk,
         known: Slot,
     ) -> Option<Answer> {
-        let LossAsk { attempt, log, slots } = ask;
+        let LossAsk { attempt, log, from: first, before, slots } = ask;
         let answer = |verdict| Some((from, LossAnswer { attempt: *attempt, verdict }));
         if turn.core.replica.is_doubtful() {
             return answer(LossVerdict::InDoubt);
@@ -69,8 +72,11 @@ impl Holdings {
             .iter()
             .flat_map(|(first, last)| (first.0..=last.0).map(Slot))
             .collect();
-        let (attempt, log, values) = (*attempt, *log, Vec::new());
-        let check = Check { attempt, log, left, values, token: 0, released_before: 0 };
+        let (attempt, log) = (*attempt, *log);
+        let range = LostRange { from: *first, before: *before };
+        let (values, beside) = (Vec::new(), BTreeMap::new());
+        let check =
+            Check { attempt, log, range, left, values, beside, token: 0, released_before: 0 };
         self.checks.insert(from, check);
         self.go_on(turn, from)
     }
@@ -110,37 +116,30 @@ impl Holdings {
         }
         let next = check.left.front().copied().unwrap_or_default();
         let (mut looked_at, mut verdict) = (0, None);
-        for (slot, result) in results {
-            let damage = match result {
+        for records in results.chunk_by(|(slot, _), (other, _)| slot == other) {
+            let slot = records[0].0;
+            let good = records.iter().filter_map(|(_, found)| found.as_ref().ok());
+            let mut good = good.map(|(ballot, value)| (*ballot, value.clone()));
+            match &records[0].1 {
                 Err(ReadDamage::Unplaced { .. }) => break,
                 Ok(_) if turn.core.cache.get(slot).is_some() => {
                     verdict = verdict.or(Some(LossVerdict::Held(slot)));
-                    continue;
                 }
-                Ok((ballot, value)) => {
-                    check.values.push((slot, ballot, value));
-                    looked_at += 1;
-                    continue;
+                Err(damage) if turn.core.keep_cached(slot, damage.ballot()) => {
+                    verdict = verdict.or(Some(LossVerdict::Held(slot)));
                 }
-                Err(damage) => damage,
-            };
-            if turn.core.keep_cached(slot, damage.ballot()) {
-                verdict = verdict.or(Some(LossVerdict::Held(slot)));
-                continue;
+                // Nobody has asked for it before.
+                Err(damage) if !turn.core.absent.contains(slot) => turn.not_read(slot, damage),
+                Ok(_) | Err(_) => {}
             }
-            if !turn.core.absent.contains(slot) {
-                turn.not_read(slot, &damage); // Nobody has asked for it before.
+            if any_unreadable(records) {
+                verdict = verdict.or(Some(LossVerdict::Unclear(slot)));
             }
-            match damage {
-                // The bytes may be whole: the disk may deliver them the next time.
-                ReadDamage::Unreadable { .. } => {
-                    verdict = verdict.or(Some(LossVerdict::Unclear(slot)));
-                }
-                ReadDamage::NotHeld { .. }
-                | ReadDamage::Released { .. }
-                | ReadDamage::Damaged { .. }
-                | ReadDamage::Unplaced { .. } => looked_at += 1,
+            if let Some((ballot, value)) = good.next() {
+                check.values.push((slot, ballot, value));
+                check.beside.insert(slot, good.collect());
             }
+            looked_at += 1;
         }
         if let Some(verdict) = verdict {
             return self.end(from, verdict);
@@ -159,17 +158,14 @@ impl Holdings {
             return self.go_on(turn, from);
         }
         check.token = turn.core.journal_reads.token();
-        let (token, values) = (check.token, check.values.clone());
-        let (mut logs, runs) = (log_ends(turn.core, &values), turn.core.index.runs().clone());
+        let (token, values, from) = (check.token, check.values.clone(), turn.core.options.paxos.me);
+        let all = values.iter().map(|(_, _, value)| value);
+        let all = all.chain(check.beside.values().flatten().map(|(_, value)| value));
+        let (mut logs, runs) = (log_ends(turn.core, all), turn.core.index.runs().clone());
         logs.retain(|log, _| *log == check.log);
-        let values = VerifyValues {
-            from: turn.core.options.paxos.me,
-            values,
-            wanted: WantedOf::Whole,
-            runs,
-            logs,
-        };
-        turn.run(DiskJob::Loss(LossJob::Verify { token, values }));
+        let (beside, among, wanted) = (check.beside.clone(), Some(check.range), WantedOf::Whole);
+        let values = VerifyValues { from, values, beside, among, wanted, runs, logs };
+        turn.run(DiskJob::Loss(LossJob::Verify { token, values: Box::new(values) }));
         None
     }
 
@@ -184,14 +180,18 @@ impl Holdings {
     ) -> Option<Answer> {
         let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
         let from = *from;
-        if let Some((slot, ..)) = verified.values.first() {
+        if let Some((slot, ballot, _)) = verified.values.first() {
+            if verified.beside.contains(slot) && !turn.core.absent.contains(*slot) {
+                turn.mend(*slot, *ballot);
+            }
             turn.core.absent.want_copy(*slot);
             return self.end(from, LossVerdict::Held(*slot));
         }
         match &verified.refused {
-            None => check.values.clear(),
+            None => (check.values, check.beside) = (Vec::new(), BTreeMap::new()),
             Some((refused, ValueFault::OtherValue(_))) => {
                 check.values.retain(|(slot, ..)| slot > refused);
+                check.beside.retain(|slot, _| slot > refused);
             }
             Some((slot, ValueFault::DamagedIndex(damage))) => {
                 turn.core.note_damage(damage);

@@ -25,7 +25,7 @@ pub enum LossJob {
         /// Which check asks.
         token: u64,
         /// The values.
-        values: VerifyValues,
+        values: Box<VerifyValues>,
     },
 }
 

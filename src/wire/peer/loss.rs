@@ -2,7 +2,7 @@
 //! where the format level is one at which entries can be.
 
 use crate::limits::LOST_ROWS_MAX;
-use crate::types::{LogId, Slot};
+use crate::types::{Index, LogId, Slot};
 use crate::wire::codec::{BodyReader, DecodeError, Writer};
 use crate::wire::field::{Field, ListLimit, message, tuple};
 
@@ -17,6 +17,10 @@ pub struct LossAsk {
     pub attempt: u64,
     /// The log: what other logs have in the slots says nothing.
     pub log: LogId,
+    /// The first entry that is asked for.
+    pub from: Index,
+    /// The index behind the last one: what the log has of others in the slots says nothing either.
+    pub before: Index,
     /// The slots: the first and the last of each range, by rising slot.
     pub slots: Vec<(Slot, Slot)>,
 }
@@ -70,7 +74,7 @@ impl Field for LossVerdict {
 }
 
 message! {
-    LossAsk { attempt, log, slots as SLOTS }
+    LossAsk { attempt, log, from, before, slots as SLOTS }
     LossAnswer { attempt, verdict }
 }
 
