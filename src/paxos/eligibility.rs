@@ -36,7 +36,13 @@ impl Replica {
         }
     }
 
-    /// Whether live entries are absent on this node's disk: its driver knows (C29).
+    /// Whether a member said on its present connection that it lacks live entries.
+    #[must_use]
+    pub fn lacks_entries_on(&self, node: NodeId) -> bool {
+        self.peers.get(&node).is_some_and(|peer| peer.eligibility.lacks_entries)
+    }
+
+    /// Whether this node lacks live entries, or takes over a checkpoint: its driver knows (C29).
     pub fn set_lacks_entries(&mut self, lacks_entries: bool) {
         self.learner.lacks_entries = lacks_entries;
     }

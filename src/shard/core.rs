@@ -242,6 +242,14 @@ impl Core {
         self.machine.levels().level() >= FormatLevel::REMNANTS
     }
 
+    /// Whether everything that anybody is known to hold as chosen is applied here, and the leader, or leading a
+    /// quorum, was heard within the last lease. Without that nobody knows how much is missing.
+    pub(super) fn is_caught_up(&self, now: Tick) -> bool {
+        now < self.replica.assured_until()
+            && self.replica.lag_slots() == 0
+            && self.machine.applied_upto() >= self.replica.chosen_upto()
+    }
+
     /// Keeps a value that a checkpoint stands for, or what is left of it; false where the disk has no space for it.
     pub(super) fn keep_value(&mut self, slot: Slot, ballot: Ballot, value: Value) -> bool {
         let Core { replica, effects, .. } = self;

@@ -12,7 +12,7 @@ use super::events::{Input, RequestId};
 use super::fatal::Fatal;
 use super::heal::Healer;
 use super::idle_mark::IdleMark;
-use super::install::{Absent, CheckpointSource, Receiver, ValuesSource};
+use super::install::{Absent, CheckpointSource, Receiver, Shortfall, ValuesSource};
 use super::journal_reads::JournalRead;
 use super::leaving::{Leaving, log_who_leaves};
 use super::levels::LevelRaises;
@@ -57,6 +57,8 @@ pub struct Router {
     pub(super) healer: Healer,
     /// Gives peers this node's.
     source: CheckpointSource,
+    /// Whether this node lacks what a peer's checkpoint is to bring.
+    shortfall: Shortfall,
     /// Gives peers values that they passed over.
     pub(super) values: ValuesSource,
     /// What this node has of entries that are to be declared lost.
@@ -96,6 +98,7 @@ impl Router {
             receiver: Receiver::default(),
             healer,
             source: CheckpointSource::default(),
+            shortfall: Shortfall::default(),
             values: ValuesSource::default(),
             holdings: Holdings::default(),
             release: SegmentRelease::default(),
@@ -180,6 +183,9 @@ impl Router {
         {
             turn.core.clocks.heard(turn.now, node, *wall_ms);
         }
+        if let Message::Eligibility(eligibility) = &message {
+            CheckpointSource::heard(turn.core, node, eligibility, &mut self.checkpoints);
+        }
         let message = match message {
             Message::InstallFetch(_)
             | Message::InstallChunk(_)
@@ -260,7 +266,8 @@ impl Router {
         self.go_on_installing(turn);
         turn.core.installing = self.receiver.progress();
         with_absent(turn, Absent::go_on);
-        let lacks_entries = turn.core.absent.count() > 0;
+        let is_installing = self.receiver.is_installing();
+        let lacks_entries = self.shortfall.look(turn.now, turn.core, is_installing);
         turn.core.replica.set_lacks_entries(lacks_entries);
         self.drain_effects(turn);
         // Only here, so that all that arrived in one burst shares one batch (group commit).

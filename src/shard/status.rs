@@ -102,7 +102,7 @@ impl Status {
             reserve_bytes: core.keeping.reserve_bytes,
             kept_for: core.keeping.stays.to_string(),
             has_room: core.journal.has_room(),
-            caught_up: is_caught_up(now, core),
+            caught_up: core.is_caught_up(now),
             syncs: self.syncs.count,
             sync_us: self.syncs.took_us,
             formed: replica.is_formed(),
@@ -133,13 +133,4 @@ impl Status {
             leaders: (0..core.options.shards).map(leader).collect(),
         }
     }
-}
-
-/// Whether everything that anybody is known to hold as chosen is applied here, and the leader,
-/// or leading a quorum, was heard within the last lease. Without that nobody knows how much is
-/// missing.
-fn is_caught_up(now: Tick, core: &Core) -> bool {
-    now < core.replica.assured_until()
-        && core.replica.lag_slots() == 0
-        && core.machine.applied_upto() >= core.replica.chosen_upto()
 }

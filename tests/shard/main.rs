@@ -12,6 +12,7 @@ mod heal;
 mod heal_races;
 mod install;
 mod installing;
+mod kept_for_peers;
 mod large_entries;
 mod levels;
 mod lost;

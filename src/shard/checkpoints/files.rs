@@ -9,9 +9,14 @@ use crate::types::{NodeId, RunId, Slot, Tick};
 use std::sync::Arc;
 
 impl Checkpoints {
-    /// A peer installs the checkpoint at this slot: it is kept until then.
+    /// A peer installs the checkpoint at this slot: it is kept until then, or until the peer has caught up.
     pub(in crate::shard) fn keep_for(&mut self, peer: NodeId, slot: Slot, until: Tick) {
         self.kept_for.insert(peer, (slot, until));
+    }
+
+    /// The peer has caught up: what is kept for it goes when it is decided next what does.
+    pub(in crate::shard) fn keep_no_more_for(&mut self, peer: NodeId) {
+        self.kept_for.remove(&peer);
     }
 
     /// A file of this name is written again: it is not removed any more.

@@ -1,8 +1,9 @@
 //! A node that is behind what the journals of its peers still have takes over a checkpoint (C29).
 //!
-//! `receiver` is that node, `source` the peer that gives it its own; what peers have to be installed is in
-//! `offers`, and `relief` is for a node without room. What the checkpoint stands for and is not here is fetched afterwards: `absent` asks for it,
-//! `values` gives it; what may be in this node's own journal, `own_values` looks for first.
+//! `receiver` is that node, `source` the peer that gives it its own, until the receiver says that it lacks nothing any
+//! more (`shortfall`); what peers have to be installed is in `offers`, and `relief` is for a node without room. What the
+//! checkpoint stands for and is not here is fetched afterwards: `absent` asks for it, `values` gives it; what may be in
+//! this node's own journal, `own_values` looks for first.
 
 mod absent;
 mod arrivals;
@@ -12,6 +13,7 @@ mod own_values;
 mod pace;
 mod receiver;
 mod relief;
+mod shortfall;
 mod source;
 mod values;
 
@@ -19,5 +21,6 @@ pub use absent::Absent;
 pub(super) use absent::log_ends;
 pub use receiver::Receiver;
 pub(super) use receiver::ReceiverStep;
+pub use shortfall::Shortfall;
 pub use source::CheckpointSource;
 pub use values::ValuesSource;

@@ -8,7 +8,7 @@ use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
 use crate::shard::turn::Turn;
 use crate::types::{InstallPlace, NodeId, Slot};
-use crate::wire::peer::{InstallChunk, InstallFetch, Message};
+use crate::wire::peer::{Eligibility, InstallChunk, InstallFetch, Message};
 use std::collections::BTreeMap;
 
 /// Answers peers that install a checkpoint.
@@ -40,7 +40,7 @@ impl CheckpointSource {
             }
             return turn.send(to, Message::InstallChunk(answer));
         };
-        // Until the peer has all of it, it stays, and the journal behind it.
+        // Until the peer has caught up, it stays, and the journal behind it.
         checkpoints.keep_for(to, slot, turn.now.after(INSTALL_KEEP_US));
         if self.served.contains_key(&to) {
             return; // It asks again when nothing comes; one read per peer is enough.
@@ -48,6 +48,19 @@ impl CheckpointSource {
         self.served.insert(to, (slot, place));
         let (owner, runs) = (checkpoints.owner(), turn.core.index.runs().clone());
         turn.run(DiskJob::Install(InstallJob::Read { to, owner, slot, place, runs }));
+    }
+
+    /// A peer says what it is fit for: one that lacked entries on this connection, and does not any more, needs no
+    /// checkpoint, nor the journal behind it.
+    pub(in crate::shard) fn heard(
+        core: &Core,
+        from: NodeId,
+        eligibility: &Eligibility,
+        checkpoints: &mut Checkpoints,
+    ) {
+        if !eligibility.lacks_entries && core.replica.lacks_entries_on(from) {
+            checkpoints.keep_no_more_for(from);
+        }
     }
 
     /// A part was read for a peer.

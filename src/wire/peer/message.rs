@@ -380,6 +380,7 @@ pub struct Eligibility {
     pub ready: bool,
     /// How many other members it is connected with, and has met.
     pub linked: u16,
-    /// Live entries are absent on its disk: as a leader it would have to fetch what is read of them.
+    /// Live entries are absent on its disk: as a leader it would have to fetch what is read of them. Or it takes over
+    /// a checkpoint, and has not caught up since: that checkpoint is kept for it (C29).
     pub lacks_entries: bool,
 }
