@@ -61,6 +61,9 @@ pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
 pub const CHECKPOINT_BYTES_PER_SECOND: u64 = 32 << 20;
 /// Memory for logs that were changed before they were written, above which a checkpoint no longer takes its time.
 pub const CHECKPOINT_OVERLAY_BYTES: usize = 16 << 20;
+/// Digests of the state at the last cuts that a node remembers, 16 bytes each: of so many a peer that is behind can
+/// have its own checkpoints confirmed while it catches up.
+pub const CUT_DIGESTS_KEPT: usize = 4096;
 /// Checkpoints that are kept: the newer one may be damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
 

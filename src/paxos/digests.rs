@@ -240,18 +240,19 @@ impl Replica {
         doubted.map(|(node, _)| *node).chain([self.config.me]).collect()
     }
 
-    /// A checkpoint at a slot was installed, and these members were seen with the same one: that is as good as a
-    /// comparison at that slot, which they have left behind (C25). What is known of a later one stays.
+    /// This replica has a checkpoint of that state, and these members were seen with the same one: that is as good as
+    /// a comparison at its slot, which they have left behind (C25). What is known of a later one stays, and so does
+    /// what differed.
     pub fn shares_checkpoint(
         &mut self,
         now: Tick,
-        slot: Slot,
+        own: Digest,
         members: &[NodeId],
         effects: &mut Effects,
     ) {
-        let Some(own) = self.digests.at(slot) else { return };
         for node in members {
-            if !self.digests.compared.contains_key(node) {
+            let stays = |known: &Compared| !known.same || known.slot >= own.slot;
+            if !self.digests.compared.get(node).is_some_and(stays) {
                 self.compare(now, *node, (own, vec![*node]), own, effects);
             }
         }

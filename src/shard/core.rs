@@ -195,9 +195,14 @@ impl Core {
         is_current
     }
 
-    /// The checkpoint that was installed is one that these members have, too.
-    pub(super) fn shares_checkpoint(&mut self, now: Tick, slot: Slot, members: &[NodeId]) {
-        self.replica.shares_checkpoint(now, slot, members, &mut self.effects);
+    /// These members have, or had, the state of a checkpoint of this node's, too.
+    pub(super) fn shares_checkpoint(
+        &mut self,
+        now: Tick,
+        digest: peer::Digest,
+        members: &[NodeId],
+    ) {
+        self.replica.shares_checkpoint(now, digest, members, &mut self.effects);
     }
 
     /// Drops all values from memory that the journal can give back.

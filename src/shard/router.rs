@@ -200,7 +200,10 @@ impl Router {
             Message::InstallFetch(fetch) => {
                 return self.source.serve(turn, node, &fetch, &mut self.checkpoints);
             }
-            Message::InstallChunk(chunk) => return self.receiver.hear(turn, node, chunk),
+            Message::InstallChunk(chunk) => {
+                self.release.hear(turn, node, &chunk, self.checkpoints.kept());
+                return self.receiver.hear(turn, node, chunk);
+            }
             Message::ValuesFetch(fetch) => {
                 return self.values.serve(turn, node, &fetch, &self.checkpoints);
             }

@@ -6,6 +6,7 @@ mod checkpoints;
 mod clocks;
 mod cold_reads;
 mod compaction;
+mod confirmed;
 mod fates;
 mod fates_rig;
 mod heal;

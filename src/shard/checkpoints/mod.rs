@@ -4,12 +4,15 @@
 //! later slots are applied; files are written by jobs. What cannot be done, because the disk is full or
 //! what was read back is not what was written, is left, and the next cut tries again.
 //!
-//! `pace` says how fast, `files` which files stay, and `replaced` what becomes of all of them when another state takes the place.
+//! `cut_digests` remembers what the state was at cuts, for peers that come to them later; `pace` says how fast a
+//! state is written, `files` which files stay, and `replaced` what becomes of all of them when another state takes the place.
 
+mod cut_digests;
 mod files;
 mod pace;
 mod replaced;
 
+use self::cut_digests::CutDigests;
 use self::pace::WritePace;
 use crate::checkpoint::{
     CheckpointDone, CheckpointJob, Kept, Manifest, PIECE_OVERHEAD_BYTES, RUNS_LISTED_MAX,
@@ -53,6 +56,8 @@ pub struct Checkpoints {
     is_held: bool,
     /// Checkpoints that peers install, and until when they are kept for that.
     kept_for: BTreeMap<NodeId, (Slot, Tick)>,
+    /// What the state was at the last cuts.
+    cut_digests: CutDigests,
     tally: CheckpointTally,
 }
 
@@ -118,18 +123,22 @@ impl Checkpoints {
             may_merge: true,
             is_held: false,
             kept_for: BTreeMap::new(),
+            cut_digests: CutDigests::default(),
             tally: CheckpointTally::default(),
         }
     }
 
     /// The state is that of a cut: a checkpoint of it begins, unless one is under way.
     pub(in crate::shard) fn cut(&mut self, core: &mut Core) {
+        let slot = core.machine.applied_upto();
+        let (digest, level) = (core.machine.digest(), core.machine.levels().level());
+        if !core.replica.is_doubtful() {
+            self.cut_digests.note(slot, digest);
+        }
         if self.taking.is_some() || self.is_held || core.replica.is_doubtful() {
             self.tally.passed_over += 1;
             return;
         }
-        let slot = core.machine.applied_upto();
-        let (digest, level) = (core.machine.digest(), core.machine.levels().level());
         core.machine.begin_snapshot();
         let frozen = core.index.freeze(slot).is_some();
         let facts = core.journal.facts_to_repeat(slot);
@@ -411,6 +420,12 @@ impl Checkpoints {
     #[must_use]
     pub fn kept(&self) -> &[Kept] {
         &self.kept
+    }
+
+    /// The digest of the state at a slot: of a checkpoint, or of a cut that was left behind.
+    pub(in crate::shard) fn digest_at(&self, slot: Slot) -> Option<u64> {
+        let kept = self.kept.iter().find(|kept| kept.slot == slot).map(|kept| kept.digest);
+        kept.or_else(|| self.cut_digests.at(slot))
     }
 
     /// A file of this name is one of them, or of the one that is being taken.

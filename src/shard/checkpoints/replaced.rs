@@ -45,6 +45,7 @@ impl Checkpoints {
     ) -> Vec<String> {
         assert!(self.is_held && self.under_way.is_none(), "a step of a checkpoint is under way");
         let gone = if is_distrusted { self.drop_above(Slot(0)) } else { Vec::new() };
+        self.cut_digests.note(kept.slot, kept.digest);
         let gone: Vec<String> =
             gone.into_iter().filter(|name| *name != checkpoint_file_name(kept.slot)).collect();
         self.keep(&checkpoint_file_name(kept.slot));
@@ -80,6 +81,7 @@ impl Checkpoints {
     /// Those above this slot count no more, and the runs that only they name go. Returns the names of their
     /// files.
     fn drop_above(&mut self, slot: Slot) -> Vec<String> {
+        self.cut_digests.forget_above(slot);
         let gone: Vec<Kept> = self.kept.extract_if(.., |kept| kept.slot > slot).collect();
         let is_named = |run: &RunId| self.kept.iter().any(|kept| kept.runs.contains(run));
         let runs = gone.iter().flat_map(|gone| &gone.runs).filter(|run| !is_named(run));

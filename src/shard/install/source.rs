@@ -31,6 +31,10 @@ impl CheckpointSource {
         let known = checkpoints.kept().iter().any(|kept| kept.slot == slot);
         let Some(place) = place.filter(|_| known && !turn.core.replica.is_doubtful()) else {
             let mut answer = answer(checkpoints, (slot, place), (Vec::new(), false), 0);
+            if place.is_none() {
+                // What the state was, though the checkpoint is gone.
+                answer.digest = checkpoints.digest_at(slot).unwrap_or(0);
+            }
             if turn.core.replica.is_doubtful() {
                 answer.newest = Slot(0); // Nothing to install (C32).
             }

@@ -4,6 +4,7 @@
 //! rows at a time. Then it is decided which segments may go, and one record names them; the journal
 //! removes them once it is durable.
 
+mod confirm;
 mod decision;
 #[cfg(test)]
 mod decision_tests;
@@ -16,11 +17,12 @@ use super::disk_job::DiskJob;
 use super::keeping::{Keeping, Stays};
 use super::spans::RowsWanted;
 use super::turn::Turn;
-use crate::checkpoint::{SpanDone, SpanJob};
+use crate::checkpoint::{Kept, SpanDone, SpanJob};
 use crate::index::{SpanRow, SpanSpec, span_file_name};
 use crate::limits::{CHECKPOINTS_KEPT, EXTENT_RUN_BYTES, SPANS_LOOKED_AT};
 use crate::machine::Machine;
-use crate::types::{Index, SegmentId, Slot, Tick};
+use crate::types::{Index, NodeId, SegmentId, Slot, Tick};
+use crate::wire::peer::InstallChunk;
 
 /// What could not go yet is looked at again after this.
 const AGAIN_US: u64 = 1_000_000;
@@ -37,6 +39,8 @@ pub struct SegmentRelease {
     failed_at: Option<Slot>,
     /// When it is decided again.
     decide_at: Option<Tick>,
+    /// The checkpoint of which a second opinion was asked for.
+    asked: Option<Slot>,
     /// What was decided last.
     last: Decision,
 }
@@ -133,6 +137,7 @@ impl SegmentRelease {
         let (oldest, newest, start) = (oldest.slot, newest.slot, newest.journal);
         let core = &mut *turn.core;
         let is_confirmed = core.replica.is_confirmed(oldest);
+        self.asked = (!is_confirmed).then_some(oldest);
         let is_short = is_short(core);
         let catchup_bytes = if is_short { 0 } else { core.options.catchup_bytes };
         let spans = &core.spans;
@@ -144,6 +149,10 @@ impl SegmentRelease {
         if waits || core.journal.is_spilling() {
             self.decide_at = Some(turn.now.after(AGAIN_US));
         }
+        if !is_confirmed && self.last.dead_bytes > 0 {
+            confirm::ask(turn, oldest);
+        }
+        let core = &mut *turn.core;
         if !self.last.goes.is_empty() {
             let released = core.journal.release(&self.last.goes);
             let count = released.segments() - core.journal.last_released().segments();
@@ -159,6 +168,21 @@ impl SegmentRelease {
         } else {
             let names = core.spans.forget(oldest, &self.last.kept_slots, newest);
             names.into_iter().for_each(|name| checkpoints.discard(name));
+        }
+    }
+
+    /// A peer says what its state was at a slot: what waited for that is decided anew.
+    pub(super) fn hear(
+        &mut self,
+        turn: &mut Turn<'_>,
+        from: NodeId,
+        chunk: &InstallChunk,
+        kept: &[Kept],
+    ) {
+        confirm::hear(turn, from, chunk, kept);
+        let waited = self.asked.take_if(|slot| turn.core.replica.is_confirmed(*slot));
+        if waited.is_some() {
+            self.decide_at = Some(turn.now);
         }
     }
 
