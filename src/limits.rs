@@ -124,6 +124,10 @@ pub const INSTALL_RETRY_US: u64 = 1_000_000;
 /// While clients append, a node that takes over a checkpoint, or fetches absent values, does so for this share
 /// of the time, in percent; else without a pause.
 pub const INSTALL_SHARE_PERCENT: u64 = 50;
+/// While clients append, so many answers with absent values may wait for the disk, each of `LEARN_BYTES_MAX` at most:
+/// as much as a checkpoint writes between two syncs, so that no more lies in front of a batch's sync.
+pub const INSTALL_UNSYNCED_ANSWERS: usize = CHECKPOINT_SYNC_BYTES as usize / LEARN_BYTES_MAX;
+const _: () = assert!(INSTALL_UNSYNCED_ANSWERS > 1);
 /// Clients are active for this long after a slot was chosen, in microseconds.
 pub const INSTALL_ACTIVE_US: u64 = 1_000_000;
 /// The longest pause for that, in microseconds.

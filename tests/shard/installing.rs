@@ -4,13 +4,16 @@
 use crate::install::{END, LOGS, Story, WHILE_US, check_all, put, watch};
 use paxosd::api::status::InstallPhase;
 use paxosd::checkpoint::install::{InstallDone, InstallJob, execute, part_file_names};
-use paxosd::limits::INSTALL_REST_US_MAX;
+use paxosd::limits::{INSTALL_REST_US_MAX, INSTALL_UNSYNCED_ANSWERS, LEARN_BYTES_MAX};
 use paxosd::shard::Input;
 use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{InstallPlace, Slot, Tick};
 use paxosd::wire::peer::{InstallChunk, Message};
 use std::cell::RefCell;
 use std::rc::Rc;
+
+/// About so many bytes an entry of `put` has.
+const ENTRY_BYTES: u64 = 3_000;
 
 /// C29: status says of which peer the checkpoint is, which part arrives, how much of it is here and of how much;
 /// after a restart it goes on from there, and in the end it says what was fetched.
@@ -156,4 +159,42 @@ fn c29_an_install_leaves_clients_their_share() {
         story.trio.pass(INSTALL_REST_US_MAX + 100_000);
         assert!(chunks.borrow().asked.len() > asked, "it goes on after the pause");
     }
+}
+
+/// C29: while clients append, few answers with absent values wait for the disk: all that does lies in front of the next
+/// batch of appends, in the journals of other nodes, too, where they share the disk.
+#[test]
+fn c29_few_answers_wait_for_the_disk_of_a_node_that_installs() {
+    let mut story = Story::begin(0);
+    let (leader, away) = (story.leader, story.away);
+    // Nine answers full of entries, all of them live.
+    let end = END + 60 + 9 * LEARN_BYTES_MAX as u64 / ENTRY_BYTES;
+    put(&mut story.trio, leader, "a", END + 60..end);
+    story.trio.pass(2_000_000);
+    let append = |story: &mut Story, entries: std::ops::Range<u64>| {
+        for number in entries {
+            put(&mut story.trio, leader, "a", number..number + 1);
+            story.trio.pass(20_000);
+        }
+    };
+    // No value arrives before it has seen that clients append, and its batches are held back.
+    story.trio.tap(|_, _, message| !matches!(message, Message::ValuesChunk(_)));
+    story.trio.heal(away);
+    story.trio.pass(1_000_000);
+    append(&mut story, end..end + 50);
+    assert!(story.installed() > Slot(0));
+    story.trio.members[away].hold_batches = true;
+    let asked = Rc::new(RefCell::new(0));
+    let counted = Rc::clone(&asked);
+    story.trio.tap(move |_, _, message| {
+        *counted.borrow_mut() += usize::from(matches!(message, Message::ValuesFetch(_)));
+        true
+    });
+    append(&mut story, end + 50..end + 350);
+    let waiting = *asked.borrow();
+    assert!(waiting <= INSTALL_UNSYNCED_ANSWERS + 2, "{waiting} answers wait for the disk");
+    assert!(waiting >= INSTALL_UNSYNCED_ANSWERS, "{waiting} answers only");
+    story.trio.release(away);
+    story.trio.pass(WHILE_US);
+    assert_eq!(story.trio.members[away].shard.absent_slots(), 0);
 }

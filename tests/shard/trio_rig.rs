@@ -25,6 +25,8 @@ pub struct Member {
     pub storage: MemStorage,
     /// While true, batches gather in `held`.
     pub hold: bool,
+    /// While true, batches alone do.
+    pub hold_batches: bool,
     /// While true, reads of the journal do.
     pub hold_reads: bool,
     held: VecDeque<DiskJob>,
@@ -92,7 +94,18 @@ fn start(
     let mut out = Vec::new();
     let shard = Shard::start(options, start, now, &mut out);
     let (held, replies) = (VecDeque::new(), BTreeMap::new());
-    (Member { shard, storage, hold: false, hold_reads: false, held, replies }, out)
+    (
+        Member {
+            shard,
+            storage,
+            hold: false,
+            hold_batches: false,
+            hold_reads: false,
+            held,
+            replies,
+        },
+        out,
+    )
 }
 
 impl Trio {
@@ -251,6 +264,7 @@ impl Trio {
             | DiskJob::ColdRead(_)
             | DiskJob::Compaction(_)
             | DiskJob::Loss(_) => member.hold_reads,
+            DiskJob::Journal(Job::Batch(_)) => member.hold || member.hold_batches,
             DiskJob::Journal(_)
             | DiskJob::Checkpoint(_)
             | DiskJob::Span(_)
@@ -268,7 +282,8 @@ impl Trio {
 
     /// Runs what was held back.
     pub fn release(&mut self, at: usize) {
-        (self.members[at].hold, self.members[at].hold_reads) = (false, false);
+        let member = &mut self.members[at];
+        (member.hold, member.hold_batches, member.hold_reads) = (false, false, false);
         self.run_jobs(at);
         self.settle();
     }

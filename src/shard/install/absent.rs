@@ -7,7 +7,7 @@
 use super::arrivals::{Arrival, Arrivals};
 use super::own_copies::OwnCopies;
 use super::own_values::{Beside, FoundHere, OwnValues};
-use super::pace::{InstallPace, answer_us};
+use super::pace::{InstallPace, UnsyncedAnswers, answer_us};
 use crate::checkpoint::install::{
     InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues, WantedOf,
 };
@@ -66,6 +66,8 @@ pub struct Absent {
     examine_after: Tick,
     /// Values that were fetched since the start.
     fetched: u64,
+    /// What was kept of the last answers, as long as it may not be durable.
+    unsynced: UnsyncedAnswers,
 }
 
 /// What a node gave for a slot.
@@ -295,7 +297,8 @@ impl Absent {
             return;
         }
         // What a reader waits for is fetched without a pause.
-        if self.wanted.is_empty() && self.pace.rests_until(turn.now).is_some() {
+        let is_paused = self.leaves_others_their_share(turn);
+        if is_paused && self.wanted.is_empty() {
             return;
         }
         if self.wanted.is_empty() && self.unproven.len() >= EXAMINED_SLOTS_MAX {
@@ -318,6 +321,14 @@ impl Absent {
         if self.looks_for_nothing() {
             self.examine(turn);
         }
+    }
+
+    /// Nothing is asked for yet, for the sake of clients: it is a pause, or what came before is still on its way to the
+    /// disk. More of it would lie in front of the next batch of appends, here and in others' journals on the same disk.
+    fn leaves_others_their_share(&mut self, turn: &Turn<'_>) -> bool {
+        let is_behind = self.unsynced.is_full(turn.core.journal.durable_upto());
+        let is_active = self.pace.look(turn.now, turn.core.known_chosen());
+        (is_behind && is_active) || self.pace.rests_until(turn.now).is_some()
     }
 
     /// The slots to ask for next: of all of them the same peers lacked entries.
@@ -547,6 +558,7 @@ impl Absent {
             self.over.remove(&slot);
             self.fetched += 1;
         }
+        self.unsynced.add(turn.core.replica.next_lsn().prev());
         if upto >= from {
             self.complete((from, upto), peer, &rows);
         }

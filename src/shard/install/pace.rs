@@ -3,9 +3,11 @@
 
 use crate::limits::{
     INSTALL_ACTIVE_US, INSTALL_ASK_TIMEOUTS, INSTALL_REST_US_MAX, INSTALL_SHARE_PERCENT,
+    INSTALL_UNSYNCED_ANSWERS,
 };
 use crate::shard::core::Core;
-use crate::types::{Slot, Tick};
+use crate::types::{Lsn, Slot, Tick};
+use std::collections::VecDeque;
 
 /// An answer is waited for so long, in microseconds.
 pub(super) fn answer_us(core: &Core) -> u64 {
@@ -34,12 +36,17 @@ impl InstallPace {
     /// All that it brought is dealt with. While clients append, the next one waits for as long as the share
     /// asks for: what a request takes goes by what the others leave it.
     pub(super) fn end(&mut self, now: Tick, known: Slot) {
-        self.note(now, known);
-        let is_active = self.rose_at > Tick(0) && now.since(self.rose_at) < INSTALL_ACTIVE_US;
+        let is_active = self.look(now, known);
         let took = now.since(self.begun);
         let rest = took.saturating_mul(100 - INSTALL_SHARE_PERCENT) / INSTALL_SHARE_PERCENT;
         let rest = if is_active { rest.min(INSTALL_REST_US_MAX) } else { 0 };
         self.rest_until = now.after(rest);
+    }
+
+    /// Up to where slots are known to be chosen. True while clients append, as far as that shows it.
+    pub(super) fn look(&mut self, now: Tick, known: Slot) -> bool {
+        self.note(now, known);
+        self.rose_at > Tick(0) && now.since(self.rose_at) < INSTALL_ACTIVE_US
     }
 
     fn note(&mut self, now: Tick, known: Slot) {
@@ -56,9 +63,42 @@ impl InstallPace {
     }
 }
 
+/// Answers of which what was kept may not be durable. While clients are active they are few: whatever waits for the
+/// disk lies in front of the next batch of appends, in this journal and in all others on the same disk.
+#[derive(Debug, Default)]
+pub(super) struct UnsyncedAnswers {
+    /// The last record of each, by rising number.
+    last: VecDeque<Lsn>,
+}
+
+impl UnsyncedAnswers {
+    /// What was kept of an answer ends with this record.
+    pub(super) fn add(&mut self, lsn: Lsn) {
+        self.last.push_back(lsn);
+    }
+
+    /// So many wait for the disk that the next one is to wait for them, where records are durable up to this one.
+    pub(super) fn is_full(&mut self, durable: Lsn) -> bool {
+        while self.last.pop_front_if(|lsn| *lsn <= durable).is_some() {}
+        self.last.len() >= INSTALL_UNSYNCED_ANSWERS
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// C29: as many answers wait for the disk as may, and the next one until the first of them is durable.
+    #[test]
+    fn c29_few_answers_wait_for_the_disk() {
+        let mut unsynced = UnsyncedAnswers::default();
+        for nth in 1..=INSTALL_UNSYNCED_ANSWERS as u64 {
+            assert!(!unsynced.is_full(Lsn(0)), "{nth}");
+            unsynced.add(Lsn(10 * nth));
+        }
+        assert!(unsynced.is_full(Lsn(9)));
+        assert!(!unsynced.is_full(Lsn(10)));
+    }
 
     /// C29: nobody waits while nobody appends; beside clients the rest is what the share asks for, at least a
     /// tenth of the time is taken, and a request that took long does not stop it for long.
