@@ -108,6 +108,7 @@ impl Story {
         story.go_on(220..420);
         put(&mut story.trio, leader, "rare", 1..2);
         put(&mut story.trio, leader, "a", 420..END);
+        story.trio.pass(100_000); // A large state is written at its pace: no cut is passed over.
         let before = Index(FIRST);
         story.trio.ask(leader, Request::Trim(Trim { log: log("a"), before }));
         put(&mut story.trio, leader, "a", END..END + 60);

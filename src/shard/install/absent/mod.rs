@@ -4,24 +4,26 @@
 //! A slot at or below the newest checkpoint is no hole: it forbids no vote and no leadership. Its entries
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
+mod against_index;
+mod here;
+
+pub(in crate::shard) use self::against_index::log_ends;
+
+use self::against_index::against_index;
 use super::arrivals::{Arrival, Arrivals};
 use super::own_copies::OwnCopies;
-use super::own_values::{Beside, FoundHere, OwnValues};
+use super::own_values::{Beside, OwnValues};
 use super::pace::{InstallPace, UnsyncedAnswers, answer_us};
-use crate::checkpoint::install::{
-    InstallJob, LogEnd, SlotRow, ValueFault, Verified, VerifyValues, WantedOf,
-};
+use crate::checkpoint::install::{InstallJob, SlotRow, ValueFault, Verified};
 use crate::index::RunDamage;
-use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::{
     ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
 };
-use crate::machine::appended_logs;
 use crate::paxos::Doubt;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
 use crate::shard::turn::Turn;
-use crate::types::{Ballot, LogId, NodeId, Slot, SlotRanges, Tick, Value};
+use crate::types::{Ballot, NodeId, Slot, SlotRanges, Tick};
 use crate::wire::peer::{Message, ValuesChunk, ValuesFetch};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -144,12 +146,6 @@ impl Absent {
         *self = Absent { own, fetched: self.fetched, ..Absent::default() };
     }
 
-    /// Values of this node's own journal are still to be held against the index: that they are right is no copy.
-    pub(in crate::shard) fn doubts_own(&self, me: NodeId) -> bool {
-        let is_own = |answered: &Answered| answered.peer == me;
-        self.own.slots().count() > 0 || self.unproven.values().any(is_own)
-    }
-
     /// No job is under way that goes by the index.
     pub(in crate::shard) fn is_idle(&self) -> bool {
         self.arrivals.is_empty() && self.examined.is_none() && self.looks_for_nothing()
@@ -158,11 +154,6 @@ impl Absent {
     /// A read of this node's own journal is under way.
     pub(in crate::shard) fn is_reading(&self) -> bool {
         self.own.is_reading() || self.copies.is_reading()
-    }
-
-    /// Nothing is being looked for in this node's own journal: one thing at a time is.
-    fn looks_for_nothing(&self) -> bool {
-        self.own.is_idle() && self.copies.is_idle()
     }
 
     /// The record of this slot is damaged, which was written down in that ballot: what comes takes its place only in
@@ -178,19 +169,6 @@ impl Absent {
         self.over.get(&slot).map_or(ballot, |over| ballot.max(*over))
     }
 
-    /// The record of this slot that counts, of this ballot, does not serve, and another one in this node's journal may:
-    /// it is looked for there. False where that is so already, or nobody needs it.
-    pub(in crate::shard) fn mend(&mut self, slot: Slot, ballot: Ballot) -> bool {
-        let is_new = !self.contains(slot) && !self.is_needless(slot);
-        if is_new {
-            let over = self.over.entry(slot).or_default();
-            *over = ballot.max(*over);
-            self.unproven.remove(&slot);
-            self.own.add(slot);
-        }
-        is_new
-    }
-
     /// Somebody asks for an entry of this slot, and its value is not here.
     pub(in crate::shard) fn want(&mut self, slot: Slot) {
         if let Some(answered) = self.unproven.remove(&slot) {
@@ -200,14 +178,6 @@ impl Absent {
             self.own.remove(slot);
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
-        }
-    }
-
-    /// What was written down here for this slot has entries of a log: where the slot is absent, they are looked for.
-    pub(in crate::shard) fn want_copy(&mut self, slot: Slot) {
-        if self.contains(slot) {
-            self.copies.forget(slot);
-            self.copies.want(slot);
         }
     }
 
@@ -277,11 +247,6 @@ impl Absent {
         if self.may_look_here() && turn.core.has_remnants() {
             self.copies.go_on(turn); // What is found is kept as one.
         }
-    }
-
-    /// This node's own journal may be read: what is found there waits for its rows.
-    fn may_look_here(&self) -> bool {
-        self.looks_for_nothing() && self.unproven.len() < EXAMINED_SLOTS_MAX
     }
 
     /// Asks a peer for what is next, if nobody is asked.
@@ -470,51 +435,6 @@ impl Absent {
         }
     }
 
-    /// The own journal delivered what it has: the rest is fetched.
-    pub(in crate::shard) fn found_here(
-        &mut self,
-        turn: &mut Turn<'_>,
-        results: Vec<(Slot, ReadResult)>,
-    ) {
-        let me = turn.core.options.paxos.me;
-        // What comes in the place of a record that is wrong, or lacks live entries, has to count before it.
-        for (slot, found) in &results {
-            let ballot = found.as_ref().map_or_else(ReadDamage::ballot, |(ballot, _)| *ballot);
-            if ballot > Ballot::ZERO {
-                let over = self.over.entry(*slot).or_default();
-                *over = ballot.max(*over);
-            }
-        }
-        // Nothing but the entries that the index knows is taken of what was not known to be chosen.
-        let wanted = if self.copies.is_reading() { WantedOf::Live } else { WantedOf::Whole };
-        let verify = |core: &Core, values, beside| VerifyValues {
-            wanted,
-            ..against_index(core, me, values, beside)
-        };
-        if self.copies.is_reading() {
-            return self.copies.found(turn, results, verify);
-        }
-        for (slot, _) in self.own.found(turn, results, verify) {
-            self.own.remove(slot);
-            self.slots.add(slot, slot);
-        }
-    }
-
-    /// Values of this node's own journal were held against the index. What does not count there is written anew.
-    fn found_right(&mut self, turn: &mut Turn<'_>, verified: Verified) {
-        let FoundHere { mut right, wrong, mended, rows } = self.own.verified(verified);
-        wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
-        for (slot, ballot, value) in mended {
-            if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
-                right.retain(|other| *other != slot);
-                self.own.add(slot);
-                self.own.rest_until(turn.now.after(ABSENT_REST_US));
-            }
-        }
-        // That all in it is right says nothing of what is not in it.
-        self.await_proof(right.into_iter(), turn.core.options.paxos.me, &rows);
-    }
-
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
         if let Some((_, ValueFault::DamagedIndex(damage))) = &verified.refused {
@@ -564,35 +484,6 @@ impl Absent {
         }
     }
 
-    /// What was written down here for slots that no peer could give was held against the index. Entries that are right
-    /// are kept, as what is left of the chosen value: it may have had others, and other commands beside them, so that
-    /// nobody may learn it from here.
-    fn keep_copies(&mut self, turn: &mut Turn<'_>, verified: Verified) {
-        let (me, rows, mut kept) = (verified.from, verified.rows.clone(), Vec::new());
-        for (slot, ballot, value) in self.copies.verified(verified) {
-            if !self.slots.contains(slot) && !self.in_vain.contains_key(&slot) {
-                continue; // It has come meanwhile.
-            }
-            if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
-                self.copies.forget(slot);
-                continue;
-            }
-            // What comes in its place, should entries be missing, has to overrule it.
-            self.in_vain.remove(&slot);
-            self.slots.remove(slot, slot);
-            self.wanted.remove(&slot);
-            kept.push(slot);
-        }
-        if let Some(slot) = kept.first() {
-            let (shard, count) = (turn.core.options.shard, kept.len());
-            log::warn!(
-                "shard {shard}: no peer could give the values of {count} slots, slot {slot} among them: their \
-                 entries are in what was accepted here, and are kept"
-            );
-        }
-        self.await_proof(kept.into_iter(), me, &rows);
-    }
-
     /// A peer has answered for these slots, with values of so many rows: whether that is all, their rows show.
     fn complete(&mut self, (from, upto): (Slot, Slot), peer: NodeId, rows: &BTreeMap<Slot, u64>) {
         self.refused.clear();
@@ -617,42 +508,4 @@ impl Absent {
         };
         self.unproven.extend(slots.map(answered));
     }
-}
-
-/// These values are to be held against the index.
-fn against_index(
-    core: &Core,
-    from: NodeId,
-    values: Vec<(Slot, Ballot, Value)>,
-    beside: Beside,
-) -> VerifyValues {
-    let all = values.iter().map(|(_, _, value)| value);
-    let logs = log_ends(core, all.chain(beside.values().flatten().map(|(_, value)| value)));
-    let runs = core.index.runs().clone();
-    let wanted = WantedOf::Whole;
-    VerifyValues { from, values, beside, among: None, wanted, runs, logs }
-}
-
-/// What the state says of the logs that these values append to.
-pub(in crate::shard) fn log_ends<'a>(
-    core: &Core,
-    values: impl Iterator<Item = &'a Value>,
-) -> BTreeMap<LogId, LogEnd> {
-    let logs = core.machine.logs();
-    let mut ends = BTreeMap::new();
-    for value in values {
-        let Ok((ids, names)) = appended_logs(value) else { continue };
-        let named = names.iter().filter_map(|name| logs.resolve(name));
-        for log in ids.iter().copied().chain(named) {
-            let (Some(name), Some(first), Some(chain)) =
-                (logs.name(log), logs.first_index(log), logs.chain(log))
-            else {
-                continue;
-            };
-            let chain = core.index.chain_behind_runs(log).unwrap_or(chain);
-            let lost = core.machine.lost().of(log).cloned().unwrap_or_default();
-            ends.insert(log, LogEnd { name: name.clone(), first, lost, chain });
-        }
-    }
-    ends
 }
