@@ -256,13 +256,23 @@ fn c29_a_source_keeps_what_is_installed() {
     let (away, leader) = (story.away, story.leader);
     let before = watch(&mut story.trio, away, 2);
     story.trio.heal(away);
-    story.trio.pass(1_000_000);
+    story.trio.pass(300_000);
     let slot = before.borrow().slot;
     let end = END + 660;
-    story.go_on(END + 60..end - 300);
-    story.go_on(end - 300..end);
-    let kept = story.trio.members[leader].shard.checkpoints().iter().map(|kept| kept.slot);
-    assert!(kept.filter(|kept| *kept > slot).count() >= 2, "no newer checkpoints");
+    // Newer ones are taken before another peer is asked, which does not have it any more by then.
+    for from in (END + 60..end).step_by(150) {
+        put(&mut story.trio, leader, "a", from..from + 150);
+        let before = Index(from + 150);
+        story.trio.ask(leader, Request::Trim(Trim { log: log("a"), before }));
+        story.trio.pass(100_000);
+    }
+    let sources: Vec<usize> = before.borrow().arrived.iter().map(|(from, _)| *from).collect();
+    assert!(sources.len() == 2 && sources[0] == sources[1], "{sources:?}");
+    for (at, has_it) in [(sources[0], true), (3 - away - sources[0], false)] {
+        let kept = story.trio.members[at].shard.checkpoints();
+        assert_eq!(kept.iter().any(|kept| kept.slot == slot), has_it, "node {at}");
+        assert!(kept.iter().filter(|kept| kept.slot > slot).count() >= 2, "no newer checkpoints");
+    }
     let after = watch(&mut story.trio, away, usize::MAX);
     story.trio.pass(2 * WHILE_US);
     assert_eq!(story.installed(), slot);
