@@ -21,6 +21,9 @@ const STALL_MAX: Duration = Duration::from_secs(60);
 /// A node that was started again has so long to catch up.
 const CATCH_UP_MAX: Duration = Duration::from_secs(300);
 
+/// Three segments: two are prepared ahead, and one more or less waits for the next cut.
+const COMES_AND_GOES_MIB: u64 = 192;
+
 /// How much is done.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
@@ -193,11 +196,11 @@ impl Watch {
         (most(&used[quarter..2 * quarter]), most(&used[3 * quarter..]))
     }
 
-    /// True when no disk was fuller at the end than before the middle, by more than a tenth.
+    /// True when no disk was fuller at the end than before the middle, by more than a tenth or what comes and goes.
     fn is_flat(&self) -> bool {
         self.used.values().all(|used| {
             let (early, late) = Watch::peaks(used);
-            late <= early + early / 10
+            late <= early + COMES_AND_GOES_MIB.max(early / 10)
         })
     }
 
