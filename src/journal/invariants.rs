@@ -183,7 +183,7 @@ fn check_released(journal: &Journal) {
     let spilled = &journal.index.spilled;
     let (last, in_use) = (spilled.released.last_segment(), journal.segment_in_use());
     assert!(last < in_use, "segment {last} was released, {in_use} is in use");
-    let known = spilled.files.keys().find(|id| spilled.released.contains(**id));
+    let known = spilled.files().keys().find(|id| spilled.released.contains(**id));
     assert!(known.is_none(), "segment {known:?} was released, and its places are known");
     let read = journal.facts.all().map(|(id, _)| id).find(|id| spilled.released.contains(*id));
     assert!(read.is_none(), "segment {read:?} was released, and a start would read it");
@@ -210,7 +210,7 @@ pub fn check_index(journal: &Journal) {
     let in_use = journal.segment_in_use();
     let mut after: Option<Lsn> = None;
     let last = journal.facts.last_segment();
-    for id in index.spilled.files.keys() {
+    for id in index.spilled.files().keys() {
         assert!(Some(*id) < last, "the places of segment {id} are on disk, the last is {last:?}");
         let twice = index.segments.contains_key(id);
         assert!(!twice, "the places of segment {id} are on disk and in memory");

@@ -190,7 +190,7 @@ impl SlotIndex {
         SlotIndex {
             baseline,
             segments: BTreeMap::new(),
-            spilled: Arc::new(Spilled { upto: baseline.slot, ..Spilled::default() }),
+            spilled: Arc::new(Spilled::behind(baseline.slot)),
             headless: BTreeMap::new(),
             distrusted: BTreeSet::new(),
             watermarks: BTreeMap::new(),
@@ -395,9 +395,8 @@ impl SlotIndex {
 
     /// The slot may stand in a segment whose places left memory, or was released.
     pub(in crate::journal) fn is_spilled(&self, slot: Slot) -> bool {
-        let spans = |places: &Arc<Places>| places.spans(slot);
         self.spilled.unplaced_for(slot).is_some()
-            || self.spilled.files.values().flatten().any(spans)
+            || self.spilled.has_row_of(slot)
             || self.spilled.released.covers(slot)
     }
 

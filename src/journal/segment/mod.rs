@@ -9,5 +9,6 @@ pub mod places;
 pub mod reader;
 pub mod records;
 pub mod rescan;
+mod slot_spans;
 pub mod spilled;
 pub mod start;

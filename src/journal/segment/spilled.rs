@@ -2,9 +2,10 @@
 
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, SlotNeed};
 use crate::journal::segment::places::{PlaceRow, Places};
+use crate::journal::segment::slot_spans::SlotSpans;
 use crate::limits::SLOT_RECORDS_MAX;
 use crate::types::{Released, SegmentId, Slot, SlotRanges};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The places of segments that are not in memory.
@@ -15,7 +16,11 @@ pub(crate) struct Spilled {
     /// Every slot of these segments is at or below this one, and chosen.
     pub(in crate::journal) upto: Slot,
     /// By segment: the file of its places, where there is one that serves.
-    pub(in crate::journal) files: BTreeMap<SegmentId, Option<Arc<Places>>>,
+    files: BTreeMap<SegmentId, Option<Arc<Places>>>,
+    /// Their slots.
+    spans: SlotSpans,
+    /// Segments of which no file of places serves.
+    unplaced: BTreeSet<SegmentId>,
     /// Segments in which records are lost, of slots up to this one.
     pub(in crate::journal) losses: BTreeMap<SegmentId, Slot>,
     /// Segments that are gone, as a durable record says.
@@ -23,6 +28,11 @@ pub(crate) struct Spilled {
 }
 
 impl Spilled {
+    /// Nothing is on disk yet of what follows this slot.
+    pub(in crate::journal) fn behind(upto: Slot) -> Spilled {
+        Spilled { upto, ..Spilled::default() }
+    }
+
     /// Of the slots that a peer's checkpoint stands for, only what is known to hold the chosen value is believed:
     /// whatever was accepted here need not have been chosen.
     pub(in crate::journal) fn is_known_only(&self, slot: Slot) -> bool {
@@ -33,8 +43,18 @@ impl Spilled {
     pub(in crate::journal) fn set(&mut self, segment: SegmentId, places: Option<Arc<Places>>) {
         if let Some(places) = &places {
             self.lost(segment, places.lost_upto);
+            self.spans.set(segment, places.slots());
+            self.unplaced.remove(&segment);
+        } else {
+            self.spans.remove(segment);
+            self.unplaced.insert(segment);
         }
         self.files.insert(segment, places);
+    }
+
+    /// By segment: the file of its places, where there is one that serves.
+    pub(in crate::journal) fn files(&self) -> &BTreeMap<SegmentId, Option<Arc<Places>>> {
+        &self.files
     }
 
     /// Records of a segment are lost, of slots up to this one; none where it is zero.
@@ -47,12 +67,14 @@ impl Spilled {
     /// A segment is gone.
     pub(in crate::journal) fn forget(&mut self, segment: SegmentId) {
         self.files.remove(&segment);
+        self.spans.remove(segment);
+        self.unplaced.remove(&segment);
         self.losses.remove(&segment);
     }
 
     /// A segment of which no file of places serves.
     pub(in crate::journal) fn unplaced(&self) -> Option<SegmentId> {
-        self.files.iter().find(|(_, places)| places.is_none()).map(|(segment, _)| *segment)
+        self.unplaced.first().copied()
     }
 
     pub(in crate::journal) fn unplaced_for(&self, slot: Slot) -> Option<SegmentId> {
@@ -85,8 +107,13 @@ impl Spilled {
 
     /// Files of places that may hold a slot of this range.
     pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
-        let within = |places: &&Arc<Places>| places.slots().touches(first, last);
-        self.files.values().flatten().filter(within).cloned().collect()
+        let touching = self.spans.touching(first, last);
+        touching.iter().filter_map(|segment| self.files.get(segment)?.clone()).collect()
+    }
+
+    /// The slot has a row in some file of places.
+    pub(in crate::journal) fn has_row_of(&self, slot: Slot) -> bool {
+        self.spans.contains(slot)
     }
 }
 

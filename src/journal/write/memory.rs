@@ -11,7 +11,7 @@ impl Journal {
     /// that wait for their batch, with the facts of segments.
     #[must_use]
     pub fn memory_bytes(&self) -> (usize, usize) {
-        let files = self.index.spilled.files.values().flatten();
+        let files = self.index.spilled.files().values().flatten();
         let fences: usize = files.map(|places| places.memory_bytes()).sum();
         let segments = self.index.segments.len() * size_of::<(SegmentId, SegmentIndex)>();
         let places = self.places_in_memory() * PLACE_MEMORY_BYTES + segments + fences;

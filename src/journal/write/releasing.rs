@@ -28,7 +28,7 @@ impl Journal {
     pub fn releasable(&self, start: &JournalStart) -> impl Iterator<Item = FullSegment> + '_ {
         let spilled = &self.index.spilled;
         let named = self.last_released();
-        let left = spilled.files.iter().filter(|(id, _)| !named.contains(**id));
+        let left = spilled.files().iter().filter(|(id, _)| !named.contains(**id));
         let oldest = left.clone().next().map(|(id, _)| *id);
         let first = start.segment;
         left.take_while(move |(id, _)| **id < first).filter_map(move |(id, places)| {
@@ -50,8 +50,8 @@ impl Journal {
         let mut released = Released::clone(self.last_released());
         for id in segments {
             let spilled = &self.index.spilled;
-            let Some(Some(places)) = spilled.files.get(id) else { continue };
-            let first = || spilled.files.keys().find(|other| !released.contains(**other));
+            let Some(Some(places)) = spilled.files().get(id) else { continue };
+            let first = || spilled.files().keys().find(|other| !released.contains(**other));
             if spilled.losses.contains_key(id) && first() != Some(id) {
                 continue;
             }
@@ -114,7 +114,7 @@ impl Journal {
         let recorded = self.releasing.recorded.take_if(|(lsn, _)| *lsn <= durable);
         let Some((_, released)) = recorded else { return };
         let spilled = Arc::make_mut(&mut self.index.spilled);
-        let gone = spilled.files.iter().filter(|(id, _)| released.contains(**id));
+        let gone = spilled.files().iter().filter(|(id, _)| released.contains(**id));
         let gone = gone.filter_map(|(id, places)| Some((*id, places.as_ref()?.segment_bytes)));
         let gone: Vec<(SegmentId, u64)> = gone.collect();
         for (id, _) in &gone {

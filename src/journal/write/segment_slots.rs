@@ -24,7 +24,7 @@ impl Journal {
     /// The slots of a segment; nothing where no file of places says what they are.
     #[must_use]
     pub fn segment_slots(&self, segment: SegmentId) -> Option<SegmentSlots> {
-        let places = self.index.spilled.files.get(&segment)?.as_ref()?;
+        let places = self.index.spilled.files().get(&segment)?.as_ref()?;
         Some(SegmentSlots(Arc::clone(places)))
     }
 }

@@ -63,7 +63,7 @@ impl Journal {
     /// nothing is added to it any more.
     fn next_spill(&mut self) -> Option<(SegmentId, PlacesSource)> {
         let last = self.facts.last_segment()?;
-        let files = &self.index.spilled.files;
+        let files = &self.index.spilled.files();
         let mut full = self.facts.all().filter(|(id, _)| *id < last && !files.contains_key(id));
         let (segment, facts) = full.find(|(_, facts)| facts.reach() <= self.spilling.upto)?;
         let facts = *facts;
@@ -83,7 +83,7 @@ impl Journal {
         let PlacesDone { segment, places } = done;
         let asked = self.spilling.under_way.take();
         assert!(asked == Some(segment), "places of segment {segment} are done, not of {asked:?}");
-        if !self.index.spilled.files.contains_key(&segment)
+        if !self.index.spilled.files().contains_key(&segment)
             && self.last_released().contains(segment)
         {
             return; // It was released meanwhile; the removal waits for this.
