@@ -1,7 +1,25 @@
-//! Values that peers sent and that are not kept yet: some are being held against the index, and the next
-//! ones wait for that. So the way from a peer and the look at the index go on at the same time.
+//! Values on their way from peers to this node's journal: asked for, here and waiting, or being held against the
+//! index. Two peers are asked at a time, so that one reads while the other sends, and both while what came before is
+//! looked at.
 
-use crate::types::{Ballot, NodeId, Slot, Value};
+use crate::types::{Ballot, NodeId, Slot, Tick, Value};
+use std::collections::VecDeque;
+
+/// Answers that are asked for or wait, at most; one more is being held against the index.
+const ANSWERS_MAX: usize = 2;
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Who is asked: of nothing else at the same time.
+    pub(super) peer: NodeId,
+    /// The first slot.
+    pub(super) from: Slot,
+    /// The last one.
+    pub(super) upto: Slot,
+    /// Until when an answer is waited for.
+    pub(super) until: Tick,
+}
 
 /// What a peer gave of a range of slots.
 #[derive(Debug)]
@@ -16,32 +34,67 @@ pub(super) struct Arrival {
     pub(super) values: Vec<(Slot, Ballot, Value)>,
 }
 
-/// Two answers at most: one that is being held against the index, and one that waits.
+/// What is asked for and not kept yet.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
+    asked: Vec<Asked>,
     verifies: Option<(Slot, Slot)>,
-    waits: Option<Arrival>,
+    waits: VecDeque<Arrival>,
 }
 
 impl Arrivals {
     /// Nothing is here.
     pub(super) fn is_empty(&self) -> bool {
-        self.verifies.is_none() && self.waits.is_none()
+        self.verifies.is_none() && self.waits.is_empty()
     }
 
     /// One more may be asked for.
     pub(super) fn has_room(&self) -> bool {
-        self.waits.is_none()
+        self.asked.len() + self.waits.len() < ANSWERS_MAX
     }
 
-    /// One more is here.
+    /// A peer is asked.
     ///
     /// # Panics
-    /// When there is no room for it.
+    /// When it is being asked already, or there is no room for its answer.
+    pub(super) fn ask(&mut self, asked: Asked) {
+        assert!(self.has_room() && !self.is_asked(asked.peer), "asked too much: {asked:?}");
+        self.asked.push(asked);
+    }
+
+    /// This peer is asked for something.
+    pub(super) fn is_asked(&self, peer: NodeId) -> bool {
+        self.asked.iter().any(|asked| asked.peer == peer)
+    }
+
+    /// Some peer is asked for something.
+    pub(super) fn is_one_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
+    /// When the first of those who are asked has had its time.
+    pub(super) fn next_deadline(&self) -> Option<Tick> {
+        self.asked.iter().map(|asked| asked.until).min()
+    }
+
+    /// Those who did not answer in time are waited for no longer.
+    pub(super) fn overdue(&mut self, now: Tick) -> Vec<Asked> {
+        self.asked.extract_if(.., |asked| now >= asked.until).collect()
+    }
+
+    /// The connection to a peer is gone: no answer comes from it.
+    pub(super) fn lost(&mut self, peer: NodeId) {
+        self.asked.retain(|asked| asked.peer != peer);
+    }
+
+    /// A peer answers from this slot on: what it was asked for, if it was.
+    pub(super) fn answered(&mut self, peer: NodeId, from: Slot) -> Option<Asked> {
+        self.asked.extract_if(.., |asked| (asked.peer, asked.from) == (peer, from)).next()
+    }
+
+    /// One more is here, in the place of what was asked for.
     pub(super) fn push(&mut self, arrival: Arrival) {
-        let Arrival { from, upto, .. } = arrival;
-        assert!(self.waits.is_none(), "no room for the values of {from} to {upto}");
-        self.waits = Some(arrival);
+        self.waits.push_back(arrival);
     }
 
     /// The one that is to be held against the index now, if nothing is.
@@ -49,7 +102,7 @@ impl Arrivals {
         if self.verifies.is_some() {
             return None;
         }
-        let next = self.waits.take()?;
+        let next = self.waits.pop_front()?;
         self.verifies = Some((next.from, next.upto));
         Some(next)
     }
@@ -59,12 +112,12 @@ impl Arrivals {
         self.verifies.take()
     }
 
-    /// This slot is here.
+    /// This slot is asked for, or here.
     pub(super) fn contains(&self, slot: Slot) -> bool {
         self.ranges().any(|(from, upto)| (from..=upto).contains(&slot))
     }
 
-    /// The last slots of a range, as many as lie together, that are not here.
+    /// The last slots of a range, as many as lie together, that are neither asked for nor here.
     pub(super) fn last_outside(&self, first: Slot, mut last: Slot) -> Option<(Slot, Slot)> {
         while let Some((from, _)) =
             self.ranges().find(|(from, upto)| (*from..=*upto).contains(&last))
@@ -79,8 +132,9 @@ impl Arrivals {
     }
 
     fn ranges(&self) -> impl Iterator<Item = (Slot, Slot)> {
-        let waits = self.waits.as_ref().map(|arrival| (arrival.from, arrival.upto));
-        self.verifies.into_iter().chain(waits)
+        let asked = self.asked.iter().map(|asked| (asked.from, asked.upto));
+        let waits = self.waits.iter().map(|arrival| (arrival.from, arrival.upto));
+        self.verifies.into_iter().chain(waits).chain(asked)
     }
 }
 
@@ -88,29 +142,56 @@ impl Arrivals {
 mod tests {
     use super::*;
 
-    fn arrival(from: u64, upto: u64) -> Arrival {
-        Arrival { peer: NodeId(2), from: Slot(from), upto: Slot(upto), values: Vec::new() }
+    fn asked(peer: u16, from: u64, upto: u64) -> Asked {
+        let until = Tick(1_000 * u64::from(peer));
+        Asked { peer: NodeId(peer), from: Slot(from), upto: Slot(upto), until }
     }
 
-    /// What is here is not asked for a second time, and what lies above and below it is.
+    fn arrival(asked: &Asked) -> Arrival {
+        let Asked { peer, from, upto, .. } = *asked;
+        Arrival { peer, from, upto, values: Vec::new() }
+    }
+
+    /// What is asked for or here is not asked for a second time, and what lies above and below it is.
     #[test]
-    fn what_is_here_is_not_asked_for() {
+    fn what_is_on_its_way_is_not_asked_for() {
         let mut arrivals = Arrivals::default();
         let outside = |arrivals: &Arrivals, first, last| {
             arrivals.last_outside(Slot(first), Slot(last)).map(|(from, upto)| (from.0, upto.0))
         };
         assert_eq!(outside(&arrivals, 1, 50), Some((1, 50)));
-        arrivals.push(arrival(41, 50));
-        assert!(!arrivals.has_room() && !arrivals.is_empty());
-        assert_eq!(arrivals.next().map(|next| next.from), Some(Slot(41)));
-        assert!(arrivals.has_room() && arrivals.next().is_none());
+        arrivals.ask(asked(2, 41, 50));
+        assert!(arrivals.has_room() && arrivals.is_empty());
         assert_eq!(outside(&arrivals, 1, 50), Some((1, 40)));
-        arrivals.push(arrival(31, 40));
+        arrivals.ask(asked(3, 31, 40));
+        assert!(!arrivals.has_room());
         assert_eq!(outside(&arrivals, 1, 50), Some((1, 30)));
         assert_eq!(outside(&arrivals, 1, 60), Some((51, 60)));
         assert_eq!(outside(&arrivals, 35, 50), None);
+        let answered = arrivals.answered(NodeId(2), Slot(41)).expect("it was asked");
+        arrivals.push(arrival(&answered));
+        assert!(!arrivals.has_room(), "it waits, and the other is asked");
+        assert_eq!(arrivals.next().map(|next| next.from), Some(Slot(41)));
+        assert!(arrivals.has_room() && arrivals.next().is_none());
         assert!(arrivals.contains(Slot(31)) && !arrivals.contains(Slot(30)));
         assert_eq!(arrivals.verified(), Some((Slot(41), Slot(50))));
         assert_eq!(outside(&arrivals, 1, 50), Some((41, 50)));
+    }
+
+    /// An answer is one only from who was asked, for what it was asked for, and in time.
+    #[test]
+    fn an_answer_is_to_what_was_asked() {
+        let mut arrivals = Arrivals::default();
+        arrivals.ask(asked(2, 41, 50));
+        arrivals.ask(asked(3, 31, 40));
+        assert!(arrivals.answered(NodeId(3), Slot(41)).is_none());
+        assert!(arrivals.answered(NodeId(2), Slot(42)).is_none());
+        assert_eq!(arrivals.next_deadline(), Some(Tick(2_000)));
+        assert!(arrivals.overdue(Tick(1_999)).is_empty());
+        let late: Vec<NodeId> = arrivals.overdue(Tick(2_000)).iter().map(|a| a.peer).collect();
+        assert_eq!(late, [NodeId(2)]);
+        assert!(arrivals.answered(NodeId(2), Slot(41)).is_none());
+        arrivals.lost(NodeId(3));
+        assert!(!arrivals.is_one_asked());
     }
 }

@@ -14,10 +14,11 @@ pub(super) fn answer_us(core: &Core) -> u64 {
     INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
 }
 
-/// The pace of one kind of requests, of which one is under way at a time.
+/// The pace of one kind of requests. Where several are under way at a time, what each takes begins where the one
+/// before has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InstallPace {
-    /// When the present request was sent.
+    /// When the present request was sent, or the one before was answered.
     begun: Tick,
     /// Up to where slots were known to be chosen, and when that rose last.
     known: Slot,
@@ -41,6 +42,7 @@ impl InstallPace {
         let rest = took.saturating_mul(100 - INSTALL_SHARE_PERCENT) / INSTALL_SHARE_PERCENT;
         let rest = if is_active { rest.min(INSTALL_REST_US_MAX) } else { 0 };
         self.rest_until = now.after(rest);
+        self.begun = now; // For a second one that is under way.
     }
 
     /// Up to where slots are known to be chosen. True while clients append, as far as that shows it.

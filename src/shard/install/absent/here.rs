@@ -1,8 +1,8 @@
 //! The absent values that may be in this node's own journal: found there, held against the index, and kept where they
 //! do not count yet.
 
+use super::Absent;
 use super::against_index::against_index;
-use super::{Absent, Answered};
 use crate::checkpoint::install::{Verified, VerifyValues, WantedOf};
 use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::{ABSENT_REST_US, EXAMINED_SLOTS_MAX};
@@ -14,8 +14,7 @@ use crate::types::{Ballot, NodeId, Slot};
 impl Absent {
     /// Values of this node's own journal are still to be held against the index: that they are right is no copy.
     pub(in crate::shard) fn doubts_own(&self, me: NodeId) -> bool {
-        let is_own = |answered: &Answered| answered.peer == me;
-        self.own.slots().count() > 0 || self.unproven.values().any(is_own)
+        self.own.slots().count() > 0 || self.unproven.has_one_of(me)
     }
 
     /// The record of this slot that counts, of this ballot, does not serve, and another one in this node's journal may:
@@ -25,7 +24,7 @@ impl Absent {
         if is_new {
             let over = self.over.entry(slot).or_default();
             *over = ballot.max(*over);
-            self.unproven.remove(&slot);
+            self.unproven.remove(slot);
             self.own.add(slot);
         }
         is_new
@@ -100,7 +99,7 @@ impl Absent {
     pub(super) fn keep_copies(&mut self, turn: &mut Turn<'_>, verified: Verified) {
         let (me, rows, mut kept) = (verified.from, verified.rows.clone(), Vec::new());
         for (slot, ballot, value) in self.copies.verified(verified) {
-            if !self.slots.contains(slot) && !self.in_vain.contains_key(&slot) {
+            if !self.slots.contains(slot) && !self.in_vain.contains(slot) {
                 continue; // It has come meanwhile.
             }
             if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
@@ -108,7 +107,7 @@ impl Absent {
                 continue;
             }
             // What comes in its place, should entries be missing, has to overrule it.
-            self.in_vain.remove(&slot);
+            self.in_vain.remove(slot);
             self.slots.remove(slot, slot);
             self.wanted.remove(&slot);
             kept.push(slot);

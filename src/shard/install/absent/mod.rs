@@ -6,11 +6,15 @@
 
 mod against_index;
 mod here;
+mod in_vain;
+mod unproven;
 
 pub(in crate::shard) use self::against_index::log_ends;
 
 use self::against_index::against_index;
-use super::arrivals::{Arrival, Arrivals};
+use self::in_vain::InVain;
+use self::unproven::{Answered, Unproven};
+use super::arrivals::{Arrival, Arrivals, Asked};
 use super::own_copies::OwnCopies;
 use super::own_values::{Beside, OwnValues};
 use super::pace::{InstallPace, UnsyncedAnswers, answer_us};
@@ -46,11 +50,10 @@ pub struct Absent {
     /// Such that nobody could give, and of which no entry is live: that stays so, and they are wanted no more.
     needless: SlotRanges,
     /// Those that no peer could give, with the time at which all are asked again.
-    in_vain: BTreeMap<Slot, Tick>,
-    /// Peers that could not give the slot that is next.
-    refused: BTreeSet<NodeId>,
-    asked: Option<Asked>,
-    /// What arrived and is not kept yet; still absent until then.
+    in_vain: InVain,
+    /// Peers that could not give the slot that they were asked for first.
+    refused: BTreeMap<Slot, BTreeSet<NodeId>>,
+    /// What is asked for, or arrived and is not kept yet; still absent until then.
     arrivals: Arrivals,
     /// No sooner is anything asked for: the disk had no space.
     rest_until: Tick,
@@ -58,7 +61,7 @@ pub struct Absent {
     /// There are slots in `in_vain` whose rows were not looked for since they were asked for.
     is_news: bool,
     /// Slots that a peer answered for, or this node's own journal, until their rows show that no live entry is missing.
-    unproven: BTreeMap<Slot, Answered>,
+    unproven: Unproven,
     /// Peers whose answers for a slot lacked live entries.
     omitted: BTreeMap<Slot, BTreeSet<NodeId>>,
     /// The slots of `in_vain` and `unproven` whose rows are being looked for, and since when: where no entry is
@@ -70,24 +73,6 @@ pub struct Absent {
     fetched: u64,
     /// What was kept of the last answers, as long as it may not be durable.
     unsynced: UnsyncedAnswers,
-}
-
-/// What a node gave for a slot.
-#[derive(Clone, Copy, Debug)]
-struct Answered {
-    /// Who: it may be this node, whose own journal had it.
-    peer: NodeId,
-    /// Rows of live entries in its value; 0 where it gave none, or one that nobody may ask for.
-    rows: u64,
-}
-
-/// What was asked for.
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    from: Slot,
-    upto: Slot,
-    peer: NodeId,
-    until: Tick,
 }
 
 impl Absent {
@@ -113,8 +98,8 @@ impl Absent {
     pub(in crate::shard) fn ranges(&self) -> SlotRanges {
         let mut slots = self.slots.clone();
         self.own.slots().as_slice().iter().for_each(|(first, last)| slots.add(*first, *last));
-        let others = self.in_vain.keys().chain(self.unproven.keys());
-        others.for_each(|slot| slots.add(*slot, *slot));
+        let others = self.in_vain.slots().chain(self.unproven.slots());
+        others.for_each(|slot| slots.add(slot, slot));
         slots
     }
 
@@ -122,16 +107,16 @@ impl Absent {
     pub(in crate::shard) fn contains(&self, slot: Slot) -> bool {
         self.slots.contains(slot)
             || self.own.slots().contains(slot)
-            || self.in_vain.contains_key(&slot)
-            || self.unproven.get(&slot).is_some_and(|answered| answered.rows == 0)
+            || self.in_vain.contains(slot)
+            || self.unproven.get(slot).is_some_and(|answered| answered.rows == 0)
     }
 
     /// The first slot whose value may be missing.
     pub(in crate::shard) fn first(&self) -> Option<Slot> {
         let firsts = [&self.slots, self.own.slots()].map(|slots| slots.as_slice().first());
         let firsts = firsts.into_iter().flatten().map(|(first, _)| *first);
-        let others = [self.in_vain.keys().next(), self.unproven.keys().next()];
-        firsts.chain(others.into_iter().flatten().copied()).min()
+        let others = [self.in_vain.slots().next(), self.unproven.slots().next()];
+        firsts.chain(others.into_iter().flatten()).min()
     }
 
     /// A checkpoint was installed: of the slots between, values may be missing.
@@ -171,10 +156,10 @@ impl Absent {
 
     /// Somebody asks for an entry of this slot, and its value is not here.
     pub(in crate::shard) fn want(&mut self, slot: Slot) {
-        if let Some(answered) = self.unproven.remove(&slot) {
+        if let Some(answered) = self.unproven.remove(slot) {
             self.omitted.entry(slot).or_default().insert(answered.peer);
         }
-        if !self.in_vain.contains_key(&slot) && !self.is_needless(slot) {
+        if !self.in_vain.contains(slot) && !self.is_needless(slot) {
             self.own.remove(slot);
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
@@ -189,10 +174,7 @@ impl Absent {
     /// The value of this slot may come to be here yet, though no member says that it has it: it is on its way, or
     /// what is in this node's own journal was not looked at.
     pub(in crate::shard) fn may_come(&self, slot: Slot) -> bool {
-        let is_in = |(from, upto): (Slot, Slot)| (from..=upto).contains(&slot);
-        self.own.slots().contains(slot)
-            || self.asked.is_some_and(|asked| is_in((asked.from, asked.upto)))
-            || self.arrivals.contains(slot)
+        self.own.slots().contains(slot) || self.arrivals.contains(slot)
     }
 
     /// No entry of this slot is live, as was found when nobody could give its value: nobody needs it, here or
@@ -203,15 +185,16 @@ impl Absent {
 
     /// A peer is there again: what was asked for in vain may be had from it.
     pub(in crate::shard) fn met(&mut self) {
-        for slot in std::mem::take(&mut self.in_vain).into_keys() {
+        for slot in std::mem::take(&mut self.in_vain).slots() {
             self.slots.add(slot, slot);
         }
+        self.refused.clear();
         self.omitted.clear();
     }
 
     /// The connection to a peer is gone.
     pub(in crate::shard) fn lost(&mut self, peer: NodeId) {
-        self.asked.take_if(|asked| asked.peer == peer);
+        self.arrivals.lost(peer);
     }
 
     /// The process did not run for a while: an examination under way has not taken that time.
@@ -223,7 +206,7 @@ impl Absent {
 
     /// When it is to be looked at again.
     pub(in crate::shard) fn next_deadline(&self, now: Tick) -> Option<Tick> {
-        let asked = self.asked.map(|asked| asked.until);
+        let asked = self.arrivals.next_deadline();
         // What waits for neither of them waits for a peer.
         let rest = Some(self.rest_until).filter(|until| *until > now);
         let rest = rest.max(self.pace.rests_until(now));
@@ -231,7 +214,7 @@ impl Absent {
         let rest = rest.or(Some(self.examine_after).filter(|at| is_due && *at > now));
         let own = [self.own.next_deadline(now), self.copies.next_deadline(now)];
         let own = own.into_iter().flatten();
-        asked.or(rest).into_iter().chain(own).chain(self.in_vain.values().copied().min()).min()
+        asked.or(rest).into_iter().chain(own).chain(self.in_vain.next_deadline()).min()
     }
 
     /// Looks for what is next, here and elsewhere, if nothing is under way. A node that fenced itself has no
@@ -249,42 +232,50 @@ impl Absent {
         }
     }
 
-    /// Asks a peer for what is next, if nobody is asked.
+    /// Asks peers for what is next, each for other slots.
     fn ask_next(&mut self, turn: &mut Turn<'_>) {
-        if self.asked.is_some_and(|asked| turn.now >= asked.until) {
-            self.refused.extend(self.asked.take().map(|asked| asked.peer));
+        for Asked { from, peer, .. } in self.arrivals.overdue(turn.now) {
+            self.refused.entry(from).or_default().insert(peer);
         }
-        while let Some(slot) = self.in_vain.iter().find(|(_, at)| turn.now >= **at).map(|e| *e.0) {
-            self.in_vain.remove(&slot);
+        for slot in self.in_vain.due(turn.now) {
             self.slots.add(slot, slot);
         }
-        if self.asked.is_some() || !self.arrivals.has_room() || turn.now < self.rest_until {
+        if turn.now < self.rest_until {
             return;
         }
-        // What a reader waits for is fetched without a pause.
         let is_paused = self.leaves_others_their_share(turn);
-        if is_paused && self.wanted.is_empty() {
-            return;
-        }
         if self.wanted.is_empty() && self.unproven.len() >= EXAMINED_SLOTS_MAX {
             return self.examine(turn);
         }
-        while let Some((from, upto)) = self.next_slots() {
-            if let Some(peer) = self.next_peer(turn.core, from) {
-                let until = turn.now.after(answer_us(turn.core));
-                self.asked = Some(Asked { from, upto, peer, until });
-                self.pace.begin(turn.now, turn.core.known_chosen());
-                turn.send(peer, Message::ValuesFetch(ValuesFetch { from, upto }));
+        while self.arrivals.has_room() {
+            // What a reader waits for is fetched without a pause.
+            let next = self.next_wanted();
+            if is_paused && next.is_none() {
                 return;
             }
-            if self.refused.is_empty() && !self.omitted.contains_key(&from) {
-                return; // Nobody is there to be asked.
+            let Some((from, upto)) = next.or_else(|| self.next_slots()) else {
+                // All logs are gone through: the more slots at once, the better.
+                if self.looks_for_nothing() && !self.arrivals.is_one_asked() {
+                    self.examine(turn);
+                }
+                return;
+            };
+            let peers = self.peers_for(turn.core, from);
+            let Some(peer) = peers.iter().find(|peer| !self.arrivals.is_asked(**peer)) else {
+                let is_in_vain =
+                    self.refused.contains_key(&from) || self.omitted.contains_key(&from);
+                if !peers.is_empty() || !is_in_vain {
+                    return; // They are being asked for something else, or nobody is there to be asked.
+                }
+                self.give_up(turn.now, from);
+                continue;
+            };
+            if !self.arrivals.is_one_asked() {
+                self.pace.begin(turn.now, turn.core.known_chosen());
             }
-            self.give_up(turn.now, from);
-        }
-        // All logs are gone through: the more slots at once, the better.
-        if self.looks_for_nothing() {
-            self.examine(turn);
+            let until = turn.now.after(answer_us(turn.core));
+            self.arrivals.ask(Asked { peer: *peer, from, upto, until });
+            turn.send(*peer, Message::ValuesFetch(ValuesFetch { from, upto }));
         }
     }
 
@@ -296,11 +287,14 @@ impl Absent {
         (is_behind && is_active) || self.pace.rests_until(turn.now).is_some()
     }
 
-    /// The slots to ask for next: of all of them the same peers lacked entries.
+    /// The slot that somebody waits for, to be asked for next.
+    fn next_wanted(&self) -> Option<(Slot, Slot)> {
+        let mut wanted = self.wanted.iter().rev();
+        wanted.find(|slot| !self.arrivals.contains(**slot)).map(|slot| (*slot, *slot))
+    }
+
+    /// The slots to ask for next where nobody waits: of all of them the same peers lacked entries.
     fn next_slots(&self) -> Option<(Slot, Slot)> {
-        if let Some(slot) = self.wanted.iter().rev().find(|slot| !self.arrivals.contains(**slot)) {
-            return Some((*slot, *slot));
-        }
         let ranges = self.slots.as_slice().iter().rev();
         let mut outside =
             ranges.filter_map(|(first, last)| self.arrivals.last_outside(*first, *last));
@@ -312,13 +306,18 @@ impl Absent {
         Some((alike.unwrap_or(last), last))
     }
 
-    fn next_peer(&self, core: &Core, slot: Slot) -> Option<NodeId> {
-        let omitted =
-            |node: &NodeId| self.omitted.get(&slot).is_some_and(|by_whom| by_whom.contains(node));
-        let me = core.options.paxos.me;
-        let mut others = core.options.paxos.members.iter().filter(|node| **node != me);
-        let may = |node: &NodeId| !self.refused.contains(node) && !omitted(node);
-        others.find(|node| may(node) && core.replica.may_hear(**node)).copied()
+    /// The peers that may have this slot.
+    fn peers_for(&self, core: &Core, slot: Slot) -> Vec<NodeId> {
+        let is_among = |by_slot: &BTreeMap<Slot, BTreeSet<NodeId>>, node: &NodeId| {
+            by_slot.get(&slot).is_some_and(|nodes| nodes.contains(node))
+        };
+        let may = |node: &NodeId| {
+            *node != core.options.paxos.me
+                && !is_among(&self.refused, node)
+                && !is_among(&self.omitted, node)
+                && core.replica.may_hear(*node)
+        };
+        core.options.paxos.members.iter().copied().filter(may).collect()
     }
 
     /// Looks for the rows of slots that nobody could give, and of those that were answered for, a set of them at a
@@ -330,8 +329,7 @@ impl Absent {
         if !std::mem::take(&mut self.is_news) && self.unproven.is_empty() {
             return;
         }
-        let slots = self.in_vain.keys().chain(self.unproven.keys());
-        let slots: BTreeSet<Slot> = slots.copied().collect();
+        let slots: BTreeSet<Slot> = self.in_vain.slots().chain(self.unproven.slots()).collect();
         let slots = SlotRanges::new(slots.into_iter().map(|slot| (slot, slot)));
         self.examined = Some((slots.clone(), turn.now));
         let runs = turn.core.index.runs().clone();
@@ -364,7 +362,9 @@ impl Absent {
             *live.entry(row.slot).or_default() += 1;
         }
         let is_dead = |slot: &Slot| examined.contains(*slot) && !live.contains_key(slot);
-        for (slot, _) in self.in_vain.extract_if(.., |slot, _| is_dead(slot)) {
+        let dead: Vec<Slot> = self.in_vain.slots().filter(is_dead).collect();
+        for slot in dead {
+            self.in_vain.remove(slot);
             self.needless.add(slot, slot);
         }
         if self.needless.as_slice().len() > NEEDLESS_RANGES_MAX {
@@ -373,7 +373,7 @@ impl Absent {
         let lacks = |slot: &Slot, answered: &Answered| {
             live.get(slot).is_some_and(|rows| *rows > answered.rows)
         };
-        let answered = self.unproven.extract_if(.., |slot, _| examined.contains(*slot));
+        let answered = self.unproven.take(&examined).into_iter();
         let (lacking, proven): (Vec<_>, Vec<_>) =
             answered.partition(|(slot, answered)| lacks(slot, answered));
         let me = turn.core.options.paxos.me;
@@ -399,22 +399,21 @@ impl Absent {
     /// Nobody can give this slot now, unless it was written down here.
     fn give_up(&mut self, now: Tick, slot: Slot) {
         self.copies.want(slot);
-        self.refused.clear();
+        self.refused.remove(&slot);
         self.wanted.remove(&slot);
         self.slots.remove(slot, slot);
         self.omitted.remove(&slot);
-        self.in_vain.insert(slot, now.after(ABSENT_RETRY_US));
+        self.in_vain.add(slot, now.after(ABSENT_RETRY_US));
         self.is_news = true;
     }
 
     /// A peer answered.
     pub(in crate::shard) fn hear(&mut self, turn: &mut Turn<'_>, peer: NodeId, chunk: ValuesChunk) {
         let ValuesChunk { from, covered, mut values } = chunk;
-        let is_answer = |asked: &mut Asked| (asked.peer, asked.from) == (peer, from);
-        let Some(asked) = self.asked.take_if(is_answer) else { return };
+        let Some(asked) = self.arrivals.answered(peer, from) else { return };
         let upto = covered.min(asked.upto);
         if upto < from {
-            self.refused.insert(peer);
+            self.refused.entry(from).or_default().insert(peer);
             return;
         }
         // While it rests for clients, what came is held against the index and written down.
@@ -465,7 +464,7 @@ impl Absent {
             }
             upto = slot.prev();
             if slot == from {
-                self.refused.insert(peer);
+                self.refused.entry(from).or_default().insert(peer);
             }
         }
         for (slot, ballot, value) in values {
@@ -486,7 +485,7 @@ impl Absent {
 
     /// A peer has answered for these slots, with values of so many rows: whether that is all, their rows show.
     fn complete(&mut self, (from, upto): (Slot, Slot), peer: NodeId, rows: &BTreeMap<Slot, u64>) {
-        self.refused.clear();
+        self.refused.retain(|slot, _| !(from..=upto).contains(slot));
         let answered = (from.0..=upto.0).map(Slot).filter(|slot| self.slots.contains(*slot));
         self.await_proof(answered.collect::<Vec<_>>().into_iter(), peer, rows);
         self.slots.remove(from, upto);
@@ -502,10 +501,9 @@ impl Absent {
         peer: NodeId,
         rows: &BTreeMap<Slot, u64>,
     ) {
-        let answered = |slot| {
+        for slot in slots {
             let rows = rows.get(&slot).copied().unwrap_or_default();
-            (slot, Answered { peer, rows })
-        };
-        self.unproven.extend(slots.map(answered));
+            self.unproven.add(slot, Answered { peer, rows });
+        }
     }
 }
