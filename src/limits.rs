@@ -439,8 +439,9 @@ pub const ADMIN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// An event loop turns at least this often, in milliseconds, though nothing happens.
 pub const LOOP_WAKE_MS: u64 = 1_000;
-/// Files that one shard keeps open for readers alone.
-pub const READ_FILES_MAX: usize = 64;
+/// Files that one shard keeps open for readers alone: two for each segment that is read, so that reads at random places
+/// of 8 GiB open none.
+pub const READ_FILES_MAX: usize = 256;
 /// An event loop that has not turned for this long, in milliseconds, is stuck.
 pub const LOOP_STUCK_MS: u64 = 10_000;
 /// Log lines that wait to be written; what comes on top is dropped and counted.

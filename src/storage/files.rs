@@ -75,13 +75,25 @@ impl FileStorage {
     }
 
     fn file(&self, name: &str) -> io::Result<Arc<File>> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(self.writable);
+        let names = {
+            let mut open = self.open.lock();
+            if let Some(file) = open.get(name) {
+                return Ok(file);
+            }
+            open.names()
+        };
+        // Others need not wait for the system. What was opened is kept only if its name still means it.
+        let early = options.open(self.path(name)).map(Arc::new);
         let mut open = self.open.lock();
         if let Some(file) = open.get(name) {
             return Ok(file);
         }
-        let mut options = OpenOptions::new();
-        let options = options.read(true).write(self.writable);
-        let file = Arc::new(opened(&mut open, || options.open(self.path(name)))?);
+        let file = match early {
+            Ok(file) if open.names() == names => file,
+            _ => Arc::new(opened(&mut open, || options.open(self.path(name)))?),
+        };
         open.insert(name, &file);
         Ok(file)
     }

@@ -10,10 +10,12 @@ use std::sync::Arc;
 /// them, and what was not synced is synced by the descriptor that wrote it (R01).
 pub(crate) const WRITTEN_MAX: usize = 6;
 
-/// A small cache of handles. The oldest of those that are only read makes room.
+/// A cache of handles. The one that was not used for longest, of those that are only read, makes room.
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
     files: BTreeMap<String, OpenFile>,
+    /// Those that are only read, by their last use.
+    read: BTreeMap<u64, String>,
     /// The directory itself, once it was needed.
     pub(crate) dir: Option<Arc<File>>,
     /// The file that was last written to past the page cache.
@@ -21,6 +23,8 @@ pub(crate) struct OpenFiles {
     /// Most files kept open that are only read.
     read_max: usize,
     clock: u64,
+    /// How often a name was given or taken away.
+    names: u64,
 }
 
 #[derive(Debug)]
@@ -33,15 +37,31 @@ struct OpenFile {
 
 impl OpenFiles {
     pub(crate) fn new(read_max: usize) -> OpenFiles {
-        OpenFiles { files: BTreeMap::new(), dir: None, past_cache: None, read_max, clock: 0 }
+        OpenFiles {
+            files: BTreeMap::new(),
+            read: BTreeMap::new(),
+            dir: None,
+            past_cache: None,
+            read_max: read_max.max(1),
+            clock: 0,
+            names: 0,
+        }
     }
 
     /// The handle of a file, if it is open.
     pub(crate) fn get(&mut self, name: &str) -> Option<Arc<File>> {
         self.clock += 1;
         let open = self.files.get_mut(name)?;
+        if let Some(name) = self.read.remove(&open.used) {
+            self.read.insert(self.clock, name);
+        }
         open.used = self.clock;
         Some(Arc::clone(&open.file))
+    }
+
+    /// Changes whenever a name may mean another file: a handle that was opened before is not kept.
+    pub(crate) fn names(&self) -> u64 {
+        self.names
     }
 
     /// The handle of a file for writes past the page cache, if it is open.
@@ -62,10 +82,12 @@ impl OpenFiles {
 
     /// Keeps a handle.
     pub(crate) fn insert(&mut self, name: &str, file: &Arc<File>) {
+        self.take(name);
         self.clock += 1;
         let (file, used) = (Arc::clone(file), self.clock);
         let open = OpenFile { file, used, written: false, unsynced: false };
         self.files.insert(name.to_string(), open);
+        self.read.insert(used, name.to_string());
         self.evict();
     }
 
@@ -74,6 +96,7 @@ impl OpenFiles {
         let Some(open) = self.files.get_mut(name) else { return };
         open.unsynced = true;
         if !std::mem::replace(&mut open.written, true) {
+            self.read.remove(&open.used);
             self.evict();
         }
     }
@@ -86,42 +109,51 @@ impl OpenFiles {
     }
 
     pub(crate) fn rename(&mut self, from: &str, to: &str) {
-        self.files.remove(to);
+        self.names += 1;
+        self.take(to);
         self.past_cache = None; // It may be of either.
-        if let Some(open) = self.files.remove(from) {
+        if let Some(open) = self.take(from) {
+            if !open.written {
+                self.read.insert(open.used, to.to_string());
+            }
             self.files.insert(to.to_string(), open);
         }
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.files.remove(name);
+        self.names += 1;
+        self.take(name);
         self.past_cache.take_if(|(of, _)| of == name);
+    }
+
+    fn take(&mut self, name: &str) -> Option<OpenFile> {
+        let open = self.files.remove(name)?;
+        self.read.remove(&open.used);
+        Some(open)
     }
 
     /// Closes all files that are only read. Says whether there were any.
     pub(crate) fn make_room(&mut self) -> bool {
-        let before = self.files.len();
-        self.files.retain(|_, open| open.written);
-        self.files.len() < before
+        let read = std::mem::take(&mut self.read);
+        for name in read.values() {
+            self.files.remove(name);
+        }
+        !read.is_empty()
     }
 
     fn evict(&mut self) {
-        let written = self.files.values().filter(|open| open.written).count();
-        if written > WRITTEN_MAX {
-            let clean = |open: &OpenFile| open.written && !open.unsynced;
-            if let Some(open) = self.oldest(clean).and_then(|name| self.files.get_mut(&name)) {
+        // Of those that are written to there are few.
+        if self.files.len() - self.read.len() > WRITTEN_MAX {
+            let clean = self.files.iter_mut().filter(|(_, open)| open.written && !open.unsynced);
+            if let Some((name, open)) = clean.min_by_key(|(_, open)| open.used) {
                 open.written = false;
+                self.read.insert(open.used, name.clone());
             }
         }
-        while self.files.values().filter(|open| !open.written).count() > self.read_max.max(1) {
-            let Some(oldest) = self.oldest(|open| !open.written) else { return };
+        while self.read.len() > self.read_max {
+            let Some((_, oldest)) = self.read.pop_first() else { return };
             self.files.remove(&oldest);
         }
-    }
-
-    fn oldest(&self, of: impl Fn(&OpenFile) -> bool) -> Option<String> {
-        let found = self.files.iter().filter(|(_, open)| of(open));
-        found.min_by_key(|(_, open)| open.used).map(|(name, _)| name.clone())
     }
 }
 

@@ -132,7 +132,7 @@ mod tests {
         let plenty = Descriptors::share(65_536, 16, 3).expect("plenty");
         assert_eq!(plenty.greetings_max, GREETINGS_MAX);
         assert_eq!(plenty.admin_max, ADMIN_CONNECTIONS_MAX);
-        assert_eq!(plenty.read_files, 64);
+        assert_eq!(plenty.read_files, READ_FILES_MAX);
         assert!(plenty.clients_max > 60_000, "{plenty:?}");
         let refused = Descriptors::share(256, 16, 3).expect_err("too little");
         assert_eq!(refused.exit, NodeExit::Config);
