@@ -20,6 +20,8 @@ pub struct Digests {
     pending: BTreeMap<NodeId, (Digest, Vec<NodeId>)>,
     /// The last comparison with each peer.
     compared: BTreeMap<NodeId, Compared>,
+    /// Of each peer that said so, the newest checkpoint of this replica's whose state it has, or had.
+    confirmed: BTreeMap<NodeId, Slot>,
     /// What the comparisons come to. A replica that has fenced itself stays so until its state was rebuilt.
     doubt: Option<Doubt>,
     /// The highest slot at which a majority was seen to share this replica's state.
@@ -106,6 +108,18 @@ impl Digests {
             compared.same && compared.slot >= since && !uncounted.contains(node)
         };
         self.compared.iter().filter(same).map(|(node, _)| *node).collect()
+    }
+
+    /// A member had the state of this replica's checkpoint at that slot.
+    fn confirm(&mut self, slot: Slot, member: NodeId) {
+        let confirmed = self.confirmed.entry(member).or_default();
+        *confirmed = slot.max(*confirmed);
+    }
+
+    /// Another member, of those that count, was seen with this replica's state at that slot or later.
+    fn is_shared_since(&self, slot: Slot, uncounted: &BTreeSet<NodeId>) -> bool {
+        let counts = |(node, upto): (&NodeId, &Slot)| *upto >= slot && !uncounted.contains(node);
+        self.confirmed.iter().any(counts) || !self.agreeing(slot, uncounted).is_empty()
     }
 
     /// Those, and the members that one of them has behind it: a follower hears of most others through its leader
@@ -240,27 +254,32 @@ impl Replica {
         doubted.map(|(node, _)| *node).chain([self.config.me]).collect()
     }
 
-    /// This replica has a checkpoint of that state, and these members were seen with the same one: that is as good as
-    /// a comparison at its slot, which they have left behind (C25). What is known of a later one stays, and so does
-    /// what differed.
+    /// A checkpoint at a slot was installed, and these members were seen with the same one: that is as good as a
+    /// comparison at that slot, which they have left behind (C25). What is known of a later one stays.
     pub fn shares_checkpoint(
         &mut self,
         now: Tick,
-        own: Digest,
+        slot: Slot,
         members: &[NodeId],
         effects: &mut Effects,
     ) {
+        let Some(own) = self.digests.at(slot) else { return };
         for node in members {
-            let stays = |known: &Compared| !known.same || known.slot >= own.slot;
-            if !self.digests.compared.get(node).is_some_and(stays) {
+            if !self.digests.compared.contains_key(node) {
                 self.compare(now, *node, (own, vec![*node]), own, effects);
             }
         }
     }
 
+    /// This replica has a checkpoint at that slot, and a member had the same state there (C25). That says nothing for
+    /// or against what it has now, nor of those that it stands for: what was compared stays.
+    pub fn confirms_checkpoint(&mut self, slot: Slot, member: NodeId) {
+        self.digests.confirm(slot, member);
+    }
+
     /// Another voter was seen with this replica's state at that slot or later.
     pub(super) fn is_shared_since(&self, slot: Slot) -> bool {
-        !self.digests.agreeing(slot, &self.uncounted()).is_empty()
+        self.digests.is_shared_since(slot, &self.uncounted())
     }
 
     /// The state that this leader names, and all members that are known to have it.
@@ -350,5 +369,39 @@ impl Replica {
     #[must_use]
     pub fn is_doubtful(&self) -> bool {
         matches!(self.doubt(), Some(Doubt::Fenced | Doubt::Disputed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::paxos::quorum::Quorums;
+
+    fn same(slot: u64, backed: &[u16]) -> Compared {
+        let backed = backed.iter().map(|node| NodeId(*node)).collect();
+        Compared { slot: Slot(slot), same: true, theirs: 7, backed }
+    }
+
+    /// C25, R23: of five, a follower heard of three through its leader that they have its state, and one differs. That
+    /// the leader had the same at a checkpoint, too, is a second opinion of that, and takes none of the three away.
+    #[test]
+    fn r23_a_second_opinion_takes_nobody_away() {
+        let me = NodeId(1);
+        let voters = Voters::new((1..=5).map(NodeId).collect(), Quorums::majority(5));
+        let uncounted = BTreeSet::from([me]);
+        let mut digests = Digests::default();
+        digests.compared.insert(NodeId(2), same(100, &[2, 3, 4]));
+        let differs = Compared { same: false, ..same(90, &[5]) };
+        digests.compared.insert(NodeId(5), differs);
+        digests.weigh(me, &voters, &uncounted);
+        assert_eq!(digests.doubt, Some(Doubt::Others));
+        assert!(!digests.is_shared_since(Slot(200), &uncounted));
+        digests.confirm(Slot(200), NodeId(2));
+        digests.weigh(me, &voters, &uncounted);
+        assert_eq!(digests.doubt, Some(Doubt::Others));
+        assert!(digests.is_shared_since(Slot(200), &uncounted));
+        assert!(!digests.is_shared_since(Slot(201), &uncounted));
+        let nobody_counts = BTreeSet::from([me, NodeId(2)]);
+        assert!(!digests.is_shared_since(Slot(100), &nobody_counts));
     }
 }

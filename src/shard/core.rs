@@ -195,14 +195,9 @@ impl Core {
         is_current
     }
 
-    /// These members have, or had, the state of a checkpoint of this node's, too.
-    pub(super) fn shares_checkpoint(
-        &mut self,
-        now: Tick,
-        digest: peer::Digest,
-        members: &[NodeId],
-    ) {
-        self.replica.shares_checkpoint(now, digest, members, &mut self.effects);
+    /// These members have the state of the checkpoint at this slot, too, which was installed here.
+    pub(super) fn shares_checkpoint(&mut self, now: Tick, slot: Slot, members: &[NodeId]) {
+        self.replica.shares_checkpoint(now, slot, members, &mut self.effects);
     }
 
     /// Drops all values from memory that the journal can give back.

@@ -11,7 +11,6 @@ use crate::checkpoint::install::Built;
 use crate::index::RunSet;
 use crate::paxos::Doubt;
 use crate::types::Slot;
-use crate::wire::peer::Digest;
 
 impl Router {
     /// A peer's checkpoint is taken over, as far as can be now.
@@ -47,7 +46,7 @@ impl Router {
             self.healer.installed(turn, slot, dropped);
         }
         if !is_distrusted {
-            turn.core.shares_checkpoint(turn.now, Digest { slot, state: digest }, &same);
+            turn.core.shares_checkpoint(turn.now, slot, &same);
         }
         turn.core.checkpointed(slot);
         self.since_cut = SinceCut::default();

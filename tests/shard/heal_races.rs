@@ -213,6 +213,48 @@ fn c31_a_node_that_repairs_its_index_takes_no_checkpoint_of_its_own() {
     story.check_healed();
 }
 
+/// C24, C31: a node leaves its checkpoint for that of a peer while a step is under way, and then the peer is gone. What
+/// comes of that step is not taken for one of the next checkpoint, whichever step it is: that would be one without the
+/// extents that it stands for.
+#[test]
+fn c31_a_step_of_a_checkpoint_that_was_left_is_none_of_the_next() {
+    for steps in 0..5 {
+        let mut story = Story::begin();
+        let (bad, leader) = (story.bad, story.leader);
+        let third = 3 - bad - leader;
+        let taken = |story: &Story| story.trio.members[bad].shard.tally().checkpoints.taken;
+        let left = |story: &Story| story.trio.members[bad].shard.tally().checkpoints.abandoned;
+        story.trio.members[bad].hold_checkpoints = true;
+        story.put(10);
+        (0..steps).for_each(|_| story.trio.release_one(bad));
+        let before = (taken(&story), left(&story));
+        rot_runs(&story.trio.storage(bad).clone());
+        // The leader has no checkpoint to offer.
+        story.trio.tap(move |from, to, message| {
+            !(from == leader && to == bad && matches!(message, Message::InstallChunk(_)))
+        });
+        let refused = story.read(0);
+        assert_eq!(code(&refused), Some(ErrorCode::Damaged), "{refused:?}");
+        let mut waited = 0;
+        while left(&story) == before.1 {
+            story.trio.pass(1_000);
+            waited += 1_000;
+            assert!(waited < WHILE_US, "step {steps}: it waits for the peer's");
+        }
+        story.trio.cut_off(third);
+        story.trio.pass(SEEN_US);
+        story.put(15); // A cut, and what follows it.
+        story.trio.members[bad].hold_checkpoints = false;
+        story.trio.release(bad);
+        story.put(25);
+        assert!(taken(&story) > before.0, "step {steps}: it takes its own again");
+        story.trio.tap(|_, _, _| true);
+        story.trio.heal(third);
+        story.trio.pass(2 * WHILE_US);
+        story.check_healed();
+    }
+}
+
 /// Every run of a node's index rots.
 fn rot_runs(storage: &MemStorage) {
     let names = storage.list().expect("a list").into_iter();

@@ -29,6 +29,8 @@ pub struct Member {
     pub hold_batches: bool,
     /// While true, reads of the journal do.
     pub hold_reads: bool,
+    /// While true, steps of checkpoints do.
+    pub hold_checkpoints: bool,
     held: VecDeque<DiskJob>,
     replies: BTreeMap<u64, Reply>,
 }
@@ -101,6 +103,7 @@ fn start(
             hold: false,
             hold_batches: false,
             hold_reads: false,
+            hold_checkpoints: false,
             held,
             replies,
         },
@@ -263,12 +266,11 @@ impl Trio {
             | DiskJob::Lookup(_)
             | DiskJob::ColdRead(_)
             | DiskJob::Compaction(_)
-            | DiskJob::Loss(_) => member.hold_reads,
+            | DiskJob::Loss(_)
+            | DiskJob::Drop(_) => member.hold_reads,
             DiskJob::Journal(Job::Batch(_)) => member.hold || member.hold_batches,
-            DiskJob::Journal(_)
-            | DiskJob::Checkpoint(_)
-            | DiskJob::Span(_)
-            | DiskJob::Install(_) => member.hold,
+            DiskJob::Checkpoint(_) => member.hold || member.hold_checkpoints,
+            DiskJob::Journal(_) | DiskJob::Span(_) | DiskJob::Install(_) => member.hold,
         };
         let Some(first) = member.held.iter().position(|job| !held(job)) else { return };
         let job = member.held.remove(first).expect("it was found just now");

@@ -135,7 +135,9 @@ impl Checkpoints {
         if !core.replica.is_doubtful() {
             self.cut_digests.note(slot, digest);
         }
-        if self.taking.is_some() || self.is_held || core.replica.is_doubtful() {
+        // The outcome of a step of one that was left is not to be taken for one of this.
+        let is_busy = self.taking.is_some() || self.under_way == Some(UnderWay::Taking);
+        if is_busy || self.is_held || core.replica.is_doubtful() {
             self.tally.passed_over += 1;
             return;
         }

@@ -6,7 +6,7 @@
 use crate::checkpoint::Kept;
 use crate::shard::turn::Turn;
 use crate::types::{NodeId, Slot};
-use crate::wire::peer::{Digest, InstallChunk, InstallFetch, Message};
+use crate::wire::peer::{InstallChunk, InstallFetch, Message};
 
 /// Asks the others what their state was at the slot of a checkpoint.
 pub(super) fn ask(turn: &mut Turn<'_>, slot: Slot) {
@@ -24,7 +24,6 @@ pub(super) fn ask(turn: &mut Turn<'_>, slot: Slot) {
 pub(super) fn hear(turn: &mut Turn<'_>, from: NodeId, chunk: &InstallChunk, kept: &[Kept]) {
     let is_same = |kept: &Kept| kept.slot == chunk.slot && kept.digest == chunk.digest;
     if chunk.place.is_none() && kept.iter().any(is_same) && !turn.core.replica.is_doubtful() {
-        let digest = Digest { slot: chunk.slot, state: chunk.digest };
-        turn.core.shares_checkpoint(turn.now, digest, &[from]);
+        turn.core.replica.confirms_checkpoint(chunk.slot, from);
     }
 }
