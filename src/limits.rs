@@ -96,6 +96,8 @@ pub const CUT_SLOTS: u64 = 1 << 18;
 /// Extents between two cuts, or one for every second log where that is more: they take memory until they are in
 /// a run.
 pub const CUT_EXTENTS: u64 = 1 << 18;
+/// Extents between two cuts, however many logs there are.
+pub const CUT_EXTENTS_MAX: u64 = 1 << 20;
 /// Least time between two cuts, in microseconds.
 pub const CUT_GAP_US: u64 = 1_000_000;
 /// Time between two cuts, in microseconds, where anything was applied.

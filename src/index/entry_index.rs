@@ -128,25 +128,32 @@ impl EntryIndex {
         Some(frozen)
     }
 
+    /// How many extents were gathered since the last cut of which a checkpoint was begun.
+    #[must_use]
+    pub fn gathered(&self) -> usize {
+        self.recent.count()
+    }
+
     /// What is to be written as a run.
     #[must_use]
     pub fn frozen(&self) -> Option<Arc<Recent>> {
         self.frozen.as_ref().map(|(_, frozen)| Arc::clone(frozen))
     }
 
-    /// What was frozen is on disk as a run.
+    /// What was frozen is on disk as a run. Returns what leaves memory for it: to drop that takes as long as it has
+    /// logs.
     ///
     /// # Errors
     /// When the run does not begin where the runs before end.
     ///
     /// # Panics
     /// When nothing is frozen, or something else than what the run has.
-    pub fn run_written(&mut self, run: Arc<Run>) -> Result<(), RunsApart> {
+    pub fn run_written(&mut self, run: Arc<Run>) -> Result<Arc<Recent>, RunsApart> {
         let upto = self.frozen.as_ref().map(|(upto, _)| *upto);
         assert!(upto == Some(run.upto()), "run {} is of {upto:?}, not {}", run.id(), run.upto());
         self.runs = self.runs.with(run)?;
-        self.newest_run = self.frozen.take().map(|(_, frozen)| frozen).unwrap_or_default();
-        Ok(())
+        let newest = self.frozen.take().map(|(_, frozen)| frozen).unwrap_or_default();
+        Ok(std::mem::replace(&mut self.newest_run, newest))
     }
 
     /// What was frozen could not be written: it goes into the next run, but for logs that are gone, and for

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 /// A log's extents. Most logs of a cluster with many are quiet: one extent lies in the map itself.
 type OfLog = SmallVec<[Extent; 1]>;
 
-/// What a log takes beside its extents: its place in the map, and what its vector has spare.
-const LOG_BYTES: usize = 48;
+/// What a log takes beside its extents: its place in a map whose nodes are half full where ids came in order, and what
+/// its vector has spare.
+const LOG_BYTES: usize = 72;
 
 /// Extents of consecutive slots, by log and index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use super::cache::Cache;
 use super::conns::Conns;
 use super::counters::Tally;
 use super::doubt::{Healing, doubt_text};
+use super::gone::Gone;
 use super::held::{HeldAnswers, ReadProof};
 use super::install::Absent;
 use super::journal_reads::JournalReads;
@@ -84,6 +85,8 @@ pub struct Core {
     pub(super) wall_ms: u64,
     /// The members' wall clocks.
     pub(super) clocks: PeerClocks,
+    /// What is to be dropped on another thread.
+    pub(super) gone: Vec<Gone>,
     /// The node stops: what is not done by then is not waited for.
     pub(super) stop_by: Option<Tick>,
     /// The process must end: nothing is done any more.
@@ -134,6 +137,7 @@ impl Core {
             tally: Tally::default(),
             wall_ms: 0,
             clocks: PeerClocks::new(members, limits::CLOCK_SKEW_MS_DEFAULT),
+            gone: Vec::new(),
             stop_by: None,
             failed: false,
         }
@@ -178,13 +182,19 @@ impl Core {
         if slot < self.machine.applied_upto() {
             self.drop_cached(); // What is behind the slot is applied again.
         }
-        let runs = runs.cached(Arc::clone(&self.block_cache));
-        (self.machine, self.index) = (machine, EntryIndex::over(runs));
+        self.replace_state(machine, runs);
         self.is_index_damaged = false;
         self.cache.drop_upto(slot);
         self.replica.installed(now, slot, &mut self.effects);
         let digest = peer::Digest { slot, state: self.machine.digest() };
         self.feed(now, paxos::Input::Applied(digest));
+    }
+
+    fn replace_state(&mut self, machine: Machine, runs: RunSet) {
+        let runs = runs.cached(Arc::clone(&self.block_cache));
+        let machine = std::mem::replace(&mut self.machine, machine);
+        let index = std::mem::replace(&mut self.index, EntryIndex::over(runs));
+        self.gone.push(Gone::State(Box::new((machine, index))));
     }
 
     /// A job found a run of the index damaged. False where that is a run of the index no more: while the job was
@@ -211,8 +221,7 @@ impl Core {
     /// behind it comes from the journal, as far as it is there.
     pub(super) fn rebuild(&mut self, now: Tick, slot: Slot, machine: Machine, runs: RunSet) {
         self.drop_cached();
-        let runs = runs.cached(Arc::clone(&self.block_cache));
-        (self.machine, self.index) = (machine, EntryIndex::over(runs));
+        self.replace_state(machine, runs);
         self.machine.set_known_level(self.options.paxos.known_level);
         self.checkpointed_upto = slot;
         self.replica.rebuilt(now, slot, &mut self.effects);

@@ -1,6 +1,6 @@
 //! How often cuts are taken.
 
-use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_GAP_US, CUT_IDLE_US, CUT_SLOTS};
+use crate::limits::{CUT_BYTES, CUT_EXTENTS, CUT_EXTENTS_MAX, CUT_GAP_US, CUT_IDLE_US, CUT_SLOTS};
 
 /// What may lie between two cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,14 @@ pub struct CutOptions {
     pub idle_us: u64,
     /// At least so much time lies between two cuts, in microseconds.
     pub gap_us: u64,
+}
+
+impl CutOptions {
+    /// Extents between two cuts of a state of so many logs: a large state is not written for a few, and they do not
+    /// take more memory than the state does.
+    pub(in crate::shard) fn extents_of(&self, logs: usize) -> u64 {
+        self.extents.max((logs as u64 / 2).min(CUT_EXTENTS_MAX))
+    }
 }
 
 impl Default for CutOptions {

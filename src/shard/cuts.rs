@@ -68,17 +68,17 @@ impl SinceCut {
 
     /// A cut is due.
     fn is_due(&self, now: Tick, core: &Core, state_bytes: u64) -> bool {
-        let CutOptions { bytes, slots, extents, idle_us, gap_us } = core.options.cuts;
+        let CutOptions { bytes, slots, idle_us, gap_us, .. } = core.options.cuts;
         // Whatever becomes of the checkpoint, cuts do not follow each other at the pace of appends.
         if self.cut_at.is_some_and(|cut_at| now < cut_at.after(gap_us)) {
             return false;
         }
         let hurried = self.hurried(gap_us).is_some_and(|at| now >= at);
         let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
-        let logs = core.machine.logs().count() as u64;
+        let extents = core.options.cuts.extents_of(core.machine.logs().count());
         self.bytes >= bytes.max(CUT_STATES.saturating_mul(state_bytes))
             || self.slots >= slots
-            || self.extents >= extents.max(logs / 2)
+            || self.extents >= extents
             || idle
             || hurried
     }

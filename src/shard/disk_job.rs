@@ -2,6 +2,7 @@
 
 use super::cold_job::{ColdReadDone, ColdReadJob};
 use super::compaction::{CompactionDone, CompactionJob};
+use super::gone::Gone;
 use super::lookup_job::{LookupDone, LookupJob};
 use super::lost::{LossDone, LossJob};
 use crate::checkpoint::install::{self, InstallDone, InstallJob, InstallJobError};
@@ -30,6 +31,8 @@ pub enum DiskJob {
     Compaction(Box<CompactionJob>),
     /// For a declaration that entries are lost.
     Loss(LossJob),
+    /// Gives memory back.
+    Drop(Gone),
 }
 
 /// What became of it.
@@ -51,6 +54,8 @@ pub enum DiskDone {
     Compaction(Box<CompactionDone>),
     /// For a declaration that entries are lost.
     Loss(LossDone),
+    /// Memory was given back.
+    Dropped,
 }
 
 /// Why a job is not done.
@@ -118,6 +123,10 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
             Ok(done) => Ok(DiskDone::Loss(done)),
             Err(error) => Err(short(error, DiskJob::Loss(job))),
         },
+        DiskJob::Drop(gone) => {
+            drop(gone);
+            Ok(DiskDone::Dropped)
+        }
     }
 }
 

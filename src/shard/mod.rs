@@ -48,6 +48,7 @@ mod doubt;
 mod events;
 mod fatal;
 mod fates;
+mod gone;
 mod heal;
 mod held;
 mod idle_mark;

@@ -23,6 +23,8 @@ const INTERVAL_US: u64 = 1_000_000;
 const BUSY_US: u64 = 10_000;
 /// Logs that are trimmed at one time: a turn does not grow with their number.
 const LOGS_MAX: usize = 64;
+/// Logs whose oldest entry is found to be too old at one time.
+const AGED_MAX: usize = 1024;
 
 /// The logs that have more than they must keep.
 #[derive(Debug, Default)]
@@ -110,10 +112,16 @@ impl RetainedLogs {
         }
         self.next = Some(turn.now.after(INTERVAL_US));
         let now_ms = turn.core.time_ms(turn.now);
+        let mut aged = 0;
         while let Some((until, log)) = self.aging.first().copied().filter(|(at, _)| *at <= now_ms) {
             self.aging.remove(&(until, log));
             self.aging_until.remove(&log);
             self.due.insert(log);
+            aged += 1;
+            if aged == AGED_MAX {
+                self.next = Some(turn.now.after(BUSY_US)); // No turn grows with the number of logs.
+                break;
+            }
         }
         // From behind the last one that was looked at, so that each has its turn.
         let from = self.last.map_or(Bound::Unbounded, Bound::Excluded);

@@ -7,7 +7,7 @@ use super::compaction::Compaction;
 use super::core::Core;
 use super::cuts::SinceCut;
 use super::disk_full::DiskFull;
-use super::disk_job::DiskDone;
+use super::disk_job::{DiskDone, DiskJob};
 use super::events::{Input, RequestId};
 use super::fatal::Fatal;
 use super::heal::Healer;
@@ -273,6 +273,9 @@ impl Router {
         let lacks_entries = self.shortfall.look(turn.now, turn.core, is_installing);
         turn.core.replica.set_lacks_entries(lacks_entries);
         self.drain_effects(turn);
+        for gone in std::mem::take(&mut turn.core.gone) {
+            turn.run(DiskJob::Drop(gone));
+        }
         // Only here, so that all that arrived in one burst shares one batch (group commit).
         while let Some(job) = turn.core.journal.next_job() {
             turn.run(job);
@@ -341,6 +344,7 @@ impl Router {
                 self.release.go_on(turn, &mut self.checkpoints, &self.compaction);
             }
             DiskDone::Compaction(done) => self.compaction.done(turn, *done),
+            DiskDone::Dropped => {}
             DiskDone::Loss(LossDone::Rows { attempt, rows }) => {
                 let step = self.requests.declarations.rows_found(turn, attempt, rows);
                 self.declare(turn, step);

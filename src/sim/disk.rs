@@ -98,6 +98,7 @@ impl SimDisk {
             | DiskJob::Lookup(_)
             | DiskJob::ColdRead(_)
             | DiskJob::Loss(_)
+            | DiskJob::Drop(_)
             | DiskJob::Compaction(_) => HELPER,
         };
         self.lanes[lane].push_back(job);
@@ -139,6 +140,7 @@ impl SimDisk {
                 | DiskJob::Lookup(_)
                 | DiskJob::ColdRead(_)
                 | DiskJob::Loss(_)
+                | DiskJob::Drop(_)
                 | DiskJob::Compaction(_),
             ) => 1 + self.sync_us / 4,
         };

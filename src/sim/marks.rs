@@ -183,6 +183,7 @@ impl Marks {
             | DiskDone::Lookup(_)
             | DiskDone::Compaction(_)
             | DiskDone::Loss(_)
+            | DiskDone::Dropped
             | DiskDone::Checkpoint(
                 CheckpointDone::Step | CheckpointDone::Frozen(..) | CheckpointDone::IndexDamaged(_),
             )
@@ -262,6 +263,7 @@ pub(super) fn cut_mark(job: &DiskJob) -> Option<Mark> {
         | DiskJob::Lookup(_)
         | DiskJob::Compaction(_)
         | DiskJob::Loss(_)
+        | DiskJob::Drop(_)
         | DiskJob::ColdRead(_) => None,
     }
 }

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// Whole pages of the page cache are written.
-const PAGE_BYTES: u64 = 4096;
+/// What is appended to a file is given to the disk in parts of so many bytes.
+const EARLY_BYTES: u64 = 1 << 20;
 
 /// A directory of a real file system. Files stay open in a small cache; every read and write names
 /// its offset, so threads share the handles without a lock around the input and output itself.
@@ -280,10 +280,11 @@ impl Storage for FileStorage {
     }
 }
 
-/// Has the system write what was just written behind `end`, in whole pages: a sync would find all of it at once
-/// else, and hold up those of other files meanwhile. Nothing depends on it, and errors show at the sync.
+/// Has the system write what was written up to here, now that some was written behind `end`, in whole parts: a sync
+/// would find all of it at once else, and hold up those of other files meanwhile. To ask for each small part would cost
+/// every core some time. Nothing depends on it, and errors show at the sync.
 fn start_writing(file: &File, end: u64, bytes: u64) {
-    let (from, upto) = (end / PAGE_BYTES * PAGE_BYTES, (end + bytes) / PAGE_BYTES * PAGE_BYTES);
+    let (from, upto) = (end / EARLY_BYTES * EARLY_BYTES, (end + bytes) / EARLY_BYTES * EARLY_BYTES);
     if let Some(bytes) = NonZeroU64::new(upto - from) {
         let _ = rustix::fs::fadvise(file, from, Some(bytes), rustix::fs::Advice::DontNeed);
     }

@@ -81,6 +81,10 @@ impl SlotRanges {
         if first > last {
             return;
         }
+        // Most sets are made in order: then the others need no look.
+        if self.ranges.last().is_none_or(|range| range.1.next() < first) {
+            return self.ranges.push((first, last));
+        }
         let touches = |range: &(Slot, Slot)| range.1.next() >= first && range.0 <= last.next();
         let (mut first, mut last) = (first, last);
         for range in self.ranges.iter().filter(|range| touches(range)) {

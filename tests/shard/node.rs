@@ -220,6 +220,7 @@ impl Node {
             DiskJob::Journal(_)
             | DiskJob::Compaction(_)
             | DiskJob::Loss(_)
+            | DiskJob::Drop(_)
             | DiskJob::Checkpoint(_)
             | DiskJob::Span(_)
             | DiskJob::Install(_) => 0,

@@ -202,6 +202,7 @@ fn batch_bytes(job: &DiskJob) -> u64 {
         | DiskJob::ColdRead(_)
         | DiskJob::Compaction(_)
         | DiskJob::Loss(_)
+        | DiskJob::Drop(_)
         | DiskJob::Checkpoint(_)
         | DiskJob::Span(_)
         | DiskJob::Install(_) => 0,
@@ -285,6 +286,7 @@ impl Completions {
             | DiskDone::ColdRead(_)
             | DiskDone::Compaction(_)
             | DiskDone::Loss(_)
+            | DiskDone::Dropped
             | DiskDone::Install(InstallDone::Read { .. }) => &self.reads,
             DiskDone::Journal(_)
             | DiskDone::Checkpoint(_)
@@ -360,6 +362,7 @@ impl Disk {
             | DiskJob::ColdRead(_)
             | DiskJob::Compaction(_)
             | DiskJob::Loss(_)
+            | DiskJob::Drop(_)
             | DiskJob::Install(InstallJob::Read { .. })) => {
                 self.waiting.push_back(job);
                 self.send_reads();

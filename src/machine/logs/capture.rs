@@ -8,6 +8,7 @@ use super::digest::LogFacts;
 use crate::api::name::LogName;
 use crate::types::LogId;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// Memory that one kept log takes, its name's bytes not counted: a node of the map is half full at worst.
 const KEPT_BYTES: usize = 2 * (size_of::<LogName>() + size_of::<LogFacts>());
@@ -40,13 +41,14 @@ impl Capture {
 
     /// A log is about to be changed or deleted: it is kept as it is, unless that was done, or is not
     /// needed.
-    pub(super) fn keep(&mut self, name: &LogName, facts: LogFacts) {
-        let is_ahead = self.passed.as_ref().is_none_or(|passed| passed < name);
-        if !is_ahead || !self.covers(facts.id) || self.kept.contains_key(name) {
+    pub(super) fn keep(&mut self, id: LogId, name: &LogName, facts: impl FnOnce() -> LogFacts) {
+        if !self.covers(id) || self.passed.as_ref().is_some_and(|passed| passed >= name) {
             return;
         }
-        self.kept.insert(name.clone(), facts);
-        self.kept_bytes += KEPT_BYTES + name.len();
+        if let Entry::Vacant(place) = self.kept.entry(name.clone()) {
+            place.insert(facts());
+            self.kept_bytes += KEPT_BYTES + name.len();
+        }
     }
 
     /// The name that the encoding has come to.

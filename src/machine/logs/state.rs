@@ -348,7 +348,7 @@ impl Logs {
     pub(super) fn log_mut(&mut self, id: LogId) -> Option<(&mut Log, &mut LogSum)> {
         let log = self.by_id.get_mut(id)?;
         if let Some(capture) = &mut self.capture {
-            capture.keep(&log.name, log.facts(id)); // C24
+            capture.keep(id, &log.name, || log.facts(id)); // C24
         }
         Some((log, &mut self.sum))
     }
@@ -371,7 +371,7 @@ impl Logs {
             return false;
         };
         if let Some(capture) = &mut self.capture {
-            capture.keep(&log.name, log.facts(id)); // It may be anew by then: another log of its name (C24).
+            capture.keep(id, &log.name, || log.facts(id)); // It may be anew by then: another log of its name (C24).
         }
         let named = self.names.remove(&log.name);
         assert!(named == Some(id), "log {id} was known by name as {named:?}");

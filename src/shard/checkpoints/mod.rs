@@ -25,6 +25,7 @@ use crate::machine::SnapshotStep;
 use crate::shard::core::Core;
 use crate::shard::counters::CheckpointTally;
 use crate::shard::disk_job::DiskJob;
+use crate::shard::gone::Gone;
 use crate::shard::turn::Turn;
 use crate::types::{FileOwner, FormatLevel, Lsn, NodeId, RunId, Slot, SlotRanges, Tick};
 use std::collections::BTreeMap;
@@ -197,7 +198,10 @@ impl Checkpoints {
     /// Until when no piece of the state is written.
     fn rests(&self, core: &Core) -> Option<Tick> {
         let is_written = matches!(self.taking.as_ref()?.phase, Phase::Pieces(_));
-        is_written.then(|| self.pace.rests_until(core.machine.snapshot_overlay_bytes()))
+        // What comes meanwhile takes memory until the next cut.
+        let extents_max = core.options.cuts.extents_of(core.machine.logs().count());
+        let is_crowded = core.index.gathered() as u64 >= extents_max;
+        is_written.then(|| self.pace.rests_until(core.machine.snapshot_overlay_bytes(), is_crowded))
     }
 
     /// When the next step is due, if one waits for its time.
@@ -285,8 +289,9 @@ impl Checkpoints {
                 self.unused.push(span_file_name(run.upto()));
             }
             (UnderWay::Taking, CheckpointDone::Frozen(run, span)) => {
-                if let Err(apart) = turn.core.index.run_written(run) {
-                    return self.abandon(turn.core, &apart.to_string());
+                match turn.core.index.run_written(run) {
+                    Ok(before) => turn.core.gone.push(Gone::Extents(before)),
+                    Err(apart) => return self.abandon(turn.core, &apart.to_string()),
                 }
                 turn.core.spans.add(span);
                 self.set_phase(Phase::Begin);

@@ -1,6 +1,6 @@
 //! How fast the state of a checkpoint is written: a large one takes its time, so that disk and cores are left to
-//! those who append. Logs that are changed before they are written are kept twice meanwhile; where those take
-//! much memory, the rest is written without a pause (C24).
+//! those who append. Logs that are changed before they are written are kept twice meanwhile, and no cut puts an end to
+//! the extents that gather; where either takes much memory, the rest is written without a pause (C24).
 
 use crate::limits::{
     CHECKPOINT_BYTES_PER_SECOND, CHECKPOINT_OVERLAY_BYTES, CHECKPOINT_PIECE_BYTES,
@@ -21,9 +21,11 @@ impl WritePace {
         self.rest_until = if is_full { now.after(rest_us) } else { now };
     }
 
-    /// No piece is written before that, while logs that are kept twice take so many bytes.
-    pub(super) fn rests_until(&self, overlay_bytes: usize) -> Tick {
-        if overlay_bytes > CHECKPOINT_OVERLAY_BYTES { Tick(0) } else { self.rest_until }
+    /// No piece is written before that, while logs that are kept twice take so many bytes, and more extents have
+    /// gathered than are to lie between two cuts, or have not.
+    pub(super) fn rests_until(&self, overlay_bytes: usize, is_crowded: bool) -> Tick {
+        let is_urgent = is_crowded || overlay_bytes > CHECKPOINT_OVERLAY_BYTES;
+        if is_urgent { Tick(0) } else { self.rest_until }
     }
 }
 
@@ -35,17 +37,18 @@ mod tests {
     #[test]
     fn c24_a_state_is_written_at_its_pace() {
         let mut pace = WritePace::default();
-        assert_eq!(pace.rests_until(0), Tick(0));
+        assert_eq!(pace.rests_until(0, false), Tick(0));
         let (mut now, mut bytes) = (Tick(5_000_000), 0);
         while bytes < CHECKPOINT_BYTES_PER_SECOND {
             pace.wrote(now, CHECKPOINT_PIECE_BYTES);
             bytes += CHECKPOINT_PIECE_BYTES as u64;
-            now = pace.rests_until(CHECKPOINT_OVERLAY_BYTES);
+            now = pace.rests_until(CHECKPOINT_OVERLAY_BYTES, false);
         }
         let took = now.since(Tick(5_000_000));
         assert!((990_000..=1_000_000).contains(&took), "{took} us");
-        assert_eq!(pace.rests_until(CHECKPOINT_OVERLAY_BYTES + 1), Tick(0));
+        assert_eq!(pace.rests_until(CHECKPOINT_OVERLAY_BYTES + 1, false), Tick(0));
+        assert_eq!(pace.rests_until(0, true), Tick(0));
         pace.wrote(now, 100);
-        assert_eq!(pace.rests_until(0), now);
+        assert_eq!(pace.rests_until(0, false), now);
     }
 }
