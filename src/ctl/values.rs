@@ -79,7 +79,10 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
-    let number: u64 = number.parse().map_err(|_| "is not a number of bytes".to_string())?;
+    if number.is_empty() {
+        return Err("is no size: a number of bytes, alone or with KiB, MiB or GiB".to_string());
+    }
+    let number = parse_number(number)?;
     let scale: u64 = match unit.trim() {
         "" | "B" => 1,
         "KiB" => 1 << 10,
@@ -87,7 +90,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "GiB" => 1 << 30,
         _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
     };
-    Ok(number.saturating_mul(scale))
+    number.checked_mul(scale).ok_or_else(|| format!("is more than {} bytes", u64::MAX))
 }
 
 /// Units of an age, largest first, in milliseconds.
@@ -101,11 +104,15 @@ const AGE_UNITS: [(&str, u64); 5] =
 pub fn parse_age(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
+    if number.is_empty() {
+        return Err("is no time: a whole number with the unit d, h, m, s or ms".to_string());
+    }
     let number = parse_number(number)?;
     let found = AGE_UNITS.iter().find(|(name, _)| *name == unit);
     let scale = match (found, unit, number) {
         (Some((_, scale)), ..) => *scale,
         (None, "", 0) => 1,
+        (None, "", _) => return Err("has no unit; use d, h, m, s or ms".to_string()),
         (None, ..) => return Err(format!("has the unit {unit:?}; use d, h, m, s or ms")),
     };
     number.checked_mul(scale).ok_or_else(|| format!("is more than {} ms", u64::MAX))
@@ -242,6 +249,10 @@ mod tests {
         for text in ["", "MiB", "1023KiB", "2048GiB", "1.5GiB", "-1", "99999999999999999999"] {
             assert!(parse_size(text).is_err(), "{text:?} passes for a size");
         }
+        let wrong = ["x", "99999999999999999999", "99999999999999GiB", "7kB"].map(parse_bytes);
+        let wrong = wrong.map(|wrong| wrong.expect_err("no size"));
+        assert!(wrong[0].contains("KiB, MiB or GiB") && wrong[3].contains("\"kB\""), "{wrong:?}");
+        assert!(wrong[1..3].iter().all(|why| why.contains("is more than 184467")), "{wrong:?}");
     }
 
     /// Ages have a unit, and are shown in the one that they are typed in.
@@ -261,6 +272,10 @@ mod tests {
         assert_eq!((age_text(3_600_000), age_text(1_000)), ("1h".to_string(), "1s".to_string()));
         for text in ["", "d", "7", "-1d", "1.5h", "1 d", "1D", "1w", "99999999999999999d"] {
             assert!(parse_age(text).is_err(), "{text:?} passes for an age");
+        }
+        let wrong = ["abc", "7", "7w"].map(|text| parse_age(text).expect_err(text));
+        for (wrong, why) in wrong.iter().zip(["is no time", "has no unit", "the unit \"w\""]) {
+            assert!(wrong.contains(why) && wrong.contains("d, h, m, s or ms"), "{wrong}");
         }
     }
 
