@@ -101,10 +101,12 @@ pub enum ValueFault {
 pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, StorageError> {
     let (from, values, rows, refused) = (verify.from, Vec::new(), BTreeMap::new(), None);
     let mut verified = Verified { from, values, rows, beside: BTreeSet::new(), refused };
+    let by_name = verify.logs.iter().map(|(log, end)| (end.name.as_str(), *log)).collect();
+    let against = Against { storage, verify, by_name };
     for (slot, ballot, value) in &verify.values {
-        let mut best = (*ballot, live_value(storage, verify, *slot, value)?);
+        let mut best = (*ballot, against.live_value(*slot, value)?);
         for (other_ballot, other) in verify.beside.get(slot).into_iter().flatten() {
-            let found = live_value(storage, verify, *slot, other)?;
+            let found = against.live_value(*slot, other)?;
             if is_better(&found, &best.1) {
                 best = (best.0.max(*other_ballot), found);
                 verified.beside.insert(*slot);
@@ -128,16 +130,65 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
 /// What is wanted of a value, and how many live rows it has; or why it is not believed.
 type LiveValue = Result<(Value, u64), ValueFault>;
 
-fn live_value(
-    storage: &dyn Storage,
-    verify: &VerifyValues,
-    slot: Slot,
-    value: &Value,
-) -> Result<LiveValue, StorageError> {
-    Ok(match live_rows(storage, verify, slot, value)? {
-        Ok(live) if !live.is_empty() => cut(value, &live, verify.wanted),
-        live => live.map(|live| (value.clone(), live.len() as u64)),
-    })
+/// What each value is held against.
+struct Against<'a> {
+    storage: &'a dyn Storage,
+    verify: &'a VerifyValues,
+    /// The logs, which a value may append to by their names.
+    by_name: BTreeMap<&'a str, LogId>,
+}
+
+impl<'a> Against<'a> {
+    fn live_value(&self, slot: Slot, value: &Value) -> Result<LiveValue, StorageError> {
+        Ok(match self.live_rows(slot, value)? {
+            Ok(live) if !live.is_empty() => cut(value, &live, self.verify.wanted),
+            live => live.map(|live| (value.clone(), live.len() as u64)),
+        })
+    }
+
+    /// The rows that the value has of which somebody may ask for an entry; an error where it is another value than
+    /// was chosen for the slot. Rows of logs that are not in the value are not looked for.
+    fn live_rows(
+        &self,
+        slot: Slot,
+        value: &Value,
+    ) -> Result<Result<Vec<NamedExtent<'a>>, ValueFault>, StorageError> {
+        let other = |why: String| Ok(Err(ValueFault::OtherValue(why)));
+        let Against { storage, verify, by_name } = self;
+        let (ids, names) = match appended_logs(value) {
+            Ok(found) => found,
+            Err(error) => return other(error.to_string()),
+        };
+        let named = names.iter().filter_map(|name| by_name.get(name.as_str()));
+        let logs: BTreeSet<LogId> = ids.iter().chain(named).copied().collect();
+        let mut live = Vec::new();
+        for (log, end) in logs.iter().filter_map(|log| verify.logs.get_key_value(log)) {
+            let rows = match rows_at(*storage, &verify.runs, *log, slot) {
+                Ok(rows) => rows,
+                Err(RunError::Damaged(damage)) => {
+                    return Ok(Err(ValueFault::DamagedIndex(damage)));
+                }
+                Err(RunError::Storage(error)) => return Err(error),
+            };
+            for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
+                let is_lost = end.lost.covers(row.first.max(end.first), row.end());
+                let is_asked =
+                    verify.among.is_none_or(|it| row.first < it.before && it.from < row.end());
+                if row.end() <= end.first || is_lost || !is_asked || !has_extent(value, row) {
+                    continue; // Trimmed, lost, not asked for, or not left of the value.
+                }
+                let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
+                match chain_behind(value, (*log, &end.name), row) {
+                    Ok(chain) if chain == expected => live.push((*log, &end.name, *row)),
+                    Ok(_) => {
+                        return other(format!("log {log} has other entries from {}", row.first));
+                    }
+                    Err(damage) => return other(format!("log {log}: {damage}")),
+                }
+            }
+        }
+        Ok(Ok(live))
+    }
 }
 
 /// It has more live rows than another, which may be a value that is not believed. Nothing is better than what cannot be
@@ -161,49 +212,6 @@ fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
     };
     let cut = cut.map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
     Ok((cut.unwrap_or_else(|| value.clone()), live.len() as u64))
-}
-
-/// The rows that the value has of which somebody may ask for an entry; an error where it is another value than
-/// was chosen for the slot. Rows of logs that are not in the value are not looked for.
-fn live_rows<'a>(
-    storage: &dyn Storage,
-    verify: &'a VerifyValues,
-    slot: Slot,
-    value: &Value,
-) -> Result<Result<Vec<NamedExtent<'a>>, ValueFault>, StorageError> {
-    let other = |why: String| Ok(Err(ValueFault::OtherValue(why)));
-    let (ids, names) = match appended_logs(value) {
-        Ok(found) => found,
-        Err(error) => return other(error.to_string()),
-    };
-    let mut live = Vec::new();
-    for (log, end) in &verify.logs {
-        if !ids.contains(log) && !names.contains(end.name.as_str()) {
-            continue;
-        }
-        let rows = match rows_at(storage, &verify.runs, *log, slot) {
-            Ok(rows) => rows,
-            Err(RunError::Damaged(damage)) => {
-                return Ok(Err(ValueFault::DamagedIndex(damage)));
-            }
-            Err(RunError::Storage(error)) => return Err(error),
-        };
-        for (at, row) in rows.iter().enumerate().filter(|(_, row)| row.slot == slot) {
-            let is_lost = end.lost.covers(row.first.max(end.first), row.end());
-            let is_asked =
-                verify.among.is_none_or(|it| row.first < it.before && it.from < row.end());
-            if row.end() <= end.first || is_lost || !is_asked || !has_extent(value, row) {
-                continue; // Trimmed, lost, not asked for, or not left of the value.
-            }
-            let expected = rows.get(at + 1).map_or(end.chain, |next| next.chain);
-            match chain_behind(value, (*log, &end.name), row) {
-                Ok(chain) if chain == expected => live.push((*log, &end.name, *row)),
-                Ok(_) => return other(format!("log {log} has other entries from {}", row.first)),
-                Err(damage) => return other(format!("log {log}: {damage}")),
-            }
-        }
-    }
-    Ok(Ok(live))
 }
 
 /// The rows of these slots, or the damage of a run.
