@@ -15,6 +15,8 @@ mod cells;
 #[path = "../measure/cost.rs"]
 mod cost;
 mod failover;
+#[path = "../measure/fill.rs"]
+mod fill;
 mod floor;
 #[path = "../measure/generator.rs"]
 mod generator;

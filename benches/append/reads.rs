@@ -2,6 +2,7 @@
 //! the same files without a server. Both halves of a round find the page cache as the options say.
 
 use crate::cost;
+use crate::fill::Filling;
 use crate::generator::{Generator, Load};
 use crate::rig::{Cluster, Plan};
 use clap::Args;
@@ -26,6 +27,9 @@ pub struct Options {
     /// Entries of the log; what they take should be far more than a node keeps in memory, which is 32 MiB
     #[arg(long, default_value_t = 400_000)]
     entries: u64,
+    /// Logs beside it, with an entry each before and behind its own
+    #[arg(long, default_value_t = 0)]
+    other_logs: u64,
     /// Connections, and threads of bare reads
     #[arg(long, default_value_t = 64)]
     connections: usize,
@@ -60,8 +64,9 @@ pub fn run(dir: &Path, size: usize, options: &Options) {
     let rig = Rig::filled(dir, size, options);
     let cache = if options.cached { "kept" } else { "dropped before each half" };
     println!(
-        "{} entries of {size} B in {} files, page cache {cache}; {} connections; machine load {}",
+        "{} entries of {size} B beside {} other logs, in {} files, page cache {cache}; {} connections; machine load {}",
         options.entries,
+        options.other_logs,
         rig.files.len(),
         options.connections,
         cost::machine_load()
@@ -84,7 +89,14 @@ impl Rig {
     fn filled(dir: &Path, size: usize, options: &Options) -> Rig {
         let mut cluster = Cluster::laid_out_in(dir, Plan::of(1).keys(&options.key));
         cluster.start_all();
-        let log = cluster.client().create("reads").expect("a new cluster has no logs");
+        let fill_others = |cluster: &Cluster| {
+            if options.other_logs > 0 {
+                let sizes = (options.other_logs, options.other_logs, 1);
+                Filling::of("other-", sizes, size).append_to(cluster);
+            }
+        };
+        fill_others(&cluster);
+        let log = cluster.client().create("reads").expect("a new cluster has no such log");
         let load = Load::appends(&cluster.endpoint(1), ShardId(0), log, size);
         let mut appends =
             Generator::connect(&[load], options.connections, 16).expect("it takes connections");
@@ -95,6 +107,7 @@ impl Rig {
             appends.run(Duration::from_secs(1)).expect("the node appends");
         }
         drop(appends);
+        fill_others(&cluster);
         cluster.node_mut(1).stop();
         cluster.start_all();
         let folder = cluster.node(1).journal(0);

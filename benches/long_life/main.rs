@@ -15,6 +15,7 @@ mod bare;
 mod catch_up;
 #[path = "../measure/cost.rs"]
 mod cost;
+#[path = "../measure/fill.rs"]
 mod fill;
 #[path = "../measure/generator.rs"]
 mod generator;
