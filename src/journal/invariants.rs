@@ -210,6 +210,7 @@ pub fn check_index(journal: &Journal) {
     let in_use = journal.segment_in_use();
     let mut after: Option<Lsn> = None;
     let last = journal.facts.last_segment();
+    index.spilled.check();
     for id in index.spilled.files().keys() {
         assert!(Some(*id) < last, "the places of segment {id} are on disk, the last is {last:?}");
         let twice = index.segments.contains_key(id);

@@ -22,9 +22,8 @@ struct SpanOf {
 }
 
 impl SlotSpans {
-    /// A segment has slots of these ranges, in the place of what it had.
-    pub(super) fn set(&mut self, segment: SegmentId, slots: &SlotRanges) {
-        self.remove(segment);
+    /// A segment that has none yet has slots of these ranges.
+    pub(super) fn add(&mut self, segment: SegmentId, slots: &SlotRanges) {
         for (first, last) in slots.as_slice() {
             let at = self.rows.partition_point(|row| (row.first, row.segment) < (*first, segment));
             self.rows.insert(at, SpanOf { first: *first, last: *last, segment, reach: *last });
@@ -32,7 +31,7 @@ impl SlotSpans {
         }
     }
 
-    /// A segment has none.
+    /// A segment has none any more.
     pub(super) fn remove(&mut self, segment: SegmentId) {
         let first = self.rows.iter().position(|row| row.segment == segment);
         if let Some(first) = first {
@@ -85,9 +84,10 @@ mod tests {
         // Not in order: 17 and 40 have no factor in common.
         for nth in (0..40).map(|nth| nth * 17 % 40) {
             let (segment, slots) = &all[nth];
-            spans.set(*segment, slots);
+            spans.add(*segment, slots);
         }
-        spans.set(all[8].0, &SlotRanges::new([(Slot(7), Slot(300))]));
+        spans.remove(all[8].0);
+        spans.add(all[8].0, &SlotRanges::new([(Slot(7), Slot(300))]));
         all[8].1 = SlotRanges::new([(Slot(7), Slot(300))]);
         spans.remove(all.remove(20).0);
         for (first, last) in (0..450).flat_map(|first| [(first, first), (first, first + 25)]) {

@@ -41,12 +41,14 @@ impl Spilled {
 
     /// A segment's places are on disk; `None` where no file of them serves.
     pub(in crate::journal) fn set(&mut self, segment: SegmentId, places: Option<Arc<Places>>) {
+        if self.files.contains_key(&segment) {
+            self.spans.remove(segment); // Not of each that a start finds: it looks at all.
+        }
         if let Some(places) = &places {
             self.lost(segment, places.lost_upto);
-            self.spans.set(segment, places.slots());
+            self.spans.add(segment, places.slots());
             self.unplaced.remove(&segment);
         } else {
-            self.spans.remove(segment);
             self.unplaced.insert(segment);
         }
         self.files.insert(segment, places);
@@ -109,6 +111,26 @@ impl Spilled {
     pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
         let touching = self.spans.touching(first, last);
         touching.iter().filter_map(|segment| self.files.get(segment)?.clone()).collect()
+    }
+
+    /// Checks that what is found by slot is what each file says.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub(in crate::journal) fn check(&self) {
+        for (segment, places) in &self.files {
+            let is_unplaced = self.unplaced.contains(segment);
+            assert!(
+                is_unplaced == places.is_none(),
+                "segment {segment} is unplaced: {is_unplaced}"
+            );
+            for (first, last) in places.iter().flat_map(|places| places.slots().as_slice()) {
+                let is_found = self.spans.touching(*first, *last).contains(segment);
+                assert!(is_found, "slots {first} to {last} are not found in segment {segment}");
+            }
+        }
+        let unknown = self.unplaced.iter().find(|segment| !self.files.contains_key(*segment));
+        assert!(unknown.is_none(), "segment {unknown:?} is unplaced, and is gone");
     }
 
     /// The slot has a row in some file of places.
