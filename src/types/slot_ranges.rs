@@ -81,33 +81,28 @@ impl SlotRanges {
         if first > last {
             return;
         }
-        // Most sets are made in order: then the others need no look.
-        if self.ranges.last().is_none_or(|range| range.1.next() < first) {
-            return self.ranges.push((first, last));
-        }
-        let touches = |range: &(Slot, Slot)| range.1.next() >= first && range.0 <= last.next();
-        let (mut first, mut last) = (first, last);
-        for range in self.ranges.iter().filter(|range| touches(range)) {
-            (first, last) = (first.min(range.0), last.max(range.1));
-        }
-        self.ranges.retain(|range| !touches(range));
-        let at = self.ranges.partition_point(|range| range.0 < first);
-        self.ranges.insert(at, (first, last));
+        // Those that touch it, which stand side by side, become one with it.
+        let begin = self.ranges.partition_point(|range| range.1.plus(1) < first);
+        let count = self.ranges[begin..].partition_point(|range| range.0 <= last.plus(1));
+        let joined = &self.ranges[begin..begin + count];
+        let first = joined.first().map_or(first, |range| first.min(range.0));
+        let last = joined.last().map_or(last, |range| last.max(range.1));
+        self.ranges.splice(begin..begin + count, [(first, last)]);
     }
 
     /// Takes the slots from `first` to `last` out.
     pub fn remove(&mut self, first: Slot, last: Slot) {
-        let mut left = Vec::with_capacity(self.ranges.len() + 1);
-        for (from, upto) in self.ranges.drain(..) {
-            let before = (from, upto.min(first.prev()));
-            let behind = (from.max(last.next()), upto);
-            if upto < first || from > last {
-                left.push((from, upto));
-                continue;
-            }
-            left.extend([before, behind].into_iter().filter(|(from, upto)| from <= upto));
+        if first > last {
+            return;
         }
-        self.ranges = left;
+        let begin = self.ranges.partition_point(|range| range.1 < first);
+        let count = self.ranges[begin..].partition_point(|range| range.0 <= last);
+        let hit = &self.ranges[begin..begin + count];
+        let before = hit.first().filter(|range| range.0 < first);
+        let behind = hit.last().filter(|range| range.1 > last);
+        let before = before.map(|range| (range.0, first.prev()));
+        let behind = behind.map(|range| (last.plus(1), range.1));
+        self.ranges.splice(begin..begin + count, before.into_iter().chain(behind));
     }
 }
 
