@@ -150,6 +150,8 @@ pub const ABSENT_RETRY_US: u64 = 2_000_000;
 /// Slots that peers answered for and whose rows are looked for at a time: all logs of the index are gone through
 /// for that.
 pub const EXAMINED_SLOTS_MAX: usize = 16_384;
+/// Rows that the values of such slots may have before they are looked for; each takes 16 bytes of memory.
+pub const EXAMINED_ROWS_MAX: usize = 1 << 20;
 /// Looking for rows takes at most one part in so many of the time.
 pub const EXAMINE_TIME_PARTS: u64 = 10;
 /// Where the disk is behind, or full, no absent value is asked for so long, in microseconds.

@@ -35,12 +35,21 @@ pub struct ColdReadJob {
     pub(super) distrusted: Option<Slot>,
     /// Of this slot the record that counts did not serve: another one is read in its place.
     pub(super) second: Option<(Slot, RecordPlace)>,
-    /// Slots of which the record that counts, of this ballot, did not serve, and another one did.
-    pub(super) mends: BTreeMap<Slot, Ballot>,
+    /// Slots of which the record that counts did not serve, and another one did.
+    pub(super) mends: BTreeMap<Slot, SlotMend>,
     /// Bytes of files that were read.
     pub(super) file_bytes: usize,
     /// So many bytes behind what is wanted are read ahead.
     pub(super) ahead: usize,
+}
+
+/// The record of a slot that counts did not serve.
+#[derive(Clone, Debug)]
+pub(super) struct SlotMend {
+    /// The highest ballot of the records that were read.
+    pub(super) ballot: Ballot,
+    /// What a read of a file found wrong with it; nothing where it was read, and lacks the entries.
+    pub(super) damage: Option<ReadDamage>,
 }
 
 /// What a read of old entries brought.
@@ -51,8 +60,8 @@ pub struct ColdReadDone {
     pub(super) cursor: ReadCursor,
     pub(super) extents: VecDeque<Extent>,
     pub(super) ended: ColdReadEnd,
-    /// Slots of which the record that counts, of this ballot, did not serve, and another one did.
-    pub(super) mends: BTreeMap<Slot, Ballot>,
+    /// Slots of which the record that counts did not serve, and another one did.
+    pub(super) mends: BTreeMap<Slot, SlotMend>,
     /// Segments whose files of places do not serve.
     pub(super) unplaced: Vec<SegmentId>,
     /// Bytes of files that were read for it, those of the index apart.
@@ -300,9 +309,9 @@ impl ColdReadJob {
     /// The record that counts for a slot did not serve: it is a remnant without the entries, or has rotted. Goes on with
     /// the one beside it, if there is one.
     fn fall_back(&mut self, reader: &mut PieceReader<'_>, ended: ColdReadEnd) -> Result<(), Stop> {
-        let (slot, ballot) = match &ended {
-            ColdReadEnd::Damaged(slot, ballot, _) => (*slot, *ballot),
-            ColdReadEnd::Lost(slot, damage) => (*slot, damage.ballot()),
+        let (slot, ballot, damage) = match &ended {
+            ColdReadEnd::Damaged(slot, ballot, _) => (*slot, *ballot, None),
+            ColdReadEnd::Lost(slot, damage) => (*slot, damage.ballot(), Some(damage.clone())),
             ColdReadEnd::Taken
             | ColdReadEnd::Beyond
             | ColdReadEnd::NotIndexed
@@ -314,7 +323,7 @@ impl ColdReadJob {
         }
         let Some(place) = reader.beside(slot)? else { return Err(Stop::End(ended)) };
         self.second = Some((slot, place));
-        self.mends.insert(slot, ballot.max(place.ballot()));
+        self.mends.insert(slot, SlotMend { ballot: ballot.max(place.ballot()), damage });
         Ok(())
     }
 
@@ -344,7 +353,8 @@ impl ColdReadJob {
                 }
             } else if let Err(damaged) = self.cursor.take(&extent, extent.slot, body) {
                 let ballot = planned.piece.place.ballot();
-                let ballot = self.mends.get(&extent.slot).map_or(ballot, |over| ballot.max(*over));
+                let ballot =
+                    self.mends.get(&extent.slot).map_or(ballot, |it| ballot.max(it.ballot));
                 return Err(ColdReadEnd::Damaged(extent.slot, ballot, damaged.to_string()));
             }
             if self.cursor.next() >= extent.end() {

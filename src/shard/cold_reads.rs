@@ -4,7 +4,7 @@
 //! that an answer needs, and takes the entries out. Only where their places are in memory alone, which
 //! the job learns when it has looked up the entries, a second one reads them.
 
-use super::cold_job::{ColdReadDone, ColdReadEnd, ColdReadJob};
+use super::cold_job::{ColdReadDone, ColdReadEnd, ColdReadJob, SlotMend};
 use super::core::Core;
 use super::disk_job::DiskJob;
 use super::journal_reads::JournalRead;
@@ -110,7 +110,12 @@ impl ColdReads {
         if is_outdated {
             return ColdReadStep::Absent(task);
         }
-        mends.into_iter().for_each(|(slot, ballot)| turn.mend(slot, ballot));
+        for (slot, SlotMend { ballot, damage }) in mends {
+            // Where its segment went while it was read, the record that counts is another one by now.
+            if !damage.is_some_and(|damage| turn.core.journal.is_excused(&damage)) {
+                turn.mend(slot, ballot);
+            }
+        }
         let brought_some = cursor.next() > task.reading.next();
         (task.reading, task.extents) = (cursor, extents);
         let lacks = task.reading.lacks();

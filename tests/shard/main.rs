@@ -1,6 +1,7 @@
 //! One shard alone, driven step by step: what its clients are promised.
 
 mod absent;
+mod alone;
 mod chains;
 mod checkpoints;
 mod clocks;
@@ -20,6 +21,7 @@ mod lost;
 mod lost_copies;
 mod memory;
 mod node;
+mod partial_answers;
 mod peers;
 mod reads;
 mod release;

@@ -257,6 +257,14 @@ impl Node {
         self.execute(job);
     }
 
+    /// Runs the first of a kind that was held back.
+    pub fn run_one(&mut self, is_wanted: impl Fn(&DiskJob) -> bool) -> bool {
+        let Some(at) = self.held.iter().position(is_wanted) else { return false };
+        let job = self.held.remove(at);
+        self.execute(job);
+        true
+    }
+
     /// Runs the jobs that were held back up to the first of a kind, which stays.
     pub fn release_until(&mut self, is_wanted: impl Fn(&DiskJob) -> bool) {
         while let Some(job) = self.held.first() {

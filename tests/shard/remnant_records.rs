@@ -4,15 +4,15 @@
 use crate::compaction::with_rare_entries;
 use crate::install::{check_log, read_as};
 use crate::large_entries::{check_entries, text_of as rare_text};
-use crate::node::{Node, SEGMENT, identity_of, texts};
-use crate::remnants::{Story, VALUES, restart, share, text_of};
+use crate::node::{Node, SEGMENT, identity_of, log, texts};
+use crate::remnants::{LOGS, Story, VALUES, restart, rot, segments, share, text_of};
 use crate::trio_rig::Trio;
-use paxosd::api::{Consistency, Reply};
+use paxosd::api::{Consistency, Reply, Request, Trim};
 use paxosd::checkpoint::{self, Start};
 use paxosd::journal::{Journal, JournalEvent, execute};
 use paxosd::machine::{cut_down, is_remnant};
 use paxosd::storage::MemStorage;
-use paxosd::types::{Ballot, FormatLevel, Record, ShardId, Slot, Value};
+use paxosd::types::{Ballot, FormatLevel, Index, Record, ShardId, Slot, Value};
 use paxosd::wire::peer::Message;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -163,8 +163,44 @@ fn c30_a_segment_does_not_go_with_what_a_remnant_lacks() {
     check_entries(&mut again, "rare", 0..20);
 }
 
+/// C30: a remnant that counts has another entry than was chosen. Compaction finds it: what a peer has takes its place before
+/// anybody asks for it, and the segment is compacted.
+#[test]
+fn c30_compaction_has_a_wrong_remnant_replaced() {
+    let Story { mut trio, leader, away } = Story::begin();
+    let at = 3 - leader - away;
+    trio.heal(away);
+    trio.pass(10_000_000);
+    trio.cut_off(at);
+    let text = text_of("keeps", 40);
+    let slots = rewrite(trio.storage(at), at, |slot, ballot, value| {
+        let mut bytes = value.bytes().to_vec();
+        let found = bytes.windows(text.len()).position(|part| part == text.as_bytes());
+        bytes[found.filter(|_| is_remnant(value))? + 100] ^= 1;
+        let ballot = Ballot::new(ballot.round + 1_000, ballot.node);
+        Some(Record::Remnant { slot, ballot, value: Value::new(bytes) })
+    });
+    assert_eq!(slots.len(), 1, "slots {slots:?} have the entry");
+    // The right one, beside it, has rotted.
+    let storage = trio.storage(at);
+    let rotten = segments(storage).iter().map(|name| rot(storage, name, &text)).sum::<usize>();
+    assert!(rotten > 0, "no segment holds the entry");
+    restart(&mut trio, at);
+    let leader = trio.leader();
+    share(&mut trio, leader, VALUES..2 * VALUES);
+    for text in &LOGS[1..] {
+        let before = Index(2 * VALUES);
+        trio.ask(leader, Request::Trim(Trim { log: log(text), before }));
+    }
+    trio.pass(60_000_000);
+    assert_eq!(trio.members[at].shard.absent_slots(), 0);
+    assert!(trio.members[at].shard.tally().fetched_values > 0, "it was not found");
+    assert_eq!(read_at_last(&mut trio, at, 40), 0);
+    check_log(&mut trio, at, "keeps", (0, 2 * VALUES));
+}
+
 /// What is left of a value of which nothing lives, by a state that is wrong.
-fn nothing_left(value: &Value) -> Value {
+pub fn nothing_left(value: &Value) -> Value {
     let bytes = value.bytes();
     let mut out = b"PR\x01\0\0\0\0\0".to_vec();
     out.extend_from_slice(&bytes[8..28]);

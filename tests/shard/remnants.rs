@@ -163,7 +163,13 @@ pub struct Story {
 pub const VALUES: u64 = 150;
 
 impl Story {
+    /// In each value one entry of eight lives.
     pub fn begin() -> Story {
+        Story::with_live(1)
+    }
+
+    /// In each value entries of so many logs live, of eight.
+    pub fn with_live(logs: usize) -> Story {
         let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
         let leader = trio.leader();
         let away = (leader + 1) % 3;
@@ -173,7 +179,7 @@ impl Story {
         trio.pass(500_000);
         trio.cut_off(away);
         share(&mut trio, leader, 10..VALUES);
-        for text in &LOGS[1..] {
+        for text in &LOGS[logs..] {
             let before = Index(VALUES);
             trio.ask(leader, Request::Trim(Trim { log: log(text), before }));
         }

@@ -19,4 +19,4 @@ pub use heal::{HealDone, HealStep};
 pub use job::{InstallDone, InstallJob, InstallJobError, Received, execute};
 pub use part_file::{part_file_names, part_file_slot};
 pub use rows::ROW_BYTES;
-pub use verify::{LogEnd, SlotRow, ValueFault, Verified, VerifyValues, WantedOf, verify};
+pub use verify::{LogEnd, RowName, SlotRow, ValueFault, Verified, VerifyValues, WantedOf, verify};

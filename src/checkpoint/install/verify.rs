@@ -68,6 +68,9 @@ pub struct SlotRow {
     pub end: Index,
 }
 
+/// The log of a row of the index, and the row's first entry: no other row has the same.
+pub type RowName = (LogId, Index);
+
 /// What became of the values.
 #[derive(Clone, Debug)]
 pub struct Verified {
@@ -75,12 +78,13 @@ pub struct Verified {
     pub from: NodeId,
     /// Those that hold entries which can still be read, and are the very ones; cut down, where that was asked for.
     pub values: Vec<(Slot, Ballot, Value)>,
-    /// How many rows of live entries each of these has.
-    pub rows: BTreeMap<Slot, u64>,
+    /// The rows of live entries that each of these has.
+    pub rows: BTreeMap<Slot, Vec<RowName>>,
     /// Of these slots something beside the value was taken, in no lower ballot than the value has.
     pub beside: BTreeSet<Slot>,
-    /// The first slot whose value is not believed, and why; none behind it was looked at.
-    pub refused: Option<(Slot, ValueFault)>,
+    /// The first slot whose value is not believed, the highest ballot of its records, and why; none behind it was looked
+    /// at.
+    pub refused: Option<(Slot, Ballot, ValueFault)>,
 }
 
 /// Why a value is not believed.
@@ -113,13 +117,15 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
             }
         }
         match best {
-            (_, Ok((_, 0))) => {}
+            (_, Ok((_, rows))) if rows.is_empty() => {}
             (ballot, Ok((value, rows))) => {
                 verified.values.push((*slot, ballot, value));
                 verified.rows.insert(*slot, rows);
             }
             (_, Err(why)) => {
-                verified.refused = Some((*slot, why));
+                let beside = verify.beside.get(slot).into_iter().flatten().map(|(it, _)| *it);
+                let highest = beside.fold(*ballot, Ballot::max);
+                verified.refused = Some((*slot, highest, why));
                 break;
             }
         }
@@ -127,8 +133,8 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
     Ok(verified)
 }
 
-/// What is wanted of a value, and how many live rows it has; or why it is not believed.
-type LiveValue = Result<(Value, u64), ValueFault>;
+/// What is wanted of a value, and the live rows that it has; or why it is not believed.
+type LiveValue = Result<(Value, Vec<RowName>), ValueFault>;
 
 /// What each value is held against.
 struct Against<'a> {
@@ -142,7 +148,7 @@ impl<'a> Against<'a> {
     fn live_value(&self, slot: Slot, value: &Value) -> Result<LiveValue, StorageError> {
         Ok(match self.live_rows(slot, value)? {
             Ok(live) if !live.is_empty() => cut(value, &live, self.verify.wanted),
-            live => live.map(|live| (value.clone(), live.len() as u64)),
+            live => live.map(|live| (value.clone(), names(&live))),
         })
     }
 
@@ -198,12 +204,12 @@ fn is_better(found: &LiveValue, other: &LiveValue) -> bool {
         (_, Err(ValueFault::DamagedIndex(_))) => false,
         (Err(ValueFault::DamagedIndex(_)), _) => true,
         (Err(ValueFault::OtherValue(_)), _) => false,
-        (Ok((_, rows)), Ok((_, others))) => rows > others,
+        (Ok((_, rows)), Ok((_, others))) => rows.len() > others.len(),
         (Ok(_), Err(ValueFault::OtherValue(_))) => true,
     }
 }
 
-/// What is worth to be kept of a value with these live rows, and how many they are.
+/// What is worth to be kept of a value with these live rows, and their names.
 fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
     let cut = match wanted {
         WantedOf::Whole => Ok(None),
@@ -211,7 +217,11 @@ fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
         WantedOf::Live => cut_out(value, live),
     };
     let cut = cut.map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
-    Ok((cut.unwrap_or_else(|| value.clone()), live.len() as u64))
+    Ok((cut.unwrap_or_else(|| value.clone()), names(live)))
+}
+
+fn names(live: &[NamedExtent<'_>]) -> Vec<RowName> {
+    live.iter().map(|(log, _, row)| (*log, row.first)).collect()
 }
 
 /// The rows of these slots, or the damage of a run.

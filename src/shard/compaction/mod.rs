@@ -281,16 +281,8 @@ impl Compaction {
             StepFound::Verified(verified) => {
                 let Verified { values, beside, refused, .. } = verified;
                 walk.verified(values, &beside);
-                if let Some((_, ValueFault::DamagedIndex(damage))) = &refused {
-                    turn.core.note_damage(damage);
-                }
-                if let Some((slot, why)) = &refused {
-                    // The record is whole, so that it is not clear which of the two is wrong.
-                    let (shard, segment) = (turn.core.options.shard, walk.segment());
-                    log::error!(
-                        "shard {shard}: segment {segment} is not compacted: the value of slot {slot} \
-                         is not what the index says: {why}"
-                    );
+                if let Some(refused) = &refused {
+                    not_believed(turn, walk.segment(), refused);
                 }
                 if refused.is_some() || walk.is_too_live() {
                     self.walk = None;
@@ -313,6 +305,26 @@ impl Compaction {
         let wanted = if turn.core.has_remnants() { WantedOf::MostlyLive } else { WantedOf::Whole };
         let verify = VerifyValues { from, values, beside, among: None, wanted, runs, logs };
         self.run(turn, Step::Verify(verify));
+    }
+}
+
+/// A value is not what the index says.
+fn not_believed(
+    turn: &mut Turn<'_>,
+    segment: SegmentId,
+    (slot, ballot, why): &(Slot, Ballot, ValueFault),
+) {
+    log::error!(
+        "shard {}: segment {segment} is not compacted: the value of slot {slot} is not what the index says: {why}",
+        turn.core.options.shard
+    );
+    match why {
+        ValueFault::DamagedIndex(damage) => drop(turn.core.note_damage(damage)),
+        // The record is whole, so that it is not clear which of the two is wrong. What a peer has is held against the
+        // index too: without it each walk of the segment would end here.
+        ValueFault::OtherValue(_) => {
+            turn.lost(*slot, *ballot, &format!("slot {slot} is wrong here"))
+        }
     }
 }
 

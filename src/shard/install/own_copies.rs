@@ -8,6 +8,7 @@ use crate::journal::ReadResult;
 use crate::shard::core::Core;
 use crate::shard::turn::Turn;
 use crate::types::{Ballot, Slot, SlotRanges, Tick, Value};
+use std::collections::BTreeSet;
 
 /// Ranges of slots that are remembered as looked at.
 const LOOKED_AT_RANGES_MAX: usize = 4096;
@@ -18,11 +19,17 @@ pub struct OwnCopies {
     values: OwnValues,
     /// What was written down for these was looked at, and stays what it is.
     looked_at: SlotRanges,
+    /// What was written down for these could not be read, or a segment went meanwhile in which it may have stood.
+    missed: BTreeSet<Slot>,
 }
 
 impl Default for OwnCopies {
     fn default() -> OwnCopies {
-        OwnCopies { values: OwnValues::of_anything(), looked_at: SlotRanges::default() }
+        OwnCopies {
+            values: OwnValues::of_anything(),
+            looked_at: SlotRanges::default(),
+            missed: BTreeSet::new(),
+        }
     }
 }
 
@@ -32,6 +39,11 @@ impl OwnCopies {
         if !self.looked_at.contains(slot) {
             self.values.add(slot);
         }
+    }
+
+    /// What could not be looked at is looked for again.
+    pub(super) fn look_again(&mut self) {
+        std::mem::take(&mut self.missed).into_iter().for_each(|slot| self.want(slot));
     }
 
     /// What was found of this slot could not be kept: it is looked for again.
@@ -73,9 +85,12 @@ impl OwnCopies {
         results: Vec<(Slot, ReadResult)>,
         verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, Beside) -> VerifyValues,
     ) {
+        let is_settled = self.values.released_before() == turn.core.tally.released_segments;
         for (slot, may_come) in self.values.found(turn, results, verify) {
             self.values.remove(slot);
-            if !may_come {
+            if may_come || !is_settled {
+                self.missed.insert(slot);
+            } else {
                 self.note(slot);
             }
         }
@@ -84,7 +99,7 @@ impl OwnCopies {
     /// Values were held against the index. Returns those that are what was chosen, and have live entries.
     pub(super) fn verified(&mut self, verified: Verified) -> Vec<(Slot, Ballot, Value)> {
         let mut values = verified.values.clone();
-        let is_other = matches!(verified.refused, Some((_, ValueFault::OtherValue(_))));
+        let is_other = matches!(verified.refused, Some((_, _, ValueFault::OtherValue(_))));
         let FoundHere { right, wrong, .. } = self.values.verified(verified);
         right.iter().for_each(|slot| self.note(*slot));
         wrong.into_iter().filter(|_| is_other).for_each(|slot| self.note(slot));

@@ -3,7 +3,7 @@
 //! down for its slot, though it was never known to be chosen. Each is believed once it was held against the index,
 //! and has every live row of its slot, as what a peer sends is.
 
-use crate::checkpoint::install::{InstallJob, Verified, VerifyValues};
+use crate::checkpoint::install::{InstallJob, RowName, Verified, VerifyValues};
 use crate::journal::{Job, ReadDamage, ReadResult};
 use crate::limits::{ABSENT_REST_US, LEARN_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::shard::core::Core;
@@ -17,10 +17,14 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct OwnValues {
     slots: SlotRanges,
+    /// Those that somebody waits for: they come first.
+    wanted: BTreeSet<Slot>,
     /// Whatever was written down counts, be it known to be what was chosen or not.
     reads_anything: bool,
     /// They are being read.
     reads: Option<(Slot, Slot)>,
+    /// So many segments had been released when the read began.
+    released_before: u64,
     /// They are being held against the index.
     verifies: Option<(Slot, Slot)>,
     /// Of these the record that counts does not verify, and another one does.
@@ -49,9 +53,23 @@ impl OwnValues {
         &self.slots
     }
 
-    /// Somebody has it fetched.
-    pub(super) fn remove(&mut self, slot: Slot) {
+    /// Somebody waits for this slot, which is one of them: it comes first.
+    pub(super) fn want(&mut self, slot: Slot) {
+        self.wanted.insert(slot);
+    }
+
+    /// This slot is not here. Returns whether somebody waits for it.
+    pub(super) fn remove(&mut self, slot: Slot) -> bool {
         self.slots.remove(slot, slot);
+        self.wanted.remove(&slot)
+    }
+
+    /// These slots were looked at.
+    fn remove_all(&mut self, first: Slot, last: Slot) {
+        self.slots.remove(first, last);
+        let behind = self.wanted.split_off(&last.plus(1));
+        self.wanted.retain(|slot| *slot < first);
+        self.wanted.extend(behind);
     }
 
     /// Nothing is read before that: there was no space to write anew what was found.
@@ -62,6 +80,11 @@ impl OwnValues {
     /// A read of the journal is under way.
     pub(super) fn is_reading(&self) -> bool {
         self.reads.is_some()
+    }
+
+    /// So many segments had been released when the last read began.
+    pub(super) fn released_before(&self) -> u64 {
+        self.released_before
     }
 
     /// No job is under way.
@@ -79,12 +102,14 @@ impl OwnValues {
         if !self.is_idle() || turn.now < self.rest_until {
             return;
         }
-        let Some((first, last)) = self.slots.last() else { return };
+        let wanted = self.wanted.last().map(|slot| (*slot, *slot));
+        let Some((first, last)) = wanted.or_else(|| self.slots.last()) else { return };
         let first = first.max(Slot(last.0.saturating_sub(LEARN_SLOTS_MAX - 1)));
         let core = &mut *turn.core;
         let token = core.journal_reads.token();
         core.journal_reads.begin(token, JournalRead::Absent);
         self.reads = Some((first, last));
+        self.released_before = core.tally.released_segments;
         let slots = (first.0..=last.0).map(Slot);
         let job = match self.reads_anything {
             true => core.journal.read_anything(token, slots, LEARN_BYTES_MAX),
@@ -125,7 +150,7 @@ impl OwnValues {
         if upto < first {
             self.rest_until = turn.now.after(ABSENT_REST_US);
         } else if values.is_empty() {
-            self.slots.remove(first, upto);
+            self.remove_all(first, upto);
         } else {
             self.verifies = Some((first, upto));
             let verify = verify(turn.core, values, beside);
@@ -138,10 +163,10 @@ impl OwnValues {
     pub(super) fn verified(&mut self, verified: Verified) -> FoundHere {
         let rotten = std::mem::take(&mut self.rotten);
         let Some((first, upto)) = self.verifies.take() else { return FoundHere::default() };
-        let wrong = verified.refused.as_ref().map(|(slot, _)| *slot);
+        let wrong = verified.refused.as_ref().map(|(slot, ..)| *slot);
         let right = (first.0..=upto.0).map(Slot).take_while(|slot| Some(*slot) != wrong);
         let right = right.filter(|slot| self.slots.contains(*slot)).collect();
-        self.slots.remove(first, wrong.unwrap_or(upto));
+        self.remove_all(first, wrong.unwrap_or(upto));
         let mut mended = verified.values;
         mended.retain(|(slot, ..)| rotten.contains(slot) || verified.beside.contains(slot));
         FoundHere { right, wrong, mended, rows: verified.rows }
@@ -160,6 +185,6 @@ pub(super) struct FoundHere {
     pub wrong: Option<Slot>,
     /// What is to be written anew, for it does not count.
     pub mended: Vec<(Slot, Ballot, Value)>,
-    /// How many rows of live entries there are.
-    pub rows: BTreeMap<Slot, u64>,
+    /// The rows of live entries that each of these has.
+    pub rows: BTreeMap<Slot, Vec<RowName>>,
 }

@@ -189,11 +189,11 @@ impl Holdings {
         }
         match &verified.refused {
             None => (check.values, check.beside) = (Vec::new(), BTreeMap::new()),
-            Some((refused, ValueFault::OtherValue(_))) => {
+            Some((refused, _, ValueFault::OtherValue(_))) => {
                 check.values.retain(|(slot, ..)| slot > refused);
                 check.beside.retain(|slot, _| slot > refused);
             }
-            Some((slot, ValueFault::DamagedIndex(damage))) => {
+            Some((slot, _, ValueFault::DamagedIndex(damage))) => {
                 turn.core.note_damage(damage);
                 return self.end(from, LossVerdict::Unclear(*slot));
             }

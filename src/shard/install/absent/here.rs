@@ -5,7 +5,7 @@ use super::Absent;
 use super::against_index::against_index;
 use crate::checkpoint::install::{Verified, VerifyValues, WantedOf};
 use crate::journal::{ReadDamage, ReadResult};
-use crate::limits::{ABSENT_REST_US, EXAMINED_SLOTS_MAX};
+use crate::limits::ABSENT_REST_US;
 use crate::shard::core::Core;
 use crate::shard::install::own_values::FoundHere;
 use crate::shard::turn::Turn;
@@ -45,7 +45,7 @@ impl Absent {
 
     /// This node's own journal may be read: what is found there waits for its rows.
     pub(super) fn may_look_here(&self) -> bool {
-        self.looks_for_nothing() && self.unproven.len() < EXAMINED_SLOTS_MAX
+        self.looks_for_nothing() && !self.unproven.is_full()
     }
 
     /// The own journal delivered what it has: the rest is fetched.
@@ -73,7 +73,9 @@ impl Absent {
             return self.copies.found(turn, results, verify);
         }
         for (slot, _) in self.own.found(turn, results, verify) {
-            self.own.remove(slot);
+            if self.own.remove(slot) {
+                self.wanted.insert(slot);
+            }
             self.slots.add(slot, slot);
         }
     }

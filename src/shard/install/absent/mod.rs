@@ -5,24 +5,24 @@
 //! are *absent* here until its value was fetched. What a peer has released is needed by nobody.
 
 mod against_index;
+mod alone;
 mod here;
 mod in_vain;
+mod proof;
 mod unproven;
 
 pub(in crate::shard) use self::against_index::log_ends;
 
 use self::against_index::against_index;
+use self::alone::is_alone;
 use self::in_vain::InVain;
-use self::unproven::{Answered, Unproven};
+use self::unproven::Unproven;
 use super::arrivals::{Arrival, Arrivals, Asked};
 use super::own_copies::OwnCopies;
 use super::own_values::{Beside, OwnValues};
 use super::pace::{InstallPace, UnsyncedAnswers, answer_us};
-use crate::checkpoint::install::{InstallJob, SlotRow, ValueFault, Verified};
-use crate::index::RunDamage;
-use crate::limits::{
-    ABSENT_REST_US, ABSENT_RETRY_US, EXAMINE_TIME_PARTS, EXAMINED_SLOTS_MAX, LEARN_SLOTS_MAX,
-};
+use crate::checkpoint::install::{InstallJob, RowName, ValueFault, Verified};
+use crate::limits::{ABSENT_REST_US, ABSENT_RETRY_US, LEARN_SLOTS_MAX};
 use crate::paxos::Doubt;
 use crate::shard::core::Core;
 use crate::shard::disk_job::DiskJob;
@@ -30,9 +30,6 @@ use crate::shard::turn::Turn;
 use crate::types::{Ballot, NodeId, Slot, SlotRanges, Tick};
 use crate::wire::peer::{Message, ValuesChunk, ValuesFetch};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Ranges of slots that are remembered as needed by nobody.
-const NEEDLESS_RANGES_MAX: usize = 4096;
 
 /// Fetches what is absent.
 #[derive(Debug, Default)]
@@ -71,6 +68,8 @@ pub struct Absent {
     examine_after: Tick,
     /// Values that were fetched since the start.
     fetched: u64,
+    /// Of a node without peers: when the rows of what it lacks are looked for again.
+    alone_again: Option<Tick>,
     /// What was kept of the last answers, as long as it may not be durable.
     unsynced: UnsyncedAnswers,
 }
@@ -108,7 +107,7 @@ impl Absent {
         self.slots.contains(slot)
             || self.own.slots().contains(slot)
             || self.in_vain.contains(slot)
-            || self.unproven.get(slot).is_some_and(|answered| answered.rows == 0)
+            || self.unproven.get(slot).is_some_and(|answered| answered.rows.is_empty())
     }
 
     /// The first slot whose value may be missing.
@@ -159,8 +158,10 @@ impl Absent {
         if let Some(answered) = self.unproven.remove(slot) {
             self.omitted.entry(slot).or_default().insert(answered.peer);
         }
+        if self.own.slots().contains(slot) {
+            return self.own.want(slot);
+        }
         if !self.in_vain.contains(slot) && !self.is_needless(slot) {
-            self.own.remove(slot);
             self.slots.add(slot, slot);
             self.wanted.insert(slot);
         }
@@ -214,6 +215,7 @@ impl Absent {
         let rest = rest.or(Some(self.examine_after).filter(|at| is_due && *at > now));
         let own = [self.own.next_deadline(now), self.copies.next_deadline(now)];
         let own = own.into_iter().flatten();
+        let own = own.chain(self.alone_deadline(now));
         asked.or(rest).into_iter().chain(own).chain(self.in_vain.next_deadline()).min()
     }
 
@@ -234,6 +236,9 @@ impl Absent {
 
     /// Asks peers for what is next, each for other slots.
     fn ask_next(&mut self, turn: &mut Turn<'_>) {
+        if is_alone(turn.core) {
+            return self.go_on_alone(turn);
+        }
         for Asked { from, peer, .. } in self.arrivals.overdue(turn.now) {
             self.refused.entry(from).or_default().insert(peer);
         }
@@ -244,7 +249,7 @@ impl Absent {
             return;
         }
         let is_paused = self.leaves_others_their_share(turn);
-        if self.wanted.is_empty() && self.unproven.len() >= EXAMINED_SLOTS_MAX {
+        if self.wanted.is_empty() && self.unproven.is_full() {
             return self.examine(turn);
         }
         while self.arrivals.has_room() {
@@ -264,10 +269,13 @@ impl Absent {
             let Some(peer) = peers.iter().find(|peer| !self.arrivals.is_asked(**peer)) else {
                 let is_in_vain =
                     self.refused.contains_key(&from) || self.omitted.contains_key(&from);
-                if !peers.is_empty() || !is_in_vain {
-                    return; // They are being asked for something else, or nobody is there to be asked.
+                if !peers.is_empty() {
+                    return; // They are being asked for something else.
                 }
-                self.give_up(turn.now, from);
+                if !is_in_vain {
+                    return self.examine(turn); // Nobody is there to be asked.
+                }
+                self.give_up(from, turn.now.after(ABSENT_RETRY_US));
                 continue;
             };
             if !self.arrivals.is_one_asked() {
@@ -320,90 +328,14 @@ impl Absent {
         core.options.paxos.members.iter().copied().filter(may).collect()
     }
 
-    /// Looks for the rows of slots that nobody could give, and of those that were answered for, a set of them at a
-    /// time.
-    fn examine(&mut self, turn: &mut Turn<'_>) {
-        if self.examined.is_some() || !self.arrivals.is_empty() || turn.now < self.examine_after {
-            return;
-        }
-        if !std::mem::take(&mut self.is_news) && self.unproven.is_empty() {
-            return;
-        }
-        let slots: BTreeSet<Slot> = self.in_vain.slots().chain(self.unproven.slots()).collect();
-        let slots = SlotRanges::new(slots.into_iter().map(|slot| (slot, slot)));
-        self.examined = Some((slots.clone(), turn.now));
-        let runs = turn.core.index.runs().clone();
-        turn.run(DiskJob::Install(InstallJob::Rows { runs, slots }));
-    }
-
-    /// The rows of these slots: those without a live entry are not missing, and of those whose answer has them all
-    /// nothing is. The others are asked for elsewhere: a peer that is ahead may know of a trim that is still to
-    /// come here, and one that is wrong is not asked for them again.
-    pub(in crate::shard) fn rows_found(
-        &mut self,
-        turn: &mut Turn<'_>,
-        rows: Result<Vec<SlotRow>, RunDamage>,
-    ) {
-        let Some((examined, since)) = self.examined.take() else { return };
-        let took = turn.now.since(since);
-        self.examine_after = turn.now.after(took.saturating_mul(EXAMINE_TIME_PARTS - 1));
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(damage) => {
-                turn.core.note_damage(&damage);
-                self.examine_after = self.examine_after.max(turn.now.after(ABSENT_RETRY_US));
-                return;
-            }
-        };
-        let machine = &turn.core.machine;
-        let is_live = |row: &&SlotRow| machine.is_live(row.log, row.first, row.end);
-        let mut live: BTreeMap<Slot, u64> = BTreeMap::new();
-        for row in rows.iter().filter(is_live) {
-            *live.entry(row.slot).or_default() += 1;
-        }
-        let is_dead = |slot: &Slot| examined.contains(*slot) && !live.contains_key(slot);
-        let dead: Vec<Slot> = self.in_vain.slots().filter(is_dead).collect();
-        for slot in dead {
-            self.in_vain.remove(slot);
-            self.needless.add(slot, slot);
-        }
-        if self.needless.as_slice().len() > NEEDLESS_RANGES_MAX {
-            self.needless = SlotRanges::default(); // It is found out again of those that are asked for.
-        }
-        let lacks = |slot: &Slot, answered: &Answered| {
-            live.get(slot).is_some_and(|rows| *rows > answered.rows)
-        };
-        let answered = self.unproven.take(&examined).into_iter();
-        let (lacking, proven): (Vec<_>, Vec<_>) =
-            answered.partition(|(slot, answered)| lacks(slot, answered));
-        let me = turn.core.options.paxos.me;
-        for (slot, _) in proven {
-            self.omitted.remove(&slot);
-            self.over.remove(&slot); // Nothing is to take its place.
-        }
-        if let Some((slot, answered)) = lacking.iter().find(|(_, answered)| answered.peer != me) {
-            log::warn!(
-                "shard {}: the values found for {} slots lack live entries, that of node {} for \
-                 slot {slot} among them; others are asked",
-                turn.core.options.shard,
-                lacking.len(),
-                answered.peer
-            );
-        }
-        for (slot, answered) in lacking {
-            self.omitted.entry(slot).or_default().insert(answered.peer);
-            self.slots.add(slot, slot);
-        }
-    }
-
-    /// Nobody can give this slot now, unless it was written down here.
-    fn give_up(&mut self, now: Tick, slot: Slot) {
+    /// Nobody can give this slot now, unless it was written down here. It is asked for again at this time.
+    fn give_up(&mut self, slot: Slot, again: Tick) {
         self.copies.want(slot);
         self.refused.remove(&slot);
         self.wanted.remove(&slot);
         self.slots.remove(slot, slot);
         self.omitted.remove(&slot);
-        self.in_vain.add(slot, now.after(ABSENT_RETRY_US));
+        self.in_vain.add(slot, again);
         self.is_news = true;
     }
 
@@ -436,7 +368,7 @@ impl Absent {
 
     /// Values were held against the index: those that are right are kept.
     pub(in crate::shard) fn verified(&mut self, turn: &mut Turn<'_>, verified: Verified) {
-        if let Some((_, ValueFault::DamagedIndex(damage))) = &verified.refused {
+        if let Some((_, _, ValueFault::DamagedIndex(damage))) = &verified.refused {
             turn.core.note_damage(damage);
         }
         let me = turn.core.options.paxos.me;
@@ -449,7 +381,7 @@ impl Absent {
         let Some((from, mut upto)) = self.arrivals.verified() else { return };
         self.verify_next(turn);
         let Verified { from: peer, values, rows, refused, .. } = verified;
-        if let Some((slot, fault)) = refused {
+        if let Some((slot, _, fault)) = refused {
             let shard = turn.core.options.shard;
             match fault {
                 ValueFault::OtherValue(why) => {
@@ -474,7 +406,8 @@ impl Absent {
                 upto = slot.prev();
                 break;
             }
-            self.over.remove(&slot);
+            // Should it lack entries, what comes in its place has to overrule it.
+            self.over.insert(slot, ballot);
             self.fetched += 1;
         }
         self.unsynced.add(turn.core.replica.next_lsn().prev());
@@ -484,7 +417,12 @@ impl Absent {
     }
 
     /// A peer has answered for these slots, with values of so many rows: whether that is all, their rows show.
-    fn complete(&mut self, (from, upto): (Slot, Slot), peer: NodeId, rows: &BTreeMap<Slot, u64>) {
+    fn complete(
+        &mut self,
+        (from, upto): (Slot, Slot),
+        peer: NodeId,
+        rows: &BTreeMap<Slot, Vec<RowName>>,
+    ) {
         self.refused.retain(|slot, _| !(from..=upto).contains(slot));
         let answered = (from.0..=upto.0).map(Slot).filter(|slot| self.slots.contains(*slot));
         self.await_proof(answered.collect::<Vec<_>>().into_iter(), peer, rows);
@@ -492,18 +430,5 @@ impl Absent {
         let behind = self.wanted.split_off(&upto.next());
         self.wanted.retain(|slot| *slot < from);
         self.wanted.extend(behind);
-    }
-
-    /// A node, or this one's journal, has values of so many rows for these slots: those without have none.
-    fn await_proof(
-        &mut self,
-        slots: impl Iterator<Item = Slot>,
-        peer: NodeId,
-        rows: &BTreeMap<Slot, u64>,
-    ) {
-        for slot in slots {
-            let rows = rows.get(&slot).copied().unwrap_or_default();
-            self.unproven.add(slot, Answered { peer, rows });
-        }
     }
 }

@@ -1,31 +1,35 @@
 //! Slots that were answered for, until their rows show that no live entry is missing.
 
+use crate::checkpoint::install::RowName;
+use crate::limits::{EXAMINED_ROWS_MAX, EXAMINED_SLOTS_MAX};
 use crate::types::{NodeId, Slot, SlotRanges};
 use std::collections::BTreeMap;
 
 /// What a node gave for a slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answered {
     /// Who: it may be this node, whose own journal had it.
     pub(super) peer: NodeId,
-    /// Rows of live entries in its value; 0 where it gave none, or one that nobody may ask for.
-    pub(super) rows: u64,
+    /// Rows of live entries in its value; none where it gave none, or one that nobody may ask for.
+    pub(super) rows: Vec<RowName>,
 }
 
-/// The slots, each with its answer. How many answers are of a node is asked in each turn, and there may be very many
-/// slots: it is counted.
+/// The slots, each with its answer. How many answers are of a node, and how many rows they have, is asked in each turn,
+/// and there may be very many slots: it is counted.
 #[derive(Debug, Default)]
 pub(super) struct Unproven {
     answers: BTreeMap<Slot, Answered>,
     counts: BTreeMap<NodeId, u64>,
+    rows: usize,
 }
 
 impl Unproven {
     /// A slot was answered for.
     pub(super) fn add(&mut self, slot: Slot, answered: Answered) {
         self.remove(slot);
-        self.answers.insert(slot, answered);
         *self.counts.entry(answered.peer).or_default() += 1;
+        self.rows += answered.rows.len();
+        self.answers.insert(slot, answered);
     }
 
     /// The answer does not count any more.
@@ -33,6 +37,7 @@ impl Unproven {
         let answered = self.answers.remove(&slot)?;
         let count = self.counts.get_mut(&answered.peer).expect("each answer was counted");
         *count -= 1;
+        self.rows -= answered.rows.len();
         Some(answered)
     }
 
@@ -57,6 +62,11 @@ impl Unproven {
         self.answers.len()
     }
 
+    /// There are as many as are examined at a time.
+    pub(super) fn is_full(&self) -> bool {
+        self.len() >= EXAMINED_SLOTS_MAX || self.rows >= EXAMINED_ROWS_MAX
+    }
+
     /// There are none.
     pub(super) fn is_empty(&self) -> bool {
         self.answers.is_empty()
@@ -71,12 +81,14 @@ impl Unproven {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{Index, LogId};
 
     // A later answer for a slot takes the place of the one before, and is that of who gave it.
     #[test]
     fn the_last_answer_of_a_slot_counts() {
         let mut unproven = Unproven::default();
-        let of = |peer| Answered { peer: NodeId(peer), rows: 1 };
+        let row = |nth| (LogId(1), Index(nth));
+        let of = |peer| Answered { peer: NodeId(peer), rows: vec![row(1), row(2)] };
         for (slot, peer) in [(5, 1), (6, 2), (7, 1), (5, 2)] {
             unproven.add(Slot(slot), of(peer));
         }
@@ -85,5 +97,12 @@ mod tests {
         assert!(!unproven.has_one_of(NodeId(1)) && unproven.has_one_of(NodeId(2)));
         assert_eq!(unproven.remove(Slot(5)), Some(of(2)));
         assert!(unproven.is_empty() && !unproven.has_one_of(NodeId(2)));
+        unproven
+            .add(Slot(5), Answered { peer: NodeId(1), rows: vec![row(1); EXAMINED_ROWS_MAX - 1] });
+        assert!(!unproven.is_full());
+        unproven.add(Slot(6), of(1));
+        assert!(unproven.is_full());
+        unproven.add(Slot(6), Answered { peer: NodeId(1), rows: Vec::new() });
+        assert!(!unproven.is_full());
     }
 }
