@@ -1,20 +1,18 @@
 //! Whether appends become slower as a cluster grows: two clusters, one that holds little and one that holds
-//! much, take the same load in turns. And what a checkpoint costs those who append meanwhile.
+//! much, take the same load in turns. And what a checkpoint, and the making of a segment,
+//! cost those who append meanwhile.
 
 use crate::admin::Metrics;
 use crate::cost;
 use crate::fill::Filling;
 use crate::generator::{Generator, Load, ManyLogs};
-use crate::rig::node::files;
-use crate::rig::{Cluster, Plan, poll};
+use crate::in_making::{InMaking, Watch};
+use crate::rig::{Cluster, Plan};
 use clap::Args;
 use hdrhistogram::Histogram;
 use paxosd::api::entries::Entries;
 use paxosd::types::ShardId;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How much is measured.
@@ -62,10 +60,9 @@ pub struct Options {
 struct Side {
     cluster: Cluster,
     generator: Generator,
-    checkpoints: Checkpoints,
-    /// Latencies while no checkpoint was taken, and while one was.
-    without: Histogram<u64>,
-    with: Histogram<u64>,
+    watch: Watch,
+    /// Latencies, by what was made meanwhile.
+    latencies: [Histogram<u64>; 3],
 }
 
 /// Measures and prints.
@@ -91,8 +88,7 @@ pub fn run(dir: &Path, size: usize, options: &Options) {
     let time = Duration::from_secs(options.seconds);
     small.measure(Duration::from_secs(1));
     large.measure(Duration::from_secs(1));
-    (small.without, small.with) = (cost::latencies(), cost::latencies());
-    (large.without, large.with) = (cost::latencies(), cost::latencies());
+    (small.latencies, large.latencies) = (no_latencies(), no_latencies());
     let (mut ratios, mut costs) = (Vec::new(), Vec::new());
     for pair in 1..=options.pairs {
         let (one, other) = if pair % 2 == 1 {
@@ -134,8 +130,7 @@ impl Side {
         let generator = Generator::connect(&[load], options.connections, options.window)
             .expect("the leader takes connections");
         let journals = cluster.ids().map(|id| cluster.node(id).journal(0)).collect();
-        let (without, with) = (cost::latencies(), cost::latencies());
-        Side { cluster, generator, checkpoints: Checkpoints::watch(journals), without, with }
+        Side { cluster, generator, watch: Watch::begin(journals), latencies: no_latencies() }
     }
 
     /// Appends a second, and processor time of the nodes for each, in microseconds.
@@ -144,11 +139,10 @@ impl Side {
             cluster.ids().map(|id| cost::processor_time(cluster.node(id).pid())).sum()
         };
         let (before, begun, mut count) = (spent(&self.cluster), Instant::now(), 0_u64);
-        let Side { generator, checkpoints, without, with, .. } = self;
+        let Side { generator, watch, latencies, .. } = self;
         let mut note = |_, latency| {
             count += 1;
-            let latencies = if checkpoints.is_one_taken() { &mut *with } else { &mut *without };
-            cost::record(latencies, latency);
+            cost::record(&mut latencies[watch.seen() as usize], latency);
         };
         generator.run_noting(time, &mut note).expect("the leader answers");
         let took = begun.elapsed().as_secs_f64();
@@ -156,21 +150,28 @@ impl Side {
         (count as f64 / took, each)
     }
 
-    /// Latencies with and without a checkpoint, and the longest turn of a shard's loop.
+    /// Latencies by what was made meanwhile, and the longest turns of the shards' loops.
     fn report(&self, what: &str) {
-        let p99 = |latencies: &Histogram<u64>| latencies.value_at_quantile(0.99);
-        let (without, with) = (p99(&self.without), p99(&self.with));
-        let all = (self.without.len() + self.with.len()).max(1);
-        println!(
-            "{what}: p99 {without} us without a checkpoint, {with} us while one is taken ({:.0} % of appends), ratio {:.2}",
-            self.with.len() as f64 * 100.0 / all as f64,
-            with as f64 / without.max(1) as f64
-        );
+        let p99 = |made: InMaking| self.latencies[made as usize].value_at_quantile(0.99);
+        let all: u64 = self.latencies.iter().map(Histogram::len).sum();
+        for made in InMaking::ALL {
+            println!(
+                "{what}: p99 {} us {} ({:.1} % of appends), ratio {:.2}",
+                p99(made),
+                made.name(),
+                self.latencies[made as usize].len() as f64 * 100.0 / all.max(1) as f64,
+                p99(made) as f64 / p99(InMaking::Nothing).max(1) as f64
+            );
+        }
         for id in self.cluster.ids() {
             let Ok(metrics) = Metrics::of(&self.cluster.admin(id)) else { continue };
             println!("{what}: node {id}: {}", turns(&metrics));
         }
     }
+}
+
+fn no_latencies() -> [Histogram<u64>; 3] {
+    InMaking::ALL.map(|_| cost::latencies())
 }
 
 /// How many turns of a shard's loop there were since the node's start, and how many took long.
@@ -187,41 +188,4 @@ fn turns(metrics: &Metrics) -> String {
     format!(
         "{all} turns of its loop, {five} longer than 5 ms, {ten} than 10 ms, {fifty} than 50 ms"
     )
-}
-
-/// Whether some node is taking a checkpoint, by the files that it makes.
-struct Checkpoints {
-    is_one_taken: Arc<AtomicBool>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Checkpoints {
-    fn watch(journals: Vec<PathBuf>) -> Checkpoints {
-        let (is_one_taken, stop) =
-            (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let (seen, ends) = (Arc::clone(&is_one_taken), Arc::clone(&stop));
-        let thread = thread::spawn(move || {
-            while !ends.load(Ordering::Relaxed) {
-                let is_new = |path: &PathBuf| path.extension().is_some_and(|end| end == "new");
-                let taken = journals.iter().any(|folder| files(folder, "").iter().any(is_new));
-                seen.store(taken, Ordering::Relaxed);
-                poll::pass(Duration::from_millis(2));
-            }
-        });
-        Checkpoints { is_one_taken, stop, thread: Some(thread) }
-    }
-
-    fn is_one_taken(&self) -> bool {
-        self.is_one_taken.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Checkpoints {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            eprintln!("what looks for checkpoints has panicked");
-        }
-    }
 }

@@ -20,6 +20,7 @@ mod fill;
 #[path = "../measure/generator.rs"]
 mod generator;
 mod growth;
+mod in_making;
 mod live;
 mod retention;
 #[path = "../../tests/process/rig/mod.rs"]
