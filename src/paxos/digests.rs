@@ -20,7 +20,8 @@ pub struct Digests {
     pending: BTreeMap<NodeId, (Digest, Vec<NodeId>)>,
     /// The last comparison with each peer.
     compared: BTreeMap<NodeId, Compared>,
-    /// Of each peer that said so, the newest checkpoint of this replica's whose state it has, or had.
+    /// For each peer, the slot of the newest checkpoint of this replica that it confirmed: it has, or had, the same
+    /// state there.
     confirmed: BTreeMap<NodeId, Slot>,
     /// What the comparisons come to. A replica that has fenced itself stays so until its state was rebuilt.
     doubt: Option<Doubt>,
@@ -110,20 +111,21 @@ impl Digests {
         self.compared.iter().filter(same).map(|(node, _)| *node).collect()
     }
 
-    /// A member had the state of this replica's checkpoint at that slot.
+    /// A member confirmed this replica's checkpoint at that slot.
     fn confirm(&mut self, slot: Slot, member: NodeId) {
         let confirmed = self.confirmed.entry(member).or_default();
         *confirmed = slot.max(*confirmed);
     }
 
-    /// Another member, of those that count, was seen with this replica's state at that slot or later.
+    /// Another member, of those that count, was seen with this replica's state at that slot or later, by a comparison or
+    /// by its confirmation of a checkpoint.
     fn is_shared_since(&self, slot: Slot, uncounted: &BTreeSet<NodeId>) -> bool {
         let counts = |(node, upto): (&NodeId, &Slot)| *upto >= slot && !uncounted.contains(node);
         self.confirmed.iter().any(counts) || !self.agreeing(slot, uncounted).is_empty()
     }
 
-    /// Those, and the members that one of them has behind it: a follower hears of most others through its leader
-    /// alone.
+    /// The members that agree, and those that one of them has behind it: a follower hears of most others through its
+    /// leader alone.
     fn backing(&self, since: Slot, uncounted: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         let agreeing = self.agreeing(since, uncounted);
         let backed = agreeing.iter().filter_map(|node| self.compared.get(node));
@@ -271,8 +273,9 @@ impl Replica {
         }
     }
 
-    /// This replica has a checkpoint at that slot, and a member had the same state there (C25). That says nothing for
-    /// or against what it has now, nor of those that it stands for: what was compared stays.
+    /// A member confirms this replica's checkpoint at that slot: it had the same state there (C25). That says nothing
+    /// of the states that the two have now, nor of the members behind the one that confirms: comparisons stay as they
+    /// are.
     pub fn confirms_checkpoint(&mut self, slot: Slot, member: NodeId) {
         self.digests.confirm(slot, member);
     }
@@ -382,10 +385,10 @@ mod tests {
         Compared { slot: Slot(slot), same: true, theirs: 7, backed }
     }
 
-    /// C25, R23: of five, a follower heard of three through its leader that they have its state, and one differs. That
-    /// the leader had the same at a checkpoint, too, is a second opinion of that, and takes none of the three away.
+    /// C25, R23: of five, a follower heard through its leader that three have its state, and one differs. When the leader
+    /// confirms a checkpoint besides, the checkpoint counts as shared, and the three still count as agreeing.
     #[test]
-    fn r23_a_second_opinion_takes_nobody_away() {
+    fn r23_a_confirmed_checkpoint_leaves_comparisons_alone() {
         let me = NodeId(1);
         let voters = Voters::new((1..=5).map(NodeId).collect(), Quorums::majority(5));
         let uncounted = BTreeSet::from([me]);

@@ -1,5 +1,5 @@
-//! A second opinion of each checkpoint: without one nothing is released by it, and a node that catches up comes by none
-//! from what its peers say of their present state (C25).
+//! Another node confirms each checkpoint before anything is released by it; a node that catches up has to ask for that,
+//! for its peers' heartbeats speak of their present state alone (C25).
 
 use crate::install::put;
 use crate::node::{create, log};
@@ -69,7 +69,7 @@ impl Story {
 
 /// C25: a node that hears no digest of a slot that it has applied asks for those of its checkpoints, and releases.
 #[test]
-fn c25_a_second_opinion_is_asked_for() {
+fn c25_a_confirmation_is_asked_for() {
     let mut story = Story::begin();
     story.hear(|message| !matches!(message, Message::InstallChunk(_)));
     story.rounds(4);
@@ -109,7 +109,7 @@ fn c25_a_cut_that_was_left_behind_is_remembered() {
 
 /// C25: another state at that slot confirms nothing.
 #[test]
-fn c25_another_digest_is_no_second_opinion() {
+fn c25_another_digest_confirms_nothing() {
     let mut story = Story::begin();
     story.hear(|message| {
         if let Message::InstallChunk(chunk) = message {

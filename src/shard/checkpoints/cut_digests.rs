@@ -1,5 +1,6 @@
-//! The digests of the state at the last cuts, beyond the checkpoints that are kept: a peer that catches up takes
-//! checkpoints at cuts that this node has left behind, and releases by them what it has a second opinion of (C25).
+//! The digests of the state at the last cuts, beyond the checkpoints that are kept. A peer that catches up takes
+//! checkpoints at cuts whose own checkpoints are gone here, and may release nothing by one before another node has
+//! confirmed its digest (C25, C26).
 
 use crate::limits::CUT_DIGESTS_KEPT;
 use crate::types::Slot;
@@ -12,7 +13,7 @@ pub(super) struct CutDigests {
 }
 
 impl CutDigests {
-    /// The state at a cut has this digest.
+    /// Notes the digest of the state at a cut.
     pub(super) fn note(&mut self, slot: Slot, digest: u64) {
         self.forget_above(slot.prev());
         if self.kept.len() == CUT_DIGESTS_KEPT {
@@ -27,7 +28,7 @@ impl CutDigests {
         self.kept.get(place).map(|(_, digest)| *digest)
     }
 
-    /// The state was another one above this slot, or is not believed any more.
+    /// Drops what is known above this slot: the state was replaced, or is not believed any more.
     pub(super) fn forget_above(&mut self, slot: Slot) {
         let stay = self.kept.partition_point(|(other, _)| *other <= slot);
         self.kept.truncate(stay);

@@ -1,7 +1,8 @@
-//! A second opinion of a checkpoint, without which nothing is released by it (C25).
+//! Asks other nodes to confirm a checkpoint: nothing is released by it before one has had the same state (C26).
 //!
-//! Heartbeats say what the state of others is now. A node that catches up comes to that slot late, and the digest of
-//! none in between: its disk would fill meanwhile with what it learns, however much of it is dead. So it asks.
+//! Heartbeats name the digest of the sender's present state alone. A node that catches up has not come to that slot yet,
+//! and its checkpoints lie below: it could confirm none of them by heartbeats, and its disk would fill with what it
+//! learns, though most of that may be dead. So it asks for digests at the slots of its checkpoints.
 
 use crate::checkpoint::Kept;
 use crate::shard::turn::Turn;
@@ -19,8 +20,8 @@ pub(super) fn ask(turn: &mut Turn<'_>, slot: Slot) {
     }
 }
 
-/// A peer answered. What it says counts where it is the same; that the states differ is for their present ones to show
-/// (C32).
+/// Takes in a peer's answer, which counts only where the digest is the same. Another digest is no reason to doubt this
+/// node's state: that is decided by comparisons of present states (C32).
 pub(super) fn hear(turn: &mut Turn<'_>, from: NodeId, chunk: &InstallChunk, kept: &[Kept]) {
     let is_same = |kept: &Kept| kept.slot == chunk.slot && kept.digest == chunk.digest;
     if chunk.place.is_none() && kept.iter().any(is_same) && !turn.core.replica.is_doubtful() {

@@ -39,8 +39,8 @@ pub struct SegmentRelease {
     failed_at: Option<Slot>,
     /// When it is decided again.
     decide_at: Option<Tick>,
-    /// The checkpoint of which a second opinion was asked for.
-    asked: Option<Slot>,
+    /// The older checkpoint, while no other voter has confirmed it.
+    unconfirmed: Option<Slot>,
     /// What was decided last.
     last: Decision,
 }
@@ -137,7 +137,7 @@ impl SegmentRelease {
         let (oldest, newest, start) = (oldest.slot, newest.slot, newest.journal);
         let core = &mut *turn.core;
         let is_confirmed = core.replica.is_confirmed(oldest);
-        self.asked = (!is_confirmed).then_some(oldest);
+        self.unconfirmed = (!is_confirmed).then_some(oldest);
         let is_short = is_short(core);
         let catchup_bytes = if is_short { 0 } else { core.options.catchup_bytes };
         let spans = &core.spans;
@@ -171,7 +171,8 @@ impl SegmentRelease {
         }
     }
 
-    /// A peer says what its state was at a slot: what waited for that is decided anew.
+    /// A peer says which digest its state had at a slot. Where that confirms the older checkpoint, what may go is decided
+    /// anew.
     pub(super) fn hear(
         &mut self,
         turn: &mut Turn<'_>,
@@ -180,8 +181,8 @@ impl SegmentRelease {
         kept: &[Kept],
     ) {
         confirm::hear(turn, from, chunk, kept);
-        let waited = self.asked.take_if(|slot| turn.core.replica.is_confirmed(*slot));
-        if waited.is_some() {
+        let confirmed = self.unconfirmed.take_if(|slot| turn.core.replica.is_confirmed(*slot));
+        if confirmed.is_some() {
             self.decide_at = Some(turn.now);
         }
     }
