@@ -14,8 +14,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What is appended to a file is given to the disk in parts of so many bytes.
-const EARLY_BYTES: u64 = 1 << 20;
+/// Write-back of what is appended to a file begins each time so many bytes are whole: to ask for it after each small
+/// append would cost every core some time.
+const WRITE_BACK_BYTES: u64 = 1 << 20;
 
 /// A directory of a real file system. Files stay open in a small cache; every read and write names
 /// its offset, so threads share the handles without a lock around the input and output itself.
@@ -77,21 +78,22 @@ impl FileStorage {
     fn file(&self, name: &str) -> io::Result<Arc<File>> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(self.writable);
-        let names = {
+        let generation = {
             let mut open = self.open.lock();
             if let Some(file) = open.get(name) {
                 return Ok(file);
             }
-            open.names()
+            open.generation()
         };
-        // Others need not wait for the system. What was opened is kept only if its name still means it.
-        let early = options.open(self.path(name)).map(Arc::new);
+        // Opened without the lock, so that no other thread waits for the system. The handle is kept only if no file was
+        // renamed or removed meanwhile: the name may mean another one since.
+        let unlocked = options.open(self.path(name)).map(Arc::new);
         let mut open = self.open.lock();
         if let Some(file) = open.get(name) {
             return Ok(file);
         }
-        let file = match early {
-            Ok(file) if open.names() == names => file,
+        let file = match unlocked {
+            Ok(file) if open.generation() == generation => file,
             _ => Arc::new(opened(&mut open, || options.open(self.path(name)))?),
         };
         open.insert(name, &file);
@@ -252,7 +254,7 @@ impl Storage for FileStorage {
         let file = self.file_to_write(name)?;
         let end = file.metadata()?.len();
         file.write_all_at(bytes, end)?;
-        start_writing(&file, end, bytes.len() as u64);
+        start_write_back(&file, end, bytes.len() as u64);
         Ok(())
     }
 
@@ -280,11 +282,12 @@ impl Storage for FileStorage {
     }
 }
 
-/// Has the system write what was written up to here, now that some was written behind `end`, in whole parts: a sync
-/// would find all of it at once else, and hold up those of other files meanwhile. To ask for each small part would cost
-/// every core some time. Nothing depends on it, and errors show at the sync.
-fn start_writing(file: &File, end: u64, bytes: u64) {
-    let (from, upto) = (end / EARLY_BYTES * EARLY_BYTES, (end + bytes) / EARLY_BYTES * EARLY_BYTES);
+/// Starts the write-back of what was appended, now that the file has `bytes` more behind `end`. Else the sync would have
+/// all of it to write at once, and hold up the syncs of other files meanwhile. On Linux this advice starts to write dirty
+/// pages and does not wait for them. It is a hint: what fails to be written shows at the sync.
+fn start_write_back(file: &File, end: u64, bytes: u64) {
+    let whole = |offset: u64| offset / WRITE_BACK_BYTES * WRITE_BACK_BYTES;
+    let (from, upto) = (whole(end), whole(end + bytes));
     if let Some(bytes) = NonZeroU64::new(upto - from) {
         let _ = rustix::fs::fadvise(file, from, Some(bytes), rustix::fs::Advice::DontNeed);
     }

@@ -14,22 +14,24 @@ pub(crate) const WRITTEN_MAX: usize = 6;
 #[derive(Debug)]
 pub(crate) struct OpenFiles {
     files: BTreeMap<String, OpenFile>,
-    /// Those that are only read, by their last use.
-    read: BTreeMap<u64, String>,
+    /// Names of those that are only read, by the clock of their last use.
+    read_by_use: BTreeMap<u64, String>,
     /// The directory itself, once it was needed.
     pub(crate) dir: Option<Arc<File>>,
     /// The file that was last written to past the page cache.
     past_cache: Option<(String, Arc<File>)>,
     /// Most files kept open that are only read.
     read_max: usize,
+    /// Grows with every use of a file.
     clock: u64,
-    /// How often a name was given or taken away.
-    names: u64,
+    /// Grows with every rename and removal.
+    generation: u64,
 }
 
 #[derive(Debug)]
 struct OpenFile {
     file: Arc<File>,
+    /// The clock at its last use.
     used: u64,
     written: bool,
     unsynced: bool,
@@ -39,12 +41,12 @@ impl OpenFiles {
     pub(crate) fn new(read_max: usize) -> OpenFiles {
         OpenFiles {
             files: BTreeMap::new(),
-            read: BTreeMap::new(),
+            read_by_use: BTreeMap::new(),
             dir: None,
             past_cache: None,
             read_max: read_max.max(1),
             clock: 0,
-            names: 0,
+            generation: 0,
         }
     }
 
@@ -52,16 +54,16 @@ impl OpenFiles {
     pub(crate) fn get(&mut self, name: &str) -> Option<Arc<File>> {
         self.clock += 1;
         let open = self.files.get_mut(name)?;
-        if let Some(name) = self.read.remove(&open.used) {
-            self.read.insert(self.clock, name);
+        if let Some(name) = self.read_by_use.remove(&open.used) {
+            self.read_by_use.insert(self.clock, name);
         }
         open.used = self.clock;
         Some(Arc::clone(&open.file))
     }
 
-    /// Changes whenever a name may mean another file: a handle that was opened before is not kept.
-    pub(crate) fn names(&self) -> u64 {
-        self.names
+    /// Differs once a name may mean another file than before: a handle that was opened meanwhile is not to be kept.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// The handle of a file for writes past the page cache, if it is open.
@@ -87,7 +89,7 @@ impl OpenFiles {
         let (file, used) = (Arc::clone(file), self.clock);
         let open = OpenFile { file, used, written: false, unsynced: false };
         self.files.insert(name.to_string(), open);
-        self.read.insert(used, name.to_string());
+        self.read_by_use.insert(used, name.to_string());
         self.evict();
     }
 
@@ -96,7 +98,7 @@ impl OpenFiles {
         let Some(open) = self.files.get_mut(name) else { return };
         open.unsynced = true;
         if !std::mem::replace(&mut open.written, true) {
-            self.read.remove(&open.used);
+            self.read_by_use.remove(&open.used);
             self.evict();
         }
     }
@@ -109,32 +111,33 @@ impl OpenFiles {
     }
 
     pub(crate) fn rename(&mut self, from: &str, to: &str) {
-        self.names += 1;
+        self.generation += 1;
         self.take(to);
         self.past_cache = None; // It may be of either.
         if let Some(open) = self.take(from) {
             if !open.written {
-                self.read.insert(open.used, to.to_string());
+                self.read_by_use.insert(open.used, to.to_string());
             }
             self.files.insert(to.to_string(), open);
         }
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
-        self.names += 1;
+        self.generation += 1;
         self.take(name);
         self.past_cache.take_if(|(of, _)| of == name);
     }
 
+    /// Takes a handle out of the cache.
     fn take(&mut self, name: &str) -> Option<OpenFile> {
         let open = self.files.remove(name)?;
-        self.read.remove(&open.used);
+        self.read_by_use.remove(&open.used);
         Some(open)
     }
 
     /// Closes all files that are only read. Says whether there were any.
     pub(crate) fn make_room(&mut self) -> bool {
-        let read = std::mem::take(&mut self.read);
+        let read = std::mem::take(&mut self.read_by_use);
         for name in read.values() {
             self.files.remove(name);
         }
@@ -142,16 +145,16 @@ impl OpenFiles {
     }
 
     fn evict(&mut self) {
-        // Of those that are written to there are few.
-        if self.files.len() - self.read.len() > WRITTEN_MAX {
+        // All files are looked at, but seldom: few are written to.
+        if self.files.len() - self.read_by_use.len() > WRITTEN_MAX {
             let clean = self.files.iter_mut().filter(|(_, open)| open.written && !open.unsynced);
             if let Some((name, open)) = clean.min_by_key(|(_, open)| open.used) {
                 open.written = false;
-                self.read.insert(open.used, name.clone());
+                self.read_by_use.insert(open.used, name.clone());
             }
         }
-        while self.read.len() > self.read_max {
-            let Some((_, oldest)) = self.read.pop_first() else { return };
+        while self.read_by_use.len() > self.read_max {
+            let Some((_, oldest)) = self.read_by_use.pop_first() else { return };
             self.files.remove(&oldest);
         }
     }
