@@ -20,7 +20,7 @@ pub(crate) enum SlotNeed {
     Whole,
     /// What is here of it; whoever asks holds it against an index, and takes what is missing from others.
     Kept,
-    /// The same, with the record beside the one that counts: that may lack entries, or have rotted.
+    /// The same, and the record beside the one that counts, for that one may lack entries, or have rotted.
     Both,
     /// The entries in it that can still be read, by this node's own index.
     Live,

@@ -9,6 +9,6 @@ pub mod places;
 pub mod reader;
 pub mod records;
 pub mod rescan;
-mod slot_spans;
+mod segments_by_slot;
 pub mod spilled;
 pub mod start;

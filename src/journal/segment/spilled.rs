@@ -2,7 +2,7 @@
 
 use crate::journal::segment::indexed_record::{DAMAGED, IndexedRecord, SlotNeed};
 use crate::journal::segment::places::{PlaceRow, Places};
-use crate::journal::segment::slot_spans::SlotSpans;
+use crate::journal::segment::segments_by_slot::SegmentsBySlot;
 use crate::limits::SLOT_RECORDS_MAX;
 use crate::types::{Released, SegmentId, Slot, SlotRanges};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,8 +17,8 @@ pub(crate) struct Spilled {
     pub(in crate::journal) upto: Slot,
     /// By segment: the file of its places, where there is one that serves.
     files: BTreeMap<SegmentId, Option<Arc<Places>>>,
-    /// Their slots.
-    spans: SlotSpans,
+    /// These segments by their slots, as far as their files of places serve.
+    by_slot: SegmentsBySlot,
     /// Segments of which no file of places serves.
     unplaced: BTreeSet<SegmentId>,
     /// Segments in which records are lost, of slots up to this one.
@@ -28,7 +28,7 @@ pub(crate) struct Spilled {
 }
 
 impl Spilled {
-    /// Nothing is on disk yet of what follows this slot.
+    /// No segment yet; a start begins from this slot.
     pub(in crate::journal) fn behind(upto: Slot) -> Spilled {
         Spilled { upto, ..Spilled::default() }
     }
@@ -42,11 +42,11 @@ impl Spilled {
     /// A segment's places are on disk; `None` where no file of them serves.
     pub(in crate::journal) fn set(&mut self, segment: SegmentId, places: Option<Arc<Places>>) {
         if self.files.contains_key(&segment) {
-            self.spans.remove(segment); // Not of each that a start finds: it looks at all.
+            self.by_slot.remove(segment); // A start, which sets each once, is spared a look at all ranges.
         }
         if let Some(places) = &places {
             self.lost(segment, places.lost_upto);
-            self.spans.add(segment, places.slots());
+            self.by_slot.add(segment, places.slots());
             self.unplaced.remove(&segment);
         } else {
             self.unplaced.insert(segment);
@@ -69,7 +69,7 @@ impl Spilled {
     /// A segment is gone.
     pub(in crate::journal) fn forget(&mut self, segment: SegmentId) {
         self.files.remove(&segment);
-        self.spans.remove(segment);
+        self.by_slot.remove(segment);
         self.unplaced.remove(&segment);
         self.losses.remove(&segment);
     }
@@ -109,7 +109,7 @@ impl Spilled {
 
     /// Files of places that may hold a slot of this range.
     pub(in crate::journal) fn spanning(&self, first: Slot, last: Slot) -> Vec<Arc<Places>> {
-        let touching = self.spans.touching(first, last);
+        let touching = self.by_slot.touching(first, last);
         touching.iter().filter_map(|segment| self.files.get(segment)?.clone()).collect()
     }
 
@@ -125,7 +125,7 @@ impl Spilled {
                 "segment {segment} is unplaced: {is_unplaced}"
             );
             for (first, last) in places.iter().flat_map(|places| places.slots().as_slice()) {
-                let is_found = self.spans.touching(*first, *last).contains(segment);
+                let is_found = self.by_slot.touching(*first, *last).contains(segment);
                 assert!(is_found, "slots {first} to {last} are not found in segment {segment}");
             }
         }
@@ -135,7 +135,7 @@ impl Spilled {
 
     /// The slot has a row in some file of places.
     pub(in crate::journal) fn has_row_of(&self, slot: Slot) -> bool {
-        self.spans.contains(slot)
+        self.by_slot.contains(slot)
     }
 }
 
@@ -203,7 +203,7 @@ pub(crate) struct SlotLookup {
 /// What is found of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FoundSlot {
-    /// The record that counts.
+    /// The record that counts, and the one beside it.
     Record(FoundRows),
     /// No record.
     Nothing,
@@ -211,13 +211,14 @@ pub(crate) enum FoundSlot {
     Released,
 }
 
-/// Records of a slot.
+/// The record that counts for a slot, and the one to fall back on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FoundRows {
     /// The one that counts.
     pub counts: PlaceRow,
-    /// Where that is a remnant, the record of the value, and where it is a value, the remnant that would count without
-    /// it; as far as it is intact.
+    /// The other kind of record, if there is an intact one: beside a remnant that of the value, and beside a value the
+    /// remnant that would count without it. It serves where the first does not: a remnant lacks entries, and any record
+    /// may rot.
     pub beside: Option<PlaceRow>,
 }
 
@@ -252,7 +253,7 @@ impl SlotLookup {
         FoundSlot::Record(FoundRows { beside, ..found })
     }
 
-    /// Every intact record of the slot, the one that counts first; of very many the first ones.
+    /// Every intact record of the slot, the one that counts first; no more than [`SLOT_RECORDS_MAX`].
     pub(crate) fn all(&self, rows: impl Iterator<Item = PlaceRow>) -> Vec<PlaceRow> {
         let rows = rows.chain(self.held.rows.iter().copied());
         let mut rows: Vec<PlaceRow> = rows.filter(|row| row.record.is_intact()).collect();
@@ -288,7 +289,7 @@ impl SlotLookup {
     }
 }
 
-/// The intact remnant that counts before others.
+/// The intact remnant that counts before the others.
 fn best_remnant(rows: &[PlaceRow]) -> Option<PlaceRow> {
     let left = |row: &&PlaceRow| row.record.is_remnant() && row.record.is_intact();
     rows.iter().filter(left).max_by_key(|row| row.record.rank()).copied()

@@ -233,11 +233,11 @@ fn read_range(
                 .and_then(|()| verify(record, journal_id, wanted, &range.file))
         };
         let slot = wanted.slot;
-        let known = |damage| match wanted.else_released {
+        let or_released = |damage| match wanted.released_if_damaged {
             true => ReadDamage::Released { slot },
             false => damage,
         };
-        visit(wanted, result.map_err(known));
+        visit(wanted, result.map_err(or_released));
     }
     Ok(())
 }

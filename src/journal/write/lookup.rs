@@ -24,7 +24,7 @@ pub(crate) fn find(storage: &dyn Storage, lookups: &Lookups) -> Result<Found, St
     let cache = BlockCache::new(CACHE_BYTES);
     let mut search = PlaceSearch { storage, cache: &cache, failed: BTreeSet::new() };
     for lookup in &lookups.slots {
-        let goes_on = match search.records(lookup)? {
+        let goes_on = match search.rows_in_files(lookup)? {
             Ok(rows) => plan.add_found(lookup, rows),
             Err(why) => plan.miss(lookup.slot, why),
         };
@@ -44,21 +44,21 @@ pub(crate) struct PlaceSearch<'a> {
 }
 
 impl PlaceSearch<'_> {
-    /// The rows of a slot that count, none where there are none; or why that cannot be said.
+    /// The row that counts for a slot and the one beside it, none where there is none; or why that cannot be said.
     pub(crate) fn place(
         &mut self,
         lookup: &SlotLookup,
     ) -> Result<Result<Option<FoundRows>, ReadDamage>, StorageError> {
         let slot = lookup.slot;
-        Ok(self.records(lookup)?.and_then(|rows| match lookup.best(rows.into_iter()) {
+        Ok(self.rows_in_files(lookup)?.and_then(|rows| match lookup.best(rows.into_iter()) {
             FoundSlot::Record(found) => Ok(Some(found)),
             FoundSlot::Nothing => Ok(None),
             FoundSlot::Released => Err(ReadDamage::Released { slot }),
         }))
     }
 
-    /// All rows of a slot in files; or why that cannot be said.
-    pub(crate) fn records(
+    /// All rows of a slot in files of places, those in memory left out; or why that cannot be said.
+    pub(crate) fn rows_in_files(
         &mut self,
         lookup: &SlotLookup,
     ) -> Result<Result<Vec<PlaceRow>, ReadDamage>, StorageError> {

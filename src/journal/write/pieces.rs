@@ -118,8 +118,8 @@ impl<'a> PieceReader<'a> {
         })
     }
 
-    /// Finds the record beside the one that counts for a slot, if there is an intact one: a remnant lacks entries, and a
-    /// value may rot.
+    /// Finds the record to fall back on where the one that counts for a slot does not serve, if there is an intact one:
+    /// beside a remnant the value, beside a value the remnant.
     ///
     /// # Errors
     /// Only where the system is short of something.
@@ -129,8 +129,8 @@ impl<'a> PieceReader<'a> {
         Ok(found.ok().flatten().and_then(|found| found.beside).map(RecordPlace))
     }
 
-    /// Finds a record of a slot in this segment other than this one, of several the one that would count, if there is an
-    /// intact one; it need not hold what was chosen.
+    /// Finds an intact record of a slot in this segment, other than this one; of several the one that would count. It need
+    /// not hold what was chosen.
     ///
     /// # Errors
     /// Only where the system is short of something.
@@ -141,7 +141,7 @@ impl<'a> PieceReader<'a> {
         than: RecordPlace,
     ) -> Result<Option<RecordPlace>, StorageError> {
         let Some(lookup) = self.source.finder.lookup(slot) else { return Ok(None) };
-        let rows = self.search.records(&lookup)?.unwrap_or_default();
+        let rows = self.search.rows_in_files(&lookup)?.unwrap_or_default();
         let mut all = lookup.all(rows.into_iter()).into_iter().map(RecordPlace);
         Ok(all.find(|place| place.segment() == segment && *place != than))
     }

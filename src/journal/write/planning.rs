@@ -33,8 +33,8 @@ impl Journal {
         self.plan_read(token, slots, bytes_max, SlotNeed::Kept)
     }
 
-    /// The same, with the record beside the one that counts: the whole value beside a remnant, or the other way round.
-    /// Of a slot that has both, the one that counts comes first.
+    /// The same, and the record beside the one that counts: the whole value beside a remnant, or the remnant beside a
+    /// value. Of a slot that has both, the one that counts comes first.
     #[must_use]
     pub fn read_both(
         &self,
@@ -46,8 +46,8 @@ impl Journal {
     }
 
     /// The same for whatever was written down for these slots, though it need not be what was chosen: for whoever
-    /// asks whether this node has a copy at all, and holds it against an index. Of a slot every record is read of which
-    /// nothing bad is known, the one that counts first: any of them may have rotted, and a remnant has not all.
+    /// asks whether this node has a copy at all, and holds it against an index. Every record of a slot is read that is not
+    /// known to be damaged, the one that counts first: any of them may have rotted, and a remnant has not all.
     #[must_use]
     pub fn read_anything(
         &self,

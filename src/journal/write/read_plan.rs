@@ -33,8 +33,8 @@ pub(crate) struct Wanted {
     pub is_remnant: bool,
     /// Of the body so many bytes from this one on, which nothing here verifies.
     pub part: Option<(u32, u32)>,
-    /// Where it does not verify, the slot's value was released.
-    pub else_released: bool,
+    /// Where it does not verify, the slot's value counts as released, not as damaged: a remnant has its live entries.
+    pub released_if_damaged: bool,
 }
 
 impl Wanted {
@@ -42,8 +42,8 @@ impl Wanted {
     pub(crate) fn whole(row: &PlaceRow) -> Wanted {
         let PlaceRow { record, headless } = *row;
         let IndexedRecord { slot, location, .. } = record;
-        let (is_remnant, part, else_released) = (record.is_remnant(), None, false);
-        Wanted { slot, location, headless, is_remnant, part, else_released }
+        let (is_remnant, part, released_if_damaged) = (record.is_remnant(), None, false);
+        Wanted { slot, location, headless, is_remnant, part, released_if_damaged }
     }
 
     /// Where in the file it begins, and how many bytes of it are read.
@@ -86,7 +86,8 @@ impl ReadPlan {
         over && !self.is_empty()
     }
 
-    /// Adds what is wanted of a slot, of which files have these rows, in rising order of slots. False: it is full.
+    /// Adds what a lookup asks for of its slot, of which files of places have these rows, in rising order of slots. False:
+    /// the plan is full.
     pub(crate) fn add_found(&mut self, lookup: &SlotLookup, rows: Vec<PlaceRow>) -> bool {
         let (slot, need) = (lookup.slot, lookup.need);
         if need == SlotNeed::Anything {
@@ -107,7 +108,7 @@ impl ReadPlan {
         }
     }
 
-    /// Adds the record that counts for whoever needs this of a slot.
+    /// Adds the record that counts for this need. False: the plan is full.
     fn add(&mut self, slot: Slot, found: FoundRows, need: SlotNeed) -> bool {
         let FoundRows { counts: row, beside } = found;
         let record = row.record;
@@ -119,14 +120,14 @@ impl ReadPlan {
             let ballot = Ballot::ZERO; // As for a hole of a start, which has it from recovery.
             self.missing.push((slot, ReadDamage::Damaged { slot, ballot, file, offset }));
         } else {
-            // That it does not verify may show only when it is read.
-            let else_released = need == SlotNeed::Whole && beside.is_some();
-            self.span += self.plan(Wanted { else_released, ..Wanted::whole(&row) });
+            // Damage that nobody knows of yet shows when it is read.
+            let released_if_damaged = need == SlotNeed::Whole && beside.is_some();
+            self.span += self.plan(Wanted { released_if_damaged, ..Wanted::whole(&row) });
         }
         true
     }
 
-    /// Adds all of these records of one slot, or none.
+    /// Adds all of these records of one slot, or none of them. False: the plan is full.
     fn add_all(&mut self, rows: &[PlaceRow]) -> bool {
         let bytes = rows.iter().map(|row| row.record.location.bytes as usize).sum();
         let full = self.is_full(bytes);
