@@ -128,9 +128,9 @@ impl EntryIndex {
         Some(frozen)
     }
 
-    /// How many extents were gathered since the last cut of which a checkpoint was begun.
+    /// How many extents came since the last freeze.
     #[must_use]
-    pub fn gathered(&self) -> usize {
+    pub fn recent_extents(&self) -> usize {
         self.recent.count()
     }
 
@@ -140,8 +140,8 @@ impl EntryIndex {
         self.frozen.as_ref().map(|(_, frozen)| Arc::clone(frozen))
     }
 
-    /// What was frozen is on disk as a run. Returns what leaves memory for it: to drop that takes as long as it has
-    /// logs.
+    /// What was frozen is on disk as a run. Returns what leaves memory for it, to be dropped on another thread: that takes
+    /// time that grows with its logs.
     ///
     /// # Errors
     /// When the run does not begin where the runs before end.

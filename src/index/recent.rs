@@ -4,18 +4,18 @@ use crate::types::{Extent, Index, LogId, Slot};
 use smallvec::SmallVec;
 use std::collections::BTreeMap;
 
-/// A log's extents. Most logs of a cluster with many are quiet: one extent lies in the map itself.
-type OfLog = SmallVec<[Extent; 1]>;
+/// A log's extents. In a cluster of many logs most are quiet: a single extent lies in the map itself, not on the heap.
+type LogExtents = SmallVec<[Extent; 1]>;
 
-/// What a log takes beside its extents: its place in a map whose nodes are half full where ids came in order, and what
-/// its vector has spare.
+/// Bytes that a log takes beside its extents: its place in the map, whose nodes are half full where ids come in order, and
+/// what its vector has spare.
 const LOG_BYTES: usize = 72;
 
 /// Extents of consecutive slots, by log and index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
     /// By rising index, without gaps, for each log that was appended to.
-    logs: BTreeMap<LogId, OfLog>,
+    logs: BTreeMap<LogId, LogExtents>,
     extents: usize,
 }
 

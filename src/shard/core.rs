@@ -5,8 +5,8 @@ use super::budget::Budget;
 use super::cache::Cache;
 use super::conns::Conns;
 use super::counters::Tally;
+use super::deferred_drop::DeferredDrop;
 use super::doubt::{Healing, doubt_text};
-use super::gone::Gone;
 use super::held::{HeldAnswers, ReadProof};
 use super::install::Absent;
 use super::journal_reads::JournalReads;
@@ -85,8 +85,8 @@ pub struct Core {
     pub(super) wall_ms: u64,
     /// The members' wall clocks.
     pub(super) clocks: PeerClocks,
-    /// What is to be dropped on another thread.
-    pub(super) gone: Vec<Gone>,
+    /// What is to be dropped on another thread at the end of the turn.
+    pub(super) drops: Vec<DeferredDrop>,
     /// The node stops: what is not done by then is not waited for.
     pub(super) stop_by: Option<Tick>,
     /// The process must end: nothing is done any more.
@@ -137,7 +137,7 @@ impl Core {
             tally: Tally::default(),
             wall_ms: 0,
             clocks: PeerClocks::new(members, limits::CLOCK_SKEW_MS_DEFAULT),
-            gone: Vec::new(),
+            drops: Vec::new(),
             stop_by: None,
             failed: false,
         }
@@ -190,11 +190,12 @@ impl Core {
         self.feed(now, paxos::Input::Applied(digest));
     }
 
+    /// Puts another state and its index in the place of the present ones, which are dropped later.
     fn replace_state(&mut self, machine: Machine, runs: RunSet) {
         let runs = runs.cached(Arc::clone(&self.block_cache));
         let machine = std::mem::replace(&mut self.machine, machine);
         let index = std::mem::replace(&mut self.index, EntryIndex::over(runs));
-        self.gone.push(Gone::State(Box::new((machine, index))));
+        self.drops.push(DeferredDrop::State(Box::new((machine, index))));
     }
 
     /// A job found a run of the index damaged. False where that is a run of the index no more: while the job was

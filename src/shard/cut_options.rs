@@ -18,9 +18,9 @@ pub struct CutOptions {
 }
 
 impl CutOptions {
-    /// Extents between two cuts of a state of so many logs: a large state is not written for a few, and they do not
-    /// take more memory than the state does.
-    pub(in crate::shard) fn extents_of(&self, logs: usize) -> u64 {
+    /// Most extents between two cuts of a state of so many logs. They grow with the state, so that a large one is not
+    /// written for a few of them, but take no more memory than it does.
+    pub(in crate::shard) fn extents_max(&self, logs: usize) -> u64 {
         self.extents.max((logs as u64 / 2).min(CUT_EXTENTS_MAX))
     }
 }

@@ -7,7 +7,7 @@ use super::core::Core;
 use super::cut_options::CutOptions;
 use super::release::Garbage;
 use super::writes::Writes;
-use crate::limits::CUT_STATES;
+use crate::limits::CUT_STATE_MULTIPLE;
 use crate::machine::CutCommand;
 use crate::types::{Slot, Tick};
 
@@ -75,8 +75,8 @@ impl SinceCut {
         }
         let hurried = self.hurried(gap_us).is_some_and(|at| now >= at);
         let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
-        let extents = core.options.cuts.extents_of(core.machine.logs().count());
-        self.bytes >= bytes.max(CUT_STATES.saturating_mul(state_bytes))
+        let extents = core.options.cuts.extents_max(core.machine.logs().count());
+        self.bytes >= bytes.max(CUT_STATE_MULTIPLE.saturating_mul(state_bytes))
             || self.slots >= slots
             || self.extents >= extents
             || idle

@@ -2,7 +2,7 @@
 
 use super::cold_job::{ColdReadDone, ColdReadJob};
 use super::compaction::{CompactionDone, CompactionJob};
-use super::gone::Gone;
+use super::deferred_drop::DeferredDrop;
 use super::lookup_job::{LookupDone, LookupJob};
 use super::lost::{LossDone, LossJob};
 use crate::checkpoint::install::{self, InstallDone, InstallJob, InstallJobError};
@@ -31,8 +31,8 @@ pub enum DiskJob {
     Compaction(Box<CompactionJob>),
     /// For a declaration that entries are lost.
     Loss(LossJob),
-    /// Gives memory back.
-    Drop(Gone),
+    /// Drops memory, which takes long.
+    Drop(DeferredDrop),
 }
 
 /// What became of it.
@@ -123,8 +123,8 @@ pub fn execute(storage: &dyn Storage, job: DiskJob) -> Result<DiskDone, DiskJobE
             Ok(done) => Ok(DiskDone::Loss(done)),
             Err(error) => Err(short(error, DiskJob::Loss(job))),
         },
-        DiskJob::Drop(gone) => {
-            drop(gone);
+        DiskJob::Drop(memory) => {
+            drop(memory);
             Ok(DiskDone::Dropped)
         }
     }

@@ -273,8 +273,8 @@ impl Router {
         let lacks_entries = self.shortfall.look(turn.now, turn.core, is_installing);
         turn.core.replica.set_lacks_entries(lacks_entries);
         self.drain_effects(turn);
-        for gone in std::mem::take(&mut turn.core.gone) {
-            turn.run(DiskJob::Drop(gone));
+        for memory in std::mem::take(&mut turn.core.drops) {
+            turn.run(DiskJob::Drop(memory));
         }
         // Only here, so that all that arrived in one burst shares one batch (group commit).
         while let Some(job) = turn.core.journal.next_job() {

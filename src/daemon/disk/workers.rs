@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How much more important than what writes checkpoints are the threads that serve clients, as `nice` counts:
-/// they get about three times its share of cores that all want.
+/// The nice value of the thread that writes checkpoints. Where cores are short, a thread that serves clients, of nice
+/// value 0, gets about three times its share.
 const CHECKPOINTS_NICE: i32 = 5;
 
 /// A shard's journal directory: where jobs run, and its name for messages.
@@ -236,14 +236,14 @@ fn readers() -> usize {
     (cores * READERS_PER_CORE).min(READERS_MAX)
 }
 
-/// Starts a thread that runs jobs, and has others go first where they are as many as the cores: by so much.
+/// Starts a thread of this nice value that runs jobs.
 fn start_helper(name: String, nice: i32, jobs: Receiver<HelperJob>) -> io::Result<()> {
     std::thread::Builder::new().name(name).spawn(move || {
-        // On Linux this is a thread's own. Where it is refused, the thread is as important as the others.
+        // On Linux a nice value is the thread's own. Where it is refused, the thread runs on as the others do.
         if nice != 0
             && let Err(error) = rustix::process::nice(nice)
         {
-            log::debug!("a thread for checkpoints has no lower priority: {error}");
+            log::debug!("the thread for checkpoints runs at the priority of all others: {error}");
         }
         let (mut short, mut shortage) = (VecDeque::new(), Shortage::default());
         while let Some(HelperJob { volume, job, back }) = next_job(&jobs, &mut short) {

@@ -1,6 +1,6 @@
-//! The rows of some slots, among all. Rows stand by log and first index, and those of a log rise by slot as well: so
-//! each log is looked at, but of a long one only those blocks are read that have rows of these slots, and those that
-//! lead to them.
+//! The rows of some slots, among all rows of a run. Rows are sorted by log and first index, not by slot, so that every log
+//! is looked at. But within a log they rise by slot as well: of a long one only those blocks are read that have rows of
+//! these slots, and those that a search for them reads.
 
 use crate::index::run::cursor::{BlockReader, RowCursor};
 use crate::index::run::fault::RunError;
@@ -30,12 +30,12 @@ impl RunSet {
     }
 }
 
-/// A walk over the rows of a run, which passes over blocks.
+/// A walk over the rows of a run that skips blocks without a row of the slots.
 struct SlotWalk<'a> {
     run: &'a Run,
-    /// Reads on from one block to the next, some ahead.
+    /// Reads one block after the other, some ahead.
     onward: BlockReader<'a>,
-    /// Reads single blocks: where to go on, and the first one there.
+    /// Reads single blocks: those that a search looks at, and the first one behind a skip.
     single: BlockReader<'a>,
 }
 
@@ -51,38 +51,39 @@ impl<'a> SlotWalk<'a> {
         visit: &mut dyn FnMut(LogId, &Extent),
     ) -> Result<(), RunError> {
         let blocks = self.run.fences.len();
-        let (mut cursor, mut landed) = (RowCursor::all(self.run), None);
-        // What was looked for last, and from which block on: it is not looked for at each row.
-        let mut looked_for = None;
+        let (mut cursor, mut skipped_to) = (RowCursor::all(self.run), None);
+        // The last search: it is not made again for each row of a block.
+        let mut searched = None;
         loop {
-            let is_landing = landed == Some(cursor.block());
-            let reader = if is_landing { &mut self.single } else { &mut self.onward };
+            let is_behind_skip = skipped_to == Some(cursor.block());
+            let reader = if is_behind_skip { &mut self.single } else { &mut self.onward };
             let Some((log, row)) = cursor.next(reader)? else { return Ok(()) };
             if slots.contains(row.slot) {
                 visit(log, &row);
                 continue;
             }
             let (block, wanted) = (cursor.block(), slots.from(row.slot));
-            if looked_for.replace((block, log, wanted)) == Some((block, log, wanted)) {
+            if searched.replace((block, log, wanted)) == Some((block, log, wanted)) {
                 continue;
             }
-            let to = self.block_of(block, log, wanted)?;
+            let to = self.search(block, log, wanted)?;
             if to > block {
                 cursor = RowCursor::new(to..blocks);
-                landed = Some(to);
+                skipped_to = Some(to);
             }
         }
     }
 
-    /// The block from which on the log's rows of slot `wanted` stand, at or behind one with a row of an earlier slot;
-    /// the last one that begins with a row of the log, where nothing more is wanted of it.
-    fn block_of(
+    /// The block to go on at, at or behind `block`, which has a row of the log in front of slot `wanted`: the last one that
+    /// begins in front of that slot, found by a galloping search. Where nothing more is wanted of the log, the last one
+    /// that begins with a row of it, for the next log may begin in it.
+    fn search(
         &mut self,
         block: usize,
         log: LogId,
         wanted: Option<Slot>,
     ) -> Result<usize, RunError> {
-        // Blocks in front of that one begin with rows of the log, or of logs before.
+        // All blocks in front of this one begin with a row of the log, or of a log before it.
         let end = self.run.fences.partition_point(|fence| fence.log <= log).max(block + 1);
         let Some(wanted) = wanted else { return Ok(end - 1) };
         let (mut low, mut step) = (block, 1);

@@ -4,8 +4,9 @@
 //! later slots are applied; files are written by jobs. What cannot be done, because the disk is full or
 //! what was read back is not what was written, is left, and the next cut tries again.
 //!
-//! `cut_digests` remembers what the state was at cuts, for peers that come to them later; `pace` says how fast a
-//! state is written, `files` which files stay, and `replaced` what becomes of all of them when another state takes the place.
+//! `cut_digests` remembers the digests of the state at cuts, for peers that come to these later; `pace` says how fast a
+//! state is written, `files` which files stay, and `replaced` what becomes of all of them when another state takes the
+//! place.
 
 mod cut_digests;
 mod files;
@@ -24,8 +25,8 @@ use crate::limits::CHECKPOINT_PIECE_BYTES;
 use crate::machine::SnapshotStep;
 use crate::shard::core::Core;
 use crate::shard::counters::CheckpointTally;
+use crate::shard::deferred_drop::DeferredDrop;
 use crate::shard::disk_job::DiskJob;
-use crate::shard::gone::Gone;
 use crate::shard::turn::Turn;
 use crate::types::{FileOwner, FormatLevel, Lsn, NodeId, RunId, Slot, SlotRanges, Tick};
 use std::collections::BTreeMap;
@@ -44,6 +45,7 @@ pub struct Checkpoints {
     taking: Option<Taking>,
     /// The step that is under way.
     under_way: Option<UnderWay>,
+    /// How fast the state is written.
     pace: WritePace,
     /// Files that nothing names any more.
     unused: Vec<String>,
@@ -57,7 +59,7 @@ pub struct Checkpoints {
     is_held: bool,
     /// Checkpoints that peers install, and until when they are kept for that.
     kept_for: BTreeMap<NodeId, (Slot, Tick)>,
-    /// What the state was at the last cuts.
+    /// The digests of the state at the last cuts.
     cut_digests: CutDigests,
     tally: CheckpointTally,
 }
@@ -136,7 +138,7 @@ impl Checkpoints {
         if !core.replica.is_doubtful() {
             self.cut_digests.note(slot, digest);
         }
-        // The outcome of a step of one that was left is not to be taken for one of this.
+        // A step of a checkpoint that was left may be under way still: its outcome would be taken for one of this.
         let is_busy = self.taking.is_some() || self.under_way == Some(UnderWay::Taking);
         if is_busy || self.is_held || core.replica.is_doubtful() {
             self.tally.passed_over += 1;
@@ -178,7 +180,7 @@ impl Checkpoints {
         {
             self.taken(turn, slot);
         }
-        if self.rests(turn.core).is_some_and(|until| turn.now < until) {
+        if self.rests_until(turn.core).is_some_and(|until| turn.now < until) {
             return;
         }
         let next = match self.next_step(turn.core) {
@@ -195,18 +197,18 @@ impl Checkpoints {
         }
     }
 
-    /// Until when no piece of the state is written.
-    fn rests(&self, core: &Core) -> Option<Tick> {
+    /// When the next piece of the state may be written; none where none is being written.
+    fn rests_until(&self, core: &Core) -> Option<Tick> {
         let is_written = matches!(self.taking.as_ref()?.phase, Phase::Pieces(_));
-        // What comes meanwhile takes memory until the next cut.
-        let extents_max = core.options.cuts.extents_of(core.machine.logs().count());
-        let is_crowded = core.index.gathered() as u64 >= extents_max;
+        // Extents that come meanwhile stay in memory until the next cut.
+        let extents_max = core.options.cuts.extents_max(core.machine.logs().count());
+        let is_crowded = core.index.recent_extents() as u64 >= extents_max;
         is_written.then(|| self.pace.rests_until(core.machine.snapshot_overlay_bytes(), is_crowded))
     }
 
-    /// When the next step is due, if one waits for its time.
+    /// When the next piece of the state is due, if one waits for its time.
     pub(in crate::shard) fn next_deadline(&self, core: &Core) -> Option<Tick> {
-        self.rests(core).filter(|_| self.under_way.is_none() && !self.is_held && !core.failed)
+        self.rests_until(core).filter(|_| self.under_way.is_none() && !self.is_held && !core.failed)
     }
 
     /// The next step of the checkpoint that is being taken; none where something is to be waited for.
@@ -290,7 +292,7 @@ impl Checkpoints {
             }
             (UnderWay::Taking, CheckpointDone::Frozen(run, span)) => {
                 match turn.core.index.run_written(run) {
-                    Ok(before) => turn.core.gone.push(Gone::Extents(before)),
+                    Ok(before) => turn.core.drops.push(DeferredDrop::Extents(before)),
                     Err(apart) => return self.abandon(turn.core, &apart.to_string()),
                 }
                 turn.core.spans.add(span);
