@@ -36,13 +36,14 @@ impl Replica {
         }
     }
 
-    /// Whether a member said on its present connection that it lacks live entries.
+    /// Whether a member said last, on its present connection, that it lacks entries.
     #[must_use]
-    pub fn lacks_entries_on(&self, node: NodeId) -> bool {
+    pub fn peer_lacks_entries(&self, node: NodeId) -> bool {
         self.peers.get(&node).is_some_and(|peer| peer.eligibility.lacks_entries)
     }
 
-    /// Whether this node lacks live entries, or takes over a checkpoint: its driver knows (C29).
+    /// Whether this node lacks entries: live ones are absent, or it takes over a checkpoint and has not caught up since. Its
+    /// driver knows (C29).
     pub fn set_lacks_entries(&mut self, lacks_entries: bool) {
         self.learner.lacks_entries = lacks_entries;
     }

@@ -15,7 +15,7 @@ const CHOSEN_RECORD_US: u64 = 1_000_000;
 /// What a learner knows and what it has asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Learner {
-    /// Live entries are absent on this node's disk, or it takes over a checkpoint (C29).
+    /// This node lacks entries, as its driver says (C29).
     pub(super) lacks_entries: bool,
     /// Chosen slots whose value is damaged here, each with a ballot in which it was chosen.
     holes: BTreeMap<Slot, Ballot>,

@@ -31,9 +31,9 @@ pub(super) fn without_remnants(mut message: Message) -> (Option<Message>, Option
     (Some(message), found)
 }
 
-/// What an answer says in front of its first remnant. A peer that has applied more may give one where this node's
-/// state has no level yet at which they are written down (C32c): the rest is asked for again.
-pub(super) fn without_later_remnants(mut chunk: ValuesChunk) -> ValuesChunk {
+/// The answer, cut off in front of its first remnant, for a node whose state has no format level yet at which remnants are
+/// written down (C32c): it asks for the rest again.
+pub(super) fn up_to_first_remnant(mut chunk: ValuesChunk) -> ValuesChunk {
     if let Some(at) = chunk.values.iter().position(|(_, _, value)| is_remnant(value)) {
         chunk.covered = chunk.covered.min(chunk.values[at].0.prev());
         chunk.values.truncate(at);
@@ -91,10 +91,10 @@ mod tests {
             slots.map(|slot| (Slot(slot), BALLOT, value.clone())).collect()
         };
         let chunk = ValuesChunk { from, covered, values: whole(8..11) };
-        assert_eq!(without_later_remnants(chunk.clone()), chunk);
+        assert_eq!(up_to_first_remnant(chunk.clone()), chunk);
         let mut mixed = chunk;
         mixed.values[1].2 = remnant();
         let left = ValuesChunk { from, covered: Slot(8), values: whole(8..9) };
-        assert_eq!(without_later_remnants(mixed), left);
+        assert_eq!(up_to_first_remnant(mixed), left);
     }
 }

@@ -21,7 +21,7 @@ use super::lost::{Answer, DeclareStep, Holdings, LossDone};
 use super::notes::log_note;
 use super::outbox::Outbox;
 use super::release::SegmentRelease;
-use super::remnants::{without_later_remnants, without_remnants};
+use super::remnants::{up_to_first_remnant, without_remnants};
 use super::repair_log::RepairLog;
 use super::requests::Requests;
 use super::status::Status;
@@ -57,7 +57,7 @@ pub struct Router {
     pub(super) healer: Healer,
     /// Gives peers this node's.
     source: CheckpointSource,
-    /// Whether this node lacks what a peer's checkpoint is to bring.
+    /// Whether this node has caught up since it took over a peer's checkpoint.
     shortfall: Shortfall,
     /// Gives peers values that they passed over.
     pub(super) values: ValuesSource,
@@ -184,7 +184,7 @@ impl Router {
             turn.core.clocks.heard(turn.now, node, *wall_ms);
         }
         if let Message::Eligibility(eligibility) = &message {
-            CheckpointSource::heard(turn.core, node, eligibility, &mut self.checkpoints);
+            CheckpointSource::hear_eligibility(turn.core, node, eligibility, &mut self.checkpoints);
         }
         let message = match message {
             Message::InstallFetch(_)
@@ -201,6 +201,7 @@ impl Router {
                 return self.source.serve(turn, node, &fetch, &mut self.checkpoints);
             }
             Message::InstallChunk(chunk) => {
+                // A digest alone may answer either: each knows what it asked for.
                 self.release.hear(turn, node, &chunk, self.checkpoints.kept());
                 return self.receiver.hear(turn, node, chunk);
             }
@@ -270,7 +271,7 @@ impl Router {
         turn.core.installing = self.receiver.progress();
         with_absent(turn, Absent::go_on);
         let is_installing = self.receiver.is_installing();
-        let lacks_entries = self.shortfall.look(turn.now, turn.core, is_installing);
+        let lacks_entries = self.shortfall.update(turn.now, turn.core, is_installing);
         turn.core.replica.set_lacks_entries(lacks_entries);
         self.drain_effects(turn);
         for memory in std::mem::take(&mut turn.core.drops) {
@@ -545,8 +546,8 @@ impl Router {
 }
 
 fn hear_values(turn: &mut Turn<'_>, from: NodeId, chunk: ValuesChunk) {
-    let knows = turn.core.has_remnants();
-    let chunk = if knows { chunk } else { without_later_remnants(chunk) };
+    // A peer that has applied more may give remnants where this node may not write any down yet (C32c).
+    let chunk = if turn.core.has_remnants() { chunk } else { up_to_first_remnant(chunk) };
     with_absent(turn, |absent, turn| absent.hear(turn, from, chunk));
 }
 

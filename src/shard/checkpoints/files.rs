@@ -14,8 +14,8 @@ impl Checkpoints {
         self.kept_for.insert(peer, (slot, until));
     }
 
-    /// The peer has caught up: what is kept for it goes when it is decided next what does.
-    pub(in crate::shard) fn keep_no_more_for(&mut self, peer: NodeId) {
+    /// The peer has caught up: no checkpoint is kept for it any more.
+    pub(in crate::shard) fn stop_keeping_for(&mut self, peer: NodeId) {
         self.kept_for.remove(&peer);
     }
 

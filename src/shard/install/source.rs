@@ -32,7 +32,7 @@ impl CheckpointSource {
         let Some(place) = place.filter(|_| known && !turn.core.replica.is_doubtful()) else {
             let mut answer = answer(checkpoints, (slot, place), (Vec::new(), false), 0);
             if place.is_none() {
-                // What the state was, though the checkpoint is gone.
+                // The digest alone is asked for: it is known for longer than the checkpoint is kept.
                 answer.digest = checkpoints.digest_at(slot).unwrap_or(0);
             }
             if turn.core.replica.is_doubtful() {
@@ -44,7 +44,7 @@ impl CheckpointSource {
             }
             return turn.send(to, Message::InstallChunk(answer));
         };
-        // Until the peer has caught up, it stays, and the journal behind it.
+        // The checkpoint stays until the peer has caught up, and with it the journal behind it.
         checkpoints.keep_for(to, slot, turn.now.after(INSTALL_KEEP_US));
         if self.served.contains_key(&to) {
             return; // It asks again when nothing comes; one read per peer is enough.
@@ -54,16 +54,16 @@ impl CheckpointSource {
         turn.run(DiskJob::Install(InstallJob::Read { to, owner, slot, place, runs }));
     }
 
-    /// A peer says what it is fit for: one that lacked entries on this connection, and does not any more, needs no
-    /// checkpoint, nor the journal behind it.
-    pub(in crate::shard) fn heard(
+    /// A peer says whether it lacks entries, and the replica still has what it said before on this connection. Where that
+    /// ends, the peer has caught up, and needs neither the checkpoint nor the journal behind it.
+    pub(in crate::shard) fn hear_eligibility(
         core: &Core,
         from: NodeId,
         eligibility: &Eligibility,
         checkpoints: &mut Checkpoints,
     ) {
-        if !eligibility.lacks_entries && core.replica.lacks_entries_on(from) {
-            checkpoints.keep_no_more_for(from);
+        if !eligibility.lacks_entries && core.replica.peer_lacks_entries(from) {
+            checkpoints.stop_keeping_for(from);
         }
     }
 
