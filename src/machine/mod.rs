@@ -50,7 +50,8 @@ pub use logs::{LogCommand, LogOutcome, LookupError, RetainedLog};
 pub use lost::{LogLosses, LoseCommand, LostEntries, LostExtent, LostOutcome};
 pub use reading::{Damaged, ReadCursor, Unverified};
 pub use remnant::{
-    NamedExtent, cut_down, cut_out, has_extent, is_remnant, places_in_remnant, remnant_front_bytes,
+    NamedExtent, cut_down, has_extent, is_remnant, keep_only, places_in_remnant,
+    remnant_front_bytes,
 };
 pub use snapshot::{RecordFault, Restore, SnapshotError, SnapshotStep, SnapshotSurvey};
 pub use state::Machine;

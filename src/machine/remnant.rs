@@ -168,7 +168,8 @@ pub fn has_extent(value: &Value, extent: &Extent) -> bool {
     }
 }
 
-/// How many bytes of a remnant lie before its commands, as its first bytes say, if they are those of one.
+/// How many bytes of a remnant its header and rows take, which lie before its commands, as its first bytes say; nothing
+/// where they are not those of a remnant.
 #[must_use]
 pub fn remnant_front_bytes(first: &[u8]) -> Option<u64> {
     let has_count = has_magic(first) && first.len() >= REMNANT_HEADER_BYTES;
@@ -176,8 +177,9 @@ pub fn remnant_front_bytes(first: &[u8]) -> Option<u64> {
         .then(|| REMNANT_HEADER_BYTES as u64 + ROW_BYTES as u64 * u64::from(number(&first[4..])))
 }
 
-/// Where in a remnant the appends of these extents lie, which begin at these bytes of the value: of each the first byte
-/// and the one behind. Goes by what lies before the commands, which nothing here verifies; nothing where that has not all.
+/// Where in a remnant the appends of these extents lie, each named by the byte of the value at which it began: a range of
+/// bytes each. Goes by `front`, the header and the rows of the remnant, which nothing here verifies; nothing where there is
+/// no row for one of them.
 #[must_use]
 pub fn places_in_remnant(front: &[u8], offsets: &[u32]) -> Option<Vec<Range<u32>>> {
     let remnant = Remnant::of(front).ok().flatten()?;
@@ -191,8 +193,8 @@ pub fn places_in_remnant(front: &[u8], offsets: &[u32]) -> Option<Vec<Range<u32>
     offsets.iter().map(place).collect()
 }
 
-/// What is left of a value, or of a remnant, when only these extents are kept. Nothing where it is not worth while:
-/// nearly all of a value would be kept.
+/// What is left of a value, or of a remnant, when only these extents are kept. Nothing where it is not worth while, for
+/// nearly all of a value would be kept, or where the value has no commands.
 ///
 /// # Errors
 /// [`EntryDamage`] when it does not have the entries of an extent.
@@ -201,15 +203,15 @@ pub fn cut_down(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>
     let pays = |left: &Value| {
         is_cut || left.len() as u64 * REMNANT_SHARE.1 <= value.len() as u64 * REMNANT_SHARE.0
     };
-    Ok(cut_out(value, live)?.filter(pays))
+    Ok(keep_only(value, live)?.filter(pays))
 }
 
-/// The same, worth while or not: for a value of which nothing but these extents is known to be what was chosen. Nothing
-/// where it has no commands.
+/// The same, whether it saves space or not: for a value of which nothing but these extents is known to be what was chosen.
+/// Nothing where the value has no commands.
 ///
 /// # Errors
 /// [`EntryDamage`] when it does not have the entries of an extent.
-pub fn cut_out(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>, EntryDamage> {
+pub fn keep_only(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>, EntryDamage> {
     if value.len() < VALUE_HEADER_BYTES {
         return Ok(None);
     }

@@ -1,4 +1,5 @@
-//! The part of a record that a read of few entries needs. Nothing verifies it but the chain values of the extents.
+//! The part of a record that a read of few entries needs. It has no checksum of its own: what is read of it is believed by
+//! the chain values of its extents alone.
 
 use crate::journal::{PieceReader, RecordPiece, RecordPlace};
 use crate::limits::REMNANT_FRONT_BYTES;
@@ -28,8 +29,11 @@ impl ValuePart {
     }
 }
 
-/// The part of a remnant that has the extents which begin at these bytes of the value, rising; nothing where its rows do
-/// not say so. Reads the rows, and counts the bytes that it reads.
+/// The part of a remnant that has these extents, each named by the byte of the value at which it began, rising; nothing
+/// where its rows do not say where they are. Reads the rows, and adds the bytes that it reads to `file_bytes`.
+///
+/// # Errors
+/// Only where the system is short of something.
 pub(super) fn part_of_remnant(
     reader: &PieceReader<'_>,
     place: RecordPlace,
@@ -40,7 +44,7 @@ pub(super) fn part_of_remnant(
     let mut front = read_front(reader, place, first, file_bytes)?;
     let bytes = remnant_front_bytes(&front).unwrap_or_default();
     if bytes > front.len() as u64 {
-        // What the record does not have is not read: it is damaged, or another one.
+        // A record that says it has more rows than fit is damaged, or another one; where rows are most of it, it is read whole.
         let Some(bytes) = u32::try_from(bytes).ok().filter(|it| *it < place.value_bytes() / 2)
         else {
             return Ok(None);

@@ -3,7 +3,7 @@
 use crate::api::name::LogName;
 use crate::index::{RunDamage, RunError, RunSet, Search};
 use crate::machine::{
-    LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, cut_out, has_extent,
+    LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, has_extent, keep_only,
 };
 use crate::storage::{Storage, StorageError};
 use crate::types::{Ballot, Extent, Index, LogId, LostRange, NodeId, Slot, SlotRanges, Value};
@@ -19,11 +19,12 @@ pub struct VerifyValues {
     pub from: NodeId,
     /// The values, or what is left of them, by rising slot.
     pub values: Vec<(Slot, Ballot, Value)>,
-    /// What else there is of some of these slots: the right one with the most live rows is taken, of several the first.
+    /// Other records of some of these slots. Of all that are right the one with the most live rows is taken; of several
+    /// such, the value, or the first of these.
     pub beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
-    /// Only entries of this range are looked for, in every log; of all where it is none.
+    /// Only rows with entries of this range are looked at, in every log; all rows where it is none.
     pub among: Option<LostRange>,
-    /// What is wanted of those that are right.
+    /// How much is wanted of a value that is right.
     pub wanted: WantedOf,
     /// The runs, which have the extents of those slots.
     pub runs: RunSet,
@@ -31,14 +32,14 @@ pub struct VerifyValues {
     pub logs: BTreeMap<LogId, LogEnd>,
 }
 
-/// What is wanted of a value that is right.
+/// How much is wanted of a value that is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WantedOf {
     /// All of it.
     Whole,
-    /// Where it is mostly dead only what is live (C30).
+    /// All of it where nearly all of it is live; else what is live alone (C30).
     MostlyLive,
-    /// What is live, and no more, for the rest of it may not be what was chosen.
+    /// What is live alone, for the rest of it need not be what was chosen.
     Live,
 }
 
@@ -80,7 +81,7 @@ pub struct Verified {
     pub values: Vec<(Slot, Ballot, Value)>,
     /// The rows of live entries that each of these has.
     pub rows: BTreeMap<Slot, Vec<RowName>>,
-    /// Of these slots something beside the value was taken, in no lower ballot than the value has.
+    /// Of these slots another record was taken instead of the value; its ballot is no lower than that of the value.
     pub beside: BTreeSet<Slot>,
     /// The first slot whose value is not believed, the highest ballot of its records, and why; none behind it was looked
     /// at.
@@ -106,11 +107,11 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
     let (from, values, rows, refused) = (verify.from, Vec::new(), BTreeMap::new(), None);
     let mut verified = Verified { from, values, rows, beside: BTreeSet::new(), refused };
     let by_name = verify.logs.iter().map(|(log, end)| (end.name.as_str(), *log)).collect();
-    let against = Against { storage, verify, by_name };
+    let verifier = Verifier { storage, verify, by_name };
     for (slot, ballot, value) in &verify.values {
-        let mut best = (*ballot, against.live_value(*slot, value)?);
+        let mut best = (*ballot, verifier.live_value(*slot, value)?);
         for (other_ballot, other) in verify.beside.get(slot).into_iter().flatten() {
-            let found = against.live_value(*slot, other)?;
+            let found = verifier.live_value(*slot, other)?;
             if is_better(&found, &best.1) {
                 best = (best.0.max(*other_ballot), found);
                 verified.beside.insert(*slot);
@@ -136,15 +137,16 @@ pub fn verify(storage: &dyn Storage, verify: &VerifyValues) -> Result<Verified, 
 /// What is wanted of a value, and the live rows that it has; or why it is not believed.
 type LiveValue = Result<(Value, Vec<RowName>), ValueFault>;
 
-/// What each value is held against.
-struct Against<'a> {
+/// Holds values against the rows of the index.
+struct Verifier<'a> {
     storage: &'a dyn Storage,
     verify: &'a VerifyValues,
-    /// The logs, which a value may append to by their names.
+    /// The ids of the logs by name: a value appends to a log by its id or by its name.
     by_name: BTreeMap<&'a str, LogId>,
 }
 
-impl<'a> Against<'a> {
+impl<'a> Verifier<'a> {
+    /// What is wanted of a value of this slot.
     fn live_value(&self, slot: Slot, value: &Value) -> Result<LiveValue, StorageError> {
         Ok(match self.live_rows(slot, value)? {
             Ok(live) if !live.is_empty() => cut(value, &live, self.verify.wanted),
@@ -160,7 +162,7 @@ impl<'a> Against<'a> {
         value: &Value,
     ) -> Result<Result<Vec<NamedExtent<'a>>, ValueFault>, StorageError> {
         let other = |why: String| Ok(Err(ValueFault::OtherValue(why)));
-        let Against { storage, verify, by_name } = self;
+        let Verifier { storage, verify, by_name } = self;
         let (ids, names) = match appended_logs(value) {
             Ok(found) => found,
             Err(error) => return other(error.to_string()),
@@ -197,8 +199,8 @@ impl<'a> Against<'a> {
     }
 }
 
-/// It has more live rows than another, which may be a value that is not believed. Nothing is better than what cannot be
-/// held against the index.
+/// The first is to be taken instead of the second: it has more live rows, or the second is not believed. That the index is
+/// damaged goes before both: then nothing can be said of any record of the slot.
 fn is_better(found: &LiveValue, other: &LiveValue) -> bool {
     match (found, other) {
         (_, Err(ValueFault::DamagedIndex(_))) => false,
@@ -209,12 +211,12 @@ fn is_better(found: &LiveValue, other: &LiveValue) -> bool {
     }
 }
 
-/// What is worth to be kept of a value with these live rows, and their names.
+/// What is wanted of a value with these live rows, and their names.
 fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
     let cut = match wanted {
         WantedOf::Whole => Ok(None),
         WantedOf::MostlyLive => cut_down(value, live),
-        WantedOf::Live => cut_out(value, live),
+        WantedOf::Live => keep_only(value, live),
     };
     let cut = cut.map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
     Ok((cut.unwrap_or_else(|| value.clone()), names(live)))

@@ -46,8 +46,8 @@ pub(in crate::machine) struct LogsRestore {
     found: u64,
     last: Option<LogName>,
     kept: LogsKept,
-    /// An id that came twice.
-    twice: Option<LogId>,
+    /// The first id that came twice.
+    duplicate: Option<LogId>,
     sum: LogSum,
 }
 
@@ -80,8 +80,8 @@ impl LogsRestore {
             RestoreWanted::Whole => LogsKept::Whole(Vec::new(), LogTable::new()),
             RestoreWanted::Digest => LogsKept::FirstIndexes(Vec::new()),
         };
-        let (found, last, twice, sum) = (0, None, None, LogSum::default());
-        Ok(LogsRestore { home, created, count, found, last, kept, twice, sum })
+        let (found, last, duplicate, sum) = (0, None, None, LogSum::default());
+        Ok(LogsRestore { home, created, count, found, last, kept, duplicate, sum })
     }
 
     /// Decodes an item.
@@ -122,7 +122,7 @@ impl LogsRestore {
             LogsKept::Whole(names, logs) => {
                 names.push((name, id));
                 if !logs.insert(id, log) {
-                    self.twice = self.twice.or(Some(id));
+                    self.duplicate = self.duplicate.or(Some(id));
                 }
             }
             LogsKept::FirstIndexes(firsts) => firsts.push((id, log.first)),
@@ -152,11 +152,11 @@ impl LogsRestore {
     /// # Panics
     /// When only the digest was wanted.
     pub(in crate::machine) fn finish(self) -> Result<Logs, SnapshotError> {
-        let LogsRestore { home, created, found, kept, twice, sum, .. } = self;
+        let LogsRestore { home, created, found, kept, duplicate, sum, .. } = self;
         let LogsKept::Whole(names, logs) = kept else {
             panic!("of {found} logs only the digest was wanted");
         };
-        match twice {
+        match duplicate {
             Some(log) => Err(SnapshotError::Duplicate { log }),
             None => Ok(Logs::restored(home, created, names, logs, sum)),
         }

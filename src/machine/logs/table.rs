@@ -1,8 +1,8 @@
 //! The logs by id.
 //!
-//! Ids are counted up, so that most numbers between the lowest and the highest are in use. A map finds the
-//! page of an id, and the page has its logs side by side: what is done to every append costs one lookup among
-//! few pages, and whoever visits all logs walks through memory in order.
+//! Ids are counted up, so that most numbers between the lowest and the highest are in use. A map finds the page of an
+//! id, and the page has its logs side by side: each append costs one lookup among few pages, and a walk over all logs
+//! goes through memory in order.
 
 use crate::types::LogId;
 use std::collections::BTreeMap;
@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 /// Ids of one page: as many as a word has bits.
 const PAGE_IDS: u64 = u64::BITS as u64;
 
-/// What there is of each log, by its id.
+/// A value for each log, by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct LogTable<L> {
     pages: BTreeMap<u64, Page<L>>,
     count: usize,
 }
 
-/// Those logs of neighbouring ids that exist, by rising id.
+/// The logs that exist among [`PAGE_IDS`] neighbouring ids, by rising id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Page<L> {
     /// A bit for each that exists, the lowest for the lowest id.
@@ -31,7 +31,7 @@ fn place(id: LogId) -> (u64, u64) {
 }
 
 impl<L> Page<L> {
-    /// Where the log of this bit is, or would be.
+    /// Where in `logs` the log of this bit is, or would be.
     fn rank(&self, bit: u64) -> usize {
         (self.present & (bit - 1)).count_ones() as usize
     }
@@ -76,7 +76,7 @@ impl<L> LogTable<L> {
         true
     }
 
-    /// Takes a log out. What its page has spare goes, once that is half of it.
+    /// Takes a log out. The page gives spare memory back once that is half of it.
     pub(super) fn remove(&mut self, id: LogId) -> Option<L> {
         let (number, bit) = place(id);
         let page = self.pages.get_mut(&number).filter(|page| page.present & bit != 0)?;
@@ -91,7 +91,7 @@ impl<L> LogTable<L> {
         Some(log)
     }
 
-    /// Gives back what pages have spare, where no more logs are to come for a while.
+    /// Gives back the spare memory of pages, where no more logs are to come for a while.
     pub(super) fn shrink(&mut self) {
         for page in self.pages.values_mut() {
             page.logs.shrink_to_fit();
