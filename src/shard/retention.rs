@@ -23,7 +23,7 @@ const INTERVAL_US: u64 = 1_000_000;
 const BUSY_US: u64 = 10_000;
 /// Logs that are trimmed at one time: a turn does not grow with their number.
 const LOGS_MAX: usize = 64;
-/// Logs whose oldest entry is found to be too old at one time.
+/// Most logs that become due in one turn because their oldest entry is too old.
 const AGED_MAX: usize = 1024;
 
 /// The logs that have more than they must keep.

@@ -81,10 +81,10 @@ impl WaitingTrims {
         TrimStep::Waits
     }
 
-    /// The extent was looked up. Where the index is damaged there, the trim goes on all the same: only the count of the
-    /// log's bytes is too high then, by what this trim lets go, until the next one of the log of which it is known: that
-    /// says what lies in front of an index, from the log's beginning on. To say it of the same index once more would be
-    /// without effect in the state, and stay so for members that run a program of before.
+    /// The extent was looked up. Where the index is damaged there, the trim goes on all the same, and only the count of the
+    /// log's bytes stays too high, by what this trim lets go. The log's next trim makes up for it, for a trim says how many
+    /// bytes lie in front of its index from the log's beginning on. The same trim cannot be repeated with the right count: a
+    /// trim that moves no first index has no effect, and an older program would keep to that.
     pub(super) fn done(&mut self, token: u64, answers: Option<Answers>) -> Option<QueuedWrite> {
         let (log, queued) = self.under_way.remove(&token)?;
         let mut queued = queued?;

@@ -23,7 +23,7 @@ impl World {
         }
         let next = self.now + self.rng.duration(self.plan.fault_us);
         self.queue.push(next, SimEvent::Fault);
-        self.lose_soon()?;
+        self.try_to_lose_a_value()?;
         let fault = *self.rng.pick(&self.plan.faults);
         let node = self.victim();
         let all = 0..self.nodes.len();

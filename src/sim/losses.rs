@@ -16,17 +16,17 @@ use std::collections::BTreeSet;
 const PREFIX_BYTES: usize = 8;
 
 impl World {
-    /// A value can seldom be lost: every node has to be there, with two checkpoints behind it. Where the plan says that
-    /// one is to be, it is looked for at each fault, half the time.
-    pub(super) fn lose_soon(&mut self) -> CheckResult {
+    /// Tries to lose a value, where the plan says so: at about every second fault, for it seldom can be. Every node has to be up,
+    /// with two checkpoints behind the value.
+    pub(super) fn try_to_lose_a_value(&mut self) -> CheckResult {
         if self.plan.loses_values() && self.rng.one_in(2) {
             self.lose_a_value()?;
         }
         Ok(())
     }
 
-    /// The same when nothing else goes wrong any more.
-    pub(super) fn lose_at_last(&mut self) -> CheckResult {
+    /// Tries once more when no other fault comes any more.
+    pub(super) fn try_at_last_to_lose_a_value(&mut self) -> CheckResult {
         if self.plan.loses_values() { self.lose_a_value() } else { Ok(()) }
     }
 

@@ -44,7 +44,7 @@ impl World {
             }
             Phase::Healed { since, deadline } => {
                 if self.progressed(since, deadline)? {
-                    self.lose_at_last()?;
+                    self.try_at_last_to_lose_a_value()?;
                     self.retire_clients();
                     self.phase = Phase::Settling { deadline: self.now + SETTLE_US };
                 }

@@ -275,7 +275,7 @@ impl Declaration {
             ),
             LossVerdict::Unclear(slot) => format!(
                 "node {node} cannot say yet whether it has {}: it has no checkpoint behind them, looks for \
-                 them, or its disk fails to read them; try again in a moment",
+                 them, or its disk fails to read them; try again in a moment, and look at that disk if this stays",
                 self.entries_of(slot)
             ),
             LossVerdict::InDoubt => {
