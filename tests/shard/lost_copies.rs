@@ -22,7 +22,8 @@ const OFTEN: CutOptions =
 /// Longer than an install takes, with what is fetched behind it.
 const WHILE_US: u64 = 20_000_000;
 
-/// Where on a disk the entry of `rare` is, which nothing else is like, in the order in which it was written.
+/// Where on a disk the entry of `rare` is, which nothing else is like: the file and the offset of each copy, in the order in
+/// which they were written.
 fn copies(storage: &MemStorage) -> Vec<(String, u64)> {
     let mut copies = Vec::new();
     let mut names = storage.list().expect("a directory");
@@ -86,9 +87,8 @@ fn check_rare(trio: &mut Trio, first: usize) {
     }
 }
 
-/// A trio of which one node accepted the rare entry and installed a checkpoint behind it, without its value; that has
-/// rotted on the others. With that node, who leads,
-/// and how often that node gave the entry to others.
+/// A trio of which one node accepted the rare entry and installed a checkpoint behind it, without its value, which has
+/// rotted on the others. Returns that node, the leader, and how often that node gave the entry to others.
 fn accepted_before_an_install() -> (Trio, usize, usize, Rc<Cell<u32>>) {
     let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
     let first = trio.leader();
@@ -143,8 +143,8 @@ fn accepted_before_an_install() -> (Trio, usize, usize, Rc<Cell<u32>>) {
     (trio, away, leader, parts)
 }
 
-/// Three nodes with an entry of `rare`, of which the others' copies have rotted; who leads, and another one whose journal
-/// has these records of its slot beside what was written in the first place.
+/// Three nodes with an entry of `rare`. The journal of one that follows has these records of its slot beside what was written
+/// in the first place; the copies of the other two have rotted. Returns the leader and the one that follows.
 fn with_records(of: impl Fn(Slot, Ballot, &Value) -> Vec<Record>) -> (Trio, usize, usize) {
     let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
     let leader = trio.leader();

@@ -15,22 +15,22 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 /// A cut every fifty slots, and five seconds after the last one where there is a reason.
-pub const OFTEN: CutOptions =
+const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 5_000_000, gap_us: 0 };
 /// Logs whose entries are written together, and how many of them each value has.
-pub const LOGS: [&str; 8] = ["keeps", "b", "c", "d", "e", "f", "g", "h"];
+const LOGS: [&str; 8] = ["keeps", "b", "c", "d", "e", "f", "g", "h"];
 
 /// An entry of three kilobytes of this log.
 pub fn text_of(text: &str, number: u64) -> String {
     format!("{number:06}{}", text[..1].repeat(3_000))
 }
 
-pub fn appends(number: u64) -> impl Iterator<Item = Append> {
+fn appends(number: u64) -> impl Iterator<Item = Append> {
     LOGS.iter().map(move |text| append(text, &text_of(text, number)))
 }
 
 /// Each value of these has an entry of every log.
-pub fn fill(node: &mut Node, entries: std::ops::Range<u64>) {
+fn fill(node: &mut Node, entries: std::ops::Range<u64>) {
     for number in entries {
         let sent: Vec<u64> =
             appends(number).map(|one| node.send(1, Request::Append(one))).collect();
@@ -48,7 +48,7 @@ pub fn trim(node: &mut Node, text: &str, before: u64) {
 }
 
 /// Every entry from `from` up to `end` is read as it was appended.
-pub fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
+fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
     let (mut next, end) = (entries.start, entries.end);
     while next < end {
         for found in texts(Some(node.ask(read(text, next, 0)))) {
@@ -70,7 +70,7 @@ pub fn options(catchup_bytes: u64) -> ShardOptions {
 }
 
 /// A node with so many values, in each of which one entry of eight lives.
-pub fn mostly_dead(values: u64, catchup_bytes: u64) -> Node {
+fn mostly_dead(values: u64, catchup_bytes: u64) -> Node {
     let mut node = Node::with_options(options(catchup_bytes));
     node.shard.set_cache_bytes(0);
     LOGS.iter().for_each(|text| drop(node.ask(create(text))));
@@ -273,7 +273,7 @@ fn check_log_slowly(trio: &mut Trio, at: usize, end: u64) {
 }
 
 /// Flips a bit of the text wherever a segment has it; how often that was.
-pub fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
+fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
     let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
     storage.read_at(name, 0, &mut bytes).expect("it is read");
     let places = bytes.windows(text.len()).enumerate();

@@ -23,13 +23,13 @@ const ELECTION_US: u64 = 20_000_000;
 pub struct Member {
     pub shard: Shard,
     pub storage: MemStorage,
-    /// While true, batches gather in `held`.
+    /// While true, jobs of the journal, of checkpoints, spans and installs wait in `held`.
     pub hold: bool,
-    /// While true, batches alone do.
+    /// While true, batches of the journal wait there.
     pub hold_batches: bool,
-    /// While true, reads of the journal do.
+    /// While true, reads and what else helpers do for them wait there.
     pub hold_reads: bool,
-    /// While true, steps of checkpoints do.
+    /// While true, steps of checkpoints wait there.
     pub hold_checkpoints: bool,
     held: VecDeque<DiskJob>,
     replies: BTreeMap<u64, Reply>,
