@@ -3,7 +3,7 @@
 
 use crate::journal::recover::recovered::FindingKind;
 use crate::journal::recover::replay::{FilePlace, MissingRecords, Replay};
-use crate::journal::segment::indexed_record::{DAMAGED, SlotNeed};
+use crate::journal::segment::indexed_record::DAMAGED;
 use crate::limits::WINDOW_SLOTS;
 use crate::types::{Ballot, Damage, LostRecords, Lsn, Slot};
 use std::collections::BTreeMap;
@@ -86,7 +86,7 @@ impl Replay {
     /// What does not verify and was written again since is no damage any more.
     fn downgrade_rewritten(&mut self, chosen_upto: Slot, holes: &BTreeMap<Slot, Ballot>) {
         let intact = |slot: &Slot| {
-            let best = self.index.best_of(*slot, SlotNeed::Kept);
+            let best = self.index.best_kept(*slot);
             let serves = best.is_some_and(|best| best.flags & DAMAGED == 0);
             !holes.contains_key(slot) && serves
         };

@@ -224,17 +224,25 @@ impl SlotIndex {
 
     /// The record in memory whose value counts for a slot (see [`IndexedRecord::rank`]); never a remnant.
     pub(crate) fn best(&self, slot: Slot) -> Option<IndexedRecord> {
-        self.best_of(slot, SlotNeed::Whole)
+        self.best_of(slot, |record| !record.is_remnant())
     }
 
-    /// The record in memory that counts for whoever needs this of a slot.
-    pub(crate) fn best_of(&self, slot: Slot, need: SlotNeed) -> Option<IndexedRecord> {
-        let all = self.records_of(slot);
-        let must_be_chosen = need != SlotNeed::Anything;
-        let known_only = must_be_chosen && self.spilled.is_known_only(slot);
-        let all = all.filter(|record| !known_only || record.is_trusted());
-        let best = all.filter(|record| record.serves(need)).max_by_key(IndexedRecord::rank)?;
-        let doubtful = must_be_chosen && !best.is_trusted() && self.distrusted.contains(&slot);
+    /// The record in memory that counts for a slot, be it a remnant.
+    pub(crate) fn best_kept(&self, slot: Slot) -> Option<IndexedRecord> {
+        self.best_of(slot, |_| true)
+    }
+
+    /// Of the records in memory that serve the one that counts. What [`SlotLookup::best`] adds to this are the files of
+    /// places, and what they say of losses and of what was released.
+    fn best_of(
+        &self,
+        slot: Slot,
+        serves: impl Fn(&IndexedRecord) -> bool,
+    ) -> Option<IndexedRecord> {
+        let known_only = self.spilled.is_known_only(slot);
+        let all = self.records_of(slot).filter(|record| !known_only || record.is_trusted());
+        let best = all.filter(serves).max_by_key(IndexedRecord::rank)?;
+        let doubtful = !best.is_trusted() && self.distrusted.contains(&slot);
         Some(IndexedRecord { flags: best.flags | if doubtful { DAMAGED } else { 0 }, ..best })
     }
 

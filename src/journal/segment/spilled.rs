@@ -262,6 +262,7 @@ impl SlotLookup {
         rows
     }
 
+    /// Of these rows, of which each may be believed, the one that counts for this need; nothing beside it yet.
     fn best_of(&self, rows: &[PlaceRow], need: SlotNeed) -> FoundSlot {
         let must_be_chosen = need != SlotNeed::Anything;
         let serving = rows.iter().filter(|row| row.record.serves(need));

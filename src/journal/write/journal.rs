@@ -5,7 +5,7 @@ use crate::journal::format::item::{ITEM_BYTES, JournalId, Previous, RecordHead};
 use crate::journal::format::layout::{self, Writing, header_block};
 use crate::journal::segment::facts::{FactsToRepeat, JournalFacts};
 use crate::journal::segment::index::SlotIndex;
-use crate::journal::segment::indexed_record::{IndexedRecord, Location, SlotNeed};
+use crate::journal::segment::indexed_record::{IndexedRecord, Location};
 use crate::journal::segment::start::JournalStart;
 use crate::journal::write::filling::Filling;
 use crate::journal::write::hard_state;
@@ -272,7 +272,7 @@ impl Journal {
     /// where memory does not know it.
     #[must_use]
     pub fn kept_in(&self, slot: Slot) -> Ballot {
-        let best = self.index.best_of(slot, SlotNeed::Kept);
+        let best = self.index.best_kept(slot);
         best.map_or(Ballot::ZERO, |best| best.location.ballot)
     }
 
