@@ -201,7 +201,7 @@ impl Router {
                 return self.source.serve(turn, node, &fetch, &mut self.checkpoints);
             }
             Message::InstallChunk(chunk) => {
-                // A digest alone may answer either: each knows what it asked for.
+                // It may answer the release, which asks for digests alone, or an install: each looks for its own.
                 self.release.hear(turn, node, &chunk, self.checkpoints.kept());
                 return self.receiver.hear(turn, node, chunk);
             }

@@ -1,11 +1,11 @@
-//! Values on their way from peers to this node's journal: asked for, here and waiting, or being held against the
-//! index. Two peers are asked at a time, so that one reads while the other sends, and both while what came before is
-//! looked at.
+//! Values on their way from peers to this node's journal: asked for, arrived and waiting, or being held against the
+//! index. Two peers are asked at a time, so that one reads its disk while the other sends, and this node verifies what
+//! came before meanwhile.
 
 use crate::types::{Ballot, NodeId, Slot, Tick, Value};
 use std::collections::VecDeque;
 
-/// Answers that are asked for or wait, at most; one more is being held against the index.
+/// Most answers that are asked for or wait; one more may be being held against the index.
 const ANSWERS_MAX: usize = 2;
 
 /// What was asked for.
@@ -37,20 +37,23 @@ pub(super) struct Arrival {
 /// What is asked for and not kept yet.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
+    /// What peers are asked for.
     asked: Vec<Asked>,
-    verifies: Option<(Slot, Slot)>,
-    waits: VecDeque<Arrival>,
+    /// What is being held against the index: the first slot and the last.
+    verifying: Option<(Slot, Slot)>,
+    /// What has arrived and waits for that.
+    waiting: VecDeque<Arrival>,
 }
 
 impl Arrivals {
-    /// Nothing is here.
+    /// Nothing has arrived that is not kept yet, whatever is asked for.
     pub(super) fn is_empty(&self) -> bool {
-        self.verifies.is_none() && self.waits.is_empty()
+        self.verifying.is_none() && self.waiting.is_empty()
     }
 
     /// One more may be asked for.
     pub(super) fn has_room(&self) -> bool {
-        self.asked.len() + self.waits.len() < ANSWERS_MAX
+        self.asked.len() + self.waiting.len() < ANSWERS_MAX
     }
 
     /// A peer is asked.
@@ -94,25 +97,25 @@ impl Arrivals {
 
     /// One more is here, in the place of what was asked for.
     pub(super) fn push(&mut self, arrival: Arrival) {
-        self.waits.push_back(arrival);
+        self.waiting.push_back(arrival);
     }
 
     /// The one that is to be held against the index now, if nothing is.
     pub(super) fn next(&mut self) -> Option<Arrival> {
-        if self.verifies.is_some() {
+        if self.verifying.is_some() {
             return None;
         }
-        let next = self.waits.pop_front()?;
-        self.verifies = Some((next.from, next.upto));
+        let next = self.waiting.pop_front()?;
+        self.verifying = Some((next.from, next.upto));
         Some(next)
     }
 
     /// One was held against the index: its range.
     pub(super) fn verified(&mut self) -> Option<(Slot, Slot)> {
-        self.verifies.take()
+        self.verifying.take()
     }
 
-    /// This slot is asked for, or here.
+    /// This slot is asked for, or has arrived.
     pub(super) fn contains(&self, slot: Slot) -> bool {
         self.ranges().any(|(from, upto)| (from..=upto).contains(&slot))
     }
@@ -133,8 +136,8 @@ impl Arrivals {
 
     fn ranges(&self) -> impl Iterator<Item = (Slot, Slot)> {
         let asked = self.asked.iter().map(|asked| (asked.from, asked.upto));
-        let waits = self.waits.iter().map(|arrival| (arrival.from, arrival.upto));
-        self.verifies.into_iter().chain(waits).chain(asked)
+        let waiting = self.waiting.iter().map(|arrival| (arrival.from, arrival.upto));
+        self.verifying.into_iter().chain(waiting).chain(asked)
     }
 }
 

@@ -14,8 +14,8 @@ pub(super) fn answer_us(core: &Core) -> u64 {
     INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
 }
 
-/// The pace of one kind of requests. Where several are under way at a time, what each takes begins where the one
-/// before has ended.
+/// The pace of one kind of requests. Where several are under way at a time, the time that each takes counts from the end of
+/// the one before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InstallPace {
     /// When the present request was sent, or the one before was answered.
@@ -45,7 +45,7 @@ impl InstallPace {
         self.begun = now; // For a second one that is under way.
     }
 
-    /// Up to where slots are known to be chosen. True while clients append, as far as that shows it.
+    /// Takes in up to where slots are known to be chosen. True while clients append, as far as that shows it.
     pub(super) fn look(&mut self, now: Tick, known: Slot) -> bool {
         self.note(now, known);
         self.rose_at > Tick(0) && now.since(self.rose_at) < INSTALL_ACTIVE_US
@@ -65,8 +65,8 @@ impl InstallPace {
     }
 }
 
-/// Answers of which what was kept may not be durable. While clients are active they are few: whatever waits for the
-/// disk lies in front of the next batch of appends, in this journal and in all others on the same disk.
+/// Answers whose records may not be durable yet. While clients are active they are few: whatever waits for the disk lies in
+/// front of the next batch of appends, in this journal and in all others on the same disk.
 #[derive(Debug, Default)]
 pub(super) struct UnsyncedAnswers {
     /// The last record of each, by rising number.
@@ -74,12 +74,12 @@ pub(super) struct UnsyncedAnswers {
 }
 
 impl UnsyncedAnswers {
-    /// What was kept of an answer ends with this record.
+    /// The records of an answer were handed to the journal; this is the last one.
     pub(super) fn add(&mut self, lsn: Lsn) {
         self.last.push_back(lsn);
     }
 
-    /// So many wait for the disk that the next one is to wait for them, where records are durable up to this one.
+    /// As many wait for the disk as may, where records are durable up to `durable`. Drops those that wait no more.
     pub(super) fn is_full(&mut self, durable: Lsn) -> bool {
         while self.last.pop_front_if(|lsn| *lsn <= durable).is_some() {}
         self.last.len() >= INSTALL_UNSYNCED_ANSWERS

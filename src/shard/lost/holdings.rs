@@ -112,7 +112,7 @@ impl Holdings {
         let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
         let from = *from;
         if check.released_before != turn.core.tally.released_segments {
-            return self.go_on(turn, from); // What went while it was read may be elsewhere by now.
+            return self.go_on(turn, from); // Segments went while it was read: copies of what lived in them may be elsewhere.
         }
         let next = check.left.front().copied().unwrap_or_default();
         let (mut looked_at, mut verdict) = (0, None);
@@ -128,7 +128,7 @@ impl Holdings {
                 Err(damage) if turn.core.keep_cached(slot, damage.ballot()) => {
                     verdict = verdict.or(Some(LossVerdict::Held(slot)));
                 }
-                // Nobody has asked for it before.
+                // Nobody has read it before: it is fetched, as after any read that fails.
                 Err(damage) if !turn.core.absent.contains(slot) => turn.not_read(slot, damage),
                 Ok(_) | Err(_) => {}
             }
