@@ -60,8 +60,8 @@ pub const CHECKPOINT_SYNC_BYTES: u64 = 4 << 20;
 pub const CHECKPOINT_BYTES_PER_SECOND: u64 = 32 << 20;
 /// Bytes of memory for logs that changed before a checkpoint had written them (C24); above that it pauses no more.
 pub const CHECKPOINT_OVERLAY_BYTES: usize = 16 << 20;
-/// Most cuts at which a node remembers the digest of its state, the last ones, of 16 bytes each. A peer that catches up can
-/// have its checkpoints at these confirmed (C26).
+/// Most cuts at which a node remembers the digest of its state, the last ones, of 16 bytes each. A peer that catches up
+/// can have its checkpoints at these confirmed (C26).
 pub const CUT_DIGESTS_KEPT: usize = 4096;
 /// Checkpoints that are kept: the newer one may be damaged.
 pub const CHECKPOINTS_KEPT: usize = 2;
@@ -91,8 +91,8 @@ pub const CUT_BYTES: u64 = 64 << 20;
 pub const CUT_STATE_MULTIPLE: u64 = 4;
 /// Slots between two cuts.
 pub const CUT_SLOTS: u64 = 1 << 18;
-/// Extents between two cuts, or half as many as there are logs, where that is more: they take memory until they are in a
-/// run.
+/// Extents between two cuts, or half as many as there are logs, where that is more: they take memory until they are in
+/// a run.
 pub const CUT_EXTENTS: u64 = 1 << 18;
 /// Most extents between two cuts, however many logs there are.
 pub const CUT_EXTENTS_MAX: u64 = 1 << 20;
@@ -124,8 +124,8 @@ pub const INSTALL_RETRY_US: u64 = 1_000_000;
 /// While clients append, a node that takes over a checkpoint, or fetches absent values, does so for this share
 /// of the time, in percent; else without a pause.
 pub const INSTALL_SHARE_PERCENT: u64 = 50;
-/// Most answers with absent values, of `LEARN_BYTES_MAX` each, that wait for the disk while clients append: as many bytes as
-/// a checkpoint writes between two syncs, for they lie in front of a batch's sync as well.
+/// Most answers with absent values, of `LEARN_BYTES_MAX` each, that wait for the disk while clients append: as many
+/// bytes as a checkpoint writes between two syncs, for they lie in front of a batch's sync as well.
 pub const INSTALL_UNSYNCED_ANSWERS: usize = CHECKPOINT_SYNC_BYTES as usize / LEARN_BYTES_MAX;
 const _: () = assert!(INSTALL_UNSYNCED_ANSWERS > 1);
 /// Clients are active for this long after a slot was chosen, in microseconds.
@@ -441,8 +441,8 @@ pub const ADMIN_OUTPUT_BYTES_MAX: usize = 16 << 20;
 pub const CONFIG_BYTES_MAX: usize = 1 << 20;
 /// An event loop turns at least this often, in milliseconds, though nothing happens.
 pub const LOOP_WAKE_MS: u64 = 1_000;
-/// Most files that one shard keeps open for readers alone. A read takes two of a segment, the segment itself and its file of
-/// places: so reads all over 8 GiB of segments open none anew.
+/// Most files that one shard keeps open for readers alone. A read takes two of a segment, the segment itself and its
+/// file of places: so reads all over 8 GiB of segments open none anew.
 pub const READ_FILES_MAX: usize = 256;
 /// An event loop that has not turned for this long, in milliseconds, is stuck.
 pub const LOOP_STUCK_MS: u64 = 10_000;

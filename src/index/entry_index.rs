@@ -140,8 +140,8 @@ impl EntryIndex {
         self.frozen.as_ref().map(|(_, frozen)| Arc::clone(frozen))
     }
 
-    /// What was frozen is on disk as a run. Returns what leaves memory for it, to be dropped on another thread: that takes
-    /// time that grows with its logs.
+    /// What was frozen is on disk as a run. Returns what leaves memory for it, to be dropped on another thread: that
+    /// takes time that grows with its logs.
     ///
     /// # Errors
     /// When the run does not begin where the runs before end.

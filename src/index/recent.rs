@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 /// A log's extents. In a cluster of many logs most are quiet: a single extent lies in the map itself, not on the heap.
 type LogExtents = SmallVec<[Extent; 1]>;
 
-/// Bytes that a log takes beside its extents: its place in the map, whose nodes are half full where ids come in order, and
-/// what its vector has spare.
+/// Bytes that a log takes beside its extents: its place in the map, whose nodes are half full where ids come in order,
+/// and what its vector has spare.
 const LOG_BYTES: usize = 72;
 
 /// Extents of consecutive slots, by log and index.

@@ -177,9 +177,9 @@ pub fn remnant_front_bytes(first: &[u8]) -> Option<u64> {
         .then(|| REMNANT_HEADER_BYTES as u64 + ROW_BYTES as u64 * u64::from(number(&first[4..])))
 }
 
-/// Where in a remnant the appends of these extents lie, each named by the byte of the value at which it began: a range of
-/// bytes each. Goes by `front`, the header and the rows of the remnant, which nothing here verifies; nothing where there is
-/// no row for one of them.
+/// Where in a remnant the appends of these extents lie, each named by the byte of the value at which it began: a range
+/// of bytes each. Goes by `front`, the header and the rows of the remnant, which nothing here verifies; nothing where
+/// there is no row for one of them.
 #[must_use]
 pub fn places_in_remnant(front: &[u8], offsets: &[u32]) -> Option<Vec<Range<u32>>> {
     let remnant = Remnant::of(front).ok().flatten()?;
@@ -206,8 +206,8 @@ pub fn cut_down(value: &Value, live: &[NamedExtent<'_>]) -> Result<Option<Value>
     Ok(keep_only(value, live)?.filter(pays))
 }
 
-/// The same, whether it saves space or not: for a value of which nothing but these extents is known to be what was chosen.
-/// Nothing where the value has no commands.
+/// The same, whether it saves space or not: for a value of which nothing but these extents is known to be what was
+/// chosen. Nothing where the value has no commands.
 ///
 /// # Errors
 /// [`EntryDamage`] when it does not have the entries of an extent.

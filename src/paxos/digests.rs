@@ -117,8 +117,8 @@ impl Digests {
         *confirmed = slot.max(*confirmed);
     }
 
-    /// Another member, of those that count, was seen with this replica's state at that slot or later, by a comparison or
-    /// by its confirmation of a checkpoint.
+    /// Another member, of those that count, was seen with this replica's state at that slot or later, by a comparison
+    /// or by its confirmation of a checkpoint.
     fn is_shared_since(&self, slot: Slot, uncounted: &BTreeSet<NodeId>) -> bool {
         let counts = |(node, upto): (&NodeId, &Slot)| *upto >= slot && !uncounted.contains(node);
         self.confirmed.iter().any(counts) || !self.agreeing(slot, uncounted).is_empty()
@@ -385,8 +385,8 @@ mod tests {
         Compared { slot: Slot(slot), same: true, theirs: 7, backed }
     }
 
-    /// C25, R23: of five, a follower heard through its leader that three have its state, and one differs. When the leader
-    /// confirms a checkpoint besides, the checkpoint counts as shared, and the three still count as agreeing.
+    /// C25, R23: of five, a follower heard through its leader that three have its state, and one differs. When the
+    /// leader confirms a checkpoint besides, the checkpoint counts as shared, and the three still count as agreeing.
     #[test]
     fn r23_a_confirmed_checkpoint_leaves_comparisons_alone() {
         let me = NodeId(1);

@@ -42,8 +42,8 @@ impl Replica {
         self.peers.get(&node).is_some_and(|peer| peer.eligibility.lacks_entries)
     }
 
-    /// Whether this node lacks entries: live ones are absent, or it takes over a checkpoint and has not caught up since. Its
-    /// driver knows (C29).
+    /// Whether this node lacks entries: live ones are absent, or it takes over a checkpoint and has not caught up
+    /// since. Its driver knows (C29).
     pub fn set_lacks_entries(&mut self, lacks_entries: bool) {
         self.learner.lacks_entries = lacks_entries;
     }

@@ -1,5 +1,5 @@
-//! Memory whose release takes time that grows with the number of logs. A thread that may block drops it, so that no turn
-//! of the loop has to (C24).
+//! Memory whose release takes time that grows with the number of logs. A thread that may block drops it, so that no
+//! turn of the loop has to (C24).
 
 use crate::index::{EntryIndex, Recent};
 use crate::machine::Machine;

@@ -31,8 +31,8 @@ pub(super) fn without_remnants(mut message: Message) -> (Option<Message>, Option
     (Some(message), found)
 }
 
-/// The answer, cut off in front of its first remnant, for a node whose state has no format level yet at which remnants are
-/// written down (C32c): it asks for the rest again.
+/// The answer, cut off in front of its first remnant, for a node whose state has no format level yet at which remnants
+/// are written down (C32c): it asks for the rest again.
 pub(super) fn up_to_first_remnant(mut chunk: ValuesChunk) -> ValuesChunk {
     if let Some(at) = chunk.values.iter().position(|(_, _, value)| is_remnant(value)) {
         chunk.covered = chunk.covered.min(chunk.values[at].0.prev());

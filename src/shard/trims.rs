@@ -81,10 +81,10 @@ impl WaitingTrims {
         TrimStep::Waits
     }
 
-    /// The extent was looked up. Where the index is damaged there, the trim goes on all the same, and only the count of the
-    /// log's bytes stays too high, by what this trim lets go. The log's next trim makes up for it, for a trim says how many
-    /// bytes lie in front of its index from the log's beginning on. The same trim cannot be repeated with the right count: a
-    /// trim that moves no first index has no effect, and an older program would keep to that.
+    /// The extent was looked up. Where the index is damaged there, the trim goes on all the same, and only the count of
+    /// the log's bytes stays too high, by what this trim lets go. The log's next trim makes up for it, for a trim says
+    /// how many bytes lie in front of its index from the log's beginning on. The same trim cannot be repeated with the
+    /// right count: a trim that moves no first index has no effect, and an older program would keep to that.
     pub(super) fn done(&mut self, token: u64, answers: Option<Answers>) -> Option<QueuedWrite> {
         let (log, queued) = self.under_way.remove(&token)?;
         let mut queued = queued?;

@@ -1,5 +1,5 @@
-//! The part of a record that a read of few entries needs. It has no checksum of its own: what is read of it is believed by
-//! the chain values of its extents alone.
+//! The part of a record that a read of few entries needs. It has no checksum of its own: what is read of it is believed
+//! by the chain values of its extents alone.
 
 use crate::journal::{PieceReader, RecordPiece, RecordPlace};
 use crate::limits::REMNANT_FRONT_BYTES;
@@ -44,7 +44,8 @@ pub(super) fn part_of_remnant(
     let mut front = read_front(reader, place, first, file_bytes)?;
     let bytes = remnant_front_bytes(&front).unwrap_or_default();
     if bytes > front.len() as u64 {
-        // A record that says it has more rows than fit is damaged, or another one; where rows are most of it, it is read whole.
+        // A record that says it has more rows than fit is damaged, or another one; where rows are most of it, it is
+        // read whole.
         let Some(bytes) = u32::try_from(bytes).ok().filter(|it| *it < place.value_bytes() / 2)
         else {
             return Ok(None);

@@ -16,8 +16,8 @@ use std::collections::BTreeSet;
 const PREFIX_BYTES: usize = 8;
 
 impl World {
-    /// Tries to lose a value, where the plan says so: at about every second fault, for it seldom can be. Every node has to be up,
-    /// with two checkpoints behind the value.
+    /// Tries to lose a value, where the plan says so: at about every second fault, for it seldom can be. Every node has
+    /// to be up, with two checkpoints behind the value.
     pub(super) fn try_to_lose_a_value(&mut self) -> CheckResult {
         if self.plan.loses_values() && self.rng.one_in(2) {
             self.lose_a_value()?;

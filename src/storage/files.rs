@@ -282,9 +282,9 @@ impl Storage for FileStorage {
     }
 }
 
-/// Starts the write-back of what was appended, now that the file has `bytes` more behind `end`. Else the sync would have
-/// all of it to write at once, and hold up the syncs of other files meanwhile. On Linux this advice starts to write dirty
-/// pages and does not wait for them. It is a hint: what fails to be written shows at the sync.
+/// Starts the write-back of what was appended, now that the file has `bytes` more behind `end`. Else the sync would
+/// have all of it to write at once, and hold up the syncs of other files meanwhile. On Linux this advice starts to
+/// write dirty pages and does not wait for them. It is a hint: what fails to be written shows at the sync.
 fn start_write_back(file: &File, end: u64, bytes: u64) {
     let whole = |offset: u64| offset / WRITE_BACK_BYTES * WRITE_BACK_BYTES;
     let (from, upto) = (whole(end), whole(end + bytes));

@@ -22,8 +22,8 @@ const OFTEN: CutOptions =
 /// Longer than an install takes, with what is fetched behind it.
 const WHILE_US: u64 = 20_000_000;
 
-/// Where on a disk the entry of `rare` is, which nothing else is like: the file and the offset of each copy, in the order in
-/// which they were written.
+/// Where on a disk the entry of `rare` is, which nothing else is like: the file and the offset of each copy, in the
+/// order in which they were written.
 fn copies(storage: &MemStorage) -> Vec<(String, u64)> {
     let mut copies = Vec::new();
     let mut names = storage.list().expect("a directory");
@@ -143,8 +143,8 @@ fn accepted_before_an_install() -> (Trio, usize, usize, Rc<Cell<u32>>) {
     (trio, away, leader, parts)
 }
 
-/// Three nodes with an entry of `rare`. The journal of one that follows has these records of its slot beside what was written
-/// in the first place; the copies of the other two have rotted. Returns the leader and the one that follows.
+/// Three nodes with an entry of `rare`. The journal of one that follows has these records of its slot beside what was
+/// written in the first place; the copies of the other two have rotted. Returns the leader and the one that follows.
 fn with_records(of: impl Fn(Slot, Ballot, &Value) -> Vec<Record>) -> (Trio, usize, usize) {
     let mut trio = Trio::with_cuts(Timing::default(), OFTEN);
     let leader = trio.leader();

@@ -199,8 +199,8 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// The first is to be taken instead of the second: it has more live rows, or the second is not believed. That the index is
-/// damaged goes before both: then nothing can be said of any record of the slot.
+/// The first is to be taken instead of the second: it has more live rows, or the second is not believed. That the index
+/// is damaged goes before both: then nothing can be said of any record of the slot.
 fn is_better(found: &LiveValue, other: &LiveValue) -> bool {
     match (found, other) {
         (_, Err(ValueFault::DamagedIndex(_))) => false,

@@ -1,6 +1,6 @@
-//! The rows of some slots, among all rows of a run. Rows are sorted by log and first index, not by slot, so that every log
-//! is looked at. But within a log they rise by slot as well: of a long one only those blocks are read that have rows of
-//! these slots, and those that a search for them reads.
+//! The rows of some slots, among all rows of a run. Rows are sorted by log and first index, not by slot, so that every
+//! log is looked at. But within a log they rise by slot as well: of a long one only those blocks are read that have
+//! rows of these slots, and those that a search for them reads.
 
 use crate::index::run::cursor::{BlockReader, RowCursor};
 use crate::index::run::fault::RunError;
@@ -74,9 +74,9 @@ impl<'a> SlotWalk<'a> {
         }
     }
 
-    /// The block to go on at, at or behind `block`, which has a row of the log in front of slot `wanted`: the last one that
-    /// begins in front of that slot, found by a galloping search. Where nothing more is wanted of the log, the last one
-    /// that begins with a row of it, for the next log may begin in it.
+    /// The block to go on at, at or behind `block`, which has a row of the log in front of slot `wanted`: the last one
+    /// that begins in front of that slot, found by a galloping search. Where nothing more is wanted of the log, the
+    /// last one that begins with a row of it, for the next log may begin in it.
     fn search(
         &mut self,
         block: usize,

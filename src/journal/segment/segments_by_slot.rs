@@ -1,5 +1,5 @@
-//! Which segments may hold a slot: an interval index, for each cold read asks, and a node that keeps much has thousands of
-//! segments.
+//! Which segments may hold a slot: an interval index, for each cold read asks, and a node that keeps much has thousands
+//! of segments.
 
 use crate::types::{SegmentId, Slot, SlotRanges};
 use std::collections::BTreeSet;

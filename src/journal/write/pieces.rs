@@ -129,8 +129,8 @@ impl<'a> PieceReader<'a> {
         Ok(found.ok().flatten().and_then(|found| found.beside).map(RecordPlace))
     }
 
-    /// Finds an intact record of a slot in this segment, other than this one; of several the one that would count. It need
-    /// not hold what was chosen.
+    /// Finds an intact record of a slot in this segment, other than this one; of several the one that would count. It
+    /// need not hold what was chosen.
     ///
     /// # Errors
     /// Only where the system is short of something.

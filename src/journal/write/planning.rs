@@ -45,8 +45,8 @@ impl Journal {
         self.plan_read(token, slots, bytes_max, SlotNeed::Both)
     }
 
-    /// The same for whatever was written down for these slots, though it need not be what was chosen: for whoever
-    /// asks whether this node has a copy at all, and holds it against an index. Every record of a slot is read that is not
+    /// The same for whatever was written down for these slots, though it need not be what was chosen: for whoever asks
+    /// whether this node has a copy at all, and holds it against an index. Every record of a slot is read that is not
     /// known to be damaged, the one that counts first: any of them may have rotted, and a remnant has not all.
     #[must_use]
     pub fn read_anything(

@@ -86,8 +86,8 @@ impl ReadPlan {
         over && !self.is_empty()
     }
 
-    /// Adds what a lookup asks for of its slot, of which files of places have these rows, in rising order of slots. False:
-    /// the plan is full.
+    /// Adds what a lookup asks for of its slot, of which files of places have these rows, in rising order of slots.
+    /// False: the plan is full.
     pub(crate) fn add_found(&mut self, lookup: &SlotLookup, rows: Vec<PlaceRow>) -> bool {
         let (slot, need) = (lookup.slot, lookup.need);
         if need == SlotNeed::Anything {

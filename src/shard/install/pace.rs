@@ -14,8 +14,8 @@ pub(super) fn answer_us(core: &Core) -> u64 {
     INSTALL_ASK_TIMEOUTS * core.options.paxos.timing.election_us
 }
 
-/// The pace of one kind of requests. Where several are under way at a time, the time that each takes counts from the end of
-/// the one before.
+/// The pace of one kind of requests. Where several are under way at a time, the time that each takes counts from the
+/// end of the one before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InstallPace {
     /// When the present request was sent, or the one before was answered.
@@ -65,8 +65,8 @@ impl InstallPace {
     }
 }
 
-/// Answers whose records may not be durable yet. While clients are active they are few: whatever waits for the disk lies in
-/// front of the next batch of appends, in this journal and in all others on the same disk.
+/// Answers whose records may not be durable yet. While clients are active they are few: whatever waits for the disk
+/// lies in front of the next batch of appends, in this journal and in all others on the same disk.
 #[derive(Debug, Default)]
 pub(super) struct UnsyncedAnswers {
     /// The last record of each, by rising number.

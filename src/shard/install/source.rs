@@ -54,8 +54,8 @@ impl CheckpointSource {
         turn.run(DiskJob::Install(InstallJob::Read { to, owner, slot, place, runs }));
     }
 
-    /// A peer says whether it lacks entries, and the replica still has what it said before on this connection. Where that
-    /// ends, the peer has caught up, and needs neither the checkpoint nor the journal behind it.
+    /// A peer says whether it lacks entries, and the replica still has what it said before on this connection. Where
+    /// that ends, the peer has caught up, and needs neither the checkpoint nor the journal behind it.
     pub(in crate::shard) fn hear_eligibility(
         core: &Core,
         from: NodeId,

@@ -112,7 +112,8 @@ impl Holdings {
         let (from, check) = self.checks.iter_mut().find(|(_, check)| check.token == token)?;
         let from = *from;
         if check.released_before != turn.core.tally.released_segments {
-            return self.go_on(turn, from); // Segments went while it was read: copies of what lived in them may be elsewhere.
+            // Segments went while it was read: copies of what lived in them may be elsewhere.
+            return self.go_on(turn, from);
         }
         let next = check.left.front().copied().unwrap_or_default();
         let (mut looked_at, mut verdict) = (0, None);

@@ -1,8 +1,8 @@
 //! Asks other nodes to confirm a checkpoint: nothing is released by it before one has had the same state (C26).
 //!
-//! Heartbeats name the digest of the sender's present state alone. A node that catches up has not come to that slot yet,
-//! and its checkpoints lie below: it could confirm none of them by heartbeats, and its disk would fill with what it
-//! learns, though most of that may be dead. So it asks for digests at the slots of its checkpoints.
+//! Heartbeats name the digest of the sender's present state alone. A node that catches up has not come to that slot
+//! yet, and its checkpoints lie below: it could confirm none of them by heartbeats, and its disk would fill with what
+//! it learns, though most of that may be dead. So it asks for digests at the slots of its checkpoints.
 
 use crate::checkpoint::Kept;
 use crate::shard::turn::Turn;

@@ -171,8 +171,8 @@ impl SegmentRelease {
         }
     }
 
-    /// A peer says which digest its state had at a slot. Where that confirms the older checkpoint, what may go is decided
-    /// anew.
+    /// A peer says which digest its state had at a slot. Where that confirms the older checkpoint, what may go is
+    /// decided anew.
     pub(super) fn hear(
         &mut self,
         turn: &mut Turn<'_>,
