@@ -18,7 +18,7 @@ use std::rc::Rc;
 const OFTEN: CutOptions =
     CutOptions { bytes: 1 << 30, slots: 50, extents: 1 << 20, idle_us: 5_000_000, gap_us: 0 };
 /// Logs whose entries are written together, and how many of them each value has.
-const LOGS: [&str; 8] = ["keeps", "b", "c", "d", "e", "f", "g", "h"];
+pub const LOGS: [&str; 8] = ["keeps", "b", "c", "d", "e", "f", "g", "h"];
 
 /// An entry of three kilobytes of this log.
 pub fn text_of(text: &str, number: u64) -> String {
@@ -273,7 +273,7 @@ fn check_log_slowly(trio: &mut Trio, at: usize, end: u64) {
 }
 
 /// Flips a bit of the text wherever a segment has it; how often that was.
-fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
+pub fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
     let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
     storage.read_at(name, 0, &mut bytes).expect("it is read");
     let places = bytes.windows(text.len()).enumerate();
