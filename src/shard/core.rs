@@ -248,7 +248,7 @@ impl Core {
     }
 
     /// What is left of values may be written down, and is taken from peers: every member's program knows it (C32c).
-    pub(super) fn has_remnants(&self) -> bool {
+    pub(super) fn allows_remnants(&self) -> bool {
         self.machine.levels().level() >= FormatLevel::REMNANTS
     }
 

@@ -547,7 +547,7 @@ impl Router {
 
 fn hear_values(turn: &mut Turn<'_>, from: NodeId, chunk: ValuesChunk) {
     // A peer that has applied more may give remnants where this node may not write any down yet (C32c).
-    let chunk = if turn.core.has_remnants() { chunk } else { up_to_first_remnant(chunk) };
+    let chunk = if turn.core.allows_remnants() { chunk } else { up_to_first_remnant(chunk) };
     with_absent(turn, |absent, turn| absent.hear(turn, from, chunk));
 }
 

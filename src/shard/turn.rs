@@ -51,7 +51,7 @@ impl<'a> Turn<'a> {
         if !self.core.absent.contains(slot) {
             log::error!("shard {}: {why}; fetching it from a peer", self.core.options.shard);
         }
-        self.core.absent.want_over(slot, ballot);
+        self.core.absent.want_at_least(slot, ballot);
     }
 
     /// The record of this slot that counts, of this ballot, has rotted or lacks live entries, and another one here has

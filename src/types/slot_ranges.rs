@@ -45,7 +45,7 @@ impl SlotRanges {
 
     /// The first of its slots at or above this one.
     #[must_use]
-    pub fn from(&self, slot: Slot) -> Option<Slot> {
+    pub fn first_at_or_above(&self, slot: Slot) -> Option<Slot> {
         let at = self.ranges.partition_point(|(_, last)| *last < slot);
         self.ranges.get(at).map(|(first, _)| slot.max(*first))
     }

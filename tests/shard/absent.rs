@@ -3,10 +3,10 @@
 use crate::heal;
 use crate::install::{END, Story, WHILE_US, check_all};
 use crate::node::{code, texts};
+use crate::stored_text::{copies, flip};
 use paxosd::api::error::ErrorCode;
 use paxosd::limits::ABSENT_RETRY_US;
 use paxosd::shard::Input;
-use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{Ballot, Value};
 use paxosd::wire::peer::{Message, ValuesChunk};
 use std::cell::RefCell;
@@ -106,7 +106,8 @@ fn c29_what_is_fetched_replaces_a_damaged_record_of_a_higher_ballot() {
     let (at, leader) = (story.bad, story.leader);
     let higher = story.trio.members[leader].shard.replica().promised();
     let lower = Ballot { round: higher.round - 1, ..higher };
-    rot_text(story.trio.storage(at), "000003");
+    let storage = story.trio.storage(at);
+    flip(storage, copies(storage, "000003").first().expect("a segment holds it"), 0);
     let fetched = |story: &heal::Story| story.trio.members[at].shard.tally().fetched_values;
     story.trio.tap(move |_, to, message| {
         if let (Message::ValuesChunk(chunk), true) = (message, to == at) {
@@ -123,17 +124,4 @@ fn c29_what_is_fetched_replaces_a_damaged_record_of_a_higher_ballot() {
         story.trio.pass(WHILE_US);
     }
     assert_eq!(fetched(&story), 1);
-}
-
-/// The first value of a disk that holds this text rots there.
-fn rot_text(storage: &MemStorage, text: &str) {
-    for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
-        let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
-        storage.read_at(name, 0, &mut bytes).expect("it is read");
-        let found = bytes.windows(text.len()).position(|part| part == text.as_bytes());
-        if let Some(at) = found {
-            return storage.rot(name, at as u64..at as u64 + 1, |bytes| bytes[0] ^= 1);
-        }
-    }
-    panic!("no segment holds it");
 }

@@ -5,7 +5,7 @@ use crate::compaction::{options, with_rare_entries};
 use crate::large_entries::{check_entries, fill, text_of, trim};
 use crate::node::{Node, code, log, read, texts};
 use crate::remnant_records::{has, nothing_left, rewrite};
-use crate::remnants::segments;
+use crate::stored_text::{copies, rot};
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, DeclareLost, Read, Reply, Request};
 use paxosd::journal::Job;
@@ -35,32 +35,12 @@ fn hide(storage: &MemStorage, number: u64) {
     assert!(!hidden.is_empty(), "entry {number} is nowhere");
 }
 
-/// Where the text of an entry is, in whichever log: compaction may have left one behind.
-fn copies(storage: &MemStorage, number: u64) -> Vec<(String, u64)> {
-    let (text, mut copies) = (text_of(number), Vec::new());
-    for name in segments(storage) {
-        let mut bytes = vec![0; storage.len(&name).expect("it is there") as usize];
-        storage.read_at(&name, 0, &mut bytes).expect("it is read");
-        let found = bytes.windows(text.len()).position(|part| part == text.as_bytes());
-        copies.extend(found.map(|at| (name, at as u64)));
-    }
-    assert!(!copies.is_empty(), "entry {number} is nowhere");
-    copies
-}
-
-/// Every copy of an entry rots.
-fn rot(storage: &MemStorage, number: u64) {
-    for (name, at) in copies(storage, number) {
-        storage.rot(&name, at + 100..at + 101, |bytes| bytes[0] ^= 1);
-    }
-}
-
 /// A node of which one entry was found to have rotted.
 fn without_one(number: u64) -> Node {
     let mut node = with_rare_entries(RARE, 1 << 40);
     node.shard.set_cache_bytes(0);
     node.pass(WHILE_US);
-    rot(&node.storage, number);
+    assert!(rot(&node.storage, &text_of(number)) > 0, "entry {number} is nowhere");
     assert_eq!(code(&node.ask(one(number))), Some(ErrorCode::NotReady));
     node.pass(WHILE_US);
     assert_eq!(node.shard.absent_slots(), 1);
@@ -110,7 +90,7 @@ fn c29_what_could_not_be_read_is_looked_at_again() {
     node.shard.set_cache_bytes(0);
     node.pass(WHILE_US);
     let mut sectors = Vec::new();
-    for (name, at) in copies(&node.storage, 5) {
+    for (name, at) in copies(&node.storage, &text_of(5)) {
         let mut sector = vec![0; 512];
         node.storage.read_at(&name, at, &mut sector).expect("it is read");
         node.storage.make_unreadable(&name, at..at + 512);
@@ -146,7 +126,7 @@ fn c30_what_nobody_has_does_not_stop_compaction() {
     let segments_of = |rotten: Option<u64>| {
         let storage = with_rare_entries(RARE, 1 << 40).storage.duplicate();
         hide(&storage, 5);
-        rotten.into_iter().for_each(|number| rot(&storage, number));
+        rotten.into_iter().for_each(|number| assert!(rot(&storage, &text_of(number)) > 0));
         let mut node = Node::open_as(storage, options(0), true);
         while node.run_one(|job| matches!(job, DiskJob::Journal(Job::Read(_)))) {}
         node.shard.set_cache_bytes(0);

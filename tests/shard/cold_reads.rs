@@ -1,6 +1,7 @@
 //! Stories about reads of old entries, whose values have to come from the journal.
 
 use crate::node::{Node, append, create, texts};
+use crate::stored_text::copies;
 use paxosd::api::error::{ErrorCode, Retry};
 use paxosd::api::{Consistency, Read, Reply, Request};
 use paxosd::limits::READ_EXTENT_BYTES_MAX;
@@ -112,15 +113,7 @@ fn filled(mut node: Node) -> Node {
 
 /// Where the disk holds an entry: the file, and the place of its first byte.
 fn place_of(node: &Node, entry: u64) -> (String, u64) {
-    let text = long(entry).into_bytes();
-    let names = node.storage.list().expect("a directory").into_iter();
-    let found = names.filter(|name| name.ends_with(".wal")).find_map(|name| {
-        let mut bytes = vec![0; node.storage.len(&name).expect("it is there") as usize];
-        node.storage.read_at(&name, 0, &mut bytes).expect("it can be read");
-        let at = bytes.windows(text.len()).position(|window| window == text)?;
-        Some((name, at as u64))
-    });
-    found.expect("it was appended")
+    copies(&node.storage, &long(entry)).first().expect("it was appended").clone()
 }
 
 fn damaged(node: &mut Node, entry: u64) -> bool {

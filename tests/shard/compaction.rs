@@ -2,13 +2,13 @@
 
 use crate::large_entries::{check_entries, fill, segment_files, text_of, trim};
 use crate::node::{Node, SEGMENT, append, code, create, identity_of, log, options_of, read, texts};
+use crate::stored_text::rot_first;
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, Read, Reply, Request, Trim};
 use paxosd::checkpoint;
 use paxosd::paxos::Timing;
 use paxosd::shard::{CutOptions, ShardOptions};
-use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{FormatLevel, Index, Random, ShardId, Slot};
 
 /// A cut every fifty slots, and five seconds after the last one where there is a reason.
@@ -189,18 +189,4 @@ fn c30_a_rotten_value_is_repaired_first() {
 /// An entry that no other log has.
 fn rare_text(number: u64) -> String {
     text_of(number).replace('x', "r")
-}
-
-/// The first value of a disk that holds this text rots.
-fn rot_first(storage: &MemStorage, text: &str) {
-    for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
-        let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
-        storage.read_at(name, 0, &mut bytes).expect("it is read");
-        let found = bytes.windows(text.len()).position(|part| part == text.as_bytes());
-        if let Some(at) = found {
-            let at = at as u64 + 100;
-            return storage.rot(name, at..at + 1, |bytes| bytes[0] ^= 1);
-        }
-    }
-    panic!("no segment holds it");
 }

@@ -2,6 +2,7 @@
 //! and then hinders nothing (C32b).
 
 use crate::node::{append, code, create, log, texts};
+use crate::stored_text::{self, copies};
 use crate::trio_rig::Trio;
 use paxosd::api::error::{Detail, ErrorCode};
 use paxosd::api::{
@@ -11,7 +12,7 @@ use paxosd::api::{
 use paxosd::limits::LOST_ANSWER_US;
 use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
-use paxosd::storage::{MemStorage, Storage};
+use paxosd::storage::MemStorage;
 use paxosd::types::{FormatLevel, Index, LogId, LostRange};
 use paxosd::wire::peer::{LossVerdict, Message};
 
@@ -135,25 +136,10 @@ impl Story {
 
 /// A bit of every copy of this text on a disk is another; of a copy that was changed before it is as it was.
 fn flip(storage: &MemStorage, text: &str) {
-    let places = places(storage, text);
-    assert!(!places.is_empty(), "no segment holds it");
-    for (name, at) in places {
-        storage.rot(&name, at..at + 1, |bytes| bytes[0] ^= 1);
-    }
-}
-
-/// Places in the middle of every copy of this text on a disk: the file, and where.
-fn places(storage: &MemStorage, text: &str) -> Vec<(String, u64)> {
-    let mut places = Vec::new();
-    for name in storage.list().expect("a directory").iter().filter(|name| name.ends_with(".wal")) {
-        let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
-        storage.read_at(name, 0, &mut bytes).expect("it is read");
-        // Entries differ in their beginning, which stays as it is.
-        let begin = &text.as_bytes()[..100];
-        let found = bytes.windows(100).enumerate().filter(|(_, part)| *part == begin);
-        places.extend(found.map(|(at, _)| (name.clone(), at as u64 + 1000)));
-    }
-    places
+    // Entries differ in their beginning, which stays as it is.
+    let copies = copies(storage, &text[..100]);
+    assert!(!copies.is_empty(), "no segment holds it");
+    copies.iter().for_each(|copy| stored_text::flip(storage, copy, 1000));
 }
 
 fn range(from: u64, before: u64) -> LostRange {
@@ -332,7 +318,7 @@ fn c32b_a_disk_that_fails_to_read_forbids_it() {
         let fails = (story.leader + ahead) % 3;
         let others: Vec<usize> = (0..3).filter(|at| *at != fails).collect();
         story.rot(3, &others);
-        for (name, at) in places(story.trio.storage(fails), &rare_text(3)) {
+        for (name, at) in copies(story.trio.storage(fails), &rare_text(3)[..100]) {
             story.trio.storage(fails).make_unreadable(&name, at..at + 512);
         }
         for _ in 0..2 {

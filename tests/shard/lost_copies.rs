@@ -4,13 +4,14 @@ use crate::install::{put, read_as};
 use crate::node::{create, log, texts};
 use crate::remnant_records::{has, rewrite};
 use crate::remnants::restart;
+use crate::stored_text::{copies, flip};
 use crate::trio_rig::Trio;
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, DeclareLost, Reply, Request, Trim};
 use paxosd::machine::{cut_down, is_remnant};
 use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
-use paxosd::storage::{MemStorage, Storage};
+use paxosd::storage::MemStorage;
 use paxosd::types::{Ballot, Index, Record, Slot, Value};
 use paxosd::wire::peer::Message;
 use std::cell::Cell;
@@ -22,30 +23,11 @@ const OFTEN: CutOptions =
 /// Longer than an install takes, with what is fetched behind it.
 const WHILE_US: u64 = 20_000_000;
 
-/// Where on a disk the entry of `rare` is, which nothing else is like: the file and the offset of each copy, in the
-/// order in which they were written.
-fn copies(storage: &MemStorage) -> Vec<(String, u64)> {
-    let mut copies = Vec::new();
-    let mut names = storage.list().expect("a directory");
-    names.sort_unstable();
-    for name in names.iter().filter(|name| name.ends_with(".wal")) {
-        let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
-        storage.read_at(name, 0, &mut bytes).expect("it is read");
-        let found =
-            bytes.windows(RARE.len()).enumerate().filter(|(_, part)| *part == RARE.as_bytes());
-        copies.extend(found.map(|(at, _)| (name.clone(), at as u64)));
-    }
-    assert!(!copies.is_empty(), "no segment holds it");
-    copies
-}
-
-fn rot(storage: &MemStorage, (name, at): &(String, u64)) {
-    storage.rot(name, *at..at + 1, |bytes| bytes[0] ^= 1);
-}
-
 /// Every copy of it on a disk rots.
 fn rot_rare(storage: &MemStorage) {
-    copies(storage).iter().for_each(|copy| rot(storage, copy));
+    let copies = copies(storage, RARE);
+    assert!(!copies.is_empty(), "no segment holds it");
+    copies.iter().for_each(|copy| flip(storage, copy, 0));
 }
 
 const RARE: &str = "an entry that nothing else is like";
@@ -205,10 +187,10 @@ fn one_beside(rots: bool) -> (Trio, usize, usize) {
         return with_records(lacking);
     }
     let (trio, leader, holder) = with_records(rotten);
-    let copies = copies(trio.storage(holder));
+    let copies = copies(trio.storage(holder), RARE);
     let [.., left, whole] = &copies[..] else { panic!("{copies:?}") };
     assert_eq!(left.0, whole.0, "they were written together");
-    copies.iter().filter(|copy| *copy != left).for_each(|copy| rot(trio.storage(holder), copy));
+    copies.iter().filter(|copy| *copy != left).for_each(|copy| flip(trio.storage(holder), copy, 0));
     (trio, leader, holder)
 }
 
@@ -235,9 +217,9 @@ fn c30_what_a_record_lacks_is_read_from_the_one_beside_it() {
         assert_eq!(texts(Some(trio.ask(holder, request()))), [RARE], "rots: {rots}");
         trio.pass(WHILE_US);
         assert_eq!(trio.members[holder].shard.absent_slots(), 0, "rots: {rots}");
-        let copies = copies(trio.storage(holder));
+        let copies = copies(trio.storage(holder), RARE);
         let before = copies.len() - 1;
-        copies[..before].iter().for_each(|copy| rot(trio.storage(holder), copy));
+        copies[..before].iter().for_each(|copy| flip(trio.storage(holder), copy, 0));
         for at in [holder, (holder + 1) % 3, (holder + 2) % 3] {
             let found = (0..3).find_map(|_| {
                 let reply = trio.ask(at, request());

@@ -32,6 +32,7 @@ mod remnant_records;
 mod remnants;
 mod rules;
 mod snapshots;
+mod stored_text;
 mod trim;
 mod trio;
 mod trio_rig;

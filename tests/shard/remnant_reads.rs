@@ -1,7 +1,8 @@
 //! Stories about reads of a few entries out of what is left of large values (C30).
 
 use crate::node::{Node, append, code, create, log, texts};
-use crate::remnants::{options, segments, trim};
+use crate::remnants::{options, trim};
+use crate::stored_text::{copies, flip};
 use paxosd::api::error::ErrorCode;
 use paxosd::api::{Consistency, Read, Reply, Request};
 use paxosd::limits::REMNANT_FRONT_BYTES;
@@ -48,17 +49,9 @@ fn read_one(node: &mut Node, of: u64, number: u64) -> Reply {
     node.ask(Request::Read(Read { log, from, max_entries, max_bytes, wait_ms, consistency }))
 }
 
-/// Flips a bit of what stands so many bytes from this text, wherever a segment has it.
-fn rot(storage: &MemStorage, text: &str, from: i64) {
-    for name in segments(storage) {
-        let mut bytes = vec![0; storage.len(&name).expect("it is there") as usize];
-        storage.read_at(&name, 0, &mut bytes).expect("it is read");
-        let places = bytes.windows(text.len()).enumerate();
-        for (at, _) in places.filter(|(_, part)| *part == text.as_bytes()) {
-            let at = (at as i64 + from) as u64;
-            storage.rot(&name, at..at + 1, |byte| byte[0] ^= 1);
-        }
-    }
+/// Flips a bit of what stands so many bytes behind this text, wherever a segment has it.
+fn rot(storage: &MemStorage, text: &str, behind: i64) {
+    copies(storage, text).iter().for_each(|copy| flip(storage, copy, behind));
 }
 
 /// C30: a read of one entry out of a large remnant costs about as much as the entry, wherever in it that stands.
@@ -108,15 +101,9 @@ fn c30_a_rotten_remnant_gives_no_other_entry() {
 /// How many bytes lie between the last row and the text of the first append of a remnant.
 fn distance_to_rows(storage: &MemStorage) -> i64 {
     let text = text_of(0, 30);
-    for name in segments(storage) {
-        let mut bytes = vec![0; storage.len(&name).expect("it is there") as usize];
-        storage.read_at(&name, 0, &mut bytes).expect("it is read");
-        let Some(at) = bytes.windows(text.len()).position(|part| part == text.as_bytes()) else {
-            continue;
-        };
-        let front = bytes[..at].windows(4).rposition(|part| part == b"PR\x01\0");
-        let front = front.expect("a remnant begins before it");
-        return (at - front) as i64 - 32 - 8 * LIVE as i64;
-    }
-    panic!("no segment has it");
+    let (name, at) = copies(storage, &text).first().expect("a segment has it").clone();
+    let mut before = vec![0; at as usize];
+    storage.read_at(&name, 0, &mut before).expect("it is read");
+    let front = before.windows(4).rposition(|part| part == b"PR\x01\0");
+    (at as usize - front.expect("a remnant begins before it")) as i64 - 32 - 8 * LIVE as i64
 }

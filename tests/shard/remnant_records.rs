@@ -5,7 +5,8 @@ use crate::compaction::with_rare_entries;
 use crate::install::{check_log, read_as};
 use crate::large_entries::{check_entries, text_of as rare_text};
 use crate::node::{Node, SEGMENT, identity_of, log, texts};
-use crate::remnants::{LOGS, Story, VALUES, restart, rot, segments, share, text_of};
+use crate::remnants::{LOGS, Story, VALUES, restart, share, text_of};
+use crate::stored_text::rot;
 use crate::trio_rig::Trio;
 use paxosd::api::{Consistency, Reply, Request, Trim};
 use paxosd::checkpoint::{self, Start};
@@ -183,7 +184,7 @@ fn c30_compaction_has_a_wrong_remnant_replaced() {
     assert_eq!(slots.len(), 1, "slots {slots:?} have the entry");
     // The right one, beside it, has rotted.
     let storage = trio.storage(at);
-    let rotten = segments(storage).iter().map(|name| rot(storage, name, &text)).sum::<usize>();
+    let rotten = rot(storage, &text);
     assert!(rotten > 0, "no segment holds the entry");
     restart(&mut trio, at);
     let leader = trio.leader();

@@ -3,12 +3,12 @@
 
 use crate::install::{check_log, put};
 use crate::node::{Node, append, create, log, options_of, read, texts};
+use crate::stored_text::{rot, segments};
 use crate::trio_rig::Trio;
 use paxosd::api::{Append, Reply, Request, Trim};
 use paxosd::machine::is_remnant;
 use paxosd::paxos::Timing;
 use paxosd::shard::{CutOptions, ShardOptions};
-use paxosd::storage::{MemStorage, Storage};
 use paxosd::types::{FormatLevel, Index, Random, Slot, Value};
 use paxosd::wire::peer::Message;
 use std::cell::RefCell;
@@ -57,12 +57,6 @@ fn check_entries(node: &mut Node, text: &str, entries: std::ops::Range<u64>) {
         }
     }
     assert_eq!(next, end);
-}
-
-pub fn segments(storage: &MemStorage) -> Vec<String> {
-    let mut names = storage.list().expect("a directory");
-    names.retain(|name| name.ends_with(".wal"));
-    names
 }
 
 pub fn options(catchup_bytes: u64) -> ShardOptions {
@@ -242,7 +236,7 @@ fn c30_a_rotten_remnant_is_fetched() {
     let at = (leader + 2) % 3;
     let text = text_of("keeps", 40);
     let storage = &trio.members[at].storage;
-    let rotten = segments(storage).iter().map(|name| rot(storage, name, &text)).sum::<usize>();
+    let rotten = rot(storage, &text);
     assert!(rotten > 0, "no segment holds the entry");
     check_log_slowly(&mut trio, at, VALUES);
     let tally = trio.members[at].shard.tally();
@@ -270,19 +264,6 @@ fn check_log_slowly(trio: &mut Trio, at: usize, end: u64) {
         trio.pass(5_000_000);
     }
     check_log(trio, at, "keeps", (0, end));
-}
-
-/// Flips a bit of the text wherever a segment has it; how often that was.
-pub fn rot(storage: &MemStorage, name: &str, text: &str) -> usize {
-    let mut bytes = vec![0; storage.len(name).expect("it is there") as usize];
-    storage.read_at(name, 0, &mut bytes).expect("it is read");
-    let places = bytes.windows(text.len()).enumerate();
-    let places: Vec<u64> =
-        places.filter(|(_, part)| *part == text.as_bytes()).map(|(at, _)| at as u64).collect();
-    for at in &places {
-        storage.rot(name, at + 100..at + 101, |bytes| bytes[0] ^= 1);
-    }
-    places.len()
 }
 
 /// C32c: while one member runs the program before, no journal gets a remnant, for a program of yesterday reads none,

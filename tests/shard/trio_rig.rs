@@ -286,6 +286,7 @@ impl Trio {
     pub fn release(&mut self, at: usize) {
         let member = &mut self.members[at];
         (member.hold, member.hold_batches, member.hold_reads) = (false, false, false);
+        member.hold_checkpoints = false;
         self.run_jobs(at);
         self.settle();
     }

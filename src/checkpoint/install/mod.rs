@@ -11,6 +11,7 @@ mod part_file;
 #[cfg(test)]
 mod part_file_tests;
 mod rows;
+mod slot_rows;
 mod source;
 mod verify;
 
@@ -19,4 +20,7 @@ pub use heal::{HealDone, HealStep};
 pub use job::{InstallDone, InstallJob, InstallJobError, Received, execute};
 pub use part_file::{part_file_names, part_file_slot};
 pub use rows::ROW_BYTES;
-pub use verify::{LogEnd, RowName, SlotRow, ValueFault, Verified, VerifyValues, WantedOf, verify};
+pub use slot_rows::SlotRow;
+pub use verify::{
+    KeptPart, LogEnd, RecordsBeside, RowName, ValueFault, Verified, VerifyValues, verify,
+};

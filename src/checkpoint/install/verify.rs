@@ -6,7 +6,7 @@ use crate::machine::{
     LogLosses, NamedExtent, appended_logs, chain_behind, cut_down, has_extent, keep_only,
 };
 use crate::storage::{Storage, StorageError};
-use crate::types::{Ballot, Extent, Index, LogId, LostRange, NodeId, Slot, SlotRanges, Value};
+use crate::types::{Ballot, Extent, Index, LogId, LostRange, NodeId, Slot, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows of a log that are read at once: a slot has one, as a rule, and the one behind it is needed too.
@@ -21,26 +21,29 @@ pub struct VerifyValues {
     pub values: Vec<(Slot, Ballot, Value)>,
     /// Other records of some of these slots. Of all that are right the one with the most live rows is taken; of several
     /// such, the value, or the first of these.
-    pub beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
+    pub beside: RecordsBeside,
     /// Only rows with entries of this range are looked at, in every log; all rows where it is none.
     pub among: Option<LostRange>,
-    /// How much is wanted of a value that is right.
-    pub wanted: WantedOf,
+    /// How much is kept of those that are right.
+    pub wanted: KeptPart,
     /// The runs, which have the extents of those slots.
     pub runs: RunSet,
     /// The logs that exist.
     pub logs: BTreeMap<LogId, LogEnd>,
 }
 
-/// How much is wanted of a value that is right.
+/// Of slots the records beside those that count, each with its ballot.
+pub type RecordsBeside = BTreeMap<Slot, Vec<(Ballot, Value)>>;
+
+/// How much is kept of a value that is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WantedOf {
+pub enum KeptPart {
     /// All of it.
     Whole,
     /// All of it where nearly all of it is live; else what is live alone (C30).
-    MostlyLive,
+    CutDown,
     /// What is live alone, for the rest of it need not be what was chosen.
-    Live,
+    LiveOnly,
 }
 
 /// What is known of a log without its rows.
@@ -54,19 +57,6 @@ pub struct LogEnd {
     pub lost: LogLosses,
     /// The chain value behind the last row of the runs.
     pub chain: u64,
-}
-
-/// A row of the index, found by its slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotRow {
-    /// The slot.
-    pub slot: Slot,
-    /// The log.
-    pub log: LogId,
-    /// Its first entry.
-    pub first: Index,
-    /// The index behind its last entry.
-    pub end: Index,
 }
 
 /// The log of a row of the index, and the row's first entry: no other row has the same.
@@ -212,11 +202,11 @@ fn is_better(found: &LiveValue, other: &LiveValue) -> bool {
 }
 
 /// What is wanted of a value with these live rows, and their names.
-fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
+fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: KeptPart) -> LiveValue {
     let cut = match wanted {
-        WantedOf::Whole => Ok(None),
-        WantedOf::MostlyLive => cut_down(value, live),
-        WantedOf::Live => keep_only(value, live),
+        KeptPart::Whole => Ok(None),
+        KeptPart::CutDown => cut_down(value, live),
+        KeptPart::LiveOnly => keep_only(value, live),
     };
     let cut = cut.map_err(|damage| ValueFault::OtherValue(damage.to_string()))?;
     Ok((cut.unwrap_or_else(|| value.clone()), names(live)))
@@ -224,24 +214,6 @@ fn cut(value: &Value, live: &[NamedExtent<'_>], wanted: WantedOf) -> LiveValue {
 
 fn names(live: &[NamedExtent<'_>]) -> Vec<RowName> {
     live.iter().map(|(log, _, row)| (*log, row.first)).collect()
-}
-
-/// The rows of these slots, or the damage of a run.
-pub(super) fn rows_of(
-    storage: &dyn Storage,
-    runs: &RunSet,
-    slots: &SlotRanges,
-) -> Result<Result<Vec<SlotRow>, RunDamage>, StorageError> {
-    let mut found = Vec::new();
-    let mut take = |log, extent: &Extent| {
-        let (slot, first, end) = (extent.slot, extent.first, extent.end());
-        found.push(SlotRow { slot, log, first, end });
-    };
-    match runs.rows_of_slots(storage, slots, &mut take) {
-        Ok(()) => Ok(Ok(found)),
-        Err(RunError::Damaged(damage)) => Ok(Err(damage)),
-        Err(RunError::Storage(error)) => Err(error),
-    }
 }
 
 /// The rows of a log that are of a slot, and the one behind them.

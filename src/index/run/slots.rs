@@ -62,7 +62,7 @@ impl<'a> SlotWalk<'a> {
                 visit(log, &row);
                 continue;
             }
-            let (block, wanted) = (cursor.block(), slots.from(row.slot));
+            let (block, wanted) = (cursor.block(), slots.first_at_or_above(row.slot));
             if searched.replace((block, log, wanted)) == Some((block, log, wanted)) {
                 continue;
             }

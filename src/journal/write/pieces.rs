@@ -134,10 +134,10 @@ impl<'a> PieceReader<'a> {
     ///
     /// # Errors
     /// Only where the system is short of something.
-    pub fn other_in(
+    pub fn other_record(
         &mut self,
-        segment: SegmentId,
         slot: Slot,
+        segment: SegmentId,
         than: RecordPlace,
     ) -> Result<Option<RecordPlace>, StorageError> {
         let Some(lookup) = self.source.finder.lookup(slot) else { return Ok(None) };

@@ -19,7 +19,7 @@ pub(super) struct Prospect {
     /// The disk is short of space.
     pub is_short: bool,
     /// Of values what is live is copied alone; else they are copied as a whole.
-    pub has_remnants: bool,
+    pub allows_remnants: bool,
 }
 
 impl Prospect {
@@ -77,7 +77,7 @@ impl Rounds {
     }
 
     fn rests(&self, now: Tick, prospect: &Prospect) -> bool {
-        let takes_less = prospect.has_remnants && !self.had_remnants;
+        let takes_less = prospect.allows_remnants && !self.had_remnants;
         now < self.rest_until && prospect.garbage_bytes() <= self.garbage_enough && !takes_less
     }
 
@@ -88,7 +88,7 @@ impl Rounds {
         let garbage = prospect.garbage_bytes();
         let segment_bytes = pinned_bytes / pinned.max(1) as u64;
         self.looked_at = SegmentId(0);
-        self.had_remnants = prospect.has_remnants;
+        self.had_remnants = prospect.allows_remnants;
         self.rest_until = now.after(rest_us);
         self.garbage_enough = garbage.saturating_add((garbage / 4).max(segment_bytes));
     }
@@ -156,7 +156,7 @@ mod tests {
         let (mut rounds, mut prospect) = (Rounds::default(), prospect(MIB));
         assert_eq!(rounds.next(Tick(7), &prospect, &[]), None);
         assert_eq!(rounds.next(Tick(8), &prospect, &ids()), None);
-        prospect.has_remnants = true;
+        prospect.allows_remnants = true;
         assert_eq!(rounds.next(Tick(8), &prospect, &ids()), Some((SegmentId(3), MIB)));
         assert_eq!(rounds.next(Tick(8), &prospect, &[]), None);
         assert_eq!(rounds.next(Tick(9), &prospect, &ids()), None, "once");

@@ -1,14 +1,14 @@
 //! The steps of a walk over the values of a segment, on a thread that may block.
 
-use crate::checkpoint::install::{Verified, VerifyValues, verify};
+use crate::checkpoint::install::{RecordsBeside, Verified, VerifyValues, verify};
 use crate::journal::{
     ListedSlots, PieceReader, PieceSource, ReadDamage, ReadResult, RecordPiece, RecordPlace,
     SegmentSlots, SlotPlace,
 };
 use crate::limits::{COMPACTION_READ_BYTES, COMPACTION_SLOTS_LISTED};
 use crate::storage::{Storage, StorageError};
-use crate::types::{Ballot, SegmentId, Slot, SlotRanges, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::types::{SegmentId, Slot, SlotRanges, Value};
+use std::collections::BTreeSet;
 
 /// A step.
 #[derive(Clone, Debug)]
@@ -66,7 +66,7 @@ pub(super) struct ReadValues {
     pub elsewhere: BTreeSet<Slot>,
     /// Of slots of which a remnant counts another record that stands in the segment: the remnant may lack entries that
     /// are live.
-    pub beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
+    pub beside: RecordsBeside,
     /// So many of the slots asked for were looked at.
     pub slots: usize,
 }
@@ -96,12 +96,12 @@ impl CompactionJob {
 /// What a record is to its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Role {
-    /// It counts, and stands in the segment, or is a remnant.
+    /// It counts, and stands in the segment, or is a remnant, wherever that stands.
     Counts,
     /// It stands in the segment, beside a remnant that counts.
     Beside,
     /// It counts, and is a value in another segment.
-    Other,
+    CountsElsewhere,
 }
 
 fn read(
@@ -129,7 +129,7 @@ fn read(
                 if place.segment() != segment {
                     done.elsewhere.insert(*slot);
                 }
-                if let Some(here) = reader.other_in(segment, *slot, place)? {
+                if let Some(here) = reader.other_record(*slot, segment, place)? {
                     bytes += take(*slot, here, Role::Beside);
                 }
             }
@@ -137,7 +137,9 @@ fn read(
                 bytes += take(*slot, place, Role::Counts);
             }
             // Another record counts, which is a copy of this one or newer. It is read, for it may have rotted.
-            SlotPlace::At(place) if reads_others => bytes += take(*slot, place, Role::Other),
+            SlotPlace::At(place) if reads_others => {
+                bytes += take(*slot, place, Role::CountsElsewhere)
+            }
             SlotPlace::At(_) => {}
             SlotPlace::Damaged(ReadDamage::Unplaced { .. }) | SlotPlace::Beyond => {
                 return Ok((StepFound::Unclear, reader.finish()));
@@ -155,8 +157,10 @@ fn read(
             let found = found.map(|bytes| (ballot, Value::new(bytes))).ok();
             done.beside.insert(slot, found.into_iter().collect());
         }
-        (Some((slot, _, Role::Other)), Err(damage)) => done.values.push((slot, Err(damage))),
-        (Some((_, _, Role::Other)), Ok(_)) | (None, _) => {}
+        (Some((slot, _, Role::CountsElsewhere)), Err(damage)) => {
+            done.values.push((slot, Err(damage)))
+        }
+        (Some((_, _, Role::CountsElsewhere)), Ok(_)) | (None, _) => {}
     })?;
     done.values.sort_unstable_by_key(|(slot, _)| *slot);
     Ok((StepFound::Values(done), reader.finish()))

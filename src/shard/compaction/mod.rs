@@ -27,7 +27,7 @@ use super::install::log_ends;
 use super::journal_reads::JournalRead;
 use super::release::Pinned;
 use super::turn::Turn;
-use crate::checkpoint::install::{ValueFault, Verified, VerifyValues, WantedOf};
+use crate::checkpoint::install::{KeptPart, RecordsBeside, ValueFault, Verified, VerifyValues};
 use crate::limits::{
     COMPACTION_NO_ROOM_US, COMPACTION_PENDING_BYTES, COMPACTION_WAIT_US, value_room_bytes,
 };
@@ -154,7 +154,7 @@ impl Compaction {
             dead_bytes: pinned.dead_bytes,
             catchup_bytes: core.options.catchup_bytes,
             is_short: pinned.is_short,
-            has_remnants: core.has_remnants(),
+            allows_remnants: core.allows_remnants(),
         };
         self.wants_cut = pinned.waiting.1 > 0 && prospect(pinned.waiting).is_worth_it();
         let prospect = prospect((0, 0));
@@ -295,14 +295,14 @@ impl Compaction {
         &mut self,
         turn: &mut Turn<'_>,
         values: Vec<(Slot, Ballot, Value)>,
-        beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
+        beside: RecordsBeside,
     ) {
         let all = values.iter().map(|(_, _, value)| value);
         let all = all.chain(beside.values().flatten().map(|(_, value)| value));
         let logs = log_ends(turn.core, all);
         let runs = turn.core.index.runs().clone();
         let from = turn.core.options.paxos.me;
-        let wanted = if turn.core.has_remnants() { WantedOf::MostlyLive } else { WantedOf::Whole };
+        let wanted = if turn.core.allows_remnants() { KeptPart::CutDown } else { KeptPart::Whole };
         let verify = VerifyValues { from, values, beside, among: None, wanted, runs, logs };
         self.run(turn, Step::Verify(verify));
     }

@@ -47,7 +47,7 @@ pub(super) struct Arrivals {
 
 impl Arrivals {
     /// Nothing has arrived that is not kept yet, whatever is asked for.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) fn has_none_arrived(&self) -> bool {
         self.verifying.is_none() && self.waiting.is_empty()
     }
 
@@ -71,7 +71,7 @@ impl Arrivals {
     }
 
     /// Some peer is asked for something.
-    pub(super) fn is_one_asked(&self) -> bool {
+    pub(super) fn has_asked(&self) -> bool {
         !self.asked.is_empty()
     }
 
@@ -164,7 +164,7 @@ mod tests {
         };
         assert_eq!(outside(&arrivals, 1, 50), Some((1, 50)));
         arrivals.ask(asked(2, 41, 50));
-        assert!(arrivals.has_room() && arrivals.is_empty());
+        assert!(arrivals.has_room() && arrivals.has_none_arrived());
         assert_eq!(outside(&arrivals, 1, 50), Some((1, 40)));
         arrivals.ask(asked(3, 31, 40));
         assert!(!arrivals.has_room());
@@ -195,6 +195,6 @@ mod tests {
         assert_eq!(late, [NodeId(2)]);
         assert!(arrivals.answered(NodeId(2), Slot(41)).is_none());
         arrivals.lost(NodeId(3));
-        assert!(!arrivals.is_one_asked());
+        assert!(!arrivals.has_asked());
     }
 }

@@ -2,8 +2,8 @@
 //! was never known to be chosen. It may be the only copy that is left, as where a node accepted the value, did not
 //! hear that it was chosen, and installed a checkpoint behind it (C29, C32b).
 
-use super::own_values::{Beside, FoundHere, OwnValues};
-use crate::checkpoint::install::{ValueFault, Verified, VerifyValues};
+use super::own_values::{FoundHere, NotHere, OwnValues};
+use crate::checkpoint::install::{RecordsBeside, ValueFault, Verified, VerifyValues};
 use crate::journal::ReadResult;
 use crate::shard::core::Core;
 use crate::shard::turn::Turn;
@@ -47,11 +47,11 @@ impl OwnCopies {
     }
 
     /// What was found of this slot could not be kept: it is looked for again.
-    pub(super) fn forget(&mut self, slot: Slot) {
+    pub(super) fn may_look_again(&mut self, slot: Slot) {
         self.looked_at.remove(slot, slot);
     }
 
-    fn note(&mut self, slot: Slot) {
+    fn note_looked_at(&mut self, slot: Slot) {
         self.looked_at.add(slot, slot);
         if self.looked_at.as_slice().len() > LOOKED_AT_RANGES_MAX {
             self.looked_at = SlotRanges::default(); // They are looked at once more.
@@ -83,15 +83,15 @@ impl OwnCopies {
         &mut self,
         turn: &mut Turn<'_>,
         results: Vec<(Slot, ReadResult)>,
-        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, Beside) -> VerifyValues,
+        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, RecordsBeside) -> VerifyValues,
     ) {
         let is_settled = self.values.released_before() == turn.core.tally.released_segments;
-        for (slot, may_come) in self.values.found(turn, results, verify) {
+        for (slot, why) in self.values.found(turn, results, verify) {
             self.values.remove(slot);
-            if may_come || !is_settled {
+            if why == NotHere::NotReadable || !is_settled {
                 self.missed.insert(slot);
             } else {
-                self.note(slot);
+                self.note_looked_at(slot);
             }
         }
     }
@@ -101,8 +101,8 @@ impl OwnCopies {
         let mut values = verified.values.clone();
         let is_other = matches!(verified.refused, Some((_, _, ValueFault::OtherValue(_))));
         let FoundHere { right, wrong, .. } = self.values.verified(verified);
-        right.iter().for_each(|slot| self.note(*slot));
-        wrong.into_iter().filter(|_| is_other).for_each(|slot| self.note(slot));
+        right.iter().for_each(|slot| self.note_looked_at(*slot));
+        wrong.into_iter().filter(|_| is_other).for_each(|slot| self.note_looked_at(slot));
         values.retain(|(slot, ..)| right.contains(slot));
         values
     }

@@ -3,7 +3,7 @@
 //! down for its slot, though it was never known to be chosen. Each is believed once it was held against the index,
 //! and has every live row of its slot, as what a peer sends is.
 
-use crate::checkpoint::install::{InstallJob, RowName, Verified, VerifyValues};
+use crate::checkpoint::install::{InstallJob, RecordsBeside, RowName, Verified, VerifyValues};
 use crate::journal::{Job, ReadDamage, ReadResult};
 use crate::limits::{ABSENT_REST_US, LEARN_BYTES_MAX, LEARN_SLOTS_MAX};
 use crate::shard::core::Core;
@@ -118,17 +118,16 @@ impl OwnValues {
         turn.run(Job::Read(job));
     }
 
-    /// The journal delivered what it has. Returns the slots that it has not, and whether it may have them the next
-    /// time, as where the disk failed to read.
+    /// The journal delivered what it has. Returns the slots that it has not.
     pub(super) fn found(
         &mut self,
         turn: &mut Turn<'_>,
         results: Vec<(Slot, ReadResult)>,
-        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, Beside) -> VerifyValues,
-    ) -> Vec<(Slot, bool)> {
+        verify: impl Fn(&Core, Vec<(Slot, Ballot, Value)>, RecordsBeside) -> VerifyValues,
+    ) -> Vec<(Slot, NotHere)> {
         let Some((first, _)) = self.reads.take() else { return Vec::new() };
         let (mut values, mut lacking, mut upto) = (Vec::new(), Vec::new(), first.prev());
-        let mut beside = Beside::new();
+        let mut beside = RecordsBeside::new();
         self.rotten.clear();
         for records in results.chunk_by(|(slot, _), (other, _)| slot == other) {
             let slot = records[0].0;
@@ -143,7 +142,8 @@ impl OwnValues {
                     values.push((slot, ballot, value));
                     beside.insert(slot, good.collect());
                 }
-                (_, None) => lacking.push((slot, any_unreadable(records))),
+                (_, None) if any_unreadable(records) => lacking.push((slot, NotHere::NotReadable)),
+                (_, None) => lacking.push((slot, NotHere::Lacking)),
             }
             upto = slot;
         }
@@ -173,8 +173,14 @@ impl OwnValues {
     }
 }
 
-/// Records beside those that count.
-pub(super) type Beside = BTreeMap<Slot, Vec<(Ballot, Value)>>;
+/// Why a value was not found here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotHere {
+    /// No record of it verifies.
+    Lacking,
+    /// The disk failed to read a record, which it may give the next time.
+    NotReadable,
+}
 
 /// What was found here.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 //! disk fails to deliver may be there all the same: the node cannot say.
 
 use super::job::LossJob;
-use crate::checkpoint::install::{ValueFault, Verified, VerifyValues, WantedOf};
+use crate::checkpoint::install::{KeptPart, RecordsBeside, ValueFault, Verified, VerifyValues};
 use crate::journal::{Job, ReadDamage, ReadResult};
 use crate::limits::{LEARN_BYTES_MAX, LEARN_SLOTS_MAX, LOST_ROWS_MAX};
 use crate::shard::disk_job::DiskJob;
@@ -34,7 +34,7 @@ struct Check {
     /// Values that were read, and are being held against the index.
     values: Vec<(Slot, Ballot, Value)>,
     /// Other records of those slots: one may have what another lacks.
-    beside: BTreeMap<Slot, Vec<(Ballot, Value)>>,
+    beside: RecordsBeside,
     /// What is under way.
     token: u64,
     /// So many segments were released when the read began.
@@ -164,7 +164,7 @@ impl Holdings {
         let all = all.chain(check.beside.values().flatten().map(|(_, value)| value));
         let (mut logs, runs) = (log_ends(turn.core, all), turn.core.index.runs().clone());
         logs.retain(|log, _| *log == check.log);
-        let (beside, among, wanted) = (check.beside.clone(), Some(check.range), WantedOf::Whole);
+        let (beside, among, wanted) = (check.beside.clone(), Some(check.range), KeptPart::Whole);
         let values = VerifyValues { from, values, beside, among, wanted, runs, logs };
         turn.run(DiskJob::Loss(LossJob::Verify { token, values: Box::new(values) }));
         None

@@ -1,9 +1,8 @@
 //! What values are held against: the rows of the index, and what the state says of their logs.
 
-use crate::checkpoint::install::{LogEnd, VerifyValues, WantedOf};
+use crate::checkpoint::install::{KeptPart, LogEnd, RecordsBeside, VerifyValues};
 use crate::machine::appended_logs;
 use crate::shard::core::Core;
-use crate::shard::install::own_values::Beside;
 use crate::types::{Ballot, LogId, NodeId, Slot, Value};
 use std::collections::BTreeMap;
 
@@ -12,12 +11,12 @@ pub(super) fn against_index(
     core: &Core,
     from: NodeId,
     values: Vec<(Slot, Ballot, Value)>,
-    beside: Beside,
+    beside: RecordsBeside,
 ) -> VerifyValues {
     let all = values.iter().map(|(_, _, value)| value);
     let logs = log_ends(core, all.chain(beside.values().flatten().map(|(_, value)| value)));
     let runs = core.index.runs().clone();
-    let wanted = WantedOf::Whole;
+    let wanted = KeptPart::Whole;
     VerifyValues { from, values, beside, among: None, wanted, runs, logs }
 }
 

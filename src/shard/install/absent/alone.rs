@@ -22,7 +22,7 @@ impl Absent {
             (from.0..=upto.0).for_each(|slot| self.give_up(Slot(slot), NEVER));
         }
         if self.alone_again.is_none_or(|at| at <= turn.now) {
-            self.is_news |= self.in_vain.len() > 0;
+            self.has_unexamined |= self.in_vain.len() > 0;
             self.copies.look_again();
             self.alone_again = Some(turn.now.after(ABSENT_RETRY_US));
         }

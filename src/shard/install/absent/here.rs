@@ -3,7 +3,7 @@
 
 use super::Absent;
 use super::against_index::against_index;
-use crate::checkpoint::install::{Verified, VerifyValues, WantedOf};
+use crate::checkpoint::install::{KeptPart, Verified, VerifyValues};
 use crate::journal::{ReadDamage, ReadResult};
 use crate::limits::ABSENT_REST_US;
 use crate::shard::core::Core;
@@ -22,8 +22,7 @@ impl Absent {
     pub(in crate::shard) fn mend(&mut self, slot: Slot, ballot: Ballot) -> bool {
         let is_new = !self.contains(slot) && !self.is_needless(slot);
         if is_new {
-            let over = self.over.entry(slot).or_default();
-            *over = ballot.max(*over);
+            self.require_ballot(slot, ballot);
             self.unproven.remove(slot);
             self.own.add(slot);
         }
@@ -33,7 +32,7 @@ impl Absent {
     /// What was written down here for this slot has entries of a log: where the slot is absent, they are looked for.
     pub(in crate::shard) fn want_copy(&mut self, slot: Slot) {
         if self.contains(slot) {
-            self.copies.forget(slot);
+            self.copies.may_look_again(slot);
             self.copies.want(slot);
         }
     }
@@ -59,12 +58,11 @@ impl Absent {
         for (slot, found) in &results {
             let ballot = found.as_ref().map_or_else(ReadDamage::ballot, |(ballot, _)| *ballot);
             if ballot > Ballot::ZERO {
-                let over = self.over.entry(*slot).or_default();
-                *over = ballot.max(*over);
+                self.require_ballot(*slot, ballot);
             }
         }
         // Nothing but the entries that the index knows is taken of what was not known to be chosen.
-        let wanted = if self.copies.is_reading() { WantedOf::Live } else { WantedOf::Whole };
+        let wanted = if self.copies.is_reading() { KeptPart::LiveOnly } else { KeptPart::Whole };
         let verify = |core: &Core, values, beside| VerifyValues {
             wanted,
             ..against_index(core, me, values, beside)
@@ -85,7 +83,7 @@ impl Absent {
         let FoundHere { mut right, wrong, mended, rows } = self.own.verified(verified);
         wrong.into_iter().for_each(|slot| self.slots.add(slot, slot));
         for (slot, ballot, value) in mended {
-            if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
+            if !turn.core.keep_value(slot, self.ballot_at_least(slot, ballot), value) {
                 right.retain(|other| *other != slot);
                 self.own.add(slot);
                 self.own.rest_until(turn.now.after(ABSENT_REST_US));
@@ -104,8 +102,8 @@ impl Absent {
             if !self.slots.contains(slot) && !self.in_vain.contains(slot) {
                 continue; // It has come meanwhile.
             }
-            if !turn.core.keep_value(slot, self.over(slot, ballot), value) {
-                self.copies.forget(slot);
+            if !turn.core.keep_value(slot, self.ballot_at_least(slot, ballot), value) {
+                self.copies.may_look_again(slot);
                 continue;
             }
             // What comes in its place, should entries be missing, has to overrule it.

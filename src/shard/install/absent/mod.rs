@@ -19,9 +19,9 @@ use self::in_vain::InVain;
 use self::unproven::Unproven;
 use super::arrivals::{Arrival, Arrivals, Asked};
 use super::own_copies::OwnCopies;
-use super::own_values::{Beside, OwnValues};
+use super::own_values::OwnValues;
 use super::pace::{InstallPace, UnsyncedAnswers, answer_us};
-use crate::checkpoint::install::{InstallJob, RowName, ValueFault, Verified};
+use crate::checkpoint::install::{InstallJob, RecordsBeside, RowName, ValueFault, Verified};
 use crate::limits::{ABSENT_REST_US, ABSENT_RETRY_US, LEARN_SLOTS_MAX};
 use crate::paxos::Doubt;
 use crate::shard::core::Core;
@@ -41,7 +41,7 @@ pub struct Absent {
     /// Such that no peer could give, and of which anything that was written down here is looked at.
     copies: OwnCopies,
     /// Of slots whose record is damaged the ballot in which it was written down.
-    over: BTreeMap<Slot, Ballot>,
+    ballots_at_least: BTreeMap<Slot, Ballot>,
     /// Those that somebody has asked for: they come first.
     wanted: BTreeSet<Slot>,
     /// Such that nobody could give, and of which no entry is live: that stays so, and they are wanted no more.
@@ -56,7 +56,7 @@ pub struct Absent {
     rest_until: Tick,
     pace: InstallPace,
     /// There are slots in `in_vain` whose rows were not looked for since they were asked for.
-    is_news: bool,
+    has_unexamined: bool,
     /// Slots that a peer answered for, or this node's own journal, until their rows show that no live entry is missing.
     unproven: Unproven,
     /// Peers whose answers for a slot lacked live entries.
@@ -132,7 +132,7 @@ impl Absent {
 
     /// No job is under way that goes by the index.
     pub(in crate::shard) fn is_idle(&self) -> bool {
-        self.arrivals.is_empty() && self.examined.is_none() && self.looks_for_nothing()
+        self.arrivals.has_none_arrived() && self.examined.is_none() && self.looks_for_nothing()
     }
 
     /// A read of this node's own journal is under way.
@@ -142,15 +142,20 @@ impl Absent {
 
     /// The record of this slot is damaged, which was written down in that ballot: what comes takes its place only in
     /// no lower one. Every value that may be chosen in a higher ballot is the one that was (P2).
-    pub(in crate::shard) fn want_over(&mut self, slot: Slot, damaged: Ballot) {
-        let over = self.over.entry(slot).or_default();
-        *over = damaged.max(*over);
+    pub(in crate::shard) fn want_at_least(&mut self, slot: Slot, damaged: Ballot) {
+        self.require_ballot(slot, damaged);
         self.want(slot);
     }
 
+    /// What is kept for this slot is kept in no lower ballot than this one.
+    fn require_ballot(&mut self, slot: Slot, ballot: Ballot) {
+        let least = self.ballots_at_least.entry(slot).or_default();
+        *least = ballot.max(*least);
+    }
+
     /// What is kept for this slot, in this ballot at least, counts before the record that was damaged.
-    pub(in crate::shard) fn over(&self, slot: Slot, ballot: Ballot) -> Ballot {
-        self.over.get(&slot).map_or(ballot, |over| ballot.max(*over))
+    pub(in crate::shard) fn ballot_at_least(&self, slot: Slot, ballot: Ballot) -> Ballot {
+        self.ballots_at_least.get(&slot).map_or(ballot, |least| ballot.max(*least))
     }
 
     /// Somebody asks for an entry of this slot, and its value is not here.
@@ -169,7 +174,7 @@ impl Absent {
 
     /// Entries are declared lost: of the slots that nobody could give, some may be needed no more (C32b).
     pub(in crate::shard) fn look_again(&mut self) {
-        self.is_news = true;
+        self.has_unexamined = true;
     }
 
     /// The value of this slot may come to be here yet, though no member says that it has it: it is on its way, or
@@ -229,8 +234,8 @@ impl Absent {
             self.own.go_on(turn);
         }
         self.ask_next(turn);
-        if self.may_look_here() && turn.core.has_remnants() {
-            self.copies.go_on(turn); // What is found is kept as one.
+        if self.may_look_here() && turn.core.allows_remnants() {
+            self.copies.go_on(turn); // What is found is kept as a remnant.
         }
     }
 
@@ -248,7 +253,7 @@ impl Absent {
         if turn.now < self.rest_until {
             return;
         }
-        let is_paused = self.leaves_others_their_share(turn);
+        let is_paused = self.update_pause(turn);
         if self.wanted.is_empty() && self.unproven.is_full() {
             return self.examine(turn);
         }
@@ -260,7 +265,7 @@ impl Absent {
             }
             let Some((from, upto)) = next.or_else(|| self.next_slots()) else {
                 // All logs are gone through: the more slots at once, the better.
-                if self.looks_for_nothing() && !self.arrivals.is_one_asked() {
+                if self.looks_for_nothing() && !self.arrivals.has_asked() {
                     self.examine(turn);
                 }
                 return;
@@ -278,7 +283,7 @@ impl Absent {
                 self.give_up(from, turn.now.after(ABSENT_RETRY_US));
                 continue;
             };
-            if !self.arrivals.is_one_asked() {
+            if !self.arrivals.has_asked() {
                 self.pace.begin(turn.now, turn.core.known_chosen());
             }
             let until = turn.now.after(answer_us(turn.core));
@@ -289,7 +294,7 @@ impl Absent {
 
     /// Nothing is asked for yet, for the sake of clients: it is a pause, or what came before is still on its way to the
     /// disk. More of it would lie in front of the next batch of appends, here and in others' journals on the same disk.
-    fn leaves_others_their_share(&mut self, turn: &Turn<'_>) -> bool {
+    fn update_pause(&mut self, turn: &Turn<'_>) -> bool {
         let is_behind = self.unsynced.is_full(turn.core.journal.durable_upto());
         let is_active = self.pace.look(turn.now, turn.core.known_chosen());
         (is_behind && is_active) || self.pace.rests_until(turn.now).is_some()
@@ -336,7 +341,7 @@ impl Absent {
         self.slots.remove(slot, slot);
         self.omitted.remove(&slot);
         self.in_vain.add(slot, again);
-        self.is_news = true;
+        self.has_unexamined = true;
     }
 
     /// A peer answered.
@@ -361,7 +366,7 @@ impl Absent {
     /// Has what arrived next held against the index, if nothing is.
     fn verify_next(&mut self, turn: &mut Turn<'_>) {
         if let Some(Arrival { peer, values, .. }) = self.arrivals.next() {
-            let verify = against_index(turn.core, peer, values, Beside::new());
+            let verify = against_index(turn.core, peer, values, RecordsBeside::new());
             turn.run(DiskJob::Install(InstallJob::Verify(Box::new(verify))));
         }
     }
@@ -400,14 +405,14 @@ impl Absent {
             }
         }
         for (slot, ballot, value) in values {
-            let ballot = self.over(slot, ballot);
+            let ballot = self.ballot_at_least(slot, ballot);
             if !turn.core.keep_value(slot, ballot, value) {
                 self.rest_until = turn.now.after(ABSENT_REST_US);
                 upto = slot.prev();
                 break;
             }
             // Should it lack entries, what comes in its place has to overrule it.
-            self.over.insert(slot, ballot);
+            self.ballots_at_least.insert(slot, ballot);
             self.fetched += 1;
         }
         self.unsynced.add(turn.core.replica.next_lsn().prev());

@@ -31,10 +31,13 @@ impl Absent {
     /// Looks for the rows of slots that nobody could give, and of those that were answered for, a set of them at a
     /// time.
     pub(super) fn examine(&mut self, turn: &mut Turn<'_>) {
-        if self.examined.is_some() || !self.arrivals.is_empty() || turn.now < self.examine_after {
+        if self.examined.is_some()
+            || !self.arrivals.has_none_arrived()
+            || turn.now < self.examine_after
+        {
             return;
         }
-        if !std::mem::take(&mut self.is_news) && self.unproven.is_empty() {
+        if !std::mem::take(&mut self.has_unexamined) && self.unproven.is_empty() {
             return;
         }
         let slots: BTreeSet<Slot> = self.in_vain.slots().chain(self.unproven.slots()).collect();
@@ -73,7 +76,7 @@ impl Absent {
         let dead: Vec<Slot> = self.in_vain.slots().filter(is_dead).collect();
         for slot in dead {
             self.in_vain.remove(slot);
-            self.over.remove(&slot);
+            self.ballots_at_least.remove(&slot);
             self.needless.add(slot, slot);
         }
         if self.needless.as_slice().len() > NEEDLESS_RANGES_MAX {
@@ -90,7 +93,7 @@ impl Absent {
         let me = turn.core.options.paxos.me;
         for (slot, _) in proven {
             self.omitted.remove(&slot);
-            self.over.remove(&slot); // Nothing is to take its place.
+            self.ballots_at_least.remove(&slot); // Nothing is to take its place.
         }
         if let Some((slot, answered)) = lacking.iter().find(|(_, answered)| answered.peer != me) {
             log::warn!(
