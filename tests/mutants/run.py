@@ -178,6 +178,10 @@ def build(kinds):
     run = subprocess.run(command, cwd=COPY, env=environment, stdout=subprocess.PIPE, text=True)
     if run.returncode != 0:
         raise Bad("the copy with all mutants in it does not compile")
+    # Without a test that starts it the line above makes no new program of the binary.
+    binary = ["cargo", "build", "--profile", "test", "--locked", "--quiet", "--bin", "paxosd"]
+    if subprocess.run(binary, cwd=COPY, env=environment).returncode != 0:
+        raise Bad("the binary of the copy does not compile")
     programs = {}
     for line in run.stdout.splitlines():
         message = json.loads(line)
