@@ -183,6 +183,14 @@ impl Replica {
         self.learner.want(upto);
     }
 
+    /// Writes down up to where this node knows what is chosen, and in which ballot, if no record says so yet. For a cut:
+    /// the records in front of it are about to leave the memory, and no later record says of them that they are chosen.
+    pub fn record_chosen(&mut self, now: Tick, effects: &mut Effects) {
+        if !self.is_ending() {
+            self.record_mark(now, effects);
+        }
+    }
+
     fn record_mark(&mut self, now: Tick, effects: &mut Effects) {
         let (ballot, slot) = self.learner.mark;
         if slot > self.learner.recorded.0 {

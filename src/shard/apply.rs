@@ -148,7 +148,7 @@ fn apply(
     let size = (value.len(), applied.extents.len());
     since_cut.applied(turn.now, size, is_cut);
     if is_cut {
-        checkpoints.cut(turn.core);
+        checkpoints.cut(turn.now, turn.core);
     }
     requests.applied(turn, (slot, ballot, value), &applied.outcomes);
     true

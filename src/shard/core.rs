@@ -165,6 +165,11 @@ impl Core {
         self.replica.repeat_facts(hard_state, witnessed, released, &mut self.effects);
     }
 
+    /// Writes down what is known to be chosen.
+    pub(super) fn record_chosen(&mut self, now: Tick) {
+        self.replica.record_chosen(now, &mut self.effects);
+    }
+
     /// The checkpoint at a slot is durable: notes it in the journal.
     pub(super) fn record_checkpoint(&mut self, slots: (Slot, Slot), digest: u64) -> Lsn {
         self.replica.record_checkpoint(slots, digest, &mut self.effects)

@@ -132,7 +132,7 @@ impl Checkpoints {
     }
 
     /// The state is that of a cut: a checkpoint of it begins, unless one is under way.
-    pub(in crate::shard) fn cut(&mut self, core: &mut Core) {
+    pub(in crate::shard) fn cut(&mut self, now: Tick, core: &mut Core) {
         let slot = core.machine.applied_upto();
         let (digest, level) = (core.machine.digest(), core.machine.levels().level());
         if !core.replica.is_doubtful() {
@@ -148,6 +148,7 @@ impl Checkpoints {
         let frozen = core.index.freeze(slot).is_some();
         let facts = core.journal.facts_to_repeat(slot);
         core.repeat_facts(facts);
+        core.record_chosen(now);
         let (_, seed) = header_bytes(slot, &self.owner, level);
         let phase = if frozen { Phase::Run(self.run_id()) } else { Phase::Begin };
         self.keep(&checkpoint_file_name(slot));
