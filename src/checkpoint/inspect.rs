@@ -8,13 +8,42 @@ use super::newest::restore;
 use super::reader::read_manifest;
 use super::start::owner;
 use crate::index::{Run, RunDamage, RunError, Span, parse_span_file_name, run_file_name};
-use crate::journal::{Finding, FindingKind, Identity, OpenError};
+use crate::journal::{Finding, FindingKind, Identity, OpenError, Recovered, inspect_knowing};
 use crate::storage::{Storage, StorageError, StorageOp};
-use crate::types::{FileOwner, FormatLevel, Released, ShardId};
+use crate::types::{FileOwner, FormatLevel, Released, ShardId, SlotRanges};
 use std::collections::BTreeMap;
 
+/// What a start would make of all that is left of a shard: of its journal, its checkpoints and its runs. Of slots that
+/// a peer's checkpoint stands for this node has those values alone that were fetched (C29): where a checkpoint that
+/// serves says so, a slot without a record is no hole. `on_read` gets each number of bytes as it is read.
+///
+/// # Errors
+/// As for [`inspect`], and where the journal could not be used as it is.
+pub fn inspect_shard(
+    storage: &dyn Storage,
+    identity: &Identity,
+    shard: ShardId,
+    on_read: &(dyn Fn(u64) + Sync),
+) -> Result<Recovered, OpenError> {
+    let named = released(storage, identity, shard)?;
+    let mut recovered = inspect_knowing(storage, identity, shard, &named, on_read)?;
+    let Inspected { findings, installed } = inspect(storage, identity, shard, &recovered.released)?;
+    recovered.findings.extend(findings);
+    recovered.holes.retain(|slot, _| !installed.contains(*slot));
+    Ok(recovered)
+}
+
+/// What the checkpoints of a shard, their runs and the spans hold.
+#[derive(Clone, Debug, Default)]
+pub struct Inspected {
+    /// What does not verify.
+    pub findings: Vec<Finding>,
+    /// Slots that a peer's checkpoint stands for, as checkpoints say that serve.
+    pub installed: SlotRanges,
+}
+
 /// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
-/// every run that one of them names, and every span. Returns what does not verify: nothing is missing for
+/// every run that one of them names, and every span. Of what does not verify: nothing is missing for
 /// that as long as an older checkpoint serves, or the whole journal, and spans are made anew. Of the
 /// journal these segments were released.
 ///
@@ -25,7 +54,8 @@ pub fn inspect(
     identity: &Identity,
     shard: ShardId,
     released: &Released,
-) -> Result<Vec<Finding>, OpenError> {
+) -> Result<Inspected, OpenError> {
+    let mut installed = SlotRanges::default();
     let owner = owner(identity, shard);
     let names = storage.list().map_err(StorageError::at(StorageOp::List, ".", 0))?;
     let (mut findings, mut runs) = (Vec::new(), BTreeMap::new());
@@ -34,6 +64,8 @@ pub fn inspect(
         match restore(storage, &owner, (identity.shards, FormatLevel::KNOWN), slot) {
             Ok((_, (_, manifest))) => {
                 serves |= manifest.journal.segment > released.last_segment();
+                let ranges = manifest.installed.as_slice();
+                ranges.iter().for_each(|(first, last)| installed.add(*first, *last));
                 let named = |run: RunEntry| (run.id, (run, checkpoint_file_name(slot)));
                 runs.extend(manifest.runs.into_iter().map(named));
             }
@@ -62,14 +94,14 @@ pub fn inspect(
             Err(RunError::Storage(error)) => return Err(error.into()),
         }
     }
-    Ok(findings)
+    Ok(Inspected { findings, installed })
 }
 
 /// What a shard's checkpoints name as released, as far as they verify.
 ///
 /// # Errors
 /// When the system is short of something, or the directory cannot be read.
-pub fn released(
+fn released(
     storage: &dyn Storage,
     identity: &Identity,
     shard: ShardId,

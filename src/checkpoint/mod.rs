@@ -27,7 +27,7 @@ pub use file::{
 };
 pub use footer::CheckpointFooter;
 pub use heal_note::{HEAL_FILE, HealNote, HealStage};
-pub use inspect::{inspect, released};
+pub use inspect::{Inspected, inspect, inspect_shard};
 pub use job::{CheckpointDone, CheckpointJob, CheckpointJobError, execute};
 pub use manifest::{Manifest, RUNS_LISTED_MAX, RunEntry};
 pub use newest::{Kept, RestoredState};

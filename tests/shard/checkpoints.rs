@@ -216,7 +216,12 @@ fn c25_an_inspection_finds_every_flipped_bit() {
     let inspected = |storage: &MemStorage| {
         let none = Released::default();
         let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0), &none);
-        found.expect("nothing is short").into_iter().map(|found| found.file).collect::<Vec<_>>()
+        found
+            .expect("nothing is short")
+            .findings
+            .into_iter()
+            .map(|found| found.file)
+            .collect::<Vec<_>>()
     };
     assert!(inspected(&node.storage).is_empty());
     let mut random = Random::new(7);

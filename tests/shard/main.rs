@@ -12,6 +12,7 @@ mod fates;
 mod fates_rig;
 mod heal;
 mod heal_races;
+mod inspected;
 mod install;
 mod installing;
 mod kept_for_peers;

@@ -50,7 +50,7 @@ fn rot(storage: &MemStorage, slot: Slot) {
 fn kinds(storage: &MemStorage, released: &Released) -> Vec<FindingKind> {
     let found = checkpoint::inspect(storage, &identity_of(1), ShardId(0), released);
     let mut kinds: Vec<_> =
-        found.expect("it is read").into_iter().map(|found| found.kind).collect();
+        found.expect("it is read").findings.into_iter().map(|found| found.kind).collect();
     kinds.sort_unstable();
     kinds
 }

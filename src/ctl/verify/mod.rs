@@ -9,7 +9,7 @@ use super::args::{self, Format};
 use super::exit::CommandFailure;
 use super::progress::TransientBar;
 use crate::checkpoint;
-use crate::journal::{FindingKind, Identity, IdentityError, OpenError, Recovered, inspect_knowing};
+use crate::journal::{FindingKind, Identity, IdentityError, OpenError, Recovered};
 use crate::storage::{DirLock, FileStorage, LockError};
 use crate::types::{ShardId, Trouble};
 use std::fs;
@@ -186,12 +186,7 @@ fn inspected(
     shard: ShardId,
     progress: &TransientBar,
 ) -> Result<Recovered, OpenError> {
-    let released = checkpoint::released(storage, identity, shard)?;
-    let on_read = |bytes| progress.add_bytes(bytes);
-    let mut recovered = inspect_knowing(storage, identity, shard, &released, &on_read)?;
-    let checkpoints = checkpoint::inspect(storage, identity, shard, &recovered.released)?;
-    recovered.findings.extend(checkpoints);
-    Ok(recovered)
+    checkpoint::inspect_shard(storage, identity, shard, &|bytes| progress.add_bytes(bytes))
 }
 
 /// The directory of a shard.
