@@ -89,6 +89,9 @@ pub const LOOKUP_EXTENTS_MAX: usize = 256;
 pub const CUT_BYTES: u64 = 64 << 20;
 /// So many times the bytes of the state come between two cuts, at least: each checkpoint writes all of it.
 pub const CUT_STATE_MULTIPLE: u64 = 4;
+/// Where as many bytes of entries were trimmed as may lie between two cuts, the next one comes after this, in
+/// microseconds, so that the disk shrinks soon, and all that is trimmed meanwhile is in it.
+pub const CUT_TRIMMED_US: u64 = 10_000_000;
 /// Slots between two cuts.
 pub const CUT_SLOTS: u64 = 1 << 18;
 /// Extents between two cuts, or half as many as there are logs, where that is more: they take memory until they are in

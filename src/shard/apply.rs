@@ -117,6 +117,7 @@ fn apply(
     ballot: Ballot,
     value: &Value,
 ) -> bool {
+    let live_before = turn.core.machine.logs().live_bytes();
     let applied = match turn.core.machine.apply(slot, value) {
         Ok(applied) => applied,
         Err(error) => {
@@ -126,7 +127,7 @@ fn apply(
     };
     turn.core.index.record(&applied.extents);
     turn.core.tally.applied_bytes += value.len() as u64;
-    let mut is_cut = false;
+    let (mut is_cut, mut trimmed_bytes) = (false, 0);
     for outcome in &applied.outcomes {
         match outcome {
             MachineOutcome::Log(LogOutcome::Deleted(log)) => turn.core.index.remove(*log),
@@ -134,6 +135,7 @@ fn apply(
                 turn.core.index.trim(*log, *first);
                 turn.core.tally.trimmed_entries += entries;
                 turn.core.tally.trimmed_bytes += bytes;
+                trimmed_bytes += bytes;
             }
             MachineOutcome::Log(_) => {}
             MachineOutcome::Cut => is_cut = true,
@@ -145,7 +147,9 @@ fn apply(
     let digest = Digest { slot, state: turn.core.machine.digest() };
     turn.feed(paxos::Input::Applied(digest));
     let ApplyHooks { requests, since_cut, checkpoints } = hooks;
-    let size = (value.len(), applied.extents.len());
+    let freed =
+        live_before.saturating_sub(turn.core.machine.logs().live_bytes()).max(trimmed_bytes);
+    let size = (value.len(), applied.extents.len(), freed);
     since_cut.applied(turn.now, size, is_cut);
     if is_cut {
         checkpoints.cut(turn.now, turn.core);

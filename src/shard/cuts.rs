@@ -7,7 +7,7 @@ use super::core::Core;
 use super::cut_options::CutOptions;
 use super::release::Garbage;
 use super::writes::Writes;
-use crate::limits::CUT_STATE_MULTIPLE;
+use crate::limits::{CUT_STATE_MULTIPLE, CUT_TRIMMED_US};
 use crate::machine::CutCommand;
 use crate::types::{Slot, Tick};
 
@@ -20,12 +20,23 @@ const HURRY_US: u64 = 1_000_000;
 /// … and the time between two doubles so often.
 const HURRY_DOUBLINGS: u32 = 8;
 
+/// The cut behind a large trim is the first of so many that follow each other soon: segments go once the older of two
+/// checkpoints knows that they are needed no more, and compaction may wait for one more.
+const TRIM_CUTS: u32 = 3;
+
 /// What was applied since the last cut.
 #[derive(Debug, Default)]
 pub struct SinceCut {
     bytes: u64,
     slots: u64,
     extents: u64,
+    /// Bytes of entries that are live no more.
+    freed_bytes: u64,
+    /// When they had become as many as are to lie between two cuts.
+    freed_at: Option<Tick>,
+    /// So many cuts are still to follow soon, as long as segments wait for them.
+    trim_cuts: u32,
+    wants_cut: bool,
     /// When the first slot behind the cut was applied.
     began: Option<Tick>,
     /// When the last cut was applied.
@@ -37,11 +48,20 @@ pub struct SinceCut {
 }
 
 impl SinceCut {
-    /// A slot's value was applied, which has so many bytes and extents, and which is a cut or is not.
-    pub(super) fn applied(&mut self, now: Tick, (bytes, extents): (usize, usize), is_cut: bool) {
+    /// A slot's value was applied, which has so many bytes and extents, by which so many bytes of entries are live no more,
+    /// and which is a cut or is not.
+    pub(super) fn applied(
+        &mut self,
+        now: Tick,
+        (bytes, extents, freed_bytes): (usize, usize, u64),
+        is_cut: bool,
+    ) {
+        self.freed_bytes += freed_bytes;
         if is_cut {
             let hurries = self.hurries.map(|cuts| cuts.saturating_add(1));
-            *self = SinceCut { cut_at: Some(now), hurries, ..SinceCut::default() };
+            let trim_cuts = if self.freed_at.is_some() { TRIM_CUTS } else { self.trim_cuts };
+            let trim_cuts = trim_cuts.saturating_sub(1);
+            *self = SinceCut { cut_at: Some(now), hurries, trim_cuts, ..SinceCut::default() };
         } else if bytes > 0 {
             self.extents += extents as u64;
             self.bytes += bytes as u64;
@@ -53,6 +73,7 @@ impl SinceCut {
     /// What waits for cuts counts like what is applied, so that an idle shard takes them as well. Where
     /// space is short they come sooner; ever more seldom as long as nothing comes of them.
     fn look_at(&mut self, now: Tick, Garbage { wants_cut, is_urgent }: Garbage) {
+        self.wants_cut = wants_cut;
         if wants_cut {
             self.began.get_or_insert(now);
         }
@@ -66,6 +87,12 @@ impl SinceCut {
         Some(self.cut_at.map_or(Tick::default(), |cut_at| cut_at.after(wait_us)))
     }
 
+    /// When a cut is due because much was trimmed.
+    fn trimmed(&self) -> Option<Tick> {
+        let follows = self.cut_at.filter(|_| self.trim_cuts > 0 && self.wants_cut);
+        self.freed_at.or(follows).map(|at| at.after(CUT_TRIMMED_US))
+    }
+
     /// A cut is due.
     fn is_due(&self, now: Tick, core: &Core, state_bytes: u64) -> bool {
         let CutOptions { bytes, slots, idle_us, gap_us, .. } = core.options.cuts;
@@ -74,9 +101,11 @@ impl SinceCut {
             return false;
         }
         let hurried = self.hurried(gap_us).is_some_and(|at| now >= at);
+        let trimmed = self.trimmed().is_some_and(|at| now >= at);
         let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
         let extents = core.options.cuts.extents_max(core.machine.logs().count());
         self.bytes >= bytes.max(CUT_STATE_MULTIPLE.saturating_mul(state_bytes))
+            || trimmed
             || self.slots >= slots
             || self.extents >= extents
             || idle
@@ -86,7 +115,8 @@ impl SinceCut {
     /// When a leader looks again.
     pub(super) fn next_deadline(&self, core: &Core) -> Option<Tick> {
         let idle = self.began.map(|began| began.after(core.options.cuts.idle_us));
-        let at = idle.into_iter().chain(self.hurried(core.options.cuts.gap_us)).min()?;
+        let hurried = self.hurried(core.options.cuts.gap_us);
+        let at = idle.into_iter().chain(hurried).chain(self.trimmed()).min()?;
         Some(at.max(self.wait_until)).filter(|_| core.serving().is_ok())
     }
 
@@ -99,6 +129,10 @@ impl SinceCut {
         writes: &mut Writes,
     ) {
         self.look_at(now, garbage);
+        let bytes = core.options.cuts.bytes.max(CUT_STATE_MULTIPLE.saturating_mul(state_bytes));
+        if self.freed_bytes >= bytes {
+            self.freed_at.get_or_insert(now);
+        }
         let due = now >= self.wait_until && self.is_due(now, core, state_bytes);
         if due && core.serving().is_ok() {
             // Where the value is full of appends, a little later.
