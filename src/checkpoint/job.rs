@@ -186,7 +186,8 @@ fn want_of_space(
         return Ok(None);
     };
     let free = storage.free_bytes().map_err(StorageError::at(StorageOp::Space, ".", 0))?;
-    Ok((free < *min_free_bytes).then(|| format!("{free} bytes free")))
+    Ok((free < *min_free_bytes)
+        .then(|| format!("{free} bytes are free, and {min_free_bytes} would have to be")))
 }
 
 fn write_run(

@@ -232,3 +232,48 @@ fn c26_spans_go_with_their_segments() {
     }));
     assert_eq!(code(&reply), Some(ErrorCode::Trimmed));
 }
+
+/// C23, C26: nobody appends behind a large trim. The disk shrinks within a minute all the same; behind a small one it
+/// waits for the cut that comes in any case.
+#[test]
+fn c26_a_large_trim_is_followed_by_cuts() {
+    for (entries, goes) in [(0..600, true), (0..60, false)] {
+        let bytes = 1 << 20;
+        let idle_us = 300_000_000;
+        let cuts = CutOptions { bytes, slots: 1 << 30, extents: 1 << 30, idle_us, gap_us: 0 };
+        let mut node = Node::with_cuts(cuts);
+        node.ask(create("a"));
+        fill(&mut node, "a", 0..600);
+        node.pass(2 * idle_us);
+        let (before, taken) = (released(&node), node.shard.tally().checkpoints.taken);
+        trim(&mut node, "a", entries.end);
+        node.pass(60_000_000);
+        let cuts = node.shard.tally().checkpoints.taken - taken;
+        assert_eq!(released(&node) > before, goes, "{entries:?} trimmed: {cuts} checkpoints");
+        assert!(cuts <= 4, "{cuts} checkpoints");
+        // It does not go on for ever.
+        node.pass(2 * idle_us);
+        let all = node.shard.tally().checkpoints.taken - taken;
+        assert!(all <= cuts + 3, "{cuts} checkpoints, then {all}");
+    }
+}
+
+/// C26, R11: something else has filled the disk, so that less is free than is to be left alone. Checkpoints are taken of
+/// it, and what was trimmed goes.
+#[test]
+fn c26_a_disk_that_something_else_filled_gets_space_by_a_trim() {
+    let mut node = Node::with_cuts(OFTEN);
+    node.ask(create("a"));
+    fill(&mut node, "a", 0..600);
+    let before = released(&node);
+    node.shard.set_min_free_bytes(1 << 20);
+    node.storage.set_free_bytes(700_000);
+    let refused = |node: &mut Node, number| {
+        code(&node.ask(Request::Append(large("a", number)))) == Some(ErrorCode::DiskFull)
+    };
+    let full = (600..3_000).find(|number| refused(&mut node, *number)).expect("the disk is full");
+    trim(&mut node, "a", full);
+    node.pass(60_000_000);
+    assert!(released(&node) > before + 3, "{before} segments released, then {}", released(&node));
+    assert!(!refused(&mut node, full), "what was trimmed goes, and nothing is taken in");
+}

@@ -214,8 +214,9 @@ impl Checkpoints {
 
     /// The next step of the checkpoint that is being taken; none where something is to be waited for.
     fn next_step(&mut self, core: &mut Core) -> Option<CheckpointJob> {
-        // The file will be about as large as the one before.
-        let min_free_bytes = core.journal.min_free_bytes().saturating_add(self.state_bytes());
+        // The file will be about as large as the one before. Where something else has filled the disk, it takes of the
+        // space that is left alone: without a checkpoint no segment can go.
+        let min_free_bytes = core.journal.min_free_bytes() / 2 + self.state_bytes();
         let Taking {
             slot,
             digest,
