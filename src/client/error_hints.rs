@@ -131,7 +131,7 @@ fn after_refusal(code: ErrorCode, appends: bool) -> &'static str {
             "see that every member runs and is whole (paxosctl status), and declare only what none of them has"
         }
         ErrorCode::Sealed => "append to another log: a seal is never taken back",
-        ErrorCode::PastEnd => "trim before the log's next index at most",
+        ErrorCode::PastEnd => "name the log's next index at most",
         ErrorCode::WrongPort => "name the client port, 7420 unless configured otherwise",
         ErrorCode::WrongCluster => "name endpoints of the cluster that is meant",
         ErrorCode::VersionMismatch | ErrorCode::Unsupported | ErrorCode::Unrecognised(_) => {

@@ -119,6 +119,20 @@ impl Follow {
         Ok(self.is_ready())
     }
 
+    /// Returns true when the log is sealed and all of its entries were handed out: no other one will come. It is asked
+    /// again each time, with the consistency of the reads; while nobody can say it the answer is false.
+    pub fn is_at_end(&mut self) -> bool {
+        if self.is_ready() {
+            return false;
+        }
+        let stat = match self.options.consistency {
+            Consistency::Linearizable => self.client.stat(&self.log),
+            Consistency::Local => self.client.stat_local(&self.log),
+        };
+        // What fails here the next read says.
+        stat.is_ok_and(|stat| stat.attributes.sealed && stat.next_index <= self.next)
+    }
+
     /// Waits until there are entries to hand out, or until none came for so long.
     fn fill(&mut self, longest: Option<Duration>) -> Result<(), ClientError> {
         // A node that has gone silent costs this much and the time of one attempt.

@@ -60,7 +60,12 @@ pub fn trim(
     let (first, next) = (trimmed.first.0, trimmed.next.0);
     let printed = match format {
         Format::Table => {
-            let text = format!("trimmed {name}: its entries are {first} to before {next}");
+            let text = match next.checked_sub(first) {
+                None | Some(0) => {
+                    format!("trimmed {name}: it has no entries, and the next is {next}")
+                }
+                Some(_) => format!("trimmed {name}: its entries are {first} to before {next}"),
+            };
             writeln!(out, "{text}").map_err(CommandFailure::Output)
         }
         Format::Json | Format::Jsonl => {

@@ -19,6 +19,11 @@ pub fn declare(
     format: Format,
     out: &mut dyn Write,
 ) -> Result<(), CommandFailure> {
+    if from >= before {
+        let text =
+            format!("no entry lies from {from} up to {before}: --from must be less than --before");
+        return Err(CommandFailure::Usage(text));
+    }
     let range = client.declare_lost(name, (Index(from), Index(before)))?.range;
     let printed = match format {
         Format::Table => writeln!(out, "lost of {name}: {range}").map_err(CommandFailure::Output),

@@ -109,11 +109,13 @@ pub fn run(cli: &Cli, streams: &mut Streams<'_>) -> Exit {
 fn joined(changes: &[AttributeChanges]) -> Result<AttributeChanges, CommandFailure> {
     let mut all = AttributeChanges::default();
     for change in changes {
-        let twice = (all.retain_bytes.is_some() && change.retain_bytes.is_some())
-            || (all.retain_entries.is_some() && change.retain_entries.is_some())
-            || (all.retain_age_ms.is_some() && change.retain_age_ms.is_some());
-        if twice {
-            return Err(CommandFailure::Usage("an attribute is set twice".to_string()));
+        let twice = [
+            ("retain.bytes", all.retain_bytes.is_some() && change.retain_bytes.is_some()),
+            ("retain.entries", all.retain_entries.is_some() && change.retain_entries.is_some()),
+            ("retain.age", all.retain_age_ms.is_some() && change.retain_age_ms.is_some()),
+        ];
+        if let Some((name, _)) = twice.iter().find(|(_, is_twice)| *is_twice) {
+            return Err(CommandFailure::Usage(format!("the attribute {name} is set twice")));
         }
         all.retain_bytes = all.retain_bytes.or(change.retain_bytes);
         all.retain_entries = all.retain_entries.or(change.retain_entries);

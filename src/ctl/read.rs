@@ -18,6 +18,9 @@ use std::time::Duration;
 /// a word is missed only when this is over, so it is short: another one is asked soon after.
 const FOLLOW_WAIT: Duration = Duration::from_secs(1);
 
+/// In the first of so many waits without an entry it is asked whether the log is sealed, so that none can come.
+const SEAL_WAITS: u32 = 5;
+
 /// Prints entries until `--count` is reached or, without `--follow`, the log's end.
 ///
 /// # Errors
@@ -106,7 +109,7 @@ fn to_the_end(
     Ok(())
 }
 
-/// Prints entries as they come.
+/// Prints entries as they come, until the log is sealed.
 fn follow(
     client: &mut Client,
     read: &args::ReadArgs,
@@ -117,6 +120,7 @@ fn follow(
         if gaps.passed_over { crate::client::OnGap::Continue } else { crate::client::OnGap::Fail };
     let options = FollowOptions { consistency: consistency(read), idle: None, on_gap };
     let mut follow = client.follow(read.name.as_str(), from, options)?;
+    let mut waits = 0_u32;
     while left > 0 {
         if !follow.is_ready() {
             printer.hint().map_err(CommandFailure::Output)?;
@@ -127,8 +131,18 @@ fn follow(
                 return Err(CommandFailure::Output(io::ErrorKind::BrokenPipe.into()));
             }
             if !follow.wait(FOLLOW_WAIT)? {
+                if waits.is_multiple_of(SEAL_WAITS) && follow.is_at_end() {
+                    let (name, next) = (&read.name, follow.next_index());
+                    return writeln!(
+                        err,
+                        "paxosctl: {name} is sealed at index {next}: nothing follows"
+                    )
+                    .map_err(CommandFailure::Output);
+                }
+                waits += 1;
                 continue;
             }
+            waits = 0;
         }
         match follow.next().expect("a follower that has no end goes on")? {
             Followed::Entry(index, data) => {

@@ -80,7 +80,9 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     if number.is_empty() {
-        return Err("is no size: a number of bytes, alone or with KiB, MiB or GiB".to_string());
+        return Err(
+            "is no size: a whole number of bytes, alone or with KiB, MiB, GiB or TiB".to_string()
+        );
     }
     let number = parse_number(number)?;
     let scale: u64 = match unit.trim() {
@@ -88,7 +90,11 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => return Err(format!("has the unit {unit:?}; use KiB, MiB or GiB")),
+        "TiB" => 1 << 40,
+        _ => {
+            let text = format!("ends in {unit:?}; use a whole number with B, KiB, MiB, GiB or TiB");
+            return Err(text);
+        }
     };
     number.checked_mul(scale).ok_or_else(|| format!("is more than {} bytes", u64::MAX))
 }
@@ -113,7 +119,9 @@ pub fn parse_age(text: &str) -> Result<u64, String> {
         (Some((_, scale)), ..) => *scale,
         (None, "", 0) => 1,
         (None, "", _) => return Err("has no unit; use d, h, m, s or ms".to_string()),
-        (None, ..) => return Err(format!("has the unit {unit:?}; use d, h, m, s or ms")),
+        (None, ..) => {
+            return Err(format!("ends in {unit:?}; use a whole number with d, h, m, s or ms"));
+        }
     };
     number.checked_mul(scale).ok_or_else(|| format!("is more than {} ms", u64::MAX))
 }
@@ -251,7 +259,10 @@ mod tests {
         }
         let wrong = ["x", "99999999999999999999", "99999999999999GiB", "7kB"].map(parse_bytes);
         let wrong = wrong.map(|wrong| wrong.expect_err("no size"));
-        assert!(wrong[0].contains("KiB, MiB or GiB") && wrong[3].contains("\"kB\""), "{wrong:?}");
+        assert!(
+            wrong[0].contains("KiB, MiB, GiB or TiB") && wrong[3].contains("\"kB\""),
+            "{wrong:?}"
+        );
         assert!(wrong[1..3].iter().all(|why| why.contains("is more than 184467")), "{wrong:?}");
     }
 
@@ -274,7 +285,7 @@ mod tests {
             assert!(parse_age(text).is_err(), "{text:?} passes for an age");
         }
         let wrong = ["abc", "7", "7w"].map(|text| parse_age(text).expect_err(text));
-        for (wrong, why) in wrong.iter().zip(["is no time", "has no unit", "the unit \"w\""]) {
+        for (wrong, why) in wrong.iter().zip(["is no time", "has no unit", "ends in \"w\""]) {
             assert!(wrong.contains(why) && wrong.contains("d, h, m, s or ms"), "{wrong}");
         }
     }

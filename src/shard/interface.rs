@@ -371,7 +371,12 @@ impl Shard {
             memory: self.memory(),
             block_cache: core.block_cache.stats(),
             catch_up_slots: core.replica.lag_slots(),
-            logs_over_retention: requests.logs_over_retention() as u64,
+            // A follower does not know of which of them nothing can go.
+            logs_over_retention: if core.serving().is_ok() {
+                requests.logs_over_retention() as u64
+            } else {
+                0
+            },
         }
     }
 

@@ -81,6 +81,20 @@ fn dev_works_alone() {
     assert_eq!(dev.stop(), Some(0));
 }
 
+/// C28: to follow a log ends with its last entry once it is sealed: nothing can come any more.
+#[test]
+fn c28_following_ends_where_a_log_is_sealed() {
+    let cluster = Cluster::up(Plan::small(1));
+    cluster.ctl(["append", "done", "--create", "one"]).expect(0);
+    cluster.ctl(["append", "done", "two"]).expect(0);
+    cluster.ctl(["seal", "done"]).expect(0);
+    for consistency in ["linearizable", "local"] {
+        let line = ["read", "done", "--follow", "--from", "0", "--consistency", consistency];
+        let ran = cluster.ctl(line).expect(0).says("done is sealed at index 2: nothing follows");
+        assert_eq!(ran.out, "one\ntwo\n");
+    }
+}
+
 /// `read --follow` prints what is there, then every further entry as it comes, and goes on after
 /// the leader died.
 #[test]

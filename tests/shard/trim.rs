@@ -1,10 +1,12 @@
 //! Stories about trimming, sealing and retention.
 
 use crate::node::{Node, append, code, create, log, read, texts};
+use crate::trio_rig::Trio;
 use paxosd::api::error::{Detail, ErrorCode};
 use paxosd::api::name::LogName;
 use paxosd::api::{AttributeChanges, LogStat, Reply, Request, SetAttributes, Stat, Trim, Trimmed};
 use paxosd::api::{Consistency, Create, ReadDone, Retention};
+use paxosd::paxos::Timing;
 use paxosd::shard::CutOptions;
 use paxosd::types::{Index, LogId};
 
@@ -169,6 +171,26 @@ fn c28_retention_trims_what_need_not_be_kept() {
     let stat = stat(&mut node, "a");
     assert_eq!((stat.first_index, stat.next_index), (Index(10), Index(11)));
     assert_eq!(texts(Some(node.ask(read("a", 10, 0)))), ["10"]);
+}
+
+/// C28: of a log that is over its limit nothing can go, for its last entry stays. The leader finds that out, and followers
+/// do not say that anything waits.
+#[test]
+fn c28_followers_do_not_say_what_waits() {
+    let mut trio = Trio::new(Timing::default());
+    let leader = trio.leader();
+    trio.ask(leader, create("a"));
+    // They are chosen together, so that they go together.
+    let appends = ["0", "1", "2"].map(|text| Request::Append(append("a", text)));
+    trio.send_together(leader, appends.to_vec());
+    let bytes = AttributeChanges { retain_bytes: Some(1), ..AttributeChanges::default() };
+    trio.ask(leader, set("a", bytes));
+    let waits = |trio: &Trio| {
+        trio.members.iter().map(|it| it.shard.backlog().logs_over_retention).collect::<Vec<_>>()
+    };
+    assert_eq!(waits(&trio)[leader], 1, "nothing was to go");
+    trio.pass(10_000_000);
+    assert_eq!(waits(&trio), [0, 0, 0]);
 }
 
 /// C28: an age lets go what is too old by the stamps of values, on disk and in memory, but for the last

@@ -107,7 +107,11 @@ impl fmt::Display for Problem {
                 if !disk.lacks_bytes() {
                     return write!(f, "; inodes (df -i) or a quota (quota -v) must have run out");
                 }
-                write!(f, ", and min_free_bytes keeps {least}")
+                if disk.free_bytes < disk.min_free_bytes {
+                    return write!(f, ", and min_free_bytes keeps {least}");
+                }
+                // What is kept for checkpoints, and the segment itself, come on top.
+                write!(f, ", too few for a segment beside the {least} of min_free_bytes")
             }
             Problem::Unformed { shards, unmet } if unmet.is_empty() => {
                 write!(f, "the cluster has not formed in {shards}: its members are about to meet")

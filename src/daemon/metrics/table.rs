@@ -247,7 +247,7 @@ pub const SHARD: &[Of<ShardNumbers, u64>] = &[
     ),
     gauge(
         "paxosd_logs_over_retention",
-        "Logs that have more than they are to keep: the leader trims them.",
+        "Logs that have more than they are to keep, on their leader, which trims them; 0 on others.",
         |s| s.backlog.logs_over_retention,
     ),
     gauge(
