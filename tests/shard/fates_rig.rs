@@ -123,6 +123,11 @@ impl Trio {
         self.shards[&node].replica()
     }
 
+    /// Slots whose values may be missing on a node.
+    pub fn absent_slots(&self, node: u16) -> u64 {
+        self.shards[&node].absent_slots()
+    }
+
     pub fn leads(&self, node: u16) -> bool {
         matches!(self.shards[&node].replica().role(), Role::Leader(_))
             && self.shards[&node].replica().serving().is_some()

@@ -21,6 +21,7 @@ fn r37_a_request_for_slot_0_damages_nothing() {
                 node,
                 Input::Peer { node: NodeId(3), message: Message::Learn(learn.clone()) },
             );
+            assert_eq!(trio.absent_slots(node), 0, "slots {from} to {upto}");
         }
         trio.pass(500_000);
         assert_eq!([1, 2, 3].map(|node| trio.replica(node).damaged_slots()), [0; 3]);
