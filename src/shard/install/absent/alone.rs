@@ -9,6 +9,9 @@ use crate::types::{Slot, Tick};
 /// What nobody has is not asked for again.
 const NEVER: Tick = Tick(u64::MAX);
 
+/// Between two turns in which slots are given up, in microseconds.
+const GIVE_UP_REST_US: u64 = 1_000;
+
 /// This node is the only member.
 pub(super) fn is_alone(core: &Core) -> bool {
     core.options.paxos.members.iter().all(|node| *node == core.options.paxos.me)
@@ -34,7 +37,8 @@ impl Absent {
     /// When a node without peers is to go on.
     pub(super) fn alone_deadline(&self, now: Tick) -> Option<Tick> {
         let again = self.alone_again?;
-        let has_more = self.slots.last().is_some();
-        if has_more { Some(now) } else { Some(again).filter(|_| self.in_vain.len() > 0) }
+        // Not at once: a node that fenced itself gives up nothing.
+        let more = self.slots.last().map(|_| now.after(GIVE_UP_REST_US));
+        more.or_else(|| Some(again).filter(|_| self.in_vain.len() > 0))
     }
 }
