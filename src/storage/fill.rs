@@ -9,11 +9,14 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A new file is written in chunks of this size, and synced behind each, so that no more than one chunk of zeros ever
 /// lies in front of a batch's sync on the same disk.
 const CHUNK_BYTES: u64 = 1 << 20;
+
+/// A disk that stalls is not waited for twice.
+const REST_MAX: Duration = Duration::from_millis(20);
 
 /// Gives a new, empty file its length in zeros, all of them written and synced: no later write to it
 /// changes what the file system notes of the file, which would double the cost of a small sync.
@@ -33,7 +36,7 @@ pub(super) fn write_zeros(file: &File, path: &Path, bytes: u64) -> io::Result<()
         at += chunk;
         if at < bytes {
             // Sleeps because batches' syncs go to the same disk: half of the time is theirs alone.
-            thread::sleep(begun.elapsed());
+            thread::sleep(begun.elapsed().min(REST_MAX));
         }
     }
     file.sync_all()

@@ -19,7 +19,8 @@ pub struct OwnCopies {
     values: OwnValues,
     /// What was written down for these was looked at, and stays what it is.
     looked_at: SlotRanges,
-    /// What was written down for these could not be read, or a segment went meanwhile in which it may have stood.
+    /// What was written down for these could not be read, held against the index or written anew, or a segment went
+    /// meanwhile in which it may have stood.
     missed: BTreeSet<Slot>,
 }
 
@@ -49,6 +50,7 @@ impl OwnCopies {
     /// What was found of this slot could not be kept: it is looked for again.
     pub(super) fn may_look_again(&mut self, slot: Slot) {
         self.looked_at.remove(slot, slot);
+        self.missed.insert(slot);
     }
 
     fn note_looked_at(&mut self, slot: Slot) {
@@ -102,7 +104,12 @@ impl OwnCopies {
         let is_other = matches!(verified.refused, Some((_, _, ValueFault::OtherValue(_))));
         let FoundHere { right, wrong, .. } = self.values.verified(verified);
         right.iter().for_each(|slot| self.note_looked_at(*slot));
-        wrong.into_iter().filter(|_| is_other).for_each(|slot| self.note_looked_at(slot));
+        match wrong {
+            Some(slot) if is_other => self.note_looked_at(slot),
+            // Of a damaged index nothing follows.
+            Some(slot) => drop(self.missed.insert(slot)),
+            None => {}
+        }
         values.retain(|(slot, ..)| right.contains(slot));
         values
     }

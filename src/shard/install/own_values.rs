@@ -58,6 +58,11 @@ impl OwnValues {
         self.wanted.insert(slot);
     }
 
+    /// Somebody waits for one of them.
+    pub(super) fn is_one_wanted(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// This slot is not here. Returns whether somebody waits for it.
     pub(super) fn remove(&mut self, slot: Slot) -> bool {
         self.slots.remove(slot, slot);

@@ -230,7 +230,8 @@ impl Absent {
         if turn.core.replica.doubt() == Some(Doubt::Fenced) {
             return;
         }
-        if self.may_look_here() {
+        // What somebody waits for does not wait for proofs.
+        if self.may_look_here() || (self.looks_for_nothing() && self.own.is_one_wanted()) {
             self.own.go_on(turn);
         }
         self.ask_next(turn);
@@ -254,12 +255,12 @@ impl Absent {
             return;
         }
         let is_paused = self.update_pause(turn);
-        if self.wanted.is_empty() && self.unproven.is_full() {
-            return self.examine(turn);
-        }
         while self.arrivals.has_room() {
             // What a reader waits for is fetched without a pause.
             let next = self.next_wanted();
+            if next.is_none() && self.unproven.is_full() {
+                return self.examine(turn);
+            }
             if is_paused && next.is_none() {
                 return;
             }
