@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 
 /// What a start would make of all that is left of a shard: of its journal, its checkpoints and its runs. Of slots that
 /// a peer's checkpoint stands for this node has those values alone that were fetched (C29): where a checkpoint that
-/// serves says so, a slot without a record is no hole. `on_read` gets each number of bytes as it is read.
+/// verifies says so, a slot without a record is no hole. `on_read` gets each number of bytes as it is read.
 ///
 /// # Errors
 /// As for [`inspect`], and where the journal could not be used as it is.
@@ -38,14 +38,14 @@ pub fn inspect_shard(
 pub struct Inspected {
     /// What does not verify.
     pub findings: Vec<Finding>,
-    /// Slots that a peer's checkpoint stands for, as checkpoints say that serve.
+    /// Slots that a peer's checkpoint stands for, as those checkpoints say that verify.
     pub installed: SlotRanges,
 }
 
 /// Reads every checkpoint of a shard whole, decodes it and holds its digest against what it says, and
-/// every run that one of them names, and every span. Of what does not verify: nothing is missing for
-/// that as long as an older checkpoint serves, or the whole journal, and spans are made anew. Of the
-/// journal these segments were released.
+/// every run that one of them names, and every span. Nothing is missing for
+/// what does not verify, as long as an older checkpoint serves, or the whole journal; spans are made anew. Of
+/// the journal these segments were released.
 ///
 /// # Errors
 /// When the system is short of something, the directory cannot be read, or a newer program wrote a file.

@@ -95,7 +95,7 @@ impl SinceCut {
 
     /// A cut is due.
     fn is_due(&self, now: Tick, core: &Core, state_bytes: u64) -> bool {
-        let CutOptions { bytes, slots, idle_us, gap_us, .. } = core.options.cuts;
+        let CutOptions { slots, idle_us, gap_us, .. } = core.options.cuts;
         // Whatever becomes of the checkpoint, cuts do not follow each other at the pace of appends.
         if self.cut_at.is_some_and(|cut_at| now < cut_at.after(gap_us)) {
             return false;
@@ -104,7 +104,7 @@ impl SinceCut {
         let trimmed = self.trimmed().is_some_and(|at| now >= at);
         let idle = self.began.is_some_and(|began| now >= began.after(idle_us));
         let extents = core.options.cuts.extents_max(core.machine.logs().count());
-        self.bytes >= bytes.max(CUT_STATE_MULTIPLE.saturating_mul(state_bytes))
+        self.bytes >= bytes_between(core, state_bytes)
             || trimmed
             || self.slots >= slots
             || self.extents >= extents
@@ -129,8 +129,7 @@ impl SinceCut {
         writes: &mut Writes,
     ) {
         self.look_at(now, garbage);
-        let bytes = core.options.cuts.bytes.max(CUT_STATE_MULTIPLE.saturating_mul(state_bytes));
-        if self.freed_bytes >= bytes {
+        if self.freed_bytes >= bytes_between(core, state_bytes) {
             self.freed_at.get_or_insert(now);
         }
         let due = now >= self.wait_until && self.is_due(now, core, state_bytes);
@@ -149,4 +148,9 @@ impl SinceCut {
         let (slots, most) = (self.slots, applied_upto.0 - last_cut.0);
         assert!(slots <= most, "{slots} slots since the cut at {last_cut}, applied {applied_upto}");
     }
+}
+
+/// So many bytes are to lie between two cuts of a state of this size.
+fn bytes_between(core: &Core, state_bytes: u64) -> u64 {
+    core.options.cuts.bytes.max(CUT_STATE_MULTIPLE.saturating_mul(state_bytes))
 }

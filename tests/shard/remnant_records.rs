@@ -71,15 +71,21 @@ fn read_at_last(trio: &mut Trio, at: usize, number: u64) -> usize {
     panic!("entry {number} never comes to node {at}");
 }
 
-/// C30: a remnant of a higher ballot lacks a live extent, and only a file of places knows where it lies. The entries are
-/// fetched from a peer once, and count from then on, though they come in a lower ballot.
-#[test]
-fn c30_what_is_fetched_counts_before_a_remnant_that_lacks_it() {
+/// Three nodes with remnants, of which one that has all is cut off, so that its disk may be changed.
+fn with_one_cut_off() -> (Trio, usize) {
     let Story { mut trio, leader, away } = Story::begin();
     let at = 3 - leader - away;
     trio.heal(away);
     trio.pass(10_000_000);
     trio.cut_off(at);
+    (trio, at)
+}
+
+/// C30: a remnant of a higher ballot lacks a live extent, and only a file of places knows where it lies. The entries are
+/// fetched from a peer once, and count from then on, though they come in a lower ballot.
+#[test]
+fn c30_what_is_fetched_counts_before_a_remnant_that_lacks_it() {
+    let (mut trio, at) = with_one_cut_off();
     let text = text_of("keeps", 40);
     let higher = |ballot: Ballot| Ballot::new(ballot.round + 1_000, ballot.node);
     let slots = rewrite(trio.storage(at), at, |slot, ballot, value| {
@@ -168,11 +174,7 @@ fn c30_a_segment_does_not_go_with_what_a_remnant_lacks() {
 /// anybody asks for it, and the segment is compacted.
 #[test]
 fn c30_compaction_has_a_wrong_remnant_replaced() {
-    let Story { mut trio, leader, away } = Story::begin();
-    let at = 3 - leader - away;
-    trio.heal(away);
-    trio.pass(10_000_000);
-    trio.cut_off(at);
+    let (mut trio, at) = with_one_cut_off();
     let text = text_of("keeps", 40);
     let slots = rewrite(trio.storage(at), at, |slot, ballot, value| {
         let mut bytes = value.bytes().to_vec();

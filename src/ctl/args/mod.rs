@@ -393,7 +393,7 @@ pub struct ReadArgs {
     /// Stop after so many entries
     #[arg(long, env = "PAXOSCTL_COUNT", value_name = "N", value_parser = parse_number)]
     pub count: Option<u64>,
-    /// At the log's end, wait for more entries
+    /// At the log's end, wait for more entries, until the log is sealed
     #[arg(long, env = "PAXOSCTL_FOLLOW", value_parser = Flag)]
     pub follow: bool,
     /// Print the entries' bytes and nothing else: no newline behind each (only with -o raw)

@@ -37,6 +37,7 @@ impl Default for OwnCopies {
 impl OwnCopies {
     /// No peer could give this slot: it is looked for here, unless it was before.
     pub(super) fn want(&mut self, slot: Slot) {
+        self.missed.remove(&slot);
         if !self.looked_at.contains(slot) {
             self.values.add(slot);
         }
